@@ -1,0 +1,21 @@
+# Debian's libraries. Codecs and libelf are static: they go into the worker, which links statically
+# (and, later, into the guest's /init).
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+
+function(static_library target name header)
+  find_library(${target}_ARCHIVE lib${name}.a REQUIRED)
+  find_path(${target}_INCLUDE ${header} REQUIRED)
+  add_library(${target} STATIC IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES
+    IMPORTED_LOCATION ${${target}_ARCHIVE}
+    INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
+endfunction()
+
+static_library(zstd_static zstd zstd.h)
+static_library(deflate_static deflate libdeflate.h)
+static_library(lzo2_static lzo2 lzo/lzo1x.h)
+static_library(snappy_static snappy snappy-c.h)
+static_library(z_static z zlib.h)
+static_library(elf_static elf libelf.h)
+target_link_libraries(elf_static INTERFACE z_static)

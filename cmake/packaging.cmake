@@ -1,0 +1,1 @@
+# Install rules and cpack: .deb, .rpm and a relocatable tarball.

@@ -1,0 +1,37 @@
+// The census: every page of the memmap judged once, before anything is decided.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <stop_token>
+#include <vector>
+
+#include "filters/page_class.h"
+#include "filters/page_layout.h"
+#include "src/base/result.h"
+#include "src/image/page_set.h"
+#include "src/kernel/guest_kernel.h"
+#include "src/kernel/memmap.h"
+
+namespace vmcore::filters {
+
+struct Census {
+  // Pages of the class `kernel` and pages without memmap are in none of these; the other classes
+  // are disjoint and hold only pages of `ram`.
+  std::array<PageSet, kPageClasses> pages;
+  PageSet with_memmap;  // pages of `ram` that have a struct page, read or not
+  // What the plausibility checks want to have seen.
+  std::uint64_t heads = 0;
+  std::uint64_t tails = 0;
+  std::uint64_t slab = 0;
+  std::uint64_t free = 0;        // pages, also those outside `ram`
+  std::uint64_t unreadable = 0;  // page frames of `ram` whose struct page cannot be read: kept
+};
+
+// Reads the struct pages of the memmap, in parallel, a few MiB a thread at a time. Fails only where
+// the image's source fails, or with Errc::cancelled.
+Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
+                           const PageLayout& layout, const PageSet& ram, unsigned threads,
+                           std::stop_token stop);
+
+}  // namespace vmcore::filters

@@ -1,0 +1,158 @@
+#include "filters/page_rules.h"
+
+#include "src/base/little_endian.h"
+
+namespace vmcore::filters {
+namespace {
+
+// Bit 0 of page.mapping: anonymous memory (PAGE_MAPPING_ANON; KSM pages have bits 0 and 1).
+constexpr std::uint64_t kMappingAnon = 1;
+// Bit 0 of page.compound_head (since v7.1 compound_info): this is a tail page.
+constexpr std::uint64_t kTail = 1;
+// The largest order accepted: 1 GiB hugetlb pages are order 18, 16 GiB ones elsewhere 22.
+constexpr unsigned kMaxOrder = 22;
+
+bool is(const std::optional<PageType>& type, const PageView& page) {
+  return type && type->matches(page.mapcount);
+}
+
+bool is_anonymous(const PageLayout& layout, const PageView& page) {
+  return (page.mapping & kMappingAnon) != 0 && !is_slab(layout, page);
+}
+
+// On the LRU, or in the swap cache (which shares its bit with another flag unless the page is swap
+// backed: v4.10, 6326fec1122c).
+bool is_cache(const PageLayout& layout, const PageView& page) {
+  const bool swap_cache = (page.flags & layout.swap_cache) != 0 &&
+                          (layout.swap_backed == 0 || (page.flags & layout.swap_backed) != 0);
+  return ((page.flags & layout.lru) != 0 || swap_cache) && !is_anonymous(layout, page);
+}
+
+bool hwpoison(const PageLayout& layout, const PageView& page) {
+  return (page.flags & layout.hwpoison) != 0;
+}
+
+bool offline(const PageLayout& layout, const PageView& page) {
+  return is(layout.offline_type, page);
+}
+
+bool free_block(const PageLayout& layout, const PageView& page) {
+  return is(layout.buddy_type, page) && !is_slab(layout, page) &&
+         page.private_data < layout.buddy_orders;
+}
+
+bool unaccepted(const PageLayout& layout, const PageView& page) {
+  return is(layout.unaccepted_type, page);
+}
+
+bool cache(const PageLayout& layout, const PageView& page) {
+  return is_cache(layout, page) && (page.flags & layout.has_private) == 0;
+}
+
+bool private_cache(const PageLayout& layout, const PageView& page) {
+  return is_cache(layout, page);
+}
+
+bool user(const PageLayout& layout, const PageView& page) {
+  return layout.tells_slab() && (is_anonymous(layout, page) || page.hugetlb);
+}
+
+std::uint64_t compound_pages(const PageLayout&, const PageView& page) {
+  return std::uint64_t{1} << page.order;
+}
+
+// A free block's order is in page.private of its first page (mm/internal.h, buddy_order()).
+std::uint64_t free_pages(const PageLayout&, const PageView& page) {
+  return std::uint64_t{1} << page.private_data;
+}
+
+// Unaccepted memory is kept in blocks of MAX_PAGE_ORDER (mm/page_alloc.c, __free_unaccepted()).
+std::uint64_t largest_block(const PageLayout& layout, const PageView&) {
+  return std::uint64_t{1} << (layout.buddy_orders - 1);
+}
+
+struct PageRule {
+  PageClass page_class;
+  bool (*matches)(const PageLayout&, const PageView&);
+  std::uint64_t (*pages)(const PageLayout&, const PageView&);
+};
+
+constexpr PageRule kPageRules[] = {
+    {PageClass::hwpoison, hwpoison, compound_pages},
+    {PageClass::offline, offline, compound_pages},
+    {PageClass::free, free_block, free_pages},
+    {PageClass::unaccepted, unaccepted, largest_block},
+    {PageClass::cache, cache, compound_pages},
+    {PageClass::private_cache, private_cache, compound_pages},
+    {PageClass::user, user, compound_pages},
+};
+
+std::uint64_t field64(std::span<const std::byte> bytes, std::uint64_t offset) {
+  return load<std::uint64_t>(bytes, offset).value_or(0);
+}
+
+// Reads what the second struct page tells of the compound that `page` heads.
+void view_compound(const PageLayout& layout, std::span<const std::byte> second, std::uint64_t pfn,
+                   PageView& page) {
+  if (second.size() < layout.struct_size) {
+    return;
+  }
+  const std::uint64_t second_flags = field64(second, layout.flags);
+  const unsigned order = layout.order_style == OrderStyle::byte_field
+                             ? static_cast<unsigned>(second[layout.order_field])
+                             : static_cast<unsigned>(second_flags & 0xff);
+  if (order <= kMaxOrder && pfn % (std::uint64_t{1} << order) == 0) {
+    page.order = order;
+  }
+  switch (layout.hugetlb_style) {
+    case HugetlbStyle::destructor:
+      page.hugetlb = static_cast<std::uint8_t>(second[layout.destructor_field]) ==
+                     layout.hugetlb_destructor;
+      break;
+    case HugetlbStyle::second_flags:
+      page.hugetlb = (second_flags & layout.hugetlb_flag) != 0;
+      break;
+    case HugetlbStyle::page_type:
+      page.hugetlb = is(layout.hugetlb_type, page);
+      break;
+    case HugetlbStyle::none:
+      break;
+  }
+}
+
+}  // namespace
+
+PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn) {
+  PageView page;
+  page.flags = field64(bytes, layout.flags);
+  page.mapping = field64(bytes, layout.mapping);
+  page.private_data = field64(bytes, layout.private_data);
+  page.mapcount = load<std::uint32_t>(bytes, layout.mapcount).value_or(0);
+  page.head = (page.flags & layout.head) != 0;
+  page.tail = !page.head && (field64(bytes, layout.compound_head) & kTail) != 0;
+  if (page.head) {
+    view_compound(layout, bytes.subspan(layout.struct_size), pfn, page);
+  }
+  return page;
+}
+
+// Up to v6.9 slab is a flag, then a page type.
+bool is_slab(const PageLayout& layout, const PageView& page) {
+  return (page.flags & layout.slab_flag) != 0 || is(layout.slab_type, page);
+}
+
+Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn) {
+  if (page.tail) {
+    return {};  // its head has decided for it
+  }
+  for (const PageRule& rule : kPageRules) {
+    if (rule.matches(layout, page)) {
+      const std::uint64_t pages = rule.pages(layout, page);
+      // A block that is not aligned to its size cannot be one: not understood, so kept.
+      return pfn % pages == 0 ? Verdict{rule.page_class, pages} : Verdict{};
+    }
+  }
+  return {};
+}
+
+}  // namespace vmcore::filters

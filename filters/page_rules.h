@@ -1,0 +1,47 @@
+// The rules: which class a page has, decided from its struct page. One row of kPageRules each; the
+// first row that matches decides.
+//
+// To add a rule: a row in page_rules.cc, a class in page_class.h where it needs one, a page kind in
+// the tests' synthetic guest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "filters/page_class.h"
+#include "filters/page_layout.h"
+
+namespace vmcore::filters {
+
+// One struct page, decoded. `second` is the struct page after it, which describes the compound that
+// a head begins; it is empty at the end of the memmap.
+struct PageView {
+  std::uint64_t flags = 0;
+  std::uint64_t mapping = 0;
+  std::uint64_t private_data = 0;
+  std::uint32_t mapcount = 0;
+  bool head = false;
+  bool tail = false;
+  bool hugetlb = false;
+  unsigned order = 0;  // of the compound that it heads, else 0
+};
+
+// Decodes the struct page at the start of `bytes`, which holds one or two of them. An order that is
+// not possible for `pfn` counts as 0: the page is then judged alone.
+PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn);
+
+// True for slab pages. Other members of theirs overlay mapping with pointers (v6.2, 130d4df57390),
+// so that one may look anonymous.
+bool is_slab(const PageLayout& layout, const PageView& page);
+
+// A class, and for how many pages from this one on it holds.
+struct Verdict {
+  PageClass page_class = PageClass::kernel;
+  std::uint64_t pages = 1;
+};
+
+Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn);
+
+}  // namespace vmcore::filters

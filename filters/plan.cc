@@ -1,0 +1,148 @@
+#include "filters/plan.h"
+
+#include <utility>
+
+#include "filters/census.h"
+#include "filters/plausibility.h"
+#include "src/kernel/memmap.h"
+
+namespace vmcore::filters {
+namespace {
+
+constexpr std::uint64_t kPageSize = 4096;
+
+// The whole pages that the range touches.
+PfnRange pages_of(PhysRange range) {
+  const std::uint64_t first = range.begin.value / kPageSize;
+  const std::uint64_t end = (range.end().value + kPageSize - 1) / kPageSize;
+  return {{first}, end - first};
+}
+
+void add_memory(const PhysicalMemory& memory, Plan& plan) {
+  for (PhysAddr address{0}; address.value < kMaxPhysAddr;) {
+    const Extent extent = memory.extent(address);
+    if (extent.range.end() <= address) {
+      break;
+    }
+    const PfnRange pages = pages_of(extent.range);
+    if (extent.presence != Presence::absent) {
+      plan.ram.insert(pages);
+    }
+    if (extent.presence == Presence::data || extent.presence == Presence::zero) {
+      plan.kept.insert(pages);
+    }
+    address = extent.range.end();
+  }
+  plan.excluded_before = plan.ram.count() - plan.kept.count();
+}
+
+template <class Each>
+void for_each_run(const PageSet& set, Each each) {
+  const Pfn end = set.end();
+  for (Pfn pfn{0}; pfn < end;) {
+    const PfnRange run = set.next_run(pfn, end);
+    if (run.count == 0) {
+      return;
+    }
+    each(run);
+    pfn = run.end();
+  }
+}
+
+void erase_all(PageSet& from, const PageSet& pages) {
+  for_each_run(pages, [&](PfnRange run) { from.erase(run); });
+}
+
+std::string list_ranges(const PageSet& pages) {
+  constexpr unsigned kMost = 8;
+  std::string text;
+  unsigned count = 0;
+  for_each_run(pages, [&](PfnRange run) {
+    if (count++ < kMost) {
+      text += fmt::format("{}{:#x}-{:#x}", text.empty() ? "" : ", ", run.first.value * kPageSize,
+                          run.end().value * kPageSize - 1);
+    }
+  });
+  if (count > kMost) {
+    text += fmt::format(" and {} more", count - kMost);
+  }
+  return text;
+}
+
+// Applies the census to the plan.
+void exclude(Census& census, Doubts doubts, Plan& plan) {
+  auto& no_memmap = census.pages[static_cast<std::size_t>(PageClass::no_memmap)];
+  for_each_run(plan.ram, [&](PfnRange run) { no_memmap.insert(run); });
+  erase_all(no_memmap, census.with_memmap);
+
+  const ClassMask excluded = excluded_classes(plan.level_asked) & ~doubts.distrusted;
+  std::uint64_t others = 0;
+  for (const ClassName& entry : kClassNames) {
+    const auto index = static_cast<std::size_t>(entry.page_class);
+    plan.pages_by_class[index] = census.pages[index].count();
+    others += plan.pages_by_class[index];
+    if ((excluded & mask_of(entry.page_class)) != 0) {
+      erase_all(plan.kept, census.pages[index]);
+    }
+  }
+  plan.pages_by_class[static_cast<std::size_t>(PageClass::kernel)] = plan.ram.count() - others;
+  plan.remarks.insert(plan.remarks.end(), doubts.remarks.begin(), doubts.remarks.end());
+  if (census.unreadable != 0) {
+    plan.remarks.push_back({Errc::unreadable,
+                            fmt::format("the struct pages of {} pages are not in the source: these "
+                                        "pages are kept",
+                                        census.unreadable)});
+  }
+  if (no_memmap.end().value != 0) {
+    plan.remarks.push_back(
+        {Errc::not_found,
+         fmt::format("memory without a memmap (device or firmware memory) is {}: {}",
+                     (excluded & mask_of(PageClass::no_memmap)) != 0 ? "left out" : "kept",
+                     list_ranges(no_memmap))});
+  }
+  plan.level_reached = level_without(plan.level_asked, doubts.distrusted);
+}
+
+Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
+                        const std::stop_token& stop, Plan& plan) {
+  TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
+  TRY_ASSIGN(const PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
+  TRY_ASSIGN(Census census,
+             take_census(kernel, memmap, layout, plan.ram, options.threads, stop));
+  Doubts doubts = doubts_about(census, kernel, memmap, layout);
+  exclude(census, std::move(doubts), plan);
+  return {};
+}
+
+// The plan when nothing is known of the kernel: everything stays.
+void plan_blindly(const Error& reason, Plan& plan) {
+  plan.level_reached = plan.level_asked & kLevelZero;
+  if (plan.level_asked > kLevelZero) {
+    plan.remarks.push_back(
+        {reason.code, fmt::format("only zero pages are left out, the dump may hold user data, page "
+                                  "cache and freed memory: {}",
+                                  reason.message)});
+  }
+}
+
+}  // namespace
+
+Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
+                       unsigned source_level, const PlanOptions& options, std::stop_token stop) {
+  Plan plan;
+  plan.level_asked = options.level;
+  add_memory(memory, plan);
+  if (kernel == nullptr) {
+    plan_blindly({Errc::not_found, "the guest's kernel was not found"}, plan);
+  } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
+    if (planned.error().code == Errc::cancelled || planned.error().code == Errc::io) {
+      return tl::unexpected(planned.error());
+    }
+    plan_blindly(planned.error(), plan);
+  }
+  plan.level_reached |= source_level;
+  plan.kept.index();
+  return plan;
+}
+
+}  // namespace vmcore::filters

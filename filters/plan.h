@@ -1,0 +1,39 @@
+// The plan: which pages go into the dump, decided before any of them is read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <stop_token>
+#include <vector>
+
+#include "filters/page_class.h"
+#include "src/base/result.h"
+#include "src/image/memory.h"
+#include "src/image/page_set.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::filters {
+
+struct Plan {
+  PageSet ram;   // every page frame of the image, also those an earlier filter excluded
+  PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
+  // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.
+  std::array<std::uint64_t, kPageClasses> pages_by_class{};
+  std::uint64_t excluded_before = 0;  // pages that the source had left out already
+  unsigned level_asked = 0;
+  unsigned level_reached = 0;  // the part of it that holds, and what the source had reached before
+  std::vector<Remark> remarks;
+};
+
+struct PlanOptions {
+  unsigned level = kMaxLevel;
+  unsigned threads = 1;
+};
+
+// Plans by the kernel's struct pages. A class whose rule cannot be trusted is kept, and said so.
+// `kernel` may be null (none was found): only zero pages are then left out. `source_level` is the
+// level that made the source, 0 for an unfiltered one.
+Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
+                       unsigned source_level, const PlanOptions& options, std::stop_token stop);
+
+}  // namespace vmcore::filters

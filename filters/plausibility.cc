@@ -1,0 +1,164 @@
+#include "filters/plausibility.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+namespace vmcore::filters {
+namespace {
+
+using kernel::GuestKernel;
+
+constexpr std::uint64_t kMaxNodes = 4096;
+constexpr std::uint64_t kMaxZones = 16;
+
+// NR_FREE_PAGES summed over all zones of all nodes (struct zone.vm_stat). Nothing where VMCOREINFO
+// does not lead there. The counters lag behind by what CPUs keep to themselves.
+std::optional<std::uint64_t> counted_free_pages(const GuestKernel& kernel) {
+  const auto& info = kernel.info();
+  const auto zones_at = info.offset("pglist_data.node_zones");
+  const auto zone_count_at = info.offset("pglist_data.nr_zones");
+  const auto stat_at = info.offset("zone.vm_stat");
+  const auto zone_size = info.size("zone");
+  const auto index = info.number("NR_FREE_PAGES");
+  if (!zones_at || !zone_count_at || !stat_at || !zone_size || !index || *index < 0 ||
+      *index > 64 || *zone_size > (1U << 20) || *zone_count_at > (1U << 24)) {
+    return std::nullopt;
+  }
+  std::vector<VirtAddr> nodes;
+  if (const auto contiguous = info.symbol("contig_page_data")) {
+    nodes.push_back(*contiguous);
+  } else if (const auto table = info.symbol("node_data")) {
+    const std::uint64_t length = std::min(info.length("node_data").value_or(1), kMaxNodes);
+    for (std::uint64_t i = 0; i < length; ++i) {
+      const auto node = kernel.read_value<std::uint64_t>(*table + i * 8);
+      if (node && *node != 0) {
+        nodes.push_back({*node});
+      }
+    }
+  }
+  std::uint64_t sum = 0;
+  bool any = false;
+  for (const VirtAddr node : nodes) {
+    const auto zones = kernel.read_value<std::uint32_t>(node + *zone_count_at);
+    if (!zones || *zones > kMaxZones) {
+      return std::nullopt;
+    }
+    for (std::uint64_t zone = 0; zone < *zones; ++zone) {
+      const auto free = kernel.read_value<std::int64_t>(
+          node + (*zones_at + zone * *zone_size + *stat_at +
+                  static_cast<std::uint64_t>(*index) * 8));
+      if (!free) {
+        return std::nullopt;
+      }
+      sum += static_cast<std::uint64_t>(std::max<std::int64_t>(*free, 0));
+      any = true;
+    }
+  }
+  return any ? std::optional(sum) : std::nullopt;
+}
+
+class Checks {
+ public:
+  Checks(const Census& census, const GuestKernel& kernel, const PageLayout& layout)
+      : census_(census), kernel_(kernel), layout_(layout) {}
+
+  void free_pages() {
+    constexpr ClassMask kFree = mask_of(PageClass::free) | mask_of(PageClass::unaccepted);
+    if (!layout_.buddy_type) {
+      distrust(kFree, "free pages are kept: VMCOREINFO has no PAGE_BUDDY_MAPCOUNT_VALUE");
+      return;
+    }
+    const auto counted = counted_free_pages(kernel_);
+    if (!counted) {
+      remark("the number of free pages could not be checked against the kernel's own count");
+      return;
+    }
+    // Per-CPU deltas are at most 125 pages a CPU and zone; 2 % and 16 MiB allow for many of them.
+    const std::uint64_t tolerance = std::max<std::uint64_t>(4096, *counted / 50);
+    if (census_.free > *counted + tolerance) {
+      distrust(kFree, fmt::format("free pages are kept: {} look free, the kernel counts {}",
+                                  census_.free, *counted));
+    } else if (census_.free + tolerance < *counted) {
+      remark(fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
+                         "is kept",
+                         census_.free, *counted));
+    }
+  }
+
+  void user_pages() {
+    constexpr ClassMask kUser = mask_of(PageClass::user);
+    // Whether a page is cache or anonymous hangs on slab pages being told as well.
+    constexpr ClassMask kMapped =
+        kUser | mask_of(PageClass::cache) | mask_of(PageClass::private_cache);
+    if (!layout_.tells_slab()) {
+      distrust(kUser, "user pages are kept: slab pages cannot be told from them");
+    } else if (census_.slab == 0) {
+      distrust(kUser, "user pages are kept: no slab page was found, so they cannot be told apart");
+    }
+    if (census_.heads != 0 && census_.tails == 0) {
+      distrust(kMapped, "user and cache pages are kept: compound pages have no tail pages");
+    }
+  }
+
+  void kernel_page(std::string_view what, PhysAddr address) {
+    const Pfn pfn{address.value / 4096};
+    for (const ClassName& entry : kClassNames) {
+      if (entry.page_class != PageClass::no_memmap &&
+          census_.pages[static_cast<std::size_t>(entry.page_class)].contains(pfn)) {
+        distrust(mask_of(entry.page_class),
+                 fmt::format("{} pages are kept: the kernel's {} would have been left out",
+                             entry.title, what));
+      }
+    }
+  }
+
+  void kernel_symbol(std::string_view what, std::optional<VirtAddr> address) {
+    if (address) {
+      if (const auto mapping = kernel_.page_tables().translate(*address)) {
+        kernel_page(what, mapping->address);
+      }
+    }
+  }
+
+  Doubts take() { return std::move(doubts_); }
+
+ private:
+  void remark(std::string text) { doubts_.remarks.push_back({Errc::malformed, std::move(text)}); }
+  void distrust(ClassMask classes, std::string text) {
+    if ((doubts_.distrusted & classes) != classes) {
+      doubts_.distrusted |= classes;
+      remark(std::move(text));
+    }
+  }
+
+  const Census& census_;
+  const GuestKernel& kernel_;
+  const PageLayout& layout_;
+  Doubts doubts_;
+};
+
+}  // namespace
+
+Doubts doubts_about(const Census& census, const kernel::GuestKernel& kernel,
+                    const kernel::Memmap& memmap, const PageLayout& layout) {
+  Checks checks(census, kernel, layout);
+  checks.free_pages();
+  checks.user_pages();
+  checks.kernel_page("top page table", kernel.page_tables().root());
+  for (const char* symbol : {"init_uts_ns", "_stext", "swapper_pg_dir", "init_task", "prb",
+                             "log_buf", "mem_section", "node_data", "node_online_map"}) {
+    checks.kernel_symbol(symbol, kernel.info().symbol(symbol));
+  }
+  if (const auto log = kernel.info().symbol("log_buf")) {
+    if (const auto text = kernel.read_value<std::uint64_t>(*log)) {
+      checks.kernel_symbol("log text", VirtAddr{*text});
+    }
+  }
+  for (const kernel::MemmapRun& run : memmap.runs) {
+    checks.kernel_symbol("memmap", run.pages);
+  }
+  return checks.take();
+}
+
+}  // namespace vmcore::filters

@@ -1,0 +1,76 @@
+// Guest: a guest of this host as one method reaches it: how it stands, how its memory is had, what
+// is done with it afterwards.
+//
+// The pause is a lease that QEMU holds, never a command of ours that would have to be taken back:
+// a dump of QEMU's own runs into a pipe, the guest stands still while it runs, and it ends when the
+// pipe's reader is gone, whatever became of us.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "src/base/address.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::acquire {
+
+// How a guest stands, in the words of what runs it: "running", "guest-panicked", "paused (user)".
+struct GuestState {
+  std::string name;
+  bool running = false;
+  bool operator==(const GuestState&) const = default;
+};
+
+// What is done with the guest after its dump.
+enum class Then : std::uint8_t { nothing, resume, reset, destroy };
+
+using Microseconds = std::chrono::microseconds;
+
+// A dump of the guest that is going on.
+class Lease {
+ public:
+  virtual ~Lease() = default;
+  // Waits for the end of the dump, which comes when it is through or its reader has closed the
+  // pipe, and for the guest to run again if it did before. Returns for how long it stood still.
+  // Where the dump did not reach its end: why. The guest runs again all the same, else it is
+  // Errc::guest_state. Call once, when the reader is done or gone.
+  virtual Result<Microseconds> end() = 0;
+};
+
+// How the memory of a guest comes.
+struct Acquired {
+  sandbox::InputKind kind = sandbox::InputKind::stream;
+  Fd input;                      // what the worker gets as that kind
+  std::unique_ptr<Lease> lease;  // null where nothing is held: the guest stood still already
+};
+
+class Guest {
+ public:
+  virtual ~Guest() = default;
+
+  // As its owner named it: any text.
+  virtual const std::string& name() const = 0;
+  // The bytes of its RAM.
+  virtual Result<std::uint64_t> memory_size() = 0;
+  virtual Result<GuestState> state() = 0;
+  // Errc::busy, naming it, where a dump, a migration or another job is going on.
+  virtual Result<> check_idle() = 0;
+
+  // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
+  virtual bool needs_spool(const GuestState& state) const = 0;
+  // Begins. A running guest stands still from here on until the lease ends. Gives up with
+  // Errc::cancelled when `cancel` (a descriptor) becomes readable.
+  virtual Result<Acquired> acquire(const GuestState& state, int cancel) = 0;
+  // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since
+  // acquire().
+  virtual Result<Fd> fetch(PhysRange range) = 0;
+
+  // Returns when it is done.
+  virtual Result<> act(Then then) = 0;
+};
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,34 @@
+// libvirt's handles as owners, its errors as Errors, its event loop, and how a domain is found. The
+// public API only.
+#pragma once
+
+#include <libvirt/libvirt.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "src/acquire/method.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+struct LibvirtDeleter {
+  void operator()(virConnect* connection) const { virConnectClose(connection); }
+  void operator()(virDomain* domain) const { virDomainFree(domain); }
+};
+using LibvirtConnection = std::unique_ptr<virConnect, LibvirtDeleter>;
+using LibvirtDomain = std::unique_ptr<virDomain, LibvirtDeleter>;
+
+// libvirt's last error in this thread, with `what` in front of it.
+tl::unexpected<Error> libvirt_failure(std::string_view what);
+
+// Connects to the libvirt of this host; starts libvirt's event loop in a thread of its own, once for
+// the process. An empty URI is libvirt's own default (LIBVIRT_DEFAULT_URI, its configuration).
+Result<LibvirtConnection> connect_libvirt(const std::string& uri);
+
+// Errc::not_found where there is none. A number that is one domain's id and another's name is
+// Errc::invalid.
+Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,34 @@
+// The ways to a guest's memory, in one visible table (method.cc).
+//
+// To add one: a source pair with a Guest of its own, a row in kMethods, a test, a section in
+// docs/man/vmcorectl.1.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "src/acquire/guest.h"
+
+namespace vmcore::acquire {
+
+// How a domain is looked up: by whatever fits, or by one thing only.
+enum class LookUp : std::uint8_t { any, id, name };
+
+// Which guest, as the user said it.
+struct Selection {
+  std::string method;            // a name of the table; empty: by what else was given
+  std::filesystem::path socket;  // of a QMP monitor
+  std::string uri;               // of libvirt; empty: libvirt's own default
+  std::string domain;
+  LookUp look_up = LookUp::any;
+  // A folder with room for the guest's RAM, for methods that cannot do without.
+  std::filesystem::path spool_folder;
+};
+
+Result<std::unique_ptr<Guest>> open_guest(const Selection& selection);
+
+std::vector<std::string> method_names();
+
+}  // namespace vmcore::acquire

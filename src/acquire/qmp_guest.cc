@@ -1,0 +1,253 @@
+#include "src/acquire/qmp_guest.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "qmp/connect.h"
+#include "src/base/sys.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using qmp::Json;
+using qmp::Milliseconds;
+
+// One name, so that a descriptor that was left behind by a client killed between getfd and its use
+// is replaced by the next getfd, not joined.
+constexpr const char* kFdName = "vmcorectl-dump";
+// Ends of dumps and resumes come within milliseconds; a host that is out of breath may take longer.
+constexpr Milliseconds kEndTimeout{60'000};
+constexpr Milliseconds kResumeTimeout{10'000};
+// Headers and notes of a dump lie before its memory: at most 5 MiB, with 4096 vCPUs (800 bytes of
+// notes each) and the largest VMCOREINFO (1 MiB) that QEMU accepts.
+constexpr std::size_t kHeaderSize = 16U << 20;
+
+// QEMU's migration states in which nothing goes on (qapi/migration.json, MigrationStatus).
+constexpr std::array<std::string_view, 4> kIdleMigration{"none", "completed", "failed", "cancelled"};
+
+// The dump's own error, where the event DUMP_COMPLETED has one.
+Result<> dump_outcome(const qmp::Event& completed) {
+  if (const auto error = qmp::text_member(completed.data, "error")) {
+    return fail(Errc::io, "QEMU's dump failed: {}", *error);
+  }
+  return {};
+}
+
+class QmpLease : public Lease {
+ public:
+  explicit QmpLease(qmp::Client& monitor) : monitor_(monitor) {}
+
+  Result<Microseconds> end() override {
+    TRY_ASSIGN(const qmp::Event completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
+    auto resumed = monitor_.wait_event("RESUME", kResumeTimeout);
+    if (!resumed) {
+      return resumed.error().code == Errc::busy
+                 ? fail(Errc::guest_state, "the guest does not run again after the dump")
+                 : tl::unexpected(std::move(resumed).error());
+    }
+    TRY(dump_outcome(completed));
+    TRY_ASSIGN(const auto stopped, monitor_.take_event("STOP"));
+    return stopped ? std::max(Microseconds{}, resumed->time - stopped->time) : Microseconds{};
+  }
+
+ private:
+  qmp::Client& monitor_;
+};
+
+Result<Fd> make_memfd() {
+  Fd file(::memfd_create("memory", MFD_CLOEXEC));
+  if (!file) {
+    return fail_errno(errno, "memfd_create");
+  }
+  return file;
+}
+
+// Copies the first bytes that come through the pipe; fewer where it ends before.
+Result<Fd> read_header(int pipe, int cancel) {
+  TRY_ASSIGN(Fd file, make_memfd());
+  std::vector<std::byte> buffer(64U << 10);
+  std::size_t length = 0;
+  while (length < kHeaderSize) {
+    std::array<pollfd, 2> waits{pollfd{pipe, POLLIN, 0}, pollfd{cancel, POLLIN, 0}};
+    const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(kEndTimeout.count()));
+    if (ready < 0 && errno == EINTR) {
+      continue;
+    }
+    if (ready <= 0) {
+      return fail(Errc::busy, "QEMU's dump does not begin");
+    }
+    if (waits[1].revents != 0) {
+      return fail(Errc::cancelled, "cancelled");
+    }
+    const ssize_t got = ::read(pipe, buffer.data(), buffer.size());
+    if (got < 0 && errno != EINTR) {
+      return fail_errno(errno, "QEMU's dump");
+    }
+    if (got == 0) {
+      break;
+    }
+    const auto part = std::span(buffer).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    TRY(sys::pwrite_full(file.get(), part, length));
+    length += part.size();
+  }
+  return file;
+}
+
+}  // namespace
+
+std::vector<std::string> QmpGuest::events() { return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"}; }
+
+Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor) {
+  TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
+  std::string name = qmp::text_member(answer, "name").value_or("guest");
+  return std::unique_ptr<QmpGuest>(new QmpGuest(std::move(monitor), std::move(name)));
+}
+
+Result<std::uint64_t> QmpGuest::memory_size() {
+  TRY_ASSIGN(const Json answer, monitor_.execute("query-memory-size-summary"));
+  const auto base = qmp::number_member(answer, "base-memory");
+  const auto plugged = qmp::number_member(answer, "plugged-memory").value_or(0);
+  if (!base || *base > kMaxPhysAddr || plugged > kMaxPhysAddr) {
+    return fail(Errc::malformed, "query-memory-size-summary: no sensible size of RAM");
+  }
+  return *base + plugged;
+}
+
+Result<GuestState> QmpGuest::state() {
+  TRY_ASSIGN(const Json answer, monitor_.execute("query-status"));
+  const auto status = qmp::text_member(answer, "status");
+  const auto running = qmp::bool_member(answer, "running");
+  if (!status || !running) {
+    return fail(Errc::malformed, "query-status: no status");
+  }
+  return GuestState{*status, *running};
+}
+
+Result<> QmpGuest::check_idle() {
+  TRY_ASSIGN(const Json dump, monitor_.execute("query-dump"));
+  if (qmp::text_member(dump, "status") == "active") {
+    return fail(Errc::busy, "another dump of the guest is going on");
+  }
+  TRY_ASSIGN(const Json migration, monitor_.execute("query-migrate"));
+  const std::string status = qmp::text_member(migration, "status").value_or("none");
+  if (std::ranges::find(kIdleMigration, status) == kIdleMigration.end()) {
+    return fail(Errc::busy, "a migration or snapshot of the guest is going on (status {})", status);
+  }
+  TRY_ASSIGN(const GuestState now, state());
+  if (now.name == "inmigrate") {
+    return fail(Errc::busy, "the guest waits for an incoming migration");
+  }
+  return {};
+}
+
+Result<> QmpGuest::start_dump(int target, Json arguments) {
+  TRY(monitor_.execute("getfd", {{"fdname", kFdName}}, qmp::kCommandTimeout, target));
+  arguments["paging"] = false;
+  arguments["protocol"] = fmt::format("fd:{}", kFdName);
+  if (auto started = monitor_.execute("dump-guest-memory", arguments, kEndTimeout); !started) {
+    // QEMU may have the descriptor still, or have closed it already.
+    static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
+    return tl::unexpected(std::move(started).error());
+  }
+  return {};
+}
+
+Result<Fd> QmpGuest::start_full_dump() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  Fd out(ends[0]);
+  Fd in(ends[1]);
+  // Fewer wake-ups; where the user's pipes may not be that large, the default does.
+  static_cast<void>(::fcntl(out.get(), F_SETPIPE_SZ, 1 << 20));
+  TRY(start_dump(in.get(), {{"detach", true}}));
+  return out;
+}
+
+Result<Acquired> QmpGuest::acquire(const GuestState& state, int cancel) {
+  TRY(monitor_.drop_events());
+  if (!state.running) {
+    return acquire_header(cancel);
+  }
+  TRY_ASSIGN(Fd stream, start_full_dump());
+  return Acquired{sandbox::InputKind::stream, std::move(stream),
+                  std::make_unique<QmpLease>(monitor_)};
+}
+
+Result<Acquired> QmpGuest::acquire_header(int cancel) {
+  TRY_ASSIGN(Fd pipe, start_full_dump());
+  Result<Fd> header = read_header(pipe.get(), cancel);
+  pipe.reset();  // ends the dump, with an error that is none
+  TRY(monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
+  TRY(header);
+  TRY(check_stood_still());
+  return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
+}
+
+// A dump does not stop or resume a guest that stands still, so that these events are not ours.
+Result<> QmpGuest::check_stood_still() {
+  TRY_ASSIGN(const auto resumed, monitor_.take_event("RESUME"));
+  TRY_ASSIGN(const auto reset, monitor_.take_event("RESET"));
+  if (resumed || reset) {
+    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
+                resumed ? "resumed" : "reset");
+  }
+  return {};
+}
+
+Result<Fd> QmpGuest::fetch(PhysRange range) {
+  TRY_ASSIGN(Fd file, make_memfd());
+  TRY(start_dump(file.get(), {{"begin", range.begin.value}, {"length", range.size}}));
+  TRY_ASSIGN(const auto completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
+  TRY(dump_outcome(completed));
+  TRY(check_stood_still());
+  return file;
+}
+
+// A guest that stood still stays in its state until the reset is through: `cont` before that would
+// let the old one run.
+Result<> QmpGuest::reset() {
+  TRY(monitor_.drop_events());
+  TRY(monitor_.execute("system_reset"));
+  if (auto done = monitor_.wait_event("RESET", kResumeTimeout); !done) {
+    return done.error().code == Errc::not_found
+               ? fail(Errc::guest_state, "QEMU ended instead (was it started with -no-reboot?)")
+               : tl::unexpected(std::move(done).error());
+  }
+  TRY_ASSIGN(const GuestState now, state());
+  return now.running ? Result<>() : act(Then::resume);
+}
+
+Result<> QmpGuest::act(Then then) {
+  switch (then) {
+    case Then::nothing:
+      return {};
+    case Then::resume:
+      TRY(monitor_.execute("cont"));
+      return {};
+    case Then::reset:
+      return reset();
+    case Then::destroy:
+      // The answer may be lost with QEMU.
+      static_cast<void>(monitor_.execute("quit"));
+      return monitor_.wait_closed(kResumeTimeout);
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
+  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket, {.events = QmpGuest::events()}));
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, QmpGuest::make(std::move(monitor)));
+  return guest;
+}
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,113 @@
+#include "src/cli/dump_options.h"
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "src/cli/exit_code.h"
+
+namespace vmcore::cli {
+namespace {
+
+constexpr std::uint64_t kPageSize = 4096;
+
+}  // namespace
+
+void add_dump_options(CLI::App& command, job::DumpOptions& options) {
+  options.threads = std::max(1U, std::thread::hardware_concurrency());
+  command.add_option("-d,--dump-level", options.level,
+                     "What is left out, a sum: 1 zero pages, 2 page cache, 4 page cache with "
+                     "private data, 8 user pages, 16 free pages")
+      ->check(CLI::Range(0, 31))
+      ->capture_default_str();
+  command.add_option("--format", options.format, "Format of the dump")
+      ->check(CLI::IsMember({"kdump", "elf"}))
+      ->capture_default_str();
+  command.add_option("--compress", options.codec, "Compression of kdump pages")
+      ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
+      ->capture_default_str();
+  command.add_option("--compress-level", options.compress_level,
+                     "Level of zstd (1 to 19) or zlib (1 to 12); default 1");
+  command.add_option("--threads", options.threads, "Threads that filter and compress")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command.add_flag("--strict", options.strict,
+                   "Fail and keep nothing where the dump would be incomplete or hold more than asked");
+  command.add_flag("--verify", options.verify, "Read the dump again and compare it with its source");
+  command.add_flag("--force", options.force, "Replace an existing output file");
+}
+
+int exit_code_of(const job::DumpResult& result) {
+  return result.as_asked() ? kExitDone : kExitNotAsAsked;
+}
+
+std::string human_size(std::uint64_t bytes) {
+  constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+void print_remarks(const std::vector<Remark>& remarks) {
+  for (const Remark& remark : remarks) {
+    fmt::print(stderr, "vmcorectl: note: {}\n", remark.text);
+  }
+}
+
+std::string describe_result(const job::DumpResult& result, bool dry_run) {
+  const sandbox::Done& done = result.done;
+  std::string text;
+  if (!done.release.empty()) {
+    text += fmt::format("kernel        {}\n", done.release);
+  }
+  text += fmt::format("memory        {}\n", human_size(done.ram_pages * kPageSize));
+  text += fmt::format("kept          {} ({} pages)\n",
+                      human_size((done.kept_pages - done.lost_pages) * kPageSize),
+                      done.kept_pages - done.lost_pages);
+  for (const sandbox::ClassCount& count : done.classes) {
+    if (count.pages != 0) {
+      text += fmt::format("  {:<28}{:>12}\n", count.title, human_size(count.pages * kPageSize));
+    }
+  }
+  text += done.level_asked == done.level_reached
+              ? fmt::format("level         {}\n", done.level_reached)
+              : fmt::format("level         {} (asked {})\n", done.level_reached, done.level_asked);
+  if (dry_run) {
+    text += "nothing was written (--dry-run)\n";
+  } else if (!result.path.empty()) {
+    text += fmt::format("written       {} ({}){}\n", result.path.string(),
+                        human_size(result.size_bytes), done.incomplete ? ", incomplete" : "");
+  }
+  return text;
+}
+
+std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra) {
+  using Json = nlohmann::ordered_json;
+  const sandbox::Done& done = result.done;
+  Json json{{"file", result.path.empty() ? Json() : Json(result.path.string())},
+            {"size", dry_run ? Json() : Json(result.size_bytes)},
+            {"release", done.release},
+            {"level", {{"asked", done.level_asked}, {"reached", done.level_reached}}},
+            {"incomplete", done.incomplete},
+            {"as_asked", result.as_asked()},
+            {"pages",
+             {{"ram", done.ram_pages}, {"kept", done.kept_pages}, {"lost", done.lost_pages}}}};
+  for (const sandbox::ClassCount& count : done.classes) {
+    json["pages"]["by_class"][count.name] = count.pages;
+  }
+  json["remarks"] = Json::array();
+  for (const Remark& remark : done.remarks) {
+    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+  }
+  if (!extra.empty()) {
+    json.update(Json::parse(extra));
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace vmcore::cli

@@ -1,0 +1,28 @@
+// The options that `dump` and `convert` share, and how their results are told.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "src/cli/verb.h"
+#include "src/job/convert_job.h"
+
+namespace vmcore::cli {
+
+void add_dump_options(CLI::App& command, job::DumpOptions& options);
+
+// The exit code of a dump that was kept (or planned).
+int exit_code_of(const job::DumpResult& result);
+
+// "12.3 MiB".
+std::string human_size(std::uint64_t bytes);
+
+// Prints the remarks of a result to standard error, one a line.
+void print_remarks(const std::vector<Remark>& remarks);
+
+// What was kept, what was left out and why, for people.
+std::string describe_result(const job::DumpResult& result, bool dry_run);
+// The same as JSON; verbs add members of their own through `extra` (a JSON object's text).
+std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra = "");
+
+}  // namespace vmcore::cli

@@ -1,0 +1,69 @@
+// vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "src/cli/exit_code.h"
+#include "src/cli/verb.h"
+
+namespace vmcore::cli {
+namespace {
+
+struct Verb {
+  const char* name;
+  const char* help;
+  AddVerb add;
+  bool prints_json;
+};
+
+constexpr Verb kVerbs[] = {
+    // {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
+    {"convert", "Filter and rewrite a dump file", add_convert, true},
+    {"info", "Say what a dump file holds", add_info, true},
+    {"dmesg", "Print the kernel log in a dump file", add_dmesg, true},
+};
+
+int run(int argc, char** argv) {
+  CLI::App app("Small, private vmcores of KVM guests", "vmcorectl");
+  app.set_version_flag("-V,--version", std::string("vmcorectl ") + VMCORECTL_VERSION);
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+  Common common;
+  std::string output_format = "text";
+  std::vector<std::pair<CLI::App*, Run>> verbs;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* command = app.add_subcommand(verb.name, verb.help);
+    command->add_flag("-q,--quiet", common.quiet, "Print nothing but errors");
+    if (verb.prints_json) {
+      command->add_option("--output", output_format, "How results are printed")
+          ->check(CLI::IsMember({"text", "json"}))
+          ->capture_default_str();
+    }
+    verbs.emplace_back(command, verb.add(*command, common));
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  common.json = output_format == "json";
+  const auto chosen = std::find_if(verbs.begin(), verbs.end(),
+                                   [](const auto& verb) { return verb.first->parsed(); });
+  const int code = chosen->second();
+  // A full disk or a closed pipe must not pass as success.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    std::perror("vmcorectl: standard output");
+    return code == kExitGuestChanged ? code : kExitFailed;
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace vmcore::cli
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
+  return vmcore::cli::run(argc, argv);
+}

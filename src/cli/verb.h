@@ -1,0 +1,28 @@
+// A verb: one subcommand of vmcorectl.
+//
+// To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section in
+// docs/man/vmcorectl.1, a test in tests/cli/.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace vmcore::cli {
+
+// What every verb shares.
+struct Common {
+  bool quiet = false;
+  bool json = false;
+};
+
+// Adds the verb's options to `command`; the function returned runs it and gives the exit code. Both
+// arguments outlive it.
+using Run = std::function<int()>;
+using AddVerb = Run (*)(CLI::App& command, const Common& common);
+
+Run add_dump(CLI::App& command, const Common& common);
+Run add_convert(CLI::App& command, const Common& common);
+Run add_info(CLI::App& command, const Common& common);
+Run add_dmesg(CLI::App& command, const Common& common);
+
+}  // namespace vmcore::cli

@@ -1,0 +1,53 @@
+#include <cstdio>
+#include <memory>
+
+#include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/progress.h"
+#include "src/cli/report_error.h"
+#include "src/cli/verb.h"
+
+namespace vmcore::cli {
+namespace {
+
+struct Options {
+  std::string input;
+  std::string output;
+  job::DumpOptions dump;
+};
+
+int run(const Options& options, const Common& common) {
+  if (options.output.empty() && !options.dump.dry_run) {
+    std::fputs("vmcorectl: convert: OUT is missing (only --dry-run goes without)\n", stderr);
+    return kExitUsage;
+  }
+  Result<job::DumpResult> result = [&] {
+    ProgressLine progress(common.quiet);
+    return job::convert_file(options.input, options.output, options.dump, progress.callback());
+  }();
+  if (!result) {
+    return report_error(result.error());
+  }
+  // Standard output may be the dump itself: what is said about it goes beside.
+  std::FILE* const to = options.output == "-" ? stderr : stdout;
+  if (common.json) {
+    std::fputs(result_json(*result, options.dump.dry_run).c_str(), to);
+  } else if (!common.quiet) {
+    std::fputs(describe_result(*result, options.dump.dry_run).c_str(), to);
+    print_remarks(result->done.remarks);
+  }
+  return exit_code_of(*result);
+}
+
+}  // namespace
+
+Run add_convert(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  command.add_option("IN", options->input, "A dump file of any known format")->required();
+  command.add_option("OUT", options->output, "The dump to write; - is standard output");
+  add_dump_options(command, options->dump);
+  command.add_flag("--dry-run", options->dump.dry_run, "Say what would be kept, write nothing");
+  return [options, &common] { return run(*options, common); };
+}
+
+}  // namespace vmcore::cli

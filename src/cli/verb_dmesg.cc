@@ -1,0 +1,40 @@
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/report_error.h"
+#include "src/cli/verb.h"
+
+namespace vmcore::cli {
+namespace {
+
+int run(const std::string& file, const Common& common) {
+  const Result<job::TextResult> result =
+      job::read_file(file, sandbox::Operation::dmesg, 1);
+  if (!result) {
+    return report_error(result.error());
+  }
+  if (common.json) {
+    const nlohmann::ordered_json json{{"release", result->done.release},
+                                      {"incomplete", result->done.incomplete},
+                                      {"log", result->text}};
+    const auto text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+    fmt::print("{}\n", text);
+  } else {
+    std::fwrite(result->text.data(), 1, result->text.size(), stdout);
+    print_remarks(result->done.remarks);
+  }
+  return result->done.incomplete ? kExitNotAsAsked : kExitDone;
+}
+
+}  // namespace
+
+Run add_dmesg(CLI::App& command, const Common& common) {
+  const auto file = std::make_shared<std::string>();
+  command.add_option("FILE", *file, "A dump file of any known format")->required();
+  return [file, &common] { return run(*file, common); };
+}
+
+}  // namespace vmcore::cli

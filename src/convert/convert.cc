@@ -1,0 +1,120 @@
+#include "src/convert/convert.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "src/convert/normalise.h"
+#include "src/convert/pipeline.h"
+#include "src/convert/shards.h"
+
+namespace vmcore::convert {
+namespace {
+
+// The kernel of an image, kept together with what was said about it, and the plan.
+struct Decision {
+  std::vector<kernel::GuestKernel> kernels;
+  Outcome outcome;
+  const kernel::GuestKernel* kernel() const { return kernels.empty() ? nullptr : &kernels.front(); }
+};
+
+void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
+                        const std::stop_token& stop) {
+  if (options.level > filters::kMaxLevel) {
+    return fail(Errc::invalid, "dump level {} is not 0 to {}", options.level, filters::kMaxLevel);
+  }
+  Decision decision;
+  Outcome& outcome = decision.outcome;
+  append(outcome.remarks, image.remarks);
+  TRY_ASSIGN(kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  decision.kernels = std::move(found.kernels);
+  append(outcome.remarks, found.remarks);
+  const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
+  TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(),
+                                              image.file.dump_level, plan_options, stop));
+  append(outcome.remarks, outcome.plan.remarks);
+  if (decision.kernel() != nullptr) {
+    outcome.release = decision.kernel()->info().release();
+  }
+  outcome.incomplete = image.file.incomplete;
+  return decision;
+}
+
+// Compares the pages of one shard, which lie in two buffers cut differently by lost pages.
+Result<> compare(std::span<const formats::PageRun> source,
+                 std::span<const formats::PageRun> written) {
+  const auto flatten = [](std::span<const formats::PageRun> runs) {
+    std::vector<std::pair<std::uint64_t, const std::byte*>> pages;
+    for (const formats::PageRun& run : runs) {
+      for (std::size_t at = 0; at < run.bytes.size(); at += kPageSize) {
+        pages.emplace_back(run.first.value + at / kPageSize, run.bytes.data() + at);
+      }
+    }
+    return pages;
+  };
+  const auto ours = flatten(source);
+  const auto theirs = flatten(written);
+  for (std::size_t i = 0; i < std::max(ours.size(), theirs.size()); ++i) {
+    const bool same = i < ours.size() && i < theirs.size() && ours[i].first == theirs[i].first &&
+                      std::memcmp(ours[i].second, theirs[i].second, kPageSize) == 0;
+    if (!same) {
+      const std::uint64_t pfn = i < ours.size() ? ours[i].first : theirs[i].first;
+      return fail(Errc::malformed, "verify: the page at {:#x} was not written as it was read",
+                  pfn * kPageSize);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
+                          std::stop_token stop) {
+  TRY_ASSIGN(Decision decision, decide(image, options, stop));
+  return std::move(decision.outcome);
+}
+
+Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
+                        const ConvertOptions& options, Observer& observer, std::stop_token stop) {
+  TRY_ASSIGN(Decision decision, decide(image, options, stop));
+  Outcome& outcome = decision.outcome;
+  const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
+  const formats::DumpHeader header =
+      make_header(image, decision.kernel(), outcome.plan, time, outcome.remarks);
+  TRY(writer.begin(header));
+  TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
+  append(outcome.remarks, writer.remarks());
+  TRY_ASSIGN(outcome.lost_pages, encode_pages(*image.memory, outcome.plan.kept, writer,
+                                              options.threads, observer, stop));
+  if (outcome.lost_pages != 0) {
+    outcome.incomplete = true;
+    outcome.remarks.push_back({Errc::truncated,
+                               fmt::format("{} pages could not be read and are missing",
+                                           outcome.lost_pages)});
+  }
+  TRY(writer.finish(outcome.incomplete));
+  return std::move(outcome);
+}
+
+Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
+                std::stop_token stop) {
+  ShardQueue queue(outcome.plan.kept);
+  ShardBuffer from_source;
+  ShardBuffer from_written;
+  for (bool last = false; !last;) {
+    if (stop.stop_requested()) {
+      return fail(Errc::cancelled, "cancelled");
+    }
+    const std::vector<PfnRange> shard = queue.claim(last);
+    TRY(from_source.read(*source.memory, shard));
+    TRY(from_written.read(*written.memory, shard));
+    TRY(compare(from_source.runs(), from_written.runs()));
+  }
+  return {};
+}
+
+}  // namespace vmcore::convert

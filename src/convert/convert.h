@@ -1,0 +1,64 @@
+// The conversion: a memory image in, a filtered dump out. Runs in the worker and in the guest's
+// capture environment; descriptors only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "filters/plan.h"
+#include "src/base/result.h"
+#include "src/formats/dump_writer.h"
+#include "src/image/image.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::convert {
+
+struct ConvertOptions {
+  unsigned level = filters::kMaxLevel;
+  unsigned threads = 1;
+  // How hard to look for a kernel that no note tells of.
+  kernel::Search search = kernel::Search::memory;
+  // When the host saw the guest crash (seconds since the epoch); used where the guest does not tell.
+  std::optional<std::uint64_t> host_event_time;
+};
+
+// Is told how a conversion goes, from any of its threads.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  // `done` of `all` kept pages are in the file.
+  virtual void progress(std::uint64_t done, std::uint64_t all) = 0;
+  // Nothing more will be read from the source: a guest that waits may run.
+  virtual void source_read() = 0;
+};
+
+struct Outcome {
+  filters::Plan plan;
+  std::uint64_t lost_pages = 0;  // kept by the plan, but not to be had from the source
+  bool incomplete = false;       // pages are missing: lost now, or already in the source
+  std::string release;           // of the kernel, empty where none was found
+  std::vector<Remark> remarks;   // all, also those of the source and the plan
+
+  // Everything that was asked for is in the file, and nothing that was to be left out.
+  bool as_asked() const {
+    return !incomplete && (plan.level_reached & plan.level_asked) == plan.level_asked;
+  }
+};
+
+// Decides what would be written, and writes nothing.
+Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
+                          std::stop_token stop);
+
+// Writes the dump. An Error leaves an unusable file behind: the caller throws it away.
+Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
+                        const ConvertOptions& options, Observer& observer, std::stop_token stop);
+
+// Reads `written`, which `outcome` describes, and compares every kept page with `source`. Fails
+// with Errc::malformed, naming the first page that differs.
+Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
+                std::stop_token stop);
+
+}  // namespace vmcore::convert

@@ -1,0 +1,55 @@
+#include "src/convert/describe.h"
+
+#include <charconv>
+
+#include "src/kernel/printk_log.h"
+
+namespace vmcore::convert {
+namespace {
+
+KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
+  KernelFacts facts;
+  facts.release = kernel.info().release();
+  facts.build_id = kernel.info().build_id().value_or("");
+  facts.info_source = kernel.info_source();
+  facts.phys_base = kernel.phys_base();
+  facts.five_levels = kernel.page_tables().five_levels();
+  if (const auto offset = kernel.info().value("KERNELOFFSET")) {
+    std::from_chars(offset->data(), offset->data() + offset->size(), facts.kaslr_offset, 16);
+  }
+  return facts;
+}
+
+}  // namespace
+
+Result<Description> describe(const MemoryImage& image, const ConvertOptions& options,
+                             std::stop_token stop) {
+  Description description;
+  description.incomplete = image.file.incomplete;
+  description.remarks = image.remarks;
+  description.level_asked = description.level_reached = image.file.dump_level;
+  if (const auto before = read_provenance(image)) {
+    description.level_asked = before->level_asked;
+    description.level_reached = before->level_reached;
+    description.remarks.insert(description.remarks.end(), before->remarks.begin(),
+                               before->remarks.end());
+  }
+  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  description.remarks.insert(description.remarks.end(), found.remarks.begin(),
+                             found.remarks.end());
+  const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
+  description.crash_time = crash_time(image, kernel, options.host_event_time);
+  if (kernel != nullptr) {
+    description.kernel = kernel_facts(*kernel);
+    const auto log = kernel::read_printk_log(*kernel, [](const kernel::LogRecord&) { return true; });
+    if (log && log->records != 0) {
+      description.last_log_stamp = static_cast<double>(log->last_nanoseconds) / 1e9;
+    }
+  }
+  const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
+  TRY_ASSIGN(description.plan, filters::make_plan(*image.memory, kernel, image.file.dump_level,
+                                                  plan_options, stop));
+  return description;
+}
+
+}  // namespace vmcore::convert

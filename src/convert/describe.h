@@ -1,0 +1,41 @@
+// What a memory image tells about the guest and about itself, for `info`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "filters/plan.h"
+#include "src/base/result.h"
+#include "src/convert/convert.h"
+#include "src/convert/normalise.h"
+#include "src/image/image.h"
+
+namespace vmcore::convert {
+
+struct KernelFacts {
+  std::string release;
+  std::string build_id;  // hex, empty where the kernel does not export it (before v5.9)
+  kernel::InfoSource info_source = kernel::InfoSource::note;
+  std::int64_t phys_base = 0;
+  std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
+  bool five_levels = false;
+};
+
+struct Description {
+  std::optional<KernelFacts> kernel;
+  CrashTime crash_time;
+  // Seconds since boot of the newest log record: the least that can be said of the time.
+  std::optional<double> last_log_stamp;
+  unsigned level_asked = 0;    // by whoever wrote the file; 0 where it does not tell
+  unsigned level_reached = 0;
+  filters::Plan plan;          // at level 0: page counts by class, RAM, what is in the file
+  bool incomplete = false;
+  std::vector<Remark> remarks;
+};
+
+Result<Description> describe(const MemoryImage& image, const ConvertOptions& options,
+                             std::stop_token stop);
+
+}  // namespace vmcore::convert

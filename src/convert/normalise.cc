@@ -1,0 +1,146 @@
+#include "src/convert/normalise.h"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <utility>
+
+#include "src/kernel/cpus.h"
+
+namespace vmcore::convert {
+namespace {
+
+bool is_vmcoreinfo(const Note& note) { return note.name == kNoteNameVmcoreinfo && note.type == 0; }
+bool is_prstatus(const Note& note) { return note.name == "CORE" && note.type == kNoteTypePrstatus; }
+bool is_qemu_cpu(const Note& note) { return note.name == kNoteNameQemu && note.type == 0; }
+bool is_provenance(const Note& note) {
+  return note.name == kNoteNameProvenance && note.type == kNoteTypeProvenance;
+}
+
+// The notes that `is_kind` picks, one a vCPU, in the order given; as they were where their number
+// is not that of the vCPUs.
+void add_per_cpu(const MemoryImage& image, bool (*is_kind)(const Note&),
+                 const std::vector<unsigned>& order, std::vector<Note>& notes) {
+  std::vector<const Note*> found;
+  for (const Note& note : image.notes) {
+    if (is_kind(note)) {
+      found.push_back(&note);
+    }
+  }
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    notes.push_back(found.size() == order.size() ? *found[order[i]] : *found[i]);
+  }
+}
+
+Note make_vmcoreinfo_note(const kernel::GuestKernel& kernel) {
+  Note note{std::string(kNoteNameVmcoreinfo), 0, {}};
+  const auto bytes = std::as_bytes(std::span(kernel.info().text()));
+  note.desc.assign(bytes.begin(), bytes.end());
+  return note;
+}
+
+// Empty, and a remark, where Linux's order is not known: the notes then stay as they were.
+std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKernel& kernel,
+                                std::vector<Remark>& remarks) {
+  const auto kallsyms = kernel::Kallsyms::read(kernel);
+  if (!kallsyms) {
+    if (image.cpus.size() > 1) {
+      remarks.push_back({kallsyms.error().code,
+                         "registers are in the order of the vCPUs, which may not be that of Linux's "
+                         "CPUs: " + kallsyms.error().message});
+    }
+    return {};
+  }
+  kernel::CpuOrder found = kernel::linux_cpu_order(kernel, *kallsyms, image.cpus);
+  remarks.insert(remarks.end(), found.remarks.begin(), found.remarks.end());
+  return std::move(found.order);
+}
+
+std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel* kernel,
+                             std::vector<Remark>& remarks) {
+  std::vector<Note> notes;
+  std::vector<unsigned> order;
+  if (kernel != nullptr) {
+    notes.push_back(make_vmcoreinfo_note(*kernel));
+    order = cpu_order(image, *kernel, remarks);
+  }
+  add_per_cpu(image, is_prstatus, order, notes);
+  add_per_cpu(image, is_qemu_cpu, order, notes);
+  for (const Note& note : image.notes) {
+    const bool replaced = kernel != nullptr && is_vmcoreinfo(note);
+    if (!is_prstatus(note) && !is_qemu_cpu(note) && !is_provenance(note) && !replaced) {
+      notes.push_back(note);
+    }
+  }
+  return notes;
+}
+
+std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kernel,
+                                                const filters::Plan& plan) {
+  constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
+  std::vector<formats::VirtSegment> segments;
+  const auto image = kernel.image_range();
+  if (image.size != 0) {
+    const std::uint64_t physical = image.begin.value - kStartKernelMap +
+                                   static_cast<std::uint64_t>(kernel.phys_base());
+    segments.push_back({{{physical}, image.size}, image.begin});
+  }
+  if (const auto page_offset = kernel.page_offset()) {
+    segments.push_back({{{0}, plan.ram.end().value * 4096}, *page_offset});
+  }
+  return segments;
+}
+
+}  // namespace
+
+CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel,
+                     std::optional<std::uint64_t> host_event_time) {
+  if (kernel != nullptr) {
+    if (const auto text = kernel->info().value("CRASHTIME")) {
+      std::uint64_t seconds = 0;
+      const auto parsed = std::from_chars(text->data(), text->data() + text->size(), seconds);
+      if (parsed.ec == std::errc() && seconds != 0) {
+        return {seconds, TimeSource::guest};
+      }
+    }
+  }
+  if (const auto before = read_provenance(image); before && before->crash_time) {
+    return {before->crash_time, before->crash_time_source};
+  }
+  if (host_event_time) {
+    return {host_event_time, TimeSource::host_event};
+  }
+  return {};
+}
+
+formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
+                                const filters::Plan& plan, const CrashTime& time,
+                                std::vector<Remark>& remarks) {
+  formats::DumpHeader header;
+  header.machine = image.machine;
+  header.level = plan.level_reached;
+  header.crash_time = time.seconds;
+  header.cpu_count = static_cast<unsigned>(image.cpus.size());
+  header.notes = make_notes(image, kernel, remarks);
+  if (kernel != nullptr) {
+    header.release = kernel->info().release();
+    header.phys_base = kernel->phys_base();
+    header.segments = make_segments(*kernel, plan);
+    if (!kernel->page_offset()) {
+      remarks.push_back({Errc::not_found,
+                         "the direct map's address is not known: ELF program headers have no "
+                         "virtual addresses for it"});
+    }
+  }
+  Provenance provenance{.version = VMCORECTL_VERSION,
+                        .level_asked = plan.level_asked,
+                        .level_reached = plan.level_reached,
+                        .crash_time = time.seconds,
+                        .crash_time_source = time.source,
+                        .pages_by_class = plan.pages_by_class,
+                        .remarks = remarks};
+  header.notes.push_back(make_provenance_note(provenance));
+  return header;
+}
+
+}  // namespace vmcore::convert

@@ -1,0 +1,31 @@
+// Normalising: what the header of our dumps says, whatever the source's header said.
+#pragma once
+
+#include "filters/plan.h"
+#include "src/convert/convert.h"
+#include "src/convert/provenance.h"
+#include "src/formats/dump_writer.h"
+#include "src/image/image.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::convert {
+
+// When the guest crashed: CRASHTIME of its VMCOREINFO, else the header or provenance of the source,
+// else the host's event.
+struct CrashTime {
+  std::optional<std::uint64_t> seconds;  // since the epoch
+  TimeSource source = TimeSource::none;
+};
+CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel,
+                     std::optional<std::uint64_t> host_event_time);
+
+// The notes in the order that readers want: VMCOREINFO (recovered where the source had none or a
+// wrong one), NT_PRSTATUS and then the QEMU notes of all vCPUs, each in Linux's CPU order, so that
+// crash gives each CPU its own registers; all other notes verbatim; our own last. phys_base is the
+// kernel's (QEMU's kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the kernel
+// image, then the direct map. `kernel` may be null. Doubts are added to `remarks`.
+formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
+                                const filters::Plan& plan, const CrashTime& time,
+                                std::vector<Remark>& remarks);
+
+}  // namespace vmcore::convert

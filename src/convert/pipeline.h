@@ -1,0 +1,20 @@
+// The pipeline: reads the kept pages shard by shard and hands them to encoders, on N equal threads.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+
+#include "src/base/result.h"
+#include "src/convert/convert.h"
+#include "src/formats/dump_writer.h"
+#include "src/image/page_set.h"
+
+namespace vmcore::convert {
+
+// Writes the pages of `kept`; returns how many of them could not be had from `memory`. Memory:
+// one shard (4 MiB) and its encoder a thread.
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& kept,
+                                   formats::DumpWriter& writer, unsigned threads,
+                                   Observer& observer, std::stop_token stop);
+
+}  // namespace vmcore::convert

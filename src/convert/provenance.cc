@@ -1,0 +1,116 @@
+#include "src/convert/provenance.h"
+
+#include <charconv>
+
+namespace vmcore::convert {
+namespace {
+
+constexpr std::size_t kMaxRemarks = 64;
+
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (c == '\n' || c == '\0') {
+      c = ' ';
+    }
+  }
+  return text;
+}
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// The X of "NAME(X)", or nothing.
+std::optional<std::string_view> argument(std::string_view key, std::string_view name) {
+  if (key.size() < name.size() + 2 || !key.starts_with(name) || key[name.size()] != '(' ||
+      key.back() != ')') {
+    return std::nullopt;
+  }
+  return key.substr(name.size() + 1, key.size() - name.size() - 2);
+}
+
+void take_line(std::string_view key, std::string_view value, Provenance& into) {
+  if (key == "VERSION") {
+    into.version = value;
+  } else if (key == "LEVEL_ASKED") {
+    into.level_asked = static_cast<unsigned>(number(value)) & filters::kMaxLevel;
+  } else if (key == "LEVEL_REACHED") {
+    into.level_reached = static_cast<unsigned>(number(value)) & filters::kMaxLevel;
+  } else if (key == "CRASH_TIME") {
+    into.crash_time = number(value);
+  } else if (key == "CRASH_TIME_SOURCE") {
+    for (const TimeSource source : {TimeSource::guest, TimeSource::host_event}) {
+      if (value == time_source_name(source)) {
+        into.crash_time_source = source;
+      }
+    }
+  } else if (const auto page_class = argument(key, "PAGES")) {
+    for (const filters::ClassName& entry : filters::kClassNames) {
+      if (entry.name == *page_class) {
+        into.pages_by_class[static_cast<std::size_t>(entry.page_class)] = number(value);
+      }
+    }
+  } else if (const auto code = argument(key, "REMARK"); code && into.remarks.size() < kMaxRemarks) {
+    into.remarks.push_back({errc_from_name(*code), std::string(value)});
+  }
+}
+
+}  // namespace
+
+std::string_view time_source_name(TimeSource source) {
+  switch (source) {
+    case TimeSource::guest:
+      return "guest";
+    case TimeSource::host_event:
+      return "host event";
+    case TimeSource::none:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+Note make_provenance_note(const Provenance& provenance) {
+  std::string text = fmt::format("VERSION={}\nLEVEL_ASKED={}\nLEVEL_REACHED={}\n",
+                                 provenance.version, provenance.level_asked,
+                                 provenance.level_reached);
+  if (provenance.crash_time) {
+    text += fmt::format("CRASH_TIME={}\nCRASH_TIME_SOURCE={}\n", *provenance.crash_time,
+                        time_source_name(provenance.crash_time_source));
+  }
+  for (const filters::ClassName& entry : filters::kClassNames) {
+    text += fmt::format("PAGES({})={}\n", entry.name,
+                        provenance.pages_by_class[static_cast<std::size_t>(entry.page_class)]);
+  }
+  std::size_t count = 0;
+  for (const Remark& remark : provenance.remarks) {
+    if (count++ == kMaxRemarks) {
+      break;
+    }
+    text += fmt::format("REMARK({})={}\n", errc_name(remark.code), one_line(remark.text));
+  }
+  Note note{std::string(kNoteNameProvenance), kNoteTypeProvenance, {}};
+  const auto bytes = std::as_bytes(std::span(text));
+  note.desc.assign(bytes.begin(), bytes.end());
+  return note;
+}
+
+std::optional<Provenance> read_provenance(const MemoryImage& image) {
+  const Note* note = image.find_note(kNoteNameProvenance, kNoteTypeProvenance);
+  if (note == nullptr) {
+    return std::nullopt;
+  }
+  Provenance provenance;
+  std::string_view text(reinterpret_cast<const char*>(note->desc.data()), note->desc.size());
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (const auto equals = line.find('='); equals != std::string_view::npos) {
+      take_line(line.substr(0, equals), line.substr(equals + 1), provenance);
+    }
+  }
+  return provenance;
+}
+
+}  // namespace vmcore::convert

@@ -1,0 +1,42 @@
+// Provenance: what vmcorectl did to a dump, kept in the dump as an ELF note of our own, so that the
+// file itself says what was left out and what it may still hold.
+//
+// Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines: VERSION, LEVEL_ASKED, LEVEL_REACHED,
+// CRASH_TIME, CRASH_TIME_SOURCE, PAGES(class), REMARK(code) (any number).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "filters/page_class.h"
+#include "src/base/result.h"
+#include "src/image/image.h"
+
+namespace vmcore::convert {
+
+inline constexpr std::string_view kNoteNameProvenance = "VMCORECTL";
+// Chosen to be no type that any reader looks at without looking at the name ("vmc1").
+inline constexpr std::uint32_t kNoteTypeProvenance = 0x31636d76;
+
+// Where a crash time came from, best first.
+enum class TimeSource : std::uint8_t { guest, host_event, none };
+std::string_view time_source_name(TimeSource source);
+
+struct Provenance {
+  std::string version;
+  unsigned level_asked = 0;
+  unsigned level_reached = 0;
+  std::optional<std::uint64_t> crash_time;  // seconds since the epoch
+  TimeSource crash_time_source = TimeSource::none;
+  std::array<std::uint64_t, filters::kPageClasses> pages_by_class{};
+  std::vector<Remark> remarks;
+};
+
+Note make_provenance_note(const Provenance& provenance);
+// Nothing where the image has no such note. Lines that are not understood are skipped.
+std::optional<Provenance> read_provenance(const MemoryImage& image);
+
+}  // namespace vmcore::convert

@@ -1,0 +1,52 @@
+// Shards: the kept pages in portions of some MiB, each claimed by one thread.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/formats/dump_writer.h"
+#include "src/image/memory.h"
+#include "src/image/page_set.h"
+
+namespace vmcore::convert {
+
+inline constexpr std::uint64_t kPageSize = 4096;
+inline constexpr std::uint64_t kShardPages = 1024;  // 4 MiB: large enough to amortise a claim
+
+// Hands out the members of a set in ascending order. Thread-safe.
+class ShardQueue {
+ public:
+  explicit ShardQueue(const PageSet& pages) : pages_(pages), end_(pages.end()) {}
+  // The runs of the next shard, at most kShardPages pages in all; empty when there is no more.
+  // `last` is set where nothing follows this shard.
+  std::vector<PfnRange> claim(bool& last);
+
+ private:
+  const PageSet& pages_;
+  Pfn end_;
+  std::mutex mutex_;
+  Pfn next_{0};
+};
+
+// One thread's buffer for the bytes of a shard.
+class ShardBuffer {
+ public:
+  ShardBuffer() : bytes_(kShardPages * kPageSize) {}
+  // Reads the runs. Pages that cannot be had are left out of runs() and counted in lost().
+  Result<> read(const PhysicalMemory& memory, std::span<const PfnRange> shard);
+  // Valid until the next read().
+  std::span<const formats::PageRun> runs() const { return runs_; }
+  std::uint64_t lost() const { return lost_; }
+
+ private:
+  Result<> read_run(const PhysicalMemory& memory, PfnRange run, std::span<std::byte> out);
+
+  std::vector<std::byte> bytes_;
+  std::vector<formats::PageRun> runs_;
+  std::uint64_t lost_ = 0;
+};
+
+}  // namespace vmcore::convert

@@ -1,0 +1,79 @@
+// DumpWriter: writes one dump file. The conversion calls begin, then plan, then writes the kept
+// pages through one ShardEncoder a thread, then finish. Headers are final before the first page, so
+// a shard's data may go anywhere free and no two threads wait for each other.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/formats/codec.h"
+#include "src/image/image.h"
+#include "src/image/page_set.h"
+
+namespace vmcore::formats {
+
+// Virtual addresses of a physical range, for the program headers of an ELF dump.
+struct VirtSegment {
+  PhysRange physical;
+  VirtAddr virtual_begin;
+};
+
+struct DumpHeader {
+  Machine machine;
+  std::vector<Note> notes;          // verbatim, in the order to be written
+  std::string release;              // for the utsname of kdump headers; may be empty
+  std::string version;              // the same ("#1 SMP Debian ...")
+  std::string node_name;            // the same
+  std::int64_t phys_base = 0;       // for the kdump sub-header
+  // Kernel image first, then direct map. Pages in several get a PT_LOAD of each, in this order,
+  // over the same file data; pages in none, one with p_vaddr = 0.
+  std::vector<VirtSegment> segments;
+  unsigned level = 0;               // the dump level reached
+  std::optional<std::uint64_t> crash_time;  // seconds since the epoch
+  unsigned cpu_count = 0;
+};
+
+// Whole pages that follow each other in memory. The bytes are read while write() runs, not later.
+struct PageRun {
+  Pfn first;
+  std::span<const std::byte> bytes;
+};
+
+// Used by one thread. Errors end the conversion.
+class ShardEncoder {
+ public:
+  virtual ~ShardEncoder() = default;
+  // The kept pages of one shard, ascending. `unreadable` pages of the plan that could not be had
+  // are simply not among them: the file shows them as lost (kdump: a descriptor of zeros; ELF: a
+  // hole, told by a Remark of the conversion).
+  virtual Result<> write(std::span<const PageRun> runs) = 0;
+};
+
+class DumpWriter {
+ public:
+  virtual ~DumpWriter() = default;
+  virtual Result<> begin(const DumpHeader& header) = 0;
+  // `ram`: every page frame of the guest's memory; `kept`: those that will be in the file, a
+  // subset, index()ed. Both are borrowed until finish(). Writes all headers.
+  virtual Result<> plan(const PageSet& ram, const PageSet& kept) = 0;
+  virtual Result<std::unique_ptr<ShardEncoder>> encoder() = 0;
+  // Nothing is written after it. `incomplete` marks the file as such (kdump: status bit 8; ELF:
+  // e_flags bit 0). A file that was never finished has that mark, too.
+  virtual Result<> finish(bool incomplete) = 0;
+  // What a reader of the file may stumble over, known after plan().
+  virtual std::vector<Remark> remarks() const { return {}; }
+};
+
+// Writers to a regular file, empty and open for reading and writing. The descriptor is borrowed.
+// A page of zeros takes no room: kdump shares one descriptor target, ELF leaves a file hole.
+Result<std::unique_ptr<DumpWriter>> make_kdump_writer(int file, Codec codec,
+                                                      std::optional<int> compress_level);
+Result<std::unique_ptr<DumpWriter>> make_elf_writer(int file);
+
+}  // namespace vmcore::formats

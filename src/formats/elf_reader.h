@@ -1,0 +1,32 @@
+// ELF dumps: /proc/vmcore, QEMU's dump-guest-memory, makedumpfile -E, our own.
+// docs/formats/elf.md has the layout.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "src/base/result.h"
+#include "src/formats/byte_source.h"
+#include "src/image/image.h"
+
+namespace vmcore::formats {
+
+// More program headers than this are refused when reading and writing: four million take 224 MiB
+// and minutes in any reader.
+inline constexpr std::uint64_t kMaxProgramHeaders = 1ULL << 22;
+
+// e_flags bit of makedumpfile (DUMP_ELF_INCOMPLETE): the file lacks pages.
+inline constexpr std::uint32_t kElfIncomplete = 1;
+
+bool is_elf(std::span<const std::byte> start);
+
+// An x86-64 ELF64 dump; other classes and machines are Errc::unsupported.
+//
+// Pages are whole: where a PT_LOAD covers a part of a page, the rest of it reads as zeros unless
+// another PT_LOAD has it. Where PT_LOADs overlap, the first one wins, but data beats a tail that
+// has none (p_memsz > p_filesz), which is `excluded`. Holes of the file are `zero`.
+Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source);
+
+}  // namespace vmcore::formats

@@ -1,0 +1,22 @@
+// The flattened format: a dump of any format as a stream of (offset, size, data) records, which
+// makedumpfile -F and QEMU's kdump-* write into pipes. docs/formats/flattened.md has the layout.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include "src/base/result.h"
+#include "src/formats/byte_source.h"
+
+namespace vmcore::formats {
+
+// Whether a file that starts with these bytes is flattened.
+bool is_flattened(std::span<const std::byte> start);
+
+// The dump inside a flattened file, to be read at its own offsets. Where records overlap, the last
+// one wins; bytes that no record holds are a hole. A stream that was cut short opens and has a
+// Remark. The index of records stays in memory, 32 bytes a record.
+Result<std::unique_ptr<ByteSource>> open_flattened(std::unique_ptr<ByteSource> file);
+
+}  // namespace vmcore::formats

@@ -1,0 +1,248 @@
+#include "src/formats/kdump_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "src/base/all_zero.h"
+#include "src/formats/codec.h"
+#include "src/formats/page.h"
+
+namespace vmcore::formats {
+namespace {
+
+constexpr std::uint64_t kBatchPages = 256;
+constexpr std::uint64_t kCachedPages = 16;
+constexpr Pfn kEndPfn{kMaxPhysAddr / kPageSize};
+
+Pfn pfn_of(PhysAddr address) { return {address.value / kPageSize}; }
+
+// Whether a usable descriptor is of the page of zeros at `zero_page` (0: none is known).
+bool is_zero(const PageDesc& desc, std::uint64_t zero_page) {
+  return desc.flags == 0 && desc.offset == zero_page;
+}
+
+std::span<std::byte> page_of(std::span<std::byte> pages, std::size_t index) {
+  return pages.subspan(index * kPageSize, kPageSize);
+}
+
+}  // namespace
+
+// What one thread needs to read.
+struct KdumpMemory::Context {
+  std::array<PageDesc, kBatchPages> descs;
+  std::vector<std::byte> data = std::vector<std::byte>(kBatchPages * kPageSize);
+  std::array<std::unique_ptr<PageDecompressor>, 5> decompressors;  // by Codec
+  // Pages that were read in part: page tables and structures are visited again and again.
+  std::vector<std::byte> cache = std::vector<std::byte>(kCachedPages * kPageSize);
+  std::array<std::optional<Pfn>, kCachedPages> cached;
+};
+
+class KdumpMemory::Loan {
+ public:
+  explicit Loan(const KdumpMemory& owner) : owner_(owner), context_(owner.borrow()) {}
+  Loan(const Loan&) = delete;
+  Loan& operator=(const Loan&) = delete;
+  ~Loan() { owner_.give_back(std::move(context_)); }
+  Context& context() { return *context_; }
+
+ private:
+  const KdumpMemory& owner_;
+  std::unique_ptr<Context> context_;
+};
+
+KdumpMemory::KdumpMemory(std::unique_ptr<ByteSource> source, PageSet ram, PageSet kept,
+                         std::uint64_t descs)
+    : source_(std::move(source)), ram_(std::move(ram)), kept_(std::move(kept)), descs_(descs) {
+  kept_.index();
+}
+
+KdumpMemory::~KdumpMemory() = default;
+
+std::unique_ptr<KdumpMemory::Context> KdumpMemory::borrow() const {
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) {
+    return std::make_unique<Context>();
+  }
+  std::unique_ptr<Context> context = std::move(idle_.back());
+  idle_.pop_back();
+  return context;
+}
+
+void KdumpMemory::give_back(std::unique_ptr<Context> context) const {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(context));
+}
+
+Extent KdumpMemory::extent(PhysAddr address) const {
+  if (address.value >= kMaxPhysAddr) {
+    return {{address, 0}, Presence::absent};
+  }
+  const Pfn pfn = pfn_of(address);
+  const auto until = [&](Pfn end, Presence presence) {
+    return Extent{{address, end.value * kPageSize - address.value}, presence};
+  };
+  const PfnRange ram = ram_.next_run(pfn, kEndPfn);
+  if (ram.count == 0 || ram.first > pfn) {
+    return until(ram.first, Presence::absent);
+  }
+  const PfnRange kept = kept_.next_run(pfn, ram.end());
+  if (kept.count == 0 || kept.first > pfn) {
+    return until(kept.first, Presence::excluded);
+  }
+  return until(kept.end(), Presence::data);
+}
+
+Result<ReadExtent> KdumpMemory::read(PhysAddr address, std::span<std::byte> out) const {
+  Loan loan(*this);
+  ReadExtent result;
+  while (result.good < out.size()) {
+    const PhysAddr at = address + result.good;
+    const Pfn pfn = pfn_of(at);
+    const std::uint64_t in_page = at.value % kPageSize;
+    const std::span<std::byte> rest = out.subspan(result.good);
+    const std::uint64_t whole = in_page == 0 ? rest.size() / kPageSize : 0;
+    const std::uint64_t wanted = std::clamp<std::uint64_t>(whole, 1, kBatchPages);
+    const PfnRange run = kept_.next_run(pfn, pfn + wanted);
+    if (at.value >= kMaxPhysAddr || run.count == 0 || run.first > pfn) {
+      result.first_bad = PhysAddr{page_floor(at.value)};
+      return result;
+    }
+    if (whole == 0) {
+      TRY_ASSIGN(const std::span<const std::byte> page, cached_page(loan.context(), pfn));
+      if (page.empty()) {
+        result.first_bad = PhysAddr{page_floor(at.value)};
+        return result;
+      }
+      const auto part = page.subspan(in_page, std::min(rest.size(), kPageSize - in_page));
+      std::ranges::copy(part, rest.begin());
+      result.good += part.size();
+      continue;
+    }
+    TRY_ASSIGN(const std::size_t good,
+               read_pages(loan.context(), pfn, rest.first(run.count * kPageSize)));
+    result.good += good * kPageSize;
+    if (good < run.count) {
+      result.first_bad = address + result.good;
+      return result;
+    }
+  }
+  return result;
+}
+
+Result<> KdumpMemory::read_descs(std::uint64_t rank, std::span<PageDesc> descs) const {
+  std::ranges::fill(descs, PageDesc{});
+  const std::span<std::byte> bytes = std::as_writable_bytes(descs);
+  TRY_ASSIGN(const std::size_t got, source_->read(descs_ + rank * sizeof(PageDesc), bytes));
+  if (got % sizeof(PageDesc) != 0) {
+    descs[got / sizeof(PageDesc)] = PageDesc{};
+  }
+  return {};
+}
+
+bool KdumpMemory::usable(const PageDesc& desc) const {
+  const std::optional<Codec> codec = codec_from_flags(desc.flags);
+  return desc.offset != 0 && desc.size != 0 && desc.size <= kPageSize && codec &&
+         (*codec != Codec::none || desc.size == kPageSize) && desc.offset < source_->size() &&
+         source_->size() - desc.offset >= desc.size;
+}
+
+// A page that is stored as it is and all zero is taken for the shared one: writers store no other.
+bool KdumpMemory::unpack(Context& context, const PageDesc& desc, std::span<const std::byte> data,
+                         std::span<std::byte> page) const {
+  const Codec codec = *codec_from_flags(desc.flags);
+  if (codec == Codec::none) {
+    std::ranges::copy(data, page.begin());
+    if (zero_page_.load(std::memory_order_relaxed) == 0 && all_zero(page)) {
+      zero_page_.store(desc.offset, std::memory_order_relaxed);
+    }
+    return true;
+  }
+  auto& decompressor = context.decompressors[static_cast<std::size_t>(codec)];
+  if (!decompressor) {
+    if (auto made = make_decompressor(codec); made) {
+      decompressor = *std::move(made);
+    } else {
+      return false;
+    }
+  }
+  return decompressor->decompress(data, page).has_value();
+}
+
+Result<std::size_t> KdumpMemory::read_adjacent(Context& context, std::span<const PageDesc> descs,
+                                               std::uint64_t zero_page,
+                                               std::span<std::byte> out) const {
+  const std::uint64_t begin = descs.front().offset;
+  std::uint64_t size = 0;
+  std::size_t count = 0;
+  for (const PageDesc& desc : descs) {
+    if (!usable(desc) || (!is_zero(desc, zero_page) && desc.offset != begin + size)) {
+      break;
+    }
+    size += is_zero(desc, zero_page) ? 0U : std::uint64_t{desc.size};
+    ++count;
+  }
+  TRY_ASSIGN(const std::size_t got, source_->read(begin, std::span(context.data).first(size)));
+  std::span<const std::byte> data = std::span(context.data).first(got);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<std::byte> page = page_of(out, i);
+    if (is_zero(descs[i], zero_page)) {
+      std::ranges::fill(page, std::byte{0});
+      continue;
+    }
+    const std::uint32_t packed = descs[i].size;
+    if (data.size() < packed || !unpack(context, descs[i], data.first(packed), page)) {
+      return i;
+    }
+    data = data.subspan(packed);
+  }
+  return count;
+}
+
+Result<std::size_t> KdumpMemory::read_pages(Context& context, Pfn first,
+                                            std::span<std::byte> out) const {
+  const std::uint64_t zero_page = zero_page_.load(std::memory_order_relaxed);
+  const auto descs = std::span(context.descs).first(out.size() / kPageSize);
+  TRY(read_descs(kept_.rank(first), descs));
+  std::size_t done = 0;
+  while (done < descs.size()) {
+    TRY_ASSIGN(const std::size_t good, read_adjacent(context, descs.subspan(done), zero_page,
+                                                     out.subspan(done * kPageSize)));
+    if (good == 0) {
+      break;
+    }
+    done += good;
+  }
+  return done;
+}
+
+Result<std::span<const std::byte>> KdumpMemory::cached_page(Context& context, Pfn pfn) const {
+  const std::size_t slot = pfn.value % kCachedPages;
+  const std::span<std::byte> page = page_of(context.cache, slot);
+  if (context.cached[slot] != pfn) {
+    context.cached[slot].reset();
+    TRY_ASSIGN(const std::size_t good, read_pages(context, pfn, page));
+    if (good == 0) {
+      return std::span<const std::byte>();
+    }
+    context.cached[slot] = pfn;
+  }
+  return page;
+}
+
+Result<std::uint64_t> KdumpMemory::lost_pages() const {
+  const std::uint64_t count = kept_.count();
+  const std::uint64_t room = source_->size() > descs_ ? source_->size() - descs_ : 0;
+  const std::uint64_t there = std::min(count, room / sizeof(PageDesc));
+  std::uint64_t lost = count - there;
+  std::vector<PageDesc> last(std::min<std::uint64_t>(there, 4096));
+  TRY(read_descs(there - last.size(), last));
+  for (const PageDesc& desc : last) {
+    lost += usable(desc) ? 0U : 1U;
+  }
+  return lost;
+}
+
+}  // namespace vmcore::formats

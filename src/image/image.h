@@ -1,0 +1,78 @@
+// MemoryImage: everything a dump or a stopped guest tells: machine, CPUs, notes, memory. Plain data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/image/memory.h"
+
+namespace vmcore {
+
+enum class Arch : std::uint8_t { unknown, x86_64 };
+
+struct Machine {
+  Arch arch = Arch::unknown;
+  std::uint32_t page_size = 4096;  // bytes
+};
+
+// One ELF note, verbatim.
+struct Note {
+  std::string name;  // without the terminating NUL
+  std::uint32_t type = 0;
+  std::vector<std::byte> desc;
+};
+
+// Note types and names of the notes that are understood.
+inline constexpr std::uint32_t kNoteTypePrstatus = 1;            // name "CORE"
+inline constexpr std::string_view kNoteNameVmcoreinfo = "VMCOREINFO";  // type 0
+inline constexpr std::string_view kNoteNameQemu = "QEMU";              // type 0, one per vCPU
+
+// What is used of an x86-64 vCPU's registers. From the QEMU note where there is one (QEMU
+// target/i386/arch_dump.c, QEMUCPUState version 1, 440 bytes), else from NT_PRSTATUS, which has
+// no control registers.
+struct CpuState {
+  unsigned index = 0;  // the position among the notes of its kind
+  std::uint64_t rip = 0;
+  std::uint64_t rsp = 0;
+  std::uint64_t rflags = 0;
+  std::uint16_t cs = 0;
+  std::uint64_t gs_base = 0;
+  std::optional<std::uint64_t> kernel_gs_base;
+  std::optional<std::uint64_t> cr0, cr3, cr4;
+  std::optional<std::uint64_t> idt_base;
+  bool user_mode() const { return (cs & 3) == 3; }
+};
+
+// What the header of a dump file says of the file itself.
+struct FileFacts {
+  std::string format;       // "ELF", "ELF (QEMU)", "kdump-compressed v6 (zstd)", "... flattened"
+  unsigned dump_level = 0;  // makedumpfile's level that was applied already; 0 where not known
+  std::optional<std::uint64_t> crash_time;  // seconds since the epoch, where the header has one
+  bool incomplete = false;  // the file says of itself, or proves, that pages are missing
+};
+
+struct MemoryImage {
+  Machine machine;
+  FileFacts file;
+  std::vector<CpuState> cpus;  // in the order of the notes
+  std::vector<Note> notes;     // all, verbatim and in order
+  std::unique_ptr<PhysicalMemory> memory;
+  std::vector<Remark> remarks;
+
+  // The first note of that name and type, or null. Borrowed from `notes`.
+  const Note* find_note(std::string_view name, std::uint32_t type) const {
+    for (const Note& note : notes) {
+      if (note.name == name && note.type == type) {
+        return &note;
+      }
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace vmcore

@@ -1,0 +1,44 @@
+#include "src/image/memory.h"
+
+namespace vmcore {
+
+Result<> read_exactly(const PhysicalMemory& memory, PhysAddr address, std::span<std::byte> out) {
+  TRY_ASSIGN(const ReadExtent got, memory.read(address, out));
+  if (got.good < out.size()) {
+    const PhysAddr bad = got.first_bad.value_or(address + got.good);
+    return fail(Errc::unreadable, "guest-physical address {:#x} is {}", bad.value,
+                presence_name(memory.extent(bad).presence));
+  }
+  return {};
+}
+
+RangeSet ram_ranges(const PhysicalMemory& memory) {
+  RangeSet ram;
+  for (PhysAddr address{0}; address.value < kMaxPhysAddr;) {
+    const Extent extent = memory.extent(address);
+    if (extent.presence != Presence::absent) {
+      ram.add(extent.range);
+    }
+    if (extent.range.end() <= address) {
+      break;  // a source that does not advance would hang us
+    }
+    address = extent.range.end();
+  }
+  return ram;
+}
+
+std::string_view presence_name(Presence presence) {
+  switch (presence) {
+    case Presence::absent:
+      return "not RAM of this dump";
+    case Presence::excluded:
+      return "excluded from this dump";
+    case Presence::zero:
+      return "zero";
+    case Presence::data:
+      return "missing from this dump";
+  }
+  return "unknown";
+}
+
+}  // namespace vmcore

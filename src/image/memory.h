@@ -1,0 +1,65 @@
+// PhysicalMemory: the RAM of one guest, wherever it comes from: a dump file, a ranged dump, a
+// stream spooled to disk. Whoever reads memory knows nothing of its origin.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "src/base/address.h"
+#include "src/base/range_set.h"
+#include "src/base/result.h"
+
+namespace vmcore {
+
+// What a source knows of some guest-physical bytes without reading them.
+enum class Presence : std::uint8_t {
+  absent,    // no RAM there
+  excluded,  // RAM whose contents an earlier filter left out
+  zero,      // RAM known to be all zero (a file hole, a shared zero page)
+  data,      // RAM that must be read
+};
+
+// A run of memory of one kind.
+struct Extent {
+  PhysRange range;
+  Presence presence;
+};
+
+// How far a read came. `good` bytes from its start are valid; if that is less than was asked,
+// `first_bad` is the address of the first page that cannot be had.
+struct ReadExtent {
+  std::size_t good = 0;
+  std::optional<PhysAddr> first_bad;
+};
+
+// Const member functions may be called from any thread at a time.
+class PhysicalMemory {
+ public:
+  virtual ~PhysicalMemory() = default;
+
+  // The longest run of one kind that contains `address`. Past the last RAM it is an absent run
+  // that ends at kMaxPhysAddr.
+  virtual Extent extent(PhysAddr address) const = 0;
+
+  // Copies guest memory from `address` on. Zero extents read as zeros. Absent and excluded pages,
+  // and pages lost with a cut-off file, are "bad": not an error but a short ReadExtent. An Error is
+  // a failure of the source itself (I/O, a lost connection).
+  virtual Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const = 0;
+
+  // The bytes themselves where they can be lent without copying, else empty. Only sources whose
+  // bytes cannot change underneath may lend; the span lives as long as this object.
+  virtual std::span<const std::byte> view(PhysRange) const { return {}; }
+};
+
+// Fills all of `out` or fails with Errc::unreadable, naming the first bad page.
+Result<> read_exactly(const PhysicalMemory& memory, PhysAddr address, std::span<std::byte> out);
+
+// All bytes whose presence is not `absent`.
+RangeSet ram_ranges(const PhysicalMemory& memory);
+
+std::string_view presence_name(Presence presence);
+
+}  // namespace vmcore

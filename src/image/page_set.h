@@ -1,0 +1,60 @@
+// PageSet: a set of page frames, one bit a page, with rank.
+//
+// Memory: one bit for each page of the 128 MiB chunks that hold at least one member, plus 16 bytes
+// for each chunk below the highest, so that guests with holes cost what their RAM costs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/address.h"
+
+namespace vmcore {
+
+struct PfnRange {
+  Pfn first;
+  std::uint64_t count = 0;
+  Pfn end() const { return first + count; }
+  bool operator==(const PfnRange&) const = default;
+};
+
+class PageSet {
+ public:
+  // Adds or removes the pages of the range. Not thread-safe.
+  void insert(PfnRange range);
+  void erase(PfnRange range);
+
+  bool contains(Pfn pfn) const;
+  // Number of members.
+  std::uint64_t count() const;
+  // One past the highest member; 0 when empty.
+  Pfn end() const;
+
+  // The first run of members that starts at or after `from`, cut at `limit`. count is 0 where
+  // there is none.
+  PfnRange next_run(Pfn from, Pfn limit) const;
+
+  // Number of members below `pfn`. Needs index() after the last change; it scans one chunk (at most
+  // 512 words).
+  std::uint64_t rank(Pfn pfn) const;
+  void index();
+
+  // 64 pages' bits from `pfn` (a multiple of 64) on, lowest pfn in the lowest bit: the layout of
+  // kdump's bitmaps.
+  std::uint64_t word(Pfn pfn) const;
+  // Adds the pages of such a word.
+  void insert_word(Pfn pfn, std::uint64_t bits);
+
+ private:
+  static constexpr std::uint64_t kChunkPages = 1U << 15;
+  static constexpr std::uint64_t kWordsPerChunk = kChunkPages / 64;
+  struct Chunk {
+    std::uint64_t words[kWordsPerChunk] = {};
+  };
+
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<std::uint64_t> ranks_;  // members below each chunk; made by index()
+};
+
+}  // namespace vmcore

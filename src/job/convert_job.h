@@ -1,0 +1,54 @@
+// One conversion from the host's view: open, stage, let the worker work, commit.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "src/base/result.h"
+#include "src/sandbox/messages.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+
+// How the dump is to be made, whatever its source.
+struct DumpOptions {
+  unsigned level = 31;
+  std::string format = "kdump";
+  std::string codec = "zstd";
+  std::optional<int> compress_level;
+  unsigned threads = 1;
+  bool dry_run = false;
+  bool verify = false;
+  bool strict = false;  // less than was asked for is a failure, and nothing is kept
+  bool force = false;   // an existing output is replaced
+};
+
+struct DumpResult {
+  sandbox::Done done;
+  std::filesystem::path path;    // of what was kept; empty for a dry run and standard output
+  std::uint64_t size_bytes = 0;  // of what was kept
+  // Everything that was asked for is there, and nothing that was to be left out.
+  bool as_asked() const {
+    return !done.incomplete && (done.level_reached & done.level_asked) == done.level_asked;
+  }
+};
+
+using OnProgress = std::function<void(const sandbox::Event&)>;
+
+// An incomplete dump is kept as OUTPUT.incomplete. `output` "-" is standard output: the dump is
+// staged in $TMPDIR and copied when it is complete.
+Result<DumpResult> convert_file(const std::filesystem::path& input,
+                                const std::filesystem::path& output, const DumpOptions& options,
+                                const OnProgress& on_progress);
+
+// The text that `operation` (info, dmesg) makes of a dump file.
+struct TextResult {
+  sandbox::Done done;
+  std::string text;
+};
+Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
+                             unsigned threads);
+
+}  // namespace vmcore::job

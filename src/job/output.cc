@@ -1,0 +1,56 @@
+#include "src/job/output.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <vector>
+
+#include "src/base/sys.h"
+
+namespace vmcore::job {
+namespace {
+
+Result<> copy_to_stdout(int file, std::uint64_t size) {
+  std::vector<std::byte> buffer(1U << 20);
+  for (std::uint64_t done = 0; done < size;) {
+    const auto want = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), size - done));
+    TRY_ASSIGN(const std::size_t got, sys::pread_full(file, want, done));
+    if (got == 0) {
+      return fail(Errc::truncated, "standard output: the staged dump ended early");
+    }
+    if (Result<> written = sys::write_full(STDOUT_FILENO, want.first(got)); !written) {
+      return in_context(std::move(written).error(), "standard output");
+    }
+    done += got;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::filesystem::path temporary_folder() {
+  const char* folder = std::getenv("TMPDIR");
+  return folder != nullptr && *folder != '\0' ? folder : "/var/tmp";
+}
+
+Result<Output> Output::open(const std::filesystem::path& target, bool replace) {
+  const bool to_stdout = target == "-";
+  if (to_stdout && ::isatty(STDOUT_FILENO) != 0) {
+    return fail(Errc::invalid, "standard output is a terminal: a dump does not go there");
+  }
+  TRY_ASSIGN(auto file, store::StagedFile::create(
+                            to_stdout ? temporary_folder() / "vmcore" : target, replace || to_stdout));
+  return Output(std::move(file), to_stdout);
+}
+
+Result<> Output::keep(DumpResult& result) {
+  TRY_ASSIGN(result.size_bytes, sys::file_size(file_.fd()));
+  if (to_stdout_) {
+    return copy_to_stdout(file_.fd(), result.size_bytes);
+  }
+  TRY_ASSIGN(result.path, file_.commit(result.done.incomplete ? ".incomplete" : ""));
+  return {};
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,34 @@
+// Output: where a job's dump goes: a file that is named only when complete, or standard output.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/base/result.h"
+#include "src/job/convert_job.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+
+class Output {
+ public:
+  // `target` "-" is standard output.
+  static Result<Output> open(const std::filesystem::path& target, bool replace);
+
+  // What the worker writes to. Borrowed.
+  int fd() const { return file_.fd(); }
+
+  // Keeps what was written, and says in `result` where and how much.
+  Result<> keep(DumpResult& result);
+
+ private:
+  Output(store::StagedFile file, bool to_stdout) : file_(std::move(file)), to_stdout_(to_stdout) {}
+  store::StagedFile file_;
+  bool to_stdout_;
+};
+
+// The folder for what has no folder of its own: $TMPDIR, else /var/tmp (dumps are too large for a
+// /tmp in memory).
+std::filesystem::path temporary_folder();
+
+}  // namespace vmcore::job

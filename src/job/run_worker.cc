@@ -1,0 +1,71 @@
+#include "src/job/run_worker.h"
+
+#include <utility>
+#include <variant>
+
+namespace vmcore::job {
+namespace {
+
+Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
+  Result<Fd> memory = fetch ? fetch(range)
+                            : fail(Errc::malformed, "worker protocol: memory asked for without need");
+  if (!memory) {
+    return worker.have({memory.error()}, {});
+  }
+  const int fds[] = {memory->get()};
+  return worker.have({}, fds);
+}
+
+}  // namespace
+
+Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
+                                 const OnProgress& on_progress, const Fetch& fetch) {
+  TRY_ASSIGN(const auto executable, sandbox::worker_executable());
+  TRY_ASSIGN(sandbox::Worker worker, sandbox::Worker::start(executable));
+  TRY(worker.request(request, fds));
+  while (true) {
+    TRY_ASSIGN(sandbox::Event event, worker.next_event());
+    if (auto* done = std::get_if<sandbox::Done>(&event)) {
+      return std::move(*done);
+    }
+    if (auto* failed = std::get_if<sandbox::Failed>(&event)) {
+      return tl::unexpected(std::move(failed->error));
+    }
+    if (const auto* want = std::get_if<sandbox::Want>(&event)) {
+      TRY(answer(worker, want->range, fetch));
+    } else if (on_progress) {
+      on_progress(event);
+    }
+  }
+}
+
+sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind input) {
+  sandbox::Request request;
+  request.operation = sandbox::Operation::convert;
+  request.input = input;
+  request.level = options.level;
+  request.format = options.format;
+  request.codec = options.codec;
+  request.compress_level = options.compress_level;
+  request.threads = options.threads;
+  request.dry_run = options.dry_run;
+  request.verify = options.verify;
+  return request;
+}
+
+Result<> check_strict(const DumpOptions& options, const DumpResult& result) {
+  if (!options.strict || result.as_asked()) {
+    return {};
+  }
+  std::string reason = "pages are missing";
+  if (!result.done.incomplete) {
+    reason = fmt::format("level {} was asked, level {} reached", result.done.level_asked,
+                         result.done.level_reached);
+  }
+  for (const Remark& remark : result.done.remarks) {
+    reason += "; " + remark.text;
+  }
+  return fail(Errc::unsupported, "not as asked, and --strict was given: {}", reason);
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,27 @@
+// What the control registers of the vCPUs lead to: page tables, and the kernel image they map.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/image/image.h"
+#include "src/kernel/page_tables.h"
+
+namespace vmcore::kernel {
+
+// The page tables that a vCPU may be using, the likeliest first; empty without CR3 or with paging
+// off. Two where it cannot be told whether bit 12 of CR3 is part of the address or marks the user
+// half of page table isolation (v4.15, 8a09317b895f), and where CR4 is not known.
+std::vector<PageTables> page_tables_of(const PhysicalMemory& memory, const CpuState& cpu);
+
+// A kernel image found by walking page tables: its first 2 MiB and its phys_base.
+struct KernelAnchor {
+  PageTables tables;
+  VirtAddr image;
+  std::int64_t phys_base = 0;
+};
+
+// One anchor for each distinct phys_base that the page tables of `cpu` map the image by.
+std::vector<KernelAnchor> find_anchors(const PhysicalMemory& memory, const CpuState& cpu);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,126 @@
+#include "src/kernel/cpus.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <optional>
+
+namespace vmcore::kernel {
+namespace {
+
+constexpr std::size_t kMaxCpus = 8192;  // NR_CPUS of CONFIG_MAXSMP
+constexpr unsigned kNone = ~0U;
+
+// The per-CPU offsets of all CPUs that Linux may have.
+Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kernel,
+                                                        const Kallsyms& kallsyms) {
+  const auto symbols = kallsyms.find({"__per_cpu_offset", "nr_cpu_ids"});
+  if (!symbols[0] || !symbols[1]) {
+    return fail(Errc::not_found, "no __per_cpu_offset among the kernel's symbols");
+  }
+  TRY_ASSIGN(const auto count, kernel.read_value<std::uint32_t>(*symbols[1]));
+  if (count == 0 || count > kMaxCpus) {
+    return fail(Errc::limit, "nr_cpu_ids is {}", count);
+  }
+  std::vector<std::uint64_t> offsets(count);
+  TRY(kernel.read_exactly(*symbols[0], std::as_writable_bytes(std::span(offsets))));
+  return offsets;
+}
+
+// The Linux CPU of a vCPU. Between SYSCALL, or an exception from user mode, and SWAPGS the kernel's
+// base is still in the other register; a user's own GS base is believed last, since a program may
+// load any.
+unsigned linux_cpu(const CpuState& cpu, std::span<const std::uint64_t> offsets) {
+  std::array<std::optional<std::uint64_t>, 2> bases{cpu.gs_base, cpu.kernel_gs_base};
+  if (cpu.user_mode()) {
+    std::swap(bases[0], bases[1]);
+  }
+  for (const auto& base : bases) {
+    const auto found =
+        base && *base != 0 ? std::find(offsets.begin(), offsets.end(), *base) : offsets.end();
+    if (found != offsets.end()) {
+      return static_cast<unsigned>(found - offsets.begin());
+    }
+  }
+  return kNone;
+}
+
+std::vector<unsigned> given_order(std::size_t count) {
+  std::vector<unsigned> order(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    order[i] = static_cast<unsigned>(i);
+  }
+  return order;
+}
+
+Result<unsigned> count_bits(const GuestKernel& kernel, std::optional<VirtAddr> mask,
+                            std::size_t cpus) {
+  if (!mask) {
+    return fail(Errc::not_found, "no CPU masks among the kernel's symbols");
+  }
+  std::vector<std::uint64_t> words((cpus + 63) / 64);
+  TRY(kernel.read_exactly(*mask, std::as_writable_bytes(std::span(words))));
+  int sum = 0;
+  for (const std::uint64_t word : words) {
+    sum += std::popcount(word);
+  }
+  return static_cast<unsigned>(sum);
+}
+
+}  // namespace
+
+CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
+                         std::span<const CpuState> cpus) {
+  const auto keep_order = [&](Errc code, std::string_view why) {
+    return CpuOrder{given_order(cpus.size()),
+                    {{code, fmt::format("the CPUs are in the order of the dump: {}", why)}}};
+  };
+  const auto offsets = read_per_cpu_offsets(kernel, kallsyms);
+  if (!offsets) {
+    return keep_order(offsets.error().code, offsets.error().message);
+  }
+  std::vector<unsigned> order(cpus.size(), kNone);
+  std::vector<unsigned> unmatched;
+  for (unsigned i = 0; i < cpus.size(); ++i) {
+    const unsigned number = linux_cpu(cpus[i], *offsets);
+    if (number >= order.size()) {
+      unmatched.push_back(i);
+    } else if (order[number] != kNone) {
+      return keep_order(Errc::malformed, fmt::format("two of them are Linux CPU {}", number));
+    } else {
+      order[number] = i;
+    }
+  }
+  if (!cpus.empty() && unmatched.size() == cpus.size()) {
+    return keep_order(Errc::not_found, "no GS base is one of Linux's");
+  }
+  auto next = unmatched.begin();
+  for (unsigned& position : order) {
+    if (position == kNone) {
+      position = *next++;
+    }
+  }
+  CpuOrder result{std::move(order), {}};
+  if (unmatched.size() > 1) {
+    result.remarks.push_back({Errc::not_found, fmt::format("{} of {} CPUs have no GS base of Linux",
+                                                           unmatched.size(), cpus.size())});
+  }
+  return result;
+}
+
+Result<CpuCounts> read_cpu_counts(const GuestKernel& kernel, const Kallsyms& kallsyms) {
+  const auto symbols = kallsyms.find({"nr_cpu_ids", "__cpu_possible_mask", "__cpu_online_mask"});
+  if (!symbols[0]) {
+    return fail(Errc::not_found, "no nr_cpu_ids among the kernel's symbols");
+  }
+  TRY_ASSIGN(const auto ids, kernel.read_value<std::uint32_t>(*symbols[0]));
+  if (ids == 0 || ids > kMaxCpus) {
+    return fail(Errc::limit, "nr_cpu_ids is {}", ids);
+  }
+  CpuCounts counts;
+  TRY_ASSIGN(counts.possible, count_bits(kernel, symbols[1], ids));
+  TRY_ASSIGN(counts.online, count_bits(kernel, symbols[2], ids));
+  return counts;
+}
+
+}  // namespace vmcore::kernel

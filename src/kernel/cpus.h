@@ -1,0 +1,38 @@
+// The vCPUs of an image as Linux numbers its CPUs.
+//
+// QEMU's notes are in the order in which the vCPUs were made; crash and drgn take the n-th
+// NT_PRSTATUS for Linux's n-th CPU.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/image/image.h"
+#include "src/kernel/guest_kernel.h"
+#include "src/kernel/kallsyms.h"
+
+namespace vmcore::kernel {
+
+struct CpuOrder {
+  // Position i is the position in `cpus` of the vCPU that is Linux CPU i. A permutation: vCPUs
+  // that Linux does not use, or that cannot be told, fill the free positions in the given order.
+  std::vector<unsigned> order;
+  std::vector<Remark> remarks;
+};
+
+// Matches the GS base that each vCPU has in the kernel with __per_cpu_offset[] (the value of GS
+// both with a zero-based per-CPU section and since v6.15, 9d7de2aa8b41, without). Where that cannot
+// be, the order given, and a Remark.
+CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
+                         std::span<const CpuState> cpus);
+
+struct CpuCounts {
+  unsigned possible = 0;
+  unsigned online = 0;  // panic() has taken the stopped ones off
+};
+
+// Counts the bits of __cpu_possible_mask and __cpu_online_mask (v4.5, 4b804c85dc37).
+Result<CpuCounts> read_cpu_counts(const GuestKernel& kernel, const Kallsyms& kallsyms);
+
+}  // namespace vmcore::kernel

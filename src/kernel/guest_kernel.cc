@@ -1,0 +1,55 @@
+#include "src/kernel/guest_kernel.h"
+
+#include <algorithm>
+
+namespace vmcore::kernel {
+namespace {
+
+// Whether a failed translation is a fact about the guest, not a failure of the source.
+bool is_guest_fact(Errc code) {
+  return code == Errc::not_found || code == Errc::unreadable || code == Errc::malformed;
+}
+
+}  // namespace
+
+Result<ReadExtent> GuestKernel::read(VirtAddr address, std::span<std::byte> out) const {
+  ReadExtent result;
+  while (result.good < out.size()) {
+    const VirtAddr at = address + result.good;
+    if (at < address) {
+      break;  // past the end of the address space
+    }
+    const auto mapping = page_tables_.translate(at);
+    if (!mapping) {
+      if (is_guest_fact(mapping.error().code)) {
+        break;
+      }
+      return tl::unexpected(mapping.error());
+    }
+    const std::size_t wanted = std::min<std::uint64_t>(out.size() - result.good, mapping->size);
+    TRY_ASSIGN(const ReadExtent got,
+               memory_->read(mapping->address, out.subspan(result.good, wanted)));
+    result.good += got.good;
+    if (got.good < wanted) {
+      result.first_bad = got.first_bad.value_or(mapping->address + got.good);
+      break;
+    }
+  }
+  return result;
+}
+
+Result<> GuestKernel::read_exactly(VirtAddr address, std::span<std::byte> out) const {
+  TRY_ASSIGN(const ReadExtent got, read(address, out));
+  if (got.good == out.size()) {
+    return {};
+  }
+  const VirtAddr bad = address + got.good;
+  if (got.first_bad) {
+    return fail(Errc::unreadable, "kernel address {:#x}: guest-physical address {:#x} is {}",
+                bad.value, got.first_bad->value,
+                presence_name(memory_->extent(*got.first_bad).presence));
+  }
+  return fail(Errc::unreadable, "kernel address {:#x} is not mapped", bad.value);
+}
+
+}  // namespace vmcore::kernel

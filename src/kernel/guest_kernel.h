@@ -1,0 +1,90 @@
+// GuestKernel: the kernel found in a memory image: its VMCOREINFO, its page tables, and how to read
+// its virtual memory. Everything in src/kernel and filters/ starts from here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "src/base/address.h"
+#include "src/base/result.h"
+#include "src/image/image.h"
+#include "src/kernel/page_tables.h"
+#include "src/kernel/vmcoreinfo.h"
+
+namespace vmcore::kernel {
+
+// Where the VMCOREINFO came from.
+enum class InfoSource : std::uint8_t {
+  note,       // the image's own note (or the kdump sub-header)
+  registers,  // found through CR3 and the kernel image
+  search,     // found by scanning memory for its page
+};
+
+class GuestKernel {
+ public:
+  const Vmcoreinfo& info() const { return info_; }
+  InfoSource info_source() const { return info_source_; }
+  const PageTables& page_tables() const { return page_tables_; }
+
+  // Physical minus virtual offset of the kernel image: PA = VA - 0xffffffff80000000 + phys_base.
+  std::int64_t phys_base() const { return phys_base_; }
+  // Start of the direct map (PAGE_OFFSET, randomised by KASLR), verified by translating; nothing
+  // where it could not be established.
+  std::optional<VirtAddr> page_offset() const { return page_offset_; }
+  // The kernel image [_stext's 2 MiB-aligned start, end) in virtual memory, as far as it is mapped
+  // linearly by phys_base. size is 0 where not known.
+  struct VirtRange {
+    VirtAddr begin;
+    std::uint64_t size = 0;
+  };
+  VirtRange image_range() const { return image_range_; }
+
+  // Reads kernel virtual memory; a short `good` where a page is not mapped or not in the image.
+  // `first_bad` of the result is the *physical* address where there is one.
+  Result<ReadExtent> read(VirtAddr address, std::span<std::byte> out) const;
+  // All of `out`, or Errc::unreadable naming the address.
+  Result<> read_exactly(VirtAddr address, std::span<std::byte> out) const;
+  template <class T>
+  Result<T> read_value(VirtAddr address) const {
+    T value{};
+    TRY(read_exactly(address, std::as_writable_bytes(std::span<T, 1>(&value, 1))));
+    return value;
+  }
+
+  const PhysicalMemory& memory() const { return *memory_; }
+
+ private:
+  friend class KernelFinder;
+  GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
+      : memory_(&memory), info_(std::move(info)), page_tables_(std::move(page_tables)) {}
+
+  const PhysicalMemory* memory_;  // borrowed: the image outlives its kernels
+  Vmcoreinfo info_;
+  PageTables page_tables_;
+  InfoSource info_source_ = InfoSource::note;
+  std::int64_t phys_base_ = 0;
+  std::optional<VirtAddr> page_offset_;
+  VirtRange image_range_;
+};
+
+struct FoundKernels {
+  // Validated against the memory they describe (uts release and, where exported, the build-id's
+  // note; _stext translates). The kernel to filter by comes first. Empty where none was found.
+  std::vector<GuestKernel> kernels;
+  std::vector<Remark> remarks;
+};
+
+// How hard to look where the image has no usable VMCOREINFO note.
+enum class Search : std::uint8_t {
+  registers,  // only what CR3 and the kernel image lead to: reads a few MiB
+  memory,     // scan all of memory for the VMCOREINFO page: for files
+};
+
+// Finds the kernels of the image, which must outlive them. A note that does not validate is a
+// Remark and the search goes on. Fails only where the image's memory cannot be read at all.
+Result<FoundKernels> find_kernels(const MemoryImage& image, Search search);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,232 @@
+#include "src/kernel/memmap.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <span>
+
+#include "src/base/little_endian.h"
+
+namespace vmcore::kernel {
+namespace {
+
+constexpr unsigned kPageShift = 12;
+constexpr std::uint64_t kPageBytes = 1ULL << kPageShift;
+constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageBytes;
+
+// Flags in the low bits of section_mem_map. Their number grew from 2 to 6 (v4.13, v5.3, v5.12,
+// v6.15), but the value above them is a page-aligned array minus a multiple of 2^15 struct pages
+// (include/linux/mmzone.h), so that on x86-64 none of the low 12 bits is part of it.
+constexpr std::uint64_t kSectionPresent = 1ULL << 0;
+constexpr std::uint64_t kSectionHasMemmap = 1ULL << 1;
+constexpr std::uint64_t kSectionFlags = kPageBytes - 1;
+
+// Kernel virtual addresses, with 5 levels too.
+constexpr std::uint64_t kKernelHalf = 0xff00'0000'0000'0000;
+
+struct SparseLayout {
+  VirtAddr mem_section;            // as VMCOREINFO says
+  std::uint64_t section_size = 0;  // bytes of struct mem_section
+  std::uint64_t map_offset = 0;    // of section_mem_map in it
+  std::uint64_t sections = 0;      // in all
+  std::uint64_t sections_per_root = 0;
+  bool extreme = false;  // an array of pointers to roots, not of sections
+  std::uint64_t pages_per_section = 0;
+  std::uint64_t struct_page_size = 0;
+};
+
+Result<std::uint64_t> required(std::optional<std::uint64_t> value, const char* what) {
+  if (!value) {
+    return fail(Errc::not_found, "memmap: no {} in VMCOREINFO", what);
+  }
+  return *value;
+}
+
+Result<std::uint64_t> struct_page_size(const Vmcoreinfo& info) {
+  TRY_ASSIGN(const std::uint64_t size, required(info.size("page"), "SIZE(page)"));
+  if (size < 32 || size > 256 || size % 8 != 0) {
+    return fail(Errc::malformed, "memmap: struct page of {} bytes", size);
+  }
+  return size;
+}
+
+// NUMBER(MAX_PHYSMEM_BITS) came with v5.9 (1d50e5d0c505), NUMBER(SECTION_SIZE_BITS) with v5.13
+// (4f5aecdff25f). Before, x86-64 has 46, or 52 with 5 levels, and 27.
+Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
+  const Vmcoreinfo& info = kernel.info();
+  SparseLayout layout;
+  layout.mem_section = info.symbol("mem_section").value_or(VirtAddr{});
+  TRY_ASSIGN(layout.struct_page_size, struct_page_size(info));
+  TRY_ASSIGN(layout.section_size, required(info.size("mem_section"), "SIZE(mem_section)"));
+  TRY_ASSIGN(layout.map_offset, required(info.offset("mem_section.section_mem_map"),
+                                         "OFFSET(mem_section.section_mem_map)"));
+  TRY_ASSIGN(const std::uint64_t length,
+             required(info.length("mem_section"), "LENGTH(mem_section)"));
+  const std::int64_t section_bits = info.number("SECTION_SIZE_BITS").value_or(27);
+  const std::int64_t memory_bits =
+      info.number("MAX_PHYSMEM_BITS").value_or(kernel.page_tables().five_levels() ? 52 : 46);
+  if (section_bits < 24 || section_bits > 34 || memory_bits < 36 || memory_bits > 52) {
+    return fail(Errc::malformed, "memmap: sections of 2^{} of 2^{} bytes", section_bits,
+                memory_bits);
+  }
+  if (!std::has_single_bit(layout.section_size) || layout.section_size < 8 ||
+      layout.section_size > 256 || layout.map_offset > layout.section_size - 8) {
+    return fail(Errc::malformed, "memmap: mem_section of {} bytes, section_mem_map at {}",
+                layout.section_size, layout.map_offset);
+  }
+  layout.pages_per_section = 1ULL << (section_bits - kPageShift);
+  layout.sections = 1ULL << (memory_bits - section_bits);
+  layout.sections_per_root = kPageBytes / layout.section_size;
+  const std::uint64_t roots =
+      (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
+  layout.extreme = length == roots;
+  if (!layout.extreme && length != layout.sections) {
+    return fail(Errc::malformed, "memmap: {} mem_section entries for {} sections", length,
+                layout.sections);
+  }
+  layout.sections = std::min(layout.sections, kMaxPages / layout.pages_per_section);
+  return layout;
+}
+
+// Collects the present sections of memory in ascending order.
+class Runs {
+ public:
+  explicit Runs(const SparseLayout& layout) : layout_(&layout) {}
+
+  // `sections`: consecutive struct mem_section, the first of which is number `first`.
+  void add(std::uint64_t first, std::span<const std::byte> sections) {
+    const std::uint64_t count = sections.size() / layout_->section_size;
+    for (std::uint64_t i = 0; i < count && first + i < layout_->sections; ++i) {
+      add_section(first + i,
+                  load<std::uint64_t>(sections, i * layout_->section_size + layout_->map_offset)
+                      .value_or(0));
+    }
+  }
+
+  std::vector<MemmapRun> take() { return std::move(runs_); }
+
+ private:
+  void add_section(std::uint64_t number, std::uint64_t coded) {
+    constexpr std::uint64_t kBoth = kSectionPresent | kSectionHasMemmap;
+    if ((coded & kBoth) != kBoth) {
+      return;
+    }
+    const Pfn first{number * layout_->pages_per_section};
+    const VirtAddr pages{(coded & ~kSectionFlags) + first.value * layout_->struct_page_size};
+    if (pages.value < kKernelHalf) {
+      return;
+    }
+    if (!runs_.empty()) {
+      MemmapRun& last = runs_.back();
+      if (last.first + last.count == first &&
+          last.pages + last.count * layout_->struct_page_size == pages) {
+        last.count += layout_->pages_per_section;
+        return;
+      }
+    }
+    runs_.push_back({first, layout_->pages_per_section, pages});
+  }
+
+  const SparseLayout* layout_;
+  std::vector<MemmapRun> runs_;
+};
+
+std::uint64_t root_count(const SparseLayout& layout) {
+  return (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
+}
+
+// The sections of the page-sized roots that address_of(root number) tells. A root that cannot be
+// read is left out: its pages have no memmap then, and are kept.
+template <class AddressOf>
+std::vector<MemmapRun> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
+                                  AddressOf address_of) {
+  Runs runs(layout);
+  std::vector<std::byte> sections(layout.sections_per_root * layout.section_size);
+  for (std::uint64_t root = 0; root < root_count(layout); ++root) {
+    const VirtAddr address = address_of(root);
+    if (address.value >= kKernelHalf && kernel.read_exactly(address, sections)) {
+      runs.add(root * layout.sections_per_root, sections);
+    }
+  }
+  return runs.take();
+}
+
+// SPARSEMEM_EXTREME: an array of pointers, one a root; most are null.
+Result<std::vector<MemmapRun>> walk_extreme(const GuestKernel& kernel, const SparseLayout& layout,
+                                            VirtAddr array) {
+  std::vector<std::uint64_t> roots(root_count(layout));
+  TRY(kernel.read_exactly(array, std::as_writable_bytes(std::span(roots))));
+  return walk_roots(kernel, layout, [&](std::uint64_t root) { return VirtAddr{roots[root]}; });
+}
+
+std::vector<MemmapRun> walk_static(const GuestKernel& kernel, const SparseLayout& layout) {
+  return walk_roots(kernel, layout, [&](std::uint64_t root) {
+    return layout.mem_section + root * layout.sections_per_root * layout.section_size;
+  });
+}
+
+// SYMBOL(mem_section) is the root array, but in some v4.14 and v4.15 kernels the pointer to it
+// (corrected by a0b1280368d1): read as roots, that finds no present section.
+Result<std::vector<MemmapRun>> sparse_runs(const GuestKernel& kernel, const SparseLayout& layout) {
+  if (!layout.extreme) {
+    return walk_static(kernel, layout);
+  }
+  auto runs = walk_extreme(kernel, layout, layout.mem_section);
+  if (runs && !runs->empty()) {
+    return runs;
+  }
+  const auto array = kernel.read_value<std::uint64_t>(layout.mem_section);
+  if (!array || *array < kKernelHalf) {
+    return runs;
+  }
+  auto others = walk_extreme(kernel, layout, {*array});
+  return others && !others->empty() ? std::move(others) : std::move(runs);
+}
+
+Result<Memmap> read_sparse(const GuestKernel& kernel) {
+  TRY_ASSIGN(const SparseLayout layout, sparse_layout(kernel));
+  TRY_ASSIGN(std::vector<MemmapRun> runs, sparse_runs(kernel, layout));
+  const bool mapped = std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
+    return kernel.page_tables().translate(run.pages).has_value();
+  });
+  if (!mapped) {
+    return fail(Errc::malformed, "memmap: mem_section leads to no struct page");
+  }
+  return Memmap{std::move(runs), layout.struct_page_size};
+}
+
+// FLATMEM: one array for the only node.
+Result<Memmap> read_flat(const GuestKernel& kernel, VirtAddr mem_map, VirtAddr node) {
+  const Vmcoreinfo& info = kernel.info();
+  Memmap memmap;
+  TRY_ASSIGN(memmap.struct_page_size, struct_page_size(info));
+  TRY_ASSIGN(const std::uint64_t start_at, required(info.offset("pglist_data.node_start_pfn"),
+                                                    "OFFSET(pglist_data.node_start_pfn)"));
+  TRY_ASSIGN(const std::uint64_t pages_at, required(info.offset("pglist_data.node_spanned_pages"),
+                                                    "OFFSET(pglist_data.node_spanned_pages)"));
+  TRY_ASSIGN(const auto start, kernel.read_value<std::uint64_t>(node + start_at));
+  TRY_ASSIGN(const auto count, kernel.read_value<std::uint64_t>(node + pages_at));
+  TRY_ASSIGN(const auto pages, kernel.read_value<std::uint64_t>(mem_map));
+  if (start >= kMaxPages || count == 0 || count > kMaxPages - start || pages < kKernelHalf ||
+      !kernel.page_tables().translate({pages})) {
+    return fail(Errc::malformed, "memmap: {} pages from {} at {:#x}", count, start, pages);
+  }
+  memmap.runs.push_back({Pfn{start}, count, VirtAddr{pages}});
+  return memmap;
+}
+
+}  // namespace
+
+Result<Memmap> read_memmap(const GuestKernel& kernel) {
+  if (kernel.info().symbol("mem_section")) {
+    return read_sparse(kernel);
+  }
+  const auto mem_map = kernel.info().symbol("mem_map");
+  const auto node = kernel.info().symbol("contig_page_data");
+  if (mem_map && node) {
+    return read_flat(kernel, *mem_map, *node);
+  }
+  return fail(Errc::not_found, "memmap: neither mem_section nor mem_map in VMCOREINFO");
+}
+
+}  // namespace vmcore::kernel

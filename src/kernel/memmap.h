@@ -1,0 +1,31 @@
+// The memmap: where the struct page of each page frame lies. SPARSEMEM (extreme, static, vmemmap)
+// and FLATMEM.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/image/page_set.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::kernel {
+
+// Page frames whose struct pages are an array in virtual memory.
+struct MemmapRun {
+  Pfn first;
+  std::uint64_t count = 0;  // page frames
+  VirtAddr pages;           // of the struct page of `first`
+};
+
+struct Memmap {
+  std::vector<MemmapRun> runs;         // sorted by pfn, disjoint, each at least one page
+  std::uint64_t struct_page_size = 0;  // bytes: SIZE(page), validated (32 to 256, multiple of 8)
+};
+
+// Reads mem_section (or mem_map). Runs are cut to page frames below kMaxPhysAddr. Sections without
+// SECTION_MARKED_PRESENT have no memmap. Errc::not_found where VMCOREINFO does not tell, and
+// Errc::malformed where it contradicts itself: the caller filters nothing then.
+Result<Memmap> read_memmap(const GuestKernel& kernel);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,43 @@
+// The kernel log: the printk ring buffer (v5.10, 896fbe20b4e2) and the record buffer before it
+// (v3.5, 7ff9554bb578), through VMCOREINFO alone.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "src/base/result.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::kernel {
+
+// One message. `text` may hold newlines and any bytes a guest chose; it lives until the callback
+// returns.
+struct LogRecord {
+  std::uint64_t sequence = 0;
+  std::uint64_t nanoseconds = 0;  // since boot
+  unsigned facility = 0;
+  unsigned level = 0;
+  // printk_info.caller_id (v5.1, 15ff2069cb7f): a thread, or with bit 31 set a CPU.
+  std::optional<std::uint32_t> caller;
+  std::string_view text;
+};
+
+struct LogSummary {
+  std::uint64_t records = 0;
+  std::uint64_t lost = 0;  // records whose text was overwritten or cannot be read
+  std::uint64_t last_nanoseconds = 0;
+};
+
+// Calls `each` for every record, oldest first; stops early where it returns false. Bounded by the
+// ring's own (validated) size. Errc::not_found where VMCOREINFO describes no log.
+Result<LogSummary> read_printk_log(const GuestKernel& kernel,
+                                   const std::function<bool(const LogRecord&)>& each);
+
+// The record as dmesg prints it: "[    1.234567] text", continuation lines indented alike, bytes
+// that are no printable ASCII or UTF-8 continuation as \xNN, ends with a newline.
+std::string format_log_record(const LogRecord& record);
+
+}  // namespace vmcore::kernel

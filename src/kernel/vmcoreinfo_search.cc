@@ -1,0 +1,157 @@
+#include "src/kernel/vmcoreinfo_search.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <unordered_set>
+
+#include "src/base/little_endian.h"
+#include "src/kernel/address_layout.h"
+
+namespace vmcore::kernel {
+namespace {
+
+constexpr std::uint64_t kPageBytes = 4096;
+constexpr std::size_t kChunkBytes = 1 << 20;
+constexpr std::size_t kMaxTextBytes = 16 << 10;  // VMCOREINFO_BYTES is a page up to v7.1
+constexpr std::string_view kBeginning = "OSRELEASE=";
+
+// Images are some 30 to 60 MiB; one with everything built in is below 300.
+constexpr std::uint64_t kMaxImageBytes = 512ULL << 20;
+// A kernel image has a few thousand distinct pointers to the beginning of a page.
+constexpr std::size_t kMaxPointers = 1 << 18;
+// Below it are user addresses and what is not canonical, with 5 levels too.
+constexpr VirtAddr kKernelHalf{0xff00'0000'0000'0000};
+
+bool begins_text(std::span<const std::byte> bytes) {
+  return bytes.size() >= kBeginning.size() &&
+         std::memcmp(bytes.data(), kBeginning.data(), kBeginning.size()) == 0;
+}
+
+// Collects texts, each once.
+class Texts {
+ public:
+  explicit Texts(const PhysicalMemory& memory) : memory_(&memory) {}
+
+  bool full() const { return found_.size() >= kMaxFoundTexts; }
+
+  // Takes what begins at `address`; it ends with the first NUL.
+  Result<> add(PhysAddr address) {
+    std::vector<std::byte> text(kMaxTextBytes);
+    TRY_ASSIGN(const ReadExtent got, memory_->read(address, text));
+    text.resize(got.good);
+    auto info = begins_text(text) ? Vmcoreinfo::parse(text)
+                                  : Result<Vmcoreinfo>(fail(Errc::not_recognised, "no text"));
+    if (info && !full() && seen_.insert(info->text()).second) {
+      found_.push_back(*std::move(info));
+    }
+    return {};
+  }
+
+  std::vector<Vmcoreinfo> take() { return std::move(found_); }
+
+ private:
+  const PhysicalMemory* memory_;
+  std::vector<Vmcoreinfo> found_;
+  std::unordered_set<std::string> seen_;
+};
+
+// Looks at each aligned word of a kernel image.
+class ImageScan {
+ public:
+  ImageScan(const PhysicalMemory& memory, const PageTables& tables)
+      : texts_(memory), tables_(tables) {}
+
+  Result<> take(PhysAddr at, std::span<const std::byte> bytes) {
+    constexpr std::size_t kWord = sizeof(std::uint64_t);
+    for (std::size_t offset = 0; offset + kWord <= bytes.size(); offset += kWord) {
+      if (begins_text(bytes.subspan(offset))) {
+        TRY(texts_.add(at + offset));
+      }
+      const VirtAddr pointer{load<std::uint64_t>(bytes, offset).value_or(0)};
+      if (!is_candidate(pointer) || pointers_.size() >= kMaxPointers ||
+          !pointers_.insert(pointer.value).second) {
+        continue;
+      }
+      if (const auto mapping = tables_.translate(pointer)) {
+        TRY(texts_.add(mapping->address));
+      }
+    }
+    return {};
+  }
+
+  Texts& texts() { return texts_; }
+
+ private:
+  static bool is_candidate(VirtAddr pointer) {
+    return pointer.value % kPageBytes == 0 && pointer >= kKernelHalf && pointer < kKernelMap;
+  }
+
+  Texts texts_;
+  PageTables tables_;
+  std::unordered_set<std::uint64_t> pointers_;
+};
+
+// Calls each(address, bytes) for the memory of `range` that can be had, in chunks that begin at
+// multiples of a page.
+template <class Each>
+Result<> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each each) {
+  std::vector<std::byte> buffer;
+  for (std::uint64_t done = 0; done < range.size;) {
+    const PhysAddr at = range.begin + done;
+    const std::size_t size = std::min<std::uint64_t>(kChunkBytes, range.size - done);
+    std::span<const std::byte> bytes = memory.view({at, size});
+    std::uint64_t step = size;
+    if (bytes.empty()) {
+      buffer.resize(size);
+      TRY_ASSIGN(const ReadExtent got, memory.read(at, buffer));
+      bytes = std::span(buffer).first(got.good);
+      if (got.good < size) {
+        step = (got.good / kPageBytes + 1) * kPageBytes;  // past the page that cannot be had
+      }
+    }
+    TRY(each(at, bytes));
+    done += step;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
+                                                    const KernelAnchor& anchor) {
+  const std::uint64_t size =
+      std::min(kMaxImageBytes, linear_size(anchor.tables, anchor.phys_base, anchor.image));
+  ImageScan scan(memory, anchor.tables);
+  TRY(for_each_chunk(
+      memory, {image_to_physical(anchor.image, anchor.phys_base), size},
+      [&](PhysAddr at, std::span<const std::byte> bytes) { return scan.take(at, bytes); }));
+  return scan.texts().take();
+}
+
+Result<std::vector<Vmcoreinfo>> search_memory(const PhysicalMemory& memory) {
+  Texts texts(memory);
+  for (PhysAddr address{0}; address.value < kMaxPhysAddr && !texts.full();) {
+    const Extent extent = memory.extent(address);
+    if (extent.range.end() <= address) {
+      break;  // a source that does not advance would hang us
+    }
+    if (extent.presence == Presence::data) {
+      const PhysRange rest{address, extent.range.end() - address};
+      TRY(for_each_chunk(memory, rest, [&](PhysAddr at, std::span<const std::byte> bytes) {
+        Result<> done;
+        for (std::size_t page = 0; page < bytes.size() && done; page += kPageBytes) {
+          if (begins_text(bytes.subspan(page))) {
+            done = texts.add(at + page);
+          }
+        }
+        return done;
+      }));
+    }
+    address = extent.range.end();
+  }
+  return texts.take();
+}
+
+}  // namespace vmcore::kernel

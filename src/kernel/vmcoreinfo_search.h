@@ -1,0 +1,25 @@
+// Looking for the text of VMCOREINFO in guest memory. What is found is a claim, to be validated.
+#pragma once
+
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/image/memory.h"
+#include "src/kernel/cpu_anchors.h"
+#include "src/kernel/vmcoreinfo.h"
+
+namespace vmcore::kernel {
+
+// More texts than that are not looked at: a guest may have filled its memory with them.
+inline constexpr std::size_t kMaxFoundTexts = 64;
+
+// The texts that a kernel image holds (before v4.13) or points to: vmcoreinfo_data is a pointer to
+// a page of its own since v4.13 (203e9e41219b). Reads the image, some 30 to 60 MiB.
+Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
+                                                    const KernelAnchor& anchor);
+
+// The texts at the beginning of a page, anywhere in memory. Reads all of it, or touches each page
+// where the memory can be viewed.
+Result<std::vector<Vmcoreinfo>> search_memory(const PhysicalMemory& memory);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,225 @@
+#include "src/sandbox/messages.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace vmcore::sandbox {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::array kOperations{std::pair{Operation::convert, "convert"},
+                                 std::pair{Operation::info, "info"},
+                                 std::pair{Operation::dmesg, "dmesg"}};
+constexpr std::array kInputs{std::pair{InputKind::file, "file"},
+                             std::pair{InputKind::stream, "stream"},
+                             std::pair{InputKind::fetch, "fetch"}};
+constexpr std::size_t kMaxRemarks = 64;
+constexpr std::size_t kMaxText = 1024;
+
+template <class Table, class Value>
+const char* name_of(const Table& table, Value value) {
+  for (const auto& [known, name] : table) {
+    if (known == value) {
+      return name;
+    }
+  }
+  return "";
+}
+
+template <class Table>
+auto value_of(const Table& table, const std::string& name)
+    -> std::optional<typename Table::value_type::first_type> {
+  for (const auto& [value, known] : table) {
+    if (name == known) {
+      return value;
+    }
+  }
+  return std::nullopt;
+}
+
+// Bytes that are no UTF-8 (a path, a guest's release) must not make encoding throw.
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json to_json(const Error& error) {
+  return {{"code", errc_name(error.code)}, {"text", error.message.substr(0, kMaxText)}};
+}
+
+Json to_json(const std::vector<Remark>& remarks) {
+  Json list = Json::array();
+  for (const Remark& remark : remarks) {
+    if (list.size() == kMaxRemarks) {
+      list.push_back({{"code", "limit"}, {"text", "further remarks are not shown"}});
+      break;
+    }
+    list.push_back({{"code", errc_name(remark.code)}, {"text", remark.text.substr(0, kMaxText)}});
+  }
+  return list;
+}
+
+Error error_from(const Json& json) {
+  return {errc_from_name(json.at("code").get<std::string>()), json.at("text").get<std::string>()};
+}
+
+struct EventEncoder {
+  Json operator()(const Progress& event) const {
+    return {{"type", "progress"}, {"done", event.done}, {"all", event.all}};
+  }
+  Json operator()(const Spooling& event) const {
+    return {{"type", "spooling"}, {"bytes", event.bytes}};
+  }
+  Json operator()(const SourceRead&) const { return {{"type", "source_read"}}; }
+  Json operator()(const Want& event) const {
+    return {{"type", "want"}, {"begin", event.range.begin.value}, {"size", event.range.size}};
+  }
+  Json operator()(const Done& event) const {
+    Json classes = Json::array();
+    for (const ClassCount& count : event.classes) {
+      classes.push_back({{"name", count.name}, {"title", count.title}, {"pages", count.pages}});
+    }
+    return {{"type", "done"},
+            {"release", event.release.substr(0, kMaxText)},
+            {"level_asked", event.level_asked},
+            {"level_reached", event.level_reached},
+            {"incomplete", event.incomplete},
+            {"ram_pages", event.ram_pages},
+            {"kept_pages", event.kept_pages},
+            {"lost_pages", event.lost_pages},
+            {"classes", classes},
+            {"remarks", to_json(event.remarks)}};
+  }
+  Json operator()(const Failed& event) const {
+    return {{"type", "failed"}, {"error", to_json(event.error)}};
+  }
+};
+
+Done done_from(const Json& json) {
+  Done done{.release = json.at("release"),
+            .level_asked = json.at("level_asked"),
+            .level_reached = json.at("level_reached"),
+            .incomplete = json.at("incomplete"),
+            .ram_pages = json.at("ram_pages"),
+            .kept_pages = json.at("kept_pages"),
+            .lost_pages = json.at("lost_pages"),
+            .classes = {},
+            .remarks = {}};
+  for (const Json& entry : json.at("classes")) {
+    done.classes.push_back({entry.at("name"), entry.at("title"), entry.at("pages")});
+  }
+  for (const Json& entry : json.at("remarks")) {
+    Error error = error_from(entry);
+    done.remarks.push_back({error.code, std::move(error.message)});
+  }
+  return done;
+}
+
+Event event_from(const Json& json) {
+  const std::string type = json.at("type");
+  if (type == "progress") {
+    return Progress{json.at("done"), json.at("all")};
+  }
+  if (type == "spooling") {
+    return Spooling{json.at("bytes")};
+  }
+  if (type == "source_read") {
+    return SourceRead{};
+  }
+  if (type == "want") {
+    return Want{{PhysAddr{json.at("begin")}, json.at("size")}};
+  }
+  if (type == "done") {
+    return done_from(json);
+  }
+  return Failed{error_from(json.at("error"))};
+}
+
+Request request_from(const Json& json) {
+  Request request;
+  request.operation =
+      value_of(kOperations, json.at("operation")).value_or(Operation::convert);
+  request.input = value_of(kInputs, json.at("input")).value_or(InputKind::file);
+  request.level = json.at("level");
+  request.format = json.at("format");
+  request.codec = json.at("codec");
+  request.threads = json.at("threads");
+  request.dry_run = json.at("dry_run");
+  request.verify = json.at("verify");
+  request.search_memory = json.at("search_memory");
+  if (json.contains("compress_level")) {
+    request.compress_level = json.at("compress_level");
+  }
+  if (json.contains("host_event_time")) {
+    request.host_event_time = json.at("host_event_time");
+  }
+  return request;
+}
+
+// nlohmann reports misfits by exception: they end here. Nesting deeper than messages have is
+// refused before a value is built.
+template <class Message, class Build>
+Result<Message> decode(std::string_view packet, Build build) {
+  constexpr int kMaxDepth = 4;
+  try {
+    const Json json = Json::parse(
+        packet, [](int depth, Json::parse_event_t, const Json&) { return depth <= kMaxDepth; });
+    return build(json);
+  } catch (const Json::exception& error) {
+    return fail(Errc::malformed, "worker protocol: {}", error.what());
+  }
+}
+
+}  // namespace
+
+std::string encode(const Request& request) {
+  Json json{{"operation", name_of(kOperations, request.operation)},
+            {"input", name_of(kInputs, request.input)},
+            {"level", request.level},
+            {"format", request.format},
+            {"codec", request.codec},
+            {"threads", request.threads},
+            {"dry_run", request.dry_run},
+            {"verify", request.verify},
+            {"search_memory", request.search_memory}};
+  if (request.compress_level) {
+    json["compress_level"] = *request.compress_level;
+  }
+  if (request.host_event_time) {
+    json["host_event_time"] = *request.host_event_time;
+  }
+  return dump(json);
+}
+
+std::string encode(const Event& event) {
+  std::string packet = dump(std::visit(EventEncoder{}, event));
+  if (packet.size() <= kMaxPacket) {
+    return packet;
+  }
+  Done done = std::get<Done>(event);  // only remarks can make a packet that long
+  done.remarks = {{Errc::limit, "the remarks do not fit into a message and are not shown"}};
+  return dump(EventEncoder{}(done));
+}
+
+std::string encode(const Have& have) {
+  Json json = Json::object();
+  if (have.error) {
+    json["error"] = to_json(*have.error);
+  }
+  return dump(json);
+}
+
+Result<Request> decode_request(std::string_view packet) {
+  return decode<Request>(packet, request_from);
+}
+
+Result<Event> decode_event(std::string_view packet) { return decode<Event>(packet, event_from); }
+
+Result<Have> decode_have(std::string_view packet) {
+  return decode<Have>(packet, [](const Json& json) {
+    return json.contains("error") ? Have{error_from(json.at("error"))} : Have{};
+  });
+}
+
+}  // namespace vmcore::sandbox

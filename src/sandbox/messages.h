@@ -1,0 +1,100 @@
+// The messages between a program and its vmcore-worker: JSON, one a packet of a SOCK_SEQPACKET
+// socket, descriptors beside them. The worker has read hostile guest bytes, so what it says is
+// bounded and checked as well.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "src/base/address.h"
+#include "src/base/result.h"
+
+namespace vmcore::sandbox {
+
+// A packet is at most this long; remarks beyond it are dropped, with a remark that says so.
+inline constexpr std::size_t kMaxPacket = 64 << 10;
+// Descriptors beside one packet.
+inline constexpr std::size_t kMaxFds = 8;
+
+enum class Operation : std::uint8_t {
+  convert,  // input -> a filtered dump in the output
+  info,     // input -> a JSON document in the output
+  dmesg,    // input -> the kernel log as text in the output
+};
+
+// What the first descriptor of a request is.
+enum class InputKind : std::uint8_t {
+  file,    // a dump file
+  stream,  // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
+           // file, empty and unlinked
+  fetch,   // a dump file without memory (headers and notes); memory is asked for with Want
+};
+
+// One job. Descriptors beside it: the input, the spool (stream only), the output.
+struct Request {
+  Operation operation = Operation::convert;
+  InputKind input = InputKind::file;
+  unsigned level = 31;
+  std::string format = "kdump";
+  std::string codec = "zstd";
+  std::optional<int> compress_level;
+  unsigned threads = 1;
+  bool dry_run = false;  // the output is not written, and need not be passed
+  bool verify = false;
+  bool search_memory = true;  // scan all of memory where no note tells of the kernel
+  std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
+};
+
+// From the worker.
+struct Progress {
+  std::uint64_t done = 0;  // pages
+  std::uint64_t all = 0;
+};
+struct Spooling {
+  std::uint64_t bytes = 0;  // of the stream, so far
+};
+struct SourceRead {};
+// Asks for guest memory: answered with Have and a descriptor of an ELF dump of that range.
+struct Want {
+  PhysRange range;
+};
+struct ClassCount {
+  std::string name;  // stable
+  std::string title;
+  std::uint64_t pages = 0;
+};
+struct Done {
+  std::string release;
+  unsigned level_asked = 0;
+  unsigned level_reached = 0;
+  bool incomplete = false;
+  std::uint64_t ram_pages = 0;
+  std::uint64_t kept_pages = 0;
+  std::uint64_t lost_pages = 0;
+  std::vector<ClassCount> classes;
+  std::vector<Remark> remarks;
+};
+struct Failed {
+  Error error;
+};
+using Event = std::variant<Progress, Spooling, SourceRead, Want, Done, Failed>;
+
+// To the worker, in answer to Want: the descriptor beside it, or why there is none.
+struct Have {
+  std::optional<Error> error;
+};
+
+std::string encode(const Request& request);
+std::string encode(const Event& event);
+std::string encode(const Have& have);
+
+// Errc::malformed where the packet is no such message.
+Result<Request> decode_request(std::string_view packet);
+Result<Event> decode_event(std::string_view packet);
+Result<Have> decode_have(std::string_view packet);
+
+}  // namespace vmcore::sandbox

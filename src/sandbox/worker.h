@@ -1,0 +1,52 @@
+// Worker: a running vmcore-worker, the only process that reads guest bytes.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/sandbox/channel.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::sandbox {
+
+class Worker {
+ public:
+  // Starts the program with one descriptor, its channel, and an empty environment. Where
+  // `executable` is not there, Errc::not_found says so.
+  static Result<Worker> start(const std::filesystem::path& executable);
+
+  Worker(Worker&& other) noexcept;
+  Worker& operator=(Worker&&) = delete;
+  // Kills the process if it still runs, and reaps it.
+  ~Worker();
+
+  // One job a worker. `fds` are borrowed.
+  Result<> request(const Request& request, std::span<const int> fds);
+  // The next event. After Done or Failed there is none. A worker that died is an Error that says
+  // how.
+  Result<Event> next_event();
+  // Answers a Want.
+  Result<> have(const Have& have, std::span<const int> fds);
+
+  // Readable when an event waits.
+  int fd() const { return channel_.fd(); }
+  pid_t pid() const { return pid_; }
+
+ private:
+  Worker(pid_t pid, Channel channel) : pid_(pid), channel_(std::move(channel)) {}
+  // Waits for the end of the process and describes it.
+  Error describe_death();
+
+  pid_t pid_;  // -1 once reaped
+  Channel channel_;
+};
+
+// Where the worker lies: beside the running program (a build tree), else in
+// ../libexec/vmcorectl/ of it (an installation, wherever it was moved).
+Result<std::filesystem::path> worker_executable();
+
+}  // namespace vmcore::sandbox

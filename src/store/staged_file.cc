@@ -1,0 +1,138 @@
+#include "src/store/staged_file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+namespace vmcore::store {
+namespace {
+
+std::filesystem::path folder_of(const std::filesystem::path& target) {
+  return target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
+}
+
+// Linux refuses O_TMPFILE with one of these on file systems that do not have it (open(2)).
+bool no_tmpfile(int error_number) {
+  return error_number == EOPNOTSUPP || error_number == EISDIR || error_number == ENOENT;
+}
+
+struct Staged {
+  Fd file;
+  std::string name;  // empty where it has none
+};
+
+Result<Staged> open_staged(const std::filesystem::path& folder, int folder_fd) {
+  Fd file(::openat(folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) {
+    return Staged{std::move(file), ""};
+  }
+  if (!no_tmpfile(errno)) {
+    return fail_errno(errno, folder.string());
+  }
+  std::string path = (folder / ".vmcorectl-XXXXXX").string();
+  file = Fd(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
+  if (!file) {
+    return fail_errno(errno, folder.string());
+  }
+  return Staged{std::move(file), std::filesystem::path(path).filename().string()};
+}
+
+Result<Fd> open_folder(const std::filesystem::path& folder) {
+  Fd fd(::open(folder.c_str(), O_DIRECTORY | O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail_errno(errno, folder.string());
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<StagedFile> StagedFile::create(const std::filesystem::path& target, bool replace) {
+  if (!target.has_filename()) {
+    return fail(Errc::invalid, "{} names no file", target.string());
+  }
+  struct stat existing {};
+  if (::lstat(target.c_str(), &existing) == 0) {
+    if (S_ISDIR(existing.st_mode)) {
+      return fail(Errc::invalid, "{} is a folder", target.string());
+    }
+    if (!replace) {
+      return fail(Errc::exists, "{} exists already: give another name, or --force to replace it",
+                  target.string());
+    }
+  }
+  const std::filesystem::path folder = folder_of(target);
+  TRY_ASSIGN(Fd folder_fd, open_folder(folder));
+  TRY_ASSIGN(Staged staged, open_staged(folder, folder_fd.get()));
+  return StagedFile(std::move(staged.file), std::move(folder_fd), target, std::move(staged.name),
+                    replace);
+}
+
+StagedFile::~StagedFile() {
+  if (file_ && !hidden_name_.empty()) {
+    ::unlinkat(folder_.get(), hidden_name_.c_str(), 0);
+  }
+}
+
+Result<> StagedFile::link(const std::string& name) const {
+  const int linked =
+      hidden_name_.empty()
+          ? ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file_.get()).c_str(), folder_.get(),
+                     name.c_str(), AT_SYMLINK_FOLLOW)
+          : ::linkat(folder_.get(), hidden_name_.c_str(), folder_.get(), name.c_str(), 0);
+  if (linked != 0) {
+    return fail_errno(errno, name);
+  }
+  return {};
+}
+
+Result<std::filesystem::path> StagedFile::commit(const std::string& suffix) {
+  const std::string name = target_.filename().string() + suffix;
+  if (::fsync(file_.get()) != 0) {
+    return fail_errno(errno, name + ": sync");
+  }
+  if (Result<> linked = link(name); !linked) {
+    if (linked.error().code != Errc::exists || !replace_) {
+      return tl::unexpected(linked.error());
+    }
+    // Replacing is atomic too: under a passing name, then renamed over the old file.
+    const std::string passing = fmt::format(".{}.{}", name, ::getpid());
+    TRY(link(passing));
+    if (::renameat(folder_.get(), passing.c_str(), folder_.get(), name.c_str()) != 0) {
+      const int error_number = errno;
+      ::unlinkat(folder_.get(), passing.c_str(), 0);
+      return fail_errno(error_number, name);
+    }
+  }
+  if (::fsync(folder_.get()) != 0) {
+    return fail_errno(errno, name + ": sync of its folder");
+  }
+  std::filesystem::path path = target_;
+  path.replace_filename(name);
+  return path;
+}
+
+Result<Fd> create_unlinked(const std::filesystem::path& folder) {
+  TRY_ASSIGN(const Fd folder_fd, open_folder(folder));
+  TRY_ASSIGN(Staged staged, open_staged(folder, folder_fd.get()));
+  if (!staged.name.empty() && ::unlinkat(folder_fd.get(), staged.name.c_str(), 0) != 0) {
+    return fail_errno(errno, staged.name);
+  }
+  return std::move(staged.file);
+}
+
+Result<std::uint64_t> free_space(const std::filesystem::path& folder) {
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) {
+    return fail_errno(errno, folder.string());
+  }
+  return static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize;
+}
+
+}  // namespace vmcore::store

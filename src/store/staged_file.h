@@ -1,0 +1,55 @@
+// StagedFile: a file that gets its name only when it is complete.
+//
+// It has no name while it is written (O_TMPFILE; on file systems without it, a hidden name that is
+// removed again), mode 0600 from the first byte, and vanishes with its descriptor unless committed.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::store {
+
+class StagedFile {
+ public:
+  // In the folder of `target`, which must exist. An existing target is Errc::exists, at once, unless
+  // `replace`.
+  static Result<StagedFile> create(const std::filesystem::path& target, bool replace);
+
+  StagedFile(StagedFile&&) = default;
+  StagedFile& operator=(StagedFile&&) = delete;
+  ~StagedFile();
+
+  // Open for reading and writing. Borrowed.
+  int fd() const { return file_.get(); }
+
+  // Syncs the file and gives it the target's name, or that name with `suffix` behind it. Errc::exists
+  // where somebody else made that file meanwhile and `replace` was not given. Call once.
+  Result<std::filesystem::path> commit(const std::string& suffix = "");
+
+ private:
+  StagedFile(Fd file, Fd folder, std::filesystem::path target, std::string hidden_name,
+             bool replace)
+      : file_(std::move(file)),
+        folder_(std::move(folder)),
+        target_(std::move(target)),
+        hidden_name_(std::move(hidden_name)),
+        replace_(replace) {}
+  Result<> link(const std::string& name) const;
+
+  Fd file_;
+  Fd folder_;
+  std::filesystem::path target_;
+  std::string hidden_name_;  // empty for O_TMPFILE
+  bool replace_;
+};
+
+// A regular file in `folder` that nobody else can open: for spooling what must not be seen.
+Result<Fd> create_unlinked(const std::filesystem::path& folder);
+
+// Bytes that a user may still write to the file system of `folder`.
+Result<std::uint64_t> free_space(const std::filesystem::path& folder);
+
+}  // namespace vmcore::store

@@ -1,0 +1,53 @@
+// FetchedMemory: guest RAM that the program that started us fetches chunk by chunk, as it is
+// needed: ranged dumps of a guest that stands still.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/image/memory.h"
+
+namespace vmcore::worker {
+
+class FetchedMemory : public PhysicalMemory {
+ public:
+  // Returns a dump file that holds at least the range. Called by one thread at a time.
+  using Fetch = std::function<Result<Fd>(PhysRange)>;
+
+  // `map` tells what is RAM; its contents are not read.
+  FetchedMemory(std::unique_ptr<PhysicalMemory> map, Fetch fetch)
+      : map_(std::move(map)), fetch_(std::move(fetch)) {}
+
+  Extent extent(PhysAddr address) const override { return map_->extent(address); }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
+
+ private:
+  // A ranged dump costs about 1 ms and 1 ms a MiB: small enough to follow the kept pages, large
+  // enough not to drown in commands.
+  static constexpr std::uint64_t kChunkSize = 4U << 20;
+  // Threads walk the same neighbourhood; page tables and struct pages lie elsewhere.
+  static constexpr std::size_t kChunksKept = 8;
+
+  struct Chunk {
+    PhysRange range;
+    std::vector<std::byte> bytes;
+    std::size_t good = 0;  // a prefix: what the dump held
+  };
+  using ChunkPointer = std::shared_ptr<const Chunk>;
+
+  Result<ChunkPointer> chunk_at(PhysAddr address) const;
+  Result<ChunkPointer> fetch_chunk(PhysRange range) const;
+
+  std::unique_ptr<PhysicalMemory> map_;
+  Fetch fetch_;
+  mutable std::mutex mutex_;
+  mutable std::list<ChunkPointer> chunks_;  // the most recently used first
+};
+
+}  // namespace vmcore::worker

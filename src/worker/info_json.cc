@@ -1,0 +1,98 @@
+#include "src/worker/info_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace vmcore::worker {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hex(std::uint64_t value) { return fmt::format("{:#x}", value); }
+
+Json cpus_json(const std::vector<CpuState>& cpus) {
+  Json list = Json::array();
+  for (const CpuState& cpu : cpus) {
+    Json entry{{"index", cpu.index},
+               {"rip", hex(cpu.rip)},
+               {"rsp", hex(cpu.rsp)},
+               {"rflags", hex(cpu.rflags)},
+               {"mode", cpu.user_mode() ? "user" : "kernel"},
+               {"gs_base", hex(cpu.gs_base)}};
+    if (cpu.cr3) {
+      entry["cr3"] = hex(*cpu.cr3);
+    }
+    if (cpu.cr4) {
+      entry["cr4"] = hex(*cpu.cr4);
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json kernel_json(const convert::KernelFacts& kernel) {
+  const char* source = "note";
+  if (kernel.info_source != kernel::InfoSource::note) {
+    source = kernel.info_source == kernel::InfoSource::registers ? "registers" : "search";
+  }
+  return {{"release", kernel.release},
+          {"build_id", kernel.build_id},
+          {"vmcoreinfo", source},
+          {"kaslr_offset", hex(kernel.kaslr_offset)},
+          {"phys_base", kernel.phys_base},
+          {"page_table_levels", kernel.five_levels ? 5 : 4}};
+}
+
+Json ram_json(const PhysicalMemory& memory) {
+  Json list = Json::array();
+  const RangeSet ram = ram_ranges(memory);
+  for (const PhysRange& range : ram.ranges()) {
+    list.push_back({{"start", hex(range.begin.value)}, {"size", range.size}});
+  }
+  return list;
+}
+
+Json pages_json(const convert::Description& description) {
+  const filters::Plan& plan = description.plan;
+  Json by_class = Json::object();
+  if (description.kernel) {
+    for (const filters::ClassName& entry : filters::kClassNames) {
+      by_class[std::string(entry.name)] =
+          plan.pages_by_class[static_cast<std::size_t>(entry.page_class)];
+    }
+  }
+  const std::uint64_t ram = plan.ram.count();
+  return {{"ram", ram},
+          {"in_file", ram - plan.excluded_before},
+          {"excluded", plan.excluded_before},
+          {"by_class", std::move(by_class)}};
+}
+
+}  // namespace
+
+std::string info_json(const MemoryImage& image, const convert::Description& description) {
+  Json json{{"format", image.file.format},
+            {"machine", image.machine.arch == Arch::x86_64 ? "x86_64" : "unknown"},
+            {"page_size", image.machine.page_size},
+            {"incomplete", description.incomplete},
+            {"level", {{"asked", description.level_asked}, {"reached", description.level_reached}}}};
+  if (description.kernel) {
+    json["kernel"] = kernel_json(*description.kernel);
+  }
+  if (description.crash_time.seconds) {
+    json["crash_time"] = {{"epoch", *description.crash_time.seconds},
+                          {"source", time_source_name(description.crash_time.source)}};
+  }
+  if (description.last_log_stamp) {
+    json["last_log_stamp"] = *description.last_log_stamp;
+  }
+  json["cpus"] = cpus_json(image.cpus);
+  json["ram"] = ram_json(*image.memory);
+  json["pages"] = pages_json(description);
+  json["remarks"] = Json::array();
+  for (const Remark& remark : description.remarks) {
+    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+  }
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace vmcore::worker

@@ -1,0 +1,238 @@
+#include "src/worker/jobs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <utility>
+
+#include "src/base/sys.h"
+#include "src/convert/convert.h"
+#include "src/convert/describe.h"
+#include "src/formats/dump_format.h"
+#include "src/formats/dump_writer.h"
+#include "src/kernel/printk_log.h"
+#include "src/worker/fetched_memory.h"
+#include "src/worker/info_json.h"
+#include "src/worker/spool.h"
+
+namespace vmcore::worker {
+namespace {
+
+using sandbox::Channel;
+using sandbox::Done;
+using sandbox::InputKind;
+using sandbox::Operation;
+using sandbox::Request;
+
+// Whoever started us may be gone; the channel's watcher ends us then.
+void tell(const Channel& channel, const sandbox::Event& event) {
+  static_cast<void>(channel.send(encode(event)));
+}
+
+// Forwards progress, at most ten times a second.
+class ChannelObserver : public convert::Observer {
+ public:
+  explicit ChannelObserver(const Channel& channel) : channel_(channel) {}
+
+  void progress(std::uint64_t done, std::uint64_t all) override {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (lock.owns_lock() && (done == all || now >= next_)) {
+      next_ = now + std::chrono::milliseconds(100);
+      tell(channel_, sandbox::Progress{done, all});
+    }
+  }
+  void source_read() override { tell(channel_, sandbox::SourceRead{}); }
+
+ private:
+  const Channel& channel_;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point next_{};
+};
+
+// Asks the program that started us for a range; it answers with a dump file of it.
+Result<Fd> fetch(const Channel& channel, PhysRange range) {
+  TRY(channel.send(encode(sandbox::Event(sandbox::Want{range}))));
+  TRY_ASSIGN(sandbox::Packet packet, channel.receive());
+  TRY_ASSIGN(sandbox::Have have, sandbox::decode_have(packet.text));
+  if (have.error) {
+    return tl::unexpected(*std::move(have.error));
+  }
+  if (packet.fds.size() != 1) {
+    return fail(Errc::malformed, "worker protocol: memory without a descriptor");
+  }
+  return std::move(packet.fds.front());
+}
+
+Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
+  TRY(spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
+    tell(channel, sandbox::Spooling{bytes});
+  }));
+  stream.reset();
+  tell(channel, sandbox::SourceRead{});
+  return formats::open_dump(std::move(spool));
+}
+
+// A dump file that ends after its headers: its memory is fetched, so that it is not incomplete.
+Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
+  TRY_ASSIGN(MemoryImage image, formats::open_dump(std::move(header)));
+  image.file.incomplete = false;
+  image.remarks.clear();
+  image.memory = std::make_unique<FetchedMemory>(
+      std::move(image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
+  return image;
+}
+
+Result<MemoryImage> open_input(const Channel& channel, InputKind kind, std::vector<Fd>& fds) {
+  const std::size_t needed = kind == InputKind::stream ? 2 : 1;
+  if (fds.size() < needed) {
+    return fail(Errc::malformed, "worker protocol: a descriptor is missing");
+  }
+  Fd first = std::move(fds.front());
+  fds.erase(fds.begin());
+  switch (kind) {
+    case InputKind::file:
+      return formats::open_dump(std::move(first));
+    case InputKind::fetch:
+      return open_fetched(channel, std::move(first));
+    case InputKind::stream: {
+      Fd spool = std::move(fds.front());
+      fds.erase(fds.begin());
+      return open_stream(channel, std::move(first), std::move(spool));
+    }
+  }
+  return fail(Errc::malformed, "worker protocol: unknown input");
+}
+
+Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
+  if (request.format == "elf") {
+    return formats::make_elf_writer(output);
+  }
+  const auto codec = formats::codec_from_name(request.codec);
+  if (request.format != "kdump" || !codec) {
+    return fail(Errc::invalid, "worker protocol: unknown format or codec");
+  }
+  return formats::make_kdump_writer(output, *codec, request.compress_level);
+}
+
+convert::ConvertOptions options_of(const Request& request) {
+  return {.level = request.level,
+          .threads = std::clamp(request.threads, 1U, 256U),
+          .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
+          .host_event_time = request.host_event_time};
+}
+
+Done done_of(const convert::Outcome& outcome) {
+  Done done{.release = outcome.release,
+            .level_asked = outcome.plan.level_asked,
+            .level_reached = outcome.plan.level_reached,
+            .incomplete = outcome.incomplete,
+            .ram_pages = outcome.plan.ram.count(),
+            .kept_pages = outcome.plan.kept.count(),
+            .lost_pages = outcome.lost_pages,
+            .classes = {},
+            .remarks = outcome.remarks};
+  for (const filters::ClassName& entry : filters::kClassNames) {
+    done.classes.push_back(
+        {std::string(entry.name), std::string(entry.title),
+         outcome.plan.pages_by_class[static_cast<std::size_t>(entry.page_class)]});
+  }
+  return done;
+}
+
+Result<> verify_written(const MemoryImage& source, int output, const convert::Outcome& outcome) {
+  Fd again(::dup(output));
+  if (!again) {
+    return fail_errno(errno, "dup");
+  }
+  auto written = formats::open_dump(std::move(again));
+  if (!written) {
+    return in_context(std::move(written).error(), "verify");
+  }
+  return convert::verify(source, *written, outcome, {});
+}
+
+Result<Done> run_convert(const Channel& channel, const Request& request, const MemoryImage& image,
+                         const Fd* output) {
+  const convert::ConvertOptions options = options_of(request);
+  if (request.dry_run) {
+    TRY_ASSIGN(const convert::Outcome outcome, convert::plan_only(image, options, {}));
+    return done_of(outcome);
+  }
+  if (output == nullptr) {
+    return fail(Errc::malformed, "worker protocol: no output");
+  }
+  TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
+  ChannelObserver observer(channel);
+  TRY_ASSIGN(const convert::Outcome outcome,
+             convert::convert(image, *writer, options, observer, {}));
+  if (request.verify) {
+    TRY(verify_written(image, output->get(), outcome));
+  }
+  return done_of(outcome);
+}
+
+Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const convert::Description description,
+             convert::describe(image, options_of(request), {}));
+  const std::string json = info_json(image, description);
+  TRY(sys::write_full(output.get(), std::as_bytes(std::span(json))));
+  Done done;
+  done.incomplete = description.incomplete;
+  return done;
+}
+
+Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const kernel::FoundKernels found,
+             kernel::find_kernels(image, options_of(request).search));
+  if (found.kernels.empty()) {
+    return fail(Errc::not_found, "the guest's kernel was not found: {}",
+                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+  }
+  constexpr std::size_t kFlushAt = 64 << 10;
+  std::string text;
+  Result<> written;
+  const auto flush = [&] {
+    written = sys::write_full(output.get(), std::as_bytes(std::span(text)));
+    text.clear();
+    return written.has_value();
+  };
+  TRY_ASSIGN(const kernel::LogSummary summary,
+             kernel::read_printk_log(found.kernels.front(), [&](const kernel::LogRecord& record) {
+               text += kernel::format_log_record(record);
+               return text.size() < kFlushAt || flush();
+             }));
+  if (written && !text.empty()) {
+    flush();
+  }
+  TRY(written);
+  Done done;
+  done.release = found.kernels.front().info().release();
+  done.incomplete = summary.lost != 0;
+  done.remarks = found.remarks;
+  if (summary.lost != 0) {
+    done.remarks.push_back({Errc::unreadable,
+                            fmt::format("{} log records could not be read", summary.lost)});
+  }
+  return done;
+}
+
+}  // namespace
+
+Result<Done> run_job(const Channel& channel, const Request& request, std::vector<Fd> fds) {
+  TRY_ASSIGN(const MemoryImage image, open_input(channel, request.input, fds));
+  const Fd* output = fds.empty() ? nullptr : &fds.front();
+  if (request.operation == Operation::convert) {
+    return run_convert(channel, request, image, output);
+  }
+  if (output == nullptr) {
+    return fail(Errc::malformed, "worker protocol: no output");
+  }
+  return request.operation == Operation::info ? run_info(request, image, *output)
+                                              : run_dmesg(request, image, *output);
+}
+
+}  // namespace vmcore::worker

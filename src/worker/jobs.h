@@ -1,0 +1,18 @@
+// The jobs of a worker: each takes a request and its descriptors, and tells the outcome through the
+// channel.
+#pragma once
+
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/sandbox/channel.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::worker {
+
+// Runs the job. What it returns is the last event to send.
+Result<sandbox::Done> run_job(const sandbox::Channel& channel, const sandbox::Request& request,
+                              std::vector<Fd> fds);
+
+}  // namespace vmcore::worker

@@ -1,0 +1,18 @@
+// Spooling: a dump that arrives through a pipe, laid down as a file so that it can be read at any
+// place. The file is unlinked before the first byte: nobody else can open it, and it is gone with
+// the last descriptor.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "src/base/result.h"
+
+namespace vmcore::worker {
+
+// Copies `stream` to `spool` (a regular file, empty) until the stream ends. Blocks of zeros become
+// holes. `told` is called now and then with the bytes that came so far. Returns the stream's length.
+Result<std::uint64_t> spool_stream(int stream, int spool,
+                                   const std::function<void(std::uint64_t)>& told);
+
+}  // namespace vmcore::worker

@@ -1,0 +1,85 @@
+#include "tests/builders/kernel_memory.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace vmcore::testing {
+
+SparseMemory::SparseMemory(std::vector<PhysRange> ram) : ram_(std::move(ram)) {
+  std::sort(ram_.begin(), ram_.end(),
+            [](const PhysRange& a, const PhysRange& b) { return a.begin < b.begin; });
+}
+
+void SparseMemory::write(PhysAddr address, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const std::uint64_t pfn = address.value / kPage;
+    if (presence(pfn) == Presence::absent) {
+      std::fprintf(stderr, "SparseMemory: %#llx is no RAM\n",
+                   static_cast<unsigned long long>(address.value));
+      std::abort();
+    }
+    const std::uint64_t offset = address.value % kPage;
+    const std::size_t size = std::min<std::uint64_t>(bytes.size(), kPage - offset);
+    std::memcpy(pages_[pfn].data() + offset, bytes.data(), size);
+    bytes = bytes.subspan(size);
+    address = address + size;
+  }
+}
+
+Presence SparseMemory::presence(std::uint64_t pfn) const {
+  const bool is_ram = std::any_of(ram_.begin(), ram_.end(), [&](const PhysRange& range) {
+    return range.contains({pfn * kPage});
+  });
+  if (!is_ram) {
+    return Presence::absent;
+  }
+  if (excluded_.contains(pfn)) {
+    return Presence::excluded;
+  }
+  return tell_zero_ && !pages_.contains(pfn) ? Presence::zero : Presence::data;
+}
+
+Extent SparseMemory::extent(PhysAddr address) const {
+  std::uint64_t pfn = address.value / kPage;
+  const Presence kind = presence(pfn);
+  if (kind == Presence::absent) {
+    std::uint64_t end = kMaxPhysAddr;
+    for (const PhysRange& range : ram_) {
+      if (range.begin > address) {
+        end = std::min(end, range.begin.value);
+      }
+    }
+    return {{address, end - address.value}, kind};
+  }
+  while (presence(pfn) == kind) {
+    ++pfn;
+  }
+  return {{address, pfn * kPage - address.value}, kind};
+}
+
+Result<ReadExtent> SparseMemory::read(PhysAddr address, std::span<std::byte> out) const {
+  ReadExtent result;
+  while (result.good < out.size()) {
+    const PhysAddr at = address + result.good;
+    const std::uint64_t pfn = at.value / kPage;
+    const Presence kind = presence(pfn);
+    if (kind == Presence::absent || kind == Presence::excluded) {
+      result.first_bad = PhysAddr{pfn * kPage};
+      break;
+    }
+    const std::uint64_t offset = at.value % kPage;
+    const std::size_t size = std::min<std::uint64_t>(out.size() - result.good, kPage - offset);
+    const auto page = pages_.find(pfn);
+    if (page == pages_.end()) {
+      std::memset(out.data() + result.good, 0, size);
+    } else {
+      std::memcpy(out.data() + result.good, page->second.data() + offset, size);
+    }
+    result.good += size;
+  }
+  return result;
+}
+
+}  // namespace vmcore::testing

@@ -1,0 +1,118 @@
+"""Debian packages fetched and unpacked privately: nothing is installed, the system's apt state is not touched.
+
+    suite = Suite("trixie")
+    suite.fetch("linux-image-6.12.1-amd64", folder)            # one package, unpacked below folder
+    suite.fetch_with_dependencies("makedumpfile", folder)      # a small root that runs by its own ld.so
+
+The mirror and the keyring are those of the machine's own apt, where it has a Debian archive.
+"""
+
+import re
+import subprocess
+from pathlib import Path
+
+from guests.cache import cache_dir, lock
+
+DEFAULT_MIRROR = "http://deb.debian.org/debian"
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+def run(command: list, **options) -> str:
+    """Runs a command and returns its output; its error text is part of what is raised."""
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, **options)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def mirror() -> str:
+    """The Debian archive that this machine uses: the URI whose path ends in /debian."""
+    try:
+        uris = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"]).split()
+    except (RuntimeError, FileNotFoundError):
+        uris = []
+    found = [uri.rstrip("/") for uri in uris if uri.rstrip("/").endswith("/debian")]
+    return found[0] if found else DEFAULT_MIRROR
+
+
+def sources(suite: str) -> str:
+    """The deb822 source list of one suite, its security updates included where it has some."""
+    signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
+    text = f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\n{signed}"
+    if suite != "sid":
+        text += f"\nTypes: deb\nURIs: {mirror()}-security\nSuites: {suite}-security\nComponents: main\n{signed}"
+    return text
+
+
+class Suite:
+    """One Debian suite behind a private apt state, in which nothing is installed."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.folder = cache_dir("apt", name)
+        for part in ("lists/partial", "archives/partial", "etc"):
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        (self.folder / "status").touch()
+        (self.folder / "etc" / "debian.sources").write_text(sources(name))
+
+    def _apt(self, tool: str, *words, **options) -> str:
+        settings = {
+            "Dir::State": self.folder, "Dir::State::Lists": self.folder / "lists",
+            "Dir::State::status": self.folder / "status", "Dir::State::extended_states": self.folder / "extended",
+            "Dir::Cache": self.folder, "Dir::Cache::archives": self.folder / "archives",
+            "Dir::Etc::sourcelist": "/dev/null", "Dir::Etc::sourceparts": self.folder / "etc",
+            "Dir::Etc::preferences": "/dev/null", "Dir::Etc::preferencesparts": "/dev/null",
+            "APT::Architecture": "amd64", "APT::Architectures": "amd64", "APT::Default-Release": "",
+            "APT::Sandbox::User": "root", "APT::Install-Recommends": "false",
+            "Acquire::Languages": "none", "Acquire::Retries": "3",
+        }
+        flags = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+        return run([tool, *flags, *words], **options)
+
+    def update(self) -> None:
+        self._apt("apt-get", "update", "-q")
+
+    def depends(self, package: str) -> list:
+        """Names of the direct dependencies, alternatives left out."""
+        if not any((self.folder / "lists").glob("*Packages*")):
+            self.update()
+        text = self._apt("apt-cache", "depends", "--no-recommends", "--no-suggests", "--no-conflicts",
+                         "--no-breaks", "--no-replaces", "--no-enhances", package)
+        return re.findall(r"^ +(?:Pre)?Depends: ([^<\s]+)$", text, re.M)
+
+    def fetch(self, package: str, into: Path, only: str = "") -> None:
+        """Unpacks one package below `into`; with `only` (a tar pattern) just the files that match."""
+        with lock(f"apt-{self.name}"):
+            debs = self._download("download", package)
+            self._unpack(debs, into, only)
+
+    def fetch_with_dependencies(self, package: str, into: Path) -> None:
+        """Unpacks a package and all that it depends on, the C library included."""
+        with lock(f"apt-{self.name}"):
+            debs = self._download("install", "--download-only", "-y", package)
+            self._unpack(debs, into)
+
+    def _download(self, *words) -> list:
+        if not any((self.folder / "lists").glob("*Packages*")):
+            self.update()
+        archives = self.folder / "archives"
+        for stale in archives.glob("*.deb"):
+            stale.unlink()
+        self._apt("apt-get", "-q", *words, cwd=archives)
+        return sorted(archives.glob("*.deb"))
+
+    def _unpack(self, debs: list, into: Path, only: str = "") -> None:
+        into.mkdir(parents=True, exist_ok=True)
+        for deb in debs:
+            if only:
+                unpack_some(deb, into, only)
+            else:
+                run(["dpkg-deb", "-x", deb, into])
+            deb.unlink()
+
+
+def unpack_some(deb: Path, into: Path, pattern: str) -> None:
+    """Unpacks the files of a package that match, without ever unpacking the rest to disk."""
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as archive:
+        run(["tar", "-x", "--sparse", "-C", into, "--wildcards", pattern], stdin=archive.stdout)

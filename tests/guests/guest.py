@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+"""One real guest: a Debian kernel under QEMU, run until it is READY, panicked on request, dumped by QEMU.
+
+    with Guest(Config(name="mine", kernel="6.12")) as guest:
+        guest.panic()                       # or not: a running guest can be dumped as well
+        guest.dump_elf("/tmp/raw.elf")
+
+`guest.qmp_socket` is the QMP socket. QMP serves one client at a time, so qmp() connects for each use.
+"""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from guests import initramfs
+from guests.cache import cache_dir, lock
+from guests.kernels import kernel
+
+BOOT_SECONDS = 240      # TCG on a busy machine; usually 15
+DUMP_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a guest is made of, and how it ends."""
+    name: str
+    kernel: str = "6.1"
+    memory_mib: int = 1024
+    cpus: int = 2
+    nodes: int = 1
+    la57: bool = False
+    kaslr: bool = True
+    vmcoreinfo: bool = True
+    pti: bool = False
+    panic_cpu: int = 0          # -1: dumped alive, stopped by QEMU wherever its CPUs are
+    spin_cpu: int = -1          # a CPU that stays in user mode
+    offline_cpu: int = -1
+    backend: str = "ram"        # ram, memfd or memfd-private
+    accel: str = "tcg"          # tcg, kvm or auto
+
+    def kernel_arguments(self) -> str:
+        words = ["console=ttyS0", "loglevel=4", "pti=on" if self.pti else "pti=off"]
+        if not self.kaslr:
+            words.append("nokaslr")
+        return " ".join(words)
+
+    def workload_arguments(self) -> list:
+        words = []
+        if self.spin_cpu >= 0:
+            words.append(f"spin={self.spin_cpu}")
+        if self.offline_cpu >= 0:
+            words.append(f"offline={self.offline_cpu}")
+        return words
+
+
+class GuestError(Exception):
+    pass
+
+
+def memory_options(config: Config) -> list:
+    kinds = {"ram": "memory-backend-ram", "memfd": "memory-backend-memfd,share=on",
+             "memfd-private": "memory-backend-memfd,share=off"}
+    words = ["-m", f"{config.memory_mib}M", "-smp", f"{config.cpus},sockets={config.cpus}"]
+    for node in range(config.nodes):
+        size = config.memory_mib // config.nodes
+        words += ["-object", f"{kinds[config.backend]},id=ram{node},size={size}M"]
+        if config.nodes > 1:
+            words += ["-numa", f"node,nodeid={node},memdev=ram{node},cpus={node}"]
+    if config.nodes == 1:
+        words += ["-machine", "memory-backend=ram0"]
+    return words
+
+
+class Guest:
+    def __init__(self, config: Config, boot_seconds: float = BOOT_SECONDS):
+        self.config = config
+        self.boot_seconds = boot_seconds
+        self.kernel = kernel(config.kernel)
+        self.folder = None
+        self.process = None
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-guest-"))
+        try:
+            self._start()
+            self.wait_for_line("READY", self.boot_seconds)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def qmp_socket(self) -> Path:
+        return self.folder / "qmp.sock"
+
+    @property
+    def console(self) -> str:
+        log = self.folder / "console.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def _start(self) -> None:
+        config, folder = self.config, self.folder
+        (folder / "initrd").write_bytes(initramfs.build(self.kernel, config.workload_arguments()))
+        shutil.copyfile(initramfs.disk(), folder / "disk")
+        accel = chosen_accel(config.accel)
+        processor = ("max" if accel == "tcg" else "host") + (",la57=on" if config.la57 else ",la57=off")
+        command = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", config.name,
+            "-machine", "q35", "-accel", accel, "-cpu", processor, *memory_options(config),
+            "-kernel", self.kernel.image, "-initrd", folder / "initrd", "-append", config.kernel_arguments(),
+            "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe",
+            "-chardev", f"socket,id=console,path={folder / 'console.sock'},server=on,wait=off,"
+                        f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
+            "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
+            "-device", "pvpanic-pci", "-action", "panic=pause", "-no-reboot",
+        ]
+        if config.vmcoreinfo:
+            command += ["-device", "vmcoreinfo"]
+        with open(folder / "qemu.log", "wb") as log:
+            self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def wait_for_line(self, line: str, seconds: float) -> None:
+        self._wait(lambda: re.search(rf"^{line}\r?$", self.console, re.M), f"{line} on the console", seconds)
+
+    def _wait(self, condition, what: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if "FAILED" in self.console or "Kernel panic" in self.console and what.endswith("console"):
+                raise GuestError(f"{self.config.name}: the guest failed:\n{self.console[-3000:]}")
+            if self.process.poll() is not None:
+                raise GuestError(f"{self.config.name}: QEMU ended:\n{(self.folder / 'qemu.log').read_text()}")
+            if time.monotonic() > deadline:
+                raise GuestError(f"{self.config.name}: no {what} within {seconds} s:\n{self.console[-3000:]}")
+            time.sleep(0.1)
+
+    def tell(self, line: str) -> None:
+        """Sends the workload a line by the serial console."""
+        with socket.socket(socket.AF_UNIX) as console:
+            console.connect(str(self.folder / "console.sock"))
+            console.sendall(line.encode() + b"\n")
+            time.sleep(0.2)
+
+    def qmp(self, name: str, **arguments):
+        """Runs one QMP command; its "return" value."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(DUMP_SECONDS)
+            monitor.connect(str(self.qmp_socket))
+            lines = monitor.makefile("rw")
+            lines.readline()    # the greeting
+            answer = None
+            for command, words in (("qmp_capabilities", {}), (name, arguments)):
+                lines.write(json.dumps({"execute": command, "arguments": words}) + "\n")
+                lines.flush()
+                answer = next(reply for reply in map(json.loads, lines) if "event" not in reply)
+                if "error" in answer:
+                    raise GuestError(f"{command}: {answer['error']['desc']}")
+            return answer["return"]
+
+    def status(self) -> str:
+        return self.qmp("query-status")["status"]
+
+    def panic(self, cpu: int = 0, seconds: float = 60) -> None:
+        """Crashes the guest on a CPU and waits until QEMU has been told by pvpanic and has paused it."""
+        self.tell(f"panic {cpu}")
+        self._wait(lambda: self.status() == "guest-panicked", "guest-panicked state", seconds)
+
+    def finish(self) -> None:
+        """Brings the guest into the state in which its configuration wants it dumped."""
+        if self.config.panic_cpu >= 0:
+            self.panic(self.config.panic_cpu)
+        else:
+            time.sleep(1)
+            self.qmp("stop")
+
+    def dump_elf(self, path) -> Path:
+        """QEMU's own dump of all RAM. Zero blocks become holes of the file."""
+        path = Path(path).resolve()
+        self.qmp("dump-guest-memory", paging=False, protocol=f"file:{path}")
+        subprocess.run(["fallocate", "--dig-holes", str(path)], check=True)
+        return path
+
+
+def chosen_accel(wanted: str) -> str:
+    """kvm only where it boots the kernel: /dev/kvm may open and hang all the same. Tried once, then remembered."""
+    if wanted != "auto":
+        return wanted
+    if not Path("/dev/kvm").exists():
+        return "tcg"
+    record = cache_dir("guests") / "accel"
+    with lock("accel"):
+        if not record.exists():
+            try:
+                with Guest(Config(name="probe", accel="kvm"), boot_seconds=20):
+                    record.write_text("kvm")
+            except GuestError:
+                record.write_text("tcg")
+    return record.read_text()

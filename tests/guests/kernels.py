@@ -1,0 +1,156 @@
+#!/usr/bin/python3
+"""The kernels that the guests run, from Debian packages, unpacked into the cache.
+
+    kernels.py NAME...          fetch what is missing, print where it is
+    kernels.py --debug NAME...  the matching vmlinux with debuginfo too (large)
+    kernels.py --refresh NAME...  ask the archive for a newer one first
+"""
+
+import argparse
+import json
+import lzma
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.cache import cache_dir, lock, new_folder
+from guests.debian import Suite
+
+# Each name's suite; the kernel is what that suite's linux-image-amd64 depends on.
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel package, unpacked."""
+    name: str
+    release: str       # as uname -r says
+    root: Path         # what the package holds
+
+    @property
+    def image(self) -> Path:
+        return self.root / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def modules(self) -> Path:
+        """The folder of modules.dep: /lib/modules, in /usr/lib since trixie."""
+        for base in ("lib/modules", "usr/lib/modules"):
+            if (self.root / base / self.release).is_dir():
+                return self.root / base / self.release
+        raise FileNotFoundError(f"no modules in {self.root}")
+
+    @property
+    def vmlinux(self) -> Path:
+        """The image with debuginfo; there only after fetch_debuginfo()."""
+        return cache_dir("debuginfo") / f"vmlinux-{self.release}"
+
+    def load_order(self, names: list) -> list:
+        """Paths of the named modules, each after those it needs. A module that is built in or absent is left out."""
+        files = {Path(path).name.split(".ko")[0].replace("-", "_"): path for path in module_files(self.modules)}
+        needs = dependencies(self.modules)
+        order = []
+
+        def add(path: str) -> None:
+            for needed in needs.get(path, []):
+                add(needed)
+            if path not in order:
+                order.append(path)
+
+        for name in names:
+            if name.replace("-", "_") in files:
+                add(files[name.replace("-", "_")])
+        return [self.modules / path for path in order]
+
+
+def module_files(folder: Path) -> list:
+    return [str(path.relative_to(folder)) for path in (folder / "kernel").rglob("*.ko*")]
+
+
+def dependencies(folder: Path) -> dict:
+    """module -> modules it needs. modules.dep is made at installation, so it is derived from the .modinfo of each."""
+    by_name = {Path(path).name.split(".ko")[0].replace("-", "_"): path for path in module_files(folder)}
+    needs = LazyDepends(folder, by_name)
+    return needs
+
+
+class LazyDepends(dict):
+    """Reads a module's `depends=` when it is asked for: a kernel has 4000 modules, a guest uses ten."""
+
+    def __init__(self, folder: Path, by_name: dict):
+        super().__init__()
+        self.folder, self.by_name = folder, by_name
+
+    def get(self, path, default=None):
+        found = re.search(rb"\0depends=([^\0]*)\0", module_bytes(self.folder / path))
+        names = found[1].decode().split(",") if found else []
+        return [self.by_name[name.replace("-", "_")] for name in names if name]
+
+
+def module_bytes(path: Path) -> bytes:
+    """A module as the kernel wants it: not compressed."""
+    data = path.read_bytes()
+    return lzma.decompress(data) if path.suffix == ".xz" else data
+
+
+def kernel(name: str, refresh: bool = False) -> Kernel:
+    """The kernel of that name; fetched if the cache has none, or if `refresh` and there is a newer one."""
+    record = cache_dir("kernels") / f"{name}.json"
+    with lock(f"kernel-{name}"):
+        if refresh or not record.exists():
+            fetch(name, record)
+    known = json.loads(record.read_text())
+    return Kernel(name, known["release"], cache_dir("kernels") / known["release"])
+
+
+def fetch(name: str, record: Path) -> None:
+    suite = Suite(SUITES[name])
+    suite.update()
+    package = next(found for found in suite.depends("linux-image-amd64") if found.startswith("linux-image-"))
+    release = package[len("linux-image-"):]
+    folder = cache_dir("kernels") / release
+    if not folder.exists():
+        with new_folder(folder) as partial:
+            fetch_image(suite, package, partial)
+    record.write_text(json.dumps({"release": release}) + "\n")
+
+
+def fetch_image(suite: Suite, package: str, into: Path) -> None:
+    """The image package; some suites split modules off into packages of their own, which it depends on."""
+    suite.fetch(package, into)
+    for needed in suite.depends(package):
+        if needed.startswith(("linux-modules-", "linux-binary-", "linux-base-")):
+            suite.fetch(needed, into)
+
+
+def fetch_debuginfo(of: Kernel) -> Path:
+    """vmlinux with debuginfo of a kernel. The package is close to a GB; only this one file is kept."""
+    with lock(f"debuginfo-{of.release}"):
+        if not of.vmlinux.exists():
+            with tempfile.TemporaryDirectory(dir=of.vmlinux.parent) as partial:
+                Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", Path(partial), only="*/boot/vmlinux-*")
+                found = next(path for path in Path(partial).rglob("vmlinux-*") if path.is_file())
+                found.rename(of.vmlinux)
+    return of.vmlinux
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Fetch the kernels that the test guests run.")
+    parser.add_argument("names", nargs="*", default=["6.1", "6.12"], metavar="NAME", help="6.1, 6.12 or newest")
+    parser.add_argument("--debug", action="store_true", help="vmlinux with debuginfo too")
+    parser.add_argument("--refresh", action="store_true", help="look for a newer one")
+    options = parser.parse_args()
+    for name in options.names:
+        found = kernel(name, options.refresh)
+        print(f"{name}: {found.image}")
+        if options.debug:
+            print(f"{name}: {fetch_debuginfo(found)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

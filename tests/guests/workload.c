@@ -1,0 +1,286 @@
+/* What a test guest does before it is dumped: memory of every kind that a filter must tell apart.
+ *
+ * Run by /init as: workload [spin=CPU] [offline=CPU]. Prints one line a secret, then READY, then obeys
+ * lines on its standard input: "panic CPU" crashes the guest on that CPU.
+ *
+ * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
+ * can make the same page and search dumps for it. Secrets are made in place: no stale copy stays in a free page.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, SECRETS = 16 };
+#define MIB (1024ul * 1024)
+
+static void fail(const char *what)
+{
+	printf("FAILED %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		printf("note: %s: %s\n", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+static void pin_to(int cpu)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	if (sched_setaffinity(0, sizeof set, &set) != 0)
+		fail("sched_setaffinity");
+}
+
+/* splitmix64; the host computes the same (secrets.py). */
+static uint64_t word(uint64_t seed, uint64_t index)
+{
+	uint64_t z = seed + (index + 1) * 0x9e3779b97f4a7c15;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+	return z ^ (z >> 31);
+}
+
+static void make_secret(void *page, uint64_t seed, uint64_t number)
+{
+	volatile uint64_t *words = page;
+	for (uint64_t i = 0; i < PAGE / 8; i++)
+		words[i] = word(seed, number * (PAGE / 8) + i);
+}
+
+static uint64_t announce(const char *kind)
+{
+	uint64_t seed;
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		fail("getrandom");
+	printf("SECRET %s %016llx %d\n", kind, (unsigned long long)seed, SECRETS);
+	return seed;
+}
+
+/* Ordinary, compressible contents; every fourth page stays zero, as in life. */
+static void fill(char *area, size_t size, const char *kind)
+{
+	for (size_t page = 0; page < size / PAGE; page++) {
+		char line[64];
+		int length = snprintf(line, sizeof line, "%s page %zu of a test guest; ", kind, page);
+		char *at = area + page * PAGE;
+		if (page % 4 == 3) {
+			*(volatile char *)at = 0;
+			continue;
+		}
+		for (size_t i = 0; i + length <= PAGE; i += length)
+			memcpy(at + i, line, length);
+	}
+}
+
+/* Secrets spread over the area. Never among its last pages: those may still wait in a per-CPU
+ * batch for the LRU list, where no filter can know them as cache. */
+static void plant(char *area, size_t size, const char *kind)
+{
+	uint64_t seed = announce(kind);
+	size_t step = size / PAGE / (SECRETS + 4);
+	for (int i = 0; i < SECRETS; i++)
+		make_secret(area + (i * step + i % 4) * PAGE, seed, i);
+}
+
+static char *map(size_t size, int flags, int fd, const char *kind)
+{
+	char *area = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+	if (area == MAP_FAILED)
+		fail(kind);
+	return area;
+}
+
+static void anonymous_memory(void)
+{
+	size_t size = 32 * MIB;
+	char *area = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, "anon");
+	madvise(area, size, MADV_NOHUGEPAGE);
+	fill(area, size, "anon");
+	plant(area, size, "anon");
+}
+
+static void huge_anonymous_memory(void)
+{
+	size_t size = 8 * MIB;
+	char *area = map(size + 2 * MIB, MAP_PRIVATE | MAP_ANONYMOUS, -1, "thp");
+	area = (char *)(((uintptr_t)area + 2 * MIB - 1) & ~(2 * MIB - 1));
+	if (madvise(area, size, MADV_HUGEPAGE) != 0)
+		fail("thp");
+	fill(area, size, "thp");
+	plant(area, size, "thp");
+}
+
+static void hugetlb_memory(void)
+{
+	size_t size = 8 * MIB;  /* of 16 MiB in the pool: free huge pages exist too */
+	char *area = map(size, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, "hugetlb");
+	fill(area, size, "hugetlb");
+	plant(area, size, "hugetlb");
+}
+
+static void shared_memory(void)
+{
+	size_t size = 16 * MIB;
+	char *area = map(size, MAP_SHARED | MAP_ANONYMOUS, -1, "shmem");
+	fill(area, size, "shmem");
+	plant(area, size, "shmem");
+}
+
+static int new_file(const char *path, size_t size, int flags)
+{
+	int fd = open(path, O_RDWR | O_CREAT | flags, 0600);
+	if (fd < 0 || ftruncate(fd, size) != 0)
+		fail(path);
+	return fd;
+}
+
+static void tmpfs_file(void)
+{
+	size_t size = 8 * MIB;
+	char *area = map(size, MAP_SHARED, new_file("/tmp/file", size, 0), "tmpfs");
+	fill(area, size, "tmpfs");
+	plant(area, size, "tmpfs");
+}
+
+/* Written through a mapping: the page cache of ext4 keeps buffer heads (PG_private). */
+static void written_file(void)
+{
+	size_t size = 16 * MIB;
+	char *area = map(size, MAP_SHARED, new_file("/disk/written", size, 0), "cache-written");
+	fill(area, size, "cache-written");
+	plant(area, size, "cache-written");
+}
+
+/* Written past the page cache, then read into it: clean cache without buffer heads.
+ * The buffer is erased before it is freed. */
+static void read_file(void)
+{
+	size_t size = 16 * MIB, chunk = 256 * PAGE;
+	int fd = new_file("/disk/read", size, O_DIRECT);
+	char *buffer = map(chunk, MAP_PRIVATE | MAP_ANONYMOUS, -1, "buffer");
+	madvise(buffer, chunk, MADV_NOHUGEPAGE);
+	uint64_t seed = announce("cache-read");
+	int secret = 0;
+	for (size_t at = 0; at < size; at += chunk) {
+		fill(buffer, chunk, "cache-read");
+		if (at < size - chunk && secret < SECRETS)
+			for (int i = 0; i < 2 && secret < SECRETS; i++, secret++)
+				make_secret(buffer + (size_t)(5 + 64 * i) * PAGE, seed, secret);
+		if (pwrite(fd, buffer, chunk, at) != (ssize_t)chunk)
+			fail("/disk/read");
+	}
+	explicit_bzero(buffer, chunk);
+	close(fd);
+	fd = open("/disk/read", O_RDONLY);
+	char *area = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (area == MAP_FAILED)
+		fail("/disk/read");
+	for (size_t at = 0; at < size; at += PAGE)
+		(void)*(volatile char *)(area + at);
+}
+
+/* Pages of a private file mapping become anonymous when they are written. */
+static void private_file(void)
+{
+	size_t size = 4 * MIB;
+	char *area = map(size, MAP_PRIVATE, new_file("/disk/private", size, 0), "private-file");
+	fill(area, size, "private-file");
+	plant(area, size, "private-file");
+}
+
+/* Pushes what waits in this CPU's batches on to the LRU lists. */
+static void drain_batches(void)
+{
+	size_t size = 2 * MIB;
+	char *area = map(size, MAP_SHARED, new_file("/tmp/drain", size, 0), "drain");
+	memset(area, 'd', size);
+	area = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, "drain");
+	madvise(area, size, MADV_NOHUGEPAGE);
+	memset(area, 'd', size);
+}
+
+/* Nothing may move a page once it holds a secret: the old frame would keep a copy. */
+static void forbid_migration(void)
+{
+	write_text("/proc/sys/kernel/numa_balancing", "0");
+	write_text("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	write_text("/proc/sys/vm/compaction_proactiveness", "0");
+}
+
+static void sleeping_child(void)
+{
+	if (fork() == 0)
+		for (;;)
+			pause();
+}
+
+static void spinning_child(int cpu)
+{
+	if (fork() != 0)
+		return;
+	pin_to(cpu);
+	for (;;)
+		__asm__ volatile("" ::: "memory");
+}
+
+static void take_offline(int cpu)
+{
+	char path[80];
+	snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/online", cpu);
+	write_text(path, "0");
+}
+
+static void obey(void)
+{
+	char line[64];
+	int cpu;
+	while (fgets(line, sizeof line, stdin)) {
+		if (sscanf(line, "panic %d", &cpu) == 1) {
+			pin_to(cpu);
+			write_text("/proc/sysrq-trigger", "c");
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	forbid_migration();
+	write_text("/proc/sys/vm/nr_hugepages", "8");
+	pin_to(0);
+	anonymous_memory();
+	huge_anonymous_memory();
+	hugetlb_memory();
+	shared_memory();
+	tmpfs_file();
+	written_file();
+	read_file();
+	private_file();
+	sync();
+	drain_batches();
+	sleeping_child();
+	for (int i = 1, cpu; i < argc; i++) {
+		if (sscanf(argv[i], "spin=%d", &cpu) == 1)
+			spinning_child(cpu);
+		if (sscanf(argv[i], "offline=%d", &cpu) == 1)
+			take_offline(cpu);
+	}
+	printf("READY\n");
+	obey();
+	return 0;
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Searches a dump for the secret pages that workload.c planted: secrets.py DUMP CONSOLE_LOG
+
+Each page is made again from its seed and compared whole. An ELF file is searched byte by byte as well,
+so that nothing hides between segments or at an odd offset.
+"""
+
+import re
+import struct
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from peers import bits
+from peers.kdumpfile import PAGE, open_dump
+
+WORDS = PAGE // 8
+MASK = (1 << 64) - 1
+# What each dump level must take away. tmpfs and shared anonymous memory are page cache to a filter.
+ANONYMOUS = ("anon", "thp", "hugetlb", "private-file")
+CACHE = ("shmem", "tmpfs", "cache-written", "cache-read")
+
+
+def word(seed: int, index: int) -> int:
+    """splitmix64, as in workload.c."""
+    z = (seed + (index + 1) * 0x9E3779B97F4A7C15) & MASK
+    z = ((z ^ z >> 30) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ z >> 27) * 0x94D049BB133111EB) & MASK
+    return z ^ z >> 31
+
+
+def page_start(seed: int, number: int, words: int = 2) -> bytes:
+    return struct.pack(f"<{words}Q", *(word(seed, number * WORDS + i) for i in range(words)))
+
+
+def seeds(console: str) -> list:
+    """(kind, seed, pages) of each SECRET line."""
+    return [(kind, int(seed, 16), int(pages))
+            for kind, seed, pages in re.findall(r"SECRET (\S+) ([0-9a-f]{16}) (\d+)", console)]
+
+
+def find(dump, secrets: list, byte_by_byte: bool = False) -> dict:
+    """kind -> how many of its secret pages the dump holds."""
+    starts = {page_start(seed, number): (kind, seed, number)
+              for kind, seed, pages in secrets for number in range(pages)}
+    found = {kind: set() for kind, _, _ in secrets}
+    for pfn in bits.members(dump.kept):
+        page = dump.page(pfn)
+        known = starts.get(page[:16])
+        if known and page == page_start(*known[1:], words=WORDS):
+            found[known[0]].add(known[2])
+    if byte_by_byte:
+        for start, (kind, _, number) in starts.items():
+            if dump.map.find(start) >= 0:
+                found[kind].add(number)
+    return {kind: len(numbers) for kind, numbers in found.items()}
+
+
+def main() -> int:
+    dump = open_dump(sys.argv[1])
+    secrets = seeds(Path(sys.argv[2]).read_text())
+    for kind, number in find(dump, secrets, byte_by_byte=dump.kind == "elf").items():
+        print(f"{kind}: {number}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,247 @@
+#include "src/formats/elf_reader.h"
+
+#include <elf.h>
+#include <gtest/gtest.h>
+
+#include "src/base/sys.h"
+#include "src/formats/dump_format.h"
+#include "tests/unit/formats/memory_checks.h"
+
+namespace vmcore::formats {
+namespace {
+
+using builders::Bytes;
+using builders::ElfDump;
+using builders::kElfFirstPhdr;
+using builders::kPage;
+using builders::pages;
+using builders::poke;
+
+Result<MemoryImage> open_bytes(const Bytes& bytes) {
+  return open_dump(builders::memory_file(bytes));
+}
+
+ElfDump two_loads() {
+  ElfDump dump;
+  dump.loads = {{0x100000, pages(1, 2)}, {0x10000, pages(2, 3)}};
+  return dump;
+}
+
+constexpr std::uint64_t phdr(unsigned number, std::uint64_t field) {
+  return kElfFirstPhdr + number * sizeof(Elf64_Phdr) + field;
+}
+
+TEST(ElfReader, ReadsWhereverTheHeadersLie) {
+  for (const bool like_qemu : {false, true}) {
+    for (const bool extended : {false, true}) {
+      ElfDump dump = two_loads();
+      dump.like_qemu = like_qemu;
+      dump.extended_count = extended;
+      const auto image = open_bytes(dump.build());
+      ASSERT_TRUE(image) << image.error().message;
+      EXPECT_EQ(image->machine.arch, Arch::x86_64);
+      EXPECT_EQ(image->file.format, "ELF");
+      EXPECT_FALSE(image->file.incomplete);
+      EXPECT_NE(image->find_note("VMCOREINFO", 0), nullptr);
+      EXPECT_EQ(read_at(*image->memory, 0x100000, 2 * kPage), pages(1, 2));
+      EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+      EXPECT_EQ(presence(*image->memory, 0), Presence::absent);
+      EXPECT_EQ(presence(*image->memory, 0x10000), Presence::data);
+      expect_extents_cover_all(*image->memory);
+    }
+  }
+}
+
+TEST(ElfReader, ReadsAnyPart) {
+  const auto image = open_bytes(two_loads().build());
+  const Bytes whole = pages(2, 3);
+  for (const std::size_t at : {0U, 1U, 4095U, 4096U, 5000U}) {
+    const Bytes part = read_at(*image->memory, 0x10000 + at, 5000);
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + static_cast<long>(at)));
+    EXPECT_EQ(part.size(), 5000U);
+  }
+}
+
+TEST(ElfReader, AReadStopsAtTheFirstBadPage) {
+  const auto image = open_bytes(two_loads().build());
+  Bytes out(4 * kPage);
+  const auto got = image->memory->read({0x10800}, out);
+  EXPECT_EQ(got->good, 3 * kPage - 0x800);
+  EXPECT_EQ(got->first_bad, PhysAddr{0x13000});
+  EXPECT_EQ(image->memory->read({0x5123}, out)->first_bad, PhysAddr{0x5000});
+  EXPECT_EQ(image->memory->read({kMaxPhysAddr + 5}, out)->good, 0U);
+}
+
+TEST(ElfReader, TheFirstOfOverlappingSegmentsWins) {
+  ElfDump dump;
+  dump.loads = {{0x2000, pages(1, 2)}, {0x1000, pages(2, 4)}};
+  const auto image = open_bytes(dump.build());
+  const Bytes second = pages(2, 4);
+  EXPECT_EQ(read_at(*image->memory, 0x2000, 2 * kPage), pages(1, 2));
+  EXPECT_EQ(read_at(*image->memory, 0x1000), Bytes(second.begin(), second.begin() + kPage));
+  EXPECT_EQ(read_at(*image->memory, 0x4000), Bytes(second.end() - kPage, second.end()));
+  expect_extents_cover_all(*image->memory);
+}
+
+TEST(ElfReader, TailsWithoutDataAreExcludedUnlessAnotherSegmentHasThem) {
+  ElfDump dump;
+  dump.loads = {{0x1000, pages(1), 3 * kPage}, {0x3000, pages(2)}, {0x8000, {}, 2 * kPage}};
+  const auto image = open_bytes(dump.build());
+  EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
+  EXPECT_EQ(presence(*image->memory, 0x2000), Presence::excluded);
+  EXPECT_EQ(read_at(*image->memory, 0x3000), pages(2));
+  EXPECT_EQ(presence(*image->memory, 0x4000), Presence::excluded);
+  EXPECT_EQ(presence(*image->memory, 0x9fff), Presence::excluded);
+  EXPECT_TRUE(read_at(*image->memory, 0x8000).empty());
+}
+
+TEST(ElfReader, PartialPagesAreFilledWithZeros) {
+  ElfDump dump;
+  Bytes part = pages(1);
+  part.resize(0xc00);
+  dump.loads = {{0x1400, part}};
+  const auto image = open_bytes(dump.build());
+  EXPECT_EQ(image->memory->extent({0x1000}).range.size, kPage);
+  EXPECT_EQ(read_at(*image->memory, 0x1000), builders::joined({builders::zeros(0x400), part}));
+  expect_extents_cover_all(*image->memory);
+}
+
+TEST(ElfReader, FileHolesAreZero) {
+  ElfDump dump;
+  dump.loads = {{0x10000, builders::zeros(256 * kPage)}};
+  const Bytes bytes = dump.build();
+  Fd file = builders::memory_file();
+  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPage), 0));
+  ASSERT_TRUE(sys::truncate(file.get(), bytes.size()));
+  ASSERT_TRUE(sys::pwrite_full(file.get(), pages(9), 101 * kPage));
+  const auto image = open_dump(std::move(file));
+  ASSERT_TRUE(image);
+  EXPECT_EQ(presence(*image->memory, 0x10000), Presence::zero);
+  EXPECT_EQ(image->memory->extent({0x10000}).range.size, 100 * kPage);
+  EXPECT_EQ(presence(*image->memory, 0x10000 + 100 * kPage), Presence::data);
+  EXPECT_EQ(read_at(*image->memory, 0x10000), builders::zeros(kPage));
+  EXPECT_EQ(read_at(*image->memory, 0x10000 + 100 * kPage), pages(9));
+  expect_extents_cover_all(*image->memory);
+}
+
+TEST(ElfReader, OnlyWholePagesInsideAHoleAreZero) {
+  ElfDump dump;
+  dump.like_qemu = true;
+  dump.loads = {{0x10000, builders::zeros(16 * kPage)}};
+  const Bytes bytes = dump.build();
+  Fd file = builders::memory_file();
+  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPage), 0));
+  ASSERT_TRUE(sys::truncate(file.get(), bytes.size()));
+  const auto image = open_dump(std::move(file));
+  EXPECT_EQ(presence(*image->memory, 0x10000), Presence::data);
+  EXPECT_EQ(presence(*image->memory, 0x11000), Presence::zero);
+  expect_extents_cover_all(*image->memory);
+}
+
+TEST(ElfReader, IncompleteFlagIsTold) {
+  ElfDump dump = two_loads();
+  dump.flags = 1;
+  const auto image = open_bytes(dump.build());
+  EXPECT_TRUE(image->file.incomplete);
+  EXPECT_EQ(image->remarks.size(), 1U);
+}
+
+// Whatever is cut off: either the headers are truncated, or the lost pages read as bad and the
+// others are right.
+TEST(ElfReader, EveryCutIsTold) {
+  const Bytes bytes = two_loads().build();
+  const Bytes first = pages(1, 2);
+  for (std::size_t size = 0; size < bytes.size(); size += size < kPage ? 1 : 512) {
+    const auto image = open_bytes({bytes.begin(), bytes.begin() + static_cast<long>(size)});
+    if (!image) {
+      EXPECT_LT(size, kPage);
+      const Errc code = image.error().code;
+      EXPECT_TRUE(code == Errc::truncated || (code == Errc::malformed && size < kElfFirstPhdr) ||
+                  (code == Errc::not_recognised && size < 4))
+          << size << ": " << image.error().message;
+      continue;
+    }
+    EXPECT_TRUE(image->file.incomplete) << size;
+    EXPECT_EQ(image->remarks.size(), 1U);
+    EXPECT_EQ(presence(*image->memory, 0x101000), Presence::data);
+    const Bytes got = read_at(*image->memory, 0x100000, 2 * kPage);
+    EXPECT_EQ(got.size(), std::min<std::size_t>((std::max(size, kPage) - kPage) / kPage, 2) * kPage);
+    EXPECT_TRUE(std::equal(got.begin(), got.end(), first.begin()));
+    expect_extents_cover_all(*image->memory);
+  }
+}
+
+struct Lie {
+  std::uint64_t offset;
+  std::uint64_t value;
+  Errc expected;
+};
+
+TEST(ElfReader, LyingHeadersAreRefused) {
+  const Lie lies[] = {
+      {builders::kElfPhoff, 1ULL << 40, Errc::malformed},
+      {builders::kElfPhoff, ~0ULL, Errc::malformed},
+      {phdr(0, 8), 1ULL << 40, Errc::truncated},          // notes beyond the file
+      {phdr(0, 32), 1ULL << 40, Errc::limit},             // notes too large
+      {phdr(1, 24), ~0ULL - 100, Errc::malformed},        // p_paddr wraps
+      {phdr(1, 24), kMaxPhysAddr, Errc::malformed},       // p_paddr beyond
+      {phdr(1, 40), ~0ULL, Errc::malformed},              // p_memsz wraps
+      {phdr(1, 40), 1, Errc::malformed},                  // p_memsz < p_filesz
+      {phdr(1, 8), ~0ULL, Errc::malformed},               // p_offset wraps
+  };
+  for (const Lie& lie : lies) {
+    Bytes bytes = two_loads().build();
+    poke(bytes, lie.offset, lie.value);
+    const auto image = open_bytes(bytes);
+    ASSERT_FALSE(image) << lie.offset;
+    EXPECT_EQ(image.error().code, lie.expected) << image.error().message;
+  }
+}
+
+TEST(ElfReader, LyingCountsAreRefused) {
+  Bytes bytes = two_loads().build();
+  poke(bytes, builders::kElfPhnum, std::uint16_t{0xfffe});
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::truncated);
+  ElfDump dump = two_loads();
+  dump.extended_count = true;
+  bytes = dump.build();
+  poke(bytes, phdr(3, 44), std::uint32_t{0xffffffff});  // sh_info
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::limit);
+}
+
+TEST(ElfReader, OtherMachinesAreUnsupported) {
+  struct Change {
+    std::uint64_t offset;
+    std::uint8_t value;
+  };
+  for (const Change change : {Change{EI_CLASS, ELFCLASS32}, Change{EI_DATA, ELFDATA2MSB},
+                              Change{16, ET_EXEC}, Change{18, EM_386}, Change{18, EM_AARCH64}}) {
+    Bytes bytes = two_loads().build();
+    poke(bytes, change.offset, change.value);
+    EXPECT_EQ(open_bytes(bytes).error().code, Errc::unsupported);
+  }
+}
+
+TEST(ElfReader, ACoreOfAProcessIsUnsupported) {
+  ElfDump dump;
+  dump.loads = {{0, pages(1)}, {0, pages(2)}};
+  EXPECT_EQ(open_bytes(dump.build()).error().code, Errc::unsupported);
+}
+
+TEST(ElfReader, ReadsFlattenedFiles) {
+  const auto image = open_bytes(builders::flattened(two_loads().build(), 3000));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->file.format, "ELF flattened");
+  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+}
+
+TEST(ElfReader, KnowsQemu) {
+  ElfDump dump = two_loads();
+  dump.notes.push_back(builders::qemu_note(1, 2));
+  const auto image = open_bytes(dump.build());
+  EXPECT_EQ(image->file.format, "ELF (QEMU)");
+  EXPECT_EQ(image->cpus.size(), 1U);
+}
+
+}  // namespace
+}  // namespace vmcore::formats

@@ -1,0 +1,275 @@
+#include "src/formats/kdump_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "src/formats/dump_format.h"
+#include "src/formats/kdump_layout.h"
+#include "tests/unit/formats/memory_checks.h"
+
+namespace vmcore::formats {
+namespace {
+
+using builders::Bytes;
+using builders::kPage;
+using builders::KdumpDump;
+using builders::PageKind;
+using builders::pages;
+using builders::poke;
+
+Result<MemoryImage> open_bytes(const Bytes& bytes) {
+  return open_dump(builders::memory_file(bytes));
+}
+
+constexpr Codec kAllCodecs[] = {Codec::none, Codec::zlib, Codec::lzo, Codec::snappy, Codec::zstd};
+
+// Pages 16 to 31, of every codec and kind, behind a hole of 16.
+KdumpDump mixed() {
+  KdumpDump dump;
+  for (std::uint64_t i = 0; i < 16; ++i) {
+    const Codec codec = kAllCodecs[i % std::size(kAllCodecs)];
+    dump.pages.push_back({16 + i, PageKind::data, pages(i), codec});
+  }
+  for (const std::size_t i : {2U, 3U, 9U}) {
+    dump.pages[i].kind = PageKind::zero;
+  }
+  dump.pages[6].kind = PageKind::excluded;
+  dump.pages[12].kind = PageKind::lost;
+  dump.pages[14].bytes = builders::random_page(1);
+  return dump;
+}
+
+Bytes expected_page(const builders::KdumpPage& page) {
+  switch (page.kind) {
+    case PageKind::data:
+      return page.bytes;
+    case PageKind::zero:
+      return builders::zeros(kPage);
+    default:
+      return {};
+  }
+}
+
+TEST(KdumpReader, ReadsEveryKindOfPage) {
+  const KdumpDump dump = mixed();
+  const auto image = open_bytes(dump.build());
+  ASSERT_TRUE(image) << image.error().message;
+  // Twice, as the second time the shared page of zeros is known.
+  for (int round = 0; round < 2; ++round) {
+    for (const auto& page : dump.pages) {
+      EXPECT_EQ(read_at(*image->memory, page.pfn * kPage), expected_page(page)) << page.pfn;
+    }
+  }
+  EXPECT_EQ(presence(*image->memory, 0), Presence::absent);
+  EXPECT_EQ(presence(*image->memory, 16 * kPage), Presence::data);
+  EXPECT_EQ(presence(*image->memory, 22 * kPage), Presence::excluded);
+  EXPECT_EQ(presence(*image->memory, 28 * kPage), Presence::data);
+  EXPECT_EQ(presence(*image->memory, 32 * kPage), Presence::absent);
+  expect_extents_cover_all(*image->memory);
+}
+
+TEST(KdumpReader, ReadsRunsUpToTheFirstBadPage) {
+  const KdumpDump dump = mixed();
+  const auto image = open_bytes(dump.build());
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_EQ(read_at(*image->memory, 16 * kPage, 10 * kPage),
+              builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4), pages(5)}));
+    Bytes out(6 * kPage);
+    const auto got = image->memory->read({23 * kPage + 8}, out);
+    EXPECT_EQ(got->good, 5 * kPage - 8);
+    EXPECT_EQ(got->first_bad, PhysAddr{28 * kPage});
+  }
+}
+
+TEST(KdumpReader, ReadsAnyPart) {
+  const KdumpDump dump = mixed();
+  const auto image = open_bytes(dump.build());
+  const Bytes whole = builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4)});
+  for (const std::size_t at : {0U, 1U, 4095U, 4096U, 5000U, 8192U}) {
+    for (const std::size_t size : {1U, 8U, 4096U, 4097U, 9000U}) {
+      const Bytes part = read_at(*image->memory, 16 * kPage + at, size);
+      ASSERT_EQ(part.size(), size);
+      EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + static_cast<long>(at)));
+    }
+  }
+}
+
+TEST(KdumpReader, ReadsMoreThanABatch) {
+  KdumpDump dump;
+  Bytes all;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    const Codec codec = kAllCodecs[i % std::size(kAllCodecs)];
+    const bool zero = i % 7 == 3;
+    dump.pages.push_back({i, zero ? PageKind::zero : PageKind::data, pages(i), codec});
+    const Bytes page = expected_page(dump.pages.back());
+    all.insert(all.end(), page.begin(), page.end());
+  }
+  const auto image = open_bytes(dump.build());
+  EXPECT_EQ(read_at(*image->memory, 0, all.size()), all);
+  EXPECT_EQ(image->memory->extent({0}).range.size, all.size());
+}
+
+TEST(KdumpReader, ReadsFromManyThreads) {
+  const KdumpDump dump = mixed();
+  const auto image = open_bytes(dump.build());
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int round = 0; round < 100; ++round) {
+        for (const auto& page : dump.pages) {
+          EXPECT_EQ(read_at(*image->memory, page.pfn * kPage), expected_page(page));
+          EXPECT_EQ(read_at(*image->memory, page.pfn * kPage + 8, 8).empty(),
+                    expected_page(page).empty());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+TEST(KdumpReader, TellsWhatTheHeaderSays) {
+  KdumpDump dump = mixed();
+  dump.level = 31;
+  dump.status = 0x20;
+  dump.crash_time = 1700000000;
+  const auto image = open_bytes(dump.build());
+  EXPECT_EQ(image->file.format, "kdump-compressed v6 (zstd)");
+  EXPECT_EQ(image->file.dump_level, 31U);
+  EXPECT_EQ(image->file.crash_time, 1700000000U);
+  EXPECT_FALSE(image->file.incomplete);
+  dump.status = 0x8;
+  const auto incomplete = open_bytes(dump.build());
+  EXPECT_EQ(incomplete->file.format, "kdump-compressed v6 (uncompressed)");
+  EXPECT_TRUE(incomplete->file.incomplete);
+}
+
+TEST(KdumpReader, FieldsOfLaterVersionsAreNotRead) {
+  for (int version = 1; version <= 6; ++version) {
+    KdumpDump dump = mixed();
+    dump.version = version;
+    dump.level = 1;
+    const auto image = open_bytes(dump.build());
+    ASSERT_TRUE(image) << version;
+    EXPECT_EQ(image->file.dump_level, 1U);
+    EXPECT_EQ(image->find_note("VMCOREINFO", 0) != nullptr, version >= 4);
+    EXPECT_EQ(read_at(*image->memory, 16 * kPage), pages(0));
+  }
+  KdumpDump dump = mixed();
+  for (const int version : {0, 7, -1}) {
+    dump.version = version;
+    EXPECT_EQ(open_bytes(dump.build()).error().code, Errc::unsupported);
+  }
+}
+
+TEST(KdumpReader, VmcoreinfoOutsideTheNotesBecomesANote) {
+  KdumpDump dump = mixed();
+  dump.notes.clear();
+  dump.vmcoreinfo = "OSRELEASE=6.1\n";
+  const auto image = open_bytes(dump.build());
+  const Note* note = image->find_note("VMCOREINFO", 0);
+  ASSERT_NE(note, nullptr);
+  EXPECT_EQ(note->desc, builders::text("OSRELEASE=6.1\n"));
+}
+
+TEST(KdumpReader, OtherMachinesAreUnsupported) {
+  KdumpDump dump = mixed();
+  dump.machine = "aarch64";
+  EXPECT_EQ(open_bytes(dump.build()).error().code, Errc::unsupported);
+  dump.machine.clear();
+  EXPECT_TRUE(open_bytes(dump.build()));
+}
+
+TEST(KdumpReader, ReadsFlattenedFiles) {
+  const auto image = open_bytes(builders::flattened(mixed().build(), 3000));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->file.format, "kdump-compressed v6 (uncompressed) flattened");
+  EXPECT_EQ(read_at(*image->memory, 16 * kPage), pages(0));
+}
+
+TEST(KdumpReader, EveryCutIsTold) {
+  KdumpDump dump = mixed();
+  dump.pages[12].kind = PageKind::data;
+  const Bytes bytes = dump.build();
+  const std::size_t descs = 4 * kPage;
+  for (std::size_t size = 0; size < bytes.size(); size += size < descs ? 61 : 5) {
+    const auto image = open_bytes({bytes.begin(), bytes.begin() + static_cast<long>(size)});
+    ASSERT_EQ(image.has_value(), size >= descs) << size;
+    if (!image) {
+      EXPECT_TRUE(image.error().code == Errc::truncated || size < 8) << image.error().message;
+      continue;
+    }
+    EXPECT_TRUE(image->file.incomplete) << size;
+    for (const auto& page : dump.pages) {
+      const Bytes got = read_at(*image->memory, page.pfn * kPage);
+      EXPECT_TRUE(got.empty() || got == expected_page(page)) << size << " " << page.pfn;
+    }
+  }
+}
+
+struct Lie {
+  std::uint64_t offset;
+  std::uint64_t value;
+  Errc expected;
+};
+
+TEST(KdumpReader, LyingHeadersAreRefused) {
+  const auto sub = [](std::uint64_t field) { return kPage + field; };
+  const Lie lies[] = {
+      {offsetof(KdumpHeader, block_size), 0x2000, Errc::unsupported},
+      {offsetof(KdumpHeader, sub_header_blocks), 0xffffffff, Errc::malformed},
+      {offsetof(KdumpHeader, bitmap_blocks), 0xffffffff, Errc::malformed},
+      {offsetof(KdumpHeader, bitmap_blocks), 0xfffffffe, Errc::truncated},
+      {offsetof(KdumpHeader, bitmap_blocks), 0, Errc::malformed},
+      {offsetof(KdumpHeader, bitmap_blocks), 1, Errc::malformed},
+      {sub(offsetof(KdumpSubHeader, split)), 1, Errc::unsupported},
+      {sub(offsetof(KdumpSubHeader, max_mapnr_64)), ~0ULL, Errc::malformed},
+      {sub(offsetof(KdumpSubHeader, max_mapnr_64)), 1ULL << 33, Errc::malformed},
+      {sub(offsetof(KdumpSubHeader, size_note)), ~0ULL, Errc::limit},
+      {sub(offsetof(KdumpSubHeader, size_note)), 1ULL << 20, Errc::truncated},
+      {sub(offsetof(KdumpSubHeader, offset_note)), ~0ULL, Errc::truncated},
+  };
+  for (const Lie& lie : lies) {
+    Bytes bytes = mixed().build();
+    if (lie.offset < kPage) {
+      poke(bytes, lie.offset, static_cast<std::uint32_t>(lie.value));
+    } else {
+      poke(bytes, lie.offset, lie.value);
+    }
+    const auto image = open_bytes(bytes);
+    ASSERT_FALSE(image) << lie.offset;
+    EXPECT_TRUE(image.error().code == lie.expected ||
+                (lie.expected == Errc::malformed && image.error().code == Errc::truncated))
+        << image.error().message;
+  }
+}
+
+TEST(KdumpReader, LyingDescriptorsAreBadPages) {
+  const std::uint64_t descs = 4 * kPage;  // header, sub-header, two bitmaps
+  struct Change {
+    std::uint64_t field;
+    std::uint64_t value;
+    std::size_t size;
+  };
+  const Change changes[] = {
+      {0, 0, 8},  {0, ~0ULL, 8}, {0, 1ULL << 40, 8}, {8, 0, 4},  {8, 4095, 4},
+      {8, 4097, 4}, {8, 0xffffffff, 4}, {12, 1, 4},  {12, 3, 4}, {12, 0x40, 4},
+  };
+  for (const Change& change : changes) {
+    Bytes bytes = mixed().build();
+    if (change.size == 8) {
+      poke(bytes, descs + change.field, change.value);
+    } else {
+      poke(bytes, descs + change.field, static_cast<std::uint32_t>(change.value));
+    }
+    const auto image = open_bytes(bytes);
+    ASSERT_TRUE(image);
+    EXPECT_TRUE(read_at(*image->memory, 16 * kPage).empty()) << change.field << change.value;
+    EXPECT_EQ(read_at(*image->memory, 17 * kPage), pages(1));
+  }
+}
+
+}  // namespace
+}  // namespace vmcore::formats

@@ -1,0 +1,104 @@
+#include "src/formats/notes.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/builders/dump_builder.h"
+
+namespace vmcore::formats {
+namespace {
+
+using builders::Bytes;
+using builders::poke;
+
+TEST(Notes, GoThroughUnchanged) {
+  const std::vector<Note> notes{builders::prstatus_note(1, 2), builders::qemu_note(3, 4),
+                                {"", 7, builders::text("odd")}, builders::vmcoreinfo_note("A=1\n")};
+  const NotesBlock block = serialise_notes(notes);
+  const auto parsed = parse_notes(block.bytes, 0);
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  ASSERT_EQ(parsed->size(), notes.size());
+  for (std::size_t i = 0; i < notes.size(); ++i) {
+    EXPECT_EQ((*parsed)[i].name, notes[i].name);
+    EXPECT_EQ((*parsed)[i].type, notes[i].type);
+    EXPECT_EQ((*parsed)[i].desc, notes[i].desc);
+  }
+}
+
+TEST(Notes, PointsAtTheContentsOfVmcoreinfo) {
+  const NotesBlock block =
+      serialise_notes({builders::prstatus_note(1, 2), builders::vmcoreinfo_note("A=1\n")});
+  const auto contents = std::span(block.bytes).subspan(block.vmcoreinfo_offset);
+  ASSERT_EQ(block.vmcoreinfo_size, 4U);
+  EXPECT_EQ(Bytes(contents.begin(), contents.begin() + 4), builders::text("A=1\n"));
+}
+
+TEST(Notes, EndAtAnEmptyNote) {
+  Bytes bytes = serialise_notes({builders::vmcoreinfo_note()}).bytes;
+  bytes.resize(bytes.size() + 12);
+  const Bytes more = serialise_notes({builders::vmcoreinfo_note()}).bytes;
+  bytes.insert(bytes.end(), more.begin(), more.end());
+  EXPECT_EQ(parse_notes(bytes, 0)->size(), 1U);
+}
+
+TEST(Notes, LengthsPastTheEndAreMalformedAndNamed) {
+  for (const std::uint64_t field : {0U, 4U}) {  // n_namesz, n_descsz
+    for (const std::uint32_t lie : {100U, 0x7fffffffU, 0xffffffffU}) {
+      Bytes bytes = serialise_notes({builders::vmcoreinfo_note()}).bytes;
+      poke(bytes, field, lie);
+      const auto parsed = parse_notes(bytes, 0x1000);
+      ASSERT_FALSE(parsed);
+      EXPECT_EQ(parsed.error().code, Errc::malformed);
+      EXPECT_NE(parsed.error().message.find("0x1000"), std::string::npos);
+    }
+  }
+}
+
+TEST(Notes, LargeVmcoreinfoIsRefused) {
+  const std::string large(kMaxVmcoreinfoSize + 1, 'x');
+  const NotesBlock block = serialise_notes({builders::vmcoreinfo_note(large)});
+  EXPECT_EQ(parse_notes(block.bytes, 0).error().code, Errc::limit);
+}
+
+TEST(Notes, ManyNotesAreRefused) {
+  const std::vector<Note> notes(kMaxNotes + 1, Note{"", 1, {}});
+  EXPECT_EQ(parse_notes(serialise_notes(notes).bytes, 0).error().code, Errc::limit);
+}
+
+TEST(Cpus, ComeFromTheQemuNotesWhereThereAreAny) {
+  std::vector<Remark> remarks;
+  const auto cpus = read_cpus({builders::prstatus_note(0x10, 0x20), builders::qemu_note(0x30, 0x40),
+                               builders::qemu_note(0x50, 0x60)},
+                              remarks);
+  ASSERT_EQ(cpus.size(), 2U);
+  EXPECT_EQ(cpus[1].index, 1U);
+  EXPECT_EQ(cpus[1].rip, 0x50U);
+  EXPECT_EQ(cpus[1].cr3, 0x60U);
+  EXPECT_EQ(cpus[1].cs, 0x10U);
+  EXPECT_EQ(cpus[1].gs_base, 0x6500U);
+  EXPECT_EQ(cpus[1].kernel_gs_base, 0x7700U);
+  EXPECT_EQ(cpus[1].idt_base, 0x1d70U);
+  EXPECT_TRUE(remarks.empty());
+}
+
+TEST(Cpus, ElseFromPrstatus) {
+  std::vector<Remark> remarks;
+  const auto cpus = read_cpus({builders::prstatus_note(0x10, 0x20)}, remarks);
+  ASSERT_EQ(cpus.size(), 1U);
+  EXPECT_EQ(cpus[0].rip, 0x10U);
+  EXPECT_EQ(cpus[0].rsp, 0x20U);
+  EXPECT_EQ(cpus[0].cs, 0x10U);
+  EXPECT_FALSE(cpus[0].cr3);
+}
+
+TEST(Cpus, AnUnknownVersionIsRemarkedAndPrstatusUsed) {
+  Note newer = builders::qemu_note(1, 2);
+  poke(newer.desc, 0, std::uint32_t{2});
+  std::vector<Remark> remarks;
+  const auto cpus = read_cpus({newer, builders::prstatus_note(0x10, 0x20)}, remarks);
+  ASSERT_EQ(cpus.size(), 1U);
+  EXPECT_EQ(cpus[0].rip, 0x10U);
+  EXPECT_EQ(remarks.size(), 1U);
+}
+
+}  // namespace
+}  // namespace vmcore::formats

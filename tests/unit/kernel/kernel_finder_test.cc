@@ -1,0 +1,205 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "src/kernel/guest_kernel.h"
+#include "tests/builders/kernel_builder.h"
+
+namespace vmcore::kernel {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::GuestBuilder;
+
+// The only kernel of the image; the image has to outlive it.
+GuestKernel only_kernel(const MemoryImage& image, Search search = Search::registers) {
+  auto found = find_kernels(image, search);
+  EXPECT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->kernels.size(), 1U);
+  for (const Remark& remark : found->remarks) {
+    ADD_FAILURE() << remark.text;
+  }
+  return std::move(found->kernels.at(0));
+}
+
+class Layouts : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Layouts, FoundByTheNote) {
+  GuestBuilder guest(GetParam());
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image);
+  EXPECT_EQ(kernel.info_source(), InfoSource::note);
+  EXPECT_EQ(kernel.info().text(), guest.vmcoreinfo_text());
+  EXPECT_EQ(kernel.page_tables().root(), guest.root());
+  EXPECT_EQ(kernel.phys_base(), 0);
+  EXPECT_EQ(kernel.page_offset(), guest.page_offset());
+  EXPECT_EQ(kernel.image_range().begin, VirtAddr{0xffff'ffff'8100'0000});
+  EXPECT_EQ(kernel.image_range().size, 4U << 20);
+}
+
+TEST_P(Layouts, FoundByRegisters) {
+  GuestBuilder guest(GetParam());
+  guest.without_note();
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image);
+  EXPECT_EQ(kernel.info_source(), InfoSource::registers);
+  EXPECT_EQ(kernel.info().text(), guest.vmcoreinfo_text());
+  EXPECT_EQ(kernel.page_offset(), guest.page_offset());
+}
+
+TEST_P(Layouts, FoundByScanningMemory) {
+  GuestBuilder guest(GetParam());
+  guest.without_note().cpus({});
+  const MemoryImage image = guest.build();
+  EXPECT_TRUE(find_kernels(image, Search::registers)->kernels.empty());
+  const GuestKernel kernel = only_kernel(image, Search::memory);
+  EXPECT_EQ(kernel.info_source(), InfoSource::search);
+  EXPECT_EQ(kernel.page_offset(), guest.page_offset());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Layouts,
+                         ::testing::Values("5.4", "5.15", "6.1", "6.6", "6.12", "7.1"));
+
+TEST(KernelFinder, Kaslr) {
+  GuestBuilder guest("6.1");
+  guest.kaslr(0x140'0000, -0x80'0000, {0xffff'8d5d'0000'0000});
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image);
+  EXPECT_EQ(kernel.phys_base(), -0x80'0000);
+  EXPECT_EQ(kernel.page_offset(), VirtAddr{0xffff'8d5d'0000'0000});
+  EXPECT_EQ(kernel.image_range().begin, VirtAddr{0xffff'ffff'8240'0000});
+}
+
+TEST(KernelFinder, FiveLevelsAndEncryption) {
+  GuestBuilder guest("6.12");
+  guest.five_levels().memory_encryption(1ULL << 47);
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image);
+  EXPECT_TRUE(kernel.page_tables().five_levels());
+  EXPECT_EQ(kernel.page_offset(), VirtAddr{0xff11'0000'0000'0000});
+}
+
+TEST(KernelFinder, FiveLevelsByRegisters) {
+  GuestBuilder guest("6.12");
+  guest.five_levels().without_note();
+  const MemoryImage image = guest.build();
+  EXPECT_TRUE(only_kernel(image).page_tables().five_levels());
+}
+
+TEST(KernelFinder, UserModeWithPageTableIsolation) {
+  GuestBuilder guest("6.1");
+  guest.without_note();
+  MemoryImage image = guest.build();
+  // The kernel's half of a pair of tables has bit 12 clear, as that of this guest.
+  ASSERT_EQ(guest.root().value & 0x1000, 0U);
+  image.cpus[0].cs = 0x33;
+  image.cpus[0].cr3 = guest.root().value | 0x1000 | 0x805;
+  EXPECT_EQ(only_kernel(image).info_source(), InfoSource::registers);
+}
+
+TEST(KernelFinder, CpuThatHasNotBegunTellsNothing) {
+  GuestBuilder guest("6.1");
+  guest.without_note();
+  MemoryImage image = guest.build();
+  image.cpus[0].cr0 = 0x10;
+  EXPECT_TRUE(find_kernels(image, Search::registers)->kernels.empty());
+}
+
+TEST(KernelFinder, WrongPhysBaseInTheNoteIsCorrected) {
+  GuestBuilder guest("6.1");
+  guest.vmcoreinfo("NUMBER(phys_base)", "4194304");
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::registers);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->kernels.size(), 1U);
+  EXPECT_EQ(found->kernels[0].phys_base(), 0);
+  ASSERT_EQ(found->remarks.size(), 1U);
+  EXPECT_THAT(found->remarks[0].text, HasSubstr("phys_base"));
+}
+
+TEST(KernelFinder, FabricatedNoteIsARemark) {
+  GuestBuilder guest("6.1");
+  MemoryImage image = guest.build();
+  constexpr std::string_view kWrong =
+      "OSRELEASE=6.1.0-test\nSYMBOL(_stext)=ffffffff82000000\n"
+      "SYMBOL(init_top_pgt)=ffffffff83000000\nNUMBER(phys_base)=0\n";
+  const auto wrong = std::as_bytes(std::span(kWrong));
+  image.notes[0].desc.assign(wrong.begin(), wrong.end());
+  const auto found = find_kernels(image, Search::registers);
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->kernels.size(), 1U);
+  EXPECT_EQ(found->kernels[0].info_source(), InfoSource::registers);
+  EXPECT_EQ(found->kernels[0].info().text(), guest.vmcoreinfo_text());
+  ASSERT_EQ(found->remarks.size(), 1U);
+}
+
+TEST(KernelFinder, ReleaseHasToAgreeWithMemory) {
+  GuestBuilder guest("6.1");
+  guest.vmcoreinfo("OSRELEASE", "9.9.9");
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::memory);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->kernels.empty());
+  EXPECT_FALSE(found->remarks.empty());
+}
+
+TEST(KernelFinder, PageOffsetWithoutMemSection) {
+  GuestBuilder guest("6.1");
+  guest.kaslr(0, 0, {0xffff'8d5d'0000'0000}).vmcoreinfo("SYMBOL(mem_section)", std::nullopt);
+  const MemoryImage image = guest.build();
+  EXPECT_EQ(only_kernel(image).page_offset(), VirtAddr{0xffff'8d5d'0000'0000});
+}
+
+TEST(KernelFinder, PageOffsetThatCannotBeToldIsARemark) {
+  GuestBuilder guest("5.15");
+  guest.kaslr(0, 0, {0xffff'8d5d'0000'0000}).vmcoreinfo("SYMBOL(mem_section)", std::nullopt);
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::registers);
+  ASSERT_EQ(found->kernels.size(), 1U);
+  EXPECT_FALSE(found->kernels[0].page_offset());
+  EXPECT_EQ(found->remarks.size(), 1U);
+}
+
+TEST(KernelFinder, AMemoryFullOfTextsEnds) {
+  GuestBuilder guest("6.1");
+  guest.without_note().cpus({});
+  MemoryImage image = guest.build();
+  auto& memory = static_cast<testing::SparseMemory&>(*image.memory);
+  for (std::uint64_t pfn = 0x3000; pfn < 0x3400; ++pfn) {
+    const std::string text = fmt::format("OSRELEASE=6.1.0-{}\n", pfn);
+    memory.write({pfn * 4096}, std::as_bytes(std::span(text)));
+  }
+  const auto found = find_kernels(image, Search::memory);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->kernels.size(), 1U);
+  EXPECT_EQ(found->remarks.size(), 1U);
+}
+
+TEST(GuestKernel, ReadsAcrossPagesAndStopsAtTheFirstThatIsMissing) {
+  GuestBuilder guest("6.1");
+  guest.page(Pfn{0x2000}, testing::PageKind::anon)
+      .page(Pfn{0x2001}, testing::PageKind::anon)
+      .excluded(Pfn{0x2002});
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image);
+  const VirtAddr begin = guest.page_offset() + 0x2000 * 4096;
+  std::vector<std::byte> bytes(3 * 4096);
+  const auto got = kernel.read(begin, bytes);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->good, 2U * 4096);
+  EXPECT_EQ(got->first_bad, PhysAddr{0x2002 * 4096});
+  bytes.resize(got->good);
+  auto expected = testing::page_pattern(Pfn{0x2000});
+  const auto second = testing::page_pattern(Pfn{0x2001});
+  expected.insert(expected.end(), second.begin(), second.end());
+  EXPECT_EQ(bytes, expected);
+
+  std::vector<std::byte> more(4096 + 1);
+  EXPECT_EQ(kernel.read_exactly(begin + 4096, more).error().code, Errc::unreadable);
+  EXPECT_EQ(kernel.read_value<std::uint8_t>({0xffff'ffff'ffff'ffff}).error().code,
+            Errc::unreadable);
+  EXPECT_EQ(kernel.read_value<std::uint64_t>({0x0123'4567'89ab'cdef}).error().code,
+            Errc::unreadable);
+}
+
+}  // namespace
+}  // namespace vmcore::kernel
