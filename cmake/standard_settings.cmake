@@ -11,7 +11,7 @@ endif()
 add_library(standard_settings INTERFACE)
 target_include_directories(standard_settings INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_definitions(standard_settings INTERFACE
-  _FILE_OFFSET_BITS=64 FMT_HEADER_ONLY=1 VMCORECTL_VERSION="${PROJECT_VERSION}")
+  _FILE_OFFSET_BITS=64 VMCORECTL_VERSION="${PROJECT_VERSION}")
 target_compile_options(standard_settings INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
   -Wimplicit-fallthrough -Werror -fstack-protector-strong)

@@ -4,10 +4,11 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "filters/page_rules.h"
+#include "filters/page_runs.h"
+#include "src/base/threads.h"
 
 namespace vmcore::filters {
 namespace {
@@ -44,6 +45,7 @@ class Enumerator {
 
   Result<> judge_block(const Block& block) {
     runs_.clear();
+    unreadable_.clear();
     // A block none of whose frames is RAM need not be read at all.
     if (ram_.next_run(block.first, block.first + block.count).count == 0) {
       return {};
@@ -69,12 +71,17 @@ class Enumerator {
     for (const auto& [range, page_class] : runs_) {
       insert_ram(census.pages[static_cast<std::size_t>(page_class)], range);
     }
+    for (const PfnRange& range : unreadable_) {
+      insert_ram(census.unreadable, range);
+    }
     census.heads += std::exchange(heads_, 0);
-    census.tails += std::exchange(tails_, 0);
+    census.with_tail += std::exchange(with_tail_, 0);
     census.slab += std::exchange(slab_, 0);
     census.free += std::exchange(free_, 0);
-    census.unreadable += std::exchange(unreadable_, 0);
   }
+
+  // Whether a page of some block was judged to decide for pages of another.
+  bool reached_out() const { return reached_out_; }
 
  private:
   void insert_ram(PageSet& set, PfnRange range) const {
@@ -95,7 +102,7 @@ class Enumerator {
     const std::uint64_t skipped = std::min(
         block.count - done, std::max<std::uint64_t>(1, (bytes + layout_.struct_size - 1) /
                                                            layout_.struct_size));
-    unreadable_ += skipped;
+    unreadable_.push_back({block.first + done, skipped});
     return skipped;
   }
 
@@ -108,6 +115,7 @@ class Enumerator {
       note_what_was_seen(page, verdict);
       if (verdict.page_class != PageClass::kernel) {
         append({{pfn}, verdict.pages}, verdict.page_class);
+        reached_out_ = reached_out_ || pfn % kBlockPages + verdict.pages > kBlockPages;
       }
       i += verdict.pages;
     }
@@ -115,7 +123,7 @@ class Enumerator {
 
   void note_what_was_seen(const PageView& page, const Verdict& verdict) {
     heads_ += page.head ? 1U : 0U;
-    tails_ += page.tail ? 1U : 0U;
+    with_tail_ += page.head && page.tail_follows ? 1U : 0U;
     slab_ += is_slab(layout_, page) ? 1U : 0U;
     free_ += verdict.page_class == PageClass::free || verdict.page_class == PageClass::unaccepted
                  ? verdict.pages
@@ -136,8 +144,20 @@ class Enumerator {
   const PageSet& ram_;
   std::vector<std::byte> buffer_;
   std::vector<std::pair<PfnRange, PageClass>> runs_;
-  std::uint64_t heads_ = 0, tails_ = 0, slab_ = 0, free_ = 0, unreadable_ = 0;
+  std::vector<PfnRange> unreadable_;
+  std::uint64_t heads_ = 0, with_tail_ = 0, slab_ = 0, free_ = 0;
+  bool reached_out_ = false;
 };
+
+// A gigantic page decides for pages of other blocks, which a hostile memmap may claim for another
+// class as well: the first class has them then, and no page counts twice.
+void make_disjoint(Census& census) {
+  for (std::size_t first = 0; first < kPageClasses; ++first) {
+    for (std::size_t later = first + 1; later < kPageClasses; ++later) {
+      erase_all(census.pages[later], census.pages[first]);
+    }
+  }
+}
 
 }  // namespace
 
@@ -149,8 +169,9 @@ Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memm
   std::optional<Error> error;
   std::mutex mutex;
   std::atomic<std::size_t> next{0};
+  bool overlaps = false;
 
-  const auto work = [&] {
+  on_threads(threads, [&](unsigned) {
     Enumerator enumerator(kernel, layout, ram);
     for (std::size_t i = next++; i < blocks.size() && !stop.stop_requested(); i = next++) {
       const Result<> judged = enumerator.judge_block(blocks[i]);
@@ -161,20 +182,17 @@ Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memm
         return;
       }
       enumerator.add_to(census, blocks[i]);
+      overlaps = overlaps || enumerator.reached_out();
     }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < threads; ++i) {
-      helpers.emplace_back(work);
-    }
-    work();
-  }
+  });
   if (error) {
     return tl::unexpected(*std::move(error));
   }
   if (stop.stop_requested()) {
     return fail(Errc::cancelled, "cancelled");
+  }
+  if (overlaps) {
+    make_disjoint(census);
   }
   return census;
 }

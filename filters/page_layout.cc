@@ -59,13 +59,32 @@ Result<> read_flags(const Vmcoreinfo& info, PageLayout& layout) {
   return {};
 }
 
+// Where the second struct page of a compound keeps a byte, nothing where neither is exported. From
+// v6.3 to v6.5 it is a member of struct folio, which begins with the first struct page.
+Result<std::optional<std::uint64_t>> second_page_byte(const Vmcoreinfo& info, const char* in_page,
+                                                      const char* in_folio, std::uint64_t size) {
+  if (info.offset(in_page)) {
+    return member(info, {in_page}, 1, size);
+  }
+  const auto offset = info.offset(in_folio);
+  if (!offset) {
+    return std::nullopt;
+  }
+  if (*offset < size || *offset >= 2 * size) {
+    return fail(Errc::malformed,
+                "VMCOREINFO: OFFSET({})={} lies outside the second struct page ({} bytes each)",
+                in_folio, *offset, size);
+  }
+  return *offset - size;
+}
+
 Result<> read_compound(const Vmcoreinfo& info, PageLayout& layout) {
   const std::uint64_t size = layout.struct_size;
-  for (const char* name : {"page.compound_order", "folio._folio_order"}) {
-    if (info.offset(name)) {
-      TRY_ASSIGN(layout.order_field, member(info, {name}, 1, size));
-      layout.order_style = OrderStyle::byte_field;
-    }
+  TRY_ASSIGN(const auto order,
+             second_page_byte(info, "page.compound_order", "folio._folio_order", size));
+  if (order) {
+    layout.order_field = *order;
+    layout.order_style = OrderStyle::byte_field;
   }
   if (const auto type = page_type(info, "PAGE_HUGETLB_MAPCOUNT_VALUE")) {
     layout.hugetlb_style = HugetlbStyle::page_type;
@@ -78,12 +97,12 @@ Result<> read_compound(const Vmcoreinfo& info, PageLayout& layout) {
     return {};
   }
   const auto destructor = info.number("HUGETLB_PAGE_DTOR");
-  for (const char* name : {"page.compound_dtor", "folio._folio_dtor"}) {
-    if (destructor && info.offset(name)) {
-      TRY_ASSIGN(layout.destructor_field, member(info, {name}, 1, size));
-      layout.hugetlb_style = HugetlbStyle::destructor;
-      layout.hugetlb_destructor = static_cast<std::uint8_t>(*destructor);
-    }
+  TRY_ASSIGN(const auto field,
+             second_page_byte(info, "page.compound_dtor", "folio._folio_dtor", size));
+  if (destructor && field) {
+    layout.destructor_field = *field;
+    layout.hugetlb_style = HugetlbStyle::destructor;
+    layout.hugetlb_destructor = static_cast<std::uint8_t>(*destructor);
   }
   return {};
 }

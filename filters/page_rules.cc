@@ -97,11 +97,12 @@ void view_compound(const PageLayout& layout, std::span<const std::byte> second, 
   if (second.size() < layout.struct_size) {
     return;
   }
+  page.tail_follows = (field64(second, layout.compound_head) & kTail) != 0;
   const std::uint64_t second_flags = field64(second, layout.flags);
   const unsigned order = layout.order_style == OrderStyle::byte_field
                              ? static_cast<unsigned>(second[layout.order_field])
                              : static_cast<unsigned>(second_flags & 0xff);
-  if (order <= kMaxOrder && pfn % (std::uint64_t{1} << order) == 0) {
+  if (page.tail_follows && order <= kMaxOrder && pfn % (std::uint64_t{1} << order) == 0) {
     page.order = order;
   }
   switch (layout.hugetlb_style) {

@@ -24,12 +24,13 @@ struct PageView {
   std::uint32_t mapcount = 0;
   bool head = false;
   bool tail = false;
+  bool tail_follows = false;  // of a head: the next struct page is a tail
   bool hugetlb = false;
   unsigned order = 0;  // of the compound that it heads, else 0
 };
 
-// Decodes the struct page at the start of `bytes`, which holds one or two of them. An order that is
-// not possible for `pfn` counts as 0: the page is then judged alone.
+// Decodes the struct page at the start of `bytes`, which holds one or two of them. The order of a
+// head that no tail follows, or that is not possible for `pfn`, counts as 0: it is judged alone.
 PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn);
 
 // True for slab pages. Other members of theirs overlay mapping with pointers (v6.2, 130d4df57390),

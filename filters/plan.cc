@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "filters/census.h"
+#include "filters/page_runs.h"
 #include "filters/plausibility.h"
 #include "src/kernel/memmap.h"
 
@@ -36,21 +37,15 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
   plan.excluded_before = plan.ram.count() - plan.kept.count();
 }
 
-template <class Each>
-void for_each_run(const PageSet& set, Each each) {
-  const Pfn end = set.end();
-  for (Pfn pfn{0}; pfn < end;) {
-    const PfnRange run = set.next_run(pfn, end);
-    if (run.count == 0) {
-      return;
+std::uint64_t count_common(const PageSet& a, const PageSet& b) {
+  std::uint64_t sum = 0;
+  for_each_run(a, [&](PfnRange run) {
+    for (PfnRange both = b.next_run(run.first, run.end()); both.count != 0;
+         both = b.next_run(both.end(), run.end())) {
+      sum += both.count;
     }
-    each(run);
-    pfn = run.end();
-  }
-}
-
-void erase_all(PageSet& from, const PageSet& pages) {
-  for_each_run(pages, [&](PfnRange run) { from.erase(run); });
+  });
+  return sum;
 }
 
 std::string list_ranges(const PageSet& pages) {
@@ -87,11 +82,12 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
   }
   plan.pages_by_class[static_cast<std::size_t>(PageClass::kernel)] = plan.ram.count() - others;
   plan.remarks.insert(plan.remarks.end(), doubts.remarks.begin(), doubts.remarks.end());
-  if (census.unreadable != 0) {
+  if (const std::uint64_t unknown = count_common(census.unreadable, plan.kept); unknown != 0) {
+    doubts.unreached = ~ClassMask{0};
     plan.remarks.push_back({Errc::unreadable,
                             fmt::format("the struct pages of {} pages are not in the source: these "
-                                        "pages are kept",
-                                        census.unreadable)});
+                                        "pages are kept, whatever they hold",
+                                        unknown)});
   }
   if (no_memmap.end().value != 0) {
     plan.remarks.push_back(
@@ -100,7 +96,13 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
                      (excluded & mask_of(PageClass::no_memmap)) != 0 ? "left out" : "kept",
                      list_ranges(no_memmap))});
   }
-  plan.level_reached = level_without(plan.level_asked, doubts.distrusted);
+  plan.level_reached = level_without(plan.level_asked, doubts.distrusted | doubts.unreached);
+  // makedumpfile cuts its bitmaps at the last struct page, and does not find the second one in a
+  // file whose bitmaps go on.
+  const Pfn memmap_end = census.with_memmap.end();
+  if ((excluded & mask_of(PageClass::no_memmap)) != 0 && plan.ram.end() > memmap_end) {
+    plan.ram.erase({memmap_end, plan.ram.end() - memmap_end});
+  }
 }
 
 Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
@@ -114,10 +116,10 @@ Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& op
   return {};
 }
 
-// The plan when nothing is known of the kernel: everything stays.
-void plan_blindly(const Error& reason, Plan& plan) {
+// The plan when nothing is known of the kernel: everything stays that `source_level` left.
+void plan_blindly(const Error& reason, unsigned source_level, Plan& plan) {
   plan.level_reached = plan.level_asked & kLevelZero;
-  if (plan.level_asked > kLevelZero) {
+  if ((plan.level_asked & ~source_level & ~kLevelZero) != 0) {
     plan.remarks.push_back(
         {reason.code, fmt::format("only zero pages are left out, the dump may hold user data, page "
                                   "cache and freed memory: {}",
@@ -133,14 +135,14 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
   plan.level_asked = options.level;
   add_memory(memory, plan);
   if (kernel == nullptr) {
-    plan_blindly({Errc::not_found, "the guest's kernel was not found"}, plan);
+    plan_blindly({Errc::not_found, "the guest's kernel was not found"}, source_level, plan);
   } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
     if (planned.error().code == Errc::cancelled || planned.error().code == Errc::io) {
       return tl::unexpected(planned.error());
     }
-    plan_blindly(planned.error(), plan);
+    plan_blindly(planned.error(), source_level, plan);
   }
-  plan.level_reached |= source_level;
+  plan.level_reached |= source_level & kMaxLevel;
   plan.kept.index();
   return plan;
 }

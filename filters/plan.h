@@ -15,7 +15,9 @@
 namespace vmcore::filters {
 
 struct Plan {
-  PageSet ram;   // every page frame of the image, also those an earlier filter excluded
+  // Every page frame of the image, also those an earlier filter excluded; less memory behind the last
+  // struct page, where that is left out.
+  PageSet ram;
   PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
   // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.
   std::array<std::uint64_t, kPageClasses> pages_by_class{};

@@ -58,6 +58,27 @@ std::optional<std::uint64_t> counted_free_pages(const GuestKernel& kernel) {
   return any ? std::optional(sum) : std::nullopt;
 }
 
+std::optional<VirtAddr> pointer_at(const GuestKernel& kernel, VirtAddr address) {
+  const auto pointer = kernel.read_value<std::uint64_t>(address);
+  return pointer ? std::optional(VirtAddr{*pointer}) : std::nullopt;
+}
+
+// Where the text of the kernel log begins: in the ring buffer, or before v5.10 the record buffer.
+std::optional<VirtAddr> log_text(const GuestKernel& kernel) {
+  const auto& info = kernel.info();
+  if (const auto buffer = info.symbol("log_buf")) {
+    return pointer_at(kernel, *buffer);
+  }
+  const auto symbol = info.symbol("prb");
+  const auto text_ring = info.offset("printk_ringbuffer.text_data_ring");
+  const auto data = info.offset("prb_data_ring.data");
+  if (!symbol || !text_ring || !data) {
+    return std::nullopt;
+  }
+  const auto ring = pointer_at(kernel, *symbol);
+  return ring ? pointer_at(kernel, *ring + *text_ring + *data) : std::nullopt;
+}
+
 class Checks {
  public:
   Checks(const Census& census, const GuestKernel& kernel, const PageLayout& layout)
@@ -80,12 +101,14 @@ class Checks {
       distrust(kFree, fmt::format("free pages are kept: {} look free, the kernel counts {}",
                                   census_.free, *counted));
     } else if (census_.free + tolerance < *counted) {
+      doubts_.unreached |= kFree;
       remark(fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
                          "is kept",
                          census_.free, *counted));
     }
   }
 
+  // In a kernel that exports PG_slab but does not set it any more, slab pages look anonymous.
   void user_pages() {
     constexpr ClassMask kUser = mask_of(PageClass::user);
     // Whether a page is cache or anonymous hangs on slab pages being told as well.
@@ -96,7 +119,7 @@ class Checks {
     } else if (census_.slab == 0) {
       distrust(kUser, "user pages are kept: no slab page was found, so they cannot be told apart");
     }
-    if (census_.heads != 0 && census_.tails == 0) {
+    if (census_.with_tail < (census_.heads + 1) / 2) {
       distrust(kMapped, "user and cache pages are kept: compound pages have no tail pages");
     }
   }
@@ -150,11 +173,7 @@ Doubts doubts_about(const Census& census, const kernel::GuestKernel& kernel,
                              "log_buf", "mem_section", "node_data", "node_online_map"}) {
     checks.kernel_symbol(symbol, kernel.info().symbol(symbol));
   }
-  if (const auto log = kernel.info().symbol("log_buf")) {
-    if (const auto text = kernel.read_value<std::uint64_t>(*log)) {
-      checks.kernel_symbol("log text", VirtAddr{*text});
-    }
-  }
+  checks.kernel_symbol("log text", log_text(kernel));
   for (const kernel::MemmapRun& run : memmap.runs) {
     checks.kernel_symbol("memmap", run.pages);
   }

@@ -14,6 +14,8 @@ namespace vmcore::filters {
 struct Doubts {
   // Classes that must not be excluded: their rule contradicts what the memory shows.
   ClassMask distrusted = 0;
+  // Classes some of whose pages were not found, and are kept.
+  ClassMask unreached = 0;
   std::vector<Remark> remarks;
 };
 

@@ -42,23 +42,28 @@ Process process_of(pid_t pid) {
   return {pid, name};
 }
 
-// The inode of the other end of one socket in the kernel's list, if it carries the path.
-std::optional<std::uint64_t> peer_of(const nlmsghdr* message, std::string_view path) {
-  auto* info = static_cast<unix_diag_msg*>(NLMSG_DATA(const_cast<nlmsghdr*>(message)));
+// The inode of the other end of one socket in the kernel's list, if it carries the path. `message`
+// begins with its nlmsghdr; attributes are aligned to 4 bytes (rtnetlink(3)).
+std::optional<std::uint64_t> peer_of(std::string_view message, std::string_view path) {
   std::string_view name;
   std::optional<std::uint64_t> peer;
-  auto left = static_cast<int>(message->nlmsg_len - NLMSG_LENGTH(sizeof(*info)));
-  auto* attribute = reinterpret_cast<rtattr*>(info + 1);
-  for (; RTA_OK(attribute, left); attribute = RTA_NEXT(attribute, left)) {
-    const auto* data = static_cast<const char*>(RTA_DATA(attribute));
-    const std::size_t size = RTA_PAYLOAD(attribute);
-    if (attribute->rta_type == UNIX_DIAG_NAME) {
-      name = std::string_view(data, ::strnlen(data, size));
-    } else if (attribute->rta_type == UNIX_DIAG_PEER && size == sizeof(std::uint32_t)) {
+  message.remove_prefix(std::min(message.size(), NLMSG_HDRLEN + sizeof(unix_diag_msg)));
+  while (message.size() >= sizeof(rtattr)) {
+    rtattr attribute{};
+    std::memcpy(&attribute, message.data(), sizeof attribute);
+    const std::size_t length = std::min<std::size_t>(attribute.rta_len, message.size());
+    if (length < sizeof attribute) {
+      break;
+    }
+    const std::string_view data = message.substr(sizeof attribute, length - sizeof attribute);
+    if (attribute.rta_type == UNIX_DIAG_NAME) {
+      name = data.substr(0, data.find('\0'));
+    } else if (attribute.rta_type == UNIX_DIAG_PEER && data.size() == sizeof(std::uint32_t)) {
       std::uint32_t inode = 0;
-      std::memcpy(&inode, data, sizeof inode);
+      std::memcpy(&inode, data.data(), sizeof inode);
       peer = inode;
     }
+    message.remove_prefix(std::min(message.size(), (length + 3) / 4 * 4));
   }
   return name == path ? peer : std::nullopt;
 }
@@ -91,21 +96,23 @@ std::set<std::uint64_t> connected_to(std::string_view path) {
   if (!netlink) {
     return inodes;
   }
-  alignas(nlmsghdr) std::array<char, 64 << 10> buffer;
+  std::array<char, 64 << 10> buffer;
   while (true) {
     const ssize_t got = ::recv(netlink->get(), buffer.data(), buffer.size(), 0);
     if (got <= 0) {
       return inodes;
     }
-    auto left = static_cast<std::size_t>(got);
-    for (auto* message = reinterpret_cast<nlmsghdr*>(buffer.data()); NLMSG_OK(message, left);
-         message = NLMSG_NEXT(message, left)) {
-      if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY) {
+    std::string_view messages(buffer.data(), static_cast<std::size_t>(got));
+    while (messages.size() >= sizeof(nlmsghdr)) {
+      nlmsghdr header{};
+      std::memcpy(&header, messages.data(), sizeof header);
+      if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_len < sizeof header) {
         return inodes;  // the end of the list, or an error
       }
-      if (const auto peer = peer_of(message, path)) {
+      if (const auto peer = peer_of(messages.substr(0, header.nlmsg_len), path)) {
         inodes.insert(*peer);
       }
+      messages.remove_prefix(std::min<std::size_t>(messages.size(), NLMSG_ALIGN(header.nlmsg_len)));
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstdlib>
 #include <optional>
 #include <thread>
 
@@ -119,7 +120,7 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
   LibvirtDomain by_id(how != LookUp::name && id ? virDomainLookupByID(connection, *id) : nullptr);
   LibvirtDomain by_name(how != LookUp::id ? virDomainLookupByName(connection, domain.c_str())
                                           : nullptr);
-  if (by_id && by_name && virDomainGetID(by_name.get()) != *id) {
+  if (by_id && by_name && virDomainGetID(by_name.get()) != static_cast<unsigned>(*id)) {
     return fail(Errc::invalid,
                 "{} is the id of one domain and the name of another: say --id or --name", domain);
   }

@@ -1,13 +1,17 @@
 #include "src/acquire/libvirt_dump.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
 namespace vmcore::acquire {
+
+using Clock = std::chrono::steady_clock;
 
 struct LibvirtDump::Call {
   LibvirtDomain domain;
@@ -59,46 +63,55 @@ Result<> LibvirtDump::wait(std::chrono::milliseconds timeout) {
   return *call_->outcome;
 }
 
-int PauseWatch::on_event(virConnectPtr, virDomainPtr, int event, int, void* self) {
-  auto& watch = *static_cast<PauseWatch*>(self);
-  const std::scoped_lock lock(watch.mutex_);
-  if (event == VIR_DOMAIN_EVENT_SUSPENDED && !watch.stopped_) {
-    watch.stopped_ = Clock::now();
-  } else if (event == VIR_DOMAIN_EVENT_RESUMED && watch.stopped_) {
-    watch.resumed_ = Clock::now();
-    watch.changed_.notify_all();
+struct PauseWatch::Times {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<Clock::time_point> stopped;
+  std::optional<Clock::time_point> resumed;
+};
+
+int PauseWatch::on_event(virConnectPtr, virDomainPtr, int event, int, void* shared) {
+  Times& times = **static_cast<std::shared_ptr<Times>*>(shared);
+  const std::scoped_lock lock(times.mutex);
+  if (event == VIR_DOMAIN_EVENT_SUSPENDED && !times.stopped) {
+    times.stopped = Clock::now();
+  } else if (event == VIR_DOMAIN_EVENT_RESUMED && times.stopped) {
+    times.resumed = Clock::now();
+    times.changed.notify_all();
   }
   return 0;
 }
 
 Result<std::unique_ptr<PauseWatch>> PauseWatch::start(virConnect* connection, virDomain* domain) {
   std::unique_ptr<PauseWatch> watch(new PauseWatch);
+  watch->times_ = std::make_shared<Times>();
+  auto shared = std::make_unique<std::shared_ptr<Times>>(watch->times_);
   const virConnectDomainEventCallback typed = on_event;
   watch->callback_ = virConnectDomainEventRegisterAny(
       connection, domain, VIR_DOMAIN_EVENT_ID_LIFECYCLE,
       reinterpret_cast<virConnectDomainEventGenericCallback>(reinterpret_cast<void*>(typed)),
-      watch.get(), nullptr);
+      shared.get(), [](void* opaque) { delete static_cast<std::shared_ptr<Times>*>(opaque); });
   if (watch->callback_ < 0) {
     return libvirt_failure("events of the domain");
   }
+  static_cast<void>(shared.release());
   virConnectRef(connection);
-  watch->connection_ = connection;
+  watch->connection_.reset(connection);
   return watch;
 }
 
 PauseWatch::~PauseWatch() {
-  if (connection_ != nullptr) {
-    virConnectDomainEventDeregisterAny(connection_, callback_);
-    virConnectClose(connection_);
+  if (callback_ >= 0) {
+    virConnectDomainEventDeregisterAny(connection_.get(), callback_);
   }
 }
 
 Result<std::chrono::microseconds> PauseWatch::wait_resumed(std::chrono::milliseconds timeout) {
-  std::unique_lock lock(mutex_);
-  if (!changed_.wait_for(lock, timeout, [this] { return resumed_.has_value(); })) {
+  std::unique_lock lock(times_->mutex);
+  if (!times_->changed.wait_for(lock, timeout, [this] { return times_->resumed.has_value(); })) {
     return fail(Errc::guest_state, "the guest does not run again after the dump");
   }
-  return std::chrono::duration_cast<std::chrono::microseconds>(*resumed_ - *stopped_);
+  return std::chrono::duration_cast<std::chrono::microseconds>(*times_->resumed - *times_->stopped);
 }
 
 }  // namespace vmcore::acquire

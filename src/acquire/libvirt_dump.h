@@ -5,10 +5,7 @@
 #include <libvirt/libvirt.h>
 
 #include <chrono>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 
 #include "src/acquire/libvirt_connection.h"
@@ -44,20 +41,18 @@ class PauseWatch {
   PauseWatch(const PauseWatch&) = delete;
   PauseWatch& operator=(const PauseWatch&) = delete;
 
-  // For how long the domain stood still; waits for it to run again.
+  // For how long the domain stood still; waits for it to run again, Errc::guest_state at the
+  // timeout.
   Result<std::chrono::microseconds> wait_resumed(std::chrono::milliseconds timeout);
 
  private:
-  using Clock = std::chrono::steady_clock;
+  struct Times;
   PauseWatch() = default;
-  static int on_event(virConnectPtr, virDomainPtr, int event, int detail, void* self);
+  static int on_event(virConnectPtr, virDomainPtr, int event, int detail, void* times);
 
-  virConnect* connection_ = nullptr;
+  LibvirtConnection connection_;
   int callback_ = -1;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Clock::time_point> stopped_;
-  std::optional<Clock::time_point> resumed_;
+  std::shared_ptr<Times> times_;  // shared with libvirt, which may be calling back when we go
 };
 
 }  // namespace vmcore::acquire

@@ -71,21 +71,18 @@ Result<Fd> make_memfd() {
 }
 
 // Copies the first bytes that come through the pipe; fewer where it ends before.
-Result<Fd> read_header(int pipe, int cancel) {
+Result<Fd> read_header(int pipe) {
   TRY_ASSIGN(Fd file, make_memfd());
   std::vector<std::byte> buffer(64U << 10);
   std::size_t length = 0;
   while (length < kHeaderSize) {
-    std::array<pollfd, 2> waits{pollfd{pipe, POLLIN, 0}, pollfd{cancel, POLLIN, 0}};
-    const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(kEndTimeout.count()));
+    pollfd wait{pipe, POLLIN, 0};
+    const int ready = ::poll(&wait, 1, static_cast<int>(kEndTimeout.count()));
     if (ready < 0 && errno == EINTR) {
       continue;
     }
     if (ready <= 0) {
       return fail(Errc::busy, "QEMU's dump does not begin");
-    }
-    if (waits[1].revents != 0) {
-      return fail(Errc::cancelled, "cancelled");
     }
     const ssize_t got = ::read(pipe, buffer.data(), buffer.size());
     if (got < 0 && errno != EINTR) {
@@ -173,22 +170,24 @@ Result<Fd> QmpGuest::start_full_dump() {
   return out;
 }
 
-Result<Acquired> QmpGuest::acquire(const GuestState& state, int cancel) {
+Result<Acquired> QmpGuest::acquire(const GuestState& state) {
   TRY(monitor_.drop_events());
   if (!state.running) {
-    return acquire_header(cancel);
+    return acquire_header();
   }
   TRY_ASSIGN(Fd stream, start_full_dump());
   return Acquired{sandbox::InputKind::stream, std::move(stream),
                   std::make_unique<QmpLease>(monitor_)};
 }
 
-Result<Acquired> QmpGuest::acquire_header(int cancel) {
+Result<Acquired> QmpGuest::acquire_header() {
   TRY_ASSIGN(Fd pipe, start_full_dump());
-  Result<Fd> header = read_header(pipe.get(), cancel);
+  Result<Fd> header = read_header(pipe.get());
   pipe.reset();  // ends the dump, with an error that is none
   TRY(monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
-  TRY(header);
+  if (!header) {
+    return tl::unexpected(std::move(header).error());
+  }
   TRY(check_stood_still());
   return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
 }

@@ -25,7 +25,7 @@ class QmpGuest : public Guest {
   Result<GuestState> state() override;
   Result<> check_idle() override;
   bool needs_spool(const GuestState& state) const override { return state.running; }
-  Result<Acquired> acquire(const GuestState& state, int cancel) override;
+  Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<> act(Then then) override;
 
@@ -37,7 +37,7 @@ class QmpGuest : public Guest {
   Result<> start_dump(int target, qmp::Json arguments);
   // A detached dump of everything; the end that is read.
   Result<Fd> start_full_dump();
-  Result<Acquired> acquire_header(int cancel);
+  Result<Acquired> acquire_header();
   Result<> check_stood_still();
   Result<> reset();
 

@@ -6,11 +6,35 @@
 #include <thread>
 
 #include "src/cli/exit_code.h"
+#include "src/cli/report_error.h"
 
 namespace vmcore::cli {
 namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
+
+struct LevelRange {
+  std::string_view codec;
+  int low, high;
+};
+constexpr std::array kLevelRanges{LevelRange{"zstd", 1, 19}, LevelRange{"zlib", 1, 12}};
+
+// What no option can see alone. CLI11 reports by exception.
+void check_compression(const job::DumpOptions& options, bool codec_given) {
+  if (options.format == "elf" && (codec_given || options.compress_level)) {
+    throw CLI::ValidationError("--compress", "an ELF dump is not compressed");
+  }
+  if (!options.compress_level) {
+    return;
+  }
+  for (const LevelRange& range : kLevelRanges) {
+    if (range.codec == options.codec && *options.compress_level >= range.low &&
+        *options.compress_level <= range.high) {
+      return;
+    }
+  }
+  throw CLI::ValidationError("--compress-level", "zstd has levels 1 to 19, zlib 1 to 12, others none");
+}
 
 }  // namespace
 
@@ -24,9 +48,10 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
   command.add_option("--format", options.format, "Format of the dump")
       ->check(CLI::IsMember({"kdump", "elf"}))
       ->capture_default_str();
-  command.add_option("--compress", options.codec, "Compression of kdump pages")
-      ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
-      ->capture_default_str();
+  CLI::Option* codec =
+      command.add_option("--compress", options.codec, "Compression of kdump pages")
+          ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
+          ->capture_default_str();
   command.add_option("--compress-level", options.compress_level,
                      "Level of zstd (1 to 19) or zlib (1 to 12); default 1");
   command.add_option("--threads", options.threads, "Threads that filter and compress")
@@ -36,6 +61,8 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
                    "Fail and keep nothing where the dump would be incomplete or hold more than asked");
   command.add_flag("--verify", options.verify, "Read the dump again and compare it with its source");
   command.add_flag("--force", options.force, "Replace an existing output file");
+  command.parse_complete_callback(
+      [&options, codec] { check_compression(options, codec->count() != 0); });
 }
 
 int exit_code_of(const job::DumpResult& result) {
@@ -55,7 +82,7 @@ std::string human_size(std::uint64_t bytes) {
 
 void print_remarks(const std::vector<Remark>& remarks) {
   for (const Remark& remark : remarks) {
-    fmt::print(stderr, "vmcorectl: note: {}\n", remark.text);
+    fmt::print(stderr, "vmcorectl: note: {}\n", printable(remark.text));
   }
 }
 
@@ -63,7 +90,7 @@ std::string describe_result(const job::DumpResult& result, bool dry_run) {
   const sandbox::Done& done = result.done;
   std::string text;
   if (!done.release.empty()) {
-    text += fmt::format("kernel        {}\n", done.release);
+    text += fmt::format("kernel        {}\n", printable(done.release));
   }
   text += fmt::format("memory        {}\n", human_size(done.ram_pages * kPageSize));
   text += fmt::format("kept          {} ({} pages)\n",
@@ -71,7 +98,8 @@ std::string describe_result(const job::DumpResult& result, bool dry_run) {
                       done.kept_pages - done.lost_pages);
   for (const sandbox::ClassCount& count : done.classes) {
     if (count.pages != 0) {
-      text += fmt::format("  {:<28}{:>12}\n", count.title, human_size(count.pages * kPageSize));
+      text += fmt::format("  {:<28}{:>12}\n", printable(count.title),
+                          human_size(count.pages * kPageSize));
     }
   }
   text += done.level_asked == done.level_reached
@@ -80,7 +108,7 @@ std::string describe_result(const job::DumpResult& result, bool dry_run) {
   if (dry_run) {
     text += "nothing was written (--dry-run)\n";
   } else if (!result.path.empty()) {
-    text += fmt::format("written       {} ({}){}\n", result.path.string(),
+    text += fmt::format("written       {} ({}){}\n", printable(result.path.string()),
                         human_size(result.size_bytes), done.incomplete ? ", incomplete" : "");
   }
   return text;

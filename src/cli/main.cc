@@ -1,4 +1,7 @@
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -19,11 +22,22 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    // {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
+    {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
     {"info", "Say what a dump file holds", add_info, true},
     {"dmesg", "Print the kernel log in a dump file", add_dmesg, true},
 };
+
+// Where one is closed, the next file that is opened gets its number, and would take what is printed.
+void open_standard_descriptors() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) {
+    fd = ::open("/dev/null", O_RDWR);  // the lowest number that is free
+  }
+  if (fd >= 0) {
+    ::close(fd);
+  }
+}
 
 int run(int argc, char** argv) {
   CLI::App app("Small, private vmcores of KVM guests", "vmcorectl");
@@ -64,6 +78,7 @@ int run(int argc, char** argv) {
 }  // namespace vmcore::cli
 
 int main(int argc, char** argv) {
+  vmcore::cli::open_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
   return vmcore::cli::run(argc, argv);
 }

@@ -6,6 +6,7 @@
 #include "src/cli/progress.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/job/interrupt.h"
 
 namespace vmcore::cli {
 namespace {
@@ -21,12 +22,17 @@ int run(const Options& options, const Common& common) {
     std::fputs("vmcorectl: convert: OUT is missing (only --dry-run goes without)\n", stderr);
     return kExitUsage;
   }
+  job::Interrupt interrupt(kExitInterrupted);
+  if (options.output != "-") {
+    interrupt.arm();  // where files cannot be unnamed, there is one to be removed
+  }
   Result<job::DumpResult> result = [&] {
     ProgressLine progress(common.quiet);
-    return job::convert_file(options.input, options.output, options.dump, progress.callback());
+    return job::convert_file(options.input, options.output, options.dump, progress.callback(),
+                             interrupt.fd());
   }();
   if (!result) {
-    return report_error(result.error());
+    return report_error(result.error(), common);
   }
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = options.output == "-" ? stderr : stdout;

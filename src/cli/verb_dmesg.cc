@@ -6,15 +6,16 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/job/interrupt.h"
 
 namespace vmcore::cli {
 namespace {
 
 int run(const std::string& file, const Common& common) {
-  const Result<job::TextResult> result =
-      job::read_file(file, sandbox::Operation::dmesg, 1);
+  const job::Interrupt interrupt(kExitInterrupted);
+  const Result<job::TextResult> result = job::read_file(file, sandbox::Operation::dmesg, 1);
   if (!result) {
-    return report_error(result.error());
+    return report_error(result.error(), common);
   }
   if (common.json) {
     const nlohmann::ordered_json json{{"release", result->done.release},
@@ -24,7 +25,9 @@ int run(const std::string& file, const Common& common) {
     fmt::print("{}\n", text);
   } else {
     std::fwrite(result->text.data(), 1, result->text.size(), stdout);
-    print_remarks(result->done.remarks);
+    if (!common.quiet) {
+      print_remarks(result->done.remarks);
+    }
   }
   return result->done.incomplete ? kExitNotAsAsked : kExitDone;
 }

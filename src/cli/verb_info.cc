@@ -9,6 +9,7 @@
 #include "src/cli/exit_code.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/job/interrupt.h"
 
 namespace vmcore::cli {
 namespace {
@@ -28,7 +29,12 @@ std::string utc(std::int64_t epoch) {
 }
 
 void line(std::string& out, std::string_view name, const std::string& value) {
-  out += fmt::format("{:<16}{}\n", name, value);
+  out += fmt::format("{:<16}{}\n", name, printable(value));
+}
+
+// Members are got with at(), which throws: what the worker says is not to be trusted.
+std::string text(const Json& object, const char* member) {
+  return printable(object.at(member).get<std::string>());
 }
 
 void describe_kernel(const Json& info, std::string& out) {
@@ -36,81 +42,81 @@ void describe_kernel(const Json& info, std::string& out) {
     line(out, "kernel", "not found");
     return;
   }
-  const Json& kernel = info["kernel"];
-  line(out, "kernel", kernel["release"]);
-  if (!std::string(kernel["build_id"]).empty()) {
-    line(out, "build-id", kernel["build_id"]);
+  const Json& kernel = info.at("kernel");
+  line(out, "kernel", kernel.at("release"));
+  if (!text(kernel, "build_id").empty()) {
+    line(out, "build-id", kernel.at("build_id"));
   }
-  const std::string source = kernel["vmcoreinfo"];
+  const std::string source = kernel.at("vmcoreinfo");
   line(out, "vmcoreinfo", source == "note" ? "note of the file" : "recovered (" + source + ")");
-  line(out, "kaslr offset", kernel["kaslr_offset"]);
-  line(out, "page tables", fmt::format("{} levels", int{kernel["page_table_levels"]}));
+  line(out, "kaslr offset", kernel.at("kaslr_offset"));
+  line(out, "page tables", fmt::format("{} levels", int{kernel.at("page_table_levels")}));
 }
 
 void describe_time(const Json& info, std::string& out) {
   if (info.contains("crash_time")) {
-    const Json& time = info["crash_time"];
+    const Json& time = info.at("crash_time");
     line(out, "crash time",
-         fmt::format("{} (from: {})", utc(time["epoch"]), std::string(time["source"])));
+         fmt::format("{} (from: {})", utc(time.at("epoch")), text(time, "source")));
   } else if (info.contains("last_log_stamp")) {
     line(out, "crash time",
          fmt::format("not known; last log record {:.3f} s after boot",
-                     double{info["last_log_stamp"]}));
+                     double{info.at("last_log_stamp")}));
   }
 }
 
 void describe_memory(const Json& info, std::string& out) {
-  const Json& pages = info["pages"];
-  line(out, "memory", human_size(std::uint64_t{pages["ram"]} * kPageSize));
-  for (const Json& range : info["ram"]) {
-    out += fmt::format("  {:>18}  {}\n", std::string(range["start"]),
-                       human_size(std::uint64_t{range["size"]}));
+  const Json& pages = info.at("pages");
+  line(out, "memory", human_size(std::uint64_t{pages.at("ram")} * kPageSize));
+  for (const Json& range : info.at("ram")) {
+    out += fmt::format("  {:>18}  {}\n", text(range, "start"),
+                       human_size(std::uint64_t{range.at("size")}));
   }
   line(out, "in the file", fmt::format("{} ({} left out)",
-                                       human_size(std::uint64_t{pages["in_file"]} * kPageSize),
-                                       human_size(std::uint64_t{pages["excluded"]} * kPageSize)));
-  for (const auto& [name, count] : pages["by_class"].items()) {
+                                       human_size(std::uint64_t{pages.at("in_file")} * kPageSize),
+                                       human_size(std::uint64_t{pages.at("excluded")} * kPageSize)));
+  for (const auto& [name, count] : pages.at("by_class").items()) {
     if (std::uint64_t{count} != 0) {
-      out += fmt::format("  {:<16}{:>12}\n", name, human_size(std::uint64_t{count} * kPageSize));
+      out += fmt::format("  {:<16}{:>12}\n", printable(name), human_size(std::uint64_t{count} * kPageSize));
     }
   }
 }
 
 void describe_cpus(const Json& info, std::string& out) {
-  line(out, "CPUs", fmt::format("{}", info["cpus"].size()));
-  for (const Json& cpu : info["cpus"]) {
-    out += fmt::format("  {:>3}  {:<6}  rip {:<18}  rsp {:<18}", int{cpu["index"]},
-                       std::string(cpu["mode"]), std::string(cpu["rip"]),
-                       std::string(cpu["rsp"]));
-    out += cpu.contains("cr3") ? fmt::format("  cr3 {}\n", std::string(cpu["cr3"])) : "\n";
+  line(out, "CPUs", fmt::format("{}", info.at("cpus").size()));
+  for (const Json& cpu : info.at("cpus")) {
+    out += fmt::format("  {:>3}  {:<6}  rip {:<18}  rsp {:<18}", int{cpu.at("index")},
+                       text(cpu, "mode"), text(cpu, "rip"),
+                       text(cpu, "rsp"));
+    out += cpu.contains("cr3") ? fmt::format("  cr3 {}\n", text(cpu, "cr3")) : "\n";
   }
 }
 
 std::string describe(const Json& info) {
   std::string out;
-  line(out, "format", info["format"]);
-  line(out, "machine", info["machine"]);
+  line(out, "format", info.at("format"));
+  line(out, "machine", info.at("machine"));
   describe_kernel(info, out);
   describe_time(info, out);
-  line(out, "level", fmt::format("{} reached, {} asked", int{info["level"]["reached"]},
-                                 int{info["level"]["asked"]}));
-  if (info["incomplete"]) {
+  line(out, "level", fmt::format("{} reached, {} asked", int{info.at("level").at("reached")},
+                                 int{info.at("level").at("asked")}));
+  if (info.at("incomplete")) {
     line(out, "complete", "NO: pages are missing");
   }
   describe_memory(info, out);
   describe_cpus(info, out);
-  for (const Json& remark : info["remarks"]) {
-    line(out, "note", remark["text"]);
+  for (const Json& remark : info.at("remarks")) {
+    line(out, "note", remark.at("text"));
   }
   return out;
 }
 
 int run(const std::string& file, const Common& common) {
   const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
-  const Result<job::TextResult> result =
-      job::read_file(file, sandbox::Operation::info, threads);
+  const job::Interrupt interrupt(kExitInterrupted);
+  const Result<job::TextResult> result = job::read_file(file, sandbox::Operation::info, threads);
   if (!result) {
-    return report_error(result.error());
+    return report_error(result.error(), common);
   }
   if (common.json) {
     std::fputs(result->text.c_str(), stdout);

@@ -27,6 +27,9 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   if (options.level > filters::kMaxLevel) {
     return fail(Errc::invalid, "dump level {} is not 0 to {}", options.level, filters::kMaxLevel);
   }
+  if (options.threads == 0) {
+    return fail(Errc::invalid, "a conversion needs a thread");
+  }
   Decision decision;
   Outcome& outcome = decision.outcome;
   append(outcome.remarks, image.remarks);
@@ -35,7 +38,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   append(outcome.remarks, found.remarks);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
   TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(),
-                                              image.file.dump_level, plan_options, stop));
+                                              level_before(image), plan_options, stop));
   append(outcome.remarks, outcome.plan.remarks);
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
@@ -44,27 +47,31 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   return decision;
 }
 
-// Compares the pages of one shard, which lie in two buffers cut differently by lost pages.
+// The page's bytes, or nothing where it is in none of the runs.
+std::span<const std::byte> find_page(std::span<const formats::PageRun> runs, Pfn pfn) {
+  const auto after = std::upper_bound(
+      runs.begin(), runs.end(), pfn,
+      [](Pfn value, const formats::PageRun& run) { return value < run.first; });
+  if (after == runs.begin()) {
+    return {};
+  }
+  const formats::PageRun& run = *std::prev(after);
+  const std::uint64_t at = (pfn - run.first) * kPageSize;
+  return at < run.bytes.size() ? run.bytes.subspan(at, kPageSize) : std::span<const std::byte>();
+}
+
+// Compares the pages of one shard. Pages that the source does not have are not looked at: an ELF
+// file shows them as zeros.
 Result<> compare(std::span<const formats::PageRun> source,
                  std::span<const formats::PageRun> written) {
-  const auto flatten = [](std::span<const formats::PageRun> runs) {
-    std::vector<std::pair<std::uint64_t, const std::byte*>> pages;
-    for (const formats::PageRun& run : runs) {
-      for (std::size_t at = 0; at < run.bytes.size(); at += kPageSize) {
-        pages.emplace_back(run.first.value + at / kPageSize, run.bytes.data() + at);
+  for (const formats::PageRun& run : source) {
+    for (std::size_t at = 0; at < run.bytes.size(); at += kPageSize) {
+      const Pfn pfn = run.first + at / kPageSize;
+      const auto page = find_page(written, pfn);
+      if (page.empty() || std::memcmp(page.data(), run.bytes.data() + at, kPageSize) != 0) {
+        return fail(Errc::malformed, "verify: the page at {:#x} was not written as it was read",
+                    pfn.value * kPageSize);
       }
-    }
-    return pages;
-  };
-  const auto ours = flatten(source);
-  const auto theirs = flatten(written);
-  for (std::size_t i = 0; i < std::max(ours.size(), theirs.size()); ++i) {
-    const bool same = i < ours.size() && i < theirs.size() && ours[i].first == theirs[i].first &&
-                      std::memcmp(ours[i].second, theirs[i].second, kPageSize) == 0;
-    if (!same) {
-      const std::uint64_t pfn = i < ours.size() ? ours[i].first : theirs[i].first;
-      return fail(Errc::malformed, "verify: the page at {:#x} was not written as it was read",
-                  pfn * kPageSize);
     }
   }
   return {};

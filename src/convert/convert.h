@@ -18,7 +18,7 @@ namespace vmcore::convert {
 
 struct ConvertOptions {
   unsigned level = filters::kMaxLevel;
-  unsigned threads = 1;
+  unsigned threads = 1;  // at least one
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not tell.
@@ -56,7 +56,7 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
                         const ConvertOptions& options, Observer& observer, std::stop_token stop);
 
-// Reads `written`, which `outcome` describes, and compares every kept page with `source`. Fails
+// Reads `written`, which `outcome` describes, and compares every kept page that `source` has. Fails
 // with Errc::malformed, naming the first page that differs.
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop);

@@ -27,7 +27,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   Description description;
   description.incomplete = image.file.incomplete;
   description.remarks = image.remarks;
-  description.level_asked = description.level_reached = image.file.dump_level;
+  description.level_asked = description.level_reached = level_before(image);
   if (const auto before = read_provenance(image)) {
     description.level_asked = before->level_asked;
     description.level_reached = before->level_reached;
@@ -47,7 +47,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     }
   }
   const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
-  TRY_ASSIGN(description.plan, filters::make_plan(*image.memory, kernel, image.file.dump_level,
+  TRY_ASSIGN(description.plan, filters::make_plan(*image.memory, kernel, level_before(image),
                                                   plan_options, stop));
   return description;
 }

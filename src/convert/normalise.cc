@@ -80,15 +80,32 @@ std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kerne
   constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
   std::vector<formats::VirtSegment> segments;
   const auto image = kernel.image_range();
-  if (image.size != 0) {
-    const std::uint64_t physical = image.begin.value - kStartKernelMap +
-                                   static_cast<std::uint64_t>(kernel.phys_base());
+  const std::uint64_t physical = image.begin.value - kStartKernelMap +
+                                 static_cast<std::uint64_t>(kernel.phys_base());
+  // A guest may map its kernel to where no memory can be.
+  if (image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size) {
     segments.push_back({{{physical}, image.size}, image.begin});
   }
   if (const auto page_offset = kernel.page_offset()) {
     segments.push_back({{{0}, plan.ram.end().value * 4096}, *page_offset});
   }
   return segments;
+}
+
+// Field `index` of the kernel's own struct new_utsname (include/uapi/linux/utsname.h: sysname,
+// nodename, release, version, machine, 65 bytes each); empty where it cannot be had.
+std::string utsname_field(const kernel::GuestKernel& kernel, std::uint64_t index) {
+  constexpr std::size_t kFieldSize = 65;
+  const auto names = kernel.info().symbol("init_uts_ns");
+  const auto offset = kernel.info().offset("uts_namespace.name");
+  std::string text(kFieldSize, '\0');
+  if (!names || !offset ||
+      !kernel.read_exactly(*names + (*offset + index * kFieldSize),
+                           std::as_writable_bytes(std::span(text)))) {
+    return {};
+  }
+  text.resize(std::min(text.find('\0'), text.size()));
+  return text;
 }
 
 }  // namespace
@@ -110,6 +127,9 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
   if (host_event_time) {
     return {host_event_time, TimeSource::host_event};
   }
+  if (image.file.crash_time) {
+    return {image.file.crash_time, TimeSource::file_header};
+  }
   return {};
 }
 
@@ -124,6 +144,8 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
   header.notes = make_notes(image, kernel, remarks);
   if (kernel != nullptr) {
     header.release = kernel->info().release();
+    header.node_name = utsname_field(*kernel, 1);
+    header.version = utsname_field(*kernel, 3);
     header.phys_base = kernel->phys_base();
     header.segments = make_segments(*kernel, plan);
     if (!kernel->page_offset()) {

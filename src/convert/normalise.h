@@ -10,8 +10,8 @@
 
 namespace vmcore::convert {
 
-// When the guest crashed: CRASHTIME of its VMCOREINFO, else the header or provenance of the source,
-// else the host's event.
+// When the guest crashed: CRASHTIME of its VMCOREINFO, else the provenance of the source, else the
+// host's event, else the header of the source.
 struct CrashTime {
   std::optional<std::uint64_t> seconds;  // since the epoch
   TimeSource source = TimeSource::none;

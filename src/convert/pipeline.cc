@@ -3,9 +3,9 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
 
+#include "src/base/threads.h"
 #include "src/convert/shards.h"
 
 namespace vmcore::convert {
@@ -78,20 +78,13 @@ Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& 
                 .stop = stop,
                 .error_mutex = {},
                 .error = {}};
-  const auto work = [&shared](formats::ShardEncoder& encoder) {
-    if (Result<> encoded = encode_shards(shared, encoder); !encoded) {
+  on_threads(threads, [&](unsigned thread) {
+    if (Result<> encoded = encode_shards(shared, *encoders[thread]); !encoded) {
       shared.failed = true;
       const std::scoped_lock lock(shared.error_mutex);
       shared.error = std::move(encoded).error();
     }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    for (unsigned i = 1; i < threads; ++i) {
-      helpers.emplace_back(work, std::ref(*encoders[i]));
-    }
-    work(*encoders.front());
-  }
+  });
   if (shared.error) {
     return tl::unexpected(*std::move(shared.error));
   }

@@ -41,7 +41,7 @@ void take_line(std::string_view key, std::string_view value, Provenance& into) {
   } else if (key == "CRASH_TIME") {
     into.crash_time = number(value);
   } else if (key == "CRASH_TIME_SOURCE") {
-    for (const TimeSource source : {TimeSource::guest, TimeSource::host_event}) {
+    for (const TimeSource source : {TimeSource::guest, TimeSource::host_event, TimeSource::file_header}) {
       if (value == time_source_name(source)) {
         into.crash_time_source = source;
       }
@@ -65,6 +65,8 @@ std::string_view time_source_name(TimeSource source) {
       return "guest";
     case TimeSource::host_event:
       return "host event";
+    case TimeSource::file_header:
+      return "file header";
     case TimeSource::none:
       return "unknown";
   }
@@ -111,6 +113,11 @@ std::optional<Provenance> read_provenance(const MemoryImage& image) {
     }
   }
   return provenance;
+}
+
+unsigned level_before(const MemoryImage& image) {
+  const auto provenance = read_provenance(image);
+  return (provenance ? provenance->level_reached : image.file.dump_level) & filters::kMaxLevel;
 }
 
 }  // namespace vmcore::convert

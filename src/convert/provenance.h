@@ -22,7 +22,7 @@ inline constexpr std::string_view kNoteNameProvenance = "VMCORECTL";
 inline constexpr std::uint32_t kNoteTypeProvenance = 0x31636d76;
 
 // Where a crash time came from, best first.
-enum class TimeSource : std::uint8_t { guest, host_event, none };
+enum class TimeSource : std::uint8_t { guest, host_event, file_header, none };
 std::string_view time_source_name(TimeSource source);
 
 struct Provenance {
@@ -38,5 +38,9 @@ struct Provenance {
 Note make_provenance_note(const Provenance& provenance);
 // Nothing where the image has no such note. Lines that are not understood are skipped.
 std::optional<Provenance> read_provenance(const MemoryImage& image);
+
+// The dump level that was applied to the image already: what its provenance tells, else its header.
+// 0 where neither does.
+unsigned level_before(const MemoryImage& image);
 
 }  // namespace vmcore::convert

@@ -19,12 +19,14 @@ struct CodecFacts {
 };
 
 constexpr std::array kCodecs{
-    CodecFacts{Codec::none, 0, "none"},     CodecFacts{Codec::zlib, 0x1, "zlib"},
-    CodecFacts{Codec::lzo, 0x2, "lzo"},     CodecFacts{Codec::snappy, 0x4, "snappy"},
+    CodecFacts{Codec::none, 0, "none"},    CodecFacts{Codec::zlib, 0x1, "zlib"},
+    CodecFacts{Codec::lzo, 0x2, "lzo"},    CodecFacts{Codec::snappy, 0x4, "snappy"},
     CodecFacts{Codec::zstd, 0x20, "zstd"},
 };
 
-const CodecFacts& facts(Codec codec) { return kCodecs[static_cast<std::size_t>(codec)]; }
+const CodecFacts& facts(Codec codec) {
+  return kCodecs[static_cast<std::size_t>(codec)];
+}
 
 // Frees what a C library made.
 template <auto free_function>
@@ -125,8 +127,8 @@ class LzoCompressor final : public PageCompressor {
   std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) override {
     packed_.resize(page.size() + page.size() / 16 + 64 + 3);  // LZO's own worst case
     lzo_uint size = packed_.size();
-    if (lzo1x_1_compress(lzo_bytes(page), page.size(), lzo_bytes(packed_), &size,
-                         work_.data()) != LZO_E_OK) {
+    if (lzo1x_1_compress(lzo_bytes(page), page.size(), lzo_bytes(packed_), &size, work_.data()) !=
+        LZO_E_OK) {
       return 0;
     }
     return take(std::span(packed_).first(size), page.size(), out);
@@ -153,7 +155,9 @@ class LzoDecompressor final : public PageDecompressor {
 const char* chars(std::span<const std::byte> bytes) {
   return reinterpret_cast<const char*>(bytes.data());
 }
-char* chars(std::span<std::byte> bytes) { return reinterpret_cast<char*>(bytes.data()); }
+char* chars(std::span<std::byte> bytes) {
+  return reinterpret_cast<char*>(bytes.data());
+}
 
 class SnappyCompressor final : public PageCompressor {
  public:
@@ -202,8 +206,7 @@ Result<std::unique_ptr<PageCompressor>> make_zlib(std::optional<int> level) {
 }
 
 Result<std::unique_ptr<PageCompressor>> make_zstd(std::optional<int> level) {
-  TRY_ASSIGN(const int value,
-             level_within(Codec::zstd, level, ZSTD_minCLevel(), ZSTD_maxCLevel()));
+  TRY_ASSIGN(const int value, level_within(Codec::zstd, level, ZSTD_minCLevel(), ZSTD_maxCLevel()));
   ZstdCompressor::Handle handle(ZSTD_createCCtx());
   if (!handle) {
     return no_context(Codec::zstd);
@@ -221,9 +224,13 @@ Result<std::unique_ptr<PageCompressor>> make_without_level(Codec codec, std::opt
 
 }  // namespace
 
-std::uint32_t codec_flag(Codec codec) { return facts(codec).flag; }
+std::uint32_t codec_flag(Codec codec) {
+  return facts(codec).flag;
+}
 
-std::string_view codec_name(Codec codec) { return facts(codec).name; }
+std::string_view codec_name(Codec codec) {
+  return facts(codec).name;
+}
 
 std::optional<Codec> codec_from_name(std::string_view name) {
   for (const CodecFacts& entry : kCodecs) {

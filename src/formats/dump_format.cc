@@ -49,8 +49,7 @@ constexpr std::array kStrangers{
 
 bool starts_with(std::span<const std::byte> bytes, std::string_view start) {
   const auto expected = std::as_bytes(std::span(start.data(), start.size()));
-  return bytes.size() >= start.size() &&
-         std::ranges::equal(bytes.first(start.size()), expected);
+  return bytes.size() >= start.size() && std::ranges::equal(bytes.first(start.size()), expected);
 }
 
 tl::unexpected<Error> not_recognised(std::span<const std::byte> start) {

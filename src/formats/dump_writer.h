@@ -26,15 +26,15 @@ struct VirtSegment {
 
 struct DumpHeader {
   Machine machine;
-  std::vector<Note> notes;          // verbatim, in the order to be written
-  std::string release;              // for the utsname of kdump headers; may be empty
-  std::string version;              // the same ("#1 SMP Debian ...")
-  std::string node_name;            // the same
-  std::int64_t phys_base = 0;       // for the kdump sub-header
+  std::vector<Note> notes;     // verbatim, in the order to be written
+  std::string release;         // for the utsname of kdump headers; may be empty
+  std::string version;         // the same ("#1 SMP Debian ...")
+  std::string node_name;       // the same
+  std::int64_t phys_base = 0;  // for the kdump sub-header
   // Kernel image first, then direct map. Pages in several get a PT_LOAD of each, in this order,
   // over the same file data; pages in none, one with p_vaddr = 0.
   std::vector<VirtSegment> segments;
-  unsigned level = 0;               // the dump level reached
+  unsigned level = 0;                       // the dump level reached
   std::optional<std::uint64_t> crash_time;  // seconds since the epoch
   unsigned cpu_count = 0;
 };

@@ -38,7 +38,8 @@ class ElfMemory final : public PhysicalMemory {
     kPadding,   // the rest of a page that a segment covers in part; zeros
   };
 
-  void add_segment(const LoadSegment& segment, std::uint32_t order, std::vector<Mapping>& out) const;
+  void add_segment(const LoadSegment& segment, std::uint32_t order,
+                   std::vector<Mapping>& out) const;
   // The run at `address` within one mapping. It begins there.
   Extent mapped_run(PhysAddr address) const;
   Extent data_run(PhysAddr address, const Mapping& mapping) const;

@@ -72,8 +72,8 @@ Result<std::vector<Elf64_Phdr>> read_program_headers(const ByteSource& source,
                 header.e_phoff, source.size());
   }
   std::vector<std::byte> bytes;
-  TRY_ASSIGN(bytes, read_block(source, header.e_phoff, count * sizeof(Elf64_Phdr),
-                               "ELF program headers"));
+  TRY_ASSIGN(bytes,
+             read_block(source, header.e_phoff, count * sizeof(Elf64_Phdr), "ELF program headers"));
   std::vector<Elf64_Phdr> headers(count);
   if (count != 0) {
     std::memcpy(headers.data(), bytes.data(), bytes.size());
@@ -107,8 +107,9 @@ Result<std::vector<Note>> read_notes(const ByteSource& source,
 
 Result<> check_segment(const Elf64_Phdr& header, std::size_t number) {
   if (header.p_filesz > header.p_memsz) {
-    return fail(Errc::malformed, "program header {}: more bytes in the file ({:#x}) than in memory ({:#x})",
-                number, header.p_filesz, header.p_memsz);
+    return fail(Errc::malformed,
+                "program header {}: more bytes in the file ({:#x}) than in memory ({:#x})", number,
+                header.p_filesz, header.p_memsz);
   }
   if (header.p_paddr > kMaxPhysAddr || header.p_memsz > kMaxPhysAddr - header.p_paddr) {
     return fail(Errc::malformed,

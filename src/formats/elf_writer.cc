@@ -8,6 +8,7 @@
 
 #include "src/base/all_zero.h"
 #include "src/base/little_endian.h"
+#include "src/base/range_set.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_writer.h"
 #include "src/formats/elf_reader.h"
@@ -199,8 +200,9 @@ class ElfWriter final : public DumpWriter {
     if (loads_ <= kManySegments) {
       return {};
     }
-    return {{Errc::limit,
-             fmt::format("the ELF file has {} segments; some readers take long to open it", loads_)}};
+    return {
+        {Errc::limit,
+         fmt::format("the ELF file has {} segments; some readers take long to open it", loads_)}};
   }
 
  private:

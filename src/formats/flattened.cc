@@ -78,7 +78,8 @@ class FlattenedSource final : public ByteSource {
       const std::uint64_t end = record ? record->end() : records_.next_begin(at, size());
       const auto piece = out.subspan(done, std::min<std::uint64_t>(out.size() - done, end - at));
       if (record) {
-        TRY_ASSIGN(const std::size_t got, file_->read(record->target + (at - record->begin), piece));
+        TRY_ASSIGN(const std::size_t got,
+                   file_->read(record->target + (at - record->begin), piece));
         if (got < piece.size()) {
           return done + got;
         }
@@ -132,11 +133,13 @@ struct Index {
 void cut_short(Index& index, std::uint64_t size) {
   index.remarks.push_back(
       {Errc::truncated,
-       fmt::format("the flattened stream ends at {} bytes without its end mark; what follows is lost",
-                   size)});
+       fmt::format(
+           "the flattened stream ends at {} bytes without its end mark; what follows is lost",
+           size)});
 }
 
-Result<> add_record(Index& index, const RecordHeader& record, std::uint64_t data, std::uint64_t size) {
+Result<> add_record(Index& index, const RecordHeader& record, std::uint64_t data,
+                    std::uint64_t size) {
   if (size == 0) {
     return {};
   }

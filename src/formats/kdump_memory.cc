@@ -17,7 +17,9 @@ constexpr std::uint64_t kBatchPages = 256;
 constexpr std::uint64_t kCachedPages = 16;
 constexpr Pfn kEndPfn{kMaxPhysAddr / kPageSize};
 
-Pfn pfn_of(PhysAddr address) { return {address.value / kPageSize}; }
+Pfn pfn_of(PhysAddr address) {
+  return {address.value / kPageSize};
+}
 
 // Whether a usable descriptor is of the page of zeros at `zero_page` (0: none is known).
 bool is_zero(const PageDesc& desc, std::uint64_t zero_page) {
@@ -33,10 +35,10 @@ std::span<std::byte> page_of(std::span<std::byte> pages, std::size_t index) {
 // What one thread needs to read.
 struct KdumpMemory::Context {
   std::array<PageDesc, kBatchPages> descs;
-  std::vector<std::byte> data = std::vector<std::byte>(kBatchPages * kPageSize);
+  std::vector<std::byte> data;  // as they lie in the file; grows up to a batch of pages
   std::array<std::unique_ptr<PageDecompressor>, 5> decompressors;  // by Codec
   // Pages that were read in part: page tables and structures are visited again and again.
-  std::vector<std::byte> cache = std::vector<std::byte>(kCachedPages * kPageSize);
+  std::vector<std::byte> cache;  // empty until it is used
   std::array<std::optional<Pfn>, kCachedPages> cached;
 };
 
@@ -175,15 +177,16 @@ Result<std::size_t> KdumpMemory::read_adjacent(Context& context, std::span<const
                                                std::uint64_t zero_page,
                                                std::span<std::byte> out) const {
   const std::uint64_t begin = descs.front().offset;
-  std::uint64_t size = 0;
+  std::size_t size = 0;
   std::size_t count = 0;
   for (const PageDesc& desc : descs) {
     if (!usable(desc) || (!is_zero(desc, zero_page) && desc.offset != begin + size)) {
       break;
     }
-    size += is_zero(desc, zero_page) ? 0U : std::uint64_t{desc.size};
+    size += is_zero(desc, zero_page) ? 0U : std::size_t{desc.size};
     ++count;
   }
+  context.data.resize(std::max(context.data.size(), size));
   TRY_ASSIGN(const std::size_t got, source_->read(begin, std::span(context.data).first(size)));
   std::span<const std::byte> data = std::span(context.data).first(got);
   for (std::size_t i = 0; i < count; ++i) {
@@ -219,6 +222,7 @@ Result<std::size_t> KdumpMemory::read_pages(Context& context, Pfn first,
 }
 
 Result<std::span<const std::byte>> KdumpMemory::cached_page(Context& context, Pfn pfn) const {
+  context.cache.resize(kCachedPages * kPageSize);
   const std::size_t slot = pfn.value % kCachedPages;
   const std::span<std::byte> page = page_of(context.cache, slot);
   if (context.cached[slot] != pfn) {
@@ -240,7 +244,8 @@ Result<std::uint64_t> KdumpMemory::lost_pages() const {
   std::vector<PageDesc> last(std::min<std::uint64_t>(there, 4096));
   TRY(read_descs(there - last.size(), last));
   for (const PageDesc& desc : last) {
-    lost += usable(desc) ? 0U : 1U;
+    const bool cut_off = desc.offset > source_->size() || source_->size() - desc.offset < desc.size;
+    lost += desc.offset != 0 && cut_off ? 1U : 0U;
   }
   return lost;
 }

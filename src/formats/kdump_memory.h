@@ -25,8 +25,8 @@ class KdumpMemory final : public PhysicalMemory {
   Extent extent(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
-  // Pages lost with the end of the file, as far as the descriptors can tell that lie at the end of
-  // the table: those that are missing, and of the last ones those whose data are.
+  // Pages lost with the end of the file: those whose descriptors lie behind it, and of the last
+  // 4096 descriptors those whose data do. (The whole table takes long to read.)
   Result<std::uint64_t> lost_pages() const;
 
  private:

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <string_view>
@@ -29,8 +30,11 @@ void set_text(char (&field)[size], std::string_view text) {
   std::memcpy(field, text.data(), std::min(size - 1, text.size()));
 }
 
-// libkdumpfile takes a utsname with an empty release or version for none, and then refuses the file.
-std::string_view or_unknown(std::string_view text) { return text.empty() ? "unknown" : text; }
+// libkdumpfile takes a utsname with an empty release or version for none, and then refuses the
+// file.
+std::string_view or_unknown(std::string_view text) {
+  return text.empty() ? "unknown" : text;
+}
 
 // Where everything lies in the file, once the plan is known.
 struct Layout {
@@ -126,8 +130,8 @@ class KdumpEncoder final : public ShardEncoder {
   std::atomic<std::uint64_t>& next_data_;
 
   std::vector<std::byte> data_;
-  std::vector<PageDesc> descs_;           // from first_rank_ on
-  std::vector<std::size_t> unplaced_;     // those of descs_ whose data are in data_
+  std::vector<PageDesc> descs_;        // from first_rank_ on
+  std::vector<std::size_t> unplaced_;  // those of descs_ whose data are in data_
   std::uint64_t first_rank_ = 0;
 };
 

@@ -40,8 +40,8 @@ class PhysicalMemory {
  public:
   virtual ~PhysicalMemory() = default;
 
-  // The longest run of one kind that contains `address`. Past the last RAM it is an absent run
-  // that ends at kMaxPhysAddr.
+  // The longest run of one kind from `address` on; what of it lies before may be left out. Past the
+  // last RAM it is an absent run that ends at kMaxPhysAddr.
   virtual Extent extent(PhysAddr address) const = 0;
 
   // Copies guest memory from `address` on. Zero extents read as zeros. Absent and excluded pages,

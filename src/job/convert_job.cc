@@ -22,8 +22,14 @@ Result<Fd> open_input(const std::filesystem::path& path) {
   if (!file) {
     return fail_errno(errno, path.string());
   }
-  if (auto size = sys::file_size(file.get()); !size) {
-    return in_context(std::move(size).error(), path.string());
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return fail(Errc::invalid, "{} is a folder, not a dump file", path.string());
+  }
+  if (!sys::file_size(file.get())) {
+    return fail(Errc::invalid,
+                "{} is no file (a pipe, socket or terminal): save the dump into a file first",
+                path.string());
   }
   return file;
 }
@@ -32,8 +38,9 @@ Result<> refuse_same_file(int input, const std::filesystem::path& input_path,
                           const std::filesystem::path& output) {
   struct stat in {};
   struct stat out {};
-  if (::fstat(input, &in) == 0 && ::stat(output.c_str(), &out) == 0 && in.st_dev == out.st_dev &&
-      in.st_ino == out.st_ino) {
+  const bool known = ::fstat(input, &in) == 0 && (output == "-" ? ::fstat(STDOUT_FILENO, &out)
+                                                                : ::stat(output.c_str(), &out)) == 0;
+  if (known && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
     return fail(Errc::invalid, "{} and {} are the same file", input_path.string(), output.string());
   }
   return {};
@@ -43,7 +50,7 @@ Result<> refuse_same_file(int input, const std::filesystem::path& input_path,
 
 Result<DumpResult> convert_file(const std::filesystem::path& input,
                                 const std::filesystem::path& output, const DumpOptions& options,
-                                const OnProgress& on_progress) {
+                                const OnProgress& on_progress, int cancel) {
   TRY_ASSIGN(const Fd in, open_input(input));
   TRY(refuse_same_file(in.get(), input, output));
   std::optional<Output> out;
@@ -53,9 +60,11 @@ Result<DumpResult> convert_file(const std::filesystem::path& input,
     out.emplace(std::move(opened));
     fds.push_back(out->fd());
   }
-  auto done = run_worker(make_request(options, sandbox::InputKind::file), fds, on_progress);
+  auto done = run_worker(make_request(options, sandbox::InputKind::file), fds,
+                         {.on_progress = on_progress, .cancel = cancel});
   if (!done) {
-    return in_context(std::move(done).error(), input.string());
+    const bool full = done.error().code == Errc::no_space;  // what is read takes no room
+    return in_context(std::move(done).error(), full ? output.string() : input.string());
   }
   DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
   TRY(check_strict(options, result));

@@ -38,10 +38,11 @@ struct DumpResult {
 using OnProgress = std::function<void(const sandbox::Event&)>;
 
 // An incomplete dump is kept as OUTPUT.incomplete. `output` "-" is standard output: the dump is
-// staged in $TMPDIR and copied when it is complete.
+// staged in $TMPDIR and copied when it is complete. Given up with Errc::cancelled when `cancel`
+// becomes readable (-1: never).
 Result<DumpResult> convert_file(const std::filesystem::path& input,
                                 const std::filesystem::path& output, const DumpOptions& options,
-                                const OnProgress& on_progress);
+                                const OnProgress& on_progress, int cancel);
 
 // The text that `operation` (info, dmesg) makes of a dump file.
 struct TextResult {

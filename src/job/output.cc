@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 
 #include "src/base/sys.h"
@@ -35,21 +36,25 @@ std::filesystem::path temporary_folder() {
 }
 
 Result<Output> Output::open(const std::filesystem::path& target, bool replace) {
-  const bool to_stdout = target == "-";
-  if (to_stdout && ::isatty(STDOUT_FILENO) != 0) {
+  Output output;
+  if (target != "-") {
+    TRY_ASSIGN(auto file, store::StagedFile::create(target, replace));
+    output.file_.emplace(std::move(file));
+    return output;
+  }
+  if (::isatty(STDOUT_FILENO) != 0) {
     return fail(Errc::invalid, "standard output is a terminal: a dump does not go there");
   }
-  TRY_ASSIGN(auto file, store::StagedFile::create(
-                            to_stdout ? temporary_folder() / "vmcore" : target, replace || to_stdout));
-  return Output(std::move(file), to_stdout);
+  TRY_ASSIGN(output.unnamed_, store::create_unlinked(temporary_folder()));
+  return output;
 }
 
 Result<> Output::keep(DumpResult& result) {
-  TRY_ASSIGN(result.size_bytes, sys::file_size(file_.fd()));
-  if (to_stdout_) {
-    return copy_to_stdout(file_.fd(), result.size_bytes);
+  TRY_ASSIGN(result.size_bytes, sys::file_size(fd()));
+  if (!file_) {
+    return copy_to_stdout(fd(), result.size_bytes);
   }
-  TRY_ASSIGN(result.path, file_.commit(result.done.incomplete ? ".incomplete" : ""));
+  TRY_ASSIGN(result.path, file_->commit(result.done.incomplete ? ".incomplete" : ""));
   return {};
 }
 

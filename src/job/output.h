@@ -2,8 +2,10 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
+#include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/job/convert_job.h"
 #include "src/store/staged_file.h"
@@ -16,15 +18,15 @@ class Output {
   static Result<Output> open(const std::filesystem::path& target, bool replace);
 
   // What the worker writes to. Borrowed.
-  int fd() const { return file_.fd(); }
+  int fd() const { return file_ ? file_->fd() : unnamed_.get(); }
 
   // Keeps what was written, and says in `result` where and how much.
   Result<> keep(DumpResult& result);
 
  private:
-  Output(store::StagedFile file, bool to_stdout) : file_(std::move(file)), to_stdout_(to_stdout) {}
-  store::StagedFile file_;
-  bool to_stdout_;
+  Output() = default;
+  std::optional<store::StagedFile> file_;
+  Fd unnamed_;  // instead of it, for standard output
 };
 
 // The folder for what has no folder of its own: $TMPDIR, else /var/tmp (dumps are too large for a

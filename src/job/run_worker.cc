@@ -1,5 +1,9 @@
 #include "src/job/run_worker.h"
 
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
 #include <utility>
 #include <variant>
 
@@ -16,14 +20,30 @@ Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
   return worker.have({}, fds);
 }
 
+// Waits for the worker's next event.
+Result<> wait_for_event(const sandbox::Worker& worker, int cancel) {
+  std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{cancel, POLLIN, 0}};
+  while (::poll(waits.data(), waits.size(), -1) < 0) {
+    if (errno != EINTR) {
+      return fail_errno(errno, "poll");
+    }
+  }
+  if (waits[1].revents != 0) {
+    return fail(Errc::cancelled, "interrupted");
+  }
+  return {};
+}
+
 }  // namespace
 
-Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
-                                 const OnProgress& on_progress, const Fetch& fetch) {
+Result<sandbox::Worker> start_worker() {
   TRY_ASSIGN(const auto executable, sandbox::worker_executable());
-  TRY_ASSIGN(sandbox::Worker worker, sandbox::Worker::start(executable));
-  TRY(worker.request(request, fds));
+  return sandbox::Worker::start(executable);
+}
+
+Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
   while (true) {
+    TRY(wait_for_event(worker, callbacks.cancel));
     TRY_ASSIGN(sandbox::Event event, worker.next_event());
     if (auto* done = std::get_if<sandbox::Done>(&event)) {
       return std::move(*done);
@@ -32,11 +52,23 @@ Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<cons
       return tl::unexpected(std::move(failed->error));
     }
     if (const auto* want = std::get_if<sandbox::Want>(&event)) {
-      TRY(answer(worker, want->range, fetch));
-    } else if (on_progress) {
-      on_progress(event);
+      TRY(answer(worker, want->range, callbacks.fetch));
+      continue;
+    }
+    if (std::holds_alternative<sandbox::SourceRead>(event) && callbacks.on_source_read) {
+      TRY(callbacks.on_source_read());
+    }
+    if (callbacks.on_progress) {
+      callbacks.on_progress(event);
     }
   }
+}
+
+Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
+                                 const WorkerCallbacks& callbacks) {
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(worker.request(request, fds));
+  return follow_worker(worker, callbacks);
 }
 
 sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind input) {

@@ -13,10 +13,22 @@ namespace vmcore::job {
 // Answers a Want of the worker: a descriptor of a dump of that range.
 using Fetch = std::function<Result<Fd>(PhysRange)>;
 
-// Starts a worker, gives it the request and passes on what it tells. `fetch` may be empty where the
-// request does not need it.
+// What the job does while its worker works. All may be empty.
+struct WorkerCallbacks {
+  OnProgress on_progress = {};
+  Fetch fetch = {};
+  std::function<Result<>()> on_source_read = {};  // an Error ends the job
+  int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable
+};
+
+Result<sandbox::Worker> start_worker();
+
+// Follows a worker that was given its request. On return it is done, or to be destroyed.
+Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks);
+
+// Both, for a request whose descriptors may stay open.
 Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
-                                 const OnProgress& on_progress, const Fetch& fetch = {});
+                                 const WorkerCallbacks& callbacks);
 
 // The request of a dump with these options.
 sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind input);

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "src/kernel/address_layout.h"
+#include "src/kernel/build_id.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
@@ -64,6 +65,16 @@ Result<> check_release(const GuestKernel& kernel) {
   return {};
 }
 
+// Where both build-ids can be had, they have to agree: debug information is found by them.
+Result<> check_build_id(const GuestKernel& kernel, const Result<Kallsyms>& kallsyms) {
+  const auto in_memory = kallsyms ? read_build_id(kernel, *kallsyms)
+                                  : Result<std::string>(tl::unexpected(kallsyms.error()));
+  if (in_memory && kernel.info().build_id() && *in_memory != *kernel.info().build_id()) {
+    return fail(Errc::malformed, "the kernel's build-id is {}, not that of VMCOREINFO", *in_memory);
+  }
+  return {};
+}
+
 // The page tables that VMCOREINFO describes. The symbol is init_top_pgt since v4.13 (65ade2f872b4).
 Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcoreinfo& info,
                                       std::int64_t phys_base) {
@@ -94,7 +105,7 @@ class KernelFinder {
   Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const;
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
   Result<> add(const Vmcoreinfo& info, InfoSource source);
-  void describe(GuestKernel& kernel);
+  void describe(GuestKernel& kernel, const Result<Kallsyms>& kallsyms);
   void take_note();
   Result<> take_registers();
   Result<> take_search();
@@ -159,13 +170,15 @@ Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source) {
       return {};
     }
   }
+  const auto kallsyms = Kallsyms::read(*kernel);
+  TRY(check_build_id(*kernel, kallsyms));
   kernel->info_source_ = source;
-  describe(*kernel);
+  describe(*kernel, kallsyms);
   found_.kernels.push_back(*std::move(kernel));
   return {};
 }
 
-void KernelFinder::describe(GuestKernel& kernel) {
+void KernelFinder::describe(GuestKernel& kernel, const Result<Kallsyms>& kallsyms) {
   const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
   const VirtAddr begin{stext.value & ~(kKernelAlign - 1)};
   std::uint64_t size = linear_size(kernel.page_tables(), kernel.phys_base(), begin);
@@ -174,7 +187,7 @@ void KernelFinder::describe(GuestKernel& kernel) {
     offsets.push_back(*offset);
   }
   bool capture = false;
-  if (const auto kallsyms = Kallsyms::read(kernel)) {
+  if (kallsyms) {
     const auto symbols = kallsyms->find({"_end", "page_offset_base", "saved_command_line"});
     if (symbols[0] && *symbols[0] > begin && *symbols[0] - begin < size) {
       size = *symbols[0] - begin;

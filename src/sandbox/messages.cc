@@ -1,5 +1,6 @@
 #include "src/sandbox/messages.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -194,12 +195,18 @@ std::string encode(const Request& request) {
 
 std::string encode(const Event& event) {
   std::string packet = dump(std::visit(EventEncoder{}, event));
-  if (packet.size() <= kMaxPacket) {
+  if (packet.size() <= kMaxPacket || !std::holds_alternative<Done>(event)) {
     return packet;
   }
-  Done done = std::get<Done>(event);  // only remarks can make a packet that long
-  done.remarks = {{Errc::limit, "the remarks do not fit into a message and are not shown"}};
-  return dump(EventEncoder{}(done));
+  Done done = std::get<Done>(event);  // its remarks make it that long
+  for (std::size_t count = std::min(done.remarks.size(), kMaxRemarks);
+       packet.size() > kMaxPacket && count > 0;) {
+    count /= 2;
+    done.remarks.resize(count);
+    done.remarks.push_back({Errc::limit, "further remarks do not fit into a message"});
+    packet = dump(EventEncoder{}(done));
+  }
+  return packet;
 }
 
 std::string encode(const Have& have) {

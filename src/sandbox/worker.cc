@@ -66,7 +66,11 @@ Worker::~Worker() {
 }
 
 Result<> Worker::request(const Request& request, std::span<const int> fds) {
-  if (Result<> sent = channel_.send(encode(request), fds); !sent) {
+  return send(encode(request), fds);
+}
+
+Result<> Worker::send(std::string_view text, std::span<const int> fds) {
+  if (Result<> sent = channel_.send(text, fds); !sent) {
     return tl::unexpected(sent.error().code == Errc::cancelled ? describe_death() : sent.error());
   }
   return {};
@@ -82,7 +86,7 @@ Result<Event> Worker::next_event() {
 }
 
 Result<> Worker::have(const Have& have, std::span<const int> fds) {
-  return channel_.send(encode(have), fds);
+  return send(encode(have), fds);
 }
 
 Error Worker::describe_death() {

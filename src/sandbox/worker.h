@@ -38,6 +38,8 @@ class Worker {
 
  private:
   Worker(pid_t pid, Channel channel) : pid_(pid), channel_(std::move(channel)) {}
+  // A worker that is gone is an Error that says how.
+  Result<> send(std::string_view text, std::span<const int> fds);
   // Waits for the end of the process and describes it.
   Error describe_death();
 

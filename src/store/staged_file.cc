@@ -60,7 +60,12 @@ Result<StagedFile> StagedFile::create(const std::filesystem::path& target, bool 
   struct stat existing {};
   if (::lstat(target.c_str(), &existing) == 0) {
     if (S_ISDIR(existing.st_mode)) {
-      return fail(Errc::invalid, "{} is a folder", target.string());
+      return fail(Errc::invalid, "{} is a folder: give the name of a file", target.string());
+    }
+    // Replacing /dev/null by a file would be worse than any error.
+    if (!S_ISREG(existing.st_mode) && !S_ISLNK(existing.st_mode)) {
+      return fail(Errc::invalid, "{} is a device, FIFO or socket: give the name of a file, or - for "
+                  "standard output", target.string());
     }
     if (!replace) {
       return fail(Errc::exists, "{} exists already: give another name, or --force to replace it",
@@ -86,8 +91,12 @@ Result<> StagedFile::link(const std::string& name) const {
           ? ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file_.get()).c_str(), folder_.get(),
                      name.c_str(), AT_SYMLINK_FOLLOW)
           : ::linkat(folder_.get(), hidden_name_.c_str(), folder_.get(), name.c_str(), 0);
+  if (linked != 0 && errno == EEXIST) {
+    return fail(Errc::exists, "{} exists already: move it away, or --force to replace it",
+                path_of(name).string());
+  }
   if (linked != 0) {
-    return fail_errno(errno, name);
+    return fail_errno(errno, path_of(name).string());
   }
   return {};
 }
@@ -95,27 +104,31 @@ Result<> StagedFile::link(const std::string& name) const {
 Result<std::filesystem::path> StagedFile::commit(const std::string& suffix) {
   const std::string name = target_.filename().string() + suffix;
   if (::fsync(file_.get()) != 0) {
-    return fail_errno(errno, name + ": sync");
+    return fail_errno(errno, path_of(name).string() + ": sync");
   }
   if (Result<> linked = link(name); !linked) {
     if (linked.error().code != Errc::exists || !replace_) {
       return tl::unexpected(linked.error());
     }
     // Replacing is atomic too: under a passing name, then renamed over the old file.
-    const std::string passing = fmt::format(".{}.{}", name, ::getpid());
+    const std::string passing = fmt::format(".vmcorectl-{}", ::getpid());
+    ::unlinkat(folder_.get(), passing.c_str(), 0);  // of a process that was killed right here
     TRY(link(passing));
     if (::renameat(folder_.get(), passing.c_str(), folder_.get(), name.c_str()) != 0) {
       const int error_number = errno;
       ::unlinkat(folder_.get(), passing.c_str(), 0);
-      return fail_errno(error_number, name);
+      return fail_errno(error_number, path_of(name).string());
     }
   }
   if (::fsync(folder_.get()) != 0) {
-    return fail_errno(errno, name + ": sync of its folder");
+    return fail_errno(errno, path_of(name).string() + ": sync of its folder");
   }
+  return path_of(name);
+}
+
+std::filesystem::path StagedFile::path_of(const std::string& name) const {
   std::filesystem::path path = target_;
-  path.replace_filename(name);
-  return path;
+  return path.replace_filename(name);
 }
 
 Result<Fd> create_unlinked(const std::filesystem::path& folder) {

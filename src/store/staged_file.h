@@ -15,7 +15,7 @@ namespace vmcore::store {
 class StagedFile {
  public:
   // In the folder of `target`, which must exist. An existing target is Errc::exists, at once, unless
-  // `replace`.
+  // `replace`; one that is no file (a device, say) is never replaced.
   static Result<StagedFile> create(const std::filesystem::path& target, bool replace);
 
   StagedFile(StagedFile&&) = default;
@@ -38,6 +38,8 @@ class StagedFile {
         hidden_name_(std::move(hidden_name)),
         replace_(replace) {}
   Result<> link(const std::string& name) const;
+  // `name` in the folder of the target.
+  std::filesystem::path path_of(const std::string& name) const;
 
   Fd file_;
   Fd folder_;

@@ -2,10 +2,16 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "src/formats/dump_format.h"
 
 namespace vmcore::worker {
+namespace {
+
+PhysAddr page_of(PhysAddr address) { return {address.value / 4096 * 4096}; }
+
+}  // namespace
 
 Result<ReadExtent> FetchedMemory::read(PhysAddr address, std::span<std::byte> out) const {
   std::size_t done = 0;
@@ -13,18 +19,30 @@ Result<ReadExtent> FetchedMemory::read(PhysAddr address, std::span<std::byte> ou
     const PhysAddr at = address + done;
     const Extent extent = map_->extent(at);
     if (extent.presence == Presence::absent || extent.presence == Presence::excluded) {
-      return ReadExtent{done, at};
+      return ReadExtent{done, page_of(at)};
     }
     TRY_ASSIGN(const ChunkPointer chunk, chunk_at(at));
     const std::uint64_t skip = at - chunk->range.begin;
     if (skip >= chunk->good) {
-      return ReadExtent{done, at};
+      return ReadExtent{done, page_of(at)};
     }
     const std::size_t size = std::min<std::size_t>(out.size() - done, chunk->good - skip);
     std::memcpy(out.data() + done, chunk->bytes.data() + skip, size);
     done += size;
   }
   return ReadExtent{done, std::nullopt};
+}
+
+// Chunks are aligned, so that no two of them overlap, and end where RAM ends: QEMU refuses a range
+// that begins outside of it.
+PhysRange FetchedMemory::chunk_range(PhysAddr address) const {
+  const auto& ranges = ram_.ranges();
+  const auto after = std::ranges::upper_bound(ranges, address, {}, &PhysRange::begin);
+  const PhysRange ram = *std::prev(after);
+  const PhysAddr aligned{address.value / kChunkSize * kChunkSize};
+  const PhysAddr begin = std::max(ram.begin, aligned);
+  const PhysAddr end = std::min(ram.end(), aligned + kChunkSize);
+  return {begin, end - begin};
 }
 
 Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) const {
@@ -36,11 +54,7 @@ Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) co
     chunks_.splice(chunks_.begin(), chunks_, found);
     return chunks_.front();
   }
-  const PhysRange ram = map_->extent(address).range;
-  const PhysAddr begin = std::max(ram.begin, PhysAddr{address.value / kChunkSize * kChunkSize});
-  const PhysAddr end =
-      std::min(ram.end(), PhysAddr{(address.value / kChunkSize + 1) * kChunkSize});
-  TRY_ASSIGN(ChunkPointer chunk, fetch_chunk({begin, end - begin}));
+  TRY_ASSIGN(ChunkPointer chunk, fetch_chunk(chunk_range(address)));
   chunks_.push_front(chunk);
   if (chunks_.size() > kChunksKept) {
     chunks_.pop_back();

@@ -22,7 +22,7 @@ class FetchedMemory : public PhysicalMemory {
 
   // `map` tells what is RAM; its contents are not read.
   FetchedMemory(std::unique_ptr<PhysicalMemory> map, Fetch fetch)
-      : map_(std::move(map)), fetch_(std::move(fetch)) {}
+      : map_(std::move(map)), ram_(ram_ranges(*map_)), fetch_(std::move(fetch)) {}
 
   Extent extent(PhysAddr address) const override { return map_->extent(address); }
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
@@ -41,10 +41,13 @@ class FetchedMemory : public PhysicalMemory {
   };
   using ChunkPointer = std::shared_ptr<const Chunk>;
 
+  // The piece of RAM around the address that is fetched as one.
+  PhysRange chunk_range(PhysAddr address) const;
   Result<ChunkPointer> chunk_at(PhysAddr address) const;
   Result<ChunkPointer> fetch_chunk(PhysRange range) const;
 
   std::unique_ptr<PhysicalMemory> map_;
+  RangeSet ram_;
   Fetch fetch_;
   mutable std::mutex mutex_;
   mutable std::list<ChunkPointer> chunks_;  // the most recently used first

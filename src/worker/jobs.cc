@@ -68,19 +68,22 @@ Result<Fd> fetch(const Channel& channel, PhysRange range) {
 }
 
 Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
-  TRY(spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
+  const auto spooled = spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
     tell(channel, sandbox::Spooling{bytes});
-  }));
+  });
+  if (!spooled) {
+    return in_context(spooled.error(), "spooling the guest's memory");
+  }
   stream.reset();
   tell(channel, sandbox::SourceRead{});
   return formats::open_dump(std::move(spool));
 }
 
-// A dump file that ends after its headers: its memory is fetched, so that it is not incomplete.
+// A dump file that ends after its headers: its memory is fetched, so nothing of it is lost.
 Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
   TRY_ASSIGN(MemoryImage image, formats::open_dump(std::move(header)));
   image.file.incomplete = false;
-  image.remarks.clear();
+  std::erase_if(image.remarks, [](const Remark& remark) { return remark.code == Errc::truncated; });
   image.memory = std::make_unique<FetchedMemory>(
       std::move(image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
   return image;

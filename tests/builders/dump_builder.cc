@@ -19,7 +19,9 @@ void append(Bytes& out, std::span<const std::byte> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-void align(Bytes& out, std::size_t to) { out.resize((out.size() + to - 1) / to * to); }
+void align(Bytes& out, std::size_t to) {
+  out.resize((out.size() + to - 1) / to * to);
+}
 
 void append_big64(Bytes& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -97,7 +99,9 @@ Bytes random_page(std::uint64_t seed) {
   return bytes;
 }
 
-Bytes zeros(std::size_t size) { return Bytes(size); }
+Bytes zeros(std::size_t size) {
+  return Bytes(size);
+}
 
 Bytes joined(std::initializer_list<Bytes> parts) {
   Bytes all;
@@ -113,7 +117,9 @@ Bytes text(std::string_view characters) {
   return bytes;
 }
 
-Note vmcoreinfo_note(std::string_view contents) { return {"VMCOREINFO", 0, text(contents)}; }
+Note vmcoreinfo_note(std::string_view contents) {
+  return {"VMCOREINFO", 0, text(contents)};
+}
 
 Note prstatus_note(std::uint64_t rip, std::uint64_t rsp) {
   Note note{"CORE", 1, zeros(336)};
@@ -128,7 +134,7 @@ Note qemu_note(std::uint64_t rip, std::uint64_t cr3) {
   poke(note.desc, 0, std::uint32_t{1});
   poke(note.desc, 4, std::uint32_t{440});
   poke(note.desc, 8 + 16 * 8, rip);
-  poke(note.desc, 152, std::uint32_t{0x10});           // cs
+  poke(note.desc, 152, std::uint32_t{0x10});                  // cs
   poke(note.desc, 152 + 4 * 24 + 16, std::uint64_t{0x6500});  // gs base
   poke(note.desc, 152 + 9 * 24 + 16, std::uint64_t{0x1d70});  // idt base
   poke(note.desc, 392 + 3 * 8, cr3);

@@ -46,8 +46,8 @@ struct ElfLoad {
 struct ElfDump {
   std::vector<Note> notes{vmcoreinfo_note()};
   std::vector<ElfLoad> loads;
-  bool like_qemu = false;      // section header first, e_ehsize 8, data at any offset
-  bool extended_count = false; // PN_XNUM, whatever the number
+  bool like_qemu = false;       // section header first, e_ehsize 8, data at any offset
+  bool extended_count = false;  // PN_XNUM, whatever the number
   std::uint32_t flags = 0;
   Bytes build() const;
 };

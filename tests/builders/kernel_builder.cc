@@ -509,7 +509,8 @@ void GuestBuilder::build_log_ring() {
   std::uint64_t id = first_id;
   std::uint64_t sequence = 0;
   for (const auto& [time, message] : log_) {
-    const std::uint64_t size = align_up(8 + message.size(), 8);
+    // A record without text has no block: EMPTY_LINE_LPOS.
+    const std::uint64_t size = message.empty() ? 0 : align_up(8 + message.size(), 8);
     std::uint64_t next = position + size;
     std::uint64_t at = position % (1U << kTextBits);
     if (at + size > 1U << kTextBits) {
@@ -518,15 +519,17 @@ void GuestBuilder::build_log_ring() {
     }
     const std::uint64_t index = id % kCount;
     memory_->write_value(physical(descs + index * 24), id | (2ULL << 62));
-    memory_->write_value(physical(descs + index * 24 + 8), position);
-    memory_->write_value(physical(descs + index * 24 + 16), next);
+    memory_->write_value(physical(descs + index * 24 + 8), size == 0 ? 3 : position);
+    memory_->write_value(physical(descs + index * 24 + 16), size == 0 ? 3 : next);
     memory_->write_value(physical(infos + index * 88), sequence++);
     memory_->write_value(physical(infos + index * 88 + 8), time);
     memory_->write_value(physical(infos + index * 88 + 16),
                          static_cast<std::uint16_t>(message.size()));
     memory_->write_value(physical(infos + index * 88 + 19), std::uint8_t{6 << 5});
-    memory_->write_value(physical(text + at), id);
-    write_image(text + at + 8, std::as_bytes(std::span(message)));
+    if (size != 0) {
+      memory_->write_value(physical(text + at), id);
+      write_image(text + at + 8, std::as_bytes(std::span(message)));
+    }
     position = next;
     id = (id + 1) & (~0ULL >> 2);
   }
@@ -590,7 +593,8 @@ void GuestBuilder::build_kallsyms() {
     tokens[i * 2] = static_cast<std::uint8_t>(i);
   }
   symbols_["_end"] = image_begin() + kImageBytes;
-  const auto all = symbols_;
+  auto all = symbols_;
+  all.erase("mem_section");  // the array's address, not the variable's
   const auto offsets_at = reserve_image(all.size() * 4);
   std::vector<std::uint32_t> offsets;
   for (const auto& [name, address] : all) {

@@ -42,21 +42,37 @@ Presence SparseMemory::presence(std::uint64_t pfn) const {
 }
 
 Extent SparseMemory::extent(PhysAddr address) const {
-  std::uint64_t pfn = address.value / kPage;
+  const std::uint64_t pfn = address.value / kPage;
   const Presence kind = presence(pfn);
-  if (kind == Presence::absent) {
-    std::uint64_t end = kMaxPhysAddr;
-    for (const PhysRange& range : ram_) {
-      if (range.begin > address) {
-        end = std::min(end, range.begin.value);
-      }
+  std::uint64_t end = kMaxPhysAddr / kPage;
+  for (const PhysRange& range : ram_) {
+    if (range.begin > address) {
+      end = std::min(end, range.begin.value / kPage);
     }
-    return {{address, end - address.value}, kind};
+    if (range.contains(address)) {
+      end = std::min(end, range.end().value / kPage);
+    }
   }
-  while (presence(pfn) == kind) {
-    ++pfn;
+  // Within RAM the kind changes only at excluded pages and, where that is told, at written ones.
+  if (kind == Presence::excluded) {
+    end = pfn + 1;
+  } else if (const auto next = excluded_.upper_bound(pfn); next != excluded_.end()) {
+    end = std::min(end, *next);
   }
-  return {{address, pfn * kPage - address.value}, kind};
+  if (kind == Presence::zero) {
+    const auto next = pages_.upper_bound(pfn);
+    end = next == pages_.end() ? end : std::min(end, next->first);
+  } else if (kind == Presence::data && tell_zero_) {
+    std::uint64_t last = pfn;
+    for (auto page = pages_.find(pfn); page != pages_.end() && page->first == last; ++page) {
+      ++last;
+    }
+    end = std::min(end, last);
+  }
+  while (kind == Presence::excluded && presence(end) == kind) {
+    ++end;
+  }
+  return {{address, end * kPage - address.value}, kind};
 }
 
 Result<ReadExtent> SparseMemory::read(PhysAddr address, std::span<std::byte> out) const {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from guests.cache import cache_dir, lock
 
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
+DEFAULT_MIRROR = "http://deb.debian.org/"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -26,23 +26,22 @@ def run(command: list, **options) -> str:
     return done.stdout
 
 
-def mirror() -> str:
-    """The Debian archive that this machine uses: the URI whose path ends in /debian."""
+def mirror(archive: str) -> str:
+    """Where this machine gets an archive ("debian" or "debian-security"): the URI whose path ends in its name."""
     try:
         uris = run(["apt-get", "indextargets", "--format", "$(REPO_URI)"]).split()
     except (RuntimeError, FileNotFoundError):
         uris = []
-    found = [uri.rstrip("/") for uri in uris if uri.rstrip("/").endswith("/debian")]
-    return found[0] if found else DEFAULT_MIRROR
+    found = [uri.rstrip("/") for uri in uris if uri.rstrip("/").endswith(f"/{archive}")]
+    return found[0] if found else DEFAULT_MIRROR + archive
 
 
 def sources(suite: str) -> str:
     """The deb822 source list of one suite, its security updates included where it has some."""
     signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
-    text = f"Types: deb\nURIs: {mirror()}\nSuites: {suite}\nComponents: main\n{signed}"
-    if suite != "sid":
-        text += f"\nTypes: deb\nURIs: {mirror()}-security\nSuites: {suite}-security\nComponents: main\n{signed}"
-    return text
+    archives = [("debian", suite)] if suite == "sid" else [("debian", suite), ("debian-security", f"{suite}-security")]
+    return "\n".join(f"Types: deb\nURIs: {mirror(archive)}\nSuites: {name}\nComponents: main\n{signed}"
+                     for archive, name in archives)
 
 
 class Suite:

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """One real guest: a Debian kernel under QEMU, run until it is READY, panicked on request, dumped by QEMU.
 
     with Guest(Config(name="mine", kernel="6.12")) as guest:
@@ -142,13 +141,16 @@ class Guest:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def wait_for_line(self, line: str, seconds: float) -> None:
-        self._wait(lambda: re.search(rf"^{line}\r?$", self.console, re.M), f"{line} on the console", seconds)
+        def seen() -> bool:
+            if "FAILED" in self.console or "Kernel panic" in self.console:
+                raise GuestError(f"{self.config.name}: the guest failed:\n{self.console[-3000:]}")
+            return re.search(rf"^{line}\r?$", self.console, re.M) is not None
+
+        self._wait(seen, f"{line} on the console", seconds)
 
     def _wait(self, condition, what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
-            if "FAILED" in self.console or "Kernel panic" in self.console and what.endswith("console"):
-                raise GuestError(f"{self.config.name}: the guest failed:\n{self.console[-3000:]}")
             if self.process.poll() is not None:
                 raise GuestError(f"{self.config.name}: QEMU ended:\n{(self.folder / 'qemu.log').read_text()}")
             if time.monotonic() > deadline:
@@ -191,8 +193,18 @@ class Guest:
         if self.config.panic_cpu >= 0:
             self.panic(self.config.panic_cpu)
         else:
-            time.sleep(1)
+            self.stop_in_user_mode(self.config.spin_cpu)
+
+    def stop_in_user_mode(self, cpu: int, attempts: int = 100) -> None:
+        """Stops the guest at a moment when that CPU is not in an interrupt."""
+        for _ in range(attempts):
+            time.sleep(0.1)
             self.qmp("stop")
+            registers = self.qmp("human-monitor-command", **{"command-line": "info registers -a"})
+            if "CPL=3" in registers.split(f"CPU#{cpu}")[1].split("CPU#")[0]:
+                return
+            self.qmp("cont")
+        raise GuestError(f"{self.config.name}: CPU {cpu} was never seen in user mode")
 
     def dump_elf(self, path) -> Path:
         """QEMU's own dump of all RAM. Zero blocks become holes of the file."""

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import os
 import shlex
-import subprocess
 from pathlib import Path
 
 from guests.cache import cache_dir, lock, new_folder

@@ -34,11 +34,13 @@ class Kernel:
 
     @property
     def image(self) -> Path:
-        return self.root / "boot" / f"vmlinuz-{self.release}"
+        """vmlinuz: in /boot, since 7.x beside the modules."""
+        booted = self.root / "boot" / f"vmlinuz-{self.release}"
+        return booted if booted.exists() else self.modules / "vmlinuz"
 
     @property
     def modules(self) -> Path:
-        """The folder of modules.dep: /lib/modules, in /usr/lib since trixie."""
+        """The folder of the modules: in /lib, since trixie in /usr/lib."""
         for base in ("lib/modules", "usr/lib/modules"):
             if (self.root / base / self.release).is_dir():
                 return self.root / base / self.release
@@ -51,44 +53,28 @@ class Kernel:
 
     def load_order(self, names: list) -> list:
         """Paths of the named modules, each after those it needs. A module that is built in or absent is left out."""
-        files = {Path(path).name.split(".ko")[0].replace("-", "_"): path for path in module_files(self.modules)}
-        needs = dependencies(self.modules)
+        files = {path.name.split(".ko")[0].replace("-", "_"): path for path in self.modules.rglob("*.ko*")}
         order = []
 
-        def add(path: str) -> None:
-            for needed in needs.get(path, []):
-                add(needed)
-            if path not in order:
+        def add(name: str) -> None:
+            path = files.get(name.replace("-", "_"))
+            if path and path not in order:
+                for needed in needed_by(path):
+                    add(needed)
                 order.append(path)
 
         for name in names:
-            if name.replace("-", "_") in files:
-                add(files[name.replace("-", "_")])
-        return [self.modules / path for path in order]
+            add(name)
+        return order
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.image}"
 
 
-def module_files(folder: Path) -> list:
-    return [str(path.relative_to(folder)) for path in (folder / "kernel").rglob("*.ko*")]
-
-
-def dependencies(folder: Path) -> dict:
-    """module -> modules it needs. modules.dep is made at installation, so it is derived from the .modinfo of each."""
-    by_name = {Path(path).name.split(".ko")[0].replace("-", "_"): path for path in module_files(folder)}
-    needs = LazyDepends(folder, by_name)
-    return needs
-
-
-class LazyDepends(dict):
-    """Reads a module's `depends=` when it is asked for: a kernel has 4000 modules, a guest uses ten."""
-
-    def __init__(self, folder: Path, by_name: dict):
-        super().__init__()
-        self.folder, self.by_name = folder, by_name
-
-    def get(self, path, default=None):
-        found = re.search(rb"\0depends=([^\0]*)\0", module_bytes(self.folder / path))
-        names = found[1].decode().split(",") if found else []
-        return [self.by_name[name.replace("-", "_")] for name in names if name]
+def needed_by(module: Path) -> list:
+    """Names of the modules that one needs, from its own .modinfo: modules.dep is only made at installation."""
+    found = re.search(rb"\0depends=([^\0]*)\0", module_bytes(module))
+    return [name for name in found[1].decode().split(",") if name] if found else []
 
 
 def module_bytes(path: Path) -> bytes:
@@ -146,7 +132,7 @@ def main() -> int:
     options = parser.parse_args()
     for name in options.names:
         found = kernel(name, options.refresh)
-        print(f"{name}: {found.image}")
+        print(found)
         if options.debug:
             print(f"{name}: {fetch_debuginfo(found)}")
     return 0

@@ -21,8 +21,7 @@ GONE = {8: secrets.ANONYMOUS, 14: secrets.ANONYMOUS + secrets.CACHE, 31: secrets
 
 
 def leaked(path: Path, planted: list, kinds) -> list:
-    dump = open_dump(path)
-    found = secrets.find(dump, planted, byte_by_byte=dump.kind == "elf")
+    found = secrets.find(open_dump(path), planted)
     return [f"{found[kind]} secret pages of {kind}" for kind in kinds if found[kind]]
 
 

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 """Searches a dump for the secret pages that workload.c planted: secrets.py DUMP CONSOLE_LOG
 
-Each page is made again from its seed and compared whole. An ELF file is searched byte by byte as well,
-so that nothing hides between segments or at an odd offset.
+Each page is made again from its seed and compared whole. Of an ELF file the room between segments is searched as
+well: what no program header names must be gone, too.
 """
 
+import itertools
+import os
 import re
 import struct
 import sys
@@ -41,27 +43,45 @@ def seeds(console: str) -> list:
             for kind, seed, pages in re.findall(r"SECRET (\S+) ([0-9a-f]{16}) (\d+)", console)]
 
 
-def find(dump, secrets: list, byte_by_byte: bool = False) -> dict:
+def find(dump, secrets: list) -> dict:
     """kind -> how many of its secret pages the dump holds."""
     starts = {page_start(seed, number): (kind, seed, number)
               for kind, seed, pages in secrets for number in range(pages)}
     found = {kind: set() for kind, _, _ in secrets}
-    for pfn in bits.members(dump.kept):
-        page = dump.page(pfn)
+    pages = (dump.page(pfn) for pfn in bits.members(dump.kept))
+    for page in pages if dump.kind == "kdump" else itertools.chain(pages, stray_pages(dump)):
         known = starts.get(page[:16])
         if known and page == page_start(*known[1:], words=WORDS):
             found[known[0]].add(known[2])
-    if byte_by_byte:
-        for start, (kind, _, number) in starts.items():
-            if dump.map.find(start) >= 0:
-                found[kind].add(number)
     return {kind: len(numbers) for kind, numbers in found.items()}
+
+
+def stray_pages(dump):
+    """Every page of the file's data, holes left out, at each alignment that the segments have."""
+    alignments = {offset % PAGE for _, offset, _, _, _ in dump.segments}
+    with open(dump.path, "rb") as file:
+        for start, end in data_extents(file.fileno()):
+            for alignment in alignments:
+                first = start + (alignment - start) % PAGE
+                for at in range(first, end, PAGE):
+                    yield dump.map[at:at + PAGE]
+
+
+def data_extents(fd: int):
+    end = 0
+    while True:
+        try:
+            start = os.lseek(fd, end, os.SEEK_DATA)
+        except OSError:     # no data up to the end of the file
+            return
+        end = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, end
 
 
 def main() -> int:
     dump = open_dump(sys.argv[1])
     secrets = seeds(Path(sys.argv[2]).read_text())
-    for kind, number in find(dump, secrets, byte_by_byte=dump.kind == "elf").items():
+    for kind, number in find(dump, secrets).items():
         print(f"{kind}: {number}")
     return 0
 

@@ -63,8 +63,8 @@ TEST(PlainSource, RefusesPipes) {
 TEST(Flattened, GivesTheFileBack) {
   const Bytes file = builders::pages(7, 5);
   for (const std::size_t record : {1000U, 4096U, 100000U}) {
-    const auto source = open_flattened(*open_plain(
-        builders::memory_file(builders::flattened(file, record))));
+    const auto source =
+        open_flattened(*open_plain(builders::memory_file(builders::flattened(file, record))));
     ASSERT_TRUE(source) << source.error().message;
     EXPECT_EQ(read_all(**source), file);
     EXPECT_TRUE((*source)->remarks().empty());
@@ -72,12 +72,10 @@ TEST(Flattened, GivesTheFileBack) {
 }
 
 TEST(Flattened, TheLastRecordWinsAndGapsAreHoles) {
-  const Bytes stream = joined({builders::flattened_header(),
-                               builders::flattened_record(8, text("bbbb")),
-                               builders::flattened_record(0, text("aaaa")),
-                               builders::flattened_record(2, text("cc")),
-                               builders::flattened_record(10, text("d")),
-                               builders::flattened_end()});
+  const Bytes stream = joined(
+      {builders::flattened_header(), builders::flattened_record(8, text("bbbb")),
+       builders::flattened_record(0, text("aaaa")), builders::flattened_record(2, text("cc")),
+       builders::flattened_record(10, text("d")), builders::flattened_end()});
   const auto source = *open_flattened(*open_plain(builders::memory_file(stream)));
   Bytes expected = text("aacc....bbdb");
   for (std::size_t i = 4; i < 8; ++i) {

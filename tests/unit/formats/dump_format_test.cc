@@ -36,7 +36,10 @@ TEST(OpenDump, AFlattenedStrangerIsNotRecognised) {
 
 TEST(OpenDump, ASignatureAloneIsTruncated) {
   EXPECT_EQ(error_of(builders::text("KDUMP   ")).code, Errc::truncated);
-  EXPECT_EQ(error_of(builders::text("\x7f" "ELF")).code, Errc::truncated);
+  EXPECT_EQ(error_of(builders::text("\x7f"
+                                    "ELF"))
+                .code,
+            Errc::truncated);
   EXPECT_EQ(error_of(builders::text(std::string("makedumpfile\0\0\0\0", 16))).code,
             Errc::truncated);
 }

@@ -165,7 +165,8 @@ TEST(ElfReader, EveryCutIsTold) {
     EXPECT_EQ(image->remarks.size(), 1U);
     EXPECT_EQ(presence(*image->memory, 0x101000), Presence::data);
     const Bytes got = read_at(*image->memory, 0x100000, 2 * kPage);
-    EXPECT_EQ(got.size(), std::min<std::size_t>((std::max(size, kPage) - kPage) / kPage, 2) * kPage);
+    EXPECT_EQ(got.size(),
+              std::min<std::size_t>((std::max(size, kPage) - kPage) / kPage, 2) * kPage);
     EXPECT_TRUE(std::equal(got.begin(), got.end(), first.begin()));
     expect_extents_cover_all(*image->memory);
   }
@@ -181,13 +182,13 @@ TEST(ElfReader, LyingHeadersAreRefused) {
   const Lie lies[] = {
       {builders::kElfPhoff, 1ULL << 40, Errc::malformed},
       {builders::kElfPhoff, ~0ULL, Errc::malformed},
-      {phdr(0, 8), 1ULL << 40, Errc::truncated},          // notes beyond the file
-      {phdr(0, 32), 1ULL << 40, Errc::limit},             // notes too large
-      {phdr(1, 24), ~0ULL - 100, Errc::malformed},        // p_paddr wraps
-      {phdr(1, 24), kMaxPhysAddr, Errc::malformed},       // p_paddr beyond
-      {phdr(1, 40), ~0ULL, Errc::malformed},              // p_memsz wraps
-      {phdr(1, 40), 1, Errc::malformed},                  // p_memsz < p_filesz
-      {phdr(1, 8), ~0ULL, Errc::malformed},               // p_offset wraps
+      {phdr(0, 8), 1ULL << 40, Errc::truncated},     // notes beyond the file
+      {phdr(0, 32), 1ULL << 40, Errc::limit},        // notes too large
+      {phdr(1, 24), ~0ULL - 100, Errc::malformed},   // p_paddr wraps
+      {phdr(1, 24), kMaxPhysAddr, Errc::malformed},  // p_paddr beyond
+      {phdr(1, 40), ~0ULL, Errc::malformed},         // p_memsz wraps
+      {phdr(1, 40), 1, Errc::malformed},             // p_memsz < p_filesz
+      {phdr(1, 8), ~0ULL, Errc::malformed},          // p_offset wraps
   };
   for (const Lie& lie : lies) {
     Bytes bytes = two_loads().build();

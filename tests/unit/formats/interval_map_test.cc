@@ -22,7 +22,9 @@ TEST(IntervalMap, JoinsNeighboursThatGoOnInTheTarget) {
 
 TEST(IntervalMap, AgreesWithAMapOfSingleAddresses) {
   std::mt19937 random(1);
-  const auto below = [&](std::uint32_t limit) { return random() % limit; };
+  const auto below = [&](std::uint32_t limit) {
+    return static_cast<std::uint32_t>(random() % limit);
+  };
   for (int round = 0; round < 500; ++round) {
     std::vector<Mapping> mappings;
     std::map<std::uint64_t, Mapping> expected;

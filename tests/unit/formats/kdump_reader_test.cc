@@ -12,8 +12,8 @@ namespace vmcore::formats {
 namespace {
 
 using builders::Bytes;
-using builders::kPage;
 using builders::KdumpDump;
+using builders::kPage;
 using builders::PageKind;
 using builders::pages;
 using builders::poke;
@@ -73,8 +73,9 @@ TEST(KdumpReader, ReadsRunsUpToTheFirstBadPage) {
   const KdumpDump dump = mixed();
   const auto image = open_bytes(dump.build());
   for (int round = 0; round < 2; ++round) {
-    EXPECT_EQ(read_at(*image->memory, 16 * kPage, 10 * kPage),
-              builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4), pages(5)}));
+    EXPECT_EQ(
+        read_at(*image->memory, 16 * kPage, 10 * kPage),
+        builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4), pages(5)}));
     Bytes out(6 * kPage);
     const auto got = image->memory->read({23 * kPage + 8}, out);
     EXPECT_EQ(got->good, 5 * kPage - 8);
@@ -254,8 +255,8 @@ TEST(KdumpReader, LyingDescriptorsAreBadPages) {
     std::size_t size;
   };
   const Change changes[] = {
-      {0, 0, 8},  {0, ~0ULL, 8}, {0, 1ULL << 40, 8}, {8, 0, 4},  {8, 4095, 4},
-      {8, 4097, 4}, {8, 0xffffffff, 4}, {12, 1, 4},  {12, 3, 4}, {12, 0x40, 4},
+      {0, 0, 8},    {0, ~0ULL, 8},      {0, 1ULL << 40, 8}, {8, 0, 4},  {8, 4095, 4},
+      {8, 4097, 4}, {8, 0xffffffff, 4}, {12, 1, 4},         {12, 3, 4}, {12, 0x40, 4},
   };
   for (const Change& change : changes) {
     Bytes bytes = mixed().build();

@@ -11,8 +11,10 @@ using builders::Bytes;
 using builders::poke;
 
 TEST(Notes, GoThroughUnchanged) {
-  const std::vector<Note> notes{builders::prstatus_note(1, 2), builders::qemu_note(3, 4),
-                                {"", 7, builders::text("odd")}, builders::vmcoreinfo_note("A=1\n")};
+  const std::vector<Note> notes{builders::prstatus_note(1, 2),
+                                builders::qemu_note(3, 4),
+                                {"", 7, builders::text("odd")},
+                                builders::vmcoreinfo_note("A=1\n")};
   const NotesBlock block = serialise_notes(notes);
   const auto parsed = parse_notes(block.bytes, 0);
   ASSERT_TRUE(parsed) << parsed.error().message;

@@ -85,7 +85,9 @@ Guest random_guest(unsigned seed) {
 }
 
 // One page frame of each 500 is taken for unreadable.
-bool readable(std::uint64_t pfn) { return pfn % 500 != 250; }
+bool readable(std::uint64_t pfn) {
+  return pfn % 500 != 250;
+}
 
 // The runs of kept, readable pages of a shard, one buffer a run.
 std::vector<PageRun> shard_runs(const Guest& guest, std::uint64_t first, std::uint64_t end,
@@ -207,8 +209,8 @@ TEST(Writers, PagesOutsideThePlanAreRefused) {
     ASSERT_TRUE(writer->plan(guest.ram, guest.kept));
     const auto encoder = *writer->encoder();
     const Bytes two = pages(5, 2);
-    const PageRun wrong[] = {{{5}, two}, {{6}, std::span(two).first(kPage)},
-                             {{5}, std::span(two).first(100)}};
+    const PageRun wrong[] = {
+        {{5}, two}, {{6}, std::span(two).first(kPage)}, {{5}, std::span(two).first(100)}};
     for (const PageRun& run : wrong) {
       EXPECT_EQ(encoder->write(std::span(&run, 1)).error().code, Errc::invalid);
     }
@@ -298,8 +300,10 @@ TEST(ElfWriter, GivesEachSegmentItsAddresses) {
   struct Expected {
     std::uint64_t physical, virtual_begin, pages;
   };
-  const Expected expected[] = {{5, 0xffffffff81000000, 2},          {8, 0xffffffff81003000, 2},
-                               {0, 0xffff888000000000, 7},          {8, 0xffff888000008000, 7},
+  const Expected expected[] = {{5, 0xffffffff81000000, 2},
+                               {8, 0xffffffff81003000, 2},
+                               {0, 0xffff888000000000, 7},
+                               {8, 0xffff888000008000, 7},
                                {15, 0, 5}};
   const auto loads = loads_of(file.get());
   ASSERT_EQ(loads.size(), std::size(expected));

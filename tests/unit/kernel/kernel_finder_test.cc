@@ -7,8 +7,8 @@
 namespace vmcore::kernel {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::GuestBuilder;
+using ::testing::HasSubstr;
 
 // The only kernel of the image; the image has to outlive it.
 GuestKernel only_kernel(const MemoryImage& image, Search search = Search::registers) {
@@ -21,9 +21,9 @@ GuestKernel only_kernel(const MemoryImage& image, Search search = Search::regist
   return std::move(found->kernels.at(0));
 }
 
-class Layouts : public ::testing::TestWithParam<const char*> {};
+class FinderLayouts : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Layouts, FoundByTheNote) {
+TEST_P(FinderLayouts, FoundByTheNote) {
   GuestBuilder guest(GetParam());
   const MemoryImage image = guest.build();
   const GuestKernel kernel = only_kernel(image);
@@ -36,7 +36,7 @@ TEST_P(Layouts, FoundByTheNote) {
   EXPECT_EQ(kernel.image_range().size, 4U << 20);
 }
 
-TEST_P(Layouts, FoundByRegisters) {
+TEST_P(FinderLayouts, FoundByRegisters) {
   GuestBuilder guest(GetParam());
   guest.without_note();
   const MemoryImage image = guest.build();
@@ -46,7 +46,7 @@ TEST_P(Layouts, FoundByRegisters) {
   EXPECT_EQ(kernel.page_offset(), guest.page_offset());
 }
 
-TEST_P(Layouts, FoundByScanningMemory) {
+TEST_P(FinderLayouts, FoundByScanningMemory) {
   GuestBuilder guest(GetParam());
   guest.without_note().cpus({});
   const MemoryImage image = guest.build();
@@ -56,7 +56,7 @@ TEST_P(Layouts, FoundByScanningMemory) {
   EXPECT_EQ(kernel.page_offset(), guest.page_offset());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Layouts,
+INSTANTIATE_TEST_SUITE_P(All, FinderLayouts,
                          ::testing::Values("5.4", "5.15", "6.1", "6.6", "6.12", "7.1"));
 
 TEST(KernelFinder, Kaslr) {

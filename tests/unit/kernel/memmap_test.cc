@@ -18,9 +18,9 @@ Result<Memmap> memmap_of(GuestBuilder& guest) {
   return read_memmap(found->kernels.at(0));
 }
 
-class Layouts : public ::testing::TestWithParam<const char*> {};
+class MemmapLayouts : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Layouts, OneSection) {
+TEST_P(MemmapLayouts, OneSection) {
   GuestBuilder guest(GetParam());
   const auto memmap = memmap_of(guest);
   ASSERT_TRUE(memmap) << memmap.error().message;
@@ -31,7 +31,7 @@ TEST_P(Layouts, OneSection) {
   EXPECT_EQ(memmap->runs[0].pages, guest.vmemmap());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Layouts,
+INSTANTIATE_TEST_SUITE_P(All, MemmapLayouts,
                          ::testing::Values("5.4", "5.15", "6.1", "6.6", "6.12", "7.1"));
 
 TEST(Memmap, JoinsNeighboursAndKeepsHoles) {

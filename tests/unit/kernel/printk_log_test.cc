@@ -27,36 +27,34 @@ Log log_of(const MemoryImage& image) {
   return log;
 }
 
-class Layouts : public ::testing::TestWithParam<const char*> {};
+class LogLayouts : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(Layouts, GivesTheRecordsInOrder) {
+TEST_P(LogLayouts, GivesTheRecordsInOrder) {
   GuestBuilder guest(GetParam());
   guest.log(0, "Linux version").log(1'234'567'890, "second").log(12'345'000'000'000, "");
   const Log log = log_of(guest.build());
   ASSERT_TRUE(log.summary) << log.summary.error().message;
   EXPECT_EQ(log.lines, (std::vector<std::string>{"[    0.000000] Linux version\n",
-                                                 "[    1.234567] second\n",
-                                                 "[12345.000000] \n"}));
+                                                 "[    1.234567] second\n", "[12345.000000] \n"}));
   EXPECT_EQ(log.summary->records, 3U);
   EXPECT_EQ(log.summary->lost, 0U);
   EXPECT_EQ(log.summary->last_nanoseconds, 12'345'000'000'000U);
 }
 
-TEST_P(Layouts, StopsOnRequest) {
+TEST_P(LogLayouts, StopsOnRequest) {
   GuestBuilder guest(GetParam());
   guest.log(0, "a").log(0, "b");
   const MemoryImage image = guest.build();
   const auto found = find_kernels(image, Search::registers);
-  const auto summary =
-      read_printk_log(found->kernels.at(0), [](const LogRecord& record) {
-        EXPECT_EQ(record.level, 6U);
-        EXPECT_EQ(record.text, "a");
-        return false;
-      });
+  const auto summary = read_printk_log(found->kernels.at(0), [](const LogRecord& record) {
+    EXPECT_EQ(record.level, 6U);
+    EXPECT_EQ(record.text, "a");
+    return false;
+  });
   EXPECT_EQ(summary->records, 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Layouts, ::testing::Values("5.4", "5.15", "6.1", "6.12", "7.1"));
+INSTANTIATE_TEST_SUITE_P(All, LogLayouts, ::testing::Values("5.4", "5.15", "6.1", "6.12", "7.1"));
 
 TEST(PrintkRing, WrapsAndKeepsTheLatest) {
   GuestBuilder guest("6.1");
@@ -92,9 +90,7 @@ class HostileRing : public ::testing::Test {
     image = guest.build();
     prb = read(guest.symbol("prb"));
   }
-  static PhysAddr physical(std::uint64_t address) {
-    return {address - 0xffff'ffff'8000'0000};
-  }
+  static PhysAddr physical(std::uint64_t address) { return {address - 0xffff'ffff'8000'0000}; }
   std::uint64_t read(VirtAddr at) const {
     std::uint64_t value = 0;
     EXPECT_TRUE(read_exactly(*image.memory, physical(at.value),
@@ -189,7 +185,8 @@ TEST(PrintkRecords, ALengthThatLeadsNowhereEnds) {
   std::uint64_t buffer = 0;
   ASSERT_TRUE(read_exactly(memory, buffer_at, std::as_writable_bytes(std::span(&buffer, 1))));
   const PhysAddr first{buffer - 0xffff'ffff'8000'0000};
-  for (const std::uint16_t length : {0, 1, 15, 0xffff}) {
+  for (const unsigned value : {0U, 1U, 15U, 0xffffU}) {
+    const auto length = static_cast<std::uint16_t>(value);
     memory.write_value(first + 8, length);
     const Log log = log_of(image);
     ASSERT_TRUE(log.summary) << length;
@@ -226,11 +223,13 @@ TEST(FormatLogRecord, EscapesWhatTerminalsActOn) {
   EXPECT_EQ(formatted("one\ntwo"), "one\n               two\n");
   EXPECT_EQ(formatted("gr\xc3\xbc\xc3\x9f"), "gr\xc3\xbc\xc3\x9f\n");
   EXPECT_EQ(formatted("\xe2\x82\xac \xf0\x9f\x90\xa7"), "\xe2\x82\xac \xf0\x9f\x90\xa7\n");
-  EXPECT_EQ(formatted("\xc2\x9b" "31m"), "\\xc2\\x9b31m\n");         // CSI as C1 control
-  EXPECT_EQ(formatted("\xc0\xaf"), "\\xc0\\xaf\n");                  // overlong
-  EXPECT_EQ(formatted("\xed\xa0\x80"), "\\xed\\xa0\\x80\n");         // surrogate
+  EXPECT_EQ(formatted("\xc2\x9b"
+                      "31m"),
+            "\\xc2\\x9b31m\n");                                        // CSI as C1 control
+  EXPECT_EQ(formatted("\xc0\xaf"), "\\xc0\\xaf\n");                    // overlong
+  EXPECT_EQ(formatted("\xed\xa0\x80"), "\\xed\\xa0\\x80\n");           // surrogate
   EXPECT_EQ(formatted("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80\n");  // beyond Unicode
-  EXPECT_EQ(formatted("\xe2\x82"), "\\xe2\\x82\n");                  // cut short
+  EXPECT_EQ(formatted("\xe2\x82"), "\\xe2\\x82\n");                    // cut short
 }
 
 }  // namespace

@@ -1,0 +1,245 @@
+#include "src/acquire/libvirt_guest.h"
+
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "src/base/sys.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using Milliseconds = std::chrono::milliseconds;
+
+constexpr Milliseconds kEndTimeout{60'000};
+constexpr Milliseconds kResumeTimeout{10'000};
+// After a dump that failed, which may have been before the guest stood still.
+constexpr Milliseconds kSettleTimeout{1'000};
+
+struct NamedState {
+  int state;
+  int reason;
+  const char* name;
+};
+
+// Those in which a domain has memory. The reason matters to whoever reads it, and to tell whether
+// the guest is as it was found.
+constexpr std::array kStates{
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, "paused (user)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, "paused (migrating)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, "paused (saving)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, "paused (dumping)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, "paused (I/O error)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, "paused (watchdog)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, "paused (crashed)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, "paused (starting up)"},
+    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, "paused (postcopy migration)"},
+    NamedState{VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, "crashed (panicked)"},
+};
+
+std::string name_of(int state, int reason) {
+  for (const NamedState& known : kStates) {
+    if (known.state == state && known.reason == reason) {
+      return known.name;
+    }
+  }
+  switch (state) {
+    case VIR_DOMAIN_RUNNING:  // whatever the reason: a dump's end changes it
+      return "running";
+    case VIR_DOMAIN_BLOCKED:
+      return "blocked";
+    case VIR_DOMAIN_PAUSED:
+      return "paused";
+    case VIR_DOMAIN_SHUTDOWN:
+      return "in shutdown";
+    case VIR_DOMAIN_SHUTOFF:
+      return "shut off";
+    case VIR_DOMAIN_CRASHED:
+      return "crashed";
+    case VIR_DOMAIN_PMSUSPENDED:
+      return "suspended by the guest";
+    default:
+      return "no state";
+  }
+}
+
+class LibvirtLease : public Lease {
+ public:
+  LibvirtLease(std::unique_ptr<LibvirtDump> dump, std::unique_ptr<PauseWatch> watch)
+      : dump_(std::move(dump)), watch_(std::move(watch)) {}
+
+  Result<Microseconds> end() override {
+    const Result<> dumped = dump_->wait(kEndTimeout);
+    if (watch_ == nullptr) {
+      TRY(dumped);
+      return Microseconds{};
+    }
+    const auto pause = watch_->wait_resumed(dumped ? kResumeTimeout : kSettleTimeout);
+    TRY(dumped);
+    return pause;
+  }
+
+ private:
+  std::unique_ptr<LibvirtDump> dump_;
+  std::unique_ptr<PauseWatch> watch_;  // null where the guest stood still already
+};
+
+// Refused for what the target is, not for the domain: another kind of target may do.
+bool target_refused(const Error& error) {
+  return error.message.find("ermission denied") != std::string::npos ||
+         error.message.find("not permitted") != std::string::npos ||
+         error.message.find("No such file") != std::string::npos ||
+         error.message.find("security label") != std::string::npos;
+}
+
+bool has_bytes(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Guest>> LibvirtGuest::open(const Selection& selection) {
+  TRY_ASSIGN(LibvirtConnection connection, connect_libvirt(selection.uri));
+  TRY_ASSIGN(LibvirtDomain domain,
+             find_domain(connection.get(), selection.domain, selection.look_up));
+  if (virDomainIsActive(domain.get()) != 1) {
+    return fail(Errc::guest_state, "the domain {} is not running, so it has no memory to dump",
+                selection.domain);
+  }
+  const char* const name = virDomainGetName(domain.get());
+  return std::unique_ptr<Guest>(new LibvirtGuest(std::move(connection), std::move(domain),
+                                                 name != nullptr ? name : "guest", selection));
+}
+
+Result<std::uint64_t> LibvirtGuest::memory_size() {
+  virDomainInfo info{};
+  if (virDomainGetInfo(domain_.get(), &info) != 0) {
+    return libvirt_failure("the domain's memory");
+  }
+  return std::uint64_t{info.maxMem} * 1024;  // it counts in KiB
+}
+
+Result<> LibvirtGuest::reconnect() {
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  if (virDomainGetUUIDString(domain_.get(), uuid) != 0) {
+    return libvirt_failure("the domain's UUID");
+  }
+  domain_.reset();
+  connection_.reset();
+  TRY_ASSIGN(connection_, connect_libvirt(selection_.uri));
+  domain_.reset(virDomainLookupByUUIDString(connection_.get(), uuid));
+  if (!domain_) {
+    return libvirt_failure("the domain after libvirt came back");
+  }
+  return {};
+}
+
+Result<GuestState> LibvirtGuest::state() {
+  if (!domain_ || virConnectIsAlive(connection_.get()) != 1) {
+    TRY(reconnect());
+  }
+  int state = VIR_DOMAIN_NOSTATE;
+  int reason = 0;
+  if (virDomainGetState(domain_.get(), &state, &reason, 0) != 0) {
+    return libvirt_failure("the domain's state");
+  }
+  const bool running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+  return GuestState{name_of(state, reason), running};
+}
+
+Result<> LibvirtGuest::check_idle() {
+  virDomainJobInfo job{};
+  if (virDomainGetJobInfo(domain_.get(), &job) != 0) {
+    return libvirt_failure("the domain's jobs");
+  }
+  if (job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED) {
+    return fail(Errc::busy, "a job is going on for the domain (see: virsh domjobinfo {})", name_);
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running,
+                                                   bool whole) {
+  std::unique_ptr<PauseWatch> watch;
+  if (running) {
+    TRY_ASSIGN(watch, PauseWatch::start(connection_.get(), domain_.get()));
+  }
+  TRY_ASSIGN(auto dump, LibvirtDump::start(domain_.get(), target.path().string()));
+  while (true) {
+    // A file is always readable: its end is waited for, looking now and then whether it has begun.
+    std::array<pollfd, 2> waits{pollfd{dump->returned_fd(), POLLIN, 0},
+                                pollfd{whole ? -1 : target.fd(), POLLIN, 0}};
+    if (::poll(waits.data(), waits.size(), whole ? 50 : -1) < 0 && errno != EINTR) {
+      return fail_errno(errno, "poll");
+    }
+    if (whole && has_bytes(target.fd())) {
+      target.forget_path();
+    }
+    const bool returned = waits[0].revents != 0;
+    if (returned) {
+      TRY(dump->wait(kEndTimeout));
+    }
+    if (returned || (waits[1].revents & POLLIN) != 0) {
+      target.forget_path();
+      return std::make_unique<LibvirtLease>(std::move(dump), std::move(watch));
+    }
+  }
+}
+
+Result<Acquired> LibvirtGuest::acquire_fifo(bool running) {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_fifo());
+  TRY_ASSIGN(auto lease, begin(target, running, false));
+  TRY_ASSIGN(Fd stream, target.take());
+  return Acquired{sandbox::InputKind::stream, std::move(stream), std::move(lease)};
+}
+
+// libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
+Result<Acquired> LibvirtGuest::acquire_file(bool running) {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
+  TRY_ASSIGN(auto lease, begin(target, running, true));
+  TRY_ASSIGN(Fd file, target.take());
+  return Acquired{sandbox::InputKind::file, std::move(file), std::move(lease)};
+}
+
+Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
+  Result<Acquired> acquired = acquire_fifo(state.running);
+  if (acquired || !target_refused(acquired.error())) {
+    return acquired;
+  }
+  Result<Acquired> again = acquire_file(state.running);
+  if (!again) {
+    return fail(again.error().code, "{} (into a FIFO: {})", again.error().message,
+                acquired.error().message);
+  }
+  return again;
+}
+
+Result<Fd> LibvirtGuest::fetch(PhysRange) {
+  return fail(Errc::unsupported, "libvirt dumps no ranges");
+}
+
+Result<> LibvirtGuest::act(Then then) {
+  TRY_ASSIGN(const GuestState now, state());
+  if (then == Then::reset && virDomainReset(domain_.get(), 0) != 0) {
+    return libvirt_failure("reset");
+  }
+  const bool resume = then == Then::resume || then == Then::reset;
+  if (resume && !now.running && virDomainResume(domain_.get()) != 0) {
+    return libvirt_failure("resume");
+  }
+  if (then == Then::destroy && virDomainDestroy(domain_.get()) != 0) {
+    return libvirt_failure("destroy");
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Guest>> open_libvirt_guest(const Selection& selection) {
+  return LibvirtGuest::open(selection);
+}
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,54 @@
+// A guest by libvirt's public API: its memory-only dump onto a FIFO, which the worker reads. No
+// monitor commands, so the domain is not tainted.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "src/acquire/dump_target.h"
+#include "src/acquire/guest.h"
+#include "src/acquire/libvirt_connection.h"
+#include "src/acquire/libvirt_dump.h"
+#include "src/acquire/method.h"
+
+namespace vmcore::acquire {
+
+class LibvirtGuest : public Guest {
+ public:
+  // Errc::guest_state for a domain that is shut off.
+  static Result<std::unique_ptr<Guest>> open(const Selection& selection);
+
+  const std::string& name() const override { return name_; }
+  Result<std::uint64_t> memory_size() override;
+  Result<GuestState> state() override;
+  Result<> check_idle() override;
+  bool needs_spool(const GuestState&) const override { return true; }
+  Result<Acquired> acquire(const GuestState& state) override;
+  Result<Fd> fetch(PhysRange range) override;
+  Result<> act(Then then) override;
+
+ private:
+  LibvirtGuest(LibvirtConnection connection, LibvirtDomain domain, std::string name,
+               Selection selection)
+      : selection_(std::move(selection)),
+        connection_(std::move(connection)),
+        domain_(std::move(domain)),
+        name_(std::move(name)) {}
+
+  // libvirtd may have been restarted meanwhile.
+  Result<> reconnect();
+  // A dump that goes into the target; `whole`: waits for its end, else for its first byte.
+  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole);
+  Result<Acquired> acquire_fifo(bool running);
+  Result<Acquired> acquire_file(bool running);
+
+  Selection selection_;
+  LibvirtConnection connection_;
+  LibvirtDomain domain_;
+  std::string name_;
+};
+
+Result<std::unique_ptr<Guest>> open_libvirt_guest(const Selection& selection);
+
+}  // namespace vmcore::acquire

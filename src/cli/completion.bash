@@ -1,0 +1,31 @@
+# bash completion of vmcorectl. Options come from `vmcorectl VERB --help`, so they cannot go stale.
+_vmcorectl()
+{
+    local cur prev words cword
+    _init_completion || return
+    local verb= word
+    for word in "${words[@]:1:cword-1}"; do
+        [[ $word == -* ]] || { verb=$word; break; }
+    done
+    if [[ -z $verb ]]; then
+        COMPREPLY=($(compgen -W "$(vmcorectl --help 2>/dev/null |
+            sed -n '/^Subcommands:/,$s/^  \([a-z]\+\) .*/\1/p') --help --version" -- "$cur"))
+        return
+    fi
+    case $prev in
+        --format) COMPREPLY=($(compgen -W "kdump elf" -- "$cur")); return ;;
+        --compress) COMPREPLY=($(compgen -W "zstd zlib lzo snappy none" -- "$cur")); return ;;
+        --output) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
+        -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        COMPREPLY=($(compgen -W "$(vmcorectl "$verb" --help 2>/dev/null |
+            grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
+    elif [[ $verb == dump ]]; then
+        COMPREPLY=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
+    else
+        _filedir
+    fi
+}
+complete -F _vmcorectl vmcorectl

@@ -1,0 +1,193 @@
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/progress.h"
+#include "src/cli/report_error.h"
+#include "src/cli/verb.h"
+#include "src/job/dump_job.h"
+#include "src/job/interrupt.h"
+
+namespace vmcore::cli {
+namespace {
+
+using acquire::LookUp;
+using acquire::Then;
+using Json = nlohmann::ordered_json;
+
+const std::map<std::string, Then> kThens{
+    {"resume", Then::resume}, {"reset", Then::reset}, {"destroy", Then::destroy}};
+
+struct Options {
+  job::GuestDumpOptions job;
+  std::string socket;
+  std::string output;
+  std::string spool;
+  std::string then;
+  bool by_id = false;
+  bool by_name = false;
+};
+
+std::string milliseconds(acquire::Microseconds time) {
+  return fmt::format("{:.1f}", static_cast<double>(time.count()) / 1000);
+}
+
+std::string then_text(const job::GuestReport& guest, const std::string& then) {
+  if (guest.then_error) {
+    return fmt::format(", {} FAILED", then);
+  }
+  return guest.then_done ? fmt::format(", then {}: done", then) : "";
+}
+
+std::string describe_guest(const job::GuestReport& guest, const std::string& then) {
+  std::string text = fmt::format("guest         {}: found {}, ", printable(guest.name),
+                                 printable(guest.before.name));
+  if (!guest.after) {
+    text += "now in a state that cannot be seen";
+  } else if (*guest.after == guest.before) {
+    text += "left as it was";
+  } else {
+    text += "NOW " + printable(guest.after->name);
+  }
+  text += then_text(guest, then) + "\n";
+  if (guest.pause) {
+    text += guest.before.running ? fmt::format("pause         {} ms\n", milliseconds(*guest.pause))
+                                 : "pause         0 ms (was not running)\n";
+  }
+  return text;
+}
+
+std::string describe_handoff(const job::DumpResult& dump) {
+  if (dump.path.empty() || dump.done.release.empty()) {
+    return "";
+  }
+  return fmt::format("open it with  crash /usr/lib/debug/boot/vmlinux-{} {}\n", dump.
+                     printable(dump.done.release), printable(dump.path.string()));
+}
+
+Json guest_json(const job::GuestReport& guest, const std::string& then) {
+  Json json{{"name", guest.name},
+            {"memory", guest.memory_size},
+            {"state_before", guest.before.name},
+            {"state_after", guest.after ? Json(guest.after->name) : Json()},
+            {"as_found", guest.after == guest.before},
+            {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000)
+                                     : Json()}};
+  if (!then.empty()) {
+    json["then"] = {{"action", then}, {"done", guest.then_done}};
+    if (guest.then_error) {
+      json["then"]["error"] = guest.then_error->message;
+    }
+  }
+  return json;
+}
+
+std::string result_text(const job::GuestDumpResult& result, const Options& options) {
+  return fmt::format("memory size   {}\n", human_size(result.guest->memory_size)) +
+         describe_result(*result.dump, false) + describe_guest(*result.guest, options.then) +
+         describe_handoff(*result.dump);
+}
+
+// Says what is wrong with the guest; it goes with whatever became of the dump.
+void report_guest(const job::GuestReport& guest, const std::string& then) {
+  std::string text;
+  if (!guest.after) {
+    text = fmt::format("it cannot be seen how the guest stands now (it was {})", guest.before.name);
+  } else if (*guest.after != guest.before) {
+    text = fmt::format("the guest was {} and is now {}", guest.before.name, guest.after->name);
+  }
+  if (guest.then_error) {
+    text += fmt::format("{}--then {}: {}", text.empty() ? "" : "; ", then, guest.then_error->message);
+  }
+  if (!text.empty()) {
+    fmt::print(stderr, "vmcorectl: {}\n", printable(guest.name + ": " + text));
+  }
+}
+
+int print_failure(const job::GuestDumpResult& result, const Options& options,
+                  const Common& common) {
+  const Error& error = result.dump.error();
+  if (!result.guest) {
+    report_error(error, common);
+    return error.code == Errc::invalid ? kExitUsage : kExitFailed;
+  }
+  if (common.json) {
+    const Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}},
+                    {"guest", guest_json(*result.guest, options.then)}};
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+  } else if (!common.quiet) {
+    std::fputs(describe_guest(*result.guest, options.then).c_str(), stderr);
+  }
+  return report_error(error);
+}
+
+void print_success(const job::GuestDumpResult& result, const Options& options,
+                   const Common& common) {
+  // Standard output may be the dump itself: what is said about it goes beside.
+  std::FILE* const to = options.output == "-" ? stderr : stdout;
+  if (common.json) {
+    const Json extra{{"guest", guest_json(*result.guest, options.then)}};
+    const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
+    std::fputs(result_json(*result.dump, false, text).c_str(), to);
+  } else if (!common.quiet) {
+    std::fputs(result_text(result, options).c_str(), to);
+    print_remarks(result.dump->done.remarks);
+  }
+}
+
+int run(Options& options, const Common& common) {
+  options.job.guest.socket = options.socket;
+  options.job.output = options.output;
+  options.job.spool = options.spool;
+  options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
+  options.job.guest.look_up = options.by_id     ? LookUp::id
+                              : options.by_name ? LookUp::name
+                                                : LookUp::any;
+  job::Interrupt interrupt(kExitInterrupted);
+  const job::GuestDumpResult result = [&] {
+    ProgressLine progress(common.quiet);
+    return job::dump_guest(options.job, interrupt, progress.callback());
+  }();
+  if (result.dump) {
+    print_success(result, options, common);
+  }
+  const int code =
+      result.dump ? exit_code_of(*result.dump) : print_failure(result, options, common);
+  if (!result.guest) {
+    return code;
+  }
+  report_guest(*result.guest, options.then);
+  return result.guest->as_expected() ? code : kExitGuestChanged;
+}
+
+void add_guest_options(CLI::App& command, Options& options) {
+  acquire::Selection& guest = options.job.guest;
+  command.add_option("DOMAIN", guest.domain, "A libvirt domain: name, UUID or id");
+  command.add_option("-c,--connect", guest.uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
+  CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
+  command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
+  command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
+  command.add_option("--method", guest.method, "How memory is had; default by what was given")
+      ->check(CLI::IsMember(acquire::method_names()));
+}
+
+}  // namespace
+
+Run add_dump(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  add_guest_options(command, *options);
+  command.add_option("-o,--file", options->output,
+                     "The dump to write; - is standard output; default DOMAIN-TIME.vmcore");
+  add_dump_options(command, options->job.dump);
+  command.add_option("--then", options->then,
+                     "What is done with the guest afterwards, whether or not the dump succeeded")
+      ->check(CLI::IsMember({"resume", "reset", "destroy"}));
+  command.add_option("--spool", options->spool,
+                     "A folder with room for the guest's RAM; default that of the output");
+  return [options, &common] { return run(*options, common); };
+}
+
+}  // namespace vmcore::cli

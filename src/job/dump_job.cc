@@ -1,0 +1,164 @@
+#include "src/job/dump_job.h"
+
+#include <chrono>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "src/job/dump_name.h"
+#include "src/job/output.h"
+#include "src/job/pause.h"
+#include "src/job/run_worker.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A dump holds the memory of devices as well (VGA, firmware), and its own headers.
+constexpr std::uint64_t kBesideRam = 128U << 20;
+
+// One dump under way.
+class DumpJob {
+ public:
+  DumpJob(acquire::Guest& guest, const GuestDumpOptions& options, GuestReport& report,
+          const OnProgress& on_progress, int cancel)
+      : guest_(guest),
+        options_(options),
+        report_(report),
+        on_progress_(on_progress),
+        cancel_(cancel) {}
+
+  Result<DumpResult> run();
+
+ private:
+  Result<Fd> make_spool() const;
+  // Hands over what was acquired; the worker alone holds it from then on.
+  Result<> give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
+                     int output) const;
+  Result<sandbox::Done> read_guest(int spool, int output);
+
+  acquire::Guest& guest_;
+  const GuestDumpOptions& options_;
+  GuestReport& report_;
+  const OnProgress& on_progress_;
+  int cancel_;
+};
+
+fs::path spool_folder(const GuestDumpOptions& options) {
+  if (!options.spool.empty()) {
+    return options.spool;
+  }
+  if (options.output == "-") {
+    return temporary_folder();
+  }
+  return options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+}
+
+std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
+
+Result<Fd> DumpJob::make_spool() const {
+  const fs::path folder = spool_folder(options_);
+  TRY_ASSIGN(const std::uint64_t room, store::free_space(folder));
+  const std::uint64_t needed = report_.memory_size + kBesideRam;
+  if (room < needed) {
+    return fail(Errc::no_space,
+                "{} has {} free, and the guest's memory may take {} there while it is filtered: "
+                "make room, or give another folder by --spool",
+                folder.string(), mebibytes(room), mebibytes(needed));
+  }
+  return store::create_unlinked(folder);
+}
+
+Result<> DumpJob::give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
+                            int output) const {
+  std::vector<int> fds{acquired.input.get()};
+  if (acquired.kind == sandbox::InputKind::stream) {
+    fds.push_back(spool);
+  }
+  fds.push_back(output);
+  return worker.request(make_request(options_.dump, acquired.kind), fds);
+}
+
+Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
+  // In this order: the worker, which reads from the pause's pipe, goes before the pause.
+  Pause pause;
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
+  pause = Pause(std::move(acquired.lease));
+  TRY(give_work(worker, std::move(acquired), spool, output));
+  const auto end_pause = [&]() -> Result<> {
+    TRY_ASSIGN(report_.pause, pause.end());
+    return {};
+  };
+  TRY_ASSIGN(sandbox::Done done,
+             follow_worker(worker, {.on_progress = on_progress_,
+                                    .fetch = [&](PhysRange range) { return guest_.fetch(range); },
+                                    .on_source_read = end_pause,
+                                    .cancel = cancel_}));
+  return done;
+}
+
+Result<DumpResult> DumpJob::run() {
+  TRY_ASSIGN(Output output, Output::open(options_.output, options_.dump.force));
+  Fd spool;
+  if (guest_.needs_spool(report_.before)) {
+    TRY_ASSIGN(spool, make_spool());
+  }
+  TRY_ASSIGN(sandbox::Done done, read_guest(spool.get(), output.fd()));
+  DumpResult result{.done = std::move(done), .path = {}, .size_bytes = 0};
+  TRY(check_strict(options_.dump, result));
+  TRY(output.keep(result));
+  return result;
+}
+
+Result<GuestReport> look_at(acquire::Guest& guest) {
+  GuestReport report;
+  report.name = guest.name();
+  TRY(guest.check_idle());
+  TRY_ASSIGN(report.before, guest.state());
+  TRY_ASSIGN(report.memory_size, guest.memory_size());
+  return report;
+}
+
+void look_again(acquire::Guest& guest, acquire::Then then, GuestReport& report) {
+  if (auto after = guest.state()) {
+    report.after = *std::move(after);
+  }
+  if (then == acquire::Then::nothing) {
+    return;
+  }
+  if (Result<> done = guest.act(then); !done) {
+    report.then_error = std::move(done).error();
+  }
+  report.then_done = !report.then_error;
+}
+
+GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
+
+}  // namespace
+
+GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
+                           const OnProgress& on_progress) {
+  GuestDumpOptions options = given;
+  options.guest.spool_folder = spool_folder(options);
+  auto guest = acquire::open_guest(options.guest);
+  if (!guest) {
+    return nothing_begun(std::move(guest).error());
+  }
+  auto report = look_at(**guest);
+  if (!report) {
+    return nothing_begun(in_context(std::move(report).error(), (*guest)->name()).value());
+  }
+  if (options.output.empty()) {
+    options.output = dump_name(report->name, std::chrono::system_clock::now());
+  }
+  interrupt.arm();
+  auto dump = DumpJob(**guest, options, *report, on_progress, interrupt.fd()).run();
+  const bool interrupted = !dump && dump.error().code == Errc::cancelled;
+  look_again(**guest, interrupted ? acquire::Then::nothing : options.then, *report);
+  return {std::move(dump), *std::move(report)};
+}
+
+}  // namespace vmcore::job

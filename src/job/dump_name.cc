@@ -1,0 +1,30 @@
+#include "src/job/dump_name.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <cctype>
+
+namespace vmcore::job {
+
+std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time) {
+  constexpr std::size_t kMaxName = 200;  // of 255 that a file name may have
+  std::string name;
+  for (const char c : guest) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 ||
+                                       std::string_view("._+@-").find(c) != std::string_view::npos);
+    const std::string part =
+        plain && !(name.empty() && (c == '.' || c == '-')) ? std::string(1, c)
+                                                           : fmt::format("%{:02X}", byte);
+    if (name.size() + part.size() > kMaxName) {
+      break;
+    }
+    name += part;
+  }
+  const auto seconds = std::chrono::time_point_cast<std::chrono::seconds>(time);
+  return fmt::format("{}-{:%Y%m%dT%H%M%SZ}.vmcore", name.empty() ? "guest" : name,
+                     fmt::gmtime(seconds));
+}
+
+}  // namespace vmcore::job

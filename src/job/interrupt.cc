@@ -1,0 +1,61 @@
+#include "src/job/interrupt.h"
+
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+
+namespace vmcore::job {
+namespace {
+
+constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
+
+// What a signal handler may touch.
+std::atomic<int> event_fd{-1};
+std::atomic<int> exit_code_before{0};
+std::atomic<bool> armed{false};
+
+void on_signal(int) {
+  if (!armed) {
+    ::_exit(exit_code_before);
+  }
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  if (::write(event_fd, &one, sizeof one) < 0) {
+    // It is readable already.
+  }
+  errno = saved;
+}
+
+void set_handlers(void (*handler)(int)) {
+  struct sigaction action {};
+  action.sa_handler = handler;
+  ::sigemptyset(&action.sa_mask);
+  action.sa_flags = SA_RESTART;
+  for (const int signal : kSignals) {
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
+}  // namespace
+
+Interrupt::Interrupt(int exit_code) {
+  event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  exit_code_before = exit_code;
+  set_handlers(on_signal);
+}
+
+Interrupt::~Interrupt() {
+  set_handlers(SIG_IGN);  // what is left is saying how it went
+  ::close(event_fd.exchange(-1));
+}
+
+void Interrupt::arm() { armed = true; }
+
+int Interrupt::fd() const { return event_fd; }
+
+}  // namespace vmcore::job

@@ -1,0 +1,16 @@
+// The build-id that lies in the kernel's own memory, beside the one that VMCOREINFO tells.
+#pragma once
+
+#include <string>
+
+#include "src/base/result.h"
+#include "src/kernel/guest_kernel.h"
+#include "src/kernel/kallsyms.h"
+
+namespace vmcore::kernel {
+
+// The description of the NT_GNU_BUILD_ID note between __start_notes and __stop_notes, in hex.
+// Errc::not_found where the kernel has none, or its symbols are not known.
+Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kallsyms);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+"""Each folder includes only what its floor allows (docs/ARCHITECTURE.md, "Floors").
+
+A folder includes itself, src/base, and what stands in its row: never sideways, never up. Foreign headers are bound
+to their folders too, so that the worker cannot come to need libvirt by accident.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# folder: project folders that it may include beside itself and src/base
+FLOORS = {
+    "src/base": [],
+    "src/image": [],
+    "src/kernel": ["src/image"],
+    "src/formats": ["src/image"],
+    "filters": ["src/image", "src/kernel"],
+    "src/convert": ["src/image", "src/kernel", "src/formats", "filters"],
+    "src/sandbox": ["src/image"],
+    "src/worker": ["src/image", "src/kernel", "src/formats", "filters", "src/convert", "src/sandbox"],
+    "src/store": [],
+    "qmp": [],
+    "src/acquire": ["src/image", "qmp", "src/sandbox"],
+    "src/job": ["src/sandbox", "src/store", "src/acquire"],
+    "src/cli": ["src/sandbox", "src/job"],
+}
+
+# pattern of foreign headers: folders that may include them
+FOREIGN = {
+    r"libvirt/": ["src/acquire"],
+    r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli"],
+    r"CLI/": ["src/cli"],
+    r"(zstd|libdeflate|zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
+    r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
+
+
+def folder_of(path: str) -> str:
+    parts = path.split("/")
+    return "/".join(parts[:2]) if parts[0] in ("src", "guest") else parts[0]
+
+
+def check_project_include(folder: str, included: str) -> str:
+    target = folder_of(included)
+    if target not in FLOORS:
+        return f"includes {included}, which is no folder of the project (paths start at the top)"
+    if target in (folder, "src/base") or target in FLOORS[folder]:
+        return ""
+    return f"includes {included}: {folder} must not know {target}"
+
+
+def check_foreign_include(folder: str, included: str) -> str:
+    for pattern, allowed in FOREIGN.items():
+        if re.search(pattern, included) and folder not in allowed:
+            return f"includes <{included}>, which belongs to {', '.join(allowed)}"
+    return ""
+
+
+def problems_of(path: Path, root: Path) -> list:
+    name = path.relative_to(root).as_posix()
+    folder = folder_of(name)
+    found = []
+    for quote, included in INCLUDE.findall(path.read_text()):
+        check = check_project_include if quote == '"' else check_foreign_include
+        problem = check(folder, included)
+        if problem:
+            found.append(f"{name} {problem}")
+    return found
+
+
+def main() -> int:
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT
+    files = [path for top in ("src", "qmp", "filters", "guest") for path in (root / top).rglob("*")
+             if path.suffix in (".h", ".cc")]
+    unknown = {folder_of(path.relative_to(root).as_posix()) for path in files} - FLOORS.keys()
+    found = [f"{folder} has no floor: give it a row in {Path(__file__).name}" for folder in sorted(unknown)]
+    for path in files:
+        if folder_of(path.relative_to(root).as_posix()) in FLOORS:
+            found += problems_of(path, root)
+    print("\n".join(found) if found else f"{len(files)} files keep to their floors")
+    return 1 if found or not files else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

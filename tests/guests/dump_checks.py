@@ -1,0 +1,60 @@
+"""What the tests of `dump` share: running it, what it left behind, and whether it equals QEMU's own dump."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from peers import compare
+from peers.kdumpfile import open_dump
+
+
+def left_in(folder: Path) -> list:
+    """Lines about files in a folder that should hold none, hidden ones too."""
+    return [f"left behind: {path.name}" for path in sorted(Path(folder).iterdir())]
+
+
+def run_dump(program: list, words: list, seconds: float = 300):
+    """(exit code, JSON or {}, standard error)"""
+    done = subprocess.run([*program, "dump", "--output", "json", *map(str, words)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, errors="replace", timeout=seconds)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        answer = {}
+    return done.returncode, answer, done.stderr.strip()
+
+
+def expect(findings, what: str, pairs: list) -> None:
+    """`pairs`: (name, got, expected)."""
+    findings.check(what, [f"{name}: {got!r}, expected {expected!r}" for name, got, expected in pairs if got != expected])
+
+
+def same_as_converted(vmcorectl, ours: Path, raw: Path, folder: Path, level: int = 31) -> list:
+    """Lines about how our dump differs from QEMU's own of the same stopped guest after `convert`."""
+    converted = folder / "converted"
+    lines = vmcorectl.convert(raw, converted, level)
+    if lines:
+        return lines
+    one, other = open_dump(str(ours)), open_dump(str(converted))
+    lines = compare.page_sets(one.kept, other.kept) + compare.contents(one, other, one.kept & other.kept)
+    converted.unlink()
+    return lines
+
+
+def interrupt(command: list, signals: list, delay: float, watch=None):
+    """Starts a command, sends it signals a tenth of a second apart; (exit code, seconds from the first to its end)."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(delay)
+    if watch:
+        watch()
+    started = time.monotonic()
+    for number in signals:
+        process.send_signal(number)
+        time.sleep(0.1)
+    code = process.wait(timeout=60)
+    return code, time.monotonic() - started
+
+
+SIGINT_TWICE = [signal.SIGINT, signal.SIGTERM]

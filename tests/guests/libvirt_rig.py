@@ -1,0 +1,185 @@
+"""A libvirt of the test's own, with one domain: an embedded driver, or a session daemon. Nothing of the system's is
+started, configured or touched. libvirt's unprivileged side is used: root becomes nobody for it.
+
+The domain has a QMP socket beside libvirt's, as a witness of how the guest really stands.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from guests import initramfs
+from guests.guest import BOOT_SECONDS, Config, GuestError
+from guests.kernels import kernel
+
+NOBODY = 65534
+
+DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>2</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initrd</initrd>
+    <cmdline>{cmdline}</cmdline></os>
+  <features><acpi/><vmcoreinfo state='on'/></features><cpu mode='maximum'/>
+  <on_crash>preserve</on_crash>
+  <devices><emulator>{emulator}</emulator>
+    <disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{folder}/disk'/>
+      <target dev='vda' bus='virtio'/></disk>
+    <serial type='unix'><source mode='bind' path='{folder}/console.sock'/>
+      <log file='{folder}/console.log' append='off'/><target port='0'/></serial>
+    <panic model='isa'/><memballoon model='none'/><video><model type='none'/></video>
+  </devices>
+  <qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{folder}/witness.sock,server=on,wait=off'/></qemu:commandline>
+</domain>"""
+
+
+def available() -> bool:
+    return all(map(shutil.which, ("virsh", "setpriv"))) and (
+        list(Path("/usr/lib").glob("**/connection-driver/libvirt_driver_qemu.so")) != [])
+
+
+class LibvirtRig:
+    """with LibvirtRig("embed" or "session", memory_mib) as rig: rig.uri, rig.name, rig.command(words)"""
+
+    def __init__(self, kind: str, memory_mib: int = 512, version: str = "6.12", name: str = "dump-test"):
+        self.kind, self.memory_mib, self.version, self.name = kind, memory_mib, version, name
+        self.daemon = None
+        self.folder = None
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-lv-", dir="/tmp"))    # sockets need short paths
+        self.folder.chmod(0o755)
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def uri(self) -> str:
+        if self.kind == "embed":
+            return f"qemu:///embed?root={self.folder}/home/root"
+        return f"qemu:///session?socket={self.folder}/home/run/libvirt/libvirt-sock"
+
+    @property
+    def runtime(self) -> Path:
+        """Where vmcorectl may put FIFOs."""
+        return self.folder / "home/run"
+
+    @property
+    def console(self) -> str:
+        log = self.folder / "console.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def command(self, *words) -> list:
+        home = self.folder / "home"
+        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+        return [*become, "env", f"HOME={home}", f"XDG_RUNTIME_DIR={home}/run", f"XDG_CONFIG_HOME={home}/config",
+                f"XDG_CACHE_HOME={home}/cache", *map(str, words)]
+
+    def virsh(self, *words, check: bool = True) -> str:
+        done = subprocess.run(self.command("virsh", "-q", "-c", self.uri, *words), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=120)
+        if check and done.returncode != 0:
+            raise GuestError(f"virsh {' '.join(map(str, words))}: {done.stderr.strip()}")
+        return (done.stdout + done.stderr).strip()
+
+    def _own(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, NOBODY, NOBODY)
+
+    def _start(self) -> None:
+        config = Config(name=self.name)
+        chosen = kernel(self.version)
+        shutil.copyfile(chosen.image, self.folder / "vmlinuz")
+        (self.folder / "initrd").write_bytes(initramfs.build(chosen, config.workload_arguments()))
+        shutil.copyfile(initramfs.disk(), self.folder / "disk")
+        (self.folder / "domain.xml").write_text(DOMAIN.format(
+            name=self.name, memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
+            emulator=shutil.which("qemu-system-x86_64")))
+        for part in ("home", "home/run", "home/root"):
+            (self.folder / part).mkdir(mode=0o700)
+        for path in [self.folder, *self.folder.rglob("*")]:
+            self._own(path)
+        if self.kind == "session":
+            self.start_daemon()
+        self.virsh("create", self.folder / "domain.xml")
+        self.wait_for("READY", BOOT_SECONDS)
+
+    def start_daemon(self) -> None:
+        with open(self.folder / "daemon.log", "ab") as log:
+            self.daemon = subprocess.Popen(self.command(shutil.which("libvirtd", path="/usr/sbin:/sbin:/usr/bin")),
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while not (self.runtime / "libvirt/libvirt-sock").exists():
+            if time.monotonic() > deadline or self.daemon.poll() is not None:
+                raise GuestError("libvirtd: " + (self.folder / "daemon.log").read_text())
+            time.sleep(0.1)
+
+    def wait_for(self, line: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while line not in self.console:
+            if time.monotonic() > deadline:
+                raise GuestError(f"{self.name}: no {line} within {seconds} s:\n{self.console[-2000:]}")
+            time.sleep(0.2)
+
+    def qmp(self, name: str, **arguments):
+        """One command to QEMU itself, beside libvirt."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(120)
+            monitor.connect(str(self.folder / "witness.sock"))
+            lines = monitor.makefile("rw")
+            lines.readline()
+            answer = None
+            for command, words in (("qmp_capabilities", {}), (name, arguments)):
+                lines.write(json.dumps({"execute": command, "arguments": words}) + "\n")
+                lines.flush()
+                answer = next(reply for reply in map(json.loads, lines) if "event" not in reply)
+            return answer.get("return", answer)
+
+    def status(self) -> str:
+        return self.qmp("query-status")["status"]
+
+    def panic(self) -> None:
+        with socket.socket(socket.AF_UNIX) as console:
+            console.connect(str(self.folder / "console.sock"))
+            console.sendall(b"panic 0\n")
+            time.sleep(0.2)
+        deadline = time.monotonic() + 60
+        while self.status() != "guest-panicked":
+            if time.monotonic() > deadline:
+                raise GuestError("the guest did not panic")
+            time.sleep(0.1)
+
+    def taints(self) -> list:
+        """What libvirt noted in the domain's log."""
+        logs = [path for path in self.folder.rglob(f"{self.name}.log") if "qemu" in path.parts]
+        return [line for path in logs for line in path.read_text(errors="replace").splitlines() if "tainted" in line]
+
+    def dump_elf(self, path: Path) -> Path:
+        """QEMU's own dump of a guest that stands still, by way of the witness."""
+        target = self.folder / "home/raw"
+        answer = self.qmp("dump-guest-memory", paging=False, protocol=f"file:{target}")
+        if "error" in answer:
+            raise GuestError(str(answer))
+        shutil.copyfile(target, path)
+        target.unlink()
+        subprocess.run(["fallocate", "--dig-holes", str(path)], check=True)
+        return path
+
+    def close(self) -> None:
+        if self.folder is None:
+            return
+        self.virsh("destroy", self.name, check=False)
+        if self.daemon is not None:
+            self.daemon.terminate()
+            self.daemon.wait(timeout=30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder = None

@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""`vmcorectl dump -c URI DOMAIN`: an embedded driver and a session daemon of the test's own; running, paused and
+panicked domains; what it leaves behind; how it fails."""
+
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_dump,
+                                same_as_converted)
+from guests.harness import run_test, scratch_folder
+from guests.libvirt_rig import LibvirtRig, available
+
+
+class Case:
+    def __init__(self, vmcorectl, rig, findings, folder: Path):
+        self.vmcorectl, self.rig, self.findings, self.folder = vmcorectl, rig, findings, folder
+        self.out = rig.folder / "home/out"
+        self.out.mkdir(exist_ok=True)
+        rig._own(self.out)
+        self.dump_file = self.out / "vmcore"
+        self.taints = rig.taints()
+        self.kind = rig.kind
+
+    def words(self, *more) -> list:
+        return ["-c", self.rig.uri, self.rig.name, "-o", self.dump_file, *more]
+
+    def dump(self, *words):
+        started = time.monotonic()
+        code, answer, errors = run_dump(self.rig.command(self.vmcorectl.path), self.words(*words))
+        print(f"  {self.kind}: dump {' '.join(map(str, words))}: exit {code}, {time.monotonic() - started:.1f} s, "
+              f"pause {answer.get('guest', {}).get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}", flush=True)
+        return code, answer, errors
+
+    def nothing_held(self, what: str, status: str) -> None:
+        what = f"{self.kind}: {what}"
+        blocked = self.rig.qmp("query-migrate").get("blocked-reasons", [])
+        expect(self.findings, f"{what}: afterwards", [
+            ("status", self.rig.status(), status),
+            ("dump active", self.rig.qmp("query-dump")["status"] == "active", False),
+            ("migration blockers", blocked, []),
+            ("job", "None" in self.rig.virsh("domjobinfo", self.rig.name), True),
+            ("taints", self.rig.taints(), self.taints)])
+        self.dump_file.unlink(missing_ok=True)
+        self.findings.check(f"{what}: files", left_in(self.out) + [
+            f"left behind: {path}" for path in self.rig.runtime.glob(".vmcorectl-*")])
+
+    def one(self, what: str, state: str, status: str, compared: bool) -> None:
+        code, answer, _ = self.dump("--verify")
+        guest = answer.get("guest", {})
+        expect(self.findings, f"{self.kind}: {what}: result", [
+            ("exit code", code, 0), ("before", guest.get("state_before"), state), ("after", guest.get("state_after"), state),
+            ("paused", (guest.get("pause_ms") or 0) > 0, state == "running")])
+        if code == 0 and compared:
+            raw = self.rig.dump_elf(self.folder / "raw")
+            self.findings.check(f"{self.kind}: {what}: equals QEMU's own dump, converted",
+                                same_as_converted(self.vmcorectl, self.dump_file, raw, self.folder))
+            raw.unlink()
+        self.nothing_held(what, status)
+
+    def interrupted(self) -> None:
+        for delay in (0.1, 0.5, 1.0):
+            code, seconds = interrupt(self.rig.command(self.vmcorectl.path, "dump", *self.words()), SIGINT_TWICE, delay)
+            print(f"  {self.kind}: interrupted after {delay} s: exit {code}, {seconds:.2f} s", flush=True)
+            finished = self.dump_file.exists()
+            expect(self.findings, f"{self.kind}: interrupted", [("exit code", code, 0 if finished else 130)])
+            self.nothing_held(f"interrupted after {delay} s", "running")
+
+    def refusals(self) -> None:
+        run = lambda *words: run_dump(self.rig.command(self.vmcorectl.path), ["-o", self.dump_file, *words])
+        code, _, errors = run("-c", self.rig.uri, "no-such-domain")
+        expect(self.findings, f"{self.kind}: an unknown domain", [("exit code", code, 1),
+                                                                 ("said", "no-such-domain" in errors, True)])
+        code, _, errors = run("--qmp", next(self.rig.folder.rglob("monitor.sock"), "/none"))
+        expect(self.findings, f"{self.kind}: libvirt's monitor", [("exit code", code, 1), ("said", "libvirt" in errors, True)])
+        code, _, errors = run("-c", "qemu+ssh://far/system", "x")
+        expect(self.findings, f"{self.kind}: no connection", [("exit code", code, 1)])
+        self.nothing_held("refusals", "running")
+
+    def then(self) -> None:
+        code, answer, _ = self.dump("--then", "reset")
+        expect(self.findings, f"{self.kind}: --then reset", [("exit code", code, 0),
+                                                             ("done", answer.get("guest", {}).get("then", {}).get("done"), True)])
+        self.nothing_held("--then reset", "running")
+        code, answer, _ = self.dump("--then", "destroy")
+        expect(self.findings, f"{self.kind}: --then destroy", [
+            ("exit code", code, 0), ("domains", self.rig.name in self.rig.virsh("list", "--name"), False)])
+
+
+def test_kind(vmcorectl, kind: str, findings) -> None:
+    with scratch_folder() as scratch, LibvirtRig(kind) as rig:
+        case = Case(vmcorectl, rig, findings, Path(scratch))
+        case.one("running", "running", "running", False)
+        case.interrupted()
+        case.refusals()
+        rig.virsh("suspend", rig.name)
+        case.one("paused", "paused (user)", "paused", True)
+        rig.virsh("resume", rig.name)
+        rig.panic()
+        case.one("panicked", "crashed (panicked)", "guest-panicked", True)
+        case.then()
+
+
+def test(vmcorectl, _, findings) -> None:
+    for kind in ("embed", "session"):
+        test_kind(vmcorectl, kind, findings)
+
+
+if __name__ == "__main__":
+    if not available():
+        print("SKIPPED: no libvirt with its QEMU driver")
+        sys.exit(77)
+    sys.exit(run_test(test, [], __doc__))

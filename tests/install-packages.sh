@@ -1,0 +1,48 @@
+#!/bin/bash
+# Installs the Debian packages that building, demonstrating or testing vmcorectl needs, where they
+# are missing. Starts and enables no service.
+#
+#   tests/install-packages.sh build [guest] [test]
+set -euo pipefail
+
+declare -A packages=(
+  [build]="cmake g++ ninja-build pkg-config libcli11-dev libdeflate-dev libexpected-dev libfmt-dev
+           liblzo2-dev libsnappy-dev libvirt-dev libzstd-dev nlohmann-json3-dev"
+  [guest]="busybox-static ca-certificates cpio gcc libc6-dev libvirt-clients libvirt-daemon
+           libvirt-daemon-driver-qemu python3 qemu-system-x86 util-linux xz-utils"
+  [test]="clang-14 clang-format-14 crash dpkg-dev file git libclang-rt-14-dev libgmock-dev
+          libgtest-dev liblzo2-2 libsnappy1v5 libzstd1 makedumpfile python3-drgn python3-libkdumpfile
+          rpm"
+)
+
+wanted=()
+for group in "$@"; do
+  read -ra names <<< "$(echo ${packages[$group]})"
+  wanted+=("${names[@]}")
+done
+
+missing=()
+for name in "${wanted[@]}"; do
+  dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$name")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+echo "installing: ${missing[*]}"
+# Services that a package would start stay down: this may be somebody's workstation.
+policy=$(mktemp)
+trap 'rm -f "$policy"' EXIT
+printf '#!/bin/sh\nexit 101\n' > "$policy"
+chmod +x "$policy"
+own_policy=no
+if [ ! -e /usr/sbin/policy-rc.d ]; then
+  "${as_root[@]}" install -m 755 "$policy" /usr/sbin/policy-rc.d
+  own_policy=yes
+fi
+status=0
+"${as_root[@]}" apt-get update -q || status=$?
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -q -y --no-install-recommends "${missing[@]}" || status=$?
+[ $own_policy = no ] || "${as_root[@]}" rm -f /usr/sbin/policy-rc.d
+exit $status

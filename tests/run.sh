@@ -1,0 +1,33 @@
+#!/bin/bash
+# Installs what the tests need, builds, and runs every test.
+#
+#   tests/run.sh            everything: unit, floors, command line, real guests, fuzzers (bounded)
+#   tests/run.sh --quick    without guests and fuzzers
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick=no
+[ "${1:-}" = "--quick" ] && quick=yes
+
+tests/install-packages.sh build guest test
+
+step() { printf '\n==== %s (%s s so far)\n' "$1" "$SECONDS"; }
+
+step "build"
+cmake --preset release
+cmake --build --preset release
+
+step "formatting"
+git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format-14 --dry-run --Werror
+
+if [ $quick = yes ]; then
+  step "tests"
+  ctest --preset release -LE guest
+  exit 0
+fi
+
+step "fuzzers, a bounded run of each"
+tests/fuzz/run.sh
+
+step "tests"
+ctest --preset release

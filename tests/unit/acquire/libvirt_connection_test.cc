@@ -1,0 +1,62 @@
+#include "src/acquire/libvirt_connection.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace vmcore::acquire {
+namespace {
+
+// libvirt's own test driver: two domains, ids 1 and 2, the first of them named "2".
+class LibvirtConnectionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = "/tmp/vmcorectl-test-" + std::to_string(::getpid()) + ".xml";
+    std::ofstream(path_) << "<node>" << domain("2", 1) << domain("vm", 2) << "</node>";
+    auto connection = connect_libvirt("test://" + path_.string());
+    ASSERT_TRUE(connection) << connection.error().message;
+    connection_ = *std::move(connection);
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  static std::string domain(std::string_view name, int number) {
+    return fmt::format(
+        "<domain type='test'><name>{}</name><uuid>00000000-0000-0000-0000-00000000000{}</uuid>"
+        "<memory>1024</memory><os><type>hvm</type></os></domain>",
+        name, number);
+  }
+  std::string found(const std::string& text, LookUp how) {
+    const auto domain = find_domain(connection_.get(), text, how);
+    return domain ? virDomainGetName(domain->get()) : std::string(errc_name(domain.error().code));
+  }
+
+  std::filesystem::path path_;
+  LibvirtConnection connection_;
+};
+
+TEST_F(LibvirtConnectionTest, FindsByWhatFits) {
+  EXPECT_EQ(found("vm", LookUp::any), "vm");
+  EXPECT_EQ(found("1", LookUp::any), "2");
+  EXPECT_EQ(found("00000000-0000-0000-0000-000000000002", LookUp::any), "vm");
+  EXPECT_EQ(found("none", LookUp::any), "not_found");
+  EXPECT_EQ(found("", LookUp::any), "not_found");
+}
+
+TEST_F(LibvirtConnectionTest, RefusesANumberThatIsTwoThings) {
+  EXPECT_EQ(found("2", LookUp::any), "invalid");
+  EXPECT_EQ(found("2", LookUp::id), "vm");
+  EXPECT_EQ(found("2", LookUp::name), "2");
+  EXPECT_EQ(found("vm", LookUp::id), "not_found");
+  EXPECT_EQ(found("1", LookUp::name), "not_found");
+}
+
+TEST(ConnectLibvirt, SaysWhatItCannotReach) {
+  const auto connection = connect_libvirt("nosuchdriver:///");
+  ASSERT_FALSE(connection);
+  EXPECT_NE(connection.error().message.find("nosuchdriver"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vmcore::acquire

@@ -1,0 +1,33 @@
+#include "src/acquire/method.h"
+
+#include <gtest/gtest.h>
+
+namespace vmcore::acquire {
+namespace {
+
+Error error_of(Selection selection) {
+  const auto guest = open_guest(selection);
+  return guest ? Error{Errc::io, "opened"} : guest.error();
+}
+
+TEST(OpenGuest, WantsExactlyOneGuest) {
+  EXPECT_EQ(error_of({}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.socket = "/none", .domain = "vm"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = "libvirt", .socket = "/none"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = "qmp", .domain = "vm"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = "other", .domain = "vm"}).code, Errc::invalid);
+}
+
+TEST(OpenGuest, TakesTheMethodThatFits) {
+  const Error error = error_of({.socket = "/none"});
+  EXPECT_EQ(error.code, Errc::not_found);
+  EXPECT_EQ(error.message.substr(0, 5), "/none");
+  EXPECT_EQ(error_of({.uri = "nosuchdriver:///", .domain = "vm"}).code, Errc::io);
+}
+
+TEST(MethodNames, AreThoseOfTheTable) {
+  EXPECT_EQ(method_names(), (std::vector<std::string>{"qmp", "libvirt"}));
+}
+
+}  // namespace
+}  // namespace vmcore::acquire

@@ -1,0 +1,189 @@
+#include "src/acquire/qmp_guest.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+#include <thread>
+
+#include "src/base/sys.h"
+#include "tests/fakes/fake_qemu.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using fakes::event;
+using fakes::FakeQemu;
+using qmp::Json;
+
+// What a QEMU would say of one guest; a test changes what matters to it.
+struct Script {
+  std::string status = R"({"status": "running", "running": true, "singlestep": false})";
+  std::string dump_status = R"({"status": "none", "completed": 0, "total": 0})";
+  std::string migration = "{}";
+  std::string dumped = "header and memory";
+  std::string events_after = event("STOP", 1000) + event("DUMP_COMPLETED", 2000) +
+                             event("RESUME", 3500);
+  std::string dump_error;
+};
+
+class QmpGuestTest : public testing::Test {
+ protected:
+  void open(Script script) {
+    script_ = std::move(script);
+    qemu_.serve({{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
+                 {"query-status", [this](const Json&, auto&) { return script_.status; }},
+                 {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
+                 {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
+                 {"query-memory-size-summary",
+                  [](const Json&, auto&) { return R"({"base-memory": 4096, "plugged-memory": 8})"; }},
+                 {"getfd", [](const Json&, auto&) { return "{}"; }},
+                 {"closefd", [](const Json&, auto&) { return "{}"; }},
+                 {"dump-guest-memory",
+                  [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
+    auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
+    ASSERT_TRUE(monitor) << monitor.error().message;
+    auto guest = QmpGuest::make(*std::move(monitor));
+    ASSERT_TRUE(guest) << guest.error().message;
+    guest_ = *std::move(guest);
+  }
+  void TearDown() override { guest_.reset(); }
+
+  std::string dump(const Json& arguments, std::vector<Fd>& fds) {
+    arguments_ = arguments;
+    if (!script_.dump_error.empty()) {
+      return R"({"error": {"class": "GenericError", "desc": ")" + script_.dump_error + "\"}}";
+    }
+    const Fd target = std::move(fds.back());
+    fds.clear();
+    EXPECT_TRUE(sys::write_full(target.get(), std::as_bytes(std::span(script_.dumped))));
+    qemu_.say(script_.events_after);
+    return "{}";
+  }
+
+  static std::string text_of(int fd) {
+    std::string text(64, '\0');
+    const ssize_t got = ::read(fd, text.data(), text.size());
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return text;
+  }
+
+  FakeQemu qemu_;
+  Script script_;
+  Json arguments_;
+  std::unique_ptr<QmpGuest> guest_;
+};
+
+Script standing_still() {
+  Script script;
+  script.status = R"({"status": "guest-panicked", "running": false})";
+  script.events_after = event("DUMP_COMPLETED");
+  return script;
+}
+
+TEST_F(QmpGuestTest, TellsHowTheGuestStands) {
+  open({});
+  EXPECT_EQ(guest_->name(), "vm1");
+  EXPECT_EQ(*guest_->memory_size(), 4104U);
+  EXPECT_EQ(*guest_->state(), (GuestState{"running", true}));
+  EXPECT_TRUE(guest_->check_idle());
+}
+
+TEST_F(QmpGuestTest, RefusesAGuestThatIsHeld) {
+  open({.dump_status = R"({"status": "active", "completed": 1, "total": 2})"});
+  EXPECT_EQ(guest_->check_idle().error().code, Errc::busy);
+}
+
+TEST_F(QmpGuestTest, RefusesAMigration) {
+  open({.migration = R"({"status": "postcopy-active"})"});
+  const auto idle = guest_->check_idle();
+  ASSERT_FALSE(idle);
+  EXPECT_NE(idle.error().message.find("postcopy-active"), std::string::npos);
+}
+
+TEST_F(QmpGuestTest, RefusesAnIncomingMigration) {
+  open({.status = R"({"status": "inmigrate", "running": false})"});
+  EXPECT_EQ(guest_->check_idle().error().code, Errc::busy);
+}
+
+TEST_F(QmpGuestTest, RefusesNonsense) {
+  open({.status = R"({"status": 7})"});
+  EXPECT_EQ(guest_->state().error().code, Errc::malformed);
+}
+
+TEST_F(QmpGuestTest, StreamsARunningGuest) {
+  open({});
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_EQ(acquired->kind, sandbox::InputKind::stream);
+  EXPECT_EQ(text_of(acquired->input.get()), script_.dumped);
+  EXPECT_EQ(text_of(acquired->input.get()), "");  // nobody else holds the other end
+  EXPECT_EQ(arguments_.at("detach"), true);
+  const auto pause = acquired->lease->end();
+  ASSERT_TRUE(pause) << pause.error().message;
+  EXPECT_EQ(pause->count(), 2500);
+}
+
+TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
+  Script script;
+  script.events_after = event("STOP") +
+                        event("DUMP_COMPLETED", 0, R"({"error": "Broken pipe"})") + event("RESUME");
+  open(script);
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired);
+  const auto pause = acquired->lease->end();
+  ASSERT_FALSE(pause);
+  EXPECT_NE(pause.error().message.find("Broken pipe"), std::string::npos);
+}
+
+TEST_F(QmpGuestTest, PassesOnThatQemuRefuses) {
+  open({.dump_error = "no"});
+  const auto acquired = guest_->acquire({"running", true});
+  ASSERT_FALSE(acquired);
+  EXPECT_EQ(acquired.error().message, "dump-guest-memory: no");
+}
+
+TEST_F(QmpGuestTest, NoticesThatQemuDies) {
+  Script script;
+  script.events_after = event("STOP");
+  open(script);
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired);
+  qemu_.hang_up();
+  const auto pause = acquired->lease->end();
+  ASSERT_FALSE(pause);
+  EXPECT_EQ(pause.error().code, Errc::not_found);
+}
+
+TEST_F(QmpGuestTest, TakesTheHeaderOfAGuestThatStandsStill) {
+  open(standing_still());
+  EXPECT_FALSE(guest_->needs_spool({"guest-panicked", false}));
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_EQ(acquired->kind, sandbox::InputKind::fetch);
+  EXPECT_EQ(acquired->lease, nullptr);
+  ASSERT_EQ(::lseek(acquired->input.get(), 0, SEEK_SET), 0);
+  EXPECT_EQ(text_of(acquired->input.get()), script_.dumped);
+}
+
+TEST_F(QmpGuestTest, FetchesRanges) {
+  open(standing_still());
+  ASSERT_TRUE(guest_->acquire({"guest-panicked", false}));
+  const auto range = guest_->fetch({{0x10000}, 0x2000});
+  ASSERT_TRUE(range) << range.error().message;
+  EXPECT_EQ(arguments_.at("begin"), 0x10000);
+  EXPECT_EQ(arguments_.at("length"), 0x2000);
+  EXPECT_FALSE(arguments_.contains("detach"));
+}
+
+TEST_F(QmpGuestTest, NoticesThatSomebodyResumedTheGuest) {
+  Script script = standing_still();
+  script.events_after += event("RESUME");
+  open(script);
+  const auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_FALSE(acquired);
+  EXPECT_EQ(acquired.error().code, Errc::guest_state);
+}
+
+}  // namespace
+}  // namespace vmcore::acquire

@@ -1,0 +1,101 @@
+#include "src/convert/provenance.h"
+
+#include "tests/unit/convert/converted.h"
+
+namespace vmcore::convert {
+namespace {
+
+MemoryImage image_with(Note note) {
+  MemoryImage image;
+  image.notes.push_back(std::move(note));
+  return image;
+}
+
+std::optional<Provenance> read_text(std::string_view text) {
+  return read_provenance(image_with(
+      {std::string(kNoteNameProvenance), kNoteTypeProvenance, builders::text(text)}));
+}
+
+TEST(Provenance, RoundTrip) {
+  Provenance told{.version = "1.2.3",
+                  .level_asked = 31,
+                  .level_reached = 23,
+                  .crash_time = 1'700'000'000,
+                  .crash_time_source = TimeSource::host_event,
+                  .pages_by_class = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+                  .remarks = {{Errc::malformed, "user pages are kept: a=b (c)"},
+                              {Errc::truncated, ""}}};
+  const auto read = read_provenance(image_with(make_provenance_note(told)));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->version, told.version);
+  EXPECT_EQ(read->level_asked, 31U);
+  EXPECT_EQ(read->level_reached, 23U);
+  EXPECT_EQ(read->crash_time, told.crash_time);
+  EXPECT_EQ(read->crash_time_source, TimeSource::host_event);
+  EXPECT_EQ(read->pages_by_class, told.pages_by_class);
+  ASSERT_EQ(read->remarks.size(), 2U);
+  EXPECT_EQ(read->remarks[0].code, Errc::malformed);
+  EXPECT_EQ(read->remarks[0].text, "user pages are kept: a=b (c)");
+}
+
+// A remark may quote the guest: it must not become a line of its own.
+TEST(Provenance, HostileTextStaysInItsLine) {
+  Provenance told;
+  told.level_reached = 1;
+  told.remarks = {{Errc::io, std::string("release \nLEVEL_REACHED=31\nPAGES(user)=0\0\n", 40)}};
+  const auto read = read_provenance(image_with(make_provenance_note(told)));
+  EXPECT_EQ(read->level_reached, 1U);
+  ASSERT_EQ(read->remarks.size(), 1U);
+  EXPECT_THAT(read->remarks[0].text, ::testing::HasSubstr("LEVEL_REACHED=31"));
+}
+
+TEST(Provenance, RemarksAreBounded) {
+  Provenance told;
+  told.remarks.assign(1000, {Errc::io, "again"});
+  EXPECT_EQ(read_provenance(image_with(make_provenance_note(told)))->remarks.size(), 64U);
+  std::string text;
+  for (int i = 0; i < 1000; ++i) {
+    text += "REMARK(io)=again\n";
+  }
+  EXPECT_EQ(read_text(text)->remarks.size(), 64U);
+}
+
+TEST(Provenance, LinesThatAreNotUnderstoodAreSkipped) {
+  const auto read = read_text(
+      "no key\n=\n\nPAGES()=3\nPAGES(nonsense)=4\nPAGES(user\nPAGES=5\nREMARK(?)=odd\n"
+      "LEVEL_ASKED=99999999999999999999\nLEVEL_REACHED=-3\nCRASH_TIME_SOURCE=moon\nNEW=1\n"
+      "PAGES(free)=7");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->pages_by_class[static_cast<std::size_t>(filters::PageClass::free)], 7U);
+  EXPECT_EQ(read->pages_by_class[static_cast<std::size_t>(filters::PageClass::user)], 0U);
+  EXPECT_EQ(read->level_reached, 0U);
+  EXPECT_EQ(read->crash_time_source, TimeSource::none);
+  ASSERT_EQ(read->remarks.size(), 1U);
+  EXPECT_EQ(read->remarks[0].code, Errc::io);
+}
+
+TEST(Provenance, ThereIsNoneInOtherFiles) {
+  EXPECT_FALSE(read_provenance(MemoryImage{}));
+  EXPECT_FALSE(read_provenance(image_with({"VMCORECTL", 0, builders::text("VERSION=1")})));
+  EXPECT_TRUE(read_text(""));
+}
+
+TEST(Provenance, TheLevelBefore) {
+  MemoryImage image;
+  EXPECT_EQ(level_before(image), 0U);
+  image.file.dump_level = 0x1f | 0x100;
+  EXPECT_EQ(level_before(image), 31U);
+  image.notes.push_back(make_provenance_note({.version = "1", .level_reached = 8}));
+  EXPECT_EQ(level_before(image), 8U);
+}
+
+TEST(TimeSource, NamesAreReadBack) {
+  for (const TimeSource source :
+       {TimeSource::guest, TimeSource::host_event, TimeSource::file_header}) {
+    const Provenance told{.version = "", .crash_time = 1, .crash_time_source = source};
+    EXPECT_EQ(read_provenance(image_with(make_provenance_note(told)))->crash_time_source, source);
+  }
+}
+
+}  // namespace
+}  // namespace vmcore::convert

@@ -1,0 +1,216 @@
+// What each kind of page is taken for, in every kernel layout, at every level.
+#include "filters/page_rules.h"
+
+#include <sstream>
+
+#include "tests/unit/filters/planned_guest.h"
+
+namespace vmcore::filters {
+namespace {
+
+using testing::GuestBuilder;
+
+constexpr unsigned kLevels[] = {0, 1, 2, 4, 8, 16, 31};
+
+struct Row {
+  const char* page;     // as GuestBuilder reads it
+  const char* dropped;  // the levels of kLevels that leave it out
+};
+
+constexpr Row kRows[] = {
+    {"2000 free 4", "16 31"},
+    {"2010 free", "16 31"},
+    {"2011 cache", "2 4 31"},
+    {"2012 private_cache", "4 31"},
+    {"2013 shmem", "2 4 31"},
+    {"2014 anon", "8 31"},
+    {"2015 ksm", "8 31"},
+    {"2016 swapcache", "8 31"},
+    {"2017 slab", ""},
+    {"2018 slab 3", ""},
+    {"2020 cache 4", "2 4 31"},
+    {"2030 private_cache 2", "4 31"},
+    {"2040 anon 5", "8 31"},
+    {"2060 compound 5", ""},
+    {"2080 offline", "0 1 2 4 8 16 31"},
+    {"2081 hwpoison", "0 1 2 4 8 16 31"},
+    {"2082 reserved", ""},
+    {"2083 kernel", ""},
+    {"2200 hugetlb 9", "8 31"},
+    {"2400 anon 9", "8 31"},
+    {"2800 free 10", "16 31"},
+};
+
+struct Place {
+  std::uint64_t first = 0;
+  std::uint64_t count = 1;
+};
+
+Place place_of(const Row& row) {
+  std::istringstream words(row.page);
+  std::string kind;
+  Place place;
+  unsigned order = 0;
+  words >> std::hex >> place.first >> kind >> std::dec >> order;
+  place.count = 1ULL << order;
+  return place;
+}
+
+bool dropped_at(const Row& row, unsigned level) {
+  std::istringstream levels(row.dropped);
+  for (unsigned dropped = 0; levels >> dropped;) {
+    if (dropped == level) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void expect_rows(const Plan& plan, unsigned level) {
+  for (const Row& row : kRows) {
+    const Place place = place_of(row);
+    EXPECT_EQ(kept_of(plan, place.first, place.count), dropped_at(row, level) ? 0 : place.count)
+        << row.page << " at level " << level;
+  }
+}
+
+class Layouts : public ::testing::TestWithParam<const char*> {
+ protected:
+  GuestBuilder guest() const {
+    GuestBuilder guest(GetParam());
+    for (const Row& row : kRows) {
+      guest.pages(row.page);
+    }
+    return guest;
+  }
+};
+
+TEST_P(Layouts, EachPageAtEachLevel) {
+  GuestBuilder builder = guest();
+  const FoundGuest found(builder);
+  for (const unsigned level : kLevels) {
+    for (const unsigned threads : {1U, 4U}) {
+      const Plan plan = found.plan(level, threads);
+      expect_rows(plan, level);
+      expect_classes_add_up(plan);
+      EXPECT_EQ(plan.level_reached, level);
+      EXPECT_TRUE(plan.remarks.empty()) << texts(plan.remarks);
+    }
+  }
+}
+
+TEST_P(Layouts, WhatIsNotDescribedIsKept) {
+  GuestBuilder builder = guest();
+  const Plan plan = plan_of(builder, 31);
+  std::uint64_t dropped = 0;
+  for (const Row& row : kRows) {
+    dropped += dropped_at(row, 31) ? place_of(row).count : 0;
+  }
+  EXPECT_EQ(plan.ram.count(), 0x4000U);
+  EXPECT_EQ(plan.kept.count(), 0x4000U - dropped);
+}
+
+TEST_P(Layouts, ClassesAreCounted) {
+  GuestBuilder builder = guest();
+  const Plan plan = plan_of(builder, 0);
+  EXPECT_EQ(count_of(plan, PageClass::free), 16U + 1 + 1024);
+  EXPECT_EQ(count_of(plan, PageClass::cache), 1U + 1 + 16);
+  EXPECT_EQ(count_of(plan, PageClass::private_cache), 1U + 4);
+  EXPECT_EQ(count_of(plan, PageClass::user), 3U + 32 + 512 + 512);
+  EXPECT_EQ(count_of(plan, PageClass::offline), 1U);
+  EXPECT_EQ(count_of(plan, PageClass::hwpoison), 1U);
+  EXPECT_EQ(count_of(plan, PageClass::no_memmap), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, Layouts,
+                         ::testing::Values("5.4", "5.15", "6.1", "6.6", "6.12", "7.1"),
+                         [](const auto& tested) {
+                           std::string name = tested.param;
+                           name.replace(name.find('.'), 1, "_");
+                           return name;
+                         });
+
+// v6.3 to v6.5 have 6.1's struct page under other names.
+TEST(PageRules, FolioMembers) {
+  GuestBuilder guest("6.1");
+  guest.vmcoreinfo("OFFSET(page.compound_order)", std::nullopt)
+      .vmcoreinfo("OFFSET(page.compound_dtor)", std::nullopt)
+      .vmcoreinfo("OFFSET(folio._folio_order)", "81")
+      .vmcoreinfo("OFFSET(folio._folio_dtor)", "80");
+  for (const Row& row : kRows) {
+    guest.pages(row.page);
+  }
+  const Plan plan = plan_of(guest, 31);
+  expect_rows(plan, 31);
+  EXPECT_EQ(plan.level_reached, 31U);
+}
+
+TEST(PageRules, UnacceptedMemoryIsFree) {
+  GuestBuilder guest("7.1");
+  guest.pages("2400 unaccepted\n2017 slab");
+  const FoundGuest found(guest);
+  EXPECT_EQ(kept_of(found.plan(16), 0x2400, 1024), 0U);
+  EXPECT_EQ(kept_of(found.plan(15), 0x2400, 1024), 1024U);
+  EXPECT_EQ(count_of(found.plan(0), PageClass::unaccepted), 1024U);
+}
+
+// Struct pages that no kernel makes.
+class Impossible : public ::testing::Test {
+ protected:
+  Impossible() : guest_("6.12"), found_(guest_.pages("2017 slab")) {}
+  void set(std::uint64_t pfn, std::uint64_t offset, std::uint64_t value) {
+    found_.memory().write_value(found_.struct_page(guest_, {pfn}) + offset, value);
+  }
+  void set_mapcount(std::uint64_t pfn, std::uint32_t value) {
+    found_.memory().write_value(found_.struct_page(guest_, {pfn}) + 48, value);
+  }
+  void make_free(std::uint64_t pfn, std::uint64_t order) {
+    set(pfn, 40, order);
+    set_mapcount(pfn, 0xf000'0000);
+  }
+  // A head on the LRU, whose second struct page says `order`.
+  void make_cache(std::uint64_t pfn, std::uint64_t order, bool tail = true) {
+    set(pfn, 0, (1U << 5) | 64);
+    set(pfn + 1, 0, order);
+    set(pfn + 1, 8, tail ? 1 : 0);
+  }
+
+  GuestBuilder guest_;
+  FoundGuest found_;
+};
+
+TEST_F(Impossible, FreeOrders) {
+  make_free(0x2800, 11);                    // not below LENGTH(zone.free_area)
+  make_free(0x2900, 64);                    // a shift that is none
+  make_free(0x2a00, 0xffff'ffff'ffff'ffff);
+  make_free(0x2b01, 4);                     // not aligned
+  const Plan plan = found_.plan(31);
+  EXPECT_EQ(plan.kept.count(), 0x4000U);
+}
+
+TEST_F(Impossible, CompoundOrdersCountAsOnePage) {
+  make_cache(0x2800, 200);
+  make_cache(0x2802, 3);                    // not aligned
+  make_cache(0x2900, 4, false);             // no tail follows
+  const Plan plan = found_.plan(2);
+  EXPECT_EQ(plan.kept.count(), 0x4000U - 3);
+  EXPECT_EQ(kept_of(plan, 0x2800) + kept_of(plan, 0x2802) + kept_of(plan, 0x2900), 0U);
+}
+
+TEST_F(Impossible, AHeadAtTheEndOfTheMemmap) {
+  set(0x7fff, 0, (1U << 5) | 64);
+  set(0x3fff, 0, (1U << 5) | 64);
+  EXPECT_EQ(found_.plan(2).kept.count(), 0x4000U - 1);
+}
+
+// A tail that looks like anything else is what its head is.
+TEST_F(Impossible, TailsDoNotDecide) {
+  set(0x2801, 0, 1U << 5);
+  set(0x2801, 8, 1);
+  set(0x2802, 24, 1);
+  set(0x2802, 8, 1);
+  EXPECT_EQ(found_.plan(31).kept.count(), 0x4000U);
+}
+
+}  // namespace
+}  // namespace vmcore::filters

@@ -1,0 +1,137 @@
+#include "filters/plan.h"
+
+#include "tests/unit/filters/planned_guest.h"
+
+namespace vmcore::filters {
+namespace {
+
+using testing::GuestBuilder;
+using ::testing::HasSubstr;
+
+// A guest's memory, and device memory that Linux has no struct page for.
+class WithDevice : public PhysicalMemory {
+ public:
+  WithDevice(const PhysicalMemory& guest, PhysRange device) : guest_(guest), device_(device) {}
+  Extent extent(PhysAddr address) const override {
+    if (device_.contains(address)) {
+      return {{address, device_.end() - address}, Presence::data};
+    }
+    Extent extent = guest_.extent(address);
+    if (address < device_.begin && extent.range.end() > device_.begin) {
+      extent.range.size = device_.begin - address;
+    }
+    return extent;
+  }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    return guest_.read(address, out);
+  }
+
+ private:
+  const PhysicalMemory& guest_;
+  PhysRange device_;
+};
+
+TEST(Plan, WithoutAKernelOnlyZeroPagesGo) {
+  GuestBuilder guest("6.12");
+  const MemoryImage image = guest.pages("2000 free 4\n2010 anon").build();
+  const auto plan = make_plan(*image.memory, nullptr, 0, {.level = 31}, {});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->kept.count(), 0x4000U);
+  EXPECT_EQ(plan->level_asked, 31U);
+  EXPECT_EQ(plan->level_reached, 1U);
+  EXPECT_THAT(texts(plan->remarks), HasSubstr("may hold user data"));
+}
+
+TEST(Plan, WithoutAKernelLowLevelsAreReached) {
+  GuestBuilder guest("6.12");
+  const MemoryImage image = guest.build();
+  for (const unsigned level : {0U, 1U}) {
+    const auto plan = make_plan(*image.memory, nullptr, 0, {.level = level}, {});
+    EXPECT_EQ(plan->level_reached, level);
+    EXPECT_TRUE(plan->remarks.empty());
+  }
+}
+
+TEST(Plan, WithoutAMemmapTheReasonIsTold) {
+  GuestBuilder guest("6.12");
+  guest.vmcoreinfo("SIZE(mem_section)", std::nullopt);
+  const Plan plan = plan_of(guest, 31);
+  EXPECT_EQ(plan.level_reached, 1U);
+  EXPECT_EQ(plan.kept.count(), 0x4000U);
+  EXPECT_THAT(texts(plan.remarks), HasSubstr("SIZE(mem_section)"));
+}
+
+TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {
+  GuestBuilder guest("6.12");
+  guest.pages("2017 slab");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0xfd00'0000}, 0x100'0000});
+  for (const unsigned level : {0U, 4U, 7U, 8U, 16U, 31U}) {
+    const auto plan = make_plan(memory, &found.kernel(), 0, {.level = level}, {});
+    ASSERT_TRUE(plan);
+    EXPECT_EQ(kept_of(*plan, 0xf'd000, 0x1000), level < 8 ? 0x1000U : 0U) << level;
+    EXPECT_EQ(count_of(*plan, PageClass::no_memmap), 0x1000U);
+    EXPECT_EQ(plan->level_reached, level);
+    EXPECT_THAT(texts(plan->remarks), HasSubstr("0xfd000000-0xfdffffff"));
+    EXPECT_THAT(texts(plan->remarks), HasSubstr(level < 8 ? "is kept" : "is left out"));
+  }
+}
+
+// The page of struct pages that describes `pfn`.
+Pfn memmap_page_of(std::string_view layout, std::uint64_t pfn) {
+  GuestBuilder guest(layout);
+  const FoundGuest found(guest);
+  return {found.struct_page(guest, {pfn}).value / 4096};
+}
+
+TEST(Plan, PagesWhoseStructPageIsMissingAreKept) {
+  const Pfn missing = memmap_page_of("6.12", 0x2000);  // describes 64 pages
+  GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2010 anon\n2030 anon\n2040 anon\n2080 slab").excluded(missing);
+  const Plan plan = plan_of(guest, 31);
+  EXPECT_EQ(kept_of(plan, 0x2000, 64), 64U);
+  EXPECT_EQ(kept_of(plan, 0x2040), 0U);
+  EXPECT_EQ(plan.level_reached, 1U);  // who knows what they hold
+  EXPECT_THAT(texts(plan.remarks), HasSubstr("struct pages of 64 pages"));
+}
+
+TEST(Plan, MissingStructPagesOfPagesThatAreGoneDoNotMatter) {
+  const Pfn missing = memmap_page_of("6.12", 0x2000);
+  GuestBuilder guest("6.12");
+  guest.pages("2080 slab").excluded(missing);
+  for (std::uint64_t pfn = 0x2000; pfn < 0x2040; ++pfn) {
+    guest.excluded({pfn});
+  }
+  EXPECT_EQ(plan_of(guest, 31).level_reached, 31U);
+}
+
+TEST(Plan, FilteringAgainBringsNothingBack) {
+  GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2010 anon\n2011 anon\n2017 slab").excluded({0x2010});
+  const Plan plan = FoundGuest(guest).plan(16, 1, 8);
+  EXPECT_EQ(kept_of(plan, 0x2010), 0U);
+  EXPECT_EQ(kept_of(plan, 0x2011), 1U);
+  EXPECT_EQ(kept_of(plan, 0x2000, 16), 0U);
+  EXPECT_EQ(plan.excluded_before, 1U);
+  EXPECT_EQ(plan.level_reached, 24U);
+  EXPECT_TRUE(plan.ram.contains({0x2010}));
+}
+
+TEST(Plan, TheSourcesLevelIsBounded) {
+  GuestBuilder guest("6.12");
+  guest.pages("2017 slab");
+  EXPECT_EQ(FoundGuest(guest).plan(1, 1, 0xffff'ffff).level_reached, 31U);
+}
+
+TEST(Plan, StopsWhenAsked) {
+  GuestBuilder guest("6.12");
+  const FoundGuest found(guest);
+  std::stop_source stop;
+  stop.request_stop();
+  const auto plan = make_plan(*found.image.memory, &found.kernel(), 0, {}, stop.get_token());
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, Errc::cancelled);
+}
+
+}  // namespace
+}  // namespace vmcore::filters

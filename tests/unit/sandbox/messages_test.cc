@@ -1,0 +1,142 @@
+#include "src/sandbox/messages.h"
+
+#include <gtest/gtest.h>
+
+namespace vmcore::sandbox {
+namespace {
+
+template <class T>
+T round_trip(const T& event) {
+  const auto decoded = decode_event(encode(Event(event)));
+  EXPECT_TRUE(decoded) << decoded.error().message;
+  return std::get<T>(*decoded);
+}
+
+TEST(Messages, Requests) {
+  Request request;
+  request.operation = Operation::dmesg;
+  request.input = InputKind::fetch;
+  request.level = 8;
+  request.format = "elf";
+  request.codec = "lzo";
+  request.threads = 7;
+  request.dry_run = request.verify = true;
+  request.search_memory = false;
+  for (const bool with_options : {false, true}) {
+    if (with_options) {
+      request.compress_level = -3;
+      request.host_event_time = 1'700'000'000;
+    }
+    const auto decoded = decode_request(encode(request));
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(decoded->operation, Operation::dmesg);
+    EXPECT_EQ(decoded->input, InputKind::fetch);
+    EXPECT_EQ(decoded->level, 8U);
+    EXPECT_EQ(decoded->format, "elf");
+    EXPECT_EQ(decoded->codec, "lzo");
+    EXPECT_EQ(decoded->threads, 7U);
+    EXPECT_TRUE(decoded->dry_run && decoded->verify);
+    EXPECT_FALSE(decoded->search_memory);
+    EXPECT_EQ(decoded->compress_level, request.compress_level);
+    EXPECT_EQ(decoded->host_event_time, request.host_event_time);
+  }
+}
+
+TEST(Messages, Events) {
+  EXPECT_EQ(round_trip(Progress{3, 5}).done, 3U);
+  EXPECT_EQ(round_trip(Progress{3, 5}).all, 5U);
+  EXPECT_EQ(round_trip(Spooling{1ULL << 40}).bytes, 1ULL << 40);
+  round_trip(SourceRead{});
+  EXPECT_EQ(round_trip(Want{{{0x1000}, 0x2000}}).range, (PhysRange{{0x1000}, 0x2000}));
+  const Failed failed = round_trip(Failed{{Errc::no_space, "full"}});
+  EXPECT_EQ(failed.error.code, Errc::no_space);
+  EXPECT_EQ(failed.error.message, "full");
+}
+
+TEST(Messages, Done) {
+  const sandbox::Done done = round_trip(sandbox::Done{.release = "6.1",
+                                                      .level_asked = 31,
+                                                      .level_reached = 23,
+                                                      .incomplete = true,
+                                                      .ram_pages = 1,
+                                                      .kept_pages = 2,
+                                                      .lost_pages = 3,
+                                                      .classes = {{"free", "free pages", 4}},
+                                                      .remarks = {{Errc::limit, "a remark"}}});
+  EXPECT_EQ(done.release, "6.1");
+  EXPECT_EQ(done.level_asked, 31U);
+  EXPECT_EQ(done.level_reached, 23U);
+  EXPECT_TRUE(done.incomplete);
+  EXPECT_EQ(done.ram_pages + done.kept_pages + done.lost_pages, 6U);
+  ASSERT_EQ(done.classes.size(), 1U);
+  EXPECT_EQ(done.classes[0].title, "free pages");
+  ASSERT_EQ(done.remarks.size(), 1U);
+  EXPECT_EQ(done.remarks[0].code, Errc::limit);
+}
+
+TEST(Messages, Have) {
+  EXPECT_FALSE(decode_have(encode(sandbox::Have{}))->error);
+  const auto have = decode_have(encode(sandbox::Have{Error{Errc::busy, "later"}}));
+  EXPECT_EQ(have->error->code, Errc::busy);
+  EXPECT_EQ(have->error->message, "later");
+}
+
+TEST(Messages, BytesThatAreNoUtf8DoNotBreakThem) {
+  const auto done = round_trip(sandbox::Done{.release = "6.1\xff\xc0 \x1b[31m", .remarks = {}});
+  EXPECT_TRUE(done.release.starts_with("6.1"));
+}
+
+std::vector<Remark> many_remarks(std::size_t count, std::string_view text) {
+  return std::vector<Remark>(count, {Errc::malformed, std::string(text)});
+}
+
+TEST(Messages, TooManyRemarksAreCutAndSaidSo) {
+  const auto done = round_trip(sandbox::Done{.remarks = many_remarks(1000, "short")});
+  ASSERT_EQ(done.remarks.size(), 65U);
+  EXPECT_EQ(done.remarks.back().code, Errc::limit);
+}
+
+// Control characters take six bytes each in JSON.
+TEST(Messages, APacketIsNeverTooLarge) {
+  const std::string hostile(100'000, '\x01');
+  const std::string packet =
+      encode(Event(sandbox::Done{.release = hostile, .remarks = many_remarks(64, hostile)}));
+  EXPECT_LE(packet.size(), kMaxPacket);
+  const auto decoded = decode_event(packet);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  const auto& done = std::get<sandbox::Done>(*decoded);
+  EXPECT_GT(done.remarks.size(), 1U);  // as many as fit
+  EXPECT_EQ(done.remarks.back().code, Errc::limit);
+  EXPECT_LE(encode(Event(Failed{{Errc::io, hostile}})).size(), kMaxPacket);
+}
+
+class NoMessages : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(NoMessages, AreRefused) {
+  const auto request = decode_request(GetParam());
+  ASSERT_FALSE(request);
+  EXPECT_EQ(request.error().code, Errc::malformed);
+  const auto event = decode_event(GetParam());
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().code, Errc::malformed);
+}
+
+std::string nested(std::size_t depth) {
+  return std::string(depth, '[') + std::string(depth, ']');
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Packets, NoMessages,
+    ::testing::Values("", "{", "null", "[]", "{}", "7", "\"text\"", R"({"type":7})",
+                      R"({"type":"progress"})", R"({"type":"progress","done":"x","all":1})",
+                      R"({"type":"want","begin":[],"size":1})", R"({"type":"failed","error":3})",
+                      R"({"type":"done","release":1})", R"({"operation":[]})", "\xff\xfe",
+                      nested(30'000), R"({"type":)" + nested(100) + "}",
+                      std::string(kMaxPacket, 'x')));
+
+TEST(Messages, AnUnknownEventIsRefused) {
+  EXPECT_FALSE(decode_event(R"({"type":"dance"})"));
+}
+
+}  // namespace
+}  // namespace vmcore::sandbox

@@ -1,0 +1,112 @@
+// Programs that die in place of vmcore-worker.
+#include "src/sandbox/worker.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+
+namespace vmcore::sandbox {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FakeWorker : public ::testing::Test {
+ protected:
+  FakeWorker() {
+    char folder[] = "/tmp/vmcorectl-test-XXXXXX";
+    folder_ = ::mkdtemp(folder);
+  }
+  ~FakeWorker() override { std::filesystem::remove_all(folder_); }
+
+  // A worker that is this shell script; its channel is descriptor 3.
+  Worker start(std::string_view script) {
+    const auto path = folder_ / "worker";
+    std::ofstream(path) << "#!/bin/sh\n" << script << "\n";
+    ::chmod(path.c_str(), 0700);
+    auto worker = Worker::start(path);
+    EXPECT_TRUE(worker) << worker.error().message;
+    return *std::move(worker);
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(FakeWorker, DeathBySignalIsDescribed) {
+  Worker worker = start("kill -SEGV $$");
+  const auto event = worker.next_event();
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().code, Errc::io);
+  EXPECT_THAT(event.error().message, HasSubstr("killed by signal 11"));
+}
+
+TEST_F(FakeWorker, AnEarlyExitIsDescribed) {
+  Worker worker = start("exit 7");
+  const auto event = worker.next_event();
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().code, Errc::io);
+  EXPECT_THAT(event.error().message, HasSubstr("exit status 7"));
+}
+
+void wait_for_the_end(const Worker& worker) {
+  pollfd wait{worker.fd(), POLLRDHUP, 0};
+  while (::poll(&wait, 1, -1) < 0 || (wait.revents & (POLLRDHUP | POLLHUP)) == 0) {
+  }
+}
+
+// Not Errc::cancelled, which would be the user's own wish.
+TEST_F(FakeWorker, DeathIsDescribedWhateverIsSent) {
+  Worker first = start("exit 5");
+  wait_for_the_end(first);
+  const auto asked = first.request({}, {});
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, Errc::io);
+  Worker second = start("kill -KILL $$");
+  wait_for_the_end(second);
+  const auto answered = second.have({}, {});
+  ASSERT_FALSE(answered);
+  EXPECT_EQ(answered.error().code, Errc::io);
+  EXPECT_THAT(answered.error().message, HasSubstr("signal 9"));
+}
+
+TEST_F(FakeWorker, IsKilledAndReapedWithItsObject) {
+  pid_t pid = -1;
+  {
+    const Worker worker = start("exec /bin/sleep 1000");
+    pid = worker.pid();
+    EXPECT_EQ(::kill(pid, 0), 0);
+  }
+  EXPECT_EQ(::kill(pid, 0), -1);
+  EXPECT_EQ(errno, ESRCH);
+}
+
+// What the child may have: its channel, nowhere to print to, an empty environment.
+TEST_F(FakeWorker, HasNothingButItsChannel) {
+  ::setenv("VMCORECTL_TEST_SECRET", "1", 1);
+  const auto told = folder_ / "told";
+  Worker worker = start("{ echo /proc/$$/fd/*; echo secret=$VMCORECTL_TEST_SECRET; } > " +
+                        told.string());
+  static_cast<void>(worker.next_event());
+  ::unsetenv("VMCORECTL_TEST_SECRET");
+  std::ifstream in(told);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_THAT(text, HasSubstr("/fd/3"));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("/fd/4")));
+  EXPECT_THAT(text, HasSubstr("secret=\n"));
+}
+
+TEST(Worker, AMissingProgramIsSaid) {
+  const auto worker = Worker::start("/nowhere/vmcore-worker");
+  ASSERT_FALSE(worker);
+  EXPECT_EQ(worker.error().code, Errc::not_found);
+  EXPECT_THAT(worker.error().message, HasSubstr("/nowhere/vmcore-worker"));
+}
+
+}  // namespace
+}  // namespace vmcore::sandbox

@@ -1,0 +1,50 @@
+#include "src/worker/info_json.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/builders/kernel_builder.h"
+
+namespace vmcore::worker {
+namespace {
+
+using testing::GuestBuilder;
+using Json = nlohmann::json;
+
+Json info_of(const MemoryImage& image) {
+  const auto description = convert::describe(image, {}, {});
+  EXPECT_TRUE(description) << description.error().message;
+  return Json::parse(info_json(image, *description));
+}
+
+TEST(InfoJson, AGuest) {
+  GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2010 anon\n2017 slab").log(2'500'000'000, "panic");
+  const Json info = info_of(guest.build());
+  EXPECT_EQ(info["kernel"]["release"], "6.12.0-test");
+  EXPECT_EQ(info["kernel"]["vmcoreinfo"], "note");
+  EXPECT_EQ(info["machine"], "x86_64");
+  EXPECT_EQ(info["last_log_stamp"], 2.5);
+  EXPECT_EQ(info["pages"]["ram"], 0x4000);
+  EXPECT_EQ(info["pages"]["by_class"]["free"], 16);
+  EXPECT_EQ(info["pages"]["by_class"]["user"], 1);
+  EXPECT_EQ(info["ram"][0]["size"], 64 << 20);
+  ASSERT_EQ(info["cpus"].size(), 1U);
+  EXPECT_EQ(info["cpus"][0]["mode"], "kernel");
+  EXPECT_FALSE(info.contains("crash_time"));
+}
+
+TEST(InfoJson, HostileTextIsValidJson) {
+  MemoryImage image;
+  image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
+  image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J";
+  image.remarks.push_back({Errc::io, std::string("nul \0 here", 10)});
+  const Json info = info_of(image);
+  EXPECT_FALSE(info.contains("kernel"));
+  EXPECT_EQ(info["machine"], "unknown");
+  EXPECT_EQ(info["remarks"][0]["code"], "io");
+}
+
+}  // namespace
+}  // namespace vmcore::worker
