@@ -127,8 +127,11 @@ class Checks {
   void kernel_page(std::string_view what, PhysAddr address) {
     const Pfn pfn{address.value / 4096};
     for (const ClassName& entry : kClassNames) {
-      if (entry.page_class != PageClass::no_memmap &&
-          census_.pages[static_cast<std::size_t>(entry.page_class)].contains(pfn)) {
+      const bool claimed =
+          entry.page_class == PageClass::no_memmap
+              ? !census_.with_memmap.contains(pfn)
+              : census_.pages[static_cast<std::size_t>(entry.page_class)].contains(pfn);
+      if (claimed) {
         distrust(mask_of(entry.page_class),
                  fmt::format("{} pages are kept: the kernel's {} would have been left out",
                              entry.title, what));

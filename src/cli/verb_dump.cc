@@ -64,7 +64,7 @@ std::string describe_handoff(const job::DumpResult& dump) {
   if (dump.path.empty() || dump.done.release.empty()) {
     return "";
   }
-  return fmt::format("open it with  crash /usr/lib/debug/boot/vmlinux-{} {}\n", dump.
+  return fmt::format("open it with  crash /usr/lib/debug/boot/vmlinux-{} {}\n",
                      printable(dump.done.release), printable(dump.path.string()));
 }
 

@@ -135,18 +135,20 @@ std::uint64_t root_count(const SparseLayout& layout) {
   return (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
 }
 
-// The sections of the page-sized roots that address_of(root number) tells. A root that cannot be
-// read is left out: its pages have no memmap then, and are kept.
+// The sections of the page-sized roots that address_of(root number) tells; null where there is none.
+// A root that cannot be read is an error: its pages would pass for memory that Linux does not know.
 template <class AddressOf>
-std::vector<MemmapRun> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
+Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
                                   AddressOf address_of) {
   Runs runs(layout);
   std::vector<std::byte> sections(layout.sections_per_root * layout.section_size);
   for (std::uint64_t root = 0; root < root_count(layout); ++root) {
     const VirtAddr address = address_of(root);
-    if (address.value >= kKernelHalf && kernel.read_exactly(address, sections)) {
-      runs.add(root * layout.sections_per_root, sections);
+    if (address.value == 0) {
+      continue;
     }
+    TRY(kernel.read_exactly(address, sections));
+    runs.add(root * layout.sections_per_root, sections);
   }
   return runs.take();
 }
@@ -159,7 +161,7 @@ Result<std::vector<MemmapRun>> walk_extreme(const GuestKernel& kernel, const Spa
   return walk_roots(kernel, layout, [&](std::uint64_t root) { return VirtAddr{roots[root]}; });
 }
 
-std::vector<MemmapRun> walk_static(const GuestKernel& kernel, const SparseLayout& layout) {
+Result<std::vector<MemmapRun>> walk_static(const GuestKernel& kernel, const SparseLayout& layout) {
   return walk_roots(kernel, layout, [&](std::uint64_t root) {
     return layout.mem_section + root * layout.sections_per_root * layout.section_size;
   });
