@@ -32,7 +32,7 @@ Result<std::size_t> MessageSplitter::scan() {
       escaped_ = !escaped_ && byte == '\\';
     } else if (byte == '"') {
       in_string_ = true;
-    } else if (byte == '{' || byte == '[') {
+    } else if (byte == '{' || (byte == '[' && depth_ > 0)) {
       if (++depth_ > kMaxDepth) {
         return fail(Errc::limit, "a message nested deeper than {} levels", kMaxDepth);
       }

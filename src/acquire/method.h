@@ -18,13 +18,13 @@ enum class LookUp : std::uint8_t { any, id, name };
 
 // Which guest, as the user said it.
 struct Selection {
-  std::string method;            // a name of the table; empty: by what else was given
-  std::filesystem::path socket;  // of a QMP monitor
-  std::string uri;               // of libvirt; empty: libvirt's own default
-  std::string domain;
+  std::string method = {};            // a name of the table; empty: by what else was given
+  std::filesystem::path socket = {};  // of a QMP monitor
+  std::string uri = {};               // of libvirt; empty: libvirt's own default
+  std::string domain = {};
   LookUp look_up = LookUp::any;
   // A folder with room for the guest's RAM, for methods that cannot do without.
-  std::filesystem::path spool_folder;
+  std::filesystem::path spool_folder = {};
 };
 
 Result<std::unique_ptr<Guest>> open_guest(const Selection& selection);

@@ -22,7 +22,7 @@ struct ConvertOptions {
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not tell.
-  std::optional<std::uint64_t> host_event_time;
+  std::optional<std::uint64_t> host_event_time = {};
 };
 
 // Is told how a conversion goes, from any of its threads.

@@ -26,13 +26,13 @@ enum class TimeSource : std::uint8_t { guest, host_event, file_header, none };
 std::string_view time_source_name(TimeSource source);
 
 struct Provenance {
-  std::string version;
+  std::string version = {};
   unsigned level_asked = 0;
   unsigned level_reached = 0;
-  std::optional<std::uint64_t> crash_time;  // seconds since the epoch
+  std::optional<std::uint64_t> crash_time = {};  // seconds since the epoch
   TimeSource crash_time_source = TimeSource::none;
   std::array<std::uint64_t, filters::kPageClasses> pages_by_class{};
-  std::vector<Remark> remarks;
+  std::vector<Remark> remarks = {};
 };
 
 Note make_provenance_note(const Provenance& provenance);

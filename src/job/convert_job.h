@@ -17,7 +17,7 @@ struct DumpOptions {
   unsigned level = 31;
   std::string format = "kdump";
   std::string codec = "zstd";
-  std::optional<int> compress_level;
+  std::optional<int> compress_level = {};
   unsigned threads = 1;
   bool dry_run = false;
   bool verify = false;

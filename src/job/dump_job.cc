@@ -89,7 +89,9 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
   pause = Pause(std::move(acquired.lease));
   TRY(give_work(worker, std::move(acquired), spool, output));
   const auto end_pause = [&]() -> Result<> {
-    TRY_ASSIGN(report_.pause, pause.end());
+    if (!report_.pause) {  // told once of the pipe, and once more of the spool
+      TRY_ASSIGN(report_.pause, pause.end());
+    }
     return {};
   };
   TRY_ASSIGN(sandbox::Done done,

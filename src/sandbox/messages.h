@@ -68,15 +68,15 @@ struct ClassCount {
   std::uint64_t pages = 0;
 };
 struct Done {
-  std::string release;
+  std::string release = {};
   unsigned level_asked = 0;
   unsigned level_reached = 0;
   bool incomplete = false;
   std::uint64_t ram_pages = 0;
   std::uint64_t kept_pages = 0;
   std::uint64_t lost_pages = 0;
-  std::vector<ClassCount> classes;
-  std::vector<Remark> remarks;
+  std::vector<ClassCount> classes = {};
+  std::vector<Remark> remarks = {};
 };
 struct Failed {
   Error error;

@@ -80,7 +80,6 @@ std::string FakeQemu::answer(const std::map<std::string, Answer>& answers,
 }
 
 void FakeQemu::answer_all(const std::map<std::string, Answer>& answers) {
-  say(kGreeting);
   qmp::MessageSplitter splitter;
   std::vector<Fd> fds;
   while (true) {
@@ -97,7 +96,8 @@ void FakeQemu::answer_all(const std::map<std::string, Answer>& answers) {
   }
 }
 
-void FakeQemu::serve(std::map<std::string, Answer> answers) {
+void FakeQemu::serve(std::map<std::string, Answer> answers, std::string_view greeting) {
+  say(greeting);
   server_ = std::thread([this, answers = std::move(answers)] { answer_all(answers); });
 }
 

@@ -35,9 +35,9 @@ class FakeQemu {
   // {"error". What it says by say() comes before the answer.
   using Answer = std::function<std::string(const qmp::Json& arguments, std::vector<Fd>& fds)>;
 
-  // Greets, then answers commands by name until the client hangs up; an unknown one is
+  // Greets (unless that was done by say()), then answers commands by name until the client hangs up; an unknown one is
   // CommandNotFound. qmp_capabilities is known. In a thread of its own.
-  void serve(std::map<std::string, Answer> answers);
+  void serve(std::map<std::string, Answer> answers, std::string_view greeting = kGreeting);
 
   // The commands that were heard, in order; call when the client has hung up.
   std::vector<std::string> finish();

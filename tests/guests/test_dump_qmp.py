@@ -111,6 +111,7 @@ class Case:
         expect(self.findings, "--then reset after a failure", [("exit code", code, 1),
                                                                ("done", answer["guest"]["then"]["done"], True)])
         self.nothing_held("--then reset", "running")
+        self.guest._wait(lambda: self.guest.console.count("READY") == 2, "second READY", 240)
         code, answer, _ = self.dump("--then", "destroy")
         expect(self.findings, "--then destroy", [("exit code", code, 0), ("done", answer["guest"]["then"]["done"], True),
                                                  ("QEMU ended", self.guest.process.wait(timeout=10), 0)])

@@ -24,7 +24,7 @@ struct Script {
   std::string dumped = "header and memory";
   std::string events_after = event("STOP", 1000) + event("DUMP_COMPLETED", 2000) +
                              event("RESUME", 3500);
-  std::string dump_error;
+  std::string dump_error = {};
 };
 
 class QmpGuestTest : public testing::Test {

@@ -10,7 +10,8 @@ using testing::GuestBuilder;
 
 PageSet all_ram(const PhysicalMemory& memory) {
   PageSet ram;
-  for (const PhysRange& range : ram_ranges(memory).ranges()) {
+  const RangeSet ranges = ram_ranges(memory);
+  for (const PhysRange& range : ranges.ranges()) {
     ram.insert({{range.begin.value / 4096}, range.size / 4096});
   }
   return ram;

@@ -157,7 +157,7 @@ TEST(PageRules, UnacceptedMemoryIsFree) {
 // Struct pages that no kernel makes.
 class Impossible : public ::testing::Test {
  protected:
-  Impossible() : guest_("6.12"), found_(guest_.pages("2017 slab")) {}
+  Impossible() : guest_("6.12"), found_(guest_.pages("2018 slab 3\n2020 slab 3")) {}
   void set(std::uint64_t pfn, std::uint64_t offset, std::uint64_t value) {
     found_.memory().write_value(found_.struct_page(guest_, {pfn}) + offset, value);
   }

@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""What first-dump.sh shows once vmcorectl is built: two guests crash and are dumped, by QMP and through libvirt.
+
+The guests are Debian kernels with a busybox initramfs. They run under KVM where that boots them, else under TCG
+(slower). Nothing of the machine's own libvirt is used.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from guests.guest import Config, Guest
+from guests.libvirt_rig import LibvirtRig, available
+
+
+def title(text: str) -> None:
+    print(f"\n=== {text}", flush=True)
+
+
+def show(command: list) -> None:
+    """Runs a command as the reader would, shown with its output."""
+    print("$ " + " ".join(map(str, command)), flush=True)
+    subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, check=True)
+
+
+def show_log(vmcorectl: Path, dump: Path) -> None:
+    """The panic line and the end of the log, from the dump alone."""
+    log = subprocess.run([vmcorectl, "dmesg", dump], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                         check=True).stdout.splitlines()
+    print(f"$ {vmcorectl} dmesg {dump}")
+    print("  the panic:      " + next((line for line in log if "Kernel panic" in line), "(none found)"))
+    print(f"  the last 5 of {len(log)} lines:")
+    print("\n".join("    " + line for line in log[-5:]), flush=True)
+
+
+def by_qmp(vmcorectl: Path, out: Path, accel: str) -> None:
+    title("A guest under plain QEMU")
+    with Guest(Config(name="first-dump", accel=accel)) as guest:
+        print(f"It runs Linux {guest.kernel.release} with {guest.config.memory_mib} MiB. It panics now.", flush=True)
+        guest.panic()
+        dump = out / "by-qmp.vmcore"
+        show([vmcorectl, "dump", "--qmp", guest.qmp_socket, "-o", dump])
+        print(f"QEMU says that the guest is: {guest.status()}")
+    show_log(vmcorectl, dump)
+
+
+def by_libvirt(vmcorectl: Path, out: Path) -> None:
+    title("A guest under a libvirt of its own (qemu:///embed, no daemon)")
+    if not available():
+        print("skipped: virsh, setpriv or libvirt's QEMU driver is missing")
+        return
+    with LibvirtRig("embed", name="first-dump") as rig:
+        # libvirt's unprivileged side runs as nobody, who may not see into this folder.
+        own = rig.folder / "bin"
+        own.mkdir(mode=0o755)
+        for name in ("vmcorectl", "vmcore-worker"):
+            shutil.copy(vmcorectl.parent / name, own / name)
+        dump = rig.runtime / "by-libvirt.vmcore"
+        print("It is dumped while it runs, so it has to pause.", flush=True)
+        show(rig.command(own / "vmcorectl", "dump", "-c", rig.uri, rig.name, "-o", dump))
+        print(f"QEMU says that the guest is: {rig.status()}")
+        shutil.move(dump, out / dump.name)
+    show_log(vmcorectl, out / dump.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Crash two throw-away guests and dump them.")
+    parser.add_argument("--bin", type=Path, required=True, help="the folder of vmcorectl and vmcore-worker")
+    parser.add_argument("--out", type=Path, help="an existing folder for the dumps; default: a new one in /var/tmp")
+    parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
+    options = parser.parse_args()
+    vmcorectl = (options.bin / "vmcorectl").resolve()
+    out = options.out or Path(tempfile.mkdtemp(prefix="first-dump-", dir="/var/tmp"))
+    started = time.monotonic()
+    by_qmp(vmcorectl, out, options.accel)
+    by_libvirt(vmcorectl, out)
+    title(f"Done in {time.monotonic() - started:.0f} s: the dumps are in {out}")
+    show([vmcorectl, "info", out / "by-qmp.vmcore"])
+    print("\nTo open one, install crash and the kernel's debug package (linux-image-RELEASE-dbg), then paste the line\n"
+          "'open it with' above.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
