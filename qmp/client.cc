@@ -59,7 +59,7 @@ ssize_t send_with_fd(int socket, std::string_view text, int fd) {
 }
 
 tl::unexpected<Error> gone() {
-  return fail(Errc::not_found, "QEMU closed the connection to its monitor");
+  return fail(Errc::not_found, "QEMU is gone: it closed the connection to its monitor");
 }
 
 tl::unexpected<Error> refusal(std::string_view command, const Json& error) {
@@ -70,7 +70,8 @@ tl::unexpected<Error> refusal(std::string_view command, const Json& error) {
 
 // What speaks first and is not QMP.
 Error other_kind(std::string_view start) {
-  if (start.find("QEMU") != std::string_view::npos || start.find("(qemu)") != std::string_view::npos) {
+  if (start.find("QEMU") != std::string_view::npos ||
+      start.find("(qemu)") != std::string_view::npos) {
     return {Errc::not_recognised,
             "a monitor for people (HMP), not QMP: give a socket of -qmp or -mon mode=control"};
   }
@@ -95,8 +96,10 @@ Result<> Client::greet() {
   }
   if (!*message) {
     // HMP greets in one piece, but JSON that has no end is no greeting either.
-    return fail(Errc::busy, "no greeting within {} ms: a QMP socket serves one client at a time, "
-                "and another one holds it", options_.greeting.count());
+    return fail(Errc::busy,
+                "no greeting within {} ms: a QMP socket serves one client at a time, "
+                "and another one holds it",
+                options_.greeting.count());
   }
   const Json& greeting = **message;
   if (!greeting.contains("QMP")) {

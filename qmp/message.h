@@ -1,5 +1,5 @@
-// QMP messages as they come through a socket: JSON objects one after the other, sent by a QEMU whose
-// guest may have taken it over, so bounded in size and depth before they are parsed.
+// QMP messages as they come through a socket: JSON objects one after the other, sent by a QEMU
+// whose guest may have taken it over, so bounded in size and depth before they are parsed.
 #pragma once
 
 #include <cstddef>

@@ -52,8 +52,8 @@ std::string use_of_chardev(const std::vector<std::string>& words, const std::str
     if (words[i] == "chardev:" + id) {
       return words[i - 1] == "-serial" ? "a serial console" : "a device of the guest";
     }
-    const bool named = option_value(words[i], "chardev") == id || words[i].starts_with(id + ",") ||
-                       words[i] == id;
+    const bool named =
+        option_value(words[i], "chardev") == id || words[i].starts_with(id + ",") || words[i] == id;
     if (!named || (!monitor && words[i - 1] != "-device")) {
       continue;
     }

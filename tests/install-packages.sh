@@ -8,11 +8,10 @@ set -euo pipefail
 declare -A packages=(
   [build]="cmake g++ ninja-build pkg-config libcli11-dev libdeflate-dev libexpected-dev libfmt-dev
            liblzo2-dev libsnappy-dev libvirt-dev libzstd-dev nlohmann-json3-dev"
-  [guest]="busybox-static ca-certificates cpio gcc libc6-dev libvirt-clients libvirt-daemon
+  [guest]="ca-certificates dpkg e2fsprogs gcc libc6-dev libvirt-clients libvirt-daemon
            libvirt-daemon-driver-qemu python3 qemu-system-x86 util-linux xz-utils"
-  [test]="clang-14 clang-format-14 crash dpkg-dev file git libclang-rt-14-dev libgmock-dev
-          libgtest-dev liblzo2-2 libsnappy1v5 libzstd1 makedumpfile python3-drgn python3-libkdumpfile
-          rpm"
+  [test]="clang-14 clang-format-14 dpkg-dev git libclang-rt-14-dev libgmock-dev libgtest-dev liblzo2-2
+          libsnappy1v5 libzstd1 rpm"
 )
 
 wanted=()

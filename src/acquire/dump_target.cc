@@ -1,30 +1,25 @@
 #include "src/acquire/dump_target.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <string>
-#include <utility>
+#include <random>
 
 namespace vmcore::acquire {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Where sockets and FIFOs of a user live; /tmp forbids others, libvirt too, to open FIFOs there
-// (sysctl fs.protected_fifos).
-fs::path runtime_folder() {
-  if (::geteuid() == 0) {
-    return "/run";
+// The same descriptor under a number of three digits that nobody can expect.
+Result<Fd> renumber(const Fd& fd) {
+  std::random_device random;
+  Fd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, std::uniform_int_distribution(200, 900)(random)));
+  if (!moved) {
+    return fail_errno(errno, "dup");
   }
-  const char* folder = std::getenv("XDG_RUNTIME_DIR");
-  return folder != nullptr && *folder != '\0' ? folder : "/var/tmp";
+  return moved;
 }
 
 }  // namespace
@@ -39,86 +34,61 @@ Result<PrivateFolder> PrivateFolder::make(const fs::path& parent) {
   return PrivateFolder(path);
 }
 
-PrivateFolder::PrivateFolder(PrivateFolder&& other) noexcept
-    : path_(std::exchange(other.path_, {})) {}
+PrivateFolder& PrivateFolder::operator=(PrivateFolder&& other) noexcept {
+  if (this != &other) {
+    remove();
+    path_ = std::exchange(other.path_, {});
+  }
+  return *this;
+}
 
 void PrivateFolder::remove() {
   if (!path_.empty()) {
-    ::unlink(file().c_str());
-    ::rmdir(path_.c_str());
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
     path_.clear();
   }
 }
 
-Result<FifoGuardian> FifoGuardian::start(int fifo) {
-  constexpr int kGuardMilliseconds = 120'000;
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    return fail_errno(errno, "fork");
+Result<DumpTarget> DumpTarget::make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
   }
-  if (pid == 0) {
-    // Other threads may have held locks: only async-signal-safe calls from here on.
-    ::setsid();
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-      ::signal(signal, SIG_DFL);
-    }
-    ::dup2(fifo, STDIN_FILENO);
-    ::close_range(STDIN_FILENO + 1, ~0U, 0);
-    pollfd wait{STDIN_FILENO, POLLIN, 0};
-    ::poll(&wait, 1, kGuardMilliseconds);
-    ::_exit(0);
+  DumpTarget target;
+  target.file_ = Fd(ends[0]);
+  const Fd write_end(ends[1]);
+  static_cast<void>(::fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));  // fewer wake-ups
+  TRY_ASSIGN(target.write_end_, renumber(write_end));
+  const Fd descriptors(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptors) {
+    return fail_errno(errno, "/proc/self/fd");
   }
-  return FifoGuardian(pid);
-}
-
-FifoGuardian::FifoGuardian(FifoGuardian&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)) {}
-
-void FifoGuardian::stop() {
-  if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    pid_ = -1;
-  }
-}
-
-Result<DumpTarget> DumpTarget::make_fifo() {
-  TRY_ASSIGN(PrivateFolder folder, PrivateFolder::make(runtime_folder()));
-  if (::mkfifo(folder.file().c_str(), 0600) != 0) {
-    return fail_errno(errno, folder.file().string());
-  }
-  Fd reader(::open(folder.file().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!reader) {
-    return fail_errno(errno, folder.file().string());
-  }
-  static_cast<void>(::fcntl(reader.get(), F_SETPIPE_SZ, 1 << 20));  // fewer wake-ups
-  TRY_ASSIGN(FifoGuardian guardian, FifoGuardian::start(reader.get()));
-  DumpTarget target(std::move(folder), std::move(reader));
-  target.guardian_.emplace(std::move(guardian));
+  TRY_ASSIGN(target.descriptors_, renumber(descriptors));
+  // A libvirt in another PID namespace has another process by our number, and would overwrite what
+  // that has open. So the way leads twice through our descriptor of our own list of descriptors,
+  // which no other process has.
+  const int list = target.descriptors_.get();
+  target.path_ =
+      fmt::format("/proc/{}/fd/{}/{}/{}", ::getpid(), list, list, target.write_end_.get());
   return target;
 }
 
-Result<DumpTarget> DumpTarget::make_file(const fs::path& folder) {
-  TRY_ASSIGN(PrivateFolder made, PrivateFolder::make(folder));
-  Fd file(::open(made.file().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file) {
-    return fail_errno(errno, made.file().string());
+Result<DumpTarget> DumpTarget::make_file(const fs::path& parent) {
+  DumpTarget target;
+  TRY_ASSIGN(target.folder_, PrivateFolder::make(parent));
+  target.path_ = target.folder_.path() / "memory";
+  target.file_ = Fd(::open(target.path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!target.file_) {
+    return fail_errno(errno, target.path_);
   }
-  return DumpTarget(std::move(made), std::move(file));
+  return target;
 }
 
 void DumpTarget::forget_path() {
-  guardian_.reset();
+  write_end_.reset();
+  descriptors_.reset();
   folder_.remove();
-}
-
-Result<Fd> DumpTarget::take() {
-  const int flags = ::fcntl(file_.get(), F_GETFL);
-  if (flags < 0 || ::fcntl(file_.get(), F_SETFL, flags & ~O_NONBLOCK) != 0) {
-    return fail_errno(errno, "fcntl");
-  }
-  return std::move(file_);
 }
 
 }  // namespace vmcore::acquire

@@ -1,71 +1,59 @@
-// DumpTarget: the path that libvirt is given to dump into, and what comes out of it: a FIFO, or
-// where that is refused, a file. It lies in a private folder (mode 0700) that is gone as soon as
-// libvirt has opened what is in it.
+// DumpTarget: the path that libvirt is given to dump into, and the descriptor that the dump is read
+// from.
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
-#include <optional>
+#include <string>
+#include <utility>
 
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore::acquire {
 
-// A folder that nobody else may enter; removed, with the one file it may hold, with the object.
+// A folder that nobody else may enter (mode 0700); removed, with what is in it, with the object.
 class PrivateFolder {
  public:
+  PrivateFolder() = default;  // none
   static Result<PrivateFolder> make(const std::filesystem::path& parent);
-  PrivateFolder(PrivateFolder&& other) noexcept;
-  PrivateFolder& operator=(PrivateFolder&&) = delete;
+  PrivateFolder(PrivateFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  PrivateFolder& operator=(PrivateFolder&& other) noexcept;
   ~PrivateFolder() { remove(); }
 
-  std::filesystem::path file() const { return path_ / "memory"; }
+  const std::filesystem::path& path() const { return path_; }
   void remove();
 
  private:
   explicit PrivateFolder(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;  // empty: removed
-};
-
-// Opening a FIFO for writing waits for a reader for as long as that takes, with the domain's job
-// held. So a process of its own keeps the FIFO open for reading in case we are killed before
-// libvirt has it: until the first byte is there, or for two minutes.
-class FifoGuardian {
- public:
-  static Result<FifoGuardian> start(int fifo);
-  FifoGuardian(FifoGuardian&& other) noexcept;
-  FifoGuardian& operator=(FifoGuardian&&) = delete;
-  ~FifoGuardian() { stop(); }
-  void stop();
-
- private:
-  explicit FifoGuardian(pid_t pid) : pid_(pid) {}
-  pid_t pid_;  // -1: stopped
+  std::filesystem::path path_;
 };
 
 class DumpTarget {
  public:
-  // In the user's runtime folder.
-  static Result<DumpTarget> make_fifo();
-  // In `folder`, which has the room.
-  static Result<DumpTarget> make_file(const std::filesystem::path& folder);
+  // A pipe of ours, which libvirt opens by way of /proc. It has no name on any disk, so that
+  // nothing is left behind; and unlike a FIFO, whose opening waits for a reader with the domain's
+  // job held, it cannot hold libvirt up should we be killed at the wrong moment.
+  static Result<DumpTarget> make_pipe();
+  // A file in a private folder of `parent`, for a libvirt that may not, or cannot, see our pipe.
+  static Result<DumpTarget> make_file(const std::filesystem::path& parent);
 
-  std::filesystem::path path() const { return folder_.file(); }
+  const std::string& path() const { return path_; }
   // Open for reading. Borrowed.
   int fd() const { return file_.get(); }
-  // libvirt has it open: nobody needs the path any more.
+  // libvirt has it open: nobody needs the path any more. What is read ends when libvirt is done.
   void forget_path();
-  // Gives the descriptor away; reads from it wait for data.
-  Result<Fd> take();
+  // Gives the descriptor away.
+  Fd take() { return std::move(file_); }
 
  private:
-  DumpTarget(PrivateFolder folder, Fd file) : folder_(std::move(folder)), file_(std::move(file)) {}
+  DumpTarget() = default;
 
-  PrivateFolder folder_;
+  std::string path_;
   Fd file_;
-  std::optional<FifoGuardian> guardian_;  // of a FIFO
+  // What the path leads through.
+  Fd write_end_;
+  Fd descriptors_;
+  PrivateFolder folder_;
 };
 
 }  // namespace vmcore::acquire

@@ -42,7 +42,8 @@ class EventLoop {
     if (virInitialize() != 0 || virEventRegisterDefaultImpl() != 0) {
       return;
     }
-    timer_ = virEventAddTimeout(-1, [](int, void*) {}, nullptr, nullptr);
+    timer_ = virEventAddTimeout(
+        -1, [](int, void*) {}, nullptr, nullptr);
     thread_ = std::thread([this] {
       while (!stop_ && virEventRunDefaultImpl() == 0) {
       }
@@ -139,7 +140,9 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
   if (virConnectIsAlive(connection) != 1) {
     return libvirt_failure("the connection to libvirt broke");
   }
-  const char* const what = how == LookUp::id ? "id" : how == LookUp::name ? "name" : "name, id or UUID";
+  const char* const what = how == LookUp::id     ? "id"
+                           : how == LookUp::name ? "name"
+                                                 : "name, id or UUID";
   return fail(Errc::not_found, "there is no domain with the {} \"{}\"", what, domain);
 }
 

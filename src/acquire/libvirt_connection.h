@@ -23,8 +23,8 @@ using LibvirtDomain = std::unique_ptr<virDomain, LibvirtDeleter>;
 // libvirt's last error in this thread, with `what` in front of it.
 tl::unexpected<Error> libvirt_failure(std::string_view what);
 
-// Connects to the libvirt of this host; starts libvirt's event loop in a thread of its own, once for
-// the process. An empty URI is libvirt's own default (LIBVIRT_DEFAULT_URI, its configuration).
+// Connects to the libvirt of this host; starts libvirt's event loop in a thread of its own, once
+// for the process. An empty URI is libvirt's own default (LIBVIRT_DEFAULT_URI, its configuration).
 Result<LibvirtConnection> connect_libvirt(const std::string& uri);
 
 // Errc::not_found where there is none. A number that is one domain's id and another's name is

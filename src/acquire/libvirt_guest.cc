@@ -5,10 +5,7 @@
 
 #include <array>
 #include <cerrno>
-#include <optional>
 #include <utility>
-
-#include "src/base/sys.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -163,13 +160,12 @@ Result<> LibvirtGuest::check_idle() {
   return {};
 }
 
-Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running,
-                                                   bool whole) {
+Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running, bool whole) {
   std::unique_ptr<PauseWatch> watch;
   if (running) {
     TRY_ASSIGN(watch, PauseWatch::start(connection_.get(), domain_.get()));
   }
-  TRY_ASSIGN(auto dump, LibvirtDump::start(domain_.get(), target.path().string()));
+  TRY_ASSIGN(auto dump, LibvirtDump::start(domain_.get(), target.path()));
   while (true) {
     // A file is always readable: its end is waited for, looking now and then whether it has begun.
     std::array<pollfd, 2> waits{pollfd{dump->returned_fd(), POLLIN, 0},
@@ -191,29 +187,27 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
   }
 }
 
-Result<Acquired> LibvirtGuest::acquire_fifo(bool running) {
-  TRY_ASSIGN(DumpTarget target, DumpTarget::make_fifo());
+Result<Acquired> LibvirtGuest::acquire_pipe(bool running) {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
   TRY_ASSIGN(auto lease, begin(target, running, false));
-  TRY_ASSIGN(Fd stream, target.take());
-  return Acquired{sandbox::InputKind::stream, std::move(stream), std::move(lease)};
+  return Acquired{sandbox::InputKind::stream, target.take(), std::move(lease)};
 }
 
 // libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
 Result<Acquired> LibvirtGuest::acquire_file(bool running) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
   TRY_ASSIGN(auto lease, begin(target, running, true));
-  TRY_ASSIGN(Fd file, target.take());
-  return Acquired{sandbox::InputKind::file, std::move(file), std::move(lease)};
+  return Acquired{sandbox::InputKind::file, target.take(), std::move(lease)};
 }
 
 Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
-  Result<Acquired> acquired = acquire_fifo(state.running);
+  Result<Acquired> acquired = acquire_pipe(state.running);
   if (acquired || !target_refused(acquired.error())) {
     return acquired;
   }
   Result<Acquired> again = acquire_file(state.running);
   if (!again) {
-    return fail(again.error().code, "{} (into a FIFO: {})", again.error().message,
+    return fail(again.error().code, "{} (into a pipe: {})", again.error().message,
                 acquired.error().message);
   }
   return again;

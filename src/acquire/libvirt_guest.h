@@ -1,4 +1,4 @@
-// A guest by libvirt's public API: its memory-only dump onto a FIFO, which the worker reads. No
+// A guest by libvirt's public API: its memory-only dump into a pipe, which the worker reads. No
 // monitor commands, so the domain is not tainted.
 #pragma once
 
@@ -40,7 +40,7 @@ class LibvirtGuest : public Guest {
   Result<> reconnect();
   // A dump that goes into the target; `whole`: waits for its end, else for its first byte.
   Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole);
-  Result<Acquired> acquire_fifo(bool running);
+  Result<Acquired> acquire_pipe(bool running);
   Result<Acquired> acquire_file(bool running);
 
   Selection selection_;

@@ -19,7 +19,8 @@ struct Method {
 constexpr Method kMethods[] = {
     {"qmp", [](const Selection& given) { return !given.socket.empty() && given.domain.empty(); },
      "--qmp SOCKET and no domain", open_qmp_guest},
-    {"libvirt", [](const Selection& given) { return !given.domain.empty() && given.socket.empty(); },
+    {"libvirt",
+     [](const Selection& given) { return !given.domain.empty() && given.socket.empty(); },
      "a domain and no --qmp", open_libvirt_guest},
 };
 

@@ -31,7 +31,8 @@ constexpr Milliseconds kResumeTimeout{10'000};
 constexpr std::size_t kHeaderSize = 16U << 20;
 
 // QEMU's migration states in which nothing goes on (qapi/migration.json, MigrationStatus).
-constexpr std::array<std::string_view, 4> kIdleMigration{"none", "completed", "failed", "cancelled"};
+constexpr std::array<std::string_view, 4> kIdleMigration{"none", "completed", "failed",
+                                                         "cancelled"};
 
 // The dump's own error, where the event DUMP_COMPLETED has one.
 Result<> dump_outcome(const qmp::Event& completed) {
@@ -100,7 +101,9 @@ Result<Fd> read_header(int pipe) {
 
 }  // namespace
 
-std::vector<std::string> QmpGuest::events() { return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"}; }
+std::vector<std::string> QmpGuest::events() {
+  return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"};
+}
 
 Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor) {
   TRY_ASSIGN(const Json answer, monitor.execute("query-name"));

@@ -69,13 +69,13 @@ std::string describe_handoff(const job::DumpResult& dump) {
 }
 
 Json guest_json(const job::GuestReport& guest, const std::string& then) {
-  Json json{{"name", guest.name},
-            {"memory", guest.memory_size},
-            {"state_before", guest.before.name},
-            {"state_after", guest.after ? Json(guest.after->name) : Json()},
-            {"as_found", guest.after == guest.before},
-            {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000)
-                                     : Json()}};
+  Json json{
+      {"name", guest.name},
+      {"memory", guest.memory_size},
+      {"state_before", guest.before.name},
+      {"state_after", guest.after ? Json(guest.after->name) : Json()},
+      {"as_found", guest.after == guest.before},
+      {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
   if (!then.empty()) {
     json["then"] = {{"action", then}, {"done", guest.then_done}};
     if (guest.then_error) {
@@ -86,8 +86,7 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
 }
 
 std::string result_text(const job::GuestDumpResult& result, const Options& options) {
-  return fmt::format("memory size   {}\n", human_size(result.guest->memory_size)) +
-         describe_result(*result.dump, false) + describe_guest(*result.guest, options.then) +
+  return describe_result(*result.dump, false) + describe_guest(*result.guest, options.then) +
          describe_handoff(*result.dump);
 }
 
@@ -100,7 +99,8 @@ void report_guest(const job::GuestReport& guest, const std::string& then) {
     text = fmt::format("the guest was {} and is now {}", guest.before.name, guest.after->name);
   }
   if (guest.then_error) {
-    text += fmt::format("{}--then {}: {}", text.empty() ? "" : "; ", then, guest.then_error->message);
+    text +=
+        fmt::format("{}--then {}: {}", text.empty() ? "" : "; ", then, guest.then_error->message);
   }
   if (!text.empty()) {
     fmt::print(stderr, "vmcorectl: {}\n", printable(guest.name + ": " + text));
@@ -182,8 +182,9 @@ Run add_dump(CLI::App& command, const Common& common) {
   command.add_option("-o,--file", options->output,
                      "The dump to write; - is standard output; default DOMAIN-TIME.vmcore");
   add_dump_options(command, options->job.dump);
-  command.add_option("--then", options->then,
-                     "What is done with the guest afterwards, whether or not the dump succeeded")
+  command
+      .add_option("--then", options->then,
+                  "What is done with the guest afterwards, whether or not the dump succeeded")
       ->check(CLI::IsMember({"resume", "reset", "destroy"}));
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");

@@ -8,12 +8,11 @@ std::vector<PfnRange> ShardQueue::claim(bool& last) {
   const std::scoped_lock lock(mutex_);
   std::vector<PfnRange> shard;
   for (std::uint64_t room = kShardPages; room > 0;) {
-    PfnRange run = pages_.next_run(next_, end_);
+    const PfnRange run = pages_.next_run(next_, end_, room);
     if (run.count == 0) {
       next_ = end_;
       break;
     }
-    run.count = std::min(run.count, room);
     room -= run.count;
     next_ = run.end();
     shard.push_back(run);

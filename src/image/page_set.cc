@@ -87,10 +87,9 @@ Pfn PageSet::end() const {
   return {0};
 }
 
-PfnRange PageSet::next_run(Pfn from, Pfn limit) const {
-  const std::uint64_t stop = std::min(limit.value, chunks_.size() * kChunkPages);
-  // The first pfn at or after `pfn` whose bit equals `wanted`, or `stop`.
-  const auto seek = [&](std::uint64_t pfn, bool wanted) {
+PfnRange PageSet::next_run(Pfn from, Pfn limit, std::uint64_t most) const {
+  // The first pfn in [pfn, stop) whose bit equals `wanted`, or `stop`.
+  const auto seek = [&](std::uint64_t pfn, std::uint64_t stop, bool wanted) {
     while (pfn < stop) {
       if (!chunks_[pfn / kChunkPages]) {
         if (!wanted) {
@@ -105,17 +104,20 @@ PfnRange PageSet::next_run(Pfn from, Pfn limit) const {
       }
       bits &= ~0ULL << (pfn % 64);
       if (bits != 0) {
-        return pfn / 64 * 64 + static_cast<std::uint64_t>(std::countr_zero(bits));
+        return std::min(stop,
+                        pfn / 64 * 64 + static_cast<std::uint64_t>(std::countr_zero(bits)));
       }
       pfn = (pfn / 64 + 1) * 64;
     }
     return stop;
   };
-  const std::uint64_t first = seek(from.value, true);
-  if (first >= stop) {
+  const std::uint64_t end = std::min(limit.value, chunks_.size() * kChunkPages);
+  const std::uint64_t first = seek(from.value, end, true);
+  if (first >= end) {
     return {limit, 0};
   }
-  return {{first}, std::min(seek(first, false), stop) - first};
+  const std::uint64_t stop = most < end - first ? first + most : end;
+  return {{first}, seek(first, stop, false) - first};
 }
 
 void PageSet::index() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -31,9 +32,11 @@ class PageSet {
   // One past the highest member; 0 when empty.
   Pfn end() const;
 
-  // The first run of members that starts at or after `from`, cut at `limit`. count is 0 where
+  // The first run of members that starts at or after `from`, cut at `limit` and to `most`
+  // pages (the rest of a long run is then not looked at). count is 0 where
   // there is none.
-  PfnRange next_run(Pfn from, Pfn limit) const;
+  PfnRange next_run(Pfn from, Pfn limit,
+                    std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) const;
 
   // Number of members below `pfn`. Needs index() after the last change; it scans one chunk (at most
   // 512 words).

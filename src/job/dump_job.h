@@ -1,4 +1,5 @@
-// One dump of a guest from the host's view: pause, worker, staging, commit; and how the guest fared.
+// One dump of a guest from the host's view: pause, worker, staging, commit; and how the guest
+// fared.
 #pragma once
 
 #include <filesystem>
@@ -25,7 +26,7 @@ struct GuestReport {
   std::string name;
   std::uint64_t memory_size = 0;  // bytes of RAM
   acquire::GuestState before;
-  std::optional<acquire::GuestState> after;  // the dump, before `then`; empty: not to be seen
+  std::optional<acquire::GuestState> after;    // the dump, before `then`; empty: not to be seen
   std::optional<acquire::Microseconds> pause;  // zero where it stood still already
   std::optional<Error> then_error;
   bool then_done = false;

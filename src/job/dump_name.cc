@@ -14,9 +14,9 @@ std::string dump_name(std::string_view guest, std::chrono::system_clock::time_po
     const auto byte = static_cast<unsigned char>(c);
     const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 ||
                                        std::string_view("._+@-").find(c) != std::string_view::npos);
-    const std::string part =
-        plain && !(name.empty() && (c == '.' || c == '-')) ? std::string(1, c)
-                                                           : fmt::format("%{:02X}", byte);
+    const std::string part = plain && !(name.empty() && (c == '.' || c == '-'))
+                                 ? std::string(1, c)
+                                 : fmt::format("%{:02X}", byte);
     if (name.size() + part.size() > kMaxName) {
       break;
     }

@@ -11,8 +11,9 @@ namespace vmcore::job {
 namespace {
 
 Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
-  Result<Fd> memory = fetch ? fetch(range)
-                            : fail(Errc::malformed, "worker protocol: memory asked for without need");
+  Result<Fd> memory = fetch
+                          ? fetch(range)
+                          : fail(Errc::malformed, "worker protocol: memory asked for without need");
   if (!memory) {
     return worker.have({memory.error()}, {});
   }

@@ -170,12 +170,16 @@ Result<Done> run_convert(const Channel& channel, const Request& request, const M
   }
   TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
   ChannelObserver observer(channel);
-  TRY_ASSIGN(const convert::Outcome outcome,
-             convert::convert(image, *writer, options, observer, {}));
-  if (request.verify) {
-    TRY(verify_written(image, output->get(), outcome));
+  const auto outcome = convert::convert(image, *writer, options, observer, {});
+  if (!outcome) {
+    // Only what is written can lack room.
+    return outcome.error().code == Errc::no_space ? in_context(outcome.error(), "writing the dump")
+                                                  : tl::unexpected(outcome.error());
   }
-  return done_of(outcome);
+  if (request.verify) {
+    TRY(verify_written(image, output->get(), *outcome));
+  }
+  return done_of(*outcome);
 }
 
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {

@@ -61,8 +61,8 @@ void FakeQemu::say(std::string_view bytes) const {
 
 void FakeQemu::hang_up() { ::shutdown(socket_.get(), SHUT_RDWR); }
 
-std::string FakeQemu::answer(const std::map<std::string, Answer>& answers,
-                             const qmp::Json& command, std::vector<Fd>& fds) {
+std::string FakeQemu::answer(const std::map<std::string, Answer>& answers, const qmp::Json& command,
+                             std::vector<Fd>& fds) {
   const std::string name = command.at("execute");
   heard_.push_back(name);
   const auto found = answers.find(name);

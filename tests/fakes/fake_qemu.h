@@ -35,8 +35,8 @@ class FakeQemu {
   // {"error". What it says by say() comes before the answer.
   using Answer = std::function<std::string(const qmp::Json& arguments, std::vector<Fd>& fds)>;
 
-  // Greets (unless that was done by say()), then answers commands by name until the client hangs up; an unknown one is
-  // CommandNotFound. qmp_capabilities is known. In a thread of its own.
+  // Greets (unless that was done by say()), then answers commands by name until the client hangs
+  // up; an unknown one is CommandNotFound. qmp_capabilities is known. In a thread of its own.
   void serve(std::map<std::string, Answer> answers, std::string_view greeting = kGreeting);
 
   // The commands that were heard, in order; call when the client has hung up.
@@ -54,7 +54,6 @@ class FakeQemu {
 };
 
 // The text of an event.
-std::string event(std::string_view name, unsigned microseconds = 0,
-                  std::string_view data = "{}");
+std::string event(std::string_view name, unsigned microseconds = 0, std::string_view data = "{}");
 
 }  // namespace vmcore::fakes

@@ -100,7 +100,8 @@ Result<std::uint64_t> file_size(int fd) {
 }
 
 Result<> truncate(int fd, std::uint64_t size) {
-  return ::ftruncate(fd, static_cast<off_t>(size)) == 0 ? Result<>() : fail_errno(errno, "truncate");
+  return ::ftruncate(fd, static_cast<off_t>(size)) == 0 ? Result<>()
+                                                        : fail_errno(errno, "truncate");
 }
 
 }  // namespace sys

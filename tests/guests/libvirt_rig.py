@@ -92,7 +92,7 @@ class LibvirtRig:
             raise GuestError(f"virsh {' '.join(map(str, words))}: {done.stderr.strip()}{daemon}")
         return (done.stdout + done.stderr).strip()
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
         if os.geteuid() == 0:
             os.chown(path, NOBODY, NOBODY)
 
@@ -108,7 +108,7 @@ class LibvirtRig:
         for part in ("home", "home/run", "home/root"):
             (self.folder / part).mkdir(mode=0o700)
         for path in [self.folder, *self.folder.rglob("*")]:
-            self._own(path)
+            self.own(path)
         if self.kind == "session":
             self.start_daemon()
         self.virsh("create", self.folder / "domain.xml")
@@ -177,7 +177,10 @@ class LibvirtRig:
     def close(self) -> None:
         if self.folder is None:
             return
-        self.virsh("destroy", self.name, check=False)
+        try:
+            self.qmp("quit")        # whatever libvirt does
+        except (OSError, ValueError, StopIteration):
+            pass
         if self.daemon is not None:
             self.daemon.terminate()
             self.daemon.wait(timeout=30)

@@ -70,7 +70,8 @@ class Case:
                                        str(self.dump_file)], SIGINT_TWICE, delay)
             print(f"  interrupted after {delay} s: exit {code}, {seconds:.2f} s", flush=True)
             finished = self.dump_file.exists()
-            expect(self.findings, f"interrupted after {delay} s", [("exit code", code, 0 if finished else 130)])
+            early = code == -2 and delay < 0.1      # before main()
+            expect(self.findings, f"interrupted after {delay} s", [("exit code", code, 0 if finished else -2 if early else 130)])
             self.nothing_held(f"interrupted after {delay} s", "running")
 
     def refusals(self) -> None:
@@ -98,6 +99,32 @@ class Case:
         finally:
             subprocess.run(["umount", small], check=True)
         self.nothing_held("no room", "running")
+
+    def disk_full(self) -> None:
+        """The dump itself does not fit."""
+        small = self.folder / "small"
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "none", small], capture_output=True).returncode != 0:
+            return
+        try:
+            code, answer, errors = run_dump([self.vmcorectl.path], ["--qmp", self.guest.qmp_socket, "-o",
+                                                                    small / "vmcore", "--spool", self.out])
+            print(f"  disk full: exit {code}, {errors}", flush=True)
+            expect(self.findings, "disk full", [("exit code", code, 1), ("code", answer["error"]["code"], "no_space"),
+                                                ("state", answer["guest"]["state_after"], "running")])
+            self.findings.check("disk full: files", left_in(small))
+        finally:
+            subprocess.run(["umount", small], check=True)
+        self.nothing_held("disk full", "running")
+
+    def qemu_dies(self) -> None:
+        process = subprocess.Popen([self.vmcorectl.path, "dump", "--qmp", str(self.guest.qmp_socket), "-o",
+                                    str(self.dump_file)], stderr=subprocess.PIPE, text=True)
+        time.sleep(0.15)
+        self.guest.process.kill()
+        _, errors = process.communicate(timeout=60)
+        print(f"  QEMU killed: exit {process.returncode}, {errors.strip()}", flush=True)
+        expect(self.findings, "QEMU dies", [("exit code", process.returncode, 4), ("said", "QEMU" in errors, True)])
+        self.findings.check("QEMU dies: files", left_in(self.out))
 
     def then(self) -> None:
         self.guest.qmp("stop")
@@ -128,11 +155,14 @@ def test(vmcorectl, _, findings) -> None:
             case.interrupted()
             case.refusals()
             case.no_room()
+            case.disk_full()
             guest.qmp("stop")
             case.stopped("paused", "paused")
             guest.qmp("cont")
             guest.panic()
             case.stopped("panicked", "guest-panicked")
+            guest.qmp("cont")       # it hangs in panic(), running
+            case.qemu_dies()
         with Guest(config) as guest:
             folder = Path(scratch) / "second"
             folder.mkdir()

@@ -22,8 +22,8 @@ struct Script {
   std::string dump_status = R"({"status": "none", "completed": 0, "total": 0})";
   std::string migration = "{}";
   std::string dumped = "header and memory";
-  std::string events_after = event("STOP", 1000) + event("DUMP_COMPLETED", 2000) +
-                             event("RESUME", 3500);
+  std::string events_after =
+      event("STOP", 1000) + event("DUMP_COMPLETED", 2000) + event("RESUME", 3500);
   std::string dump_error = {};
 };
 
@@ -31,16 +31,17 @@ class QmpGuestTest : public testing::Test {
  protected:
   void open(Script script) {
     script_ = std::move(script);
-    qemu_.serve({{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
-                 {"query-status", [this](const Json&, auto&) { return script_.status; }},
-                 {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
-                 {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
-                 {"query-memory-size-summary",
-                  [](const Json&, auto&) { return R"({"base-memory": 4096, "plugged-memory": 8})"; }},
-                 {"getfd", [](const Json&, auto&) { return "{}"; }},
-                 {"closefd", [](const Json&, auto&) { return "{}"; }},
-                 {"dump-guest-memory",
-                  [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
+    qemu_.serve(
+        {{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
+         {"query-status", [this](const Json&, auto&) { return script_.status; }},
+         {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
+         {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
+         {"query-memory-size-summary",
+          [](const Json&, auto&) { return R"({"base-memory": 4096, "plugged-memory": 8})"; }},
+         {"getfd", [](const Json&, auto&) { return "{}"; }},
+         {"closefd", [](const Json&, auto&) { return "{}"; }},
+         {"dump-guest-memory",
+          [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
     auto guest = QmpGuest::make(*std::move(monitor));
@@ -126,8 +127,8 @@ TEST_F(QmpGuestTest, StreamsARunningGuest) {
 
 TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
   Script script;
-  script.events_after = event("STOP") +
-                        event("DUMP_COMPLETED", 0, R"({"error": "Broken pipe"})") + event("RESUME");
+  script.events_after =
+      event("STOP") + event("DUMP_COMPLETED", 0, R"({"error": "Broken pipe"})") + event("RESUME");
   open(script);
   auto acquired = guest_->acquire({"running", true});
   ASSERT_TRUE(acquired);

@@ -74,7 +74,8 @@ TEST_F(ConnectTest, SomebodyElseHoldsIt) {
   const Fd listener = listen_at(path);
   const Fd holder(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_un address = address_of(path);
-  ASSERT_EQ(::connect(holder.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::connect(holder.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+            0);
   const Fd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   const Error error = error_of(path);
   EXPECT_EQ(error.code, Errc::busy);

@@ -66,7 +66,8 @@ TEST(MessageSplitter, RefusesLengthBeyondItsBound) {
 }
 
 TEST(ParseObject, NeverThrows) {
-  for (const char* text : {"{\"a\": }", "{\"a\": \"\xC0\x80\"}", "{]", "{\"a\": 1e999999}", "{'a': 1}"}) {
+  for (const char* text :
+       {"{\"a\": }", "{\"a\": \"\xC0\x80\"}", "{]", "{\"a\": 1e999999}", "{'a': 1}"}) {
     const auto parsed = parse_object(text);
     if (!parsed) {
       EXPECT_EQ(parsed.error().code, Errc::malformed) << text;

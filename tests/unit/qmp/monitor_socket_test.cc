@@ -15,19 +15,29 @@ TEST(IsLibvirtPath, KnowsItsFolders) {
 }
 
 TEST(OtherUse, ReadsTheCommandLine) {
-  const std::vector<std::string> words{
-      "qemu-system-x86_64",
-      "-qmp", "unix:/run/qmp,server=on",
-      "-monitor", "unix:/run/hmp,server=on",
-      "-serial", "unix:/run/serial,server=on",
-      "-chardev", "socket,id=ga0,path=/run/ga,server=on",
-      "-device", "virtserialport,chardev=ga0,name=org.qemu.guest_agent.0",
-      "-chardev", "socket,path=/run/mon,id=m1,server=on",
-      "-mon", "chardev=m1,mode=control",
-      "-chardev", "socket,path=/run/people,id=m2,server=on",
-      "-mon", "m2,mode=readline",
-      "-chardev", "socket,path=/run/console,id=c",
-      "-serial", "chardev:c"};
+  const std::vector<std::string> words{"qemu-system-x86_64",
+                                       "-qmp",
+                                       "unix:/run/qmp,server=on",
+                                       "-monitor",
+                                       "unix:/run/hmp,server=on",
+                                       "-serial",
+                                       "unix:/run/serial,server=on",
+                                       "-chardev",
+                                       "socket,id=ga0,path=/run/ga,server=on",
+                                       "-device",
+                                       "virtserialport,chardev=ga0,name=org.qemu.guest_agent.0",
+                                       "-chardev",
+                                       "socket,path=/run/mon,id=m1,server=on",
+                                       "-mon",
+                                       "chardev=m1,mode=control",
+                                       "-chardev",
+                                       "socket,path=/run/people,id=m2,server=on",
+                                       "-mon",
+                                       "m2,mode=readline",
+                                       "-chardev",
+                                       "socket,path=/run/console,id=c",
+                                       "-serial",
+                                       "chardev:c"};
   EXPECT_EQ(other_use(words, "/run/qmp"), "");
   EXPECT_EQ(other_use(words, "/run/mon"), "");
   EXPECT_EQ(other_use(words, "/run/hmp"), "a monitor for people (HMP)");

@@ -19,7 +19,7 @@ bool no_tmpfiles = false;  // as on NFS
 }  // namespace
 
 // In place of libc's, for the file systems that a test has no room for.
-extern "C" int openat64(int folder, const char* path, int flags, ...) {
+extern "C" int openat(int folder, const char* path, int flags, ...) {
   va_list arguments;
   va_start(arguments, flags);
   const unsigned mode = va_arg(arguments, unsigned);
@@ -30,14 +30,6 @@ extern "C" int openat64(int folder, const char* path, int flags, ...) {
   }
   return static_cast<int>(::syscall(SYS_openat, folder, path, flags, mode));
 }
-extern "C" int openat(int folder, const char* path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  const unsigned mode = va_arg(arguments, unsigned);
-  va_end(arguments);
-  return openat64(folder, path, flags, mode);
-}
-
 namespace vmcore::store {
 namespace {
 

@@ -40,13 +40,13 @@ class Program {
       const Bytes page = page_of(at / kPage);
       bytes.insert(bytes.end(), page.begin(), page.end());
     }
-    bytes.resize(bytes.size() - cut_short_);
     dump.loads.push_back({range.begin.value, std::move(bytes)});
     --inside_;
     if (fail_) {
       return fail(Errc::guest_state, "the guest was resumed");
     }
-    return builders::memory_file(dump.build());
+    const Bytes file = dump.build();
+    return builders::memory_file(std::span(file).first(file.size() - cut_short_));
   }
 
   std::vector<PhysRange> asked_;

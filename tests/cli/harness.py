@@ -1,0 +1,66 @@
+"""What the tests of the command line share: running vmcorectl, and dumps to run it on."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+VMCORECTL = os.environ["VMCORECTL"]
+MAKE_DUMP = os.environ["MAKE_DUMP"]
+DONE, FAILED, USAGE, NOT_AS_ASKED, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class Cli(unittest.TestCase):
+    """Each test has a folder of its own, and shares the dumps of its class."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dumps = Path(tempfile.mkdtemp(prefix="vmcorectl-dumps-"))
+        cls.addClassCleanup(shutil.rmtree, cls.dumps)
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-cli-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def dump(self, kind="elf-6.12") -> Path:
+        """The path of a dump of that kind, not to be changed."""
+        path = self.dumps / kind
+        if not path.exists():
+            subprocess.run([MAKE_DUMP, kind, path], check=True)
+        return path
+
+    def copy(self, kind="elf-6.12", name="in") -> Path:
+        """A dump that may be spoilt."""
+        subprocess.run(["cp", "--sparse=always", self.dump(kind), self.folder / name], check=True)
+        return self.folder / name
+
+    def run_cli(self, *words, code=DONE, **more):
+        """Runs vmcorectl in the test's folder; checks how it ends."""
+        more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 300, **more}
+        done = subprocess.run([VMCORECTL, *map(str, words)], cwd=self.folder, stdin=subprocess.DEVNULL, **more)
+        self.assertEqual(done.returncode, code, f"{words}: {done.stdout!r} {done.stderr!r}")
+        return done
+
+    def refused(self, *words, code=FAILED, says=(), **more):
+        """A failure: one line that says all of `says`, nothing on standard output, no new file."""
+        before = self.names()
+        done = self.run_cli(*words, code=code, **more)
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        for part in says:
+            self.assertIn(part, lines[0])
+        self.assertFalse(done.stdout)
+        self.assertEqual(self.names(), before)
+        return lines[0]
+
+    def names(self) -> list:
+        return sorted(path.name for path in self.folder.iterdir())
+
+    def info(self, path) -> dict:
+        return json.loads(self.run_cli("info", path, "--output", "json").stdout)
+
+
+main = unittest.main

@@ -1,0 +1,182 @@
+"""Inputs that are no dumps, broken, or cut short: what is said, and what is left."""
+
+import os
+import struct
+import subprocess
+import unittest
+
+from harness import FAILED, NOT_AS_ASKED, Cli, main
+
+READERS = (["convert", "IN", "out"], ["info", "IN"], ["dmesg", "IN"])
+
+
+class NoDump(Cli):
+    def refused_by_all(self, path, *says):
+        for words in READERS:
+            line = self.refused(*(path if word == "IN" else word for word in words), says=says)
+            self.assertTrue(line.startswith("vmcorectl: "), line)
+
+    def put(self, contents: bytes):
+        path = self.folder / "in"
+        path.write_bytes(contents)
+        return path
+
+    def test_missing_file(self):
+        self.refused_by_all(self.folder / "missing", "missing", "No such file")
+
+    def test_empty_file(self):
+        self.refused_by_all(self.put(b""), "in: an empty file")
+
+    def test_text(self):
+        self.refused_by_all(self.put(b"root:x:0:0\n" * 100), "not a memory dump")
+
+    def test_other_files_are_told(self):
+        for start, says in ((b"\x1f\x8b", "gzip"), (b"QEVM", "migration stream"), (b"QFI\xfb", "qcow2"),
+                            (b"LibvirtQemudSave", "save image")):
+            self.refused_by_all(self.put(start + bytes(5000)), says)
+
+    def test_folder(self):
+        self.refused_by_all(self.folder, "is a folder")
+
+    def test_fifo(self):
+        os.mkfifo(self.folder / "in")
+        self.refused_by_all(self.folder / "in", "save the dump into a file first")
+
+    def test_device(self):
+        self.refused_by_all("/dev/null", "save the dump into a file first")
+
+    @unittest.skipIf(os.geteuid() == 0, "root reads everything")
+    def test_unreadable(self):
+        path = self.copy()
+        path.chmod(0)
+        self.refused_by_all(path, "Permission denied")
+
+    def test_names_cannot_steer_the_terminal(self):
+        path = self.folder / "bad\n\x1b[2Jname"
+        path.write_bytes(b"text")
+        line = self.refused("info", path)
+        self.assertIn("\\x0a\\x1b[2J", line)
+
+
+class BrokenHeaders(Cli):
+    def spoilt(self, kind, offset, fmt, value):
+        path = self.copy(kind)
+        with open(path, "r+b") as file:
+            file.seek(offset)
+            file.write(struct.pack(fmt, value))
+        return path
+
+    def refused_by_all(self, path, *says):
+        for words in READERS:
+            self.refused(*(path if word == "IN" else word for word in words), says=says)
+
+    def test_elf_cut_in_its_headers(self):
+        for size in (20, 63, 70, 130, 400):
+            path = self.copy()
+            os.truncate(path, size)
+            self.refused_by_all(path, "past the end of the file", str(size))
+
+    def test_kdump_cut_in_its_headers(self):
+        for size in (100, 4096, 4200, 8192):
+            path = self.copy("kdump-6.12")
+            os.truncate(path, size)
+            self.refused_by_all(path, "in: ", str(size))
+
+    def test_elf_headers_that_cannot_be(self):
+        for offset, fmt, value, says in ((32, "<Q", 1 << 60, "program headers"),  # e_phoff
+                                         (54, "<H", 57, "program headers of 57"),  # e_phentsize
+                                         (18, "<H", 183, "machine 183"),  # e_machine
+                                         (120 + 24, "<Q", 1 << 63, "program header 1"),  # p_paddr
+                                         (120 + 32, "<Q", 1 << 62, "program header 1"),  # p_filesz
+                                         (64 + 32, "<Q", 1 << 50, "notes")):  # p_filesz of the notes
+            self.refused_by_all(self.spoilt("elf-6.12", offset, fmt, value), says)
+
+    def test_kdump_headers_that_cannot_be(self):
+        for offset, fmt, value, says in ((8, "<i", 77, "version 77"),
+                                         (428, "<I", 12345, "blocks of 12345"),
+                                         (436, "<I", 0xffff_fffe, "in: "),  # bitmap blocks
+                                         (4096 + 96, "<Q", 1 << 60, "page frames")):  # max_mapnr_64
+            self.refused_by_all(self.spoilt("kdump-6.12", offset, fmt, value), says)
+
+    def test_a_file_that_claims_far_more_memory_than_it_has(self):
+        """It must not cost memory or time as that memory would."""
+        path = self.copy("bare-6.12")
+        with open(path, "r+b") as file:
+            file.truncate(200_000)
+            file.seek(120 + 32)
+            file.write(struct.pack("<QQ", 1 << 45, 1 << 45))  # p_filesz, p_memsz: 32 TiB
+        done = subprocess.run(["prlimit", "--as=8000000000", os.environ["VMCORECTL"], "convert", path, "out"],
+                              cwd=self.folder, capture_output=True, timeout=60)
+        self.assertIn(done.returncode, (FAILED, NOT_AS_ASKED), done.stderr)
+
+
+class CutInMemory(Cli):
+    """A dump that ends early is converted as far as it goes."""
+
+    def cut(self, kind="elf-6.12", size=40 << 20):
+        path = self.copy(kind)
+        os.truncate(path, size)
+        return path
+
+    def test_what_is_there_is_kept_as_incomplete(self):
+        path = self.cut()
+        for form in ("kdump", "elf"):
+            with self.subTest(form=form):
+                done = self.run_cli("convert", path, "out", "--format", form, "--verify", "--force",
+                                    code=NOT_AS_ASKED)
+                self.assertIn("out.incomplete", done.stdout.decode())
+                self.assertIn("incomplete", done.stdout.decode())
+                self.assertIn("pages of memory behind its end are lost", done.stderr.decode())
+                self.assertIn("could not be read and are missing", done.stderr.decode())
+                self.assertEqual(self.names(), ["in", "out.incomplete"])
+                self.assertTrue(self.info(self.folder / "out.incomplete")["incomplete"])
+
+    def test_how_much_is_missing(self):
+        done = self.run_cli("convert", self.cut(), "out", "-d", "0", "--output", "json", code=NOT_AS_ASKED)
+        self.assertIn(b'"incomplete": true', done.stdout)
+        self.assertRegex(done.stdout, rb'"lost": (6144|6145)\b')  # 24 of 64 MiB, and half a page
+
+    def test_a_second_incomplete_dump_does_not_replace_the_first(self):
+        path = self.cut()
+        self.run_cli("convert", path, "out", code=NOT_AS_ASKED)
+        self.refused("convert", path, "out", says=["out.incomplete exists already", "--force"])
+        self.run_cli("convert", path, "out", "--force", code=NOT_AS_ASKED)
+
+    def test_strict_keeps_nothing(self):
+        self.refused("convert", self.cut(), "out", "--strict", says=["--strict", "pages are missing"])
+
+    def test_info_says_so(self):
+        path = self.cut()
+        self.assertTrue(self.info(path)["incomplete"])
+        self.assertIn("pages are missing", self.run_cli("info", path).stdout.decode())
+
+    def test_an_incomplete_dump_stays_incomplete(self):
+        self.run_cli("convert", self.cut(), "out", code=NOT_AS_ASKED)
+        self.run_cli("convert", "out.incomplete", "again", code=NOT_AS_ASKED)
+        self.assertEqual(self.names(), ["again.incomplete", "in", "out.incomplete"])
+
+
+class NoKernel(Cli):
+    """Without knowledge of the kernel only zero pages go, and the file says what it may hold."""
+
+    def test_convert(self):
+        done = self.run_cli("convert", self.dump("bare-6.12"), "out", code=NOT_AS_ASKED)
+        self.assertIn("may hold user data", done.stderr.decode())
+        self.assertEqual(self.names(), ["out"])
+        info = self.info("out")
+        self.assertEqual(info["level"], {"asked": 31, "reached": 1})
+        self.assertTrue(any("may hold user data" in remark["text"] for remark in info["remarks"]))
+
+    def test_strict_keeps_nothing(self):
+        self.refused("convert", self.dump("bare-6.12"), "out", "--strict", says=["level 31 was asked, level 1 reached"])
+
+    def test_low_levels_are_as_asked(self):
+        for level in (0, 1):
+            self.run_cli("convert", self.dump("bare-6.12"), f"out{level}", "-d", level)
+
+    def test_dmesg_has_nothing_to_read(self):
+        self.refused("dmesg", self.dump("bare-6.12"), says=["kernel was not found"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""info and dmesg on every format."""
+
+import json
+
+from harness import FAILED, Cli, main
+
+KINDS = ("elf-5.4", "elf-6.1", "elf-6.12", "elf-7.1", "qemu-6.12", "kdump-6.12", "flattened-6.12")
+
+
+class Reading(Cli):
+    def test_dmesg(self):
+        for kind in KINDS:
+            done = self.run_cli("dmesg", self.dump(kind))
+            self.assertEqual(done.stdout.decode().splitlines(),
+                             ["[    0.000000] Linux version test",
+                              "[    1.500000] Kernel panic - not syncing: test"], kind)
+
+    def test_dmesg_json(self):
+        told = json.loads(self.run_cli("dmesg", self.dump(), "--output", "json").stdout)
+        self.assertEqual(told["release"], "6.12.0-test")
+        self.assertIn("Kernel panic", told["log"])
+        self.assertFalse(told["incomplete"])
+
+    def test_dmesg_of_what_we_wrote(self):
+        for words in (["--format", "elf"], ["--format", "kdump"]):
+            self.run_cli("convert", self.dump(), "out", "--force", *words)
+            self.assertIn("Kernel panic", self.run_cli("dmesg", "out").stdout.decode())
+
+    def test_info(self):
+        for kind in KINDS:
+            info = self.info(self.dump(kind))
+            self.assertEqual(info["kernel"]["release"], kind.split("-")[1] + ".0-test")
+            self.assertEqual(info["pages"]["ram"], 0x4000)
+            self.assertEqual(info["pages"]["excluded"], 0)
+            self.assertEqual(info["pages"]["by_class"]["free"], 512)
+            self.assertEqual(len(info["cpus"]), 1)
+            self.assertEqual(info["last_log_stamp"], 1.5)
+            self.assertFalse(info["incomplete"])
+
+    def test_info_for_people(self):
+        text = self.run_cli("info", self.dump("kdump-6.12")).stdout.decode()
+        for part in ("kdump-compressed v6", "x86_64", "6.12.0-test", "64.0 MiB", "CPUs", "rip", "1.500 s after boot"):
+            self.assertIn(part, text)
+
+    def test_info_of_what_we_wrote(self):
+        for form in ("kdump", "elf"):
+            self.run_cli("convert", self.dump(), form, "--format", form)
+            self.assertEqual(self.info(form)["level"], {"asked": 31, "reached": 31})
+            self.assertIn("31 reached, 31 asked", self.run_cli("info", form).stdout.decode())
+
+    def test_a_full_standard_output_is_a_failure(self):
+        for words in (["info", self.dump()], ["dmesg", self.dump()]):
+            with open("/dev/full", "wb") as full:
+                done = self.run_cli(*words, code=FAILED, stdout=full)
+            self.assertIn("standard output", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    main()

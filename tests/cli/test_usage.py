@@ -1,0 +1,52 @@
+"""Command lines that make no sense end with 2 and do nothing."""
+
+from harness import USAGE, Cli, main
+
+
+class Usage(Cli):
+    def misused(self, *words, says=""):
+        done = self.run_cli(*words, code=USAGE)
+        self.assertFalse(done.stdout)
+        self.assertIn(says, done.stderr.decode())
+        self.assertEqual(self.names(), [])
+
+    def test_nothing(self):
+        self.misused()
+
+    def test_unknown_verb(self):
+        self.misused("dance")
+
+    def test_unknown_option(self):
+        self.misused("convert", self.dump(), "out", "--faster", says="--faster")
+
+    def test_missing_arguments(self):
+        self.misused("convert", says="IN")
+        self.misused("convert", self.dump(), says="OUT")
+        self.misused("info", says="FILE")
+        self.misused("dmesg", says="FILE")
+
+    def test_levels(self):
+        for level in ("32", "-1", "all", ""):
+            self.misused("convert", self.dump(), "out", "-d", level, says="--dump-level")
+
+    def test_formats_codecs_and_threads(self):
+        for option, value in (("--format", "elf32"), ("--compress", "rar"), ("--threads", "0"),
+                              ("--threads", "257"), ("--output", "xml")):
+            self.misused("convert", self.dump(), "out", option, value, says=option)
+
+    def test_compression_that_cannot_be(self):
+        for words in (["--compress-level", "20"], ["--compress", "zlib", "--compress-level", "13"],
+                      ["--compress", "lzo", "--compress-level", "1"], ["--compress-level", "0"],
+                      ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
+            self.misused("convert", self.dump(), "out", *words, says="--compress")
+
+    def test_help_and_version(self):
+        for words in (["--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
+                      ["dump", "--help"], ["--version"]):
+            done = self.run_cli(*words)
+            self.assertTrue(done.stdout)
+            self.assertFalse(done.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+"""SIGKILL of our processes, alone and together, at random moments of `dump`, by both methods: the guest runs within a
+second, no job and no migration blocker is left, no file under a final name is partial. One line a trial.
+
+    test_kill.py [--trials N]       or VMCORECTL_KILL_TRIALS: for each method; 10 where nothing is said
+"""
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.guest import Config, Guest
+from guests.harness import run_test
+from guests.libvirt_rig import LibvirtRig, available
+
+TRIALS = int(os.environ.get("VMCORECTL_KILL_TRIALS", "10"))
+MEMORY_MIB = 256
+WITHIN = 1.0
+# Whom a trial kills, in that order; "helper" is libvirt's process between QEMU's pipe and ours.
+OURS = [("vmcorectl",), ("worker",), ("vmcorectl", "worker"), ("worker", "vmcorectl")]
+WITH_LIBVIRT = OURS + [("helper",), ("helper", "vmcorectl", "worker")]
+
+
+def processes() -> list:
+    """(pid, parent, name, command line) of all."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                found.append((int(path.name), parent, (path / "comm").read_text().strip(),
+                              (path / "cmdline").read_bytes()))
+            except (OSError, IndexError, ValueError):
+                pass
+    return found
+
+
+def role(process, vmcorectl: int) -> str:
+    pid, parent, name, line = process
+    if pid == vmcorectl:
+        return "vmcorectl"
+    if name == "vmcore-worker" and parent == vmcorectl:
+        return "worker"
+    return "helper" if name.startswith("libvirt_iohelp") and b"/proc/%d/fd/" % vmcorectl in line else ""
+
+
+def kill(roles: tuple, vmcorectl: int) -> list:
+    """SIGKILLs those that are there, in that order; their roles."""
+    by_role = {}
+    for process in processes():
+        by_role.setdefault(role(process, vmcorectl), []).append(process[0])
+    killed = []
+    for name in roles:
+        for pid in by_role.get(name, []):
+            try:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(name)
+            except ProcessLookupError:
+                pass
+    return killed
+
+
+class Trials:
+    """One guest, dumped again and again. `status`: how the guest stands; `held`: what still holds it, as lines."""
+
+    def __init__(self, method: str, command: list, out: Path, status, held, check_file):
+        self.method, self.command, self.out = method, command, out
+        self.status, self.held, self.check_file = status, held, check_file
+
+    def start(self):
+        return subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+
+    def usual_seconds(self) -> float:
+        times = []
+        for _ in range(3):
+            started = time.monotonic()
+            if self.start().wait(timeout=120) != 0:
+                raise RuntimeError(f"{self.method}: a dump that nobody disturbs fails")
+            times.append(time.monotonic() - started)
+            self.clear()
+        return statistics.median(times)
+
+    def clear(self) -> list:
+        lines = []
+        for path in self.out.iterdir():
+            if path.name != "vmcore" or not self.check_file(path):
+                lines.append(f"{path.name} ({path.stat().st_size} bytes) is left")
+            path.unlink()
+        return lines
+
+    def runs_again(self) -> float:
+        started = time.monotonic()
+        while self.status() != "running":
+            if time.monotonic() - started > 10 * WITHIN:
+                return float("inf")
+            time.sleep(0.005)
+        return time.monotonic() - started
+
+    def trial(self, number: int, roles: tuple, delay: float) -> list:
+        process = self.start()
+        time.sleep(delay)
+        killed = kill(roles, process.pid)
+        seconds = self.runs_again()
+        wrong = [] if seconds <= WITHIN else [f"the guest runs only after {seconds:.2f} s"]
+        code = process.wait(timeout=60)
+        wrong += self.held() + self.clear()
+        if self.status() != "running":      # what was sent before the kill may have come after it
+            wrong.append(f"the guest is {self.status()} after all")
+        print(f"{self.method:8} {number:3}  {delay:6.3f} s  killed {'+'.join(killed) or 'nobody (all was done)':32} "
+              f"exit {code:4}  runs after {seconds:.3f} s  {'; '.join(wrong) or 'ok'}", flush=True)
+        return wrong
+
+    def run(self, chosen: list, findings) -> None:
+        usual = self.usual_seconds()
+        print(f"{self.method}: a dump takes {usual:.2f} s", flush=True)
+        for number in range(TRIALS):
+            roles, delay = chosen[number % len(chosen)], random.uniform(0, usual)
+            findings.check(f"{self.method}: trial {number}", self.trial(number, roles, delay))
+
+
+def blockers(query) -> list:
+    lines = [f"blocker: {reason}" for reason in query("query-migrate").get("blocked-reasons", [])]
+    return lines + (["a dump is active"] if query("query-dump")["status"] == "active" else [])
+
+
+def by_qmp(vmcorectl, findings) -> None:
+    with Guest(Config(name="dump/kill", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
+        out = guest.folder / "out"
+        out.mkdir()
+        command = [vmcorectl.path, "dump", "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
+        Trials("qmp", command, out, guest.status, lambda: blockers(guest.qmp),
+               lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, findings)
+        guest.qmp("migrate", uri="exec:cat >/dev/null")
+        deadline = time.monotonic() + 60
+        while guest.qmp("query-migrate").get("status") not in ("completed", "failed") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        findings.check("qmp: the guest can be migrated afterwards",
+                       [] if guest.qmp("query-migrate").get("status") == "completed" else [str(guest.qmp("query-migrate"))])
+
+
+def by_libvirt(vmcorectl, kind: str, findings) -> None:
+    with LibvirtRig(kind, memory_mib=MEMORY_MIB) as rig:
+        out = rig.folder / "home/out"
+        out.mkdir()
+        rig.own(out)
+        taints = rig.taints()
+
+        def held() -> list:
+            lines = blockers(rig.qmp)
+            job, state = rig.virsh("domjobinfo", rig.name), rig.virsh("domstate", rig.name)
+            return lines + ([] if "None" in job else [f"job: {job}"]) + ([] if state == "running" else [f"libvirt: {state}"])
+
+        command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "-o", out / "vmcore")
+        Trials(kind, command, out, rig.status, held,
+               lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, findings)
+        findings.check(f"{kind}: taints", [] if rig.taints() == taints else rig.taints())
+
+
+def test(vmcorectl, _, findings) -> None:
+    for method in os.environ.get("VMCORECTL_KILL_METHODS", "qmp embed session").split():
+        if method == "qmp":
+            by_qmp(vmcorectl, findings)
+        elif available():
+            by_libvirt(vmcorectl, method, findings)
+        else:
+            print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
+
+
+if __name__ == "__main__":
+    if "--trials" in sys.argv:
+        at = sys.argv.index("--trials")
+        TRIALS = int(sys.argv[at + 1])
+        del sys.argv[at:at + 2]
+    sys.exit(run_test(test, [], __doc__))
