@@ -28,8 +28,7 @@ std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap) {
   for (const kernel::MemmapRun& run : memmap.runs) {
     for (std::uint64_t done = 0; done < run.count;) {
       const std::uint64_t pfn = run.first.value + done;
-      const std::uint64_t count =
-          std::min(run.count - done, kBlockPages - pfn % kBlockPages);
+      const std::uint64_t count = std::min(run.count - done, kBlockPages - pfn % kBlockPages);
       blocks.push_back({{pfn}, count, run.pages + done * memmap.struct_page_size});
       done += count;
     }
@@ -51,8 +50,7 @@ class Enumerator {
       return {};
     }
     for (std::uint64_t done = 0; done < block.count;) {
-      const auto bytes =
-          std::span(buffer_).first((block.count - done) * layout_.struct_size);
+      const auto bytes = std::span(buffer_).first((block.count - done) * layout_.struct_size);
       TRY_ASSIGN(const ReadExtent got,
                  kernel_.read(block.pages + done * layout_.struct_size, bytes));
       const std::uint64_t readable = got.good / layout_.struct_size;
@@ -100,8 +98,8 @@ class Enumerator {
     const std::uint64_t address = block.pages.value + done * layout_.struct_size;
     const std::uint64_t bytes = 4096 - address % 4096;
     const std::uint64_t skipped = std::min(
-        block.count - done, std::max<std::uint64_t>(1, (bytes + layout_.struct_size - 1) /
-                                                           layout_.struct_size));
+        block.count - done,
+        std::max<std::uint64_t>(1, (bytes + layout_.struct_size - 1) / layout_.struct_size));
     unreadable_.push_back({block.first + done, skipped});
     return skipped;
   }

@@ -21,8 +21,8 @@ struct Census {
   std::array<PageSet, kPageClasses> pages;
   PageSet with_memmap;  // pages of `ram` that have a struct page, read or not
   // What the plausibility checks want to have seen.
-  std::uint64_t heads = 0;       // struct pages that begin a compound
-  std::uint64_t with_tail = 0;   // those of them that a tail page follows
+  std::uint64_t heads = 0;      // struct pages that begin a compound
+  std::uint64_t with_tail = 0;  // those of them that a tail page follows
   std::uint64_t slab = 0;
   std::uint64_t free = 0;  // pages, also those outside `ram`
   PageSet unreadable;      // pages of `ram` whose struct page cannot be read: of no class

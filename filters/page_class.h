@@ -44,8 +44,8 @@ unsigned level_without(unsigned level, ClassMask kept);
 
 struct ClassName {
   PageClass page_class;
-  std::string_view name;  // stable: JSON keys
-  std::string_view title; // for people
+  std::string_view name;   // stable: JSON keys
+  std::string_view title;  // for people
 };
 extern const std::array<ClassName, kPageClasses> kClassNames;
 

@@ -13,8 +13,9 @@ Result<std::uint64_t> member(const Vmcoreinfo& info, std::initializer_list<const
   for (const char* name : members) {
     if (const auto offset = info.offset(name)) {
       if (struct_size < width || *offset > struct_size - width) {
-        return fail(Errc::malformed, "VMCOREINFO: OFFSET({})={} lies outside struct page ({} bytes)",
-                    name, *offset, struct_size);
+        return fail(Errc::malformed,
+                    "VMCOREINFO: OFFSET({})={} lies outside struct page ({} bytes)", name, *offset,
+                    struct_size);
       }
       return *offset;
     }

@@ -107,8 +107,8 @@ void view_compound(const PageLayout& layout, std::span<const std::byte> second, 
   }
   switch (layout.hugetlb_style) {
     case HugetlbStyle::destructor:
-      page.hugetlb = static_cast<std::uint8_t>(second[layout.destructor_field]) ==
-                     layout.hugetlb_destructor;
+      page.hugetlb =
+          static_cast<std::uint8_t>(second[layout.destructor_field]) == layout.hugetlb_destructor;
       break;
     case HugetlbStyle::second_flags:
       page.hugetlb = (second_flags & layout.hugetlb_flag) != 0;

@@ -84,10 +84,10 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
   plan.remarks.insert(plan.remarks.end(), doubts.remarks.begin(), doubts.remarks.end());
   if (const std::uint64_t unknown = count_common(census.unreadable, plan.kept); unknown != 0) {
     doubts.unreached = ~ClassMask{0};
-    plan.remarks.push_back({Errc::unreadable,
-                            fmt::format("the struct pages of {} pages are not in the source: these "
-                                        "pages are kept, whatever they hold",
-                                        unknown)});
+    plan.remarks.push_back(
+        {Errc::unreadable, fmt::format("the struct pages of {} pages are not in the source: these "
+                                       "pages are kept, whatever they hold",
+                                       unknown)});
   }
   if (no_memmap.end().value != 0) {
     plan.remarks.push_back(
@@ -109,8 +109,7 @@ Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& op
                         const std::stop_token& stop, Plan& plan) {
   TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
   TRY_ASSIGN(const PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
-  TRY_ASSIGN(Census census,
-             take_census(kernel, memmap, layout, plan.ram, options.threads, stop));
+  TRY_ASSIGN(Census census, take_census(kernel, memmap, layout, plan.ram, options.threads, stop));
   Doubts doubts = doubts_about(census, kernel, memmap, layout);
   exclude(census, std::move(doubts), plan);
   return {};

@@ -15,8 +15,8 @@
 namespace vmcore::filters {
 
 struct Plan {
-  // Every page frame of the image, also those an earlier filter excluded; less memory behind the last
-  // struct page, where that is left out.
+  // Every page frame of the image, also those an earlier filter excluded; less memory behind the
+  // last struct page, where that is left out.
   PageSet ram;
   PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
   // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.

@@ -45,9 +45,9 @@ std::optional<std::uint64_t> counted_free_pages(const GuestKernel& kernel) {
       return std::nullopt;
     }
     for (std::uint64_t zone = 0; zone < *zones; ++zone) {
-      const auto free = kernel.read_value<std::int64_t>(
-          node + (*zones_at + zone * *zone_size + *stat_at +
-                  static_cast<std::uint64_t>(*index) * 8));
+      const auto free =
+          kernel.read_value<std::int64_t>(node + (*zones_at + zone * *zone_size + *stat_at +
+                                                  static_cast<std::uint64_t>(*index) * 8));
       if (!free) {
         return std::nullopt;
       }
@@ -102,9 +102,10 @@ class Checks {
                                   census_.free, *counted));
     } else if (census_.free + tolerance < *counted) {
       doubts_.unreached |= kFree;
-      remark(fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
-                         "is kept",
-                         census_.free, *counted));
+      remark(
+          fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
+                      "is kept",
+                      census_.free, *counted));
     }
   }
 
@@ -131,6 +132,9 @@ class Checks {
           entry.page_class == PageClass::no_memmap
               ? !census_.with_memmap.contains(pfn)
               : census_.pages[static_cast<std::size_t>(entry.page_class)].contains(pfn);
+      if (claimed && entry.page_class == PageClass::no_memmap) {
+        doubts_.unreached = ~ClassMask{0};  // the memmap has gaps: anything may lie there
+      }
       if (claimed) {
         distrust(mask_of(entry.page_class),
                  fmt::format("{} pages are kept: the kernel's {} would have been left out",

@@ -67,7 +67,8 @@ Result<Client> open_monitor(const std::filesystem::path& path, ClientOptions opt
 }  // namespace
 
 Result<Client> connect(const std::filesystem::path& path, ClientOptions options) {
-  Result<Client> client = open_monitor(path, std::move(options));
+  std::error_code error;
+  Result<Client> client = open_monitor(std::filesystem::absolute(path, error), std::move(options));
   if (!client) {
     return in_context(std::move(client).error(), path.string());
   }

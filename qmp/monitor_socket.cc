@@ -46,6 +46,13 @@ std::string option_value(std::string_view option, std::string_view name) {
   return {};
 }
 
+// Whether QEMU's word means the socket at `path`. A relative one is taken from where QEMU was
+// started.
+bool same_path(std::string_view word, std::string_view path) {
+  return word == path || (!word.empty() && word.front() != '/' && path.ends_with(word) &&
+                          path[path.size() - word.size() - 1] == '/');
+}
+
 std::string use_of_chardev(const std::vector<std::string>& words, const std::string& id) {
   for (std::size_t i = 1; i < words.size(); ++i) {
     const bool monitor = words[i - 1] == "-mon";
@@ -113,16 +120,19 @@ Result<Fd> connect_unix(const fs::path& path) {
 }
 
 std::string other_use(const std::vector<std::string>& words, const std::string& path) {
+  constexpr std::string_view kUnix = "unix:";
   for (std::size_t i = 1; i < words.size(); ++i) {
-    const bool direct = words[i].starts_with("unix:" + path + ",") || words[i] == "unix:" + path;
+    const std::string_view word = words[i];
+    const bool direct = word.starts_with(kUnix) &&
+                        same_path(word.substr(kUnix.size(), word.find(',') - kUnix.size()), path);
     if (direct && words[i - 1] == "-serial") {
       return "a serial console";
     }
     if (direct && words[i - 1] == "-monitor") {
       return "a monitor for people (HMP)";
     }
-    if (words[i - 1] == "-chardev" && option_value(words[i], "path") == path) {
-      return use_of_chardev(words, option_value(words[i], "id"));
+    if (words[i - 1] == "-chardev" && same_path(option_value(word, "path"), path)) {
+      return use_of_chardev(words, option_value(word, "id"));
     }
   }
   return {};

@@ -67,20 +67,25 @@ class EventLoop {
 };
 
 // What we pass to libvirt lies on this host, so it must run here.
-Result<> refuse_remote(virConnect* connection) {
-  char* text = virConnectGetURI(connection);
-  const std::string uri = text != nullptr ? text : "";
-  std::free(text);
-  const std::size_t host = uri.find("://");
-  const std::string transport = uri.substr(0, host);
-  const bool remote = transport.ends_with("+ssh") || transport.ends_with("+libssh") ||
-                      transport.ends_with("+libssh2") || transport.ends_with("+tcp") ||
-                      transport.ends_with("+tls") ||
-                      (host != std::string::npos && uri.compare(host + 3, 1, "/") != 0);
-  if (remote) {
-    return fail(Errc::unsupported, "{} is another host: run vmcorectl there", uri);
+Result<> refuse_remote(const std::string& uri) {
+  const std::size_t end = uri.find("://");
+  if (end == std::string::npos) {
+    return {};
+  }
+  const std::string scheme = uri.substr(0, end);
+  const std::size_t plus = scheme.find('+');
+  const bool remote_transport = plus != std::string::npos && scheme.substr(plus) != "+unix";
+  if (remote_transport || uri.compare(end + 3, 1, "/") != 0) {
+    return fail(Errc::unsupported, "{} is on another host: run vmcorectl there", uri);
   }
   return {};
+}
+
+std::string uri_of(virConnect* connection) {
+  char* const text = virConnectGetURI(connection);
+  std::string uri = text != nullptr ? text : "";
+  std::free(text);
+  return uri;
 }
 
 std::optional<int> as_id(const std::string& text) {
@@ -105,12 +110,13 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri) {
   if (!loop.running()) {
     return libvirt_failure("libvirt's event loop");
   }
+  TRY(refuse_remote(uri));
   LibvirtConnection connection(virConnectOpen(uri.empty() ? nullptr : uri.c_str()));
   if (!connection) {
     return libvirt_failure(uri.empty() ? "no connection to libvirt"
                                        : fmt::format("no connection to libvirt at {}", uri));
   }
-  TRY(refuse_remote(connection.get()));
+  TRY(refuse_remote(uri_of(connection.get())));  // the default may be remote
   // Without answers to keep-alive messages, calls do not wait for ever. Not every driver has it.
   static_cast<void>(virConnectSetKeepAlive(connection.get(), 5, 6));
   return connection;

@@ -42,8 +42,8 @@ using il64 = Little<std::int64_t>;
 
 // The T at `offset` of `bytes`, or nothing where it does not fit.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::optional<T> load(std::span<const std::byte> bytes, std::uint64_t offset) {
+requires std::is_trivially_copyable_v<T> std::optional<T> load(std::span<const std::byte> bytes,
+                                                               std::uint64_t offset) {
   if (offset > bytes.size() || bytes.size() - offset < sizeof(T)) {
     return std::nullopt;
   }
@@ -53,8 +53,7 @@ std::optional<T> load(std::span<const std::byte> bytes, std::uint64_t offset) {
 }
 
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::span<const std::byte> as_bytes(const T& value) {
+requires std::is_trivially_copyable_v<T> std::span<const std::byte> as_bytes(const T& value) {
   return std::as_bytes(std::span<const T, 1>(&value, 1));
 }
 

@@ -8,9 +8,9 @@ void RangeSet::add(PhysRange range) {
   if (range.size == 0) {
     return;
   }
-  const auto first = std::lower_bound(
-      ranges_.begin(), ranges_.end(), range.begin,
-      [](const PhysRange& have, PhysAddr begin) { return have.end() < begin; });
+  const auto first =
+      std::lower_bound(ranges_.begin(), ranges_.end(), range.begin,
+                       [](const PhysRange& have, PhysAddr begin) { return have.end() < begin; });
   auto last = first;
   PhysAddr begin = range.begin;
   PhysAddr end = range.end();
@@ -24,9 +24,9 @@ void RangeSet::add(PhysRange range) {
 }
 
 bool RangeSet::contains(PhysAddr address) const {
-  const auto after = std::upper_bound(
-      ranges_.begin(), ranges_.end(), address,
-      [](PhysAddr value, const PhysRange& have) { return value < have.begin; });
+  const auto after =
+      std::upper_bound(ranges_.begin(), ranges_.end(), address,
+                       [](PhysAddr value, const PhysRange& have) { return value < have.begin; });
   return after != ranges_.begin() && std::prev(after)->contains(address);
 }
 

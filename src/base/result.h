@@ -71,19 +71,19 @@ tl::unexpected<Error> in_context(Error error, std::string_view context);
 #define VMCORE_CONCAT(a, b) VMCORE_CONCAT_INNER(a, b)
 
 // Returns the error of `expression` (a Result) to the caller, else goes on.
-#define TRY(expression)                                                   \
-  do {                                                                    \
-    if (auto try_result = (expression); !try_result) {                    \
-      return tl::unexpected(std::move(try_result).error());               \
-    }                                                                     \
+#define TRY(expression)                                     \
+  do {                                                      \
+    if (auto try_result = (expression); !try_result) {      \
+      return tl::unexpected(std::move(try_result).error()); \
+    }                                                       \
   } while (false)
 
 // Declares or assigns `target` from the value of `expression`, or returns its error.
 #define TRY_ASSIGN(target, expression) \
   TRY_ASSIGN_INNER(VMCORE_CONCAT(try_result_, __LINE__), target, expression)
-#define TRY_ASSIGN_INNER(name, target, expression)    \
-  auto name = (expression);                           \
-  if (!name) {                                        \
-    return tl::unexpected(std::move(name).error());   \
-  }                                                   \
+#define TRY_ASSIGN_INNER(name, target, expression)  \
+  auto name = (expression);                         \
+  if (!name) {                                      \
+    return tl::unexpected(std::move(name).error()); \
+  }                                                 \
   target = *std::move(name)

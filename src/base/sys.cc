@@ -54,9 +54,8 @@ Result<std::size_t> pread_full(int fd, std::span<std::byte> out, std::uint64_t o
 }
 
 Result<std::size_t> read_full(int fd, std::span<std::byte> out) {
-  return repeat(out.size(), "read", [&](std::size_t done) {
-    return ::read(fd, out.data() + done, out.size() - done);
-  });
+  return repeat(out.size(), "read",
+                [&](std::size_t done) { return ::read(fd, out.data() + done, out.size() - done); });
 }
 
 Result<> pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset) {
@@ -69,11 +68,10 @@ Result<> pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offs
 }
 
 Result<> write_full(int fd, std::span<const std::byte> data) {
-  return all_written(repeat(data.size(), "write",
-                            [&](std::size_t done) {
-                              return ::write(fd, data.data() + done, data.size() - done);
-                            }),
-                     data.size());
+  return all_written(
+      repeat(data.size(), "write",
+             [&](std::size_t done) { return ::write(fd, data.data() + done, data.size() - done); }),
+      data.size());
 }
 
 Result<std::uint64_t> file_size(int fd) {

@@ -33,16 +33,18 @@ void check_compression(const job::DumpOptions& options, bool codec_given) {
       return;
     }
   }
-  throw CLI::ValidationError("--compress-level", "zstd has levels 1 to 19, zlib 1 to 12, others none");
+  throw CLI::ValidationError("--compress-level",
+                             "zstd has levels 1 to 19, zlib 1 to 12, others none");
 }
 
 }  // namespace
 
 void add_dump_options(CLI::App& command, job::DumpOptions& options) {
   options.threads = std::max(1U, std::thread::hardware_concurrency());
-  command.add_option("-d,--dump-level", options.level,
-                     "What is left out, a sum: 1 zero pages, 2 page cache, 4 page cache with "
-                     "private data, 8 user pages, 16 free pages")
+  command
+      .add_option("-d,--dump-level", options.level,
+                  "What is left out, a sum: 1 zero pages, 2 page cache, 4 page cache with "
+                  "private data, 8 user pages, 16 free pages")
       ->check(CLI::Range(0, 31))
       ->capture_default_str();
   command.add_option("--format", options.format, "Format of the dump")
@@ -57,9 +59,11 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
   command.add_option("--threads", options.threads, "Threads that filter and compress")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command.add_flag("--strict", options.strict,
-                   "Fail and keep nothing where the dump would be incomplete or hold more than asked");
-  command.add_flag("--verify", options.verify, "Read the dump again and compare it with its source");
+  command.add_flag(
+      "--strict", options.strict,
+      "Fail and keep nothing where the dump would be incomplete or hold more than asked");
+  command.add_flag("--verify", options.verify,
+                   "Read the dump again and compare it with its source");
   command.add_flag("--force", options.force, "Replace an existing output file");
   command.parse_complete_callback(
       [&options, codec] { check_compression(options, codec->count() != 0); });
@@ -117,14 +121,14 @@ std::string describe_result(const job::DumpResult& result, bool dry_run) {
 std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra) {
   using Json = nlohmann::ordered_json;
   const sandbox::Done& done = result.done;
-  Json json{{"file", result.path.empty() ? Json() : Json(result.path.string())},
-            {"size", dry_run ? Json() : Json(result.size_bytes)},
-            {"release", done.release},
-            {"level", {{"asked", done.level_asked}, {"reached", done.level_reached}}},
-            {"incomplete", done.incomplete},
-            {"as_asked", result.as_asked()},
-            {"pages",
-             {{"ram", done.ram_pages}, {"kept", done.kept_pages}, {"lost", done.lost_pages}}}};
+  Json json{
+      {"file", result.path.empty() ? Json() : Json(result.path.string())},
+      {"size", dry_run ? Json() : Json(result.size_bytes)},
+      {"release", done.release},
+      {"level", {{"asked", done.level_asked}, {"reached", done.level_reached}}},
+      {"incomplete", done.incomplete},
+      {"as_asked", result.as_asked()},
+      {"pages", {{"ram", done.ram_pages}, {"kept", done.kept_pages}, {"lost", done.lost_pages}}}};
   for (const sandbox::ClassCount& count : done.classes) {
     json["pages"]["by_class"][count.name] = count.pages;
   }

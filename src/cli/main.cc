@@ -28,7 +28,8 @@ constexpr Verb kVerbs[] = {
     {"dmesg", "Print the kernel log in a dump file", add_dmesg, true},
 };
 
-// Where one is closed, the next file that is opened gets its number, and would take what is printed.
+// Where one is closed, the next file that is opened gets its number, and would take what is
+// printed.
 void open_standard_descriptors() {
   int fd = 0;
   while (fd >= 0 && fd <= STDERR_FILENO) {

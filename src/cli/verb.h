@@ -1,7 +1,7 @@
 // A verb: one subcommand of vmcorectl.
 //
-// To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section in
-// docs/man/vmcorectl.1, a test in tests/cli/.
+// To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section
+// in docs/man/vmcorectl.1, a test in tests/cli/.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -72,12 +72,13 @@ void describe_memory(const Json& info, std::string& out) {
     out += fmt::format("  {:>18}  {}\n", text(range, "start"),
                        human_size(std::uint64_t{range.at("size")}));
   }
-  line(out, "in the file", fmt::format("{} ({} left out)",
-                                       human_size(std::uint64_t{pages.at("in_file")} * kPageSize),
-                                       human_size(std::uint64_t{pages.at("excluded")} * kPageSize)));
+  line(out, "in the file",
+       fmt::format("{} ({} left out)", human_size(std::uint64_t{pages.at("in_file")} * kPageSize),
+                   human_size(std::uint64_t{pages.at("excluded")} * kPageSize)));
   for (const auto& [name, count] : pages.at("by_class").items()) {
     if (std::uint64_t{count} != 0) {
-      out += fmt::format("  {:<16}{:>12}\n", printable(name), human_size(std::uint64_t{count} * kPageSize));
+      out += fmt::format("  {:<16}{:>12}\n", printable(name),
+                         human_size(std::uint64_t{count} * kPageSize));
     }
   }
 }
@@ -86,8 +87,7 @@ void describe_cpus(const Json& info, std::string& out) {
   line(out, "CPUs", fmt::format("{}", info.at("cpus").size()));
   for (const Json& cpu : info.at("cpus")) {
     out += fmt::format("  {:>3}  {:<6}  rip {:<18}  rsp {:<18}", int{cpu.at("index")},
-                       text(cpu, "mode"), text(cpu, "rip"),
-                       text(cpu, "rsp"));
+                       text(cpu, "mode"), text(cpu, "rip"), text(cpu, "rsp"));
     out += cpu.contains("cr3") ? fmt::format("  cr3 {}\n", text(cpu, "cr3")) : "\n";
   }
 }
@@ -98,8 +98,9 @@ std::string describe(const Json& info) {
   line(out, "machine", info.at("machine"));
   describe_kernel(info, out);
   describe_time(info, out);
-  line(out, "level", fmt::format("{} reached, {} asked", int{info.at("level").at("reached")},
-                                 int{info.at("level").at("asked")}));
+  line(out, "level",
+       fmt::format("{} reached, {} asked", int{info.at("level").at("reached")},
+                   int{info.at("level").at("asked")}));
   if (info.at("incomplete")) {
     line(out, "complete", "NO: pages are missing");
   }
@@ -125,8 +126,8 @@ int run(const std::string& file, const Common& common) {
   try {
     std::fputs(describe(Json::parse(result->text)).c_str(), stdout);
   } catch (const Json::exception& error) {
-    return report_error({Errc::malformed, fmt::format("{}: vmcore-worker's answer: {}", file,
-                                                      error.what())});
+    return report_error(
+        {Errc::malformed, fmt::format("{}: vmcore-worker's answer: {}", file, error.what())});
   }
   return kExitDone;
 }

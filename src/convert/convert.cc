@@ -37,8 +37,8 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   decision.kernels = std::move(found.kernels);
   append(outcome.remarks, found.remarks);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
-  TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(),
-                                              level_before(image), plan_options, stop));
+  TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(), level_before(image),
+                                              plan_options, stop));
   append(outcome.remarks, outcome.plan.remarks);
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
@@ -49,9 +49,9 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
 
 // The page's bytes, or nothing where it is in none of the runs.
 std::span<const std::byte> find_page(std::span<const formats::PageRun> runs, Pfn pfn) {
-  const auto after = std::upper_bound(
-      runs.begin(), runs.end(), pfn,
-      [](Pfn value, const formats::PageRun& run) { return value < run.first; });
+  const auto after =
+      std::upper_bound(runs.begin(), runs.end(), pfn,
+                       [](Pfn value, const formats::PageRun& run) { return value < run.first; });
   if (after == runs.begin()) {
     return {};
   }
@@ -99,9 +99,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
                                               options.threads, observer, stop));
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
-    outcome.remarks.push_back({Errc::truncated,
-                               fmt::format("{} pages could not be read and are missing",
-                                           outcome.lost_pages)});
+    outcome.remarks.push_back(
+        {Errc::truncated,
+         fmt::format("{} pages could not be read and are missing", outcome.lost_pages)});
   }
   TRY(writer.finish(outcome.incomplete));
   return std::move(outcome);

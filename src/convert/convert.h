@@ -21,7 +21,8 @@ struct ConvertOptions {
   unsigned threads = 1;  // at least one
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
-  // When the host saw the guest crash (seconds since the epoch); used where the guest does not tell.
+  // When the host saw the guest crash (seconds since the epoch); used where the guest does not
+  // tell.
   std::optional<std::uint64_t> host_event_time = {};
 };
 

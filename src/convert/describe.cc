@@ -35,20 +35,20 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
                                before->remarks.end());
   }
   TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
-  description.remarks.insert(description.remarks.end(), found.remarks.begin(),
-                             found.remarks.end());
+  description.remarks.insert(description.remarks.end(), found.remarks.begin(), found.remarks.end());
   const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
   description.crash_time = crash_time(image, kernel, options.host_event_time);
   if (kernel != nullptr) {
     description.kernel = kernel_facts(*kernel);
-    const auto log = kernel::read_printk_log(*kernel, [](const kernel::LogRecord&) { return true; });
+    const auto log =
+        kernel::read_printk_log(*kernel, [](const kernel::LogRecord&) { return true; });
     if (log && log->records != 0) {
       description.last_log_stamp = static_cast<double>(log->last_nanoseconds) / 1e9;
     }
   }
   const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
-  TRY_ASSIGN(description.plan, filters::make_plan(*image.memory, kernel, level_before(image),
-                                                  plan_options, stop));
+  TRY_ASSIGN(description.plan,
+             filters::make_plan(*image.memory, kernel, level_before(image), plan_options, stop));
   return description;
 }
 

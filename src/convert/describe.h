@@ -28,9 +28,9 @@ struct Description {
   CrashTime crash_time;
   // Seconds since boot of the newest log record: the least that can be said of the time.
   std::optional<double> last_log_stamp;
-  unsigned level_asked = 0;    // by whoever wrote the file; 0 where it does not tell
+  unsigned level_asked = 0;  // by whoever wrote the file; 0 where it does not tell
   unsigned level_reached = 0;
-  filters::Plan plan;          // at level 0: page counts by class, RAM, what is in the file
+  filters::Plan plan;  // at level 0: page counts by class, RAM, what is in the file
   bool incomplete = false;
   std::vector<Remark> remarks;
 };

@@ -45,9 +45,11 @@ std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKer
   const auto kallsyms = kernel::Kallsyms::read(kernel);
   if (!kallsyms) {
     if (image.cpus.size() > 1) {
-      remarks.push_back({kallsyms.error().code,
-                         "registers are in the order of the vCPUs, which may not be that of Linux's "
-                         "CPUs: " + kallsyms.error().message});
+      remarks.push_back(
+          {kallsyms.error().code,
+           "registers are in the order of the vCPUs, which may not be that of Linux's "
+           "CPUs: " +
+               kallsyms.error().message});
     }
     return {};
   }
@@ -80,8 +82,8 @@ std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kerne
   constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
   std::vector<formats::VirtSegment> segments;
   const auto image = kernel.image_range();
-  const std::uint64_t physical = image.begin.value - kStartKernelMap +
-                                 static_cast<std::uint64_t>(kernel.phys_base());
+  const std::uint64_t physical =
+      image.begin.value - kStartKernelMap + static_cast<std::uint64_t>(kernel.phys_base());
   // A guest may map its kernel to where no memory can be.
   if (image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size) {
     segments.push_back({{{physical}, image.size}, image.begin});

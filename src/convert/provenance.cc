@@ -41,7 +41,8 @@ void take_line(std::string_view key, std::string_view value, Provenance& into) {
   } else if (key == "CRASH_TIME") {
     into.crash_time = number(value);
   } else if (key == "CRASH_TIME_SOURCE") {
-    for (const TimeSource source : {TimeSource::guest, TimeSource::host_event, TimeSource::file_header}) {
+    for (const TimeSource source :
+         {TimeSource::guest, TimeSource::host_event, TimeSource::file_header}) {
       if (value == time_source_name(source)) {
         into.crash_time_source = source;
       }
@@ -74,9 +75,9 @@ std::string_view time_source_name(TimeSource source) {
 }
 
 Note make_provenance_note(const Provenance& provenance) {
-  std::string text = fmt::format("VERSION={}\nLEVEL_ASKED={}\nLEVEL_REACHED={}\n",
-                                 provenance.version, provenance.level_asked,
-                                 provenance.level_reached);
+  std::string text =
+      fmt::format("VERSION={}\nLEVEL_ASKED={}\nLEVEL_REACHED={}\n", provenance.version,
+                  provenance.level_asked, provenance.level_reached);
   if (provenance.crash_time) {
     text += fmt::format("CRASH_TIME={}\nCRASH_TIME_SOURCE={}\n", *provenance.crash_time,
                         time_source_name(provenance.crash_time_source));

@@ -24,9 +24,7 @@ constexpr std::array kCodecs{
     CodecFacts{Codec::zstd, 0x20, "zstd"},
 };
 
-const CodecFacts& facts(Codec codec) {
-  return kCodecs[static_cast<std::size_t>(codec)];
-}
+const CodecFacts& facts(Codec codec) { return kCodecs[static_cast<std::size_t>(codec)]; }
 
 // Frees what a C library made.
 template <auto free_function>
@@ -155,9 +153,7 @@ class LzoDecompressor final : public PageDecompressor {
 const char* chars(std::span<const std::byte> bytes) {
   return reinterpret_cast<const char*>(bytes.data());
 }
-char* chars(std::span<std::byte> bytes) {
-  return reinterpret_cast<char*>(bytes.data());
-}
+char* chars(std::span<std::byte> bytes) { return reinterpret_cast<char*>(bytes.data()); }
 
 class SnappyCompressor final : public PageCompressor {
  public:
@@ -224,13 +220,9 @@ Result<std::unique_ptr<PageCompressor>> make_without_level(Codec codec, std::opt
 
 }  // namespace
 
-std::uint32_t codec_flag(Codec codec) {
-  return facts(codec).flag;
-}
+std::uint32_t codec_flag(Codec codec) { return facts(codec).flag; }
 
-std::string_view codec_name(Codec codec) {
-  return facts(codec).name;
-}
+std::string_view codec_name(Codec codec) { return facts(codec).name; }
 
 std::optional<Codec> codec_from_name(std::string_view name) {
   for (const CodecFacts& entry : kCodecs) {

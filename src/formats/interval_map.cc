@@ -9,9 +9,7 @@
 namespace vmcore::formats {
 namespace {
 
-bool begins_before(const Mapping& a, const Mapping& b) {
-  return a.begin < b.begin;
-}
+bool begins_before(const Mapping& a, const Mapping& b) { return a.begin < b.begin; }
 
 bool loses_to(const Mapping& a, const Mapping& b) {
   return std::tie(a.kind, a.order) > std::tie(b.kind, b.order);

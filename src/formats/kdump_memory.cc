@@ -17,9 +17,7 @@ constexpr std::uint64_t kBatchPages = 256;
 constexpr std::uint64_t kCachedPages = 16;
 constexpr Pfn kEndPfn{kMaxPhysAddr / kPageSize};
 
-Pfn pfn_of(PhysAddr address) {
-  return {address.value / kPageSize};
-}
+Pfn pfn_of(PhysAddr address) { return {address.value / kPageSize}; }
 
 // Whether a usable descriptor is of the page of zeros at `zero_page` (0: none is known).
 bool is_zero(const PageDesc& desc, std::uint64_t zero_page) {

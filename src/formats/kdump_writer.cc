@@ -32,9 +32,7 @@ void set_text(char (&field)[size], std::string_view text) {
 
 // libkdumpfile takes a utsname with an empty release or version for none, and then refuses the
 // file.
-std::string_view or_unknown(std::string_view text) {
-  return text.empty() ? "unknown" : text;
-}
+std::string_view or_unknown(std::string_view text) { return text.empty() ? "unknown" : text; }
 
 // Where everything lies in the file, once the plan is known.
 struct Layout {

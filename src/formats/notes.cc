@@ -14,9 +14,7 @@ namespace {
 
 constexpr std::uint64_t kNoteAlign = 4;
 
-std::uint64_t padded(std::uint64_t size) {
-  return (size + kNoteAlign - 1) & ~(kNoteAlign - 1);
-}
+std::uint64_t padded(std::uint64_t size) { return (size + kNoteAlign - 1) & ~(kNoteAlign - 1); }
 
 // x86-64's struct elf_prstatus (linux/elfcore.h), as far as it is used.
 struct Prstatus {

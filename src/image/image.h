@@ -1,4 +1,5 @@
-// MemoryImage: everything a dump or a stopped guest tells: machine, CPUs, notes, memory. Plain data.
+// MemoryImage: everything a dump or a stopped guest tells: machine, CPUs, notes, memory. Plain
+// data.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,7 @@ struct Note {
 };
 
 // Note types and names of the notes that are understood.
-inline constexpr std::uint32_t kNoteTypePrstatus = 1;            // name "CORE"
+inline constexpr std::uint32_t kNoteTypePrstatus = 1;                  // name "CORE"
 inline constexpr std::string_view kNoteNameVmcoreinfo = "VMCOREINFO";  // type 0
 inline constexpr std::string_view kNoteNameQemu = "QEMU";              // type 0, one per vCPU
 

@@ -104,8 +104,7 @@ PfnRange PageSet::next_run(Pfn from, Pfn limit, std::uint64_t most) const {
       }
       bits &= ~0ULL << (pfn % 64);
       if (bits != 0) {
-        return std::min(stop,
-                        pfn / 64 * 64 + static_cast<std::uint64_t>(std::countr_zero(bits)));
+        return std::min(stop, pfn / 64 * 64 + static_cast<std::uint64_t>(std::countr_zero(bits)));
       }
       pfn = (pfn / 64 + 1) * 64;
     }

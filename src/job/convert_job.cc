@@ -38,8 +38,9 @@ Result<> refuse_same_file(int input, const std::filesystem::path& input_path,
                           const std::filesystem::path& output) {
   struct stat in {};
   struct stat out {};
-  const bool known = ::fstat(input, &in) == 0 && (output == "-" ? ::fstat(STDOUT_FILENO, &out)
-                                                                : ::stat(output.c_str(), &out)) == 0;
+  const bool known =
+      ::fstat(input, &in) == 0 &&
+      (output == "-" ? ::fstat(STDOUT_FILENO, &out) : ::stat(output.c_str(), &out)) == 0;
   if (known && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
     return fail(Errc::invalid, "{} and {} are the same file", input_path.string(), output.string());
   }

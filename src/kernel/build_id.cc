@@ -20,9 +20,7 @@ struct NoteHeader {
 };
 static_assert(sizeof(NoteHeader) == 12);
 
-constexpr std::uint64_t padded(std::uint64_t size) {
-  return (size + 3) & ~3ULL;
-}
+constexpr std::uint64_t padded(std::uint64_t size) { return (size + 3) & ~3ULL; }
 
 std::string to_hex(std::span<const std::byte> bytes) {
   std::string hex;

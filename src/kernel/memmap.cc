@@ -135,11 +135,12 @@ std::uint64_t root_count(const SparseLayout& layout) {
   return (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
 }
 
-// The sections of the page-sized roots that address_of(root number) tells; null where there is none.
-// A root that cannot be read is an error: its pages would pass for memory that Linux does not know.
+// The sections of the page-sized roots that address_of(root number) tells; null where there is
+// none. A root that cannot be read is an error: its pages would pass for memory that Linux does not
+// know.
 template <class AddressOf>
 Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
-                                  AddressOf address_of) {
+                                          AddressOf address_of) {
   Runs runs(layout);
   std::vector<std::byte> sections(layout.sections_per_root * layout.section_size);
   for (std::uint64_t root = 0; root < root_count(layout); ++root) {

@@ -96,13 +96,9 @@ std::optional<std::int64_t> Vmcoreinfo::number(std::string_view name) const {
   return parse_number<std::int64_t>(*text, 10);
 }
 
-std::string_view Vmcoreinfo::release() const {
-  return value("OSRELEASE").value_or("");
-}
+std::string_view Vmcoreinfo::release() const { return value("OSRELEASE").value_or(""); }
 
-std::optional<std::string_view> Vmcoreinfo::build_id() const {
-  return value("BUILD-ID");
-}
+std::optional<std::string_view> Vmcoreinfo::build_id() const { return value("BUILD-ID"); }
 
 std::optional<std::uint64_t> Vmcoreinfo::crash_time() const {
   const auto text = value("CRASHTIME");

@@ -139,8 +139,7 @@ Event event_from(const Json& json) {
 
 Request request_from(const Json& json) {
   Request request;
-  request.operation =
-      value_of(kOperations, json.at("operation")).value_or(Operation::convert);
+  request.operation = value_of(kOperations, json.at("operation")).value_or(Operation::convert);
   request.input = value_of(kInputs, json.at("input")).value_or(InputKind::file);
   request.level = json.at("level");
   request.format = json.at("format");

@@ -64,8 +64,10 @@ Result<StagedFile> StagedFile::create(const std::filesystem::path& target, bool 
     }
     // Replacing /dev/null by a file would be worse than any error.
     if (!S_ISREG(existing.st_mode) && !S_ISLNK(existing.st_mode)) {
-      return fail(Errc::invalid, "{} is a device, FIFO or socket: give the name of a file, or - for "
-                  "standard output", target.string());
+      return fail(Errc::invalid,
+                  "{} is a device, FIFO or socket: give the name of a file, or - for "
+                  "standard output",
+                  target.string());
     }
     if (!replace) {
       return fail(Errc::exists, "{} exists already: give another name, or --force to replace it",

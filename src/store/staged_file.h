@@ -14,8 +14,8 @@ namespace vmcore::store {
 
 class StagedFile {
  public:
-  // In the folder of `target`, which must exist. An existing target is Errc::exists, at once, unless
-  // `replace`; one that is no file (a device, say) is never replaced.
+  // In the folder of `target`, which must exist. An existing target is Errc::exists, at once,
+  // unless `replace`; one that is no file (a device, say) is never replaced.
   static Result<StagedFile> create(const std::filesystem::path& target, bool replace);
 
   StagedFile(StagedFile&&) = default;
@@ -25,8 +25,9 @@ class StagedFile {
   // Open for reading and writing. Borrowed.
   int fd() const { return file_.get(); }
 
-  // Syncs the file and gives it the target's name, or that name with `suffix` behind it. Errc::exists
-  // where somebody else made that file meanwhile and `replace` was not given. Call once.
+  // Syncs the file and gives it the target's name, or that name with `suffix` behind it.
+  // Errc::exists where somebody else made that file meanwhile and `replace` was not given. Call
+  // once.
   Result<std::filesystem::path> commit(const std::string& suffix = "");
 
  private:

@@ -34,12 +34,9 @@ Json kernel_json(const convert::KernelFacts& kernel) {
   if (kernel.info_source != kernel::InfoSource::note) {
     source = kernel.info_source == kernel::InfoSource::registers ? "registers" : "search";
   }
-  return {{"release", kernel.release},
-          {"build_id", kernel.build_id},
-          {"vmcoreinfo", source},
-          {"kaslr_offset", hex(kernel.kaslr_offset)},
-          {"phys_base", kernel.phys_base},
-          {"page_table_levels", kernel.five_levels ? 5 : 4}};
+  return {{"release", kernel.release},     {"build_id", kernel.build_id},
+          {"vmcoreinfo", source},          {"kaslr_offset", hex(kernel.kaslr_offset)},
+          {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4}};
 }
 
 Json ram_json(const PhysicalMemory& memory) {
@@ -70,11 +67,12 @@ Json pages_json(const convert::Description& description) {
 }  // namespace
 
 std::string info_json(const MemoryImage& image, const convert::Description& description) {
-  Json json{{"format", image.file.format},
-            {"machine", image.machine.arch == Arch::x86_64 ? "x86_64" : "unknown"},
-            {"page_size", image.machine.page_size},
-            {"incomplete", description.incomplete},
-            {"level", {{"asked", description.level_asked}, {"reached", description.level_reached}}}};
+  Json json{
+      {"format", image.file.format},
+      {"machine", image.machine.arch == Arch::x86_64 ? "x86_64" : "unknown"},
+      {"page_size", image.machine.page_size},
+      {"incomplete", description.incomplete},
+      {"level", {{"asked", description.level_asked}, {"reached", description.level_reached}}}};
   if (description.kernel) {
     json["kernel"] = kernel_json(*description.kernel);
   }

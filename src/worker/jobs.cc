@@ -221,8 +221,8 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   done.incomplete = summary.lost != 0;
   done.remarks = found.remarks;
   if (summary.lost != 0) {
-    done.remarks.push_back({Errc::unreadable,
-                            fmt::format("{} log records could not be read", summary.lost)});
+    done.remarks.push_back(
+        {Errc::unreadable, fmt::format("{} log records could not be read", summary.lost)});
   }
   return done;
 }

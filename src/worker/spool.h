@@ -11,7 +11,8 @@
 namespace vmcore::worker {
 
 // Copies `stream` to `spool` (a regular file, empty) until the stream ends. Blocks of zeros become
-// holes. `told` is called now and then with the bytes that came so far. Returns the stream's length.
+// holes. `told` is called now and then with the bytes that came so far. Returns the stream's
+// length.
 Result<std::uint64_t> spool_stream(int stream, int spool,
                                    const std::function<void(std::uint64_t)>& told);
 

@@ -19,9 +19,7 @@ void append(Bytes& out, std::span<const std::byte> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-void align(Bytes& out, std::size_t to) {
-  out.resize((out.size() + to - 1) / to * to);
-}
+void align(Bytes& out, std::size_t to) { out.resize((out.size() + to - 1) / to * to); }
 
 void append_big64(Bytes& out, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -99,9 +97,7 @@ Bytes random_page(std::uint64_t seed) {
   return bytes;
 }
 
-Bytes zeros(std::size_t size) {
-  return Bytes(size);
-}
+Bytes zeros(std::size_t size) { return Bytes(size); }
 
 Bytes joined(std::initializer_list<Bytes> parts) {
   Bytes all;
@@ -117,9 +113,7 @@ Bytes text(std::string_view characters) {
   return bytes;
 }
 
-Note vmcoreinfo_note(std::string_view contents) {
-  return {"VMCOREINFO", 0, text(contents)};
-}
+Note vmcoreinfo_note(std::string_view contents) { return {"VMCOREINFO", 0, text(contents)}; }
 
 Note prstatus_note(std::uint64_t rip, std::uint64_t rsp) {
   Note note{"CORE", 1, zeros(336)};

@@ -299,9 +299,7 @@ std::uint64_t GuestBuilder::per_cpu_offset(unsigned cpu) const {
   return page_offset_.value + 0x100'0000 + cpu * 0x10'0000ULL;
 }
 
-VirtAddr GuestBuilder::image_begin() const {
-  return kImage + image_offset_;
-}
+VirtAddr GuestBuilder::image_begin() const { return kImage + image_offset_; }
 
 PhysAddr GuestBuilder::physical(VirtAddr image_address) const {
   return {image_address - kKernelMap + static_cast<std::uint64_t>(phys_base_)};
@@ -385,9 +383,7 @@ void GuestBuilder::build_uts() {
   memory_->write_value(physical(symbols_["page_offset_base"]), page_offset_.value);
 }
 
-VirtAddr GuestBuilder::struct_page(Pfn pfn) const {
-  return vmemmap_ + pfn.value * kStructPage;
-}
+VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value * kStructPage; }
 
 void GuestBuilder::set_page_field(Pfn pfn, std::uint64_t offset, std::uint64_t value,
                                   unsigned bytes) {

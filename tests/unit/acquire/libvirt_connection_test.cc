@@ -58,5 +58,13 @@ TEST(ConnectLibvirt, SaysWhatItCannotReach) {
   EXPECT_NE(connection.error().message.find("nosuchdriver"), std::string::npos);
 }
 
+TEST(ConnectLibvirt, RefusesOtherHosts) {
+  for (const char* uri : {"qemu+ssh://far/system", "qemu://far/system", "qemu+tls://far/system"}) {
+    const auto connection = connect_libvirt(uri);
+    ASSERT_FALSE(connection) << uri;
+    EXPECT_EQ(connection.error().code, Errc::unsupported) << uri;
+  }
+}
+
 }  // namespace
 }  // namespace vmcore::acquire

@@ -8,9 +8,7 @@
 namespace vmcore {
 namespace {
 
-PhysRange range(std::uint64_t begin, std::uint64_t size) {
-  return {{begin}, size};
-}
+PhysRange range(std::uint64_t begin, std::uint64_t size) { return {{begin}, size}; }
 
 TEST(RangeSet, JoinsWhatTouches) {
   RangeSet set;

@@ -32,9 +32,7 @@ Result<std::unique_ptr<int>> move_through() {
   return value;
 }
 
-TEST(Result, TryAssignMoves) {
-  EXPECT_EQ(**move_through(), 3);
-}
+TEST(Result, TryAssignMoves) { EXPECT_EQ(**move_through(), 3); }
 
 TEST(Result, ContextComesInFront) {
   const Result<> result = in_context({Errc::io, "read: bad"}, "vm1.elf");

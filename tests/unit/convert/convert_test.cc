@@ -84,9 +84,8 @@ TEST(Convert, LostPagesAreHolesAndSaidSo) {
   for (const Target& target : kTargets) {
     GuestBuilder guest = sample_guest();
     MemoryImage source = guest.build();
-    source.memory =
-        std::make_unique<LossyMemory>(std::move(source.memory),
-                                      std::set<std::uint64_t>{0x2020, 0x3001, 0x3002, 0x3fff});
+    source.memory = std::make_unique<LossyMemory>(
+        std::move(source.memory), std::set<std::uint64_t>{0x2020, 0x3001, 0x3002, 0x3fff});
     const Converted converted = convert_image(source, target, {.threads = 3});
     SCOPED_TRACE(target.name);
     EXPECT_EQ(converted.outcome.lost_pages, 4U);
@@ -117,8 +116,7 @@ TEST(Convert, WithoutAKernelAllIsKeptAndTheFileSaysSo) {
   guest.without_note();
   MemoryImage source = guest.build();
   source.cpus.clear();
-  const Converted converted =
-      convert_image(source, kZstd, {.search = kernel::Search::registers});
+  const Converted converted = convert_image(source, kZstd, {.search = kernel::Search::registers});
   EXPECT_FALSE(converted.outcome.as_asked());
   EXPECT_EQ(converted.outcome.plan.level_reached, 1U);
   EXPECT_EQ(converted.outcome.plan.kept.count(), kGuestPages);
@@ -133,12 +131,12 @@ TEST(Convert, ABrokenSourceEndsItOnAllThreads) {
   for (const unsigned threads : {1U, 4U}) {
     GuestBuilder guest = sample_guest();
     MemoryImage source = guest.build();
-    source.memory = std::make_unique<LossyMemory>(std::move(source.memory),
-                                                  std::set<std::uint64_t>{}, 0x2fff);
+    source.memory =
+        std::make_unique<LossyMemory>(std::move(source.memory), std::set<std::uint64_t>{}, 0x2fff);
     const Fd file = builders::memory_file();
     CountingObserver observer;
-    const auto outcome = convert(source, *make_writer(kZstd, file.get()), {.threads = threads},
-                                 observer, {});
+    const auto outcome =
+        convert(source, *make_writer(kZstd, file.get()), {.threads = threads}, observer, {});
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::io);
     EXPECT_THAT(outcome.error().message, HasSubstr("the disk is broken"));

@@ -61,8 +61,9 @@ inline Converted convert_image(const MemoryImage& image, const Target& target,
 // A guest of every kind of page.
 inline testing::GuestBuilder sample_guest(std::string_view layout = "6.12") {
   testing::GuestBuilder guest(layout);
-  guest.pages("2000 free 4\n2010 cache\n2011 private_cache\n2012 anon\n2013 slab\n2020 compound 3\n"
-              "2100 anon 4\n2200 hugetlb 9\n3000 kernel\n3001 kernel\n3002 kernel\n");
+  guest.pages(
+      "2000 free 4\n2010 cache\n2011 private_cache\n2012 anon\n2013 slab\n2020 compound 3\n"
+      "2100 anon 4\n2200 hugetlb 9\n3000 kernel\n3001 kernel\n3002 kernel\n");
   guest.log(1'500'000'000, "panic!");
   return guest;
 }

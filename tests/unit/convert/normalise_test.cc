@@ -5,8 +5,8 @@
 namespace vmcore::convert {
 namespace {
 
-using testing::GuestBuilder;
 using ::testing::ElementsAre;
+using testing::GuestBuilder;
 using ::testing::HasSubstr;
 
 // "NAME type", or for registers "NAME rip".
@@ -37,8 +37,7 @@ Normalised normalise(const MemoryImage& image) {
   const kernel::GuestKernel* kernel = found->kernels.empty() ? nullptr : &found->kernels.front();
   const auto plan = filters::make_plan(*image.memory, kernel, 0, {}, {});
   Normalised result;
-  result.header =
-      make_header(image, kernel, *plan, crash_time(image, kernel, {}), result.remarks);
+  result.header = make_header(image, kernel, *plan, crash_time(image, kernel, {}), result.remarks);
   return result;
 }
 
@@ -66,9 +65,8 @@ TEST(Normalise, NotesAreInTheOrderThatReadersWant) {
   GuestBuilder guest = sample_guest();
   MemoryImage image = with_swapped_cpus(guest).build();
   add_cpu_notes(image);
-  EXPECT_THAT(normalise(image).names(),
-              ElementsAre("VMCOREINFO", "CORE a1", "CORE a0", "QEMU a1", "QEMU a0", "OTHER",
-                          "VMCORECTL"));
+  EXPECT_THAT(normalise(image).names(), ElementsAre("VMCOREINFO", "CORE a1", "CORE a0", "QEMU a1",
+                                                    "QEMU a0", "OTHER", "VMCORECTL"));
 }
 
 TEST(Normalise, WithoutSymbolsTheOrderStaysAndItIsSaid) {

@@ -12,19 +12,19 @@ MemoryImage image_with(Note note) {
 }
 
 std::optional<Provenance> read_text(std::string_view text) {
-  return read_provenance(image_with(
-      {std::string(kNoteNameProvenance), kNoteTypeProvenance, builders::text(text)}));
+  return read_provenance(
+      image_with({std::string(kNoteNameProvenance), kNoteTypeProvenance, builders::text(text)}));
 }
 
 TEST(Provenance, RoundTrip) {
-  Provenance told{.version = "1.2.3",
-                  .level_asked = 31,
-                  .level_reached = 23,
-                  .crash_time = 1'700'000'000,
-                  .crash_time_source = TimeSource::host_event,
-                  .pages_by_class = {1, 2, 3, 4, 5, 6, 7, 8, 9},
-                  .remarks = {{Errc::malformed, "user pages are kept: a=b (c)"},
-                              {Errc::truncated, ""}}};
+  Provenance told{
+      .version = "1.2.3",
+      .level_asked = 31,
+      .level_reached = 23,
+      .crash_time = 1'700'000'000,
+      .crash_time_source = TimeSource::host_event,
+      .pages_by_class = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+      .remarks = {{Errc::malformed, "user pages are kept: a=b (c)"}, {Errc::truncated, ""}}};
   const auto read = read_provenance(image_with(make_provenance_note(told)));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->version, told.version);

@@ -39,8 +39,8 @@ TEST(Verify, FindsAPageThatIsMissing) {
   const MemoryImage source = guest.build();
   const Converted converted = convert_image(source, kZstd);
   MemoryImage written = converted.reopen();
-  written.memory = std::make_unique<LossyMemory>(std::move(written.memory),
-                                                 std::set<std::uint64_t>{0x3002});
+  written.memory =
+      std::make_unique<LossyMemory>(std::move(written.memory), std::set<std::uint64_t>{0x3002});
   const auto verified = verify(source, written, converted.outcome, {});
   ASSERT_FALSE(verified);
   EXPECT_THAT(verified.error().message, HasSubstr("0x3002000"));

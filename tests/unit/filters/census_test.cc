@@ -87,8 +87,7 @@ TEST(Census, StopsWhenAsked) {
   const auto layout = read_page_layout(found.kernel().info(), 64);
   std::stop_source stop;
   stop.request_stop();
-  const auto census =
-      take_census(found.kernel(), memmap, *layout, PageSet(), 2, stop.get_token());
+  const auto census = take_census(found.kernel(), memmap, *layout, PageSet(), 2, stop.get_token());
   ASSERT_FALSE(census);
   EXPECT_EQ(census.error().code, Errc::cancelled);
 }

@@ -13,9 +13,11 @@ TEST(PageClass, WhatLevelsLeaveOut) {
   EXPECT_EQ(excluded_classes(2), kAlways | mask_of(PageClass::cache));
   EXPECT_EQ(excluded_classes(4),
             kAlways | mask_of(PageClass::cache) | mask_of(PageClass::private_cache));
-  EXPECT_EQ(excluded_classes(8), kAlways | mask_of(PageClass::user) | mask_of(PageClass::no_memmap));
+  EXPECT_EQ(excluded_classes(8),
+            kAlways | mask_of(PageClass::user) | mask_of(PageClass::no_memmap));
   EXPECT_EQ(excluded_classes(16), kAlways | mask_of(PageClass::free) |
-                                      mask_of(PageClass::unaccepted) | mask_of(PageClass::no_memmap));
+                                      mask_of(PageClass::unaccepted) |
+                                      mask_of(PageClass::no_memmap));
   EXPECT_EQ(excluded_classes(31), ((1U << kPageClasses) - 1) & ~mask_of(PageClass::kernel));
 }
 

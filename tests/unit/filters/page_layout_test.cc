@@ -17,8 +17,8 @@ kernel::Vmcoreinfo info_of(std::string_view lines) {
 // The lines of a layout, with one more, which counts instead of an earlier one of that key.
 Result<PageLayout> layout_of(std::string_view name, std::string_view line = "",
                              std::uint64_t struct_size = kStructPage) {
-  return read_page_layout(
-      info_of(fmt::format("{}{}\n", testing::find_layout(name)->lines, line)), struct_size);
+  return read_page_layout(info_of(fmt::format("{}{}\n", testing::find_layout(name)->lines, line)),
+                          struct_size);
 }
 
 // The lines of a layout without those that begin with `key`, and others instead.
@@ -82,8 +82,8 @@ INSTANTIATE_TEST_SUITE_P(
 // v6.3 to v6.5: order and destructor are members of struct folio, told from its begin.
 TEST(PageLayout, FolioMembers) {
   const std::string lines = "OFFSET(folio._folio_order)=81\nOFFSET(folio._folio_dtor)=80\n";
-  const auto layout = layout_without("6.6", "NUMBER(PG_hugetlb)",
-                                     lines + "NUMBER(HUGETLB_PAGE_DTOR)=2\n");
+  const auto layout =
+      layout_without("6.6", "NUMBER(PG_hugetlb)", lines + "NUMBER(HUGETLB_PAGE_DTOR)=2\n");
   ASSERT_TRUE(layout) << layout.error().message;
   EXPECT_EQ(layout->order_style, OrderStyle::byte_field);
   EXPECT_EQ(layout->order_field, 17U);

@@ -180,18 +180,18 @@ class Impossible : public ::testing::Test {
 };
 
 TEST_F(Impossible, FreeOrders) {
-  make_free(0x2800, 11);                    // not below LENGTH(zone.free_area)
-  make_free(0x2900, 64);                    // a shift that is none
+  make_free(0x2800, 11);  // not below LENGTH(zone.free_area)
+  make_free(0x2900, 64);  // a shift that is none
   make_free(0x2a00, 0xffff'ffff'ffff'ffff);
-  make_free(0x2b01, 4);                     // not aligned
+  make_free(0x2b01, 4);  // not aligned
   const Plan plan = found_.plan(31);
   EXPECT_EQ(plan.kept.count(), 0x4000U);
 }
 
 TEST_F(Impossible, CompoundOrdersCountAsOnePage) {
   make_cache(0x2800, 200);
-  make_cache(0x2802, 3);                    // not aligned
-  make_cache(0x2900, 4, false);             // no tail follows
+  make_cache(0x2802, 3);         // not aligned
+  make_cache(0x2900, 4, false);  // no tail follows
   const Plan plan = found_.plan(2);
   EXPECT_EQ(plan.kept.count(), 0x4000U - 3);
   EXPECT_EQ(kept_of(plan, 0x2800) + kept_of(plan, 0x2802) + kept_of(plan, 0x2900), 0U);

@@ -23,8 +23,8 @@ struct FoundGuest {
     return kernel().page_tables().translate(guest.vmemmap() + pfn.value * 64)->address;
   }
   Plan plan(unsigned level, unsigned threads = 1, unsigned source_level = 0) const {
-    auto plan = make_plan(*image.memory, &kernel(), source_level,
-                          {.level = level, .threads = threads}, {});
+    auto plan =
+        make_plan(*image.memory, &kernel(), source_level, {.level = level, .threads = threads}, {});
     EXPECT_TRUE(plan) << plan.error().message;
     return *std::move(plan);
   }

@@ -7,8 +7,8 @@ namespace vmcore::filters {
 namespace {
 
 using testing::GuestBuilder;
-using testing::PageKind;
 using ::testing::HasSubstr;
+using testing::PageKind;
 
 constexpr std::string_view kPages =
     "2000 free 10\n2400 free 10\n2800 free 10\n2c00 free 10\n3000 free 10\n"
@@ -124,7 +124,9 @@ TEST(Plausibility, TailsThatAreNotFound) {
   EXPECT_THAT(texts(plan.remarks), HasSubstr("no tail pages"));
 }
 
-Pfn pfn_of(VirtAddr image_address) { return {(image_address.value - 0xffff'ffff'8000'0000) / 4096}; }
+Pfn pfn_of(VirtAddr image_address) {
+  return {(image_address.value - 0xffff'ffff'8000'0000) / 4096};
+}
 
 // Pages that are the kernel's beyond doubt.
 struct Claimed {
@@ -158,6 +160,22 @@ INSTANTIATE_TEST_SUITE_P(Kernel, ClaimedPages,
                                            Claimed{"init_uts_ns", "init_uts_ns"},
                                            Claimed{"prb", "would have been left out"}),
                          [](const auto& tested) { return std::string(tested.param.symbol); });
+
+// A memmap with gaps: what lies there is not the memory of a device.
+TEST(Plausibility, KernelPagesWithoutMemmap) {
+  GuestBuilder guest = guest_of("6.12");
+  const FoundGuest found(guest);
+  const auto memmap = *kernel::read_memmap(found.kernel());
+  const auto layout = *read_page_layout(found.kernel().info(), memmap.struct_page_size);
+  PageSet ram;
+  ram.insert({{0}, 0x4000});
+  Census census = *take_census(found.kernel(), memmap, layout, ram, 1, {});
+  EXPECT_EQ(doubts_about(census, found.kernel(), memmap, layout).distrusted, 0U);
+  census.with_memmap.erase({{0x1000}, 0x1000});
+  const Doubts doubts = doubts_about(census, found.kernel(), memmap, layout);
+  EXPECT_EQ(doubts.distrusted, mask_of(PageClass::no_memmap));
+  EXPECT_EQ(level_without(31, doubts.unreached), 1U);
+}
 
 TEST(Plausibility, AMemmapThatIsClaimed) {
   GuestBuilder sound = guest_of("6.12");

@@ -85,9 +85,7 @@ Guest random_guest(unsigned seed) {
 }
 
 // One page frame of each 500 is taken for unreadable.
-bool readable(std::uint64_t pfn) {
-  return pfn % 500 != 250;
-}
+bool readable(std::uint64_t pfn) { return pfn % 500 != 250; }
 
 // The runs of kept, readable pages of a shard, one buffer a run.
 std::vector<PageRun> shard_runs(const Guest& guest, std::uint64_t first, std::uint64_t end,

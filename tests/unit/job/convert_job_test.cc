@@ -77,10 +77,14 @@ TEST(CheckStrict, RefusesWhatIsNotAsAsked) {
 }
 
 TEST(MakeRequest, CarriesTheOptions) {
-  const sandbox::Request request =
-      make_request({.level = 8, .format = "elf", .codec = "lzo", .compress_level = 3, .threads = 5,
-                    .dry_run = true, .verify = true},
-                   sandbox::InputKind::stream);
+  const sandbox::Request request = make_request({.level = 8,
+                                                 .format = "elf",
+                                                 .codec = "lzo",
+                                                 .compress_level = 3,
+                                                 .threads = 5,
+                                                 .dry_run = true,
+                                                 .verify = true},
+                                                sandbox::InputKind::stream);
   EXPECT_EQ(request.operation, sandbox::Operation::convert);
   EXPECT_EQ(request.input, sandbox::InputKind::stream);
   EXPECT_EQ(request.level, 8U);

@@ -47,6 +47,10 @@ TEST(OtherUse, ReadsTheCommandLine) {
   EXPECT_EQ(other_use(words, "/run/ga"), "the guest agent");
   EXPECT_EQ(other_use(words, "/run/unknown"), "");
   EXPECT_EQ(other_use({}, "/run/qmp"), "");
+  const std::vector<std::string> relative{"qemu", "-serial", "unix:vm/serial,server=on"};
+  EXPECT_EQ(other_use(relative, "/run/vm/serial"), "a serial console");
+  EXPECT_EQ(other_use(relative, "/run/othervm/serial"), "");
+  EXPECT_EQ(other_use({"qemu", "-serial", "unix:"}, "/run/vm/serial"), "");
 }
 
 }  // namespace

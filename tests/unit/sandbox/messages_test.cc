@@ -121,9 +121,7 @@ TEST_P(NoMessages, AreRefused) {
   EXPECT_EQ(event.error().code, Errc::malformed);
 }
 
-std::string nested(std::size_t depth) {
-  return std::string(depth, '[') + std::string(depth, ']');
-}
+std::string nested(std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); }
 
 INSTANTIATE_TEST_SUITE_P(
     Packets, NoMessages,
@@ -134,9 +132,7 @@ INSTANTIATE_TEST_SUITE_P(
                       nested(30'000), R"({"type":)" + nested(100) + "}",
                       std::string(kMaxPacket, 'x')));
 
-TEST(Messages, AnUnknownEventIsRefused) {
-  EXPECT_FALSE(decode_event(R"({"type":"dance"})"));
-}
+TEST(Messages, AnUnknownEventIsRefused) { EXPECT_FALSE(decode_event(R"({"type":"dance"})")); }
 
 }  // namespace
 }  // namespace vmcore::sandbox

@@ -145,7 +145,8 @@ TEST_F(Fetched, ThreadsShareTheChunks) {
   for (unsigned thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&, thread] {
       for (std::uint64_t i = 0; i < 200; ++i) {
-        const std::uint64_t pfn = (64 * kMiB) / kPage + (i * 83 + thread * 11) % (60 * kMiB / kPage);
+        const std::uint64_t pfn =
+            (64 * kMiB) / kPage + (i * 83 + thread * 11) % (60 * kMiB / kPage);
         Bytes page(kPage);
         const auto got = memory_.read({pfn * kPage}, page);
         wrong += got && got->good == kPage && page == page_of(pfn) ? 0 : 1;

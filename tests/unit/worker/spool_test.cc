@@ -33,8 +33,8 @@ class Spooling : public ::testing::Test {
         done += static_cast<std::size_t>(count);
       }
     });
-    const auto length =
-        spool_stream(out.get(), file_.get(), [this](std::uint64_t so_far) { told_.push_back(so_far); });
+    const auto length = spool_stream(out.get(), file_.get(),
+                                     [this](std::uint64_t so_far) { told_.push_back(so_far); });
     // A reader that gave up leaves the writer blocked: the rest is drained.
     Bytes rest(1 << 16);
     while (::read(out.get(), rest.data(), rest.size()) > 0) {
@@ -60,9 +60,9 @@ TEST_F(Spooling, EverySizeComesThrough) {
 }
 
 TEST_F(Spooling, ZerosBecomeHoles) {
-  const Bytes bytes =
-      builders::joined({builders::zeros(4096 * 300), builders::pages(1), builders::zeros(4096 * 300),
-                        builders::pages(2, 2), builders::zeros(4096 * 100 + 17)});
+  const Bytes bytes = builders::joined({builders::zeros(4096 * 300), builders::pages(1),
+                                        builders::zeros(4096 * 300), builders::pages(2, 2),
+                                        builders::zeros(4096 * 100 + 17)});
   ASSERT_TRUE(spool(bytes));
   EXPECT_EQ(builders::file_contents(file_.get()), bytes);
   struct stat status {};
