@@ -148,6 +148,10 @@ Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const Spars
     if (address.value == 0) {
       continue;
     }
+    if (address.value < kKernelHalf) {
+      return fail(Errc::malformed, "memmap: section root {} lies at {:#x}, no kernel address", root,
+                  address.value);
+    }
     TRY(kernel.read_exactly(address, sections));
     runs.add(root * layout.sections_per_root, sections);
   }

@@ -98,6 +98,11 @@ struct Wrong {
   Errc code;
 };
 
+// The name of a test must not hold addresses, which differ from run to run.
+void PrintTo(const Wrong& wrong, std::ostream* out) {
+  *out << wrong.key << "=" << wrong.value.value_or("none");
+}
+
 class WrongInfo : public ::testing::TestWithParam<Wrong> {};
 
 TEST_P(WrongInfo, IsRefused) {
