@@ -44,14 +44,9 @@ tl::unexpected<Error> no_context(Codec codec) {
   return fail(Errc::limit, "{}: no memory for a compression context", codec_name(codec));
 }
 
-// What the codecs write into that need more room than the page has.
-std::size_t take(std::span<const std::byte> packed, std::size_t page_size,
-                 std::span<std::byte> out) {
-  if (packed.size() >= page_size) {
-    return 0;
-  }
-  std::memcpy(out.data(), packed.data(), packed.size());
-  return packed.size();
+// A page that did not get smaller is stored as it is.
+std::size_t if_smaller(std::size_t size, std::size_t page_size) {
+  return size < page_size ? size : 0;
 }
 
 class ZlibCompressor final : public PageCompressor {
@@ -120,21 +115,21 @@ unsigned char* lzo_bytes(std::span<const std::byte> bytes) {
   return const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
 }
 
+// LZO1X-1 with a table of 2^12 places, as many as a page has bytes. The usual one has 2^14, fills the
+// first-level cache and must be cleared for every page; it makes pages 0.2 % smaller.
 class LzoCompressor final : public PageCompressor {
  public:
   std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) override {
-    packed_.resize(page.size() + page.size() / 16 + 64 + 3);  // LZO's own worst case
-    lzo_uint size = packed_.size();
-    if (lzo1x_1_compress(lzo_bytes(page), page.size(), lzo_bytes(packed_), &size, work_.data()) !=
+    lzo_uint size = out.size();
+    if (lzo1x_1_12_compress(lzo_bytes(page), page.size(), lzo_bytes(out), &size, work_.data()) !=
         LZO_E_OK) {
       return 0;
     }
-    return take(std::span(packed_).first(size), page.size(), out);
+    return if_smaller(size, page.size());
   }
 
  private:
-  std::vector<std::byte> packed_;
-  std::vector<std::byte> work_ = std::vector<std::byte>(LZO1X_1_MEM_COMPRESS);
+  std::vector<std::byte> work_ = std::vector<std::byte>(LZO1X_1_12_MEM_COMPRESS);
 };
 
 class LzoDecompressor final : public PageDecompressor {
@@ -158,16 +153,12 @@ char* chars(std::span<std::byte> bytes) { return reinterpret_cast<char*>(bytes.d
 class SnappyCompressor final : public PageCompressor {
  public:
   std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) override {
-    packed_.resize(snappy_max_compressed_length(page.size()));
-    std::size_t size = packed_.size();
-    if (snappy_compress(chars(page), page.size(), chars(std::span(packed_)), &size) != SNAPPY_OK) {
+    std::size_t size = out.size();
+    if (snappy_compress(chars(page), page.size(), chars(out), &size) != SNAPPY_OK) {
       return 0;
     }
-    return take(std::span(packed_).first(size), page.size(), out);
+    return if_smaller(size, page.size());
   }
-
- private:
-  std::vector<std::byte> packed_;
 };
 
 class SnappyDecompressor final : public PageDecompressor {

@@ -23,12 +23,16 @@ std::optional<Codec> codec_from_name(std::string_view name);
 // The codec of the flags of a page descriptor; nothing where they are not exactly one codec's.
 std::optional<Codec> codec_from_flags(std::uint32_t flags);
 
+// What compress() may scribble on while it compresses a page: the worst case of snappy, 32 bytes and
+// 7/6 of the page.
+inline constexpr std::size_t kCompressRoom = 4096 + 4096 / 6 + 32;
+
 // One thread's compression state, kept from page to page.
 class PageCompressor {
  public:
   virtual ~PageCompressor() = default;
-  // Compresses `page` into `out` (at least page.size() bytes; may be scribbled on wholly). Returns
-  // the compressed size, or 0 where the page does not get smaller.
+  // Compresses `page`, of 4096 bytes at most, into `out` (at least kCompressRoom bytes, which may be
+  // scribbled on wholly). Returns the compressed size, or 0 where the page does not get smaller.
   virtual std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) = 0;
 };
 

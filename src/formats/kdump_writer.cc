@@ -49,9 +49,8 @@ class KdumpEncoder final : public ShardEncoder {
         codec_(codec),
         compressor_(std::move(compressor)),
         layout_(layout),
-        next_data_(next_data) {
-    data_.reserve(kFlushSize + kPageSize);
-  }
+        next_data_(next_data),
+        data_(kFlushSize + kCompressRoom) {}
 
   Result<> write(std::span<const PageRun> runs) override {
     for (const PageRun& run : runs) {
@@ -68,7 +67,7 @@ class KdumpEncoder final : public ShardEncoder {
       }
       for (std::uint64_t i = 0; i < count; ++i) {
         add(run.bytes.subspan(i * kPageSize, kPageSize));
-        if (data_.size() >= kFlushSize) {
+        if (used_ >= kFlushSize) {
           TRY(flush());
         }
       }
@@ -86,9 +85,7 @@ class KdumpEncoder final : public ShardEncoder {
       descs_.push_back(desc);
       return;
     }
-    const std::size_t at = data_.size();
-    data_.resize(at + kPageSize);
-    const auto room = std::span(data_).subspan(at);
+    const auto room = std::span(data_).subspan(used_);
     std::size_t size = compressor_ ? compressor_->compress(page, room) : 0;
     if (size == 0) {
       std::ranges::copy(page, room.begin());
@@ -96,9 +93,9 @@ class KdumpEncoder final : public ShardEncoder {
     } else {
       desc.flags = codec_flag(codec_);
     }
-    data_.resize(at + size);
-    desc.offset = at;
+    desc.offset = used_;
     desc.size = static_cast<std::uint32_t>(size);
+    used_ += size;
     unplaced_.push_back(descs_.size());
     descs_.push_back(desc);
   }
@@ -107,15 +104,15 @@ class KdumpEncoder final : public ShardEncoder {
     if (descs_.empty()) {
       return {};
     }
-    const std::uint64_t place = next_data_.fetch_add(data_.size(), std::memory_order_relaxed);
+    const std::uint64_t place = next_data_.fetch_add(used_, std::memory_order_relaxed);
     for (const std::size_t index : unplaced_) {
       descs_[index].offset = descs_[index].offset + place;
     }
-    TRY(sys::pwrite_full(file_, data_, place));
+    TRY(sys::pwrite_full(file_, std::span(data_).first(used_), place));
     TRY(sys::pwrite_full(file_, std::as_bytes(std::span(descs_)),
                          layout_.descs + first_rank_ * sizeof(PageDesc)));
     first_rank_ += descs_.size();
-    data_.clear();
+    used_ = 0;
     descs_.clear();
     unplaced_.clear();
     return {};
@@ -127,7 +124,8 @@ class KdumpEncoder final : public ShardEncoder {
   const Layout& layout_;
   std::atomic<std::uint64_t>& next_data_;
 
-  std::vector<std::byte> data_;
+  std::vector<std::byte> data_;        // never resized: that would fill it with zeros page by page
+  std::size_t used_ = 0;
   std::vector<PageDesc> descs_;        // from first_rank_ on
   std::vector<std::size_t> unplaced_;  // those of descs_ whose data are in data_
   std::uint64_t first_rank_ = 0;
