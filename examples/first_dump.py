@@ -56,14 +56,9 @@ def by_libvirt(vmcorectl: Path, out: Path) -> None:
         print("skipped: virsh, setpriv or libvirt's QEMU driver is missing")
         return
     with LibvirtRig("embed", name="first-dump") as rig:
-        # libvirt's unprivileged side runs as nobody, who may not see into this folder.
-        own = rig.folder / "bin"
-        own.mkdir(mode=0o755)
-        for name in ("vmcorectl", "vmcore-worker"):
-            shutil.copy(vmcorectl.parent / name, own / name)
         dump = rig.runtime / "by-libvirt.vmcore"
         print("It is dumped while it runs, so it has to pause.", flush=True)
-        show(rig.command(own / "vmcorectl", "dump", "-c", rig.uri, rig.name, "-o", dump))
+        show(rig.command(vmcorectl, "dump", "-c", rig.uri, rig.name, "-o", dump))
         print(f"QEMU says that the guest is: {rig.status()}")
         shutil.move(dump, out / dump.name)
     show_log(vmcorectl, out / dump.name)

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <vector>
 
 namespace vmcore::filters {
 namespace {
@@ -29,11 +31,12 @@ std::optional<std::uint64_t> counted_free_pages(const GuestKernel& kernel) {
   if (const auto contiguous = info.symbol("contig_page_data")) {
     nodes.push_back(*contiguous);
   } else if (const auto table = info.symbol("node_data")) {
-    const std::uint64_t length = std::min(info.length("node_data").value_or(1), kMaxNodes);
-    for (std::uint64_t i = 0; i < length; ++i) {
-      const auto node = kernel.read_value<std::uint64_t>(*table + i * 8);
-      if (node && *node != 0) {
-        nodes.push_back({*node});
+    std::vector<std::uint64_t> pointers(std::min(info.length("node_data").value_or(1), kMaxNodes));
+    const auto read = kernel.read(*table, std::as_writable_bytes(std::span(pointers)));
+    pointers.resize(read ? read->good / sizeof(std::uint64_t) : 0);
+    for (const std::uint64_t node : pointers) {
+      if (node != 0) {
+        nodes.push_back({node});
       }
     }
   }

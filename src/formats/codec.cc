@@ -115,8 +115,8 @@ unsigned char* lzo_bytes(std::span<const std::byte> bytes) {
   return const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(bytes.data()));
 }
 
-// LZO1X-1 with a table of 2^12 places, as many as a page has bytes. The usual one has 2^14, fills the
-// first-level cache and must be cleared for every page; it makes pages 0.2 % smaller.
+// LZO1X-1 with a table of 2^12 places, as many as a page has bytes. The usual one has 2^14, fills
+// the first-level cache and must be cleared for every page; it makes pages 0.2 % smaller.
 class LzoCompressor final : public PageCompressor {
  public:
   std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) override {

@@ -23,16 +23,18 @@ std::optional<Codec> codec_from_name(std::string_view name);
 // The codec of the flags of a page descriptor; nothing where they are not exactly one codec's.
 std::optional<Codec> codec_from_flags(std::uint32_t flags);
 
-// What compress() may scribble on while it compresses a page: the worst case of snappy, 32 bytes and
-// 7/6 of the page.
-inline constexpr std::size_t kCompressRoom = 4096 + 4096 / 6 + 32;
+// Bytes that compress() may scribble on for a page of that size: more than the worst case of LZO,
+// n + n/16 + 67, and of snappy, n + n/6 + 32.
+constexpr std::size_t compress_room(std::size_t page_size) {
+  return page_size + page_size / 6 + 96;
+}
 
 // One thread's compression state, kept from page to page.
 class PageCompressor {
  public:
   virtual ~PageCompressor() = default;
-  // Compresses `page`, of 4096 bytes at most, into `out` (at least kCompressRoom bytes, which may be
-  // scribbled on wholly). Returns the compressed size, or 0 where the page does not get smaller.
+  // Compresses `page` to the begin of `out`, which has compress_room() bytes or more. Returns the
+  // compressed size, or 0 where the page does not get smaller.
   virtual std::size_t compress(std::span<const std::byte> page, std::span<std::byte> out) = 0;
 };
 

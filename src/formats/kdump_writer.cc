@@ -50,7 +50,7 @@ class KdumpEncoder final : public ShardEncoder {
         compressor_(std::move(compressor)),
         layout_(layout),
         next_data_(next_data),
-        data_(kFlushSize + kCompressRoom) {}
+        data_(kFlushSize + compress_room(kPageSize)) {}
 
   Result<> write(std::span<const PageRun> runs) override {
     for (const PageRun& run : runs) {
@@ -124,7 +124,7 @@ class KdumpEncoder final : public ShardEncoder {
   const Layout& layout_;
   std::atomic<std::uint64_t>& next_data_;
 
-  std::vector<std::byte> data_;        // never resized: that would fill it with zeros page by page
+  std::vector<std::byte> data_;  // never resized: that would fill it with zeros page by page
   std::size_t used_ = 0;
   std::vector<PageDesc> descs_;        // from first_rank_ on
   std::vector<std::size_t> unplaced_;  // those of descs_ whose data are in data_

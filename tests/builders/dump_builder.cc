@@ -46,7 +46,7 @@ StoredPage stored(const KdumpPage& page) {
   if (page.codec == formats::Codec::none) {
     return {page.bytes, 0};
   }
-  Bytes out(kPage);
+  Bytes out(formats::compress_room(kPage));
   const auto compressor = formats::make_compressor(page.codec, std::nullopt);
   const std::size_t size = (*compressor)->compress(page.bytes, out);
   if (size == 0) {
