@@ -1,5 +1,4 @@
-# Debian's libraries. Codecs and libelf are static: they go into the worker, which links statically
-# (and, later, into the guest's /init).
+# Debian's libraries. The codecs are static: they go into the worker, which links statically.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 
@@ -16,6 +15,3 @@ static_library(zstd_static zstd zstd.h)
 static_library(deflate_static deflate libdeflate.h)
 static_library(lzo2_static lzo2 lzo/lzo1x.h)
 static_library(snappy_static snappy snappy-c.h)
-static_library(z_static z zlib.h)
-static_library(elf_static elf libelf.h)
-target_link_libraries(elf_static INTERFACE z_static)
