@@ -56,12 +56,16 @@ def by_libvirt(vmcorectl: Path, out: Path) -> None:
         print("skipped: virsh, setpriv or libvirt's QEMU driver is missing")
         return
     with LibvirtRig("embed", name="first-dump") as rig:
-        dump = rig.runtime / "by-libvirt.vmcore"
-        print("It is dumped while it runs, so it has to pause.", flush=True)
-        show(rig.command(vmcorectl, "dump", "-c", rig.uri, rig.name, "-o", dump))
-        print(f"QEMU says that the guest is: {rig.status()}")
-        shutil.move(dump, out / dump.name)
-    show_log(vmcorectl, out / dump.name)
+        for name, what in (("running", "It is dumped while it runs, so it has to pause."),
+                           ("panicked", "It panics now.")):
+            print(what, flush=True)
+            if name == "panicked":
+                rig.panic()
+            dump = rig.runtime / f"by-libvirt-{name}.vmcore"
+            show(rig.command(vmcorectl, "dump", "-c", rig.uri, rig.name, "-o", dump))
+            print(f"QEMU says that the guest is: {rig.status()}")
+            shutil.move(dump, out / dump.name)
+    show_log(vmcorectl, out / "by-libvirt-panicked.vmcore")
 
 
 def main() -> int:

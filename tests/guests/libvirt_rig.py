@@ -70,7 +70,7 @@ class LibvirtRig:
 
     @property
     def runtime(self) -> Path:
-        """Where vmcorectl may put FIFOs."""
+        """A folder of the user that libvirt and vmcorectl run as."""
         return self.folder / "home/run"
 
     @property
