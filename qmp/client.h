@@ -56,6 +56,8 @@ class Client {
   Result<std::optional<Event>> take_event(std::string_view name);
   // Forgets all that is kept, and what waits to be received.
   Result<> drop_events();
+  // The socket, for whoever asks who stands behind it.
+  int fd() const { return socket_.get(); }
   // Waits until QEMU closes the connection, as it does when it ends.
   Result<> wait_closed(Milliseconds timeout);
 

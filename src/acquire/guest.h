@@ -9,11 +9,13 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "src/base/address.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/image/source.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::acquire {
@@ -45,7 +47,7 @@ class Lease {
 struct Acquired {
   sandbox::InputKind kind = sandbox::InputKind::stream;
   Fd input;                      // what the worker gets as that kind
-  std::unique_ptr<Lease> lease;  // null where nothing is held: the guest stood still already
+  std::unique_ptr<Lease> lease;  // null where nothing is held
 };
 
 class Guest {
@@ -67,6 +69,9 @@ class Guest {
   // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since
   // acquire().
   virtual Result<Fd> fetch(PhysRange range) = 0;
+  // Where blocks of RAM lie, for InputKind::process; each is a PT_LOAD of the dump that acquire()
+  // began.
+  virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
   // Returns when it is done.
   virtual Result<> act(Then then) = 0;

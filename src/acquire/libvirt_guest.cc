@@ -217,6 +217,10 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
   return fail(Errc::unsupported, "libvirt dumps no ranges");
 }
 
+Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange>) {
+  return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
+}
+
 Result<> LibvirtGuest::act(Then then) {
   TRY_ASSIGN(const GuestState now, state());
   if (then == Then::reset && virDomainReset(domain_.get(), 0) != 0) {

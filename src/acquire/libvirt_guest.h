@@ -26,6 +26,7 @@ class LibvirtGuest : public Guest {
   bool needs_spool(const GuestState&) const override { return true; }
   Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
+  Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<> act(Then then) override;
 
  private:

@@ -1,6 +1,7 @@
 #include "src/acquire/method.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "src/acquire/libvirt_guest.h"
 #include "src/acquire/qmp_guest.h"
@@ -8,39 +9,73 @@
 namespace vmcore::acquire {
 namespace {
 
+bool has_socket(const Selection& given) { return !given.socket.empty() && given.domain.empty(); }
+bool has_domain(const Selection& given) { return !given.domain.empty() && given.socket.empty(); }
+
 struct Method {
   const char* name;
-  // Whether what the user gave is enough for it; the first such method is taken.
+  // Whether what the user gave is enough for it.
   bool (*fits)(const Selection& selection);
   const char* needs;
   Result<std::unique_ptr<Guest>> (*open)(const Selection& selection);
 };
 
+// The best first.
 constexpr Method kMethods[] = {
-    {"qmp", [](const Selection& given) { return !given.socket.empty() && given.domain.empty(); },
-     "--qmp SOCKET and no domain", open_qmp_guest},
-    {"libvirt",
-     [](const Selection& given) { return !given.domain.empty() && given.socket.empty(); },
-     "a domain and no --qmp", open_libvirt_guest},
+    {"direct", has_socket, "--qmp SOCKET and no domain", open_direct_guest},
+    {"qmp", has_socket, "--qmp SOCKET and no domain", open_qmp_guest},
+    {"libvirt", has_domain, "a domain and no --qmp", open_libvirt_guest},
 };
+
+Result<OpenedGuest> open_by(const Method& method, const Selection& selection) {
+  if (!method.fits(selection)) {
+    return fail(Errc::invalid, "method {} needs {}", method.name, method.needs);
+  }
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, method.open(selection));
+  return OpenedGuest{std::move(guest), method.name, {}};
+}
+
+// What this user or this host does not allow, another method may do without. Anything else would go
+// wrong the next time as well.
+bool another_may_do(const Error& error) {
+  return error.code == Errc::denied || error.code == Errc::unsupported;
+}
+
+Result<OpenedGuest> open_first(const Selection& selection) {
+  std::vector<Remark> remarks;
+  Result<OpenedGuest> opened = fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
+  for (const Method& method : kMethods) {
+    if (!method.fits(selection)) {
+      continue;
+    }
+    opened = open_by(method, selection);
+    if (opened || !another_may_do(opened.error())) {
+      break;
+    }
+    remarks.push_back({opened.error().code, fmt::format("method {} is not used: {}", method.name,
+                                                        opened.error().message)});
+  }
+  if (opened) {
+    opened->remarks = std::move(remarks);
+  }
+  return opened;
+}
 
 }  // namespace
 
-Result<std::unique_ptr<Guest>> open_guest(const Selection& selection) {
-  const auto method = std::ranges::find_if(kMethods, [&](const Method& row) {
-    return selection.method.empty() ? row.fits(selection) : row.name == selection.method;
-  });
+Result<OpenedGuest> open_guest(const Selection& selection) {
+  if (selection.method == kAutoMethod) {
+    return open_first(selection);
+  }
+  const auto method = std::ranges::find(kMethods, selection.method, &Method::name);
   if (method == std::end(kMethods)) {
-    return fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
+    return fail(Errc::invalid, "there is no method {}", selection.method);
   }
-  if (!method->fits(selection)) {
-    return fail(Errc::invalid, "method {} needs {}", method->name, method->needs);
-  }
-  return method->open(selection);
+  return open_by(*method, selection);
 }
 
 std::vector<std::string> method_names() {
-  std::vector<std::string> names;
+  std::vector<std::string> names{std::string(kAutoMethod)};
   for (const Method& method : kMethods) {
     names.emplace_back(method.name);
   }

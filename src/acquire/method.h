@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/acquire/guest.h"
@@ -16,19 +17,28 @@ namespace vmcore::acquire {
 // How a domain is looked up: by whatever fits, or by one thing only.
 enum class LookUp : std::uint8_t { any, id, name };
 
+// Takes the first method of the table that fits and can be used.
+inline constexpr std::string_view kAutoMethod = "auto";
+
 // Which guest, as the user said it.
 struct Selection {
-  std::string method = {};            // a name of the table; empty: by what else was given
-  std::filesystem::path socket = {};  // of a QMP monitor
-  std::string uri = {};               // of libvirt; empty: libvirt's own default
+  std::string method = std::string(kAutoMethod);  // that, or a name of the table
+  std::filesystem::path socket = {};              // of a QMP monitor
+  std::string uri = {};                           // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
   // A folder with room for the guest's RAM, for methods that cannot do without.
   std::filesystem::path spool_folder = {};
 };
 
-Result<std::unique_ptr<Guest>> open_guest(const Selection& selection);
+struct OpenedGuest {
+  std::unique_ptr<Guest> guest;
+  std::string method;           // that was taken
+  std::vector<Remark> remarks;  // why those before it were not
+};
+Result<OpenedGuest> open_guest(const Selection& selection);
 
+// With kAutoMethod.
 std::vector<std::string> method_names();
 
 }  // namespace vmcore::acquire

@@ -8,10 +8,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "qmp/connect.h"
+#include "qmp/unix_peers.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {
@@ -42,26 +45,73 @@ Result<> dump_outcome(const qmp::Event& completed) {
   return {};
 }
 
+// A dump that goes into a pipe, until its reader has closed that.
 class QmpLease : public Lease {
  public:
-  explicit QmpLease(qmp::Client& monitor) : monitor_(monitor) {}
+  // `cut_short`: the reader does not take all, so that the dump's failure is none.
+  QmpLease(qmp::Client& monitor, bool running, bool cut_short)
+      : monitor_(monitor), running_(running), cut_short_(cut_short) {}
 
   Result<Microseconds> end() override {
     TRY_ASSIGN(const qmp::Event completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
+    if (!running_) {
+      return Microseconds{};
+    }
     auto resumed = monitor_.wait_event("RESUME", kResumeTimeout);
     if (!resumed) {
       return resumed.error().code == Errc::busy
                  ? fail(Errc::guest_state, "the guest does not run again after the dump")
                  : tl::unexpected(std::move(resumed).error());
     }
-    TRY(dump_outcome(completed));
+    if (!cut_short_) {
+      TRY(dump_outcome(completed));
+    }
     TRY_ASSIGN(const auto stopped, monitor_.take_event("STOP"));
     return stopped ? std::max(Microseconds{}, resumed->time - stopped->time) : Microseconds{};
   }
 
  private:
   qmp::Client& monitor_;
+  bool running_;
+  bool cut_short_;
 };
+
+// "Host virtual address for 0x100000 (pc.ram) is 0x7f5c40100000" (QEMU monitor/hmp-cmds.c, 2.9 and
+// later).
+std::optional<std::uint64_t> address_in(const std::string& text) {
+  constexpr std::string_view kIs = ") is 0x";
+  const std::size_t at = text.rfind(kIs);
+  std::uint64_t address = 0;
+  if (at == std::string::npos ||
+      std::from_chars(text.data() + at + kIs.size(), text.data() + text.size(), address, 16).ec !=
+          std::errc()) {
+    return std::nullopt;
+  }
+  return address;
+}
+
+Result<std::uint64_t> host_address(qmp::Client& monitor, PhysAddr guest) {
+  TRY_ASSIGN(const Json text,
+             monitor.execute("human-monitor-command",
+                             {{"command-line", fmt::format("gpa2hva {:#x}", guest.value)}}));
+  const auto address = text.is_string() ? address_in(text.get<std::string>()) : std::nullopt;
+  if (!address) {
+    return fail(Errc::unsupported, "QEMU does not tell where guest-physical address {:#x} lies",
+                guest.value);
+  }
+  return *address;
+}
+
+// A block is one piece in QEMU as well; its end is asked for all the same.
+Result<RamBlock> find_block(qmp::Client& monitor, PhysRange range) {
+  TRY_ASSIGN(const std::uint64_t begin, host_address(monitor, range.begin));
+  TRY_ASSIGN(const std::uint64_t last, host_address(monitor, range.begin + (range.size - 1)));
+  if (last - begin != range.size - 1) {
+    return fail(Errc::unsupported, "the memory at {:#x} does not lie in one piece in QEMU",
+                range.begin.value);
+  }
+  return RamBlock{range, begin};
+}
 
 Result<Fd> make_memfd() {
   Fd file(::memfd_create("memory", MFD_CLOEXEC));
@@ -105,10 +155,12 @@ std::vector<std::string> QmpGuest::events() {
   return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"};
 }
 
-Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor) {
+Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor,
+                                                 std::optional<GuestProcess> process) {
   TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
   std::string name = qmp::text_member(answer, "name").value_or("guest");
-  return std::unique_ptr<QmpGuest>(new QmpGuest(std::move(monitor), std::move(name)));
+  return std::unique_ptr<QmpGuest>(
+      new QmpGuest(std::move(monitor), std::move(name), std::move(process)));
 }
 
 Result<std::uint64_t> QmpGuest::memory_size() {
@@ -175,12 +227,25 @@ Result<Fd> QmpGuest::start_full_dump() {
 
 Result<Acquired> QmpGuest::acquire(const GuestState& state) {
   TRY(monitor_.drop_events());
-  if (!state.running) {
+  if (!state.running && !process_) {
     return acquire_header();
   }
-  TRY_ASSIGN(Fd stream, start_full_dump());
-  return Acquired{sandbox::InputKind::stream, std::move(stream),
-                  std::make_unique<QmpLease>(monitor_)};
+  TRY_ASSIGN(Fd pipe, start_full_dump());
+  return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
+                  std::move(pipe),
+                  std::make_unique<QmpLease>(monitor_, state.running, process_.has_value())};
+}
+
+Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
+  if (!process_) {
+    return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
+  }
+  std::vector<RamBlock> found;
+  for (const PhysRange& range : blocks) {
+    TRY_ASSIGN(const RamBlock block, find_block(monitor_, range));
+    found.push_back(block);
+  }
+  return process_->locate(found);
 }
 
 Result<Acquired> QmpGuest::acquire_header() {
@@ -246,8 +311,47 @@ Result<> QmpGuest::act(Then then) {
   return {};
 }
 
+namespace {
+
+// The process behind the monitor: the socket's peer, which is QEMU unless somebody else made the
+// socket for it.
+Result<GuestProcess> open_process(qmp::Client& monitor) {
+  const auto peer = qmp::listener_of(monitor.fd());
+  if (!peer || peer->pid <= 0) {
+    return fail(Errc::unsupported, "the process of the guest cannot be seen from here");
+  }
+  TRY_ASSIGN(GuestProcess process, GuestProcess::open(peer->pid));
+  TRY_ASSIGN(const Json cpus, monitor.execute("query-cpus-fast"));
+  const auto thread = cpus.is_array() && !cpus.empty()
+                          ? qmp::number_member(cpus.front(), "thread-id")
+                          : std::nullopt;
+  if (!thread || !process.has_thread(*thread)) {
+    return fail(Errc::unsupported,
+                "{} (pid {}) made the monitor's socket, but does not run the guest", peer->name,
+                peer->pid);
+  }
+  // Nothing was touched yet: fail now rather than while the guest waits.
+  constexpr PhysRange kAnyRam{{1U << 20}, 4096};
+  TRY_ASSIGN(const RamBlock block, find_block(monitor, kAnyRam));
+  TRY(process.locate({&block, 1}));
+  return process;
+}
+
+Result<qmp::Client> open_monitor(const Selection& selection) {
+  return qmp::connect(selection.socket, {.events = QmpGuest::events()});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection) {
+  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
+  TRY_ASSIGN(GuestProcess process, open_process(monitor));
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, QmpGuest::make(std::move(monitor), std::move(process)));
+  return guest;
+}
+
 Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket, {.events = QmpGuest::events()}));
+  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
   TRY_ASSIGN(std::unique_ptr<Guest> guest, QmpGuest::make(std::move(monitor)));
   return guest;
 }

@@ -1,14 +1,20 @@
 // A guest by its QEMU's own monitor.
 //
-// A running guest: QEMU's detached dump goes into a pipe, all of it; the guest runs again when the
-// last byte is read. A guest that stands still: the dump's first bytes (headers and notes), then
-// ranged dumps of what is asked for, so that nothing is read that is not kept.
+// With its process (method direct): QEMU's detached dump goes into a pipe that is read no further
+// than its headers and notes, and so is held; memory is read in the process meanwhile. QEMU neither
+// resumes nor migrates the guest while the dump goes on.
+//
+// Without (method qmp), a running guest: the dump goes into the pipe, all of it; the guest runs
+// again when the last byte is read. A guest that stands still: the dump's first bytes, then ranged
+// dumps of what is asked for, so that nothing is read that is not kept.
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "qmp/client.h"
 #include "src/acquire/guest.h"
+#include "src/acquire/guest_process.h"
 #include "src/acquire/method.h"
 
 namespace vmcore::acquire {
@@ -16,7 +22,8 @@ namespace vmcore::acquire {
 class QmpGuest : public Guest {
  public:
   // Takes over a monitor that was opened with events().
-  static Result<std::unique_ptr<QmpGuest>> make(qmp::Client monitor);
+  static Result<std::unique_ptr<QmpGuest>> make(qmp::Client monitor,
+                                                std::optional<GuestProcess> process = {});
   // The events that a monitor for this class must keep.
   static std::vector<std::string> events();
 
@@ -24,14 +31,15 @@ class QmpGuest : public Guest {
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   Result<> check_idle() override;
-  bool needs_spool(const GuestState& state) const override { return state.running; }
+  bool needs_spool(const GuestState& state) const override { return state.running && !process_; }
   Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
+  Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<> act(Then then) override;
 
  private:
-  QmpGuest(qmp::Client monitor, std::string name)
-      : monitor_(std::move(monitor)), name_(std::move(name)) {}
+  QmpGuest(qmp::Client monitor, std::string name, std::optional<GuestProcess> process)
+      : monitor_(std::move(monitor)), name_(std::move(name)), process_(std::move(process)) {}
 
   // Gives QEMU a descriptor to dump into, and starts. The arguments beside it.
   Result<> start_dump(int target, qmp::Json arguments);
@@ -43,8 +51,11 @@ class QmpGuest : public Guest {
 
   qmp::Client monitor_;
   std::string name_;
+  std::optional<GuestProcess> process_;
 };
 
+// Errc::denied or Errc::unsupported where the process cannot be read by this user or in this way.
+Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection);
 Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection);
 
 }  // namespace vmcore::acquire

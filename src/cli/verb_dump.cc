@@ -27,6 +27,7 @@ struct Options {
   std::string output;
   std::string spool;
   std::string then;
+  std::string consistency = "pause";
   bool by_id = false;
   bool by_name = false;
 };
@@ -53,6 +54,7 @@ std::string describe_guest(const job::GuestReport& guest, const std::string& the
     text += "NOW " + printable(guest.after->name);
   }
   text += then_text(guest, then) + "\n";
+  text += fmt::format("method        {}\n", guest.method);
   if (guest.pause) {
     text += guest.before.running ? fmt::format("pause         {} ms\n", milliseconds(*guest.pause))
                                  : "pause         0 ms (was not running)\n";
@@ -75,6 +77,7 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
       {"state_before", guest.before.name},
       {"state_after", guest.after ? Json(guest.after->name) : Json()},
       {"as_found", guest.after == guest.before},
+      {"method", guest.method},
       {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
   if (!then.empty()) {
     json["then"] = {{"action", then}, {"done", guest.then_done}};
@@ -134,6 +137,7 @@ void print_success(const job::GuestDumpResult& result, const Options& options,
     std::fputs(result_json(*result.dump, false, text).c_str(), to);
   } else if (!common.quiet) {
     std::fputs(result_text(result, options).c_str(), to);
+    print_remarks(result.guest->remarks);
     print_remarks(result.dump->done.remarks);
   }
 }
@@ -142,6 +146,7 @@ int run(Options& options, const Common& common) {
   options.job.guest.socket = options.socket;
   options.job.output = options.output;
   options.job.spool = options.spool;
+  options.job.torn = options.consistency == "torn";
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
   options.job.guest.look_up = options.by_id     ? LookUp::id
                               : options.by_name ? LookUp::name
@@ -170,8 +175,11 @@ void add_guest_options(CLI::App& command, Options& options) {
   CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
   command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
-  command.add_option("--method", guest.method, "How memory is had; default by what was given")
-      ->check(CLI::IsMember(acquire::method_names()));
+  command
+      .add_option("--method", guest.method,
+                  "How memory is had; auto is the first of the others that can be used")
+      ->check(CLI::IsMember(acquire::method_names()))
+      ->capture_default_str();
 }
 
 }  // namespace
@@ -186,6 +194,12 @@ Run add_dump(CLI::App& command, const Common& common) {
       .add_option("--then", options->then,
                   "What is done with the guest afterwards, whether or not the dump succeeded")
       ->check(CLI::IsMember({"resume", "reset", "destroy"}));
+  command
+      .add_option("--consistency", options->consistency,
+                  "pause: a running guest stands still while it is read; torn: it runs on, and the "
+                  "dump shows no single moment (method direct)")
+      ->check(CLI::IsMember({"pause", "torn"}))
+      ->capture_default_str();
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");
   return [options, &common] { return run(*options, common); };

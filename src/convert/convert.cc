@@ -95,8 +95,8 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.begin(header));
   TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
   append(outcome.remarks, writer.remarks());
-  TRY_ASSIGN(outcome.lost_pages, encode_pages(*image.memory, outcome.plan.kept, writer,
-                                              options.threads, observer, stop));
+  TRY_ASSIGN(outcome.lost_pages,
+             encode_pages(*image.memory, outcome.plan.kept, writer, options, observer, stop));
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
     outcome.remarks.push_back(

@@ -19,6 +19,9 @@ namespace vmcore::convert {
 struct ConvertOptions {
   unsigned level = filters::kMaxLevel;
   unsigned threads = 1;  // at least one
+  // Bytes of kept memory that may be held, beside a shard a thread, so that the source is done with
+  // before it is all compressed: a guest may wait for it.
+  std::uint64_t read_ahead = 0;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not

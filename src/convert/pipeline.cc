@@ -1,8 +1,10 @@
 #include "src/convert/pipeline.h"
 
-#include <atomic>
+#include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "src/base/threads.h"
@@ -11,87 +13,146 @@
 namespace vmcore::convert {
 namespace {
 
-// What the threads of one conversion share.
-struct Shared {
-  const PhysicalMemory& memory;
-  ShardQueue queue;
-  Observer& observer;
-  std::uint64_t all;
-  std::stop_token stop;
-  std::atomic<std::uint64_t> done{0};
-  std::atomic<std::uint64_t> lost{0};
-  std::atomic<int> reading{0};
-  std::atomic<bool> claimed_all{false};
-  std::atomic<bool> told_source_read{false};
-  std::atomic<bool> failed{false};
-  std::mutex error_mutex;
-  std::optional<Error> error;
+struct Shard {
+  ShardBuffer bytes;
+  std::uint64_t pages = 0;  // of the plan, had or lost
+};
+using ShardPointer = std::unique_ptr<Shard>;
 
-  // The last thread that reads after the last shard was claimed tells that the source is done.
-  void end_read() {
-    if (--reading == 0 && claimed_all && !told_source_read.exchange(true)) {
-      observer.source_read();
-    }
-  }
+// What the threads of one conversion share: shards that wait to be filled and to be encoded. Each
+// thread fills one where it can, and encodes one where it cannot: as many shards as threads make
+// each thread take its own through, more of them let the source be done with sooner.
+class Pipeline {
+ public:
+  Pipeline(const PhysicalMemory& memory, const PageSet& kept, Observer& observer,
+           std::stop_token stop, std::uint64_t shards)
+      : memory_(memory),
+        queue_(kept),
+        observer_(observer),
+        stop_(std::move(stop)),
+        all_(kept.count()),
+        to_make_(shards) {}
+
+  // One thread's part. Returns when nothing is left to do, or it failed in any of the threads.
+  void work(formats::ShardEncoder& encoder);
+  // When all threads are through: how many pages were lost.
+  Result<std::uint64_t> outcome() const;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  bool may_fill() const { return !claimed_all_ && (to_make_ > 0 || !empty_.empty()); }
+  // Both are called locked, work unlocked, and return locked.
+  Result<> fill(Lock& lock);
+  Result<> encode(Lock& lock, formats::ShardEncoder& encoder);
+
+  const PhysicalMemory& memory_;
+  ShardQueue queue_;
+  Observer& observer_;
+  std::stop_token stop_;
+  std::uint64_t all_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t to_make_;  // shards that may still be made
+  std::vector<ShardPointer> empty_;
+  std::vector<ShardPointer> full_;  // the last one is in the caches still: it goes first
+  std::uint64_t filling_ = 0;
+  std::uint64_t done_ = 0;
+  std::uint64_t lost_ = 0;
+  bool claimed_all_ = false;
+  std::optional<Error> error_;
 };
 
-Result<> encode_shards(Shared& shared, formats::ShardEncoder& encoder) {
-  ShardBuffer buffer;
-  while (!shared.failed && !shared.stop.stop_requested()) {
-    ++shared.reading;
-    bool last = false;
-    const std::vector<PfnRange> shard = shared.queue.claim(last);
-    if (last) {
-      shared.claimed_all = true;
-    }
-    const Result<> read = buffer.read(shared.memory, shard);
-    shared.end_read();
-    TRY(read);
-    if (shard.empty()) {
-      return {};
-    }
-    TRY(encoder.write(buffer.runs()));
-    std::uint64_t pages = 0;
-    for (const PfnRange& run : shard) {
-      pages += run.count;
-    }
-    shared.lost += buffer.lost();
-    shared.observer.progress(shared.done += pages, shared.all);
+Result<> Pipeline::fill(Lock& lock) {
+  ShardPointer shard;
+  if (empty_.empty()) {
+    --to_make_;
+  } else {
+    shard = std::move(empty_.back());
+    empty_.pop_back();
+  }
+  const std::vector<PfnRange> runs = queue_.claim(claimed_all_);
+  ++filling_;
+  lock.unlock();
+  if (!shard) {
+    shard = std::make_unique<Shard>();
+  }
+  const Result<> read = shard->bytes.read(memory_, runs);
+  shard->pages = 0;
+  for (const PfnRange& run : runs) {
+    shard->pages += run.count;
+  }
+  lock.lock();
+  --filling_;
+  TRY(read);
+  full_.push_back(std::move(shard));
+  if (claimed_all_ && filling_ == 0) {
+    observer_.source_read();
   }
   return {};
+}
+
+Result<> Pipeline::encode(Lock& lock, formats::ShardEncoder& encoder) {
+  ShardPointer shard = std::move(full_.back());
+  full_.pop_back();
+  lock.unlock();
+  const Result<> written = encoder.write(shard->bytes.runs());
+  lock.lock();
+  TRY(written);
+  done_ += shard->pages;
+  lost_ += shard->bytes.lost();
+  observer_.progress(done_, all_);
+  empty_.push_back(std::move(shard));
+  return {};
+}
+
+void Pipeline::work(formats::ShardEncoder& encoder) {
+  Lock lock(mutex_);
+  while (!error_ && !stop_.stop_requested()) {
+    Result<> done;
+    if (may_fill()) {
+      done = fill(lock);
+    } else if (!full_.empty()) {
+      done = encode(lock, encoder);
+    } else if (claimed_all_ && filling_ == 0) {
+      break;
+    } else {
+      changed_.wait(lock);
+      continue;
+    }
+    if (!done && !error_) {
+      error_ = std::move(done).error();
+    }
+    changed_.notify_all();
+  }
+  changed_.notify_all();
+}
+
+Result<std::uint64_t> Pipeline::outcome() const {
+  if (error_) {
+    return tl::unexpected(*error_);
+  }
+  if (stop_.stop_requested()) {
+    return fail(Errc::cancelled, "cancelled");
+  }
+  return lost_;
 }
 
 }  // namespace
 
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& kept,
-                                   formats::DumpWriter& writer, unsigned threads,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
-  for (unsigned i = 0; i < threads; ++i) {
+  for (unsigned i = 0; i < options.threads; ++i) {
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
-  Shared shared{.memory = memory,
-                .queue = ShardQueue(kept),
-                .observer = observer,
-                .all = kept.count(),
-                .stop = stop,
-                .error_mutex = {},
-                .error = {}};
-  on_threads(threads, [&](unsigned thread) {
-    if (Result<> encoded = encode_shards(shared, *encoders[thread]); !encoded) {
-      shared.failed = true;
-      const std::scoped_lock lock(shared.error_mutex);
-      shared.error = std::move(encoded).error();
-    }
-  });
-  if (shared.error) {
-    return tl::unexpected(*std::move(shared.error));
-  }
-  if (stop.stop_requested()) {
-    return fail(Errc::cancelled, "cancelled");
-  }
-  return shared.lost.load();
+  const std::uint64_t ahead = options.read_ahead / (kShardPages * kPageSize);
+  Pipeline pipeline(memory, kept, observer, std::move(stop), options.threads + ahead);
+  on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
+  return pipeline.outcome();
 }
 
 }  // namespace vmcore::convert

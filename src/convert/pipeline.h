@@ -11,10 +11,11 @@
 
 namespace vmcore::convert {
 
-// Writes the pages of `kept`; returns how many of them could not be had from `memory`. Memory:
-// one shard (4 MiB) and its encoder a thread.
+// Writes the pages of `kept`; returns how many of them could not be had from `memory`. Memory: a
+// shard (1 MiB) and its encoder a thread, and options.read_ahead. The observer is called by one
+// thread at a time.
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& kept,
-                                   formats::DumpWriter& writer, unsigned threads,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop);
 
 }  // namespace vmcore::convert

@@ -27,7 +27,7 @@ Result<> ShardBuffer::read(const PhysicalMemory& memory, std::span<const PfnRang
   std::size_t used = 0;
   for (const PfnRange& run : shard) {
     const std::size_t size = run.count * kPageSize;
-    TRY(read_run(memory, run, std::span(bytes_).subspan(used, size)));
+    TRY(read_run(memory, run, std::span(bytes_.get(), kSize).subspan(used, size)));
     used += size;
   }
   return {};

@@ -18,7 +18,7 @@ namespace vmcore::formats {
 namespace {
 
 // Compressed pages are collected up to this much before they are written.
-constexpr std::size_t kFlushSize = 4U << 20;
+constexpr std::size_t kFlushSize = 1U << 20;
 
 ul32 cut_to_32(std::uint64_t value) {
   return static_cast<std::uint32_t>(

@@ -1,8 +1,9 @@
-// ImageSource: what crosses into the worker as the input of one job: descriptors and how they are
-// laid out. Plain data, no paths.
+// ImageSource: where the RAM of a guest lies on its host: in the process that runs it, and in the
+// files that this process maps. Plain data and descriptors, no paths: it crosses into the worker.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "src/base/address.h"
@@ -10,17 +11,27 @@
 
 namespace vmcore {
 
-// Guest memory `range` lies at `offset` of descriptor number `fd` of the source.
-struct Piece {
-  PhysRange range;
-  unsigned fd = 0;
-  std::uint64_t offset = 0;
+struct FilePlace {
+  unsigned file = 0;         // of ImageSource::files
+  std::uint64_t offset = 0;  // bytes
+  bool operator==(const FilePlace&) const = default;
 };
 
-// With no pieces, fds[0] is a dump file whose own headers say where memory lies.
+// One range of RAM in one mapping. The mapping decides where its bytes are, not the kind of memory
+// backend (facts of mmap(2)): a shared one has them in its file. A private one has its own pages in
+// the process; a page that it has none of is the file's, or zeros where there is no file.
+struct Piece {
+  PhysRange range;
+  std::optional<std::uint64_t> address;  // in the process; nothing for a shared mapping
+  std::optional<FilePlace> file;
+  bool operator==(const Piece&) const = default;
+};
+
 struct ImageSource {
-  std::vector<Fd> fds;
-  std::vector<Piece> pieces;
+  Fd memory;   // /proc/PID/mem: needs no privilege once it is open
+  Fd pagemap;  // /proc/PID/pagemap
+  std::vector<Fd> files;
+  std::vector<Piece> pieces;  // sorted, disjoint
 };
 
 }  // namespace vmcore

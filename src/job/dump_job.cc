@@ -1,10 +1,12 @@
 #include "src/job/dump_job.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
@@ -46,6 +48,13 @@ class DumpJob {
   int cancel_;
 };
 
+// How much may be read ahead so that the guest waits less: a quarter of what the host has to spare,
+// or of what this process's cgroup has.
+std::uint64_t read_ahead_room() {
+  constexpr std::uint64_t kMost = 1U << 30;
+  return std::min(kMost, available_memory() / 4);
+}
+
 fs::path spool_folder(const GuestDumpOptions& options) {
   if (!options.spool.empty()) {
     return options.spool;
@@ -78,7 +87,12 @@ Result<> DumpJob::give_work(sandbox::Worker& worker, acquire::Acquired acquired,
     fds.push_back(spool);
   }
   fds.push_back(output);
-  return worker.request(make_request(options_.dump, acquired.kind), fds);
+  sandbox::Request request = make_request(options_.dump, acquired.kind);
+  request.torn = options_.torn;
+  if (report_.before.running && !options_.torn) {
+    request.read_ahead = read_ahead_room();
+  }
+  return worker.request(request, fds);
 }
 
 Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
@@ -97,6 +111,7 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
   TRY_ASSIGN(sandbox::Done done,
              follow_worker(worker, {.on_progress = on_progress_,
                                     .fetch = [&](PhysRange range) { return guest_.fetch(range); },
+                                    .locate = [&](auto blocks) { return guest_.locate(blocks); },
                                     .on_source_read = end_pause,
                                     .cancel = cancel_}));
   return done;
@@ -145,21 +160,30 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
                            const OnProgress& on_progress) {
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
-  auto guest = acquire::open_guest(options.guest);
-  if (!guest) {
-    return nothing_begun(std::move(guest).error());
+  auto opened = acquire::open_guest(options.guest);
+  if (!opened) {
+    return nothing_begun(std::move(opened).error());
   }
-  auto report = look_at(**guest);
+  acquire::Guest& guest = *opened->guest;
+  auto report = look_at(guest);
   if (!report) {
-    return nothing_begun(in_context(std::move(report).error(), (*guest)->name()).value());
+    return nothing_begun(in_context(std::move(report).error(), guest.name()).value());
   }
+  report->method = opened->method;
+  report->remarks = std::move(opened->remarks);
   if (options.output.empty()) {
     options.output = dump_name(report->name, std::chrono::system_clock::now());
   }
+  if (options.torn && report->method != "direct") {
+    return nothing_begun(
+        {Errc::invalid, fmt::format("--consistency torn needs method direct, and {} "
+                                    "is what can be used",
+                                    report->method)});
+  }
   interrupt.arm();
-  auto dump = DumpJob(**guest, options, *report, on_progress, interrupt.fd()).run();
+  auto dump = DumpJob(guest, options, *report, on_progress, interrupt.fd()).run();
   const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-  look_again(**guest, interrupted ? acquire::Then::nothing : options.then, *report);
+  look_again(guest, interrupted ? acquire::Then::nothing : options.then, *report);
   return {std::move(dump), *std::move(report)};
 }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/acquire/method.h"
 #include "src/base/result.h"
@@ -19,11 +20,14 @@ struct GuestDumpOptions {
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
+  bool torn = false;  // a running guest runs on while its memory is read (method direct)
 };
 
 // How the guest fared.
 struct GuestReport {
   std::string name;
+  std::string method;             // that was taken
+  std::vector<Remark> remarks;    // why no better one
   std::uint64_t memory_size = 0;  // bytes of RAM
   acquire::GuestState before;
   std::optional<acquire::GuestState> after;    // the dump, before `then`; empty: not to be seen

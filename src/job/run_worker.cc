@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace vmcore::job {
 namespace {
@@ -19,6 +20,27 @@ Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
   }
   const int fds[] = {memory->get()};
   return worker.have({}, fds);
+}
+
+Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const FindRam& locate) {
+  Result<ImageSource> source =
+      locate ? locate(asked.blocks)
+             : fail(Errc::malformed, "worker protocol: a place asked for without need");
+  if (source && (source->files.size() + 2 > sandbox::kMaxFds ||
+                 source->pieces.size() > sandbox::kMaxPieces)) {
+    source = fail(Errc::limit,
+                  "the guest's memory lies in {} pieces of {} files, too many: give "
+                  "another --method",
+                  source->pieces.size(), source->files.size());
+  }
+  if (!source) {
+    return worker.located({.error = source.error(), .pieces = {}}, {});
+  }
+  std::vector<int> fds{source->memory.get(), source->pagemap.get()};
+  for (const Fd& file : source->files) {
+    fds.push_back(file.get());
+  }
+  return worker.located({.error = {}, .pieces = std::move(source->pieces)}, fds);
 }
 
 // Waits for the worker's next event.
@@ -54,6 +76,10 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
     }
     if (const auto* want = std::get_if<sandbox::Want>(&event)) {
       TRY(answer(worker, want->range, callbacks.fetch));
+      continue;
+    }
+    if (const auto* asked = std::get_if<sandbox::Locate>(&event)) {
+      TRY(answer(worker, *asked, callbacks.locate));
       continue;
     }
     if (std::holds_alternative<sandbox::SourceRead>(event) && callbacks.on_source_read) {

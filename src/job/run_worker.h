@@ -13,10 +13,14 @@ namespace vmcore::job {
 // Answers a Want of the worker: a descriptor of a dump of that range.
 using Fetch = std::function<Result<Fd>(PhysRange)>;
 
+// Answers a Locate of the worker.
+using FindRam = std::function<Result<ImageSource>(std::span<const PhysRange>)>;
+
 // What the job does while its worker works. All may be empty.
 struct WorkerCallbacks {
   OnProgress on_progress = {};
   Fetch fetch = {};
+  FindRam locate = {};
   std::function<Result<>()> on_source_read = {};  // an Error ends the job
   int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable
 };

@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "src/sandbox/messages.h"
+
 namespace vmcore::sandbox {
 namespace {
 
@@ -26,7 +28,7 @@ Result<> confine() {
     return fail_errno(errno, "dumpable");
   }
   TRY(limit(RLIMIT_CORE, 0, "core limit"));
-  TRY(limit(RLIMIT_NOFILE, 64, "descriptor limit"));
+  TRY(limit(RLIMIT_NOFILE, 2 * kMaxFds, "descriptor limit"));
   return {};
 }
 

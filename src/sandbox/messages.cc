@@ -13,9 +13,9 @@ using Json = nlohmann::json;
 constexpr std::array kOperations{std::pair{Operation::convert, "convert"},
                                  std::pair{Operation::info, "info"},
                                  std::pair{Operation::dmesg, "dmesg"}};
-constexpr std::array kInputs{std::pair{InputKind::file, "file"},
-                             std::pair{InputKind::stream, "stream"},
-                             std::pair{InputKind::fetch, "fetch"}};
+constexpr std::array kInputs{
+    std::pair{InputKind::file, "file"}, std::pair{InputKind::stream, "stream"},
+    std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"}};
 constexpr std::size_t kMaxRemarks = 64;
 constexpr std::size_t kMaxText = 1024;
 
@@ -65,6 +65,49 @@ Error error_from(const Json& json) {
   return {errc_from_name(json.at("code").get<std::string>()), json.at("text").get<std::string>()};
 }
 
+Json to_json(const std::vector<PhysRange>& ranges) {
+  Json list = Json::array();
+  for (const PhysRange& range : ranges) {
+    list.push_back({range.begin.value, range.size});
+  }
+  return list;
+}
+
+std::vector<PhysRange> ranges_from(const Json& json) {
+  std::vector<PhysRange> ranges;
+  for (const Json& entry : json) {
+    ranges.push_back({{entry.at(0)}, entry.at(1)});
+  }
+  return ranges;
+}
+
+// [begin, size, address or null, file or null, offset]
+Json to_json(const std::vector<Piece>& pieces) {
+  Json list = Json::array();
+  for (const Piece& piece : pieces) {
+    const FilePlace place = piece.file.value_or(FilePlace{});
+    list.push_back({piece.range.begin.value, piece.range.size,
+                    piece.address ? Json(*piece.address) : Json(),
+                    piece.file ? Json(place.file) : Json(), place.offset});
+  }
+  return list;
+}
+
+std::vector<Piece> pieces_from(const Json& json) {
+  std::vector<Piece> pieces;
+  for (const Json& entry : json) {
+    Piece piece{.range = {{entry.at(0)}, entry.at(1)}, .address = {}, .file = {}};
+    if (!entry.at(2).is_null()) {
+      piece.address = entry.at(2).get<std::uint64_t>();
+    }
+    if (!entry.at(3).is_null()) {
+      piece.file = FilePlace{entry.at(3), entry.at(4)};
+    }
+    pieces.push_back(piece);
+  }
+  return pieces;
+}
+
 struct EventEncoder {
   Json operator()(const Progress& event) const {
     return {{"type", "progress"}, {"done", event.done}, {"all", event.all}};
@@ -75,6 +118,9 @@ struct EventEncoder {
   Json operator()(const SourceRead&) const { return {{"type", "source_read"}}; }
   Json operator()(const Want& event) const {
     return {{"type", "want"}, {"begin", event.range.begin.value}, {"size", event.range.size}};
+  }
+  Json operator()(const Locate& event) const {
+    return {{"type", "locate"}, {"blocks", to_json(event.blocks)}};
   }
   Json operator()(const Done& event) const {
     Json classes = Json::array();
@@ -131,6 +177,9 @@ Event event_from(const Json& json) {
   if (type == "want") {
     return Want{{PhysAddr{json.at("begin")}, json.at("size")}};
   }
+  if (type == "locate") {
+    return Locate{ranges_from(json.at("blocks"))};
+  }
   if (type == "done") {
     return done_from(json);
   }
@@ -148,6 +197,8 @@ Request request_from(const Json& json) {
   request.dry_run = json.at("dry_run");
   request.verify = json.at("verify");
   request.search_memory = json.at("search_memory");
+  request.read_ahead = json.at("read_ahead");
+  request.torn = json.at("torn");
   if (json.contains("compress_level")) {
     request.compress_level = json.at("compress_level");
   }
@@ -182,7 +233,9 @@ std::string encode(const Request& request) {
             {"threads", request.threads},
             {"dry_run", request.dry_run},
             {"verify", request.verify},
-            {"search_memory", request.search_memory}};
+            {"search_memory", request.search_memory},
+            {"read_ahead", request.read_ahead},
+            {"torn", request.torn}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
   }
@@ -216,6 +269,14 @@ std::string encode(const Have& have) {
   return dump(json);
 }
 
+std::string encode(const Located& located) {
+  Json json{{"pieces", to_json(located.pieces)}};
+  if (located.error) {
+    json["error"] = to_json(*located.error);
+  }
+  return dump(json);
+}
+
 Result<Request> decode_request(std::string_view packet) {
   return decode<Request>(packet, request_from);
 }
@@ -225,6 +286,16 @@ Result<Event> decode_event(std::string_view packet) { return decode<Event>(packe
 Result<Have> decode_have(std::string_view packet) {
   return decode<Have>(packet, [](const Json& json) {
     return json.contains("error") ? Have{error_from(json.at("error"))} : Have{};
+  });
+}
+
+Result<Located> decode_located(std::string_view packet) {
+  return decode<Located>(packet, [](const Json& json) {
+    Located located{.error = {}, .pieces = pieces_from(json.at("pieces"))};
+    if (json.contains("error")) {
+      located.error = error_from(json.at("error"));
+    }
+    return located;
   });
 }
 

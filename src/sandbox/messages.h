@@ -12,13 +12,17 @@
 
 #include "src/base/address.h"
 #include "src/base/result.h"
+#include "src/image/source.h"
 
 namespace vmcore::sandbox {
 
 // A packet is at most this long; remarks beyond it are dropped, with a remark that says so.
 inline constexpr std::size_t kMaxPacket = 64 << 10;
-// Descriptors beside one packet.
-inline constexpr std::size_t kMaxFds = 8;
+// Descriptors beside one packet: a guest may have a file for each of its DIMMs and NUMA nodes.
+inline constexpr std::size_t kMaxFds = 64;
+
+// Pieces of memory in one packet, and blocks that are asked for. Guests have some ten.
+inline constexpr std::size_t kMaxPieces = 512;
 
 enum class Operation : std::uint8_t {
   convert,  // input -> a filtered dump in the output
@@ -28,10 +32,12 @@ enum class Operation : std::uint8_t {
 
 // What the first descriptor of a request is.
 enum class InputKind : std::uint8_t {
-  file,    // a dump file
-  stream,  // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
-           // file, empty and unlinked
-  fetch,   // a dump file without memory (headers and notes); memory is asked for with Want
+  file,     // a dump file
+  stream,   // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
+            // file, empty and unlinked
+  fetch,    // a dump file without memory (headers and notes); memory is asked for with Want
+  process,  // a pipe that brings the beginning of an ELF dump, and whose closing lets the guest
+            // run; where its memory lies is asked for with Locate
 };
 
 // One job. Descriptors beside it: the input, the spool (stream only), the output.
@@ -47,6 +53,10 @@ struct Request {
   bool verify = false;
   bool search_memory = true;  // scan all of memory where no note tells of the kernel
   std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
+  // Bytes of kept memory that may be held so that the source is done with sooner.
+  std::uint64_t read_ahead = 0;
+  // The guest runs while its memory is read (process only).
+  bool torn = false;
 };
 
 // From the worker.
@@ -61,6 +71,10 @@ struct SourceRead {};
 // Asks for guest memory: answered with Have and a descriptor of an ELF dump of that range.
 struct Want {
   PhysRange range;
+};
+// Asks where the blocks of RAM lie: answered with Located.
+struct Locate {
+  std::vector<PhysRange> blocks;
 };
 struct ClassCount {
   std::string name;  // stable
@@ -81,20 +95,29 @@ struct Done {
 struct Failed {
   Error error;
 };
-using Event = std::variant<Progress, Spooling, SourceRead, Want, Done, Failed>;
+using Event = std::variant<Progress, Spooling, SourceRead, Want, Locate, Done, Failed>;
 
 // To the worker, in answer to Want: the descriptor beside it, or why there is none.
 struct Have {
   std::optional<Error> error;
 };
 
+// To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
+// pagemap of the process, then the files of `pieces` in their order (image/source.h).
+struct Located {
+  std::optional<Error> error;
+  std::vector<Piece> pieces;
+};
+
 std::string encode(const Request& request);
 std::string encode(const Event& event);
 std::string encode(const Have& have);
+std::string encode(const Located& located);
 
 // Errc::malformed where the packet is no such message.
 Result<Request> decode_request(std::string_view packet);
 Result<Event> decode_event(std::string_view packet);
 Result<Have> decode_have(std::string_view packet);
+Result<Located> decode_located(std::string_view packet);
 
 }  // namespace vmcore::sandbox

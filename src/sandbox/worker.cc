@@ -89,6 +89,10 @@ Result<> Worker::have(const Have& have, std::span<const int> fds) {
   return send(encode(have), fds);
 }
 
+Result<> Worker::located(const Located& located, std::span<const int> fds) {
+  return send(encode(located), fds);
+}
+
 Error Worker::describe_death() {
   int status = 0;
   pid_t reaped = -1;

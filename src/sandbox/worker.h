@@ -31,6 +31,8 @@ class Worker {
   Result<Event> next_event();
   // Answers a Want.
   Result<> have(const Have& have, std::span<const int> fds);
+  // Answers a Locate.
+  Result<> located(const Located& located, std::span<const int> fds);
 
   // Readable when an event waits.
   int fd() const { return channel_.fd(); }

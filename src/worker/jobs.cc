@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <mutex>
 #include <utility>
@@ -14,28 +14,23 @@
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
 #include "src/kernel/printk_log.h"
-#include "src/worker/fetched_memory.h"
 #include "src/worker/info_json.h"
-#include "src/worker/spool.h"
+#include "src/worker/input.h"
 
 namespace vmcore::worker {
 namespace {
 
 using sandbox::Channel;
 using sandbox::Done;
-using sandbox::InputKind;
 using sandbox::Operation;
 using sandbox::Request;
-
-// Whoever started us may be gone; the channel's watcher ends us then.
-void tell(const Channel& channel, const sandbox::Event& event) {
-  static_cast<void>(channel.send(encode(event)));
-}
 
 // Forwards progress, at most ten times a second.
 class ChannelObserver : public convert::Observer {
  public:
-  explicit ChannelObserver(const Channel& channel) : channel_(channel) {}
+  // `hold`: the source is still needed when it was read.
+  ChannelObserver(const Channel& channel, Input& input, bool hold)
+      : channel_(channel), input_(input), hold_(hold) {}
 
   void progress(std::uint64_t done, std::uint64_t all) override {
     const std::unique_lock lock(mutex_, std::try_to_lock);
@@ -45,70 +40,19 @@ class ChannelObserver : public convert::Observer {
       tell(channel_, sandbox::Progress{done, all});
     }
   }
-  void source_read() override { tell(channel_, sandbox::SourceRead{}); }
+  void source_read() override {
+    if (!hold_) {
+      input_.let_go(channel_);
+    }
+  }
 
  private:
   const Channel& channel_;
+  Input& input_;
+  bool hold_;
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_{};
 };
-
-// Asks the program that started us for a range; it answers with a dump file of it.
-Result<Fd> fetch(const Channel& channel, PhysRange range) {
-  TRY(channel.send(encode(sandbox::Event(sandbox::Want{range}))));
-  TRY_ASSIGN(sandbox::Packet packet, channel.receive());
-  TRY_ASSIGN(sandbox::Have have, sandbox::decode_have(packet.text));
-  if (have.error) {
-    return tl::unexpected(*std::move(have.error));
-  }
-  if (packet.fds.size() != 1) {
-    return fail(Errc::malformed, "worker protocol: memory without a descriptor");
-  }
-  return std::move(packet.fds.front());
-}
-
-Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
-  const auto spooled = spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
-    tell(channel, sandbox::Spooling{bytes});
-  });
-  if (!spooled) {
-    return in_context(spooled.error(), "spooling the guest's memory");
-  }
-  stream.reset();
-  tell(channel, sandbox::SourceRead{});
-  return formats::open_dump(std::move(spool));
-}
-
-// A dump file that ends after its headers: its memory is fetched, so nothing of it is lost.
-Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
-  TRY_ASSIGN(MemoryImage image, formats::open_dump(std::move(header)));
-  image.file.incomplete = false;
-  std::erase_if(image.remarks, [](const Remark& remark) { return remark.code == Errc::truncated; });
-  image.memory = std::make_unique<FetchedMemory>(
-      std::move(image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
-  return image;
-}
-
-Result<MemoryImage> open_input(const Channel& channel, InputKind kind, std::vector<Fd>& fds) {
-  const std::size_t needed = kind == InputKind::stream ? 2 : 1;
-  if (fds.size() < needed) {
-    return fail(Errc::malformed, "worker protocol: a descriptor is missing");
-  }
-  Fd first = std::move(fds.front());
-  fds.erase(fds.begin());
-  switch (kind) {
-    case InputKind::file:
-      return formats::open_dump(std::move(first));
-    case InputKind::fetch:
-      return open_fetched(channel, std::move(first));
-    case InputKind::stream: {
-      Fd spool = std::move(fds.front());
-      fds.erase(fds.begin());
-      return open_stream(channel, std::move(first), std::move(spool));
-    }
-  }
-  return fail(Errc::malformed, "worker protocol: unknown input");
-}
 
 Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
   if (request.format == "elf") {
@@ -124,6 +68,7 @@ Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request,
 convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
+          .read_ahead = request.read_ahead,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
           .host_event_time = request.host_event_time};
 }
@@ -158,8 +103,9 @@ Result<> verify_written(const MemoryImage& source, int output, const convert::Ou
   return convert::verify(source, *written, outcome, {});
 }
 
-Result<Done> run_convert(const Channel& channel, const Request& request, const MemoryImage& image,
+Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
                          const Fd* output) {
+  const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
   if (request.dry_run) {
     TRY_ASSIGN(const convert::Outcome outcome, convert::plan_only(image, options, {}));
@@ -169,7 +115,7 @@ Result<Done> run_convert(const Channel& channel, const Request& request, const M
     return fail(Errc::malformed, "worker protocol: no output");
   }
   TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
-  ChannelObserver observer(channel);
+  ChannelObserver observer(channel, input, request.verify);
   const auto outcome = convert::convert(image, *writer, options, observer, {});
   if (!outcome) {
     // Only what is written can lack room.
@@ -178,6 +124,7 @@ Result<Done> run_convert(const Channel& channel, const Request& request, const M
   }
   if (request.verify) {
     TRY(verify_written(image, output->get(), *outcome));
+    input.let_go(channel);
   }
   return done_of(*outcome);
 }
@@ -230,16 +177,16 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, const Request& request, std::vector<Fd> fds) {
-  TRY_ASSIGN(const MemoryImage image, open_input(channel, request.input, fds));
+  TRY_ASSIGN(Input input, open_input(channel, request, fds));
   const Fd* output = fds.empty() ? nullptr : &fds.front();
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, image, output);
+    return run_convert(channel, request, input, output);
   }
   if (output == nullptr) {
     return fail(Errc::malformed, "worker protocol: no output");
   }
-  return request.operation == Operation::info ? run_info(request, image, *output)
-                                              : run_dmesg(request, image, *output);
+  return request.operation == Operation::info ? run_info(request, input.image, *output)
+                                              : run_dmesg(request, input.image, *output);
 }
 
 }  // namespace vmcore::worker

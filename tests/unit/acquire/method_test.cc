@@ -26,7 +26,7 @@ TEST(OpenGuest, TakesTheMethodThatFits) {
 }
 
 TEST(MethodNames, AreThoseOfTheTable) {
-  EXPECT_EQ(method_names(), (std::vector<std::string>{"qmp", "libvirt"}));
+  EXPECT_EQ(method_names(), (std::vector<std::string>{"auto", "direct", "qmp", "libvirt"}));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "src/sandbox/confine.h"
+#include "src/sandbox/messages.h"
 
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
@@ -22,7 +23,7 @@ int confined() {
   if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1 || ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) {
     return 2;
   }
-  return limited(RLIMIT_CORE, 0) && limited(RLIMIT_NOFILE, 64) ? 0 : 3;
+  return limited(RLIMIT_CORE, 0) && limited(RLIMIT_NOFILE, 2 * kMaxFds) ? 0 : 3;
 }
 
 // In a process of its own: it is for good.

@@ -22,6 +22,8 @@ TEST(Messages, Requests) {
   request.threads = 7;
   request.dry_run = request.verify = true;
   request.search_memory = false;
+  request.read_ahead = 1ULL << 30;
+  request.torn = true;
   for (const bool with_options : {false, true}) {
     if (with_options) {
       request.compress_level = -3;
@@ -37,6 +39,8 @@ TEST(Messages, Requests) {
     EXPECT_EQ(decoded->threads, 7U);
     EXPECT_TRUE(decoded->dry_run && decoded->verify);
     EXPECT_FALSE(decoded->search_memory);
+    EXPECT_EQ(decoded->read_ahead, 1ULL << 30);
+    EXPECT_TRUE(decoded->torn);
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
@@ -48,9 +52,38 @@ TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Spooling{1ULL << 40}).bytes, 1ULL << 40);
   round_trip(SourceRead{});
   EXPECT_EQ(round_trip(Want{{{0x1000}, 0x2000}}).range, (PhysRange{{0x1000}, 0x2000}));
+  const std::vector<PhysRange> blocks{{{0}, 0xa0000}, {{1ULL << 32}, 1ULL << 40}};
+  EXPECT_EQ(round_trip(Locate{blocks}).blocks, blocks);
   const Failed failed = round_trip(Failed{{Errc::no_space, "full"}});
   EXPECT_EQ(failed.error.code, Errc::no_space);
   EXPECT_EQ(failed.error.message, "full");
+}
+
+TEST(Messages, Located) {
+  const std::vector<Piece> pieces{
+      {.range = {{0}, 4096}, .address = ~0ULL, .file = {}},
+      {.range = {{4096}, 8192}, .address = {}, .file = FilePlace{3, 1ULL << 50}},
+      {.range = {{1ULL << 40}, 1}, .address = 7, .file = FilePlace{0, 0}}};
+  const auto decoded = decode_located(encode(Located{.error = {}, .pieces = pieces}));
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->pieces, pieces);
+  EXPECT_FALSE(decoded->error);
+  const auto refused =
+      decode_located(encode(Located{.error = Error{Errc::denied, "no"}, .pieces = {}}));
+  ASSERT_TRUE(refused && refused->error);
+  EXPECT_EQ(refused->error->code, Errc::denied);
+  EXPECT_FALSE(decode_located(R"({"pieces": [[1, 2]]})"));
+  EXPECT_FALSE(decode_located(R"({"pieces": [[1, 2, "x", null, 0]]})"));
+}
+
+TEST(Messages, TheLargestAnswerFitsIntoAPacket) {
+  const Piece longest{.range = {{kMaxPhysAddr - 1}, kMaxPhysAddr - 1},
+                      .address = ~0ULL,
+                      .file = FilePlace{kMaxFds, ~0ULL}};
+  const Located located{.error = {}, .pieces = std::vector<Piece>(kMaxPieces, longest)};
+  EXPECT_LE(encode(located).size(), kMaxPacket);
+  const Locate locate{std::vector<PhysRange>(kMaxPieces, longest.range)};
+  EXPECT_LE(encode(Event(locate)).size(), kMaxPacket);
 }
 
 TEST(Messages, Done) {

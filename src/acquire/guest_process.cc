@@ -1,0 +1,194 @@
+#include "src/acquire/guest_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "src/sandbox/messages.h"
+
+namespace vmcore::acquire {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path proc(pid_t pid, std::string_view name) { return fmt::format("/proc/{}/{}", pid, name); }
+
+tl::unexpected<Error> cannot_open(int error, pid_t pid, std::string_view what) {
+  if (error == ENOENT || error == ESRCH) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid);
+  }
+  return fail(
+      error == EACCES || error == EPERM ? Errc::denied : Errc::io,
+      "{} of process {}: {} (reading a guest's memory in place needs CAP_SYS_PTRACE, or the "
+      "guest's own user where kernel.yama.ptrace_scope is 0)",
+      what, pid, fail_errno(error, "open").value().message);
+}
+
+Result<Fd> open_proc(pid_t pid, const char* name) {
+  Fd file(::open(proc(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    return cannot_open(errno, pid, name);
+  }
+  return file;
+}
+
+Result<std::vector<Mapping>> read_maps(pid_t pid) {
+  std::ifstream file(proc(pid, "maps"), std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (text.empty()) {
+    return cannot_open(EACCES, pid, "maps");
+  }
+  return parse_maps(text);
+}
+
+// The number of a thread in the innermost of its PID namespaces: the last of its line "NSpid:".
+std::uint64_t own_number(const fs::path& status) {
+  std::ifstream file(status);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("NSpid:")) {
+      const std::size_t last = line.find_last_of(" \t") + 1;
+      std::uint64_t number = 0;
+      std::from_chars(line.data() + last, line.data() + line.size(), number);
+      return number;
+    }
+  }
+  return 0;
+}
+
+bool is_file(const std::string& path, const Mapping& mapping) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && status.st_dev == mapping.device &&
+         status.st_ino == mapping.inode;
+}
+
+}  // namespace
+
+Result<GuestProcess> GuestProcess::open(pid_t pid) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    return cannot_open(errno, pid, "pidfd");
+  }
+  TRY_ASSIGN(Fd memory, open_proc(pid, "mem"));
+  TRY_ASSIGN(Fd pagemap, open_proc(pid, "pagemap"));
+  GuestProcess process(pid, std::move(pidfd), std::move(memory), std::move(pagemap));
+  TRY(process.check_alive());
+  return process;
+}
+
+// What was opened by the number belongs to the process as long as that has not ended.
+Result<> GuestProcess::check_alive() const {
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  if (::poll(&ended, 1, 0) != 0) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+  }
+  return {};
+}
+
+bool GuestProcess::has_thread(std::uint64_t thread) const {
+  std::error_code error;
+  for (const fs::directory_entry& task : fs::directory_iterator(proc(pid_, "task"), error)) {
+    if (own_number(task.path() / "status") == thread) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// By the process's own descriptor of the file: it may be unlinked, or lie in another mount
+// namespace. A file that it has closed is still found by its mapping, with more privilege.
+Result<Fd> GuestProcess::open_file(const Mapping& mapping) const {
+  const auto reopen = [](const std::string& path) {
+    return Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  };
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(proc(pid_, "fd"), error)) {
+    if (is_file(entry.path(), mapping)) {
+      if (Fd file = reopen(entry.path())) {
+        return file;
+      }
+    }
+  }
+  Fd file = reopen(proc(pid_, fmt::format("map_files/{:x}-{:x}", mapping.begin, mapping.end)));
+  if (!file) {
+    return cannot_open(errno, pid_, mapping.path);
+  }
+  return file;
+}
+
+Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const {
+  TRY_ASSIGN(const std::vector<Mapping> mappings, read_maps(pid_));
+  ImageSource source;
+  TRY_ASSIGN(source.pieces, pieces_of(blocks, mappings));
+  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> known;  // by device and inode
+  for (Piece& piece : source.pieces) {
+    if (!piece.file) {
+      continue;
+    }
+    const Mapping& mapping = mappings[piece.file->file];
+    const auto [entry, fresh] = known.try_emplace({mapping.device, mapping.inode},
+                                                  static_cast<unsigned>(source.files.size()));
+    if (fresh) {
+      TRY_ASSIGN(Fd file, open_file(mapping));
+      source.files.push_back(std::move(file));
+    }
+    piece.file->file = entry->second;
+  }
+  source.memory = Fd(::dup(memory_.get()));
+  source.pagemap = Fd(::dup(pagemap_.get()));
+  if (!source.memory || !source.pagemap) {
+    return fail_errno(errno, "dup");
+  }
+  TRY(check_alive());
+  return source;
+}
+
+Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
+                                     std::span<const Mapping> mappings) {
+  std::vector<Piece> pieces;
+  for (const RamBlock& block : blocks) {
+    for (std::uint64_t done = 0; done < block.range.size;) {
+      const std::uint64_t address = block.address + done;
+      const auto mapping = std::ranges::upper_bound(mappings, address, {}, &Mapping::end);
+      if (address < block.address || mapping == mappings.end() || mapping->begin > address ||
+          !mapping->may_be_ram()) {
+        return fail(Errc::malformed,
+                    "guest-physical address {:#x} should be at {:#x} of the guest's process, where "
+                    "there is no RAM",
+                    block.range.begin.value + done, address);
+      }
+      const std::uint64_t size = std::min(block.range.size - done, mapping->end - address);
+      Piece piece{.range = {block.range.begin + done, size}, .address = {}, .file = {}};
+      if (!mapping->shared) {
+        piece.address = address;
+      }
+      if (mapping->inode != 0) {
+        piece.file = FilePlace{static_cast<unsigned>(mapping - mappings.begin()),
+                               mapping->offset + (address - mapping->begin)};
+      }
+      pieces.push_back(piece);
+      done += size;
+    }
+  }
+  std::ranges::sort(pieces, {}, [](const Piece& piece) { return piece.range.begin; });
+  const auto overlap = std::ranges::adjacent_find(
+      pieces, [](const Piece& a, const Piece& b) { return a.range.end() > b.range.begin; });
+  if (overlap != pieces.end()) {
+    return fail(Errc::malformed, "two blocks of memory hold guest-physical address {:#x}",
+                std::next(overlap)->range.begin.value);
+  }
+  return pieces;
+}
+
+}  // namespace vmcore::acquire

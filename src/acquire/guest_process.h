@@ -1,0 +1,63 @@
+// GuestProcess: the process that runs a guest, and the guest's RAM in it.
+//
+// Held by a pidfd, so that a process that got the same number later is never read. Every address
+// is bounded by the mappings that can be RAM: a QEMU that its guest has taken over can at most make
+// us read its own memory.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "src/acquire/process_maps.h"
+#include "src/base/address.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/image/source.h"
+
+namespace vmcore::acquire {
+
+// A block of RAM that lies in one piece in the process.
+struct RamBlock {
+  PhysRange range;
+  std::uint64_t address = 0;  // of its first byte, in the process
+};
+
+class GuestProcess {
+ public:
+  // Opens the process. Errc::denied, with what it takes, where this user may not read its memory;
+  // Errc::not_found where it is gone.
+  static Result<GuestProcess> open(pid_t pid);
+
+  pid_t pid() const { return pid_; }
+  // Whether it has a thread of that number, as it knows it itself (it may live in a container).
+  bool has_thread(std::uint64_t thread) const;
+
+  // Where the blocks lie now. Errc::malformed where one is no memory that can be RAM, Errc::denied
+  // where a file that holds one cannot be had.
+  Result<ImageSource> locate(std::span<const RamBlock> blocks) const;
+
+ private:
+  GuestProcess(pid_t pid, Fd pidfd, Fd memory, Fd pagemap)
+      : pid_(pid),
+        pidfd_(std::move(pidfd)),
+        memory_(std::move(memory)),
+        pagemap_(std::move(pagemap)) {}
+
+  Result<> check_alive() const;
+  Result<Fd> open_file(const Mapping& mapping) const;
+
+  pid_t pid_;
+  Fd pidfd_;
+  Fd memory_;
+  Fd pagemap_;
+};
+
+// The pieces of the blocks by the mappings alone: `file` is then the index of the mapping. A block
+// that lies in several mappings is cut. Errc::malformed as above.
+Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
+                                     std::span<const Mapping> mappings);
+
+}  // namespace vmcore::acquire

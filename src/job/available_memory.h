@@ -1,0 +1,14 @@
+// What memory this process may still use.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+namespace vmcore::job {
+
+// Bytes: the least of what the host has available (MemAvailable) and what is left of each memory
+// limit of the process's cgroup and of those above it (memory.max, cgroup v2). 0 where the host
+// does not tell. `root` is where /proc and /sys are looked for.
+std::uint64_t available_memory(const std::filesystem::path& root = "/");
+
+}  // namespace vmcore::job

@@ -1,0 +1,30 @@
+// What a job reads, opened from the descriptors of its request.
+#pragma once
+
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/image/image.h"
+#include "src/sandbox/channel.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::worker {
+
+// Whoever started us may be gone: the channel's watcher ends us then.
+void tell(const sandbox::Channel& channel, const sandbox::Event& event);
+
+struct Input {
+  MemoryImage image;
+  Fd held;  // while it is open the guest stands still; mostly nothing
+
+  // Lets the guest run, and says so: nothing more is read from it.
+  void let_go(const sandbox::Channel& channel);
+};
+
+// Takes the descriptors of the input from the front of `fds`. What is fetched or located is asked
+// for over the channel, now and as long as the image is read.
+Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
+                         std::vector<Fd>& fds);
+
+}  // namespace vmcore::worker

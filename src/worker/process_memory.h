@@ -1,0 +1,54 @@
+// ProcessMemory: guest RAM read where it lies, in the process that runs the guest and in the files
+// that it maps, by descriptors that were opened for us.
+//
+// Nothing is read that was never touched: reading a page that a mapping does not have yet would
+// make the host allocate it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/formats/byte_source.h"
+#include "src/image/memory.h"
+#include "src/image/source.h"
+
+namespace vmcore::worker {
+
+class ProcessMemory : public PhysicalMemory {
+ public:
+  // Errc::malformed where the pieces overlap or name files that are not there.
+  static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source);
+
+  // `zero` is told of runs of 2 MiB and more only, so that a guest that was touched here and there
+  // is not walked page by page.
+  Extent extent(PhysAddr address) const override;
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
+
+ private:
+  ProcessMemory(Fd memory, Fd pagemap, std::vector<Piece> pieces)
+      : memory_(std::move(memory)), pagemap_(std::move(pagemap)), pieces_(std::move(pieces)) {}
+
+  // The first piece that ends behind the address, or the end.
+  std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;
+  Extent file_extent(const Piece& piece, PhysAddr address) const;
+  Extent anonymous_extent(const Piece& piece, PhysAddr address) const;
+
+  // Both: bytes of one piece, from `skip` bytes behind its start. The good prefix.
+  Result<std::size_t> read_piece(const Piece& piece, std::uint64_t skip,
+                                 std::span<std::byte> out) const;
+  Result<std::size_t> read_private(const Piece& piece, std::uint64_t skip,
+                                   std::span<std::byte> out) const;
+  // What a private mapping has no page of its own for.
+  Result<std::size_t> read_behind(const Piece& piece, std::uint64_t skip,
+                                  std::span<std::byte> out) const;
+
+  Fd memory_;
+  Fd pagemap_;
+  std::vector<Piece> pieces_;
+  std::vector<std::unique_ptr<formats::ByteSource>> files_;
+};
+
+}  // namespace vmcore::worker

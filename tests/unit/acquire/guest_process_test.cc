@@ -1,0 +1,72 @@
+// This process's own memory stands for a guest's.
+#include "src/acquire/guest_process.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "src/base/sys.h"
+
+namespace vmcore::acquire {
+namespace {
+
+constexpr std::size_t kSize = 1 << 20;
+
+TEST(GuestProcess, OpensTheFilesOfSharedMemory) {
+  Fd file(::memfd_create("ram", MFD_CLOEXEC));
+  ASSERT_EQ(::ftruncate(file.get(), 2 * kSize), 0);
+  void* const at = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), kSize);
+  ASSERT_NE(at, MAP_FAILED);
+  static_cast<char*>(at)[100] = 'x';
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process) << process.error().message;
+  const RamBlock block{{{0x4000}, kSize}, reinterpret_cast<std::uint64_t>(at)};
+  for (const bool closed : {false, true}) {
+    if (closed) {
+      file.reset();  // the mapping has it still
+    }
+    const auto source = process->locate({&block, 1});
+    if (closed && !source) {
+      EXPECT_EQ(source.error().code, Errc::denied);  // map_files wants more than ptrace does
+      break;
+    }
+    ASSERT_TRUE(source) << source.error().message;
+    ASSERT_EQ(source->pieces.size(), 1U);
+    ASSERT_EQ(source->files.size(), 1U);
+    EXPECT_EQ(source->pieces[0].file, (FilePlace{0, kSize}));
+    std::byte byte{};
+    ASSERT_TRUE(sys::pread_full(source->files[0].get(), {&byte, 1}, kSize + 100));
+    EXPECT_EQ(byte, std::byte{'x'});
+  }
+  ::munmap(at, kSize);
+}
+
+TEST(GuestProcess, KnowsItsThreads) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process);
+  EXPECT_TRUE(process->has_thread(static_cast<std::uint64_t>(::syscall(SYS_gettid))));
+  EXPECT_FALSE(process->has_thread(1));
+  EXPECT_FALSE(process->has_thread(0));
+}
+
+TEST(GuestProcess, NoticesThatItIsGone) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const auto process = GuestProcess::open(child);
+  ASSERT_TRUE(process) << process.error().message;
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  const RamBlock block{{{0}, 4096}, 4096};
+  EXPECT_FALSE(process->locate({&block, 1}));
+  const auto again = GuestProcess::open(child);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Errc::not_found);
+}
+
+}  // namespace
+}  // namespace vmcore::acquire
