@@ -40,7 +40,10 @@ class Config:
     panic_cpu: int = 0          # -1: dumped alive, stopped by QEMU wherever its CPUs are
     spin_cpu: int = -1          # a CPU that stays in user mode
     offline_cpu: int = -1
-    backend: str = "ram"        # ram, memfd or memfd-private
+    pair_cpu: int = -1          # a CPU that counts in two pages at once
+    backend: str = "ram"        # a name of BACKENDS
+    dimm_mib: int = 0           # a DIMM beside the memory
+    machine: str = "q35"
     accel: str = "tcg"          # tcg, kvm or auto
 
     def kernel_arguments(self) -> str:
@@ -55,6 +58,8 @@ class Config:
             words.append(f"spin={self.spin_cpu}")
         if self.offline_cpu >= 0:
             words.append(f"offline={self.offline_cpu}")
+        if self.pair_cpu >= 0:
+            words.append(f"pair={self.pair_cpu}")
         return words
 
 
@@ -62,13 +67,30 @@ class GuestError(Exception):
     pass
 
 
-def memory_options(config: Config) -> list:
-    kinds = {"ram": "memory-backend-ram", "memfd": "memory-backend-memfd,share=on",
-             "memfd-private": "memory-backend-memfd,share=off"}
-    words = ["-m", f"{config.memory_mib}M", "-smp", f"{config.cpus},sockets={config.cpus}"]
+BACKENDS = {
+    "ram": "memory-backend-ram",
+    "ram-shared": "memory-backend-ram,share=on",
+    "memfd": "memory-backend-memfd,share=on",
+    "memfd-private": "memory-backend-memfd,share=off",
+    "file": "memory-backend-file,share=on,mem-path={folder}/ram{number}",
+    "file-private": "memory-backend-file,share=off,mem-path={folder}/ram{number}",
+    "huge": "memory-backend-memfd,share=on,hugetlb=on,hugetlbsize=2M",
+    "huge-private": "memory-backend-memfd,share=off,hugetlb=on,hugetlbsize=2M",
+}
+
+
+def memory_options(config: Config, folder: Path) -> list:
+    words = ["-m", f"{config.memory_mib}M" + (",slots=1,maxmem=8G" if config.dimm_mib else ""),
+             "-smp", f"{config.cpus},sockets={config.cpus}"]
+
+    def backend(number, size) -> list:
+        kind = BACKENDS[config.backend].format(folder=folder, number=number)
+        return ["-object", f"{kind},id=ram{number},size={size}M"]
+
+    if config.dimm_mib:
+        words += [*backend("dimm", config.dimm_mib), "-device", "pc-dimm,id=dimm,memdev=ramdimm"]
     for node in range(config.nodes):
-        size = config.memory_mib // config.nodes
-        words += ["-object", f"{kinds[config.backend]},id=ram{node},size={size}M"]
+        words += backend(node, config.memory_mib // config.nodes)
         if config.nodes > 1:
             words += ["-numa", f"node,nodeid={node},memdev=ram{node},cpus={node}"]
     if config.nodes == 1:
@@ -118,7 +140,7 @@ class Guest:
         processor = ("max" if accel == "tcg" else "host") + (",la57=on" if config.la57 else ",la57=off")
         command = [
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", config.name,
-            "-machine", "q35", "-accel", accel, "-cpu", processor, *memory_options(config),
+            "-machine", config.machine, "-accel", accel, "-cpu", processor, *memory_options(config, folder),
             "-kernel", self.kernel.image, "-initrd", folder / "initrd", "-append", config.kernel_arguments(),
             "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe",
             "-chardev", f"socket,id=console,path={folder / 'console.sock'},server=on,wait=off,"

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`vmcorectl dump --qmp` on real guests: panicked, running, paused; what it leaves behind; how it fails."""
+"""`vmcorectl dump --method qmp` on real guests: panicked, running, paused; what it leaves behind; how it fails."""
 
 import socket
 import subprocess
@@ -26,7 +26,7 @@ class Case:
     def dump(self, *words):
         started = time.monotonic()
         code, answer, errors = run_dump([self.vmcorectl.path],
-                                        ["--qmp", self.guest.qmp_socket, "-o", self.dump_file, *words])
+                                        ["--method", "qmp", "--qmp", self.guest.qmp_socket, "-o", self.dump_file, *words])
         print(f"  dump {' '.join(map(str, words))}: exit {code}, {time.monotonic() - started:.1f} s, "
               f"pause {answer.get('guest', {}).get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}", flush=True)
         return code, answer, errors
@@ -66,7 +66,7 @@ class Case:
 
     def interrupted(self) -> None:
         for delay in (0.02, 0.3, 1.0):
-            code, seconds = interrupt([self.vmcorectl.path, "dump", "--qmp", str(self.guest.qmp_socket), "-o",
+            code, seconds = interrupt([self.vmcorectl.path, "dump", "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
                                        str(self.dump_file)], SIGINT_TWICE, delay)
             print(f"  interrupted after {delay} s: exit {code}, {seconds:.2f} s", flush=True)
             finished = self.dump_file.exists()
@@ -106,7 +106,7 @@ class Case:
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "none", small], capture_output=True).returncode != 0:
             return
         try:
-            code, answer, errors = run_dump([self.vmcorectl.path], ["--qmp", self.guest.qmp_socket, "-o",
+            code, answer, errors = run_dump([self.vmcorectl.path], ["--method", "qmp", "--qmp", self.guest.qmp_socket, "-o",
                                                                     small / "vmcore", "--spool", self.out])
             print(f"  disk full: exit {code}, {errors}", flush=True)
             expect(self.findings, "disk full", [("exit code", code, 1), ("code", answer["error"]["code"], "no_space"),
@@ -117,7 +117,7 @@ class Case:
         self.nothing_held("disk full", "running")
 
     def qemu_dies(self) -> None:
-        process = subprocess.Popen([self.vmcorectl.path, "dump", "--qmp", str(self.guest.qmp_socket), "-o",
+        process = subprocess.Popen([self.vmcorectl.path, "dump", "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
                                     str(self.dump_file)], stderr=subprocess.PIPE, text=True)
         time.sleep(0.15)
         self.guest.process.kill()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""SIGKILL of our processes, alone and together, at random moments of `dump`, by both methods: the guest runs within a
+"""SIGKILL of our processes, alone and together, at random moments of `dump`, by every method: the guest runs within a
 second, no job and no migration blocker is left, no file under a final name is partial. One line a trial.
 
     test_kill.py [--trials N]       or VMCORECTL_KILL_TRIALS: for each method; 10 where nothing is said
@@ -134,18 +134,18 @@ def blockers(query) -> list:
     return lines + (["a dump is active"] if query("query-dump")["status"] == "active" else [])
 
 
-def by_qmp(vmcorectl, findings) -> None:
+def by_qmp(vmcorectl, method: str, findings) -> None:
     with Guest(Config(name="dump/kill", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
         out = guest.folder / "out"
         out.mkdir()
-        command = [vmcorectl.path, "dump", "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
-        Trials("qmp", command, out, guest.status, lambda: blockers(guest.qmp),
+        command = [vmcorectl.path, "dump", "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
+        Trials(method, command, out, guest.status, lambda: blockers(guest.qmp),
                lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, findings)
         guest.qmp("migrate", uri="exec:cat >/dev/null")
         deadline = time.monotonic() + 60
         while guest.qmp("query-migrate").get("status") not in ("completed", "failed") and time.monotonic() < deadline:
             time.sleep(0.2)
-        findings.check("qmp: the guest can be migrated afterwards",
+        findings.check(f"{method}: the guest can be migrated afterwards",
                        [] if guest.qmp("query-migrate").get("status") == "completed" else [str(guest.qmp("query-migrate"))])
 
 
@@ -168,9 +168,9 @@ def by_libvirt(vmcorectl, kind: str, findings) -> None:
 
 
 def test(vmcorectl, _, findings) -> None:
-    for method in os.environ.get("VMCORECTL_KILL_METHODS", "qmp embed session").split():
-        if method == "qmp":
-            by_qmp(vmcorectl, findings)
+    for method in os.environ.get("VMCORECTL_KILL_METHODS", "direct qmp embed session").split():
+        if method in ("direct", "qmp"):
+            by_qmp(vmcorectl, method, findings)
         elif available():
             by_libvirt(vmcorectl, method, findings)
         else:

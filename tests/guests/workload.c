@@ -1,6 +1,6 @@
 /* What a test guest does before it is dumped: memory of every kind that a filter must tell apart.
  *
- * Run by /init as: workload [spin=CPU] [offline=CPU]. Prints one line a secret, then READY, then obeys
+ * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU]. Prints one line a secret, then READY, then obeys
  * lines on its standard input: "panic CPU" crashes the guest on that CPU.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
@@ -238,6 +238,38 @@ static void spinning_child(int cpu)
 		__asm__ volatile("" ::: "memory");
 }
 
+/* Two words that are equal whenever nobody holds the lock, in pages far apart: a dump of one moment
+ * shows them so (test_dump_direct.py). "PAIR seed" names the pages: each begins with the seed and its
+ * number. */
+static void counting_child(int cpu)
+{
+	uint64_t seed;
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		fail("getrandom");
+	printf("PAIR %016llx\n", (unsigned long long)seed);
+	size_t size = 48 * MIB;
+	char *area = map(size, MAP_SHARED | MAP_ANONYMOUS, -1, "pair");
+	fill(area, size, "pair");
+	volatile uint64_t *first = (uint64_t *)area, *second = (uint64_t *)(area + size - PAGE);
+	volatile uint64_t *lock = &first[3];
+	*lock = first[2] = second[2] = 0;
+	first[1] = 1;
+	second[1] = 2;
+	first[0] = second[0] = seed;
+	if (fork() != 0) {
+		while (first[2] == 0)
+			usleep(1000);
+		return;
+	}
+	pin_to(cpu);
+	for (;;) {
+		*lock = 1;
+		first[2]++;
+		second[2]++;
+		*lock = 0;
+	}
+}
+
 static void take_offline(int cpu)
 {
 	char path[80];
@@ -279,6 +311,8 @@ int main(int argc, char **argv)
 			spinning_child(cpu);
 		if (sscanf(argv[i], "offline=%d", &cpu) == 1)
 			take_offline(cpu);
+		if (sscanf(argv[i], "pair=%d", &cpu) == 1)
+			counting_child(cpu);
 	}
 	printf("READY\n");
 	obey();
