@@ -127,6 +127,8 @@ Result<Fd> GuestProcess::open_file(const Mapping& mapping) const {
   return file;
 }
 
+Result<std::vector<Mapping>> GuestProcess::mappings() const { return read_maps(pid_); }
+
 Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const {
   TRY_ASSIGN(const std::vector<Mapping> mappings, read_maps(pid_));
   ImageSource source;

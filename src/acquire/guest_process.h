@@ -35,6 +35,7 @@ class GuestProcess {
   // Whether it has a thread of that number, as it knows it itself (it may live in a container).
   bool has_thread(std::uint64_t thread) const;
 
+  Result<std::vector<Mapping>> mappings() const;
   // Where the blocks lie now. Errc::malformed where one is no memory that can be RAM, Errc::denied
   // where a file that holds one cannot be had.
   Result<ImageSource> locate(std::span<const RamBlock> blocks) const;

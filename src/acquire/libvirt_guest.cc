@@ -6,6 +6,10 @@
 #include <array>
 #include <cerrno>
 #include <utility>
+#include <vector>
+
+#include "src/acquire/libvirt_process.h"
+#include "src/acquire/ram_layout.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -66,11 +70,15 @@ std::string name_of(int state, int reason) {
 
 class LibvirtLease : public Lease {
  public:
-  LibvirtLease(std::unique_ptr<LibvirtDump> dump, std::unique_ptr<PauseWatch> watch)
-      : dump_(std::move(dump)), watch_(std::move(watch)) {}
+  // `cut_short`: the reader does not take all, so that the dump's failure is none.
+  LibvirtLease(std::unique_ptr<LibvirtDump> dump, std::unique_ptr<PauseWatch> watch, bool cut_short)
+      : dump_(std::move(dump)), watch_(std::move(watch)), cut_short_(cut_short) {}
 
   Result<Microseconds> end() override {
-    const Result<> dumped = dump_->wait(kEndTimeout);
+    Result<> dumped = dump_->wait(kEndTimeout);
+    if (cut_short_ && !dumped && dumped.error().code != Errc::guest_state) {
+      dumped = {};
+    }
     if (watch_ == nullptr) {
       TRY(dumped);
       return Microseconds{};
@@ -83,6 +91,7 @@ class LibvirtLease : public Lease {
  private:
   std::unique_ptr<LibvirtDump> dump_;
   std::unique_ptr<PauseWatch> watch_;  // null where the guest stood still already
+  bool cut_short_;
 };
 
 // Refused for what the target is, not for the domain: another kind of target may do.
@@ -100,7 +109,7 @@ bool has_bytes(int file) {
 
 }  // namespace
 
-Result<std::unique_ptr<Guest>> LibvirtGuest::open(const Selection& selection) {
+Result<std::unique_ptr<LibvirtGuest>> LibvirtGuest::open(const Selection& selection) {
   TRY_ASSIGN(LibvirtConnection connection, connect_libvirt(selection.uri));
   TRY_ASSIGN(LibvirtDomain domain,
              find_domain(connection.get(), selection.domain, selection.look_up));
@@ -109,8 +118,13 @@ Result<std::unique_ptr<Guest>> LibvirtGuest::open(const Selection& selection) {
                 selection.domain);
   }
   const char* const name = virDomainGetName(domain.get());
-  return std::unique_ptr<Guest>(new LibvirtGuest(std::move(connection), std::move(domain),
-                                                 name != nullptr ? name : "guest", selection));
+  return std::unique_ptr<LibvirtGuest>(new LibvirtGuest(
+      std::move(connection), std::move(domain), name != nullptr ? name : "guest", selection));
+}
+
+Result<> LibvirtGuest::use_process() {
+  TRY_ASSIGN(process_, open_domain_process(connection_.get(), domain_.get()));
+  return {};
 }
 
 Result<std::uint64_t> LibvirtGuest::memory_size() {
@@ -182,7 +196,8 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
     }
     if (returned || (waits[1].revents & POLLIN) != 0) {
       target.forget_path();
-      return std::make_unique<LibvirtLease>(std::move(dump), std::move(watch));
+      return std::make_unique<LibvirtLease>(std::move(dump), std::move(watch),
+                                            process_.has_value());
     }
   }
 }
@@ -190,7 +205,8 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
 Result<Acquired> LibvirtGuest::acquire_pipe(bool running) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
   TRY_ASSIGN(auto lease, begin(target, running, false));
-  return Acquired{sandbox::InputKind::stream, target.take(), std::move(lease)};
+  return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
+                  target.take(), std::move(lease)};
 }
 
 // libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
@@ -202,7 +218,7 @@ Result<Acquired> LibvirtGuest::acquire_file(bool running) {
 
 Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
   Result<Acquired> acquired = acquire_pipe(state.running);
-  if (acquired || !target_refused(acquired.error())) {
+  if (acquired || process_ || !target_refused(acquired.error())) {
     return acquired;
   }
   Result<Acquired> again = acquire_file(state.running);
@@ -217,8 +233,19 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
   return fail(Errc::unsupported, "libvirt dumps no ranges");
 }
 
-Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange>) {
-  return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
+Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
+  if (!process_) {
+    return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
+  }
+  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
+  auto placed = place_by_size(blocks, mappings);
+  if (!placed) {
+    return fail(placed.error().code,
+                "where the guest's memory lies in QEMU cannot be told ({}): give "
+                "--method libvirt",
+                placed.error().message);
+  }
+  return process_->locate(*placed);
 }
 
 Result<> LibvirtGuest::act(Then then) {
@@ -236,8 +263,15 @@ Result<> LibvirtGuest::act(Then then) {
   return {};
 }
 
+Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection) {
+  TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
+  TRY(guest->use_process());
+  return guest;
+}
+
 Result<std::unique_ptr<Guest>> open_libvirt_guest(const Selection& selection) {
-  return LibvirtGuest::open(selection);
+  TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
+  return guest;
 }
 
 }  // namespace vmcore::acquire

@@ -1,13 +1,16 @@
-// A guest by libvirt's public API: its memory-only dump into a pipe, which the worker reads. No
-// monitor commands, so the domain is not tainted.
+// A guest by libvirt's public API: its memory-only dump into a pipe, which the worker reads; to its
+// end (method libvirt), or no further than its headers, while memory is read in QEMU (method
+// direct). No monitor commands, so the domain is not tainted.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "src/acquire/dump_target.h"
 #include "src/acquire/guest.h"
+#include "src/acquire/guest_process.h"
 #include "src/acquire/libvirt_connection.h"
 #include "src/acquire/libvirt_dump.h"
 #include "src/acquire/method.h"
@@ -17,13 +20,15 @@ namespace vmcore::acquire {
 class LibvirtGuest : public Guest {
  public:
   // Errc::guest_state for a domain that is shut off.
-  static Result<std::unique_ptr<Guest>> open(const Selection& selection);
+  static Result<std::unique_ptr<LibvirtGuest>> open(const Selection& selection);
+  // Makes it method direct from now on; the errors of open_domain_process().
+  Result<> use_process();
 
   const std::string& name() const override { return name_; }
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   Result<> check_idle() override;
-  bool needs_spool(const GuestState&) const override { return true; }
+  bool needs_spool(const GuestState&) const override { return !process_; }
   Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
@@ -48,8 +53,10 @@ class LibvirtGuest : public Guest {
   LibvirtConnection connection_;
   LibvirtDomain domain_;
   std::string name_;
+  std::optional<GuestProcess> process_;
 };
 
+Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);
 Result<std::unique_ptr<Guest>> open_libvirt_guest(const Selection& selection);
 
 }  // namespace vmcore::acquire

@@ -9,8 +9,13 @@
 namespace vmcore::acquire {
 namespace {
 
+bool has_either(const Selection& given) { return given.socket.empty() != given.domain.empty(); }
 bool has_socket(const Selection& given) { return !given.socket.empty() && given.domain.empty(); }
 bool has_domain(const Selection& given) { return !given.domain.empty() && given.socket.empty(); }
+
+Result<std::unique_ptr<Guest>> open_direct(const Selection& selection) {
+  return selection.domain.empty() ? open_direct_guest(selection) : open_direct_domain(selection);
+}
 
 struct Method {
   const char* name;
@@ -22,7 +27,7 @@ struct Method {
 
 // The best first.
 constexpr Method kMethods[] = {
-    {"direct", has_socket, "--qmp SOCKET and no domain", open_direct_guest},
+    {"direct", has_either, "a domain or --qmp SOCKET", open_direct},
     {"qmp", has_socket, "--qmp SOCKET and no domain", open_qmp_guest},
     {"libvirt", has_domain, "a domain and no --qmp", open_libvirt_guest},
 };
@@ -35,25 +40,21 @@ Result<OpenedGuest> open_by(const Method& method, const Selection& selection) {
   return OpenedGuest{std::move(guest), method.name, {}};
 }
 
-// What this user or this host does not allow, another method may do without. Anything else would go
-// wrong the next time as well.
-bool another_may_do(const Error& error) {
-  return error.code == Errc::denied || error.code == Errc::unsupported;
-}
-
 Result<OpenedGuest> open_first(const Selection& selection) {
   std::vector<Remark> remarks;
   Result<OpenedGuest> opened = fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
-  for (const Method& method : kMethods) {
-    if (!method.fits(selection)) {
+  const auto* method = selection.tried.empty()
+                           ? std::begin(kMethods)
+                           : std::ranges::find(kMethods, selection.tried, &Method::name) + 1;
+  for (; method != std::end(kMethods); ++method) {
+    if (!method->fits(selection)) {
       continue;
     }
-    opened = open_by(method, selection);
+    opened = open_by(*method, selection);
     if (opened || !another_may_do(opened.error())) {
       break;
     }
-    remarks.push_back({opened.error().code, fmt::format("method {} is not used: {}", method.name,
-                                                        opened.error().message)});
+    remarks.push_back(passed_over(method->name, opened.error()));
   }
   if (opened) {
     opened->remarks = std::move(remarks);
@@ -72,6 +73,21 @@ Result<OpenedGuest> open_guest(const Selection& selection) {
     return fail(Errc::invalid, "there is no method {}", selection.method);
   }
   return open_by(*method, selection);
+}
+
+bool another_may_do(const Error& error) {
+  return error.code == Errc::denied || error.code == Errc::unsupported;
+}
+
+bool has_next(const Selection& selection, const std::string& method) {
+  const auto* const row = std::ranges::find(kMethods, method, &Method::name);
+  return selection.method == kAutoMethod && row != std::end(kMethods) &&
+         std::any_of(row + 1, std::end(kMethods),
+                     [&](const Method& next) { return next.fits(selection); });
+}
+
+Remark passed_over(const std::string& method, const Error& why) {
+  return {why.code, fmt::format("method {} is not used: {}", method, why.message)};
 }
 
 std::vector<std::string> method_names() {

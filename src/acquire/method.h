@@ -23,8 +23,9 @@ inline constexpr std::string_view kAutoMethod = "auto";
 // Which guest, as the user said it.
 struct Selection {
   std::string method = std::string(kAutoMethod);  // that, or a name of the table
-  std::filesystem::path socket = {};              // of a QMP monitor
-  std::string uri = {};                           // of libvirt; empty: libvirt's own default
+  std::string tried = {};             // auto goes on behind this one, which came to nothing
+  std::filesystem::path socket = {};  // of a QMP monitor
+  std::string uri = {};               // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
   // A folder with room for the guest's RAM, for methods that cannot do without.
@@ -37,6 +38,14 @@ struct OpenedGuest {
   std::vector<Remark> remarks;  // why those before it were not
 };
 Result<OpenedGuest> open_guest(const Selection& selection);
+
+// Whether another method may do without what is missing: what this user or this host does not
+// allow. Anything else would go wrong the next time as well.
+bool another_may_do(const Error& error);
+// Whether auto has a method to go on with behind that one.
+bool has_next(const Selection& selection, const std::string& method);
+// That a method was passed over, and why.
+Remark passed_over(const std::string& method, const Error& why);
 
 // With kAutoMethod.
 std::vector<std::string> method_names();

@@ -30,6 +30,7 @@ std::optional<Mapping> parse_line(std::string_view line) {
   mapping.begin = *begin;
   mapping.end = *end;
   mapping.readable = line[0] == 'r';
+  mapping.writable = line[1] == 'w';
   mapping.executable = line[2] == 'x';
   mapping.shared = line[3] == 's';
   line.remove_prefix(5);

@@ -14,6 +14,7 @@ struct Mapping {
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
   bool readable = false;
+  bool writable = false;
   bool executable = false;
   bool shared = false;
   std::uint64_t offset = 0;  // of the file

@@ -185,14 +185,14 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   return image;
 }
 
-Result<std::vector<PhysRange>> read_elf_blocks(const ByteSource& source) {
+Result<std::vector<ElfBlock>> read_elf_blocks(const ByteSource& source) {
   TRY_ASSIGN(const Elf64_Ehdr header, read_header(source));
   TRY_ASSIGN(const std::vector<Elf64_Phdr> headers, read_program_headers(source, header));
   TRY_ASSIGN(const std::vector<LoadSegment> segments, load_segments(headers));
-  std::vector<PhysRange> blocks;
+  std::vector<ElfBlock> blocks;
   blocks.reserve(segments.size());
   for (const LoadSegment& segment : segments) {
-    blocks.push_back(segment.physical);
+    blocks.push_back({segment.physical, segment.file_offset});
   }
   return blocks;
 }

@@ -29,9 +29,14 @@ bool is_elf(std::span<const std::byte> start);
 // has none (p_memsz > p_filesz), which is `excluded`. Holes of the file are `zero`.
 Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source);
 
-// The memory of each PT_LOAD in the order of the file, neighbours not joined: QEMU makes one of
-// each block that lies in one piece in its own memory (QEMU softmmu/memory_mapping.c,
-// guest_phys_blocks_region_add, v1.6 and later).
-Result<std::vector<PhysRange>> read_elf_blocks(const ByteSource& source);
+struct ElfBlock {
+  PhysRange memory;
+  std::uint64_t offset = 0;  // of its first byte in the file
+};
+
+// Each PT_LOAD in the order of the file, neighbours not joined: QEMU makes one of each block that
+// lies in one piece in its own memory (QEMU softmmu/memory_mapping.c, guest_phys_blocks_region_add,
+// v1.6 and later).
+Result<std::vector<ElfBlock>> read_elf_blocks(const ByteSource& source);
 
 }  // namespace vmcore::formats

@@ -152,6 +152,31 @@ void look_again(acquire::Guest& guest, acquire::Then then, GuestReport& report) 
   report.then_done = !report.then_error;
 }
 
+// One way to a guest, opened and looked at.
+struct Attempt {
+  std::unique_ptr<acquire::Guest> guest;
+  GuestReport report;
+};
+
+Result<Attempt> begin(const acquire::Selection& selection) {
+  TRY_ASSIGN(acquire::OpenedGuest opened, acquire::open_guest(selection));
+  auto report = look_at(*opened.guest);
+  if (!report) {
+    return in_context(std::move(report).error(), opened.guest->name());
+  }
+  report->method = std::move(opened.method);
+  report->remarks = std::move(opened.remarks);
+  return Attempt{std::move(opened.guest), *std::move(report)};
+}
+
+Result<> check_torn(const GuestDumpOptions& options, const GuestReport& report) {
+  if (options.torn && report.method != "direct") {
+    return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
+                report.method);
+  }
+  return {};
+}
+
 GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
 
 }  // namespace
@@ -160,31 +185,34 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
                            const OnProgress& on_progress) {
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
-  auto opened = acquire::open_guest(options.guest);
-  if (!opened) {
-    return nothing_begun(std::move(opened).error());
+  const auto time = std::chrono::system_clock::now();
+  std::vector<Remark> passed_over;
+  while (true) {
+    auto attempt = begin(options.guest);
+    if (!attempt) {
+      return nothing_begun(std::move(attempt).error());
+    }
+    GuestReport& report = attempt->report;
+    if (const Result<> possible = check_torn(options, report); !possible) {
+      return nothing_begun(possible.error());
+    }
+    if (options.output.empty()) {
+      options.output = dump_name(report.name, time);
+    }
+    interrupt.arm();
+    auto dump = DumpJob(*attempt->guest, options, report, on_progress, interrupt.fd()).run();
+    // What a method lacks may show only when the guest is held.
+    if (!dump && acquire::another_may_do(dump.error()) &&
+        acquire::has_next(options.guest, report.method)) {
+      passed_over.push_back(acquire::passed_over(report.method, dump.error()));
+      options.guest.tried = report.method;
+      continue;
+    }
+    report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());
+    const bool interrupted = !dump && dump.error().code == Errc::cancelled;
+    look_again(*attempt->guest, interrupted ? acquire::Then::nothing : options.then, report);
+    return {std::move(dump), std::move(report)};
   }
-  acquire::Guest& guest = *opened->guest;
-  auto report = look_at(guest);
-  if (!report) {
-    return nothing_begun(in_context(std::move(report).error(), guest.name()).value());
-  }
-  report->method = opened->method;
-  report->remarks = std::move(opened->remarks);
-  if (options.output.empty()) {
-    options.output = dump_name(report->name, std::chrono::system_clock::now());
-  }
-  if (options.torn && report->method != "direct") {
-    return nothing_begun(
-        {Errc::invalid, fmt::format("--consistency torn needs method direct, and {} "
-                                    "is what can be used",
-                                    report->method)});
-  }
-  interrupt.arm();
-  auto dump = DumpJob(guest, options, *report, on_progress, interrupt.fd()).run();
-  const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-  look_again(guest, interrupted ? acquire::Then::nothing : options.then, *report);
-  return {std::move(dump), *std::move(report)};
 }
 
 }  // namespace vmcore::job

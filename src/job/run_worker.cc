@@ -28,7 +28,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
              : fail(Errc::malformed, "worker protocol: a place asked for without need");
   if (source && (source->files.size() + 2 > sandbox::kMaxFds ||
                  source->pieces.size() > sandbox::kMaxPieces)) {
-    source = fail(Errc::limit,
+    source = fail(Errc::unsupported,
                   "the guest's memory lies in {} pieces of {} files, too many: give "
                   "another --method",
                   source->pieces.size(), source->files.size());

@@ -16,11 +16,16 @@ void tell(const sandbox::Channel& channel, const sandbox::Event& event);
 
 struct Input {
   MemoryImage image;
-  Fd held;  // while it is open the guest stands still; mostly nothing
+  Fd held;  // a pipe; while it is open the guest stands still; mostly nothing
+  // Whoever wrote to the pipe ended by itself: the guest may have run while it was read.
+  bool lease_lost = false;
 
   // Lets the guest run, and says so: nothing more is read from it.
   void let_go(const sandbox::Channel& channel);
 };
+
+// A dump file that ends after its headers: its memory comes from elsewhere, so nothing is lost.
+Result<MemoryImage> open_headers(Fd file);
 
 // Takes the descriptors of the input from the front of `fds`. What is fetched or located is asked
 // for over the channel, now and as long as the image is read.

@@ -126,6 +126,11 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     TRY(verify_written(image, output->get(), *outcome));
     input.let_go(channel);
   }
+  if (input.lease_lost) {
+    return fail(
+        Errc::guest_state,
+        "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
+  }
   return done_of(*outcome);
 }
 

@@ -23,6 +23,7 @@ from guests.kernels import kernel
 
 BOOT_SECONDS = 240      # TCG on a busy machine; usually 15
 DUMP_SECONDS = 240
+BOOT_ATTEMPTS = 3       # under TCG a kernel that patches its code now and then oopses while it boots
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,17 @@ class Guest:
         self.process = None
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-guest-"))
-        try:
-            self._start()
-            self.wait_for_line("READY", self.boot_seconds)
-        except BaseException:
-            self.close()
-            raise
+        for attempt in range(BOOT_ATTEMPTS):
+            self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-guest-"))
+            try:
+                self._start()
+                self.wait_for_line("READY", self.boot_seconds)
+                break
+            except BaseException as error:
+                died = "Kernel panic" in self.console
+                self.close()
+                if attempt + 1 == BOOT_ATTEMPTS or not (died and isinstance(error, GuestError)):
+                    raise
         return self
 
     def __exit__(self, *_):
@@ -146,6 +151,7 @@ class Guest:
             "-chardev", f"socket,id=console,path={folder / 'console.sock'},server=on,wait=off,"
                         f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
+            "-qmp", f"unix:{folder / 'witness.sock'},server=on,wait=off",
             "-device", "pvpanic-pci", "-action", "panic=pause", "-no-reboot",
         ]
         if config.vmcoreinfo:

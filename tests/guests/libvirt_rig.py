@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from guests import initramfs
-from guests.guest import BOOT_SECONDS, Config, GuestError
+from guests.guest import BOOT_ATTEMPTS, BOOT_SECONDS, Config, GuestError
 from guests.kernels import kernel
 
 NOBODY = 65534
@@ -124,6 +124,19 @@ class LibvirtRig:
             self.start_daemon()
         self.virsh("create", self.folder / "domain.xml")
         self.wait_for("READY", BOOT_SECONDS)
+
+    def wait_for_reboot(self) -> None:
+        """Until the guest is READY again; one that died on its way is reset again."""
+        for _ in range(BOOT_ATTEMPTS):
+            deaths = self.console.count("end Kernel panic")
+            deadline = time.monotonic() + BOOT_SECONDS
+            while time.monotonic() < deadline and self.console.count("end Kernel panic") == deaths:
+                if self.console.count("\nREADY") >= 2:
+                    return
+                time.sleep(0.2)
+            self.virsh("reset", self.name)
+            self.virsh("resume", self.name, check=False)
+        raise GuestError(f"{self.name} does not boot again:\n{self.console[-2000:]}")
 
     def start_daemon(self) -> None:
         with open(self.folder / "daemon.log", "ab") as log:

@@ -26,18 +26,20 @@ class Case:
         self.taints = rig.taints()
         self.kind = rig.kind
 
+    method = "libvirt"
+
     def words(self, *more) -> list:
-        return ["-c", self.rig.uri, self.rig.name, "-o", self.dump_file, *more]
+        return ["-c", self.rig.uri, self.rig.name, "--method", self.method, "-o", self.dump_file, *more]
 
     def dump(self, *words):
         started = time.monotonic()
         code, answer, errors = run_dump(self.rig.command(self.vmcorectl.path), self.words(*words))
-        print(f"  {self.kind}: dump {' '.join(map(str, words))}: exit {code}, {time.monotonic() - started:.1f} s, "
+        print(f"  {self.kind}: {self.method}: dump {' '.join(map(str, words))}: exit {code}, {time.monotonic() - started:.1f} s, "
               f"pause {answer.get('guest', {}).get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}", flush=True)
         return code, answer, errors
 
     def nothing_held(self, what: str, status: str) -> None:
-        what = f"{self.kind}: {what}"
+        what = f"{self.kind}: {self.method}: {what}"
         blocked = self.rig.qmp("query-migrate").get("blocked-reasons", [])
         expect(self.findings, f"{what}: afterwards", [
             ("status", self.rig.status(), status),
@@ -53,13 +55,17 @@ class Case:
         guest = answer.get("guest", {})
         expect(self.findings, f"{self.kind}: {what}: result", [
             ("exit code", code, 0), ("before", guest.get("state_before"), state), ("after", guest.get("state_after"), state),
-            ("paused", (guest.get("pause_ms") or 0) > 0, state == "running")])
+            ("method", guest.get("method"), self.method), ("paused", (guest.get("pause_ms") or 0) > 0, state == "running")])
         if code == 0 and compared:
             raw = self.rig.dump_elf(self.folder / "raw")
             self.findings.check(f"{self.kind}: {what}: equals QEMU's own dump, converted",
                                 same_as_converted(self.vmcorectl, self.dump_file, raw, self.folder))
             raw.unlink()
         self.nothing_held(what, status)
+
+    def by_each_method(self, *words) -> None:
+        for self.method in ("direct", "libvirt"):
+            self.one(*words)
 
     def interrupted(self) -> None:
         for delay in (0.1, 0.5, 1.0):
@@ -97,7 +103,7 @@ class Case:
         expect(self.findings, f"{self.kind}: --then reset", [("exit code", code, 0),
                                                              ("done", answer.get("guest", {}).get("then", {}).get("done"), True)])
         self.nothing_held("--then reset", "running")
-        self.rig.wait_for("READY", 240, times=2)
+        self.rig.wait_for_reboot()
         code, answer, _ = self.dump("--then", "destroy")
         expect(self.findings, f"{self.kind}: --then destroy", [
             ("exit code", code, 0), ("domains", self.rig.name in self.rig.virsh("list", "--name"), False)])
@@ -106,16 +112,16 @@ class Case:
 def test_kind(vmcorectl, kind: str, findings) -> None:
     with scratch_folder() as scratch, LibvirtRig(kind) as rig:
         case = Case(vmcorectl, rig, findings, Path(scratch))
-        case.one("running", "running", "running", False)
+        case.by_each_method("running", "running", "running", False)
         case.interrupted()
         case.refusals()
         if kind == "session":       # an embedded driver would move with it
             case.without_pipe()
         rig.virsh("suspend", rig.name)
-        case.one("paused", "paused (user)", "paused", True)
+        case.by_each_method("paused", "paused (user)", "paused", True)
         rig.virsh("resume", rig.name)
         rig.panic()
-        case.one("panicked", "crashed (panicked)", "guest-panicked", True)
+        case.by_each_method("panicked", "crashed (panicked)", "guest-panicked", True)
         case.then()
 
 

@@ -117,7 +117,7 @@ class Trials:
         wrong += self.held() + self.clear()
         if self.status() != "running":      # what was sent before the kill may have come after it
             wrong.append(f"the guest is {self.status()} after all")
-        print(f"{self.method:8} {number:3}  {delay:6.3f} s  killed {'+'.join(killed) or 'nobody (all was done)':32} "
+        print(f"{self.method:15} {number:3}  {delay:6.3f} s  killed {'+'.join(killed) or 'nobody (all was done)':32} "
               f"exit {code:4}  runs after {seconds:.3f} s  {'; '.join(wrong) or 'ok'}", flush=True)
         return wrong
 
@@ -149,7 +149,7 @@ def by_qmp(vmcorectl, method: str, findings) -> None:
                        [] if guest.qmp("query-migrate").get("status") == "completed" else [str(guest.qmp("query-migrate"))])
 
 
-def by_libvirt(vmcorectl, kind: str, findings) -> None:
+def by_libvirt(vmcorectl, kind: str, method: str, findings) -> None:
     with LibvirtRig(kind, memory_mib=MEMORY_MIB) as rig:
         out = rig.folder / "home/out"
         out.mkdir()
@@ -161,10 +161,10 @@ def by_libvirt(vmcorectl, kind: str, findings) -> None:
             job, state = rig.virsh("domjobinfo", rig.name), rig.virsh("domstate", rig.name)
             return lines + ([] if "None" in job else [f"job: {job}"]) + ([] if state == "running" else [f"libvirt: {state}"])
 
-        command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "-o", out / "vmcore")
-        Trials(kind, command, out, rig.status, held,
+        command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method, "-o", out / "vmcore")
+        Trials(f"{kind} {method}", command, out, rig.status, held,
                lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, findings)
-        findings.check(f"{kind}: taints", [] if rig.taints() == taints else rig.taints())
+        findings.check(f"{kind} {method}: taints", [] if rig.taints() == taints else rig.taints())
 
 
 def test(vmcorectl, _, findings) -> None:
@@ -172,7 +172,8 @@ def test(vmcorectl, _, findings) -> None:
         if method in ("direct", "qmp"):
             by_qmp(vmcorectl, method, findings)
         elif available():
-            by_libvirt(vmcorectl, method, findings)
+            by_libvirt(vmcorectl, method, "libvirt", findings)
+            by_libvirt(vmcorectl, method, "direct", findings)
         else:
             print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
 

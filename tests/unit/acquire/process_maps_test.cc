@@ -33,6 +33,7 @@ TEST(ParseMaps, TakesEveryPartOfALine) {
   EXPECT_EQ(all[1], (Mapping{.begin = 0x7f0000000000,
                              .end = 0x7f0040000000,
                              .readable = true,
+                             .writable = true,
                              .executable = false,
                              .shared = true,
                              .offset = 0x1000,

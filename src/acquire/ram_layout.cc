@@ -1,0 +1,80 @@
+#include "src/acquire/ram_layout.h"
+
+#include <algorithm>
+
+namespace vmcore::acquire {
+namespace {
+
+constexpr std::uint64_t kIsaHole = 0xa0000;
+constexpr std::uint64_t kIsaEnd = 0x100000;
+constexpr std::uint64_t kHighRam = 1ULL << 32;
+
+// Neighbours that lie in one piece of one file, or without a file, may be cut by what was asked of
+// the kernel for a part of them (madvise, mbind).
+std::vector<Mapping> join(std::span<const Mapping> mappings) {
+  std::vector<Mapping> joined;
+  for (const Mapping& next : mappings) {
+    if (!next.may_be_ram() || !next.writable) {
+      continue;
+    }
+    if (!joined.empty()) {
+      Mapping& last = joined.back();
+      const bool same = last.end == next.begin && last.shared == next.shared &&
+                        last.inode == next.inode && last.device == next.device && next.inode != 0 &&
+                        last.offset + (last.end - last.begin) == next.offset;
+      if (same) {
+        last.end = next.end;
+        continue;
+      }
+    }
+    joined.push_back(next);
+  }
+  return joined;
+}
+
+Result<std::uint64_t> only_mapping(std::span<const Mapping> mappings, std::uint64_t size) {
+  const auto fits = [&](const Mapping& mapping) { return mapping.end - mapping.begin == size; };
+  const auto found = std::ranges::find_if(mappings, fits);
+  if (found == mappings.end() || std::find_if(found + 1, mappings.end(), fits) != mappings.end()) {
+    return fail(Errc::unsupported,
+                "{} of the process's mappings has the size of {} MiB of the guest's RAM",
+                found == mappings.end() ? "none" : "more than one", size >> 20);
+  }
+  return found->begin;
+}
+
+}  // namespace
+
+Result<std::vector<RamBlock>> place_by_size(std::span<const PhysRange> blocks,
+                                            std::span<const Mapping> mappings) {
+  const std::vector<Mapping> candidates = join(mappings);
+  const auto end_of = [&](std::uint64_t address) -> std::uint64_t {
+    const auto block = std::ranges::find_if(
+        blocks, [&](const PhysRange& range) { return range.contains({address}); });
+    return block == blocks.end() ? address : block->end().value;
+  };
+  const std::uint64_t low_end = end_of(kIsaEnd);
+  const std::uint64_t high_end = end_of(kHighRam);
+  TRY_ASSIGN(const std::uint64_t main, only_mapping(candidates, low_end + (high_end - kHighRam)));
+  std::vector<RamBlock> placed;
+  for (const PhysRange& block : blocks) {
+    const std::uint64_t begin = block.begin.value;
+    const std::uint64_t end = block.end().value;
+    if (begin < kIsaHole) {
+      placed.push_back({{block.begin, std::min(end, kIsaHole) - begin}, main + begin});
+    }
+    if (begin < low_end && end > kIsaEnd) {
+      const std::uint64_t from = std::max(begin, kIsaEnd);
+      placed.push_back({{{from}, end - from}, main + from});
+    }
+    if (begin == kHighRam) {
+      placed.push_back({block, main + low_end});
+    } else if (begin > kHighRam) {
+      TRY_ASSIGN(const std::uint64_t address, only_mapping(candidates, block.size));
+      placed.push_back({block, address});
+    }
+  }
+  return placed;
+}
+
+}  // namespace vmcore::acquire

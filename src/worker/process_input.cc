@@ -1,0 +1,237 @@
+#include "src/worker/process_input.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "src/base/range_set.h"
+#include "src/base/sys.h"
+#include "src/formats/dump_format.h"
+#include "src/formats/elf_reader.h"
+#include "src/worker/process_memory.h"
+
+namespace vmcore::worker {
+namespace {
+
+using formats::ElfBlock;
+using sandbox::Channel;
+
+// Below it lie ROM and RAM in places that only QEMU knows.
+constexpr std::uint64_t kFirstMiB = 1U << 20;
+
+// What of a dump was read from its pipe so far.
+class Beginning {
+ public:
+  static Result<Beginning> open(int pipe) {
+    Fd file(::memfd_create("beginning", MFD_CLOEXEC));
+    if (!file) {
+      return fail_errno(errno, "memfd_create");
+    }
+    return Beginning(pipe, std::move(file));
+  }
+
+  Result<Fd> duplicate() const {
+    Fd again(::dup(file_.get()));
+    if (!again) {
+      return fail_errno(errno, "dup");
+    }
+    return again;
+  }
+
+  // Reads as far as headers and notes go.
+  Result<> read_headers();
+  // Reads as far as that offset of the dump.
+  Result<> read_to(std::uint64_t offset);
+
+  int file() const { return file_.get(); }
+  std::uint64_t length() const { return length_; }
+
+ private:
+  Beginning(int pipe, Fd file) : pipe_(pipe), file_(std::move(file)) {}
+  Result<> read_portion();
+
+  static constexpr std::size_t kPortion = 64 << 10;
+
+  int pipe_;
+  Fd file_;
+  std::uint64_t length_ = 0;
+  std::vector<std::byte> portion_ = std::vector<std::byte>(kPortion);
+};
+
+Result<> Beginning::read_portion() {
+  TRY_ASSIGN(const std::size_t got, sys::read_full(pipe_, portion_));
+  if (got == 0) {
+    return fail(Errc::truncated, "QEMU's dump ended at {} bytes", length_);
+  }
+  TRY(sys::pwrite_full(file_.get(), std::span(portion_).first(got), length_));
+  length_ += got;
+  return {};
+}
+
+Result<> Beginning::read_headers() {
+  // 4096 vCPUs have 3 MiB of notes, and the largest VMCOREINFO that QEMU accepts 1 MiB.
+  constexpr std::uint64_t kMost = 16 << 20;
+  while (length_ < kMost) {
+    TRY(read_portion());
+    TRY_ASSIGN(Fd again, duplicate());
+    const auto image = formats::open_dump(std::move(again));
+    if (image) {
+      return {};
+    }
+    if (image.error().code != Errc::truncated) {
+      return tl::unexpected(image.error());
+    }
+  }
+  return fail(Errc::limit, "the dump of the guest has more than {} MiB of headers", kMost >> 20);
+}
+
+Result<> Beginning::read_to(std::uint64_t offset) {
+  while (length_ < offset) {
+    TRY(read_portion());
+  }
+  return {};
+}
+
+// Asks the program that started us where the blocks of RAM lie.
+Result<ImageSource> locate(const Channel& channel, const std::vector<ElfBlock>& blocks) {
+  if (blocks.size() > sandbox::kMaxPieces) {
+    return fail(Errc::unsupported,
+                "the guest's memory lies in {} blocks, too many: give another --method",
+                blocks.size());
+  }
+  sandbox::Locate question;
+  for (const ElfBlock& block : blocks) {
+    question.blocks.push_back(block.memory);
+  }
+  TRY(channel.send(encode(sandbox::Event(std::move(question)))));
+  TRY_ASSIGN(sandbox::Packet packet, channel.receive());
+  TRY_ASSIGN(sandbox::Located located, sandbox::decode_located(packet.text));
+  if (located.error) {
+    return tl::unexpected(*std::move(located.error));
+  }
+  if (packet.fds.size() < 2) {
+    return fail(Errc::malformed, "worker protocol: a place without descriptors");
+  }
+  return ImageSource{.memory = std::move(packet.fds[0]),
+                     .pagemap = std::move(packet.fds[1]),
+                     .files = {std::make_move_iterator(packet.fds.begin() + 2),
+                               std::make_move_iterator(packet.fds.end())},
+                     .pieces = std::move(located.pieces)};
+}
+
+// The parts of the block that none of the pieces has.
+std::vector<PhysRange> gaps(const PhysRange& block, const std::vector<Piece>& pieces) {
+  std::vector<PhysRange> found;
+  PhysAddr at = block.begin;
+  for (const Piece& piece : pieces) {
+    if (piece.range.end() <= at || piece.range.begin >= block.end()) {
+      continue;
+    }
+    if (piece.range.begin > at) {
+      found.push_back({at, piece.range.begin - at});
+    }
+    at = piece.range.end();
+  }
+  if (at < block.end()) {
+    found.push_back({at, block.end() - at});
+  }
+  return found;
+}
+
+// Takes what is missing of the first MiB from the dump's beginning; the ranges that stay missing.
+Result<RangeSet> fill_gaps(const std::vector<ElfBlock>& blocks, Beginning& beginning,
+                           ImageSource& source) {
+  RangeSet missing;
+  std::vector<Piece> more;
+  for (const ElfBlock& block : blocks) {
+    for (const PhysRange& gap : gaps(block.memory, source.pieces)) {
+      if (gap.end().value > kFirstMiB) {
+        missing.add(gap);
+        continue;
+      }
+      const std::uint64_t offset = block.offset + (gap.begin - block.memory.begin);
+      TRY(beginning.read_to(offset + gap.size));
+      more.push_back({.range = gap,
+                      .address = {},
+                      .file = FilePlace{static_cast<unsigned>(source.files.size()), offset}});
+    }
+  }
+  if (!more.empty()) {
+    TRY_ASSIGN(Fd file, beginning.duplicate());
+    source.files.push_back(std::move(file));
+    source.pieces.insert(source.pieces.end(), more.begin(), more.end());
+    std::ranges::sort(source.pieces, {}, [](const Piece& piece) { return piece.range.begin; });
+  }
+  return missing;
+}
+
+// Compares what the dump begins with and what was found: the guest stands still.
+Result<> check_same(const PhysicalMemory& memory, const std::vector<ElfBlock>& blocks,
+                    const Beginning& beginning) {
+  constexpr std::uint64_t kMost = 64 << 10;
+  for (const ElfBlock& block : blocks) {
+    if (block.offset >= beginning.length()) {
+      continue;
+    }
+    const std::uint64_t size =
+        std::min({block.memory.size, beginning.length() - block.offset, kMost});
+    std::vector<std::byte> dumped(size);
+    std::vector<std::byte> found(size);
+    TRY(sys::pread_full(beginning.file(), dumped, block.offset));
+    TRY_ASSIGN(const ReadExtent got, memory.read(block.memory.begin, found));
+    if (std::memcmp(dumped.data(), found.data(), got.good) != 0) {
+      return fail(Errc::unsupported,
+                  "the memory that was found at {:#x} is not the guest's: give another --method",
+                  block.memory.begin.value);
+    }
+  }
+  return {};
+}
+
+Remark not_located(const RangeSet& missing) {
+  std::string list;
+  for (const PhysRange& range : missing.ranges()) {
+    list += fmt::format("{}{:#x}-{:#x}", list.empty() ? "" : ", ", range.begin.value,
+                        range.end().value - 1);
+  }
+  return {Errc::not_found,
+          "memory of devices or firmware that could not be found in QEMU is left out: " + list};
+}
+
+}  // namespace
+
+Result<Input> open_process(const Channel& channel, Fd pipe, bool torn) {
+  TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
+  TRY(beginning.read_headers());
+  TRY_ASSIGN(Fd headers, beginning.duplicate());
+  TRY_ASSIGN(const auto file, formats::open_plain(std::move(headers)));
+  TRY_ASSIGN(const std::vector<ElfBlock> blocks, formats::read_elf_blocks(*file));
+  TRY_ASSIGN(ImageSource source, locate(channel, blocks));
+  TRY_ASSIGN(const RangeSet missing, fill_gaps(blocks, beginning, source));
+
+  Input input;
+  TRY_ASSIGN(headers, beginning.duplicate());
+  TRY_ASSIGN(input.image, open_headers(std::move(headers)));
+  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source)));
+  TRY(check_same(*input.image.memory, blocks, beginning));
+  if (!missing.empty()) {
+    input.image.remarks.push_back(not_located(missing));
+  }
+  input.held = std::move(pipe);
+  if (torn) {
+    input.image.remarks.push_back(
+        {Errc::guest_state,
+         "torn: the guest ran while its memory was read, so the dump shows no single moment"});
+    input.let_go(channel);
+  }
+  return input;
+}
+
+}  // namespace vmcore::worker

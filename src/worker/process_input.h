@@ -1,0 +1,17 @@
+// The guest's own memory, behind the headers and notes of a dump that is not read on.
+#pragma once
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/sandbox/channel.h"
+#include "src/worker/input.h"
+
+namespace vmcore::worker {
+
+// Reads the beginning of an ELF dump from the pipe and asks over the channel where the memory lies.
+// What of the first MiB cannot be told is read from the pipe as well. Errc::unsupported where the
+// memory that was found is not what the dump begins with. The pipe is held by the Input, unless the
+// guest is to run on (`torn`).
+Result<Input> open_process(const sandbox::Channel& channel, Fd pipe, bool torn);
+
+}  // namespace vmcore::worker

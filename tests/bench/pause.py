@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+"""How long a guest waits for its dump, how long the dump takes, and what it takes of the host.
+
+    pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3]
+
+One guest under plain QEMU and one under a libvirt of its own (session daemon), each dumped while it runs and after it
+panicked, by QEMU, by virsh, and by each method of vmcorectl, in turn. A line tells the medians: seconds from start to
+end, milliseconds between the guest's STOP and RESUME as a witness on a second monitor sees them, MiB written, and by
+how many MiB the guest's memory on the host grew. Dumps go to the cache's file system.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.cache import cache_dir
+from guests.guest import Config, Guest
+from guests.libvirt_rig import LibvirtRig
+
+MIB = 1 << 20
+
+
+class Witness:
+    """Listens on a monitor of its own; how long the guest stood still since the last question."""
+
+    def __init__(self, path: Path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.events = []
+        lines = self.socket.makefile("rw")
+        lines.readline()
+        lines.write('{"execute": "qmp_capabilities"}\n')
+        lines.flush()
+        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
+
+    def _listen(self, lines) -> None:
+        for line in lines:
+            message = json.loads(line)
+            if message.get("event") in ("STOP", "RESUME"):
+                stamp = message["timestamp"]
+                self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
+
+    def paused(self) -> float:
+        time.sleep(0.3)     # events may be under way
+        events, self.events = self.events, []
+        total, since = 0.0, None
+        for name, when in events:
+            if name == "STOP":
+                since = when
+            elif since is not None:
+                total, since = total + when - since, None
+        return total
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory of the process, its shared mappings included."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def qemu_dump(monitor: Path, out: Path, form: str) -> list:
+    """A command that has QEMU dump by itself."""
+    script = ("import json, socket, sys\n"
+              "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); f = s.makefile('rw'); f.readline()\n"
+              "for c in ({'execute': 'qmp_capabilities'}, {'execute': 'dump-guest-memory', 'arguments': "
+              "{'paging': False, 'protocol': 'file:' + sys.argv[2], **({'format': sys.argv[3]} if sys.argv[3] != 'elf' else {})}}):\n"
+              "    f.write(json.dumps(c) + '\\n'); f.flush()\n"
+              "    while 'event' in json.loads(f.readline()): pass\n")
+    return [sys.executable, "-c", script, str(monitor), str(out), form]
+
+
+class Bench:
+    def __init__(self, runs: int):
+        self.runs = runs
+
+    def line(self, name: str, command: list, out: Path, witness: Witness, pid: int) -> None:
+        walls, pauses, sizes, grown = [], [], [], []
+        for _ in range(self.runs):
+            out.unlink(missing_ok=True)
+            os.sync()
+            witness.paused()
+            before, started = resident(pid), time.monotonic()
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            walls.append(time.monotonic() - started)
+            pauses.append(witness.paused() * 1000)
+            grown.append((resident(pid) - before) / MIB)
+            if done.returncode != 0:
+                print(f"  {name:38} FAILED {done.returncode}: {done.stderr.strip()[-200:]}", flush=True)
+                return
+            sizes.append(out.stat().st_size / MIB)
+        out.unlink()
+        print(f"  {name:38} {statistics.median(walls):8.2f} s {statistics.median(pauses):10.1f} ms paused "
+              f"{statistics.median(sizes):9.1f} MiB {max(grown):+9.1f} MiB of the host", flush=True)
+
+
+def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
+    with Guest(config) as guest:
+        out = folder / "out"
+        witness = Witness(guest.folder / "witness.sock")
+        for state in ("running", "panicked"):
+            if state == "panicked":
+                guest.panic()
+            print(f"{config.memory_mib} MiB, {config.backend}, plain QEMU, {state}", flush=True)
+            ours = [vmcorectl, "dump", "-q", "--qmp", str(guest.qmp_socket), "-o", str(out)]
+            # ours first: a dump by QEMU touches every page of a shared mapping for good
+            for method in ("direct", "qmp"):
+                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid)
+            if state == "running":
+                bench.line("vmcorectl --consistency torn", [*ours, "--consistency", "torn"], out, witness, guest.pid)
+            for form in ("kdump-zlib", "elf"):
+                bench.line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form), out, witness, guest.pid)
+
+
+def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
+    with LibvirtRig("session", memory_mib=memory) as rig:
+        out = rig.folder / "home/out.vmcore"
+        pid = int(next(rig.folder.rglob(f"{rig.name}.pid")).read_text())
+        witness = Witness(rig.folder / "witness.sock")
+        rig.qmp = None      # the witness has the monitor
+        for state in ("running", "panicked"):
+            if state == "panicked":
+                with socket.socket(socket.AF_UNIX) as console:
+                    console.connect(str(rig.folder / "console.sock"))
+                    console.sendall(b"panic 0\n")
+                while "crashed" not in rig.virsh("domstate", rig.name):
+                    time.sleep(0.2)
+            print(f"{memory} MiB, ram, libvirt, {state}", flush=True)
+            ours = rig.command(vmcorectl, "dump", "-q", "-c", rig.uri, rig.name, "-o", out)
+            for method in ("direct", "libvirt"):
+                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, pid)
+            virsh = rig.command("virsh", "-q", "-c", rig.uri, "dump", "--memory-only", rig.name, out)
+            bench.line("virsh dump --memory-only", virsh, out, witness, pid)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), required="VMCORECTL" not in os.environ)
+    parser.add_argument("--memory", type=int, default=4096, help="MiB of the guests")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", choices=("plain", "libvirt"))
+    options = parser.parse_args()
+    bench, vmcorectl = Bench(options.runs), str(Path(options.vmcorectl).resolve())
+    with tempfile.TemporaryDirectory(dir=cache_dir("scratch")) as folder:
+        if options.only != "libvirt":
+            for backend in ("ram", "memfd"):
+                config = Config(name="pause", kernel="6.12", memory_mib=options.memory, backend=backend)
+                plain(bench, vmcorectl, config, Path(folder))
+    if options.only != "plain":
+        by_libvirt(bench, vmcorectl, options.memory)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
