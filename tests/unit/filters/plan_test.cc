@@ -95,6 +95,23 @@ TEST(Plan, PagesWhoseStructPageIsMissingAreKept) {
   EXPECT_THAT(texts(plan.remarks), HasSubstr("struct pages of 64 pages"));
 }
 
+// As memory without a memmap, their pages would be left out.
+TEST(Plan, PagesOfASectionThatPointsToNoKernelAddressAreKept) {
+  constexpr std::uint64_t kPresentWithMemmap = 3;
+  for (const std::uint64_t pointer : {0x0000'ea00'0000'0000ULL, 0ULL, 0x8000'0000'0000'0000ULL}) {
+    GuestBuilder guest("6.12");
+    guest.ram(384).pages("2017 slab\n2010 anon\n9000 anon\n11000 anon");
+    FoundGuest found(guest);
+    found.set_section(guest, 2, pointer | kPresentWithMemmap);
+    const Plan plan = found.plan(31);
+    EXPECT_EQ(kept_of(plan, 0x1'0000, 0x8000), 0x8000U) << pointer;
+    EXPECT_EQ(kept_of(plan, 0x2010) + kept_of(plan, 0x9000), 0U);
+    EXPECT_EQ(count_of(plan, PageClass::no_memmap), 0U);
+    EXPECT_EQ(plan.level_reached, 1U);
+    EXPECT_THAT(texts(plan.remarks), HasSubstr("struct pages of 32768 pages"));
+  }
+}
+
 TEST(Plan, MissingStructPagesOfPagesThatAreGoneDoNotMatter) {
   const Pfn missing = memmap_page_of("6.12", 0x2000);
   GuestBuilder guest("6.12");
