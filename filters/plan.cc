@@ -115,6 +115,12 @@ Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& op
   return {};
 }
 
+// Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
+bool is_of_the_kernel(Errc code) {
+  return code == Errc::not_found || code == Errc::malformed || code == Errc::unreadable ||
+         code == Errc::unsupported || code == Errc::limit;
+}
+
 // The plan when nothing is known of the kernel: everything stays that `source_level` left.
 void plan_blindly(const Error& reason, unsigned source_level, Plan& plan) {
   plan.level_reached = plan.level_asked & kLevelZero;
@@ -136,7 +142,7 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
   if (kernel == nullptr) {
     plan_blindly({Errc::not_found, "the guest's kernel was not found"}, source_level, plan);
   } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
-    if (planned.error().code == Errc::cancelled || planned.error().code == Errc::io) {
+    if (!is_of_the_kernel(planned.error().code)) {
       return tl::unexpected(planned.error());
     }
     plan_blindly(planned.error(), source_level, plan);

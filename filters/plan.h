@@ -34,7 +34,8 @@ struct PlanOptions {
 
 // Plans by the kernel's struct pages. A class whose rule cannot be trusted is kept, and said so.
 // `kernel` may be null (none was found): only zero pages are then left out. `source_level` is the
-// level that made the source, 0 for an unfiltered one.
+// level that made the source, 0 for an unfiltered one. Fails where the source does, or with
+// Errc::cancelled.
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                        unsigned source_level, const PlanOptions& options, std::stop_token stop);
 

@@ -47,6 +47,9 @@ PhysRange FetchedMemory::chunk_range(PhysAddr address) const {
 
 Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) const {
   const std::scoped_lock lock(mutex_);
+  if (failed_) {
+    return tl::unexpected(*failed_);
+  }
   const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkPointer& chunk) {
     return chunk->range.contains(address);
   });
@@ -54,8 +57,12 @@ Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) co
     chunks_.splice(chunks_.begin(), chunks_, found);
     return chunks_.front();
   }
-  TRY_ASSIGN(ChunkPointer chunk, fetch_chunk(chunk_range(address)));
-  chunks_.push_front(chunk);
+  Result<ChunkPointer> chunk = fetch_chunk(chunk_range(address));
+  if (!chunk) {
+    failed_ = chunk.error();
+    return chunk;
+  }
+  chunks_.push_front(*chunk);
   if (chunks_.size() > kChunksKept) {
     chunks_.pop_back();
   }

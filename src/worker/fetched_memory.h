@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "src/base/fd.h"
@@ -17,7 +18,9 @@ namespace vmcore::worker {
 
 class FetchedMemory : public PhysicalMemory {
  public:
-  // Returns a dump file that holds at least the range. Called by one thread at a time.
+  // Returns a dump file that holds at least the range. Called by one thread at a time, and not
+  // again once it failed: every later read fails as that one did, because what was read before and
+  // what would be read now may be of two guests.
   using Fetch = std::function<Result<Fd>(PhysRange)>;
 
   // `map` tells what is RAM; its contents are not read.
@@ -51,6 +54,7 @@ class FetchedMemory : public PhysicalMemory {
   Fetch fetch_;
   mutable std::mutex mutex_;
   mutable std::list<ChunkPointer> chunks_;  // the most recently used first
+  mutable std::optional<Error> failed_;
 };
 
 }  // namespace vmcore::worker

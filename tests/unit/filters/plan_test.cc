@@ -31,6 +31,21 @@ class WithDevice : public PhysicalMemory {
   PhysRange device_;
 };
 
+// A guest's memory whose source fails once it is told to.
+class Failing : public PhysicalMemory {
+ public:
+  explicit Failing(std::unique_ptr<PhysicalMemory> guest) : guest_(std::move(guest)) {}
+  void fail_with(Errc code) { code_ = code; }
+  Extent extent(PhysAddr address) const override { return guest_->extent(address); }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    return code_ ? fail(*code_, "the source failed") : guest_->read(address, out);
+  }
+
+ private:
+  std::unique_ptr<PhysicalMemory> guest_;
+  std::optional<Errc> code_;
+};
+
 TEST(Plan, WithoutAKernelOnlyZeroPagesGo) {
   GuestBuilder guest("6.12");
   const MemoryImage image = guest.pages("2000 free 4\n2010 anon").build();
@@ -59,6 +74,23 @@ TEST(Plan, WithoutAMemmapTheReasonIsTold) {
   EXPECT_EQ(plan.level_reached, 1U);
   EXPECT_EQ(plan.kept.count(), 0x4000U);
   EXPECT_THAT(texts(plan.remarks), HasSubstr("SIZE(mem_section)"));
+}
+
+// All but what a kernel can be blamed for.
+TEST(Plan, AFailingSourceIsNoPlan) {
+  for (const Errc code : {Errc::guest_state, Errc::io, Errc::truncated, Errc::denied, Errc::busy}) {
+    GuestBuilder guest("6.12");
+    MemoryImage image = guest.build();
+    auto failing = std::make_unique<Failing>(std::move(image.memory));
+    Failing& memory = *failing;
+    image.memory = std::move(failing);
+    const auto found = kernel::find_kernels(image, kernel::Search::registers);
+    ASSERT_EQ(found->kernels.size(), 1U);
+    memory.fail_with(code);
+    const auto plan = make_plan(memory, &found->kernels.front(), 0, {.level = 31}, {});
+    ASSERT_FALSE(plan) << errc_name(code);
+    EXPECT_EQ(plan.error().code, code);
+  }
 }
 
 TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {

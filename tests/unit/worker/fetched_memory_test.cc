@@ -128,6 +128,21 @@ TEST_F(Fetched, AFailureIsPassedOn) {
   EXPECT_EQ(got.error().code, Errc::guest_state);
 }
 
+// Whoever swallows the failure must not go on to a dump of a guest that ran meanwhile.
+TEST_F(Fetched, AFailureIsFinal) {
+  read(kMiB, 8);
+  program_.fail_ = true;
+  Bytes bytes(8);
+  ASSERT_FALSE(memory_.read({100 * kMiB}, bytes));
+  program_.fail_ = false;
+  for (const std::uint64_t address : {100 * kMiB, 64 * kMiB, kMiB}) {
+    const auto got = memory_.read({address}, bytes);
+    ASSERT_FALSE(got) << address;
+    EXPECT_EQ(got.error().code, Errc::guest_state);
+  }
+  EXPECT_EQ(program_.asked_.size(), 2U);
+}
+
 TEST_F(Fetched, OldChunksAreForgotten) {
   for (std::uint64_t chunk = 16; chunk < 32; ++chunk) {
     read(chunk * 4 * kMiB, 1);
