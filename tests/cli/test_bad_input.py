@@ -123,14 +123,14 @@ class CutInMemory(Cli):
         path = self.cut()
         for form in ("kdump", "elf"):
             with self.subTest(form=form):
-                done = self.run_cli("convert", path, "out", "--format", form, "--verify", "--force",
+                done = self.run_cli("convert", path, "out", "--format", form, "--verify",
                                     code=NOT_AS_ASKED)
-                self.assertIn("out.incomplete", done.stdout.decode())
-                self.assertIn("incomplete", done.stdout.decode())
+                self.assertIn("written       out.incomplete (", done.stdout.decode())
                 self.assertIn("pages of memory behind its end are lost", done.stderr.decode())
                 self.assertIn("could not be read and are missing", done.stderr.decode())
                 self.assertEqual(self.names(), ["in", "out.incomplete"])
                 self.assertTrue(self.info(self.folder / "out.incomplete")["incomplete"])
+                (self.folder / "out.incomplete").unlink()
 
     def test_how_much_is_missing(self):
         done = self.run_cli("convert", self.cut(), "out", "-d", "0", "--output", "json", code=NOT_AS_ASKED)
@@ -140,8 +140,12 @@ class CutInMemory(Cli):
     def test_a_second_incomplete_dump_does_not_replace_the_first(self):
         path = self.cut()
         self.run_cli("convert", path, "out", code=NOT_AS_ASKED)
-        self.refused("convert", path, "out", says=["out.incomplete exists already", "--force"])
-        self.run_cli("convert", path, "out", "--force", code=NOT_AS_ASKED)
+        first = (self.folder / "out.incomplete").read_bytes()
+        for number, words in ((1, []), (2, ["--force"])):
+            done = self.run_cli("convert", path, "out", "-d", "0", *words, code=NOT_AS_ASKED)
+            self.assertIn(f"written       out.incomplete.{number} (", done.stdout.decode())
+        self.assertEqual(self.names(), ["in", "out.incomplete", "out.incomplete.1", "out.incomplete.2"])
+        self.assertEqual((self.folder / "out.incomplete").read_bytes(), first)
 
     def test_strict_keeps_nothing(self):
         self.refused("convert", self.cut(), "out", "--strict", says=["--strict", "pages are missing"])
