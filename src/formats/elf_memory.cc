@@ -88,6 +88,8 @@ Extent ElfMemory::extent(PhysAddr address) const {
   return extent;
 }
 
+Presence ElfMemory::presence(PhysAddr address) const { return mapped_run(address).presence; }
+
 Result<ReadExtent> ElfMemory::read(PhysAddr address, std::span<std::byte> out) const {
   ReadExtent result;
   while (result.good < out.size()) {

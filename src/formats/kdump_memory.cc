@@ -87,13 +87,22 @@ Extent KdumpMemory::extent(PhysAddr address) const {
   const auto until = [&](Pfn end, Presence presence) {
     return Extent{{address, end.value * kPageSize - address.value}, presence};
   };
+  switch (const Presence kind = presence(address)) {
+    case Presence::absent:
+      return until(ram_.next_run(pfn, kEndPfn, 1).first, kind);
+    case Presence::excluded:
+      return until(excluded_end(pfn), kind);
+    default:
+      return until(kept_.next_run(pfn, kEndPfn).end(), kind);
+  }
+}
+
+Presence KdumpMemory::presence(PhysAddr address) const {
+  const Pfn pfn = pfn_of(address);
   if (kept_.contains(pfn)) {
-    return until(kept_.next_run(pfn, kEndPfn).end(), Presence::data);
+    return Presence::data;
   }
-  if (ram_.contains(pfn)) {
-    return until(excluded_end(pfn), Presence::excluded);
-  }
-  return until(ram_.next_run(pfn, kEndPfn, 1).first, Presence::absent);
+  return ram_.contains(pfn) ? Presence::excluded : Presence::absent;
 }
 
 Pfn KdumpMemory::excluded_end(Pfn pfn) const {

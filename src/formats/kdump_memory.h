@@ -23,6 +23,7 @@ class KdumpMemory final : public PhysicalMemory {
   ~KdumpMemory() override;
 
   Extent extent(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
   // Pages lost with the end of the file: those whose descriptors lie behind it, and of the last

@@ -7,7 +7,7 @@ Result<> read_exactly(const PhysicalMemory& memory, PhysAddr address, std::span<
   if (got.good < out.size()) {
     const PhysAddr bad = got.first_bad.value_or(address + got.good);
     return fail(Errc::unreadable, "guest-physical address {:#x} is {}", bad.value,
-                presence_name(memory.extent(bad).presence));
+                presence_name(memory.presence(bad)));
   }
   return {};
 }

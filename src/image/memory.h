@@ -44,6 +44,10 @@ class PhysicalMemory {
   // last RAM it is an absent run that ends at kMaxPhysAddr.
   virtual Extent extent(PhysAddr address) const = 0;
 
+  // What extent() says of the address, without a walk to the end of its run. `data` may stand for
+  // `zero`.
+  virtual Presence presence(PhysAddr address) const { return extent(address).presence; }
+
   // Copies guest memory from `address` on. Zero extents read as zeros. Absent and excluded pages,
   // and pages lost with a cut-off file, are "bad": not an error but a short ReadExtent. An Error is
   // a failure of the source itself (I/O, a lost connection).

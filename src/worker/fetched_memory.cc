@@ -17,8 +17,8 @@ Result<ReadExtent> FetchedMemory::read(PhysAddr address, std::span<std::byte> ou
   std::size_t done = 0;
   while (done < out.size()) {
     const PhysAddr at = address + done;
-    const Extent extent = map_->extent(at);
-    if (extent.presence == Presence::absent || extent.presence == Presence::excluded) {
+    const Presence kind = presence(at);
+    if (kind == Presence::absent || kind == Presence::excluded) {
       return ReadExtent{done, page_of(at)};
     }
     TRY_ASSIGN(const ChunkPointer chunk, chunk_at(at));

@@ -28,6 +28,7 @@ class FetchedMemory : public PhysicalMemory {
       : map_(std::move(map)), ram_(ram_ranges(*map_)), fetch_(std::move(fetch)) {}
 
   Extent extent(PhysAddr address) const override { return map_->extent(address); }
+  Presence presence(PhysAddr address) const override { return map_->presence(address); }
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
  private:
