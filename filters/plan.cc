@@ -32,9 +32,13 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
     if (extent.presence == Presence::data || extent.presence == Presence::zero) {
       plan.kept.insert(pages);
     }
+    if (extent.presence == Presence::lost) {
+      plan.lost.insert(pages);
+    }
     address = extent.range.end();
   }
-  plan.excluded_before = plan.ram.count() - plan.kept.count();
+  erase_all(plan.lost, plan.kept);  // a part of the page is there: it is tried
+  plan.excluded_before = plan.ram.count() - plan.kept.count() - plan.lost.count();
 }
 
 std::uint64_t count_common(const PageSet& a, const PageSet& b) {
@@ -78,6 +82,7 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
     others += plan.pages_by_class[index];
     if ((excluded & mask_of(entry.page_class)) != 0) {
       erase_all(plan.kept, census.pages[index]);
+      erase_all(plan.lost, census.pages[index]);
     }
   }
   plan.pages_by_class[static_cast<std::size_t>(PageClass::kernel)] = plan.ram.count() - others;

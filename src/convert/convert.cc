@@ -40,6 +40,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(), level_before(image),
                                               plan_options, stop));
   append(outcome.remarks, outcome.plan.remarks);
+  outcome.lost_pages = outcome.plan.lost.count();
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
   }
@@ -95,8 +96,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.begin(header));
   TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
   append(outcome.remarks, writer.remarks());
-  TRY_ASSIGN(outcome.lost_pages,
+  TRY_ASSIGN(const std::uint64_t lost,
              encode_pages(*image.memory, outcome.plan.kept, writer, options, observer, stop));
+  outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
     outcome.remarks.push_back(

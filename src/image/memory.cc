@@ -35,6 +35,7 @@ std::string_view presence_name(Presence presence) {
       return "excluded from this dump";
     case Presence::zero:
       return "zero";
+    case Presence::lost:
     case Presence::data:
       return "missing from this dump";
   }

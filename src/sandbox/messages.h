@@ -90,7 +90,7 @@ struct Done {
   unsigned level_reached = 0;
   bool incomplete = false;
   std::uint64_t ram_pages = 0;
-  std::uint64_t kept_pages = 0;
+  std::uint64_t kept_pages = 0;  // with those that are lost
   std::uint64_t lost_pages = 0;
   std::vector<ClassCount> classes = {};
   std::vector<Remark> remarks = {};

@@ -13,12 +13,22 @@ PhysAddr page_of(PhysAddr address) { return {address.value / 4096 * 4096}; }
 
 }  // namespace
 
+Extent FetchedMemory::extent(PhysAddr address) const {
+  const auto& ranges = ram_.ranges();
+  const auto next =
+      std::ranges::upper_bound(ranges, address, {}, [](const PhysRange& ram) { return ram.end(); });
+  if (next != ranges.end() && next->contains(address)) {
+    return {{address, next->end() - address}, Presence::data};
+  }
+  const PhysAddr end = next != ranges.end() ? next->begin : PhysAddr{kMaxPhysAddr};
+  return {{address, std::max(end, address) - address}, Presence::absent};
+}
+
 Result<ReadExtent> FetchedMemory::read(PhysAddr address, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
     const PhysAddr at = address + done;
-    const Presence kind = presence(at);
-    if (kind == Presence::absent || kind == Presence::excluded) {
+    if (!ram_.contains(at)) {
       return ReadExtent{done, page_of(at)};
     }
     TRY_ASSIGN(const ChunkPointer chunk, chunk_at(at));

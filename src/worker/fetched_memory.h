@@ -23,12 +23,12 @@ class FetchedMemory : public PhysicalMemory {
   // what would be read now may be of two guests.
   using Fetch = std::function<Result<Fd>(PhysRange)>;
 
-  // `map` tells what is RAM; its contents are not read.
-  FetchedMemory(std::unique_ptr<PhysicalMemory> map, Fetch fetch)
-      : map_(std::move(map)), ram_(ram_ranges(*map_)), fetch_(std::move(fetch)) {}
+  FetchedMemory(RangeSet ram, Fetch fetch) : ram_(std::move(ram)), fetch_(std::move(fetch)) {}
 
-  Extent extent(PhysAddr address) const override { return map_->extent(address); }
-  Presence presence(PhysAddr address) const override { return map_->presence(address); }
+  Extent extent(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override {
+    return ram_.contains(address) ? Presence::data : Presence::absent;
+  }
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
  private:
@@ -50,7 +50,6 @@ class FetchedMemory : public PhysicalMemory {
   Result<ChunkPointer> chunk_at(PhysAddr address) const;
   Result<ChunkPointer> fetch_chunk(PhysRange range) const;
 
-  std::unique_ptr<PhysicalMemory> map_;
   RangeSet ram_;
   Fetch fetch_;
   mutable std::mutex mutex_;

@@ -67,7 +67,7 @@ Json pages_json(const convert::Description& description) {
   }
   const std::uint64_t ram = plan.ram.count();
   return {{"ram", ram},
-          {"in_file", ram - plan.excluded_before},
+          {"in_file", plan.kept.count()},
           {"excluded", plan.excluded_before},
           {"by_class", std::move(by_class)}};
 }

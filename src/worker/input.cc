@@ -75,7 +75,7 @@ Result<MemoryImage> open_headers(Fd file) {
 Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
   TRY_ASSIGN(MemoryImage image, open_headers(std::move(header)));
   image.memory = std::make_unique<FetchedMemory>(
-      std::move(image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
+      ram_ranges(*image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
   return image;
 }
 

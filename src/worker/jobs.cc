@@ -79,7 +79,7 @@ Done done_of(const convert::Outcome& outcome) {
             .level_reached = outcome.plan.level_reached,
             .incomplete = outcome.incomplete,
             .ram_pages = outcome.plan.ram.count(),
-            .kept_pages = outcome.plan.kept.count(),
+            .kept_pages = outcome.plan.kept.count() + outcome.plan.lost.count(),
             .lost_pages = outcome.lost_pages,
             .classes = {},
             .remarks = outcome.remarks};

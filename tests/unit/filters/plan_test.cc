@@ -8,13 +8,15 @@ namespace {
 using testing::GuestBuilder;
 using ::testing::HasSubstr;
 
-// A guest's memory, and device memory that Linux has no struct page for.
+// A guest's memory, and device memory that Linux has no struct page for; or another range of it
+// that is of another kind.
 class WithDevice : public PhysicalMemory {
  public:
-  WithDevice(const PhysicalMemory& guest, PhysRange device) : guest_(guest), device_(device) {}
+  WithDevice(const PhysicalMemory& guest, PhysRange device, Presence kind = Presence::data)
+      : guest_(guest), device_(device), kind_(kind) {}
   Extent extent(PhysAddr address) const override {
     if (device_.contains(address)) {
-      return {{address, device_.end() - address}, Presence::data};
+      return {{address, device_.end() - address}, kind_};
     }
     Extent extent = guest_.extent(address);
     if (address < device_.begin && extent.range.end() > device_.begin) {
@@ -29,6 +31,7 @@ class WithDevice : public PhysicalMemory {
  private:
   const PhysicalMemory& guest_;
   PhysRange device_;
+  Presence kind_;
 };
 
 // A guest's memory whose source fails once it is told to.
@@ -107,6 +110,30 @@ TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {
     EXPECT_THAT(texts(plan->remarks), HasSubstr("0xfd000000-0xfdffffff"));
     EXPECT_THAT(texts(plan->remarks), HasSubstr(level < 8 ? "is kept" : "is left out"));
   }
+}
+
+TEST(Plan, WhatIsLostWithTheEndOfAFileIsNotTriedAndCounted) {
+  GuestBuilder guest("6.12");
+  guest.pages("2017 slab\n3000 free 9\n3200 anon\n3201 kernel");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0x300'0000}, 16 << 20}, Presence::lost);
+  const auto plan = make_plan(memory, &found.kernel(), 0, {.level = 31}, {});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(kept_of(*plan, 0x3000, 0x1000), 0U);
+  EXPECT_TRUE(plan->ram.contains({0x3201}));
+  EXPECT_TRUE(plan->lost.contains({0x3201}));
+  EXPECT_EQ(plan->lost.count(), 0x1000U - 0x200 - 1);  // the others would have been left out
+  EXPECT_EQ(plan->excluded_before, 0U);
+  EXPECT_EQ(make_plan(memory, nullptr, 0, {.level = 31}, {})->lost.count(), 0x1000U);
+}
+
+TEST(Plan, APageThatIsLostInPartIsTried) {
+  GuestBuilder guest("6.12");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0x3f0'0800}, 0x2000}, Presence::lost);
+  const auto plan = make_plan(memory, nullptr, 0, {.level = 0}, {});
+  EXPECT_EQ(kept_of(*plan, 0x3f00, 3), 2U);
+  EXPECT_EQ(plan->lost.count(), 1U);
 }
 
 // The page of struct pages that describes `pfn`.

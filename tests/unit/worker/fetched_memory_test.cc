@@ -60,7 +60,7 @@ class Program {
 class Fetched : public ::testing::Test {
  protected:
   Fetched()
-      : memory_(std::make_unique<SparseMemory>(kRam),
+      : memory_(ram_ranges(SparseMemory(kRam)),
                 [this](PhysRange range) { return program_.fetch(range); }) {}
 
   Bytes read(std::uint64_t address, std::size_t size, std::optional<std::uint64_t> bad = {}) {
@@ -87,6 +87,17 @@ TEST_F(Fetched, ReadsAcrossChunks) {
                                    page_of((7 * kMiB) / kPage + i)));
   }
   EXPECT_EQ(program_.asked_.size(), 3U);
+}
+
+TEST_F(Fetched, AllRamIsData) {
+  EXPECT_EQ(memory_.extent({0}).presence, Presence::absent);
+  EXPECT_EQ(memory_.extent({0}).range, (PhysRange{{0}, kMiB}));
+  EXPECT_EQ(memory_.extent({kMiB + 8}).range, (PhysRange{{kMiB + 8}, 20 * kMiB - 8}));
+  EXPECT_EQ(memory_.extent({kMiB + 8}).presence, Presence::data);
+  EXPECT_EQ(memory_.extent({134 * kMiB}).range.end(), PhysAddr{kMaxPhysAddr});
+  EXPECT_EQ(memory_.presence({64 * kMiB}), Presence::data);
+  EXPECT_EQ(memory_.presence({63 * kMiB}), Presence::absent);
+  EXPECT_TRUE(program_.asked_.empty());
 }
 
 TEST_F(Fetched, AsksForAChunkOnce) {
