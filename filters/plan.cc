@@ -11,6 +11,8 @@ namespace vmcore::filters {
 namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
+// The least hole that is worth two reads, of what lies before it and behind it.
+constexpr std::uint64_t kLeastHole = 64 << 10;
 
 // The whole pages that the range touches.
 PfnRange pages_of(PhysRange range) {
@@ -31,6 +33,9 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
     }
     if (extent.presence == Presence::data || extent.presence == Presence::zero) {
       plan.kept.insert(pages);
+    }
+    if (extent.presence == Presence::zero && extent.range.size >= kLeastHole) {
+      plan.zero.insert(pages);
     }
     if (extent.presence == Presence::lost) {
       plan.lost.insert(pages);

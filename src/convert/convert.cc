@@ -97,7 +97,7 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
   append(outcome.remarks, writer.remarks());
   TRY_ASSIGN(const std::uint64_t lost,
-             encode_pages(*image.memory, outcome.plan.kept, writer, options, observer, stop));
+             encode_pages(*image.memory, outcome.plan, writer, options, observer, stop));
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
@@ -119,8 +119,8 @@ Result<> verify(const MemoryImage& source, const MemoryImage& written, const Out
       return fail(Errc::cancelled, "cancelled");
     }
     const std::vector<PfnRange> shard = queue.claim(last);
-    TRY(from_source.read(*source.memory, shard));
-    TRY(from_written.read(*written.memory, shard));
+    TRY(from_source.read(*source.memory, shard, outcome.plan.zero));
+    TRY(from_written.read(*written.memory, shard, {}));
     TRY(compare(from_source.runs(), from_written.runs()));
   }
   return {};

@@ -19,7 +19,7 @@ enum class Presence : std::uint8_t {
   absent,    // no RAM there
   excluded,  // RAM whose contents an earlier filter left out
   lost,      // RAM whose contents the source should have: they lie behind the end of a cut-off file
-  zero,      // RAM known to be all zero (a file hole, a shared zero page)
+  zero,      // whole pages known to be all zero (a file hole, memory that was never touched)
   data,      // RAM that must be read
 };
 
