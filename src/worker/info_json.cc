@@ -105,7 +105,8 @@ std::string info_json(const MemoryImage& image, const convert::Description& desc
         remark_json({Errc::limit, fmt::format("{} further ranges of memory are not listed",
                                               ranges.size() - kMaxRamRanges)}));
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  // In ASCII, so that it holds no control character, which is escaped where it is printed.
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace vmcore::worker

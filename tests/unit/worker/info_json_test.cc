@@ -64,8 +64,12 @@ TEST(InfoJson, TheListOfRangesEndsAndSaysSo) {
 TEST(InfoJson, HostileTextIsValidJson) {
   MemoryImage image;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
-  image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J";
+  image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J \x7f \u009b";
   image.remarks.push_back({Errc::io, std::string("nul \0 here", 10)});
+  const auto description = convert::describe(image, {}, {});
+  for (const char c : info_json(image, *description)) {
+    EXPECT_TRUE((c >= ' ' && c <= '~') || c == '\n') << static_cast<int>(c);
+  }
   const Json info = info_of(image);
   EXPECT_FALSE(info.contains("kernel"));
   EXPECT_EQ(info["machine"], "unknown");
