@@ -11,6 +11,8 @@ namespace vmcore::filters {
 namespace {
 
 constexpr std::uint64_t kPageSize = 4096;
+// The least hole that is worth two reads, of what lies before it and behind it.
+constexpr std::uint64_t kLeastHole = 64 << 10;
 
 // The whole pages that the range touches.
 PfnRange pages_of(PhysRange range) {
@@ -32,9 +34,16 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
     if (extent.presence == Presence::data || extent.presence == Presence::zero) {
       plan.kept.insert(pages);
     }
+    if (extent.presence == Presence::zero && extent.range.size >= kLeastHole) {
+      plan.zero.insert(pages);
+    }
+    if (extent.presence == Presence::lost) {
+      plan.lost.insert(pages);
+    }
     address = extent.range.end();
   }
-  plan.excluded_before = plan.ram.count() - plan.kept.count();
+  erase_all(plan.lost, plan.kept);  // a part of the page is there: it is tried
+  plan.excluded_before = plan.ram.count() - plan.kept.count() - plan.lost.count();
 }
 
 std::uint64_t count_common(const PageSet& a, const PageSet& b) {
@@ -78,6 +87,7 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
     others += plan.pages_by_class[index];
     if ((excluded & mask_of(entry.page_class)) != 0) {
       erase_all(plan.kept, census.pages[index]);
+      erase_all(plan.lost, census.pages[index]);
     }
   }
   plan.pages_by_class[static_cast<std::size_t>(PageClass::kernel)] = plan.ram.count() - others;
@@ -115,6 +125,12 @@ Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& op
   return {};
 }
 
+// Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
+bool is_of_the_kernel(Errc code) {
+  return code == Errc::not_found || code == Errc::malformed || code == Errc::unreadable ||
+         code == Errc::unsupported || code == Errc::limit;
+}
+
 // The plan when nothing is known of the kernel: everything stays that `source_level` left.
 void plan_blindly(const Error& reason, unsigned source_level, Plan& plan) {
   plan.level_reached = plan.level_asked & kLevelZero;
@@ -136,7 +152,7 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
   if (kernel == nullptr) {
     plan_blindly({Errc::not_found, "the guest's kernel was not found"}, source_level, plan);
   } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
-    if (planned.error().code == Errc::cancelled || planned.error().code == Errc::io) {
+    if (!is_of_the_kernel(planned.error().code)) {
       return tl::unexpected(planned.error());
     }
     plan_blindly(planned.error(), source_level, plan);

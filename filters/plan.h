@@ -19,6 +19,8 @@ struct Plan {
   // last struct page, where that is left out.
   PageSet ram;
   PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
+  PageSet lost;  // would be kept, but was lost with the end of the source; none of `kept`
+  PageSet zero;  // long runs that the source knows to be zero: kept or not, they need not be read
   // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.
   std::array<std::uint64_t, kPageClasses> pages_by_class{};
   std::uint64_t excluded_before = 0;  // pages that the source had left out already
@@ -34,7 +36,8 @@ struct PlanOptions {
 
 // Plans by the kernel's struct pages. A class whose rule cannot be trusted is kept, and said so.
 // `kernel` may be null (none was found): only zero pages are then left out. `source_level` is the
-// level that made the source, 0 for an unfiltered one.
+// level that made the source, 0 for an unfiltered one. Fails where the source does, or with
+// Errc::cancelled.
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                        unsigned source_level, const PlanOptions& options, std::stop_token stop);
 

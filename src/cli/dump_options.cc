@@ -139,7 +139,8 @@ std::string result_json(const job::DumpResult& result, bool dry_run, const std::
   if (!extra.empty()) {
     json.update(Json::parse(extra));
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  // In ASCII no control character but newlines is left of what the worker said.
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace vmcore::cli

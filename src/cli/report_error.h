@@ -17,5 +17,7 @@ int report_error(const Error& error, const Common& common);
 // Text that others chose (paths, the guest) on one line: control characters as \xNN, so that it
 // cannot steer a terminal.
 std::string printable(std::string_view text);
+// The same for text of several lines: newlines and tabs stay.
+std::string printable_lines(std::string_view text);
 
 }  // namespace vmcore::cli

@@ -21,10 +21,12 @@ int run(const std::string& file, const Common& common) {
     const nlohmann::ordered_json json{{"release", result->done.release},
                                       {"incomplete", result->done.incomplete},
                                       {"log", result->text}};
-    const auto text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+    // In ASCII no control character but newlines is left.
+    const auto text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
     fmt::print("{}\n", text);
   } else {
-    std::fwrite(result->text.data(), 1, result->text.size(), stdout);
+    const std::string text = printable_lines(result->text);
+    std::fwrite(text.data(), 1, text.size(), stdout);
     if (!common.quiet) {
       print_remarks(result->done.remarks);
     }

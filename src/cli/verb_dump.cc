@@ -120,7 +120,7 @@ int print_failure(const job::GuestDumpResult& result, const Options& options,
   if (common.json) {
     const Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}},
                     {"guest", guest_json(*result.guest, options.then)}};
-    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
   } else if (!common.quiet) {
     std::fputs(describe_guest(*result.guest, options.then).c_str(), stderr);
   }

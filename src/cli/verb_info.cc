@@ -120,7 +120,7 @@ int run(const std::string& file, const Common& common) {
     return report_error(result.error(), common);
   }
   if (common.json) {
-    std::fputs(result->text.c_str(), stdout);
+    std::fputs(printable_lines(result->text).c_str(), stdout);
     return kExitDone;
   }
   try {

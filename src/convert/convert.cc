@@ -40,6 +40,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(), level_before(image),
                                               plan_options, stop));
   append(outcome.remarks, outcome.plan.remarks);
+  outcome.lost_pages = outcome.plan.lost.count();
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
   }
@@ -95,8 +96,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.begin(header));
   TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
   append(outcome.remarks, writer.remarks());
-  TRY_ASSIGN(outcome.lost_pages,
-             encode_pages(*image.memory, outcome.plan.kept, writer, options, observer, stop));
+  TRY_ASSIGN(const std::uint64_t lost,
+             encode_pages(*image.memory, outcome.plan, writer, options, observer, stop));
+  outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
     outcome.remarks.push_back(
@@ -117,8 +119,8 @@ Result<> verify(const MemoryImage& source, const MemoryImage& written, const Out
       return fail(Errc::cancelled, "cancelled");
     }
     const std::vector<PfnRange> shard = queue.claim(last);
-    TRY(from_source.read(*source.memory, shard));
-    TRY(from_written.read(*written.memory, shard));
+    TRY(from_source.read(*source.memory, shard, outcome.plan.zero));
+    TRY(from_written.read(*written.memory, shard, {}));
     TRY(compare(from_source.runs(), from_written.runs()));
   }
   return {};

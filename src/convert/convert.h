@@ -41,7 +41,7 @@ class Observer {
 
 struct Outcome {
   filters::Plan plan;
-  std::uint64_t lost_pages = 0;  // kept by the plan, but not to be had from the source
+  std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
   bool incomplete = false;       // pages are missing: lost now, or already in the source
   std::string release;           // of the kernel, empty where none was found
   std::vector<Remark> remarks;   // all, also those of the source and the plan

@@ -24,13 +24,14 @@ using ShardPointer = std::unique_ptr<Shard>;
 // each thread take its own through, more of them let the source be done with sooner.
 class Pipeline {
  public:
-  Pipeline(const PhysicalMemory& memory, const PageSet& kept, Observer& observer,
+  Pipeline(const PhysicalMemory& memory, const filters::Plan& plan, Observer& observer,
            std::stop_token stop, std::uint64_t shards)
       : memory_(memory),
-        queue_(kept),
+        zero_(plan.zero),
+        queue_(plan.kept),
         observer_(observer),
         stop_(std::move(stop)),
-        all_(kept.count()),
+        all_(plan.kept.count()),
         to_make_(shards) {}
 
   // One thread's part. Returns when nothing is left to do, or it failed in any of the threads.
@@ -47,6 +48,7 @@ class Pipeline {
   Result<> encode(Lock& lock, formats::ShardEncoder& encoder);
 
   const PhysicalMemory& memory_;
+  const PageSet& zero_;
   ShardQueue queue_;
   Observer& observer_;
   std::stop_token stop_;
@@ -78,7 +80,7 @@ Result<> Pipeline::fill(Lock& lock) {
   if (!shard) {
     shard = std::make_unique<Shard>();
   }
-  const Result<> read = shard->bytes.read(memory_, runs);
+  const Result<> read = shard->bytes.read(memory_, runs, zero_);
   shard->pages = 0;
   for (const PfnRange& run : runs) {
     shard->pages += run.count;
@@ -141,7 +143,7 @@ Result<std::uint64_t> Pipeline::outcome() const {
 
 }  // namespace
 
-Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& kept,
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
@@ -150,7 +152,7 @@ Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& 
     encoders.push_back(std::move(encoder));
   }
   const std::uint64_t ahead = options.read_ahead / (kShardPages * kPageSize);
-  Pipeline pipeline(memory, kept, observer, std::move(stop), options.threads + ahead);
+  Pipeline pipeline(memory, plan, observer, std::move(stop), options.threads + ahead);
   on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }

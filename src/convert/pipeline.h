@@ -7,14 +7,13 @@
 #include "src/base/result.h"
 #include "src/convert/convert.h"
 #include "src/formats/dump_writer.h"
-#include "src/image/page_set.h"
 
 namespace vmcore::convert {
 
-// Writes the pages of `kept`; returns how many of them could not be had from `memory`. Memory: a
-// shard (1 MiB) and its encoder a thread, and options.read_ahead. The observer is called by one
-// thread at a time.
-Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& kept,
+// Writes the kept pages of the plan; returns how many of them could not be had from `memory`.
+// Memory: a shard (1 MiB) and its encoder a thread, and options.read_ahead. The observer is called
+// by one thread at a time.
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop);
 

@@ -3,6 +3,16 @@
 #include <algorithm>
 
 namespace vmcore::convert {
+namespace {
+
+// Up to a shard of zero pages. Memory that is never written takes no room, and is tested from the
+// nearest cache.
+std::span<const std::byte> zeros(std::uint64_t pages) {
+  static std::byte bytes[kShardPages * kPageSize];
+  return std::span(bytes).first(pages * kPageSize);
+}
+
+}  // namespace
 
 std::vector<PfnRange> ShardQueue::claim(bool& last) {
   const std::scoped_lock lock(mutex_);
@@ -21,14 +31,29 @@ std::vector<PfnRange> ShardQueue::claim(bool& last) {
   return shard;
 }
 
-Result<> ShardBuffer::read(const PhysicalMemory& memory, std::span<const PfnRange> shard) {
+Result<> ShardBuffer::read(const PhysicalMemory& memory, std::span<const PfnRange> shard,
+                           const PageSet& zero) {
   runs_.clear();
   lost_ = 0;
   std::size_t used = 0;
   for (const PfnRange& run : shard) {
     const std::size_t size = run.count * kPageSize;
-    TRY(read_run(memory, run, std::span(bytes_.get(), kSize).subspan(used, size)));
+    TRY(read_known(memory, run, zero, std::span(bytes_.get(), kSize).subspan(used, size)));
     used += size;
+  }
+  return {};
+}
+
+Result<> ShardBuffer::read_known(const PhysicalMemory& memory, PfnRange run, const PageSet& zero,
+                                 std::span<std::byte> out) {
+  for (Pfn at = run.first; at < run.end();) {
+    const PfnRange hole = zero.next_run(at, run.end());
+    const Pfn hole_begin = hole.count != 0 ? hole.first : run.end();
+    TRY(read_run(memory, {at, hole_begin - at}, out.subspan((at - run.first) * kPageSize)));
+    if (hole.count != 0) {
+      runs_.push_back({hole.first, zeros(hole.count)});
+    }
+    at = hole_begin + hole.count;
   }
   return {};
 }
@@ -37,7 +62,7 @@ Result<> ShardBuffer::read_run(const PhysicalMemory& memory, PfnRange run,
                                std::span<std::byte> out) {
   for (std::uint64_t done = 0; done < run.count;) {
     const Pfn first = run.first + done;
-    const auto rest = out.subspan(done * kPageSize);
+    const auto rest = out.subspan(done * kPageSize, (run.count - done) * kPageSize);
     TRY_ASSIGN(const ReadExtent got, memory.read({first.value * kPageSize}, rest));
     const std::uint64_t good = got.good / kPageSize;
     if (good > 0) {

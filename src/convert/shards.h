@@ -37,13 +37,16 @@ class ShardQueue {
 class ShardBuffer {
  public:
   ShardBuffer() : bytes_(std::make_unique_for_overwrite<std::byte[]>(kSize)) {}
-  // Reads the runs. Pages that cannot be had are left out of runs() and counted in lost().
-  Result<> read(const PhysicalMemory& memory, std::span<const PfnRange> shard);
+  // Reads the runs, but for the pages of `zero`, which are zeros. Pages that cannot be had are left
+  // out of runs() and counted in lost().
+  Result<> read(const PhysicalMemory& memory, std::span<const PfnRange> shard, const PageSet& zero);
   // Valid until the next read().
   std::span<const formats::PageRun> runs() const { return runs_; }
   std::uint64_t lost() const { return lost_; }
 
  private:
+  Result<> read_known(const PhysicalMemory& memory, PfnRange run, const PageSet& zero,
+                      std::span<std::byte> out);
   Result<> read_run(const PhysicalMemory& memory, PfnRange run, std::span<std::byte> out);
 
   static constexpr std::size_t kSize = kShardPages * kPageSize;

@@ -73,7 +73,14 @@ Extent ElfMemory::mapped_run(PhysAddr address) const {
     return data_run(address, *mapping);
   }
   const PhysRange range{address, mapping->end() - address.value};
-  return {range, mapping->kind == kExcluded ? Presence::excluded : Presence::data};
+  switch (mapping->kind) {
+    case kExcluded:
+      return {range, Presence::excluded};
+    case kLost:
+      return {range, Presence::lost};
+    default:
+      return {range, Presence::data};
+  }
 }
 
 Extent ElfMemory::extent(PhysAddr address) const {
@@ -87,6 +94,8 @@ Extent ElfMemory::extent(PhysAddr address) const {
   }
   return extent;
 }
+
+Presence ElfMemory::presence(PhysAddr address) const { return mapped_run(address).presence; }
 
 Result<ReadExtent> ElfMemory::read(PhysAddr address, std::span<std::byte> out) const {
   ReadExtent result;

@@ -24,6 +24,7 @@ class ElfMemory final : public PhysicalMemory {
   ElfMemory(std::unique_ptr<ByteSource> source, std::span<const LoadSegment> segments);
 
   Extent extent(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
   // Memory that should lie in the file behind its end; whole pages.

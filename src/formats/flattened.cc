@@ -21,8 +21,8 @@ constexpr std::uint64_t kRecordHeaderSize = 16;
 constexpr std::uint64_t kEndMark = ~0ULL;
 // Far beyond any dump, far below where sums of offsets wrap.
 constexpr std::uint64_t kMaxOffset = 1ULL << 60;
-// A 1 TiB guest, half of it in the file in the 16 KiB records of QEMU, has 2^25.
-constexpr std::size_t kMaxRecords = 1ULL << 26;
+// 128 MiB of index, twice that while it is made. QEMU's records are of 16 KiB: 64 GiB of them.
+constexpr std::size_t kMaxRecords = 1ULL << 22;
 
 std::uint64_t load_big64(const std::byte* bytes) {
   std::uint64_t value = 0;
@@ -127,6 +127,7 @@ Result<> check_header(const ByteSource& file) {
 
 struct Index {
   std::vector<Mapping> records;
+  std::size_t seen = 0;  // records, also those without data
   std::vector<Remark> remarks;
 };
 
@@ -140,11 +141,14 @@ void cut_short(Index& index, std::uint64_t size) {
 
 Result<> add_record(Index& index, const RecordHeader& record, std::uint64_t data,
                     std::uint64_t size) {
+  if (index.seen++ == kMaxRecords) {
+    return fail(Errc::limit,
+                "flattened stream: more than {} records: make a plain file of it with makedumpfile "
+                "-R",
+                kMaxRecords);
+  }
   if (size == 0) {
     return {};
-  }
-  if (index.records.size() == kMaxRecords) {
-    return fail(Errc::limit, "flattened stream: more than {} records", kMaxRecords);
   }
   const auto sequence = static_cast<std::uint32_t>(index.records.size());
   index.records.push_back({.begin = record.offset,
@@ -161,8 +165,9 @@ Result<Index> scan(const ByteSource& file) {
   std::uint64_t at = kHeaderSize;
   while (true) {
     TRY_ASSIGN(const std::optional<RecordHeader> record, scanner.at(at));
-    if (!record) {
-      cut_short(index, file.size());
+    // No writer has records without place and size: zeros are what a sparse copy padded.
+    if (!record || (record->offset == 0 && record->size == 0)) {
+      cut_short(index, std::min(at, file.size()));
       return index;
     }
     if (record->offset == kEndMark && record->size == kEndMark) {

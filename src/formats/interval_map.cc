@@ -41,6 +41,7 @@ Mapping cut(const Mapping& mapping, std::uint64_t begin, std::uint64_t end) {
 // winning one on top; it lasts until it ends or another one begins.
 IntervalMap::IntervalMap(std::vector<Mapping> mappings) {
   std::sort(mappings.begin(), mappings.end(), begins_before);
+  mappings_.reserve(mappings.size());  // growing would hold them three times
   std::priority_queue<Mapping, std::vector<Mapping>, bool (*)(const Mapping&, const Mapping&)>
       active(loses_to);
   std::uint64_t at = 0;

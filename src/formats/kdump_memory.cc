@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -76,6 +77,8 @@ void KdumpMemory::give_back(std::unique_ptr<Context> context) const {
   idle_.push_back(std::move(context));
 }
 
+// Nothing is looked at behind the run itself: it would be looked at again for each short run
+// before.
 Extent KdumpMemory::extent(PhysAddr address) const {
   if (address.value >= kMaxPhysAddr) {
     return {{address, 0}, Presence::absent};
@@ -84,15 +87,34 @@ Extent KdumpMemory::extent(PhysAddr address) const {
   const auto until = [&](Pfn end, Presence presence) {
     return Extent{{address, end.value * kPageSize - address.value}, presence};
   };
-  const PfnRange ram = ram_.next_run(pfn, kEndPfn);
-  if (ram.count == 0 || ram.first > pfn) {
-    return until(ram.first, Presence::absent);
+  switch (const Presence kind = presence(address)) {
+    case Presence::absent:
+      return until(ram_.next_run(pfn, kEndPfn, 1).first, kind);
+    case Presence::excluded:
+      return until(excluded_end(pfn), kind);
+    default:
+      return until(kept_.next_run(pfn, kEndPfn).end(), kind);
   }
-  const PfnRange kept = kept_.next_run(pfn, ram.end());
-  if (kept.count == 0 || kept.first > pfn) {
-    return until(kept.first, Presence::excluded);
+}
+
+Presence KdumpMemory::presence(PhysAddr address) const {
+  const Pfn pfn = pfn_of(address);
+  if (kept_.contains(pfn)) {
+    return Presence::data;
   }
-  return until(kept.end(), Presence::data);
+  return ram_.contains(pfn) ? Presence::excluded : Presence::absent;
+}
+
+Pfn KdumpMemory::excluded_end(Pfn pfn) const {
+  std::uint64_t before = (1ULL << (pfn.value % 64)) - 1;  // bits of the word that are not asked for
+  for (std::uint64_t at = pfn.value / 64 * 64; at < kEndPfn.value; at += 64) {
+    const std::uint64_t others = (kept_.word({at}) | ~ram_.word({at})) & ~before;
+    if (others != 0) {
+      return {at + static_cast<std::uint64_t>(std::countr_zero(others))};
+    }
+    before = 0;
+  }
+  return kEndPfn;
 }
 
 Result<ReadExtent> KdumpMemory::read(PhysAddr address, std::span<std::byte> out) const {

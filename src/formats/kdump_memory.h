@@ -23,6 +23,7 @@ class KdumpMemory final : public PhysicalMemory {
   ~KdumpMemory() override;
 
   Extent extent(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
   // Pages lost with the end of the file: those whose descriptors lie behind it, and of the last
@@ -36,6 +37,8 @@ class KdumpMemory final : public PhysicalMemory {
   std::unique_ptr<Context> borrow() const;
   void give_back(std::unique_ptr<Context> context) const;
 
+  // The first page frame behind `pfn`, an excluded one, that is not excluded.
+  Pfn excluded_end(Pfn pfn) const;
   // The descriptors from number `rank` on; those that lie behind the end of the file are zeros.
   Result<> read_descs(std::uint64_t rank, std::span<PageDesc> descs) const;
   bool usable(const PageDesc& desc) const;

@@ -232,8 +232,8 @@ class KdumpWriter final : public DumpWriter {
     constexpr std::uint64_t kWords = 8192;
     std::vector<ul64> words(kWords);
     const Pfn end = pages.end();
-    for (PfnRange run = pages.next_run({0}, end); run.count != 0;
-         run = pages.next_run(run.first, end)) {
+    for (PfnRange run = pages.next_run({0}, end, 1); run.count != 0;
+         run = pages.next_run(run.first, end, 1)) {
       const std::uint64_t first_word = run.first.value / 64;
       std::uint64_t count = 0;
       for (; count < kWords && (first_word + count) * 64 < end.value; ++count) {

@@ -7,7 +7,7 @@ Result<> read_exactly(const PhysicalMemory& memory, PhysAddr address, std::span<
   if (got.good < out.size()) {
     const PhysAddr bad = got.first_bad.value_or(address + got.good);
     return fail(Errc::unreadable, "guest-physical address {:#x} is {}", bad.value,
-                presence_name(memory.extent(bad).presence));
+                presence_name(memory.presence(bad)));
   }
   return {};
 }
@@ -35,6 +35,7 @@ std::string_view presence_name(Presence presence) {
       return "excluded from this dump";
     case Presence::zero:
       return "zero";
+    case Presence::lost:
     case Presence::data:
       return "missing from this dump";
   }

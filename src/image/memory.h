@@ -18,7 +18,8 @@ namespace vmcore {
 enum class Presence : std::uint8_t {
   absent,    // no RAM there
   excluded,  // RAM whose contents an earlier filter left out
-  zero,      // RAM known to be all zero (a file hole, a shared zero page)
+  lost,      // RAM whose contents the source should have: they lie behind the end of a cut-off file
+  zero,      // whole pages known to be all zero (a file hole, memory that was never touched)
   data,      // RAM that must be read
 };
 
@@ -44,8 +45,12 @@ class PhysicalMemory {
   // last RAM it is an absent run that ends at kMaxPhysAddr.
   virtual Extent extent(PhysAddr address) const = 0;
 
-  // Copies guest memory from `address` on. Zero extents read as zeros. Absent and excluded pages,
-  // and pages lost with a cut-off file, are "bad": not an error but a short ReadExtent. An Error is
+  // What extent() says of the address, without a walk to the end of its run. `data` may stand for
+  // `zero`.
+  virtual Presence presence(PhysAddr address) const { return extent(address).presence; }
+
+  // Copies guest memory from `address` on. Zero extents read as zeros. Absent, excluded and lost
+  // pages are "bad", and data may turn out to be: not an error but a short ReadExtent. An Error is
   // a failure of the source itself (I/O, a lost connection).
   virtual Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const = 0;
 

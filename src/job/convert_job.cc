@@ -92,9 +92,9 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
   }
   TextResult result{.done = *std::move(done), .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
-  constexpr std::uint64_t kMaxText = 256U << 20;  // a log buffer is at most some tens of MiB
-  if (size > kMaxText) {
-    return fail(Errc::limit, "{}: more than {} MiB of text", input.string(), kMaxText >> 20);
+  if (size > sandbox::kMaxOutputText) {
+    return fail(Errc::limit, "{}: more than {} MiB of text", input.string(),
+                sandbox::kMaxOutputText >> 20);
   }
   result.text.resize(size);
   TRY(sys::pread_full(text.get(), std::as_writable_bytes(std::span(result.text)), 0));

@@ -37,8 +37,9 @@ struct DumpResult {
 
 using OnProgress = std::function<void(const sandbox::Event&)>;
 
-// An incomplete dump is kept as OUTPUT.incomplete. `output` "-" is standard output: the dump is
-// staged in $TMPDIR and copied when it is complete. Given up with Errc::cancelled when `cancel`
+// An incomplete dump is kept as OUTPUT.incomplete or, where that is taken, as OUTPUT.incomplete.1
+// and so on: it never replaces a file. `output` "-" is standard output: the dump is staged in
+// $TMPDIR and copied when it is complete. Given up with Errc::cancelled when `cancel`
 // becomes readable (-1: never).
 Result<DumpResult> convert_file(const std::filesystem::path& input,
                                 const std::filesystem::path& output, const DumpOptions& options,

@@ -54,7 +54,8 @@ Result<> Output::keep(DumpResult& result) {
   if (!file_) {
     return copy_to_stdout(fd(), result.size_bytes);
   }
-  TRY_ASSIGN(result.path, file_->commit(result.done.incomplete ? ".incomplete" : ""));
+  TRY_ASSIGN(result.path,
+             result.done.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
   return {};
 }
 

@@ -15,7 +15,7 @@ bool maps_ram_one_to_one(const GuestKernel& kernel, VirtAddr page_offset) {
   unsigned agreeing = 0;
   for (PhysAddr at{1 << 20}; at.value < kMaxPhysAddr; at.value *= 2) {
     for (const PhysAddr probe : {at, at + at.value / 2}) {
-      if (kernel.memory().extent(probe).presence == Presence::absent) {
+      if (kernel.memory().presence(probe) == Presence::absent) {
         continue;
       }
       const auto mapping = kernel.page_tables().translate(page_offset + probe.value);

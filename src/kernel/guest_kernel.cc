@@ -46,8 +46,7 @@ Result<> GuestKernel::read_exactly(VirtAddr address, std::span<std::byte> out) c
   const VirtAddr bad = address + got.good;
   if (got.first_bad) {
     return fail(Errc::unreadable, "kernel address {:#x}: guest-physical address {:#x} is {}",
-                bad.value, got.first_bad->value,
-                presence_name(memory_->extent(*got.first_bad).presence));
+                bad.value, got.first_bad->value, presence_name(memory_->presence(*got.first_bad)));
   }
   return fail(Errc::unreadable, "kernel address {:#x} is not mapped", bad.value);
 }

@@ -1,8 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "src/kernel/address_layout.h"
 #include "src/kernel/build_id.h"
@@ -18,6 +21,11 @@ namespace {
 constexpr std::size_t kUtsMember = 65;
 
 constexpr std::size_t kMaxCommandLine = 4096;  // COMMAND_LINE_SIZE is 2048
+
+// More are not looked at: a file may claim any number of vCPUs. Those of an ordinary guest lead to
+// one kernel, or to two.
+constexpr std::size_t kMaxTables = 64;  // distinct page tables of vCPUs
+constexpr std::size_t kMaxImages = 8;   // kernel images, up to 512 MiB each, that are searched
 
 // Where the direct map begins without KASLR: v4.20 (d52888aa2753), before it, and with 5 levels.
 constexpr std::array kFixedPageOffsets{
@@ -93,11 +101,40 @@ Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcore
   return fail(Errc::malformed, "VMCOREINFO has no page tables");
 }
 
+// What a vCPU's control registers lead to; the anchors are looked for when they are needed.
+struct VcpuTables {
+  const CpuState* cpu;
+  std::vector<PageTables> tables;
+  std::optional<std::vector<KernelAnchor>> anchors;
+};
+
+bool same_tables(const std::vector<PageTables>& a, const std::vector<PageTables>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.root() == other.root() && one.five_levels() == other.five_levels();
+  });
+}
+
+// Of the first vCPUs whose page tables differ.
+std::vector<VcpuTables> distinct_tables(const MemoryImage& image) {
+  std::vector<VcpuTables> found;
+  for (const CpuState& cpu : image.cpus) {
+    auto tables = page_tables_of(*image.memory, cpu);
+    const bool known = std::any_of(found.begin(), found.end(), [&](const VcpuTables& have) {
+      return same_tables(have.tables, tables);
+    });
+    if (!known && !tables.empty() && found.size() < kMaxTables) {
+      found.push_back({&cpu, std::move(tables), {}});
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 class KernelFinder {
  public:
-  explicit KernelFinder(const MemoryImage& image) : image_(&image) {}
+  explicit KernelFinder(const MemoryImage& image)
+      : image_(&image), vcpus_(distinct_tables(image)) {}
 
   Result<FoundKernels> find(Search search);
 
@@ -109,13 +146,15 @@ class KernelFinder {
   void take_note();
   Result<> take_registers();
   Result<> take_search();
-  bool is_known(const CpuState& cpu) const;
+  const std::vector<KernelAnchor>& anchors_of(VcpuTables& vcpu) const;
+  bool is_known(const VcpuTables& vcpu) const;
   bool all_are_capture_kernels() const;
   bool any_is_capture_kernel() const;
   void put_crashed_first();
   void remark(Errc code, std::string text) { found_.remarks.push_back({code, std::move(text)}); }
 
   const MemoryImage* image_;
+  std::vector<VcpuTables> vcpus_;
   FoundKernels found_;
   std::vector<bool> capture_;  // of each found kernel: runs on behalf of a crashed one
 };
@@ -146,11 +185,11 @@ Result<GuestKernel> KernelFinder::validated(const Vmcoreinfo& info, std::int64_t
 Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source) {
   const std::optional<std::int64_t> claimed = info.number("phys_base");  // v4.10, 401721ecd1dc
   Result<GuestKernel> kernel = validated(info, claimed.value_or(0));
-  for (const CpuState& cpu : image_->cpus) {
+  for (VcpuTables& vcpu : vcpus_) {
     if (kernel) {
       break;
     }
-    for (const KernelAnchor& anchor : find_anchors(*image_->memory, cpu)) {
+    for (const KernelAnchor& anchor : anchors_of(vcpu)) {
       if (auto other = validated(info, anchor.phys_base)) {
         kernel = std::move(other);
         if (claimed) {
@@ -222,8 +261,15 @@ void KernelFinder::take_note() {
   }
 }
 
-bool KernelFinder::is_known(const CpuState& cpu) const {
-  for (const PageTables& tables : page_tables_of(*image_->memory, cpu)) {
+const std::vector<KernelAnchor>& KernelFinder::anchors_of(VcpuTables& vcpu) const {
+  if (!vcpu.anchors) {
+    vcpu.anchors = find_anchors(*image_->memory, *vcpu.cpu);
+  }
+  return *vcpu.anchors;
+}
+
+bool KernelFinder::is_known(const VcpuTables& vcpu) const {
+  for (const PageTables& tables : vcpu.tables) {
     for (const GuestKernel& kernel : found_.kernels) {
       const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
       if (check_stext(tables, stext, kernel.phys_base())) {
@@ -236,11 +282,14 @@ bool KernelFinder::is_known(const CpuState& cpu) const {
 
 Result<> KernelFinder::take_registers() {
   std::vector<std::int64_t> searched;  // images that were looked at
-  for (const CpuState& cpu : image_->cpus) {
-    if (is_known(cpu)) {
+  for (VcpuTables& vcpu : vcpus_) {
+    if (is_known(vcpu)) {
       continue;
     }
-    for (const KernelAnchor& anchor : find_anchors(*image_->memory, cpu)) {
+    for (const KernelAnchor& anchor : anchors_of(vcpu)) {
+      if (searched.size() == kMaxImages) {
+        return {};
+      }
       if (std::find(searched.begin(), searched.end(), anchor.phys_base) != searched.end()) {
         continue;
       }

@@ -23,6 +23,9 @@ constexpr std::uint64_t kSectionFlags = kPageBytes - 1;
 
 // Kernel virtual addresses, with 5 levels too.
 constexpr std::uint64_t kKernelHalf = 0xff00'0000'0000'0000;
+// Where no number of levels maps anything: for struct pages that must be somewhere, but where a
+// section says they cannot be. Reading them fails, so that their pages are kept.
+constexpr std::uint64_t kNowhere = 0x4000'0000'0000'0000;
 
 struct SparseLayout {
   VirtAddr mem_section;            // as VMCOREINFO says
@@ -112,9 +115,10 @@ class Runs {
       return;
     }
     const Pfn first{number * layout_->pages_per_section};
-    const VirtAddr pages{(coded & ~kSectionFlags) + first.value * layout_->struct_page_size};
+    const std::uint64_t ahead = first.value * layout_->struct_page_size;
+    VirtAddr pages{(coded & ~kSectionFlags) + ahead};
     if (pages.value < kKernelHalf) {
-      return;
+      pages = VirtAddr{kNowhere + ahead};
     }
     if (!runs_.empty()) {
       MemmapRun& last = runs_.back();
@@ -172,14 +176,20 @@ Result<std::vector<MemmapRun>> walk_static(const GuestKernel& kernel, const Spar
   });
 }
 
+bool lead_to_struct_pages(const GuestKernel& kernel, const std::vector<MemmapRun>& runs) {
+  return std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
+    return kernel.page_tables().translate(run.pages).has_value();
+  });
+}
+
 // SYMBOL(mem_section) is the root array, but in some v4.14 and v4.15 kernels the pointer to it
-// (corrected by a0b1280368d1): read as roots, that finds no present section.
+// (corrected by a0b1280368d1): read as roots, that leads to no struct page.
 Result<std::vector<MemmapRun>> sparse_runs(const GuestKernel& kernel, const SparseLayout& layout) {
   if (!layout.extreme) {
     return walk_static(kernel, layout);
   }
   auto runs = walk_extreme(kernel, layout, layout.mem_section);
-  if (runs && !runs->empty()) {
+  if (runs && lead_to_struct_pages(kernel, *runs)) {
     return runs;
   }
   const auto array = kernel.read_value<std::uint64_t>(layout.mem_section);
@@ -187,16 +197,13 @@ Result<std::vector<MemmapRun>> sparse_runs(const GuestKernel& kernel, const Spar
     return runs;
   }
   auto others = walk_extreme(kernel, layout, {*array});
-  return others && !others->empty() ? std::move(others) : std::move(runs);
+  return others && lead_to_struct_pages(kernel, *others) ? std::move(others) : std::move(runs);
 }
 
 Result<Memmap> read_sparse(const GuestKernel& kernel) {
   TRY_ASSIGN(const SparseLayout layout, sparse_layout(kernel));
   TRY_ASSIGN(std::vector<MemmapRun> runs, sparse_runs(kernel, layout));
-  const bool mapped = std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
-    return kernel.page_tables().translate(run.pages).has_value();
-  });
-  if (!mapped) {
+  if (!lead_to_struct_pages(kernel, runs)) {
     return fail(Errc::malformed, "memmap: mem_section leads to no struct page");
   }
   return Memmap{std::move(runs), layout.struct_page_size};

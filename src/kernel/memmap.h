@@ -24,7 +24,8 @@ struct Memmap {
 };
 
 // Reads mem_section (or mem_map). Runs are cut to page frames below kMaxPhysAddr. Sections without
-// SECTION_MARKED_PRESENT have no memmap. Errc::not_found where VMCOREINFO does not tell, and
+// SECTION_MARKED_PRESENT have no memmap; those that are present, but point to no kernel address,
+// are runs whose struct pages cannot be read. Errc::not_found where VMCOREINFO does not tell, and
 // Errc::malformed where it contradicts itself: the caller filters nothing then.
 Result<Memmap> read_memmap(const GuestKernel& kernel);
 

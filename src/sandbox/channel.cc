@@ -45,6 +45,14 @@ Result<std::pair<Channel, Channel>> Channel::make_pair() {
 }
 
 Result<> Channel::send(std::string_view text, std::span<const int> fds) const {
+  return send(text, fds, 0);
+}
+
+Result<> Channel::send_at_once(std::string_view text, std::span<const int> fds) const {
+  return send(text, fds, MSG_DONTWAIT);
+}
+
+Result<> Channel::send(std::string_view text, std::span<const int> fds, int flags) const {
   ControlBuffer control;
   iovec part{const_cast<char*>(text.data()), text.size()};
   msghdr message{};
@@ -59,9 +67,12 @@ Result<> Channel::send(std::string_view text, std::span<const int> fds) const {
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
-  while (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) {
+  while (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | flags) < 0) {
     if (errno == EPIPE || errno == ECONNRESET) {
       return fail(Errc::cancelled, "the other end is gone");
+    }
+    if (errno == EAGAIN) {
+      return fail(Errc::malformed, "worker protocol: the other end does not take its messages");
     }
     if (errno != EINTR) {
       return fail_errno(errno, "send");

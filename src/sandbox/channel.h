@@ -27,6 +27,8 @@ class Channel {
   // Sends one packet and duplicates of the descriptors. Errc::cancelled where the other end is
   // closed. Thread-safe.
   Result<> send(std::string_view text, std::span<const int> fds = {}) const;
+  // The same, but never waits: Errc::malformed where the other end lets packets pile up.
+  Result<> send_at_once(std::string_view text, std::span<const int> fds) const;
   // Waits for a packet. Errc::cancelled at end of file, Errc::limit for one that is too large.
   Result<Packet> receive() const;
   // Waits until the other end is closed.
@@ -35,6 +37,8 @@ class Channel {
   int fd() const { return socket_.get(); }
 
  private:
+  Result<> send(std::string_view text, std::span<const int> fds, int flags) const;
+
   Fd socket_;
 };
 

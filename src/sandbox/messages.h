@@ -24,6 +24,9 @@ inline constexpr std::size_t kMaxFds = 64;
 // Pieces of memory in one packet, and blocks that are asked for. Guests have some ten.
 inline constexpr std::size_t kMaxPieces = 512;
 
+// Bytes of text that info and dmesg may write. A log buffer is at most some tens of MiB.
+inline constexpr std::uint64_t kMaxOutputText = 256U << 20;
+
 enum class Operation : std::uint8_t {
   convert,  // input -> a filtered dump in the output
   info,     // input -> a JSON document in the output
@@ -87,7 +90,7 @@ struct Done {
   unsigned level_reached = 0;
   bool incomplete = false;
   std::uint64_t ram_pages = 0;
-  std::uint64_t kept_pages = 0;
+  std::uint64_t kept_pages = 0;  // with those that are lost
   std::uint64_t lost_pages = 0;
   std::vector<ClassCount> classes = {};
   std::vector<Remark> remarks = {};

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 namespace vmcore::sandbox {
@@ -37,6 +38,28 @@ constexpr int kWorkerFd = 3;  // vmcore-worker's own constant; see src/worker/ma
   ::_exit(127);
 }
 
+// As waitpid, but not ended by signals.
+pid_t reap(pid_t pid, int& status, int flags) {
+  pid_t reaped = -1;
+  while ((reaped = ::waitpid(pid, &status, flags)) < 0 && errno == EINTR) {
+  }
+  return reaped;
+}
+
+// The channel of a process that ends is closed a moment before it can be waited for. 0 where it
+// does not end within a second.
+pid_t reap_soon(pid_t pid, int& status) {
+  constexpr timespec kStep{0, 10'000'000};
+  pid_t reaped = 0;
+  for (int step = 0; step < 100 && reaped == 0; ++step) {
+    reaped = reap(pid, status, WNOHANG);
+    if (reaped == 0) {
+      ::nanosleep(&kStep, nullptr);
+    }
+  }
+  return reaped;
+}
+
 }  // namespace
 
 Result<Worker> Worker::start(const std::filesystem::path& executable) {
@@ -60,8 +83,8 @@ Worker::Worker(Worker&& other) noexcept
 Worker::~Worker() {
   if (pid_ > 0) {
     ::kill(pid_, SIGKILL);
-    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    int status = 0;
+    reap(pid_, status, 0);
   }
 }
 
@@ -70,7 +93,7 @@ Result<> Worker::request(const Request& request, std::span<const int> fds) {
 }
 
 Result<> Worker::send(std::string_view text, std::span<const int> fds) {
-  if (Result<> sent = channel_.send(text, fds); !sent) {
+  if (Result<> sent = channel_.send_at_once(text, fds); !sent) {
     return tl::unexpected(sent.error().code == Errc::cancelled ? describe_death() : sent.error());
   }
   return {};
@@ -95,10 +118,16 @@ Result<> Worker::located(const Located& located, std::span<const int> fds) {
 
 Error Worker::describe_death() {
   int status = 0;
-  pid_t reaped = -1;
-  while ((reaped = ::waitpid(pid_, &status, 0)) < 0 && errno == EINTR) {
+  pid_t reaped = reap_soon(pid_, status);
+  const bool lived = reaped == 0;
+  if (lived) {
+    ::kill(pid_, SIGKILL);
+    reaped = reap(pid_, status, 0);
   }
   pid_ = -1;
+  if (lived) {
+    return {Errc::io, "vmcore-worker closed its channel and did not end: it was killed"};
+  }
   if (reaped < 0 || WIFEXITED(status)) {
     return {Errc::io, fmt::format("vmcore-worker ended unexpectedly (exit status {})",
                                   reaped < 0 ? -1 : WEXITSTATUS(status))};

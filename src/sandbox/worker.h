@@ -27,9 +27,9 @@ class Worker {
   // One job a worker. `fds` are borrowed.
   Result<> request(const Request& request, std::span<const int> fds);
   // The next event. After Done or Failed there is none. A worker that died is an Error that says
-  // how.
+  // how, and one that closed its channel is killed.
   Result<Event> next_event();
-  // Answers a Want.
+  // Answers a Want. Never waits: a worker that does not take what it asked for is an Error.
   Result<> have(const Have& have, std::span<const int> fds);
   // Answers a Locate.
   Result<> located(const Located& located, std::span<const int> fds);
@@ -42,7 +42,7 @@ class Worker {
   Worker(pid_t pid, Channel channel) : pid_(pid), channel_(std::move(channel)) {}
   // A worker that is gone is an Error that says how.
   Result<> send(std::string_view text, std::span<const int> fds);
-  // Waits for the end of the process and describes it.
+  // Describes the end of the process; where that does not come by itself, brings it.
   Error describe_death();
 
   pid_t pid_;  // -1 once reaped

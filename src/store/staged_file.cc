@@ -103,29 +103,60 @@ Result<> StagedFile::link(const std::string& name) const {
   return {};
 }
 
-Result<std::filesystem::path> StagedFile::commit(const std::string& suffix) {
-  const std::string name = target_.filename().string() + suffix;
+Result<> StagedFile::sync() const {
   if (::fsync(file_.get()) != 0) {
-    return fail_errno(errno, path_of(name).string() + ": sync");
+    return fail_errno(errno, target_.string() + ": sync");
   }
-  if (Result<> linked = link(name); !linked) {
-    if (linked.error().code != Errc::exists || !replace_) {
-      return tl::unexpected(linked.error());
-    }
-    // Replacing is atomic too: under a passing name, then renamed over the old file.
-    const std::string passing = fmt::format(".vmcorectl-{}", ::getpid());
-    ::unlinkat(folder_.get(), passing.c_str(), 0);  // of a process that was killed right here
-    TRY(link(passing));
-    if (::renameat(folder_.get(), passing.c_str(), folder_.get(), name.c_str()) != 0) {
-      const int error_number = errno;
-      ::unlinkat(folder_.get(), passing.c_str(), 0);
-      return fail_errno(error_number, path_of(name).string());
-    }
+  return {};
+}
+
+// Atomic too: under a passing name, then renamed over the old file.
+Result<> StagedFile::replace(const std::string& name) const {
+  const std::string passing = fmt::format(".vmcorectl-{}", ::getpid());
+  ::unlinkat(folder_.get(), passing.c_str(), 0);  // of a process that was killed right here
+  TRY(link(passing));
+  if (::renameat(folder_.get(), passing.c_str(), folder_.get(), name.c_str()) != 0) {
+    const int error_number = errno;
+    ::unlinkat(folder_.get(), passing.c_str(), 0);
+    return fail_errno(error_number, path_of(name).string());
   }
+  return {};
+}
+
+Result<std::filesystem::path> StagedFile::named(const std::string& name) const {
   if (::fsync(folder_.get()) != 0) {
     return fail_errno(errno, path_of(name).string() + ": sync of its folder");
   }
   return path_of(name);
+}
+
+Result<std::filesystem::path> StagedFile::commit() {
+  const std::string name = target_.filename().string();
+  TRY(sync());
+  Result<> linked = link(name);
+  if (!linked && linked.error().code == Errc::exists && replace_) {
+    linked = replace(name);
+  }
+  TRY(linked);
+  return named(name);
+}
+
+Result<std::filesystem::path> StagedFile::commit_aside(const std::string& suffix) {
+  constexpr unsigned kMost = 99;
+  const std::string first = target_.filename().string() + suffix;
+  TRY(sync());
+  std::string name = first;
+  Result<> linked = link(name);
+  for (unsigned i = 1; i <= kMost && !linked && linked.error().code == Errc::exists; ++i) {
+    name = fmt::format("{}.{}", first, i);
+    linked = link(name);
+  }
+  if (!linked && linked.error().code == Errc::exists) {
+    return fail(Errc::exists, "{} to .{} exist already: move them away", path_of(first).string(),
+                kMost);
+  }
+  TRY(linked);
+  return named(name);
 }
 
 std::filesystem::path StagedFile::path_of(const std::string& name) const {

@@ -25,10 +25,14 @@ class StagedFile {
   // Open for reading and writing. Borrowed.
   int fd() const { return file_.get(); }
 
-  // Syncs the file and gives it the target's name, or that name with `suffix` behind it.
-  // Errc::exists where somebody else made that file meanwhile and `replace` was not given. Call
-  // once.
-  Result<std::filesystem::path> commit(const std::string& suffix = "");
+  // Either of these is called, once. Both sync the file and return its path.
+  //
+  // Gives it the target's name. Errc::exists where somebody else made that file meanwhile and
+  // `replace` was not given.
+  Result<std::filesystem::path> commit();
+  // Gives it the target's name with `suffix` behind it and, where that is taken, .1 to .99 behind
+  // that. Never replaces a file; Errc::exists where all are taken.
+  Result<std::filesystem::path> commit_aside(const std::string& suffix);
 
  private:
   StagedFile(Fd file, Fd folder, std::filesystem::path target, std::string hidden_name,
@@ -38,7 +42,11 @@ class StagedFile {
         target_(std::move(target)),
         hidden_name_(std::move(hidden_name)),
         replace_(replace) {}
+  Result<> sync() const;
   Result<> link(const std::string& name) const;
+  Result<> replace(const std::string& name) const;
+  // The path of a file that was just named, once its folder is synced.
+  Result<std::filesystem::path> named(const std::string& name) const;
   // `name` in the folder of the target.
   std::filesystem::path path_of(const std::string& name) const;
 

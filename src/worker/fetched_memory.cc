@@ -13,12 +13,22 @@ PhysAddr page_of(PhysAddr address) { return {address.value / 4096 * 4096}; }
 
 }  // namespace
 
+Extent FetchedMemory::extent(PhysAddr address) const {
+  const auto& ranges = ram_.ranges();
+  const auto next =
+      std::ranges::upper_bound(ranges, address, {}, [](const PhysRange& ram) { return ram.end(); });
+  if (next != ranges.end() && next->contains(address)) {
+    return {{address, next->end() - address}, Presence::data};
+  }
+  const PhysAddr end = next != ranges.end() ? next->begin : PhysAddr{kMaxPhysAddr};
+  return {{address, std::max(end, address) - address}, Presence::absent};
+}
+
 Result<ReadExtent> FetchedMemory::read(PhysAddr address, std::span<std::byte> out) const {
   std::size_t done = 0;
   while (done < out.size()) {
     const PhysAddr at = address + done;
-    const Extent extent = map_->extent(at);
-    if (extent.presence == Presence::absent || extent.presence == Presence::excluded) {
+    if (!ram_.contains(at)) {
       return ReadExtent{done, page_of(at)};
     }
     TRY_ASSIGN(const ChunkPointer chunk, chunk_at(at));
@@ -47,6 +57,9 @@ PhysRange FetchedMemory::chunk_range(PhysAddr address) const {
 
 Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) const {
   const std::scoped_lock lock(mutex_);
+  if (failed_) {
+    return tl::unexpected(*failed_);
+  }
   const auto found = std::find_if(chunks_.begin(), chunks_.end(), [&](const ChunkPointer& chunk) {
     return chunk->range.contains(address);
   });
@@ -54,8 +67,12 @@ Result<FetchedMemory::ChunkPointer> FetchedMemory::chunk_at(PhysAddr address) co
     chunks_.splice(chunks_.begin(), chunks_, found);
     return chunks_.front();
   }
-  TRY_ASSIGN(ChunkPointer chunk, fetch_chunk(chunk_range(address)));
-  chunks_.push_front(chunk);
+  Result<ChunkPointer> chunk = fetch_chunk(chunk_range(address));
+  if (!chunk) {
+    failed_ = chunk.error();
+    return chunk;
+  }
+  chunks_.push_front(*chunk);
   if (chunks_.size() > kChunksKept) {
     chunks_.pop_back();
   }

@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "src/base/fd.h"
@@ -17,14 +18,17 @@ namespace vmcore::worker {
 
 class FetchedMemory : public PhysicalMemory {
  public:
-  // Returns a dump file that holds at least the range. Called by one thread at a time.
+  // Returns a dump file that holds at least the range. Called by one thread at a time, and not
+  // again once it failed: every later read fails as that one did, because what was read before and
+  // what would be read now may be of two guests.
   using Fetch = std::function<Result<Fd>(PhysRange)>;
 
-  // `map` tells what is RAM; its contents are not read.
-  FetchedMemory(std::unique_ptr<PhysicalMemory> map, Fetch fetch)
-      : map_(std::move(map)), ram_(ram_ranges(*map_)), fetch_(std::move(fetch)) {}
+  FetchedMemory(RangeSet ram, Fetch fetch) : ram_(std::move(ram)), fetch_(std::move(fetch)) {}
 
-  Extent extent(PhysAddr address) const override { return map_->extent(address); }
+  Extent extent(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override {
+    return ram_.contains(address) ? Presence::data : Presence::absent;
+  }
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
  private:
@@ -46,11 +50,11 @@ class FetchedMemory : public PhysicalMemory {
   Result<ChunkPointer> chunk_at(PhysAddr address) const;
   Result<ChunkPointer> fetch_chunk(PhysRange range) const;
 
-  std::unique_ptr<PhysicalMemory> map_;
   RangeSet ram_;
   Fetch fetch_;
   mutable std::mutex mutex_;
   mutable std::list<ChunkPointer> chunks_;  // the most recently used first
+  mutable std::optional<Error> failed_;
 };
 
 }  // namespace vmcore::worker

@@ -1,11 +1,16 @@
 #include "src/worker/info_json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 namespace vmcore::worker {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// Guests have some ten; a file of 1 MiB can claim millions.
+constexpr std::size_t kMaxRamRanges = 4096;
 
 std::string hex(std::uint64_t value) { return fmt::format("{:#x}", value); }
 
@@ -39,13 +44,16 @@ Json kernel_json(const convert::KernelFacts& kernel) {
           {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4}};
 }
 
-Json ram_json(const PhysicalMemory& memory) {
+Json ram_json(std::span<const PhysRange> ranges) {
   Json list = Json::array();
-  const RangeSet ram = ram_ranges(memory);
-  for (const PhysRange& range : ram.ranges()) {
+  for (const PhysRange& range : ranges) {
     list.push_back({{"start", hex(range.begin.value)}, {"size", range.size}});
   }
   return list;
+}
+
+Json remark_json(const Remark& remark) {
+  return {{"code", errc_name(remark.code)}, {"text", remark.text}};
 }
 
 Json pages_json(const convert::Description& description) {
@@ -59,7 +67,7 @@ Json pages_json(const convert::Description& description) {
   }
   const std::uint64_t ram = plan.ram.count();
   return {{"ram", ram},
-          {"in_file", ram - plan.excluded_before},
+          {"in_file", plan.kept.count()},
           {"excluded", plan.excluded_before},
           {"by_class", std::move(by_class)}};
 }
@@ -84,13 +92,21 @@ std::string info_json(const MemoryImage& image, const convert::Description& desc
     json["last_log_stamp"] = *description.last_log_stamp;
   }
   json["cpus"] = cpus_json(image.cpus);
-  json["ram"] = ram_json(*image.memory);
+  const RangeSet ram = ram_ranges(*image.memory);
+  const std::span<const PhysRange> ranges = ram.ranges();
+  json["ram"] = ram_json(ranges.first(std::min(kMaxRamRanges, ranges.size())));
   json["pages"] = pages_json(description);
   json["remarks"] = Json::array();
   for (const Remark& remark : description.remarks) {
-    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+    json["remarks"].push_back(remark_json(remark));
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  if (ranges.size() > kMaxRamRanges) {
+    json["remarks"].push_back(
+        remark_json({Errc::limit, fmt::format("{} further ranges of memory are not listed",
+                                              ranges.size() - kMaxRamRanges)}));
+  }
+  // In ASCII, so that it holds no control character, which is escaped where it is printed.
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace vmcore::worker

@@ -46,7 +46,7 @@ Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
 Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
   TRY_ASSIGN(MemoryImage image, open_headers(std::move(header)));
   image.memory = std::make_unique<FetchedMemory>(
-      std::move(image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
+      ram_ranges(*image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
   return image;
 }
 

@@ -8,7 +8,6 @@
 #include <mutex>
 #include <utility>
 
-#include "src/base/sys.h"
 #include "src/convert/convert.h"
 #include "src/convert/describe.h"
 #include "src/formats/dump_format.h"
@@ -16,6 +15,7 @@
 #include "src/kernel/printk_log.h"
 #include "src/worker/info_json.h"
 #include "src/worker/input.h"
+#include "src/worker/text_output.h"
 
 namespace vmcore::worker {
 namespace {
@@ -79,7 +79,7 @@ Done done_of(const convert::Outcome& outcome) {
             .level_reached = outcome.plan.level_reached,
             .incomplete = outcome.incomplete,
             .ram_pages = outcome.plan.ram.count(),
-            .kept_pages = outcome.plan.kept.count(),
+            .kept_pages = outcome.plan.kept.count() + outcome.plan.lost.count(),
             .lost_pages = outcome.lost_pages,
             .classes = {},
             .remarks = outcome.remarks};
@@ -137,8 +137,9 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Description description,
              convert::describe(image, options_of(request), {}));
-  const std::string json = info_json(image, description);
-  TRY(sys::write_full(output.get(), std::as_bytes(std::span(json))));
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TRY(text.append(info_json(image, description)));
+  TRY(text.flush());
   Done done;
   done.incomplete = description.incomplete;
   return done;
@@ -151,23 +152,15 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
   }
-  constexpr std::size_t kFlushAt = 64 << 10;
-  std::string text;
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
   Result<> written;
-  const auto flush = [&] {
-    written = sys::write_full(output.get(), std::as_bytes(std::span(text)));
-    text.clear();
-    return written.has_value();
-  };
   TRY_ASSIGN(const kernel::LogSummary summary,
              kernel::read_printk_log(found.kernels.front(), [&](const kernel::LogRecord& record) {
-               text += kernel::format_log_record(record);
-               return text.size() < kFlushAt || flush();
+               written = text.append(kernel::format_log_record(record));
+               return written.has_value();
              }));
-  if (written && !text.empty()) {
-    flush();
-  }
   TRY(written);
+  TRY(text.flush());
   Done done;
   done.release = found.kernels.front().info().release();
   done.incomplete = summary.lost != 0;

@@ -105,6 +105,12 @@ Extent ProcessMemory::extent(PhysAddr address) const {
   return {{address, piece->range.end() - address}, Presence::data};
 }
 
+Presence ProcessMemory::presence(PhysAddr address) const {
+  const auto piece = piece_at(address);
+  const bool there = piece != pieces_.end() && piece->range.contains(address);
+  return there ? Presence::data : Presence::absent;
+}
+
 // Holes shorter than a block are data, which reads as zeros all the same.
 Extent ProcessMemory::file_extent(const Piece& piece, PhysAddr address) const {
   const formats::ByteSource& file = *files_[piece.file->file];

@@ -15,7 +15,7 @@ SparseMemory::SparseMemory(std::vector<PhysRange> ram) : ram_(std::move(ram)) {
 void SparseMemory::write(PhysAddr address, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const std::uint64_t pfn = address.value / kPage;
-    if (presence(pfn) == Presence::absent) {
+    if (kind_of(pfn) == Presence::absent) {
       std::fprintf(stderr, "SparseMemory: %#llx is no RAM\n",
                    static_cast<unsigned long long>(address.value));
       std::abort();
@@ -28,7 +28,7 @@ void SparseMemory::write(PhysAddr address, std::span<const std::byte> bytes) {
   }
 }
 
-Presence SparseMemory::presence(std::uint64_t pfn) const {
+Presence SparseMemory::kind_of(std::uint64_t pfn) const {
   const bool is_ram = std::any_of(ram_.begin(), ram_.end(), [&](const PhysRange& range) {
     return range.contains({pfn * kPage});
   });
@@ -43,7 +43,7 @@ Presence SparseMemory::presence(std::uint64_t pfn) const {
 
 Extent SparseMemory::extent(PhysAddr address) const {
   const std::uint64_t pfn = address.value / kPage;
-  const Presence kind = presence(pfn);
+  const Presence kind = kind_of(pfn);
   std::uint64_t end = kMaxPhysAddr / kPage;
   for (const PhysRange& range : ram_) {
     if (range.begin > address) {
@@ -69,7 +69,7 @@ Extent SparseMemory::extent(PhysAddr address) const {
     }
     end = std::min(end, last);
   }
-  while (kind == Presence::excluded && presence(end) == kind) {
+  while (kind == Presence::excluded && kind_of(end) == kind) {
     ++end;
   }
   return {{address, end * kPage - address.value}, kind};
@@ -80,7 +80,7 @@ Result<ReadExtent> SparseMemory::read(PhysAddr address, std::span<std::byte> out
   while (result.good < out.size()) {
     const PhysAddr at = address + result.good;
     const std::uint64_t pfn = at.value / kPage;
-    const Presence kind = presence(pfn);
+    const Presence kind = kind_of(pfn);
     if (kind == Presence::absent || kind == Presence::excluded) {
       result.first_bad = PhysAddr{pfn * kPage};
       break;

@@ -35,7 +35,7 @@ class SparseMemory : public PhysicalMemory {
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 
  private:
-  Presence presence(std::uint64_t pfn) const;
+  Presence kind_of(std::uint64_t pfn) const;
 
   std::vector<PhysRange> ram_;
   std::map<std::uint64_t, std::array<std::byte, kPage>> pages_;

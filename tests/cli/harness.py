@@ -37,10 +37,10 @@ class Cli(unittest.TestCase):
         subprocess.run(["cp", "--sparse=always", self.dump(kind), self.folder / name], check=True)
         return self.folder / name
 
-    def run_cli(self, *words, code=DONE, **more):
+    def run_cli(self, *words, code=DONE, program=VMCORECTL, **more):
         """Runs vmcorectl in the test's folder; checks how it ends."""
         more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 300, **more}
-        done = subprocess.run([VMCORECTL, *map(str, words)], cwd=self.folder, stdin=subprocess.DEVNULL, **more)
+        done = subprocess.run([program, *map(str, words)], cwd=self.folder, stdin=subprocess.DEVNULL, **more)
         self.assertEqual(done.returncode, code, f"{words}: {done.stdout!r} {done.stderr!r}")
         return done
 
@@ -58,6 +58,17 @@ class Cli(unittest.TestCase):
 
     def names(self) -> list:
         return sorted(path.name for path in self.folder.iterdir())
+
+    def with_worker(self, script: str, number=0) -> Path:
+        """The path of a vmcorectl whose worker is this Python script; `channel` is its socket."""
+        folder = self.folder / f"programs{number}"
+        folder.mkdir()
+        shutil.copy(VMCORECTL, folder)
+        worker = folder / "vmcore-worker"
+        worker.write_text(f"#!/usr/bin/python3\nimport json, os, socket, time\nchannel = socket.socket(fileno=3)\n"
+                          f"request, fds, _, _ = socket.recv_fds(channel, 65536, 4)\n{script}")
+        worker.chmod(0o700)
+        return folder / "vmcorectl"
 
     def info(self, path) -> dict:
         return json.loads(self.run_cli("info", path, "--output", "json").stdout)

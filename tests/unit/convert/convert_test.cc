@@ -143,6 +143,22 @@ TEST(Convert, ABrokenSourceEndsItOnAllThreads) {
   }
 }
 
+// As the one before, but where it breaks is a hole of the source.
+TEST(Convert, KnownHolesAreNotRead) {
+  for (const Target& target : kTargets) {
+    GuestBuilder guest = sample_guest();
+    MemoryImage source = guest.build();
+    static_cast<testing::SparseMemory&>(*source.memory).tell_zero_pages();
+    source.memory =
+        std::make_unique<LossyMemory>(std::move(source.memory), std::set<std::uint64_t>{}, 0x2fff);
+    const Converted converted = convert_image(source, target, {.level = 0, .threads = 3});
+    const MemoryImage written = converted.reopen();
+    EXPECT_EQ(page_at(*written.memory, 0x2fff), builders::zeros(4096)) << target.name;
+    EXPECT_EQ(page_at(*written.memory, 0x3001), page_at(*source.memory, 0x3001));
+    EXPECT_TRUE(verify(source, written, converted.outcome, {}));
+  }
+}
+
 TEST(Convert, WrongRequestsAreRefused) {
   GuestBuilder guest = sample_guest();
   const MemoryImage source = guest.build();

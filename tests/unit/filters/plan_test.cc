@@ -8,13 +8,15 @@ namespace {
 using testing::GuestBuilder;
 using ::testing::HasSubstr;
 
-// A guest's memory, and device memory that Linux has no struct page for.
+// A guest's memory, and device memory that Linux has no struct page for; or another range of it
+// that is of another kind.
 class WithDevice : public PhysicalMemory {
  public:
-  WithDevice(const PhysicalMemory& guest, PhysRange device) : guest_(guest), device_(device) {}
+  WithDevice(const PhysicalMemory& guest, PhysRange device, Presence kind = Presence::data)
+      : guest_(guest), device_(device), kind_(kind) {}
   Extent extent(PhysAddr address) const override {
     if (device_.contains(address)) {
-      return {{address, device_.end() - address}, Presence::data};
+      return {{address, device_.end() - address}, kind_};
     }
     Extent extent = guest_.extent(address);
     if (address < device_.begin && extent.range.end() > device_.begin) {
@@ -29,6 +31,22 @@ class WithDevice : public PhysicalMemory {
  private:
   const PhysicalMemory& guest_;
   PhysRange device_;
+  Presence kind_;
+};
+
+// A guest's memory whose source fails once it is told to.
+class Failing : public PhysicalMemory {
+ public:
+  explicit Failing(std::unique_ptr<PhysicalMemory> guest) : guest_(std::move(guest)) {}
+  void fail_with(Errc code) { code_ = code; }
+  Extent extent(PhysAddr address) const override { return guest_->extent(address); }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    return code_ ? fail(*code_, "the source failed") : guest_->read(address, out);
+  }
+
+ private:
+  std::unique_ptr<PhysicalMemory> guest_;
+  std::optional<Errc> code_;
 };
 
 TEST(Plan, WithoutAKernelOnlyZeroPagesGo) {
@@ -61,6 +79,23 @@ TEST(Plan, WithoutAMemmapTheReasonIsTold) {
   EXPECT_THAT(texts(plan.remarks), HasSubstr("SIZE(mem_section)"));
 }
 
+// All but what a kernel can be blamed for.
+TEST(Plan, AFailingSourceIsNoPlan) {
+  for (const Errc code : {Errc::guest_state, Errc::io, Errc::truncated, Errc::denied, Errc::busy}) {
+    GuestBuilder guest("6.12");
+    MemoryImage image = guest.build();
+    auto failing = std::make_unique<Failing>(std::move(image.memory));
+    Failing& memory = *failing;
+    image.memory = std::move(failing);
+    const auto found = kernel::find_kernels(image, kernel::Search::registers);
+    ASSERT_EQ(found->kernels.size(), 1U);
+    memory.fail_with(code);
+    const auto plan = make_plan(memory, &found->kernels.front(), 0, {.level = 31}, {});
+    ASSERT_FALSE(plan) << errc_name(code);
+    EXPECT_EQ(plan.error().code, code);
+  }
+}
+
 TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {
   GuestBuilder guest("6.12");
   guest.pages("2017 slab");
@@ -75,6 +110,30 @@ TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {
     EXPECT_THAT(texts(plan->remarks), HasSubstr("0xfd000000-0xfdffffff"));
     EXPECT_THAT(texts(plan->remarks), HasSubstr(level < 8 ? "is kept" : "is left out"));
   }
+}
+
+TEST(Plan, WhatIsLostWithTheEndOfAFileIsNotTriedAndCounted) {
+  GuestBuilder guest("6.12");
+  guest.pages("2017 slab\n3000 free 9\n3200 anon\n3201 kernel");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0x300'0000}, 16 << 20}, Presence::lost);
+  const auto plan = make_plan(memory, &found.kernel(), 0, {.level = 31}, {});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(kept_of(*plan, 0x3000, 0x1000), 0U);
+  EXPECT_TRUE(plan->ram.contains({0x3201}));
+  EXPECT_TRUE(plan->lost.contains({0x3201}));
+  EXPECT_EQ(plan->lost.count(), 0x1000U - 0x200 - 1);  // the others would have been left out
+  EXPECT_EQ(plan->excluded_before, 0U);
+  EXPECT_EQ(make_plan(memory, nullptr, 0, {.level = 31}, {})->lost.count(), 0x1000U);
+}
+
+TEST(Plan, APageThatIsLostInPartIsTried) {
+  GuestBuilder guest("6.12");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0x3f0'0800}, 0x2000}, Presence::lost);
+  const auto plan = make_plan(memory, nullptr, 0, {.level = 0}, {});
+  EXPECT_EQ(kept_of(*plan, 0x3f00, 3), 2U);
+  EXPECT_EQ(plan->lost.count(), 1U);
 }
 
 // The page of struct pages that describes `pfn`.
@@ -93,6 +152,23 @@ TEST(Plan, PagesWhoseStructPageIsMissingAreKept) {
   EXPECT_EQ(kept_of(plan, 0x2040), 0U);
   EXPECT_EQ(plan.level_reached, 1U);  // who knows what they hold
   EXPECT_THAT(texts(plan.remarks), HasSubstr("struct pages of 64 pages"));
+}
+
+// As memory without a memmap, their pages would be left out.
+TEST(Plan, PagesOfASectionThatPointsToNoKernelAddressAreKept) {
+  constexpr std::uint64_t kPresentWithMemmap = 3;
+  for (const std::uint64_t pointer : {0x0000'ea00'0000'0000ULL, 0ULL, 0x8000'0000'0000'0000ULL}) {
+    GuestBuilder guest("6.12");
+    guest.ram(384).pages("2017 slab\n2010 anon\n9000 anon\n11000 anon");
+    FoundGuest found(guest);
+    found.set_section(guest, 2, pointer | kPresentWithMemmap);
+    const Plan plan = found.plan(31);
+    EXPECT_EQ(kept_of(plan, 0x1'0000, 0x8000), 0x8000U) << pointer;
+    EXPECT_EQ(kept_of(plan, 0x2010) + kept_of(plan, 0x9000), 0U);
+    EXPECT_EQ(count_of(plan, PageClass::no_memmap), 0U);
+    EXPECT_EQ(plan.level_reached, 1U);
+    EXPECT_THAT(texts(plan.remarks), HasSubstr("struct pages of 32768 pages"));
+  }
 }
 
 TEST(Plan, MissingStructPagesOfPagesThatAreGoneDoNotMatter) {

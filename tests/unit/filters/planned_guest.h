@@ -22,6 +22,14 @@ struct FoundGuest {
   PhysAddr struct_page(const testing::GuestBuilder& guest, Pfn pfn) const {
     return kernel().page_tables().translate(guest.vmemmap() + pfn.value * 64)->address;
   }
+  // Changes what the mem_section of that number says of its memmap.
+  void set_section(const testing::GuestBuilder& guest, std::uint64_t number, std::uint64_t coded) {
+    const std::uint64_t size = kernel().info().size("mem_section").value();
+    const std::uint64_t at = kernel().info().offset("mem_section.section_mem_map").value();
+    const auto root = kernel().read_value<std::uint64_t>(guest.symbol("mem_section"));
+    const auto place = kernel().page_tables().translate(VirtAddr{*root} + (number * size + at));
+    memory().write_value(place->address, coded);
+  }
   Plan plan(unsigned level, unsigned threads = 1, unsigned source_level = 0) const {
     auto plan =
         make_plan(*image.memory, &kernel(), source_level, {.level = level, .threads = threads}, {});

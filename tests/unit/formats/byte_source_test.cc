@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <ctime>
+
 #include "src/base/sys.h"
 #include "src/formats/flattened.h"
 #include "tests/builders/dump_builder.h"
@@ -98,6 +100,33 @@ TEST(Flattened, AStreamCutAnywhereOpensWithARemark) {
     const Bytes got = read_all(**source);
     EXPECT_TRUE(std::equal(got.begin(), got.end(), file.begin()));
   }
+}
+
+// As a file that was extended after its stream was cut: endless records without place and size.
+TEST(Flattened, PaddingIsTheEndOfACutStream) {
+  const Bytes stream =
+      joined({builders::flattened_header(), builders::flattened_record(0, text("abcd"))});
+  Fd file = builders::memory_file(stream);
+  ASSERT_TRUE(sys::truncate(file.get(), 64ULL << 30));
+  const std::clock_t before = std::clock();
+  const auto source = open_flattened(*open_plain(std::move(file)));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 2);
+  EXPECT_EQ(read_all(**source), text("abcd"));
+  ASSERT_EQ((*source)->remarks().size(), 1U);
+  EXPECT_EQ((*source)->remarks()[0].code, Errc::truncated);
+}
+
+TEST(Flattened, RecordsWithoutDataAreBoundedToo) {
+  Bytes stream = builders::flattened_header();
+  const Bytes nothing = builders::flattened_record(1, {});
+  stream.reserve(stream.size() + ((1 << 22) + 1) * nothing.size());
+  for (int i = 0; i <= 1 << 22; ++i) {
+    stream.insert(stream.end(), nothing.begin(), nothing.end());
+  }
+  const auto source = open_flattened(*open_plain(builders::memory_file(stream)));
+  ASSERT_FALSE(source);
+  EXPECT_EQ(source.error().code, Errc::limit);
 }
 
 TEST(Flattened, LyingRecordsAreRefused) {

@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <ctime>
 #include <thread>
 
 #include "src/formats/dump_format.h"
 #include "src/formats/kdump_layout.h"
+#include "src/formats/kdump_memory.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
@@ -129,6 +131,54 @@ TEST(KdumpReader, ReadsFromManyThreads) {
   for (std::thread& thread : threads) {
     thread.join();
   }
+}
+
+// A pattern of page frames again and again: '#' kept, '-' excluded, '.' no RAM.
+std::unique_ptr<KdumpMemory> patterned(std::string_view pattern, std::uint64_t pages_in_all) {
+  PageSet ram;
+  PageSet kept;
+  for (std::uint64_t pfn = 0; pfn < pages_in_all; ++pfn) {
+    const char kind = pattern[pfn % pattern.size()];
+    if (kind != '.') {
+      ram.insert({{pfn}, 1});
+    }
+    if (kind == '#') {
+      kept.insert({{pfn}, 1});
+    }
+  }
+  return std::make_unique<KdumpMemory>(*open_plain(builders::memory_file()), std::move(ram),
+                                       std::move(kept), 0);
+}
+
+// Ordinary filtered dumps have short runs of kept pages in long runs of RAM.
+TEST(KdumpReader, ManyShortRunsTakeNoLongTime) {
+  constexpr std::uint64_t kPages = 1 << 19;  // 2 GiB
+  for (const std::string_view pattern : {"#-", "-#", "#.", "-.", "#-.-", "--------"}) {
+    const auto memory = patterned(pattern, kPages);
+    const std::clock_t before = std::clock();
+    std::uint64_t extents = 0;
+    for (PhysAddr at{0}; at.value < kPages * kPage; at = memory->extent(at).range.end()) {
+      ++extents;
+    }
+    EXPECT_EQ(extents, pattern == "--------" ? 1U : kPages) << pattern;
+    EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 2) << pattern;
+    if (pattern == "#-.-") {
+      EXPECT_EQ(presence(*memory, 4 * kPage), Presence::data);
+      EXPECT_EQ(presence(*memory, 5 * kPage), Presence::excluded);
+      EXPECT_EQ(presence(*memory, 6 * kPage), Presence::absent);
+    }
+  }
+}
+
+TEST(KdumpReader, RunsEndWhereTheKindChanges) {
+  const auto memory = patterned("###----...---##-", 16 * 100);
+  for (PhysAddr at{0}; at.value < 16 * 100 * kPage;) {
+    const Extent extent = memory->extent(at + 8);
+    EXPECT_EQ(extent.presence, presence(*memory, extent.range.end().value - 1));
+    at = extent.range.end();
+    EXPECT_EQ(at.value % kPage, 0U);
+  }
+  expect_extents_cover_all(*memory);
 }
 
 TEST(KdumpReader, TellsWhatTheHeaderSays) {

@@ -8,9 +8,11 @@
 
 namespace vmcore::formats {
 
-// The presence at an address.
+// The presence at an address, by whichever way it is asked for.
 inline Presence presence(const PhysicalMemory& memory, std::uint64_t address) {
-  return memory.extent({address}).presence;
+  const Presence kind = memory.extent({address}).presence;
+  EXPECT_EQ(memory.presence({address}), kind) << address;
+  return kind;
 }
 
 // The bytes from an address on, up to the first bad page.

@@ -43,6 +43,26 @@ TEST(ReadExactly, NamesTheFirstBadPage) {
   EXPECT_EQ(bad.error().message, "guest-physical address 0x3000 is excluded from this dump");
 }
 
+// Memory of which only parts can be had, in runs that take long to walk.
+class Endless final : public PhysicalMemory {
+ public:
+  Extent extent(PhysAddr address) const override {
+    ADD_FAILURE() << "the run was walked";
+    return {{address, 1}, Presence::excluded};
+  }
+  Presence presence(PhysAddr) const override { return Presence::excluded; }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte>) const override {
+    return ReadExtent{0, address};
+  }
+};
+
+TEST(ReadExactly, WalksNoRunToNameABadPage) {
+  std::array<std::byte, 16> out;
+  const auto bad = read_exactly(Endless(), {0x2000}, out);
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().message, "guest-physical address 0x2000 is excluded from this dump");
+}
+
 TEST(RamRanges, AreAllThatIsNotAbsent) {
   const RangeSet ram = ram_ranges(Sample());
   const std::vector<PhysRange> expected{{{0x1000}, 0x3000}, {{0x8000}, 0x1000}};

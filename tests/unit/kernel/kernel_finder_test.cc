@@ -174,6 +174,75 @@ TEST(KernelFinder, AMemoryFullOfTextsEnds) {
   EXPECT_EQ(found->remarks.size(), 1U);
 }
 
+// Counts what is read of another memory.
+class CountingMemory : public PhysicalMemory {
+ public:
+  explicit CountingMemory(std::unique_ptr<PhysicalMemory> memory) : memory_(std::move(memory)) {}
+  Extent extent(PhysAddr address) const override { return memory_->extent(address); }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    ++reads_;
+    large_ += out.size() >= 1 << 20 ? 1U : 0U;
+    return memory_->read(address, out);
+  }
+  mutable std::uint64_t reads_ = 0;
+  mutable std::uint64_t large_ = 0;
+
+ private:
+  std::unique_ptr<PhysicalMemory> memory_;
+};
+
+// Each of the texts might be the kernel of each of the vCPUs.
+TEST(KernelFinder, ManyTextsAndManyCpusEnd) {
+  constexpr std::uint64_t kCpus = 500;
+  GuestBuilder guest("6.1");
+  guest.without_note().cpus({});
+  MemoryImage image = guest.build();
+  auto& memory = static_cast<testing::SparseMemory&>(*image.memory);
+  for (std::uint64_t pfn = 0x3000; pfn < 0x3040; ++pfn) {
+    const std::string text = fmt::format(
+        "OSRELEASE=6.1.0-{}\nSYMBOL(_stext)=ffffffff81000000\n"
+        "SYMBOL(init_top_pgt)=ffffffff81001000\n",
+        pfn);
+    memory.write({pfn * 4096}, std::as_bytes(std::span(text)));
+  }
+  for (unsigned i = 0; i < kCpus; ++i) {
+    CpuState cpu;
+    cpu.index = i;
+    cpu.cr3 = (0x3800 + i) * 4096;
+    image.cpus.push_back(cpu);
+  }
+  auto counting = std::make_unique<CountingMemory>(std::move(image.memory));
+  const CountingMemory& counted = *counting;
+  image.memory = std::move(counting);
+  ASSERT_TRUE(find_kernels(image, Search::memory));
+  EXPECT_LT(counted.reads_, 100'000U);
+}
+
+TEST(KernelFinder, ManyKernelImagesAreNotAllSearched) {
+  constexpr std::uint64_t kLarge = 2 << 20;
+  GuestBuilder guest("6.1");
+  guest.without_note().cpus({});
+  MemoryImage image = guest.build();
+  auto& memory = static_cast<testing::SparseMemory&>(*image.memory);
+  for (unsigned i = 0; i < 20; ++i) {
+    // Three levels, which map one large page where kernel images begin.
+    const std::uint64_t top = 0x300'0000 + i * 3ULL * 4096;
+    memory.write_value({top + 511 * 8}, top + 0x1003);
+    memory.write_value({top + 0x1000 + 510 * 8}, top + 0x2003);
+    memory.write_value({top + 0x2000}, (i * kLarge) | 0x83);
+    CpuState cpu;
+    cpu.index = i;
+    cpu.cr3 = top;
+    cpu.cr4 = 0;
+    image.cpus.push_back(cpu);
+  }
+  auto counting = std::make_unique<CountingMemory>(std::move(image.memory));
+  const CountingMemory& counted = *counting;
+  image.memory = std::move(counting);
+  ASSERT_TRUE(find_kernels(image, Search::registers));
+  EXPECT_EQ(counted.large_, 2 * 8U);  // in chunks of a MiB
+}
+
 TEST(GuestKernel, ReadsAcrossPagesAndStopsAtTheFirstThatIsMissing) {
   GuestBuilder guest("6.1");
   guest.page(Pfn{0x2000}, testing::PageKind::anon)

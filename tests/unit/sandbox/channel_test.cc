@@ -83,6 +83,12 @@ TEST_F(Ends, TooManyDescriptorsAreRefusedAndClosed) {
   EXPECT_EQ(open_descriptors(), before);
 }
 
+// A worker may send nothing at all.
+TEST_F(Ends, AnEmptyPacketIsTheEnd) {
+  ASSERT_TRUE(theirs().send(""));
+  EXPECT_EQ(ours().receive().error().code, Errc::cancelled);
+}
+
 TEST_F(Ends, TheEndIsCancelled) {
   close_theirs();
   EXPECT_EQ(ours().receive().error().code, Errc::cancelled);

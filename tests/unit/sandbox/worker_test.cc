@@ -76,6 +76,32 @@ TEST_F(FakeWorker, DeathIsDescribedWhateverIsSent) {
   EXPECT_THAT(answered.error().message, HasSubstr("signal 9"));
 }
 
+TEST_F(FakeWorker, AClosedChannelIsTheEndOfAWorkerThatLives) {
+  Worker worker = start("exec 3>&-; exec /bin/sleep 1000");
+  const pid_t pid = worker.pid();
+  const auto event = worker.next_event();
+  ASSERT_FALSE(event);
+  EXPECT_EQ(event.error().code, Errc::io);
+  EXPECT_THAT(event.error().message, HasSubstr("closed its channel"));
+  EXPECT_EQ(::kill(pid, 0), -1);
+}
+
+// As one that ends slowly: what it says of itself counts.
+TEST_F(FakeWorker, ALateExitIsDescribed) {
+  Worker worker = start("exec 3>&-; /bin/sleep 0.2; exit 9");
+  EXPECT_THAT(worker.next_event().error().message, HasSubstr("exit status 9"));
+}
+
+TEST_F(FakeWorker, AWorkerThatTakesNoAnswersHoldsNobodyUp) {
+  Worker worker = start("exec /bin/sleep 1000");
+  Result<> sent;
+  for (int i = 0; i < 100'000 && sent; ++i) {
+    sent = worker.have({}, {});
+  }
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, Errc::malformed);
+}
+
 TEST_F(FakeWorker, IsKilledAndReapedWithItsObject) {
   pid_t pid = -1;
   {

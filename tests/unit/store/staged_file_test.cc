@@ -165,20 +165,43 @@ TEST_P(StagedFiles, ASuffixNamesAnotherFile) {
   put("out", "old");
   StagedFile file = create("out", true);
   write(file, "half");
-  const auto path = file.commit(".incomplete");
+  const auto path = file.commit_aside(".incomplete");
   ASSERT_TRUE(path);
   EXPECT_EQ(*path, folder_ / "out.incomplete");
   EXPECT_EQ(get("out"), "old");
   EXPECT_EQ(get("out.incomplete"), "half");
 }
 
-TEST_P(StagedFiles, AnExistingSuffixedFileIsNamed) {
+TEST_P(StagedFiles, WhatIsPutAsideTakesTheNextFreeNameAndReplacesNothing) {
+  for (const bool replace : {false, true}) {
+    for (const char* name : {"out.incomplete", "out.incomplete.1"}) {
+      put(name, "old");
+    }
+    {
+      StagedFile file = create("out", replace);
+      write(file, "half");
+      const auto path = file.commit_aside(".incomplete");
+      ASSERT_TRUE(path) << path.error().message;
+      EXPECT_EQ(*path, folder_ / "out.incomplete.2");
+    }
+    EXPECT_EQ(get("out.incomplete"), "old");
+    EXPECT_EQ(get("out.incomplete.1"), "old");
+    EXPECT_EQ(get("out.incomplete.2"), "half");
+    EXPECT_EQ(names().size(), 3U);
+    fs::remove(folder_ / "out.incomplete.2");
+  }
+}
+
+TEST_P(StagedFiles, PuttingAsideEnds) {
   put("out.incomplete", "old");
+  for (int i = 1; i <= 99; ++i) {
+    put(fmt::format("out.incomplete.{}", i).c_str(), "old");
+  }
   StagedFile file = create("out");
-  const auto path = file.commit(".incomplete");
+  const auto path = file.commit_aside(".incomplete");
   ASSERT_FALSE(path);
   EXPECT_EQ(path.error().code, Errc::exists);
-  EXPECT_THAT(path.error().message, HasSubstr("out.incomplete exists already"));
+  EXPECT_THAT(path.error().message, HasSubstr("out.incomplete to .99 exist already"));
 }
 
 TEST_P(StagedFiles, OnlyFilesAreReplaced) {

@@ -60,7 +60,7 @@ class Program {
 class Fetched : public ::testing::Test {
  protected:
   Fetched()
-      : memory_(std::make_unique<SparseMemory>(kRam),
+      : memory_(ram_ranges(SparseMemory(kRam)),
                 [this](PhysRange range) { return program_.fetch(range); }) {}
 
   Bytes read(std::uint64_t address, std::size_t size, std::optional<std::uint64_t> bad = {}) {
@@ -87,6 +87,17 @@ TEST_F(Fetched, ReadsAcrossChunks) {
                                    page_of((7 * kMiB) / kPage + i)));
   }
   EXPECT_EQ(program_.asked_.size(), 3U);
+}
+
+TEST_F(Fetched, AllRamIsData) {
+  EXPECT_EQ(memory_.extent({0}).presence, Presence::absent);
+  EXPECT_EQ(memory_.extent({0}).range, (PhysRange{{0}, kMiB}));
+  EXPECT_EQ(memory_.extent({kMiB + 8}).range, (PhysRange{{kMiB + 8}, 20 * kMiB - 8}));
+  EXPECT_EQ(memory_.extent({kMiB + 8}).presence, Presence::data);
+  EXPECT_EQ(memory_.extent({134 * kMiB}).range.end(), PhysAddr{kMaxPhysAddr});
+  EXPECT_EQ(memory_.presence({64 * kMiB}), Presence::data);
+  EXPECT_EQ(memory_.presence({63 * kMiB}), Presence::absent);
+  EXPECT_TRUE(program_.asked_.empty());
 }
 
 TEST_F(Fetched, AsksForAChunkOnce) {
@@ -126,6 +137,21 @@ TEST_F(Fetched, AFailureIsPassedOn) {
   const auto got = memory_.read({kMiB}, bytes);
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code, Errc::guest_state);
+}
+
+// Whoever swallows the failure must not go on to a dump of a guest that ran meanwhile.
+TEST_F(Fetched, AFailureIsFinal) {
+  read(kMiB, 8);
+  program_.fail_ = true;
+  Bytes bytes(8);
+  ASSERT_FALSE(memory_.read({100 * kMiB}, bytes));
+  program_.fail_ = false;
+  for (const std::uint64_t address : {100 * kMiB, 64 * kMiB, kMiB}) {
+    const auto got = memory_.read({address}, bytes);
+    ASSERT_FALSE(got) << address;
+    EXPECT_EQ(got.error().code, Errc::guest_state);
+  }
+  EXPECT_EQ(program_.asked_.size(), 2U);
 }
 
 TEST_F(Fetched, OldChunksAreForgotten) {

@@ -35,11 +35,41 @@ TEST(InfoJson, AGuest) {
   EXPECT_FALSE(info.contains("crash_time"));
 }
 
+// Each second page is RAM.
+class ManyRanges : public PhysicalMemory {
+ public:
+  static constexpr std::uint64_t kRanges = 4096 + 5;
+  Extent extent(PhysAddr address) const override {
+    const std::uint64_t page = address.value / 4096;
+    if (page >= 2 * kRanges) {
+      return {{address, kMaxPhysAddr - address.value}, Presence::absent};
+    }
+    return {{address, (page + 1) * 4096 - address.value},
+            page % 2 == 0 ? Presence::excluded : Presence::absent};
+  }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte>) const override {
+    return ReadExtent{0, address};
+  }
+};
+
+TEST(InfoJson, TheListOfRangesEndsAndSaysSo) {
+  MemoryImage image;
+  image.memory = std::make_unique<ManyRanges>();
+  const Json info = info_of(image);
+  EXPECT_EQ(info["ram"].size(), 4096U);
+  EXPECT_EQ(info["pages"]["ram"], ManyRanges::kRanges);
+  EXPECT_EQ(info["remarks"].back()["text"], "5 further ranges of memory are not listed");
+}
+
 TEST(InfoJson, HostileTextIsValidJson) {
   MemoryImage image;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
-  image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J";
+  image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J \x7f \u009b";
   image.remarks.push_back({Errc::io, std::string("nul \0 here", 10)});
+  const auto description = convert::describe(image, {}, {});
+  for (const char c : info_json(image, *description)) {
+    EXPECT_TRUE((c >= ' ' && c <= '~') || c == '\n') << static_cast<int>(c);
+  }
   const Json info = info_of(image);
   EXPECT_FALSE(info.contains("kernel"));
   EXPECT_EQ(info["machine"], "unknown");

@@ -153,6 +153,10 @@ TEST(ProcessMemory, RangesAreKept) {
   EXPECT_EQ(memory->extent({0}).range.size, 0x1000U);
   EXPECT_EQ(memory->extent({0x3000}).range, (PhysRange{{0x3000}, 0x5000}));
   EXPECT_EQ(memory->extent({0x9000}).range.end(), PhysAddr{kMaxPhysAddr});
+  for (const std::uint64_t address : {0x0U, 0x1000U, 0x2fffU, 0x3000U, 0x8000U, 0x9000U}) {
+    const bool there = memory->extent({address}).presence != Presence::absent;
+    EXPECT_EQ(memory->presence({address}), there ? Presence::data : Presence::absent) << address;
+  }
   std::byte bytes[16];
   const auto got = memory->read({0x2ff8}, bytes);
   ASSERT_TRUE(got);

@@ -1,0 +1,55 @@
+"""A worker that a hostile dump has taken over: what it says is bounded, and steers no terminal."""
+
+import json
+
+from harness import FAILED, Cli, main
+
+SAYS_IT_IS_DONE = """
+os.write(fds[1], TEXT)
+channel.send(json.dumps({"type": "done", "release": "6.1\\x1b[2J\\x9b", "level_asked": 0, "level_reached": 0,
+                         "incomplete": False, "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "classes": [],
+                         "remarks": []}).encode())
+"""
+HOSTILE = "first\tline\nsecond\x1b[2J\rline\x7f \x9b31m caf\u00e9 \0 end\n"
+PRINTED = "first\tline\nsecond\\x1b[2J\\x0dline\\x7f \\xc2\\x9b31m caf\u00e9 \\x00 end\n"
+
+
+class Worker(Cli):
+    def lying(self, text: str):
+        return self.with_worker(SAYS_IT_IS_DONE.replace("TEXT", repr(text.encode())))
+
+    def test_dmesg(self):
+        done = self.run_cli("dmesg", self.dump(), program=self.lying(HOSTILE))
+        self.assertEqual(done.stdout.decode(), PRINTED)
+
+    def test_dmesg_json(self):
+        done = self.run_cli("dmesg", self.dump(), "--output", "json", program=self.lying(HOSTILE))
+        self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in done.stdout), done.stdout)
+        self.assertEqual(json.loads(done.stdout)["log"], HOSTILE)
+
+    def test_info_json(self):
+        done = self.run_cli("info", self.dump(), "--output", "json", program=self.lying(HOSTILE))
+        self.assertEqual(done.stdout.decode(), PRINTED)
+
+    def test_convert_json(self):
+        done = self.run_cli("convert", self.dump(), "out", "--output", "json", program=self.lying(""))
+        self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in done.stdout), done.stdout)
+
+    def test_one_that_says_nothing_and_lives(self):
+        for number, says in enumerate(("channel.send(b'')", "channel.close()")):
+            with self.subTest(says=says):
+                program = self.with_worker(f"{says}\ntime.sleep(1000)\n", number)
+                done = self.run_cli("dmesg", self.dump(), code=FAILED, program=program, timeout=60)
+                self.assertIn("closed its channel", done.stderr.decode())
+
+    def test_one_that_asks_and_does_not_listen(self):
+        program = self.with_worker("""
+while True:
+    channel.send(b'{"type": "want", "begin": 0, "size": 4096}')
+""")
+        done = self.run_cli("dmesg", self.dump(), code=FAILED, program=program, timeout=60)
+        self.assertIn("worker protocol", done.stderr.decode())
+
+
+if __name__ == "__main__":
+    main()
