@@ -16,6 +16,8 @@ _vmcorectl()
         --format) COMPREPLY=($(compgen -W "kdump elf" -- "$cur")); return ;;
         --compress) COMPREPLY=($(compgen -W "zstd zlib lzo snappy none" -- "$cur")); return ;;
         --output) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
+        --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
+        --consistency) COMPREPLY=($(compgen -W "pause torn" -- "$cur")); return ;;
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
