@@ -42,18 +42,16 @@ Note make_vmcoreinfo_note(const kernel::GuestKernel& kernel) {
 // Empty, and a remark, where Linux's order is not known: the notes then stay as they were.
 std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKernel& kernel,
                                 std::vector<Remark>& remarks) {
-  const auto kallsyms = kernel::Kallsyms::read(kernel);
-  if (!kallsyms) {
+  if (kernel.kallsyms() == nullptr) {
     if (image.cpus.size() > 1) {
       remarks.push_back(
-          {kallsyms.error().code,
+          {Errc::not_found,
            "registers are in the order of the vCPUs, which may not be that of Linux's "
-           "CPUs: " +
-               kallsyms.error().message});
+           "CPUs: the kernel's symbols cannot be had"});
     }
     return {};
   }
-  kernel::CpuOrder found = kernel::linux_cpu_order(kernel, *kallsyms, image.cpus);
+  kernel::CpuOrder found = kernel::linux_cpu_order(kernel, *kernel.kallsyms(), image.cpus);
   remarks.insert(remarks.end(), found.remarks.begin(), found.remarks.end());
   return std::move(found.order);
 }

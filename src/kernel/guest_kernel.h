@@ -23,6 +23,8 @@ enum class InfoSource : std::uint8_t {
   search,     // found by scanning memory for its page
 };
 
+class Kallsyms;
+
 class GuestKernel {
  public:
   const Vmcoreinfo& info() const { return info_; }
@@ -41,6 +43,9 @@ class GuestKernel {
     std::uint64_t size = 0;
   };
   VirtRange image_range() const { return image_range_; }
+
+  // The kernel's symbols; null where it does not export them (before v6.0), or they are broken.
+  const Kallsyms* kallsyms() const { return kallsyms_.get(); }
 
   // Reads kernel virtual memory; a short `good` where a page is not mapped or not in the image.
   // `first_bad` of the result is the *physical* address where there is one.
@@ -68,6 +73,7 @@ class GuestKernel {
   std::int64_t phys_base_ = 0;
   std::optional<VirtAddr> page_offset_;
   VirtRange image_range_;
+  std::shared_ptr<const Kallsyms> kallsyms_;
 };
 
 struct FoundKernels {

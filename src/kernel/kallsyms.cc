@@ -121,15 +121,8 @@ Result<> Kallsyms::choose_encoding(const GuestKernel& kernel) {
     TRY_ASSIGN(relative_base_, kernel.read_value<std::uint64_t>(*base_at));
     candidates = {Encoding::absolute_percpu, Encoding::relative};
   }
-  std::uint64_t index = 0;
-  std::optional<std::uint64_t> found;
-  for_each([&](std::string_view name, char, VirtAddr) {
-    if (name == "_stext") {
-      found = index;
-    }
-    ++index;
-    return !found;
-  });
+  constexpr std::string_view kStext = "_stext";
+  const auto found = find_places({&kStext, 1}).front();
   if (!stext || !found) {
     return fail(Errc::malformed, "kallsyms: no _stext");
   }
@@ -158,40 +151,47 @@ VirtAddr Kallsyms::address(std::uint64_t index, Encoding encoding) const {
 
 std::vector<std::optional<VirtAddr>> Kallsyms::find(
     std::initializer_list<std::string_view> names) const {
-  std::vector<std::optional<VirtAddr>> found(names.size());
-  std::size_t missing = names.size();
-  for_each([&](std::string_view name, char, VirtAddr address) {
-    const auto* const wanted = std::find(names.begin(), names.end(), name);
-    if (wanted != names.end() && !found[static_cast<std::size_t>(wanted - names.begin())]) {
-      found[static_cast<std::size_t>(wanted - names.begin())] = address;
-      --missing;
-    }
-    return missing != 0;
-  });
+  std::vector<std::optional<VirtAddr>> found;
+  for (const auto& place : find_places({names.begin(), names.size()})) {
+    found.push_back(place ? std::optional(address(*place, encoding_)) : std::nullopt);
+  }
   return found;
 }
 
-void Kallsyms::for_each(
-    const std::function<bool(std::string_view name, char type, VirtAddr)>& each) const {
+// Only names of a length that is looked for are put together: a pass over the 200,000 symbols of a
+// kernel is made while a guest waits.
+std::vector<std::optional<std::uint64_t>> Kallsyms::find_places(
+    std::span<const std::string_view> names) const {
+  std::vector<std::optional<std::uint64_t>> places(names.size());
+  std::size_t missing = names.size();
   std::string text;  // the type's letter, then the name
   std::span<const std::uint8_t> rest = names_;
-  for (std::uint64_t i = 0; i < offsets_.size(); ++i) {
+  for (std::uint64_t place = 0; place < offsets_.size() && missing != 0; ++place) {
     const auto name = packed_name(rest);
     if (!name || rest.size() < name->header + name->size) {
-      return;
+      break;
+    }
+    const auto tokens = rest.subspan(name->header, name->size);
+    rest = rest.subspan(name->header + name->size);
+    std::size_t length = 0;
+    for (const std::uint8_t token : tokens) {
+      length += tokens_[token].size();
+    }
+    const auto fits = [&](std::string_view wanted) { return wanted.size() + 1 == length; };
+    if (std::ranges::none_of(names, fits)) {
+      continue;
     }
     text.clear();
-    for (const std::uint8_t token : rest.subspan(name->header, name->size)) {
-      if (text.size() <= kMaxNameBytes) {
-        text += tokens_[token];
-      }
+    for (const std::uint8_t token : tokens) {
+      text += tokens_[token];
     }
-    rest = rest.subspan(name->header + name->size);
-    const std::string_view whole = text;
-    if (!whole.empty() && !each(whole.substr(1), whole[0], address(i, encoding_))) {
-      return;
+    const auto wanted = std::ranges::find(names, std::string_view(text).substr(1));
+    if (wanted != names.end() && !places[static_cast<std::size_t>(wanted - names.begin())]) {
+      places[static_cast<std::size_t>(wanted - names.begin())] = place;
+      --missing;
     }
   }
+  return places;
 }
 
 }  // namespace vmcore::kernel

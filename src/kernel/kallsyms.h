@@ -4,9 +4,9 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,10 +28,6 @@ class Kallsyms {
   std::vector<std::optional<VirtAddr>> find(std::initializer_list<std::string_view> names) const;
   std::optional<VirtAddr> find(std::string_view name) const { return find({name}).front(); }
 
-  // Every symbol in the kernel's order (by address, absolute ones aside); stops where `each`
-  // returns false. `type` is nm's letter; `name` lives until `each` returns.
-  void for_each(const std::function<bool(std::string_view name, char type, VirtAddr)>& each) const;
-
   std::uint64_t size() const { return offsets_.size(); }
 
  private:
@@ -46,6 +42,9 @@ class Kallsyms {
   Result<> read_names(const GuestKernel& kernel, std::uint64_t count);
   Result<> read_offsets(const GuestKernel& kernel, std::uint64_t count);
   Result<> choose_encoding(const GuestKernel& kernel);
+  // The place in the table of the first symbol of each name.
+  std::vector<std::optional<std::uint64_t>> find_places(
+      std::span<const std::string_view> names) const;
   VirtAddr address(std::uint64_t index, Encoding encoding) const;
 
   std::array<std::string, 256> tokens_;

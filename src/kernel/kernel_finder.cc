@@ -74,9 +74,11 @@ Result<> check_release(const GuestKernel& kernel) {
 }
 
 // Where both build-ids can be had, they have to agree: debug information is found by them.
-Result<> check_build_id(const GuestKernel& kernel, const Result<Kallsyms>& kallsyms) {
-  const auto in_memory = kallsyms ? read_build_id(kernel, *kallsyms)
-                                  : Result<std::string>(tl::unexpected(kallsyms.error()));
+Result<> check_build_id(const GuestKernel& kernel) {
+  if (kernel.kallsyms() == nullptr) {
+    return {};
+  }
+  const auto in_memory = read_build_id(kernel, *kernel.kallsyms());
   if (in_memory && kernel.info().build_id() && *in_memory != *kernel.info().build_id()) {
     return fail(Errc::malformed, "the kernel's build-id is {}, not that of VMCOREINFO", *in_memory);
   }
@@ -142,7 +144,7 @@ class KernelFinder {
   Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const;
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
   Result<> add(const Vmcoreinfo& info, InfoSource source);
-  void describe(GuestKernel& kernel, const Result<Kallsyms>& kallsyms);
+  void describe(GuestKernel& kernel);
   void take_note();
   Result<> take_registers();
   Result<> take_search();
@@ -209,15 +211,17 @@ Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source) {
       return {};
     }
   }
-  const auto kallsyms = Kallsyms::read(*kernel);
-  TRY(check_build_id(*kernel, kallsyms));
+  if (auto kallsyms = Kallsyms::read(*kernel)) {
+    kernel->kallsyms_ = std::make_shared<const Kallsyms>(*std::move(kallsyms));
+  }
+  TRY(check_build_id(*kernel));
   kernel->info_source_ = source;
-  describe(*kernel, kallsyms);
+  describe(*kernel);
   found_.kernels.push_back(*std::move(kernel));
   return {};
 }
 
-void KernelFinder::describe(GuestKernel& kernel, const Result<Kallsyms>& kallsyms) {
+void KernelFinder::describe(GuestKernel& kernel) {
   const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
   const VirtAddr begin{stext.value & ~(kKernelAlign - 1)};
   std::uint64_t size = linear_size(kernel.page_tables(), kernel.phys_base(), begin);
@@ -226,8 +230,9 @@ void KernelFinder::describe(GuestKernel& kernel, const Result<Kallsyms>& kallsym
     offsets.push_back(*offset);
   }
   bool capture = false;
-  if (kallsyms) {
-    const auto symbols = kallsyms->find({"_end", "page_offset_base", "saved_command_line"});
+  if (kernel.kallsyms() != nullptr) {
+    const auto symbols =
+        kernel.kallsyms()->find({"_end", "page_offset_base", "saved_command_line"});
     if (symbols[0] && *symbols[0] > begin && *symbols[0] - begin < size) {
       size = *symbols[0] - begin;
     }
