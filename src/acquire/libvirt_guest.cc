@@ -1,6 +1,7 @@
 #include "src/acquire/libvirt_guest.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -246,6 +247,24 @@ Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
                 placed.error().message);
   }
   return process_->locate(*placed);
+}
+
+Result<ImageSource> LibvirtGuest::look() {
+  const std::unique_ptr<char, decltype(&::free)> text(virDomainGetXMLDesc(domain_.get(), 0),
+                                                      ::free);
+  if (!text) {
+    return libvirt_failure("the domain's definition");
+  }
+  const std::string_view definition(text.get());
+  constexpr std::string_view kMachine = " machine='";
+  const std::size_t at = definition.find(kMachine);
+  if (at == std::string_view::npos) {
+    return fail(Errc::unsupported, "libvirt does not tell what machine the domain is");
+  }
+  const std::string_view rest = definition.substr(at + kMachine.size());
+  TRY_ASSIGN(const std::uint64_t size, memory_size());
+  TRY_ASSIGN(const std::vector<PhysRange> blocks, pc_memory(rest.substr(0, rest.find('\'')), size));
+  return locate(blocks);
 }
 
 Result<> LibvirtGuest::act(Then then) {

@@ -32,6 +32,7 @@ class LibvirtGuest : public Guest {
   Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
+  Result<ImageSource> look() override;
   Result<> act(Then then) override;
 
  private:

@@ -20,7 +20,7 @@ struct Mapping {
   std::uint64_t offset = 0;  // of the file
   std::uint64_t device = 0;  // as stat's st_dev
   std::uint64_t inode = 0;   // 0: anonymous
-  std::string path;          // "/memfd:pc.ram (deleted)", "[heap]", or nothing
+  std::string path = {};     // "/memfd:pc.ram (deleted)", "[heap]", or nothing
 
   // What can hold a guest's RAM: memory or a file that is read, not a heap, a stack or code.
   bool may_be_ram() const;

@@ -15,6 +15,7 @@
 
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
+#include "src/acquire/ram_layout.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {
@@ -111,6 +112,25 @@ Result<RamBlock> find_block(qmp::Client& monitor, PhysRange range) {
                 range.begin.value);
   }
   return RamBlock{range, begin};
+}
+
+// The beginning of the range that lies in one piece: each NUMA node's memory has a place of its
+// own.
+Result<RamBlock> first_block(qmp::Client& monitor, PhysRange range) {
+  constexpr std::uint64_t kGranule = 1U << 20;  // nodes begin and end on it
+  TRY_ASSIGN(const std::uint64_t begin, host_address(monitor, range.begin));
+  std::uint64_t together = 0;
+  std::uint64_t apart = range.size + kGranule;
+  for (std::uint64_t tried = range.size; apart - together > kGranule && together < range.size;) {
+    TRY_ASSIGN(const std::uint64_t last, host_address(monitor, range.begin + (tried - 1)));
+    (last - begin == tried - 1 ? together : apart) = tried;
+    tried = together + (apart - together) / 2 / kGranule * kGranule;
+  }
+  if (together == 0) {
+    return fail(Errc::unsupported, "the memory at {:#x} does not lie in one piece in QEMU",
+                range.begin.value);
+  }
+  return RamBlock{{range.begin, together}, begin};
 }
 
 Result<Fd> make_memfd() {
@@ -269,6 +289,29 @@ Result<> QmpGuest::check_stood_still() {
                 resumed ? "resumed" : "reset");
   }
   return {};
+}
+
+Result<ImageSource> QmpGuest::look() {
+  TRY_ASSIGN(const Json machine,
+             monitor_.execute("qom-get", {{"path", "/machine"}, {"property", "type"}}));
+  TRY_ASSIGN(const Json size, monitor_.execute("query-memory-size-summary"));
+  const auto base = qmp::number_member(size, "base-memory");
+  if (!machine.is_string() || !base) {
+    return fail(Errc::unsupported, "QEMU does not tell what machine the guest is");
+  }
+  if (!process_) {
+    return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
+  }
+  TRY_ASSIGN(const std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
+  std::vector<RamBlock> found;
+  for (PhysRange range : ranges) {
+    while (range.size != 0) {
+      TRY_ASSIGN(const RamBlock block, first_block(monitor_, range));
+      found.push_back(block);
+      range = {block.range.end(), range.size - block.range.size};
+    }
+  }
+  return process_->locate(found);
 }
 
 Result<Fd> QmpGuest::fetch(PhysRange range) {

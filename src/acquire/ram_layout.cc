@@ -43,7 +43,34 @@ Result<std::uint64_t> only_mapping(std::span<const Mapping> mappings, std::uint6
   return found->begin;
 }
 
+// Memory of `most` bytes and more is cut at `cut`, so that high memory begins on a gigabyte.
+struct LowMemory {
+  std::string_view name;
+  std::uint64_t most;
+  std::uint64_t cut;
+};
+constexpr LowMemory kLowMemories[] = {{"q35", 0xb000'0000, 0x8000'0000},
+                                      {"i440fx", 0xe000'0000, 0xc000'0000}};
+
 }  // namespace
+
+Result<std::vector<PhysRange>> pc_memory(std::string_view machine, std::uint64_t size) {
+  for (const LowMemory& low : kLowMemories) {
+    if (!machine.starts_with("pc-") || machine.find(low.name) == std::string_view::npos) {
+      continue;
+    }
+    if (size <= kIsaEnd || size > kMaxPhysAddr - kHighRam) {
+      return fail(Errc::unsupported, "a guest of {} bytes of memory", size);
+    }
+    const std::uint64_t low_end = size >= low.most ? low.cut : size;
+    std::vector<PhysRange> blocks{{{0}, kIsaHole}, {{kIsaEnd}, low_end - kIsaEnd}};
+    if (low_end < size) {
+      blocks.push_back({{kHighRam}, size - low_end});
+    }
+    return blocks;
+  }
+  return fail(Errc::unsupported, "where a machine of kind {} has its memory is not known", machine);
+}
 
 Result<std::vector<RamBlock>> place_by_size(std::span<const PhysRange> blocks,
                                             std::span<const Mapping> mappings) {

@@ -24,8 +24,8 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
-    {"info", "Say what a dump file holds", add_info, true},
-    {"dmesg", "Print the kernel log in a dump file", add_dmesg, true},
+    {"info", "Say what a dump file, or the memory of a guest, holds", add_info, true},
+    {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},
 };
 
 // Where one is closed, the next file that is opened gets its number, and would take what is

@@ -4,6 +4,7 @@
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
+#include "src/cli/guest_options.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
 #include "src/job/interrupt.h"
@@ -11,9 +12,9 @@
 namespace vmcore::cli {
 namespace {
 
-int run(const std::string& file, const Common& common) {
+int run(const GuestOptions& source, const Common& common) {
   const job::Interrupt interrupt(kExitInterrupted);
-  const Result<job::TextResult> result = job::read_file(file, sandbox::Operation::dmesg, 1);
+  const Result<job::TextResult> result = read_source(source, sandbox::Operation::dmesg);
   if (!result) {
     return report_error(result.error(), common);
   }
@@ -37,9 +38,9 @@ int run(const std::string& file, const Common& common) {
 }  // namespace
 
 Run add_dmesg(CLI::App& command, const Common& common) {
-  const auto file = std::make_shared<std::string>();
-  command.add_option("FILE", *file, "A dump file of any known format")->required();
-  return [file, &common] { return run(*file, common); };
+  const auto source = std::make_shared<GuestOptions>();
+  add_source_options(command, *source);
+  return [source, &common] { return run(*source, common); };
 }
 
 }  // namespace vmcore::cli

@@ -5,6 +5,7 @@
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
+#include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
@@ -14,7 +15,6 @@
 namespace vmcore::cli {
 namespace {
 
-using acquire::LookUp;
 using acquire::Then;
 using Json = nlohmann::ordered_json;
 
@@ -23,13 +23,12 @@ const std::map<std::string, Then> kThens{
 
 struct Options {
   job::GuestDumpOptions job;
-  std::string socket;
+  GuestOptions guest;
+  std::string method = std::string(acquire::kAutoMethod);
   std::string output;
   std::string spool;
   std::string then;
   std::string consistency = "pause";
-  bool by_id = false;
-  bool by_name = false;
 };
 
 std::string milliseconds(acquire::Microseconds time) {
@@ -143,14 +142,12 @@ void print_success(const job::GuestDumpResult& result, const Options& options,
 }
 
 int run(Options& options, const Common& common) {
-  options.job.guest.socket = options.socket;
+  options.job.guest = options.guest.selection();
+  options.job.guest.method = options.method;
   options.job.output = options.output;
   options.job.spool = options.spool;
   options.job.torn = options.consistency == "torn";
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
-  options.job.guest.look_up = options.by_id     ? LookUp::id
-                              : options.by_name ? LookUp::name
-                                                : LookUp::any;
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
     ProgressLine progress(common.quiet);
@@ -168,25 +165,16 @@ int run(Options& options, const Common& common) {
   return result.guest->as_expected() ? code : kExitGuestChanged;
 }
 
-void add_guest_options(CLI::App& command, Options& options) {
-  acquire::Selection& guest = options.job.guest;
-  command.add_option("DOMAIN", guest.domain, "A libvirt domain: name, UUID or id");
-  command.add_option("-c,--connect", guest.uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
-  CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
-  command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
-  command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
-  command
-      .add_option("--method", guest.method,
-                  "How memory is had; auto is the first of the others that can be used")
-      ->check(CLI::IsMember(acquire::method_names()))
-      ->capture_default_str();
-}
-
 }  // namespace
 
 Run add_dump(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  add_guest_options(command, *options);
+  add_guest_options(command, options->guest, "DOMAIN", "A libvirt domain: name, UUID or id");
+  command
+      .add_option("--method", options->method,
+                  "How memory is had; auto is the first of the others that can be used")
+      ->check(CLI::IsMember(acquire::method_names()))
+      ->capture_default_str();
   command.add_option("-o,--file", options->output,
                      "The dump to write; - is standard output; default DOMAIN-TIME.vmcore");
   add_dump_options(command, options->job.dump);

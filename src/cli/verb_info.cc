@@ -3,10 +3,10 @@
 #include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
+#include "src/cli/guest_options.h"
 #include "src/cli/report_error.h"
 #include "src/cli/verb.h"
 #include "src/job/interrupt.h"
@@ -112,10 +112,9 @@ std::string describe(const Json& info) {
   return out;
 }
 
-int run(const std::string& file, const Common& common) {
-  const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+int run(const GuestOptions& source, const Common& common) {
   const job::Interrupt interrupt(kExitInterrupted);
-  const Result<job::TextResult> result = job::read_file(file, sandbox::Operation::info, threads);
+  const Result<job::TextResult> result = read_source(source, sandbox::Operation::info);
   if (!result) {
     return report_error(result.error(), common);
   }
@@ -126,8 +125,7 @@ int run(const std::string& file, const Common& common) {
   try {
     std::fputs(describe(Json::parse(result->text)).c_str(), stdout);
   } catch (const Json::exception& error) {
-    return report_error(
-        {Errc::malformed, fmt::format("{}: vmcore-worker's answer: {}", file, error.what())});
+    return report_error({Errc::malformed, fmt::format("vmcore-worker's answer: {}", error.what())});
   }
   return kExitDone;
 }
@@ -135,9 +133,9 @@ int run(const std::string& file, const Common& common) {
 }  // namespace
 
 Run add_info(CLI::App& command, const Common& common) {
-  const auto file = std::make_shared<std::string>();
-  command.add_option("FILE", *file, "A dump file of any known format")->required();
-  return [file, &common] { return run(*file, common); };
+  const auto source = std::make_shared<GuestOptions>();
+  add_source_options(command, *source);
+  return [source, &common] { return run(*source, common); };
 }
 
 }  // namespace vmcore::cli

@@ -45,12 +45,4 @@ Result<DumpResult> convert_file(const std::filesystem::path& input,
                                 const std::filesystem::path& output, const DumpOptions& options,
                                 const OnProgress& on_progress, int cancel);
 
-// The text that `operation` (info, dmesg) makes of a dump file.
-struct TextResult {
-  sandbox::Done done;
-  std::string text;
-};
-Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
-                             unsigned threads);
-
 }  // namespace vmcore::job

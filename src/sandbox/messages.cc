@@ -15,7 +15,8 @@ constexpr std::array kOperations{std::pair{Operation::convert, "convert"},
                                  std::pair{Operation::dmesg, "dmesg"}};
 constexpr std::array kInputs{
     std::pair{InputKind::file, "file"}, std::pair{InputKind::stream, "stream"},
-    std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"}};
+    std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"},
+    std::pair{InputKind::live, "live"}};
 constexpr std::size_t kMaxRemarks = 64;
 constexpr std::size_t kMaxText = 1024;
 

@@ -41,6 +41,7 @@ enum class InputKind : std::uint8_t {
   fetch,    // a dump file without memory (headers and notes); memory is asked for with Want
   process,  // a pipe that brings the beginning of an ELF dump, and whose closing lets the guest
             // run; where its memory lies is asked for with Locate
+  live,     // nothing: a guest that is not touched; where its memory lies is asked for with Locate
 };
 
 // One job. Descriptors beside it: the input, the spool (stream only), the output.
@@ -58,7 +59,7 @@ struct Request {
   std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
   // Bytes of kept memory that may be held so that the source is done with sooner.
   std::uint64_t read_ahead = 0;
-  // The guest runs while its memory is read (process only).
+  // The guest runs while its memory is read (process and live).
   bool torn = false;
 };
 
@@ -75,7 +76,7 @@ struct SourceRead {};
 struct Want {
   PhysRange range;
 };
-// Asks where the blocks of RAM lie: answered with Located.
+// Asks where the blocks of RAM lie, or all of it where none is named: answered with Located.
 struct Locate {
   std::vector<PhysRange> blocks;
 };

@@ -71,6 +71,9 @@ void Input::let_go(const Channel& channel) {
 }
 
 Result<Input> open_input(const Channel& channel, const Request& request, std::vector<Fd>& fds) {
+  if (request.input == InputKind::live) {
+    return open_live(channel, request.torn);
+  }
   const std::size_t needed = request.input == InputKind::stream ? 2 : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
@@ -87,6 +90,8 @@ Result<Input> open_input(const Channel& channel, const Request& request, std::ve
       TRY_ASSIGN(input.image, open_fetched(channel, std::move(first)));
       return input;
     }
+    case InputKind::live:
+      break;
     case InputKind::process:
       return open_process(channel, std::move(first), request.torn);
     case InputKind::stream: {

@@ -205,6 +205,12 @@ Remark not_located(const RangeSet& missing) {
           "memory of devices or firmware that could not be found in QEMU is left out: " + list};
 }
 
+Remark torn_remark() {
+  return {
+      Errc::guest_state,
+      "torn: the guest ran while its memory was read, so this is not what it was at any moment"};
+}
+
 }  // namespace
 
 Result<Input> open_process(const Channel& channel, Fd pipe, bool torn) {
@@ -226,10 +232,20 @@ Result<Input> open_process(const Channel& channel, Fd pipe, bool torn) {
   }
   input.held = std::move(pipe);
   if (torn) {
-    input.image.remarks.push_back(
-        {Errc::guest_state,
-         "torn: the guest ran while its memory was read, so the dump shows no single moment"});
+    input.image.remarks.push_back(torn_remark());
     input.let_go(channel);
+  }
+  return input;
+}
+
+Result<Input> open_live(const Channel& channel, bool torn) {
+  TRY_ASSIGN(ImageSource source, locate(channel, {}));
+  Input input;
+  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source)));
+  input.image.machine.arch = Arch::x86_64;
+  input.image.file.format = "memory of a guest";
+  if (torn) {
+    input.image.remarks.push_back(torn_remark());
   }
   return input;
 }

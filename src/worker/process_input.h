@@ -14,4 +14,7 @@ namespace vmcore::worker {
 // guest is to run on (`torn`).
 Result<Input> open_process(const sandbox::Channel& channel, Fd pipe, bool torn);
 
+// The memory of a guest that is not touched: no notes, no registers. `torn`: it runs.
+Result<Input> open_live(const sandbox::Channel& channel, bool torn);
+
 }  // namespace vmcore::worker

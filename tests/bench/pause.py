@@ -10,14 +10,12 @@ how many MiB the guest's memory on the host grew. Dumps go to the cache's file s
 """
 
 import argparse
-import json
 import os
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -27,40 +25,9 @@ if __name__ == "__main__":
 from guests.cache import cache_dir
 from guests.guest import Config, Guest
 from guests.libvirt_rig import LibvirtRig
+from guests.witness import Witness
 
 MIB = 1 << 20
-
-
-class Witness:
-    """Listens on a monitor of its own; how long the guest stood still since the last question."""
-
-    def __init__(self, path: Path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(str(path))
-        self.events = []
-        lines = self.socket.makefile("rw")
-        lines.readline()
-        lines.write('{"execute": "qmp_capabilities"}\n')
-        lines.flush()
-        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
-
-    def _listen(self, lines) -> None:
-        for line in lines:
-            message = json.loads(line)
-            if message.get("event") in ("STOP", "RESUME"):
-                stamp = message["timestamp"]
-                self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
-
-    def paused(self) -> float:
-        time.sleep(0.3)     # events may be under way
-        events, self.events = self.events, []
-        total, since = 0.0, None
-        for name, when in events:
-            if name == "STOP":
-                since = when
-            elif since is not None:
-                total, since = total + when - since, None
-        return total
 
 
 def resident(pid: int) -> int:
@@ -129,7 +96,6 @@ def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
         out = rig.folder / "home/out.vmcore"
         pid = int(next(rig.folder.rglob(f"{rig.name}.pid")).read_text())
         witness = Witness(rig.folder / "witness.sock")
-        rig.qmp = None      # the witness has the monitor
         for state in ("running", "panicked"):
             if state == "panicked":
                 with socket.socket(socket.AF_UNIX) as console:

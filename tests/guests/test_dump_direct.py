@@ -14,6 +14,7 @@ if __name__ == "__main__":
 from guests.dump_checks import expect, left_in, run_dump, same_as_converted
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
+from guests.witness import Witness
 from peers.kdumpfile import open_dump
 
 PAGE = 4096
@@ -119,7 +120,21 @@ class Case:
                     found[number] = (count, lock)
         return found[1][1], found[1][0], found[2][0]
 
+    def looked_at(self) -> None:
+        """dmesg and info of the guest itself: at once, and nothing of it can be seen by the guest."""
+        witness = Witness(self.guest.folder / "witness.sock")
+        for verb, expected in (("dmesg", "Linux version"), ("info", self.guest.kernel.release)):
+            started = time.monotonic()
+            done = self.vmcorectl.run(verb, "--qmp", self.guest.qmp_socket)
+            print(f"  {self.name}: {verb}: exit {done.returncode}, {time.monotonic() - started:.2f} s, "
+                  f"{len(done.stdout.splitlines())} lines {done.stderr.strip()[:300]}", flush=True)
+            expect(self.findings, f"{self.name}: {verb}", [("exit code", done.returncode, 0),
+                                                           ("text", expected in done.stdout, True)])
+        witness.paused()
+        expect(self.findings, f"{self.name}: looked at", [("events", witness.seen, [])])
+
     def running(self) -> None:
+        self.looked_at()
         seen_torn = []
         for consistency, times in (("pause", 5), ("torn", 5)):
             for _ in range(times):

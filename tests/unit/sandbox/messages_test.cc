@@ -46,6 +46,15 @@ TEST(Messages, Requests) {
   }
 }
 
+TEST(Messages, EveryKindOfInput) {
+  for (const InputKind kind : {InputKind::file, InputKind::stream, InputKind::fetch,
+                               InputKind::process, InputKind::live}) {
+    Request request;
+    request.input = kind;
+    EXPECT_EQ(decode_request(encode(request))->input, kind);
+  }
+}
+
 TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Progress{3, 5}).done, 3U);
   EXPECT_EQ(round_trip(Progress{3, 5}).all, 5U);

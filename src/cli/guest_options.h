@@ -1,0 +1,32 @@
+// How a guest is named on the command line, and what is either a guest or a dump file.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "src/cli/verb.h"
+#include "src/job/read_job.h"
+
+namespace vmcore::cli {
+
+struct GuestOptions {
+  acquire::Selection selection() const;
+
+  std::string domain;
+  std::string uri;
+  std::string socket;
+  bool by_id = false;
+  bool by_name = false;
+};
+
+// Adds the positional `name` and -c, --id, --name and --qmp.
+void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
+                       const std::string& help);
+
+// The same for verbs that take a dump file as well.
+void add_source_options(CLI::App& command, GuestOptions& options);
+// What the operation says of the source that was named: what has a slash, and what is there, is a
+// file, unless an option says that it is a guest.
+Result<job::TextResult> read_source(const GuestOptions& source, sandbox::Operation operation);
+
+}  // namespace vmcore::cli

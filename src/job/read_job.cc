@@ -1,0 +1,91 @@
+#include "src/job/read_job.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "src/base/sys.h"
+#include "src/job/run_worker.h"
+
+namespace vmcore::job {
+namespace {
+
+// Runs a request whose output is text.
+Result<TextResult> read_text(sandbox::Request request, std::vector<int> fds,
+                             const WorkerCallbacks& callbacks) {
+  const Fd text(::memfd_create("text", MFD_CLOEXEC));
+  if (!text) {
+    return fail_errno(errno, "memfd_create");
+  }
+  fds.push_back(text.get());
+  TRY_ASSIGN(sandbox::Done done, run_worker(request, fds, callbacks));
+  TextResult result{.done = std::move(done), .text = {}};
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
+  if (size > sandbox::kMaxOutputText) {
+    return fail(Errc::limit, "more than {} MiB of text", sandbox::kMaxOutputText >> 20);
+  }
+  result.text.resize(size);
+  TRY(sys::pread_full(text.get(), std::as_writable_bytes(std::span(result.text)), 0));
+  return result;
+}
+
+}  // namespace
+
+Result<Fd> open_dump_file(const std::filesystem::path& path) {
+  // O_NONBLOCK: opening a FIFO must not wait for somebody to write to it.
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  if (!file) {
+    return fail_errno(errno, path.string());
+  }
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return fail(Errc::invalid, "{} is a folder, not a dump file", path.string());
+  }
+  if (!sys::file_size(file.get())) {
+    return fail(Errc::invalid,
+                "{} is no file (a pipe, socket or terminal): save the dump into a file first",
+                path.string());
+  }
+  return file;
+}
+
+Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
+                             unsigned threads) {
+  TRY_ASSIGN(const Fd in, open_dump_file(input));
+  sandbox::Request request;
+  request.operation = operation;
+  request.threads = threads;
+  auto result = read_text(std::move(request), {in.get()}, {});
+  if (!result) {
+    return in_context(std::move(result).error(), input.string());
+  }
+  return result;
+}
+
+Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Operation operation,
+                              unsigned threads) {
+  acquire::Selection direct = selection;
+  direct.method = "direct";
+  TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(direct));
+  acquire::Guest& guest = *opened.guest;
+  TRY_ASSIGN(const acquire::GuestState state, guest.state());
+  sandbox::Request request;
+  request.operation = operation;
+  request.threads = threads;
+  request.input = sandbox::InputKind::live;
+  request.torn = state.running;
+  auto result = read_text(std::move(request), {},
+                          {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
+  if (!result) {
+    return in_context(std::move(result).error(), guest.name());
+  }
+  return result;
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,30 @@
+// What a dump file, or a guest that is not touched, tells as text.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/acquire/method.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::job {
+
+struct TextResult {
+  sandbox::Done done;
+  std::string text;
+};
+
+// The text that `operation` (info, dmesg) makes of a dump file.
+Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
+                             unsigned threads);
+// The same of a guest as it is at this time; it is neither paused nor are monitor commands sent
+// behind libvirt's back.
+Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
+                              unsigned threads);
+
+// Opens a dump file for reading. Folders, pipes and terminals are Errc::invalid.
+Result<Fd> open_dump_file(const std::filesystem::path& path);
+
+}  // namespace vmcore::job

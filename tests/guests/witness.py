@@ -1,0 +1,41 @@
+"""A second monitor of a guest, which sees it stop and run."""
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+
+class Witness:
+    """Listens on a monitor of its own; how long the guest stood still since the last question."""
+
+    def __init__(self, path: Path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))
+        self.events = []
+        self.seen = []      # names of the events at the last question
+        lines = self.socket.makefile("rw")
+        lines.readline()
+        lines.write('{"execute": "qmp_capabilities"}\n')
+        lines.flush()
+        threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
+
+    def _listen(self, lines) -> None:
+        for line in lines:
+            message = json.loads(line)
+            if message.get("event") in ("STOP", "RESUME"):
+                stamp = message["timestamp"]
+                self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
+
+    def paused(self) -> float:
+        time.sleep(0.3)     # events may be under way
+        events, self.events = self.events, []
+        self.seen = [name for name, _ in events]
+        total, since = 0.0, None
+        for name, when in events:
+            if name == "STOP":
+                since = when
+            elif since is not None:
+                total, since = total + when - since, None
+        return total
