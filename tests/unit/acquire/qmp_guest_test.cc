@@ -1,7 +1,10 @@
 #include "src/acquire/qmp_guest.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include <string>
 #include <thread>
@@ -25,11 +28,12 @@ struct Script {
   std::string events_after =
       event("STOP", 1000) + event("DUMP_COMPLETED", 2000) + event("RESUME", 3500);
   std::string dump_error = {};
+  std::uint64_t ram = 0;  // of this process, at guest-physical 0
 };
 
 class QmpGuestTest : public testing::Test {
  protected:
-  void open(Script script) {
+  void open(Script script, std::optional<GuestProcess> process = {}) {
     script_ = std::move(script);
     qemu_.serve(
         {{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
@@ -40,11 +44,13 @@ class QmpGuestTest : public testing::Test {
           [](const Json&, auto&) { return R"({"base-memory": 4096, "plugged-memory": 8})"; }},
          {"getfd", [](const Json&, auto&) { return "{}"; }},
          {"closefd", [](const Json&, auto&) { return "{}"; }},
+         {"human-monitor-command",
+          [this](const Json& arguments, auto&) { return gpa2hva(arguments.at("command-line")); }},
          {"dump-guest-memory",
           [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
-    auto guest = QmpGuest::make(*std::move(monitor));
+    auto guest = QmpGuest::make(*std::move(monitor), std::move(process));
     ASSERT_TRUE(guest) << guest.error().message;
     guest_ = *std::move(guest);
   }
@@ -60,6 +66,15 @@ class QmpGuestTest : public testing::Test {
     EXPECT_TRUE(sys::write_full(target.get(), std::as_bytes(std::span(script_.dumped))));
     qemu_.say(script_.events_after);
     return "{}";
+  }
+
+  std::string gpa2hva(const std::string& command) const {
+    std::uint64_t address = 0;
+    if (::sscanf(command.c_str(), "gpa2hva 0x%lx", &address) != 1 || script_.ram == 0) {
+      return R"("No memory is mapped at address\r\n")";
+    }
+    return fmt::format(R"("Host virtual address for {:#x} (pc.ram) is {:#x}\r\n")", address,
+                       script_.ram + address);
   }
 
   static std::string text_of(int fd) {
@@ -175,6 +190,71 @@ TEST_F(QmpGuestTest, FetchesRanges) {
   EXPECT_EQ(arguments_.at("begin"), 0x10000);
   EXPECT_EQ(arguments_.at("length"), 0x2000);
   EXPECT_FALSE(arguments_.contains("detach"));
+}
+
+class DirectTest : public QmpGuestTest {
+ protected:
+  static constexpr std::size_t kSize = 1 << 20;
+  DirectTest()
+      : ram_(::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
+  ~DirectTest() override { ::munmap(ram_, kSize); }
+
+  void open_direct(Script script) {
+    auto process = GuestProcess::open(::getpid());
+    ASSERT_TRUE(process) << process.error().message;
+    script.ram = reinterpret_cast<std::uint64_t>(ram_);
+    open(std::move(script), *std::move(process));
+  }
+
+  void* ram_;
+};
+
+TEST_F(DirectTest, HoldsTheGuestByADumpThatIsCutShort) {
+  Script script;
+  script.events_after = event("STOP", 1000) +
+                        event("DUMP_COMPLETED", 2000, R"({"error": "Broken pipe"})") +
+                        event("RESUME", 3500);
+  open_direct(script);
+  EXPECT_FALSE(guest_->needs_spool({"running", true}));
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
+  const auto pause = acquired->lease->end();
+  ASSERT_TRUE(pause) << pause.error().message;
+  EXPECT_EQ(pause->count(), 2500);
+}
+
+TEST_F(DirectTest, HoldsAGuestThatStandsStillAsWell) {
+  open_direct(standing_still());
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
+  EXPECT_EQ(acquired->lease->end()->count(), 0);  // does not wait for it to run
+}
+
+TEST_F(DirectTest, TellsWhereBlocksLie) {
+  open_direct({});
+  const std::vector<PhysRange> blocks{{{0}, 0x1000}, {{0x2000}, 0x3000}};
+  const auto source = guest_->locate(blocks);
+  ASSERT_TRUE(source) << source.error().message;
+  ASSERT_EQ(source->pieces.size(), 2U);
+  EXPECT_EQ(source->pieces[1].range, blocks[1]);
+  EXPECT_EQ(source->pieces[1].address, reinterpret_cast<std::uint64_t>(ram_) + 0x2000);
+}
+
+TEST_F(QmpGuestTest, WithoutAProcessNothingIsLocated) {
+  open({});
+  const PhysRange block{{0}, 0x1000};
+  EXPECT_EQ(guest_->locate({&block, 1}).error().code, Errc::unsupported);
+  EXPECT_EQ(guest_->look().error().code, Errc::unsupported);
+}
+
+TEST_F(DirectTest, RefusesWhatQemuDoesNotKnow) {
+  Script script;
+  open_direct(script);
+  script_.ram = 0;
+  const PhysRange block{{0}, 0x1000};
+  EXPECT_EQ(guest_->locate({&block, 1}).error().code, Errc::unsupported);
 }
 
 TEST_F(QmpGuestTest, NoticesThatSomebodyResumedTheGuest) {

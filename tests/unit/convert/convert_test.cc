@@ -69,6 +69,40 @@ TEST(Convert, ADumpOfADumpIsTheSame) {
   }
 }
 
+// All that may be held is read before the first page is written.
+class EarlyObserver : public CountingObserver {
+ public:
+  void source_read() override {
+    done_when_read_ = done_;
+    CountingObserver::source_read();
+  }
+  std::uint64_t done_when_read_ = ~0ULL;
+};
+
+TEST(Convert, ReadsAheadOfWritingAsFarAsItMay) {
+  GuestBuilder guest = sample_guest();
+  const MemoryImage source = guest.build();
+  const std::uint64_t all = convert_image(source, kZstd, {.level = 0}).outcome.plan.kept.count();
+  for (const unsigned threads : {1U, 3U}) {
+    for (const std::uint64_t ahead : {std::uint64_t{0}, all / 2 * 4096, all * 4096}) {
+      SCOPED_TRACE(fmt::format("{} bytes ahead, {} threads", ahead, threads));
+      const ConvertOptions options{.level = 0, .threads = threads, .read_ahead = ahead};
+      const Fd file = builders::memory_file();
+      EarlyObserver observer;
+      const auto outcome = convert(source, *make_writer(kZstd, file.get()), options, observer, {});
+      ASSERT_TRUE(outcome) << outcome.error().message;
+      EXPECT_EQ(observer.source_read_, 1);
+      EXPECT_EQ(observer.done_, all);
+      if (threads == 1) {  // of several, some write while another still reads the last of all
+        EXPECT_LE(observer.done_when_read_, all - ahead / 4096);
+      }
+      const auto written = formats::open_dump(Fd(::dup(file.get())));
+      ASSERT_TRUE(written);
+      EXPECT_TRUE(verify(source, *written, *outcome, {}));
+    }
+  }
+}
+
 TEST(Convert, ADryRunTellsTheSame) {
   GuestBuilder guest = sample_guest();
   const MemoryImage source = guest.build();
