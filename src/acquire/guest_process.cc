@@ -44,6 +44,11 @@ Result<Fd> open_proc(pid_t pid, const char* name) {
   return file;
 }
 
+bool has_ended(const Fd& pidfd) {
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
+}
+
 Result<std::vector<Mapping>> read_maps(pid_t pid) {
   std::ifstream file(proc(pid, "maps"), std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -67,10 +72,24 @@ std::uint64_t own_number(const fs::path& status) {
   return 0;
 }
 
-bool is_file(const std::string& path, const Mapping& mapping) {
+bool is_file(int file, const Mapping& mapping) {
   struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && status.st_dev == mapping.device &&
-         status.st_ino == mapping.inode;
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+         status.st_dev == mapping.device && status.st_ino == mapping.inode;
+}
+
+// Calls each(entry) until it returns true; false where it never does. The process may end
+// meanwhile.
+template <class Each>
+bool any_in(const fs::path& folder, Each each) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (each(entry->path())) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -78,32 +97,33 @@ bool is_file(const std::string& path, const Mapping& mapping) {
 Result<GuestProcess> GuestProcess::open(pid_t pid) {
   Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
-    return cannot_open(errno, pid, "pidfd");
+    return errno == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
+                           : cannot_open(errno, pid, "pidfd");
   }
-  TRY_ASSIGN(Fd memory, open_proc(pid, "mem"));
+  auto memory = open_proc(pid, "mem");
+  if (!memory && memory.error().code == Errc::not_found && !has_ended(pidfd)) {
+    return cannot_open(EACCES, pid, "mem");  // proc's mount option hidepid
+  }
+  if (!memory) {
+    return tl::unexpected(std::move(memory).error());
+  }
   TRY_ASSIGN(Fd pagemap, open_proc(pid, "pagemap"));
-  GuestProcess process(pid, std::move(pidfd), std::move(memory), std::move(pagemap));
+  GuestProcess process(pid, std::move(pidfd), *std::move(memory), std::move(pagemap));
   TRY(process.check_alive());
   return process;
 }
 
 // What was opened by the number belongs to the process as long as that has not ended.
 Result<> GuestProcess::check_alive() const {
-  pollfd ended{pidfd_.get(), POLLIN, 0};
-  if (::poll(&ended, 1, 0) != 0) {
+  if (has_ended(pidfd_)) {
     return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
   }
   return {};
 }
 
 bool GuestProcess::has_thread(std::uint64_t thread) const {
-  std::error_code error;
-  for (const fs::directory_entry& task : fs::directory_iterator(proc(pid_, "task"), error)) {
-    if (own_number(task.path() / "status") == thread) {
-      return true;
-    }
-  }
-  return false;
+  return any_in(proc(pid_, "task"),
+                [&](const fs::path& task) { return own_number(task / "status") == thread; });
 }
 
 // By the process's own descriptor of the file: it may be unlinked, or lie in another mount
@@ -112,15 +132,19 @@ Result<Fd> GuestProcess::open_file(const Mapping& mapping) const {
   const auto reopen = [](const std::string& path) {
     return Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   };
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(proc(pid_, "fd"), error)) {
-    if (is_file(entry.path(), mapping)) {
-      if (Fd file = reopen(entry.path())) {
-        return file;
-      }
+  Fd file;
+  any_in(proc(pid_, "fd"), [&](const fs::path& entry) {
+    // Held without being opened first: the process could put another file in its place.
+    const Fd held(::open(entry.c_str(), O_PATH | O_CLOEXEC));
+    if (held && is_file(held.get(), mapping)) {
+      file = reopen(fmt::format("/proc/self/fd/{}", held.get()));
     }
+    return static_cast<bool>(file);
+  });
+  if (file) {
+    return file;
   }
-  Fd file = reopen(proc(pid_, fmt::format("map_files/{:x}-{:x}", mapping.begin, mapping.end)));
+  file = reopen(proc(pid_, fmt::format("map_files/{:x}-{:x}", mapping.begin, mapping.end)));
   if (!file) {
     return cannot_open(errno, pid_, mapping.path);
   }

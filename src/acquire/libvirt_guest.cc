@@ -219,8 +219,11 @@ Result<Acquired> LibvirtGuest::acquire_file(bool running) {
 
 Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
   Result<Acquired> acquired = acquire_pipe(state.running);
-  if (acquired || process_ || !target_refused(acquired.error())) {
+  if (acquired || !target_refused(acquired.error())) {
     return acquired;
+  }
+  if (process_) {  // method libvirt can do with a file
+    return fail(Errc::unsupported, "{}", acquired.error().message);
   }
   Result<Acquired> again = acquire_file(state.running);
   if (!again) {

@@ -122,9 +122,15 @@ Result<RamBlock> first_block(qmp::Client& monitor, PhysRange range) {
   std::uint64_t together = 0;
   std::uint64_t apart = range.size + kGranule;
   for (std::uint64_t tried = range.size; apart - together > kGranule && together < range.size;) {
-    TRY_ASSIGN(const std::uint64_t last, host_address(monitor, range.begin + (tried - 1)));
-    (last - begin == tried - 1 ? together : apart) = tried;
+    const auto last = host_address(monitor, range.begin + (tried - 1));
+    if (!last && last.error().code != Errc::unsupported) {
+      return tl::unexpected(last.error());
+    }
+    (last && *last - begin == tried - 1 ? together : apart) = tried;
     tried = together + (apart - together) / 2 / kGranule * kGranule;
+    if (tried == together) {
+      break;
+    }
   }
   if (together == 0) {
     return fail(Errc::unsupported, "the memory at {:#x} does not lie in one piece in QEMU",
@@ -305,10 +311,17 @@ Result<ImageSource> QmpGuest::look() {
   TRY_ASSIGN(const std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
   std::vector<RamBlock> found;
   for (PhysRange range : ranges) {
-    while (range.size != 0) {
-      TRY_ASSIGN(const RamBlock block, first_block(monitor_, range));
-      found.push_back(block);
-      range = {block.range.end(), range.size - block.range.size};
+    const PhysAddr begin = range.begin;
+    while (range.size != 0 && found.size() < sandbox::kMaxPieces) {
+      const auto block = first_block(monitor_, range);
+      if (!block && block.error().code == Errc::unsupported && range.begin != begin) {
+        break;  // the end of low memory may be hidden (TSEG)
+      }
+      if (!block) {
+        return tl::unexpected(block.error());
+      }
+      found.push_back(*block);
+      range = {block->range.end(), range.size - block->range.size};
     }
   }
   return process_->locate(found);

@@ -8,9 +8,12 @@ namespace {
 constexpr std::uint64_t kIsaHole = 0xa0000;
 constexpr std::uint64_t kIsaEnd = 0x100000;
 constexpr std::uint64_t kHighRam = 1ULL << 32;
+// With SMM, TSEG hides the end of low memory (QEMU hw/pci-host/q35.c, MCH_HOST_BRIDGE_ESMRAMC and
+// extended-tseg-mbytes, 16 MiB unless somebody asks for more).
+constexpr std::uint64_t kMostTseg = 16U << 20;
 
-// Neighbours that lie in one piece of one file, or without a file, may be cut by what was asked of
-// the kernel for a part of them (madvise, mbind).
+// Neighbours that lie in one piece of one file may be cut by what was asked of the kernel for a
+// part of them (madvise, mbind).
 std::vector<Mapping> join(std::span<const Mapping> mappings) {
   std::vector<Mapping> joined;
   for (const Mapping& next : mappings) {
@@ -32,15 +35,20 @@ std::vector<Mapping> join(std::span<const Mapping> mappings) {
   return joined;
 }
 
-Result<std::uint64_t> only_mapping(std::span<const Mapping> mappings, std::uint64_t size) {
-  const auto fits = [&](const Mapping& mapping) { return mapping.end - mapping.begin == size; };
+// The one mapping of `size` bytes, or of at most `more` beyond.
+Result<Mapping> only_mapping(std::span<const Mapping> mappings, std::uint64_t size,
+                             std::uint64_t more = 0) {
+  const auto fits = [&](const Mapping& mapping) {
+    const std::uint64_t has = mapping.end - mapping.begin;
+    return has >= size && has - size <= more;
+  };
   const auto found = std::ranges::find_if(mappings, fits);
   if (found == mappings.end() || std::find_if(found + 1, mappings.end(), fits) != mappings.end()) {
     return fail(Errc::unsupported,
                 "{} of the process's mappings has the size of {} MiB of the guest's RAM",
                 found == mappings.end() ? "none" : "more than one", size >> 20);
   }
-  return found->begin;
+  return *found;
 }
 
 // Memory of `most` bytes and more is cut at `cut`, so that high memory begins on a gigabyte.
@@ -82,7 +90,15 @@ Result<std::vector<RamBlock>> place_by_size(std::span<const PhysRange> blocks,
   };
   const std::uint64_t low_end = end_of(kIsaEnd);
   const std::uint64_t high_end = end_of(kHighRam);
-  TRY_ASSIGN(const std::uint64_t main, only_mapping(candidates, low_end + (high_end - kHighRam)));
+  const std::uint64_t high = high_end - kHighRam;
+  auto found = only_mapping(candidates, low_end + high);
+  if (!found) {
+    found = only_mapping(candidates, low_end + high, kMostTseg);
+  }
+  if (!found) {
+    return tl::unexpected(std::move(found).error());
+  }
+  const std::uint64_t main = found->begin;
   std::vector<RamBlock> placed;
   for (const PhysRange& block : blocks) {
     const std::uint64_t begin = block.begin.value;
@@ -94,11 +110,14 @@ Result<std::vector<RamBlock>> place_by_size(std::span<const PhysRange> blocks,
       const std::uint64_t from = std::max(begin, kIsaEnd);
       placed.push_back({{{from}, end - from}, main + from});
     }
+    if (begin == low_end && begin < kHighRam) {
+      return fail(Errc::unsupported, "the main memory lies in several pieces (NUMA nodes)");
+    }
     if (begin == kHighRam) {
-      placed.push_back({block, main + low_end});
+      placed.push_back({block, found->end - high});
     } else if (begin > kHighRam) {
-      TRY_ASSIGN(const std::uint64_t address, only_mapping(candidates, block.size));
-      placed.push_back({block, address});
+      TRY_ASSIGN(const Mapping dimm, only_mapping(candidates, block.size));
+      placed.push_back({block, dimm.begin});
     }
   }
   return placed;

@@ -27,7 +27,7 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
   add_guest_options(command, options, "SOURCE",
                     "A dump file of any known format, or a libvirt domain");
   command.parse_complete_callback([&options] {
-    if (options.domain.empty() && options.socket.empty()) {
+    if (options.domain.empty() == options.socket.empty()) {
       throw CLI::ValidationError("SOURCE", "of what? Give a dump FILE, a DOMAIN or --qmp SOCKET");
     }
   });

@@ -45,11 +45,14 @@ fs::path own_cgroup(const fs::path& root) {
 std::uint64_t available_memory(const fs::path& root) {
   const fs::path top = root / "sys/fs/cgroup";
   std::uint64_t least = available_of_host(root);
-  for (fs::path group = own_cgroup(root); !group.empty(); group = group.parent_path()) {
+  for (fs::path group = own_cgroup(root);; group = group.parent_path()) {
     const auto limit = number_in(top / group / "memory.max");
     const auto used = number_in(top / group / "memory.current");
     if (limit && used) {
       least = std::min(least, *limit > *used ? *limit - *used : 0);
+    }
+    if (group.empty()) {  // the top: in a container it has a limit as well
+      break;
     }
   }
   return least;

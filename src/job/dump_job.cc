@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,8 @@ class DumpJob {
         cancel_(cancel) {}
 
   Result<DumpResult> run();
+  // Whether it failed because the guest's memory could not be had: another method may do.
+  bool had_no_memory() const { return had_no_memory_; }
 
  private:
   Result<Fd> make_spool() const;
@@ -46,6 +49,7 @@ class DumpJob {
   GuestReport& report_;
   const OnProgress& on_progress_;
   int cancel_;
+  bool had_no_memory_ = false;
 };
 
 // How much may be read ahead so that the guest waits less: a quarter of what the host has to spare,
@@ -123,8 +127,12 @@ Result<DumpResult> DumpJob::run() {
   if (guest_.needs_spool(report_.before)) {
     TRY_ASSIGN(spool, make_spool());
   }
-  TRY_ASSIGN(sandbox::Done done, read_guest(spool.get(), output.fd()));
-  DumpResult result{.done = std::move(done), .path = {}, .size_bytes = 0};
+  auto done = read_guest(spool.get(), output.fd());
+  if (!done) {
+    had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
+    return tl::unexpected(std::move(done).error());
+  }
+  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
   TRY(check_strict(options_.dump, result));
   TRY(output.keep(result));
   return result;
@@ -187,11 +195,19 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
   options.guest.spool_folder = spool_folder(options);
   const auto time = std::chrono::system_clock::now();
   std::vector<Remark> passed_over;
+  std::optional<GuestReport> before;  // of the method that came to nothing
   while (true) {
     auto attempt = begin(options.guest);
+    if (!attempt && before) {
+      if (options.then != acquire::Then::nothing) {
+        before->then_error = attempt.error();
+      }
+      return {tl::unexpected(std::move(attempt).error()), std::move(before)};
+    }
     if (!attempt) {
       return nothing_begun(std::move(attempt).error());
     }
+    acquire::Guest& guest = *attempt->guest;
     GuestReport& report = attempt->report;
     if (const Result<> possible = check_torn(options, report); !possible) {
       return nothing_begun(possible.error());
@@ -200,17 +216,20 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
       options.output = dump_name(report.name, time);
     }
     interrupt.arm();
-    auto dump = DumpJob(*attempt->guest, options, report, on_progress, interrupt.fd()).run();
-    // What a method lacks may show only when the guest is held.
-    if (!dump && acquire::another_may_do(dump.error()) &&
-        acquire::has_next(options.guest, report.method)) {
-      passed_over.push_back(acquire::passed_over(report.method, dump.error()));
-      options.guest.tried = report.method;
-      continue;
-    }
+    DumpJob job(guest, options, report, on_progress, interrupt.fd());
+    auto dump = job.run();
     report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());
+    if (job.had_no_memory() && !options.torn && acquire::has_next(options.guest, report.method)) {
+      look_again(guest, acquire::Then::nothing, report);
+      if (report.as_expected()) {
+        passed_over.push_back(acquire::passed_over(report.method, dump.error()));
+        options.guest.tried = report.method;
+        before = std::move(report);
+        continue;
+      }
+    }
     const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-    look_again(*attempt->guest, interrupted ? acquire::Then::nothing : options.then, report);
+    look_again(guest, interrupted ? acquire::Then::nothing : options.then, report);
     return {std::move(dump), std::move(report)};
   }
 }

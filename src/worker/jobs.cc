@@ -164,7 +164,8 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   Done done;
   done.release = found.kernels.front().info().release();
   done.incomplete = summary.lost != 0;
-  done.remarks = found.remarks;
+  done.remarks = image.remarks;
+  done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (summary.lost != 0) {
     done.remarks.push_back(
         {Errc::unreadable, fmt::format("{} log records could not be read", summary.lost)});

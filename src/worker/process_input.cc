@@ -25,6 +25,8 @@ using sandbox::Channel;
 
 // Below it lie ROM and RAM in places that only QEMU knows.
 constexpr std::uint64_t kFirstMiB = 1U << 20;
+// 4096 vCPUs have 3 MiB of notes, and the largest VMCOREINFO that QEMU accepts 1 MiB.
+constexpr std::uint64_t kMostHeaders = 16U << 20;
 
 // What of a dump was read from its pipe so far.
 class Beginning {
@@ -76,9 +78,7 @@ Result<> Beginning::read_portion() {
 }
 
 Result<> Beginning::read_headers() {
-  // 4096 vCPUs have 3 MiB of notes, and the largest VMCOREINFO that QEMU accepts 1 MiB.
-  constexpr std::uint64_t kMost = 16 << 20;
-  while (length_ < kMost) {
+  while (length_ < kMostHeaders) {
     TRY(read_portion());
     TRY_ASSIGN(Fd again, duplicate());
     const auto image = formats::open_dump(std::move(again));
@@ -89,10 +89,14 @@ Result<> Beginning::read_headers() {
       return tl::unexpected(image.error());
     }
   }
-  return fail(Errc::limit, "the dump of the guest has more than {} MiB of headers", kMost >> 20);
+  return fail(Errc::limit, "the dump of the guest has more than {} MiB of headers",
+              kMostHeaders >> 20);
 }
 
 Result<> Beginning::read_to(std::uint64_t offset) {
+  if (offset > kMostHeaders + kFirstMiB) {
+    return fail(Errc::unsupported, "the guest's first MiB does not come first in QEMU's dump");
+  }
   while (length_ < offset) {
     TRY(read_portion());
   }
@@ -175,18 +179,22 @@ Result<RangeSet> fill_gaps(const std::vector<ElfBlock>& blocks, Beginning& begin
 // Compares what the dump begins with and what was found: the guest stands still.
 Result<> check_same(const PhysicalMemory& memory, const std::vector<ElfBlock>& blocks,
                     const Beginning& beginning) {
-  constexpr std::uint64_t kMost = 64 << 10;
   for (const ElfBlock& block : blocks) {
-    if (block.offset >= beginning.length()) {
+    if (block.offset >= beginning.length() ||
+        memory.presence(block.memory.begin) == Presence::absent) {
       continue;
     }
     const std::uint64_t size =
-        std::min({block.memory.size, beginning.length() - block.offset, kMost});
+        std::min({block.memory.size, beginning.length() - block.offset, kFirstMiB});
     std::vector<std::byte> dumped(size);
     std::vector<std::byte> found(size);
     TRY(sys::pread_full(beginning.file(), dumped, block.offset));
     TRY_ASSIGN(const ReadExtent got, memory.read(block.memory.begin, found));
-    if (std::memcmp(dumped.data(), found.data(), got.good) != 0) {
+    // Of the first MiB some may not have been found; a page that is poisoned fails here.
+    const std::size_t whole =
+        memory.presence(block.memory.begin + (size - 1)) == Presence::absent ? got.good : size;
+    if (got.good == 0 || got.good < whole ||
+        std::memcmp(dumped.data(), found.data(), got.good) != 0) {
       return fail(Errc::unsupported,
                   "the memory that was found at {:#x} is not the guest's: give another --method",
                   block.memory.begin.value);

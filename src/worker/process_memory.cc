@@ -1,5 +1,8 @@
 #include "src/worker/process_memory.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -41,16 +44,18 @@ std::size_t alike(std::span<const std::uint64_t> entries) {
       entries.begin());
 }
 
-// Reads as far as it goes: a poisoned page, or one that is no longer mapped, ends it.
-std::size_t read_while_good(int memory, std::uint64_t address, std::span<std::byte> out) {
-  if (const auto got = sys::pread_full(memory, out, address)) {
+// Reads by read(part, its address) as far as it goes: a poisoned page, or one that is no longer
+// mapped, ends it.
+template <class Read>
+std::size_t read_while_good(std::uint64_t address, std::span<std::byte> out, Read read) {
+  if (const Result<std::size_t> got = read(out, address)) {
     return *got;
   }
   std::size_t done = 0;
   while (done < out.size()) {
     const std::size_t size =
         std::min<std::size_t>(out.size() - done, kPage - (address + done) % kPage);
-    const auto got = sys::pread_full(memory, out.subspan(done, size), address + done);
+    const Result<std::size_t> got = read(out.subspan(done, size), address + done);
     if (!got || *got != size) {
       break;
     }
@@ -77,8 +82,10 @@ Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source) {
   std::unique_ptr<ProcessMemory> memory(new ProcessMemory(
       std::move(source.memory), std::move(source.pagemap), std::move(source.pieces)));
   for (Fd& file : source.files) {
-    TRY_ASSIGN(auto opened, formats::open_plain(std::move(file)));
-    memory->files_.push_back(std::move(opened));
+    struct statfs system {};
+    const bool huge = ::fstatfs(file.get(), &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
+    TRY_ASSIGN(auto bytes, formats::open_plain(std::move(file)));
+    memory->files_.push_back({std::move(bytes), huge});
   }
   return memory;
 }
@@ -113,7 +120,7 @@ Presence ProcessMemory::presence(PhysAddr address) const {
 
 // Holes shorter than a block are data, which reads as zeros all the same.
 Extent ProcessMemory::file_extent(const Piece& piece, PhysAddr address) const {
-  const formats::ByteSource& file = *files_[piece.file->file];
+  const formats::ByteSource& file = *files_[piece.file->file].bytes;
   const std::uint64_t left = piece.range.end() - address;
   const std::uint64_t offset = piece.file->offset + (address - piece.range.begin);
   std::uint64_t size = 0;
@@ -174,7 +181,10 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
 
 Result<std::size_t> ProcessMemory::read_piece(const Piece& piece, std::uint64_t skip,
                                               std::span<std::byte> out) const {
-  return piece.address ? read_private(piece, skip, out) : read_behind(piece, skip, out);
+  if (piece.address) {
+    return read_private(piece, skip, out);
+  }
+  return read_behind(piece, skip, out);
 }
 
 Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_t skip,
@@ -193,10 +203,13 @@ Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_
       const std::size_t size = std::min<std::size_t>(run * kPage - in_run, out.size() - done);
       const auto part = out.subspan(done, size);
       std::size_t good = 0;
-      if (has_page(seen.front())) {
-        good = read_while_good(memory_.get(), *piece.address + skip + done, part);
+      if (has_page(seen.front()) || in_huge_pages(piece)) {
+        good = read_while_good(*piece.address + skip + done, part,
+                               [&](std::span<std::byte> some, std::uint64_t at) {
+                                 return sys::pread_full(memory_.get(), some, at);
+                               });
       } else {
-        TRY_ASSIGN(good, read_behind(piece, skip + done, part));
+        good = read_behind(piece, skip + done, part);
       }
       done += good;
       if (good < part.size()) {
@@ -208,13 +221,24 @@ Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_
   return done;
 }
 
-Result<std::size_t> ProcessMemory::read_behind(const Piece& piece, std::uint64_t skip,
-                                               std::span<std::byte> out) const {
+std::size_t ProcessMemory::read_behind(const Piece& piece, std::uint64_t skip,
+                                       std::span<std::byte> out) const {
   if (piece.file) {
-    return files_[piece.file->file]->read(piece.file->offset + skip, out);
+    const formats::ByteSource& file = *files_[piece.file->file].bytes;
+    return read_while_good(
+        piece.file->offset + skip, out,
+        [&](std::span<std::byte> some, std::uint64_t at) { return file.read(at, some); });
   }
   std::ranges::fill(out, std::byte{0});
   return out.size();
+}
+
+// pagemap shows a huge page that is poisoned, or on its way to another place, as none (Linux
+// fs/proc/task_mmu.c, pagemap_hugetlb_range, v6.12): these are read in the process, where the one
+// is an error and the other is waited for. The host has set memory aside for those that are truly
+// none.
+bool ProcessMemory::in_huge_pages(const Piece& piece) const {
+  return piece.file && files_[piece.file->file].huge_pages;
 }
 
 }  // namespace vmcore::worker

@@ -44,13 +44,18 @@ class ProcessMemory : public PhysicalMemory {
   Result<std::size_t> read_private(const Piece& piece, std::uint64_t skip,
                                    std::span<std::byte> out) const;
   // What a private mapping has no page of its own for.
-  Result<std::size_t> read_behind(const Piece& piece, std::uint64_t skip,
-                                  std::span<std::byte> out) const;
+  std::size_t read_behind(const Piece& piece, std::uint64_t skip, std::span<std::byte> out) const;
+  bool in_huge_pages(const Piece& piece) const;
+
+  struct File {
+    std::unique_ptr<formats::ByteSource> bytes;
+    bool huge_pages;
+  };
 
   Fd memory_;
   Fd pagemap_;
   std::vector<Piece> pieces_;
-  std::vector<std::unique_ptr<formats::ByteSource>> files_;
+  std::vector<File> files_;
 };
 
 }  // namespace vmcore::worker

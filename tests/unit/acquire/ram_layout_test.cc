@@ -62,6 +62,24 @@ TEST(PlaceBySize, HighMemoryFollowsLowMemory) {
             "0x200000000: 0x7e0000000000 + 0x40000000\n");
 }
 
+// With SMM the end of low memory is not in QEMU's dump.
+TEST(PlaceBySize, TsegHidesTheEndOfLowMemory) {
+  const std::vector<PhysRange> blocks{{{0}, 2 * kGiB - 16 * kMiB}, {{4 * kGiB}, kGiB}};
+  const std::vector<Mapping> mappings{anonymous(kRam, 3 * kGiB)};
+  EXPECT_EQ(text_of(place_by_size(blocks, mappings)),
+            "0x0: 0x7f0000000000 + 0xa0000\n"
+            "0x100000: 0x7f0000100000 + 0x7ef00000\n"
+            "0x100000000: 0x7f0080000000 + 0x40000000\n");
+}
+
+// Nodes of 1 and 2 GiB: what ends below 1 GiB and what begins at 4 GiB are together as large as the
+// second node.
+TEST(PlaceBySize, RefusesNodesWhoseSizesFitByChance) {
+  const std::vector<PhysRange> blocks{{{0}, kGiB}, {{kGiB}, kGiB}, {{4 * kGiB}, kGiB}};
+  const std::vector<Mapping> mappings{anonymous(kDimm, kGiB), anonymous(kRam, 2 * kGiB)};
+  EXPECT_EQ(text_of(place_by_size(blocks, mappings)), "unsupported");
+}
+
 TEST(PlaceBySize, RefusesToGuess) {
   const Mapping right = anonymous(kRam, 512 * kMiB);
   Mapping code = right;
@@ -72,7 +90,7 @@ TEST(PlaceBySize, RefusesToGuess) {
        {std::vector<Mapping>{},
         {code},
         {read_only},
-        {anonymous(kRam, 513 * kMiB)},
+        {anonymous(kRam, 600 * kMiB)},
         {anonymous(kDimm, 512 * kMiB), right},                                       // two of them
         {anonymous(kRam, 256 * kMiB), anonymous(kRam + 256 * kMiB, 256 * kMiB)}}) {  // NUMA nodes
     EXPECT_EQ(text_of(place_by_size(kSmall, mappings)), "unsupported");

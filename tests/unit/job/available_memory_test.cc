@@ -47,6 +47,13 @@ TEST_F(AvailableMemory, IsWhatTheTightestCgroupHasLeft) {
   EXPECT_EQ(available_memory(root_), 0U);
 }
 
+TEST_F(AvailableMemory, InAContainerTheTopHasALimit) {
+  put("proc/self/cgroup", "0::/\n");
+  put("sys/fs/cgroup/memory.max", "9000\n");
+  put("sys/fs/cgroup/memory.current", "2000\n");
+  EXPECT_EQ(available_memory(root_), 7000U);
+}
+
 TEST_F(AvailableMemory, NothingWhereTheHostDoesNotTell) {
   EXPECT_EQ(available_memory(root_ / "none"), 0U);
 }
