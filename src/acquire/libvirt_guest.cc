@@ -244,9 +244,7 @@ Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
   TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
   auto placed = place_by_size(blocks, mappings);
   if (!placed) {
-    return fail(placed.error().code,
-                "where the guest's memory lies in QEMU cannot be told ({}): give "
-                "--method libvirt",
+    return fail(placed.error().code, "where the guest's memory lies in QEMU cannot be told: {}",
                 placed.error().message);
   }
   return process_->locate(*placed);

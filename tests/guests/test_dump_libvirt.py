@@ -125,9 +125,27 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         case.then()
 
 
+def test_nodes(vmcorectl, findings) -> None:
+    """Where QEMU has the memory of two nodes cannot be told by their sizes: libvirt's own dump is taken, and that is
+    told. The guest runs throughout but for the dump."""
+    with scratch_folder() as scratch, LibvirtRig("session", nodes=2) as rig:
+        case = Case(vmcorectl, rig, findings, Path(scratch))
+        case.method = "auto"
+        code, answer, errors = case.dump()
+        expect(findings, "nodes: result", [
+            ("exit code", code, 0), ("method", answer["guest"]["method"], "libvirt"),
+            ("as found", answer["guest"]["as_found"], True)])
+        case.nothing_held("nodes", "running")
+        case.method = "direct"
+        code, answer, errors = case.dump()
+        expect(findings, "nodes: direct only", [("exit code", code, 1), ("said", "cannot be told" in errors, True)])
+        case.nothing_held("nodes: direct only", "running")
+
+
 def test(vmcorectl, _, findings) -> None:
     for kind in os.environ.get("VMCORECTL_LIBVIRT", "embed session").split():
         test_kind(vmcorectl, kind, findings)
+    test_nodes(vmcorectl, findings)
 
 
 if __name__ == "__main__":
