@@ -17,7 +17,7 @@ namespace vmcore::job {
 namespace {
 
 // Runs a request whose output is text.
-Result<TextResult> read_text(sandbox::Request request, std::vector<int> fds,
+Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
                              const WorkerCallbacks& callbacks) {
   const Fd text(::memfd_create("text", MFD_CLOEXEC));
   if (!text) {
@@ -61,7 +61,7 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
   sandbox::Request request;
   request.operation = operation;
   request.threads = threads;
-  auto result = read_text(std::move(request), {in.get()}, {});
+  auto result = read_text(request, {in.get()}, {});
   if (!result) {
     return in_context(std::move(result).error(), input.string());
   }
@@ -80,8 +80,8 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   request.threads = threads;
   request.input = sandbox::InputKind::live;
   request.torn = state.running;
-  auto result = read_text(std::move(request), {},
-                          {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
+  auto result =
+      read_text(request, {}, {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }

@@ -64,7 +64,7 @@ class GuestKernel {
  private:
   friend class KernelFinder;
   GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
-      : memory_(&memory), info_(std::move(info)), page_tables_(std::move(page_tables)) {}
+      : memory_(&memory), info_(std::move(info)), page_tables_(page_tables) {}
 
   const PhysicalMemory* memory_;  // borrowed: the image outlives its kernels
   Vmcoreinfo info_;
