@@ -74,6 +74,11 @@ Json to_json(const std::vector<PhysRange>& ranges) {
   return list;
 }
 
+bool can_be_memory(const PhysRange& range) {
+  return range.size != 0 && range.begin.value < kMaxPhysAddr &&
+         range.size <= kMaxPhysAddr - range.begin.value;
+}
+
 std::vector<PhysRange> ranges_from(const Json& json) {
   std::vector<PhysRange> ranges;
   for (const Json& entry : json) {
@@ -282,7 +287,15 @@ Result<Request> decode_request(std::string_view packet) {
   return decode<Request>(packet, request_from);
 }
 
-Result<Event> decode_event(std::string_view packet) { return decode<Event>(packet, event_from); }
+Result<Event> decode_event(std::string_view packet) {
+  TRY_ASSIGN(Event event, decode<Event>(packet, event_from));
+  const auto* const asked = std::get_if<Locate>(&event);
+  if (asked != nullptr &&
+      (asked->blocks.size() > kMaxPieces || !std::ranges::all_of(asked->blocks, can_be_memory))) {
+    return fail(Errc::malformed, "worker protocol: blocks of memory that cannot be");
+  }
+  return event;
+}
 
 Result<Have> decode_have(std::string_view packet) {
   return decode<Have>(packet, [](const Json& json) {

@@ -118,7 +118,7 @@ std::string encode(const Event& event);
 std::string encode(const Have& have);
 std::string encode(const Located& located);
 
-// Errc::malformed where the packet is no such message.
+// Errc::malformed where the packet is no such message, or asks for memory that no guest has.
 Result<Request> decode_request(std::string_view packet);
 Result<Event> decode_event(std::string_view packet);
 Result<Have> decode_have(std::string_view packet);

@@ -71,35 +71,36 @@ void Input::let_go(const Channel& channel) {
 }
 
 Result<Input> open_input(const Channel& channel, const Request& request, std::vector<Fd>& fds) {
-  if (request.input == InputKind::live) {
-    return open_live(channel, request.torn);
-  }
-  const std::size_t needed = request.input == InputKind::stream ? 2 : 1;
+  const std::size_t needed = request.input == InputKind::live     ? 0
+                             : request.input == InputKind::stream ? 2
+                                                                  : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
   }
-  Fd first = std::move(fds.front());
-  fds.erase(fds.begin());
+  const auto take = [&fds] {
+    Fd first = std::move(fds.front());
+    fds.erase(fds.begin());
+    return first;
+  };
   Input input;
   switch (request.input) {
     case InputKind::file: {
-      TRY_ASSIGN(input.image, formats::open_dump(std::move(first)));
+      TRY_ASSIGN(input.image, formats::open_dump(take()));
       return input;
     }
     case InputKind::fetch: {
-      TRY_ASSIGN(input.image, open_fetched(channel, std::move(first)));
+      TRY_ASSIGN(input.image, open_fetched(channel, take()));
       return input;
     }
-    case InputKind::live:
-      break;
-    case InputKind::process:
-      return open_process(channel, std::move(first), request.torn);
     case InputKind::stream: {
-      Fd spool = std::move(fds.front());
-      fds.erase(fds.begin());
-      TRY_ASSIGN(input.image, open_stream(channel, std::move(first), std::move(spool)));
+      Fd stream = take();
+      TRY_ASSIGN(input.image, open_stream(channel, std::move(stream), take()));
       return input;
     }
+    case InputKind::process:
+      return open_process(channel, take(), request.torn);
+    case InputKind::live:
+      return open_live(channel, request.torn);
   }
   return fail(Errc::malformed, "worker protocol: unknown input");
 }

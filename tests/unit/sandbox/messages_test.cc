@@ -68,6 +68,18 @@ TEST(Messages, Events) {
   EXPECT_EQ(failed.error.message, "full");
 }
 
+TEST(Messages, OnlyMemoryThatCanBeIsLocated) {
+  for (const PhysRange& wrong : {PhysRange{{0}, 0}, PhysRange{{kMaxPhysAddr}, 4096},
+                                 PhysRange{{4096}, ~0ULL}, PhysRange{{~0ULL}, 2}}) {
+    const auto event = decode_event(encode(Event(Locate{{{{0}, 4096}, wrong}})));
+    ASSERT_FALSE(event);
+    EXPECT_EQ(event.error().code, Errc::malformed);
+  }
+  EXPECT_FALSE(decode_event(
+      encode(Event(Locate{std::vector<PhysRange>(kMaxPieces + 1, PhysRange{{0}, 1})}))));
+  EXPECT_TRUE(round_trip(Locate{}).blocks.empty());
+}
+
 TEST(Messages, Located) {
   const std::vector<Piece> pieces{
       {.range = {{0}, 4096}, .address = ~0ULL, .file = {}},
