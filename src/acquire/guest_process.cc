@@ -171,11 +171,8 @@ Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const
     }
     piece.file->file = entry->second;
   }
-  source.memory = Fd(::dup(memory_.get()));
-  source.pagemap = Fd(::dup(pagemap_.get()));
-  if (!source.memory || !source.pagemap) {
-    return fail_errno(errno, "dup");
-  }
+  TRY_ASSIGN(source.memory, duplicate(memory_.get()));
+  TRY_ASSIGN(source.pagemap, duplicate(pagemap_.get()));
   TRY(check_alive());
   return source;
 }

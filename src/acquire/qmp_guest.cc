@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -139,17 +138,9 @@ Result<RamBlock> first_block(qmp::Client& monitor, PhysRange range) {
   return RamBlock{{range.begin, together}, begin};
 }
 
-Result<Fd> make_memfd() {
-  Fd file(::memfd_create("memory", MFD_CLOEXEC));
-  if (!file) {
-    return fail_errno(errno, "memfd_create");
-  }
-  return file;
-}
-
 // Copies the first bytes that come through the pipe; fewer where it ends before.
 Result<Fd> read_header(int pipe) {
-  TRY_ASSIGN(Fd file, make_memfd());
+  TRY_ASSIGN(Fd file, make_memory_file("memory"));
   std::vector<std::byte> buffer(64U << 10);
   std::size_t length = 0;
   while (length < kHeaderSize) {
@@ -328,7 +319,7 @@ Result<ImageSource> QmpGuest::look() {
 }
 
 Result<Fd> QmpGuest::fetch(PhysRange range) {
-  TRY_ASSIGN(Fd file, make_memfd());
+  TRY_ASSIGN(Fd file, make_memory_file("memory"));
   TRY(start_dump(file.get(), {{"begin", range.begin.value}, {"length", range.size}}));
   TRY_ASSIGN(const auto completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
   TRY(dump_outcome(completed));

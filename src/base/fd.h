@@ -1,9 +1,11 @@
-// Fd: owns one file descriptor and closes it.
+// Fd: owns one file descriptor and closes it. All are close-on-exec.
 #pragma once
 
 #include <unistd.h>
 
 #include <utility>
+
+#include "src/base/result.h"
 
 namespace vmcore {
 
@@ -37,5 +39,10 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+// Another descriptor of the same open file.
+Result<Fd> duplicate(int fd);
+// An empty file in memory. `name` shows in /proc only.
+Result<Fd> make_memory_file(const char* name);
 
 }  // namespace vmcore

@@ -1,7 +1,6 @@
 #include "src/job/read_job.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,10 +18,7 @@ namespace {
 // Runs a request whose output is text.
 Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
                              const WorkerCallbacks& callbacks) {
-  const Fd text(::memfd_create("text", MFD_CLOEXEC));
-  if (!text) {
-    return fail_errno(errno, "memfd_create");
-  }
+  TRY_ASSIGN(const Fd text, make_memory_file("text"));
   fds.push_back(text.get());
   TRY_ASSIGN(sandbox::Done done, run_worker(request, fds, callbacks));
   TextResult result{.done = std::move(done), .text = {}};

@@ -92,10 +92,7 @@ Done done_of(const convert::Outcome& outcome) {
 }
 
 Result<> verify_written(const MemoryImage& source, int output, const convert::Outcome& outcome) {
-  Fd again(::dup(output));
-  if (!again) {
-    return fail_errno(errno, "dup");
-  }
+  TRY_ASSIGN(Fd again, duplicate(output));
   auto written = formats::open_dump(std::move(again));
   if (!written) {
     return in_context(std::move(written).error(), "verify");

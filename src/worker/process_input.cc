@@ -1,10 +1,6 @@
 #include "src/worker/process_input.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <iterator>
 #include <memory>
@@ -32,19 +28,8 @@ constexpr std::uint64_t kMostHeaders = 16U << 20;
 class Beginning {
  public:
   static Result<Beginning> open(int pipe) {
-    Fd file(::memfd_create("beginning", MFD_CLOEXEC));
-    if (!file) {
-      return fail_errno(errno, "memfd_create");
-    }
+    TRY_ASSIGN(Fd file, make_memory_file("beginning"));
     return Beginning(pipe, std::move(file));
-  }
-
-  Result<Fd> duplicate() const {
-    Fd again(::dup(file_.get()));
-    if (!again) {
-      return fail_errno(errno, "dup");
-    }
-    return again;
   }
 
   // Reads as far as headers and notes go.
@@ -80,7 +65,7 @@ Result<> Beginning::read_portion() {
 Result<> Beginning::read_headers() {
   while (length_ < kMostHeaders) {
     TRY(read_portion());
-    TRY_ASSIGN(Fd again, duplicate());
+    TRY_ASSIGN(Fd again, duplicate(file_.get()));
     const auto image = formats::open_dump(std::move(again));
     if (image) {
       return {};
@@ -168,7 +153,7 @@ Result<RangeSet> fill_gaps(const std::vector<ElfBlock>& blocks, Beginning& begin
     }
   }
   if (!more.empty()) {
-    TRY_ASSIGN(Fd file, beginning.duplicate());
+    TRY_ASSIGN(Fd file, duplicate(beginning.file()));
     source.files.push_back(std::move(file));
     source.pieces.insert(source.pieces.end(), more.begin(), more.end());
     std::ranges::sort(source.pieces, {}, [](const Piece& piece) { return piece.range.begin; });
@@ -224,14 +209,14 @@ Remark torn_remark() {
 Result<Input> open_process(const Channel& channel, Fd pipe, bool torn) {
   TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
   TRY(beginning.read_headers());
-  TRY_ASSIGN(Fd headers, beginning.duplicate());
+  TRY_ASSIGN(Fd headers, duplicate(beginning.file()));
   TRY_ASSIGN(const auto file, formats::open_plain(std::move(headers)));
   TRY_ASSIGN(const std::vector<ElfBlock> blocks, formats::read_elf_blocks(*file));
   TRY_ASSIGN(ImageSource source, locate(channel, blocks));
   TRY_ASSIGN(const RangeSet missing, fill_gaps(blocks, beginning, source));
 
   Input input;
-  TRY_ASSIGN(headers, beginning.duplicate());
+  TRY_ASSIGN(headers, duplicate(beginning.file()));
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
   TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source)));
   TRY(check_same(*input.image.memory, blocks, beginning));
