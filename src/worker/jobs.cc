@@ -1,9 +1,6 @@
 #include "src/worker/jobs.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <mutex>
 #include <utility>
