@@ -23,7 +23,7 @@ PfnRange pages_of(PhysRange range) {
 
 void add_memory(const PhysicalMemory& memory, Plan& plan) {
   for (PhysAddr address{0}; address.value < kMaxPhysAddr;) {
-    const Extent extent = memory.extent(address);
+    const Extent extent = memory.outline(address);
     if (extent.range.end() <= address) {
       break;
     }
@@ -34,9 +34,6 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
     if (extent.presence == Presence::data || extent.presence == Presence::zero) {
       plan.kept.insert(pages);
     }
-    if (extent.presence == Presence::zero && extent.range.size >= kLeastHole) {
-      plan.zero.insert(pages);
-    }
     if (extent.presence == Presence::lost) {
       plan.lost.insert(pages);
     }
@@ -44,6 +41,23 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
   }
   erase_all(plan.lost, plan.kept);  // a part of the page is there: it is tried
   plan.excluded_before = plan.ram.count() - plan.kept.count() - plan.lost.count();
+}
+
+// Only now that the plan stands: a guest that waits has much memory that is not kept.
+void find_zeros(const PhysicalMemory& memory, Plan& plan) {
+  const Pfn end = plan.kept.end();
+  for (PfnRange run = plan.kept.next_run({0}, end); run.count != 0;) {
+    const PhysAddr address{run.first.value * kPageSize};
+    const Extent extent = memory.extent(address);
+    if (extent.range.end() <= address) {
+      break;
+    }
+    const PfnRange pages = pages_of(extent.range);
+    if (extent.presence == Presence::zero && extent.range.size >= kLeastHole) {
+      plan.zero.insert(pages);
+    }
+    run = plan.kept.next_run(pages.end(), end);
+  }
 }
 
 std::uint64_t count_common(const PageSet& a, const PageSet& b) {
@@ -158,6 +172,7 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
     plan_blindly(planned.error(), source_level, plan);
   }
   plan.level_reached |= source_level & kMaxLevel;
+  find_zeros(memory, plan);
   plan.kept.index();
   return plan;
 }

@@ -20,7 +20,7 @@ struct Plan {
   PageSet ram;
   PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
   PageSet lost;  // would be kept, but was lost with the end of the source; none of `kept`
-  PageSet zero;  // long runs that the source knows to be zero: kept or not, they need not be read
+  PageSet zero;  // long runs that begin in `kept` and are known to be zero: they need not be read
   // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.
   std::array<std::uint64_t, kPageClasses> pages_by_class{};
   std::uint64_t excluded_before = 0;  // pages that the source had left out already

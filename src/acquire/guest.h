@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -46,7 +47,7 @@ class Lease {
 // How the memory of a guest comes.
 struct Acquired {
   sandbox::InputKind kind = sandbox::InputKind::stream;
-  Fd input;                      // what the worker gets as that kind
+  Fd input;                      // what the worker gets as that kind, or when it is Ready
   std::unique_ptr<Lease> lease;  // null where nothing is held
 };
 
@@ -59,11 +60,16 @@ class Guest {
   // The bytes of its RAM.
   virtual Result<std::uint64_t> memory_size() = 0;
   virtual Result<GuestState> state() = 0;
+  // The bytes of the host's memory that its process takes; nothing where that cannot be seen.
+  virtual std::optional<std::uint64_t> host_memory() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.
   virtual Result<> check_idle() = 0;
 
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;
+  // Whether memory is read where it lies: acquire() then brings InputKind::process, and locate()
+  // and look() can be asked.
+  virtual bool in_place() const = 0;
   // Begins. A running guest stands still from here on until the lease ends.
   virtual Result<Acquired> acquire(const GuestState& state) = 0;
   // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since

@@ -177,6 +177,16 @@ Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const
   return source;
 }
 
+std::optional<std::uint64_t> resident_bytes(pid_t pid) {
+  std::ifstream file(proc(pid, "statm"));
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  if (!(file >> size >> resident)) {
+    return std::nullopt;
+  }
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
                                      std::span<const Mapping> mappings) {
   std::vector<Piece> pieces;

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -55,6 +56,10 @@ class GuestProcess {
   Fd memory_;
   Fd pagemap_;
 };
+
+// The bytes of memory that the process has mapped and that are there, files included: proc(5),
+// statm. Nothing where that cannot be seen.
+std::optional<std::uint64_t> resident_bytes(pid_t pid);
 
 // The pieces of the blocks by the mappings alone: `file` is then the index of the mapping. A block
 // that lies in several mappings is cut. Errc::malformed as above.

@@ -164,6 +164,20 @@ Result<GuestState> LibvirtGuest::state() {
   return GuestState{name_of(state, reason), running};
 }
 
+std::optional<std::uint64_t> LibvirtGuest::host_memory() {
+  if (process_) {
+    return resident_bytes(process_->pid());
+  }
+  std::array<virDomainMemoryStatStruct, VIR_DOMAIN_MEMORY_STAT_NR> stats{};
+  const int count = virDomainMemoryStats(domain_.get(), stats.data(), stats.size(), 0);
+  for (int i = 0; i < count; ++i) {
+    if (stats[static_cast<std::size_t>(i)].tag == VIR_DOMAIN_MEMORY_STAT_RSS) {
+      return stats[static_cast<std::size_t>(i)].val * 1024;  // it counts in KiB
+    }
+  }
+  return std::nullopt;
+}
+
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};
   if (virDomainGetJobInfo(domain_.get(), &job) != 0) {

@@ -200,6 +200,14 @@ Result<GuestState> QmpGuest::state() {
   return GuestState{*status, *running};
 }
 
+std::optional<std::uint64_t> QmpGuest::host_memory() {
+  if (process_) {
+    return resident_bytes(process_->pid());
+  }
+  const auto peer = qmp::listener_of(monitor_.fd());
+  return peer ? resident_bytes(peer->pid) : std::nullopt;
+}
+
 Result<> QmpGuest::check_idle() {
   TRY_ASSIGN(const Json dump, monitor_.execute("query-dump"));
   if (qmp::text_member(dump, "status") == "active") {

@@ -30,8 +30,10 @@ class QmpGuest : public Guest {
   const std::string& name() const override { return name_; }
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
+  std::optional<std::uint64_t> host_memory() override;
   Result<> check_idle() override;
   bool needs_spool(const GuestState& state) const override { return state.running && !process_; }
+  bool in_place() const override { return process_.has_value(); }
   Result<Acquired> acquire(const GuestState& state) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;

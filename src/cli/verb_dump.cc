@@ -1,7 +1,11 @@
+#include <charconv>
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
@@ -29,7 +33,25 @@ struct Options {
   std::string spool;
   std::string then;
   std::string consistency = "pause";
+  std::string pause_limit = "2s";
 };
+
+// "2s", "500ms", "1.5" (seconds), or "none".
+std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
+  using std::chrono::milliseconds;
+  if (text == "none") {
+    return milliseconds(0);
+  }
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string_view unit(rest, end);
+  const bool known = unit.empty() || unit == "s" || unit == "ms";
+  if (error != std::errc() || !known || !(value > 0) || value > 1e6) {
+    return std::nullopt;
+  }
+  return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
+}
 
 std::string milliseconds(acquire::Microseconds time) {
   return fmt::format("{:.1f}", static_cast<double>(time.count()) / 1000);
@@ -58,6 +80,10 @@ std::string describe_guest(const job::GuestReport& guest, const std::string& the
     text += guest.before.running ? fmt::format("pause         {} ms\n", milliseconds(*guest.pause))
                                  : "pause         0 ms (was not running)\n";
   }
+  if (guest.host_memory) {
+    text += fmt::format("host memory   {}{}\n", *guest.host_memory < 0 ? "-" : "+",
+                        human_size(static_cast<std::uint64_t>(std::abs(*guest.host_memory))));
+  }
   return text;
 }
 
@@ -77,6 +103,8 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
       {"state_after", guest.after ? Json(guest.after->name) : Json()},
       {"as_found", guest.after == guest.before},
       {"method", guest.method},
+      {"consistency", guest.consistency},
+      {"host_memory", guest.host_memory ? Json(*guest.host_memory) : Json()},
       {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
   if (!then.empty()) {
     json["then"] = {{"action", then}, {"done", guest.then_done}};
@@ -147,6 +175,7 @@ int run(Options& options, const Common& common) {
   options.job.output = options.output;
   options.job.spool = options.spool;
   options.job.torn = options.consistency == "torn";
+  options.job.pause_limit = parse_pause(options.pause_limit).value();
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
@@ -187,6 +216,14 @@ Run add_dump(CLI::App& command, const Common& common) {
                   "pause: a running guest stands still while it is read; torn: it runs on, and the "
                   "dump shows no single moment (method direct)")
       ->check(CLI::IsMember({"pause", "torn"}))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--pause-limit", options->pause_limit,
+          "A running guest that would stand still for longer is not touched: 2s, 500ms, none")
+      ->check([](const std::string& text) {
+        return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
+      })
       ->capture_default_str();
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");

@@ -65,6 +65,25 @@ void describe_time(const Json& info, std::string& out) {
   }
 }
 
+void describe_capture(const Json& info, std::string& out) {
+  if (!info.contains("capture")) {
+    return;
+  }
+  const Json& capture = info.at("capture");
+  std::string how = fmt::format("method {}, consistency {}", text(capture, "method"),
+                                text(capture, "consistency"));
+  if (capture.contains("pause_ms")) {
+    how += fmt::format(", guest paused for {:.1f} ms", double{capture.at("pause_ms")});
+  }
+  line(out, "captured", how);
+  if (capture.contains("host_memory")) {
+    const std::int64_t grown = capture.at("host_memory");
+    line(out, "host memory",
+         fmt::format("{}{} by the capture", grown < 0 ? "-" : "+",
+                     human_size(static_cast<std::uint64_t>(std::abs(grown)))));
+  }
+}
+
 void describe_memory(const Json& info, std::string& out) {
   const Json& pages = info.at("pages");
   line(out, "memory", human_size(std::uint64_t{pages.at("ram")} * kPageSize));
@@ -98,6 +117,7 @@ std::string describe(const Json& info) {
   line(out, "machine", info.at("machine"));
   describe_kernel(info, out);
   describe_time(info, out);
+  describe_capture(info, out);
   line(out, "level",
        fmt::format("{} reached, {} asked", int{info.at("level").at("reached")},
                    int{info.at("level").at("asked")}));

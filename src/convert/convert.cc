@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/convert/draft.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
@@ -22,7 +23,7 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
+Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options, const Draft* draft,
                         const std::stop_token& stop) {
   if (options.level > filters::kMaxLevel) {
     return fail(Errc::invalid, "dump level {} is not 0 to {}", options.level, filters::kMaxLevel);
@@ -33,7 +34,9 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   Decision decision;
   Outcome& outcome = decision.outcome;
   append(outcome.remarks, image.remarks);
-  TRY_ASSIGN(kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(
+      kernel::FoundKernels found,
+      kernel::find_kernels(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
   decision.kernels = std::move(found.kernels);
   append(outcome.remarks, found.remarks);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
@@ -82,22 +85,30 @@ Result<> compare(std::span<const formats::PageRun> source,
 
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop) {
-  TRY_ASSIGN(Decision decision, decide(image, options, stop));
+  TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
   return std::move(decision.outcome);
 }
 
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
-                        const ConvertOptions& options, Observer& observer, std::stop_token stop) {
-  TRY_ASSIGN(Decision decision, decide(image, options, stop));
+                        const ConvertOptions& options, Observer& observer, std::stop_token stop,
+                        const Draft* draft) {
+  TRY_ASSIGN(Decision decision, decide(image, options, draft, stop));
   Outcome& outcome = decision.outcome;
   const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
-  const formats::DumpHeader header =
+  formats::DumpHeader header =
       make_header(image, decision.kernel(), outcome.plan, time, outcome.remarks);
+  outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
+  header.notes.push_back(make_provenance_note(outcome.provenance));
   TRY(writer.begin(header));
   TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
   append(outcome.remarks, writer.remarks());
+  std::optional<ShardRoom> own;
+  if (draft == nullptr) {
+    TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
+  }
   TRY_ASSIGN(const std::uint64_t lost,
-             encode_pages(*image.memory, outcome.plan, writer, options, observer, stop));
+             encode_pages(*image.memory, outcome.plan, writer, options.threads,
+                          own ? *own : draft->room, observer, stop));
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
@@ -109,11 +120,19 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   return std::move(outcome);
 }
 
+Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outcome& outcome) {
+  if (outcome.provenance.capture) {
+    outcome.provenance.capture->cost = cost;
+  }
+  return writer.replace_note(make_provenance_note(outcome.provenance));
+}
+
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop) {
   ShardQueue queue(outcome.plan.kept);
-  ShardBuffer from_source;
-  ShardBuffer from_written;
+  TRY_ASSIGN(const ShardRoom room, ShardRoom::make(2));
+  ShardBuffer from_source(room.place(0));
+  ShardBuffer from_written(room.place(1));
   for (bool last = false; !last;) {
     if (stop.stop_requested()) {
       return fail(Errc::cancelled, "cancelled");

@@ -10,6 +10,7 @@
 
 #include "filters/plan.h"
 #include "src/base/result.h"
+#include "src/convert/provenance.h"
 #include "src/formats/dump_writer.h"
 #include "src/image/image.h"
 #include "src/kernel/guest_kernel.h"
@@ -27,6 +28,8 @@ struct ConvertOptions {
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not
   // tell.
   std::optional<std::uint64_t> host_event_time = {};
+  // How the image was had, where it is a guest's own memory.
+  std::optional<Capture> capture = {};
 };
 
 // Is told how a conversion goes, from any of its threads.
@@ -44,6 +47,7 @@ struct Outcome {
   std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
   bool incomplete = false;       // pages are missing: lost now, or already in the source
   std::string release;           // of the kernel, empty where none was found
+  Provenance provenance;         // as it stands in the file
   std::vector<Remark> remarks;   // all, also those of the source and the plan
 
   // Everything that was asked for is in the file, and nothing that was to be left out.
@@ -56,9 +60,16 @@ struct Outcome {
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop);
 
-// Writes the dump. An Error leaves an unusable file behind: the caller throws it away.
+struct Draft;
+
+// Writes the dump. An Error leaves an unusable file behind: the caller throws it away. `draft` was
+// made of the same guest with the same options, or is null.
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
-                        const ConvertOptions& options, Observer& observer, std::stop_token stop);
+                        const ConvertOptions& options, Observer& observer, std::stop_token stop,
+                        const Draft* draft = nullptr);
+
+// Adds to a dump that `writer` has finished what it cost.
+Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outcome& outcome);
 
 // Reads `written`, which `outcome` describes, and compares every kept page that `source` has. Fails
 // with Errc::malformed, naming the first page that differs.

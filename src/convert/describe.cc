@@ -31,6 +31,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   if (const auto before = read_provenance(image)) {
     description.level_asked = before->level_asked;
     description.level_reached = before->level_reached;
+    description.capture = before->capture;
     description.remarks.insert(description.remarks.end(), before->remarks.begin(),
                                before->remarks.end());
   }

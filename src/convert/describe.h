@@ -26,6 +26,7 @@ struct KernelFacts {
 struct Description {
   std::optional<KernelFacts> kernel;
   CrashTime crash_time;
+  std::optional<Capture> capture;  // by us, as the file tells
   // Seconds since boot of the newest log record: the least that can be said of the time.
   std::optional<double> last_log_stamp;
   unsigned level_asked = 0;  // by whoever wrote the file; 0 where it does not tell

@@ -154,15 +154,24 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
                          "virtual addresses for it"});
     }
   }
+  return header;
+}
+
+Provenance make_provenance(const MemoryImage& image, const filters::Plan& plan,
+                           const CrashTime& time, const std::optional<Capture>& capture,
+                           const std::vector<Remark>& remarks) {
   Provenance provenance{.version = VMCORECTL_VERSION,
                         .level_asked = plan.level_asked,
                         .level_reached = plan.level_reached,
                         .crash_time = time.seconds,
                         .crash_time_source = time.source,
+                        .capture = capture,
                         .pages_by_class = plan.pages_by_class,
                         .remarks = remarks};
-  header.notes.push_back(make_provenance_note(provenance));
-  return header;
+  if (const auto before = read_provenance(image); before && !capture) {
+    provenance.capture = before->capture;
+  }
+  return provenance;
 }
 
 }  // namespace vmcore::convert

@@ -21,11 +21,16 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
 
 // The notes in the order that readers want: VMCOREINFO (recovered where the source had none or a
 // wrong one), NT_PRSTATUS and then the QEMU notes of all vCPUs, each in Linux's CPU order, so that
-// crash gives each CPU its own registers; all other notes verbatim; our own last. phys_base is the
-// kernel's (QEMU's kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the kernel
-// image, then the direct map. `kernel` may be null. Doubts are added to `remarks`.
+// crash gives each CPU its own registers; all other notes verbatim, but for one of ours. phys_base
+// is the kernel's (QEMU's kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the
+// kernel image, then the direct map. `kernel` may be null. Doubts are added to `remarks`.
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
                                 const filters::Plan& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);
+
+// What our own note says. A file that was captured by us stays so when it is converted.
+Provenance make_provenance(const MemoryImage& image, const filters::Plan& plan,
+                           const CrashTime& time, const std::optional<Capture>& capture,
+                           const std::vector<Remark>& remarks);
 
 }  // namespace vmcore::convert

@@ -14,6 +14,7 @@ namespace vmcore::convert {
 namespace {
 
 struct Shard {
+  explicit Shard(std::span<std::byte> place) : bytes(place) {}
   ShardBuffer bytes;
   std::uint64_t pages = 0;  // of the plan, had or lost
 };
@@ -24,15 +25,15 @@ using ShardPointer = std::unique_ptr<Shard>;
 // each thread take its own through, more of them let the source be done with sooner.
 class Pipeline {
  public:
-  Pipeline(const PhysicalMemory& memory, const filters::Plan& plan, Observer& observer,
-           std::stop_token stop, std::uint64_t shards)
+  Pipeline(const PhysicalMemory& memory, const filters::Plan& plan, const ShardRoom& room,
+           Observer& observer, std::stop_token stop)
       : memory_(memory),
         zero_(plan.zero),
         queue_(plan.kept),
+        room_(room),
         observer_(observer),
         stop_(std::move(stop)),
-        all_(plan.kept.count()),
-        to_make_(shards) {}
+        all_(plan.kept.count()) {}
 
   // One thread's part. Returns when nothing is left to do, or it failed in any of the threads.
   void work(formats::ShardEncoder& encoder);
@@ -42,7 +43,7 @@ class Pipeline {
  private:
   using Lock = std::unique_lock<std::mutex>;
 
-  bool may_fill() const { return !claimed_all_ && (to_make_ > 0 || !empty_.empty()); }
+  bool may_fill() const { return !claimed_all_ && (made_ < room_.count() || !empty_.empty()); }
   // Both are called locked, work unlocked, and return locked.
   Result<> fill(Lock& lock);
   Result<> encode(Lock& lock, formats::ShardEncoder& encoder);
@@ -50,13 +51,14 @@ class Pipeline {
   const PhysicalMemory& memory_;
   const PageSet& zero_;
   ShardQueue queue_;
+  const ShardRoom& room_;
   Observer& observer_;
   std::stop_token stop_;
   std::uint64_t all_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::uint64_t to_make_;  // shards that may still be made
+  std::uint64_t made_ = 0;  // shards, each in the place of its number
   std::vector<ShardPointer> empty_;
   std::vector<ShardPointer> full_;  // the last one is in the caches still: it goes first
   std::uint64_t filling_ = 0;
@@ -69,7 +71,7 @@ class Pipeline {
 Result<> Pipeline::fill(Lock& lock) {
   ShardPointer shard;
   if (empty_.empty()) {
-    --to_make_;
+    shard = std::make_unique<Shard>(room_.place(made_++));
   } else {
     shard = std::move(empty_.back());
     empty_.pop_back();
@@ -77,9 +79,6 @@ Result<> Pipeline::fill(Lock& lock) {
   const std::vector<PfnRange> runs = queue_.claim(claimed_all_);
   ++filling_;
   lock.unlock();
-  if (!shard) {
-    shard = std::make_unique<Shard>();
-  }
   const Result<> read = shard->bytes.read(memory_, runs, zero_);
   shard->pages = 0;
   for (const PfnRange& run : runs) {
@@ -144,16 +143,16 @@ Result<std::uint64_t> Pipeline::outcome() const {
 }  // namespace
 
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
-                                   formats::DumpWriter& writer, const ConvertOptions& options,
-                                   Observer& observer, std::stop_token stop) {
+                                   formats::DumpWriter& writer, unsigned threads,
+                                   const ShardRoom& room, Observer& observer,
+                                   std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
-  for (unsigned i = 0; i < options.threads; ++i) {
+  for (unsigned i = 0; i < threads; ++i) {
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
-  const std::uint64_t ahead = options.read_ahead / (kShardPages * kPageSize);
-  Pipeline pipeline(memory, plan, observer, std::move(stop), options.threads + ahead);
-  on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
+  Pipeline pipeline(memory, plan, room, observer, std::move(stop));
+  on_threads(threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }
 

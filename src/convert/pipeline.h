@@ -6,15 +6,16 @@
 
 #include "src/base/result.h"
 #include "src/convert/convert.h"
+#include "src/convert/shard_room.h"
 #include "src/formats/dump_writer.h"
 
 namespace vmcore::convert {
 
-// Writes the kept pages of the plan; returns how many of them could not be had from `memory`.
-// Memory: a shard (1 MiB) and its encoder a thread, and options.read_ahead. The observer is called
-// by one thread at a time.
+// Writes the kept pages of the plan; returns how many of them could not be had from `memory`. As
+// many shards are held at a time as `room` has places, at least one. The observer is called by one
+// thread at a time.
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
-                                   formats::DumpWriter& writer, const ConvertOptions& options,
-                                   Observer& observer, std::stop_token stop);
+                                   formats::DumpWriter& writer, unsigned threads,
+                                   const ShardRoom& room, Observer& observer, std::stop_token stop);
 
 }  // namespace vmcore::convert

@@ -31,7 +31,39 @@ std::optional<std::string_view> argument(std::string_view key, std::string_view 
   return key.substr(name.size() + 1, key.size() - name.size() - 2);
 }
 
+template <class Number>
+std::string fixed_width(const std::optional<Number>& value) {
+  return fmt::format("{:<20}", value ? fmt::format("{}", *value) : "");
+}
+
+template <class Number>
+std::optional<Number> number_or_nothing(std::string_view text) {
+  Number value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+bool take_capture(std::string_view key, std::string_view value, Provenance& into) {
+  Capture capture = into.capture.value_or(Capture());
+  if (key == "METHOD") {
+    capture.method = value;
+  } else if (key == "CONSISTENCY") {
+    capture.consistency = value;
+  } else if (key == "PAUSE_US") {
+    capture.cost.pause_us = number_or_nothing<std::uint64_t>(value);
+  } else if (key == "HOST_MEMORY") {
+    capture.cost.host_memory = number_or_nothing<std::int64_t>(value);
+  } else {
+    return false;
+  }
+  into.capture = std::move(capture);
+  return true;
+}
+
 void take_line(std::string_view key, std::string_view value, Provenance& into) {
+  if (take_capture(key, value, into)) {
+    return;
+  }
   if (key == "VERSION") {
     into.version = value;
   } else if (key == "LEVEL_ASKED") {
@@ -81,6 +113,12 @@ Note make_provenance_note(const Provenance& provenance) {
   if (provenance.crash_time) {
     text += fmt::format("CRASH_TIME={}\nCRASH_TIME_SOURCE={}\n", *provenance.crash_time,
                         time_source_name(provenance.crash_time_source));
+  }
+  if (const auto& capture = provenance.capture) {
+    text +=
+        fmt::format("METHOD={}\nCONSISTENCY={}\nPAUSE_US={}\nHOST_MEMORY={}\n",
+                    one_line(capture->method), one_line(capture->consistency),
+                    fixed_width(capture->cost.pause_us), fixed_width(capture->cost.host_memory));
   }
   for (const filters::ClassName& entry : filters::kClassNames) {
     text += fmt::format("PAGES({})={}\n", entry.name,

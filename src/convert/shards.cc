@@ -38,7 +38,7 @@ Result<> ShardBuffer::read(const PhysicalMemory& memory, std::span<const PfnRang
   std::size_t used = 0;
   for (const PfnRange& run : shard) {
     const std::size_t size = run.count * kPageSize;
-    TRY(read_known(memory, run, zero, std::span(bytes_.get(), kSize).subspan(used, size)));
+    TRY(read_known(memory, run, zero, bytes_.subspan(used, size)));
     used += size;
   }
   return {};

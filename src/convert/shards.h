@@ -2,21 +2,17 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <mutex>
 #include <span>
 #include <vector>
 
 #include "src/base/result.h"
+#include "src/convert/shard_room.h"
 #include "src/formats/dump_writer.h"
 #include "src/image/memory.h"
 #include "src/image/page_set.h"
 
 namespace vmcore::convert {
-
-inline constexpr std::uint64_t kPageSize = 4096;
-// 1 MiB: amortises a claim, and what two threads read and encode fits the caches.
-inline constexpr std::uint64_t kShardPages = 256;
 
 // Hands out the members of a set in ascending order. Thread-safe.
 class ShardQueue {
@@ -33,10 +29,11 @@ class ShardQueue {
   Pfn next_{0};
 };
 
-// A buffer for the bytes of one shard.
+// The bytes of one shard.
 class ShardBuffer {
  public:
-  ShardBuffer() : bytes_(std::make_unique_for_overwrite<std::byte[]>(kSize)) {}
+  // `place`: kShardSize bytes, borrowed.
+  explicit ShardBuffer(std::span<std::byte> place) : bytes_(place) {}
   // Reads the runs, but for the pages of `zero`, which are zeros. Pages that cannot be had are left
   // out of runs() and counted in lost().
   Result<> read(const PhysicalMemory& memory, std::span<const PfnRange> shard, const PageSet& zero);
@@ -49,8 +46,7 @@ class ShardBuffer {
                       std::span<std::byte> out);
   Result<> read_run(const PhysicalMemory& memory, PfnRange run, std::span<std::byte> out);
 
-  static constexpr std::size_t kSize = kShardPages * kPageSize;
-  std::unique_ptr<std::byte[]> bytes_;  // kSize of them
+  std::span<std::byte> bytes_;
   std::vector<formats::PageRun> runs_;
   std::uint64_t lost_ = 0;
 };

@@ -63,9 +63,12 @@ class DumpWriter {
   // subset, index()ed. Both are borrowed until finish(). Writes all headers.
   virtual Result<> plan(const PageSet& ram, const PageSet& kept) = 0;
   virtual Result<std::unique_ptr<ShardEncoder>> encoder() = 0;
-  // Nothing is written after it. `incomplete` marks the file as such (kdump: status bit 8; ELF:
+  // No page is written after it. `incomplete` marks the file as such (kdump: status bit 8; ELF:
   // e_flags bit 0). A file that was never finished has that mark, too.
   virtual Result<> finish(bool incomplete) = 0;
+  // Writes another note in the place of the one of its name and type, whose contents are as long
+  // (Errc::invalid where there is none such). After plan(), also after finish().
+  virtual Result<> replace_note(const Note& note) = 0;
   // What a reader of the file may stumble over, known after plan().
   virtual std::vector<Remark> remarks() const { return {}; }
 };

@@ -152,10 +152,10 @@ class ElfWriter final : public DumpWriter {
       }
       segments_.push_back(whole_pages(segment));
     }
-    notes_ = serialise_notes(header.notes);
-    if (notes_.bytes.size() > kMaxNotesSize) {
-      return fail(Errc::limit, "notes of {} bytes, more than {}", notes_.bytes.size(),
-                  kMaxNotesSize);
+    notes_ = header.notes;
+    notes_size_ = serialise_notes(notes_).bytes.size();
+    if (notes_size_ > kMaxNotesSize) {
+      return fail(Errc::limit, "notes of {} bytes, more than {}", notes_size_, kMaxNotesSize);
     }
     return {};
   }
@@ -176,12 +176,12 @@ class ElfWriter final : public DumpWriter {
     }
     const bool extended = count >= PN_XNUM;
     const std::uint64_t headers_end = sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr);
-    const std::uint64_t notes_at = headers_end + (extended ? sizeof(Elf64_Shdr) : 0);
-    data_ = page_ceil(notes_at + notes_.bytes.size());
+    notes_at_ = headers_end + (extended ? sizeof(Elf64_Shdr) : 0);
+    data_ = page_ceil(notes_at_ + notes_size_);
 
     TRY(write_header(count, extended ? headers_end : 0));
-    TRY(write_program_headers(notes_at));
-    TRY(sys::pwrite_full(file_, notes_.bytes, notes_at));
+    TRY(write_program_headers());
+    TRY(write_notes());
     return sys::truncate(file_, data_ + kept.count() * kPageSize);
   }
 
@@ -194,6 +194,11 @@ class ElfWriter final : public DumpWriter {
       return {};
     }
     return sys::pwrite_full(file_, as_bytes(Elf64_Word{0}), offsetof(Elf64_Ehdr, e_flags));
+  }
+
+  Result<> replace_note(const Note& note) override {
+    TRY(formats::replace_note(notes_, note));
+    return write_notes();
   }
 
   std::vector<Remark> remarks() const override {
@@ -248,12 +253,16 @@ class ElfWriter final : public DumpWriter {
     return sys::pwrite_full(file_, as_bytes(header), 0);
   }
 
-  Result<> write_program_headers(std::uint64_t notes_at) const {
+  Result<> write_notes() const {
+    return sys::pwrite_full(file_, serialise_notes(notes_).bytes, notes_at_);
+  }
+
+  Result<> write_program_headers() const {
     BlockWriter out(file_, sizeof(Elf64_Ehdr));
     Elf64_Phdr note{};
     note.p_type = PT_NOTE;
-    note.p_offset = notes_at;
-    note.p_filesz = notes_.bytes.size();
+    note.p_offset = notes_at_;
+    note.p_filesz = notes_size_;
     note.p_memsz = note.p_filesz;
     TRY(out.append(as_bytes(note)));
     TRY(for_each_load([&](const Load& load) {
@@ -272,7 +281,9 @@ class ElfWriter final : public DumpWriter {
 
   int file_;
   std::vector<PageSegment> segments_;
-  NotesBlock notes_;
+  std::vector<Note> notes_;
+  std::uint64_t notes_size_ = 0;  // bytes in the file
+  std::uint64_t notes_at_ = 0;
   const PageSet* kept_ = nullptr;
   std::uint64_t data_ = 0;   // where the data begin
   std::uint64_t loads_ = 0;  // PT_LOADs

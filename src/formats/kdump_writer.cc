@@ -34,6 +34,9 @@ void set_text(char (&field)[size], std::string_view text) {
 // file.
 std::string_view or_unknown(std::string_view text) { return text.empty() ? "unknown" : text; }
 
+// The notes follow the sub-header.
+constexpr std::uint64_t kNotesOffset = kPageSize + sizeof(KdumpSubHeader);
+
 // Where everything lies in the file, once the plan is known.
 struct Layout {
   std::uint64_t descs = 0;      // of the pages of `kept`, by rank
@@ -164,7 +167,7 @@ class KdumpWriter final : public DumpWriter {
 
     TRY(sys::pwrite_full(file_, as_bytes(header), 0));
     TRY(sys::pwrite_full(file_, as_bytes(sub), kPageSize));
-    TRY(sys::pwrite_full(file_, notes.bytes, sub.offset_note));
+    TRY(sys::pwrite_full(file_, notes.bytes, kNotesOffset));
     TRY(write_bitmap(ram, bitmaps));
     TRY(write_bitmap(kept, bitmaps + bitmap_size));
     const std::vector<std::byte> zero_page(kPageSize);
@@ -185,6 +188,11 @@ class KdumpWriter final : public DumpWriter {
       return {};
     }
     return sys::pwrite_full(file_, as_bytes(status_), offsetof(KdumpHeader, status));
+  }
+
+  Result<> replace_note(const Note& note) override {
+    TRY(formats::replace_note(header_.notes, note));
+    return sys::pwrite_full(file_, serialise_notes(header_.notes).bytes, kNotesOffset);
   }
 
  private:
@@ -212,12 +220,12 @@ class KdumpWriter final : public DumpWriter {
     return header;
   }
 
-  // The notes follow the sub-header, and VMCOREINFO is found inside them, as makedumpfile has it.
+  // VMCOREINFO is found inside the notes, as makedumpfile has it.
   KdumpSubHeader make_sub_header(std::uint64_t max_mapnr, const NotesBlock& notes) const {
     KdumpSubHeader sub{};
     sub.phys_base = header_.phys_base;
     sub.dump_level = header_.level;
-    sub.offset_note = kPageSize + sizeof(KdumpSubHeader);
+    sub.offset_note = kNotesOffset;
     sub.size_note = notes.bytes.size();
     if (notes.vmcoreinfo_size != 0) {
       sub.offset_vmcoreinfo = sub.offset_note + notes.vmcoreinfo_offset;

@@ -178,6 +178,16 @@ NotesBlock serialise_notes(const std::vector<Note>& notes) {
   return block;
 }
 
+Result<> replace_note(std::vector<Note>& notes, const Note& note) {
+  for (Note& have : notes) {
+    if (have.name == note.name && have.type == note.type && have.desc.size() == note.desc.size()) {
+      have = note;
+      return {};
+    }
+  }
+  return fail(Errc::invalid, "no note {} of {} bytes to replace", note.name, note.desc.size());
+}
+
 std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Remark>& remarks) {
   std::vector<CpuState> cpus = read_kind(kQemuKind, notes, remarks);
   return cpus.empty() ? read_kind(kPrstatusKind, notes, remarks) : cpus;

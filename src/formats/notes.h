@@ -30,6 +30,9 @@ struct NotesBlock {
 };
 NotesBlock serialise_notes(const std::vector<Note>& notes);
 
+// Puts the note in the place of the one of its name and type, whose contents must be as long.
+Result<> replace_note(std::vector<Note>& notes, const Note& note);
+
 // The CPUs of the notes: of the QEMU notes where there are any that can be read, else of
 // NT_PRSTATUS. Notes that cannot be read are left out with a Remark.
 std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Remark>& remarks);

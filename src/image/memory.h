@@ -45,8 +45,11 @@ class PhysicalMemory {
   // last RAM it is an absent run that ends at kMaxPhysAddr.
   virtual Extent extent(PhysAddr address) const = 0;
 
-  // What extent() says of the address, without a walk to the end of its run. `data` may stand for
-  // `zero`.
+  // Like extent(), but without a look at memory that would tell zeros from data: `data` may stand
+  // for `zero`.
+  virtual Extent outline(PhysAddr address) const { return extent(address); }
+
+  // What outline() says of the address, without a walk to the end of its run.
   virtual Presence presence(PhysAddr address) const { return extent(address).presence; }
 
   // Copies guest memory from `address` on. Zero extents read as zeros. Absent, excluded and lost

@@ -36,12 +36,17 @@ class DumpJob {
   Result<DumpResult> run();
   // Whether it failed because the guest's memory could not be had: another method may do.
   bool had_no_memory() const { return had_no_memory_; }
+  // Whether it ended before the guest was touched, for that would have been against the options.
+  bool refused() const { return refused_; }
 
  private:
   Result<Fd> make_spool() const;
-  // Hands over what was acquired; the worker alone holds it from then on.
-  Result<> give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
-                     int output) const;
+  Result<> check_pause(std::chrono::microseconds expected);
+  sandbox::Request request(sandbox::InputKind input) const;
+  // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
+  Result<acquire::Acquired> acquire();
+  Result<> give_work(sandbox::Worker& worker, int spool, int output);
+  Result<> end_pause(sandbox::Worker& worker);
   Result<sandbox::Done> read_guest(int spool, int output);
 
   acquire::Guest& guest_;
@@ -49,8 +54,15 @@ class DumpJob {
   GuestReport& report_;
   const OnProgress& on_progress_;
   int cancel_;
+  Pause pause_;
+  std::optional<std::uint64_t> memory_before_;
   bool had_no_memory_ = false;
+  bool refused_ = false;
 };
+
+// How fast QEMU hands out all of a guest's memory, a little less than measured
+// (docs/performance.md).
+constexpr std::uint64_t kHandedOutASecond = 1'500'000'000;
 
 // How much may be read ahead so that the guest waits less: a quarter of what the host has to spare,
 // or of what this process's cgroup has.
@@ -84,41 +96,86 @@ Result<Fd> DumpJob::make_spool() const {
   return store::create_unlinked(folder);
 }
 
-Result<> DumpJob::give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
-                            int output) const {
+Result<> DumpJob::check_pause(std::chrono::microseconds expected) {
+  using std::chrono::milliseconds;
+  const milliseconds limit = options_.pause_limit;
+  if (!report_.before.running || options_.torn || limit.count() == 0 || expected <= limit) {
+    return {};
+  }
+  refused_ = true;
+  return fail(
+      Errc::limit,
+      "the guest would stand still for about {} ms, more than --pause-limit allows ({} ms); "
+      "it was not touched. Give a higher limit, or --consistency torn, which shows no "
+      "single moment",
+      std::chrono::duration_cast<milliseconds>(expected).count(), limit.count());
+}
+
+sandbox::Request DumpJob::request(sandbox::InputKind input) const {
+  sandbox::Request request = make_request(options_.dump, input);
+  request.capture = sandbox::Capture{report_.method, report_.consistency};
+  request.torn = options_.torn;
+  if (report_.before.running && !options_.torn) {
+    request.draft = true;
+    request.read_ahead = read_ahead_room();
+  }
+  return request;
+}
+
+Result<acquire::Acquired> DumpJob::acquire() {
+  memory_before_ = guest_.host_memory();
+  TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
+  pause_ = Pause(std::move(acquired.lease));
+  return acquired;
+}
+
+Result<> DumpJob::give_work(sandbox::Worker& worker, int spool, int output) {
+  if (guest_.in_place()) {
+    const int fds[] = {output};
+    return worker.request(request(sandbox::InputKind::process), fds);
+  }
+  TRY(check_pause(std::chrono::microseconds(report_.memory_size * 1'000'000 / kHandedOutASecond)));
+  TRY_ASSIGN(const acquire::Acquired acquired, acquire());
   std::vector<int> fds{acquired.input.get()};
   if (acquired.kind == sandbox::InputKind::stream) {
     fds.push_back(spool);
   }
   fds.push_back(output);
-  sandbox::Request request = make_request(options_.dump, acquired.kind);
-  request.torn = options_.torn;
-  if (report_.before.running && !options_.torn) {
-    request.read_ahead = read_ahead_room();
+  return worker.request(request(acquired.kind), fds);
+}
+
+Result<> DumpJob::end_pause(sandbox::Worker& worker) {
+  if (report_.pause) {
+    return {};  // told once of the pipe, and once more of the spool
   }
-  return worker.request(request, fds);
+  TRY_ASSIGN(report_.pause, pause_.end());
+  const auto memory_now = guest_.host_memory();
+  if (memory_before_ && memory_now && !options_.torn) {  // a torn dump is still to be read
+    report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
+  }
+  worker.cost({.pause_us = static_cast<std::uint64_t>(report_.pause->count()),
+               .host_memory = report_.host_memory});
+  return {};
 }
 
 Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
-  // In this order: the worker, which reads from the pause's pipe, goes before the pause.
-  Pause pause;
+  // It reads from the pause's pipe, and so goes before the pause.
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
-  TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
-  pause = Pause(std::move(acquired.lease));
-  TRY(give_work(worker, std::move(acquired), spool, output));
-  const auto end_pause = [&]() -> Result<> {
-    if (!report_.pause) {  // told once of the pipe, and once more of the spool
-      TRY_ASSIGN(report_.pause, pause.end());
-    }
-    return {};
+  TRY(give_work(worker, spool, output));
+  const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
+    TRY(check_pause(std::chrono::microseconds(ready.pause_us)));
+    TRY_ASSIGN(acquire::Acquired acquired, acquire());
+    return std::move(acquired.input);
   };
-  TRY_ASSIGN(sandbox::Done done,
-             follow_worker(worker, {.on_progress = on_progress_,
-                                    .fetch = [&](PhysRange range) { return guest_.fetch(range); },
-                                    .locate = [&](auto blocks) { return guest_.locate(blocks); },
-                                    .on_source_read = end_pause,
-                                    .cancel = cancel_}));
-  return done;
+  const auto locate = [&](std::span<const PhysRange> blocks) {
+    return blocks.empty() ? guest_.look() : guest_.locate(blocks);
+  };
+  return follow_worker(worker, {.on_progress = on_progress_,
+                                .on_ready = on_ready,
+                                .fetch = [&](PhysRange range) { return guest_.fetch(range); },
+                                .locate = locate,
+                                .on_source_read = [&] { return end_pause(worker); },
+                                .cancel = cancel_});
 }
 
 Result<DumpResult> DumpJob::run() {
@@ -128,6 +185,7 @@ Result<DumpResult> DumpJob::run() {
     TRY_ASSIGN(spool, make_spool());
   }
   auto done = read_guest(spool.get(), output.fd());
+  static_cast<void>(pause_.end());  // where the worker did not come that far
   if (!done) {
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
     return tl::unexpected(std::move(done).error());
@@ -166,13 +224,14 @@ struct Attempt {
   GuestReport report;
 };
 
-Result<Attempt> begin(const acquire::Selection& selection) {
+Result<Attempt> begin(const acquire::Selection& selection, bool torn) {
   TRY_ASSIGN(acquire::OpenedGuest opened, acquire::open_guest(selection));
   auto report = look_at(*opened.guest);
   if (!report) {
     return in_context(std::move(report).error(), opened.guest->name());
   }
   report->method = std::move(opened.method);
+  report->consistency = !report->before.running ? "stopped" : torn ? "torn" : "pause";
   report->remarks = std::move(opened.remarks);
   return Attempt{std::move(opened.guest), *std::move(report)};
 }
@@ -197,7 +256,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing
   while (true) {
-    auto attempt = begin(options.guest);
+    auto attempt = begin(options.guest, options.torn);
     if (!attempt && before) {
       if (options.then != acquire::Then::nothing) {
         before->then_error = attempt.error();
@@ -227,6 +286,9 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
         before = std::move(report);
         continue;
       }
+    }
+    if (job.refused()) {
+      return nothing_begun(dump.error());
     }
     const bool interrupted = !dump && dump.error().code == Errc::cancelled;
     look_again(guest, interrupted ? acquire::Then::nothing : options.then, report);

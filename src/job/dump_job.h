@@ -2,6 +2,7 @@
 // fared.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -21,6 +22,9 @@ struct GuestDumpOptions {
   std::filesystem::path spool;   // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
   bool torn = false;  // a running guest runs on while its memory is read (method direct)
+  // A running guest that would probably stand still for longer is not touched (Errc::limit). Zero:
+  // there is no limit.
+  std::chrono::milliseconds pause_limit{2000};
 };
 
 // How the guest fared.
@@ -31,7 +35,9 @@ struct GuestReport {
   std::uint64_t memory_size = 0;  // bytes of RAM
   acquire::GuestState before;
   std::optional<acquire::GuestState> after;    // the dump, before `then`; empty: not to be seen
+  std::string consistency;                     // "stopped" (it did not run), "pause" or "torn"
   std::optional<acquire::Microseconds> pause;  // zero where it stood still already
+  std::optional<std::int64_t> host_memory;     // bytes by which its process grew meanwhile
   std::optional<Error> then_error;
   bool then_done = false;
 

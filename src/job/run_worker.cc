@@ -22,6 +22,15 @@ Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
   return worker.have({}, fds);
 }
 
+Result<> answer(sandbox::Worker& worker, const sandbox::Ready& ready, const OnReady& on_ready) {
+  if (!on_ready) {
+    return fail(Errc::malformed, "worker protocol: ready for a guest without need");
+  }
+  TRY_ASSIGN(const Fd pipe, on_ready(ready));
+  const int fds[] = {pipe.get()};
+  return worker.have({}, fds);
+}
+
 Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const FindRam& locate) {
   Result<ImageSource> source =
       locate ? locate(asked.blocks)
@@ -76,6 +85,10 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
     }
     if (const auto* want = std::get_if<sandbox::Want>(&event)) {
       TRY(answer(worker, want->range, callbacks.fetch));
+      continue;
+    }
+    if (const auto* ready = std::get_if<sandbox::Ready>(&event)) {
+      TRY(answer(worker, *ready, callbacks.on_ready));
       continue;
     }
     if (const auto* asked = std::get_if<sandbox::Locate>(&event)) {

@@ -16,9 +16,13 @@ using Fetch = std::function<Result<Fd>(PhysRange)>;
 // Answers a Locate of the worker.
 using FindRam = std::function<Result<ImageSource>(std::span<const PhysRange>)>;
 
+// Answers that the worker is ready: lets the guest stand still, and gives the pipe.
+using OnReady = std::function<Result<Fd>(const sandbox::Ready&)>;
+
 // What the job does while its worker works. All may be empty.
 struct WorkerCallbacks {
   OnProgress on_progress = {};
+  OnReady on_ready = {};  // an Error ends the job
   Fetch fetch = {};
   FindRam locate = {};
   std::function<Result<>()> on_source_read = {};  // an Error ends the job

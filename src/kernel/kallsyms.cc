@@ -151,9 +151,18 @@ VirtAddr Kallsyms::address(std::uint64_t index, Encoding encoding) const {
 
 std::vector<std::optional<VirtAddr>> Kallsyms::find(
     std::initializer_list<std::string_view> names) const {
+  const std::scoped_lock lock(known_->mutex);
+  std::vector<std::string_view> news;
+  std::ranges::copy_if(names, std::back_inserter(news),
+                       [&](std::string_view name) { return !known_->symbols.contains(name); });
+  const auto places = find_places(news);
+  for (std::size_t i = 0; i < news.size(); ++i) {
+    known_->symbols.emplace(
+        news[i], places[i] ? std::optional(address(*places[i], encoding_)) : std::nullopt);
+  }
   std::vector<std::optional<VirtAddr>> found;
-  for (const auto& place : find_places({names.begin(), names.size()})) {
-    found.push_back(place ? std::optional(address(*place, encoding_)) : std::nullopt);
+  for (const std::string_view name : names) {
+    found.push_back(known_->symbols.find(name)->second);
   }
   return found;
 }

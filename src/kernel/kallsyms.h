@@ -5,6 +5,9 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,7 +27,8 @@ class Kallsyms {
   // checks, _stext must have the address that VMCOREINFO gives it.
   static Result<Kallsyms> read(const GuestKernel& kernel);
 
-  // The first symbol of each name, in one pass over the table.
+  // The first symbol of each name, in one pass over the table for those that were not asked for
+  // before. Thread-safe.
   std::vector<std::optional<VirtAddr>> find(std::initializer_list<std::string_view> names) const;
   std::optional<VirtAddr> find(std::string_view name) const { return find({name}).front(); }
 
@@ -47,12 +51,18 @@ class Kallsyms {
       std::span<const std::string_view> names) const;
   VirtAddr address(std::uint64_t index, Encoding encoding) const;
 
+  struct Known {
+    std::mutex mutex;
+    std::map<std::string, std::optional<VirtAddr>, std::less<>> symbols;
+  };
+
   std::array<std::string, 256> tokens_;
   std::vector<std::uint8_t> names_;  // compressed, as the kernel stores them
   std::vector<std::int32_t> offsets_;
   VirtAddr offsets_begin_;  // of kallsyms_offsets in the guest
   std::uint64_t relative_base_ = 0;
   Encoding encoding_ = Encoding::absolute_percpu;
+  std::unique_ptr<Known> known_ = std::make_unique<Known>();
 };
 
 }  // namespace vmcore::kernel

@@ -139,6 +139,9 @@ class KernelFinder {
       : image_(&image), vcpus_(distinct_tables(image)) {}
 
   Result<FoundKernels> find(Search search);
+  // Whether they are there still, and no other shows.
+  bool take(const FoundKernels& before);
+  FoundKernels taken() { return std::move(found_); }
 
  private:
   Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const;
@@ -169,6 +172,29 @@ Result<FoundKernels> KernelFinder::find(Search search) {
   }
   put_crashed_first();
   return std::move(found_);
+}
+
+bool KernelFinder::take(const FoundKernels& before) {
+  if (before.kernels.size() != 1 || !before.remarks.empty()) {
+    return false;  // not so clear that it need not be looked at again
+  }
+  const GuestKernel& known = before.kernels.front();
+  const Note* const note = image_->find_note(kNoteNameVmcoreinfo, 0);
+  if (note != nullptr) {
+    const auto info = Vmcoreinfo::parse(note->desc);
+    if (!info || info->text() != known.info().text()) {
+      return false;
+    }
+  }
+  if (!validated(known.info(), known.phys_base())) {
+    return false;
+  }
+  GuestKernel kernel = known;
+  kernel.memory_ = image_->memory.get();
+  kernel.page_tables_ = known.page_tables().in(*image_->memory);
+  kernel.info_source_ = note != nullptr ? InfoSource::note : known.info_source();
+  found_.kernels.push_back(std::move(kernel));
+  return std::ranges::all_of(vcpus_, [&](const VcpuTables& vcpu) { return is_known(vcpu); });
 }
 
 Result<GuestKernel> KernelFinder::validated(const Vmcoreinfo& info, std::int64_t phys_base) const {
@@ -350,7 +376,14 @@ void KernelFinder::put_crashed_first() {
                      kernels.front().info().release()));
 }
 
-Result<FoundKernels> find_kernels(const MemoryImage& image, Search search) {
+Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
+                                  const FoundKernels* before) {
+  if (before != nullptr) {
+    KernelFinder finder(image);
+    if (finder.take(*before)) {
+      return finder.taken();
+    }
+  }
   return KernelFinder(image).find(search);
 }
 

@@ -27,6 +27,11 @@ class PageTables {
   // beyond kMaxPhysAddr.
   Result<Mapping> translate(VirtAddr address) const;
 
+  // The same tables, read from `memory`.
+  PageTables in(const PhysicalMemory& memory) const {
+    return {memory, root_, five_levels_, memory_encryption_mask_};
+  }
+
   PhysAddr root() const { return root_; }
   bool five_levels() const { return five_levels_; }
 

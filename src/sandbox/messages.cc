@@ -122,6 +122,9 @@ struct EventEncoder {
     return {{"type", "spooling"}, {"bytes", event.bytes}};
   }
   Json operator()(const SourceRead&) const { return {{"type", "source_read"}}; }
+  Json operator()(const Ready& event) const {
+    return {{"type", "ready"}, {"pause_us", event.pause_us}, {"kept_pages", event.kept_pages}};
+  }
   Json operator()(const Want& event) const {
     return {{"type", "want"}, {"begin", event.range.begin.value}, {"size", event.range.size}};
   }
@@ -180,6 +183,9 @@ Event event_from(const Json& json) {
   if (type == "source_read") {
     return SourceRead{};
   }
+  if (type == "ready") {
+    return Ready{json.at("pause_us"), json.at("kept_pages")};
+  }
   if (type == "want") {
     return Want{{PhysAddr{json.at("begin")}, json.at("size")}};
   }
@@ -205,11 +211,16 @@ Request request_from(const Json& json) {
   request.search_memory = json.at("search_memory");
   request.read_ahead = json.at("read_ahead");
   request.torn = json.at("torn");
+  request.draft = json.at("draft");
   if (json.contains("compress_level")) {
     request.compress_level = json.at("compress_level");
   }
   if (json.contains("host_event_time")) {
     request.host_event_time = json.at("host_event_time");
+  }
+  if (json.contains("capture")) {
+    const Json& capture = json.at("capture");
+    request.capture = Capture{capture.at("method"), capture.at("consistency")};
   }
   return request;
 }
@@ -241,12 +252,17 @@ std::string encode(const Request& request) {
             {"verify", request.verify},
             {"search_memory", request.search_memory},
             {"read_ahead", request.read_ahead},
-            {"torn", request.torn}};
+            {"torn", request.torn},
+            {"draft", request.draft}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
   }
   if (request.host_event_time) {
     json["host_event_time"] = *request.host_event_time;
+  }
+  if (request.capture) {
+    json["capture"] = {{"method", request.capture->method},
+                       {"consistency", request.capture->consistency}};
   }
   return dump(json);
 }
@@ -271,6 +287,17 @@ std::string encode(const Have& have) {
   Json json = Json::object();
   if (have.error) {
     json["error"] = to_json(*have.error);
+  }
+  return dump(json);
+}
+
+std::string encode(const Cost& cost) {
+  Json json = Json::object();
+  if (cost.pause_us) {
+    json["pause_us"] = *cost.pause_us;
+  }
+  if (cost.host_memory) {
+    json["host_memory"] = *cost.host_memory;
   }
   return dump(json);
 }
@@ -300,6 +327,19 @@ Result<Event> decode_event(std::string_view packet) {
 Result<Have> decode_have(std::string_view packet) {
   return decode<Have>(packet, [](const Json& json) {
     return json.contains("error") ? Have{error_from(json.at("error"))} : Have{};
+  });
+}
+
+Result<Cost> decode_cost(std::string_view packet) {
+  return decode<Cost>(packet, [](const Json& json) {
+    Cost cost;
+    if (json.contains("pause_us")) {
+      cost.pause_us = json.at("pause_us").get<std::uint64_t>();
+    }
+    if (json.contains("host_memory")) {
+      cost.host_memory = json.at("host_memory").get<std::int64_t>();
+    }
+    return cost;
   });
 }
 

@@ -39,9 +39,15 @@ enum class InputKind : std::uint8_t {
   stream,   // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
             // file, empty and unlinked
   fetch,    // a dump file without memory (headers and notes); memory is asked for with Want
-  process,  // a pipe that brings the beginning of an ELF dump, and whose closing lets the guest
-            // run; where its memory lies is asked for with Locate
+  process,  // nothing: a pipe that brings the beginning of an ELF dump, and whose closing lets the
+            // guest run, is asked for with Ready; where its memory lies, with Locate
   live,     // nothing: a guest that is not touched; where its memory lies is asked for with Locate
+};
+
+// How the memory of a guest is had, for the dump's own note (convert/provenance.h).
+struct Capture {
+  std::string method;
+  std::string consistency;
 };
 
 // One job. Descriptors beside it: the input, the spool (stream only), the output.
@@ -61,6 +67,10 @@ struct Request {
   std::uint64_t read_ahead = 0;
   // The guest runs while its memory is read (process and live).
   bool torn = false;
+  // What can be found out before the guest stands still is found out before Ready (process).
+  bool draft = false;
+  // Where there is one, the worker expects Cost after SourceRead.
+  std::optional<Capture> capture;
 };
 
 // From the worker.
@@ -72,6 +82,12 @@ struct Spooling {
   std::uint64_t bytes = 0;  // of the stream, so far
 };
 struct SourceRead {};
+// Everything is ready for the guest to stand still: answered with Have and the pipe. By the draft,
+// where one was made: how long that will take, and how much will be kept.
+struct Ready {
+  std::uint64_t pause_us = 0;
+  std::uint64_t kept_pages = 0;
+};
 // Asks for guest memory: answered with Have and a descriptor of an ELF dump of that range.
 struct Want {
   PhysRange range;
@@ -99,11 +115,17 @@ struct Done {
 struct Failed {
   Error error;
 };
-using Event = std::variant<Progress, Spooling, SourceRead, Want, Locate, Done, Failed>;
+using Event = std::variant<Progress, Spooling, SourceRead, Ready, Want, Locate, Done, Failed>;
 
-// To the worker, in answer to Want: the descriptor beside it, or why there is none.
+// To the worker, in answer to Want or Ready: the descriptor beside it, or why there is none.
 struct Have {
   std::optional<Error> error;
+};
+
+// To the worker, when the guest runs again: what reading it cost.
+struct Cost {
+  std::optional<std::uint64_t> pause_us;
+  std::optional<std::int64_t> host_memory;  // bytes
 };
 
 // To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
@@ -116,12 +138,14 @@ struct Located {
 std::string encode(const Request& request);
 std::string encode(const Event& event);
 std::string encode(const Have& have);
+std::string encode(const Cost& cost);
 std::string encode(const Located& located);
 
 // Errc::malformed where the packet is no such message, or asks for memory that no guest has.
 Result<Request> decode_request(std::string_view packet);
 Result<Event> decode_event(std::string_view packet);
 Result<Have> decode_have(std::string_view packet);
+Result<Cost> decode_cost(std::string_view packet);
 Result<Located> decode_located(std::string_view packet);
 
 }  // namespace vmcore::sandbox

@@ -112,6 +112,8 @@ Result<> Worker::have(const Have& have, std::span<const int> fds) {
   return send(encode(have), fds);
 }
 
+void Worker::cost(const Cost& cost) { static_cast<void>(channel_.send_at_once(encode(cost), {})); }
+
 Result<> Worker::located(const Located& located, std::span<const int> fds) {
   return send(encode(located), fds);
 }

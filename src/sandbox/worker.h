@@ -31,6 +31,9 @@ class Worker {
   Result<Event> next_event();
   // Answers a Want. Never waits: a worker that does not take what it asked for is an Error.
   Result<> have(const Have& have, std::span<const int> fds);
+  // Follows a SourceRead, where the request has a capture. Why a worker did not take it, its next
+  // event tells.
+  void cost(const Cost& cost);
   // Answers a Locate.
   Result<> located(const Located& located, std::span<const int> fds);
 

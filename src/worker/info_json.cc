@@ -52,6 +52,17 @@ Json ram_json(std::span<const PhysRange> ranges) {
   return list;
 }
 
+Json capture_json(const convert::Capture& capture) {
+  Json json{{"method", capture.method}, {"consistency", capture.consistency}};
+  if (const auto& pause = capture.cost.pause_us) {
+    json["pause_ms"] = static_cast<double>(*pause) / 1000;
+  }
+  if (const auto& bytes = capture.cost.host_memory) {
+    json["host_memory"] = *bytes;
+  }
+  return json;
+}
+
 Json remark_json(const Remark& remark) {
   return {{"code", errc_name(remark.code)}, {"text", remark.text}};
 }
@@ -90,6 +101,9 @@ std::string info_json(const MemoryImage& image, const convert::Description& desc
   }
   if (description.last_log_stamp) {
     json["last_log_stamp"] = *description.last_log_stamp;
+  }
+  if (description.capture) {
+    json["capture"] = capture_json(*description.capture);
   }
   json["cpus"] = cpus_json(image.cpus);
   const RangeSet ram = ram_ranges(*image.memory);

@@ -17,20 +17,6 @@ using sandbox::Channel;
 using sandbox::InputKind;
 using sandbox::Request;
 
-// Asks the program that started us for a range; it answers with a dump file of it.
-Result<Fd> fetch(const Channel& channel, PhysRange range) {
-  TRY(channel.send(encode(sandbox::Event(sandbox::Want{range}))));
-  TRY_ASSIGN(sandbox::Packet packet, channel.receive());
-  TRY_ASSIGN(sandbox::Have have, sandbox::decode_have(packet.text));
-  if (have.error) {
-    return tl::unexpected(*std::move(have.error));
-  }
-  if (packet.fds.size() != 1) {
-    return fail(Errc::malformed, "worker protocol: memory without a descriptor");
-  }
-  return std::move(packet.fds.front());
-}
-
 Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
   const auto spooled = spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
     tell(channel, sandbox::Spooling{bytes});
@@ -46,7 +32,8 @@ Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
 Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
   TRY_ASSIGN(MemoryImage image, open_headers(std::move(header)));
   image.memory = std::make_unique<FetchedMemory>(
-      ram_ranges(*image.memory), [&channel](PhysRange range) { return fetch(channel, range); });
+      ram_ranges(*image.memory),
+      [&channel](PhysRange range) { return ask(channel, sandbox::Want{range}); });
   return image;
 }
 
@@ -57,6 +44,19 @@ Result<MemoryImage> open_headers(Fd file) {
   image.file.incomplete = false;
   std::erase_if(image.remarks, [](const Remark& remark) { return remark.code == Errc::truncated; });
   return image;
+}
+
+Result<Fd> ask(const Channel& channel, const sandbox::Event& question) {
+  TRY(channel.send(encode(question)));
+  TRY_ASSIGN(sandbox::Packet packet, channel.receive());
+  TRY_ASSIGN(sandbox::Have have, sandbox::decode_have(packet.text));
+  if (have.error) {
+    return tl::unexpected(*std::move(have.error));
+  }
+  if (packet.fds.size() != 1) {
+    return fail(Errc::malformed, "worker protocol: an answer without a descriptor");
+  }
+  return std::move(packet.fds.front());
 }
 
 void tell(const Channel& channel, const sandbox::Event& event) {
@@ -70,10 +70,10 @@ void Input::let_go(const Channel& channel) {
   tell(channel, sandbox::SourceRead{});
 }
 
-Result<Input> open_input(const Channel& channel, const Request& request, std::vector<Fd>& fds) {
-  const std::size_t needed = request.input == InputKind::live     ? 0
-                             : request.input == InputKind::stream ? 2
-                                                                  : 1;
+Result<Input> open_input(const Channel& channel, const Request& request,
+                         const sandbox::Ready& ready, std::vector<Fd>& fds) {
+  const bool none = request.input == InputKind::live || request.input == InputKind::process;
+  const std::size_t needed = none ? 0 : request.input == InputKind::stream ? 2 : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
   }
@@ -98,7 +98,7 @@ Result<Input> open_input(const Channel& channel, const Request& request, std::ve
       return input;
     }
     case InputKind::process:
-      return open_process(channel, take(), request.torn);
+      return open_process(channel, ready, request.torn);
     case InputKind::live:
       return open_live(channel, request.torn);
   }

@@ -27,9 +27,12 @@ struct Input {
 // A dump file that ends after its headers: its memory comes from elsewhere, so nothing is lost.
 Result<MemoryImage> open_headers(Fd file);
 
+// Asks over the channel for the one descriptor that answers it.
+Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
+
 // Takes the descriptors of the input from the front of `fds`. What is fetched or located is asked
-// for over the channel, now and as long as the image is read.
+// for over the channel, now and as long as the image is read; a guest's process when it is `ready`.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
-                         std::vector<Fd>& fds);
+                         const sandbox::Ready& ready, std::vector<Fd>& fds);
 
 }  // namespace vmcore::worker

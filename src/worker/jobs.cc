@@ -7,11 +7,13 @@
 
 #include "src/convert/convert.h"
 #include "src/convert/describe.h"
+#include "src/convert/draft.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
 #include "src/kernel/printk_log.h"
 #include "src/worker/info_json.h"
 #include "src/worker/input.h"
+#include "src/worker/process_input.h"
 #include "src/worker/text_output.h"
 
 namespace vmcore::worker {
@@ -62,12 +64,20 @@ Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request,
   return formats::make_kdump_writer(output, *codec, request.compress_level);
 }
 
+std::optional<convert::Capture> capture_of(const Request& request) {
+  return request.capture
+             ? std::optional(convert::Capture{.method = request.capture->method,
+                                              .consistency = request.capture->consistency})
+             : std::nullopt;
+}
+
 convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
           .read_ahead = request.read_ahead,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
-          .host_event_time = request.host_event_time};
+          .host_event_time = request.host_event_time,
+          .capture = capture_of(request)};
 }
 
 Done done_of(const convert::Outcome& outcome) {
@@ -97,8 +107,32 @@ Result<> verify_written(const MemoryImage& source, int output, const convert::Ou
   return convert::verify(source, *written, outcome, {});
 }
 
+// What reading the guest cost is told when it runs again.
+Result<> take_cost(const Channel& channel, formats::DumpWriter& writer, convert::Outcome& outcome) {
+  TRY_ASSIGN(const sandbox::Packet packet, channel.receive());
+  TRY_ASSIGN(const sandbox::Cost cost, sandbox::decode_cost(packet.text));
+  return convert::record_cost(writer, {cost.pause_us, cost.host_memory}, outcome);
+}
+
+// A look at the guest while it still runs.
+struct Prepared {
+  Input live;  // the draft refers to its memory
+  convert::Draft draft;
+};
+
+Result<Prepared> prepare(const Channel& channel, const Request& request) {
+  TRY_ASSIGN(Input live, open_live(channel, false));
+  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options_of(request), {}));
+  return Prepared{std::move(live), std::move(draft)};
+}
+
+sandbox::Ready ready_by(const convert::Draft& draft) {
+  return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()),
+          .kept_pages = draft.kept_pages};
+}
+
 Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
-                         const Fd* output) {
+                         const Fd* output, const convert::Draft* draft) {
   const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
   if (request.dry_run) {
@@ -110,7 +144,7 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
   }
   TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
   ChannelObserver observer(channel, input, request.verify);
-  const auto outcome = convert::convert(image, *writer, options, observer, {});
+  auto outcome = convert::convert(image, *writer, options, observer, {}, draft);
   if (!outcome) {
     // Only what is written can lack room.
     return outcome.error().code == Errc::no_space ? in_context(outcome.error(), "writing the dump")
@@ -124,6 +158,9 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     return fail(
         Errc::guest_state,
         "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
+  }
+  if (request.capture) {
+    TRY(take_cost(channel, *writer, *outcome));
   }
   return done_of(*outcome);
 }
@@ -170,10 +207,15 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, const Request& request, std::vector<Fd> fds) {
-  TRY_ASSIGN(Input input, open_input(channel, request, fds));
+  Result<Prepared> prepared = fail(Errc::not_found, "no draft");  // the guest waits longer then
+  if (request.draft && request.input == sandbox::InputKind::process) {
+    prepared = prepare(channel, request);
+  }
+  TRY_ASSIGN(Input input, open_input(channel, request,
+                                     prepared ? ready_by(prepared->draft) : sandbox::Ready(), fds));
   const Fd* output = fds.empty() ? nullptr : &fds.front();
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, input, output);
+    return run_convert(channel, request, input, output, prepared ? &prepared->draft : nullptr);
   }
   if (output == nullptr) {
     return fail(Errc::malformed, "worker protocol: no output");

@@ -206,7 +206,8 @@ Remark torn_remark() {
 
 }  // namespace
 
-Result<Input> open_process(const Channel& channel, Fd pipe, bool torn) {
+Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn) {
+  TRY_ASSIGN(Fd pipe, ask(channel, ready));
   TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
   TRY(beginning.read_headers());
   TRY_ASSIGN(Fd headers, duplicate(beginning.file()));

@@ -95,7 +95,7 @@ std::vector<Piece>::const_iterator ProcessMemory::piece_at(PhysAddr address) con
                                   [](const Piece& piece) { return piece.range.end(); });
 }
 
-Extent ProcessMemory::extent(PhysAddr address) const {
+Extent ProcessMemory::outline(PhysAddr address) const {
   const auto piece = piece_at(address);
   if (piece == pieces_.end()) {
     return {{address, kMaxPhysAddr - address.value}, Presence::absent};
@@ -103,13 +103,19 @@ Extent ProcessMemory::extent(PhysAddr address) const {
   if (!piece->range.contains(address)) {
     return {{address, piece->range.begin - address}, Presence::absent};
   }
-  if (!piece->address) {
-    return file_extent(*piece, address);
-  }
-  if (!piece->file) {
-    return anonymous_extent(*piece, address);
-  }
   return {{address, piece->range.end() - address}, Presence::data};
+}
+
+Extent ProcessMemory::extent(PhysAddr address) const {
+  const Extent run = outline(address);
+  if (run.presence == Presence::absent) {
+    return run;
+  }
+  const Piece& piece = *piece_at(address);
+  if (!piece.address) {
+    return file_extent(piece, address);
+  }
+  return piece.file ? run : anonymous_extent(piece, address);
 }
 
 Presence ProcessMemory::presence(PhysAddr address) const {

@@ -25,7 +25,8 @@ class ProcessMemory : public PhysicalMemory {
   // `zero` is told of runs of 2 MiB and more only, so that a guest that was touched here and there
   // is not walked page by page.
   Extent extent(PhysAddr address) const override;
-  // Never tells of `zero`.
+  // Neither tells of `zero`.
+  Extent outline(PhysAddr address) const override;
   Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
 

@@ -40,6 +40,10 @@ class Usage(Cli):
                       ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 
+    def test_times(self):
+        for limit in ("0", "-1s", "soon", "2h", "", "1e99"):
+            self.misused("dump", "--qmp", "nowhere", "--pause-limit", limit, says="--pause-limit")
+
     def test_help_and_version(self):
         for words in (["--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
                       ["dump", "--help"], ["--version"]):

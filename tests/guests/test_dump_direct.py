@@ -2,6 +2,7 @@
 """`vmcorectl dump --method direct`: every kind of memory that QEMU gives a guest holds the same as QEMU's own dump; a
 running guest waits briefly and is seen at one moment; the host's memory does not grow."""
 
+import json
 import re
 import struct
 import sys
@@ -120,9 +121,8 @@ class Case:
                     found[number] = (count, lock)
         return found[1][1], found[1][0], found[2][0]
 
-    def looked_at(self) -> None:
+    def looked_at(self, witness: Witness) -> None:
         """dmesg and info of the guest itself: at once, and nothing of it can be seen by the guest."""
-        witness = Witness(self.guest.folder / "witness.sock")
         for verb, expected in (("dmesg", "Linux version"), ("info", self.guest.kernel.release)):
             started = time.monotonic()
             done = self.vmcorectl.run(verb, "--qmp", self.guest.qmp_socket)
@@ -133,8 +133,29 @@ class Case:
         witness.paused()
         expect(self.findings, f"{self.name}: looked at", [("events", witness.seen, [])])
 
+    def refused(self, witness: Witness) -> None:
+        """A guest that would stand still for too long is not touched."""
+        for words in (["--pause-limit", "1ms"], ["--pause-limit", "1ms", "--method", "qmp", "--then", "destroy"]):
+            done = self.vmcorectl.run("dump", "--qmp", self.guest.qmp_socket, "-o", self.dump_file, *words)
+            print(f"  {self.name}: {' '.join(words)}: exit {done.returncode}, {done.stderr.strip()[:300]}", flush=True)
+            expect(self.findings, f"{self.name}: {words}", [("exit code", done.returncode, 1),
+                                                            ("says why", "--pause-limit" in done.stderr, True)])
+        witness.paused()
+        expect(self.findings, f"{self.name}: refused", [("events", witness.seen, [])])
+        self.nothing_held("refused", "running")
+
+    def told_by_the_file(self, consistency: str, pause_ms: float) -> None:
+        done = self.vmcorectl.run("info", "--output", "json", self.dump_file)
+        capture = json.loads(done.stdout).get("capture", {})
+        expect(self.findings, f"{self.name}: {consistency}: the file tells", [
+            ("method", capture.get("method"), "direct"), ("consistency", capture.get("consistency"), consistency),
+            ("pause", capture.get("pause_ms"), pause_ms),
+            ("host memory", capture.get("host_memory", 0) * 50 > self.guest.config.memory_mib << 20, False)])
+
     def running(self) -> None:
-        self.looked_at()
+        witness = Witness(self.guest.folder / "witness.sock")
+        self.looked_at(witness)
+        self.refused(witness)
         seen_torn = []
         for consistency, times in (("pause", 5), ("torn", 5)):
             for _ in range(times):
@@ -144,6 +165,7 @@ class Case:
                     ("exit code", code, 0), ("after", guest.get("state_after"), "running"),
                     ("paused at all", (guest.get("pause_ms") or 0) > 0, True),
                     ("says so", any("torn" in remark["text"] for remark in answer.get("remarks", [])), consistency == "torn")])
+                self.told_by_the_file(consistency, guest.get("pause_ms"))
                 lock, first, second = self.pair()
                 print(f"  {self.name}: {consistency}: lock {lock}, counters {first} and {second - first:+}", flush=True)
                 if consistency == "pause":

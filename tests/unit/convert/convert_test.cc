@@ -263,5 +263,32 @@ TEST_F(FullDisk, ShortWritesAreNoFailure) {
   EXPECT_TRUE(verify(source, converted.reopen(), converted.outcome, {}));
 }
 
+// The cost of a capture is known when the pages are read, and stands among the headers all the
+// same.
+TEST(Convert, RecordsWhatTheCaptureCost) {
+  auto guest = sample_guest();
+  const MemoryImage image = guest.build();
+  for (const Target& target : kTargets) {
+    Fd file = builders::memory_file();
+    CountingObserver observer;
+    const auto writer = make_writer(target, file.get());
+    const ConvertOptions options{
+        .capture = Capture{.method = "direct", .consistency = "pause", .cost = {}}};
+    auto outcome = convert(image, *writer, options, observer, {});
+    ASSERT_TRUE(outcome);
+    ASSERT_TRUE(record_cost(*writer, {.pause_us = 48'213, .host_memory = -4096}, *outcome));
+    MemoryImage written = *formats::open_dump(std::move(file));
+    const auto capture = read_provenance(written)->capture;
+    ASSERT_TRUE(capture) << target.name;
+    EXPECT_EQ(capture->cost.pause_us, 48'213U);
+    EXPECT_EQ(capture->cost.host_memory, -4096);
+    EXPECT_TRUE(written.find_note(kNoteNameVmcoreinfo, 0));
+    EXPECT_TRUE(verify(image, written, *outcome, {}));
+    // A file that is converted again stays what it is.
+    EXPECT_EQ(read_provenance(convert_image(written, kElf).reopen())->capture->cost.pause_us,
+              48'213U);
+  }
+}
+
 }  // namespace
 }  // namespace vmcore::convert

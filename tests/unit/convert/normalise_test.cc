@@ -37,7 +37,10 @@ Normalised normalise(const MemoryImage& image) {
   const kernel::GuestKernel* kernel = found->kernels.empty() ? nullptr : &found->kernels.front();
   const auto plan = filters::make_plan(*image.memory, kernel, 0, {}, {});
   Normalised result;
-  result.header = make_header(image, kernel, *plan, crash_time(image, kernel, {}), result.remarks);
+  const CrashTime time = crash_time(image, kernel, {});
+  result.header = make_header(image, kernel, *plan, time, result.remarks);
+  result.header.notes.push_back(
+      make_provenance_note(make_provenance(image, *plan, time, {}, result.remarks)));
   return result;
 }
 

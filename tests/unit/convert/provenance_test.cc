@@ -38,6 +38,27 @@ TEST(Provenance, RoundTrip) {
   EXPECT_EQ(read->remarks[0].text, "user pages are kept: a=b (c)");
 }
 
+TEST(Provenance, Capture) {
+  Provenance told;
+  told.capture = Capture{.method = "direct", .consistency = "pause", .cost = {}};
+  const Note first = make_provenance_note(told);
+  EXPECT_FALSE(read_provenance(image_with(first))->capture->cost.pause_us);
+  for (const std::int64_t host_memory :
+       {std::int64_t{0}, std::int64_t{-4096}, INT64_MIN, INT64_MAX}) {
+    told.capture->cost = {.pause_us = static_cast<std::uint64_t>(host_memory),
+                          .host_memory = host_memory};
+    const Note note = make_provenance_note(told);
+    EXPECT_EQ(note.desc.size(), first.desc.size());  // it takes the first one's place
+    const auto read = read_provenance(image_with(note))->capture;
+    EXPECT_EQ(read->method, "direct");
+    EXPECT_EQ(read->consistency, "pause");
+    EXPECT_EQ(read->cost.pause_us, told.capture->cost.pause_us);
+    EXPECT_EQ(read->cost.host_memory, host_memory);
+  }
+  EXPECT_FALSE(read_text("VERSION=1\n")->capture);
+  EXPECT_FALSE(read_text("PAUSE_US=many\n")->capture->cost.pause_us);
+}
+
 // A remark may quote the guest: it must not become a line of its own.
 TEST(Provenance, HostileTextStaysInItsLine) {
   Provenance told;

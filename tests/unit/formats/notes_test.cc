@@ -66,6 +66,19 @@ TEST(Notes, ManyNotesAreRefused) {
   EXPECT_EQ(parse_notes(serialise_notes(notes).bytes, 0).error().code, Errc::limit);
 }
 
+TEST(Notes, OneTakesThePlaceOfAnother) {
+  std::vector<Note> notes{builders::prstatus_note(1, 2),
+                          {"OURS", 7, builders::text("one")},
+                          {"OURS", 8, builders::text("two")}};
+  EXPECT_TRUE(replace_note(notes, {"OURS", 8, builders::text("TWO")}));
+  EXPECT_EQ(notes[1].desc, builders::text("one"));
+  EXPECT_EQ(notes[2].desc, builders::text("TWO"));
+  // Another length would move what follows.
+  EXPECT_FALSE(replace_note(notes, {"OURS", 8, builders::text("three")}));
+  EXPECT_FALSE(replace_note(notes, {"OURS", 9, builders::text("two")}));
+  EXPECT_FALSE(replace_note(notes, {"THEIRS", 8, builders::text("two")}));
+}
+
 TEST(Cpus, ComeFromTheQemuNotesWhereThereAreAny) {
   std::vector<Remark> remarks;
   const auto cpus = read_cpus({builders::prstatus_note(0x10, 0x20), builders::qemu_note(0x30, 0x40),

@@ -59,6 +59,62 @@ TEST_P(FinderLayouts, FoundByScanningMemory) {
 INSTANTIATE_TEST_SUITE_P(All, FinderLayouts,
                          ::testing::Values("5.4", "5.15", "6.1", "6.6", "6.12", "7.1"));
 
+// What was found a moment ago, by another look at the same memory.
+class FoundBefore : public ::testing::Test {
+ protected:
+  FoundBefore() : first_(GuestBuilder("6.12").without_note().cpus({}).build()) {
+    before_ = *find_kernels(first_, Search::memory);
+    EXPECT_EQ(before_.kernels.size(), 1U);
+  }
+  FoundKernels again(const MemoryImage& image) {
+    return *find_kernels(image, Search::registers, &before_);
+  }
+
+  MemoryImage first_;
+  FoundKernels before_;
+};
+
+TEST_F(FoundBefore, IsTakenAndReadsTheNewMemory) {
+  const MemoryImage image = GuestBuilder("6.12").without_note().cpus({}).build();
+  const FoundKernels found = again(image);
+  ASSERT_EQ(found.kernels.size(), 1U);  // registers alone lead nowhere
+  const GuestKernel& kernel = found.kernels.front();
+  EXPECT_EQ(kernel.info_source(), InfoSource::search);
+  EXPECT_EQ(&kernel.memory(), image.memory.get());
+  EXPECT_EQ(kernel.page_offset(), before_.kernels.front().page_offset());
+  EXPECT_EQ(kernel.image_range().size, before_.kernels.front().image_range().size);
+}
+
+TEST_F(FoundBefore, WithTheSameNoteIsThatOfTheNote) {
+  GuestBuilder guest("6.12");
+  const MemoryImage image = guest.build();
+  EXPECT_EQ(again(image).kernels.front().info_source(), InfoSource::note);
+}
+
+TEST_F(FoundBefore, AnotherBootIsLookedAtAnew) {
+  GuestBuilder guest("6.12");
+  guest.kaslr(0x140'0000, -0x80'0000, {0xffff'8d5d'0000'0000});
+  const MemoryImage image = guest.build();
+  const FoundKernels found = again(image);
+  ASSERT_EQ(found.kernels.size(), 1U);
+  EXPECT_EQ(found.kernels.front().phys_base(), -0x80'0000);
+}
+
+TEST_F(FoundBefore, ANoteThatSaysMoreIsBelieved) {
+  GuestBuilder guest("6.12");
+  guest.vmcoreinfo("CRASHTIME", "1700000000");
+  const MemoryImage image = guest.build();
+  EXPECT_TRUE(again(image).kernels.front().info().crash_time());
+}
+
+TEST_F(FoundBefore, IsNotTakenWhereTheCpusRunSomethingElse) {
+  GuestBuilder guest("6.12");
+  guest.without_note();
+  MemoryImage image = guest.build();
+  image.cpus[0].cr3 = 0x1000;  // no tables
+  EXPECT_TRUE(again(image).kernels.empty());
+}
+
 TEST(KernelFinder, Kaslr) {
   GuestBuilder guest("6.1");
   guest.kaslr(0x140'0000, -0x80'0000, {0xffff'8d5d'0000'0000});

@@ -24,10 +24,12 @@ TEST(Messages, Requests) {
   request.search_memory = false;
   request.read_ahead = 1ULL << 30;
   request.torn = true;
+  request.draft = true;
   for (const bool with_options : {false, true}) {
     if (with_options) {
       request.compress_level = -3;
       request.host_event_time = 1'700'000'000;
+      request.capture = Capture{"direct", "pause"};
     }
     const auto decoded = decode_request(encode(request));
     ASSERT_TRUE(decoded) << decoded.error().message;
@@ -41,6 +43,12 @@ TEST(Messages, Requests) {
     EXPECT_FALSE(decoded->search_memory);
     EXPECT_EQ(decoded->read_ahead, 1ULL << 30);
     EXPECT_TRUE(decoded->torn);
+    EXPECT_TRUE(decoded->draft);
+    ASSERT_EQ(decoded->capture.has_value(), with_options);
+    if (decoded->capture) {
+      EXPECT_EQ(decoded->capture->method, "direct");
+      EXPECT_EQ(decoded->capture->consistency, "pause");
+    }
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
@@ -60,6 +68,8 @@ TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Progress{3, 5}).all, 5U);
   EXPECT_EQ(round_trip(Spooling{1ULL << 40}).bytes, 1ULL << 40);
   round_trip(SourceRead{});
+  EXPECT_EQ(round_trip(Ready{48'000, 57}).pause_us, 48'000U);
+  EXPECT_EQ(round_trip(Ready{48'000, 57}).kept_pages, 57U);
   EXPECT_EQ(round_trip(Want{{{0x1000}, 0x2000}}).range, (PhysRange{{0x1000}, 0x2000}));
   const std::vector<PhysRange> blocks{{{0}, 0xa0000}, {{1ULL << 32}, 1ULL << 40}};
   EXPECT_EQ(round_trip(Locate{blocks}).blocks, blocks);
@@ -126,6 +136,15 @@ TEST(Messages, Done) {
   EXPECT_EQ(done.classes[0].title, "free pages");
   ASSERT_EQ(done.remarks.size(), 1U);
   EXPECT_EQ(done.remarks[0].code, Errc::limit);
+}
+
+TEST(Messages, Cost) {
+  const auto cost = decode_cost(encode(sandbox::Cost{.pause_us = 48'213, .host_memory = -4096}));
+  EXPECT_EQ(cost->pause_us, 48'213U);
+  EXPECT_EQ(cost->host_memory, -4096);
+  const auto nothing = decode_cost(encode(sandbox::Cost{}));
+  EXPECT_FALSE(nothing->pause_us || nothing->host_memory);
+  EXPECT_FALSE(decode_cost(R"({"pause_us": "long"})"));
 }
 
 TEST(Messages, Have) {

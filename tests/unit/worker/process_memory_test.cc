@@ -155,6 +155,7 @@ TEST(ProcessMemory, RangesAreKept) {
   EXPECT_EQ(memory->extent({0x9000}).range.end(), PhysAddr{kMaxPhysAddr});
   for (const std::uint64_t address : {0x0U, 0x1000U, 0x2fffU, 0x3000U, 0x8000U, 0x9000U}) {
     const bool there = memory->extent({address}).presence != Presence::absent;
+    EXPECT_EQ(memory->outline({address}).range, memory->extent({address}).range);
     EXPECT_EQ(memory->presence({address}), there ? Presence::data : Presence::absent) << address;
   }
   std::byte bytes[16];
@@ -187,6 +188,19 @@ TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
   ASSERT_TRUE(got);
   EXPECT_EQ(got->good, 0U);
   EXPECT_EQ(got->first_bad, PhysAddr{kPage});
+}
+
+// Where there is RAM is known without looking at it.
+TEST(ProcessMemory, AnOutlineDoesNotTellZeros) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(0), "touched");
+  const auto memory =
+      memory_of({{.range = {{kBlock}, kSize}, .address = ram.address(), .file = {}}});
+  const PhysAddr untouched{3 * kBlock};
+  EXPECT_EQ(memory->extent(untouched).presence, Presence::zero);
+  EXPECT_EQ(memory->outline(untouched).presence, Presence::data);
+  EXPECT_EQ(memory->outline({kBlock}).range, (PhysRange{{kBlock}, kSize}));
+  EXPECT_EQ(memory->outline({0}).range, (PhysRange{{0}, kBlock}));
 }
 
 TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
