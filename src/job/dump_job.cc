@@ -52,13 +52,6 @@ class DumpJob {
   bool had_no_memory_ = false;
 };
 
-// How much may be read ahead so that the guest waits less: a quarter of what the host has to spare,
-// or of what this process's cgroup has.
-std::uint64_t read_ahead_room() {
-  constexpr std::uint64_t kMost = 1U << 30;
-  return std::min(kMost, available_memory() / 4);
-}
-
 fs::path spool_folder(const GuestDumpOptions& options) {
   if (!options.spool.empty()) {
     return options.spool;
