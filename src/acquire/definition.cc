@@ -21,8 +21,8 @@ constexpr KnownOwner kOwners[] = {
     {"http://ovirt.org/vm/", {"oVirt", "change it there"}},
     {"http://kubevirt.io",
      {"KubeVirt",
-      "change it there: spec.domain.devices.panicDevices of the VirtualMachineInstance (feature "
-      "gate PanicDevices)"}},
+      "change it there (a panic device: spec.domain.devices.panicDevices of the "
+      "VirtualMachineInstance, feature gate PanicDevices)"}},
 };
 
 const Owner* owner_named_in(const Node& node) {

@@ -9,6 +9,7 @@
 #include "src/job/check_guest.h"
 #include "src/job/check_host.h"
 #include "src/job/interrupt.h"
+#include "src/job/prepare_domain.h"
 
 namespace vmcore::cli {
 namespace {
@@ -19,6 +20,8 @@ struct Options {
   GuestOptions guest;
   std::string folder = ".";
   bool all = false;
+  bool fix = false;
+  bool dry_run = false;
 };
 
 void print_line(const std::string& guest, const job::Finding& finding) {
@@ -88,8 +91,47 @@ int check_all(const Options& options, const Common& common) {
   return printer.finish();
 }
 
+// What is to be done now.
+std::string next_step(const job::PreparedDomain& domain, bool dry_run) {
+  if (domain.diff.empty()) {
+    return "nothing to do: its definition has all that --fix would add";
+  }
+  if (dry_run) {
+    return "nothing was changed (--dry-run)";
+  }
+  return fmt::format(
+      "changed; the old definition is {}. {}", domain.saved.string(),
+      domain.running
+          ? fmt::format(
+                "It takes effect when the guest was stopped and started (virsh shutdown {0}, "
+                "then virsh start {0}), not when it reboots",
+                domain.guest)
+          : "It takes effect when the guest is started");
+}
+
+int fix(const Options& options, const Common& common) {
+  const auto domain = job::prepare_domain(options.guest.selection(), ".", options.dry_run);
+  if (!domain) {
+    return report_error(domain.error(), common);
+  }
+  if (common.json) {
+    const Json json{{"guest", domain->guest},
+                    {"changed", !domain->saved.empty()},
+                    {"diff", domain->diff},
+                    {"saved", domain->saved.empty() ? Json() : Json(domain->saved.string())}};
+    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
+  } else if (!common.quiet) {
+    fmt::print("{}{}: {}\n", printable_lines(domain->diff), printable(domain->guest),
+               printable(next_step(*domain, options.dry_run)));
+  }
+  return kExitDone;
+}
+
 int run(const Options& options, const Common& common) {
   const job::Interrupt interrupt(kExitInterrupted);
+  if (options.fix) {
+    return fix(options, common);
+  }
   if (options.all) {
     return check_all(options, common);
   }
@@ -107,6 +149,9 @@ void check_usage(const Options& options) {
   if (domain + socket + options.all > 1) {
     throw CLI::ValidationError("DOMAIN", "give a DOMAIN, --qmp SOCKET or --all");
   }
+  if (options.fix && !domain) {
+    throw CLI::ValidationError("--fix", "of what? Give a DOMAIN");
+  }
 }
 
 }  // namespace
@@ -116,6 +161,12 @@ Run add_check(CLI::App& command, const Common& common) {
   add_guest_options(command, options->guest, "DOMAIN",
                     "A libvirt domain: name, UUID or id; without one, the host is checked");
   command.add_flag("--all", options->all, "Each domain that runs");
+  CLI::Option* fix = command.add_flag(
+      "--fix", options->fix,
+      "Give DOMAIN's persistent definition vmcoreinfo, a panic device and on_crash preserve");
+  command
+      .add_flag("--dry-run", options->dry_run, "Show what --fix would change, and change nothing")
+      ->needs(fix);
   command.add_option("--folder", options->folder, "Where a dump would be written")
       ->check(CLI::ExistingDirectory)
       ->capture_default_str();

@@ -22,9 +22,10 @@ struct HostFacts {
   TraceRights trace = {};
   // vm.unprivileged_userfaultfd, which came with Linux 5.2 (cefdca0a86be): before, all may.
   bool userfaultfd_for_all = true;
-  bool userfaultfd_device = false;  // /dev/userfaultfd, Linux 6.1 (2d5de004e009)
-  Result<> worker = {};             // whether vmcore-worker is there
-  Result<> libvirt = {};            // whether it answers
+  bool userfaultfd_device =
+      false;              // /dev/userfaultfd, Linux 6.1 (2d5de004e009), QEMU 8.0 (c40c0463413b)
+  Result<> worker = {};   // whether vmcore-worker is there
+  Result<> libvirt = {};  // whether it answers
 };
 
 // `root` is where /proc, /sys and /dev are looked for.

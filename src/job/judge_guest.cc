@@ -177,7 +177,7 @@ Finding judge_memory(const GuestFacts& facts) {
                   .title = "for what its memory lies in",
                   .value = fmt::format("{}, {}", facts.setup.memory,
                                        facts.setup.memory_shared ? "shared" : "private")};
-  if (!facts.setup.memory_shared) {
+  if (!facts.setup.memory_shared || !facts.setup.active) {
     return finding;
   }
   const std::string grows =
@@ -220,9 +220,8 @@ Finding judge_on_crash(const GuestFacts& facts) {
   if (action.starts_with("coredump-")) {
     // libvirt 9.0 src/qemu/qemu_driver.c, processGuestPanicEvent.
     return with(finding, Verdict::warn,
-                fmt::format("libvirt then writes all of its memory, {}, to its auto_dump_path; "
-                            "where that is full, the guest stays crashed until somebody sees it",
-                            mebibytes(facts.memory_size)));
+                "libvirt then writes all of its memory to its auto_dump_path; where that is full, "
+                "the guest stays crashed until somebody sees it");
   }
   return with(finding, Verdict::warn,
               fmt::format("its memory is gone before anybody can dump it: {}",

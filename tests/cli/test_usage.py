@@ -40,8 +40,16 @@ class Usage(Cli):
                       ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 
+    def test_what_is_checked(self):
+        for words in (["vm1", "--qmp", "x"], ["vm1", "--all"], ["--all", "--qmp", "x"]):
+            self.misused("check", *words, says="DOMAIN")
+        for words in (["--fix"], ["--fix", "--all"], ["--fix", "--qmp", "x"]):
+            self.misused("check", *words, says="--fix")
+        self.misused("check", "--dry-run", "vm1", says="--fix")
+        self.misused("check", "vm1", "--folder", "none", says="--folder")
+
     def test_help_and_version(self):
-        for words in (["--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
+        for words in (["--help"], ["check", "--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
                       ["dump", "--help"], ["--version"]):
             done = self.run_cli(*words)
             self.assertTrue(done.stdout)
