@@ -17,12 +17,12 @@ struct KnownOwner {
 // Sources: nova/virt/libvirt/config.py (NOVA_NS); vdsm lib/vdsm/virt/xmlconstants.py;
 // kubevirt pkg/virt-launcher/virtwrap/api/schema.go, and VEP "PanicDevices" (KubeVirt 1.6).
 constexpr KnownOwner kOwners[] = {
-    {"http://openstack.org/xmlns/libvirt/nova/", {"OpenStack Nova", "change it there"}},
-    {"http://ovirt.org/vm/", {"oVirt", "change it there"}},
+    {"http://openstack.org/xmlns/libvirt/nova/", {"OpenStack Nova", ""}},
+    {"http://ovirt.org/vm/", {"oVirt", ""}},
     {"http://kubevirt.io",
      {"KubeVirt",
-      "change it there (a panic device: spec.domain.devices.panicDevices of the "
-      "VirtualMachineInstance, feature gate PanicDevices)"}},
+      " (a panic device: spec.domain.devices.panicDevices of the VirtualMachineInstance, feature "
+      "gate PanicDevices)"}},
 };
 
 const Owner* owner_named_in(const Node& node) {
@@ -176,7 +176,8 @@ Result<DefinitionEdit> prepare_definition(const std::string& xml) {
     return fail(Errc::unsupported, "a domain of type {} is not QEMU's", type);
   }
   if (const Owner* owner = owner_of(domain)) {
-    return fail(Errc::unsupported, "the domain's definition is {}'s, which would undo a change: {}",
+    return fail(Errc::unsupported,
+                "the domain's definition is {}'s, which would undo a change: change it there{}",
                 owner->name, owner->knob);
   }
   DefinitionEdit edit{.before = write(document), .after = {}};

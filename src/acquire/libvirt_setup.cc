@@ -47,6 +47,12 @@ Result<GuestSetup> setup_of_domain(const Selection& selection) {
   TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
   TRY_ASSIGN(GuestSetup setup, read_definition(xml));
   setup.active = found.active;
+  setup.persistent = virDomainIsPersistent(found.domain.get()) == 1;
+  if (setup.persistent) {
+    TRY_ASSIGN(const std::string next, definition_of(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));
+    const auto edit = prepare_definition(next);
+    setup.ready_when_started = edit && edit->before == edit->after;
+  }
   return setup;
 }
 

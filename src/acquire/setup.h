@@ -14,7 +14,7 @@ namespace vmcore::acquire {
 // change there.
 struct Owner {
   const char* name;
-  const char* knob;  // where it is to be changed instead
+  const char* knob;  // " (where it is changed there)", as far as that is known
 };
 
 struct GuestSetup {
@@ -29,6 +29,10 @@ struct GuestSetup {
   bool memory_shared = false;                // is mapped so that other processes can map it too
   bool snapshot_left_on = false;             // QEMU's migration capability background-snapshot
   const Owner* owner = nullptr;
+  // Of a domain: it has a persistent definition, with which it will be as prepare_definition()
+  // makes it when it is started the next time.
+  bool persistent = false;
+  bool ready_when_started = false;
 };
 
 // Asks libvirt or QEMU; the guest is not touched, and a domain need not run.

@@ -56,7 +56,7 @@ Result<> try_way(const acquire::Selection& guest, const std::string& method, Gue
   return look_by(*opened.guest, method, facts);
 }
 
-// Incomplete dumps that are named after the guest.
+// Incomplete dumps that are named after the guest, and what dumps of any guest are staged in.
 std::vector<std::string> leftovers_in(const fs::path& folder, const std::string& guest) {
   constexpr std::size_t kMost = 10;
   const std::string prefix = file_name(guest) + "-";
@@ -65,7 +65,8 @@ std::vector<std::string> leftovers_in(const fs::path& folder, const std::string&
   for (fs::directory_iterator entry(folder, error), end;
        !error && entry != end && names.size() < kMost; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    if (name.starts_with(prefix) && name.find(".vmcore.incomplete") != std::string::npos) {
+    if (name.starts_with(".vmcorectl-") ||
+        (name.starts_with(prefix) && name.find(".vmcore.incomplete") != std::string::npos)) {
       names.push_back(name);
     }
   }
@@ -105,6 +106,7 @@ CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder)
 Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri) {
   TRY_ASSIGN(const std::vector<std::string> names, acquire::running_domains(libvirt_uri));
   std::vector<acquire::Selection> guests;
+  guests.reserve(names.size());
   for (const std::string& name : names) {
     guests.push_back({.uri = libvirt_uri, .domain = name, .look_up = acquire::LookUp::name});
   }

@@ -39,10 +39,26 @@ std::string remedy(const GuestFacts& facts, const char* qemu_option) {
     return fmt::format("start QEMU with {}", qemu_option);
   }
   if (facts.setup.owner != nullptr) {
-    return fmt::format("its definition is {}'s: {}", facts.setup.owner->name,
+    return fmt::format("change it in {}, whose definition it is{}", facts.setup.owner->name,
                        facts.setup.owner->knob);
   }
+  if (!facts.setup.persistent) {
+    return "change what it is created from, for it is transient";
+  }
+  if (facts.setup.ready_when_started) {
+    return "stop and start the guest, its definition has one already";
+  }
   return fmt::format("vmcorectl check --fix {}", facts.domain);
+}
+
+// How a guest that crashed is kept, from now on.
+std::string keep_crashed(const GuestFacts& facts) {
+  if (facts.setup.owner != nullptr) {
+    return remedy(facts, "");
+  }
+  return fmt::format("virsh set-lifecycle-action {} crash preserve{}{}", facts.domain,
+                     facts.setup.active ? " --live" : "",
+                     facts.setup.persistent ? " --config" : "");
 }
 
 }  // namespace
@@ -223,13 +239,9 @@ Finding judge_on_crash(const GuestFacts& facts) {
                 "libvirt then writes all of its memory to its auto_dump_path; where that is full, "
                 "the guest stays crashed until somebody sees it");
   }
-  return with(finding, Verdict::warn,
-              fmt::format("its memory is gone before anybody can dump it: {}",
-                          facts.setup.owner != nullptr
-                              ? remedy(facts, "")
-                              : fmt::format("virsh set-lifecycle-action {} crash preserve --live "
-                                            "--config",
-                                            facts.domain)));
+  return with(
+      finding, Verdict::warn,
+      fmt::format("its memory is gone before anybody can dump it: {}", keep_crashed(facts)));
 }
 
 Finding judge_vmcoreinfo(const GuestFacts& facts) {
@@ -259,7 +271,8 @@ Finding judge_leftovers(const GuestFacts& facts) {
                 "by libvirt would be a snapshot; switch it off by migrate-set-capabilities");
   }
   if (!facts.leftovers.empty()) {
-    return with(finding, Verdict::warn, "dumps that did not get complete: remove them");
+    return with(finding, Verdict::warn,
+                "dumps that did not get complete, or are under way: remove the former");
   }
   return finding;
 }

@@ -138,7 +138,8 @@ def test_running(case: Case, rig: LibvirtRig) -> None:
     rig.virsh("set-lifecycle-action", rig.name, "crash", "destroy", "--live")
     lost = case.json(*domain)
     case.results("destroyed when it crashes", lost, 0, on_crash="WARN")
-    case.expect("destroyed when it crashes", ("remedy", lost.says("on_crash", "virsh set-lifecycle-action"), True))
+    remedy = f"virsh set-lifecycle-action {rig.name} crash preserve --live"
+    case.expect("destroyed when it crashes", ("remedy", lost.says("on_crash", remedy), True))
     rig.virsh("set-lifecycle-action", rig.name, "crash", "preserve", "--live")
     fixed = case.run("--fix", *domain)
     case.expect("a transient domain", ("exit code", fixed.code, 1), ("said", "transient" in fixed.errors, True))
@@ -194,9 +195,27 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     kept = case.run("--fix", *plain)
     case.expect("the old definition again", ("defined", inactive(), before), ("exit code", kept.code, 1),
                 ("said", saved.name in kept.errors, True), ("kept", saved.read_text().strip(), before.strip()))
+    test_pending(case, rig, saved)
     define(rig, "cloud", NOVA)
     owned = case.run("--fix", "-c", rig.uri, "cloud")
     case.expect("somebody else's", ("exit code", owned.code, 1), ("said", "OpenStack Nova" in owned.errors, True))
+
+
+def test_pending(case: Case, rig: LibvirtRig, saved: Path) -> None:
+    """A domain that runs without what its definition has by now."""
+    plain = ("-c", rig.uri, "plain")
+    rig.virsh("start", "plain")
+    try:
+        running = case.json(*plain)
+        case.results("running without", running, 0, state="PASS", kernel="WARN", panic="WARN", vmcoreinfo="WARN")
+        case.expect("running without", ("remedy", running.says("panic", "vmcorectl check --fix plain"), True))
+        saved.unlink()
+        fixed = case.run("--fix", *plain)
+        case.expect("--fix of one that runs", ("exit code", fixed.code, 0),
+                    ("tells how", "virsh shutdown plain" in fixed.text, True))
+        case.expect("fixed while it runs", ("remedy", case.json(*plain).says("panic", "stop and start the guest"), True))
+    finally:
+        rig.virsh("destroy", "plain")
 
 
 def test(vmcorectl, _, findings) -> None:
@@ -205,11 +224,12 @@ def test(vmcorectl, _, findings) -> None:
     if not available():
         print("SKIPPED: no libvirt with its QEMU driver")
         return
-    with LibvirtRig("embed") as rig:
+    # An embedded driver of libvirt 9.0 dies now and then, under virsh as well, where its connection is closed at once.
+    with LibvirtRig("session") as rig:
         folder = rig.folder / "home/out"
         folder.mkdir()
         rig.own(folder)
-        case = Case(findings, "embed", rig.command(vmcorectl.path), folder, rig.folder / "witness.sock")
+        case = Case(findings, "libvirt", rig.command(vmcorectl.path), folder, rig.folder / "witness.sock")
         test_running(case, rig)
         test_not_there(case, rig)
         test_fix(case, rig)

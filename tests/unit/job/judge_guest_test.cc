@@ -19,7 +19,8 @@ GuestFacts good() {
           .setup = {.panic_device = true,
                     .vmcoreinfo_device = true,
                     .on_crash = "preserve",
-                    .memory = "anonymous"},
+                    .memory = "anonymous",
+                    .persistent = true},
           .ways = {{"direct"}, {"libvirt"}},
           .state = acquire::GuestState{"running", true},
           .memory_size = 4 * kGiB,
@@ -166,9 +167,13 @@ TEST(JudgePanicDevice, MissingOneHasARemedy) {
   facts.setup.panic_device = false;
   EXPECT_TRUE(says(judge_panic_device(facts), "vmcorectl check --fix vm1"));
   EXPECT_EQ(judge_on_crash(facts).verdict, Verdict::note);
-  constexpr acquire::Owner kOwner{"KubeVirt", "panicDevices"};
+  facts.setup.ready_when_started = true;
+  EXPECT_TRUE(says(judge_panic_device(facts), "stop and start"));
+  facts.setup.persistent = false;
+  EXPECT_TRUE(says(judge_panic_device(facts), "transient"));
+  constexpr acquire::Owner kOwner{"KubeVirt", " (panicDevices)"};
   facts.setup.owner = &kOwner;
-  EXPECT_TRUE(says(judge_panic_device(facts), "KubeVirt's: panicDevices"));
+  EXPECT_TRUE(says(judge_panic_device(facts), "KubeVirt, whose definition it is (panicDevices)"));
   facts.domain.clear();
   EXPECT_TRUE(says(judge_panic_device(facts), "-device pvpanic-pci"));
 }
@@ -181,6 +186,8 @@ TEST(JudgeOnCrash, WhatLosesTheMemoryIsWarnedOf) {
     EXPECT_TRUE(says(judge_on_crash(facts),
                      "virsh set-lifecycle-action vm1 crash preserve --live --config"));
   }
+  facts.setup.persistent = false;
+  EXPECT_EQ(judge_on_crash(facts).hint.find("--config"), std::string::npos);
   facts.setup.on_crash = "coredump-restart";
   EXPECT_TRUE(says(judge_on_crash(facts), "auto_dump_path"));
   facts.setup.on_crash.reset();
