@@ -82,6 +82,14 @@ bool is_on(const Node& feature) {
   return feature && std::string_view(feature.attribute("state").value()) != "off";
 }
 
+// Hyper-V's is there for Windows: Linux under QEMU reports a panic by the others.
+bool has_panic_device(const Node& domain) {
+  return static_cast<bool>(domain.child("devices").find_child([](const Node& device) {
+    return std::string_view(device.name()) == "panic" &&
+           std::string_view(device.attribute("model").value()) != "hyperv";
+  }));
+}
+
 bool has_shared_memory(const Node& domain) {
   const auto is_shared = [](const pugi::xml_attribute& access) {
     return std::string_view(access.value()) == "shared";
@@ -138,14 +146,14 @@ void turn_on_vmcoreinfo(Node domain) {
 }
 
 void add_panic_device(Node domain) {
-  if (!domain.child("devices").child("panic") && is_pc(domain)) {
+  if (!has_panic_device(domain) && is_pc(domain)) {
     add_line(child_or_line(domain, "devices"), "panic").append_attribute("model").set_value("isa");
   }
 }
 
 void keep_crashed(Node domain) {
   const std::string_view chosen = domain.child("on_crash").text().as_string("destroy");
-  if (domain.child("devices").child("panic") && chosen == "destroy") {
+  if (has_panic_device(domain) && chosen == "destroy") {
     child_or_line(domain, "on_crash").text().set("preserve");
   }
 }
@@ -158,7 +166,7 @@ Result<GuestSetup> read_definition(const std::string& xml) {
   return GuestSetup{
       .name = domain.child("name").text().get(),
       .machine = domain.child("os").child("type").attribute("machine").value(),
-      .panic_device = static_cast<bool>(domain.child("devices").child("panic")),
+      .panic_device = has_panic_device(domain),
       .vmcoreinfo_device = is_on(domain.child("features").child("vmcoreinfo")),
       .on_crash = domain.child("on_crash").text().as_string("destroy"),
       .encryption = domain.child("launchSecurity").attribute("type").value(),

@@ -193,6 +193,10 @@ Finding judge_memory(const GuestFacts& facts) {
                   .title = "for what its memory lies in",
                   .value = fmt::format("{}, {}", facts.setup.memory,
                                        facts.setup.memory_shared ? "shared" : "private")};
+  if (facts.setup.memory.empty()) {
+    finding.value = "";
+    return with(finding, Verdict::note, "not known: this QEMU does not tell");
+  }
   if (!facts.setup.memory_shared || !facts.setup.active) {
     return finding;
   }

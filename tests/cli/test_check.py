@@ -47,6 +47,11 @@ class Check(Cli):
             findings = self.checked(*words, code=FAILED)
             self.assertEqual([(finding["id"], finding["result"]) for finding in findings], [("state", "FAIL")])
 
+    def test_all(self):
+        findings = self.checked("-c", "test:///default", "--all", code=FAILED)
+        self.assertEqual({finding["guest"] for finding in findings}, {"test"})
+        self.assertEqual(len(self.checked("-c", "test:///default", "test", code=FAILED)), len(findings))
+
     def test_not_qemus(self):
         """libvirt's test driver has a domain that runs, but no QEMU."""
         findings = self.checked("-c", "test:///default", "test", code=FAILED)

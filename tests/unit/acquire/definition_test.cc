@@ -99,6 +99,15 @@ TEST(ReadDefinition, AFeatureThatIsOffIsNotThere) {
   EXPECT_TRUE(setup_in("<domain><features><vmcoreinfo/></features></domain>").vmcoreinfo_device);
 }
 
+TEST(ReadDefinition, APanicDeviceForWindowsIsNone) {
+  EXPECT_FALSE(
+      setup_in("<domain><devices><panic model='hyperv'/></devices></domain>").panic_device);
+  EXPECT_TRUE(setup_in("<domain><devices><panic model='hyperv'/><panic model='isa'/></devices>"
+                       "</domain>")
+                  .panic_device);
+  EXPECT_TRUE(setup_in("<domain><devices><panic/></devices></domain>").panic_device);
+}
+
 TEST(ReadDefinition, KnowsWhoseItIs) {
   const auto owner_of = [](const std::string& metadata) -> std::string {
     const Owner* owner = setup_in("<domain>" + metadata + "</domain>").owner;

@@ -160,6 +160,8 @@ TEST(JudgeMemory, SharedMemoryGrowsThroughAPipe) {
   facts.ways = {{"direct"}};
   EXPECT_EQ(judge_memory(facts).verdict, Verdict::pass);
   EXPECT_TRUE(says(judge_memory(facts), "virsh dump"));
+  facts.setup.memory.clear();
+  EXPECT_EQ(judge_memory(facts).verdict, Verdict::note);
 }
 
 TEST(JudgePanicDevice, MissingOneHasARemedy) {
