@@ -1,6 +1,7 @@
 # Debian's libraries. The codecs are static: they go into the worker, which links statically.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
+find_package(pugixml 1.12 REQUIRED)
 
 function(static_library target name header)
   find_library(${target}_ARCHIVE lib${name}.a REQUIRED)

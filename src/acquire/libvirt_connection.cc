@@ -5,6 +5,7 @@
 #include <atomic>
 #include <charconv>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -150,6 +151,15 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
                            : how == LookUp::name ? "name"
                                                  : "name, id or UUID";
   return fail(Errc::not_found, "there is no domain with the {} \"{}\"", what, domain);
+}
+
+Result<std::string> definition_of(virDomain* domain, unsigned flags) {
+  const std::unique_ptr<char, decltype(&std::free)> text(virDomainGetXMLDesc(domain, flags),
+                                                         std::free);
+  if (!text) {
+    return libvirt_failure("the domain's definition");
+  }
+  return std::string(text.get());
 }
 
 }  // namespace vmcore::acquire

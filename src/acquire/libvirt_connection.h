@@ -31,4 +31,7 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri);
 // Errc::invalid.
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how);
 
+// The domain's definition in XML; `flags` are libvirt's VIR_DOMAIN_XML_*.
+Result<std::string> definition_of(virDomain* domain, unsigned flags);
+
 }  // namespace vmcore::acquire

@@ -1,7 +1,6 @@
 #include "src/acquire/libvirt_guest.h"
 
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/acquire/definition.h"
 #include "src/acquire/libvirt_process.h"
 #include "src/acquire/ram_layout.h"
 
@@ -265,20 +265,10 @@ Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
 }
 
 Result<ImageSource> LibvirtGuest::look() {
-  const std::unique_ptr<char, decltype(&::free)> text(virDomainGetXMLDesc(domain_.get(), 0),
-                                                      ::free);
-  if (!text) {
-    return libvirt_failure("the domain's definition");
-  }
-  const std::string_view definition(text.get());
-  constexpr std::string_view kMachine = " machine='";
-  const std::size_t at = definition.find(kMachine);
-  if (at == std::string_view::npos) {
-    return fail(Errc::unsupported, "libvirt does not tell what machine the domain is");
-  }
-  const std::string_view rest = definition.substr(at + kMachine.size());
+  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
+  TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
   TRY_ASSIGN(const std::uint64_t size, memory_size());
-  TRY_ASSIGN(const std::vector<PhysRange> blocks, pc_memory(rest.substr(0, rest.find('\'')), size));
+  TRY_ASSIGN(const std::vector<PhysRange> blocks, pc_memory(setup.machine, size));
   return locate(blocks);
 }
 

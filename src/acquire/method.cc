@@ -98,4 +98,14 @@ std::vector<std::string> method_names() {
   return names;
 }
 
+std::vector<std::string> methods_for(const Selection& selection) {
+  std::vector<std::string> names;
+  for (const Method& method : kMethods) {
+    if (method.fits(selection)) {
+      names.emplace_back(method.name);
+    }
+  }
+  return names;
+}
+
 }  // namespace vmcore::acquire

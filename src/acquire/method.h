@@ -49,5 +49,7 @@ Remark passed_over(const std::string& method, const Error& why);
 
 // With kAutoMethod.
 std::vector<std::string> method_names();
+// Those for which what was said is enough, the best first.
+std::vector<std::string> methods_for(const Selection& selection);
 
 }  // namespace vmcore::acquire

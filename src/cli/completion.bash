@@ -24,8 +24,8 @@ _vmcorectl()
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$(vmcorectl "$verb" --help 2>/dev/null |
             grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
-    elif [[ $verb == dump || $verb == dmesg || $verb == info ]]; then
-        [[ $verb == dump ]] || _filedir
+    elif [[ $verb == check || $verb == dump || $verb == dmesg || $verb == info ]]; then
+        [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else
         _filedir

@@ -22,6 +22,7 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
+    {"check", "Say whether, how and at what price guests would be dumped", add_check, true},
     {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
     {"info", "Say what a dump file, or the memory of a guest, holds", add_info, true},

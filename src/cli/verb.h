@@ -20,6 +20,7 @@ struct Common {
 using Run = std::function<int()>;
 using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
+Run add_check(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);

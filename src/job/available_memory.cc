@@ -58,4 +58,9 @@ std::uint64_t available_memory(const fs::path& root) {
   return least;
 }
 
+std::uint64_t read_ahead_room() {
+  constexpr std::uint64_t kMost = 1U << 30;
+  return std::min(kMost, available_memory() / 4);
+}
+
 }  // namespace vmcore::job

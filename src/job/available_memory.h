@@ -11,4 +11,8 @@ namespace vmcore::job {
 // does not tell. `root` is where /proc and /sys are looked for.
 std::uint64_t available_memory(const std::filesystem::path& root = "/");
 
+// Bytes of a guest's memory that may be read ahead of their compression, so that the guest waits
+// less: a quarter of what is available.
+std::uint64_t read_ahead_room();
+
 }  // namespace vmcore::job

@@ -9,6 +9,7 @@
 
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
+#include "src/job/forecast.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
 #include "src/job/run_worker.h"
@@ -59,17 +60,6 @@ class DumpJob {
   bool had_no_memory_ = false;
   bool refused_ = false;
 };
-
-// How fast QEMU hands out all of a guest's memory, a little less than measured
-// (docs/performance.md).
-constexpr std::uint64_t kHandedOutASecond = 1'500'000'000;
-
-// How much may be read ahead so that the guest waits less: a quarter of what the host has to spare,
-// or of what this process's cgroup has.
-std::uint64_t read_ahead_room() {
-  constexpr std::uint64_t kMost = 1U << 30;
-  return std::min(kMost, available_memory() / 4);
-}
 
 fs::path spool_folder(const GuestDumpOptions& options) {
   if (!options.spool.empty()) {
@@ -134,7 +124,7 @@ Result<> DumpJob::give_work(sandbox::Worker& worker, int spool, int output) {
     const int fds[] = {output};
     return worker.request(request(sandbox::InputKind::process), fds);
   }
-  TRY(check_pause(std::chrono::microseconds(report_.memory_size * 1'000'000 / kHandedOutASecond)));
+  TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
   TRY_ASSIGN(const acquire::Acquired acquired, acquire());
   std::vector<int> fds{acquired.input.get()};
   if (acquired.kind == sandbox::InputKind::stream) {

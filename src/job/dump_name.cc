@@ -7,7 +7,7 @@
 
 namespace vmcore::job {
 
-std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time) {
+std::string file_name(std::string_view guest) {
   constexpr std::size_t kMaxName = 200;  // of 255 that a file name may have
   std::string name;
   for (const char c : guest) {
@@ -22,9 +22,12 @@ std::string dump_name(std::string_view guest, std::chrono::system_clock::time_po
     }
     name += part;
   }
+  return name.empty() ? "guest" : name;
+}
+
+std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time) {
   const auto seconds = std::chrono::time_point_cast<std::chrono::seconds>(time);
-  return fmt::format("{}-{:%Y%m%dT%H%M%SZ}.vmcore", name.empty() ? "guest" : name,
-                     fmt::gmtime(seconds));
+  return fmt::format("{}-{:%Y%m%dT%H%M%SZ}.vmcore", file_name(guest), fmt::gmtime(seconds));
 }
 
 }  // namespace vmcore::job

@@ -1,4 +1,4 @@
-// The name of a dump that was given none.
+// The names of files that were given none.
 #pragma once
 
 #include <chrono>
@@ -7,8 +7,11 @@
 
 namespace vmcore::job {
 
-// "vm1-20261121T093000Z.vmcore". Whatever is not a letter, a digit or one of "._+@-" in the guest's
-// name becomes %XX, a leading dot or dash too, so that the name is one plain file name.
+// The guest's name as one plain file name: whatever is not a letter, a digit or one of "._+@-" in
+// it becomes %XX, a leading dot or dash too.
+std::string file_name(std::string_view guest);
+
+// "vm1-20261121T093000Z.vmcore", by file_name().
 std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time);
 
 }  // namespace vmcore::job

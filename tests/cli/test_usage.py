@@ -44,8 +44,16 @@ class Usage(Cli):
         for limit in ("0", "-1s", "soon", "2h", "", "1e99"):
             self.misused("dump", "--qmp", "nowhere", "--pause-limit", limit, says="--pause-limit")
 
+    def test_what_is_checked(self):
+        for words in (["vm1", "--qmp", "x"], ["vm1", "--all"], ["--all", "--qmp", "x"]):
+            self.misused("check", *words, says="DOMAIN")
+        for words in (["--fix"], ["--fix", "--all"], ["--fix", "--qmp", "x"]):
+            self.misused("check", *words, says="--fix")
+        self.misused("check", "--dry-run", "vm1", says="--fix")
+        self.misused("check", "vm1", "--folder", "none", says="--folder")
+
     def test_help_and_version(self):
-        for words in (["--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
+        for words in (["--help"], ["check", "--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
                       ["dump", "--help"], ["--version"]):
             done = self.run_cli(*words)
             self.assertTrue(done.stdout)

@@ -31,6 +31,7 @@ FLOORS = {
 # pattern of foreign headers: folders that may include them
 FOREIGN = {
     r"libvirt/": ["src/acquire"],
+    r"pugixml\.hpp$": ["src/acquire"],
     r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli"],
     r"CLI/": ["src/cli"],
     r"(zstd|libdeflate|zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],

@@ -18,7 +18,9 @@ for name in $wanted; do
   grep -q "/usr/$name" "$folder/deb.list" || missing "the .deb" "$name"
   grep -q "/usr/$name" "$folder/rpm.list" || missing "the .rpm" "$name"
 done
-dpkg-deb -f "$folder"/packages/*.deb Depends | grep -q libvirt0 || missing "the .deb" "dependency on libvirt0"
+for library in libvirt0 libpugixml1; do
+  dpkg-deb -f "$folder"/packages/*.deb Depends | grep -q $library || missing "the .deb" "dependency on $library"
+done
 
 mkdir "$folder/moved here"
 tar -xzf "$folder"/packages/*.tar.gz -C "$folder/moved here" --strip-components 1

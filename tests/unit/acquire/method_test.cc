@@ -29,5 +29,12 @@ TEST(MethodNames, AreThoseOfTheTable) {
   EXPECT_EQ(method_names(), (std::vector<std::string>{"auto", "direct", "qmp", "libvirt"}));
 }
 
+TEST(MethodsFor, AreThoseThatFit) {
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(methods_for({.socket = "/none"}), (Names{"direct", "qmp"}));
+  EXPECT_EQ(methods_for({.domain = "vm"}), (Names{"direct", "libvirt"}));
+  EXPECT_EQ(methods_for({}), Names{});
+}
+
 }  // namespace
 }  // namespace vmcore::acquire

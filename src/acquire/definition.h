@@ -1,0 +1,27 @@
+// A domain's definition, as libvirt writes it (https://libvirt.org/formatdomain.html): what it says
+// of dumps, and what it has to say so that a crash can be dumped.
+#pragma once
+
+#include <string>
+
+#include "src/acquire/setup.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Errc::malformed for text that defines no domain.
+Result<GuestSetup> read_definition(const std::string& xml);
+
+// Both written in the same way, so that they differ in nothing but what was changed.
+struct DefinitionEdit {
+  std::string before;
+  std::string after;
+};
+
+// Turns on vmcoreinfo, and on PCs adds a panic device. With a panic device libvirt's default, which
+// destroys a guest that crashed, would leave nothing to dump: it is kept instead (`preserve`); an
+// action that was chosen stays. Errc::unsupported for guests that are not QEMU's, and for those
+// whose definition is somebody else's.
+Result<DefinitionEdit> prepare_definition(const std::string& xml);
+
+}  // namespace vmcore::acquire

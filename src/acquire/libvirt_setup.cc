@@ -1,0 +1,93 @@
+#include "src/acquire/libvirt_setup.h"
+
+#include <stdlib.h>
+
+#include "src/acquire/definition.h"
+#include "src/acquire/libvirt_connection.h"
+
+namespace vmcore::acquire {
+namespace {
+
+struct Domain {
+  LibvirtConnection connection;
+  LibvirtDomain domain;
+  bool active = false;
+};
+
+Result<Domain> find(const Selection& selection) {
+  TRY_ASSIGN(LibvirtConnection connection, connect_libvirt(selection.uri));
+  TRY_ASSIGN(LibvirtDomain domain,
+             find_domain(connection.get(), selection.domain, selection.look_up));
+  const bool active = virDomainIsActive(domain.get()) == 1;
+  return Domain{std::move(connection), std::move(domain), active};
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> running_domains(const std::string& uri) {
+  TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
+  virDomainPtr* list = nullptr;
+  const int count =
+      virConnectListAllDomains(connection.get(), &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+  if (count < 0) {
+    return libvirt_failure("the domains that run");
+  }
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i) {
+    const LibvirtDomain domain(list[i]);
+    const char* const name = virDomainGetName(domain.get());
+    names.emplace_back(name != nullptr ? name : "");
+  }
+  ::free(list);  // NOLINT: libvirt's lists are malloc's
+  return names;
+}
+
+Result<GuestSetup> setup_of_domain(const Selection& selection) {
+  TRY_ASSIGN(const Domain found, find(selection));
+  TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
+  TRY_ASSIGN(GuestSetup setup, read_definition(xml));
+  setup.active = found.active;
+  setup.persistent = virDomainIsPersistent(found.domain.get()) == 1;
+  if (setup.persistent) {
+    TRY_ASSIGN(const std::string next, definition_of(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));
+    const auto edit = prepare_definition(next);
+    setup.ready_when_started = edit && edit->before == edit->after;
+  }
+  return setup;
+}
+
+Result<PersistentDefinition> persistent_definition(const Selection& selection) {
+  TRY_ASSIGN(const Domain found, find(selection));
+  virDomain* const domain = found.domain.get();
+  const char* const name = virDomainGetName(domain);
+  PersistentDefinition definition{.name = name != nullptr ? name : selection.domain,
+                                  .shown = {},
+                                  .whole = {},
+                                  .running = found.active};
+  if (virDomainIsPersistent(domain) != 1) {
+    return fail(Errc::unsupported,
+                "{} is transient: it has no persistent definition. Change what it is created from",
+                definition.name);
+  }
+  TRY_ASSIGN(definition.shown, definition_of(domain, VIR_DOMAIN_XML_INACTIVE));
+  TRY_ASSIGN(definition.whole,
+             definition_of(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE));
+  return definition;
+}
+
+Result<> replace_definition(const Selection& selection, const std::string& before,
+                            const std::string& after) {
+  TRY_ASSIGN(const Domain found, find(selection));
+  TRY_ASSIGN(const std::string now,
+             definition_of(found.domain.get(), VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE));
+  if (now != before) {
+    return fail(Errc::busy, "somebody else changed the domain's definition: try again");
+  }
+  const LibvirtDomain defined(virDomainDefineXMLFlags(found.connection.get(), after.c_str(), 0));
+  if (!defined) {
+    return libvirt_failure("the new definition");
+  }
+  return {};
+}
+
+}  // namespace vmcore::acquire

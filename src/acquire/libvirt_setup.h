@@ -1,0 +1,32 @@
+// What libvirt knows of a domain without its being touched, and its persistent definition.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/acquire/method.h"
+#include "src/acquire/setup.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// The names of the domains that run.
+Result<std::vector<std::string>> running_domains(const std::string& uri);
+
+// As it runs, or else as it would be started.
+Result<GuestSetup> setup_of_domain(const Selection& selection);
+
+// What a domain will be started with.
+struct PersistentDefinition {
+  std::string name;
+  std::string shown;  // without passwords
+  std::string whole;
+  bool running = false;
+};
+// Errc::unsupported for a transient domain.
+Result<PersistentDefinition> persistent_definition(const Selection& selection);
+// Errc::busy where it is no longer `before`.
+Result<> replace_definition(const Selection& selection, const std::string& before,
+                            const std::string& after);
+
+}  // namespace vmcore::acquire

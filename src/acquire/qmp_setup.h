@@ -1,0 +1,16 @@
+// How a guest is set up, by its QEMU's own monitor.
+#pragma once
+
+#include "qmp/client.h"
+#include "src/acquire/setup.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Queries only.
+Result<GuestSetup> ask_setup(qmp::Client& monitor);
+
+// Holds the monitor for as long as it takes.
+Result<GuestSetup> setup_of_monitor(const Selection& selection);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,41 @@
+// GuestSetup: how a guest is set up, as far as it matters to dumps: what its libvirt definition or
+// its QEMU tells.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "src/acquire/method.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// A program above libvirt that writes the definitions of its guests, and would undo what others
+// change there.
+struct Owner {
+  const char* name;
+  const char* knob;  // " (where it is changed there)", as far as that is known
+};
+
+struct GuestSetup {
+  std::string name = {};
+  std::string machine = {};  // QEMU's name for it: "pc-q35-7.2"
+  bool active = true;
+  bool panic_device = false;
+  bool vmcoreinfo_device = false;
+  std::optional<std::string> on_crash = {};  // libvirt's action; nothing without libvirt
+  std::string encryption = {};               // of its memory: "sev", "tdx"; empty: none
+  std::string memory = {};                   // what it lies in: "anonymous", "memfd", "huge pages"
+  bool memory_shared = false;                // is mapped so that other processes can map it too
+  bool snapshot_left_on = false;             // QEMU's migration capability background-snapshot
+  const Owner* owner = nullptr;
+  // Of a domain: it has a persistent definition, with which it will be as prepare_definition()
+  // makes it when it is started the next time.
+  bool persistent = false;
+  bool ready_when_started = false;
+};
+
+// Asks libvirt or QEMU; the guest is not touched, and a domain need not run.
+Result<GuestSetup> setup_of(const Selection& selection);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,177 @@
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "src/cli/exit_code.h"
+#include "src/cli/guest_options.h"
+#include "src/cli/report_error.h"
+#include "src/cli/verb.h"
+#include "src/job/check_guest.h"
+#include "src/job/check_host.h"
+#include "src/job/interrupt.h"
+#include "src/job/prepare_domain.h"
+
+namespace vmcore::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+  GuestOptions guest;
+  std::string folder = ".";
+  bool all = false;
+  bool fix = false;
+  bool dry_run = false;
+};
+
+void print_line(const std::string& guest, const job::Finding& finding) {
+  std::string why = finding.value;
+  why += why.empty() || finding.hint.empty() ? "" : "; ";
+  why += finding.hint;
+  fmt::print("{}: Checking {:<48}: {}{}\n", printable(guest), printable(finding.title),
+             job::verdict_name(finding.verdict),
+             why.empty() ? "" : fmt::format(" ({})", printable(why)));
+}
+
+Json as_json(const job::CheckReport& report) {
+  Json list = Json::array();
+  for (const job::Finding& finding : report.findings) {
+    list.push_back({{"guest", report.guest.empty() ? Json() : Json(report.guest)},
+                    {"id", finding.id},
+                    {"title", finding.title},
+                    {"result", job::verdict_name(finding.verdict)},
+                    {"hint", finding.hint},
+                    {"value", finding.value}});
+  }
+  return list;
+}
+
+// Prints reports as they come; JSON at the end, for it is one list.
+class Printer {
+ public:
+  explicit Printer(const Common& common) : common_(common) {}
+
+  void print(const job::CheckReport& report) {
+    failed_ = failed_ || report.failed();
+    if (common_.json) {
+      const Json list = as_json(report);
+      list_.insert(list_.end(), list.begin(), list.end());
+      return;
+    }
+    for (const job::Finding& finding : report.findings) {
+      if (!common_.quiet || finding.verdict == job::Verdict::fail) {
+        print_line(report.guest.empty() ? "host" : report.guest, finding);
+      }
+    }
+    std::fflush(stdout);
+  }
+
+  int finish() const {
+    if (common_.json) {
+      fmt::print("{}\n", list_.dump(2, ' ', true, Json::error_handler_t::replace));
+    }
+    return failed_ ? kExitFailed : kExitDone;
+  }
+
+ private:
+  const Common& common_;
+  Json list_ = Json::array();
+  bool failed_ = false;
+};
+
+int check_all(const Options& options, const Common& common) {
+  const auto guests = job::running_guests(options.guest.uri);
+  if (!guests) {
+    return report_error(guests.error(), common);
+  }
+  Printer printer(common);
+  for (const acquire::Selection& guest : *guests) {
+    printer.print(job::check_guest(guest, options.folder));
+  }
+  return printer.finish();
+}
+
+// What is to be done now.
+std::string next_step(const job::PreparedDomain& domain, bool dry_run) {
+  if (domain.diff.empty()) {
+    return "nothing to do: its definition has all that --fix would add";
+  }
+  if (dry_run) {
+    return "nothing was changed (--dry-run)";
+  }
+  return fmt::format(
+      "changed; the old definition is {}. {}", domain.saved.string(),
+      domain.running
+          ? fmt::format(
+                "It takes effect when the guest was stopped and started (virsh shutdown {0}, "
+                "then virsh start {0}), not when it reboots",
+                domain.guest)
+          : "It takes effect when the guest is started");
+}
+
+int fix(const Options& options, const Common& common) {
+  const auto domain = job::prepare_domain(options.guest.selection(), ".", options.dry_run);
+  if (!domain) {
+    return report_error(domain.error(), common);
+  }
+  if (common.json) {
+    const Json json{{"guest", domain->guest},
+                    {"changed", !domain->saved.empty()},
+                    {"diff", domain->diff},
+                    {"saved", domain->saved.empty() ? Json() : Json(domain->saved.string())}};
+    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
+  } else if (!common.quiet) {
+    fmt::print("{}{}: {}\n", printable_lines(domain->diff), printable(domain->guest),
+               printable(next_step(*domain, options.dry_run)));
+  }
+  return kExitDone;
+}
+
+int run(const Options& options, const Common& common) {
+  const job::Interrupt interrupt(kExitInterrupted);
+  if (options.fix) {
+    return fix(options, common);
+  }
+  if (options.all) {
+    return check_all(options, common);
+  }
+  Printer printer(common);
+  const bool of_host = options.guest.domain.empty() && options.guest.socket.empty();
+  printer.print(of_host ? job::check_host(options.guest.uri)
+                        : job::check_guest(options.guest.selection(), options.folder));
+  return printer.finish();
+}
+
+// CLI11 reports by exception.
+void check_usage(const Options& options) {
+  const bool domain = !options.guest.domain.empty();
+  const bool socket = !options.guest.socket.empty();
+  if (domain + socket + options.all > 1) {
+    throw CLI::ValidationError("DOMAIN", "give a DOMAIN, --qmp SOCKET or --all");
+  }
+  if (options.fix && !domain) {
+    throw CLI::ValidationError("--fix", "of what? Give a DOMAIN");
+  }
+}
+
+}  // namespace
+
+Run add_check(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  add_guest_options(command, options->guest, "DOMAIN",
+                    "A libvirt domain: name, UUID or id; without one, the host is checked");
+  command.add_flag("--all", options->all, "Each domain that runs");
+  CLI::Option* fix = command.add_flag(
+      "--fix", options->fix,
+      "Give DOMAIN's persistent definition vmcoreinfo, a panic device and on_crash preserve");
+  command
+      .add_flag("--dry-run", options->dry_run, "Show what --fix would change, and change nothing")
+      ->needs(fix);
+  command.add_option("--folder", options->folder, "Where a dump would be written")
+      ->check(CLI::ExistingDirectory)
+      ->capture_default_str();
+  command.parse_complete_callback([options] { check_usage(*options); });
+  return [options, &common] { return run(*options, common); };
+}
+
+}  // namespace vmcore::cli

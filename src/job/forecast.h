@@ -1,0 +1,40 @@
+// What a dump of a guest will cost, told beforehand from a count of the pages that it would keep.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace vmcore::job {
+
+// A dump by method direct, compressed with zstd.
+struct Workload {
+  std::uint64_t kept_bytes = 0;
+  std::uint64_t page_struct_bytes = 0;  // read before: they tell what is kept
+  std::uint64_t read_ahead = 0;         // bytes that are held so that the guest need not wait
+  unsigned threads = 1;
+};
+
+// Between these two, unless the host is busier than one that has nothing else to do.
+template <class T>
+struct Span {
+  T least{};
+  T most{};
+};
+
+struct Forecast {
+  Span<std::chrono::milliseconds> pause;  // of a guest that runs
+  Span<std::chrono::milliseconds> time;   // of it all
+  std::uint64_t size_bytes = 0;           // of the file, as guests' memory mostly is
+  std::uint64_t most_size_bytes = 0;      // where little of it compresses
+};
+
+Forecast forecast(const Workload& workload);
+
+// How long a running guest waits where all of its memory comes through a pipe (methods qmp and
+// libvirt).
+Span<std::chrono::milliseconds> forecast_stream_pause(std::uint64_t memory_bytes);
+
+// For as many pages of RAM; struct page has 64 bytes on x86-64 (Linux 2.6.25 to 6.18).
+inline constexpr std::uint64_t kPageStructSize = 64;
+
+}  // namespace vmcore::job

@@ -1,0 +1,55 @@
+#include "src/job/prepare_domain.h"
+
+#include <span>
+
+#include "src/acquire/definition.h"
+#include "src/acquire/libvirt_setup.h"
+#include "src/base/sys.h"
+#include "src/job/dump_name.h"
+#include "src/job/unified_diff.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+
+Result<fs::path> save(const fs::path& path, const std::string& text) {
+  auto file = store::StagedFile::create(path, false);
+  if (!file && file.error().code == Errc::exists) {
+    return fail(Errc::exists, "{} is there already, from an earlier --fix: move it away",
+                path.string());
+  }
+  if (!file) {
+    return tl::unexpected(std::move(file).error());
+  }
+  TRY(sys::write_full(file->fd(), std::as_bytes(std::span(text))));
+  return file->commit();
+}
+
+}  // namespace
+
+Result<PreparedDomain> prepare_domain(const acquire::Selection& domain, const fs::path& folder,
+                                      bool dry_run) {
+  TRY_ASSIGN(const acquire::PersistentDefinition definition,
+             acquire::persistent_definition(domain));
+  PreparedDomain prepared{
+      .guest = definition.name, .diff = {}, .saved = {}, .running = definition.running};
+  const std::string name = file_name(definition.name) + ".xml";
+  TRY_ASSIGN(const acquire::DefinitionEdit shown, acquire::prepare_definition(definition.shown));
+  prepared.diff = unified_diff(name, shown.before, shown.after);
+  if (dry_run || prepared.diff.empty()) {
+    return prepared;
+  }
+  TRY_ASSIGN(const acquire::DefinitionEdit whole, acquire::prepare_definition(definition.whole));
+  TRY_ASSIGN(prepared.saved, save(folder / (name + ".before-vmcorectl"), definition.whole));
+  const auto replaced = acquire::replace_definition(domain, definition.whole, whole.after);
+  if (!replaced) {
+    std::error_code ignored;
+    fs::remove(prepared.saved, ignored);
+    return tl::unexpected(replaced.error());
+  }
+  return prepared;
+}
+
+}  // namespace vmcore::job

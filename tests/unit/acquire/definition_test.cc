@@ -1,0 +1,205 @@
+#include "src/acquire/definition.h"
+
+#include <gtest/gtest.h>
+
+#include <string_view>
+
+namespace vmcore::acquire {
+namespace {
+
+// As libvirt writes them, but for what does not matter here.
+constexpr const char* kReady = R"(<domain type='kvm' id='3'>
+  <name>vm1</name>
+  <memoryBacking>
+    <source type='memfd'/>
+    <access mode='shared'/>
+  </memoryBacking>
+  <os>
+    <type arch='x86_64' machine='pc-q35-7.2'>hvm</type>
+  </os>
+  <features>
+    <acpi/>
+    <vmcoreinfo state='on'/>
+  </features>
+  <on_crash>preserve</on_crash>
+  <devices>
+    <panic model='isa'/>
+  </devices>
+</domain>
+)";
+
+constexpr const char* kPlain = R"(<domain type='kvm'>
+  <name>vm1</name>
+  <description>a &lt; b &amp; 'c'</description>
+  <os>
+    <type arch='x86_64' machine='pc-i440fx-7.2'>hvm</type>
+  </os>
+  <features>
+    <acpi/>
+  </features>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+)";
+
+std::string replaced(std::string text, std::string_view what, std::string_view by) {
+  const std::size_t at = text.find(what);
+  EXPECT_NE(at, std::string::npos) << what;
+  return text.replace(at, what.size(), by);
+}
+
+GuestSetup setup_in(const std::string& xml) {
+  const auto setup = read_definition(xml);
+  EXPECT_TRUE(setup) << setup.error().message;
+  return setup ? *setup : GuestSetup{};
+}
+
+std::string prepared(const std::string& xml) {
+  const auto edit = prepare_definition(xml);
+  EXPECT_TRUE(edit) << edit.error().message;
+  return edit ? edit->after : "";
+}
+
+TEST(ReadDefinition, TellsWhatMattersToDumps) {
+  const GuestSetup setup = setup_in(kReady);
+  EXPECT_EQ(setup.name, "vm1");
+  EXPECT_EQ(setup.machine, "pc-q35-7.2");
+  EXPECT_TRUE(setup.panic_device);
+  EXPECT_TRUE(setup.vmcoreinfo_device);
+  EXPECT_EQ(setup.on_crash, "preserve");
+  EXPECT_EQ(setup.encryption, "");
+  EXPECT_EQ(setup.memory, "memfd");
+  EXPECT_TRUE(setup.memory_shared);
+  EXPECT_EQ(setup.owner, nullptr);
+}
+
+TEST(ReadDefinition, TakesLibvirtsDefaults) {
+  const GuestSetup setup = setup_in("<domain><name>x</name></domain>");
+  EXPECT_FALSE(setup.panic_device);
+  EXPECT_FALSE(setup.vmcoreinfo_device);
+  EXPECT_EQ(setup.on_crash, "destroy");
+  EXPECT_EQ(setup.memory, "anonymous");
+  EXPECT_FALSE(setup.memory_shared);
+}
+
+TEST(ReadDefinition, SeesMemoryThatIsSpecial) {
+  EXPECT_EQ(setup_in("<domain><launchSecurity type='sev'/></domain>").encryption, "sev");
+  EXPECT_EQ(setup_in("<domain><memoryBacking><hugepages/></memoryBacking></domain>").memory,
+            "huge pages");
+  EXPECT_TRUE(setup_in("<domain><cpu><numa><cell id='0'/><cell id='1' memAccess='shared'/></numa>"
+                       "</cpu></domain>")
+                  .memory_shared);
+}
+
+TEST(ReadDefinition, AFeatureThatIsOffIsNotThere) {
+  EXPECT_FALSE(setup_in("<domain><features><vmcoreinfo state='off'/></features></domain>")
+                   .vmcoreinfo_device);
+  EXPECT_TRUE(setup_in("<domain><features><vmcoreinfo/></features></domain>").vmcoreinfo_device);
+}
+
+TEST(ReadDefinition, APanicDeviceForWindowsIsNone) {
+  EXPECT_FALSE(
+      setup_in("<domain><devices><panic model='hyperv'/></devices></domain>").panic_device);
+  EXPECT_TRUE(setup_in("<domain><devices><panic model='hyperv'/><panic model='isa'/></devices>"
+                       "</domain>")
+                  .panic_device);
+  EXPECT_TRUE(setup_in("<domain><devices><panic/></devices></domain>").panic_device);
+}
+
+TEST(ReadDefinition, KnowsWhoseItIs) {
+  const auto owner_of = [](const std::string& metadata) -> std::string {
+    const Owner* owner = setup_in("<domain>" + metadata + "</domain>").owner;
+    return owner != nullptr ? owner->name : "";
+  };
+  EXPECT_EQ(owner_of("<metadata><nova:instance "
+                     "xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata>"),
+            "OpenStack Nova");
+  EXPECT_EQ(
+      owner_of("<metadata xmlns:ovirt-vm='http://ovirt.org/vm/1.0'><ovirt-vm:vm/></metadata>"),
+      "oVirt");
+  EXPECT_EQ(owner_of("<metadata><kubevirt xmlns='http://kubevirt.io'/></metadata>"), "KubeVirt");
+  EXPECT_EQ(
+      owner_of("<metadata><libosinfo:libosinfo "
+               "xmlns:libosinfo='http://libosinfo.org/xmlns/libvirt/domain/1.0'/></metadata>"),
+      "");
+}
+
+TEST(ReadDefinition, RefusesWhatIsNone) {
+  EXPECT_EQ(read_definition("<domain><name>").error().code, Errc::malformed);
+  EXPECT_EQ(read_definition("").error().code, Errc::malformed);
+  EXPECT_EQ(read_definition("<network/>").error().code, Errc::malformed);
+}
+
+TEST(PrepareDefinition, AddsWhatIsMissing) {
+  std::string wanted = replaced(kPlain, "    <acpi/>\n", R"(    <acpi/>
+    <vmcoreinfo state='on'/>
+)");
+  wanted = replaced(wanted, "    <memballoon model='none'/>\n", R"(    <memballoon model='none'/>
+    <panic model='isa'/>
+)");
+  wanted = replaced(wanted, "<on_crash>destroy", "<on_crash>preserve");
+  wanted = replaced(wanted, "'c'", "'c'");
+  EXPECT_EQ(prepared(kPlain), wanted);
+}
+
+TEST(PrepareDefinition, AddsTheFeaturesToo) {
+  EXPECT_EQ(prepared(R"(<domain type='qemu'>
+  <os>
+    <type arch='aarch64' machine='virt-7.2'>hvm</type>
+  </os>
+</domain>
+)"),
+            R"(<domain type='qemu'>
+  <os>
+    <type arch='aarch64' machine='virt-7.2'>hvm</type>
+  </os>
+  <features>
+    <vmcoreinfo state='on'/>
+  </features>
+</domain>
+)");
+}
+
+TEST(PrepareDefinition, HasNothingToDoTwice) {
+  const auto ready = prepare_definition(kReady);
+  EXPECT_EQ(ready->before, ready->after);
+  EXPECT_EQ(ready->after, kReady);
+  const auto again = prepare_definition(prepared(kPlain));
+  EXPECT_EQ(again->before, again->after);
+}
+
+TEST(PrepareDefinition, LeavesAnActionThatWasChosen) {
+  for (const char* const action : {"restart", "coredump-restart", "coredump-destroy"}) {
+    const std::string element = fmt::format("<on_crash>{}</on_crash>", action);
+    const std::string after = prepared(replaced(kPlain, "<on_crash>destroy</on_crash>", element));
+    EXPECT_NE(after.find(element), std::string::npos) << action;
+    EXPECT_NE(after.find("<panic model='isa'/>"), std::string::npos) << action;
+  }
+}
+
+TEST(PrepareDefinition, WithoutAPanicDeviceTheActionStays) {
+  const std::string after = prepared(replaced(kPlain, "pc-i440fx-7.2", "microvm"));
+  EXPECT_EQ(after.find("<panic"), std::string::npos);
+  EXPECT_NE(after.find("<on_crash>destroy"), std::string::npos);
+  EXPECT_NE(after.find("<vmcoreinfo state='on'/>"), std::string::npos);
+}
+
+TEST(PrepareDefinition, TurnsOnWhatWasOff) {
+  const std::string after =
+      prepared(replaced(kReady, "<vmcoreinfo state='on'/>", "<vmcoreinfo state='off'/>"));
+  EXPECT_EQ(after, kReady);
+}
+
+TEST(PrepareDefinition, LeavesOthersAlone) {
+  EXPECT_EQ(prepare_definition("<domain type='xen'/>").error().code, Errc::unsupported);
+  const auto owned = prepare_definition(
+      replaced(kPlain, "<description>",
+               "<metadata><kubevirt xmlns='http://kubevirt.io'/></metadata><description>"));
+  ASSERT_FALSE(owned);
+  EXPECT_NE(owned.error().message.find("panicDevices"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vmcore::acquire
