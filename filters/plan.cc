@@ -115,14 +115,14 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
   }
 }
 
-Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
-                        const std::stop_token& stop, Plan& plan) {
+Result<Census> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
+                              const std::stop_token& stop, Plan& plan) {
   TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
   TRY_ASSIGN(const PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
   TRY_ASSIGN(Census census, take_census(kernel, memmap, layout, plan.ram, options.threads, stop));
   Doubts doubts = doubts_about(census, kernel, memmap, layout);
   exclude(census, std::move(doubts), plan);
-  return {};
+  return census;
 }
 
 // Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
@@ -142,6 +142,11 @@ void plan_blindly(const Error& reason, unsigned source_level, Plan& plan) {
   }
 }
 
+void finish(unsigned source_level, Plan& plan) {
+  plan.level_reached |= source_level & kMaxLevel;
+  plan.kept.index();
+}
+
 }  // namespace
 
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
@@ -151,15 +156,33 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
   add_memory(memory, plan);
   if (kernel == nullptr) {
     plan_blindly({Errc::not_found, "the guest's kernel was not found"}, source_level, plan);
-  } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
+  } else if (const auto planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
     if (!is_of_the_kernel(planned.error().code)) {
       return tl::unexpected(planned.error());
     }
     plan_blindly(planned.error(), source_level, plan);
   }
-  plan.level_reached |= source_level & kMaxLevel;
-  plan.kept.index();
+  finish(source_level, plan);
   return plan;
+}
+
+Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
+                                unsigned source_level, const PlanOptions& options,
+                                std::stop_token stop) {
+  ClassifiedPlan classified;
+  Plan& plan = classified.plan;
+  plan.level_asked = options.level;
+  add_memory(memory, plan);
+  PageSet rest;
+  for_each_run(plan.ram, [&](PfnRange run) { rest.insert(run); });
+  TRY_ASSIGN(Census census, plan_by_kernel(kernel, options, stop, plan));
+  finish(source_level, plan);
+  classified.classes = std::move(census.pages);
+  for (const PageSet& pages : classified.classes) {
+    erase_all(rest, pages);
+  }
+  classified.classes[static_cast<std::size_t>(PageClass::kernel)] = std::move(rest);
+  return classified;
 }
 
 }  // namespace vmcore::filters
