@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kPageSize = 4096;
 constexpr std::size_t kMaxClasses = 64;
-constexpr std::size_t kMaxBins = 4096;
+constexpr std::size_t kMaxBins = 8192;
 constexpr std::uint64_t kMaxAddress = 1ULL << 46;
 
 // Members are got with at(), which throws: what the worker says is not to be trusted.

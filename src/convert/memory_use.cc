@@ -7,6 +7,7 @@
 
 #include "filters/page_runs.h"
 #include "src/convert/provenance.h"
+#include "src/kernel/memmap.h"
 
 namespace vmcore::convert {
 namespace {
@@ -71,11 +72,15 @@ PageSet intersection(const PageSet& a, const PageSet& b) {
   return both;
 }
 
-void count_pages(const filters::ClassifiedPlan& classified, MemoryUse& use) {
-  PageSet ram;
-  for (const PageSet& pages : classified.classes) {
-    for_each_run(pages, [&](PfnRange run) { ram.insert(run); });
+PageSet all_of(const std::array<PageSet, filters::kPageClasses>& classes) {
+  PageSet all;
+  for (const PageSet& pages : classes) {
+    for_each_run(pages, [&](PfnRange run) { all.insert(run); });
   }
+  return all;
+}
+
+void count_pages(const filters::ClassifiedPlan& classified, const PageSet& ram, MemoryUse& use) {
   make_bins(ram, use);
   for (std::size_t i = 0; i < filters::kPageClasses; ++i) {
     use.pages.by_class[i] = classified.classes[i].count();
@@ -87,6 +92,39 @@ void count_pages(const filters::ClassifiedPlan& classified, MemoryUse& use) {
   use.pages.free_zero = zero.count();
   count_in_bins(zero, use,
                 [](MemoryBin& bin, std::uint64_t pages) { bin.pages.free_zero += pages; });
+}
+
+// Pages of the memmap's sections none of which is in `ram`. A section is the least that Linux gives
+// a memmap of its own: 128 MiB (arch/x86/include/asm/sparsemem.h, SECTION_SIZE_BITS), the holes in
+// it included.
+std::uint64_t pages_beyond(const PageSet& ram, const kernel::Memmap& memmap) {
+  constexpr std::uint64_t kSectionPages = 1U << 15;
+  std::uint64_t pages = 0;
+  for (const kernel::MemmapRun& run : memmap.runs) {
+    const std::uint64_t end = run.first.value + run.count;
+    for (std::uint64_t pfn = run.first.value; pfn < end;) {
+      const std::uint64_t next = std::min(end, (pfn / kSectionPages + 1) * kSectionPages);
+      pages += ram.next_run({pfn}, {next}, 1).count == 0 ? next - pfn : 0;
+      pfn = next;
+    }
+  }
+  return pages;
+}
+
+// What the kernel has, but the source has not.
+void remark_on_missing(unsigned level_before, std::uint64_t pages_beyond, MemoryUse& use) {
+  if ((level_before & ~filters::kLevelZero) != 0 && use.excluded_before == 0) {
+    use.remarks.push_back(
+        {Errc::not_found,
+         fmt::format("the file was filtered at level {} and does not tell what was left out from "
+                     "holes: only what it holds is counted",
+                     level_before)});
+  } else if (pages_beyond != 0) {
+    use.remarks.push_back(
+        {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not seen "
+                                      "here and not counted (DIMMs, memory of devices)",
+                                      pages_beyond / 256)});
+  }
 }
 
 void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
@@ -121,14 +159,10 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   use.kept_pages = classified->plan.kept.count();
   use.level_reached = classified->plan.level_reached;
   use.excluded_before = classified->plan.excluded_before;
-  if ((before & ~filters::kLevelZero) != 0 && use.excluded_before == 0) {
-    use.remarks.push_back(
-        {Errc::not_found,
-         fmt::format("the file was filtered at level {} and does not tell what was left out from "
-                     "holes: only what it holds is counted",
-                     before)});
-  }
-  count_pages(*classified, use);
+  const PageSet ram = all_of(classified->classes);
+  count_pages(*classified, ram, use);
+  TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
+  remark_on_missing(before, pages_beyond(ram, memmap), use);
   return use;
 }
 

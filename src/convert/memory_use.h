@@ -18,8 +18,9 @@
 
 namespace vmcore::convert {
 
-// However large the guest.
-inline constexpr std::size_t kMaxMemoryBins = 4096;
+// However large the guest. A little more than a power of two: so is the memory of most guests, with
+// some of their devices.
+inline constexpr std::size_t kMaxMemoryBins = 4096 + 128;
 
 struct PageCounts {
   std::array<std::uint64_t, filters::kPageClasses> by_class{};

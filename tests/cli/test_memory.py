@@ -39,7 +39,7 @@ class Memory(Cli):
         for kind in ("elf-6.12", "kdump-6.12"):
             memory = self.memory(self.dump(kind))
             bins = memory["map"]["bins"]
-            self.assertLessEqual(len(bins), 4096)
+            self.assertLessEqual(len(bins), 4096 + 128)
             for entry in memory["classes"]:
                 self.assertEqual(sum(each["pages"].get(entry["name"], 0) for each in bins), entry["pages"])
             self.assertEqual(sum(each.get("free_zero", 0) for each in bins), memory["free_zero"]["pages"])

@@ -108,7 +108,7 @@ TEST(MemoryReport, BinsThatCannotBe) {
 
 TEST(MemoryReport, TooMuch) {
   Json json = answer();
-  for (int i = 0; i < 4096; ++i) {
+  for (int i = 0; i < 8192; ++i) {
     json["map"]["bins"].push_back(
         {{"start", fmt::format("{:#x}", 0x2'0000'0000 + i * 32768LL)}, {"pages", Json::object()}});
   }

@@ -8,6 +8,7 @@ namespace {
 using filters::PageClass;
 using testing::GuestBuilder;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::SparseMemory;
 
 std::uint64_t count(const PageCounts& pages, PageClass page_class) {
@@ -133,6 +134,28 @@ class Scattered : public PhysicalMemory {
   std::unique_ptr<PhysicalMemory> guest_;
 };
 
+// What of a guest's memory lies below an address.
+class Below : public PhysicalMemory {
+ public:
+  Below(std::unique_ptr<PhysicalMemory> guest, std::uint64_t end)
+      : guest_(std::move(guest)), end_(end) {}
+  Extent extent(PhysAddr address) const override {
+    if (address.value >= end_) {
+      return {{address, kMaxPhysAddr - address.value}, Presence::absent};
+    }
+    Extent extent = guest_->extent(address);
+    extent.range.size = std::min(extent.range.size, end_ - address.value);
+    return extent;
+  }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    return guest_->read(address, out);
+  }
+
+ private:
+  std::unique_ptr<PhysicalMemory> guest_;
+  std::uint64_t end_;
+};
+
 TEST(MemoryUse, ScatteredMemoryHasFewBinsAsWell) {
   GuestBuilder guest = sample_guest();
   MemoryImage image = guest.build();
@@ -161,6 +184,18 @@ TEST(MemoryUse, AFileThatDoesNotTellWhatIsMissingSaysSo) {
   EXPECT_EQ(count(use.pages, PageClass::free), 0U);
   EXPECT_EQ(use.excluded_before, 0U);
   EXPECT_THAT(texts(use.remarks), HasSubstr("only what it holds is counted"));
+  expect_bins_add_up(use);
+}
+
+// A DIMM that the source does not have: the kernel has struct pages for it.
+TEST(MemoryUse, MemoryThatIsNotSeenIsTold) {
+  GuestBuilder guest = sample_guest();
+  guest.add_ram({{0x1'0000'0000}, 256 << 20});
+  MemoryImage image = guest.build();
+  EXPECT_THAT(texts(use_of(image).remarks), Not(HasSubstr("more memory")));
+  image.memory = std::make_unique<Below>(std::move(image.memory), 0x1'0000'0000);
+  const MemoryUse use = use_of(image);
+  EXPECT_THAT(texts(use.remarks), HasSubstr("up to 256 MiB more memory that is not seen"));
   expect_bins_add_up(use);
 }
 
