@@ -12,7 +12,7 @@ struct Paint {
   std::string_view name;  // of a class
   Part part;
   std::string_view colour;
-  std::string_view title;  // empty: the class's own
+  std::string_view title;  // where pages of zeros are told from others; empty: the class's own
 };
 
 // From below. What is in use has colours that the colour-blind tell apart (after Okabe and Ito,
@@ -65,7 +65,7 @@ std::vector<Layer> layers_of(const MemoryReport& report) {
         painted[i] = true;
         add(layers, report,
             {i, paint.part, paint.part == Part::zero ? "zero" : use.name,
-             paint.title.empty() ? use.title : std::string(paint.title), paint.colour, 0});
+             paint.title.empty() || report.free_zero == 0 ? use.title : std::string(paint.title), paint.colour, 0});
       }
     }
   }

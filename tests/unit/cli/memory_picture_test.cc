@@ -50,10 +50,20 @@ TEST(MemoryPicture, ACellIsStackedFromBelow) {
 }
 
 TEST(MemoryPicture, FreePagesOfZerosAreALayerOfTheirOwn) {
-  const auto layers = layers_of(report_of({{0, {0, 4, 0, 0}, 3}, {16384, {0, 4, 0, 0}, 4}}));
+  MemoryReport report = report_of({{0, {0, 4, 0, 0}, 3}, {16384, {0, 4, 0, 0}, 4}});
+  report.free_zero = 7;
+  const auto layers = layers_of(report);
   ASSERT_EQ(layers.size(), 2U);
+  EXPECT_EQ(layers[0].title, "free, used before");
   EXPECT_EQ(layers[0].pages, 1U);
   EXPECT_EQ(layers[1].pages, 7U);
+}
+
+// Not every source tells: a file of a guest that was written whole does not.
+TEST(MemoryPicture, WhereZerosAreNotKnownFreeIsFree) {
+  const auto layers = layers_of(report_of({{0, {0, 4, 0, 0}, 0}}));
+  ASSERT_EQ(layers.size(), 1U);
+  EXPECT_EQ(layers[0].title, "free");
 }
 
 TEST(MemoryPicture, AClassOfALaterWorkerIsShown) {
