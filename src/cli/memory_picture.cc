@@ -32,6 +32,16 @@ constexpr double kWidth = kLegend + kLegendWidth + kMargin;
 // A length, to a tenth of a unit.
 std::string length(double value) { return fmt::format("{:.6g}", std::round(value * 10) / 10); }
 
+// An address without its fraction being cut: "1.5 GiB", "1984 MiB".
+std::string round_size(std::uint64_t address) {
+  const unsigned shift = address % (1U << 28) == 0 ? 30 : address % (1U << 18) == 0 ? 20 : 10;
+  return fmt::format("{:.12g} {}iB",
+                     std::ldexp(static_cast<double>(address), -static_cast<int>(shift)),
+                     shift == 30   ? 'G'
+                     : shift == 20 ? 'M'
+                                   : 'K');
+}
+
 enum class Anchor { start, middle, end };
 
 class Drawing {
@@ -134,14 +144,14 @@ class Drawing {
         length(kLeft), length(middle), length(width));
     box(kLeft + width / 2 - 120, middle - 9, 240, 18, "fill=\"#fff\"");
     text(kLeft + width / 2, middle + 4,
-         fmt::format("no RAM for {} from {:#x}", human_size(end - begin), begin),
+         fmt::format("hole of {} from {:#x}", human_size(end - begin), begin),
          "font-size=\"11\" font-style=\"italic\" fill=\"#57606a\"", Anchor::middle);
     y += kGap;
   }
 
   void row(double y, std::uint64_t start, std::span<const BinUse> bins) {
     if (start % (8 * row_size()) == 0) {
-      text(kMargin, y + 11, human_size(start), "font-size=\"11\" font-weight=\"600\"");
+      text(kMargin, y + 11, round_size(start), "font-size=\"11\" font-weight=\"600\"");
     }
     text(kLeft - 10, y + 11, fmt::format("{:#x}", start),
          "font-size=\"10\" fill=\"#57606a\" font-family=\"monospace\"", Anchor::end);
@@ -214,7 +224,7 @@ class Drawing {
          {fmt::format("A cell is {}, a row {}.", human_size(report_.bin_size),
                       human_size(row_size())),
           std::string("A cell is filled from below by what its pages are used"),
-          std::string("for; where it stays white there is no RAM.")}) {
+          std::string("for; where it stays white there is a hole.")}) {
       text(kLegend, y, line, "font-size=\"11\" fill=\"#57606a\"");
       y += 17;
     }
@@ -246,7 +256,7 @@ class Drawing {
 
   void numbers(double y, std::uint64_t pages, std::string_view attributes) {
     const std::string all = fmt::format("font-size=\"13\" {}", attributes);
-    text(kLegend + kLegendWidth - 54, y, human_size(pages * kPageSize), all, Anchor::end);
+    text(kLegend + kLegendWidth - 60, y, human_size(pages * kPageSize), all, Anchor::end);
     text(kLegend + kLegendWidth, y, percent(pages, report_.memory),
          "font-size=\"13\" fill=\"#57606a\"", Anchor::end);
   }

@@ -84,7 +84,7 @@ class Memory(Cli):
         memory = self.memory("small")
         self.assertEqual(memory["memory"], self.memory(self.dump())["kept_at_31"])
         self.assertIn("only what it holds is counted", self.run_cli("memory", "small").stdout.decode())
-        self.assertIn("no RAM for 2.0 MiB from 0x2000000", texts(self.picture("small")))
+        self.assertIn("hole of 2.0 MiB from 0x2000000", texts(self.picture("small")))
 
     def test_a_cut_off_file(self):
         path = self.copy("elf-6.12", "cut")
@@ -106,7 +106,7 @@ class Memory(Cli):
             for part in ("kernel slab", "page cache", "free", "a dump at level 31 keeps", "64.0 MiB", "0x3f00000"):
                 self.assertIn(part, words)
             self.assertEqual(len(list(root.iter(f"{SVG}title"))), 1 + 4096)
-            self.assertFalse(any("TORN" in text or text.startswith("no RAM") for text in words))
+            self.assertFalse(any("TORN" in text or text.startswith("hole of") for text in words))
 
     def test_a_hostile_name(self):
         for name in ("<script>alert('1')&amp;</script>", "\"><image href='x'/>", "a\n\x1b[2J", "]]>", "x" * 200):

@@ -74,14 +74,25 @@ TEST(MemoryPicture, CellsStandAtTheirAddress) {
   const std::string svg = draw(report_of({{0x10'0000 + 63 * 16384, {4, 0, 0, 0}, 0}}));
   EXPECT_THAT(svg, HasSubstr(">0x100000</text>"));
   EXPECT_THAT(svg, HasSubstr("d=\"M995 "));  // 176 + 63 * 13
-  EXPECT_THAT(svg, HasSubstr("no RAM for 1.0 MiB from 0x0"));
+  EXPECT_THAT(svg, HasSubstr("hole of 1.0 MiB from 0x0"));
+}
+
+TEST(MemoryPicture, EachEighthRowTellsItsSize) {
+  const std::string svg = draw(report_of({{0, {4, 0, 0, 0}, 0},
+                                          {2 << 20, {4, 0, 0, 0}, 0},
+                                          {0x7c00'0000, {4, 0, 0, 0}, 0},
+                                          {0x1'6000'0000, {4, 0, 0, 0}, 0}}));
+  for (const char* size : {">0 GiB<", ">1984 MiB<", ">5.5 GiB<"}) {
+    EXPECT_THAT(svg, HasSubstr(size));
+  }
+  EXPECT_THAT(svg, Not(HasSubstr(">2 MiB<")));
 }
 
 TEST(MemoryPicture, HolesAreToldOnce) {
   const std::string svg = draw(report_of(
       {{0, {4, 0, 0, 0}, 0}, {0x10'0000, {4, 0, 0, 0}, 0}, {0x1'0000'0000, {4, 0, 0, 0}, 0}}));
-  EXPECT_EQ(count(svg, "no RAM for"), 1U);
-  EXPECT_THAT(svg, HasSubstr("no RAM for 4.0 GiB from 0x200000"));
+  EXPECT_EQ(count(svg, "hole of"), 1U);
+  EXPECT_THAT(svg, HasSubstr("hole of 4.0 GiB from 0x200000"));
 }
 
 TEST(MemoryPicture, MarksWhatIsNotWhole) {
