@@ -3,6 +3,7 @@
 every kind of memory that differs in how untouched pages are told; a running guest does not notice."""
 
 import json
+import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
@@ -14,6 +15,7 @@ if __name__ == "__main__":
 from guests.dump_checks import expect
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
+from guests.libvirt_rig import LibvirtRig, available
 from guests.witness import Witness
 
 GUESTS = [
@@ -112,7 +114,33 @@ def standing(vmcorectl, guest, findings, folder: Path) -> None:
     findings.check(f"{name}: not torn", [word for word in words if word.startswith("TORN")])
 
 
+def domain(vmcorectl, findings) -> None:
+    """The same by libvirt: nothing of it reaches QEMU's monitor."""
+    with scratch_folder() as scratch, LibvirtRig("session") as rig:
+        def look():
+            done = subprocess.run(rig.command(vmcorectl.path, "memory", "-c", rig.uri, rig.name, "--output", "json"),
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+            findings.check("domain: exit code", [done.stderr] if done.returncode else [])
+            return json.loads(done.stdout)
+
+        running, status = look(), rig.status()
+        rig.panic()
+        panicked = look()
+        raw = rig.dump_elf(Path(scratch) / "raw")
+        whole = answer_of(vmcorectl, "memory", raw)
+        raw.unlink()
+        print(f"  domain: {classes_of(panicked)}, zero {panicked['free_zero']['pages']}", flush=True)
+        expect(findings, "domain", [
+            ("status", status, "running"), ("torn", (running["torn"], panicked["torn"]), (True, False)),
+            ("taints", [line for line in rig.taints() if "custom-monitor" in line], []), ("bins", bins_of(running), classes_of(running)),
+            ("QEMU's dump", without_firmware(classes_of(whole)), classes_of(panicked))])
+
+
 def test(vmcorectl, _, findings) -> None:
+    if available():
+        domain(vmcorectl, findings)
+    else:
+        print("  domain: SKIPPED: no libvirt with its QEMU driver")
     with scratch_folder() as scratch:
         for config in GUESTS:
             with Guest(config) as guest:
