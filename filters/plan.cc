@@ -168,7 +168,7 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
 
 Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
                                 unsigned source_level, const PlanOptions& options,
-                                std::stop_token stop) {
+                                const std::stop_token& stop) {
   ClassifiedPlan classified;
   Plan& plan = classified.plan;
   plan.level_asked = options.level;

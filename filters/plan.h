@@ -52,6 +52,6 @@ struct ClassifiedPlan {
 // read this fails: there are no classes then.
 Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
                                 unsigned source_level, const PlanOptions& options,
-                                std::stop_token stop);
+                                const std::stop_token& stop);
 
 }  // namespace vmcore::filters

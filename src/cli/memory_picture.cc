@@ -158,8 +158,8 @@ class Drawing {
     std::vector<std::string> paths(layers_.size());
     std::string tips;
     for (const BinUse& bin : bins) {
-      const double x =
-          kLeft + kCellStep * static_cast<double>((bin.start - start) / report_.bin_size);
+      const std::uint64_t number = (bin.start - start) / report_.bin_size;
+      const double x = kLeft + kCellStep * static_cast<double>(number);
       cell(x, y, bin, paths);
       tips += fmt::format(
           "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>\n",
@@ -175,7 +175,8 @@ class Drawing {
 
   // Adds the cell's part of each layer to the layer's path.
   void cell(double x, double y, const BinUse& bin, std::vector<std::string>& paths) const {
-    const double scale = kRowHeight / static_cast<double>(report_.bin_size / kPageSize);
+    const std::uint64_t room = report_.bin_size / kPageSize;
+    const double scale = kRowHeight / static_cast<double>(room);
     std::uint64_t below = 0;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const std::uint64_t above = below + layers_[i].pages_of(bin);

@@ -134,7 +134,7 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
 }  // namespace
 
 Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
-                             std::stop_token stop) {
+                             const std::stop_token& stop) {
   MemoryUse use;
   use.incomplete = image.file.incomplete;
   append(use.remarks, image.remarks);
@@ -151,7 +151,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   use.release = kernel.info().release();
   const unsigned before = level_before(image);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
-  auto classified = filters::classify(*image.memory, kernel, before, plan_options, std::move(stop));
+  auto classified = filters::classify(*image.memory, kernel, before, plan_options, stop);
   if (!classified) {
     return in_context(std::move(classified).error(), "what the pages are used for cannot be told");
   }

@@ -50,6 +50,6 @@ struct MemoryUse {
 
 // Errc::not_found, or another that says why, where no kernel tells what its pages are.
 Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
-                             std::stop_token stop);
+                             const std::stop_token& stop);
 
 }  // namespace vmcore::convert
