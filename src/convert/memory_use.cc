@@ -112,18 +112,18 @@ std::uint64_t pages_beyond(const PageSet& ram, const kernel::Memmap& memmap) {
 }
 
 // What the kernel has, but the source has not.
-void remark_on_missing(unsigned level_before, std::uint64_t pages_beyond, MemoryUse& use) {
+void remark_on_missing(unsigned level_before, std::uint64_t unseen, MemoryUse& use) {
   if ((level_before & ~filters::kLevelZero) != 0 && use.excluded_before == 0) {
     use.remarks.push_back(
         {Errc::not_found,
          fmt::format("the file was filtered at level {} and does not tell what was left out from "
                      "holes: only what it holds is counted",
                      level_before)});
-  } else if (pages_beyond != 0) {
+  } else if (unseen != 0) {
     use.remarks.push_back(
         {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not seen "
                                       "here and not counted (DIMMs, memory of devices)",
-                                      pages_beyond / 256)});
+                                      unseen / 256)});
   }
 }
 
@@ -157,7 +157,6 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   }
   append(use.remarks, classified->plan.remarks);
   use.kept_pages = classified->plan.kept.count();
-  use.level_reached = classified->plan.level_reached;
   use.excluded_before = classified->plan.excluded_before;
   const PageSet ram = all_of(classified->classes);
   count_pages(*classified, ram, use);

@@ -40,7 +40,6 @@ struct MemoryUse {
   PageCounts pages;
   // What a dump at the level of the options would keep of what is there.
   std::uint64_t kept_pages = 0;
-  unsigned level_reached = 0;
   std::uint64_t excluded_before = 0;  // pages that an earlier filter left out of the file
   std::uint64_t bin_size = 0;         // bytes, a power of two
   std::vector<MemoryBin> bins;        // at most kMaxMemoryBins, ascending; each holds RAM
