@@ -19,6 +19,7 @@ constexpr std::array kLevelBits{
 
 const std::array<ClassName, kPageClasses> kClassNames{{
     {PageClass::kernel, "kernel", "kernel and unclassified"},
+    {PageClass::slab, "slab", "kernel slab"},
     {PageClass::hwpoison, "hwpoison", "hardware-poisoned"},
     {PageClass::offline, "offline", "logically offline"},
     {PageClass::free, "free", "free"},

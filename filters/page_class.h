@@ -10,6 +10,7 @@ namespace vmcore::filters {
 
 enum class PageClass : std::uint8_t {
   kernel,         // whatever no rule claims; always kept
+  slab,           // the kernel's small objects; always kept
   hwpoison,       // hardware-poisoned
   offline,        // logically offline: ballooned, virtio-mem unplugged
   free,           // in the buddy allocator
@@ -19,7 +20,7 @@ enum class PageClass : std::uint8_t {
   user,           // anonymous and hugetlb
   no_memmap,      // RAM of the machine that Linux has no struct page for (VGA, pflash)
 };
-inline constexpr std::size_t kPageClasses = 9;
+inline constexpr std::size_t kPageClasses = 10;
 
 // A set of classes, as a bit each.
 using ClassMask = std::uint32_t;

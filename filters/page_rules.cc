@@ -53,6 +53,8 @@ bool private_cache(const PageLayout& layout, const PageView& page) {
   return is_cache(layout, page);
 }
 
+bool slab(const PageLayout& layout, const PageView& page) { return is_slab(layout, page); }
+
 bool user(const PageLayout& layout, const PageView& page) {
   return layout.tells_slab() && (is_anonymous(layout, page) || page.hugetlb);
 }
@@ -85,6 +87,7 @@ constexpr PageRule kPageRules[] = {
     {PageClass::cache, cache, compound_pages},
     {PageClass::private_cache, private_cache, compound_pages},
     {PageClass::user, user, compound_pages},
+    {PageClass::slab, slab, compound_pages},
 };
 
 std::uint64_t field64(std::span<const std::byte> bytes, std::uint64_t offset) {

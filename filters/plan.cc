@@ -43,10 +43,11 @@ void add_memory(const PhysicalMemory& memory, Plan& plan) {
   plan.excluded_before = plan.ram.count() - plan.kept.count() - plan.lost.count();
 }
 
-// Only now that the plan stands: a guest that waits has much memory that is not kept.
-void find_zeros(const PhysicalMemory& memory, Plan& plan) {
-  const Pfn end = plan.kept.end();
-  for (PfnRange run = plan.kept.next_run({0}, end); run.count != 0;) {
+// The long runs that begin in `among` and are known to be zero.
+PageSet find_zeros(const PhysicalMemory& memory, const PageSet& among) {
+  PageSet zero;
+  const Pfn end = among.end();
+  for (PfnRange run = among.next_run({0}, end); run.count != 0;) {
     const PhysAddr address{run.first.value * kPageSize};
     const Extent extent = memory.extent(address);
     if (extent.range.end() <= address) {
@@ -54,10 +55,11 @@ void find_zeros(const PhysicalMemory& memory, Plan& plan) {
     }
     const PfnRange pages = pages_of(extent.range);
     if (extent.presence == Presence::zero && extent.range.size >= kLeastHole) {
-      plan.zero.insert(pages);
+      zero.insert(pages);
     }
-    run = plan.kept.next_run(pages.end(), end);
+    run = among.next_run(pages.end(), end);
   }
+  return zero;
 }
 
 std::uint64_t count_common(const PageSet& a, const PageSet& b) {
@@ -129,14 +131,14 @@ void exclude(Census& census, Doubts doubts, Plan& plan) {
   }
 }
 
-Result<> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
-                        const std::stop_token& stop, Plan& plan) {
+Result<Census> plan_by_kernel(const kernel::GuestKernel& kernel, const PlanOptions& options,
+                              const std::stop_token& stop, Plan& plan) {
   TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
   TRY_ASSIGN(const PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
   TRY_ASSIGN(Census census, take_census(kernel, memmap, layout, plan.ram, options.threads, stop));
   Doubts doubts = doubts_about(census, kernel, memmap, layout);
   exclude(census, std::move(doubts), plan);
-  return {};
+  return census;
 }
 
 // Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
@@ -156,6 +158,11 @@ void plan_blindly(const Error& reason, unsigned source_level, Plan& plan) {
   }
 }
 
+void finish(unsigned source_level, Plan& plan) {
+  plan.level_reached |= source_level & kMaxLevel;
+  plan.kept.index();
+}
+
 }  // namespace
 
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
@@ -165,16 +172,36 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
   add_memory(memory, plan);
   if (kernel == nullptr) {
     plan_blindly({Errc::not_found, "the guest's kernel was not found"}, source_level, plan);
-  } else if (const Result<> planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
+  } else if (const auto planned = plan_by_kernel(*kernel, options, stop, plan); !planned) {
     if (!is_of_the_kernel(planned.error().code)) {
       return tl::unexpected(planned.error());
     }
     plan_blindly(planned.error(), source_level, plan);
   }
-  plan.level_reached |= source_level & kMaxLevel;
-  find_zeros(memory, plan);
-  plan.kept.index();
+  finish(source_level, plan);
+  // Only of what is kept, and only now: a guest that waits has much memory that is not.
+  plan.zero = find_zeros(memory, plan.kept);
   return plan;
+}
+
+Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
+                                unsigned source_level, const PlanOptions& options,
+                                const std::stop_token& stop) {
+  ClassifiedPlan classified;
+  Plan& plan = classified.plan;
+  plan.level_asked = options.level;
+  add_memory(memory, plan);
+  plan.zero = find_zeros(memory, plan.ram);
+  PageSet rest;
+  for_each_run(plan.ram, [&](PfnRange run) { rest.insert(run); });
+  TRY_ASSIGN(Census census, plan_by_kernel(kernel, options, stop, plan));
+  finish(source_level, plan);
+  classified.classes = std::move(census.pages);
+  for (const PageSet& pages : classified.classes) {
+    erase_all(rest, pages);
+  }
+  classified.classes[static_cast<std::size_t>(PageClass::kernel)] = std::move(rest);
+  return classified;
 }
 
 }  // namespace vmcore::filters

@@ -41,4 +41,17 @@ struct PlanOptions {
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                        unsigned source_level, const PlanOptions& options, std::stop_token stop);
 
+// A plan, and the pages that its counts are of.
+struct ClassifiedPlan {
+  Plan plan;
+  // Disjoint; together every page frame of the image, also memory behind the last struct page.
+  std::array<PageSet, kPageClasses> classes;
+};
+
+// The same plan for whoever asks where the classes lie; its `zero` is of all of `ram`. Where the
+// kernel's struct pages cannot be read this fails: there are no classes then.
+Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
+                                unsigned source_level, const PlanOptions& options,
+                                const std::stop_token& stop);
+
 }  // namespace vmcore::filters

@@ -131,6 +131,9 @@ class Checks {
   void kernel_page(std::string_view what, PhysAddr address) {
     const Pfn pfn{address.value / 4096};
     for (const ClassName& entry : kClassNames) {
+      if ((excluded_classes(kMaxLevel) & mask_of(entry.page_class)) == 0) {
+        continue;
+      }
       const bool claimed =
           entry.page_class == PageClass::no_memmap
               ? !census_.with_memmap.contains(pfn)

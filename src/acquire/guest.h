@@ -81,8 +81,8 @@ class Guest {
   // began.
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
-  // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices and
-  // DIMMs may be missing. Errc::unsupported where that cannot be told.
+  // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices, and
+  // DIMMs of libvirt's domains, are missing. Errc::unsupported where that cannot be told.
   virtual Result<ImageSource> look() = 0;
 
   // Returns when it is done.

@@ -139,6 +139,26 @@ Result<RamBlock> first_block(qmp::Client& monitor, PhysRange range) {
   return RamBlock{{range.begin, together}, begin};
 }
 
+// The DIMMs (QEMU qapi/machine.json, query-memory-devices; 2.1 and later), by address. Of what else
+// is plugged in not all need be RAM.
+Result<std::vector<PhysRange>> find_dimms(qmp::Client& monitor) {
+  TRY_ASSIGN(const Json devices, monitor.execute("query-memory-devices"));
+  std::vector<PhysRange> dimms;
+  for (const Json& device : devices) {
+    if (qmp::text_member(device, "type") != "dimm" || !device.contains("data")) {
+      continue;
+    }
+    const auto begin = qmp::number_member(device["data"], "addr");
+    const auto size = qmp::number_member(device["data"], "size");
+    if (!begin || !size || *size == 0 || *begin >= kMaxPhysAddr || *size > kMaxPhysAddr - *begin) {
+      return fail(Errc::malformed, "QEMU tells of a DIMM where none can be");
+    }
+    dimms.push_back({{*begin}, *size});
+  }
+  std::ranges::sort(dimms, {}, &PhysRange::begin);
+  return dimms;
+}
+
 // Copies the first bytes that come through the pipe; fewer where it ends before.
 Result<Fd> read_header(int pipe) {
   TRY_ASSIGN(Fd file, make_memory_file("memory"));
@@ -313,7 +333,9 @@ Result<ImageSource> QmpGuest::look() {
   if (!process_) {
     return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
   }
-  TRY_ASSIGN(const std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
+  TRY_ASSIGN(std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
+  TRY_ASSIGN(const std::vector<PhysRange> dimms, find_dimms(monitor_));
+  ranges.insert(ranges.end(), dimms.begin(), dimms.end());
   std::vector<RamBlock> found;
   for (PhysRange range : ranges) {
     const PhysAddr begin = range.begin;

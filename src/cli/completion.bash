@@ -19,12 +19,13 @@ _vmcorectl()
         --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
         --consistency) COMPREPLY=($(compgen -W "pause torn" -- "$cur")); return ;;
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
+        --svg) _filedir svg; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$(vmcorectl "$verb" --help 2>/dev/null |
             grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
-    elif [[ $verb == check || $verb == dump || $verb == dmesg || $verb == info ]]; then
+    elif [[ $verb == check || $verb == dump || $verb == dmesg || $verb == info || $verb == memory ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else

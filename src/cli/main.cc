@@ -27,6 +27,7 @@ constexpr Verb kVerbs[] = {
     {"convert", "Filter and rewrite a dump file", add_convert, true},
     {"info", "Say what a dump file, or the memory of a guest, holds", add_info, true},
     {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},
+    {"memory", "Say what a guest's memory is used for, and draw where", add_memory, true},
 };
 
 // Where one is closed, the next file that is opened gets its number, and would take what is

@@ -25,5 +25,6 @@ Run add_dump(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
+Run add_memory(CLI::App& command, const Common& common);
 
 }  // namespace vmcore::cli

@@ -21,7 +21,7 @@ Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> f
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
   fds.push_back(text.get());
   TRY_ASSIGN(sandbox::Done done, run_worker(request, fds, callbacks));
-  TextResult result{.done = std::move(done), .text = {}};
+  TextResult result{.name = {}, .done = std::move(done), .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > sandbox::kMaxOutputText) {
     return fail(Errc::limit, "more than {} MiB of text", sandbox::kMaxOutputText >> 20);
@@ -61,6 +61,7 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
   if (!result) {
     return in_context(std::move(result).error(), input.string());
   }
+  result->name = input.filename().string();
   return result;
 }
 
@@ -81,6 +82,7 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }
+  result->name = guest.name();
   return result;
 }
 

@@ -12,11 +12,12 @@
 namespace vmcore::job {
 
 struct TextResult {
+  std::string name;  // the guest's, or the file's without its folder
   sandbox::Done done;
   std::string text;
 };
 
-// The text that `operation` (info, dmesg) makes of a dump file.
+// The text that `operation` (info, dmesg, memory) makes of a dump file.
 Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
                              unsigned threads);
 // The same of a guest as it is at this time; it is neither paused nor are monitor commands sent

@@ -10,9 +10,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::array kOperations{std::pair{Operation::convert, "convert"},
-                                 std::pair{Operation::info, "info"},
-                                 std::pair{Operation::dmesg, "dmesg"}};
+constexpr std::array kOperations{
+    std::pair{Operation::convert, "convert"}, std::pair{Operation::info, "info"},
+    std::pair{Operation::dmesg, "dmesg"}, std::pair{Operation::memory, "memory"}};
 constexpr std::array kInputs{
     std::pair{InputKind::file, "file"}, std::pair{InputKind::stream, "stream"},
     std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"},

@@ -24,13 +24,14 @@ inline constexpr std::size_t kMaxFds = 64;
 // Pieces of memory in one packet, and blocks that are asked for. Guests have some ten.
 inline constexpr std::size_t kMaxPieces = 512;
 
-// Bytes of text that info and dmesg may write. A log buffer is at most some tens of MiB.
+// Bytes of text that info, dmesg and memory may write. A log buffer is at most some tens of MiB.
 inline constexpr std::uint64_t kMaxOutputText = 256U << 20;
 
 enum class Operation : std::uint8_t {
   convert,  // input -> a filtered dump in the output
   info,     // input -> a JSON document in the output
   dmesg,    // input -> the kernel log as text in the output
+  memory,   // input -> what memory is used for, a JSON document in the output
 };
 
 // What the first descriptor of a request is.

@@ -8,11 +8,13 @@
 #include "src/convert/convert.h"
 #include "src/convert/describe.h"
 #include "src/convert/draft.h"
+#include "src/convert/memory_use.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
 #include "src/kernel/printk_log.h"
 #include "src/worker/info_json.h"
 #include "src/worker/input.h"
+#include "src/worker/memory_json.h"
 #include "src/worker/process_input.h"
 #include "src/worker/text_output.h"
 
@@ -177,6 +179,16 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
   return done;
 }
 
+Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TRY(text.append(memory_json(image, use, request.torn)));
+  TRY(text.flush());
+  Done done;
+  done.incomplete = use.incomplete;
+  return done;
+}
+
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const kernel::FoundKernels found,
              kernel::find_kernels(image, options_of(request).search));
@@ -221,8 +233,14 @@ Result<Done> run_job(const Channel& channel, const Request& request, std::vector
   if (output == nullptr) {
     return fail(Errc::malformed, "worker protocol: no output");
   }
-  return request.operation == Operation::info ? run_info(request, input.image, *output)
-                                              : run_dmesg(request, input.image, *output);
+  switch (request.operation) {
+    case Operation::info:
+      return run_info(request, input.image, *output);
+    case Operation::memory:
+      return run_memory(request, input.image, *output);
+    default:
+      return run_dmesg(request, input.image, *output);
+  }
 }
 
 }  // namespace vmcore::worker

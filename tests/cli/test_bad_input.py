@@ -7,7 +7,7 @@ import unittest
 
 from harness import NOT_AS_ASKED, VMCORECTL, Cli, main
 
-READERS = (["convert", "IN", "out"], ["info", "IN"], ["dmesg", "IN"])
+READERS = (["convert", "IN", "out"], ["info", "IN"], ["dmesg", "IN"], ["memory", "IN"])
 
 
 class NoDump(Cli):

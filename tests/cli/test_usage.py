@@ -24,6 +24,8 @@ class Usage(Cli):
         self.misused("convert", self.dump(), says="OUT")
         self.misused("info", says="FILE")
         self.misused("dmesg", says="FILE")
+        self.misused("memory", says="FILE")
+        self.misused("memory", self.dump(), "--svg")
 
     def test_levels(self):
         for level in ("32", "-1", "all", ""):
@@ -58,7 +60,7 @@ class Usage(Cli):
 
     def test_help_and_version(self):
         for words in (["--help"], ["check", "--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
-                      ["dump", "--help"], ["--version"]):
+                      ["memory", "--help"], ["dump", "--help"], ["--version"]):
             done = self.run_cli(*words)
             self.assertTrue(done.stdout)
             self.assertFalse(done.stderr)

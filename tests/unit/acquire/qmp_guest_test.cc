@@ -29,6 +29,8 @@ struct Script {
       event("STOP", 1000) + event("DUMP_COMPLETED", 2000) + event("RESUME", 3500);
   std::string dump_error = {};
   std::uint64_t ram = 0;  // of this process, at guest-physical 0
+  std::uint64_t base = 4096;
+  std::string devices = "[]";
 };
 
 class QmpGuestTest : public testing::Test {
@@ -41,7 +43,11 @@ class QmpGuestTest : public testing::Test {
          {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
          {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
          {"query-memory-size-summary",
-          [](const Json&, auto&) { return R"({"base-memory": 4096, "plugged-memory": 8})"; }},
+          [this](const Json&, auto&) {
+            return fmt::format(R"({{"base-memory": {}, "plugged-memory": 8}})", script_.base);
+          }},
+         {"qom-get", [](const Json&, auto&) { return R"("pc-q35-7.2-machine")"; }},
+         {"query-memory-devices", [this](const Json&, auto&) { return script_.devices; }},
          {"getfd", [](const Json&, auto&) { return "{}"; }},
          {"closefd", [](const Json&, auto&) { return "{}"; }},
          {"human-monitor-command",
@@ -240,6 +246,63 @@ TEST_F(DirectTest, TellsWhereBlocksLie) {
   ASSERT_EQ(source->pieces.size(), 2U);
   EXPECT_EQ(source->pieces[1].range, blocks[1]);
   EXPECT_EQ(source->pieces[1].address, reinterpret_cast<std::uint64_t>(ram_) + 0x2000);
+}
+
+// Address space alone: nothing of it is touched.
+class LookTest : public DirectTest {
+ protected:
+  LookTest()
+      : space_(::mmap(nullptr, kSpace, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {}
+  ~LookTest() override { ::munmap(space_, kSpace); }
+
+  void SetUp() override {
+    open_direct({.base = 64U << 20});
+    script_.ram = reinterpret_cast<std::uint64_t>(space_);
+  }
+  Result<ImageSource> look(std::string devices) {
+    script_.devices = std::move(devices);
+    return guest_->look();
+  }
+
+  static constexpr std::size_t kSpace = 5ULL << 30;
+  void* space_;
+};
+
+TEST_F(LookTest, SeesRamAndDimms) {
+  const auto source = look(
+      R"([{"type": "dimm", "data": {"addr": 4429185024, "size": 134217728, "id": "b"}},
+          {"type": "virtio-mem", "data": {"memaddr": 4697620480, "size": 1, "max-size": 2}},
+          {"type": "dimm", "data": {"addr": 4294967296, "size": 134217728, "id": "a"}}])");
+  ASSERT_TRUE(source) << source.error().message;
+  std::vector<PhysRange> ranges;
+  for (const Piece& piece : source->pieces) {
+    ranges.push_back(piece.range);
+  }
+  EXPECT_EQ(ranges, (std::vector<PhysRange>{{{0}, 0xa'0000},
+                                            {{0x10'0000}, 63 << 20},
+                                            {{0x1'0000'0000}, 128 << 20},
+                                            {{0x1'0800'0000}, 128 << 20}}));
+}
+
+TEST_F(LookTest, DimmsThatCannotBe) {
+  for (const char* data :
+       {R"({"addr": 4294967296, "size": 0})", R"({"addr": 70368744177664, "size": 4096})",
+        R"({"addr": 4294967296, "size": 18446744073709551615})", R"({"addr": "x", "size": 4096})",
+        "{}", "7"}) {
+    const auto source = look(fmt::format(R"([{{"type": "dimm", "data": {}}}])", data));
+    ASSERT_FALSE(source) << data;
+    EXPECT_EQ(source.error().code, Errc::malformed);
+  }
+}
+
+TEST_F(LookTest, WhatIsNoListOfDevices) {
+  for (const char* devices :
+       {"7", "[7, null, {}]", R"({"type": "dimm"})", R"([{"type": "dimm"}])"}) {
+    const auto source = look(devices);
+    ASSERT_TRUE(source) << devices << ": " << source.error().message;
+    EXPECT_EQ(source->pieces.size(), 2U);
+  }
 }
 
 TEST_F(QmpGuestTest, WithoutAProcessNothingIsLocated) {

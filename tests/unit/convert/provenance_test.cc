@@ -23,7 +23,7 @@ TEST(Provenance, RoundTrip) {
       .level_reached = 23,
       .crash_time = 1'700'000'000,
       .crash_time_source = TimeSource::host_event,
-      .pages_by_class = {1, 2, 3, 4, 5, 6, 7, 8, 9},
+      .pages_by_class = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
       .remarks = {{Errc::malformed, "user pages are kept: a=b (c)"}, {Errc::truncated, ""}}};
   const auto read = read_provenance(image_with(make_provenance_note(told)));
   ASSERT_TRUE(read);

@@ -18,7 +18,8 @@ TEST(PageClass, WhatLevelsLeaveOut) {
   EXPECT_EQ(excluded_classes(16), kAlways | mask_of(PageClass::free) |
                                       mask_of(PageClass::unaccepted) |
                                       mask_of(PageClass::no_memmap));
-  EXPECT_EQ(excluded_classes(31), ((1U << kPageClasses) - 1) & ~mask_of(PageClass::kernel));
+  EXPECT_EQ(excluded_classes(31),
+            ((1U << kPageClasses) - 1) & ~mask_of(PageClass::kernel) & ~mask_of(PageClass::slab));
 }
 
 TEST(PageClass, WhatIsKeptLowersTheLevel) {

@@ -117,6 +117,7 @@ TEST_P(Layouts, ClassesAreCounted) {
   EXPECT_EQ(count_of(plan, PageClass::cache), 1U + 1 + 16);
   EXPECT_EQ(count_of(plan, PageClass::private_cache), 1U + 4);
   EXPECT_EQ(count_of(plan, PageClass::user), 3U + 32 + 512 + 512);
+  EXPECT_EQ(count_of(plan, PageClass::slab), 1U + 8);
   EXPECT_EQ(count_of(plan, PageClass::offline), 1U);
   EXPECT_EQ(count_of(plan, PageClass::hwpoison), 1U);
   EXPECT_EQ(count_of(plan, PageClass::no_memmap), 0U);

@@ -1,5 +1,6 @@
 #include "filters/plan.h"
 
+#include "filters/page_runs.h"
 #include "tests/unit/filters/planned_guest.h"
 
 namespace vmcore::filters {
@@ -110,6 +111,47 @@ TEST(Plan, MemoryWithoutMemmapGoesFromLevel8OnAndIsNamed) {
     EXPECT_THAT(texts(plan->remarks), HasSubstr("0xfd000000-0xfdffffff"));
     EXPECT_THAT(texts(plan->remarks), HasSubstr(level < 8 ? "is kept" : "is left out"));
   }
+}
+
+TEST(Classify, EachPageIsInOneClassAndThePlanIsTheSame) {
+  GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2010 anon\n2011 cache\n2017 slab\n2018 slab 3\n2080 hwpoison");
+  const FoundGuest found(guest);
+  const WithDevice memory(*found.image.memory, {{0xfd00'0000}, 0x100'0000});
+  for (const unsigned level : {0U, 31U}) {
+    const auto classified = classify(memory, found.kernel(), 0, {.level = level}, {});
+    const auto plan = make_plan(memory, &found.kernel(), 0, {.level = level}, {});
+    ASSERT_TRUE(classified && plan);
+    std::uint64_t sum = 0;
+    PageSet all;
+    for (std::size_t i = 0; i < kPageClasses; ++i) {
+      const PageSet& pages = classified->classes[i];
+      EXPECT_EQ(pages.count(), plan->pages_by_class[i]) << kClassNames[i].name;
+      sum += pages.count();
+      for_each_run(pages, [&](PfnRange run) { all.insert(run); });
+    }
+    EXPECT_EQ(sum, 0x4000U + 0x1000);  // the device too, which level 31 has no more as RAM
+    EXPECT_EQ(all.count(), sum);
+    const auto in = [&](PageClass page_class, std::uint64_t pfn) {
+      return classified->classes[static_cast<std::size_t>(page_class)].contains({pfn});
+    };
+    EXPECT_TRUE(in(PageClass::kernel, 0x2020) && in(PageClass::free, 0x200f) &&
+                in(PageClass::user, 0x2010) && in(PageClass::cache, 0x2011) &&
+                in(PageClass::slab, 0x2017) && in(PageClass::slab, 0x201f) &&
+                in(PageClass::hwpoison, 0x2080) && in(PageClass::no_memmap, 0xf'd000));
+    EXPECT_EQ(classified->plan.kept.count(), plan->kept.count());
+    EXPECT_EQ(classified->plan.level_reached, plan->level_reached);
+    EXPECT_EQ(texts(classified->plan.remarks), texts(plan->remarks));
+  }
+}
+
+TEST(Classify, WithoutAMemmapItFailsWithTheReason) {
+  GuestBuilder guest("6.12");
+  guest.vmcoreinfo("SIZE(mem_section)", std::nullopt);
+  const FoundGuest found(guest);
+  const auto classified = classify(*found.image.memory, found.kernel(), 0, {}, {});
+  ASSERT_FALSE(classified);
+  EXPECT_THAT(classified.error().message, HasSubstr("SIZE(mem_section)"));
 }
 
 TEST(Plan, WhatIsLostWithTheEndOfAFileIsNotTriedAndCounted) {

@@ -1,0 +1,94 @@
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "src/base/sys.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/guest_options.h"
+#include "src/cli/memory_picture.h"
+#include "src/cli/memory_report.h"
+#include "src/cli/report_error.h"
+#include "src/cli/verb.h"
+#include "src/job/interrupt.h"
+#include "src/job/output.h"
+
+namespace vmcore::cli {
+namespace {
+
+struct Options {
+  GuestOptions source;
+  std::string svg;
+  bool force = false;
+};
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  char text[32] = "";
+  if (::gmtime_r(&now, &parts) != nullptr) {
+    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
+  }
+  return text;
+}
+
+Result<> write_picture(const std::string& picture, const Options& options) {
+  if (options.svg == "-") {
+    std::fputs(picture.c_str(), stdout);
+    return {};
+  }
+  TRY_ASSIGN(job::Output output, job::Output::open(options.svg, options.force, false));
+  if (Result<> written = sys::write_full(output.fd(), std::as_bytes(std::span(picture)));
+      !written) {
+    return in_context(std::move(written).error(), options.svg);
+  }
+  job::DumpResult result;
+  return output.keep(result);
+}
+
+int run(const Options& options, const Common& common) {
+  const GuestOptions& source = options.source;
+  const job::Interrupt interrupt(kExitInterrupted);
+  const Result<job::TextResult> answer = read_source(source, sandbox::Operation::memory);
+  if (!answer) {
+    return report_error(answer.error(), common);
+  }
+  const Result<MemoryReport> report = read_memory_report(answer->text);
+  if (!report) {
+    return report_error(report.error(), common);
+  }
+  if (!options.svg.empty()) {
+    const Result<> written =
+        write_picture(draw_memory(*report, {answer->name, utc_now()}), options);
+    if (!written) {
+      return report_error(written.error(), common);
+    }
+  }
+  if (common.json) {
+    std::fputs(printable_lines(answer->text).c_str(), stdout);
+  } else if (!common.quiet && options.svg != "-") {
+    std::fputs(describe_memory(*report).c_str(), stdout);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+Run add_memory(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  add_source_options(command, options->source);
+  command.add_option("--svg", options->svg,
+                     "Draw memory by address into this file; - is standard output");
+  command.add_flag("--force", options->force, "Replace an existing picture");
+  return [options, &common] {
+    if (common.json && options->svg == "-") {
+      std::fputs("vmcorectl: memory: --svg - and --output json both want standard output\n",
+                 stderr);
+      return static_cast<int>(kExitUsage);
+    }
+    return run(*options, common);
+  };
+}
+
+}  // namespace vmcore::cli

@@ -1,0 +1,168 @@
+#include "src/convert/memory_use.h"
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <utility>
+
+#include "filters/page_runs.h"
+#include "src/convert/provenance.h"
+#include "src/kernel/memmap.h"
+
+namespace vmcore::convert {
+namespace {
+
+using filters::for_each_run;
+
+constexpr std::uint64_t kPageSize = 4096;
+
+// Bins of that many pages that hold a member; enough of them once they are more than are allowed.
+std::vector<MemoryBin> bins_over(const PageSet& ram, std::uint64_t bin_pages) {
+  std::vector<MemoryBin> bins;
+  const Pfn end = ram.end();
+  for (Pfn pfn{0}; bins.size() <= kMaxMemoryBins;) {
+    const PfnRange page = ram.next_run(pfn, end, 1);
+    if (page.count == 0) {
+      break;
+    }
+    const std::uint64_t first = page.first.value - page.first.value % bin_pages;
+    bins.push_back({{first * kPageSize}, {}});
+    pfn = Pfn{first + bin_pages};
+  }
+  return bins;
+}
+
+// The finest bins that are not too many.
+void make_bins(const PageSet& ram, MemoryUse& use) {
+  std::uint64_t pages = std::bit_ceil(
+      std::max<std::uint64_t>(1, (ram.count() + kMaxMemoryBins - 1) / kMaxMemoryBins));
+  use.bins = bins_over(ram, pages);
+  while (use.bins.size() > kMaxMemoryBins) {  // holes
+    pages *= 2;
+    use.bins = bins_over(ram, pages);
+  }
+  use.bin_size = pages * kPageSize;
+}
+
+// Calls count(bin, pages) for the part of each bin that is in the set.
+template <class Count>
+void count_in_bins(const PageSet& set, MemoryUse& use, Count count) {
+  const std::uint64_t bin_pages = use.bin_size / kPageSize;
+  auto bin = use.bins.begin();
+  for_each_run(set, [&](PfnRange run) {
+    for (Pfn pfn = run.first; pfn < run.end();) {
+      const std::uint64_t start = (pfn.value - pfn.value % bin_pages) * kPageSize;
+      bin = std::find_if(bin, use.bins.end(),
+                         [&](const MemoryBin& each) { return each.start.value == start; });
+      const Pfn end = std::min(run.end(), Pfn{start / kPageSize + bin_pages});
+      count(*bin, end - pfn);
+      pfn = end;
+    }
+  });
+}
+
+PageSet intersection(const PageSet& a, const PageSet& b) {
+  PageSet both;
+  for_each_run(a, [&](PfnRange run) {
+    for (PfnRange part = b.next_run(run.first, run.end()); part.count != 0;
+         part = b.next_run(part.end(), run.end())) {
+      both.insert(part);
+    }
+  });
+  return both;
+}
+
+PageSet all_of(const std::array<PageSet, filters::kPageClasses>& classes) {
+  PageSet all;
+  for (const PageSet& pages : classes) {
+    for_each_run(pages, [&](PfnRange run) { all.insert(run); });
+  }
+  return all;
+}
+
+void count_pages(const filters::ClassifiedPlan& classified, const PageSet& ram, MemoryUse& use) {
+  make_bins(ram, use);
+  for (std::size_t i = 0; i < filters::kPageClasses; ++i) {
+    use.pages.by_class[i] = classified.classes[i].count();
+    count_in_bins(classified.classes[i], use,
+                  [i](MemoryBin& bin, std::uint64_t pages) { bin.pages.by_class[i] += pages; });
+  }
+  const PageSet& free = classified.classes[static_cast<std::size_t>(filters::PageClass::free)];
+  const PageSet zero = intersection(classified.plan.zero, free);
+  use.pages.free_zero = zero.count();
+  count_in_bins(zero, use,
+                [](MemoryBin& bin, std::uint64_t pages) { bin.pages.free_zero += pages; });
+}
+
+// Pages of the memmap's sections none of which is in `ram`. A section is the least that Linux gives
+// a memmap of its own: 128 MiB (arch/x86/include/asm/sparsemem.h, SECTION_SIZE_BITS), the holes in
+// it included.
+std::uint64_t pages_beyond(const PageSet& ram, const kernel::Memmap& memmap) {
+  constexpr std::uint64_t kSectionPages = 1U << 15;
+  std::uint64_t pages = 0;
+  for (const kernel::MemmapRun& run : memmap.runs) {
+    const std::uint64_t end = run.first.value + run.count;
+    for (std::uint64_t pfn = run.first.value; pfn < end;) {
+      const std::uint64_t next = std::min(end, (pfn / kSectionPages + 1) * kSectionPages);
+      pages += ram.next_run({pfn}, {next}, 1).count == 0 ? next - pfn : 0;
+      pfn = next;
+    }
+  }
+  return pages;
+}
+
+// What the kernel has, but the source has not.
+void remark_on_missing(unsigned level_before, std::uint64_t unseen, MemoryUse& use) {
+  if ((level_before & ~filters::kLevelZero) != 0 && use.excluded_before == 0) {
+    use.remarks.push_back(
+        {Errc::not_found,
+         fmt::format("the file was filtered at level {} and does not tell what was left out from "
+                     "holes: only what it holds is counted",
+                     level_before)});
+  } else if (unseen != 0) {
+    use.remarks.push_back(
+        {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not seen "
+                                      "here and not counted (DIMMs, memory of devices)",
+                                      unseen / 256)});
+  }
+}
+
+void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+}  // namespace
+
+Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
+                             const std::stop_token& stop) {
+  MemoryUse use;
+  use.incomplete = image.file.incomplete;
+  append(use.remarks, image.remarks);
+  if (const auto provenance = read_provenance(image)) {
+    append(use.remarks, provenance->remarks);
+  }
+  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  if (found.kernels.empty()) {
+    return fail(Errc::not_found, "the guest's kernel was not found: {}",
+                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+  }
+  append(use.remarks, found.remarks);
+  const kernel::GuestKernel& kernel = found.kernels.front();
+  use.release = kernel.info().release();
+  const unsigned before = level_before(image);
+  const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
+  auto classified = filters::classify(*image.memory, kernel, before, plan_options, stop);
+  if (!classified) {
+    return in_context(std::move(classified).error(), "what the pages are used for cannot be told");
+  }
+  append(use.remarks, classified->plan.remarks);
+  use.kept_pages = classified->plan.kept.count();
+  use.excluded_before = classified->plan.excluded_before;
+  const PageSet ram = all_of(classified->classes);
+  count_pages(*classified, ram, use);
+  TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
+  remark_on_missing(before, pages_beyond(ram, memmap), use);
+  return use;
+}
+
+}  // namespace vmcore::convert

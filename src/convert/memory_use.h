@@ -1,0 +1,54 @@
+// What a guest's memory is used for, and where: page counts by class, of all of RAM and of its
+// parts.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "filters/page_class.h"
+#include "filters/plan.h"
+#include "src/base/address.h"
+#include "src/base/result.h"
+#include "src/convert/convert.h"
+#include "src/image/image.h"
+
+namespace vmcore::convert {
+
+// However large the guest. A little more than a power of two: so is the memory of most guests, with
+// some of their devices.
+inline constexpr std::size_t kMaxMemoryBins = 4096 + 128;
+
+struct PageCounts {
+  std::array<std::uint64_t, filters::kPageClasses> by_class{};
+  // Those of the class `free` that the source knows to be zero, in runs of 64 KiB or more: never
+  // touched, or given back to the host.
+  std::uint64_t free_zero = 0;
+};
+
+// The RAM in [start, start + MemoryUse::bin_size); where RAM has holes that is less.
+struct MemoryBin {
+  PhysAddr start;  // a multiple of the size
+  PageCounts pages;
+};
+
+struct MemoryUse {
+  std::string release;
+  PageCounts pages;
+  // What a dump at the level of the options would keep of what is there.
+  std::uint64_t kept_pages = 0;
+  std::uint64_t excluded_before = 0;  // pages that an earlier filter left out of the file
+  std::uint64_t bin_size = 0;         // bytes, a power of two
+  std::vector<MemoryBin> bins;        // at most kMaxMemoryBins, ascending; each holds RAM
+  bool incomplete = false;
+  std::vector<Remark> remarks;
+};
+
+// Errc::not_found, or another that says why, where no kernel tells what its pages are.
+Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
+                             const std::stop_token& stop);
+
+}  // namespace vmcore::convert
