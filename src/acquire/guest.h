@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "src/base/address.h"
 #include "src/base/fd.h"
@@ -41,6 +42,8 @@ class Lease {
   // Where the dump did not reach its end: why. The guest runs again all the same, else it is
   // Errc::guest_state. Call once, when the reader is done or gone.
   virtual Result<Microseconds> end() = 0;
+  // Whether end() would return at once. A snapshot's input is complete then, and not before.
+  virtual Result<bool> over() { return true; }
 };
 
 // How the memory of a guest comes.
@@ -48,6 +51,9 @@ struct Acquired {
   sandbox::InputKind kind = sandbox::InputKind::stream;
   Fd input;                      // what the worker gets as that kind
   std::unique_ptr<Lease> lease;  // null where nothing is held
+  // For a snapshot: the beginning of a dump, and where the blocks of its stream lie.
+  Fd header = {};
+  std::vector<sandbox::BlockPlace> places = {};
 };
 
 class Guest {
@@ -61,6 +67,9 @@ class Guest {
   virtual Result<GuestState> state() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.
   virtual Result<> check_idle() = 0;
+  // Undoes what a dump of ours that was killed left set in QEMU; what was done. Call where it is
+  // idle.
+  virtual Result<std::vector<Remark>> mend() { return std::vector<Remark>{}; }
 
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;

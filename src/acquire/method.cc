@@ -5,6 +5,7 @@
 
 #include "src/acquire/libvirt_guest.h"
 #include "src/acquire/qmp_guest.h"
+#include "src/acquire/qmp_snapshot.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -73,6 +74,21 @@ Result<OpenedGuest> open_guest(const Selection& selection) {
     return fail(Errc::invalid, "there is no method {}", selection.method);
   }
   return open_by(*method, selection);
+}
+
+Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
+  if (selection.method != kAutoMethod) {
+    return fail(Errc::invalid,
+                "--consistency snapshot has a method of its own: leave --method out");
+  }
+  if (has_domain(selection)) {
+    return fail(Errc::unsupported, "a snapshot of a libvirt domain is not supported");
+  }
+  if (!has_socket(selection)) {
+    return fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
+  }
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, open_qmp_snapshot(selection));
+  return OpenedGuest{std::move(guest), kSnapshotMethod, {}};
 }
 
 bool another_may_do(const Error& error) {

@@ -21,6 +21,11 @@ using Json = nlohmann::ordered_json;
 const std::map<std::string, Then> kThens{
     {"resume", Then::resume}, {"reset", Then::reset}, {"destroy", Then::destroy}};
 
+const std::map<std::string, job::Consistency> kConsistencies{
+    {"pause", job::Consistency::pause},
+    {"torn", job::Consistency::torn},
+    {"snapshot", job::Consistency::snapshot}};
+
 struct Options {
   job::GuestDumpOptions job;
   GuestOptions guest;
@@ -29,6 +34,7 @@ struct Options {
   std::string spool;
   std::string then;
   std::string consistency = "pause";
+  bool allow_taint = false;
 };
 
 std::string milliseconds(acquire::Microseconds time) {
@@ -146,7 +152,8 @@ int run(Options& options, const Common& common) {
   options.job.guest.method = options.method;
   options.job.output = options.output;
   options.job.spool = options.spool;
-  options.job.torn = options.consistency == "torn";
+  options.job.consistency = kConsistencies.at(options.consistency);
+  options.job.guest.allow_taint = options.allow_taint;
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
@@ -185,8 +192,9 @@ Run add_dump(CLI::App& command, const Common& common) {
   command
       .add_option("--consistency", options->consistency,
                   "pause: a running guest stands still while it is read; torn: it runs on, and the "
-                  "dump shows no single moment (method direct)")
-      ->check(CLI::IsMember({"pause", "torn"}))
+                  "dump shows no single moment (method direct); snapshot: it stands still for "
+                  "milliseconds and runs on, and the dump shows that moment")
+      ->check(CLI::IsMember({"pause", "torn", "snapshot"}))
       ->capture_default_str();
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");

@@ -1,5 +1,7 @@
 #include "src/job/dump_job.h"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -7,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/sys.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
@@ -42,6 +45,8 @@ class DumpJob {
   // Hands over what was acquired; the worker alone holds it from then on.
   Result<> give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
                      int output) const;
+  // Waits until QEMU has written its snapshot. What comes then is a file.
+  Result<> await_snapshot(acquire::Lease& lease, int file) const;
   Result<sandbox::Done> read_guest(int spool, int output);
 
   acquire::Guest& guest_;
@@ -90,13 +95,37 @@ Result<> DumpJob::give_work(sandbox::Worker& worker, acquire::Acquired acquired,
   if (acquired.kind == sandbox::InputKind::stream) {
     fds.push_back(spool);
   }
+  if (acquired.kind == sandbox::InputKind::snapshot) {
+    fds.insert(fds.end(), {spool, acquired.header.get()});
+  }
   fds.push_back(output);
   sandbox::Request request = make_request(options_.dump, acquired.kind);
-  request.torn = options_.torn;
-  if (report_.before.running && !options_.torn) {
+  request.places = std::move(acquired.places);
+  request.torn = options_.consistency == Consistency::torn;
+  if (report_.before.running && options_.consistency == Consistency::pause) {
     request.read_ahead = read_ahead_room();
   }
   return worker.request(request, fds);
+}
+
+// On an interruption the snapshot is waited for all the same, by the lease: QEMU cannot end it
+// without hanging (acquire/snapshot.h).
+Result<> DumpJob::await_snapshot(acquire::Lease& lease, int file) const {
+  while (true) {
+    TRY_ASSIGN(const bool over, lease.over());
+    if (over) {
+      return {};
+    }
+    TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+    if (on_progress_) {
+      on_progress_(sandbox::Spooling{size});
+    }
+    constexpr int kLookEvery = 100;  // milliseconds
+    pollfd wait{cancel_, POLLIN, 0};
+    if (::poll(&wait, 1, kLookEvery) > 0) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+  }
 }
 
 Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
@@ -104,7 +133,12 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
   Pause pause;
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
+  acquire::Lease* const lease = acquired.lease.get();
   pause = Pause(std::move(acquired.lease));
+  if (acquired.kind == sandbox::InputKind::snapshot) {
+    TRY(await_snapshot(*lease, acquired.input.get()));
+    TRY_ASSIGN(report_.pause, pause.end());
+  }
   TRY(give_work(worker, std::move(acquired), spool, output));
   const auto end_pause = [&]() -> Result<> {
     if (!report_.pause) {  // told once of the pipe, and once more of the spool
@@ -142,6 +176,7 @@ Result<GuestReport> look_at(acquire::Guest& guest) {
   GuestReport report;
   report.name = guest.name();
   TRY(guest.check_idle());
+  TRY_ASSIGN(report.remarks, guest.mend());
   TRY_ASSIGN(report.before, guest.state());
   TRY_ASSIGN(report.memory_size, guest.memory_size());
   return report;
@@ -166,19 +201,21 @@ struct Attempt {
   GuestReport report;
 };
 
-Result<Attempt> begin(const acquire::Selection& selection) {
-  TRY_ASSIGN(acquire::OpenedGuest opened, acquire::open_guest(selection));
+Result<Attempt> begin(const GuestDumpOptions& options) {
+  TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
+                                              ? acquire::open_for_snapshot(options.guest)
+                                              : acquire::open_guest(options.guest));
   auto report = look_at(*opened.guest);
   if (!report) {
     return in_context(std::move(report).error(), opened.guest->name());
   }
   report->method = std::move(opened.method);
-  report->remarks = std::move(opened.remarks);
+  report->remarks.insert(report->remarks.begin(), opened.remarks.begin(), opened.remarks.end());
   return Attempt{std::move(opened.guest), *std::move(report)};
 }
 
-Result<> check_torn(const GuestDumpOptions& options, const GuestReport& report) {
-  if (options.torn && report.method != "direct") {
+Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
+  if (options.consistency == Consistency::torn && report.method != "direct") {
     return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
                 report.method);
   }
@@ -197,7 +234,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing
   while (true) {
-    auto attempt = begin(options.guest);
+    auto attempt = begin(options);
     if (!attempt && before) {
       if (options.then != acquire::Then::nothing) {
         before->then_error = attempt.error();
@@ -209,7 +246,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
     }
     acquire::Guest& guest = *attempt->guest;
     GuestReport& report = attempt->report;
-    if (const Result<> possible = check_torn(options, report); !possible) {
+    if (const Result<> possible = check_consistency(options, report); !possible) {
       return nothing_begun(possible.error());
     }
     if (options.output.empty()) {
@@ -219,7 +256,8 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
     DumpJob job(guest, options, report, on_progress, interrupt.fd());
     auto dump = job.run();
     report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());
-    if (job.had_no_memory() && !options.torn && acquire::has_next(options.guest, report.method)) {
+    if (job.had_no_memory() && options.consistency == Consistency::pause &&
+        acquire::has_next(options.guest, report.method)) {
       look_again(guest, acquire::Then::nothing, report);
       if (report.as_expected()) {
         passed_over.push_back(acquire::passed_over(report.method, dump.error()));

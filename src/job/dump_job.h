@@ -2,6 +2,7 @@
 // fared.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -14,13 +15,20 @@
 
 namespace vmcore::job {
 
+// What a dump of a running guest shows.
+enum class Consistency : std::uint8_t {
+  pause,     // one moment: it stands still while it is read
+  torn,      // no single moment: it runs on while it is read (method direct)
+  snapshot,  // one moment, after which it runs on: QEMU keeps that moment's memory
+};
+
 struct GuestDumpOptions {
   acquire::Selection guest;
   DumpOptions dump;
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
-  bool torn = false;  // a running guest runs on while its memory is read (method direct)
+  Consistency consistency = Consistency::pause;
 };
 
 // How the guest fared.

@@ -1,0 +1,325 @@
+#include "src/acquire/snapshot.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "src/acquire/dump_header.h"
+#include "src/acquire/dump_target.h"
+#include "src/acquire/memory_map.h"
+#include "src/base/sys.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using qmp::Json;
+using std::chrono::milliseconds;
+
+constexpr const char* kFdName = "vmcorectl-snapshot";
+constexpr std::string_view kCapability = "background-snapshot";
+// Tells of a migration, and changes nothing in its stream. libvirt always sets it.
+constexpr std::string_view kHarmless = "events";
+
+// No limit for the snapshot's bandwidth, and yet the limit that there was: our own value is this
+// plus that one. No host is so fast, and nobody else sets a limit in this range, so that what a
+// killed snapshot left behind is known for ours and can be undone.
+constexpr std::uint64_t kUnlimited = 1ULL << 62;
+constexpr std::uint64_t kMostLimit = 1ULL << 60;
+
+// A page of the stream has at most its flags, the length and the name of its block beside it.
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kMostPerPage = kPage + 8 + 1 + 255;
+constexpr std::uint64_t kBesidePages = 128U << 20;  // the devices
+
+std::optional<std::uint64_t> our_limit(std::uint64_t bandwidth) {
+  return bandwidth >= kUnlimited && bandwidth - kUnlimited < kMostLimit
+             ? std::optional(bandwidth - kUnlimited)
+             : std::nullopt;
+}
+
+Result<std::uint64_t> bandwidth(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json parameters, monitor.execute("query-migrate-parameters"));
+  if (!qmp::text_member(parameters, "tls-creds").value_or("").empty()) {
+    return fail(Errc::busy,
+                "QEMU is set to encrypt migrations (tls-creds), so it cannot write a snapshot");
+  }
+  const auto limit = qmp::number_member(parameters, "max-bandwidth");
+  if (!limit) {
+    return fail(Errc::unsupported, "QEMU does not tell its limit of bandwidth");
+  }
+  return *limit;
+}
+
+Result<> set_bandwidth(SnapshotMonitor& monitor, std::uint64_t limit) {
+  TRY(monitor.execute("migrate-set-parameters", {{"max-bandwidth", limit}}));
+  return {};
+}
+
+Result<> set_capability(SnapshotMonitor& monitor, bool on) {
+  TRY(monitor.execute(
+      "migrate-set-capabilities",
+      {{"capabilities", Json::array({{{"capability", kCapability}, {"state", on}}})}}));
+  return {};
+}
+
+// The names of the capabilities that are on.
+Result<std::vector<std::string>> capabilities_on(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json list, monitor.execute("query-migrate-capabilities"));
+  std::vector<std::string> on;
+  bool known = false;
+  for (const Json& entry : list.is_array() ? list : Json::array()) {
+    const std::string name = qmp::text_member(entry, "capability").value_or("");
+    known = known || name == kCapability;
+    if (qmp::bool_member(entry, "state").value_or(false)) {
+      on.push_back(name);
+    }
+  }
+  if (!known) {
+    return fail(Errc::unsupported, "QEMU has no {}: it came with version 6.0", kCapability);
+  }
+  return on;
+}
+
+Result<> check_capabilities(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const auto on, capabilities_on(monitor));
+  std::string names;
+  for (const std::string& name : on) {
+    names += name == kHarmless ? "" : (names.empty() ? "" : ", ") + name;
+  }
+  if (!names.empty()) {
+    return fail(Errc::busy,
+                "somebody has switched on what a snapshot of QEMU cannot have, or ours would take "
+                "from them: {} (migrate-set-capabilities switches them off)",
+                names);
+  }
+  return {};
+}
+
+// What is set for a snapshot, and what was before.
+class Settings {
+ public:
+  explicit Settings(std::uint64_t limit) : limit_(limit) {}
+
+  // The limit first: it is what makes the capability known for ours.
+  Result<> apply(SnapshotMonitor& monitor) const {
+    if (limit_ < kMostLimit) {
+      TRY(set_bandwidth(monitor, kUnlimited + limit_));
+    }
+    if (Result<> set = set_capability(monitor, true); !set) {
+      static_cast<void>(undo(monitor));
+      return fail(Errc::unsupported,
+                  "QEMU takes no snapshot ({}). It needs userfaultfd for its user: sysctl "
+                  "vm.unprivileged_userfaultfd=1, or for QEMU 8.2 and later access to "
+                  "/dev/userfaultfd",
+                  set.error().message);
+    }
+    return {};
+  }
+  Result<> undo(SnapshotMonitor& monitor) const {
+    TRY(set_capability(monitor, false));
+    if (limit_ < kMostLimit) {
+      TRY(set_bandwidth(monitor, limit_));
+    }
+    return {};
+  }
+
+ private:
+  std::uint64_t limit_;
+};
+
+struct Progress {
+  std::string status;
+  Json answer;
+  bool over() const { return status == "completed" || status == "failed" || status == "cancelled"; }
+};
+
+Result<Progress> progress_of(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(Json answer, monitor.execute("query-migrate"));
+  std::string status = qmp::text_member(answer, "status").value_or("none");
+  return Progress{std::move(status), std::move(answer)};
+}
+
+class SnapshotLease : public Lease {
+ public:
+  SnapshotLease(SnapshotMonitor& monitor, Settings settings, Fd file)
+      : monitor_(monitor), settings_(settings), file_(std::move(file)) {}
+
+  Result<bool> over() override {
+    TRY_ASSIGN(const Progress now, progress_of(monitor_));
+    return now.over();
+  }
+
+  Result<Microseconds> end() override {
+    auto last = progress_of(monitor_);
+    while (last && !last->over()) {
+      std::this_thread::sleep_for(milliseconds(20));
+      last = progress_of(monitor_);
+    }
+    if (!last) {
+      return fail(Errc::guest_state, "QEMU does not tell how its snapshot ended: {}",
+                  last.error().message);
+    }
+    TRY(let_run());
+    TRY(settings_.undo(monitor_));
+    if (last->status != "completed") {
+      return fail(Errc::io, "QEMU's snapshot failed: {}",
+                  qmp::text_member(last->answer, "error-desc").value_or(last->status));
+    }
+    TRY_ASSIGN(const std::uint64_t size, sys::file_size(file_.get()));
+    TRY(sys::truncate(file_.get(), size));  // gives back what was reserved behind it
+    return monitor_.paused(last->answer);
+  }
+
+ private:
+  // QEMU does not resume a guest whose snapshot fails between its stop and its start.
+  Result<> let_run() {
+    TRY_ASSIGN(const Json now, monitor_.execute("query-status"));
+    if (qmp::text_member(now, "status") == "paused") {
+      TRY(monitor_.execute("cont"));
+    }
+    return {};
+  }
+
+  SnapshotMonitor& monitor_;
+  Settings settings_;
+  Fd file_;
+};
+
+// A file with room for the whole stream, so that QEMU cannot run out of it.
+Result<Fd> make_stream_file(const std::filesystem::path& folder, std::uint64_t size) {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(folder));
+  target.forget_path();
+  Fd file = target.take();
+  while (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) != 0) {
+    if (errno == EINTR) {
+      continue;
+    }
+    if (errno == EOPNOTSUPP) {
+      return fail(Errc::unsupported,
+                  "the file system of {} cannot reserve room, and a snapshot that runs out of room "
+                  "would hang the guest: give another folder by --spool",
+                  folder.string());
+    }
+    auto failed = fail_errno(errno, folder.string());
+    return fail(failed.value().code,
+                "{}: {} MiB are reserved for the snapshot while it is taken: make room, or give "
+                "another folder by --spool",
+                failed.value().message, size >> 20);
+  }
+  return file;
+}
+
+Result<> start_dump(SnapshotMonitor& monitor, int target, Json arguments) {
+  TRY(monitor.execute("getfd", {{"fdname", kFdName}}, target));
+  arguments["paging"] = false;
+  arguments["protocol"] = fmt::format("fd:{}", kFdName);
+  if (auto started = monitor.execute("dump-guest-memory", arguments); !started) {
+    static_cast<void>(monitor.execute("closefd", {{"fdname", kFdName}}));
+    return tl::unexpected(std::move(started).error());
+  }
+  return {};
+}
+
+// A page of RAM, dumped into the file: proves that QEMU may write there.
+Result<> try_writing(SnapshotMonitor& monitor, int file) {
+  if (Result<> written = start_dump(monitor, file, {{"begin", 0}, {"length", kPage}}); !written) {
+    return in_context(std::move(written).error(), "QEMU cannot write into the spool");
+  }
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+  // The file's position is QEMU's as well.
+  if (size < kPage || ::lseek(file, 0, SEEK_SET) != 0) {
+    return fail(Errc::unsupported, "QEMU does not write into the spool");
+  }
+  return sys::truncate(file, 0);
+}
+
+// The beginning of a dump that goes no further.
+Result<Fd> take_header(SnapshotMonitor& monitor) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  Fd out(ends[0]);
+  Fd in(ends[1]);
+  TRY(start_dump(monitor, in.get(), {{"detach", true}}));
+  in.reset();
+  Result<Fd> header = read_dump_header(out.get());
+  out.reset();
+  while (true) {
+    TRY_ASSIGN(const Json answer, monitor.execute("query-dump"));
+    if (qmp::text_member(answer, "status") != "active") {
+      return header;
+    }
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+}
+
+Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command) {
+  TRY_ASSIGN(const Json text,
+             monitor.execute("human-monitor-command", {{"command-line", command}}));
+  return text.is_string() ? text.get<std::string>() : "";
+}
+
+}  // namespace
+
+Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder) {
+  TRY(check_capabilities(monitor));
+  TRY_ASSIGN(const std::uint64_t limit, bandwidth(monitor));
+  TRY_ASSIGN(const std::string map, ask_for_people(monitor, "info mtree -f"));
+  TRY_ASSIGN(auto places, parse_memory_map(map));
+  TRY_ASSIGN(const std::string blocks, ask_for_people(monitor, "info ramblock"));
+  TRY_ASSIGN(const std::uint64_t total, parse_block_total(blocks));
+  const std::uint64_t most = total / kPage * kMostPerPage + kBesidePages;
+  if (most > monitor.largest_file()) {
+    return fail(Errc::unsupported, "QEMU may write no file of {} MiB (its RLIMIT_FSIZE)",
+                most >> 20);
+  }
+  TRY_ASSIGN(Fd file, make_stream_file(folder, most));
+  TRY_ASSIGN(Fd lease_file, duplicate(file.get()));
+
+  const Settings settings(limit);
+  TRY(settings.apply(monitor));
+  const auto start = [&]() -> Result<Fd> {
+    TRY(try_writing(monitor, file.get()));
+    TRY_ASSIGN(Fd header, take_header(monitor));
+    TRY(monitor.execute("getfd", {{"fdname", kFdName}}, file.get()));
+    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kFdName)}}));
+    return header;
+  };
+  Result<Fd> header = start();
+  if (!header) {
+    static_cast<void>(monitor.execute("closefd", {{"fdname", kFdName}}));
+    TRY(settings.undo(monitor));
+    return tl::unexpected(std::move(header).error());
+  }
+  return Acquired{
+      .kind = sandbox::InputKind::snapshot,
+      .input = std::move(file),
+      .lease = std::make_unique<SnapshotLease>(monitor, settings, std::move(lease_file)),
+      .header = *std::move(header),
+      .places = std::move(places)};
+}
+
+Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor) {
+  const auto parameters = monitor.execute("query-migrate-parameters");
+  const auto limit = parameters ? qmp::number_member(*parameters, "max-bandwidth") : std::nullopt;
+  const auto before = limit ? our_limit(*limit) : std::nullopt;
+  if (!before) {
+    return std::vector<Remark>{};
+  }
+  TRY(Settings(*before).undo(monitor));
+  return std::vector<Remark>{
+      {Errc::guest_state,
+       fmt::format("a snapshot by vmcorectl was killed and left QEMU's {} and its limit of "
+                   "bandwidth set for it: both are as before now",
+                   kCapability)}};
+}
+
+}  // namespace vmcore::acquire
