@@ -38,6 +38,9 @@ constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMostPerPage = kPage + 8 + 1 + 255;
 constexpr std::uint64_t kBesidePages = 128U << 20;  // the devices
 
+// Dumps of some KiB take milliseconds; a host that is out of breath may take longer.
+constexpr milliseconds kDumpTimeout{60'000};
+
 std::optional<std::uint64_t> our_limit(std::uint64_t bandwidth) {
   return bandwidth >= kUnlimited && bandwidth - kUnlimited < kMostLimit
              ? std::optional(bandwidth - kUnlimited)
@@ -102,6 +105,20 @@ Result<> check_capabilities(SnapshotMonitor& monitor) {
   return {};
 }
 
+// QEMU's words, migration/options.c (migration.c before v8.1).
+std::string_view way_out(std::string_view refusal) {
+  if (refusal.find("not supported by host kernel") != std::string_view::npos) {
+    return " (it needs userfaultfd for its user: sysctl vm.unprivileged_userfaultfd=1, or for QEMU "
+           "8.2 and later access to /dev/userfaultfd)";
+  }
+  if (refusal.find("guest memory configuration") != std::string_view::npos) {
+    return " (the host cannot write-protect it: memory-backend-file is of that kind, unless it "
+           "lies "
+           "in tmpfs or hugetlbfs and is shared)";
+  }
+  return "";
+}
+
 // What is set for a snapshot, and what was before.
 class Settings {
  public:
@@ -113,24 +130,23 @@ class Settings {
       TRY(set_bandwidth(monitor, kUnlimited + limit_));
     }
     if (Result<> set = set_capability(monitor, true); !set) {
-      static_cast<void>(undo(monitor));
-      return fail(Errc::unsupported,
-                  "QEMU takes no snapshot ({}). It needs userfaultfd for its user: sysctl "
-                  "vm.unprivileged_userfaultfd=1, or for QEMU 8.2 and later access to "
-                  "/dev/userfaultfd",
-                  set.error().message);
+      TRY(restore_limit(monitor));
+      return fail(Errc::unsupported, "QEMU takes no snapshot: {}{}; or use --consistency pause",
+                  set.error().message, way_out(set.error().message));
     }
     return {};
   }
   Result<> undo(SnapshotMonitor& monitor) const {
     TRY(set_capability(monitor, false));
-    if (limit_ < kMostLimit) {
-      TRY(set_bandwidth(monitor, limit_));
-    }
-    return {};
+    return restore_limit(monitor);
   }
 
  private:
+  // One that is as good as none was left alone.
+  Result<> restore_limit(SnapshotMonitor& monitor) const {
+    return limit_ < kMostLimit ? set_bandwidth(monitor, limit_) : Result<>();
+  }
+
   std::uint64_t limit_;
 };
 
@@ -240,6 +256,40 @@ Result<> try_writing(SnapshotMonitor& monitor, int file) {
   return sys::truncate(file, 0);
 }
 
+// What keeps QEMU from migrating, and so from a snapshot; empty where nothing does.
+Result<std::string> blocked(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json answer, monitor.execute("query-migrate"));
+  const auto reasons = answer.find("blocked-reasons");
+  if (reasons == answer.end() || !reasons->is_array() || reasons->empty()) {
+    return "";
+  }
+  return reasons->front().is_string() ? reasons->front().get<std::string>() : "no reason given";
+}
+
+Result<> check_blocked(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const std::string reason, blocked(monitor));
+  if (!reason.empty()) {
+    return fail(Errc::unsupported,
+                "QEMU cannot take a snapshot of this guest: {}; use --consistency pause", reason);
+  }
+  return {};
+}
+
+// A dump is over for QEMU's migration only some time after it says so (QEMU dump/dump.c,
+// dump_cleanup).
+Result<> wait_for_dump(SnapshotMonitor& monitor) {
+  const auto deadline = std::chrono::steady_clock::now() + kDumpTimeout;
+  while (std::chrono::steady_clock::now() < deadline) {
+    TRY_ASSIGN(const Json answer, monitor.execute("query-dump"));
+    TRY_ASSIGN(const std::string reason, blocked(monitor));
+    if (qmp::text_member(answer, "status") != "active" && reason.empty()) {
+      return {};
+    }
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return fail(Errc::busy, "QEMU's dump does not end");
+}
+
 // The beginning of a dump that goes no further.
 Result<Fd> take_header(SnapshotMonitor& monitor) {
   int ends[2];
@@ -251,14 +301,9 @@ Result<Fd> take_header(SnapshotMonitor& monitor) {
   TRY(start_dump(monitor, in.get(), {{"detach", true}}));
   in.reset();
   Result<Fd> header = read_dump_header(out.get());
-  out.reset();
-  while (true) {
-    TRY_ASSIGN(const Json answer, monitor.execute("query-dump"));
-    if (qmp::text_member(answer, "status") != "active") {
-      return header;
-    }
-    std::this_thread::sleep_for(milliseconds(1));
-  }
+  out.reset();  // ends the dump, with an error that is none
+  TRY(wait_for_dump(monitor));
+  return header;
 }
 
 Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command) {
@@ -270,6 +315,7 @@ Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command
 }  // namespace
 
 Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder) {
+  TRY(check_blocked(monitor));
   TRY(check_capabilities(monitor));
   TRY_ASSIGN(const std::uint64_t limit, bandwidth(monitor));
   TRY_ASSIGN(const std::string map, ask_for_people(monitor, "info mtree -f"));

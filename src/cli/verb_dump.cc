@@ -84,6 +84,10 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
       {"as_found", guest.after == guest.before},
       {"method", guest.method},
       {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
+  json["remarks"] = Json::array();
+  for (const Remark& remark : guest.remarks) {
+    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+  }
   if (!then.empty()) {
     json["then"] = {{"action", then}, {"done", guest.then_done}};
     if (guest.then_error) {

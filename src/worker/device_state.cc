@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "src/formats/migration_stream.h"
+
 namespace vmcore::worker {
 namespace {
 
@@ -111,10 +113,14 @@ Result<std::uint64_t> size_of(const Json& field, std::uint64_t most) {
 
 std::optional<Field> find_field(const Json& fields, std::uint64_t at, std::string_view name) {
   for (const Json& field : fields) {
+    const auto size = size_of(field, formats::kMaxDeviceState);
+    if (!size) {
+      break;
+    }
     if (text_of(field, "name") == name) {
       return Field{at, number_of(field, "size", 0), number_of(field, "array_len", 1), &field};
     }
-    at += number_of(field, "size", 0) * number_of(field, "array_len", 1);
+    at += *size;
   }
   return std::nullopt;
 }
