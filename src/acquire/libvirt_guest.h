@@ -23,6 +23,9 @@ class LibvirtGuest : public Guest {
   static Result<std::unique_ptr<LibvirtGuest>> open(const Selection& selection);
   // Makes it method direct from now on; the errors of open_domain_process().
   Result<> use_process();
+  // Borrowed, until state() is asked next.
+  virConnect* connection() const { return connection_.get(); }
+  virDomain* domain() const { return domain_.get(); }
 
   const std::string& name() const override { return name_; }
   Result<std::uint64_t> memory_size() override;

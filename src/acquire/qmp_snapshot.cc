@@ -43,11 +43,7 @@ Result<std::unique_ptr<QmpSnapshotGuest>> QmpSnapshotGuest::make(qmp::Client mon
 }
 
 Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state) {
-  if (!state.running) {
-    return fail(Errc::guest_state,
-                "the guest is {}: it stands still, and needs no snapshot: use --consistency pause",
-                state.name);
-  }
+  TRY(check_running(state));
   TRY(client().drop_events());
   return begin_snapshot(snapshots_, folder_);
 }

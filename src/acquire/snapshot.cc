@@ -314,6 +314,25 @@ Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command
 
 }  // namespace
 
+Result<> check_running(const GuestState& state) {
+  if (!state.running) {
+    return fail(Errc::guest_state,
+                "the guest is {}: it stands still, and needs no snapshot: use --consistency pause",
+                state.name);
+  }
+  return {};
+}
+
+Result<> check_snapshot_idle(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json dump, monitor.execute("query-dump"));
+  TRY_ASSIGN(const Progress migration, progress_of(monitor));
+  if (qmp::text_member(dump, "status") == "active" ||
+      !(migration.over() || migration.status == "none")) {
+    return fail(Errc::busy, "a dump, migration or snapshot of the guest is going on in QEMU");
+  }
+  return {};
+}
+
 Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder) {
   TRY(check_blocked(monitor));
   TRY(check_capabilities(monitor));

@@ -36,6 +36,11 @@ class SnapshotMonitor {
   virtual std::uint64_t largest_file() const { return ~std::uint64_t{0}; }
 };
 
+// Errc::guest_state for a guest that stands still.
+Result<> check_running(const GuestState& state);
+// Errc::busy where a dump or a migration is going on in QEMU.
+Result<> check_snapshot_idle(SnapshotMonitor& monitor);
+
 // Begins. Everything that can be known before is checked before the guest is touched. Errc::busy
 // or Errc::unsupported where QEMU is not in a state for it, or cannot. The monitor is borrowed by
 // the lease, whose end() waits for the snapshot to be complete and undoes what was set.

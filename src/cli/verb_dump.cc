@@ -200,6 +200,10 @@ Run add_dump(CLI::App& command, const Common& common) {
                   "milliseconds and runs on, and the dump shows that moment")
       ->check(CLI::IsMember({"pause", "torn", "snapshot"}))
       ->capture_default_str();
+  command.add_flag(
+      "--allow-taint", options->allow_taint,
+      "Allow monitor commands to a libvirt domain, which mark it as tainted until it is "
+      "shut down (--consistency snapshot)");
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");
   return [options, &common] { return run(*options, common); };

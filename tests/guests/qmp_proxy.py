@@ -53,8 +53,11 @@ class RunningProxy:
 
     @staticmethod
     def _lie(monitor, client) -> None:
-        while data := monitor.recv(1 << 16):
+        while True:
             try:
+                data = monitor.recv(1 << 16)
+                if not data:
+                    return
                 client.sendall(data.replace(b'"running": false', b'"running": true')
                                .replace(b'"status": "paused"', b'"status": "running"'))
             except OSError:

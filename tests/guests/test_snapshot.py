@@ -2,6 +2,7 @@
 """`vmcorectl dump --consistency snapshot`: memory and registers are those of one moment, whatever the guest's memory is
 made of; QEMU is left as it was found, also by one that was killed, as soon as the next dump runs."""
 
+import os
 import random
 import re
 import signal
@@ -17,6 +18,7 @@ if __name__ == "__main__":
 from guests.dump_checks import expect, left_in, run_dump, same_as_converted
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
+from guests.libvirt_rig import LibvirtRig, available
 from guests.qmp_proxy import RunningProxy
 from peers.kdumpfile import open_dump
 
@@ -186,7 +188,63 @@ class Case:
         self.findings.check(f"{self.name}: a killed snapshot leaves something to mend", [] if mended else ["never"])
 
 
+class Userfaultfd:
+    """with Userfaultfd(1): whether QEMU without privilege may have it; as before afterwards"""
+
+    SETTING = Path("/proc/sys/vm/unprivileged_userfaultfd")
+
+    def __init__(self, value: int):
+        self.value = value
+
+    def __enter__(self):
+        self.before = self.SETTING.read_text()
+        self.SETTING.write_text(str(self.value))
+
+    def __exit__(self, *_):
+        self.SETTING.write_text(self.before)
+
+
+def by_libvirt(vmcorectl, findings) -> None:
+    with LibvirtRig("session", memory_mib=512) as rig:
+        out = rig.folder / "home/out"
+        out.mkdir()
+        rig.own(out)
+        program = rig.command(vmcorectl.path)
+
+        def dump(*words):
+            code, answer, errors = run_dump(program, ["-c", rig.uri, rig.name, "-o", out / "vmcore", "--consistency",
+                                                      "snapshot", *words])
+            text = answer.get("error", {}).get("text", "") + errors
+            print(f"  libvirt: dump {' '.join(words)}: exit {code}, pause {answer.get('guest', {}).get('pause_ms')} ms, "
+                  f"{answer.get('size')} bytes {text[:300]}", flush=True)
+            return code, answer, text
+
+        code, _, text = dump()
+        expect(findings, "libvirt: without --allow-taint", [("exit code", code, 1), ("says how", "--allow-taint" in text, True)])
+        if os.geteuid() != 0:
+            return
+        with Userfaultfd(0):
+            code, _, text = dump("--allow-taint")
+            expect(findings, "libvirt: without userfaultfd", [
+                ("exit code", code, 1), ("says how", "vm.unprivileged_userfaultfd" in text, True)])
+        with Userfaultfd(1):
+            code, answer, _ = dump("--allow-taint")
+        guest = answer.get("guest", {})
+        expect(findings, "libvirt: result", [
+            ("exit code", code, 0), ("as found", guest.get("as_found"), True),
+            ("pause", 0 < (guest.get("pause_ms") or 0) < MOST_PAUSE_MS, True),
+            ("says that it taints", any("tainted" in remark["text"] for remark in guest.get("remarks", [])), True),
+            ("domain", rig.virsh("domstate", rig.name), "running"),
+            ("job", rig.virsh("domjobinfo", rig.name).split(), ["Job", "type:", "None"])])
+        (out / "vmcore").unlink(missing_ok=True)
+        findings.check("libvirt: files", left_in(out))
+        rig.virsh("dump", "--memory-only", rig.name, out / "another")
+        expect(findings, "libvirt: another dump afterwards", [("domain", rig.virsh("domstate", rig.name), "running")])
+
+
 def test(vmcorectl, _, findings) -> None:
+    if available():
+        by_libvirt(vmcorectl, findings)
     with scratch_folder() as scratch:
         with Guest(Config(name="snapshot/running", kernel="6.12", memory_mib=512, pair_cpu=1)) as guest:
             case = Case(vmcorectl, guest, findings, Path(scratch))

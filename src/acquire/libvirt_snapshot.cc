@@ -1,0 +1,186 @@
+#include "src/acquire/libvirt_snapshot.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/acquire/libvirt_connection.h"
+#include "src/acquire/libvirt_guest.h"
+#include "src/acquire/snapshot.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using qmp::Json;
+
+constexpr std::chrono::seconds kResumeTimeout{10};
+
+// QEMU's own events STOP and RESUME of a domain, as libvirt passes them on. Listening is no taint.
+class StopWatch {
+ public:
+  StopWatch(virConnect* connection, virDomain* domain)
+      : connection_(connection), times_(new std::shared_ptr<Times>(std::make_shared<Times>())) {
+    virConnectRef(connection);
+    callback_ = virConnectDomainQemuMonitorEventRegister(connection, domain, "^(STOP|RESUME)$",
+                                                         on_event, times_, forget, kPattern);
+    shared_ = *times_;
+    if (callback_ < 0) {
+      forget(times_);
+    }
+  }
+  StopWatch(const StopWatch&) = delete;
+  StopWatch& operator=(const StopWatch&) = delete;
+  ~StopWatch() {
+    if (callback_ >= 0) {
+      virConnectDomainQemuMonitorEventDeregister(connection_.get(), callback_);
+    }
+  }
+
+  // Nothing where events cannot be had.
+  std::optional<Microseconds> paused() {
+    std::unique_lock lock(shared_->mutex);
+    if (callback_ < 0 || !shared_->changed.wait_for(lock, kResumeTimeout, [this] {
+          return shared_->stops != 0 && shared_->resumes == shared_->stops;
+        })) {
+      return std::nullopt;
+    }
+    return std::exchange(shared_->sum, {});
+  }
+
+ private:
+  static constexpr unsigned kPattern = VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX;
+
+  struct Times {
+    std::mutex mutex;
+    std::condition_variable changed;
+    Microseconds stopped{};
+    Microseconds sum{};
+    unsigned stops = 0;
+    unsigned resumes = 0;
+  };
+
+  static void on_event(virConnectPtr, virDomainPtr, const char* event, long long seconds,
+                       unsigned micros, const char*, void* opaque) {
+    Times& times = **static_cast<std::shared_ptr<Times>*>(opaque);
+    const Microseconds now = std::chrono::seconds(seconds) + Microseconds(micros);
+    const std::lock_guard lock(times.mutex);
+    if (std::string_view(event) == "STOP") {
+      ++times.stops;
+      times.stopped = now;
+    } else if (times.resumes < times.stops) {
+      ++times.resumes;
+      times.sum += std::max(Microseconds{}, now - times.stopped);
+    }
+    times.changed.notify_all();
+  }
+  static void forget(void* opaque) { delete static_cast<std::shared_ptr<Times>*>(opaque); }
+
+  LibvirtConnection connection_;
+  std::shared_ptr<Times>* times_;  // libvirt's, until it calls forget()
+  std::shared_ptr<Times> shared_;
+  int callback_ = -1;
+};
+
+class LibvirtMonitor : public SnapshotMonitor {
+ public:
+  explicit LibvirtMonitor(LibvirtGuest& guest) : guest_(guest) {}
+
+  // Begins to listen.
+  void watch() { watch_.emplace(guest_.connection(), guest_.domain()); }
+
+  Result<Json> execute(const std::string& command, const Json& arguments, int fd) override {
+    const std::string text = Json{{"execute", command}, {"arguments", arguments}}.dump();
+    TRY_ASSIGN(const std::string reply, pass(text, fd));
+    if (reply.size() > qmp::kMaxMessage) {
+      return fail(Errc::limit, "{}: an answer of {} bytes", command, reply.size());
+    }
+    TRY_ASSIGN(const Json answer, qmp::parse_object(reply));
+    if (const auto error = answer.find("error"); error != answer.end()) {
+      const bool unknown = qmp::text_member(*error, "class") == "CommandNotFound";
+      return fail(unknown ? Errc::unsupported : Errc::io, "{}: {}", command,
+                  qmp::text_member(*error, "desc").value_or("refused"));
+    }
+    const auto value = answer.find("return");
+    return value != answer.end() ? *value : Json();
+  }
+
+  // Without events QEMU's own figure, in milliseconds, of the snapshot alone.
+  Result<Microseconds> paused(const Json& migration) override {
+    const auto seen = watch_ ? watch_->paused() : std::nullopt;
+    const auto told = qmp::number_member(migration, "downtime").value_or(0);
+    return seen.value_or(std::chrono::milliseconds(told));
+  }
+
+ private:
+  Result<std::string> pass(const std::string& text, int fd) const {
+    char* reply = nullptr;
+    int fds[] = {fd};
+    const int done = virDomainQemuMonitorCommandWithFiles(
+        guest_.domain(), text.c_str(), fd >= 0 ? 1 : 0, fds, nullptr, nullptr, &reply, 0);
+    const std::unique_ptr<char, decltype(&::free)> owner(reply, ::free);
+    if (done != 0 || reply == nullptr) {
+      return libvirt_failure("QEMU's monitor");
+    }
+    return std::string(reply);
+  }
+
+  LibvirtGuest& guest_;
+  std::optional<StopWatch> watch_;
+};
+
+class LibvirtSnapshotGuest : public Guest {
+ public:
+  LibvirtSnapshotGuest(std::unique_ptr<LibvirtGuest> guest, std::filesystem::path folder)
+      : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
+
+  const std::string& name() const override { return guest_->name(); }
+  Result<std::uint64_t> memory_size() override { return guest_->memory_size(); }
+  Result<GuestState> state() override { return guest_->state(); }
+  // libvirt does not know of a snapshot of ours that was killed.
+  Result<> check_idle() override {
+    TRY(guest_->check_idle());
+    return check_snapshot_idle(monitor_);
+  }
+  Result<std::vector<Remark>> mend() override { return mend_snapshot(monitor_); }
+  bool needs_spool(const GuestState&) const override { return true; }
+  Result<Acquired> acquire(const GuestState& state) override {
+    TRY(check_running(state));
+    monitor_.watch();
+    return begin_snapshot(monitor_, folder_);
+  }
+  Result<Fd> fetch(PhysRange range) override { return guest_->fetch(range); }
+  Result<ImageSource> locate(std::span<const PhysRange> blocks) override {
+    return guest_->locate(blocks);
+  }
+  Result<ImageSource> look() override { return guest_->look(); }
+  Result<> act(Then then) override { return guest_->act(then); }
+
+ private:
+  std::unique_ptr<LibvirtGuest> guest_;
+  LibvirtMonitor monitor_;
+  std::filesystem::path folder_;  // for the stream
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Guest>> open_libvirt_snapshot(const Selection& selection) {
+  if (!selection.allow_taint) {
+    return fail(Errc::invalid,
+                "a snapshot of a libvirt domain is taken by commands to QEMU's monitor, for which "
+                "libvirt marks the domain as tainted (custom-monitor) until it is shut down: "
+                "--allow-taint allows it");
+  }
+  TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
+  return std::make_unique<LibvirtSnapshotGuest>(std::move(guest), selection.spool_folder);
+}
+
+}  // namespace vmcore::acquire
