@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -97,7 +98,8 @@ class LibvirtMonitor : public SnapshotMonitor {
   // Begins to listen.
   void watch() { watch_.emplace(guest_.connection(), guest_.domain()); }
 
-  Result<Json> execute(const std::string& command, const Json& arguments, int fd) override {
+  Result<Json> execute(const std::string& command, const Json& arguments = Json::object(),
+                       int fd = -1) override {
     const std::string text = Json{{"execute", command}, {"arguments", arguments}}.dump();
     TRY_ASSIGN(const std::string reply, pass(text, fd));
     if (reply.size() > qmp::kMaxMessage) {
@@ -113,6 +115,12 @@ class LibvirtMonitor : public SnapshotMonitor {
     return value != answer.end() ? *value : Json();
   }
 
+  // By the security label of QEMU: nothing else can be tried. What a confined QEMU may not write
+  // would hang it.
+  Result<> try_writing(int) override;
+  // By libvirt's own dump: libvirtd 9.0 crashes of a dump's end that is not its own
+  // (qemuProcessHandleDumpCompleted).
+  Result<Fd> dump_header() override { return guest_.dump_header(); }
   // Without events QEMU's own figure, in milliseconds, of the snapshot alone.
   Result<Microseconds> paused(const Json& migration) override {
     const auto seen = watch_ ? watch_->paused() : std::nullopt;
@@ -136,6 +144,33 @@ class LibvirtMonitor : public SnapshotMonitor {
   LibvirtGuest& guest_;
   std::optional<StopWatch> watch_;
 };
+
+// The label of a process or thread; empty where the host has no such labels.
+std::string label_of(const std::string& task) {
+  std::ifstream file(fmt::format("/proc/{}/attr/current", task));
+  std::string label;
+  std::getline(file, label, '\0');
+  return label.substr(0, label.find('\n'));
+}
+
+Result<> LibvirtMonitor::try_writing(int) {
+  TRY_ASSIGN(const Json cpus, execute("query-cpus-fast"));
+  const auto thread = cpus.is_array() && !cpus.empty()
+                          ? qmp::number_member(cpus.front(), "thread-id")
+                          : std::nullopt;
+  if (!thread || !std::filesystem::exists(fmt::format("/proc/{}", *thread))) {
+    return fail(Errc::unsupported, "the process of the guest cannot be seen from here");
+  }
+  const std::string label = label_of(std::to_string(*thread));
+  if (!label.empty() && label != label_of("self") && !label.starts_with("unconfined") &&
+      label.find(":unconfined_t:") == std::string::npos) {
+    return fail(Errc::unsupported,
+                "QEMU is confined ({}), so it may not be able to write into the spool, and would "
+                "hang: use --consistency pause",
+                label);
+  }
+  return {};
+}
 
 class LibvirtSnapshotGuest : public Guest {
  public:

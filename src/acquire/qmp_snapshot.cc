@@ -1,12 +1,17 @@
 #include "src/acquire/qmp_snapshot.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
+#include "src/acquire/dump_header.h"
+#include "src/base/sys.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -14,6 +19,42 @@ namespace {
 constexpr qmp::Milliseconds kResumeTimeout{10'000};
 
 }  // namespace
+
+Result<> QmpSnapshotMonitor::start_dump(int target, qmp::Json arguments) {
+  TRY(execute("getfd", {{"fdname", kSnapshotFdName}}, target));
+  arguments["paging"] = false;
+  arguments["protocol"] = fmt::format("fd:{}", kSnapshotFdName);
+  if (auto started = execute("dump-guest-memory", arguments); !started) {
+    static_cast<void>(execute("closefd", {{"fdname", kSnapshotFdName}}));
+    return tl::unexpected(std::move(started).error());
+  }
+  return {};
+}
+
+Result<> QmpSnapshotMonitor::try_writing(int file) {
+  constexpr std::uint64_t kPage = 4096;
+  if (Result<> written = start_dump(file, {{"begin", 0}, {"length", kPage}}); !written) {
+    return in_context(std::move(written).error(), "QEMU cannot write into the spool");
+  }
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+  // The file's position is QEMU's as well.
+  if (size < kPage || ::lseek(file, 0, SEEK_SET) != 0) {
+    return fail(Errc::unsupported, "QEMU does not write into the spool");
+  }
+  return sys::truncate(file, 0);
+}
+
+Result<Fd> QmpSnapshotMonitor::dump_header() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  const Fd out(ends[0]);  // closing it ends the dump, with an error that is none
+  Fd in(ends[1]);
+  TRY(start_dump(in.get(), {{"detach", true}}));
+  in.reset();
+  return read_dump_header(out.get());
+}
 
 Result<Microseconds> QmpSnapshotMonitor::paused(const qmp::Json&) {
   Microseconds sum{};

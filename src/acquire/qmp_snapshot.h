@@ -14,15 +14,21 @@ class QmpSnapshotMonitor : public SnapshotMonitor {
   // Borrowed. Opened with QmpGuest::events().
   explicit QmpSnapshotMonitor(qmp::Client& client) : client_(client) {}
 
-  Result<qmp::Json> execute(const std::string& command, const qmp::Json& arguments,
-                            int fd) override {
+  Result<qmp::Json> execute(const std::string& command,
+                            const qmp::Json& arguments = qmp::Json::object(),
+                            int fd = -1) override {
     return client_.execute(command, arguments, qmp::kCommandTimeout, fd);
   }
+  // By dumping a page of RAM into it.
+  Result<> try_writing(int file) override;
+  Result<Fd> dump_header() override;
   // Of the events STOP and RESUME: of the small dumps and of the snapshot itself.
   Result<Microseconds> paused(const qmp::Json& migration) override;
   std::uint64_t largest_file() const override;
 
  private:
+  Result<> start_dump(int target, qmp::Json arguments);
+
   qmp::Client& client_;
 };
 

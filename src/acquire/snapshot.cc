@@ -11,7 +11,6 @@
 #include <thread>
 #include <utility>
 
-#include "src/acquire/dump_header.h"
 #include "src/acquire/dump_target.h"
 #include "src/acquire/memory_map.h"
 #include "src/base/sys.h"
@@ -22,7 +21,6 @@ namespace {
 using qmp::Json;
 using std::chrono::milliseconds;
 
-constexpr const char* kFdName = "vmcorectl-snapshot";
 constexpr std::string_view kCapability = "background-snapshot";
 // Tells of a migration, and changes nothing in its stream. libvirt always sets it.
 constexpr std::string_view kHarmless = "events";
@@ -232,30 +230,6 @@ Result<Fd> make_stream_file(const std::filesystem::path& folder, std::uint64_t s
   return file;
 }
 
-Result<> start_dump(SnapshotMonitor& monitor, int target, Json arguments) {
-  TRY(monitor.execute("getfd", {{"fdname", kFdName}}, target));
-  arguments["paging"] = false;
-  arguments["protocol"] = fmt::format("fd:{}", kFdName);
-  if (auto started = monitor.execute("dump-guest-memory", arguments); !started) {
-    static_cast<void>(monitor.execute("closefd", {{"fdname", kFdName}}));
-    return tl::unexpected(std::move(started).error());
-  }
-  return {};
-}
-
-// A page of RAM, dumped into the file: proves that QEMU may write there.
-Result<> try_writing(SnapshotMonitor& monitor, int file) {
-  if (Result<> written = start_dump(monitor, file, {{"begin", 0}, {"length", kPage}}); !written) {
-    return in_context(std::move(written).error(), "QEMU cannot write into the spool");
-  }
-  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
-  // The file's position is QEMU's as well.
-  if (size < kPage || ::lseek(file, 0, SEEK_SET) != 0) {
-    return fail(Errc::unsupported, "QEMU does not write into the spool");
-  }
-  return sys::truncate(file, 0);
-}
-
 // What keeps QEMU from migrating, and so from a snapshot; empty where nothing does.
 Result<std::string> blocked(SnapshotMonitor& monitor) {
   TRY_ASSIGN(const Json answer, monitor.execute("query-migrate"));
@@ -288,22 +262,6 @@ Result<> wait_for_dump(SnapshotMonitor& monitor) {
     std::this_thread::sleep_for(milliseconds(1));
   }
   return fail(Errc::busy, "QEMU's dump does not end");
-}
-
-// The beginning of a dump that goes no further.
-Result<Fd> take_header(SnapshotMonitor& monitor) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  Fd out(ends[0]);
-  Fd in(ends[1]);
-  TRY(start_dump(monitor, in.get(), {{"detach", true}}));
-  in.reset();
-  Result<Fd> header = read_dump_header(out.get());
-  out.reset();  // ends the dump, with an error that is none
-  TRY(wait_for_dump(monitor));
-  return header;
 }
 
 Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command) {
@@ -352,15 +310,16 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
   const Settings settings(limit);
   TRY(settings.apply(monitor));
   const auto start = [&]() -> Result<Fd> {
-    TRY(try_writing(monitor, file.get()));
-    TRY_ASSIGN(Fd header, take_header(monitor));
-    TRY(monitor.execute("getfd", {{"fdname", kFdName}}, file.get()));
-    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kFdName)}}));
+    TRY(monitor.try_writing(file.get()));
+    TRY_ASSIGN(Fd header, monitor.dump_header());
+    TRY(wait_for_dump(monitor));
+    TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file.get()));
+    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
     return header;
   };
   Result<Fd> header = start();
   if (!header) {
-    static_cast<void>(monitor.execute("closefd", {{"fdname", kFdName}}));
+    static_cast<void>(monitor.execute("closefd", {{"fdname", kSnapshotFdName}}));
     TRY(settings.undo(monitor));
     return tl::unexpected(std::move(header).error());
   }

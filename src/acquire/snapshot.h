@@ -21,6 +21,10 @@
 
 namespace vmcore::acquire {
 
+// One name, so that a descriptor that was left behind by a client killed between getfd and its use
+// is replaced by the next getfd.
+inline constexpr const char* kSnapshotFdName = "vmcorectl-snapshot";
+
 // A way to QEMU's monitor: its own socket, or through libvirt.
 class SnapshotMonitor {
  public:
@@ -29,6 +33,10 @@ class SnapshotMonitor {
   virtual Result<qmp::Json> execute(const std::string& command,
                                     const qmp::Json& arguments = qmp::Json::object(),
                                     int fd = -1) = 0;
+  // Makes sure that QEMU may write into the file, which is empty. It is so afterwards.
+  virtual Result<> try_writing(int file) = 0;
+  // The beginning of a dump of the guest: headers and notes.
+  virtual Result<Fd> dump_header() = 0;
   // For how long the guest stood still since the monitor was asked last. `migration` is QEMU's
   // answer to query-migrate.
   virtual Result<Microseconds> paused(const qmp::Json& migration) = 0;

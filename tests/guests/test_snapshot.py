@@ -220,7 +220,7 @@ def by_libvirt(vmcorectl, findings) -> None:
             return code, answer, text
 
         code, _, text = dump()
-        expect(findings, "libvirt: without --allow-taint", [("exit code", code, 1), ("says how", "--allow-taint" in text, True)])
+        expect(findings, "libvirt: without --allow-taint", [("exit code", code, 2), ("says how", "--allow-taint" in text, True)])
         if os.geteuid() != 0:
             return
         with Userfaultfd(0):
