@@ -17,6 +17,7 @@
 #include "src/acquire/libvirt_connection.h"
 #include "src/acquire/libvirt_guest.h"
 #include "src/acquire/snapshot.h"
+#include "src/acquire/snapshot_settings.h"
 
 namespace vmcore::acquire {
 namespace {

@@ -16,6 +16,7 @@
 #include "qmp/unix_peers.h"
 #include "src/acquire/qmp_snapshot.h"
 #include "src/acquire/ram_layout.h"
+#include "src/acquire/snapshot_settings.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {

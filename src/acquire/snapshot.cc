@@ -1,18 +1,16 @@
 #include "src/acquire/snapshot.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
-#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "src/acquire/dump_target.h"
 #include "src/acquire/memory_map.h"
+#include "src/acquire/snapshot_settings.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {
@@ -21,16 +19,6 @@ namespace {
 using qmp::Json;
 using std::chrono::milliseconds;
 
-constexpr std::string_view kCapability = "background-snapshot";
-// Tells of a migration, and changes nothing in its stream. libvirt always sets it.
-constexpr std::string_view kHarmless = "events";
-
-// No limit for the snapshot's bandwidth, and yet the limit that there was: our own value is this
-// plus that one. No host is so fast, and nobody else sets a limit in this range, so that what a
-// killed snapshot left behind is known for ours and can be undone.
-constexpr std::uint64_t kUnlimited = 1ULL << 62;
-constexpr std::uint64_t kMostLimit = 1ULL << 60;
-
 // A page of the stream has at most its flags, the length and the name of its block beside it.
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMostPerPage = kPage + 8 + 1 + 255;
@@ -38,115 +26,6 @@ constexpr std::uint64_t kBesidePages = 128U << 20;  // the devices
 
 // Dumps of some KiB take milliseconds; a host that is out of breath may take longer.
 constexpr milliseconds kDumpTimeout{60'000};
-
-std::optional<std::uint64_t> our_limit(std::uint64_t bandwidth) {
-  return bandwidth >= kUnlimited && bandwidth - kUnlimited < kMostLimit
-             ? std::optional(bandwidth - kUnlimited)
-             : std::nullopt;
-}
-
-Result<std::uint64_t> bandwidth(SnapshotMonitor& monitor) {
-  TRY_ASSIGN(const Json parameters, monitor.execute("query-migrate-parameters"));
-  if (!qmp::text_member(parameters, "tls-creds").value_or("").empty()) {
-    return fail(Errc::busy,
-                "QEMU is set to encrypt migrations (tls-creds), so it cannot write a snapshot");
-  }
-  const auto limit = qmp::number_member(parameters, "max-bandwidth");
-  if (!limit) {
-    return fail(Errc::unsupported, "QEMU does not tell its limit of bandwidth");
-  }
-  return *limit;
-}
-
-Result<> set_bandwidth(SnapshotMonitor& monitor, std::uint64_t limit) {
-  TRY(monitor.execute("migrate-set-parameters", {{"max-bandwidth", limit}}));
-  return {};
-}
-
-Result<> set_capability(SnapshotMonitor& monitor, bool on) {
-  TRY(monitor.execute(
-      "migrate-set-capabilities",
-      {{"capabilities", Json::array({{{"capability", kCapability}, {"state", on}}})}}));
-  return {};
-}
-
-// The names of the capabilities that are on.
-Result<std::vector<std::string>> capabilities_on(SnapshotMonitor& monitor) {
-  TRY_ASSIGN(const Json list, monitor.execute("query-migrate-capabilities"));
-  std::vector<std::string> on;
-  bool known = false;
-  for (const Json& entry : list.is_array() ? list : Json::array()) {
-    const std::string name = qmp::text_member(entry, "capability").value_or("");
-    known = known || name == kCapability;
-    if (qmp::bool_member(entry, "state").value_or(false)) {
-      on.push_back(name);
-    }
-  }
-  if (!known) {
-    return fail(Errc::unsupported, "QEMU has no {}: it came with version 6.0", kCapability);
-  }
-  return on;
-}
-
-Result<> check_capabilities(SnapshotMonitor& monitor) {
-  TRY_ASSIGN(const auto on, capabilities_on(monitor));
-  std::string names;
-  for (const std::string& name : on) {
-    names += name == kHarmless ? "" : (names.empty() ? "" : ", ") + name;
-  }
-  if (!names.empty()) {
-    return fail(Errc::busy,
-                "somebody has switched on what a snapshot of QEMU cannot have, or ours would take "
-                "from them: {} (migrate-set-capabilities switches them off)",
-                names);
-  }
-  return {};
-}
-
-// QEMU's words, migration/options.c (migration.c before v8.1).
-std::string_view way_out(std::string_view refusal) {
-  if (refusal.find("not supported by host kernel") != std::string_view::npos) {
-    return " (it needs userfaultfd for its user: sysctl vm.unprivileged_userfaultfd=1, or for QEMU "
-           "8.2 and later access to /dev/userfaultfd)";
-  }
-  if (refusal.find("guest memory configuration") != std::string_view::npos) {
-    return " (the host cannot write-protect it: memory-backend-file is of that kind, unless it "
-           "lies "
-           "in tmpfs or hugetlbfs and is shared)";
-  }
-  return "";
-}
-
-// What is set for a snapshot, and what was before.
-class Settings {
- public:
-  explicit Settings(std::uint64_t limit) : limit_(limit) {}
-
-  // The limit first: it is what makes the capability known for ours.
-  Result<> apply(SnapshotMonitor& monitor) const {
-    if (limit_ < kMostLimit) {
-      TRY(set_bandwidth(monitor, kUnlimited + limit_));
-    }
-    if (Result<> set = set_capability(monitor, true); !set) {
-      TRY(restore_limit(monitor));
-      return fail(Errc::unsupported, "QEMU takes no snapshot: {}{}; or use --consistency pause",
-                  set.error().message, way_out(set.error().message));
-    }
-    return {};
-  }
-  Result<> undo(SnapshotMonitor& monitor) const {
-    TRY(set_capability(monitor, false));
-    return restore_limit(monitor);
-  }
-
- private:
-  // One that is as good as none was left alone.
-  Result<> restore_limit(SnapshotMonitor& monitor) const {
-    return limit_ < kMostLimit ? set_bandwidth(monitor, limit_) : Result<>();
-  }
-
-  std::uint64_t limit_;
-};
 
 struct Progress {
   std::string status;
@@ -162,7 +41,7 @@ Result<Progress> progress_of(SnapshotMonitor& monitor) {
 
 class SnapshotLease : public Lease {
  public:
-  SnapshotLease(SnapshotMonitor& monitor, Settings settings, Fd file)
+  SnapshotLease(SnapshotMonitor& monitor, SnapshotSettings settings, Fd file)
       : monitor_(monitor), settings_(settings), file_(std::move(file)) {}
 
   Result<bool> over() override {
@@ -202,7 +81,7 @@ class SnapshotLease : public Lease {
   }
 
   SnapshotMonitor& monitor_;
-  Settings settings_;
+  SnapshotSettings settings_;
   Fd file_;
 };
 
@@ -264,6 +143,18 @@ Result<> wait_for_dump(SnapshotMonitor& monitor) {
   return fail(Errc::busy, "QEMU's dump does not end");
 }
 
+// While a migration goes on its capabilities cannot be changed. Without ours it is one that stops
+// the guest in the end; unlike a snapshot it can be cancelled.
+Result<> migrate(SnapshotMonitor& monitor, const SnapshotSettings& settings) {
+  TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
+  TRY_ASSIGN(const bool snapshot, settings.applied(monitor));
+  if (!snapshot) {
+    TRY(monitor.execute("migrate_cancel"));
+    return fail(Errc::busy, "somebody else has changed QEMU's migration capabilities meanwhile");
+  }
+  return {};
+}
+
 Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command) {
   TRY_ASSIGN(const Json text,
              monitor.execute("human-monitor-command", {{"command-line", command}}));
@@ -293,8 +184,7 @@ Result<> check_snapshot_idle(SnapshotMonitor& monitor) {
 
 Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder) {
   TRY(check_blocked(monitor));
-  TRY(check_capabilities(monitor));
-  TRY_ASSIGN(const std::uint64_t limit, bandwidth(monitor));
+  TRY_ASSIGN(const SnapshotSettings settings, SnapshotSettings::look(monitor));
   TRY_ASSIGN(const std::string map, ask_for_people(monitor, "info mtree -f"));
   TRY_ASSIGN(auto places, parse_memory_map(map));
   TRY_ASSIGN(const std::string blocks, ask_for_people(monitor, "info ramblock"));
@@ -307,14 +197,13 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
   TRY_ASSIGN(Fd file, make_stream_file(folder, most));
   TRY_ASSIGN(Fd lease_file, duplicate(file.get()));
 
-  const Settings settings(limit);
   TRY(settings.apply(monitor));
   const auto start = [&]() -> Result<Fd> {
     TRY(monitor.try_writing(file.get()));
     TRY_ASSIGN(Fd header, monitor.dump_header());
     TRY(wait_for_dump(monitor));
     TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file.get()));
-    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
+    TRY(migrate(monitor, settings));
     return header;
   };
   Result<Fd> header = start();
@@ -329,21 +218,6 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
       .lease = std::make_unique<SnapshotLease>(monitor, settings, std::move(lease_file)),
       .header = *std::move(header),
       .places = std::move(places)};
-}
-
-Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor) {
-  const auto parameters = monitor.execute("query-migrate-parameters");
-  const auto limit = parameters ? qmp::number_member(*parameters, "max-bandwidth") : std::nullopt;
-  const auto before = limit ? our_limit(*limit) : std::nullopt;
-  if (!before) {
-    return std::vector<Remark>{};
-  }
-  TRY(Settings(*before).undo(monitor));
-  return std::vector<Remark>{
-      {Errc::guest_state,
-       fmt::format("a snapshot by vmcorectl was killed and left QEMU's {} and its limit of "
-                   "bandwidth set for it: both are as before now",
-                   kCapability)}};
 }
 
 }  // namespace vmcore::acquire

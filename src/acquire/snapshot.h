@@ -10,39 +10,12 @@
 // same reason a snapshot that goes on is never cancelled but waited for.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <functional>
-#include <string>
-#include <vector>
 
-#include "qmp/message.h"
 #include "src/acquire/guest.h"
+#include "src/acquire/snapshot_monitor.h"
 
 namespace vmcore::acquire {
-
-// One name, so that a descriptor that was left behind by a client killed between getfd and its use
-// is replaced by the next getfd.
-inline constexpr const char* kSnapshotFdName = "vmcorectl-snapshot";
-
-// A way to QEMU's monitor: its own socket, or through libvirt.
-class SnapshotMonitor {
- public:
-  virtual ~SnapshotMonitor() = default;
-  // As qmp::Client::execute().
-  virtual Result<qmp::Json> execute(const std::string& command,
-                                    const qmp::Json& arguments = qmp::Json::object(),
-                                    int fd = -1) = 0;
-  // Makes sure that QEMU may write into the file, which is empty. It is so afterwards.
-  virtual Result<> try_writing(int file) = 0;
-  // The beginning of a dump of the guest: headers and notes.
-  virtual Result<Fd> dump_header() = 0;
-  // For how long the guest stood still since the monitor was asked last. `migration` is QEMU's
-  // answer to query-migrate.
-  virtual Result<Microseconds> paused(const qmp::Json& migration) = 0;
-  // How large a file QEMU may write, where it is known.
-  virtual std::uint64_t largest_file() const { return ~std::uint64_t{0}; }
-};
 
 // Errc::guest_state for a guest that stands still.
 Result<> check_running(const GuestState& state);
@@ -53,9 +26,5 @@ Result<> check_snapshot_idle(SnapshotMonitor& monitor);
 // or Errc::unsupported where QEMU is not in a state for it, or cannot. The monitor is borrowed by
 // the lease, whose end() waits for the snapshot to be complete and undoes what was set.
 Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder);
-
-// Undoes what a snapshot of ours left set that was killed. Call while nothing goes on. What was
-// done.
-Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor);
 
 }  // namespace vmcore::acquire

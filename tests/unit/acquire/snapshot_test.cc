@@ -46,7 +46,8 @@ struct Script {
   std::string refusal = "no";
   std::string ends = "completed";  // the migration
   bool stays_stopped = false;
-  int looks = 2;  // until the migration is over
+  bool meddled = false;  // somebody else switches the capability off
+  int looks = 2;         // until the migration is over
 };
 
 class SnapshotTest : public testing::Test {
@@ -114,7 +115,14 @@ class SnapshotTest : public testing::Test {
       dump(arguments.contains("length"));
       return "{}";
     });
+    answer("migrate_cancel", [this](const Json&, auto&) {
+      script_.ends = "cancelled";
+      return "{}";
+    });
     answer("migrate", [this](const Json& arguments, auto&) {
+      if (script_.meddled) {
+        script_.on.clear();
+      }
       uri_ = arguments.at("uri");
       during_ = {script_.on, script_.limit};
       migrate();
@@ -266,6 +274,11 @@ TEST_F(SnapshotTest, UndoesWhatItSetWhereQemuRefuses) {
   EXPECT_EQ(refused({.refuses = "migrate"}).message, "migrate: no");
 }
 
+TEST_F(SnapshotTest, CancelsWhatIsNoSnapshot) {
+  EXPECT_EQ(refused({.meddled = true}).code, Errc::busy);
+  EXPECT_TRUE(was_heard("migrate_cancel"));
+}
+
 TEST_F(SnapshotTest, UndoesWhatItSetWhereTheSnapshotFails) {
   open({.ends = "failed", .stays_stopped = true});
   auto acquired = guest_->acquire({"running", true});
@@ -304,8 +317,18 @@ TEST_F(SnapshotTest, MendsWhatAKilledOneLeft) {
   EXPECT_EQ(script_.limit, 5U);
 }
 
+TEST_F(SnapshotTest, KnowsItsOwnBesideLibvirtsLargestLimit) {
+  constexpr std::uint64_t kLargest = 0x7ffffffffff00000;
+  open({.limit = kLargest, .looks = 0});
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_GT(during_.second, kLargest);
+  EXPECT_EQ(guest_->mend()->size(), 1U);  // as the next one would
+  EXPECT_EQ(script_.limit, kLargest);
+  EXPECT_TRUE(script_.on.empty());
+}
+
 TEST_F(SnapshotTest, LeavesAloneWhatIsNotItsOwn) {
-  // The largest that libvirt sets.
   open({.on = {"background-snapshot"}, .limit = 0x7ffffffffff00000});
   EXPECT_TRUE(guest_->mend()->empty());
   EXPECT_FALSE(was_heard("migrate-set-capabilities"));
