@@ -40,6 +40,10 @@ class Usage(Cli):
                       ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 
+    def test_snapshots_that_cannot_be(self):
+        self.misused("dump", "--qmp", "/none", "--consistency", "snapshot", "--method", "qmp", says="--method")
+        self.misused("dump", "domain", "--consistency", "snapshot", says="--allow-taint")
+
     def test_help_and_version(self):
         for words in (["--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
                       ["dump", "--help"], ["--version"]):

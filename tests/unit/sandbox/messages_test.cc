@@ -24,6 +24,7 @@ TEST(Messages, Requests) {
   request.search_memory = false;
   request.read_ahead = 1ULL << 30;
   request.torn = true;
+  request.places = {{{{0}, 4096}, "ram0", 0}, {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
   for (const bool with_options : {false, true}) {
     if (with_options) {
       request.compress_level = -3;
@@ -41,6 +42,7 @@ TEST(Messages, Requests) {
     EXPECT_FALSE(decoded->search_memory);
     EXPECT_EQ(decoded->read_ahead, 1ULL << 30);
     EXPECT_TRUE(decoded->torn);
+    EXPECT_EQ(decoded->places, request.places);
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
@@ -48,7 +50,7 @@ TEST(Messages, Requests) {
 
 TEST(Messages, EveryKindOfInput) {
   for (const InputKind kind : {InputKind::file, InputKind::stream, InputKind::fetch,
-                               InputKind::process, InputKind::live}) {
+                               InputKind::process, InputKind::live, InputKind::snapshot}) {
     Request request;
     request.input = kind;
     EXPECT_EQ(decode_request(encode(request))->input, kind);
