@@ -73,6 +73,8 @@ class Guest {
 
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;
+  // By how many bytes the guest's memory on the host may grow for it.
+  virtual Result<std::uint64_t> growth() { return 0; }
   // Begins. A running guest stands still from here on until the lease ends.
   virtual Result<Acquired> acquire(const GuestState& state) = 0;
   // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since

@@ -16,6 +16,7 @@
 
 #include "src/acquire/libvirt_connection.h"
 #include "src/acquire/libvirt_guest.h"
+#include "src/acquire/shared_memory.h"
 #include "src/acquire/snapshot.h"
 #include "src/acquire/snapshot_settings.h"
 
@@ -188,6 +189,7 @@ class LibvirtSnapshotGuest : public Guest {
   }
   Result<std::vector<Remark>> mend() override { return mend_snapshot(monitor_); }
   bool needs_spool(const GuestState&) const override { return true; }
+  Result<std::uint64_t> growth() override { return unallocated_shared_memory(monitor_); }
   Result<Acquired> acquire(const GuestState& state) override {
     TRY(check_running(state));
     monitor_.watch();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "src/acquire/qmp_guest.h"
+#include "src/acquire/shared_memory.h"
 #include "src/acquire/snapshot.h"
 
 namespace vmcore::acquire {
@@ -38,6 +39,7 @@ class QmpSnapshotGuest : public QmpGuest {
                                                         std::filesystem::path folder);
 
   bool needs_spool(const GuestState&) const override { return true; }
+  Result<std::uint64_t> growth() override { return unallocated_shared_memory(snapshots_); }
   // Errc::guest_state for a guest that stands still.
   Result<Acquired> acquire(const GuestState& state) override;
 

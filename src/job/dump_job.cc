@@ -41,6 +41,7 @@ class DumpJob {
   bool had_no_memory() const { return had_no_memory_; }
 
  private:
+  Result<> check_growth();
   Result<Fd> make_spool() const;
   // Hands over what was acquired; the worker alone holds it from then on.
   Result<> give_work(sandbox::Worker& worker, acquire::Acquired acquired, int spool,
@@ -155,7 +156,21 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
   return done;
 }
 
+// The host must not run out of memory for a dump.
+Result<> DumpJob::check_growth() {
+  TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
+  const std::uint64_t available = available_memory();
+  if (growth > available) {
+    return fail(Errc::no_space,
+                "the guest's memory is shared, and the host would allocate {} more for a snapshot; "
+                "it has {} available: use --consistency pause",
+                mebibytes(growth), mebibytes(available));
+  }
+  return {};
+}
+
 Result<DumpResult> DumpJob::run() {
+  TRY(check_growth());
   TRY_ASSIGN(Output output, Output::open(options_.output, options_.dump.force));
   Fd spool;
   if (guest_.needs_spool(report_.before)) {

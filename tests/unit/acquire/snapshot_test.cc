@@ -98,6 +98,11 @@ class SnapshotTest : public testing::Test {
     answer("human-monitor-command", [](const Json& arguments, auto&) {
       return arguments.at("command-line") == "info mtree -f" ? kMap : kBlocks;
     });
+    answer("query-memdev", [](const Json&, auto&) {
+      return R"([{"size": 1073741824, "share": true}, {"size": 4096, "share": false},
+                 {"size": 1048576, "share": true}, {"size": -1, "share": true}])";
+    });
+    answer("query-cpus-fast", [](const Json&, auto&) { return "[]"; });
     answer("getfd", [this](const Json&, auto& fds) {
       target_ = std::move(fds.back());
       fds.clear();
@@ -306,6 +311,11 @@ TEST_F(SnapshotTest, NeedsRoomForTheWholeStream) {
   EXPECT_EQ(script_.limit, kLimit);
   EXPECT_FALSE(was_heard("migrate-set-capabilities"));
   folder_ = "";
+}
+
+TEST_F(SnapshotTest, TellsWhatTheHostHasToAllocate) {
+  open({});
+  EXPECT_EQ(*guest_->growth(), (1ULL << 30) + (1ULL << 20));  // the process is not to be seen
 }
 
 TEST_F(SnapshotTest, MendsWhatAKilledOneLeft) {
