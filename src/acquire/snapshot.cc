@@ -59,9 +59,9 @@ class SnapshotLease : public Lease {
       return fail(Errc::guest_state, "QEMU does not tell how its snapshot ended: {}",
                   last.error().message);
     }
-    TRY(let_run());
     TRY(settings_.undo(monitor_));
     if (last->status != "completed") {
+      TRY(let_run());
       return fail(Errc::io, "QEMU's snapshot failed: {}",
                   qmp::text_member(last->answer, "error-desc").value_or(last->status));
     }

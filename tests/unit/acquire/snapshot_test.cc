@@ -296,6 +296,15 @@ TEST_F(SnapshotTest, UndoesWhatItSetWhereTheSnapshotFails) {
   EXPECT_EQ(script_.limit, kLimit);
 }
 
+TEST_F(SnapshotTest, DoesNotResumeAGuestThatSomebodyElsePaused) {
+  open({});
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  script_.status = "paused";
+  EXPECT_TRUE(acquired->lease->end());
+  EXPECT_FALSE(was_heard("cont"));
+}
+
 TEST_F(SnapshotTest, NoticesThatQemuDies) {
   open({.looks = 1'000'000});
   auto acquired = guest_->acquire({"running", true});
