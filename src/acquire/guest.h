@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "src/base/address.h"
 #include "src/base/fd.h"
@@ -42,6 +43,8 @@ class Lease {
   // Where the dump did not reach its end: why. The guest runs again all the same, else it is
   // Errc::guest_state. Call once, when the reader is done or gone.
   virtual Result<Microseconds> end() = 0;
+  // Whether end() would return at once. A snapshot's input is complete then, and not before.
+  virtual Result<bool> over() { return true; }
 };
 
 // How the memory of a guest comes.
@@ -49,6 +52,9 @@ struct Acquired {
   sandbox::InputKind kind = sandbox::InputKind::stream;
   Fd input;                      // what the worker gets as that kind, or when it is Ready
   std::unique_ptr<Lease> lease;  // null where nothing is held
+  // For a snapshot: the beginning of a dump, and where the blocks of its stream lie.
+  Fd header = {};
+  std::vector<sandbox::BlockPlace> places = {};
 };
 
 class Guest {
@@ -66,12 +72,17 @@ class Guest {
   virtual Result<> check_readable() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.
   virtual Result<> check_idle() = 0;
+  // Undoes what a dump of ours that was killed left set in QEMU; what was done. Call where it is
+  // idle.
+  virtual Result<std::vector<Remark>> mend() { return std::vector<Remark>{}; }
 
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;
   // Whether memory is read where it lies: acquire() then brings InputKind::process, and locate()
   // and look() can be asked.
   virtual bool in_place() const = 0;
+  // By how many bytes the guest's memory on the host may grow for it.
+  virtual Result<std::uint64_t> growth() { return 0; }
   // Begins. A running guest stands still from here on until the lease ends.
   virtual Result<Acquired> acquire(const GuestState& state) = 0;
   // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since

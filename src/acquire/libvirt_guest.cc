@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/acquire/definition.h"
+#include "src/acquire/dump_header.h"
 #include "src/acquire/libvirt_process.h"
 #include "src/acquire/ram_layout.h"
 
@@ -195,7 +196,8 @@ Result<> LibvirtGuest::check_idle() {
   return {};
 }
 
-Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running, bool whole) {
+Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running, bool whole,
+                                                   bool cut_short) {
   std::unique_ptr<PauseWatch> watch;
   if (running) {
     TRY_ASSIGN(watch, PauseWatch::start(connection_.get(), domain_.get()));
@@ -217,15 +219,14 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
     }
     if (returned || (waits[1].revents & POLLIN) != 0) {
       target.forget_path();
-      return std::make_unique<LibvirtLease>(std::move(dump), std::move(watch),
-                                            process_.has_value());
+      return std::make_unique<LibvirtLease>(std::move(dump), std::move(watch), cut_short);
     }
   }
 }
 
 Result<Acquired> LibvirtGuest::acquire_pipe(bool running) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
-  TRY_ASSIGN(auto lease, begin(target, running, false));
+  TRY_ASSIGN(auto lease, begin(target, running, false, process_.has_value()));
   return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
                   target.take(), std::move(lease)};
 }
@@ -233,7 +234,7 @@ Result<Acquired> LibvirtGuest::acquire_pipe(bool running) {
 // libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
 Result<Acquired> LibvirtGuest::acquire_file(bool running) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
-  TRY_ASSIGN(auto lease, begin(target, running, true));
+  TRY_ASSIGN(auto lease, begin(target, running, true, false));
   return Acquired{sandbox::InputKind::file, target.take(), std::move(lease)};
 }
 
@@ -251,6 +252,16 @@ Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
                 acquired.error().message);
   }
   return again;
+}
+
+Result<Fd> LibvirtGuest::dump_header() {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
+  TRY_ASSIGN(const auto lease, begin(target, true, false, true));
+  Fd pipe = target.take();
+  Result<Fd> header = read_dump_header(pipe.get());
+  pipe.reset();
+  TRY(lease->end());
+  return header;
 }
 
 Result<Fd> LibvirtGuest::fetch(PhysRange) {

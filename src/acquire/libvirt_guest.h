@@ -23,6 +23,11 @@ class LibvirtGuest : public Guest {
   static Result<std::unique_ptr<LibvirtGuest>> open(const Selection& selection);
   // Makes it method direct from now on; the errors of open_domain_process().
   Result<> use_process();
+  // The beginning of a dump of a running guest, which waits for it.
+  Result<Fd> dump_header();
+  // Borrowed, until state() is asked next.
+  virConnect* connection() const { return connection_.get(); }
+  virDomain* domain() const { return domain_.get(); }
 
   const std::string& name() const override { return name_; }
   Result<std::uint64_t> memory_size() override;
@@ -49,7 +54,9 @@ class LibvirtGuest : public Guest {
   // libvirtd may have been restarted meanwhile.
   Result<> reconnect();
   // A dump that goes into the target; `whole`: waits for its end, else for its first byte.
-  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole);
+  // `cut_short`: not all of it will be read.
+  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole,
+                                       bool cut_short);
   Result<Acquired> acquire_pipe(bool running);
   Result<Acquired> acquire_file(bool running);
 

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "src/acquire/libvirt_guest.h"
+#include "src/acquire/libvirt_snapshot.h"
 #include "src/acquire/qmp_guest.h"
+#include "src/acquire/qmp_snapshot.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -73,6 +75,26 @@ Result<OpenedGuest> open_guest(const Selection& selection) {
     return fail(Errc::invalid, "there is no method {}", selection.method);
   }
   return open_by(*method, selection);
+}
+
+Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
+  if (selection.method != kAutoMethod) {
+    return fail(Errc::invalid,
+                "--consistency snapshot has a method of its own: leave --method out");
+  }
+  if (!has_either(selection)) {
+    return fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
+  }
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, has_socket(selection)
+                                               ? open_qmp_snapshot(selection)
+                                               : open_libvirt_snapshot(selection));
+  OpenedGuest opened{std::move(guest), kSnapshotMethod, {}};
+  if (has_domain(selection)) {
+    opened.remarks.push_back(
+        {Errc::guest_state,
+         "libvirt marks the domain as tainted (custom-monitor) until it is shut down"});
+  }
+  return opened;
 }
 
 bool another_may_do(const Error& error) {

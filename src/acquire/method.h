@@ -28,6 +28,8 @@ struct Selection {
   std::string uri = {};               // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
+  // Monitor commands that mark a libvirt domain as tainted may be used.
+  bool allow_taint = false;
   // A folder with room for the guest's RAM, for methods that cannot do without.
   std::filesystem::path spool_folder = {};
 };
@@ -38,6 +40,10 @@ struct OpenedGuest {
   std::vector<Remark> remarks;  // why those before it were not
 };
 Result<OpenedGuest> open_guest(const Selection& selection);
+
+// For a snapshot of a running guest, which has a way of its own beside the table.
+inline constexpr const char* kSnapshotMethod = "snapshot";
+Result<OpenedGuest> open_for_snapshot(const Selection& selection);
 
 // Whether another method may do without what is missing: what this user or this host does not
 // allow. Anything else would go wrong the next time as well.

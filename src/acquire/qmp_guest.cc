@@ -15,7 +15,9 @@
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/qmp_setup.h"
+#include "src/acquire/qmp_snapshot.h"
 #include "src/acquire/ram_layout.h"
+#include "src/acquire/snapshot_settings.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {
@@ -195,10 +197,19 @@ std::vector<std::string> QmpGuest::events() {
 
 Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor,
                                                  std::optional<GuestProcess> process) {
-  TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
-  std::string name = qmp::text_member(answer, "name").value_or("guest");
+  TRY_ASSIGN(std::string name, name_of_guest(monitor));
   return std::unique_ptr<QmpGuest>(
       new QmpGuest(std::move(monitor), std::move(name), std::move(process)));
+}
+
+Result<std::string> QmpGuest::name_of_guest(qmp::Client& monitor) {
+  TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
+  return qmp::text_member(answer, "name").value_or("guest");
+}
+
+Result<std::vector<Remark>> QmpGuest::mend() {
+  QmpSnapshotMonitor snapshots(monitor_);
+  return mend_snapshot(snapshots);
 }
 
 Result<std::uint64_t> QmpGuest::memory_size() {

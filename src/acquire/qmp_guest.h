@@ -33,6 +33,7 @@ class QmpGuest : public Guest {
   std::optional<std::uint64_t> host_memory() override;
   Result<> check_readable() override;
   Result<> check_idle() override;
+  Result<std::vector<Remark>> mend() override;
   bool needs_spool(const GuestState& state) const override { return state.running && !process_; }
   bool in_place() const override { return process_.has_value(); }
   Result<Acquired> acquire(const GuestState& state) override;
@@ -41,10 +42,13 @@ class QmpGuest : public Guest {
   Result<ImageSource> look() override;
   Result<> act(Then then) override;
 
- private:
+ protected:
   QmpGuest(qmp::Client monitor, std::string name, std::optional<GuestProcess> process)
       : monitor_(std::move(monitor)), name_(std::move(name)), process_(std::move(process)) {}
+  static Result<std::string> name_of_guest(qmp::Client& monitor);
+  qmp::Client& client() { return monitor_; }
 
+ private:
   // Gives QEMU a descriptor to dump into, and starts. The arguments beside it.
   Result<> start_dump(int target, qmp::Json arguments);
   // A detached dump of everything; the end that is read.

@@ -17,7 +17,7 @@ _vmcorectl()
         --compress) COMPREPLY=($(compgen -W "zstd zlib lzo snappy none" -- "$cur")); return ;;
         --output) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
-        --consistency) COMPREPLY=($(compgen -W "pause torn" -- "$cur")); return ;;
+        --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;

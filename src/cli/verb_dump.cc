@@ -28,6 +28,11 @@ using Json = nlohmann::ordered_json;
 const std::map<std::string, Then> kThens{
     {"resume", Then::resume}, {"reset", Then::reset}, {"destroy", Then::destroy}};
 
+const std::map<std::string, job::Consistency> kConsistencies{
+    {"pause", job::Consistency::pause},
+    {"torn", job::Consistency::torn},
+    {"snapshot", job::Consistency::snapshot}};
+
 struct Options {
   job::GuestDumpOptions job;
   GuestOptions guest;
@@ -38,6 +43,7 @@ struct Options {
   std::string consistency = "pause";
   std::string pause_limit = "2s";
   bool all_crashed = false;
+  bool allow_taint = false;
 };
 
 // "2s", "500ms", "1.5" (seconds), or "none".
@@ -110,6 +116,10 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
       {"consistency", guest.consistency},
       {"host_memory", guest.host_memory ? Json(*guest.host_memory) : Json()},
       {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
+  json["remarks"] = Json::array();
+  for (const Remark& remark : guest.remarks) {
+    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+  }
   if (!then.empty()) {
     json["then"] = {{"action", then}, {"done", guest.then_done}};
     if (guest.then_error) {
@@ -178,8 +188,9 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   options.job.guest.method = options.method;
   options.job.output = options.output;
   options.job.spool = options.spool;
-  options.job.torn = options.consistency == "torn";
   options.job.pause_limit = parse_pause(options.pause_limit).value();
+  options.job.consistency = kConsistencies.at(options.consistency);
+  options.job.guest.allow_taint = options.allow_taint;
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
@@ -256,8 +267,9 @@ Run add_dump(CLI::App& command, const Common& common) {
   command
       .add_option("--consistency", options->consistency,
                   "pause: a running guest stands still while it is read; torn: it runs on, and the "
-                  "dump shows no single moment (method direct)")
-      ->check(CLI::IsMember({"pause", "torn"}))
+                  "dump shows no single moment (method direct); snapshot: it stands still for "
+                  "milliseconds and runs on, and the dump shows that moment")
+      ->check(CLI::IsMember({"pause", "torn", "snapshot"}))
       ->capture_default_str();
   command
       .add_option(
@@ -267,6 +279,10 @@ Run add_dump(CLI::App& command, const Common& common) {
         return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
       })
       ->capture_default_str();
+  command.add_flag(
+      "--allow-taint", options->allow_taint,
+      "Allow monitor commands to a libvirt domain, which mark it as tainted until it is "
+      "shut down (--consistency snapshot)");
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");
   CLI::Option* all = command.add_flag("--all-crashed", options->all_crashed,

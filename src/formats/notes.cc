@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -18,7 +19,9 @@ std::uint64_t padded(std::uint64_t size) { return (size + kNoteAlign - 1) & ~(kN
 
 // x86-64's struct elf_prstatus (linux/elfcore.h), as far as it is used.
 struct Prstatus {
-  unsigned char before_registers[112];
+  unsigned char before_pid[32];
+  ul32 pid;
+  unsigned char before_registers[76];
   ul64 r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax;
   ul64 rip, cs, rflags, rsp, ss, fs_base, gs_base, ds, es, fs, gs;
   ul32 fpvalid, padding;
@@ -41,6 +44,45 @@ struct QemuCpu {
 };
 static_assert(sizeof(QemuCpu) == 440);
 constexpr std::uint32_t kQemuCpuVersion = 1;
+
+Note prstatus_of(const QemuRegisters& cpu) {
+  Prstatus status{};
+  status.pid = cpu.index + 1;
+  status.r15 = cpu.r15, status.r14 = cpu.r14, status.r13 = cpu.r13, status.r12 = cpu.r12;
+  status.rbp = cpu.rbp, status.rbx = cpu.rbx;
+  status.r11 = cpu.r11, status.r10 = cpu.r10, status.r9 = cpu.r9, status.r8 = cpu.r8;
+  status.rax = cpu.rax, status.rcx = cpu.rcx, status.rdx = cpu.rdx;
+  status.rsi = cpu.rsi, status.rdi = cpu.rdi;
+  status.rip = cpu.rip, status.cs = cpu.cs.selector, status.rflags = cpu.rflags;
+  status.rsp = cpu.rsp, status.ss = cpu.ss.selector;
+  status.fs_base = cpu.fs.base, status.gs_base = cpu.gs.base;
+  status.ds = cpu.ds.selector, status.es = cpu.es.selector;
+  status.fs = cpu.fs.selector, status.gs = cpu.gs.selector;
+  const auto bytes = as_bytes(status);
+  return {"CORE", kNoteTypePrstatus, {bytes.begin(), bytes.end()}};
+}
+
+QemuSegment segment_of(const QemuRegisters::Segment& segment) {
+  return {segment.selector, segment.limit, segment.flags, 0, segment.base};
+}
+
+Note qemu_cpu_of(const QemuRegisters& cpu) {
+  QemuCpu note{};
+  note.version = kQemuCpuVersion, note.size = sizeof note;
+  note.rax = cpu.rax, note.rbx = cpu.rbx, note.rcx = cpu.rcx, note.rdx = cpu.rdx;
+  note.rsi = cpu.rsi, note.rdi = cpu.rdi, note.rsp = cpu.rsp, note.rbp = cpu.rbp;
+  note.r8 = cpu.r8, note.r9 = cpu.r9, note.r10 = cpu.r10, note.r11 = cpu.r11;
+  note.r12 = cpu.r12, note.r13 = cpu.r13, note.r14 = cpu.r14, note.r15 = cpu.r15;
+  note.rip = cpu.rip, note.rflags = cpu.rflags;
+  note.cs = segment_of(cpu.cs), note.ds = segment_of(cpu.ds), note.es = segment_of(cpu.es);
+  note.fs = segment_of(cpu.fs), note.gs = segment_of(cpu.gs), note.ss = segment_of(cpu.ss);
+  note.ldt = segment_of(cpu.ldt), note.tr = segment_of(cpu.tr);
+  note.gdt = segment_of(cpu.gdt), note.idt = segment_of(cpu.idt);
+  std::ranges::copy(cpu.cr, note.cr);
+  note.kernel_gs_base = cpu.kernel_gs_base;
+  const auto bytes = as_bytes(note);
+  return {std::string(kNoteNameQemu), 0, {bytes.begin(), bytes.end()}};
+}
 
 std::optional<CpuState> read_prstatus(const Note& note) {
   if (note.desc.size() != sizeof(Prstatus)) {
@@ -191,6 +233,13 @@ Result<> replace_note(std::vector<Note>& notes, const Note& note) {
 std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Remark>& remarks) {
   std::vector<CpuState> cpus = read_kind(kQemuKind, notes, remarks);
   return cpus.empty() ? read_kind(kPrstatusKind, notes, remarks) : cpus;
+}
+
+std::vector<Note> make_cpu_notes(std::span<const QemuRegisters> cpus) {
+  std::vector<Note> notes;
+  std::ranges::transform(cpus, std::back_inserter(notes), prstatus_of);
+  std::ranges::transform(cpus, std::back_inserter(notes), qemu_cpu_of);
+  return notes;
 }
 
 }  // namespace vmcore::formats

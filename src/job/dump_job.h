@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -15,16 +16,23 @@
 
 namespace vmcore::job {
 
+// What a dump of a running guest shows.
+enum class Consistency : std::uint8_t {
+  pause,     // one moment: it stands still while it is read
+  torn,      // no single moment: it runs on while it is read (method direct)
+  snapshot,  // one moment, after which it runs on: QEMU keeps that moment's memory
+};
+
 struct GuestDumpOptions {
   acquire::Selection guest;
   DumpOptions dump;
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
-  bool torn = false;  // a running guest runs on while its memory is read (method direct)
   // A running guest that would probably stand still for longer is not touched (Errc::limit). Zero:
   // there is no limit.
   std::chrono::milliseconds pause_limit{2000};
+  Consistency consistency = Consistency::pause;
 };
 
 // How the guest fared.

@@ -14,9 +14,9 @@ constexpr std::array kOperations{
     std::pair{Operation::convert, "convert"}, std::pair{Operation::info, "info"},
     std::pair{Operation::dmesg, "dmesg"}, std::pair{Operation::memory, "memory"}};
 constexpr std::array kInputs{
-    std::pair{InputKind::file, "file"}, std::pair{InputKind::stream, "stream"},
+    std::pair{InputKind::file, "file"},   std::pair{InputKind::stream, "stream"},
     std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"},
-    std::pair{InputKind::live, "live"}};
+    std::pair{InputKind::live, "live"},   std::pair{InputKind::snapshot, "snapshot"}};
 constexpr std::size_t kMaxRemarks = 64;
 constexpr std::size_t kMaxText = 1024;
 
@@ -60,6 +60,22 @@ Json to_json(const std::vector<Remark>& remarks) {
     list.push_back({{"code", errc_name(remark.code)}, {"text", remark.text.substr(0, kMaxText)}});
   }
   return list;
+}
+
+Json to_json(const std::vector<BlockPlace>& places) {
+  Json list = Json::array();
+  for (const BlockPlace& place : places) {
+    list.push_back({place.range.begin.value, place.range.size, place.block, place.offset});
+  }
+  return list;
+}
+
+std::vector<BlockPlace> places_from(const Json& json) {
+  std::vector<BlockPlace> places;
+  for (const Json& entry : json) {
+    places.push_back({{{entry.at(0)}, entry.at(1)}, entry.at(2), entry.at(3)});
+  }
+  return places;
 }
 
 Error error_from(const Json& json) {
@@ -213,6 +229,7 @@ Request request_from(const Json& json) {
   request.bandwidth = json.at("bandwidth");
   request.torn = json.at("torn");
   request.draft = json.at("draft");
+  request.places = places_from(json.at("places"));
   if (json.contains("compress_level")) {
     request.compress_level = json.at("compress_level");
   }
@@ -255,7 +272,8 @@ std::string encode(const Request& request) {
             {"read_ahead", request.read_ahead},
             {"bandwidth", request.bandwidth},
             {"torn", request.torn},
-            {"draft", request.draft}};
+            {"draft", request.draft},
+            {"places", to_json(request.places)}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
   }

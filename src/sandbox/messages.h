@@ -36,13 +36,15 @@ enum class Operation : std::uint8_t {
 
 // What the first descriptor of a request is.
 enum class InputKind : std::uint8_t {
-  file,     // a dump file
-  stream,   // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
-            // file, empty and unlinked
-  fetch,    // a dump file without memory (headers and notes); memory is asked for with Want
-  process,  // nothing: a pipe that brings the beginning of an ELF dump, and whose closing lets the
-            // guest run, is asked for with Ready; where its memory lies, with Locate
-  live,     // nothing: a guest that is not touched; where its memory lies is asked for with Locate
+  file,      // a dump file
+  stream,    // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
+             // file, empty and unlinked
+  fetch,     // a dump file without memory (headers and notes); memory is asked for with Want
+  process,   // nothing: a pipe that brings the beginning of an ELF dump, and whose closing lets the
+             // guest run, is asked for with Ready; where its memory lies, with Locate
+  live,      // nothing: a guest that is not touched; where its memory lies is asked for with Locate
+  snapshot,  // a migration stream of QEMU, complete in a regular file; then a spool for it, as for
+             // a stream; then the beginning of an ELF dump of the same guest
 };
 
 // How the memory of a guest is had, for the dump's own note (convert/provenance.h).
@@ -51,7 +53,15 @@ struct Capture {
   std::string consistency;
 };
 
-// One job. Descriptors beside it: the input, the spool (stream only), the output.
+// Where a guest sees a part of one of QEMU's blocks of memory.
+struct BlockPlace {
+  PhysRange range;
+  std::string block;         // as QEMU's map of memory names it, without a path in front
+  std::uint64_t offset = 0;  // of the block, where the range begins
+  bool operator==(const BlockPlace&) const = default;
+};
+
+// One job. Descriptors beside it: the input (all that its kind has), the output.
 struct Request {
   Operation operation = Operation::convert;
   InputKind input = InputKind::file;
@@ -72,8 +82,9 @@ struct Request {
   bool torn = false;
   // What can be found out before the guest stands still is found out before Ready (process).
   bool draft = false;
+  std::vector<BlockPlace> places = {};  // snapshot
   // Where there is one, the worker expects Cost after SourceRead.
-  std::optional<Capture> capture;
+  std::optional<Capture> capture = {};
 };
 
 // From the worker.

@@ -8,6 +8,7 @@
 #include "src/formats/dump_format.h"
 #include "src/worker/fetched_memory.h"
 #include "src/worker/process_input.h"
+#include "src/worker/snapshot_input.h"
 #include "src/worker/spool.h"
 
 namespace vmcore::worker {
@@ -73,7 +74,10 @@ void Input::let_go(const Channel& channel) {
 Result<Input> open_input(const Channel& channel, const Request& request,
                          const sandbox::Ready& ready, std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;
-  const std::size_t needed = none ? 0 : request.input == InputKind::stream ? 2 : 1;
+  const std::size_t needed = none                                   ? 0
+                             : request.input == InputKind::stream   ? 2
+                             : request.input == InputKind::snapshot ? 3
+                                                                    : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
   }
@@ -101,6 +105,11 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       return open_process(channel, ready, request.torn);
     case InputKind::live:
       return open_live(channel, request.torn);
+    case InputKind::snapshot: {
+      Fd stream = take();
+      Fd spool = take();
+      return open_snapshot(channel, std::move(stream), std::move(spool), take(), request.places);
+    }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");
 }

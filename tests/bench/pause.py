@@ -86,7 +86,9 @@ def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
             for method in ("direct", "qmp"):
                 bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid)
             if state == "running":
-                bench.line("vmcorectl --consistency torn", [*ours, "--consistency", "torn"], out, witness, guest.pid)
+                for consistency in ("torn", "snapshot"):
+                    bench.line(f"vmcorectl --consistency {consistency}", [*ours, "--consistency", consistency], out, witness,
+                               guest.pid)
             for form in ("kdump-zlib", "elf"):
                 bench.line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form), out, witness, guest.pid)
 

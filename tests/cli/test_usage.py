@@ -58,6 +58,10 @@ class Usage(Cli):
         self.misused("check", "--dry-run", "vm1", says="--fix")
         self.misused("check", "vm1", "--folder", "none", says="--folder")
 
+    def test_snapshots_that_cannot_be(self):
+        self.misused("dump", "--qmp", "/none", "--consistency", "snapshot", "--method", "qmp", says="--method")
+        self.misused("dump", "domain", "--consistency", "snapshot", says="--allow-taint")
+
     def test_help_and_version(self):
         for words in (["--help"], ["check", "--help"], ["convert", "--help"], ["info", "--help"], ["dmesg", "--help"],
                       ["memory", "--help"], ["dump", "--help"], ["--version"]):

@@ -25,6 +25,21 @@ TEST(OpenGuest, TakesTheMethodThatFits) {
   EXPECT_EQ(error_of({.uri = "nosuchdriver:///", .domain = "vm"}).code, Errc::io);
 }
 
+TEST(OpenForSnapshot, HasAMethodOfItsOwn) {
+  const auto error_of = [](const Selection& selection) {
+    const auto guest = open_for_snapshot(selection);
+    return guest ? Error{Errc::io, "opened"} : guest.error();
+  };
+  EXPECT_EQ(error_of({}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = "direct", .socket = "/none"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.socket = "/none"}).code, Errc::not_found);
+  const Error taint = error_of({.uri = "nosuchdriver:///", .domain = "vm"});
+  EXPECT_EQ(taint.code, Errc::invalid);
+  EXPECT_NE(taint.message.find("--allow-taint"), std::string::npos);
+  EXPECT_EQ(error_of({.uri = "nosuchdriver:///", .domain = "vm", .allow_taint = true}).code,
+            Errc::io);
+}
+
 TEST(MethodNames, AreThoseOfTheTable) {
   EXPECT_EQ(method_names(), (std::vector<std::string>{"auto", "direct", "qmp", "libvirt"}));
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
@@ -103,6 +105,43 @@ TEST(Cpus, ElseFromPrstatus) {
   EXPECT_EQ(cpus[0].rsp, 0x20U);
   EXPECT_EQ(cpus[0].cs, 0x10U);
   EXPECT_FALSE(cpus[0].cr3);
+}
+
+TEST(Cpus, AreReadAsTheyWereMade) {
+  QemuRegisters cpu;
+  QemuRegisters other;
+  cpu.index = 3, other.index = 4;
+  cpu.rsp = 0x1000, cpu.rip = 0x2000, cpu.rflags = 0x46;
+  cpu.cs = {.selector = 0x10, .limit = 1, .flags = 2, .base = 3};
+  cpu.gs = {.selector = 0, .limit = 0, .flags = 0, .base = 0x4000};
+  cpu.idt.base = 0x5000;
+  cpu.cr[0] = 1, cpu.cr[3] = 0x6000, cpu.cr[4] = 4;
+  cpu.kernel_gs_base = 0x7000;
+  std::vector<Note> notes = make_cpu_notes(std::array{cpu, other});
+  ASSERT_EQ(notes.size(), 4U);
+  EXPECT_EQ(notes[1].name, "CORE");
+  EXPECT_EQ(notes[2].name, "QEMU");
+  EXPECT_EQ(notes[0].desc[32], std::byte{4});  // the pid is the number of the vCPU and one
+  for (const bool qemu : {true, false}) {
+    std::vector<Remark> remarks;
+    const auto cpus = read_cpus(notes, remarks);
+    ASSERT_EQ(cpus.size(), 2U);
+    EXPECT_TRUE(remarks.empty());
+    EXPECT_EQ(cpus[0].rip, 0x2000U);
+    EXPECT_EQ(cpus[0].rsp, 0x1000U);
+    EXPECT_EQ(cpus[0].rflags, 0x46U);
+    EXPECT_EQ(cpus[0].cs, 0x10U);
+    EXPECT_EQ(cpus[0].gs_base, 0x4000U);
+    EXPECT_EQ(cpus[0].cr3.has_value(), qemu);
+    if (qemu) {
+      EXPECT_EQ(cpus[0].cr0, 1U);
+      EXPECT_EQ(cpus[0].cr3, 0x6000U);
+      EXPECT_EQ(cpus[0].cr4, 4U);
+      EXPECT_EQ(cpus[0].idt_base, 0x5000U);
+      EXPECT_EQ(cpus[0].kernel_gs_base, 0x7000U);
+    }
+    notes.resize(2);  // without QEMU's own
+  }
 }
 
 TEST(Cpus, AnUnknownVersionIsRemarkedAndPrstatusUsed) {

@@ -26,6 +26,7 @@ TEST(Messages, Requests) {
   request.bandwidth = 1ULL << 33;
   request.torn = true;
   request.draft = true;
+  request.places = {{{{0}, 4096}, "ram0", 0}, {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
   for (const bool with_options : {false, true}) {
     if (with_options) {
       request.compress_level = -3;
@@ -51,6 +52,7 @@ TEST(Messages, Requests) {
       EXPECT_EQ(decoded->capture->method, "direct");
       EXPECT_EQ(decoded->capture->consistency, "pause");
     }
+    EXPECT_EQ(decoded->places, request.places);
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
@@ -58,7 +60,7 @@ TEST(Messages, Requests) {
 
 TEST(Messages, EveryKindOfInput) {
   for (const InputKind kind : {InputKind::file, InputKind::stream, InputKind::fetch,
-                               InputKind::process, InputKind::live}) {
+                               InputKind::process, InputKind::live, InputKind::snapshot}) {
     Request request;
     request.input = kind;
     EXPECT_EQ(decode_request(encode(request))->input, kind);

@@ -1,0 +1,14 @@
+// The beginning of a dump that QEMU writes into a pipe: headers and notes, before its memory.
+#pragma once
+
+#include <cstddef>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Reads no further than it must: QEMU holds the guest meanwhile. A copy in memory.
+Result<Fd> read_dump_header(int pipe);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,23 @@
+// QEMU's own account of its memory, which it gives to people only (HMP): which parts of its blocks
+// a guest sees where.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::acquire {
+
+// From the text of "info mtree -f": the RAM and ROM of address space "memory" (QEMU
+// softmmu/memory.c, mtree_print_flatview, v4.0 and later). Errc::unsupported where it has another
+// form.
+Result<std::vector<sandbox::BlockPlace>> parse_memory_map(std::string_view text);
+
+// From the text of "info ramblock": the bytes of all blocks together (QEMU softmmu/physmem.c,
+// ram_block_format, v2.12 and later).
+Result<std::uint64_t> parse_block_total(std::string_view text);
+
+}  // namespace vmcore::acquire

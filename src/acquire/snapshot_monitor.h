@@ -1,0 +1,37 @@
+// SnapshotMonitor: a way to QEMU's monitor, as a snapshot needs it: QEMU's own socket, or through
+// libvirt.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "qmp/message.h"
+#include "src/acquire/guest.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// One name, so that a descriptor that was left behind by a client killed between getfd and its use
+// is replaced by the next getfd.
+inline constexpr const char* kSnapshotFdName = "vmcorectl-snapshot";
+
+class SnapshotMonitor {
+ public:
+  virtual ~SnapshotMonitor() = default;
+  // As qmp::Client::execute().
+  virtual Result<qmp::Json> execute(const std::string& command,
+                                    const qmp::Json& arguments = qmp::Json::object(),
+                                    int fd = -1) = 0;
+  // Makes sure that QEMU may write into the file, which is empty. It is so afterwards.
+  virtual Result<> try_writing(int file) = 0;
+  // The beginning of a dump of the guest: headers and notes.
+  virtual Result<Fd> dump_header() = 0;
+  // For how long the guest stood still since the monitor was asked last. `migration` is QEMU's
+  // answer to query-migrate.
+  virtual Result<Microseconds> paused(const qmp::Json& migration) = 0;
+  // How large a file QEMU may write, where it is known.
+  virtual std::uint64_t largest_file() const { return ~std::uint64_t{0}; }
+};
+
+}  // namespace vmcore::acquire

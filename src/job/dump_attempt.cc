@@ -1,0 +1,198 @@
+#include "src/job/dump_attempt.h"
+
+#include <poll.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/sys.h"
+#include "src/job/available_memory.h"
+#include "src/job/forecast.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A dump holds the memory of devices as well (VGA, firmware), and its own headers.
+constexpr std::uint64_t kBesideRam = 128U << 20;
+
+std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
+
+}  // namespace
+
+fs::path spool_folder(const GuestDumpOptions& options) {
+  if (!options.spool.empty()) {
+    return options.spool;
+  }
+  if (options.output == "-") {
+    return temporary_folder();
+  }
+  return options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+}
+
+Result<Fd> DumpAttempt::make_spool() const {
+  const fs::path folder = spool_folder(options_);
+  TRY_ASSIGN(const std::uint64_t room, store::free_space(folder));
+  const std::uint64_t needed = report_.memory_size + kBesideRam;
+  if (room < needed) {
+    return fail(Errc::no_space,
+                "{} has {} free, and the guest's memory may take {} there while it is filtered: "
+                "make room, or give another folder by --spool",
+                folder.string(), mebibytes(room), mebibytes(needed));
+  }
+  return store::create_unlinked(folder);
+}
+
+// The host must not run out of memory for a dump.
+Result<> DumpAttempt::check_growth() {
+  TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
+  const std::uint64_t available = available_memory();
+  if (growth > available) {
+    return fail(Errc::no_space,
+                "the guest's memory is shared, and the host would allocate {} more for a snapshot; "
+                "it has {} available: use --consistency pause",
+                mebibytes(growth), mebibytes(available));
+  }
+  return {};
+}
+
+Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
+  using std::chrono::milliseconds;
+  const milliseconds limit = options_.pause_limit;
+  const bool pauses = report_.before.running && options_.consistency == Consistency::pause;
+  if (!pauses || limit.count() == 0 || expected <= limit) {
+    return {};
+  }
+  refused_ = true;
+  return fail(
+      Errc::limit,
+      "the guest would stand still for about {} ms, more than --pause-limit allows ({} "
+      "ms); it was not touched. Give a higher limit, or --consistency snapshot, which "
+      "takes longer but hardly a pause, or --consistency torn, which shows no single moment",
+      std::chrono::duration_cast<milliseconds>(expected).count(), limit.count());
+}
+
+sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
+  sandbox::Request request = make_request(options_.dump, input);
+  request.capture = sandbox::Capture{report_.method, report_.consistency};
+  request.torn = options_.consistency == Consistency::torn;
+  if (report_.before.running && options_.consistency == Consistency::pause) {
+    request.draft = true;
+    request.read_ahead = read_ahead_room();
+  }
+  return request;
+}
+
+Result<acquire::Acquired> DumpAttempt::acquire() {
+  memory_before_ = guest_.host_memory();
+  TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
+  lease_ = acquired.lease.get();
+  pause_ = Pause(std::move(acquired.lease));
+  return acquired;
+}
+
+// On an interruption the snapshot is waited for all the same, by the lease: QEMU cannot end it
+// without hanging (acquire/snapshot.h).
+Result<> DumpAttempt::await_snapshot(int file) {
+  while (true) {
+    TRY_ASSIGN(const bool over, lease_->over());
+    if (over) {
+      TRY_ASSIGN(report_.pause, pause_.end());
+      return {};
+    }
+    TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+    if (on_progress_) {
+      on_progress_(sandbox::Spooling{size});
+    }
+    constexpr int kLookEvery = 100;  // milliseconds
+    pollfd wait{cancel_, POLLIN, 0};
+    if (::poll(&wait, 1, kLookEvery) > 0) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+  }
+}
+
+Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
+  if (guest_.in_place()) {
+    const int fds[] = {output};
+    return worker.request(request(sandbox::InputKind::process), fds);
+  }
+  TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
+  TRY_ASSIGN(acquire::Acquired acquired, acquire());
+  std::vector<int> fds{acquired.input.get()};
+  if (acquired.kind == sandbox::InputKind::stream) {
+    fds.push_back(spool);
+  }
+  if (acquired.kind == sandbox::InputKind::snapshot) {
+    TRY(await_snapshot(acquired.input.get()));
+    fds.insert(fds.end(), {spool, acquired.header.get()});
+  }
+  fds.push_back(output);
+  sandbox::Request work = request(acquired.kind);
+  work.places = std::move(acquired.places);
+  return worker.request(work, fds);
+}
+
+// Told once of the pipe, and once more of the spool.
+Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
+  if (!report_.pause) {
+    TRY_ASSIGN(report_.pause, pause_.end());
+  }
+  if (std::exchange(cost_is_told_, true)) {
+    return {};
+  }
+  const auto memory_now = guest_.host_memory();
+  const bool read = options_.consistency != Consistency::torn;  // that is still to come
+  if (memory_before_ && memory_now && read) {
+    report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
+  }
+  worker.cost({.pause_us = static_cast<std::uint64_t>(report_.pause->count()),
+               .host_memory = report_.host_memory});
+  return {};
+}
+
+Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
+  // It reads from the pause's pipe, and so goes before the pause.
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(give_work(worker, spool, output));
+  const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
+    TRY(check_pause(std::chrono::microseconds(ready.pause_us)));
+    TRY_ASSIGN(acquire::Acquired acquired, acquire());
+    return std::move(acquired.input);
+  };
+  const auto locate = [&](std::span<const PhysRange> blocks) {
+    return blocks.empty() ? guest_.look() : guest_.locate(blocks);
+  };
+  return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
+                                .on_ready = on_ready,
+                                .fetch = [&](PhysRange range) { return guest_.fetch(range); },
+                                .locate = locate,
+                                .on_source_read = [&] { return end_pause(worker); },
+                                .cancel = cancel_});
+}
+
+Result<DumpResult> DumpAttempt::run() {
+  TRY(check_growth());
+  const DumpOptions& dump = options_.dump;
+  TRY_ASSIGN(Output output, Output::open(options_.output, dump.force, dump.bypass_cache));
+  output_.emplace(std::move(output));
+  Fd spool;
+  if (guest_.needs_spool(report_.before)) {
+    TRY_ASSIGN(spool, make_spool());
+  }
+  auto done = read_guest(spool.get(), output_->fd());
+  static_cast<void>(pause_.end());  // where the worker did not come that far
+  if (!done) {
+    had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
+    return tl::unexpected(std::move(done).error());
+  }
+  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  TRY(check_strict(dump, result));
+  TRY(output_->keep(result));
+  return result;
+}
+
+}  // namespace vmcore::job

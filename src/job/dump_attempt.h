@@ -1,0 +1,69 @@
+// DumpAttempt: one dump of a guest that was opened by one method: room, pause, worker, staging,
+// commit.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "src/acquire/guest.h"
+#include "src/base/result.h"
+#include "src/job/dump_job.h"
+#include "src/job/output.h"
+#include "src/job/pause.h"
+#include "src/job/run_worker.h"
+#include "src/sandbox/worker.h"
+
+namespace vmcore::job {
+
+// The folder for what has no folder of its own, or the one that was asked for.
+std::filesystem::path spool_folder(const GuestDumpOptions& options);
+
+class DumpAttempt {
+ public:
+  // All are borrowed. What the guest went through is told in `report`; given up with
+  // Errc::cancelled when `cancel` becomes readable.
+  DumpAttempt(acquire::Guest& guest, const GuestDumpOptions& options, GuestReport& report,
+              const OnProgress& on_progress, int cancel)
+      : guest_(guest),
+        options_(options),
+        report_(report),
+        on_progress_(on_progress),
+        cancel_(cancel) {}
+
+  // Call once.
+  Result<DumpResult> run();
+  // Whether it failed because the guest's memory could not be had: another method may do.
+  bool had_no_memory() const { return had_no_memory_; }
+  // Whether it ended before the guest was touched, for that would have been against the options.
+  bool refused() const { return refused_; }
+
+ private:
+  Result<> check_growth();
+  Result<> check_pause(std::chrono::microseconds expected);
+  Result<Fd> make_spool() const;
+  sandbox::Request request(sandbox::InputKind input) const;
+  // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
+  Result<acquire::Acquired> acquire();
+  // Waits until QEMU has written its snapshot. What comes then is a file.
+  Result<> await_snapshot(int file);
+  Result<> give_work(sandbox::Worker& worker, int spool, int output);
+  Result<> end_pause(sandbox::Worker& worker);
+  Result<sandbox::Done> read_guest(int spool, int output);
+
+  acquire::Guest& guest_;
+  const GuestDumpOptions& options_;
+  GuestReport& report_;
+  const OnProgress& on_progress_;
+  int cancel_;
+  std::optional<Output> output_;
+  acquire::Lease* lease_ = nullptr;  // of pause_
+  Pause pause_;
+  std::optional<std::uint64_t> memory_before_;
+  bool cost_is_told_ = false;
+  bool had_no_memory_ = false;
+  bool refused_ = false;
+};
+
+}  // namespace vmcore::job
