@@ -87,6 +87,7 @@ struct FoundKernels {
 enum class Search : std::uint8_t {
   registers,  // only what CR3 and the kernel image lead to: reads a few MiB
   memory,     // scan all of memory for the VMCOREINFO page: for files
+  first,      // the same up to the first kernel: for what will be looked at again
 };
 
 // Finds the kernels of the image, which must outlive them. A note that does not validate is a

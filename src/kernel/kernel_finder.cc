@@ -150,7 +150,7 @@ class KernelFinder {
   void describe(GuestKernel& kernel);
   void take_note();
   Result<> take_registers();
-  Result<> take_search();
+  Result<> take_search(Search search);
   const std::vector<KernelAnchor>& anchors_of(VcpuTables& vcpu) const;
   bool is_known(const VcpuTables& vcpu) const;
   bool all_are_capture_kernels() const;
@@ -167,8 +167,8 @@ class KernelFinder {
 Result<FoundKernels> KernelFinder::find(Search search) {
   take_note();
   TRY(take_registers());
-  if (search == Search::memory && all_are_capture_kernels()) {
-    TRY(take_search());
+  if (search != Search::registers && all_are_capture_kernels()) {
+    TRY(take_search(search));
   }
   put_crashed_first();
   return std::move(found_);
@@ -342,13 +342,14 @@ bool KernelFinder::any_is_capture_kernel() const {
   return std::find(capture_.begin(), capture_.end(), true) != capture_.end();
 }
 
-Result<> KernelFinder::take_search() {
-  TRY_ASSIGN(const auto texts, search_memory(*image_->memory));
+Result<> KernelFinder::take_search(Search search) {
   std::size_t refused = 0;
-  for (const Vmcoreinfo& info : texts) {
-    refused += add(info, InfoSource::search) ? 0U : 1U;
-  }
-  if (refused != 0) {
+  TRY(search_memory(*image_->memory, [&](const Vmcoreinfo& info) {
+    const bool added = add(info, InfoSource::search).has_value();
+    refused += added ? 0U : 1U;
+    return added && search == Search::first;
+  }));
+  if (refused != 0 && search == Search::memory) {
     remark(Errc::malformed,
            fmt::format("{} VMCOREINFO texts in memory describe no kernel that is there", refused));
   }

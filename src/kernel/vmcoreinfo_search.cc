@@ -36,19 +36,21 @@ class Texts {
 
   bool full() const { return found_.size() >= kMaxFoundTexts; }
 
-  // Takes what begins at `address`; it ends with the first NUL.
-  Result<> add(PhysAddr address) {
+  // Takes what begins at `address`; it ends with the first NUL. True where it is a new one.
+  Result<bool> add(PhysAddr address) {
     std::vector<std::byte> text(kMaxTextBytes);
     TRY_ASSIGN(const ReadExtent got, memory_->read(address, text));
     text.resize(got.good);
     auto info = begins_text(text) ? Vmcoreinfo::parse(text)
                                   : Result<Vmcoreinfo>(fail(Errc::not_recognised, "no text"));
-    if (info && !full() && seen_.insert(info->text()).second) {
-      found_.push_back(*std::move(info));
+    if (!info || full() || !seen_.insert(info->text()).second) {
+      return false;
     }
-    return {};
+    found_.push_back(*std::move(info));
+    return true;
   }
 
+  const Vmcoreinfo& last() const { return found_.back(); }
   std::vector<Vmcoreinfo> take() { return std::move(found_); }
 
  private:
@@ -94,9 +96,9 @@ class ImageScan {
 };
 
 // Calls each(address, bytes) for the memory of `range` that can be had, in chunks that begin at
-// multiples of a page.
+// multiples of a page, until it returns true; whether it did.
 template <class Each>
-Result<> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each each) {
+Result<bool> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each each) {
   std::vector<std::byte> buffer;
   for (std::uint64_t done = 0; done < range.size;) {
     const PhysAddr at = range.begin + done;
@@ -111,10 +113,13 @@ Result<> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each each
         step = (got.good / kPageBytes + 1) * kPageBytes;  // past the page that cannot be had
       }
     }
-    TRY(each(at, bytes));
+    TRY_ASSIGN(const bool enough, each(at, bytes));
+    if (enough) {
+      return true;
+    }
     done += step;
   }
-  return {};
+  return false;
 }
 
 }  // namespace
@@ -124,14 +129,29 @@ Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory
   const std::uint64_t size =
       std::min(kMaxImageBytes, linear_size(anchor.tables, anchor.phys_base, anchor.image));
   ImageScan scan(memory, anchor.tables);
-  TRY(for_each_chunk(
-      memory, {image_to_physical(anchor.image, anchor.phys_base), size},
-      [&](PhysAddr at, std::span<const std::byte> bytes) { return scan.take(at, bytes); }));
+  const PhysRange range{image_to_physical(anchor.image, anchor.phys_base), size};
+  const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
+    TRY(scan.take(at, bytes));
+    return false;
+  };
+  TRY(for_each_chunk(memory, range, look_at));
   return scan.texts().take();
 }
 
-Result<std::vector<Vmcoreinfo>> search_memory(const PhysicalMemory& memory) {
+Result<> search_memory(const PhysicalMemory& memory,
+                       const std::function<bool(const Vmcoreinfo&)>& take) {
   Texts texts(memory);
+  const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
+    for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
+      if (begins_text(bytes.subspan(page))) {
+        TRY_ASSIGN(const bool is_new, texts.add(at + page));
+        if (is_new && take(texts.last())) {
+          return true;
+        }
+      }
+    }
+    return false;
+  };
   for (PhysAddr address{0}; address.value < kMaxPhysAddr && !texts.full();) {
     const Extent extent = memory.extent(address);
     if (extent.range.end() <= address) {
@@ -139,19 +159,14 @@ Result<std::vector<Vmcoreinfo>> search_memory(const PhysicalMemory& memory) {
     }
     if (extent.presence == Presence::data) {
       const PhysRange rest{address, extent.range.end() - address};
-      TRY(for_each_chunk(memory, rest, [&](PhysAddr at, std::span<const std::byte> bytes) {
-        Result<> done;
-        for (std::size_t page = 0; page < bytes.size() && done; page += kPageBytes) {
-          if (begins_text(bytes.subspan(page))) {
-            done = texts.add(at + page);
-          }
-        }
-        return done;
-      }));
+      TRY_ASSIGN(const bool taken, for_each_chunk(memory, rest, look_at));
+      if (taken) {
+        return {};
+      }
     }
     address = extent.range.end();
   }
-  return texts.take();
+  return {};
 }
 
 }  // namespace vmcore::kernel

@@ -1,6 +1,7 @@
 // Looking for the text of VMCOREINFO in guest memory. What is found is a claim, to be validated.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "src/base/result.h"
@@ -18,8 +19,9 @@ inline constexpr std::size_t kMaxFoundTexts = 64;
 Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
                                                     const KernelAnchor& anchor);
 
-// The texts at the beginning of a page, anywhere in memory. Reads all of it, or touches each page
-// where the memory can be viewed.
-Result<std::vector<Vmcoreinfo>> search_memory(const PhysicalMemory& memory);
+// Calls take(text) for each text at the beginning of a page, anywhere in memory, until it returns
+// true. Reads all of what is before, or touches each page where the memory can be viewed.
+Result<> search_memory(const PhysicalMemory& memory,
+                       const std::function<bool(const Vmcoreinfo&)>& take);
 
 }  // namespace vmcore::kernel

@@ -125,7 +125,9 @@ struct Prepared {
 
 Result<Prepared> prepare(const Channel& channel, const Request& request) {
   TRY_ASSIGN(Input live, open_live(channel, false));
-  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options_of(request), {}));
+  convert::ConvertOptions options = options_of(request);
+  options.search = kernel::Search::first;  // where another runs, that is found in the pause
+  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options, {}));
   return Prepared{std::move(live), std::move(draft)};
 }
 

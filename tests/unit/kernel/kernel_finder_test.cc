@@ -74,6 +74,14 @@ class FoundBefore : public ::testing::Test {
   FoundKernels before_;
 };
 
+TEST(KernelFinder, TheFirstOneIsEnoughForADraft) {
+  GuestBuilder guest("6.12");
+  guest.without_note().cpus({});
+  const MemoryImage image = guest.build();
+  const GuestKernel kernel = only_kernel(image, Search::first);
+  EXPECT_EQ(kernel.info().text(), guest.vmcoreinfo_text());
+}
+
 TEST_F(FoundBefore, IsTakenAndReadsTheNewMemory) {
   const MemoryImage image = GuestBuilder("6.12").without_note().cpus({}).build();
   const FoundKernels found = again(image);
