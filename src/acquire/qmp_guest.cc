@@ -45,6 +45,19 @@ Result<> dump_outcome(const qmp::Event& completed) {
   return {};
 }
 
+// A dump does not resume or reset a guest that stands still, so that these events, up to that time
+// of QEMU's, are not ours.
+Result<> check_stood_still(qmp::Client& monitor, Microseconds until) {
+  TRY_ASSIGN(const auto resumed, monitor.take_event("RESUME"));
+  TRY_ASSIGN(const auto reset, monitor.take_event("RESET"));
+  const bool runs = resumed && resumed->time <= until;
+  if (runs || (reset && reset->time <= until)) {
+    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
+                runs ? "resumed" : "reset");
+  }
+  return {};
+}
+
 // A dump that goes into a pipe, until its reader has closed that.
 class QmpLease : public Lease {
  public:
@@ -55,6 +68,7 @@ class QmpLease : public Lease {
   Result<Microseconds> end() override {
     TRY_ASSIGN(const qmp::Event completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
     if (!running_) {
+      TRY(check_stood_still(monitor_, completed.time));
       return Microseconds{};
     }
     auto resumed = monitor_.wait_event("RESUME", kResumeTimeout);
@@ -232,6 +246,7 @@ Result<> QmpGuest::start_dump(int target, Json arguments) {
   if (auto started = monitor_.execute("dump-guest-memory", arguments, kEndTimeout); !started) {
     // QEMU may have the descriptor still, or have closed it already.
     static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
+    TRY(check_idle());  // where a migration began since, its own text is of blockers
     return tl::unexpected(std::move(started).error());
   }
   return {};
@@ -281,19 +296,8 @@ Result<Acquired> QmpGuest::acquire_header() {
   if (!header) {
     return tl::unexpected(std::move(header).error());
   }
-  TRY(check_stood_still());
+  TRY(check_stood_still(monitor_, Microseconds::max()));
   return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
-}
-
-// A dump does not stop or resume a guest that stands still, so that these events are not ours.
-Result<> QmpGuest::check_stood_still() {
-  TRY_ASSIGN(const auto resumed, monitor_.take_event("RESUME"));
-  TRY_ASSIGN(const auto reset, monitor_.take_event("RESET"));
-  if (resumed || reset) {
-    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
-                resumed ? "resumed" : "reset");
-  }
-  return {};
 }
 
 Result<ImageSource> QmpGuest::look() {
@@ -331,7 +335,7 @@ Result<Fd> QmpGuest::fetch(PhysRange range) {
   TRY(start_dump(file.get(), {{"begin", range.begin.value}, {"length", range.size}}));
   TRY_ASSIGN(const auto completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
   TRY(dump_outcome(completed));
-  TRY(check_stood_still());
+  TRY(check_stood_still(monitor_, Microseconds::max()));
   return file;
 }
 

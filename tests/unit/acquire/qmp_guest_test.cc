@@ -159,6 +159,15 @@ TEST_F(QmpGuestTest, PassesOnThatQemuRefuses) {
   EXPECT_EQ(acquired.error().message, "dump-guest-memory: no");
 }
 
+// QEMU's own text is then of a "migration blocker".
+TEST_F(QmpGuestTest, SaysThatAMigrationBeganBeforeTheDump) {
+  open({.migration = R"({"status": "active"})", .dump_error = "no"});
+  const auto acquired = guest_->acquire({"running", true});
+  ASSERT_FALSE(acquired);
+  EXPECT_EQ(acquired.error().code, Errc::busy);
+  EXPECT_NE(acquired.error().message.find("a migration"), std::string::npos);
+}
+
 TEST_F(QmpGuestTest, NoticesThatQemuDies) {
   Script script;
   script.events_after = event("STOP");
@@ -230,6 +239,27 @@ TEST_F(DirectTest, HoldsAGuestThatStandsStillAsWell) {
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
   EXPECT_EQ(acquired->lease->end()->count(), 0);  // does not wait for it to run
+}
+
+TEST_F(DirectTest, NoticesThatSomebodyResetAGuestThatStandsStill) {
+  Script script = standing_still();
+  script.events_after = event("RESET", 1000) + event("DUMP_COMPLETED", 2000);
+  open_direct(script);
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  const auto end = acquired->lease->end();
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Errc::guest_state);
+}
+
+TEST_F(DirectTest, WhatIsDoneToAGuestAfterItsDumpIsNoMatter) {
+  Script script = standing_still();
+  script.events_after =
+      event("DUMP_COMPLETED", 2000) + event("RESET", 3000) + event("RESUME", 3000);
+  open_direct(script);
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_TRUE(acquired->lease->end());
 }
 
 TEST_F(DirectTest, TellsWhereBlocksLie) {
