@@ -34,6 +34,7 @@ class PlainGuest:
     def __init__(self, guest: Guest):
         self.guest, self.saved = guest, guest.folder / "state"
         self.arguments = guest.process.args
+        self.was_reset = False      # and boots
         self.ask("migrate", uri=f"exec:cat >{self.saved}")
         self._settled_migration()
 
@@ -69,8 +70,9 @@ class PlainGuest:
 
     def bring(self, state: str) -> None:
         """Into "running" or "paused", from whatever the last trial left."""
-        if self.state() not in ("running", "paused"):
+        if self.was_reset or self.state() not in ("running", "paused"):
             self._revive()
+            self.was_reset = False
         self.ask("cont" if state == "running" else "stop")
 
     def _revive(self) -> None:
@@ -108,6 +110,7 @@ class PlainGuest:
     def reset(self, found: str) -> Outcome:
         """While a dump of its own holds a guest that ran, QEMU aborts: save-vm does not lead to prelaunch in its table
         of states (softmmu/runstate.c of 7.2), whoever it is that dumps."""
+        self.was_reset = True
         log = self.guest.folder / "qemu.log"
         before = log.stat().st_size
         try:
@@ -143,6 +146,7 @@ class LibvirtGuest:
         definition.write_text(rig.virsh("dumpxml", "--inactive", rig.name))
         rig.own(definition)
         rig.virsh("define", definition)      # managedsave takes no transient domain
+        self.was_reset = False      # and boots
         rig.virsh("save", rig.name, self.saved)
         rig.virsh("restore", self.saved)
 
@@ -165,7 +169,7 @@ class LibvirtGuest:
         """Jobs, and a libvirt that sees another state than QEMU's."""
         state = self.state()
         seen = self.rig.virsh("domstate", self.rig.name)
-        lines = [] if {"gone": "shut off"}.get(state, state) == seen else [f"libvirt says {seen}, QEMU {state}"]
+        lines = [] if {"gone": "shut off", "prelaunch": "paused"}.get(state, state) == seen else [f"libvirt says {seen}, QEMU {state}"]
         job = self.rig.virsh("domjobinfo", self.rig.name) if seen != "shut off" else "None"
         return lines + ([] if "None" in job else [f"job: {job}"])
 
@@ -173,10 +177,11 @@ class LibvirtGuest:
         return {line.split("tainted:")[1] for line in self.rig.taints()}
 
     def bring(self, state: str) -> None:
-        if self.state() not in ("running", "paused"):
+        if self.was_reset or self.state() not in ("running", "paused"):
             self.virsh("destroy", self.rig.name)
             self.virsh("managedsave-remove", self.rig.name)
             self.rig.virsh("restore", self.saved)
+            self.was_reset = False
         if self.state() != state:
             self.rig.virsh("resume" if state == "running" else "suspend", self.rig.name)
 
@@ -197,6 +202,7 @@ class LibvirtGuest:
         return Outcome(text, {"running"} if done else {found, "paused"})
 
     def reset(self, found: str) -> Outcome:
+        self.was_reset = True
         return Outcome(self.virsh("reset", self.rig.name)[1], {found, RESET_STATE[found]})
 
     def migrate(self, found: str) -> Outcome:
@@ -204,6 +210,7 @@ class LibvirtGuest:
         return Outcome(self.virsh("migrate", "--live", self.rig.name, self.rig.uri)[1], {found})
 
     def dump(self, found: str) -> Outcome:
+        # It stops the guest itself, which vmcorectl may see.
         second = self.rig.folder / "home/second"
         text = self.virsh("dump", "--memory-only", self.rig.name, second)[1]
         second.unlink(missing_ok=True)
@@ -233,7 +240,7 @@ def said(reply: dict) -> str:
 
 
 def kill_largest(vmcorectl: subprocess.Popen) -> str:
-    """SIGKILLs the one of our processes that takes most memory, as the OOM killer does; its role, "" where all ended."""
+    """SIGKILLs that of our processes which takes most memory, as the OOM killer does; its role, "" where all ended."""
     while vmcorectl.poll() is None:
         ours = [process for process in processes() if role(process, vmcorectl.pid) in ("vmcorectl", "worker")]
         if ours:

@@ -90,7 +90,7 @@ class Trials:
         wrong = []
         if code not in ((-9,) if outcome.killed else (DONE, FAILED, NOT_AS_ASKED, GUEST_CHANGED)):
             wrong.append(f"exit code {code}")
-        if code == GUEST_CHANGED and action in ("migrate", "dump", "oom") and outcome.states == {found}:
+        if code == GUEST_CHANGED and action in ("migrate", "oom") and outcome.states == {found}:
             wrong.append("a guest that is as it was found is said not to be")
         if code == DONE and names != ["vmcore"] or code == FAILED and names or code == NOT_AS_ASKED and not names:
             wrong.append(f"exit code {code} with {names or 'no file'}")
