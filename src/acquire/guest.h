@@ -62,6 +62,8 @@ class Guest {
   virtual Result<GuestState> state() = 0;
   // The bytes of the host's memory that its process takes; nothing where that cannot be seen.
   virtual std::optional<std::uint64_t> host_memory() = 0;
+  // Errc::unsupported, with the reason, where no host can read its memory: it is encrypted.
+  virtual Result<> check_readable() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.
   virtual Result<> check_idle() = 0;
 

@@ -178,6 +178,12 @@ std::optional<std::uint64_t> LibvirtGuest::host_memory() {
   return std::nullopt;
 }
 
+Result<> LibvirtGuest::check_readable() {
+  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
+  TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
+  return check_encryption(setup.encryption);
+}
+
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};
   if (virDomainGetJobInfo(domain_.get(), &job) != 0) {

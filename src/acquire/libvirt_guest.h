@@ -28,6 +28,7 @@ class LibvirtGuest : public Guest {
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   std::optional<std::uint64_t> host_memory() override;
+  Result<> check_readable() override;
   Result<> check_idle() override;
   bool needs_spool(const GuestState&) const override { return !process_; }
   bool in_place() const override { return process_.has_value(); }

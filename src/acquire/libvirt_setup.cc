@@ -22,9 +22,17 @@ Result<Domain> find(const Selection& selection) {
   return Domain{std::move(connection), std::move(domain), active};
 }
 
-}  // namespace
+bool is_active(virDomain*) { return true; }
 
-Result<std::vector<std::string>> running_domains(const std::string& uri) {
+bool has_crashed(virDomain* domain) {
+  int state = VIR_DOMAIN_NOSTATE;
+  int reason = 0;
+  return virDomainGetState(domain, &state, &reason, 0) == 0 &&
+         (state == VIR_DOMAIN_CRASHED ||
+          (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_CRASHED));
+}
+
+Result<std::vector<std::string>> list_domains(const std::string& uri, bool (*wanted)(virDomain*)) {
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
   virDomainPtr* list = nullptr;
   const int count =
@@ -36,10 +44,22 @@ Result<std::vector<std::string>> running_domains(const std::string& uri) {
   for (int i = 0; i < count; ++i) {
     const LibvirtDomain domain(list[i]);
     const char* const name = virDomainGetName(domain.get());
-    names.emplace_back(name != nullptr ? name : "");
+    if (name != nullptr && wanted(domain.get())) {
+      names.emplace_back(name);
+    }
   }
   ::free(list);  // NOLINT: libvirt's lists are malloc's
   return names;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> running_domains(const std::string& uri) {
+  return list_domains(uri, is_active);
+}
+
+Result<std::vector<std::string>> crashed_domains(const std::string& uri) {
+  return list_domains(uri, has_crashed);
 }
 
 Result<GuestSetup> setup_of_domain(const Selection& selection) {

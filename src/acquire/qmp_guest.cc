@@ -14,6 +14,7 @@
 
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
+#include "src/acquire/qmp_setup.h"
 #include "src/acquire/ram_layout.h"
 #include "src/base/sys.h"
 
@@ -220,6 +221,11 @@ std::optional<std::uint64_t> QmpGuest::host_memory() {
   }
   const auto peer = qmp::listener_of(monitor_.fd());
   return peer ? resident_bytes(peer->pid) : std::nullopt;
+}
+
+Result<> QmpGuest::check_readable() {
+  TRY_ASSIGN(const std::string encryption, ask_encryption(monitor_));
+  return check_encryption(encryption);
 }
 
 Result<> QmpGuest::check_idle() {

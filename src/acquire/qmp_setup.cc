@@ -39,19 +39,6 @@ Result<> ask_devices(qmp::Client& monitor, GuestSetup& setup) {
   return {};
 }
 
-// A property of the machine since QEMU 6.0 (e0292d7c62f8); before, only SEV could be asked for.
-Result<std::string> ask_encryption(qmp::Client& monitor) {
-  TRY_ASSIGN(
-      const Json guard,
-      ask(monitor, "qom-get", {{"path", "/machine"}, {"property", "confidential-guest-support"}}));
-  if (guard.is_string() && guard != "") {
-    TRY_ASSIGN(const Json type, ask(monitor, "qom-get", {{"path", guard}, {"property", "type"}}));
-    return type.is_string() ? type.get<std::string>() : "a way that QEMU does not name";
-  }
-  TRY_ASSIGN(const Json sev, ask(monitor, "query-sev"));
-  return qmp::bool_member(sev, "enabled").value_or(false) ? "sev" : "";
-}
-
 Result<> ask_memory(qmp::Client& monitor, GuestSetup& setup) {
   TRY_ASSIGN(const Json objects, ask(monitor, "qom-list", {{"path", "/objects"}}));
   for (const char* const kind : {"ram", "memfd", "file"}) {
@@ -77,6 +64,19 @@ Result<bool> ask_snapshot_left_on(qmp::Client& monitor) {
 }
 
 }  // namespace
+
+// A property of the machine since QEMU 6.0 (e0292d7c62f8); before, only SEV could be asked for.
+Result<std::string> ask_encryption(qmp::Client& monitor) {
+  TRY_ASSIGN(
+      const Json guard,
+      ask(monitor, "qom-get", {{"path", "/machine"}, {"property", "confidential-guest-support"}}));
+  if (guard.is_string() && guard != "") {
+    TRY_ASSIGN(const Json type, ask(monitor, "qom-get", {{"path", guard}, {"property", "type"}}));
+    return type.is_string() ? type.get<std::string>() : "a way that QEMU does not name";
+  }
+  TRY_ASSIGN(const Json sev, ask(monitor, "query-sev"));
+  return qmp::bool_member(sev, "enabled").value_or(false) ? "sev" : "";
+}
 
 Result<GuestSetup> ask_setup(qmp::Client& monitor) {
   GuestSetup setup;

@@ -7,6 +7,9 @@
 
 namespace vmcore::acquire {
 
+// How memory is encrypted ("sev-guest"); empty where it is not.
+Result<std::string> ask_encryption(qmp::Client& monitor);
+
 // Queries only.
 Result<GuestSetup> ask_setup(qmp::Client& monitor);
 

@@ -35,6 +35,9 @@ struct GuestSetup {
   bool ready_when_started = false;
 };
 
+// Errc::unsupported where the memory is encrypted in some way; an empty text is none.
+Result<> check_encryption(const std::string& encryption);
+
 // Asks libvirt or QEMU; the guest is not touched, and a domain need not run.
 Result<GuestSetup> setup_of(const Selection& selection);
 

@@ -64,6 +64,13 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
       "Fail and keep nothing where the dump would be incomplete or hold more than asked");
   command.add_flag("--verify", options.verify,
                    "Read the dump again and compare it with its source");
+  command
+      .add_option("--bandwidth", options.bandwidth,
+                  "Kept memory that is compressed and written a second at most: 200MiB. A running "
+                  "guest does not wait for it")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_flag("--bypass-cache", options.bypass_cache,
+                   "Do not leave the dump in the host's page cache");
   command.add_flag("--force", options.force, "Replace an existing output file");
   command.parse_complete_callback(
       [&options, codec] { check_compression(options, codec->count() != 0); });

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -6,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
@@ -34,6 +37,7 @@ struct Options {
   std::string then;
   std::string consistency = "pause";
   std::string pause_limit = "2s";
+  bool all_crashed = false;
 };
 
 // "2s", "500ms", "1.5" (seconds), or "none".
@@ -169,8 +173,8 @@ void print_success(const job::GuestDumpResult& result, const Options& options,
   }
 }
 
-int run(Options& options, const Common& common) {
-  options.job.guest = options.guest.selection();
+int dump(Options& options, const Common& common, acquire::Selection guest) {
+  options.job.guest = std::move(guest);
   options.job.guest.method = options.method;
   options.job.output = options.output;
   options.job.spool = options.spool;
@@ -192,6 +196,44 @@ int run(Options& options, const Common& common) {
   }
   report_guest(*result.guest, options.then);
   return result.guest->as_expected() ? code : kExitGuestChanged;
+}
+
+// What several dumps come to: the worst.
+int worse(int one, int other) {
+  constexpr std::array kWorstFirst{int{kExitInterrupted}, int{kExitGuestChanged}, int{kExitFailed},
+                                   int{kExitNotAsAsked}, int{kExitDone}};
+  const auto rank = [&](int code) { return std::ranges::find(kWorstFirst, code); };
+  return std::min(rank(one), rank(other)) == rank(one) ? one : other;
+}
+
+int dump_all_crashed(Options& options, const Common& common) {
+  const auto guests = job::crashed_guests(options.guest.uri);
+  if (!guests) {
+    return report_error(guests.error(), common);
+  }
+  if (guests->empty() && !common.quiet && !common.json) {
+    std::puts("no domain has crashed");
+  }
+  int code = kExitDone;
+  const char* before = "[\n";
+  for (const acquire::Selection& guest : *guests) {
+    if (common.json) {
+      std::fputs(std::exchange(before, ",\n"), stdout);
+    }
+    code = worse(code, dump(options, common, guest));
+    if (code == kExitInterrupted) {
+      break;
+    }
+  }
+  if (common.json) {
+    std::puts(guests->empty() ? "[]" : "]");
+  }
+  return code;
+}
+
+int run(Options& options, const Common& common) {
+  return options.all_crashed ? dump_all_crashed(options, common)
+                             : dump(options, common, options.guest.selection());
 }
 
 }  // namespace
@@ -227,6 +269,11 @@ Run add_dump(CLI::App& command, const Common& common) {
       ->capture_default_str();
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");
+  CLI::Option* all = command.add_flag("--all-crashed", options->all_crashed,
+                                      "Each domain whose guest panicked, into the current folder");
+  for (const char* const one : {"DOMAIN", "--qmp", "--file"}) {
+    all->excludes(command.get_option(one));
+  }
   return [options, &common] { return run(*options, common); };
 }
 

@@ -106,9 +106,8 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   if (draft == nullptr) {
     TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
   }
-  TRY_ASSIGN(const std::uint64_t lost,
-             encode_pages(*image.memory, outcome.plan, writer, options.threads,
-                          own ? *own : draft->room, observer, stop));
+  TRY_ASSIGN(const std::uint64_t lost, encode_pages(*image.memory, outcome.plan, writer, options,
+                                                    own ? *own : draft->room, observer, stop));
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;

@@ -23,6 +23,9 @@ struct ConvertOptions {
   // Bytes of kept memory that may be held, beside a shard a thread, so that the source is done with
   // before it is all compressed: a guest may wait for it.
   std::uint64_t read_ahead = 0;
+  // Kept bytes that are compressed and written a second, so that others get on as well. Zero: all
+  // that can be. Not while a guest waits for room.
+  std::uint64_t bandwidth = 0;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not

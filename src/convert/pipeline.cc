@@ -4,11 +4,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "src/base/threads.h"
 #include "src/convert/shards.h"
+#include "src/convert/throttle.h"
 
 namespace vmcore::convert {
 namespace {
@@ -26,14 +28,16 @@ using ShardPointer = std::unique_ptr<Shard>;
 class Pipeline {
  public:
   Pipeline(const PhysicalMemory& memory, const filters::Plan& plan, const ShardRoom& room,
-           Observer& observer, std::stop_token stop)
+           const ConvertOptions& options, Observer& observer, std::stop_token stop)
       : memory_(memory),
         zero_(plan.zero),
         queue_(plan.kept),
         room_(room),
         observer_(observer),
         stop_(std::move(stop)),
-        all_(plan.kept.count()) {}
+        all_(plan.kept.count()),
+        somebody_waits_(options.read_ahead != 0),
+        throttle_(options.bandwidth) {}
 
   // One thread's part. Returns when nothing is left to do, or it failed in any of the threads.
   void work(formats::ShardEncoder& encoder);
@@ -55,8 +59,10 @@ class Pipeline {
   Observer& observer_;
   std::stop_token stop_;
   std::uint64_t all_;
+  bool somebody_waits_;  // until all is read
 
   std::mutex mutex_;
+  Throttle throttle_;
   std::condition_variable changed_;
   std::uint64_t made_ = 0;  // shards, each in the place of its number
   std::vector<ShardPointer> empty_;
@@ -97,7 +103,11 @@ Result<> Pipeline::fill(Lock& lock) {
 Result<> Pipeline::encode(Lock& lock, formats::ShardEncoder& encoder) {
   ShardPointer shard = std::move(full_.back());
   full_.pop_back();
+  const auto now = Throttle::Clock::now();
+  const bool free = somebody_waits_ && !claimed_all_;
+  const auto begin = free ? now : throttle_.take(shard->pages * kPageSize, now);
   lock.unlock();
+  std::this_thread::sleep_until(begin);
   const Result<> written = encoder.write(shard->bytes.runs());
   lock.lock();
   TRY(written);
@@ -143,16 +153,16 @@ Result<std::uint64_t> Pipeline::outcome() const {
 }  // namespace
 
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
-                                   formats::DumpWriter& writer, unsigned threads,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
                                    const ShardRoom& room, Observer& observer,
                                    std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
-  for (unsigned i = 0; i < threads; ++i) {
+  for (unsigned i = 0; i < options.threads; ++i) {
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
-  Pipeline pipeline(memory, plan, room, observer, std::move(stop));
-  on_threads(threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
+  Pipeline pipeline(memory, plan, room, options, observer, std::move(stop));
+  on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }
 

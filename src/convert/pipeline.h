@@ -15,7 +15,7 @@ namespace vmcore::convert {
 // many shards are held at a time as `room` has places, at least one. The observer is called by one
 // thread at a time.
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
-                                   formats::DumpWriter& writer, unsigned threads,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
                                    const ShardRoom& room, Observer& observer, std::stop_token stop);
 
 }  // namespace vmcore::convert

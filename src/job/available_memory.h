@@ -11,6 +11,10 @@ namespace vmcore::job {
 // does not tell. `root` is where /proc and /sys are looked for.
 std::uint64_t available_memory(const std::filesystem::path& root = "/");
 
+// Should the host run out of memory, this process and those that it starts go before any guest: a
+// guest that waits for them runs on then (proc(5), oom_score_adj).
+void be_killed_first();
+
 // Bytes of a guest's memory that may be read ahead of their compression, so that the guest waits
 // less: a quarter of what is available.
 std::uint64_t read_ahead_room();

@@ -36,12 +36,12 @@ Result<DumpResult> convert_file(const std::filesystem::path& input,
   std::optional<Output> out;
   std::vector<int> fds{in.get()};
   if (!options.dry_run) {
-    TRY_ASSIGN(Output opened, Output::open(output, options.force));
+    TRY_ASSIGN(Output opened, Output::open(output, options.force, options.bypass_cache));
     out.emplace(std::move(opened));
     fds.push_back(out->fd());
   }
   auto done = run_worker(make_request(options, sandbox::InputKind::file), fds,
-                         {.on_progress = on_progress, .cancel = cancel});
+                         {.on_progress = writing_back(on_progress, out), .cancel = cancel});
   if (!done) {
     const bool full = done.error().code == Errc::no_space;  // what is read takes no room
     return in_context(std::move(done).error(), full ? output.string() : input.string());

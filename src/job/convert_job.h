@@ -19,6 +19,8 @@ struct DumpOptions {
   std::string codec = "zstd";
   std::optional<int> compress_level = {};
   unsigned threads = 1;
+  std::uint64_t bandwidth = 0;  // kept bytes a second that are written; zero: no limit
+  bool bypass_cache = false;    // what is written is not left in the page cache
   bool dry_run = false;
   bool verify = false;
   bool strict = false;  // less than was asked for is a failure, and nothing is kept

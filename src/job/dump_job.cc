@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/acquire/libvirt_setup.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
 #include "src/job/forecast.h"
@@ -55,6 +56,7 @@ class DumpJob {
   GuestReport& report_;
   const OnProgress& on_progress_;
   int cancel_;
+  std::optional<Output> output_;
   Pause pause_;
   std::optional<std::uint64_t> memory_before_;
   bool had_no_memory_ = false;
@@ -160,7 +162,7 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
   const auto locate = [&](std::span<const PhysRange> blocks) {
     return blocks.empty() ? guest_.look() : guest_.locate(blocks);
   };
-  return follow_worker(worker, {.on_progress = on_progress_,
+  return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
                                 .on_ready = on_ready,
                                 .fetch = [&](PhysRange range) { return guest_.fetch(range); },
                                 .locate = locate,
@@ -169,12 +171,14 @@ Result<sandbox::Done> DumpJob::read_guest(int spool, int output) {
 }
 
 Result<DumpResult> DumpJob::run() {
-  TRY_ASSIGN(Output output, Output::open(options_.output, options_.dump.force));
+  const DumpOptions& dump = options_.dump;
+  TRY_ASSIGN(Output output, Output::open(options_.output, dump.force, dump.bypass_cache));
+  output_.emplace(std::move(output));
   Fd spool;
   if (guest_.needs_spool(report_.before)) {
     TRY_ASSIGN(spool, make_spool());
   }
-  auto done = read_guest(spool.get(), output.fd());
+  auto done = read_guest(spool.get(), output_->fd());
   static_cast<void>(pause_.end());  // where the worker did not come that far
   if (!done) {
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
@@ -182,13 +186,14 @@ Result<DumpResult> DumpJob::run() {
   }
   DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
   TRY(check_strict(options_.dump, result));
-  TRY(output.keep(result));
+  TRY(output_->keep(result));
   return result;
 }
 
 Result<GuestReport> look_at(acquire::Guest& guest) {
   GuestReport report;
   report.name = guest.name();
+  TRY(guest.check_readable());
   TRY(guest.check_idle());
   TRY_ASSIGN(report.before, guest.state());
   TRY_ASSIGN(report.memory_size, guest.memory_size());
@@ -240,6 +245,7 @@ GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(er
 
 GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
                            const OnProgress& on_progress) {
+  be_killed_first();
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
   const auto time = std::chrono::system_clock::now();
@@ -284,6 +290,16 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
     look_again(guest, interrupted ? acquire::Then::nothing : options.then, report);
     return {std::move(dump), std::move(report)};
   }
+}
+
+Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri) {
+  TRY_ASSIGN(const std::vector<std::string> names, acquire::crashed_domains(libvirt_uri));
+  std::vector<acquire::Selection> guests;
+  guests.reserve(names.size());
+  for (const std::string& name : names) {
+    guests.push_back({.uri = libvirt_uri, .domain = name, .look_up = acquire::LookUp::name});
+  }
+  return guests;
 }
 
 }  // namespace vmcore::job

@@ -57,4 +57,7 @@ struct GuestDumpResult {
 GuestDumpResult dump_guest(const GuestDumpOptions& options, Interrupt& interrupt,
                            const OnProgress& on_progress);
 
+// The domains whose guest panicked.
+Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri);
+
 }  // namespace vmcore::job

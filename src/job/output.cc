@@ -1,5 +1,6 @@
 #include "src/job/output.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,8 +36,8 @@ std::filesystem::path temporary_folder() {
   return folder != nullptr && *folder != '\0' ? folder : "/var/tmp";
 }
 
-Result<Output> Output::open(const std::filesystem::path& target, bool replace) {
-  Output output;
+Result<Output> Output::open(const std::filesystem::path& target, bool replace, bool bypass_cache) {
+  Output output(bypass_cache);
   if (target != "-") {
     TRY_ASSIGN(auto file, store::StagedFile::create(target, replace));
     output.file_.emplace(std::move(file));
@@ -49,6 +50,15 @@ Result<Output> Output::open(const std::filesystem::path& target, bool replace) {
   return output;
 }
 
+// Pages can be dropped once they are on the disk: these begin to go there, and those of the last
+// call are dropped.
+void Output::write_back() const {
+  if (bypass_cache_) {
+    static_cast<void>(::posix_fadvise(fd(), 0, 0, POSIX_FADV_DONTNEED));
+    static_cast<void>(::sync_file_range(fd(), 0, 0, SYNC_FILE_RANGE_WRITE));
+  }
+}
+
 Result<> Output::keep(DumpResult& result) {
   TRY_ASSIGN(result.size_bytes, sys::file_size(fd()));
   if (!file_) {
@@ -56,7 +66,19 @@ Result<> Output::keep(DumpResult& result) {
   }
   TRY_ASSIGN(result.path,
              result.done.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
+  write_back();  // it is synced now
   return {};
+}
+
+OnProgress writing_back(const OnProgress& on_progress, const std::optional<Output>& output) {
+  return [&](const sandbox::Event& event) {
+    if (output) {
+      output->write_back();
+    }
+    if (on_progress) {
+      on_progress(event);
+    }
+  };
 }
 
 }  // namespace vmcore::job

@@ -14,20 +14,27 @@ namespace vmcore::job {
 
 class Output {
  public:
-  // `target` "-" is standard output.
-  static Result<Output> open(const std::filesystem::path& target, bool replace);
+  // `target` "-" is standard output. `bypass_cache`: what is written is not left in the page cache.
+  static Result<Output> open(const std::filesystem::path& target, bool replace, bool bypass_cache);
 
   // What the worker writes to. Borrowed.
   int fd() const { return file_ ? file_->fd() : unnamed_.get(); }
 
+  // Called now and then while it is written.
+  void write_back() const;
   // Keeps what was written, and says in `result` where and how much.
   Result<> keep(DumpResult& result);
 
  private:
-  Output() = default;
+  explicit Output(bool bypass_cache) : bypass_cache_(bypass_cache) {}
+  bool bypass_cache_;
   std::optional<store::StagedFile> file_;
   Fd unnamed_;  // instead of it, for standard output
 };
+
+// What is told of the progress, and an output that is written meanwhile, where there is one. Both
+// are borrowed.
+OnProgress writing_back(const OnProgress& on_progress, const std::optional<Output>& output);
 
 // The folder for what has no folder of its own: $TMPDIR, else /var/tmp (dumps are too large for a
 // /tmp in memory).

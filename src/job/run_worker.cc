@@ -120,6 +120,7 @@ sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind inp
   request.codec = options.codec;
   request.compress_level = options.compress_level;
   request.threads = options.threads;
+  request.bandwidth = options.bandwidth;
   request.dry_run = options.dry_run;
   request.verify = options.verify;
   return request;

@@ -210,6 +210,7 @@ Request request_from(const Json& json) {
   request.verify = json.at("verify");
   request.search_memory = json.at("search_memory");
   request.read_ahead = json.at("read_ahead");
+  request.bandwidth = json.at("bandwidth");
   request.torn = json.at("torn");
   request.draft = json.at("draft");
   if (json.contains("compress_level")) {
@@ -252,6 +253,7 @@ std::string encode(const Request& request) {
             {"verify", request.verify},
             {"search_memory", request.search_memory},
             {"read_ahead", request.read_ahead},
+            {"bandwidth", request.bandwidth},
             {"torn", request.torn},
             {"draft", request.draft}};
   if (request.compress_level) {

@@ -65,6 +65,8 @@ struct Request {
   std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
   // Bytes of kept memory that may be held so that the source is done with sooner.
   std::uint64_t read_ahead = 0;
+  // Kept bytes a second that are compressed and written; zero: no limit.
+  std::uint64_t bandwidth = 0;
   // The guest runs while its memory is read (process and live).
   bool torn = false;
   // What can be found out before the guest stands still is found out before Ready (process).

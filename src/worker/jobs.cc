@@ -75,6 +75,7 @@ convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
           .read_ahead = request.read_ahead,
+          .bandwidth = request.bandwidth,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
           .host_event_time = request.host_event_time,
           .capture = capture_of(request)};

@@ -40,6 +40,10 @@ class Usage(Cli):
                       ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 
+    def test_all_crashed_names_its_dumps(self):
+        for words in (["vm1"], ["--qmp", "x"], ["-o", "out"]):
+            self.misused("dump", "--all-crashed", *words, says="--all-crashed")
+
     def test_times(self):
         for limit in ("0", "-1s", "soon", "2h", "", "1e99"):
             self.misused("dump", "--qmp", "nowhere", "--pause-limit", limit, says="--pause-limit")

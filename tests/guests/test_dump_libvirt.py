@@ -2,7 +2,10 @@
 """`vmcorectl dump -c URI DOMAIN`: an embedded driver and a session daemon of the test's own; running, paused and
 panicked domains; what it leaves behind; how it fails."""
 
+import json
 import os
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -98,6 +101,19 @@ class Case:
         expect(self.findings, f"{self.kind}: without a pipe", [("exit code", code, 0)])
         self.nothing_held("without a pipe", "running")
 
+    def all_crashed(self, expected: list) -> None:
+        folder = self.out / "all"
+        folder.mkdir()
+        self.rig.own(folder)
+        done = subprocess.run(self.rig.command(self.vmcorectl.path, "dump", "-c", self.rig.uri, "--all-crashed", "--output", "json"),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=folder)
+        print(f"  {self.kind}: --all-crashed: exit {done.returncode}, {os.listdir(folder)} {done.stderr[:300]}", flush=True)
+        expect(self.findings, f"{self.kind}: --all-crashed", [
+            ("exit code", done.returncode, 0),
+            ("guests", [dump["guest"]["name"] for dump in json.loads(done.stdout)], expected),
+            ("files", len(os.listdir(folder)), len(expected))])
+        shutil.rmtree(folder)
+
     def then(self) -> None:
         code, answer, _ = self.dump("--then", "reset")
         expect(self.findings, f"{self.kind}: --then reset", [("exit code", code, 0),
@@ -115,6 +131,7 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         case.by_each_method("running", "running", "running", False)
         case.interrupted()
         case.refusals()
+        case.all_crashed([])
         if kind == "session":       # an embedded driver would move with it
             case.without_pipe()
         rig.virsh("suspend", rig.name)
@@ -122,6 +139,7 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         rig.virsh("resume", rig.name)
         rig.panic()
         case.by_each_method("panicked", "crashed (panicked)", "guest-panicked", True)
+        case.all_crashed([rig.name])
         case.then()
 
 

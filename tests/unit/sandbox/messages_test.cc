@@ -23,6 +23,7 @@ TEST(Messages, Requests) {
   request.dry_run = request.verify = true;
   request.search_memory = false;
   request.read_ahead = 1ULL << 30;
+  request.bandwidth = 1ULL << 33;
   request.torn = true;
   request.draft = true;
   for (const bool with_options : {false, true}) {
@@ -42,6 +43,7 @@ TEST(Messages, Requests) {
     EXPECT_TRUE(decoded->dry_run && decoded->verify);
     EXPECT_FALSE(decoded->search_memory);
     EXPECT_EQ(decoded->read_ahead, 1ULL << 30);
+    EXPECT_EQ(decoded->bandwidth, 1ULL << 33);
     EXPECT_TRUE(decoded->torn);
     EXPECT_TRUE(decoded->draft);
     ASSERT_EQ(decoded->capture.has_value(), with_options);

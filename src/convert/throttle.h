@@ -1,0 +1,31 @@
+// Throttle: holds work back to so many bytes a second, over all threads.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+namespace vmcore::convert {
+
+class Throttle {
+ public:
+  using Clock = std::chrono::steady_clock;
+  // Zero: work is not held back.
+  explicit Throttle(std::uint64_t bytes_a_second) : rate_(bytes_a_second) {}
+
+  // Takes so many bytes on; work on them may begin when that time has come. Not thread-safe.
+  Clock::time_point take(std::uint64_t bytes, Clock::time_point now) {
+    if (rate_ == 0) {
+      return now;
+    }
+    const auto begin = free_ > now ? free_ : now;
+    free_ = begin + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+                        static_cast<double>(bytes) / static_cast<double>(rate_)));
+    return begin;
+  }
+
+ private:
+  std::uint64_t rate_;
+  Clock::time_point free_{};
+};
+
+}  // namespace vmcore::convert
