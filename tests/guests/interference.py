@@ -169,7 +169,8 @@ class LibvirtGuest:
         """Jobs, and a libvirt that sees another state than QEMU's."""
         state = self.state()
         seen = self.rig.virsh("domstate", self.rig.name)
-        lines = [] if {"gone": "shut off", "prelaunch": "paused"}.get(state, state) == seen else [f"libvirt says {seen}, QEMU {state}"]
+        expected = {"gone": "shut off", "prelaunch": "paused"}.get(state, state)
+        lines = [] if seen == expected else [f"libvirt says {seen}, QEMU {state}"]
         job = self.rig.virsh("domjobinfo", self.rig.name) if seen != "shut off" else "None"
         return lines + ([] if "None" in job else [f"job: {job}"])
 
@@ -239,15 +240,26 @@ def said(reply: dict) -> str:
     return "refused" if "error" in reply else "done"
 
 
-def kill_largest(vmcorectl: subprocess.Popen) -> str:
-    """SIGKILLs that of our processes which takes most memory, as the OOM killer does; its role, "" where all ended."""
+def kill_largest(vmcorectl: subprocess.Popen) -> tuple:
+    """SIGKILLs that of our processes which takes most memory, as the OOM killer does; its role, "" where all ended,
+    and the roles of those that the OOM killer would not take before any guest (oom_score_adj)."""
     while vmcorectl.poll() is None:
         ours = [process for process in processes() if role(process, vmcorectl.pid) in ("vmcorectl", "worker")]
         if ours:
             largest = max(ours, key=lambda process: resident(process[0]))
-            os.kill(largest[0], signal.SIGKILL)     # a child of vmcorectl's: its number is not another's yet
-            return role(largest, vmcorectl.pid)
-    return ""
+            # vmcorectl gives itself up before it starts the worker, which inherits that
+            spared = [role(process, vmcorectl.pid) for process in ours
+                      if len(ours) > 1 and adjustment(process[0]) != 1000]
+            os.kill(largest[0], signal.SIGKILL)     # not waited for yet: the number is not another's
+            return role(largest, vmcorectl.pid), spared
+    return "", []
+
+
+def adjustment(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+    except OSError:     # it has ended
+        return 1000
 
 
 def resident(pid: int) -> int:

@@ -69,7 +69,8 @@ class Trials:
         return names, wrong
 
     def oom(self, found: str) -> Outcome:
-        killed = kill_largest(self.process)
+        killed, spared = kill_largest(self.process)
+        self.findings.check(f"{self.name}: oom_score_adj", [f"{name} is not the first to be killed" for name in spared])
         return Outcome(f"killed {killed or 'nobody'}", {found}, killed=killed == "vmcorectl")
 
     def bonds(self, states: set) -> list:
