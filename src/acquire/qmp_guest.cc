@@ -72,20 +72,36 @@ class QmpLease : public Lease {
       TRY(check_stood_still(monitor_, completed.time));
       return Microseconds{};
     }
-    auto resumed = monitor_.wait_event("RESUME", kResumeTimeout);
-    if (!resumed) {
-      return resumed.error().code == Errc::busy
-                 ? fail(Errc::guest_state, "the guest does not run again after the dump")
-                 : tl::unexpected(std::move(resumed).error());
-    }
+    TRY_ASSIGN(const Microseconds pause, wait_for_resume());
     if (!cut_short_) {
       TRY(dump_outcome(completed));
+    }
+    return pause;
+  }
+
+ private:
+  // Nothing is waited for where somebody else had stopped the guest before the dump began, which
+  // leaves it so: while a dump of its own holds a guest, its status is save-vm.
+  Result<Microseconds> wait_for_resume() {
+    TRY_ASSIGN(const Json answer, monitor_.execute("query-status"));
+    TRY_ASSIGN(auto resumed, monitor_.take_event("RESUME"));
+    const auto status = qmp::text_member(answer, "status");
+    if (!resumed && status != "save-vm" && status != "running") {
+      return Microseconds{};
+    }
+    if (!resumed) {
+      auto event = monitor_.wait_event("RESUME", kResumeTimeout);
+      if (!event) {
+        return event.error().code == Errc::busy
+                   ? fail(Errc::guest_state, "the guest does not run again after the dump")
+                   : tl::unexpected(std::move(event).error());
+      }
+      resumed = *std::move(event);
     }
     TRY_ASSIGN(const auto stopped, monitor_.take_event("STOP"));
     return stopped ? std::max(Microseconds{}, resumed->time - stopped->time) : Microseconds{};
   }
 
- private:
   qmp::Client& monitor_;
   bool running_;
   bool cut_short_;

@@ -140,6 +140,18 @@ TEST_F(QmpGuestTest, StreamsARunningGuest) {
   EXPECT_EQ(pause->count(), 2500);
 }
 
+TEST_F(QmpGuestTest, DoesNotWaitForAGuestThatSomebodyStoppedBefore) {
+  Script script;
+  script.status = R"({"status": "paused", "running": false})";
+  script.events_after = event("DUMP_COMPLETED", 2000);
+  open(script);
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  const auto pause = acquired->lease->end();
+  ASSERT_TRUE(pause) << pause.error().message;
+  EXPECT_EQ(pause->count(), 0);
+}
+
 TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
   Script script;
   script.events_after =
