@@ -96,7 +96,7 @@ def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
             if state == "panicked":
                 guest.panic()
             print(f"{config.memory_mib} MiB, {config.backend}, plain QEMU, {state}", flush=True)
-            ours = [vmcorectl, "dump", "-q", "--pause-limit", "0", "--qmp", str(guest.qmp_socket), "-o", str(out)]
+            ours = [vmcorectl, "dump", "-q", "--pause-limit", "none", "--qmp", str(guest.qmp_socket), "-o", str(out)]
             # ours first: a dump by QEMU touches every page of a shared mapping for good
             for method in ("direct", "qmp"):
                 bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid, ticking)
@@ -121,7 +121,7 @@ def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
                 while "crashed" not in rig.virsh("domstate", rig.name):
                     time.sleep(0.2)
             print(f"{memory} MiB, ram, libvirt, {state}", flush=True)
-            ours = rig.command(vmcorectl, "dump", "-q", "--pause-limit", "0", "-c", rig.uri, rig.name, "-o", out)
+            ours = rig.command(vmcorectl, "dump", "-q", "--pause-limit", "none", "-c", rig.uri, rig.name, "-o", out)
             for method in ("direct", "libvirt"):
                 bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, pid)
             virsh = rig.command("virsh", "-q", "-c", rig.uri, "dump", "--memory-only", rig.name, out)

@@ -40,4 +40,5 @@ class Ticks:
             if value != last:
                 self.longest, last, since = max(self.longest, now - since), value, now
             time.sleep(POLL_SECONDS)
+        self.longest = max(self.longest, time.monotonic() - since)     # it may stand still yet
         os.close(memory)
