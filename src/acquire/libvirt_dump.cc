@@ -2,6 +2,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <mutex>
@@ -12,6 +13,13 @@
 namespace vmcore::acquire {
 
 using Clock = std::chrono::steady_clock;
+
+namespace {
+
+// By how much the events of a dump may come after its end; usually they come before.
+constexpr std::chrono::milliseconds kEventDelay{1'000};
+
+}  // namespace
 
 struct LibvirtDump::Call {
   LibvirtDomain domain;
@@ -107,8 +115,13 @@ PauseWatch::~PauseWatch() {
 }
 
 Result<std::chrono::microseconds> PauseWatch::wait_resumed(std::chrono::milliseconds timeout) {
+  const auto resumed = [this] { return times_->resumed.has_value(); };
   std::unique_lock lock(times_->mutex);
-  if (!times_->changed.wait_for(lock, timeout, [this] { return times_->resumed.has_value(); })) {
+  if (!times_->changed.wait_for(lock, std::min(timeout, kEventDelay), resumed) &&
+      !times_->stopped) {
+    return std::chrono::microseconds{};
+  }
+  if (!times_->changed.wait_for(lock, timeout, resumed)) {
     return fail(Errc::guest_state, "the guest does not run again after the dump");
   }
   return std::chrono::duration_cast<std::chrono::microseconds>(*times_->resumed - *times_->stopped);

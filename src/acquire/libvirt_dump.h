@@ -42,7 +42,7 @@ class PauseWatch {
   PauseWatch& operator=(const PauseWatch&) = delete;
 
   // For how long the domain stood still; waits for it to run again, Errc::guest_state at the
-  // timeout.
+  // timeout. Zero where nothing stopped it since start(): it stood still before, by somebody else.
   Result<std::chrono::microseconds> wait_resumed(std::chrono::milliseconds timeout);
 
  private:

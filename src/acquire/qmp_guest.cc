@@ -48,6 +48,19 @@ Result<> dump_outcome(const qmp::Event& completed) {
   return {};
 }
 
+// A dump does not resume or reset a guest that stands still, so that these events, up to that time
+// of QEMU's, are not ours.
+Result<> check_stood_still(qmp::Client& monitor, Microseconds until) {
+  TRY_ASSIGN(const auto resumed, monitor.take_event("RESUME"));
+  TRY_ASSIGN(const auto reset, monitor.take_event("RESET"));
+  const bool runs = resumed && resumed->time <= until;
+  if (runs || (reset && reset->time <= until)) {
+    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
+                runs ? "resumed" : "reset");
+  }
+  return {};
+}
+
 // A dump that goes into a pipe, until its reader has closed that.
 class QmpLease : public Lease {
  public:
@@ -58,22 +71,39 @@ class QmpLease : public Lease {
   Result<Microseconds> end() override {
     TRY_ASSIGN(const qmp::Event completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
     if (!running_) {
+      TRY(check_stood_still(monitor_, completed.time));
       return Microseconds{};
     }
-    auto resumed = monitor_.wait_event("RESUME", kResumeTimeout);
-    if (!resumed) {
-      return resumed.error().code == Errc::busy
-                 ? fail(Errc::guest_state, "the guest does not run again after the dump")
-                 : tl::unexpected(std::move(resumed).error());
-    }
+    TRY_ASSIGN(const Microseconds pause, wait_for_resume());
     if (!cut_short_) {
       TRY(dump_outcome(completed));
+    }
+    return pause;
+  }
+
+ private:
+  // Nothing is waited for where somebody else had stopped the guest before the dump began, which
+  // leaves it so: while a dump of its own holds a guest, its status is save-vm.
+  Result<Microseconds> wait_for_resume() {
+    TRY_ASSIGN(const Json answer, monitor_.execute("query-status"));
+    TRY_ASSIGN(auto resumed, monitor_.take_event("RESUME"));
+    const auto status = qmp::text_member(answer, "status");
+    if (!resumed && status != "save-vm" && status != "running") {
+      return Microseconds{};
+    }
+    if (!resumed) {
+      auto event = monitor_.wait_event("RESUME", kResumeTimeout);
+      if (!event) {
+        return event.error().code == Errc::busy
+                   ? fail(Errc::guest_state, "the guest does not run again after the dump")
+                   : tl::unexpected(std::move(event).error());
+      }
+      resumed = *std::move(event);
     }
     TRY_ASSIGN(const auto stopped, monitor_.take_event("STOP"));
     return stopped ? std::max(Microseconds{}, resumed->time - stopped->time) : Microseconds{};
   }
 
- private:
   qmp::Client& monitor_;
   bool running_;
   bool cut_short_;
@@ -269,6 +299,7 @@ Result<> QmpGuest::start_dump(int target, Json arguments) {
   if (auto started = monitor_.execute("dump-guest-memory", arguments, kEndTimeout); !started) {
     // QEMU may have the descriptor still, or have closed it already.
     static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
+    TRY(check_idle());  // where a migration began since, its own text is of blockers
     return tl::unexpected(std::move(started).error());
   }
   return {};
@@ -318,19 +349,8 @@ Result<Acquired> QmpGuest::acquire_header() {
   if (!header) {
     return tl::unexpected(std::move(header).error());
   }
-  TRY(check_stood_still());
+  TRY(check_stood_still(monitor_, Microseconds::max()));
   return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
-}
-
-// A dump does not stop or resume a guest that stands still, so that these events are not ours.
-Result<> QmpGuest::check_stood_still() {
-  TRY_ASSIGN(const auto resumed, monitor_.take_event("RESUME"));
-  TRY_ASSIGN(const auto reset, monitor_.take_event("RESET"));
-  if (resumed || reset) {
-    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
-                resumed ? "resumed" : "reset");
-  }
-  return {};
 }
 
 Result<ImageSource> QmpGuest::look() {
@@ -370,7 +390,7 @@ Result<Fd> QmpGuest::fetch(PhysRange range) {
   TRY(start_dump(file.get(), {{"begin", range.begin.value}, {"length", range.size}}));
   TRY_ASSIGN(const auto completed, monitor_.wait_event("DUMP_COMPLETED", kEndTimeout));
   TRY(dump_outcome(completed));
-  TRY(check_stood_still());
+  TRY(check_stood_still(monitor_, Microseconds::max()));
   return file;
 }
 

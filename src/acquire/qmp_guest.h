@@ -54,7 +54,6 @@ class QmpGuest : public Guest {
   // A detached dump of everything; the end that is read.
   Result<Fd> start_full_dump();
   Result<Acquired> acquire_header();
-  Result<> check_stood_still();
   Result<> reset();
 
   qmp::Client monitor_;

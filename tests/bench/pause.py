@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 """How long a guest waits for its dump, how long the dump takes, and what it takes of the host.
 
-    pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3]
+    pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3] [--ticks]
 
 One guest under plain QEMU and one under a libvirt of its own (session daemon), each dumped while it runs and after it
 panicked, by QEMU, by virsh, and by each method of vmcorectl, in turn. A line tells the medians: seconds from start to
 end, milliseconds between the guest's STOP and RESUME as a witness on a second monitor sees them, MiB written, and by
 how many MiB the guest's memory on the host grew. Dumps go to the cache's file system.
+
+With --ticks (plain QEMU) a program in the guest counts on one of its CPUs, and the lines of the running guest tell for
+how many milliseconds the count stood still at most, and how long it does in as much time without a dump: what the
+guest itself waits, with all that is not between STOP and RESUME. The count keeps a CPU of the host busy.
 """
 
 import argparse
@@ -17,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -25,6 +30,7 @@ if __name__ == "__main__":
 from guests.cache import cache_dir
 from guests.guest import Config, Guest
 from guests.libvirt_rig import LibvirtRig
+from guests.ticks import Ticks
 from guests.witness import Witness
 
 MIB = 1 << 20
@@ -53,14 +59,15 @@ class Bench:
     def __init__(self, runs: int):
         self.runs = runs
 
-    def line(self, name: str, command: list, out: Path, witness: Witness, pid: int) -> None:
-        walls, pauses, sizes, grown = [], [], [], []
+    def line(self, name: str, command: list, out: Path, witness: Witness, pid: int, ticking: Guest | None = None) -> None:
+        walls, pauses, sizes, grown, gaps, quiet = [], [], [], [], [], []
         for _ in range(self.runs):
             out.unlink(missing_ok=True)
             os.sync()
             witness.paused()
             before, started = resident(pid), time.monotonic()
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            with Ticks(ticking) if ticking else nullcontext() as ticks:
+                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
             walls.append(time.monotonic() - started)
             pauses.append(witness.paused() * 1000)
             grown.append((resident(pid) - before) / MIB)
@@ -68,9 +75,16 @@ class Bench:
                 print(f"  {name:38} FAILED {done.returncode}: {done.stderr.strip()[-200:]}", flush=True)
                 return
             sizes.append(out.stat().st_size / MIB)
+            if ticking:
+                gaps.append(ticks.longest * 1000)
+                with Ticks(ticking) as ticks:
+                    time.sleep(walls[-1])
+                quiet.append(ticks.longest * 1000)
         out.unlink()
         print(f"  {name:38} {statistics.median(walls):8.2f} s {statistics.median(pauses):10.1f} ms paused "
-              f"{statistics.median(sizes):9.1f} MiB {max(grown):+9.1f} MiB of the host", flush=True)
+              f"{statistics.median(sizes):9.1f} MiB {max(grown):+9.1f} MiB of the host"
+              + (f" {statistics.median(gaps):9.1f} ms without a tick (quiet {statistics.median(quiet):.1f})" if gaps else ""),
+              flush=True)
 
 
 def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
@@ -78,19 +92,21 @@ def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
         out = folder / "out"
         witness = Witness(guest.folder / "witness.sock")
         for state in ("running", "panicked"):
+            ticking = guest if config.tick_cpu >= 0 and state == "running" else None
             if state == "panicked":
                 guest.panic()
             print(f"{config.memory_mib} MiB, {config.backend}, plain QEMU, {state}", flush=True)
-            ours = [vmcorectl, "dump", "-q", "--qmp", str(guest.qmp_socket), "-o", str(out)]
+            ours = [vmcorectl, "dump", "-q", "--pause-limit", "none", "--qmp", str(guest.qmp_socket), "-o", str(out)]
             # ours first: a dump by QEMU touches every page of a shared mapping for good
             for method in ("direct", "qmp"):
-                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid)
+                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid, ticking)
             if state == "running":
                 for consistency in ("torn", "snapshot"):
                     bench.line(f"vmcorectl --consistency {consistency}", [*ours, "--consistency", consistency], out, witness,
-                               guest.pid)
+                               guest.pid, ticking)
             for form in ("kdump-zlib", "elf"):
-                bench.line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form), out, witness, guest.pid)
+                bench.line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form), out, witness,
+                           guest.pid, ticking)
 
 
 def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
@@ -106,7 +122,7 @@ def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
                 while "crashed" not in rig.virsh("domstate", rig.name):
                     time.sleep(0.2)
             print(f"{memory} MiB, ram, libvirt, {state}", flush=True)
-            ours = rig.command(vmcorectl, "dump", "-q", "-c", rig.uri, rig.name, "-o", out)
+            ours = rig.command(vmcorectl, "dump", "-q", "--pause-limit", "none", "-c", rig.uri, rig.name, "-o", out)
             for method in ("direct", "libvirt"):
                 bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, pid)
             virsh = rig.command("virsh", "-q", "-c", rig.uri, "dump", "--memory-only", rig.name, out)
@@ -118,13 +134,15 @@ def main() -> int:
     parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), required="VMCORECTL" not in os.environ)
     parser.add_argument("--memory", type=int, default=4096, help="MiB of the guests")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--ticks", action="store_true", help="watch a program in the guest")
     parser.add_argument("--only", choices=("plain", "libvirt"))
     options = parser.parse_args()
     bench, vmcorectl = Bench(options.runs), str(Path(options.vmcorectl).resolve())
     with tempfile.TemporaryDirectory(dir=cache_dir("scratch")) as folder:
         if options.only != "libvirt":
             for backend in ("ram", "memfd"):
-                config = Config(name="pause", kernel="6.12", memory_mib=options.memory, backend=backend)
+                config = Config(name="pause", kernel="6.12", memory_mib=options.memory, backend=backend,
+                                tick_cpu=1 if options.ticks else -1)
                 plain(bench, vmcorectl, config, Path(folder))
     if options.only != "plain":
         by_libvirt(bench, vmcorectl, options.memory)

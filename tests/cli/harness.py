@@ -10,6 +10,7 @@ from pathlib import Path
 
 VMCORECTL = os.environ["VMCORECTL"]
 MAKE_DUMP = os.environ["MAKE_DUMP"]
+MAKE_LARGE_DUMP = Path(MAKE_DUMP).with_name("make_large_dump")
 DONE, FAILED, USAGE, NOT_AS_ASKED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -36,6 +37,10 @@ class Cli(unittest.TestCase):
         """A dump that may be spoilt."""
         subprocess.run(["cp", "--sparse=always", self.dump(kind), self.folder / name], check=True)
         return self.folder / name
+
+    def large_dump(self, gibibytes: int, frames: int) -> None:
+        """"in" in the test's folder, sparse: see make_large_dump.cc."""
+        subprocess.run([MAKE_LARGE_DUMP, str(gibibytes), str(frames), self.folder / "in"], check=True)
 
     def run_cli(self, *words, code=DONE, program=VMCORECTL, **more):
         """Runs vmcorectl in the test's folder; checks how it ends."""

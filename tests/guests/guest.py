@@ -42,6 +42,7 @@ class Config:
     spin_cpu: int = -1          # a CPU that stays in user mode
     offline_cpu: int = -1
     pair_cpu: int = -1          # a CPU that counts in two pages at once
+    tick_cpu: int = -1          # a CPU that counts, for ticks.py
     backend: str = "ram"        # a name of BACKENDS
     dimm_mib: int = 0           # a DIMM beside the memory
     machine: str = "q35"
@@ -61,6 +62,8 @@ class Config:
             words.append(f"offline={self.offline_cpu}")
         if self.pair_cpu >= 0:
             words.append(f"pair={self.pair_cpu}")
+        if self.tick_cpu >= 0:
+            words.append(f"tick={self.tick_cpu}")
         return words
 
 

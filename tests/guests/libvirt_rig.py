@@ -18,8 +18,9 @@ from guests.guest import BOOT_ATTEMPTS, BOOT_SECONDS, Config, GuestError
 from guests.kernels import kernel
 
 NOBODY = 65534
-# An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then.
-VIRSH_ATTEMPTS = 3
+# An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then; and
+# there is one at a time: a vmcorectl that is about to end has it still (driver.pid).
+VIRSH_ATTEMPTS = 20
 
 DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>2</vcpu>
@@ -101,8 +102,9 @@ class LibvirtRig:
         for _ in range(VIRSH_ATTEMPTS):
             done = subprocess.run(self.command("virsh", "-q", "-c", self.uri, *words), stdin=subprocess.DEVNULL,
                                   capture_output=True, text=True, timeout=120)
-            if done.returncode >= 0:
+            if done.returncode >= 0 and "driver.pid" not in done.stderr:
                 break
+            time.sleep(0.05)
         if check and done.returncode != 0:
             daemon = f" (libvirtd: {self.daemon.poll()})" if self.daemon else ""
             raise GuestError(f"virsh {' '.join(map(str, words))}: {done.stderr.strip()}{daemon}")

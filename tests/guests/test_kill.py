@@ -7,7 +7,6 @@ job and no migration blocker is left, within a second; no file under a final nam
 
 import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,8 @@ if __name__ == "__main__":
 from guests.guest import Config, Guest
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available
+from guests.processes import kill
+from guests.witness import blockers
 
 TRIALS = int(os.environ.get("VMCORECTL_KILL_TRIALS", "10"))
 MEMORY_MIB = 256
@@ -27,45 +28,6 @@ WITHIN = 1.0
 # Whom a trial kills, in that order; "helper" is libvirt's process between QEMU's pipe and ours.
 OURS = [("vmcorectl",), ("worker",), ("vmcorectl", "worker"), ("worker", "vmcorectl")]
 WITH_LIBVIRT = OURS + [("helper",), ("helper", "vmcorectl", "worker")]
-
-
-def processes() -> list:
-    """(pid, parent, name, command line) of all."""
-    found = []
-    for path in Path("/proc").iterdir():
-        if path.name.isdigit():
-            try:
-                parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                found.append((int(path.name), parent, (path / "comm").read_text().strip(),
-                              (path / "cmdline").read_bytes()))
-            except (OSError, IndexError, ValueError):
-                pass
-    return found
-
-
-def role(process, vmcorectl: int) -> str:
-    pid, parent, name, line = process
-    if pid == vmcorectl:
-        return "vmcorectl"
-    if name == "vmcore-worker" and parent == vmcorectl:
-        return "worker"
-    return "helper" if name.startswith("libvirt_iohelp") and b"/proc/%d/fd/" % vmcorectl in line else ""
-
-
-def kill(roles: tuple, vmcorectl: int) -> list:
-    """SIGKILLs those that are there, in that order; their roles."""
-    by_role = {}
-    for process in processes():
-        by_role.setdefault(role(process, vmcorectl), []).append(process[0])
-    killed = []
-    for name in roles:
-        for pid in by_role.get(name, []):
-            try:
-                os.kill(pid, signal.SIGKILL)
-                killed.append(name)
-            except ProcessLookupError:
-                pass
-    return killed
 
 
 class Trials:
@@ -134,11 +96,6 @@ class Trials:
         for number in range(TRIALS):
             roles, delay = chosen[number % len(chosen)], random.uniform(0, usual)
             findings.check(f"{self.method}: trial {number}", self.trial(number, roles, delay))
-
-
-def blockers(query) -> list:
-    lines = [f"blocker: {reason}" for reason in query("query-migrate").get("blocked-reasons", [])]
-    return lines + (["a dump is active"] if query("query-dump")["status"] == "active" else [])
 
 
 def by_qmp(vmcorectl, method: str, findings) -> None:

@@ -39,3 +39,8 @@ class Witness:
             elif since is not None:
                 total, since = total + when - since, None
         return total
+
+
+def blockers(query) -> list:
+    lines = [f"blocker: {reason}" for reason in query("query-migrate").get("blocked-reasons", [])]
+    return lines + (["a dump is active"] if query("query-dump")["status"] == "active" else [])

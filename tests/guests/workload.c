@@ -1,6 +1,6 @@
 /* What a test guest does before it is dumped: memory of every kind that a filter must tell apart.
  *
- * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU]. Prints one line a secret, then READY, then obeys
+ * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU] [tick=CPU]. Prints one line a secret, then READY, then obeys
  * lines on its standard input: "panic CPU" crashes the guest on that CPU.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
@@ -270,6 +270,24 @@ static void counting_child(int cpu)
 	}
 }
 
+/* Counts for ever. "TICKS address" tells where in physical memory, so that the host can see it stand still. */
+static void ticking_child(int cpu)
+{
+	volatile uint64_t *ticks = (uint64_t *)map(PAGE, MAP_SHARED | MAP_ANONYMOUS, -1, "ticks");
+	uint64_t entry = 0;
+	*ticks = 1;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	if (pread(fd, &entry, sizeof entry, (uintptr_t)ticks / PAGE * sizeof entry) != sizeof entry)
+		fail("pagemap");
+	close(fd);
+	printf("TICKS %llx\n", (unsigned long long)(entry & ((1ull << 55) - 1)) * PAGE);
+	if (fork() != 0)
+		return;
+	pin_to(cpu);
+	for (;;)
+		++*ticks;
+}
+
 static void take_offline(int cpu)
 {
 	char path[80];
@@ -313,6 +331,8 @@ int main(int argc, char **argv)
 			take_offline(cpu);
 		if (sscanf(argv[i], "pair=%d", &cpu) == 1)
 			counting_child(cpu);
+		if (sscanf(argv[i], "tick=%d", &cpu) == 1)
+			ticking_child(cpu);
 	}
 	printf("READY\n");
 	obey();

@@ -146,6 +146,18 @@ TEST_F(QmpGuestTest, StreamsARunningGuest) {
   EXPECT_EQ(pause->count(), 2500);
 }
 
+TEST_F(QmpGuestTest, DoesNotWaitForAGuestThatSomebodyStoppedBefore) {
+  Script script;
+  script.status = R"({"status": "paused", "running": false})";
+  script.events_after = event("DUMP_COMPLETED", 2000);
+  open(script);
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  const auto pause = acquired->lease->end();
+  ASSERT_TRUE(pause) << pause.error().message;
+  EXPECT_EQ(pause->count(), 0);
+}
+
 TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
   Script script;
   script.events_after =
@@ -163,6 +175,15 @@ TEST_F(QmpGuestTest, PassesOnThatQemuRefuses) {
   const auto acquired = guest_->acquire({"running", true});
   ASSERT_FALSE(acquired);
   EXPECT_EQ(acquired.error().message, "dump-guest-memory: no");
+}
+
+// QEMU's own text is then of a "migration blocker".
+TEST_F(QmpGuestTest, SaysThatAMigrationBeganBeforeTheDump) {
+  open({.migration = R"({"status": "active"})", .dump_error = "no"});
+  const auto acquired = guest_->acquire({"running", true});
+  ASSERT_FALSE(acquired);
+  EXPECT_EQ(acquired.error().code, Errc::busy);
+  EXPECT_NE(acquired.error().message.find("a migration"), std::string::npos);
 }
 
 TEST_F(QmpGuestTest, NoticesThatQemuDies) {
@@ -236,6 +257,27 @@ TEST_F(DirectTest, HoldsAGuestThatStandsStillAsWell) {
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
   EXPECT_EQ(acquired->lease->end()->count(), 0);  // does not wait for it to run
+}
+
+TEST_F(DirectTest, NoticesThatSomebodyResetAGuestThatStandsStill) {
+  Script script = standing_still();
+  script.events_after = event("RESET", 1000) + event("DUMP_COMPLETED", 2000);
+  open_direct(script);
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  const auto end = acquired->lease->end();
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().code, Errc::guest_state);
+}
+
+TEST_F(DirectTest, WhatIsDoneToAGuestAfterItsDumpIsNoMatter) {
+  Script script = standing_still();
+  script.events_after =
+      event("DUMP_COMPLETED", 2000) + event("RESET", 3000) + event("RESUME", 3000);
+  open_direct(script);
+  auto acquired = guest_->acquire({"guest-panicked", false});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_TRUE(acquired->lease->end());
 }
 
 TEST_F(DirectTest, TellsWhereBlocksLie) {
