@@ -92,11 +92,15 @@ Result<Packet> Channel::receive() const {
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof(control.bytes);
   ssize_t size = 0;
+  // An end that left something unread is told of before what it sent last, and once (Linux
+  // net/unix/af_unix.c, unix_release_sock, v6.12): the next call brings that.
+  bool reset = false;
   while ((size = ::recvmsg(socket_.get(), &message, MSG_CMSG_CLOEXEC)) < 0) {
-    if (errno == ECONNRESET) {
+    if (errno == ECONNRESET && reset) {
       break;
     }
-    if (errno != EINTR) {
+    reset = reset || errno == ECONNRESET;
+    if (errno != EINTR && errno != ECONNRESET) {
       return fail_errno(errno, "receive");
     }
   }

@@ -102,6 +102,14 @@ TEST_F(Ends, WhatWasSentBeforeTheEndArrives) {
   EXPECT_FALSE(ours().receive());
 }
 
+TEST_F(Ends, WhatWasSentBeforeTheEndArrivesAlsoWhereSomethingWasLeftUnread) {
+  ASSERT_TRUE(ours().send("never read"));
+  ASSERT_TRUE(theirs().send("last"));
+  close_theirs();
+  EXPECT_EQ(ours().receive()->text, "last");
+  EXPECT_EQ(ours().receive().error().code, Errc::cancelled);
+}
+
 TEST_F(Ends, WaitClosedWaitsForTheEndOnly) {
   ASSERT_TRUE(theirs().send("not the end"));
   std::atomic<bool> closed = false;
