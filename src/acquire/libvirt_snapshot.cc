@@ -1,5 +1,6 @@
 #include "src/acquire/libvirt_snapshot.h"
 
+#include <dlfcn.h>
 #include <libvirt/libvirt-qemu.h>
 #include <stdlib.h>
 
@@ -93,6 +94,14 @@ class StopWatch {
   int callback_ = -1;
 };
 
+// Null with a libvirt before 8.2, with which all the rest works.
+auto pass_files() {
+  using Function = decltype(&virDomainQemuMonitorCommandWithFiles);
+  static const auto function =
+      reinterpret_cast<Function>(::dlsym(RTLD_DEFAULT, "virDomainQemuMonitorCommandWithFiles"));
+  return function;
+}
+
 class LibvirtMonitor : public SnapshotMonitor {
  public:
   explicit LibvirtMonitor(LibvirtGuest& guest) : guest_(guest) {}
@@ -134,8 +143,13 @@ class LibvirtMonitor : public SnapshotMonitor {
   Result<std::string> pass(const std::string& text, int fd) const {
     char* reply = nullptr;
     int fds[] = {fd};
-    const int done = virDomainQemuMonitorCommandWithFiles(
-        guest_.domain(), text.c_str(), fd >= 0 ? 1 : 0, fds, nullptr, nullptr, &reply, 0);
+    if (fd >= 0 && pass_files() == nullptr) {
+      return fail(Errc::unsupported,
+                  "this libvirt cannot hand a file to QEMU (before 8.2): use --consistency pause");
+    }
+    const int done =
+        fd >= 0 ? pass_files()(guest_.domain(), text.c_str(), 1, fds, nullptr, nullptr, &reply, 0)
+                : virDomainQemuMonitorCommand(guest_.domain(), text.c_str(), &reply, 0);
     const std::unique_ptr<char, decltype(&::free)> owner(reply, ::free);
     if (done != 0 || reply == nullptr) {
       return libvirt_failure("QEMU's monitor");

@@ -63,8 +63,14 @@ Result<Microseconds> QmpSnapshotMonitor::paused(const qmp::Json&) {
     if (!stopped) {
       return sum;
     }
-    TRY_ASSIGN(const qmp::Event resumed, client_.wait_event("RESUME", kResumeTimeout));
-    sum += std::max(Microseconds{}, resumed.time - stopped->time);
+    const auto resumed = client_.wait_event("RESUME", kResumeTimeout);
+    if (!resumed && resumed.error().code == Errc::busy) {
+      return sum;  // somebody else stopped it since, or it panicked
+    }
+    if (!resumed) {
+      return tl::unexpected(resumed.error());
+    }
+    sum += std::max(Microseconds{}, resumed->time - stopped->time);
   }
 }
 

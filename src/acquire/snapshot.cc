@@ -39,29 +39,51 @@ Result<Progress> progress_of(SnapshotMonitor& monitor) {
   return Progress{std::move(status), std::move(answer)};
 }
 
+// The same, where a QEMU that is out of breath takes long to answer.
+Result<Progress> progress_at_last(SnapshotMonitor& monitor) {
+  constexpr int kMostTimes = 10;  // each of half a minute (qmp::kCommandTimeout)
+  auto now = progress_of(monitor);
+  for (int i = 1; i < kMostTimes && !now && now.error().code == Errc::busy; ++i) {
+    now = progress_of(monitor);
+  }
+  return now;
+}
+
+Result<GuestState> state_of(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json answer, monitor.execute("query-status"));
+  return GuestState{.name = qmp::text_member(answer, "status").value_or("in no state"),
+                    .running = qmp::bool_member(answer, "running").value_or(false)};
+}
+
 class SnapshotLease : public Lease {
  public:
   SnapshotLease(SnapshotMonitor& monitor, SnapshotSettings settings, Fd file)
       : monitor_(monitor), settings_(settings), file_(std::move(file)) {}
 
   Result<bool> over() override {
-    TRY_ASSIGN(const Progress now, progress_of(monitor_));
+    if (!ran_again_) {
+      const auto state = state_of(monitor_);
+      ran_again_ = state && state->running;
+    }
+    TRY_ASSIGN(const Progress now, progress_at_last(monitor_));
     return now.over();
   }
 
   Result<Microseconds> end() override {
-    auto last = progress_of(monitor_);
+    auto last = progress_at_last(monitor_);
     while (last && !last->over()) {
       std::this_thread::sleep_for(milliseconds(20));
-      last = progress_of(monitor_);
+      last = progress_at_last(monitor_);
     }
     if (!last) {
       return fail(Errc::guest_state, "QEMU does not tell how its snapshot ended: {}",
                   last.error().message);
     }
+    const bool completed = last->status == "completed";
+    const Result<> runs = completed ? Result<>() : let_run();  // first of all
     TRY(settings_.undo(monitor_));
-    if (last->status != "completed") {
-      TRY(let_run());
+    TRY(runs);
+    if (!completed) {
       return fail(Errc::io, "QEMU's snapshot failed: {}",
                   qmp::text_member(last->answer, "error-desc").value_or(last->status));
     }
@@ -71,10 +93,11 @@ class SnapshotLease : public Lease {
   }
 
  private:
-  // QEMU does not resume a guest whose snapshot fails between its stop and its start.
+  // QEMU does not resume a guest whose snapshot fails between its stop and its start. One that ran
+  // since was stopped by somebody else.
   Result<> let_run() {
-    TRY_ASSIGN(const Json now, monitor_.execute("query-status"));
-    if (qmp::text_member(now, "status") == "paused") {
+    TRY_ASSIGN(const GuestState now, state_of(monitor_));
+    if (now.name == "paused" && !ran_again_) {
       TRY(monitor_.execute("cont"));
     }
     return {};
@@ -83,6 +106,7 @@ class SnapshotLease : public Lease {
   SnapshotMonitor& monitor_;
   SnapshotSettings settings_;
   Fd file_;
+  bool ran_again_ = false;  // was seen to run since the snapshot began
 };
 
 // A file with room for the whole stream, so that QEMU cannot run out of it.
@@ -203,6 +227,9 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
     TRY_ASSIGN(Fd header, monitor.dump_header());
     TRY(wait_for_dump(monitor));
     TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file.get()));
+    // QEMU 7.2 resumes what it snapshots, and aborts where a guest that panicked would be stopped.
+    TRY_ASSIGN(const GuestState now, state_of(monitor));
+    TRY(check_running(now));
     TRY(migrate(monitor, settings));
     return header;
   };

@@ -21,6 +21,15 @@ constexpr std::uint64_t kBesideRam = 128U << 20;
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
+// Where it could not be rehearsed: mostly less than an eighth of memory is kept.
+std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump) {
+  const Workload workload{.kept_bytes = report.memory_size / 8,
+                          .page_struct_bytes = report.memory_size / 4096 * kPageStructSize,
+                          .read_ahead = read_ahead_room(),
+                          .threads = dump.threads};
+  return forecast(workload).pause.most;
+}
+
 }  // namespace
 
 fs::path spool_folder(const GuestDumpOptions& options) {
@@ -70,7 +79,7 @@ Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
   return fail(
       Errc::limit,
       "the guest would stand still for about {} ms, more than --pause-limit allows ({} "
-      "ms); it was not touched. Give a higher limit, or --consistency snapshot, which "
+      "ms). Give a higher limit, or --consistency snapshot, which "
       "takes longer but hardly a pause, or --consistency torn, which shows no single moment",
       std::chrono::duration_cast<milliseconds>(expected).count(), limit.count());
 }
@@ -79,7 +88,8 @@ sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
   sandbox::Request request = make_request(options_.dump, input);
   request.capture = sandbox::Capture{report_.method, report_.consistency};
   request.torn = options_.consistency == Consistency::torn;
-  if (report_.before.running && options_.consistency == Consistency::pause) {
+  const bool waits = report_.before.running && options_.consistency == Consistency::pause;
+  if (waits && input == sandbox::InputKind::process) {
     request.draft = true;
     request.read_ahead = read_ahead_room();
   }
@@ -159,7 +169,8 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY(give_work(worker, spool, output));
   const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
-    TRY(check_pause(std::chrono::microseconds(ready.pause_us)));
+    const std::chrono::microseconds rehearsed(ready.pause_us);
+    TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
     TRY_ASSIGN(acquire::Acquired acquired, acquire());
     return std::move(acquired.input);
   };

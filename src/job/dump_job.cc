@@ -75,6 +75,11 @@ Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& r
     return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
                 report.method);
   }
+  if (options.consistency == Consistency::torn && options.dump.verify) {
+    return fail(Errc::invalid,
+                "--verify compares the dump with memory that stands still, not with --consistency "
+                "torn");
+  }
   return {};
 }
 
@@ -124,7 +129,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
       }
     }
     if (attempt.refused()) {
-      return nothing_begun(dump.error());
+      return {tl::unexpected(dump.error()), std::move(before)};
     }
     const bool interrupted = !dump && dump.error().code == Errc::cancelled;
     look_again(guest, interrupted ? acquire::Then::nothing : options.then, report);

@@ -27,6 +27,20 @@ Result<fs::path> save(const fs::path& path, const std::string& text) {
   return file->commit();
 }
 
+// libvirt may have taken the new definition all the same, its answer being lost.
+tl::unexpected<Error> undone(const acquire::Selection& domain,
+                             const acquire::PersistentDefinition& before, const fs::path& saved,
+                             const Error& why) {
+  const auto now = acquire::persistent_definition(domain);
+  if (now && now->whole == before.whole) {
+    std::error_code ignored;
+    fs::remove(saved, ignored);
+    return tl::unexpected(why);
+  }
+  return fail(why.code, "{}; the definition may have been changed, the old one is {}", why.message,
+              saved.string());
+}
+
 }  // namespace
 
 Result<PreparedDomain> prepare_domain(const acquire::Selection& domain, const fs::path& folder,
@@ -45,9 +59,7 @@ Result<PreparedDomain> prepare_domain(const acquire::Selection& domain, const fs
   TRY_ASSIGN(prepared.saved, save(folder / (name + ".before-vmcorectl"), definition.whole));
   const auto replaced = acquire::replace_definition(domain, definition.whole, whole.after);
   if (!replaced) {
-    std::error_code ignored;
-    fs::remove(prepared.saved, ignored);
-    return tl::unexpected(replaced.error());
+    return undone(domain, definition, prepared.saved, replaced.error());
   }
   return prepared;
 }

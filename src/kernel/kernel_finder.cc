@@ -47,6 +47,13 @@ std::string read_string(const GuestKernel& kernel, VirtAddr pointer) {
   return std::string(until_nul(text));
 }
 
+// A kernel that runs on behalf of a crashed one was given elfcorehdr=.
+bool is_capture_kernel(const GuestKernel& kernel) {
+  const auto line =
+      kernel.kallsyms() != nullptr ? kernel.kallsyms()->find("saved_command_line") : std::nullopt;
+  return line && read_string(kernel, *line).find("elfcorehdr=") != std::string::npos;
+}
+
 // _stext lies where phys_base says: else it is another kernel's VMCOREINFO, or a wrong phys_base.
 Result<> check_stext(const PageTables& tables, VirtAddr stext, std::int64_t phys_base) {
   TRY_ASSIGN(const Mapping mapping, tables.translate(stext));
@@ -193,6 +200,9 @@ bool KernelFinder::take(const FoundKernels& before) {
   kernel.memory_ = image_->memory.get();
   kernel.page_tables_ = known.page_tables().in(*image_->memory);
   kernel.info_source_ = note != nullptr ? InfoSource::note : known.info_source();
+  if (is_capture_kernel(kernel)) {
+    return false;  // the crashed one is to be looked for
+  }
   found_.kernels.push_back(std::move(kernel));
   return std::ranges::all_of(vcpus_, [&](const VcpuTables& vcpu) { return is_known(vcpu); });
 }
@@ -257,16 +267,14 @@ void KernelFinder::describe(GuestKernel& kernel) {
   }
   bool capture = false;
   if (kernel.kallsyms() != nullptr) {
-    const auto symbols =
-        kernel.kallsyms()->find({"_end", "page_offset_base", "saved_command_line"});
+    const auto symbols = kernel.kallsyms()->find({"_end", "page_offset_base"});
     if (symbols[0] && *symbols[0] > begin && *symbols[0] - begin < size) {
       size = *symbols[0] - begin;
     }
     if (symbols[1]) {
       offsets.push_back({kernel.read_value<std::uint64_t>(*symbols[1]).value_or(0)});
     }
-    capture =
-        symbols[2] && read_string(kernel, *symbols[2]).find("elfcorehdr=") != std::string::npos;
+    capture = is_capture_kernel(kernel);
   }
   kernel.image_range_ = {begin, size};
   for (const VirtAddr fixed : kFixedPageOffsets) {

@@ -73,11 +73,14 @@ std::optional<convert::Capture> capture_of(const Request& request) {
              : std::nullopt;
 }
 
+// Whether a guest waits until what was written is compared with its memory.
+bool holds_guest(const Request& request) { return request.draft && request.verify; }
+
 convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
           .read_ahead = request.read_ahead,
-          .bandwidth = request.bandwidth,
+          .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
           .host_event_time = request.host_event_time,
           .capture = capture_of(request)};
@@ -131,8 +134,13 @@ Result<Prepared> prepare(const Channel& channel, const Request& request) {
   return Prepared{std::move(live), std::move(draft)};
 }
 
-sandbox::Ready ready_by(const convert::Draft& draft) {
-  return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()),
+sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
+  // A thread compresses, writes, reads and compares about as many bytes in a microsecond.
+  constexpr std::uint64_t kVerified = 100;
+  const std::uint64_t verifying =
+      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.threads)
+                           : 0;
+  return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
           .kept_pages = draft.kept_pages};
 }
 
@@ -226,8 +234,9 @@ Result<Done> run_job(const Channel& channel, const Request& request, std::vector
   if (request.draft && request.input == sandbox::InputKind::process) {
     prepared = prepare(channel, request);
   }
-  TRY_ASSIGN(Input input, open_input(channel, request,
-                                     prepared ? ready_by(prepared->draft) : sandbox::Ready(), fds));
+  TRY_ASSIGN(Input input,
+             open_input(channel, request,
+                        prepared ? ready_by(prepared->draft, request) : sandbox::Ready(), fds));
   const Fd* output = fds.empty() ? nullptr : &fds.front();
   if (request.operation == Operation::convert) {
     return run_convert(channel, request, input, output, prepared ? &prepared->draft : nullptr);

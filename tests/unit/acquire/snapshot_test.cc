@@ -231,6 +231,33 @@ TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
 
+// It panicked, or somebody paused it, while the snapshot was prepared.
+TEST_F(SnapshotTest, RefusesAGuestThatStoppedMeanwhile) {
+  EXPECT_EQ(refused({.status = "guest-panicked"}).code, Errc::guest_state);
+  EXPECT_FALSE(was_heard("migrate"));
+  EXPECT_FALSE(was_heard("cont"));
+}
+
+TEST_F(SnapshotTest, AFailedOneDoesNotResumeWhatSomebodyElseStopped) {
+  open({.ends = "failed"});
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_FALSE(*acquired->lease->over());  // it runs again by then
+  script_.status = "paused";
+  EXPECT_FALSE(acquired->lease->end());
+  EXPECT_FALSE(was_heard("cont"));
+  EXPECT_EQ(script_.limit, kLimit);
+}
+
+TEST_F(SnapshotTest, AFailedOneIsResumedAlsoWhereNothingCanBeUndone) {
+  open({.ends = "failed", .stays_stopped = true});
+  auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  script_.refuses = "migrate-set-capabilities";
+  EXPECT_FALSE(acquired->lease->end());
+  EXPECT_TRUE(was_heard("cont"));
+}
+
 TEST_F(SnapshotTest, RefusesAGuestThatStandsStill) {
   open({});
   const auto acquired = guest_->acquire({"paused", false});
