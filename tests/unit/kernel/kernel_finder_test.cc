@@ -115,6 +115,18 @@ TEST_F(FoundBefore, ANoteThatSaysMoreIsBelieved) {
   EXPECT_TRUE(again(image).kernels.front().info().crash_time());
 }
 
+// The crashed kernel is somewhere else in that memory, and is to be found.
+TEST(KernelFinder, ACaptureKernelIsNotTakenFromBefore) {
+  GuestBuilder guest("6.12");
+  guest.without_note().cpus({}).command_line("root=/dev/vda1 elfcorehdr=0x2b000000");
+  const MemoryImage first = guest.build();
+  const MemoryImage image = guest.build();
+  const FoundKernels before = *find_kernels(first, Search::first);
+  ASSERT_EQ(before.kernels.size(), 1U);
+  EXPECT_TRUE(before.remarks.empty());
+  EXPECT_TRUE(find_kernels(image, Search::registers, &before)->kernels.empty());
+}
+
 TEST_F(FoundBefore, IsNotTakenWhereTheCpusRunSomethingElse) {
   GuestBuilder guest("6.12");
   guest.without_note();
