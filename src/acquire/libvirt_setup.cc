@@ -32,7 +32,7 @@ bool has_crashed(virDomain* domain) {
           (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_CRASHED));
 }
 
-Result<std::vector<std::string>> list_domains(const std::string& uri, bool (*wanted)(virDomain*)) {
+Result<std::vector<Selection>> list_domains(const std::string& uri, bool (*wanted)(virDomain*)) {
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
   virDomainPtr* list = nullptr;
   const int count =
@@ -40,25 +40,25 @@ Result<std::vector<std::string>> list_domains(const std::string& uri, bool (*wan
   if (count < 0) {
     return libvirt_failure("the domains that run");
   }
-  std::vector<std::string> names;
+  std::vector<Selection> found;
   for (int i = 0; i < count; ++i) {
     const LibvirtDomain domain(list[i]);
     const char* const name = virDomainGetName(domain.get());
     if (name != nullptr && wanted(domain.get())) {
-      names.emplace_back(name);
+      found.push_back({.uri = uri, .domain = name, .look_up = LookUp::name});
     }
   }
   ::free(list);  // NOLINT: libvirt's lists are malloc's
-  return names;
+  return found;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> running_domains(const std::string& uri) {
+Result<std::vector<Selection>> running_domains(const std::string& uri) {
   return list_domains(uri, is_active);
 }
 
-Result<std::vector<std::string>> crashed_domains(const std::string& uri) {
+Result<std::vector<Selection>> crashed_domains(const std::string& uri) {
   return list_domains(uri, has_crashed);
 }
 

@@ -10,10 +10,10 @@
 
 namespace vmcore::acquire {
 
-// The names of the domains that have memory.
-Result<std::vector<std::string>> running_domains(const std::string& uri);
+// The domains that have memory.
+Result<std::vector<Selection>> running_domains(const std::string& uri);
 // Of those, the ones whose guest panicked.
-Result<std::vector<std::string>> crashed_domains(const std::string& uri);
+Result<std::vector<Selection>> crashed_domains(const std::string& uri);
 
 // As it runs, or else as it would be started.
 Result<GuestSetup> setup_of_domain(const Selection& selection);

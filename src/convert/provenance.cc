@@ -16,12 +16,6 @@ std::string one_line(std::string text) {
   return text;
 }
 
-std::uint64_t number(std::string_view text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 // The X of "NAME(X)", or nothing.
 std::optional<std::string_view> argument(std::string_view key, std::string_view name) {
   if (key.size() < name.size() + 2 || !key.starts_with(name) || key[name.size()] != '(' ||
@@ -41,6 +35,10 @@ std::optional<Number> number_or_nothing(std::string_view text) {
   Number value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
   return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
+}
+
+std::uint64_t number(std::string_view text) {
+  return number_or_nothing<std::uint64_t>(text).value_or(0);
 }
 
 bool take_capture(std::string_view key, std::string_view value, Provenance& into) {

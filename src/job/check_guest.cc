@@ -129,13 +129,7 @@ CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder)
 }
 
 Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri) {
-  TRY_ASSIGN(const std::vector<std::string> names, acquire::running_domains(libvirt_uri));
-  std::vector<acquire::Selection> guests;
-  guests.reserve(names.size());
-  for (const std::string& name : names) {
-    guests.push_back({.uri = libvirt_uri, .domain = name, .look_up = acquire::LookUp::name});
-  }
-  return guests;
+  return acquire::running_domains(libvirt_uri);
 }
 
 }  // namespace vmcore::job

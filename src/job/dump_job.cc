@@ -138,13 +138,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
 }
 
 Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri) {
-  TRY_ASSIGN(const std::vector<std::string> names, acquire::crashed_domains(libvirt_uri));
-  std::vector<acquire::Selection> guests;
-  guests.reserve(names.size());
-  for (const std::string& name : names) {
-    guests.push_back({.uri = libvirt_uri, .domain = name, .look_up = acquire::LookUp::name});
-  }
-  return guests;
+  return acquire::crashed_domains(libvirt_uri);
 }
 
 }  // namespace vmcore::job

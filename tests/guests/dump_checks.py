@@ -1,7 +1,9 @@
 """What the tests of `dump` share: running it, what it left behind, and whether it equals QEMU's own dump."""
 
 import json
+import re
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +15,19 @@ from peers.kdumpfile import open_dump
 def left_in(folder: Path) -> list:
     """Lines about files in a folder that should hold none, hidden ones too."""
     return [f"left behind: {path.name}" for path in sorted(Path(folder).iterdir())]
+
+
+def pair_in(dump_file: Path, console: str) -> tuple:
+    """(lock, first, second): the counters of the guest's pair (pair_cpu) as the dump has them."""
+    seed = int(re.search(r"^PAIR ([0-9a-f]{16})", console, re.M).group(1), 16)
+    dump, found = open_dump(str(dump_file)), {}
+    for pfn in range(dump.kept.bit_length()):
+        if dump.kept >> pfn & 1:
+            page = dump.page(pfn)
+            if struct.unpack_from("<Q", page)[0] == seed:
+                _, number, count, lock = struct.unpack_from("<4Q", page)
+                found[number] = (count, lock)
+    return found[1][1], found[1][0], found[2][0]
 
 
 def run_dump(program: list, words: list, seconds: float = 300):

@@ -4,7 +4,6 @@ running guest waits briefly and is seen at one moment; the host's memory does no
 
 import json
 import re
-import struct
 import sys
 import time
 from pathlib import Path
@@ -12,11 +11,10 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import expect, left_in, run_dump, same_as_converted
+from guests.dump_checks import expect, left_in, pair_in, run_dump, same_as_converted
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.witness import Witness
-from peers.kdumpfile import open_dump
 
 PAGE = 4096
 HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
@@ -109,18 +107,6 @@ class Case:
             raw.unlink()
         self.nothing_held("standing", status)
 
-    def pair(self) -> tuple:
-        """(lock, first, second): the counters of the guest's pair as the dump has them."""
-        seed = int(re.search(r"^PAIR ([0-9a-f]{16})", self.guest.console, re.M).group(1), 16)
-        dump, found = open_dump(str(self.dump_file)), {}
-        for pfn in range(dump.kept.bit_length()):
-            if dump.kept >> pfn & 1:
-                page = dump.page(pfn)
-                if struct.unpack_from("<Q", page)[0] == seed:
-                    _, number, count, lock = struct.unpack_from("<4Q", page)
-                    found[number] = (count, lock)
-        return found[1][1], found[1][0], found[2][0]
-
     def looked_at(self, witness: Witness) -> None:
         """dmesg and info of the guest itself: at once, and nothing of it can be seen by the guest."""
         for verb, expected in (("dmesg", "Linux version"), ("info", self.guest.kernel.release)):
@@ -166,7 +152,7 @@ class Case:
                     ("paused at all", (guest.get("pause_ms") or 0) > 0, True),
                     ("says so", any("torn" in remark["text"] for remark in answer.get("remarks", [])), consistency == "torn")])
                 self.told_by_the_file(consistency, guest.get("pause_ms"))
-                lock, first, second = self.pair()
+                lock, first, second = pair_in(self.dump_file, self.guest.console)
                 print(f"  {self.name}: {consistency}: lock {lock}, counters {first} and {second - first:+}", flush=True)
                 if consistency == "pause":
                     self.findings.check(f"{self.name}: pause: one moment",

@@ -4,7 +4,6 @@ made of; QEMU is left as it was found, also by one that was killed, as soon as t
 
 import os
 import random
-import re
 import signal
 import struct
 import subprocess
@@ -15,12 +14,11 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import expect, left_in, run_dump, same_as_converted
+from guests.dump_checks import expect, left_in, pair_in, run_dump, same_as_converted
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available
 from guests.qmp_proxy import RunningProxy
-from peers.kdumpfile import open_dump
 
 MOST_PAUSE_MS = 300
 KILLS = 6
@@ -110,18 +108,6 @@ class Case:
             self.guest.qmp("cont")
         self.as_before("equal")
 
-    def pair(self) -> tuple:
-        """(lock, first, second): the counters of the guest's pair as the dump has them."""
-        seed = int(re.search(r"^PAIR ([0-9a-f]{16})", self.guest.console, re.M).group(1), 16)
-        dump, found = open_dump(str(self.dump_file)), {}
-        for pfn in range(dump.kept.bit_length()):
-            if dump.kept >> pfn & 1:
-                page = dump.page(pfn)
-                if struct.unpack_from("<Q", page)[0] == seed:
-                    _, number, count, lock = struct.unpack_from("<4Q", page)
-                    found[number] = (count, lock)
-        return found[1][1], found[1][0], found[2][0]
-
     def running(self) -> None:
         for _ in range(5):
             code, answer = self.dump("-d", "17", "--compress", "zlib", "--consistency", "snapshot")
@@ -130,7 +116,7 @@ class Case:
             expect(self.findings, f"{self.name}: result", [
                 ("exit code", code, 0), ("after", guest.get("state_after"), "running"),
                 (f"pause of {pause} ms", 0 < pause < MOST_PAUSE_MS, True)])
-            lock, first, second = self.pair()
+            lock, first, second = pair_in(self.dump_file, self.guest.console)
             print(f"  {self.name}: lock {lock}, counters {first} and {second - first:+}", flush=True)
             self.findings.check(f"{self.name}: one moment",
                                 [] if first - second in ((0, 1) if lock else (0,)) else [f"{lock} {first} {second}"])
