@@ -26,14 +26,19 @@ FLOORS = {
     "src/acquire": ["src/image", "qmp", "src/sandbox"],
     "src/job": ["src/sandbox", "src/store", "src/acquire"],
     "src/cli": ["src/sandbox", "src/job"],
+    "guest/config": [],
+    "guest/save": ["src/image", "src/kernel", "src/formats", "filters", "src/convert", "guest/config"],
+    "guest/init": ["guest/save", "guest/config"],
+    "guest/setup": ["guest/save", "guest/config"],
 }
 
 # pattern of foreign headers: folders that may include them
 FOREIGN = {
     r"libvirt/": ["src/acquire"],
     r"pugixml\.hpp$": ["src/acquire"],
-    r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli"],
-    r"CLI/": ["src/cli"],
+    r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli",
+                   "guest/setup"],
+    r"CLI/": ["src/cli", "guest/setup"],
     r"(zstd|libdeflate|zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
 }

@@ -1,0 +1,160 @@
+#include "guest/config/capture_config.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
+    {"reboot", EndAction::reboot},
+    {"poweroff", EndAction::poweroff},
+    {"halt", EndAction::halt},
+    {"shell", EndAction::shell},
+}};
+
+std::string_view end_action_name(EndAction action) {
+  return std::ranges::find(kEndActions, action, &std::pair<std::string_view, EndAction>::second)
+      ->first;
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t\r");
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
+}
+
+Result<unsigned> read_number(std::string_view text, unsigned most) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value > most) {
+    return fail(Errc::invalid, "\"{}\" is not a number from 0 to {}", text, most);
+  }
+  return value;
+}
+
+Result<EndAction> read_end_action(std::string_view text) {
+  const auto* const found =
+      std::ranges::find(kEndActions, text, &std::pair<std::string_view, EndAction>::first);
+  if (found == kEndActions.end()) {
+    return fail(Errc::invalid, "\"{}\" is none of reboot, poweroff, halt and shell", text);
+  }
+  return found->second;
+}
+
+Target read_target(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  return {std::string(text.substr(0, colon)),
+          colon == std::string_view::npos ? "" : std::string(text.substr(colon + 1))};
+}
+
+std::vector<std::string> split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(separator, begin), text.size());
+    parts.emplace_back(trimmed(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace
+
+Result<> set_key(CaptureConfig& config, std::string_view key,
+                 const std::vector<std::string>& values) {
+  if (key == "target") {
+    if (values.empty() || std::ranges::find(values, "") != values.end()) {
+      return fail(Errc::invalid, "a target is missing");
+    }
+    config.targets.clear();
+    for (const std::string& value : values) {
+      config.targets.push_back(read_target(value));
+    }
+    return {};
+  }
+  if (values.size() != 1) {
+    return fail(Errc::invalid, "{} takes one value, not {}", key, values.size());
+  }
+  const std::string& value = values.front();
+  if (key == "level") {
+    TRY_ASSIGN(config.level, read_number(value, 31));
+  } else if (key == "keep") {
+    TRY_ASSIGN(config.keep, read_number(value, 1'000'000));
+  } else if (key == "deadline") {
+    TRY_ASSIGN(const unsigned seconds, read_number(value, 7 * 24 * 3600));
+    config.deadline = std::chrono::seconds(seconds);
+  } else if (key == "on-success") {
+    TRY_ASSIGN(config.on_success, read_end_action(value));
+  } else if (key == "on-failure") {
+    TRY_ASSIGN(config.on_failure, read_end_action(value));
+  } else if (key == "tag") {
+    config.tag = value;
+  } else {
+    return fail(Errc::not_found, "there is no key \"{}\"", key);
+  }
+  return {};
+}
+
+Result<CaptureConfig> parse_config(std::string_view text) {
+  CaptureConfig config;
+  std::map<std::string, std::vector<std::string>, std::less<>> keys;
+  unsigned number = 0;
+  for (const std::string& line : split(text, '\n')) {
+    ++number;
+    if (line.empty() || line.front() == '#') {
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    if (equals == std::string::npos) {
+      return fail(Errc::invalid, "line {}: \"{}\" is not KEY = VALUE", number, line);
+    }
+    const std::string key(trimmed(std::string_view(line).substr(0, equals)));
+    std::vector<std::string>& values = keys[key];
+    values.emplace_back(trimmed(std::string_view(line).substr(equals + 1)));
+    if (Result<> set = set_key(config, key, values); !set) {
+      return in_context(std::move(set).error(), fmt::format("line {}", number));
+    }
+  }
+  return config;
+}
+
+std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line) {
+  constexpr std::string_view kPrefix = "vmcore.";
+  std::vector<Remark> remarks;
+  for (const std::string& word : split(command_line, ' ')) {
+    const std::size_t equals = word.find('=');
+    if (!word.starts_with(kPrefix) || equals == std::string::npos) {
+      continue;
+    }
+    const std::string key = word.substr(kPrefix.size(), equals - kPrefix.size());
+    const std::string value = word.substr(equals + 1);
+    const Result<> set =
+        set_key(config, key, key == "target" ? split(value, ',') : std::vector<std::string>{value});
+    if (!set) {
+      remarks.push_back({set.error().code, fmt::format("{}: {}", word, set.error().message)});
+    }
+  }
+  return remarks;
+}
+
+std::string format_config(const CaptureConfig& config) {
+  std::string text;
+  for (const Target& target : config.targets) {
+    text += fmt::format("target = {}{}{}\n", target.kind, target.where.empty() ? "" : ":",
+                        target.where);
+  }
+  text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
+                      config.level, config.keep, config.deadline.count(),
+                      end_action_name(config.on_success), end_action_name(config.on_failure));
+  if (!config.tag.empty()) {
+    text += fmt::format("tag = {}\n", config.tag);
+  }
+  return text;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,64 @@
+// CaptureConfig: what the capture side does with a crash. Its file is /etc/vmcore-guest.conf;
+// `build` puts it under the same name into the capture image, and the capture kernel's command line
+// overrides it
+// ("vmcore.KEY=VALUE", a list's values separated by commas).
+//
+//   # a comment
+//   target = port
+//   target = file:UUID=1b4e28ba-2fa1-11d2-883f-0016d3cca427:/var/crash
+//   deadline = 600
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+// Where the capture image has its copy.
+inline constexpr std::string_view kConfigFile = "/etc/vmcore-guest.conf";
+
+// The virtio-serial port that leads to the host, and the vsock port of the host's end.
+inline constexpr std::string_view kPortName = "org.vmcorectl.dump.0";
+inline constexpr std::uint32_t kVsockPort = 30317;
+
+// How the capture kernel ends.
+enum class EndAction : std::uint8_t { reboot, poweroff, halt, shell };
+
+// One place to save to. How `kind` reads `where` is told beside the target itself (guest/save).
+struct Target {
+  std::string kind;   // "port", "vsock", "file", "raw", ...: what stands before the first colon
+  std::string where;  // the rest, may be empty: the kind's default
+  bool operator==(const Target&) const = default;
+};
+
+struct CaptureConfig {
+  std::vector<Target> targets = {{"port", ""}, {"vsock", ""}};  // tried in this order
+  unsigned level = 31;                                          // makedumpfile's dump level
+  unsigned keep = 3;                   // the newest dumps that a file system keeps; 0: all
+  std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
+  EndAction on_success = EndAction::reboot;
+  EndAction on_failure = EndAction::reboot;
+  std::string tag;  // of a crash on purpose (`vmcore-guest test`); told to the host with the dump
+  bool operator==(const CaptureConfig&) const = default;
+};
+
+// Sets one key. Errc::not_found for a key that does not exist, Errc::invalid for a value that does
+// not fit it. A list replaces the one before.
+Result<> set_key(CaptureConfig& config, std::string_view key,
+                 const std::vector<std::string>& values);
+
+// The defaults, changed by the text of a file. The error names the line.
+Result<CaptureConfig> parse_config(std::string_view text);
+// Changes it by the "vmcore." keys of a kernel's command line; others are not looked at. What
+// cannot be understood is skipped and told: a capture kernel goes on with what it has.
+std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
+
+// The text that parse_config makes the same configuration of.
+std::string format_config(const CaptureConfig& config);
+
+}  // namespace vmcore::guest

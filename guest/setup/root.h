@@ -1,0 +1,36 @@
+// Root: the file system of the guest that is set up: "/", or the folder that --root names, where an
+// image is mounted. Paths are absolute as the guest sees them, and no symbolic link leads out of
+// it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+class Root {
+ public:
+  static Result<Root> open(const std::string& folder);
+
+  // Whether this is the running system: its kernel, its services and its commands may be asked.
+  bool running() const { return running_; }
+
+  // `flags` as openat(2) takes them. Errc::not_found where there is no such file.
+  Result<Fd> open(std::string_view path, int flags, unsigned mode = 0) const;
+  bool exists(std::string_view path) const;
+  // The whole file, at most 16 MiB.
+  Result<std::string> read(std::string_view path) const;
+  // The names in a folder, sorted, without "." and "..".
+  Result<std::vector<std::string>> list(std::string_view path) const;
+
+ private:
+  Root(Fd folder, bool running) : folder_(std::move(folder)), running_(running) {}
+  Fd folder_;
+  bool running_;
+};
+
+}  // namespace vmcore::guest

@@ -1,0 +1,66 @@
+#include "guest/config/capture_config.h"
+
+#include <gtest/gtest.h>
+
+namespace vmcore::guest {
+namespace {
+
+TEST(CaptureConfig, AFileChangesTheDefaults) {
+  const auto config = parse_config(
+      "# where\n"
+      "target = file:UUID=12-34:/var/crash\n"
+      "  target=raw:/dev/vdb\n"
+      "\n"
+      "deadline = 30\n"
+      "on-failure = shell\n");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->targets,
+            (std::vector<Target>{{"file", "UUID=12-34:/var/crash"}, {"raw", "/dev/vdb"}}));
+  EXPECT_EQ(config->deadline, std::chrono::seconds(30));
+  EXPECT_EQ(config->on_failure, EndAction::shell);
+  EXPECT_EQ(config->on_success, EndAction::reboot);
+}
+
+TEST(CaptureConfig, WhatIsWrittenIsReadBack) {
+  CaptureConfig config;
+  config.targets = {{"port", ""}, {"file", "/dev/vda1:/crash"}};
+  config.level = 1;
+  config.keep = 0;
+  config.deadline = std::chrono::seconds(0);
+  config.on_success = EndAction::halt;
+  config.on_failure = EndAction::poweroff;
+  config.tag = "t1";
+  EXPECT_EQ(parse_config(format_config(config)), config);
+  EXPECT_EQ(parse_config(format_config({})), CaptureConfig());
+}
+
+TEST(CaptureConfig, AnErrorNamesItsLine) {
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {"level = 31\nlevels = 1\n", "line 2: there is no key \"levels\""},
+           {"level = 32\n", "line 1: \"32\" is not a number from 0 to 31"},
+           {"level\n", "line 1: \"level\" is not KEY = VALUE"},
+           {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
+           {"on-success = sleep\n",
+            "line 1: \"sleep\" is none of reboot, poweroff, halt and shell"},
+           {"target =\n", "line 1: a target is missing"}}) {
+    const auto config = parse_config(text);
+    ASSERT_FALSE(config) << text;
+    EXPECT_EQ(config.error().message, message);
+  }
+}
+
+TEST(CaptureConfig, TheCommandLineGoesBeforeTheFile) {
+  CaptureConfig config;
+  config.level = 1;
+  const auto remarks = apply_command_line(
+      config,
+      "root=/dev/vda vmcore.target=port:x,raw:/dev/vdb quiet vmcore.level=8 vmcore.deadline=x");
+  EXPECT_EQ(config.targets, (std::vector<Target>{{"port", "x"}, {"raw", "/dev/vdb"}}));
+  EXPECT_EQ(config.level, 8U);
+  EXPECT_EQ(config.deadline, std::chrono::seconds(600));
+  ASSERT_EQ(remarks.size(), 1U);
+  EXPECT_EQ(remarks[0].text, "vmcore.deadline=x: \"x\" is not a number from 0 to 604800");
+}
+
+}  // namespace
+}  // namespace vmcore::guest
