@@ -37,6 +37,20 @@ std::string text(const Json& object, const char* member) {
   return printable(object.at(member).get<std::string>());
 }
 
+// What crashkernel= reserved, and whether a kernel waits there for a crash.
+void describe_panic_kernel(const Json& kernel, std::string& out) {
+  if (!kernel.contains("panic_kernel")) {
+    return;
+  }
+  const Json& panic = kernel.at("panic_kernel");
+  const std::uint64_t size = panic.at("size");
+  const bool loaded = panic.at("loaded");
+  line(out, "panic kernel",
+       size == 0 ? "no memory is reserved for one (crashkernel=)"
+                 : fmt::format("{}, {} reserved at {}", loaded ? "loaded" : "not loaded",
+                               human_size(size), text(panic, "start")));
+}
+
 void describe_kernel(const Json& info, std::string& out) {
   if (!info.contains("kernel")) {
     line(out, "kernel", "not found");
@@ -51,6 +65,7 @@ void describe_kernel(const Json& info, std::string& out) {
   line(out, "vmcoreinfo", source == "note" ? "note of the file" : "recovered (" + source + ")");
   line(out, "kaslr offset", kernel.at("kaslr_offset"));
   line(out, "page tables", fmt::format("{} levels", int{kernel.at("page_table_levels")}));
+  describe_panic_kernel(kernel, out);
 }
 
 void describe_time(const Json& info, std::string& out) {

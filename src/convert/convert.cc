@@ -8,6 +8,7 @@
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
+#include "src/kernel/panic_kernel.h"
 
 namespace vmcore::convert {
 namespace {
@@ -86,6 +87,11 @@ Result<> compare(std::span<const formats::PageRun> source,
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop) {
   TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
+  if (decision.kernel() != nullptr) {
+    if (const auto panic = kernel::read_panic_kernel(*decision.kernel())) {
+      decision.outcome.armed = panic->loaded;
+    }
+  }
   return std::move(decision.outcome);
 }
 

@@ -50,6 +50,7 @@ struct Outcome {
   std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
   bool incomplete = false;       // pages are missing: lost now, or already in the source
   std::string release;           // of the kernel, empty where none was found
+  std::optional<bool> armed;     // it has a panic kernel loaded; known of plan_only()
   Provenance provenance;         // as it stands in the file
   std::vector<Remark> remarks;   // all, also those of the source and the plan
 

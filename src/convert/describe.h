@@ -11,6 +11,7 @@
 #include "src/convert/convert.h"
 #include "src/convert/normalise.h"
 #include "src/image/image.h"
+#include "src/kernel/panic_kernel.h"
 
 namespace vmcore::convert {
 
@@ -21,6 +22,7 @@ struct KernelFacts {
   std::int64_t phys_base = 0;
   std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
   bool five_levels = false;
+  std::optional<kernel::PanicKernel> panic_kernel;  // nothing where that cannot be told
 };
 
 struct Description {

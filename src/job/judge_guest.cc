@@ -141,6 +141,22 @@ Finding judge_kernel(const GuestFacts& facts) {
   return finding;
 }
 
+// A guest without one is dumped from outside all the same.
+Finding judge_panic_kernel(const GuestFacts& facts) {
+  Finding finding{.id = "panic_kernel", .title = "for a panic kernel in the guest (kdump)"};
+  const sandbox::Done* census = census_of(facts);
+  if (census == nullptr || !census->armed) {
+    return with(finding, Verdict::note, "not known");
+  }
+  if (!*census->armed) {
+    return with(finding, Verdict::note,
+                "none is loaded: its crashes are dumped from outside only (in the guest: "
+                "vmcore-guest setup)");
+  }
+  finding.value = "loaded";
+  return finding;
+}
+
 Finding judge_pause(const GuestFacts& facts) {
   Finding finding{.id = "pause", .title = "for the pause of a dump"};
   if (facts.state && !facts.state->running) {
@@ -290,7 +306,8 @@ CheckReport judge_guest(const GuestFacts& facts) {
   if (facts.setup.active) {
     findings.push_back(judge_idle(facts));
     std::ranges::move(judge_ways(facts), std::back_inserter(findings));
-    findings.insert(findings.end(), {judge_kernel(facts), judge_pause(facts), judge_room(facts)});
+    findings.insert(findings.end(), {judge_kernel(facts), judge_panic_kernel(facts),
+                                     judge_pause(facts), judge_room(facts)});
   }
   findings.insert(findings.end(), {judge_memory(facts), judge_panic_device(facts),
                                    judge_on_crash(facts), judge_vmcoreinfo(facts)});

@@ -54,6 +54,7 @@ Finding judge_encryption(const GuestFacts& facts);
 Finding judge_idle(const GuestFacts& facts);
 std::vector<Finding> judge_ways(const GuestFacts& facts);
 Finding judge_kernel(const GuestFacts& facts);
+Finding judge_panic_kernel(const GuestFacts& facts);
 Finding judge_pause(const GuestFacts& facts);
 Finding judge_room(const GuestFacts& facts);
 Finding judge_memory(const GuestFacts& facts);

@@ -160,6 +160,7 @@ struct EventEncoder {
             {"ram_pages", event.ram_pages},
             {"kept_pages", event.kept_pages},
             {"lost_pages", event.lost_pages},
+            {"armed", event.armed ? Json(*event.armed) : Json()},
             {"classes", classes},
             {"remarks", to_json(event.remarks)}};
   }
@@ -178,6 +179,9 @@ Done done_from(const Json& json) {
             .lost_pages = json.at("lost_pages"),
             .classes = {},
             .remarks = {}};
+  if (const Json& armed = json.at("armed"); !armed.is_null()) {
+    done.armed = armed.get<bool>();
+  }
   for (const Json& entry : json.at("classes")) {
     done.classes.push_back({entry.at("name"), entry.at("title"), entry.at("pages")});
   }

@@ -123,6 +123,8 @@ struct Done {
   std::uint64_t ram_pages = 0;
   std::uint64_t kept_pages = 0;  // with those that are lost
   std::uint64_t lost_pages = 0;
+  // Whether the guest has a panic kernel loaded; nothing where that was not asked, or is not known.
+  std::optional<bool> armed = {};
   std::vector<ClassCount> classes = {};
   std::vector<Remark> remarks = {};
 };

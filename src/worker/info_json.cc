@@ -39,9 +39,15 @@ Json kernel_json(const convert::KernelFacts& kernel) {
   if (kernel.info_source != kernel::InfoSource::note) {
     source = kernel.info_source == kernel::InfoSource::registers ? "registers" : "search";
   }
-  return {{"release", kernel.release},     {"build_id", kernel.build_id},
-          {"vmcoreinfo", source},          {"kaslr_offset", hex(kernel.kaslr_offset)},
-          {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4}};
+  Json json{{"release", kernel.release},     {"build_id", kernel.build_id},
+            {"vmcoreinfo", source},          {"kaslr_offset", hex(kernel.kaslr_offset)},
+            {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4}};
+  if (const auto& panic = kernel.panic_kernel) {
+    json["panic_kernel"] = {{"loaded", panic->loaded},
+                            {"start", hex(panic->region.begin.value)},
+                            {"size", panic->region.size}};
+  }
+  return json;
 }
 
 Json ram_json(std::span<const PhysRange> ranges) {

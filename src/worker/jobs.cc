@@ -94,6 +94,7 @@ Done done_of(const convert::Outcome& outcome) {
             .ram_pages = outcome.plan.ram.count(),
             .kept_pages = outcome.plan.kept.count() + outcome.plan.lost.count(),
             .lost_pages = outcome.lost_pages,
+            .armed = outcome.armed,
             .classes = {},
             .remarks = outcome.remarks};
   for (const filters::ClassName& entry : filters::kClassNames) {

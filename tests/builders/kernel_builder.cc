@@ -279,6 +279,12 @@ GuestBuilder& GuestBuilder::command_line(std::string_view text) {
   return *this;
 }
 
+GuestBuilder& GuestBuilder::panic_kernel(PhysRange region, bool loaded) {
+  panic_region_ = region;
+  panic_loaded_ = loaded;
+  return *this;
+}
+
 GuestBuilder& GuestBuilder::vmcoreinfo(std::string_view key,
                                        std::optional<std::string_view> value) {
   overrides_[std::string(key)] = value;
@@ -381,6 +387,14 @@ void GuestBuilder::build_uts() {
   memory_->write_value(physical(symbols_["saved_command_line"]), line.value);
   symbols_["page_offset_base"] = reserve_image(8);
   memory_->write_value(physical(symbols_["page_offset_base"]), page_offset_.value);
+  symbols_["kexec_crash_image"] = reserve_image(8);
+  const VirtAddr image = panic_loaded_ ? direct(panic_region_.begin) : VirtAddr{};
+  memory_->write_value(physical(symbols_["kexec_crash_image"]), image.value);
+  symbols_["crashk_res"] = reserve_image(16);
+  if (panic_region_.size != 0) {
+    memory_->write_value(physical(symbols_["crashk_res"]), panic_region_.begin.value);
+    memory_->write_value(physical(symbols_["crashk_res"] + 8), panic_region_.end().value - 1);
+  }
 }
 
 VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value * kStructPage; }

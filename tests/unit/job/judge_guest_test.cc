@@ -13,7 +13,8 @@ GuestFacts good() {
                        .level_asked = 31,
                        .level_reached = 31,
                        .ram_pages = 1U << 20,
-                       .kept_pages = 51200};
+                       .kept_pages = 51200,
+                       .armed = true};
   return {.name = "vm1",
           .domain = "vm1",
           .setup = {.panic_device = true,
@@ -114,6 +115,16 @@ TEST(JudgeKernel, SaysWhatIsKnown) {
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
   facts.census = fail(Errc::not_found, "vmcore-worker is not there");
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+}
+
+TEST(JudgePanicKernel, IsNoConditionOfADump) {
+  GuestFacts facts = good();
+  EXPECT_EQ(judge_panic_kernel(facts).value, "loaded");
+  (*facts.census)->armed = false;
+  EXPECT_EQ(judge_panic_kernel(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_panic_kernel(facts), "none is loaded"));
+  (*facts.census)->armed.reset();
+  EXPECT_TRUE(says(judge_panic_kernel(facts), "not known"));
 }
 
 TEST(JudgePause, IsOnlyThatOfAGuestThatRuns) {

@@ -1,0 +1,48 @@
+#include "src/kernel/panic_kernel.h"
+
+#include "src/base/little_endian.h"
+#include "src/kernel/kallsyms.h"
+
+namespace vmcore::kernel {
+namespace {
+
+// struct resource begins with its first and its last address (include/linux/ioport.h, v6.12; since
+// v2.6.18). One that is not used is all zeros.
+struct Resource {
+  ul64 start;
+  ul64 end;
+};
+
+Result<PhysRange> region_of(const Resource& resource) {
+  const std::uint64_t start = resource.start;
+  const std::uint64_t end = resource.end;
+  if (end == 0) {
+    return PhysRange{};
+  }
+  if (start > end || end >= kMaxPhysAddr) {
+    return fail(Errc::malformed, "a region for the panic kernel from {:#x} to {:#x}", start, end);
+  }
+  return PhysRange{{start}, end - start + 1};
+}
+
+}  // namespace
+
+// kernel/kexec_core.c and kernel/crash_reserve.c, v6.12: `kexec_crash_image` points to what is
+// loaded, `crashk_res` is the region.
+Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel) {
+  if (kernel.kallsyms() == nullptr) {
+    return fail(Errc::not_found, "the kernel's symbols are not known");
+  }
+  const auto symbols = kernel.kallsyms()->find({"kexec_crash_image", "crashk_res"});
+  if (!symbols[0] || !symbols[1]) {
+    return fail(Errc::not_found, "the kernel was built without kexec");
+  }
+  TRY_ASSIGN(const auto image, kernel.read_value<ul64>(*symbols[0]));
+  TRY_ASSIGN(const auto resource, kernel.read_value<Resource>(*symbols[1]));
+  PanicKernel panic;
+  panic.loaded = image != 0;
+  TRY_ASSIGN(panic.region, region_of(resource));
+  return panic;
+}
+
+}  // namespace vmcore::kernel

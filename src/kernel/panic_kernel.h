@@ -1,0 +1,21 @@
+// The panic kernel: the one that kexec keeps loaded to take over when this one crashes.
+#pragma once
+
+#include <optional>
+
+#include "src/base/address.h"
+#include "src/base/result.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::kernel {
+
+struct PanicKernel {
+  PhysRange region;     // that crashkernel= reserved; empty where nothing is
+  bool loaded = false;  // the guest is armed
+};
+
+// Errc::not_found for a kernel whose symbols are not known (before v6.0), or that was built without
+// kexec.
+Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel);
+
+}  // namespace vmcore::kernel

@@ -1,0 +1,64 @@
+#include "src/kernel/panic_kernel.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/builders/kernel_builder.h"
+
+namespace vmcore::kernel {
+namespace {
+
+using testing::GuestBuilder;
+
+constexpr PhysRange kRegion{{32ULL << 20}, 16ULL << 20};
+
+Result<PanicKernel> panic_kernel_of(GuestBuilder& guest) {
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::memory);
+  return read_panic_kernel(found->kernels.at(0));
+}
+
+TEST(PanicKernel, IsSeenWhereItIsLoaded) {
+  GuestBuilder guest("6.12");
+  guest.panic_kernel(kRegion, true);
+  const auto panic = panic_kernel_of(guest);
+  ASSERT_TRUE(panic) << panic.error().message;
+  EXPECT_TRUE(panic->loaded);
+  EXPECT_EQ(panic->region, kRegion);
+}
+
+TEST(PanicKernel, ARegionAloneArmsNobody) {
+  GuestBuilder guest("6.1");
+  guest.panic_kernel(kRegion, false);
+  const auto panic = panic_kernel_of(guest);
+  ASSERT_TRUE(panic) << panic.error().message;
+  EXPECT_FALSE(panic->loaded);
+  EXPECT_EQ(panic->region, kRegion);
+}
+
+TEST(PanicKernel, NoRegionIsAnEmptyOne) {
+  GuestBuilder guest("6.12");
+  const auto panic = panic_kernel_of(guest);
+  ASSERT_TRUE(panic) << panic.error().message;
+  EXPECT_FALSE(panic->loaded);
+  EXPECT_EQ(panic->region, PhysRange());
+}
+
+TEST(PanicKernel, WithoutSymbolsNothingIsKnown) {
+  GuestBuilder guest("5.15");
+  const auto panic = panic_kernel_of(guest);
+  ASSERT_FALSE(panic);
+  EXPECT_EQ(panic.error().code, Errc::not_found);
+}
+
+TEST(PanicKernel, ARegionThatCannotBeIsRefused) {
+  for (const PhysRange region : {PhysRange{{kMaxPhysAddr}, 4096}, PhysRange{{4096}, ~0ULL}}) {
+    GuestBuilder guest("6.12");
+    guest.panic_kernel(region, true);
+    const auto panic = panic_kernel_of(guest);
+    ASSERT_FALSE(panic);
+    EXPECT_EQ(panic.error().code, Errc::malformed);
+  }
+}
+
+}  // namespace
+}  // namespace vmcore::kernel
