@@ -12,7 +12,6 @@
 namespace vmcore::builders {
 namespace {
 
-using Bytes;
 using testing::GuestBuilder;
 using testing::PageKind;
 

@@ -19,7 +19,8 @@ namespace {
 std::atomic<std::size_t> held = 0;
 std::atomic<std::size_t> most_held = 0;
 
-void* counted(void* memory) {
+// Not inlined, so that the compiler does not take free() for the wrong counterpart of new.
+[[gnu::noinline]] void* counted(void* memory) {
   if (memory == nullptr) {
     throw std::bad_alloc();
   }
@@ -28,7 +29,7 @@ void* counted(void* memory) {
   return memory;
 }
 
-void release(void* memory) {
+[[gnu::noinline]] void release(void* memory) {
   held -= ::malloc_usable_size(memory);
   std::free(memory);
 }
