@@ -22,7 +22,6 @@ from guests.libvirt_rig import LibvirtRig, available
 from guests.processes import kill
 from guests.witness import blockers
 
-TRIALS = int(os.environ.get("VMCORECTL_KILL_TRIALS", "10"))
 MEMORY_MIB = 256
 WITHIN = 1.0
 # Whom a trial kills, in that order; "helper" is libvirt's process between QEMU's pipe and ours.
@@ -90,21 +89,21 @@ class Trials:
               f"exit {code:4}  free after {max(seconds, again):.3f} s  {'; '.join(wrong) or 'ok'}", flush=True)
         return wrong
 
-    def run(self, chosen: list, findings) -> None:
+    def run(self, chosen: list, trials: int, findings) -> None:
         usual = self.usual_seconds()
         print(f"{self.method}: a dump takes {usual:.2f} s", flush=True)
-        for number in range(TRIALS):
+        for number in range(trials):
             roles, delay = chosen[number % len(chosen)], random.uniform(0, usual)
             findings.check(f"{self.method}: trial {number}", self.trial(number, roles, delay))
 
 
-def by_qmp(vmcorectl, method: str, findings) -> None:
+def by_qmp(vmcorectl, method: str, trials: int, findings) -> None:
     with Guest(Config(name="dump/kill", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
         out = guest.folder / "out"
         out.mkdir()
         command = [vmcorectl.path, "dump", "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
         Trials(method, command, out, guest.status, lambda: blockers(guest.qmp),
-               lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, findings)
+               lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, trials, findings)
         guest.qmp("migrate", uri="exec:cat >/dev/null")
         deadline = time.monotonic() + 60
         while guest.qmp("query-migrate").get("status") not in ("completed", "failed") and time.monotonic() < deadline:
@@ -113,7 +112,7 @@ def by_qmp(vmcorectl, method: str, findings) -> None:
                        [] if guest.qmp("query-migrate").get("status") == "completed" else [str(guest.qmp("query-migrate"))])
 
 
-def by_libvirt(vmcorectl, kind: str, method: str, findings) -> None:
+def by_libvirt(vmcorectl, kind: str, method: str, trials: int, findings) -> None:
     with LibvirtRig(kind, memory_mib=MEMORY_MIB) as rig:
         out = rig.folder / "home/out"
         out.mkdir()
@@ -127,24 +126,20 @@ def by_libvirt(vmcorectl, kind: str, method: str, findings) -> None:
 
         command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method, "-o", out / "vmcore")
         Trials(f"{kind} {method}", command, out, rig.status, held,
-               lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, findings)
+               lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, trials, findings)
         findings.check(f"{kind} {method}: taints", [] if rig.taints() == taints else rig.taints())
 
 
-def test(vmcorectl, _, findings) -> None:
+def test(vmcorectl, trials: int, findings) -> None:
     for method in os.environ.get("VMCORECTL_KILL_METHODS", "direct qmp embed session").split():
         if method in ("direct", "qmp"):
-            by_qmp(vmcorectl, method, findings)
+            by_qmp(vmcorectl, method, trials, findings)
         elif available():
-            by_libvirt(vmcorectl, method, "libvirt", findings)
-            by_libvirt(vmcorectl, method, "direct", findings)
+            by_libvirt(vmcorectl, method, "libvirt", trials, findings)
+            by_libvirt(vmcorectl, method, "direct", trials, findings)
         else:
             print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
 
 
 if __name__ == "__main__":
-    if "--trials" in sys.argv:
-        at = sys.argv.index("--trials")
-        TRIALS = int(sys.argv[at + 1])
-        del sys.argv[at:at + 2]
-    sys.exit(run_test(test, [], __doc__))
+    sys.exit(run_test(test, [], __doc__, trials=10))
