@@ -20,6 +20,7 @@ from guests.guest import Config, Guest
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available
 from guests.processes import kill
+from guests.snapshots import Userfaultfd
 from guests.witness import blockers
 
 MEMORY_MIB = 256
@@ -97,6 +98,54 @@ class Trials:
             findings.check(f"{self.method}: trial {number}", self.trial(number, roles, delay))
 
 
+class SnapshotTrials(Trials):
+    """A snapshot that goes on is QEMU's own and ends by itself; what a killed one leaves set, the next one mends."""
+
+    def __init__(self, rig, *words):
+        super().__init__(*words)
+        self.rig = rig
+        self.before = self.settings()
+
+    def settings(self) -> tuple:
+        on = [entry["capability"] for entry in self.rig.qmp("query-migrate-capabilities") if entry["state"]]
+        return on, self.rig.qmp("query-migrate-parameters")
+
+    def snapshot_ended(self) -> None:
+        deadline = time.monotonic() + 60
+        while self.rig.qmp("query-migrate").get("status") in ("setup", "active", "device") and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def bonds(self) -> list:
+        self.snapshot_ended()
+        return super().bonds()
+
+    def trial(self, number: int, roles: tuple, delay: float) -> list:
+        wrong = super().trial(number, roles, delay)
+        left = self.settings() != self.before
+        code = self.start().wait(timeout=120)
+        mended = self.settings() == self.before
+        print(f"{'':15} {'':3}  settings left {left}, the next one: exit {code}, as before {mended}", flush=True)
+        return wrong + self.bonds() + self.clear() + ([] if code == 0 and mended else [f"not mended: exit {code}"])
+
+
+def by_snapshot(vmcorectl, trials: int, findings) -> None:
+    with LibvirtRig("session", memory_mib=MEMORY_MIB) as rig, Userfaultfd(1):
+        out = rig.folder / "home/out"
+        out.mkdir()
+        rig.own(out)
+        command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--consistency", "snapshot",
+                              "--allow-taint", "-o", out / "vmcore")
+        SnapshotTrials(rig, "session snapshot", command, out, rig.status, lambda: held_by(rig),
+                       lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, trials, findings)
+
+
+def held_by(rig) -> list:
+    """What QEMU and libvirt know of that binds the domain."""
+    job, state = rig.virsh("domjobinfo", rig.name), rig.virsh("domstate", rig.name)
+    return (blockers(rig.qmp) + ([] if "None" in job else [f"job: {job}"])
+            + ([] if state == "running" else [f"libvirt: {state}"]))
+
+
 def by_qmp(vmcorectl, method: str, trials: int, findings) -> None:
     with Guest(Config(name="dump/kill", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
         out = guest.folder / "out"
@@ -118,27 +167,25 @@ def by_libvirt(vmcorectl, kind: str, method: str, trials: int, findings) -> None
         out.mkdir()
         rig.own(out)
         taints = rig.taints()
-
-        def held() -> list:
-            lines = blockers(rig.qmp)
-            job, state = rig.virsh("domjobinfo", rig.name), rig.virsh("domstate", rig.name)
-            return lines + ([] if "None" in job else [f"job: {job}"]) + ([] if state == "running" else [f"libvirt: {state}"])
-
         command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method, "-o", out / "vmcore")
-        Trials(f"{kind} {method}", command, out, rig.status, held,
+        Trials(f"{kind} {method}", command, out, rig.status, lambda: held_by(rig),
                lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, trials, findings)
         findings.check(f"{kind} {method}: taints", [] if rig.taints() == taints else rig.taints())
 
 
 def test(vmcorectl, trials: int, findings) -> None:
-    for method in os.environ.get("VMCORECTL_KILL_METHODS", "direct qmp embed session").split():
+    for method in os.environ.get("VMCORECTL_KILL_METHODS", "direct qmp embed session snapshot").split():
         if method in ("direct", "qmp"):
             by_qmp(vmcorectl, method, trials, findings)
-        elif available():
+        elif not available():
+            print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
+        elif method != "snapshot":
             by_libvirt(vmcorectl, method, "libvirt", trials, findings)
             by_libvirt(vmcorectl, method, "direct", trials, findings)
+        elif os.geteuid() == 0:
+            by_snapshot(vmcorectl, trials, findings)
         else:
-            print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
+            print("snapshot: SKIPPED, only root may let QEMU have userfaultfd")
 
 
 if __name__ == "__main__":
