@@ -94,6 +94,12 @@ BACKENDS = {
 }
 
 
+def virtio_mem(backend: str, requested_mib: int = 0) -> tuple:
+    """Words for memory of which the guest has as much as is asked of it: "memory-backend-..." with its options."""
+    return ("-object", f"memory-backend-{backend},id=vmem,size=1G", "-device",
+            f"virtio-mem-pci,id=vmem,memdev=vmem,requested-size={requested_mib}M")
+
+
 PANIC = {"qemu-5.2": ["-device", "pvpanic", "-no-shutdown"]}    # what makes a guest that panics pause
 
 

@@ -112,13 +112,13 @@ class Case:
         text = answer.get("error", {}).get("text", "") + errors
         expect(self.findings, f"{self.name}: {what}", [("exit code", code != 0, True), (text, expected in text, True)])
 
-    def refused(self) -> None:
+    def refused(self, capabilities=("xbzrle", "background-snapshot")) -> None:
         """Nothing is touched, and it says why."""
         self.guest.qmp("stop")
         self.said("standing still", "--consistency pause")
         self.guest.qmp("cont")
         self.said("another method", "--method", ("--consistency", "snapshot", "--method", "qmp"))
-        for name in ("xbzrle", "background-snapshot"):
+        for name in capabilities:
             self.guest.qmp("migrate-set-capabilities", capabilities=[{"capability": name, "state": True}])
             self.said(f"with {name} on", name)
             self.guest.qmp("migrate-set-capabilities", capabilities=[{"capability": name, "state": False}])

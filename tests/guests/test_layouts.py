@@ -9,7 +9,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.guest import Config, Guest, GuestError
+from guests.guest import Config, GuestError, virtio_mem
 from guests.harness import run_test, scratch_folder
 from guests.standing import memory_of_host, standing
 from peers import tools
@@ -19,7 +19,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 SECONDS = 120
 MOVABLE = ("memhp_default_state=online_movable",)
-FAR = 768 * GIB     # TCG has 40 bits of addresses
+FAR = 1088 * GIB
 KEEP_USER = 17      # a level at which what `grow` fills is kept
 
 
@@ -44,10 +44,6 @@ def grow(guest, mib: int) -> None:
     guest.wait_for_line("GROWN", SECONDS)
 
 
-def virtio_mem(backend: str) -> tuple:
-    return ("-object", f"memory-backend-{backend}", "-device", "virtio-mem-pci,id=vmem,memdev=vmem,requested-size=0")
-
-
 def request(guest, mib: int) -> None:
     guest.qmp("qom-set", path="/machine/peripheral/vmem", property="requested-size", value=mib * MIB)
     wait(lambda: guest.qmp("qom-get", path="/machine/peripheral/vmem", property="size") == mib * MIB,
@@ -64,7 +60,7 @@ def plug_virtio_mem(guest):
 
 
 def plug_dimms(guest):
-    """While it runs, one of them hundreds of GiB away."""
+    """While it runs, one of them more than a TiB away."""
     for number, place in enumerate(({}, {"addr": FAR})):
         guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": f"hot{number}", "size": 256 * MIB})
         guest.qmp("device_add", driver="pc-dimm", id=f"dimm{number}", memdev=f"hot{number}", **place)
@@ -125,12 +121,13 @@ def layouts() -> list:
                "kernel_words": ("init_on_free=1",)}
     return [
         (Config(name="layouts/virtio-mem-6.1", kernel="6.1", backend="memfd",
-                words=virtio_mem("memfd,id=vmem,size=1G,share=on"), **vmem), plug_virtio_mem, KEEP_USER),
-        (Config(name="layouts/virtio-mem-6.12", kernel="6.12", words=virtio_mem("ram,id=vmem,size=1G"), **vmem),
+                words=virtio_mem("memfd,share=on"), **vmem), plug_virtio_mem, KEEP_USER),
+        (Config(name="layouts/virtio-mem-6.12", kernel="6.12", words=virtio_mem("ram"), **vmem),
          plug_virtio_mem, KEEP_USER),
         (Config(name="layouts/balloon-6.1", kernel="6.1", backend="ram", **balloon), inflate, 0),
         (Config(name="layouts/balloon-6.12", kernel="6.12", backend="memfd", **balloon), inflate, 0),
-        (Config(name="layouts/hot-dimms", kernel="6.12", memory_mib=512, maxmem="900G", kernel_words=MOVABLE),
+        (Config(name="layouts/hot-dimms", kernel="6.12", memory_mib=512, maxmem="2T", kernel_words=MOVABLE,
+                words=("-cpu", "max,la57=off,phys-bits=46")),
          plug_dimms, KEEP_USER),
         (Config(name="layouts/ovmf-smm", kernel="6.12", memory_mib=512, machine="q35,smm=on", words=ovmf()), None, 31),
         (Config(name="layouts/three-nodes", kernel="6.1", memory_mib=4608, nodes=3, cpus=3), None, 31),

@@ -64,6 +64,7 @@ def test(vmcorectl, _, findings) -> None:
                     snapshot.said("snapshot", "background-snapshot: it came with version 6.0")
                     snapshot.as_before("refused")
                 else:
+                    snapshot.refused(("multifd", "mapped-ram", "x-ignore-shared"))
                     snapshot.running(times=1)
                     snapshot.same_as_qemu()
                 guest.panic()
