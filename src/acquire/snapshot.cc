@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -170,13 +171,23 @@ Result<> wait_for_dump(SnapshotMonitor& monitor) {
   return fail(Errc::busy, "QEMU's dump does not end");
 }
 
-// A file by its descriptor. QEMU 11.0 and later take one by name only (migration/fd.c), which may
-// be that of a set of descriptors (add-fd), of which it takes one that can only be written.
+// Whether QEMU migrates into a file by name: since v8.2; mapped-ram came with v9.0 and needs it.
+Result<bool> takes_names(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json list, monitor.execute("query-migrate-capabilities"));
+  return list.is_array() && std::ranges::any_of(list, [](const Json& entry) {
+           return qmp::text_member(entry, "capability") == "mapped-ram";
+         });
+}
+
+// By its descriptor; by name where QEMU takes it so, for v11.0 refuses a descriptor of a file
+// (migration/fd.c), and never closes what it refused. The name may be that of a set of descriptors
+// (add-fd), of which QEMU duplicates one that can only be written.
 Result<> migrate_into(SnapshotMonitor& monitor, int file) {
-  TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file));
-  const auto begun = monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}});
-  if (begun || begun.error().message.find("Use file: instead") == std::string::npos) {
-    return begun.map([](const Json&) {});
+  TRY_ASSIGN(const bool by_name, takes_names(monitor));
+  if (!by_name) {
+    TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file));
+    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
+    return {};
   }
   const Fd writable(::open(fmt::format("/proc/self/fd/{}", file).c_str(), O_WRONLY | O_CLOEXEC));
   if (!writable) {
@@ -185,10 +196,10 @@ Result<> migrate_into(SnapshotMonitor& monitor, int file) {
   const Json set{{"fdset-id", kSnapshotFdSet}};
   static_cast<void>(monitor.execute("remove-fd", set));  // of a client that was killed here
   TRY(monitor.execute("add-fd", set, writable.get()));
-  const auto named =
+  const auto begun =
       monitor.execute("migrate", {{"uri", fmt::format("file:/dev/fdset/{}", kSnapshotFdSet)}});
-  static_cast<void>(monitor.execute("remove-fd", set));  // QEMU has a duplicate
-  return named.map([](const Json&) {});
+  static_cast<void>(monitor.execute("remove-fd", set));
+  return begun.map([](const Json&) {});
 }
 
 // While a migration goes on its capabilities cannot be changed. Without ours it is one that stops

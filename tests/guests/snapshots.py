@@ -1,5 +1,6 @@
 """Snapshots of one guest by `vmcorectl dump --consistency snapshot`, and how QEMU is left by them."""
 
+import os
 import random
 import signal
 import struct
@@ -44,6 +45,11 @@ class Case:
         on = [entry["capability"] for entry in self.guest.qmp("query-migrate-capabilities") if entry["state"]]
         return on, self.guest.qmp("query-migrate-parameters")
 
+    def spools(self) -> list:
+        """Files of ours that QEMU has open: the disk has their room for as long."""
+        links = (os.readlink(path) for path in Path(f"/proc/{self.guest.pid}/fd").iterdir())
+        return [link for link in links if "/.vmcorectl-" in link]
+
     def command(self, *words, monitor=None) -> list:
         return ["--qmp", monitor or self.guest.qmp_socket, "-o", self.dump_file, *words]
 
@@ -59,7 +65,8 @@ class Case:
     def as_before(self, what: str) -> None:
         expect(self.findings, f"{self.name}: {what}: afterwards", [
             ("status", self.guest.status(), "running"), ("migration settings", self.settings(), self.before),
-            ("migration blockers", self.guest.qmp("query-migrate").get("blocked-reasons", []), [])])
+            ("migration blockers", self.guest.qmp("query-migrate").get("blocked-reasons", []), []),
+            ("spools that QEMU holds", self.spools(), [])])
         self.dump_file.unlink(missing_ok=True)
         self.findings.check(f"{self.name}: {what}: files", left_in(self.out))
 

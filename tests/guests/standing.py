@@ -99,12 +99,12 @@ class Standing:
 
 
 def standing(vmcorectl, config, scratch: Path, findings, prepare=None, level: int = 31) -> None:
-    """Boots the guest, brings it into its state by prepare(guest) -> look, panics it and compares."""
+    """Boots the guest, brings it into its state by prepare(guest, vmcorectl) -> look, panics it and compares."""
     with HugePages(config) as pages:
         if not pages.got:
             print(f"  {config.name}: SKIPPED: no {config.memory_mib} MiB of huge pages")
             return
         with Guest(config) as guest:
-            look = prepare(guest) if prepare else None
+            look = prepare(guest, vmcorectl) if prepare else None
             guest.panic()
             Standing(vmcorectl, guest, findings, scratch).same_as_qemu(level, look)

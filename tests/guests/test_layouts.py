@@ -50,16 +50,19 @@ def request(guest, mib: int) -> None:
          f"{mib} MiB of virtio-mem")
 
 
-def plug_virtio_mem(guest):
+def plug_virtio_mem(guest, vmcorectl):
     """Of 1 GiB a block of the kernel's and a half; the rest of its second block is not there."""
     request(guest, 256)
     grow(guest, 256)
     request(guest, 192)
     begin = guest.qmp("qom-get", path="/machine/peripheral/vmem", property="memaddr")
-    return kept_in(begin, GIB, 64 * MIB)
+    done = vmcorectl.run("memory", "--qmp", guest.qmp_socket)
+    seen = done.returncode == 0 and "logically offline" in done.stdout and "free pages that" not in done.stdout
+    kept = kept_in(begin, GIB, 64 * MIB)
+    return lambda dump_file: kept(dump_file) + ([] if seen else [f"not all is seen of the guest: {done.stdout}{done.stderr}"])
 
 
-def plug_dimms(guest):
+def plug_dimms(guest, _):
     """While it runs, one of them more than a TiB away."""
     for number, place in enumerate(({}, {"addr": FAR})):
         guest.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": f"hot{number}", "size": 256 * MIB})
@@ -68,7 +71,7 @@ def plug_dimms(guest):
     return kept_in(FAR, 256 * MIB, 1)
 
 
-def inflate(guest):
+def inflate(guest, _):
     """Most of what is free leaves the guest, which has touched all of it."""
     before = memory_of_host(guest)
     guest.qmp("balloon", value=(guest.config.memory_mib - 160) * MIB)
@@ -78,7 +81,7 @@ def inflate(guest):
 
 
 class Merged:
-    """prepare(guest): waits until the host has merged pages of it (KSM)."""
+    """Prepares a guest: waits until the host has merged pages of it (KSM)."""
 
     FOLDER = Path("/sys/kernel/mm/ksm")
     WANTED = {"pages_to_scan": "20000", "sleep_millisecs": "20", "run": "1"}
@@ -91,7 +94,7 @@ class Merged:
         for name in self.WANTED:
             (self.FOLDER / name).write_text(self.before[name])
 
-    def __call__(self, guest):
+    def __call__(self, guest, _):
         pages = Path(f"/proc/{guest.pid}/ksm_merging_pages")
         for name, value in self.WANTED.items():
             (self.FOLDER / name).write_text(value)

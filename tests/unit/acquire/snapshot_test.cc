@@ -50,7 +50,7 @@ struct Script {
   bool stays_stopped = false;
   bool meddled = false;  // somebody else switches the capability off
   int looks = 2;         // until the migration is over
-  bool by_name = false;  // it takes files by name only, as QEMU 11.0 does
+  bool by_name = false;  // it takes files by name, and no others (QEMU 11.0)
 };
 
 class SnapshotTest : public testing::Test {
@@ -208,6 +208,9 @@ class SnapshotTest : public testing::Test {
       if (script_.knows || std::string_view(name) != "background-snapshot") {
         list.push_back({{"capability", name}, {"state", script_.on.contains(name)}});
       }
+    }
+    if (script_.by_name) {
+      list.push_back({{"capability", "mapped-ram"}, {"state", false}});
     }
     return list.dump();
   }
