@@ -1,5 +1,6 @@
 """Snapshots of one guest by `vmcorectl dump --consistency snapshot`, and how QEMU is left by them."""
 
+import contextlib
 import os
 import random
 import signal
@@ -47,7 +48,10 @@ class Case:
 
     def spools(self) -> list:
         """Files of ours that QEMU has open: the disk has their room for as long."""
-        links = (os.readlink(path) for path in Path(f"/proc/{self.guest.pid}/fd").iterdir())
+        links = []
+        for path in Path(f"/proc/{self.guest.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):    # closed meanwhile
+                links.append(os.readlink(path))
         return [link for link in links if "/.vmcorectl-" in link]
 
     def command(self, *words, monitor=None) -> list:

@@ -1,6 +1,7 @@
 """A guest that stands still, dumped by `vmcorectl dump --method direct`: equal to QEMU's own dump, and nothing of the
 host's memory is taken for it."""
 
+import contextlib
 import os
 import re
 import time
@@ -45,7 +46,11 @@ def memory_of_host(guest) -> int:
     process = Path(f"/proc/{guest.pid}")
     rollup = (process / "smaps_rollup").read_text()
     kib = sum(int(size) for size in re.findall(r"^(?:Pss_Anon|Private_Hugetlb|Shared_Hugetlb): +(\d+) kB", rollup, re.M))
-    files = {(file.st_dev, file.st_ino): file.st_blocks for file in map(os.stat, (process / "map_files").iterdir())}
+    files = {}
+    for path in (process / "map_files").iterdir():
+        with contextlib.suppress(FileNotFoundError):    # unmapped meanwhile
+            file = os.stat(path)
+            files[file.st_dev, file.st_ino] = file.st_blocks
     return (kib + sum(files.values()) // 2) // 1024
 
 
