@@ -171,24 +171,31 @@ Result<RamBlock> first_block(qmp::Client& monitor, PhysRange range) {
   return RamBlock{{range.begin, together}, begin};
 }
 
-// The DIMMs (QEMU qapi/machine.json, query-memory-devices; 2.1 and later), by address. Of what else
-// is plugged in not all need be RAM.
-Result<std::vector<PhysRange>> find_dimms(qmp::Client& monitor) {
+// What is plugged in and is RAM (QEMU qapi/machine.json, query-memory-devices; 2.1 and later), by
+// address: DIMMs, and the whole of what virtio-mem may have, for QEMU does not tell which blocks of
+// it the guest has; what is not plugged in reads as zeros. Of other devices not all need be RAM.
+Result<std::vector<PhysRange>> find_plugged(qmp::Client& monitor) {
   TRY_ASSIGN(const Json devices, monitor.execute("query-memory-devices"));
-  std::vector<PhysRange> dimms;
+  std::vector<PhysRange> plugged;
   for (const Json& device : devices) {
-    if (qmp::text_member(device, "type") != "dimm" || !device.contains("data")) {
+    const auto type = qmp::text_member(device, "type");
+    const bool dimm = type == "dimm";
+    if (!(dimm || type == "virtio-mem") || !device.contains("data")) {
       continue;
     }
-    const auto begin = qmp::number_member(device["data"], "addr");
-    const auto size = qmp::number_member(device["data"], "size");
-    if (!begin || !size || *size == 0 || *begin >= kMaxPhysAddr || *size > kMaxPhysAddr - *begin) {
-      return fail(Errc::malformed, "QEMU tells of a DIMM where none can be");
+    const Json& data = device["data"];
+    if (!dimm && qmp::number_member(data, "size") == 0U) {
+      continue;
     }
-    dimms.push_back({{*begin}, *size});
+    const auto begin = qmp::number_member(data, dimm ? "addr" : "memaddr");
+    const auto size = qmp::number_member(data, dimm ? "size" : "max-size");
+    if (!begin || !size || *size == 0 || *begin >= kMaxPhysAddr || *size > kMaxPhysAddr - *begin) {
+      return fail(Errc::malformed, "QEMU tells of plugged memory where none can be");
+    }
+    plugged.push_back({{*begin}, *size});
   }
-  std::ranges::sort(dimms, {}, &PhysRange::begin);
-  return dimms;
+  std::ranges::sort(plugged, {}, &PhysRange::begin);
+  return plugged;
 }
 
 // Copies the first bytes that come through the pipe; fewer where it ends before.
@@ -365,8 +372,8 @@ Result<ImageSource> QmpGuest::look() {
     return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
   }
   TRY_ASSIGN(std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
-  TRY_ASSIGN(const std::vector<PhysRange> dimms, find_dimms(monitor_));
-  ranges.insert(ranges.end(), dimms.begin(), dimms.end());
+  TRY_ASSIGN(const std::vector<PhysRange> plugged, find_plugged(monitor_));
+  ranges.insert(ranges.end(), plugged.begin(), plugged.end());
   std::vector<RamBlock> found;
   for (PhysRange range : ranges) {
     const PhysAddr begin = range.begin;

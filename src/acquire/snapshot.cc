@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <string>
@@ -109,12 +110,9 @@ class SnapshotLease : public Lease {
   bool ran_again_ = false;  // was seen to run since the snapshot began
 };
 
-// A file with room for the whole stream, so that QEMU cannot run out of it.
-Result<Fd> make_stream_file(const std::filesystem::path& folder, std::uint64_t size) {
-  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(folder));
-  target.forget_path();
-  Fd file = target.take();
-  while (::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) != 0) {
+// Room for the whole stream, so that QEMU cannot run out of it.
+Result<> reserve(int file, std::uint64_t size, const std::filesystem::path& folder) {
+  while (::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) != 0) {
     if (errno == EINTR) {
       continue;
     }
@@ -130,7 +128,13 @@ Result<Fd> make_stream_file(const std::filesystem::path& folder, std::uint64_t s
                 "another folder by --spool",
                 failed.value().message, size >> 20);
   }
-  return file;
+  return {};
+}
+
+Result<Fd> make_stream_file(const std::filesystem::path& folder) {
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(folder));
+  target.forget_path();
+  return target.take();
 }
 
 // What keeps QEMU from migrating, and so from a snapshot; empty where nothing does.
@@ -167,10 +171,41 @@ Result<> wait_for_dump(SnapshotMonitor& monitor) {
   return fail(Errc::busy, "QEMU's dump does not end");
 }
 
+// Whether QEMU migrates into a file by name: since v8.2; mapped-ram came with v9.0 and needs it.
+Result<bool> takes_names(SnapshotMonitor& monitor) {
+  TRY_ASSIGN(const Json list, monitor.execute("query-migrate-capabilities"));
+  return list.is_array() && std::ranges::any_of(list, [](const Json& entry) {
+           return qmp::text_member(entry, "capability") == "mapped-ram";
+         });
+}
+
+// By its descriptor; by name where QEMU takes it so, for v11.0 refuses a descriptor of a file
+// (migration/fd.c), and never closes what it refused. The name may be that of a set of descriptors
+// (add-fd), of which QEMU duplicates one that can only be written.
+Result<> migrate_into(SnapshotMonitor& monitor, int file) {
+  TRY_ASSIGN(const bool by_name, takes_names(monitor));
+  if (!by_name) {
+    TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file));
+    TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
+    return {};
+  }
+  const Fd writable(::open(fmt::format("/proc/self/fd/{}", file).c_str(), O_WRONLY | O_CLOEXEC));
+  if (!writable) {
+    return fail_errno(errno, "the spool");
+  }
+  const Json set{{"fdset-id", kSnapshotFdSet}};
+  static_cast<void>(monitor.execute("remove-fd", set));  // of a client that was killed here
+  TRY(monitor.execute("add-fd", set, writable.get()));
+  const auto begun =
+      monitor.execute("migrate", {{"uri", fmt::format("file:/dev/fdset/{}", kSnapshotFdSet)}});
+  static_cast<void>(monitor.execute("remove-fd", set));
+  return begun.map([](const Json&) {});
+}
+
 // While a migration goes on its capabilities cannot be changed. Without ours it is one that stops
 // the guest in the end; unlike a snapshot it can be cancelled.
-Result<> migrate(SnapshotMonitor& monitor, const SnapshotSettings& settings) {
-  TRY(monitor.execute("migrate", {{"uri", fmt::format("fd:{}", kSnapshotFdName)}}));
+Result<> migrate(SnapshotMonitor& monitor, const SnapshotSettings& settings, int file) {
+  TRY(migrate_into(monitor, file));
   TRY_ASSIGN(const bool snapshot, settings.applied(monitor));
   if (!snapshot) {
     TRY(monitor.execute("migrate_cancel"));
@@ -218,19 +253,23 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
     return fail(Errc::unsupported, "QEMU may write no file of {} MiB (its RLIMIT_FSIZE)",
                 most >> 20);
   }
-  TRY_ASSIGN(Fd file, make_stream_file(folder, most));
+  TRY_ASSIGN(Fd file, make_stream_file(folder));
+  TRY(reserve(file.get(), most, folder));
   TRY_ASSIGN(Fd lease_file, duplicate(file.get()));
 
   TRY(settings.apply(monitor));
   const auto start = [&]() -> Result<Fd> {
     TRY(monitor.try_writing(file.get()));
+    TRY(reserve(file.get(), most, folder));  // truncating it has given that back
     TRY_ASSIGN(Fd header, monitor.dump_header());
     TRY(wait_for_dump(monitor));
-    TRY(monitor.execute("getfd", {{"fdname", kSnapshotFdName}}, file.get()));
     // QEMU 7.2 resumes what it snapshots, and aborts where a guest that panicked would be stopped.
     TRY_ASSIGN(const GuestState now, state_of(monitor));
     TRY(check_running(now));
-    TRY(migrate(monitor, settings));
+    TRY(migrate(monitor, settings, file.get()));
+    // A file that is opened by name is truncated as well. What was there a moment ago is taken
+    // back; where it is gone, it is too late for anything but to wait for the snapshot.
+    static_cast<void>(reserve(file.get(), most, folder));
     return header;
   };
   Result<Fd> header = start();

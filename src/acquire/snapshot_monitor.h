@@ -15,6 +15,8 @@ namespace vmcore::acquire {
 // One name, so that a descriptor that was left behind by a client killed between getfd and its use
 // is replaced by the next getfd.
 inline constexpr const char* kSnapshotFdName = "vmcorectl-snapshot";
+// The same for a set of them (add-fd).
+inline constexpr unsigned kSnapshotFdSet = 0x766d6372;
 
 class SnapshotMonitor {
  public:

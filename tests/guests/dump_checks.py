@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from peers import compare
+from peers import bits, compare
 from peers.kdumpfile import open_dump
 
 
@@ -21,12 +21,11 @@ def pair_in(dump_file: Path, console: str) -> tuple:
     """(lock, first, second): the counters of the guest's pair (pair_cpu) as the dump has them."""
     seed = int(re.search(r"^PAIR ([0-9a-f]{16})", console, re.M).group(1), 16)
     dump, found = open_dump(str(dump_file)), {}
-    for pfn in range(dump.kept.bit_length()):
-        if dump.kept >> pfn & 1:
-            page = dump.page(pfn)
-            if struct.unpack_from("<Q", page)[0] == seed:
-                _, number, count, lock = struct.unpack_from("<4Q", page)
-                found[number] = (count, lock)
+    for pfn in bits.members(dump.kept):
+        page = dump.page(pfn)
+        if struct.unpack_from("<Q", page)[0] == seed:
+            _, number, count, lock = struct.unpack_from("<4Q", page)
+            found[number] = (count, lock)
     return found[1][1], found[1][0], found[2][0]
 
 

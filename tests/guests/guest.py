@@ -8,6 +8,7 @@
 """
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -20,6 +21,7 @@ from pathlib import Path
 from guests import initramfs
 from guests.cache import cache_dir, lock
 from guests.kernels import kernel
+from peers import tools
 
 BOOT_SECONDS = 240      # TCG on a busy machine; usually 15
 DUMP_SECONDS = 240
@@ -45,11 +47,16 @@ class Config:
     tick_cpu: int = -1          # a CPU that counts, for ticks.py
     backend: str = "ram"        # a name of BACKENDS
     dimm_mib: int = 0           # a DIMM beside the memory
+    maxmem: str = ""            # room for what is plugged in: 8G where there is a DIMM from the start
     machine: str = "q35"
+    words: tuple = ()           # more of QEMU's command line; {folder} is the guest's
+    kernel_words: tuple = ()
+    modules: tuple = ()         # beside those of every guest
+    qemu: str = ""              # the installed one, or a name of peers/tools.py
     accel: str = "tcg"          # tcg, kvm or auto
 
     def kernel_arguments(self) -> str:
-        words = ["console=ttyS0", "loglevel=4", "pti=on" if self.pti else "pti=off"]
+        words = ["console=ttyS0", "loglevel=4", "pti=on" if self.pti else "pti=off", *self.kernel_words]
         if not self.kaslr:
             words.append("nokaslr")
         return " ".join(words)
@@ -74,18 +81,44 @@ class GuestError(Exception):
 BACKENDS = {
     "ram": "memory-backend-ram",
     "ram-shared": "memory-backend-ram,share=on",
+    "ram-prealloc": "memory-backend-ram,prealloc=on",
+    "ram-unreserved": "memory-backend-ram,reserve=off",
     "memfd": "memory-backend-memfd,share=on",
     "memfd-private": "memory-backend-memfd,share=off",
     "file": "memory-backend-file,share=on,mem-path={folder}/ram{number}",
     "file-private": "memory-backend-file,share=off,mem-path={folder}/ram{number}",
     "huge": "memory-backend-memfd,share=on,hugetlb=on,hugetlbsize=2M",
     "huge-private": "memory-backend-memfd,share=off,hugetlb=on,hugetlbsize=2M",
+    "huge-1G": "memory-backend-memfd,share=on,hugetlb=on,hugetlbsize=1G",
+    "huge-1G-private": "memory-backend-memfd,share=off,hugetlb=on,hugetlbsize=1G",
 }
 
 
+def virtio_mem(backend: str, requested_mib: int = 0) -> tuple:
+    """Words for memory of which the guest has as much as is asked of it: "memory-backend-..." with its options."""
+    return ("-object", f"memory-backend-{backend},id=vmem,size=1G", "-device",
+            f"virtio-mem-pci,id=vmem,memdev=vmem,requested-size={requested_mib}M")
+
+
+PANIC = {"qemu-5.2": ["-device", "pvpanic", "-no-shutdown"]}    # what makes a guest that panics pause
+
+
+def installed(name: str) -> tuple:
+    """(the words that start a QEMU, its environment): one of peers/tools.py does not lie where it was made to lie."""
+    if not name:
+        return ["qemu-system-x86_64"], None
+    root = tools.root(name)
+    firmware = [word for folder in ("qemu", "seabios") for word in ("-L", root / "usr/share" / folder)]
+    return ([*tools.command(name), *firmware],
+            {**os.environ, "QEMU_MODULE_DIR": str(root / "usr/lib/x86_64-linux-gnu/qemu")})
+
+
 def memory_options(config: Config, folder: Path) -> list:
-    words = ["-m", f"{config.memory_mib}M" + (",slots=1,maxmem=8G" if config.dimm_mib else ""),
+    maxmem = config.maxmem or ("8G" if config.dimm_mib else "")
+    words = ["-m", f"{config.memory_mib}M" + (f",slots=2,maxmem={maxmem}" if maxmem else ""),
              "-smp", f"{config.cpus},sockets={config.cpus}"]
+    if config.backend == "mem-path":    # QEMU's older way to say it
+        return [*words, "-mem-path", folder, "-mem-prealloc"]
 
     def backend(number, size) -> list:
         kind = BACKENDS[config.backend].format(folder=folder, number=number)
@@ -142,12 +175,14 @@ class Guest:
 
     def _start(self) -> None:
         config, folder = self.config, self.folder
-        (folder / "initrd").write_bytes(initramfs.build(self.kernel, config.workload_arguments()))
+        (folder / "initrd").write_bytes(initramfs.build(
+            self.kernel, config.workload_arguments(), config.modules))
         shutil.copyfile(initramfs.disk(), folder / "disk")
         accel = chosen_accel(config.accel)
         processor = ("max" if accel == "tcg" else "host") + (",la57=on" if config.la57 else ",la57=off")
+        program, environment = installed(config.qemu)
         command = [
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-name", config.name,
+            *program, "-nodefaults", "-no-user-config", "-display", "none", "-name", config.name,
             "-machine", config.machine, "-accel", accel, "-cpu", processor, *memory_options(config, folder),
             "-kernel", self.kernel.image, "-initrd", folder / "initrd", "-append", config.kernel_arguments(),
             "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe",
@@ -155,13 +190,14 @@ class Guest:
                         f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
             "-qmp", f"unix:{folder / 'witness.sock'},server=on,wait=off",
-            "-device", "pvpanic-pci", "-action", "panic=pause", "-no-reboot",
+            *PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"]), "-no-reboot",
         ]
         if config.vmcoreinfo:
             command += ["-device", "vmcoreinfo"]
+        command += [word.format(folder=folder) for word in config.words]
         with open(folder / "qemu.log", "wb") as log:
             self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+                                            stdout=log, stderr=log, env=environment)
 
     def close(self) -> None:
         if self.process is not None:

@@ -65,11 +65,15 @@ def scratch_folder():
     return tempfile.TemporaryDirectory(dir=cache_dir("scratch"))
 
 
-def run_test(test, default_guests: list, doc: str) -> int:
-    """Parses the command line and calls test(vmcorectl, guest names, findings)."""
+def run_test(test, default_guests: list, doc: str, trials: int = -1) -> int:
+    """Parses the command line and calls test(vmcorectl, guest names, findings); with `trials`, which says how many
+    where nobody else does, test(vmcorectl, number of trials, findings)."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), help="the program under test")
     parser.add_argument("--guest", action="append", choices=matrix.NAMES, help="only this guest; may be repeated")
+    if trials >= 0:
+        parser.add_argument("--trials", type=int, default=int(os.environ.get("VMCORECTL_KILL_TRIALS", trials)),
+                            help="how many of each kind, at random moments")
     options = parser.parse_args()
     if not options.vmcorectl:
         parser.error("--vmcorectl or VMCORECTL must name the program under test")
@@ -80,6 +84,6 @@ def run_test(test, default_guests: list, doc: str) -> int:
         print(f"SKIPPED: real guests need {', '.join(missing)}")
         return SKIP
     findings, started = Findings(), time.monotonic()
-    test(Vmcorectl(options.vmcorectl), options.guest or default_guests, findings)
+    test(Vmcorectl(options.vmcorectl), options.guest or default_guests if trials < 0 else options.trials, findings)
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
     return findings.exit_code()

@@ -89,7 +89,7 @@ class Archive:
         self.data += bytes(-len(self.data) % 4)
 
 
-def build(kernel: Kernel, arguments: list) -> bytes:
+def build(kernel: Kernel, arguments: list, modules: tuple = ()) -> bytes:
     archive = Archive()
     for folder in ("bin", "proc", "sys", "dev", "tmp", "disk", "modules"):
         archive.add(folder, 0o40755)
@@ -97,7 +97,7 @@ def build(kernel: Kernel, arguments: list) -> bytes:
     archive.add("workload", 0o100755, workload().read_bytes())
     archive.add("init", 0o100755, INIT.format(arguments=shlex.join(arguments)).encode())
     order = []
-    for path in kernel.load_order(MODULES):
+    for path in kernel.load_order([*MODULES, *modules]):
         order.append(path.name.split(".ko")[0] + ".ko")
         archive.add(f"modules/{order[-1]}", 0o100644, module_bytes(path))
     archive.add("modules/order", 0o100644, "\n".join(order).encode() + b"\n")

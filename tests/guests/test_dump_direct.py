@@ -3,7 +3,6 @@
 running guest waits briefly and is seen at one moment; the host's memory does not grow."""
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -11,13 +10,12 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import expect, left_in, pair_in, run_dump, same_as_converted
+from guests.dump_checks import expect, pair_in
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
+from guests.standing import Standing, standing
 from guests.witness import Witness
 
-PAGE = 4096
-HUGE_PAGES = Path("/proc/sys/vm/nr_hugepages")
 
 # What is dumped while it stands still.
 STANDING = [
@@ -33,80 +31,7 @@ STANDING = [
 ]
 
 
-class HugePages:
-    """Pages of 2 MiB for one guest; `got` is false where the host does not give them."""
-
-    def __init__(self, mib: int):
-        self.wanted = mib // 2
-
-    def __enter__(self):
-        self.before = HUGE_PAGES.read_text()
-        try:
-            HUGE_PAGES.write_text(str(int(self.before) + self.wanted))
-        except OSError:
-            pass
-        self.got = int(HUGE_PAGES.read_text()) >= int(self.before) + self.wanted
-        return self
-
-    def __exit__(self, *_):
-        try:
-            HUGE_PAGES.write_text(self.before)
-        except OSError:
-            pass
-
-
-def memory_of_host(guest) -> int:
-    """MiB that the guest takes: its process's own pages, the files it maps, huge pages."""
-    rollup = Path(f"/proc/{guest.pid}/smaps_rollup").read_text()
-    kib = sum(int(size) for size in re.findall(r"^(?:Pss_Anon|Private_Hugetlb|Shared_Hugetlb): +(\d+) kB", rollup, re.M))
-    shared = re.search(r"^Shmem: +(\d+)", Path("/proc/meminfo").read_text(), re.M)
-    return (kib + int(shared.group(1))) // 1024
-
-
-class Case:
-    def __init__(self, vmcorectl, guest, findings, folder: Path):
-        self.vmcorectl, self.guest, self.findings, self.folder = vmcorectl, guest, findings, folder
-        self.name = guest.config.name
-        self.out = folder / "out"
-        self.out.mkdir(exist_ok=True)
-        self.dump_file = self.out / "vmcore"
-
-    def dump(self, *words):
-        started = time.monotonic()
-        code, answer, errors = run_dump([self.vmcorectl.path], ["--qmp", self.guest.qmp_socket, "-o", self.dump_file,
-                                                                *words])
-        guest = answer.get("guest", {})
-        print(f"  {self.name}: dump {' '.join(map(str, words))}: exit {code}, {guest.get('method')}, "
-              f"{time.monotonic() - started:.2f} s, pause {guest.get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}",
-              flush=True)
-        return code, answer
-
-    def nothing_held(self, what: str, status: str) -> None:
-        expect(self.findings, f"{self.name}: {what}: afterwards", [
-            ("status", self.guest.status(), status),
-            ("dump active", self.guest.qmp("query-dump")["status"] == "active", False),
-            ("migration blockers", self.guest.qmp("query-migrate").get("blocked-reasons", []), [])])
-        self.dump_file.unlink(missing_ok=True)
-        self.findings.check(f"{self.name}: {what}: files", left_in(self.out))
-
-    def standing(self) -> None:
-        """Equal to QEMU's own dump, and nothing was allocated for it."""
-        status = self.guest.status()
-        before = memory_of_host(self.guest)
-        code, answer = self.dump("--verify")
-        grown = memory_of_host(self.guest) - before
-        print(f"  {self.name}: {before} MiB of the host before, {grown:+} MiB after", flush=True)
-        guest = answer.get("guest", {})
-        expect(self.findings, f"{self.name}: result", [
-            ("exit code", code, 0), ("method", guest.get("method"), "direct"), ("pause", guest.get("pause_ms"), 0.0),
-            ("as found", guest.get("as_found"), True), ("grown", grown * 50 > self.guest.config.memory_mib, False)])
-        if code == 0:
-            raw = self.guest.dump_elf(self.folder / "raw")
-            self.findings.check(f"{self.name}: equals QEMU's own dump, converted",
-                                same_as_converted(self.vmcorectl, self.dump_file, raw, self.folder))
-            raw.unlink()
-        self.nothing_held("standing", status)
-
+class Running(Standing):
     def looked_at(self, witness: Witness) -> None:
         """dmesg and info of the guest itself: at once, and nothing of it can be seen by the guest."""
         for verb, expected in (("dmesg", "Linux version"), ("info", self.guest.kernel.release)):
@@ -163,23 +88,12 @@ class Case:
         self.findings.check(f"{self.name}: torn dumps can be told", [] if any(seen_torn) else ["none shows two moments"])
 
 
-def standing(vmcorectl, config: Config, scratch: Path, findings) -> None:
-    huge = config.memory_mib if config.backend.startswith("huge") else 0
-    with HugePages(huge) as pages:
-        if not pages.got:
-            print(f"  {config.name}: SKIPPED: no {huge} MiB of huge pages")
-            return
-        with Guest(config) as guest:
-            guest.panic()
-            Case(vmcorectl, guest, findings, scratch).standing()
-
-
 def test(vmcorectl, _, findings) -> None:
     with scratch_folder() as scratch:
         for config in STANDING:
             standing(vmcorectl, config, Path(scratch), findings)
         with Guest(Config(name="direct/running", kernel="6.12", memory_mib=512, pair_cpu=1)) as guest:
-            Case(vmcorectl, guest, findings, Path(scratch)).running()
+            Running(vmcorectl, guest, findings, Path(scratch)).running()
 
 
 if __name__ == "__main__":

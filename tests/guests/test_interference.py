@@ -27,7 +27,6 @@ from guests.interference import LIMIT, LibvirtGuest, Outcome, PlainGuest, kill_l
 from guests.libvirt_rig import LibvirtRig, available
 from guests.witness import blockers
 
-TRIALS = int(os.environ.get("VMCORECTL_KILL_TRIALS", "0"))
 MEMORY_MIB = 256
 FREE_WITHIN = 3.0   # a look at a domain is three virsh and two connections to QEMU, which may be booting
 DONE, FAILED, NOT_AS_ASKED, GUEST_CHANGED = 0, 1, 3, 4     # the contract (man page, EXIT STATUS)
@@ -35,8 +34,8 @@ JARGON = re.compile(r"std::|errno|Errc|exception|basic_string|terminate|assert|\
 
 
 class Trials:
-    def __init__(self, name: str, guest, command: list, out: Path, vmcorectl, findings):
-        self.name, self.guest, self.command, self.out = name, guest, command, out
+    def __init__(self, name: str, guest, command: list, out: Path, trials: int, vmcorectl, findings):
+        self.name, self.guest, self.command, self.out, self.trials = name, guest, command, out, trials
         self.vmcorectl, self.findings = vmcorectl, findings
         self.taints = guest.taints()
         self.counts, self.texts = collections.Counter(), collections.Counter()
@@ -137,9 +136,9 @@ class Trials:
         usual = self.usual_seconds()
         print(f"{self.name}: a dump takes {usual:.2f} s", flush=True)
         actions = [self.oom, *self.guest.actions()]
-        actions = actions if TRIALS else actions[turn::2]
-        for number in range(TRIALS or len(actions)):
-            found = "paused" if TRIALS and random.random() < 0.25 else "running"
+        actions = actions if self.trials else actions[turn::2]
+        for number in range(self.trials or len(actions)):
+            found = "paused" if self.trials and random.random() < 0.25 else "running"
             self.trial(number, actions[number % len(actions)], found, random.uniform(0, usual))
         counts = ", ".join(f"{action} exit {code}: {count}" for (action, code), count in sorted(self.counts.items()))
         print(f"{self.name}: vmcorectl ended at most {self.longest_end:.2f} s after the interference, "
@@ -148,16 +147,16 @@ class Trials:
             print(f"    {count:3} x {text}", flush=True)
 
 
-def plain(vmcorectl, findings) -> None:
+def plain(vmcorectl, trials: int, findings) -> None:
     with Guest(Config(name="dump/interference", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
         out, others = guest.folder / "out", PlainGuest(guest)
         out.mkdir()
         for turn, method in enumerate(("direct", "qmp")):
             command = [vmcorectl.path, "dump", "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
-            Trials(method, others, command, out, vmcorectl, findings).run(turn)
+            Trials(method, others, command, out, trials, vmcorectl, findings).run(turn)
 
 
-def by_libvirt(vmcorectl, findings) -> None:
+def by_libvirt(vmcorectl, trials: int, findings) -> None:
     with LibvirtRig("session", memory_mib=MEMORY_MIB) as rig:
         out, others = rig.folder / "home/out", LibvirtGuest(rig)
         out.mkdir()
@@ -165,22 +164,18 @@ def by_libvirt(vmcorectl, findings) -> None:
         for turn, method in enumerate(("direct", "libvirt")):
             command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method,
                                   "-o", out / "vmcore")
-            Trials(f"session {method}", others, command, out, vmcorectl, findings).run(turn)
+            Trials(f"session {method}", others, command, out, trials, vmcorectl, findings).run(turn)
 
 
-def test(vmcorectl, _, findings) -> None:
+def test(vmcorectl, trials: int, findings) -> None:
     rigs = os.environ.get("VMCORECTL_KILL_METHODS", "direct session")
     if "direct" in rigs:
-        plain(vmcorectl, findings)
+        plain(vmcorectl, trials, findings)
     if "session" in rigs and available():
-        by_libvirt(vmcorectl, findings)
+        by_libvirt(vmcorectl, trials, findings)
     elif "session" in rigs:
         print("session: SKIPPED, no libvirt with its QEMU driver")
 
 
 if __name__ == "__main__":
-    if "--trials" in sys.argv:
-        at = sys.argv.index("--trials")
-        TRIALS = int(sys.argv[at + 1])
-        del sys.argv[at:at + 2]
-    sys.exit(run_test(test, [], __doc__))
+    sys.exit(run_test(test, [], __doc__, trials=0))

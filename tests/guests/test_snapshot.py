@@ -3,25 +3,17 @@
 made of; QEMU is left as it was found, also by one that was killed, as soon as the next dump runs."""
 
 import os
-import random
-import signal
-import struct
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import expect, left_in, pair_in, run_dump, same_as_converted
+from guests.dump_checks import expect, left_in, run_dump
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available
-from guests.qmp_proxy import RunningProxy
-
-MOST_PAUSE_MS = 300
-KILLS = 6
+from guests.snapshots import MOST_PAUSE_MS, Case, Userfaultfd
 
 # Whose snapshot is compared with QEMU's own dump.
 KINDS = [
@@ -31,163 +23,6 @@ KINDS = [
     Config(name="snapshot/dimm", kernel="6.12", memory_mib=512, backend="ram-shared", dimm_mib=256),
     Config(name="snapshot/above-4G", kernel="6.12", memory_mib=5120, backend="ram", cpus=1),
 ]
-
-
-def notes_of(path: Path) -> list:
-    """(name, type, contents) of an ELF dump, without our own."""
-    data = path.read_bytes()[:1 << 20]
-    offset, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
-    notes = []
-    for number in range(count):
-        kind, _, at, _, _, size = struct.unpack_from("<IIQQQQ", data, offset + 56 * number)
-        end = at + size
-        while kind == 4 and at < end:
-            name_size, size, note = struct.unpack_from("<III", data, at)
-            name = data[at + 12:at + 12 + name_size].rstrip(b"\0").decode()
-            begin = at + 12 + (name_size + 3) // 4 * 4
-            notes.append((name, note, data[begin:begin + size]))
-            at = begin + (size + 3) // 4 * 4
-    return [note for note in notes if note[0] in ("CORE", "QEMU", "VMCOREINFO")]
-
-
-class Case:
-    def __init__(self, vmcorectl, guest, findings, folder: Path):
-        self.vmcorectl, self.guest, self.findings, self.folder = vmcorectl, guest, findings, folder
-        self.name = guest.config.name
-        self.out = folder / "out"
-        self.out.mkdir(exist_ok=True)
-        self.dump_file = self.out / "vmcore"
-        self.before = self.settings()
-
-    def settings(self) -> tuple:
-        on = [entry["capability"] for entry in self.guest.qmp("query-migrate-capabilities") if entry["state"]]
-        return on, self.guest.qmp("query-migrate-parameters")
-
-    def command(self, *words, monitor=None) -> list:
-        return ["--qmp", monitor or self.guest.qmp_socket, "-o", self.dump_file, *words]
-
-    def dump(self, *words, monitor=None):
-        started = time.monotonic()
-        code, answer, errors = run_dump([self.vmcorectl.path], self.command(*words, monitor=monitor))
-        guest = answer.get("guest", {})
-        print(f"  {self.name}: dump {' '.join(map(str, words))}: exit {code}, {guest.get('method')}, "
-              f"{time.monotonic() - started:.2f} s, pause {guest.get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}",
-              flush=True)
-        return code, answer
-
-    def as_before(self, what: str) -> None:
-        expect(self.findings, f"{self.name}: {what}: afterwards", [
-            ("status", self.guest.status(), "running"), ("migration settings", self.settings(), self.before),
-            ("migration blockers", self.guest.qmp("query-migrate").get("blocked-reasons", []), [])])
-        self.dump_file.unlink(missing_ok=True)
-        self.findings.check(f"{self.name}: {what}: files", left_in(self.out))
-
-    def same_as_qemu(self) -> None:
-        """A guest that stands still, so that QEMU's own dump shows the same moment."""
-        self.guest.qmp("stop")
-        raw = self.guest.dump_elf(self.folder / "raw")
-        with RunningProxy(self.guest.qmp_socket, self.guest.folder / "proxy.sock") as proxy:
-            code, answer = self.dump("--consistency", "snapshot", monitor=proxy.path)
-        expect(self.findings, f"{self.name}: result", [("exit code", code, 0),
-                                                       ("method", answer.get("guest", {}).get("method"), "snapshot")])
-        if code == 0:
-            self.findings.check(f"{self.name}: equals QEMU's own dump, converted",
-                                same_as_converted(self.vmcorectl, self.dump_file, raw, self.folder))
-            elf = [self.folder / "ours.elf", self.folder / "qemu.elf"]
-            for source, target in zip((self.dump_file, raw), elf):
-                self.vmcorectl.run("convert", "--format", "elf", source, target)
-            ours, theirs = map(notes_of, elf)
-            differing = [f"note {number}: {one[:2]} and {other[:2]}"
-                         for number, (one, other) in enumerate(zip(ours, theirs)) if one != other]
-            self.findings.check(f"{self.name}: registers are those of QEMU's dump", differing + (
-                [] if len(ours) == len(theirs) > 2 * self.guest.config.cpus else [f"{len(ours)}, {len(theirs)} notes"]))
-            for path in elf:
-                path.unlink()
-        raw.unlink()
-        if self.guest.status() != "running":
-            self.guest.qmp("cont")
-        self.as_before("equal")
-
-    def running(self) -> None:
-        for _ in range(5):
-            code, answer = self.dump("-d", "17", "--compress", "zlib", "--consistency", "snapshot")
-            guest = answer.get("guest", {})
-            pause = guest.get("pause_ms") or 0
-            expect(self.findings, f"{self.name}: result", [
-                ("exit code", code, 0), ("after", guest.get("state_after"), "running"),
-                (f"pause of {pause} ms", 0 < pause < MOST_PAUSE_MS, True)])
-            lock, first, second = pair_in(self.dump_file, self.guest.console)
-            print(f"  {self.name}: lock {lock}, counters {first} and {second - first:+}", flush=True)
-            self.findings.check(f"{self.name}: one moment",
-                                [] if first - second in ((0, 1) if lock else (0,)) else [f"{lock} {first} {second}"])
-            self.as_before("running")
-        code, answer = self.dump("--consistency", "snapshot")
-        expect(self.findings, f"{self.name}: level 31", [
-            ("exit code", code, 0), ("small", answer.get("size", 1 << 40) < 64 << 20, True)])
-        self.as_before("level 31")
-
-    def said(self, what: str, expected: str, words=("--consistency", "snapshot")) -> None:
-        code, answer, errors = run_dump([self.vmcorectl.path], self.command(*words))
-        text = answer.get("error", {}).get("text", "") + errors
-        expect(self.findings, f"{self.name}: {what}", [("exit code", code != 0, True), (text, expected in text, True)])
-
-    def refused(self) -> None:
-        """Nothing is touched, and it says why."""
-        self.guest.qmp("stop")
-        self.said("standing still", "--consistency pause")
-        self.guest.qmp("cont")
-        self.said("another method", "--method", ("--consistency", "snapshot", "--method", "qmp"))
-        for name in ("xbzrle", "background-snapshot"):
-            self.guest.qmp("migrate-set-capabilities", capabilities=[{"capability": name, "state": True}])
-            self.said(f"with {name} on", name)
-            self.guest.qmp("migrate-set-capabilities", capabilities=[{"capability": name, "state": False}])
-        self.as_before("refused")
-
-    def interrupted(self) -> None:
-        """The guest's snapshot is waited for, and everything is as before."""
-        process = subprocess.Popen([self.vmcorectl.path, "dump", *map(str, self.command("--consistency", "snapshot"))],
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        code = process.wait(timeout=60)
-        expect(self.findings, f"{self.name}: interrupted", [("exit code", code, 130)])
-        self.as_before("interrupted")
-
-    def killed(self) -> None:
-        mended = 0
-        for number in range(KILLS):
-            process = subprocess.Popen([self.vmcorectl.path, "dump", *map(str, self.command("--consistency", "snapshot"))],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            delay = random.uniform(0, 2)
-            time.sleep(delay)
-            process.kill()
-            process.wait()
-            while self.guest.qmp("query-migrate").get("status") in ("setup", "active"):
-                time.sleep(0.05)
-            left = self.settings() != self.before
-            code, answer, _ = run_dump([self.vmcorectl.path], self.command("--method", "qmp"))
-            said = any("was killed" in remark["text"] for remark in answer.get("guest", {}).get("remarks", []))
-            print(f"  {self.name}: killed after {delay:.2f} s: settings left {left}, said {said}", flush=True)
-            mended += left
-            expect(self.findings, f"{self.name}: kill {number}", [("exit code", code, 0), ("said", said, left)])
-            self.as_before(f"kill {number}")
-        self.findings.check(f"{self.name}: a killed snapshot leaves something to mend", [] if mended else ["never"])
-
-
-class Userfaultfd:
-    """with Userfaultfd(1): whether QEMU without privilege may have it; as before afterwards"""
-
-    SETTING = Path("/proc/sys/vm/unprivileged_userfaultfd")
-
-    def __init__(self, value: int):
-        self.value = value
-
-    def __enter__(self):
-        self.before = self.SETTING.read_text()
-        self.SETTING.write_text(str(self.value))
-
-    def __exit__(self, *_):
-        self.SETTING.write_text(self.before)
 
 
 def by_libvirt(vmcorectl, findings) -> None:

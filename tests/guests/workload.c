@@ -1,7 +1,7 @@
 /* What a test guest does before it is dumped: memory of every kind that a filter must tell apart.
  *
  * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU] [tick=CPU]. Prints one line a secret, then READY, then obeys
- * lines on its standard input: "panic CPU" crashes the guest on that CPU.
+ * lines on its standard input: "panic CPU" crashes the guest on that CPU, "grow MIB" fills as much as is plugged in.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
  * can make the same page and search dumps for it. Secrets are made in place: no stale copy stays in a free page.
@@ -295,11 +295,28 @@ static void take_offline(int cpu)
 	write_text(path, "0");
 }
 
+static size_t total_mib(void)
+{
+	return (size_t)sysconf(_SC_PHYS_PAGES) / (MIB / PAGE);
+}
+
+/* Fills most of the memory that is plugged in, when it is there. Where it is movable, it is taken first. */
+static void grow(size_t before, size_t mib)
+{
+	while (total_mib() < before + mib * 7 / 8)
+		usleep(10000);
+	fill(map(mib / 2 * MIB, MAP_PRIVATE | MAP_ANONYMOUS, -1, "grown"), mib / 2 * MIB, "grown");
+	printf("GROWN\n");
+}
+
 static void obey(void)
 {
 	char line[64];
 	int cpu;
+	size_t mib, total = total_mib();
 	while (fgets(line, sizeof line, stdin)) {
+		if (sscanf(line, "grow %zu", &mib) == 1)
+			grow(total, mib);
 		if (sscanf(line, "panic %d", &cpu) == 1) {
 			pin_to(cpu);
 			write_text("/proc/sysrq-trigger", "c");

@@ -25,6 +25,10 @@ ORIGINS = {
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22
     "drgn-trixie": ("python3-drgn", "trixie", "python3"),   # 0.0.31
     "libkdumpfile": ("python3-libkdumpfile", "bookworm", "python3"),
+    "ovmf": ("ovmf", "bookworm", ""),       # firmware, which QEMU runs
+    "qemu-5.2": ("qemu-system-x86", "bullseye", "qemu-system-x86_64"),
+    "qemu-10.0": ("qemu-system-x86", "trixie", "qemu-system-x86_64"),
+    "qemu-newest": ("qemu-system-x86", "sid", "qemu-system-x86_64"),
 }
 LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
 

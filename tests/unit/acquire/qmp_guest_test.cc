@@ -311,10 +311,12 @@ class LookTest : public DirectTest {
   void* space_;
 };
 
-TEST_F(LookTest, SeesRamAndDimms) {
+TEST_F(LookTest, SeesRamAndWhatIsPluggedIn) {
   const auto source = look(
       R"([{"type": "dimm", "data": {"addr": 4429185024, "size": 134217728, "id": "b"}},
-          {"type": "virtio-mem", "data": {"memaddr": 4697620480, "size": 1, "max-size": 2}},
+          {"type": "virtio-mem", "data": {"memaddr": 4697620480, "size": 2097152, "max-size": 268435456}},
+          {"type": "virtio-mem", "data": {"memaddr": 5033164800, "size": 0, "max-size": 268435456}},
+          {"type": "virtio-pmem", "data": {"memaddr": 5033164800, "size": 268435456}},
           {"type": "dimm", "data": {"addr": 4294967296, "size": 134217728, "id": "a"}}])");
   ASSERT_TRUE(source) << source.error().message;
   std::vector<PhysRange> ranges;
@@ -324,7 +326,18 @@ TEST_F(LookTest, SeesRamAndDimms) {
   EXPECT_EQ(ranges, (std::vector<PhysRange>{{{0}, 0xa'0000},
                                             {{0x10'0000}, 63 << 20},
                                             {{0x1'0000'0000}, 128 << 20},
-                                            {{0x1'0800'0000}, 128 << 20}}));
+                                            {{0x1'0800'0000}, 128 << 20},
+                                            {{0x1'1800'0000}, 256 << 20}}));
+}
+
+TEST_F(LookTest, PluggedMemoryThatCannotBe) {
+  for (const char* data :
+       {R"({"memaddr": 4294967296, "size": 1, "max-size": 0})", R"({"size": 1, "max-size": 1})",
+        R"({"memaddr": 4294967296, "size": 1, "max-size": 18446744073709551615})", "{}"}) {
+    const auto source = look(fmt::format(R"([{{"type": "virtio-mem", "data": {}}}])", data));
+    ASSERT_FALSE(source) << data;
+    EXPECT_EQ(source.error().code, Errc::malformed);
+  }
 }
 
 TEST_F(LookTest, DimmsThatCannotBe) {

@@ -1,7 +1,9 @@
 #include "src/acquire/snapshot.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,6 +50,7 @@ struct Script {
   bool stays_stopped = false;
   bool meddled = false;  // somebody else switches the capability off
   int looks = 2;         // until the migration is over
+  bool by_name = false;  // it takes files by name, and no others (QEMU 11.0)
 };
 
 class SnapshotTest : public testing::Test {
@@ -112,6 +115,17 @@ class SnapshotTest : public testing::Test {
       target_.reset();
       return "{}";
     });
+    answer("remove-fd", [this](const Json& arguments, auto&) {
+      sets_.erase(arguments.at("fdset-id").get<unsigned>());
+      return "{}";
+    });
+    answer("add-fd", [this](const Json& arguments, auto& fds) {
+      const auto set = arguments.at("fdset-id").get<unsigned>();
+      EXPECT_FALSE(sets_.contains(set));
+      sets_[set] = std::move(fds.back());
+      fds.clear();
+      return fmt::format(R"({{"fdset-id": {}, "fd": 9}})", set);
+    });
     answer("cont", [this](const Json&, auto&) {
       script_.status = "running";
       return "{}";
@@ -129,9 +143,13 @@ class SnapshotTest : public testing::Test {
         script_.on.clear();
       }
       uri_ = arguments.at("uri");
+      if (script_.by_name && !open_by_name()) {
+        target_.reset();
+        return refusal("fd: migration to a file is not supported. Use file: instead.");
+      }
       during_ = {script_.on, script_.limit};
       migrate();
-      return "{}";
+      return std::string("{}");
     });
     qemu_.serve(std::move(answers));
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
@@ -149,6 +167,18 @@ class SnapshotTest : public testing::Test {
     bytes += range ? std::string(4096, 'm') : "";
     EXPECT_TRUE(sys::write_full(target.get(), std::as_bytes(std::span(bytes))));
     qemu_.say(event("STOP", 1000) + event("RESUME", 1500));
+  }
+  // QEMU monitor/fds.c, monitor_fdset_dup_fd_add, and migration/file.c, v11.0.
+  bool open_by_name() {
+    constexpr std::string_view kPrefix = "file:/dev/fdset/";
+    if (!uri_.starts_with(kPrefix)) {
+      return false;
+    }
+    const Fd& file = sets_.at(static_cast<unsigned>(std::stoul(uri_.substr(kPrefix.size()))));
+    EXPECT_EQ(::fcntl(file.get(), F_GETFL) & O_ACCMODE, O_WRONLY);
+    EXPECT_EQ(::ftruncate(file.get(), 0), 0);
+    target_ = *duplicate(file.get());
+    return true;
   }
   void migrate() {
     const Fd target = std::move(target_);
@@ -179,6 +209,9 @@ class SnapshotTest : public testing::Test {
         list.push_back({{"capability", name}, {"state", script_.on.contains(name)}});
       }
     }
+    if (script_.by_name) {
+      list.push_back({{"capability", "mapped-ram"}, {"state", false}});
+    }
     return list.dump();
   }
   bool was_heard(const std::string& name) const { return std::ranges::count(heard_, name) != 0; }
@@ -194,11 +227,26 @@ class SnapshotTest : public testing::Test {
     return acquired ? Error{Errc::cancelled, ""} : acquired.error();
   }
 
+  void expect_room(Script script) {
+    open(std::move(script));
+    const auto acquired = guest_->acquire({"running", true});
+    ASSERT_TRUE(acquired) << acquired.error().message;
+    EXPECT_GE(allocated(acquired->input), 16U << 20);
+    ASSERT_TRUE(acquired->lease->end());
+    EXPECT_LT(allocated(acquired->input), 1U << 20);
+  }
+  static std::uint64_t allocated(const Fd& file) {
+    struct stat status {};
+    EXPECT_EQ(::fstat(file.get(), &status), 0);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+  }
+
   FakeQemu qemu_;
   Script script_;
   std::filesystem::path folder_;
   std::vector<std::string> heard_;
   Fd target_;
+  std::map<unsigned, Fd> sets_;
   bool migrating_ = false;
   std::string uri_;
   std::pair<std::set<std::string>, std::uint64_t> during_;
@@ -230,6 +278,22 @@ TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
   EXPECT_EQ(text.substr(0, *got), "QEVM");
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
+
+TEST_F(SnapshotTest, BringsAFileByNameWhereQemuTakesNoOther) {
+  open({.by_name = true});
+  script_.looks = 0;
+  const auto acquired = guest_->acquire({"running", true});
+  ASSERT_TRUE(acquired) << acquired.error().message;
+  EXPECT_TRUE(uri_.starts_with("file:/dev/fdset/"));
+  EXPECT_TRUE(sets_.empty());
+  ASSERT_TRUE(acquired->lease->end());
+  EXPECT_EQ(*sys::file_size(acquired->input.get()), 4U);
+  EXPECT_EQ(script_.limit, kLimit);
+}
+
+// Room for all of the stream, although the file was truncated after QEMU was tried with it.
+TEST_F(SnapshotTest, ReservesRoomUntilTheEnd) { expect_room({}); }
+TEST_F(SnapshotTest, ReservesRoomAgainWhenQemuHasOpenedTheFile) { expect_room({.by_name = true}); }
 
 // It panicked, or somebody paused it, while the snapshot was prepared.
 TEST_F(SnapshotTest, RefusesAGuestThatStoppedMeanwhile) {
