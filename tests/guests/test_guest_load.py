@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""vmcore-guest load, unload, estimate, lock, exec and status in real guests: what they refuse, with which numbers."""
+"""vmcore-guest status, load, unload, estimate, lock, exec, test and collect in real guests: what they do and refuse."""
 
 import json
 import re
@@ -33,14 +33,14 @@ def refused(guest, command: str, *parts: str) -> list:
 def loads(guest) -> list:
     """All files found by vmcore-guest itself; another's panic kernel is not replaced."""
     explicit = f"--kernel-image {guest.image} --initrd {guest.capture_image}"
-    lines = differs("empty slot", guest.must(SLOT), "0")
+    lines = differs("what status loaded", guest.must(SLOT), "1")
+    guest.must("vmcore-guest unload")
+    lines += differs("unloaded", guest.must(SLOT), "0")
     guest.must("vmcore-guest load --append vmcore.level=1")
     record = json.loads(guest.must("cat /run/vmcore-guest/loaded"))
     lines += differs("kernel", record["kernel"], guest.image) + differs("image", record["image"], guest.capture_image)
     lines += lacks(record["command_line"], "console=ttyS0", "vmcore.level=1")
     lines += differs("loaded", guest.must(SLOT), "1")
-    guest.must("vmcore-guest unload")
-    lines += differs("unloaded", guest.must(SLOT), "0")
     guest.must(f"vmcore-guest load {explicit} && rm /run/vmcore-guest/loaded")
     lines += refused(guest, "vmcore-guest load", "another program has loaded a panic kernel", "--force")
     guest.must("vmcore-guest load --force")
@@ -112,18 +112,34 @@ def crashes(guest) -> list:
     """vmcore-guest test: the panic kernel runs, and has the tag."""
     lines = refused(guest, "vmcore-guest test", "--yes")
     guest.tell_shell("vmcore-guest test --yes --tag rehearsal")
-    guest.wait_for_text("CAPTURE", 240)
-    guest.wait_for_end(120)
-    said = re.search(r"^CAPTURE (\d+) (.*)$", guest.console, re.M)
-    return lines + lacks(said[2], "vmcore.tag=rehearsal") + differs("/proc/vmcore is there", int(said[1]) > 500 << 20, True)
+    guest.wait_for_text("vmcore.tag=rehearsal", 240)
+    size = re.search(r"^CAPTURE (\d+) ", guest.console, re.M)
+    return lines + differs("/proc/vmcore is there", bool(size) and int(size[1]) > 500 << 20, True)
+
+
+def remembers(guest) -> list:
+    """After the boot that follows: whether the dump of the test is there, and what the message of the day says."""
+    keep = "mkdir -p /disk/state /etc && mount -o bind /disk/state /var/lib/vmcore-guest"
+    guest.must(f"cp {guest.capture_image} /disk && {keep} && mv /disk/*.img {guest.capture_image}")
+    lines = refused(guest, "vmcore-guest test --result", "no test was run") + crashes(guest)
+    guest.wait_for_boot(2, 240)
+    guest.must(f"{keep} && echo 'target = file:/disk/crash' > /etc/vmcore-guest.conf")
+    lines += refused(guest, "vmcore-guest test --result", "rehearsal: there is no dump of it", "the host")
+    dump = "/disk/crash/" + guest.must("date -u +%Y-%m-%d-%H%M%S")
+    guest.must(f"mkdir -p {dump} && touch {dump}/vmcore.incomplete")
+    lines += refused(guest, "vmcore-guest test --result", "rehearsal: the dump is not complete", dump)
+    guest.must(f"mv {dump}/vmcore.incomplete {dump}/vmcore")
+    lines += lacks(guest.must("vmcore-guest test --result"), f"rehearsal: the dump is {dump}/vmcore")
+    guest.must("vmcore-guest collect")
+    return lines + lacks(guest.must("cat /run/motd.d/vmcore-guest"), f"This guest crashed; its dump is: {dump}/vmcore")
 
 
 def main() -> int:
     findings = Findings()
     for kernel in ("6.1", "6.12"):
-        small = {"kernel": kernel, "memory_mib": 768, "workload": False}
+        small = {"kernel": kernel, "memory_mib": 768, "workload": False, "reboots": True}
         with CaptureGuest(CaptureConfig(name=f"{kernel}-load", crashkernel="128M", **small)) as guest:
-            checks = [status, loads, reloads, estimates, *([cannot_lock] if kernel == "6.1" else []), crashes]
+            checks = [status, loads, reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
             for check in checks:
                 findings.check(f"{kernel}: {check.__name__}", check(guest))
         with CaptureGuest(CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)) as guest:
