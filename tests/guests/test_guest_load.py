@@ -90,6 +90,9 @@ def executes(guest) -> list:
     """A reboot without firmware: the same kernel comes up again, with the same command line."""
     lines = refused(guest, "vmcore-guest exec", "vmcore-guest load --reboot")
     guest.must("vmcore-guest load --reboot --append again=1")
+    if guest.must(SLOT) == "1":     # what is loaded can be run, after this, but nothing be loaded
+        guest.must("vmcore-guest lock --disable --force")
+        lines += refused(guest, "vmcore-guest load --reboot", "kernel.kexec_load_disabled is 1")
     guest.tell_shell("vmcore-guest exec")
     guest.wait_for_text("again=1", 240)
     return lines
