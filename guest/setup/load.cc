@@ -120,17 +120,6 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   return fit.value_or(std::vector<Remark>());
 }
 
-// What the running kernel was booted with, but for what its boot loader said to itself.
-std::string reboot_command_line(std::string_view running, std::string_view append) {
-  std::string line;
-  for (const std::string& word : kernel_words(running)) {
-    if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
-      line += (line.empty() ? "" : " ") + word;
-    }
-  }
-  return append.empty() ? line : fmt::format("{} {}", line, append);
-}
-
 }  // namespace
 
 std::optional<LoadRecord> parse_load_record(std::string_view json) {

@@ -18,7 +18,8 @@ class GuestVerbs(Cli):
         """A bzImage's header, with that init_size."""
         header = bytearray(0x1000)
         header[0x202:0x206] = b"HdrS"
-        for offset, form, value in ((0x206, "<H", 0x20f), (0x236, "<H", 0x7f), (0x238, "<I", 2047), (0x260, "<I", init_size)):
+        fields = ((0x206, "<H", 0x20f), (0x236, "<H", 0x7f), (0x238, "<I", 2047), (0x260, "<I", init_size))
+        for offset, form, value in fields:
             struct.pack_into(form, header, offset, value)
         (self.folder / "kernel").write_bytes(header)
         return "kernel"

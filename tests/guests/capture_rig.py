@@ -174,8 +174,8 @@ class Events:
 
 
 class CaptureGuest(Guest):
-    """`capture`: the bytes of the capture image; without it one that says CAPTURE and reboots. `files`: more that lie in
-    the guest, by path."""
+    """`capture`: the bytes of the capture image; without it one that says CAPTURE and reboots. `files`: more that lie
+    in the guest, by path."""
 
     def __init__(self, config: CaptureConfig, capture: bytes = b"", files: dict = None):
         super().__init__(config)

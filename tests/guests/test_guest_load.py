@@ -49,13 +49,15 @@ def loads(guest) -> list:
 
 def estimates(guest) -> list:
     found = json.loads(guest.must("vmcore-guest estimate --output json"))
-    return differs("estimate", found["crashkernel"], WORD[guest.config.kernel]) + differs("fits", found["fits"], True) + lacks(
-        guest.must("vmcore-guest estimate"), WORD[guest.config.kernel], "init_size", "at least", guest.image)
+    word = WORD[guest.config.kernel]
+    return differs("estimate", found["crashkernel"], word) + differs("fits", found["fits"], True) + lacks(
+        guest.must("vmcore-guest estimate"), word, "init_size", "at least", guest.image)
 
 
 def too_little(guest) -> list:
     """64 MiB: refused with the numbers, and the kernel itself refuses what is forced on it."""
-    lines = refused(guest, "vmcore-guest load", "64.0 MiB are reserved", "init_size", f"Boot with {WORD[guest.config.kernel]}")
+    lines = refused(guest, "vmcore-guest load", "64.0 MiB are reserved", "init_size",
+                    f"Boot with {WORD[guest.config.kernel]}")
     lines += differs("nothing loaded", guest.must(SLOT), "0")
     if guest.config.kernel == "6.1":    # whose init_size alone leaves less than an MiB
         lines += refused(guest, "vmcore-guest load --force", "does not fit", "vmcore-guest estimate")
@@ -145,7 +147,8 @@ def main() -> int:
             checks = [status, loads, reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
             for check in checks:
                 findings.check(f"{kernel}: {check.__name__}", check(guest))
-        with CaptureGuest(CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)) as guest:
+        tiny = CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)
+        with CaptureGuest(tiny) as guest:
             checks = [too_little, *([locks] if kernel == "6.12" else []), executes]
             for check in checks:
                 findings.check(f"{kernel} with 64M: {check.__name__}", check(guest))
