@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "src/convert/crashed_kernel.h"
 #include "src/convert/draft.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
@@ -14,9 +15,10 @@ namespace {
 
 // The kernel of an image, kept together with what was said about it, and the plan.
 struct Decision {
-  std::vector<kernel::GuestKernel> kernels;
+  Subject subject;
   Outcome outcome;
-  const kernel::GuestKernel* kernel() const { return kernels.empty() ? nullptr : &kernels.front(); }
+  const MemoryImage& image() const { return subject.image(); }
+  const kernel::GuestKernel* kernel() const { return subject.kernel(); }
 };
 
 void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
@@ -34,14 +36,13 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   Decision decision;
   Outcome& outcome = decision.outcome;
   append(outcome.remarks, image.remarks);
-  TRY_ASSIGN(
-      kernel::FoundKernels found,
-      kernel::find_kernels(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
-  decision.kernels = std::move(found.kernels);
-  append(outcome.remarks, found.remarks);
+  TRY_ASSIGN(decision.subject,
+             find_subject(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
+  append(outcome.remarks, decision.subject.found.remarks);
+  outcome.crashed = decision.subject.crashed;
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
-  TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(), level_before(image),
-                                              plan_options, stop));
+  TRY_ASSIGN(outcome.plan, filters::make_plan(*decision.image().memory, decision.kernel(),
+                                              level_before(image), plan_options, stop));
   append(outcome.remarks, outcome.plan.remarks);
   outcome.lost_pages = outcome.plan.lost.count();
   if (decision.kernel() != nullptr) {
@@ -96,7 +97,7 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   Outcome& outcome = decision.outcome;
   const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
   formats::DumpHeader header =
-      make_header(image, decision.kernel(), outcome.plan, time, outcome.remarks);
+      make_header(decision.image(), decision.kernel(), outcome.plan, time, outcome.remarks);
   outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
   header.notes.push_back(make_provenance_note(outcome.provenance));
   TRY(writer.begin(header));
@@ -106,8 +107,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   if (draft == nullptr) {
     TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
   }
-  TRY_ASSIGN(const std::uint64_t lost, encode_pages(*image.memory, outcome.plan, writer, options,
-                                                    own ? *own : draft->room, observer, stop));
+  TRY_ASSIGN(const std::uint64_t lost,
+             encode_pages(*decision.image().memory, outcome.plan, writer, options,
+                          own ? *own : draft->room, observer, stop));
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
@@ -128,6 +130,7 @@ Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outco
 
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop) {
+  const PhysicalMemory& from = outcome.crashed ? *outcome.crashed->memory : *source.memory;
   ShardQueue queue(outcome.plan.kept);
   TRY_ASSIGN(const ShardRoom room, ShardRoom::make(2));
   ShardBuffer from_source(room.place(0));
@@ -137,7 +140,7 @@ Result<> verify(const MemoryImage& source, const MemoryImage& written, const Out
       return fail(Errc::cancelled, "cancelled");
     }
     const std::vector<PfnRange> shard = queue.claim(last);
-    TRY(from_source.read(*source.memory, shard, outcome.plan.zero));
+    TRY(from_source.read(from, shard, outcome.plan.zero));
     TRY(from_written.read(*written.memory, shard, {}));
     TRY(compare(from_source.runs(), from_written.runs()));
   }
