@@ -279,6 +279,11 @@ GuestBuilder& GuestBuilder::command_line(std::string_view text) {
   return *this;
 }
 
+GuestBuilder& GuestBuilder::crash_region(PhysRange range) {
+  crash_region_ = range;
+  return *this;
+}
+
 GuestBuilder& GuestBuilder::vmcoreinfo(std::string_view key,
                                        std::optional<std::string_view> value) {
   overrides_[std::string(key)] = value;
@@ -379,6 +384,11 @@ void GuestBuilder::build_uts() {
   write_image(line, std::as_bytes(std::span(command_line_)));
   symbols_["saved_command_line"] = reserve_image(8);
   memory_->write_value(physical(symbols_["saved_command_line"]), line.value);
+  symbols_["crashk_res"] = reserve_image(16);
+  if (crash_region_.size != 0) {
+    memory_->write_value(physical(symbols_["crashk_res"]), crash_region_.begin.value);
+    memory_->write_value(physical(symbols_["crashk_res"] + 8), crash_region_.end().value - 1);
+  }
   symbols_["page_offset_base"] = reserve_image(8);
   memory_->write_value(physical(symbols_["page_offset_base"]), page_offset_.value);
 }

@@ -76,6 +76,8 @@ class GuestBuilder {
 
   GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
   GuestBuilder& command_line(std::string_view text);
+  // The memory that is kept free for a capture kernel; it is RAM all the same.
+  GuestBuilder& crash_region(PhysRange range);
   // A line of VMCOREINFO, added or replaced; nothing as `value` takes it away.
   GuestBuilder& vmcoreinfo(std::string_view key, std::optional<std::string_view> value);
   // The image has no VMCOREINFO note; the text is still in memory.
@@ -134,6 +136,7 @@ class GuestBuilder {
   std::set<Pfn> excluded_;
   std::optional<std::int64_t> free_counter_;
   std::vector<std::pair<std::uint64_t, std::string>> log_;
+  PhysRange crash_region_;
   std::string command_line_ = "root=/dev/vda1 ro";
   std::map<std::string, std::optional<std::string>, std::less<>> overrides_;
   bool note_ = true;
