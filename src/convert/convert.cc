@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "filters/planner.h"
+#include "src/convert/crashed_kernel.h"
 #include "src/convert/draft.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
@@ -16,10 +17,11 @@ namespace {
 
 // The kernel of an image, kept together with what was said about it, and the plan without pages.
 struct Decision {
-  std::vector<kernel::GuestKernel> kernels;
+  Subject subject;
   filters::Planner planner;
   Outcome outcome;
-  const kernel::GuestKernel* kernel() const { return kernels.empty() ? nullptr : &kernels.front(); }
+  const MemoryImage& image() const { return subject.image(); }
+  const kernel::GuestKernel* kernel() const { return subject.kernel(); }
 };
 
 void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
@@ -34,19 +36,18 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   if (options.threads == 0) {
     return fail(Errc::invalid, "a conversion needs a thread");
   }
-  TRY_ASSIGN(
-      kernel::FoundKernels found,
-      kernel::find_kernels(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
-  const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
+  TRY_ASSIGN(Subject subject,
+             find_subject(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
   TRY_ASSIGN(filters::Planner planner,
-             filters::Planner::make(*image.memory, kernel, level_before(image), plan_options,
-                                    options.window, stop));
-  Decision decision{std::move(found.kernels), std::move(planner), {}};
+             filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
+                                    plan_options, options.window, stop));
+  Decision decision{std::move(subject), std::move(planner), {}};
   Outcome& outcome = decision.outcome;
+  outcome.crashed = decision.subject.crashed;
   static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
   append(outcome.remarks, image.remarks);
-  append(outcome.remarks, found.remarks);
+  append(outcome.remarks, decision.subject.found.remarks);
   append(outcome.remarks, outcome.plan.remarks);
   outcome.lost_pages = outcome.plan.lost_pages;
   if (decision.kernel() != nullptr) {
@@ -83,10 +84,9 @@ class WindowObserver final : public Observer {
 
 // Writes the kept pages window by window; returns how many of them could not be had. The last
 // window stays with the plan, which the writer has borrowed.
-Result<std::uint64_t> write_windows(const MemoryImage& image, Decision& decision,
-                                    formats::DumpWriter& writer, const ConvertOptions& options,
-                                    const ShardRoom& room, Observer& observer,
-                                    const std::stop_token& stop) {
+Result<std::uint64_t> write_windows(Decision& decision, formats::DumpWriter& writer,
+                                    const ConvertOptions& options, const ShardRoom& room,
+                                    Observer& observer, const std::stop_token& stop) {
   filters::PlannedPages& pages = decision.outcome.plan;
   WindowObserver window_observer(observer, decision.outcome.plan.kept_pages);
   std::uint64_t lost = 0;
@@ -94,8 +94,8 @@ Result<std::uint64_t> write_windows(const MemoryImage& image, Decision& decision
     TRY_ASSIGN(pages, decision.planner.next());
     window_observer.begin(pages.kept, decision.planner.done());
     TRY(writer.plan(pages.ram, pages.kept));
-    TRY_ASSIGN(const std::uint64_t lost_here,
-               encode_pages(*image.memory, pages, writer, options, room, window_observer, stop));
+    TRY_ASSIGN(const std::uint64_t lost_here, encode_pages(*decision.image().memory, pages, writer,
+                                                           options, room, window_observer, stop));
     lost += lost_here;
   }
   return lost;
@@ -154,7 +154,7 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   Outcome& outcome = decision.outcome;
   const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
   formats::DumpHeader header =
-      make_header(image, decision.kernel(), outcome.plan, time, outcome.remarks);
+      make_header(decision.image(), decision.kernel(), outcome.plan, time, outcome.remarks);
   outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
   header.notes.push_back(make_provenance_note(outcome.provenance));
   TRY(writer.begin(header));
@@ -162,8 +162,8 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   if (draft == nullptr) {
     TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
   }
-  TRY_ASSIGN(const std::uint64_t lost, write_windows(image, decision, writer, options,
-                                                     own ? *own : draft->room, observer, stop));
+  TRY_ASSIGN(const std::uint64_t lost,
+             write_windows(decision, writer, options, own ? *own : draft->room, observer, stop));
   append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
@@ -188,6 +188,7 @@ Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outco
 
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop) {
+  const PhysicalMemory& from = outcome.crashed ? *outcome.crashed->memory : *source.memory;
   ShardQueue queue(outcome.plan.kept);
   TRY_ASSIGN(const ShardRoom room, ShardRoom::make(2));
   ShardBuffer from_source(room.place(0));
@@ -197,7 +198,7 @@ Result<> verify(const MemoryImage& source, const MemoryImage& written, const Out
       return fail(Errc::cancelled, "cancelled");
     }
     const std::vector<PfnRange> shard = queue.claim(last);
-    TRY(from_source.read(*source.memory, shard, outcome.plan.zero));
+    TRY(from_source.read(from, shard, outcome.plan.zero));
     TRY(from_written.read(*written.memory, shard, {}));
     TRY(compare(from_source.runs(), from_written.runs()));
   }

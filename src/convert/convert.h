@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -56,7 +57,10 @@ struct Outcome {
   std::string release;           // of the kernel, empty where none was found
   std::optional<bool> armed;     // it has a panic kernel loaded; known of plan_only()
   Provenance provenance;         // as it stands in the file
-  std::vector<Remark> remarks;   // all, also those of the source and the plan
+  // What was written, where that is not the whole image: the crashed kernel beside a capture kernel
+  // (crashed_kernel.h).
+  std::shared_ptr<const MemoryImage> crashed;
+  std::vector<Remark> remarks;  // all, also those of the source and the plan
 
   // Everything that was asked for is in the file, and nothing that was to be left out.
   bool as_asked() const {
@@ -79,8 +83,8 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
 // Adds to a dump that `writer` has finished what it cost.
 Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outcome& outcome);
 
-// Reads `written`, which `outcome` describes, and compares every kept page that `source` has. Fails
-// with Errc::malformed, naming the first page that differs.
+// Reads `written`, which `outcome` describes, and compares every kept page that its source has.
+// Fails with Errc::malformed, naming the first page that differs.
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop);
 

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "src/convert/crashed_kernel.h"
 #include "src/kernel/printk_log.h"
 
 namespace vmcore::convert {
@@ -38,9 +39,11 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     description.remarks.insert(description.remarks.end(), before->remarks.begin(),
                                before->remarks.end());
   }
-  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
-  description.remarks.insert(description.remarks.end(), found.remarks.begin(), found.remarks.end());
-  const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
+  TRY_ASSIGN(const Subject subject, find_subject(image, options.search));
+  description.remarks.insert(description.remarks.end(), subject.found.remarks.begin(),
+                             subject.found.remarks.end());
+  description.crashed = subject.crashed;
+  const kernel::GuestKernel* const kernel = subject.kernel();
   description.crash_time = crash_time(image, kernel, options.host_event_time);
   if (kernel != nullptr) {
     description.kernel = kernel_facts(*kernel);
@@ -51,8 +54,8 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     }
   }
   const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
-  TRY_ASSIGN(description.plan,
-             filters::make_plan(*image.memory, kernel, level_before(image), plan_options, stop));
+  TRY_ASSIGN(description.plan, filters::make_plan(*subject.image().memory, kernel,
+                                                  level_before(image), plan_options, stop));
   return description;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct Description {
   std::optional<Capture> capture;  // by us, as the file tells
   // Seconds since boot of the newest log record: the least that can be said of the time.
   std::optional<double> last_log_stamp;
+  std::shared_ptr<const MemoryImage> crashed;  // as in Outcome
   unsigned level_asked = 0;  // by whoever wrote the file; 0 where it does not tell
   unsigned level_reached = 0;
   filters::Plan plan;  // at level 0: page counts by class, RAM, what is in the file

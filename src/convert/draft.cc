@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/base/threads.h"
+#include "src/convert/crashed_kernel.h"
 #include "src/convert/normalise.h"
 #include "src/convert/shards.h"
 
@@ -53,28 +54,28 @@ Result<Seconds> rehearse(const PhysicalMemory& memory, const filters::Plan& plan
 
 Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
                          std::stop_token stop) {
-  TRY_ASSIGN(kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(Subject subject, find_subject(image, options.search));
   const auto began = Clock::now();
-  const kernel::GuestKernel* const kernel =
-      found.kernels.empty() ? nullptr : &found.kernels.front();
+  const kernel::GuestKernel* const kernel = subject.kernel();
+  const PhysicalMemory& memory = *subject.image().memory;
   TRY_ASSIGN(const filters::Plan plan,
-             filters::make_plan(*image.memory, kernel, 0,
+             filters::make_plan(memory, kernel, 0,
                                 {.level = options.level, .threads = options.threads}, stop));
   // The symbols that the header asks for are known from then on.
   std::vector<Remark> said_later;
-  static_cast<void>(make_header(image, kernel, plan, {}, said_later));
+  static_cast<void>(make_header(subject.image(), kernel, plan, {}, said_later));
   const Seconds planning = Clock::now() - began;
 
   TRY_ASSIGN(ShardRoom room, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
-  TRY(rehearse(*image.memory, plan, room, room.count(), options.threads));
-  TRY_ASSIGN(const Seconds sample,
-             rehearse(*image.memory, plan, room, kSampleShards, options.threads));
+  TRY(rehearse(memory, plan, room, room.count(), options.threads));
+  TRY_ASSIGN(const Seconds sample, rehearse(memory, plan, room, kSampleShards, options.threads));
   const auto shards = static_cast<double>((plan.kept_pages + kShardPages - 1) / kShardPages);
   const double sampled = std::clamp<double>(shards, 1, kSampleShards);
   const double beyond = std::max(0.0, shards - static_cast<double>(room.count())) * kShardSize;
   const Seconds pause = kAround + planning + sample * (shards / sampled) +
                         Seconds(beyond / (kEncodedASecond * options.threads));
-  return Draft{.kernels = std::move(found),
+  // Two kernels are looked for again: what is known of the crashed one is not of all of memory.
+  return Draft{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
                .room = std::move(room),
                .kept_pages = plan.kept_pages,
                .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "filters/page_runs.h"
+#include "src/convert/crashed_kernel.h"
 #include "src/convert/provenance.h"
 #include "src/kernel/memmap.h"
 
@@ -141,7 +142,8 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }
-  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(const Subject subject, find_subject(image, options.search));
+  const kernel::FoundKernels& found = subject.found;
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
@@ -151,7 +153,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   use.release = kernel.info().release();
   const unsigned before = level_before(image);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
-  auto classified = filters::classify(*image.memory, kernel, before, plan_options, stop);
+  auto classified = filters::classify(*subject.image().memory, kernel, before, plan_options, stop);
   if (!classified) {
     return in_context(std::move(classified).error(), "what the pages are used for cannot be told");
   }

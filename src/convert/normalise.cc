@@ -42,6 +42,10 @@ Note make_vmcoreinfo_note(const kernel::GuestKernel& kernel) {
 // Empty, and a remark, where Linux's order is not known: the notes then stay as they were.
 std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKernel& kernel,
                                 std::vector<Remark>& remarks) {
+  const bool of_host = std::ranges::any_of(image.notes, is_qemu_cpu);
+  if (!of_host) {
+    return {};  // the crashed kernel's own: in the order of Linux's CPUs (/proc/vmcore)
+  }
   if (kernel.kallsyms() == nullptr) {
     if (image.cpus.size() > 1) {
       remarks.push_back(

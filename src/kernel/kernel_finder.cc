@@ -10,6 +10,7 @@
 #include "src/kernel/address_layout.h"
 #include "src/kernel/build_id.h"
 #include "src/kernel/cpu_anchors.h"
+#include "src/kernel/elfcorehdr.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
 #include "src/kernel/vmcoreinfo_search.h"
@@ -19,8 +20,6 @@ namespace {
 
 // __NEW_UTS_LEN + 1, the size of each member of new_utsname; the release is the third.
 constexpr std::size_t kUtsMember = 65;
-
-constexpr std::size_t kMaxCommandLine = 4096;  // COMMAND_LINE_SIZE is 2048
 
 // More are not looked at: a file may claim any number of vCPUs. Those of an ordinary guest lead to
 // one kernel, or to two.
@@ -35,23 +34,6 @@ constexpr std::array kFixedPageOffsets{
 // The text up to the first NUL.
 std::string_view until_nul(std::span<const char> text) {
   return {text.data(), ::strnlen(text.data(), text.size())};
-}
-
-// The pointer variable's string, or nothing.
-std::string read_string(const GuestKernel& kernel, VirtAddr pointer) {
-  const auto address = kernel.read_value<std::uint64_t>(pointer);
-  std::array<char, kMaxCommandLine> text{};
-  if (!address || !kernel.read({*address}, std::as_writable_bytes(std::span(text)))) {
-    return {};
-  }
-  return std::string(until_nul(text));
-}
-
-// A kernel that runs on behalf of a crashed one was given elfcorehdr=.
-bool is_capture_kernel(const GuestKernel& kernel) {
-  const auto line =
-      kernel.kallsyms() != nullptr ? kernel.kallsyms()->find("saved_command_line") : std::nullopt;
-  return line && read_string(kernel, *line).find("elfcorehdr=") != std::string::npos;
 }
 
 // _stext lies where phys_base says: else it is another kernel's VMCOREINFO, or a wrong phys_base.
@@ -200,7 +182,7 @@ bool KernelFinder::take(const FoundKernels& before) {
   kernel.memory_ = image_->memory.get();
   kernel.page_tables_ = known.page_tables().in(*image_->memory);
   kernel.info_source_ = note != nullptr ? InfoSource::note : known.info_source();
-  if (is_capture_kernel(kernel)) {
+  if (told_elfcorehdr(kernel)) {
     return false;  // the crashed one is to be looked for
   }
   found_.kernels.push_back(std::move(kernel));
@@ -274,7 +256,7 @@ void KernelFinder::describe(GuestKernel& kernel) {
     if (symbols[1]) {
       offsets.push_back({kernel.read_value<std::uint64_t>(*symbols[1]).value_or(0)});
     }
-    capture = is_capture_kernel(kernel);
+    capture = told_elfcorehdr(kernel).has_value();
   }
   kernel.image_range_ = {begin, size};
   for (const VirtAddr fixed : kFixedPageOffsets) {

@@ -8,12 +8,11 @@
 
 #include "src/base/little_endian.h"
 #include "src/kernel/address_layout.h"
+#include "src/kernel/memory_chunks.h"
 
 namespace vmcore::kernel {
 namespace {
 
-constexpr std::uint64_t kPageBytes = 4096;
-constexpr std::size_t kChunkBytes = 1 << 20;
 constexpr std::size_t kMaxTextBytes = 16 << 10;  // VMCOREINFO_BYTES is a page up to v7.1
 constexpr std::string_view kBeginning = "OSRELEASE=";
 
@@ -95,33 +94,6 @@ class ImageScan {
   std::unordered_set<std::uint64_t> pointers_;
 };
 
-// Calls each(address, bytes) for the memory of `range` that can be had, in chunks that begin at
-// multiples of a page, until it returns true; whether it did.
-template <class Each>
-Result<bool> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each each) {
-  std::vector<std::byte> buffer;
-  for (std::uint64_t done = 0; done < range.size;) {
-    const PhysAddr at = range.begin + done;
-    const std::size_t size = std::min<std::uint64_t>(kChunkBytes, range.size - done);
-    std::span<const std::byte> bytes = memory.view({at, size});
-    std::uint64_t step = size;
-    if (bytes.empty()) {
-      buffer.resize(size);
-      TRY_ASSIGN(const ReadExtent got, memory.read(at, buffer));
-      bytes = std::span(buffer).first(got.good);
-      if (got.good < size) {
-        step = (got.good / kPageBytes + 1) * kPageBytes;  // past the page that cannot be had
-      }
-    }
-    TRY_ASSIGN(const bool enough, each(at, bytes));
-    if (enough) {
-      return true;
-    }
-    done += step;
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
@@ -150,22 +122,9 @@ Result<> search_memory(const PhysicalMemory& memory,
         }
       }
     }
-    return false;
+    return texts.full();
   };
-  for (PhysAddr address{0}; address.value < kMaxPhysAddr && !texts.full();) {
-    const Extent extent = memory.extent(address);
-    if (extent.range.end() <= address) {
-      break;  // a source that does not advance would hang us
-    }
-    if (extent.presence == Presence::data) {
-      const PhysRange rest{address, extent.range.end() - address};
-      TRY_ASSIGN(const bool taken, for_each_chunk(memory, rest, look_at));
-      if (taken) {
-        return {};
-      }
-    }
-    address = extent.range.end();
-  }
+  TRY(for_each_data_chunk(memory, {{0}, kMaxPhysAddr}, look_at));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/convert/convert.h"
+#include "src/convert/crashed_kernel.h"
 #include "src/convert/describe.h"
 #include "src/convert/draft.h"
 #include "src/convert/memory_use.h"
@@ -183,7 +184,7 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
   TRY_ASSIGN(const convert::Description description,
              convert::describe(image, options_of(request), {}));
   TextOutput text(output.get(), sandbox::kMaxOutputText);
-  TRY(text.append(info_json(image, description)));
+  TRY(text.append(info_json(description.crashed ? *description.crashed : image, description)));
   TRY(text.flush());
   Done done;
   done.incomplete = description.incomplete;
@@ -201,8 +202,9 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
-  TRY_ASSIGN(const kernel::FoundKernels found,
-             kernel::find_kernels(image, options_of(request).search));
+  TRY_ASSIGN(const convert::Subject subject,
+             convert::find_subject(image, options_of(request).search));
+  const kernel::FoundKernels& found = subject.found;
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);

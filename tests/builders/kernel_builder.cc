@@ -279,9 +279,9 @@ GuestBuilder& GuestBuilder::command_line(std::string_view text) {
   return *this;
 }
 
-GuestBuilder& GuestBuilder::panic_kernel(PhysRange region, bool loaded) {
-  panic_region_ = region;
-  panic_loaded_ = loaded;
+GuestBuilder& GuestBuilder::crash_region(PhysRange range, bool loaded) {
+  crash_region_ = range;
+  panic_kernel_loaded_ = loaded;
   return *this;
 }
 
@@ -385,16 +385,16 @@ void GuestBuilder::build_uts() {
   write_image(line, std::as_bytes(std::span(command_line_)));
   symbols_["saved_command_line"] = reserve_image(8);
   memory_->write_value(physical(symbols_["saved_command_line"]), line.value);
+  symbols_["crashk_res"] = reserve_image(16);
+  if (crash_region_.size != 0) {
+    memory_->write_value(physical(symbols_["crashk_res"]), crash_region_.begin.value);
+    memory_->write_value(physical(symbols_["crashk_res"] + 8), crash_region_.end().value - 1);
+  }
   symbols_["page_offset_base"] = reserve_image(8);
   memory_->write_value(physical(symbols_["page_offset_base"]), page_offset_.value);
   symbols_["kexec_crash_image"] = reserve_image(8);
-  const VirtAddr image = panic_loaded_ ? direct(panic_region_.begin) : VirtAddr{};
+  const VirtAddr image = panic_kernel_loaded_ ? direct(crash_region_.begin) : VirtAddr{};
   memory_->write_value(physical(symbols_["kexec_crash_image"]), image.value);
-  symbols_["crashk_res"] = reserve_image(16);
-  if (panic_region_.size != 0) {
-    memory_->write_value(physical(symbols_["crashk_res"]), panic_region_.begin.value);
-    memory_->write_value(physical(symbols_["crashk_res"] + 8), panic_region_.end().value - 1);
-  }
 }
 
 VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value * kStructPage; }

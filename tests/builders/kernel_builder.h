@@ -76,8 +76,9 @@ class GuestBuilder {
 
   GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
   GuestBuilder& command_line(std::string_view text);
-  // The region of crashkernel=, and whether a kernel is loaded there. Without it there is none.
-  GuestBuilder& panic_kernel(PhysRange region, bool loaded);
+  // The memory that is kept free for a capture kernel (it is RAM all the same), and whether one is
+  // loaded there.
+  GuestBuilder& crash_region(PhysRange range, bool loaded = true);
   // A line of VMCOREINFO, added or replaced; nothing as `value` takes it away.
   GuestBuilder& vmcoreinfo(std::string_view key, std::optional<std::string_view> value);
   // The image has no VMCOREINFO note; the text is still in memory.
@@ -136,9 +137,9 @@ class GuestBuilder {
   std::set<Pfn> excluded_;
   std::optional<std::int64_t> free_counter_;
   std::vector<std::pair<std::uint64_t, std::string>> log_;
+  PhysRange crash_region_;
+  bool panic_kernel_loaded_ = false;
   std::string command_line_ = "root=/dev/vda1 ro";
-  PhysRange panic_region_;
-  bool panic_loaded_ = false;
   std::map<std::string, std::optional<std::string>, std::less<>> overrides_;
   bool note_ = true;
   std::optional<std::vector<CpuState>> cpus_;

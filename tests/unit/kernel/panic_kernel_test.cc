@@ -19,7 +19,7 @@ Result<PanicKernel> panic_kernel_of(GuestBuilder& guest) {
 
 TEST(PanicKernel, IsSeenWhereItIsLoaded) {
   GuestBuilder guest("6.12");
-  guest.panic_kernel(kRegion, true);
+  guest.crash_region(kRegion, true);
   const auto panic = panic_kernel_of(guest);
   ASSERT_TRUE(panic) << panic.error().message;
   EXPECT_TRUE(panic->loaded);
@@ -28,7 +28,7 @@ TEST(PanicKernel, IsSeenWhereItIsLoaded) {
 
 TEST(PanicKernel, ARegionAloneArmsNobody) {
   GuestBuilder guest("6.1");
-  guest.panic_kernel(kRegion, false);
+  guest.crash_region(kRegion, false);
   const auto panic = panic_kernel_of(guest);
   ASSERT_TRUE(panic) << panic.error().message;
   EXPECT_FALSE(panic->loaded);
@@ -53,7 +53,7 @@ TEST(PanicKernel, WithoutSymbolsNothingIsKnown) {
 TEST(PanicKernel, ARegionThatCannotBeIsRefused) {
   for (const PhysRange region : {PhysRange{{kMaxPhysAddr}, 4096}, PhysRange{{4096}, ~0ULL}}) {
     GuestBuilder guest("6.12");
-    guest.panic_kernel(region, true);
+    guest.crash_region(region, true);
     const auto panic = panic_kernel_of(guest);
     ASSERT_FALSE(panic);
     EXPECT_EQ(panic.error().code, Errc::malformed);

@@ -1,0 +1,306 @@
+#include "src/convert/crashed_kernel.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/all_zero.h"
+#include "src/formats/notes.h"
+#include "src/kernel/address_layout.h"
+#include "src/kernel/cpu_anchors.h"
+#include "src/kernel/elfcorehdr.h"
+#include "src/kernel/panic_kernel.h"
+
+namespace vmcore::convert {
+namespace {
+
+using kernel::CoreHeader;
+using kernel::CoreLoad;
+using kernel::GuestKernel;
+
+// The RAM of a core header, in the memory of the whole guest.
+class CrashedMemory final : public PhysicalMemory {
+ public:
+  CrashedMemory(const PhysicalMemory& whole, std::vector<CoreLoad> loads)
+      : whole_(&whole), loads_(std::move(loads)) {}
+
+  Extent extent(PhysAddr address) const override {
+    return run(address, [&](PhysAddr at) { return whole_->extent(at); });
+  }
+  Extent outline(PhysAddr address) const override {
+    return run(address, [&](PhysAddr at) { return whole_->outline(at); });
+  }
+  Presence presence(PhysAddr address) const override {
+    const auto load = find(address);
+    return contains(load, address) ? whole_->presence(load->from + (address - load->range.begin))
+                                   : Presence::absent;
+  }
+
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    ReadExtent result;
+    while (result.good < out.size()) {
+      const PhysAddr at = address + result.good;
+      const auto load = find(at);
+      if (!contains(load, at)) {
+        result.first_bad = at;
+        break;
+      }
+      const std::size_t wanted =
+          std::min<std::uint64_t>(out.size() - result.good, load->range.end() - at);
+      TRY_ASSIGN(const ReadExtent got, whole_->read(load->from + (at - load->range.begin),
+                                                    out.subspan(result.good, wanted)));
+      result.good += got.good;
+      if (got.good < wanted) {
+        if (got.first_bad) {
+          result.first_bad = load->range.begin + (*got.first_bad - load->from);
+        }
+        break;
+      }
+    }
+    return result;
+  }
+
+  std::span<const std::byte> view(PhysRange range) const override {
+    const auto load = find(range.begin);
+    const bool inside =
+        contains(load, range.begin) && range.size <= load->range.end() - range.begin;
+    return inside ? whole_->view({load->from + (range.begin - load->range.begin), range.size})
+                  : std::span<const std::byte>();
+  }
+
+ private:
+  using Place = std::vector<CoreLoad>::const_iterator;
+
+  // The first load that ends behind the address.
+  Place find(PhysAddr address) const {
+    return std::ranges::upper_bound(loads_, address, {},
+                                    [](const CoreLoad& load) { return load.range.end(); });
+  }
+  bool contains(Place load, PhysAddr address) const {
+    return load != loads_.end() && load->range.contains(address);
+  }
+
+  template <class Ask>
+  Extent run(PhysAddr address, Ask ask) const {
+    const auto load = find(address);
+    if (!contains(load, address)) {
+      const PhysAddr end = load != loads_.end() ? load->range.begin : PhysAddr{kMaxPhysAddr};
+      return {{address, end - address}, Presence::absent};
+    }
+    const Extent extent = ask(load->from + (address - load->range.begin));
+    const PhysAddr begin = std::max(extent.range.begin, load->from);
+    const PhysAddr end = std::min(extent.range.end(), load->from + load->range.size);
+    return {{load->range.begin + (begin - load->from), end - begin}, extent.presence};
+  }
+
+  const PhysicalMemory* whole_;
+  std::vector<CoreLoad> loads_;
+};
+
+// Whether the CPU's page tables map the kernel to where it lies.
+bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kernel) {
+  const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
+  const auto tables = kernel::page_tables_of(*image.memory, cpu);
+  return std::ranges::any_of(tables, [&](const kernel::PageTables& each) {
+    const auto mapping = each.translate(stext);
+    return mapping && mapping->address == kernel::image_to_physical(stext, kernel.phys_base());
+  });
+}
+
+// Where a CPU certainly is: its page tables, or its instructions where it uses none. Nothing where
+// control registers are not told.
+std::optional<PhysAddr> place_of(const CpuState& cpu) {
+  constexpr std::uint64_t kCr0Paging = 1ULL << 31;
+  constexpr std::uint64_t kCr3Address = 0x000f'ffff'ffff'f000;
+  if (!cpu.cr0 || !cpu.cr3) {
+    return std::nullopt;
+  }
+  return PhysAddr{(*cpu.cr0 & kCr0Paging) != 0 ? *cpu.cr3 & kCr3Address : cpu.rip};
+}
+
+bool any_cpu_outside(const MemoryImage& image, const CoreHeader& header) {
+  return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
+    const auto place = place_of(cpu);
+    return place && std::ranges::none_of(header.loads, [&](const CoreLoad& load) {
+             return load.range.contains(*place);
+           });
+  });
+}
+
+// Whether a capture kernel may have taken over: looked at for every dump, so without a search.
+bool may_be_captured(const MemoryImage& image, const std::vector<GuestKernel>& kernels) {
+  if (std::ranges::any_of(kernels, [](const GuestKernel& each) {
+        return kernel::told_elfcorehdr(each).has_value();
+      })) {
+    return true;
+  }
+  return !kernels.empty() && std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
+    return place_of(cpu) && !runs(cpu, image, kernels.front());
+  });
+}
+
+// The headers that there may be, the likeliest first.
+Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
+                                             const std::vector<GuestKernel>& kernels) {
+  std::vector<CoreHeader> headers;
+  for (const GuestKernel& each : kernels) {
+    const auto told = kernel::told_elfcorehdr(each);
+    if (auto header = told ? kernel::read_elfcorehdr(*image.memory, *told)
+                           : Result<CoreHeader>(fail(Errc::not_found, "not told"))) {
+      headers.push_back(*std::move(header));
+    }
+  }
+  if (!headers.empty()) {
+    return headers;
+  }
+  for (const GuestKernel& each : kernels) {
+    if (each.kallsyms() == nullptr) {  // before v6.0
+      return kernel::search_elfcorehdr(*image.memory, {{0}, kMaxPhysAddr});
+    }
+    if (const auto panic = kernel::read_panic_kernel(each); panic && panic->region.size != 0) {
+      TRY_ASSIGN(auto more, kernel::search_elfcorehdr(*image.memory, panic->region));
+      std::ranges::move(more, std::back_inserter(headers));
+    }
+  }
+  return headers;
+}
+
+// The notes that the header leads to: VMCOREINFO, and NT_PRSTATUS of each CPU that saved it.
+// Nothing where they do not tell of a crash.
+std::optional<std::vector<Note>> crash_notes(const PhysicalMemory& memory,
+                                             const CoreHeader& header) {
+  std::vector<Note> vmcoreinfo;
+  std::vector<Note> registers;
+  std::uint64_t all = 0;
+  for (const PhysRange& range : header.notes) {
+    std::vector<std::byte> block(range.size);
+    all += range.size;
+    if (all > formats::kMaxNotesSize || !read_exactly(memory, range.begin, block)) {
+      continue;
+    }
+    auto notes = formats::parse_notes(block, range.begin.value);
+    for (Note& note : notes ? *notes : std::vector<Note>()) {
+      if (note.name == kNoteNameVmcoreinfo && vmcoreinfo.empty()) {
+        vmcoreinfo.push_back(std::move(note));
+      } else if (note.name == "CORE" && note.type == kNoteTypePrstatus) {
+        registers.push_back(std::move(note));
+      }
+    }
+  }
+  const auto info = vmcoreinfo.empty()
+                        ? Result<kernel::Vmcoreinfo>(fail(Errc::not_found, "no VMCOREINFO"))
+                        : kernel::Vmcoreinfo::parse(vmcoreinfo.front().desc);
+  if (!info || !info->crash_time() || registers.empty()) {
+    return std::nullopt;
+  }
+  std::ranges::move(registers, std::back_inserter(vmcoreinfo));
+  return vmcoreinfo;
+}
+
+// Before the capture kernel's first instructions have saved the first 640 KiB, these are still in
+// their own place. There are always bytes in them: the BIOS data area's.
+void use_what_is_saved(const PhysicalMemory& memory, std::vector<CoreLoad>& loads) {
+  for (CoreLoad& load : loads) {
+    if (load.from == load.range.begin) {
+      continue;
+    }
+    std::vector<std::byte> saved(load.range.size);
+    if (!read_exactly(memory, load.from, saved) || all_zero(saved)) {
+      load.from = load.range.begin;
+    }
+  }
+}
+
+std::shared_ptr<const MemoryImage> crashed_image(const MemoryImage& whole, const CoreHeader& header,
+                                                 std::vector<Note> notes,
+                                                 std::vector<Remark>& remarks) {
+  auto image = std::make_shared<MemoryImage>();
+  image->machine = whole.machine;
+  image->file = whole.file;
+  image->notes = std::move(notes);
+  image->cpus = formats::read_cpus(image->notes, remarks);
+  for (const Note& note : whole.notes) {
+    const bool of_cpu =
+        note.name == kNoteNameQemu || (note.name == "CORE" && note.type == kNoteTypePrstatus);
+    if (!of_cpu && note.name != kNoteNameVmcoreinfo) {
+      image->notes.push_back(note);
+    }
+  }
+  std::vector<CoreLoad> loads = header.loads;
+  use_what_is_saved(*whole.memory, loads);
+  image->memory = std::make_unique<CrashedMemory>(*whole.memory, std::move(loads));
+  return image;
+}
+
+// The hole around the header: what was kept free for the capture kernel.
+std::string left_out(const CoreHeader& header) {
+  const auto after = std::ranges::upper_bound(
+      header.loads, header.place, {}, [](const CoreLoad& load) { return load.range.begin; });
+  const PhysAddr begin = after == header.loads.begin() ? PhysAddr{} : std::prev(after)->range.end();
+  return after == header.loads.end()
+             ? fmt::format("from {:#x} on", begin.value)
+             : fmt::format("{:#x}-{:#x}", begin.value, after->range.begin.value - 1);
+}
+
+// What runs instead of the crashed kernel.
+std::string runner(const MemoryImage& whole, const std::vector<GuestKernel>& kernels,
+                   const GuestKernel& crashed) {
+  for (const GuestKernel& each : kernels) {
+    if (each.page_tables().root() != crashed.page_tables().root()) {
+      return fmt::format("the capture kernel {}", each.info().release());
+    }
+  }
+  return whole.cpus.empty() ? "" : "what runs now (a capture kernel that has hardly begun)";
+}
+
+void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
+               const CoreHeader& header, std::vector<Remark>& remarks) {
+  const GuestKernel& crashed = subject.found.kernels.front();
+  remarks.push_back(
+      {Errc::guest_state,
+       fmt::format("two kernels are in memory: the crashed one, {}, is taken, with the registers "
+                   "that it saved; the memory of {}, {}, is left out",
+                   crashed.info().release(), runner(*subject.whole, in_whole, crashed),
+                   left_out(header))});
+  const std::size_t saved = subject.crashed->cpus.size();
+  if (saved < subject.whole->cpus.size()) {
+    remarks.push_back(
+        {Errc::not_found, fmt::format("the crashed kernel saved the registers of {} of {} CPUs",
+                                      saved, subject.whole->cpus.size())});
+  }
+}
+
+}  // namespace
+
+Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
+                             const kernel::FoundKernels* before) {
+  Subject subject;
+  subject.whole = &image;
+  TRY_ASSIGN(subject.found, kernel::find_kernels(image, search, before));
+  if (!may_be_captured(image, subject.found.kernels)) {
+    return subject;
+  }
+  TRY_ASSIGN(const std::vector<CoreHeader> headers, find_headers(image, subject.found.kernels));
+  for (const CoreHeader& header : headers) {
+    auto notes = crash_notes(*image.memory, header);
+    if (!notes || !any_cpu_outside(image, header)) {
+      continue;
+    }
+    Subject crashed{{}, nullptr, &image};
+    std::vector<Remark> remarks;
+    crashed.crashed = crashed_image(image, header, *std::move(notes), remarks);
+    TRY_ASSIGN(crashed.found, kernel::find_kernels(*crashed.crashed, kernel::Search::registers));
+    if (crashed.found.kernels.empty()) {
+      continue;  // of another boot
+    }
+    remark_on(crashed, subject.found.kernels, header, remarks);
+    std::ranges::move(remarks, std::back_inserter(crashed.found.remarks));
+    return crashed;
+  }
+  return subject;
+}
+
+}  // namespace vmcore::convert
