@@ -21,6 +21,8 @@ struct Verb {
 
 const std::vector<Verb> kVerbs = {
     {"load", "Load the panic kernel and its capture image", add_load, false},
+    {"setup", "Set this guest up to save its crashes", add_setup, false},
+    {"remove", "Take back what setup did", add_remove, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
 };
 

@@ -20,6 +20,8 @@ using Run = std::function<int()>;
 using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
 Run add_load(CLI::App& command, const Common& common);
+Run add_remove(CLI::App& command, const Common& common);
+Run add_setup(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
 
 }  // namespace vmcore::guest
