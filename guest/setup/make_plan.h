@@ -9,10 +9,11 @@
 namespace vmcore::guest {
 
 struct SetupOptions {
-  std::string crashkernel;  // empty: what is reserved already, else what this guest's kernel needs
-  std::string slot;  // "beside" or "replace" where another fills it; empty: as it was settled
-  std::vector<std::string> panic_on;  // names of kPanicTriggers
-  bool notify_host = false;           // crash_kexec_post_notifiers
+  std::string
+      crashkernel{};   // empty: what is reserved already, else what this guest's kernel needs
+  std::string slot{};  // "beside" or "replace" where another fills it; empty: as it was settled
+  std::vector<std::string> panic_on{};  // names of kPanicTriggers
+  bool notify_host = false;             // crash_kexec_post_notifiers
   bool force = false;
 };
 

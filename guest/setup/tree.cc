@@ -113,7 +113,7 @@ Result<std::vector<Change>> Tree::to_write() const {
     if (before != after) {
       const auto planned = planned_.find(path);
       changes.push_back({path, std::move(before), std::move(after),
-                         planned != planned_.end() ? planned->second.why : "as it was before"});
+                         planned != planned_.end() ? planned->second.why : "as before"});
     }
   }
   return changes;
