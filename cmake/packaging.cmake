@@ -26,6 +26,7 @@ set(CPACK_PACKAGE_CONTACT "The vmcorectl authors <vmcorectl@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
 set(CPACK_COMPONENT_HOST_DESCRIPTION
     "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore that crash and drgn open.")
+set(_guest_summary "Saves the crashes of a KVM guest")
 set(CPACK_COMPONENT_GUEST_DESCRIPTION
     "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to a disk.")
 set(CPACK_PACKAGE_FILE_NAME "vmcorectl-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR}")
@@ -40,6 +41,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_HOST_PACKAGE_NAME vmcorectl)
 set(CPACK_DEBIAN_HOST_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_GUEST_PACKAGE_NAME vmcore-guest)  # static: depends on nothing
+set(CPACK_DEBIAN_GUEST_DESCRIPTION "${_guest_summary}\n${CPACK_COMPONENT_GUEST_DESCRIPTION}")
 set(CPACK_DEBIAN_GUEST_PACKAGE_CONTROL_EXTRA ${_scripts}/postinst ${_scripts}/prerm)
 
 set(CPACK_RPM_COMPONENT_INSTALL ON)
@@ -47,6 +49,7 @@ set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_LICENSE GPL-2.0-or-later)
 set(CPACK_RPM_HOST_PACKAGE_NAME vmcorectl)
 set(CPACK_RPM_GUEST_PACKAGE_NAME vmcore-guest)
+set(CPACK_RPM_GUEST_PACKAGE_SUMMARY ${_guest_summary})
 set(CPACK_RPM_GUEST_POST_INSTALL_SCRIPT_FILE ${_scripts}/rpm_post)
 set(CPACK_RPM_GUEST_PRE_UNINSTALL_SCRIPT_FILE ${_scripts}/rpm_preun)
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION

@@ -2,7 +2,7 @@
 """vmcore-guest setup and remove on root file systems: Debian's by debootstrap, others' as they lay them out.
 
 Setup changes what it shows, a second one changes nothing, and remove leaves each byte as it was: from outside (--root),
-inside by chroot, and by the package. VMCORE_GUEST names the program.
+inside by chroot, and by the package. VMCORE_GUEST names the program, in its build folder.
 """
 
 import os
@@ -19,7 +19,6 @@ from guests.debian_root import changes, command, copy_of, written_tree
 from guests.harness import SKIP, Findings
 
 PROGRAM = "/usr/sbin/vmcore-guest"
-SCRIPTS = Path(__file__).resolve().parents[2] / "cmake" / "packages"
 # Exit codes of setup, of a second one, and of remove. By hand: the commands of a root in which none can run.
 DONE = (0, 0, 0)
 COMMANDS_BY_HAND = (3, 0, 3)
@@ -142,31 +141,21 @@ def try_debian(program: str, findings: Findings) -> None:
         findings.check("systemd-analyze verify", [verified] if "vmcore-guest" in verified else [])
 
 
-def make_package(program: str, folder: Path) -> Path:
-    """What cpack puts into the .deb and dpkg acts on (tests/packaging checks that it does)."""
-    tree = folder / "package"
-    (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "usr/sbin").mkdir(parents=True)
-    shutil.copy(program, tree / PROGRAM[1:])
-    for script in ("postinst", "prerm"):
-        shutil.copy(SCRIPTS / script, tree / "DEBIAN" / script)
-    (tree / "DEBIAN/control").write_text("Package: vmcore-guest\nVersion: 1\nArchitecture: amd64\n"
-                                         "Maintainer: test\nDescription: test\n")
-    return Path(run(["dpkg-deb", "-Znone", "--build", tree, folder]).split("'")[3])
+def make_package(build: Path, folder: Path) -> Path:
+    run(["cpack", "-G", "DEB", "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
+    return next(folder.glob("vmcore-guest_*.deb"))
 
 
-def try_package(program: str, findings: Findings) -> None:
+def try_package(package: Path, findings: Findings) -> None:
     with copy_of("kdump-tools") as root:
         guest = Guest("kdump-tools", root, lambda *words: root.chroot(PROGRAM, *words), findings)
         before = root.picture(*BOOKS)
-        package = make_package(program, root.folder / "tmp")
-        shutil.move(package, root.folder / "package.deb")
-        shutil.rmtree(root.folder / "tmp/package")
+        shutil.copy(package, root.folder / "package.deb")
         installed = root.chroot("dpkg", "-i", "/package.deb")
         findings.check("dpkg -i", [installed.stdout] if installed.returncode else [])
         (root.folder / "package.deb").unlink()
         new = changes(before, root.picture(*BOOKS))
-        findings.check("installing changes nothing", [line for line in new if not line.startswith(PROGRAM)])
+        findings.check("installing changes nothing", [line for line in new if not line.startswith("/usr/")])
 
         with_package = root.picture()
         guest.run(1, "kdump-tools.service is enabled", "setup")
@@ -200,7 +189,7 @@ def main() -> int:
     if not Path(program).is_file():
         print("VMCORE_GUEST must name the program under test")
         return 1
-    missing = [name for name in ("debootstrap", "unshare", "dpkg-deb", "strip") if not shutil.which(name)]
+    missing = [name for name in ("debootstrap", "unshare", "cpack", "strip") if not shutil.which(name)]
     if missing or os.geteuid() != 0:
         print(f"SKIPPED: needs {', '.join(missing) or 'root'}")
         return SKIP
@@ -211,7 +200,7 @@ def main() -> int:
         for name in LAYOUTS:
             try_layout(stripped, name, findings)
         try_debian(stripped, findings)
-        try_package(stripped, findings)
+        try_package(make_package(Path(program).parents[1], Path(folder)), findings)
     return findings.exit_code()
 
 
