@@ -1,14 +1,11 @@
 #include "guest/setup/kernels.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <set>
 
-#include "src/base/little_endian.h"
-#include "src/base/sys.h"
+#include "guest/setup/estimate.h"
+#include "guest/setup/kernel_image.h"
 
 namespace vmcore::guest {
 namespace {
@@ -33,21 +30,6 @@ std::set<std::string> modules_of(const Tree& tree, const std::string& release) {
     rest.remove_prefix(std::min(line.size() + 1, rest.size()));
   }
   return modules;
-}
-
-// The boot protocol's init_size: what the kernel needs to unpack and start (2.10 and later;
-// Documentation/arch/x86/boot.rst). 0 of what is no such kernel.
-Result<std::uint64_t> init_size(const Root& root, const std::string& path) {
-  constexpr std::uint32_t kMagic = 0x53726448;  // "HdrS"
-  TRY_ASSIGN(const Fd fd, root.open(path, O_RDONLY));
-  std::array<std::byte, 0x264> header{};
-  TRY_ASSIGN(const std::size_t length, sys::pread_full(fd.get(), header, 0));
-  const auto bytes = std::span<const std::byte>(header).first(length);
-  const auto magic = load<ul32>(bytes, 0x202);
-  const auto version = load<ul16>(bytes, 0x206);
-  const auto size = load<ul32>(bytes, 0x260);
-  const bool known = magic && *magic == kMagic && version && *version >= 0x20a && size;
-  return known ? std::uint64_t{*size} : 0;
 }
 
 }  // namespace
@@ -85,34 +67,21 @@ std::vector<std::string> common_modules(const Tree& tree, const std::vector<std:
   return releases.empty() ? std::vector<std::string>() : common;
 }
 
-Result<unsigned> reservation_size(const Tree& tree) {
-  constexpr std::uint64_t kMiB = 1U << 20;
-  constexpr std::uint64_t kBeside = 56 * kMiB;  // measured: user space, its modules, and room
-  constexpr std::uint64_t kStep = 16 * kMiB;
-  constexpr unsigned kUnknown = 128;
-  std::vector<std::string> images;
-  for (const std::string& name : tree.names("/boot")) {
-    if (name.starts_with("vmlinuz")) {
-      images.push_back("/boot/" + name);
-    }
-  }
+std::string reservation_word(const Tree& tree) {
+  constexpr std::uint64_t kImage = 2U << 20;  // the capture image is made when it is first loaded
+  constexpr std::uint64_t kUnknown = 128U << 20;
+  Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
   for (const std::string& release : kernel_releases(tree)) {
-    const std::string image = fmt::format("{}/{}/vmlinuz", kModules, release);
-    if (tree.root().exists(image)) {
-      images.push_back(image);
+    const auto path = find_kernel_image(tree.root(), release);
+    const auto kernel = path ? read_kernel_image(tree.root(), *path) : Result<KernelImage>();
+    if (path && kernel && kernel->init_size > largest.kernel) {
+      largest = need_of(*kernel, kImage);
     }
   }
-  std::uint64_t largest = 0;
-  for (const std::string& image : images) {
-    const auto size = init_size(tree.root(), image);
-    if (!size && size.error().code != Errc::not_found) {  // else a link that leads nowhere
-      return tl::unexpected(size.error());
-    }
-    largest = std::max(largest, size.value_or(0));
+  if (largest.recommended == 0) {
+    largest.recommended = kUnknown;
   }
-  return largest == 0
-             ? kUnknown
-             : static_cast<unsigned>((largest + kBeside + kStep - 1) / kStep * kStep / kMiB);
+  return crashkernel_word(largest);
 }
 
 bool is_reservation(std::string_view text) {

@@ -19,7 +19,10 @@ struct Common {
 using Run = std::function<int()>;
 using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
+Run add_estimate(CLI::App& command, const Common& common);
+Run add_exec(CLI::App& command, const Common& common);
 Run add_load(CLI::App& command, const Common& common);
+Run add_lock(CLI::App& command, const Common& common);
 Run add_remove(CLI::App& command, const Common& common);
 Run add_setup(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
