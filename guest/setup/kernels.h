@@ -18,9 +18,9 @@ bool is_at_least(std::string_view release, unsigned major, unsigned minor);
 // Those of `names` that every kernel has as a module ("-" and "_" are one).
 std::vector<std::string> common_modules(const Tree& tree, const std::vector<std::string>& names);
 
-// What to reserve for the panic kernel and its capture image, in MiB, for the largest kernel that
-// is installed: 56 MiB more than it unpacks to.
-Result<unsigned> reservation_size(const Tree& tree);
+// "crashkernel=128M": what the largest kernel that is installed needs (estimate.h); 128 MiB where
+// none is found.
+std::string reservation_word(const Tree& tree);
 
 // Whether `text` can stand behind "crashkernel=": it goes into files that a shell reads.
 bool is_reservation(std::string_view text);

@@ -90,12 +90,8 @@ Result<> check_notifiers(const Tree& tree) {
 Result<CommandLine> wanted_words(const Tree& tree, const SetupOptions& options) {
   CommandLine line;
   if (options.slot != "beside") {
-    std::string size = options.crashkernel;
-    if (size.empty()) {
-      TRY_ASSIGN(const unsigned mebibytes, reservation_size(tree));
-      size = fmt::format("{}M", mebibytes);
-    }
-    line.words.push_back("crashkernel=" + size);
+    line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
+                                                     : "crashkernel=" + options.crashkernel);
     line.keep_reservation = options.crashkernel.empty();
     // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
     if (tree.root().exists("/etc/alpine-release")) {

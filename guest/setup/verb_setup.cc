@@ -5,6 +5,7 @@
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
 #include "guest/setup/report.h"
+#include "guest/setup/state_file.h"
 #include "guest/setup/verb.h"
 
 namespace vmcore::guest {
@@ -31,6 +32,17 @@ void print_outcome(const Outcome& outcome) {
   }
 }
 
+// The capture images that `load` made.
+Result<> remove_images(const Root& root) {
+  const std::string folder(kStateFolder);
+  for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
+    if (name.starts_with("capture-") && name.ends_with(".img")) {
+      TRY(write_node(root, folder + "/" + name, std::nullopt));
+    }
+  }
+  return {};
+}
+
 // Shows what is to be done and does it. `record` is empty for a removal.
 Result<int> carry_out(const Options& options, Plan& plan, Record record, const Record& earlier) {
   const Tree& tree = plan.tree;
@@ -45,6 +57,7 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
   Outcome outcome;
   const bool removes = record.changes.empty();
   if (!options.dry_run) {
+    TRY(removes ? remove_images(tree.root()) : Result<>());
     TRY_ASSIGN(outcome, apply(tree.root(), changes, std::move(record), earlier, commands));
   }
   print_lines("note", plan.notes);

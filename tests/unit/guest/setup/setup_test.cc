@@ -256,21 +256,33 @@ TEST(Kernels, CompareTheirReleases) {
   EXPECT_FALSE(is_at_least("extra", 5, 6));
 }
 
+// A bzImage as far as its header goes.
+std::string bzimage(const std::string& release, unsigned init_mebibytes) {
+  std::string image(0x400, '\0');
+  const auto number = [&image](std::size_t at, std::size_t size, std::uint64_t value) {
+    for (std::size_t i = 0; i < size; ++i) {
+      image[at + i] = static_cast<char>(value >> (8 * i));
+    }
+  };
+  image.replace(0x202, 4, "HdrS");
+  number(0x206, 2, 0x20f);
+  number(0x20e, 2, 0x100);
+  number(0x236, 2, 1);
+  number(0x238, 4, 2047);
+  number(0x260, 4, std::uint64_t{init_mebibytes} << 20);
+  return image.replace(0x300, release.size(), release);
+}
+
 TEST(Kernels, ReserveForTheLargest) {
   FolderRoot root;
   const Root opened = root.open();
-  EXPECT_EQ(reservation_size(Tree(opened)).value(), 128U);  // none is known
-  std::string image(0x264, '\0');
-  image.replace(0x202, 4, "HdrS");
-  image[0x206] = 0x0f;
-  image[0x207] = 2;
-  image.replace(0x260, 4, std::string("\0\0\x38\x03", 4));  // 51.5 MiB
-  root.write("/boot/vmlinuz-6.1-cloud", image);
-  EXPECT_EQ(reservation_size(Tree(opened)).value(), 112U);
-  image.replace(0x260, 4, std::string("\0\0\x58\x06", 4));  // 101.5 MiB
-  root.write("/lib/modules/6.9/vmlinuz", image);
-  root.link("/boot/vmlinuz.old", "vmlinuz-none");
-  EXPECT_EQ(reservation_size(Tree(opened)).value(), 160U);
+  root.write("/lib/modules/6.1-cloud/modules.dep", "");
+  root.write("/lib/modules/6.9/modules.dep", "");
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=128M");  // none is found
+  root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
+  root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=160M");
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {
