@@ -23,6 +23,16 @@ void note_words(Plan& plan, const Words& words) {
   }
 }
 
+// Whether the running kernel was started with the words, by whoever starts it.
+bool booted_with(const Root& root, const CommandLine& line) {
+  const auto booted = root.running() ? root.read("/proc/cmdline") : Result<std::string>("");
+  return booted && std::ranges::all_of(line.words, [&](const std::string& word) {
+           return has_word(*booted, word) ||
+                  (line.keep_reservation && word.starts_with(kReservation) &&
+                   !last_word_with(*booted, kReservation).empty());
+         });
+}
+
 }  // namespace
 
 Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
@@ -72,12 +82,7 @@ Result<> add_to_command_line(Plan& plan, const CommandLine& line) {
   if (found) {
     return {};
   }
-  const auto booted =
-      plan.tree.root().running() ? plan.tree.root().read("/proc/cmdline") : Result<std::string>("");
-  const bool has_all = booted && std::ranges::all_of(line.words, [&](const std::string& word) {
-                         return has_word(*booted, word);
-                       });
-  if (!has_all) {
+  if (!booted_with(plan.tree.root(), line)) {
     plan.by_hand.push_back(
         fmt::format("no boot loader that is known here: add \"{}\" to the kernel's command line "
                     "(QEMU: -append; libvirt: <cmdline> in <os>)",

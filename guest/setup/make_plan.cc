@@ -52,6 +52,9 @@ std::string settings_of(const std::vector<std::string>& panic_on) {
 Result<> settle_slot(Plan& plan, std::string& slot) {
   TRY_ASSIGN(auto other, find_other_kdump(plan.tree));
   if (!other) {
+    if (!slot.empty()) {
+      plan.notes.emplace_back("nobody else's panic kernel is enabled (any more)");
+    }
     slot.clear();
     return {};
   }

@@ -129,6 +129,7 @@ def try_debian(program: str, findings: Findings) -> None:
 
         def enabled(guest):
             guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
+            guest.says("", "systemd-analyze", "verify", "--man=no", "vmcore-guest.service")
             grub_lines(guest, True)
 
         inside = Guest("inside", root, lambda *words: root.chroot(PROGRAM, *words), findings)
@@ -137,8 +138,6 @@ def try_debian(program: str, findings: Findings) -> None:
         outside = Guest("--root", root,
                         lambda verb, *words: root.mounted(program, verb, "--root", root.folder, *words), findings)
         outside.round_trip(DONE, lambda: enabled(outside), "--panic-on", "oops,nmi")
-        verified = root.chroot("systemd-analyze", "verify", "basic.target").stdout
-        findings.check("systemd-analyze verify", [verified] if "vmcore-guest" in verified else [])
 
 
 def make_package(build: Path, folder: Path) -> Path:

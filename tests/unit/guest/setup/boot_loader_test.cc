@@ -17,7 +17,7 @@ const CommandLine kLine = {.words = {"crashkernel=128M"}};
 class BootLoaders : public ::testing::Test {
  protected:
   std::string planned(const std::string& path, const CommandLine& line = kLine) {
-    const Root opened = root.open();
+    const Root opened = root.root();
     Plan plan(opened);
     const Result<> added = add_to_command_line(plan, line);
     EXPECT_TRUE(added) << added.error().message;
@@ -143,7 +143,7 @@ TEST_F(BootLoaders, WhatHasTheWordsStaysAsItIs) {
 
 TEST_F(BootLoaders, InheritedWordsAreTakenOutOfWhatIsNew) {
   root.write("/boot/loader/entries/new.conf", "linux /b\noptions ro crashkernel=128M\n");
-  const Root opened = root.open();
+  const Root opened = root.root();
   Tree tree(opened);
   ASSERT_TRUE(strip_inherited(tree, kLine.words));
   EXPECT_EQ(tree.text("/boot/loader/entries/new.conf").value(), "linux /b\noptions ro\n");

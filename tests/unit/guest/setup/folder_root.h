@@ -1,49 +1,33 @@
 // A root in a temporary folder, written and read as text.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
 
-#include "guest/setup/root.h"
+#include "tests/unit/guest/setup/folder.h"
 
 namespace vmcore::guest {
 
-class FolderRoot {
+class FolderRoot : public Folder {
  public:
-  FolderRoot() {
-    std::string name = (std::filesystem::temp_directory_path() / "vmcore-root-XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
+  std::filesystem::path at(const std::string& name) const { return path().string() + name; }
+  void link(const std::string& name, const std::string& target) const {
+    std::filesystem::create_directories(at(name).parent_path());
+    std::filesystem::create_symlink(target, at(name));
   }
-  ~FolderRoot() { std::filesystem::remove_all(folder_); }
-  FolderRoot(const FolderRoot&) = delete;
-  FolderRoot& operator=(const FolderRoot&) = delete;
-
-  std::filesystem::path at(const std::string& path) const { return folder_.string() + path; }
-  void write(const std::string& path, const std::string& text) const {
-    std::filesystem::create_directories(at(path).parent_path());
-    std::ofstream(at(path), std::ios::binary) << text;
-  }
-  void link(const std::string& path, const std::string& target) const {
-    std::filesystem::create_directories(at(path).parent_path());
-    std::filesystem::create_symlink(target, at(path));
-  }
-  std::string read(const std::string& path) const {
+  std::string read(const std::string& name) const {
     std::ostringstream text;
-    text << std::ifstream(at(path), std::ios::binary).rdbuf();
+    text << std::ifstream(at(name), std::ios::binary).rdbuf();
     return text.str();
   }
-  bool exists(const std::string& path) const { return std::filesystem::exists(at(path)); }
+  bool exists(const std::string& name) const { return std::filesystem::exists(at(name)); }
 
-  // Everything in it: files with their text and mode, links with their target, folders.
+  // Everything in it: files with their mode and text, links with their target, folders.
   std::map<std::string, std::string> picture() const {
     std::map<std::string, std::string> all;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_)) {
-      const std::string name = entry.path().string().substr(folder_.string().size());
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(path())) {
+      const std::string name = entry.path().string().substr(path().string().size());
       const auto mode = static_cast<unsigned>(entry.symlink_status().permissions());
       all[name] = entry.is_symlink() ? "-> " + std::filesystem::read_symlink(entry.path()).string()
                   : entry.is_directory() ? "folder"
@@ -51,15 +35,6 @@ class FolderRoot {
     }
     return all;
   }
-
-  Root open() const {
-    auto root = Root::open(folder_.string());
-    EXPECT_TRUE(root) << root.error().message;
-    return std::move(*root);
-  }
-
- private:
-  std::filesystem::path folder_;
 };
 
 }  // namespace vmcore::guest

@@ -34,7 +34,7 @@ class Setup : public ::testing::Test {
 
   // The number of files that it changed, or why it did not.
   Result<std::size_t> setup(SetupOptions options = {}) const {
-    const Root opened = root.open();
+    const Root opened = root.root();
     TRY_ASSIGN(const Record earlier, read_record(opened));
     TRY_ASSIGN(const Plan plan, make_plan(opened, earlier, options));
     Record record;
@@ -46,7 +46,7 @@ class Setup : public ::testing::Test {
     return changes.size();
   }
   void remove() const {
-    const Root opened = root.open();
+    const Root opened = root.root();
     const Record earlier = read_record(opened).value();
     Tree tree(opened);
     ASSERT_TRUE(set_base(tree, earlier));
@@ -128,6 +128,12 @@ TEST_F(Setup, RefusesWhereAnotherHasTheSlot) {
   EXPECT_EQ(refused.error().code, Errc::busy);
   EXPECT_THAT(refused.error().message, HasSubstr("kdump-tools.service is enabled"));
   EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, RefusesWhereOpenRcEnablesAnother) {
+  root.write("/etc/init.d/kdump", "");
+  root.link("/etc/runlevels/default/kdump", "/etc/init.d/kdump");
+  EXPECT_THAT(setup().error().message, HasSubstr("kdump is enabled"));
 }
 
 TEST_F(Setup, ReplacesTheOtherUntilRemoved) {
@@ -275,7 +281,7 @@ std::string bzimage(const std::string& release, unsigned init_mebibytes) {
 
 TEST(Kernels, ReserveForTheLargest) {
   FolderRoot root;
-  const Root opened = root.open();
+  const Root opened = root.root();
   root.write("/lib/modules/6.1-cloud/modules.dep", "");
   root.write("/lib/modules/6.9/modules.dep", "");
   EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=128M");  // none is found
