@@ -65,11 +65,11 @@ class Tree:
         return (self.folder / path.lstrip("/")).read_text()
 
     def picture(self, *without: str) -> dict:
-        """Each path's mode, owner and content; not what lies below the folders of `without`."""
+        """Each path's mode, owner and content; not what lies below the folders of `without`, nor below /run."""
         shown = {}
         for folder, folders, files in os.walk(self.folder):
             inside = f"/{Path(folder).relative_to(self.folder)}".replace("/.", "/")
-            folders[:] = [name for name in folders if os.path.join(inside, name) not in without]
+            folders[:] = [name for name in folders if os.path.join(inside, name) not in ("/run", *without)]
             for name in folders + files:
                 path = os.path.join(folder, name)
                 status = os.lstat(path)

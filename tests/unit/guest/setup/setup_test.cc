@@ -254,6 +254,42 @@ TEST_F(Setup, WhatWasCutShortIsTakenBack) {
   EXPECT_EQ(root.picture(), before);
 }
 
+TEST_F(Setup, ACommandThatFailedIsRunAgain) {
+  const Root opened = root.root();
+  const Command command = {"/usr/sbin/not-there"};
+  Record record;
+  record.changes = {{.path = "/etc/x", .before = {}, .after = file_node("x\n"), .why = {}}};
+  const auto done = apply(opened, record.changes, record, {}, {command});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
+  EXPECT_EQ(root.read("/etc/x"), "x\n");
+  const Record earlier = read_record(opened).value();
+  EXPECT_THAT(earlier.pending, ElementsAre(command));
+  ASSERT_TRUE(apply(opened, {}, record, earlier, {}));
+  EXPECT_THAT(read_record(opened).value().pending, IsEmpty());
+}
+
+TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
+  root.write("/usr/sbin/update-initramfs", "");
+  root.write("/boot/grub/grub.cfg", "");
+  root.write("/proc/self", "");
+  const Root opened = root.root();
+  const Tree tree(opened);
+  const auto changed = [](const std::string& path) {
+    return std::vector<Change>{{path, {}, file_node(""), ""}};
+  };
+  std::vector<std::string> by_hand;
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand),
+              ElementsAre(Command{"/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg"}));
+  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), by_hand),
+              ElementsAre(Command{"/usr/sbin/update-initramfs", "-u"}));
+  EXPECT_THAT(commands_for(tree, changed(kUnit), by_hand), IsEmpty());
+  EXPECT_THAT(by_hand, IsEmpty());
+  std::filesystem::remove(root.at("/proc/self"));
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand), IsEmpty());
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
+}
+
 TEST(Kernels, CompareTheirReleases) {
   EXPECT_TRUE(is_at_least("5.6.0-rc1", 5, 6));
   EXPECT_TRUE(is_at_least("6", 5, 6));
