@@ -1,32 +1,58 @@
-# Install rules and cpack: .deb, .rpm and a relocatable tarball (`cpack -G DEB`, RPM, TGZ).
+# Install rules and cpack: two packages as .deb and .rpm, vmcorectl for the host and vmcore-guest for guests,
+# and a relocatable tarball of both (`cpack -G DEB`, RPM, TGZ).
 include(GNUInstallDirs)
 
-install(TARGETS vmcorectl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS vmcorectl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
 # vmcorectl looks for it in ../libexec/vmcorectl, wherever the tree was moved (src/sandbox/worker.h).
-install(TARGETS vmcore-worker RUNTIME DESTINATION libexec/vmcorectl)
-install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(TARGETS vmcore-worker RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
+install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT host)
 install(FILES src/cli/completion.bash
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl)
-install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl COMPONENT host)
+install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
+
+install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)
+if(TARGET vmcore-guest-init)  # the capture image's /init
+  install(TARGETS vmcore-guest-init RUNTIME DESTINATION libexec/vmcore-guest COMPONENT guest)
+endif()
+install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 
 set(CPACK_GENERATOR DEB RPM TGZ)
+set(CPACK_COMPONENTS_ALL host guest)
 set(CPACK_PACKAGE_NAME vmcorectl)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_VENDOR "The vmcorectl authors")
 set(CPACK_PACKAGE_CONTACT "The vmcorectl authors <vmcorectl@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
-set(CPACK_PACKAGE_DESCRIPTION
+set(CPACK_COMPONENT_HOST_DESCRIPTION
     "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore that crash and drgn open.")
+set(_guest_summary "Saves the crashes of a KVM guest")
+set(CPACK_COMPONENT_GUEST_DESCRIPTION
+    "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to a disk.")
 set(CPACK_PACKAGE_FILE_NAME "vmcorectl-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_RESOURCE_FILE_LICENSE ${CMAKE_CURRENT_SOURCE_DIR}/LICENSE)
+set(_scripts ${CMAKE_CURRENT_LIST_DIR}/packages)
+
+set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
-set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_HOST_PACKAGE_NAME vmcorectl)
+set(CPACK_DEBIAN_HOST_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_GUEST_PACKAGE_NAME vmcore-guest)  # static: depends on nothing
+set(CPACK_DEBIAN_GUEST_DESCRIPTION "${_guest_summary}\n${CPACK_COMPONENT_GUEST_DESCRIPTION}")
+set(CPACK_DEBIAN_GUEST_PACKAGE_CONTROL_EXTRA ${_scripts}/postinst ${_scripts}/prerm)
+
+set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_LICENSE GPL-2.0-or-later)
+set(CPACK_RPM_HOST_PACKAGE_NAME vmcorectl)
+set(CPACK_RPM_GUEST_PACKAGE_NAME vmcore-guest)
+set(CPACK_RPM_GUEST_PACKAGE_SUMMARY ${_guest_summary})
+set(CPACK_RPM_GUEST_POST_INSTALL_SCRIPT_FILE ${_scripts}/rpm_post)
+set(CPACK_RPM_GUEST_PRE_UNINSTALL_SCRIPT_FILE ${_scripts}/rpm_preun)
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION
-    /usr/share/man /usr/share/man/man1 /usr/libexec /usr/share/bash-completion
+    /usr/sbin /usr/share/man /usr/share/man/man1 /usr/share/man/man8 /usr/libexec /usr/share/bash-completion
     /usr/share/bash-completion/completions)
 include(CPack)

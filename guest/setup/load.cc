@@ -14,6 +14,7 @@
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/kexec.h"
+#include "guest/setup/other_kdump.h"
 #include "guest/setup/run_command.h"
 #include "guest/setup/state_file.h"
 #include "src/base/sys.h"
@@ -75,7 +76,14 @@ Result<std::uint64_t> size_of(const Root& root, const std::string& path) {
 }
 
 Result<> check_slot(const Root& root, const LoadRequest& request) {
-  if (request.force || !is_loaded(root, Slot::crash) || read_load_record(root)) {
+  if (request.force) {
+    return {};
+  }
+  TRY_ASSIGN(const auto other, find_other_kdump(root));
+  if (other) {  // enabled, if not loaded yet
+    return tl::unexpected(slot_is_taken(*other));
+  }
+  if (!is_loaded(root, Slot::crash) || read_load_record(root)) {
     return {};
   }
   return fail(Errc::busy,

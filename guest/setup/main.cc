@@ -23,6 +23,8 @@ const std::vector<Verb> kVerbs = {
     {"status", "Whether a crash would be saved, and what is missing", add_status, true},
     {"estimate", "How much memory a panic kernel needs", add_estimate, true},
     {"load", "Load the panic kernel and its capture image", add_load, false},
+    {"setup", "Set this guest up to save its crashes", add_setup, false},
+    {"remove", "Take back what setup did", add_remove, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
     {"lock", "Keep what is loaded from being replaced", add_lock, false},
     {"exec", "Reboot into the kernel that load --reboot loaded", add_exec, false},

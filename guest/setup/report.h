@@ -11,7 +11,8 @@ namespace vmcore::guest {
 enum ExitCode : int {
   kExitDone = 0,
   kExitFailed = 1,
-  kExitUsage = 2,  // the command line makes no sense
+  kExitUsage = 2,   // the command line makes no sense
+  kExitByHand = 3,  // done but for a step that it leaves to you, and names
 };
 
 // Prints the error to standard error, once; with JSON, an object with "error" to standard output as

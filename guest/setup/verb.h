@@ -24,6 +24,8 @@ Run add_estimate(CLI::App& command, const Common& common);
 Run add_exec(CLI::App& command, const Common& common);
 Run add_load(CLI::App& command, const Common& common);
 Run add_lock(CLI::App& command, const Common& common);
+Run add_remove(CLI::App& command, const Common& common);
+Run add_setup(CLI::App& command, const Common& common);
 Run add_status(CLI::App& command, const Common& common);
 Run add_test(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);

@@ -5,8 +5,8 @@
 #include "src/acquire/definition.h"
 #include "src/acquire/libvirt_setup.h"
 #include "src/base/sys.h"
+#include "src/base/unified_diff.h"
 #include "src/job/dump_name.h"
-#include "src/job/unified_diff.h"
 #include "src/store/staged_file.h"
 
 namespace vmcore::job {

@@ -8,24 +8,43 @@ trap 'rm -rf "$folder"' EXIT
 
 (cd "$build" && cpack -G "DEB;RPM;TGZ" -B "$folder/packages" > "$folder/cpack.log" 2>&1) ||
   { cat "$folder/cpack.log"; exit 1; }
+packages=("$folder"/packages/*.{deb,rpm,tar.gz})
+[ ${#packages[@]} -eq 5 ] || { echo "not two .deb, two .rpm and a tarball:" "${packages[@]}"; exit 1; }
 
-wanted="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1
-        share/bash-completion/completions/vmcorectl"
+declare -A wanted=(
+  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1
+               share/bash-completion/completions/vmcorectl"
+  [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8"
+)
+[ ! -e "$build/bin/init" ] || wanted[vmcore-guest]+=" libexec/vmcore-guest/init"
 missing() { echo "$1 has no $2"; exit 1; }
-dpkg-deb -c "$folder"/packages/*.deb > "$folder/deb.list"
-rpm -qlp "$folder"/packages/*.rpm > "$folder/rpm.list" 2> /dev/null
-for name in $wanted; do
-  grep -q "/usr/$name" "$folder/deb.list" || missing "the .deb" "$name"
-  grep -q "/usr/$name" "$folder/rpm.list" || missing "the .rpm" "$name"
+for package in "${!wanted[@]}"; do
+  dpkg-deb -c "$folder"/packages/"$package"[_-][0-9]*.deb > "$folder/$package.deb.list"
+  rpm -qlp "$folder"/packages/"$package"-[0-9]*.rpm > "$folder/$package.rpm.list" 2> /dev/null
+  for name in ${wanted[$package]}; do
+    for kind in deb rpm; do
+      grep -q "/usr/$name" "$folder/$package.$kind.list" || missing "$package.$kind" "$name"
+    done
+  done
 done
+! grep -q "vmcore-guest" "$folder"/vmcorectl.*.list || { echo "vmcorectl has files of vmcore-guest"; exit 1; }
 for library in libvirt0 libpugixml1; do
-  dpkg-deb -f "$folder"/packages/*.deb Depends | grep -q $library || missing "the .deb" "dependency on $library"
+  dpkg-deb -f "$folder"/packages/vmcorectl_*.deb Depends | grep -q $library || missing "vmcorectl.deb" "dependency on $library"
 done
+# What setup did is taken back before the program goes.
+dpkg-deb -I "$folder"/packages/vmcore-guest_*.deb prerm | grep -q "vmcore-guest remove" || missing "vmcore-guest.deb" prerm
+dpkg-deb -I "$folder"/packages/vmcore-guest_*.deb postinst | grep -q "vmcore-guest status" || missing "vmcore-guest.deb" postinst
+rpm -qp --scripts "$folder"/packages/vmcore-guest-*.rpm 2> /dev/null > "$folder/scripts"
+for script in "vmcore-guest status" "vmcore-guest remove"; do
+  grep -q "$script" "$folder/scripts" || missing "vmcore-guest.rpm" "script with $script"
+done
+! dpkg-deb -f "$folder"/packages/vmcore-guest_*.deb Depends | grep -q . || { echo "vmcore-guest depends on something"; exit 1; }
 
 mkdir "$folder/moved here"
 tar -xzf "$folder"/packages/*.tar.gz -C "$folder/moved here" --strip-components 1
 vmcorectl=$(find "$folder/moved here" -name vmcorectl -path '*/bin/*')
 "$vmcorectl" --version
+"$(find "$folder/moved here" -name vmcore-guest -path '*/sbin/*')" --version
 # An answer about the file, not about a worker that cannot be found.
 printf 'no dump' > "$folder/file"
 if "$vmcorectl" info "$folder/file" 2> "$folder/error"; then
@@ -34,4 +53,4 @@ if "$vmcorectl" info "$folder/file" 2> "$folder/error"; then
 fi
 grep -q "file:" "$folder/error" || { cat "$folder/error"; exit 1; }
 ! grep -q "vmcore-worker" "$folder/error" || { cat "$folder/error"; exit 1; }
-echo "3 packages, $(wc -w <<< "$wanted") files each"
+echo "5 packages, $(wc -w <<< "${wanted[*]}") files"

@@ -1,4 +1,4 @@
-#include "src/job/unified_diff.h"
+#include "src/base/unified_diff.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace vmcore::job {
+namespace vmcore {
 namespace {
 
 using Lines = std::vector<std::string_view>;
@@ -129,4 +129,4 @@ std::string unified_diff(std::string_view name, std::string_view before, std::st
   return text;
 }
 
-}  // namespace vmcore::job
+}  // namespace vmcore

@@ -1,8 +1,8 @@
-#include "src/job/unified_diff.h"
+#include "src/base/unified_diff.h"
 
 #include <gtest/gtest.h>
 
-namespace vmcore::job {
+namespace vmcore {
 namespace {
 
 TEST(UnifiedDiff, IsNothingWhereNothingDiffers) {
@@ -56,4 +56,4 @@ TEST(UnifiedDiff, FromNothingAndToNothing) {
 }
 
 }  // namespace
-}  // namespace vmcore::job
+}  // namespace vmcore

@@ -1,0 +1,24 @@
+// Carries a plan out: the files, then the commands that make something of them.
+#pragma once
+
+#include "guest/setup/record.h"
+
+namespace vmcore::guest {
+
+// The changes, as `diff -u` shows them.
+std::string diff_of(const std::vector<Change>& changes);
+
+// What has to run when these files have changed. Of an image only what needs no running system;
+// where programs cannot run in it (no /proc), `by_hand` says what is left to do there.
+std::vector<Command> commands_for(const Tree& tree, const std::vector<Change>& changes,
+                                  std::vector<std::string>& by_hand);
+
+struct Outcome {
+  std::vector<std::string> failed;  // commands, each with the reason
+};
+
+// Writes the changes; remembers `record` first, or forgets it last where it is empty.
+Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
+                      const Record& earlier, const std::vector<Command>& commands);
+
+}  // namespace vmcore::guest

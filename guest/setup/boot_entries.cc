@@ -1,0 +1,93 @@
+#include <array>
+
+#include "guest/setup/boot_loader.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Where the Boot Loader Specification's $BOOT is mounted.
+constexpr std::array kFolders = {"/boot/loader/entries", "/efi/loader/entries",
+                                 "/boot/efi/loader/entries"};
+
+bool is_options(std::string_view line) { return has_key(line, "options"); }
+
+// The words in the last "options" line: they are joined in their order.
+std::string with_options(const std::string& text, const Words& words) {
+  std::size_t count = 0;
+  const auto counting = [&count](std::string_view line) {
+    count += is_options(line) ? 1U : 0U;
+    return false;
+  };
+  static_cast<void>(with_words(text, {}, counting));
+  if (count == 0) {
+    return with_line(text, "options " + joined(words));
+  }
+  return with_words(text, words,
+                    [&count](std::string_view line) { return is_options(line) && --count == 0; });
+}
+
+bool has_kernel(std::string_view text) {
+  bool found = false;
+  static_cast<void>(with_words(text, {}, [&found](std::string_view line) {
+    found = found || has_key(line, "linux");
+    return false;
+  }));
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> entry_files(const Tree& tree) {
+  std::vector<std::string> files;
+  for (const std::string folder : kFolders) {
+    for (const std::string& name : tree.names(folder)) {
+      if (name.ends_with(".conf")) {
+        files.push_back(folder + "/" + name);
+      }
+    }
+  }
+  return files;
+}
+
+bool entries_found(const Tree& tree) { return !entry_files(tree).empty(); }
+
+Result<> entries_add(Plan& plan, const CommandLine& line) {
+  bool variable = false;
+  for (const std::string& file : entry_files(plan.tree)) {
+    TRY_ASSIGN(const std::string text, plan.tree.text(file));
+    if (!has_kernel(text)) {
+      continue;
+    }
+    variable = variable || text.find("$kernelopts") != std::string::npos;
+    const Words words = missing_words(plan, line, file, text);
+    if (!words.empty()) {
+      TRY(plan.tree.put_text(file, with_options(text, words), "the command line"));
+    }
+  }
+  if (variable) {  // RHEL 8: new entries get what GRUB's environment block has
+    plan.by_hand.push_back(fmt::format(
+        "kernels installed from now on take their command line from grubenv: run `grub2-editenv - "
+        "set \"$(grub2-editenv - list | grep ^kernelopts=) {}\"`",
+        joined(line.words)));
+  }
+  TRY_ASSIGN(const std::string inherited, plan.tree.text(kKernelCmdline));
+  if (inherited.empty()) {
+    return {};  // new entries get what the running kernel has: ours, after the reboot
+  }
+  const Words words = missing_words(plan, line, kKernelCmdline, inherited);
+  if (words.empty()) {
+    return {};
+  }
+  bool first = true;
+  return plan.tree.put_text(kKernelCmdline,
+                            with_words(inherited, words,
+                                       [&first](std::string_view text) {
+                                         const bool wanted =
+                                             first && !text.empty() && text[0] != '#';
+                                         first = first && !wanted;
+                                         return wanted;
+                                       }),
+                            "the command line of new kernels");
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,57 @@
+#include "guest/setup/early_modules.h"
+
+#include "guest/setup/kernels.h"
+
+namespace vmcore::guest {
+namespace {
+
+// pvpanic is a common part of two drivers since Linux 5.13 ("misc/pvpanic: split-up generic and
+// platform dependent code"), and the driver of the ISA device before.
+const std::vector<std::string> kModules = {"qemu_fw_cfg", "pvpanic", "pvpanic-mmio", "pvpanic-pci"};
+
+// systemd-modules-load and OpenRC's `modules` both fail where one is missing.
+std::string one_a_line(const std::vector<std::string>& modules) {
+  std::string text = std::string(kOurMark) + "\n";
+  for (const std::string& module : modules) {
+    text += module + "\n";
+  }
+  return text;
+}
+
+std::string initramfs_tools_hook(const std::vector<std::string>& modules) {
+  return fmt::format(
+      "#!/bin/sh\n{}\n[ \"$1\" = prereqs ] && exit 0\n. /usr/share/initramfs-tools/hook-functions\n"
+      "for module in {}; do\n  force_load \"$module\"\ndone\n",
+      kOurMark, joined(modules));
+}
+
+}  // namespace
+
+Result<> add_early_modules(Plan& plan) {
+  Tree& tree = plan.tree;
+  const std::vector<std::string> modules = common_modules(tree, kModules);
+  if (modules.empty()) {
+    plan.notes.emplace_back(
+        "no module to load early: the kernel has qemu_fw_cfg and pvpanic built in, or not at all");
+    return {};
+  }
+  tree.put("/etc/modules-load.d/vmcore-guest.conf", file_node(one_a_line(modules)),
+           "modules that the host needs");
+  if (!tree.program("mkinitramfs").empty()) {
+    tree.put("/etc/initramfs-tools/hooks/vmcore-guest",
+             file_node(initramfs_tools_hook(modules), 0755), "the same, early");
+  }
+  if (!tree.program("dracut").empty()) {
+    tree.put("/etc/dracut.conf.d/vmcore-guest.conf",
+             file_node(fmt::format("{}\nforce_drivers+=\" {} \"\n", kOurMark, joined(modules))),
+             "the same, early");
+  }
+  if (!tree.program("mkinitcpio").empty()) {
+    tree.put("/etc/mkinitcpio.conf.d/vmcore-guest.conf",
+             file_node(fmt::format("{}\nMODULES+=({})\n", kOurMark, joined(modules))),
+             "the same, early");
+  }
+  return {};
+}
+
+}  // namespace vmcore::guest

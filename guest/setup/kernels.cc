@@ -1,0 +1,92 @@
+#include "guest/setup/kernels.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "guest/setup/estimate.h"
+#include "guest/setup/kernel_image.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr const char* kModules = "/lib/modules";
+
+std::string module_name(std::string_view path) {
+  std::string name(path.substr(path.rfind('/') + 1));
+  name = name.substr(0, name.find(".ko"));
+  std::ranges::replace(name, '-', '_');
+  return name;
+}
+
+// By modules.dep: "kernel/drivers/x.ko.xz: kernel/y.ko.xz".
+std::set<std::string> modules_of(const Tree& tree, const std::string& release) {
+  std::set<std::string> modules;
+  const auto text = tree.root().read(fmt::format("{}/{}/modules.dep", kModules, release));
+  std::string_view rest = text ? std::string_view(*text) : std::string_view();
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    modules.insert(module_name(line.substr(0, line.find(':'))));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+  }
+  return modules;
+}
+
+}  // namespace
+
+std::vector<std::string> kernel_releases(const Tree& tree) {
+  std::vector<std::string> releases = tree.names(kModules);
+  std::erase_if(releases, [](const std::string& name) {
+    return name.empty() || name.front() < '0' || name.front() > '9';
+  });
+  return releases;
+}
+
+bool is_at_least(std::string_view release, unsigned major, unsigned minor) {
+  unsigned has_major = 0;
+  unsigned has_minor = 0;
+  const char* const end = release.data() + release.size();
+  const auto first = std::from_chars(release.data(), end, has_major);
+  if (first.ec != std::errc()) {
+    return false;
+  }
+  if (first.ptr != end && *first.ptr == '.') {
+    std::from_chars(first.ptr + 1, end, has_minor);
+  }
+  return has_major > major || (has_major == major && has_minor >= minor);
+}
+
+std::vector<std::string> common_modules(const Tree& tree, const std::vector<std::string>& names) {
+  std::vector<std::string> common = names;
+  const std::vector<std::string> releases = kernel_releases(tree);
+  for (const std::string& release : releases) {
+    const std::set<std::string> modules = modules_of(tree, release);
+    std::erase_if(common,
+                  [&](const std::string& name) { return !modules.contains(module_name(name)); });
+  }
+  return releases.empty() ? std::vector<std::string>() : common;
+}
+
+std::string reservation_word(const Tree& tree) {
+  constexpr std::uint64_t kImage = 2U << 20;  // the capture image is made when it is first loaded
+  constexpr std::uint64_t kUnknown = 128U << 20;
+  Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
+  for (const std::string& release : kernel_releases(tree)) {
+    const auto path = find_kernel_image(tree.root(), release);
+    const auto kernel = path ? read_kernel_image(tree.root(), *path) : Result<KernelImage>();
+    if (path && kernel && kernel->init_size > largest.kernel) {
+      largest = need_of(*kernel, kImage);
+    }
+  }
+  if (largest.recommended == 0) {
+    largest.recommended = kUnknown;
+  }
+  return crashkernel_word(largest);
+}
+
+bool is_reservation(std::string_view text) {
+  return !text.empty() && text.front() >= '0' && text.front() <= '9' &&
+         text.find_first_not_of("0123456789KMGTkmgtxabcdefhilow,:@+-") == std::string_view::npos;
+}
+
+}  // namespace vmcore::guest

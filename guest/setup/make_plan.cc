@@ -1,0 +1,170 @@
+#include "guest/setup/make_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "guest/config/capture_config.h"
+#include "guest/setup/boot_loader.h"
+#include "guest/setup/early_modules.h"
+#include "guest/setup/kernels.h"
+#include "guest/setup/sealed.h"
+#include "guest/setup/services.h"
+
+namespace vmcore::guest {
+namespace {
+
+struct PanicTrigger {
+  const char* name;
+  const char* settings;
+};
+
+constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
+    {"oops", "kernel.panic_on_oops = 1\n"},
+    // What a host's inject-nmi arrives as.
+    {"nmi", "kernel.unknown_nmi_panic = 1\nkernel.panic_on_unrecovered_nmi = 1\n"},
+    {"softlockup", "kernel.softlockup_panic = 1\n"},
+    {"hung-task", "kernel.hung_task_panic = 1\n"},
+}};
+
+constexpr const char* kConfigHead =
+    R"(# What becomes of a crash: vmcore-guest(8), CONFIGURATION. `vmcore-guest load` takes it into the
+# capture image.
+#
+# target = KIND[:WHERE]      a line for each, tried in this order: port, vsock, file:..., raw:...
+# level = 0..31              what the dump leaves out, as makedumpfile's -d
+# keep = N                   the newest dumps that a file system keeps; 0: all
+# deadline = SECONDS         until the panic kernel gives up; 0: never
+# on-success, on-failure =   reboot, poweroff, halt or shell
+)";
+
+std::string settings_of(const std::vector<std::string>& panic_on) {
+  std::string text;
+  for (const PanicTrigger& trigger : kPanicTriggers) {
+    if (std::ranges::find(panic_on, trigger.name) != panic_on.end()) {
+      text += trigger.settings;
+    }
+  }
+  return text;
+}
+
+// Gives the slot to us, or leaves it to the other, as `slot` says; empties it where nobody has it.
+Result<> settle_slot(Plan& plan, std::string& slot) {
+  TRY_ASSIGN(auto other, find_other_kdump(plan.tree));
+  if (!other) {
+    if (!slot.empty()) {
+      plan.notes.emplace_back("nobody else's panic kernel is enabled (any more)");
+    }
+    slot.clear();
+    return {};
+  }
+  if (slot.empty()) {
+    return tl::unexpected(slot_is_taken(*other));
+  }
+  if (slot == "beside") {
+    plan.notes.push_back(fmt::format("{} keeps the slot, and loads the panic kernel", other->unit));
+    return add_collector(plan, *other);
+  }
+  while (other) {
+    plan.notes.push_back(
+        fmt::format("{} is disabled; `vmcore-guest remove` enables it again", other->unit));
+    for (const std::string& link : other->links) {
+      plan.tree.put(link, std::nullopt, "there is one slot for a panic kernel");
+    }
+    TRY_ASSIGN(other, find_other_kdump(plan.tree));
+  }
+  return {};
+}
+
+Result<> check_notifiers(const Tree& tree) {
+  for (const std::string& release : kernel_releases(tree)) {
+    // Before, pvpanic tells of a panic as if nothing followed, and hosts that destroy or pause a
+    // guest for that do so before the panic kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
+    if (!is_at_least(release, 5, 6)) {
+      return fail(Errc::unsupported,
+                  "--notify-host needs Linux 5.6, and {} is installed: leave it out, the capture "
+                  "image tells the host itself",
+                  release);
+    }
+  }
+  return {};
+}
+
+Result<CommandLine> wanted_words(const Tree& tree, const SetupOptions& options) {
+  CommandLine line;
+  if (options.slot != "beside") {
+    line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
+                                                     : "crashkernel=" + options.crashkernel);
+    line.keep_reservation = options.crashkernel.empty();
+    // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
+    if (tree.root().exists("/etc/alpine-release")) {
+      line.words.emplace_back("kexec_load_disabled=0");
+    }
+  }
+  if (options.notify_host) {
+    TRY(check_notifiers(tree));
+    line.words.emplace_back("crash_kexec_post_notifiers");
+  }
+  return line;
+}
+
+Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
+  if (force || plan.words == earlier.words) {
+    return {};
+  }
+  TRY_ASSIGN(const auto costs, costs_of_changed_line(plan.tree));
+  if (costs.empty()) {
+    return {};
+  }
+  std::string text;
+  for (const std::string& cost : costs) {
+    text += (text.empty() ? "" : "; ") + cost;
+  }
+  return fail(Errc::denied, "{}. With --force the command line is changed all the same", text);
+}
+
+Result<> add_configuration(Plan& plan, const SetupOptions& options) {
+  const std::string config(kConfigFile);
+  if (!plan.tree.is_file(config)) {
+    plan.tree.put(config, file_node(kConfigHead + format_config(CaptureConfig())),
+                  "where crashes go");
+  }
+  const std::string settings = settings_of(options.panic_on);
+  if (!settings.empty()) {
+    plan.tree.put("/etc/sysctl.d/90-vmcore-guest.conf",
+                  file_node(fmt::format("{}\n{}", kOurMark, settings)), "what becomes a panic");
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> panic_triggers() {
+  std::vector<std::string> names;
+  for (const PanicTrigger& trigger : kPanicTriggers) {
+    names.emplace_back(trigger.name);
+  }
+  return names;
+}
+
+Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& options) {
+  Plan plan(root);
+  TRY(set_base(plan.tree, earlier));
+  if (options.slot.empty()) {
+    options.slot = earlier.slot;
+  }
+  TRY(settle_slot(plan, options.slot));
+  TRY(add_early_modules(plan));
+  TRY_ASSIGN(const CommandLine line, wanted_words(plan.tree, options));
+  if (!line.words.empty()) {
+    TRY(add_to_command_line(plan, line));
+  }
+  if (options.slot != "beside") {
+    TRY(add_service(plan));
+  }
+  TRY(add_configuration(plan, options));
+  TRY(check_costs(plan, earlier, options.force));
+  return plan;
+}
+
+}  // namespace vmcore::guest

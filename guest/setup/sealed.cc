@@ -1,0 +1,100 @@
+#include "guest/setup/sealed.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <sstream>
+
+#include "guest/setup/boot_loader.h"
+#include "src/base/little_endian.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr const char* kSecureBoot =
+    "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+
+// "UUID=5A0B..." as crypttab(5) takes it.
+std::string device_path(const std::string& source) {
+  constexpr std::string_view kUuid = "UUID=";
+  if (!source.starts_with(kUuid)) {
+    return source;
+  }
+  std::string uuid = source.substr(kUuid.size());
+  std::erase(uuid, '"');
+  std::ranges::transform(uuid, uuid.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  return "/dev/disk/by-uuid/" + uuid;
+}
+
+// Who bound the volume to this machine, by the tokens of its LUKS2 header (the JSON area behind the
+// first 4096 bytes); nobody, where it is none or cannot be read.
+std::string bound_by(const Root& root, const std::string& device) {
+  constexpr std::size_t kHeader = 64U << 10;
+  const auto fd = root.open(device, O_RDONLY);
+  std::string header(kHeader, '\0');
+  const auto length = fd ? sys::pread_full(fd->get(), std::as_writable_bytes(std::span(header)), 0)
+                         : Result<std::size_t>(0);
+  if (!length || !header.starts_with("LUKS\xba\xbe")) {
+    return "";
+  }
+  std::erase_if(header, [](char c) { return c == ' ' || c == '\n'; });
+  for (const auto* const token : {"clevis", "systemd-tpm2"}) {
+    if (header.find(fmt::format("\"type\":\"{}\"", token)) != std::string::npos) {
+      return token;
+    }
+  }
+  return "";
+}
+
+// The cost that a line of /etc/crypttab tells of; empty if none.
+std::string cost_of_volume(const Root& root, const std::string& line) {
+  std::istringstream fields(line);
+  std::string volume;
+  std::string source;
+  std::string key;
+  std::string options;
+  fields >> volume >> source >> key >> options;
+  if (volume.empty() || volume.front() == '#') {
+    return "";
+  }
+  const std::string by = options.find("tpm2-device=") != std::string::npos
+                             ? "systemd-cryptenroll"
+                             : bound_by(root, device_path(source));
+  return by.empty() ? ""
+                    : fmt::format(
+                          "/etc/crypttab: {} is unlocked by the TPM ({}): where it is sealed "
+                          "to PCR 8, 9, 11 or 12, the next boot asks for the pass phrase, "
+                          "and it has to be enrolled again",
+                          volume, by);
+}
+
+bool secure_boot(const Root& root) {
+  const auto value = root.read(kSecureBoot);  // 4 bytes of attributes, then the value
+  return value && value->size() == 5 && value->back() == 1;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree) {
+  std::vector<std::string> costs;
+  TRY_ASSIGN(const std::string crypttab, tree.text("/etc/crypttab"));
+  std::istringstream lines(crypttab);
+  for (std::string line; std::getline(lines, line);) {
+    if (std::string cost = cost_of_volume(tree.root(), line); !cost.empty()) {
+      costs.push_back(std::move(cost));
+    }
+  }
+  if (secure_boot(tree.root()) && uki_found(tree)) {
+    costs.emplace_back(
+        "Secure Boot is on and the kernel is a unified image: its command line is signed with it, "
+        "and an addon or a new image has to be signed as well");
+  }
+  return costs;
+}
+
+}  // namespace vmcore::guest

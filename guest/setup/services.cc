@@ -1,0 +1,146 @@
+#include "guest/setup/services.h"
+
+#include <unistd.h>
+
+#include <array>
+
+namespace vmcore::guest {
+namespace {
+
+constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
+constexpr const char* kReloadRule = "/etc/udev/rules.d/98-vmcore-guest.rules";
+
+// Where no memory is reserved it is skipped, not failed. No Conflicts=shutdown.target: a crash of
+// the way down is saved, too.
+constexpr const char* kUnitText = R"({0}
+[Unit]
+Description=Panic kernel that saves a crash
+Documentation=man:vmcore-guest(8)
+DefaultDependencies=no
+After=local-fs.target systemd-modules-load.service
+Before=basic.target
+ConditionKernelCommandLine=crashkernel
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-{1} collect
+ExecStart={1} load
+ExecReload={1} load
+ExecStop={1} unload
+
+[Install]
+WantedBy=basic.target
+)";
+
+// The kernel that crashes tells the panic kernel of its CPUs and memory as they were when that was
+// loaded, unless it keeps that up to date itself (Linux 6.6, "crash: add generic infrastructure for
+// crash hotplug support").
+constexpr const char* kReloadRuleText = R"({0}
+SUBSYSTEM!="cpu|memory", GOTO="vmcore_guest_end"
+ACTION!="add|remove|online|offline", GOTO="vmcore_guest_end"
+ATTRS{{crash_hotplug}}=="1", GOTO="vmcore_guest_end"
+RUN+="{1} --no-block try-reload-or-restart vmcore-guest.service"
+LABEL="vmcore_guest_end"
+)";
+
+constexpr const char* kOpenRcText = R"(#!/sbin/openrc-run
+{0}
+description="Panic kernel that saves a crash"
+
+depend() {{
+	need localmount
+	after modules
+}}
+
+start() {{
+	grep -q crashkernel= /proc/cmdline || return 0
+	{1} collect
+	ebegin "Loading the panic kernel"
+	{1} load
+	eend $?
+}}
+
+stop() {{
+	{1} unload
+}}
+)";
+
+void add_systemd(Tree& tree, const std::string& program) {
+  const std::string name = "vmcore-guest.service";
+  tree.put(kUnit, file_node(fmt::format(kUnitText, kOurMark, program)), "loads the panic kernel");
+  tree.put("/etc/systemd/system/basic.target.wants/" + name, link_node("../" + name),
+           "at every boot");
+  const std::string systemctl = tree.program("systemctl");
+  tree.put(kReloadRule, file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
+           "again when CPUs or memory change");
+}
+
+// kdumpctl copies into its image what /etc/kdump.conf and /etc/kdump/pre.d name, and runs the
+// latter before it saves (kdump.conf(5), "kdump_pre").
+Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
+  plan.tree.put("/etc/kdump/pre.d/vmcore-guest.sh",
+                file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
+                "to the host first");
+  TRY_ASSIGN(std::string conf, plan.tree.text("/etc/kdump.conf"));
+  conf = with_line(conf, "extra_bins " + program);
+  conf = with_line(conf, "extra_modules virtio_console");
+  return plan.tree.put_text("/etc/kdump.conf", std::move(conf), "into its image");
+}
+
+}  // namespace
+
+Result<std::string> installed_program(const Tree& tree) {
+  if (const std::string path = tree.program("vmcore-guest"); !path.empty()) {
+    return path;
+  }
+  std::array<char, 4096> self{};
+  const ssize_t length = ::readlink("/proc/self/exe", self.data(), self.size());
+  if (tree.root().running() && length > 0) {
+    return std::string(self.data(), static_cast<std::size_t>(length));
+  }
+  return fail(Errc::not_found,
+              "there is no vmcore-guest in it: install the package there, or copy this program to "
+              "its /usr/local/sbin");
+}
+
+Result<> add_service(Plan& plan) {
+  Tree& tree = plan.tree;
+  TRY_ASSIGN(const std::string program, installed_program(tree));
+  if (tree.root().exists("/usr/lib/systemd/systemd") ||
+      tree.root().exists("/lib/systemd/systemd")) {
+    add_systemd(tree, program);
+  } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
+    tree.put("/etc/init.d/vmcore-guest",
+             file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
+             "loads the panic kernel");
+    tree.put("/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"),
+             "at every boot");
+  } else {
+    plan.by_hand.push_back(
+        fmt::format("neither systemd nor OpenRC: run `{} load` at every boot", program));
+  }
+  return {};
+}
+
+Result<> add_collector(Plan& plan, const OtherKdump& other) {
+  TRY_ASSIGN(const std::string program, installed_program(plan.tree));
+  switch (other.kind) {
+    case OtherKdump::Kind::kdump_tools:
+      plan.tree.put(
+          "/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf",
+          file_node(fmt::format("{}\n[Service]\nExecStartPre=-{} save\n", kOurMark, program)),
+          "to the host first");
+      return {};
+    case OtherKdump::Kind::kdumpctl:
+      return add_to_kdumpctl(plan, program);
+    case OtherKdump::Kind::other:
+      break;
+  }
+  plan.by_hand.push_back(fmt::format(
+      "where {} saves a crash, let it run `{} save` first: its hooks are not known here",
+      other.unit, program));
+  return {};
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,207 @@
+#!/usr/bin/python3
+"""vmcore-guest setup and remove on root file systems: Debian's by debootstrap, others' as they lay them out.
+
+Setup changes what it shows, a second one changes nothing, and remove leaves each byte as it was: from outside (--root),
+inside by chroot, and by the package. VMCORE_GUEST names the program, in its build folder.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.debian import run
+from guests.debian_root import changes, command, copy_of, written_tree
+from guests.harness import SKIP, Findings
+
+PROGRAM = "/usr/sbin/vmcore-guest"
+# Exit codes of setup, of a second one, and of remove. By hand: the commands of a root in which none can run.
+DONE = (0, 0, 0)
+COMMANDS_BY_HAND = (3, 0, 3)
+LINE_BY_HAND = (3, 3, 0)
+# Where dpkg and apt keep their books.
+BOOKS = ("/var/lib/dpkg", "/var/log", "/var/cache")
+
+FEDORA = {
+    PROGRAM: "", "/usr/lib/systemd/systemd": "", "/usr/sbin/grub2-mkconfig": "#!/bin/sh\n", "/usr/bin/dracut": "",
+    "/etc/default/grub": 'GRUB_CMDLINE_LINUX="rhgb quiet"\nGRUB_ENABLE_BLSCFG=true\n', "/boot/grub2/grub.cfg": "",
+    "/boot/loader/entries/0a-6.8.5-301.fc40.x86_64.conf":
+        "title Fedora\nversion 6.8.5-301.fc40.x86_64\nlinux /vmlinuz-6.8.5-301.fc40.x86_64\n"
+        "initrd /initramfs-6.8.5.img $tuned_initrd\noptions root=UUID=1 ro rhgb quiet $tuned_params\ngrub_class fedora\n",
+    "/boot/loader/entries/0a-0-rescue.conf": "title Rescue\nlinux /vmlinuz-0-rescue\noptions root=UUID=1 ro\n",
+    "/lib/modules/6.8.5-301.fc40.x86_64/modules.dep": "kernel/drivers/misc/pvpanic/pvpanic-mmio.ko.xz: pvpanic.ko.xz\n",
+}
+ARCH = {
+    PROGRAM: "", "/usr/lib/systemd/systemd": "", "/usr/bin/mkinitcpio": "",
+    "/boot/loader/loader.conf": "default arch.conf\n",
+    "/boot/loader/entries/arch.conf": "title Arch\nlinux /vmlinuz-linux\ninitrd /initramfs-linux.img\noptions root=LABEL=a rw",
+    "/etc/mkinitcpio.conf": "MODULES=()\n",
+    "/lib/modules/6.17.1-arch1-1/modules.dep": "kernel/a/qemu_fw_cfg.ko.zst:\nkernel/b/pvpanic-pci.ko.zst:\n",
+}
+ALPINE = {
+    PROGRAM: "", "/etc/alpine-release": "3.20.0\n", "/sbin/openrc-run": "", "/sbin/update-extlinux": "",
+    "/etc/update-extlinux.conf": "# comment\noverwrite=1\ndefault_kernel_opts=\"quiet rootfstype=ext4\"\nmodules=ext4\n",
+    "/boot/extlinux.conf": "LABEL virt\n  APPEND root=UUID=1 quiet\n", "/etc/runlevels/boot/.keep": "",
+    "/lib/modules/6.6.100-0-virt/modules.dep": "kernel/a/qemu_fw_cfg.ko.gz:\nkernel/b/pvpanic-mmio.ko.gz:\n",
+}
+DIRECT = {PROGRAM: "", "/usr/lib/systemd/systemd": ""}
+
+# name: files, exit codes, and what setup leaves: path: texts in it
+LAYOUTS = {
+    "Fedora": (FEDORA, COMMANDS_BY_HAND, {
+        "/boot/loader/entries/0a-6.8.5-301.fc40.x86_64.conf": ["ro rhgb quiet $tuned_params crashkernel=128M\n"],
+        "/boot/loader/entries/0a-0-rescue.conf": ["options root=UUID=1 ro crashkernel=128M\n"],
+        "/etc/default/grub": ['\nGRUB_CMDLINE_LINUX_DEFAULT="$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=128M"\n'],
+        "/etc/dracut.conf.d/vmcore-guest.conf": ['\nforce_drivers+=" pvpanic-mmio "\n'],
+    }),
+    "Arch": (ARCH, COMMANDS_BY_HAND, {
+        "/boot/loader/entries/arch.conf": ["options root=LABEL=a rw crashkernel=128M"],
+        "/etc/mkinitcpio.conf.d/vmcore-guest.conf": ["\nMODULES+=(qemu_fw_cfg pvpanic-pci)\n"],
+    }),
+    "Alpine": (ALPINE, COMMANDS_BY_HAND, {
+        "/etc/update-extlinux.conf":
+            ['\ndefault_kernel_opts="$default_kernel_opts crashkernel=128M kexec_load_disabled=0"\n'],
+        "/etc/modules-load.d/vmcore-guest.conf": ["\nqemu_fw_cfg\npvpanic-mmio\n"],
+        "/etc/init.d/vmcore-guest": ["#!/sbin/openrc-run\n", f"{PROGRAM} load\n"],
+        "/etc/runlevels/boot/vmcore-guest": [],
+    }),
+    "direct kernel boot": (DIRECT, LINE_BY_HAND, {}),
+}
+
+
+class Guest:
+    """A tree, the vmcore-guest that sets it up, and what is found."""
+
+    def __init__(self, name: str, tree, run_words, findings: Findings):
+        self.name, self.tree, self.run_words, self.findings = name, tree, run_words, findings
+
+    def run(self, code: int, says: str, *words):
+        """Runs a verb and checks its exit code and a text that it prints."""
+        done = self.run_words(*words)
+        wrong = [f"exit {done.returncode}, expected {code}"] if done.returncode != code else []
+        wrong += [f"does not say \"{says}\""] if says not in done.stdout else []
+        self.findings.check(f"{self.name}: {' '.join(words)}", [*wrong, done.stdout] if wrong else [])
+
+    def same(self, what: str, before: dict, *without: str) -> None:
+        self.findings.check(f"{self.name}: {what}", changes(before, self.tree.picture(*without)))
+
+    def has(self, path: str, *texts: str) -> None:
+        there = (self.tree.folder / path.lstrip("/")).is_file()
+        text = self.tree.read(path) if there else ""
+        missing = [wanted for wanted in texts if wanted not in text]
+        self.findings.check(f"{self.name}: {path}", [f"has no {missing}", text] if missing or not there else [])
+
+    def says(self, expected: str, *words) -> None:
+        got = self.tree.chroot(*words).stdout.strip()
+        self.findings.check(f"{self.name}: {' '.join(words)}", [got] if got != expected else [])
+
+    def round_trip(self, codes: tuple, look, *options) -> None:
+        """Nothing by a dry run, setup, nothing by a second one, and all of it back. `codes` are those of setup, the
+        second setup and remove."""
+        before = self.tree.picture()
+        self.run(codes[0], "would change", "setup", "--dry-run", *options)
+        self.same("a dry run changes nothing", before)
+        self.run(codes[0], "+++ /etc/", "setup", *options)
+        look()
+        after = self.tree.picture()
+        self.run(codes[1], "set up already", "setup", *options)
+        self.same("a second setup changes nothing", after)
+        self.run(codes[2], "a reboot is needed", "remove")
+        self.same("remove takes all of it back", before)
+        self.run(0, "nothing to do", "remove")
+
+
+def grub_lines(guest: Guest, wanted: bool) -> None:
+    """Each kernel of GRUB's menu (but the recovery mode) has crashkernel= in the end, or none."""
+    lines = [line for line in guest.tree.read("/boot/grub/grub.cfg").splitlines()
+             if line.lstrip().startswith("linux\t") and " single" not in line]
+    wrong = [line for line in lines if line.rstrip().endswith(" crashkernel=128M") != wanted]
+    guest.findings.check(f"{guest.name}: grub.cfg", wrong or ([] if lines else ["it has no kernel"]))
+
+
+def try_debian(program: str, findings: Findings) -> None:
+    with copy_of("plain") as root:
+        shutil.copy(program, root.folder / PROGRAM[1:])
+
+        def enabled(guest):
+            guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
+            guest.says("", "systemd-analyze", "verify", "--man=no", "vmcore-guest.service")
+            grub_lines(guest, True)
+
+        inside = Guest("inside", root, lambda *words: root.chroot(PROGRAM, *words), findings)
+        inside.round_trip(DONE, lambda: enabled(inside))
+        grub_lines(inside, False)
+        outside = Guest("--root", root,
+                        lambda verb, *words: root.mounted(program, verb, "--root", root.folder, *words), findings)
+        outside.round_trip(DONE, lambda: enabled(outside), "--panic-on", "oops,nmi")
+
+
+def make_package(build: Path, folder: Path) -> Path:
+    run(["cpack", "-G", "DEB", "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
+    return next(folder.glob("vmcore-guest_*.deb"))
+
+
+def try_package(package: Path, findings: Findings) -> None:
+    with copy_of("kdump-tools") as root:
+        guest = Guest("kdump-tools", root, lambda *words: root.chroot(PROGRAM, *words), findings)
+        before = root.picture(*BOOKS)
+        shutil.copy(package, root.folder / "package.deb")
+        installed = root.chroot("dpkg", "-i", "/package.deb")
+        findings.check("dpkg -i", [installed.stdout] if installed.returncode else [])
+        (root.folder / "package.deb").unlink()
+        new = changes(before, root.picture(*BOOKS))
+        findings.check("installing changes nothing", [line for line in new if not line.startswith("/usr/")])
+
+        with_package = root.picture()
+        guest.run(1, "kdump-tools.service is enabled", "setup")
+        guest.same("a refusal changes nothing", with_package)
+        guest.round_trip(DONE, lambda: guest.has("/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf",
+                                              f"ExecStartPre=-{PROGRAM} save\n"), "--beside")
+        guest.run(0, "kdump-tools.service is disabled", "setup", "--replace")
+        guest.says("disabled", "systemctl", "is-enabled", "kdump-tools.service")
+        guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
+        purged = root.chroot("dpkg", "--purge", "vmcore-guest")
+        findings.check("dpkg --purge", [purged.stdout] if purged.returncode else [])
+        guest.same("purging takes back what setup did", before, *BOOKS)
+        guest.says("enabled", "systemctl", "is-enabled", "kdump-tools.service")
+
+
+def try_layout(program: str, name: str, findings: Findings) -> None:
+    files, codes, expected = LAYOUTS[name]
+    with written_tree(files) as tree:
+        guest = Guest(name, tree, lambda verb, *words: command(program, verb, "--root", tree.folder, *words), findings)
+
+        def look():
+            for path, texts in expected.items():
+                if texts:
+                    guest.has(path, *texts)
+
+        guest.round_trip(codes, look)
+
+
+def main() -> int:
+    program = os.environ.get("VMCORE_GUEST", "")
+    if not Path(program).is_file():
+        print("VMCORE_GUEST must name the program under test")
+        return 1
+    missing = [name for name in ("debootstrap", "unshare", "cpack", "strip") if not shutil.which(name)]
+    if missing or os.geteuid() != 0:
+        print(f"SKIPPED: needs {', '.join(missing) or 'root'}")
+        return SKIP
+    findings = Findings()
+    with tempfile.TemporaryDirectory() as folder:
+        stripped = str(Path(folder) / "vmcore-guest")
+        run(["strip", "-o", stripped, program])
+        for name in LAYOUTS:
+            try_layout(stripped, name, findings)
+        try_debian(stripped, findings)
+        try_package(make_package(Path(program).parents[1], Path(folder)), findings)
+    return findings.exit_code()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+#include "guest/setup/boot_loader.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/unit/guest/setup/folder_root.h"
+
+namespace vmcore::guest {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const CommandLine kLine = {.words = {"crashkernel=128M"}};
+
+// What the plan makes of a file; its root stays as it is.
+class BootLoaders : public ::testing::Test {
+ protected:
+  std::string planned(const std::string& path, const CommandLine& line = kLine) {
+    const Root opened = root.root();
+    Plan plan(opened);
+    const Result<> added = add_to_command_line(plan, line);
+    EXPECT_TRUE(added) << added.error().message;
+    by_hand = plan.by_hand;
+    notes = plan.notes;
+    words = plan.words;
+    return plan.tree.text(path).value();
+  }
+
+  FolderRoot root;
+  std::vector<std::string> by_hand, notes;
+  Words words;
+};
+
+TEST_F(BootLoaders, GrubTakesADropInWhereItSourcesThem) {
+  root.write("/usr/sbin/grub-mkconfig", "for x in ${sysconfdir}/default/grub.d/*.cfg ; do\n");
+  root.write("/etc/default/grub", "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n");
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg"),
+              HasSubstr("\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT "
+                        "crashkernel=128M\"\n"));
+  EXPECT_EQ(planned("/etc/default/grub"), "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet\"\n");
+  EXPECT_THAT(words, ElementsAre("crashkernel=128M"));
+}
+
+TEST_F(BootLoaders, GrubTakesALineWhateverQuotingStandsAbove) {
+  root.write("/usr/bin/grub2-mkconfig", "#!/bin/sh\n");
+  const std::string odd = "GRUB_CMDLINE_LINUX='a \"b\"'$(echo c) # \"\nGRUB_CMDLINE_LINUX_DEFAULT=";
+  root.write("/etc/default/grub", odd);
+  EXPECT_EQ(
+      planned("/etc/default/grub"),
+      odd + "\nGRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=128M\"\n");
+}
+
+TEST_F(BootLoaders, WhatIsReservedAlreadyIsKeptUnlessASizeIsNamed) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/etc/default/grub.d/kdump-tools.cfg",
+             "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M\"\n");
+  EXPECT_EQ(planned("/etc/default/grub.d/vmcore-guest.cfg"), "");
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("crashkernel=384M-:128M, which is kept")));
+  EXPECT_THAT(words, IsEmpty());
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg",
+                      {.words = {"crashkernel=200M"}, .keep_reservation = false}),
+              HasSubstr("crashkernel=200M"));
+}
+
+TEST_F(BootLoaders, AReservationInACommentIsNone) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/etc/default/grub", "# GRUB_CMDLINE_LINUX=\"crashkernel=256M\"\n");
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg"), HasSubstr("crashkernel=128M"));
+}
+
+TEST_F(BootLoaders, EntriesTakeItInTheirLastOptions) {
+  const std::string entry = "/boot/loader/entries/0123-6.8.conf";
+  root.write(entry, "title Fedora\r\nlinux /vmlinuz\r\noptions root=UUID=1\r\noptions ro $x\r\n");
+  root.write("/efi/loader/entries/none.conf", "title a\nlinux /b");
+  root.write("/efi/loader/entries/memtest.conf", "title Memtest\nefi /memtest.efi\n");
+  root.write("/etc/kernel/cmdline", "root=UUID=1 ro");
+  EXPECT_EQ(planned(entry),
+            "title Fedora\r\nlinux /vmlinuz\r\noptions root=UUID=1\r\noptions ro $x "
+            "crashkernel=128M\r\n");
+  EXPECT_EQ(planned("/efi/loader/entries/none.conf"),
+            "title a\nlinux /b\noptions crashkernel=128M\n");
+  EXPECT_EQ(planned("/efi/loader/entries/memtest.conf"), "title Memtest\nefi /memtest.efi\n");
+  EXPECT_EQ(planned("/etc/kernel/cmdline"), "root=UUID=1 ro crashkernel=128M");
+  EXPECT_THAT(by_hand, IsEmpty());
+}
+
+TEST_F(BootLoaders, EntriesOfRhel8LeaveNewKernelsToYou) {
+  root.write("/boot/loader/entries/a.conf", "linux /b\noptions $kernelopts\n");
+  EXPECT_EQ(planned("/boot/loader/entries/a.conf"),
+            "linux /b\noptions $kernelopts crashkernel=128M\n");
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("grub2-editenv")));
+}
+
+TEST_F(BootLoaders, UnifiedImagesNeedAnAddon) {
+  root.write("/efi/EFI/Linux/arch.efi", "");
+  root.write("/etc/kernel/uki.conf", "[UKI]\nCmdline=root=x rw\n");
+  EXPECT_EQ(planned("/etc/kernel/uki.conf"), "[UKI]\nCmdline=root=x rw crashkernel=128M\n");
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("ukify build --cmdline=\"crashkernel=128M\" "
+                                             "--output=/efi/loader/addons/")));
+  root.write("/etc/kernel/uki.conf", "[UKI]\nCmdline=@/etc/kernel/cmdline\n");
+  root.write("/etc/kernel/cmdline", "# mine\nroot=x\n");
+  EXPECT_EQ(planned("/etc/kernel/uki.conf"), "[UKI]\nCmdline=@/etc/kernel/cmdline\n");
+  EXPECT_EQ(planned("/etc/kernel/cmdline"), "# mine\nroot=x crashkernel=128M\n");
+}
+
+TEST_F(BootLoaders, UnifiedImagesOfMkinitcpioAreBuiltAnew) {
+  root.write("/efi/EFI/Linux/arch.efi", "");
+  root.write("/etc/mkinitcpio.d/linux.preset", "PRESETS=('default')\ndefault_uki=\"/efi/x\"\n");
+  root.write("/etc/kernel/cmdline", "root=x\n");
+  EXPECT_EQ(planned("/etc/kernel/cmdline"), "root=x crashkernel=128M\n");
+  EXPECT_THAT(by_hand, IsEmpty());
+}
+
+TEST_F(BootLoaders, AlpineSourcesItsOptions) {
+  root.write("/etc/update-extlinux.conf", "default_kernel_opts=\"quiet\"\n");
+  root.write("/boot/extlinux.conf", "LABEL a\n  APPEND quiet\n");
+  EXPECT_EQ(planned("/etc/update-extlinux.conf"),
+            "default_kernel_opts=\"quiet\"\n"
+            "default_kernel_opts=\"$default_kernel_opts crashkernel=128M\"\n");
+  EXPECT_EQ(planned("/boot/extlinux.conf"), "LABEL a\n  APPEND quiet\n");
+}
+
+TEST_F(BootLoaders, ExtlinuxTakesItInEachAppend) {
+  root.write("/boot/extlinux/extlinux.conf",
+             "LABEL a\n\tAppend root=/dev/x ro-\nLABEL b\n  append -\n  appendix c\n");
+  EXPECT_EQ(planned("/boot/extlinux/extlinux.conf"),
+            "LABEL a\n\tAppend root=/dev/x ro- crashkernel=128M\nLABEL b\n  append -\n  appendix "
+            "c\n");
+}
+
+TEST_F(BootLoaders, WithoutAnyItIsLeftToYou) {
+  planned("/etc/nothing");
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("\"crashkernel=128M\"")));
+}
+
+TEST_F(BootLoaders, WhatHasTheWordsStaysAsItIs) {
+  root.write("/boot/loader/entries/a.conf", "linux /b\noptions crashkernel=128M ro\n");
+  EXPECT_EQ(planned("/boot/loader/entries/a.conf"), "linux /b\noptions crashkernel=128M ro\n");
+  EXPECT_THAT(words, IsEmpty());
+  EXPECT_THAT(notes, IsEmpty());
+}
+
+TEST_F(BootLoaders, InheritedWordsAreTakenOutOfWhatIsNew) {
+  root.write("/boot/loader/entries/new.conf", "linux /b\noptions ro crashkernel=128M\n");
+  const Root opened = root.root();
+  Tree tree(opened);
+  ASSERT_TRUE(strip_inherited(tree, kLine.words));
+  EXPECT_EQ(tree.text("/boot/loader/entries/new.conf").value(), "linux /b\noptions ro\n");
+}
+
+}  // namespace
+}  // namespace vmcore::guest

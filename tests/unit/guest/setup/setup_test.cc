@@ -1,0 +1,341 @@
+// The whole of setup and remove, on roots written as text.
+#include <gmock/gmock.h>
+
+#include "guest/setup/apply.h"
+#include "guest/setup/kernels.h"
+#include "guest/setup/make_plan.h"
+#include "tests/unit/guest/setup/folder_root.h"
+
+namespace vmcore::guest {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
+constexpr const char* kDropIn = "/etc/default/grub.d/vmcore-guest.cfg";
+constexpr const char* kOtherLink = "/etc/systemd/system/basic.target.wants/kdump-tools.service";
+
+class Setup : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root.write("/usr/sbin/vmcore-guest", "");
+    root.write("/usr/lib/systemd/systemd", "");
+    root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+    root.write("/etc/default/grub", "GRUB_TIMEOUT=1\n");
+    root.write("/lib/modules/6.1.0-1/modules.dep",
+               "kernel/a/qemu_fw_cfg.ko.xz:\nkernel/b/pvpanic.ko.xz: kernel/c.ko.xz\n");
+  }
+  void enable_kdump_tools() const {
+    root.write("/usr/lib/systemd/system/kdump-tools.service", "");
+    root.link(kOtherLink, "/lib/systemd/system/kdump-tools.service");
+  }
+
+  // The number of files that it changed, or why it did not.
+  Result<std::size_t> setup(SetupOptions options = {}) const {
+    const Root opened = root.root();
+    TRY_ASSIGN(const Record earlier, read_record(opened));
+    TRY_ASSIGN(const Plan plan, make_plan(opened, earlier, options));
+    Record record;
+    TRY_ASSIGN(record.changes, plan.tree.to_remember());
+    record.words = plan.words;
+    record.slot = options.slot;
+    TRY_ASSIGN(const auto changes, plan.tree.to_write());
+    TRY(apply(opened, changes, std::move(record), earlier, {}));
+    return changes.size();
+  }
+  void remove() const {
+    const Root opened = root.root();
+    const Record earlier = read_record(opened).value();
+    Tree tree(opened);
+    ASSERT_TRUE(set_base(tree, earlier));
+    const auto done = apply(opened, tree.to_write().value(), {}, earlier, {});
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  FolderRoot root;
+};
+
+TEST_F(Setup, IsDoneOnceAndTakenBackWhole) {
+  const auto before = root.picture();
+  ASSERT_GT(setup().value(), 4U);
+  EXPECT_THAT(root.read(kUnit), HasSubstr("ExecStart=/usr/sbin/vmcore-guest load\n"));
+  EXPECT_THAT(root.read("/etc/modules-load.d/vmcore-guest.conf"),
+              HasSubstr("\nqemu_fw_cfg\npvpanic\n"));
+  const auto after = root.picture();
+  EXPECT_EQ(setup().value(), 0U);
+  EXPECT_EQ(root.picture(), after);
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, FollowsItsLatestOptions) {
+  const auto before = root.picture();
+  ASSERT_TRUE(setup({.panic_on = {"oops", "nmi"}}));
+  EXPECT_THAT(root.read("/etc/sysctl.d/90-vmcore-guest.conf"),
+              HasSubstr("kernel.panic_on_oops = 1\nkernel.unknown_nmi_panic = 1\n"));
+  EXPECT_EQ(setup({.crashkernel = "200M"}).value(), 2U);
+  EXPECT_FALSE(root.exists("/etc/sysctl.d/90-vmcore-guest.conf"));
+  EXPECT_THAT(root.read(kDropIn), HasSubstr("crashkernel=200M"));
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, LaterEditsOfOthersSurvive) {
+  root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
+  ASSERT_TRUE(setup());
+  root.write("/etc/default/grub", "# mine\n" + root.read("/etc/default/grub") + "GRUB_X=2\n");
+  root.write("/etc/vmcore-guest.conf", root.read("/etc/vmcore-guest.conf") + "keep = 7\n");
+  std::filesystem::remove(root.at("/etc/modules-load.d/vmcore-guest.conf"));
+  remove();
+  EXPECT_EQ(root.read("/etc/default/grub"), "# mine\nGRUB_TIMEOUT=1\nGRUB_X=2\n");
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "keep = 7\n");
+  EXPECT_FALSE(root.exists("/var/lib/vmcore-guest"));
+}
+
+TEST_F(Setup, KeepsModesAndFollowsLinksInsideTheRoot) {
+  root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
+  std::filesystem::remove(root.at("/etc/default/grub"));
+  root.write("/etc/sysconfig/grub", "A=1\n");
+  std::filesystem::permissions(root.at("/etc/sysconfig/grub"), std::filesystem::perms(0600));
+  root.link("/etc/default/grub", "/etc/sysconfig/grub");
+  const auto before = root.picture();
+  ASSERT_TRUE(setup());
+  EXPECT_THAT(root.read("/etc/sysconfig/grub"), HasSubstr("crashkernel=128M"));
+  EXPECT_EQ(root.picture()["/etc/default/grub"], "-> /etc/sysconfig/grub");
+  EXPECT_EQ(std::filesystem::status(root.at("/etc/sysconfig/grub")).permissions(),
+            std::filesystem::perms(0600));
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, NoLinkLeadsOutOfTheRoot) {
+  FolderRoot outside;
+  outside.write("/grub", "A=1\n");
+  root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
+  std::filesystem::remove(root.at("/etc/default/grub"));
+  root.link("/etc/default/grub", "../../../../../../../.." + outside.at("/grub").string());
+  ASSERT_TRUE(setup());
+  EXPECT_EQ(outside.read("/grub"), "A=1\n");
+}
+
+TEST_F(Setup, RefusesWhereAnotherHasTheSlot) {
+  enable_kdump_tools();
+  const auto before = root.picture();
+  const auto refused = setup();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::busy);
+  EXPECT_THAT(refused.error().message, HasSubstr("kdump-tools.service is enabled"));
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, RefusesWhereOpenRcEnablesAnother) {
+  root.write("/etc/init.d/kdump", "");
+  root.link("/etc/runlevels/default/kdump", "/etc/init.d/kdump");
+  EXPECT_THAT(setup().error().message, HasSubstr("kdump is enabled"));
+}
+
+TEST_F(Setup, ReplacesTheOtherUntilRemoved) {
+  enable_kdump_tools();
+  const auto before = root.picture();
+  ASSERT_TRUE(setup({.slot = "replace"}));
+  EXPECT_EQ(root.picture().count(kOtherLink), 0U);
+  EXPECT_EQ(setup().value(), 0U);  // as it was settled
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, BesideTheOtherItIsACollector) {
+  enable_kdump_tools();
+  const auto before = root.picture();
+  ASSERT_TRUE(setup({.slot = "beside"}));
+  EXPECT_FALSE(root.exists(kUnit));
+  EXPECT_FALSE(root.exists(kDropIn));
+  EXPECT_THAT(root.read("/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf"),
+              HasSubstr("ExecStartPre=-/usr/sbin/vmcore-guest save\n"));
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, BesideKdumpctlItGoesIntoItsImage) {
+  root.write("/usr/bin/kdumpctl", "");
+  root.write("/usr/lib/systemd/system/kdump.service", "");
+  root.link("/etc/systemd/system/multi-user.target.wants/kdump.service",
+            "/usr/lib/systemd/system/kdump.service");
+  root.write("/etc/kdump.conf", "path /var/crash\n");
+  const auto before = root.picture();
+  ASSERT_TRUE(setup({.slot = "beside"}));
+  EXPECT_EQ(root.read("/etc/kdump.conf"),
+            "path /var/crash\nextra_bins /usr/sbin/vmcore-guest\nextra_modules virtio_console\n");
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, AnotherThatIsMaskedOrGoneHasNoSlot) {
+  root.link(kOtherLink, "/lib/systemd/system/kdump-tools.service");
+  EXPECT_TRUE(setup());
+  root.write("/usr/lib/systemd/system/kdump-tools.service", "");
+  root.link("/etc/systemd/system/kdump-tools.service", "/dev/null");
+  EXPECT_TRUE(setup());
+}
+
+TEST_F(Setup, RefusesToShutASealedDisk) {
+  for (const std::string options : {"luks,tpm2-device=auto", "luks"}) {
+    root.write("/etc/crypttab", "# vol\nroot UUID=0A-1B none " + options + "\n");
+    root.write("/dev/disk/by-uuid/0a-1b",
+               std::string("LUKS\xba\xbe\0\2", 8) + R"({"tokens": {"0": {"type": "clevis"}}})");
+    const auto refused = setup();
+    ASSERT_FALSE(refused) << options;
+    EXPECT_EQ(refused.error().code, Errc::denied);
+    EXPECT_THAT(refused.error().message, HasSubstr("root is unlocked by the TPM"));
+  }
+  EXPECT_FALSE(root.exists(kDropIn));
+  EXPECT_TRUE(setup({.force = true}));
+  EXPECT_EQ(setup().value(), 0U);  // the line does not change any more
+}
+
+TEST_F(Setup, AVolumeWithAPassPhraseCostsNothing) {
+  root.write("/etc/crypttab", "root UUID=0a none luks\n");
+  root.write("/dev/disk/by-uuid/0a", std::string("LUKS\xba\xbe\0\2", 8) + R"({"tokens":{}})");
+  EXPECT_TRUE(setup());
+}
+
+TEST_F(Setup, RefusesSignedImagesUnderSecureBoot) {
+  const std::string variable =
+      "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+  root.write("/boot/efi/EFI/Linux/a.efi", "");
+  root.write("/etc/kernel/cmdline", "root=x\n");
+  root.write(variable, std::string("\6\0\0\0\1", 5));
+  const auto refused = setup();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("Secure Boot is on"));
+  root.write(variable, std::string("\6\0\0\0\0", 5));
+  EXPECT_TRUE(setup());
+}
+
+TEST_F(Setup, NotifiesOnlyWithKernelsThatCan) {
+  EXPECT_TRUE(setup({.notify_host = true}));
+  EXPECT_THAT(root.read(kDropIn), HasSubstr(" crashkernel=128M crash_kexec_post_notifiers\""));
+  root.write("/lib/modules/5.4.0-1/modules.dep", "");
+  const auto refused = setup({.notify_host = true});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("5.4.0-1 is installed"));
+}
+
+TEST_F(Setup, LoadsOnlyModulesThatEveryKernelHas) {
+  root.write("/lib/modules/6.2.0-1/modules.dep", "kernel/a/qemu_fw_cfg.ko:\n");
+  ASSERT_TRUE(setup());
+  EXPECT_THAT(root.read("/etc/modules-load.d/vmcore-guest.conf"),
+              testing::EndsWith("away.\nqemu_fw_cfg\n"));
+}
+
+TEST_F(Setup, AskedForAnImageWithoutTheProgramItSaysSo) {
+  std::filesystem::remove(root.at("/usr/sbin/vmcore-guest"));
+  EXPECT_EQ(setup().error().code, Errc::not_found);
+}
+
+TEST_F(Setup, AManifestThatIsBrokenIsNotGuessedAt) {
+  ASSERT_TRUE(setup());
+  for (const char* const text :
+       {"", "{", "[]", R"({"version":2})", R"({"version":1,"changes":7})"}) {
+    root.write(kManifest, text);
+    EXPECT_FALSE(setup()) << text;
+  }
+}
+
+TEST_F(Setup, WhatWasCutShortIsTakenBack) {
+  const auto before = root.picture();
+  ASSERT_TRUE(setup());
+  for (const char* const path : {kUnit, kDropIn}) {  // as if they had not been written yet
+    std::filesystem::remove(root.at(path));
+  }
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, ACommandThatFailedIsRunAgain) {
+  const Root opened = root.root();
+  const Command command = {"/usr/sbin/not-there"};
+  Record record;
+  record.changes = {{.path = "/etc/x", .before = {}, .after = file_node("x\n"), .why = {}}};
+  const auto done = apply(opened, record.changes, record, {}, {command});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
+  EXPECT_EQ(root.read("/etc/x"), "x\n");
+  const Record earlier = read_record(opened).value();
+  EXPECT_THAT(earlier.pending, ElementsAre(command));
+  ASSERT_TRUE(apply(opened, {}, record, earlier, {}));
+  EXPECT_THAT(read_record(opened).value().pending, IsEmpty());
+}
+
+TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
+  root.write("/usr/sbin/update-initramfs", "");
+  root.write("/boot/grub/grub.cfg", "");
+  root.write("/proc/self", "");
+  const Root opened = root.root();
+  const Tree tree(opened);
+  const auto changed = [](const std::string& path) {
+    return std::vector<Change>{{path, {}, file_node(""), ""}};
+  };
+  std::vector<std::string> by_hand;
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand),
+              ElementsAre(Command{"/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg"}));
+  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), by_hand),
+              ElementsAre(Command{"/usr/sbin/update-initramfs", "-u"}));
+  EXPECT_THAT(commands_for(tree, changed(kUnit), by_hand), IsEmpty());
+  EXPECT_THAT(by_hand, IsEmpty());
+  std::filesystem::remove(root.at("/proc/self"));
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand), IsEmpty());
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
+}
+
+TEST(Kernels, CompareTheirReleases) {
+  EXPECT_TRUE(is_at_least("5.6.0-rc1", 5, 6));
+  EXPECT_TRUE(is_at_least("6", 5, 6));
+  EXPECT_TRUE(is_at_least("5.10.0", 5, 6));
+  EXPECT_FALSE(is_at_least("5.4.0-100-generic", 5, 6));
+  EXPECT_FALSE(is_at_least("extra", 5, 6));
+}
+
+// A bzImage as far as its header goes.
+std::string bzimage(const std::string& release, unsigned init_mebibytes) {
+  std::string image(0x400, '\0');
+  const auto number = [&image](std::size_t at, std::size_t size, std::uint64_t value) {
+    for (std::size_t i = 0; i < size; ++i) {
+      image[at + i] = static_cast<char>(value >> (8 * i));
+    }
+  };
+  image.replace(0x202, 4, "HdrS");
+  number(0x206, 2, 0x20f);
+  number(0x20e, 2, 0x100);
+  number(0x236, 2, 1);
+  number(0x238, 4, 2047);
+  number(0x260, 4, std::uint64_t{init_mebibytes} << 20);
+  return image.replace(0x300, release.size(), release);
+}
+
+TEST(Kernels, ReserveForTheLargest) {
+  FolderRoot root;
+  const Root opened = root.root();
+  root.write("/lib/modules/6.1-cloud/modules.dep", "");
+  root.write("/lib/modules/6.9/modules.dep", "");
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=128M");  // none is found
+  root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
+  root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=160M");
+}
+
+TEST(Kernels, TakeAReservationThatAShellMayRead) {
+  for (const char* const good :
+       {"128M", "384M-:128M", "1G-4G:192M,4G-:256M", "256M,high", "64M@16M"}) {
+    EXPECT_TRUE(is_reservation(good)) << good;
+  }
+  for (const char* const bad : {"", "M", "128M\"; rm", "$(x)", "128M quiet", "12`8"}) {
+    EXPECT_FALSE(is_reservation(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace vmcore::guest
