@@ -33,6 +33,8 @@ class Reader {
   Result<> await_hello();
   Result<> read_frames();  // until the end
   Result<> take(const Frame& frame);
+  // Then its log is taken, and no page.
+  bool has_too_much() const { return stream_.hello.ram.size() > limits_.ram; }
   Result<> take_notes(std::span<const std::byte> payload, bool replace);
   Result<> take_map(std::span<const std::byte> payload);
   Result<> add_word(Pfn at, std::uint64_t bits);
@@ -80,18 +82,16 @@ Result<> Reader::await_hello() {
     }
     TRY(frames_.skip(**frame));
   }
-  if (stream_.hello.ram.size() > limits_.ram) {
-    return fail(Errc::limit, "the guest announces {} MiB of RAM, more than it can have ({} MiB)",
-                stream_.hello.ram.size() >> 20, limits_.ram >> 20);
-  }
-  for (const PhysRange& range : stream_.hello.ram.ranges()) {
-    stream_.ram.insert({{range.begin.value / kPageSize}, range.size / kPageSize});
+  if (!has_too_much()) {
+    for (const PhysRange& range : stream_.hello.ram.ranges()) {
+      stream_.ram.insert({{range.begin.value / kPageSize}, range.size / kPageSize});
+    }
   }
   return told(sink_.hello(stream_.hello));
 }
 
 Result<> Reader::read_frames() {
-  const std::uint64_t most = stream_.hello.ram.size() + kBesidePages;
+  const std::uint64_t most = std::min(stream_.hello.ram.size(), limits_.ram) + kBesidePages;
   while (!ended_) {
     TRY_ASSIGN(const auto frame, frames_.next());
     if (!frame) {
@@ -201,6 +201,10 @@ Result<std::span<const std::byte>> Reader::unpack(std::span<const std::byte> dat
 }
 
 Result<> Reader::take_map(std::span<const std::byte> payload) {
+  if (has_too_much()) {
+    return fail(Errc::limit, "the guest announces {} MiB of RAM, more than it can have ({} MiB)",
+                stream_.hello.ram.size() >> 20, limits_.ram >> 20);
+  }
   const auto header = load<MapHeader>(payload, 0);
   if (!header) {
     return fail(Errc::malformed, "a map of {} bytes", payload.size());

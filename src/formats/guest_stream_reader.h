@@ -28,7 +28,7 @@ class GuestStreamSink {
 };
 
 struct GuestStreamLimits {
-  std::uint64_t ram = kMaxPhysAddr;   // bytes of RAM that a guest may announce
+  std::uint64_t ram = kMaxPhysAddr;   // bytes of RAM of a guest whose pages are taken
   std::uint64_t kept = kMaxPhysAddr;  // bytes of pages that it may send
 };
 

@@ -214,6 +214,8 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
       .incomplete = stream.incomplete || !stream.broken.empty()};
   image.notes = std::move(stream.notes);
   image.remarks = std::move(stream.remarks);
+  image.remarks.push_back(
+      {Errc::guest_state, "that the guest crashed, and what its memory held, is its own claim"});
   image.cpus = formats::read_cpus(image.notes, image.remarks);
   take_remarks(image);
   if (!stream.broken.empty()) {
