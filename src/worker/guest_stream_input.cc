@@ -115,7 +115,9 @@ class Log {
   void look_for_panic(char c) {
     constexpr std::size_t kLongestLine = 1000;
     if (c != '\n') {
-      line_ += line_.size() < kLongestLine ? std::string(1, c) : "";
+      if (line_.size() < kLongestLine) {
+        line_ += c;
+      }
       return;
     }
     if (const std::size_t at = line_.find("Kernel panic - "); panic_.empty() && at != line_.npos) {

@@ -11,7 +11,7 @@
 #include "src/convert/convert.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/guest_stream_writer.h"
-#include "src/kernel/kernel_finder.h"
+#include "src/kernel/guest_kernel.h"
 #include "src/kernel/printk_log.h"
 
 namespace vmcore {

@@ -17,12 +17,19 @@ HEADER = struct.Struct("<8sIIQ16sII")    # docs/formats/guest-stream.md
 HELLO, LOG, FACTS, NOTES, REPLACE, MAP, PAGES, END = range(1, 9)
 
 
+def crc_of_byte(crc: int) -> int:
+    for _ in range(8):
+        crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc
+
+
+CRC_TABLE = [crc_of_byte(byte) for byte in range(256)]
+
+
 def crc32c(data: bytes) -> int:
     crc = 0xffffffff
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xff]
     return crc ^ 0xffffffff
 
 
@@ -160,7 +167,7 @@ class Receive(Cli):
         with open(self.write(self.stream()), "rb") as stream, open(self.folder / "copy", "wb") as copy:
             subprocess.run([VMCORECTL, "receive", "-", "-o", "-", "-q"], stdin=stream, stdout=copy, check=True,
                            cwd=self.folder)
-        self.assertEqual(self.info("copy")["release"], "6.12.0-test")
+        self.assertFalse(self.info("copy")["incomplete"])
         self.assertTrue(any(name.endswith(".vmcore.dmesg") for name in self.names()))
 
     def test_noise_and_stale_frames(self):
@@ -190,10 +197,10 @@ class Receive(Cli):
 
     def test_a_damaged_frame(self):
         frames = self.frames()
-        pages = [frame for frame in frames if frame.kind == PAGES]
-        spoilt = bytearray(pages[1].whole)
-        spoilt[200] ^= 1
-        pages[1].whole = bytes(spoilt)
+        largest = max((frame for frame in frames if frame.kind == PAGES), key=lambda frame: frame.size)
+        spoilt = bytearray(largest.whole)
+        spoilt[-1] ^= 1
+        largest.whole = bytes(spoilt)
         told = self.broken(joined(frames), says=["pages, and"])
         self.assertGreater(told["pages"]["lost"], 0)
 
@@ -236,18 +243,14 @@ class Receive(Cli):
     def test_endless(self):
         """A guest that sends its log for ever."""
         hello, log = self.frames()[:2]
+        payload = b"x" * (256 << 10)
+        crc = crc32c(payload)
 
         def deliver(peer):
             peer.sendall(hello.whole)
-            payload = b"x" * 4096
-            for sequence in range(1, 1 << 30):
-                peer.sendall(log.saying(payload, sequence=sequence) if sequence < 3
-                             else frame_again(log, payload, sequence))
-
-        def frame_again(log, payload, sequence, cache={}):
-            crc = cache.setdefault(payload, crc32c(payload))
-            header = HEADER.pack(log.whole[:8], LOG, len(payload), sequence, log.stream, crc, 0)[:-4]
-            return header + struct.pack("<I", crc32c(header)) + payload
+            for sequence in range(1, 1 << 20):
+                header = HEADER.pack(log.whole[:8], LOG, len(payload), sequence, log.stream, crc, 0)[:-4]
+                peer.sendall(header + struct.pack("<I", crc32c(header)) + payload)
         done = self.run_cli("receive", self.serve(deliver), "-o", "out", code=FAILED)
         self.assertIn("more came than a guest of 64 MiB can send", done.stderr.decode())
 
