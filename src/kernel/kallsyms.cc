@@ -96,6 +96,12 @@ Result<> Kallsyms::read_names(const GuestKernel& kernel, std::uint64_t count) {
   if (!names_at) {
     return fail(Errc::not_found, "kallsyms: no names in VMCOREINFO");
   }
+  // The token table follows in all releases (scripts/kallsyms.c, write_src()), with at most 3 bytes
+  // a symbol between: room for that is little more than needed, where growing takes twice of it.
+  const auto behind = kernel.info().symbol("kallsyms_token_table");
+  if (behind && behind->value > names_at->value && behind->value - names_at->value <= kMaxNames) {
+    names_.reserve(behind->value - names_at->value);
+  }
   ReadWindow window(kernel, *names_at, kMaxNames);
   for (std::uint64_t i = 0; i < count; ++i) {
     // The byte after the length is always there: every name has at least its type.
