@@ -4,6 +4,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "src/acquire/guest_line.h"
+
 namespace vmcore::acquire {
 namespace {
 
@@ -151,6 +153,28 @@ void add_panic_device(Node domain) {
   }
 }
 
+Node find_channel(const Node& domain, std::string_view name) {
+  return domain.child("devices").find_child([&](const Node& device) {
+    const Node target = device.child("target");
+    return std::string_view(device.name()) == "channel" &&
+           std::string_view(device.attribute("type").value()) == "unix" &&
+           std::string_view(target.attribute("type").value()) == "virtio" &&
+           std::string_view(target.attribute("name").value()) == name;
+  });
+}
+
+// libvirt finds a path for it, and a virtio-serial controller.
+void add_channel(Node domain) {
+  if (find_channel(domain, kDumpChannel) || !is_pc(domain)) {
+    return;
+  }
+  Node channel = add_line(child_or_line(domain, "devices"), "channel");
+  channel.append_attribute("type").set_value("unix");
+  Node target = add_line(channel, "target");
+  target.append_attribute("type").set_value("virtio");
+  target.append_attribute("name").set_value(std::string(kDumpChannel).c_str());
+}
+
 void keep_crashed(Node domain) {
   const std::string_view chosen = domain.child("on_crash").text().as_string("destroy");
   if (has_panic_device(domain) && chosen == "destroy") {
@@ -168,12 +192,19 @@ Result<GuestSetup> read_definition(const std::string& xml) {
       .machine = domain.child("os").child("type").attribute("machine").value(),
       .panic_device = has_panic_device(domain),
       .vmcoreinfo_device = is_on(domain.child("features").child("vmcoreinfo")),
+      .dump_channel = static_cast<bool>(find_channel(domain, kDumpChannel)),
       .on_crash = domain.child("on_crash").text().as_string("destroy"),
       .encryption = domain.child("launchSecurity").attribute("type").value(),
       .memory = memory_of(domain),
       .memory_shared = has_shared_memory(domain),
       .owner = owner_of(domain),
   };
+}
+
+Result<std::string> channel_path(const std::string& xml, std::string_view channel) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  return std::string(find_channel(domain, channel).child("source").attribute("path").value());
 }
 
 Result<DefinitionEdit> prepare_definition(const std::string& xml) {
@@ -191,6 +222,7 @@ Result<DefinitionEdit> prepare_definition(const std::string& xml) {
   DefinitionEdit edit{.before = write(document), .after = {}};
   turn_on_vmcoreinfo(domain);
   add_panic_device(domain);
+  add_channel(domain);
   keep_crashed(domain);
   edit.after = write(document);
   return edit;

@@ -76,6 +76,26 @@ Result<GuestSetup> setup_of_domain(const Selection& selection) {
   return setup;
 }
 
+Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_view channel) {
+  TRY_ASSIGN(const Domain found, find(selection));
+  const char* const name = virDomainGetName(found.domain.get());
+  DomainChannel result{.domain = name != nullptr ? name : selection.domain, .path = {}};
+  if (!found.active) {
+    return fail(Errc::guest_state, "{} does not run: nothing can come from it", result.domain);
+  }
+  TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
+  TRY_ASSIGN(result.path, channel_path(xml, channel));
+  if (result.path.empty()) {
+    return fail(Errc::not_found,
+                "{} has no channel {}: add one with `vmcorectl check --fix {}`, and stop and start "
+                "the guest",
+                result.domain, channel, result.domain);
+  }
+  constexpr std::uint64_t kKibibyte = 1024;
+  result.memory = virDomainGetMaxMemory(found.domain.get()) * kKibibyte;
+  return result;
+}
+
 Result<PersistentDefinition> persistent_definition(const Selection& selection) {
   TRY_ASSIGN(const Domain found, find(selection));
   virDomain* const domain = found.domain.get();

@@ -1,7 +1,10 @@
 // What libvirt knows of a domain without its being touched, and its persistent definition.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/acquire/method.h"
@@ -17,6 +20,15 @@ Result<std::vector<Selection>> crashed_domains(const std::string& uri);
 
 // As it runs, or else as it would be started.
 Result<GuestSetup> setup_of_domain(const Selection& selection);
+
+// The host's end of a channel of a domain that runs.
+struct DomainChannel {
+  std::string domain;
+  std::filesystem::path path;  // of its UNIX socket
+  std::uint64_t memory = 0;    // bytes that the domain has at most
+};
+// Errc::guest_state where it does not run, Errc::not_found where it has no such channel.
+Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_view channel);
 
 // What a domain will be started with.
 struct PersistentDefinition {

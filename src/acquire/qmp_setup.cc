@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "qmp/connect.h"
+#include "src/acquire/guest_line.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -29,11 +30,32 @@ bool has_kind(const Json& list, std::string_view kind) {
          });
 }
 
+// A port has its name as a property.
+Result<bool> has_dump_channel(qmp::Client& monitor, const std::string& folder,
+                              const Json& devices) {
+  if (!devices.is_array()) {
+    return false;
+  }
+  for (const Json& entry : devices) {
+    const auto name = qmp::text_member(entry, "name");
+    if (name && qmp::text_member(entry, "type") == "child<virtserialport>") {
+      TRY_ASSIGN(const Json port,
+                 ask(monitor, "qom-get", {{"path", folder + "/" + *name}, {"property", "name"}}));
+      if (port == std::string(kDumpChannel)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 // Devices of the command line have a name (peripheral) or none (peripheral-anon).
 Result<> ask_devices(qmp::Client& monitor, GuestSetup& setup) {
   for (const char* const folder : {"/machine/peripheral", "/machine/peripheral-anon"}) {
     TRY_ASSIGN(const Json devices, ask(monitor, "qom-list", {{"path", folder}}));
     setup.panic_device = setup.panic_device || has_kind(devices, "pvpanic");
+    TRY_ASSIGN(const bool channel, has_dump_channel(monitor, folder, devices));
+    setup.dump_channel = setup.dump_channel || channel;
     setup.vmcoreinfo_device = setup.vmcoreinfo_device || has_kind(devices, "vmcoreinfo");
   }
   return {};

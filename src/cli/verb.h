@@ -22,6 +22,7 @@ using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
 Run add_check(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
+Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);

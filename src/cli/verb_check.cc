@@ -161,9 +161,9 @@ Run add_check(CLI::App& command, const Common& common) {
   add_guest_options(command, options->guest, "DOMAIN",
                     "A libvirt domain: name, UUID or id; without one, the host is checked");
   command.add_flag("--all", options->all, "Each domain that runs");
-  CLI::Option* fix = command.add_flag(
-      "--fix", options->fix,
-      "Give DOMAIN's persistent definition vmcoreinfo, a panic device and on_crash preserve");
+  CLI::Option* fix = command.add_flag("--fix", options->fix,
+                                      "Give DOMAIN's persistent definition vmcoreinfo, a channel "
+                                      "for receive, a panic device and on_crash preserve");
   command
       .add_flag("--dry-run", options->dry_run, "Show what --fix would change, and change nothing")
       ->needs(fix);

@@ -39,6 +39,8 @@ constexpr std::array kStrangers{
              "a libvirt save image, not a memory dump: take it with virsh dump --memory-only"},
     Stranger{"LibvirtQemudPart", "an unfinished libvirt save image, not a memory dump"},
     Stranger{"DISKDUMP", "a diskdump file of Linux 2.4; only kdump files are read"},
+    Stranger{"\xf1vmcore\x1c",
+             "what a guest's own capture kernel sends, not a dump yet: vmcorectl receive FILE"},
     Stranger{"EMiL", "a LiME memory image, which is not read"},
     Stranger{"QFI\xfb", "a qcow2 disk image, not a memory dump"},
     Stranger{"\x1f\x8b", "a gzip file: decompress it first"},

@@ -283,6 +283,19 @@ Finding judge_vmcoreinfo(const GuestFacts& facts) {
               fmt::format("its kernel has to be searched for in its memory: {}", how));
 }
 
+Finding judge_channel(const GuestFacts& facts) {
+  Finding finding{.id = "channel", .title = "for a channel for the guest's own dump"};
+  if (facts.setup.dump_channel) {
+    finding.value = "there; whether the guest has a capture kernel that uses it cannot be seen";
+    return finding;
+  }
+  return with(finding, Verdict::note,
+              fmt::format("a capture kernel of its own (vmcore-guest) cannot send to this host: {}",
+                          remedy(facts,
+                                 "a virtserialport named org.vmcorectl.dump.0, see "
+                                 "`receive` in vmcorectl(1)")));
+}
+
 Finding judge_leftovers(const GuestFacts& facts) {
   Finding finding{.id = "leftovers", .title = "for what earlier runs left behind"};
   for (const std::string& name : facts.leftovers) {
@@ -309,8 +322,9 @@ CheckReport judge_guest(const GuestFacts& facts) {
     findings.insert(findings.end(), {judge_kernel(facts), judge_panic_kernel(facts),
                                      judge_pause(facts), judge_room(facts)});
   }
-  findings.insert(findings.end(), {judge_memory(facts), judge_panic_device(facts),
-                                   judge_on_crash(facts), judge_vmcoreinfo(facts)});
+  findings.insert(findings.end(),
+                  {judge_memory(facts), judge_panic_device(facts), judge_on_crash(facts),
+                   judge_vmcoreinfo(facts), judge_channel(facts)});
   findings.push_back(judge_leftovers(facts));
   return report;
 }

@@ -61,6 +61,7 @@ Finding judge_memory(const GuestFacts& facts);
 Finding judge_panic_device(const GuestFacts& facts);
 Finding judge_on_crash(const GuestFacts& facts);
 Finding judge_vmcoreinfo(const GuestFacts& facts);
+Finding judge_channel(const GuestFacts& facts);
 Finding judge_leftovers(const GuestFacts& facts);
 
 }  // namespace vmcore::job

@@ -177,6 +177,7 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     case.expect("--dry-run", ("exit code", dry.code, 0), ("unchanged", inactive(), before), ("files", left_in(case.folder), []),
                 ("diff", [line.replace(" ", "") for line in added if "features" not in line],
                  ["-<on_crash>destroy</on_crash>", "+<on_crash>preserve</on_crash>", "+<panicmodel='isa'/>",
+                  "+<channeltype='unix'>", "+<targettype='virtio'name='org.vmcorectl.dump.0'/>", "+</channel>",
                   "+<vmcoreinfostate='on'/>"]),
                 ("passwords shown", "secret" in dry.text, False))
     fixed = case.run("--fix", *plain)
@@ -190,7 +191,9 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     again = case.run("--fix", *plain)
     case.expect("--fix again", ("exit code", again.code, 0), ("said", "nothing to do" in again.text, True),
                 ("unchanged", inactive(), after))
-    case.results("fixed", case.json(*plain), 1, state="FAIL", panic="PASS", vmcoreinfo="PASS", on_crash="PASS")
+    case.results("fixed", case.json(*plain), 1, state="FAIL", panic="PASS", vmcoreinfo="PASS", on_crash="PASS",
+                 channel="PASS")
+    test_channel(case, rig)
     rig.virsh("define", saved)
     kept = case.run("--fix", *plain)
     case.expect("the old definition again", ("defined", inactive(), before), ("exit code", kept.code, 1),
@@ -199,6 +202,20 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     define(rig, "cloud", NOVA)
     owned = case.run("--fix", "-c", rig.uri, "cloud")
     case.expect("somebody else's", ("exit code", owned.code, 1), ("said", "OpenStack Nova" in owned.errors, True))
+
+
+def test_channel(case: Case, rig: LibvirtRig) -> None:
+    """The channel that --fix added is the one that receive connects to."""
+    words = [*case.command, "receive", "-c", rig.uri, "plain", "-o", "none", "--wait"]
+    off = subprocess.run([*words, "1"], cwd=case.folder, capture_output=True, text=True)
+    rig.virsh("start", "plain")
+    try:
+        silent = subprocess.run([*words, "2"], cwd=case.folder, capture_output=True, text=True)
+    finally:
+        rig.virsh("destroy", "plain")
+    case.expect("receive", ("shut off", (off.returncode, "does not run" in off.stderr), (1, True)),
+                ("silent", (silent.returncode, "nothing came from the guest within 2 s" in silent.stderr), (1, True)),
+                ("files", [name for name in left_in(case.folder) if "xml" not in name], []))
 
 
 def test_pending(case: Case, rig: LibvirtRig, saved: Path) -> None:

@@ -4,6 +4,9 @@
 
 #include <string_view>
 
+#include "guest/config/capture_config.h"
+#include "src/acquire/guest_line.h"
+
 namespace vmcore::acquire {
 namespace {
 
@@ -24,6 +27,10 @@ constexpr const char* kReady = R"(<domain type='kvm' id='3'>
   <on_crash>preserve</on_crash>
   <devices>
     <panic model='isa'/>
+    <channel type='unix'>
+      <source mode='bind' path='/run/libvirt/qemu/channel/3-vm1/org.vmcorectl.dump.0'/>
+      <target type='virtio' name='org.vmcorectl.dump.0' state='disconnected'/>
+    </channel>
   </devices>
 </domain>
 )";
@@ -68,6 +75,7 @@ TEST(ReadDefinition, TellsWhatMattersToDumps) {
   EXPECT_EQ(setup.machine, "pc-q35-7.2");
   EXPECT_TRUE(setup.panic_device);
   EXPECT_TRUE(setup.vmcoreinfo_device);
+  EXPECT_TRUE(setup.dump_channel);
   EXPECT_EQ(setup.on_crash, "preserve");
   EXPECT_EQ(setup.encryption, "");
   EXPECT_EQ(setup.memory, "memfd");
@@ -79,6 +87,7 @@ TEST(ReadDefinition, TakesLibvirtsDefaults) {
   const GuestSetup setup = setup_in("<domain><name>x</name></domain>");
   EXPECT_FALSE(setup.panic_device);
   EXPECT_FALSE(setup.vmcoreinfo_device);
+  EXPECT_FALSE(setup.dump_channel);
   EXPECT_EQ(setup.on_crash, "destroy");
   EXPECT_EQ(setup.memory, "anonymous");
   EXPECT_FALSE(setup.memory_shared);
@@ -126,6 +135,19 @@ TEST(ReadDefinition, KnowsWhoseItIs) {
       "");
 }
 
+TEST(ReadDefinition, FindsTheChannelsSocket) {
+  EXPECT_EQ(*channel_path(kReady, kDumpChannel),
+            "/run/libvirt/qemu/channel/3-vm1/org.vmcorectl.dump.0");
+  EXPECT_EQ(*channel_path(kReady, "org.qemu.guest_agent.0"), "");
+  EXPECT_EQ(*channel_path(kPlain, kDumpChannel), "");
+  EXPECT_EQ(*channel_path(replaced(kReady, "type='unix'", "type='pty'"), kDumpChannel), "");
+}
+
+TEST(ReadDefinition, TheGuestLooksForTheSameChannel) {
+  EXPECT_EQ(kDumpChannel, guest::kPortName);
+  EXPECT_EQ(kDumpVsockPort, guest::kVsockPort);
+}
+
 TEST(ReadDefinition, RefusesWhatIsNone) {
   EXPECT_EQ(read_definition("<domain><name>").error().code, Errc::malformed);
   EXPECT_EQ(read_definition("").error().code, Errc::malformed);
@@ -138,6 +160,9 @@ TEST(PrepareDefinition, AddsWhatIsMissing) {
 )");
   wanted = replaced(wanted, "    <memballoon model='none'/>\n", R"(    <memballoon model='none'/>
     <panic model='isa'/>
+    <channel type='unix'>
+      <target type='virtio' name='org.vmcorectl.dump.0'/>
+    </channel>
 )");
   wanted = replaced(wanted, "<on_crash>destroy", "<on_crash>preserve");
   wanted = replaced(wanted, "'c'", "'c'");

@@ -52,7 +52,11 @@ Result<GuestSetup> asked(const Answers& answers) {
 TEST(AskSetup, SeesDevicesWithAndWithoutAName) {
   const auto setup = asked({
       {"query-name", R"({"name": "vm1"})"},
-      {"/machine/peripheral", R"([{"name": "panic", "type": "child<pvpanic-pci>"}])"},
+      {"/machine/peripheral", R"([{"name": "panic", "type": "child<pvpanic-pci>"},
+                                {"name": "agent", "type": "child<virtserialport>"},
+                                {"name": "dump", "type": "child<virtserialport>"}])"},
+      {"/machine/peripheral/agent name", R"("org.qemu.guest_agent.0")"},
+      {"/machine/peripheral/dump name", R"("org.vmcorectl.dump.0")"},
       {"/machine/peripheral-anon", R"([{"name": "device[0]", "type": "child<vmcoreinfo>"}])"},
       {"/objects", R"([{"name": "type", "type": "string"},
                        {"name": "ram0", "type": "child<memory-backend-memfd>"}])"},
@@ -62,6 +66,7 @@ TEST(AskSetup, SeesDevicesWithAndWithoutAName) {
   EXPECT_EQ(setup->name, "vm1");
   EXPECT_TRUE(setup->panic_device);
   EXPECT_TRUE(setup->vmcoreinfo_device);
+  EXPECT_TRUE(setup->dump_channel);
   EXPECT_EQ(setup->memory, "memfd");
   EXPECT_TRUE(setup->memory_shared);
   EXPECT_EQ(setup->encryption, "");
@@ -73,6 +78,7 @@ TEST(AskSetup, AQemuThatTellsNothingIsNoError) {
   const auto setup = asked({});
   ASSERT_TRUE(setup) << setup.error().message;
   EXPECT_FALSE(setup->panic_device);
+  EXPECT_FALSE(setup->dump_channel);
   EXPECT_EQ(setup->encryption, "");
 }
 

@@ -281,7 +281,7 @@ PageSet gib_of(const PageSet& pages, std::uint64_t gib) {
 // Pages at both sides of the windows' ends, and none in one of the windows.
 Guest guest_of_windows() {
   Guest guest;
-  for (const std::uint64_t gib : {1, 2, 4}) {
+  for (const std::uint64_t gib : {1U, 2U, 4U}) {
     for (std::uint64_t pfn = (gib << 18) - 70; pfn < (gib << 18) + 70; ++pfn) {
       if (pfn % 7 == 0) {
         guest.exclude(pfn);

@@ -19,6 +19,7 @@ GuestFacts good() {
           .domain = "vm1",
           .setup = {.panic_device = true,
                     .vmcoreinfo_device = true,
+                    .dump_channel = true,
                     .on_crash = "preserve",
                     .memory = "anonymous",
                     .persistent = true},
@@ -49,6 +50,15 @@ TEST(JudgeGuest, AGoodOnePasses) {
     EXPECT_EQ(finding.verdict, Verdict::pass) << finding.id << ": " << finding.hint;
     EXPECT_TRUE(finding.hint.empty()) << finding.id;
   }
+}
+
+TEST(JudgeGuest, GoesWithoutAChannelOfItsOwn) {
+  GuestFacts facts = good();
+  facts.setup.dump_channel = false;
+  EXPECT_EQ(judge_channel(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_channel(facts), "check --fix"));
+  facts.domain.clear();
+  EXPECT_TRUE(says(judge_channel(facts), "org.vmcorectl.dump.0"));
 }
 
 TEST(JudgeGuest, OneThatIsShutOffIsJudgedByItsDefinition) {

@@ -27,6 +27,7 @@ TEST(Messages, Requests) {
   request.torn = true;
   request.draft = true;
   request.places = {{{{0}, 4096}, "ram0", 0}, {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
+  request.terms = {1ULL << 33, 1ULL << 32, 5, 60'000, 0};
   for (const bool with_options : {false, true}) {
     if (with_options) {
       request.compress_level = -3;
@@ -53,14 +54,20 @@ TEST(Messages, Requests) {
       EXPECT_EQ(decoded->capture->consistency, "pause");
     }
     EXPECT_EQ(decoded->places, request.places);
+    EXPECT_EQ(decoded->terms.most_ram, 1ULL << 33);
+    EXPECT_EQ(decoded->terms.most_kept, 1ULL << 32);
+    EXPECT_EQ(decoded->terms.wait_ms, 5U);
+    EXPECT_EQ(decoded->terms.idle_ms, 60'000U);
+    EXPECT_EQ(decoded->terms.deadline_ms, 0U);
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
 }
 
 TEST(Messages, EveryKindOfInput) {
-  for (const InputKind kind : {InputKind::file, InputKind::stream, InputKind::fetch,
-                               InputKind::process, InputKind::live, InputKind::snapshot}) {
+  for (const InputKind kind :
+       {InputKind::file, InputKind::stream, InputKind::fetch, InputKind::process, InputKind::live,
+        InputKind::snapshot, InputKind::guest_stream}) {
     Request request;
     request.input = kind;
     EXPECT_EQ(decode_request(encode(request))->input, kind);
@@ -77,6 +84,12 @@ TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Want{{{0x1000}, 0x2000}}).range, (PhysRange{{0x1000}, 0x2000}));
   const std::vector<PhysRange> blocks{{{0}, 0xa0000}, {{1ULL << 32}, 1ULL << 40}};
   EXPECT_EQ(round_trip(Locate{blocks}).blocks, blocks);
+  const Hello hello = round_trip(Hello{"6.1.0", "drill", 1ULL << 30, true});
+  EXPECT_EQ(hello.release + hello.tag, "6.1.0drill");
+  EXPECT_EQ(hello.ram_bytes, 1ULL << 30);
+  EXPECT_TRUE(hello.encrypted);
+  EXPECT_EQ(round_trip(LogRead{7, "Kernel panic"}).bytes, 7U);
+  EXPECT_EQ(round_trip(LogRead{7, "Kernel panic"}).panic, "Kernel panic");
   const Failed failed = round_trip(Failed{{Errc::no_space, "full"}});
   EXPECT_EQ(failed.error.code, Errc::no_space);
   EXPECT_EQ(failed.error.message, "full");

@@ -1,0 +1,35 @@
+// GuestLine: what a guest's own capture kernel sends its dump through, at the host's end.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "src/acquire/method.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// The virtio-serial port that a guest's capture kernel looks for, and the vsock port that it
+// connects to (guest/config/capture_config.h has the same).
+inline constexpr std::string_view kDumpChannel = "org.vmcorectl.dump.0";
+inline constexpr std::uint32_t kDumpVsockPort = 30317;
+
+struct GuestLine {
+  std::string name;  // the guest's, or what stands for it
+  Fd fd;             // brings the stream; where it `listens`, by accept_guest
+  bool listens = false;
+  std::optional<std::uint64_t> memory =
+      {};  // bytes that the guest has at most, where that is known
+};
+
+// `from` is "-" (standard input), "vsock:" or "vsock:PORT", the path of a UNIX socket (the host's
+// end of the channel), of a file, pipe or disk that holds a stream, or else a libvirt domain.
+// `selection` tells how a domain is looked up.
+Result<GuestLine> open_guest_line(const std::string& from, Selection selection);
+
+// The guest that connects; its name tells its context id. The listening socket must be readable.
+Result<> accept_guest(GuestLine& line);
+
+}  // namespace vmcore::acquire

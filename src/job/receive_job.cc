@@ -1,0 +1,219 @@
+#include "src/job/receive_job.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "src/acquire/guest_line.h"
+#include "src/job/available_memory.h"
+#include "src/job/dump_name.h"
+#include "src/job/output.h"
+#include "src/job/run_worker.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The worker holds three bits a page: half a GiB for that much.
+constexpr std::uint64_t kMostMemory = 4ULL << 40;
+// What firmware and devices add to what a definition says.
+constexpr std::uint64_t kBesideMemory = 128U << 20;
+
+class Reception {
+ public:
+  Reception(const ReceiveOptions& options, ReceiveReport& report, const OnReport& on_report,
+            const OnProgress& on_progress, Interrupt& interrupt)
+      : options_(options),
+        report_(report),
+        on_report_(on_report),
+        on_progress_(on_progress),
+        interrupt_(interrupt),
+        output_path_(options.output) {}
+
+  Result<DumpResult> run();
+
+ private:
+  Result<> await_line();
+  Result<> open_files();
+  fs::path spool_folder() const;
+  Result<sandbox::StreamTerms> terms() const;
+  void take(const sandbox::Event& event);
+  void keep_log();
+
+  const ReceiveOptions& options_;
+  ReceiveReport& report_;
+  const OnReport& on_report_;
+  const OnProgress& on_progress_;
+  Interrupt& interrupt_;
+  const Clock::time_point start_ = Clock::now();
+  fs::path output_path_;
+  acquire::GuestLine line_;
+  std::optional<Output> output_;
+  std::optional<store::StagedFile> log_;
+  Fd spool_;
+};
+
+// Until the first byte is there. It is left to the worker.
+Result<> Reception::await_line() {
+  while (true) {
+    const bool for_ever = options_.wait.count() == 0;
+    const auto left =
+        std::chrono::ceil<milliseconds>(start_ + options_.wait - Clock::now()).count();
+    if (!for_ever && left <= 0) {
+      return fail(Errc::not_found, "nothing came from the guest within {} s",
+                  options_.wait.count());
+    }
+    constexpr int kLookEvery = 60'000;  // milliseconds
+    pollfd waits[] = {{line_.fd.get(), POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
+    const int timeout =
+        for_ever ? -1 : static_cast<int>(std::min<decltype(left)>(left, kLookEvery));
+    const int ready = ::poll(waits, 2, timeout);
+    if (ready < 0 && errno != EINTR) {
+      return fail_errno(errno, "poll");
+    }
+    if (ready > 0 && waits[1].revents != 0) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+    if (ready > 0 && line_.listens) {
+      TRY(acquire::accept_guest(line_));
+      report_.name = line_.name;
+      continue;
+    }
+    if (ready > 0) {
+      return {};
+    }
+  }
+}
+
+fs::path Reception::spool_folder() const {
+  if (!options_.spool.empty()) {
+    return options_.spool;
+  }
+  if (output_path_ == "-") {
+    return temporary_folder();
+  }
+  return output_path_.has_parent_path() ? output_path_.parent_path() : fs::path(".");
+}
+
+Result<> Reception::open_files() {
+  const std::string name = dump_name(line_.name, std::chrono::system_clock::now());
+  if (output_path_.empty()) {
+    output_path_ = name;
+  }
+  if (!options_.dump.dry_run) {
+    TRY_ASSIGN(Output output,
+               Output::open(output_path_, options_.dump.force, options_.dump.bypass_cache));
+    output_.emplace(std::move(output));
+  }
+  const fs::path beside = output_path_ == "-" ? fs::path(name) : output_path_;
+  TRY_ASSIGN(auto log, store::StagedFile::create(beside.string() + ".dmesg", options_.dump.force));
+  log_.emplace(std::move(log));
+  TRY_ASSIGN(spool_, store::create_unlinked(spool_folder()));
+  return {};
+}
+
+Result<sandbox::StreamTerms> Reception::terms() const {
+  TRY_ASSIGN(const std::uint64_t room, store::free_space(spool_folder()));
+  const auto left = [&](std::chrono::seconds whole) {
+    const auto rest = whole - std::chrono::floor<std::chrono::seconds>(Clock::now() - start_);
+    return whole.count() == 0
+               ? 0
+               : static_cast<std::uint64_t>(std::max(milliseconds(1), milliseconds(rest)).count());
+  };
+  const std::optional<std::uint64_t> known = options_.memory ? options_.memory : line_.memory;
+  return sandbox::StreamTerms{
+      .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
+      // Where both are in one folder, the dump itself needs room as well.
+      .most_kept = options_.spool.empty() ? room / 2 : room,
+      .wait_ms = left(options_.wait),
+      .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
+      .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count())};
+}
+
+void Reception::keep_log() {
+  auto path = log_->commit();
+  log_.reset();
+  if (path) {
+    report_.log = *std::move(path);
+  } else {
+    report_.log_error = std::move(path).error();
+  }
+}
+
+void Reception::take(const sandbox::Event& event) {
+  if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
+    report_.hello = *hello;
+    on_report_(report_);
+  } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
+    report_.panic = read->panic;
+    if (read->bytes != 0) {
+      keep_log();
+    }
+    on_report_(report_);
+  }
+}
+
+Result<DumpResult> Reception::run() {
+  TRY_ASSIGN(line_, acquire::open_guest_line(options_.from, options_.guest));
+  report_.name = line_.name;
+  interrupt_.arm();
+  be_killed_first();
+  // A name that was given is tried before the guest crashes; one that is made tells when it did.
+  const bool named = !output_path_.empty() && output_path_ != "-";
+  if (named) {
+    TRY(open_files());
+  }
+  TRY(await_line());
+  if (!named) {
+    TRY(open_files());
+  }
+  sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
+  request.capture = sandbox::Capture{.method = "guest", .consistency = "stopped"};
+  TRY_ASSIGN(request.terms, terms());
+  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd()};
+  if (output_) {
+    fds.push_back(output_->fd());
+  }
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(worker.request(request, fds));
+  const OnProgress forward = writing_back(on_progress_, output_);
+  auto done = follow_worker(worker, {.on_progress =
+                                         [&](const sandbox::Event& event) {
+                                           take(event);
+                                           forward(event);
+                                         },
+                                     .on_source_read = [&]() -> Result<> {
+                                       line_.fd.reset();
+                                       worker.cost({});
+                                       return {};
+                                     },
+                                     .cancel = interrupt_.fd()});
+  if (!done) {
+    return in_context(std::move(done).error(), report_.name);
+  }
+  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  TRY(check_strict(options_.dump, result));
+  if (output_) {
+    TRY(output_->keep(result));
+  }
+  return result;
+}
+
+}  // namespace
+
+ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,
+                      const OnReport& on_report, const OnProgress& on_progress) {
+  ReceiveReport report;
+  auto dump = Reception(options, report, on_report, on_progress, interrupt).run();
+  return {std::move(dump), std::move(report)};
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,53 @@
+// One dump that a guest's own capture kernel sends, from the host's view: wait, room, worker,
+// staging, commit. Nothing is asked of the guest, and it is not touched.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "src/acquire/method.h"
+#include "src/base/result.h"
+#include "src/job/convert_job.h"
+#include "src/job/interrupt.h"
+
+namespace vmcore::job {
+
+struct ReceiveOptions {
+  std::string from;          // acquire/guest_line.h
+  acquire::Selection guest;  // how a domain is looked up
+  DumpOptions dump;
+  std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
+  std::filesystem::path spool;   // empty: the output's folder
+  std::chrono::seconds wait{0};  // for the stream to begin; zero: for ever
+  std::chrono::seconds idle{60};             // of silence in it
+  std::chrono::seconds deadline{3600};       // from its begin to its end
+  std::optional<std::uint64_t> memory = {};  // bytes that the guest has at most
+};
+
+// What came, whatever became of the dump.
+struct ReceiveReport {
+  std::string name;
+  std::optional<sandbox::Hello> hello;
+  std::string panic;               // the line of its log that says why it panicked
+  std::filesystem::path log;       // where its kernel log was kept; empty where none came
+  std::optional<Error> log_error;  // why it was not
+};
+
+struct ReceiveResult {
+  Result<DumpResult> dump;
+  ReceiveReport report;
+};
+
+using OnReport = std::function<void(const ReceiveReport&)>;
+
+// The kernel log is kept beside the dump as OUTPUT.dmesg as soon as it is complete, before any page
+// came; nothing undoes that. `on_report` is called when there is something new in the report.
+// What breaks on the way is kept as an incomplete dump. Given up with Errc::cancelled on an
+// interruption.
+ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,
+                      const OnReport& on_report, const OnProgress& on_progress);
+
+}  // namespace vmcore::job
