@@ -19,7 +19,10 @@ struct Verb {
   bool prints_json;
 };
 
-const std::vector<Verb> kVerbs = {};
+const std::vector<Verb> kVerbs = {
+    {"load", "Load the panic kernel and its capture image", add_load, false},
+    {"unload", "Take the panic kernel out of memory", add_unload, false},
+};
 
 int run(int argc, char** argv) {
   CLI::App app("Saves this guest's crashes", "vmcore-guest");

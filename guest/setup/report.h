@@ -1,0 +1,19 @@
+// How verbs end: a contract with scripts (man page, EXIT STATUS).
+#pragma once
+
+#include "guest/setup/verb.h"
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+enum ExitCode : int {
+  kExitDone = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,  // the command line makes no sense
+};
+
+// Prints the error to standard error, once; with JSON, an object with "error" to standard output as
+// well. Gives the exit code.
+int report_error(const Error& error, const Common& common);
+
+}  // namespace vmcore::guest
