@@ -13,7 +13,7 @@
 
 #include "guest/config/capture_config.h"
 #include "guest/config/capture_image.h"
-#include "guest/init/kernel_modules.h"
+#include "guest/init/load_modules.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
 
@@ -91,10 +91,9 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   if (action == EndAction::shell) {
     say("there is no /bin/sh in this image");
   }
-  const int command = action == EndAction::poweroff ? RB_POWER_OFF
-                      : action == EndAction::halt   ? RB_HALT_SYSTEM
-                                                    : RB_AUTOBOOT;
-  ::reboot(command);
+  ::reboot(static_cast<int>(action == EndAction::poweroff ? RB_POWER_OFF
+                            : action == EndAction::halt   ? RB_HALT_SYSTEM
+                                                          : RB_AUTOBOOT));
   ::reboot(RB_AUTOBOOT);
   for (;;) {
     ::pause();

@@ -24,8 +24,8 @@ class Beat {
 };
 
 struct Limits {
-  std::chrono::seconds silence{60};           // a child that does not beat for so long is killed
-  std::optional<Clock::time_point> deadline;  // as is one that still runs then
+  std::chrono::seconds silence{60};  // a child that does not beat for so long is killed
+  std::optional<Clock::time_point> deadline = {};  // as is one that still runs then
 };
 
 // Runs `work` in a child; the child exits with what it returns. Errc::cancelled where the child was

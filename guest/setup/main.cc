@@ -20,7 +20,9 @@ struct Verb {
 };
 
 const std::vector<Verb> kVerbs = {
+    {"build", "Make the capture image", add_build, false},
     {"load", "Load the panic kernel and its capture image", add_load, false},
+    {"save", "Save the crash that the memory of a capture kernel shows", add_save, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
 };
 

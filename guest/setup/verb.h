@@ -19,7 +19,9 @@ struct Common {
 using Run = std::function<int()>;
 using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
+Run add_build(CLI::App& command, const Common& common);
 Run add_load(CLI::App& command, const Common& common);
+Run add_save(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
 
 }  // namespace vmcore::guest

@@ -1,4 +1,4 @@
-#include "guest/init/kernel_modules.h"
+#include "guest/init/load_modules.h"
 
 #include <fcntl.h>
 #include <sys/syscall.h>
