@@ -22,7 +22,7 @@ namespace {
 
 void say(std::string_view line) {
   // One write a line: a child may say something as well.
-  const std::string text = fmt::format("vmcore-guest: {}\r\n", line);
+  const std::string text = fmt::format("vmcore-guest: {}\n", line);
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
