@@ -58,6 +58,14 @@ Result<std::size_t> read_full(int fd, std::span<std::byte> out) {
                 [&](std::size_t done) { return ::read(fd, out.data() + done, out.size() - done); });
 }
 
+Result<std::size_t> read_some(int fd, std::span<std::byte> out) {
+  ssize_t count = -1;
+  while ((count = ::read(fd, out.data(), out.size())) < 0 && errno == EINTR) {
+  }
+  return count < 0 ? fail_errno(errno, "read")
+                   : Result<std::size_t>(static_cast<std::size_t>(count));
+}
+
 Result<> pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset) {
   return all_written(repeat(data.size(), "write",
                             [&](std::size_t done) {

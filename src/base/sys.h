@@ -13,6 +13,8 @@ namespace vmcore::sys {
 // Reads until `out` is full or the input ends; returns the bytes read. Restarts on EINTR.
 Result<std::size_t> pread_full(int fd, std::span<std::byte> out, std::uint64_t offset);
 Result<std::size_t> read_full(int fd, std::span<std::byte> out);
+// Reads what is there, waiting for the first byte; 0 at the end of the input. Restarts on EINTR.
+Result<std::size_t> read_some(int fd, std::span<std::byte> out);
 
 // Writes all of `data`, or fails.
 Result<> pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset);

@@ -141,6 +141,9 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
   header.level = plan.level_reached;
   header.crash_time = time.seconds;
   header.cpu_count = static_cast<unsigned>(image.cpus.size());
+  header.ram_end = plan.ram.end();
+  header.ram_pages = plan.ram.count();
+  header.kept_pages = plan.kept.count();
   header.notes = make_notes(image, kernel, remarks);
   if (kernel != nullptr) {
     header.release = kernel->info().release();

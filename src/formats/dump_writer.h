@@ -1,6 +1,7 @@
-// DumpWriter: writes one dump file. The conversion calls begin, then plan, then writes the kept
-// pages through one ShardEncoder a thread, then finish. Headers are final before the first page, so
-// a shard's data may go anywhere free and no two threads wait for each other.
+// DumpWriter: writes one dump file. The conversion calls begin, then for each window of the guest's
+// memory plan, and writes that window's kept pages through one ShardEncoder a thread, then finish.
+// Headers are final before the first page, so a shard's data may go anywhere free and no two
+// threads wait for each other.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,10 @@ struct DumpHeader {
   unsigned level = 0;                       // the dump level reached
   std::optional<std::uint64_t> crash_time;  // seconds since the epoch
   unsigned cpu_count = 0;
+  // What the plans that follow hold together.
+  Pfn ram_end;                   // one past the highest page frame of RAM
+  std::uint64_t ram_pages = 0;   // exactly
+  std::uint64_t kept_pages = 0;  // at most
 };
 
 // Whole pages that follow each other in memory. The bytes are read while write() runs, not later.
@@ -59,17 +64,21 @@ class DumpWriter {
  public:
   virtual ~DumpWriter() = default;
   virtual Result<> begin(const DumpHeader& header) = 0;
-  // `ram`: every page frame of the guest's memory; `kept`: those that will be in the file, a
-  // subset, index()ed. Both are borrowed until finish(). Writes all headers.
+  // Once for each window of the guest's memory, ascending; a window begins and ends at multiples of
+  // 1 GiB, or is all there is. `ram`: every page frame of memory in it; `kept`: those that will be
+  // in the file, a subset, index()ed. Both are borrowed until the next plan() or finish().
+  // Errc::invalid where the plans hold more than the header told, Errc::unsupported for a second
+  // window where the format's headers need all pages at once (ELF).
   virtual Result<> plan(const PageSet& ram, const PageSet& kept) = 0;
+  // Of the window that was planned last, whose pages are all written before the next plan().
   virtual Result<std::unique_ptr<ShardEncoder>> encoder() = 0;
   // No page is written after it. `incomplete` marks the file as such (kdump: status bit 8; ELF:
   // e_flags bit 0). A file that was never finished has that mark, too.
   virtual Result<> finish(bool incomplete) = 0;
   // Writes another note in the place of the one of its name and type, whose contents are as long
-  // (Errc::invalid where there is none such). After plan(), also after finish().
+  // (Errc::invalid where there is none such). After the last plan(), also after finish().
   virtual Result<> replace_note(const Note& note) = 0;
-  // What a reader of the file may stumble over, known after plan().
+  // What a reader of the file may stumble over, known after the last plan().
   virtual std::vector<Remark> remarks() const { return {}; }
 };
 

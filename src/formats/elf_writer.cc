@@ -161,6 +161,11 @@ class ElfWriter final : public DumpWriter {
   }
 
   Result<> plan(const PageSet&, const PageSet& kept) override {
+    if (kept_ != nullptr) {
+      return fail(Errc::unsupported,
+                  "an ELF dump cannot be planned in windows, its program headers name all kept "
+                  "pages: write a kdump file");
+    }
     kept_ = &kept;
     loads_ = 0;
     TRY(for_each_load([&](const Load&) -> Result<> {

@@ -37,11 +37,16 @@ std::string_view or_unknown(std::string_view text) { return text.empty() ? "unkn
 // The notes follow the sub-header.
 constexpr std::uint64_t kNotesOffset = kPageSize + sizeof(KdumpSubHeader);
 
-// Where everything lies in the file, once the plan is known.
+// Where everything lies in the file, and the window that is written.
 struct Layout {
-  std::uint64_t descs = 0;      // of the pages of `kept`, by rank
-  std::uint64_t zero_page = 0;  // the data of all pages of zeros
-  const PageSet* kept = nullptr;
+  std::uint64_t bitmaps = 0;
+  std::uint64_t bitmap_size = 0;  // bytes, of each of the two
+  std::uint64_t descs = 0;        // of the kept pages, by rank
+  std::uint64_t zero_page = 0;    // the data of all pages of zeros
+  std::uint64_t kept_before = 0;  // pages of the windows before this one
+  const PageSet* kept = nullptr;  // of the window
+
+  std::uint64_t rank(Pfn pfn) const { return kept_before + kept->rank(pfn); }
 };
 
 class KdumpEncoder final : public ShardEncoder {
@@ -58,9 +63,8 @@ class KdumpEncoder final : public ShardEncoder {
   Result<> write(std::span<const PageRun> runs) override {
     for (const PageRun& run : runs) {
       const std::uint64_t count = run.bytes.size() / kPageSize;
-      const std::uint64_t rank = layout_.kept->rank(run.first);
-      if (run.bytes.size() % kPageSize != 0 ||
-          layout_.kept->rank(run.first + count) - rank != count) {
+      const std::uint64_t rank = layout_.rank(run.first);
+      if (run.bytes.size() % kPageSize != 0 || layout_.rank(run.first + count) - rank != count) {
         return fail(Errc::invalid, "{} bytes at page frame {:#x} are not pages of the plan",
                     run.bytes.size(), run.first.value);
       }
@@ -144,34 +148,39 @@ class KdumpWriter final : public DumpWriter {
       return fail(Errc::unsupported, "kdump files are written for x86-64 guests only");
     }
     header_ = header;
-    return {};
-  }
-
-  Result<> plan(const PageSet& ram, const PageSet& kept) override {
-    const std::uint64_t max_mapnr = std::max(ram.end(), kept.end()).value;
-    const std::uint64_t kept_count = kept.count();
     const NotesBlock notes = serialise_notes(header_.notes);
     if (notes.bytes.size() > kMaxNotesSize) {
       return fail(Errc::limit, "notes of {} bytes, more than {}", notes.bytes.size(),
                   kMaxNotesSize);
     }
-    const KdumpHeader header = make_header(max_mapnr, notes, ram.count(), kept_count);
-    const KdumpSubHeader sub = make_sub_header(max_mapnr, notes);
-    const std::uint64_t bitmaps = (1 + std::uint64_t{header.sub_header_blocks}) * kPageSize;
-    const std::uint64_t bitmap_size = std::uint64_t{header.bitmap_blocks} / 2 * kPageSize;
-    layout_.kept = &kept;
-    layout_.descs = bitmaps + 2 * bitmap_size;
-    layout_.zero_page = page_ceil(layout_.descs + kept_count * sizeof(PageDesc));
+    const KdumpHeader main = make_header(notes);
+    layout_.bitmaps = (1 + std::uint64_t{main.sub_header_blocks}) * kPageSize;
+    layout_.bitmap_size = std::uint64_t{main.bitmap_blocks} / 2 * kPageSize;
+    layout_.descs = layout_.bitmaps + 2 * layout_.bitmap_size;
+    layout_.zero_page = page_ceil(layout_.descs + header_.kept_pages * sizeof(PageDesc));
     next_data_ = layout_.zero_page + kPageSize;
-    status_ = header.status & ~kKdumpIncomplete;
+    status_ = main.status & ~kKdumpIncomplete;
 
-    TRY(sys::pwrite_full(file_, as_bytes(header), 0));
-    TRY(sys::pwrite_full(file_, as_bytes(sub), kPageSize));
+    TRY(sys::pwrite_full(file_, as_bytes(main), 0));
+    TRY(sys::pwrite_full(file_, as_bytes(make_sub_header(notes)), kPageSize));
     TRY(sys::pwrite_full(file_, notes.bytes, kNotesOffset));
-    TRY(write_bitmap(ram, bitmaps));
-    TRY(write_bitmap(kept, bitmaps + bitmap_size));
+    // The bitmaps and what is planned of the descriptors are holes until they are written.
     const std::vector<std::byte> zero_page(kPageSize);
     return sys::pwrite_full(file_, zero_page, layout_.zero_page);
+  }
+
+  Result<> plan(const PageSet& ram, const PageSet& kept) override {
+    layout_.kept_before = planned_;
+    layout_.kept = &kept;
+    planned_ += kept.count();
+    if (planned_ > header_.kept_pages || std::max(ram.end(), kept.end()) > header_.ram_end) {
+      return fail(Errc::invalid,
+                  "{} pages up to page frame {:#x} are planned, the header told {} up to {:#x}",
+                  planned_, std::max(ram.end(), kept.end()).value, header_.kept_pages,
+                  header_.ram_end.value);
+    }
+    TRY(write_bitmap(ram, layout_.bitmaps));
+    return write_bitmap(kept, layout_.bitmaps + layout_.bitmap_size);
   }
 
   Result<std::unique_ptr<ShardEncoder>> encoder() override {
@@ -196,8 +205,7 @@ class KdumpWriter final : public DumpWriter {
   }
 
  private:
-  KdumpHeader make_header(std::uint64_t max_mapnr, const NotesBlock& notes, std::uint64_t ram,
-                          std::uint64_t kept) const {
+  KdumpHeader make_header(const NotesBlock& notes) const {
     KdumpHeader header{};
     std::ranges::copy(kKdumpSignature, header.signature);
     header.version = kKdumpVersion;
@@ -212,16 +220,16 @@ class KdumpWriter final : public DumpWriter {
     header.sub_header_blocks = static_cast<std::uint32_t>(
         ceil_div(sizeof(KdumpSubHeader) + notes.bytes.size(), kPageSize));
     header.bitmap_blocks =
-        static_cast<std::uint32_t>(2 * ceil_div(ceil_div(max_mapnr, 8), kPageSize));
-    header.max_mapnr = cut_to_32(max_mapnr);
-    header.total_ram_blocks = cut_to_32(ram);
-    header.written_blocks = cut_to_32(kept);
+        static_cast<std::uint32_t>(2 * ceil_div(ceil_div(header_.ram_end.value, 8), kPageSize));
+    header.max_mapnr = cut_to_32(header_.ram_end.value);
+    header.total_ram_blocks = cut_to_32(header_.ram_pages);
+    header.written_blocks = cut_to_32(header_.kept_pages);
     header.nr_cpus = header_.cpu_count;
     return header;
   }
 
   // VMCOREINFO is found inside the notes, as makedumpfile has it.
-  KdumpSubHeader make_sub_header(std::uint64_t max_mapnr, const NotesBlock& notes) const {
+  KdumpSubHeader make_sub_header(const NotesBlock& notes) const {
     KdumpSubHeader sub{};
     sub.phys_base = header_.phys_base;
     sub.dump_level = header_.level;
@@ -231,7 +239,7 @@ class KdumpWriter final : public DumpWriter {
       sub.offset_vmcoreinfo = sub.offset_note + notes.vmcoreinfo_offset;
       sub.size_vmcoreinfo = notes.vmcoreinfo_size;
     }
-    sub.max_mapnr_64 = max_mapnr;
+    sub.max_mapnr_64 = header_.ram_end.value;
     return sub;
   }
 
@@ -259,6 +267,7 @@ class KdumpWriter final : public DumpWriter {
   std::optional<int> level_;
   DumpHeader header_;
   Layout layout_;
+  std::uint64_t planned_ = 0;  // kept pages of the windows so far
   std::atomic<std::uint64_t> next_data_ = 0;
   ul32 status_;
 };

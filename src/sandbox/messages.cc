@@ -13,10 +13,13 @@ using Json = nlohmann::json;
 constexpr std::array kOperations{
     std::pair{Operation::convert, "convert"}, std::pair{Operation::info, "info"},
     std::pair{Operation::dmesg, "dmesg"}, std::pair{Operation::memory, "memory"}};
-constexpr std::array kInputs{
-    std::pair{InputKind::file, "file"},   std::pair{InputKind::stream, "stream"},
-    std::pair{InputKind::fetch, "fetch"}, std::pair{InputKind::process, "process"},
-    std::pair{InputKind::live, "live"},   std::pair{InputKind::snapshot, "snapshot"}};
+constexpr std::array kInputs{std::pair{InputKind::file, "file"},
+                             std::pair{InputKind::stream, "stream"},
+                             std::pair{InputKind::fetch, "fetch"},
+                             std::pair{InputKind::process, "process"},
+                             std::pair{InputKind::live, "live"},
+                             std::pair{InputKind::snapshot, "snapshot"},
+                             std::pair{InputKind::guest_stream, "guest_stream"}};
 constexpr std::size_t kMaxRemarks = 64;
 constexpr std::size_t kMaxText = 1024;
 
@@ -68,6 +71,22 @@ Json to_json(const std::vector<BlockPlace>& places) {
     list.push_back({place.range.begin.value, place.range.size, place.block, place.offset});
   }
   return list;
+}
+
+Json to_json(const StreamTerms& terms) {
+  return {{"most_ram", terms.most_ram},
+          {"most_kept", terms.most_kept},
+          {"wait_ms", terms.wait_ms},
+          {"idle_ms", terms.idle_ms},
+          {"deadline_ms", terms.deadline_ms}};
+}
+
+StreamTerms terms_from(const Json& json) {
+  return {.most_ram = json.at("most_ram"),
+          .most_kept = json.at("most_kept"),
+          .wait_ms = json.at("wait_ms"),
+          .idle_ms = json.at("idle_ms"),
+          .deadline_ms = json.at("deadline_ms")};
 }
 
 std::vector<BlockPlace> places_from(const Json& json) {
@@ -138,6 +157,17 @@ struct EventEncoder {
     return {{"type", "spooling"}, {"bytes", event.bytes}};
   }
   Json operator()(const SourceRead&) const { return {{"type", "source_read"}}; }
+  Json operator()(const Hello& event) const {
+    return {{"type", "hello"},
+            {"release", event.release.substr(0, kMaxText)},
+            {"tag", event.tag.substr(0, kMaxText)},
+            {"ram_bytes", event.ram_bytes},
+            {"encrypted", event.encrypted}};
+  }
+  Json operator()(const LogRead& event) const {
+    return {
+        {"type", "log_read"}, {"bytes", event.bytes}, {"panic", event.panic.substr(0, kMaxText)}};
+  }
   Json operator()(const Ready& event) const {
     return {{"type", "ready"}, {"pause_us", event.pause_us}, {"kept_pages", event.kept_pages}};
   }
@@ -199,6 +229,15 @@ Event event_from(const Json& json) {
   if (type == "source_read") {
     return SourceRead{};
   }
+  if (type == "hello") {
+    return Hello{.release = json.at("release"),
+                 .tag = json.at("tag"),
+                 .ram_bytes = json.at("ram_bytes"),
+                 .encrypted = json.at("encrypted")};
+  }
+  if (type == "log_read") {
+    return LogRead{.bytes = json.at("bytes"), .panic = json.at("panic")};
+  }
   if (type == "ready") {
     return Ready{json.at("pause_us"), json.at("kept_pages")};
   }
@@ -230,6 +269,7 @@ Request request_from(const Json& json) {
   request.torn = json.at("torn");
   request.draft = json.at("draft");
   request.places = places_from(json.at("places"));
+  request.terms = terms_from(json.at("terms"));
   if (json.contains("compress_level")) {
     request.compress_level = json.at("compress_level");
   }
@@ -273,7 +313,8 @@ std::string encode(const Request& request) {
             {"bandwidth", request.bandwidth},
             {"torn", request.torn},
             {"draft", request.draft},
-            {"places", to_json(request.places)}};
+            {"places", to_json(request.places)},
+            {"terms", to_json(request.terms)}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
   }

@@ -45,6 +45,8 @@ enum class InputKind : std::uint8_t {
   live,      // nothing: a guest that is not touched; where its memory lies is asked for with Locate
   snapshot,  // a migration stream of QEMU, complete in a regular file; then a spool for it, as for
              // a stream; then the beginning of an ELF dump of the same guest
+  guest_stream,  // a line that brings what a guest's own capture kernel sends; then a spool for it,
+                 // as for a stream; then a file for the kernel log, empty
 };
 
 // How the memory of a guest is had, for the dump's own note (convert/provenance.h).
@@ -59,6 +61,15 @@ struct BlockPlace {
   std::string block;         // as QEMU's map of memory names it, without a path in front
   std::uint64_t offset = 0;  // of the block, where the range begins
   bool operator==(const BlockPlace&) const = default;
+};
+
+// What is taken from a guest's own stream. Times are in milliseconds, and zero is for ever.
+struct StreamTerms {
+  std::uint64_t most_ram = kMaxPhysAddr;   // bytes that it may have
+  std::uint64_t most_kept = kMaxPhysAddr;  // bytes of pages that it may send
+  std::uint64_t wait_ms = 0;               // for it to begin
+  std::uint64_t idle_ms = 0;               // of silence in it
+  std::uint64_t deadline_ms = 0;           // from its begin to its end
 };
 
 // One job. Descriptors beside it: the input (all that its kind has), the output.
@@ -83,6 +94,7 @@ struct Request {
   // What can be found out before the guest stands still is found out before Ready (process).
   bool draft = false;
   std::vector<BlockPlace> places = {};  // snapshot
+  StreamTerms terms = {};               // guest_stream
   // Where there is one, the worker expects Cost after SourceRead.
   std::optional<Capture> capture = {};
 };
@@ -96,6 +108,18 @@ struct Spooling {
   std::uint64_t bytes = 0;  // of the stream, so far
 };
 struct SourceRead {};
+// A guest's stream began: what the guest says of itself.
+struct Hello {
+  std::string release = {};
+  std::string tag = {};
+  std::uint64_t ram_bytes = 0;
+  bool encrypted = false;
+};
+// All of its kernel log is in the file for it.
+struct LogRead {
+  std::uint64_t bytes = 0;
+  std::string panic = {};  // the line that tells why it panicked, where there is one
+};
 // Everything is ready for the guest to stand still: answered with Have and the pipe. By the draft,
 // where one was made: how long that will take, and how much will be kept.
 struct Ready {
@@ -129,7 +153,8 @@ struct Done {
 struct Failed {
   Error error;
 };
-using Event = std::variant<Progress, Spooling, SourceRead, Ready, Want, Locate, Done, Failed>;
+using Event =
+    std::variant<Progress, Spooling, SourceRead, Hello, LogRead, Ready, Want, Locate, Done, Failed>;
 
 // To the worker, in answer to Want or Ready: the descriptor beside it, or why there is none.
 struct Have {

@@ -7,6 +7,7 @@
 
 #include "src/formats/dump_format.h"
 #include "src/worker/fetched_memory.h"
+#include "src/worker/guest_stream_input.h"
 #include "src/worker/process_input.h"
 #include "src/worker/snapshot_input.h"
 #include "src/worker/spool.h"
@@ -74,10 +75,11 @@ void Input::let_go(const Channel& channel) {
 Result<Input> open_input(const Channel& channel, const Request& request,
                          const sandbox::Ready& ready, std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;
-  const std::size_t needed = none                                   ? 0
-                             : request.input == InputKind::stream   ? 2
-                             : request.input == InputKind::snapshot ? 3
-                                                                    : 1;
+  const std::size_t needed = none                                       ? 0
+                             : request.input == InputKind::stream       ? 2
+                             : request.input == InputKind::snapshot     ? 3
+                             : request.input == InputKind::guest_stream ? 3
+                                                                        : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
   }
@@ -109,6 +111,11 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       Fd stream = take();
       Fd spool = take();
       return open_snapshot(channel, std::move(stream), std::move(spool), take(), request.places);
+    }
+    case InputKind::guest_stream: {
+      Fd line = take();
+      Fd spool = take();
+      return open_guest_stream(channel, request.terms, std::move(line), std::move(spool), take());
     }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");

@@ -19,20 +19,19 @@ bool is_zero(std::span<const std::byte> block) {
   return std::memcmp(block.data(), kZeros.data(), block.size()) == 0;
 }
 
-// Writes the blocks of `portion` that are not zero, neighbours in one go.
-Result<> write_sparse(int spool, std::span<const std::byte> portion, std::uint64_t offset) {
+}  // namespace
+
+Result<> write_sparse(int file, std::span<const std::byte> data, std::uint64_t offset) {
   std::size_t start = 0;  // of the run of non-zero blocks that is not written yet
-  for (std::size_t at = 0; at < portion.size(); at += kBlock) {
-    const auto block = portion.subspan(at, std::min(kBlock, portion.size() - at));
+  for (std::size_t at = 0; at < data.size(); at += kBlock) {
+    const auto block = data.subspan(at, std::min(kBlock, data.size() - at));
     if (is_zero(block)) {
-      TRY(sys::pwrite_full(spool, portion.subspan(start, at - start), offset + start));
+      TRY(sys::pwrite_full(file, data.subspan(start, at - start), offset + start));
       start = at + block.size();
     }
   }
-  return sys::pwrite_full(spool, portion.subspan(start), offset + start);
+  return sys::pwrite_full(file, data.subspan(start), offset + start);
 }
-
-}  // namespace
 
 Result<std::uint64_t> spool_stream(int stream, int spool,
                                    const std::function<void(std::uint64_t)>& told) {

@@ -3,8 +3,10 @@
 // the last descriptor.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "src/base/result.h"
 
@@ -15,5 +17,9 @@ namespace vmcore::worker {
 // length.
 Result<std::uint64_t> spool_stream(int stream, int spool,
                                    const std::function<void(std::uint64_t)>& told);
+
+// Writes to an empty place of a sparse file: blocks of zeros (4 KiB, counted from `data`) become
+// holes.
+Result<> write_sparse(int file, std::span<const std::byte> data, std::uint64_t offset);
 
 }  // namespace vmcore::worker

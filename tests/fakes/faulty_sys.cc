@@ -79,6 +79,11 @@ Result<std::size_t> read_full(int fd, std::span<std::byte> out) {
   });
 }
 
+Result<std::size_t> read_some(int fd, std::span<std::byte> out) {
+  return read(std::min<std::size_t>(out.size(), 1),
+              [&](std::size_t, std::size_t) { return ::read(fd, out.data(), out.size()); });
+}
+
 Result<> pwrite_full(int fd, std::span<const std::byte> data, std::uint64_t offset) {
   return write(data.size(), [&](std::size_t done, std::size_t size) {
     return ::pwrite(fd, data.data() + done, size, static_cast<off_t>(offset + done));

@@ -109,9 +109,16 @@ std::vector<PageRun> shard_runs(const Guest& guest, std::uint64_t first, std::ui
   return runs;
 }
 
+DumpHeader header_of(const Guest& guest, DumpHeader head = header()) {
+  head.ram_end = guest.ram.end();
+  head.ram_pages = guest.ram.count();
+  head.kept_pages = guest.kept.count();
+  return head;
+}
+
 // Two threads, each with every other shard, from the last one down.
 void write_guest(DumpWriter& writer, const DumpHeader& head, const Guest& guest) {
-  ASSERT_TRUE(writer.begin(head));
+  ASSERT_TRUE(writer.begin(header_of(guest, head)));
   ASSERT_TRUE(writer.plan(guest.ram, guest.kept));
   std::vector<std::thread> threads;
   for (std::uint64_t thread = 0; thread < 2; ++thread) {
@@ -184,7 +191,7 @@ TEST(Writers, AFileIsIncompleteUntilItIsFinished) {
     for (const bool finished : {false, true}) {
       Fd file = builders::memory_file();
       const auto writer = make_writer(target, file.get());
-      ASSERT_TRUE(writer->begin(header()));
+      ASSERT_TRUE(writer->begin(header_of(guest)));
       ASSERT_TRUE(writer->plan(guest.ram, guest.kept));
       if (finished) {
         ASSERT_TRUE(writer->finish(true));
@@ -204,7 +211,7 @@ TEST(Writers, PagesOutsideThePlanAreRefused) {
     guest.kept.index();
     const Fd file = builders::memory_file();
     const auto writer = make_writer(target, file.get());
-    ASSERT_TRUE(writer->begin(header()));
+    ASSERT_TRUE(writer->begin(header_of(guest)));
     ASSERT_TRUE(writer->plan(guest.ram, guest.kept));
     const auto encoder = *writer->encoder();
     const Bytes two = pages(5, 2);
@@ -259,6 +266,87 @@ TEST(KdumpWriter, FillsTheHeaders) {
   EXPECT_EQ(Bytes(info.begin(), info.end()), builders::vmcoreinfo_note().desc);
 }
 
+// The page frames of `pages` in that GiB.
+PageSet gib_of(const PageSet& pages, std::uint64_t gib) {
+  PageSet part;
+  const Pfn end{(gib + 1) << 18};
+  for (PfnRange run = pages.next_run({gib << 18}, end); run.count != 0;
+       run = pages.next_run(run.end(), end)) {
+    part.insert(run);
+  }
+  part.index();
+  return part;
+}
+
+// Pages at both sides of the windows' ends, and none in one of the windows.
+Guest guest_of_windows() {
+  Guest guest;
+  for (const std::uint64_t gib : {1, 2, 4}) {
+    for (std::uint64_t pfn = (gib << 18) - 70; pfn < (gib << 18) + 70; ++pfn) {
+      if (pfn % 7 == 0) {
+        guest.exclude(pfn);
+      } else {
+        guest.add(pfn, pfn % 5 == 0 ? builders::zeros(kPage) : pages(pfn));
+      }
+    }
+  }
+  guest.kept.index();
+  return guest;
+}
+
+Bytes written_in_windows(const Guest& guest, bool windows) {
+  const Fd file = builders::memory_file();
+  const auto writer = make_writer({"zstd", Codec::zstd}, file.get());
+  EXPECT_TRUE(writer->begin(header_of(guest)));
+  const auto write = [&](const PageSet& ram, const PageSet& kept) {
+    EXPECT_TRUE(writer->plan(ram, kept));
+    std::vector<Bytes> buffers;
+    EXPECT_TRUE((*writer->encoder())
+                    ->write(shard_runs(guest, kept.next_run({0}, kept.end()).first.value,
+                                       kept.end().value, buffers)));
+  };
+  if (windows) {
+    for (std::uint64_t gib = 0; gib < 5; ++gib) {
+      write(gib_of(guest.ram, gib), gib_of(guest.kept, gib));
+    }
+  } else {
+    write(guest.ram, guest.kept);
+  }
+  EXPECT_TRUE(writer->finish(false));
+  return builders::file_contents(file.get());
+}
+
+TEST(KdumpWriter, WindowsMakeTheSameFile) {
+  const Guest guest = guest_of_windows();
+  EXPECT_EQ(written_in_windows(guest, true), written_in_windows(guest, false));
+}
+
+TEST(KdumpWriter, MoreThanTheHeaderToldIsRefused) {
+  const Guest guest = guest_of_windows();
+  DumpHeader fewer = header_of(guest);
+  --fewer.kept_pages;
+  DumpHeader lower = header_of(guest);
+  lower.ram_end = {lower.ram_end.value - 1};
+  for (const DumpHeader& head : {fewer, lower}) {
+    const Fd file = builders::memory_file();
+    const auto writer = make_writer({"none", Codec::none}, file.get());
+    ASSERT_TRUE(writer->begin(head));
+    EXPECT_TRUE(writer->plan(gib_of(guest.ram, 0), gib_of(guest.kept, 0)));
+    EXPECT_EQ(writer->plan(guest.ram, guest.kept).error().code, Errc::invalid);
+  }
+}
+
+TEST(ElfWriter, HasOneWindow) {
+  const Guest guest = guest_of_windows();
+  const Fd file = builders::memory_file();
+  const auto writer = make_writer({"elf", std::nullopt}, file.get());
+  ASSERT_TRUE(writer->begin(header_of(guest)));
+  const PageSet first = gib_of(guest.kept, 0);
+  const PageSet second = gib_of(guest.kept, 1);
+  ASSERT_TRUE(writer->plan(first, first));
+  EXPECT_EQ(writer->plan(second, second).error().code, Errc::unsupported);
+}
+
 TEST(KdumpWriter, AllZeroPagesShareOnePage) {
   Guest guest;
   for (std::uint64_t pfn = 0; pfn < 3000; ++pfn) {
@@ -271,16 +359,15 @@ TEST(KdumpWriter, AllZeroPagesShareOnePage) {
 }
 
 TEST(KdumpWriter, BitmapsOfLongRunsTakeNoLongTime) {
-  PageSet ram;
-  ram.insert({{0}, 1ULL << 29});  // 2 TiB
-  PageSet kept;
-  kept.insert({{0}, 1});
-  kept.index();
+  Guest guest;
+  guest.ram.insert({{0}, 1ULL << 29});  // 2 TiB
+  guest.kept.insert({{0}, 1});
+  guest.kept.index();
   const Fd file = builders::memory_file();
   const auto writer = make_writer({"none", Codec::none}, file.get());
-  ASSERT_TRUE(writer->begin(header()));
+  ASSERT_TRUE(writer->begin(header_of(guest)));
   const std::clock_t before = std::clock();
-  ASSERT_TRUE(writer->plan(ram, kept));
+  ASSERT_TRUE(writer->plan(guest.ram, guest.kept));
   EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 3);
 }
 

@@ -1,0 +1,228 @@
+#include "src/worker/guest_stream_input.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "src/base/sys.h"
+#include "src/convert/provenance.h"
+#include "src/formats/guest_stream_reader.h"
+#include "src/formats/notes.h"
+#include "src/worker/spool.h"
+#include "src/worker/spooled_pages.h"
+#include "src/worker/text_output.h"
+
+namespace vmcore::worker {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+// The line, read with the patience that the terms leave.
+class Line {
+ public:
+  Line(int fd, const sandbox::StreamTerms& terms) : fd_(fd), terms_(terms) {
+    set_deadline(terms.wait_ms);
+  }
+  void begin() {
+    begun_ = true;
+    set_deadline(terms_.deadline_ms);
+  }
+  std::uint64_t bytes() const { return bytes_; }
+
+  Result<std::size_t> read(std::span<std::byte> out) {
+    TRY(await());
+    TRY_ASSIGN(const std::size_t got, sys::read_some(fd_, out));
+    bytes_ += got;
+    return got;
+  }
+
+ private:
+  void set_deadline(std::uint64_t from_now) {
+    deadline_ = from_now == 0 ? Clock::time_point::max()
+                              : Clock::now() + milliseconds(std::min(from_now, kLongest));
+  }
+
+  Result<> await() const {
+    const auto idle_until = !begun_ || terms_.idle_ms == 0
+                                ? Clock::time_point::max()
+                                : Clock::now() + milliseconds(std::min(terms_.idle_ms, kLongest));
+    const auto until = std::min(deadline_, idle_until);
+    while (true) {
+      const auto left = std::chrono::ceil<milliseconds>(until - Clock::now()).count();
+      if (left <= 0) {
+        return until == deadline_
+                   ? too_late()
+                   : fail(Errc::io, "it fell silent for {} s", terms_.idle_ms / 1000);
+      }
+      pollfd wait{fd_, POLLIN, 0};
+      const int ready =
+          ::poll(&wait, 1, static_cast<int>(std::min<decltype(left)>(left, kLookEvery)));
+      if (ready > 0) {
+        return {};
+      }
+      if (ready < 0 && errno != EINTR) {
+        return fail_errno(errno, "poll");
+      }
+    }
+  }
+
+  Result<> too_late() const {
+    return begun_ ? fail(Errc::io, "it took longer than {} s", terms_.deadline_ms / 1000)
+                  : fail(Errc::not_found, "nothing within {} s", terms_.wait_ms / 1000);
+  }
+
+  static constexpr std::uint64_t kLongest = 1000ULL * 86400 * 365;
+  static constexpr int kLookEvery = 60'000;
+
+  int fd_;
+  const sandbox::StreamTerms& terms_;
+  bool begun_ = false;
+  Clock::time_point deadline_;
+  std::uint64_t bytes_ = 0;
+};
+
+// The guest's log on its way into a file: it must not steer the terminal that shows it, so what is
+// neither printable nor UTF-8 becomes \xNN.
+class Log {
+ public:
+  explicit Log(int file) : text_(file, sandbox::kMaxOutputText) {}
+
+  Result<> add(std::string_view text) {
+    std::string clean;
+    for (const char c : text) {
+      const auto byte = static_cast<unsigned char>(c);
+      if (byte >= 0x20 ? byte != 0x7f : c == '\n' || c == '\t') {
+        clean += c;
+      } else {
+        clean += fmt::format("\\x{:02x}", byte);
+      }
+      look_for_panic(c);
+    }
+    bytes_ += clean.size();
+    return text_.append(clean);
+  }
+  Result<> end() { return text_.flush(); }
+  std::uint64_t bytes() const { return bytes_; }
+  const std::string& panic() const { return panic_; }
+
+ private:
+  void look_for_panic(char c) {
+    constexpr std::size_t kLongestLine = 1000;
+    if (c != '\n') {
+      line_ += line_.size() < kLongestLine ? std::string(1, c) : "";
+      return;
+    }
+    if (const std::size_t at = line_.find("Kernel panic - "); panic_.empty() && at != line_.npos) {
+      panic_ = line_.substr(at);
+    }
+    line_.clear();
+  }
+
+  TextOutput text_;
+  std::uint64_t bytes_ = 0;
+  std::string line_;
+  std::string panic_;
+};
+
+class Spooler : public formats::GuestStreamSink {
+ public:
+  Spooler(const sandbox::Channel& channel, Line& line, int spool, int log)
+      : channel_(channel), line_(line), spool_(spool), log_(log) {}
+
+  Result<> hello(const formats::GuestHello& hello) override {
+    line_.begin();
+    tell(channel_, sandbox::Hello{.release = hello.release,
+                                  .tag = hello.tag,
+                                  .ram_bytes = hello.ram.size(),
+                                  .encrypted = hello.encrypted_memory});
+    return {};
+  }
+  Result<> log(std::string_view text) override { return log_.add(text); }
+  Result<> log_over() override {
+    TRY(log_.end());
+    tell(channel_, sandbox::LogRead{.bytes = log_.bytes(), .panic = log_.panic()});
+    return {};
+  }
+  Result<> pages(Pfn first, std::span<const std::byte> bytes) override {
+    constexpr std::uint64_t kTellEvery = 1U << 20;
+    if (line_.bytes() - told_at_ >= kTellEvery) {
+      told_at_ = line_.bytes();
+      tell(channel_, sandbox::Spooling{told_at_});
+    }
+    if (Result<> written = write_sparse(spool_, bytes, first.value * 4096); !written) {
+      return in_context(std::move(written).error(), "spooling the guest's memory");
+    }
+    return {};
+  }
+
+ private:
+  const sandbox::Channel& channel_;
+  Line& line_;
+  int spool_;
+  Log log_;
+  std::uint64_t told_at_ = 0;
+};
+
+Result<> check_pages(const formats::GuestStream& stream) {
+  if (stream.had.count() != 0) {
+    return {};
+  }
+  if (stream.hello.encrypted_memory) {
+    return fail(Errc::unsupported,
+                "the guest's memory is encrypted against its host: it sends no page. Save its "
+                "dump inside of it (vmcore-guest.conf: target)");
+  }
+  return fail(Errc::truncated, "no page of the guest's memory came: {}",
+              stream.broken.empty() ? "it sent none" : stream.broken);
+}
+
+// What the guest's own filter had to say.
+void take_remarks(MemoryImage& image) {
+  if (const auto before = convert::read_provenance(image)) {
+    for (const Remark& remark : before->remarks) {
+      image.remarks.push_back({remark.code, "in the guest: " + remark.text});
+    }
+  }
+}
+
+}  // namespace
+
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+                                Fd line, Fd spool, Fd log) {
+  Line reader(line.get(), terms);
+  Spooler spooler(channel, reader, spool.get(), log.get());
+  TRY_ASSIGN(formats::GuestStream stream,
+             formats::read_guest_stream([&](std::span<std::byte> out) { return reader.read(out); },
+                                        spooler, {.ram = terms.most_ram, .kept = terms.most_kept}));
+  line.reset();
+  TRY(check_pages(stream));
+  TRY(sys::truncate(spool.get(), stream.had.end().value * 4096));
+  TRY_ASSIGN(auto file, formats::open_plain(std::move(spool)));
+  Input input;
+  MemoryImage& image = input.image;
+  image.machine.arch = Arch::x86_64;
+  image.file = {
+      .format = "stream of a guest's capture kernel",
+      .dump_level = stream.facts.level,
+      .crash_time = stream.facts.crash_time ? stream.facts.crash_time : stream.hello.crash_time,
+      .incomplete = stream.incomplete || !stream.broken.empty()};
+  image.notes = std::move(stream.notes);
+  image.remarks = std::move(stream.remarks);
+  image.cpus = formats::read_cpus(image.notes, image.remarks);
+  take_remarks(image);
+  if (!stream.broken.empty()) {
+    image.remarks.push_back({Errc::truncated, "the guest's stream is broken: " + stream.broken});
+  }
+  image.memory = std::make_unique<SpooledPages>(std::move(file), std::move(stream.ram),
+                                                std::move(stream.kept), std::move(stream.had));
+  tell(channel, sandbox::SourceRead{});
+  return input;
+}
+
+}  // namespace vmcore::worker

@@ -1,0 +1,19 @@
+// What a guest's own capture kernel sends to its host.
+#pragma once
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/sandbox/channel.h"
+#include "src/sandbox/messages.h"
+#include "src/worker/input.h"
+
+namespace vmcore::worker {
+
+// Lays the pages of the stream that `line` brings into `spool` (a regular file, empty) at their
+// guest-physical addresses, and writes the guest's kernel log into `log` (the same). A stream that
+// breaks gives an incomplete image of what came; one without a page is an Error, its log is written
+// all the same. Tells Hello, LogRead, Spooling now and then, and SourceRead.
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+                                Fd line, Fd spool, Fd log);
+
+}  // namespace vmcore::worker
