@@ -85,6 +85,9 @@ Result<std::string> from_zstd(std::string_view bytes) {
 
 // The size stands at the end (RFC 1952, ISIZE).
 Result<std::string> from_gzip(std::string_view bytes) {
+  if (bytes.size() < 4) {
+    return fail(Errc::truncated, "gzip: it ends early");
+  }
   const auto size = load<ul32>(std::as_bytes(std::span(bytes)), bytes.size() - 4);
   if (size.value_or(0U) > kMost) {
     return too_large();
