@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
+#include "guest/setup/kernel_facts.h"
 #include "guest/setup/run_command.h"
 #include "src/base/fd.h"
 
@@ -58,6 +60,33 @@ Errc code_of(int error) {
   }
 }
 
+std::string explain_denied(const LoadLocks& locks) {
+  if (!locks.root) {
+    return "not permitted: it takes root (CAP_SYS_BOOT)";
+  }
+  if (locks.disabled) {
+    return "not permitted: kernel.kexec_load_disabled is 1, which stays so until the next boot; "
+           "where the distribution sets it (Alpine), boot with kexec_load_disabled=0";
+  }
+  if (locks.limit == 0) {
+    return "not permitted: no more loads are allowed until the next boot (vmcore-guest lock, "
+           "kernel.kexec_load_limit_panic or _reboot)";
+  }
+  if (!locks.lockdown.empty() && locks.lockdown != "none") {
+    return fmt::format(
+        "not permitted: the kernel is locked down ({}), and takes signed images only, by "
+        "kexec_file_load",
+        locks.lockdown);
+  }
+  return "not permitted, though it is root's: a container, or a security module";
+}
+
+Error load_error(Slot slot, int error) {
+  const auto root = Root::open("/");
+  const LoadLocks locks = root ? read_load_locks(*root, slot) : LoadLocks();
+  return {code_of(error), explain_load_error(slot, error, locks)};
+}
+
 // By kexec_load(2), whose segments and purgatory kexec-tools makes.
 Result<> load_by_program(Slot slot, const KexecImage& image) {
   if (::access(kKexecProgram, X_OK) != 0) {
@@ -93,29 +122,40 @@ Result<> load_kernel(Slot slot, const KexecImage& image) {
   if (error == ENOSYS) {
     return load_by_program(slot, image);
   }
-  if (error != 0) {
-    return fail(code_of(error), "{}: {}", image.kernel, explain_load_error(slot, error));
-  }
-  return {};
+  return error == 0 ? Result<>() : in_context(load_error(slot, error), image.kernel);
 }
 
 Result<> unload_kernel(Slot slot) {
-  const int error = kexec_file_load(-1, -1, "", flags_of(slot) | KEXEC_FILE_UNLOAD);
+  int error = kexec_file_load(-1, -1, "", flags_of(slot) | KEXEC_FILE_UNLOAD);
   if (error == ENOSYS) {
     // No segments: the slot is emptied.
     const unsigned long flags = slot == Slot::crash ? KEXEC_ON_CRASH : 0UL;
-    if (::syscall(SYS_kexec_load, 0UL, 0UL, nullptr, flags) == 0) {
-      return {};
-    }
-    return fail(code_of(errno), "{}", explain_load_error(slot, errno));
+    error = ::syscall(SYS_kexec_load, 0UL, 0UL, nullptr, flags) == 0 ? 0 : errno;
   }
-  if (error != 0) {
-    return fail(code_of(error), "{}", explain_load_error(slot, error));
-  }
-  return {};
+  return error == 0 ? Result<>() : tl::unexpected(load_error(slot, error));
 }
 
-std::string explain_load_error(Slot slot, int error) {
+LoadLocks read_load_locks(const Root& root, Slot slot) {
+  LoadLocks locks{.root = ::geteuid() == 0};
+  locks.disabled = read_number(root, {"/proc/sys/kernel/kexec_load_disabled"}).value_or(0) != 0;
+  const auto limit =
+      read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
+                                           : "/proc/sys/kernel/kexec_load_limit_reboot"});
+  if (limit) {
+    locks.limit = std::strtoll(limit->c_str(), nullptr, 10);
+  }
+  // "none [integrity] confidentiality"
+  if (const auto lockdown = read_word(root, {"/sys/kernel/security/lockdown"})) {
+    const std::size_t open = lockdown->find('[');
+    const std::size_t close = lockdown->find(']');
+    if (open < close && close != std::string::npos) {
+      locks.lockdown = lockdown->substr(open + 1, close - open - 1);
+    }
+  }
+  return locks;
+}
+
+std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
   const std::string said = std::strerror(error);
   switch (error) {
     case EADDRNOTAVAIL:
@@ -129,10 +169,7 @@ std::string explain_load_error(Slot slot, int error) {
       return "the kernel does not take it for a kernel image (a bzImage of this architecture, "
              "x86-64 with XLF_KERNEL_64)";
     case EPERM:
-      return "not permitted: it takes root (CAP_SYS_BOOT), and a kernel that still allows it: see "
-             "/proc/sys/kernel/kexec_load_disabled, kexec_load_limit_panic, "
-             "kexec_load_limit_reboot and /sys/kernel/security/lockdown. What was locked stays so "
-             "until the next boot";
+      return explain_denied(locks);
     case EKEYREJECTED:
     case ENOKEY:
     case ENODATA:

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "guest/setup/root.h"
 #include "src/base/result.h"
 
 namespace vmcore::guest {
@@ -24,7 +26,16 @@ Result<> load_kernel(Slot slot, const KexecImage& image);
 // Empties the slot, whoever filled it.
 Result<> unload_kernel(Slot slot);
 
+// What may keep this kernel from loading another.
+struct LoadLocks {
+  bool root = true;                        // CAP_SYS_BOOT, as far as the user tells
+  bool disabled = false;                   // kernel.kexec_load_disabled
+  std::optional<std::int64_t> limit = {};  // kernel.kexec_load_limit_panic or _reboot; -1: none
+  std::string lockdown = {};               // "none", "integrity", "confidentiality", or empty
+};
+LoadLocks read_load_locks(const Root& root, Slot slot);
+
 // What a load failed from, and what to do about it: `error` is the errno. Pure.
-std::string explain_load_error(Slot slot, int error);
+std::string explain_load_error(Slot slot, int error, const LoadLocks& locks);
 
 }  // namespace vmcore::guest

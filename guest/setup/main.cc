@@ -21,9 +21,12 @@ struct Verb {
 
 const std::vector<Verb> kVerbs = {
     {"build", "Make the capture image", add_build, false},
+    {"estimate", "How much memory a panic kernel needs", add_estimate, true},
     {"load", "Load the panic kernel and its capture image", add_load, false},
     {"save", "Save the crash that the memory of a capture kernel shows", add_save, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
+    {"lock", "Keep what is loaded from being replaced", add_lock, false},
+    {"exec", "Reboot into the kernel that load --reboot loaded", add_exec, false},
 };
 
 int run(int argc, char** argv) {

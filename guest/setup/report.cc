@@ -15,4 +15,14 @@ int report_error(const Error& error, const Common& common) {
   return kExitFailed;
 }
 
+int report(const Result<>& result, const Common& common) {
+  return result ? kExitDone : report_error(result.error(), common);
+}
+
+void print_remarks(const std::vector<Remark>& remarks) {
+  for (const Remark& remark : remarks) {
+    fmt::print(stderr, "vmcore-guest: warning: {}\n", remark.text);
+  }
+}
+
 }  // namespace vmcore::guest

@@ -1,6 +1,8 @@
 // How verbs end: a contract with scripts (man page, EXIT STATUS).
 #pragma once
 
+#include <vector>
+
 #include "guest/setup/verb.h"
 #include "src/base/result.h"
 
@@ -15,5 +17,9 @@ enum ExitCode : int {
 // Prints the error to standard error, once; with JSON, an object with "error" to standard output as
 // well. Gives the exit code.
 int report_error(const Error& error, const Common& common);
+// The same for an error, kExitDone else.
+int report(const Result<>& result, const Common& common);
+// Doubts about what was done, to standard error.
+void print_remarks(const std::vector<Remark>& remarks);
 
 }  // namespace vmcore::guest
