@@ -35,6 +35,8 @@ const std::array<TargetNeed, 4> kTargets = {{
     {"file", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
     {"raw", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
 }};
+// Where the device's name tells which of these it is; SCSI is ten times as large.
+const Need kVirtioBlk = {"virtio disks", {"virtio_blk"}, {}};
 
 // The checksums and character sets are asked for by name at run time: no dependency shows them.
 const std::array<Need, 4> kFileSystems = {{
@@ -59,24 +61,25 @@ std::string type_in_fstab(const Root& root, std::string_view device) {
   return "";
 }
 
+// "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb"; where this is the machine
+// that has it, its path.
+std::string device_of(const Root& root, const Target& target) {
+  const std::string device = target.where.substr(0, target.where.rfind(":/"));
+  return root.running() ? find_device(device, std::chrono::seconds(0)).value_or(device) : device;
+}
+
 // What the device itself says, where this is the machine that has it.
-std::string type_of_device(const Root& root, std::string_view device) {
-  if (!root.running()) {
-    return "";
-  }
-  const auto path = find_device(device, std::chrono::seconds(0));
-  const Fd fd(path ? ::open(path->c_str(), O_RDONLY | O_CLOEXEC) : -1);
+std::string type_of_device(const Root& root, const std::string& device) {
+  const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
   const auto system = fd ? probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
   return system ? system->type : "";
 }
 
 // The rows for a file target; all where its file system cannot be told.
 std::span<const Need> file_systems_of(const Root& root, const Target& target) {
-  const std::string_view device =
-      std::string_view(target.where).substr(0, target.where.rfind(":/"));
-  std::string type = type_of_device(root, device);
+  std::string type = type_of_device(root, device_of(root, target));
   if (type.empty()) {
-    type = type_in_fstab(root, device);
+    type = type_in_fstab(root, target.where.substr(0, target.where.rfind(":/")));
   }
   const auto* const found = std::ranges::find(kFileSystems, type, &Need::what);
   return found == kFileSystems.end() ? std::span(kFileSystems) : std::span(found, 1);
@@ -108,8 +111,10 @@ std::string add_target(Collector& collector, const Root& root, const Target& tar
   if (found == kTargets.end()) {
     return "that kind of target";
   }
-  if (!collector.add(found->need)) {
-    return std::string(found->need.what);
+  const bool blk = device_of(root, target).starts_with("/dev/vd");
+  const Need& need = blk ? kVirtioBlk : found->need;
+  if (!collector.add(need)) {
+    return std::string(need.what);
   }
   if (target.kind != "file") {
     return "";
