@@ -23,14 +23,18 @@ struct Block {
   VirtAddr pages;
 };
 
-std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap) {
+// The blocks that hold RAM: the others need not be read at all.
+std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap, const PageSet& ram) {
   std::vector<Block> blocks;
   for (const kernel::MemmapRun& run : memmap.runs) {
-    for (std::uint64_t done = 0; done < run.count;) {
-      const std::uint64_t pfn = run.first.value + done;
-      const std::uint64_t count = std::min(run.count - done, kBlockPages - pfn % kBlockPages);
-      blocks.push_back({{pfn}, count, run.pages + done * memmap.struct_page_size});
-      done += count;
+    const Pfn end = run.first + run.count;
+    for (PfnRange next = ram.next_run(run.first, end, 1); next.count != 0;
+         next = ram.next_run(next.first, end, 1)) {
+      const Pfn block{next.first.value / kBlockPages * kBlockPages};
+      const Pfn first = std::max(block, run.first);
+      next.first = std::min(block + kBlockPages, end);
+      blocks.push_back(
+          {first, next.first - first, run.pages + (first - run.first) * memmap.struct_page_size});
     }
   }
   return blocks;
@@ -45,10 +49,6 @@ class Enumerator {
   Result<> judge_block(const Block& block) {
     runs_.clear();
     unreadable_.clear();
-    // A block none of whose frames is RAM need not be read at all.
-    if (ram_.next_run(block.first, block.first + block.count).count == 0) {
-      return {};
-    }
     for (std::uint64_t done = 0; done < block.count;) {
       const auto bytes = std::span(buffer_).first((block.count - done) * layout_.struct_size);
       TRY_ASSIGN(const ReadExtent got,
@@ -72,10 +72,7 @@ class Enumerator {
     for (const PfnRange& range : unreadable_) {
       insert_ram(census.unreadable, range);
     }
-    census.heads += std::exchange(heads_, 0);
-    census.with_tail += std::exchange(with_tail_, 0);
-    census.slab += std::exchange(slab_, 0);
-    census.free += std::exchange(free_, 0);
+    add(std::exchange(seen_, {}), census.seen);
   }
 
   // Whether a page of some block was judged to decide for pages of another.
@@ -120,12 +117,13 @@ class Enumerator {
   }
 
   void note_what_was_seen(const PageView& page, const Verdict& verdict) {
-    heads_ += page.head ? 1U : 0U;
-    with_tail_ += page.head && page.tail_follows ? 1U : 0U;
-    slab_ += is_slab(layout_, page) ? 1U : 0U;
-    free_ += verdict.page_class == PageClass::free || verdict.page_class == PageClass::unaccepted
-                 ? verdict.pages
-                 : 0;
+    seen_.heads += page.head ? 1U : 0U;
+    seen_.with_tail += page.head && page.tail_follows ? 1U : 0U;
+    seen_.slab += is_slab(layout_, page) ? 1U : 0U;
+    seen_.free +=
+        verdict.page_class == PageClass::free || verdict.page_class == PageClass::unaccepted
+            ? verdict.pages
+            : 0;
   }
 
   void append(PfnRange range, PageClass page_class) {
@@ -143,7 +141,7 @@ class Enumerator {
   std::vector<std::byte> buffer_;
   std::vector<std::pair<PfnRange, PageClass>> runs_;
   std::vector<PfnRange> unreadable_;
-  std::uint64_t heads_ = 0, with_tail_ = 0, slab_ = 0, free_ = 0;
+  CensusCounts seen_;
   bool reached_out_ = false;
 };
 
@@ -159,10 +157,17 @@ void make_disjoint(Census& census) {
 
 }  // namespace
 
+void add(const CensusCounts& counts, CensusCounts& to) {
+  to.heads += counts.heads;
+  to.with_tail += counts.with_tail;
+  to.slab += counts.slab;
+  to.free += counts.free;
+}
+
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
                            const PageLayout& layout, const PageSet& ram, unsigned threads,
                            std::stop_token stop) {
-  const std::vector<Block> blocks = cut_into_blocks(memmap);
+  const std::vector<Block> blocks = cut_into_blocks(memmap, ram);
   Census census;
   std::optional<Error> error;
   std::mutex mutex;

@@ -15,21 +15,29 @@
 
 namespace vmcore::filters {
 
+// What the plausibility checks want to have seen.
+struct CensusCounts {
+  std::uint64_t heads = 0;      // struct pages that begin a compound
+  std::uint64_t with_tail = 0;  // those of them that a tail page follows
+  std::uint64_t slab = 0;
+  std::uint64_t free = 0;  // pages, also those outside `ram`
+};
+
+void add(const CensusCounts& counts, CensusCounts& to);
+
 struct Census {
   // Pages of the class `kernel` and pages without memmap are in none of these; the other classes
   // are disjoint and hold only pages of `ram`.
   std::array<PageSet, kPageClasses> pages;
   PageSet with_memmap;  // pages of `ram` that have a struct page, read or not
-  // What the plausibility checks want to have seen.
-  std::uint64_t heads = 0;      // struct pages that begin a compound
-  std::uint64_t with_tail = 0;  // those of them that a tail page follows
-  std::uint64_t slab = 0;
-  std::uint64_t free = 0;  // pages, also those outside `ram`
-  PageSet unreadable;      // pages of `ram` whose struct page cannot be read: of no class
+  PageSet unreadable;   // pages of `ram` whose struct page cannot be read: of no class
+  CensusCounts seen;
 };
 
-// Reads the struct pages of the memmap, in parallel, a few MiB a thread at a time. Fails only where
-// the image's source fails, or with Errc::cancelled.
+// Reads the struct pages of `ram`, in parallel, a few MiB a thread at a time. No page is judged by
+// one that lies before the multiple of 2^kMaxOrder page frames below it, so that the censuses of
+// windows between such multiples are together that of all. Fails only where the image's source
+// fails, or with Errc::cancelled.
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
                            const PageLayout& layout, const PageSet& ram, unsigned threads,
                            std::stop_token stop);

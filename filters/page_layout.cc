@@ -126,7 +126,7 @@ Result<PageLayout> read_page_layout(const Vmcoreinfo& info, std::uint64_t struct
   layout.slab_type = page_type(info, "PAGE_SLAB_MAPCOUNT_VALUE");
   layout.unaccepted_type = page_type(info, "PAGE_UNACCEPTED_MAPCOUNT_VALUE");
   if (const auto orders = info.length("zone.free_area")) {
-    if (*orders == 0 || *orders > 32) {
+    if (*orders == 0 || *orders > kMaxOrder + 1) {
       return fail(Errc::malformed, "VMCOREINFO: LENGTH(zone.free_area)={} is not plausible",
                   *orders);
     }

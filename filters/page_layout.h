@@ -9,6 +9,10 @@
 
 namespace vmcore::filters {
 
+// The largest order of a compound or a free block that is believed: that of x86-64's 1 GiB hugetlb
+// pages.
+inline constexpr unsigned kMaxOrder = 18;
+
 // How a compound page's second struct page tells its order.
 enum class OrderStyle : std::uint8_t {
   byte_field,      // a byte of its own: page.compound_order (v4.16 to v6.2), folio._folio_order
@@ -66,7 +70,8 @@ struct PageLayout {
   std::uint8_t hugetlb_destructor = 0;
   std::uint64_t hugetlb_flag = 0;  // second_flags, a mask
 
-  unsigned buddy_orders = 11;  // valid buddy orders are below it: LENGTH(zone.free_area)
+  unsigned buddy_orders =
+      11;  // valid buddy orders are below it, at most kMaxOrder: LENGTH(zone.free_area)
 
   // True where slab pages can be told from anonymous ones: without that, no page counts as user.
   bool tells_slab() const { return slab_flag != 0 || slab_type.has_value(); }

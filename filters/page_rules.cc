@@ -9,9 +9,6 @@ namespace {
 constexpr std::uint64_t kMappingAnon = 1;
 // Bit 0 of page.compound_head (since v7.1 compound_info): this is a tail page.
 constexpr std::uint64_t kTail = 1;
-// The largest order accepted: 1 GiB hugetlb pages are order 18, 16 GiB ones elsewhere 22.
-constexpr unsigned kMaxOrder = 22;
-
 bool is(const std::optional<PageType>& type, const PageView& page) {
   return type && type->matches(page.mapcount);
 }

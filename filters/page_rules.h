@@ -26,7 +26,7 @@ struct PageView {
   bool tail = false;
   bool tail_follows = false;  // of a head: the next struct page is a tail
   bool hugetlb = false;
-  unsigned order = 0;  // of the compound that it heads, else 0
+  unsigned order = 0;  // of the compound that it heads, at most kMaxOrder; else 0
 };
 
 // Decodes the struct page at the start of `bytes`, which holds one or two of them. The order of a

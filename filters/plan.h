@@ -14,14 +14,22 @@
 
 namespace vmcore::filters {
 
-struct Plan {
+// The pages of a plan, or of a window of it.
+struct PlannedPages {
   // Every page frame of the image, also those an earlier filter excluded; less memory behind the
   // last struct page, where that is left out.
   PageSet ram;
   PageSet kept;  // a subset: what the source still has, less what is excluded now; index()ed
   PageSet lost;  // would be kept, but was lost with the end of the source; none of `kept`
   PageSet zero;  // long runs that begin in `kept` and are known to be zero: they need not be read
-  // Pages of `ram` by class, whether excluded or not. All zero where no kernel knowledge was had.
+};
+
+// What a plan says of all of the memory.
+struct PlanSummary {
+  Pfn ram_end;  // one past the last page of `ram`
+  std::uint64_t ram_pages = 0, kept_pages = 0, lost_pages = 0;
+  // Pages of the image by class, whether excluded or not. All zero where no kernel knowledge was
+  // had.
   std::array<std::uint64_t, kPageClasses> pages_by_class{};
   std::uint64_t excluded_before = 0;  // pages that the source had left out already
   unsigned level_asked = 0;
@@ -29,15 +37,17 @@ struct Plan {
   std::vector<Remark> remarks;
 };
 
+struct Plan : PlanSummary, PlannedPages {};
+
 struct PlanOptions {
   unsigned level = kMaxLevel;
   unsigned threads = 1;
 };
 
-// Plans by the kernel's struct pages. A class whose rule cannot be trusted is kept, and said so.
-// `kernel` may be null (none was found): only zero pages are then left out. `source_level` is the
-// level that made the source, 0 for an unfiltered one. Fails where the source does, or with
-// Errc::cancelled.
+// Plans all of the memory at once, by the kernel's struct pages. A class whose rule cannot be
+// trusted is kept, and said so. `kernel` may be null (none was found): only zero pages are then
+// left out. `source_level` is the level that made the source, 0 for an unfiltered one. Fails where
+// the source does, or with Errc::cancelled.
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                        unsigned source_level, const PlanOptions& options, std::stop_token stop);
 

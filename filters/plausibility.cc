@@ -84,8 +84,8 @@ std::optional<VirtAddr> log_text(const GuestKernel& kernel) {
 
 class Checks {
  public:
-  Checks(const Census& census, const GuestKernel& kernel, const PageLayout& layout)
-      : census_(census), kernel_(kernel), layout_(layout) {}
+  Checks(const CensusCounts& seen, const GuestKernel& kernel, const PageLayout& layout)
+      : seen_(seen), kernel_(kernel), layout_(layout) {}
 
   void free_pages() {
     constexpr ClassMask kFree = mask_of(PageClass::free) | mask_of(PageClass::unaccepted);
@@ -100,15 +100,15 @@ class Checks {
     }
     // Per-CPU deltas are at most 125 pages a CPU and zone; 2 % and 16 MiB allow for many of them.
     const std::uint64_t tolerance = std::max<std::uint64_t>(4096, *counted / 50);
-    if (census_.free > *counted + tolerance) {
+    if (seen_.free > *counted + tolerance) {
       distrust(kFree, fmt::format("free pages are kept: {} look free, the kernel counts {}",
-                                  census_.free, *counted));
-    } else if (census_.free + tolerance < *counted) {
+                                  seen_.free, *counted));
+    } else if (seen_.free + tolerance < *counted) {
       doubts_.unreached |= kFree;
       remark(
           fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
                       "is kept",
-                      census_.free, *counted));
+                      seen_.free, *counted));
     }
   }
 
@@ -120,40 +120,25 @@ class Checks {
         kUser | mask_of(PageClass::cache) | mask_of(PageClass::private_cache);
     if (!layout_.tells_slab()) {
       distrust(kUser, "user pages are kept: slab pages cannot be told from them");
-    } else if (census_.slab == 0) {
+    } else if (seen_.slab == 0) {
       distrust(kUser, "user pages are kept: no slab page was found, so they cannot be told apart");
     }
-    if (census_.with_tail < (census_.heads + 1) / 2) {
+    if (seen_.with_tail < (seen_.heads + 1) / 2) {
       distrust(kMapped, "user and cache pages are kept: compound pages have no tail pages");
     }
   }
 
-  void kernel_page(std::string_view what, PhysAddr address) {
-    const Pfn pfn{address.value / 4096};
+  void kernel_page(const KernelPage& page) {
     for (const ClassName& entry : kClassNames) {
-      if ((excluded_classes(kMaxLevel) & mask_of(entry.page_class)) == 0) {
+      if ((excluded_classes(kMaxLevel) & page.classes & mask_of(entry.page_class)) == 0) {
         continue;
       }
-      const bool claimed =
-          entry.page_class == PageClass::no_memmap
-              ? !census_.with_memmap.contains(pfn)
-              : census_.pages[static_cast<std::size_t>(entry.page_class)].contains(pfn);
-      if (claimed && entry.page_class == PageClass::no_memmap) {
+      if (entry.page_class == PageClass::no_memmap) {
         doubts_.unreached = ~ClassMask{0};  // the memmap has gaps: anything may lie there
       }
-      if (claimed) {
-        distrust(mask_of(entry.page_class),
-                 fmt::format("{} pages are kept: the kernel's {} would have been left out",
-                             entry.title, what));
-      }
-    }
-  }
-
-  void kernel_symbol(std::string_view what, std::optional<VirtAddr> address) {
-    if (address) {
-      if (const auto mapping = kernel_.page_tables().translate(*address)) {
-        kernel_page(what, mapping->address);
-      }
+      distrust(mask_of(entry.page_class),
+               fmt::format("{} pages are kept: the kernel's {} would have been left out",
+                           entry.title, page.what));
     }
   }
 
@@ -168,7 +153,7 @@ class Checks {
     }
   }
 
-  const Census& census_;
+  const CensusCounts& seen_;
   const GuestKernel& kernel_;
   const PageLayout& layout_;
   Doubts doubts_;
@@ -176,19 +161,51 @@ class Checks {
 
 }  // namespace
 
-Doubts doubts_about(const Census& census, const kernel::GuestKernel& kernel,
-                    const kernel::Memmap& memmap, const PageLayout& layout) {
-  Checks checks(census, kernel, layout);
-  checks.free_pages();
-  checks.user_pages();
-  checks.kernel_page("top page table", kernel.page_tables().root());
+Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap) {
+  Evidence evidence;
+  const auto add = [&](std::string_view what, PhysAddr address) {
+    evidence.kernel_pages.push_back({what, {address.value / 4096}});
+  };
+  const auto add_mapped = [&](std::string_view what, std::optional<VirtAddr> address) {
+    if (address) {
+      if (const auto mapping = kernel.page_tables().translate(*address)) {
+        add(what, mapping->address);
+      }
+    }
+  };
+  add("top page table", kernel.page_tables().root());
   for (const char* symbol : {"init_uts_ns", "_stext", "swapper_pg_dir", "init_task", "prb",
                              "log_buf", "mem_section", "node_data", "node_online_map"}) {
-    checks.kernel_symbol(symbol, kernel.info().symbol(symbol));
+    add_mapped(symbol, kernel.info().symbol(symbol));
   }
-  checks.kernel_symbol("log text", log_text(kernel));
+  add_mapped("log text", log_text(kernel));
   for (const kernel::MemmapRun& run : memmap.runs) {
-    checks.kernel_symbol("memmap", run.pages);
+    add_mapped("memmap", run.pages);
+  }
+  return evidence;
+}
+
+void Evidence::add(const Census& census) {
+  filters::add(census.seen, seen);
+  for (KernelPage& page : kernel_pages) {
+    if (census.with_memmap.contains(page.pfn)) {
+      page.classes &= ~mask_of(PageClass::no_memmap);
+    }
+    for (const ClassName& entry : kClassNames) {
+      if (census.pages[static_cast<std::size_t>(entry.page_class)].contains(page.pfn)) {
+        page.classes |= mask_of(entry.page_class);
+      }
+    }
+  }
+}
+
+Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,
+                    const PageLayout& layout) {
+  Checks checks(evidence.seen, kernel, layout);
+  checks.free_pages();
+  checks.user_pages();
+  for (const KernelPage& page : evidence.kernel_pages) {
+    checks.kernel_page(page);
   }
   return checks.take();
 }

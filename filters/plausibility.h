@@ -5,11 +5,29 @@
 // one of them.
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "filters/census.h"
 
 namespace vmcore::filters {
+
+// A page that is the kernel's beyond doubt.
+struct KernelPage {
+  std::string_view what;  // a literal
+  Pfn pfn;
+  ClassMask classes = mask_of(PageClass::no_memmap);  // that a census put it in
+};
+
+// What is judged: what the censuses of all windows of memory saw together.
+struct Evidence {
+  CensusCounts seen;
+  std::vector<KernelPage> kernel_pages;
+  void add(const Census& census);
+};
+
+// Before any census: the kernel's page tables, its log, its version, its memmap.
+Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap);
 
 struct Doubts {
   // Classes that must not be excluded: their rule contradicts what the memory shows.
@@ -19,9 +37,9 @@ struct Doubts {
   std::vector<Remark> remarks;
 };
 
-// Compares the census with the kernel's own counters (NR_FREE_PAGES of every zone) and with pages
-// that are the kernel's beyond doubt (its page tables, its log, its version, its memmap).
-Doubts doubts_about(const Census& census, const kernel::GuestKernel& kernel,
-                    const kernel::Memmap& memmap, const PageLayout& layout);
+// Compares what was seen with the kernel's own counters (NR_FREE_PAGES of every zone), and looks at
+// what its own pages were taken for.
+Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,
+                    const PageLayout& layout);
 
 }  // namespace vmcore::filters

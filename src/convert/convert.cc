@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "filters/planner.h"
 #include "src/convert/draft.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
@@ -12,9 +13,10 @@
 namespace vmcore::convert {
 namespace {
 
-// The kernel of an image, kept together with what was said about it, and the plan.
+// The kernel of an image, kept together with what was said about it, and the plan without pages.
 struct Decision {
   std::vector<kernel::GuestKernel> kernels;
+  filters::Planner planner;
   Outcome outcome;
   const kernel::GuestKernel* kernel() const { return kernels.empty() ? nullptr : &kernels.front(); }
 };
@@ -31,24 +33,71 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   if (options.threads == 0) {
     return fail(Errc::invalid, "a conversion needs a thread");
   }
-  Decision decision;
-  Outcome& outcome = decision.outcome;
-  append(outcome.remarks, image.remarks);
   TRY_ASSIGN(
       kernel::FoundKernels found,
       kernel::find_kernels(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
-  decision.kernels = std::move(found.kernels);
-  append(outcome.remarks, found.remarks);
+  const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
-  TRY_ASSIGN(outcome.plan, filters::make_plan(*image.memory, decision.kernel(), level_before(image),
-                                              plan_options, stop));
+  TRY_ASSIGN(filters::Planner planner,
+             filters::Planner::make(*image.memory, kernel, level_before(image), plan_options,
+                                    options.window, stop));
+  Decision decision{std::move(found.kernels), std::move(planner), {}};
+  Outcome& outcome = decision.outcome;
+  static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
+  append(outcome.remarks, image.remarks);
+  append(outcome.remarks, found.remarks);
   append(outcome.remarks, outcome.plan.remarks);
-  outcome.lost_pages = outcome.plan.lost.count();
+  outcome.lost_pages = outcome.plan.lost_pages;
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
   }
   outcome.incomplete = image.file.incomplete;
   return decision;
+}
+
+// Tells of one window what is so of all of them.
+class WindowObserver final : public Observer {
+ public:
+  WindowObserver(Observer& all, std::uint64_t kept) : all_(all), kept_(kept) {}
+  void begin(const PageSet& kept, bool last) {
+    before_ += std::exchange(in_window_, kept.count());
+    last_ = last;
+  }
+  void progress(std::uint64_t done, std::uint64_t) override {
+    all_.progress(before_ + done, kept_);
+  }
+  void source_read() override {
+    if (last_) {
+      all_.source_read();
+    }
+  }
+
+ private:
+  Observer& all_;
+  std::uint64_t kept_;
+  std::uint64_t before_ = 0;  // pages of the windows before
+  std::uint64_t in_window_ = 0;
+  bool last_ = false;
+};
+
+// Writes the kept pages window by window; returns how many of them could not be had. The last
+// window stays with the plan, which the writer has borrowed.
+Result<std::uint64_t> write_windows(const MemoryImage& image, Decision& decision,
+                                    formats::DumpWriter& writer, const ConvertOptions& options,
+                                    const ShardRoom& room, Observer& observer,
+                                    const std::stop_token& stop) {
+  filters::PlannedPages& pages = decision.outcome.plan;
+  WindowObserver window_observer(observer, decision.outcome.plan.kept_pages);
+  std::uint64_t lost = 0;
+  while (!decision.planner.done()) {
+    TRY_ASSIGN(pages, decision.planner.next());
+    window_observer.begin(pages.kept, decision.planner.done());
+    TRY(writer.plan(pages.ram, pages.kept));
+    TRY_ASSIGN(const std::uint64_t lost_here,
+               encode_pages(*image.memory, pages, writer, options, room, window_observer, stop));
+    lost += lost_here;
+  }
+  return lost;
 }
 
 // The page's bytes, or nothing where it is in none of the runs.
@@ -86,6 +135,9 @@ Result<> compare(std::span<const formats::PageRun> source,
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop) {
   TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
+  if (options.window == 0) {
+    TRY_ASSIGN(static_cast<filters::PlannedPages&>(decision.outcome.plan), decision.planner.next());
+  }
   return std::move(decision.outcome);
 }
 
@@ -100,14 +152,13 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
   header.notes.push_back(make_provenance_note(outcome.provenance));
   TRY(writer.begin(header));
-  TRY(writer.plan(outcome.plan.ram, outcome.plan.kept));
-  append(outcome.remarks, writer.remarks());
   std::optional<ShardRoom> own;
   if (draft == nullptr) {
     TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
   }
-  TRY_ASSIGN(const std::uint64_t lost, encode_pages(*image.memory, outcome.plan, writer, options,
-                                                    own ? *own : draft->room, observer, stop));
+  TRY_ASSIGN(const std::uint64_t lost, write_windows(image, decision, writer, options,
+                                                     own ? *own : draft->room, observer, stop));
+  append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
     outcome.incomplete = true;
@@ -116,6 +167,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
          fmt::format("{} pages could not be read and are missing", outcome.lost_pages)});
   }
   TRY(writer.finish(outcome.incomplete));
+  if (options.window != 0) {
+    static_cast<filters::PlannedPages&>(outcome.plan) = {};
+  }
   return std::move(outcome);
 }
 

@@ -26,6 +26,10 @@ struct ConvertOptions {
   // Kept bytes that are compressed and written a second, so that others get on as well. Zero: all
   // that can be. Not while a guest waits for room.
   std::uint64_t bandwidth = 0;
+  // Bytes of guest memory that are planned and written at a time, so that what is held of the plan
+  // does not grow with the guest; struct pages are then read twice. Made a multiple of 1 GiB. Zero:
+  // all of it.
+  std::uint64_t window = 0;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not
@@ -46,7 +50,7 @@ class Observer {
 };
 
 struct Outcome {
-  filters::Plan plan;
+  filters::Plan plan;            // its pages only where they were planned all at once
   std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
   bool incomplete = false;       // pages are missing: lost now, or already in the source
   std::string release;           // of the kernel, empty where none was found

@@ -69,14 +69,14 @@ Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options
   TRY(rehearse(*image.memory, plan, room, room.count(), options.threads));
   TRY_ASSIGN(const Seconds sample,
              rehearse(*image.memory, plan, room, kSampleShards, options.threads));
-  const auto shards = static_cast<double>((plan.kept.count() + kShardPages - 1) / kShardPages);
+  const auto shards = static_cast<double>((plan.kept_pages + kShardPages - 1) / kShardPages);
   const double sampled = std::clamp<double>(shards, 1, kSampleShards);
   const double beyond = std::max(0.0, shards - static_cast<double>(room.count())) * kShardSize;
   const Seconds pause = kAround + planning + sample * (shards / sampled) +
                         Seconds(beyond / (kEncodedASecond * options.threads));
   return Draft{.kernels = std::move(found),
                .room = std::move(room),
-               .kept_pages = plan.kept.count(),
+               .kept_pages = plan.kept_pages,
                .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};
 }
 

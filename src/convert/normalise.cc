@@ -76,7 +76,7 @@ std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel
 }
 
 std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kernel,
-                                                const filters::Plan& plan) {
+                                                const filters::PlanSummary& plan) {
   constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
   std::vector<formats::VirtSegment> segments;
   const auto image = kernel.image_range();
@@ -87,7 +87,7 @@ std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kerne
     segments.push_back({{{physical}, image.size}, image.begin});
   }
   if (const auto page_offset = kernel.page_offset()) {
-    segments.push_back({{{0}, plan.ram.end().value * 4096}, *page_offset});
+    segments.push_back({{{0}, plan.ram_end.value * 4096}, *page_offset});
   }
   return segments;
 }
@@ -134,16 +134,16 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
 }
 
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
-                                const filters::Plan& plan, const CrashTime& time,
+                                const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks) {
   formats::DumpHeader header;
   header.machine = image.machine;
   header.level = plan.level_reached;
   header.crash_time = time.seconds;
   header.cpu_count = static_cast<unsigned>(image.cpus.size());
-  header.ram_end = plan.ram.end();
-  header.ram_pages = plan.ram.count();
-  header.kept_pages = plan.kept.count();
+  header.ram_end = plan.ram_end;
+  header.ram_pages = plan.ram_pages;
+  header.kept_pages = plan.kept_pages;
   header.notes = make_notes(image, kernel, remarks);
   if (kernel != nullptr) {
     header.release = kernel->info().release();
@@ -160,7 +160,7 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
   return header;
 }
 
-Provenance make_provenance(const MemoryImage& image, const filters::Plan& plan,
+Provenance make_provenance(const MemoryImage& image, const filters::PlanSummary& plan,
                            const CrashTime& time, const std::optional<Capture>& capture,
                            const std::vector<Remark>& remarks) {
   Provenance provenance{.version = VMCORECTL_VERSION,

@@ -25,11 +25,11 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
 // is the kernel's (QEMU's kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the
 // kernel image, then the direct map. `kernel` may be null. Doubts are added to `remarks`.
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
-                                const filters::Plan& plan, const CrashTime& time,
+                                const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);
 
 // What our own note says. A file that was captured by us stays so when it is converted.
-Provenance make_provenance(const MemoryImage& image, const filters::Plan& plan,
+Provenance make_provenance(const MemoryImage& image, const filters::PlanSummary& plan,
                            const CrashTime& time, const std::optional<Capture>& capture,
                            const std::vector<Remark>& remarks);
 

@@ -27,15 +27,15 @@ using ShardPointer = std::unique_ptr<Shard>;
 // each thread take its own through, more of them let the source be done with sooner.
 class Pipeline {
  public:
-  Pipeline(const PhysicalMemory& memory, const filters::Plan& plan, const ShardRoom& room,
+  Pipeline(const PhysicalMemory& memory, const filters::PlannedPages& pages, const ShardRoom& room,
            const ConvertOptions& options, Observer& observer, std::stop_token stop)
       : memory_(memory),
-        zero_(plan.zero),
-        queue_(plan.kept),
+        zero_(pages.zero),
+        queue_(pages.kept),
         room_(room),
         observer_(observer),
         stop_(std::move(stop)),
-        all_(plan.kept.count()),
+        all_(pages.kept.count()),
         somebody_waits_(options.read_ahead != 0),
         throttle_(options.bandwidth) {}
 
@@ -152,7 +152,7 @@ Result<std::uint64_t> Pipeline::outcome() const {
 
 }  // namespace
 
-Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::Plan& plan,
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::PlannedPages& pages,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    const ShardRoom& room, Observer& observer,
                                    std::stop_token stop) {
@@ -161,7 +161,7 @@ Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const filters::
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
-  Pipeline pipeline(memory, plan, room, options, observer, std::move(stop));
+  Pipeline pipeline(memory, pages, room, options, observer, std::move(stop));
   on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }

@@ -27,31 +27,47 @@ void for_each_word(PfnRange range, Change change) {
 
 }  // namespace
 
+void PageSet::make_room(std::uint64_t first_chunk, std::uint64_t last_chunk) {
+  if (chunks_.empty()) {
+    first_ = first_chunk;
+  }
+  if (first_chunk < first_) {
+    const auto old_size = static_cast<std::ptrdiff_t>(chunks_.size());
+    chunks_.resize(chunks_.size() + (first_ - first_chunk));
+    std::rotate(chunks_.begin(), chunks_.begin() + old_size, chunks_.end());
+    first_ = first_chunk;
+  }
+  if (chunks_.size() <= last_chunk - first_) {
+    chunks_.resize(last_chunk - first_ + 1);
+  }
+}
+
+PageSet::Chunk& PageSet::made(std::uint64_t number) {
+  auto& chunk = chunks_[number - first_];
+  if (!chunk) {
+    chunk = std::make_unique<Chunk>();
+  }
+  return *chunk;
+}
+
 void PageSet::insert(PfnRange range) {
   if (range.count == 0) {
     return;
   }
-  const std::uint64_t last_chunk = (range.end().value - 1) / kChunkPages;
-  if (chunks_.size() <= last_chunk) {
-    chunks_.resize(last_chunk + 1);
-  }
+  make_room(range.first.value / kChunkPages, (range.end().value - 1) / kChunkPages);
   for_each_word(range, [&](std::uint64_t word, std::uint64_t bits) {
-    auto& chunk = chunks_[word / kWordsPerChunk];
-    if (!chunk) {
-      chunk = std::make_unique<Chunk>();
-    }
-    chunk->words[word % kWordsPerChunk] |= bits;
+    made(word / kWordsPerChunk).words[word % kWordsPerChunk] |= bits;
   });
 }
 
 void PageSet::erase(PfnRange range) {
-  const std::uint64_t limit = chunks_.size() * kChunkPages;
-  if (range.first.value >= limit) {
+  const Pfn begin = std::max(range.first, Pfn{first_ * kChunkPages});
+  const Pfn end = std::min(range.end(), Pfn{(first_ + chunks_.size()) * kChunkPages});
+  if (begin >= end) {
     return;
   }
-  range.count = std::min(range.count, limit - range.first.value);
-  for_each_word(range, [&](std::uint64_t word, std::uint64_t bits) {
-    if (auto& chunk = chunks_[word / kWordsPerChunk]; chunk) {
+  for_each_word({begin, end - begin}, [&](std::uint64_t word, std::uint64_t bits) {
+    if (auto& chunk = chunks_[word / kWordsPerChunk - first_]; chunk) {
       chunk->words[word % kWordsPerChunk] &= ~bits;
     }
   });
@@ -74,13 +90,14 @@ std::uint64_t PageSet::count() const {
 }
 
 Pfn PageSet::end() const {
-  for (std::uint64_t chunk = chunks_.size(); chunk-- > 0;) {
-    if (!chunks_[chunk]) {
+  for (std::uint64_t index = chunks_.size(); index-- > 0;) {
+    if (!chunks_[index]) {
       continue;
     }
     for (std::uint64_t word = kWordsPerChunk; word-- > 0;) {
-      if (const std::uint64_t bits = chunks_[chunk]->words[word]; bits != 0) {
-        return {chunk * kChunkPages + word * 64 + static_cast<std::uint64_t>(std::bit_width(bits))};
+      if (const std::uint64_t bits = chunks_[index]->words[word]; bits != 0) {
+        return {(first_ + index) * kChunkPages + word * 64 +
+                static_cast<std::uint64_t>(std::bit_width(bits))};
       }
     }
   }
@@ -91,7 +108,7 @@ PfnRange PageSet::next_run(Pfn from, Pfn limit, std::uint64_t most) const {
   // The first pfn in [pfn, stop) whose bit equals `wanted`, or `stop`.
   const auto seek = [&](std::uint64_t pfn, std::uint64_t stop, bool wanted) {
     while (pfn < stop) {
-      if (!chunks_[pfn / kChunkPages]) {
+      if (!chunks_[pfn / kChunkPages - first_]) {
         if (!wanted) {
           return pfn;
         }
@@ -110,8 +127,9 @@ PfnRange PageSet::next_run(Pfn from, Pfn limit, std::uint64_t most) const {
     }
     return stop;
   };
-  const std::uint64_t end = std::min(limit.value, chunks_.size() * kChunkPages);
-  const std::uint64_t first = seek(from.value, end, true);
+  const std::uint64_t begin = std::max(from.value, first_ * kChunkPages);
+  const std::uint64_t end = std::min(limit.value, (first_ + chunks_.size()) * kChunkPages);
+  const std::uint64_t first = seek(begin, end, true);
   if (first >= end) {
     return {limit, 0};
   }
@@ -133,44 +151,39 @@ void PageSet::index() {
 }
 
 std::uint64_t PageSet::rank(Pfn pfn) const {
-  const std::uint64_t chunk = pfn.value / kChunkPages;
-  if (chunk >= ranks_.size()) {
-    return ranks_.empty() ? 0 : count();
+  const std::uint64_t number = pfn.value / kChunkPages;
+  if (number < first_ || ranks_.empty()) {
+    return 0;
   }
-  std::uint64_t sum = ranks_[chunk];
-  if (chunks_[chunk]) {
+  if (number - first_ >= ranks_.size()) {
+    return count();
+  }
+  std::uint64_t sum = ranks_[number - first_];
+  if (const Chunk* words_of = chunk(number); words_of != nullptr) {
     const std::uint64_t in_chunk = pfn.value % kChunkPages;
     for (std::uint64_t word = 0; word < in_chunk / 64; ++word) {
-      sum += static_cast<std::uint64_t>(std::popcount(chunks_[chunk]->words[word]));
+      sum += static_cast<std::uint64_t>(std::popcount(words_of->words[word]));
     }
     if (in_chunk % 64 != 0) {
       sum += static_cast<std::uint64_t>(
-          std::popcount(chunks_[chunk]->words[in_chunk / 64] & mask(0, in_chunk % 64)));
+          std::popcount(words_of->words[in_chunk / 64] & mask(0, in_chunk % 64)));
     }
   }
   return sum;
 }
 
 std::uint64_t PageSet::word(Pfn pfn) const {
-  const std::uint64_t chunk = pfn.value / kChunkPages;
-  if (chunk >= chunks_.size() || !chunks_[chunk]) {
-    return 0;
-  }
-  return chunks_[chunk]->words[pfn.value % kChunkPages / 64];
+  const Chunk* words_of = chunk(pfn.value / kChunkPages);
+  return words_of != nullptr ? words_of->words[pfn.value % kChunkPages / 64] : 0;
 }
 
 void PageSet::insert_word(Pfn pfn, std::uint64_t bits) {
   if (bits == 0) {
     return;
   }
-  const std::uint64_t index = pfn.value / kChunkPages;
-  if (chunks_.size() <= index) {
-    chunks_.resize(index + 1);
-  }
-  if (!chunks_[index]) {
-    chunks_[index] = std::make_unique<Chunk>();
-  }
-  chunks_[index]->words[pfn.value % kChunkPages / 64] |= bits;
+  const std::uint64_t number = pfn.value / kChunkPages;
+  make_room(number, number);
+  made(number).words[pfn.value % kChunkPages / 64] |= bits;
 }
 
 }  // namespace vmcore

@@ -1,7 +1,8 @@
 // PageSet: a set of page frames, one bit a page, with rank.
 //
 // Memory: one bit for each page of the 128 MiB chunks that hold at least one member, plus 16 bytes
-// for each chunk below the highest, so that guests with holes cost what their RAM costs.
+// for each chunk between the lowest and the highest, so that guests with holes cost what their RAM
+// costs, and a window of a guest what the window does.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +57,15 @@ class PageSet {
     std::uint64_t words[kWordsPerChunk] = {};
   };
 
+  // The chunk of that number; null where there is none.
+  const Chunk* chunk(std::uint64_t number) const {
+    const std::uint64_t index = number - first_;  // wraps where it lies below
+    return index < chunks_.size() ? chunks_[index].get() : nullptr;
+  }
+  void make_room(std::uint64_t first_chunk, std::uint64_t last_chunk);
+  Chunk& made(std::uint64_t number);
+
+  std::uint64_t first_ = 0;  // number of the first of chunks_
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::uint64_t> ranks_;  // members below each chunk; made by index()
 };

@@ -76,9 +76,9 @@ Json pages_json(const convert::Description& description) {
           plan.pages_by_class[static_cast<std::size_t>(entry.page_class)];
     }
   }
-  const std::uint64_t ram = plan.ram.count();
+  const std::uint64_t ram = plan.ram_pages;
   return {{"ram", ram},
-          {"in_file", plan.kept.count()},
+          {"in_file", plan.kept_pages},
           {"excluded", plan.excluded_before},
           {"by_class", std::move(by_class)}};
 }

@@ -91,8 +91,8 @@ Done done_of(const convert::Outcome& outcome) {
             .level_asked = outcome.plan.level_asked,
             .level_reached = outcome.plan.level_reached,
             .incomplete = outcome.incomplete,
-            .ram_pages = outcome.plan.ram.count(),
-            .kept_pages = outcome.plan.kept.count() + outcome.plan.lost.count(),
+            .ram_pages = outcome.plan.ram_pages,
+            .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
             .lost_pages = outcome.lost_pages,
             .classes = {},
             .remarks = outcome.remarks};

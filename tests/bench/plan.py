@@ -4,7 +4,7 @@
     plan.py --vmcorectl build/release/bin/vmcorectl [--make build/release/bin/make_large_dump] [--runs 3]
 
 A dump is a sparse file in /dev/shm: a struct page for each page of the guest, nothing in the pages
-(tests/builders/make_large_dump.cc). As 1 TiB takes 16 GiB of struct pages, sections of 128 MiB share theirs: FRAMES
+(tests/builders/large_dump.h). As 1 TiB takes 16 GiB of struct pages, sections of 128 MiB share theirs: FRAMES
 times 2 MiB are there in memory, mapped in turn. The sizes whose frames are given twice tell what the sharing does.
 A line tells the medians of wall and CPU time and the peak of anonymous memory of all processes, and both divided by
 the number of pages.

@@ -39,7 +39,7 @@ class Cli(unittest.TestCase):
         return self.folder / name
 
     def large_dump(self, gibibytes: int, frames: int) -> None:
-        """"in" in the test's folder, sparse: see make_large_dump.cc."""
+        """"in" in the test's folder, sparse: see large_dump.h."""
         subprocess.run([MAKE_LARGE_DUMP, str(gibibytes), str(frames), self.folder / "in"], check=True)
 
     def run_cli(self, *words, code=DONE, program=VMCORECTL, **more):

@@ -57,7 +57,7 @@ class Convert(Cli):
         self.large_dump(64, 4)
         done = json.loads(self.run_cli("convert", "in", "--dry-run", "--output", "json").stdout)
         self.assertTrue(done["as_asked"])
-        sections = 64 * 8 - 1   # each with 8 times what make_large_dump.cc describes, the kernel's own with nothing
+        sections = 64 * 8 - 1   # each with 8 times what large_dump.cc describes, the kernel's own with nothing
         classes = {name: pages / sections / 8 for name, pages in done["pages"]["by_class"].items() if name != "kernel"}
         self.assertEqual((classes["free"], classes["user"], classes["cache"], classes["private_cache"]),
                          (512 + 256, 512 + 512 + 103, 512, 171))

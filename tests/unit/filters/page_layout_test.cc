@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(
                       "OFFSET(page.compound_order)=64", "OFFSET(page.compound_dtor)=255",
                       "NUMBER(PG_lru)=64", "NUMBER(PG_lru)=-1", "NUMBER(PG_slab)=4096",
                       "NUMBER(PG_hwpoison)=9223372036854775807", "LENGTH(zone.free_area)=0",
-                      "LENGTH(zone.free_area)=33", "LENGTH(zone.free_area)=18446744073709551615"));
+                      "LENGTH(zone.free_area)=20", "LENGTH(zone.free_area)=18446744073709551615"));
 
 TEST(PageLayout, FolioMembersMustLieInTheSecondStructPage) {
   for (const char* line : {"OFFSET(folio._folio_order)=63", "OFFSET(folio._folio_order)=128",

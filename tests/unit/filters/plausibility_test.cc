@@ -170,9 +170,14 @@ TEST(Plausibility, KernelPagesWithoutMemmap) {
   PageSet ram;
   ram.insert({{0}, 0x4000});
   Census census = *take_census(found.kernel(), memmap, layout, ram, 1, {});
-  EXPECT_EQ(doubts_about(census, found.kernel(), memmap, layout).distrusted, 0U);
+  const auto doubts_now = [&] {
+    Evidence evidence = gather_evidence(found.kernel(), memmap);
+    evidence.add(census);
+    return doubts_about(evidence, found.kernel(), layout);
+  };
+  EXPECT_EQ(doubts_now().distrusted, 0U);
   census.with_memmap.erase({{0x1000}, 0x1000});
-  const Doubts doubts = doubts_about(census, found.kernel(), memmap, layout);
+  const Doubts doubts = doubts_now();
   EXPECT_EQ(doubts.distrusted, mask_of(PageClass::no_memmap));
   EXPECT_EQ(level_without(31, doubts.unreached), 1U);
 }
