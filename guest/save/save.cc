@@ -73,7 +73,7 @@ int run_target(const Target& target, const std::string& vmcore, const CaptureCon
   tell_remarks(saved->outcome.remarks, say);
   const bool all = !saved->outcome.incomplete;
   say(fmt::format("{}: {} MiB of pages are in {}{}", target.kind,
-                  saved->outcome.plan.kept.count() >> 8, saved->place,
+                  saved->outcome.plan.kept_pages >> 8, saved->place,
                   all ? "" : ", but some could not be read"));
   return all ? kComplete : kIncomplete;
 }

@@ -45,6 +45,7 @@ const TargetKind* find_target(std::string_view kind) {
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash) {
   convert::ConvertOptions options;
   options.level = crash.config.level;
+  options.window = 1U << 30;  // memory is what a capture kernel lacks most
   options.search = kernel::Search::registers;
   options.capture = convert::Capture{.method = "capture-kernel", .consistency = "stopped"};
   Progress progress(crash);
