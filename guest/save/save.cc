@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fstream>
 
+#include "guest/save/beating_memory.h"
 #include "guest/save/target.h"
 #include "src/formats/dump_format.h"
 
@@ -50,7 +51,8 @@ Result<Saved> try_target(const Target& target, const std::string& vmcore,
   if (kind == nullptr) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
-  TRY_ASSIGN(const MemoryImage image, open_vmcore(vmcore));
+  TRY_ASSIGN(MemoryImage image, open_vmcore(vmcore));
+  image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat);
   const CrashReport report = read_crash(image);
   beat();
   if (first) {

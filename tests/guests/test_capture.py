@@ -198,17 +198,18 @@ def host_stops_reading(findings, name: str, folder: Path) -> None:
     del listener
 
 
-def saver_dies(findings, name: str, folder: Path) -> None:
-    """A target that hangs for longer than there is time: the deadline ends it, and the panic text was on the console."""
+def too_late(findings, name: str, folder: Path) -> None:
+    """Nobody listens for longer than there is time: the deadline ends it, and the panic text was on the console. The
+    crash is one in an interrupt."""
     of = kernel(name)
     image = build_image(of, folder, "target = port\n")
     with CaptureGuest(CaptureConfig(name="late", kernel=name, crashkernel="128M", workload=False), image) as guest:
         guest.load("vmcore.deadline=8")
-        guest.crash()
+        guest.crash("interrupt")
         guest.wait_for_end(END_SECONDS)
         console = guest.console
     findings.check("late: console", has(console, "the console", [
-        "crashed: sysrq: Trigger a crash", "port: the deadline passed", "could not be saved", "Restarting system"]))
+        "crashed: sysrq: Trigger a crash", "<IRQ>", "port: the deadline passed", "could not be saved", "Restarting system"]))
 
 
 def test(_, guests: list, findings) -> None:
@@ -216,9 +217,10 @@ def test(_, guests: list, findings) -> None:
         folder = Path(scratch)
         steps = {
             "port": lambda: to_the_host(findings, "6.1", "128M", folder, "sysrq", ["sysrq triggered crash"]),
+            "cloud": lambda: to_the_host(findings, "6.1-cloud", "112M", folder, "oom", ["Out of memory", "panic_on_oom"]),
             "disk": lambda: to_a_disk(findings, "6.12", "160M", folder, "nmi", ["NMI"]),
             "stuck": lambda: host_stops_reading(findings, "6.1", folder),
-            "late": lambda: saver_dies(findings, "6.1", folder),
+            "late": lambda: too_late(findings, "6.1", folder),
         }
         for step in os.environ.get("STEPS", " ".join(steps)).split():
             steps[step]()
