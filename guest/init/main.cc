@@ -1,11 +1,14 @@
 // init: the first process of a capture kernel. Mounts what is needed, loads the image's modules,
 // saves the crash, and ends as configured, whatever becomes of all that.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -20,10 +23,20 @@
 namespace vmcore::guest {
 namespace {
 
+// Nobody may be there who reads what a serial console sends: that is not waited for.
 void say(std::string_view line) {
-  // One write a line: a child may say something as well.
   const std::string text = fmt::format("vmcore-guest: {}\n", line);
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t written = ::write(STDERR_FILENO, text.data() + done, text.size() - done);
+    if (written > 0) {
+      done += static_cast<std::size_t>(written);
+      continue;
+    }
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (errno != EAGAIN || ::poll(&ready, 1, 1000) <= 0) {
+      return;
+    }
+  }
 }
 
 std::string read_text(const std::string& path) {
@@ -43,7 +56,7 @@ void mount_kernel_file_systems() {
 
 // The console as the command line chose it.
 void open_console() {
-  const int console = ::open("/dev/console", O_RDWR | O_NOCTTY);
+  const int console = ::open("/dev/console", O_RDWR | O_NOCTTY | O_NONBLOCK);
   if (console >= 0) {
     ::dup2(console, STDIN_FILENO);
     ::dup2(console, STDOUT_FILENO);
@@ -101,6 +114,7 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
 }
 
 [[noreturn]] void run() {
+  std::signal(SIGPIPE, SIG_IGN);  // a line that breaks says so itself
   mount_kernel_file_systems();
   open_console();
   const CaptureConfig config = read_config();

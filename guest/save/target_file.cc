@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <ctime>
 #include <filesystem>
 #include <vector>
@@ -98,22 +99,44 @@ Result<std::uint64_t> free_bytes(const fs::path& folder) {
   return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
-// Removes the oldest dumps: those too many with one to come, and those in whose room it must go.
+// Bytes that removing it would free.
+std::uint64_t size_of_dump(const fs::path& dump) {
+  std::uint64_t bytes = 0;
+  for (const char* name : kFilesOfDump) {
+    struct stat status {};
+    if (::stat((dump / name).c_str(), &status) == 0) {
+      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+    }
+  }
+  return bytes;
+}
+
+// Removes the oldest dumps until a new one has room; none where that would not do.
 Result<> make_room(const fs::path& folder, const Crash& crash) {
-  std::vector<fs::path> dumps = dumps_in(folder);
+  const std::vector<fs::path> dumps = dumps_in(folder);
   const std::uint64_t wanted = room_wanted(crash.image);
-  for (;;) {
-    TRY_ASSIGN(const std::uint64_t room, free_bytes(folder));
-    const bool too_many = crash.config.keep != 0 && dumps.size() >= crash.config.keep;
-    if (room >= wanted && !too_many) {
-      return {};
-    }
-    if (dumps.empty()) {
-      return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder.string(),
-                  room >> 20, wanted >> 20);
-    }
-    remove_dump(dumps.front(), crash.say);
-    dumps.erase(dumps.begin());
+  TRY_ASSIGN(std::uint64_t room, free_bytes(folder));
+  std::uint64_t most = room;
+  for (const fs::path& dump : dumps) {
+    most += size_of_dump(dump);
+  }
+  if (most < wanted) {
+    return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder.string(),
+                room >> 20, wanted >> 20);
+  }
+  for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
+    remove_dump(*dump, crash.say);
+    TRY_ASSIGN(room, free_bytes(folder));
+  }
+  return {};
+}
+
+// The newest stay.
+void keep_newest(const fs::path& folder, const Crash& crash) {
+  const std::vector<fs::path> dumps = dumps_in(folder);
+  const std::size_t keep = crash.config.keep == 0 ? dumps.size() : crash.config.keep;
+  for (std::size_t i = 0; i + keep < dumps.size(); ++i) {
+    remove_dump(dumps[i], crash.say);
   }
 }
 
@@ -143,12 +166,14 @@ Result<> write_reasons(const fs::path& folder, const CrashReport& report, std::s
   return write_text(folder / "boot-reason", "BootReasonKernel\n");
 }
 
+// Never over a file that is there.
 Result<> rename_synced(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
     return fail_errno(errno, to.string());
   }
-  const Fd folder(::open(to.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return sync_fd(folder.get(), to.parent_path());
+  const fs::path parent = to.has_parent_path() ? to.parent_path() : ".";
+  const Fd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return sync_fd(folder.get(), parent);
 }
 
 // The name of a complete dump comes last: whatever happens before leaves "vmcore.incomplete".
@@ -186,6 +211,7 @@ Result<Saved> save_in(const fs::path& folder, const fs::path& shown, const Crash
              write_file(dump / "vmcore.incomplete", dump / "vmcore", crash));
   const fs::path file = place / (outcome.incomplete ? "vmcore.incomplete" : "vmcore");
   TRY(write_reasons(folder, crash.report, "vmcore", file));
+  keep_newest(folder, crash);
   return Saved{file.string(), std::move(outcome)};
 }
 
@@ -239,6 +265,10 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
   const fs::path final = where;
+  std::error_code ignored;
+  if (fs::exists(final, ignored)) {
+    return fail(Errc::exists, "{} is there already", where);
+  }
   TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", final, crash));
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};
 }

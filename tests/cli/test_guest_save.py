@@ -21,8 +21,8 @@ class GuestSave(Cli):
         self.assertEqual(self.names(), ["again", "out"])
         self.assertEqual((self.folder / "out").stat().st_mode & 0o777, 0o600)
         info = self.info("out")
-        self.assertEqual(info["release"], "6.12.0-test")
-        self.assertEqual(self.info("again")["level"]["reached"] if "level" in info else 1, 1)
+        self.assertEqual((info["level"]["reached"], info["incomplete"]), (31, False))
+        self.assertEqual(self.info("again")["level"]["reached"], 1)
         self.run_cli("convert", self.dump(), "converted")
         self.assertEqual(info["pages"], self.info("converted")["pages"])
 
@@ -30,6 +30,7 @@ class GuestSave(Cli):
         (self.folder / "out.incomplete").write_text("mine")
         self.save(self.dump(), "out", code=FAILED)
         self.assertEqual((self.folder / "out.incomplete").read_text(), "mine")
+        self.assertIn("in is there already", self.save(self.dump(), self.copy(), code=FAILED))
 
     def test_the_next_target_is_tried(self):
         said = self.save(self.dump(), "--target", "nowhere", "--target", f"raw:{self.folder}/in",

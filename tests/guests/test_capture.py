@@ -154,7 +154,7 @@ def to_a_disk(findings, name: str, crashkernel: str, folder: Path, way: str, wor
                       image) as guest:
         guest.load()
         guest.crash(way)
-        guest.wait_for_text("saved 1 of", END_SECONDS)
+        guest.wait_for_text("vmcore-guest: saved ", END_SECONDS)
         host = ElfFile(guest.dump_elf(folder / "host.elf"))
         guest.wait_for_end(END_SECONDS)
         console = guest.console

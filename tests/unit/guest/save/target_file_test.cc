@@ -92,6 +92,7 @@ TEST_F(TargetFile, AnotherCaptureEnvironmentGetsOneFile) {
   const auto saved = save_to_file(out, guest_.crash());
   ASSERT_TRUE(saved) << saved.error().message;
   EXPECT_EQ(names(folder_), std::vector<std::string>{"dump"});
+  EXPECT_EQ(save_to_file(out, guest_.crash()).error().code, Errc::exists);
 }
 
 TEST_F(TargetFile, WhatItCannotReadIsInvalid) {
