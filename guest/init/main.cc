@@ -99,6 +99,7 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   // A disk that does not answer must not keep us.
   run_in_child([] { ::sync(); }, std::chrono::seconds(30));
   if (action == EndAction::shell && ::access("/bin/sh", X_OK) == 0) {
+    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell waits for what is typed
     ::execl("/bin/sh", "sh", nullptr);
   }
   if (action == EndAction::shell) {
