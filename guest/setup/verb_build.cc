@@ -72,7 +72,12 @@ Result<> build(const Options& options) {
   ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
   TRY_ASSIGN(parts.config, chosen_config(root, options.config));
-  TRY_ASSIGN(parts.init, read_file(options.init.empty() ? init_executable() : options.init));
+  const std::string init = options.init.empty() ? init_executable() : options.init;
+  TRY_ASSIGN(parts.init, read_file(init));
+  if (!parts.init.starts_with("\x7f"
+                              "ELF")) {
+    return fail(Errc::invalid, "{} is no program that a kernel could start", init);
+  }
   TRY_ASSIGN(const CaptureImage image, make_capture_image(root, parts));
   for (const Remark& remark : image.remarks) {
     fmt::print(stderr, "vmcore-guest: note: {}\n", remark.text);
