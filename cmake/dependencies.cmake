@@ -12,6 +12,7 @@ function(static_library target name header)
     INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
 endfunction()
 
+static_library(lzma_static lzma lzma.h)
 static_library(zstd_static zstd zstd.h)
 static_library(deflate_static deflate libdeflate.h)
 static_library(lzo2_static lzo2 lzo/lzo1x.h)

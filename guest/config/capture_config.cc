@@ -23,10 +23,10 @@ std::string_view end_action_name(EndAction action) {
 }
 
 std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
   return first == std::string_view::npos
              ? std::string_view()
-             : text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
+             : text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
 }
 
 Result<unsigned> read_number(std::string_view text, unsigned most) {

@@ -22,9 +22,11 @@ struct Verb {
 const std::vector<Verb> kVerbs = {
     {"status", "Whether a crash would be saved, and what is missing", add_status, true},
     {"estimate", "How much memory a panic kernel needs", add_estimate, true},
-    {"load", "Load the panic kernel and its capture image", add_load, false},
     {"setup", "Set this guest up to save its crashes", add_setup, false},
     {"remove", "Take back what setup did", add_remove, false},
+    {"build", "Make the capture image", add_build, false},
+    {"load", "Load the panic kernel and its capture image", add_load, false},
+    {"save", "Save the crash that the memory of a capture kernel shows", add_save, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
     {"lock", "Keep what is loaded from being replaced", add_lock, false},
     {"exec", "Reboot into the kernel that load --reboot loaded", add_exec, false},

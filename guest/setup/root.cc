@@ -25,6 +25,27 @@ bool same_folder(int fd, const char* path) {
          a.st_ino == b.st_ino;
 }
 
+Result<std::string> read_all(int fd, std::string_view path) {
+  // /proc and /sys tell no size.
+  std::string text;
+  for (;;) {
+    const std::size_t had = text.size();
+    constexpr std::size_t kStep = 64U << 10;
+    text.resize(had + kStep);
+    const auto got = sys::read_full(fd, std::as_writable_bytes(std::span(text).subspan(had)));
+    if (!got) {
+      return in_context(got.error(), path);
+    }
+    text.resize(had + *got);
+    if (*got < kStep) {
+      return text;
+    }
+    if (text.size() > kMostText) {
+      return fail(Errc::limit, "{}: more than {} MiB", path, kMostText >> 20);
+    }
+  }
+}
+
 }  // namespace
 
 Result<Root> Root::open(const std::string& folder) {
@@ -53,24 +74,7 @@ bool Root::exists(std::string_view path) const { return open(path, O_PATH).has_v
 
 Result<std::string> Root::read(std::string_view path) const {
   TRY_ASSIGN(const Fd fd, open(path, O_RDONLY));
-  // /proc and /sys tell no size.
-  std::string text;
-  for (;;) {
-    const std::size_t had = text.size();
-    constexpr std::size_t kStep = 64U << 10;
-    text.resize(had + kStep);
-    const auto got = sys::read_full(fd.get(), std::as_writable_bytes(std::span(text).subspan(had)));
-    if (!got) {
-      return in_context(got.error(), path);
-    }
-    text.resize(had + *got);
-    if (*got < kStep) {
-      return text;
-    }
-    if (text.size() > kMostText) {
-      return fail(Errc::limit, "{}: more than {} MiB", path, kMostText >> 20);
-    }
-  }
+  return read_all(fd.get(), path);
 }
 
 Result<std::vector<std::string>> Root::list(std::string_view path) const {
@@ -89,6 +93,14 @@ Result<std::vector<std::string>> Root::list(std::string_view path) const {
   }
   std::ranges::sort(names);
   return names;
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail_errno(errno, path);
+  }
+  return read_all(fd.get(), path);
 }
 
 }  // namespace vmcore::guest

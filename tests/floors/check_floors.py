@@ -39,7 +39,9 @@ FOREIGN = {
     r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli",
                    "guest/setup"],
     r"CLI/": ["src/cli", "guest/setup"],
-    r"(zstd|libdeflate|zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
+    r"(zstd|libdeflate)\.h$": ["src/formats", "guest/setup"],
+    r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
+    r"lzma\.h$": ["guest/setup"],
     r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
 }
 

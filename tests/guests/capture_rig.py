@@ -274,7 +274,17 @@ class CaptureGuest(Guest):
 
     def crash(self, way: str = "sysrq") -> None:
         """Crashes the guest; does not wait for what comes of it."""
-        self.tell_shell({"sysrq": "echo c > /proc/sysrq-trigger"}[way])
+        if way == "nmi":            # by the host, into whatever a CPU does
+            self.must("echo 1 > /proc/sys/kernel/unknown_nmi_panic")
+            self.qmp("inject-nmi")
+        elif way == "interrupt":    # a break on the serial line, and then a key, is sysrq in its interrupt
+            self.qmp("chardev-send-break", id="console")
+            self.tell("c")
+        elif way == "oom":
+            self.must("echo 2 > /proc/sys/vm/panic_on_oom")
+            self.tell_shell("tail /dev/zero")
+        else:
+            self.tell_shell("echo c > /proc/sysrq-trigger")
 
     def wait_for_text(self, text: str, seconds: float, times: int = 1) -> None:
         """Until the console has shown that text, that often; whatever else it shows."""

@@ -219,7 +219,8 @@ class Guest:
         deadline = time.monotonic() + seconds
         while not condition():
             if self.process.poll() is not None:
-                raise GuestError(f"{self.config.name}: QEMU ended:\n{(self.folder / 'qemu.log').read_text()}")
+                raise GuestError(f"{self.config.name}: QEMU ended:\n{(self.folder / 'qemu.log').read_text()}"
+                                 f"{self.console[-3000:]}")
             if time.monotonic() > deadline:
                 raise GuestError(f"{self.config.name}: no {what} within {seconds} s:\n{self.console[-3000:]}")
             time.sleep(0.1)

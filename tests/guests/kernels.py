@@ -21,8 +21,8 @@ if __name__ == "__main__":
 from guests.cache import cache_dir, lock, new_folder
 from guests.debian import Suite
 
-# Each name's suite; the kernel is what that suite's linux-image-amd64 depends on.
-SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
+# Each name's suite; the kernel is what that suite's linux-image-amd64 depends on, or linux-image-cloud-amd64.
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,8 @@ def kernel(name: str, refresh: bool = False) -> Kernel:
 def fetch(name: str, record: Path) -> None:
     suite = Suite(SUITES[name])
     suite.update()
-    package = next(found for found in suite.depends("linux-image-amd64") if found.startswith("linux-image-"))
+    chosen = "linux-image-cloud-amd64" if name.endswith("-cloud") else "linux-image-amd64"
+    package = next(found for found in suite.depends(chosen) if found.startswith("linux-image-"))
     release = package[len("linux-image-"):]
     folder = cache_dir("kernels") / release
     if not folder.exists():
@@ -126,7 +127,7 @@ def fetch_debuginfo(of: Kernel) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Fetch the kernels that the test guests run.")
-    parser.add_argument("names", nargs="*", default=["6.1", "6.12"], metavar="NAME", help="6.1, 6.12 or newest")
+    parser.add_argument("names", nargs="*", default=["6.1", "6.12"], metavar="NAME", help=", ".join(SUITES))
     parser.add_argument("--debug", action="store_true", help="vmlinux with debuginfo too")
     parser.add_argument("--refresh", action="store_true", help="look for a newer one")
     options = parser.parse_args()

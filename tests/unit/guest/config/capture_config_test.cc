@@ -34,6 +34,13 @@ TEST(CaptureConfig, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(parse_config(format_config({})), CaptureConfig());
 }
 
+TEST(CaptureConfig, TheLastWordOfProcCmdlineEndsWithItsLine) {
+  CaptureConfig config;
+  EXPECT_TRUE(apply_command_line(config, "quiet vmcore.keep=2 vmcore.deadline=8\n").empty());
+  EXPECT_EQ(config.keep, 2U);
+  EXPECT_EQ(config.deadline, std::chrono::seconds(8));
+}
+
 TEST(CaptureConfig, AnErrorNamesItsLine) {
   for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
            {"level = 31\nlevels = 1\n", "line 2: there is no key \"levels\""},

@@ -1,0 +1,143 @@
+// init: the first process of a capture kernel. Mounts what is needed, loads the image's modules,
+// saves the crash, and ends as configured, whatever becomes of all that.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "guest/config/capture_config.h"
+#include "guest/config/capture_image.h"
+#include "guest/init/load_modules.h"
+#include "guest/save/save.h"
+#include "guest/save/supervise.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Nobody may be there who reads what a serial console sends: that is not waited for.
+void say(std::string_view line) {
+  const std::string text = fmt::format("vmcore-guest: {}\n", line);
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t written = ::write(STDERR_FILENO, text.data() + done, text.size() - done);
+    if (written > 0) {
+      done += static_cast<std::size_t>(written);
+      continue;
+    }
+    pollfd ready{STDERR_FILENO, POLLOUT, 0};
+    if (errno != EAGAIN || ::poll(&ready, 1, 1000) <= 0) {
+      return;
+    }
+  }
+}
+
+std::string read_text(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void mount_kernel_file_systems() {
+  for (const char* const type : {"proc", "sysfs", "devtmpfs"}) {
+    const std::string folder = type == std::string_view("proc")    ? "/proc"
+                               : type == std::string_view("sysfs") ? "/sys"
+                                                                   : "/dev";
+    ::mkdir(folder.c_str(), 0755);
+    ::mount(type, folder.c_str(), type, MS_NOSUID, nullptr);
+  }
+}
+
+// The console as the command line chose it.
+void open_console() {
+  const int console = ::open("/dev/console", O_RDWR | O_NOCTTY | O_NONBLOCK);
+  if (console >= 0) {
+    ::dup2(console, STDIN_FILENO);
+    ::dup2(console, STDOUT_FILENO);
+    ::dup2(console, STDERR_FILENO);
+    if (console > STDERR_FILENO) {
+      ::close(console);
+    }
+  }
+}
+
+// A file that cannot be understood does not stop anything: the defaults reach the host.
+CaptureConfig read_config() {
+  CaptureConfig config;
+  const std::string path(kConfigFile);
+  if (auto parsed = parse_config(read_text(path)); parsed) {
+    config = *std::move(parsed);
+  } else {
+    say(fmt::format("{}: {}", path, parsed.error().message));
+  }
+  for (const Remark& remark : apply_command_line(config, read_text("/proc/cmdline"))) {
+    say(fmt::format("kernel command line: {}", remark.text));
+  }
+  return config;
+}
+
+int run_in_child(void (*work)(), std::chrono::seconds limit) {
+  const auto code = supervise(
+      [&](const Beat&) {
+        work();
+        return 0;
+      },
+      {.silence = limit});
+  if (!code) {
+    say(code.error().message);
+  }
+  return code.value_or(1);
+}
+
+[[noreturn]] void end(EndAction action) {
+  // A disk that does not answer must not keep us.
+  run_in_child([] { ::sync(); }, std::chrono::seconds(30));
+  if (action == EndAction::shell && ::access("/bin/sh", X_OK) == 0) {
+    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell waits for what is typed
+    ::execl("/bin/sh", "sh", nullptr);
+  }
+  if (action == EndAction::shell) {
+    say("there is no /bin/sh in this image");
+  }
+  ::reboot(static_cast<int>(action == EndAction::poweroff ? RB_POWER_OFF
+                            : action == EndAction::halt   ? RB_HALT_SYSTEM
+                                                          : RB_AUTOBOOT));
+  ::reboot(RB_AUTOBOOT);
+  for (;;) {
+    ::pause();
+  }
+}
+
+[[noreturn]] void run() {
+  std::signal(SIGPIPE, SIG_IGN);  // a line that breaks says so itself
+  mount_kernel_file_systems();
+  open_console();
+  const CaptureConfig config = read_config();
+  std::optional<Clock::time_point> deadline;
+  if (config.deadline.count() != 0) {
+    deadline = Clock::now() + config.deadline;
+  }
+  run_in_child([] { load_modules(std::string(kModuleFolder), say); }, std::chrono::seconds(60));
+  const SaveEnd saved = save_crash(kVmcore, config, deadline, say);
+  say(saved == SaveEnd::complete     ? "the crash is saved"
+      : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
+                                     : "the crash could not be saved");
+  end(saved == SaveEnd::complete ? config.on_success : config.on_failure);
+}
+
+}  // namespace
+}  // namespace vmcore::guest
+
+int main() {
+  if (::getpid() != 1) {
+    std::fputs("init of a vmcore-guest capture image: to be run by a kernel\n", stderr);
+    return 2;
+  }
+  vmcore::guest::run();
+}

@@ -1,0 +1,27 @@
+// Saving a crash: the targets of the configuration in turn, until one has all of it.
+#pragma once
+
+#include <string>
+
+#include "guest/config/capture_config.h"
+#include "guest/save/say.h"
+#include "guest/save/supervise.h"
+
+namespace vmcore::guest {
+
+// The memory of the kernel that crashed, as its capture kernel shows it.
+inline constexpr const char* kVmcore = "/proc/vmcore";
+
+enum class SaveEnd : std::uint8_t {
+  complete,    // some target has every page that was asked for
+  incomplete,  // some target has what could be read
+  nothing,     // no target took all that there was
+};
+
+// Each target is tried by a process of its own: one that crashes, hangs or runs out of memory costs
+// that target only. What is found and done is told by `say`, the messages of the crash first.
+// `deadline` ends all of it.
+SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config,
+                   std::optional<Clock::time_point> deadline, const Say& say);
+
+}  // namespace vmcore::guest

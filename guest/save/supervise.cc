@@ -1,0 +1,95 @@
+#include "guest/save/supervise.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+namespace vmcore::guest {
+namespace {
+
+using std::chrono::milliseconds;
+
+enum class Ended : std::uint8_t { by_itself, silent, late };
+
+// Until the last write end of the pipe is closed, which the child's death does.
+Ended watch(int pipe, const Limits& limits) {
+  for (;;) {
+    Clock::time_point until = Clock::now() + limits.silence;
+    const bool late = limits.deadline && *limits.deadline <= until;
+    if (late) {
+      until = *limits.deadline;
+    }
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    pollfd ready{pipe, POLLIN, 0};
+    const int found = ::poll(&ready, 1, static_cast<int>(std::max(left, milliseconds(0)).count()));
+    if (found == 0) {
+      return late ? Ended::late : Ended::silent;
+    }
+    std::array<char, 256> beats;
+    if (found > 0 && ::read(pipe, beats.data(), beats.size()) == 0) {
+      return Ended::by_itself;
+    }
+  }
+}
+
+// Nothing where it is still there after a few seconds.
+std::optional<int> reap(pid_t child) {
+  for (int step = 0; step < 500; ++step) {
+    int status = 0;
+    if (::waitpid(child, &status, WNOHANG) == child) {
+      return status;
+    }
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Beat::operator()() const {
+  const char beat = 0;
+  // A full pipe has been beaten enough, and one that nobody reads need not be.
+  [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &beat, 1);
+}
+
+Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits& limits) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  const Fd reading(ends[0]);
+  Fd writing(ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) {
+    return fail_errno(errno, "fork");
+  }
+  if (child == 0) {
+    ::_exit(work(Beat(std::move(writing))));
+  }
+  writing.reset();
+  const Ended ended = watch(reading.get(), limits);
+  if (ended != Ended::by_itself) {
+    ::kill(child, SIGKILL);
+  }
+  const std::optional<int> status = reap(child);
+  if (ended == Ended::silent) {
+    return fail(Errc::cancelled, "nothing moved for {} s", limits.silence.count());
+  }
+  if (ended == Ended::late) {
+    return fail(Errc::cancelled, "the deadline passed");
+  }
+  if (!status || !WIFEXITED(*status)) {
+    return fail(Errc::io, "it died of signal {}", status ? WTERMSIG(*status) : 0);
+  }
+  return WEXITSTATUS(*status);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,60 @@
+#include "guest/save/target.h"
+
+#include <algorithm>
+#include <array>
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::array<TargetKind, 5> kTargets = {{
+    {"port", save_to_port},
+    {"vsock", save_to_vsock},
+    {"file", save_to_folder},
+    {"raw", save_to_device},
+    {"output", save_to_file},
+}};
+
+// Told every few seconds, or at a tenth.
+class Progress final : public convert::Observer {
+ public:
+  explicit Progress(const Crash& crash) : crash_(crash) {}
+
+  void progress(std::uint64_t done, std::uint64_t all) override {
+    crash_.beat();
+    const Clock::time_point now = Clock::now();
+    if (done != all && now < next_) {
+      return;
+    }
+    next_ = now + std::chrono::seconds(5);
+    crash_.say(fmt::format("saved {} of {} MiB", done >> 8, all >> 8));
+  }
+  void source_read() override {}
+
+ private:
+  const Crash& crash_;
+  Clock::time_point next_{};
+};
+
+}  // namespace
+
+const TargetKind* find_target(std::string_view kind) {
+  const auto* const found = std::ranges::find(kTargets, kind, &TargetKind::kind);
+  return found == kTargets.end() ? nullptr : found;
+}
+
+Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash) {
+  convert::ConvertOptions options;
+  options.level = crash.config.level;
+  options.window = 1U << 30;  // memory is what a capture kernel lacks most
+  options.search = kernel::Search::registers;
+  options.capture = convert::Capture{.method = "capture-kernel", .consistency = "stopped"};
+  Progress progress(crash);
+  return convert::convert(crash.image, writer, options, progress, {});
+}
+
+std::uint64_t room_wanted(const MemoryImage& image) {
+  constexpr std::uint64_t kLeast = 32U << 20;
+  return std::max(kLeast, ram_ranges(*image.memory).size() / 32);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,63 @@
+// Targets: the places that a crash can be saved to, a file each and a table of them (target.cc).
+//
+// To add one: target_KIND.cc with a function like those below, a row in kTargets, a test, a section
+// in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/setup/needed_modules.cc.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "guest/config/capture_config.h"
+#include "guest/save/crash_report.h"
+#include "guest/save/say.h"
+#include "guest/save/supervise.h"
+#include "src/base/result.h"
+#include "src/convert/convert.h"
+#include "src/image/image.h"
+
+namespace vmcore::guest {
+
+// What every target is given.
+struct Crash {
+  const MemoryImage& image;
+  const CrashReport& report;
+  const CaptureConfig& config;
+  const Say& say;
+  const Beat& beat;  // called at least every few seconds while something moves
+};
+
+struct Saved {
+  std::string place;  // for people
+  convert::Outcome outcome;
+};
+
+// Saves the crash, or tells why it is not there as a whole. `where` is what stands behind the kind.
+using SaveTo = Result<Saved> (*)(const std::string& where, const Crash& crash);
+
+// The kind's row of kTargets; null where there is none.
+struct TargetKind {
+  std::string_view kind;
+  SaveTo save;
+};
+const TargetKind* find_target(std::string_view kind);
+
+// port[:NAME]: the host's end of a virtio-serial port (kPortName), by its name.
+Result<Saved> save_to_port(const std::string& where, const Crash& crash);
+// vsock[:PORT]: the host, at CID 2 (kVsockPort).
+Result<Saved> save_to_vsock(const std::string& where, const Crash& crash);
+// file:DEVICE:/FOLDER: a file system that is mounted for it. file:/FOLDER: one that is mounted.
+Result<Saved> save_to_folder(const std::string& where, const Crash& crash);
+// output:FILE: one dump and nothing else; for other capture environments.
+Result<Saved> save_to_file(const std::string& where, const Crash& crash);
+// raw:DEVICE: the guest's stream on a block device that holds nothing else.
+Result<Saved> save_to_device(const std::string& where, const Crash& crash);
+
+// Writes the dump with `writer`; says how it gets on. Errors of the target are Errc::io and
+// Errc::no_space.
+Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash);
+
+// Bytes that must be free before a dump is begun. A filtered, compressed dump of an idle guest
+// takes about a thirtieth of its memory; one that turns out larger is cut off where the room ends.
+std::uint64_t room_wanted(const MemoryImage& image);
+
+}  // namespace vmcore::guest

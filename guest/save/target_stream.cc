@@ -1,0 +1,62 @@
+#include "guest/save/target_stream.h"
+
+#include "guest/save/encrypted_memory.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::chrono::seconds kListenerWait{30};
+constexpr std::chrono::seconds kGoodbyeWait{10};
+
+formats::GuestHello hello_of(const Crash& crash) {
+  formats::GuestHello hello;
+  hello.release = crash.report.release;
+  hello.tag = crash.config.tag;
+  hello.level = crash.config.level;
+  hello.crash_time = crash.report.crash_time;
+  hello.ram = ram_ranges(*crash.image.memory);
+  return hello;
+}
+
+Result<> refuse(const formats::SendFrame& send, const Crash& crash, std::string_view encryption) {
+  formats::GuestStreamWriter writer(send, formats::random_stream_id());
+  formats::GuestHello hello;
+  hello.tag = crash.config.tag;
+  hello.encrypted_memory = true;
+  TRY(writer.hello(hello));
+  const Error error{
+      Errc::denied,
+      fmt::format("this guest's memory is encrypted ({}): its host gets none of it", encryption)};
+  TRY(writer.abort(error.message));
+  return tl::unexpected(error);
+}
+
+}  // namespace
+
+Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash) {
+  formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
+  TRY(writer.hello(hello_of(crash)));
+  TRY(writer.log(crash.report.dmesg));
+  auto outcome = write_dump(writer, crash);
+  if (!outcome) {
+    static_cast<void>(writer.abort(outcome.error().message));  // a line that broke takes no more
+  }
+  return outcome;
+}
+
+Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
+  TRY(line.wait_for_host(kListenerWait));
+  const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
+    return line.send(frame);
+  };
+  if (const std::string_view encryption = memory_encryption(); !encryption.empty()) {
+    TRY(refuse(send, crash, encryption));
+  }
+  TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
+  if (!line.wait_for_goodbye(kGoodbyeWait)) {
+    crash.say("the host did not say that it has all");
+  }
+  return outcome;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,17 @@
+// What the targets that take a guest's stream share.
+#pragma once
+
+#include "guest/save/line.h"
+#include "guest/save/target.h"
+#include "src/formats/guest_stream_writer.h"
+
+namespace vmcore::guest {
+
+// hello, the log, and then what is planned and kept.
+Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash);
+
+// The same over a line to the host, once somebody listens. Of a guest whose memory is encrypted the
+// host gets a hello that says so, and nothing else.
+Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash);
+
+}  // namespace vmcore::guest

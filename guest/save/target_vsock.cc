@@ -1,0 +1,54 @@
+// vsock: the host, which is CID 2 for every guest.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+// After <sys/socket.h>, whose sa_family_t it needs.
+#include <linux/vm_sockets.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "guest/save/target_stream.h"
+
+namespace vmcore::guest {
+namespace {
+
+Result<std::uint32_t> read_port(const std::string& where) {
+  std::uint32_t port = kVsockPort;
+  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
+  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
+    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
+  }
+  return port;
+}
+
+Result<Fd> connect_to_host(std::uint32_t port) {
+  Fd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    return fail_errno(errno, "vsock");
+  }
+  sockaddr_vm address{};
+  address.svm_family = AF_VSOCK;
+  address.svm_cid = VMADDR_CID_HOST;
+  address.svm_port = port;
+  // The kernel gives up by itself after two seconds (net/vmw_vsock/af_vsock.c).
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return fail_errno(errno, fmt::format("the host's vsock port {}", port));
+  }
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return fail_errno(errno, "vsock");
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
+  TRY_ASSIGN(const std::uint32_t port, read_port(where));
+  TRY_ASSIGN(Fd fd, connect_to_host(port));
+  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(fd), crash.beat), crash));
+  return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};
+}
+
+}  // namespace vmcore::guest

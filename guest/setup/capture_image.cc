@@ -1,0 +1,111 @@
+#include "guest/setup/capture_image.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <sstream>
+
+#include "guest/config/capture_image.h"
+#include "guest/setup/cpio.h"
+#include "guest/setup/kernel_modules.h"
+#include "guest/setup/needed_modules.h"
+#include "guest/setup/sha256.h"
+
+namespace vmcore::guest {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string_view in_archive(std::string_view path) { return path.substr(1); }
+
+// "ext4.ko" of "/lib/modules/6.1/kernel/fs/ext4/ext4.ko.xz".
+std::string file_of_module(std::string_view path) {
+  const std::string_view file = path.substr(path.rfind('/') + 1);
+  return std::string(file.substr(0, file.find(".ko"))) + ".ko";
+}
+
+std::string format_manifest(const ImageManifest& manifest) {
+  return fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\n", manifest.release,
+                     manifest.init, manifest.config, manifest.modules);
+}
+
+struct Plan {
+  KernelModules kernel;
+  std::vector<std::string> modules;
+  std::vector<Remark> remarks;
+  ImageManifest manifest;
+};
+
+Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
+  TRY_ASSIGN(KernelModules kernel, KernelModules::open(root, parts.release));
+  TRY_ASSIGN(NeededModules needed, needed_modules(root, kernel, parts.config));
+  TRY_ASSIGN(std::vector<std::string> modules, kernel.load_order(needed.names));
+  std::string digests;
+  for (const std::string& path : modules) {
+    TRY_ASSIGN(const std::string installed, root.read(path));
+    digests += path + " " + sha256(installed) + "\n";
+  }
+  ImageManifest manifest{parts.release, sha256(parts.init), sha256(format_config(parts.config)),
+                         sha256(digests)};
+  return Plan{std::move(kernel), std::move(modules), std::move(needed.remarks),
+              std::move(manifest)};
+}
+
+Result<> add_modules(Cpio& cpio, const Plan& plan) {
+  const std::string_view folder = in_archive(kModuleFolder);
+  std::string list;
+  cpio.add_folder(folder);
+  for (const std::string& path : plan.modules) {
+    TRY_ASSIGN(const std::string module, plan.kernel.read(path));
+    TRY(cpio.add_file(fmt::format("{}/{}", folder, file_of_module(path)), 0644, module));
+    list += file_of_module(path) + "\n";
+  }
+  return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
+}
+
+}  // namespace
+
+Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
+  TRY_ASSIGN(Plan plan, plan_image(root, parts));
+  Cpio cpio;
+  for (const char* const folder : {"dev", "etc", "mnt", "proc", "sys"}) {
+    cpio.add_folder(folder);
+  }
+  TRY(cpio.add_file(in_archive(kImageManifest), 0644, format_manifest(plan.manifest)));
+  TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
+  TRY(add_modules(cpio, plan));
+  TRY(cpio.add_file("init", 0755, parts.init));
+  return CaptureImage{cpio.finish(), std::move(plan.manifest), std::move(plan.modules),
+                      std::move(plan.remarks)};
+}
+
+Result<ImageManifest> expected_manifest(const Root& root, const ImageParts& parts) {
+  TRY_ASSIGN(Plan plan, plan_image(root, parts));
+  return std::move(plan.manifest);
+}
+
+Result<ImageManifest> read_manifest(std::string_view image) {
+  const auto text = find_in_cpio(image, in_archive(kImageManifest));
+  if (!text) {
+    return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");
+  }
+  std::map<std::string, std::string> values;
+  std::istringstream lines{std::string(*text)};
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t equals = std::min(line.find('='), line.size());
+    values[line.substr(0, equals)] = line.substr(std::min(equals + 1, line.size()));
+  }
+  return ImageManifest{values["RELEASE"], values["INIT"], values["CONFIG"], values["MODULES"]};
+}
+
+std::string init_executable() {
+  std::error_code error;
+  const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+  if (const fs::path beside = folder / "init"; ::access(beside.c_str(), R_OK) == 0) {
+    return beside;
+  }
+  return (folder.parent_path() / "libexec/vmcore-guest/init").string();
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,22 @@
+// Which modules the capture kernel needs for which target.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "guest/config/capture_config.h"
+#include "guest/setup/kernel_modules.h"
+#include "guest/setup/root.h"
+
+namespace vmcore::guest {
+
+struct NeededModules {
+  std::vector<std::string> names;  // in the order in which they are to be loaded
+  std::vector<Remark> remarks;     // targets that this kernel cannot serve
+};
+
+// Fails where the kernel can serve none of the targets.
+Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
+                                     const CaptureConfig& config);
+
+}  // namespace vmcore::guest

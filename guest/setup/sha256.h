@@ -1,0 +1,12 @@
+// SHA-256 (FIPS 180-4), by which an image tells what it was made of.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace vmcore::guest {
+
+// In hexadecimal.
+std::string sha256(std::string_view bytes);
+
+}  // namespace vmcore::guest

@@ -1,0 +1,106 @@
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "guest/setup/capture_image.h"
+#include "guest/setup/report.h"
+#include "guest/setup/root.h"
+#include "guest/setup/verb.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+struct Options {
+  std::string kernel;
+  std::string root = "/";
+  std::string init;
+  std::string config;
+  std::string output;
+};
+
+// The running kernel; of an image, the only one that it has.
+Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
+  if (!named.empty()) {
+    return named;
+  }
+  utsname names{};
+  if (root.running() && ::uname(&names) == 0) {
+    return std::string(names.release);
+  }
+  const auto releases = root.list("/lib/modules");
+  if (!releases || releases->size() != 1) {
+    return fail(Errc::invalid, "name one with --kernel: /lib/modules has {}",
+                releases ? fmt::format("{}", fmt::join(*releases, " ")) : "none");
+  }
+  return releases->front();
+}
+
+Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
+  if (file.empty() && !root.exists(kConfigFile)) {
+    return CaptureConfig();
+  }
+  const std::string path = file.empty() ? std::string(kConfigFile) : file;
+  TRY_ASSIGN(const std::string text, file.empty() ? root.read(path) : read_file(path));
+  auto config = parse_config(text);
+  return config ? std::move(config) : in_context(std::move(config).error(), path);
+}
+
+// Under its name only when it is complete: a panic kernel may be loaded with it at any time.
+Result<> write_image(const std::string& path, std::string_view bytes) {
+  const std::string partial = path + ".new";
+  const Fd file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file) {
+    return fail_errno(errno, partial);
+  }
+  if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(bytes))); !written) {
+    ::unlink(partial.c_str());
+    return in_context(std::move(written).error(), partial);
+  }
+  if (::fsync(file.get()) != 0 || ::rename(partial.c_str(), path.c_str()) != 0) {
+    return fail_errno(errno, path);
+  }
+  return {};
+}
+
+Result<> build(const Options& options) {
+  TRY_ASSIGN(const Root root, Root::open(options.root));
+  ImageParts parts;
+  TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
+  TRY_ASSIGN(parts.config, chosen_config(root, options.config));
+  const std::string init = options.init.empty() ? init_executable() : options.init;
+  TRY_ASSIGN(parts.init, read_file(init));
+  if (!parts.init.starts_with("\x7f"
+                              "ELF")) {
+    return fail(Errc::invalid, "{} is no program that a kernel could start", init);
+  }
+  TRY_ASSIGN(const CaptureImage image, make_capture_image(root, parts));
+  for (const Remark& remark : image.remarks) {
+    fmt::print(stderr, "vmcore-guest: note: {}\n", remark.text);
+  }
+  TRY(write_image(options.output, image.bytes));
+  fmt::print("{}: kernel {}, {} modules, {:.1f} MiB\n", options.output, parts.release,
+             image.modules.size(), static_cast<double>(image.bytes.size()) / (1 << 20));
+  return {};
+}
+
+}  // namespace
+
+Run add_build(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  command.add_option("--kernel", options->kernel, "Its release; default: the running kernel");
+  command.add_option("--root", options->root, "Where the guest's file system is mounted");
+  command.add_option("--init", options->init, "The program that the capture kernel starts");
+  command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
+  command.add_option("-o,--file", options->output, "The image")->required();
+  return [options, &common] {
+    const Result<> built = build(*options);
+    return built ? kExitDone : report_error(built.error(), common);
+  };
+}
+
+}  // namespace vmcore::guest

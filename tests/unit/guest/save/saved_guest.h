@@ -1,0 +1,34 @@
+// A small guest that crashed, for tests of targets.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "guest/save/target.h"
+#include "tests/builders/kernel_builder.h"
+
+namespace vmcore::guest {
+
+struct SavedGuest {
+  SavedGuest() : image(build()), report(read_crash(image)) {}
+
+  static MemoryImage build() {
+    testing::GuestBuilder builder("6.12");
+    builder.pages("2000 free 9\n2200 anon 4\n2210 cache\n2213 slab\n2700 kernel\n")
+        .vmcoreinfo("CRASHTIME", "1763751093")
+        .log(0, "Linux version test")
+        .log(1'500'000'000, "Kernel panic - not syncing: test");
+    return builder.build();
+  }
+
+  Crash crash() { return {image, report, config, say, beat}; }
+
+  MemoryImage image;
+  CrashReport report;
+  CaptureConfig config;
+  std::vector<std::string> said;
+  Say say = [this](std::string_view line) { said.emplace_back(line); };
+  Beat beat{Fd()};
+};
+
+}  // namespace vmcore::guest

@@ -1,0 +1,68 @@
+#include "guest/save/supervise.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+
+namespace vmcore::guest {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TEST(Supervise, GivesWhatTheChildReturns) {
+  EXPECT_EQ(supervise([](const Beat&) { return 3; }, {}), 3);
+}
+
+TEST(Supervise, AChildThatCrashesIsAnError) {
+  const auto code = supervise(
+      [](const Beat&) {
+        ::raise(SIGKILL);
+        return 0;
+      },
+      {});
+  EXPECT_EQ(code.error().code, Errc::io);
+  EXPECT_EQ(code.error().message, "it died of signal 9");
+}
+
+TEST(Supervise, AChildThatIsSilentIsKilled) {
+  const auto code = supervise(
+      [](const Beat&) {
+        ::pause();
+        return 0;
+      },
+      {.silence = seconds(1)});
+  EXPECT_EQ(code.error().code, Errc::cancelled);
+  EXPECT_EQ(code.error().message, "nothing moved for 1 s");
+}
+
+TEST(Supervise, AChildThatBeatsMayTakeItsTime) {
+  const auto code = supervise(
+      [](const Beat& beat) {
+        for (int i = 0; i < 15; ++i) {
+          beat();
+          std::this_thread::sleep_for(milliseconds(100));
+        }
+        return 5;
+      },
+      {.silence = seconds(1)});
+  EXPECT_EQ(code, 5);
+}
+
+TEST(Supervise, TheDeadlineEndsOneThatBeats) {
+  const auto code = supervise(
+      [](const Beat& beat) {
+        for (;;) {
+          beat();
+          std::this_thread::sleep_for(milliseconds(10));
+        }
+        return 0;
+      },
+      {.silence = seconds(60), .deadline = Clock::now() + milliseconds(300)});
+  EXPECT_EQ(code.error().message, "the deadline passed");
+}
+
+}  // namespace
+}  // namespace vmcore::guest

@@ -1,0 +1,104 @@
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "src/convert/convert.h"
+#include "src/formats/dump_format.h"
+#include "tests/unit/guest/save/saved_guest.h"
+
+namespace vmcore::guest {
+namespace {
+
+namespace fs = std::filesystem;
+
+class TargetFile : public ::testing::Test {
+ protected:
+  TargetFile() {
+    std::string name = (fs::temp_directory_path() / "vmcore-target-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~TargetFile() override { fs::remove_all(folder_); }
+
+  std::vector<std::string> names(const fs::path& folder) const {
+    std::vector<std::string> found;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      found.push_back(entry.path().filename());
+    }
+    std::ranges::sort(found);
+    return found;
+  }
+  static std::string text(const fs::path& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+  void make_dump(const std::string& name) const {
+    fs::create_directory(folder_ / name);
+    std::ofstream(folder_ / name / "vmcore") << "old";
+  }
+
+  fs::path folder_;
+  SavedGuest guest_;
+};
+
+TEST_F(TargetFile, KeepsTheDumpItsLogAndTheReason) {
+  const auto saved = save_to_folder(folder_, guest_.crash());
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_EQ(saved->place, folder_ / "2025-11-21-185133/vmcore");
+  EXPECT_EQ(names(folder_), (std::vector<std::string>{"2025-11-21-185133", "boot-reason",
+                                                      "reboot-reason", "reboot-stack"}));
+  EXPECT_EQ(names(folder_ / "2025-11-21-185133"),
+            (std::vector<std::string>{"dmesg.txt", "vmcore"}));
+  EXPECT_EQ(text(folder_ / "reboot-reason"), "kernel panic, vmcore collected: " + saved->place +
+                                                 ": Kernel panic - not syncing: test\n");
+  EXPECT_EQ(text(folder_ / "reboot-stack"), "[    1.500000] Kernel panic - not syncing: test\n");
+  EXPECT_EQ(text(folder_ / "boot-reason"), "BootReasonKernel\n");
+  struct stat status {};
+  EXPECT_EQ(::stat(saved->place.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0600U);
+  const auto written = formats::open_dump(Fd(::open(saved->place.c_str(), O_RDONLY)));
+  ASSERT_TRUE(written) << written.error().message;
+  const auto whole = convert::plan_only(guest_.image, {}, {});  // what is saved in windows has none
+  EXPECT_EQ(whole->plan.kept_pages, saved->outcome.plan.kept_pages);
+  EXPECT_TRUE(convert::verify(guest_.image, *written, *whole, {}));
+}
+
+TEST_F(TargetFile, KeepsTheNewestAndTouchesNothingElse) {
+  for (const char* name : {"2024-01-01-000000", "2024-01-02-000000", "2024-01-03-000000"}) {
+    make_dump(name);
+  }
+  fs::create_directory(folder_ / "mine");
+  std::ofstream(folder_ / "2024-01-01-000000/notes") << "mine, too";
+  guest_.config.keep = 2;
+  ASSERT_TRUE(save_to_folder(folder_, guest_.crash()));
+  EXPECT_EQ(names(folder_),
+            (std::vector<std::string>{"2024-01-01-000000", "2024-01-03-000000", "2025-11-21-185133",
+                                      "boot-reason", "mine", "reboot-reason", "reboot-stack"}));
+  EXPECT_EQ(names(folder_ / "2024-01-01-000000"), std::vector<std::string>{"notes"});
+}
+
+TEST_F(TargetFile, TwoCrashesOfOneSecondAreTwoDumps) {
+  ASSERT_TRUE(save_to_folder(folder_, guest_.crash()));
+  const auto second = save_to_folder(folder_, guest_.crash());
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->place, folder_ / "2025-11-21-185133.1/vmcore");
+}
+
+TEST_F(TargetFile, AnotherCaptureEnvironmentGetsOneFile) {
+  const std::string out = folder_ / "dump";
+  const auto saved = save_to_file(out, guest_.crash());
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_EQ(names(folder_), std::vector<std::string>{"dump"});
+  EXPECT_EQ(save_to_file(out, guest_.crash()).error().code, Errc::exists);
+}
+
+TEST_F(TargetFile, WhatItCannotReadIsInvalid) {
+  EXPECT_EQ(save_to_folder("vdb", guest_.crash()).error().code, Errc::invalid);
+  EXPECT_EQ(save_to_folder("vdb:/x", guest_.crash()).error().code, Errc::invalid);
+}
+
+}  // namespace
+}  // namespace vmcore::guest

@@ -1,0 +1,129 @@
+#include "guest/setup/capture_image.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "guest/setup/cpio.h"
+
+namespace vmcore::guest {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRelease = "6.1-test";
+
+class CaptureImageTest : public ::testing::Test {
+ protected:
+  CaptureImageTest() {
+    std::string name = (fs::temp_directory_path() / "vmcore-image-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    parts_.release = kRelease;
+    parts_.init = "the program";
+  }
+  ~CaptureImageTest() override { fs::remove_all(folder_); }
+
+  void write(const std::string& path, const std::string& text) const {
+    fs::create_directories((folder_ / path).parent_path());
+    std::ofstream(folder_ / path) << text;
+  }
+  static std::string in_modules(const std::string& path) {
+    return "lib/modules/" + std::string(kRelease) + "/" + path;
+  }
+  // A module as its own .modinfo tells what it needs.
+  void module(const std::string& name, const std::string& needs) const {
+    write(in_modules("kernel/" + name + ".ko"), "ELF" + std::string("\0license=GPL\0depends=", 21) +
+                                                    needs + std::string("\0name=", 6) + name);
+  }
+  // The kernel of the tests: virtio_pci needs virtio; virtio_console is a module.
+  void unpacked_kernel() const {
+    module("virtio_pci", "virtio,virtio-ring");
+    module("virtio-ring", "");
+    module("virtio", "");
+    module("virtio_console", "virtio,virtio_ring");
+    module("ext4", "");
+    module("xfs", "");
+    write(in_modules("modules.builtin"), "kernel/drivers/block/virtio_blk.ko\n");
+  }
+  Root root() const { return *Root::open(folder_.string()); }
+  std::string order(const CaptureImage& image) const {
+    return std::string(find_in_cpio(image.bytes, "modules/order").value_or("(none)"));
+  }
+
+  fs::path folder_;
+  ImageParts parts_;
+};
+
+TEST_F(CaptureImageTest, HasWhatItsTargetsNeedInTheirOrder) {
+  unpacked_kernel();
+  parts_.config.targets = {{"port", ""}};
+  const auto image = make_capture_image(root(), parts_);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(order(*image), "virtio.ko\nvirtio-ring.ko\nvirtio_pci.ko\nvirtio_console.ko\n");
+  EXPECT_EQ(find_in_cpio(image->bytes, "init"), "the program");
+  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"), format_config(parts_.config));
+  EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio-ring.ko"));
+  EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko"));
+  EXPECT_TRUE(image->remarks.empty());
+}
+
+TEST_F(CaptureImageTest, AnInstalledKernelTellsItsDependencies) {
+  unpacked_kernel();
+  write(in_modules("modules.dep"),
+        "kernel/virtio.ko:\nkernel/virtio_console.ko: kernel/virtio.ko\n");
+  write(in_modules("modules.builtin"), "kernel/drivers/virtio/virtio_pci.ko\n");
+  parts_.config.targets = {{"port", ""}};
+  EXPECT_EQ(order(*make_capture_image(root(), parts_)), "virtio.ko\nvirtio_console.ko\n");
+}
+
+TEST_F(CaptureImageTest, TheFileSystemIsThatOfFstab) {
+  unpacked_kernel();
+  parts_.config.targets = {{"file", "UUID=12:/var/crash"}};
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("ext4.ko\nxfs.ko\n"),
+            std::string::npos);
+  write("etc/fstab", "# <what>\nUUID=1 / ext4\nUUID=12 /var xfs defaults\n");
+  const std::string some = order(*make_capture_image(root(), parts_));
+  EXPECT_NE(some.find("xfs.ko"), std::string::npos);
+  EXPECT_EQ(some.find("ext4.ko"), std::string::npos);
+}
+
+TEST_F(CaptureImageTest, ATargetThatTheKernelCannotServeIsTold) {
+  unpacked_kernel();
+  parts_.config.targets = {{"port", ""}, {"vsock", ""}};
+  const auto image = make_capture_image(root(), parts_);
+  ASSERT_TRUE(image);
+  ASSERT_EQ(image->remarks.size(), 1U);
+  EXPECT_EQ(image->remarks.front().text, "target vsock: this kernel has no driver for vsock");
+  parts_.config.targets = {{"vsock", ""}};
+  EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
+  parts_.release = "7.0";
+  EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::not_found);
+}
+
+TEST_F(CaptureImageTest, TellsWhatItWasMadeOf) {
+  unpacked_kernel();
+  const auto image = make_capture_image(root(), parts_);
+  ASSERT_TRUE(image);
+  EXPECT_EQ(make_capture_image(root(), parts_)->bytes, image->bytes);
+  EXPECT_EQ(read_manifest(image->bytes), image->manifest);
+  EXPECT_EQ(expected_manifest(root(), parts_), image->manifest);
+  EXPECT_EQ(read_manifest("070701").error().code, Errc::not_recognised);
+  const auto stale = [&] { return *expected_manifest(root(), parts_) != image->manifest; };
+  parts_.config.level = 1;
+  EXPECT_TRUE(stale());
+  parts_.config.level = 31;
+  EXPECT_FALSE(stale());
+  module("virtio", "virtio_ring");
+  EXPECT_TRUE(stale());
+}
+
+TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
+  unpacked_kernel();
+  module("virtio", "virtio_pci");
+  EXPECT_TRUE(make_capture_image(root(), parts_));
+}
+
+}  // namespace
+}  // namespace vmcore::guest
