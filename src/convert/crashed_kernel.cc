@@ -130,11 +130,13 @@ bool any_cpu_outside(const MemoryImage& image, const CoreHeader& header) {
   });
 }
 
+bool is_capture_kernel(const GuestKernel& kernel) {
+  return kernel::told_elfcorehdr(kernel).has_value();
+}
+
 // Whether a capture kernel may have taken over: looked at for every dump, so without a search.
 bool may_be_captured(const MemoryImage& image, const std::vector<GuestKernel>& kernels) {
-  if (std::ranges::any_of(kernels, [](const GuestKernel& each) {
-        return kernel::told_elfcorehdr(each).has_value();
-      })) {
+  if (std::ranges::any_of(kernels, is_capture_kernel)) {
     return true;
   }
   return !kernels.empty() && std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
@@ -299,6 +301,12 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
     remark_on(crashed, subject.found.kernels, header, remarks);
     std::ranges::move(remarks, std::back_inserter(crashed.found.remarks));
     return crashed;
+  }
+  if (std::ranges::any_of(subject.found.kernels, is_capture_kernel)) {
+    subject.found.remarks.push_back({Errc::not_found,
+                                     "a capture kernel is in memory, but no ELF core header of the "
+                                     "kernel that crashed: registers "
+                                     "are the capture kernel's"});
   }
   return subject;
 }

@@ -17,9 +17,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.capture_rig import CaptureConfig, CaptureGuest, with_busybox
+from guests.debian import run
 from guests.dump_checks import expect, run_dump
 from guests.harness import run_test, scratch_folder
-from peers import bits, compare, oracle, readers
+from peers import bits, compare, oracle, readers, tools
 from peers.kdumpfile import PAGE, ElfFile, open_dump, parse_notes
 
 MOMENTS = 10
@@ -177,8 +178,49 @@ class Case:
         print(f"  crash: {said['bt -a'][:400]}", flush=True)
 
 
+def kexec_tools() -> dict:
+    """kexec and what it needs to run in a guest: files by path."""
+    loader, flag, libraries, program = tools.command("kexec")
+    needed = re.findall(r"=> (\S+)", run([loader, flag, libraries, "--list", program]))
+    return {"kexec/kexec": Path(program).read_bytes(), "kexec/ld.so": Path(loader).read_bytes(),
+            **{f"kexec/{Path(path).name}": Path(path).read_bytes() for path in needed}}
+
+
+def loaded_by_kexec_tools(vmcorectl, findings, image: bytes) -> None:
+    """kexec_load: the header lies elsewhere, and the first 640 KiB are saved before the capture kernel begins."""
+    config = CaptureConfig(name="two/kexec-tools", memory_mib=768, crashkernel="160M", vmcoreinfo=False, workload=True)
+    print(config.name, flush=True)
+    with scratch_folder() as scratch, CaptureGuest(config, image, kexec_tools()) as guest:
+        guest.must(f"/kexec/ld.so --library-path /kexec /kexec/kexec -c -p {guest.image} --initrd={guest.capture_image} "
+                   "--command-line='nr_cpus=1 irqpoll reset_devices rdinit=/init console=ttyS0'", 120)
+        case = Case(vmcorectl, guest, findings, Path(scratch))
+        guest.tell(f"panic {PANIC_CPU}")
+        guest.qmp("stop")
+        while place(registers(guest)[PANIC_CPU], case.region) == "crashed kernel":
+            guest.qmp("cont")
+            time.sleep(0.1)
+            guest.qmp("stop")
+        print(f"  {[place(cpu, case.region) for cpu in registers(guest)]}", flush=True)
+        early = case.dump("direct", "-d", "0").rename(case.folder / "early")
+        early_raw = ElfFile(guest.dump_elf(case.folder / "early.raw"))
+        guest.qmp("cont")
+        guest.wait_for_text("CAPTURE SLEEPS", 300)
+        guest.qmp("stop")
+        late = open_dump(str(case.dump("qmp", "-d", "0")))
+        late_raw = ElfFile(guest.dump_elf(case.folder / "late.raw"))
+        early, low = open_dump(str(early)), range(0xa0)
+        expect(findings, "kexec-tools", [
+            ("low memory is there", bits.count(late.ram & bits.from_ranges([(0, 0xa0)])) > 0x90, True),
+            ("it was used", any(early_raw.page(pfn) != late_raw.page(pfn) for pfn in low), True),
+            ("registers", registers_in(early), registers_in(late)), ("CPUs", len(registers_in(late)), config.cpus)])
+        findings.check("kexec-tools: pages", compare.page_sets(early.kept, late.kept)
+                       # The last KiB of page 0x9f is the BIOS's and was not saved.
+                       + compare.contents(early, late, early.kept & late.kept & ~(1 << 0x9f)))
+
+
 def test(vmcorectl, _, findings) -> None:
     image = with_busybox(SLEEPS).finish()
+    loaded_by_kexec_tools(vmcorectl, findings, image)
     # With the vmcoreinfo device, and without: then nothing but the header leads to what the crashed kernel is.
     for config in (CaptureConfig(name="two/6.1", kernel="6.1", memory_mib=768, crashkernel="160M"),
                    CaptureConfig(name="two/6.12", kernel="6.12", memory_mib=768, crashkernel="176M", vmcoreinfo=False)):

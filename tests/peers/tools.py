@@ -24,6 +24,7 @@ ORIGINS = {
     "crash-bookworm": ("crash", "bookworm", "crash"),
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22
     "drgn-trixie": ("python3-drgn", "trixie", "python3"),   # 0.0.31
+    "kexec": ("kexec-tools", "bookworm", "kexec"),
     "libkdumpfile": ("python3-libkdumpfile", "bookworm", "python3"),
     "ovmf": ("ovmf", "bookworm", ""),       # firmware, which QEMU runs
     "qemu-5.2": ("qemu-system-x86", "bullseye", "qemu-system-x86_64"),
@@ -49,7 +50,8 @@ def command(name: str) -> list:
     """The words that run a peer's program: its own loader, its own libraries."""
     folder = root(name)
     program = ORIGINS[name][2]
-    binary = next(path for path in (folder / "usr/sbin" / program, folder / "usr/bin" / program) if path.exists())
+    binary = next(path for path in (folder / "usr/sbin" / program, folder / "usr/bin" / program, folder / "sbin" / program)
+                  if path.exists())
     loader = next(path for base in ("lib64", "usr/lib64", "lib/x86_64-linux-gnu")
                   for path in [folder / base / "ld-linux-x86-64.so.2"] if path.exists())
     libraries = ":".join(str(folder / base) for base in LIBRARIES)

@@ -116,6 +116,7 @@ TEST(CrashedKernel, WithoutAHeaderItsMemoryIsTakenWithTheCaptureKernels) {
   const Subject subject = subject_of(image);
   EXPECT_FALSE(subject.crashed);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("no ELF core header"));
 }
 
 TEST(CrashedKernel, AHeaderThatLeadsNowhereIsNotBelieved) {
