@@ -34,9 +34,10 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   Decision decision;
   Outcome& outcome = decision.outcome;
   append(outcome.remarks, image.remarks);
-  TRY_ASSIGN(
-      kernel::FoundKernels found,
-      kernel::find_kernels(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
+  TRY_ASSIGN(kernel::FoundKernels found,
+             kernel::find_kernels(image, options.search,
+                                  draft != nullptr ? &draft->kernels : nullptr, options.hint));
+  outcome.place = kernel::place_of(found);
   decision.kernels = std::move(found.kernels);
   append(outcome.remarks, found.remarks);
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};

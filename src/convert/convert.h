@@ -28,6 +28,7 @@ struct ConvertOptions {
   std::uint64_t bandwidth = 0;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
+  std::optional<InfoPlace> hint = {};  // where it was found before
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not
   // tell.
   std::optional<std::uint64_t> host_event_time = {};
@@ -47,11 +48,12 @@ class Observer {
 
 struct Outcome {
   filters::Plan plan;
-  std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
-  bool incomplete = false;       // pages are missing: lost now, or already in the source
-  std::string release;           // of the kernel, empty where none was found
-  Provenance provenance;         // as it stands in the file
-  std::vector<Remark> remarks;   // all, also those of the source and the plan
+  std::uint64_t lost_pages = 0;    // the plan's lost pages, and kept ones that could not be read
+  bool incomplete = false;         // pages are missing: lost now, or already in the source
+  std::string release;             // of the kernel, empty where none was found
+  std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look
+  Provenance provenance;           // as it stands in the file
+  std::vector<Remark> remarks;     // all, also those of the source and the plan
 
   // Everything that was asked for is in the file, and nothing that was to be left out.
   bool as_asked() const {

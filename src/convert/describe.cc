@@ -35,7 +35,9 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     description.remarks.insert(description.remarks.end(), before->remarks.begin(),
                                before->remarks.end());
   }
-  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(const kernel::FoundKernels found,
+             kernel::find_kernels(image, options.search, nullptr, options.hint));
+  description.place = kernel::place_of(found);
   description.remarks.insert(description.remarks.end(), found.remarks.begin(), found.remarks.end());
   const kernel::GuestKernel* kernel = found.kernels.empty() ? nullptr : &found.kernels.front();
   description.crash_time = crash_time(image, kernel, options.host_event_time);

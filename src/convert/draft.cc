@@ -53,7 +53,8 @@ Result<Seconds> rehearse(const PhysicalMemory& memory, const filters::Plan& plan
 
 Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
                          std::stop_token stop) {
-  TRY_ASSIGN(kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(kernel::FoundKernels found,
+             kernel::find_kernels(image, options.search, nullptr, options.hint));
   const auto began = Clock::now();
   const kernel::GuestKernel* const kernel =
       found.kernels.empty() ? nullptr : &found.kernels.front();

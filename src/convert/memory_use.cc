@@ -141,7 +141,9 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }
-  TRY_ASSIGN(const kernel::FoundKernels found, kernel::find_kernels(image, options.search));
+  TRY_ASSIGN(const kernel::FoundKernels found,
+             kernel::find_kernels(image, options.search, nullptr, options.hint));
+  use.place = kernel::place_of(found);
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
 
 namespace vmcore::job {
@@ -77,12 +78,14 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   request.threads = threads;
   request.input = sandbox::InputKind::live;
   request.torn = state.running;
+  request.hint = recall_place(guest);
   auto result =
       read_text(request, {}, {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
+  remember_place(guest, result->done.place);
   return result;
 }
 

@@ -82,6 +82,7 @@ convert::ConvertOptions options_of(const Request& request) {
           .read_ahead = request.read_ahead,
           .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
+          .hint = request.hint,
           .host_event_time = request.host_event_time,
           .capture = capture_of(request)};
 }
@@ -95,6 +96,7 @@ Done done_of(const convert::Outcome& outcome) {
             .kept_pages = outcome.plan.kept.count() + outcome.plan.lost.count(),
             .lost_pages = outcome.lost_pages,
             .classes = {},
+            .place = outcome.place,
             .remarks = outcome.remarks};
   for (const filters::ClassName& entry : filters::kClassNames) {
     done.classes.push_back(
@@ -186,6 +188,7 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
   TRY(text.flush());
   Done done;
   done.incomplete = description.incomplete;
+  done.place = description.place;
   return done;
 }
 
@@ -196,12 +199,13 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   TRY(text.flush());
   Done done;
   done.incomplete = use.incomplete;
+  done.place = use.place;
   return done;
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const kernel::FoundKernels found,
-             kernel::find_kernels(image, options_of(request).search));
+             kernel::find_kernels(image, options_of(request).search, nullptr, request.hint));
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
@@ -218,6 +222,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   Done done;
   done.release = found.kernels.front().info().release();
   done.incomplete = summary.lost != 0;
+  done.place = kernel::place_of(found);
   done.remarks = image.remarks;
   done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (summary.lost != 0) {
