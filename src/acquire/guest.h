@@ -72,6 +72,8 @@ class Guest {
 
   // As its owner named it: any text.
   virtual const std::string& name() const = 0;
+  // What opening it did that its owner has to know.
+  virtual std::vector<Remark> remarks() const { return {}; }
   // The bytes of its RAM.
   virtual Result<std::uint64_t> memory_size() = 0;
   virtual Result<GuestState> state() = 0;

@@ -13,7 +13,8 @@
 namespace vmcore::cli {
 
 acquire::Selection GuestOptions::selection() const {
-  acquire::Selection guest{.socket = socket, .uri = uri, .domain = domain};
+  acquire::Selection guest{
+      .socket = socket, .uri = uri, .domain = domain, .allow_taint = allow_taint};
   guest.look_up = by_id     ? acquire::LookUp::id
                   : by_name ? acquire::LookUp::name
                             : acquire::LookUp::any;
@@ -29,9 +30,17 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
 }
 
+void add_allow_taint(CLI::App& command, GuestOptions& options) {
+  command.add_flag(
+      "--allow-taint", options.allow_taint,
+      "Allow monitor commands to a libvirt domain where they are needed, which mark it as tainted "
+      "until it is shut down");
+}
+
 void add_source_options(CLI::App& command, GuestOptions& options) {
   add_guest_options(command, options, "SOURCE",
                     "A dump file of any known format, or a libvirt domain");
+  add_allow_taint(command, options);
   command.add_flag("--pause", options.pause,
                    "The guest stands still while it is read, so that one moment is shown");
   command.parse_complete_callback([&options] {

@@ -17,12 +17,15 @@ struct GuestOptions {
   std::string socket;
   bool by_id = false;
   bool by_name = false;
+  bool allow_taint = false;
   bool pause = false;  // of verbs that take a dump file as well
 };
 
 // Adds the positional `name` and -c, --id, --name and --qmp.
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help);
+
+void add_allow_taint(CLI::App& command, GuestOptions& options);
 
 // The same for verbs that take a dump file as well.
 void add_source_options(CLI::App& command, GuestOptions& options);
