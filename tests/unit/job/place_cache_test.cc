@@ -19,11 +19,6 @@ using acquire::ProcessKey;
 
 class PlaceCacheTest : public ::testing::Test {
  protected:
-  PlaceCacheTest() {
-    char name[] = "/tmp/places.XXXXXX";
-    parent_ = ::mkdtemp(name);
-    folder_ = parent_ / "vmcorectl";
-  }
   ~PlaceCacheTest() override { fs::remove_all(parent_); }
 
   fs::path file(const ProcessKey& process) const {
@@ -31,14 +26,19 @@ class PlaceCacheTest : public ::testing::Test {
   }
   void write(const std::string& text) const { std::ofstream(file(self_)) << text; }
 
-  fs::path parent_;
-  fs::path folder_;
   const PlaceCache& cache() const { return cache_; }
+  static fs::path make_folder() {
+    char name[] = "/tmp/places.XXXXXX";
+    return ::mkdtemp(name);
+  }
+
+  const fs::path parent_ = make_folder();
+  const fs::path folder_ = parent_ / "vmcorectl";
   const ProcessKey self_{::getpid(), *acquire::start_time(::getpid())};
   const InfoPlace place_{{0x1'2345'6000}, "0123456789abcdef"};
 
  private:
-  PlaceCache cache_{parent_ / "vmcorectl"};
+  PlaceCache cache_{folder_};
 };
 
 TEST_F(PlaceCacheTest, RemembersForTheUserAlone) {

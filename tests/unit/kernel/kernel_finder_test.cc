@@ -120,9 +120,8 @@ class Hint : public ::testing::Test {
  protected:
   Hint() {
     guest_.without_note().cpus({}).vmcoreinfo("BUILD-ID", std::string(40, 'a'));
-    const MemoryImage before = guest_.build();
-    place_ = *place_of(*find_kernels(before, Search::memory));
     image_ = guest_.build();
+    place_ = *place_of(*find_kernels(image_, Search::memory));
   }
   FoundKernels look(Search search = Search::registers) const {
     return *find_kernels(image_, search, nullptr, place_);
