@@ -11,7 +11,7 @@ declare -A packages=(
   [guest]="ca-certificates dpkg e2fsprogs gcc libc6-dev libvirt-clients libvirt-daemon
            libvirt-daemon-driver-qemu python3 qemu-system-x86 util-linux xz-utils"
   [test]="clang-14 clang-format-14 debootstrap dpkg-dev git libclang-rt-14-dev libgmock-dev libgtest-dev liblzo2-2
-          libsnappy1v5 libzstd1 rpm"
+          libsnappy1v5 libzstd1 openssh-client openssh-server rpm"
 )
 
 wanted=()

@@ -6,6 +6,8 @@
 // pipe's reader is gone, whatever became of us.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -27,6 +29,13 @@ struct GuestState {
   std::string name;
   bool running = false;
   bool operator==(const GuestState&) const = default;
+};
+
+// A process that lives, or lived, since this host booted: no two are alike.
+struct ProcessKey {
+  pid_t pid = 0;
+  std::uint64_t start_time = 0;  // in the kernel's ticks since boot: proc(5), stat
+  bool operator==(const ProcessKey&) const = default;
 };
 
 // What is done with the guest after its dump.
@@ -63,11 +72,15 @@ class Guest {
 
   // As its owner named it: any text.
   virtual const std::string& name() const = 0;
+  // What opening it did that its owner has to know.
+  virtual std::vector<Remark> remarks() const { return {}; }
   // The bytes of its RAM.
   virtual Result<std::uint64_t> memory_size() = 0;
   virtual Result<GuestState> state() = 0;
   // The bytes of the host's memory that its process takes; nothing where that cannot be seen.
   virtual std::optional<std::uint64_t> host_memory() = 0;
+  // The process that runs it, where memory is read in it.
+  virtual std::optional<ProcessKey> process() const { return std::nullopt; }
   // Errc::unsupported, with the reason, where no host can read its memory: it is encrypted.
   virtual Result<> check_readable() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -151,6 +152,11 @@ Result<Fd> GuestProcess::open_file(const Mapping& mapping) const {
   return file;
 }
 
+std::optional<ProcessKey> GuestProcess::key() const {
+  const auto began = start_time(pid_);
+  return began && check_alive() ? std::optional(ProcessKey{pid_, *began}) : std::nullopt;
+}
+
 Result<std::vector<Mapping>> GuestProcess::mappings() const { return read_maps(pid_); }
 
 Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const {
@@ -185,6 +191,23 @@ std::optional<std::uint64_t> resident_bytes(pid_t pid) {
     return std::nullopt;
   }
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// The 22nd word of its line; the second, in parentheses, is any text.
+std::optional<std::uint64_t> start_time(pid_t pid) {
+  std::ifstream file(proc(pid, "stat"), std::ios::binary);
+  const std::string line{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) {
+    return std::nullopt;
+  }
+  std::istringstream words(line.substr(name_end + 1));
+  std::string skipped;
+  for (int word = 3; word < 22; ++word) {
+    words >> skipped;
+  }
+  std::uint64_t time = 0;
+  return words >> time ? std::optional(time) : std::nullopt;
 }
 
 Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "src/acquire/guest.h"
 #include "src/acquire/process_maps.h"
 #include "src/base/address.h"
 #include "src/base/fd.h"
@@ -33,6 +34,7 @@ class GuestProcess {
   static Result<GuestProcess> open(pid_t pid);
 
   pid_t pid() const { return pid_; }
+  std::optional<ProcessKey> key() const;
   // Whether it has a thread of that number, as it knows it itself (it may live in a container).
   bool has_thread(std::uint64_t thread) const;
 
@@ -60,6 +62,9 @@ class GuestProcess {
 // The bytes of memory that the process has mapped and that are there, files included: proc(5),
 // statm. Nothing where that cannot be seen.
 std::optional<std::uint64_t> resident_bytes(pid_t pid);
+
+// When the process of that number began; nothing where there is none.
+std::optional<std::uint64_t> start_time(pid_t pid);
 
 // The pieces of the blocks by the mappings alone: `file` is then the index of the mapping. A block
 // that lies in several mappings is cut. Errc::malformed as above.

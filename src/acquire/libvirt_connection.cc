@@ -77,7 +77,8 @@ Result<> refuse_remote(const std::string& uri) {
   const std::size_t plus = scheme.find('+');
   const bool remote_transport = plus != std::string::npos && scheme.substr(plus) != "+unix";
   if (remote_transport || uri.compare(end + 3, 1, "/") != 0) {
-    return fail(Errc::unsupported, "{} is on another host: run vmcorectl there", uri);
+    return fail(Errc::unsupported,
+                "{} is on another host: run vmcorectl there, or here with --remote", uri);
   }
   return {};
 }

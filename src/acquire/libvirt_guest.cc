@@ -10,7 +10,10 @@
 
 #include "src/acquire/definition.h"
 #include "src/acquire/dump_header.h"
+#include "src/acquire/libvirt_monitor.h"
 #include "src/acquire/libvirt_process.h"
+#include "src/acquire/libvirt_state.h"
+#include "src/acquire/monitor_map.h"
 #include "src/acquire/ram_layout.h"
 
 namespace vmcore::acquire {
@@ -22,53 +25,6 @@ constexpr Milliseconds kEndTimeout{60'000};
 constexpr Milliseconds kResumeTimeout{10'000};
 // After a dump that failed, which may have been before the guest stood still.
 constexpr Milliseconds kSettleTimeout{1'000};
-
-struct NamedState {
-  int state;
-  int reason;
-  const char* name;
-};
-
-// Those in which a domain has memory. The reason matters to whoever reads it, and to tell whether
-// the guest is as it was found.
-constexpr std::array kStates{
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER, "paused (user)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, "paused (migrating)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, "paused (saving)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, "paused (dumping)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR, "paused (I/O error)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_WATCHDOG, "paused (watchdog)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED, "paused (crashed)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, "paused (starting up)"},
-    NamedState{VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_POSTCOPY, "paused (postcopy migration)"},
-    NamedState{VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED, "crashed (panicked)"},
-};
-
-std::string name_of(int state, int reason) {
-  for (const NamedState& known : kStates) {
-    if (known.state == state && known.reason == reason) {
-      return known.name;
-    }
-  }
-  switch (state) {
-    case VIR_DOMAIN_RUNNING:  // whatever the reason: a dump's end changes it
-      return "running";
-    case VIR_DOMAIN_BLOCKED:
-      return "blocked";
-    case VIR_DOMAIN_PAUSED:
-      return "paused";
-    case VIR_DOMAIN_SHUTDOWN:
-      return "in shutdown";
-    case VIR_DOMAIN_SHUTOFF:
-      return "shut off";
-    case VIR_DOMAIN_CRASHED:
-      return "crashed";
-    case VIR_DOMAIN_PMSUSPENDED:
-      return "suspended by the guest";
-    default:
-      return "no state";
-  }
-}
 
 class LibvirtLease : public Lease {
  public:
@@ -163,7 +119,7 @@ Result<GuestState> LibvirtGuest::state() {
     return libvirt_failure("the domain's state");
   }
   const bool running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
-  return GuestState{name_of(state, reason), running};
+  return GuestState{name_of_state(state, reason), running};
 }
 
 std::optional<std::uint64_t> LibvirtGuest::host_memory() {
@@ -269,24 +225,57 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
   return fail(Errc::unsupported, "libvirt dumps no ranges");
 }
 
+Result<std::vector<RamBlock>> LibvirtGuest::by_size(std::span<const PhysRange> blocks) const {
+  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
+  auto placed = place_by_size(blocks, mappings);
+  if (!placed) {
+    return fail(
+        placed.error().code, "where the guest's memory lies in QEMU cannot be told: {}{}",
+        placed.error().message,
+        selection_.allow_taint ? "" : "; --allow-taint lets QEMU's monitor be asked for it");
+  }
+  return placed;
+}
+
+Result<std::vector<PhysRange>> LibvirtGuest::main_memory() {
+  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
+  TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
+  TRY_ASSIGN(const std::uint64_t size, memory_size());
+  return pc_memory(setup.machine, size);
+}
+
+Result<> LibvirtGuest::ask_where_unclear() {
+  TRY_ASSIGN(const std::vector<PhysRange> blocks, main_memory());
+  if (by_size(blocks)) {
+    return {};
+  }
+  const Execute execute = [this](const std::string& command, const qmp::Json& arguments) {
+    return execute_in_domain(domain_.get(), command, arguments);
+  };
+  asked_.emplace();
+  TRY_ASSIGN(asked_->ram, find_ram(execute));
+  TRY_ASSIGN(asked_->all, find_all_ram(execute));
+  return {};
+}
+
+std::vector<Remark> LibvirtGuest::remarks() const {
+  return asked_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
+}
+
 Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
   if (!process_) {
     return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
   }
-  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
-  auto placed = place_by_size(blocks, mappings);
-  if (!placed) {
-    return fail(placed.error().code, "where the guest's memory lies in QEMU cannot be told: {}",
-                placed.error().message);
-  }
-  return process_->locate(*placed);
+  TRY_ASSIGN(const std::vector<RamBlock> placed,
+             asked_ ? within(blocks, asked_->all) : by_size(blocks));
+  return process_->locate(placed);
 }
 
 Result<ImageSource> LibvirtGuest::look() {
-  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
-  TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
-  TRY_ASSIGN(const std::uint64_t size, memory_size());
-  TRY_ASSIGN(const std::vector<PhysRange> blocks, pc_memory(setup.machine, size));
+  if (asked_ && process_) {
+    return process_->locate(asked_->ram);
+  }
+  TRY_ASSIGN(const std::vector<PhysRange> blocks, main_memory());
   return locate(blocks);
 }
 
@@ -308,6 +297,9 @@ Result<> LibvirtGuest::act(Then then) {
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection) {
   TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
   TRY(guest->use_process());
+  if (selection.allow_taint) {
+    TRY(guest->ask_where_unclear());
+  }
   return guest;
 }
 

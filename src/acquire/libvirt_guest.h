@@ -23,6 +23,9 @@ class LibvirtGuest : public Guest {
   static Result<std::unique_ptr<LibvirtGuest>> open(const Selection& selection);
   // Makes it method direct from now on; the errors of open_domain_process().
   Result<> use_process();
+  // Where QEMU's maps alone do not tell where the memory lies, QEMU's monitor is asked: now, for
+  // while a dump goes on libvirt passes nothing to it.
+  Result<> ask_where_unclear();
   // The beginning of a dump of a running guest, which waits for it.
   Result<Fd> dump_header();
   // Borrowed, until state() is asked next.
@@ -30,9 +33,13 @@ class LibvirtGuest : public Guest {
   virDomain* domain() const { return domain_.get(); }
 
   const std::string& name() const override { return name_; }
+  std::vector<Remark> remarks() const override;
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   std::optional<std::uint64_t> host_memory() override;
+  std::optional<ProcessKey> process() const override {
+    return process_ ? process_->key() : std::nullopt;
+  }
   Result<> check_readable() override;
   Result<> check_idle() override;
   bool needs_spool(const GuestState&) const override { return !process_; }
@@ -57,6 +64,8 @@ class LibvirtGuest : public Guest {
   // `cut_short`: not all of it will be read.
   Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole,
                                        bool cut_short);
+  Result<std::vector<RamBlock>> by_size(std::span<const PhysRange> blocks) const;
+  Result<std::vector<PhysRange>> main_memory();
   Result<Acquired> acquire_pipe(bool running);
   Result<Acquired> acquire_file(bool running);
 
@@ -65,6 +74,12 @@ class LibvirtGuest : public Guest {
   LibvirtDomain domain_;
   std::string name_;
   std::optional<GuestProcess> process_;
+  // What the monitor said.
+  struct Asked {
+    std::vector<RamBlock> ram;
+    std::vector<RamBlock> all;  // with ROM and the memory of devices
+  };
+  std::optional<Asked> asked_;
 };
 
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);

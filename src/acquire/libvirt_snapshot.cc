@@ -1,8 +1,6 @@
 #include "src/acquire/libvirt_snapshot.h"
 
-#include <dlfcn.h>
 #include <libvirt/libvirt-qemu.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +15,7 @@
 
 #include "src/acquire/libvirt_connection.h"
 #include "src/acquire/libvirt_guest.h"
+#include "src/acquire/libvirt_monitor.h"
 #include "src/acquire/shared_memory.h"
 #include "src/acquire/snapshot.h"
 #include "src/acquire/snapshot_settings.h"
@@ -94,14 +93,6 @@ class StopWatch {
   int callback_ = -1;
 };
 
-// Null with a libvirt before 8.2, with which all the rest works.
-auto pass_files() {
-  using Function = decltype(&virDomainQemuMonitorCommandWithFiles);
-  static const auto function =
-      reinterpret_cast<Function>(::dlsym(RTLD_DEFAULT, "virDomainQemuMonitorCommandWithFiles"));
-  return function;
-}
-
 class LibvirtMonitor : public SnapshotMonitor {
  public:
   explicit LibvirtMonitor(LibvirtGuest& guest) : guest_(guest) {}
@@ -111,19 +102,7 @@ class LibvirtMonitor : public SnapshotMonitor {
 
   Result<Json> execute(const std::string& command, const Json& arguments = Json::object(),
                        int fd = -1) override {
-    const std::string text = Json{{"execute", command}, {"arguments", arguments}}.dump();
-    TRY_ASSIGN(const std::string reply, pass(text, fd));
-    if (reply.size() > qmp::kMaxMessage) {
-      return fail(Errc::limit, "{}: an answer of {} bytes", command, reply.size());
-    }
-    TRY_ASSIGN(const Json answer, qmp::parse_object(reply));
-    if (const auto error = answer.find("error"); error != answer.end()) {
-      const bool unknown = qmp::text_member(*error, "class") == "CommandNotFound";
-      return fail(unknown ? Errc::unsupported : Errc::io, "{}: {}", command,
-                  qmp::text_member(*error, "desc").value_or("refused"));
-    }
-    const auto value = answer.find("return");
-    return value != answer.end() ? *value : Json();
+    return execute_in_domain(guest_.domain(), command, arguments, fd);
   }
 
   // By the security label of QEMU: nothing else can be tried. What a confined QEMU may not write
@@ -140,23 +119,6 @@ class LibvirtMonitor : public SnapshotMonitor {
   }
 
  private:
-  Result<std::string> pass(const std::string& text, int fd) const {
-    char* reply = nullptr;
-    int fds[] = {fd};
-    if (fd >= 0 && pass_files() == nullptr) {
-      return fail(Errc::unsupported,
-                  "this libvirt cannot hand a file to QEMU (before 8.2): use --consistency pause");
-    }
-    const int done =
-        fd >= 0 ? pass_files()(guest_.domain(), text.c_str(), 1, fds, nullptr, nullptr, &reply, 0)
-                : virDomainQemuMonitorCommand(guest_.domain(), text.c_str(), &reply, 0);
-    const std::unique_ptr<char, decltype(&::free)> owner(reply, ::free);
-    if (done != 0 || reply == nullptr) {
-      return libvirt_failure("QEMU's monitor");
-    }
-    return std::string(reply);
-  }
-
   LibvirtGuest& guest_;
   std::optional<StopWatch> watch_;
 };
@@ -194,6 +156,7 @@ class LibvirtSnapshotGuest : public Guest {
       : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
 
   const std::string& name() const override { return guest_->name(); }
+  std::vector<Remark> remarks() const override { return {{Errc::guest_state, kTaintRemark}}; }
   Result<std::uint64_t> memory_size() override { return guest_->memory_size(); }
   Result<GuestState> state() override { return guest_->state(); }
   std::optional<std::uint64_t> host_memory() override { return guest_->host_memory(); }

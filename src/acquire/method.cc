@@ -39,7 +39,8 @@ Result<OpenedGuest> open_by(const Method& method, const Selection& selection) {
     return fail(Errc::invalid, "method {} needs {}", method.name, method.needs);
   }
   TRY_ASSIGN(std::unique_ptr<Guest> guest, method.open(selection));
-  return OpenedGuest{std::move(guest), method.name, {}};
+  std::vector<Remark> remarks = guest->remarks();
+  return OpenedGuest{std::move(guest), method.name, std::move(remarks)};
 }
 
 Result<OpenedGuest> open_first(const Selection& selection) {
@@ -59,7 +60,7 @@ Result<OpenedGuest> open_first(const Selection& selection) {
     remarks.push_back(passed_over(method->name, opened.error()));
   }
   if (opened) {
-    opened->remarks = std::move(remarks);
+    opened->remarks.insert(opened->remarks.begin(), remarks.begin(), remarks.end());
   }
   return opened;
 }
@@ -88,13 +89,8 @@ Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
   TRY_ASSIGN(std::unique_ptr<Guest> guest, has_socket(selection)
                                                ? open_qmp_snapshot(selection)
                                                : open_libvirt_snapshot(selection));
-  OpenedGuest opened{std::move(guest), kSnapshotMethod, {}};
-  if (has_domain(selection)) {
-    opened.remarks.push_back(
-        {Errc::guest_state,
-         "libvirt marks the domain as tainted (custom-monitor) until it is shut down"});
-  }
-  return opened;
+  std::vector<Remark> remarks = guest->remarks();
+  return OpenedGuest{std::move(guest), kSnapshotMethod, std::move(remarks)};
 }
 
 bool another_may_do(const Error& error) {

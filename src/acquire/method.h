@@ -37,7 +37,7 @@ struct Selection {
 struct OpenedGuest {
   std::unique_ptr<Guest> guest;
   std::string method;           // that was taken
-  std::vector<Remark> remarks;  // why those before it were not
+  std::vector<Remark> remarks;  // why those before it were not, and what it did to the guest
 };
 Result<OpenedGuest> open_guest(const Selection& selection);
 

@@ -1,13 +1,20 @@
 #include "src/cli/guest_options.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <thread>
+#include <utility>
+
+#include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/report_error.h"
 
 namespace vmcore::cli {
 
 acquire::Selection GuestOptions::selection() const {
-  acquire::Selection guest{.socket = socket, .uri = uri, .domain = domain};
+  acquire::Selection guest{
+      .socket = socket, .uri = uri, .domain = domain, .allow_taint = allow_taint};
   guest.look_up = by_id     ? acquire::LookUp::id
                   : by_name ? acquire::LookUp::name
                             : acquire::LookUp::any;
@@ -23,9 +30,19 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
 }
 
+void add_allow_taint(CLI::App& command, GuestOptions& options) {
+  command.add_flag(
+      "--allow-taint", options.allow_taint,
+      "Allow monitor commands to a libvirt domain where they are needed, which mark it as tainted "
+      "until it is shut down");
+}
+
 void add_source_options(CLI::App& command, GuestOptions& options) {
   add_guest_options(command, options, "SOURCE",
                     "A dump file of any known format, or a libvirt domain");
+  add_allow_taint(command, options);
+  command.add_flag("--pause", options.pause,
+                   "The guest stands still while it is read, so that one moment is shown");
   command.parse_complete_callback([&options] {
     if (options.domain.empty() == options.socket.empty()) {
       throw CLI::ValidationError("SOURCE", "of what? Give a dump FILE, a DOMAIN or --qmp SOCKET");
@@ -33,21 +50,50 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
   });
 }
 
-Result<job::TextResult> read_source(const GuestOptions& source, sandbox::Operation operation) {
+job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
+                            job::Interrupt& interrupt) {
   const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
   const bool is_guest =
       !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
   std::error_code error;
   if (!is_guest && (source.domain.find('/') != std::string::npos ||
                     std::filesystem::exists(source.domain, error))) {
-    return job::read_file(source.domain, operation, threads);
+    if (source.pause) {
+      return {fail(Errc::invalid, "{} is a file: --pause is for guests", source.domain), {}};
+    }
+    return {job::read_file(source.domain, operation, threads), {}};
   }
-  auto result = job::read_guest(source.selection(), operation, threads);
-  if (!result && !is_guest) {
-    return in_context(std::move(result).error(),
-                      fmt::format("{} is no file here, and as a domain", source.domain));
+  job::PausedText result =
+      source.pause ? job::read_paused_guest(source.selection(), operation, threads, interrupt)
+                   : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
+  if (!result.text && !is_guest) {
+    result.text = in_context(std::move(result.text).error(),
+                             fmt::format("{} is no file here, and as a domain", source.domain));
   }
   return result;
+}
+
+int report_pause(const job::PausedText& result, int code, const Common& common) {
+  if (!result.guest) {
+    return code;
+  }
+  const job::GuestReport& guest = *result.guest;
+  if (!common.quiet && guest.pause && guest.before.running) {
+    print_remarks(
+        {{Errc::guest_state, fmt::format("the guest stood still for {:.1f} ms",
+                                         static_cast<double>(guest.pause->count()) / 1000)}});
+  }
+  if (!common.quiet) {
+    print_remarks(guest.remarks);
+  }
+  if (guest.as_expected()) {
+    return code;
+  }
+  const std::string now = guest.after ? guest.after->name : "in a state that cannot be seen";
+  fmt::print(stderr, "vmcorectl: {}\n",
+             printable(fmt::format("{}: the guest was {} and is now {}", guest.name,
+                                   guest.before.name, now)));
+  return kExitGuestChanged;
 }
 
 }  // namespace vmcore::cli

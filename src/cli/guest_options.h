@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/cli/verb.h"
-#include "src/job/read_job.h"
+#include "src/job/read_paused.h"
 
 namespace vmcore::cli {
 
@@ -17,16 +17,23 @@ struct GuestOptions {
   std::string socket;
   bool by_id = false;
   bool by_name = false;
+  bool allow_taint = false;
+  bool pause = false;  // of verbs that take a dump file as well
 };
 
 // Adds the positional `name` and -c, --id, --name and --qmp.
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help);
 
+void add_allow_taint(CLI::App& command, GuestOptions& options);
+
 // The same for verbs that take a dump file as well.
 void add_source_options(CLI::App& command, GuestOptions& options);
 // What the operation says of the source that was named: what has a slash, and what is there, is a
 // file, unless an option says that it is a guest.
-Result<job::TextResult> read_source(const GuestOptions& source, sandbox::Operation operation);
+job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
+                            job::Interrupt& interrupt);
+// Tells how a guest that stood still for it fared; the exit code, which would be `code` else.
+int report_pause(const job::PausedText& result, int code, const Common& common);
 
 }  // namespace vmcore::cli

@@ -6,9 +6,13 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "src/cli/exit_code.h"
+#include "src/cli/remote.h"
 #include "src/cli/verb.h"
 
 namespace vmcore::cli {
@@ -43,6 +47,17 @@ void open_standard_descriptors() {
   }
 }
 
+// For --remote: whoever started us by ssh is gone when its end of our standard input is, and no
+// signal tells of that.
+void end_with_stdin() {
+  std::thread([] {
+    char byte = 0;
+    while (::read(STDIN_FILENO, &byte, 1) > 0) {
+    }
+    ::kill(::getpid(), SIGTERM);
+  }).detach();
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Small, private vmcores of KVM guests", "vmcorectl");
   app.set_version_flag("-V,--version", std::string("vmcorectl ") + VMCORECTL_VERSION);
@@ -50,6 +65,7 @@ int run(int argc, char** argv) {
   app.failure_message(CLI::FailureMessage::simple);
   Common common;
   std::string output_format = "text";
+  bool ends_with_stdin = false;
   std::vector<std::pair<CLI::App*, Run>> verbs;
   for (const Verb& verb : kVerbs) {
     CLI::App* command = app.add_subcommand(verb.name, verb.help);
@@ -59,7 +75,12 @@ int run(int argc, char** argv) {
           ->check(CLI::IsMember({"text", "json"}))
           ->capture_default_str();
     }
+    command->add_flag("--ends-with-stdin", ends_with_stdin, "End when standard input does")
+        ->group("");
     verbs.emplace_back(command, verb.add(*command, common));
+    if (command->get_option_no_throw("--connect") != nullptr) {
+      add_remote_option(*command);
+    }
   }
   try {
     app.parse(argc, argv);
@@ -69,7 +90,11 @@ int run(int argc, char** argv) {
   common.json = output_format == "json";
   const auto chosen = std::find_if(verbs.begin(), verbs.end(),
                                    [](const auto& verb) { return verb.first->parsed(); });
-  const int code = chosen->second();
+  if (ends_with_stdin) {
+    end_with_stdin();
+  }
+  const int code =
+      is_remote(*chosen->first) ? run_remotely(*chosen->first, common) : chosen->second();
   // A full disk or a closed pipe must not pass as success.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     std::perror("vmcorectl: standard output");

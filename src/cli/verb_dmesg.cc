@@ -13,10 +13,11 @@ namespace vmcore::cli {
 namespace {
 
 int run(const GuestOptions& source, const Common& common) {
-  const job::Interrupt interrupt(kExitInterrupted);
-  const Result<job::TextResult> result = read_source(source, sandbox::Operation::dmesg);
+  job::Interrupt interrupt(kExitInterrupted);
+  const job::PausedText read = read_source(source, sandbox::Operation::dmesg, interrupt);
+  const Result<job::TextResult>& result = read.text;
   if (!result) {
-    return report_error(result.error(), common);
+    return report_pause(read, report_error(result.error(), common), common);
   }
   if (common.json) {
     const nlohmann::ordered_json json{{"release", result->done.release},
@@ -32,7 +33,7 @@ int run(const GuestOptions& source, const Common& common) {
       print_remarks(result->done.remarks);
     }
   }
-  return result->done.incomplete ? kExitNotAsAsked : kExitDone;
+  return report_pause(read, result->done.incomplete ? kExitNotAsAsked : kExitDone, common);
 }
 
 }  // namespace

@@ -43,7 +43,6 @@ struct Options {
   std::string consistency = "pause";
   std::string pause_limit = "2s";
   bool all_crashed = false;
-  bool allow_taint = false;
 };
 
 // "2s", "500ms", "1.5" (seconds), or "none".
@@ -151,27 +150,29 @@ void report_guest(const job::GuestReport& guest, const std::string& then) {
   }
 }
 
+// Standard output may be the dump itself: what is said about it goes beside.
+std::FILE* messages_of(const Options& options) { return options.output == "-" ? stderr : stdout; }
+
 int print_failure(const job::GuestDumpResult& result, const Options& options,
                   const Common& common) {
   const Error& error = result.dump.error();
-  if (!result.guest) {
-    report_error(error, common);
-    return error.code == Errc::invalid ? kExitUsage : kExitFailed;
-  }
   if (common.json) {
-    const Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}},
-                    {"guest", guest_json(*result.guest, options.then)}};
-    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
-  } else if (!common.quiet) {
+    Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
+    if (result.guest) {
+      json["guest"] = guest_json(*result.guest, options.then);
+    }
+    fmt::print(messages_of(options), "{}\n",
+               json.dump(2, ' ', true, Json::error_handler_t::replace));
+  } else if (result.guest && !common.quiet) {
     std::fputs(describe_guest(*result.guest, options.then).c_str(), stderr);
   }
-  return report_error(error);
+  const int code = report_error(error);
+  return !result.guest && error.code == Errc::invalid ? kExitUsage : code;
 }
 
 void print_success(const job::GuestDumpResult& result, const Options& options,
                    const Common& common) {
-  // Standard output may be the dump itself: what is said about it goes beside.
-  std::FILE* const to = options.output == "-" ? stderr : stdout;
+  std::FILE* const to = messages_of(options);
   if (common.json) {
     const Json extra{{"guest", guest_json(*result.guest, options.then)}};
     const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -190,7 +191,7 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   options.job.spool = options.spool;
   options.job.pause_limit = parse_pause(options.pause_limit).value();
   options.job.consistency = kConsistencies.at(options.consistency);
-  options.job.guest.allow_taint = options.allow_taint;
+  options.job.guest.allow_taint = options.guest.allow_taint;
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
@@ -279,10 +280,7 @@ Run add_dump(CLI::App& command, const Common& common) {
         return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
       })
       ->capture_default_str();
-  command.add_flag(
-      "--allow-taint", options->allow_taint,
-      "Allow monitor commands to a libvirt domain, which mark it as tainted until it is "
-      "shut down (--consistency snapshot)");
+  add_allow_taint(command, options->guest);
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");
   CLI::Option* all = command.add_flag("--all-crashed", options->all_crashed,

@@ -148,21 +148,22 @@ std::string describe(const Json& info) {
 }
 
 int run(const GuestOptions& source, const Common& common) {
-  const job::Interrupt interrupt(kExitInterrupted);
-  const Result<job::TextResult> result = read_source(source, sandbox::Operation::info);
+  job::Interrupt interrupt(kExitInterrupted);
+  const job::PausedText read = read_source(source, sandbox::Operation::info, interrupt);
+  const Result<job::TextResult>& result = read.text;
   if (!result) {
-    return report_error(result.error(), common);
+    return report_pause(read, report_error(result.error(), common), common);
   }
   if (common.json) {
     std::fputs(printable_lines(result->text).c_str(), stdout);
-    return kExitDone;
+    return report_pause(read, kExitDone, common);
   }
   try {
     std::fputs(describe(Json::parse(result->text)).c_str(), stdout);
   } catch (const Json::exception& error) {
     return report_error({Errc::malformed, fmt::format("vmcore-worker's answer: {}", error.what())});
   }
-  return kExitDone;
+  return report_pause(read, kExitDone, common);
 }
 
 }  // namespace

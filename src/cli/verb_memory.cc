@@ -49,10 +49,11 @@ Result<> write_picture(const std::string& picture, const Options& options) {
 
 int run(const Options& options, const Common& common) {
   const GuestOptions& source = options.source;
-  const job::Interrupt interrupt(kExitInterrupted);
-  const Result<job::TextResult> answer = read_source(source, sandbox::Operation::memory);
+  job::Interrupt interrupt(kExitInterrupted);
+  const job::PausedText read = read_source(source, sandbox::Operation::memory, interrupt);
+  const Result<job::TextResult>& answer = read.text;
   if (!answer) {
-    return report_error(answer.error(), common);
+    return report_pause(read, report_error(answer.error(), common), common);
   }
   const Result<MemoryReport> report = read_memory_report(answer->text);
   if (!report) {
@@ -70,7 +71,7 @@ int run(const Options& options, const Common& common) {
   } else if (!common.quiet && options.svg != "-") {
     std::fputs(describe_memory(*report).c_str(), stdout);
   }
-  return kExitDone;
+  return report_pause(read, kExitDone, common);
 }
 
 }  // namespace

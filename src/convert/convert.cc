@@ -37,7 +37,8 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
     return fail(Errc::invalid, "a conversion needs a thread");
   }
   TRY_ASSIGN(Subject subject,
-             find_subject(image, options.search, draft != nullptr ? &draft->kernels : nullptr));
+             find_subject(image, options.search, draft != nullptr ? &draft->kernels : nullptr,
+                          options.hint));
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
@@ -45,6 +46,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   Decision decision{std::move(subject), std::move(planner), {}};
   Outcome& outcome = decision.outcome;
   outcome.crashed = decision.subject.crashed;
+  outcome.place = decision.subject.place();
   static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
   append(outcome.remarks, image.remarks);
   append(outcome.remarks, decision.subject.found.remarks);

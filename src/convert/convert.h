@@ -33,6 +33,7 @@ struct ConvertOptions {
   std::uint64_t window = 0;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
+  std::optional<InfoPlace> hint = {};  // where it was found before
   // When the host saw the guest crash (seconds since the epoch); used where the guest does not
   // tell.
   std::optional<std::uint64_t> host_event_time = {};
@@ -51,12 +52,13 @@ class Observer {
 };
 
 struct Outcome {
-  filters::Plan plan;            // its pages only where they were planned all at once
-  std::uint64_t lost_pages = 0;  // the plan's lost pages, and kept ones that could not be read
-  bool incomplete = false;       // pages are missing: lost now, or already in the source
-  std::string release;           // of the kernel, empty where none was found
-  std::optional<bool> armed;     // it has a panic kernel loaded; known of plan_only()
-  Provenance provenance;         // as it stands in the file
+  filters::Plan plan;              // its pages only where they were planned all at once
+  std::uint64_t lost_pages = 0;    // the plan's lost pages, and kept ones that could not be read
+  bool incomplete = false;         // pages are missing: lost now, or already in the source
+  std::string release;             // of the kernel, empty where none was found
+  std::optional<bool> armed;       // it has a panic kernel loaded; known of plan_only()
+  std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look
+  Provenance provenance;           // as it stands in the file
   // What was written, where that is not the whole image: the crashed kernel beside a capture kernel
   // (crashed_kernel.h).
   std::shared_ptr<const MemoryImage> crashed;

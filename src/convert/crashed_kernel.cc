@@ -278,10 +278,11 @@ void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
 }  // namespace
 
 Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
-                             const kernel::FoundKernels* before) {
+                             const kernel::FoundKernels* before,
+                             const std::optional<InfoPlace>& hint) {
   Subject subject;
   subject.whole = &image;
-  TRY_ASSIGN(subject.found, kernel::find_kernels(image, search, before));
+  TRY_ASSIGN(subject.found, kernel::find_kernels(image, search, before, hint));
   if (!may_be_captured(image, subject.found.kernels)) {
     return subject;
   }

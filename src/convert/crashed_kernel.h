@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "src/base/result.h"
 #include "src/image/image.h"
@@ -22,15 +23,21 @@ struct Subject {
   const MemoryImage* whole = nullptr;
 
   const MemoryImage& image() const { return crashed ? *crashed : *whole; }
+  // For the next look at the same guest (kernel::place_of).
+  std::optional<InfoPlace> place() const {
+    return crashed ? std::nullopt : kernel::place_of(found);
+  }
   const kernel::GuestKernel* kernel() const {
     return found.kernels.empty() ? nullptr : &found.kernels.front();
   }
 };
 
-// Finds the kernels of the image, which must outlive the result; `before` as for find_kernels().
+// Finds the kernels of the image, which must outlive the result; `before` and `hint` as for
+// find_kernels().
 // A capture kernel that is merely loaded changes nothing: it has taken over where a CPU is outside
 // the crashed kernel's memory and that kernel has saved registers and the time of its crash.
 Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
-                             const kernel::FoundKernels* before = nullptr);
+                             const kernel::FoundKernels* before = nullptr,
+                             const std::optional<InfoPlace>& hint = {});
 
 }  // namespace vmcore::convert

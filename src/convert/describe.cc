@@ -39,7 +39,8 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     description.remarks.insert(description.remarks.end(), before->remarks.begin(),
                                before->remarks.end());
   }
-  TRY_ASSIGN(const Subject subject, find_subject(image, options.search));
+  TRY_ASSIGN(const Subject subject, find_subject(image, options.search, nullptr, options.hint));
+  description.place = subject.place();
   description.remarks.insert(description.remarks.end(), subject.found.remarks.begin(),
                              subject.found.remarks.end());
   description.crashed = subject.crashed;

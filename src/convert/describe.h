@@ -28,6 +28,7 @@ struct KernelFacts {
 
 struct Description {
   std::optional<KernelFacts> kernel;
+  std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look
   CrashTime crash_time;
   std::optional<Capture> capture;  // by us, as the file tells
   // Seconds since boot of the newest log record: the least that can be said of the time.

@@ -54,7 +54,7 @@ Result<Seconds> rehearse(const PhysicalMemory& memory, const filters::Plan& plan
 
 Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
                          std::stop_token stop) {
-  TRY_ASSIGN(Subject subject, find_subject(image, options.search));
+  TRY_ASSIGN(Subject subject, find_subject(image, options.search, nullptr, options.hint));
   const auto began = Clock::now();
   const kernel::GuestKernel* const kernel = subject.kernel();
   const PhysicalMemory& memory = *subject.image().memory;

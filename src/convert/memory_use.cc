@@ -142,7 +142,8 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }
-  TRY_ASSIGN(const Subject subject, find_subject(image, options.search));
+  TRY_ASSIGN(const Subject subject, find_subject(image, options.search, nullptr, options.hint));
+  use.place = subject.place();
   const kernel::FoundKernels& found = subject.found;
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",

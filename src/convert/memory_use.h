@@ -37,6 +37,7 @@ struct MemoryBin {
 
 struct MemoryUse {
   std::string release;
+  std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO, for the next look
   PageCounts pages;
   // What a dump at the level of the options would keep of what is there.
   std::uint64_t kept_pages = 0;

@@ -10,6 +10,7 @@
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
 #include "src/job/judge_guest.h"
+#include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
 #include "src/store/staged_file.h"
 
@@ -25,8 +26,12 @@ Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned 
   options.threads = threads;
   sandbox::Request request = make_request(options, sandbox::InputKind::live);
   request.torn = running;
-  return run_worker(request, {},
-                    {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
+  request.hint = recall_place(guest);
+  TRY_ASSIGN(sandbox::Done done,
+             run_worker(request, {},
+                        {.locate = [&](std::span<const PhysRange>) { return guest.look(); }}));
+  remember_place(guest, done.place);
+  return done;
 }
 
 // All of a dump that comes before the guest would stand still: how long that would take.
@@ -36,6 +41,7 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
   sandbox::Request request = make_request(options, sandbox::InputKind::process);
   request.draft = true;
   request.read_ahead = facts.read_ahead;
+  request.hint = recall_place(guest);
   std::optional<std::chrono::microseconds> pause;
   const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     if (ready.pause_us != 0) {

@@ -9,6 +9,7 @@
 #include "src/base/sys.h"
 #include "src/job/available_memory.h"
 #include "src/job/forecast.h"
+#include "src/job/place_cache.h"
 #include "src/store/staged_file.h"
 
 namespace vmcore::job {
@@ -91,6 +92,7 @@ sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
   const bool waits = report_.before.running && options_.consistency == Consistency::pause;
   if (waits && input == sandbox::InputKind::process) {
     request.draft = true;
+    request.hint = recall_place(guest_);
     request.read_ahead = read_ahead_room();
   }
   return request;
@@ -200,6 +202,7 @@ Result<DumpResult> DumpAttempt::run() {
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
     return tl::unexpected(std::move(done).error());
   }
+  remember_place(guest_, done->place);
   DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
   TRY(check_strict(dump, result));
   TRY(output_->keep(result));

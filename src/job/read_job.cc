@@ -7,15 +7,12 @@
 #include <cerrno>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "src/base/sys.h"
-#include "src/job/run_worker.h"
+#include "src/job/place_cache.h"
 
 namespace vmcore::job {
-namespace {
 
-// Runs a request whose output is text.
 Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
                              const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
@@ -30,8 +27,6 @@ Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> f
   TRY(sys::pread_full(text.get(), std::as_writable_bytes(std::span(result.text)), 0));
   return result;
 }
-
-}  // namespace
 
 Result<Fd> open_dump_file(const std::filesystem::path& path) {
   // O_NONBLOCK: opening a FIFO must not wait for somebody to write to it.
@@ -77,12 +72,14 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   request.threads = threads;
   request.input = sandbox::InputKind::live;
   request.torn = state.running;
+  request.hint = recall_place(guest);
   auto result =
       read_text(request, {}, {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
+  remember_place(guest, result->done.place);
   return result;
 }
 

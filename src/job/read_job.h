@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "src/acquire/method.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/job/run_worker.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::job {
@@ -24,6 +26,10 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
 // behind libvirt's back.
 Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
                               unsigned threads);
+
+// Runs a request whose output is text, without the name of its source.
+Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
+                             const WorkerCallbacks& callbacks);
 
 // Opens a dump file for reading. Folders, pipes and terminals are Errc::invalid.
 Result<Fd> open_dump_file(const std::filesystem::path& path);

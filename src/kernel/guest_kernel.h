@@ -11,6 +11,7 @@
 #include "src/base/address.h"
 #include "src/base/result.h"
 #include "src/image/image.h"
+#include "src/image/info_place.h"
 #include "src/kernel/page_tables.h"
 #include "src/kernel/vmcoreinfo.h"
 
@@ -29,6 +30,8 @@ class GuestKernel {
  public:
   const Vmcoreinfo& info() const { return info_; }
   InfoSource info_source() const { return info_source_; }
+  // Where its text lies, where it was searched for.
+  std::optional<PhysAddr> info_address() const { return info_address_; }
   const PageTables& page_tables() const { return page_tables_; }
 
   // Physical minus virtual offset of the kernel image: PA = VA - 0xffffffff80000000 + phys_base.
@@ -70,6 +73,7 @@ class GuestKernel {
   Vmcoreinfo info_;
   PageTables page_tables_;
   InfoSource info_source_ = InfoSource::note;
+  std::optional<PhysAddr> info_address_;
   std::int64_t phys_base_ = 0;
   std::optional<VirtAddr> page_offset_;
   VirtRange image_range_;
@@ -93,8 +97,13 @@ enum class Search : std::uint8_t {
 // Finds the kernels of the image, which must outlive them. A note that does not validate is a
 // Remark and the search goes on. Fails only where the image's memory cannot be read at all.
 // `before`, which may be null, is what was found in the same memory a moment ago: it is validated,
-// and taken where nothing speaks against it, so that less is read.
+// and taken where nothing speaks against it, so that less is read. At `hint` is looked before all
+// of memory is scanned, and instead where what is there is the kernel that booted last.
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
-                                  const FoundKernels* before = nullptr);
+                                  const FoundKernels* before = nullptr,
+                                  const std::optional<InfoPlace>& hint = {});
+
+// What a later look at the same guest may be given as a hint: where the only kernel was found.
+std::optional<InfoPlace> place_of(const FoundKernels& found);
 
 }  // namespace vmcore::kernel

@@ -13,6 +13,7 @@
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
+#include "src/kernel/trampoline.h"
 #include "src/kernel/vmcoreinfo_search.h"
 
 namespace vmcore::kernel {
@@ -127,7 +128,7 @@ class KernelFinder {
   explicit KernelFinder(const MemoryImage& image)
       : image_(&image), vcpus_(distinct_tables(image)) {}
 
-  Result<FoundKernels> find(Search search);
+  Result<FoundKernels> find(Search search, const std::optional<InfoPlace>& hint);
   // Whether they are there still, and no other shows.
   bool take(const FoundKernels& before);
   FoundKernels taken() { return std::move(found_); }
@@ -135,10 +136,11 @@ class KernelFinder {
  private:
   Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const;
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
-  Result<> add(const Vmcoreinfo& info, InfoSource source);
+  Result<> add(const Vmcoreinfo& info, InfoSource source, std::optional<PhysAddr> address = {});
   void describe(GuestKernel& kernel);
   void take_note();
   Result<> take_registers();
+  Result<> take_hint(const InfoPlace& hint);
   Result<> take_search(Search search);
   const std::vector<KernelAnchor>& anchors_of(VcpuTables& vcpu) const;
   bool is_known(const VcpuTables& vcpu) const;
@@ -153,9 +155,12 @@ class KernelFinder {
   std::vector<bool> capture_;  // of each found kernel: runs on behalf of a crashed one
 };
 
-Result<FoundKernels> KernelFinder::find(Search search) {
+Result<FoundKernels> KernelFinder::find(Search search, const std::optional<InfoPlace>& hint) {
   take_note();
   TRY(take_registers());
+  if (hint && found_.kernels.empty()) {
+    TRY(take_hint(*hint));
+  }
   if (search != Search::registers && all_are_capture_kernels()) {
     TRY(take_search(search));
   }
@@ -202,7 +207,8 @@ Result<GuestKernel> KernelFinder::validated(const Vmcoreinfo& info, std::int64_t
   return kernel;
 }
 
-Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source) {
+Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source,
+                           std::optional<PhysAddr> address) {
   const std::optional<std::int64_t> claimed = info.number("phys_base");  // v4.10, 401721ecd1dc
   Result<GuestKernel> kernel = validated(info, claimed.value_or(0));
   for (VcpuTables& vcpu : vcpus_) {
@@ -234,6 +240,7 @@ Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source) {
   }
   TRY(check_build_id(*kernel));
   kernel->info_source_ = source;
+  kernel->info_address_ = address;
   describe(*kernel);
   found_.kernels.push_back(*std::move(kernel));
   return {};
@@ -332,10 +339,23 @@ bool KernelFinder::any_is_capture_kernel() const {
   return std::find(capture_.begin(), capture_.end(), true) != capture_.end();
 }
 
+// A guest may have booted since: the kernel before may still lie there, whole.
+Result<> KernelFinder::take_hint(const InfoPlace& hint) {
+  TRY_ASSIGN(const auto info, vmcoreinfo_at(*image_->memory, hint.address));
+  if (!info || info->build_id().value_or("") != hint.build_id) {
+    return {};
+  }
+  const auto kernel = validated(*info, info->number("phys_base").value_or(0));
+  if (kernel && booted_last(kernel->page_tables(), *image_->memory)) {
+    static_cast<void>(add(*info, InfoSource::search, hint.address));
+  }
+  return {};
+}
+
 Result<> KernelFinder::take_search(Search search) {
   std::size_t refused = 0;
-  TRY(search_memory(*image_->memory, [&](const Vmcoreinfo& info) {
-    const bool added = add(info, InfoSource::search).has_value();
+  TRY(search_memory(*image_->memory, [&](const Vmcoreinfo& info, PhysAddr address) {
+    const bool added = add(info, InfoSource::search, address).has_value();
     refused += added ? 0U : 1U;
     return added && search == Search::first;
   }));
@@ -368,14 +388,24 @@ void KernelFinder::put_crashed_first() {
 }
 
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
-                                  const FoundKernels* before) {
+                                  const FoundKernels* before,
+                                  const std::optional<InfoPlace>& hint) {
   if (before != nullptr) {
     KernelFinder finder(image);
     if (finder.take(*before)) {
       return finder.taken();
     }
   }
-  return KernelFinder(image).find(search);
+  return KernelFinder(image).find(search, hint);
+}
+
+std::optional<InfoPlace> place_of(const FoundKernels& found) {
+  if (found.kernels.size() != 1 || !found.kernels.front().info_address()) {
+    return std::nullopt;
+  }
+  const GuestKernel& kernel = found.kernels.front();
+  InfoPlace place{*kernel.info_address(), std::string(kernel.info().build_id().value_or(""))};
+  return can_be_place(place) ? std::optional(std::move(place)) : std::nullopt;
 }
 
 }  // namespace vmcore::kernel

@@ -37,11 +37,7 @@ class Texts {
 
   // Takes what begins at `address`; it ends with the first NUL. True where it is a new one.
   Result<bool> add(PhysAddr address) {
-    std::vector<std::byte> text(kMaxTextBytes);
-    TRY_ASSIGN(const ReadExtent got, memory_->read(address, text));
-    text.resize(got.good);
-    auto info = begins_text(text) ? Vmcoreinfo::parse(text)
-                                  : Result<Vmcoreinfo>(fail(Errc::not_recognised, "no text"));
+    TRY_ASSIGN(auto info, vmcoreinfo_at(*memory_, address));
     if (!info || full() || !seen_.insert(info->text()).second) {
       return false;
     }
@@ -110,14 +106,25 @@ Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory
   return scan.texts().take();
 }
 
+Result<std::optional<Vmcoreinfo>> vmcoreinfo_at(const PhysicalMemory& memory, PhysAddr address) {
+  std::vector<std::byte> text(kMaxTextBytes);
+  TRY_ASSIGN(const ReadExtent got, memory.read(address, text));
+  text.resize(got.good);
+  if (!begins_text(text)) {
+    return std::nullopt;
+  }
+  auto info = Vmcoreinfo::parse(text);
+  return info ? std::optional(*std::move(info)) : std::nullopt;
+}
+
 Result<> search_memory(const PhysicalMemory& memory,
-                       const std::function<bool(const Vmcoreinfo&)>& take) {
+                       const std::function<bool(const Vmcoreinfo&, PhysAddr)>& take) {
   Texts texts(memory);
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
     for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
       if (begins_text(bytes.subspan(page))) {
         TRY_ASSIGN(const bool is_new, texts.add(at + page));
-        if (is_new && take(texts.last())) {
+        if (is_new && take(texts.last(), at + page)) {
           return true;
         }
       }

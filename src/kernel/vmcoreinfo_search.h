@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "src/base/result.h"
@@ -19,9 +20,12 @@ inline constexpr std::size_t kMaxFoundTexts = 64;
 Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
                                                     const KernelAnchor& anchor);
 
-// Calls take(text) for each text at the beginning of a page, anywhere in memory, until it returns
-// true. Reads all of what is before, or touches each page where the memory can be viewed.
+// Calls take(text, address) for each text at the beginning of a page, anywhere in memory, until it
+// returns true. Reads all of what is before, or touches each page where the memory can be viewed.
 Result<> search_memory(const PhysicalMemory& memory,
-                       const std::function<bool(const Vmcoreinfo&)>& take);
+                       const std::function<bool(const Vmcoreinfo&, PhysAddr)>& take);
+
+// The text at that address, where there is one.
+Result<std::optional<Vmcoreinfo>> vmcoreinfo_at(const PhysicalMemory& memory, PhysAddr address);
 
 }  // namespace vmcore::kernel

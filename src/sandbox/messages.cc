@@ -122,6 +122,14 @@ std::vector<PhysRange> ranges_from(const Json& json) {
   return ranges;
 }
 
+Json to_json(const InfoPlace& place) {
+  return {{"address", place.address.value}, {"build_id", place.build_id}};
+}
+
+InfoPlace place_from(const Json& json) {
+  return {{json.at("address").get<std::uint64_t>()}, json.at("build_id")};
+}
+
 // [begin, size, address or null, file or null, offset]
 Json to_json(const std::vector<Piece>& pieces) {
   Json list = Json::array();
@@ -182,17 +190,20 @@ struct EventEncoder {
     for (const ClassCount& count : event.classes) {
       classes.push_back({{"name", count.name}, {"title", count.title}, {"pages", count.pages}});
     }
-    return {{"type", "done"},
-            {"release", event.release.substr(0, kMaxText)},
-            {"level_asked", event.level_asked},
-            {"level_reached", event.level_reached},
-            {"incomplete", event.incomplete},
-            {"ram_pages", event.ram_pages},
-            {"kept_pages", event.kept_pages},
-            {"lost_pages", event.lost_pages},
-            {"armed", event.armed ? Json(*event.armed) : Json()},
-            {"classes", classes},
-            {"remarks", to_json(event.remarks)}};
+    Json json{{"type", "done"},
+              {"release", event.release.substr(0, kMaxText)},
+              {"level_asked", event.level_asked},
+              {"level_reached", event.level_reached},
+              {"incomplete", event.incomplete},
+              {"ram_pages", event.ram_pages},
+              {"kept_pages", event.kept_pages},
+              {"lost_pages", event.lost_pages},
+              {"classes", classes},
+              {"remarks", to_json(event.remarks)}};
+    if (event.place) {
+      json["place"] = to_json(*event.place);
+    }
+    return json;
   }
   Json operator()(const Failed& event) const {
     return {{"type", "failed"}, {"error", to_json(event.error)}};
@@ -208,9 +219,13 @@ Done done_from(const Json& json) {
             .kept_pages = json.at("kept_pages"),
             .lost_pages = json.at("lost_pages"),
             .classes = {},
+            .place = {},
             .remarks = {}};
   if (const Json& armed = json.at("armed"); !armed.is_null()) {
     done.armed = armed.get<bool>();
+  }
+  if (json.contains("place")) {
+    done.place = place_from(json.at("place"));
   }
   for (const Json& entry : json.at("classes")) {
     done.classes.push_back({entry.at("name"), entry.at("title"), entry.at("pages")});
@@ -277,6 +292,9 @@ Request request_from(const Json& json) {
   if (json.contains("compress_level")) {
     request.compress_level = json.at("compress_level");
   }
+  if (json.contains("hint")) {
+    request.hint = place_from(json.at("hint"));
+  }
   if (json.contains("host_event_time")) {
     request.host_event_time = json.at("host_event_time");
   }
@@ -321,6 +339,9 @@ std::string encode(const Request& request) {
             {"terms", to_json(request.terms)}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
+  }
+  if (request.hint) {
+    json["hint"] = to_json(*request.hint);
   }
   if (request.host_event_time) {
     json["host_event_time"] = *request.host_event_time;
@@ -376,7 +397,11 @@ std::string encode(const Located& located) {
 }
 
 Result<Request> decode_request(std::string_view packet) {
-  return decode<Request>(packet, request_from);
+  TRY_ASSIGN(Request request, decode<Request>(packet, request_from));
+  if (request.hint && !can_be_place(*request.hint)) {
+    return fail(Errc::malformed, "worker protocol: a VMCOREINFO where none can be");
+  }
+  return request;
 }
 
 Result<Event> decode_event(std::string_view packet) {
@@ -385,6 +410,10 @@ Result<Event> decode_event(std::string_view packet) {
   if (asked != nullptr &&
       (asked->blocks.size() > kMaxPieces || !std::ranges::all_of(asked->blocks, can_be_memory))) {
     return fail(Errc::malformed, "worker protocol: blocks of memory that cannot be");
+  }
+  const auto* const done = std::get_if<Done>(&event);
+  if (done != nullptr && done->place && !can_be_place(*done->place)) {
+    return fail(Errc::malformed, "worker protocol: a VMCOREINFO where none can be");
   }
   return event;
 }

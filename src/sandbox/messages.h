@@ -12,6 +12,7 @@
 
 #include "src/base/address.h"
 #include "src/base/result.h"
+#include "src/image/info_place.h"
 #include "src/image/source.h"
 
 namespace vmcore::sandbox {
@@ -83,7 +84,8 @@ struct Request {
   unsigned threads = 1;
   bool dry_run = false;  // the output is not written, and need not be passed
   bool verify = false;
-  bool search_memory = true;  // scan all of memory where no note tells of the kernel
+  bool search_memory = true;           // scan all of memory where no note tells of the kernel
+  std::optional<InfoPlace> hint = {};  // where it was found before
   std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
   // Bytes of kept memory that may be held so that the source is done with sooner.
   std::uint64_t read_ahead = 0;
@@ -150,6 +152,7 @@ struct Done {
   // Whether the guest has a panic kernel loaded; nothing where that was not asked, or is not known.
   std::optional<bool> armed = {};
   std::vector<ClassCount> classes = {};
+  std::optional<InfoPlace> place = {};  // of the kernel's VMCOREINFO: a hint for the next request
   std::vector<Remark> remarks = {};
 };
 struct Failed {

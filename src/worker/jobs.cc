@@ -83,6 +83,7 @@ convert::ConvertOptions options_of(const Request& request) {
           .read_ahead = request.read_ahead,
           .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
+          .hint = request.hint,
           .host_event_time = request.host_event_time,
           .capture = capture_of(request)};
 }
@@ -97,6 +98,7 @@ Done done_of(const convert::Outcome& outcome) {
             .lost_pages = outcome.lost_pages,
             .armed = outcome.armed,
             .classes = {},
+            .place = outcome.place,
             .remarks = outcome.remarks};
   for (const filters::ClassName& entry : filters::kClassNames) {
     done.classes.push_back(
@@ -136,6 +138,18 @@ Result<Prepared> prepare(const Channel& channel, const Request& request) {
   return Prepared{std::move(live), std::move(draft)};
 }
 
+// Where the kernel of a guest that still runs has its VMCOREINFO: not searched for again when the
+// guest stands still.
+std::optional<InfoPlace> find_place(const Channel& channel, const Request& request) {
+  const auto live = open_live(channel, false);
+  if (!live) {
+    return std::nullopt;
+  }
+  const auto found =
+      kernel::find_kernels(live->image, kernel::Search::first, nullptr, request.hint);
+  return found ? kernel::place_of(*found) : std::nullopt;
+}
+
 sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
   // A thread compresses, writes, reads and compares about as many bytes in a microsecond.
   constexpr std::uint64_t kVerified = 100;
@@ -144,6 +158,15 @@ sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
                            : 0;
   return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
           .kept_pages = draft.kept_pages};
+}
+
+Result<> check_lease(const Input& input) {
+  if (input.lease_lost) {
+    return fail(
+        Errc::guest_state,
+        "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
+  }
+  return {};
 }
 
 Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
@@ -169,11 +192,7 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     TRY(verify_written(image, output->get(), *outcome));
     input.let_go(channel);
   }
-  if (input.lease_lost) {
-    return fail(
-        Errc::guest_state,
-        "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
-  }
+  TRY(check_lease(input));
   if (request.capture) {
     TRY(take_cost(channel, *writer, *outcome));
   }
@@ -188,6 +207,7 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
   TRY(text.flush());
   Done done;
   done.incomplete = description.incomplete;
+  done.place = description.place;
   return done;
 }
 
@@ -198,12 +218,13 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   TRY(text.flush());
   Done done;
   done.incomplete = use.incomplete;
+  done.place = use.place;
   return done;
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Subject subject,
-             convert::find_subject(image, options_of(request).search));
+             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const kernel::FoundKernels& found = subject.found;
   if (found.kernels.empty()) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
@@ -221,6 +242,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   Done done;
   done.release = found.kernels.front().info().release();
   done.incomplete = summary.lost != 0;
+  done.place = subject.place();
   done.remarks = image.remarks;
   done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (summary.lost != 0) {
@@ -230,12 +252,28 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   return done;
 }
 
+Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd& output) {
+  switch (request.operation) {
+    case Operation::info:
+      return run_info(request, image, output);
+    case Operation::memory:
+      return run_memory(request, image, output);
+    default:
+      return run_dmesg(request, image, output);
+  }
+}
+
 }  // namespace
 
-Result<Done> run_job(const Channel& channel, const Request& request, std::vector<Fd> fds) {
+Result<Done> run_job(const Channel& channel, Request request, std::vector<Fd> fds) {
   Result<Prepared> prepared = fail(Errc::not_found, "no draft");  // the guest waits longer then
+  std::optional<InfoPlace> place;
   if (request.draft && request.input == sandbox::InputKind::process) {
-    prepared = prepare(channel, request);
+    if (request.operation == Operation::convert) {
+      prepared = prepare(channel, request);
+    } else if ((place = find_place(channel, request))) {
+      request.hint = place;
+    }
   }
   TRY_ASSIGN(Input input,
              open_input(channel, request,
@@ -247,14 +285,13 @@ Result<Done> run_job(const Channel& channel, const Request& request, std::vector
   if (output == nullptr) {
     return fail(Errc::malformed, "worker protocol: no output");
   }
-  switch (request.operation) {
-    case Operation::info:
-      return run_info(request, input.image, *output);
-    case Operation::memory:
-      return run_memory(request, input.image, *output);
-    default:
-      return run_dmesg(request, input.image, *output);
+  TRY_ASSIGN(Done done, run_text(request, input.image, *output));
+  done.place = done.place ? done.place : place;
+  if (input.held) {
+    input.let_go(channel);
+    TRY(check_lease(input));
   }
+  return done;
 }
 
 }  // namespace vmcore::worker

@@ -12,7 +12,7 @@
 namespace vmcore::worker {
 
 // Runs the job. What it returns is the last event to send.
-Result<sandbox::Done> run_job(const sandbox::Channel& channel, const sandbox::Request& request,
+Result<sandbox::Done> run_job(const sandbox::Channel& channel, sandbox::Request request,
                               std::vector<Fd> fds);
 
 }  // namespace vmcore::worker

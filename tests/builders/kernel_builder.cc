@@ -370,6 +370,15 @@ void GuestBuilder::map_image_and_ram() {
   }
 }
 
+void GuestBuilder::build_trampoline() {
+  std::uint64_t kernel_half = 0;
+  if (!memory_->read(root_ + 511 * 8, std::as_writable_bytes(std::span(&kernel_half, 1)))) {
+    die("page tables outside RAM");
+  }
+  memory_->write_value(kTrampoline, reserve_pages(1).value | 0x63U);
+  memory_->write_value(kTrampoline + 511 * 8, kernel_half & ~0x20ULL);
+}
+
 void GuestBuilder::build_uts() {
   symbols_["_stext"] = reserve_image(kPage, kPage);
   const VirtAddr uts = reserve_image(512);
@@ -673,6 +682,7 @@ void GuestBuilder::build_text() {
 MemoryImage GuestBuilder::build() {
   memory_ = std::make_unique<SparseMemory>(ram_);
   map_image_and_ram();
+  build_trampoline();
   build_uts();
   build_memmap();
   build_zones();

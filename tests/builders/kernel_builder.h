@@ -46,6 +46,9 @@ enum class PageKind : std::uint8_t {
   unaccepted,     // "unaccepted": 2^10 pages of TDX or SNP, layout 7.1 only
 };
 
+// The page table by which CPUs are started: booted_last() looks at it.
+inline constexpr PhysAddr kTrampoline{0x99000};
+
 // What build() writes into the page frame `pfn` of a page that is described: recognisable, and no
 // two alike. 4096 bytes.
 std::vector<std::byte> page_pattern(Pfn pfn);
@@ -112,6 +115,7 @@ class GuestBuilder {
   void put(std::string key, std::string value);
   void map(VirtAddr from, PhysAddr to, unsigned level);
   void map_image_and_ram();
+  void build_trampoline();
   void build_uts();
   void build_memmap();
   void build_struct_page(Pfn pfn, const Described& page);

@@ -156,8 +156,33 @@ def test_nodes(vmcorectl, findings) -> None:
         case.nothing_held("nodes", "running")
         case.method = "direct"
         code, answer, errors = case.dump()
-        expect(findings, "nodes: direct only", [("exit code", code, 1), ("said", "cannot be told" in errors, True)])
+        expect(findings, "nodes: direct only", [("exit code", code, 1), ("said", "cannot be told" in errors, True),
+                                                ("what would", "--allow-taint" in errors, True)])
         case.nothing_held("nodes: direct only", "running")
+        test_asking(case, rig, findings)
+
+
+def test_asking(case, rig, findings) -> None:
+    """With --allow-taint QEMU is asked, and what is found there is the same."""
+    log = subprocess.run(rig.command(case.vmcorectl.path, "dmesg", "--allow-taint", "-c", rig.uri, rig.name),
+                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+    expect(findings, "nodes: dmesg, asked", [("exit code", log.returncode, 0), ("log", "Linux version" in log.stdout, True)])
+    case.taints = rig.taints()
+    expect(findings, "nodes: asked", [("tainted", any("custom-monitor" in line for line in case.taints), True)])
+    code, answer, _ = case.dump("--allow-taint", "--verify")
+    remarks = [remark["text"] for remark in answer.get("guest", {}).get("remarks", [])]
+    expect(findings, "nodes: running, asked", [
+        ("exit code", code, 0), ("as found", answer["guest"]["as_found"], True),
+        ("told", any("tainted" in text for text in remarks), True)])
+    case.nothing_held("nodes: running, asked", "running")
+    rig.virsh("suspend", rig.name)
+    code, _, _ = case.dump("--allow-taint", "--verify")
+    expect(findings, "nodes: paused, asked", [("exit code", code, 0)])
+    if code == 0:
+        raw = rig.dump_elf(case.folder / "raw")
+        findings.check("nodes: asked: equals QEMU's own dump, converted",
+                       same_as_converted(case.vmcorectl, case.dump_file, raw, case.folder))
+    case.nothing_held("nodes: paused, asked", "paused")
 
 
 def test(vmcorectl, _, findings) -> None:

@@ -115,6 +115,101 @@ TEST_F(FoundBefore, ANoteThatSaysMoreIsBelieved) {
   EXPECT_TRUE(again(image).kernels.front().info().crash_time());
 }
 
+// Where a kernel was found by the look before, given to one that must not scan.
+class Hint : public ::testing::Test {
+ protected:
+  Hint() {
+    guest_.without_note().cpus({}).vmcoreinfo("BUILD-ID", std::string(40, 'a'));
+    image_ = guest_.build();
+    place_ = *place_of(*find_kernels(image_, Search::memory));
+  }
+  FoundKernels look(Search search = Search::registers) const {
+    return *find_kernels(image_, search, nullptr, place_);
+  }
+  // The end of a table for starting CPUs, as another kernel would leave it.
+  void write_trampoline(PhysAddr page, std::uint64_t kernel_half) {
+    auto& memory = static_cast<testing::SparseMemory&>(*image_.memory);
+    memory.write_value(page, std::uint64_t{0x50'0063});
+    memory.write_value(page + 511 * 8, kernel_half);
+  }
+
+  GuestBuilder guest_{"6.12"};
+  InfoPlace place_;
+  MemoryImage image_;
+};
+
+TEST_F(Hint, LeadsToTheKernel) {
+  const FoundKernels found = look();
+  ASSERT_EQ(found.kernels.size(), 1U);
+  EXPECT_EQ(found.kernels.front().info().text(), guest_.vmcoreinfo_text());
+  EXPECT_EQ(found.kernels.front().info_source(), InfoSource::search);
+  EXPECT_EQ(place_of(found), place_);
+}
+
+TEST_F(Hint, OfAnotherKernelIsNone) {
+  place_.build_id = std::string(40, 'b');
+  EXPECT_TRUE(look().kernels.empty());
+  place_ = {{kMaxPhysAddr - 4096}, ""};
+  EXPECT_TRUE(look().kernels.empty());
+}
+
+// What it led to lies there still, but another kernel has booted.
+TEST_F(Hint, OfAKernelThatIsGoneIsNone) {
+  write_trampoline(testing::kTrampoline, 0x700'0063);
+  EXPECT_TRUE(look().kernels.empty());
+}
+
+TEST_F(Hint, IsNoneWhereTwoKernelsMayRun) {
+  write_trampoline({0x9a000}, 0x700'0063);
+  EXPECT_TRUE(look().kernels.empty());
+}
+
+TEST_F(Hint, ThatIsWrongCostsNothingButTheSearch) {
+  const PhysAddr right = place_.address;
+  place_.address = {0x30'0000};
+  const FoundKernels found = look(Search::memory);
+  ASSERT_EQ(found.kernels.size(), 1U);
+  EXPECT_EQ(place_of(found)->address, right);
+}
+
+// Counts what is read.
+class Counted : public PhysicalMemory {
+ public:
+  explicit Counted(const PhysicalMemory& memory) : memory_(memory) {}
+  Extent extent(PhysAddr address) const override { return memory_.extent(address); }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    bytes_ += out.size();
+    return memory_.read(address, out);
+  }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  const PhysicalMemory& memory_;
+  mutable std::uint64_t bytes_ = 0;
+};
+
+TEST_F(Hint, SparesTheScan) {
+  const auto bytes_read = [&](const std::optional<InfoPlace>& hint) {
+    MemoryImage image;
+    image.memory = std::make_unique<Counted>(*image_.memory);
+    EXPECT_EQ(find_kernels(image, Search::memory, nullptr, hint)->kernels.size(), 1U);
+    return static_cast<const Counted&>(*image.memory).bytes();
+  };
+  EXPECT_GT(bytes_read({}), 64U << 20);
+  EXPECT_LT(bytes_read(place_), 4U << 20);
+}
+
+TEST(PlaceOf, NothingThatHasNoBuildIdInDigits) {
+  GuestBuilder guest("6.12");
+  guest.without_note().cpus({}).vmcoreinfo("BUILD-ID", "../../etc");
+  const MemoryImage image = guest.build();
+  EXPECT_FALSE(place_of(*find_kernels(image, Search::memory)));
+}
+
+TEST(PlaceOf, NothingThatTheNoteTells) {
+  EXPECT_FALSE(place_of(*find_kernels(GuestBuilder("6.12").build(), Search::memory)));
+}
+
 // The crashed kernel is somewhere else in that memory, and is to be found.
 TEST(KernelFinder, ACaptureKernelIsNotTakenFromBefore) {
   GuestBuilder guest("6.12");

@@ -33,6 +33,7 @@ TEST(Messages, Requests) {
       request.compress_level = -3;
       request.host_event_time = 1'700'000'000;
       request.capture = Capture{"direct", "pause"};
+      request.hint = InfoPlace{{0x1234'5000}, "0123456789abcdef"};
     }
     const auto decoded = decode_request(encode(request));
     ASSERT_TRUE(decoded) << decoded.error().message;
@@ -59,6 +60,7 @@ TEST(Messages, Requests) {
     EXPECT_EQ(decoded->terms.wait_ms, 5U);
     EXPECT_EQ(decoded->terms.idle_ms, 60'000U);
     EXPECT_EQ(decoded->terms.deadline_ms, 0U);
+    EXPECT_EQ(decoded->hint, request.hint);
     EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
@@ -93,6 +95,21 @@ TEST(Messages, Events) {
   const Failed failed = round_trip(Failed{{Errc::no_space, "full"}});
   EXPECT_EQ(failed.error.code, Errc::no_space);
   EXPECT_EQ(failed.error.message, "full");
+}
+
+TEST(Messages, OnlyPlacesThatCanBe) {
+  Done done;
+  EXPECT_FALSE(round_trip(done).place);
+  done.place = InfoPlace{{0x1234'5000}, "0123456789abcdef"};
+  EXPECT_EQ(round_trip(done).place, done.place);
+  for (const InfoPlace& wrong : {InfoPlace{{0x1234'5001}, ""}, InfoPlace{{kMaxPhysAddr}, ""},
+                                 InfoPlace{{0}, "ABC"}, InfoPlace{{0}, std::string(129, 'a')}}) {
+    done.place = wrong;
+    EXPECT_EQ(decode_event(encode(Event(done))).error().code, Errc::malformed);
+    Request request;
+    request.hint = wrong;
+    EXPECT_EQ(decode_request(encode(request)).error().code, Errc::malformed);
+  }
 }
 
 TEST(Messages, OnlyMemoryThatCanBeIsLocated) {

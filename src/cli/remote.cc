@@ -1,0 +1,217 @@
+#include "src/cli/remote.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "src/base/sys.h"
+#include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
+#include "src/cli/report_error.h"
+#include "src/job/dump_name.h"
+#include "src/job/output.h"
+#include "src/job/read_job.h"
+#include "src/job/remote_run.h"
+
+namespace vmcore::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What was given to an option of the verb; nothing where it has none of that name.
+std::string given(const CLI::App& command, const std::string& name) {
+  const CLI::Option* const option = command.get_option_no_throw(name);
+  return option != nullptr && option->count() != 0 ? option->as<std::string>() : std::string();
+}
+
+// What is not for the other end as it stands.
+bool is_ours(const CLI::Option& option) {
+  const std::vector<std::string>& names = option.get_lnames();
+  return std::ranges::any_of(
+      std::vector<std::string>{"remote", "connect", "file"},
+      [&](const std::string& name) { return std::ranges::find(names, name) != names.end(); });
+}
+
+// The verb and its options as the other end gets them. Each value is in one word with its option,
+// so that none is taken for an option there.
+std::vector<std::string> words_of(const CLI::App& command, const std::string& uri) {
+  std::vector<std::string> words{command.get_name(), "--ends-with-stdin", "--connect=" + uri};
+  if (command.get_name() == "dump") {
+    words.emplace_back("--file=-");
+  }
+  std::vector<std::string> positional{"--"};
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || is_ours(*option)) {
+      continue;
+    }
+    const bool is_flag = option->get_items_expected_max() == 0;
+    for (const std::string& value : option->results()) {
+      if (option->get_positional()) {
+        positional.push_back(value);
+      } else {
+        words.push_back("--" + option->get_lnames().front() + (is_flag ? "" : "=" + value));
+      }
+    }
+  }
+  words.insert(words.end(), positional.begin(), positional.end());
+  return words;
+}
+
+void warn_of_version(const job::RemoteEnd& end, const std::string& host) {
+  const std::string own = std::string("vmcorectl ") + VMCORECTL_VERSION;
+  if (end.version != own) {
+    fmt::print(stderr, "vmcorectl: note: {} has {}, this is {}\n", printable(host),
+               printable(end.version), own);
+  }
+}
+
+// The JSON document among the lines that came by standard error, and the other lines.
+struct Said {
+  Json json;  // null where there is none
+  std::string rest;
+};
+
+Said split(const std::string& text) {
+  const std::size_t begin = text.starts_with("{\n") ? 0 : text.find("\n{\n") + 1;
+  const std::size_t end = text.find("\n}\n", begin);
+  if (end == std::string::npos) {
+    return {Json(), text};
+  }
+  Json json = Json::parse(text.substr(begin, end + 3 - begin), nullptr, false);
+  return json.is_object() ? Said{std::move(json), text.substr(0, begin) + text.substr(end + 3)}
+                          : Said{Json(), text};
+}
+
+Result<std::string> read_all(int file) {
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+  if (size > sandbox::kMaxOutputText) {
+    return fail(Errc::limit, "more than {} MiB of text", sandbox::kMaxOutputText >> 20);
+  }
+  std::string text(size, '\0');
+  TRY(sys::pread_full(file, std::as_writable_bytes(std::span(text)), 0));
+  return text;
+}
+
+// Names the dump, once it was opened as one.
+Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
+  TRY_ASSIGN(const Fd dump, duplicate(output.fd()));
+  const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  sandbox::Request request;
+  request.operation = sandbox::Operation::info;
+  request.threads = threads;
+  auto read = job::read_text(request, {dump.get()}, {});
+  if (!read) {
+    return in_context(std::move(read).error(), host + ": what came is no whole dump");
+  }
+  job::DumpResult result{.done = std::move(read->done), .path = {}, .size_bytes = 0};
+  TRY(output.keep(result));
+  return result;
+}
+
+void print_kept(const job::DumpResult& dump, Json said, const Common& common) {
+  const std::string path = dump.path.string();
+  if (common.json && said.is_object()) {
+    said["file"] = path.empty() ? Json() : Json(path);
+    std::FILE* const to = path.empty() ? stderr : stdout;
+    std::fputs((said.dump(2, ' ', true, Json::error_handler_t::replace) + "\n").c_str(), to);
+  } else if (!common.quiet && !path.empty()) {
+    fmt::print("written       {} ({}){}\n", printable(path), human_size(dump.size_bytes),
+               dump.done.incomplete ? ", incomplete" : "");
+  }
+}
+
+// In JSON what is said of the dump comes by standard error as well, and is completed here.
+int dump(const CLI::App& command, const job::RemoteHost& host,
+         const std::vector<std::string>& words, const Common& common) {
+  std::string target = given(command, "--file");
+  if (target.empty()) {
+    target = job::dump_name(given(command, "DOMAIN"), std::chrono::system_clock::now());
+  }
+  auto output = job::Output::open(target, command.count("--force") != 0,
+                                  command.count("--bypass-cache") != 0);
+  auto said = make_memory_file("messages");
+  if (!output || !said) {
+    return report_error(output ? said.error() : output.error(), common);
+  }
+  job::Interrupt interrupt(kExitInterrupted);
+  interrupt.arm();
+  const auto end = job::run_remote(host, words, output->fd(),
+                                   common.json ? said->get() : STDERR_FILENO, interrupt);
+  auto text = read_all(said->get());
+  Said parts = split(text ? *text : "");
+  std::fputs(printable_lines(parts.rest).c_str(), stderr);
+  if (!end) {
+    return report_error(end.error(), common);
+  }
+  warn_of_version(*end, host.name);
+  const std::uint64_t size = sys::file_size(output->fd()).value_or(0);
+  if (end->code != kExitDone && end->code != kExitNotAsAsked && size == 0) {
+    if (parts.json.is_object()) {
+      fmt::print("{}\n", parts.json.dump(2, ' ', true, Json::error_handler_t::replace));
+    }
+    return end->code;
+  }
+  const bool may_be_kept =
+      end->code == kExitDone || end->code == kExitNotAsAsked || end->code == kExitGuestChanged;
+  const auto kept = may_be_kept ? keep(*output, host.name)
+                                : fail(Errc::truncated, "{}: the dump was cut off", host.name);
+  if (!kept) {
+    const int code = report_error(kept.error(), common);
+    return end->code == kExitGuestChanged ? end->code : code;
+  }
+  print_kept(*kept, std::move(parts.json), common);
+  return end->code;
+}
+
+}  // namespace
+
+void add_remote_option(CLI::App& command) {
+  CLI::Option* const remote = command.add_flag("--remote");
+  remote->description(
+      "By ssh, with the vmcorectl of the host that -c names (qemu+ssh://HOST/system)");
+  for (const char* const name : {"--qmp", "--all-crashed", "--svg"}) {
+    if (CLI::Option* const other = command.get_option_no_throw(name)) {
+      remote->excludes(other);
+    }
+  }
+}
+
+bool is_remote(const CLI::App& command) {
+  const CLI::Option* const option = command.get_option_no_throw("--remote");
+  return option != nullptr && option->count() != 0;
+}
+
+int run_remotely(const CLI::App& command, const Common& common) {
+  std::string uri = given(command, "--connect");
+  if (const char* const usual = std::getenv("LIBVIRT_DEFAULT_URI");
+      uri.empty() && usual != nullptr) {
+    uri = usual;
+  }
+  const auto host = job::parse_remote_uri(uri);
+  if (!host) {
+    report_error(host.error(), common);
+    return kExitUsage;
+  }
+  const std::vector<std::string> words = words_of(command, host->uri);
+  if (command.get_name() == "dump") {
+    return dump(command, *host, words, common);
+  }
+  job::Interrupt interrupt(kExitInterrupted);
+  interrupt.arm();
+  const auto end = job::run_remote(*host, words, STDOUT_FILENO, STDERR_FILENO, interrupt);
+  if (!end) {
+    return report_error(end.error(), common);
+  }
+  warn_of_version(*end, host->name);
+  return end->code;
+}
+
+}  // namespace vmcore::cli

@@ -1,0 +1,18 @@
+// --remote: a verb is carried out by the vmcorectl of the host that libvirt's URI names, over ssh.
+#pragma once
+
+#include "src/cli/verb.h"
+
+namespace vmcore::cli {
+
+// Adds the option to a verb whose guest options (cli/guest_options.h) were added.
+void add_remote_option(CLI::App& command);
+
+// Whether it was given.
+bool is_remote(const CLI::App& command);
+
+// Carries out the verb as it was parsed; the exit code. A dump is laid down here, and named when it
+// is whole.
+int run_remotely(const CLI::App& command, const Common& common);
+
+}  // namespace vmcore::cli

@@ -1,0 +1,17 @@
+#include "src/image/info_place.h"
+
+#include <algorithm>
+
+namespace vmcore {
+
+bool can_be_place(const InfoPlace& place) {
+  constexpr std::uint64_t kPageSize = 4096;
+  constexpr std::size_t kMostDigits = 128;
+  const auto is_digit = [](char letter) {
+    return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'f');
+  };
+  return place.address.value < kMaxPhysAddr && place.address.value % kPageSize == 0 &&
+         place.build_id.size() <= kMostDigits && std::ranges::all_of(place.build_id, is_digit);
+}
+
+}  // namespace vmcore

@@ -1,0 +1,21 @@
+// Where the text of a kernel's VMCOREINFO lay when it was searched for, so that the next look need
+// not search. Plain data: it goes into the worker and comes out of it. A claim, never a fact: what
+// lies there is validated like what is found.
+#pragma once
+
+#include <string>
+
+#include "src/base/address.h"
+
+namespace vmcore {
+
+struct InfoPlace {
+  PhysAddr address;
+  std::string build_id;  // of that kernel; empty where it exports none (before v5.9)
+  bool operator==(const InfoPlace&) const = default;
+};
+
+// Whether there can be such a place: the beginning of a page, and hexadecimal digits.
+bool can_be_place(const InfoPlace& place);
+
+}  // namespace vmcore

@@ -1,0 +1,128 @@
+#include "src/job/place_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/acquire/guest_process.h"
+#include "src/base/sys.h"
+#include "src/store/staged_file.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+using acquire::ProcessKey;
+
+std::string name_of(const ProcessKey& process) {
+  return fmt::format("{}-{}", process.pid, process.start_time);
+}
+
+template <class T>
+std::optional<T> number(std::string_view text, int base) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? std::optional(value) : std::nullopt;
+}
+
+std::optional<ProcessKey> process_of(std::string_view name) {
+  const std::size_t dash = std::min(name.find('-'), name.size() - 1);
+  const auto pid = number<pid_t>(name.substr(0, dash), 10);
+  const auto start = number<std::uint64_t>(name.substr(dash + 1), 10);
+  return pid && start && *pid > 0 ? std::optional(ProcessKey{*pid, *start}) : std::nullopt;
+}
+
+// "ADDRESS BUILD-ID\n", in hexadecimal digits.
+std::optional<InfoPlace> parse(std::string_view text) {
+  const std::size_t space = text.find(' ');
+  if (space == std::string_view::npos || !text.ends_with('\n')) {
+    return std::nullopt;
+  }
+  text.remove_suffix(1);
+  const auto address = number<std::uint64_t>(text.substr(0, space), 16);
+  const InfoPlace place{{address.value_or(kMaxPhysAddr)}, std::string(text.substr(space + 1))};
+  return can_be_place(place) ? std::optional(place) : std::nullopt;
+}
+
+}  // namespace
+
+PlaceCache PlaceCache::of_user() {
+  if (::geteuid() == 0) {
+    return PlaceCache("/run/vmcorectl");
+  }
+  const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
+  return PlaceCache(runtime != nullptr && *runtime == '/' ? fs::path(runtime) / "vmcorectl"
+                                                          : fs::path());
+}
+
+bool PlaceCache::is_private() const {
+  struct stat status {};
+  return !folder_.empty() && ::lstat(folder_.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
+         status.st_uid == ::geteuid() && (status.st_mode & 077U) == 0;
+}
+
+std::optional<InfoPlace> PlaceCache::recall(const ProcessKey& process) const {
+  if (!is_private()) {
+    return std::nullopt;
+  }
+  const Fd file(::open((folder_ / name_of(process)).c_str(),
+                       O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  std::array<char, 256> text{};
+  if (!file || !sys::file_size(file.get())) {
+    return std::nullopt;
+  }
+  const auto got = sys::pread_full(file.get(), std::as_writable_bytes(std::span(text)), 0);
+  return got ? parse({text.data(), *got}) : std::nullopt;
+}
+
+void PlaceCache::forget_the_dead() const {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const auto process = process_of(entry->path().filename().string());
+    if (process && acquire::start_time(process->pid) != process->start_time) {
+      std::error_code gone_already;
+      fs::remove(entry->path(), gone_already);
+    }
+  }
+}
+
+void PlaceCache::remember(const ProcessKey& process, const InfoPlace& place) const {
+  if (folder_.empty()) {
+    return;
+  }
+  ::mkdir(folder_.c_str(), 0700);
+  if (!is_private() || recall(process) == place) {
+    return;
+  }
+  forget_the_dead();
+  const std::string text = fmt::format("{:x} {}\n", place.address.value, place.build_id);
+  auto file = store::StagedFile::create(folder_ / name_of(process), true);
+  if (file && sys::write_full(file->fd(), std::as_bytes(std::span(text)))) {
+    static_cast<void>(file->commit());
+  }
+}
+
+std::optional<InfoPlace> recall_place(const acquire::Guest& guest) {
+  const auto process = guest.process();
+  return process ? PlaceCache::of_user().recall(*process) : std::nullopt;
+}
+
+void remember_place(const acquire::Guest& guest, const std::optional<InfoPlace>& place) {
+  const auto process = guest.process();
+  if (process && place) {
+    PlaceCache::of_user().remember(*process, *place);
+  }
+}
+
+}  // namespace vmcore::job

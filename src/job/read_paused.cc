@@ -1,0 +1,88 @@
+#include "src/job/read_paused.h"
+
+#include <memory>
+#include <utility>
+
+#include "src/job/available_memory.h"
+#include "src/job/pause.h"
+#include "src/job/place_cache.h"
+#include "src/job/run_worker.h"
+
+namespace vmcore::job {
+namespace {
+
+sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation, unsigned threads,
+                             bool running) {
+  sandbox::Request request;
+  request.operation = operation;
+  request.threads = threads;
+  request.input = sandbox::InputKind::process;
+  request.draft = running;
+  request.search_memory = !running;  // that is done before it stands still
+  request.hint = recall_place(guest);
+  return request;
+}
+
+Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
+                             GuestReport& report, int cancel) {
+  Pause pause;  // outlives the worker, which holds the pipe
+  const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
+    TRY_ASSIGN(acquire::Acquired acquired, guest.acquire(report.before));
+    pause = Pause(std::move(acquired.lease));
+    return std::move(acquired.input);
+  };
+  const auto locate = [&](std::span<const PhysRange> blocks) {
+    return blocks.empty() ? guest.look() : guest.locate(blocks);
+  };
+  const auto on_source_read = [&]() -> Result<> {
+    TRY_ASSIGN(report.pause, pause.end());
+    return {};
+  };
+  auto result = read_text(
+      request, {},
+      {.on_ready = on_ready, .locate = locate, .on_source_read = on_source_read, .cancel = cancel});
+  static_cast<void>(pause.end());  // where the worker did not come that far
+  if (!result) {
+    return in_context(std::move(result).error(), guest.name());
+  }
+  result->name = guest.name();
+  remember_place(guest, result->done.place);
+  return result;
+}
+
+Result<GuestReport> look_at(acquire::Guest& guest) {
+  GuestReport report;
+  report.name = guest.name();
+  TRY(guest.check_readable());
+  TRY(guest.check_idle());
+  TRY_ASSIGN(report.remarks, guest.mend());
+  TRY_ASSIGN(report.before, guest.state());
+  return report;
+}
+
+}  // namespace
+
+PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Operation operation,
+                             unsigned threads, Interrupt& interrupt) {
+  be_killed_first();
+  acquire::Selection direct = selection;
+  direct.method = "direct";
+  auto opened = acquire::open_guest(direct);
+  if (!opened) {
+    return {tl::unexpected(std::move(opened).error()), {}};
+  }
+  acquire::Guest& guest = *opened->guest;
+  auto report = look_at(guest);
+  if (!report) {
+    return {in_context(std::move(report).error(), guest.name()), {}};
+  }
+  interrupt.arm();
+  auto text = read_held(guest, request_for(guest, operation, threads, report->before.running),
+                        *report, interrupt.fd());
+  if (auto after = guest.state()) {
+    report->after = *std::move(after);
+  }
+  return {std::move(text), *std::move(report)};
+}
+
+}  // namespace vmcore::job
