@@ -55,9 +55,9 @@ Result<bool> FrameReader::find_header(FrameHeader& header) {
     }
     const auto bytes = std::span<const std::byte>(buffer_).subspan(at_, end_ - at_);
     const auto magic = std::as_bytes(std::span(kFrameMagic));
-    const auto found = std::ranges::search(bytes, magic);
-    const auto before = static_cast<std::size_t>(found.begin() - bytes.begin());
-    if (found.empty()) {
+    const auto found = std::search(bytes.begin(), bytes.end(), magic.begin(), magic.end());
+    const auto before = static_cast<std::size_t>(found - bytes.begin());
+    if (found == bytes.end()) {
       TRY(drop(bytes.size() - (magic.size() - 1)));  // it may begin in the last few
       continue;
     }

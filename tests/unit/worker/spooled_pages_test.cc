@@ -68,7 +68,7 @@ TEST(SpooledPages, IsReadUpToTheFirstPageThatIsNotThere) {
   const auto part = pages.read({29 * kPage + 100}, bytes);
   EXPECT_EQ(part->good, kPage - 100);
   EXPECT_EQ(part->first_bad, PhysAddr{30 * kPage});
-  for (const std::uint64_t none : {5, 40, 150, 296, 5000}) {
+  for (const std::uint64_t none : {5U, 40U, 150U, 296U, 5000U}) {
     const auto nothing = pages.read({none * kPage + 8}, std::span(bytes).first(16));
     EXPECT_EQ(nothing->good, 0U);
     EXPECT_EQ(nothing->first_bad, PhysAddr{none * kPage});
