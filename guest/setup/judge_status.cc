@@ -77,12 +77,19 @@ Finding judge_reserved(const StatusFacts& facts) {
 }
 
 Finding judge_image(const StatusFacts& facts) {
-  Finding finding{.id = "image", .title = "for a capture image", .value = facts.image};
+  Finding finding{.id = "image", .title = "for a capture image"};
+  finding.value = facts.record ? facts.record->image : facts.image;
   if (!facts.capture) {
     return with(finding, Verdict::fail, facts.capture.error().message);
   }
-  return facts.image.empty() ? with(finding, Verdict::warn, "vmcore-guest load builds and loads it")
-                             : finding;
+  if (finding.value.empty()) {
+    return with(finding, Verdict::warn, "vmcore-guest load builds and loads it");
+  }
+  if (finding.value == facts.image && facts.image_stale) {
+    return with(finding, Verdict::warn,
+                "older than its configuration, the modules or this program: vmcore-guest load");
+  }
+  return finding;
 }
 
 Finding judge_fit(const StatusFacts& facts) {

@@ -52,15 +52,6 @@ std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_vie
              : std::nullopt;
 }
 
-// Older than what it is made of.
-bool is_stale(const Root& root, const std::string& image, std::string_view release) {
-  const auto built = changed(root, image);
-  std::error_code error;
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
-         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built;
-}
-
 Result<std::string> ready_image(const Root& root, std::string_view release) {
   const std::string path = capture_image_path(release);
   if (is_stale(root, path, release)) {
@@ -172,6 +163,14 @@ std::optional<LoadRecord> read_load_record(const Root& root) {
 
 std::string capture_image_path(std::string_view release) {
   return fmt::format("{}/capture-{}.img", kStateFolder, release);
+}
+
+bool is_stale(const Root& root, std::string_view image, std::string_view release) {
+  const auto built = changed(root, image);
+  std::error_code error;
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
+         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built;
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

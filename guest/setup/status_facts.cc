@@ -65,11 +65,11 @@ StatusFacts read_status(const Root& root) {
   if (!root.exists(facts.image)) {
     facts.image.clear();
   }
+  facts.image_stale = !facts.image.empty() && is_stale(root, facts.image, facts.release);
   facts.need = read_need(root, facts);
   facts.loaded = is_loaded(root, Slot::crash);
   facts.stays_valid = stays_valid(root);
-  facts.reload_rule =
-      root.exists(kReloadRule) || root.exists("/usr/lib/udev/rules.d/98-vmcore-guest.rules");
+  facts.reload_rule = root.exists(kReloadRule);
   facts.notifies_first =
       read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
   facts.fw_cfg = root.exists("/sys/firmware/qemu_fw_cfg/rev");

@@ -21,6 +21,7 @@ struct StatusFacts {
   std::optional<std::uint64_t> reserved = {};  // bytes
   std::vector<MemoryRange> ranges = {};
   std::string image = {};                         // the capture image; empty where none is built
+  bool image_stale = false;                       // what it is made of has changed since
   Result<Need> need = fail(Errc::not_found, "");  // of the kernel that runs
   bool loaded = false;
   std::optional<LoadRecord> record = {};  // of what we loaded
@@ -37,7 +38,7 @@ struct StatusFacts {
   std::string pstore = {};  // a folder
 };
 
-// The rule that `setup` installs, or a package.
+// The rule that `setup` installs.
 inline constexpr std::string_view kReloadRule = "/etc/udev/rules.d/98-vmcore-guest.rules";
 
 StatusFacts read_status(const Root& root);

@@ -81,6 +81,21 @@ TEST(JudgeStatus, RoomTooSmallOrNarrow) {
   EXPECT_EQ(judge_fit(facts).verdict, Verdict::note);
 }
 
+TEST(JudgeStatus, TheImage) {
+  StatusFacts facts = good();
+  facts.image_stale = true;
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_image(facts), "older than"));
+  facts.record->image = "/another";  // chosen by --initrd
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::pass);
+  facts.capture = fail(Errc::invalid, "line 1");
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::fail);
+  facts = good();
+  facts.record = std::nullopt;
+  facts.image = "";
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
+}
+
 TEST(JudgeStatus, TheSlot) {
   StatusFacts facts = good();
   facts.record = std::nullopt;
