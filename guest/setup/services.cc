@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "guest/setup/boot_loader.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -76,6 +78,20 @@ void add_systemd(Tree& tree, const std::string& program) {
            "again when CPUs or memory change");
 }
 
+// The value behind those of the key: kdumpctl refuses a second line of the same key.
+std::string with_value(const std::string& conf, const std::string& key, const std::string& value) {
+  if (has_word(conf, value)) {
+    return conf;
+  }
+  bool found = false;
+  const std::string text = with_words(conf, {value}, [&](std::string_view line) {
+    const bool is_key = has_key(line, key);
+    found = found || is_key;
+    return is_key;
+  });
+  return found ? text : with_line(conf, fmt::format("{} {}", key, value));
+}
+
 // kdumpctl copies into its image what /etc/kdump.conf and /etc/kdump/pre.d name, and runs the
 // latter before it saves (kdump.conf(5), "kdump_pre").
 Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
@@ -83,8 +99,8 @@ Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
                 file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
                 "to the host first");
   TRY_ASSIGN(std::string conf, plan.tree.text("/etc/kdump.conf"));
-  conf = with_line(conf, "extra_bins " + program);
-  conf = with_line(conf, "extra_modules virtio_console");
+  conf = with_value(conf, "extra_bins", program);
+  conf = with_value(conf, "extra_modules", "virtio_console");
   return plan.tree.put_text("/etc/kdump.conf", std::move(conf), "into its image");
 }
 

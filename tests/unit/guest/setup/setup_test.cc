@@ -163,11 +163,12 @@ TEST_F(Setup, BesideKdumpctlItGoesIntoItsImage) {
   root.write("/usr/lib/systemd/system/kdump.service", "");
   root.link("/etc/systemd/system/multi-user.target.wants/kdump.service",
             "/usr/lib/systemd/system/kdump.service");
-  root.write("/etc/kdump.conf", "path /var/crash\n");
+  root.write("/etc/kdump.conf", "path /var/crash\nextra_bins /bin/a\n#extra_modules b\n");
   const auto before = root.picture();
   ASSERT_TRUE(setup({.slot = "beside"}));
   EXPECT_EQ(root.read("/etc/kdump.conf"),
-            "path /var/crash\nextra_bins /usr/sbin/vmcore-guest\nextra_modules virtio_console\n");
+            "path /var/crash\nextra_bins /bin/a /usr/sbin/vmcore-guest\n#extra_modules b\n"
+            "extra_modules virtio_console\n");
   remove();
   EXPECT_EQ(root.picture(), before);
 }
