@@ -53,6 +53,11 @@ void expect_as_it_is(const MemoryImage& image) {
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
 }
 
+TEST(CrashedKernel, BothAreThere) {
+  const MemoryImage image = TwoKernels().build();
+  EXPECT_EQ(kernel::find_kernels(image, kernel::Search::registers)->kernels.size(), 2U);
+}
+
 TEST(CrashedKernel, IsTakenWithTheRegistersThatItSaved) {
   expect_crashed(TwoKernels().build());
   expect_crashed(TwoKernels{.note = false}.build());
