@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/base/all_zero.h"
+#include "src/convert/crashed_memory.h"
 #include "src/formats/notes.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/cpu_anchors.h"
@@ -19,85 +20,6 @@ namespace {
 using kernel::CoreHeader;
 using kernel::CoreLoad;
 using kernel::GuestKernel;
-
-// The RAM of a core header, in the memory of the whole guest.
-class CrashedMemory final : public PhysicalMemory {
- public:
-  CrashedMemory(const PhysicalMemory& whole, std::vector<CoreLoad> loads)
-      : whole_(&whole), loads_(std::move(loads)) {}
-
-  Extent extent(PhysAddr address) const override {
-    return run(address, [&](PhysAddr at) { return whole_->extent(at); });
-  }
-  Extent outline(PhysAddr address) const override {
-    return run(address, [&](PhysAddr at) { return whole_->outline(at); });
-  }
-  Presence presence(PhysAddr address) const override {
-    const auto load = find(address);
-    return contains(load, address) ? whole_->presence(load->from + (address - load->range.begin))
-                                   : Presence::absent;
-  }
-
-  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
-    ReadExtent result;
-    while (result.good < out.size()) {
-      const PhysAddr at = address + result.good;
-      const auto load = find(at);
-      if (!contains(load, at)) {
-        result.first_bad = at;
-        break;
-      }
-      const std::size_t wanted =
-          std::min<std::uint64_t>(out.size() - result.good, load->range.end() - at);
-      TRY_ASSIGN(const ReadExtent got, whole_->read(load->from + (at - load->range.begin),
-                                                    out.subspan(result.good, wanted)));
-      result.good += got.good;
-      if (got.good < wanted) {
-        if (got.first_bad) {
-          result.first_bad = load->range.begin + (*got.first_bad - load->from);
-        }
-        break;
-      }
-    }
-    return result;
-  }
-
-  std::span<const std::byte> view(PhysRange range) const override {
-    const auto load = find(range.begin);
-    const bool inside =
-        contains(load, range.begin) && range.size <= load->range.end() - range.begin;
-    return inside ? whole_->view({load->from + (range.begin - load->range.begin), range.size})
-                  : std::span<const std::byte>();
-  }
-
- private:
-  using Place = std::vector<CoreLoad>::const_iterator;
-
-  // The first load that ends behind the address.
-  Place find(PhysAddr address) const {
-    return std::ranges::upper_bound(loads_, address, {},
-                                    [](const CoreLoad& load) { return load.range.end(); });
-  }
-  bool contains(Place load, PhysAddr address) const {
-    return load != loads_.end() && load->range.contains(address);
-  }
-
-  template <class Ask>
-  Extent run(PhysAddr address, Ask ask) const {
-    const auto load = find(address);
-    if (!contains(load, address)) {
-      const PhysAddr end = load != loads_.end() ? load->range.begin : PhysAddr{kMaxPhysAddr};
-      return {{address, end - address}, Presence::absent};
-    }
-    const Extent extent = ask(load->from + (address - load->range.begin));
-    const PhysAddr begin = std::max(extent.range.begin, load->from);
-    const PhysAddr end = std::min(extent.range.end(), load->from + load->range.size);
-    return {{load->range.begin + (begin - load->from), end - begin}, extent.presence};
-  }
-
-  const PhysicalMemory* whole_;
-  std::vector<CoreLoad> loads_;
-};
 
 // Whether the CPU's page tables map the kernel to where it lies.
 bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kernel) {
