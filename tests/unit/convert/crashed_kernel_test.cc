@@ -1,5 +1,8 @@
 #include "src/convert/crashed_kernel.h"
 
+#include "src/convert/describe.h"
+#include "src/convert/draft.h"
+#include "src/convert/memory_use.h"
 #include "src/kernel/printk_log.h"
 #include "tests/builders/two_kernels.h"
 #include "tests/unit/convert/converted.h"
@@ -183,6 +186,35 @@ TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {
     EXPECT_EQ(again.outcome.crashed, nullptr);
     EXPECT_EQ(again.reopen().cpus.size(), 2U);
   }
+}
+
+// What is known of it is not of all of memory: it is looked for again in the pause.
+TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
+  const MemoryImage image = TwoKernels().build();
+  const auto draft = make_draft(image, {}, {});
+  ASSERT_TRUE(draft);
+  EXPECT_TRUE(draft->kernels.kernels.empty());
+  const Fd file = builders::memory_file();
+  CountingObserver observer;
+  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {}, &*draft);
+  ASSERT_TRUE(outcome);
+  EXPECT_NE(outcome->crashed, nullptr);
+  EXPECT_EQ(outcome->plan.kept.count(), draft->kept_pages);
+}
+
+TEST(CrashedKernel, IsWhatEveryLookIsAt) {
+  const MemoryImage image = TwoKernels().build();
+  constexpr std::uint64_t kPages = (kCrashRegion.begin.value >> 12) - 256;  // without the first MiB
+  const auto description = describe(image, {}, {});
+  ASSERT_TRUE(description);
+  ASSERT_TRUE(description->crashed);
+  EXPECT_EQ(description->crashed->cpus[0].rip, kCrashRip);
+  EXPECT_EQ(description->plan.ram.count(), kPages);
+  EXPECT_EQ(description->crash_time.seconds, testing::kCrashTime);
+  const auto use = memory_use(image, {}, {});
+  ASSERT_TRUE(use);
+  EXPECT_LE(use->kept_pages, kPages);
+  EXPECT_THAT(texts(use->remarks), HasSubstr("two kernels"));
 }
 
 }  // namespace
