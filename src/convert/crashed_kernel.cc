@@ -42,12 +42,26 @@ std::optional<PhysAddr> place_of(const CpuState& cpu) {
   return PhysAddr{(*cpu.cr0 & kCr0Paging) != 0 ? *cpu.cr3 & kCr3Address : cpu.rip};
 }
 
+bool is_inside(const CoreHeader& header, PhysAddr address) {
+  return std::ranges::any_of(header.loads,
+                             [&](const CoreLoad& load) { return load.range.contains(address); });
+}
+
 bool any_cpu_outside(const MemoryImage& image, const CoreHeader& header) {
   return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
     const auto place = place_of(cpu);
-    return place && std::ranges::none_of(header.loads, [&](const CoreLoad& load) {
-             return load.range.contains(*place);
-           });
+    return place && !is_inside(header, *place);
+  });
+}
+
+// The guest has been booted anew: another kernel runs in the memory of the one that crashed.
+bool is_past(const MemoryImage& image, const std::vector<GuestKernel>& kernels,
+             const CoreHeader& header, const GuestKernel& crashed) {
+  return std::ranges::any_of(kernels, [&](const GuestKernel& each) {
+    const PhysAddr root = each.page_tables().root();
+    return root != crashed.page_tables().root() && is_inside(header, root) &&
+           std::ranges::any_of(image.cpus,
+                               [&](const CpuState& cpu) { return runs(cpu, image, each); });
   });
 }
 
@@ -99,9 +113,12 @@ std::optional<std::vector<Note>> crash_notes(const PhysicalMemory& memory,
   std::vector<Note> registers;
   std::uint64_t all = 0;
   for (const PhysRange& range : header.notes) {
-    std::vector<std::byte> block(range.size);
     all += range.size;
-    if (all > formats::kMaxNotesSize || !read_exactly(memory, range.begin, block)) {
+    if (all > formats::kMaxNotesSize || registers.size() > formats::kMaxNotes) {
+      return std::nullopt;
+    }
+    std::vector<std::byte> block(range.size);
+    if (!read_exactly(memory, range.begin, block)) {
       continue;
     }
     auto notes = formats::parse_notes(block, range.begin.value);
@@ -216,18 +233,20 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
     std::vector<Remark> remarks;
     crashed.crashed = crashed_image(image, header, *std::move(notes), remarks);
     TRY_ASSIGN(crashed.found, kernel::find_kernels(*crashed.crashed, kernel::Search::registers));
-    if (crashed.found.kernels.empty()) {
-      continue;  // of another boot
+    if (crashed.found.kernels.empty() ||
+        is_past(image, subject.found.kernels, header, crashed.found.kernels.front())) {
+      continue;
     }
     remark_on(crashed, subject.found.kernels, header, remarks);
     std::ranges::move(remarks, std::back_inserter(crashed.found.remarks));
     return crashed;
   }
   if (std::ranges::any_of(subject.found.kernels, is_capture_kernel)) {
-    subject.found.remarks.push_back({Errc::not_found,
-                                     "a capture kernel is in memory, but no ELF core header of the "
-                                     "kernel that crashed: registers "
-                                     "are the capture kernel's"});
+    subject.found.remarks.push_back(
+        {Errc::not_found,
+         "a capture kernel is in memory, but nothing that a crashed one "
+         "handed over to it (ELF core header, registers): registers are "
+         "those of now"});
   }
   return subject;
 }

@@ -44,15 +44,6 @@ CpuState cpu_in(PhysAddr root, unsigned index) {
   return cpu;
 }
 
-void copy(const PhysicalMemory& from, PhysRange range, SparseMemory& to) {
-  std::vector<std::byte> page(kPage);
-  for (PhysAddr at = range.begin; at < range.end(); at = at + kPage) {
-    if (from.read(at, page) && !all_zero(page)) {
-      to.write(at, page);
-    }
-  }
-}
-
 void write_crash_notes(SparseMemory& memory, std::string_view vmcoreinfo) {
   for (unsigned cpu = 0; cpu < 2; ++cpu) {
     memory.write(kCrashNotes + cpu * kPage,
@@ -64,6 +55,15 @@ void write_crash_notes(SparseMemory& memory, std::string_view vmcoreinfo) {
 }
 
 }  // namespace
+
+void copy_memory(const PhysicalMemory& from, PhysRange range, SparseMemory& to) {
+  std::vector<std::byte> page(kPage);
+  for (PhysAddr at = range.begin; at < range.end(); at = at + kPage) {
+    if (from.read(at, page) && !all_zero(page)) {
+      to.write(at, page);
+    }
+  }
+}
 
 std::vector<std::byte> core_header(const std::vector<Elf64_Phdr>& headers) {
   Elf64_Ehdr elf{};
@@ -121,7 +121,7 @@ MemoryImage TwoKernels::build() const {
     second.kaslr(kCaptureOffset, kCapturePhysBase, {0xffff'9999'4000'0000});
     second.command_line("elfcorehdr=" + told + " nr_cpus=1").log(1, "the second one");
     const MemoryImage capture = second.build();
-    copy(*capture.memory, {kCrashRegion.begin, kCaptureSize}, memory);
+    copy_memory(*capture.memory, {kCrashRegion.begin, kCaptureSize}, memory);
     image.cpus[0].cr3 = second.root().value;
   }
   return image;

@@ -124,7 +124,7 @@ TEST(CrashedKernel, WithoutAHeaderItsMemoryIsTakenWithTheCaptureKernels) {
   const Subject subject = subject_of(image);
   EXPECT_FALSE(subject.crashed);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
-  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("no ELF core header"));
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("nothing that a crashed one"));
 }
 
 TEST(CrashedKernel, AHeaderThatLeadsNowhereIsNotBelieved) {
@@ -186,6 +186,22 @@ TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {
     EXPECT_EQ(again.outcome.crashed, nullptr);
     EXPECT_EQ(again.reopen().cpus.size(), 2U);
   }
+}
+
+// After a reboot that left the first kernel's memory alone, with a CPU that was not started again.
+TEST(CrashedKernel, OneThatIsPastIsNotTaken) {
+  testing::GuestBuilder second("6.12");
+  second.kaslr(8ULL << 20, 0, {0xffff'9999'4000'0000}).crash_region(kCrashRegion);
+  const MemoryImage now = second.build();
+  MemoryImage image = TwoKernels{.capture_begun = false, .note = false}.build();
+  testing::copy_memory(*now.memory, {{24ULL << 20}, 8ULL << 20},
+                       static_cast<testing::SparseMemory&>(*image.memory));
+  image.cpus[0].cr3 = second.root().value;
+  image.cpus[1].cr0 = 0x10;
+  image.cpus[1].rip = 0xfff0;
+  const Subject subject = subject_of(image);
+  EXPECT_FALSE(subject.crashed);
+  EXPECT_EQ(subject.kernel()->page_tables().root(), second.root());
 }
 
 // What is known of it is not of all of memory: it is looked for again in the pause.
