@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/base/all_zero.h"
+#include "src/convert/crashed_memory.h"
 #include "src/formats/notes.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/cpu_anchors.h"
@@ -20,85 +21,6 @@ namespace {
 using kernel::CoreHeader;
 using kernel::CoreLoad;
 using kernel::GuestKernel;
-
-// The RAM of a core header, in the memory of the whole guest.
-class CrashedMemory final : public PhysicalMemory {
- public:
-  CrashedMemory(const PhysicalMemory& whole, std::vector<CoreLoad> loads)
-      : whole_(&whole), loads_(std::move(loads)) {}
-
-  Extent extent(PhysAddr address) const override {
-    return run(address, [&](PhysAddr at) { return whole_->extent(at); });
-  }
-  Extent outline(PhysAddr address) const override {
-    return run(address, [&](PhysAddr at) { return whole_->outline(at); });
-  }
-  Presence presence(PhysAddr address) const override {
-    const auto load = find(address);
-    return contains(load, address) ? whole_->presence(load->from + (address - load->range.begin))
-                                   : Presence::absent;
-  }
-
-  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
-    ReadExtent result;
-    while (result.good < out.size()) {
-      const PhysAddr at = address + result.good;
-      const auto load = find(at);
-      if (!contains(load, at)) {
-        result.first_bad = at;
-        break;
-      }
-      const std::size_t wanted =
-          std::min<std::uint64_t>(out.size() - result.good, load->range.end() - at);
-      TRY_ASSIGN(const ReadExtent got, whole_->read(load->from + (at - load->range.begin),
-                                                    out.subspan(result.good, wanted)));
-      result.good += got.good;
-      if (got.good < wanted) {
-        if (got.first_bad) {
-          result.first_bad = load->range.begin + (*got.first_bad - load->from);
-        }
-        break;
-      }
-    }
-    return result;
-  }
-
-  std::span<const std::byte> view(PhysRange range) const override {
-    const auto load = find(range.begin);
-    const bool inside =
-        contains(load, range.begin) && range.size <= load->range.end() - range.begin;
-    return inside ? whole_->view({load->from + (range.begin - load->range.begin), range.size})
-                  : std::span<const std::byte>();
-  }
-
- private:
-  using Place = std::vector<CoreLoad>::const_iterator;
-
-  // The first load that ends behind the address.
-  Place find(PhysAddr address) const {
-    return std::ranges::upper_bound(loads_, address, {},
-                                    [](const CoreLoad& load) { return load.range.end(); });
-  }
-  bool contains(Place load, PhysAddr address) const {
-    return load != loads_.end() && load->range.contains(address);
-  }
-
-  template <class Ask>
-  Extent run(PhysAddr address, Ask ask) const {
-    const auto load = find(address);
-    if (!contains(load, address)) {
-      const PhysAddr end = load != loads_.end() ? load->range.begin : PhysAddr{kMaxPhysAddr};
-      return {{address, end - address}, Presence::absent};
-    }
-    const Extent extent = ask(load->from + (address - load->range.begin));
-    const PhysAddr begin = std::max(extent.range.begin, load->from);
-    const PhysAddr end = std::min(extent.range.end(), load->from + load->range.size);
-    return {{load->range.begin + (begin - load->from), end - begin}, extent.presence};
-  }
-
-  const PhysicalMemory* whole_;
-  std::vector<CoreLoad> loads_;
-};
 
 // Whether the CPU's page tables map the kernel to where it lies.
 bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kernel) {
@@ -121,12 +43,26 @@ std::optional<PhysAddr> place_of(const CpuState& cpu) {
   return PhysAddr{(*cpu.cr0 & kCr0Paging) != 0 ? *cpu.cr3 & kCr3Address : cpu.rip};
 }
 
+bool is_inside(const CoreHeader& header, PhysAddr address) {
+  return std::ranges::any_of(header.loads,
+                             [&](const CoreLoad& load) { return load.range.contains(address); });
+}
+
 bool any_cpu_outside(const MemoryImage& image, const CoreHeader& header) {
   return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
     const auto place = place_of(cpu);
-    return place && std::ranges::none_of(header.loads, [&](const CoreLoad& load) {
-             return load.range.contains(*place);
-           });
+    return place && !is_inside(header, *place);
+  });
+}
+
+// The guest has been booted anew: another kernel runs in the memory of the one that crashed.
+bool is_past(const MemoryImage& image, const std::vector<GuestKernel>& kernels,
+             const CoreHeader& header, const GuestKernel& crashed) {
+  return std::ranges::any_of(kernels, [&](const GuestKernel& each) {
+    const PhysAddr root = each.page_tables().root();
+    return root != crashed.page_tables().root() && is_inside(header, root) &&
+           std::ranges::any_of(image.cpus,
+                               [&](const CpuState& cpu) { return runs(cpu, image, each); });
   });
 }
 
@@ -178,9 +114,12 @@ std::optional<std::vector<Note>> crash_notes(const PhysicalMemory& memory,
   std::vector<Note> registers;
   std::uint64_t all = 0;
   for (const PhysRange& range : header.notes) {
-    std::vector<std::byte> block(range.size);
     all += range.size;
-    if (all > formats::kMaxNotesSize || !read_exactly(memory, range.begin, block)) {
+    if (all > formats::kMaxNotesSize || registers.size() > formats::kMaxNotes) {
+      return std::nullopt;
+    }
+    std::vector<std::byte> block(range.size);
+    if (!read_exactly(memory, range.begin, block)) {
       continue;
     }
     auto notes = formats::parse_notes(block, range.begin.value);
@@ -296,18 +235,20 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
     std::vector<Remark> remarks;
     crashed.crashed = crashed_image(image, header, *std::move(notes), remarks);
     TRY_ASSIGN(crashed.found, kernel::find_kernels(*crashed.crashed, kernel::Search::registers));
-    if (crashed.found.kernels.empty()) {
-      continue;  // of another boot
+    if (crashed.found.kernels.empty() ||
+        is_past(image, subject.found.kernels, header, crashed.found.kernels.front())) {
+      continue;
     }
     remark_on(crashed, subject.found.kernels, header, remarks);
     std::ranges::move(remarks, std::back_inserter(crashed.found.remarks));
     return crashed;
   }
   if (std::ranges::any_of(subject.found.kernels, is_capture_kernel)) {
-    subject.found.remarks.push_back({Errc::not_found,
-                                     "a capture kernel is in memory, but no ELF core header of the "
-                                     "kernel that crashed: registers "
-                                     "are the capture kernel's"});
+    subject.found.remarks.push_back(
+        {Errc::not_found,
+         "a capture kernel is in memory, but nothing that a crashed one "
+         "handed over to it (ELF core header, registers): registers are "
+         "those of now"});
   }
   return subject;
 }

@@ -10,7 +10,10 @@ namespace vmcore::testing {
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kCaptureOffset = 16ULL << 20;  // of its image, virtually and physically
+// The capture kernel: 32 MiB higher in virtual memory, and at the beginning of kCrashRegion.
+constexpr std::uint64_t kCaptureOffset = 32ULL << 20;
+constexpr std::int64_t kCapturePhysBase = -(16LL << 20);
+constexpr std::uint64_t kCaptureSize = 16ULL << 20;
 
 std::vector<std::byte> note_block(std::string_view name, std::uint32_t type,
                                   std::span<const std::byte> desc) {
@@ -41,15 +44,6 @@ CpuState cpu_in(PhysAddr root, unsigned index) {
   return cpu;
 }
 
-void copy(const PhysicalMemory& from, PhysRange range, SparseMemory& to) {
-  std::vector<std::byte> page(kPage);
-  for (PhysAddr at = range.begin; at < range.end(); at = at + kPage) {
-    if (from.read(at, page) && !all_zero(page)) {
-      to.write(at, page);
-    }
-  }
-}
-
 void write_crash_notes(SparseMemory& memory, std::string_view vmcoreinfo) {
   for (unsigned cpu = 0; cpu < 2; ++cpu) {
     memory.write(kCrashNotes + cpu * kPage,
@@ -61,6 +55,15 @@ void write_crash_notes(SparseMemory& memory, std::string_view vmcoreinfo) {
 }
 
 }  // namespace
+
+void copy_memory(const PhysicalMemory& from, PhysRange range, SparseMemory& to) {
+  std::vector<std::byte> page(kPage);
+  for (PhysAddr at = range.begin; at < range.end(); at = at + kPage) {
+    if (from.read(at, page) && !all_zero(page)) {
+      to.write(at, page);
+    }
+  }
+}
 
 std::vector<std::byte> core_header(const std::vector<Elf64_Phdr>& headers) {
   Elf64_Ehdr elf{};
@@ -115,10 +118,10 @@ MemoryImage TwoKernels::build() const {
   image.cpus[0].cr3 = kCrashRegion.begin.value + (24ULL << 20);  // tables that map no kernel
   if (capture_begun) {
     GuestBuilder second(layout);
-    second.kaslr(kCaptureOffset, kCaptureOffset, {0xffff'9999'4000'0000});
+    second.kaslr(kCaptureOffset, kCapturePhysBase, {0xffff'9999'4000'0000});
     second.command_line("elfcorehdr=" + told + " nr_cpus=1").log(1, "the second one");
     const MemoryImage capture = second.build();
-    copy(*capture.memory, {kCrashRegion.begin, kCaptureOffset}, memory);
+    copy_memory(*capture.memory, {kCrashRegion.begin, kCaptureSize}, memory);
     image.cpus[0].cr3 = second.root().value;
   }
   return image;

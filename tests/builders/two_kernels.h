@@ -12,6 +12,9 @@
 
 namespace vmcore::testing {
 
+// Copies the pages that are not zero.
+void copy_memory(const PhysicalMemory& from, PhysRange range, SparseMemory& to);
+
 // An ELF core header with these program headers, as Linux lays it out.
 std::vector<std::byte> core_header(const std::vector<Elf64_Phdr>& headers);
 Elf64_Phdr core_note(PhysAddr place, std::uint64_t size);

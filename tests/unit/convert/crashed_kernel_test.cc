@@ -1,5 +1,8 @@
 #include "src/convert/crashed_kernel.h"
 
+#include "src/convert/describe.h"
+#include "src/convert/draft.h"
+#include "src/convert/memory_use.h"
 #include "src/kernel/printk_log.h"
 #include "tests/builders/two_kernels.h"
 #include "tests/unit/convert/converted.h"
@@ -51,6 +54,11 @@ void expect_as_it_is(const MemoryImage& image) {
   EXPECT_EQ(&subject.image(), &image);
   ASSERT_TRUE(subject.kernel() != nullptr);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
+}
+
+TEST(CrashedKernel, BothAreThere) {
+  const MemoryImage image = TwoKernels().build();
+  EXPECT_EQ(kernel::find_kernels(image, kernel::Search::registers)->kernels.size(), 2U);
 }
 
 TEST(CrashedKernel, IsTakenWithTheRegistersThatItSaved) {
@@ -116,7 +124,7 @@ TEST(CrashedKernel, WithoutAHeaderItsMemoryIsTakenWithTheCaptureKernels) {
   const Subject subject = subject_of(image);
   EXPECT_FALSE(subject.crashed);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
-  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("no ELF core header"));
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("nothing that a crashed one"));
 }
 
 TEST(CrashedKernel, AHeaderThatLeadsNowhereIsNotBelieved) {
@@ -178,6 +186,51 @@ TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {
     EXPECT_EQ(again.outcome.crashed, nullptr);
     EXPECT_EQ(again.reopen().cpus.size(), 2U);
   }
+}
+
+// After a reboot that left the first kernel's memory alone, with a CPU that was not started again.
+TEST(CrashedKernel, OneThatIsPastIsNotTaken) {
+  testing::GuestBuilder second("6.12");
+  second.kaslr(8ULL << 20, 0, {0xffff'9999'4000'0000}).crash_region(kCrashRegion);
+  const MemoryImage now = second.build();
+  MemoryImage image = TwoKernels{.capture_begun = false, .note = false}.build();
+  testing::copy_memory(*now.memory, {{24ULL << 20}, 8ULL << 20},
+                       static_cast<testing::SparseMemory&>(*image.memory));
+  image.cpus[0].cr3 = second.root().value;
+  image.cpus[1].cr0 = 0x10;
+  image.cpus[1].rip = 0xfff0;
+  const Subject subject = subject_of(image);
+  EXPECT_FALSE(subject.crashed);
+  EXPECT_EQ(subject.kernel()->page_tables().root(), second.root());
+}
+
+// What is known of it is not of all of memory: it is looked for again in the pause.
+TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
+  const MemoryImage image = TwoKernels().build();
+  const auto draft = make_draft(image, {}, {});
+  ASSERT_TRUE(draft);
+  EXPECT_TRUE(draft->kernels.kernels.empty());
+  const Fd file = builders::memory_file();
+  CountingObserver observer;
+  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {}, &*draft);
+  ASSERT_TRUE(outcome);
+  EXPECT_NE(outcome->crashed, nullptr);
+  EXPECT_EQ(outcome->plan.kept.count(), draft->kept_pages);
+}
+
+TEST(CrashedKernel, IsWhatEveryLookIsAt) {
+  const MemoryImage image = TwoKernels().build();
+  constexpr std::uint64_t kPages = (kCrashRegion.begin.value >> 12) - 256;  // without the first MiB
+  const auto description = describe(image, {}, {});
+  ASSERT_TRUE(description);
+  ASSERT_TRUE(description->crashed);
+  EXPECT_EQ(description->crashed->cpus[0].rip, kCrashRip);
+  EXPECT_EQ(description->plan.ram.count(), kPages);
+  EXPECT_EQ(description->crash_time.seconds, testing::kCrashTime);
+  const auto use = memory_use(image, {}, {});
+  ASSERT_TRUE(use);
+  EXPECT_LE(use->kept_pages, kPages);
+  EXPECT_THAT(texts(use->remarks), HasSubstr("two kernels"));
 }
 
 }  // namespace
