@@ -6,8 +6,7 @@
 
 namespace vmcore::guest {
 
-// What CPUID says (AMD APM 3 E.4.17; Intel TDX module specification, leaf 21H; Hyper-V TLFS has no
-// part in it).
+// What CPUID says (AMD APM volume 3, E.4.17; Intel TDX module specification, leaf 21H).
 struct CpuidFacts {
   std::uint32_t encryption_eax = 0;  // leaf 8000001FH, EAX; 0 where there is no such leaf
   char tdx_name[12] = {};            // leaf 21H, EBX EDX ECX; zeros where there is no such leaf

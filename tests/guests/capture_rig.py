@@ -278,6 +278,7 @@ class CaptureGuest(Guest):
             self.must("echo 1 > /proc/sys/kernel/unknown_nmi_panic")
             self.qmp("inject-nmi")
         elif way == "interrupt":    # a break on the serial line, and then a key, is sysrq in its interrupt
+            self.must("echo 1 > /proc/sys/kernel/sysrq")
             self.qmp("chardev-send-break", id="console")
             self.tell("c")
         elif way == "oom":

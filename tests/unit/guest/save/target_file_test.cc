@@ -1,5 +1,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -85,6 +87,20 @@ TEST_F(TargetFile, TwoCrashesOfOneSecondAreTwoDumps) {
   const auto second = save_to_folder(folder_, guest_.crash());
   ASSERT_TRUE(second);
   EXPECT_EQ(second->place, folder_ / "2025-11-21-185133.1/vmcore");
+}
+
+TEST_F(TargetFile, WhatIsCutOffIsKeptUnderAnotherName) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit little{64 << 10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &little), 0);
+  const auto saved = save_to_folder(folder_, guest_.crash());
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(saved);
+  EXPECT_EQ(names(folder_ / "2025-11-21-185133"),
+            (std::vector<std::string>{"dmesg.txt", "vmcore.incomplete"}));
+  EXPECT_TRUE(text(folder_ / "reboot-reason").starts_with("kernel panic, dmesg collected: "));
 }
 
 TEST_F(TargetFile, AnotherCaptureEnvironmentGetsOneFile) {
