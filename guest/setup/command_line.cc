@@ -61,6 +61,11 @@ constexpr std::array<std::string_view, 29> kInherited = {
     "module.",
 };
 
+void add_word(std::string& line, std::string_view word) {
+  line += line.empty() ? "" : " ";
+  line += word;
+}
+
 bool is_inherited(std::string_view word) {
   const std::string_view name = word.substr(0, word.find('='));
   return std::ranges::any_of(kInherited, [&](std::string_view known) {
@@ -93,10 +98,7 @@ std::vector<std::string> kernel_words(std::string_view command_line) {
 
 std::string capture_command_line(std::string_view running, std::string_view append) {
   std::string line;
-  const auto add = [&](std::string_view word) {
-    line += line.empty() ? "" : " ";
-    line += word;
-  };
+  const auto add = [&](std::string_view word) { add_word(line, word); };
   std::ranges::for_each(kWords, add);
   for (const std::string& word : kernel_words(running)) {
     if (word == "--") {
@@ -107,6 +109,19 @@ std::string capture_command_line(std::string_view running, std::string_view appe
     }
   }
   std::ranges::for_each(kernel_words(append), add);
+  return line;
+}
+
+std::string reboot_command_line(std::string_view running, std::string_view append) {
+  std::string line;
+  for (const std::string& word : kernel_words(running)) {
+    if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
+      add_word(line, word);
+    }
+  }
+  for (const std::string& word : kernel_words(append)) {
+    add_word(line, word);
+  }
   return line;
 }
 

@@ -17,4 +17,8 @@ std::vector<std::string> kernel_words(std::string_view command_line);
 // The kernel adds elfcorehdr= by itself.
 std::string capture_command_line(std::string_view running, std::string_view append);
 
+// What a reboot without firmware boots with: as the running kernel, but for what its boot loader
+// said to itself.
+std::string reboot_command_line(std::string_view running, std::string_view append);
+
 }  // namespace vmcore::guest

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "guest/config/capture_config.h"
@@ -41,26 +42,13 @@ Result<Fd> lock(const Root& root) {
   return file;
 }
 
-std::optional<timespec> changed(const Root& root, std::string_view path) {
+// When it came to be what it is: packages and archives bring old times of modification.
+std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_view path) {
   const auto fd = root.open(path, O_PATH);
   struct stat status {};
-  return fd && ::fstat(fd->get(), &status) == 0 ? std::optional(status.st_mtim) : std::nullopt;
-}
-
-// Older than what it is made of.
-bool is_stale(const Root& root, const std::string& image, std::string_view release) {
-  const auto built = changed(root, image);
-  if (!built) {
-    return true;
-  }
-  for (const std::string& source :
-       {std::string(kConfigFile), fmt::format("/lib/modules/{}/modules.dep", release)}) {
-    const auto time = changed(root, source);
-    if (time && std::pair(time->tv_sec, time->tv_nsec) > std::pair(built->tv_sec, built->tv_nsec)) {
-      return true;
-    }
-  }
-  return false;
+  return fd && ::fstat(fd->get(), &status) == 0
+             ? std::optional(std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec))
+             : std::nullopt;
 }
 
 Result<std::string> ready_image(const Root& root, std::string_view release) {
@@ -123,17 +111,6 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   return fit.value_or(std::vector<Remark>());
 }
 
-// What the running kernel was booted with, but for what its boot loader said to itself.
-std::string reboot_command_line(std::string_view running, std::string_view append) {
-  std::string line;
-  for (const std::string& word : kernel_words(running)) {
-    if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
-      line += (line.empty() ? "" : " ") + word;
-    }
-  }
-  return append.empty() ? line : fmt::format("{} {}", line, append);
-}
-
 }  // namespace
 
 std::optional<LoadRecord> parse_load_record(std::string_view json) {
@@ -178,6 +155,14 @@ std::optional<LoadRecord> read_load_record(const Root& root) {
 
 std::string capture_image_path(std::string_view release) {
   return fmt::format("{}/capture-{}.img", kStateFolder, release);
+}
+
+bool is_stale(const Root& root, std::string_view image, std::string_view release) {
+  const auto built = changed(root, image);
+  std::error_code error;
+  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
+         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built;
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

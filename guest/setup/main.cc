@@ -20,11 +20,15 @@ struct Verb {
 };
 
 const std::vector<Verb> kVerbs = {
+    {"status", "Whether a crash would be saved, and what is missing", add_status, true},
     {"estimate", "How much memory a panic kernel needs", add_estimate, true},
     {"load", "Load the panic kernel and its capture image", add_load, false},
     {"unload", "Take the panic kernel out of memory", add_unload, false},
     {"lock", "Keep what is loaded from being replaced", add_lock, false},
     {"exec", "Reboot into the kernel that load --reboot loaded", add_exec, false},
+    {"test", "Crash this guest on purpose, and see what became of it", add_test, true},
+    {"collect", "Keep and tell what an earlier crash left behind (run at boot)", add_collect,
+     false},
 };
 
 int run(int argc, char** argv) {

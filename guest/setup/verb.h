@@ -19,10 +19,13 @@ struct Common {
 using Run = std::function<int()>;
 using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
+Run add_collect(CLI::App& command, const Common& common);
 Run add_estimate(CLI::App& command, const Common& common);
 Run add_exec(CLI::App& command, const Common& common);
 Run add_load(CLI::App& command, const Common& common);
 Run add_lock(CLI::App& command, const Common& common);
+Run add_status(CLI::App& command, const Common& common);
+Run add_test(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
 
 }  // namespace vmcore::guest

@@ -17,9 +17,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Taken where none was built yet: more than any was seen to have.
-constexpr std::uint64_t kImageAssumed = 4U << 20;
-
 struct Options {
   std::string kernel;
   std::string image;

@@ -24,22 +24,22 @@ struct Options {
   bool dry_run = false;
 };
 
-void print_line(const std::string& guest, const job::Finding& finding) {
+void print_line(const std::string& guest, const Finding& finding) {
   std::string why = finding.value;
   why += why.empty() || finding.hint.empty() ? "" : "; ";
   why += finding.hint;
   fmt::print("{}: Checking {:<48}: {}{}\n", printable(guest), printable(finding.title),
-             job::verdict_name(finding.verdict),
+             verdict_name(finding.verdict),
              why.empty() ? "" : fmt::format(" ({})", printable(why)));
 }
 
 Json as_json(const job::CheckReport& report) {
   Json list = Json::array();
-  for (const job::Finding& finding : report.findings) {
+  for (const Finding& finding : report.findings) {
     list.push_back({{"guest", report.guest.empty() ? Json() : Json(report.guest)},
                     {"id", finding.id},
                     {"title", finding.title},
-                    {"result", job::verdict_name(finding.verdict)},
+                    {"result", verdict_name(finding.verdict)},
                     {"hint", finding.hint},
                     {"value", finding.value}});
   }
@@ -58,8 +58,8 @@ class Printer {
       list_.insert(list_.end(), list.begin(), list.end());
       return;
     }
-    for (const job::Finding& finding : report.findings) {
-      if (!common_.quiet || finding.verdict == job::Verdict::fail) {
+    for (const Finding& finding : report.findings) {
+      if (!common_.quiet || finding.verdict == Verdict::fail) {
         print_line(report.guest.empty() ? "host" : report.guest, finding);
       }
     }

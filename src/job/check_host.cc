@@ -97,20 +97,6 @@ Result<> find_worker() {
 
 }  // namespace
 
-std::string_view verdict_name(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::pass:
-      return "PASS";
-    case Verdict::note:
-      return "NOTE";
-    case Verdict::warn:
-      return "WARN";
-    case Verdict::fail:
-      return "FAIL";
-  }
-  return "FAIL";
-}
-
 TraceRights read_trace_rights(const fs::path& root) {
   return {.scope = number_in(root / "proc/sys/kernel/yama/ptrace_scope"),
           .capable = can_trace(root / "proc/self/status")};

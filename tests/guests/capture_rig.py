@@ -142,9 +142,9 @@ def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) ->
     tree.file("sbin/vmcore-guest", stripped(vmcore_guest()), 0o100755)
     tree.file(f"boot/vmlinuz-{kernel.release}", kernel.image.read_bytes())
     tree.file(f"boot/config-{kernel.release}", (kernel.root / "boot" / f"config-{kernel.release}").read_bytes())
-    tree.file(CAPTURE_IMAGE.format(release=kernel.release), capture)
     for name, content in files.items():
         tree.file(name, content, 0o100755 if content.startswith((b"#!", b"\x7fELF")) else 0o100644)
+    tree.file(CAPTURE_IMAGE.format(release=kernel.release), capture)    # last: newer than what it is made of
     return tree.finish()
 
 
@@ -174,8 +174,8 @@ class Events:
 
 
 class CaptureGuest(Guest):
-    """`capture`: the bytes of the capture image; without it one that says CAPTURE and reboots. `files`: more that lie in
-    the guest, by path."""
+    """`capture`: the bytes of the capture image; without it one that says CAPTURE and reboots. `files`: more that lie
+    in the guest, by path."""
 
     def __init__(self, config: CaptureConfig, capture: bytes = b"", files: dict = None):
         super().__init__(config)
@@ -264,13 +264,17 @@ class CaptureGuest(Guest):
             raise GuestError(f"{self.config.name}: {command}: exit {code}\n{text}\n{self.console[-2000:]}")
         return text
 
+    def tell_shell(self, command: str) -> None:
+        """A command that does not come back."""
+        self.shell.sendall(command.encode() + b"\n")
+
     def load(self, append: str = "") -> None:
         """The panic kernel, with the capture image."""
         self.must(f"vmcore-guest load --kernel-image {self.image} --initrd {self.capture_image} --append '{append}'")
 
     def crash(self, way: str = "sysrq") -> None:
         """Crashes the guest; does not wait for what comes of it."""
-        self.shell.sendall({"sysrq": b"echo c > /proc/sysrq-trigger\n"}[way])
+        self.tell_shell({"sysrq": "echo c > /proc/sysrq-trigger"}[way])
 
     def wait_for_text(self, text: str, seconds: float, times: int = 1) -> None:
         """Until the console has shown that text, that often; whatever else it shows."""

@@ -56,5 +56,11 @@ TEST(CaptureCommandLine, WhatIsAppendedComesLast) {
   EXPECT_TRUE(line.ends_with(" console=ttyS0 panic=0 vmcore.target=\"raw:/dev/v db\"")) << line;
 }
 
+TEST(RebootCommandLine, IsTheRunningOneWithoutTheBootLoadersWords) {
+  EXPECT_EQ(
+      reboot_command_line("BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro initrd=\\i.img quiet\n", "single"),
+      "root=/dev/vda1 ro quiet single");
+}
+
 }  // namespace
 }  // namespace vmcore::guest

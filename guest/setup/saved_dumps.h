@@ -1,0 +1,37 @@
+// What earlier crashes left on this guest's own file systems: the dumps of targets "file"
+// (guest/save/target_file.cc), and the pieces of log in pstore.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "guest/config/capture_config.h"
+#include "guest/setup/root.h"
+
+namespace vmcore::guest {
+
+struct SavedDump {
+  std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all
+  std::string time;  // "2026-11-21-185133", UTC: sorts by time
+  bool complete = false;
+};
+
+// Where the folder of a "file" target is mounted now; nothing where it is not. `mounts` is
+// /proc/self/mountinfo.
+std::optional<std::string> folder_of_target(const Target& target, std::string_view mounts);
+
+// The newest of all targets that can be looked at.
+std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config);
+
+// A time as dumps are named by it.
+std::string dump_time(std::int64_t seconds);
+
+// pstore keeps what the kernel said when it crashed, across the reboot, where the machine has room
+// for it. Takes it out of there into a folder of kStateFolder; the folder's path, empty where there
+// was nothing.
+Result<std::string> collect_pstore(const Root& root);
+// The newest of these folders; empty where there is none.
+std::string newest_pstore(const Root& root);
+
+}  // namespace vmcore::guest

@@ -1,0 +1,105 @@
+#include "guest/setup/status_facts.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "guest/setup/kernel_image.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Bound devices are links in the driver's folder, named by their address on the bus.
+bool is_bound(const Root& root, std::string_view driver) {
+  const auto names = root.list(driver).value_or(std::vector<std::string>());
+  return std::ranges::any_of(names, [](const std::string& name) {
+    return name.find(':') != std::string::npos;  // 0000:00:03.0, QEMU0001:00
+  });
+}
+
+bool has_port(const Root& root) {
+  constexpr std::string_view kPorts = "/sys/class/virtio-ports";
+  const auto ports = root.list(kPorts).value_or(std::vector<std::string>());
+  return std::ranges::any_of(ports, [&](const std::string& port) {
+    return read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == kPortName;
+  });
+}
+
+Result<Need> read_need(const Root& root, const StatusFacts& facts) {
+  TRY_ASSIGN(const std::string path, find_kernel_image(root, facts.release));
+  TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, path));
+  const std::string image = facts.record ? facts.record->image : facts.image;
+  std::uint64_t size = kImageAssumed;
+  if (!image.empty()) {
+    TRY_ASSIGN(const Fd file, root.open(image, O_RDONLY));
+    TRY_ASSIGN(size, sys::file_size(file.get()));
+  }
+  return need_of(kernel, size);
+}
+
+Result<CaptureConfig> read_config(const Root& root) {
+  const auto text = root.read(kConfigFile);
+  if (!text) {
+    return CaptureConfig();
+  }
+  auto config = parse_config(*text);
+  if (!config) {
+    return in_context(std::move(config).error(), kConfigFile);
+  }
+  return config;
+}
+
+}  // namespace
+
+StatusFacts read_status(const Root& root) {
+  StatusFacts facts{.release = running_release()};
+  facts.reserved = crash_memory_size(root);
+  facts.kexec = facts.reserved.has_value();
+  facts.config = read_word(root, {fmt::format("/boot/config-{}", facts.release),
+                                  fmt::format("/lib/modules/{}/config", facts.release)})
+                     .value_or("");
+  facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
+  facts.record = read_load_record(root);
+  facts.image = capture_image_path(facts.release);
+  if (!root.exists(facts.image)) {
+    facts.image.clear();
+  }
+  facts.image_stale = !facts.image.empty() && is_stale(root, facts.image, facts.release);
+  facts.need = read_need(root, facts);
+  facts.loaded = is_loaded(root, Slot::crash);
+  facts.stays_valid = stays_valid(root);
+  facts.reload_rule = root.exists(kReloadRule);
+  facts.notifies_first =
+      read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
+  facts.fw_cfg = root.exists("/sys/firmware/qemu_fw_cfg/rev");
+  facts.vmcoreinfo_device = root.exists("/sys/firmware/qemu_fw_cfg/by_name/etc/vmcoreinfo");
+  // Linux 5.14 parted the driver by bus (drivers/misc/pvpanic); before it was ACPI's.
+  facts.panic_driver = is_bound(root, "/sys/bus/pci/drivers/pvpanic-pci") ||
+                       is_bound(root, "/sys/bus/platform/drivers/pvpanic-mmio") ||
+                       is_bound(root, "/sys/bus/acpi/drivers/pvpanic");
+  facts.port = has_port(root);
+  facts.vsock = root.exists("/dev/vsock");
+  facts.capture = read_config(root);
+  facts.last = newest_dump(root, facts.capture.value_or(CaptureConfig()));
+  facts.pstore = newest_pstore(root);
+  return facts;
+}
+
+std::optional<bool> is_configured(std::string_view config, std::string_view name) {
+  const std::string set = fmt::format("CONFIG_{}=", name);
+  const std::string unset = fmt::format("# CONFIG_{} is not set", name);
+  while (!config.empty()) {
+    const std::string_view line = config.substr(0, config.find('\n'));
+    config.remove_prefix(std::min(line.size() + 1, config.size()));
+    if (line.starts_with(set)) {
+      return line == set + "y" || line == set + "m";
+    }
+    if (line == unset) {
+      return false;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,35 @@
+// Run at boot: what an earlier crash left behind is kept, and told.
+#include <cstdio>
+
+#include "guest/setup/judge_status.h"
+#include "guest/setup/report.h"
+#include "guest/setup/state_file.h"
+#include "guest/setup/verb.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Read by pam_motd(8).
+constexpr std::string_view kMotdFolder = "/run/motd.d";
+constexpr std::string_view kMotd = "/run/motd.d/vmcore-guest";
+
+Result<> collect() {
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY_ASSIGN(const std::string folder, collect_pstore(root));
+  const std::string text = motd(read_status(root));
+  if (text.empty()) {
+    remove_state(root, kMotd);
+    return {};
+  }
+  fmt::print("{}", text);
+  TRY(make_state_folder(root, kMotdFolder));
+  return write_state(root, kMotd, text, 0644);
+}
+
+}  // namespace
+
+Run add_collect(CLI::App&, const Common& common) {
+  return [&common] { return report(collect(), common); };
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,26 @@
+// Finding: what one check of a host or a guest came to.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace vmcore {
+
+enum class Verdict : std::uint8_t {
+  pass,
+  note,  // it cannot be told, or does not matter
+  warn,  // dumps work, but not as well as they could, or not when it counts
+  fail,  // no dump
+};
+std::string_view verdict_name(Verdict verdict);  // "PASS"
+
+struct Finding {
+  std::string id;     // stable: "room", "method.direct"
+  std::string title;  // completes "Checking ...": "for a panic device"
+  Verdict verdict = Verdict::pass;
+  std::string hint = {};   // why, and what to do
+  std::string value = {};  // what was found
+};
+
+}  // namespace vmcore
