@@ -9,12 +9,18 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace vmcore;
   constexpr std::size_t kMost = 64 << 10;
-  static const MemoryImage image = testing::TwoKernels().build();
+  static const MemoryImage image = [] {
+    MemoryImage built = testing::TwoKernels().build();
+    static_cast<testing::SparseMemory&>(*built.memory).tell_zero_pages();
+    return built;
+  }();
   auto& memory = static_cast<testing::SparseMemory&>(*image.memory);
   std::vector<std::byte> bytes(kMost);
   std::ranges::copy(std::as_bytes(std::span(data, std::min(size, kMost))), bytes.begin());
   memory.write(testing::kCoreHeaderPlace, bytes);
-  static_cast<void>(kernel::read_elfcorehdr(memory, testing::kCoreHeaderPlace));
+  if (!kernel::read_elfcorehdr(memory, testing::kCoreHeaderPlace)) {
+    return 0;
+  }
   const auto subject = convert::find_subject(image, kernel::Search::registers);
   if (subject && subject->crashed) {
     static_cast<void>(ram_ranges(*subject->crashed->memory));
