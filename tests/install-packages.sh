@@ -44,4 +44,9 @@ status=0
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
   apt-get install -q -y --no-install-recommends "${missing[@]}" || status=$?
 [ $own_policy = no ] || "${as_root[@]}" rm -f /usr/sbin/policy-rc.d
+# Nor does it come up with the next boot.
+case " ${missing[*]} " in
+  *" openssh-server "*)
+    ! command -v systemctl > /dev/null || "${as_root[@]}" systemctl disable --quiet ssh.service || status=$? ;;
+esac
 exit $status
