@@ -19,6 +19,7 @@ _vmcorectl()
         --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
         --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
+        --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac

@@ -6,11 +6,12 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
+#include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/dump_report.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
@@ -23,7 +24,6 @@ namespace vmcore::cli {
 namespace {
 
 using acquire::Then;
-using Json = nlohmann::ordered_json;
 
 const std::map<std::string, Then> kThens{
     {"resume", Then::resume}, {"reset", Then::reset}, {"destroy", Then::destroy}};
@@ -42,6 +42,7 @@ struct Options {
   std::string then;
   std::string consistency = "pause";
   std::string pause_limit = "2s";
+  CrashChoice crash;
   bool all_crashed = false;
 };
 
@@ -62,129 +63,7 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
   return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
 }
 
-std::string milliseconds(acquire::Microseconds time) {
-  return fmt::format("{:.1f}", static_cast<double>(time.count()) / 1000);
-}
-
-std::string then_text(const job::GuestReport& guest, const std::string& then) {
-  if (guest.then_error) {
-    return fmt::format(", {} FAILED", then);
-  }
-  return guest.then_done ? fmt::format(", then {}: done", then) : "";
-}
-
-std::string describe_guest(const job::GuestReport& guest, const std::string& then) {
-  std::string text = fmt::format("guest         {}: found {}, ", printable(guest.name),
-                                 printable(guest.before.name));
-  if (!guest.after) {
-    text += "now in a state that cannot be seen";
-  } else if (*guest.after == guest.before) {
-    text += "left as it was";
-  } else {
-    text += "NOW " + printable(guest.after->name);
-  }
-  text += then_text(guest, then) + "\n";
-  text += fmt::format("method        {}\n", guest.method);
-  if (guest.pause) {
-    text += guest.before.running ? fmt::format("pause         {} ms\n", milliseconds(*guest.pause))
-                                 : "pause         0 ms (was not running)\n";
-  }
-  if (guest.host_memory) {
-    text += fmt::format("host memory   {}{}\n", *guest.host_memory < 0 ? "-" : "+",
-                        human_size(static_cast<std::uint64_t>(std::abs(*guest.host_memory))));
-  }
-  return text;
-}
-
-std::string describe_handoff(const job::DumpResult& dump) {
-  if (dump.path.empty() || dump.done.release.empty()) {
-    return "";
-  }
-  return fmt::format("open it with  crash /usr/lib/debug/boot/vmlinux-{} {}\n",
-                     printable(dump.done.release), printable(dump.path.string()));
-}
-
-Json guest_json(const job::GuestReport& guest, const std::string& then) {
-  Json json{
-      {"name", guest.name},
-      {"memory", guest.memory_size},
-      {"state_before", guest.before.name},
-      {"state_after", guest.after ? Json(guest.after->name) : Json()},
-      {"as_found", guest.after == guest.before},
-      {"method", guest.method},
-      {"consistency", guest.consistency},
-      {"host_memory", guest.host_memory ? Json(*guest.host_memory) : Json()},
-      {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
-  json["remarks"] = Json::array();
-  for (const Remark& remark : guest.remarks) {
-    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
-  }
-  if (!then.empty()) {
-    json["then"] = {{"action", then}, {"done", guest.then_done}};
-    if (guest.then_error) {
-      json["then"]["error"] = guest.then_error->message;
-    }
-  }
-  return json;
-}
-
-std::string result_text(const job::GuestDumpResult& result, const Options& options) {
-  return describe_result(*result.dump, false) + describe_guest(*result.guest, options.then) +
-         describe_handoff(*result.dump);
-}
-
-// Says what is wrong with the guest; it goes with whatever became of the dump.
-void report_guest(const job::GuestReport& guest, const std::string& then) {
-  std::string text;
-  if (!guest.after) {
-    text = fmt::format("it cannot be seen how the guest stands now (it was {})", guest.before.name);
-  } else if (*guest.after != guest.before) {
-    text = fmt::format("the guest was {} and is now {}", guest.before.name, guest.after->name);
-  }
-  if (guest.then_error) {
-    text +=
-        fmt::format("{}--then {}: {}", text.empty() ? "" : "; ", then, guest.then_error->message);
-  }
-  if (!text.empty()) {
-    fmt::print(stderr, "vmcorectl: {}\n", printable(guest.name + ": " + text));
-  }
-}
-
-// Standard output may be the dump itself: what is said about it goes beside.
-std::FILE* messages_of(const Options& options) { return options.output == "-" ? stderr : stdout; }
-
-int print_failure(const job::GuestDumpResult& result, const Options& options,
-                  const Common& common) {
-  const Error& error = result.dump.error();
-  if (common.json) {
-    Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
-    if (result.guest) {
-      json["guest"] = guest_json(*result.guest, options.then);
-    }
-    fmt::print(messages_of(options), "{}\n",
-               json.dump(2, ' ', true, Json::error_handler_t::replace));
-  } else if (result.guest && !common.quiet) {
-    std::fputs(describe_guest(*result.guest, options.then).c_str(), stderr);
-  }
-  const int code = report_error(error);
-  return !result.guest && error.code == Errc::invalid ? kExitUsage : code;
-}
-
-void print_success(const job::GuestDumpResult& result, const Options& options,
-                   const Common& common) {
-  std::FILE* const to = messages_of(options);
-  if (common.json) {
-    const Json extra{{"guest", guest_json(*result.guest, options.then)}};
-    const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::fputs(result_json(*result.dump, false, text).c_str(), to);
-  } else if (!common.quiet) {
-    std::fputs(result_text(result, options).c_str(), to);
-    print_remarks(result.guest->remarks);
-    print_remarks(result.dump->done.remarks);
-  }
-}
-
-int dump(Options& options, const Common& common, acquire::Selection guest) {
+void choose(Options& options, acquire::Selection guest) {
   options.job.guest = std::move(guest);
   options.job.guest.method = options.method;
   options.job.output = options.output;
@@ -193,21 +72,16 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   options.job.consistency = kConsistencies.at(options.consistency);
   options.job.guest.allow_taint = options.guest.allow_taint;
   options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
+}
+
+int dump(Options& options, const Common& common, acquire::Selection guest) {
+  choose(options, std::move(guest));
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
     ProgressLine progress(common.quiet);
     return job::dump_guest(options.job, interrupt, progress.callback());
   }();
-  if (result.dump) {
-    print_success(result, options, common);
-  }
-  const int code =
-      result.dump ? exit_code_of(*result.dump) : print_failure(result, options, common);
-  if (!result.guest) {
-    return code;
-  }
-  report_guest(*result.guest, options.then);
-  return result.guest->as_expected() ? code : kExitGuestChanged;
+  return tell_dump(result, {options.then, options.output == "-"}, common);
 }
 
 // What several dumps come to: the worst.
@@ -244,6 +118,10 @@ int dump_all_crashed(Options& options, const Common& common) {
 }
 
 int run(Options& options, const Common& common) {
+  if (!options.crash.by.empty()) {
+    choose(options, options.guest.selection());
+    return crash_and_tell(options.crash, options.job, common);
+  }
   return options.all_crashed ? dump_all_crashed(options, common)
                              : dump(options, common, options.guest.selection());
 }
@@ -285,8 +163,12 @@ Run add_dump(CLI::App& command, const Common& common) {
                      "A folder with room for the guest's RAM; default that of the output");
   CLI::Option* all = command.add_flag("--all-crashed", options->all_crashed,
                                       "Each domain whose guest panicked, into the current folder");
-  for (const char* const one : {"DOMAIN", "--qmp", "--file"}) {
+  add_crash_options(command, options->crash);
+  for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
+  }
+  for (const char* const one : {"--then", "--consistency"}) {
+    command.get_option("--crash-guest")->excludes(command.get_option(one));
   }
   return [options, &common] { return run(*options, common); };
 }

@@ -1,20 +1,16 @@
-#include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
-#include "src/cli/report_error.h"
+#include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
 #include "src/job/receive_job.h"
 
 namespace vmcore::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   job::ReceiveOptions job;
@@ -28,79 +24,6 @@ struct Options {
   unsigned deadline = 3600;
   std::uint64_t memory = 0;
 };
-
-Json report_json(const job::ReceiveReport& report) {
-  Json json{{"name", report.name}};
-  if (report.hello) {
-    json["release"] = report.hello->release;
-    json["tag"] = report.hello->tag;
-    json["memory"] = report.hello->ram_bytes;
-  }
-  json["panic"] = report.panic.empty() ? Json() : Json(report.panic);
-  json["log"] = report.log.empty() ? Json() : Json(report.log.string());
-  return json;
-}
-
-// While it comes: what is known already, on standard error.
-class Telling {
- public:
-  explicit Telling(bool quiet) : quiet_(quiet) {}
-
-  void tell(const job::ReceiveReport& report) {
-    if (quiet_) {
-      return;
-    }
-    if (!told_hello_ && report.hello) {
-      told_hello_ = true;
-      say(report,
-          fmt::format("its capture kernel sends a dump of {}{}{}",
-                      human_size(report.hello->ram_bytes),
-                      report.hello->release.empty() ? "" : ", Linux " + report.hello->release,
-                      report.hello->tag.empty() ? "" : ", tag " + report.hello->tag));
-    }
-    if (!told_panic_ && !report.panic.empty()) {
-      told_panic_ = true;
-      say(report, report.panic);
-    }
-    if (!told_log_ && !report.log.empty()) {
-      told_log_ = true;
-      say(report, "its kernel log is " + report.log.string());
-    }
-  }
-
- private:
-  static void say(const job::ReceiveReport& report, const std::string& text) {
-    fmt::print(stderr, "vmcorectl: {}\n", printable(report.name + ": " + text));
-  }
-
-  bool quiet_;
-  bool told_hello_ = false;
-  bool told_panic_ = false;
-  bool told_log_ = false;
-};
-
-int print_failure(const job::ReceiveResult& result, const Common& common) {
-  const Error& error = result.dump.error();
-  if (common.json) {
-    const Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}},
-                    {"guest", report_json(result.report)}};
-    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
-  }
-  return report_error(error);
-}
-
-void print_success(const job::ReceiveResult& result, const Options& options, const Common& common) {
-  // Standard output may be the dump itself: what is said about it goes beside.
-  std::FILE* const to = options.output == "-" ? stderr : stdout;
-  if (common.json) {
-    const Json extra{{"guest", report_json(result.report)}};
-    const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::fputs(result_json(*result.dump, options.job.dump.dry_run, text).c_str(), to);
-  } else if (!common.quiet) {
-    std::fputs(describe_result(*result.dump, options.job.dump.dry_run).c_str(), to);
-    print_remarks(result.dump->done.remarks);
-  }
-}
 
 int run(Options& options, const Common& common) {
   options.job.guest.uri = options.uri;
@@ -116,21 +39,14 @@ int run(Options& options, const Common& common) {
     options.job.memory = options.memory;
   }
   job::Interrupt interrupt(kExitInterrupted);
-  Telling telling(common.quiet);
+  ReceiveTelling telling(common.quiet);
   const job::ReceiveResult result = [&] {
     ProgressLine progress(common.quiet);
     return job::receive(
         options.job, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());
   }();
-  if (result.report.log_error) {
-    report_error(*result.report.log_error);
-  }
-  if (!result.dump) {
-    return print_failure(result, common);
-  }
-  print_success(result, options, common);
-  return exit_code_of(*result.dump);
+  return tell_received(result, {options.job.dump.dry_run, options.output == "-"}, common);
 }
 
 }  // namespace

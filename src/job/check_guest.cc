@@ -9,6 +9,7 @@
 #include "src/acquire/libvirt_setup.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
+#include "src/job/guest_census.h"
 #include "src/job/judge_guest.h"
 #include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
@@ -18,21 +19,6 @@ namespace vmcore::job {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Reads the guest's struct pages where they lie, as `dump` would, while it runs on.
-Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned threads) {
-  DumpOptions options;
-  options.dry_run = true;
-  options.threads = threads;
-  sandbox::Request request = make_request(options, sandbox::InputKind::live);
-  request.torn = running;
-  request.hint = recall_place(guest);
-  TRY_ASSIGN(sandbox::Done done,
-             run_worker(request, {},
-                        {.locate = [&](std::span<const PhysRange>) { return guest.look(); }}));
-  remember_place(guest, done.place);
-  return done;
-}
 
 // All of a dump that comes before the guest would stand still: how long that would take.
 std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {

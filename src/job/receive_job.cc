@@ -171,6 +171,9 @@ Result<DumpResult> Reception::run() {
   if (named) {
     TRY(open_files());
   }
+  if (options_.on_ready) {
+    TRY(options_.on_ready());
+  }
   TRY(await_line());
   if (!named) {
     TRY(open_files());

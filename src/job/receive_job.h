@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,8 @@ struct ReceiveOptions {
   std::chrono::seconds idle{60};             // of silence in it
   std::chrono::seconds deadline{3600};       // from its begin to its end
   std::optional<std::uint64_t> memory = {};  // bytes that the guest has at most
+  // Called when the line is open, before anything is waited for; an Error ends it.
+  std::function<Result<>()> on_ready = {};
 };
 
 // What came, whatever became of the dump.

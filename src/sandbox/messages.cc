@@ -200,6 +200,9 @@ struct EventEncoder {
               {"lost_pages", event.lost_pages},
               {"classes", classes},
               {"remarks", to_json(event.remarks)}};
+    if (event.armed) {
+      json["armed"] = *event.armed;
+    }
     if (event.place) {
       json["place"] = to_json(*event.place);
     }
@@ -221,8 +224,8 @@ Done done_from(const Json& json) {
             .classes = {},
             .place = {},
             .remarks = {}};
-  if (const Json& armed = json.at("armed"); !armed.is_null()) {
-    done.armed = armed.get<bool>();
+  if (json.contains("armed")) {
+    done.armed = json.at("armed").get<bool>();
   }
   if (json.contains("place")) {
     done.place = place_from(json.at("place"));

@@ -97,6 +97,19 @@ def vmcore_guest() -> Path:
     return Path(path)
 
 
+def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> bytes:
+    """By vmcore-guest, of the kernel's package as it was unpacked."""
+    root, image, file = folder / f"root-{of.release}", folder / "image", folder / "conf"
+    if not root.exists():
+        subprocess.run(["cp", "-al", of.root, root], check=True)
+        (root / "etc").mkdir(exist_ok=True)
+    (root / "etc/fstab").write_text(fstab)
+    file.write_text(config)
+    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image],
+                   check=True, stdout=subprocess.DEVNULL)
+    return image.read_bytes()
+
+
 class Tree(initramfs.Archive):
     """An archive whose folders are made as they are needed."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.capture_rig import CaptureConfig, CaptureGuest, vmcore_guest
+from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.harness import run_test, scratch_folder
 from guests.kernels import Kernel, kernel
 from peers import bits, compare, readers
@@ -56,19 +56,6 @@ class Listener(threading.Thread):
                 self.first.set()
         if self.bytes < self.most:
             self.socket.close()
-
-
-def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> bytes:
-    """By vmcore-guest, of the kernel's package as it was unpacked."""
-    root, image, file = folder / f"root-{of.release}", folder / "image", folder / "conf"
-    if not root.exists():
-        subprocess.run(["cp", "-al", of.root, root], check=True)
-        (root / "etc").mkdir(exist_ok=True)
-    (root / "etc/fstab").write_text(fstab)
-    file.write_text(config)
-    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image],
-                   check=True, stdout=subprocess.DEVNULL)
-    return image.read_bytes()
 
 
 def new_disk(path: Path, mebibytes: int) -> Path:

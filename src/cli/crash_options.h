@@ -1,0 +1,25 @@
+// `dump --crash-guest`: the guest is crashed, and its own panic kernel sends the dump.
+#pragma once
+
+#include <string>
+
+#include "src/cli/verb.h"
+#include "src/job/dump_job.h"
+
+namespace vmcore::cli {
+
+struct CrashChoice {
+  std::string by;       // empty: nothing is crashed
+  std::string channel;  // the host's end of the guest's port, where no domain's definition tells it
+  bool yes = false;
+  unsigned wait = 120;  // seconds
+};
+
+void add_crash_options(CLI::App& command, CrashChoice& choice);
+
+// Crashes the guest that `outside` would dump, and tells what came of it; the exit code. `outside`
+// is carried out where the guest's own kernel does not send all of its dump.
+int crash_and_tell(const CrashChoice& choice, const job::GuestDumpOptions& outside,
+                   const Common& common);
+
+}  // namespace vmcore::cli

@@ -1,0 +1,70 @@
+#include "src/job/crash_job.h"
+
+#include <utility>
+
+#include "src/job/guest_census.h"
+
+namespace vmcore::job {
+namespace {
+
+// What speaks against crashing it. The monitor is free again on return.
+Result<std::string> look_before(const CrashOptions& options) {
+  TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(options.outside.guest));
+  acquire::Guest& guest = *opened.guest;
+  TRY(guest.check_idle());
+  TRY_ASSIGN(const acquire::GuestState state, guest.state());
+  if (!state.running) {
+    return fail(Errc::guest_state,
+                "{} is {}: there is nothing to crash. Dump it without --crash-guest", guest.name(),
+                state.name);
+  }
+  if (options.unarmed_too) {
+    return guest.name();
+  }
+  const auto census = take_census(guest, state.running, options.outside.dump.threads);
+  if (!census || !census->armed) {
+    return fail(Errc::guest_state,
+                "it cannot be seen from here whether a panic kernel is loaded in {}{}{}: --force "
+                "crashes it all the same",
+                guest.name(), census ? "" : ": ", census ? "" : census.error().message);
+  }
+  if (!*census->armed) {
+    return fail(Errc::guest_state,
+                "no panic kernel is loaded in {} (in the guest: vmcore-guest setup): --force "
+                "crashes it all the same, and dumps it from outside",
+                guest.name());
+  }
+  return guest.name();
+}
+
+bool came_whole(const Result<DumpResult>& dump) { return dump && !dump->done.incomplete; }
+
+}  // namespace
+
+Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& interrupt,
+                                      const OnReport& on_report, const OnProgress& on_progress) {
+  TRY_ASSIGN(const std::string name, look_before(options));
+  if (!options.confirm(name)) {
+    return fail(Errc::cancelled, "{} was not crashed", name);
+  }
+  bool crashed = false;
+  ReceiveOptions receive_options = options.receive;
+  receive_options.on_ready = [&]() -> Result<> {
+    TRY(acquire::crash_guest(options.outside.guest, options.by));
+    crashed = true;
+    return {};
+  };
+  CrashResult result{.received = receive(receive_options, interrupt, on_report, on_progress)};
+  const Result<DumpResult>& dump = result.received.dump;
+  if (!crashed) {
+    return dump ? fail(Errc::guest_state, "{} sent a dump before it was told to crash", name)
+                : tl::unexpected(dump.error());
+  }
+  const bool interrupted = !dump && dump.error().code == Errc::cancelled;
+  if (!came_whole(dump) && !interrupted) {
+    result.outside = dump_guest(options.outside, interrupt, on_progress);
+  }
+  return result;
+}
+
+}  // namespace vmcore::job

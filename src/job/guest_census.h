@@ -1,0 +1,14 @@
+// What a dump of a guest would hold, without a dump: its struct pages are read where they lie,
+// while it runs on.
+#pragma once
+
+#include "src/acquire/guest.h"
+#include "src/base/result.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::job {
+
+// Of level 31. Errc::unsupported where its memory cannot be read in place.
+Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned threads);
+
+}  // namespace vmcore::job

@@ -1,0 +1,104 @@
+#!/usr/bin/python3
+"""`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent is dumped
+from outside, as the kernel that crashed; one that is not armed is left alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.capture_rig import CaptureConfig, CaptureGuest, build_image, with_busybox
+from guests.harness import run_test, scratch_folder
+from guests.kernels import kernel
+
+# Comes up, and then does nothing more.
+SILENT_INIT = """#!/bin/busybox sh
+/bin/busybox --install -s /bin
+echo SILENT
+sleep 100000
+"""
+ON_NMI = "echo 1 > /proc/sys/kernel/unknown_nmi_panic"
+
+
+class Case:
+    def __init__(self, vmcorectl, findings, folder: Path, guest: CaptureGuest):
+        self.vmcorectl, self.findings, self.folder, self.guest = vmcorectl, findings, folder, guest
+        self.out = folder / "dump"
+
+    def crash(self, *words) -> subprocess.CompletedProcess:
+        for path in self.folder.glob("dump*"):
+            path.unlink()
+        return self.vmcorectl.run("dump", "--qmp", self.guest.qmp_socket, "--channel", self.guest.port, "-o", self.out,
+                                  *words, seconds=400)
+
+    def check(self, what: str, done, code: int, conditions: dict) -> None:
+        lines = [name for name, met in conditions.items() if not met]
+        if done.returncode != code:
+            lines.append(f"exit {done.returncode}, expected {code}")
+        self.findings.check(f"{self.guest.config.name}: {what}", lines and [*lines, done.stdout[-1500:], done.stderr[-1500:]])
+
+    def info(self) -> dict:
+        return json.loads(self.vmcorectl.run("info", "--output", "json", self.out).stdout or "{}")
+
+    def log(self, word: str) -> bool:
+        return word in self.vmcorectl.run("dmesg", self.out).stdout
+
+    def status(self) -> str:
+        return self.guest.status()
+
+
+def armed(vmcorectl, findings, folder: Path) -> None:
+    image = build_image(kernel("6.1"), folder)
+    with CaptureGuest(CaptureConfig(name="armed", kernel="6.1", crashkernel="160M"), image) as guest:
+        case = Case(vmcorectl, findings, folder, guest)
+        guest.must(ON_NMI)
+        done = case.crash("--crash-guest", "nmi", "--yes")
+        case.check("no panic kernel is loaded: refused", done, 1, {
+            "no panic kernel is loaded": "no panic kernel is loaded" in done.stderr,
+            "the guest runs": case.status() == "running", "no file": not case.out.exists()})
+        guest.load()
+        done = case.crash("--crash-guest", "nmi")
+        case.check("in a script without --yes", done, 2, {"the guest runs": case.status() == "running"})
+        done = case.crash("--crash-guest", "nmi", "--yes", "--output", "json")
+        info = case.info()
+        case.check("its own dump", done, 0, {
+            "method guest": info.get("capture", {}).get("method") == "guest",
+            "complete": info.get("incomplete") is False,
+            "the NMI in its log": case.log("Kernel panic - not syncing: NMI"),
+            "the log beside it": (case.folder / "dump.dmesg").exists(),
+            "JSON": bool(json.loads(done.stdout or "{}").get("guest", {}).get("panic"))})
+        guest.wait_for_end(60)
+
+
+def silent(vmcorectl, findings, folder: Path) -> None:
+    image = with_busybox(SILENT_INIT).finish()
+    with CaptureGuest(CaptureConfig(name="silent", kernel="6.12", crashkernel="256M"), image) as guest:
+        case = Case(vmcorectl, findings, folder, guest)
+        guest.load()
+        guest.must("echo 1 > /proc/sys/kernel/sysrq")
+        done = case.crash("--crash-guest", "nmi", "--yes", "--wait", "5")
+        # Debian's kernels do not panic on an NMI that they do not know.
+        case.check("an NMI that does not crash it", done, 0, {
+            "said": "is dumped from outside" in done.stderr, "it runs": case.status() == "running"})
+        guest.must(ON_NMI)
+        done = case.crash("--crash-guest", "nmi", "--yes", "--wait", "60")
+        case.check("a panic kernel that stays silent", done, 0, {
+            "said": "is dumped from outside" in done.stderr,
+            "two kernels": "two kernels are in memory" in done.stdout + done.stderr,
+            "the crashed kernel's log": case.log("Kernel panic - not syncing: NMI"),
+            "it stays as it was": case.status() == "running"})
+
+
+def main_test(vmcorectl, _guests, findings) -> None:
+    with scratch_folder() as scratch:
+        for test in (armed, silent):
+            folder = Path(scratch) / test.__name__
+            folder.mkdir()
+            test(vmcorectl, findings, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(run_test(main_test, [], __doc__))
