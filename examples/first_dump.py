@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""What first-dump.sh shows once vmcorectl is built: two guests crash and are dumped, by QMP and through libvirt.
+"""What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, and by a panic
+kernel of their own.
 
 The guests are Debian kernels with a busybox initramfs. They run under KVM where that boots them, else under TCG
 (slower). Nothing of the machine's own libvirt is used.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.guest import Config, Guest
+from guests.kernels import kernel
 from guests.libvirt_rig import LibvirtRig, available
 
 
@@ -68,8 +72,24 @@ def by_libvirt(vmcorectl: Path, out: Path) -> None:
     show_log(vmcorectl, out / "by-libvirt-panicked.vmcore")
 
 
+def from_inside(vmcorectl: Path, out: Path, accel: str) -> None:
+    title("A guest that sends its own dump: vmcore-guest has loaded a panic kernel")
+    os.environ["VMCORE_GUEST"] = str(vmcorectl.with_name("vmcore-guest"))
+    config = CaptureConfig(name="first-dump", accel=accel, crashkernel="128M")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        image = build_image(kernel(config.kernel), Path(folder))
+    with CaptureGuest(config, image) as guest:
+        guest.load()
+        print("(guest) $ vmcore-guest status\n" + guest.run("vmcore-guest status")[1], flush=True)
+        guest.must("echo 1 > /proc/sys/kernel/unknown_nmi_panic")
+        dump = out / "from-inside.vmcore"
+        show([vmcorectl, "dump", "--crash-guest", "nmi", "--yes", "--qmp", guest.qmp_socket, "--channel", guest.port,
+              "-o", dump])
+    show_log(vmcorectl, dump)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Crash two throw-away guests and dump them.")
+    parser = argparse.ArgumentParser(description="Crash throw-away guests and dump them.")
     parser.add_argument("--bin", type=Path, required=True, help="the folder of vmcorectl and vmcore-worker")
     parser.add_argument("--out", type=Path, help="an existing folder for the dumps; default: a new one in /var/tmp")
     parser.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
@@ -79,6 +99,7 @@ def main() -> int:
     started = time.monotonic()
     by_qmp(vmcorectl, out, options.accel)
     by_libvirt(vmcorectl, out)
+    from_inside(vmcorectl, out, options.accel)
     title(f"Done in {time.monotonic() - started:.0f} s: the dumps are in {out}")
     show([vmcorectl, "info", out / "by-qmp.vmcore"])
     print("\nTo open one, install crash and the kernel's debug package (linux-image-RELEASE-dbg), then paste the line\n"
