@@ -103,7 +103,26 @@ def has(text: str, what: str, words: list) -> list:
     return [f"{what} has no \"{word}\"" for word in words if word not in text]
 
 
-def to_the_host(findings, name: str, crashkernel: str, folder: Path, way: str, words: list) -> None:
+def opens_in_crash(findings, what: str, vmcore: Path, of: Kernel) -> None:
+    try:
+        said = readers.crash(vmcore, of, ("sys", "bt"))
+        findings.check(f"{what}: crash", has(said["sys"], "crash", ["PANIC: "]) + has(said["bt"], "bt", ["panic"]))
+    except readers.ReaderError as error:
+        findings.check(f"{what}: crash", [str(error)])
+
+
+def received(vmcorectl, findings, what: str, stream: GuestStream, folder: Path, of: Kernel) -> None:
+    """What vmcorectl makes of the stream."""
+    out = folder / "received"
+    done = vmcorectl.run("receive", folder / "stream", "-o", out, "--verify")
+    if findings.check(f"{what}: receive", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
+        findings.check(f"{what}: receive: pages", compare.page_sets(KdumpFile(out).kept, stream.kept))
+        opens_in_crash(findings, what, out, of)
+    for path in folder.glob("received*"):
+        path.unlink()
+
+
+def to_the_host(vmcorectl, findings, name: str, crashkernel: str, folder: Path, way: str, words: list) -> None:
     """A crash of a guest with a workload, by the port; the host dumps it as well, while it is saved."""
     of = kernel(name)
     image = build_image(of, folder)
@@ -128,6 +147,7 @@ def to_the_host(findings, name: str, crashkernel: str, folder: Path, way: str, w
     findings.check(f"{name}: {way}: end", [] if stream.end.get("INCOMPLETE", "0") == "0" else [str(stream.end)])
     findings.check(f"{name}: {way}: pages", same_as_host(stream, host, stream.log))
     findings.check(f"{name}: {way}: console", has(console, "the console", ["crashed: ", "the crash is saved"]))
+    received(vmcorectl, findings, f"{name}: {way}", stream, folder, of)
     (folder / "host.elf").unlink()
 
 
@@ -156,11 +176,7 @@ def to_a_disk(findings, name: str, crashkernel: str, folder: Path, way: str, wor
     findings.check(f"{name}: disk: log", has(log, "dmesg.txt", words) + has(reason, "reboot-reason", words[:1]))
     vmcore = from_disk(disk, f"/var/crash/{dump}/vmcore", folder / "vmcore")
     findings.check(f"{name}: disk: pages", same_as_host(KdumpFile(vmcore), host, log))
-    try:
-        said = readers.crash(vmcore, of, ("sys", "bt"))
-        findings.check(f"{name}: disk: crash", has(said["sys"], "crash", ["PANIC: "]) + has(said["bt"], "bt", ["panic"]))
-    except readers.ReaderError as error:
-        findings.check(f"{name}: disk: crash", [str(error)])
+    opens_in_crash(findings, f"{name}: disk", vmcore, of)
     (folder / "host.elf").unlink()
 
 
@@ -199,12 +215,12 @@ def too_late(findings, name: str, folder: Path) -> None:
         "crashed: sysrq: Trigger a crash", "<IRQ>", "port: the deadline passed", "could not be saved", "Restarting system"]))
 
 
-def test(_, guests: list, findings) -> None:
+def test(vmcorectl, _guests: list, findings) -> None:
     with scratch_folder() as scratch:
         folder = Path(scratch)
         steps = {
-            "port": lambda: to_the_host(findings, "6.1", "128M", folder, "sysrq", ["sysrq triggered crash"]),
-            "cloud": lambda: to_the_host(findings, "6.1-cloud", "112M", folder, "oom", ["Out of memory", "panic_on_oom"]),
+            "port": lambda: to_the_host(vmcorectl, findings, "6.1", "128M", folder, "sysrq", ["sysrq triggered crash"]),
+            "cloud": lambda: to_the_host(vmcorectl, findings, "6.1-cloud", "112M", folder, "oom", ["Out of memory", "panic_on_oom"]),
             "disk": lambda: to_a_disk(findings, "6.12", "160M", folder, "nmi", ["NMI"]),
             "stuck": lambda: host_stops_reading(findings, "6.1", folder),
             "late": lambda: too_late(findings, "6.1", folder),
