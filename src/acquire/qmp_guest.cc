@@ -1,6 +1,8 @@
 #include "src/acquire/qmp_guest.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +39,15 @@ Execute executor(qmp::Client& monitor) {
   return [&monitor](const std::string& command, const Json& arguments) {
     return monitor.execute(command, arguments);
   };
+}
+
+Result<> wait_for_hangup(int socket) {
+  pollfd wait{socket, 0, 0};  // its end is always told of
+  int ready = 0;
+  do {
+    ready = ::poll(&wait, 1, static_cast<int>(kDumpTimeout.count()));
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0 ? Result<>() : fail(Errc::busy, "QEMU does not let go of a dump that is over");
 }
 
 }  // namespace
@@ -161,11 +172,22 @@ Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
   return process_->locate(found);
 }
 
+// QEMU tells that a detached dump is over before it closes the dump's descriptor, and closes that
+// of the next one where that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
+// v7.2). So the line is a socket, by which that can be waited for.
 Result<Acquired> QmpGuest::acquire_header() {
-  TRY_ASSIGN(Fd pipe, start_full_dump());
-  Result<Fd> header = read_dump_header(pipe.get());
-  pipe.reset();  // ends the dump, with an error that is none
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail_errno(errno, "socketpair");
+  }
+  const Fd ours(ends[0]);
+  Fd theirs(ends[1]);
+  TRY(start_dump(theirs.get(), {{"detach", true}}));
+  theirs.reset();
+  Result<Fd> header = read_dump_header(ours.get());
+  ::shutdown(ours.get(), SHUT_RD);  // ends the dump, with an error that is none
   TRY(monitor_.wait_event("DUMP_COMPLETED", kDumpTimeout));
+  TRY(wait_for_hangup(ours.get()));
   if (!header) {
     return tl::unexpected(std::move(header).error());
   }
