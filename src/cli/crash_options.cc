@@ -106,7 +106,15 @@ int crash_and_tell(const CrashChoice& choice, const job::GuestDumpOptions& outsi
     return tell_received(result->received, {false, to_stdout}, common);
   }
   tell_why_outside(result->received);
-  return tell_dump(*result->outside, {"", to_stdout}, common);
+  const int code = tell_dump(*result->outside, {"", to_stdout}, common);
+  if (!result->shows_no_crash) {
+    return code;
+  }
+  fmt::print(stderr, "vmcorectl: {}\n",
+             printable(result->received.report.name +
+                       ": the dump from outside shows no crash: the guest did not crash, or has "
+                       "booted again"));
+  return code == kExitDone ? kExitNotAsAsked : code;
 }
 
 }  // namespace vmcore::cli

@@ -190,6 +190,9 @@ Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outco
 
 Result<> verify(const MemoryImage& source, const MemoryImage& written, const Outcome& outcome,
                 std::stop_token stop) {
+  if (outcome.plan.kept.count() != outcome.plan.kept_pages) {
+    return fail(Errc::invalid, "a dump that was planned in windows cannot be verified");
+  }
   const PhysicalMemory& from = outcome.crashed ? *outcome.crashed->memory : *source.memory;
   ShardQueue queue(outcome.plan.kept);
   TRY_ASSIGN(const ShardRoom room, ShardRoom::make(2));

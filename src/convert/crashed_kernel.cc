@@ -33,14 +33,18 @@ bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kern
 }
 
 // Where a CPU certainly is: its page tables, or its instructions where it uses none. Nothing where
-// control registers are not told.
+// control registers are not told, or it waits in the first MiB, as one does that was never started.
 std::optional<PhysAddr> place_of(const CpuState& cpu) {
   constexpr std::uint64_t kCr0Paging = 1ULL << 31;
   constexpr std::uint64_t kCr3Address = 0x000f'ffff'ffff'f000;
   if (!cpu.cr0 || !cpu.cr3) {
     return std::nullopt;
   }
-  return PhysAddr{(*cpu.cr0 & kCr0Paging) != 0 ? *cpu.cr3 & kCr3Address : cpu.rip};
+  if ((*cpu.cr0 & kCr0Paging) != 0) {
+    return PhysAddr{*cpu.cr3 & kCr3Address};
+  }
+  constexpr std::uint64_t kFirmware = 1U << 20;
+  return cpu.rip < kFirmware ? std::nullopt : std::optional(PhysAddr{cpu.rip});
 }
 
 bool is_inside(const CoreHeader& header, PhysAddr address) {
@@ -187,14 +191,13 @@ std::string left_out(const CoreHeader& header) {
 }
 
 // What runs instead of the crashed kernel.
-std::string runner(const MemoryImage& whole, const std::vector<GuestKernel>& kernels,
-                   const GuestKernel& crashed) {
+std::string runner(const std::vector<GuestKernel>& kernels, const GuestKernel& crashed) {
   for (const GuestKernel& each : kernels) {
     if (each.page_tables().root() != crashed.page_tables().root()) {
       return fmt::format("the capture kernel {}", each.info().release());
     }
   }
-  return whole.cpus.empty() ? "" : "what runs now (a capture kernel that has hardly begun)";
+  return "what runs now (a capture kernel that has hardly begun)";
 }
 
 void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
@@ -204,8 +207,7 @@ void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
       {Errc::guest_state,
        fmt::format("two kernels are in memory: the crashed one, {}, is taken, with the registers "
                    "that it saved; the memory of {}, {}, is left out",
-                   crashed.info().release(), runner(*subject.whole, in_whole, crashed),
-                   left_out(header))});
+                   crashed.info().release(), runner(in_whole, crashed), left_out(header))});
   const std::size_t saved = subject.crashed->cpus.size();
   if (saved < subject.whole->cpus.size()) {
     remarks.push_back(
@@ -246,9 +248,12 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
   if (std::ranges::any_of(subject.found.kernels, is_capture_kernel)) {
     subject.found.remarks.push_back(
         {Errc::not_found,
-         "a capture kernel is in memory, but nothing that a crashed one "
-         "handed over to it (ELF core header, registers): registers are "
-         "those of now"});
+         image.cpus.empty()
+             ? "a capture kernel is in memory; whether it runs is not seen without registers: "
+               "look with --pause, or dump the guest"
+             : "a capture kernel is in memory, but nothing that a crashed one "
+               "handed over to it (ELF core header, registers): registers are "
+               "those of now"});
   }
   return subject;
 }

@@ -61,8 +61,12 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
                 : tl::unexpected(dump.error());
   }
   const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-  if (!came_whole(dump) && !interrupted) {
+  const bool told = dump && options.outside.output == "-";  // on standard output: that has one dump
+  if (!came_whole(dump) && !interrupted && !told) {
     result.outside = dump_guest(options.outside, interrupt, on_progress);
+    const GuestDumpResult& outside = *result.outside;
+    result.shows_no_crash = outside.dump && !outside.dump->done.crashed && outside.guest &&
+                            outside.guest->before.running;
   }
   return result;
 }

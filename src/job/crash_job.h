@@ -26,6 +26,8 @@ struct CrashResult {
   ReceiveResult received;
   // From outside, where that had to be. Its file, not the one received, has the name then.
   std::optional<GuestDumpResult> outside = {};
+  // That dump shows no crash: the guest did not crash, or has booted again since.
+  bool shows_no_crash = false;
 };
 
 // An Error where the guest was not touched: it is not there, does not run, is not armed, or

@@ -116,17 +116,19 @@ Result<CoreHeader> read_elfcorehdr(const PhysicalMemory& memory, PhysAddr place)
 }
 
 Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, PhysRange range) {
+  constexpr unsigned kMaxCandidates = 1024;  // guests may fill their memory with such pages
   std::vector<CoreHeader> found;
+  unsigned candidates = 0;
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
     for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
-      if (!begins_header(bytes.subspan(page))) {
+      if (!begins_header(bytes.subspan(page)) || ++candidates > kMaxCandidates) {
         continue;
       }
       if (auto header = read_elfcorehdr(memory, at + page)) {
         found.push_back(*std::move(header));
       }
     }
-    return found.size() >= kMaxCoreHeaders;
+    return found.size() >= kMaxCoreHeaders || candidates >= kMaxCandidates;
   };
   TRY(for_each_data_chunk(memory, range, look_at));
   found.resize(std::min(found.size(), kMaxCoreHeaders));

@@ -198,6 +198,7 @@ struct EventEncoder {
               {"ram_pages", event.ram_pages},
               {"kept_pages", event.kept_pages},
               {"lost_pages", event.lost_pages},
+              {"crashed", event.crashed},
               {"classes", classes},
               {"remarks", to_json(event.remarks)}};
     if (event.armed) {
@@ -221,6 +222,7 @@ Done done_from(const Json& json) {
             .ram_pages = json.at("ram_pages"),
             .kept_pages = json.at("kept_pages"),
             .lost_pages = json.at("lost_pages"),
+            .crashed = json.at("crashed"),
             .classes = {},
             .place = {},
             .remarks = {}};

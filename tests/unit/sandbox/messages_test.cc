@@ -159,6 +159,7 @@ TEST(Messages, Done) {
                                                       .ram_pages = 1,
                                                       .kept_pages = 2,
                                                       .lost_pages = 3,
+                                                      .crashed = true,
                                                       .armed = false,
                                                       .classes = {{"free", "free pages", 4}},
                                                       .remarks = {{Errc::limit, "a remark"}}});
@@ -167,6 +168,7 @@ TEST(Messages, Done) {
   EXPECT_EQ(done.level_reached, 23U);
   EXPECT_TRUE(done.incomplete);
   EXPECT_EQ(done.ram_pages + done.kept_pages + done.lost_pages, 6U);
+  EXPECT_TRUE(done.crashed);
   EXPECT_EQ(done.armed, false);
   EXPECT_EQ(round_trip(sandbox::Done{}).armed, std::nullopt);
   ASSERT_EQ(done.classes.size(), 1U);
