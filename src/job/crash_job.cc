@@ -60,8 +60,7 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
     return dump ? fail(Errc::guest_state, "{} sent a dump before it was told to crash", name)
                 : tl::unexpected(dump.error());
   }
-  const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-  if (!came_whole(dump) && !interrupted) {
+  if (!came_whole(dump) && !result.received.report.interrupted) {
     result.outside = dump_guest(options.outside, interrupt, on_progress);
   }
   return result;
