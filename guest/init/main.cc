@@ -1,7 +1,6 @@
 // init: the first process of a capture kernel. Mounts what is needed, loads the image's modules,
 // saves the crash, and ends as configured, whatever becomes of all that.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
@@ -16,6 +15,7 @@
 
 #include "guest/config/capture_config.h"
 #include "guest/config/capture_image.h"
+#include "guest/init/console.h"
 #include "guest/init/load_modules.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
@@ -23,20 +23,9 @@
 namespace vmcore::guest {
 namespace {
 
-// Nobody may be there who reads what a serial console sends: that is not waited for.
 void say(std::string_view line) {
-  const std::string text = fmt::format("vmcore-guest: {}\n", line);
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t written = ::write(STDERR_FILENO, text.data() + done, text.size() - done);
-    if (written > 0) {
-      done += static_cast<std::size_t>(written);
-      continue;
-    }
-    pollfd ready{STDERR_FILENO, POLLOUT, 0};
-    if (errno != EAGAIN || ::poll(&ready, 1, 1000) <= 0) {
-      return;
-    }
-  }
+  static Console console(STDERR_FILENO);
+  console.say(line);
 }
 
 std::string read_text(const std::string& path) {
@@ -124,7 +113,7 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
     deadline = Clock::now() + config.deadline;
   }
   run_in_child([] { load_modules(std::string(kModuleFolder), say); }, std::chrono::seconds(60));
-  const SaveEnd saved = save_crash(kVmcore, config, deadline, say);
+  const SaveEnd saved = save_crash(kVmcore, config, {.deadline = deadline}, say);
   say(saved == SaveEnd::complete     ? "the crash is saved"
       : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
                                      : "the crash could not be saved");

@@ -1,8 +1,10 @@
-// BeatingMemory: memory whose being read shows that its reader gets on. Planning the dump of a
-// large guest takes minutes in which nothing else can be seen.
+// BeatingMemory: memory whose being read shows that its reader gets on, to whoever supervises it
+// and to the target. Planning the dump of a large guest takes minutes in which nothing else can be
+// seen.
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -13,9 +15,10 @@ namespace vmcore::guest {
 
 class BeatingMemory final : public PhysicalMemory {
  public:
-  // `beat` outlives it.
-  BeatingMemory(std::unique_ptr<PhysicalMemory> memory, const Beat& beat)
-      : memory_(std::move(memory)), beat_(beat) {}
+  // `beat` and `also`, which may be empty, outlive it.
+  BeatingMemory(std::unique_ptr<PhysicalMemory> memory, const Beat& beat,
+                const std::function<void()>& also)
+      : memory_(std::move(memory)), beat_(beat), also_(also) {}
 
   Extent extent(PhysAddr address) const override { return memory_->extent(address); }
   Extent outline(PhysAddr address) const override { return memory_->outline(address); }
@@ -26,6 +29,9 @@ class BeatingMemory final : public PhysicalMemory {
     constexpr unsigned kReadsPerBeat = 64;
     if (reads_.fetch_add(1, std::memory_order_relaxed) % kReadsPerBeat == 0) {
       beat_();
+      if (also_) {
+        also_();
+      }
     }
     return memory_->read(address, out);
   }
@@ -33,6 +39,7 @@ class BeatingMemory final : public PhysicalMemory {
  private:
   std::unique_ptr<PhysicalMemory> memory_;
   const Beat& beat_;
+  const std::function<void()>& also_;
   mutable std::atomic<unsigned> reads_ = 0;
 };
 

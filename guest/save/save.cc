@@ -51,20 +51,26 @@ Result<Saved> try_target(const Target& target, const std::string& vmcore,
   if (kind == nullptr) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
+  std::function<void()> on_reading;
   TRY_ASSIGN(MemoryImage image, open_vmcore(vmcore));
-  image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat);
+  image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat, on_reading);
   const CrashReport report = read_crash(image);
   beat();
   if (first) {
     tell_crash(report, say);
     tell_remarks(report.remarks, say);
   }
-  return kind->save(target.where, {image, report, config, say, beat});
+  return kind->save(target.where, {image, report, config, say, beat, on_reading});
 }
 
 // In the child.
 int run_target(const Target& target, const std::string& vmcore, const CaptureConfig& config,
-               bool first, const Say& say, const Beat& beat) {
+               bool first, const Say& say_line, const Beat& beat) {
+  // A console may take its time for each of many lines.
+  const Say say = [&](std::string_view line) {
+    say_line(line);
+    beat();
+  };
   // Whatever needs memory while this has too much: not the process that waits for it.
   std::ofstream("/proc/self/oom_score_adj") << 1000;
   const auto saved = try_target(target, vmcore, config, first, say, beat);
@@ -82,20 +88,20 @@ int run_target(const Target& target, const std::string& vmcore, const CaptureCon
 
 }  // namespace
 
-SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config,
-                   std::optional<Clock::time_point> deadline, const Say& say) {
+SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
+                   const Say& say) {
   bool first = true;
   for (const Target& target : config.targets) {
     const auto code = supervise(
         [&](const Beat& beat) { return run_target(target, vmcore, config, first, say, beat); },
-        {.deadline = deadline});
+        limits);
     first = false;
     if (!code) {
       say(fmt::format("{}: {}", target.kind, code.error().message));
     } else if (*code == kComplete || *code == kIncomplete) {
       return *code == kComplete ? SaveEnd::complete : SaveEnd::incomplete;
     }
-    if (deadline && Clock::now() >= *deadline) {
+    if (limits.deadline && Clock::now() >= *limits.deadline) {
       break;
     }
   }

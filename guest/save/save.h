@@ -20,8 +20,8 @@ enum class SaveEnd : std::uint8_t {
 
 // Each target is tried by a process of its own: one that crashes, hangs or runs out of memory costs
 // that target only. What is found and done is told by `say`, the messages of the crash first.
-// `deadline` ends all of it.
-SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config,
-                   std::optional<Clock::time_point> deadline, const Say& say);
+// `limits` are those of each of them; the deadline ends all of it.
+SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
+                   const Say& say);
 
 }  // namespace vmcore::guest

@@ -4,6 +4,7 @@
 // in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/setup/needed_modules.cc.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,8 @@ struct Crash {
   const CaptureConfig& config;
   const Say& say;
   const Beat& beat;  // called at least every few seconds while something moves
+  // The target's own, called as often while the image is read, by whichever thread reads.
+  std::function<void()>& on_reading;
 };
 
 struct Saved {

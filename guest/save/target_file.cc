@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "guest/save/block_device.h"
+#include "guest/save/dump_time.h"
 #include "guest/save/target.h"
 #include "src/base/fd.h"
 #include "src/base/sys.h"
@@ -52,28 +53,12 @@ Result<> write_text(const fs::path& path, std::string_view text) {
   return sync_fd(file.get(), path);
 }
 
-// "2026-11-21-185133", UTC: sorts by time and suits every file system.
-std::string name_of_time(std::time_t time) {
-  std::tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d-%H%M%S", &parts)};
-}
-
-bool is_name_of_dump(std::string_view name) {
-  constexpr std::string_view kForm = "dddd-dd-dd-dddddd";
-  return name.size() >= kForm.size() &&
-         std::ranges::equal(name.substr(0, kForm.size()), kForm, [](char c, char form) {
-           return form == 'd' ? c >= '0' && c <= '9' : c == form;
-         });
-}
-
 // Oldest first.
 std::vector<fs::path> dumps_in(const fs::path& folder) {
   std::vector<fs::path> dumps;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (is_name_of_dump(it->path().filename().native())) {
+    if (is_dump_time(it->path().filename().native())) {
       dumps.push_back(it->path());
     }
   }
@@ -131,19 +116,20 @@ Result<> make_room(const fs::path& folder, const Crash& crash) {
   return {};
 }
 
-// The newest stay.
-void keep_newest(const fs::path& folder, const Crash& crash) {
-  const std::vector<fs::path> dumps = dumps_in(folder);
-  const std::size_t keep = crash.config.keep == 0 ? dumps.size() : crash.config.keep;
-  for (std::size_t i = 0; i + keep < dumps.size(); ++i) {
-    remove_dump(dumps[i], crash.say);
+// `saved` stays, whatever the guest's clock had it named, and the newest of the others.
+void keep_newest(const fs::path& folder, const fs::path& saved, const Crash& crash) {
+  std::vector<fs::path> others = dumps_in(folder);
+  std::erase(others, saved);
+  const std::size_t keep = crash.config.keep == 0 ? others.size() : crash.config.keep - 1;
+  for (std::size_t i = 0; i + keep < others.size(); ++i) {
+    remove_dump(others[i], crash.say);
   }
 }
 
 Result<fs::path> new_dump_folder(const fs::path& folder, const CrashReport& report) {
   const std::time_t time =
       report.crash_time ? static_cast<std::time_t>(*report.crash_time) : std::time(nullptr);
-  const std::string name = name_of_time(time);
+  const std::string name = dump_time(time);
   for (unsigned number = 0; number < 100; ++number) {
     const fs::path path = folder / (number == 0 ? name : fmt::format("{}.{}", name, number));
     if (::mkdir(path.c_str(), 0700) == 0) {
@@ -211,7 +197,7 @@ Result<Saved> save_in(const fs::path& folder, const fs::path& shown, const Crash
              write_file(dump / "vmcore.incomplete", dump / "vmcore", crash));
   const fs::path file = place / (outcome.incomplete ? "vmcore.incomplete" : "vmcore");
   TRY(write_reasons(folder, crash.report, "vmcore", file));
-  keep_newest(folder, crash);
+  keep_newest(folder, dump, crash);
   return Saved{file.string(), std::move(outcome)};
 }
 

@@ -37,7 +37,9 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
   formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   TRY(writer.hello(hello_of(crash)));
   TRY(writer.log(crash.report.dmesg));
+  crash.on_reading = [&writer] { writer.alive(); };
   auto outcome = write_dump(writer, crash);
+  crash.on_reading = nullptr;
   if (!outcome) {
     static_cast<void>(writer.abort(outcome.error().message));  // a line that broke takes no more
   }

@@ -7,20 +7,13 @@
 #include <ctime>
 #include <filesystem>
 
+#include "guest/save/dump_time.h"
 #include "guest/setup/state_file.h"
 
 namespace vmcore::guest {
 namespace {
 
 constexpr std::string_view kPstore = "/sys/fs/pstore";
-
-bool is_dump_time(std::string_view name) {
-  constexpr std::string_view kForm = "dddd-dd-dd-dddddd";
-  return name.size() >= kForm.size() &&
-         std::ranges::equal(name.substr(0, kForm.size()), kForm, [](char c, char form) {
-           return form == 'd' ? c >= '0' && c <= '9' : c == form;
-         });
-}
 
 std::string newest_in(const Root& root, std::string_view folder) {
   std::string newest;
@@ -108,14 +101,6 @@ std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& conf
     }
   }
   return newest;
-}
-
-std::string dump_time(std::int64_t seconds) {
-  const std::time_t time = seconds;
-  std::tm parts{};
-  ::gmtime_r(&time, &parts);
-  char text[32];
-  return {text, std::strftime(text, sizeof text, "%Y-%m-%d-%H%M%S", &parts)};
 }
 
 Result<std::string> collect_pstore(const Root& root) {

@@ -13,7 +13,7 @@ namespace vmcore::guest {
 
 struct SavedDump {
   std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all
-  std::string time;  // "2026-11-21-185133", UTC: sorts by time
+  std::string time;  // guest/save/dump_time.h
   bool complete = false;
 };
 
@@ -23,9 +23,6 @@ std::optional<std::string> folder_of_target(const Target& target, std::string_vi
 
 // The newest of all targets that can be looked at.
 std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config);
-
-// A time as dumps are named by it.
-std::string dump_time(std::int64_t seconds);
 
 // pstore keeps what the kernel said when it crashed, across the reboot, where the machine has room
 // for it. Takes it out of there into a folder of kStateFolder; the folder's path, empty where there

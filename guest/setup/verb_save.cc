@@ -55,7 +55,7 @@ int save(const Options& options, const Common& common) {
     deadline = Clock::now() + config->deadline;
   }
   const auto say = [](std::string_view line) { fmt::print(stderr, "vmcore-guest: {}\n", line); };
-  switch (save_crash(options.vmcore, *config, deadline, say)) {
+  switch (save_crash(options.vmcore, *config, {.deadline = deadline}, say)) {
     case SaveEnd::complete:
       return kExitDone;
     case SaveEnd::incomplete:

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "guest/save/dump_time.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/load.h"
 #include "guest/setup/report.h"

@@ -76,8 +76,9 @@ Result<GuestLine> open_path(const fs::path& path) {
     line.fd = *std::move(socket);
     return line;
   }
-  line.fd = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!line.fd) {
+  // A FIFO is open before there is a writer: that is waited for as for what it writes.
+  line.fd = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  if (!line.fd || ::fcntl(line.fd.get(), F_SETFL, O_RDONLY) != 0) {
     return fail_errno(errno, path.string());
   }
   return line;

@@ -73,6 +73,10 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
     told_log_ = true;
     say(report, "its kernel log is " + report.log.string());
   }
+  if (!told_interrupted_ && report.interrupted) {
+    told_interrupted_ = true;
+    say(report, "interrupted: what came of it is being kept; another interruption gives it up");
+  }
 }
 
 int tell_received(const job::ReceiveResult& result, const ToldReception& told,

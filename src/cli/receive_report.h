@@ -18,6 +18,7 @@ class ReceiveTelling {
   bool told_hello_ = false;
   bool told_panic_ = false;
   bool told_log_ = false;
+  bool told_interrupted_ = false;
 };
 
 struct ToldReception {

@@ -36,7 +36,8 @@ enum class FrameKind : std::uint32_t {
   replace_note = 5,  // one ELF note, for the one of its name and type
   map = 6,           // which pages will come
   pages = 7,
-  end = 8,  // text
+  end = 8,    // text
+  alive = 9,  // nothing: a dump is being planned
 };
 
 // Tells the frames of one crash from those of another.

@@ -1,7 +1,6 @@
 #include "src/formats/guest_stream_reader.h"
 
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <utility>
 
@@ -40,6 +39,8 @@ class Reader {
   Result<> add_word(Pfn at, std::uint64_t bits);
   Result<> take_pages(std::span<const std::byte> payload);
   Result<> check_run(PfnRange run) const;
+  // The first bytes are the run's.
+  Result<> keep(PfnRange run, std::span<const std::byte> bytes);
   // The bytes of a block that has exactly that size when it is decompressed.
   Result<std::span<const std::byte>> unpack(std::span<const std::byte> data, std::uint32_t codec,
                                             std::size_t size);
@@ -54,7 +55,6 @@ class Reader {
   std::uint64_t missing_ = 0;   // frames
   std::uint64_t payload_ = 0;   // bytes, of all frames
   std::uint64_t notes_size_ = 0;
-  std::uint64_t announced_ = 0;  // pages
   std::uint64_t pages_ = 0;
   Pfn mapped_{0};
   bool log_over_ = false;
@@ -155,7 +155,7 @@ Result<> Reader::take(const Frame& frame) {
       return {};
     }
     default:
-      return {};  // of a later release
+      return {};  // alive, and those of later releases
   }
 }
 
@@ -233,10 +233,6 @@ Result<> Reader::add_word(Pfn at, std::uint64_t bits) {
   if ((bits & ~stream_.ram.word(at)) != 0) {
     return fail(Errc::malformed, "pages at page frame {:#x} that are outside of its RAM", at.value);
   }
-  if ((announced_ += static_cast<std::uint64_t>(std::popcount(bits))) > limits_.kept / kPageSize) {
-    return fail(Errc::limit, "it has more pages than there is room for ({} MiB)",
-                limits_.kept >> 20);
-  }
   stream_.kept.insert_word(at, bits);
   return {};
 }
@@ -252,6 +248,15 @@ Result<> Reader::check_run(PfnRange run) const {
   }
   if (stream_.had.next_run(run.first, run.end(), 1).count != 0) {
     return fail(Errc::malformed, "pages at page frame {:#x} that came before", run.first.value);
+  }
+  return {};
+}
+
+Result<> Reader::keep(PfnRange run, std::span<const std::byte> bytes) {
+  if (run.count != 0) {
+    TRY(told(sink_.pages(run.first, bytes.first(run.count * kPageSize))));
+    stream_.had.insert(run);
+    pages_ += run.count;
   }
   return {};
 }
@@ -281,10 +286,12 @@ Result<> Reader::take_pages(std::span<const std::byte> payload) {
     if (stream_.had.next_run(run.first, run.end(), 1).count != 0) {
       return fail(Errc::malformed, "pages at page frame {:#x} twice", run.first.value);
     }
-    TRY(told(sink_.pages(run.first, bytes.first(run.count * kPageSize))));
+    TRY(keep({run.first, std::min(run.count, limits_.kept / kPageSize - pages_)}, bytes));
+    if (stream_.had.next_run(run.first, run.end()) != run) {
+      return fail(Errc::limit, "it has more pages than there is room for ({} MiB)",
+                  limits_.kept >> 20);
+    }
     bytes = bytes.subspan(run.count * kPageSize);
-    stream_.had.insert(run);
-    pages_ += run.count;
   }
   return {};
 }

@@ -29,7 +29,7 @@ class GuestStreamSink {
 
 struct GuestStreamLimits {
   std::uint64_t ram = kMaxPhysAddr;   // bytes of RAM of a guest whose pages are taken
-  std::uint64_t kept = kMaxPhysAddr;  // bytes of pages that it may send
+  std::uint64_t kept = kMaxPhysAddr;  // bytes of pages that are taken
 };
 
 struct GuestStream {

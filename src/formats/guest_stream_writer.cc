@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kLogPart = 64U << 10;
 constexpr std::size_t kNotesPart = 1U << 20;
+constexpr std::chrono::seconds kAliveEvery{5};
 
 std::vector<std::byte> new_frame() { return std::vector<std::byte>(sizeof(FrameHeader)); }
 
@@ -59,14 +60,17 @@ Result<> GuestStreamWriter::send(FrameKind kind, std::vector<std::byte>& frame) 
   header.stream = id_;
   header.payload_crc = crc32c(payload);
   const std::lock_guard lock(mutex_);
-  if (broken_ || ended_) {
+  if (broken_) {
+    return tl::unexpected(*broken_);
+  }
+  if (ended_) {
     return fail(Errc::invalid, "the guest's stream has ended");
   }
   header.sequence = sequence_++;
   header.header_crc = crc32c(as_bytes(header).first(offsetof(FrameHeader, header_crc)));
   std::ranges::copy(as_bytes(header), frame.begin());
   if (Result<> sent = send_(frame); !sent) {
-    broken_ = true;
+    broken_ = sent.error();
     return sent;
   }
   bytes_ += frame.size();
@@ -142,6 +146,18 @@ Result<> GuestStreamWriter::plan(const PageSet&, const PageSet& kept) {
     TRY(send_map(first, words));
   }
   return {};
+}
+
+void GuestStreamWriter::alive() {
+  const auto now = std::chrono::steady_clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    if (now < next_alive_) {
+      return;
+    }
+    next_alive_ = now + kAliveEvery;
+  }
+  static_cast<void>(send_payload(FrameKind::alive, {}));
 }
 
 class GuestStreamWriter::Encoder final : public ShardEncoder {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -30,7 +32,7 @@ class GuestStreamWriter final : public DumpWriter {
 
   // Announces the guest's RAM: the plans have pages in it only.
   Result<> hello(const GuestHello& hello);
-  // The next part of the kernel log, as dmesg prints it.
+  // The next part of the kernel log, as dmesg prints it. Not after alive().
   Result<> log(std::string_view text);
 
   Result<> begin(const DumpHeader& header) override;
@@ -39,6 +41,10 @@ class GuestStreamWriter final : public DumpWriter {
   Result<> finish(bool incomplete) override;
   // Before finish() only: what was sent is gone.
   Result<> replace_note(const Note& note) override;
+
+  // Shows the host that the guest gets on, at most every few seconds, however often it is called,
+  // by whichever thread. Where that fails, whatever is sent next does.
+  void alive();
 
   // Ends the stream early, and says why.
   Result<> abort(std::string_view reason);
@@ -57,7 +63,8 @@ class GuestStreamWriter final : public DumpWriter {
   StreamId id_;
   std::mutex mutex_;
   std::uint64_t sequence_ = 0;
-  bool broken_ = false;  // a frame was not sent whole
+  std::optional<Error> broken_;                       // why a frame was not sent whole
+  std::chrono::steady_clock::time_point next_alive_;  // when alive() sends again
   bool ended_ = false;
   std::atomic<std::uint64_t> bytes_ = 0;
   std::atomic<std::uint64_t> pages_ = 0;

@@ -60,9 +60,8 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
     return dump ? fail(Errc::guest_state, "{} sent a dump before it was told to crash", name)
                 : tl::unexpected(dump.error());
   }
-  const bool interrupted = !dump && dump.error().code == Errc::cancelled;
   const bool told = dump && options.outside.output == "-";  // on standard output: that has one dump
-  if (!came_whole(dump) && !interrupted && !told) {
+  if (!came_whole(dump) && !result.received.report.interrupted && !told) {
     result.outside = dump_guest(options.outside, interrupt, on_progress);
     const GuestDumpResult& outside = *result.outside;
     result.shows_no_crash = outside.dump && !outside.dump->done.crashed && outside.guest &&

@@ -58,4 +58,11 @@ void Interrupt::arm() { armed = true; }
 
 int Interrupt::fd() const { return event_fd; }
 
+void Interrupt::rearm() {
+  std::uint64_t signals = 0;
+  if (::read(event_fd, &signals, sizeof signals) < 0) {
+    // There was none.
+  }
+}
+
 }  // namespace vmcore::job

@@ -14,6 +14,8 @@ class Interrupt {
 
   void arm();
   int fd() const;
+  // Makes fd() wait for another signal.
+  void rearm();
 };
 
 }  // namespace vmcore::job

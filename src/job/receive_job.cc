@@ -1,6 +1,8 @@
 #include "src/job/receive_job.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -47,6 +49,8 @@ class Reception {
   Result<sandbox::StreamTerms> terms() const;
   void take(const sandbox::Event& event);
   void keep_log();
+  Result<Fd> make_hangup();
+  bool hang_up();
 
   const ReceiveOptions& options_;
   ReceiveReport& report_;
@@ -59,6 +63,7 @@ class Reception {
   std::optional<Output> output_;
   std::optional<store::StagedFile> log_;
   Fd spool_;
+  Fd hangup_;  // its being closed ends the line in the worker
 };
 
 // Until the first byte is there. It is left to the worker.
@@ -80,6 +85,7 @@ Result<> Reception::await_line() {
       return fail_errno(errno, "poll");
     }
     if (ready > 0 && waits[1].revents != 0) {
+      report_.interrupted = true;
       return fail(Errc::cancelled, "interrupted");
     }
     if (ready > 0 && line_.listens) {
@@ -161,6 +167,27 @@ void Reception::take(const sandbox::Event& event) {
   }
 }
 
+// The worker's end.
+Result<Fd> Reception::make_hangup() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  hangup_ = Fd(ends[1]);
+  return Fd(ends[0]);
+}
+
+// Whether that is all that an interruption does.
+bool Reception::hang_up() {
+  if (std::exchange(report_.interrupted, true)) {
+    return false;
+  }
+  interrupt_.rearm();
+  hangup_.reset();
+  on_report_(report_);
+  return true;
+}
+
 Result<DumpResult> Reception::run() {
   TRY_ASSIGN(line_, acquire::open_guest_line(options_.from, options_.guest));
   report_.name = line_.name;
@@ -181,7 +208,8 @@ Result<DumpResult> Reception::run() {
   sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
   request.capture = sandbox::Capture{.method = "guest", .consistency = "stopped"};
   TRY_ASSIGN(request.terms, terms());
-  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd()};
+  TRY_ASSIGN(const Fd hangup, make_hangup());
+  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd(), hangup.get()};
   if (output_) {
     fds.push_back(output_->fd());
   }
@@ -198,7 +226,11 @@ Result<DumpResult> Reception::run() {
                                        worker.cost({});
                                        return {};
                                      },
-                                     .cancel = interrupt_.fd()});
+                                     .cancel = interrupt_.fd(),
+                                     .on_cancel = [&] { return hang_up(); }});
+  if (!done && report_.interrupted) {
+    done.error().code = Errc::cancelled;
+  }
   if (!done) {
     return in_context(std::move(done).error(), report_.name);
   }

@@ -37,6 +37,7 @@ struct ReceiveReport {
   std::string panic;               // the line of its log that says why it panicked
   std::filesystem::path log;       // where its kernel log was kept; empty where none came
   std::optional<Error> log_error;  // why it was not
+  bool interrupted = false;        // so that the line was ended
 };
 
 struct ReceiveResult {
@@ -48,8 +49,8 @@ using OnReport = std::function<void(const ReceiveReport&)>;
 
 // The kernel log is kept beside the dump as OUTPUT.dmesg as soon as it is complete, before any page
 // came; nothing undoes that. `on_report` is called when there is something new in the report.
-// What breaks on the way is kept as an incomplete dump. Given up with Errc::cancelled on an
-// interruption.
+// What breaks on the way is kept as an incomplete dump. An interruption ends the line, so that what
+// came is kept; where that is no page, and on another one, it is given up with Errc::cancelled.
 ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,
                       const OnReport& on_report, const OnProgress& on_progress);
 

@@ -53,17 +53,20 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
 }
 
 // Waits for the worker's next event.
-Result<> wait_for_event(const sandbox::Worker& worker, int cancel) {
-  std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{cancel, POLLIN, 0}};
-  while (::poll(waits.data(), waits.size(), -1) < 0) {
-    if (errno != EINTR) {
+Result<> wait_for_event(const sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
+  std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0}};
+  while (true) {
+    const int ready = ::poll(waits.data(), waits.size(), -1);
+    if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
     }
+    if (ready > 0 && waits[1].revents == 0) {
+      return {};
+    }
+    if (ready > 0 && !(callbacks.on_cancel && callbacks.on_cancel())) {
+      return fail(Errc::cancelled, "interrupted");
+    }
   }
-  if (waits[1].revents != 0) {
-    return fail(Errc::cancelled, "interrupted");
-  }
-  return {};
 }
 
 }  // namespace
@@ -75,7 +78,7 @@ Result<sandbox::Worker> start_worker() {
 
 Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
   while (true) {
-    TRY(wait_for_event(worker, callbacks.cancel));
+    TRY(wait_for_event(worker, callbacks));
     TRY_ASSIGN(sandbox::Event event, worker.next_event());
     if (auto* done = std::get_if<sandbox::Done>(&event)) {
       return std::move(*done);

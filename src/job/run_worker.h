@@ -26,7 +26,8 @@ struct WorkerCallbacks {
   Fetch fetch = {};
   FindRam locate = {};
   std::function<Result<>()> on_source_read = {};  // an Error ends the job
-  int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable
+  int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable,
+  std::function<bool()> on_cancel = {};  // unless this says that it goes on
 };
 
 Result<sandbox::Worker> start_worker();

@@ -47,7 +47,8 @@ enum class InputKind : std::uint8_t {
   snapshot,  // a migration stream of QEMU, complete in a regular file; then a spool for it, as for
              // a stream; then the beginning of an ELF dump of the same guest
   guest_stream,  // a line that brings what a guest's own capture kernel sends; then a spool for it,
-                 // as for a stream; then a file for the kernel log, empty
+                 // as for a stream; then a file for the kernel log, empty; then the read end of
+                 // a pipe: that its write end is closed ends the line
 };
 
 // How the memory of a guest is had, for the dump's own note (convert/provenance.h).
@@ -67,7 +68,7 @@ struct BlockPlace {
 // What is taken from a guest's own stream. Times are in milliseconds, and zero is for ever.
 struct StreamTerms {
   std::uint64_t most_ram = kMaxPhysAddr;   // bytes that it may have
-  std::uint64_t most_kept = kMaxPhysAddr;  // bytes of pages that it may send
+  std::uint64_t most_kept = kMaxPhysAddr;  // bytes of pages that are taken
   std::uint64_t wait_ms = 0;               // for it to begin
   std::uint64_t idle_ms = 0;               // of silence in it
   std::uint64_t deadline_ms = 0;           // from its begin to its end

@@ -26,7 +26,8 @@ using std::chrono::milliseconds;
 // The line, read with the patience that the terms leave.
 class Line {
  public:
-  Line(int fd, const sandbox::StreamTerms& terms) : fd_(fd), terms_(terms) {
+  Line(int fd, int hangup, const sandbox::StreamTerms& terms)
+      : fd_(fd), hangup_(hangup), terms_(terms) {
     set_deadline(terms.wait_ms);
   }
   void begin() {
@@ -60,11 +61,11 @@ class Line {
                    ? too_late()
                    : fail(Errc::io, "it fell silent for {} s", terms_.idle_ms / 1000);
       }
-      pollfd wait{fd_, POLLIN, 0};
+      pollfd waits[] = {{fd_, POLLIN, 0}, {hangup_, POLLIN, 0}};
       const int ready =
-          ::poll(&wait, 1, static_cast<int>(std::min<decltype(left)>(left, kLookEvery)));
+          ::poll(waits, 2, static_cast<int>(std::min<decltype(left)>(left, kLookEvery)));
       if (ready > 0) {
-        return {};
+        return waits[1].revents == 0 ? Result<>() : fail(Errc::cancelled, "interrupted");
       }
       if (ready < 0 && errno != EINTR) {
         return fail_errno(errno, "poll");
@@ -81,6 +82,7 @@ class Line {
   static constexpr int kLookEvery = 60'000;
 
   int fd_;
+  int hangup_;
   const sandbox::StreamTerms& terms_;
   bool begun_ = false;
   Clock::time_point deadline_;
@@ -196,8 +198,8 @@ void take_remarks(MemoryImage& image) {
 }  // namespace
 
 Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
-                                Fd line, Fd spool, Fd log) {
-  Line reader(line.get(), terms);
+                                Fd line, Fd spool, Fd log, Fd hangup) {
+  Line reader(line.get(), hangup.get(), terms);
   Spooler spooler(channel, reader, spool.get(), log.get());
   TRY_ASSIGN(formats::GuestStream stream,
              formats::read_guest_stream([&](std::span<std::byte> out) { return reader.read(out); },

@@ -12,8 +12,9 @@ namespace vmcore::worker {
 // Lays the pages of the stream that `line` brings into `spool` (a regular file, empty) at their
 // guest-physical addresses, and writes the guest's kernel log into `log` (the same). A stream that
 // breaks gives an incomplete image of what came; one without a page is an Error, its log is written
-// all the same. Tells Hello, LogRead, Spooling now and then, and SourceRead.
+// all the same. The other end of `hangup` (a pipe) is closed where the line is to end. Tells Hello,
+// LogRead, Spooling now and then, and SourceRead.
 Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
-                                Fd line, Fd spool, Fd log);
+                                Fd line, Fd spool, Fd log, Fd hangup);
 
 }  // namespace vmcore::worker

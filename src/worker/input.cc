@@ -78,7 +78,7 @@ Result<Input> open_input(const Channel& channel, const Request& request,
   const std::size_t needed = none                                       ? 0
                              : request.input == InputKind::stream       ? 2
                              : request.input == InputKind::snapshot     ? 3
-                             : request.input == InputKind::guest_stream ? 3
+                             : request.input == InputKind::guest_stream ? 4
                                                                         : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
@@ -115,7 +115,9 @@ Result<Input> open_input(const Channel& channel, const Request& request,
     case InputKind::guest_stream: {
       Fd line = take();
       Fd spool = take();
-      return open_guest_stream(channel, request.terms, std::move(line), std::move(spool), take());
+      Fd log = take();
+      return open_guest_stream(channel, request.terms, std::move(line), std::move(spool),
+                               std::move(log), take());
     }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");

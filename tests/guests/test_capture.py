@@ -139,7 +139,7 @@ def to_the_host(vmcorectl, findings, name: str, crashkernel: str, folder: Path, 
         listener.join(10)
         console = guest.console
     stream = GuestStream(folder / "stream")
-    findings.check(f"{name}: {way}: order", [] if stream.kinds[:3] == [1, 2, 3] and stream.kinds[-1] == 8
+    findings.check(f"{name}: {way}: order", [] if stream.kinds[:4] == [1, 2, 9, 3] and stream.kinds[-1] == 8
                    else [f"frames of kinds {stream.kinds}"])
     findings.check(f"{name}: {way}: hello", [] if stream.hello["RELEASE"] == of.release else [str(stream.hello)])
     findings.check(f"{name}: {way}: log", has(stream.log, "the log", words))

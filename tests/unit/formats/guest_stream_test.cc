@@ -486,7 +486,11 @@ TEST(GuestStream, MapsLieInRamAndAscend) {
 
 TEST(GuestStream, TheRoomIsALimit) {
   const Frames frames = make_stream();
-  expect_broken(receive(frames, {.kept = 399 * kPage}), "room");
+  const Received too_many = receive(frames, {.kept = 399 * kPage});
+  expect_broken(too_many, "room");
+  EXPECT_EQ(too_many.stream->kept.count(), 400U);
+  EXPECT_EQ(too_many.stream->had.count(), 399U);
+  EXPECT_EQ(too_many.taken.memory.size(), 399U);
   const Received too_large = receive(frames, {.ram = 999 * kPage});
   expect_broken(too_large, "more than it can have");
   EXPECT_FALSE(too_large.taken.log_text.empty());

@@ -4,31 +4,36 @@
 #include <string>
 #include <vector>
 
+#include "guest/save/beating_memory.h"
 #include "guest/save/target.h"
 #include "tests/builders/kernel_builder.h"
 
 namespace vmcore::guest {
 
 struct SavedGuest {
-  SavedGuest() : image(build()), report(read_crash(image)) {}
+  SavedGuest() : SavedGuest(builder().build()) {}
+  explicit SavedGuest(MemoryImage of) : image(std::move(of)), report(read_crash(image)) {
+    image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat, on_reading);
+  }
 
-  static MemoryImage build() {
+  static testing::GuestBuilder builder() {
     testing::GuestBuilder builder("6.12");
     builder.pages("2000 free 9\n2200 anon 4\n2210 cache\n2213 slab\n2700 kernel\n")
         .vmcoreinfo("CRASHTIME", "1763751093")
         .log(0, "Linux version test")
         .log(1'500'000'000, "Kernel panic - not syncing: test");
-    return builder.build();
+    return builder;
   }
 
-  Crash crash() { return {image, report, config, say, beat}; }
+  Crash crash() { return {image, report, config, say, beat, on_reading}; }
 
+  std::function<void()> on_reading;
+  Beat beat{Fd()};
   MemoryImage image;
   CrashReport report;
   CaptureConfig config;
   std::vector<std::string> said;
   Say say = [this](std::string_view line) { said.emplace_back(line); };
-  Beat beat{Fd()};
 };
 
 }  // namespace vmcore::guest

@@ -82,6 +82,18 @@ TEST_F(TargetFile, KeepsTheNewestAndTouchesNothingElse) {
   EXPECT_EQ(names(folder_ / "2024-01-01-000000"), std::vector<std::string>{"notes"});
 }
 
+TEST_F(TargetFile, AClockThatIsWrongDoesNotCostTheNewDump) {
+  make_dump("2031-01-01-000000");
+  make_dump("2031-01-02-000000");
+  guest_.config.keep = 2;
+  ASSERT_TRUE(save_to_folder(folder_, guest_.crash()));
+  EXPECT_EQ(names(folder_),
+            (std::vector<std::string>{"2025-11-21-185133", "2031-01-02-000000", "boot-reason",
+                                      "reboot-reason", "reboot-stack"}));
+  EXPECT_EQ(names(folder_ / "2025-11-21-185133"),
+            (std::vector<std::string>{"dmesg.txt", "vmcore"}));
+}
+
 TEST_F(TargetFile, TwoCrashesOfOneSecondAreTwoDumps) {
   ASSERT_TRUE(save_to_folder(folder_, guest_.crash()));
   const auto second = save_to_folder(folder_, guest_.crash());

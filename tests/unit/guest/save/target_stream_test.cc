@@ -33,9 +33,11 @@ TEST(TargetStream, TheLogComesBeforeAnyPage) {
       },
       guest.crash());
   ASSERT_TRUE(outcome) << outcome.error().message;
-  ASSERT_GE(kinds.size(), 6U);
+  ASSERT_GE(kinds.size(), 7U);
   EXPECT_EQ(kinds[0], FrameKind::hello);
   EXPECT_EQ(kinds[1], FrameKind::log);
+  EXPECT_EQ(kinds[2], FrameKind::alive);  // while it is planned
+  EXPECT_EQ(kinds[3], FrameKind::facts);
   EXPECT_EQ(kinds.back(), FrameKind::end);
   const auto decoded = formats::decode_hello(hello);
   ASSERT_TRUE(decoded) << decoded.error().message;
@@ -43,6 +45,17 @@ TEST(TargetStream, TheLogComesBeforeAnyPage) {
   EXPECT_EQ(decoded->tag, "on purpose");
   EXPECT_EQ(decoded->crash_time, 1763751093U);
   EXPECT_EQ(decoded->ram.size(), 64U << 20);
+}
+
+TEST(TargetStream, ALineThatBreaksWhileItIsPlannedIsAnError) {
+  SavedGuest guest;
+  const auto outcome = send_stream(
+      [](std::span<const std::byte> frame) -> Result<> {
+        return kind_of(frame) == FrameKind::alive ? fail(Errc::io, "the host hung up") : Result<>();
+      },
+      guest.crash());
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message, "the host hung up");
 }
 
 TEST(TargetStream, ALineThatBreaksIsAnError) {
@@ -55,6 +68,7 @@ TEST(TargetStream, ALineThatBreaksIsAnError) {
       guest.crash());
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Errc::io);
+  EXPECT_EQ(outcome.error().message, "the host hung up");
   EXPECT_EQ(frames, 4);
 }
 

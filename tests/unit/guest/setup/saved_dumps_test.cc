@@ -40,8 +40,6 @@ TEST(NewestDump, OfAllTargets) {
   EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001.1/dmesg.txt");
 }
 
-TEST(DumpTime, IsUtc) { EXPECT_EQ(dump_time(1795287093), "2026-11-21-185133"); }
-
 TEST(CollectPstore, MovesWhatIsThere) {
   const Folder folder;
   EXPECT_EQ(collect_pstore(folder.root()), "");

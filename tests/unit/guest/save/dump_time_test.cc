@@ -1,0 +1,18 @@
+#include "guest/save/dump_time.h"
+
+#include <gtest/gtest.h>
+
+namespace vmcore::guest {
+namespace {
+
+TEST(DumpTime, IsUtc) { EXPECT_EQ(dump_time(1795287093), "2026-11-21-185133"); }
+
+TEST(DumpTime, IsKnownAgain) {
+  EXPECT_TRUE(is_dump_time(dump_time(0)));
+  EXPECT_TRUE(is_dump_time("2026-11-21-185133.1"));
+  EXPECT_FALSE(is_dump_time("2026-11-21"));
+  EXPECT_FALSE(is_dump_time("2026-11-21 185133"));
+}
+
+}  // namespace
+}  // namespace vmcore::guest

@@ -1,0 +1,51 @@
+#include "guest/save/save.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "tests/unit/guest/save/saved_guest.h"
+
+namespace vmcore::guest {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Save : public ::testing::Test {
+ protected:
+  Save() {
+    std::string name = (fs::temp_directory_path() / "vmcore-save-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+  }
+  ~Save() override { fs::remove_all(folder_); }
+
+  // A file in the place of /proc/vmcore, of a guest whose log tells that much of its crash.
+  std::string make_vmcore(int lines) const {
+    testing::GuestBuilder builder = SavedGuest::builder();
+    for (int line = 0; line < lines; ++line) {
+      builder.log(1'600'000'000, "Call Trace: and so on");
+    }
+    SavedGuest guest(builder.build());
+    const std::string path = folder_ / "proc-vmcore";
+    const auto saved = save_to_file(path, guest.crash());
+    EXPECT_TRUE(saved) << saved.error().message;
+    return path;
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(Save, AConsoleThatIsSlowForEveryLineDoesNotCostTheTarget) {
+  const std::string vmcore = make_vmcore(30);
+  CaptureConfig config;
+  config.targets = {{"output", folder_ / "dump"}};
+  const auto slow = [](std::string_view) { std::this_thread::sleep_for(milliseconds(200)); };
+  EXPECT_EQ(save_crash(vmcore, config, {.silence = seconds(3)}, slow), SaveEnd::complete);
+  EXPECT_TRUE(fs::exists(folder_ / "dump"));
+}
+
+}  // namespace
+}  // namespace vmcore::guest
