@@ -94,6 +94,45 @@ TEST_F(Setup, LaterEditsOfOthersSurvive) {
   EXPECT_FALSE(root.exists("/var/lib/vmcore-guest"));
 }
 
+TEST_F(Setup, AgainItKeepsWhatOthersMadeOfItsFiles) {
+  const SetupOptions options = {.panic_on = {"oops"}};
+  const auto before = root.picture();
+  ASSERT_TRUE(setup(options));
+  const std::string config = root.read("/etc/vmcore-guest.conf");
+  for (const char* const path :
+       {"/etc/vmcore-guest.conf", kDropIn, "/etc/sysctl.d/90-vmcore-guest.conf"}) {
+    root.write(path, root.read(path) + "# mine\n");
+  }
+  const std::string unit = root.read(kUnit);
+  root.write(kUnit, std::string(unit).insert(unit.find("\n[Install]"), "\nNice=5\n"));
+  const auto edited = root.picture();
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_EQ(setup(options).value(), 0U) << times;
+  }
+  for (const auto& [path, text] : edited) {
+    if (path.starts_with("/etc/")) {
+      EXPECT_EQ(root.picture()[path], text) << path;
+    }
+  }
+  ASSERT_TRUE(setup({.crashkernel = "200M", .panic_on = {"nmi"}}));  // ours change, theirs stay
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), config + "# mine\n");
+  EXPECT_THAT(root.read(kDropIn), testing::EndsWith("crashkernel=200M\"\n# mine\n"));
+  EXPECT_THAT(root.read("/etc/sysctl.d/90-vmcore-guest.conf"),
+              testing::EndsWith("kernel.panic_on_unrecovered_nmi = 1\n# mine\n"));
+  remove();
+  EXPECT_EQ(root.read(kDropIn), "# mine\n");
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "# mine\n");
+  EXPECT_EQ(root.read(kUnit), "Nice=5\n");
+  EXPECT_EQ(root.picture()["/etc/default/grub"], before.at("/etc/default/grub"));
+}
+
+TEST_F(Setup, AgainItKeepsAConfigurationThatWasChanged) {
+  ASSERT_TRUE(setup());
+  root.write("/etc/vmcore-guest.conf", "target = vsock\nkeep = 7\n");
+  EXPECT_EQ(setup().value(), 0U);
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "target = vsock\nkeep = 7\n");
+}
+
 TEST_F(Setup, KeepsModesAndFollowsLinksInsideTheRoot) {
   root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
   std::filesystem::remove(root.at("/etc/default/grub"));
