@@ -27,7 +27,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-{1} collect
 ExecStart={1} load
-ExecReload={1} load
+ExecReload={1} load --reload
 ExecStop={1} unload
 
 [Install]
@@ -48,6 +48,7 @@ LABEL="vmcore_guest_end"
 constexpr const char* kOpenRcText = R"(#!/sbin/openrc-run
 {0}
 description="Panic kernel that saves a crash"
+extra_started_commands="reload"
 
 depend() {{
 	need localmount
@@ -60,6 +61,10 @@ start() {{
 	ebegin "Loading the panic kernel"
 	{1} load
 	eend $?
+}}
+
+reload() {{
+	{1} load --reload
 }}
 
 stop() {{

@@ -61,6 +61,7 @@ TEST_F(Setup, IsDoneOnceAndTakenBackWhole) {
   const auto before = root.picture();
   ASSERT_GT(setup().value(), 4U);
   EXPECT_THAT(root.read(kUnit), HasSubstr("ExecStart=/usr/sbin/vmcore-guest load\n"));
+  EXPECT_THAT(root.read(kUnit), HasSubstr("ExecReload=/usr/sbin/vmcore-guest load --reload\n"));
   EXPECT_THAT(root.read("/etc/modules-load.d/vmcore-guest.conf"),
               HasSubstr("\nqemu_fw_cfg\npvpanic\n"));
   const auto after = root.picture();
@@ -299,7 +300,7 @@ TEST_F(Setup, ACommandThatFailedIsRunAgain) {
   const Command command = {"/usr/sbin/not-there"};
   Record record;
   record.changes = {{.path = "/etc/x", .before = {}, .after = file_node("x\n"), .why = {}}};
-  const auto done = apply(opened, record.changes, record, {}, {command});
+  const auto done = apply(opened, record.changes, record, {}, {.stops = {}, .others = {command}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
   EXPECT_EQ(root.read("/etc/x"), "x\n");
@@ -319,15 +320,67 @@ TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
     return std::vector<Change>{{path, {}, file_node(""), ""}};
   };
   std::vector<std::string> by_hand;
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand),
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others,
               ElementsAre(Command{"/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg"}));
-  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), by_hand),
+  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), {}, by_hand).others,
               ElementsAre(Command{"/usr/sbin/update-initramfs", "-u"}));
-  EXPECT_THAT(commands_for(tree, changed(kUnit), by_hand), IsEmpty());
+  EXPECT_THAT(commands_for(tree, changed(kUnit), {}, by_hand).others, IsEmpty());
   EXPECT_THAT(by_hand, IsEmpty());
   std::filesystem::remove(root.at("/proc/self"));
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand), IsEmpty());
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others, IsEmpty());
   EXPECT_THAT(by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
+}
+
+TEST_F(Setup, APendingCommandIsNotRunTwice) {
+  root.write("/usr/sbin/update-initramfs", "");
+  root.write("/proc/self", "");
+  const Root opened = root.root();
+  const Command update = {"/usr/sbin/update-initramfs", "-u"};
+  std::vector<std::string> by_hand;
+  const std::vector<Change> changes = {{"/etc/initramfs-tools/hooks/x", {}, file_node(""), ""}};
+  EXPECT_THAT(commands_for(Tree(opened), changes, {{"/x"}, update}, by_hand).others,
+              ElementsAre(update, Command{"/x"}));
+}
+
+TEST_F(Setup, ServicesOfLinksThatGoAreStopped) {
+  root.write("/usr/sbin/rc-service", "");
+  root.write("/run/openrc/x", "");
+  const Root opened = root.root();
+  const std::vector<Change> changes = {
+      {"/etc/init.d/vmcore-guest", file_node(""), {}, ""},
+      {"/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"), {}, ""}};
+  EXPECT_THAT(stops_for(Tree(opened), changes),
+              ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "stop"}));
+}
+
+// A stop comes before the script that it needs goes; one that failed is told once.
+TEST_F(Setup, AStopThatFailedIsNotPending) {
+  const Root opened = root.root();
+  ASSERT_TRUE(setup());
+  const Record earlier = read_record(opened).value();
+  Tree tree(opened);
+  ASSERT_TRUE(set_base(tree, earlier));
+  const auto done = apply(opened, tree.to_write().value(), {}, earlier,
+                          {.stops = {{"/usr/sbin/not-there"}}, .others = {}});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
+  EXPECT_FALSE(root.exists(kManifest));
+}
+
+TEST_F(Setup, ASecondOneThatIsCutShortIsTakenBack) {
+  root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
+  ASSERT_TRUE(setup({.crashkernel = "128M", .panic_on = {"oops"}}));
+  const Root opened = root.root();
+  const Record earlier = read_record(opened).value();
+  const std::vector<Change> failing = {{"/etc/default/grub/x", {}, file_node(""), ""}};
+  Record record;
+  record.changes = {{"/etc/default/grub", file_node("GRUB_TIMEOUT=1\n"), file_node("new\n"), ""}};
+  record.words = {"crashkernel=200M"};
+  EXPECT_FALSE(apply(opened, failing, record, earlier, {}));
+  remove();
+  EXPECT_THAT(root.read("/etc/default/grub"), testing::Not(HasSubstr("crashkernel")));
+  EXPECT_FALSE(root.exists("/etc/sysctl.d/90-vmcore-guest.conf"));
+  EXPECT_FALSE(root.exists(kUnit));
 }
 
 TEST(Kernels, CompareTheirReleases) {
