@@ -32,11 +32,11 @@ void print_outcome(const Outcome& outcome) {
   }
 }
 
-// The capture images that `load` made.
+// The capture images that `load` made, and what is left of one that was cut short.
 Result<> remove_images(const Root& root) {
   const std::string folder(kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
-    if (name.starts_with("capture-") && name.ends_with(".img")) {
+    if (name.starts_with("capture-") && name.find(".img") != std::string::npos) {
       TRY(write_node(root, folder + "/" + name, std::nullopt));
     }
   }

@@ -417,7 +417,7 @@ TEST(Kernels, ReserveForTheLargest) {
   root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
   EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
   root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=160M");
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=176M");  // with kImageAssumed
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {
