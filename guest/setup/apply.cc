@@ -102,26 +102,15 @@ std::vector<Command> commands_of_images(const Tree& tree, const Touched& touched
   return commands;
 }
 
-// Services of links that go are stopped: they give the slot back.
-std::vector<Command> commands_of_services(const Tree& tree, const std::vector<Change>& changes,
-                                          const Touched& touched) {
+std::vector<Command> reloads(const Tree& tree, const Touched& touched) {
   std::vector<Command> commands;
-  const bool systemd = tree.root().exists("/run/systemd/system");
-  const bool openrc = tree.root().exists("/run/openrc");
-  for (const Change& change : changes) {
-    const std::string name = change.path.substr(change.path.rfind('/') + 1);
-    const bool goes = change.before && change.before->kind == Node::Kind::link && !change.after;
-    if (goes && systemd && change.path.starts_with("/etc/systemd/system/")) {
-      commands.push_back({tree.program("systemctl"), "stop", name});
-    } else if (goes && openrc && change.path.starts_with("/etc/runlevels/")) {
-      commands.push_back({tree.program("rc-service"), name, "stop"});
+  if (tree.root().exists("/run/systemd/system")) {
+    if (touched("/etc/systemd/system/")) {
+      commands.push_back({tree.program("systemctl"), "daemon-reload"});
     }
-  }
-  if (systemd && touched("/etc/systemd/system/")) {
-    commands.push_back({tree.program("systemctl"), "daemon-reload"});
-  }
-  if (systemd && touched("/etc/udev/rules.d/")) {
-    commands.push_back({tree.program("udevadm"), "control", "--reload"});
+    if (touched("/etc/udev/rules.d/")) {
+      commands.push_back({tree.program("udevadm"), "control", "--reload"});
+    }
   }
   return commands;
 }
@@ -151,6 +140,22 @@ std::vector<std::string> folders_to_make(const Root& root, const std::vector<Cha
   return folders;
 }
 
+// What takes back all that may stand there while the changes are being written.
+Record until_written(Record record, const Record& earlier, const Commands& commands) {
+  for (const std::string& word : earlier.words) {
+    if (std::ranges::find(record.words, word) == record.words.end()) {
+      record.words.push_back(word);
+    }
+  }
+  for (const Change& change : earlier.changes) {
+    if (std::ranges::find(record.changes, change.path, &Change::path) == record.changes.end()) {
+      record.changes.push_back(change);
+    }
+  }
+  record.pending = commands.others;
+  return record;
+}
+
 }  // namespace
 
 std::string diff_of(const std::vector<Change>& changes) {
@@ -167,39 +172,65 @@ std::string diff_of(const std::vector<Change>& changes) {
   return text;
 }
 
-std::vector<Command> commands_for(const Tree& tree, const std::vector<Change>& changes,
-                                  std::vector<std::string>& by_hand) {
+std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& changes) {
+  std::vector<Command> commands;
+  const bool systemd = tree.root().exists("/run/systemd/system");
+  const bool openrc = tree.root().exists("/run/openrc");
+  for (const Change& change : changes) {
+    const std::string name = change.path.substr(change.path.rfind('/') + 1);
+    const bool goes = change.before && change.before->kind == Node::Kind::link && !change.after;
+    if (goes && systemd && change.path.starts_with("/etc/systemd/system/")) {
+      commands.push_back({tree.program("systemctl"), "stop", name});
+    } else if (goes && openrc && change.path.starts_with("/etc/runlevels/")) {
+      commands.push_back({tree.program("rc-service"), name, "stop"});
+    }
+  }
+  return commands;
+}
+
+Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
+                      const std::vector<Command>& pending, std::vector<std::string>& by_hand) {
   const Touched touched(changes);
-  std::vector<Command> commands = commands_of_images(tree, touched);
+  Commands commands{.stops = {}, .others = commands_of_images(tree, touched)};
   if (tree.root().running()) {
-    const std::vector<Command> more = commands_of_services(tree, changes, touched);
-    commands.insert(commands.end(), more.begin(), more.end());
+    commands.stops = stops_for(tree, changes);
+    const std::vector<Command> more = reloads(tree, touched);
+    commands.others.insert(commands.others.end(), more.begin(), more.end());
   } else if (!tree.root().exists("/proc/self")) {
-    for (const Command& command : commands) {
+    for (const Command& command : commands.others) {
       by_hand.push_back(
           fmt::format("run `{}` in it (here it cannot: nothing is mounted at its "
                       "/proc)",
                       joined(command)));
     }
-    commands.clear();
+    commands.others.clear();
+  }
+  for (const Command& command : pending) {
+    if (std::ranges::find(commands.others, command) == commands.others.end()) {
+      commands.others.push_back(command);
+    }
   }
   return commands;
 }
 
 Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
-                      const Record& earlier, const std::vector<Command>& commands) {
+                      const Record& earlier, const Commands& commands) {
   const bool forget = record.changes.empty();
   record.folders = earlier.folders;
   if (!forget) {
     const std::vector<std::string> more = folders_to_make(root, changes);
     record.folders.insert(record.folders.end(), more.begin(), more.end());
-    record.pending = commands;
-    TRY(write_record(root, record));
+    TRY(write_record(root, until_written(record, earlier, commands)));
+  }
+  Outcome outcome;
+  for (const Command& command : commands.stops) {
+    // Not pending: there may be nothing left that could be stopped.
+    if (Result<> done = run_in(root, command); !done) {
+      outcome.failed.push_back(done.error().message);
+    }
   }
   TRY(write_changes(root, changes));
-  Outcome outcome;
-  record.pending.clear();
-  for (const Command& command : commands) {
+  for (const Command& command : commands.others) {
     if (Result<> done = run_in(root, command); !done) {
       outcome.failed.push_back(done.error().message);
       record.pending.push_back(command);

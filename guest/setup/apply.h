@@ -8,10 +8,19 @@ namespace vmcore::guest {
 // The changes, as `diff -u` shows them.
 std::string diff_of(const std::vector<Change>& changes);
 
-// What has to run when these files have changed. Of an image only what needs no running system;
-// where programs cannot run in it (no /proc), `by_hand` says what is left to do there.
-std::vector<Command> commands_for(const Tree& tree, const std::vector<Change>& changes,
-                                  std::vector<std::string>& by_hand);
+struct Commands {
+  std::vector<Command> stops;   // of services, while what stops them is still there
+  std::vector<Command> others;  // when the files are written
+};
+
+// Services of links that go are stopped: they give the slot back.
+std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& changes);
+
+// What has to run when these files have changed, and what is pending, each once. Of an image only
+// what needs no running system; where programs cannot run in it (no /proc), `by_hand` says what is
+// left to do there.
+Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
+                      const std::vector<Command>& pending, std::vector<std::string>& by_hand);
 
 struct Outcome {
   std::vector<std::string> failed;  // commands, each with the reason
@@ -19,6 +28,6 @@ struct Outcome {
 
 // Writes the changes; remembers `record` first, or forgets it last where it is empty.
 Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
-                      const Record& earlier, const std::vector<Command>& commands);
+                      const Record& earlier, const Commands& commands);
 
 }  // namespace vmcore::guest

@@ -44,8 +44,8 @@ Result<> grub_add(Plan& plan, const CommandLine& line) {
   const std::string ours =
       fmt::format("GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {}\"", joined(words));
   if (drop_ins) {
-    tree.put(kDropIn, file_node(fmt::format("{}\n{}\n", kOurMark, ours)), "the command line");
-    return {};
+    return tree.put_ours(kDropIn, file_node(fmt::format("{}\n{}\n", kOurMark, ours)),
+                         "the command line");
   }
   TRY_ASSIGN(const std::string defaults, tree.text(kDefaults));
   return tree.put_text(kDefaults, with_line(defaults, ours), "the command line");

@@ -35,21 +35,22 @@ Result<> add_early_modules(Plan& plan) {
         "no module to load early: the kernel has qemu_fw_cfg and pvpanic built in, or not at all");
     return {};
   }
-  tree.put("/etc/modules-load.d/vmcore-guest.conf", file_node(one_a_line(modules)),
-           "modules that the host needs");
+  TRY(tree.put_ours("/etc/modules-load.d/vmcore-guest.conf", file_node(one_a_line(modules)),
+                    "modules that the host needs"));
   if (!tree.program("mkinitramfs").empty()) {
-    tree.put("/etc/initramfs-tools/hooks/vmcore-guest",
-             file_node(initramfs_tools_hook(modules), 0755), "the same, early");
+    TRY(tree.put_ours("/etc/initramfs-tools/hooks/vmcore-guest",
+                      file_node(initramfs_tools_hook(modules), 0755), "the same, early"));
   }
   if (!tree.program("dracut").empty()) {
-    tree.put("/etc/dracut.conf.d/vmcore-guest.conf",
-             file_node(fmt::format("{}\nforce_drivers+=\" {} \"\n", kOurMark, joined(modules))),
-             "the same, early");
+    TRY(tree.put_ours(
+        "/etc/dracut.conf.d/vmcore-guest.conf",
+        file_node(fmt::format("{}\nforce_drivers+=\" {} \"\n", kOurMark, joined(modules))),
+        "the same, early"));
   }
   if (!tree.program("mkinitcpio").empty()) {
-    tree.put("/etc/mkinitcpio.conf.d/vmcore-guest.conf",
-             file_node(fmt::format("{}\nMODULES+=({})\n", kOurMark, joined(modules))),
-             "the same, early");
+    TRY(tree.put_ours("/etc/mkinitcpio.conf.d/vmcore-guest.conf",
+                      file_node(fmt::format("{}\nMODULES+=({})\n", kOurMark, joined(modules))),
+                      "the same, early"));
   }
   return {};
 }

@@ -118,6 +118,15 @@ std::string without_words(std::string_view text, const Words& words) {
   return result;
 }
 
+bool has_lines(std::string_view whole, std::string_view part) {
+  const std::vector<Line> wanted = lines_of(part);
+  std::size_t found = 0;
+  for (const Line& line : lines_of(whole)) {
+    found += found < wanted.size() && line.text == wanted[found].text ? 1U : 0U;
+  }
+  return found == wanted.size();
+}
+
 std::string undo_edit(std::string_view before, std::string_view after, std::string_view current,
                       const Words& words) {
   const std::vector<Line> old_lines = lines_of(before);

@@ -28,6 +28,9 @@ std::string with_words(std::string_view text, const Words& words,
 // it.
 std::string without_words(std::string_view text, const Words& words);
 
+// Whether the lines of `part` stand in `whole`, in their order, whatever stands between them.
+bool has_lines(std::string_view whole, std::string_view part);
+
 // `current` without what the edit from `before` to `after` brought: its lines go, lines that it
 // changed are as they were, and of lines that were changed since, `words` go. All else stays.
 std::string undo_edit(std::string_view before, std::string_view after, std::string_view current,

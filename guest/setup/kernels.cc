@@ -68,14 +68,13 @@ std::vector<std::string> common_modules(const Tree& tree, const std::vector<std:
 }
 
 std::string reservation_word(const Tree& tree) {
-  constexpr std::uint64_t kImage = 2U << 20;  // the capture image is made when it is first loaded
   constexpr std::uint64_t kUnknown = 128U << 20;
   Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
   for (const std::string& release : kernel_releases(tree)) {
     const auto path = find_kernel_image(tree.root(), release);
     const auto kernel = path ? read_kernel_image(tree.root(), *path) : Result<KernelImage>();
     if (path && kernel && kernel->init_size > largest.kernel) {
-      largest = need_of(*kernel, kImage);
+      largest = need_of(*kernel, kImageAssumed);
     }
   }
   if (largest.recommended == 0) {

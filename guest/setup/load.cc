@@ -111,11 +111,19 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
     return fail(Errc::limit, "its command line has {} bytes, and the kernel takes {}: {}",
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
-  TRY(load_kernel(Slot::crash, {.kernel = record.kernel,
-                                .initrd = record.image,
-                                .command_line = record.command_line,
-                                .debug = request.debug}));
-  TRY(write_state(root, kRecord, format_load_record(record)));
+  const auto earlier = read_load_record(root);
+  TRY(write_state(root, kRecord, format_load_record(record)));  // what has none is another's
+  const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
+                                                    .initrd = record.image,
+                                                    .command_line = record.command_line,
+                                                    .debug = request.debug});
+  if (!loaded) {
+    remove_state(root, kRecord);
+    if (earlier && is_loaded(root, Slot::crash)) {
+      TRY(write_state(root, kRecord, format_load_record(*earlier)));
+    }
+    return tl::unexpected(loaded.error());
+  }
   return fit.value_or(std::vector<Remark>());
 }
 

@@ -125,14 +125,15 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
 
 Result<> add_configuration(Plan& plan, const SetupOptions& options) {
   const std::string config(kConfigFile);
-  if (!plan.tree.is_file(config)) {
-    plan.tree.put(config, file_node(kConfigHead + format_config(CaptureConfig())),
-                  "where crashes go");
-  }
+  // Whoever edited it has the say about the lines that came from here as well.
+  TRY_ASSIGN(auto there, read_node(plan.tree.root(), config));
+  plan.tree.put(config, there ? *there : file_node(kConfigHead + format_config(CaptureConfig())),
+                "where crashes go");
   const std::string settings = settings_of(options.panic_on);
   if (!settings.empty()) {
-    plan.tree.put("/etc/sysctl.d/90-vmcore-guest.conf",
-                  file_node(fmt::format("{}\n{}", kOurMark, settings)), "what becomes a panic");
+    TRY(plan.tree.put_ours("/etc/sysctl.d/90-vmcore-guest.conf",
+                           file_node(fmt::format("{}\n{}", kOurMark, settings)),
+                           "what becomes a panic"));
   }
   return {};
 }

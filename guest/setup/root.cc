@@ -64,6 +64,15 @@ Result<Fd> Root::open(std::string_view path, int flags, unsigned mode) const {
   how.resolve = RESOLVE_IN_ROOT;
   const std::string text(path);
   Fd fd(static_cast<int>(::syscall(SYS_openat2, folder_.get(), text.c_str(), &how, sizeof how)));
+  // Kernels before Linux 5.6 have no openat2, and containers may deny it (seccomp).
+  if (!fd && errno == ENOSYS) {
+    if (!running_) {
+      return fail(Errc::unsupported,
+                  "--root needs openat2(2) of Linux 5.6, which keeps links inside of it: run it on "
+                  "a newer kernel, or in the guest itself");
+    }
+    fd = Fd(::open(text.c_str(), flags | O_CLOEXEC, mode));
+  }
   if (!fd) {
     return fail_errno(errno, text);
   }

@@ -113,12 +113,18 @@ Result<std::string> collect_pstore(const Root& root) {
   TRY(make_state_folder(root, kStateFolder));
   TRY(make_state_folder(root, above));
   TRY_ASSIGN(const Fd pstore, root.open(kPstore, O_RDONLY | O_DIRECTORY));
+  Result<> all;
   for (const std::string& name : names) {
-    TRY_ASSIGN(const std::string text, root.read(fmt::format("{}/{}", kPstore, name)));
-    TRY(write_state(root, fmt::format("{}/{}", folder, name), text));
-    ::unlinkat(pstore.get(), name.c_str(), 0);  // makes room for the next crash
+    const auto text = root.read(fmt::format("{}/{}", kPstore, name));
+    Result<> kept = text ? write_state(root, fmt::format("{}/{}", folder, name), *text)
+                         : tl::unexpected(text.error());
+    if (kept) {
+      ::unlinkat(pstore.get(), name.c_str(), 0);  // makes room for the next crash
+    } else {
+      all = std::move(kept);
+    }
   }
-  return folder;
+  return all ? Result<std::string>(folder) : tl::unexpected(all.error());
 }
 
 std::string newest_pstore(const Root& root) {

@@ -26,7 +26,7 @@ std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& conf
 
 // pstore keeps what the kernel said when it crashed, across the reboot, where the machine has room
 // for it. Takes it out of there into a folder of kStateFolder; the folder's path, empty where there
-// was nothing.
+// was nothing. What cannot be read stays where it is, and is the error once the rest is kept.
 Result<std::string> collect_pstore(const Root& root);
 // The newest of these folders; empty where there is none.
 std::string newest_pstore(const Root& root);

@@ -10,7 +10,6 @@ namespace vmcore::guest {
 namespace {
 
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
-constexpr const char* kReloadRule = "/etc/udev/rules.d/98-vmcore-guest.rules";
 
 // Where no memory is reserved it is skipped, not failed. No Conflicts=shutdown.target: a crash of
 // the way down is saved, too.
@@ -28,7 +27,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-{1} collect
 ExecStart={1} load
-ExecReload={1} load
+ExecReload={1} load --reload
 ExecStop={1} unload
 
 [Install]
@@ -49,6 +48,7 @@ LABEL="vmcore_guest_end"
 constexpr const char* kOpenRcText = R"(#!/sbin/openrc-run
 {0}
 description="Panic kernel that saves a crash"
+extra_started_commands="reload"
 
 depend() {{
 	need localmount
@@ -63,19 +63,25 @@ start() {{
 	eend $?
 }}
 
+reload() {{
+	{1} load --reload
+}}
+
 stop() {{
 	{1} unload
 }}
 )";
 
-void add_systemd(Tree& tree, const std::string& program) {
+Result<> add_systemd(Tree& tree, const std::string& program) {
   const std::string name = "vmcore-guest.service";
-  tree.put(kUnit, file_node(fmt::format(kUnitText, kOurMark, program)), "loads the panic kernel");
+  TRY(tree.put_ours(kUnit, file_node(fmt::format(kUnitText, kOurMark, program)),
+                    "loads the panic kernel"));
   tree.put("/etc/systemd/system/basic.target.wants/" + name, link_node("../" + name),
            "at every boot");
   const std::string systemctl = tree.program("systemctl");
-  tree.put(kReloadRule, file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
-           "again when CPUs or memory change");
+  return tree.put_ours(std::string(kReloadRule),
+                       file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
+                       "again when CPUs or memory change");
 }
 
 // The value behind those of the key: kdumpctl refuses a second line of the same key.
@@ -95,9 +101,10 @@ std::string with_value(const std::string& conf, const std::string& key, const st
 // kdumpctl copies into its image what /etc/kdump.conf and /etc/kdump/pre.d name, and runs the
 // latter before it saves (kdump.conf(5), "kdump_pre").
 Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
-  plan.tree.put("/etc/kdump/pre.d/vmcore-guest.sh",
-                file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
-                "to the host first");
+  TRY(plan.tree.put_ours(
+      "/etc/kdump/pre.d/vmcore-guest.sh",
+      file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
+      "to the host first"));
   TRY_ASSIGN(std::string conf, plan.tree.text("/etc/kdump.conf"));
   conf = with_value(conf, "extra_bins", program);
   conf = with_value(conf, "extra_modules", "virtio_console");
@@ -125,11 +132,11 @@ Result<> add_service(Plan& plan) {
   TRY_ASSIGN(const std::string program, installed_program(tree));
   if (tree.root().exists("/usr/lib/systemd/systemd") ||
       tree.root().exists("/lib/systemd/systemd")) {
-    add_systemd(tree, program);
+    TRY(add_systemd(tree, program));
   } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
-    tree.put("/etc/init.d/vmcore-guest",
-             file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
-             "loads the panic kernel");
+    TRY(tree.put_ours("/etc/init.d/vmcore-guest",
+                      file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
+                      "loads the panic kernel"));
     tree.put("/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"),
              "at every boot");
   } else {
@@ -143,11 +150,10 @@ Result<> add_collector(Plan& plan, const OtherKdump& other) {
   TRY_ASSIGN(const std::string program, installed_program(plan.tree));
   switch (other.kind) {
     case OtherKdump::Kind::kdump_tools:
-      plan.tree.put(
+      return plan.tree.put_ours(
           "/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf",
           file_node(fmt::format("{}\n[Service]\nExecStartPre=-{} save\n", kOurMark, program)),
           "to the host first");
-      return {};
     case OtherKdump::Kind::kdumpctl:
       return add_to_kdumpctl(plan, program);
     case OtherKdump::Kind::other:

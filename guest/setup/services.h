@@ -6,6 +6,9 @@
 
 namespace vmcore::guest {
 
+// Where udev is told to call for a reload.
+inline constexpr std::string_view kReloadRule = "/etc/udev/rules.d/98-vmcore-guest.rules";
+
 // Where the guest itself finds vmcore-guest.
 Result<std::string> installed_program(const Tree& tree);
 

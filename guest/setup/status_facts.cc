@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "guest/setup/kernel_image.h"
+#include "guest/setup/services.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {

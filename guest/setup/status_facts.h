@@ -38,9 +38,6 @@ struct StatusFacts {
   std::string pstore = {};  // a folder
 };
 
-// The rule that `setup` installs.
-inline constexpr std::string_view kReloadRule = "/etc/udev/rules.d/98-vmcore-guest.rules";
-
 StatusFacts read_status(const Root& root);
 
 // Whether CONFIG_`name` is set, as a part of the kernel or as a module; nothing where the

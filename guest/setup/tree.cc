@@ -3,6 +3,8 @@
 #include <array>
 #include <set>
 
+#include "guest/setup/edit_text.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -89,6 +91,23 @@ void Tree::set_base(const std::string& path, std::optional<Node> node) {
 
 void Tree::put(const std::string& path, std::optional<Node> node, std::string why) {
   planned_[path] = {std::move(node), std::move(why)};
+}
+
+Result<> Tree::put_ours(const std::string& path, Node file, std::string why) {
+  TRY_ASSIGN(const auto others, base(path));
+  TRY_ASSIGN(auto now, read_node(*root_, path));
+  if (others && others->kind == Node::Kind::file) {
+    const std::string theirs = undo_edit("", file.content, others->content, {});
+    const bool stands = now && has_lines(now->content, file.content) &&
+                        undo_edit("", file.content, now->content, {}) == theirs;
+    if (stands) {
+      file = std::move(*now);
+    } else if ((file.mode & 0111) == 0) {
+      file.content += theirs;
+    }
+  }
+  put(path, std::move(file), std::move(why));
+  return {};
 }
 
 Result<> Tree::put_text(const std::string& path, std::string text, std::string why) {

@@ -38,6 +38,9 @@ class Tree {
 
   void set_base(const std::string& path, std::optional<Node> node);
   void put(const std::string& path, std::optional<Node> node, std::string why);
+  // A file of ours, with the lines that others added to it: where they stand if all of ours are
+  // there, too, else behind ours. A script is ours as a whole when it changes.
+  Result<> put_ours(const std::string& path, Node file, std::string why);
   // Replaces the text of a file, links followed; its mode stays.
   Result<> put_text(const std::string& path, std::string text, std::string why);
 

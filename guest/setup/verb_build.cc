@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "guest/setup/capture_image.h"
@@ -52,8 +53,8 @@ Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
 
 // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
 Result<> write_image(const std::string& path, std::string_view bytes) {
-  const std::string partial = path + ".new";
-  const Fd file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  std::string partial = path + ".XXXXXX";
+  const Fd file(::mkostemp(partial.data(), O_CLOEXEC));
   if (!file) {
     return fail_errno(errno, partial);
   }
@@ -62,7 +63,9 @@ Result<> write_image(const std::string& path, std::string_view bytes) {
     return in_context(std::move(written).error(), partial);
   }
   if (::fsync(file.get()) != 0 || ::rename(partial.c_str(), path.c_str()) != 0) {
-    return fail_errno(errno, path);
+    const int error = errno;
+    ::unlink(partial.c_str());
+    return fail_errno(error, path);
   }
   return {};
 }

@@ -15,15 +15,17 @@ constexpr std::string_view kMotd = "/run/motd.d/vmcore-guest";
 
 Result<> collect() {
   TRY_ASSIGN(const Root root, Root::open("/"));
-  TRY_ASSIGN(const std::string folder, collect_pstore(root));
+  const auto collected = collect_pstore(root);
+  const Result<> kept = collected ? Result<>() : tl::unexpected(collected.error());
   const std::string text = motd(read_status(root));
   if (text.empty()) {
     remove_state(root, kMotd);
-    return {};
+    return kept;
   }
   fmt::print("{}", text);
   TRY(make_state_folder(root, kMotdFolder));
-  return write_state(root, kMotd, text, 0644);
+  TRY(write_state(root, kMotd, text, 0644));
+  return kept;
 }
 
 }  // namespace

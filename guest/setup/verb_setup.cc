@@ -32,11 +32,11 @@ void print_outcome(const Outcome& outcome) {
   }
 }
 
-// The capture images that `load` made.
+// The capture images that `load` made, and what is left of one that was cut short.
 Result<> remove_images(const Root& root) {
   const std::string folder(kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
-    if (name.starts_with("capture-") && name.ends_with(".img")) {
+    if (name.starts_with("capture-") && name.find(".img") != std::string::npos) {
       TRY(write_node(root, folder + "/" + name, std::nullopt));
     }
   }
@@ -47,11 +47,12 @@ Result<> remove_images(const Root& root) {
 Result<int> carry_out(const Options& options, Plan& plan, Record record, const Record& earlier) {
   const Tree& tree = plan.tree;
   TRY_ASSIGN(const std::vector<Change> changes, tree.to_write());
-  std::vector<Command> commands = commands_for(tree, changes, plan.by_hand);
-  commands.insert(commands.end(), earlier.pending.begin(), earlier.pending.end());
+  const Commands commands = commands_for(tree, changes, earlier.pending, plan.by_hand);
   fmt::print("{}", diff_of(changes));
-  for (const Command& command : commands) {
-    fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", joined(command));
+  for (const auto& list : {commands.stops, commands.others}) {
+    for (const Command& command : list) {
+      fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", joined(command));
+    }
   }
   std::fflush(stdout);  // before what the commands print
   Outcome outcome;
@@ -63,7 +64,7 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
   print_lines("note", plan.notes);
   print_lines("to do", plan.by_hand);
   print_outcome(outcome);
-  if (changes.empty() && commands.empty()) {
+  if (changes.empty() && commands.others.empty()) {
     fmt::print("nothing to do: {}\n", removes ? "it is not set up" : "it is set up already");
   } else if (options.dry_run) {
     fmt::print("{} files would change\n", changes.size());

@@ -113,5 +113,26 @@ TEST(LoadLocks, AreRead) {
   EXPECT_EQ(read_load_locks(Folder().root(), Slot::crash).limit, std::nullopt);
 }
 
+// A kernel that is loaded and has no record would be another program's.
+TEST(LoadRecord, ComesBeforeTheKernel) {
+  const Folder folder;
+  folder.write("/run/vmcore-guest/loaded/in-its-place", "");
+  folder.write("/sys/kernel/kexec_crash_size", "0\n");
+  folder.write("/proc/cmdline", "quiet\n");
+  std::string kernel(0x400, '\0');
+  kernel.replace(0x202, 4, "HdrS").replace(0x206, 2, "\x0f\x02").replace(0x236, 1, "\1");
+  kernel.replace(0x239, 1, "\7");
+  folder.write("/not-on-the-host/vmlinuz", kernel);
+  folder.write("/not-on-the-host/image", "");
+  const auto loaded = load_panic_kernel(folder.root(), {.kernel = "/not-on-the-host/vmlinuz",
+                                                        .image = "/not-on-the-host/image",
+                                                        .append = "",
+                                                        .tag = "",
+                                                        .force = true});
+  ASSERT_FALSE(loaded);
+  EXPECT_NE(loaded.error().message.find("/run/vmcore-guest/loaded"), std::string::npos)
+      << loaded.error().message;
+}
+
 }  // namespace
 }  // namespace vmcore::guest

@@ -55,5 +55,15 @@ TEST(CollectPstore, MovesWhatIsThere) {
   EXPECT_EQ(collect_pstore(folder.root()), "");
 }
 
+TEST(CollectPstore, OneThatCannotBeReadKeepsNoOtherBack) {
+  const Folder folder;
+  folder.write("/var/lib/x", "");
+  folder.write("/sys/fs/pstore/a/cannot", "");  // a folder: not to be read as a file
+  folder.write("/sys/fs/pstore/dmesg-efi-1", "Oops#1 Part1\n");
+  EXPECT_FALSE(collect_pstore(folder.root()));
+  EXPECT_EQ(folder.root().read(newest_pstore(folder.root()) + "/dmesg-efi-1"), "Oops#1 Part1\n");
+  EXPECT_EQ(folder.root().list("/sys/fs/pstore")->size(), 1U);
+}
+
 }  // namespace
 }  // namespace vmcore::guest

@@ -61,6 +61,7 @@ TEST_F(Setup, IsDoneOnceAndTakenBackWhole) {
   const auto before = root.picture();
   ASSERT_GT(setup().value(), 4U);
   EXPECT_THAT(root.read(kUnit), HasSubstr("ExecStart=/usr/sbin/vmcore-guest load\n"));
+  EXPECT_THAT(root.read(kUnit), HasSubstr("ExecReload=/usr/sbin/vmcore-guest load --reload\n"));
   EXPECT_THAT(root.read("/etc/modules-load.d/vmcore-guest.conf"),
               HasSubstr("\nqemu_fw_cfg\npvpanic\n"));
   const auto after = root.picture();
@@ -92,6 +93,45 @@ TEST_F(Setup, LaterEditsOfOthersSurvive) {
   EXPECT_EQ(root.read("/etc/default/grub"), "# mine\nGRUB_TIMEOUT=1\nGRUB_X=2\n");
   EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "keep = 7\n");
   EXPECT_FALSE(root.exists("/var/lib/vmcore-guest"));
+}
+
+TEST_F(Setup, AgainItKeepsWhatOthersMadeOfItsFiles) {
+  const SetupOptions options = {.panic_on = {"oops"}};
+  const auto before = root.picture();
+  ASSERT_TRUE(setup(options));
+  const std::string config = root.read("/etc/vmcore-guest.conf");
+  for (const char* const path :
+       {"/etc/vmcore-guest.conf", kDropIn, "/etc/sysctl.d/90-vmcore-guest.conf"}) {
+    root.write(path, root.read(path) + "# mine\n");
+  }
+  const std::string unit = root.read(kUnit);
+  root.write(kUnit, std::string(unit).insert(unit.find("\n[Install]"), "\nNice=5\n"));
+  const auto edited = root.picture();
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_EQ(setup(options).value(), 0U) << times;
+  }
+  for (const auto& [path, text] : edited) {
+    if (path.starts_with("/etc/")) {
+      EXPECT_EQ(root.picture()[path], text) << path;
+    }
+  }
+  ASSERT_TRUE(setup({.crashkernel = "200M", .panic_on = {"nmi"}}));  // ours change, theirs stay
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), config + "# mine\n");
+  EXPECT_THAT(root.read(kDropIn), testing::EndsWith("crashkernel=200M\"\n# mine\n"));
+  EXPECT_THAT(root.read("/etc/sysctl.d/90-vmcore-guest.conf"),
+              testing::EndsWith("kernel.panic_on_unrecovered_nmi = 1\n# mine\n"));
+  remove();
+  EXPECT_EQ(root.read(kDropIn), "# mine\n");
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "# mine\n");
+  EXPECT_EQ(root.read(kUnit), "Nice=5\n");
+  EXPECT_EQ(root.picture()["/etc/default/grub"], before.at("/etc/default/grub"));
+}
+
+TEST_F(Setup, AgainItKeepsAConfigurationThatWasChanged) {
+  ASSERT_TRUE(setup());
+  root.write("/etc/vmcore-guest.conf", "target = vsock\nkeep = 7\n");
+  EXPECT_EQ(setup().value(), 0U);
+  EXPECT_EQ(root.read("/etc/vmcore-guest.conf"), "target = vsock\nkeep = 7\n");
 }
 
 TEST_F(Setup, KeepsModesAndFollowsLinksInsideTheRoot) {
@@ -260,7 +300,7 @@ TEST_F(Setup, ACommandThatFailedIsRunAgain) {
   const Command command = {"/usr/sbin/not-there"};
   Record record;
   record.changes = {{.path = "/etc/x", .before = {}, .after = file_node("x\n"), .why = {}}};
-  const auto done = apply(opened, record.changes, record, {}, {command});
+  const auto done = apply(opened, record.changes, record, {}, {.stops = {}, .others = {command}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
   EXPECT_EQ(root.read("/etc/x"), "x\n");
@@ -280,15 +320,67 @@ TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
     return std::vector<Change>{{path, {}, file_node(""), ""}};
   };
   std::vector<std::string> by_hand;
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand),
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others,
               ElementsAre(Command{"/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg"}));
-  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), by_hand),
+  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), {}, by_hand).others,
               ElementsAre(Command{"/usr/sbin/update-initramfs", "-u"}));
-  EXPECT_THAT(commands_for(tree, changed(kUnit), by_hand), IsEmpty());
+  EXPECT_THAT(commands_for(tree, changed(kUnit), {}, by_hand).others, IsEmpty());
   EXPECT_THAT(by_hand, IsEmpty());
   std::filesystem::remove(root.at("/proc/self"));
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), by_hand), IsEmpty());
+  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others, IsEmpty());
   EXPECT_THAT(by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
+}
+
+TEST_F(Setup, APendingCommandIsNotRunTwice) {
+  root.write("/usr/sbin/update-initramfs", "");
+  root.write("/proc/self", "");
+  const Root opened = root.root();
+  const Command update = {"/usr/sbin/update-initramfs", "-u"};
+  std::vector<std::string> by_hand;
+  const std::vector<Change> changes = {{"/etc/initramfs-tools/hooks/x", {}, file_node(""), ""}};
+  EXPECT_THAT(commands_for(Tree(opened), changes, {{"/x"}, update}, by_hand).others,
+              ElementsAre(update, Command{"/x"}));
+}
+
+TEST_F(Setup, ServicesOfLinksThatGoAreStopped) {
+  root.write("/usr/sbin/rc-service", "");
+  root.write("/run/openrc/x", "");
+  const Root opened = root.root();
+  const std::vector<Change> changes = {
+      {"/etc/init.d/vmcore-guest", file_node(""), {}, ""},
+      {"/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"), {}, ""}};
+  EXPECT_THAT(stops_for(Tree(opened), changes),
+              ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "stop"}));
+}
+
+// A stop comes before the script that it needs goes; one that failed is told once.
+TEST_F(Setup, AStopThatFailedIsNotPending) {
+  const Root opened = root.root();
+  ASSERT_TRUE(setup());
+  const Record earlier = read_record(opened).value();
+  Tree tree(opened);
+  ASSERT_TRUE(set_base(tree, earlier));
+  const auto done = apply(opened, tree.to_write().value(), {}, earlier,
+                          {.stops = {{"/usr/sbin/not-there"}}, .others = {}});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
+  EXPECT_FALSE(root.exists(kManifest));
+}
+
+TEST_F(Setup, ASecondOneThatIsCutShortIsTakenBack) {
+  root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
+  ASSERT_TRUE(setup({.crashkernel = "128M", .panic_on = {"oops"}}));
+  const Root opened = root.root();
+  const Record earlier = read_record(opened).value();
+  const std::vector<Change> failing = {{"/etc/default/grub/x", {}, file_node(""), ""}};
+  Record record;
+  record.changes = {{"/etc/default/grub", file_node("GRUB_TIMEOUT=1\n"), file_node("new\n"), ""}};
+  record.words = {"crashkernel=200M"};
+  EXPECT_FALSE(apply(opened, failing, record, earlier, {}));
+  remove();
+  EXPECT_THAT(root.read("/etc/default/grub"), testing::Not(HasSubstr("crashkernel")));
+  EXPECT_FALSE(root.exists("/etc/sysctl.d/90-vmcore-guest.conf"));
+  EXPECT_FALSE(root.exists(kUnit));
 }
 
 TEST(Kernels, CompareTheirReleases) {
@@ -325,7 +417,7 @@ TEST(Kernels, ReserveForTheLargest) {
   root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
   EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
   root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=160M");
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=176M");  // with kImageAssumed
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {
