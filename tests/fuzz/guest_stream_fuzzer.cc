@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <vector>
 
 #include "src/formats/crc32c.h"
@@ -84,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto stream = read_guest_stream(
       [&](std::span<std::byte> out) {
         const std::size_t some = std::min({out.size(), line.size() - at, std::size_t{1000}});
-        std::memcpy(out.data(), line.data() + at, some);
+        std::ranges::copy(std::span(line).subspan(at, some), out.begin());
         at += some;
         return Result<std::size_t>(some);
       },
