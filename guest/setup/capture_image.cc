@@ -1,9 +1,12 @@
 #include "guest/setup/capture_image.h"
 
+#include <elf.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <sstream>
 
 #include "guest/config/capture_image.h"
@@ -11,6 +14,7 @@
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
 #include "guest/setup/sha256.h"
+#include "src/base/little_endian.h"
 
 namespace vmcore::guest {
 namespace {
@@ -99,13 +103,28 @@ Result<ImageManifest> read_manifest(std::string_view image) {
   return ImageManifest{values["RELEASE"], values["INIT"], values["CONFIG"], values["MODULES"]};
 }
 
+Result<> check_init(std::string_view program) {
+  const auto bytes = std::as_bytes(std::span(program));
+  const auto header = load<Elf64_Ehdr>(bytes, 0);
+  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
+    return fail(Errc::not_recognised, "no program that a kernel could start");
+  }
+  for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
+    const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
+    if (!segment || segment->p_type == PT_INTERP) {
+      return fail(Errc::unsupported, "not linked statically: the image has no libraries");
+    }
+  }
+  return {};
+}
+
 std::string init_executable() {
   std::error_code error;
   const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
-  if (const fs::path beside = folder / "init"; ::access(beside.c_str(), R_OK) == 0) {
+  if (const fs::path beside = folder / "vmcore-guest-init"; ::access(beside.c_str(), R_OK) == 0) {
     return beside;
   }
-  return (folder.parent_path() / "libexec/vmcore-guest/init").string();
+  return (folder.parent_path() / "libexec/vmcore-guest/vmcore-guest-init").string();
 }
 
 }  // namespace vmcore::guest

@@ -44,6 +44,9 @@ Result<ImageManifest> expected_manifest(const Root& root, const ImageParts& part
 // Of an image. Errc::not_recognised where it is none of ours.
 Result<ImageManifest> read_manifest(std::string_view image);
 
+// Whether this can be the first process of a capture kernel, which has nothing beside it.
+Result<> check_init(std::string_view program);
+
 // The init that goes into an image: beside this program, as in a build tree, else in
 // ../libexec/vmcore-guest.
 std::string init_executable();

@@ -77,9 +77,8 @@ Result<> build(const Options& options) {
   TRY_ASSIGN(parts.config, chosen_config(root, options.config));
   const std::string init = options.init.empty() ? init_executable() : options.init;
   TRY_ASSIGN(parts.init, read_file(init));
-  if (!parts.init.starts_with("\x7f"
-                              "ELF")) {
-    return fail(Errc::invalid, "{} is no program that a kernel could start", init);
+  if (auto fits = check_init(parts.init); !fits) {
+    return in_context(std::move(fits).error(), init);
   }
   TRY_ASSIGN(const CaptureImage image, make_capture_image(root, parts));
   for (const Remark& remark : image.remarks) {

@@ -16,7 +16,7 @@ declare -A wanted=(
                share/bash-completion/completions/vmcorectl"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8"
 )
-[ ! -e "$build/bin/init" ] || wanted[vmcore-guest]+=" libexec/vmcore-guest/init"
+wanted[vmcore-guest]+=" libexec/vmcore-guest/vmcore-guest-init"
 missing() { echo "$1 has no $2"; exit 1; }
 for package in "${!wanted[@]}"; do
   dpkg-deb -c "$folder"/packages/"$package"[_-][0-9]*.deb > "$folder/$package.deb.list"

@@ -1,6 +1,9 @@
 #include "guest/setup/capture_image.h"
 
+#include <elf.h>
 #include <gtest/gtest.h>
+
+#include <cstring>
 
 #include <algorithm>
 #include <filesystem>
@@ -123,6 +126,27 @@ TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
   unpacked_kernel();
   module("virtio", "virtio_pci");
   EXPECT_TRUE(make_capture_image(root(), parts_));
+}
+
+// A program with one segment of that type.
+std::string program(std::uint32_t segment) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_phoff = sizeof header;
+  header.e_phnum = 1;
+  Elf64_Phdr entry{};
+  entry.p_type = segment;
+  std::string bytes(sizeof header + sizeof entry, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + sizeof header, &entry, sizeof entry);
+  return bytes;
+}
+
+TEST(CheckInit, TakesOnlyWhatNeedsNothingBesideIt) {
+  EXPECT_TRUE(check_init(program(PT_LOAD)));
+  EXPECT_EQ(check_init(program(PT_INTERP)).error().code, Errc::unsupported);
+  EXPECT_EQ(check_init(program(PT_LOAD).substr(0, 100)).error().code, Errc::unsupported);
+  EXPECT_EQ(check_init("#!/bin/sh").error().code, Errc::not_recognised);
 }
 
 }  // namespace
