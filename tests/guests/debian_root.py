@@ -150,3 +150,9 @@ def written_tree(files: dict):
         for path, text in files.items():
             tree.write(path, text, 0o755 if Path(path).parent.name in ("bin", "sbin") else 0o644)
         yield tree
+
+
+def make_package(build: Path, folder: Path) -> Path:
+    """The guest's .deb, of a build folder."""
+    run(["cpack", "-G", "DEB", "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
+    return next(folder.glob("vmcore-guest_*.deb"))

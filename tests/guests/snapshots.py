@@ -157,11 +157,12 @@ class Case:
             while self.guest.qmp("query-migrate").get("status") in ("setup", "active"):
                 time.sleep(0.05)
             left = self.settings() != self.before
-            code, answer, _ = run_dump([self.vmcorectl.path], self.command("--method", "qmp"))
+            self.dump_file.unlink(missing_ok=True)      # where it was through before
+            code, answer, errors = run_dump([self.vmcorectl.path], self.command("--method", "qmp"))
             said = any("was killed" in remark["text"] for remark in answer.get("guest", {}).get("remarks", []))
             print(f"  {self.name}: killed after {delay:.2f} s: settings left {left}, said {said}", flush=True)
             mended += left
-            expect(self.findings, f"{self.name}: kill {number}", [("exit code", code, 0), ("said", said, left)])
+            expect(self.findings, f"{self.name}: kill {number} {errors}", [("exit code", code, 0), ("said", said, left)])
             self.as_before(f"kill {number}")
         self.findings.check(f"{self.name}: a killed snapshot leaves something to mend", [] if mended else ["never"])
 

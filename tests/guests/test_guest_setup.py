@@ -15,7 +15,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.debian import run
-from guests.debian_root import changes, command, copy_of, written_tree
+from guests.debian_root import changes, command, copy_of, make_package, written_tree
 from guests.harness import SKIP, Findings
 
 PROGRAM = "/usr/sbin/vmcore-guest"
@@ -138,11 +138,6 @@ def try_debian(program: str, findings: Findings) -> None:
         outside = Guest("--root", root,
                         lambda verb, *words: root.mounted(program, verb, "--root", root.folder, *words), findings)
         outside.round_trip(DONE, lambda: enabled(outside), "--panic-on", "oops,nmi")
-
-
-def make_package(build: Path, folder: Path) -> Path:
-    run(["cpack", "-G", "DEB", "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
-    return next(folder.glob("vmcore-guest_*.deb"))
 
 
 def try_package(package: Path, findings: Findings) -> None:

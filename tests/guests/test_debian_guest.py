@@ -1,0 +1,131 @@
+#!/usr/bin/python3
+"""The whole way on a Debian guest with systemd: the package is installed, `vmcore-guest setup` run, and the guest booted
+with the command line that GRUB would give it. Its service loads the panic kernel, it crashes on purpose, the host
+receives the dump of that crash, and it comes up again."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.capture_rig import PORT_NAME, vmcore_guest
+from guests.debian import run
+from guests.debian_root import RELEASE, Tree, copy_of, make_package
+from guests.guest import chosen_accel
+from guests.harness import SKIP, run_test
+from guests.kernels import kernel
+
+SECONDS = 600           # under TCG, beside others; usually 100
+UNIT = """[Unit]
+After=vmcore-guest.service
+[Service]
+Type=oneshot
+StandardOutput=file:/dev/ttyS0
+StandardError=file:/dev/ttyS0
+ExecStart=/usr/local/bin/steps
+[Install]
+WantedBy=multi-user.target
+"""
+# On the first boot it crashes, on the second it ends.
+STEPS = """#!/bin/sh
+vmcore-guest status --output json > /dev/ttyS0
+echo "STATUS $?"
+if [ -e /var/crashed ]; then
+    echo "DONE"
+    systemctl poweroff
+    exit 0
+fi
+touch /var/crashed
+vmcore-guest test --yes --tag on-purpose
+"""
+
+
+def in_root(root: Tree, *words) -> None:
+    done = root.chroot(*words)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}")
+
+
+def set_up(root: Tree, folder: Path) -> str:
+    """Gives the root a kernel, and vmcore-guest; the words that GRUB would boot it with."""
+    of = kernel("6.1")
+    run(["rm", "-rf", root.folder / f"boot/vmlinuz-{RELEASE}", root.folder / f"lib/modules/{RELEASE}"])
+    run(["cp", "-a", *(of.root / "boot").iterdir(), root.folder / "boot"])
+    run(["cp", "-a", of.modules, root.folder / "lib/modules"])
+    shutil.copy(make_package(vmcore_guest().parents[1], folder), root.folder / "package.deb")
+    in_root(root, "depmod", of.release)
+    in_root(root, "dpkg", "-i", "/package.deb")
+    in_root(root, "vmcore-guest", "setup")
+    in_root(root, "update-initramfs", "-c", "-k", of.release)
+    root.write("/etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
+    root.write("/etc/systemd/system/steps.service", UNIT)
+    root.write("/usr/local/bin/steps", STEPS, 0o755)
+    in_root(root, "systemctl", "enable", "steps.service")
+    words = re.search(rf"linux\t/boot/vmlinuz-{re.escape(of.release)} (.*)", root.read("/boot/grub/grub.cfg"))[1]
+    return words.replace("root=UUID=1b4e28ba-2fa1-11d2-883f-0016d3cca427", "root=/dev/vda")
+
+
+class Machine:
+    """The guest, from a disk image."""
+
+    def __init__(self, root: Tree, words: str, folder: Path):
+        self.console, self.port = folder / "console.log", folder / "dump.sock"
+        boot, release = root.folder / "boot", kernel("6.1").release
+        run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", root.folder, folder / "disk", "3G"])
+        accel = chosen_accel("auto")
+        self.process = subprocess.Popen([str(word) for word in (
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", accel,
+            "-cpu", "max" if accel == "tcg" else "host", "-m", "1536M", "-smp", "2", "-kernel", boot / f"vmlinuz-{release}",
+            "-initrd", boot / f"initrd.img-{release}", "-append", f"{words} console=ttyS0",
+            "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self.console}",
+            "-device", "vmcoreinfo", "-device", "pvpanic-pci", "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=dump,path={self.port},server=on,wait=off",
+            "-device", f"virtserialport,chardev=dump,name={PORT_NAME}")], stdin=subprocess.DEVNULL)
+        while not self.port.exists() and self.process.poll() is None:
+            time.sleep(0.1)
+
+    def text(self) -> str:
+        return self.console.read_text(errors="replace")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def test(vmcorectl, _guests: list, findings) -> None:
+    with copy_of("plain") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
+        folder = Path(scratch)
+        words = set_up(root, folder)
+        findings.check("GRUB's command line", [] if re.search(r"\bcrashkernel=\d+M\b", words) else [words])
+        machine = Machine(root, words, folder)
+        try:
+            out = folder / "vmcore"
+            done = vmcorectl.run("receive", machine.port, "-o", out, "--output", "json", "--wait", SECONDS, seconds=2 * SECONDS)
+            findings.check("received", [] if done.returncode == 0 else [done.stderr, machine.text()[-4000:]])
+            guest = json.loads(done.stdout or "{}").get("guest", {})
+            findings.check("it is that crash", [] if guest.get("tag") == "on-purpose" and "sysrq triggered crash" in (
+                guest.get("panic") or "") else [str(guest)])
+            machine.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            findings.check("it comes up again, and ends", [machine.text()[-4000:]])
+        finally:
+            machine.close()
+        findings.check("status at both boots", [] if machine.text().count("STATUS 0") == 2 else [machine.text()[-4000:]])
+        log = vmcorectl.run("dmesg", out).stdout
+        findings.check("the log", [] if "vmcore-guest" in log and "Kernel panic" in log else [log[-2000:]])
+
+
+if __name__ == "__main__":
+    missing = [name for name in ("debootstrap", "unshare", "cpack") if not shutil.which(name)]
+    if missing or os.geteuid() != 0:
+        print(f"SKIPPED: needs {', '.join(missing) or 'root'}")
+        sys.exit(SKIP)
+    sys.exit(run_test(test, [], __doc__))
