@@ -5,20 +5,6 @@
 namespace vmcore::guest {
 namespace {
 
-Finding with(Finding finding, Verdict verdict, std::string hint) {
-  finding.verdict = verdict;
-  finding.hint = std::move(hint);
-  return finding;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) {
-    text += (text.empty() ? "" : ", ") + word;
-  }
-  return text;
-}
-
 bool is_target(const StatusFacts& facts, std::string_view kind) {
   const CaptureConfig config = facts.capture.value_or(CaptureConfig());
   return std::ranges::any_of(config.targets,
@@ -49,8 +35,9 @@ Finding judge_kernel(const StatusFacts& facts) {
     }
   }
   if (!missing.empty()) {
-    return with(finding, Verdict::fail,
-                fmt::format("it is built without {}: boot another kernel", joined(missing)));
+    return with(
+        finding, Verdict::fail,
+        fmt::format("it is built without {}: boot another kernel", fmt::join(missing, ", ")));
   }
   if (facts.config.empty()) {
     return with(finding, Verdict::note,
@@ -192,7 +179,7 @@ Finding judge_last(const StatusFacts& facts) {
   if (!facts.pstore.empty()) {
     places.push_back(facts.pstore);
   }
-  finding.value = joined(places);
+  finding.value = fmt::format("{}", fmt::join(places, ", "));
   return facts.last && !facts.last->complete
              ? with(finding, Verdict::warn, "the last dump is not complete")
              : with(finding, Verdict::note, "remove what you do not need");

@@ -14,11 +14,7 @@ using Json = nlohmann::ordered_json;
 
 void print_text(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) {
-    std::string why = finding.value;
-    why += why.empty() || finding.hint.empty() ? "" : "; ";
-    why += finding.hint;
-    fmt::print("Checking {:<40}: {}{}\n", finding.title, verdict_name(finding.verdict),
-               why.empty() ? "" : fmt::format(" ({})", why));
+    fmt::print("Checking {:<40}: {}\n", finding.title, verdict_text(finding));
   }
 }
 

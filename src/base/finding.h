@@ -23,4 +23,10 @@ struct Finding {
   std::string value = {};  // what was found
 };
 
+// The same finding, judged otherwise.
+Finding with(Finding finding, Verdict verdict, std::string hint);
+
+// "PASS", "WARN (value; hint)".
+std::string verdict_text(const Finding& finding);
+
 }  // namespace vmcore

@@ -25,12 +25,8 @@ struct Options {
 };
 
 void print_line(const std::string& guest, const Finding& finding) {
-  std::string why = finding.value;
-  why += why.empty() || finding.hint.empty() ? "" : "; ";
-  why += finding.hint;
-  fmt::print("{}: Checking {:<48}: {}{}\n", printable(guest), printable(finding.title),
-             verdict_name(finding.verdict),
-             why.empty() ? "" : fmt::format(" ({})", printable(why)));
+  fmt::print("{}: Checking {:<48}: {}\n", printable(guest), printable(finding.title),
+             printable(verdict_text(finding)));
 }
 
 Json as_json(const job::CheckReport& report) {

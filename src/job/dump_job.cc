@@ -14,17 +14,6 @@
 namespace vmcore::job {
 namespace {
 
-Result<GuestReport> look_at(acquire::Guest& guest) {
-  GuestReport report;
-  report.name = guest.name();
-  TRY(guest.check_readable());
-  TRY(guest.check_idle());
-  TRY_ASSIGN(report.remarks, guest.mend());
-  TRY_ASSIGN(report.before, guest.state());
-  TRY_ASSIGN(report.memory_size, guest.memory_size());
-  return report;
-}
-
 void look_again(acquire::Guest& guest, acquire::Then then, GuestReport& report) {
   if (auto after = guest.state()) {
     report.after = *std::move(after);

@@ -12,6 +12,7 @@
 #include "src/acquire/method.h"
 #include "src/base/result.h"
 #include "src/job/convert_job.h"
+#include "src/job/guest_report.h"
 #include "src/job/interrupt.h"
 
 namespace vmcore::job {
@@ -33,24 +34,6 @@ struct GuestDumpOptions {
   // there is no limit.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
-};
-
-// How the guest fared.
-struct GuestReport {
-  std::string name;
-  std::string method;             // that was taken
-  std::vector<Remark> remarks;    // why no better one
-  std::uint64_t memory_size = 0;  // bytes of RAM
-  acquire::GuestState before;
-  std::optional<acquire::GuestState> after;    // the dump, before `then`; empty: not to be seen
-  std::string consistency;                     // "stopped" (it did not run), "pause" or "torn"
-  std::optional<acquire::Microseconds> pause;  // zero where it stood still already
-  std::optional<std::int64_t> host_memory;     // bytes by which its process grew meanwhile
-  std::optional<Error> then_error;
-  bool then_done = false;
-
-  // It is in the state it was found in, or was brought into the one that was asked for.
-  bool as_expected() const { return after == before && !then_error; }
 };
 
 struct GuestDumpResult {

@@ -16,12 +16,6 @@ std::string seconds(Time time) {
   return fmt::format("{:.2f}", std::chrono::duration<double>(time).count());
 }
 
-Finding with(Finding finding, Verdict verdict, std::string hint) {
-  finding.verdict = verdict;
-  finding.hint = std::move(hint);
-  return finding;
-}
-
 const sandbox::Done* census_of(const GuestFacts& facts) {
   return facts.census && *facts.census ? &**facts.census : nullptr;
 }

@@ -50,16 +50,6 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
   return result;
 }
 
-Result<GuestReport> look_at(acquire::Guest& guest) {
-  GuestReport report;
-  report.name = guest.name();
-  TRY(guest.check_readable());
-  TRY(guest.check_idle());
-  TRY_ASSIGN(report.remarks, guest.mend());
-  TRY_ASSIGN(report.before, guest.state());
-  return report;
-}
-
 }  // namespace
 
 PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Operation operation,

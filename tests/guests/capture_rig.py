@@ -35,22 +35,8 @@ MODULES = [*initramfs.MODULES, "virtio_console"]
 # Where vmcore-guest looks for them.
 CAPTURE_IMAGE = "/var/lib/vmcore-guest/capture-{release}.img"
 
-INIT = """#!/bin/busybox sh
-/bin/busybox --install -s /bin
-mount -t proc proc /proc
-mount -t sysfs sysfs /sys
-mount -t devtmpfs devtmpfs /dev
-mount -t tmpfs tmpfs /tmp
-mount -t tmpfs tmpfs /run
-for module in $(cat /modules/order); do
-    insmod /modules/$module || echo "note: $module was not loaded"
-done
-mount -t ext4 /dev/vda /disk
-/shell &
-{last}
-echo "FAILED: the workload ended"
-sleep 100000
-"""
+INIT = (initramfs.INIT.replace("mount -t tmpfs tmpfs /tmp\n", "mount -t tmpfs tmpfs /tmp\nmount -t tmpfs tmpfs /run\n")
+        .replace("/workload {arguments}", "/shell &\n{last}"))
 
 # Commands in lines, each answered by what it printed and a last line with its exit code. Always in the tree of its own
 # terminal, so that it lives as long as the guest.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from guests.dump_checks import expect, left_in, pair_in, run_dump, same_as_converted
 from guests.qmp_proxy import RunningProxy
+from guests.standing import Standing
 
 MOST_PAUSE_MS = 300
 KILLS = 6
@@ -33,13 +34,9 @@ def notes_of(path: Path) -> list:
     return [note for note in notes if note[0] in ("CORE", "QEMU", "VMCOREINFO")]
 
 
-class Case:
+class Case(Standing):
     def __init__(self, vmcorectl, guest, findings, folder: Path):
-        self.vmcorectl, self.guest, self.findings, self.folder = vmcorectl, guest, findings, folder
-        self.name = guest.config.name
-        self.out = folder / "out"
-        self.out.mkdir(exist_ok=True)
-        self.dump_file = self.out / "vmcore"
+        super().__init__(vmcorectl, guest, findings, folder)
         self.before = self.settings()
 
     def settings(self) -> tuple:
@@ -53,18 +50,6 @@ class Case:
             with contextlib.suppress(FileNotFoundError):    # closed meanwhile
                 links.append(os.readlink(path))
         return [link for link in links if "/.vmcorectl-" in link]
-
-    def command(self, *words, monitor=None) -> list:
-        return ["--qmp", monitor or self.guest.qmp_socket, "-o", self.dump_file, *words]
-
-    def dump(self, *words, monitor=None):
-        started = time.monotonic()
-        code, answer, errors = run_dump([self.vmcorectl.path], self.command(*words, monitor=monitor))
-        guest = answer.get("guest", {})
-        print(f"  {self.name}: dump {' '.join(map(str, words))}: exit {code}, {guest.get('method')}, "
-              f"{time.monotonic() - started:.2f} s, pause {guest.get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}",
-              flush=True)
-        return code, answer
 
     def as_before(self, what: str) -> None:
         expect(self.findings, f"{self.name}: {what}: afterwards", [

@@ -64,10 +64,12 @@ class Standing:
         self.out.mkdir(exist_ok=True)
         self.dump_file = self.out / "vmcore"
 
-    def dump(self, *words):
+    def command(self, *words, monitor=None) -> list:
+        return ["--qmp", monitor or self.guest.qmp_socket, "-o", self.dump_file, *words]
+
+    def dump(self, *words, monitor=None):
         started = time.monotonic()
-        code, answer, errors = run_dump([self.vmcorectl.path], ["--qmp", self.guest.qmp_socket, "-o", self.dump_file,
-                                                                *words])
+        code, answer, errors = run_dump([self.vmcorectl.path], self.command(*words, monitor=monitor))
         guest = answer.get("guest", {})
         print(f"  {self.name}: dump {' '.join(map(str, words))}: exit {code}, {guest.get('method')}, "
               f"{time.monotonic() - started:.2f} s, pause {guest.get('pause_ms')} ms, {answer.get('size')} bytes {errors[:300]}",
