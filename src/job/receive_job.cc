@@ -70,8 +70,8 @@ class Reception {
 
 Result<> Reception::check_witness() const {
   if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
-    return fail(Errc::guest_state, "{} panicked, and no panic kernel took over: nothing will come",
-                report_.name);
+    return fail(Errc::guest_state,
+                "the guest panicked, and no panic kernel took over: nothing will come");
   }
   return {};
 }
