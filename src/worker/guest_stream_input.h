@@ -13,8 +13,8 @@ namespace vmcore::worker {
 // guest-physical addresses, and writes the guest's kernel log into `log` (the same). A stream that
 // breaks gives an incomplete image of what came; one without a page is an Error, its log is written
 // all the same. The other end of `hangup` (a pipe) is closed where the line is to end. Tells Hello,
-// LogRead, Spooling now and then, and SourceRead.
-Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+// LogRead, Spooling now and then, and SourceRead. `request` gives the terms, and the bandwidth.
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
                                 Fd line, Fd spool, Fd log, Fd hangup);
 
 }  // namespace vmcore::worker

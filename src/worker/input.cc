@@ -116,8 +116,8 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       Fd line = take();
       Fd spool = take();
       Fd log = take();
-      return open_guest_stream(channel, request.terms, std::move(line), std::move(spool),
-                               std::move(log), take());
+      return open_guest_stream(channel, request, std::move(line), std::move(spool), std::move(log),
+                               take());
     }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");

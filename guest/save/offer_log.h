@@ -1,0 +1,16 @@
+// What an earlier crash left in pstore is offered to the host at the next boot: to a guest whose
+// panic kernel could not send anything, that may be all there is.
+#pragma once
+
+#include <string_view>
+
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+// Through the port that a capture kernel sends dumps by (kPortName), where somebody listens at its
+// other end now: Errc::not_found where nobody does, or there is no such port. Errc::denied where
+// this guest's memory is encrypted against its host.
+Result<> offer_log(std::string_view log);
+
+}  // namespace vmcore::guest
