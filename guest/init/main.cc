@@ -17,6 +17,7 @@
 #include "guest/config/capture_image.h"
 #include "guest/init/console.h"
 #include "guest/init/load_modules.h"
+#include "guest/init/tell_memory.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
 
@@ -117,6 +118,7 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   say(saved == SaveEnd::complete     ? "the crash is saved"
       : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
                                      : "the crash could not be saved");
+  tell_memory(say);
   end(saved == SaveEnd::complete ? config.on_success : config.on_failure);
 }
 
