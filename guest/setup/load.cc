@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "guest/config/capture_config.h"
+#include "guest/setup/capture_image.h"
 #include "guest/setup/command_line.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/kernel_image.h"
@@ -61,6 +62,17 @@ Result<std::string> ready_image(const Root& root, std::string_view release) {
   return path;
 }
 
+// An image that others made is taken as it is: nothing tells how it should be.
+Result<> check_whole(const Root& root, const std::string& path, std::string_view release) {
+  const auto image = root.read(path);
+  if (!image && image.error().code != Errc::limit) {  // larger than any of ours
+    return tl::unexpected(image.error());
+  }
+  const auto whole = image ? check_image(*image, release) : Result<>();
+  return whole || whole.error().code == Errc::not_recognised ? Result<>()
+                                                             : in_context(whole.error(), path);
+}
+
 Result<std::uint64_t> size_of(const Root& root, const std::string& path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
   return sys::file_size(file.get());
@@ -99,6 +111,7 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   if (record.image.empty()) {
     TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
   }
+  TRY(check_whole(root, record.image, kernel.release()));
   TRY_ASSIGN(const std::uint64_t image_size, size_of(root, record.image));
   auto fit = check_fit(need_of(kernel, image_size), crash_memory_size(root).value_or(0));
   if (!fit && !request.force) {
@@ -178,7 +191,8 @@ bool is_stale(const Root& root, std::string_view image, std::string_view release
   std::error_code error;
   const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
   return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
-         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built;
+         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built ||
+         !check_image(root.read(image).value_or(""), release);
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

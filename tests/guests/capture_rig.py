@@ -12,6 +12,7 @@ the virtio-serial port, a listening UNIX socket. Beside READY nothing of the wor
 Without crash_kexec_post_notifiers QEMU hears nothing of a crash for which a panic kernel is loaded.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -124,8 +125,12 @@ def with_busybox(init: str) -> Tree:
     return tree
 
 
-def stub_image() -> bytes:
-    return with_busybox(STUB_INIT).finish()
+def stub_image(of: Kernel) -> bytes:
+    """With what vmcore-guest knows its own images by: the kernel's release, and a sum of all bytes."""
+    tree, empty = with_busybox(STUB_INIT), b"\nSUM=" + b"0" * 64
+    tree.file("etc/vmcore-guest.image", f"RELEASE={of.release}".encode() + empty + b"\n")
+    image = tree.finish()
+    return image.replace(empty, b"\nSUM=" + hashlib.sha256(image).hexdigest().encode())
 
 
 def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) -> bytes:
@@ -178,7 +183,7 @@ class CaptureGuest(Guest):
 
     def __init__(self, config: CaptureConfig, capture: bytes = b"", files: dict = None):
         super().__init__(config)
-        self.capture, self.files = capture or stub_image(), files or {}
+        self.capture, self.files = capture or stub_image(self.kernel), files or {}
         self.events, self.shell, self.greeted = None, None, False
 
     @property
