@@ -26,7 +26,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from guests import initramfs
+from guests import crasher, initramfs
 from guests.debian import run
 from guests.guest import Config, Guest, GuestError, chosen_accel, memory_options
 from guests.kernels import Kernel, module_bytes
@@ -285,6 +285,9 @@ class CaptureGuest(Guest):
             self.must("echo 1 > /proc/sys/kernel/sysrq")
             self.qmp("chardev-send-break", id="console")
             self.tell("c")
+        elif way in crasher.WAYS:   # by a module: files={"crasher.ko": crasher.module(kernel)}
+            self.must("cd /proc/sys/kernel; echo 1 > panic_on_oops; echo 1 > softlockup_panic; echo 1 > watchdog_thresh")
+            self.tell_shell(f"insmod /crasher.ko how={way}")
         elif way == "oom":
             self.must("echo 2 > /proc/sys/vm/panic_on_oom")
             self.tell_shell("tail /dev/zero")
