@@ -125,6 +125,7 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
   const auto earlier = read_load_record(root);
+  const bool was_loaded = is_loaded(root, Slot::crash);
   TRY(write_state(root, kRecord, format_load_record(record)));  // what has none is another's
   const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
                                                     .initrd = record.image,
@@ -132,10 +133,14 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                                                     .debug = request.debug});
   if (!loaded) {
     remove_state(root, kRecord);
-    if (earlier && is_loaded(root, Slot::crash)) {
+    const bool is_still = is_loaded(root, Slot::crash);
+    if (earlier && is_still) {
       TRY(write_state(root, kRecord, format_load_record(*earlier)));
     }
-    return tl::unexpected(loaded.error());
+    // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
+    const bool gone = was_loaded && !is_still;
+    return fail(loaded.error().code, "{}{}", loaded.error().message,
+                gone ? "; what was loaded before is gone" : "");
   }
   return fit.value_or(std::vector<Remark>());
 }

@@ -84,7 +84,7 @@ def vmcore_guest() -> Path:
     return Path(path)
 
 
-def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> bytes:
+def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "", words: tuple = ()) -> bytes:
     """By vmcore-guest, of the kernel's package as it was unpacked."""
     root, image, file = folder / f"root-{of.release}", folder / "image", folder / "conf"
     if not root.exists():
@@ -92,7 +92,7 @@ def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> 
         (root / "etc").mkdir(exist_ok=True)
     (root / "etc/fstab").write_text(fstab)
     file.write_text(config)
-    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image],
+    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image, *words],
                    check=True, stdout=subprocess.DEVNULL)
     return image.read_bytes()
 

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "guest/setup/cpio.h"
+#include "guest/setup/load.h"
 
 namespace vmcore::guest {
 namespace {
@@ -147,6 +148,18 @@ TEST_F(CaptureImageTest, AnyOtherByteAnywhereIsSeen) {
   }
   EXPECT_EQ(check_image(image.substr(0, image.size() / 2), kRelease).error().code, Errc::malformed);
   EXPECT_EQ(check_image("070701", kRelease).error().code, Errc::not_recognised);
+}
+
+TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
+  unpacked_kernel();
+  const std::string image = make_capture_image(root(), parts_)->bytes;
+  write("image", image);
+  EXPECT_FALSE(is_stale(root(), "/image", kRelease));
+  EXPECT_TRUE(is_stale(root(), "/image", "7.0"));
+  write("image", image.substr(0, image.size() / 2));
+  EXPECT_TRUE(is_stale(root(), "/image", kRelease));
+  write("image", "");
+  EXPECT_TRUE(is_stale(root(), "/image", kRelease));
 }
 
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
