@@ -6,17 +6,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <string>
+#include <thread>
 
 #include "guest/config/capture_config.h"
 #include "guest/config/capture_image.h"
 #include "guest/init/console.h"
 #include "guest/init/load_modules.h"
+#include "guest/init/tell_memory.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
 
@@ -84,6 +88,15 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   return code.value_or(1);
 }
 
+// What killed our child may well be what has to be found out, and only the host can still save it:
+// `vmcorectl dump --crash-guest` does, after a minute of silence.
+void wait_for_host(std::optional<Clock::time_point> deadline) {
+  constexpr std::chrono::seconds kHold{90};
+  say(fmt::format("waiting {} s, for the host may dump it from outside", kHold.count()));
+  const Clock::time_point until = Clock::now() + kHold;
+  std::this_thread::sleep_until(deadline ? std::min(*deadline, until) : until);
+}
+
 [[noreturn]] void end(EndAction action) {
   // A disk that does not answer must not keep us.
   run_in_child([] { ::sync(); }, std::chrono::seconds(30));
@@ -117,6 +130,10 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   say(saved == SaveEnd::complete     ? "the crash is saved"
       : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
                                      : "the crash could not be saved");
+  tell_memory(say);
+  if (saved == SaveEnd::died) {
+    wait_for_host(deadline);
+  }
   end(saved == SaveEnd::complete ? config.on_success : config.on_failure);
 }
 

@@ -91,6 +91,7 @@ int run_target(const Target& target, const std::string& vmcore, const CaptureCon
 SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
                    const Say& say) {
   bool first = true;
+  SaveEnd failed = SaveEnd::nothing;
   for (const Target& target : config.targets) {
     const auto code = supervise(
         [&](const Beat& beat) { return run_target(target, vmcore, config, first, say, beat); },
@@ -104,8 +105,11 @@ SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const
     if (limits.deadline && Clock::now() >= *limits.deadline) {
       break;
     }
+    if (!code) {
+      failed = SaveEnd::died;
+    }
   }
-  return SaveEnd::nothing;
+  return failed;
 }
 
 }  // namespace vmcore::guest

@@ -16,6 +16,7 @@ enum class SaveEnd : std::uint8_t {
   complete,    // some target has every page that was asked for
   incomplete,  // some target has what could be read
   nothing,     // no target took all that there was
+  died,        // the same, and a process that tried it died or hung, but for the deadline
 };
 
 // Each target is tried by a process of its own: one that crashes, hangs or runs out of memory costs

@@ -5,9 +5,8 @@
 
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <span>
-#include <sstream>
 
 #include "guest/config/capture_image.h"
 #include "guest/setup/cpio.h"
@@ -29,16 +28,28 @@ std::string file_of_module(std::string_view path) {
   return std::string(file.substr(0, file.find(".ko"))) + ".ko";
 }
 
-std::string format_manifest(const ImageManifest& manifest) {
-  return fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\n", manifest.release,
-                     manifest.init, manifest.config, manifest.modules);
+constexpr std::string_view kSum = "\nSUM=";
+constexpr std::size_t kDigest = 64;
+
+// Of a whole image the place of its own digest, which it has zeros for while that is made.
+std::optional<std::size_t> find_sum(std::string_view image) {
+  const auto manifest = find_in_cpio(image, in_archive(kImageManifest));
+  const std::size_t line = manifest ? manifest->rfind(kSum) : std::string_view::npos;
+  if (line == std::string_view::npos || manifest->size() - line < kSum.size() + kDigest) {
+    return std::nullopt;
+  }
+  return static_cast<std::size_t>(manifest->data() - image.data()) + line + kSum.size();
+}
+
+std::string digest_of(std::string image, std::size_t sum) {
+  return sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
 struct Plan {
   KernelModules kernel;
   std::vector<std::string> modules;
   std::vector<Remark> remarks;
-  ImageManifest manifest;
+  std::string manifest;
 };
 
 Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
@@ -50,8 +61,9 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
     TRY_ASSIGN(const std::string installed, root.read(path));
     digests += path + " " + sha256(installed) + "\n";
   }
-  ImageManifest manifest{parts.release, sha256(parts.init), sha256(format_config(parts.config)),
-                         sha256(digests)};
+  std::string manifest = fmt::format(
+      "RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}{}{:0{}}\n", parts.release, sha256(parts.init),
+      sha256(format_config(parts.config)), sha256(digests), kSum, 0, kDigest);
   return Plan{std::move(kernel), std::move(modules), std::move(needed.remarks),
               std::move(manifest)};
 }
@@ -76,31 +88,32 @@ Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& part
   for (const char* const folder : {"dev", "etc", "mnt", "proc", "sys"}) {
     cpio.add_folder(folder);
   }
-  TRY(cpio.add_file(in_archive(kImageManifest), 0644, format_manifest(plan.manifest)));
+  TRY(cpio.add_file(in_archive(kImageManifest), 0644, plan.manifest));
   TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
   TRY(add_modules(cpio, plan));
   TRY(cpio.add_file("init", 0755, parts.init));
-  return CaptureImage{cpio.finish(), std::move(plan.manifest), std::move(plan.modules),
-                      std::move(plan.remarks)};
+  CaptureImage image{cpio.finish(), std::move(plan.modules), std::move(plan.remarks)};
+  const std::size_t sum = find_sum(image.bytes).value();
+  image.bytes.replace(sum, kDigest, digest_of(image.bytes, sum));
+  return image;
 }
 
-Result<ImageManifest> expected_manifest(const Root& root, const ImageParts& parts) {
-  TRY_ASSIGN(Plan plan, plan_image(root, parts));
-  return std::move(plan.manifest);
-}
-
-Result<ImageManifest> read_manifest(std::string_view image) {
-  const auto text = find_in_cpio(image, in_archive(kImageManifest));
-  if (!text) {
+Result<> check_image(std::string_view image, std::string_view release) {
+  const auto sum = find_sum(image);
+  if (!sum) {
     return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");
   }
-  std::map<std::string, std::string> values;
-  std::istringstream lines{std::string(*text)};
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t equals = std::min(line.find('='), line.size());
-    values[line.substr(0, equals)] = line.substr(std::min(equals + 1, line.size()));
+  if (image.substr(*sum, kDigest) != digest_of(std::string(image), *sum)) {
+    return fail(Errc::malformed, "the capture image is damaged: vmcore-guest build makes another");
   }
-  return ImageManifest{values["RELEASE"], values["INIT"], values["CONFIG"], values["MODULES"]};
+  if (!find_in_cpio(image, in_archive(kImageManifest))
+           ->starts_with(fmt::format("RELEASE={}\n", release))) {
+    return fail(Errc::invalid,
+                "the capture image is another kernel's: vmcore-guest build --kernel {} makes that "
+                "of this one",
+                release);
+  }
+  return {};
 }
 
 Result<> check_init(std::string_view program) {

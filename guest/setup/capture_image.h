@@ -1,5 +1,8 @@
 // The capture image: the first file system of a capture kernel, a cpio archive with init, its
 // configuration, and the modules it needs of one kernel. The same of all these make the same bytes.
+// The file kImageManifest in it tells what it was made of, as lines of KEY=VALUE: RELEASE of the
+// kernel; SHA-256 of INIT, of CONFIG and of MODULES (their paths and the files as installed), and
+// SUM, that of the whole image with zeros in place of SUM.
 //
 // Not compressed: unpacking is what needs most memory in a capture kernel, and there is least.
 #pragma once
@@ -14,16 +17,6 @@
 
 namespace vmcore::guest {
 
-// What an image was made of. The file kImageManifest in it, KEY=VALUE lines: RELEASE, INIT, CONFIG,
-// MODULES.
-struct ImageManifest {
-  std::string release;  // of the kernel
-  std::string init;     // SHA-256 of the program
-  std::string config;   // SHA-256 of format_config()
-  std::string modules;  // SHA-256 of their paths and of the files as they are installed
-  bool operator==(const ImageManifest&) const = default;
-};
-
 struct ImageParts {
   std::string release;
   std::string init;  // the program
@@ -32,17 +25,16 @@ struct ImageParts {
 
 struct CaptureImage {
   std::string bytes;
-  ImageManifest manifest;
   std::vector<std::string> modules;  // paths in the root, in the order in which they are loaded
   std::vector<Remark> remarks;
 };
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts);
 
-// Of the image that would be made now: one that is another is stale.
-Result<ImageManifest> expected_manifest(const Root& root, const ImageParts& parts);
-// Of an image. Errc::not_recognised where it is none of ours.
-Result<ImageManifest> read_manifest(std::string_view image);
+// Whether these are all of the bytes that `build` made for a kernel of that release.
+// Errc::malformed where some changed or are gone, Errc::invalid where it is another kernel's,
+// Errc::not_recognised where it is none of ours.
+Result<> check_image(std::string_view image, std::string_view release);
 
 // Whether this can be the first process of a capture kernel, which has nothing beside it.
 Result<> check_init(std::string_view program);

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 12> kWords = {
     "reset_devices",               // drivers reset what the crashed kernel left running
     "nr_cpus=1",                   // per-CPU memory for one
     "irqpoll",                     // interrupts that nobody expects come from the crashed kernel
-    "panic=1",                     // should it die as well, the guest reboots
+    "panic=90",                    // should it die as well, its host can still dump it from outside
     "oops=panic",                  //
     "cgroup_disable=memory",       // memory that it does not have to spare
     "numa=off",                    //

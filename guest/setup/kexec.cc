@@ -44,6 +44,7 @@ Result<Fd> open_file(const std::string& path) {
 Errc code_of(int error) {
   switch (error) {
     case EPERM:
+    case EACCES:
     case EKEYREJECTED:
     case ENOKEY:
     case ENODATA:
@@ -74,8 +75,10 @@ std::string explain_denied(const LoadLocks& locks) {
   }
   if (!locks.lockdown.empty() && locks.lockdown != "none") {
     return fmt::format(
-        "not permitted: the kernel is locked down ({}), and takes signed images only, by "
-        "kexec_file_load",
+        "not permitted: the kernel is locked down ({}), and takes only an image that is signed "
+        "with "
+        "a key that it trusts: boot the distribution's own by its Secure Boot, or enrol the key "
+        "(mokutil --import)",
         locks.lockdown);
   }
   return "not permitted, though it is root's: a container, or a security module";
@@ -170,6 +173,12 @@ std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
              "x86-64 with XLF_KERNEL_64)";
     case EPERM:
       return explain_denied(locks);
+    case EACCES:
+      return "a policy of this system keeps the kernel from loading it: IMA's appraisal "
+             "(ima_policy=, "
+             "ima_appraise= on the command line, /etc/ima/ima-policy), which wants files signed "
+             "with "
+             "evmctl, or SELinux";
     case EKEYREJECTED:
     case ENOKEY:
     case ENODATA:

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "guest/config/capture_config.h"
+#include "guest/setup/capture_image.h"
 #include "guest/setup/command_line.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/kernel_image.h"
@@ -61,6 +62,17 @@ Result<std::string> ready_image(const Root& root, std::string_view release) {
   return path;
 }
 
+// An image that others made is taken as it is: nothing tells how it should be.
+Result<> check_whole(const Root& root, const std::string& path, std::string_view release) {
+  const auto image = root.read(path);
+  if (!image && image.error().code != Errc::limit) {  // larger than any of ours
+    return tl::unexpected(image.error());
+  }
+  const auto whole = image ? check_image(*image, release) : Result<>();
+  return whole || whole.error().code == Errc::not_recognised ? Result<>()
+                                                             : in_context(whole.error(), path);
+}
+
 Result<std::uint64_t> size_of(const Root& root, const std::string& path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
   return sys::file_size(file.get());
@@ -99,6 +111,7 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   if (record.image.empty()) {
     TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
   }
+  TRY(check_whole(root, record.image, kernel.release()));
   TRY_ASSIGN(const std::uint64_t image_size, size_of(root, record.image));
   auto fit = check_fit(need_of(kernel, image_size), crash_memory_size(root).value_or(0));
   if (!fit && !request.force) {
@@ -112,6 +125,7 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
   const auto earlier = read_load_record(root);
+  const bool was_loaded = is_loaded(root, Slot::crash);
   TRY(write_state(root, kRecord, format_load_record(record)));  // what has none is another's
   const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
                                                     .initrd = record.image,
@@ -119,10 +133,14 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                                                     .debug = request.debug});
   if (!loaded) {
     remove_state(root, kRecord);
-    if (earlier && is_loaded(root, Slot::crash)) {
+    const bool is_still = is_loaded(root, Slot::crash);
+    if (earlier && is_still) {
       TRY(write_state(root, kRecord, format_load_record(*earlier)));
     }
-    return tl::unexpected(loaded.error());
+    // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
+    const bool gone = was_loaded && !is_still;
+    return fail(loaded.error().code, "{}{}", loaded.error().message,
+                gone ? "; what was loaded before is gone" : "");
   }
   return fit.value_or(std::vector<Remark>());
 }
@@ -178,7 +196,8 @@ bool is_stale(const Root& root, std::string_view image, std::string_view release
   std::error_code error;
   const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
   return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
-         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built;
+         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built ||
+         !check_image(root.read(image).value_or(""), release);
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

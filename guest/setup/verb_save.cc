@@ -63,6 +63,7 @@ int save(const Options& options, const Common& common) {
     case SaveEnd::incomplete:
       return kExitIncomplete;
     case SaveEnd::nothing:
+    case SaveEnd::died:
       break;
   }
   return report_error({Errc::io, "the crash was not saved"}, common);

@@ -12,7 +12,7 @@ struct CrashChoice {
   std::string by;       // empty: nothing is crashed
   std::string channel;  // the host's end of the guest's port, where no domain's definition tells it
   bool yes = false;
-  unsigned wait = 120;  // seconds
+  unsigned wait = 60;  // seconds; a capture kernel that failed stands still for 90
 };
 
 void add_crash_options(CLI::App& command, CrashChoice& choice);

@@ -12,6 +12,7 @@ the virtio-serial port, a listening UNIX socket. Beside READY nothing of the wor
 Without crash_kexec_post_notifiers QEMU hears nothing of a crash for which a panic kernel is loaded.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -25,7 +26,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from guests import initramfs
+from guests import crasher, initramfs
 from guests.debian import run
 from guests.guest import Config, Guest, GuestError, chosen_accel, memory_options
 from guests.kernels import Kernel, module_bytes
@@ -83,7 +84,7 @@ def vmcore_guest() -> Path:
     return Path(path)
 
 
-def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> bytes:
+def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "", words: tuple = ()) -> bytes:
     """By vmcore-guest, of the kernel's package as it was unpacked."""
     root, image, file = folder / f"root-{of.release}", folder / "image", folder / "conf"
     if not root.exists():
@@ -91,7 +92,7 @@ def build_image(of: Kernel, folder: Path, config: str = "", fstab: str = "") -> 
         (root / "etc").mkdir(exist_ok=True)
     (root / "etc/fstab").write_text(fstab)
     file.write_text(config)
-    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image],
+    subprocess.run([vmcore_guest(), "build", "--root", root, "--kernel", of.release, "--config", file, "-o", image, *words],
                    check=True, stdout=subprocess.DEVNULL)
     return image.read_bytes()
 
@@ -124,8 +125,12 @@ def with_busybox(init: str) -> Tree:
     return tree
 
 
-def stub_image() -> bytes:
-    return with_busybox(STUB_INIT).finish()
+def stub_image(of: Kernel) -> bytes:
+    """With what vmcore-guest knows its own images by: the kernel's release, and a sum of all bytes."""
+    tree, empty = with_busybox(STUB_INIT), b"\nSUM=" + b"0" * 64
+    tree.file("etc/vmcore-guest.image", f"RELEASE={of.release}".encode() + empty + b"\n")
+    image = tree.finish()
+    return image.replace(empty, b"\nSUM=" + hashlib.sha256(image).hexdigest().encode())
 
 
 def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) -> bytes:
@@ -178,7 +183,7 @@ class CaptureGuest(Guest):
 
     def __init__(self, config: CaptureConfig, capture: bytes = b"", files: dict = None):
         super().__init__(config)
-        self.capture, self.files = capture or stub_image(), files or {}
+        self.capture, self.files = capture or stub_image(self.kernel), files or {}
         self.events, self.shell, self.greeted = None, None, False
 
     @property
@@ -280,6 +285,9 @@ class CaptureGuest(Guest):
             self.must("echo 1 > /proc/sys/kernel/sysrq")
             self.qmp("chardev-send-break", id="console")
             self.tell("c")
+        elif way in crasher.WAYS:   # by a module: files={"crasher.ko": crasher.module(kernel)}
+            self.must("cd /proc/sys/kernel; echo 1 > panic_on_oops; echo 1 > softlockup_panic; echo 1 > watchdog_thresh")
+            self.tell_shell(f"insmod /crasher.ko how={way}")
         elif way == "oom":
             self.must("echo 2 > /proc/sys/vm/panic_on_oom")
             self.tell_shell("tail /dev/zero")

@@ -1,61 +1,23 @@
 #!/usr/bin/python3
 """A capture image of `vmcore-guest build` saves real crashes: to the host by a virtio-serial port and to a disk. What it
-saved equals, page by page, what QEMU dumps of the same guest while its panic kernel runs.
-
-That kernel changes the first MiB and the memory that was reserved for it, which are not compared.
-"""
+saved equals, page by page, what QEMU dumps of the same guest while its panic kernel runs."""
 
 import os
-import re
-import socket
-import struct
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests.capture_checks import (END_SECONDS, Listener, has, opens_in_crash, room_to_spare, same_as_host,
+                                   to_the_host)
 from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.harness import run_test, scratch_folder
-from guests.kernels import Kernel, kernel
-from peers import bits, compare, readers
-from peers.guest_stream import GuestStream
+from guests.kernels import kernel
 from peers.kdumpfile import ElfFile, KdumpFile
 
-MOST_IMAGE = 4 << 20
-LOW_PAGES = 256
-END_SECONDS = 300       # under TCG, beside others; usually 20
 SBIN = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/sbin:/usr/sbin"}
-
-
-class Listener(threading.Thread):
-    """The host's end of a port: keeps what comes until `most` bytes, then takes no more; hangs up behind an end."""
-
-    def __init__(self, guest: CaptureGuest, out: Path, most: int = 1 << 40):
-        super().__init__(daemon=True)
-        self.out, self.most, self.bytes = out, most, 0
-        self.first = threading.Event()
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(str(guest.port))
-        self.start()
-
-    def run(self) -> None:
-        tail = b""
-        with open(self.out, "wb") as file:
-            while self.bytes < self.most and b"PAGES=" not in tail:
-                part = self.socket.recv(65536)
-                if not part:
-                    return
-                file.write(part)
-                file.flush()
-                self.bytes += len(part)
-                tail = (tail + part)[-64:]
-                self.first.set()
-        if self.bytes < self.most:
-            self.socket.close()
 
 
 def new_disk(path: Path, mebibytes: int) -> Path:
@@ -77,80 +39,6 @@ def from_disk(disk: Path, path: str, out: Path) -> Path:
     return out
 
 
-def reserved_pages(elf: ElfFile, console: str) -> int:
-    """The first MiB, and what "crashkernel reserved" names; 6.1 says "Reserving 128MB of memory at 624MB"."""
-    pages = (1 << LOW_PAGES) - 1
-    for size, at in re.findall(r"Reserving (\d+)MB of (?:low )?memory at (\d+)MB for crashkernel", console):
-        pages |= bits.from_ranges([(int(at) << 8, int(at) + int(size) << 8)])
-    for begin, end in re.findall(r"crashkernel (?:low )?reserved: 0x([0-9a-f]+) - 0x([0-9a-f]+)", console):
-        pages |= bits.from_ranges([(int(begin, 16) >> 12, int(end, 16) >> 12)])
-    return pages
-
-
-def same_as_host(ours, host: ElfFile, log: str) -> list:
-    """Lines about how a dump differs from QEMU's."""
-    reserved = reserved_pages(host, log)
-    if reserved >> LOW_PAGES == 0:
-        return ["the log tells nothing of crashkernel"]
-    lines = compare.describe("kept, but in the reserved memory", ours.kept & reserved >> LOW_PAGES << LOW_PAGES)
-    compared = ours.kept & host.kept & ~reserved
-    if bits.count(compared) < 4096:
-        lines.append(f"only {bits.count(compared)} pages to compare")
-    return lines + compare.contents(ours, host, compared)
-
-
-def has(text: str, what: str, words: list) -> list:
-    return [f"{what} has no \"{word}\"" for word in words if word not in text]
-
-
-def opens_in_crash(findings, what: str, vmcore: Path, of: Kernel) -> None:
-    try:
-        said = readers.crash(vmcore, of, ("sys", "bt"))
-        findings.check(f"{what}: crash", has(said["sys"], "crash", ["PANIC: "]) + has(said["bt"], "bt", ["panic"]))
-    except readers.ReaderError as error:
-        findings.check(f"{what}: crash", [str(error)])
-
-
-def received(vmcorectl, findings, what: str, stream: GuestStream, folder: Path, of: Kernel) -> None:
-    """What vmcorectl makes of the stream."""
-    out = folder / "received"
-    done = vmcorectl.run("receive", folder / "stream", "-o", out, "--verify")
-    if findings.check(f"{what}: receive", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
-        findings.check(f"{what}: receive: pages", compare.page_sets(KdumpFile(out).kept, stream.kept))
-        opens_in_crash(findings, what, out, of)
-    for path in folder.glob("received*"):
-        path.unlink()
-
-
-def to_the_host(vmcorectl, findings, name: str, crashkernel: str, folder: Path, way: str, words: list) -> None:
-    """A crash of a guest with a workload, by the port; the host dumps it as well, while it is saved."""
-    of = kernel(name)
-    image = build_image(of, folder)
-    findings.check(f"{name}: image", [f"{len(image)} bytes"] if len(image) > MOST_IMAGE else [])
-    with CaptureGuest(CaptureConfig(name="capture", kernel=name, crashkernel=crashkernel), image) as guest:
-        guest.load()
-        listener = Listener(guest, folder / "stream")
-        guest.crash(way)
-        if not listener.first.wait(END_SECONDS):
-            findings.check(f"{name}: {way}", ["nothing came", guest.console[-3000:]])
-            return
-        host = ElfFile(guest.dump_elf(folder / "host.elf"))
-        guest.wait_for_end(END_SECONDS)
-        listener.join(10)
-        console = guest.console
-    stream = GuestStream(folder / "stream")
-    findings.check(f"{name}: {way}: order", [] if stream.kinds[:4] == [1, 2, 9, 3] and stream.kinds[-1] == 8
-                   else [f"frames of kinds {stream.kinds}"])
-    findings.check(f"{name}: {way}: hello", [] if stream.hello["RELEASE"] == of.release else [str(stream.hello)])
-    findings.check(f"{name}: {way}: log", has(stream.log, "the log", words))
-    findings.check(f"{name}: {way}: all announced pages came", compare.page_sets(stream.sent, stream.kept))
-    findings.check(f"{name}: {way}: end", [] if stream.end.get("INCOMPLETE", "0") == "0" else [str(stream.end)])
-    findings.check(f"{name}: {way}: pages", same_as_host(stream, host, stream.log))
-    findings.check(f"{name}: {way}: console", has(console, "the console", ["crashed: ", "the crash is saved"]))
-    received(vmcorectl, findings, f"{name}: {way}", stream, folder, of)
-    (folder / "host.elf").unlink()
-
-
 def to_a_disk(findings, name: str, crashkernel: str, folder: Path, way: str, words: list) -> None:
     """The port comes first in the configuration, but this guest has none."""
     of = kernel(name)
@@ -167,6 +55,7 @@ def to_a_disk(findings, name: str, crashkernel: str, folder: Path, way: str, wor
         console = guest.console
     findings.check(f"{name}: disk: console", has(console, "the console", [
         "port: this machine has no virtio-serial port named org.vmcorectl.dump.0", "the crash is saved"]))
+    findings.check(f"{name}: disk: memory", room_to_spare(console))
     names = on_disk(disk, "/var/crash")
     dump = next((found for found in names if found[0].isdigit()), "")
     findings.check(f"{name}: disk: files", [] if len(names) == 4 and on_disk(disk, f"/var/crash/{dump}") == [
@@ -219,9 +108,12 @@ def test(vmcorectl, _guests: list, findings) -> None:
     with scratch_folder() as scratch:
         folder = Path(scratch)
         steps = {
-            "port": lambda: to_the_host(vmcorectl, findings, "6.1", "128M", folder, "sysrq", ["sysrq triggered crash"]),
-            "cloud": lambda: to_the_host(vmcorectl, findings, "6.1-cloud", "112M", folder, "oom", ["Out of memory", "panic_on_oom"]),
-            "disk": lambda: to_a_disk(findings, "6.12", "160M", folder, "nmi", ["NMI"]),
+            "port": lambda: to_the_host(vmcorectl, findings, CaptureConfig(
+                name="6.1: sysrq", kernel="6.1", crashkernel="128M"), folder, "sysrq", ["sysrq triggered crash"]),
+            "cloud": lambda: to_the_host(vmcorectl, findings, CaptureConfig(
+                name="6.1-cloud: oom", kernel="6.1-cloud", crashkernel="112M"), folder, "oom",
+                ["Out of memory", "panic_on_oom"]),
+            "disk": lambda: to_a_disk(findings, "6.12", "128M", folder, "nmi", ["NMI"]),
             "stuck": lambda: host_stops_reading(findings, "6.1", folder),
             "late": lambda: too_late(findings, "6.1", folder),
         }

@@ -1,7 +1,9 @@
 #include "guest/save/save.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <thread>
 
@@ -45,6 +47,33 @@ TEST_F(Save, AConsoleThatIsSlowForEveryLineDoesNotCostTheTarget) {
   const auto slow = [](std::string_view) { std::this_thread::sleep_for(milliseconds(200)); };
   EXPECT_EQ(save_crash(vmcore, config, {.silence = seconds(3)}, slow), SaveEnd::complete);
   EXPECT_TRUE(fs::exists(folder_ / "dump"));
+}
+
+// The host may still dump what we died of.
+TEST_F(Save, OneThatHangsIsToldFromOneThatFails) {
+  const std::string vmcore = make_vmcore(1);
+  CaptureConfig config;
+  config.targets = {{"output", folder_ / "no-folder/dump"}};
+  const auto hangs = [us = ::getpid()](std::string_view) {
+    std::this_thread::sleep_for(seconds(::getpid() == us ? 0 : 60));
+  };
+  const auto speaks = [](std::string_view) {};
+  EXPECT_EQ(save_crash(vmcore, config, {}, speaks), SaveEnd::nothing);
+  EXPECT_EQ(save_crash(vmcore, config, {.silence = seconds(1)}, hangs), SaveEnd::died);
+  const auto soon = Clock::now() + seconds(1);
+  EXPECT_EQ(save_crash(vmcore, config, {.deadline = soon}, hangs), SaveEnd::nothing);
+}
+
+TEST_F(Save, ATargetThatDiesCostsItselfOnly) {
+  const std::string vmcore = make_vmcore(1);
+  CaptureConfig config;
+  config.targets = {{"output", folder_ / "no-folder/dump"}, {"output", folder_ / "dump"}};
+  const auto dies = [](std::string_view line) {
+    if (line.find("no-folder") != std::string_view::npos) {
+      std::raise(SIGKILL);
+    }
+  };
+  EXPECT_EQ(save_crash(vmcore, config, {}, dies), SaveEnd::complete);
 }
 
 }  // namespace

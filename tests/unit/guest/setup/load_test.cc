@@ -80,6 +80,7 @@ TEST(LoadErrors, SayWhatToDo) {
        std::vector<std::pair<int, std::string>>{{EADDRNOTAVAIL, "vmcore-guest estimate"},
                                                 {EBUSY, "try again"},
                                                 {ENOEXEC, "bzImage"},
+                                                {EACCES, "ima_policy="},
                                                 {EKEYREJECTED, "mokutil --import"},
                                                 {ENOKEY, "mokutil --import"},
                                                 {ENODATA, "mokutil --import"},
@@ -96,6 +97,7 @@ TEST(LoadErrors, ADenialNamesItsCause) {
   EXPECT_NE(text({.disabled = true}).find("boot with kexec_load_disabled=0"), std::string::npos);
   EXPECT_NE(text({.limit = 0}).find("vmcore-guest lock"), std::string::npos);
   EXPECT_NE(text({.limit = -1, .lockdown = "integrity"}).find("(integrity)"), std::string::npos);
+  EXPECT_NE(text({.limit = -1, .lockdown = "integrity"}).find("mokutil"), std::string::npos);
   EXPECT_NE(text({.limit = -1, .lockdown = "none"}).find("security module"), std::string::npos);
 }
 
