@@ -92,6 +92,10 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     TRY_ASSIGN(config.on_success, read_end_action(value));
   } else if (key == "on-failure") {
     TRY_ASSIGN(config.on_failure, read_end_action(value));
+  } else if (key == "encrypt-to") {
+    TRY_ASSIGN(config.encrypt_to, seal::parse_public_key(value));
+  } else if (key == "network") {
+    TRY_ASSIGN(config.network, parse_network(value));
   } else if (key == "tag") {
     config.tag = value;
   } else {
@@ -151,6 +155,12 @@ std::string format_config(const CaptureConfig& config) {
   text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
                       config.level, config.keep, config.deadline.count(),
                       end_action_name(config.on_success), end_action_name(config.on_failure));
+  if (config.encrypt_to) {
+    text += fmt::format("encrypt-to = {}\n", seal::format_public_key(*config.encrypt_to));
+  }
+  if (config.network) {
+    text += fmt::format("network = {}\n", format_network(*config.network));
+  }
   if (!config.tag.empty()) {
     text += fmt::format("tag = {}\n", config.tag);
   }

@@ -11,11 +11,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "guest/config/network.h"
 #include "src/base/result.h"
+#include "src/seal/key.h"
 
 namespace vmcore::guest {
 
@@ -31,7 +34,7 @@ enum class EndAction : std::uint8_t { reboot, poweroff, halt, shell };
 
 // One place to save to. How `kind` reads `where` is told beside the target itself (guest/save).
 struct Target {
-  std::string kind;   // "port", "vsock", "file", "raw", ...: what stands before the first colon
+  std::string kind;   // "port", "tcp", "file", ...: what stands before the first colon
   std::string where;  // the rest, may be empty: the kind's default
   bool operator==(const Target&) const = default;
 };
@@ -43,6 +46,11 @@ struct CaptureConfig {
   std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
   EndAction on_success = EndAction::reboot;
   EndAction on_failure = EndAction::reboot;
+  // What every stream is sealed to; those over TCP must be, and those of a guest with encrypted
+  // memory to its host.
+  std::optional<seal::PublicKey> encrypt_to;
+  // That a target needs which is reached by it; where nothing is told, it is as it is found.
+  std::optional<Network> network;
   std::string tag;  // of a crash on purpose (`vmcore-guest test`); told to the host with the dump
   bool operator==(const CaptureConfig&) const = default;
 };

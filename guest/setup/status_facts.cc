@@ -39,6 +39,8 @@ Result<Need> read_need(const Root& root, const StatusFacts& facts) {
   return need_of(kernel, size);
 }
 
+}  // namespace
+
 Result<CaptureConfig> read_config(const Root& root) {
   const auto text = root.read(kConfigFile);
   if (!text) {
@@ -50,8 +52,6 @@ Result<CaptureConfig> read_config(const Root& root) {
   }
   return config;
 }
-
-}  // namespace
 
 StatusFacts read_status(const Root& root) {
   StatusFacts facts{.release = running_release()};

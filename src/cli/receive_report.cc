@@ -58,6 +58,10 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   if (quiet_) {
     return;
   }
+  if (report.stray != told_stray_) {
+    told_stray_ = report.stray;
+    say(report, report.stray + "; waiting for another");
+  }
   if (!told_hello_ && report.hello) {
     told_hello_ = true;
     say(report, fmt::format("its capture kernel sends a dump of {}{}{}",

@@ -8,6 +8,7 @@
 #include <functional>
 #include <random>
 
+#include "src/formats/crc32c.h"
 #include "src/formats/page.h"
 
 // Linux 5.6 (75551dbf112c): random bytes at once, good or bad. Not in the headers of older systems.
@@ -72,6 +73,20 @@ Result<> each_line(std::string_view text, const TakeLine& take) {
 }
 
 }  // namespace
+
+void finish_frame(std::span<std::byte> frame, FrameKind kind, const StreamId& stream,
+                  std::uint64_t sequence) {
+  const auto payload = std::span<const std::byte>(frame).subspan(sizeof(FrameHeader));
+  FrameHeader header;
+  header.magic = kFrameMagic;
+  header.kind = static_cast<std::uint32_t>(kind);
+  header.size = static_cast<std::uint32_t>(payload.size());
+  header.sequence = sequence;
+  header.stream = stream;
+  header.payload_crc = crc32c(payload);
+  header.header_crc = crc32c(as_bytes(header).first(offsetof(FrameHeader, header_crc)));
+  std::ranges::copy(as_bytes(header), frame.begin());
+}
 
 StreamId random_stream_id() {
   StreamId id{};
