@@ -11,6 +11,7 @@
 #include "guest/setup/report.h"
 #include "guest/setup/root.h"
 #include "guest/setup/verb.h"
+#include "src/base/whole_file.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
