@@ -1,18 +1,18 @@
 #include "guest/save/network.h"
 
-#include <dirent.h>
 #include <net/if.h>
 // First the socket header: these need its types.
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <fstream>
-#include <memory>
 #include <thread>
 
+#include "guest/save/folder.h"
 #include "guest/save/netlink.h"
 #include "src/base/little_endian.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -22,10 +22,9 @@ constexpr std::chrono::seconds kInterfaceWait{10};
 constexpr std::chrono::seconds kCarrierWait{15};
 
 std::string attribute_of(const std::string& interface, const char* name) {
-  std::ifstream file(fmt::format("{}/{}/{}", kInterfaces, interface, name));
-  std::string value;
-  std::getline(file, value);
-  return value;
+  const std::string value =
+      read_file(fmt::format("{}/{}/{}", kInterfaces, interface, name)).value_or("");
+  return value.substr(0, value.find('\n'));
 }
 
 // Whether it came to that in time.
@@ -97,14 +96,11 @@ Result<> bring_up_interface(const std::string& name, const Network& network, con
 }  // namespace
 
 std::string find_interface(std::string_view name_or_mac) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(kInterfaces), ::closedir);
-  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    const std::string name = entry->d_name;
-    if (name == name_or_mac || (name[0] != '.' && attribute_of(name, "address") == name_or_mac)) {
-      return name;
-    }
-  }
-  return "";
+  const std::vector<std::string> names = names_in(kInterfaces);
+  const auto found = std::ranges::find_if(names, [&](const std::string& name) {
+    return name == name_or_mac || attribute_of(name, "address") == name_or_mac;
+  });
+  return found == names.end() ? "" : *found;
 }
 
 Result<> bring_up(const Network& network, const Beat& beat) {

@@ -8,13 +8,12 @@
 #include <bit>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
 #include "guest/save/netlink.h"
-#include "guest/save/target.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -91,10 +90,8 @@ std::optional<unsigned> prefix_of(const IpAddress& wanted) {
 }
 
 std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+  const std::string text = read_file(path).value_or("");
+  return text.substr(0, text.find('\n'));
 }
 
 // Where the first target that needs a network leads.

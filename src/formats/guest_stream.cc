@@ -3,10 +3,11 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <chrono>
 #include <functional>
-#include <random>
 
 #include "src/formats/crc32c.h"
 #include "src/formats/page.h"
@@ -96,13 +97,9 @@ StreamId random_stream_id() {
     }
   }
   // Before Linux 5.6, and early after the boot: the times of two crashes differ.
-  std::mt19937_64 generator(
-      static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) ^
-      static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
-  for (std::byte& byte : id) {
-    byte = static_cast<std::byte>(generator());
-  }
-  return id;
+  return std::bit_cast<StreamId>(
+      std::array{std::int64_t{std::chrono::system_clock::now().time_since_epoch().count()},
+                 std::int64_t{std::chrono::steady_clock::now().time_since_epoch().count()}});
 }
 
 std::string encode(const GuestHello& hello) {
