@@ -39,6 +39,16 @@ struct Target {
   bool operator==(const Target&) const = default;
 };
 
+// Of targets "ssh": OpenSSH's client, which `build` copies with its libraries, and what it is
+// given; paths are the same in the image.
+struct SshConfig {
+  std::string client = "/usr/bin/ssh";
+  std::string key = "/etc/vmcore-guest/ssh-key";
+  std::string known_hosts = "/etc/vmcore-guest/ssh-known-hosts";
+  std::string command = "vmcorectl receive -";  // that takes the stream there
+  bool operator==(const SshConfig&) const = default;
+};
+
 struct CaptureConfig {
   std::vector<Target> targets = {{"port", ""}, {"vsock", ""}};  // tried in this order
   unsigned level = 31;                                          // makedumpfile's dump level
@@ -51,6 +61,7 @@ struct CaptureConfig {
   std::optional<seal::PublicKey> encrypt_to;
   // That a target needs which is reached by it; where nothing is told, it is as it is found.
   std::optional<Network> network;
+  SshConfig ssh;
   std::string tag;  // of a crash on purpose (`vmcore-guest test`); told to the host with the dump
   bool operator==(const CaptureConfig&) const = default;
 };
@@ -65,6 +76,9 @@ Result<CaptureConfig> parse_config(std::string_view text);
 // Changes it by the "vmcore." keys of a kernel's command line; others are not looked at. What
 // cannot be understood is skipped and told: a capture kernel goes on with what it has.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
+
+// The address that the target is reached at, where that takes a network.
+std::optional<IpAddress> network_address_of(const Target& target);
 
 // The text that parse_config makes the same configuration of.
 std::string format_config(const CaptureConfig& config);

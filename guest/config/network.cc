@@ -53,6 +53,21 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   return Endpoint{address, static_cast<std::uint16_t>(port)};
 }
 
+Result<SshDestination> parse_ssh_destination(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (at == 0 || at == text.npos || text.front() == '-') {
+    return fail(Errc::invalid, "\"{}\" is not USER@ADDRESS or USER@ADDRESS:PORT", text);
+  }
+  const std::string_view host = text.substr(at + 1);
+  SshDestination to{.user = std::string(text.substr(0, at)), .endpoint = {}};
+  if (const auto address = parse_address(without_brackets(host))) {
+    to.endpoint = {*address, 22};
+    return to;
+  }
+  TRY_ASSIGN(to.endpoint, parse_endpoint(host));
+  return to;
+}
+
 Result<Network> parse_network(std::string_view text) {
   const std::size_t comma = text.find(',');
   const std::size_t slash = text.find('/');

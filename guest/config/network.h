@@ -32,6 +32,13 @@ struct Endpoint {
 };
 Result<Endpoint> parse_endpoint(std::string_view text);
 
+// "USER@10.0.2.2" with ":PORT" behind it where that is not 22; an IPv6 address in brackets.
+struct SshDestination {
+  std::string user;
+  Endpoint endpoint;
+};
+Result<SshDestination> parse_ssh_destination(std::string_view text);
+
 // "INTERFACE,ADDRESS/PREFIX" and, where there is a gateway, ",GATEWAY". The interface is named by
 // its MAC address or as the kernel names it (eth0): nobody renames it there.
 struct Network {

@@ -6,9 +6,10 @@
 namespace vmcore::guest {
 namespace {
 
-constexpr std::array<TargetKind, 6> kTargets = {{
+constexpr std::array<TargetKind, 7> kTargets = {{
     {"port", save_to_port},
     {"vsock", save_to_vsock},
+    {"ssh", save_to_ssh},
     {"tcp", save_to_tcp},
     {"file", save_to_folder},
     {"raw", save_to_device},

@@ -3,9 +3,11 @@
 #include <elf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <span>
 #include <sstream>
 
@@ -13,6 +15,7 @@
 #include "guest/setup/cpio.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
+#include "guest/setup/program_files.h"
 #include "guest/setup/sha256.h"
 #include "src/base/little_endian.h"
 
@@ -30,13 +33,49 @@ std::string file_of_module(std::string_view path) {
 }
 
 std::string format_manifest(const ImageManifest& manifest) {
-  return fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\n", manifest.release,
-                     manifest.init, manifest.config, manifest.modules);
+  return fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\nFILES={}\n", manifest.release,
+                     manifest.init, manifest.config, manifest.modules, manifest.files);
+}
+
+struct File {
+  std::string path;
+  unsigned permissions;
+  std::string content;
+};
+
+// What the client of a target "ssh" is and reads. It asks who it runs as.
+Result<std::vector<File>> ssh_files(const Root& root, const SshConfig& ssh) {
+  std::vector<File> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
+  TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
+  for (const std::string& path : programs) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0755, std::move(content)});
+  }
+  for (const std::string& path : {ssh.key, ssh.known_hosts}) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0600, std::move(content)});
+  }
+  return files;
+}
+
+// Without them the other targets are served all the same.
+std::vector<File> files_of_targets(const Root& root, const CaptureConfig& config,
+                                   std::vector<Remark>& remarks) {
+  if (std::ranges::find(config.targets, "ssh", &Target::kind) == config.targets.end()) {
+    return {};
+  }
+  auto files = ssh_files(root, config.ssh);
+  if (!files) {
+    remarks.push_back({files.error().code, "target ssh: " + files.error().message});
+    return {};
+  }
+  return *std::move(files);
 }
 
 struct Plan {
   KernelModules kernel;
   std::vector<std::string> modules;
+  std::vector<File> files;
   std::vector<Remark> remarks;
   ImageManifest manifest;
 };
@@ -50,9 +89,14 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
     TRY_ASSIGN(const std::string installed, root.read(path));
     digests += path + " " + sha256(installed) + "\n";
   }
+  std::vector<File> files = files_of_targets(root, parts.config, needed.remarks);
+  std::string contents;
+  for (const File& file : files) {
+    contents += file.path + " " + sha256(file.content) + "\n";
+  }
   ImageManifest manifest{parts.release, sha256(parts.init), sha256(format_config(parts.config)),
-                         sha256(digests)};
-  return Plan{std::move(kernel), std::move(modules), std::move(needed.remarks),
+                         sha256(digests), sha256(contents)};
+  return Plan{std::move(kernel), std::move(modules), std::move(files), std::move(needed.remarks),
               std::move(manifest)};
 }
 
@@ -68,6 +112,20 @@ Result<> add_modules(Cpio& cpio, const Plan& plan) {
   return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
 }
 
+Result<> add_files(Cpio& cpio, const std::vector<File>& files) {
+  std::set<std::string> folders = {"/etc"};
+  for (const File& file : files) {
+    for (std::size_t end = file.path.find('/', 1); end != std::string::npos;
+         end = file.path.find('/', end + 1)) {
+      if (const std::string folder = file.path.substr(0, end); folders.insert(folder).second) {
+        cpio.add_folder(in_archive(folder));
+      }
+    }
+    TRY(cpio.add_file(in_archive(file.path), file.permissions, file.content));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
@@ -79,6 +137,7 @@ Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& part
   TRY(cpio.add_file(in_archive(kImageManifest), 0644, format_manifest(plan.manifest)));
   TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
   TRY(add_modules(cpio, plan));
+  TRY(add_files(cpio, plan.files));
   TRY(cpio.add_file("init", 0755, parts.init));
   return CaptureImage{cpio.finish(), std::move(plan.manifest), std::move(plan.modules),
                       std::move(plan.remarks)};
@@ -100,7 +159,8 @@ Result<ImageManifest> read_manifest(std::string_view image) {
     const std::size_t equals = std::min(line.find('='), line.size());
     values[line.substr(0, equals)] = line.substr(std::min(equals + 1, line.size()));
   }
-  return ImageManifest{values["RELEASE"], values["INIT"], values["CONFIG"], values["MODULES"]};
+  return ImageManifest{values["RELEASE"], values["INIT"], values["CONFIG"], values["MODULES"],
+                       values["FILES"]};
 }
 
 Result<> check_init(std::string_view program) {

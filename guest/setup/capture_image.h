@@ -15,12 +15,13 @@
 namespace vmcore::guest {
 
 // What an image was made of. The file kImageManifest in it, KEY=VALUE lines: RELEASE, INIT, CONFIG,
-// MODULES.
+// MODULES, FILES.
 struct ImageManifest {
   std::string release;  // of the kernel
   std::string init;     // SHA-256 of the program
   std::string config;   // SHA-256 of format_config()
   std::string modules;  // SHA-256 of their paths and of the files as they are installed
+  std::string files;    // SHA-256 of the paths and the content of what else its targets need
   bool operator==(const ImageManifest&) const = default;
 };
 

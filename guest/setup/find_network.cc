@@ -97,9 +97,8 @@ std::string first_line(const fs::path& path) {
 // Where the first target that needs a network leads.
 std::optional<IpAddress> destination_of(const CaptureConfig& config) {
   for (const Target& target : config.targets) {
-    if (target.kind == "tcp") {
-      const auto to = parse_endpoint(target.where);
-      return to ? std::optional(to->address) : std::nullopt;
+    if (const auto address = network_address_of(target)) {
+      return address;
     }
   }
   return std::nullopt;
@@ -121,13 +120,21 @@ Result<Network> find_network(const IpAddress& destination) {
                  .gateway = route.gateway};
 }
 
+std::optional<Network> network_now(const Root& root, const CaptureConfig& config) {
+  const auto destination = destination_of(config);
+  if (!destination || config.network || !root.running()) {
+    return std::nullopt;
+  }
+  auto found = find_network(*destination);
+  return found ? std::optional(*std::move(found)) : std::nullopt;
+}
+
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks) {
   const auto destination = destination_of(config);
   if (!destination || config.network || !root.running()) {
     return config;
   }
-  if (auto found = find_network(*destination)) {
-    config.network = *std::move(found);
+  if ((config.network = network_now(root, config))) {
     static_cast<void>(make_state_folder(root, kStateFolder));
     static_cast<void>(write_state(root, kNetworkFile, format_network(*config.network) + "\n"));
     return config;
@@ -137,10 +144,9 @@ CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<R
     config.network = *std::move(remembered);
   } else {
     remarks.push_back(
-        {Errc::not_found,
-         fmt::format("there is no way to {} now: build the image again when there is, or say how "
-                     "(network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
-                     format_address(*destination))});
+        {Errc::not_found, fmt::format("there is no way to {} now: build the image again when there "
+                                      "is, or say how (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
+                                      format_address(*destination))});
   }
   return config;
 }

@@ -15,6 +15,10 @@ inline constexpr std::string_view kNetworkFile = "/var/lib/vmcore-guest/network"
 // Of the running machine. Errc::not_found where there is no way there.
 Result<Network> find_network(const IpAddress& destination);
 
+// The network that the capture kernel would be told of now: nothing where no target needs one, the
+// configuration names one, or there is no way there.
+std::optional<Network> network_now(const Root& root, const CaptureConfig& config);
+
 // The configuration with the network by which its targets are reached, where they need one and it
 // names none. What is found is remembered: the capture image is built early in the
 // boot as well, when there is no network yet. A Remark where none is known.

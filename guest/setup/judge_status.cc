@@ -74,7 +74,8 @@ Finding judge_image(const StatusFacts& facts) {
   }
   if (finding.value == facts.image && facts.image_stale) {
     return with(finding, Verdict::warn,
-                "older than its configuration, the modules or this program: vmcore-guest load");
+                "older than its configuration, the network, the modules or this program: "
+                "vmcore-guest load");
   }
   return finding;
 }

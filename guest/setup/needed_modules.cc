@@ -30,9 +30,10 @@ struct TargetNeed {
   std::string_view kind;
   Need need;
 };
-const std::array<TargetNeed, 5> kTargets = {{
+const std::array<TargetNeed, 6> kTargets = {{
     {"port", {"virtio-serial ports", {"virtio_console"}, {}}},
     {"vsock", {"vsock", {"vmw_vsock_virtio_transport"}, {}}},
+    {"ssh", {"virtio network cards", {"virtio_net"}, {}}},
     {"tcp", {"virtio network cards", {"virtio_net"}, {}}},
     {"file", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
     {"raw", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},

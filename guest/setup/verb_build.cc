@@ -13,8 +13,8 @@
 #include "guest/setup/root.h"
 #include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
-#include "src/base/whole_file.h"
 #include "src/base/sys.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
