@@ -55,6 +55,8 @@ TEST(CaptureConfig, AnErrorNamesItsLine) {
           {"encrypt-to = x25519-secret:00\n",
            "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` prints "
            "it"},
+          {"target = tcp:192.0.2.1:1\n",
+           "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it"},
           {"network = eth0\n", "line 1: \"eth0\" is not INTERFACE,ADDRESS/PREFIX[,GATEWAY]"}}) {
     const auto config = parse_config(text);
     ASSERT_FALSE(config) << text;
