@@ -1,61 +1,12 @@
-// port: the host's end of a virtio-serial port. Nothing but the kernel is needed for it: no udev,
-// no network, no disk.
-#include <fcntl.h>
-
-#include <cerrno>
-#include <thread>
-
-#include "guest/save/folder.h"
+// port: the host's end of a virtio-serial port.
+#include "guest/save/port.h"
 #include "guest/save/target_stream.h"
-#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
-namespace {
-
-constexpr const char* kPorts = "/sys/class/virtio-ports";
-// The ports of a device come one by one after its driver was loaded.
-constexpr std::chrono::seconds kPortWait{5};
-
-std::string first_line(const std::string& path) {
-  const std::string text = read_file(path).value_or("");
-  return text.substr(0, text.find('\n'));
-}
-
-// The device of the port, or empty; `others` are the names that are there.
-std::string look_for(std::string_view name, std::vector<std::string>& others) {
-  others.clear();
-  for (const std::string& port : names_in(kPorts)) {
-    others.push_back(first_line(fmt::format("{}/{}/name", kPorts, port)));
-    if (others.back() == name) {
-      return "/dev/" + port;
-    }
-  }
-  return "";
-}
-
-Result<std::string> find_port(std::string_view name) {
-  std::vector<std::string> others;
-  for (const Clock::time_point until = Clock::now() + kPortWait;;) {
-    if (std::string path = look_for(name, others); !path.empty()) {
-      return path;
-    }
-    if (Clock::now() >= until) {
-      return fail(Errc::not_found, "this machine has no virtio-serial port named {}; it has: {}",
-                  name, others.empty() ? "none" : fmt::format("{}", fmt::join(others, " ")));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-}
-
-}  // namespace
 
 Result<Saved> save_to_port(const std::string& where, const Crash& crash) {
   const std::string name = where.empty() ? std::string(kPortName) : where;
-  TRY_ASSIGN(const std::string path, find_port(name));
-  Fd port(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!port) {
-    return fail_errno(errno, path);
-  }
+  TRY_ASSIGN(Fd port, open_port(name));
   TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(port), crash.beat), crash));
   return Saved{"the host, by port " + name, std::move(outcome)};
 }

@@ -47,7 +47,7 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 }  // namespace
 
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
-  TRY(check_may_be_seen(crash));
+  TRY(check_may_be_seen(crash.config));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
   const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted
   if (!fd) {

@@ -31,9 +31,9 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
 
 }  // namespace
 
-Result<> check_may_be_seen(const Crash& crash) {
+Result<> check_may_be_seen(const CaptureConfig& config) {
   const std::string_view encryption = memory_encryption();
-  if (!encryption.empty() && !crash.config.encrypt_to) {
+  if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
                 "this guest's memory is encrypted ({}): its host gets none of it unless it is "
                 "sealed to a key (encrypt-to)",
@@ -42,10 +42,13 @@ Result<> check_may_be_seen(const Crash& crash) {
   return {};
 }
 
+Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+                                                formats::SendFrame send) {
+  return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send)) : send;
+}
+
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash) {
-  if (crash.config.encrypt_to) {
-    TRY_ASSIGN(send, formats::sealed_to(*crash.config.encrypt_to, std::move(send)));
-  }
+  TRY_ASSIGN(send, sealed_as_configured(crash.config, std::move(send)));
   formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   TRY(writer.hello(hello_of(crash)));
   TRY(writer.log(crash.report.dmesg));
@@ -63,7 +66,7 @@ Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
   const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
     return line.send(frame);
   };
-  if (const Result<> may = check_may_be_seen(crash); !may) {
+  if (const Result<> may = check_may_be_seen(crash.config); !may) {
     TRY(refuse(send, crash, may.error()));
   }
   TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));

@@ -9,7 +9,11 @@ namespace vmcore::guest {
 
 // Errc::denied of a guest whose memory is encrypted, where what it sends is not: its host would see
 // it.
-Result<> check_may_be_seen(const Crash& crash);
+Result<> check_may_be_seen(const CaptureConfig& config);
+
+// Sends by `send`, sealed where that is configured.
+Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+                                                formats::SendFrame send);
 
 // hello, the log, and then what is planned and kept; sealed, where that is configured.
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash);

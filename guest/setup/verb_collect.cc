@@ -1,9 +1,11 @@
 // Run at boot: what an earlier crash left behind is kept, and told.
 #include <cstdio>
 
+#include "guest/save/offer_log.h"
 #include "guest/setup/judge_status.h"
 #include "guest/setup/report.h"
 #include "guest/setup/state_file.h"
+#include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
 
 namespace vmcore::guest {
@@ -13,9 +15,31 @@ namespace {
 constexpr std::string_view kMotdFolder = "/run/motd.d";
 constexpr std::string_view kMotd = "/run/motd.d/vmcore-guest";
 
+std::string pieces_in(const Root& root, const std::string& folder) {
+  std::string text;
+  for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
+    text += fmt::format("{}:\n{}\n", name, root.read(folder + "/" + name).value_or(""));
+  }
+  return text;
+}
+
+// The guest's own copy stays, whoever takes it.
+void tell_host(const Root& root, const std::string& folder) {
+  const Result<> offered = read_config(root).and_then(
+      [&](const CaptureConfig& config) { return offer_log(pieces_in(root, folder), config); });
+  if (offered) {
+    fmt::print("the host was sent {}\n", folder);
+  } else {
+    fmt::print("the host was not sent {}: {}\n", folder, offered.error().message);
+  }
+}
+
 Result<> collect() {
   TRY_ASSIGN(const Root root, Root::open("/"));
   const auto collected = collect_pstore(root);
+  if (!collected.value_or("").empty()) {
+    tell_host(root, *collected);
+  }
   const Result<> kept = collected ? Result<>() : tl::unexpected(collected.error());
   const std::string text = motd(read_status(root));
   if (text.empty()) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "src/acquire/crash_witness.h"
 #include "src/acquire/method.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
@@ -22,6 +24,7 @@ struct GuestLine {
   Fd listener = {};  // where guests connect: accept_guest brings the stream
   std::optional<std::uint64_t> memory =
       {};  // bytes that the guest has at most, where that is known
+  std::unique_ptr<CrashWitness> witness = {};  // of a domain whose events can be had
 };
 
 // `from` is "-" (standard input), "vsock:" or "vsock:PORT", "tcp:PORT" or "tcp:ADDRESS:PORT" (an

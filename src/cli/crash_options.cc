@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <map>
+#include <utility>
 
 #include "src/cli/dump_report.h"
 #include "src/cli/exit_code.h"
@@ -65,8 +67,7 @@ void add_crash_options(CLI::App& command, CrashChoice& choice) {
       ->capture_default_str();
 }
 
-int crash_and_tell(const CrashChoice& choice, const job::GuestDumpOptions& outside,
-                   const Common& common) {
+int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, const Common& common) {
   const acquire::Selection& guest = outside.guest;
   if (!choice.yes && ::isatty(STDIN_FILENO) != 1) {
     std::fputs("vmcorectl: dump: --crash-guest asks at a terminal; in scripts, give --yes\n",
@@ -78,11 +79,20 @@ int crash_and_tell(const CrashChoice& choice, const job::GuestDumpOptions& outsi
                stderr);
     return kExitUsage;
   }
+  std::error_code ignored;
+  if (outside.output != "-" && std::filesystem::exists(outside.output, ignored)) {
+    return report_error({Errc::exists, fmt::format("{} exists already, and --crash-guest replaces "
+                                                   "no file: give another name",
+                                                   outside.output.string())},
+                        common);
+  }
+  // --force is about the guest here: what is risked with it is no file as well.
+  const bool unarmed_too = std::exchange(outside.dump.force, false);
   job::CrashOptions options{
       .by = kWays.at(choice.by),
       .receive = {},
       .outside = outside,
-      .unarmed_too = outside.dump.force,
+      .unarmed_too = unarmed_too,
       .confirm = choice.yes ? [](const std::string&) { return true; } : ask_for_name};
   options.receive.from = choice.channel.empty() ? guest.domain : choice.channel;
   options.receive.guest = guest;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "src/cli/dump_options.h"
+#include "src/cli/exit_code.h"
 #include "src/cli/report_error.h"
 
 namespace vmcore::cli {
@@ -23,6 +24,7 @@ Json report_json(const job::ReceiveReport& report) {
     json["tag"] = report.hello->tag;
     json["memory"] = report.hello->ram_bytes;
   }
+  json["crash"] = report.crash.empty() ? Json() : Json(report.crash);
   json["panic"] = report.panic.empty() ? Json() : Json(report.panic);
   json["log"] = report.log.empty() ? Json() : Json(report.log.string());
   return json;
@@ -35,7 +37,11 @@ int print_failure(const job::ReceiveResult& result, const Common& common) {
                     {"guest", report_json(result.report)}};
     fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
   }
-  return report_error(error);
+  const int code = report_error(error);
+  // All that was offered is kept.
+  return result.report.hello && result.report.hello->pstore && !result.report.log.empty()
+             ? kExitNotAsAsked
+             : code;
 }
 
 void print_success(const job::ReceiveResult& result, const ToldReception& told,
@@ -62,12 +68,17 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
     told_stray_ = report.stray;
     say(report, report.stray + "; waiting for another");
   }
+  if (!told_hello_ && report.hello && report.hello->pstore) {
+    told_hello_ = true;
+    say(report, "it has no crash to tell of, but the log of an earlier one, which pstore kept");
+  }
   if (!told_hello_ && report.hello) {
     told_hello_ = true;
-    say(report, fmt::format("its capture kernel sends a dump of {}{}{}",
+    say(report, fmt::format("its capture kernel sends a dump of {}{}{}{}",
                             human_size(report.hello->ram_bytes),
                             report.hello->release.empty() ? "" : ", Linux " + report.hello->release,
-                            report.hello->tag.empty() ? "" : ", tag " + report.hello->tag));
+                            report.hello->tag.empty() ? "" : ", tag " + report.hello->tag,
+                            report.crash == "event" ? "; QEMU saw it crash" : ""));
   }
   if (!told_panic_ && !report.panic.empty()) {
     told_panic_ = true;

@@ -80,6 +80,14 @@ void describe_time(const Json& info, std::string& out) {
   }
 }
 
+// convert/provenance.h: Capture.
+std::string who_says_so(const std::string& crash) {
+  if (crash == "ordered") {
+    return "on purpose, by vmcorectl";
+  }
+  return crash == "event" ? "seen by the host: QEMU told of it" : "the guest's own claim";
+}
+
 void describe_capture(const Json& info, std::string& out) {
   if (!info.contains("capture")) {
     return;
@@ -91,6 +99,9 @@ void describe_capture(const Json& info, std::string& out) {
     how += fmt::format(", guest paused for {:.1f} ms", double{capture.at("pause_ms")});
   }
   line(out, "captured", how);
+  if (capture.contains("crash")) {
+    line(out, "crash", who_says_so(text(capture, "crash")));
+  }
   if (capture.contains("host_memory")) {
     const std::int64_t grown = capture.at("host_memory");
     line(out, "host memory",

@@ -24,6 +24,7 @@ struct Options {
   unsigned idle = 60;
   unsigned deadline = 3600;
   std::uint64_t memory = 0;
+  std::uint64_t most = 0;
 };
 
 int run(Options& options, const Common& common) {
@@ -39,6 +40,9 @@ int run(Options& options, const Common& common) {
   options.job.deadline = std::chrono::seconds(options.deadline);
   if (options.memory != 0) {
     options.job.memory = options.memory;
+  }
+  if (options.most != 0) {
+    options.job.most = options.most;
   }
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
@@ -84,6 +88,10 @@ Run add_receive(CLI::App& command, const Common& common) {
   command
       .add_option("--memory", options->memory,
                   "The RAM that the guest has at most (4G); of a domain it is known")
+      ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--max-size", options->most,
+                  "Memory of the guest that is taken at most (2G); what is beyond is lost")
       ->transform(CLI::AsSizeValue(false));
   add_dump_options(command, options->job.dump);
   command.add_flag("--dry-run", options->job.dump.dry_run,

@@ -47,6 +47,8 @@ bool take_capture(std::string_view key, std::string_view value, Provenance& into
     capture.method = value;
   } else if (key == "CONSISTENCY") {
     capture.consistency = value;
+  } else if (key == "CRASH") {
+    capture.crash = value;
   } else if (key == "PAUSE_US") {
     capture.cost.pause_us = number_or_nothing<std::uint64_t>(value);
   } else if (key == "HOST_MEMORY") {
@@ -117,6 +119,9 @@ Note make_provenance_note(const Provenance& provenance) {
         fmt::format("METHOD={}\nCONSISTENCY={}\nPAUSE_US={}\nHOST_MEMORY={}\n",
                     one_line(capture->method), one_line(capture->consistency),
                     fixed_width(capture->cost.pause_us), fixed_width(capture->cost.host_memory));
+    if (!capture->crash.empty()) {
+      text += fmt::format("CRASH={}\n", one_line(capture->crash));
+    }
   }
   for (const filters::ClassName& entry : filters::kClassNames) {
     text += fmt::format("PAGES({})={}\n", entry.name,

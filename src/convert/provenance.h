@@ -2,7 +2,7 @@
 // file itself says what was left out and what it may still hold.
 //
 // Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines: VERSION, LEVEL_ASKED, LEVEL_REACHED,
-// CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, PAGES(class),
+// CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, CRASH, PAGES(class),
 // REMARK(code) (any number).
 #pragma once
 
@@ -37,6 +37,9 @@ struct CaptureCost {
 struct Capture {
   std::string method = {};
   std::string consistency = {};  // "stopped" (it did not run), "pause", "snapshot" or "torn"
+  // Of a dump that the guest sent itself, who says that it crashed: "ordered" (it was crashed by
+  // the one who took the dump), "event" (QEMU told of it), "claim" (the guest alone).
+  std::string crash = {};
   CaptureCost cost = {};
 };
 

@@ -108,6 +108,9 @@ std::string encode(const GuestHello& hello) {
   text += line("TAG", hello.tag);
   text += number_line("LEVEL", hello.level);
   text += number_line("ENCRYPTED", hello.encrypted_memory ? 1 : 0);
+  if (hello.pstore) {
+    text += number_line("PSTORE", 1);
+  }
   if (hello.crash_time) {
     text += number_line("CRASH_TIME", *hello.crash_time);
   }
@@ -132,6 +135,8 @@ Result<GuestHello> decode_hello(std::string_view text) {
       TRY_ASSIGN(hello.level, level_from(value));
     } else if (key == "ENCRYPTED") {
       hello.encrypted_memory = value != "0";
+    } else if (key == "PSTORE") {
+      hello.pstore = value != "0";
     } else if (key == "CRASH_TIME") {
       TRY_ASSIGN(hello.crash_time, number(value));
     } else if (key == "RAM") {

@@ -91,7 +91,8 @@ struct GuestHello {
   unsigned level = 31;                           // that was asked for
   std::optional<std::uint64_t> crash_time = {};  // seconds since the epoch
   bool encrypted_memory = false;                 // so that nothing but the hello comes
-  RangeSet ram = {};                             // whole pages
+  bool pstore = false;  // no crash: the log that pstore kept of an earlier one, and no more
+  RangeSet ram = {};    // whole pages
 };
 
 // What is known once it is planned.

@@ -2,10 +2,23 @@
 
 #include <utility>
 
+#include "src/acquire/setup.h"
 #include "src/job/guest_census.h"
 
 namespace vmcore::job {
 namespace {
+
+// A guest without a panic kernel tells QEMU of its panic, and is libvirt's then.
+Result<> check_what_is_left(const acquire::Selection& selection) {
+  TRY_ASSIGN(const acquire::GuestSetup setup, acquire::setup_of(selection));
+  if (setup.panic_device && setup.on_crash && *setup.on_crash != "preserve") {
+    return fail(Errc::guest_state,
+                "libvirt would end {} when it panics, and leave nothing to be dumped (on_crash is "
+                "{}): virsh set-lifecycle-action {} crash preserve --live",
+                setup.name, *setup.on_crash, setup.name);
+  }
+  return {};
+}
 
 // What speaks against crashing it. The monitor is free again on return.
 Result<std::string> look_before(const CrashOptions& options) {
@@ -18,23 +31,24 @@ Result<std::string> look_before(const CrashOptions& options) {
                 "{} is {}: there is nothing to crash. Dump it without --crash-guest", guest.name(),
                 state.name);
   }
-  if (options.unarmed_too) {
+  const auto census = take_census(guest, state.running, options.outside.dump.threads);
+  if (census && census->armed.value_or(false)) {
     return guest.name();
   }
-  const auto census = take_census(guest, state.running, options.outside.dump.threads);
+  if (options.unarmed_too) {
+    TRY(check_what_is_left(options.outside.guest));
+    return guest.name();
+  }
   if (!census || !census->armed) {
     return fail(Errc::guest_state,
                 "it cannot be seen from here whether a panic kernel is loaded in {}{}{}: --force "
                 "crashes it all the same",
                 guest.name(), census ? "" : ": ", census ? "" : census.error().message);
   }
-  if (!*census->armed) {
-    return fail(Errc::guest_state,
-                "no panic kernel is loaded in {} (in the guest: vmcore-guest setup): --force "
-                "crashes it all the same, and dumps it from outside",
-                guest.name());
-  }
-  return guest.name();
+  return fail(Errc::guest_state,
+              "no panic kernel is loaded in {} (in the guest: vmcore-guest setup): --force "
+              "crashes it all the same, and dumps it from outside",
+              guest.name());
 }
 
 bool came_whole(const Result<DumpResult>& dump) { return dump && !dump->done.incomplete; }
@@ -49,7 +63,7 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
   }
   bool crashed = false;
   ReceiveOptions receive_options = options.receive;
-  receive_options.on_ready = [&]() -> Result<> {
+  receive_options.crash = [&]() -> Result<> {
     TRY(acquire::crash_guest(options.outside.guest, options.by));
     crashed = true;
     return {};

@@ -16,7 +16,8 @@ struct CrashOptions {
   acquire::CrashBy by = acquire::CrashBy::nmi;
   ReceiveOptions receive;    // its `wait` is how long the panic kernel may stay silent
   GuestDumpOptions outside;  // the same guest; the same output
-  bool unarmed_too = false;  // also where no panic kernel is seen to be loaded
+  // Also where no panic kernel is seen to be loaded, but for a domain that libvirt would end then.
+  bool unarmed_too = false;
   // Asked with the guest's name before anything happens to it; false: nothing does.
   std::function<bool(const std::string& guest)> confirm;
 };

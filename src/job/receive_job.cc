@@ -48,6 +48,8 @@ class Reception {
  private:
   Result<> open_key();
   Result<> await_line();
+  Result<> check_witness() const;
+  std::string who_saw_crash() const;
   Result<> open_files();
   Result<sandbox::Done> take_stream();
   bool is_stray() const;
@@ -79,8 +81,7 @@ Result<> Reception::open_key() {
     return acquire::is_tcp(options_.from)
                ? fail(Errc::invalid,
                       "over TCP only sealed streams are taken: make a key (vmcorectl key FILE), "
-                      "give "
-                      "its public half to the guest (encrypt-to), and --key FILE here")
+                      "give the guest its public half (encrypt-to), and --key FILE here")
                : Result<>();
   }
   key_ = Fd(::open(options_.key.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
@@ -93,6 +94,21 @@ Result<> Reception::open_key() {
   return {};
 }
 
+Result<> Reception::check_witness() const {
+  if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
+    return fail(Errc::guest_state, "{} panicked, and no panic kernel took over: nothing will come",
+                report_.name);
+  }
+  return {};
+}
+
+std::string Reception::who_saw_crash() const {
+  if (options_.crash) {
+    return "ordered";
+  }
+  return line_.witness && line_.witness->seen() != acquire::CrashSeen::no ? "event" : "claim";
+}
+
 // Until the first byte is there. It is left to the worker.
 Result<> Reception::await_line() {
   while (true) {
@@ -103,11 +119,12 @@ Result<> Reception::await_line() {
       return fail(Errc::not_found, "nothing came from the guest within {} s",
                   options_.wait.count());
     }
-    constexpr int kLookEvery = 60'000;  // milliseconds
-    const int waited_for = line_.fd ? line_.fd.get() : line_.listener.get();
+    TRY(check_witness());
+    const int look_every = line_.witness ? 1'000 : 60'000;  // milliseconds
+    const int waited_for = line_.listener ? line_.listener.get() : line_.fd.get();
     pollfd waits[] = {{waited_for, POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
     const int timeout =
-        for_ever ? -1 : static_cast<int>(std::min<decltype(left)>(left, kLookEvery));
+        for_ever ? look_every : static_cast<int>(std::min<decltype(left)>(left, look_every));
     const int ready = ::poll(waits, 2, timeout);
     if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
@@ -162,11 +179,12 @@ Result<sandbox::StreamTerms> Reception::terms() const {
                ? 0
                : static_cast<std::uint64_t>(std::max(milliseconds(1), milliseconds(rest)).count());
   };
+  // Where both are in one folder, the dump itself needs room as well.
+  const std::uint64_t fits = options_.spool.empty() ? room / 2 : room;
   const std::optional<std::uint64_t> known = options_.memory ? options_.memory : line_.memory;
   return sandbox::StreamTerms{
       .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
-      // Where both are in one folder, the dump itself needs room as well.
-      .most_kept = options_.spool.empty() ? room / 2 : room,
+      .most_kept = std::min(fits, options_.most.value_or(fits)),
       .wait_ms = line_.listener ? milliseconds(kConnectedWait).count() : left(options_.wait),
       .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
       .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count()),
@@ -219,7 +237,8 @@ bool Reception::hang_up() {
 
 Result<sandbox::Done> Reception::take_stream() {
   sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
-  request.capture = sandbox::Capture{.method = "guest", .consistency = "stopped"};
+  request.capture =
+      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = report_.crash};
   TRY_ASSIGN(request.terms, terms());
   TRY_ASSIGN(const Fd hangup, make_hangup());
   std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd(), hangup.get()};
@@ -262,10 +281,11 @@ Result<DumpResult> Reception::run() {
   if (named) {
     TRY(open_files());
   }
-  if (options_.on_ready) {
-    TRY(options_.on_ready());
+  if (options_.crash) {
+    TRY(options_.crash());
   }
   TRY(await_line());
+  report_.crash = who_saw_crash();
   if (!named) {
     TRY(open_files());
   }
@@ -273,6 +293,7 @@ Result<DumpResult> Reception::run() {
   while (!done && is_stray()) {
     report_.stray = done.error().message;
     on_report_(report_);
+    line_.fd.reset();
     TRY(await_line());
     done = take_stream();
   }

@@ -26,15 +26,18 @@ struct ReceiveOptions {
   std::chrono::seconds idle{60};             // of silence in it
   std::chrono::seconds deadline{3600};       // from its begin to its end
   std::optional<std::uint64_t> memory = {};  // bytes that the guest has at most
+  std::optional<std::uint64_t> most = {};    // bytes of its memory that are taken
   std::filesystem::path key;                 // the file of the key that it is sealed to, or empty
-  // Called when the line is open, before anything is waited for; an Error ends it.
-  std::function<Result<>()> on_ready = {};
+  // Crashes the guest: called when the line is open, before anything is waited for; an Error ends
+  // it.
+  std::function<Result<>()> crash = {};
 };
 
 // What came, whatever became of the dump.
 struct ReceiveReport {
   std::string name;
   std::optional<sandbox::Hello> hello;
+  std::string crash;               // who says that it crashed: convert/provenance.h
   std::string panic;               // the line of its log that says why it panicked
   std::filesystem::path log;       // where its kernel log was kept; empty where none came
   std::optional<Error> log_error;  // why it was not

@@ -169,7 +169,8 @@ struct EventEncoder {
             {"release", event.release.substr(0, kMaxText)},
             {"tag", event.tag.substr(0, kMaxText)},
             {"ram_bytes", event.ram_bytes},
-            {"encrypted", event.encrypted}};
+            {"encrypted", event.encrypted},
+            {"pstore", event.pstore}};
   }
   Json operator()(const LogRead& event) const {
     return {
@@ -256,7 +257,8 @@ Event event_from(const Json& json) {
     return Hello{.release = json.at("release"),
                  .tag = json.at("tag"),
                  .ram_bytes = json.at("ram_bytes"),
-                 .encrypted = json.at("encrypted")};
+                 .encrypted = json.at("encrypted"),
+                 .pstore = json.at("pstore")};
   }
   if (type == "log_read") {
     return LogRead{.bytes = json.at("bytes"), .panic = json.at("panic")};
@@ -304,7 +306,7 @@ Request request_from(const Json& json) {
   }
   if (json.contains("capture")) {
     const Json& capture = json.at("capture");
-    request.capture = Capture{capture.at("method"), capture.at("consistency")};
+    request.capture = Capture{capture.at("method"), capture.at("consistency"), capture.at("crash")};
   }
   return request;
 }
@@ -352,7 +354,8 @@ std::string encode(const Request& request) {
   }
   if (request.capture) {
     json["capture"] = {{"method", request.capture->method},
-                       {"consistency", request.capture->consistency}};
+                       {"consistency", request.capture->consistency},
+                       {"crash", request.capture->crash}};
   }
   return dump(json);
 }

@@ -56,6 +56,7 @@ enum class InputKind : std::uint8_t {
 struct Capture {
   std::string method;
   std::string consistency;
+  std::string crash = {};
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.
@@ -119,6 +120,7 @@ struct Hello {
   std::string tag = {};
   std::uint64_t ram_bytes = 0;
   bool encrypted = false;
+  bool pstore = false;  // formats/guest_stream.h
 };
 // All of its kernel log is in the file for it.
 struct LogRead {

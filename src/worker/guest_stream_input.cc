@@ -11,6 +11,7 @@
 
 #include "src/base/sys.h"
 #include "src/convert/provenance.h"
+#include "src/convert/throttle.h"
 #include "src/formats/guest_stream_reader.h"
 #include "src/formats/notes.h"
 #include "src/formats/sealed_stream.h"
@@ -27,9 +28,9 @@ using std::chrono::milliseconds;
 // The line, read with the patience that the terms leave.
 class Line {
  public:
-  Line(int fd, int hangup, const sandbox::StreamTerms& terms)
-      : fd_(fd), hangup_(hangup), terms_(terms) {
-    set_deadline(terms.wait_ms);
+  Line(int fd, int hangup, const sandbox::Request& request)
+      : fd_(fd), hangup_(hangup), terms_(request.terms), throttle_(request.bandwidth) {
+    set_deadline(terms_.wait_ms);
   }
   void begin() {
     begun_ = true;
@@ -41,6 +42,7 @@ class Line {
     TRY(await());
     TRY_ASSIGN(const std::size_t got, sys::read_some(fd_, out));
     bytes_ += got;
+    hold_back(got);
     return got;
   }
 
@@ -48,6 +50,19 @@ class Line {
   void set_deadline(std::uint64_t from_now) {
     deadline_ = from_now == 0 ? Clock::time_point::max()
                               : Clock::now() + milliseconds(std::min(from_now, kLongest));
+  }
+
+  // The guest waits with us. Whoever hangs up meanwhile is heard before the next read.
+  void hold_back(std::size_t bytes) {
+    const auto until = std::min(throttle_.take(bytes, Clock::now()), deadline_);
+    pollfd hangup{hangup_, POLLIN, 0};
+    for (auto left = until - Clock::now(); left > Clock::duration::zero();
+         left = until - Clock::now()) {
+      const auto wait = std::min(std::chrono::ceil<milliseconds>(left), milliseconds(kLookEvery));
+      if (::poll(&hangup, 1, static_cast<int>(wait.count())) > 0) {
+        return;
+      }
+    }
   }
 
   Result<> await() const {
@@ -85,6 +100,7 @@ class Line {
   int fd_;
   int hangup_;
   const sandbox::StreamTerms& terms_;
+  convert::Throttle throttle_;
   bool begun_ = false;
   Clock::time_point deadline_;
   std::uint64_t bytes_ = 0;
@@ -145,7 +161,8 @@ class Spooler : public formats::GuestStreamSink {
     tell(channel_, sandbox::Hello{.release = hello.release,
                                   .tag = hello.tag,
                                   .ram_bytes = hello.ram.size(),
-                                  .encrypted = hello.encrypted_memory});
+                                  .encrypted = hello.encrypted_memory,
+                                  .pstore = hello.pstore});
     return {};
   }
   Result<> log(std::string_view text) override { return log_.add(text); }
@@ -178,6 +195,9 @@ Result<> check_pages(const formats::GuestStream& stream) {
   if (stream.had.count() != 0) {
     return {};
   }
+  if (stream.hello.pstore) {
+    return fail(Errc::not_found, "what came is the log of an earlier crash, and no memory");
+  }
   if (stream.hello.encrypted_memory) {
     return fail(Errc::unsupported,
                 "the guest's memory is encrypted against its host: it sends no page. Save its "
@@ -205,9 +225,10 @@ void take_remarks(MemoryImage& image) {
 
 }  // namespace
 
-Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
                                 Fd line, Fd spool, Fd log, Fd hangup, Fd key) {
-  Line reader(line.get(), hangup.get(), terms);
+  const sandbox::StreamTerms& terms = request.terms;
+  Line reader(line.get(), hangup.get(), request);
   Spooler spooler(channel, reader, spool.get(), log.get());
   formats::ReadSome read = [&](std::span<std::byte> out) { return reader.read(out); };
   if (key) {
@@ -230,8 +251,7 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
       .incomplete = stream.incomplete || !stream.broken.empty()};
   image.notes = std::move(stream.notes);
   image.remarks = std::move(stream.remarks);
-  image.remarks.push_back(
-      {Errc::guest_state, "that the guest crashed, and what its memory held, is its own claim"});
+  image.remarks.push_back({Errc::guest_state, "what the guest's memory held is its own claim"});
   image.cpus = formats::read_cpus(image.notes, image.remarks);
   take_remarks(image);
   if (!stream.broken.empty()) {

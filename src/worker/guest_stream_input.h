@@ -14,8 +14,8 @@ namespace vmcore::worker {
 // breaks gives an incomplete image of what came; one without a page is an Error, its log is written
 // all the same. The other end of `hangup` (a pipe) is closed where the line is to end. `key` is the
 // file of the key that it is sealed to, or none. Tells Hello, LogRead, Spooling now and then, and
-// SourceRead.
-Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+// SourceRead. `request` gives the terms, and the bandwidth.
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
                                 Fd line, Fd spool, Fd log, Fd hangup, Fd key);
 
 }  // namespace vmcore::worker

@@ -60,6 +60,9 @@ Json ram_json(std::span<const PhysRange> ranges) {
 
 Json capture_json(const convert::Capture& capture) {
   Json json{{"method", capture.method}, {"consistency", capture.consistency}};
+  if (!capture.crash.empty()) {
+    json["crash"] = capture.crash;
+  }
   if (const auto& pause = capture.cost.pause_us) {
     json["pause_ms"] = static_cast<double>(*pause) / 1000;
   }

@@ -118,9 +118,8 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       Fd spool = take();
       Fd log = take();
       Fd hangup = take();
-      return open_guest_stream(channel, request.terms, std::move(line), std::move(spool),
-                               std::move(log), std::move(hangup),
-                               request.terms.sealed ? take() : Fd());
+      return open_guest_stream(channel, request, std::move(line), std::move(spool), std::move(log),
+                               std::move(hangup), request.terms.sealed ? take() : Fd());
     }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");

@@ -70,7 +70,8 @@ Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request,
 std::optional<convert::Capture> capture_of(const Request& request) {
   return request.capture
              ? std::optional(convert::Capture{.method = request.capture->method,
-                                              .consistency = request.capture->consistency})
+                                              .consistency = request.capture->consistency,
+                                              .crash = request.capture->crash})
              : std::nullopt;
 }
 

@@ -115,6 +115,7 @@ class Receive(Cli):
         self.assertEqual((told["release"], told["incomplete"], told["as_asked"]), ("6.12.0-test", False, True))
         self.assertEqual(told["guest"]["tag"], "drill-7")
         self.assertEqual(told["guest"]["memory"], 64 << 20)
+        self.assertEqual(told["guest"]["crash"], "claim")
         self.assertIn("its own claim", "; ".join(remark["text"] for remark in told["remarks"]))
         self.assertEqual(told["guest"]["panic"], "Kernel panic - not syncing: test")
         self.run_cli("convert", self.dump(), "direct", "--format", "elf")
@@ -122,6 +123,8 @@ class Receive(Cli):
         self.assertEqual(self.info("direct")["pages"]["in_file"], self.info("received")["pages"]["in_file"])
         info = self.info("out")
         self.assertEqual(info["level"]["reached"], 31)
+        self.assertEqual(info["capture"]["crash"], "claim")
+        self.assertIn("crash           the guest's own claim", self.run_cli("info", "out").stdout.decode())
         self.assertEqual(self.run_cli("dmesg", "out").stdout, self.run_cli("dmesg", self.dump()).stdout)
         self.assertEqual((self.folder / "out.dmesg").read_bytes(), self.run_cli("dmesg", self.dump()).stdout)
         for name in ("out", "out.dmesg"):
@@ -362,6 +365,32 @@ class Receive(Cli):
         told = self.receive(frames[0].saying(text) + end, code=FAILED)
         self.assertIn("encrypted", told["error"]["text"])
 
+    def pstore(self, log_frames: int) -> bytes:
+        """As vmcore-guest collect sends it."""
+        hello, log, *_, end = self.frames()
+        text = b"".join(line for line in hello.whole[HEADER.size:].splitlines(True) if not line.startswith(b"RAM="))
+        logs = [log.saying((b"%d" % number) * (256 << 10), sequence=1 + number) for number in range(log_frames)]
+        return joined([hello.saying(text + b"PSTORE=1\n"), *logs,
+                       end.saying(b"INCOMPLETE=0\nPAGES=0\n", sequence=1 + log_frames)])
+
+    def test_what_pstore_kept(self):
+        told = self.receive(self.pstore(1), code=NOT_AS_ASKED)
+        self.assertEqual((told["guest"]["log"], told["error"]["code"]), ("out.dmesg", "not found"))
+        self.assertEqual(self.names(), ["out.dmesg", "stream"])
+        self.assertEqual((self.folder / "out.dmesg").stat().st_size, 256 << 10)
+        told = self.receive(self.pstore(0), code=FAILED)
+        self.assertIsNone(told["guest"]["log"])
+
+    def test_no_more_than_the_bandwidth(self):
+        """Two MiB: the guest waits before the last of them is taken."""
+        started = time.monotonic()
+        self.receive(self.pstore(8), "--bandwidth", "1M", code=NOT_AS_ASKED)
+        self.assertGreater(time.monotonic() - started, 1)
+
+    def test_no_more_than_the_quota(self):
+        told = self.broken(self.stream("elf-6.12", "0"), "--max-size", "1M", says=["than there is room for (1 MiB)"])
+        self.assertLessEqual((told["pages"]["kept"] - told["pages"]["lost"]) * 4096, 1 << 20)
+
     def test_the_guests_reason(self):
         frames = self.frames()
         end = frames[-1].saying(b"INCOMPLETE=1\nREASON=its deadline\nPAGES=1\n")
@@ -392,7 +421,9 @@ class Receive(Cli):
         self.refused("receive", ".", says=["."])
         self.refused("receive", "vsock:99999999999", says=["vsock"])
         self.refused("receive", self.dump(), "-o", "out", says=["no guest's stream came"])
-        self.refused("convert", self.write(self.stream()), "out", says=["vmcorectl receive FILE"])
+        stream = self.write(self.stream())
+        for words in (["convert", stream, "out"], ["info", stream], ["dmesg", stream]):
+            self.refused(*words, says=["vmcorectl receive FILE"])
 
     def test_a_name_that_is_taken_is_told_before_the_guest_crashes(self):
         self.write(b"mine", "out.dmesg")

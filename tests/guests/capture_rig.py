@@ -132,7 +132,7 @@ def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) ->
     workload = f"/workload {shlex.join(config.workload_arguments())}"
     tree = with_busybox(INIT.format(last=workload if config.workload else "echo READY; sleep 100000"))
     tree.file("workload", initramfs.workload().read_bytes(), 0o100755)
-    tree.file("shell", SHELL.encode(), 0o100755)
+    files = {"shell": SHELL.encode(), **files}
     order = []
     for path in kernel.load_order(MODULES):
         order.append(path.name.split(".ko")[0] + ".ko")
@@ -174,7 +174,7 @@ class Events:
 
 class CaptureGuest(Guest):
     """`capture`: the bytes of the capture image; without it one that says CAPTURE and reboots. `files`: more that lie
-    in the guest, by path."""
+    in the guest, by path; "shell" is what runs there beside the workload."""
 
     def __init__(self, config: CaptureConfig, capture: bytes = b"", files: dict = None):
         super().__init__(config)

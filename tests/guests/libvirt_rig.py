@@ -33,7 +33,7 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
       <target dev='vda' bus='virtio'/></disk>
     <serial type='unix'><source mode='bind' path='{folder}/console.sock'/>
       <log file='{folder}/console.log' append='off'/><target port='0'/></serial>
-    <panic model='isa'/><memballoon model='none'/><video><model type='none'/></video>
+    <panic model='isa'/><memballoon model='none'/><video><model type='none'/></video>{devices}
   </devices>
   <qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{folder}/witness.sock,server=on,wait=off'/></qemu:commandline>
 </domain>"""
@@ -45,10 +45,14 @@ def available() -> bool:
 
 
 class LibvirtRig:
-    """with LibvirtRig("embed" or "session", memory_mib) as rig: rig.uri, rig.name, rig.command(words)"""
+    """with LibvirtRig("embed" or "session", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
 
-    def __init__(self, kind: str, memory_mib: int = 512, version: str = "6.12", name: str = "dump-test", nodes: int = 1):
+    `initrd`, `kernel_words` and `devices` (XML; {folder} is the rig's) are a test's own."""
+
+    def __init__(self, kind: str, memory_mib: int = 512, version: str = "6.12", name: str = "dump-test", nodes: int = 1,
+                 initrd: bytes = b"", kernel_words: tuple = (), devices: str = ""):
         self.kind, self.memory_mib, self.version, self.name, self.nodes = kind, memory_mib, version, name, nodes
+        self.initrd, self.kernel_words, self.devices = initrd, kernel_words, devices
         self.daemon = None
         self.folder = None
 
@@ -115,14 +119,14 @@ class LibvirtRig:
             os.chown(path, NOBODY, NOBODY)
 
     def _start(self) -> None:
-        config = Config(name=self.name)
+        config = Config(name=self.name, kernel_words=self.kernel_words)
         chosen = kernel(self.version)
         shutil.copyfile(chosen.image, self.folder / "vmlinuz")
-        (self.folder / "initrd").write_bytes(initramfs.build(chosen, config.workload_arguments()))
+        (self.folder / "initrd").write_bytes(self.initrd or initramfs.build(chosen, config.workload_arguments()))
         shutil.copyfile(initramfs.disk(), self.folder / "disk")
         (self.folder / "domain.xml").write_text(DOMAIN.format(
             name=self.name, numa=self._numa(), memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
-            emulator=shutil.which("qemu-system-x86_64")))
+            devices=self.devices.format(folder=self.folder), emulator=shutil.which("qemu-system-x86_64")))
         for part in ("home", "home/run", "home/root"):
             (self.folder / part).mkdir(mode=0o700)
         for path in [self.folder, *self.folder.rglob("*")]:

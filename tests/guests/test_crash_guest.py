@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent is dumped
-from outside, as the kernel that crashed; one that is not armed is left alone."""
+from outside, as the kernel that crashed; one that is not armed is left alone. And what pstore kept of a crash."""
 
 import json
 import subprocess
@@ -11,6 +11,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.capture_rig import CaptureConfig, CaptureGuest, build_image, with_busybox
+from guests.guest import BOOT_SECONDS
 from guests.harness import run_test, scratch_folder
 from guests.kernels import kernel
 
@@ -67,6 +68,7 @@ def armed(vmcorectl, findings, folder: Path) -> None:
         case.check("its own dump", done, 0, {
             "method guest": info.get("capture", {}).get("method") == "guest",
             "complete": info.get("incomplete") is False,
+            "by order": info.get("capture", {}).get("crash") == "ordered",
             "the NMI in its log": case.log("Kernel panic - not syncing: NMI"),
             "the log beside it": (case.folder / "dump.dmesg").exists(),
             "JSON": bool(json.loads(done.stdout or "{}").get("guest", {}).get("panic"))})
@@ -93,9 +95,33 @@ def silent(vmcorectl, findings, folder: Path) -> None:
             "it stays as it was": case.status() == "running"})
 
 
+def pstore(vmcorectl, findings, folder: Path) -> None:
+    """A guest without a panic kernel whose firmware keeps what it said: the host gets that after the boot."""
+    erst = ("-object", f"memory-backend-file,id=erst,mem-path={folder / 'erst'},size=64K,share=on", "-device",
+            "acpi-erst,memdev=erst")
+    config = CaptureConfig(name="pstore", kernel="6.12", crashkernel="", arguments="panic=1", workload=False, reboots=True,
+                           devices=erst)
+    with CaptureGuest(config) as guest:
+        case = Case(vmcorectl, findings, folder, guest)
+        guest.qmp("set-action", panic="none")
+        guest.crash()
+        guest.wait_for_boot(2, BOOT_SECONDS)
+        host = subprocess.Popen([vmcorectl.path, "receive", guest.port, "-o", case.out], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        guest.must("mount -t pstore pstore /sys/fs/pstore")
+        told = guest.must("vmcore-guest collect")
+        said, errors = host.communicate(timeout=60)
+        log = folder / "dump.dmesg"
+        case.check("pstore", subprocess.CompletedProcess([], host.returncode, said + told, errors), 3, {
+            "told in the guest": "the host was sent /var/lib/vmcore-guest/pstore/" in told,
+            "the panic": "Kernel panic - not syncing: sysrq triggered crash" in errors,
+            "kept": log.exists() and "sysrq triggered crash" in log.read_text(),
+            "and no dump": not case.out.exists()})
+
+
 def main_test(vmcorectl, _guests, findings) -> None:
     with scratch_folder() as scratch:
-        for test in (armed, silent):
+        for test in (armed, silent, pstore):
             folder = Path(scratch) / test.__name__
             folder.mkdir()
             test(vmcorectl, findings, folder)

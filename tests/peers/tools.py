@@ -24,6 +24,7 @@ ORIGINS = {
     "crash-bookworm": ("crash", "bookworm", "crash"),
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22
     "drgn-trixie": ("python3-drgn", "trixie", "python3"),   # 0.0.31
+    "guest-agent": ("qemu-guest-agent", "bookworm", "qemu-ga"),     # what runs in a guest
     "kexec": ("kexec-tools", "bookworm", "kexec"),
     "libkdumpfile": ("python3-libkdumpfile", "bookworm", "python3"),
     "ovmf": ("ovmf", "bookworm", ""),       # firmware, which QEMU runs

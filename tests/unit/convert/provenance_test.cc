@@ -55,6 +55,9 @@ TEST(Provenance, Capture) {
     EXPECT_EQ(read->cost.pause_us, told.capture->cost.pause_us);
     EXPECT_EQ(read->cost.host_memory, host_memory);
   }
+  EXPECT_EQ(read_provenance(image_with(first))->capture->crash, "");
+  told.capture->crash = "event";
+  EXPECT_EQ(read_provenance(image_with(make_provenance_note(told)))->capture->crash, "event");
   EXPECT_FALSE(read_text("VERSION=1\n")->capture);
   EXPECT_FALSE(read_text("PAUSE_US=many\n")->capture->cost.pause_us);
 }

@@ -530,6 +530,17 @@ TEST(GuestStream, TheGuestsReasonIsKept) {
   expect_broken(receive(frames), "the guest gave up: deadline PAGES=7");
 }
 
+TEST(GuestStream, OfPstore) {
+  const Received received =
+      receive(Frames{make_frame(FrameKind::hello, 0, encode(GuestHello{.pstore = true})),
+                     make_frame(FrameKind::log, 1, "Panic#1 Part1\n"),
+                     make_frame(FrameKind::end, 2, encode(StreamEnd{}))});
+  ASSERT_TRUE(received.stream);
+  EXPECT_TRUE(received.stream->hello.pstore);
+  EXPECT_EQ(received.stream->broken, "");
+  EXPECT_FALSE(decode_hello(encode(hello_of(8)))->pstore);
+}
+
 TEST(GuestStream, HellosThatMakeNoSense) {
   const auto hello = [](const std::string& text) {
     return receive(Frames{make_frame(FrameKind::hello, 0, text)}).stream;

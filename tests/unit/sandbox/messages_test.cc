@@ -32,7 +32,7 @@ TEST(Messages, Requests) {
     if (with_options) {
       request.compress_level = -3;
       request.host_event_time = 1'700'000'000;
-      request.capture = Capture{"direct", "pause"};
+      request.capture = Capture{"guest", "stopped", "event"};
       request.hint = InfoPlace{{0x1234'5000}, "0123456789abcdef"};
     }
     const auto decoded = decode_request(encode(request));
@@ -51,8 +51,9 @@ TEST(Messages, Requests) {
     EXPECT_TRUE(decoded->draft);
     ASSERT_EQ(decoded->capture.has_value(), with_options);
     if (decoded->capture) {
-      EXPECT_EQ(decoded->capture->method, "direct");
-      EXPECT_EQ(decoded->capture->consistency, "pause");
+      EXPECT_EQ(decoded->capture->method, "guest");
+      EXPECT_EQ(decoded->capture->consistency, "stopped");
+      EXPECT_EQ(decoded->capture->crash, "event");
     }
     EXPECT_EQ(decoded->places, request.places);
     EXPECT_EQ(decoded->terms.most_ram, 1ULL << 33);
@@ -86,10 +87,11 @@ TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Want{{{0x1000}, 0x2000}}).range, (PhysRange{{0x1000}, 0x2000}));
   const std::vector<PhysRange> blocks{{{0}, 0xa0000}, {{1ULL << 32}, 1ULL << 40}};
   EXPECT_EQ(round_trip(Locate{blocks}).blocks, blocks);
-  const Hello hello = round_trip(Hello{"6.1.0", "drill", 1ULL << 30, true});
+  const Hello hello = round_trip(Hello{"6.1.0", "drill", 1ULL << 30, true, true});
   EXPECT_EQ(hello.release + hello.tag, "6.1.0drill");
   EXPECT_EQ(hello.ram_bytes, 1ULL << 30);
   EXPECT_TRUE(hello.encrypted);
+  EXPECT_TRUE(hello.pstore);
   EXPECT_EQ(round_trip(LogRead{7, "Kernel panic"}).bytes, 7U);
   EXPECT_EQ(round_trip(LogRead{7, "Kernel panic"}).panic, "Kernel panic");
   const Failed failed = round_trip(Failed{{Errc::no_space, "full"}});
