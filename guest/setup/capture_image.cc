@@ -13,10 +13,12 @@
 
 #include "guest/config/capture_image.h"
 #include "guest/setup/cpio.h"
+#include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
 #include "guest/setup/program_files.h"
 #include "guest/setup/sha256.h"
+#include "guest/setup/status_facts.h"
 #include "src/base/little_endian.h"
 
 namespace vmcore::guest {
@@ -127,6 +129,16 @@ Result<> add_files(Cpio& cpio, const std::vector<File>& files) {
 }
 
 }  // namespace
+
+std::uint64_t assumed_image_size(const Root& root) {
+  std::uint64_t size = kImageAssumed;
+  std::vector<Remark> ignored;
+  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  for (const File& file : files_of_targets(root, config, ignored)) {
+    size += file.content.size();
+  }
+  return size;
+}
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
   TRY_ASSIGN(Plan plan, plan_image(root, parts));
