@@ -14,7 +14,8 @@ target_compile_definitions(standard_settings INTERFACE
   _FILE_OFFSET_BITS=64 VMCORECTL_VERSION="${PROJECT_VERSION}")
 target_compile_options(standard_settings INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast
-  -Wimplicit-fallthrough -Werror -fstack-protector-strong)
+  -Wimplicit-fallthrough -Werror -fstack-protector-strong
+  -ffunction-sections -fdata-sections)  # what the capture kernel's init does not call is left out of it
 if(VMCORECTL_SANITIZE)
   target_compile_options(standard_settings INTERFACE
     -fsanitize=${VMCORECTL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

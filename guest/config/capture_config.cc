@@ -17,6 +17,12 @@ constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
     {"shell", EndAction::shell},
 }};
 
+using SshKey = std::pair<std::string_view, std::string SshConfig::*>;
+constexpr std::array<SshKey, 4> kSshKeys = {{{"ssh-client", &SshConfig::client},
+                                             {"ssh-key", &SshConfig::key},
+                                             {"ssh-known-hosts", &SshConfig::known_hosts},
+                                             {"ssh-command", &SshConfig::command}}};
+
 std::string_view end_action_name(EndAction action) {
   return std::ranges::find(kEndActions, action, &std::pair<std::string_view, EndAction>::second)
       ->first;
@@ -92,6 +98,13 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     TRY_ASSIGN(config.on_success, read_end_action(value));
   } else if (key == "on-failure") {
     TRY_ASSIGN(config.on_failure, read_end_action(value));
+  } else if (key == "encrypt-to") {
+    TRY_ASSIGN(config.encrypt_to, seal::parse_public_key(value));
+  } else if (key == "network") {
+    TRY_ASSIGN(config.network, parse_network(value));
+  } else if (const auto text = std::ranges::find(kSshKeys, key, &SshKey::first);
+             text != kSshKeys.end()) {
+    config.ssh.*text->second = value;
   } else if (key == "tag") {
     config.tag = value;
   } else {
@@ -120,6 +133,11 @@ Result<CaptureConfig> parse_config(std::string_view text) {
       return in_context(std::move(set).error(), fmt::format("line {}", number));
     }
   }
+  if (!config.encrypt_to &&
+      std::ranges::find(config.targets, "tcp", &Target::kind) != config.targets.end()) {
+    return fail(Errc::invalid,
+                "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it");
+  }
   return config;
 }
 
@@ -142,6 +160,16 @@ std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view c
   return remarks;
 }
 
+std::optional<IpAddress> network_address_of(const Target& target) {
+  Result<Endpoint> endpoint = fail(Errc::not_found, "no network");
+  if (target.kind == "tcp") {
+    endpoint = parse_endpoint(target.where);
+  } else if (target.kind == "ssh") {
+    endpoint = parse_ssh_destination(target.where).map(&SshDestination::endpoint);
+  }
+  return endpoint ? std::optional(endpoint->address) : std::nullopt;
+}
+
 std::string format_config(const CaptureConfig& config) {
   std::string text;
   for (const Target& target : config.targets) {
@@ -151,6 +179,17 @@ std::string format_config(const CaptureConfig& config) {
   text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
                       config.level, config.keep, config.deadline.count(),
                       end_action_name(config.on_success), end_action_name(config.on_failure));
+  if (config.encrypt_to) {
+    text += fmt::format("encrypt-to = {}\n", seal::format_public_key(*config.encrypt_to));
+  }
+  if (config.network) {
+    text += fmt::format("network = {}\n", format_network(*config.network));
+  }
+  for (const auto& [key, field] : kSshKeys) {
+    if (config.ssh.*field != SshConfig().*field) {
+      text += fmt::format("{} = {}\n", key, config.ssh.*field);
+    }
+  }
   if (!config.tag.empty()) {
     text += fmt::format("tag = {}\n", config.tag);
   }

@@ -11,11 +11,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "guest/config/network.h"
 #include "src/base/result.h"
+#include "src/seal/key.h"
 
 namespace vmcore::guest {
 
@@ -31,9 +34,19 @@ enum class EndAction : std::uint8_t { reboot, poweroff, halt, shell };
 
 // One place to save to. How `kind` reads `where` is told beside the target itself (guest/save).
 struct Target {
-  std::string kind;   // "port", "vsock", "file", "raw", ...: what stands before the first colon
+  std::string kind;   // "port", "tcp", "file", ...: what stands before the first colon
   std::string where;  // the rest, may be empty: the kind's default
   bool operator==(const Target&) const = default;
+};
+
+// Of targets "ssh": OpenSSH's client, which `build` copies with its libraries, and what it is
+// given; paths are the same in the image.
+struct SshConfig {
+  std::string client = "/usr/bin/ssh";
+  std::string key = "/etc/vmcore-guest/ssh-key";
+  std::string known_hosts = "/etc/vmcore-guest/ssh-known-hosts";
+  std::string command = "vmcorectl receive -";  // that takes the stream there
+  bool operator==(const SshConfig&) const = default;
 };
 
 struct CaptureConfig {
@@ -43,6 +56,12 @@ struct CaptureConfig {
   std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
   EndAction on_success = EndAction::reboot;
   EndAction on_failure = EndAction::reboot;
+  // What every stream is sealed to; those over TCP must be, and those of a guest with encrypted
+  // memory to its host.
+  std::optional<seal::PublicKey> encrypt_to;
+  // That a target needs which is reached by it; where nothing is told, it is as it is found.
+  std::optional<Network> network;
+  SshConfig ssh;
   std::string tag;  // of a crash on purpose (`vmcore-guest test`); told to the host with the dump
   bool operator==(const CaptureConfig&) const = default;
 };
@@ -57,6 +76,9 @@ Result<CaptureConfig> parse_config(std::string_view text);
 // Changes it by the "vmcore." keys of a kernel's command line; others are not looked at. What
 // cannot be understood is skipped and told: a capture kernel goes on with what it has.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
+
+// The address that the target is reached at, where that takes a network.
+std::optional<IpAddress> network_address_of(const Target& target);
 
 // The text that parse_config makes the same configuration of.
 std::string format_config(const CaptureConfig& config);

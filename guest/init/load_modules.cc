@@ -4,12 +4,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include "guest/config/capture_image.h"
 #include "src/base/fd.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -26,8 +27,11 @@ int load(const std::string& path) {
 }  // namespace
 
 void load_modules(const std::string& folder, const Say& say) {
-  std::ifstream list(folder + "/" + std::string(kModuleList));
-  for (std::string name; std::getline(list, name);) {
+  const std::string names = read_file(folder + "/" + std::string(kModuleList)).value_or("");
+  for (std::size_t begin = 0; begin < names.size();) {
+    const std::size_t end = std::min(names.find('\n', begin), names.size());
+    const std::string name = names.substr(begin, end - begin);
+    begin = end + 1;
     if (const int error = load(folder + "/" + name); error != 0) {
       say(fmt::format("module {}: {}", name, std::strerror(error)));
     }

@@ -23,6 +23,7 @@
 #include "guest/init/tell_memory.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -30,11 +31,6 @@ namespace {
 void say(std::string_view line) {
   static Console console(STDERR_FILENO);
   console.say(line);
-}
-
-std::string read_text(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 void mount_kernel_file_systems() {
@@ -64,12 +60,12 @@ void open_console() {
 CaptureConfig read_config() {
   CaptureConfig config;
   const std::string path(kConfigFile);
-  if (auto parsed = parse_config(read_text(path)); parsed) {
+  if (auto parsed = read_file(path).and_then(parse_config); parsed) {
     config = *std::move(parsed);
   } else {
     say(fmt::format("{}: {}", path, parsed.error().message));
   }
-  for (const Remark& remark : apply_command_line(config, read_text("/proc/cmdline"))) {
+  for (const Remark& remark : apply_command_line(config, read_file("/proc/cmdline").value_or(""))) {
     say(fmt::format("kernel command line: {}", remark.text));
   }
   return config;

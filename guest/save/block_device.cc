@@ -1,16 +1,15 @@
 #include "guest/save/block_device.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <memory>
 #include <span>
 #include <thread>
 
+#include "guest/save/folder.h"
 #include "src/base/fd.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
@@ -125,16 +124,11 @@ Result<FileSystem> probe_file_system(int fd) {
 }
 
 std::vector<std::string> all_block_devices() {
-  std::vector<std::string> paths;
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/sys/class/block"), ::closedir);
-  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    if (entry->d_name[0] != '.') {
-      std::string name(entry->d_name);
-      std::ranges::replace(name, '!', '/');  // as sysfs spells cciss/c0d0
-      paths.push_back("/dev/" + name);
-    }
+  std::vector<std::string> paths = names_in("/sys/class/block");
+  for (std::string& name : paths) {
+    std::ranges::replace(name, '!', '/');  // as sysfs spells cciss/c0d0
+    name.insert(0, "/dev/");
   }
-  std::ranges::sort(paths);
   return paths;
 }
 

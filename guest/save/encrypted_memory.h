@@ -1,4 +1,5 @@
-// Whether this guest's memory is encrypted against its host. Such a guest sends its host nothing.
+// Whether this guest's memory is encrypted against its host. Such a guest sends its host nothing
+// that is not sealed.
 #pragma once
 
 #include <cstdint>

@@ -3,27 +3,25 @@
 #include <chrono>
 #include <string>
 
-#include "guest/config/capture_config.h"
-#include "guest/save/encrypted_memory.h"
 #include "guest/save/line.h"
 #include "guest/save/port.h"
+#include "guest/save/target_stream.h"
 #include "src/formats/guest_stream_writer.h"
 
 namespace vmcore::guest {
 
-Result<> offer_log(std::string_view log) {
+Result<> offer_log(std::string_view log, const CaptureConfig& config) {
   constexpr std::chrono::seconds kListenerWait{1};
   constexpr std::chrono::seconds kGoodbyeWait{10};
-  if (const std::string_view encryption = memory_encryption(); !encryption.empty()) {
-    return fail(Errc::denied, "this guest's memory is encrypted ({})", encryption);
-  }
+  TRY(check_may_be_seen(config));
   TRY_ASSIGN(Fd port, open_port(std::string(kPortName)));
   const Beat nobody{Fd()};
   const Line line(std::move(port), nobody);
   TRY(line.wait_for_host(kListenerWait));
-  formats::GuestStreamWriter writer(
-      [&line](std::span<const std::byte> frame) { return line.send(frame); },
-      formats::random_stream_id());
+  TRY_ASSIGN(formats::SendFrame send,
+             sealed_as_configured(
+                 config, [&line](std::span<const std::byte> frame) { return line.send(frame); }));
+  formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   formats::GuestHello hello;
   hello.pstore = true;
   TRY(writer.hello(hello));

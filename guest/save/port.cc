@@ -1,17 +1,15 @@
 #include "guest/save/port.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 
 #include <cerrno>
 #include <chrono>
-#include <memory>
-#include <span>
 #include <string_view>
 #include <thread>
 #include <vector>
 
-#include "src/base/sys.h"
+#include "guest/save/folder.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -23,22 +21,14 @@ constexpr const char* kPorts = "/sys/class/virtio-ports";
 constexpr std::chrono::seconds kPortWait{5};
 
 std::string first_line(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text(256, '\0');
-  const auto got = sys::read_full(file.get(), std::as_writable_bytes(std::span(text)));
-  text.resize(got.value_or(0));
+  const std::string text = read_file(path).value_or("");
   return text.substr(0, text.find('\n'));
 }
 
 // The device of the port, or empty; `others` are the names that are there.
 std::string look_for(std::string_view name, std::vector<std::string>& others) {
   others.clear();
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(kPorts), ::closedir);
-  while (const dirent* entry = folder ? ::readdir(folder.get()) : nullptr) {
-    if (entry->d_name[0] == '.') {
-      continue;
-    }
-    const std::string port = entry->d_name;
+  for (const std::string& port : names_in(kPorts)) {
     others.push_back(first_line(fmt::format("{}/{}/name", kPorts, port)));
     if (others.back() == name) {
       return "/dev/" + port;

@@ -3,11 +3,12 @@
 #include <fcntl.h>
 
 #include <cerrno>
-#include <fstream>
 
 #include "guest/save/beating_memory.h"
 #include "guest/save/target.h"
-#include "src/formats/dump_format.h"
+#include "src/base/sys.h"
+#include "src/formats/byte_source.h"
+#include "src/formats/elf_reader.h"
 
 namespace vmcore::guest {
 namespace {
@@ -23,7 +24,8 @@ Result<MemoryImage> open_vmcore(const std::string& path) {
     }
     return fail_errno(errno, path);
   }
-  auto image = formats::open_dump(std::move(file));
+  // That is what a kernel shows; other formats would only bring their codecs along.
+  auto image = formats::open_plain(std::move(file)).and_then(formats::open_elf);
   return image ? std::move(image) : in_context(std::move(image).error(), path);
 }
 
@@ -72,7 +74,8 @@ int run_target(const Target& target, const std::string& vmcore, const CaptureCon
     beat();
   };
   // Whatever needs memory while this has too much: not the process that waits for it.
-  std::ofstream("/proc/self/oom_score_adj") << 1000;
+  const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  static_cast<void>(sys::write_full(score.get(), std::as_bytes(std::span("1000", 4))));
   const auto saved = try_target(target, vmcore, config, first, say, beat);
   if (!saved) {
     say(fmt::format("{}: {}", target.kind, saved.error().message));

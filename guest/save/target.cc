@@ -6,9 +6,11 @@
 namespace vmcore::guest {
 namespace {
 
-constexpr std::array<TargetKind, 5> kTargets = {{
+constexpr std::array<TargetKind, 7> kTargets = {{
     {"port", save_to_port},
     {"vsock", save_to_vsock},
+    {"ssh", save_to_ssh},
+    {"tcp", save_to_tcp},
     {"file", save_to_folder},
     {"raw", save_to_device},
     {"output", save_to_file},

@@ -48,6 +48,10 @@ const TargetKind* find_target(std::string_view kind);
 Result<Saved> save_to_port(const std::string& where, const Crash& crash);
 // vsock[:PORT]: the host, at CID 2 (kVsockPort).
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash);
+// ssh:USER@ADDRESS[:PORT]: a command on another machine (SshConfig).
+Result<Saved> save_to_ssh(const std::string& where, const Crash& crash);
+// tcp:ADDRESS:PORT: another machine, which gets what is sealed to a key.
+Result<Saved> save_to_tcp(const std::string& where, const Crash& crash);
 // file:DEVICE:/FOLDER: a file system that is mounted for it. file:/FOLDER: one that is mounted.
 Result<Saved> save_to_folder(const std::string& where, const Crash& crash);
 // output:FILE: one dump and nothing else; for other capture environments.

@@ -12,11 +12,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
-#include <filesystem>
 #include <vector>
 
 #include "guest/save/block_device.h"
 #include "guest/save/dump_time.h"
+#include "guest/save/folder.h"
 #include "guest/save/target.h"
 #include "src/base/fd.h"
 #include "src/base/sys.h"
@@ -24,72 +24,69 @@
 namespace vmcore::guest {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr const char* kMountPoint = "/mnt/vmcore";
 constexpr std::chrono::seconds kDeviceWait{10};
 constexpr std::array kFilesOfDump = {"vmcore", "vmcore.incomplete", "dmesg.txt"};
 
-Result<Fd> create(const fs::path& path, int flags) {
+Result<Fd> create(const std::string& path, int flags) {
   Fd file(::open(path.c_str(), O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
   if (!file) {
-    return fail_errno(errno, path.string());
+    return fail_errno(errno, path);
   }
   return file;
 }
 
-Result<> sync_fd(int fd, const fs::path& path) {
+Result<> sync_fd(int fd, const std::string& path) {
   if (::fsync(fd) != 0) {
-    return fail_errno(errno, path.string());
+    return fail_errno(errno, path);
   }
   return {};
 }
 
-Result<> write_text(const fs::path& path, std::string_view text) {
+Result<> write_text(const std::string& path, std::string_view text) {
   TRY_ASSIGN(const Fd file, create(path, O_WRONLY | O_TRUNC));
   if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(text))); !written) {
-    return in_context(std::move(written).error(), path.string());
+    return in_context(std::move(written).error(), path);
   }
   return sync_fd(file.get(), path);
 }
 
+std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 // Oldest first.
-std::vector<fs::path> dumps_in(const fs::path& folder) {
-  std::vector<fs::path> dumps;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (is_dump_time(it->path().filename().native())) {
-      dumps.push_back(it->path());
+std::vector<std::string> dumps_in(const std::string& folder) {
+  std::vector<std::string> dumps;
+  for (const std::string& name : names_in(folder)) {
+    if (is_dump_time(name)) {
+      dumps.push_back(folder + "/" + name);
     }
   }
-  std::ranges::sort(dumps);
   return dumps;
 }
 
 // What somebody else put beside a dump stays, and with it the folder.
-void remove_dump(const fs::path& dump, const Say& say) {
-  std::error_code ignored;
+void remove_dump(const std::string& dump, const Say& say) {
   for (const char* name : kFilesOfDump) {
-    fs::remove(dump / name, ignored);
+    ::unlink((dump + "/" + name).c_str());
   }
-  fs::remove(dump, ignored);
-  say(fmt::format("removed the older dump {}", dump.string()));
+  ::rmdir(dump.c_str());
+  say(fmt::format("removed the older dump {}", dump));
 }
 
-Result<std::uint64_t> free_bytes(const fs::path& folder) {
+Result<std::uint64_t> free_bytes(const std::string& folder) {
   struct statvfs status {};
   if (::statvfs(folder.c_str(), &status) != 0) {
-    return fail_errno(errno, folder.string());
+    return fail_errno(errno, folder);
   }
   return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
 // Bytes that removing it would free.
-std::uint64_t size_of_dump(const fs::path& dump) {
+std::uint64_t size_of_dump(const std::string& dump) {
   std::uint64_t bytes = 0;
   for (const char* name : kFilesOfDump) {
     struct stat status {};
-    if (::stat((dump / name).c_str(), &status) == 0) {
+    if (::stat((dump + "/" + name).c_str(), &status) == 0) {
       bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
     }
   }
@@ -97,16 +94,16 @@ std::uint64_t size_of_dump(const fs::path& dump) {
 }
 
 // Removes the oldest dumps until a new one has room; none where that would not do.
-Result<> make_room(const fs::path& folder, const Crash& crash) {
-  const std::vector<fs::path> dumps = dumps_in(folder);
+Result<> make_room(const std::string& folder, const Crash& crash) {
+  const std::vector<std::string> dumps = dumps_in(folder);
   const std::uint64_t wanted = room_wanted(crash.image);
   TRY_ASSIGN(std::uint64_t room, free_bytes(folder));
   std::uint64_t most = room;
-  for (const fs::path& dump : dumps) {
+  for (const std::string& dump : dumps) {
     most += size_of_dump(dump);
   }
   if (most < wanted) {
-    return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder.string(),
+    return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder,
                 room >> 20, wanted >> 20);
   }
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
@@ -117,8 +114,8 @@ Result<> make_room(const fs::path& folder, const Crash& crash) {
 }
 
 // `saved` stays, whatever the guest's clock had it named, and the newest of the others.
-void keep_newest(const fs::path& folder, const fs::path& saved, const Crash& crash) {
-  std::vector<fs::path> others = dumps_in(folder);
+void keep_newest(const std::string& folder, const std::string& saved, const Crash& crash) {
+  std::vector<std::string> others = dumps_in(folder);
   std::erase(others, saved);
   const std::size_t keep = crash.config.keep == 0 ? others.size() : crash.config.keep - 1;
   for (std::size_t i = 0; i + keep < others.size(); ++i) {
@@ -126,44 +123,45 @@ void keep_newest(const fs::path& folder, const fs::path& saved, const Crash& cra
   }
 }
 
-Result<fs::path> new_dump_folder(const fs::path& folder, const CrashReport& report) {
+Result<std::string> new_dump_folder(const std::string& folder, const CrashReport& report) {
   const std::time_t time =
       report.crash_time ? static_cast<std::time_t>(*report.crash_time) : std::time(nullptr);
-  const std::string name = dump_time(time);
+  const std::string first = folder + "/" + dump_time(time);
   for (unsigned number = 0; number < 100; ++number) {
-    const fs::path path = folder / (number == 0 ? name : fmt::format("{}.{}", name, number));
+    const std::string path = number == 0 ? first : fmt::format("{}.{}", first, number);
     if (::mkdir(path.c_str(), 0700) == 0) {
       return path;
     }
     if (errno != EEXIST) {
-      return fail_errno(errno, path.string());
+      return fail_errno(errno, path);
     }
   }
-  return fail(Errc::exists, "{}: there are a hundred dumps of that second", name);
+  return fail(Errc::exists, "{}: there are a hundred dumps of that second", first);
 }
 
 // `what` was saved in the end: "dmesg", "vmcore".
-Result<> write_reasons(const fs::path& folder, const CrashReport& report, std::string_view what,
-                       const fs::path& path) {
+Result<> write_reasons(const std::string& folder, const CrashReport& report, std::string_view what,
+                       const std::string& path) {
   const std::string reason = report.reason.empty() ? "kernel panic" : report.reason;
-  TRY(write_text(folder / "reboot-reason",
-                 fmt::format("kernel panic, {} collected: {}: {}\n", what, path.string(), reason)));
-  TRY(write_text(folder / "reboot-stack", report.stack.empty() ? report.dmesg : report.stack));
-  return write_text(folder / "boot-reason", "BootReasonKernel\n");
+  TRY(write_text(folder + "/reboot-reason",
+                 fmt::format("kernel panic, {} collected: {}: {}\n", what, path, reason)));
+  TRY(write_text(folder + "/reboot-stack", report.stack.empty() ? report.dmesg : report.stack));
+  return write_text(folder + "/boot-reason", "BootReasonKernel\n");
 }
 
 // Never over a file that is there.
-Result<> rename_synced(const fs::path& from, const fs::path& to) {
+Result<> rename_synced(const std::string& from, const std::string& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
-    return fail_errno(errno, to.string());
+    return fail_errno(errno, to);
   }
-  const fs::path parent = to.has_parent_path() ? to.parent_path() : ".";
+  const std::size_t slash = to.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : to.substr(0, slash + 1);
   const Fd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return sync_fd(folder.get(), parent);
 }
 
 // The name of a complete dump comes last: whatever happens before leaves "vmcore.incomplete".
-Result<convert::Outcome> write_file(const fs::path& partial, const fs::path& final,
+Result<convert::Outcome> write_file(const std::string& partial, const std::string& final,
                                     const Crash& crash) {
   TRY_ASSIGN(const Fd file, create(partial, O_RDWR | O_EXCL));
   TRY_ASSIGN(const auto writer,
@@ -171,7 +169,7 @@ Result<convert::Outcome> write_file(const fs::path& partial, const fs::path& fin
   auto outcome = write_dump(*writer, crash);
   if (!outcome) {
     static_cast<void>(::fsync(file.get()));  // what is there is worth having
-    return in_context(std::move(outcome).error(), partial.string());
+    return in_context(std::move(outcome).error(), partial);
   }
   TRY(sync_fd(file.get(), partial));
   if (!outcome->incomplete) {
@@ -181,24 +179,20 @@ Result<convert::Outcome> write_file(const fs::path& partial, const fs::path& fin
 }
 
 // `shown` is what the folder is called when this is over.
-Result<Saved> save_in(const fs::path& folder, const fs::path& shown, const Crash& crash) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    return fail_errno(error.value(), folder.string());
-  }
+Result<Saved> save_in(const std::string& folder, const std::string& shown, const Crash& crash) {
+  TRY(make_folders(folder));
   TRY(make_room(folder, crash));
-  TRY_ASSIGN(const fs::path dump, new_dump_folder(folder, crash.report));
-  const fs::path place = shown / dump.filename();
-  TRY(write_text(dump / "dmesg.txt", crash.report.dmesg));
-  TRY(write_reasons(folder, crash.report, "dmesg", place / "dmesg.txt"));
+  TRY_ASSIGN(const std::string dump, new_dump_folder(folder, crash.report));
+  const std::string place = shown + "/" + name_of(dump);
+  TRY(write_text(dump + "/dmesg.txt", crash.report.dmesg));
+  TRY(write_reasons(folder, crash.report, "dmesg", place + "/dmesg.txt"));
   crash.beat();
   TRY_ASSIGN(convert::Outcome outcome,
-             write_file(dump / "vmcore.incomplete", dump / "vmcore", crash));
-  const fs::path file = place / (outcome.incomplete ? "vmcore.incomplete" : "vmcore");
+             write_file(dump + "/vmcore.incomplete", dump + "/vmcore", crash));
+  const std::string file = place + (outcome.incomplete ? "/vmcore.incomplete" : "/vmcore");
   TRY(write_reasons(folder, crash.report, "vmcore", file));
   keep_newest(folder, dump, crash);
-  return Saved{file.string(), std::move(outcome)};
+  return Saved{file, std::move(outcome)};
 }
 
 class Mount {
@@ -213,8 +207,7 @@ class Mount {
     if (!system) {
       return in_context(std::move(system).error(), path);
     }
-    std::error_code ignored;
-    fs::create_directories(kMountPoint, ignored);
+    TRY(make_folders(kMountPoint));
     if (::mount(path.c_str(), kMountPoint, system->type.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
                 nullptr) != 0) {
       return fail_errno(errno, fmt::format("mount {} ({}) on {}", path, system->type, kMountPoint));
@@ -250,12 +243,10 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
 }
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
-  const fs::path final = where;
-  std::error_code ignored;
-  if (fs::exists(final, ignored)) {
+  if (::access(where.c_str(), F_OK) == 0) {
     return fail(Errc::exists, "{} is there already", where);
   }
-  TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", final, crash));
+  TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", where, crash));
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};
 }
 

@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "guest/save/block_device.h"
-#include "guest/save/encrypted_memory.h"
 #include "guest/save/target_stream.h"
 #include "src/base/all_zero.h"
 #include "src/base/sys.h"
@@ -48,10 +47,7 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 }  // namespace
 
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
-  if (const std::string_view encryption = memory_encryption(); !encryption.empty()) {
-    return fail(Errc::denied, "this guest's memory is encrypted ({}): a bare disk gets none of it",
-                encryption);
-  }
+  TRY(check_may_be_seen(crash.config));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
   const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted
   if (!fd) {

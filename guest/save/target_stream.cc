@@ -1,6 +1,7 @@
 #include "guest/save/target_stream.h"
 
 #include "guest/save/encrypted_memory.h"
+#include "src/formats/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {
@@ -18,22 +19,36 @@ formats::GuestHello hello_of(const Crash& crash) {
   return hello;
 }
 
-Result<> refuse(const formats::SendFrame& send, const Crash& crash, std::string_view encryption) {
+Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error& error) {
   formats::GuestStreamWriter writer(send, formats::random_stream_id());
   formats::GuestHello hello;
   hello.tag = crash.config.tag;
   hello.encrypted_memory = true;
   TRY(writer.hello(hello));
-  const Error error{
-      Errc::denied,
-      fmt::format("this guest's memory is encrypted ({}): its host gets none of it", encryption)};
   TRY(writer.abort(error.message));
   return tl::unexpected(error);
 }
 
 }  // namespace
 
+Result<> check_may_be_seen(const CaptureConfig& config) {
+  const std::string_view encryption = memory_encryption();
+  if (!encryption.empty() && !config.encrypt_to) {
+    return fail(Errc::denied,
+                "this guest's memory is encrypted ({}): its host gets none of it unless it is "
+                "sealed to a key (encrypt-to)",
+                encryption);
+  }
+  return {};
+}
+
+Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+                                                formats::SendFrame send) {
+  return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send)) : send;
+}
+
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash) {
+  TRY_ASSIGN(send, sealed_as_configured(crash.config, std::move(send)));
   formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   TRY(writer.hello(hello_of(crash)));
   TRY(writer.log(crash.report.dmesg));
@@ -51,8 +66,8 @@ Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
   const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
     return line.send(frame);
   };
-  if (const std::string_view encryption = memory_encryption(); !encryption.empty()) {
-    TRY(refuse(send, crash, encryption));
+  if (const Result<> may = check_may_be_seen(crash.config); !may) {
+    TRY(refuse(send, crash, may.error()));
   }
   TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
   if (!line.wait_for_goodbye(kGoodbyeWait)) {

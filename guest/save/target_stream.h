@@ -7,11 +7,19 @@
 
 namespace vmcore::guest {
 
-// hello, the log, and then what is planned and kept.
+// Errc::denied of a guest whose memory is encrypted, where what it sends is not: its host would see
+// it.
+Result<> check_may_be_seen(const CaptureConfig& config);
+
+// Sends by `send`, sealed where that is configured.
+Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+                                                formats::SendFrame send);
+
+// hello, the log, and then what is planned and kept; sealed, where that is configured.
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash);
 
-// The same over a line to the host, once somebody listens. Of a guest whose memory is encrypted the
-// host gets a hello that says so, and nothing else.
+// The same over a line to the host, once somebody listens. Where it may not be seen,
+// the host gets a hello that says so, and nothing else.
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash);
 
 }  // namespace vmcore::guest

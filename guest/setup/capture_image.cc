@@ -3,16 +3,21 @@
 #include <elf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "guest/config/capture_image.h"
 #include "guest/setup/cpio.h"
+#include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
+#include "guest/setup/program_files.h"
 #include "guest/setup/sha256.h"
+#include "guest/setup/status_facts.h"
 #include "src/base/little_endian.h"
 
 namespace vmcore::guest {
@@ -45,9 +50,45 @@ std::string digest_of(std::string image, std::size_t sum) {
   return sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
+struct File {
+  std::string path;
+  unsigned permissions;
+  std::string content;
+};
+
+// What the client of a target "ssh" is and reads. It asks who it runs as.
+Result<std::vector<File>> ssh_files(const Root& root, const SshConfig& ssh) {
+  std::vector<File> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
+  TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
+  for (const std::string& path : programs) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0755, std::move(content)});
+  }
+  for (const std::string& path : {ssh.key, ssh.known_hosts}) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0600, std::move(content)});
+  }
+  return files;
+}
+
+// Without them the other targets are served all the same.
+std::vector<File> files_of_targets(const Root& root, const CaptureConfig& config,
+                                   std::vector<Remark>& remarks) {
+  if (std::ranges::find(config.targets, "ssh", &Target::kind) == config.targets.end()) {
+    return {};
+  }
+  auto files = ssh_files(root, config.ssh);
+  if (!files) {
+    remarks.push_back({files.error().code, "target ssh: " + files.error().message});
+    return {};
+  }
+  return *std::move(files);
+}
+
 struct Plan {
   KernelModules kernel;
   std::vector<std::string> modules;
+  std::vector<File> files;
   std::vector<Remark> remarks;
   std::string manifest;
 };
@@ -61,10 +102,16 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
     TRY_ASSIGN(const std::string installed, root.read(path));
     digests += path + " " + sha256(installed) + "\n";
   }
-  std::string manifest = fmt::format(
-      "RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}{}{:0{}}\n", parts.release, sha256(parts.init),
-      sha256(format_config(parts.config)), sha256(digests), kSum, 0, kDigest);
-  return Plan{std::move(kernel), std::move(modules), std::move(needed.remarks),
+  std::vector<File> files = files_of_targets(root, parts.config, needed.remarks);
+  std::string contents;
+  for (const File& file : files) {
+    contents += file.path + " " + sha256(file.content) + "\n";
+  }
+  std::string manifest =
+      fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\nFILES={}{}{:0{}}\n", parts.release,
+                  sha256(parts.init), sha256(format_config(parts.config)), sha256(digests),
+                  sha256(contents), kSum, 0, kDigest);
+  return Plan{std::move(kernel), std::move(modules), std::move(files), std::move(needed.remarks),
               std::move(manifest)};
 }
 
@@ -80,7 +127,31 @@ Result<> add_modules(Cpio& cpio, const Plan& plan) {
   return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
 }
 
+Result<> add_files(Cpio& cpio, const std::vector<File>& files) {
+  std::set<std::string> folders = {"/etc"};
+  for (const File& file : files) {
+    for (std::size_t end = file.path.find('/', 1); end != std::string::npos;
+         end = file.path.find('/', end + 1)) {
+      if (const std::string folder = file.path.substr(0, end); folders.insert(folder).second) {
+        cpio.add_folder(in_archive(folder));
+      }
+    }
+    TRY(cpio.add_file(in_archive(file.path), file.permissions, file.content));
+  }
+  return {};
+}
+
 }  // namespace
+
+std::uint64_t assumed_image_size(const Root& root) {
+  std::uint64_t size = kImageAssumed;
+  std::vector<Remark> ignored;
+  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  for (const File& file : files_of_targets(root, config, ignored)) {
+    size += file.content.size();
+  }
+  return size;
+}
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
   TRY_ASSIGN(Plan plan, plan_image(root, parts));
@@ -91,6 +162,7 @@ Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& part
   TRY(cpio.add_file(in_archive(kImageManifest), 0644, plan.manifest));
   TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
   TRY(add_modules(cpio, plan));
+  TRY(add_files(cpio, plan.files));
   TRY(cpio.add_file("init", 0755, parts.init));
   CaptureImage image{cpio.finish(), std::move(plan.modules), std::move(plan.remarks)};
   const std::size_t sum = find_sum(image.bytes).value();

@@ -7,6 +7,7 @@
 // Not compressed: unpacking is what needs most memory in a capture kernel, and there is least.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,10 @@ struct CaptureImage {
   std::vector<std::string> modules;  // paths in the root, in the order in which they are loaded
   std::vector<Remark> remarks;
 };
+
+// Taken for the size of an image that is not built yet: kImageAssumed, and what its targets need
+// beside modules.
+std::uint64_t assumed_image_size(const Root& root);
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts);
 

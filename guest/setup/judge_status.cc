@@ -73,10 +73,9 @@ Finding judge_image(const StatusFacts& facts) {
     return with(finding, Verdict::warn, "vmcore-guest load builds and loads it");
   }
   if (finding.value == facts.image && facts.image_stale) {
-    return with(
-        finding, Verdict::warn,
-        "damaged, or older than its configuration, the modules or this program: vmcore-guest "
-        "load");
+    return with(finding, Verdict::warn,
+                "damaged, or older than its configuration, the network, the modules or this "
+                "program: vmcore-guest load");
   }
   return finding;
 }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "guest/setup/capture_image.h"
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_image.h"
 
@@ -69,12 +70,13 @@ std::vector<std::string> common_modules(const Tree& tree, const std::vector<std:
 
 std::string reservation_word(const Tree& tree) {
   constexpr std::uint64_t kUnknown = 128U << 20;
+  const std::uint64_t image = assumed_image_size(tree.root());
   Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
   for (const std::string& release : kernel_releases(tree)) {
     const auto path = find_kernel_image(tree.root(), release);
     const auto kernel = path ? read_kernel_image(tree.root(), *path) : Result<KernelImage>();
     if (path && kernel && kernel->init_size > largest.kernel) {
-      largest = need_of(*kernel, kImageAssumed);
+      largest = need_of(*kernel, image);
     }
   }
   if (largest.recommended == 0) {

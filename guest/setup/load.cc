@@ -12,12 +12,15 @@
 #include "guest/config/capture_config.h"
 #include "guest/setup/capture_image.h"
 #include "guest/setup/command_line.h"
+#include "guest/setup/cpio.h"
+#include "guest/setup/find_network.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/kexec.h"
 #include "guest/setup/other_kdump.h"
 #include "guest/setup/run_command.h"
 #include "guest/setup/state_file.h"
+#include "guest/setup/status_facts.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
@@ -51,6 +54,18 @@ std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_vie
   return fd && ::fstat(fd->get(), &status) == 0
              ? std::optional(std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec))
              : std::nullopt;
+}
+
+// Whether this machine has another address, or another way, than the image was told of.
+bool network_changed(const Root& root, std::string_view image) {
+  const auto now = read_config(root).map(
+      [&root](const CaptureConfig& config) { return network_now(root, config); });
+  if (!now || !*now) {
+    return false;
+  }
+  const std::string bytes = root.read(image).value_or("");
+  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
+  return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
 }
 
 Result<std::string> ready_image(const Root& root, std::string_view release) {
@@ -197,7 +212,7 @@ bool is_stale(const Root& root, std::string_view image, std::string_view release
   const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
   return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
          changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built ||
-         !check_image(root.read(image).value_or(""), release);
+         network_changed(root, image) || !check_image(root.read(image).value_or(""), release);
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "guest/save/block_device.h"
+#include "guest/setup/find_network.h"
 
 namespace vmcore::guest {
 namespace {
@@ -29,9 +30,11 @@ struct TargetNeed {
   std::string_view kind;
   Need need;
 };
-const std::array<TargetNeed, 4> kTargets = {{
+const std::array<TargetNeed, 6> kTargets = {{
     {"port", {"virtio-serial ports", {"virtio_console"}, {}}},
     {"vsock", {"vsock", {"vmw_vsock_virtio_transport"}, {}}},
+    {"ssh", {"virtio network cards", {"virtio_net"}, {}}},
+    {"tcp", {"virtio network cards", {"virtio_net"}, {}}},
     {"file", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
     {"raw", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
 }};
@@ -98,6 +101,9 @@ class Collector {
     }
     return there;
   }
+  void add(const std::vector<std::string>& names) {
+    names_.insert(names_.end(), names.begin(), names.end());
+  }
   std::vector<std::string> names() && { return std::move(names_); }
 
  private:
@@ -145,6 +151,9 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
   }
   if (needed.remarks.size() == config.targets.size()) {
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
+  }
+  if (config.network && root.running()) {
+    collector.add(drivers_of(config.network->interface));
   }
   needed.names = std::move(collector).names();
   return needed;

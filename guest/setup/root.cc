@@ -11,39 +11,16 @@
 #include <cerrno>
 #include <memory>
 
-#include "src/base/sys.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
-
-constexpr std::size_t kMostText = 16U << 20;
 
 bool same_folder(int fd, const char* path) {
   struct stat a {
   }, b{};
   return ::fstat(fd, &a) == 0 && ::stat(path, &b) == 0 && a.st_dev == b.st_dev &&
          a.st_ino == b.st_ino;
-}
-
-Result<std::string> read_all(int fd, std::string_view path) {
-  // /proc and /sys tell no size.
-  std::string text;
-  for (;;) {
-    const std::size_t had = text.size();
-    constexpr std::size_t kStep = 64U << 10;
-    text.resize(had + kStep);
-    const auto got = sys::read_full(fd, std::as_writable_bytes(std::span(text).subspan(had)));
-    if (!got) {
-      return in_context(got.error(), path);
-    }
-    text.resize(had + *got);
-    if (*got < kStep) {
-      return text;
-    }
-    if (text.size() > kMostText) {
-      return fail(Errc::limit, "{}: more than {} MiB", path, kMostText >> 20);
-    }
-  }
 }
 
 }  // namespace
@@ -102,14 +79,6 @@ Result<std::vector<std::string>> Root::list(std::string_view path) const {
   }
   std::ranges::sort(names);
   return names;
-}
-
-Result<std::string> read_file(const std::string& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    return fail_errno(errno, path);
-  }
-  return read_all(fd.get(), path);
 }
 
 }  // namespace vmcore::guest

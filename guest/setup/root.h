@@ -33,7 +33,4 @@ class Root {
   bool running_;
 };
 
-// A file of the machine this runs on, as it is named: at most 16 MiB.
-Result<std::string> read_file(const std::string& path);
-
 }  // namespace vmcore::guest

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "guest/setup/capture_image.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/services.h"
 #include "src/base/sys.h"
@@ -31,13 +32,15 @@ Result<Need> read_need(const Root& root, const StatusFacts& facts) {
   TRY_ASSIGN(const std::string path, find_kernel_image(root, facts.release));
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, path));
   const std::string image = facts.record ? facts.record->image : facts.image;
-  std::uint64_t size = kImageAssumed;
+  std::uint64_t size = assumed_image_size(root);
   if (!image.empty()) {
     TRY_ASSIGN(const Fd file, root.open(image, O_RDONLY));
     TRY_ASSIGN(size, sys::file_size(file.get()));
   }
   return need_of(kernel, size);
 }
+
+}  // namespace
 
 Result<CaptureConfig> read_config(const Root& root) {
   const auto text = root.read(kConfigFile);
@@ -50,8 +53,6 @@ Result<CaptureConfig> read_config(const Root& root) {
   }
   return config;
 }
-
-}  // namespace
 
 StatusFacts read_status(const Root& root) {
   StatusFacts facts{.release = running_release()};

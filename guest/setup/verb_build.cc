@@ -8,10 +8,13 @@
 #include <memory>
 
 #include "guest/setup/capture_image.h"
+#include "guest/setup/find_network.h"
 #include "guest/setup/report.h"
 #include "guest/setup/root.h"
+#include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
 #include "src/base/sys.h"
+#include "src/base/whole_file.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
@@ -44,13 +47,12 @@ Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
 }
 
 Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
-  if (file.empty() && !root.exists(kConfigFile)) {
-    return CaptureConfig();
+  if (file.empty()) {
+    return read_config(root);
   }
-  const std::string path = file.empty() ? std::string(kConfigFile) : file;
-  TRY_ASSIGN(const std::string text, file.empty() ? root.read(path) : read_file(path));
+  TRY_ASSIGN(const std::string text, read_file(file));
   auto config = parse_config(text);
-  return config ? std::move(config) : in_context(std::move(config).error(), path);
+  return config ? std::move(config) : in_context(std::move(config).error(), file);
 }
 
 // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
@@ -76,14 +78,17 @@ Result<> build(const Options& options) {
   TRY_ASSIGN(const Root root, Root::open(options.root));
   ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
-  TRY_ASSIGN(parts.config, chosen_config(root, options.config));
+  TRY_ASSIGN(CaptureConfig config, chosen_config(root, options.config));
+  std::vector<Remark> remarks;
+  parts.config = with_network(root, std::move(config), remarks);
   const std::string init = options.init.empty() ? init_executable() : options.init;
   TRY_ASSIGN(parts.init, read_file(init));
   if (auto fits = check_init(parts.init); !fits) {
     return in_context(std::move(fits).error(), init);
   }
   TRY_ASSIGN(const CaptureImage image, make_capture_image(root, parts));
-  for (const Remark& remark : image.remarks) {
+  remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
+  for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcore-guest: note: {}\n", remark.text);
   }
   TRY(write_image(options.output, image.bytes));

@@ -5,6 +5,7 @@
 #include "guest/setup/judge_status.h"
 #include "guest/setup/report.h"
 #include "guest/setup/state_file.h"
+#include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
 
 namespace vmcore::guest {
@@ -24,7 +25,8 @@ std::string pieces_in(const Root& root, const std::string& folder) {
 
 // The guest's own copy stays, whoever takes it.
 void tell_host(const Root& root, const std::string& folder) {
-  const Result<> offered = offer_log(pieces_in(root, folder));
+  const Result<> offered = read_config(root).and_then(
+      [&](const CaptureConfig& config) { return offer_log(pieces_in(root, folder), config); });
   if (offered) {
     fmt::print("the host was sent {}\n", folder);
   } else {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "guest/setup/capture_image.h"
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/load.h"
@@ -42,7 +43,7 @@ Result<Estimate> estimate(const Options& options) {
   if (result.image.empty() && root.exists(capture_image_path(kernel.release()))) {
     result.image = capture_image_path(kernel.release());
   }
-  std::uint64_t size = kImageAssumed;
+  std::uint64_t size = assumed_image_size(root);
   if (!result.image.empty()) {
     result.image = std::filesystem::absolute(result.image);
     TRY_ASSIGN(const Fd image, root.open(result.image, O_RDONLY));
@@ -57,7 +58,9 @@ void print_text(const Estimate& estimate) {
   fmt::print("{}\n", crashkernel_word(estimate.need));
   fmt::print("  kernel   {}\n", estimate.kernel);
   fmt::print("  image    {}\n",
-             estimate.image.empty() ? "none is built yet; 4 MiB are assumed" : estimate.image);
+             !estimate.image.empty()
+                 ? estimate.image
+                 : fmt::format("none is built yet; {} MiB are assumed", estimate.need.image >> 20));
   fmt::print("  needs    {}\n", explain(estimate.need));
   const auto fit = check_fit(estimate.need, estimate.reserved);
   fmt::print("  reserved {:.1f} MiB now{}\n", static_cast<double>(estimate.reserved) / (1U << 20),

@@ -2,10 +2,12 @@
 #include <memory>
 
 #include "guest/setup/apply.h"
+#include "guest/setup/find_network.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
 #include "guest/setup/report.h"
 #include "guest/setup/state_file.h"
+#include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -34,7 +36,8 @@ void print_outcome(const Outcome& outcome) {
   }
 }
 
-// The capture images that `load` made, and what is left of one that was cut short.
+// The capture images that `load` made, what is left of one that was cut short, and what was kept
+// for them.
 Result<> remove_images(const Root& root) {
   const std::string folder(kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
@@ -42,7 +45,17 @@ Result<> remove_images(const Root& root) {
       TRY(write_node(root, folder + "/" + name, std::nullopt));
     }
   }
+  remove_state(root, kNetworkFile);
   return {};
+}
+
+// That of the capture image, which is built at the next boot, before there is one.
+void remember_network(const Root& root) {
+  std::vector<Remark> remarks;
+  if (const auto config = read_config(root)) {
+    with_network(root, *config, remarks);
+  }
+  print_remarks(remarks);
 }
 
 // Shows what is to be done and does it. `record` is empty for a removal.
@@ -86,7 +99,11 @@ Result<int> setup(Options& options) {
   TRY_ASSIGN(record.changes, plan.tree.to_remember());
   record.words = plan.words;
   record.slot = options.setup.slot;
-  return carry_out(options, plan, std::move(record), earlier);
+  TRY_ASSIGN(const int code, carry_out(options, plan, std::move(record), earlier));
+  if (!options.dry_run) {
+    remember_network(root);
+  }
+  return code;
 }
 
 Result<int> remove(const Options& options) {

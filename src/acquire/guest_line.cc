@@ -1,6 +1,7 @@
 #include "src/acquire/guest_line.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <sys/socket.h>
 // First the socket header: this one needs its types.
 #include <linux/vm_sockets.h>
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "qmp/monitor_socket.h"
@@ -21,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kVsock = "vsock:";
+constexpr std::string_view kTcp = "tcp:";
 
 Result<GuestLine> open_standard_input() {
   if (::isatty(STDIN_FILENO) != 0) {
@@ -53,7 +56,49 @@ Result<GuestLine> listen_on_vsock(std::string_view text) {
       ::listen(socket.get(), 1) != 0) {
     return fail_errno(errno, fmt::format("vsock port {}", address.svm_port));
   }
-  return GuestLine{.name = "vsock", .fd = std::move(socket), .listens = true};
+  return GuestLine{.name = "vsock", .fd = {}, .listener = std::move(socket)};
+}
+
+struct FreeAddresses {
+  void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
+};
+
+Result<GuestLine> listen_on_tcp(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  const std::string port = colon == text.npos ? text : text.substr(colon + 1);
+  std::string address = colon == text.npos ? "" : text.substr(0, colon);
+  if (address.starts_with('[') && address.ends_with(']')) {
+    address = address.substr(1, address.size() - 2);
+  }
+  addrinfo wanted{};
+  wanted.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
+  wanted.ai_socktype = SOCK_STREAM;
+  wanted.ai_family = address.empty() ? AF_INET6 : AF_UNSPEC;  // of IPv4 as well
+  addrinfo* list = nullptr;
+  if (port.empty() || ::getaddrinfo(address.empty() ? nullptr : address.c_str(), port.c_str(),
+                                    &wanted, &list) != 0) {
+    return fail(Errc::invalid, "tcp:{}: give the number of a port, or ADDRESS:PORT", text);
+  }
+  const std::unique_ptr<addrinfo, FreeAddresses> found(list);
+  Fd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int yes = 1;
+  if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+      ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||
+      ::listen(socket.get(), 16) != 0) {
+    return fail_errno(errno, fmt::format("tcp:{}", text));
+  }
+  return GuestLine{.name = "tcp", .fd = {}, .listener = std::move(socket)};
+}
+
+std::string name_of_peer(const sockaddr_storage& peer, socklen_t size) {
+  const auto* const address = reinterpret_cast<const sockaddr*>(&peer);
+  if (peer.ss_family == AF_VSOCK) {
+    return fmt::format("cid-{}", reinterpret_cast<const sockaddr_vm*>(&peer)->svm_cid);
+  }
+  char text[NI_MAXHOST] = "";
+  ::getnameinfo(address, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
+  constexpr std::string_view kMapped = "::ffff:";  // IPv4, on a socket of IPv6
+  return std::string_view(text).starts_with(kMapped) ? text + kMapped.size() : text;
 }
 
 Result<GuestLine> open_path(const fs::path& path) {
@@ -106,6 +151,9 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection) 
   if (!is_domain && from.starts_with(kVsock)) {
     return listen_on_vsock(std::string_view(from).substr(kVsock.size()));
   }
+  if (!is_domain && is_tcp(from)) {
+    return listen_on_tcp(from.substr(kTcp.size()));
+  }
   std::error_code ignored;
   if (!is_domain && (from.find('/') != std::string::npos || fs::exists(from, ignored))) {
     return open_path(from);
@@ -114,16 +162,17 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection) 
   return open_domain_line(selection);
 }
 
+bool is_tcp(const std::string& from) { return from.starts_with(kTcp); }
+
 Result<> accept_guest(GuestLine& line) {
-  sockaddr_vm peer{};
+  sockaddr_storage peer{};
   socklen_t size = sizeof peer;
-  Fd guest(::accept4(line.fd.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
+  Fd guest(::accept4(line.listener.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
   if (!guest) {
-    return fail_errno(errno, "vsock");
+    return fail_errno(errno, line.name);
   }
-  line.name = fmt::format("cid-{}", peer.svm_cid);
+  line.name = name_of_peer(peer, size);
   line.fd = std::move(guest);
-  line.listens = false;
   return {};
 }
 

@@ -20,19 +20,23 @@ inline constexpr std::uint32_t kDumpVsockPort = 30317;
 
 struct GuestLine {
   std::string name;  // the guest's, or what stands for it
-  Fd fd;             // brings the stream; where it `listens`, by accept_guest
-  bool listens = false;
+  Fd fd;             // brings the stream
+  Fd listener = {};  // where guests connect: accept_guest brings the stream
   std::optional<std::uint64_t> memory =
       {};  // bytes that the guest has at most, where that is known
   std::unique_ptr<CrashWitness> witness = {};  // of a domain whose events can be had
 };
 
-// `from` is "-" (standard input), "vsock:" or "vsock:PORT", the path of a UNIX socket (the host's
-// end of the channel), of a file, pipe or disk that holds a stream, or else a libvirt domain.
+// `from` is "-" (standard input), "vsock:" or "vsock:PORT", "tcp:PORT" or "tcp:ADDRESS:PORT" (an
+// IPv6 address in brackets), the path of a UNIX socket (the host's end of the channel), of a file,
+// pipe or disk that holds a stream, or else a libvirt domain.
 // `selection` tells how a domain is looked up.
 Result<GuestLine> open_guest_line(const std::string& from, Selection selection);
 
-// The guest that connects; its name tells its context id. The listening socket must be readable.
+// Whether `from` is reached by a network.
+bool is_tcp(const std::string& from);
+
+// The guest that connects; its name tells its context id or address. The listener must be readable.
 Result<> accept_guest(GuestLine& line);
 
 }  // namespace vmcore::acquire

@@ -15,6 +15,7 @@ constexpr Verb kVerbs[] = {
     {"check", "Say whether, how and at what price guests would be dumped", add_check, true},
     {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
     {"receive", "Take the dump that a guest's own capture kernel sends", add_receive, true},
+    {"key", "Make a key that guests seal their dumps to, or print its public half", add_key, false},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
     {"info", "Say what a dump file, or the memory of a guest, holds", add_info, true},
     {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},

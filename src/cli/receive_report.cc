@@ -64,6 +64,10 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   if (quiet_) {
     return;
   }
+  if (report.stray != told_stray_) {
+    told_stray_ = report.stray;
+    say(report, report.stray + "; waiting for another");
+  }
   if (!told_hello_ && report.hello && report.hello->pstore) {
     told_hello_ = true;
     say(report, "it has no crash to tell of, but the log of an earlier one, which pstore kept");

@@ -19,6 +19,7 @@ class ReceiveTelling {
   bool told_panic_ = false;
   bool told_log_ = false;
   bool told_interrupted_ = false;
+  std::string told_stray_;
 };
 
 struct ToldReception {

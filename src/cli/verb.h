@@ -12,6 +12,7 @@ Run add_check(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
 Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
+Run add_key(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
 Run add_memory(CLI::App& command, const Common& common);

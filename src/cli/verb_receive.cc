@@ -17,6 +17,7 @@ struct Options {
   std::string uri;
   std::string output;
   std::string spool;
+  std::string key;
   bool by_id = false;
   bool by_name = false;
   unsigned wait = 0;
@@ -33,6 +34,7 @@ int run(Options& options, const Common& common) {
                                                 : acquire::LookUp::any;
   options.job.output = options.output;
   options.job.spool = options.spool;
+  options.job.key = options.key;
   options.job.wait = std::chrono::seconds(options.wait);
   options.job.idle = std::chrono::seconds(options.idle);
   options.job.deadline = std::chrono::seconds(options.deadline);
@@ -60,8 +62,8 @@ Run add_receive(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   command
       .add_option("FROM", options->job.from,
-                  "A libvirt domain; the UNIX socket of its channel; vsock:[PORT]; a file or disk "
-                  "that holds a stream; - is standard input")
+                  "A libvirt domain; the UNIX socket of its channel; vsock:[PORT]; "
+                  "tcp:[ADDRESS:]PORT; a file or disk that holds a stream; - is standard input")
       ->required();
   command.add_option("-c,--connect", options->uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
   CLI::Option* by_id = command.add_flag("--id", options->by_id, "FROM is a domain's id");
@@ -81,6 +83,8 @@ Run add_receive(CLI::App& command, const Common& common) {
                   "Seconds from its begin after which what came is kept; 0: none")
       ->check(CLI::Range(0U, kLongest))
       ->capture_default_str();
+  command.add_option("--key", options->key,
+                     "The file of the secret key that the stream is sealed to (vmcorectl key)");
   command
       .add_option("--memory", options->memory,
                   "The RAM that the guest has at most (4G); of a domain it is known")

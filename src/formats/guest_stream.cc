@@ -3,11 +3,13 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <chrono>
 #include <functional>
-#include <random>
 
+#include "src/formats/crc32c.h"
 #include "src/formats/page.h"
 
 // Linux 5.6 (75551dbf112c): random bytes at once, good or bad. Not in the headers of older systems.
@@ -73,6 +75,20 @@ Result<> each_line(std::string_view text, const TakeLine& take) {
 
 }  // namespace
 
+void finish_frame(std::span<std::byte> frame, FrameKind kind, const StreamId& stream,
+                  std::uint64_t sequence) {
+  const auto payload = std::span<const std::byte>(frame).subspan(sizeof(FrameHeader));
+  FrameHeader header;
+  header.magic = kFrameMagic;
+  header.kind = static_cast<std::uint32_t>(kind);
+  header.size = static_cast<std::uint32_t>(payload.size());
+  header.sequence = sequence;
+  header.stream = stream;
+  header.payload_crc = crc32c(payload);
+  header.header_crc = crc32c(as_bytes(header).first(offsetof(FrameHeader, header_crc)));
+  std::ranges::copy(as_bytes(header), frame.begin());
+}
+
 StreamId random_stream_id() {
   StreamId id{};
   for (const unsigned flag : {unsigned{GRND_INSECURE}, unsigned{GRND_NONBLOCK}}) {
@@ -81,13 +97,9 @@ StreamId random_stream_id() {
     }
   }
   // Before Linux 5.6, and early after the boot: the times of two crashes differ.
-  std::mt19937_64 generator(
-      static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count()) ^
-      static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
-  for (std::byte& byte : id) {
-    byte = static_cast<std::byte>(generator());
-  }
-  return id;
+  return std::bit_cast<StreamId>(
+      std::array{std::int64_t{std::chrono::system_clock::now().time_since_epoch().count()},
+                 std::int64_t{std::chrono::steady_clock::now().time_since_epoch().count()}});
 }
 
 std::string encode(const GuestHello& hello) {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,9 @@ enum class FrameKind : std::uint32_t {
   pages = 7,
   end = 8,    // text
   alive = 9,  // nothing: a dump is being planned
+  // Of a stream that is sealed (sealed_stream.h) there are these two only.
+  sealed_key = 16,  // a preamble (seal/sealed_box.h), sequence 0
+  sealed = 17,      // a piece
 };
 
 // Tells the frames of one crash from those of another.
@@ -57,6 +61,10 @@ struct FrameHeader {
   ul32 header_crc;   // of the fields before
 };
 static_assert(sizeof(FrameHeader) == 48);
+
+// Fills in the header that `frame` has room for before its payload.
+void finish_frame(std::span<std::byte> frame, FrameKind kind, const StreamId& stream,
+                  std::uint64_t sequence);
 
 // The payload of `map`: then a bitmap of `pages` bits, compressed with zstd where that makes it
 // smaller. A set bit is a page that is kept.

@@ -80,6 +80,9 @@ Result<> Reader::await_hello() {
       id_ = header.stream;
       break;
     }
+    if (header.kind == static_cast<std::uint32_t>(FrameKind::sealed_key)) {
+      return fail(Errc::denied, "it is sealed to a key: name the file of the secret one (--key)");
+    }
     TRY(frames_.skip(**frame));
   }
   if (!has_too_much()) {

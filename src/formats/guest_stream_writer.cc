@@ -7,7 +7,6 @@
 
 #include "src/base/sys.h"
 #include "src/formats/codec.h"
-#include "src/formats/crc32c.h"
 #include "src/formats/notes.h"
 #include "src/formats/page.h"
 
@@ -49,16 +48,9 @@ SendFrame send_to(int file) {
 }
 
 Result<> GuestStreamWriter::send(FrameKind kind, std::vector<std::byte>& frame) {
-  const auto payload = std::span<const std::byte>(frame).subspan(sizeof(FrameHeader));
-  if (payload.size() > kMaxFramePayload) {
-    return fail(Errc::limit, "{} bytes do not fit into a frame of the stream", payload.size());
+  if (const std::size_t size = frame.size() - sizeof(FrameHeader); size > kMaxFramePayload) {
+    return fail(Errc::limit, "{} bytes do not fit into a frame of the stream", size);
   }
-  FrameHeader header;
-  header.magic = kFrameMagic;
-  header.kind = static_cast<std::uint32_t>(kind);
-  header.size = static_cast<std::uint32_t>(payload.size());
-  header.stream = id_;
-  header.payload_crc = crc32c(payload);
   const std::lock_guard lock(mutex_);
   if (broken_) {
     return tl::unexpected(*broken_);
@@ -66,9 +58,7 @@ Result<> GuestStreamWriter::send(FrameKind kind, std::vector<std::byte>& frame) 
   if (ended_) {
     return fail(Errc::invalid, "the guest's stream has ended");
   }
-  header.sequence = sequence_++;
-  header.header_crc = crc32c(as_bytes(header).first(offsetof(FrameHeader, header_crc)));
-  std::ranges::copy(as_bytes(header), frame.begin());
+  finish_frame(frame, kind, id_, sequence_++);
   if (Result<> sent = send_(frame); !sent) {
     broken_ = sent.error();
     return sent;

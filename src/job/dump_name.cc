@@ -1,9 +1,9 @@
 #include "src/job/dump_name.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <cctype>
+#include <ctime>
 
 namespace vmcore::job {
 
@@ -26,8 +26,12 @@ std::string file_name(std::string_view guest) {
 }
 
 std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time) {
-  const auto seconds = std::chrono::time_point_cast<std::chrono::seconds>(time);
-  return fmt::format("{}-{:%Y%m%dT%H%M%SZ}.vmcore", file_name(guest), fmt::gmtime(seconds));
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  const std::size_t size = std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
+  return fmt::format("{}-{}.vmcore", file_name(guest), std::string_view(text, size));
 }
 
 }  // namespace vmcore::job

@@ -15,6 +15,7 @@
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/run_worker.h"
+#include "src/seal/key.h"
 #include "src/store/staged_file.h"
 
 namespace vmcore::job {
@@ -28,6 +29,8 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kMostMemory = 4ULL << 40;
 // What firmware and devices add to what a definition says.
 constexpr std::uint64_t kBesideMemory = 128U << 20;
+// Who connects is a guest that has its stream ready; a stray one must not keep it from us.
+constexpr std::chrono::seconds kConnectedWait{10};
 
 class Reception {
  public:
@@ -43,10 +46,13 @@ class Reception {
   Result<DumpResult> run();
 
  private:
+  Result<> open_key();
   Result<> await_line();
   Result<> check_witness() const;
   std::string who_saw_crash() const;
   Result<> open_files();
+  Result<sandbox::Done> take_stream();
+  bool is_stray() const;
   fs::path spool_folder() const;
   Result<sandbox::StreamTerms> terms() const;
   void take(const sandbox::Event& event);
@@ -65,8 +71,28 @@ class Reception {
   std::optional<Output> output_;
   std::optional<store::StagedFile> log_;
   Fd spool_;
+  Fd key_;     // of a sealed stream
   Fd hangup_;  // its being closed ends the line in the worker
 };
+
+// That it is one is told before anything is waited for; the worker reads it again.
+Result<> Reception::open_key() {
+  if (options_.key.empty()) {
+    return acquire::is_tcp(options_.from)
+               ? fail(Errc::invalid,
+                      "over TCP only sealed streams are taken: make a key (vmcorectl key FILE), "
+                      "give the guest its public half (encrypt-to), and --key FILE here")
+               : Result<>();
+  }
+  key_ = Fd(::open(options_.key.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!key_) {
+    return fail_errno(errno, options_.key.string());
+  }
+  if (auto key = seal::read_key_file(key_.get()); !key) {
+    return in_context(std::move(key).error(), options_.key.string());
+  }
+  return {};
+}
 
 Result<> Reception::check_witness() const {
   if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
@@ -95,7 +121,8 @@ Result<> Reception::await_line() {
     }
     TRY(check_witness());
     const int look_every = line_.witness ? 1'000 : 60'000;  // milliseconds
-    pollfd waits[] = {{line_.fd.get(), POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
+    const int waited_for = line_.listener ? line_.listener.get() : line_.fd.get();
+    pollfd waits[] = {{waited_for, POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
     const int timeout =
         for_ever ? look_every : static_cast<int>(std::min<decltype(left)>(left, look_every));
     const int ready = ::poll(waits, 2, timeout);
@@ -106,14 +133,14 @@ Result<> Reception::await_line() {
       report_.interrupted = true;
       return fail(Errc::cancelled, "interrupted");
     }
-    if (ready > 0 && line_.listens) {
-      TRY(acquire::accept_guest(line_));
-      report_.name = line_.name;
+    if (ready <= 0) {
       continue;
     }
-    if (ready > 0) {
-      return {};
+    if (line_.listener) {
+      TRY(acquire::accept_guest(line_));
+      report_.name = line_.name;
     }
+    return {};
   }
 }
 
@@ -158,9 +185,10 @@ Result<sandbox::StreamTerms> Reception::terms() const {
   return sandbox::StreamTerms{
       .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
       .most_kept = std::min(fits, options_.most.value_or(fits)),
-      .wait_ms = left(options_.wait),
+      .wait_ms = line_.listener ? milliseconds(kConnectedWait).count() : left(options_.wait),
       .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
-      .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count())};
+      .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count()),
+      .sealed = bool(key_)};
 }
 
 void Reception::keep_log() {
@@ -207,7 +235,43 @@ bool Reception::hang_up() {
   return true;
 }
 
+Result<sandbox::Done> Reception::take_stream() {
+  sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
+  request.capture =
+      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = report_.crash};
+  TRY_ASSIGN(request.terms, terms());
+  TRY_ASSIGN(const Fd hangup, make_hangup());
+  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd(), hangup.get()};
+  if (key_) {
+    fds.push_back(key_.get());
+  }
+  if (output_) {
+    fds.push_back(output_->fd());
+  }
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(worker.request(request, fds));
+  const OnProgress forward = writing_back(on_progress_, output_);
+  return follow_worker(worker, {.on_progress =
+                                    [&](const sandbox::Event& event) {
+                                      take(event);
+                                      forward(event);
+                                    },
+                                .on_source_read = [&]() -> Result<> {
+                                  line_.fd.reset();
+                                  worker.cost({});
+                                  return {};
+                                },
+                                .cancel = interrupt_.fd(),
+                                .on_cancel = [&] { return hang_up(); }});
+}
+
+// Whoever connected was no guest of ours: nothing came that it could open.
+bool Reception::is_stray() const {
+  return line_.listener && !report_.hello && !report_.interrupted;
+}
+
 Result<DumpResult> Reception::run() {
+  TRY(open_key());
   TRY_ASSIGN(line_, acquire::open_guest_line(options_.from, options_.guest));
   report_.name = line_.name;
   interrupt_.arm();
@@ -225,30 +289,14 @@ Result<DumpResult> Reception::run() {
   if (!named) {
     TRY(open_files());
   }
-  sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
-  request.capture =
-      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = report_.crash};
-  TRY_ASSIGN(request.terms, terms());
-  TRY_ASSIGN(const Fd hangup, make_hangup());
-  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd(), hangup.get()};
-  if (output_) {
-    fds.push_back(output_->fd());
+  auto done = take_stream();
+  while (!done && is_stray()) {
+    report_.stray = done.error().message;
+    on_report_(report_);
+    line_.fd.reset();
+    TRY(await_line());
+    done = take_stream();
   }
-  TRY_ASSIGN(sandbox::Worker worker, start_worker());
-  TRY(worker.request(request, fds));
-  const OnProgress forward = writing_back(on_progress_, output_);
-  auto done = follow_worker(worker, {.on_progress =
-                                         [&](const sandbox::Event& event) {
-                                           take(event);
-                                           forward(event);
-                                         },
-                                     .on_source_read = [&]() -> Result<> {
-                                       line_.fd.reset();
-                                       worker.cost({});
-                                       return {};
-                                     },
-                                     .cancel = interrupt_.fd(),
-                                     .on_cancel = [&] { return hang_up(); }});
   if (!done && report_.interrupted) {
     done.error().code = Errc::cancelled;
   }

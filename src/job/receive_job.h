@@ -27,6 +27,7 @@ struct ReceiveOptions {
   std::chrono::seconds deadline{3600};       // from its begin to its end
   std::optional<std::uint64_t> memory = {};  // bytes that the guest has at most
   std::optional<std::uint64_t> most = {};    // bytes of its memory that are taken
+  std::filesystem::path key;                 // the file of the key that it is sealed to, or empty
   // Crashes the guest: called when the line is open, before anything is waited for; an Error ends
   // it.
   std::function<Result<>()> crash = {};
@@ -40,6 +41,7 @@ struct ReceiveReport {
   std::string panic;               // the line of its log that says why it panicked
   std::filesystem::path log;       // where its kernel log was kept; empty where none came
   std::optional<Error> log_error;  // why it was not
+  std::string stray;               // why the last that connected and began no stream was refused
   bool interrupted = false;        // so that the line was ended
 };
 
@@ -52,6 +54,8 @@ using OnReport = std::function<void(const ReceiveReport&)>;
 
 // The kernel log is kept beside the dump as OUTPUT.dmesg as soon as it is complete, before any page
 // came; nothing undoes that. `on_report` is called when there is something new in the report.
+// Where guests connect, one that does not begin a stream is given up for the next. A stream over
+// TCP must be sealed.
 // What breaks on the way is kept as an incomplete dump. An interruption ends the line, so that what
 // came is kept; where that is no page, and on another one, it is given up with Errc::cancelled.
 ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,

@@ -74,11 +74,9 @@ Json to_json(const std::vector<BlockPlace>& places) {
 }
 
 Json to_json(const StreamTerms& terms) {
-  return {{"most_ram", terms.most_ram},
-          {"most_kept", terms.most_kept},
-          {"wait_ms", terms.wait_ms},
-          {"idle_ms", terms.idle_ms},
-          {"deadline_ms", terms.deadline_ms}};
+  return {{"most_ram", terms.most_ram},       {"most_kept", terms.most_kept},
+          {"wait_ms", terms.wait_ms},         {"idle_ms", terms.idle_ms},
+          {"deadline_ms", terms.deadline_ms}, {"sealed", terms.sealed}};
 }
 
 StreamTerms terms_from(const Json& json) {
@@ -86,7 +84,8 @@ StreamTerms terms_from(const Json& json) {
           .most_kept = json.at("most_kept"),
           .wait_ms = json.at("wait_ms"),
           .idle_ms = json.at("idle_ms"),
-          .deadline_ms = json.at("deadline_ms")};
+          .deadline_ms = json.at("deadline_ms"),
+          .sealed = json.at("sealed")};
 }
 
 std::vector<BlockPlace> places_from(const Json& json) {

@@ -48,7 +48,8 @@ enum class InputKind : std::uint8_t {
              // a stream; then the beginning of an ELF dump of the same guest
   guest_stream,  // a line that brings what a guest's own capture kernel sends; then a spool for it,
                  // as for a stream; then a file for the kernel log, empty; then the read end of
-                 // a pipe: that its write end is closed ends the line
+                 // a pipe: that its write end is closed ends the line; where it is sealed, then
+                 // the file of the key (seal/key.h)
 };
 
 // How the memory of a guest is had, for the dump's own note (convert/provenance.h).
@@ -73,6 +74,7 @@ struct StreamTerms {
   std::uint64_t wait_ms = 0;               // for it to begin
   std::uint64_t idle_ms = 0;               // of silence in it
   std::uint64_t deadline_ms = 0;           // from its begin to its end
+  bool sealed = false;                     // to the key that comes beside it
 };
 
 // One job. Descriptors beside it: the input (all that its kind has), the output.

@@ -14,6 +14,7 @@
 #include "src/convert/throttle.h"
 #include "src/formats/guest_stream_reader.h"
 #include "src/formats/notes.h"
+#include "src/formats/sealed_stream.h"
 #include "src/worker/spool.h"
 #include "src/worker/spooled_pages.h"
 #include "src/worker/text_output.h"
@@ -206,6 +207,13 @@ Result<> check_pages(const formats::GuestStream& stream) {
               stream.broken.empty() ? "it sent none" : stream.broken);
 }
 
+// The key is gone, from here as well, before a byte of the guest's is parsed.
+Result<formats::ReadSome> open_seal(formats::ReadSome read, Fd file) {
+  TRY_ASSIGN(seal::SecretKey key, seal::read_key_file(file.get()));
+  file.reset();
+  return formats::open_sealed(std::move(read), std::move(key));
+}
+
 // What the guest's own filter had to say.
 void take_remarks(MemoryImage& image) {
   if (const auto before = convert::read_provenance(image)) {
@@ -218,13 +226,17 @@ void take_remarks(MemoryImage& image) {
 }  // namespace
 
 Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
-                                Fd line, Fd spool, Fd log, Fd hangup) {
+                                Fd line, Fd spool, Fd log, Fd hangup, Fd key) {
   const sandbox::StreamTerms& terms = request.terms;
   Line reader(line.get(), hangup.get(), request);
   Spooler spooler(channel, reader, spool.get(), log.get());
+  formats::ReadSome read = [&](std::span<std::byte> out) { return reader.read(out); };
+  if (key) {
+    TRY_ASSIGN(read, open_seal(std::move(read), std::move(key)));
+  }
   TRY_ASSIGN(formats::GuestStream stream,
-             formats::read_guest_stream([&](std::span<std::byte> out) { return reader.read(out); },
-                                        spooler, {.ram = terms.most_ram, .kept = terms.most_kept}));
+             formats::read_guest_stream(std::move(read), spooler,
+                                        {.ram = terms.most_ram, .kept = terms.most_kept}));
   line.reset();
   TRY(check_pages(stream));
   TRY(sys::truncate(spool.get(), stream.had.end().value * 4096));

@@ -75,11 +75,12 @@ void Input::let_go(const Channel& channel) {
 Result<Input> open_input(const Channel& channel, const Request& request,
                          const sandbox::Ready& ready, std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;
-  const std::size_t needed = none                                       ? 0
-                             : request.input == InputKind::stream       ? 2
-                             : request.input == InputKind::snapshot     ? 3
-                             : request.input == InputKind::guest_stream ? 4
-                                                                        : 1;
+  const std::size_t needed = none                                   ? 0
+                             : request.input == InputKind::stream   ? 2
+                             : request.input == InputKind::snapshot ? 3
+                             : request.input == InputKind::guest_stream
+                                 ? (request.terms.sealed ? 5 : 4)
+                                 : 1;
   if (fds.size() < needed) {
     return fail(Errc::malformed, "worker protocol: a descriptor is missing");
   }
@@ -116,8 +117,9 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       Fd line = take();
       Fd spool = take();
       Fd log = take();
+      Fd hangup = take();
       return open_guest_stream(channel, request, std::move(line), std::move(spool), std::move(log),
-                               take());
+                               std::move(hangup), request.terms.sealed ? take() : Fd());
     }
   }
   return fail(Errc::malformed, "worker protocol: unknown input");

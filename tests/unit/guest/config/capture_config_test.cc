@@ -29,6 +29,8 @@ TEST(CaptureConfig, WhatIsWrittenIsReadBack) {
   config.deadline = std::chrono::seconds(0);
   config.on_success = EndAction::halt;
   config.on_failure = EndAction::poweroff;
+  config.encrypt_to = seal::PublicKey{1, 2, 3};
+  config.network = *parse_network("eth0,10.0.2.15/24");
   config.tag = "t1";
   EXPECT_EQ(parse_config(format_config(config)), config);
   EXPECT_EQ(parse_config(format_config({})), CaptureConfig());
@@ -42,14 +44,20 @@ TEST(CaptureConfig, TheLastWordOfProcCmdlineEndsWithItsLine) {
 }
 
 TEST(CaptureConfig, AnErrorNamesItsLine) {
-  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
-           {"level = 31\nlevels = 1\n", "line 2: there is no key \"levels\""},
-           {"level = 32\n", "line 1: \"32\" is not a number from 0 to 31"},
-           {"level\n", "line 1: \"level\" is not KEY = VALUE"},
-           {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
-           {"on-success = sleep\n",
-            "line 1: \"sleep\" is none of reboot, poweroff, halt and shell"},
-           {"target =\n", "line 1: a target is missing"}}) {
+  for (
+      const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+          {"level = 31\nlevels = 1\n", "line 2: there is no key \"levels\""},
+          {"level = 32\n", "line 1: \"32\" is not a number from 0 to 31"},
+          {"level\n", "line 1: \"level\" is not KEY = VALUE"},
+          {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
+          {"on-success = sleep\n", "line 1: \"sleep\" is none of reboot, poweroff, halt and shell"},
+          {"target =\n", "line 1: a target is missing"},
+          {"encrypt-to = x25519-secret:00\n",
+           "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` prints "
+           "it"},
+          {"target = tcp:192.0.2.1:1\n",
+           "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it"},
+          {"network = eth0\n", "line 1: \"eth0\" is not INTERFACE,ADDRESS/PREFIX[,GATEWAY]"}}) {
     const auto config = parse_config(text);
     ASSERT_FALSE(config) << text;
     EXPECT_EQ(config.error().message, message);

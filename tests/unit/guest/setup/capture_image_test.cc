@@ -162,12 +162,6 @@ TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
   EXPECT_TRUE(is_stale(root(), "/image", kRelease));
 }
 
-TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
-  unpacked_kernel();
-  module("virtio", "virtio_pci");
-  EXPECT_TRUE(make_capture_image(root(), parts_));
-}
-
 // A program with one segment of that type.
 std::string program(std::uint32_t segment) {
   Elf64_Ehdr header{};
@@ -180,6 +174,33 @@ std::string program(std::uint32_t segment) {
   std::memcpy(bytes.data(), &header, sizeof header);
   std::memcpy(bytes.data() + sizeof header, &entry, sizeof entry);
   return bytes;
+}
+
+TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
+  unpacked_kernel();
+  module("virtio_net", "virtio");
+  parts_.config.targets = {{"port", ""}, {"ssh", "me@192.0.2.1"}};
+  auto image = make_capture_image(root(), parts_);
+  ASSERT_TRUE(image);
+  ASSERT_EQ(image->remarks.size(), 1U);  // the port is served all the same
+  EXPECT_NE(image->remarks.front().text.find("target ssh: /usr/bin/ssh"), std::string::npos);
+  write("usr/bin/ssh", program(PT_LOAD));
+  write("etc/vmcore-guest/ssh-key", "the key");
+  write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
+  image = make_capture_image(root(), parts_);
+  EXPECT_TRUE(image->remarks.empty());
+  EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
+  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest/ssh-key"), "the key");
+  EXPECT_TRUE(find_in_cpio(image->bytes, "etc/passwd"));
+  EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko"));
+  write("etc/vmcore-guest/ssh-key", "another");
+  EXPECT_NE(*expected_manifest(root(), parts_), image->manifest);
+}
+
+TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
+  unpacked_kernel();
+  module("virtio", "virtio_pci");
+  EXPECT_TRUE(make_capture_image(root(), parts_));
 }
 
 TEST(CheckInit, TakesOnlyWhatNeedsNothingBesideIt) {

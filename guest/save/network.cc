@@ -1,0 +1,116 @@
+#include "guest/save/network.h"
+
+#include <net/if.h>
+// First the socket header: these need its types.
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "guest/save/folder.h"
+#include "guest/save/netlink.h"
+#include "src/base/little_endian.h"
+#include "src/base/whole_file.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr const char* kInterfaces = "/sys/class/net";
+constexpr std::chrono::seconds kInterfaceWait{10};
+constexpr std::chrono::seconds kCarrierWait{15};
+
+std::string attribute_of(const std::string& interface, const char* name) {
+  const std::string value =
+      read_file(fmt::format("{}/{}/{}", kInterfaces, interface, name)).value_or("");
+  return value.substr(0, value.find('\n'));
+}
+
+// Whether it came to that in time.
+bool wait_until(const std::function<bool()>& condition, std::chrono::seconds patience,
+                const Beat& beat) {
+  const Clock::time_point until = Clock::now() + patience;
+  while (!condition()) {
+    if (Clock::now() >= until) {
+      return false;
+    }
+    beat();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return true;
+}
+
+Result<> done_or_there(const Result<std::vector<std::byte>>& answer, std::string_view what) {
+  return answer || answer.error().code == Errc::exists ? Result<>()
+                                                       : in_context(answer.error(), what);
+}
+
+constexpr std::uint16_t kMake = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+
+Result<> set_up(int index) {
+  ifinfomsg body{};
+  body.ifi_index = index;
+  body.ifi_flags = IFF_UP;
+  body.ifi_change = IFF_UP;
+  return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bringing it up");
+}
+
+Result<> add_address(int index, const Network& network) {
+  ifaddrmsg body{};
+  body.ifa_family = static_cast<unsigned char>(network.address.family);
+  body.ifa_prefixlen = static_cast<unsigned char>(network.prefix);
+  body.ifa_flags = IFA_F_NODAD;  // it was this machine's before
+  body.ifa_index = static_cast<unsigned>(index);
+  const auto address = network.address.bytes();
+  return done_or_there(ask_netlink(RTM_NEWADDR, kMake, as_bytes(body),
+                                   {{IFA_LOCAL, address}, {IFA_ADDRESS, address}}),
+                       format_address(network.address));
+}
+
+Result<> add_route(int index, const IpAddress& gateway) {
+  rtmsg body{};
+  body.rtm_family = static_cast<unsigned char>(gateway.family);
+  body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_protocol = RTPROT_STATIC;
+  body.rtm_scope = RT_SCOPE_UNIVERSE;
+  body.rtm_type = RTN_UNICAST;
+  body.rtm_flags = RTNH_F_ONLINK;  // clouds give addresses of /32
+  return done_or_there(ask_netlink(RTM_NEWROUTE, kMake, as_bytes(body),
+                                   {{RTA_GATEWAY, gateway.bytes()}, {RTA_OIF, as_bytes(index)}}),
+                       "the route by " + format_address(gateway));
+}
+
+Result<> bring_up_interface(const std::string& name, const Network& network, const Beat& beat) {
+  const auto index = static_cast<int>(::if_nametoindex(name.c_str()));
+  if (index == 0) {
+    return fail_errno(errno, "it went away");
+  }
+  TRY(set_up(index));
+  // Without one it is tried all the same: not every driver tells.
+  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, beat);
+  TRY(add_address(index, network));
+  return network.gateway ? add_route(index, *network.gateway) : Result<>();
+}
+
+}  // namespace
+
+std::string find_interface(std::string_view name_or_mac) {
+  const std::vector<std::string> names = names_in(kInterfaces);
+  const auto found = std::ranges::find_if(names, [&](const std::string& name) {
+    return name == name_or_mac || attribute_of(name, "address") == name_or_mac;
+  });
+  return found == names.end() ? "" : *found;
+}
+
+Result<> bring_up(const Network& network, const Beat& beat) {
+  std::string name;
+  if (!wait_until([&] { return !(name = find_interface(network.interface)).empty(); },
+                  kInterfaceWait, beat)) {
+    return fail(Errc::not_found, "this machine has no network interface {}", network.interface);
+  }
+  auto up = bring_up_interface(name, network, beat);
+  return up ? up : in_context(std::move(up).error(), "network interface " + name);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,173 @@
+// ssh: another machine, by OpenSSH's client and with a key that the image was given. The host must
+// be known by its key; what becomes of the stream is told by how the command there ends.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <thread>
+
+#include "guest/save/network.h"
+#include "guest/save/target_stream.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+// What the client and the command say is kept in memory, and there is little.
+constexpr rlim_t kMostWords = 64U << 10;
+// `vmcorectl receive` kept the dump, but not all of it came, or more than was asked for.
+constexpr int kNotAsAsked = 3;
+// For the command to do its work when it has all, and for the client to tell why it took not all.
+constexpr std::chrono::seconds kCommandWait{3600};
+constexpr std::chrono::seconds kErrorWait{10};
+
+std::vector<std::string> client_words(const SshDestination& to, const SshConfig& ssh) {
+  return {ssh.client, "-F",
+          "none",     "-T",
+          "-i",       ssh.key,
+          "-p",       std::to_string(to.endpoint.port),
+          "-o",       "BatchMode=yes",
+          "-o",       "IdentitiesOnly=yes",
+          "-o",       "StrictHostKeyChecking=yes",
+          "-o",       "UserKnownHostsFile=" + ssh.known_hosts,
+          "-o",       "ConnectTimeout=30",
+          "-o",       "ServerAliveInterval=15",
+          "-l",       to.user,
+          "--",       format_address(to.endpoint.address),
+          ssh.command};
+}
+
+// The client, which sends what is written to it.
+class Client {
+ public:
+  static Result<Client> start(const std::vector<std::string>& words);
+  Client(Client&& other) noexcept
+      : pid_(std::exchange(other.pid_, -1)),
+        input_(std::move(other.input_)),
+        said_(std::move(other.said_)) {}
+  Client& operator=(Client&&) = delete;
+  ~Client() {
+    if (pid_ > 0) {
+      ::kill(pid_, SIGKILL);
+    }
+  }
+
+  Fd take_input() { return std::move(input_); }
+  // Its status, as waitpid gives it, when it has ended; it is ended after `patience`.
+  int wait(std::chrono::seconds patience, const Beat& beat);
+  // What it and the command said, a line each.
+  std::vector<std::string> said() const;
+
+ private:
+  Client() = default;
+  pid_t pid_ = -1;
+  Fd input_;
+  Fd said_;
+};
+
+Result<Client> Client::start(const std::vector<std::string>& words) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  const Fd reading(ends[0]);
+  Client client;
+  client.input_ = Fd(ends[1]);
+  TRY_ASSIGN(client.said_, make_memory_file("ssh"));
+  std::vector<char*> arguments;
+  for (const std::string& word : words) {
+    arguments.push_back(const_cast<char*>(word.c_str()));  // execve(2) does not write to them
+  }
+  arguments.push_back(nullptr);
+  client.pid_ = ::fork();
+  if (client.pid_ < 0) {
+    return fail_errno(errno, "fork");
+  }
+  if (client.pid_ == 0) {
+    const rlimit most{kMostWords, kMostWords};
+    char* environment[] = {nullptr};
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
+        ::dup2(reading.get(), STDIN_FILENO) >= 0 &&
+        ::dup2(client.said_.get(), STDOUT_FILENO) >= 0 &&
+        ::dup2(client.said_.get(), STDERR_FILENO) >= 0) {
+      ::execve(arguments[0], arguments.data(), environment);
+    }
+    ::_exit(127);
+  }
+  if (::fcntl(client.input_.get(), F_SETFL, O_NONBLOCK) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  return client;
+}
+
+int Client::wait(std::chrono::seconds patience, const Beat& beat) {
+  int status = 0;
+  for (const Clock::time_point until = Clock::now() + patience;
+       ::waitpid(pid_, &status, WNOHANG) == 0;) {
+    if (Clock::now() >= until) {
+      ::kill(pid_, SIGKILL);
+    }
+    beat();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  pid_ = -1;
+  return status;
+}
+
+std::vector<std::string> Client::said() const {
+  std::string text(kMostWords, '\0');
+  text.resize(sys::pread_full(said_.get(), std::as_writable_bytes(std::span(text)), 0).value_or(0));
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find_first_of("\r\n", begin), text.size());
+    if (end != begin) {
+      lines.push_back(text.substr(begin, end - begin));
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+Error failure(const SshConfig& ssh, int status, const std::vector<std::string>& said) {
+  const std::string why = said.empty() ? "it said nothing" : said.back();
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return {Errc::io,
+          code == 127
+              ? fmt::format("neither {} nor what was to run there was found: {}", ssh.client, why)
+          : code == 255 ? fmt::format("{}: {}", ssh.client, why)
+          : code < 0    ? fmt::format("{} died of signal {}: {}", ssh.client, WTERMSIG(status), why)
+                        : fmt::format("\"{}\" ended with {}: {}", ssh.command, code, why)};
+}
+
+}  // namespace
+
+Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
+  const SshConfig& ssh = crash.config.ssh;
+  TRY_ASSIGN(const SshDestination to, parse_ssh_destination(where));
+  if (crash.config.network) {
+    TRY(bring_up(*crash.config.network, crash.beat));
+  }
+  TRY_ASSIGN(Client client, Client::start(client_words(to, ssh)));
+  auto outcome = [&]() -> Result<convert::Outcome> {
+    const Line line(client.take_input(), crash.beat);
+    return send_stream([&](std::span<const std::byte> frame) { return line.send(frame); }, crash);
+  }();
+  const int status = client.wait(outcome ? kCommandWait : kErrorWait, crash.beat);
+  const std::vector<std::string> said = client.said();
+  for (const std::string& text : said) {
+    crash.say("ssh: " + text);
+  }
+  const bool not_as_asked = WIFEXITED(status) && WEXITSTATUS(status) == kNotAsAsked;
+  if (status != 0 && !not_as_asked) {
+    return tl::unexpected(failure(ssh, status, said));
+  }
+  TRY(outcome);
+  outcome->incomplete = outcome->incomplete || not_as_asked;
+  return Saved{where + ", by SSH", *std::move(outcome)};
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,168 @@
+#include "guest/setup/find_network.h"
+
+#include <ifaddrs.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "guest/save/netlink.h"
+#include "guest/setup/state_file.h"
+#include "src/base/little_endian.h"
+#include "src/base/whole_file.h"
+
+namespace vmcore::guest {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Route {
+  int interface = 0;  // its index
+  std::optional<IpAddress> gateway;
+  std::optional<IpAddress> source;
+};
+
+Result<Route> find_route(const IpAddress& destination) {
+  rtmsg body{};
+  body.rtm_family = static_cast<unsigned char>(destination.family);
+  body.rtm_dst_len = static_cast<unsigned char>(destination.bytes().size() * 8);
+  TRY_ASSIGN(const std::vector<std::byte> answer,
+             ask_netlink(RTM_GETROUTE, 0, as_bytes(body), {{RTA_DST, destination.bytes()}}));
+  Route route;
+  for (std::size_t at = NLMSG_ALIGN(sizeof(rtmsg));;) {
+    const auto header = load<rtattr>(answer, at);
+    if (!header || header->rta_len < sizeof(rtattr)) {
+      return route;
+    }
+    const auto value = std::span(answer)
+                           .subspan(at, std::min<std::size_t>(header->rta_len, answer.size() - at))
+                           .subspan(sizeof(rtattr));
+    IpAddress address{.family = destination.family};
+    std::copy_n(value.begin(), std::min(value.size(), address.storage.size()),
+                address.storage.begin());
+    if (header->rta_type == RTA_OIF) {
+      route.interface = load<int>(value, 0).value_or(0);
+    } else if (header->rta_type == RTA_GATEWAY) {
+      route.gateway = address;
+    } else if (header->rta_type == RTA_PREFSRC) {
+      route.source = address;
+    }
+    at += RTA_ALIGN(header->rta_len);
+  }
+}
+
+struct FreeInterfaces {
+  void operator()(ifaddrs* list) const { ::freeifaddrs(list); }
+};
+
+std::optional<IpAddress> address_of(const sockaddr* socket) {
+  if (socket == nullptr || (socket->sa_family != AF_INET && socket->sa_family != AF_INET6)) {
+    return std::nullopt;
+  }
+  IpAddress address{.family = socket->sa_family};
+  const auto* const bytes = reinterpret_cast<const std::byte*>(socket);
+  const std::size_t at = address.family == AF_INET ? 4 : 8;  // sin_addr, sin6_addr
+  std::copy_n(bytes + at, address.bytes().size(), address.storage.begin());
+  return address;
+}
+
+std::optional<unsigned> prefix_of(const IpAddress& wanted) {
+  ifaddrs* all = nullptr;
+  if (::getifaddrs(&all) != 0) {
+    return std::nullopt;
+  }
+  const std::unique_ptr<ifaddrs, FreeInterfaces> list(all);
+  for (const ifaddrs* entry = all; entry != nullptr; entry = entry->ifa_next) {
+    const auto mask = address_of(entry->ifa_netmask);
+    if (mask && address_of(entry->ifa_addr) == wanted) {
+      unsigned bits = 0;
+      for (const std::byte byte : mask->bytes()) {
+        bits += static_cast<unsigned>(std::popcount(std::to_integer<unsigned char>(byte)));
+      }
+      return bits;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string first_line(const fs::path& path) {
+  const std::string text = read_file(path).value_or("");
+  return text.substr(0, text.find('\n'));
+}
+
+// Where the first target that needs a network leads.
+std::optional<IpAddress> destination_of(const CaptureConfig& config) {
+  for (const Target& target : config.targets) {
+    if (const auto address = network_address_of(target)) {
+      return address;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<Network> find_network(const IpAddress& destination) {
+  TRY_ASSIGN(const Route route, find_route(destination));
+  char name[IF_NAMESIZE] = "";
+  const auto prefix = route.source ? prefix_of(*route.source) : std::nullopt;
+  if (!prefix || ::if_indextoname(static_cast<unsigned>(route.interface), name) == nullptr) {
+    return fail(Errc::not_found, "there is no way to {} now", format_address(destination));
+  }
+  const std::string mac = first_line(fs::path("/sys/class/net") / name / "address");
+  return Network{.interface = mac.empty() ? name : mac,
+                 .address = *route.source,
+                 .prefix = *prefix,
+                 .gateway = route.gateway};
+}
+
+std::optional<Network> network_now(const Root& root, const CaptureConfig& config) {
+  const auto destination = destination_of(config);
+  if (!destination || config.network || !root.running()) {
+    return std::nullopt;
+  }
+  auto found = find_network(*destination);
+  return found ? std::optional(*std::move(found)) : std::nullopt;
+}
+
+CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks) {
+  const auto destination = destination_of(config);
+  if (!destination || config.network || !root.running()) {
+    return config;
+  }
+  if ((config.network = network_now(root, config))) {
+    static_cast<void>(make_state_folder(root, kStateFolder));
+    static_cast<void>(write_state(root, kNetworkFile, format_network(*config.network) + "\n"));
+    return config;
+  }
+  const std::string text = root.read(kNetworkFile).value_or("");
+  if (auto remembered = parse_network(text.substr(0, text.find('\n')))) {
+    config.network = *std::move(remembered);
+  } else {
+    remarks.push_back(
+        {Errc::not_found, fmt::format("there is no way to {} now: build the image again when there "
+                                      "is, or say how (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
+                                      format_address(*destination))});
+  }
+  return config;
+}
+
+std::vector<std::string> drivers_of(std::string_view interface) {
+  std::vector<std::string> drivers;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/sys/class/net", error)) {
+    if (entry.path().filename() == interface || first_line(entry.path() / "address") == interface) {
+      const fs::path module = fs::read_symlink(entry.path() / "device/driver/module", error);
+      if (!module.empty()) {
+        drivers.push_back(module.filename());
+      }
+    }
+  }
+  return drivers;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,30 @@
+// The network by which this machine reaches an address now: what its capture kernel is told, where
+// the configuration does not say.
+#pragma once
+
+#include <string>
+
+#include "guest/config/capture_config.h"
+#include "guest/setup/root.h"
+
+namespace vmcore::guest {
+
+// What was found last.
+inline constexpr std::string_view kNetworkFile = "/var/lib/vmcore-guest/network";
+
+// Of the running machine. Errc::not_found where there is no way there.
+Result<Network> find_network(const IpAddress& destination);
+
+// The network that the capture kernel would be told of now: nothing where no target needs one, the
+// configuration names one, or there is no way there.
+std::optional<Network> network_now(const Root& root, const CaptureConfig& config);
+
+// The configuration with the network by which its targets are reached, where they need one and it
+// names none. What is found is remembered: the capture image is built early in the
+// boot as well, when there is no network yet. A Remark where none is known.
+CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks);
+
+// The modules that drive the interface with that name or MAC address; none of one that is not here.
+std::vector<std::string> drivers_of(std::string_view interface);
+
+}  // namespace vmcore::guest

@@ -1,0 +1,41 @@
+#include "src/base/whole_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
+
+namespace vmcore {
+
+Result<std::string> read_all(int fd, std::string_view name) {
+  constexpr std::size_t kMost = 16U << 20;
+  constexpr std::size_t kStep = 64U << 10;
+  std::string text;
+  for (;;) {
+    const std::size_t had = text.size();
+    text.resize(had + kStep);
+    const auto got = sys::read_full(fd, std::as_writable_bytes(std::span(text).subspan(had)));
+    if (!got) {
+      return in_context(got.error(), name);
+    }
+    text.resize(had + *got);
+    if (*got < kStep) {
+      return text;
+    }
+    if (text.size() > kMost) {
+      return fail(Errc::limit, "{}: more than {} MiB", name, kMost >> 20);
+    }
+  }
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail_errno(errno, path);
+  }
+  return read_all(fd.get(), path);
+}
+
+}  // namespace vmcore

@@ -1,0 +1,45 @@
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "src/base/fd.h"
+#include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
+#include "src/seal/key.h"
+
+namespace vmcore::cli {
+namespace {
+
+// The public half of the key in the file, which is made where there is none.
+Result<seal::PublicKey> public_key_of(const std::string& path) {
+  auto made = seal::make_key_file(path);
+  if (made || made.error().code != Errc::exists) {
+    return made;
+  }
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) {
+    return fail_errno(errno, path);
+  }
+  const auto key = seal::read_key_file(file.get());
+  return key ? Result<seal::PublicKey>(key->public_key()) : in_context(key.error(), path);
+}
+
+}  // namespace
+
+Run add_key(CLI::App& command, const Common&) {
+  const auto path = std::make_shared<std::string>();
+  command.add_option("FILE", *path, "Of the secret key; made where it is not there")->required();
+  return [path] {
+    const auto key = public_key_of(*path);
+    if (!key) {
+      return report_error(key.error());
+    }
+    fmt::print("encrypt-to = {}\n", seal::format_public_key(*key));
+    return static_cast<int>(kExitDone);
+  };
+}
+
+}  // namespace vmcore::cli

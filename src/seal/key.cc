@@ -1,0 +1,103 @@
+#include "src/seal/key.h"
+
+#include <fcntl.h>
+#include <sodium.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
+
+namespace vmcore::seal {
+namespace {
+
+using Bytes = std::array<unsigned char, 32>;
+static_assert(crypto_box_PUBLICKEYBYTES == sizeof(Bytes) &&
+              crypto_box_SECRETKEYBYTES == sizeof(Bytes));
+
+constexpr std::string_view kPublic = "x25519:";
+constexpr std::string_view kSecret = "x25519-secret:";
+
+std::optional<Bytes> bytes_of(std::string_view text, std::string_view prefix) {
+  Bytes bytes{};
+  if (!text.starts_with(prefix) || text.size() != prefix.size() + 2 * bytes.size()) {
+    return std::nullopt;
+  }
+  text.remove_prefix(prefix.size());
+  const bool all_digits = ::sodium_hex2bin(bytes.data(), bytes.size(), text.data(), text.size(),
+                                           nullptr, nullptr, nullptr) == 0;
+  return all_digits ? std::optional(bytes) : std::nullopt;
+}
+
+std::string text_of(std::string_view prefix, const Bytes& bytes) {
+  std::string digits(2 * bytes.size() + 1, '\0');
+  ::sodium_bin2hex(digits.data(), digits.size(), bytes.data(), bytes.size());
+  digits.pop_back();
+  return std::string(prefix) + digits;
+}
+
+}  // namespace
+
+PublicKey SecretKey::public_key() const {
+  PublicKey key{};
+  ::crypto_scalarmult_base(key.data(), bytes_.data());
+  return key;
+}
+
+void SecretKey::forget() { ::sodium_memzero(bytes_.data(), bytes_.size()); }
+
+Result<PublicKey> parse_public_key(std::string_view text) {
+  const auto key = bytes_of(text, kPublic);
+  if (!key) {
+    return fail(Errc::invalid, "\"{}\" is no public key ({}...), as `vmcorectl key FILE` prints it",
+                text.starts_with(kSecret) ? std::string_view("a secret key") : text, kPublic);
+  }
+  return *key;
+}
+
+std::string format_public_key(const PublicKey& key) { return text_of(kPublic, key); }
+
+Result<PublicKey> make_key_file(const std::string& path) {
+  if (::sodium_init() < 0) {
+    return fail(Errc::io, "there is no source of random numbers for a key");
+  }
+  PublicKey shown{};
+  Bytes secret{};
+  ::crypto_box_keypair(shown.data(), secret.data());
+  std::string text = fmt::format("# {}\n{}\n", format_public_key(shown), text_of(kSecret, secret));
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  Result<> written = file ? sys::write_full(file.get(), std::as_bytes(std::span(text)))
+                          : Result<>(fail_errno(errno, path));
+  if (file && written && ::fsync(file.get()) != 0) {
+    written = fail_errno(errno, path);
+  }
+  if (file && !written) {
+    ::unlink(path.c_str());
+  }
+  ::sodium_memzero(secret.data(), secret.size());
+  ::sodium_memzero(text.data(), text.size());
+  TRY(written);
+  return shown;
+}
+
+Result<SecretKey> read_key_file(int fd) {
+  std::string text(4096, '\0');
+  TRY_ASSIGN(const std::size_t size,
+             sys::pread_full(fd, std::as_writable_bytes(std::span(text)), 0));
+  std::string_view rest = std::string_view(text).substr(0, size);
+  while (rest.starts_with('#')) {
+    rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
+  }
+  auto bytes = bytes_of(rest.substr(0, rest.find('\n')), kSecret);
+  ::sodium_memzero(text.data(), text.size());
+  if (!bytes) {
+    return fail(Errc::not_recognised, "it holds no secret key, as `vmcorectl key FILE` makes one");
+  }
+  SecretKey key(*bytes);
+  ::sodium_memzero(bytes->data(), bytes->size());
+  return key;
+}
+
+}  // namespace vmcore::seal
