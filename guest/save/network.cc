@@ -1,6 +1,7 @@
 #include "guest/save/network.h"
 
 #include <net/if.h>
+#include <strings.h>
 // First the socket header: these need its types.
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
@@ -95,10 +96,11 @@ Result<> bring_up_interface(const std::string& name, const Network& network, con
 
 }  // namespace
 
-std::string find_interface(std::string_view name_or_mac) {
+std::string find_interface(const std::string& name_or_mac) {
   const std::vector<std::string> names = names_in(kInterfaces);
   const auto found = std::ranges::find_if(names, [&](const std::string& name) {
-    return name == name_or_mac || attribute_of(name, "address") == name_or_mac;
+    return name == name_or_mac ||
+           ::strcasecmp(attribute_of(name, "address").c_str(), name_or_mac.c_str()) == 0;
   });
   return found == names.end() ? "" : *found;
 }

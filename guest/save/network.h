@@ -7,7 +7,7 @@
 namespace vmcore::guest {
 
 // The kernel's name of an interface by its name or MAC address, or empty.
-std::string find_interface(std::string_view name_or_mac);
+std::string find_interface(const std::string& name_or_mac);
 
 // Waits for the interface and its carrier, and gives it its address and a default route. What is
 // set up already is left as it is.

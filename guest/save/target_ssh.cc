@@ -165,7 +165,9 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
   if (status != 0 && !not_as_asked) {
     return tl::unexpected(failure(ssh, status, said));
   }
-  TRY(outcome);
+  if (!outcome) {
+    return tl::unexpected(std::move(outcome).error());
+  }
   outcome->incomplete = outcome->incomplete || not_as_asked;
   return Saved{where + ", by SSH", *std::move(outcome)};
 }

@@ -29,7 +29,7 @@ from peers.kdumpfile import ElfFile, KdumpFile
 KERNEL = "6.1"
 MAC = "52:54:00:12:34:56"
 NETWORK = f"network = {MAC},10.0.2.15/24,10.0.2.2\n"
-CARD = ("-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC}")
+CARD = ("-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile=")
 
 
 class Listener:
