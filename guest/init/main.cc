@@ -84,11 +84,11 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
   return code.value_or(1);
 }
 
-// What killed our child may well be what has to be found out, and only the host can still save it:
-// `vmcorectl dump --crash-guest` does, after a minute of silence.
+// Only the host can still save this crash: `vmcorectl dump --crash-guest` dumps the guest from
+// outside after a minute of silence.
 void wait_for_host(std::optional<Clock::time_point> deadline) {
   constexpr std::chrono::seconds kHold{90};
-  say(fmt::format("waiting {} s, for the host may dump it from outside", kHold.count()));
+  say(fmt::format("waiting {} s for the host to dump this guest from outside", kHold.count()));
   const Clock::time_point until = Clock::now() + kHold;
   std::this_thread::sleep_until(deadline ? std::min(*deadline, until) : until);
 }
@@ -127,10 +127,12 @@ void wait_for_host(std::optional<Clock::time_point> deadline) {
       : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
                                      : "the crash could not be saved");
   tell_memory(say);
-  if (saved == SaveEnd::died) {
+  const EndAction action = saved == SaveEnd::complete ? config.on_success : config.on_failure;
+  const bool leaves = action == EndAction::reboot || action == EndAction::poweroff;
+  if (saved == SaveEnd::died && leaves) {
     wait_for_host(deadline);
   }
-  end(saved == SaveEnd::complete ? config.on_success : config.on_failure);
+  end(action);
 }
 
 }  // namespace
