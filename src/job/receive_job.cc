@@ -43,6 +43,7 @@ class Reception {
   Result<DumpResult> run();
 
  private:
+  Result<> open_witness();
   Result<> await_line();
   Result<> check_witness() const;
   std::string who_saw_crash() const;
@@ -67,6 +68,19 @@ class Reception {
   Fd spool_;
   Fd hangup_;  // its being closed ends the line in the worker
 };
+
+// The one that was named. What crashed the guest on purpose needs it the least.
+Result<> Reception::open_witness() {
+  if (options_.guest.socket.empty()) {
+    return {};
+  }
+  auto witness = acquire::watch_monitor(options_.guest.socket);
+  if (!witness && !options_.crash) {
+    return tl::unexpected(std::move(witness).error());
+  }
+  line_.witness = std::move(witness).value_or(nullptr);
+  return {};
+}
 
 Result<> Reception::check_witness() const {
   if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
@@ -220,8 +234,10 @@ Result<DumpResult> Reception::run() {
   if (options_.crash) {
     TRY(options_.crash());
   }
+  TRY(open_witness());
   TRY(await_line());
   report_.crash = who_saw_crash();
+  line_.witness.reset();
   if (!named) {
     TRY(open_files());
   }
