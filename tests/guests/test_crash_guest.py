@@ -120,6 +120,7 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
                            devices=erst)
     with CaptureGuest(config) as guest:
         case = Case(vmcorectl, findings, folder, guest)
+        guest.must("grep erst /sys/module/pstore/parameters/backend")
         guest.qmp("set-action", panic="none")
         guest.crash()
         guest.wait_for_boot(2, BOOT_SECONDS)
