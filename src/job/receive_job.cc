@@ -47,6 +47,7 @@ class Reception {
 
  private:
   Result<> open_key();
+  Result<> open_witness();
   Result<> await_line();
   Result<> check_witness() const;
   std::string who_saw_crash() const;
@@ -91,6 +92,19 @@ Result<> Reception::open_key() {
   if (auto key = seal::read_key_file(key_.get()); !key) {
     return in_context(std::move(key).error(), options_.key.string());
   }
+  return {};
+}
+
+// The one that was named. What crashed the guest on purpose needs it the least.
+Result<> Reception::open_witness() {
+  if (options_.guest.socket.empty()) {
+    return {};
+  }
+  auto witness = acquire::watch_monitor(options_.guest.socket);
+  if (!witness && !options_.crash) {
+    return tl::unexpected(std::move(witness).error());
+  }
+  line_.witness = std::move(witness).value_or(nullptr);
   return {};
 }
 
@@ -284,8 +298,10 @@ Result<DumpResult> Reception::run() {
   if (options_.crash) {
     TRY(options_.crash());
   }
+  TRY(open_witness());
   TRY(await_line());
   report_.crash = who_saw_crash();
+  line_.witness.reset();
   if (!named) {
     TRY(open_files());
   }
