@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "guest/save/dump_time.h"
+#include "guest/setup/device_link.h"
 #include "guest/setup/state_file.h"
 
 namespace vmcore::guest {
@@ -23,18 +24,9 @@ std::string newest_in(const Root& root, std::string_view folder) {
   return newest;
 }
 
-// "UUID=x" is a link to the device in /dev/disk/by-uuid; the kernel's mounts have the device
-// itself.
+// The kernel's mounts have the device itself.
 std::string device_path(std::string_view device) {
-  const std::size_t equals = device.find('=');
-  if (equals == std::string_view::npos) {
-    return std::string(device);
-  }
-  std::string kind(device.substr(0, equals));
-  std::ranges::transform(kind, kind.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  const std::string link = fmt::format("/dev/disk/by-{}/{}", kind, device.substr(equals + 1));
+  const std::string link = device_link(device);
   std::error_code error;
   const auto resolved = std::filesystem::canonical(link, error);
   return error ? link : resolved.string();
