@@ -19,7 +19,7 @@ Result<> load(const std::string& path) {
   TRY_ASSIGN(const std::string packed, read_file(path));
   TRY_ASSIGN(const std::string module, gunzip(packed, kMost));
   if (::syscall(SYS_init_module, module.data(), module.size(), "") != 0 && errno != EEXIST) {
-    return fail_errno(errno, path);
+    return fail_errno(errno, "init_module");
   }
   return {};
 }
@@ -34,7 +34,7 @@ void load_modules(const std::string& folder, const Say& say) {
     begin = end + 1;
     const std::string path = folder + "/" + name;
     if (const Result<> loaded = load(path); !loaded) {
-      say("module " + loaded.error().message);
+      say(fmt::format("module {}: {}", name, loaded.error().message));
     }
     ::unlink(path.c_str());
   }

@@ -16,7 +16,8 @@ namespace {
 
 using Names = std::vector<std::string_view>;
 
-// One row a thing that a target may need: at least one of `any`, and of `also` what there is.
+// One row a thing that a target may need: at least one of `any`, and of `also` what there is, which
+// is loaded first.
 struct Need {
   std::string_view what;
   Names any;
@@ -44,6 +45,7 @@ const std::array<std::pair<std::string_view, Need>, 2> kDisksByName = {{
 }};
 
 // The checksums and character sets are asked for by name at run time: no dependency shows them.
+// libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded without its.
 const std::array<Need, 4> kFileSystems = {{
     {"ext4", {"ext4"}, {"crc32c_generic"}},
     {"xfs", {"xfs"}, {"crc32c_generic"}},
@@ -126,7 +128,7 @@ class Collector {
   bool add(const Need& need) {
     const bool there =
         std::ranges::any_of(need.any, [&](auto name) { return kernel_.is_there(name); });
-    for (const Names* names : {&need.any, &need.also}) {
+    for (const Names* names : {&need.also, &need.any}) {
       names_.insert(names_.end(), names->begin(), names->end());
     }
     return there;

@@ -96,6 +96,15 @@ TEST_F(CaptureImageTest, TheFileSystemIsThatOfFstab) {
   EXPECT_EQ(some.find("ext4.ko"), std::string::npos);
 }
 
+TEST_F(CaptureImageTest, AChecksumIsLoadedBeforeWhoAsksForIt) {
+  unpacked_kernel();
+  module("crc32c_generic", "");
+  parts_.config.targets = {{"file", "/dev/vdb:/x"}};
+  write("etc/fstab", "/dev/vdb /x xfs\n");
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("crc32c_generic.ko.gz\nxfs.ko.gz\n"),
+            std::string::npos);
+}
+
 TEST_F(CaptureImageTest, ATargetThatTheKernelCannotServeIsTold) {
   unpacked_kernel();
   parts_.config.targets = {{"port", ""}, {"vsock", ""}};
