@@ -4,7 +4,9 @@
 // kernel; SHA-256 of INIT, of CONFIG and of MODULES (their paths and the files as installed), and
 // SUM, that of the whole image with zeros in place of SUM.
 //
-// Not compressed: unpacking is what needs most memory in a capture kernel, and there is least.
+// Not compressed as a whole: unpacking is what needs most memory in a capture kernel, and there is
+// least. Its modules are, each alone: init unpacks one at a time, its bytes and its signature are
+// those of the distribution.
 #pragma once
 
 #include <cstdint>
