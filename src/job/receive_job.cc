@@ -126,6 +126,7 @@ Result<> Reception::await_line() {
       continue;
     }
     if (ready > 0) {
+      report_.crash = who_saw_crash();
       return {};
     }
   }
@@ -190,6 +191,7 @@ void Reception::keep_log() {
 void Reception::take(const sandbox::Event& event) {
   if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
     report_.hello = *hello;
+    line_.witness.reset();  // a monitor is held no longer
     on_report_(report_);
   } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
     report_.panic = read->panic;
@@ -236,8 +238,6 @@ Result<DumpResult> Reception::run() {
   }
   TRY(open_witness());
   TRY(await_line());
-  report_.crash = who_saw_crash();
-  line_.witness.reset();
   if (!named) {
     TRY(open_files());
   }
