@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "guest/save/netlink.h"
+#include "guest/setup/driver_modules.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
 #include "src/base/whole_file.h"
@@ -151,18 +152,14 @@ CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<R
   return config;
 }
 
-std::vector<std::string> drivers_of(std::string_view interface) {
-  std::vector<std::string> drivers;
+std::vector<std::string> drivers_of(const Root& root, std::string_view interface) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/sys/class/net", error)) {
     if (entry.path().filename() == interface || first_line(entry.path() / "address") == interface) {
-      const fs::path module = fs::read_symlink(entry.path() / "device/driver/module", error);
-      if (!module.empty()) {
-        drivers.push_back(module.filename());
-      }
+      return driver_modules(root, entry.path().string());
     }
   }
-  return drivers;
+  return {};
 }
 
 }  // namespace vmcore::guest

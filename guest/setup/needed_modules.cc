@@ -207,7 +207,7 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
   }
   if (config.network && root.running()) {
-    collector.add(drivers_of(config.network->interface));
+    collector.add(drivers_of(root, config.network->interface));
   }
   needed.names = std::move(collector).names();
   return needed;
