@@ -9,8 +9,8 @@ declare -A packages=(
   [build]="cmake g++ ninja-build pkg-config libcli11-dev libdeflate-dev libexpected-dev libfmt-dev
            liblzma-dev liblzo2-dev libpugixml-dev libsnappy-dev libsodium-dev libvirt-dev libzstd-dev
            nlohmann-json3-dev"
-  [guest]="ca-certificates dpkg e2fsprogs gcc libc6-dev libvirt-clients libvirt-daemon
-           libvirt-daemon-driver-qemu python3 qemu-system-x86 util-linux xz-utils"
+  [guest]="btrfs-progs ca-certificates dosfstools dpkg e2fsprogs gcc libc6-dev libvirt-clients libvirt-daemon
+           libvirt-daemon-driver-qemu python3 qemu-system-x86 util-linux xfsprogs xz-utils"
   [test]="clang-14 clang-format-14 debootstrap dpkg-dev git libclang-rt-14-dev libgmock-dev libgtest-dev liblzo2-2
           libsnappy1v5 libzstd1 openssh-client openssh-server rpm"
 )

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+#include "guest/config/trimmed.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -26,13 +28,6 @@ constexpr std::array<SshKey, 4> kSshKeys = {{{"ssh-client", &SshConfig::client},
 std::string_view end_action_name(EndAction action) {
   return std::ranges::find(kEndActions, action, &std::pair<std::string_view, EndAction>::second)
       ->first;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
 }
 
 Result<unsigned> read_number(std::string_view text, unsigned most) {

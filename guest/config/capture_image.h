@@ -6,8 +6,8 @@
 
 namespace vmcore::guest {
 
-inline constexpr std::string_view kModuleFolder = "/modules";
-inline constexpr std::string_view kModuleList = "order";  // in that folder: a file name a line
+inline constexpr std::string_view kModuleFolder = "/modules";  // each packed by gzip()
+inline constexpr std::string_view kModuleList = "order";       // in that folder: a file name a line
 // What the image was made of: KEY=VALUE lines (guest/setup/capture_image.h).
 inline constexpr std::string_view kImageManifest = "/etc/vmcore-guest.image";
 

@@ -1,27 +1,27 @@
 #include "guest/init/load_modules.h"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "guest/config/capture_image.h"
-#include "src/base/fd.h"
+#include "guest/config/gzip.h"
 #include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
 
-// 0, or an errno.
-int load(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file || ::syscall(SYS_finit_module, file.get(), "", 0) != 0) {
-    return errno == EEXIST ? 0 : errno;
+constexpr std::size_t kMost = 64U << 20;
+
+Result<> load(const std::string& path) {
+  TRY_ASSIGN(const std::string packed, read_file(path));
+  TRY_ASSIGN(const std::string module, gunzip(packed, kMost));
+  if (::syscall(SYS_init_module, module.data(), module.size(), "") != 0 && errno != EEXIST) {
+    return fail_errno(errno, "init_module");
   }
-  return 0;
+  return {};
 }
 
 }  // namespace
@@ -32,9 +32,11 @@ void load_modules(const std::string& folder, const Say& say) {
     const std::size_t end = std::min(names.find('\n', begin), names.size());
     const std::string name = names.substr(begin, end - begin);
     begin = end + 1;
-    if (const int error = load(folder + "/" + name); error != 0) {
-      say(fmt::format("module {}: {}", name, std::strerror(error)));
+    const std::string path = folder + "/" + name;
+    if (const Result<> loaded = load(path); !loaded) {
+      say(fmt::format("module {}: {}", name, loaded.error().message));
     }
+    ::unlink(path.c_str());
   }
 }
 

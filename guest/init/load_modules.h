@@ -7,8 +7,9 @@
 
 namespace vmcore::guest {
 
-// Loads the modules of a folder in the order of its list (kModuleList, a name a line). One that the
-// kernel refuses is told and skipped: the targets will say what they miss.
+// Loads the modules of a folder in the order of its list (kModuleList, a name a line), and removes
+// them: the files of an initramfs lie in memory. One that the kernel refuses is told and skipped:
+// the targets will say what they miss.
 void load_modules(const std::string& folder, const Say& say);
 
 }  // namespace vmcore::guest

@@ -51,6 +51,11 @@ Result<> write_text(const std::string& path, std::string_view text) {
   return sync_fd(file.get(), path);
 }
 
+std::string without_slash(std::string folder) {
+  folder.erase(folder.find_last_not_of('/') + 1);
+  return folder;
+}
+
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Oldest first.
@@ -178,7 +183,7 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
   return outcome;
 }
 
-// `shown` is what the folder is called when this is over.
+// `shown` is what the folder is called when this is over, without a slash at its end.
 Result<Saved> save_in(const std::string& folder, const std::string& shown, const Crash& crash) {
   TRY(make_folders(folder));
   TRY(make_room(folder, crash));
@@ -231,14 +236,14 @@ class Mount {
 
 Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
   if (where.starts_with('/') && where.find(":/") == std::string::npos) {
-    return save_in(where, where, crash);
+    return save_in(where, without_slash(where), crash);
   }
   const std::size_t colon = where.rfind(":/");
   if (colon == std::string::npos) {
     return fail(Errc::invalid, "\"{}\" is not DEVICE:/FOLDER", where);
   }
   TRY_ASSIGN(const Mount mount, Mount::make(where.substr(0, colon)));
-  const std::string folder = where.substr(colon + 1);
+  const std::string folder = without_slash(where.substr(colon + 1));
   return save_in(kMountPoint + folder, folder, crash);
 }
 

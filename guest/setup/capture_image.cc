@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "guest/config/capture_image.h"
+#include "guest/config/gzip.h"
 #include "guest/setup/cpio.h"
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
@@ -28,10 +29,10 @@ namespace fs = std::filesystem;
 
 std::string_view in_archive(std::string_view path) { return path.substr(1); }
 
-// "ext4.ko" of "/lib/modules/6.1/kernel/fs/ext4/ext4.ko.xz".
+// "ext4.ko.gz" of "/lib/modules/6.1/kernel/fs/ext4/ext4.ko.xz".
 std::string file_of_module(std::string_view path) {
   const std::string_view file = path.substr(path.rfind('/') + 1);
-  return std::string(file.substr(0, file.find(".ko"))) + ".ko";
+  return std::string(file.substr(0, file.find(".ko"))) + ".ko.gz";
 }
 
 std::string format_manifest(const ImageManifest& manifest) {
@@ -107,7 +108,7 @@ Result<> add_modules(Cpio& cpio, const Plan& plan) {
   std::string list;
   cpio.add_folder(folder);
   for (const std::string& path : plan.modules) {
-    TRY_ASSIGN(const std::string module, plan.kernel.read(path));
+    TRY_ASSIGN(const std::string module, plan.kernel.read(path).and_then(gzip));
     TRY(cpio.add_file(fmt::format("{}/{}", folder, file_of_module(path)), 0644, module));
     list += file_of_module(path) + "\n";
   }

@@ -1,7 +1,9 @@
 // The capture image: the first file system of a capture kernel, a cpio archive with init, its
 // configuration, and the modules it needs of one kernel. The same of all these make the same bytes.
 //
-// Not compressed: unpacking is what needs most memory in a capture kernel, and there is least.
+// Not compressed as a whole: unpacking is what needs most memory in a capture kernel, and there is
+// least. Its modules are, each alone: init unpacks one at a time, its bytes and its signature are
+// those of the distribution.
 #pragma once
 
 #include <cstdint>

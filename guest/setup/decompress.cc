@@ -1,13 +1,12 @@
 #include "guest/setup/decompress.h"
 
-#include <libdeflate.h>
 #include <lzma.h>
 #include <zstd.h>
 
 #include <cstring>
 #include <memory>
 
-#include "src/base/little_endian.h"
+#include "guest/config/gzip.h"
 
 namespace vmcore::guest {
 namespace {
@@ -83,27 +82,6 @@ Result<std::string> from_zstd(std::string_view bytes) {
   });
 }
 
-// The size stands at the end (RFC 1952, ISIZE).
-Result<std::string> from_gzip(std::string_view bytes) {
-  if (bytes.size() < 4) {
-    return fail(Errc::truncated, "gzip: it ends early");
-  }
-  const auto size = load<ul32>(std::as_bytes(std::span(bytes)), bytes.size() - 4);
-  if (size.value_or(0U) > kMost) {
-    return too_large();
-  }
-  std::string out(size.value_or(0U), '\0');
-  const std::unique_ptr<libdeflate_decompressor, void (*)(libdeflate_decompressor*)> decompressor(
-      libdeflate_alloc_decompressor(), libdeflate_free_decompressor);
-  std::size_t got = 0;
-  if (libdeflate_gzip_decompress(decompressor.get(), bytes.data(), bytes.size(), out.data(),
-                                 out.size(), &got) != LIBDEFLATE_SUCCESS ||
-      got != out.size()) {
-    return fail(Errc::malformed, "gzip: it is damaged");
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::string> decompress(std::string_view bytes) {
@@ -114,8 +92,8 @@ Result<std::string> decompress(std::string_view bytes) {
   if (bytes.starts_with("\x28\xb5\x2f\xfd"sv)) {
     return from_zstd(bytes);
   }
-  if (bytes.starts_with("\x1f\x8b"sv)) {
-    return from_gzip(bytes);
+  if (bytes.starts_with(kGzipMagic)) {
+    return gunzip(bytes, kMost);
   }
   return std::string(bytes);
 }

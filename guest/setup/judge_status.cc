@@ -199,9 +199,10 @@ std::vector<Finding> judge_status(const StatusFacts& facts) {
 std::string motd(const StatusFacts& facts) {
   std::string text;
   if (facts.last) {
-    text += fmt::format("This guest crashed; {}: {}\n",
-                        facts.last->complete ? "its dump is" : "what was saved of it is",
-                        facts.last->path);
+    text += fmt::format(
+        "This guest crashed; {}: {}{}\n",
+        facts.last->complete ? "its dump is" : "what was saved of it is", facts.last->path,
+        facts.last->path.starts_with("/dev/") ? " (for vmcorectl receive, on any machine)" : "");
   }
   if (!facts.pstore.empty()) {
     text += fmt::format("The kernel's last words of an earlier boot are in {}\n", facts.pstore);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "guest/config/trimmed.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -13,14 +15,6 @@ std::optional<std::uint64_t> number_of(std::string_view text, int base) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
   return error == std::errc() && end == text.data() + text.size() ? std::optional(number)
                                                                   : std::nullopt;
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kBlank = " \t\n\r";
-  const std::size_t first = text.find_first_not_of(kBlank);
-  return first == std::string_view::npos
-             ? std::string_view()
-             : text.substr(first, text.find_last_not_of(kBlank) + 1 - first);
 }
 
 }  // namespace

@@ -19,9 +19,8 @@ class KernelModules {
   static Result<KernelModules> open(const Root& root, std::string_view release);
 
   bool is_built_in(std::string_view name) const { return built_in_.contains(plain(name)); }
-  bool is_there(std::string_view name) const {
-    return is_built_in(name) || modules_.contains(plain(name));
-  }
+  bool is_module(std::string_view name) const { return modules_.contains(plain(name)); }
+  bool is_there(std::string_view name) const { return is_built_in(name) || is_module(name); }
   // Paths of the modules in the order in which they can be loaded: each behind those that it needs.
   // One that is built in or not there is left out.
   Result<std::vector<std::string>> load_order(const std::vector<std::string>& names) const;

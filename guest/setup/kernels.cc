@@ -2,36 +2,16 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 #include "guest/setup/capture_image.h"
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_image.h"
+#include "guest/setup/kernel_modules.h"
 
 namespace vmcore::guest {
 namespace {
 
 constexpr const char* kModules = "/lib/modules";
-
-std::string module_name(std::string_view path) {
-  std::string name(path.substr(path.rfind('/') + 1));
-  name = name.substr(0, name.find(".ko"));
-  std::ranges::replace(name, '-', '_');
-  return name;
-}
-
-// By modules.dep: "kernel/drivers/x.ko.xz: kernel/y.ko.xz".
-std::set<std::string> modules_of(const Tree& tree, const std::string& release) {
-  std::set<std::string> modules;
-  const auto text = tree.root().read(fmt::format("{}/{}/modules.dep", kModules, release));
-  std::string_view rest = text ? std::string_view(*text) : std::string_view();
-  while (!rest.empty()) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    modules.insert(module_name(line.substr(0, line.find(':'))));
-    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-  }
-  return modules;
-}
 
 }  // namespace
 
@@ -61,9 +41,9 @@ std::vector<std::string> common_modules(const Tree& tree, const std::vector<std:
   std::vector<std::string> common = names;
   const std::vector<std::string> releases = kernel_releases(tree);
   for (const std::string& release : releases) {
-    const std::set<std::string> modules = modules_of(tree, release);
+    const auto kernel = KernelModules::open(tree.root(), release);
     std::erase_if(common,
-                  [&](const std::string& name) { return !modules.contains(module_name(name)); });
+                  [&](const std::string& name) { return !kernel || !kernel->is_module(name); });
   }
   return releases.empty() ? std::vector<std::string>() : common;
 }

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <span>
 #include <sstream>
 
 #include "guest/save/block_device.h"
+#include "guest/setup/driver_modules.h"
 #include "guest/setup/find_network.h"
 
 namespace vmcore::guest {
@@ -15,7 +17,8 @@ namespace {
 
 using Names = std::vector<std::string_view>;
 
-// One row a thing that a target may need: at least one of `any`, and of `also` what there is.
+// One row a thing that a target may need: at least one of `any`, and of `also` what there is, which
+// is loaded first.
 struct Need {
   std::string_view what;
   Names any;
@@ -38,10 +41,14 @@ const std::array<TargetNeed, 6> kTargets = {{
     {"file", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
     {"raw", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
 }};
-// Where the device's name tells which of these it is; SCSI is ten times as large.
-const Need kVirtioBlk = {"virtio disks", {"virtio_blk"}, {}};
+// Where the device's name tells which it is; SCSI is ten times as large as virtio_blk.
+const std::array<std::pair<std::string_view, Need>, 2> kDisksByName = {{
+    {"/dev/vd", {"virtio disks", {"virtio_blk"}, {}}},
+    {"/dev/nvme", {"NVMe disks", {"nvme"}, {}}},
+}};
 
 // The checksums and character sets are asked for by name at run time: no dependency shows them.
+// libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded without its.
 const std::array<Need, 4> kFileSystems = {{
     {"ext4", {"ext4"}, {"crc32c_generic"}},
     {"xfs", {"xfs"}, {"crc32c_generic"}},
@@ -65,10 +72,37 @@ std::string type_in_fstab(const Root& root, std::string_view device) {
 }
 
 // "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb"; where this is the machine
-// that has it, its path.
+// that has it, its path without links.
 std::string device_of(const Root& root, const Target& target) {
   const std::string device = target.where.substr(0, target.where.rfind(":/"));
-  return root.running() ? find_device(device, std::chrono::seconds(0)).value_or(device) : device;
+  if (!root.running()) {
+    return device;
+  }
+  const std::string path = find_device(device, std::chrono::seconds(0)).value_or(device);
+  std::error_code error;
+  const auto resolved = std::filesystem::canonical(path, error);
+  return error ? path : resolved.string();
+}
+
+// init puts no devices together, and there is no udev that would make links.
+Result<> check_is_plain(const Root& root, const Target& target, const std::string& device) {
+  const std::string sysfs = "/sys/class/block/" + device.substr(device.rfind('/') + 1);
+  const bool mapped = device.starts_with("/dev/mapper/") || device.starts_with("/dev/dm-") ||
+                      root.exists(sysfs + "/dm");
+  const bool raid = device.starts_with("/dev/md") || root.exists(sysfs + "/md");
+  if (mapped || raid) {
+    return fail(Errc::unsupported,
+                "{} is {}, which the capture kernel does not set up: give it a disk or a partition "
+                "of its own, or send to the host (target = port)",
+                device, mapped ? "on LVM, LUKS or another device mapper" : "a RAID");
+  }
+  if (target.where.starts_with("/dev/disk/")) {
+    return fail(Errc::unsupported,
+                "the capture kernel has no udev that makes {}: name it by UUID=, LABEL= or its own "
+                "name",
+                target.where.substr(0, target.where.rfind(":/")));
+  }
+  return {};
 }
 
 // What the device itself says, where this is the machine that has it.
@@ -79,8 +113,9 @@ std::string type_of_device(const Root& root, const std::string& device) {
 }
 
 // The rows for a file target; all where its file system cannot be told.
-std::span<const Need> file_systems_of(const Root& root, const Target& target) {
-  std::string type = type_of_device(root, device_of(root, target));
+std::span<const Need> file_systems_of(const Root& root, const Target& target,
+                                      const std::string& device) {
+  std::string type = type_of_device(root, device);
   if (type.empty()) {
     type = type_in_fstab(root, target.where.substr(0, target.where.rfind(":/")));
   }
@@ -96,13 +131,15 @@ class Collector {
   bool add(const Need& need) {
     const bool there =
         std::ranges::any_of(need.any, [&](auto name) { return kernel_.is_there(name); });
-    for (const Names* names : {&need.any, &need.also}) {
+    for (const Names* names : {&need.also, &need.any}) {
       names_.insert(names_.end(), names->begin(), names->end());
     }
     return there;
   }
-  void add(const std::vector<std::string>& names) {
-    names_.insert(names_.end(), names.begin(), names.end());
+  // Whether there are any.
+  bool add(const std::vector<std::string>& modules) {
+    names_.insert(names_.end(), modules.begin(), modules.end());
+    return !modules.empty();
   }
   std::vector<std::string> names() && { return std::move(names_); }
 
@@ -111,26 +148,44 @@ class Collector {
   std::vector<std::string> names_;
 };
 
-// What the kernel lacks for the target, or empty.
-std::string add_target(Collector& collector, const Root& root, const Target& target) {
-  const auto* const found = std::ranges::find(kTargets, target.kind, &TargetNeed::kind);
-  if (found == kTargets.end()) {
-    return "that kind of target";
+tl::unexpected<Error> no_driver(std::string_view what) {
+  return fail(Errc::unsupported, "this kernel has no driver for {}", what);
+}
+
+// What this machine says of its own disk, else what the name does.
+Result<> add_disk(Collector& collector, const Root& root, const std::string& device,
+                  const Need& any) {
+  const std::string name = device.substr(device.rfind('/') + 1);
+  if (collector.add(driver_modules(root, "/sys/class/block/" + name))) {
+    return {};
   }
-  const bool blk = device_of(root, target).starts_with("/dev/vd");
-  const Need& need = blk ? kVirtioBlk : found->need;
-  if (!collector.add(need)) {
-    return std::string(need.what);
-  }
-  if (target.kind != "file") {
-    return "";
-  }
+  const auto* const named = std::ranges::find_if(
+      kDisksByName, [&](const auto& row) { return device.starts_with(row.first); });
+  const Need& need = named == kDisksByName.end() ? any : named->second;
+  return collector.add(need) ? Result<>() : no_driver(need.what);
+}
+
+Result<> add_file_system(Collector& collector, const Root& root, const Target& target,
+                         const std::string& device) {
   bool any = false;
-  const std::span<const Need> systems = file_systems_of(root, target);
-  for (const Need& system : systems) {
+  for (const Need& system : file_systems_of(root, target, device)) {
     any = collector.add(system) || any;
   }
-  return any ? "" : "the file system";
+  return any ? Result<>() : no_driver("the file system");
+}
+
+Result<> add_target(Collector& collector, const Root& root, const Target& target) {
+  const auto* const found = std::ranges::find(kTargets, target.kind, &TargetNeed::kind);
+  if (found == kTargets.end()) {
+    return fail(Errc::invalid, "there is no such kind of target");
+  }
+  if (target.kind != "file" && target.kind != "raw") {
+    return collector.add(found->need) ? Result<>() : no_driver(found->need.what);
+  }
+  const std::string device = device_of(root, target);
+  TRY(check_is_plain(root, target, device));
+  TRY(add_disk(collector, root, device, found->need));
+  return target.kind == "file" ? add_file_system(collector, root, target, device) : Result<>();
 }
 
 }  // namespace
@@ -143,17 +198,16 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
     return fail(Errc::unsupported, "this kernel has no virtio");
   }
   for (const Target& target : config.targets) {
-    if (const std::string lack = add_target(collector, root, target); !lack.empty()) {
+    if (const Result<> added = add_target(collector, root, target); !added) {
       needed.remarks.push_back(
-          {Errc::unsupported,
-           fmt::format("target {}: this kernel has no driver for {}", target.kind, lack)});
+          {added.error().code, fmt::format("target {}: {}", target.kind, added.error().message)});
     }
   }
   if (needed.remarks.size() == config.targets.size()) {
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
   }
-  if (config.network && root.running()) {
-    collector.add(drivers_of(config.network->interface));
+  if (config.network) {
+    collector.add(network_drivers(root, config.network->interface));
   }
   needed.names = std::move(collector).names();
   return needed;

@@ -8,6 +8,8 @@
 #include <filesystem>
 
 #include "guest/save/dump_time.h"
+#include "guest/save/stored_stream.h"
+#include "guest/setup/device_link.h"
 #include "guest/setup/state_file.h"
 
 namespace vmcore::guest {
@@ -23,18 +25,9 @@ std::string newest_in(const Root& root, std::string_view folder) {
   return newest;
 }
 
-// "UUID=x" is a link to the device in /dev/disk/by-uuid; the kernel's mounts have the device
-// itself.
+// The kernel's mounts have the device itself.
 std::string device_path(std::string_view device) {
-  const std::size_t equals = device.find('=');
-  if (equals == std::string_view::npos) {
-    return std::string(device);
-  }
-  std::string kind(device.substr(0, equals));
-  std::ranges::transform(kind, kind.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  const std::string link = fmt::format("/dev/disk/by-{}/{}", kind, device.substr(equals + 1));
+  const std::string link = device_link(device);
   std::error_code error;
   const auto resolved = std::filesystem::canonical(link, error);
   return error ? link : resolved.string();
@@ -73,6 +66,24 @@ SavedDump dump_in(const Root& root, const std::string& folder, const std::string
   return {.path = fmt::format("{}/{}/dmesg.txt", folder, time), .time = time};
 }
 
+std::optional<SavedDump> newest_in_folder(const Root& root, const Target& target,
+                                          std::string_view mounts) {
+  const auto folder = folder_of_target(target, mounts);
+  const std::string time = folder ? newest_in(root, *folder) : "";
+  return time.empty() ? std::nullopt : std::optional(dump_in(root, *folder, time));
+}
+
+std::optional<SavedDump> dump_on_device(const Root& root, const std::string& device) {
+  const auto fd = root.open(device, O_RDONLY);
+  const auto stored = fd ? look_at_stream(fd->get()) : fail(Errc::not_found, "gone");
+  if (!stored) {
+    return std::nullopt;
+  }
+  return SavedDump{.path = device,
+                   .time = dump_time(static_cast<std::int64_t>(stored->crash_time)),
+                   .complete = stored->complete};
+}
+
 }  // namespace
 
 std::optional<std::string> folder_of_target(const Target& target, std::string_view mounts) {
@@ -94,10 +105,10 @@ std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& conf
   const std::string mounts = root.read("/proc/self/mountinfo").value_or("");
   std::optional<SavedDump> newest;
   for (const Target& target : config.targets) {
-    const auto folder = folder_of_target(target, mounts);
-    const std::string time = folder ? newest_in(root, *folder) : "";
-    if (!time.empty() && (!newest || time > newest->time)) {
-      newest = dump_in(root, *folder, time);
+    const auto dump = target.kind == "raw" ? dump_on_device(root, target.where)
+                                           : newest_in_folder(root, target, mounts);
+    if (dump && (!newest || dump->time > newest->time)) {
+      newest = dump;
     }
   }
   return newest;

@@ -1,5 +1,5 @@
-// What earlier crashes left on this guest's own file systems: the dumps of targets "file"
-// (guest/save/target_file.cc), and the pieces of log in pstore.
+// What earlier crashes left on this guest's own disks: the dumps of targets "file" and "raw"
+// (guest/save/target_file.cc, target_raw.cc), and the pieces of log in pstore.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,8 @@
 namespace vmcore::guest {
 
 struct SavedDump {
-  std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all
+  std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all; of
+                     // the raw device
   std::string time;  // guest/save/dump_time.h
   bool complete = false;
 };

@@ -3,11 +3,13 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 #include <span>
 #include <sstream>
 
 #include "guest/setup/boot_loader.h"
+#include "guest/setup/device_link.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
@@ -17,18 +19,14 @@ namespace {
 constexpr const char* kSecureBoot =
     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-// "UUID=5A0B..." as crypttab(5) takes it.
-std::string device_path(const std::string& source) {
-  constexpr std::string_view kUuid = "UUID=";
-  if (!source.starts_with(kUuid)) {
-    return source;
+// Of crypttab(5), which may write "UUID=\"5A0B...\"".
+std::string device_path(std::string source) {
+  if (source.starts_with("UUID=")) {
+    std::erase(source, '"');
+    std::ranges::transform(source, source.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   }
-  std::string uuid = source.substr(kUuid.size());
-  std::erase(uuid, '"');
-  std::ranges::transform(uuid, uuid.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  });
-  return "/dev/disk/by-uuid/" + uuid;
+  return device_link(source);
 }
 
 // Who bound the volume to this machine, by the tokens of its LUKS2 header (the JSON area behind the

@@ -1,19 +1,16 @@
-#include <fcntl.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
+#include <filesystem>
 #include <memory>
 
 #include "guest/setup/capture_image.h"
 #include "guest/setup/find_network.h"
+#include "guest/setup/node.h"
 #include "guest/setup/report.h"
 #include "guest/setup/root.h"
 #include "guest/setup/status_facts.h"
 #include "guest/setup/verb.h"
-#include "src/base/sys.h"
 #include "src/base/whole_file.h"
 
 namespace vmcore::guest {
@@ -54,22 +51,10 @@ Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
 }
 
 // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
-Result<> write_image(const std::string& path, std::string_view bytes) {
-  std::string partial = path + ".XXXXXX";
-  const Fd file(::mkostemp(partial.data(), O_CLOEXEC));
-  if (!file) {
-    return fail_errno(errno, partial);
-  }
-  if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(bytes))); !written) {
-    ::unlink(partial.c_str());
-    return in_context(std::move(written).error(), partial);
-  }
-  if (::fsync(file.get()) != 0 || ::rename(partial.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(partial.c_str());
-    return fail_errno(error, path);
-  }
-  return {};
+Result<> write_image(const std::string& path, std::string bytes) {
+  TRY_ASSIGN(const Root machine, Root::open("/"));
+  return write_node(machine, std::filesystem::absolute(path).string(),
+                    file_node(std::move(bytes), 0600));
 }
 
 Result<> build(const Options& options) {
@@ -84,14 +69,15 @@ Result<> build(const Options& options) {
   if (auto fits = check_init(parts.init); !fits) {
     return in_context(std::move(fits).error(), init);
   }
-  TRY_ASSIGN(const CaptureImage image, make_capture_image(root, parts));
+  TRY_ASSIGN(CaptureImage image, make_capture_image(root, parts));
   remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
   for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcore-guest: note: {}\n", remark.text);
   }
-  TRY(write_image(options.output, image.bytes));
+  const double size = static_cast<double>(image.bytes.size()) / (1 << 20);
+  TRY(write_image(options.output, std::move(image.bytes)));
   fmt::print("{}: kernel {}, {} modules, {:.1f} MiB\n", options.output, parts.release,
-             image.modules.size(), static_cast<double>(image.bytes.size()) / (1 << 20));
+             image.modules.size(), size);
   return {};
 }
 

@@ -134,7 +134,7 @@ def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) ->
     tree.file("workload", initramfs.workload().read_bytes(), 0o100755)
     files = {"shell": SHELL.encode(), **files}
     order = []
-    for path in kernel.load_order(MODULES):
+    for path in kernel.load_order([*MODULES, *config.modules]):
         order.append(path.name.split(".ko")[0] + ".ko")
         tree.file(f"modules/{order[-1]}", module_bytes(path))
     tree.file("modules/order", "\n".join(order).encode() + b"\n")
@@ -294,6 +294,11 @@ class CaptureGuest(Guest):
         """Until it is READY for that time, the first boot being 1."""
         self._wait(lambda: len(re.findall(r"^READY\r?$", self.console, re.M)) >= number, f"boot {number}", seconds)
         self.greeted = False
+
+    def wait_for_size(self, vmem: str, size: int, seconds: float) -> None:
+        """Until the guest has so many bytes of a virtio-mem device."""
+        self._wait(lambda: self.qmp("qom-get", path=f"/machine/peripheral/{vmem}", property="size") == size,
+                   f"{size >> 20} MiB of virtio-mem", seconds)
 
     def wait_for_end(self, seconds: float) -> None:
         """Until QEMU ended by itself."""

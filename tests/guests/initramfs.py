@@ -39,9 +39,9 @@ def busybox() -> Path:
     return next(path for path in (folder / "bin/busybox", folder / "usr/bin/busybox") if path.exists())
 
 
-def workload() -> Path:
-    """workload.c, compiled; again when it changed."""
-    source = HERE / "workload.c"
+def compiled(name: str) -> Path:
+    """A C file beside this one as a static program; again when it changed."""
+    source = HERE / name
     binary = cache_dir("workload") / hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     with lock("workload"):
         if not binary.exists():
@@ -49,6 +49,10 @@ def workload() -> Path:
             run(["gcc", "-static", "-O1", "-Wall", "-Wextra", "-o", partial, source])
             partial.rename(binary)
     return binary
+
+
+def workload() -> Path:
+    return compiled("workload.c")
 
 
 def disk() -> Path:

@@ -1,5 +1,6 @@
 #include "guest/save/save.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -30,8 +31,10 @@ class Save : public ::testing::Test {
     }
     SavedGuest guest(builder.build());
     const std::string path = folder_ / "proc-vmcore";
-    const auto saved = save_to_file(path, guest.crash());
-    EXPECT_TRUE(saved) << saved.error().message;
+    const Fd file(::open(path.c_str(), O_RDWR | O_CREAT, 0600));
+    const auto writer = formats::make_elf_writer(file.get());
+    const auto written = write_dump(**writer, guest.crash());
+    EXPECT_TRUE(written) << written.error().message;
     return path;
   }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "guest/config/gzip.h"
 #include "guest/setup/cpio.h"
 
 namespace vmcore::guest {
@@ -64,11 +65,14 @@ TEST_F(CaptureImageTest, HasWhatItsTargetsNeedInTheirOrder) {
   parts_.config.targets = {{"port", ""}};
   const auto image = make_capture_image(root(), parts_);
   ASSERT_TRUE(image) << image.error().message;
-  EXPECT_EQ(order(*image), "virtio.ko\nvirtio-ring.ko\nvirtio_pci.ko\nvirtio_console.ko\n");
+  EXPECT_EQ(order(*image),
+            "virtio.ko.gz\nvirtio-ring.ko.gz\nvirtio_pci.ko.gz\nvirtio_console.ko.gz\n");
   EXPECT_EQ(find_in_cpio(image->bytes, "init"), "the program");
   EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"), format_config(parts_.config));
-  EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio-ring.ko"));
-  EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko"));
+  const auto ring = find_in_cpio(image->bytes, "modules/virtio-ring.ko.gz");
+  ASSERT_TRUE(ring);
+  EXPECT_EQ(gunzip(*ring, 1U << 20)->substr(0, 3), "ELF");
+  EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko.gz"));
   EXPECT_TRUE(image->remarks.empty());
 }
 
@@ -78,18 +82,27 @@ TEST_F(CaptureImageTest, AnInstalledKernelTellsItsDependencies) {
         "kernel/virtio.ko:\nkernel/virtio_console.ko: kernel/virtio.ko\n");
   write(in_modules("modules.builtin"), "kernel/drivers/virtio/virtio_pci.ko\n");
   parts_.config.targets = {{"port", ""}};
-  EXPECT_EQ(order(*make_capture_image(root(), parts_)), "virtio.ko\nvirtio_console.ko\n");
+  EXPECT_EQ(order(*make_capture_image(root(), parts_)), "virtio.ko.gz\nvirtio_console.ko.gz\n");
 }
 
 TEST_F(CaptureImageTest, TheFileSystemIsThatOfFstab) {
   unpacked_kernel();
   parts_.config.targets = {{"file", "UUID=12:/var/crash"}};
-  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("ext4.ko\nxfs.ko\n"),
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("ext4.ko.gz\nxfs.ko.gz\n"),
             std::string::npos);
   write("etc/fstab", "# <what>\nUUID=1 / ext4\nUUID=12 /var xfs defaults\n");
   const std::string some = order(*make_capture_image(root(), parts_));
   EXPECT_NE(some.find("xfs.ko"), std::string::npos);
   EXPECT_EQ(some.find("ext4.ko"), std::string::npos);
+}
+
+TEST_F(CaptureImageTest, AChecksumIsLoadedBeforeWhoAsksForIt) {
+  unpacked_kernel();
+  module("crc32c_generic", "");
+  parts_.config.targets = {{"file", "/dev/vdb:/x"}};
+  write("etc/fstab", "/dev/vdb /x xfs\n");
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("crc32c_generic.ko.gz\nxfs.ko.gz\n"),
+            std::string::npos);
 }
 
 TEST_F(CaptureImageTest, ATargetThatTheKernelCannotServeIsTold) {
@@ -103,6 +116,26 @@ TEST_F(CaptureImageTest, ATargetThatTheKernelCannotServeIsTold) {
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
   parts_.release = "7.0";
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::not_found);
+}
+
+TEST_F(CaptureImageTest, ADeviceThatInitCannotPutTogetherIsRefused) {
+  unpacked_kernel();
+  write("sys/class/block/dm-0/dm/name", "crashes");
+  const auto said = [&](const std::string& kind, const std::string& where) {
+    parts_.config.targets = {{kind, where}};
+    const auto image = make_capture_image(root(), parts_);
+    return image ? "" : image.error().message;
+  };
+  EXPECT_EQ(
+      said("raw", "/dev/dm-0"),
+      "target raw: /dev/dm-0 is on LVM, LUKS or another device mapper, which the capture kernel "
+      "does not set up: give it a disk or a partition of its own, or send to the host (target = "
+      "port); no target is left");
+  EXPECT_NE(said("file", "/dev/mapper/vg-crash:/x").find("is on LVM, LUKS"), std::string::npos);
+  EXPECT_NE(said("file", "/dev/md0:/x").find("/dev/md0 is a RAID"), std::string::npos);
+  EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1: name it by UUID="),
+            std::string::npos);
+  EXPECT_EQ(said("file", "/dev/vdb:/x"), "");
 }
 
 TEST_F(CaptureImageTest, TellsWhatItWasMadeOf) {

@@ -1,7 +1,9 @@
 #include "guest/setup/saved_dumps.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include "src/formats/guest_stream_writer.h"
 #include "tests/unit/guest/setup/folder.h"
 
 namespace vmcore::guest {
@@ -38,6 +40,22 @@ TEST(NewestDump, OfAllTargets) {
   EXPECT_FALSE(newest_dump(folder.root(), config)->complete);
   folder.write("/b/2026-11-20-120001.1/dmesg.txt", "");
   EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001.1/dmesg.txt");
+}
+
+TEST(NewestDump, OnARawDevice) {
+  const Folder folder;
+  CaptureConfig config;
+  config.targets = {{"raw", "/dev/vdb"}};
+  folder.write("/dev/vdb", std::string(1 << 20, '\0'));
+  EXPECT_FALSE(newest_dump(folder.root(), config));
+  const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
+  formats::GuestStreamWriter writer(formats::send_to(device.get()), formats::random_stream_id());
+  ASSERT_TRUE(writer.hello({.crash_time = 1'763'751'093}));
+  const auto newest = newest_dump(folder.root(), config);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->path, "/dev/vdb");
+  EXPECT_EQ(newest->time, "2025-11-21-185133");
+  EXPECT_FALSE(newest->complete);
 }
 
 TEST(CollectPstore, MovesWhatIsThere) {

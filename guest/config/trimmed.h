@@ -1,0 +1,16 @@
+// Text without the white space around it.
+#pragma once
+
+#include <string_view>
+
+namespace vmcore::guest {
+
+constexpr std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kBlank);
+  return first == std::string_view::npos
+             ? std::string_view()
+             : text.substr(first, text.find_last_not_of(kBlank) + 1 - first);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,19 @@
+// What a raw device holds of an earlier crash.
+#pragma once
+
+#include <cstdint>
+
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+struct StoredStream {
+  std::uint64_t crash_time = 0;  // seconds since the epoch; 0: it did not tell
+  bool complete = false;         // its end says that all is there
+};
+
+// By the headers of its frames: their pages are not read. Errc::not_recognised where no guest's
+// stream begins.
+Result<StoredStream> look_at_stream(int fd);
+
+}  // namespace vmcore::guest
