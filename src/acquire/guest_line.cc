@@ -137,7 +137,7 @@ Result<GuestLine> open_domain_line(const Selection& selection) {
   }
   line->name = std::move(channel.domain);
   line->memory = channel.memory;
-  line->witness = CrashWitness::watch(selection).value_or(nullptr);
+  line->witness = watch_domain(selection).value_or(nullptr);
   return line;
 }
 

@@ -15,6 +15,7 @@ namespace {
 struct Options {
   job::ReceiveOptions job;
   std::string uri;
+  std::string monitor;
   std::string output;
   std::string spool;
   std::string key;
@@ -29,6 +30,7 @@ struct Options {
 
 int run(Options& options, const Common& common) {
   options.job.guest.uri = options.uri;
+  options.job.guest.socket = options.monitor;
   options.job.guest.look_up = options.by_id     ? acquire::LookUp::id
                               : options.by_name ? acquire::LookUp::name
                                                 : acquire::LookUp::any;
@@ -68,6 +70,9 @@ Run add_receive(CLI::App& command, const Common& common) {
   command.add_option("-c,--connect", options->uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
   CLI::Option* by_id = command.add_flag("--id", options->by_id, "FROM is a domain's id");
   command.add_flag("--name", options->by_name, "FROM is a domain's name")->excludes(by_id);
+  command.add_option(
+      "--qmp", options->monitor,
+      "The guest's QMP socket, to hear from QEMU that it crashed; a domain needs none");
   command.add_option("-o,--file", options->output,
                      "The dump to write; - is standard output; default NAME-TIME.vmcore");
   command.add_option("--wait", options->wait, "Seconds until the guest must begin; 0: for ever")

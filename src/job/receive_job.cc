@@ -47,6 +47,7 @@ class Reception {
 
  private:
   Result<> open_key();
+  Result<> open_witness();
   Result<> await_line();
   Result<> check_witness() const;
   std::string who_saw_crash() const;
@@ -94,10 +95,23 @@ Result<> Reception::open_key() {
   return {};
 }
 
+// The one that was named. What crashed the guest on purpose needs it the least.
+Result<> Reception::open_witness() {
+  if (options_.guest.socket.empty()) {
+    return {};
+  }
+  auto witness = acquire::watch_monitor(options_.guest.socket);
+  if (!witness && !options_.crash) {
+    return tl::unexpected(std::move(witness).error());
+  }
+  line_.witness = std::move(witness).value_or(nullptr);
+  return {};
+}
+
 Result<> Reception::check_witness() const {
   if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
-    return fail(Errc::guest_state, "{} panicked, and no panic kernel took over: nothing will come",
-                report_.name);
+    return fail(Errc::guest_state,
+                "the guest panicked, and no panic kernel took over: nothing will come");
   }
   return {};
 }
@@ -284,8 +298,10 @@ Result<DumpResult> Reception::run() {
   if (options_.crash) {
     TRY(options_.crash());
   }
+  TRY(open_witness());
   TRY(await_line());
   report_.crash = who_saw_crash();
+  line_.witness.reset();
   if (!named) {
     TRY(open_files());
   }

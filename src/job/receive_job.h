@@ -18,7 +18,7 @@ namespace vmcore::job {
 
 struct ReceiveOptions {
   std::string from;          // acquire/guest_line.h
-  acquire::Selection guest;  // how a domain is looked up
+  acquire::Selection guest;  // how a domain is looked up; or the monitor of another guest
   DumpOptions dump;
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder

@@ -5,6 +5,7 @@ from outside, as the kernel that crashed; one that is not armed is left alone. A
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -75,6 +76,22 @@ def armed(vmcorectl, findings, folder: Path) -> None:
         guest.wait_for_end(60)
 
 
+def seen(vmcorectl, findings, folder: Path) -> None:
+    """A crash that nobody here ordered, and that the guest's kernel tells QEMU of."""
+    image = build_image(kernel("6.1"), folder)
+    with CaptureGuest(CaptureConfig(name="seen", kernel="6.1", crashkernel="160M"), image) as guest:
+        case = Case(vmcorectl, findings, folder, guest)
+        guest.must("echo 1 > /sys/module/kernel/parameters/crash_kexec_post_notifiers")
+        guest.load()
+        host = subprocess.Popen([vmcorectl.path, "receive", guest.port, "--qmp", guest.qmp_socket, "-o", case.out],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(3)
+        guest.crash()
+        said, errors = host.communicate(timeout=400)
+        case.check("a crash that QEMU saw", subprocess.CompletedProcess([], host.returncode, said, errors), 0, {
+            "told": "QEMU saw it crash" in errors, "event": case.info().get("capture", {}).get("crash") == "event"})
+
+
 def silent(vmcorectl, findings, folder: Path) -> None:
     image = with_busybox(SILENT_INIT).finish()
     with CaptureGuest(CaptureConfig(name="silent", kernel="6.12", crashkernel="256M"), image) as guest:
@@ -103,6 +120,7 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
                            devices=erst)
     with CaptureGuest(config) as guest:
         case = Case(vmcorectl, findings, folder, guest)
+        guest.must("grep erst /sys/module/pstore/parameters/backend")
         guest.qmp("set-action", panic="none")
         guest.crash()
         guest.wait_for_boot(2, BOOT_SECONDS)
@@ -121,7 +139,7 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
 
 def main_test(vmcorectl, _guests, findings) -> None:
     with scratch_folder() as scratch:
-        for test in (armed, silent, pstore):
+        for test in (armed, seen, silent, pstore):
             folder = Path(scratch) / test.__name__
             folder.mkdir()
             test(vmcorectl, findings, folder)
