@@ -7,19 +7,15 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include "guest/save/netlink.h"
 #include "guest/setup/driver_modules.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
-#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Route {
   int interface = 0;  // its index
@@ -90,8 +86,8 @@ std::optional<unsigned> prefix_of(const IpAddress& wanted) {
   return std::nullopt;
 }
 
-std::string first_line(const fs::path& path) {
-  const std::string text = read_file(path).value_or("");
+std::string first_line(const Root& root, const std::string& path) {
+  const std::string text = root.read(path).value_or("");
   return text.substr(0, text.find('\n'));
 }
 
@@ -114,7 +110,8 @@ Result<Network> find_network(const IpAddress& destination) {
   if (!prefix || ::if_indextoname(static_cast<unsigned>(route.interface), name) == nullptr) {
     return fail(Errc::not_found, "there is no way to {} now", format_address(destination));
   }
-  const std::string mac = first_line(fs::path("/sys/class/net") / name / "address");
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  const std::string mac = first_line(root, fmt::format("/sys/class/net/{}/address", name));
   return Network{.interface = mac.empty() ? name : mac,
                  .address = *route.source,
                  .prefix = *prefix,
@@ -152,14 +149,17 @@ CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<R
   return config;
 }
 
-std::vector<std::string> drivers_of(const Root& root, std::string_view interface) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/sys/class/net", error)) {
-    if (entry.path().filename() == interface || first_line(entry.path() / "address") == interface) {
-      return driver_modules(root, entry.path().string());
+std::vector<std::string> network_drivers(const Root& root, const std::string& interface) {
+  std::vector<std::string> drivers;
+  const std::string all = "/sys/class/net";
+  for (const std::string& name : root.list(all).value_or(std::vector<std::string>())) {
+    const std::string folder = all + "/" + name;
+    if (name == interface || first_line(root, folder + "/address") == interface) {
+      const auto some = driver_modules(root, folder);
+      drivers.insert(drivers.end(), some.begin(), some.end());
     }
   }
-  return {};
+  return drivers;
 }
 
 }  // namespace vmcore::guest

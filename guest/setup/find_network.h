@@ -24,8 +24,8 @@ std::optional<Network> network_now(const Root& root, const CaptureConfig& config
 // boot as well, when there is no network yet. A Remark where none is known.
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks);
 
-// The modules that drive the interface of the running machine that has that name or MAC address;
-// none of one that is not here.
-std::vector<std::string> drivers_of(const Root& root, std::string_view interface);
+// The modules that drive the interface with that name or MAC address (driver_modules.h); below a
+// bridge or a bond there are others with it.
+std::vector<std::string> network_drivers(const Root& root, const std::string& interface);
 
 }  // namespace vmcore::guest

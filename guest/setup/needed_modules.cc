@@ -206,8 +206,8 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
   if (needed.remarks.size() == config.targets.size()) {
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
   }
-  if (config.network && root.running()) {
-    collector.add(drivers_of(root, config.network->interface));
+  if (config.network) {
+    collector.add(network_drivers(root, config.network->interface));
   }
   needed.names = std::move(collector).names();
   return needed;

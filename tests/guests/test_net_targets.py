@@ -52,7 +52,8 @@ class Listener:
 
 def crashed(image: bytes, crashkernel: str, folder: Path) -> tuple:
     """Crashes a guest with that image: the host's dump of it, and its console."""
-    with CaptureGuest(CaptureConfig(name="net", kernel=KERNEL, crashkernel=crashkernel, port=False, devices=CARD),
+    with CaptureGuest(CaptureConfig(name="net", kernel=KERNEL, crashkernel=crashkernel, port=False, devices=CARD,
+                                    cpus=1, workload=False),
                       image) as guest:
         guest.load()
         guest.crash()
@@ -122,7 +123,7 @@ def over_ssh(vmcorectl, findings, folder: Path) -> None:
         host, console = crashed(image, "192M", folder)
         arrived(findings, "ssh", out, host, console)
         image = build_image(of, folder, f"{target}{NETWORK}ssh-known-hosts = /etc/vmcore-guest/others\n")
-        with CaptureGuest(CaptureConfig(name="foe", kernel=KERNEL, crashkernel="192M", port=False, devices=CARD,
+        with CaptureGuest(CaptureConfig(name="foe", kernel=KERNEL, crashkernel="192M", port=False, devices=CARD, cpus=1,
                                         workload=False), image) as guest:
             guest.load()
             guest.crash()

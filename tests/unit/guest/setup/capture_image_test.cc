@@ -225,7 +225,7 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
   EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest/ssh-key"), "the key");
   EXPECT_TRUE(find_in_cpio(image->bytes, "etc/passwd"));
-  EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko"));
+  EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko.gz"));
   write("etc/vmcore-guest/ssh-key", "another");
   EXPECT_NE(make_capture_image(root(), parts_)->bytes, image->bytes);
 }

@@ -147,6 +147,10 @@ TEST(JudgeStatus, EarlierCrashes) {
   EXPECT_EQ(motd(facts), "This guest crashed; its dump is: /var/crash/x/vmcore\n");
   facts.last->complete = false;
   EXPECT_EQ(judge_last(facts).verdict, Verdict::warn);
+  facts.last->path = "/dev/vdb";
+  EXPECT_EQ(motd(facts),
+            "This guest crashed; what was saved of it is: /dev/vdb (for vmcorectl receive, on any "
+            "machine)\n");
   facts.pstore = "/var/lib/vmcore-guest/pstore/y";
   EXPECT_NE(motd(facts).find("/var/lib/vmcore-guest/pstore/y"), std::string::npos);
 }

@@ -47,7 +47,7 @@ TEST(ProgramFiles, AScriptIsNoProgram) {
                                   "\x7f"
                                   "ELF" +
                                       std::string(60, '\xff')}) {
-    folder.write("program", text);
+    folder.write("/program", text);
     EXPECT_EQ(program_files(*Root::open(folder.path()), "/program").error().code,
               Errc::not_recognised);
   }
