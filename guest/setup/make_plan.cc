@@ -8,6 +8,7 @@
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
+#include "guest/setup/needed_modules.h"
 #include "guest/setup/sealed.h"
 #include "guest/setup/services.h"
 
@@ -123,12 +124,32 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   return fail(Errc::denied, "{}. With --force the command line is changed all the same", text);
 }
 
+// What would fail at the next boot, or when it is too late.
+Result<> check_configuration(Plan& plan, const std::string& text) {
+  const auto config = parse_config(text);
+  if (!config) {
+    return in_context(config.error(), kConfigFile);
+  }
+  for (const Target& target : config->targets) {
+    if (const Result<> checked = check_target(plan.tree.root(), target); !checked) {
+      plan.by_hand.push_back(
+          fmt::format("{}: target {}: {}", kConfigFile, target.kind, checked.error().message));
+    }
+  }
+  return {};
+}
+
 Result<> add_configuration(Plan& plan, const SetupOptions& options) {
   const std::string config(kConfigFile);
   // Whoever edited it has the say about the lines that came from here as well.
   TRY_ASSIGN(auto there, read_node(plan.tree.root(), config));
-  plan.tree.put(config, there ? *there : file_node(kConfigHead + format_config(CaptureConfig())),
-                "where crashes go");
+  if (!there) {
+    there = file_node(kConfigHead + format_config(CaptureConfig()));
+  }
+  if (there->kind == Node::Kind::file) {
+    TRY(check_configuration(plan, there->content));
+  }
+  plan.tree.put(config, *there, "where crashes go");
   const std::string settings = settings_of(options.panic_on);
   if (!settings.empty()) {
     TRY(plan.tree.put_ours("/etc/sysctl.d/90-vmcore-guest.conf",

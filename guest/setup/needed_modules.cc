@@ -84,8 +84,10 @@ std::string device_of(const Root& root, const Target& target) {
   return error ? path : resolved.string();
 }
 
-// init puts no devices together, and there is no udev that would make links.
-Result<> check_is_plain(const Root& root, const Target& target, const std::string& device) {
+bool is_on_disk(const Target& target) { return target.kind == "file" || target.kind == "raw"; }
+
+Result<> check_is_plain(const Root& root, const Target& target) {
+  const std::string device = device_of(root, target);
   const std::string sysfs = "/sys/class/block/" + device.substr(device.rfind('/') + 1);
   const bool mapped = device.starts_with("/dev/mapper/") || device.starts_with("/dev/dm-") ||
                       root.exists(sysfs + "/dm");
@@ -175,20 +177,24 @@ Result<> add_file_system(Collector& collector, const Root& root, const Target& t
 }
 
 Result<> add_target(Collector& collector, const Root& root, const Target& target) {
-  const auto* const found = std::ranges::find(kTargets, target.kind, &TargetNeed::kind);
-  if (found == kTargets.end()) {
-    return fail(Errc::invalid, "there is no such kind of target");
-  }
-  if (target.kind != "file" && target.kind != "raw") {
-    return collector.add(found->need) ? Result<>() : no_driver(found->need.what);
+  TRY(check_target(root, target));
+  const Need& need = std::ranges::find(kTargets, target.kind, &TargetNeed::kind)->need;
+  if (!is_on_disk(target)) {
+    return collector.add(need) ? Result<>() : no_driver(need.what);
   }
   const std::string device = device_of(root, target);
-  TRY(check_is_plain(root, target, device));
-  TRY(add_disk(collector, root, device, found->need));
+  TRY(add_disk(collector, root, device, need));
   return target.kind == "file" ? add_file_system(collector, root, target, device) : Result<>();
 }
 
 }  // namespace
+
+Result<> check_target(const Root& root, const Target& target) {
+  if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
+    return fail(Errc::invalid, "there is no such kind of target");
+  }
+  return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
+}
 
 Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
                                      const CaptureConfig& config) {

@@ -15,6 +15,10 @@ struct NeededModules {
   std::vector<Remark> remarks;     // targets that this kernel cannot serve
 };
 
+// Whether it is a target, and its disk one that init finds: Errc::unsupported of what has to be put
+// together first (LVM, LUKS, RAID) and of links that udev makes.
+Result<> check_target(const Root& root, const Target& target);
+
 // Fails where the kernel can serve none of the targets.
 Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
                                      const CaptureConfig& config);

@@ -36,6 +36,10 @@ CONFIG = "target = raw:/dev/vdb\ntarget = file:LABEL=XFS:/\ntarget = file:LABEL=
          "target = file:/dev/nvme0n1:/\non-success = shell\nlevel = 0\n"
 FSTAB = "LABEL=XFS /x xfs\nLABEL=BTRFS /b btrfs\n/dev/nvme0n1 /v vfat\n"
 
+# What `build` looks through in the guest: their names are all that matters.
+INSTALLED = ("virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "nvme", "xfs", "btrfs", "vfat")
+HERE = "target = file:LABEL=BTRFS:/\ntarget = file:/dev/nvme0n1:/\n"
+
 SCRIPT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -121,6 +125,15 @@ def same(findings, what: str, ours, host: ElfFile, log: str, at_least: int = 409
     findings.check(f"{what}: pages", lines)
 
 
+def builds_for_its_disks(guest: CaptureGuest) -> list:
+    """In the guest itself: the drivers of its disks and their file systems, and no others."""
+    wanted = {"virtio_pci", "virtio_scsi", "sd_mod", "nvme", "btrfs", "vfat"}
+    guest.must("until [ -e /dev/sda ] && [ -e /dev/nvme0n1 ]; do sleep 0.1; done")
+    listed = guest.must("vmcore-guest build --config /here --init /bin/busybox -o /tmp/image && cpio -t < /tmp/image")
+    found = set(re.findall(r"^modules/(\w+)\.ko\.gz$", listed, re.M))
+    return [] if found == wanted else [f"{sorted(found)}, not {sorted(wanted)}"]
+
+
 def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     of = kernel(name)
     image = build_image(of, folder, CONFIG, FSTAB)
@@ -132,9 +145,11 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     devices = ("-device", "virtio-scsi-pci", *disk(btrfs, "btrfs", "scsi-hd"), *disk(small, "small", "scsi-hd"),
                *disk(vfat, "vfat", "nvme,serial=1"), *virtio_mem("memfd,share=on", PLUGGED))
     config = CaptureConfig(name="targets", kernel=name, crashkernel="256M", disks=(raw, line, copies, xfs), devices=devices,
-                           memory_mib=640, maxmem="8G", workload=False, modules=("virtio_mem",),
+                           memory_mib=640, maxmem="8G", workload=False, modules=("virtio_mem", "virtio_scsi", "sd_mod", "nvme"),
                            arguments="memhp_default_state=online_movable")
-    with CaptureGuest(config, image + script_archive(of)) as guest:
+    installed = {f"lib/modules/{of.release}/{module}.ko": b"\0depends=\0" for module in INSTALLED}
+    with CaptureGuest(config, image + script_archive(of), {"here": HERE.encode(), **installed}) as guest:
+        findings.check(f"{name}: build", builds_for_its_disks(guest))
         guest.wait_for_size("vmem", PLUGGED * MIB, 60)
         guest.must("dd if=/dev/urandom of=/tmp/fill bs=1M count=100")
         guest.load()

@@ -71,6 +71,19 @@ TEST_F(Setup, IsDoneOnceAndTakenBackWhole) {
   EXPECT_EQ(root.picture(), before);
 }
 
+TEST_F(Setup, ATargetThatCannotWorkIsLeftToYou) {
+  root.write("/etc/vmcore-guest.conf", "target = port\ntarget = file:/dev/mapper/vg-var:/crash\n");
+  SetupOptions options;
+  const auto plan = make_plan(root.root(), {}, options);
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_THAT(plan->by_hand, testing::Contains(HasSubstr(
+                                 "vmcore-guest.conf: target file: /dev/mapper/vg-var is on "
+                                 "LVM, LUKS")));
+  root.write("/etc/vmcore-guest.conf", "targets = port\n");
+  EXPECT_THAT(make_plan(root.root(), {}, options).error().message,
+              HasSubstr("/etc/vmcore-guest.conf: line 1: "));
+}
+
 TEST_F(Setup, FollowsItsLatestOptions) {
   const auto before = root.picture();
   ASSERT_TRUE(setup({.panic_on = {"oops", "nmi"}}));
