@@ -207,7 +207,7 @@ TEST(CrashedKernel, OneThatIsPastIsNotTaken) {
 // What is known of it is not of all of memory: it is looked for again in the pause.
 TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
   const MemoryImage image = TwoKernels().build();
-  const auto draft = make_draft(image, {}, {});
+  const auto draft = make_draft(image, {}, {}, {});
   ASSERT_TRUE(draft);
   EXPECT_TRUE(draft->kernels.kernels.empty());
   const Fd file = builders::memory_file();
