@@ -66,7 +66,7 @@ TEST(CopyRequest, NoMoreThanTheRoomIsCopiedAtOnce) {
 }
 
 TEST(CopyRequest, NoMoreEntriesThanTheTableHas) {
-  const std::vector<CopyEntry> table(3);
+  const std::vector<CopyEntry> table(3, {0x7f0000000000, 0, 1});
   EXPECT_TRUE(checked_entries(table, 3, kPieces, kRoom));
   EXPECT_FALSE(checked_entries(table, 4, kPieces, kRoom));
   EXPECT_FALSE(checked_entries(table, ~0ULL, kPieces, kRoom));

@@ -212,7 +212,8 @@ TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
   EXPECT_TRUE(draft->kernels.kernels.empty());
   const Fd file = builders::memory_file();
   CountingObserver observer;
-  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {}, &*draft);
+  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {},
+                               {.kernels = &draft->kernels});
   ASSERT_TRUE(outcome);
   EXPECT_NE(outcome->crashed, nullptr);
   EXPECT_EQ(outcome->plan.kept.count(), draft->kept_pages);
