@@ -66,6 +66,8 @@ struct Acquired {
   std::vector<sandbox::BlockPlace> places = {};
 };
 
+class GuestProcess;
+
 class Guest {
  public:
   virtual ~Guest() = default;
@@ -79,8 +81,8 @@ class Guest {
   virtual Result<GuestState> state() = 0;
   // The bytes of the host's memory that its process takes; nothing where that cannot be seen.
   virtual std::optional<std::uint64_t> host_memory() = 0;
-  // The process that runs it, where memory is read in it.
-  virtual std::optional<ProcessKey> process() const { return std::nullopt; }
+  // The process that runs it, where memory is read in it; else null.
+  virtual const GuestProcess* process() const { return nullptr; }
   // Errc::unsupported, with the reason, where no host can read its memory: it is encrypted.
   virtual Result<> check_readable() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.

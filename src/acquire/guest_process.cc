@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "src/base/sys.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::acquire {
@@ -181,6 +182,24 @@ Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const
   TRY_ASSIGN(source.pagemap, duplicate(pagemap_.get()));
   TRY(check_alive());
   return source;
+}
+
+// The descriptor is bound to the memory that the process had when it was opened: nothing can be
+// read by it once that is gone (Linux fs/proc/base.c, mem_rw, v6.12). Its first address need not be
+// mapped: reading there fails, and is not the end of the file.
+Result<> GuestProcess::check_same() const {
+  std::byte byte{};
+  const auto got = sys::pread_full(memory_.get(), {&byte, 1}, 0);
+  if (got && *got == 0) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+  }
+  return check_alive();
+}
+
+std::uint64_t GuestProcess::copy(std::span<const iovec> from, std::span<const iovec> to) const {
+  const ssize_t copied =
+      ::process_vm_readv(pid_, to.data(), to.size(), from.data(), from.size(), 0);
+  return copied > 0 ? static_cast<std::uint64_t>(copied) : 0;
 }
 
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <cstdint>
 #include <optional>
@@ -42,6 +43,12 @@ class GuestProcess {
   // Where the blocks lie now. Errc::malformed where one is no memory that can be RAM, Errc::denied
   // where a file that holds one cannot be had.
   Result<ImageSource> locate(std::span<const RamBlock> blocks) const;
+
+  // Errc::not_found where the process has ended, or runs another program by now.
+  Result<> check_same() const;
+  // Copies by process_vm_readv(2); returns the bytes that come before the first that cannot be had.
+  // What was copied is the guest's where check_same() holds before and afterwards.
+  std::uint64_t copy(std::span<const iovec> from, std::span<const iovec> to) const;
 
  private:
   GuestProcess(pid_t pid, Fd pidfd, Fd memory, Fd pagemap)

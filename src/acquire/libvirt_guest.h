@@ -37,9 +37,7 @@ class LibvirtGuest : public Guest {
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   std::optional<std::uint64_t> host_memory() override;
-  std::optional<ProcessKey> process() const override {
-    return process_ ? process_->key() : std::nullopt;
-  }
+  const GuestProcess* process() const override { return process_ ? &*process_ : nullptr; }
   Result<> check_readable() override;
   Result<> check_idle() override;
   bool needs_spool(const GuestState&) const override { return !process_; }

@@ -17,7 +17,7 @@ struct LevelRange {
   std::string_view codec;
   int low, high;
 };
-constexpr std::array kLevelRanges{LevelRange{"zstd", 1, 19}, LevelRange{"zlib", 1, 12}};
+constexpr std::array kLevelRanges{LevelRange{"zstd", -7, 19}, LevelRange{"zlib", 1, 12}};
 
 // What no option can see alone. CLI11 reports by exception.
 void check_compression(const job::DumpOptions& options, bool codec_given) {
@@ -29,12 +29,12 @@ void check_compression(const job::DumpOptions& options, bool codec_given) {
   }
   for (const LevelRange& range : kLevelRanges) {
     if (range.codec == options.codec && *options.compress_level >= range.low &&
-        *options.compress_level <= range.high) {
+        *options.compress_level <= range.high && *options.compress_level != 0) {
       return;
     }
   }
   throw CLI::ValidationError("--compress-level",
-                             "zstd has levels 1 to 19, zlib 1 to 12, others none");
+                             "zstd has levels -7 to -1 and 1 to 19, zlib 1 to 12, others none");
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
           ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
           ->capture_default_str();
   command.add_option("--compress-level", options.compress_level,
-                     "Level of zstd (1 to 19) or zlib (1 to 12); default 1");
+                     "Level of zstd (-7 to -1, 1 to 19) or zlib (1 to 12); default 1");
   command.add_option("--threads", options.threads, "Threads that filter and compress")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "filters/planner.h"
+#include "src/convert/copied_memory.h"
 #include "src/convert/crashed_kernel.h"
-#include "src/convert/draft.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
@@ -28,17 +28,15 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
   to.insert(to.end(), from.begin(), from.end());
 }
 
-Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options, const Draft* draft,
-                        const std::stop_token& stop) {
+Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
+                        const kernel::FoundKernels* before, const std::stop_token& stop) {
   if (options.level > filters::kMaxLevel) {
     return fail(Errc::invalid, "dump level {} is not 0 to {}", options.level, filters::kMaxLevel);
   }
   if (options.threads == 0) {
     return fail(Errc::invalid, "a conversion needs a thread");
   }
-  TRY_ASSIGN(Subject subject,
-             find_subject(image, options.search, draft != nullptr ? &draft->kernels : nullptr,
-                          options.hint));
+  TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
   const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
@@ -63,8 +61,8 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
 class WindowObserver final : public Observer {
  public:
   WindowObserver(Observer& all, std::uint64_t kept) : all_(all), kept_(kept) {}
-  void begin(const PageSet& kept, bool last) {
-    before_ += std::exchange(in_window_, kept.count());
+  void begin(const PageSet& pages, bool last) {
+    before_ += std::exchange(in_window_, pages.count());
     last_ = last;
   }
   void progress(std::uint64_t done, std::uint64_t) override {
@@ -84,20 +82,44 @@ class WindowObserver final : public Observer {
   bool last_ = false;
 };
 
+// Writes the kept pages of a guest that waits, first those for which there was no room; returns how
+// many could not be had.
+Result<std::uint64_t> write_copied(CopiedMemory& copied, const filters::PlannedPages& pages,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
+                                   WindowObserver& observer, const std::stop_token& stop) {
+  TRY(copied.take(without(pages.kept, pages.zero)));
+  const PageSet first = without(without(pages.kept, pages.zero), copied.pages());
+  ConvertOptions at_once = options;
+  at_once.bandwidth = 0;
+  observer.begin(first, true);
+  TRY_ASSIGN(const std::uint64_t lost,
+             encode_pages(copied, first, pages.zero, writer, at_once, observer, stop));
+  const PageSet rest = without(pages.kept, first);
+  observer.begin(rest, false);
+  TRY(encode_pages(copied, rest, pages.zero, writer, options, observer, stop));
+  return lost;
+}
+
 // Writes the kept pages window by window; returns how many of them could not be had. The last
 // window stays with the plan, which the writer has borrowed.
 Result<std::uint64_t> write_windows(Decision& decision, formats::DumpWriter& writer,
-                                    const ConvertOptions& options, const ShardRoom& room,
+                                    const ConvertOptions& options, CopiedMemory* copied,
                                     Observer& observer, const std::stop_token& stop) {
   filters::PlannedPages& pages = decision.outcome.plan;
   WindowObserver window_observer(observer, decision.outcome.plan.kept_pages);
+  if (copied != nullptr) {
+    TRY_ASSIGN(pages, decision.planner.next());
+    TRY(writer.plan(pages.ram, pages.kept));
+    return write_copied(*copied, pages, writer, options, window_observer, stop);
+  }
   std::uint64_t lost = 0;
   while (!decision.planner.done()) {
     TRY_ASSIGN(pages, decision.planner.next());
     window_observer.begin(pages.kept, decision.planner.done());
     TRY(writer.plan(pages.ram, pages.kept));
-    TRY_ASSIGN(const std::uint64_t lost_here, encode_pages(*decision.image().memory, pages, writer,
-                                                           options, room, window_observer, stop));
+    TRY_ASSIGN(const std::uint64_t lost_here,
+               encode_pages(*decision.image().memory, pages.kept, pages.zero, writer, options,
+                            window_observer, stop));
     lost += lost_here;
   }
   return lost;
@@ -151,8 +173,8 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
 
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
                         const ConvertOptions& options, Observer& observer, std::stop_token stop,
-                        const Draft* draft) {
-  TRY_ASSIGN(Decision decision, decide(image, options, draft, stop));
+                        const Waiting& waiting) {
+  TRY_ASSIGN(Decision decision, decide(image, options, waiting.kernels, stop));
   Outcome& outcome = decision.outcome;
   const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
   formats::DumpHeader header =
@@ -160,12 +182,10 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
   header.notes.push_back(make_provenance_note(outcome.provenance));
   TRY(writer.begin(header));
-  std::optional<ShardRoom> own;
-  if (draft == nullptr) {
-    TRY_ASSIGN(own, ShardRoom::make(options.threads + options.read_ahead / kShardSize));
-  }
+  // Of a crashed kernel beside a capture kernel, pages are not all where its own addresses say.
+  CopiedMemory* const copied = outcome.crashed ? nullptr : waiting.copied;
   TRY_ASSIGN(const std::uint64_t lost,
-             write_windows(decision, writer, options, own ? *own : draft->room, observer, stop));
+             write_windows(decision, writer, options, copied, observer, stop));
   append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {
@@ -195,9 +215,8 @@ Result<> verify(const MemoryImage& source, const MemoryImage& written, const Out
   }
   const PhysicalMemory& from = outcome.crashed ? *outcome.crashed->memory : *source.memory;
   ShardQueue queue(outcome.plan.kept);
-  TRY_ASSIGN(const ShardRoom room, ShardRoom::make(2));
-  ShardBuffer from_source(room.place(0));
-  ShardBuffer from_written(room.place(1));
+  ShardBuffer from_source;
+  ShardBuffer from_written;
   for (bool last = false; !last;) {
     if (stop.stop_requested()) {
       return fail(Errc::cancelled, "cancelled");

@@ -21,11 +21,8 @@ namespace vmcore::convert {
 struct ConvertOptions {
   unsigned level = filters::kMaxLevel;
   unsigned threads = 1;  // at least one
-  // Bytes of kept memory that may be held, beside a shard a thread, so that the source is done with
-  // before it is all compressed: a guest may wait for it.
-  std::uint64_t read_ahead = 0;
   // Kept bytes that are compressed and written a second, so that others get on as well. Zero: all
-  // that can be. Not while a guest waits for room.
+  // that can be. Not while a guest waits.
   std::uint64_t bandwidth = 0;
   // Bytes of guest memory that are planned and written at a time, so that what is held of the plan
   // does not grow with the guest; struct pages are then read twice. Made a multiple of 1 GiB. Zero:
@@ -74,13 +71,19 @@ struct Outcome {
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop);
 
-struct Draft;
+class CopiedMemory;
 
-// Writes the dump. An Error leaves an unusable file behind: the caller throws it away. `draft` was
-// made of the same guest with the same options, or is null.
+// For a guest that waits until it is read. Both may be null.
+struct Waiting {
+  // The memory of the image: what is kept is copied first, as far as there is room.
+  CopiedMemory* copied = nullptr;
+  const kernel::FoundKernels* kernels = nullptr;  // which were found of the same guest before
+};
+
+// Writes the dump. An Error leaves an unusable file behind: the caller throws it away.
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
                         const ConvertOptions& options, Observer& observer, std::stop_token stop,
-                        const Draft* draft = nullptr);
+                        const Waiting& waiting = {});
 
 // Adds to a dump that `writer` has finished what it cost.
 Result<> record_cost(formats::DumpWriter& writer, const CaptureCost& cost, Outcome& outcome);

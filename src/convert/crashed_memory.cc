@@ -81,9 +81,11 @@ Result<ReadExtent> CrashedMemory::read(PhysAddr address, std::span<std::byte> ou
 
 std::span<const std::byte> CrashedMemory::view(PhysRange range) const {
   const CoreLoad* const load = find(range.begin);
-  return load != nullptr && range.size <= load->range.end() - range.begin
-             ? whole_->view({source_of(*load, range.begin), range.size})
-             : std::span<const std::byte>();
+  if (load == nullptr) {
+    return {};
+  }
+  const std::uint64_t size = std::min(range.size, load->range.end() - range.begin);
+  return whole_->view({source_of(*load, range.begin), size});
 }
 
 }  // namespace vmcore::convert

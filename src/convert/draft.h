@@ -2,32 +2,33 @@
 // stands still for less: which kernel it has, how much of its memory will be kept, and room for
 // that.
 //
-// Nothing of it is believed later without being looked at again: the kernel is validated, and the
-// plan is made anew.
+// Nothing of it is believed later without being looked at again: the kernel is validated, the plan
+// is made anew, and what that keeps beyond the draft's pages is read as well.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <stop_token>
 
 #include "src/base/result.h"
 #include "src/convert/convert.h"
-#include "src/convert/shard_room.h"
 #include "src/image/image.h"
+#include "src/image/page_set.h"
 #include "src/kernel/guest_kernel.h"
 
 namespace vmcore::convert {
 
 struct Draft {
   kernel::FoundKernels kernels;
-  ShardRoom room;                     // as much as will probably be needed was written to
-  std::uint64_t kept_pages = 0;       // by the struct pages as they are now
+  PageSet pages;  // that were kept by the struct pages as they were, and were not holes
+  std::uint64_t kept_pages = 0;       // with holes
   std::chrono::microseconds pause{};  // for how long the guest will probably stand still
 };
 
-// Reads the guest as the dump will, and throws away what was read. The image must outlive the
-// draft.
+// Reads the guest as the dump will, into the room that this will use, and throws away what was
+// read. The image must outlive the draft.
 Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
-                         std::stop_token stop);
+                         std::span<std::byte> room, std::stop_token stop);
 
 }  // namespace vmcore::convert

@@ -38,7 +38,7 @@ Result<> ShardBuffer::read(const PhysicalMemory& memory, std::span<const PfnRang
   std::size_t used = 0;
   for (const PfnRange& run : shard) {
     const std::size_t size = run.count * kPageSize;
-    TRY(read_known(memory, run, zero, bytes_.subspan(used, size)));
+    TRY(read_known(memory, run, zero, std::span(bytes_).subspan(used, size)));
     used += size;
   }
   return {};
@@ -63,6 +63,11 @@ Result<> ShardBuffer::read_run(const PhysicalMemory& memory, PfnRange run,
   for (std::uint64_t done = 0; done < run.count;) {
     const Pfn first = run.first + done;
     const auto rest = out.subspan(done * kPageSize, (run.count - done) * kPageSize);
+    if (const auto lent = memory.view({{first.value * kPageSize}, rest.size()}); !lent.empty()) {
+      runs_.push_back({first, lent});
+      done += lent.size() / kPageSize;
+      continue;
+    }
     TRY_ASSIGN(const ReadExtent got, memory.read({first.value * kPageSize}, rest));
     const std::uint64_t good = got.good / kPageSize;
     if (good > 0) {

@@ -7,12 +7,16 @@
 #include <vector>
 
 #include "src/base/result.h"
-#include "src/convert/shard_room.h"
 #include "src/formats/dump_writer.h"
 #include "src/image/memory.h"
 #include "src/image/page_set.h"
 
 namespace vmcore::convert {
+
+inline constexpr std::uint64_t kPageSize = 4096;
+// 1 MiB: amortises a claim, and what two threads read and encode fits the caches.
+inline constexpr std::uint64_t kShardPages = 256;
+inline constexpr std::uint64_t kShardSize = kShardPages * kPageSize;
 
 // Hands out the members of a set in ascending order. Thread-safe.
 class ShardQueue {
@@ -32,10 +36,8 @@ class ShardQueue {
 // The bytes of one shard.
 class ShardBuffer {
  public:
-  // `place`: kShardSize bytes, borrowed.
-  explicit ShardBuffer(std::span<std::byte> place) : bytes_(place) {}
-  // Reads the runs, but for the pages of `zero`, which are zeros. Pages that cannot be had are left
-  // out of runs() and counted in lost().
+  // Reads the runs, or borrows what the memory lends; pages of `zero` are zeros. Pages that cannot
+  // be had are left out of runs() and counted in lost().
   Result<> read(const PhysicalMemory& memory, std::span<const PfnRange> shard, const PageSet& zero);
   // Valid until the next read().
   std::span<const formats::PageRun> runs() const { return runs_; }
@@ -46,7 +48,7 @@ class ShardBuffer {
                       std::span<std::byte> out);
   Result<> read_run(const PhysicalMemory& memory, PfnRange run, std::span<std::byte> out);
 
-  std::span<std::byte> bytes_;
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kShardSize);
   std::vector<formats::PageRun> runs_;
   std::uint64_t lost_ = 0;
 };

@@ -139,7 +139,7 @@ Result<ReadExtent> KdumpMemory::read(PhysAddr address, std::span<std::byte> out)
         return result;
       }
       const auto part = page.subspan(in_page, std::min(rest.size(), kPageSize - in_page));
-      std::ranges::copy(part, rest.begin());
+      std::memcpy(rest.data(), part.data(), part.size());
       result.good += part.size();
       continue;
     }
@@ -176,7 +176,7 @@ bool KdumpMemory::unpack(Context& context, const PageDesc& desc, std::span<const
                          std::span<std::byte> page) const {
   const Codec codec = *codec_from_flags(desc.flags);
   if (codec == Codec::none) {
-    std::ranges::copy(data, page.begin());
+    std::memcpy(page.data(), data.data(), data.size());
     if (zero_page_.load(std::memory_order_relaxed) == 0 && all_zero(page)) {
       zero_page_.store(desc.offset, std::memory_order_relaxed);
     }

@@ -95,7 +95,7 @@ class KdumpEncoder final : public ShardEncoder {
     const auto room = std::span(data_).subspan(used_);
     std::size_t size = compressor_ ? compressor_->compress(page, room) : 0;
     if (size == 0) {
-      std::ranges::copy(page, room.begin());
+      std::memcpy(room.data(), page.data(), page.size());
       size = kPageSize;
     } else {
       desc.flags = codec_flag(codec_);

@@ -1,6 +1,31 @@
 #include "src/image/memory.h"
 
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "src/base/threads.h"
+
 namespace vmcore {
+
+Result<> PhysicalMemory::read_parts(std::span<ReadPart> parts, unsigned threads) const {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::optional<Error> error;
+  on_threads(threads, [&](unsigned) {
+    for (std::size_t i = next++; i < parts.size(); i = next++) {
+      const auto got = read(parts[i].address, parts[i].out);
+      if (!got) {
+        const std::scoped_lock lock(mutex);
+        error = got.error();
+        return;
+      }
+      parts[i].good = got->good;
+    }
+  });
+  return error ? tl::unexpected(*std::move(error)) : Result<>();
+}
 
 Result<> read_exactly(const PhysicalMemory& memory, PhysAddr address, std::span<std::byte> out) {
   TRY_ASSIGN(const ReadExtent got, memory.read(address, out));

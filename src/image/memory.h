@@ -36,6 +36,13 @@ struct ReadExtent {
   std::optional<PhysAddr> first_bad;
 };
 
+// A part of the memory that is read together with others.
+struct ReadPart {
+  PhysAddr address;
+  std::span<std::byte> out;
+  std::size_t good = 0;  // as ReadExtent's
+};
+
 // Const member functions may be called from any thread at a time.
 class PhysicalMemory {
  public:
@@ -57,8 +64,12 @@ class PhysicalMemory {
   // a failure of the source itself (I/O, a lost connection).
   virtual Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const = 0;
 
-  // The bytes themselves where they can be lent without copying, else empty. Only sources whose
-  // bytes cannot change underneath may lend; the span lives as long as this object.
+  // Reads all of the parts, by that many threads, and may put them into another order.
+  virtual Result<> read_parts(std::span<ReadPart> parts, unsigned threads) const;
+
+  // The bytes themselves, from the range's begin as far as they can be lent without copying;
+  // mostly none. Only sources whose bytes cannot change underneath may lend; the span lives as long
+  // as this object.
   virtual std::span<const std::byte> view(PhysRange) const { return {}; }
 };
 

@@ -12,6 +12,7 @@
 #include "src/job/guest_census.h"
 #include "src/job/judge_guest.h"
 #include "src/job/place_cache.h"
+#include "src/job/read_ahead.h"
 #include "src/job/run_worker.h"
 #include "src/store/staged_file.h"
 
@@ -26,7 +27,6 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
   options.threads = facts.threads;
   sandbox::Request request = make_request(options, sandbox::InputKind::process);
   request.draft = true;
-  request.read_ahead = facts.read_ahead;
   request.hint = recall_place(guest);
   std::optional<std::chrono::microseconds> pause;
   const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
@@ -35,9 +35,16 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
     }
     return fail(Errc::cancelled, "a rehearsal");
   };
-  static_cast<void>(run_worker(
-      request, {},
-      {.on_ready = on_ready, .locate = [&](std::span<const PhysRange>) { return guest.look(); }}));
+  auto ahead = ReadAhead::make(guest);
+  if (!ahead) {
+    return pause;
+  }
+  const int fds[] = {ahead->room()};
+  static_cast<void>(
+      run_worker(request, fds,
+                 {.on_ready = on_ready,
+                  .locate = [&](std::span<const PhysRange>) { return ahead->locate({}); },
+                  .copy = [&](std::uint64_t entries) { return ahead->copy(entries); }}));
   return pause;
 }
 

@@ -89,13 +89,15 @@ sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
   sandbox::Request request = make_request(options_.dump, input);
   request.capture = sandbox::Capture{report_.method, report_.consistency};
   request.torn = options_.consistency == Consistency::torn;
-  const bool waits = report_.before.running && options_.consistency == Consistency::pause;
-  if (waits && input == sandbox::InputKind::process) {
+  if (will_wait()) {
     request.draft = true;
     request.hint = recall_place(guest_);
-    request.read_ahead = read_ahead_room();
   }
   return request;
+}
+
+bool DumpAttempt::will_wait() const {
+  return guest_.in_place() && report_.before.running && options_.consistency == Consistency::pause;
 }
 
 Result<acquire::Acquired> DumpAttempt::acquire() {
@@ -129,7 +131,11 @@ Result<> DumpAttempt::await_snapshot(int file) {
 
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
-    const int fds[] = {output};
+    std::vector<int> fds{output};
+    if (will_wait()) {
+      TRY_ASSIGN(ahead_, ReadAhead::make(guest_));
+      fds.insert(fds.begin(), ahead_->room());
+    }
     return worker.request(request(sandbox::InputKind::process), fds);
   }
   TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
@@ -153,6 +159,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   if (!report_.pause) {
     TRY_ASSIGN(report_.pause, pause_.end());
   }
+  ahead_.reset();  // the worker has it still
   if (std::exchange(cost_is_told_, true)) {
     return {};
   }
@@ -177,12 +184,17 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     return std::move(acquired.input);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
-    return blocks.empty() ? guest_.look() : guest_.locate(blocks);
+    return ahead_ ? ahead_->locate(blocks) : blocks.empty() ? guest_.look() : guest_.locate(blocks);
   };
+  CopyForWorker copy;
+  if (ahead_) {
+    copy = [&](std::uint64_t entries) { return ahead_->copy(entries); };
+  }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
                                 .on_ready = on_ready,
                                 .fetch = [&](PhysRange range) { return guest_.fetch(range); },
                                 .locate = locate,
+                                .copy = copy,
                                 .on_source_read = [&] { return end_pause(worker); },
                                 .cancel = cancel_});
 }

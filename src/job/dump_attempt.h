@@ -12,6 +12,7 @@
 #include "src/job/dump_job.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
+#include "src/job/read_ahead.h"
 #include "src/job/run_worker.h"
 #include "src/sandbox/worker.h"
 
@@ -44,6 +45,8 @@ class DumpAttempt {
   Result<> check_pause(std::chrono::microseconds expected);
   Result<Fd> make_spool() const;
   sandbox::Request request(sandbox::InputKind input) const;
+  // Whether the guest stands still, and runs again when its memory is read in place.
+  bool will_wait() const;
   // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
   Result<acquire::Acquired> acquire();
   // Waits until QEMU has written its snapshot. What comes then is a file.
@@ -60,6 +63,7 @@ class DumpAttempt {
   std::optional<Output> output_;
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;
+  std::optional<ReadAhead> ahead_;  // where it will wait
   std::optional<std::uint64_t> memory_before_;
   bool cost_is_told_ = false;
   bool had_no_memory_ = false;

@@ -113,13 +113,22 @@ void PlaceCache::remember(const ProcessKey& process, const InfoPlace& place) con
   }
 }
 
+namespace {
+
+std::optional<acquire::ProcessKey> key_of(const acquire::Guest& guest) {
+  const acquire::GuestProcess* const process = guest.process();
+  return process != nullptr ? process->key() : std::nullopt;
+}
+
+}  // namespace
+
 std::optional<InfoPlace> recall_place(const acquire::Guest& guest) {
-  const auto process = guest.process();
+  const auto process = key_of(guest);
   return process ? PlaceCache::of_user().recall(*process) : std::nullopt;
 }
 
 void remember_place(const acquire::Guest& guest, const std::optional<InfoPlace>& place) {
-  const auto process = guest.process();
+  const auto process = key_of(guest);
   if (process && place) {
     PlaceCache::of_user().remember(*process, *place);
   }

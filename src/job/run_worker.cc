@@ -52,6 +52,14 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   return worker.located({.error = {}, .pieces = std::move(source->pieces)}, fds);
 }
 
+Result<> answer(sandbox::Worker& worker, const sandbox::Copy& asked, const CopyForWorker& copy) {
+  if (!copy) {
+    return fail(Errc::malformed, "worker protocol: memory to be copied without need");
+  }
+  TRY(copy(asked.entries));
+  return worker.have({}, {});
+}
+
 // Waits for the worker's next event.
 Result<> wait_for_event(const sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
   std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0}};
@@ -96,6 +104,10 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
     }
     if (const auto* asked = std::get_if<sandbox::Locate>(&event)) {
       TRY(answer(worker, *asked, callbacks.locate));
+      continue;
+    }
+    if (const auto* asked = std::get_if<sandbox::Copy>(&event)) {
+      TRY(answer(worker, *asked, callbacks.copy));
       continue;
     }
     if (std::holds_alternative<sandbox::SourceRead>(event) && callbacks.on_source_read) {

@@ -16,6 +16,9 @@ using Fetch = std::function<Result<Fd>(PhysRange)>;
 // Answers a Locate of the worker.
 using FindRam = std::function<Result<ImageSource>(std::span<const PhysRange>)>;
 
+// Answers a Copy of the worker: so many entries.
+using CopyForWorker = std::function<Result<>(std::uint64_t)>;
+
 // Answers that the worker is ready: lets the guest stand still, and gives the pipe.
 using OnReady = std::function<Result<Fd>(const sandbox::Ready&)>;
 
@@ -25,6 +28,7 @@ struct WorkerCallbacks {
   OnReady on_ready = {};  // an Error ends the job
   Fetch fetch = {};
   FindRam locate = {};
+  CopyForWorker copy = {};                        // an Error ends the job
   std::function<Result<>()> on_source_read = {};  // an Error ends the job
   int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable,
   std::function<bool()> on_cancel = {};  // unless this says that it goes on

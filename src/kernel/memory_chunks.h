@@ -23,8 +23,9 @@ Result<bool> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each 
     const PhysAddr at = range.begin + done;
     const std::size_t size = std::min<std::uint64_t>(kChunkBytes, range.size - done);
     std::span<const std::byte> bytes = memory.view({at, size});
-    std::uint64_t step = size;
+    std::uint64_t step = bytes.size();
     if (bytes.empty()) {
+      step = size;
       buffer.resize(size);
       TRY_ASSIGN(const ReadExtent got, memory.read(at, buffer));
       bytes = std::span(buffer).first(got.good);

@@ -185,6 +185,9 @@ struct EventEncoder {
   Json operator()(const Locate& event) const {
     return {{"type", "locate"}, {"blocks", to_json(event.blocks)}};
   }
+  Json operator()(const Copy& event) const {
+    return {{"type", "copy"}, {"entries", event.entries}};
+  }
   Json operator()(const Done& event) const {
     Json classes = Json::array();
     for (const ClassCount& count : event.classes) {
@@ -272,6 +275,9 @@ Event event_from(const Json& json) {
   if (type == "locate") {
     return Locate{ranges_from(json.at("blocks"))};
   }
+  if (type == "copy") {
+    return Copy{json.at("entries")};
+  }
   if (type == "done") {
     return done_from(json);
   }
@@ -289,7 +295,6 @@ Request request_from(const Json& json) {
   request.dry_run = json.at("dry_run");
   request.verify = json.at("verify");
   request.search_memory = json.at("search_memory");
-  request.read_ahead = json.at("read_ahead");
   request.bandwidth = json.at("bandwidth");
   request.torn = json.at("torn");
   request.draft = json.at("draft");
@@ -337,7 +342,6 @@ std::string encode(const Request& request) {
             {"dry_run", request.dry_run},
             {"verify", request.verify},
             {"search_memory", request.search_memory},
-            {"read_ahead", request.read_ahead},
             {"bandwidth", request.bandwidth},
             {"torn", request.torn},
             {"draft", request.draft},

@@ -41,8 +41,9 @@ enum class InputKind : std::uint8_t {
   stream,    // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
              // file, empty and unlinked
   fetch,     // a dump file without memory (headers and notes); memory is asked for with Want
-  process,   // nothing: a pipe that brings the beginning of an ELF dump, and whose closing lets the
-             // guest run, is asked for with Ready; where its memory lies, with Locate
+  process,   // nothing, or with a draft a room that is shared (copy_room.h): a pipe that brings the
+             // beginning of an ELF dump, and whose closing lets the guest run, is asked for with
+             // Ready; where its memory lies, with Locate
   live,      // nothing: a guest that is not touched; where its memory lies is asked for with Locate
   snapshot,  // a migration stream of QEMU, complete in a regular file; then a spool for it, as for
              // a stream; then the beginning of an ELF dump of the same guest
@@ -91,13 +92,12 @@ struct Request {
   bool search_memory = true;           // scan all of memory where no note tells of the kernel
   std::optional<InfoPlace> hint = {};  // where it was found before
   std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
-  // Bytes of kept memory that may be held so that the source is done with sooner.
-  std::uint64_t read_ahead = 0;
   // Kept bytes a second that are compressed and written; zero: no limit.
   std::uint64_t bandwidth = 0;
   // The guest runs while its memory is read (process and live).
   bool torn = false;
-  // What can be found out before the guest stands still is found out before Ready (process).
+  // What can be found out before the guest stands still is found out before Ready (process). What
+  // is kept of its memory is then copied into a room, where the operation is convert.
   bool draft = false;
   std::vector<BlockPlace> places = {};  // snapshot
   StreamTerms terms = {};               // guest_stream
@@ -141,6 +141,11 @@ struct Want {
 struct Locate {
   std::vector<PhysRange> blocks;
 };
+// Asks for what the first entries of the room's table tell to be copied: answered with Have,
+// without a descriptor. The entries are in memory that was Located last.
+struct Copy {
+  std::uint64_t entries = 0;
+};
 struct ClassCount {
   std::string name;  // stable
   std::string title;
@@ -164,10 +169,11 @@ struct Done {
 struct Failed {
   Error error;
 };
-using Event =
-    std::variant<Progress, Spooling, SourceRead, Hello, LogRead, Ready, Want, Locate, Done, Failed>;
+using Event = std::variant<Progress, Spooling, SourceRead, Hello, LogRead, Ready, Want, Locate,
+                           Copy, Done, Failed>;
 
-// To the worker, in answer to Want or Ready: the descriptor beside it, or why there is none.
+// To the worker, in answer to Want or Ready: the descriptor beside it, or why there is none. In
+// answer to Copy: that it is done, or why not.
 struct Have {
   std::optional<Error> error;
 };

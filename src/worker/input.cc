@@ -73,7 +73,7 @@ void Input::let_go(const Channel& channel) {
 }
 
 Result<Input> open_input(const Channel& channel, const Request& request,
-                         const sandbox::Ready& ready, std::vector<Fd>& fds) {
+                         const sandbox::Ready& ready, const Copier* copier, std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;
   const std::size_t needed = none                                   ? 0
                              : request.input == InputKind::stream   ? 2
@@ -105,7 +105,7 @@ Result<Input> open_input(const Channel& channel, const Request& request,
       return input;
     }
     case InputKind::process:
-      return open_process(channel, ready, request.torn);
+      return open_process(channel, ready, request.torn, copier);
     case InputKind::live:
       return open_live(channel, request.torn);
     case InputKind::snapshot: {

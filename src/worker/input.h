@@ -8,6 +8,7 @@
 #include "src/image/image.h"
 #include "src/sandbox/channel.h"
 #include "src/sandbox/messages.h"
+#include "src/worker/copier.h"
 
 namespace vmcore::worker {
 
@@ -31,8 +32,9 @@ Result<MemoryImage> open_headers(Fd file);
 Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
 
 // Takes the descriptors of the input from the front of `fds`. What is fetched or located is asked
-// for over the channel, now and as long as the image is read; a guest's process when it is `ready`.
+// for over the channel, now and as long as the image is read; a guest's process when it is `ready`,
+// and of that `copier` (borrowed, may be null) copies.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
-                         const sandbox::Ready& ready, std::vector<Fd>& fds);
+                         const sandbox::Ready& ready, const Copier* copier, std::vector<Fd>& fds);
 
 }  // namespace vmcore::worker

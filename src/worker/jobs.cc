@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <mutex>
 #include <utility>
 
 #include "src/convert/convert.h"
+#include "src/convert/copied_memory.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/describe.h"
 #include "src/convert/draft.h"
@@ -81,7 +83,6 @@ bool holds_guest(const Request& request) { return request.draft && request.verif
 convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
-          .read_ahead = request.read_ahead,
           .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
           .hint = request.hint,
@@ -132,11 +133,11 @@ struct Prepared {
   convert::Draft draft;
 };
 
-Result<Prepared> prepare(const Channel& channel, const Request& request) {
-  TRY_ASSIGN(Input live, open_live(channel, false));
+Result<Prepared> prepare(const Channel& channel, const Request& request, const Copier& copier) {
+  TRY_ASSIGN(Input live, open_live(channel, false, &copier));
   convert::ConvertOptions options = options_of(request);
   options.search = kernel::Search::first;  // where another runs, that is found in the pause
-  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options, {}));
+  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options, copier.room(), {}));
   return Prepared{std::move(live), std::move(draft)};
 }
 
@@ -172,7 +173,7 @@ Result<> check_lease(const Input& input) {
 }
 
 Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
-                         const Fd* output, const convert::Draft* draft) {
+                         const Fd* output, const convert::Waiting& waiting = {}) {
   const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
   if (request.dry_run) {
@@ -184,13 +185,16 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
   }
   TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
   ChannelObserver observer(channel, input, request.verify);
-  auto outcome = convert::convert(image, *writer, options, observer, {}, draft);
+  auto outcome = convert::convert(image, *writer, options, observer, {}, waiting);
   if (!outcome) {
     // Only what is written can lack room.
     return outcome.error().code == Errc::no_space ? in_context(outcome.error(), "writing the dump")
                                                   : tl::unexpected(outcome.error());
   }
   if (request.verify) {
+    if (waiting.copied != nullptr) {
+      waiting.copied->forget();  // it is compared with what it was copied from
+    }
     TRY(verify_written(image, output->get(), *outcome));
     input.let_go(channel);
   }
@@ -199,6 +203,32 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     TRY(take_cost(channel, *writer, *outcome));
   }
   return done_of(*outcome);
+}
+
+// A guest that waits: what it will keep is found out before, and copied when it stands still.
+Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
+                                 std::vector<Fd> fds) {
+  if (fds.empty()) {
+    return fail(Errc::malformed, "worker protocol: no room");
+  }
+  TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(fds.front().get()));
+  fds.erase(fds.begin());
+  const Copier copier(channel, room);
+  const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
+  TRY_ASSIGN(
+      Input input,
+      open_input(channel, request, prepared ? ready_by(prepared->draft, request) : sandbox::Ready(),
+                 &copier, fds));
+  const std::unique_ptr<PhysicalMemory> guest = std::move(input.image.memory);
+  auto copied =
+      std::make_unique<convert::CopiedMemory>(*guest, copier.room(), options_of(request).threads);
+  if (prepared) {
+    TRY(copied->take(prepared->draft.pages));
+  }
+  convert::Waiting waiting{.copied = copied.get(),
+                           .kernels = prepared ? &prepared->draft.kernels : nullptr};
+  input.image.memory = std::move(copied);
+  return run_convert(channel, request, input, fds.empty() ? nullptr : &fds.front(), waiting);
 }
 
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -268,21 +298,18 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, std::vector<Fd> fds) {
-  Result<Prepared> prepared = fail(Errc::not_found, "no draft");  // the guest waits longer then
-  std::optional<InfoPlace> place;
-  if (request.draft && request.input == sandbox::InputKind::process) {
-    if (request.operation == Operation::convert) {
-      prepared = prepare(channel, request);
-    } else if ((place = find_place(channel, request))) {
-      request.hint = place;
-    }
+  const bool waits = request.draft && request.input == sandbox::InputKind::process;
+  if (waits && request.operation == Operation::convert) {
+    return run_convert_waiting(channel, request, std::move(fds));
   }
-  TRY_ASSIGN(Input input,
-             open_input(channel, request,
-                        prepared ? ready_by(prepared->draft, request) : sandbox::Ready(), fds));
+  std::optional<InfoPlace> place;
+  if (waits && (place = find_place(channel, request))) {
+    request.hint = place;
+  }
+  TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, fds));
   const Fd* output = fds.empty() ? nullptr : &fds.front();
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, input, output, prepared ? &prepared->draft : nullptr);
+    return run_convert(channel, request, input, output);
   }
   if (output == nullptr) {
     return fail(Errc::malformed, "worker protocol: no output");

@@ -206,7 +206,8 @@ Remark torn_remark() {
 
 }  // namespace
 
-Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn) {
+Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn,
+                           const Copier* copier) {
   TRY_ASSIGN(Fd pipe, ask(channel, ready));
   TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
   TRY(beginning.read_headers());
@@ -219,7 +220,7 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   Input input;
   TRY_ASSIGN(headers, duplicate(beginning.file()));
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
-  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source)));
+  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source), copier));
   TRY(check_same(*input.image.memory, blocks, beginning));
   if (!missing.empty()) {
     input.image.remarks.push_back(not_located(missing));
@@ -232,10 +233,10 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   return input;
 }
 
-Result<Input> open_live(const Channel& channel, bool torn) {
+Result<Input> open_live(const Channel& channel, bool torn, const Copier* copier) {
   TRY_ASSIGN(ImageSource source, locate(channel, {}));
   Input input;
-  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source)));
+  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source), copier));
   input.image.machine.arch = Arch::x86_64;
   input.image.file.format = "memory of a guest";
   if (torn) {

@@ -11,10 +11,11 @@ namespace vmcore::worker {
 // Says over the channel that all is `ready`, and gets the pipe; reads the beginning of an ELF dump
 // from it and asks where the memory lies. What of the first MiB cannot be told is read from the
 // pipe as well. Errc::unsupported where the memory that was found is not what the dump begins with.
-// The pipe is held by the Input, unless the guest is to run on (`torn`).
-Result<Input> open_process(const sandbox::Channel& channel, const sandbox::Ready& ready, bool torn);
+// The pipe is held by the Input, unless the guest is to run on (`torn`). `copier` may be null.
+Result<Input> open_process(const sandbox::Channel& channel, const sandbox::Ready& ready, bool torn,
+                           const Copier* copier);
 
 // The memory of a guest that is not touched: no notes, no registers. `torn`: it runs.
-Result<Input> open_live(const sandbox::Channel& channel, bool torn);
+Result<Input> open_live(const sandbox::Channel& channel, bool torn, const Copier* copier = nullptr);
 
 }  // namespace vmcore::worker

@@ -66,7 +66,8 @@ std::size_t read_while_good(std::uint64_t address, std::span<std::byte> out, Rea
 
 }  // namespace
 
-Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source) {
+Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
+                                                           const Copier* copier) {
   PhysAddr end{0};
   for (const Piece& piece : source.pieces) {
     const bool ordered = piece.range.begin >= end && piece.range.size != 0 &&
@@ -80,7 +81,7 @@ Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source) {
     end = piece.range.end();
   }
   std::unique_ptr<ProcessMemory> memory(new ProcessMemory(
-      std::move(source.memory), std::move(source.pagemap), std::move(source.pieces)));
+      std::move(source.memory), std::move(source.pagemap), std::move(source.pieces), copier));
   for (Fd& file : source.files) {
     struct statfs system {};
     const bool huge = ::fstatfs(file.get(), &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
@@ -183,6 +184,46 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
     }
   }
   return ReadExtent{done, std::nullopt};
+}
+
+bool ProcessMemory::is_for_copier(const ReadPart& part) const {
+  const std::span<std::byte> room = copier_->room();
+  const auto piece = piece_at(part.address);
+  const std::size_t pages = part.out.size() / kPage;
+  if (piece == pieces_.end() || !piece->address || !piece->range.contains(part.address) ||
+      part.out.size() > piece->range.end() - part.address || part.address.value % kPage != 0 ||
+      part.out.size() % kPage != 0 || pages > kBlockPages || part.out.data() < room.data() ||
+      part.out.data() + part.out.size() > room.data() + room.size()) {
+    return false;
+  }
+  PagemapEntries entries;
+  const auto read = read_pagemap(
+      pagemap_.get(), *piece->address + (part.address - piece->range.begin), pages, entries);
+  return read && std::ranges::all_of(std::span(entries).first(pages), has_page);
+}
+
+Result<> ProcessMemory::read_parts(std::span<ReadPart> parts, unsigned threads) const {
+  if (copier_ == nullptr) {
+    return PhysicalMemory::read_parts(parts, threads);
+  }
+  const auto others =
+      std::ranges::partition(parts, [this](const ReadPart& part) { return is_for_copier(part); });
+  const auto copied = parts.first(parts.size() - others.size());
+  std::vector<sandbox::CopyEntry> entries;
+  for (const ReadPart& part : copied) {
+    const Piece& piece = *piece_at(part.address);
+    entries.push_back({*piece.address + (part.address - piece.range.begin),
+                       static_cast<std::uint64_t>(part.out.data() - copier_->room().data()),
+                       part.out.size()});
+  }
+  TRY(copier_->copy(entries));
+  for (std::size_t i = 0; i < copied.size(); ++i) {
+    copied[i].good = entries[i].size;
+  }
+  // Where a page cannot be had, or the copier may not copy.
+  const auto left = std::ranges::partition(
+      copied, [](const ReadPart& part) { return part.good >= part.out.size(); });
+  return PhysicalMemory::read_parts({left.begin(), parts.end()}, threads);
 }
 
 Result<std::size_t> ProcessMemory::read_piece(const Piece& piece, std::uint64_t skip,

@@ -14,13 +14,16 @@
 #include "src/formats/byte_source.h"
 #include "src/image/memory.h"
 #include "src/image/source.h"
+#include "src/worker/copier.h"
 
 namespace vmcore::worker {
 
 class ProcessMemory : public PhysicalMemory {
  public:
-  // Errc::malformed where the pieces overlap or name files that are not there.
-  static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source);
+  // `copier` (borrowed; may be null) knows the process. Errc::malformed where the pieces overlap or
+  // name files that are not there.
+  static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source,
+                                                     const Copier* copier = nullptr);
 
   // `zero` is told of runs of 2 MiB and more only, so that a guest that was touched here and there
   // is not walked page by page.
@@ -29,13 +32,19 @@ class ProcessMemory : public PhysicalMemory {
   Extent outline(PhysAddr address) const override;
   Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
+  // What the process itself has and goes into the copier's room, that copies.
+  Result<> read_parts(std::span<ReadPart> parts, unsigned threads) const override;
 
  private:
-  ProcessMemory(Fd memory, Fd pagemap, std::vector<Piece> pieces)
-      : memory_(std::move(memory)), pagemap_(std::move(pagemap)), pieces_(std::move(pieces)) {}
+  ProcessMemory(Fd memory, Fd pagemap, std::vector<Piece> pieces, const Copier* copier)
+      : memory_(std::move(memory)),
+        pagemap_(std::move(pagemap)),
+        pieces_(std::move(pieces)),
+        copier_(copier) {}
 
   // The first piece that ends behind the address, or the end.
   std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;
+  bool is_for_copier(const ReadPart& part) const;
   Extent file_extent(const Piece& piece, PhysAddr address) const;
   Extent anonymous_extent(const Piece& piece, PhysAddr address) const;
 
@@ -57,6 +66,7 @@ class ProcessMemory : public PhysicalMemory {
   Fd pagemap_;
   std::vector<Piece> pieces_;
   std::vector<File> files_;
+  const Copier* copier_;
 };
 
 }  // namespace vmcore::worker

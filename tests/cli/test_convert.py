@@ -41,6 +41,13 @@ class Convert(Cli):
             self.assertEqual(done["pages"]["ram"] - done["pages"]["kept"], pages, level)
             self.assertEqual(self.info(f"out{level}")["level"]["reached"], level)
 
+    def test_zstd_has_faster_levels(self):
+        sizes = []
+        for level in (-7, -1, 1):
+            self.run_cli("convert", self.dump(), f"out{level}", "--compress-level", level, "--verify")
+            sizes.append((self.folder / f"out{level}").stat().st_size)
+        self.assertGreater(sizes[0], sizes[2])
+
     def test_filtering_again(self):
         self.run_cli("convert", self.dump(), "users", "-d", "8")
         self.run_cli("convert", "users", "both", "-d", "16")

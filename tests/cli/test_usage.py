@@ -38,7 +38,8 @@ class Usage(Cli):
 
     def test_compression_that_cannot_be(self):
         for words in (["--compress-level", "20"], ["--compress", "zlib", "--compress-level", "13"],
-                      ["--compress", "lzo", "--compress-level", "1"], ["--compress-level", "0"],
+                      ["--compress", "lzo", "--compress-level", "1"], ["--compress-level", "0"], ["--compress-level", "-8"],
+                      ["--compress", "zlib", "--compress-level", "-1"],
                       ["--format", "elf", "--compress", "zstd"], ["--format", "elf", "--compress-level", "3"]):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 

@@ -1,6 +1,7 @@
 // The whole conversion, from a synthetic guest to a file that is read again.
 #include "src/convert/convert.h"
 
+#include "src/convert/copied_memory.h"
 #include "src/convert/provenance.h"
 #include "tests/fakes/faulty_sys.h"
 #include "tests/unit/convert/converted.h"
@@ -69,7 +70,8 @@ TEST(Convert, ADumpOfADumpIsTheSame) {
   }
 }
 
-// All that may be held is read before the first page is written.
+// What there was room for is written after the guest may run on, and what there was none for
+// before.
 class EarlyObserver : public CountingObserver {
  public:
   void source_read() override {
@@ -79,23 +81,26 @@ class EarlyObserver : public CountingObserver {
   std::uint64_t done_when_read_ = ~0ULL;
 };
 
-TEST(Convert, ReadsAheadOfWritingAsFarAsItMay) {
+TEST(Convert, AGuestWaitsOnlyForWhatThereIsNoRoomFor) {
   GuestBuilder guest = sample_guest();
-  const MemoryImage source = guest.build();
+  MemoryImage source = guest.build();
   const std::uint64_t all = convert_image(source, kZstd, {.level = 0}).outcome.plan.kept.count();
+  const std::unique_ptr<PhysicalMemory> memory = std::move(source.memory);
   for (const unsigned threads : {1U, 3U}) {
-    for (const std::uint64_t ahead : {std::uint64_t{0}, all / 2 * 4096, all * 4096}) {
-      SCOPED_TRACE(fmt::format("{} bytes ahead, {} threads", ahead, threads));
-      const ConvertOptions options{.level = 0, .threads = threads, .read_ahead = ahead};
+    for (const std::uint64_t ahead : {std::uint64_t{0}, all / 2, all}) {
+      SCOPED_TRACE(fmt::format("{} pages ahead, {} threads", ahead, threads));
+      std::vector<std::byte> room(ahead * 4096);
+      auto copied = std::make_unique<CopiedMemory>(*memory, room, threads);
+      const Waiting waiting{.copied = copied.get()};
+      source.memory = std::move(copied);
       const Fd file = builders::memory_file();
       EarlyObserver observer;
-      const auto outcome = convert(source, *make_writer(kZstd, file.get()), options, observer, {});
+      const auto outcome = convert(source, *make_writer(kZstd, file.get()),
+                                   {.level = 0, .threads = threads}, observer, {}, waiting);
       ASSERT_TRUE(outcome) << outcome.error().message;
       EXPECT_EQ(observer.source_read_, 1);
       EXPECT_EQ(observer.done_, all);
-      if (threads == 1) {  // of several, some write while another still reads the last of all
-        EXPECT_LE(observer.done_when_read_, all - ahead / 4096);
-      }
+      EXPECT_LE(observer.done_when_read_, all - ahead);
       const auto written = formats::open_dump(Fd(::dup(file.get())));
       ASSERT_TRUE(written);
       EXPECT_TRUE(verify(source, *written, *outcome, {}));

@@ -207,12 +207,13 @@ TEST(CrashedKernel, OneThatIsPastIsNotTaken) {
 // What is known of it is not of all of memory: it is looked for again in the pause.
 TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
   const MemoryImage image = TwoKernels().build();
-  const auto draft = make_draft(image, {}, {});
+  const auto draft = make_draft(image, {}, {}, {});
   ASSERT_TRUE(draft);
   EXPECT_TRUE(draft->kernels.kernels.empty());
   const Fd file = builders::memory_file();
   CountingObserver observer;
-  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {}, &*draft);
+  const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {},
+                               {.kernels = &draft->kernels});
   ASSERT_TRUE(outcome);
   EXPECT_NE(outcome->crashed, nullptr);
   EXPECT_EQ(outcome->plan.kept.count(), draft->kept_pages);

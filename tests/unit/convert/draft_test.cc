@@ -1,6 +1,8 @@
 #include "src/convert/draft.h"
 
 #include "src/base/sys.h"
+#include "src/convert/copied_memory.h"
+#include "src/convert/shards.h"
 #include "tests/unit/convert/converted.h"
 
 namespace vmcore::convert {
@@ -12,24 +14,48 @@ builders::Bytes contents(const Fd& file) {
   return bytes;
 }
 
-Fd convert_with(const MemoryImage& image, const ConvertOptions& options, const Draft* draft) {
+Fd convert_plainly(const MemoryImage& image, const ConvertOptions& options) {
   Fd file = builders::memory_file();
   CountingObserver observer;
-  const auto outcome =
-      convert(image, *make_writer(kZstd, file.get()), options, observer, {}, draft);
+  const auto outcome = convert(image, *make_writer(kZstd, file.get()), options, observer, {});
   EXPECT_TRUE(outcome) << outcome.error().message;
+  return file;
+}
+
+// As a guest that waits is, and compared with it.
+Fd convert_with(MemoryImage& image, const ConvertOptions& options, const Draft& draft,
+                std::span<std::byte> room) {
+  Fd file = builders::memory_file();
+  CountingObserver observer;
+  std::unique_ptr<PhysicalMemory> guest = std::move(image.memory);
+  auto copied = std::make_unique<CopiedMemory>(*guest, room, options.threads);
+  EXPECT_TRUE(copied->take(draft.pages));
+  const Waiting waiting{.copied = copied.get(), .kernels = &draft.kernels};
+  image.memory = std::move(copied);
+  const auto outcome =
+      convert(image, *make_writer(kZstd, file.get()), options, observer, {}, waiting);
+  EXPECT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(observer.source_read_, 1);
+  EXPECT_EQ(observer.done_, outcome->plan.kept.count());
+  image.memory = std::move(guest);
+  EXPECT_TRUE(verify(image, *formats::open_dump(Fd(::dup(file.get()))), *outcome, {}));
   return file;
 }
 
 TEST(Draft, ChangesNothingOfTheDump) {
   auto guest = sample_guest();
-  const MemoryImage image = guest.build();
-  for (const std::uint64_t read_ahead : {std::uint64_t{0}, 2 * kShardSize, 1000 * kShardSize}) {
-    const ConvertOptions options{.level = 31, .read_ahead = read_ahead};
-    const auto draft = make_draft(image, options, {});
-    ASSERT_TRUE(draft) << draft.error().message;
-    EXPECT_EQ(contents(convert_with(image, options, &*draft)),
-              contents(convert_with(image, options, nullptr)));
+  MemoryImage image = guest.build();
+  for (const std::uint64_t shards : {0U, 1U, 1000U}) {
+    for (const unsigned threads : {1U, 3U}) {
+      std::vector<std::byte> room(shards * kShardSize);
+      const ConvertOptions options{.level = 31, .threads = threads};
+      const auto draft = make_draft(image, options, room, {});
+      ASSERT_TRUE(draft) << draft.error().message;
+      const Fd file = convert_with(image, options, *draft, room);
+      if (threads == 1 && shards != 1) {  // else pages lie in another order
+        EXPECT_EQ(contents(file), contents(convert_plainly(image, options)));
+      }
+    }
   }
 }
 
@@ -38,11 +64,12 @@ TEST(Draft, TellsWhatWillBeKept) {
   const MemoryImage image = guest.build();
   const ConvertOptions options{.level = 31};
   const auto outcome = plan_only(image, options, {});
-  const auto draft = make_draft(image, options, {});
+  const auto draft = make_draft(image, options, {}, {});
   EXPECT_EQ(draft->kept_pages, outcome->plan.kept.count());
+  EXPECT_EQ(draft->pages.count(), outcome->plan.kept.count());
   EXPECT_GT(draft->pause.count(), 0);
-  EXPECT_LT(make_draft(image, options, {})->kept_pages,
-            make_draft(image, {.level = 0}, {})->kept_pages);
+  EXPECT_LT(make_draft(image, options, {}, {})->kept_pages,
+            make_draft(image, {.level = 0}, {}, {})->kept_pages);
 }
 
 // The guest went on: what was kept by the draft is free now, and the other way round.
@@ -52,19 +79,20 @@ TEST(Draft, ThePlanIsMadeAnew) {
   testing::GuestBuilder now("6.12");
   now.pages("2000 kernel\n2100 free 4\n");
   const MemoryImage old_image = before.build();
-  const MemoryImage image = now.build();
+  MemoryImage image = now.build();
   const ConvertOptions options{.level = 31};
-  const auto draft = make_draft(old_image, options, {});
+  std::vector<std::byte> room(1000 * kShardSize);
+  const auto draft = make_draft(old_image, options, room, {});
   ASSERT_TRUE(draft);
-  EXPECT_EQ(contents(convert_with(image, options, &*draft)),
-            contents(convert_with(image, options, nullptr)));
+  EXPECT_EQ(contents(convert_with(image, options, *draft, room)),
+            contents(convert_plainly(image, options)));
 }
 
 TEST(Draft, OfAGuestWithoutAKernelIsOneAsWell) {
   MemoryImage image;
   image.machine.arch = Arch::x86_64;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 1 << 20}});
-  const auto draft = make_draft(image, {.level = 31}, {});
+  const auto draft = make_draft(image, {.level = 31}, {}, {});
   ASSERT_TRUE(draft) << draft.error().message;
   EXPECT_TRUE(draft->kernels.kernels.empty());
 }

@@ -46,34 +46,13 @@ TEST(ShardQueue, NothingIsTheLastShard) {
   EXPECT_TRUE(last);
 }
 
-TEST(ShardRoom, PlacesAreApart) {
-  ShardRoom room = *ShardRoom::make(3);
-  ASSERT_EQ(room.count(), 3U);
-  for (std::uint64_t i = 0; i < room.count(); ++i) {
-    ASSERT_EQ(room.place(i).size(), kShardSize);
-    std::ranges::fill(room.place(i), std::byte(i + 1));
-  }
-  const ShardRoom moved = std::move(room);
-  for (std::uint64_t i = 0; i < moved.count(); ++i) {
-    EXPECT_TRUE(
-        std::ranges::all_of(moved.place(i), [&](std::byte b) { return b == std::byte(i + 1); }));
-  }
-}
-
-// Address space that nobody touches costs nothing: as much as is ever read ahead can be had.
-TEST(ShardRoom, TakesMemoryOnlyAsItIsUsed) {
-  EXPECT_EQ(ShardRoom::make(1 << 16)->count(), 1U << 16);
-  EXPECT_FALSE(ShardRoom::make(1ULL << 40));
-}
-
 TEST(ShardBuffer, CutsRunsAtLostPages) {
   auto ram = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 64 * 4096}});
   for (std::uint64_t pfn = 0; pfn < 64; ++pfn) {
     ram->write({pfn * 4096}, testing::page_pattern({pfn}));
   }
   const LossyMemory memory(std::move(ram), {3, 4, 10, 21});
-  const ShardRoom room = *ShardRoom::make(1);
-  ShardBuffer buffer(room.place(0));
+  ShardBuffer buffer;
   const std::vector<PfnRange> shard{{{2}, 5}, {{10}, 1}, {{20}, 2}};
   ASSERT_TRUE(buffer.read(memory, shard, {}));
   EXPECT_EQ(buffer.lost(), 4U);
@@ -95,8 +74,7 @@ TEST(ShardBuffer, WhatIsKnownToBeZeroIsNotRead) {
   PageSet zero;
   zero.insert({{3}, 2});
   zero.insert({{12}, 30});
-  const ShardRoom room = *ShardRoom::make(1);
-  ShardBuffer buffer(room.place(0));
+  ShardBuffer buffer;
   const std::vector<PfnRange> shard{{{2}, 12}, {{20}, 2}};
   const auto read = buffer.read(memory, shard, zero);
   ASSERT_TRUE(read) << read.error().message;

@@ -22,7 +22,6 @@ TEST(Messages, Requests) {
   request.threads = 7;
   request.dry_run = request.verify = true;
   request.search_memory = false;
-  request.read_ahead = 1ULL << 30;
   request.bandwidth = 1ULL << 33;
   request.torn = true;
   request.draft = true;
@@ -45,7 +44,6 @@ TEST(Messages, Requests) {
     EXPECT_EQ(decoded->threads, 7U);
     EXPECT_TRUE(decoded->dry_run && decoded->verify);
     EXPECT_FALSE(decoded->search_memory);
-    EXPECT_EQ(decoded->read_ahead, 1ULL << 30);
     EXPECT_EQ(decoded->bandwidth, 1ULL << 33);
     EXPECT_TRUE(decoded->torn);
     EXPECT_TRUE(decoded->draft);

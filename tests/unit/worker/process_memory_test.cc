@@ -4,12 +4,17 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cctype>
 #include <cstring>
+#include <thread>
 
+#include "src/sandbox/messages.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::worker {
@@ -55,7 +60,8 @@ class Mapped {
 
 Fd own(const char* name) { return Fd(::open(name, O_RDONLY | O_CLOEXEC)); }
 
-std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<int> files = {}) {
+std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<int> files = {},
+                                         const Copier* copier = nullptr) {
   ImageSource source{.memory = own("/proc/self/mem"),
                      .pagemap = own("/proc/self/pagemap"),
                      .files = {},
@@ -63,7 +69,7 @@ std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<
   for (const int file : files) {
     source.files.emplace_back(::dup(file));
   }
-  auto memory = ProcessMemory::make(std::move(source));
+  auto memory = ProcessMemory::make(std::move(source), copier);
   EXPECT_TRUE(memory) << memory.error().message;
   return memory ? *std::move(memory) : nullptr;
 }
@@ -216,6 +222,99 @@ TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
   EXPECT_TRUE(refused({{.range = {{0}, ~0ULL}, .address = 1, .file = {}}}));
   EXPECT_TRUE(refused({{.range = {{0}, 2 * kPage}, .address = 1, .file = {}},
                        {.range = {{kPage}, kPage}, .address = 1, .file = {}}}));
+}
+
+// Answers as vmcorectl does, for this process, with capital letters; of `bad` nothing can be had.
+class UpperCaseCopier {
+ public:
+  explicit UpperCaseCopier(std::uint64_t bad = 0) : bad_(bad) {
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~UpperCaseCopier() {
+    ::shutdown(ends_.second.fd(), SHUT_RDWR);
+    thread_.join();
+  }
+  Copier copier() { return {ends_.first, room_}; }
+  std::uint64_t asked() const { return asked_; }
+
+ private:
+  void serve() {
+    while (const auto packet = ends_.second.receive()) {
+      const auto event = sandbox::decode_event(packet->text);
+      const std::uint64_t count = std::get<sandbox::Copy>(*event).entries;
+      asked_ += count;
+      for (sandbox::CopyEntry& entry : room_.table().first(count)) {
+        const auto* const from = reinterpret_cast<const char*>(entry.address);
+        if (bad_ >= entry.address && bad_ < entry.address + entry.size) {
+          entry.size = bad_ - entry.address;
+        }
+        std::transform(from, from + entry.size,
+                       reinterpret_cast<char*>(room_.pages().data()) + entry.place,
+                       [](unsigned char c) { return std::toupper(c); });
+      }
+      EXPECT_TRUE(ends_.second.send(encode(sandbox::Have{})));
+    }
+  }
+
+  std::uint64_t bad_;
+  sandbox::CopyRoom room_ = *sandbox::CopyRoom::map(sandbox::CopyRoom::make(kSize)->get());
+  std::pair<sandbox::Channel, sandbox::Channel> ends_ = *sandbox::Channel::make_pair();
+  std::atomic<std::uint64_t> asked_ = 0;
+  std::thread thread_;
+};
+
+std::string text_of(const ReadPart& part, std::size_t size) {
+  return {reinterpret_cast<const char*>(part.out.data()), std::min(size, part.good)};
+}
+
+TEST(ProcessMemory, OnlyPagesOfTheProcessItselfAreCopiedForUs) {
+  const Fd file = memfd();
+  Mapped shared(MAP_SHARED, file.get());
+  std::strcpy(shared.at(0), "shared");
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(0), "first");
+  std::strcpy(ram.at(kPage), "second");
+  std::strcpy(ram.at(7 * kPage), "alone");
+  UpperCaseCopier served;
+  const Copier copier = served.copier();
+  const auto memory =
+      memory_of({{.range = {{0}, 16 * kPage}, .address = ram.address(), .file = {}},
+                 {.range = {{kBlock}, kBlock}, .address = {}, .file = FilePlace{0, 0}}},
+                {file.get()}, &copier);
+  const auto room = copier.room();
+  std::vector<std::byte> elsewhere(kPage);
+  std::vector<ReadPart> parts{{{kBlock}, room.subspan(0, kPage)},                 // in a file
+                              {{0}, room.subspan(kPage, 2 * kPage)},              // there
+                              {{6 * kPage}, room.subspan(4 * kPage, 2 * kPage)},  // a hole in it
+                              {{7 * kPage}, elsewhere},  // not for the room
+                              {{15 * kPage}, room.subspan(8 * kPage, 2 * kPage)}};  // past the end
+  ASSERT_TRUE(memory->read_parts(parts, 2));
+  EXPECT_EQ(served.asked(), 1U);
+  std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });
+  EXPECT_EQ(text_of(parts[0], 5), "FIRST");
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[0].out.data()) + kPage, "SECOND");
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[1].out.data()) + kPage, "alone");
+  EXPECT_EQ(parts[1].good, 2 * kPage);
+  EXPECT_EQ(text_of(parts[2], 5), "alone");
+  EXPECT_EQ(parts[3].good, kPage);
+  EXPECT_EQ(text_of(parts[4], 6), "shared");
+}
+
+// A page that the copier could not have is tried again by ourselves, which tells which one it is.
+TEST(ProcessMemory, WhatCouldNotBeCopiedIsReadByOurselves) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 4 * kPage);
+  UpperCaseCopier served(ram.address() + 2 * kPage);
+  const Copier copier = served.copier();
+  const auto memory =
+      memory_of({{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}, {}, &copier);
+  std::vector<ReadPart> parts{{{0}, copier.room().first(2 * kPage)},
+                              {{2 * kPage}, copier.room().subspan(2 * kPage, 2 * kPage)}};
+  ASSERT_TRUE(memory->read_parts(parts, 1));
+  EXPECT_EQ(served.asked(), 2U);
+  std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });
+  EXPECT_EQ(text_of(parts[0], 2), "XX");
+  EXPECT_EQ(text_of(parts[1], 2), "xx");
 }
 
 }  // namespace

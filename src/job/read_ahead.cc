@@ -1,0 +1,31 @@
+#include "src/job/read_ahead.h"
+
+#include "src/acquire/copy_request.h"
+#include "src/job/available_memory.h"
+
+namespace vmcore::job {
+
+Result<ReadAhead> ReadAhead::make(acquire::Guest& guest) {
+  TRY_ASSIGN(Fd file, sandbox::CopyRoom::make(read_ahead_room()));
+  TRY_ASSIGN(sandbox::CopyRoom room, sandbox::CopyRoom::map(file.get()));
+  return ReadAhead(guest, std::move(file), std::move(room));
+}
+
+Result<ImageSource> ReadAhead::locate(std::span<const PhysRange> blocks) {
+  told_.clear();
+  auto source = blocks.empty() ? guest_->look() : guest_->locate(blocks);
+  if (source) {
+    told_ = source->pieces;
+  }
+  return source;
+}
+
+Result<> ReadAhead::copy(std::uint64_t entries) const {
+  const acquire::GuestProcess* const process = guest_->process();
+  if (process == nullptr) {
+    return fail(Errc::malformed, "worker protocol: memory of no process to be copied");
+  }
+  return acquire::copy_for_worker(*process, told_, room_, entries);
+}
+
+}  // namespace vmcore::job

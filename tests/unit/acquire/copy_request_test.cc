@@ -1,0 +1,215 @@
+// This process's own memory stands for a guest's, and the test for a worker that was taken over.
+#include "src/acquire/copy_request.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace vmcore::acquire {
+namespace {
+
+using sandbox::CopyEntry;
+using sandbox::CopyRoom;
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kRoom = 16 * kPage;
+
+// Two pieces that are neighbours in the process and not in the guest, and one that is shared.
+const std::vector<Piece> kPieces{
+    {.range = {{0}, 4 * kPage}, .address = 0x7f0000000000, .file = {}},
+    {.range = {{1 << 20}, 4 * kPage}, .address = 0x7f0000004000, .file = {}},
+    {.range = {{2 << 20}, 4 * kPage}, .address = {}, .file = FilePlace{0, 0x7f0000010000}}};
+
+bool allowed(const std::vector<CopyEntry>& entries) {
+  const auto checked = checked_entries(entries, entries.size(), kPieces, kRoom);
+  if (!checked) {
+    EXPECT_EQ(checked.error().code, Errc::malformed);
+  }
+  return checked.has_value();
+}
+
+TEST(CopyRequest, WhatLiesInAPieceIsCopied) {
+  EXPECT_TRUE(allowed({}));
+  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPage}}));
+  EXPECT_TRUE(allowed({{0x7f0000003fff, kRoom - 1, 1}}));
+  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPage}, {0x7f0000004000, 0, 4 * kPage}}));
+}
+
+TEST(CopyRequest, NothingElseOfTheProcessIs) {
+  EXPECT_FALSE(allowed({{0x7efffffff000, 0, kPage}}));
+  EXPECT_FALSE(allowed({{0x7efffffffffe, 0, kPage}}));      // from before it
+  EXPECT_FALSE(allowed({{0x7f0000007001, 0, kPage}}));      // across its end
+  EXPECT_FALSE(allowed({{0x7f0000008000, 0, kPage}}));      // behind it
+  EXPECT_FALSE(allowed({{0x7f0000003000, 0, 2 * kPage}}));  // from one into the next
+  EXPECT_FALSE(allowed({{0x7f0000010000, 0, kPage}}));      // a place in a file is no address
+  EXPECT_FALSE(allowed({{0, 0, kPage}}));
+  EXPECT_FALSE(allowed({{0x7f0000001000, 0, ~0ULL - 0x100}}));     // the sum wraps
+  EXPECT_FALSE(allowed({{~0ULL - kPage + 1, 0, kPage}}));          // ends at 2^64
+  EXPECT_FALSE(allowed({{0x7f0000000000, 0, kPage}, {1, 0, 1}}));  // one bad entry is enough
+}
+
+TEST(CopyRequest, NothingGoesBesideTheRoom) {
+  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom, kPage}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom - kPage + 1, kPage}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, ~0ULL - 10, kPage}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, 1ULL << 63, kPage}}));
+}
+
+// Else a small table could keep us, and the guest, for hours.
+TEST(CopyRequest, NoMoreThanTheRoomIsCopiedAtOnce) {
+  const CopyEntry entry{0x7f0000000000, 0, 4 * kPage};
+  EXPECT_TRUE(allowed({entry, entry, entry, entry}));
+  EXPECT_FALSE(allowed({entry, entry, entry, entry, {0x7f0000000000, 0, 1}}));
+}
+
+TEST(CopyRequest, NoMoreEntriesThanTheTableHas) {
+  const std::vector<CopyEntry> table(3, {0x7f0000000000, 0, 1});
+  EXPECT_TRUE(checked_entries(table, 3, kPieces, kRoom));
+  EXPECT_FALSE(checked_entries(table, 4, kPieces, kRoom));
+  EXPECT_FALSE(checked_entries(table, ~0ULL, kPieces, kRoom));
+}
+
+TEST(CopyRequest, ARoomThatIsTooSmallForItsTableIsNone) {
+  const auto file = make_memory_file("room");
+  ASSERT_TRUE(file);
+  ASSERT_EQ(::ftruncate(file->get(), kPage), 0);
+  const auto room = CopyRoom::map(file->get());
+  ASSERT_FALSE(room);
+  EXPECT_EQ(room.error().code, Errc::malformed);
+}
+
+TEST(CopyRequest, NobodyCanTakeMemoryAwayFromTheRoom) {
+  const auto file = CopyRoom::make(kRoom);
+  ASSERT_TRUE(file);
+  EXPECT_NE(::ftruncate(file->get(), kPage), 0);
+  EXPECT_NE(::ftruncate(file->get(), 1 << 30), 0);
+}
+
+class CopyForWorker : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t kSize = 8 << 20;
+
+  void SetUp() override {
+    void* const at =
+        ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(at, MAP_FAILED);
+    ram_ = static_cast<char*>(at);
+    for (std::uint64_t page = 0; page < kSize / kPage; ++page) {
+      std::memset(ram_ + page * kPage, static_cast<int>(page % 251 + 1), kPage);
+    }
+    pieces_ = {{.range = {{0}, kSize}, .address = address(0), .file = {}}};
+    const auto file = CopyRoom::make(kSize);
+    ASSERT_TRUE(file);
+    auto room = CopyRoom::map(file->get());
+    ASSERT_TRUE(room);
+    room_.emplace(*std::move(room));
+  }
+  void TearDown() override { ::munmap(ram_, kSize); }
+
+  std::uint64_t address(std::uint64_t offset) const {
+    return reinterpret_cast<std::uint64_t>(ram_) + offset;
+  }
+
+  char* ram_ = nullptr;
+  std::vector<Piece> pieces_;
+  std::optional<CopyRoom> room_;
+};
+
+TEST_F(CopyForWorker, CopiesEachEntryToItsPlace) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process) << process.error().message;
+  // Backwards, page by page: more than one call takes, and one thread.
+  const std::uint64_t pages = kSize / kPage;
+  for (std::uint64_t page = 0; page < pages; ++page) {
+    room_->table()[page] = {address(page * kPage), (pages - 1 - page) * kPage, kPage};
+  }
+  const auto copied = copy_for_worker(*process, pieces_, *room_, pages);
+  ASSERT_TRUE(copied) << copied.error().message;
+  for (std::uint64_t page = 0; page < pages; ++page) {
+    ASSERT_EQ(room_->table()[page].size, kPage);
+    ASSERT_EQ(
+        std::memcmp(room_->pages().data() + (pages - 1 - page) * kPage, ram_ + page * kPage, kPage),
+        0);
+  }
+}
+
+TEST_F(CopyForWorker, APageThatCannotBeHadEndsItsEntry) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process);
+  ASSERT_EQ(::munmap(ram_ + 3 * kPage, kPage), 0);
+  room_->table()[0] = {address(0), 0, 2 * kPage};
+  room_->table()[1] = {address(2 * kPage), 2 * kPage, 3 * kPage};
+  room_->table()[2] = {address(8 * kPage), 8 * kPage, kPage};
+  ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 3));
+  EXPECT_EQ(room_->table()[0].size, 2 * kPage);
+  EXPECT_EQ(room_->table()[1].size, kPage);
+  EXPECT_EQ(room_->table()[2].size, 0U);  // is read otherwise
+}
+
+TEST_F(CopyForWorker, NothingIsCopiedWhereOneEntryIsRefused) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process);
+  room_->table()[0] = {address(0), 0, kPage};
+  room_->table()[1] = {reinterpret_cast<std::uint64_t>(&pieces_), kPage, 8};
+  const auto copied = copy_for_worker(*process, pieces_, *room_, 2);
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().code, Errc::malformed);
+  EXPECT_EQ(room_->pages()[0], std::byte{0});
+}
+
+// By its number another process could be read.
+TEST_F(CopyForWorker, AProcessThatHasEndedIsNotRead) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const auto process = GuestProcess::open(child);
+  ASSERT_TRUE(process);
+  room_->table()[0] = {address(0), 0, kPage};
+  ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 1));
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  const auto copied = copy_for_worker(*process, pieces_, *room_, 1);
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().code, Errc::not_found);
+}
+
+// The same number, and another program.
+TEST_F(CopyForWorker, AProcessThatRunsAnotherProgramIsNotRead) {
+  int line[2];
+  ASSERT_EQ(::pipe(line), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char byte = 0;
+    if (::read(line[0], &byte, 1) == 1) {
+      ::execl("/bin/sleep", "sleep", "60", nullptr);
+    }
+    ::_exit(1);
+  }
+  const auto process = GuestProcess::open(child);
+  ASSERT_TRUE(process);
+  room_->table()[0] = {address(0), 0, kPage};
+  ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 1));
+  ASSERT_EQ(::write(line[1], "x", 1), 1);
+  Result<> copied;
+  for (int i = 0; i < 500 && copied; ++i) {
+    ::usleep(10'000);
+    room_->table()[0] = {address(0), 0, kPage};
+    copied = copy_for_worker(*process, pieces_, *room_, 1);
+  }
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::close(line[0]);
+  ::close(line[1]);
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().code, Errc::not_found);
+}
+
+}  // namespace
+}  // namespace vmcore::acquire
