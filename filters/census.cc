@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "filters/page_rules.h"
-#include "filters/page_runs.h"
 #include "src/base/threads.h"
 
 namespace vmcore::filters {
@@ -150,7 +149,7 @@ class Enumerator {
 void make_disjoint(Census& census) {
   for (std::size_t first = 0; first < kPageClasses; ++first) {
     for (std::size_t later = first + 1; later < kPageClasses; ++later) {
-      erase_all(census.pages[later], census.pages[first]);
+      census.pages[later].erase(census.pages[first]);
     }
   }
 }

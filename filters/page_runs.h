@@ -19,8 +19,4 @@ void for_each_run(const PageSet& set, Each each) {
   }
 }
 
-inline void erase_all(PageSet& from, const PageSet& pages) {
-  for_each_run(pages, [&](PfnRange run) { from.erase(run); });
-}
-
 }  // namespace vmcore::filters

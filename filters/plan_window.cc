@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "filters/page_runs.h"
-
 namespace vmcore::filters {
 namespace {
 
@@ -57,20 +55,20 @@ PlanWindow outline(const PhysicalMemory& memory, PfnRange window) {
     }
     address = next;
   }
-  erase_all(pages.lost, pages.kept);  // a part of the page is there: it is tried
+  pages.lost.erase(pages.kept);  // a part of the page is there: it is tried
   found.excluded_before = pages.ram.count() - pages.kept.count() - pages.lost.count();
   return found;
 }
 
 void exclude(ClassMask classes, PlanWindow& window) {
   auto& no_memmap = window.census.pages[static_cast<std::size_t>(PageClass::no_memmap)];
-  for_each_run(window.pages.ram, [&](PfnRange run) { no_memmap.insert(run); });
-  erase_all(no_memmap, window.census.with_memmap);
+  no_memmap.insert(window.pages.ram);
+  no_memmap.erase(window.census.with_memmap);
   for (const ClassName& entry : kClassNames) {
     if ((classes & mask_of(entry.page_class)) != 0) {
       const PageSet& pages = window.census.pages[static_cast<std::size_t>(entry.page_class)];
-      erase_all(window.pages.kept, pages);
-      erase_all(window.pages.lost, pages);
+      window.pages.kept.erase(pages);
+      window.pages.lost.erase(pages);
     }
   }
 }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "filters/census.h"
-#include "filters/page_runs.h"
 
 namespace vmcore::filters {
 namespace {
@@ -13,10 +12,11 @@ constexpr std::uint64_t kPageSize = 4096;
 
 // Page frames of a window.
 std::uint64_t window_pages(std::uint64_t bytes) {
-  constexpr std::uint64_t kLeast = std::uint64_t{1} << kMaxOrder;
+  const std::uint64_t least =
+      bytes > Planner::kAtOnce ? Planner::kAtOnce / kPageSize : std::uint64_t{1} << kMaxOrder;
   const std::uint64_t pages = std::min(bytes, kMaxPhysAddr) / kPageSize;
   return bytes == 0 ? kMaxPhysAddr / kPageSize
-                    : std::max(kLeast, (pages + kLeast - 1) / kLeast * kLeast);
+                    : std::max(least, (pages + least - 1) / least * least);
 }
 
 // Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
@@ -37,6 +37,12 @@ PlanSummary blind_summary(PlanSummary all, const Error& reason, unsigned level,
                                   reason.message)});
   }
   return all;
+}
+
+void add(const PlannedPages& pages, PlannedPages& to) {
+  to.ram.insert(pages.ram);
+  to.kept.insert(pages.kept);
+  to.lost.insert(pages.lost);
 }
 
 }  // namespace
@@ -64,7 +70,7 @@ Result<Planner> Planner::make(const PhysicalMemory& memory, const kernel::GuestK
     planner.excluded_ = 0;
   }
   if (planner.blind_) {
-    TRY(planner.count_windows(nullptr));
+    TRY(planner.survey(nullptr));
     planner.summary_ =
         blind_summary(planner.counts_.summary(), *planner.blind_, options.level, source_level);
   }
@@ -79,31 +85,30 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
   Evidence evidence = gather_evidence(kernel, memmap);
   known_ = Knowledge{&kernel, std::move(memmap), layout};
   excluded_ = excluded_classes(options_.level);
-  if (whole()) {
-    TRY_ASSIGN(held_, look_at(next_));
-    evidence.add(held_->census);
-  } else {
-    TRY(count_windows(&evidence));  // as if all classes were believed
-  }
+  TRY(survey(&evidence));  // as if all classes were believed
   const Doubts doubts = doubts_about(evidence, kernel, layout);
-  const bool believed = (excluded_ & doubts.distrusted) == 0;
-  excluded_ &= ~doubts.distrusted;
-  if (whole()) {
-    exclude(excluded_, *held_);
-    counts_.add(*held_);
-  } else if (!believed) {
-    TRY(count_windows(nullptr));
+  if ((excluded_ & doubts.distrusted) != 0) {
+    excluded_ &= ~doubts.distrusted;
+    TRY(survey(nullptr));
   }
   summary_ = counts_.summary(options_.level, excluded_, doubts);
   return {};
 }
 
 // Counts what is kept where the classes of excluded_ are not. `evidence` may be null.
-Result<> Planner::count_windows(Evidence* evidence) {
+Result<> Planner::survey(Evidence* evidence) {
   counts_ = {};
-  for (PfnRange range = next_; range.count != 0;
-       range = filters::next_window(*memory_, range.end(), range.count)) {
-    TRY_ASSIGN(PlanWindow window, look_at(range));
+  held_.reset();
+  const std::uint64_t pages = std::min(next_.count, kAtOnce / kPageSize);
+  for (PfnRange part{next_.first, pages}; part.count != 0;
+       part = filters::next_window(*memory_, part.end(), pages)) {
+    const bool in_next = part.first < next_.end();
+    if (held_ && in_next) {
+      held_->census = {};
+    } else {
+      held_.reset();
+    }
+    TRY_ASSIGN(PlanWindow window, look_at(part));
     if (evidence != nullptr) {
       evidence->add(window.census);
     }
@@ -111,7 +116,9 @@ Result<> Planner::count_windows(Evidence* evidence) {
       exclude(excluded_, window);
     }
     counts_.add(window);
-    if (whole()) {
+    if (held_) {
+      add(window.pages, held_->pages);
+    } else if (in_next) {
       held_ = std::move(window);
     }
   }
@@ -163,20 +170,23 @@ Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* 
 Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
                                 unsigned source_level, const PlanOptions& options,
                                 const std::stop_token& stop) {
-  TRY_ASSIGN(Planner planner, Planner::make(memory, &kernel, source_level, options, 0, stop));
+  TRY_ASSIGN(Planner planner,
+             Planner::make(memory, &kernel, source_level, options, Planner::kAtOnce, stop));
   if (planner.blind()) {
     return tl::unexpected(*planner.blind());
   }
-  TRY_ASSIGN(PlanWindow window, planner.next_window());
-  PageSet rest;
-  for_each_run(window.pages.ram, [&](PfnRange run) { rest.insert(run); });
-  for (const PageSet& pages : window.census.pages) {
-    erase_all(rest, pages);
+  ClassifiedPlan classified{{planner.summary(), {}}, {}};
+  PageSet& rest = classified.classes[static_cast<std::size_t>(PageClass::kernel)];
+  while (!planner.done()) {
+    TRY_ASSIGN(const PlanWindow window, planner.next_window());
+    add(window.pages, classified.plan);
+    rest.insert(window.pages.ram);
+    for (std::size_t i = 0; i < kPageClasses; ++i) {
+      classified.classes[i].insert(window.census.pages[i]);
+      rest.erase(window.census.pages[i]);
+    }
   }
-  window.pages.zero = find_zeros(memory, window.pages.ram);
-  ClassifiedPlan classified{{planner.summary(), std::move(window.pages)},
-                            std::move(window.census.pages)};
-  classified.classes[static_cast<std::size_t>(PageClass::kernel)] = std::move(rest);
+  classified.plan.zero = find_zeros(memory, classified.plan.ram);
   return classified;
 }
 

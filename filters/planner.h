@@ -1,7 +1,7 @@
 // Planner: plans a guest's memory window by window, so that no more of the plan than a window is
-// held. All of the memory is looked at once before the first window, because whether a class is
-// believed hangs on all of its pages, and headers tell how many are kept; each window once more
-// when its turn comes. Where the window is all of the memory, what was looked at is kept.
+// held. All of the memory is looked at before the first window, because whether a class is believed
+// hangs on all of its pages, and headers tell how many are kept; each window once more when its
+// turn comes. Where there is but one, what was found is held until then.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,8 @@ namespace vmcore::filters {
 class Planner {
  public:
   // Plans as make_plan() does. `window`: bytes, made a multiple of 1 GiB, so that no page decides
-  // for one of another window; zero: all of the memory. `memory` and `kernel` are borrowed.
+  // for one of another window, and above kAtOnce one of that; zero: all of the memory. `memory` and
+  // `kernel` are borrowed.
   static Result<Planner> make(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               unsigned source_level, const PlanOptions& options,
                               std::uint64_t window, std::stop_token stop);
@@ -35,8 +36,11 @@ class Planner {
   // The windows, ascending, at least one. Those without RAM are passed over. Not when done().
   bool done() const { return next_.count == 0; }
   Result<PlannedPages> next();
-  // The same with its census, and without `zero`.
+  // The same with its census, and without `zero`. For windows of at most kAtOnce.
   Result<PlanWindow> next_window();
+
+  // Bytes of memory whose census is held at a time (some 3 MiB), however large a window is.
+  static constexpr std::uint64_t kAtOnce = std::uint64_t{16} << 30;
 
  private:
   // How struct pages are read.
@@ -46,14 +50,11 @@ class Planner {
     PageLayout layout;
   };
 
-  static constexpr std::uint64_t kAllPages = kMaxPhysAddr / 4096;
-
   Planner(const PhysicalMemory& memory, const PlanOptions& options, std::uint64_t window,
           std::stop_token stop);
   Result<> survey_by_kernel(const kernel::GuestKernel& kernel);
-  Result<> count_windows(Evidence* evidence);
+  Result<> survey(Evidence* evidence);
   Result<PlanWindow> look_at(PfnRange range) const;
-  bool whole() const { return next_.count == kAllPages; }
 
   const PhysicalMemory* memory_;
   PlanOptions options_;
@@ -64,7 +65,7 @@ class Planner {
   PlanCounts counts_;
   PlanSummary summary_;
   PfnRange next_;
-  std::optional<PlanWindow> held_;  // where it is all of the memory
+  std::optional<PlanWindow> held_;  // the only window
 };
 
 }  // namespace vmcore::filters

@@ -1,4 +1,4 @@
-// How verbs end: a contract with scripts (man page, EXIT STATUS).
+// What verbs end with.
 #pragma once
 
 #include <vector>
@@ -8,17 +8,7 @@
 
 namespace vmcore::guest {
 
-enum ExitCode : int {
-  kExitDone = 0,
-  kExitFailed = 1,
-  kExitUsage = 2,   // the command line makes no sense
-  kExitByHand = 3,  // done but for a step that it leaves to you, and names
-};
-
-// Prints the error to standard error, once; with JSON, an object with "error" to standard output as
-// well. Gives the exit code.
-int report_error(const Error& error, const Common& common);
-// The same for an error, kExitDone else.
+// Reports an error, if it is one, and gives the exit code.
 int report(const Result<>& result, const Common& common);
 // Doubts about what was done, to standard error.
 void print_remarks(const std::vector<Remark>& remarks);

@@ -4,20 +4,9 @@
 // in docs/man/vmcore-guest.8, a test.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
+#include "src/command/program.h"
 
 namespace vmcore::guest {
-
-// What every verb shares.
-struct Common {
-  bool json = false;
-};
-
-// Adds the verb's options to `command`; the function returned runs it and gives the exit code. Both
-// arguments outlive it.
-using Run = std::function<int()>;
-using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
 Run add_build(CLI::App& command, const Common& common);
 Run add_collect(CLI::App& command, const Common& common);

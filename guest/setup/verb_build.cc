@@ -10,6 +10,8 @@
 #include "guest/setup/root.h"
 #include "guest/setup/verb.h"
 #include "src/base/whole_file.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::guest {
 namespace {

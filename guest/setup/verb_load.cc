@@ -4,6 +4,8 @@
 #include "guest/setup/load.h"
 #include "guest/setup/report.h"
 #include "guest/setup/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::guest {
 namespace {

@@ -7,6 +7,8 @@
 #include "guest/setup/report.h"
 #include "guest/setup/state_file.h"
 #include "guest/setup/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::guest {
 namespace {
@@ -72,7 +74,7 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
     fmt::print("{} files changed{}; a reboot is needed for it to count\n", changes.size(),
                removes ? "" : fmt::format(" (as they were: {}/before)", parent_of(kManifest)));
   }
-  return !outcome.failed.empty() ? kExitFailed : plan.by_hand.empty() ? kExitDone : kExitByHand;
+  return !outcome.failed.empty() ? kExitFailed : plan.by_hand.empty() ? kExitDone : kExitNotAsAsked;
 }
 
 Result<int> setup(Options& options) {

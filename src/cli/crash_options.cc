@@ -8,10 +8,10 @@
 #include <map>
 
 #include "src/cli/dump_report.h"
-#include "src/cli/exit_code.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
-#include "src/cli/report_error.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/crash_job.h"
 #include "src/job/interrupt.h"
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "src/cli/dump_options.h"
-#include "src/cli/exit_code.h"
-#include "src/cli/report_error.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::cli {
 

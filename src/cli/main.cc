@@ -1,29 +1,15 @@
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
-#include "src/cli/exit_code.h"
 #include "src/cli/remote.h"
 #include "src/cli/verb.h"
 
 namespace vmcore::cli {
 namespace {
-
-struct Verb {
-  const char* name;
-  const char* help;
-  AddVerb add;
-  bool prints_json;
-};
 
 constexpr Verb kVerbs[] = {
     {"check", "Say whether, how and at what price guests would be dumped", add_check, true},
@@ -34,18 +20,6 @@ constexpr Verb kVerbs[] = {
     {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},
     {"memory", "Say what a guest's memory is used for, and draw where", add_memory, true},
 };
-
-// Where one is closed, the next file that is opened gets its number, and would take what is
-// printed.
-void open_standard_descriptors() {
-  int fd = 0;
-  while (fd >= 0 && fd <= STDERR_FILENO) {
-    fd = ::open("/dev/null", O_RDWR);  // the lowest number that is free
-  }
-  if (fd >= 0) {
-    ::close(fd);
-  }
-}
 
 // For --remote: whoever started us by ssh is gone when its end of our standard input is, and no
 // signal tells of that.
@@ -58,56 +32,24 @@ void end_with_stdin() {
   }).detach();
 }
 
-int run(int argc, char** argv) {
-  CLI::App app("Small, private vmcores of KVM guests", "vmcorectl");
-  app.set_version_flag("-V,--version", std::string("vmcorectl ") + VMCORECTL_VERSION);
-  app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
-  Common common;
-  std::string output_format = "text";
-  bool ends_with_stdin = false;
-  std::vector<std::pair<CLI::App*, Run>> verbs;
-  for (const Verb& verb : kVerbs) {
-    CLI::App* command = app.add_subcommand(verb.name, verb.help);
-    command->add_flag("-q,--quiet", common.quiet, "Print nothing but errors");
-    if (verb.prints_json) {
-      command->add_option("--output", output_format, "How results are printed")
-          ->check(CLI::IsMember({"text", "json"}))
-          ->capture_default_str();
-    }
-    command->add_flag("--ends-with-stdin", ends_with_stdin, "End when standard input does")
-        ->group("");
-    verbs.emplace_back(command, verb.add(*command, common));
-    if (command->get_option_no_throw("--connect") != nullptr) {
-      add_remote_option(*command);
-    }
+// What every verb has beside its own.
+Run wrap(CLI::App& command, Common& common, Run run) {
+  command.add_flag("-q,--quiet", common.quiet, "Print nothing but errors");
+  command.add_flag_callback("--ends-with-stdin", end_with_stdin, "End when standard input does")
+      ->group("");
+  if (command.get_option_no_throw("--connect") != nullptr) {
+    add_remote_option(command);
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
-  }
-  common.json = output_format == "json";
-  const auto chosen = std::find_if(verbs.begin(), verbs.end(),
-                                   [](const auto& verb) { return verb.first->parsed(); });
-  if (ends_with_stdin) {
-    end_with_stdin();
-  }
-  const int code =
-      is_remote(*chosen->first) ? run_remotely(*chosen->first, common) : chosen->second();
-  // A full disk or a closed pipe must not pass as success.
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::perror("vmcorectl: standard output");
-    return code == kExitGuestChanged ? code : kExitFailed;
-  }
-  return code;
+  return [&command, &common, run = std::move(run)] {
+    return is_remote(command) ? run_remotely(command, common) : run();
+  };
 }
 
 }  // namespace
 }  // namespace vmcore::cli
 
 int main(int argc, char** argv) {
-  vmcore::cli::open_standard_descriptors();
-  std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
-  return vmcore::cli::run(argc, argv);
+  return vmcore::run_program(
+      {"vmcorectl", "Small, private vmcores of KVM guests", vmcore::cli::kVerbs, vmcore::cli::wrap},
+      argc, argv);
 }

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "src/cli/dump_options.h"
-#include "src/cli/report_error.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::cli {
 namespace {

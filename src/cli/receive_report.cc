@@ -5,7 +5,7 @@
 #include <string>
 
 #include "src/cli/dump_options.h"
-#include "src/cli/report_error.h"
+#include "src/command/report_error.h"
 
 namespace vmcore::cli {
 namespace {

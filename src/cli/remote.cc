@@ -14,8 +14,8 @@
 
 #include "src/base/sys.h"
 #include "src/cli/dump_options.h"
-#include "src/cli/exit_code.h"
-#include "src/cli/report_error.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/read_job.h"

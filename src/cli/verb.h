@@ -4,21 +4,9 @@
 // in docs/man/vmcorectl.1, a test in tests/cli/.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
+#include "src/command/program.h"
 
 namespace vmcore::cli {
-
-// What every verb shares.
-struct Common {
-  bool quiet = false;
-  bool json = false;
-};
-
-// Adds the verb's options to `command`; the function returned runs it and gives the exit code. Both
-// arguments outlive it.
-using Run = std::function<int()>;
-using AddVerb = Run (*)(CLI::App& command, const Common& common);
 
 Run add_check(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);

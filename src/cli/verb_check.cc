@@ -2,10 +2,10 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
-#include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/check_guest.h"
 #include "src/job/check_host.h"
 #include "src/job/interrupt.h"

@@ -12,11 +12,11 @@
 #include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/dump_report.h"
-#include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
-#include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
 

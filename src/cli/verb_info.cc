@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "src/cli/dump_options.h"
-#include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
-#include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 
 namespace vmcore::cli {

@@ -5,12 +5,12 @@
 #include <string>
 
 #include "src/base/sys.h"
-#include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
-#include "src/cli/report_error.h"
 #include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 

@@ -2,11 +2,11 @@
 #include <string>
 
 #include "src/cli/dump_options.h"
-#include "src/cli/exit_code.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
+#include "src/command/exit_code.h"
 #include "src/job/receive_job.h"
 
 namespace vmcore::cli {

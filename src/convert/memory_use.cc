@@ -76,7 +76,7 @@ PageSet intersection(const PageSet& a, const PageSet& b) {
 PageSet all_of(const std::array<PageSet, filters::kPageClasses>& classes) {
   PageSet all;
   for (const PageSet& pages : classes) {
-    for_each_run(pages, [&](PfnRange run) { all.insert(run); });
+    all.insert(pages);
   }
   return all;
 }

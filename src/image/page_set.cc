@@ -27,6 +27,29 @@ void for_each_word(PfnRange range, Change change) {
 
 }  // namespace
 
+constexpr PageSet::Chunk PageSet::kFull = [] {
+  Chunk full;
+  std::ranges::fill(full.words, ~std::uint64_t{0});
+  return full;
+}();
+
+void PageSet::Release::operator()(const Chunk* chunk) const {
+  if (chunk != &kFull) {
+    delete chunk;
+  }
+}
+
+std::uint64_t PageSet::members(const Chunk* chunk) {
+  if (chunk == nullptr || chunk == &kFull) {
+    return chunk == nullptr ? 0 : kChunkPages;
+  }
+  std::uint64_t sum = 0;
+  for (const std::uint64_t word : chunk->words) {
+    sum += static_cast<std::uint64_t>(std::popcount(word));
+  }
+  return sum;
+}
+
 void PageSet::make_room(std::uint64_t first_chunk, std::uint64_t last_chunk) {
   if (chunks_.empty()) {
     first_ = first_chunk;
@@ -42,12 +65,12 @@ void PageSet::make_room(std::uint64_t first_chunk, std::uint64_t last_chunk) {
   }
 }
 
-PageSet::Chunk& PageSet::made(std::uint64_t number) {
-  auto& chunk = chunks_[number - first_];
-  if (!chunk) {
-    chunk = std::make_unique<Chunk>();
+std::uint64_t* PageSet::words_of(std::uint64_t number) {
+  ChunkPtr& chunk = chunks_[number - first_];
+  if (!chunk || chunk.get() == &kFull) {
+    chunk.reset(chunk ? new Chunk(kFull) : new Chunk);
   }
-  return *chunk;
+  return const_cast<Chunk*>(chunk.get())->words;  // our own: made here
 }
 
 void PageSet::insert(PfnRange range) {
@@ -55,22 +78,73 @@ void PageSet::insert(PfnRange range) {
     return;
   }
   make_room(range.first.value / kChunkPages, (range.end().value - 1) / kChunkPages);
-  for_each_word(range, [&](std::uint64_t word, std::uint64_t bits) {
-    made(word / kWordsPerChunk).words[word % kWordsPerChunk] |= bits;
-  });
+  for (Pfn pfn = range.first; pfn < range.end();) {
+    const std::uint64_t number = pfn.value / kChunkPages;
+    const Pfn end = std::min(range.end(), Pfn{(number + 1) * kChunkPages});
+    if (end - pfn == kChunkPages) {
+      chunks_[number - first_].reset(&kFull);
+    } else if (chunk(number) != &kFull) {
+      std::uint64_t* words = words_of(number);
+      for_each_word({pfn, end - pfn}, [&](std::uint64_t word, std::uint64_t bits) {
+        words[word % kWordsPerChunk] |= bits;
+      });
+    }
+    pfn = end;
+  }
 }
 
 void PageSet::erase(PfnRange range) {
-  const Pfn begin = std::max(range.first, Pfn{first_ * kChunkPages});
-  const Pfn end = std::min(range.end(), Pfn{(first_ + chunks_.size()) * kChunkPages});
-  if (begin >= end) {
+  const Pfn last = std::min(range.end(), Pfn{(first_ + chunks_.size()) * kChunkPages});
+  for (Pfn pfn = std::max(range.first, Pfn{first_ * kChunkPages}); pfn < last;) {
+    const std::uint64_t number = pfn.value / kChunkPages;
+    const Pfn end = std::min(last, Pfn{(number + 1) * kChunkPages});
+    if (end - pfn == kChunkPages) {
+      chunks_[number - first_].reset();
+    } else if (chunk(number) != nullptr) {
+      std::uint64_t* words = words_of(number);
+      for_each_word({pfn, end - pfn}, [&](std::uint64_t word, std::uint64_t bits) {
+        words[word % kWordsPerChunk] &= ~bits;
+      });
+    }
+    pfn = end;
+  }
+}
+
+void PageSet::insert(const PageSet& pages) {
+  if (pages.chunks_.empty()) {
     return;
   }
-  for_each_word({begin, end - begin}, [&](std::uint64_t word, std::uint64_t bits) {
-    if (auto& chunk = chunks_[word / kWordsPerChunk - first_]; chunk) {
-      chunk->words[word % kWordsPerChunk] &= ~bits;
+  make_room(pages.first_, pages.first_ + pages.chunks_.size() - 1);
+  for (std::uint64_t i = 0; i < pages.chunks_.size(); ++i) {
+    const Chunk* more = pages.chunks_[i].get();
+    const std::uint64_t number = pages.first_ + i;
+    if (more == &kFull) {
+      chunks_[number - first_].reset(&kFull);
+    } else if (more != nullptr && chunk(number) != &kFull) {
+      std::uint64_t* words = words_of(number);
+      for (std::uint64_t word = 0; word < kWordsPerChunk; ++word) {
+        words[word] |= more->words[word];
+      }
     }
-  });
+  }
+}
+
+void PageSet::erase(const PageSet& pages) {
+  for (std::uint64_t i = 0; i < pages.chunks_.size(); ++i) {
+    const Chunk* less = pages.chunks_[i].get();
+    const std::uint64_t number = pages.first_ + i;
+    if (less == nullptr || chunk(number) == nullptr) {
+      continue;
+    }
+    if (less == &kFull) {
+      chunks_[number - first_].reset();
+      continue;
+    }
+    std::uint64_t* words = words_of(number);
+    for (std::uint64_t word = 0; word < kWordsPerChunk; ++word) {
+      words[word] &= ~less->words[word];
+    }
+  }
 }
 
 bool PageSet::contains(Pfn pfn) const {
@@ -79,12 +153,8 @@ bool PageSet::contains(Pfn pfn) const {
 
 std::uint64_t PageSet::count() const {
   std::uint64_t sum = 0;
-  for (const auto& chunk : chunks_) {
-    if (chunk) {
-      for (const std::uint64_t word : chunk->words) {
-        sum += static_cast<std::uint64_t>(std::popcount(word));
-      }
-    }
+  for (const ChunkPtr& chunk : chunks_) {
+    sum += members(chunk.get());
   }
   return sum;
 }
@@ -108,8 +178,9 @@ PfnRange PageSet::next_run(Pfn from, Pfn limit, std::uint64_t most) const {
   // The first pfn in [pfn, stop) whose bit equals `wanted`, or `stop`.
   const auto seek = [&](std::uint64_t pfn, std::uint64_t stop, bool wanted) {
     while (pfn < stop) {
-      if (!chunks_[pfn / kChunkPages - first_]) {
-        if (!wanted) {
+      const Chunk* chunk = chunks_[pfn / kChunkPages - first_].get();
+      if (chunk == nullptr || chunk == &kFull) {
+        if (wanted == (chunk != nullptr)) {
           return pfn;
         }
         pfn = (pfn / kChunkPages + 1) * kChunkPages;
@@ -142,11 +213,7 @@ void PageSet::index() {
   std::uint64_t sum = 0;
   for (std::uint64_t i = 0; i < chunks_.size(); ++i) {
     ranks_[i] = sum;
-    if (chunks_[i]) {
-      for (const std::uint64_t word : chunks_[i]->words) {
-        sum += static_cast<std::uint64_t>(std::popcount(word));
-      }
-    }
+    sum += members(chunks_[i].get());
   }
 }
 
@@ -159,22 +226,22 @@ std::uint64_t PageSet::rank(Pfn pfn) const {
     return count();
   }
   std::uint64_t sum = ranks_[number - first_];
-  if (const Chunk* words_of = chunk(number); words_of != nullptr) {
+  if (const Chunk* own = chunk(number); own != nullptr) {
     const std::uint64_t in_chunk = pfn.value % kChunkPages;
     for (std::uint64_t word = 0; word < in_chunk / 64; ++word) {
-      sum += static_cast<std::uint64_t>(std::popcount(words_of->words[word]));
+      sum += static_cast<std::uint64_t>(std::popcount(own->words[word]));
     }
     if (in_chunk % 64 != 0) {
       sum += static_cast<std::uint64_t>(
-          std::popcount(words_of->words[in_chunk / 64] & mask(0, in_chunk % 64)));
+          std::popcount(own->words[in_chunk / 64] & mask(0, in_chunk % 64)));
     }
   }
   return sum;
 }
 
 std::uint64_t PageSet::word(Pfn pfn) const {
-  const Chunk* words_of = chunk(pfn.value / kChunkPages);
-  return words_of != nullptr ? words_of->words[pfn.value % kChunkPages / 64] : 0;
+  const Chunk* own = chunk(pfn.value / kChunkPages);
+  return own != nullptr ? own->words[pfn.value % kChunkPages / 64] : 0;
 }
 
 void PageSet::insert_word(Pfn pfn, std::uint64_t bits) {
@@ -183,7 +250,9 @@ void PageSet::insert_word(Pfn pfn, std::uint64_t bits) {
   }
   const std::uint64_t number = pfn.value / kChunkPages;
   make_room(number, number);
-  made(number).words[pfn.value % kChunkPages / 64] |= bits;
+  if (chunk(number) != &kFull) {
+    words_of(number)[pfn.value % kChunkPages / 64] |= bits;
+  }
 }
 
 }  // namespace vmcore

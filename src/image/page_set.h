@@ -1,8 +1,8 @@
 // PageSet: a set of page frames, one bit a page, with rank.
 //
-// Memory: one bit for each page of the 128 MiB chunks that hold at least one member, plus 16 bytes
-// for each chunk between the lowest and the highest, so that guests with holes cost what their RAM
-// costs, and a window of a guest what the window does.
+// Memory: one bit for each page of the 128 MiB chunks that hold some of their pages, plus 16 bytes
+// for each chunk between the lowest and the highest: chunks that hold none, or were inserted whole,
+// cost nothing more.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,9 @@ class PageSet {
   // Adds or removes the pages of the range. Not thread-safe.
   void insert(PfnRange range);
   void erase(PfnRange range);
+  // The same with all pages of another set.
+  void insert(const PageSet& pages);
+  void erase(const PageSet& pages);
 
   bool contains(Pfn pfn) const;
   // Number of members.
@@ -56,17 +59,24 @@ class PageSet {
   struct Chunk {
     std::uint64_t words[kWordsPerChunk] = {};
   };
+  static const Chunk kFull;  // all of whose pages are members; shared, never written
+  struct Release {
+    void operator()(const Chunk* chunk) const;
+  };
+  using ChunkPtr = std::unique_ptr<const Chunk, Release>;  // null: none of its pages is a member
 
   // The chunk of that number; null where there is none.
   const Chunk* chunk(std::uint64_t number) const {
     const std::uint64_t index = number - first_;  // wraps where it lies below
     return index < chunks_.size() ? chunks_[index].get() : nullptr;
   }
+  static std::uint64_t members(const Chunk* chunk);
   void make_room(std::uint64_t first_chunk, std::uint64_t last_chunk);
-  Chunk& made(std::uint64_t number);
+  // The words of the chunk, to be changed. There must be room for it.
+  std::uint64_t* words_of(std::uint64_t number);
 
   std::uint64_t first_ = 0;  // number of the first of chunks_
-  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<ChunkPtr> chunks_;
   std::vector<std::uint64_t> ranks_;  // members below each chunk; made by index()
 };
 

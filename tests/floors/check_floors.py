@@ -25,20 +25,21 @@ FLOORS = {
     "qmp": [],
     "src/acquire": ["src/image", "qmp", "src/sandbox"],
     "src/job": ["src/sandbox", "src/store", "src/acquire"],
-    "src/cli": ["src/sandbox", "src/job"],
+    "src/command": [],
+    "src/cli": ["src/sandbox", "src/job", "src/command"],
     "guest/config": [],
     "guest/save": ["src/image", "src/kernel", "src/formats", "filters", "src/convert", "guest/config"],
     "guest/init": ["guest/save", "guest/config"],
-    "guest/setup": ["guest/save", "guest/config"],
+    "guest/setup": ["guest/save", "guest/config", "src/command"],
 }
 
 # pattern of foreign headers: folders that may include them
 FOREIGN = {
     r"libvirt/": ["src/acquire"],
     r"pugixml\.hpp$": ["src/acquire"],
-    r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/cli",
-                   "guest/setup"],
-    r"CLI/": ["src/cli", "guest/setup"],
+    r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/command",
+                   "src/cli", "guest/setup"],
+    r"CLI/": ["src/command", "src/cli", "guest/setup"],
     r"zstd\.h$": ["src/formats", "guest/setup"],
     r"libdeflate\.h$": ["src/formats", "guest/config"],
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],

@@ -14,10 +14,13 @@ using testing::SparseMemory;
 constexpr std::uint64_t kMib = 1U << 20;
 constexpr std::uint64_t kGib = 1U << 30;
 
-// Four windows, the third of them without RAM; RAM goes over the border of the first two.
+// Five windows, the third of them without RAM; RAM goes over the border of the first two. The last
+// one lies behind what is planned at once.
 GuestBuilder windowed_guest() {
   GuestBuilder guest = sample_guest();
-  guest.add_ram({{kGib - 32 * kMib}, 64 * kMib}).add_ram({{3 * kGib + 4 * kMib}, 32 * kMib});
+  guest.add_ram({{kGib - 32 * kMib}, 64 * kMib})
+      .add_ram({{3 * kGib + 4 * kMib}, 32 * kMib})
+      .add_ram({{20 * kGib + 4 * kMib}, 32 * kMib});
   guest.pages(
       "3e000 free 4\n3ffff anon\n3fff0 slab 3\n40000 anon 9\n40200 cache\n40201 private_cache\n"
       "40202 kernel\n40400 free 10\n40fff hwpoison\nc0400 hugetlb 9\nc0600 kernel\nc0601 anon\n"

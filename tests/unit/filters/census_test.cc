@@ -101,7 +101,7 @@ TEST(PageRuns, VisitsAndErases) {
   EXPECT_EQ(runs, (std::vector<PfnRange>{{{10}, 5}, {{100}, 1}}));
   PageSet all;
   all.insert({{0}, 200});
-  erase_all(all, set);
+  all.erase(set);
   EXPECT_EQ(all.count(), 194U);
 }
 

@@ -128,7 +128,7 @@ TEST(Classify, EachPageIsInOneClassAndThePlanIsTheSame) {
       const PageSet& pages = classified->classes[i];
       EXPECT_EQ(pages.count(), plan->pages_by_class[i]) << kClassNames[i].name;
       sum += pages.count();
-      for_each_run(pages, [&](PfnRange run) { all.insert(run); });
+      all.insert(pages);
     }
     EXPECT_EQ(sum, 0x4000U + 0x1000);  // the device too, which level 31 has no more as RAM
     EXPECT_EQ(all.count(), sum);

@@ -59,7 +59,10 @@ class Pages {
   explicit Pages(unsigned seed) : random_(seed) {}
 
   void change() {
-    const PfnRange range{{random_() % kLimit}, random_() % (random_() % 4 == 0 ? kChunk : 70)};
+    const PfnRange range =
+        random_() % 8 == 0
+            ? PfnRange{{random_() % 3 * kChunk}, kChunk}
+            : PfnRange{{random_() % kLimit}, random_() % (random_() % 4 == 0 ? 2 * kChunk : 70)};
     const bool insert = random_() % 3 != 0;
     if (insert) {
       set.insert(range);
@@ -102,6 +105,39 @@ TEST(PageSet, AgreesWithASetOfPages) {
       rank += member ? 1U : 0U;
     }
   }
+}
+
+TEST(PageSet, TakesInAndGivesUpOtherSets) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    Pages pages(seed);
+    Pages others(seed + 100);
+    for (int i = 0; i < 20; ++i) {
+      pages.change();
+      others.change();
+    }
+    const bool insert = seed % 2 == 0;
+    insert ? pages.set.insert(others.set) : pages.set.erase(others.set);
+    for (const std::uint64_t pfn : others.expected) {
+      insert ? void(pages.expected.insert(pfn)) : void(pages.expected.erase(pfn));
+    }
+    for (std::uint64_t pfn = 0; pfn < Pages::kLimit + 3 * kChunk; ++pfn) {
+      ASSERT_EQ(pages.set.contains({pfn}), pages.expected.contains(pfn)) << seed << ": " << pfn;
+    }
+    EXPECT_EQ(others.set.count(), others.expected.size());
+  }
+}
+
+TEST(PageSet, AWholeChunkTakesChanges) {
+  PageSet set;
+  set.insert({{kChunk}, kChunk});
+  set.insert_word({kChunk + 64}, 0xF0);
+  EXPECT_EQ(set.count(), kChunk);
+  set.erase({{kChunk + 5}, 1});
+  EXPECT_FALSE(set.contains({kChunk + 5}));
+  EXPECT_EQ(set.count(), kChunk - 1);
+  PageSet other;
+  other.insert({{2 * kChunk}, kChunk});
+  EXPECT_EQ(other.count(), kChunk) << "another set's whole chunk is its own";
 }
 
 TEST(PageSet, RunsAreTheMembers) {

@@ -1,11 +1,12 @@
-#include "src/cli/report_error.h"
+#include "src/command/report_error.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "src/cli/exit_code.h"
+#include "src/command/exit_code.h"
 
-namespace vmcore::cli {
+namespace vmcore {
 namespace {
 
 // Control characters but those in `kept` as \xNN.
@@ -30,7 +31,7 @@ std::string escaped(std::string_view text, std::string_view kept) {
 }  // namespace
 
 int report_error(const Error& error) {
-  fmt::print(stderr, "vmcorectl: {}\n", printable(error.message));
+  fmt::print(stderr, "{}: {}\n", program_invocation_short_name, printable(error.message));
   return error.code == Errc::cancelled ? kExitInterrupted : kExitFailed;
 }
 
@@ -47,4 +48,4 @@ std::string printable(std::string_view text) { return escaped(text, ""); }
 
 std::string printable_lines(std::string_view text) { return escaped(text, "\n\t"); }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore

@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "src/base/result.h"
-#include "src/cli/verb.h"
+#include "src/command/program.h"
 
-namespace vmcore::cli {
+namespace vmcore {
 
 // Prints the error to standard error, once, and gives the exit code for it.
 int report_error(const Error& error);
@@ -20,4 +20,4 @@ std::string printable(std::string_view text);
 // The same for text of several lines: newlines and tabs stay.
 std::string printable_lines(std::string_view text);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore
