@@ -1,5 +1,5 @@
-/* vsock_listener PORT: takes one connection and prints what comes by it, up to the end of a guest's stream; then it
- * hangs up. */
+/* vsock_listener PORT: returns when it listens. Takes one connection and prints what comes by it, up to the end of a
+ * guest's stream; then it hangs up. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,8 @@ int main(int argc, char **argv)
 		return 2;
 	address.svm_port = (unsigned)atoi(argv[1]);
 	listener = socket(AF_VSOCK, SOCK_STREAM, 0);
-	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 1) != 0)
+	if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 1) != 0 ||
+	    daemon(1, 1) != 0)
 		return 1;
 	line = accept(listener, NULL, NULL);
 	if (line < 0)
