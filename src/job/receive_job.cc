@@ -154,6 +154,7 @@ Result<> Reception::await_line() {
       TRY(acquire::accept_guest(line_));
       report_.name = line_.name;
     }
+    report_.crash = who_saw_crash();
     return {};
   }
 }
@@ -218,6 +219,7 @@ void Reception::keep_log() {
 void Reception::take(const sandbox::Event& event) {
   if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
     report_.hello = *hello;
+    line_.witness.reset();  // a monitor is held no longer
     on_report_(report_);
   } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
     report_.panic = read->panic;
@@ -300,8 +302,6 @@ Result<DumpResult> Reception::run() {
   }
   TRY(open_witness());
   TRY(await_line());
-  report_.crash = who_saw_crash();
-  line_.witness.reset();
   if (!named) {
     TRY(open_files());
   }
