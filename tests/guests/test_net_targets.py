@@ -120,10 +120,10 @@ def over_ssh(vmcorectl, findings, folder: Path) -> None:
         target = f"target = ssh:{getpass.getuser()}@10.0.2.2:{sshd.port}\nssh-client = {shutil.which('ssh')}\n"
         image = build_image(of, folder, f"{target}{NETWORK}ssh-command = vmcorectl receive - -o {out}\n")
         print(f"  the image has {len(image) / (1 << 20):.1f} MiB", flush=True)
-        host, console = crashed(image, "192M", folder)
+        host, console = crashed(image, "144M", folder)
         arrived(findings, "ssh", out, host, console)
         image = build_image(of, folder, f"{target}{NETWORK}ssh-known-hosts = /etc/vmcore-guest/others\n")
-        with CaptureGuest(CaptureConfig(name="foe", kernel=KERNEL, crashkernel="192M", port=False, devices=CARD, cpus=1,
+        with CaptureGuest(CaptureConfig(name="foe", kernel=KERNEL, crashkernel="144M", port=False, devices=CARD, cpus=1,
                                         workload=False), image) as guest:
             guest.load()
             guest.crash()
