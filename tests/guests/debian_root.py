@@ -152,7 +152,7 @@ def written_tree(files: dict):
         yield tree
 
 
-def make_package(build: Path, folder: Path) -> Path:
-    """The guest's .deb, of a build folder."""
-    run(["cpack", "-G", "DEB", "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
-    return next(folder.glob("vmcore-guest_*.deb"))
+def make_package(build: Path, folder: Path, kind: str = "deb") -> Path:
+    """The guest's .deb or .rpm, of a build folder."""
+    run(["cpack", "-G", kind.upper(), "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
+    return next(folder.glob(f"vmcore-guest[_-]*.{kind}"))

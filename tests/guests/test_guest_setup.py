@@ -2,7 +2,7 @@
 """vmcore-guest setup and remove on root file systems: Debian's by debootstrap, others' as they lay them out.
 
 Setup changes what it shows, a second one changes nothing, and remove leaves each byte as it was: from outside (--root),
-inside by chroot, and by the package. VMCORE_GUEST names the program, in its build folder.
+inside by chroot, and by the packages. VMCORE_GUEST names the program, in its build folder.
 """
 
 import os
@@ -23,8 +23,8 @@ PROGRAM = "/usr/sbin/vmcore-guest"
 DONE = (0, 0, 0)
 COMMANDS_BY_HAND = (3, 0, 3)
 LINE_BY_HAND = (3, 3, 0)
-# Where dpkg and apt keep their books.
-BOOKS = ("/var/lib/dpkg", "/var/log", "/var/cache")
+# Where packagers keep their books.
+BOOKS = ("/var/lib/dpkg", "/var/lib/rpm", "/var/log", "/var/cache")
 
 FEDORA = {
     PROGRAM: "", "/usr/lib/systemd/systemd": "", "/usr/sbin/grub2-mkconfig": "#!/bin/sh\n", "/usr/bin/dracut": "",
@@ -140,16 +140,12 @@ def try_debian(program: str, findings: Findings) -> None:
         outside.round_trip(DONE, lambda: enabled(outside), "--panic-on", "oops,nmi")
 
 
-def try_package(package: Path, findings: Findings) -> None:
+def try_deb(package: Path, findings: Findings) -> None:
     with copy_of("kdump-tools") as root:
         guest = Guest("kdump-tools", root, lambda *words: root.chroot(PROGRAM, *words), findings)
         before = root.picture(*BOOKS)
         shutil.copy(package, root.folder / "package.deb")
-        installed = root.chroot("dpkg", "-i", "/package.deb")
-        findings.check("dpkg -i", [installed.stdout] if installed.returncode else [])
-        (root.folder / "package.deb").unlink()
-        new = changes(before, root.picture(*BOOKS))
-        findings.check("installing changes nothing", [line for line in new if not line.startswith("/usr/")])
+        install(guest, before, root.chroot("dpkg", "-i", "/package.deb"), "package.deb")
 
         with_package = root.picture()
         guest.run(1, "kdump-tools.service is enabled", "setup")
@@ -159,10 +155,36 @@ def try_package(package: Path, findings: Findings) -> None:
         guest.run(0, "kdump-tools.service is disabled", "setup", "--replace")
         guest.says("disabled", "systemctl", "is-enabled", "kdump-tools.service")
         guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
-        purged = root.chroot("dpkg", "--purge", "vmcore-guest")
-        findings.check("dpkg --purge", [purged.stdout] if purged.returncode else [])
-        guest.same("purging takes back what setup did", before, *BOOKS)
+        erase(guest, before, root.chroot("dpkg", "--purge", "vmcore-guest"))
         guest.says("enabled", "systemctl", "is-enabled", "kdump-tools.service")
+
+
+def try_rpm(package: Path, findings: Findings) -> None:
+    """In a root of Debian's, by the rpm of this machine: what is tried is the package's scripts."""
+    with copy_of("plain") as root:
+        guest = Guest("rpm", root, lambda *words: root.chroot(PROGRAM, *words), findings)
+        rpm = ("rpm", "--root", root.folder, "--dbpath", "/var/lib/rpm", "--force-debian", "--nodeps")
+        before = root.picture(*BOOKS)
+        install(guest, before, root.mounted(*rpm, "--install", package))
+        guest.run(0, "a reboot is needed", "setup")
+        guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
+        erase(guest, before, root.mounted(*rpm, "--erase", "vmcore-guest"))
+
+
+def install(guest: Guest, before: dict, done, *left: str) -> None:
+    """Installing has told how the guest stands, and changed nothing. `left` are files of the test's."""
+    findings, root = guest.findings, guest.tree
+    wrong = [done.stdout] if done.returncode or "vmcore-guest setup" not in done.stdout else []
+    findings.check(f"{guest.name}: the package is installed, and says what to do", wrong)
+    for name in left:
+        (root.folder / name).unlink()
+    new = changes(before, root.picture(*BOOKS))
+    findings.check(f"{guest.name}: installing changes nothing", [line for line in new if not line.startswith("/usr/")])
+
+
+def erase(guest: Guest, before: dict, done) -> None:
+    guest.findings.check(f"{guest.name}: the package goes", [done.stdout] if done.returncode else [])
+    guest.same("with the package goes what setup did", before, *BOOKS)
 
 
 def try_layout(program: str, name: str, findings: Findings) -> None:
@@ -183,7 +205,7 @@ def main() -> int:
     if not Path(program).is_file():
         print("VMCORE_GUEST must name the program under test")
         return 1
-    missing = [name for name in ("debootstrap", "unshare", "cpack", "strip") if not shutil.which(name)]
+    missing = [name for name in ("debootstrap", "unshare", "cpack", "strip", "rpm") if not shutil.which(name)]
     if missing or os.geteuid() != 0:
         print(f"SKIPPED: needs {', '.join(missing) or 'root'}")
         return SKIP
@@ -194,7 +216,8 @@ def main() -> int:
         for name in LAYOUTS:
             try_layout(stripped, name, findings)
         try_debian(stripped, findings)
-        try_package(make_package(Path(program).parents[1], Path(folder)), findings)
+        try_deb(make_package(Path(program).parents[1], Path(folder)), findings)
+        try_rpm(make_package(Path(program).parents[1], Path(folder), "rpm"), findings)
     return findings.exit_code()
 
 
