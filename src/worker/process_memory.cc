@@ -206,9 +206,9 @@ Result<> ProcessMemory::read_parts(std::span<ReadPart> parts, unsigned threads) 
   if (copier_ == nullptr) {
     return PhysicalMemory::read_parts(parts, threads);
   }
-  const auto others =
-      std::ranges::partition(parts, [this](const ReadPart& part) { return is_for_copier(part); });
-  const auto copied = parts.first(parts.size() - others.size());
+  const auto others = std::partition(parts.begin(), parts.end(),
+                                     [this](const ReadPart& part) { return is_for_copier(part); });
+  const auto copied = std::span(parts.begin(), others);
   std::vector<sandbox::CopyEntry> entries;
   for (const ReadPart& part : copied) {
     const Piece& piece = *piece_at(part.address);
@@ -221,9 +221,10 @@ Result<> ProcessMemory::read_parts(std::span<ReadPart> parts, unsigned threads) 
     copied[i].good = entries[i].size;
   }
   // Where a page cannot be had, or the copier may not copy.
-  const auto left = std::ranges::partition(
-      copied, [](const ReadPart& part) { return part.good >= part.out.size(); });
-  return PhysicalMemory::read_parts({left.begin(), parts.end()}, threads);
+  const auto left = std::partition(copied.begin(), copied.end(), [](const ReadPart& part) {
+    return part.good >= part.out.size();
+  });
+  return PhysicalMemory::read_parts({left, parts.end()}, threads);
 }
 
 Result<std::size_t> ProcessMemory::read_piece(const Piece& piece, std::uint64_t skip,
