@@ -86,7 +86,9 @@ Result<> copy_for_worker(const GuestProcess& process, std::span<const Piece> pie
     portions.push_back(next_portion(left));
   }
   std::atomic<std::size_t> next{0};
-  on_threads(std::max(1U, std::thread::hardware_concurrency()), [&](unsigned) {
+  const std::size_t threads =
+      std::min<std::size_t>(portions.size(), std::max(1U, std::thread::hardware_concurrency()));
+  on_threads(static_cast<unsigned>(threads), [&](unsigned) {
     for (std::size_t i = next++; i < portions.size(); i = next++) {
       copy_portion(process, room.pages(), portions[i]);
     }

@@ -63,6 +63,8 @@ struct FreeAddresses {
   void operator()(addrinfo* list) const { ::freeaddrinfo(list); }
 };
 
+bool has_ipv6() { return bool(Fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0))); }
+
 Result<GuestLine> listen_on_tcp(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const std::string port = colon == text.npos ? text : text.substr(colon + 1);
@@ -73,7 +75,8 @@ Result<GuestLine> listen_on_tcp(const std::string& text) {
   addrinfo wanted{};
   wanted.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
   wanted.ai_socktype = SOCK_STREAM;
-  wanted.ai_family = address.empty() ? AF_INET6 : AF_UNSPEC;  // of IPv4 as well
+  const bool both = address.empty() && has_ipv6();
+  wanted.ai_family = both ? AF_INET6 : address.empty() ? AF_INET : AF_UNSPEC;
   addrinfo* list = nullptr;
   if (port.empty() || ::getaddrinfo(address.empty() ? nullptr : address.c_str(), port.c_str(),
                                     &wanted, &list) != 0) {
@@ -82,23 +85,14 @@ Result<GuestLine> listen_on_tcp(const std::string& text) {
   const std::unique_ptr<addrinfo, FreeAddresses> found(list);
   Fd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int yes = 1;
+  const int no = 0;  // net.ipv6.bindv6only may say otherwise
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
+      (both && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) != 0) ||
       ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||
       ::listen(socket.get(), 16) != 0) {
     return fail_errno(errno, fmt::format("tcp:{}", text));
   }
   return GuestLine{.name = "tcp", .fd = {}, .listener = std::move(socket)};
-}
-
-std::string name_of_peer(const sockaddr_storage& peer, socklen_t size) {
-  const auto* const address = reinterpret_cast<const sockaddr*>(&peer);
-  if (peer.ss_family == AF_VSOCK) {
-    return fmt::format("cid-{}", reinterpret_cast<const sockaddr_vm*>(&peer)->svm_cid);
-  }
-  char text[NI_MAXHOST] = "";
-  ::getnameinfo(address, size, text, sizeof text, nullptr, 0, NI_NUMERICHOST);
-  constexpr std::string_view kMapped = "::ffff:";  // IPv4, on a socket of IPv6
-  return std::string_view(text).starts_with(kMapped) ? text + kMapped.size() : text;
 }
 
 Result<GuestLine> open_path(const fs::path& path) {
@@ -163,17 +157,5 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection) 
 }
 
 bool is_tcp(const std::string& from) { return from.starts_with(kTcp); }
-
-Result<> accept_guest(GuestLine& line) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  Fd guest(::accept4(line.listener.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
-  if (!guest) {
-    return fail_errno(errno, line.name);
-  }
-  line.name = name_of_peer(peer, size);
-  line.fd = std::move(guest);
-  return {};
-}
 
 }  // namespace vmcore::acquire

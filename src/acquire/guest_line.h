@@ -21,7 +21,7 @@ inline constexpr std::uint32_t kDumpVsockPort = 30317;
 struct GuestLine {
   std::string name;  // the guest's, or what stands for it
   Fd fd;             // brings the stream
-  Fd listener = {};  // where guests connect: accept_guest brings the stream
+  Fd listener = {};  // where guests connect (Callers), in place of `fd`
   std::optional<std::uint64_t> memory =
       {};  // bytes that the guest has at most, where that is known
   std::unique_ptr<CrashWitness> witness = {};  // of a domain whose events can be had
@@ -35,8 +35,5 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection);
 
 // Whether `from` is reached by a network.
 bool is_tcp(const std::string& from);
-
-// The guest that connects; its name tells its context id or address. The listener must be readable.
-Result<> accept_guest(GuestLine& line);
 
 }  // namespace vmcore::acquire

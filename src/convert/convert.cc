@@ -87,8 +87,9 @@ class WindowObserver final : public Observer {
 Result<std::uint64_t> write_copied(CopiedMemory& copied, const filters::PlannedPages& pages,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    WindowObserver& observer, const std::stop_token& stop) {
-  TRY(copied.take(without(pages.kept, pages.zero)));
-  const PageSet first = without(without(pages.kept, pages.zero), copied.pages());
+  const PageSet data = without(pages.kept, pages.zero);
+  TRY(copied.take(data));
+  const PageSet first = without(data, copied.pages());
   ConvertOptions at_once = options;
   at_once.bandwidth = 0;
   observer.begin(first, true);
@@ -184,8 +185,12 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.begin(header));
   // Of a crashed kernel beside a capture kernel, pages are not all where its own addresses say.
   CopiedMemory* const copied = outcome.crashed ? nullptr : waiting.copied;
+  ConvertOptions how = options;
+  if (waiting.copied != nullptr && copied == nullptr) {
+    how.bandwidth = 0;  // the guest waits until all is written
+  }
   TRY_ASSIGN(const std::uint64_t lost,
-             write_windows(decision, writer, options, copied, observer, stop));
+             write_windows(decision, writer, how, copied, observer, stop));
   append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {

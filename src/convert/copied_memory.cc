@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
-#include "filters/page_runs.h"
 #include "src/convert/shards.h"
 
 namespace vmcore::convert {
 PageSet without(const PageSet& pages, const PageSet& others) {
   PageSet rest;
-  filters::for_each_run(pages, [&](PfnRange run) { rest.insert(run); });
-  filters::for_each_run(others, [&](PfnRange run) { rest.erase(run); });
+  rest.insert(pages);
+  rest.erase(others);
   return rest;
 }
 

@@ -63,7 +63,9 @@ class Opening {
                             : fail(Errc::denied, "it is sealed to another key");
       }
       if (is(*frame, FrameKind::hello)) {
-        return fail(Errc::denied, "it is not sealed: without a key it would be taken as it is");
+        return fail(
+            Errc::denied,
+            "it is not sealed to a key (encrypt-to of the guest), and --key takes nothing else");
       }
       if (!is(*frame, FrameKind::sealed_key)) {
         TRY(frames_.skip(*frame));

@@ -1,5 +1,6 @@
 #include "src/image/memory.h"
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <optional>
@@ -13,7 +14,7 @@ Result<> PhysicalMemory::read_parts(std::span<ReadPart> parts, unsigned threads)
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::optional<Error> error;
-  on_threads(threads, [&](unsigned) {
+  on_threads(static_cast<unsigned>(std::min<std::size_t>(threads, parts.size())), [&](unsigned) {
     for (std::size_t i = next++; i < parts.size(); i = next++) {
       const auto got = read(parts[i].address, parts[i].out);
       if (!got) {

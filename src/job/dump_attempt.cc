@@ -188,7 +188,10 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   };
   CopyForWorker copy;
   if (ahead_) {
-    copy = [&](std::uint64_t entries) { return ahead_->copy(entries); };
+    copy = [&](std::uint64_t entries) -> Result<> {
+      return ahead_ ? ahead_->copy(entries)
+                    : fail(Errc::malformed, "worker protocol: memory to be copied without need");
+    };
   }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
                                 .on_ready = on_ready,

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "src/acquire/callers.h"
 #include "src/acquire/guest_line.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_name.h"
@@ -29,8 +30,9 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kMostMemory = 4ULL << 40;
 // What firmware and devices add to what a definition says.
 constexpr std::uint64_t kBesideMemory = 128U << 20;
-// Who connects is a guest that has its stream ready; a stray one must not keep it from us.
-constexpr std::chrono::seconds kConnectedWait{10};
+// Who connects and speaks is a guest that has its stream ready; a stray must not keep us from one,
+// which waits for half a minute.
+constexpr std::chrono::seconds kConnectedWait{5};
 
 class Reception {
  public:
@@ -40,8 +42,7 @@ class Reception {
         report_(report),
         on_report_(on_report),
         on_progress_(on_progress),
-        interrupt_(interrupt),
-        output_path_(options.output) {}
+        interrupt_(interrupt) {}
 
   Result<DumpResult> run();
 
@@ -69,6 +70,8 @@ class Reception {
   const Clock::time_point start_ = Clock::now();
   fs::path output_path_;
   acquire::GuestLine line_;
+  std::optional<acquire::Callers> callers_;  // where guests connect
+  bool is_read_ = false;                     // by a worker, that which came last
   std::optional<Output> output_;
   std::optional<store::StagedFile> log_;
   Fd spool_;
@@ -135,7 +138,7 @@ Result<> Reception::await_line() {
     }
     TRY(check_witness());
     const int look_every = line_.witness ? 1'000 : 60'000;  // milliseconds
-    const int waited_for = line_.listener ? line_.listener.get() : line_.fd.get();
+    const int waited_for = callers_ ? callers_->fd() : line_.fd.get();
     pollfd waits[] = {{waited_for, POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
     const int timeout =
         for_ever ? look_every : static_cast<int>(std::min<decltype(left)>(left, look_every));
@@ -150,9 +153,13 @@ Result<> Reception::await_line() {
     if (ready <= 0) {
       continue;
     }
-    if (line_.listener) {
-      TRY(acquire::accept_guest(line_));
-      report_.name = line_.name;
+    if (callers_) {
+      TRY_ASSIGN(auto caller, callers_->next());
+      if (!caller) {
+        continue;
+      }
+      report_.name = line_.name = std::move(caller->name);
+      line_.fd = std::move(caller->fd);
     }
     report_.crash = who_saw_crash();
     return {};
@@ -171,9 +178,7 @@ fs::path Reception::spool_folder() const {
 
 Result<> Reception::open_files() {
   const std::string name = dump_name(line_.name, std::chrono::system_clock::now());
-  if (output_path_.empty()) {
-    output_path_ = name;
-  }
+  output_path_ = options_.output.empty() ? fs::path(name) : options_.output;
   if (!options_.dump.dry_run) {
     TRY_ASSIGN(Output output,
                Output::open(output_path_, options_.dump.force, options_.dump.bypass_cache));
@@ -200,7 +205,7 @@ Result<sandbox::StreamTerms> Reception::terms() const {
   return sandbox::StreamTerms{
       .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
       .most_kept = std::min(fits, options_.most.value_or(fits)),
-      .wait_ms = line_.listener ? milliseconds(kConnectedWait).count() : left(options_.wait),
+      .wait_ms = callers_ ? milliseconds(kConnectedWait).count() : left(options_.wait),
       .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
       .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count()),
       .sealed = bool(key_)};
@@ -266,6 +271,7 @@ Result<sandbox::Done> Reception::take_stream() {
   }
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY(worker.request(request, fds));
+  is_read_ = true;
   const OnProgress forward = writing_back(on_progress_, output_);
   return follow_worker(worker, {.on_progress =
                                     [&](const sandbox::Event& event) {
@@ -283,17 +289,20 @@ Result<sandbox::Done> Reception::take_stream() {
 
 // Whoever connected was no guest of ours: nothing came that it could open.
 bool Reception::is_stray() const {
-  return line_.listener && !report_.hello && !report_.interrupted;
+  return callers_ && is_read_ && !report_.hello && !report_.interrupted;
 }
 
 Result<DumpResult> Reception::run() {
   TRY(open_key());
   TRY_ASSIGN(line_, acquire::open_guest_line(options_.from, options_.guest));
   report_.name = line_.name;
+  if (line_.listener) {
+    TRY_ASSIGN(callers_, acquire::Callers::make(std::move(line_.listener)));
+  }
   interrupt_.arm();
   be_killed_first();
   // A name that was given is tried before the guest crashes; one that is made tells when it did.
-  const bool named = !output_path_.empty() && output_path_ != "-";
+  const bool named = !options_.output.empty() && options_.output != "-";
   if (named) {
     TRY(open_files());
   }
@@ -310,7 +319,9 @@ Result<DumpResult> Reception::run() {
     report_.stray = done.error().message;
     on_report_(report_);
     line_.fd.reset();
+    is_read_ = false;
     TRY(await_line());
+    TRY(open_files());  // the stray's worker had those
     done = take_stream();
   }
   if (!done && report_.interrupted) {

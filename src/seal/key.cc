@@ -20,15 +20,19 @@ static_assert(crypto_box_PUBLICKEYBYTES == sizeof(Bytes) &&
 constexpr std::string_view kPublic = "x25519:";
 constexpr std::string_view kSecret = "x25519-secret:";
 
+// What it gives is the only copy: it may be secret.
 std::optional<Bytes> bytes_of(std::string_view text, std::string_view prefix) {
-  Bytes bytes{};
-  if (!text.starts_with(prefix) || text.size() != prefix.size() + 2 * bytes.size()) {
-    return std::nullopt;
+  std::optional<Bytes> bytes;
+  if (!text.starts_with(prefix) || text.size() != prefix.size() + 2 * sizeof(Bytes)) {
+    return bytes;
   }
   text.remove_prefix(prefix.size());
-  const bool all_digits = ::sodium_hex2bin(bytes.data(), bytes.size(), text.data(), text.size(),
-                                           nullptr, nullptr, nullptr) == 0;
-  return all_digits ? std::optional(bytes) : std::nullopt;
+  bytes.emplace();
+  if (::sodium_hex2bin(bytes->data(), bytes->size(), text.data(), text.size(), nullptr, nullptr,
+                       nullptr) != 0) {
+    bytes.reset();
+  }
+  return bytes;
 }
 
 std::string text_of(std::string_view prefix, const Bytes& bytes) {

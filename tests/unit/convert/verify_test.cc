@@ -13,7 +13,7 @@ constexpr Target kPlain{"none", formats::Codec::none};
 void flip_byte_of_page(int file, std::uint64_t pfn) {
   builders::Bytes bytes = builders::file_contents(file);
   const auto page = testing::page_pattern({pfn});
-  const auto at = std::ranges::search(bytes, page).begin();
+  const auto at = std::search(bytes.begin(), bytes.end(), page.begin(), page.end());
   ASSERT_NE(at, bytes.end());
   const std::byte flipped = *at ^ std::byte{1};
   ASSERT_TRUE(sys::pwrite_full(file, std::span(&flipped, 1),

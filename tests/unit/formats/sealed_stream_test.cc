@@ -101,7 +101,7 @@ TEST(SealedStream, IsWhatWasSent) {
   EXPECT_TRUE(opened.end);
   EXPECT_EQ(opened.bytes, joined(kParts));
   const Bytes line = joined(frames);
-  EXPECT_EQ(std::ranges::search(line, kParts[0]).begin(), line.end());
+  EXPECT_EQ(std::search(line.begin(), line.end(), kParts[0].begin(), kParts[0].end()), line.end());
 }
 
 TEST(SealedStream, TakesAFrameOfAnySize) {

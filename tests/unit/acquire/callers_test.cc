@@ -1,0 +1,103 @@
+#include "src/acquire/callers.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vector>
+
+namespace vmcore::acquire {
+namespace {
+
+class CallersTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Fd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    ASSERT_EQ(::bind(listener.get(), where(), size), 0);
+    ASSERT_EQ(::listen(listener.get(), 128), 0);
+    ASSERT_EQ(::getsockname(listener.get(), where(), &size), 0);
+    auto callers = Callers::make(std::move(listener));
+    ASSERT_TRUE(callers);
+    callers_.emplace(*std::move(callers));
+  }
+
+  sockaddr* where() { return reinterpret_cast<sockaddr*>(&address_); }
+
+  Fd call() {
+    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(fd.get(), where(), sizeof address_), 0);
+    return fd;
+  }
+
+  // The one that is next within a second.
+  std::optional<Caller> next() {
+    for (int i = 0; i < 10; ++i) {
+      pollfd wait{callers_->fd(), POLLIN, 0};
+      ::poll(&wait, 1, 100);
+      if (auto caller = callers_->next(); caller && *caller) {
+        return *std::move(caller);
+      }
+    }
+    return std::nullopt;
+  }
+
+  static std::string said(const Caller& caller) {
+    char text[8] = "";
+    const ssize_t size = ::read(caller.fd.get(), text, sizeof text);
+    return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+  }
+
+  std::optional<Callers> callers_;
+  sockaddr_in address_{};
+};
+
+TEST_F(CallersTest, NobodyIsThere) {
+  const auto caller = callers_->next();
+  ASSERT_TRUE(caller);
+  EXPECT_FALSE(*caller);
+}
+
+TEST_F(CallersTest, SilentOnesKeepNobodyWaiting) {
+  const Fd silent = call();
+  const Fd other = call();
+  const Fd guest = call();
+  ASSERT_EQ(::write(guest.get(), "guest", 5), 5);
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(caller->name, "127.0.0.1");
+  EXPECT_EQ(said(*caller), "guest");
+  ASSERT_EQ(::write(silent.get(), "late", 4), 4);
+  const auto late = next();
+  ASSERT_TRUE(late);
+  EXPECT_EQ(said(*late), "late");
+}
+
+TEST_F(CallersTest, OneThatHangsUpIsTold) {
+  call();
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), "");
+}
+
+TEST_F(CallersTest, OfVeryManySilentOnesTheOldestGo) {
+  std::vector<Fd> silent;
+  for (int i = 0; i < 100; ++i) {
+    silent.push_back(call());
+  }
+  const Fd guest = call();
+  ASSERT_EQ(::write(guest.get(), "guest", 5), 5);
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), "guest");
+  char byte = 0;
+  EXPECT_EQ(::recv(silent.front().get(), &byte, 1, MSG_DONTWAIT), 0) << "hung up on";
+  EXPECT_EQ(::recv(silent.back().get(), &byte, 1, MSG_DONTWAIT), -1) << "still there";
+}
+
+}  // namespace
+}  // namespace vmcore::acquire
