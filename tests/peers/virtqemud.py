@@ -19,7 +19,7 @@ SUITE, VERSION, INSTALLED = "bookworm", "9.0.0", "libvirt.so.0.9000.0"
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 LINKED = ("libvirt.so.0", "libvirt-qemu.so.0", "libvirt-lxc.so.0", "libglib-2.0.so.0", "libgobject-2.0.so.0",
           "libgio-2.0.so.0", "libtirpc.so.3")
-HEADERS = ("libglib2.0-dev", "libgnutls28-dev", "libtirpc-dev", "libxml2-dev", "rpcsvc-proto")
+HEADERS = ("libglib2.0-dev", "libgnutls28-dev", "libicu-dev", "libtirpc-dev", "libxml2-dev", "rpcsvc-proto")
 INCLUDED = ("usr/include", "usr/include/glib-2.0", "usr/lib/x86_64-linux-gnu/glib-2.0/include", "usr/include/libxml2",
             "usr/include/tirpc")
 SOURCES = ("remote/remote_daemon.c", "remote/remote_daemon_config.c", "remote/remote_daemon_dispatch.c",
