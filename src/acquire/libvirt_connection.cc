@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -11,6 +12,10 @@
 
 namespace vmcore::acquire {
 namespace {
+
+// How long a daemon that is restarted may take.
+constexpr std::chrono::seconds kReturnTimeout{5};
+constexpr std::chrono::milliseconds kTryEvery{100};
 
 Errc code_of(int libvirt_code) {
   switch (libvirt_code) {
@@ -122,6 +127,17 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri) {
   // Without answers to keep-alive messages, calls do not wait for ever. Not every driver has it.
   static_cast<void>(virConnectSetKeepAlive(connection.get(), 5, 6));
   return connection;
+}
+
+Result<LibvirtConnection> connect_again(const std::string& uri) {
+  const auto deadline = std::chrono::steady_clock::now() + kReturnTimeout;
+  while (true) {
+    Result<LibvirtConnection> connection = connect_libvirt(uri);
+    if (connection || std::chrono::steady_clock::now() >= deadline) {
+      return connection;
+    }
+    std::this_thread::sleep_for(kTryEvery);
+  }
 }
 
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how) {

@@ -27,6 +27,9 @@ tl::unexpected<Error> libvirt_failure(std::string_view what);
 // for the process. An empty URI is libvirt's own default (LIBVIRT_DEFAULT_URI, its configuration).
 Result<LibvirtConnection> connect_libvirt(const std::string& uri);
 
+// The same after a connection broke: a daemon that is restarted is waited for, for some seconds.
+Result<LibvirtConnection> connect_again(const std::string& uri);
+
 // Errc::not_found where there is none. A number that is one domain's id and another's name is
 // Errc::invalid.
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how);

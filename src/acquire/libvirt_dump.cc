@@ -18,6 +18,8 @@ namespace {
 
 // By how much the events of a dump may come after its end; usually they come before.
 constexpr std::chrono::milliseconds kEventDelay{1'000};
+// How often it is looked whether the connection still stands, while an event is waited for.
+constexpr std::chrono::milliseconds kLookEvery{50};
 
 }  // namespace
 
@@ -115,16 +117,27 @@ PauseWatch::~PauseWatch() {
 }
 
 Result<std::chrono::microseconds> PauseWatch::wait_resumed(std::chrono::milliseconds timeout) {
-  const auto resumed = [this] { return times_->resumed.has_value(); };
-  std::unique_lock lock(times_->mutex);
-  if (!times_->changed.wait_for(lock, std::min(timeout, kEventDelay), resumed) &&
-      !times_->stopped) {
-    return std::chrono::microseconds{};
+  const Clock::time_point called = Clock::now();
+  while (true) {
+    const bool alive = virConnectIsAlive(connection_.get()) == 1;
+    std::unique_lock lock(times_->mutex);
+    if (!alive && !times_->resumed) {  // no event tells: QEMU let it run when its dump ended
+      times_->stopped = times_->stopped.value_or(begun_);
+      times_->resumed = Clock::now();
+    }
+    if (times_->resumed) {
+      return std::chrono::duration_cast<std::chrono::microseconds>(*times_->resumed -
+                                                                   *times_->stopped);
+    }
+    const auto waited = Clock::now() - called;
+    if (!times_->stopped && waited >= std::min(timeout, kEventDelay)) {
+      return std::chrono::microseconds{};
+    }
+    if (waited >= timeout) {
+      return fail(Errc::guest_state, "the guest does not run again after the dump");
+    }
+    times_->changed.wait_for(lock, kLookEvery);
   }
-  if (!times_->changed.wait_for(lock, timeout, resumed)) {
-    return fail(Errc::guest_state, "the guest does not run again after the dump");
-  }
-  return std::chrono::duration_cast<std::chrono::microseconds>(*times_->resumed - *times_->stopped);
 }
 
 }  // namespace vmcore::acquire

@@ -43,6 +43,7 @@ class PauseWatch {
 
   // For how long the domain stood still; waits for it to run again, Errc::guest_state at the
   // timeout. Zero where nothing stopped it since start(): it stood still before, by somebody else.
+  // Called when the dump is over: where the connection breaks, at most how long it was.
   Result<std::chrono::microseconds> wait_resumed(std::chrono::milliseconds timeout);
 
  private:
@@ -50,6 +51,7 @@ class PauseWatch {
   PauseWatch() = default;
   static int on_event(virConnectPtr, virDomainPtr, int event, int detail, void* times);
 
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   LibvirtConnection connection_;
   int callback_ = -1;
   std::shared_ptr<Times> times_;  // shared with libvirt, which may be calling back when we go

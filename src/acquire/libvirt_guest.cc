@@ -101,7 +101,7 @@ Result<> LibvirtGuest::reconnect() {
   }
   domain_.reset();
   connection_.reset();
-  TRY_ASSIGN(connection_, connect_libvirt(selection_.uri));
+  TRY_ASSIGN(connection_, connect_again(selection_.uri));
   domain_.reset(virDomainLookupByUUIDString(connection_.get(), uuid));
   if (!domain_) {
     return libvirt_failure("the domain after libvirt came back");

@@ -188,11 +188,7 @@ class LibvirtGuest:
 
     def daemon(self, found: str) -> Outcome:
         """Stopped and started again, as for an upgrade."""
-        self.rig.daemon.send_signal(signal.SIGTERM)
-        code = self.rig.daemon.wait(timeout=LIMIT)
-        (self.rig.runtime / "libvirt/libvirt-sock").unlink(missing_ok=True)
-        self.rig.start_daemon()
-        return Outcome(f"ended {code}", {found})
+        return Outcome(f"ended {self.rig.restart_daemon()}", {found})
 
     def suspend(self, found: str) -> Outcome:
         return Outcome(self.virsh("suspend", self.rig.name)[1], {found, "paused"})

@@ -1,5 +1,5 @@
-"""A libvirt of the test's own, with one domain: an embedded driver, or a session daemon. Nothing of the system's is
-started, configured or touched. libvirt's unprivileged side is used: root becomes nobody for it.
+"""A libvirt of the test's own, with one domain: an embedded driver, or a session daemon (libvirtd, or virtqemud). Nothing
+of the system's is started, configured or touched. libvirt's unprivileged side is used: root becomes nobody for it.
 
 The domain has a QMP socket beside libvirt's, as a witness of how the guest really stands.
 """
@@ -7,6 +7,7 @@ The domain has a QMP socket beside libvirt's, as a witness of how the guest real
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from guests import initramfs
 from guests.guest import BOOT_ATTEMPTS, BOOT_SECONDS, Config, GuestError
 from guests.kernels import kernel
+from peers import virtqemud
 
 NOBODY = 65534
 # An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then; and
@@ -45,7 +47,7 @@ def available() -> bool:
 
 
 class LibvirtRig:
-    """with LibvirtRig("embed" or "session", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
+    """with LibvirtRig("embed", "session" or "virtqemud", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
 
     `initrd`, `kernel_words` and `devices` (XML; {folder} is the rig's) are a test's own."""
 
@@ -73,7 +75,11 @@ class LibvirtRig:
     def uri(self) -> str:
         if self.kind == "embed":
             return f"qemu:///embed?root={self.folder}/home/root"
-        return f"qemu:///session?socket={self.folder}/home/run/libvirt/libvirt-sock"
+        return f"qemu:///session?socket={self._socket}"
+
+    @property
+    def _socket(self) -> Path:
+        return self.runtime / "libvirt" / ("virtqemud-sock" if self.kind == "virtqemud" else "libvirt-sock")
 
     @property
     def runtime(self) -> Path:
@@ -110,7 +116,7 @@ class LibvirtRig:
                 break
             time.sleep(0.05)
         if check and done.returncode != 0:
-            daemon = f" (libvirtd: {self.daemon.poll()})" if self.daemon else ""
+            daemon = f" (its daemon: {self.daemon.poll()})" if self.daemon else ""
             raise GuestError(f"virsh {' '.join(map(str, words))}: {done.stderr.strip()}{daemon}")
         return (done.stdout + done.stderr).strip()
 
@@ -131,7 +137,7 @@ class LibvirtRig:
             (self.folder / part).mkdir(mode=0o700)
         for path in [self.folder, *self.folder.rglob("*")]:
             self.own(path)
-        if self.kind == "session":
+        if self.kind != "embed":
             self.start_daemon()
         self.virsh("create", self.folder / "domain.xml")
         self.wait_for("READY", BOOT_SECONDS)
@@ -158,14 +164,27 @@ class LibvirtRig:
         raise GuestError(f"{self.name} does not boot again:\n{self.console[-2000:]}")
 
     def start_daemon(self) -> None:
+        program = (self._own_virtqemud() if self.kind == "virtqemud"
+                   else shutil.which("libvirtd", path="/usr/sbin:/sbin:/usr/bin"))
         with open(self.folder / "daemon.log", "ab") as log:
-            self.daemon = subprocess.Popen(self.command(shutil.which("libvirtd", path="/usr/sbin:/sbin:/usr/bin")),
-                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(self.command(program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
-        while not (self.runtime / "libvirt/libvirt-sock").exists():
+        while not self._socket.exists():
             if time.monotonic() > deadline or self.daemon.poll() is not None:
-                raise GuestError("libvirtd: " + (self.folder / "daemon.log").read_text())
+                raise GuestError(f"{program}: " + (self.folder / "daemon.log").read_text())
             time.sleep(0.1)
+
+    def restart_daemon(self) -> int:
+        """Stopped and started again, as for an upgrade; how it ended."""
+        self.daemon.send_signal(signal.SIGTERM)
+        code = self.daemon.wait(timeout=60)
+        self._socket.unlink(missing_ok=True)
+        self.start_daemon()
+        return code
+
+    def _own_virtqemud(self) -> Path:
+        """nobody may not see into the cache."""
+        return Path(shutil.copy(virtqemud.program(), self.folder / "virtqemud"))
 
     def wait_for(self, line: str, seconds: float, times: int = 1) -> None:
         deadline = time.monotonic() + seconds

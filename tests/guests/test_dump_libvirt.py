@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""`vmcorectl dump -c URI DOMAIN`: an embedded driver and a session daemon of the test's own; running, paused and
+"""`vmcorectl dump -c URI DOMAIN`: an embedded driver and session daemons of the test's own; running, paused and
 panicked domains; what it leaves behind; how it fails."""
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,10 @@ from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_du
                                 same_as_converted)
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available
+from peers import virtqemud
+
+METHODS = ("direct", "libvirt")
+RESTARTS = 3        # of the daemon, for each method
 
 
 class Case:
@@ -67,7 +72,7 @@ class Case:
         self.nothing_held(what, status)
 
     def by_each_method(self, *words) -> None:
-        for self.method in ("direct", "libvirt"):
+        for self.method in METHODS:
             self.one(*words)
 
     def interrupted(self) -> None:
@@ -77,6 +82,29 @@ class Case:
             finished = self.dump_file.exists()
             expect(self.findings, f"{self.kind}: interrupted", [("exit code", code, 0 if finished else 130)])
             self.nothing_held(f"interrupted after {delay} s", "running")
+
+    def looks(self) -> None:
+        for verb, said in (("check", "PASS (running)"), ("dmesg", "Linux version")):
+            look = subprocess.run(self.rig.command(self.vmcorectl.path, verb, "-c", self.rig.uri, self.rig.name),
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+            expect(self.findings, f"{self.kind}: {verb}", [("exit code", look.returncode, 0), ("said", said in look.stdout, True)])
+
+    def restarted(self) -> None:
+        """The daemon, at random moments of a dump: that ends soon, whole or with an error."""
+        for self.method in METHODS * RESTARTS:
+            process = subprocess.Popen(self.rig.command(self.vmcorectl.path, "dump", *self.words()), stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            delay = random.uniform(0, 0.4)
+            time.sleep(delay)
+            self.rig.restart_daemon()
+            started = time.monotonic()
+            code = process.wait(timeout=60)
+            seconds = time.monotonic() - started
+            while self.rig.status() != "running" and time.monotonic() - started < 10:
+                time.sleep(0.05)
+            print(f"  {self.kind}: {self.method}: restarted after {delay:.2f} s: exit {code} {seconds:.2f} s later", flush=True)
+            expect(self.findings, f"{self.kind}: restarted", [("exit code", code in (0, 1), True), ("soon", seconds < 5, True)])
+            self.nothing_held("restarted", "running")
 
     def refusals(self) -> None:
         run = lambda *words: run_dump(self.rig.command(self.vmcorectl.path), ["-o", self.dump_file, *words])
@@ -143,6 +171,17 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         case.then()
 
 
+def test_virtqemud(vmcorectl, findings) -> None:
+    """libvirt's daemon for QEMU alone, by its own socket."""
+    with scratch_folder() as scratch, LibvirtRig("virtqemud") as rig:
+        case = Case(vmcorectl, rig, findings, Path(scratch))
+        case.looks()
+        case.by_each_method("running", "running", "running", False)
+        case.restarted()
+        rig.panic()
+        case.by_each_method("panicked", "crashed (panicked)", "guest-panicked", True)
+
+
 def test_nodes(vmcorectl, findings) -> None:
     """Where QEMU has the memory of two nodes cannot be told by their sizes: libvirt's own dump is taken, and that is
     told. The guest runs throughout but for the dump."""
@@ -186,8 +225,13 @@ def test_asking(case, rig, findings) -> None:
 
 
 def test(vmcorectl, _, findings) -> None:
-    for kind in os.environ.get("VMCORECTL_LIBVIRT", "embed session").split():
-        test_kind(vmcorectl, kind, findings)
+    for kind in os.environ.get("VMCORECTL_LIBVIRT", "embed session virtqemud").split():
+        if kind != "virtqemud":
+            test_kind(vmcorectl, kind, findings)
+        elif virtqemud.available():
+            test_virtqemud(vmcorectl, findings)
+        else:
+            print("virtqemud: SKIPPED, the installed libvirt is not the one it is made for")
     test_nodes(vmcorectl, findings)
 
 

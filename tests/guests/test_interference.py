@@ -156,25 +156,26 @@ def plain(vmcorectl, trials: int, findings) -> None:
             Trials(method, others, command, out, trials, vmcorectl, findings).run(turn)
 
 
-def by_libvirt(vmcorectl, trials: int, findings) -> None:
-    with LibvirtRig("session", memory_mib=MEMORY_MIB) as rig:
+def by_libvirt(vmcorectl, kind: str, trials: int, findings) -> None:
+    with LibvirtRig(kind, memory_mib=MEMORY_MIB) as rig:
         out, others = rig.folder / "home/out", LibvirtGuest(rig)
         out.mkdir()
         rig.own(out)
         for turn, method in enumerate(("direct", "libvirt")):
             command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method,
                                   "-o", out / "vmcore")
-            Trials(f"session {method}", others, command, out, trials, vmcorectl, findings).run(turn)
+            Trials(f"{kind} {method}", others, command, out, trials, vmcorectl, findings).run(turn)
 
 
 def test(vmcorectl, trials: int, findings) -> None:
     rigs = os.environ.get("VMCORECTL_KILL_METHODS", "direct session")
-    if "direct" in rigs:
+    if "direct" in rigs.split():
         plain(vmcorectl, trials, findings)
-    if "session" in rigs and available():
-        by_libvirt(vmcorectl, trials, findings)
-    elif "session" in rigs:
-        print("session: SKIPPED, no libvirt with its QEMU driver")
+    for kind in {"session", "virtqemud"}.intersection(rigs.split()):
+        if available():
+            by_libvirt(vmcorectl, kind, trials, findings)
+        else:
+            print(f"{kind}: SKIPPED, no libvirt with its QEMU driver")
 
 
 if __name__ == "__main__":
