@@ -36,24 +36,24 @@ def mirror(archive: str) -> str:
     return found[0] if found else DEFAULT_MIRROR + archive
 
 
-def sources(suite: str, types: str) -> str:
+def sources(suite: str) -> str:
     """The deb822 source list of one suite, its security updates included where it has some."""
     signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
     archives = [("debian", suite)] if suite == "sid" else [("debian", suite), ("debian-security", f"{suite}-security")]
-    return "\n".join(f"Types: {types}\nURIs: {mirror(archive)}\nSuites: {name}\nComponents: main\n{signed}"
+    return "\n".join(f"Types: deb\nURIs: {mirror(archive)}\nSuites: {name}\nComponents: main\n{signed}"
                      for archive, name in archives)
 
 
 class Suite:
-    """One Debian suite behind a private apt state, in which nothing is installed. `types`: "deb", or "deb-src"."""
+    """One Debian suite behind a private apt state, in which nothing is installed."""
 
-    def __init__(self, name: str, types: str = "deb"):
+    def __init__(self, name: str):
         self.name = name
-        self.folder = cache_dir("apt", name if types == "deb" else f"{name}-source")
+        self.folder = cache_dir("apt", name)
         for part in ("lists/partial", "archives/partial", "etc"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
-        (self.folder / "etc" / "debian.sources").write_text(sources(name, types))
+        (self.folder / "etc" / "debian.sources").write_text(sources(name))
 
     def _apt(self, tool: str, *words, **options) -> str:
         settings = {
@@ -91,12 +91,6 @@ class Suite:
         with lock(f"apt-{self.name}"):
             debs = self._download("install", "--download-only", "-y", package)
             self._unpack(debs, into)
-
-    def fetch_source(self, package: str, into: Path) -> None:
-        """The files of a source package, as they come. The suite is one of "deb-src"."""
-        with lock(f"apt-{self.name}"):
-            self.update()
-            self._apt("apt-get", "-q", "source", "--download-only", package, cwd=into)
 
     def _download(self, *words) -> list:
         if not any((self.folder / "lists").glob("*Packages*")):

@@ -17,7 +17,6 @@ from pathlib import Path
 from guests import initramfs
 from guests.guest import BOOT_ATTEMPTS, BOOT_SECONDS, Config, GuestError
 from guests.kernels import kernel
-from peers import virtqemud
 
 NOBODY = 65534
 # An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then; and
@@ -39,6 +38,11 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
   </devices>
   <qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{folder}/witness.sock,server=on,wait=off'/></qemu:commandline>
 </domain>"""
+
+
+def daemon_program(kind: str) -> str | None:
+    """libvirtd, or virtqemud where there is one: Debian ships none."""
+    return shutil.which("virtqemud" if kind == "virtqemud" else "libvirtd", path="/usr/sbin:/sbin:/usr/bin")
 
 
 def available() -> bool:
@@ -164,8 +168,7 @@ class LibvirtRig:
         raise GuestError(f"{self.name} does not boot again:\n{self.console[-2000:]}")
 
     def start_daemon(self) -> None:
-        program = (self._own_virtqemud() if self.kind == "virtqemud"
-                   else shutil.which("libvirtd", path="/usr/sbin:/sbin:/usr/bin"))
+        program = daemon_program(self.kind)
         with open(self.folder / "daemon.log", "ab") as log:
             self.daemon = subprocess.Popen(self.command(program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -181,10 +184,6 @@ class LibvirtRig:
         self._socket.unlink(missing_ok=True)
         self.start_daemon()
         return code
-
-    def _own_virtqemud(self) -> Path:
-        """nobody may not see into the cache."""
-        return Path(shutil.copy(virtqemud.program(), self.folder / "virtqemud"))
 
     def wait_for(self, line: str, seconds: float, times: int = 1) -> None:
         deadline = time.monotonic() + seconds

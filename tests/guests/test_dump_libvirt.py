@@ -17,8 +17,7 @@ if __name__ == "__main__":
 from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_dump,
                                 same_as_converted)
 from guests.harness import run_test, scratch_folder
-from guests.libvirt_rig import LibvirtRig, available
-from peers import virtqemud
+from guests.libvirt_rig import LibvirtRig, available, daemon_program
 
 METHODS = ("direct", "libvirt")
 RESTARTS = 3        # of the daemon, for each method
@@ -162,6 +161,7 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         case.all_crashed([])
         if kind == "session":       # an embedded driver would move with it
             case.without_pipe()
+            case.restarted()
         rig.virsh("suspend", rig.name)
         case.by_each_method("paused", "paused (user)", "paused", True)
         rig.virsh("resume", rig.name)
@@ -228,10 +228,10 @@ def test(vmcorectl, _, findings) -> None:
     for kind in os.environ.get("VMCORECTL_LIBVIRT", "embed session virtqemud").split():
         if kind != "virtqemud":
             test_kind(vmcorectl, kind, findings)
-        elif virtqemud.available():
+        elif daemon_program(kind):
             test_virtqemud(vmcorectl, findings)
         else:
-            print("virtqemud: SKIPPED, the installed libvirt is not the one it is made for")
+            print("virtqemud: SKIPPED, it is not installed")
     test_nodes(vmcorectl, findings)
 
 

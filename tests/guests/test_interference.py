@@ -24,7 +24,7 @@ if __name__ == "__main__":
 from guests.guest import Config, Guest
 from guests.harness import run_test
 from guests.interference import LIMIT, LibvirtGuest, Outcome, PlainGuest, kill_largest
-from guests.libvirt_rig import LibvirtRig, available
+from guests.libvirt_rig import LibvirtRig, available, daemon_program
 from guests.witness import blockers
 
 MEMORY_MIB = 256
@@ -172,7 +172,7 @@ def test(vmcorectl, trials: int, findings) -> None:
     if "direct" in rigs.split():
         plain(vmcorectl, trials, findings)
     for kind in {"session", "virtqemud"}.intersection(rigs.split()):
-        if available():
+        if available() and daemon_program(kind):
             by_libvirt(vmcorectl, kind, trials, findings)
         else:
             print(f"{kind}: SKIPPED, no libvirt with its QEMU driver")
