@@ -18,11 +18,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests import initramfs
+from guests.capture_checks import MOST_IMAGE, has, opens_in_crash, same_as_host
 from guests.capture_rig import CaptureConfig, CaptureGuest, Tree, build_image, stripped, vmcore_guest
 from guests.guest import virtio_mem
 from guests.harness import run_test, scratch_folder
 from guests.kernels import Kernel, kernel, module_bytes
-from guests.test_capture import MOST_IMAGE, SBIN, has, opens_in_crash, same_as_host
+from guests.test_capture import SBIN
 from peers import bits
 from peers.guest_stream import GuestStream
 from peers.kdumpfile import ElfFile, KdumpFile
