@@ -171,7 +171,8 @@ Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& part
   return image;
 }
 
-Result<> check_image(std::string_view image, std::string_view release) {
+Result<> check_image(std::string_view bytes, std::string_view release) {
+  const std::string_view image = first_cpio(bytes).value_or(bytes);
   const auto sum = find_sum(image);
   if (!sum) {
     return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");

@@ -183,6 +183,22 @@ TEST_F(CaptureImageTest, AnyOtherByteAnywhereIsSeen) {
   EXPECT_EQ(check_image("070701", kRelease).error().code, Errc::not_recognised);
 }
 
+TEST_F(CaptureImageTest, WhatIsAppendedIsNotOurs) {
+  unpacked_kernel();
+  const std::string image = make_capture_image(root(), parts_)->bytes;
+  Cpio cpio;
+  ASSERT_TRUE(cpio.add_file("bin/sh", 0755, "a shell"));
+  const std::string other = cpio.finish();
+  EXPECT_TRUE(check_image(image + other, kRelease));
+  EXPECT_TRUE(check_image(image + std::string(512, '\0') + other, kRelease));
+  for (std::size_t at = 0; at < image.size(); ++at) {
+    std::string damaged = image + other;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    EXPECT_FALSE(check_image(damaged, kRelease)) << at;
+  }
+  EXPECT_FALSE(check_image(image.substr(0, image.size() - 4) + other, kRelease));
+}
+
 TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
   unpacked_kernel();
   const std::string image = make_capture_image(root(), parts_)->bytes;
