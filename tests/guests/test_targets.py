@@ -31,6 +31,7 @@ from peers.kdumpfile import ElfFile, KdumpFile
 MIB = 1 << 20
 PLUGGED = 192           # a block of the kernel's, and a half
 END_SECONDS = 600       # under TCG, beside others; usually 60
+MOST_INIT = 5 * MIB // 2
 SLOT = 64               # MiB of the disk for copies that each has
 
 CONFIG = "target = raw:/dev/vdb\ntarget = file:LABEL=XFS:/\ntarget = file:LABEL=BTRFS:/\n" \
@@ -206,6 +207,8 @@ def sizes(findings, name: str, folder: Path) -> None:
 
 def test(vmcorectl, _guests: list, findings) -> None:
     with scratch_folder() as scratch:
+        init = vmcore_guest().with_name("vmcore-guest-init").stat().st_size
+        findings.check("init", [f"{init} bytes"] if init > MOST_INIT else [])
         for name in ("6.1", "6.12"):
             sizes(findings, name, Path(scratch))
         all_targets(vmcorectl, findings, "6.1", Path(scratch))
