@@ -75,7 +75,7 @@ Result<std::vector<File>> ssh_files(const Root& root, const SshConfig& ssh) {
 // Without them the other targets are served all the same.
 std::vector<File> files_of_targets(const Root& root, const CaptureConfig& config,
                                    std::vector<Remark>& remarks) {
-  if (std::ranges::find(config.targets, "ssh", &Target::kind) == config.targets.end()) {
+  if (!has_target(config, "ssh")) {
     return {};
   }
   auto files = ssh_files(root, config.ssh);

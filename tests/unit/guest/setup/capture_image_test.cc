@@ -211,6 +211,32 @@ TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
   EXPECT_TRUE(is_stale(root(), "/image", kRelease));
 }
 
+TEST_F(CaptureImageTest, AnImageMayBeLarge) {
+  unpacked_kernel();
+  parts_.init = std::string(20U << 20, 'x');
+  write("image", make_capture_image(root(), parts_)->bytes);
+  EXPECT_FALSE(is_stale(root(), "/image", kRelease));
+}
+
+TEST_F(CaptureImageTest, AnImageWithAnotherKeyIsStale) {
+  unpacked_kernel();
+  const std::string image = make_capture_image(root(), parts_)->bytes;
+  const auto later = [this, &image](const std::string& path) {
+    write("image", image);
+    const timespec wait{.tv_sec = 0, .tv_nsec = 20'000'000};  // the file system's clock ticks by 10
+    ::nanosleep(&wait, nullptr);
+    write(path, "new");
+    return is_stale(root(), "/image", kRelease);
+  };
+  EXPECT_FALSE(later("etc/vmcore-guest/ssh-key"));  // nobody needs it
+  write("etc/vmcore-guest.conf", "target = ssh:me@192.0.2.1\nnetwork = eth0,192.0.2.2/24\n");
+  write("image", image);
+  EXPECT_TRUE(later("etc/vmcore-guest/ssh-key"));
+  EXPECT_TRUE(later("etc/vmcore-guest/ssh-known-hosts"));
+  EXPECT_TRUE(later("usr/bin/ssh"));
+  EXPECT_FALSE(later("etc/passwd"));
+}
+
 // A program with one segment of that type.
 std::string program(std::uint32_t segment) {
   Elf64_Ehdr header{};
