@@ -36,7 +36,7 @@ class Listener:
     """vmcorectl receive on a free port of this host."""
 
     def __init__(self, vmcorectl, folder: Path):
-        self.out, key = folder / "tcp.vmcore", folder / "key"
+        self.out, key = folder / "tcp.vmcore", folder / "tcp.key"
         self.public = subprocess.run([vmcorectl.path, "key", key], check=True, capture_output=True, text=True).stdout
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
