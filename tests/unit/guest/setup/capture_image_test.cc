@@ -259,6 +259,8 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   ASSERT_TRUE(image);
   ASSERT_EQ(image->remarks.size(), 1U);  // the port is served all the same
   EXPECT_NE(image->remarks.front().text.find("target ssh: /usr/bin/ssh"), std::string::npos);
+  parts_.config.targets = {{"ssh", "me@192.0.2.1"}};
+  EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
   write("usr/bin/ssh", program(PT_LOAD));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
