@@ -1,6 +1,7 @@
 #include "guest/setup/needed_modules.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -181,6 +182,9 @@ Result<> add_target(Collector& collector, const Root& root, const CaptureConfig&
                     const Target& target) {
   TRY(check_target(root, config, target));
   const Need& need = std::ranges::find(kTargets, target.kind, &TargetNeed::kind)->need;
+  if (const auto address = network_address_of(target); address && address->family == AF_INET6) {
+    collector.add(std::vector<std::string>{"ipv6"});  // where it is a module
+  }
   if (!is_on_disk(target)) {
     return collector.add(need) ? Result<>() : no_driver(need.what);
   }
@@ -218,7 +222,11 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
   }
   if (config.network) {
-    collector.add(network_drivers(root, config.network->interface));
+    if (const auto drivers = network_drivers(root, config.network->interface)) {
+      collector.add(*drivers);
+    } else if (root.running()) {
+      needed.remarks.push_back({drivers.error().code, "network: " + drivers.error().message});
+    }
   }
   needed.names = std::move(collector).names();
   return needed;

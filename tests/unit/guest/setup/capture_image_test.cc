@@ -274,6 +274,16 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_NE(make_capture_image(root(), parts_)->bytes, image->bytes);
 }
 
+TEST_F(CaptureImageTest, HasTheModuleOfAnAddressOfVersion6) {
+  unpacked_kernel();
+  module("virtio_net", "virtio");
+  module("ipv6", "");
+  parts_.config.targets = {{"tcp", "192.0.2.1:1"}};
+  EXPECT_FALSE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
+  parts_.config.targets = {{"tcp", "[2001:db8::1]:1"}};
+  EXPECT_TRUE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
+}
+
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
   unpacked_kernel();
   module("virtio", "virtio_pci");
