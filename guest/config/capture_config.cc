@@ -155,6 +155,10 @@ std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view c
   return remarks;
 }
 
+bool has_target(const CaptureConfig& config, std::string_view kind) {
+  return std::ranges::find(config.targets, kind, &Target::kind) != config.targets.end();
+}
+
 std::optional<IpAddress> network_address_of(const Target& target) {
   Result<Endpoint> endpoint = fail(Errc::not_found, "no network");
   if (target.kind == "tcp") {

@@ -77,6 +77,9 @@ Result<CaptureConfig> parse_config(std::string_view text);
 // cannot be understood is skipped and told: a capture kernel goes on with what it has.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
 
+// Whether one of the targets is of that kind.
+bool has_target(const CaptureConfig& config, std::string_view kind);
+
 // The address that the target is reached at, where that takes a network.
 std::optional<IpAddress> network_address_of(const Target& target);
 

@@ -4,23 +4,29 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <fstream>
-#include <map>
+#include <cstdlib>
 #include <string>
 
+#include "src/base/whole_file.h"
+
 namespace vmcore::guest {
+namespace {
+
+// Of a line "NAME:  N kB" of /proc/meminfo; 0 where there is none.
+long kib_of(const std::string& meminfo, std::string_view name) {
+  const std::size_t at = meminfo.find(name);
+  return at == std::string::npos ? 0 : std::strtol(meminfo.c_str() + at + name.size(), nullptr, 10);
+}
+
+}  // namespace
 
 void tell_memory(const Say& say) {
-  std::map<std::string, long> kib;
-  std::ifstream lines("/proc/meminfo");
-  std::string unit;
-  for (std::string name; lines >> name >> kib[name];) {
-    std::getline(lines, unit);
-  }
+  const std::string meminfo = read_file("/proc/meminfo").value_or("");
   rusage children{};
   ::getrusage(RUSAGE_CHILDREN, &children);
-  const long left = std::max(kib["MemAvailable:"] - children.ru_maxrss, 0L);
-  say(fmt::format("{} of {} MiB of memory were left", left >> 10, kib["MemTotal:"] >> 10));
+  const long left = std::max(kib_of(meminfo, "MemAvailable:") - children.ru_maxrss, 0L);
+  say(fmt::format("{} of {} MiB of memory were left", left >> 10,
+                  kib_of(meminfo, "MemTotal:") >> 10));
 }
 
 }  // namespace vmcore::guest

@@ -43,6 +43,9 @@ bool is(const FrameHeader& header, FrameKind kind) {
 
 Result<StoredStream> look_at_stream(int fd) {
   const auto first = header_at(fd, 0);
+  if (first && is(*first, FrameKind::sealed_key)) {
+    return StoredStream{.sealed = true};
+  }
   if (!first || !is(*first, FrameKind::hello)) {
     return fail(Errc::not_recognised, "no crash is stored there");
   }

@@ -1,13 +1,13 @@
 // ssh: another machine, by OpenSSH's client and with a key that the image was given. The host must
 // be known by its key; what becomes of the stream is told by how the command there ends.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <thread>
 
 #include "guest/save/network.h"
@@ -58,7 +58,7 @@ class Client {
 
   Fd take_input() { return std::move(input_); }
   // Its status, as waitpid gives it, when it has ended; it is ended after `patience`.
-  int wait(std::chrono::seconds patience, const Beat& beat);
+  Result<int> wait(std::chrono::seconds patience, const Beat& beat);
   // What it and the command said, a line each.
   std::vector<std::string> said() const;
 
@@ -89,6 +89,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   }
   if (client.pid_ == 0) {
     const rlimit most{kMostWords, kMostWords};
+    std::signal(SIGXFSZ, SIG_IGN);  // who says more than that goes on
     char* environment[] = {nullptr};
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
         ::dup2(reading.get(), STDIN_FILENO) >= 0 &&
@@ -104,10 +105,11 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   return client;
 }
 
-int Client::wait(std::chrono::seconds patience, const Beat& beat) {
+Result<int> Client::wait(std::chrono::seconds patience, const Beat& beat) {
   int status = 0;
+  pid_t ended = 0;
   for (const Clock::time_point until = Clock::now() + patience;
-       ::waitpid(pid_, &status, WNOHANG) == 0;) {
+       (ended = ::waitpid(pid_, &status, WNOHANG)) == 0;) {
     if (Clock::now() >= until) {
       ::kill(pid_, SIGKILL);
     }
@@ -115,7 +117,7 @@ int Client::wait(std::chrono::seconds patience, const Beat& beat) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   pid_ = -1;
-  return status;
+  return ended < 0 ? fail_errno(errno, "the ssh client") : Result<int>(status);
 }
 
 std::vector<std::string> Client::said() const {
@@ -156,7 +158,7 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
     const Line line(client.take_input(), crash.beat);
     return send_stream([&](std::span<const std::byte> frame) { return line.send(frame); }, crash);
   }();
-  const int status = client.wait(outcome ? kCommandWait : kErrorWait, crash.beat);
+  TRY_ASSIGN(const int status, client.wait(outcome ? kCommandWait : kErrorWait, crash.beat));
   const std::vector<std::string> said = client.said();
   for (const std::string& text : said) {
     crash.say("ssh: " + text);

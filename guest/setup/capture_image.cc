@@ -16,8 +16,8 @@
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
-#include "guest/setup/program_files.h"
 #include "guest/setup/sha256.h"
+#include "guest/setup/ssh_files.h"
 #include "guest/setup/status_facts.h"
 #include "src/base/little_endian.h"
 
@@ -51,45 +51,16 @@ std::string digest_of(std::string image, std::size_t sum) {
   return sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
-struct File {
-  std::string path;
-  unsigned permissions;
-  std::string content;
-};
-
-// What the client of a target "ssh" is and reads. It asks who it runs as.
-Result<std::vector<File>> ssh_files(const Root& root, const SshConfig& ssh) {
-  std::vector<File> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
-  TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
-  for (const std::string& path : programs) {
-    TRY_ASSIGN(std::string content, root.read(path));
-    files.push_back({path, 0755, std::move(content)});
-  }
-  for (const std::string& path : {ssh.key, ssh.known_hosts}) {
-    TRY_ASSIGN(std::string content, root.read(path));
-    files.push_back({path, 0600, std::move(content)});
-  }
-  return files;
-}
-
-// Without them the other targets are served all the same.
-std::vector<File> files_of_targets(const Root& root, const CaptureConfig& config,
-                                   std::vector<Remark>& remarks) {
-  if (std::ranges::find(config.targets, "ssh", &Target::kind) == config.targets.end()) {
-    return {};
-  }
-  auto files = ssh_files(root, config.ssh);
-  if (!files) {
-    remarks.push_back({files.error().code, "target ssh: " + files.error().message});
-    return {};
-  }
-  return *std::move(files);
+// Where one is missing, check_target has told; the other targets are served all the same.
+std::vector<ImageFile> files_of_targets(const Root& root, const CaptureConfig& config) {
+  return has_target(config, "ssh") ? ssh_files(root, config.ssh).value_or(std::vector<ImageFile>())
+                                   : std::vector<ImageFile>();
 }
 
 struct Plan {
   KernelModules kernel;
   std::vector<std::string> modules;
-  std::vector<File> files;
+  std::vector<ImageFile> files;
   std::vector<Remark> remarks;
   std::string manifest;
 };
@@ -103,9 +74,9 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
     TRY_ASSIGN(const std::string installed, root.read(path));
     digests += path + " " + sha256(installed) + "\n";
   }
-  std::vector<File> files = files_of_targets(root, parts.config, needed.remarks);
+  std::vector<ImageFile> files = files_of_targets(root, parts.config);
   std::string contents;
-  for (const File& file : files) {
+  for (const ImageFile& file : files) {
     contents += file.path + " " + sha256(file.content) + "\n";
   }
   std::string manifest =
@@ -128,9 +99,9 @@ Result<> add_modules(Cpio& cpio, const Plan& plan) {
   return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
 }
 
-Result<> add_files(Cpio& cpio, const std::vector<File>& files) {
+Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
   std::set<std::string> folders = {"/etc"};
-  for (const File& file : files) {
+  for (const ImageFile& file : files) {
     for (std::size_t end = file.path.find('/', 1); end != std::string::npos;
          end = file.path.find('/', end + 1)) {
       if (const std::string folder = file.path.substr(0, end); folders.insert(folder).second) {
@@ -146,9 +117,8 @@ Result<> add_files(Cpio& cpio, const std::vector<File>& files) {
 
 std::uint64_t assumed_image_size(const Root& root) {
   std::uint64_t size = kImageAssumed;
-  std::vector<Remark> ignored;
   const CaptureConfig config = read_config(root).value_or(CaptureConfig());
-  for (const File& file : files_of_targets(root, config, ignored)) {
+  for (const ImageFile& file : files_of_targets(root, config)) {
     size += file.content.size();
   }
   return size;
@@ -171,7 +141,8 @@ Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& part
   return image;
 }
 
-Result<> check_image(std::string_view image, std::string_view release) {
+Result<> check_image(std::string_view bytes, std::string_view release) {
+  const std::string_view image = first_cpio(bytes).value_or(bytes);
   const auto sum = find_sum(image);
   if (!sum) {
     return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");

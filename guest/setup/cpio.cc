@@ -76,4 +76,9 @@ std::optional<std::string_view> find_in_cpio(std::string_view archive, std::stri
   return std::nullopt;
 }
 
+std::optional<std::string_view> first_cpio(std::string_view archives) {
+  const auto trailer = find_in_cpio(archives, kTrailer);
+  return trailer ? std::optional(std::string_view(archives.data(), trailer->data())) : std::nullopt;
+}
+
 }  // namespace vmcore::guest

@@ -31,4 +31,7 @@ class Cpio {
 // is no archive. The view is into `archive`.
 std::optional<std::string_view> find_in_cpio(std::string_view archive, std::string_view name);
 
+// Of archives that stand one behind another the first, with its end; nothing where it has none.
+std::optional<std::string_view> first_cpio(std::string_view archives);
+
 }  // namespace vmcore::guest

@@ -3,6 +3,7 @@
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <bit>
@@ -91,6 +92,23 @@ std::string first_line(const Root& root, const std::string& path) {
   return text.substr(0, text.find('\n'));
 }
 
+constexpr std::string_view kInterfaces = "/sys/class/net";
+
+std::string folder_of(const std::string& name) { return fmt::format("{}/{}", kInterfaces, name); }
+
+std::string mac_of(const Root& root, const std::string& name) {
+  return first_line(root, folder_of(name) + "/address");
+}
+
+// The interfaces with that name or MAC address.
+std::vector<std::string> interfaces_of(const Root& root, const std::string& interface) {
+  auto names = root.list(kInterfaces).value_or(std::vector<std::string>());
+  std::erase_if(names, [&](const std::string& name) {
+    return name != interface && ::strcasecmp(mac_of(root, name).c_str(), interface.c_str()) != 0;
+  });
+  return names;
+}
+
 // Where the first target that needs a network leads.
 std::optional<IpAddress> destination_of(const CaptureConfig& config) {
   for (const Target& target : config.targets) {
@@ -101,21 +119,45 @@ std::optional<IpAddress> destination_of(const CaptureConfig& config) {
   return std::nullopt;
 }
 
+// As find_network, where the capture kernel could go it.
+Result<Network> way_to(const Root& root, const IpAddress& destination) {
+  TRY_ASSIGN(FoundNetwork found, find_network(destination));
+  TRY(check_interface(root, found.name));
+  return std::move(found.network);
+}
+
 }  // namespace
 
-Result<Network> find_network(const IpAddress& destination) {
-  TRY_ASSIGN(const Route route, find_route(destination));
+Result<FoundNetwork> find_network(const IpAddress& destination) {
+  const Route route = find_route(destination).value_or(Route());  // ENETUNREACH where none is
   char name[IF_NAMESIZE] = "";
   const auto prefix = route.source ? prefix_of(*route.source) : std::nullopt;
   if (!prefix || ::if_indextoname(static_cast<unsigned>(route.interface), name) == nullptr) {
     return fail(Errc::not_found, "there is no way to {} now", format_address(destination));
   }
   TRY_ASSIGN(const Root root, Root::open("/"));
-  const std::string mac = first_line(root, fmt::format("/sys/class/net/{}/address", name));
-  return Network{.interface = mac.empty() ? name : mac,
-                 .address = *route.source,
-                 .prefix = *prefix,
-                 .gateway = route.gateway};
+  const std::string mac = mac_of(root, name);
+  return FoundNetwork{name,
+                      {.interface = mac.empty() ? name : mac,
+                       .address = *route.source,
+                       .prefix = *prefix,
+                       .gateway = route.gateway}};
+}
+
+Result<> check_interface(const Root& root, const std::string& name) {
+  const std::string uevent = "\n" + root.read(folder_of(name) + "/uevent").value_or("");
+  if (uevent.find("\nDEVTYPE=vlan\n") != std::string::npos) {
+    return fail(Errc::unsupported, "{} is a VLAN, which the capture kernel does not set up", name);
+  }
+  const std::string mac = mac_of(root, name);
+  const auto cards = interfaces_of(root, mac.empty() ? name : mac);
+  if (std::ranges::none_of(cards, [&](const std::string& card) {
+        return root.exists(folder_of(card) + "/device");
+      })) {
+    return fail(Errc::unsupported, "{} has no network card that the capture kernel would find",
+                name);
+  }
+  return {};
 }
 
 std::optional<Network> network_now(const Root& root, const CaptureConfig& config) {
@@ -123,8 +165,8 @@ std::optional<Network> network_now(const Root& root, const CaptureConfig& config
   if (!destination || config.network || !root.running()) {
     return std::nullopt;
   }
-  auto found = find_network(*destination);
-  return found ? std::optional(*std::move(found)) : std::nullopt;
+  const auto found = way_to(root, *destination);
+  return found ? std::optional(*found) : std::nullopt;
 }
 
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks) {
@@ -132,32 +174,35 @@ CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<R
   if (!destination || config.network || !root.running()) {
     return config;
   }
-  if ((config.network = network_now(root, config))) {
+  const auto found = way_to(root, *destination);
+  if (found) {
+    config.network = *found;
     static_cast<void>(make_state_folder(root, kStateFolder));
     static_cast<void>(write_state(root, kNetworkFile, format_network(*config.network) + "\n"));
     return config;
   }
   const std::string text = root.read(kNetworkFile).value_or("");
-  if (auto remembered = parse_network(text.substr(0, text.find('\n')))) {
+  auto remembered = parse_network(text.substr(0, text.find('\n')));
+  if (found.error().code != Errc::unsupported && remembered) {
     config.network = *std::move(remembered);
   } else {
     remarks.push_back(
-        {Errc::not_found, fmt::format("there is no way to {} now: build the image again when there "
-                                      "is, or say how (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
-                                      format_address(*destination))});
+        {found.error().code, fmt::format("{}: build the image again when there is another way, or "
+                                         "say how (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
+                                         found.error().message)});
   }
   return config;
 }
 
-std::vector<std::string> network_drivers(const Root& root, const std::string& interface) {
+Result<std::vector<std::string>> network_drivers(const Root& root, const std::string& interface) {
+  const auto names = interfaces_of(root, interface);
+  if (names.empty()) {
+    return fail(Errc::not_found, "this machine has no interface {}", interface);
+  }
   std::vector<std::string> drivers;
-  const std::string all = "/sys/class/net";
-  for (const std::string& name : root.list(all).value_or(std::vector<std::string>())) {
-    const std::string folder = all + "/" + name;
-    if (name == interface || first_line(root, folder + "/address") == interface) {
-      const auto some = driver_modules(root, folder);
-      drivers.insert(drivers.end(), some.begin(), some.end());
-    }
+  for (const std::string& name : names) {
+    const auto some = driver_modules(root, folder_of(name));
+    drivers.insert(drivers.end(), some.begin(), some.end());
   }
   return drivers;
 }

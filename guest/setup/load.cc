@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 #include <filesystem>
@@ -56,6 +57,25 @@ std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_vie
              : std::nullopt;
 }
 
+// With an ssh client and its libraries, or what others appended, it is no small file.
+Result<std::string> read_image(const Root& root, std::string_view path) {
+  constexpr std::size_t kMostImage = 64U << 20;
+  return root.read(path, kMostImage);
+}
+
+// What `build` makes an image of that a change of is to be seen by its time.
+std::vector<std::string> sources_of_image(const Root& root, std::string_view release) {
+  std::error_code error;
+  std::vector<std::string> sources = {
+      std::filesystem::read_symlink("/proc/self/exe", error).string(), std::string(kConfigFile),
+      fmt::format("/lib/modules/{}/modules.dep", release)};
+  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  if (has_target(config, "ssh")) {
+    sources.insert(sources.end(), {config.ssh.client, config.ssh.key, config.ssh.known_hosts});
+  }
+  return sources;
+}
+
 // Whether this machine has another address, or another way, than the image was told of.
 bool network_changed(const Root& root, std::string_view image) {
   const auto now = read_config(root).map(
@@ -63,7 +83,7 @@ bool network_changed(const Root& root, std::string_view image) {
   if (!now || !*now) {
     return false;
   }
-  const std::string bytes = root.read(image).value_or("");
+  const std::string bytes = read_image(root, image).value_or("");
   const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
   return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
 }
@@ -79,7 +99,7 @@ Result<std::string> ready_image(const Root& root, std::string_view release) {
 
 // An image that others made is taken as it is: nothing tells how it should be.
 Result<> check_whole(const Root& root, const std::string& path, std::string_view release) {
-  const auto image = root.read(path);
+  const auto image = read_image(root, path);
   if (!image && image.error().code != Errc::limit) {  // larger than any of ours
     return tl::unexpected(image.error());
   }
@@ -208,11 +228,11 @@ std::string capture_image_path(std::string_view release) {
 
 bool is_stale(const Root& root, std::string_view image, std::string_view release) {
   const auto built = changed(root, image);
-  std::error_code error;
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return !built || changed(root, program) > built || changed(root, kConfigFile) > built ||
-         changed(root, fmt::format("/lib/modules/{}/modules.dep", release)) > built ||
-         network_changed(root, image) || !check_image(root.read(image).value_or(""), release);
+  return !built ||
+         std::ranges::any_of(sources_of_image(root, release),
+                             [&](const auto& source) { return changed(root, source) > built; }) ||
+         network_changed(root, image) ||
+         !check_image(read_image(root, image).value_or(""), release);
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {

@@ -32,11 +32,15 @@ constexpr const char* kConfigHead =
     R"(# What becomes of a crash: vmcore-guest(8), CONFIGURATION. `vmcore-guest load` takes it into the
 # capture image.
 #
-# target = KIND[:WHERE]      a line for each, tried in this order: port, vsock, file:..., raw:...
+# target = KIND[:WHERE]      a line for each, tried in this order: port, vsock, tcp:..., ssh:...,
+#                            file:..., raw:...
 # level = 0..31              what the dump leaves out, as makedumpfile's -d
 # keep = N                   the newest dumps that a file system keeps; 0: all
 # deadline = SECONDS         until the panic kernel gives up; 0: never
 # on-success, on-failure =   reboot, poweroff, halt or shell
+# encrypt-to = KEY           what every stream is sealed to, by `vmcorectl key`; tcp needs it
+# network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     of tcp and ssh, where it is not found by itself
+# ssh-client, ssh-key, ssh-known-hosts = FILE      of ssh; ssh-command = COMMAND runs there
 )";
 
 std::string settings_of(const std::vector<std::string>& panic_on) {
@@ -131,7 +135,7 @@ Result<> check_configuration(Plan& plan, const std::string& text) {
     return in_context(config.error(), kConfigFile);
   }
   for (const Target& target : config->targets) {
-    if (const Result<> checked = check_target(plan.tree.root(), target); !checked) {
+    if (const Result<> checked = check_target(plan.tree.root(), *config, target); !checked) {
       plan.by_hand.push_back(
           fmt::format("{}: target {}: {}", kConfigFile, target.kind, checked.error().message));
     }

@@ -1,6 +1,7 @@
 #include "guest/setup/needed_modules.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,7 @@
 #include "guest/save/block_device.h"
 #include "guest/setup/driver_modules.h"
 #include "guest/setup/find_network.h"
+#include "guest/setup/ssh_files.h"
 
 namespace vmcore::guest {
 namespace {
@@ -176,9 +178,13 @@ Result<> add_file_system(Collector& collector, const Root& root, const Target& t
   return any ? Result<>() : no_driver("the file system");
 }
 
-Result<> add_target(Collector& collector, const Root& root, const Target& target) {
-  TRY(check_target(root, target));
+Result<> add_target(Collector& collector, const Root& root, const CaptureConfig& config,
+                    const Target& target) {
+  TRY(check_target(root, config, target));
   const Need& need = std::ranges::find(kTargets, target.kind, &TargetNeed::kind)->need;
+  if (const auto address = network_address_of(target); address && address->family == AF_INET6) {
+    collector.add(std::vector<std::string>{"ipv6"});  // where it is a module
+  }
   if (!is_on_disk(target)) {
     return collector.add(need) ? Result<>() : no_driver(need.what);
   }
@@ -189,9 +195,12 @@ Result<> add_target(Collector& collector, const Root& root, const Target& target
 
 }  // namespace
 
-Result<> check_target(const Root& root, const Target& target) {
+Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
   if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
+  }
+  if (target.kind == "ssh") {
+    TRY(ssh_files(root, config.ssh));
   }
   return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
 }
@@ -204,7 +213,7 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
     return fail(Errc::unsupported, "this kernel has no virtio");
   }
   for (const Target& target : config.targets) {
-    if (const Result<> added = add_target(collector, root, target); !added) {
+    if (const Result<> added = add_target(collector, root, config, target); !added) {
       needed.remarks.push_back(
           {added.error().code, fmt::format("target {}: {}", target.kind, added.error().message)});
     }
@@ -213,7 +222,11 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
     return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
   }
   if (config.network) {
-    collector.add(network_drivers(root, config.network->interface));
+    if (const auto drivers = network_drivers(root, config.network->interface)) {
+      collector.add(*drivers);
+    } else if (root.running()) {
+      needed.remarks.push_back({drivers.error().code, "network: " + drivers.error().message});
+    }
   }
   needed.names = std::move(collector).names();
   return needed;

@@ -11,8 +11,6 @@
 #include <cerrno>
 #include <memory>
 
-#include "src/base/whole_file.h"
-
 namespace vmcore::guest {
 namespace {
 
@@ -58,9 +56,9 @@ Result<Fd> Root::open(std::string_view path, int flags, unsigned mode) const {
 
 bool Root::exists(std::string_view path) const { return open(path, O_PATH).has_value(); }
 
-Result<std::string> Root::read(std::string_view path) const {
+Result<std::string> Root::read(std::string_view path, std::size_t most) const {
   TRY_ASSIGN(const Fd fd, open(path, O_RDONLY));
-  return read_all(fd.get(), path);
+  return read_all(fd.get(), path, most);
 }
 
 Result<std::vector<std::string>> Root::list(std::string_view path) const {

@@ -9,6 +9,7 @@
 
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 
@@ -22,8 +23,8 @@ class Root {
   // `flags` as openat(2) takes them. Errc::not_found where there is no such file.
   Result<Fd> open(std::string_view path, int flags, unsigned mode = 0) const;
   bool exists(std::string_view path) const;
-  // The whole file, at most 16 MiB.
-  Result<std::string> read(std::string_view path) const;
+  // The whole file (src/base/whole_file.h).
+  Result<std::string> read(std::string_view path, std::size_t most = kMostRead) const;
   // The names in a folder, sorted, without "." and "..".
   Result<std::vector<std::string>> list(std::string_view path) const;
 

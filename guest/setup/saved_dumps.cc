@@ -81,7 +81,7 @@ std::optional<SavedDump> dump_on_device(const Root& root, const std::string& dev
   }
   return SavedDump{.path = device,
                    .time = dump_time(static_cast<std::int64_t>(stored->crash_time)),
-                   .complete = stored->complete};
+                   .complete = stored->complete || stored->sealed};
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace vmcore::guest {
 struct SavedDump {
   std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all; of
                      // the raw device
-  std::string time;  // guest/save/dump_time.h
-  bool complete = false;
+  std::string time;  // guest/save/dump_time.h; that of 1970 where it is not known
+  bool complete = false;  // as far as can be told: nothing tells of a sealed one that it is not
 };
 
 // Where the folder of a "file" target is mounted now; nothing where it is not. `mounts` is

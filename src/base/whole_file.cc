@@ -9,8 +9,7 @@
 
 namespace vmcore {
 
-Result<std::string> read_all(int fd, std::string_view name) {
-  constexpr std::size_t kMost = 16U << 20;
+Result<std::string> read_all(int fd, std::string_view name, std::size_t most) {
   constexpr std::size_t kStep = 64U << 10;
   std::string text;
   for (;;) {
@@ -24,8 +23,8 @@ Result<std::string> read_all(int fd, std::string_view name) {
     if (*got < kStep) {
       return text;
     }
-    if (text.size() > kMost) {
-      return fail(Errc::limit, "{}: more than {} MiB", name, kMost >> 20);
+    if (text.size() > most) {
+      return fail(Errc::limit, "{}: more than {} MiB", name, most >> 20);
     }
   }
 }

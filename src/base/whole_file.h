@@ -1,6 +1,7 @@
 // Small files that are read as a whole.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -8,9 +9,11 @@
 
 namespace vmcore {
 
+inline constexpr std::size_t kMostRead = 16U << 20;
+
 // From where the descriptor stands to the end, which /proc and /sys tell by no size. `name` is for
-// errors. Errc::limit over 16 MiB.
-Result<std::string> read_all(int fd, std::string_view name);
+// errors. Errc::limit over `most` bytes.
+Result<std::string> read_all(int fd, std::string_view name, std::size_t most = kMostRead);
 
 // The file of that path.
 Result<std::string> read_file(const std::string& path);

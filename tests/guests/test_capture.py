@@ -96,7 +96,7 @@ def too_late(findings, name: str, folder: Path) -> None:
     of = kernel(name)
     image = build_image(of, folder, "target = port\n")
     with CaptureGuest(CaptureConfig(name="late", kernel=name, crashkernel="128M", workload=False), image) as guest:
-        guest.load("vmcore.deadline=8")
+        guest.load("vmcore.deadline=20")
         guest.crash("interrupt")
         guest.wait_for_end(END_SECONDS)
         console = guest.console

@@ -81,19 +81,19 @@ def init_dies(case: Case) -> None:
     run(["gcc", "-static", "-x", "c", "-o", init, "-"], input="int main(void) { return 1; }")
     image = build_image(kernel("6.1"), case.folder, words=("--init", init))
     with CaptureGuest(config(case.name), image) as guest:
-        guest.load("panic=10")      # in place of 90
+        guest.load("panic=30")      # in place of 90
         guest.crash()
         guest.wait_for_text("Attempted to kill init!", END_SECONDS)
         guest.qmp("stop")           # those seconds may be short as well
         case.dump(guest)
         guest.qmp("cont")
         guest.wait_for_end(END_SECONDS)
-        case.check("ended", has(guest.console, "the console", ["Rebooting in 10 seconds"]))
+        case.check("ended", has(guest.console, "the console", ["Rebooting in 30 seconds"]))
 
 
 def child_killed(case: Case) -> None:
     """What sends is killed for memory while the host takes nothing; its parent waits for the host until its deadline."""
-    image = build_image(kernel("6.1"), case.folder, "target = port\ndeadline = 45\non-failure = poweroff\n")
+    image = build_image(kernel("6.1"), case.folder, "target = port\ndeadline = 150\non-failure = poweroff\n")
     with CaptureGuest(config(case.name), image) as guest:
         guest.load("sysrq_always_enabled clocksource=hpet")     # under TCG the TSC's seconds may be short
         listener = Listener(guest, case.folder / "stream", most=1 << 20)

@@ -19,6 +19,7 @@ from guests.kernels import kernel
 from guests.libvirt_rig import LibvirtRig, available
 from peers import tools
 
+AGENT_SECONDS = 60      # for what it is told to run, under TCG
 CHANNEL = "<channel type='unix'><source mode='bind' path='{{folder}}/{0}'/><target type='virtio' name='{0}'/></channel>"
 DEVICES = "".join(map(CHANNEL.format, (capture_rig.PORT_NAME, "org.qemu.guest_agent.0")))
 # At each boot: every way is open, and the panic kernel is loaded.
@@ -119,8 +120,15 @@ class Case:
 
     def ask_agent(self, command: str) -> None:
         words = {"execute": "guest-exec", "arguments": {"path": "/bin/sh", "arg": ["-c", command]}}
-        self.rig.virsh("qemu-agent-command", self.rig.name, json.dumps(words))
-        time.sleep(3)
+        pid = self.tell_agent(words)["pid"]
+        until = time.monotonic() + AGENT_SECONDS
+        while not self.tell_agent({"execute": "guest-exec-status", "arguments": {"pid": pid}})["exited"]:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{command} does not end")
+            time.sleep(0.2)
+
+    def tell_agent(self, words: dict) -> dict:
+        return json.loads(self.rig.virsh("qemu-agent-command", self.rig.name, json.dumps(words)))["return"]
 
 
 def main_test(vmcorectl, _guests, findings) -> None:

@@ -19,10 +19,10 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests.capture_checks import END_SECONDS, MOST_IMAGE, has, opens_in_crash, same_as_host
 from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.harness import run_test, scratch_folder
 from guests.kernels import kernel
-from guests.test_capture import END_SECONDS, MOST_IMAGE, has, opens_in_crash, same_as_host
 from guests.test_remote import SSHD, Sshd
 from peers.kdumpfile import ElfFile, KdumpFile
 
@@ -36,7 +36,7 @@ class Listener:
     """vmcorectl receive on a free port of this host."""
 
     def __init__(self, vmcorectl, folder: Path):
-        self.out, key = folder / "tcp.vmcore", folder / "key"
+        self.out, key = folder / "tcp.vmcore", folder / "tcp.key"
         self.public = subprocess.run([vmcorectl.path, "key", key], check=True, capture_output=True, text=True).stdout
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -18,11 +18,12 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests import initramfs
+from guests.capture_checks import MOST_IMAGE, has, opens_in_crash, same_as_host
 from guests.capture_rig import CaptureConfig, CaptureGuest, Tree, build_image, stripped, vmcore_guest
 from guests.guest import virtio_mem
 from guests.harness import run_test, scratch_folder
 from guests.kernels import Kernel, kernel, module_bytes
-from guests.test_capture import MOST_IMAGE, SBIN, has, opens_in_crash, same_as_host
+from guests.test_capture import SBIN
 from peers import bits
 from peers.guest_stream import GuestStream
 from peers.kdumpfile import ElfFile, KdumpFile
@@ -30,6 +31,7 @@ from peers.kdumpfile import ElfFile, KdumpFile
 MIB = 1 << 20
 PLUGGED = 192           # a block of the kernel's, and a half
 END_SECONDS = 600       # under TCG, beside others; usually 60
+MOST_INIT = 5 * MIB // 2
 SLOT = 64               # MiB of the disk for copies that each has
 
 CONFIG = "target = raw:/dev/vdb\ntarget = file:LABEL=XFS:/\ntarget = file:LABEL=BTRFS:/\n" \
@@ -205,6 +207,8 @@ def sizes(findings, name: str, folder: Path) -> None:
 
 def test(vmcorectl, _guests: list, findings) -> None:
     with scratch_folder() as scratch:
+        init = vmcore_guest().with_name("vmcore-guest-init").stat().st_size
+        findings.check("init", [f"{init} bytes"] if init > MOST_INIT else [])
         for name in ("6.1", "6.12"):
             sizes(findings, name, Path(scratch))
         all_targets(vmcorectl, findings, "6.1", Path(scratch))

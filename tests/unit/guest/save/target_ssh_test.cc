@@ -84,6 +84,12 @@ TEST_F(TargetSsh, AClientThatTakesNothingSaysWhy) {
 
 TEST_F(TargetSsh, ItsWordsAreBounded) { EXPECT_FALSE(save("cat > /dev/null; exec yes\n")); }
 
+TEST_F(TargetSsh, ManyWordsAreNoFailure) {
+  EXPECT_TRUE(
+      save("cat > /dev/null; i=0\n"
+           "while [ $i -lt 9000 ]; do echo 0123456789; i=$((i + 1)); done\nexit 0\n"));
+}
+
 TEST_F(TargetSsh, ADestinationIsAUserAndAnAddress) {
   for (const char* const where : {"", "192.0.2.1", "@192.0.2.1", "me@host", "-oX@192.0.2.1"}) {
     EXPECT_EQ(save_to_ssh(where, guest_.crash()).error().code, Errc::invalid) << where;

@@ -183,6 +183,22 @@ TEST_F(CaptureImageTest, AnyOtherByteAnywhereIsSeen) {
   EXPECT_EQ(check_image("070701", kRelease).error().code, Errc::not_recognised);
 }
 
+TEST_F(CaptureImageTest, WhatIsAppendedIsNotOurs) {
+  unpacked_kernel();
+  const std::string image = make_capture_image(root(), parts_)->bytes;
+  Cpio cpio;
+  ASSERT_TRUE(cpio.add_file("bin/sh", 0755, "a shell"));
+  const std::string other = cpio.finish();
+  EXPECT_TRUE(check_image(image + other, kRelease));
+  EXPECT_TRUE(check_image(image + std::string(512, '\0') + other, kRelease));
+  for (std::size_t at = 0; at < image.size(); ++at) {
+    std::string damaged = image + other;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    EXPECT_FALSE(check_image(damaged, kRelease)) << at;
+  }
+  EXPECT_FALSE(check_image(image.substr(0, image.size() - 4) + other, kRelease));
+}
+
 TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
   unpacked_kernel();
   const std::string image = make_capture_image(root(), parts_)->bytes;
@@ -193,6 +209,32 @@ TEST_F(CaptureImageTest, WhatIsNotWholeIsStale) {
   EXPECT_TRUE(is_stale(root(), "/image", kRelease));
   write("image", "");
   EXPECT_TRUE(is_stale(root(), "/image", kRelease));
+}
+
+TEST_F(CaptureImageTest, AnImageMayBeLarge) {
+  unpacked_kernel();
+  parts_.init = std::string(20U << 20, 'x');
+  write("image", make_capture_image(root(), parts_)->bytes);
+  EXPECT_FALSE(is_stale(root(), "/image", kRelease));
+}
+
+TEST_F(CaptureImageTest, AnImageWithAnotherKeyIsStale) {
+  unpacked_kernel();
+  const std::string image = make_capture_image(root(), parts_)->bytes;
+  const auto later = [this, &image](const std::string& path) {
+    write("image", image);
+    const timespec wait{.tv_sec = 0, .tv_nsec = 20'000'000};  // the file system's clock ticks by 10
+    ::nanosleep(&wait, nullptr);
+    write(path, "new");
+    return is_stale(root(), "/image", kRelease);
+  };
+  EXPECT_FALSE(later("etc/vmcore-guest/ssh-key"));  // nobody needs it
+  write("etc/vmcore-guest.conf", "target = ssh:me@192.0.2.1\nnetwork = eth0,192.0.2.2/24\n");
+  write("image", image);
+  EXPECT_TRUE(later("etc/vmcore-guest/ssh-key"));
+  EXPECT_TRUE(later("etc/vmcore-guest/ssh-known-hosts"));
+  EXPECT_TRUE(later("usr/bin/ssh"));
+  EXPECT_FALSE(later("etc/passwd"));
 }
 
 // A program with one segment of that type.
@@ -217,6 +259,8 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   ASSERT_TRUE(image);
   ASSERT_EQ(image->remarks.size(), 1U);  // the port is served all the same
   EXPECT_NE(image->remarks.front().text.find("target ssh: /usr/bin/ssh"), std::string::npos);
+  parts_.config.targets = {{"ssh", "me@192.0.2.1"}};
+  EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
   write("usr/bin/ssh", program(PT_LOAD));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
@@ -228,6 +272,16 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko.gz"));
   write("etc/vmcore-guest/ssh-key", "another");
   EXPECT_NE(make_capture_image(root(), parts_)->bytes, image->bytes);
+}
+
+TEST_F(CaptureImageTest, HasTheModuleOfAnAddressOfVersion6) {
+  unpacked_kernel();
+  module("virtio_net", "virtio");
+  module("ipv6", "");
+  parts_.config.targets = {{"tcp", "192.0.2.1:1"}};
+  EXPECT_FALSE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
+  parts_.config.targets = {{"tcp", "[2001:db8::1]:1"}};
+  EXPECT_TRUE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
 }
 
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {

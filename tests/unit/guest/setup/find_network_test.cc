@@ -2,13 +2,46 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/guest/setup/folder_root.h"
+
 namespace vmcore::guest {
 namespace {
 
 TEST(FindNetwork, LoopbackIsReachedByItself) {
   const auto network = find_network(*parse_address("127.0.0.1"));
   ASSERT_TRUE(network) << network.error().message;
-  EXPECT_EQ(format_network(*network), "00:00:00:00:00:00,127.0.0.1/8");
+  EXPECT_EQ(format_network(network->network), "00:00:00:00:00:00,127.0.0.1/8");
+  EXPECT_EQ(network->name, "lo");
+}
+
+TEST(CheckInterface, MustHaveACard) {
+  const FolderRoot folder;
+  const std::string all = "/sys/class/net/";
+  for (const auto& [name, mac] :
+       {std::pair("eth0", "52:54:00:aa:00:01"), std::pair("br0", "52:54:00:aa:00:01"),
+        std::pair("eth0.5", "52:54:00:aa:00:01"), std::pair("dummy0", "52:54:00:aa:00:02")}) {
+    folder.write(all + name + "/address", mac + std::string("\n"));
+    folder.write(all + name + "/uevent", "INTERFACE=x\n");
+  }
+  folder.write(all + "eth0/device/vendor", "0x1af4\n");
+  folder.write(all + "eth0.5/uevent", "DEVTYPE=vlan\nINTERFACE=eth0.5\n");
+  folder.write(all + "tun0/uevent", "INTERFACE=tun0\n");
+  EXPECT_TRUE(check_interface(folder.root(), "eth0"));
+  EXPECT_TRUE(check_interface(folder.root(), "br0"));
+  EXPECT_EQ(check_interface(folder.root(), "eth0.5").error().message,
+            "eth0.5 is a VLAN, which the capture kernel does not set up");
+  EXPECT_EQ(check_interface(folder.root(), "dummy0").error().code, Errc::unsupported);
+  EXPECT_EQ(check_interface(folder.root(), "tun0").error().code, Errc::unsupported);
+}
+
+TEST(NetworkDrivers, OfAnInterfaceByItsNameOrAddress) {
+  const FolderRoot folder;
+  folder.write("/sys/class/net/eth0/address", "52:54:00:aa:00:01\n");
+  folder.link("/sys/class/net/eth0/driver/module", "/sys/module/virtio_net");
+  for (const char* const interface : {"eth0", "52:54:00:AA:00:01"}) {
+    EXPECT_EQ(network_drivers(folder.root(), interface), std::vector<std::string>{"virtio_net"});
+  }
+  EXPECT_EQ(network_drivers(folder.root(), "eth1").error().code, Errc::not_found);
 }
 
 TEST(FindNetwork, IsLeftAloneWhereItIsToldOrNotNeeded) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "src/formats/guest_stream_writer.h"
+#include "src/formats/sealed_stream.h"
 #include "tests/unit/guest/setup/folder.h"
 
 namespace vmcore::guest {
@@ -56,6 +57,22 @@ TEST(NewestDump, OnARawDevice) {
   EXPECT_EQ(newest->path, "/dev/vdb");
   EXPECT_EQ(newest->time, "2025-11-21-185133");
   EXPECT_FALSE(newest->complete);
+}
+
+TEST(NewestDump, OfASealedOneNothingTellsThatItIsNotComplete) {
+  const Folder folder;
+  CaptureConfig config;
+  config.targets = {{"raw", "/dev/vdb"}};
+  folder.write("/dev/vdb", std::string(1 << 20, '\0'));
+  const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
+  const auto key = seal::SecretKey({1, 2, 3}).public_key();
+  formats::GuestStreamWriter writer(*formats::sealed_to(key, formats::send_to(device.get())),
+                                    formats::random_stream_id());
+  ASSERT_TRUE(writer.hello({}));
+  const auto newest = newest_dump(folder.root(), config);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->path, "/dev/vdb");
+  EXPECT_TRUE(newest->complete);
 }
 
 TEST(CollectPstore, MovesWhatIsThere) {

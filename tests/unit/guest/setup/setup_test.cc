@@ -79,6 +79,9 @@ TEST_F(Setup, ATargetThatCannotWorkIsLeftToYou) {
   EXPECT_THAT(plan->by_hand, testing::Contains(HasSubstr(
                                  "vmcore-guest.conf: target file: /dev/mapper/vg-var is on "
                                  "LVM, LUKS")));
+  root.write("/etc/vmcore-guest.conf", "target = ssh:me@192.0.2.1\n");
+  EXPECT_THAT(make_plan(root.root(), {}, options)->by_hand,
+              testing::Contains(HasSubstr("vmcore-guest.conf: target ssh: /usr/bin/ssh: ")));
   root.write("/etc/vmcore-guest.conf", "targets = port\n");
   EXPECT_THAT(make_plan(root.root(), {}, options).error().message,
               HasSubstr("/etc/vmcore-guest.conf: line 1: "));
