@@ -6,6 +6,7 @@
 #include "src/convert/shards.h"
 
 namespace vmcore::convert {
+
 PageSet without(const PageSet& pages, const PageSet& others) {
   PageSet rest;
   rest.insert(pages);

@@ -12,6 +12,7 @@
 
 namespace vmcore::convert {
 
+// The pages that are not among the others.
 PageSet without(const PageSet& pages, const PageSet& others);
 
 class CopiedMemory : public PhysicalMemory {

@@ -2,36 +2,30 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/guest/module_text.h"
+
 namespace vmcore::guest {
 namespace {
 
-std::string sample() {
-  std::string text;
-  for (int i = 0; i < 20'000; ++i) {
-    text += fmt::format("line {} of a module\n", i);
-  }
-  return text;
-}
-
 TEST(Gzip, IsUnpackedAgain) {
-  for (const std::string& text : {sample(), std::string(3'000'000, '\0'), std::string()}) {
+  for (const std::string& text : {module_text(), std::string(3'000'000, '\0'), std::string()}) {
     const auto packed = gzip(text);
     ASSERT_TRUE(packed);
     EXPECT_TRUE(packed->starts_with(kGzipMagic));
     EXPECT_EQ(gunzip(*packed, text.size()), text);
     EXPECT_EQ(*gzip(text), *packed);
   }
-  EXPECT_LT(gzip(sample())->size(), sample().size() / 4);
+  EXPECT_LT(gzip(module_text())->size(), module_text().size() / 4);
 }
 
 TEST(Gzip, WhatIsDamagedIsRefused) {
-  const std::string packed = *gzip(sample());
+  const std::string packed = *gzip(module_text());
   std::string damaged = packed;
   damaged[packed.size() / 2] = static_cast<char>(~damaged[packed.size() / 2]);
   EXPECT_EQ(gunzip(damaged, 1U << 30).error().code, Errc::malformed);
   EXPECT_FALSE(gunzip(packed.substr(0, packed.size() - 9), 1U << 30));  // its size is another
   EXPECT_EQ(gunzip("\x1f", 100).error().code, Errc::truncated);
-  EXPECT_EQ(gunzip(packed, sample().size() - 1).error().code, Errc::limit);
+  EXPECT_EQ(gunzip(packed, module_text().size() - 1).error().code, Errc::limit);
 }
 
 }  // namespace

@@ -5,16 +5,10 @@
 #include <lzma.h>
 #include <zstd.h>
 
+#include "tests/unit/guest/module_text.h"
+
 namespace vmcore::guest {
 namespace {
-
-std::string sample() {
-  std::string text;
-  for (int i = 0; i < 20'000; ++i) {
-    text += fmt::format("line {} of a module\n", i);
-  }
-  return text;
-}
 
 std::string xz(const std::string& text) {
   std::string out(lzma_stream_buffer_bound(text.size()), '\0');
@@ -41,7 +35,7 @@ std::string gzip(const std::string& text) {
 }
 
 TEST(Decompress, EveryFormOfAModule) {
-  for (const std::string& text : {sample(), std::string(3'000'000, '\0'), std::string("x")}) {
+  for (const std::string& text : {module_text(), std::string(3'000'000, '\0'), std::string("x")}) {
     EXPECT_EQ(decompress(xz(text)), text);
     EXPECT_EQ(decompress(zstd(text)), text);
     EXPECT_EQ(decompress(gzip(text)), text);
@@ -50,11 +44,11 @@ TEST(Decompress, EveryFormOfAModule) {
 }
 
 TEST(Decompress, DamageIsTold) {
-  for (std::string packed : {xz(sample()), zstd(sample()), gzip(sample())}) {
+  for (std::string packed : {xz(module_text()), zstd(module_text()), gzip(module_text())}) {
     EXPECT_FALSE(decompress(std::string_view(packed).substr(0, packed.size() / 2)));
     packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x55);
     const auto result = decompress(packed);
-    EXPECT_TRUE(!result || *result != sample());
+    EXPECT_TRUE(!result || *result != module_text());
   }
   EXPECT_FALSE(decompress("\x1f\x8b"));
   EXPECT_FALSE(decompress("\x28\xb5\x2f\xfd"));
