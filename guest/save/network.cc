@@ -23,9 +23,7 @@ constexpr std::chrono::seconds kInterfaceWait{10};
 constexpr std::chrono::seconds kCarrierWait{15};
 
 std::string attribute_of(const std::string& interface, const char* name) {
-  const std::string value =
-      read_file(fmt::format("{}/{}/{}", kInterfaces, interface, name)).value_or("");
-  return value.substr(0, value.find('\n'));
+  return first_line(fmt::format("{}/{}/{}", kInterfaces, interface, name));
 }
 
 // Whether it came to that in time.

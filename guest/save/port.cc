@@ -20,11 +20,6 @@ constexpr const char* kPorts = "/sys/class/virtio-ports";
 // The ports of a device come one by one after its driver was loaded.
 constexpr std::chrono::seconds kPortWait{5};
 
-std::string first_line(const std::string& path) {
-  const std::string text = read_file(path).value_or("");
-  return text.substr(0, text.find('\n'));
-}
-
 // The device of the port, or empty; `others` are the names that are there.
 std::string look_for(std::string_view name, std::vector<std::string>& others) {
   others.clear();

@@ -37,4 +37,9 @@ Result<std::string> read_file(const std::string& path) {
   return read_all(fd.get(), path);
 }
 
+std::string first_line(const std::string& path) {
+  const std::string text = read_file(path).value_or("");
+  return text.substr(0, text.find('\n'));
+}
+
 }  // namespace vmcore

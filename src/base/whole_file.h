@@ -18,4 +18,7 @@ Result<std::string> read_all(int fd, std::string_view name, std::size_t most = k
 // The file of that path.
 Result<std::string> read_file(const std::string& path);
 
+// Its first line, which is all that most files in /sys have; empty where it cannot be read.
+std::string first_line(const std::string& path);
+
 }  // namespace vmcore
