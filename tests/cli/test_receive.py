@@ -193,8 +193,9 @@ class Receive(Cli):
         def deliver(peer):
             peer.sendall(joined(frames))
             over.wait(120)
+        # Unbuffered: what readline() took ahead, communicate() would not see.
         program = subprocess.Popen([VMCORECTL, "receive", self.serve(deliver), "-o", "out", *options], cwd=self.folder,
-                                   stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+                                   stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0)
         self.addCleanup(program.kill)
         while "out.dmesg" not in self.names():
             self.assertIsNone(program.poll())
