@@ -16,10 +16,10 @@
 #include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
-#include "guest/setup/sha256.h"
 #include "guest/setup/ssh_files.h"
 #include "guest/setup/status_facts.h"
 #include "src/base/little_endian.h"
+#include "src/seal/sha256.h"
 
 namespace vmcore::guest {
 namespace {
@@ -48,7 +48,7 @@ std::optional<std::size_t> find_sum(std::string_view image) {
 }
 
 std::string digest_of(std::string image, std::size_t sum) {
-  return sha256(image.replace(sum, kDigest, kDigest, '0'));
+  return seal::sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
 // Where one is missing, check_target has told; the other targets are served all the same.
@@ -72,17 +72,17 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
   std::string digests;
   for (const std::string& path : modules) {
     TRY_ASSIGN(const std::string installed, root.read(path));
-    digests += path + " " + sha256(installed) + "\n";
+    digests += path + " " + seal::sha256(installed) + "\n";
   }
   std::vector<ImageFile> files = files_of_targets(root, parts.config);
   std::string contents;
   for (const ImageFile& file : files) {
-    contents += file.path + " " + sha256(file.content) + "\n";
+    contents += file.path + " " + seal::sha256(file.content) + "\n";
   }
   std::string manifest =
       fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\nFILES={}{}{:0{}}\n", parts.release,
-                  sha256(parts.init), sha256(format_config(parts.config)), sha256(digests),
-                  sha256(contents), kSum, 0, kDigest);
+                  seal::sha256(parts.init), seal::sha256(format_config(parts.config)),
+                  seal::sha256(digests), seal::sha256(contents), kSum, 0, kDigest);
   return Plan{std::move(kernel), std::move(modules), std::move(files), std::move(needed.remarks),
               std::move(manifest)};
 }

@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::seal {
 
 // In hexadecimal.
 std::string sha256(std::string_view bytes);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::seal
