@@ -13,11 +13,10 @@
 #include "guest/config/capture_image.h"
 #include "guest/config/gzip.h"
 #include "guest/setup/cpio.h"
-#include "guest/setup/estimate.h"
 #include "guest/setup/kernel_modules.h"
 #include "guest/setup/needed_modules.h"
+#include "guest/setup/read_config.h"
 #include "guest/setup/ssh_files.h"
-#include "guest/setup/status_facts.h"
 #include "src/base/little_endian.h"
 #include "src/seal/sha256.h"
 
@@ -33,6 +32,8 @@ std::string file_of_module(std::string_view path) {
   const std::string_view file = path.substr(path.rfind('/') + 1);
   return std::string(file.substr(0, file.find(".ko"))) + ".ko.gz";
 }
+
+constexpr std::uint64_t kModulesAssumed = 4U << 20;
 
 constexpr std::string_view kSum = "\nSUM=";
 constexpr std::size_t kDigest = 64;
@@ -116,7 +117,7 @@ Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
 }  // namespace
 
 std::uint64_t assumed_image_size(const Root& root) {
-  std::uint64_t size = kImageAssumed;
+  std::uint64_t size = kModulesAssumed;
   const CaptureConfig config = read_config(root).value_or(CaptureConfig());
   for (const ImageFile& file : files_of_targets(root, config)) {
     size += file.content.size();

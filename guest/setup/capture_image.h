@@ -33,8 +33,8 @@ struct CaptureImage {
   std::vector<Remark> remarks;
 };
 
-// Taken for the size of an image that is not built yet: kImageAssumed, and what its targets need
-// beside modules.
+// Taken for the size of an image that is not built yet: more than any was seen to have that needs
+// modules only (4 MiB), and what its targets need beside them.
 std::uint64_t assumed_image_size(const Root& root);
 
 Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts);

@@ -15,10 +15,6 @@ struct Need {
   std::uint64_t recommended;  // a multiple of 16 MiB, for the command line
 };
 
-// Taken for a capture image that is not built yet: more than any was seen to have
-// that needs modules only (assumed_image_size, capture_image.h).
-inline constexpr std::uint64_t kImageAssumed = 4U << 20;
-
 // It does not grow with the guest's memory, for the capture side plans in windows.
 Need need_of(const KernelImage& kernel, std::uint64_t image_size);
 

@@ -19,9 +19,9 @@
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/kexec.h"
 #include "guest/setup/other_kdump.h"
+#include "guest/setup/read_config.h"
 #include "guest/setup/run_command.h"
 #include "guest/setup/state_file.h"
-#include "guest/setup/status_facts.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {

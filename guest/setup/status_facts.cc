@@ -6,6 +6,7 @@
 
 #include "guest/setup/capture_image.h"
 #include "guest/setup/kernel_image.h"
+#include "guest/setup/read_config.h"
 #include "guest/setup/services.h"
 #include "src/base/sys.h"
 
@@ -41,18 +42,6 @@ Result<Need> read_need(const Root& root, const StatusFacts& facts) {
 }
 
 }  // namespace
-
-Result<CaptureConfig> read_config(const Root& root) {
-  const auto text = root.read(kConfigFile);
-  if (!text) {
-    return CaptureConfig();
-  }
-  auto config = parse_config(*text);
-  if (!config) {
-    return in_context(std::move(config).error(), kConfigFile);
-  }
-  return config;
-}
 
 StatusFacts read_status(const Root& root) {
   StatusFacts facts{.release = running_release()};

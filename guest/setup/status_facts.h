@@ -38,9 +38,6 @@ struct StatusFacts {
   std::string pstore = {};  // a folder
 };
 
-// What is configured; the defaults where there is no file.
-Result<CaptureConfig> read_config(const Root& root);
-
 StatusFacts read_status(const Root& root);
 
 // Whether CONFIG_`name` is set, as a part of the kernel or as a module; nothing where the

@@ -3,6 +3,7 @@
 
 #include "guest/save/offer_log.h"
 #include "guest/setup/judge_status.h"
+#include "guest/setup/read_config.h"
 #include "guest/setup/report.h"
 #include "guest/setup/state_file.h"
 #include "guest/setup/status_facts.h"

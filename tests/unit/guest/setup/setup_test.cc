@@ -433,7 +433,7 @@ TEST(Kernels, ReserveForTheLargest) {
   root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
   EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
   root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=176M");  // with kImageAssumed
+  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=176M");  // with 4 MiB for its image
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {

@@ -1,0 +1,17 @@
+#include "guest/setup/read_config.h"
+
+namespace vmcore::guest {
+
+Result<CaptureConfig> read_config(const Root& root) {
+  const auto text = root.read(kConfigFile);
+  if (!text) {
+    return CaptureConfig();
+  }
+  auto config = parse_config(*text);
+  if (!config) {
+    return in_context(std::move(config).error(), kConfigFile);
+  }
+  return config;
+}
+
+}  // namespace vmcore::guest
