@@ -45,15 +45,15 @@ auto value_of(const Table& table, const std::string& name)
 }
 
 // Bytes that are no UTF-8 (a path, a guest's release) must not make encoding throw.
-std::string dump(const Json& json) {
+std::string packet_of(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Json to_json(const Error& error) {
+Json error_json(const Error& error) {
   return {{"code", errc_name(error.code)}, {"text", error.message.substr(0, kMaxText)}};
 }
 
-Json to_json(const std::vector<Remark>& remarks) {
+Json remarks_json(const std::vector<Remark>& remarks) {
   Json list = Json::array();
   for (const Remark& remark : remarks) {
     if (list.size() == kMaxRemarks) {
@@ -65,7 +65,7 @@ Json to_json(const std::vector<Remark>& remarks) {
   return list;
 }
 
-Json to_json(const std::vector<BlockPlace>& places) {
+Json places_json(const std::vector<BlockPlace>& places) {
   Json list = Json::array();
   for (const BlockPlace& place : places) {
     list.push_back({place.range.begin.value, place.range.size, place.block, place.offset});
@@ -73,7 +73,7 @@ Json to_json(const std::vector<BlockPlace>& places) {
   return list;
 }
 
-Json to_json(const StreamTerms& terms) {
+Json terms_json(const StreamTerms& terms) {
   return {{"most_ram", terms.most_ram},       {"most_kept", terms.most_kept},
           {"wait_ms", terms.wait_ms},         {"idle_ms", terms.idle_ms},
           {"deadline_ms", terms.deadline_ms}, {"sealed", terms.sealed}};
@@ -100,7 +100,7 @@ Error error_from(const Json& json) {
   return {errc_from_name(json.at("code").get<std::string>()), json.at("text").get<std::string>()};
 }
 
-Json to_json(const std::vector<PhysRange>& ranges) {
+Json ranges_json(const std::vector<PhysRange>& ranges) {
   Json list = Json::array();
   for (const PhysRange& range : ranges) {
     list.push_back({range.begin.value, range.size});
@@ -121,7 +121,7 @@ std::vector<PhysRange> ranges_from(const Json& json) {
   return ranges;
 }
 
-Json to_json(const InfoPlace& place) {
+Json place_json(const InfoPlace& place) {
   return {{"address", place.address.value}, {"build_id", place.build_id}};
 }
 
@@ -130,7 +130,7 @@ InfoPlace place_from(const Json& json) {
 }
 
 // [begin, size, address or null, file or null, offset]
-Json to_json(const std::vector<Piece>& pieces) {
+Json pieces_json(const std::vector<Piece>& pieces) {
   Json list = Json::array();
   for (const Piece& piece : pieces) {
     const FilePlace place = piece.file.value_or(FilePlace{});
@@ -183,7 +183,7 @@ struct EventEncoder {
     return {{"type", "want"}, {"begin", event.range.begin.value}, {"size", event.range.size}};
   }
   Json operator()(const Locate& event) const {
-    return {{"type", "locate"}, {"blocks", to_json(event.blocks)}};
+    return {{"type", "locate"}, {"blocks", ranges_json(event.blocks)}};
   }
   Json operator()(const Copy& event) const {
     return {{"type", "copy"}, {"entries", event.entries}};
@@ -203,17 +203,17 @@ struct EventEncoder {
               {"lost_pages", event.lost_pages},
               {"crashed", event.crashed},
               {"classes", classes},
-              {"remarks", to_json(event.remarks)}};
+              {"remarks", remarks_json(event.remarks)}};
     if (event.armed) {
       json["armed"] = *event.armed;
     }
     if (event.place) {
-      json["place"] = to_json(*event.place);
+      json["place"] = place_json(*event.place);
     }
     return json;
   }
   Json operator()(const Failed& event) const {
-    return {{"type", "failed"}, {"error", to_json(event.error)}};
+    return {{"type", "failed"}, {"error", error_json(event.error)}};
   }
 };
 
@@ -345,13 +345,13 @@ std::string encode(const Request& request) {
             {"bandwidth", request.bandwidth},
             {"torn", request.torn},
             {"draft", request.draft},
-            {"places", to_json(request.places)},
-            {"terms", to_json(request.terms)}};
+            {"places", places_json(request.places)},
+            {"terms", terms_json(request.terms)}};
   if (request.compress_level) {
     json["compress_level"] = *request.compress_level;
   }
   if (request.hint) {
-    json["hint"] = to_json(*request.hint);
+    json["hint"] = place_json(*request.hint);
   }
   if (request.host_event_time) {
     json["host_event_time"] = *request.host_event_time;
@@ -361,11 +361,11 @@ std::string encode(const Request& request) {
                        {"consistency", request.capture->consistency},
                        {"crash", request.capture->crash}};
   }
-  return dump(json);
+  return packet_of(json);
 }
 
 std::string encode(const Event& event) {
-  std::string packet = dump(std::visit(EventEncoder{}, event));
+  std::string packet = packet_of(std::visit(EventEncoder{}, event));
   if (packet.size() <= kMaxPacket || !std::holds_alternative<Done>(event)) {
     return packet;
   }
@@ -375,7 +375,7 @@ std::string encode(const Event& event) {
     count /= 2;
     done.remarks.resize(count);
     done.remarks.push_back({Errc::limit, "further remarks do not fit into a message"});
-    packet = dump(EventEncoder{}(done));
+    packet = packet_of(EventEncoder{}(done));
   }
   return packet;
 }
@@ -383,9 +383,9 @@ std::string encode(const Event& event) {
 std::string encode(const Have& have) {
   Json json = Json::object();
   if (have.error) {
-    json["error"] = to_json(*have.error);
+    json["error"] = error_json(*have.error);
   }
-  return dump(json);
+  return packet_of(json);
 }
 
 std::string encode(const Cost& cost) {
@@ -396,15 +396,15 @@ std::string encode(const Cost& cost) {
   if (cost.host_memory) {
     json["host_memory"] = *cost.host_memory;
   }
-  return dump(json);
+  return packet_of(json);
 }
 
 std::string encode(const Located& located) {
-  Json json{{"pieces", to_json(located.pieces)}};
+  Json json{{"pieces", pieces_json(located.pieces)}};
   if (located.error) {
-    json["error"] = to_json(*located.error);
+    json["error"] = error_json(*located.error);
   }
-  return dump(json);
+  return packet_of(json);
 }
 
 Result<Request> decode_request(std::string_view packet) {
