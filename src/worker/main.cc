@@ -1,5 +1,5 @@
-// vmcore-worker: reads guest bytes so that no other process has to. Started by vmcorectl and
-// vmcored with its channel as descriptor 3; knows no paths, no sockets, no libvirt.
+// vmcore-worker: reads guest bytes so that no other process has to. Started by vmcorectl
+// with its channel as descriptor 3; knows no paths, no sockets, no libvirt.
 #include <fcntl.h>
 #include <unistd.h>
 
