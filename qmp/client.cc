@@ -88,7 +88,7 @@ Result<Client> Client::open(Fd socket, ClientOptions options) {
 }
 
 Result<> Client::greet() {
-  auto message = next_message(Clock::now() + options_.greeting);
+  auto message = next_message(Clock::now() + greeting_);
   if (!message) {
     return tl::unexpected(message.error().code == Errc::not_recognised
                               ? other_kind(splitter_.pending())
@@ -99,7 +99,7 @@ Result<> Client::greet() {
     return fail(Errc::busy,
                 "no greeting within {} ms: a QMP socket serves one client at a time, "
                 "and another one holds it",
-                options_.greeting.count());
+                greeting_.count());
   }
   const Json& greeting = **message;
   if (!greeting.contains("QMP")) {
@@ -165,30 +165,6 @@ Result<std::optional<Json>> Client::next_message(Clock::time_point deadline) {
   }
 }
 
-Result<> Client::keep_event(const Json& message) {
-  const auto name = text_member(message, "event");
-  if (!name) {
-    return fail(Errc::malformed, "QEMU's monitor sent an event without a name");
-  }
-  if (std::ranges::find(options_.events, *name) == options_.events.end()) {
-    return {};
-  }
-  if (events_.size() == kMaxEvents) {
-    return fail(Errc::limit, "QEMU's monitor sent more than {} events", kMaxEvents);
-  }
-  const Json stamp = message.value("timestamp", Json::object());
-  const auto seconds = number_member(stamp, "seconds").value_or(0);
-  const auto micros = number_member(stamp, "microseconds").value_or(0);
-  // A clock that QEMU could not read is sent as -1; so is one beyond any that could be summed.
-  constexpr std::uint64_t kLatest = 1ULL << 40;
-  const std::chrono::microseconds time =
-      seconds < kLatest && micros < 1'000'000
-          ? std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1'000'000 + micros))
-          : std::chrono::microseconds{};
-  events_.push_back({*name, time, message.value("data", Json::object())});
-  return {};
-}
-
 Result<bool> Client::is_answer(const Json& message) const {
   if (!message.contains("return") && !message.contains("error")) {
     return fail(Errc::malformed, "QEMU's monitor sent neither an event nor an answer");
@@ -216,7 +192,7 @@ Result<bool> Client::hear(Clock::time_point deadline, std::size_t& patience) {
     return fail(Errc::limit, "QEMU's monitor does not stop sending");
   }
   if (message->contains("event")) {
-    TRY(keep_event(*message));
+    TRY(events_.keep(*message));
     return true;
   }
   TRY_ASSIGN(const bool ours, is_answer(*message));
@@ -258,22 +234,11 @@ Result<Json> Client::execute(std::string_view command, const Json& arguments, Mi
   return answer["return"];
 }
 
-std::optional<Event> Client::pop_event(std::string_view name) {
-  const auto found =
-      std::ranges::find_if(events_, [&](const Event& event) { return event.name == name; });
-  if (found == events_.end()) {
-    return std::nullopt;
-  }
-  Event event = std::move(*found);
-  events_.erase(found);
-  return event;
-}
-
 Result<Event> Client::wait_event(std::string_view name, Milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   std::size_t patience = kPatience;
   while (true) {
-    if (auto event = pop_event(name)) {
+    if (auto event = events_.pop(name)) {
       return *std::move(event);
     }
     TRY_ASSIGN(const bool heard, hear(deadline, patience));
@@ -289,7 +254,7 @@ Result<std::optional<Event>> Client::take_event(std::string_view name) {
   while (heard) {
     TRY_ASSIGN(heard, hear(Clock::now(), patience));
   }
-  return pop_event(name);
+  return events_.pop(name);
 }
 
 Result<> Client::drop_events() {

@@ -4,12 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "qmp/kept_events.h"
 #include "qmp/message.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
@@ -23,14 +23,6 @@ using Clock = std::chrono::steady_clock;
 // host or a dump to a slow disk.
 inline constexpr Milliseconds kCommandTimeout{30'000};
 inline constexpr Milliseconds kGreetingTimeout{3'000};
-// Events that are kept until somebody asks for them; more is Errc::limit.
-inline constexpr std::size_t kMaxEvents = 4096;
-
-struct Event {
-  std::string name;
-  std::chrono::microseconds time{};  // of QEMU's clock, since the epoch
-  Json data;
-};
 
 struct ClientOptions {
   Milliseconds greeting = kGreetingTimeout;
@@ -63,7 +55,9 @@ class Client {
 
  private:
   Client(Fd socket, ClientOptions options)
-      : socket_(std::move(socket)), options_(std::move(options)) {}
+      : socket_(std::move(socket)),
+        greeting_(options.greeting),
+        events_(std::move(options.events)) {}
 
   Result<> greet();
   Result<> send(std::string_view text, int fd, Clock::time_point deadline);
@@ -75,15 +69,13 @@ class Client {
   // number id_ becomes answer_. Events that never stop do not hold the caller: `patience` counts
   // messages down and at its end it is Errc::limit.
   Result<bool> hear(Clock::time_point deadline, std::size_t& patience);
-  Result<> keep_event(const Json& message);
-  std::optional<Event> pop_event(std::string_view name);
   // True where the message answers command number id_.
   Result<bool> is_answer(const Json& message) const;
 
   Fd socket_;
-  ClientOptions options_;
+  Milliseconds greeting_;
   MessageSplitter splitter_;
-  std::deque<Event> events_;
+  KeptEvents events_;
   std::uint64_t id_ = 0;
   std::optional<Json> answer_;
   bool half_sent_ = false;  // QEMU holds the beginning of a command that will not end

@@ -4,7 +4,7 @@
 #include <netdb.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-
+// First the socket header: this one needs its types.
 #include <linux/vm_sockets.h>
 
 #include <algorithm>

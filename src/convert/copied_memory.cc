@@ -7,13 +7,6 @@
 
 namespace vmcore::convert {
 
-PageSet without(const PageSet& pages, const PageSet& others) {
-  PageSet rest;
-  rest.insert(pages);
-  rest.erase(others);
-  return rest;
-}
-
 Result<> CopiedMemory::take(const PageSet& pages) {
   std::vector<ReadPart> parts;
   const auto take_part = [&](PfnRange part) {

@@ -12,9 +12,6 @@
 
 namespace vmcore::convert {
 
-// The pages that are not among the others.
-PageSet without(const PageSet& pages, const PageSet& others);
-
 class CopiedMemory : public PhysicalMemory {
  public:
   // Copies of `memory` go into `room`. Both are borrowed.

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "src/base/address.h"
+#include "src/formats/migration_cursor.h"
 #include "src/formats/page.h"
 
 namespace vmcore::formats {
@@ -36,78 +36,6 @@ constexpr std::uint64_t kPage = 0x08;
 constexpr std::uint64_t kEndOfSection = 0x10;
 constexpr std::uint64_t kContinue = 0x20;  // of the block that was named last
 constexpr std::uint64_t kFlags = kPageSize - 1;
-
-// The bytes of the stream one after the other.
-class Cursor {
- public:
-  Cursor(const ByteSource& source, PageSink& sink) : source_(source), sink_(sink) {}
-
-  std::uint64_t offset() const { return offset_; }
-
-  // The next bytes, valid until the next call. At most kPortion.
-  Result<std::span<const std::byte>> take(std::size_t size) {
-    if (end_ - at_ < size) {
-      TRY(refill(size));
-    }
-    const auto bytes = std::span<const std::byte>(buffer_).subspan(at_, size);
-    at_ += size;
-    offset_ += size;
-    return bytes;
-  }
-
-  Result<std::uint64_t> number(std::size_t size) {
-    TRY_ASSIGN(const auto bytes, take(size));
-    std::uint64_t value = 0;
-    for (const std::byte byte : bytes) {
-      value = value << 8 | std::to_integer<std::uint64_t>(byte);
-    }
-    return value;
-  }
-
-  // A length of one byte, then so many.
-  Result<std::string> text() {
-    TRY_ASSIGN(const std::uint64_t size, number(1));
-    TRY_ASSIGN(const auto bytes, take(size));
-    std::string text(size, '\0');
-    std::memcpy(text.data(), bytes.data(), size);
-    return text;
-  }
-
-  // The next byte, which stays; nothing at the end.
-  Result<std::optional<std::uint8_t>> peek() {
-    if (offset_ == source_.size()) {
-      return std::nullopt;
-    }
-    TRY_ASSIGN(const std::uint64_t byte, number(1));
-    --at_;
-    --offset_;
-    return static_cast<std::uint8_t>(byte);
-  }
-
- private:
-  static constexpr std::size_t kPortion = 1U << 20;
-
-  Result<> refill(std::size_t size) {
-    TRY(sink_.passed(offset_));
-    std::memmove(buffer_.data(), buffer_.data() + at_, end_ - at_);
-    end_ -= at_;
-    at_ = 0;
-    TRY_ASSIGN(const std::size_t got,
-               source_.read(offset_ + end_, std::span(buffer_).subspan(end_)));
-    end_ += got;
-    if (end_ < size) {
-      return fail(Errc::truncated, "the migration stream ends at {} bytes", offset_ + end_);
-    }
-    return {};
-  }
-
-  const ByteSource& source_;
-  PageSink& sink_;
-  std::uint64_t offset_ = 0;  // of the stream: of the next byte that is taken
-  std::vector<std::byte> buffer_ = std::vector<std::byte>(kPortion);
-  std::size_t at_ = 0;   // of buffer_: the next byte that is taken
-  std::size_t end_ = 0;  // of buffer_: of what was read
-};
 
 class StreamReader {
  public:
@@ -139,7 +67,7 @@ class StreamReader {
 
   const ByteSource& source_;
   PageSink& sink_;
-  Cursor in_;
+  MigrationCursor in_;
   std::optional<std::uint64_t> ram_;  // the number of RAM's section
   std::vector<StreamBlock> blocks_;
   std::map<std::string, std::size_t, std::less<>> numbers_;  // of the blocks

@@ -255,4 +255,11 @@ void PageSet::insert_word(Pfn pfn, std::uint64_t bits) {
   }
 }
 
+PageSet without(const PageSet& pages, const PageSet& others) {
+  PageSet rest;
+  rest.insert(pages);
+  rest.erase(others);
+  return rest;
+}
+
 }  // namespace vmcore

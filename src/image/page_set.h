@@ -80,4 +80,7 @@ class PageSet {
   std::vector<std::uint64_t> ranks_;  // members below each chunk; made by index()
 };
 
+// The pages that are not among the others.
+PageSet without(const PageSet& pages, const PageSet& others);
+
 }  // namespace vmcore

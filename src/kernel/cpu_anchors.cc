@@ -1,11 +1,14 @@
 #include "src/kernel/cpu_anchors.h"
 
-#include <optional>
+#include <algorithm>
+#include <utility>
 
 #include "src/kernel/address_layout.h"
 
 namespace vmcore::kernel {
 namespace {
+
+constexpr std::size_t kMaxTables = 64;
 
 constexpr std::uint64_t kCr0Paging = 1ULL << 31;
 constexpr std::uint64_t kCr3Address = 0x000f'ffff'ffff'f000;
@@ -25,6 +28,12 @@ std::optional<KernelAnchor> find_anchor(const PageTables& tables) {
     return KernelAnchor{tables, image, static_cast<std::int64_t>(mapping->address.value - at)};
   }
   return std::nullopt;
+}
+
+bool same_tables(const std::vector<PageTables>& a, const std::vector<PageTables>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
+    return one.root() == other.root() && one.five_levels() == other.five_levels();
+  });
 }
 
 }  // namespace
@@ -61,6 +70,20 @@ std::vector<KernelAnchor> find_anchors(const PhysicalMemory& memory, const CpuSt
     }
   }
   return anchors;
+}
+
+std::vector<VcpuTables> distinct_tables(const MemoryImage& image) {
+  std::vector<VcpuTables> found;
+  for (const CpuState& cpu : image.cpus) {
+    auto tables = page_tables_of(*image.memory, cpu);
+    const bool known = std::any_of(found.begin(), found.end(), [&](const VcpuTables& have) {
+      return same_tables(have.tables, tables);
+    });
+    if (!known && !tables.empty() && found.size() < kMaxTables) {
+      found.push_back({&cpu, std::move(tables), {}});
+    }
+  }
+  return found;
 }
 
 }  // namespace vmcore::kernel

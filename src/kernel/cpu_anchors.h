@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "src/image/image.h"
@@ -23,5 +24,16 @@ struct KernelAnchor {
 
 // One anchor for each distinct phys_base that the page tables of `cpu` map the image by.
 std::vector<KernelAnchor> find_anchors(const PhysicalMemory& memory, const CpuState& cpu);
+
+// What a vCPU's control registers lead to; the anchors are looked for when they are needed.
+struct VcpuTables {
+  const CpuState* cpu;
+  std::vector<PageTables> tables;
+  std::optional<std::vector<KernelAnchor>> anchors;
+};
+
+// Of the first 64 vCPUs whose page tables differ: a file may claim any number of them, and those of
+// an ordinary guest lead to one kernel, or to two.
+std::vector<VcpuTables> distinct_tables(const MemoryImage& image);
 
 }  // namespace vmcore::kernel

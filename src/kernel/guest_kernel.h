@@ -66,6 +66,8 @@ class GuestKernel {
 
  private:
   friend class KernelFinder;
+  friend Result<GuestKernel> validate_kernel(const PhysicalMemory& memory, const Vmcoreinfo& info,
+                                             std::int64_t phys_base);
   GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
       : memory_(&memory), info_(std::move(info)), page_tables_(page_tables) {}
 

@@ -1,125 +1,29 @@
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "src/kernel/address_layout.h"
-#include "src/kernel/build_id.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
 #include "src/kernel/trampoline.h"
+#include "src/kernel/validate_kernel.h"
 #include "src/kernel/vmcoreinfo_search.h"
 
 namespace vmcore::kernel {
 namespace {
 
-// __NEW_UTS_LEN + 1, the size of each member of new_utsname; the release is the third.
-constexpr std::size_t kUtsMember = 65;
-
-// More are not looked at: a file may claim any number of vCPUs. Those of an ordinary guest lead to
-// one kernel, or to two.
-constexpr std::size_t kMaxTables = 64;  // distinct page tables of vCPUs
-constexpr std::size_t kMaxImages = 8;   // kernel images, up to 512 MiB each, that are searched
+// More are not looked at; those of an ordinary guest are one, or two.
+constexpr std::size_t kMaxImages = 8;  // kernel images, up to 512 MiB each, that are searched
 
 // Where the direct map begins without KASLR: v4.20 (d52888aa2753), before it, and with 5 levels.
 constexpr std::array kFixedPageOffsets{
     VirtAddr{0xffff'8880'0000'0000}, VirtAddr{0xffff'8800'0000'0000},
     VirtAddr{0xff11'0000'0000'0000}, VirtAddr{0xff10'0000'0000'0000}};
-
-// The text up to the first NUL.
-std::string_view until_nul(std::span<const char> text) {
-  return {text.data(), ::strnlen(text.data(), text.size())};
-}
-
-// _stext lies where phys_base says: else it is another kernel's VMCOREINFO, or a wrong phys_base.
-Result<> check_stext(const PageTables& tables, VirtAddr stext, std::int64_t phys_base) {
-  TRY_ASSIGN(const Mapping mapping, tables.translate(stext));
-  if (mapping.address != image_to_physical(stext, phys_base)) {
-    return fail(Errc::malformed, "_stext is mapped at {:#x}, not at phys_base {:#x}",
-                mapping.address.value, phys_base);
-  }
-  return {};
-}
-
-Result<> check_release(const GuestKernel& kernel) {
-  const auto uts = kernel.info().symbol("init_uts_ns");
-  if (!uts) {
-    return fail(Errc::malformed, "VMCOREINFO has no init_uts_ns");
-  }
-  // v2.6.24 exports the offset of the name; without it there was a kref of 4 bytes before it.
-  const std::uint64_t name = kernel.info().offset("uts_namespace.name").value_or(4);
-  std::array<char, kUtsMember> release{};
-  TRY(kernel.read_exactly(*uts + name + kUtsMember * 2,
-                          std::as_writable_bytes(std::span(release))));
-  if (until_nul(release) != kernel.info().release()) {
-    return fail(Errc::malformed, "init_uts_ns holds another release than VMCOREINFO");
-  }
-  return {};
-}
-
-// Where both build-ids can be had, they have to agree: debug information is found by them.
-Result<> check_build_id(const GuestKernel& kernel) {
-  if (kernel.kallsyms() == nullptr) {
-    return {};
-  }
-  const auto in_memory = read_build_id(kernel, *kernel.kallsyms());
-  if (in_memory && kernel.info().build_id() && *in_memory != *kernel.info().build_id()) {
-    return fail(Errc::malformed, "the kernel's build-id is {}, not that of VMCOREINFO", *in_memory);
-  }
-  return {};
-}
-
-// The page tables that VMCOREINFO describes. The symbol is init_top_pgt since v4.13 (65ade2f872b4).
-Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcoreinfo& info,
-                                      std::int64_t phys_base) {
-  for (const char* name : {"init_top_pgt", "init_level4_pgt", "swapper_pg_dir"}) {
-    const auto symbol = info.symbol(name);
-    if (!symbol) {
-      continue;
-    }
-    const PhysAddr root = image_to_physical(*symbol, phys_base);
-    if (root.value >= kMaxPhysAddr || root.value % 4096 != 0) {
-      return fail(Errc::malformed, "VMCOREINFO: {} lies at {:#x}", name, root.value);
-    }
-    return PageTables(memory, root, info.number("pgtable_l5_enabled").value_or(0) == 1,
-                      static_cast<std::uint64_t>(info.number("sme_mask").value_or(0)));
-  }
-  return fail(Errc::malformed, "VMCOREINFO has no page tables");
-}
-
-// What a vCPU's control registers lead to; the anchors are looked for when they are needed.
-struct VcpuTables {
-  const CpuState* cpu;
-  std::vector<PageTables> tables;
-  std::optional<std::vector<KernelAnchor>> anchors;
-};
-
-bool same_tables(const std::vector<PageTables>& a, const std::vector<PageTables>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& one, const auto& other) {
-    return one.root() == other.root() && one.five_levels() == other.five_levels();
-  });
-}
-
-// Of the first vCPUs whose page tables differ.
-std::vector<VcpuTables> distinct_tables(const MemoryImage& image) {
-  std::vector<VcpuTables> found;
-  for (const CpuState& cpu : image.cpus) {
-    auto tables = page_tables_of(*image.memory, cpu);
-    const bool known = std::any_of(found.begin(), found.end(), [&](const VcpuTables& have) {
-      return same_tables(have.tables, tables);
-    });
-    if (!known && !tables.empty() && found.size() < kMaxTables) {
-      found.push_back({&cpu, std::move(tables), {}});
-    }
-  }
-  return found;
-}
 
 }  // namespace
 
@@ -134,7 +38,9 @@ class KernelFinder {
   FoundKernels taken() { return std::move(found_); }
 
  private:
-  Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const;
+  Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const {
+    return validate_kernel(*image_->memory, info, phys_base);
+  }
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
   Result<> add(const Vmcoreinfo& info, InfoSource source, std::optional<PhysAddr> address = {});
   void describe(GuestKernel& kernel);
@@ -192,19 +98,6 @@ bool KernelFinder::take(const FoundKernels& before) {
   }
   found_.kernels.push_back(std::move(kernel));
   return std::ranges::all_of(vcpus_, [&](const VcpuTables& vcpu) { return is_known(vcpu); });
-}
-
-Result<GuestKernel> KernelFinder::validated(const Vmcoreinfo& info, std::int64_t phys_base) const {
-  const auto stext = info.symbol("_stext");
-  if (!stext || *stext < kKernelMap) {
-    return fail(Errc::malformed, "VMCOREINFO has no plausible _stext");
-  }
-  TRY_ASSIGN(PageTables tables, kernel_page_tables(*image_->memory, info, phys_base));
-  TRY(check_stext(tables, *stext, phys_base));
-  GuestKernel kernel(*image_->memory, info, tables);
-  kernel.phys_base_ = phys_base;
-  TRY(check_release(kernel));
-  return kernel;
 }
 
 Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source,

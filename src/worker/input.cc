@@ -72,6 +72,15 @@ void Input::let_go(const Channel& channel) {
   tell(channel, sandbox::SourceRead{});
 }
 
+Result<> Input::check_lease() const {
+  if (lease_lost) {
+    return fail(
+        Errc::guest_state,
+        "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
+  }
+  return {};
+}
+
 Result<Input> open_input(const Channel& channel, const Request& request,
                          const sandbox::Ready& ready, const Copier* copier, std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;

@@ -23,6 +23,8 @@ struct Input {
 
   // Lets the guest run, and says so: nothing more is read from it.
   void let_go(const sandbox::Channel& channel);
+  // Errc::guest_state where it was lost.
+  Result<> check_lease() const;
 };
 
 // A dump file that ends after its headers: its memory comes from elsewhere, so nothing is lost.

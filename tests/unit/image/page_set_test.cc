@@ -127,6 +127,18 @@ TEST(PageSet, TakesInAndGivesUpOtherSets) {
   }
 }
 
+TEST(PageSet, WithoutOthersBothStayAsTheyAre) {
+  PageSet pages;
+  PageSet others;
+  pages.insert({{10}, 20});
+  others.insert({{15}, 100});
+  const PageSet rest = without(pages, others);
+  EXPECT_EQ(rest.next_run({0}, {kChunk}), (PfnRange{{10}, 5}));
+  EXPECT_EQ(rest.count(), 5U);
+  EXPECT_EQ(pages.count(), 20U);
+  EXPECT_EQ(others.count(), 100U);
+}
+
 TEST(PageSet, AWholeChunkTakesChanges) {
   PageSet set;
   set.insert({{kChunk}, kChunk});

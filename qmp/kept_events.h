@@ -1,0 +1,42 @@
+// The events of QEMU's monitor that somebody will ask for, as they came.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qmp/message.h"
+#include "src/base/result.h"
+
+namespace vmcore::qmp {
+
+// Events that are kept until somebody asks for them; more is Errc::limit.
+inline constexpr std::size_t kMaxEvents = 4096;
+
+struct Event {
+  std::string name;
+  std::chrono::microseconds time{};  // of QEMU's clock, since the epoch
+  Json data;
+};
+
+class KeptEvents {
+ public:
+  // Events of other names are not kept.
+  explicit KeptEvents(std::vector<std::string> names) : names_(std::move(names)) {}
+
+  // Errc::malformed where the message is no event.
+  Result<> keep(const Json& message);
+  // The earliest of that name, which is then no longer kept.
+  std::optional<Event> pop(std::string_view name);
+  void clear() { events_.clear(); }
+
+ private:
+  std::vector<std::string> names_;
+  std::deque<Event> events_;
+};
+
+}  // namespace vmcore::qmp

@@ -1,0 +1,96 @@
+#include "src/sandbox/messages.h"
+
+#include <string>
+#include <vector>
+
+#include "src/sandbox/message_json.h"
+
+namespace vmcore::sandbox {
+namespace {
+
+// [begin, size, address or null, file or null, offset]
+Json pieces_json(const std::vector<Piece>& pieces) {
+  Json list = Json::array();
+  for (const Piece& piece : pieces) {
+    const FilePlace place = piece.file.value_or(FilePlace{});
+    list.push_back({piece.range.begin.value, piece.range.size,
+                    piece.address ? Json(*piece.address) : Json(),
+                    piece.file ? Json(place.file) : Json(), place.offset});
+  }
+  return list;
+}
+
+std::vector<Piece> pieces_from(const Json& json) {
+  std::vector<Piece> pieces;
+  for (const Json& entry : json) {
+    Piece piece{.range = {{entry.at(0)}, entry.at(1)}, .address = {}, .file = {}};
+    if (!entry.at(2).is_null()) {
+      piece.address = entry.at(2).get<std::uint64_t>();
+    }
+    if (!entry.at(3).is_null()) {
+      piece.file = FilePlace{entry.at(3), entry.at(4)};
+    }
+    pieces.push_back(piece);
+  }
+  return pieces;
+}
+
+}  // namespace
+
+std::string encode(const Have& have) {
+  Json json = Json::object();
+  if (have.error) {
+    json["error"] = error_json(*have.error);
+  }
+  return packet_of(json);
+}
+
+Result<Have> decode_have(std::string_view packet) {
+  return decode<Have>(packet, [](const Json& json) {
+    return json.contains("error") ? Have{error_from(json.at("error"))} : Have{};
+  });
+}
+
+std::string encode(const Cost& cost) {
+  Json json = Json::object();
+  if (cost.pause_us) {
+    json["pause_us"] = *cost.pause_us;
+  }
+  if (cost.host_memory) {
+    json["host_memory"] = *cost.host_memory;
+  }
+  return packet_of(json);
+}
+
+Result<Cost> decode_cost(std::string_view packet) {
+  return decode<Cost>(packet, [](const Json& json) {
+    Cost cost;
+    if (json.contains("pause_us")) {
+      cost.pause_us = json.at("pause_us").get<std::uint64_t>();
+    }
+    if (json.contains("host_memory")) {
+      cost.host_memory = json.at("host_memory").get<std::int64_t>();
+    }
+    return cost;
+  });
+}
+
+std::string encode(const Located& located) {
+  Json json{{"pieces", pieces_json(located.pieces)}};
+  if (located.error) {
+    json["error"] = error_json(*located.error);
+  }
+  return packet_of(json);
+}
+
+Result<Located> decode_located(std::string_view packet) {
+  return decode<Located>(packet, [](const Json& json) {
+    Located located{.error = {}, .pieces = pieces_from(json.at("pieces"))};
+    if (json.contains("error")) {
+      located.error = error_from(json.at("error"));
+    }
+    return located;
+  });
+}
+
+}  // namespace vmcore::sandbox

@@ -1,0 +1,43 @@
+// What the files of the messages (request_json.cc, event_json.cc, answer_json.cc) share: values
+// that more than one of them has, and a packet's text. x_from() throws where the JSON is no x: it
+// is called within decode().
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "src/base/result.h"
+#include "src/image/info_place.h"
+
+namespace vmcore::sandbox {
+
+using Json = nlohmann::json;
+
+// Bytes; text beyond it is cut.
+inline constexpr std::size_t kMaxText = 1024;
+
+// Bytes that are no UTF-8 (a path, a guest's release) must not make encoding throw.
+std::string packet_of(const Json& json);
+
+Json error_json(const Error& error);
+Error error_from(const Json& json);
+
+Json place_json(const InfoPlace& place);
+InfoPlace place_from(const Json& json);
+
+// What `build` makes of the packet. nlohmann reports misfits by exception: they end here. Nesting
+// deeper than messages have is refused before a value is built.
+template <class Message, class Build>
+Result<Message> decode(std::string_view packet, Build build) {
+  constexpr int kMaxDepth = 4;
+  try {
+    const Json json = Json::parse(
+        packet, [](int depth, Json::parse_event_t, const Json&) { return depth <= kMaxDepth; });
+    return build(json);
+  } catch (const Json::exception& error) {
+    return fail(Errc::malformed, "worker protocol: {}", error.what());
+  }
+}
+
+}  // namespace vmcore::sandbox

@@ -1,0 +1,206 @@
+#include "src/worker/conversion.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "src/convert/copied_memory.h"
+#include "src/convert/draft.h"
+#include "src/formats/dump_format.h"
+#include "src/formats/dump_writer.h"
+#include "src/worker/process_input.h"
+
+namespace vmcore::worker {
+namespace {
+
+using sandbox::Channel;
+using sandbox::Done;
+using sandbox::Request;
+
+// Forwards progress, at most ten times a second.
+class ChannelObserver : public convert::Observer {
+ public:
+  // `hold`: the source is still needed when it was read.
+  ChannelObserver(const Channel& channel, Input& input, bool hold)
+      : channel_(channel), input_(input), hold_(hold) {}
+
+  void progress(std::uint64_t done, std::uint64_t all) override {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (lock.owns_lock() && (done == all || now >= next_)) {
+      next_ = now + std::chrono::milliseconds(100);
+      tell(channel_, sandbox::Progress{done, all});
+    }
+  }
+  void source_read() override {
+    if (!hold_) {
+      input_.let_go(channel_);
+    }
+  }
+
+ private:
+  const Channel& channel_;
+  Input& input_;
+  bool hold_;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point next_{};
+};
+
+Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
+  if (request.format == "elf") {
+    return formats::make_elf_writer(output);
+  }
+  const auto codec = formats::codec_from_name(request.codec);
+  if (request.format != "kdump" || !codec) {
+    return fail(Errc::invalid, "worker protocol: unknown format or codec");
+  }
+  return formats::make_kdump_writer(output, *codec, request.compress_level);
+}
+
+std::optional<convert::Capture> capture_of(const Request& request) {
+  return request.capture
+             ? std::optional(convert::Capture{.method = request.capture->method,
+                                              .consistency = request.capture->consistency,
+                                              .crash = request.capture->crash})
+             : std::nullopt;
+}
+
+// Whether a guest waits until what was written is compared with its memory.
+bool holds_guest(const Request& request) { return request.draft && request.verify; }
+
+Done done_of(const convert::Outcome& outcome) {
+  Done done{.release = outcome.release,
+            .level_asked = outcome.plan.level_asked,
+            .level_reached = outcome.plan.level_reached,
+            .incomplete = outcome.incomplete,
+            .ram_pages = outcome.plan.ram_pages,
+            .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
+            .lost_pages = outcome.lost_pages,
+            .crashed = outcome.provenance.crash_time_source == convert::TimeSource::guest,
+            .armed = outcome.armed,
+            .classes = {},
+            .place = outcome.place,
+            .remarks = outcome.remarks};
+  for (const filters::ClassName& entry : filters::kClassNames) {
+    done.classes.push_back(
+        {std::string(entry.name), std::string(entry.title),
+         outcome.plan.pages_by_class[static_cast<std::size_t>(entry.page_class)]});
+  }
+  return done;
+}
+
+Result<> verify_written(const MemoryImage& source, int output, const convert::Outcome& outcome) {
+  TRY_ASSIGN(Fd again, duplicate(output));
+  auto written = formats::open_dump(std::move(again));
+  if (!written) {
+    return in_context(std::move(written).error(), "verify");
+  }
+  return convert::verify(source, *written, outcome, {});
+}
+
+// What reading the guest cost is told when it runs again.
+Result<> take_cost(const Channel& channel, formats::DumpWriter& writer, convert::Outcome& outcome) {
+  TRY_ASSIGN(const sandbox::Packet packet, channel.receive());
+  TRY_ASSIGN(const sandbox::Cost cost, sandbox::decode_cost(packet.text));
+  return convert::record_cost(writer, {cost.pause_us, cost.host_memory}, outcome);
+}
+
+// A look at the guest while it still runs.
+struct Prepared {
+  Input live;  // the draft refers to its memory
+  convert::Draft draft;
+};
+
+Result<Prepared> prepare(const Channel& channel, const Request& request, const Copier& copier) {
+  TRY_ASSIGN(Input live, open_live(channel, false, &copier));
+  convert::ConvertOptions options = options_of(request);
+  options.search = kernel::Search::first;  // where another runs, that is found in the pause
+  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options, copier.room(), {}));
+  return Prepared{std::move(live), std::move(draft)};
+}
+
+sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
+  // A thread compresses, writes, reads and compares about as many bytes in a microsecond.
+  constexpr std::uint64_t kVerified = 100;
+  const std::uint64_t verifying =
+      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.threads)
+                           : 0;
+  return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
+          .kept_pages = draft.kept_pages};
+}
+
+}  // namespace
+
+convert::ConvertOptions options_of(const Request& request) {
+  return {.level = request.level,
+          .threads = std::clamp(request.threads, 1U, 256U),
+          .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
+          .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
+          .hint = request.hint,
+          .host_event_time = request.host_event_time,
+          .capture = capture_of(request)};
+}
+
+Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
+                         const Fd* output, const convert::Waiting& waiting) {
+  const MemoryImage& image = input.image;
+  const convert::ConvertOptions options = options_of(request);
+  if (request.dry_run) {
+    TRY_ASSIGN(const convert::Outcome outcome, convert::plan_only(image, options, {}));
+    return done_of(outcome);
+  }
+  if (output == nullptr) {
+    return fail(Errc::malformed, "worker protocol: no output");
+  }
+  TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
+  ChannelObserver observer(channel, input, request.verify);
+  auto outcome = convert::convert(image, *writer, options, observer, {}, waiting);
+  if (!outcome) {
+    // Only what is written can lack room.
+    return outcome.error().code == Errc::no_space ? in_context(outcome.error(), "writing the dump")
+                                                  : tl::unexpected(outcome.error());
+  }
+  if (request.verify) {
+    if (waiting.copied != nullptr) {
+      waiting.copied->forget();  // it is compared with what it was copied from
+    }
+    TRY(verify_written(image, output->get(), *outcome));
+    input.let_go(channel);
+  }
+  TRY(input.check_lease());
+  if (request.capture) {
+    TRY(take_cost(channel, *writer, *outcome));
+  }
+  return done_of(*outcome);
+}
+
+Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
+                                 std::vector<Fd> fds) {
+  if (fds.empty()) {
+    return fail(Errc::malformed, "worker protocol: no room");
+  }
+  TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(fds.front().get()));
+  fds.erase(fds.begin());
+  const Copier copier(channel, room);
+  const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
+  TRY_ASSIGN(
+      Input input,
+      open_input(channel, request, prepared ? ready_by(prepared->draft, request) : sandbox::Ready(),
+                 &copier, fds));
+  const std::unique_ptr<PhysicalMemory> guest = std::move(input.image.memory);
+  auto copied =
+      std::make_unique<convert::CopiedMemory>(*guest, copier.room(), options_of(request).threads);
+  if (prepared) {
+    TRY(copied->take(prepared->draft.pages));
+  }
+  convert::Waiting waiting{.copied = copied.get(),
+                           .kernels = prepared ? &prepared->draft.kernels : nullptr};
+  input.image.memory = std::move(copied);
+  return run_convert(channel, request, input, fds.empty() ? nullptr : &fds.front(), waiting);
+}
+
+}  // namespace vmcore::worker
