@@ -35,6 +35,20 @@ bool ask_for_name(const std::string& guest) {
   return answer == guest;
 }
 
+// What a guest needs to be crashed that way: most distributions have neither of the first two.
+const char* what_it_needs(CrashBy by) {
+  switch (by) {
+    case CrashBy::nmi:
+      return "an NMI crashes a guest only with kernel.unknown_nmi_panic=1 (in the guest: "
+             "vmcore-guest setup --panic-on nmi)";
+    case CrashBy::sysrq:
+      return "Alt+SysRq+C crashes a guest only with kernel.sysrq=1, or a mask that has 8";
+    case CrashBy::agent:
+      return "the agent may be kept from writing to /proc/sysrq-trigger";
+  }
+  return "";
+}
+
 // What the guest did not send, on standard error.
 void tell_why_outside(const job::ReceiveResult& received) {
   const std::string why =
@@ -42,6 +56,23 @@ void tell_why_outside(const job::ReceiveResult& received) {
                     : received.dump.error().message;
   fmt::print(stderr, "vmcorectl: {}\n",
              printable(received.report.name + ": " + why + "; it is dumped from outside"));
+}
+
+// It was crashed: what is told of that, and the exit code.
+int tell_crash(const job::CrashResult& result, CrashBy by, bool to_stdout, const Common& common) {
+  if (!result.outside) {
+    return tell_received(result.received, {false, to_stdout}, common);
+  }
+  tell_why_outside(result.received);
+  const int code = tell_dump(*result.outside, {"", to_stdout}, common);
+  if (!result.shows_no_crash) {
+    return code;
+  }
+  fmt::print(stderr, "vmcorectl: {}\n",
+             printable(fmt::format("{}: the dump from outside shows no crash: the guest did not "
+                                   "crash, or has booted again; {}",
+                                   result.received.report.name, what_it_needs(by))));
+  return code == kExitDone ? kExitNotAsAsked : code;
 }
 
 }  // namespace
@@ -111,20 +142,15 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
   if (!result) {
     return report_error(result.error(), common);
   }
-  const bool to_stdout = outside.output == "-";
-  if (!result->outside) {
-    return tell_received(result->received, {false, to_stdout}, common);
-  }
-  tell_why_outside(result->received);
-  const int code = tell_dump(*result->outside, {"", to_stdout}, common);
-  if (!result->shows_no_crash) {
+  const int code = tell_crash(*result, options.by, outside.output == "-", common);
+  if (code != kExitFailed && code != kExitInterrupted) {
     return code;
   }
-  fmt::print(stderr, "vmcorectl: {}\n",
-             printable(result->received.report.name +
-                       ": the dump from outside shows no crash: the guest did not crash, or has "
-                       "booted again"));
-  return code == kExitDone ? kExitNotAsAsked : code;
+  fmt::print(stderr,
+             "vmcorectl: {}: it was told to crash, and no dump was kept: `vmcorectl dump` "
+             "takes what is there now\n",
+             printable(result->received.report.name));
+  return kExitGuestChanged;
 }
 
 }  // namespace vmcore::cli

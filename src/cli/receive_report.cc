@@ -64,6 +64,10 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   if (quiet_) {
     return;
   }
+  if (!told_order_ && report.crash == "ordered") {
+    told_order_ = true;
+    say(report, "it was told to crash; waiting for its panic kernel");
+  }
   if (report.stray != told_stray_) {
     told_stray_ = report.stray;
     say(report, report.stray + "; waiting for another");

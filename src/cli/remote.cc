@@ -135,8 +135,9 @@ int dump(const CLI::App& command, const job::RemoteHost& host,
   if (target.empty()) {
     target = job::dump_name(given(command, "DOMAIN"), std::chrono::system_clock::now());
   }
-  auto output = job::Output::open(target, command.count("--force") != 0,
-                                  command.count("--bypass-cache") != 0);
+  // With --crash-guest, --force is about the guest.
+  const bool replace = command.count("--force") != 0 && command.count("--crash-guest") == 0;
+  auto output = job::Output::open(target, replace, command.count("--bypass-cache") != 0);
   auto said = make_memory_file("messages");
   if (!output || !said) {
     return report_error(output ? said.error() : output.error(), common);

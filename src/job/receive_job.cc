@@ -225,6 +225,7 @@ void Reception::take(const sandbox::Event& event) {
   if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
     report_.hello = *hello;
     line_.witness.reset();  // a monitor is held no longer
+    key_.reset();           // nor what would open other streams
     on_report_(report_);
   } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
     report_.panic = read->panic;
@@ -301,17 +302,19 @@ Result<DumpResult> Reception::run() {
   }
   interrupt_.arm();
   be_killed_first();
-  // A name that was given is tried before the guest crashes; one that is made tells when it did.
-  const bool named = !options_.output.empty() && options_.output != "-";
-  if (named) {
+  // A guest is crashed only when there is where to write; a name that is made tells when it did.
+  const bool early = options_.crash || (!options_.output.empty() && options_.output != "-");
+  if (early) {
     TRY(open_files());
   }
   if (options_.crash) {
     TRY(options_.crash());
+    report_.crash = who_saw_crash();
+    on_report_(report_);
   }
   TRY(open_witness());
   TRY(await_line());
-  if (!named) {
+  if (!early) {
     TRY(open_files());
   }
   auto done = take_stream();

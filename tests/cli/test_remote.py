@@ -122,6 +122,8 @@ class Remote(Cli):
         self.dumped(code=FAILED)
         self.assertEqual(target.read_text(), "old")
         self.assertFalse((self.far / "words").exists())     # nobody was asked
+        self.dumped("--crash-guest", "nmi", "--yes", "--force", code=FAILED)     # --force is about the guest there
+        self.assertEqual(target.read_text(), "old")
         self.dumped("--force")
         self.assertEqual(target.read_bytes(), self.dump().read_bytes())
 
@@ -168,6 +170,7 @@ class Remote(Cli):
             self.run_remote("dmesg", "vm1", uri=uri, code=USAGE)
         self.run_remote("memory", "vm1", "--svg", "x.svg", code=USAGE)
         self.run_remote("dump", "--all-crashed", code=USAGE)
+        self.run_remote("receive", "vm1", code=USAGE)
 
     # How it ends
 

@@ -3,6 +3,7 @@
 from outside, as the kernel that crashed; one that is not armed is left alone. And what pstore kept of a crash."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -30,11 +31,24 @@ class Case:
         self.vmcorectl, self.findings, self.folder, self.guest = vmcorectl, findings, folder, guest
         self.out = folder / "dump"
 
-    def crash(self, *words) -> subprocess.CompletedProcess:
+    def words(self, *words, out=None) -> list:
         for path in self.folder.glob("dump*"):
             path.unlink()
-        return self.vmcorectl.run("dump", "--qmp", self.guest.qmp_socket, "--channel", self.guest.port, "-o", self.out,
-                                  *words, seconds=400)
+        return ["dump", "--qmp", self.guest.qmp_socket, "--channel", self.guest.port, "-o", out or self.out, *words]
+
+    def crash(self, *words, out=None) -> subprocess.CompletedProcess:
+        return self.vmcorectl.run(*self.words(*words, out=out), seconds=400)
+
+    def interrupted(self, *words) -> subprocess.CompletedProcess:
+        """As it waits for the panic kernel."""
+        host = subprocess.Popen([self.vmcorectl.path, *self.words(*words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, bufsize=0)
+        errors = b""
+        while b"told to crash" not in errors and (line := host.stderr.readline()):
+            errors += line
+        host.send_signal(signal.SIGINT)
+        said, rest = host.communicate(timeout=60)
+        return subprocess.CompletedProcess([], host.returncode, said.decode(), (errors + rest).decode())
 
     def check(self, what: str, done, code: int, conditions: dict) -> None:
         lines = [name for name, met in conditions.items() if not met]
@@ -104,12 +118,17 @@ def silent(vmcorectl, findings, folder: Path) -> None:
             "said": "is dumped from outside" in done.stderr, "no crash": "shows no crash" in done.stderr,
             "it runs": case.status() == "running"})
         guest.must(ON_NMI)
+        done = case.crash("--crash-guest", "nmi", "--yes", "--spool", "/proc", out="-")
+        case.check("nowhere to write to", done, 1, {"not crashed": "alive" in guest.must("echo alive")})
         done = case.crash("--crash-guest", "nmi", "--yes", "--wait", "60")
         case.check("a panic kernel that stays silent", done, 0, {
             "said": "is dumped from outside" in done.stderr,
             "two kernels": "two kernels are in memory" in done.stdout + done.stderr,
             "the crashed kernel's log": case.log("Kernel panic - not syncing: NMI"),
             "it stays as it was": case.status() == "running"})
+        done = case.interrupted("--crash-guest", "nmi", "--yes", "--force", "--wait", "300")
+        case.check("interrupted when it was told to crash", done, 4, {
+            "said": "no dump was kept" in done.stderr, "no dump": not case.out.exists()})
 
 
 def pstore(vmcorectl, findings, folder: Path) -> None:
