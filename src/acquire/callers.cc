@@ -51,11 +51,18 @@ Result<> Callers::accept() {
   sockaddr_storage peer{};
   socklen_t size = sizeof peer;
   Fd fd(::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
-  if (!fd && (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)) {
-    return {};  // gone already
+  if (!fd && (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)) {
+    return fail_errno(errno, "where guests connect");
+  }
+  if (!fd && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+    if (silent_.empty()) {
+      return fail_errno(errno, "a guest that connects");
+    }
+    silent_.pop_front();  // there is room for another
+    return {};
   }
   if (!fd) {
-    return fail_errno(errno, "a guest that connects");
+    return {};  // gone already, or the network has an error that is its own (accept(2))
   }
   TRY(watch(fd.get()));
   silent_.push_back({name_of_peer(peer, size), std::move(fd)});
