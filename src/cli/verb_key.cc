@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "src/base/fd.h"
 #include "src/cli/verb.h"
@@ -29,15 +30,17 @@ Result<seal::PublicKey> public_key_of(const std::string& path) {
 
 }  // namespace
 
-Run add_key(CLI::App& command, const Common&) {
+Run add_key(CLI::App& command, const Common& common) {
   const auto path = std::make_shared<std::string>();
   command.add_option("FILE", *path, "Of the secret key; made where it is not there")->required();
-  return [path] {
+  return [path, &common] {
     const auto key = public_key_of(*path);
     if (!key) {
-      return report_error(key.error());
+      return report_error(key.error(), common);
     }
-    fmt::print("encrypt-to = {}\n", seal::format_public_key(*key));
+    const std::string shown = seal::format_public_key(*key);
+    fmt::print("{}\n", common.json ? nlohmann::json{{"encrypt_to", shown}}.dump(2)
+                                   : "encrypt-to = " + shown);
     return static_cast<int>(kExitDone);
   };
 }
