@@ -21,7 +21,8 @@ _vmcorectl()
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
-        --key) _filedir; return ;;
+        -o|--file|--qmp|--channel|--key) _filedir; return ;;
+        --spool|--folder) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then

@@ -14,6 +14,7 @@ from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_du
                                 same_as_converted)
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
+from guests.witness import Witness
 
 
 class Case:
@@ -117,9 +118,11 @@ class Case:
         self.nothing_held("disk full", "running")
 
     def qemu_dies(self) -> None:
+        """While it holds the guest."""
+        witness = Witness(self.guest.folder / "witness.sock")
         process = subprocess.Popen([self.vmcorectl.path, "dump", "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
                                     str(self.dump_file)], stderr=subprocess.PIPE, text=True)
-        time.sleep(0.15)
+        self.findings.check("QEMU dies: when it holds the guest", [] if witness.wait_for_stop(60) else ["no STOP"])
         self.guest.process.kill()
         _, errors = process.communicate(timeout=60)
         print(f"  QEMU killed: exit {process.returncode}, {errors.strip()}", flush=True)

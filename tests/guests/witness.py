@@ -28,6 +28,15 @@ class Witness:
                 stamp = message["timestamp"]
                 self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
 
+    def wait_for_stop(self, seconds: float) -> bool:
+        """Since the last question."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if any(name == "STOP" for name, _ in self.events):
+                return True
+            time.sleep(0.001)
+        return False
+
     def paused(self) -> float:
         time.sleep(0.3)     # events may be under way
         events, self.events = self.events, []
