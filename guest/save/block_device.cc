@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 #include <span>
-#include <thread>
+#include <utility>
 
 #include "guest/save/folder.h"
+#include "guest/save/wait_until.h"
 #include "src/base/fd.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
@@ -137,17 +139,12 @@ Result<std::string> find_device(std::string_view device, std::chrono::seconds wa
       !device.starts_with("LABEL=")) {
     return fail(Errc::invalid, "\"{}\" is none of /dev/NAME, UUID=... and LABEL=...", device);
   }
-  const auto until = std::chrono::steady_clock::now() + wait;
-  for (;;) {
-    if (auto path = look_for(device)) {
-      return *std::move(path);
-    }
-    if (std::chrono::steady_clock::now() >= until) {
-      return fail(Errc::not_found, "there is no {}; devices: {}", device,
-                  fmt::join(all_block_devices(), " "));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  std::optional<std::string> path;
+  if (!wait_until([&] { return (path = look_for(device)).has_value(); }, wait)) {
+    return fail(Errc::not_found, "there is no {}; devices: {}", device,
+                fmt::join(all_block_devices(), " "));
   }
+  return *std::move(path);
 }
 
 }  // namespace vmcore::guest

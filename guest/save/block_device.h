@@ -23,8 +23,7 @@ struct FileSystem {
 // or vfat; Errc::not_recognised for everything else.
 Result<FileSystem> probe_file_system(int fd);
 
-// The path of "/dev/NAME", "UUID=..." or "LABEL=...": waits until the device is there. `devices`
-// are the paths that are looked at for the last two (`all_block_devices`).
+// The path of "/dev/NAME", "UUID=..." or "LABEL=...": waits until the device is there.
 Result<std::string> find_device(std::string_view device, std::chrono::seconds wait);
 std::vector<std::string> all_block_devices();
 

@@ -3,10 +3,11 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <thread>
+#include <functional>
+
+#include "guest/save/wait_until.h"
 
 namespace vmcore::guest {
 namespace {
@@ -14,7 +15,8 @@ namespace {
 using std::chrono::milliseconds;
 
 // A virtio-serial port without a listener is POLLHUP at once and for as long as it lasts
-// (drivers/char/virtio_console.c, port_fops_poll), so poll alone would spin.
+// (drivers/char/virtio_console.c, port_fops_poll), so poll alone would spin:
+// wait_until() sleeps as well.
 constexpr milliseconds kStep{50};
 
 short poll_once(int fd, short events, milliseconds wait) {
@@ -22,18 +24,25 @@ short poll_once(int fd, short events, milliseconds wait) {
   return ::poll(&ready, 1, static_cast<int>(wait.count())) > 0 ? ready.revents : short{0};
 }
 
+bool hung_up(int fd) {
+  if ((poll_once(fd, POLLIN, kStep) & POLLHUP) != 0) {
+    return true;
+  }
+  // A socket's end comes as an empty read; what the host says is not listened to.
+  std::array<std::byte, 256> ignored;
+  const ssize_t got = ::read(fd, ignored.data(), ignored.size());
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 }  // namespace
 
 Result<> Line::wait_for_host(std::chrono::seconds patience) const {
-  const Clock::time_point until = Clock::now() + patience;
-  while ((poll_once(fd_.get(), POLLOUT, kStep) & (POLLHUP | POLLOUT)) != POLLOUT) {
-    if (Clock::now() >= until) {
-      return fail(Errc::not_found, "nobody listened on the host for {} s", patience.count());
-    }
-    beat_();
-    std::this_thread::sleep_for(kStep);
-  }
-  return {};
+  const auto listens = [&] {
+    return (poll_once(fd_.get(), POLLOUT, kStep) & (POLLHUP | POLLOUT)) == POLLOUT;
+  };
+  return wait_until(listens, patience, std::cref(beat_))
+             ? Result<>()
+             : fail(Errc::not_found, "nobody listened on the host for {} s", patience.count());
 }
 
 Result<> Line::wait_for_room(std::chrono::seconds patience) const {
@@ -69,20 +78,7 @@ Result<> Line::send(std::span<const std::byte> bytes) const {
 }
 
 bool Line::wait_for_goodbye(std::chrono::seconds patience) const {
-  for (const Clock::time_point until = Clock::now() + patience; Clock::now() < until;) {
-    if ((poll_once(fd_.get(), POLLIN, kStep) & POLLHUP) != 0) {
-      return true;
-    }
-    // A socket's end comes as an empty read; what the host says is not listened to.
-    std::array<std::byte, 256> ignored;
-    if (const ssize_t got = ::read(fd_.get(), ignored.data(), ignored.size());
-        got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-      return true;
-    }
-    beat_();
-    std::this_thread::sleep_for(kStep);
-  }
-  return false;
+  return wait_until([&] { return hung_up(fd_.get()); }, patience, std::cref(beat_));
 }
 
 }  // namespace vmcore::guest

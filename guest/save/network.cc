@@ -8,10 +8,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <thread>
+#include <functional>
 
 #include "guest/save/folder.h"
 #include "guest/save/netlink.h"
+#include "guest/save/wait_until.h"
 #include "src/base/little_endian.h"
 #include "src/base/whole_file.h"
 
@@ -24,20 +25,6 @@ constexpr std::chrono::seconds kCarrierWait{15};
 
 std::string attribute_of(const std::string& interface, const char* name) {
   return first_line(fmt::format("{}/{}/{}", kInterfaces, interface, name));
-}
-
-// Whether it came to that in time.
-bool wait_until(const std::function<bool()>& condition, std::chrono::seconds patience,
-                const Beat& beat) {
-  const Clock::time_point until = Clock::now() + patience;
-  while (!condition()) {
-    if (Clock::now() >= until) {
-      return false;
-    }
-    beat();
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return true;
 }
 
 Result<> done_or_there(const Result<std::vector<std::byte>>& answer, std::string_view what) {
@@ -87,7 +74,7 @@ Result<> bring_up_interface(const std::string& name, const Network& network, con
   }
   TRY(set_up(index));
   // Without one it is tried all the same: not every driver tells.
-  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, beat);
+  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, std::cref(beat));
   TRY(add_address(index, network));
   return network.gateway ? add_route(index, *network.gateway) : Result<>();
 }
@@ -106,7 +93,7 @@ std::string find_interface(const std::string& name_or_mac) {
 Result<> bring_up(const Network& network, const Beat& beat) {
   std::string name;
   if (!wait_until([&] { return !(name = find_interface(network.interface)).empty(); },
-                  kInterfaceWait, beat)) {
+                  kInterfaceWait, std::cref(beat))) {
     return fail(Errc::not_found, "this machine has no network interface {}", network.interface);
   }
   auto up = bring_up_interface(name, network, beat);

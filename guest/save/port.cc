@@ -5,16 +5,14 @@
 #include <cerrno>
 #include <chrono>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "guest/save/folder.h"
+#include "guest/save/wait_until.h"
 #include "src/base/whole_file.h"
 
 namespace vmcore::guest {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr const char* kPorts = "/sys/class/virtio-ports";
 // The ports of a device come one by one after its driver was loaded.
@@ -33,17 +31,13 @@ std::string look_for(std::string_view name, std::vector<std::string>& others) {
 }
 
 Result<std::string> find_port(std::string_view name) {
+  std::string path;
   std::vector<std::string> others;
-  for (const Clock::time_point until = Clock::now() + kPortWait;;) {
-    if (std::string path = look_for(name, others); !path.empty()) {
-      return path;
-    }
-    if (Clock::now() >= until) {
-      return fail(Errc::not_found, "this machine has no virtio-serial port named {}; it has: {}",
-                  name, others.empty() ? "none" : fmt::format("{}", fmt::join(others, " ")));
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  if (!wait_until([&] { return !(path = look_for(name, others)).empty(); }, kPortWait)) {
+    return fail(Errc::not_found, "this machine has no virtio-serial port named {}; it has: {}",
+                name, others.empty() ? "none" : fmt::format("{}", fmt::join(others, " ")));
   }
+  return path;
 }
 
 }  // namespace

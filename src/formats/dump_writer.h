@@ -50,6 +50,10 @@ struct PageRun {
   std::span<const std::byte> bytes;
 };
 
+// The rank of the run's first page among the kept ones, index()ed. Errc::invalid where the run is
+// not whole pages that are all kept.
+Result<std::uint64_t> rank_of_run(const PageSet& kept, const PageRun& run);
+
 // Used by one thread. Errors end the conversion.
 class ShardEncoder {
  public:

@@ -9,6 +9,7 @@
 
 #include "src/base/little_endian.h"
 #include "src/formats/elf_memory.h"
+#include "src/formats/incomplete.h"
 #include "src/formats/notes.h"
 #include "src/formats/page.h"
 
@@ -148,14 +149,7 @@ void set_facts(MemoryImage& image, const Elf64_Ehdr& header, const ByteSource& s
   image.machine.arch = Arch::x86_64;
   const bool qemu = image.find_note(kNoteNameQemu, 0) != nullptr;
   image.file.format = fmt::format("ELF{}{}", qemu ? " (QEMU)" : "", source.wrapping());
-  if ((header.e_flags & kElfIncomplete) != 0) {
-    image.file.incomplete = true;
-    image.remarks.push_back({Errc::truncated, "the file says of itself that it is incomplete"});
-  }
-  for (Remark& remark : source.remarks()) {
-    image.file.incomplete = true;
-    image.remarks.push_back(std::move(remark));
-  }
+  tell_incomplete((header.e_flags & kElfIncomplete) != 0, source, image);
 }
 
 }  // namespace

@@ -100,12 +100,7 @@ class ElfEncoder final : public ShardEncoder {
 
   Result<> write(std::span<const PageRun> runs) override {
     for (const PageRun& run : runs) {
-      const std::uint64_t count = run.bytes.size() / kPageSize;
-      const std::uint64_t rank = kept_.rank(run.first);
-      if (run.bytes.size() % kPageSize != 0 || kept_.rank(run.first + count) - rank != count) {
-        return fail(Errc::invalid, "{} bytes at page frame {:#x} are not pages of the plan",
-                    run.bytes.size(), run.first.value);
-      }
+      TRY_ASSIGN(const std::uint64_t rank, rank_of_run(kept_, run));
       TRY(write_run(run.bytes, data_ + rank * kPageSize));
     }
     return {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/formats/codec.h"
+#include "src/formats/incomplete.h"
 #include "src/formats/kdump_layout.h"
 #include "src/formats/kdump_memory.h"
 #include "src/formats/notes.h"
@@ -178,14 +179,7 @@ void set_facts(MemoryImage& image, const Layout& layout, const ByteSource& sourc
   if (const std::int64_t seconds = layout.header.seconds; seconds > 0) {
     image.file.crash_time = static_cast<std::uint64_t>(seconds);
   }
-  if ((layout.header.status & kKdumpIncomplete) != 0) {
-    image.file.incomplete = true;
-    image.remarks.push_back({Errc::truncated, "the file says of itself that it is incomplete"});
-  }
-  for (Remark& remark : source.remarks()) {
-    image.file.incomplete = true;
-    image.remarks.push_back(std::move(remark));
-  }
+  tell_incomplete((layout.header.status & kKdumpIncomplete) != 0, source, image);
 }
 
 }  // namespace

@@ -46,7 +46,10 @@ struct Layout {
   std::uint64_t kept_before = 0;  // pages of the windows before this one
   const PageSet* kept = nullptr;  // of the window
 
-  std::uint64_t rank(Pfn pfn) const { return kept_before + kept->rank(pfn); }
+  Result<std::uint64_t> rank(const PageRun& run) const {
+    TRY_ASSIGN(const std::uint64_t in_window, rank_of_run(*kept, run));
+    return kept_before + in_window;
+  }
 };
 
 class KdumpEncoder final : public ShardEncoder {
@@ -63,11 +66,7 @@ class KdumpEncoder final : public ShardEncoder {
   Result<> write(std::span<const PageRun> runs) override {
     for (const PageRun& run : runs) {
       const std::uint64_t count = run.bytes.size() / kPageSize;
-      const std::uint64_t rank = layout_.rank(run.first);
-      if (run.bytes.size() % kPageSize != 0 || layout_.rank(run.first + count) - rank != count) {
-        return fail(Errc::invalid, "{} bytes at page frame {:#x} are not pages of the plan",
-                    run.bytes.size(), run.first.value);
-      }
+      TRY_ASSIGN(const std::uint64_t rank, layout_.rank(run));
       if (rank != first_rank_ + descs_.size()) {
         TRY(flush());
         first_rank_ = rank;

@@ -1,6 +1,7 @@
 #include "src/worker/jobs.h"
 
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "src/convert/crashed_kernel.h"
@@ -34,27 +35,28 @@ std::optional<InfoPlace> find_place(const Channel& channel, const Request& reque
   return found ? kernel::place_of(*found) : std::nullopt;
 }
 
+// A document, and what was `found` for it.
+template <class Found>
+Result<Done> hand_out(std::string_view document, const Found& found, const Fd& output) {
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TRY(text.append(document));
+  TRY(text.flush());
+  Done done;
+  done.incomplete = found.incomplete;
+  done.place = found.place;
+  return done;
+}
+
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Description description,
              convert::describe(image, options_of(request), {}));
-  TextOutput text(output.get(), sandbox::kMaxOutputText);
-  TRY(text.append(info_json(description.crashed ? *description.crashed : image, description)));
-  TRY(text.flush());
-  Done done;
-  done.incomplete = description.incomplete;
-  done.place = description.place;
-  return done;
+  return hand_out(info_json(description.crashed ? *description.crashed : image, description),
+                  description, output);
 }
 
 Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
-  TextOutput text(output.get(), sandbox::kMaxOutputText);
-  TRY(text.append(memory_json(image, use, request.torn)));
-  TRY(text.flush());
-  Done done;
-  done.incomplete = use.incomplete;
-  done.place = use.place;
-  return done;
+  return hand_out(memory_json(image, use, request.torn), use, output);
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {

@@ -1,0 +1,18 @@
+#include "src/formats/incomplete.h"
+
+#include <utility>
+
+namespace vmcore::formats {
+
+void tell_incomplete(bool says_so, const ByteSource& source, MemoryImage& image) {
+  if (says_so) {
+    image.file.incomplete = true;
+    image.remarks.push_back({Errc::truncated, "the file says of itself that it is incomplete"});
+  }
+  for (Remark& remark : source.remarks()) {
+    image.file.incomplete = true;
+    image.remarks.push_back(std::move(remark));
+  }
+}
+
+}  // namespace vmcore::formats

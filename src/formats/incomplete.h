@@ -1,0 +1,13 @@
+// How a dump file tells that it does not hold all that it should.
+#pragma once
+
+#include "src/formats/byte_source.h"
+#include "src/image/image.h"
+
+namespace vmcore::formats {
+
+// Marks the image, with a remark for each reason: `says_so`, by the header's own flag for it, and
+// what is wrong with the source.
+void tell_incomplete(bool says_so, const ByteSource& source, MemoryImage& image);
+
+}  // namespace vmcore::formats
