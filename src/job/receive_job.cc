@@ -32,7 +32,7 @@ constexpr std::uint64_t kMostMemory = 4ULL << 40;
 constexpr std::uint64_t kBesideMemory = 128U << 20;
 // Who connects and speaks is a guest that has its stream ready; a stray must not keep us from one,
 // which waits for half a minute.
-constexpr std::chrono::seconds kConnectedWait{5};
+constexpr std::chrono::seconds kConnectedWait{3};
 
 class Reception {
  public:
