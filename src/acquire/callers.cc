@@ -15,6 +15,11 @@
 namespace vmcore::acquire {
 namespace {
 
+// It is readable when so many bytes are there, or its end.
+void listen_for(int fd, int bytes) {
+  ::setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
 std::string name_of_peer(const sockaddr_storage& peer, socklen_t size) {
   const auto* const address = reinterpret_cast<const sockaddr*>(&peer);
   if (peer.ss_family == AF_VSOCK) {
@@ -64,6 +69,7 @@ Result<> Callers::accept() {
   if (!fd) {
     return {};  // gone already, or the network has an error that is its own (accept(2))
   }
+  listen_for(fd.get(), kLeastWords);
   TRY(watch(fd.get()));
   silent_.push_back({name_of_peer(peer, size), std::move(fd)});
   if (silent_.size() > kMostSilent) {
@@ -86,6 +92,7 @@ Result<std::optional<Caller>> Callers::next() {
     }
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, event.data.fd, nullptr);
     Caller caller = std::move(*spoke);
+    listen_for(caller.fd.get(), 1);
     silent_.erase(spoke);
     return caller;
   }

@@ -1,5 +1,6 @@
 // Callers: whoever connects where guests do, by vsock or TCP. A guest speaks as soon as it is
-// connected; one that stays silent keeps nobody else waiting.
+// connected; one that stays silent, or says less than any stream begins with, keeps nobody else
+// waiting.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +24,12 @@ class Callers {
 
   // Readable when next() may have somebody.
   int fd() const { return epoll_.get(); }
-  // One that has spoken or hung up; nothing where there is none yet.
+  // One that has said kLeastWords or hung up; nothing where there is none yet.
   Result<std::optional<Caller>> next();
+
+  // Bytes: the header of a frame (docs/formats/guest-stream.md). Of vsock the first byte may do: it
+  // heeds SO_RCVLOWAT late, TCP since Linux 2.6.28 (socket(7)).
+  static constexpr int kLeastWords = 48;
 
  private:
   // Where there are more, the one that was silent longest is hung up on.

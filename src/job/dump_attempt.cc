@@ -177,7 +177,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   // It reads from the pause's pipe, and so goes before the pause.
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY(give_work(worker, spool, output));
-  const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
+  const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
     TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
     TRY_ASSIGN(acquire::Acquired acquired, acquire());
@@ -194,7 +194,8 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     };
   }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
-                                .on_ready = on_ready,
+                                // What comes through a pipe is held already.
+                                .on_ready = guest_.in_place() ? on_ready : nullptr,
                                 .fetch = [&](PhysRange range) { return guest_.fetch(range); },
                                 .locate = locate,
                                 .copy = copy,

@@ -1,7 +1,6 @@
 #include "src/job/receive_job.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,9 +9,9 @@
 #include <variant>
 #include <vector>
 
-#include "src/acquire/callers.h"
 #include "src/acquire/guest_line.h"
 #include "src/job/available_memory.h"
+#include "src/job/awaited_line.h"
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/run_worker.h"
@@ -23,17 +22,12 @@ namespace vmcore::job {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 // The worker holds three bits a page: half a GiB for that much.
 constexpr std::uint64_t kMostMemory = 4ULL << 40;
 // What firmware and devices add to what a definition says.
 constexpr std::uint64_t kBesideMemory = 128U << 20;
-// Who connects and speaks is a guest that has its stream ready; a stray must not keep us from one,
-// which waits for half a minute.
-constexpr std::chrono::seconds kConnectedWait{5};
-
 class Reception {
  public:
   Reception(const ReceiveOptions& options, ReceiveReport& report, const OnReport& on_report,
@@ -50,8 +44,6 @@ class Reception {
   Result<> open_key();
   Result<> open_witness();
   Result<> await_line();
-  Result<> check_witness() const;
-  std::string who_saw_crash() const;
   Result<> open_files();
   Result<sandbox::Done> take_stream();
   bool is_stray() const;
@@ -67,11 +59,9 @@ class Reception {
   const OnReport& on_report_;
   const OnProgress& on_progress_;
   Interrupt& interrupt_;
-  const Clock::time_point start_ = Clock::now();
   fs::path output_path_;
-  acquire::GuestLine line_;
-  std::optional<acquire::Callers> callers_;  // where guests connect
-  bool is_read_ = false;                     // by a worker, that which came last
+  std::optional<AwaitedLine> line_;
+  bool is_read_ = false;  // by a worker, that which came last
   std::optional<Output> output_;
   std::optional<store::StagedFile> log_;
   Fd spool_;
@@ -103,67 +93,18 @@ Result<> Reception::open_witness() {
   if (options_.guest.socket.empty()) {
     return {};
   }
-  auto witness = acquire::watch_monitor(options_.guest.socket);
-  if (!witness && !options_.crash) {
-    return tl::unexpected(std::move(witness).error());
-  }
-  line_.witness = std::move(witness).value_or(nullptr);
-  return {};
+  auto watched = line_->watch(options_.guest.socket);
+  return options_.crash ? Result<>() : watched;
 }
 
-Result<> Reception::check_witness() const {
-  if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
-    return fail(Errc::guest_state,
-                "the guest panicked, and no panic kernel took over: nothing will come");
-  }
-  return {};
-}
-
-std::string Reception::who_saw_crash() const {
-  if (options_.crash) {
-    return "ordered";
-  }
-  return line_.witness && line_.witness->seen() != acquire::CrashSeen::no ? "event" : "claim";
-}
-
-// Until the first byte is there. It is left to the worker.
 Result<> Reception::await_line() {
-  while (true) {
-    const bool for_ever = options_.wait.count() == 0;
-    const auto left =
-        std::chrono::ceil<milliseconds>(start_ + options_.wait - Clock::now()).count();
-    if (!for_ever && left <= 0) {
-      return fail(Errc::not_found, "nothing came from the guest within {} s",
-                  options_.wait.count());
-    }
-    TRY(check_witness());
-    const int look_every = line_.witness ? 1'000 : 60'000;  // milliseconds
-    const int waited_for = callers_ ? callers_->fd() : line_.fd.get();
-    pollfd waits[] = {{waited_for, POLLIN, 0}, {interrupt_.fd(), POLLIN, 0}};
-    const int timeout =
-        for_ever ? look_every : static_cast<int>(std::min<decltype(left)>(left, look_every));
-    const int ready = ::poll(waits, 2, timeout);
-    if (ready < 0 && errno != EINTR) {
-      return fail_errno(errno, "poll");
-    }
-    if (ready > 0 && waits[1].revents != 0) {
-      report_.interrupted = true;
-      return fail(Errc::cancelled, "interrupted");
-    }
-    if (ready <= 0) {
-      continue;
-    }
-    if (callers_) {
-      TRY_ASSIGN(auto caller, callers_->next());
-      if (!caller) {
-        continue;
-      }
-      report_.name = line_.name = std::move(caller->name);
-      line_.fd = std::move(caller->fd);
-    }
-    report_.crash = who_saw_crash();
-    return {};
+  if (Result<> came = line_->await(interrupt_.fd()); !came) {
+    report_.interrupted = came.error().code == Errc::cancelled;
+    return came;
   }
+  report_.name = line_->name();
+  report_.crash = options_.crash ? "ordered" : line_->saw_crash() ? "event" : "claim";
+  return {};
 }
 
 fs::path Reception::spool_folder() const {
@@ -177,7 +118,7 @@ fs::path Reception::spool_folder() const {
 }
 
 Result<> Reception::open_files() {
-  const std::string name = dump_name(line_.name, std::chrono::system_clock::now());
+  const std::string name = dump_name(line_->name(), std::chrono::system_clock::now());
   output_path_ = options_.output.empty() ? fs::path(name) : options_.output;
   if (!options_.dump.dry_run) {
     TRY_ASSIGN(Output output,
@@ -193,19 +134,13 @@ Result<> Reception::open_files() {
 
 Result<sandbox::StreamTerms> Reception::terms() const {
   TRY_ASSIGN(const std::uint64_t room, store::free_space(spool_folder()));
-  const auto left = [&](std::chrono::seconds whole) {
-    const auto rest = whole - std::chrono::floor<std::chrono::seconds>(Clock::now() - start_);
-    return whole.count() == 0
-               ? 0
-               : static_cast<std::uint64_t>(std::max(milliseconds(1), milliseconds(rest)).count());
-  };
   // Where both are in one folder, the dump itself needs room as well.
   const std::uint64_t fits = options_.spool.empty() ? room / 2 : room;
-  const std::optional<std::uint64_t> known = options_.memory ? options_.memory : line_.memory;
+  const std::optional<std::uint64_t> known = options_.memory ? options_.memory : line_->memory();
   return sandbox::StreamTerms{
       .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
       .most_kept = std::min(fits, options_.most.value_or(fits)),
-      .wait_ms = callers_ ? milliseconds(kConnectedWait).count() : left(options_.wait),
+      .wait_ms = static_cast<std::uint64_t>(line_->patience().count()),
       .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
       .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count()),
       .sealed = bool(key_)};
@@ -224,8 +159,8 @@ void Reception::keep_log() {
 void Reception::take(const sandbox::Event& event) {
   if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
     report_.hello = *hello;
-    line_.witness.reset();  // a monitor is held no longer
-    key_.reset();           // nor what would open other streams
+    line_->stop_watching();  // a monitor is held no longer
+    key_.reset();            // nor what would open other streams
     on_report_(report_);
   } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
     report_.panic = read->panic;
@@ -263,7 +198,7 @@ Result<sandbox::Done> Reception::take_stream() {
       sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = report_.crash};
   TRY_ASSIGN(request.terms, terms());
   TRY_ASSIGN(const Fd hangup, make_hangup());
-  std::vector<int> fds{line_.fd.get(), spool_.get(), log_->fd(), hangup.get()};
+  std::vector<int> fds{line_->fd(), spool_.get(), log_->fd(), hangup.get()};
   if (key_) {
     fds.push_back(key_.get());
   }
@@ -280,7 +215,7 @@ Result<sandbox::Done> Reception::take_stream() {
                                       forward(event);
                                     },
                                 .on_source_read = [&]() -> Result<> {
-                                  line_.fd.reset();
+                                  line_->close();
                                   worker.cost({});
                                   return {};
                                 },
@@ -290,16 +225,13 @@ Result<sandbox::Done> Reception::take_stream() {
 
 // Whoever connected was no guest of ours: nothing came that it could open.
 bool Reception::is_stray() const {
-  return callers_ && is_read_ && !report_.hello && !report_.interrupted;
+  return line_->takes_callers() && is_read_ && !report_.hello && !report_.interrupted;
 }
 
 Result<DumpResult> Reception::run() {
   TRY(open_key());
-  TRY_ASSIGN(line_, acquire::open_guest_line(options_.from, options_.guest));
-  report_.name = line_.name;
-  if (line_.listener) {
-    TRY_ASSIGN(callers_, acquire::Callers::make(std::move(line_.listener)));
-  }
+  TRY_ASSIGN(line_, AwaitedLine::open(options_.from, options_.guest, options_.wait));
+  report_.name = line_->name();
   interrupt_.arm();
   be_killed_first();
   // A guest is crashed only when there is where to write; a name that is made tells when it did.
@@ -321,7 +253,7 @@ Result<DumpResult> Reception::run() {
   while (!done && is_stray()) {
     report_.stray = done.error().message;
     on_report_(report_);
-    line_.fd.reset();
+    line_->close();
     is_read_ = false;
     TRY(await_line());
     TRY(open_files());  // the stray's worker had those

@@ -85,6 +85,7 @@ Result<sandbox::Worker> start_worker() {
 }
 
 Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
+  bool was_ready = false;
   while (true) {
     TRY(wait_for_event(worker, callbacks));
     TRY_ASSIGN(sandbox::Event event, worker.next_event());
@@ -99,6 +100,9 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
       continue;
     }
     if (const auto* ready = std::get_if<sandbox::Ready>(&event)) {
+      if (std::exchange(was_ready, true)) {
+        return fail(Errc::malformed, "worker protocol: ready for a guest that was held already");
+      }
       TRY(answer(worker, *ready, callbacks.on_ready));
       continue;
     }

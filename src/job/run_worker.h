@@ -25,7 +25,7 @@ using OnReady = std::function<Result<Fd>(const sandbox::Ready&)>;
 // What the job does while its worker works. All may be empty.
 struct WorkerCallbacks {
   OnProgress on_progress = {};
-  OnReady on_ready = {};  // an Error ends the job
+  OnReady on_ready = {};  // called at most once; an Error ends the job
   Fetch fetch = {};
   FindRam locate = {};
   CopyForWorker copy = {};                        // an Error ends the job

@@ -110,6 +110,9 @@ class Sealed(Cli):
             stray.sendall(b"GET / HTTP/1.1\r\n\r\n")
         silent = socket.create_connection(("127.0.0.1", port))      # for as long as it is let
         self.addCleanup(silent.close)
+        slow = socket.create_connection(("127.0.0.1", port))
+        self.addCleanup(slow.close)
+        slow.sendall(b"\xf1")
         stream, over = self.stream(), []
 
         def send():

@@ -46,8 +46,15 @@ class CallersTest : public ::testing::Test {
     return std::nullopt;
   }
 
+  // As much as a stream begins with.
+  static std::string words(const std::string& begin) {
+    return begin + std::string(Callers::kLeastWords - begin.size(), '.');
+  }
+  static void say(const Fd& fd, const std::string& text) {
+    ASSERT_EQ(::write(fd.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  }
   static std::string said(const Caller& caller) {
-    char text[8] = "";
+    char text[2 * Callers::kLeastWords] = "";
     const ssize_t size = ::read(caller.fd.get(), text, sizeof text);
     return {text, static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
   }
@@ -66,15 +73,43 @@ TEST_F(CallersTest, SilentOnesKeepNobodyWaiting) {
   const Fd silent = call();
   const Fd other = call();
   const Fd guest = call();
-  ASSERT_EQ(::write(guest.get(), "guest", 5), 5);
+  say(guest, words("guest"));
   const auto caller = next();
   ASSERT_TRUE(caller);
   EXPECT_EQ(caller->name, "127.0.0.1");
-  EXPECT_EQ(said(*caller), "guest");
-  ASSERT_EQ(::write(silent.get(), "late", 4), 4);
+  EXPECT_EQ(said(*caller), words("guest"));
+  say(silent, words("late"));
   const auto late = next();
   ASSERT_TRUE(late);
-  EXPECT_EQ(said(*late), "late");
+  EXPECT_EQ(said(*late), words("late"));
+}
+
+TEST_F(CallersTest, NorDoesOneThatSaysLessThanAStreamBeginsWith) {
+  const Fd slow = call();
+  say(slow, "g");
+  const Fd guest = call();
+  say(guest, words("guest"));
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("guest"));
+  EXPECT_FALSE(next());
+  say(slow, words("uest"));
+  const auto other = next();
+  ASSERT_TRUE(other);
+  EXPECT_EQ(said(*other), "g" + words("uest"));
+}
+
+// The end of a stream may be shorter than its begin.
+TEST_F(CallersTest, OfAGuestEachByteIsHeard) {
+  const Fd guest = call();
+  say(guest, words("guest"));
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("guest"));
+  say(guest, "end");
+  pollfd wait{caller->fd.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 10'000), 1);
+  EXPECT_EQ(said(*caller), "end");
 }
 
 TEST_F(CallersTest, OneThatHangsUpIsTold) {
@@ -90,10 +125,10 @@ TEST_F(CallersTest, OfVeryManySilentOnesTheOldestGo) {
     silent.push_back(call());
   }
   const Fd guest = call();
-  ASSERT_EQ(::write(guest.get(), "guest", 5), 5);
+  say(guest, words("guest"));
   const auto caller = next();
   ASSERT_TRUE(caller);
-  EXPECT_EQ(said(*caller), "guest");
+  EXPECT_EQ(said(*caller), words("guest"));
   char byte = 0;
   EXPECT_EQ(::recv(silent.front().get(), &byte, 1, MSG_DONTWAIT), 0) << "hung up on";
   EXPECT_EQ(::recv(silent.back().get(), &byte, 1, MSG_DONTWAIT), -1) << "still there";

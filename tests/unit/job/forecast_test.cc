@@ -9,16 +9,17 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t kMiB = 1U << 20;
 
-// The guest of docs/performance.md: paused for 160 ms, 0.51 s in all, 24 MiB.
+// The guest of docs/performance.md: paused for 31.6 ms (shared memory: 37), 0.40 s in all, 24 MiB.
 TEST(Forecast, FitsWhatWasMeasured) {
   const Forecast guest = forecast({.kept_bytes = 230 * kMiB,
                                    .page_struct_bytes = 64 * kMiB,
                                    .read_ahead = 1024 * kMiB,
                                    .threads = 2});
-  EXPECT_LE(guest.pause.least, 160ms);
-  EXPECT_GE(guest.pause.most, 160ms);
-  EXPECT_LE(guest.time.least, 510ms);
-  EXPECT_GE(guest.time.most, 510ms);
+  EXPECT_LE(guest.pause.least, 31ms);
+  EXPECT_GE(guest.pause.most, 37ms);
+  EXPECT_LE(guest.pause.most, 100ms);
+  EXPECT_LE(guest.time.least, 400ms);
+  EXPECT_GE(guest.time.most, 400ms);
   EXPECT_GT(guest.size_bytes, 12 * kMiB);
   EXPECT_LT(guest.size_bytes, 48 * kMiB);
   EXPECT_GT(guest.most_size_bytes, guest.size_bytes);
@@ -29,7 +30,7 @@ TEST(Forecast, WhatCannotBeHeldIsWaitedFor) {
   const auto held = forecast(work).pause;
   work.read_ahead = 512 * kMiB;
   const auto waited = forecast(work).pause;
-  EXPECT_GT(waited.least, held.least + 500ms);
+  EXPECT_GT(waited.least, held.least + 400ms);
   EXPECT_GT(waited.most, held.most + 1500ms);
   work.threads = 8;
   EXPECT_LT(forecast(work).pause.most, waited.most - 1000ms);
@@ -37,8 +38,8 @@ TEST(Forecast, WhatCannotBeHeldIsWaitedFor) {
 
 TEST(Forecast, NothingKeptStillTakesAMoment) {
   const Forecast guest = forecast({.threads = 0});
-  EXPECT_GE(guest.pause.least, 10ms);
-  EXPECT_LT(guest.pause.most, 1s);
+  EXPECT_GE(guest.pause.least, 1ms);
+  EXPECT_LT(guest.pause.most, 100ms);
   EXPECT_EQ(guest.size_bytes, 0U);
 }
 

@@ -71,7 +71,7 @@ TEST(JudgePause, IsOnlyThatOfAGuestThatRuns) {
 TEST(JudgePause, IsLongThroughAPipe) {
   const Finding finding = judge_pause(not_direct(Errc::denied));
   EXPECT_EQ(finding.verdict, Verdict::warn);
-  EXPECT_EQ(finding.value, "about 2.06 to 7.26 s");
+  EXPECT_EQ(finding.value, "about 2.05 to 7.18 s");
 }
 
 TEST(JudgeRoom, IsThatOfTheFile) {

@@ -1,0 +1,126 @@
+// A worker that a guest has taken over (rogue_worker.cc) and a guest whose process is this one:
+// what it can still have when the guest was let go.
+#include "src/job/dump_attempt.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "src/acquire/guest_process.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kPage = 4096;
+
+// What is done to the guest, in its order.
+enum class Deed : std::uint8_t { copied, held, let_go };
+
+class Held : public acquire::Lease {
+ public:
+  explicit Held(std::vector<Deed>& deeds) : deeds_(deeds) {}
+  Result<acquire::Microseconds> end() override {
+    deeds_.push_back(Deed::let_go);
+    return acquire::Microseconds(1);
+  }
+
+ private:
+  std::vector<Deed>& deeds_;
+};
+
+class RunningGuest : public acquire::Guest {
+ public:
+  mutable std::vector<Deed> deeds;  // process() is const
+
+  const std::string& name() const override { return name_; }
+  Result<std::uint64_t> memory_size() override { return kPage; }
+  Result<acquire::GuestState> state() override { return acquire::GuestState{"running", true}; }
+  std::optional<std::uint64_t> host_memory() override { return std::nullopt; }
+  // Asked for by whoever copies of it; and by recall_place() before that.
+  const acquire::GuestProcess* process() const override {
+    if (located_) {
+      deeds.push_back(Deed::copied);
+    }
+    return &*process_;
+  }
+  Result<> check_readable() override { return {}; }
+  Result<> check_idle() override { return {}; }
+  bool needs_spool(const acquire::GuestState&) const override { return false; }
+  bool in_place() const override { return true; }
+  Result<acquire::Acquired> acquire(const acquire::GuestState&) override {
+    deeds.push_back(Deed::held);
+    return acquire::Acquired{sandbox::InputKind::process, Fd(::open("/dev/null", O_RDONLY)),
+                             std::make_unique<Held>(deeds)};
+  }
+  Result<Fd> fetch(PhysRange) override { return fail(Errc::unsupported, "not fetched"); }
+  Result<ImageSource> locate(std::span<const PhysRange>) override { return look(); }
+  Result<ImageSource> look() override {
+    located_ = true;
+    return ImageSource{.memory = Fd(::open("/proc/self/mem", O_RDONLY)),
+                       .pagemap = Fd(::open("/proc/self/pagemap", O_RDONLY)),
+                       .files = {},
+                       .pieces = {{.range = {{0}, kPage},
+                                   .address = reinterpret_cast<std::uint64_t>(page_.data()),
+                                   .file = {}}}};
+  }
+  Result<> act(acquire::Then) override { return {}; }
+
+ private:
+  std::string name_ = "guest";
+  Result<acquire::GuestProcess> process_ = acquire::GuestProcess::open(::getpid());
+  std::vector<std::byte> page_ = std::vector<std::byte>(kPage, std::byte{0xab});
+  bool located_ = false;
+};
+
+class DumpAttemptByARogue : public ::testing::Test {
+ protected:
+  DumpAttemptByARogue() {
+    char folder[] = "/tmp/vmcorectl-test-XXXXXX";
+    folder_ = ::mkdtemp(folder);
+  }
+  ~DumpAttemptByARogue() override { fs::remove_all(folder_); }
+
+  // Dumped by a worker that does so.
+  Result<DumpResult> dump(const std::string& what_it_does) {
+    GuestDumpOptions options;
+    options.output = folder_ / "out";
+    options.dump.codec = what_it_does;
+    GuestReport report;
+    report.before = *guest_.state();
+    return DumpAttempt(guest_, options, report, {}, -1).run();
+  }
+
+  void expect_refused(const Result<DumpResult>& result) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::malformed);
+    EXPECT_THAT(result.error().message, HasSubstr("worker protocol"));
+    EXPECT_EQ(guest_.deeds, (std::vector{Deed::copied, Deed::held, Deed::let_go}));
+    EXPECT_TRUE(fs::is_empty(folder_));
+  }
+
+  RunningGuest guest_;
+  fs::path folder_;
+};
+
+TEST_F(DumpAttemptByARogue, BeginsAsItShould) {
+  EXPECT_TRUE(dump("nothing"));
+  EXPECT_EQ(guest_.deeds.at(0), Deed::copied);
+  EXPECT_EQ(guest_.deeds.at(1), Deed::held);
+  EXPECT_EQ(guest_.deeds.at(2), Deed::let_go);
+}
+
+TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {
+  expect_refused(dump("copies late"));
+}
+
+TEST_F(DumpAttemptByARogue, AGuestThatWasLetGoIsNotHeldAgain) {
+  expect_refused(dump("is ready again"));
+}
+
+}  // namespace
+}  // namespace vmcore::job

@@ -1,0 +1,47 @@
+// Stands where vmcore-worker lies, and does as a worker may that a guest has taken over: it begins
+// as it should, lets the guest go, and then asks for what the request's codec says.
+#include "src/sandbox/channel.h"
+#include "src/sandbox/copy_room.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::sandbox {
+namespace {
+
+Result<Packet> ask(const Channel& channel, const Event& question) {
+  TRY(channel.send(encode(question)));
+  return channel.receive();
+}
+
+// Of the first page that was located.
+Result<Have> copy_a_page(const Channel& channel, const CopyRoom& room, std::uint64_t address) {
+  room.table().front() = {address, 0, 4096};
+  TRY_ASSIGN(const Packet packet, ask(channel, Copy{1}));
+  return decode_have(packet.text);
+}
+
+Result<> work(const Channel& channel) {
+  TRY_ASSIGN(const Packet given, channel.receive());
+  TRY_ASSIGN(const Request request, decode_request(given.text));
+  TRY_ASSIGN(const CopyRoom room, CopyRoom::map(given.fds.front().get()));
+  TRY_ASSIGN(const Packet places, ask(channel, Locate{}));
+  TRY_ASSIGN(const Located located, decode_located(places.text));
+  const std::uint64_t address = *located.pieces.front().address;
+  TRY(copy_a_page(channel, room, address));
+  TRY_ASSIGN(Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
+  pipe.fds.clear();
+  TRY(ask(channel, SourceRead{}));
+  if (request.codec == "copies late") {
+    TRY(copy_a_page(channel, room, address));
+  } else if (request.codec == "is ready again") {
+    TRY(ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
+  }
+  return channel.send(encode(Event(Done{})));
+}
+
+}  // namespace
+}  // namespace vmcore::sandbox
+
+int main() {
+  constexpr int kChannelFd = 3;
+  return vmcore::sandbox::work(vmcore::sandbox::Channel(vmcore::Fd(kChannelFd))) ? 0 : 1;
+}
