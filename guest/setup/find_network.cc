@@ -12,6 +12,7 @@
 
 #include "guest/save/netlink.h"
 #include "guest/setup/driver_modules.h"
+#include "guest/setup/kernel_facts.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
 
@@ -87,17 +88,12 @@ std::optional<unsigned> prefix_of(const IpAddress& wanted) {
   return std::nullopt;
 }
 
-std::string first_line(const Root& root, const std::string& path) {
-  const std::string text = root.read(path).value_or("");
-  return text.substr(0, text.find('\n'));
-}
-
 constexpr std::string_view kInterfaces = "/sys/class/net";
 
 std::string folder_of(const std::string& name) { return fmt::format("{}/{}", kInterfaces, name); }
 
 std::string mac_of(const Root& root, const std::string& name) {
-  return first_line(root, folder_of(name) + "/address");
+  return read_word(root, {folder_of(name) + "/address"}).value_or("");
 }
 
 // The interfaces with that name or MAC address.
@@ -181,8 +177,7 @@ CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<R
     static_cast<void>(write_state(root, kNetworkFile, format_network(*config.network) + "\n"));
     return config;
   }
-  const std::string text = root.read(kNetworkFile).value_or("");
-  auto remembered = parse_network(text.substr(0, text.find('\n')));
+  auto remembered = parse_network(read_word(root, {kNetworkFile}).value_or(""));
   if (found.error().code != Errc::unsupported && remembered) {
     config.network = *std::move(remembered);
   } else {
