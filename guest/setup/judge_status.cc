@@ -40,8 +40,10 @@ Finding judge_kernel(const StatusFacts& facts) {
         fmt::format("it is built without {}: boot another kernel", fmt::join(missing, ", ")));
   }
   if (facts.config.empty()) {
-    return with(finding, Verdict::note,
-                "its configuration is neither in /boot nor in /lib/modules");
+    return with(
+        finding, Verdict::note,
+        "its configuration is not known (/proc/config.gz, /boot, /lib/modules), nor whether "
+        "it has CONFIG_CRASH_DUMP and CONFIG_PROC_VMCORE");
   }
   if (is_configured(facts.config, "KEXEC_FILE") == false) {
     return with(finding, Verdict::note, "without CONFIG_KEXEC_FILE it takes kexec-tools to load");

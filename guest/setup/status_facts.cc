@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "guest/setup/capture_image.h"
+#include "guest/setup/decompress.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/services.h"
 #include "src/base/sys.h"
@@ -26,6 +27,18 @@ bool has_port(const Root& root) {
   return std::ranges::any_of(ports, [&](const std::string& port) {
     return read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == kPortName;
   });
+}
+
+// As the kernel itself tells it (CONFIG_IKCONFIG_PROC), else as it was installed.
+std::string kernel_config(const Root& root, std::string_view release) {
+  for (const std::string& path :
+       {std::string("/proc/config.gz"), fmt::format("/boot/config-{}", release),
+        fmt::format("/lib/modules/{}/config", release)}) {
+    if (auto text = root.read(path).and_then(decompress)) {
+      return *std::move(text);
+    }
+  }
+  return "";
 }
 
 Result<Need> read_need(const Root& root, const StatusFacts& facts) {
@@ -58,9 +71,7 @@ StatusFacts read_status(const Root& root) {
   StatusFacts facts{.release = running_release()};
   facts.reserved = crash_memory_size(root);
   facts.kexec = facts.reserved.has_value();
-  facts.config = read_word(root, {fmt::format("/boot/config-{}", facts.release),
-                                  fmt::format("/lib/modules/{}/config", facts.release)})
-                     .value_or("");
+  facts.config = kernel_config(root, facts.release);
   facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
   facts.record = read_load_record(root);
   facts.image = capture_image_path(facts.release);
