@@ -19,6 +19,7 @@
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/kexec.h"
 #include "guest/setup/other_kdump.h"
+#include "guest/setup/program_files.h"
 #include "guest/setup/run_command.h"
 #include "guest/setup/state_file.h"
 #include "guest/setup/status_facts.h"
@@ -65,29 +66,31 @@ Result<std::string> read_image(const Root& root, std::string_view path) {
 
 // What `build` makes an image of that a change of is to be seen by its time.
 std::vector<std::string> sources_of_image(const Root& root, std::string_view release) {
-  std::error_code error;
-  std::vector<std::string> sources = {
-      std::filesystem::read_symlink("/proc/self/exe", error).string(), std::string(kConfigFile),
-      fmt::format("/lib/modules/{}/modules.dep", release)};
+  std::vector<std::string> sources;
   const CaptureConfig config = read_config(root).value_or(CaptureConfig());
   if (has_target(config, "ssh")) {
-    sources.insert(sources.end(), {config.ssh.client, config.ssh.key, config.ssh.known_hosts});
+    sources = program_files(root, config.ssh.client).value_or(std::vector{config.ssh.client});
+    sources.insert(sources.end(), {config.ssh.key, config.ssh.known_hosts});
   }
+  std::error_code error;
+  sources.insert(sources.end(),
+                 {std::filesystem::read_symlink("/proc/self/exe", error).string(),
+                  std::string(kConfigFile), fmt::format("/lib/modules/{}/modules.dep", release)});
   return sources;
 }
 
 // Whether this machine has another address, or another way, than the image was told of.
-bool network_changed(const Root& root, std::string_view image) {
+bool network_changed(const Root& root, std::string_view bytes) {
   const auto now = read_config(root).map(
       [&root](const CaptureConfig& config) { return network_now(root, config); });
   if (!now || !*now) {
     return false;
   }
-  const std::string bytes = read_image(root, image).value_or("");
   const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
   return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
 }
 
+// Our own image of that release, whole and up to date.
 Result<std::string> ready_image(const Root& root, std::string_view release) {
   const std::string path = capture_image_path(release);
   if (is_stale(root, path, release)) {
@@ -145,8 +148,9 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
   if (record.image.empty()) {
     TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
+  } else {
+    TRY(check_whole(root, record.image, kernel.release()));
   }
-  TRY(check_whole(root, record.image, kernel.release()));
   TRY_ASSIGN(const std::uint64_t image_size, size_of(root, record.image));
   auto fit = check_fit(need_of(kernel, image_size), crash_memory_size(root).value_or(0));
   if (!fit && !request.force) {
@@ -228,11 +232,13 @@ std::string capture_image_path(std::string_view release) {
 
 bool is_stale(const Root& root, std::string_view image, std::string_view release) {
   const auto built = changed(root, image);
-  return !built ||
-         std::ranges::any_of(sources_of_image(root, release),
-                             [&](const auto& source) { return changed(root, source) > built; }) ||
-         network_changed(root, image) ||
-         !check_image(read_image(root, image).value_or(""), release);
+  if (!built || std::ranges::any_of(sources_of_image(root, release), [&](const auto& source) {
+        return changed(root, source) > built;
+      })) {
+    return true;
+  }
+  const std::string bytes = read_image(root, image).value_or("");
+  return network_changed(root, bytes) || !check_image(bytes, release);
 }
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
