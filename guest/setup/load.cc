@@ -296,6 +296,12 @@ Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
   if (initrd.empty()) {
     initrd = find_boot_initrd(root, image.release());
   }
+  if (initrd.empty() && image.unified) {
+    return fail(Errc::unsupported,
+                "{0} has its initrd inside: take it out (objcopy -O binary --only-section=.initrd "
+                "{0} FILE) and name that by --initrd",
+                kernel);
+  }
   TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));
   return load_kernel(Slot::reboot, {.kernel = kernel,
                                     .initrd = initrd,
