@@ -39,9 +39,6 @@ struct LoadRequest {
 
 // Where the capture image of a release is kept.
 std::string capture_image_path(std::string_view release);
-// Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
-// what ssh is given; or for another network than this machine is in now.
-bool is_stale(const Root& root, std::string_view image, std::string_view release);
 
 // Whether it fits into `reserved` bytes: an error that has the numbers and what to do; a remark
 // where it will be narrow. Pure.

@@ -8,6 +8,7 @@
 #include "guest/setup/decompress.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/services.h"
+#include "guest/setup/stale_image.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {

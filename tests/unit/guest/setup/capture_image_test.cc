@@ -12,6 +12,7 @@
 #include "guest/config/gzip.h"
 #include "guest/setup/cpio.h"
 #include "guest/setup/load.h"
+#include "guest/setup/stale_image.h"
 #include "tests/unit/guest/setup/elf_program.h"
 
 namespace vmcore::guest {
