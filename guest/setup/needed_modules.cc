@@ -199,8 +199,12 @@ Result<> check_target(const Root& root, const CaptureConfig& config, const Targe
   if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
+  if (target.kind == "tcp") {
+    TRY(parse_endpoint(target.where));
+  }
   if (target.kind == "ssh") {
-    TRY(ssh_files(root, config.ssh));
+    TRY_ASSIGN(const SshDestination to, parse_ssh_destination(target.where));
+    TRY(check_ssh(root, config.ssh, to.endpoint));
   }
   return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
 }

@@ -298,7 +298,7 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
   write("usr/bin/ssh", program(PT_LOAD));
   write("etc/vmcore-guest/ssh-key", "the key");
-  write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
+  write("etc/vmcore-guest/ssh-known-hosts", "192.0.2.1 ssh-ed25519 AAAA\n");
   image = make_capture_image(root(), parts_);
   EXPECT_TRUE(image->remarks.empty());
   EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
