@@ -211,11 +211,17 @@ Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
   const bool newer = record && record->started > asked;
-  if (!record || newer || !is_loaded(root, Slot::crash) || stays_valid(root)) {
+  if (!record || newer || !is_loaded(root, Slot::crash)) {
+    return std::vector<Remark>();
+  }
+  const std::string release = running_release();
+  const bool stale =
+      record->image == capture_image_path(release) && is_stale(root, record->image, release);
+  if (!stale && stays_valid(root)) {
     return std::vector<Remark>();
   }
   return load_locked(root, {.kernel = record->kernel,
-                            .image = record->image,
+                            .image = stale ? "" : record->image,
                             .append = record->append,
                             .tag = record->tag});
 }

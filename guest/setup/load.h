@@ -47,7 +47,8 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 // Loads it and leaves the record.
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
-// itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
+// itself, or its image is one that `load` built and is stale. Many of these at once (a machine
+// whose CPUs come one by one) do the work of two.
 Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
 Result<> unload_panic_kernel(const Root& root);
 

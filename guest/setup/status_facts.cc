@@ -6,7 +6,9 @@
 
 #include "guest/setup/capture_image.h"
 #include "guest/setup/decompress.h"
+#include "guest/setup/find_network.h"
 #include "guest/setup/kernel_image.h"
+#include "guest/setup/needed_modules.h"
 #include "guest/setup/services.h"
 #include "guest/setup/stale_image.h"
 #include "src/base/sys.h"
@@ -54,6 +56,17 @@ Result<Need> read_need(const Root& root, const StatusFacts& facts) {
   return need_of(kernel, size);
 }
 
+std::vector<Remark> find_broken(const Root& root, const CaptureConfig& config) {
+  std::vector<Remark> broken;
+  for (const Target& target : config.targets) {
+    if (const Result<> checked = check_target(root, config, target); !checked) {
+      broken.push_back({checked.error().code, fmt::format("target {}: {}", format_target(target),
+                                                          checked.error().message)});
+    }
+  }
+  return broken;
+}
+
 }  // namespace
 
 Result<CaptureConfig> read_config(const Root& root) {
@@ -95,7 +108,11 @@ StatusFacts read_status(const Root& root) {
   facts.port = has_port(root);
   facts.vsock = root.exists("/dev/vsock");
   facts.capture = read_config(root);
-  facts.last = newest_dump(root, facts.capture.value_or(CaptureConfig()));
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  facts.broken_targets = find_broken(root, config);
+  facts.network = network_now(root, config).remarks;
+  facts.follows_network = root.exists(kNetworkTimer) || root.exists(kNetworkScript);
+  facts.last = newest_dump(root, config);
   facts.pstore = newest_pstore(root);
   return facts;
 }

@@ -19,5 +19,14 @@ TEST(StatusFacts, TheKernelItselfTellsItsConfiguration) {
   EXPECT_EQ(read_status(folder.root()).config, "CONFIG_INSTALLED=y\n");
 }
 
+TEST(StatusFacts, ATargetThatCannotWorkIsNamed) {
+  const FolderRoot folder;
+  folder.write("/etc/vmcore-guest.conf", "target = port\ntarget = ssh:me@192.0.2.1\n");
+  const StatusFacts facts = read_status(folder.root());
+  ASSERT_EQ(facts.broken_targets.size(), 1U);
+  EXPECT_EQ(facts.broken_targets.front().text.find("target ssh:me@192.0.2.1: /usr/bin/ssh: No "),
+            0U);
+}
+
 }  // namespace
 }  // namespace vmcore::guest
