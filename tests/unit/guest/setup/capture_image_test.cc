@@ -139,6 +139,7 @@ TEST_F(CaptureImageTest, ADeviceThatInitCannotPutTogetherIsRefused) {
   EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1: name it by UUID="),
             std::string::npos);
   EXPECT_EQ(said("file", "/dev/vdb:/x"), "");
+  EXPECT_NE(said("tcp", "example.org:1").find("target tcp: "), std::string::npos);
 }
 
 TEST_F(CaptureImageTest, TellsWhatItWasMadeOf) {
@@ -317,6 +318,19 @@ TEST_F(CaptureImageTest, HasTheModuleOfAnAddressOfVersion6) {
   EXPECT_FALSE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
   parts_.config.targets = {{"tcp", "[2001:db8::1]:1"}};
   EXPECT_TRUE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
+}
+
+TEST_F(CaptureImageTest, HasTheDriverThatStopsTheWatchdog) {
+  unpacked_kernel();
+  module("i6300esb", "");
+  write("sys/class/watchdog/watchdog0/identity", "i6300ESB timer\n");
+  parts_.config.targets = {{"port", ""}};
+  EXPECT_EQ(order(*make_capture_image(root(), parts_)).find("i6300esb"), std::string::npos);
+  fs::create_directories(folder_ / "sys/class/watchdog/watchdog0/driver");
+  fs::create_directory_symlink("/sys/module/i6300esb",
+                               folder_ / "sys/class/watchdog/watchdog0/driver/module");
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("i6300esb.ko.gz\nvirtio_console"),
+            std::string::npos);
 }
 
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
