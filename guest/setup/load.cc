@@ -136,6 +136,10 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   return fit.value_or(std::vector<Remark>());
 }
 
+LoadRequest again(const LoadRecord& record, const std::string& image) {
+  return {.kernel = record.kernel, .image = image, .append = record.append, .tag = record.tag};
+}
+
 }  // namespace
 
 std::optional<LoadRecord> parse_load_record(std::string_view json) {
@@ -211,19 +215,21 @@ Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
   const bool newer = record && record->started > asked;
-  if (!record || newer || !is_loaded(root, Slot::crash)) {
+  if (!record || newer || !is_loaded(root, Slot::crash) || stays_valid(root)) {
     return std::vector<Remark>();
   }
+  return load_locked(root, again(*record, record->image));
+}
+
+Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
+  TRY_ASSIGN(const Fd held, lock(root));
+  const auto record = read_load_record(root);
   const std::string release = running_release();
-  const bool stale =
-      record->image == capture_image_path(release) && is_stale(root, record->image, release);
-  if (!stale && stays_valid(root)) {
+  if (!record || !is_loaded(root, Slot::crash) || record->image != capture_image_path(release) ||
+      !is_stale(root, record->image, release)) {
     return std::vector<Remark>();
   }
-  return load_locked(root, {.kernel = record->kernel,
-                            .image = stale ? "" : record->image,
-                            .append = record->append,
-                            .tag = record->tag});
+  return load_locked(root, again(*record, ""));
 }
 
 Result<> unload_panic_kernel(const Root& root) {

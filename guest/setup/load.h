@@ -47,9 +47,11 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 // Loads it and leaves the record.
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
-// itself, or its image is one that `load` built and is stale. Many of these at once (a machine
+// itself. Many of these at once (a machine
 // whose CPUs come one by one) do the work of two.
 Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
+// The same, if it was loaded with our own image and that is stale.
+Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
 Result<> unload_panic_kernel(const Root& root);
 
 // The next reboot's kernel, with its initrd and the running command line: `kernel` and `image` may

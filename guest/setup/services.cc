@@ -48,7 +48,7 @@ ConditionKernelCommandLine=crashkernel
 
 [Service]
 Type=oneshot
-ExecStart={1} load --reload
+ExecStart={1} load --refresh
 )";
 constexpr const char* kNetworkTimerText = R"({0}
 [Unit]
@@ -114,7 +114,7 @@ depend() {{
 start() {{
 	grep -q crashkernel= /proc/cmdline || return 0
 	ebegin "Telling the panic kernel of the network"
-	{1} load --reload
+	{1} load --refresh
 	eend $?
 }}
 )";

@@ -50,6 +50,7 @@ class GuestVerbs(Cli):
 
     def test_usage(self):
         for words in ([], ["dance"], ["load", "--reload", "--force"], ["load", "--reload", "--reboot"],
+                      ["load", "--refresh", "--reload"], ["load", "--refresh", "--force"],
                       ["test", "--tag", "a b"], ["test", "--tag", "x" * 65], ["test", "--result", "--yes"],
                       ["status", "--output", "xml"]):
             self.assertFalse(self.guest(*words, code=USAGE).stdout, words)

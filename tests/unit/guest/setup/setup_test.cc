@@ -105,7 +105,7 @@ TEST_F(Setup, LooksAtTheNetworkAgainWhereATargetNeedsIt) {
   EXPECT_TRUE(root.exists(link));
   EXPECT_THAT(root.read("/etc/systemd/system/vmcore-guest-network.service"),
               AllOf(HasSubstr("\nAfter=vmcore-guest.service network-online.target\n"),
-                    HasSubstr("\nExecStart=/usr/sbin/vmcore-guest load --reload\n")));
+                    HasSubstr("\nExecStart=/usr/sbin/vmcore-guest load --refresh\n")));
   EXPECT_THAT(root.read(kUnit), testing::Not(HasSubstr("network")));  // it loads early
   remove();
   EXPECT_EQ(root.picture(), before);
