@@ -155,6 +155,10 @@ std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view c
   return remarks;
 }
 
+std::string format_target(const Target& target) {
+  return target.kind + (target.where.empty() ? "" : ":") + target.where;
+}
+
 bool has_target(const CaptureConfig& config, std::string_view kind) {
   return std::ranges::find(config.targets, kind, &Target::kind) != config.targets.end();
 }
@@ -172,8 +176,7 @@ std::optional<IpAddress> network_address_of(const Target& target) {
 std::string format_config(const CaptureConfig& config) {
   std::string text;
   for (const Target& target : config.targets) {
-    text += fmt::format("target = {}{}{}\n", target.kind, target.where.empty() ? "" : ":",
-                        target.where);
+    text += fmt::format("target = {}\n", format_target(target));
   }
   text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
                       config.level, config.keep, config.deadline.count(),

@@ -77,6 +77,9 @@ Result<CaptureConfig> parse_config(std::string_view text);
 // cannot be understood is skipped and told: a capture kernel goes on with what it has.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
 
+// As it is configured: "ssh:me@192.0.2.1".
+std::string format_target(const Target& target);
+
 // Whether one of the targets is of that kind.
 bool has_target(const CaptureConfig& config, std::string_view kind);
 

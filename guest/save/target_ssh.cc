@@ -10,6 +10,7 @@
 #include <csignal>
 #include <thread>
 
+#include "guest/config/capture_image.h"
 #include "guest/save/network.h"
 #include "guest/save/target_stream.h"
 #include "src/base/sys.h"
@@ -83,6 +84,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
     arguments.push_back(const_cast<char*>(word.c_str()));  // execve(2) does not write to them
   }
   arguments.push_back(nullptr);
+  std::string libraries = fmt::format("LD_LIBRARY_PATH={}", kLibraryPath);
   client.pid_ = ::fork();
   if (client.pid_ < 0) {
     return fail_errno(errno, "fork");
@@ -90,7 +92,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   if (client.pid_ == 0) {
     const rlimit most{kMostWords, kMostWords};
     std::signal(SIGXFSZ, SIG_IGN);  // who says more than that goes on
-    char* environment[] = {nullptr};
+    char* environment[] = {libraries.data(), nullptr};
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
         ::dup2(reading.get(), STDIN_FILENO) >= 0 &&
         ::dup2(client.said_.get(), STDOUT_FILENO) >= 0 &&

@@ -12,6 +12,7 @@
 
 #include "guest/save/netlink.h"
 #include "guest/setup/driver_modules.h"
+#include "guest/setup/kernel_facts.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
 
@@ -87,17 +88,12 @@ std::optional<unsigned> prefix_of(const IpAddress& wanted) {
   return std::nullopt;
 }
 
-std::string first_line(const Root& root, const std::string& path) {
-  const std::string text = root.read(path).value_or("");
-  return text.substr(0, text.find('\n'));
-}
-
 constexpr std::string_view kInterfaces = "/sys/class/net";
 
 std::string folder_of(const std::string& name) { return fmt::format("{}/{}", kInterfaces, name); }
 
 std::string mac_of(const Root& root, const std::string& name) {
-  return first_line(root, folder_of(name) + "/address");
+  return read_word(root, {folder_of(name) + "/address"}).value_or("");
 }
 
 // The interfaces with that name or MAC address.
@@ -109,21 +105,17 @@ std::vector<std::string> interfaces_of(const Root& root, const std::string& inte
   return names;
 }
 
-// Where the first target that needs a network leads.
-std::optional<IpAddress> destination_of(const CaptureConfig& config) {
-  for (const Target& target : config.targets) {
-    if (const auto address = network_address_of(target)) {
-      return address;
-    }
-  }
-  return std::nullopt;
-}
-
 // As find_network, where the capture kernel could go it.
 Result<Network> way_to(const Root& root, const IpAddress& destination) {
   TRY_ASSIGN(FoundNetwork found, find_network(destination));
   TRY(check_interface(root, found.name));
   return std::move(found.network);
+}
+
+// The same interface and address; a gateway that one of them does without does the other no harm.
+bool agree(const Network& one, const Network& other) {
+  return one.interface == other.interface && one.address == other.address &&
+         (!one.gateway || !other.gateway || one.gateway == other.gateway);
 }
 
 }  // namespace
@@ -160,37 +152,64 @@ Result<> check_interface(const Root& root, const std::string& name) {
   return {};
 }
 
-std::optional<Network> network_now(const Root& root, const CaptureConfig& config) {
-  const auto destination = destination_of(config);
-  if (!destination || config.network || !root.running()) {
-    return std::nullopt;
+bool follows_network(const CaptureConfig& config) {
+  return !config.network && std::ranges::any_of(config.targets, [](const Target& target) {
+    return network_address_of(target).has_value();
+  });
+}
+
+ChosenNetwork choose_network(const std::vector<Way>& ways) {
+  ChosenNetwork chosen;
+  std::optional<Network>& network = chosen.network;
+  for (const Way& way : ways) {
+    if (!way.network) {
+      chosen.remarks.push_back(
+          {way.network.error().code,
+           fmt::format("target {}: {}: vmcore-guest load when there is another way, or say how "
+                       "(network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
+                       way.target, way.network.error().message)});
+    } else if (!network) {
+      network = *way.network;
+    } else if (!agree(*network, *way.network)) {
+      chosen.remarks.push_back(
+          {Errc::unsupported,
+           fmt::format("target {}: it is reached by {}, and the capture kernel has one network, by "
+                       "which it reaches targets before this one: {}",
+                       way.target, format_network(*way.network), format_network(*network))});
+    } else if (!network->gateway) {
+      network->gateway = way.network->gateway;
+    }
   }
-  const auto found = way_to(root, *destination);
-  return found ? std::optional(*found) : std::nullopt;
+  return chosen;
+}
+
+ChosenNetwork network_now(const Root& root, const CaptureConfig& config) {
+  std::vector<Way> ways;
+  if (follows_network(config) && root.running()) {
+    for (const Target& target : config.targets) {
+      if (const auto destination = network_address_of(target)) {
+        ways.push_back({format_target(target), way_to(root, *destination)});
+      }
+    }
+  }
+  return choose_network(ways);
 }
 
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks) {
-  const auto destination = destination_of(config);
-  if (!destination || config.network || !root.running()) {
-    return config;
-  }
-  const auto found = way_to(root, *destination);
-  if (found) {
-    config.network = *found;
+  ChosenNetwork now = network_now(root, config);
+  if (now.network) {
+    config.network = std::move(now.network);
     static_cast<void>(make_state_folder(root, kStateFolder));
     static_cast<void>(write_state(root, kNetworkFile, format_network(*config.network) + "\n"));
-    return config;
+  } else if (!now.remarks.empty() && std::ranges::all_of(now.remarks, [](const Remark& remark) {
+               return remark.code == Errc::not_found;  // it may be early in the boot
+             })) {
+    if (auto remembered = parse_network(read_word(root, {kNetworkFile}).value_or(""))) {
+      config.network = *std::move(remembered);
+      return config;
+    }
   }
-  const std::string text = root.read(kNetworkFile).value_or("");
-  auto remembered = parse_network(text.substr(0, text.find('\n')));
-  if (found.error().code != Errc::unsupported && remembered) {
-    config.network = *std::move(remembered);
-  } else {
-    remarks.push_back(
-        {found.error().code, fmt::format("{}: build the image again when there is another way, or "
-                                         "say how (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
-                                         found.error().message)});
-  }
+  remarks.insert(remarks.end(), now.remarks.begin(), now.remarks.end());
   return config;
 }
 

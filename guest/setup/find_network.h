@@ -25,13 +25,29 @@ Result<FoundNetwork> find_network(const IpAddress& destination);
 // has that address as well but other frames, and of what has no card (a tunnel).
 Result<> check_interface(const Root& root, const std::string& name);
 
-// The network that the capture kernel would be told of now: nothing where no target needs one, the
-// configuration names one, or there is no way there that it could go.
-std::optional<Network> network_now(const Root& root, const CaptureConfig& config);
+// Whether the capture kernel is told of a network that was found out: a target needs one, and the
+// configuration names none.
+bool follows_network(const CaptureConfig& config);
 
-// The configuration with the network by which its targets are reached, where they need one and it
-// names none. What is found is remembered: the capture image is built early in the
-// boot as well, when there is no network yet. A Remark where none is known.
+// How one target is reached.
+struct Way {
+  std::string target;
+  Result<Network> network;
+};
+
+// What the capture kernel, which has one interface with one address, is told.
+struct ChosenNetwork {
+  std::optional<Network> network;
+  std::vector<Remark> remarks;  // of the targets that it does not lead to
+};
+// The network of the first target that is reached by any, and whom else it leads to. Pure.
+ChosenNetwork choose_network(const std::vector<Way>& ways);
+// Of this machine as it is now; nothing where it does not follow.
+ChosenNetwork network_now(const Root& root, const CaptureConfig& config);
+
+// The configuration with the network by which its targets are reached, where it follows. What is
+// found is remembered: the capture image is built early in the boot as well, when there is no
+// network yet. Remarks where none is known, or not all targets are reached by it.
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks);
 
 // The modules that drive the interface with that name or MAC address (driver_modules.h); below a

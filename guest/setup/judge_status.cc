@@ -1,6 +1,9 @@
 #include "guest/setup/judge_status.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "guest/setup/find_network.h"
 
 namespace vmcore::guest {
 namespace {
@@ -40,8 +43,10 @@ Finding judge_kernel(const StatusFacts& facts) {
         fmt::format("it is built without {}: boot another kernel", fmt::join(missing, ", ")));
   }
   if (facts.config.empty()) {
-    return with(finding, Verdict::note,
-                "its configuration is neither in /boot nor in /lib/modules");
+    return with(
+        finding, Verdict::note,
+        "its configuration is not known (/proc/config.gz, /boot, /lib/modules), nor whether "
+        "it has CONFIG_CRASH_DUMP and CONFIG_PROC_VMCORE");
   }
   if (is_configured(facts.config, "KEXEC_FILE") == false) {
     return with(finding, Verdict::note, "without CONFIG_KEXEC_FILE it takes kexec-tools to load");
@@ -143,6 +148,29 @@ Finding judge_channel(const StatusFacts& facts) {
   return with(finding, has_other_target(facts) ? Verdict::note : Verdict::fail, hint);
 }
 
+Finding judge_targets(const StatusFacts& facts) {
+  Finding finding{.id = "targets", .title = "for targets that can be reached"};
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  std::vector<std::string> names;
+  std::ranges::transform(config.targets, std::back_inserter(names), format_target);
+  finding.value = fmt::format("{}", fmt::join(names, ", "));
+  std::vector<std::string> doubts;
+  for (const auto* remarks : {&facts.broken_targets, &facts.network}) {
+    std::ranges::transform(*remarks, std::back_inserter(doubts), &Remark::text);
+  }
+  if (!doubts.empty()) {
+    const bool none_left = facts.broken_targets.size() == config.targets.size();
+    return with(finding, none_left ? Verdict::fail : Verdict::warn,
+                fmt::format("{}", fmt::join(doubts, "; ")));
+  }
+  if (follows_network(config) && !facts.follows_network) {
+    return with(finding, Verdict::note,
+                "vmcore-guest setup: else an address that this machine gets later is not noticed "
+                "before the next load");
+  }
+  return finding;
+}
+
 Finding judge_panic(const StatusFacts& facts) {
   Finding finding{.id = "panic", .title = "for a panic device"};
   if (!facts.panic_driver) {
@@ -192,7 +220,8 @@ std::vector<Finding> judge_status(const StatusFacts& facts) {
     findings.push_back(judge_fit(facts));
   }
   findings.insert(findings.end(), {judge_loaded(facts), judge_hotplug(facts), judge_channel(facts),
-                                   judge_panic(facts), judge_vmcoreinfo(facts), judge_last(facts)});
+                                   judge_targets(facts), judge_panic(facts),
+                                   judge_vmcoreinfo(facts), judge_last(facts)});
   return findings;
 }
 

@@ -18,6 +18,7 @@ Finding judge_image(const StatusFacts& facts);
 Finding judge_loaded(const StatusFacts& facts);
 Finding judge_hotplug(const StatusFacts& facts);
 Finding judge_channel(const StatusFacts& facts);
+Finding judge_targets(const StatusFacts& facts);
 Finding judge_panic(const StatusFacts& facts);
 Finding judge_vmcoreinfo(const StatusFacts& facts);
 Finding judge_last(const StatusFacts& facts);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "guest/setup/unified_image.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
@@ -38,9 +39,26 @@ std::string text_at(std::span<const std::byte> bytes, std::size_t offset) {
   return text;
 }
 
-// A unified kernel image: an EFI program whose section .linux holds the kernel.
 bool is_efi_program(std::span<const std::byte> start) {
   return start.size() > 2 && start[0] == std::byte{'M'} && start[1] == std::byte{'Z'};
+}
+
+Result<std::vector<std::byte>> read_start(int file, std::uint64_t offset) {
+  std::vector<std::byte> start(kKernelHeader);
+  TRY_ASSIGN(const std::size_t got, sys::pread_full(file, start, offset));
+  start.resize(got);
+  return start;
+}
+
+Result<KernelImage> read_image_in(int file) {
+  TRY_ASSIGN(std::vector<std::byte> start, read_start(file, 0));
+  const auto inside = find_linux(start);
+  if (inside) {
+    TRY_ASSIGN(start, read_start(file, inside->offset));
+  }
+  TRY_ASSIGN(KernelImage image, parse_kernel_image(start));
+  image.unified = inside.has_value();
+  return image;
 }
 
 bool is_kernel_of(const Root& root, const std::string& path, std::string_view release) {
@@ -63,8 +81,8 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
   if (!magic || *magic != kMagicValue) {
     return fail(Errc::not_recognised, "{}",
                 is_efi_program(start)
-                    ? "a unified kernel image: take the kernel out of it (objcopy -O binary "
-                      "--only-section=.linux UKI FILE) and name that by --kernel-image"
+                    ? "an EFI program without a kernel in a section .linux: name a kernel by "
+                      "--kernel-image"
                     : "no bzImage");
   }
   const auto protocol = load<ul16>(start, kProtocol);
@@ -87,17 +105,8 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
 
 Result<KernelImage> read_kernel_image(const Root& root, std::string_view path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
-  std::vector<std::byte> start(kKernelHeader);
-  const auto got = sys::pread_full(file.get(), start, 0);
-  if (!got) {
-    return in_context(got.error(), path);
-  }
-  start.resize(*got);
-  auto image = parse_kernel_image(start);
-  if (!image) {
-    return in_context(std::move(image).error(), path);
-  }
-  return image;
+  auto image = read_image_in(file.get());
+  return image ? std::move(image) : in_context(std::move(image).error(), path);
 }
 
 Result<std::string> find_kernel_image(const Root& root, std::string_view release) {
@@ -109,8 +118,12 @@ Result<std::string> find_kernel_image(const Root& root, std::string_view release
       return path;
     }
   }
-  // Named by flavour (Alpine, Arch), or in a folder per release (systemd's kernel-install).
-  for (const std::string folder : {"/boot", "/efi", "/boot/efi"}) {
+  // Named by flavour (Alpine, Arch), or in a folder per release (systemd's kernel-install); unified
+  // images where systemd-boot looks for them, and where packages bring them (Fedora).
+  for (const std::string& folder :
+       {std::string("/boot"), std::string("/efi"), std::string("/boot/efi"),
+        std::string("/boot/EFI/Linux"), std::string("/efi/EFI/Linux"),
+        std::string("/boot/efi/EFI/Linux"), fmt::format("/usr/lib/modules/{}", release)}) {
     for (const std::string& name : names_in(root, folder)) {
       for (const std::string& path : {fmt::format("{}/{}", folder, name),
                                       fmt::format("{}/{}/{}/linux", folder, name, release)}) {

@@ -11,6 +11,7 @@
 
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/run_command.h"
+#include "guest/setup/unified_image.h"
 #include "src/base/fd.h"
 
 // Linux 6.8, include/uapi/linux/kexec.h: newer than some headers that this is built with.
@@ -91,7 +92,7 @@ Error load_error(Slot slot, int error) {
 }
 
 // By kexec_load(2), whose segments and purgatory kexec-tools makes.
-Result<> load_by_program(Slot slot, const KexecImage& image) {
+Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (::access(kKexecProgram, X_OK) != 0) {
     return fail(Errc::unsupported,
                 "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} is not there: "
@@ -99,7 +100,8 @@ Result<> load_by_program(Slot slot, const KexecImage& image) {
                 kKexecProgram);
   }
   std::vector<std::string> words = {kKexecProgram, "-c", slot == Slot::crash ? "-p" : "-l",
-                                    image.kernel, "--command-line=" + image.command_line};
+                                    fmt::format("/proc/{}/fd/{}", ::getpid(), kernel),
+                                    "--command-line=" + image.command_line};
   if (!image.initrd.empty()) {
     words.push_back("--initrd=" + image.initrd);
   }
@@ -109,7 +111,7 @@ Result<> load_by_program(Slot slot, const KexecImage& image) {
 }  // namespace
 
 Result<> load_kernel(Slot slot, const KexecImage& image) {
-  TRY_ASSIGN(const Fd kernel, open_file(image.kernel));
+  TRY_ASSIGN(const Fd kernel, open_kernel(image.kernel));
   Fd initrd;
   unsigned long flags = flags_of(slot);
   if (image.initrd.empty()) {
@@ -123,7 +125,7 @@ Result<> load_kernel(Slot slot, const KexecImage& image) {
     error = kexec_file_load(kernel.get(), initrd.get(), image.command_line, flags);
   }
   if (error == ENOSYS) {
-    return load_by_program(slot, image);
+    return load_by_program(slot, image, kernel.get());
   }
   return error == 0 ? Result<>() : in_context(load_error(slot, error), image.kernel);
 }

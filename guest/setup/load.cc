@@ -2,25 +2,20 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <ctime>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "guest/config/capture_config.h"
 #include "guest/setup/capture_image.h"
 #include "guest/setup/command_line.h"
-#include "guest/setup/cpio.h"
-#include "guest/setup/find_network.h"
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/kexec.h"
 #include "guest/setup/other_kdump.h"
 #include "guest/setup/read_config.h"
 #include "guest/setup/run_command.h"
+#include "guest/setup/stale_image.h"
 #include "guest/setup/state_file.h"
 #include "src/base/sys.h"
 
@@ -48,46 +43,7 @@ Result<Fd> lock(const Root& root) {
   return file;
 }
 
-// When it came to be what it is: packages and archives bring old times of modification.
-std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_view path) {
-  const auto fd = root.open(path, O_PATH);
-  struct stat status {};
-  return fd && ::fstat(fd->get(), &status) == 0
-             ? std::optional(std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec))
-             : std::nullopt;
-}
-
-// With an ssh client and its libraries, or what others appended, it is no small file.
-Result<std::string> read_image(const Root& root, std::string_view path) {
-  constexpr std::size_t kMostImage = 64U << 20;
-  return root.read(path, kMostImage);
-}
-
-// What `build` makes an image of that a change of is to be seen by its time.
-std::vector<std::string> sources_of_image(const Root& root, std::string_view release) {
-  std::error_code error;
-  std::vector<std::string> sources = {
-      std::filesystem::read_symlink("/proc/self/exe", error).string(), std::string(kConfigFile),
-      fmt::format("/lib/modules/{}/modules.dep", release)};
-  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
-  if (has_target(config, "ssh")) {
-    sources.insert(sources.end(), {config.ssh.client, config.ssh.key, config.ssh.known_hosts});
-  }
-  return sources;
-}
-
-// Whether this machine has another address, or another way, than the image was told of.
-bool network_changed(const Root& root, std::string_view image) {
-  const auto now = read_config(root).map(
-      [&root](const CaptureConfig& config) { return network_now(root, config); });
-  if (!now || !*now) {
-    return false;
-  }
-  const std::string bytes = read_image(root, image).value_or("");
-  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
-  return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
-}
-
+// Our own image of that release, whole and up to date.
 Result<std::string> ready_image(const Root& root, std::string_view release) {
   const std::string path = capture_image_path(release);
   if (is_stale(root, path, release)) {
@@ -145,8 +101,9 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
   if (record.image.empty()) {
     TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
+  } else {
+    TRY(check_whole(root, record.image, kernel.release()));
   }
-  TRY(check_whole(root, record.image, kernel.release()));
   TRY_ASSIGN(const std::uint64_t image_size, size_of(root, record.image));
   auto fit = check_fit(need_of(kernel, image_size), crash_memory_size(root).value_or(0));
   if (!fit && !request.force) {
@@ -178,6 +135,10 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                 gone ? "; what was loaded before is gone" : "");
   }
   return fit.value_or(std::vector<Remark>());
+}
+
+LoadRequest again(const LoadRecord& record, const std::string& image) {
+  return {.kernel = record.kernel, .image = image, .append = record.append, .tag = record.tag};
 }
 
 }  // namespace
@@ -226,15 +187,6 @@ std::string capture_image_path(std::string_view release) {
   return fmt::format("{}/capture-{}.img", kStateFolder, release);
 }
 
-bool is_stale(const Root& root, std::string_view image, std::string_view release) {
-  const auto built = changed(root, image);
-  return !built ||
-         std::ranges::any_of(sources_of_image(root, release),
-                             [&](const auto& source) { return changed(root, source) > built; }) ||
-         network_changed(root, image) ||
-         !check_image(read_image(root, image).value_or(""), release);
-}
-
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
   if (reserved == 0) {
     return fail(Errc::no_space,
@@ -267,10 +219,18 @@ Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
   if (!record || newer || !is_loaded(root, Slot::crash) || stays_valid(root)) {
     return std::vector<Remark>();
   }
-  return load_locked(root, {.kernel = record->kernel,
-                            .image = record->image,
-                            .append = record->append,
-                            .tag = record->tag});
+  return load_locked(root, again(*record, record->image));
+}
+
+Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
+  TRY_ASSIGN(const Fd held, lock(root));
+  const auto record = read_load_record(root);
+  const std::string release = running_release();
+  if (!record || !is_loaded(root, Slot::crash) || record->image != capture_image_path(release) ||
+      !is_stale(root, record->image, release)) {
+    return std::vector<Remark>();
+  }
+  return load_locked(root, again(*record, ""));
 }
 
 Result<> unload_panic_kernel(const Root& root) {
@@ -289,6 +249,12 @@ Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
   TRY_ASSIGN(const KernelImage image, read_kernel_image(root, kernel));
   if (initrd.empty()) {
     initrd = find_boot_initrd(root, image.release());
+  }
+  if (initrd.empty() && image.unified) {
+    return fail(Errc::unsupported,
+                "{0} has its initrd inside: take it out (objcopy -O binary --only-section=.initrd "
+                "{0} FILE) and name that by --initrd",
+                kernel);
   }
   TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));
   return load_kernel(Slot::reboot, {.kernel = kernel,

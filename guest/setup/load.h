@@ -39,9 +39,6 @@ struct LoadRequest {
 
 // Where the capture image of a release is kept.
 std::string capture_image_path(std::string_view release);
-// Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
-// what ssh is given; or for another network than this machine is in now.
-bool is_stale(const Root& root, std::string_view image, std::string_view release);
 
 // Whether it fits into `reserved` bytes: an error that has the numbers and what to do; a remark
 // where it will be narrow. Pure.
@@ -50,8 +47,11 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 // Loads it and leaves the record.
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
-// itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
+// itself. Many of these at once (a machine
+// whose CPUs come one by one) do the work of two.
 Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
+// The same, if it was loaded with our own image and that is stale.
+Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
 Result<> unload_panic_kernel(const Root& root);
 
 // The next reboot's kernel, with its initrd and the running command line: `kernel` and `image` may

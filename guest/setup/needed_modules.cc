@@ -193,14 +193,28 @@ Result<> add_target(Collector& collector, const Root& root, const CaptureConfig&
   return target.kind == "file" ? add_file_system(collector, root, target, device) : Result<>();
 }
 
+// A watchdog that the crashed kernel had started would reset the machine before the dump is
+// through. Its driver stops it when it is loaded (drivers/watchdog, v6.1: i6300esb.c,
+// esb_initdevice; iTCO_wdt.c, iTCO_wdt_probe).
+void add_watchdogs(Collector& collector, const Root& root) {
+  const std::string folder = "/sys/class/watchdog";
+  for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
+    collector.add(driver_modules(root, folder + "/" + name));
+  }
+}
+
 }  // namespace
 
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
   if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
+  if (target.kind == "tcp") {
+    TRY(parse_endpoint(target.where));
+  }
   if (target.kind == "ssh") {
-    TRY(ssh_files(root, config.ssh));
+    TRY_ASSIGN(const SshDestination to, parse_ssh_destination(target.where));
+    TRY(check_ssh(root, config.ssh, to.endpoint));
   }
   return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
 }
@@ -212,6 +226,7 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
   if (!collector.add(kMachine)) {
     return fail(Errc::unsupported, "this kernel has no virtio");
   }
+  add_watchdogs(collector, root);
   for (const Target& target : config.targets) {
     if (const Result<> added = add_target(collector, root, config, target); !added) {
       needed.remarks.push_back(

@@ -16,8 +16,8 @@ struct NeededModules {
 };
 
 // Whether it is a target, and its disk one that init finds: Errc::unsupported of what has to be put
-// together first (LVM, LUKS, RAID) and of links that udev makes. Of ssh, whether the client is
-// there and what it is given.
+// together first (LVM, LUKS, RAID) and of links that udev makes. Of the network, whether its
+// address is one; of ssh, whether the client is there and what it is given (check_ssh).
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target);
 
 // Fails where the kernel can serve none of the targets.

@@ -3,23 +3,16 @@
 #include <elf.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <optional>
 #include <span>
 
+#include "guest/config/capture_image.h"
 #include "src/base/little_endian.h"
 
 namespace vmcore::guest {
 namespace {
 
-// Debian's, then those of the others.
-constexpr std::array kFolders = {"/lib/x86_64-linux-gnu",
-                                 "/usr/lib/x86_64-linux-gnu",
-                                 "/lib64",
-                                 "/usr/lib64",
-                                 "/lib",
-                                 "/usr/lib"};
 constexpr std::size_t kMostFiles = 256;
 
 struct Needs {
@@ -107,12 +100,14 @@ Result<Needs> read_needs(std::string_view file) {
 }
 
 Result<std::string> find_library(const Root& root, const std::string& name) {
-  for (const char* const folder : kFolders) {
+  for (std::string_view rest = kLibraryPath; !rest.empty();) {
+    const std::string_view folder = rest.substr(0, rest.find(':'));
     if (std::string path = fmt::format("{}/{}", folder, name); root.exists(path)) {
       return path;
     }
+    rest.remove_prefix(std::min(folder.size() + 1, rest.size()));
   }
-  return fail(Errc::not_found, "its library {} is in none of {}", name, fmt::join(kFolders, " "));
+  return fail(Errc::not_found, "its library {} is in none of {}", name, kLibraryPath);
 }
 
 }  // namespace

@@ -9,8 +9,9 @@
 
 namespace vmcore::guest {
 
-// The program itself, its interpreter and its libraries, as paths in the root where the interpreter
-// looks for them without a cache. Errc::not_found names a library that is in none of its folders.
+// The program itself, its interpreter and its libraries, as paths in the root: the libraries in the
+// folders of kLibraryPath (guest/config/capture_image.h). Errc::not_found names one that is in
+// none.
 Result<std::vector<std::string>> program_files(const Root& root, const std::string& program);
 
 }  // namespace vmcore::guest

@@ -5,6 +5,8 @@
 #include <array>
 
 #include "guest/setup/boot_loader.h"
+#include "guest/setup/find_network.h"
+#include "guest/setup/read_config.h"
 
 namespace vmcore::guest {
 namespace {
@@ -32,6 +34,34 @@ ExecStop={1} unload
 
 [Install]
 WantedBy=basic.target
+)";
+
+// By then the network is up, and later it may be another. A timer, for no event of systemd tells of
+// an address that changed, and each network manager has hooks of its own.
+constexpr const char* kNetworkUnitText = R"({0}
+[Unit]
+Description=Panic kernel that knows the network of this machine
+Documentation=man:vmcore-guest(8)
+Wants=network-online.target
+After=vmcore-guest.service network-online.target
+ConditionKernelCommandLine=crashkernel
+
+[Service]
+Type=oneshot
+ExecStart={1} load --refresh
+)";
+constexpr const char* kNetworkTimerText = R"({0}
+[Unit]
+Description=Panic kernel that knows the network of this machine
+Documentation=man:vmcore-guest(8)
+
+[Timer]
+OnActiveSec=0
+OnUnitInactiveSec=15min
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
 )";
 
 // The kernel that crashes tells the panic kernel of its CPUs and memory as they were when that was
@@ -71,6 +101,45 @@ stop() {{
 	{1} unload
 }}
 )";
+
+constexpr const char* kNetworkOpenRcText = R"(#!/sbin/openrc-run
+{0}
+description="Panic kernel that knows the network of this machine"
+
+depend() {{
+	need net
+	after vmcore-guest
+}}
+
+start() {{
+	grep -q crashkernel= /proc/cmdline || return 0
+	ebegin "Telling the panic kernel of the network"
+	{1} load --refresh
+	eend $?
+}}
+)";
+
+constexpr const char* kWhyNetwork = "again when the network is up, or another";
+
+Result<> add_network_systemd(Tree& tree, const std::string& program) {
+  const std::string folder = "/etc/systemd/system/";
+  TRY(tree.put_ours(folder + "vmcore-guest-network.service",
+                    file_node(fmt::format(kNetworkUnitText, kOurMark, program)), kWhyNetwork));
+  TRY(tree.put_ours(std::string(kNetworkTimer), file_node(fmt::format(kNetworkTimerText, kOurMark)),
+                    kWhyNetwork));
+  tree.put(folder + "timers.target.wants/vmcore-guest-network.timer",
+           link_node("../vmcore-guest-network.timer"), "at every boot");
+  return {};
+}
+
+Result<> add_network_openrc(Tree& tree, const std::string& program) {
+  TRY(tree.put_ours(std::string(kNetworkScript),
+                    file_node(fmt::format(kNetworkOpenRcText, kOurMark, program), 0755),
+                    kWhyNetwork));
+  tree.put("/etc/runlevels/default/vmcore-guest-network", link_node(std::string(kNetworkScript)),
+           "at every boot");
+  return {};
+}
 
 Result<> add_systemd(Tree& tree, const std::string& program) {
   const std::string name = "vmcore-guest.service";
@@ -130,15 +199,18 @@ Result<std::string> installed_program(const Tree& tree) {
 Result<> add_service(Plan& plan) {
   Tree& tree = plan.tree;
   TRY_ASSIGN(const std::string program, installed_program(tree));
+  const bool network = follows_network(read_config(tree.root()).value_or(CaptureConfig()));
   if (tree.root().exists("/usr/lib/systemd/systemd") ||
       tree.root().exists("/lib/systemd/systemd")) {
     TRY(add_systemd(tree, program));
+    TRY(network ? add_network_systemd(tree, program) : Result<>());
   } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
     TRY(tree.put_ours("/etc/init.d/vmcore-guest",
                       file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
                       "loads the panic kernel"));
     tree.put("/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"),
              "at every boot");
+    TRY(network ? add_network_openrc(tree, program) : Result<>());
   } else {
     plan.by_hand.push_back(
         fmt::format("neither systemd nor OpenRC: run `{} load` at every boot", program));

@@ -5,9 +5,13 @@
 #include <algorithm>
 
 #include "guest/setup/capture_image.h"
+#include "guest/setup/decompress.h"
+#include "guest/setup/find_network.h"
 #include "guest/setup/kernel_image.h"
+#include "guest/setup/needed_modules.h"
 #include "guest/setup/read_config.h"
 #include "guest/setup/services.h"
+#include "guest/setup/stale_image.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
@@ -29,6 +33,18 @@ bool has_port(const Root& root) {
   });
 }
 
+// As the kernel itself tells it (CONFIG_IKCONFIG_PROC), else as it was installed.
+std::string kernel_config(const Root& root, std::string_view release) {
+  for (const std::string& path :
+       {std::string("/proc/config.gz"), fmt::format("/boot/config-{}", release),
+        fmt::format("/lib/modules/{}/config", release)}) {
+    if (auto text = root.read(path).and_then(decompress)) {
+      return *std::move(text);
+    }
+  }
+  return "";
+}
+
 Result<Need> read_need(const Root& root, const StatusFacts& facts) {
   TRY_ASSIGN(const std::string path, find_kernel_image(root, facts.release));
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, path));
@@ -41,15 +57,24 @@ Result<Need> read_need(const Root& root, const StatusFacts& facts) {
   return need_of(kernel, size);
 }
 
+std::vector<Remark> find_broken(const Root& root, const CaptureConfig& config) {
+  std::vector<Remark> broken;
+  for (const Target& target : config.targets) {
+    if (const Result<> checked = check_target(root, config, target); !checked) {
+      broken.push_back({checked.error().code, fmt::format("target {}: {}", format_target(target),
+                                                          checked.error().message)});
+    }
+  }
+  return broken;
+}
+
 }  // namespace
 
 StatusFacts read_status(const Root& root) {
   StatusFacts facts{.release = running_release()};
   facts.reserved = crash_memory_size(root);
   facts.kexec = facts.reserved.has_value();
-  facts.config = read_word(root, {fmt::format("/boot/config-{}", facts.release),
-                                  fmt::format("/lib/modules/{}/config", facts.release)})
-                     .value_or("");
+  facts.config = kernel_config(root, facts.release);
   facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
   facts.record = read_load_record(root);
   facts.image = capture_image_path(facts.release);
@@ -72,7 +97,11 @@ StatusFacts read_status(const Root& root) {
   facts.port = has_port(root);
   facts.vsock = root.exists("/dev/vsock");
   facts.capture = read_config(root);
-  facts.last = newest_dump(root, facts.capture.value_or(CaptureConfig()));
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  facts.broken_targets = find_broken(root, config);
+  facts.network = network_now(root, config).remarks;
+  facts.follows_network = root.exists(kNetworkTimer) || root.exists(kNetworkScript);
+  facts.last = newest_dump(root, config);
   facts.pstore = newest_pstore(root);
   return facts;
 }

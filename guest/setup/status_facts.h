@@ -34,6 +34,9 @@ struct StatusFacts {
   bool port = false;          // the virtio-serial port to the host
   bool vsock = false;
   Result<CaptureConfig> capture = CaptureConfig{};
+  std::vector<Remark> broken_targets = {};  // why they cannot work, one each
+  std::vector<Remark> network = {};         // of targets that cannot be reached now, or then
+  bool follows_network = false;             // it is looked at again when it is up, or changed
   std::optional<SavedDump> last = {};
   std::string pstore = {};  // a folder
 };

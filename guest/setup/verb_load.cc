@@ -14,6 +14,7 @@ struct Options {
   LoadRequest request;
   bool reboot = false;
   bool reload = false;
+  bool refresh = false;
 };
 
 std::string absolute(const std::string& path) {
@@ -27,6 +28,9 @@ Result<std::vector<Remark>> load(const Options& options) {
   request.image = absolute(request.image);
   if (options.reload) {
     return reload_panic_kernel(root);
+  }
+  if (options.refresh) {
+    return refresh_panic_kernel(root);
   }
   if (options.reboot) {
     TRY(load_reboot_kernel(root, request));
@@ -65,11 +69,19 @@ Run add_load(CLI::App& command, const Common& common) {
                        "Over what another program loaded, and into memory that may not suffice");
   CLI::Option* reboot = command.add_flag("--reboot", options->reboot,
                                          "For `vmcore-guest exec`: a reboot without firmware");
+  CLI::Option* reload =
+      command
+          .add_flag("--reload", options->reload,
+                    "Once more, if it has to be: CPUs or memory came or went (run by udev)")
+          ->excludes(reboot)
+          ->excludes(force);
   command
-      .add_flag("--reload", options->reload,
-                "Once more, if it has to be: CPUs or memory came or went (run by udev)")
+      .add_flag(
+          "--refresh", options->refresh,
+          "Once more, if its image would be another now: the network changed (run by a timer)")
       ->excludes(reboot)
-      ->excludes(force);
+      ->excludes(force)
+      ->excludes(reload);
   return [options, &common] { return finish(load(*options), common); };
 }
 

@@ -38,7 +38,7 @@ class GuestVerbs(Cli):
         (self.folder / "kernel").write_bytes(b"MZ" + bytes(0x1000))
         done = self.guest("estimate", "--kernel-image", "kernel", "--output", "json", code=FAILED)
         self.assertEqual(json.loads(done.stdout)["error"]["code"], "not_recognised")
-        self.assertIn("--only-section=.linux", done.stderr.decode())
+        self.assertIn("without a kernel in a section .linux", done.stderr.decode())
         self.assertIn("No such file", self.guest("estimate", "--kernel-image", "absent", code=FAILED).stderr.decode())
 
     def test_status_is_a_list_wherever_it_runs(self):
@@ -50,6 +50,7 @@ class GuestVerbs(Cli):
 
     def test_usage(self):
         for words in ([], ["dance"], ["load", "--reload", "--force"], ["load", "--reload", "--reboot"],
+                      ["load", "--refresh", "--reload"], ["load", "--refresh", "--force"],
                       ["test", "--tag", "a b"], ["test", "--tag", "x" * 65], ["test", "--result", "--yes"],
                       ["status", "--output", "xml"]):
             self.assertFalse(self.guest(*words, code=USAGE).stdout, words)

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """The whole way on a Debian guest with systemd: the package is installed, `vmcore-guest setup` run, and the guest booted
-with the command line that GRUB would give it. Its service loads the panic kernel, it crashes on purpose, the host
-receives the dump of that crash, and it comes up again."""
+with the command line that GRUB would give it. Its service loads the panic kernel, and again when the network, which one
+of its targets needs, is another than at the setup. It crashes on purpose, the host receives the dump of that crash, and
+it comes up again."""
 
 import json
 import os
@@ -34,8 +35,18 @@ ExecStart=/usr/local/bin/steps
 [Install]
 WantedBy=multi-user.target
 """
+# Its address comes by DHCP, of QEMU. There is no ssh to build the image with: the port takes the dump.
+MAC = "52:54:00:12:34:57"
+CONFIG = "target = port\ntarget = ssh:me@10.0.2.2\n"
+DHCP = f"[Match]\nMACAddress={MAC}\n[Network]\nDHCP=ipv4\n"
 # On the first boot it crashes, on the second it ends.
 STEPS = """#!/bin/sh
+for second in $(seq 300); do
+    grep -q "network = .*,10.0.2.15/24,10.0.2.2" /var/lib/vmcore-guest/capture-*.img && break
+    sleep 1
+done
+systemctl start vmcore-guest-network.service    # waits for it
+echo "NETWORK $(cat /var/lib/vmcore-guest/network)"
 vmcore-guest status --output json > /dev/ttyS0
 echo "STATUS $?"
 if [ -e /var/crashed ]; then
@@ -48,9 +59,9 @@ vmcore-guest test --yes --tag on-purpose
 """
 
 
-def in_root(root: Tree, *words) -> None:
+def in_root(root: Tree, *words, code: int = 0) -> None:
     done = root.chroot(*words)
-    if done.returncode != 0:
+    if done.returncode != code:
         raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}")
 
 
@@ -63,7 +74,10 @@ def set_up(root: Tree, folder: Path) -> str:
     shutil.copy(make_package(vmcore_guest().parents[1], folder), root.folder / "package.deb")
     in_root(root, "depmod", of.release)
     in_root(root, "dpkg", "-i", "/package.deb")
-    in_root(root, "vmcore-guest", "setup")
+    root.write("/etc/vmcore-guest.conf", CONFIG)
+    root.write("/etc/systemd/network/card.network", DHCP)
+    in_root(root, "systemctl", "enable", "systemd-networkd")
+    in_root(root, "vmcore-guest", "setup", code=3)      # ssh is left to us
     in_root(root, "update-initramfs", "-c", "-k", of.release)
     root.write("/etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
     root.write("/etc/systemd/system/steps.service", UNIT)
@@ -88,7 +102,8 @@ class Machine:
             "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self.console}",
             "-device", "vmcoreinfo", "-device", "pvpanic-pci", "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=dump,path={self.port},server=on,wait=off",
-            "-device", f"virtserialport,chardev=dump,name={PORT_NAME}")], stdin=subprocess.DEVNULL)
+            "-device", f"virtserialport,chardev=dump,name={PORT_NAME}",
+            "-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile=")], stdin=subprocess.DEVNULL)
         while not self.port.exists() and self.process.poll() is None:
             time.sleep(0.1)
 
@@ -119,6 +134,10 @@ def test(vmcorectl, _guests: list, findings) -> None:
         finally:
             machine.close()
         findings.check("status at both boots", [] if machine.text().count("STATUS 0") == 2 else [machine.text()[-4000:]])
+        findings.check("the network that came later", [] if machine.text().count(
+            f"NETWORK {MAC},10.0.2.15/24,10.0.2.2") == 2 else [machine.text()[-4000:]])
+        findings.check("status names the broken target", [] if "install OpenSSH's client" in machine.text() else [
+            machine.text()[-4000:]])
         log = vmcorectl.run("dmesg", out).stdout
         findings.check("the log", [] if "vmcore-guest" in log and "Kernel panic" in log else [log[-2000:]])
 

@@ -3,16 +3,19 @@
 
 import json
 import re
+import struct
 import sys
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests import kernels
 from guests.capture_rig import CaptureConfig, CaptureGuest
 from guests.harness import Findings
 
 WORD = {"6.1": "crashkernel=128M", "6.12": "crashkernel=112M"}    # with an image of 2 MiB
+UKI = "/boot/EFI/Linux/debian.efi"
 SLOT = "cat /sys/kernel/kexec_crash_loaded"
 
 
@@ -45,6 +48,23 @@ def loads(guest) -> list:
     lines += refused(guest, "vmcore-guest load", "another program has loaded a panic kernel", "--force")
     guest.must("vmcore-guest load --force")
     return lines + refused(guest, f"vmcore-guest load --kernel-image {guest.capture_image}", "no bzImage")
+
+
+def unified_image(linux: bytes) -> bytes:
+    """An EFI program (PE) of one section, .linux."""
+    coff = b"PE\0\0" + struct.pack("<HH12xHH", 0x8664, 1, 0, 0x22e)
+    section = struct.pack("<8sIIII16x", b".linux", len(linux), 0, len(linux), 0x200)
+    return (b"MZ" + bytes(58) + struct.pack("<I", 64) + coff + section).ljust(0x200, b"\0") + linux
+
+
+def unified(guest) -> list:
+    """Where there is no other image the kernel is taken out of the unified one; its initrd is not."""
+    guest.must(f"mv {guest.image} /kept && vmcore-guest load")
+    record = json.loads(guest.must("cat /run/vmcore-guest/loaded"))
+    lines = differs("kernel", record["kernel"], UKI) + differs("loaded", guest.must(SLOT), "1")
+    lines += refused(guest, "vmcore-guest load --reboot", f"{UKI} has its initrd inside", "--initrd")
+    guest.must(f"vmcore-guest load --reboot --initrd {guest.capture_image} && mv /kept {guest.image}")
+    return lines
 
 
 def estimates(guest) -> list:
@@ -83,9 +103,11 @@ def reloads(guest) -> list:
     """After a CPU went away: only where the kernel does not see to it."""
     started = 'grep started /run/vmcore-guest/loaded'
     before = guest.must(started)
+    guest.must("vmcore-guest load --refresh")
+    lines = differs("started, the image being as it was", guest.must(started), before)
     guest.must("echo 0 > /sys/devices/system/cpu/cpu1/online; vmcore-guest load --reload")
     adapts = guest.run("grep 1 /sys/devices/system/cpu/crash_hotplug")[0] == 0
-    return differs("loaded once more", guest.must(started) != before, not adapts)
+    return lines + differs("loaded once more", guest.must(started) != before, not adapts)
 
 
 def executes(guest) -> list:
@@ -143,8 +165,9 @@ def main() -> int:
     findings = Findings()
     for kernel in ("6.1", "6.12"):
         small = {"kernel": kernel, "memory_mib": 768, "workload": False, "reboots": True}
-        with CaptureGuest(CaptureConfig(name=f"{kernel}-load", crashkernel="128M", **small)) as guest:
-            checks = [status, loads, reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
+        files = {UKI[1:]: unified_image(kernels.kernel(kernel).image.read_bytes())} if kernel == "6.12" else {}
+        with CaptureGuest(CaptureConfig(name=f"{kernel}-load", crashkernel="128M", **small), files=files) as guest:
+            checks = [status, loads, *([unified] if files else []), reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
             for check in checks:
                 findings.check(f"{kernel}: {check.__name__}", check(guest))
         tiny = CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)

@@ -88,13 +88,17 @@ def over_tcp(vmcorectl, findings, folder: Path) -> None:
 
 
 def give_client(root: Path) -> None:
-    """The ssh of this machine into the root that the image is built of, with the libraries that ldd tells."""
+    """The ssh of this machine into the root that the image is built of, with the libraries that ldd tells, laid out as
+    Arch does it: by links in folders that the loader, which is Debian's, does not look into by itself."""
     client = shutil.which("ssh")
     told = subprocess.run(["ldd", client], check=True, capture_output=True, text=True).stdout
-    for path in [client, *re.findall(r"(/\S+) \(0x", told)]:
-        place = root / path.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
+    (root / "usr/lib").mkdir(parents=True, exist_ok=True)
+    for link, target in (("lib64", "usr/lib"), ("usr/lib64", "lib")):
+        (root / link).symlink_to(target)
+    for path in re.findall(r"(/\S+) \(0x", told):
+        shutil.copyfile(path, root / "usr/lib" / Path(path).name)
+    (root / client.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(client, root / client.lstrip("/"))
 
 
 def over_ssh(vmcorectl, findings, folder: Path) -> None:

@@ -12,6 +12,8 @@
 #include "guest/config/gzip.h"
 #include "guest/setup/cpio.h"
 #include "guest/setup/load.h"
+#include "guest/setup/stale_image.h"
+#include "tests/unit/guest/setup/elf_program.h"
 
 namespace vmcore::guest {
 namespace {
@@ -137,6 +139,7 @@ TEST_F(CaptureImageTest, ADeviceThatInitCannotPutTogetherIsRefused) {
   EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1: name it by UUID="),
             std::string::npos);
   EXPECT_EQ(said("file", "/dev/vdb:/x"), "");
+  EXPECT_NE(said("tcp", "example.org:1").find("target tcp: "), std::string::npos);
 }
 
 TEST_F(CaptureImageTest, TellsWhatItWasMadeOf) {
@@ -221,11 +224,11 @@ TEST_F(CaptureImageTest, AnImageMayBeLarge) {
 TEST_F(CaptureImageTest, AnImageWithAnotherKeyIsStale) {
   unpacked_kernel();
   const std::string image = make_capture_image(root(), parts_)->bytes;
-  const auto later = [this, &image](const std::string& path) {
+  const auto later = [this, &image](const std::string& path, const std::string& text = "new") {
     write("image", image);
     const timespec wait{.tv_sec = 0, .tv_nsec = 20'000'000};  // the file system's clock ticks by 10
     ::nanosleep(&wait, nullptr);
-    write(path, "new");
+    write(path, text);
     return is_stale(root(), "/image", kRelease);
   };
   EXPECT_FALSE(later("etc/vmcore-guest/ssh-key"));  // nobody needs it
@@ -235,6 +238,39 @@ TEST_F(CaptureImageTest, AnImageWithAnotherKeyIsStale) {
   EXPECT_TRUE(later("etc/vmcore-guest/ssh-known-hosts"));
   EXPECT_TRUE(later("usr/bin/ssh"));
   EXPECT_FALSE(later("etc/passwd"));
+  write("usr/bin/ssh", elf_program("/lib64/ld.so", {"libcrypto.so.3"}));
+  write("usr/lib64/libcrypto.so.3", elf_program("", {"libz.so.1"}));
+  write("usr/lib64/libz.so.1", elf_program("", {}));
+  write("lib64/ld.so", elf_program("", {}));
+  EXPECT_FALSE(later("etc/passwd"));
+  EXPECT_TRUE(later("usr/lib64/libz.so.1", elf_program("", {})));
+}
+
+// What this process has read so far, in bytes.
+std::uint64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string key;
+  std::uint64_t bytes = 0;
+  io >> key >> bytes;
+  return key == "rchar:" ? bytes : 0;
+}
+
+TEST_F(CaptureImageTest, IsReadOnceForALoad) {
+  unpacked_kernel();
+  std::string kernel(0x600, '\0');
+  kernel.replace(0x202, 4, "HdrS").replace(0x206, 2, "\x0f\x02").replace(0x236, 1, "\1");
+  kernel.replace(0x20f, 1, "\3").replace(0x500, std::strlen(kRelease), kRelease);
+  write("boot/vmlinuz", kernel);
+  write("run/others", "");
+  constexpr std::size_t kLarge = 8U << 20;
+  parts_.init = std::string(kLarge, 'x');
+  write(capture_image_path(kRelease).substr(1), make_capture_image(root(), parts_)->bytes);
+  const std::uint64_t before = bytes_read();
+  const auto loaded = load_panic_kernel(
+      root(), {.kernel = "/boot/vmlinuz", .image = "", .append = "", .tag = "", .force = true});
+  EXPECT_EQ(loaded.error().message, "/proc/cmdline: No such file or directory");
+  EXPECT_GE(bytes_read() - before, kLarge);
+  EXPECT_LT(bytes_read() - before, kLarge + kLarge / 2);
 }
 
 // A program with one segment of that type.
@@ -263,7 +299,7 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
   write("usr/bin/ssh", program(PT_LOAD));
   write("etc/vmcore-guest/ssh-key", "the key");
-  write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
+  write("etc/vmcore-guest/ssh-known-hosts", "192.0.2.1 ssh-ed25519 AAAA\n");
   image = make_capture_image(root(), parts_);
   EXPECT_TRUE(image->remarks.empty());
   EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
@@ -282,6 +318,19 @@ TEST_F(CaptureImageTest, HasTheModuleOfAnAddressOfVersion6) {
   EXPECT_FALSE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
   parts_.config.targets = {{"tcp", "[2001:db8::1]:1"}};
   EXPECT_TRUE(find_in_cpio(make_capture_image(root(), parts_)->bytes, "modules/ipv6.ko.gz"));
+}
+
+TEST_F(CaptureImageTest, HasTheDriverThatStopsTheWatchdog) {
+  unpacked_kernel();
+  module("i6300esb", "");
+  write("sys/class/watchdog/watchdog0/identity", "i6300ESB timer\n");
+  parts_.config.targets = {{"port", ""}};
+  EXPECT_EQ(order(*make_capture_image(root(), parts_)).find("i6300esb"), std::string::npos);
+  fs::create_directories(folder_ / "sys/class/watchdog/watchdog0/driver");
+  fs::create_directory_symlink("/sys/module/i6300esb",
+                               folder_ / "sys/class/watchdog/watchdog0/driver/module");
+  EXPECT_NE(order(*make_capture_image(root(), parts_)).find("i6300esb.ko.gz\nvirtio_console"),
+            std::string::npos);
 }
 
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {

@@ -44,12 +44,51 @@ TEST(NetworkDrivers, OfAnInterfaceByItsNameOrAddress) {
   EXPECT_EQ(network_drivers(folder.root(), "eth1").error().code, Errc::not_found);
 }
 
+TEST(ChooseNetwork, OneThatLeadsToAllOrSaysToWhom) {
+  const auto way = [](const std::string& target, const std::string& network) {
+    return Way{target, parse_network(network)};
+  };
+  const auto near = way("tcp:10.0.2.3:1", "52:54:00:aa:00:01,10.0.2.15/24");
+  const auto far = way("ssh:me@192.0.2.1", "52:54:00:aa:00:01,10.0.2.15/24,10.0.2.2");
+  for (const auto& both : {std::vector{near, far}, std::vector{far, near}}) {
+    const ChosenNetwork chosen = choose_network(both);
+    EXPECT_EQ(chosen.network, *far.network);
+    EXPECT_TRUE(chosen.remarks.empty());
+  }
+  for (const char* const another :
+       {"52:54:00:aa:00:01,10.0.2.15/24,10.0.2.9", "52:54:00:aa:00:02,10.0.2.15/24,10.0.2.2",
+        "52:54:00:aa:00:01,10.0.2.16/24,10.0.2.2", "52:54:00:aa:00:01,2001:db8::1/64"}) {
+    const ChosenNetwork chosen = choose_network({far, way("tcp:198.51.100.1:1", another), near});
+    EXPECT_EQ(chosen.network, *far.network);
+    ASSERT_EQ(chosen.remarks.size(), 1U);
+    EXPECT_EQ(chosen.remarks.front().text,
+              "target tcp:198.51.100.1:1: it is reached by " + std::string(another) +
+                  ", and the capture kernel has one network, by which it reaches targets before "
+                  "this one: 52:54:00:aa:00:01,10.0.2.15/24,10.0.2.2");
+  }
+}
+
+TEST(ChooseNetwork, ATargetWithoutAWayIsToldAndCostsNoOther) {
+  const Way none{"tcp:198.51.100.1:1", fail(Errc::not_found, "there is no way to it now")};
+  const Way near{"tcp:10.0.2.3:1", parse_network("eth0,10.0.2.15/24")};
+  const ChosenNetwork chosen = choose_network({none, near});
+  EXPECT_EQ(chosen.network, *near.network);
+  ASSERT_EQ(chosen.remarks.size(), 1U);
+  EXPECT_EQ(chosen.remarks.front().code, Errc::not_found);
+  EXPECT_EQ(chosen.remarks.front().text.find(
+                "target tcp:198.51.100.1:1: there is no way to it now: vmcore-guest load when"),
+            0U);
+  EXPECT_FALSE(choose_network({}).network);
+}
+
 TEST(FindNetwork, IsLeftAloneWhereItIsToldOrNotNeeded) {
   const auto root = Root::open("/");
   std::vector<Remark> remarks;
   CaptureConfig config;
   EXPECT_EQ(with_network(*root, config, remarks), config);
+  EXPECT_FALSE(follows_network(config));
   config.targets = {{"tcp", "127.0.0.1:1"}};
+  EXPECT_TRUE(follows_network(config));
   config.network = *parse_network("eth0,10.0.2.15/24");
   EXPECT_EQ(with_network(*root, config, remarks), config);
   EXPECT_TRUE(remarks.empty());

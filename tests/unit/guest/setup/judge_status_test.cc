@@ -62,6 +62,22 @@ TEST(JudgeStatus, KernelsThatCannot) {
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
 }
 
+TEST(JudgeStatus, TargetsThatCannotBeReached) {
+  StatusFacts facts = good();
+  EXPECT_EQ(judge_targets(facts).value, "port, vsock");
+  facts.capture->targets = {{"port", ""}, {"ssh", "me@192.0.2.1"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_targets(facts), "vmcore-guest setup"));
+  facts.follows_network = true;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+  facts.broken_targets = {{Errc::not_found, "target ssh:me@192.0.2.1: no key"}};
+  facts.network = {{Errc::not_found, "no way there"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::warn);
+  EXPECT_EQ(judge_targets(facts).hint, "target ssh:me@192.0.2.1: no key; no way there");
+  facts.capture->targets.erase(facts.capture->targets.begin());
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::fail);
+}
+
 TEST(JudgeStatus, WithoutAReservationOnlyThatIsSaidOfRoom) {
   StatusFacts facts = good();
   facts.reserved = 0;

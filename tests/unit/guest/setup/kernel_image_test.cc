@@ -5,6 +5,9 @@
 #include <cstring>
 #include <vector>
 
+#include "tests/unit/guest/setup/folder.h"
+#include "tests/unit/guest/setup/unified.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -29,6 +32,28 @@ struct Header {
     std::memcpy(&bytes.at(offset), value, std::strlen(value));
   }
 };
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(KernelImage, IsFoundWhereThereAreOnlyUnifiedImages) {
+  const std::string linux = text_of(Header().bytes);
+  for (const std::string& path :
+       {std::string("/efi/EFI/Linux/debian.efi"), std::string("/boot/EFI/Linux/1-6.1.efi"),
+        std::string("/usr/lib/modules/6.1.0-56-amd64/vmlinuz-virt.efi")}) {
+    const Folder folder;
+    folder.write("/efi/EFI/Linux/another.efi", unified_image("no kernel"));
+    folder.write(path, unified_image(linux));
+    EXPECT_EQ(find_kernel_image(folder.root(), "6.1.0-56-amd64"), path);
+    const auto image = read_kernel_image(folder.root(), path);
+    EXPECT_TRUE(image->unified);
+    EXPECT_EQ(image->init_size, 0x3f98000U);
+  }
+  const Folder folder;
+  folder.write("/boot/vmlinuz-6.1.0-56-amd64", linux);
+  EXPECT_FALSE(read_kernel_image(folder.root(), "/boot/vmlinuz-6.1.0-56-amd64")->unified);
+}
 
 TEST(KernelImage, TheHeaderIsRead) {
   const auto image = parse_kernel_image(Header().bytes);
@@ -79,12 +104,12 @@ TEST(KernelImage, OtherFilesAreTold) {
   Header narrow;
   narrow.put<std::uint16_t>(0x236, 0x7e);  // no XLF_KERNEL_64
   EXPECT_EQ(parse_kernel_image(narrow.bytes).error().code, Errc::unsupported);
-  Header unified;
-  unified.text(0, "MZ");
-  unified.text(0x202, "----");
-  const auto error = parse_kernel_image(unified.bytes).error();
+  Header other;
+  other.text(0, "MZ");
+  other.text(0x202, "----");
+  const auto error = parse_kernel_image(other.bytes).error();
   EXPECT_EQ(error.code, Errc::not_recognised);
-  EXPECT_NE(error.message.find("--only-section=.linux"), std::string::npos);
+  EXPECT_NE(error.message.find("without a kernel in a section .linux"), std::string::npos);
 }
 
 }  // namespace

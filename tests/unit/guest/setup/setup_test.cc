@@ -4,6 +4,7 @@
 #include "guest/setup/apply.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
+#include "guest/setup/services.h"
 #include "tests/unit/guest/setup/folder_root.h"
 
 namespace vmcore::guest {
@@ -85,6 +86,34 @@ TEST_F(Setup, ATargetThatCannotWorkIsLeftToYou) {
   root.write("/etc/vmcore-guest.conf", "targets = port\n");
   EXPECT_THAT(make_plan(root.root(), {}, options).error().message,
               HasSubstr("/etc/vmcore-guest.conf: line 1: "));
+}
+
+TEST_F(Setup, LooksAtTheNetworkAgainWhereATargetNeedsIt) {
+  const std::string timer(kNetworkTimer);
+  const std::string link = "/etc/systemd/system/timers.target.wants/vmcore-guest-network.timer";
+  ASSERT_TRUE(setup());
+  EXPECT_FALSE(root.exists(timer));
+  remove();
+  const std::string target = "target = ssh:me@192.0.2.1\n";
+  root.write("/etc/vmcore-guest.conf", target + "network = eth0,192.0.2.2/24\n");
+  ASSERT_TRUE(setup());
+  EXPECT_FALSE(root.exists(timer));  // it does not change
+  remove();
+  root.write("/etc/vmcore-guest.conf", target);
+  const auto before = root.picture();
+  ASSERT_TRUE(setup());
+  EXPECT_TRUE(root.exists(link));
+  EXPECT_THAT(root.read("/etc/systemd/system/vmcore-guest-network.service"),
+              AllOf(HasSubstr("\nAfter=vmcore-guest.service network-online.target\n"),
+                    HasSubstr("\nExecStart=/usr/sbin/vmcore-guest load --refresh\n")));
+  EXPECT_THAT(root.read(kUnit), testing::Not(HasSubstr("network")));  // it loads early
+  remove();
+  EXPECT_EQ(root.picture(), before);
+  std::filesystem::remove(root.at("/usr/lib/systemd/systemd"));
+  root.write("/sbin/openrc-run", "");
+  ASSERT_TRUE(setup());
+  EXPECT_THAT(root.read("/etc/init.d/vmcore-guest-network"), HasSubstr("\n\tneed net\n"));
+  EXPECT_TRUE(std::filesystem::is_symlink(root.at("/etc/runlevels/default/vmcore-guest-network")));
 }
 
 TEST_F(Setup, FollowsItsLatestOptions) {

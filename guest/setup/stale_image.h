@@ -1,0 +1,20 @@
+// Whether a capture image that was built earlier still serves.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "guest/setup/root.h"
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+// With an ssh client and its libraries, or what others appended, it is no small file: Errc::limit
+// over 64 MiB.
+Result<std::string> read_image(const Root& root, std::string_view path);
+
+// Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
+// what ssh is given; or for another network than this machine is in now.
+bool is_stale(const Root& root, std::string_view image, std::string_view release);
+
+}  // namespace vmcore::guest
