@@ -26,14 +26,16 @@ Error error_from(const Json& json);
 Json place_json(const InfoPlace& place);
 InfoPlace place_from(const Json& json);
 
-// What `build` makes of the packet. nlohmann reports misfits by exception: they end here. Nesting
-// deeper than messages have is refused before a value is built.
+// What `build` makes of the packet. nlohmann reports misfits by exception: they end here. What
+// messages do not have is left out before a value is built: deeper nesting, and fractions, which
+// nlohmann would cast to integers that may not hold them.
 template <class Message, class Build>
 Result<Message> decode(std::string_view packet, Build build) {
   constexpr int kMaxDepth = 4;
   try {
-    const Json json = Json::parse(
-        packet, [](int depth, Json::parse_event_t, const Json&) { return depth <= kMaxDepth; });
+    const Json json = Json::parse(packet, [](int depth, Json::parse_event_t, const Json& value) {
+      return depth <= kMaxDepth && !value.is_number_float();
+    });
     return build(json);
   } catch (const Json::exception& error) {
     return fail(Errc::malformed, "worker protocol: {}", error.what());

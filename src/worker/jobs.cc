@@ -38,7 +38,7 @@ std::optional<InfoPlace> find_place(const Channel& channel, const Request& reque
 // A document, and what was `found` for it.
 template <class Found>
 Result<Done> hand_out(std::string_view document, const Found& found, const Fd& output) {
-  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TextOutput text(output.get(), sandbox::kMaxDocument);
   TRY(text.append(document));
   TRY(text.flush());
   Done done;

@@ -16,6 +16,13 @@ def children_of(pid) -> list:
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
+def runs(pid) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]
+    except (FileNotFoundError, ProcessLookupError):     # the latter: it goes as it is read
+        return False
+
+
 class Ends(Cli):
     def begin(self, *words):
         """A conversion that takes long, caught while its worker works."""
@@ -35,7 +42,7 @@ class Ends(Cli):
 
     def expect_gone(self, pid):
         deadline = time.monotonic() + 20
-        while os.path.exists(f"/proc/{pid}") and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        while runs(pid):
             self.assertLess(time.monotonic(), deadline, "the worker still runs")
             time.sleep(0.05)
 

@@ -79,9 +79,11 @@ class Sealed(Cli):
 
     def listening(self, *options):
         """receive on a port of this machine: the process, and the port."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        holder = socket.socket()    # bound and not listening: nobody gets the port but who names it
+        self.addCleanup(holder.close)
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
         program = subprocess.Popen([VMCORECTL, "receive", f"tcp:127.0.0.1:{port}", "-o", "out", "--key", self.key, *options],
                                    cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.addCleanup(program.kill)

@@ -1,6 +1,6 @@
 // Whatever comes in place of a sealed stream, what is opened is what was sealed, from its
-// beginning. The input changes a sealed stream: where (2 bytes), how many bytes go (1), how many
-// come (1), those; frames get right checksums again where its first byte is odd.
+// beginning. The input changes a sealed stream; frames get right checksums again where its first
+// byte is odd.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/formats/sealed_stream.h"
+#include "tests/fuzz/change.h"
 
 namespace {
 
@@ -39,21 +40,6 @@ Bytes sealed(const Bytes& bytes) {
   return line;
 }
 
-void change(Bytes& line, std::span<const std::byte> input) {
-  while (input.size() >= 4) {
-    const std::size_t at = *load<ul16>(input, 0) % (line.size() + 1);
-    const auto gone =
-        std::min<std::size_t>(std::to_integer<std::size_t>(input[2]), line.size() - at);
-    const auto come =
-        std::min<std::size_t>(std::to_integer<std::size_t>(input[3]), input.size() - 4);
-    const auto place = line.begin() + static_cast<std::ptrdiff_t>(at);
-    const auto bytes = input.subspan(4, come);
-    line.insert(line.erase(place, place + static_cast<std::ptrdiff_t>(gone)), bytes.begin(),
-                bytes.end());
-    input = input.subspan(4 + come);
-  }
-}
-
 // Gives each thing that begins as a frame right checksums.
 void mend(Bytes& line) {
   for (std::size_t at = 0; const auto header = load<FrameHeader>(line, at);) {
@@ -77,7 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Bytes line = original;
   const auto input = std::as_bytes(std::span(data, size));
   if (!input.empty()) {
-    change(line, input.subspan(1));
+    fuzz::change(line, input.subspan(1));
     if ((input[0] & std::byte{1}) != std::byte{0}) {
       mend(line);
     }

@@ -104,6 +104,7 @@ TEST(MemoryReport, BinsThatCannotBe) {
   refused_with("/map/bins/1/pages", 5);
   refused_with("/classes/2/name", "free");  // twice
   refused_with("/memory/pages", ~0ULL);
+  refused_with("/memory/pages", 1e300);
 }
 
 TEST(MemoryReport, TooMuch) {

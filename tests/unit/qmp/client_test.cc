@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <latch>
+
 #include "tests/fakes/fake_qemu.h"
 
 namespace vmcore::qmp {
@@ -55,7 +57,7 @@ TEST(Client, PassesArgumentsAndADescriptor) {
     auto client = Client::open(qemu.client_end(), quick());
     ASSERT_TRUE(client);
     const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    ASSERT_TRUE(client->execute("getfd", {{"fdname", "x"}}, 1000ms, null.get()));
+    ASSERT_TRUE(client->execute("getfd", {{"fdname", "x"}}, kCommandTimeout, null.get()));
   }
   qemu.finish();
   EXPECT_EQ(name, "x");
@@ -101,8 +103,11 @@ TEST(Client, RefusesBoundlessJson) {
   EXPECT_EQ(open_error("{\"QMP\": \"\xC0\x80\"}").code, Errc::malformed);
 }
 
-// Opens a client of a QEMU that answers query-status with `said`, which may hold the id as %ID.
-Result<Json> answer_with(std::string said, bool hang_up = false, Milliseconds timeout = 200ms) {
+// Opens a client of a QEMU that answers query-status with `said`, which may hold the id as %ID, and
+// with nothing else before the client has its answer.
+Result<Json> answer_with(std::string said, bool hang_up = false,
+                         Milliseconds timeout = kCommandTimeout) {
+  std::latch answered(1);
   FakeQemu qemu;
   qemu.serve({{"query-status", [&](const Json&, auto&) {
                  if (const auto at = said.find("%ID"); at != std::string::npos) {
@@ -112,7 +117,7 @@ Result<Json> answer_with(std::string said, bool hang_up = false, Milliseconds ti
                  if (hang_up) {
                    qemu.hang_up();
                  }
-                 std::this_thread::sleep_for(timeout + 100ms);
+                 answered.wait();
                  return "{}";
                }}});
   auto client = Client::open(qemu.client_end(), quick());
@@ -120,6 +125,7 @@ Result<Json> answer_with(std::string said, bool hang_up = false, Milliseconds ti
     return tl::unexpected(client.error());
   }
   auto answer = client->execute("query-status", Json::object(), timeout);
+  answered.count_down();
   client = tl::unexpected(Error{Errc::io, ""});  // hangs up
   return answer;
 }
@@ -156,15 +162,16 @@ TEST(Client, SkipsAnswersItGaveUpOn) {
   EXPECT_EQ(*answer, 2);
 }
 
-TEST(Client, GivesUpAtTheDeadline) { EXPECT_EQ(answer_with("").error().code, Errc::busy); }
+TEST(Client, GivesUpAtTheDeadline) {
+  EXPECT_EQ(answer_with("", false, 100ms).error().code, Errc::busy);
+}
 
 TEST(Client, ADisconnectAmidAnAnswerIsNotFound) {
   EXPECT_EQ(answer_with(R"({"return": {"sta)", true).error().code, Errc::not_found);
 }
 
 TEST(Client, RefusesAGiantAnswer) {
-  const auto answer =
-      answer_with(R"({"return": ")" + std::string(2 * kMaxMessage, 'x') + "\"}", false, 1000ms);
+  const auto answer = answer_with(R"({"return": ")" + std::string(2 * kMaxMessage, 'x') + "\"}");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, Errc::limit);
 }
@@ -225,7 +232,7 @@ TEST(Client, SendsAResyncAfterACommandThatWentHalf) {
   ASSERT_FALSE(half);
   EXPECT_EQ(half.error().code, Errc::busy);
   qemu.serve({{"query-status", [](const Json&, auto&) { return "7"; }}}, "");
-  const auto whole = client->execute("query-status", Json::object(), 5000ms);
+  const auto whole = client->execute("query-status");
   ASSERT_TRUE(whole) << whole.error().message;
   EXPECT_EQ(*whole, 7);
   client = tl::unexpected(Error{Errc::io, ""});
@@ -241,7 +248,7 @@ TEST(Client, WaitsForQemuToEnd) {
   ASSERT_TRUE(client);
   EXPECT_FALSE(client->wait_closed(50ms));
   static_cast<void>(client->execute("quit"));
-  EXPECT_TRUE(client->wait_closed(1000ms));
+  EXPECT_TRUE(client->wait_closed(kCommandTimeout));
 }
 
 }  // namespace

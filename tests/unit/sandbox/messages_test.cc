@@ -239,6 +239,7 @@ INSTANTIATE_TEST_SUITE_P(
     Packets, NoMessages,
     ::testing::Values("", "{", "null", "[]", "{}", "7", "\"text\"", R"({"type":7})",
                       R"({"type":"progress"})", R"({"type":"progress","done":"x","all":1})",
+                      R"({"type":"progress","done":1e300,"all":1})",
                       R"({"type":"want","begin":[],"size":1})", R"({"type":"failed","error":3})",
                       R"({"type":"done","release":1})", R"({"operation":[]})", "\xff\xfe",
                       nested(30'000), R"({"type":)" + nested(100) + "}",
