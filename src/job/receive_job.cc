@@ -103,7 +103,9 @@ Result<> Reception::await_line() {
     return came;
   }
   report_.name = line_->name();
-  report_.crash = options_.crash ? "ordered" : line_->saw_crash() ? "event" : "claim";
+  if (report_.crash != "ordered") {
+    report_.crash = line_->saw_crash() ? "event" : "claim";
+  }
   return {};
 }
 
@@ -241,7 +243,7 @@ Result<DumpResult> Reception::run() {
   }
   if (options_.crash) {
     TRY(options_.crash());
-    report_.crash = who_saw_crash();
+    report_.crash = "ordered";
     on_report_(report_);
   }
   TRY(open_witness());
