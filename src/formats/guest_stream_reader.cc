@@ -1,12 +1,11 @@
 #include "src/formats/guest_stream_reader.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
-#include "src/formats/codec.h"
 #include "src/formats/notes.h"
 #include "src/formats/page.h"
+#include "src/formats/streamed_pages.h"
 
 namespace vmcore::formats {
 namespace {
@@ -18,7 +17,12 @@ std::string_view text_of(std::span<const std::byte> bytes) {
 class Reader {
  public:
   Reader(ReadSome read, GuestStreamSink& sink, const GuestStreamLimits& limits)
-      : frames_(std::move(read)), sink_(sink), limits_(limits) {}
+      : frames_(std::move(read)),
+        sink_(sink),
+        limits_(limits),
+        pages_(stream_, limits.kept, [this](Pfn first, std::span<const std::byte> bytes) {
+          return told(sink_.pages(first, bytes));
+        }) {}
 
   Result<GuestStream> read();
 
@@ -36,32 +40,21 @@ class Reader {
   bool has_too_much() const { return stream_.hello.ram.size() > limits_.ram; }
   Result<> take_notes(std::span<const std::byte> payload, bool replace);
   Result<> take_map(std::span<const std::byte> payload);
-  Result<> add_word(Pfn at, std::uint64_t bits);
-  Result<> take_pages(std::span<const std::byte> payload);
-  Result<> check_run(PfnRange run) const;
-  // The first bytes are the run's.
-  Result<> keep(PfnRange run, std::span<const std::byte> bytes);
-  // The bytes of a block that has exactly that size when it is decompressed.
-  Result<std::span<const std::byte>> unpack(std::span<const std::byte> data, std::uint32_t codec,
-                                            std::size_t size);
   void conclude();
 
   FrameReader frames_;
   GuestStreamSink& sink_;
   const GuestStreamLimits& limits_;
   GuestStream stream_;
+  StreamedPages pages_;
   StreamId id_{};
   std::uint64_t sequence_ = 0;  // of the last frame
   std::uint64_t missing_ = 0;   // frames
   std::uint64_t payload_ = 0;   // bytes, of all frames
   std::uint64_t notes_size_ = 0;
-  std::uint64_t pages_ = 0;
-  Pfn mapped_{0};
   bool log_over_ = false;
   bool ended_ = false;
   bool sink_failed_ = false;
-  std::unique_ptr<PageDecompressor> decompressor_;
-  std::vector<std::byte> unpacked_;
 };
 
 Result<> Reader::await_hello() {
@@ -144,16 +137,16 @@ Result<> Reader::take(const Frame& frame) {
     case FrameKind::map:
       return take_map(frame.payload);
     case FrameKind::pages:
-      return take_pages(frame.payload);
+      return pages_.take_pages(frame.payload);
     case FrameKind::end: {
       TRY_ASSIGN(const StreamEnd end, decode_end(text_of(frame.payload)));
       ended_ = true;
       stream_.incomplete = end.incomplete;
       if (!end.reason.empty()) {
         stream_.broken = "the guest gave up: " + end.reason;
-      } else if (end.pages != pages_) {
-        stream_.broken =
-            fmt::format("the guest says that it sent {} pages, and {} came", end.pages, pages_);
+      } else if (end.pages != pages_.came()) {
+        stream_.broken = fmt::format("the guest says that it sent {} pages, and {} came", end.pages,
+                                     pages_.came());
       }
       return {};
     }
@@ -184,119 +177,12 @@ Result<> Reader::take_notes(std::span<const std::byte> payload, bool replace) {
   return {};
 }
 
-Result<std::span<const std::byte>> Reader::unpack(std::span<const std::byte> data,
-                                                  std::uint32_t codec, std::size_t size) {
-  if (codec == codec_flag(Codec::none)) {
-    if (data.size() != size) {
-      return fail(Errc::malformed, "a block of {} bytes in place of {}", data.size(), size);
-    }
-    return data;
-  }
-  if (codec != codec_flag(Codec::zstd)) {
-    return fail(Errc::malformed, "a block in a codec that is not known ({:#x})", codec);
-  }
-  if (decompressor_ == nullptr) {
-    TRY_ASSIGN(decompressor_, make_decompressor(Codec::zstd));
-  }
-  unpacked_.resize(size);
-  TRY(decompressor_->decompress(data, unpacked_));
-  return std::span<const std::byte>(unpacked_);
-}
-
 Result<> Reader::take_map(std::span<const std::byte> payload) {
   if (has_too_much()) {
     return fail(Errc::limit, "the guest announces {} MiB of RAM, more than it can have ({} MiB)",
                 stream_.hello.ram.size() >> 20, limits_.ram >> 20);
   }
-  const auto header = load<MapHeader>(payload, 0);
-  if (!header) {
-    return fail(Errc::malformed, "a map of {} bytes", payload.size());
-  }
-  const std::uint64_t first = header->first;
-  const std::uint64_t pages = header->pages;
-  if (pages == 0 || pages > kMaxMapPages || (first | pages) % 64 != 0 || first < mapped_.value ||
-      first > kMaxPhysAddr / kPageSize - pages) {
-    return fail(Errc::malformed, "a map of {} pages at page frame {:#x}", pages, first);
-  }
-  const auto data = payload.subspan(sizeof(MapHeader));
-  const bool raw = data.size() == pages / 8;
-  TRY_ASSIGN(const auto bitmap,
-             unpack(data, codec_flag(raw ? Codec::none : Codec::zstd), pages / 8));
-  for (std::uint64_t word = 0; word < pages / 64; ++word) {
-    TRY(add_word({first + word * 64}, *load<ul64>(bitmap, word * sizeof(ul64))));
-  }
-  mapped_ = {first + pages};
-  return {};
-}
-
-Result<> Reader::add_word(Pfn at, std::uint64_t bits) {
-  if (bits == 0) {
-    return {};
-  }
-  if ((bits & ~stream_.ram.word(at)) != 0) {
-    return fail(Errc::malformed, "pages at page frame {:#x} that are outside of its RAM", at.value);
-  }
-  stream_.kept.insert_word(at, bits);
-  return {};
-}
-
-Result<> Reader::check_run(PfnRange run) const {
-  const std::uint64_t end = kMaxPhysAddr / kPageSize;
-  if (run.count == 0 || run.count > kMaxFramePages || run.first.value > end - run.count) {
-    return fail(Errc::malformed, "{} pages at page frame {:#x}", run.count, run.first.value);
-  }
-  if (stream_.kept.next_run(run.first, run.end()) != run) {
-    return fail(Errc::malformed, "pages at page frame {:#x} that were not announced",
-                run.first.value);
-  }
-  if (stream_.had.next_run(run.first, run.end(), 1).count != 0) {
-    return fail(Errc::malformed, "pages at page frame {:#x} that came before", run.first.value);
-  }
-  return {};
-}
-
-Result<> Reader::keep(PfnRange run, std::span<const std::byte> bytes) {
-  if (run.count != 0) {
-    TRY(told(sink_.pages(run.first, bytes.first(run.count * kPageSize))));
-    stream_.had.insert(run);
-    pages_ += run.count;
-  }
-  return {};
-}
-
-Result<> Reader::take_pages(std::span<const std::byte> payload) {
-  const auto header = load<PagesHeader>(payload, 0);
-  if (!header || header->runs == 0 || header->runs > kMaxFramePages) {
-    return fail(Errc::malformed, "a frame of pages without a proper header");
-  }
-  const std::uint64_t table = sizeof(PagesHeader) + header->runs * sizeof(PageFrameRun);
-  std::vector<PfnRange> runs;
-  std::uint64_t pages = 0;
-  for (std::uint64_t at = sizeof(PagesHeader); at < table; at += sizeof(PageFrameRun)) {
-    const auto entry = load<PageFrameRun>(payload, at);
-    if (!entry) {
-      return fail(Errc::malformed, "a frame of pages that is too short");
-    }
-    runs.push_back({{entry->first}, entry->count});
-    TRY(check_run(runs.back()));
-    pages += runs.back().count;
-  }
-  if (pages > kMaxFramePages) {
-    return fail(Errc::malformed, "a frame of {} pages", pages);
-  }
-  TRY_ASSIGN(auto bytes, unpack(payload.subspan(table), header->codec, pages * kPageSize));
-  for (const PfnRange& run : runs) {
-    if (stream_.had.next_run(run.first, run.end(), 1).count != 0) {
-      return fail(Errc::malformed, "pages at page frame {:#x} twice", run.first.value);
-    }
-    TRY(keep({run.first, std::min(run.count, limits_.kept / kPageSize - pages_)}, bytes));
-    if (stream_.had.next_run(run.first, run.end()) != run) {
-      return fail(Errc::limit, "it has more pages than there is room for ({} MiB)",
-                  limits_.kept >> 20);
-    }
-    bytes = bytes.subspan(run.count * kPageSize);
-  }
-  return {};
+  return pages_.take_map(payload);
 }
 
 void Reader::conclude() {
