@@ -7,6 +7,7 @@
 #include "src/base/sys.h"
 #include "src/formats/crc32c.h"
 #include "src/formats/guest_stream.h"
+#include "src/formats/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {
@@ -44,7 +45,9 @@ bool is(const FrameHeader& header, FrameKind kind) {
 Result<StoredStream> look_at_stream(int fd) {
   const auto first = header_at(fd, 0);
   if (first && is(*first, FrameKind::sealed_key)) {
-    return StoredStream{.sealed = true};
+    TRY_ASSIGN(const std::string key, text_of(fd, 0, *first));
+    const auto time = formats::clear_crash_time(std::as_bytes(std::span(key)));
+    return StoredStream{.crash_time = time.value_or(0), .sealed = true};
   }
   if (!first || !is(*first, FrameKind::hello)) {
     return fail(Errc::not_recognised, "no crash is stored there");

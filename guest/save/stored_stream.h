@@ -10,7 +10,7 @@ namespace vmcore::guest {
 struct StoredStream {
   std::uint64_t crash_time = 0;  // seconds since the epoch; 0: it did not tell
   bool complete = false;         // its end says that all is there
-  bool sealed = false;           // neither can be told
+  bool sealed = false;           // so that this cannot be told
 };
 
 // By the headers of its frames: their pages are not read. Errc::not_recognised where no guest's

@@ -43,12 +43,14 @@ Result<> check_may_be_seen(const CaptureConfig& config) {
 }
 
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
-                                                formats::SendFrame send) {
-  return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send)) : send;
+                                                formats::SendFrame send,
+                                                std::optional<std::uint64_t> crash_time) {
+  return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send), crash_time)
+                           : send;
 }
 
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash) {
-  TRY_ASSIGN(send, sealed_as_configured(crash.config, std::move(send)));
+  TRY_ASSIGN(send, sealed_as_configured(crash.config, std::move(send), crash.report.crash_time));
   formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   TRY(writer.hello(hello_of(crash)));
   TRY(writer.log(crash.report.dmesg));

@@ -11,9 +11,10 @@ namespace vmcore::guest {
 // it.
 Result<> check_may_be_seen(const CaptureConfig& config);
 
-// Sends by `send`, sealed where that is configured.
+// Sends by `send`, sealed where that is configured, but for `crash_time` (sealed_stream.h).
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
-                                                formats::SendFrame send);
+                                                formats::SendFrame send,
+                                                std::optional<std::uint64_t> crash_time = {});
 
 // hello, the log, and then what is planned and kept; sealed, where that is configured.
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash);

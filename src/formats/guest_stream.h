@@ -40,7 +40,7 @@ enum class FrameKind : std::uint32_t {
   end = 8,    // text
   alive = 9,  // nothing: a dump is being planned
   // Of a stream that is sealed (sealed_stream.h) there are these two only.
-  sealed_key = 16,  // a preamble (seal/sealed_box.h), sequence 0
+  sealed_key = 16,  // a preamble (seal/sealed_box.h), then when it crashed; sequence 0
   sealed = 17,      // a piece
 };
 

@@ -16,13 +16,15 @@ constexpr unsigned kMostForeign = 64;
 
 class Sealing {
  public:
-  Sealing(seal::Sealer sealer, SendFrame send)
-      : sealer_(std::move(sealer)), send_(std::move(send)) {}
+  Sealing(seal::Sealer sealer, SendFrame send, std::uint64_t crash_time)
+      : sealer_(std::move(sealer)), send_(std::move(send)), crash_time_{crash_time} {}
 
   Result<> send(std::span<const std::byte> bytes) {
     if (sequence_ == 0) {
-      frame_.resize(sizeof(FrameHeader) + seal::kPreambleSize);
-      std::ranges::copy(sealer_.preamble(), frame_.begin() + sizeof(FrameHeader));
+      frame_.resize(sizeof(FrameHeader));
+      frame_.insert(frame_.end(), sealer_.preamble().begin(), sealer_.preamble().end());
+      const auto time = std::as_bytes(std::span(&crash_time_, 1));
+      frame_.insert(frame_.end(), time.begin(), time.end());
       TRY(send_frame(FrameKind::sealed_key));
     }
     for (; !bytes.empty(); bytes = bytes.subspan(std::min(kMostPiece, bytes.size()))) {
@@ -42,6 +44,7 @@ class Sealing {
 
   seal::Sealer sealer_;
   SendFrame send_;
+  ul64 crash_time_;  // 0: not known
   StreamId id_ = random_stream_id();
   std::uint64_t sequence_ = 0;
   std::vector<std::byte> frame_;
@@ -71,7 +74,9 @@ class Opening {
         TRY(frames_.skip(*frame));
         continue;
       }
-      if (auto opener = seal::Opener::open(frame->payload, key)) {
+      const auto preamble = std::span<const std::byte>(frame->payload);
+      if (auto opener = seal::Opener::open(
+              preamble.first(std::min(preamble.size(), seal::kPreambleSize)), key)) {
         opener_.emplace(*std::move(opener));
         id_ = frame->header.stream;
         return {};
@@ -126,10 +131,17 @@ class Opening {
 
 }  // namespace
 
-Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send) {
+Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send,
+                            std::optional<std::uint64_t> crash_time) {
   TRY_ASSIGN(seal::Sealer sealer, seal::Sealer::make(to));
-  const auto sealing = std::make_shared<Sealing>(std::move(sealer), std::move(send));
+  const auto sealing =
+      std::make_shared<Sealing>(std::move(sealer), std::move(send), crash_time.value_or(0));
   return [sealing](std::span<const std::byte> bytes) { return sealing->send(bytes); };
+}
+
+std::optional<std::uint64_t> clear_crash_time(std::span<const std::byte> payload) {
+  const auto time = load<ul64>(payload, seal::kPreambleSize);
+  return time && *time != 0 ? std::optional<std::uint64_t>(*time) : std::nullopt;
 }
 
 Result<ReadSome> open_sealed(ReadSome read, seal::SecretKey key) {

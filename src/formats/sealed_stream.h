@@ -3,6 +3,10 @@
 // lost or changed on the way ends it: what came before is whole (docs/formats/guest-stream.md).
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <span>
+
 #include "src/base/result.h"
 #include "src/formats/frame_reader.h"
 #include "src/formats/guest_stream_writer.h"
@@ -11,8 +15,14 @@
 namespace vmcore::formats {
 
 // Sends by `send` what is given to it, sealed. As a SendFrame, it is called by one thread at a
-// time.
-Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send);
+// time. Not sealed is `crash_time`, in seconds since the epoch: by it a guest that lacks the secret
+// key knows its crashes apart.
+Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send,
+                            std::optional<std::uint64_t> crash_time = {});
+
+// That time, from the payload of a `sealed_key`; nobody vouches for it. Nothing where it is not
+// told.
+std::optional<std::uint64_t> clear_crash_time(std::span<const std::byte> payload);
 
 // The bytes that were sealed in what `read` brings, as they come. Waits for the first that `key`
 // opens, and forgets the key: before anything that was sealed is looked at. Errc::denied where it

@@ -212,6 +212,32 @@ TEST(SealedStream, APlainOneIsRefused) {
   EXPECT_NE(opened.end.error().message.find("it is not sealed"), std::string::npos);
 }
 
+TEST(SealedStream, WhenItCrashedAnybodyMaySee) {
+  Frames frames;
+  const auto payload = [&] { return std::span(frames[0]).subspan(sizeof(FrameHeader)); };
+  const auto send = [&](std::span<const std::byte> frame) {
+    frames.emplace_back(frame.begin(), frame.end());
+    return Result<>{};
+  };
+  ASSERT_TRUE((*sealed_to(key().public_key(), send, 1'763'751'095))(kParts[0]));
+  EXPECT_EQ(clear_crash_time(payload()), 1'763'751'095U);
+  EXPECT_EQ(clear_crash_time(payload().first(seal::kPreambleSize)), std::nullopt);
+  EXPECT_EQ(open(frames).bytes, kParts[0]);
+  frames = sealed(kParts);
+  EXPECT_EQ(clear_crash_time(payload()), std::nullopt);
+}
+
+// It may be missing, and more may come to stand there.
+TEST(SealedStream, BehindThePreambleAnythingMayBe) {
+  const Frames as_sent = sealed(kParts);
+  for (const std::size_t size : {seal::kPreambleSize, seal::kPreambleSize + 100}) {
+    Frames frames = as_sent;
+    frames[0].resize(sizeof(FrameHeader) + size);
+    finish_frame(frames[0], FrameKind::sealed_key, load<FrameHeader>(as_sent[0], 0)->stream, 0);
+    EXPECT_EQ(open(frames).bytes, joined(kParts));
+  }
+}
+
 struct Nothing : GuestStreamSink {
   Result<> hello(const GuestHello&) override { return {}; }
   Result<> log(std::string_view) override { return {}; }

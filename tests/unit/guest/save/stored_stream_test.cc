@@ -70,13 +70,13 @@ TEST_F(StoredStreamTest, OneThatGaveUpIsNotWhole) {
   EXPECT_FALSE(look_at_stream(device_.get())->complete);
 }
 
-TEST_F(StoredStreamTest, OfASealedOneOnlyThatItIsThere) {
+TEST_F(StoredStreamTest, OfASealedOneOnlyWhenItWas) {
   SavedGuest guest;
   guest.config.encrypt_to = seal::SecretKey({1, 2, 3}).public_key();
   ASSERT_TRUE(send_stream(device(), guest.crash()));
   ASSERT_TRUE(look_at_stream(device_.get()));
   EXPECT_TRUE(look_at_stream(device_.get())->sealed);
-  EXPECT_EQ(look_at_stream(device_.get())->crash_time, 0U);
+  EXPECT_EQ(look_at_stream(device_.get())->crash_time, kCrashTime);
 }
 
 TEST_F(StoredStreamTest, ADamagedHeaderIsNone) {
