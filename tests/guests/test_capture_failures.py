@@ -92,9 +92,16 @@ def init_dies(case: Case) -> None:
 
 
 def child_killed(case: Case) -> None:
-    """What sends is killed for memory while the host takes nothing; its parent waits for the host until its deadline."""
-    image = build_image(kernel("6.1"), case.folder, "target = port\ndeadline = 150\non-failure = poweroff\n")
-    with CaptureGuest(config(case.name), image) as guest:
+    """What sends is killed for memory while the host takes nothing; its parent waits for the host until its deadline.
+    The watchdog that the crashed kernel had started, for less, does not end that."""
+    of = kernel("6.1")
+    build_image(of, case.folder)            # its root is there then
+    driver = case.folder / f"root-{of.release}/sys/class/watchdog/watchdog0/driver"
+    driver.mkdir(parents=True)
+    (driver / "module").symlink_to("/sys/module/i6300esb")
+    image = build_image(of, case.folder, "target = port\ndeadline = 150\non-failure = poweroff\n")
+    with CaptureGuest(config(case.name, devices=("-device", "i6300esb"), modules=("i6300esb",)), image) as guest:
+        guest.must("watchdog -T 80 -t 1000 /dev/watchdog")
         guest.load("sysrq_always_enabled clocksource=hpet")     # under TCG the TSC's seconds may be short
         listener = Listener(guest, case.folder / "stream", most=1 << 20)
         guest.crash()
@@ -109,6 +116,7 @@ def child_killed(case: Case) -> None:
         guest.qmp("cont")
         guest.wait_for_end(END_SECONDS)
         case.check("console", has(guest.console, "the console", ["vmcore-guest: port: it died of signal 9", "Power down"]))
+        case.check("watchdog", [name for name in guest.events.names if name == "WATCHDOG"])
     begin = (case.folder / "stream").read_bytes()
     case.check("the log came first", [] if b"Kernel panic - not syncing" in begin else [f"{len(begin)} bytes"])
 

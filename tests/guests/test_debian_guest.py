@@ -29,15 +29,13 @@ UNIT = """[Unit]
 After=vmcore-guest.service
 [Service]
 Type=oneshot
-StandardOutput=file:/dev/ttyS0
-StandardError=file:/dev/ttyS0
 ExecStart=/usr/local/bin/steps
 [Install]
 WantedBy=multi-user.target
 """
 # Its address comes by DHCP, of QEMU. There is no ssh to build the image with: the port takes the dump.
 MAC = "52:54:00:12:34:57"
-CONFIG = "target = port\ntarget = ssh:me@10.0.2.2\n"
+CONFIG = "target = port\ntarget = ssh:me@192.0.2.1\n"
 DHCP = f"[Match]\nMACAddress={MAC}\n[Network]\nDHCP=ipv4\n"
 # On the first boot it crashes, on the second it ends.
 STEPS = """#!/bin/sh
@@ -46,8 +44,9 @@ for second in $(seq 300); do
     sleep 1
 done
 systemctl start vmcore-guest-network.service    # waits for it
+exec > /dev/ttyS0           # not before: the getty hangs it up when it starts
 echo "NETWORK $(cat /var/lib/vmcore-guest/network)"
-vmcore-guest status --output json > /dev/ttyS0
+vmcore-guest status --output json
 echo "STATUS $?"
 if [ -e /var/crashed ]; then
     echo "DONE"
