@@ -103,10 +103,11 @@ void describe_capture(const Json& info, std::string& out) {
     line(out, "crash", who_says_so(text(capture, "crash")));
   }
   if (capture.contains("host_memory")) {
-    const std::int64_t grown = capture.at("host_memory");
+    const std::int64_t grown = capture.at("host_memory");  // any, the least one as well
+    const auto bytes = static_cast<std::uint64_t>(grown);
     line(out, "host memory",
          fmt::format("{}{} by the capture", grown < 0 ? "-" : "+",
-                     human_size(static_cast<std::uint64_t>(std::abs(grown)))));
+                     human_size(grown < 0 ? 0 - bytes : bytes)));
   }
 }
 

@@ -20,8 +20,11 @@ Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> f
   TRY_ASSIGN(sandbox::Done done, run_worker(request, fds, callbacks));
   TextResult result{.name = {}, .done = std::move(done), .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
-  if (size > sandbox::kMaxOutputText) {
-    return fail(Errc::limit, "more than {} MiB of text", sandbox::kMaxOutputText >> 20);
+  const std::uint64_t most = request.operation == sandbox::Operation::dmesg
+                                 ? sandbox::kMaxOutputText
+                                 : sandbox::kMaxDocument;
+  if (size > most) {
+    return fail(Errc::limit, "more than {} MiB of text", most >> 20);
   }
   result.text.resize(size);
   TRY(sys::pread_full(text.get(), std::as_writable_bytes(std::span(result.text)), 0));

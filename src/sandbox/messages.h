@@ -25,8 +25,10 @@ inline constexpr std::size_t kMaxFds = 64;
 // Pieces of memory in one packet, and blocks that are asked for. Guests have some ten.
 inline constexpr std::size_t kMaxPieces = 512;
 
-// Bytes of text that info, dmesg and memory may write. A log buffer is at most some tens of MiB.
+// Bytes of text that dmesg may write. A log buffer is at most some tens of MiB.
 inline constexpr std::uint64_t kMaxOutputText = 256U << 20;
+// Of the documents of info and memory, which take some fifty times as much memory to be read.
+inline constexpr std::uint64_t kMaxDocument = 16U << 20;
 
 enum class Operation : std::uint8_t {
   convert,  // input -> a filtered dump in the output

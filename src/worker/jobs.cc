@@ -234,7 +234,7 @@ Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Description description,
              convert::describe(image, options_of(request), {}));
-  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TextOutput text(output.get(), sandbox::kMaxDocument);
   TRY(text.append(info_json(description.crashed ? *description.crashed : image, description)));
   TRY(text.flush());
   Done done;
@@ -245,7 +245,7 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
 
 Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
-  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  TextOutput text(output.get(), sandbox::kMaxDocument);
   TRY(text.append(memory_json(image, use, request.torn)));
   TRY(text.flush());
   Done done;

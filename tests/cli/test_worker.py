@@ -31,6 +31,16 @@ class Worker(Cli):
         done = self.run_cli("info", self.dump(), "--output", "json", program=self.lying(HOSTILE))
         self.assertEqual(done.stdout.decode(), PRINTED)
 
+    def test_documents_are_bounded(self):
+        done = self.run_cli("info", self.dump(), program=self.lying("[" * (17 << 20)), code=FAILED)
+        self.assertIn("more than 16 MiB of text", done.stderr.decode())
+
+    def test_the_least_number(self):
+        info = self.info(self.dump())
+        info["capture"] = {"method": "direct", "consistency": "stopped", "host_memory": -1 << 63}
+        done = self.run_cli("info", self.dump(), program=self.lying(json.dumps(info)))
+        self.assertIn("host memory     -", done.stdout.decode())
+
     def test_convert_json(self):
         done = self.run_cli("convert", self.dump(), "out", "--output", "json", program=self.lying(""))
         self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in done.stdout), done.stdout)
