@@ -16,8 +16,7 @@ constexpr unsigned kMostForeign = 64;
 
 class Sealing {
  public:
-  Sealing(seal::Sealer sealer, SendFrame send)
-      : sealer_(std::move(sealer)), send_(std::move(send)) {}
+  Sealing(const seal::Sealer& sealer, SendFrame send) : sealer_(sealer), send_(std::move(send)) {}
 
   Result<> send(std::span<const std::byte> bytes) {
     if (sequence_ == 0) {
@@ -127,8 +126,8 @@ class Opening {
 }  // namespace
 
 Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send) {
-  TRY_ASSIGN(seal::Sealer sealer, seal::Sealer::make(to));
-  const auto sealing = std::make_shared<Sealing>(std::move(sealer), std::move(send));
+  TRY_ASSIGN(const seal::Sealer sealer, seal::Sealer::make(to));
+  const auto sealing = std::make_shared<Sealing>(sealer, std::move(send));
   return [sealing](std::span<const std::byte> bytes) { return sealing->send(bytes); };
 }
 
