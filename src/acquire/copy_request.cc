@@ -43,6 +43,7 @@ void copy_portion(const GuestProcess& process, std::span<std::byte> pages,
   std::vector<iovec> from;
   std::vector<iovec> to;
   for (const CopyEntry& entry : portion) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): nothing here follows an address of another process
     from.push_back({reinterpret_cast<void*>(entry.address), entry.size});
     to.push_back({pages.data() + entry.place, entry.size});
   }

@@ -16,8 +16,8 @@ constexpr unsigned kMostForeign = 64;
 
 class Sealing {
  public:
-  Sealing(seal::Sealer sealer, SendFrame send, std::uint64_t crash_time)
-      : sealer_(std::move(sealer)), send_(std::move(send)), crash_time_{crash_time} {}
+  Sealing(const seal::Sealer& sealer, SendFrame send, std::uint64_t crash_time)
+      : sealer_(sealer), send_(std::move(send)), crash_time_{crash_time} {}
 
   Result<> send(std::span<const std::byte> bytes) {
     if (sequence_ == 0) {
@@ -133,9 +133,8 @@ class Opening {
 
 Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send,
                             std::optional<std::uint64_t> crash_time) {
-  TRY_ASSIGN(seal::Sealer sealer, seal::Sealer::make(to));
-  const auto sealing =
-      std::make_shared<Sealing>(std::move(sealer), std::move(send), crash_time.value_or(0));
+  TRY_ASSIGN(const seal::Sealer sealer, seal::Sealer::make(to));
+  const auto sealing = std::make_shared<Sealing>(sealer, std::move(send), crash_time.value_or(0));
   return [sealing](std::span<const std::byte> bytes) { return sealing->send(bytes); };
 }
 

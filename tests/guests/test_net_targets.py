@@ -38,9 +38,10 @@ class Listener:
     def __init__(self, vmcorectl, folder: Path):
         self.out, key = folder / "tcp.vmcore", folder / "tcp.key"
         self.public = subprocess.run([vmcorectl.path, "key", key], check=True, capture_output=True, text=True).stdout
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.holder = socket.socket()   # bound and not listening: nobody gets the port but who names it
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", 0))
+        self.port = self.holder.getsockname()[1]
         self.process = subprocess.Popen(
             [vmcorectl.path, "receive", f"tcp:127.0.0.1:{self.port}", "--key", key, "-o", self.out, "--verify"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -48,6 +49,7 @@ class Listener:
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self.holder.close()
 
 
 def crashed(image: bytes, crashkernel: str, folder: Path) -> tuple:

@@ -33,9 +33,10 @@ class Sshd:
         wrapper.write_text(f'#!/bin/sh\nPATH={far}:/usr/bin:/bin exec sh -c "$SSH_ORIGINAL_COMMAND"\n')
         wrapper.chmod(0o755)
         (folder / "authorized_keys").write_text(f'command="{wrapper}" ' + (folder / "key.pub").read_text())
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.holder = socket.socket()   # bound and not listening: nobody gets the port but who names it
+        self.holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.holder.bind(("127.0.0.1", 0))
+        self.port = self.holder.getsockname()[1]
         (folder / "config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\nPidFile none\nStrictModes no\n"
             f"AuthorizedKeysFile {folder}/authorized_keys\nPasswordAuthentication no\nUsePAM no\n")
@@ -63,6 +64,7 @@ class Sshd:
     def close(self) -> None:
         self.process.terminate()
         self.process.wait(timeout=30)
+        self.holder.close()
 
 
 class Case:
