@@ -196,6 +196,12 @@ ChosenNetwork network_now(const Root& root, const CaptureConfig& config) {
 }
 
 CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks) {
+  if (follows_network(config) && !root.running()) {
+    remarks.push_back({Errc::unsupported,
+                       "the network of a guest that does not run here is not known: say how it "
+                       "reaches its targets (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)"});
+    return config;
+  }
   ChosenNetwork now = network_now(root, config);
   if (now.network) {
     config.network = std::move(now.network);

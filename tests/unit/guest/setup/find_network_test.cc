@@ -34,6 +34,17 @@ TEST(CheckInterface, MustHaveACard) {
   EXPECT_EQ(check_interface(folder.root(), "tun0").error().code, Errc::unsupported);
 }
 
+TEST(FindNetwork, ThatOfAnImageIsNotKnown) {
+  const FolderRoot folder;
+  folder.write(std::string(kNetworkFile), "eth0,10.0.2.15/24\n");
+  std::vector<Remark> remarks;
+  CaptureConfig config;
+  config.targets = {{"tcp", "127.0.0.1:1"}};
+  EXPECT_EQ(with_network(folder.root(), config, remarks), config);
+  ASSERT_EQ(remarks.size(), 1U);
+  EXPECT_NE(remarks.front().text.find("(network = INTERFACE,"), std::string::npos);
+}
+
 TEST(NetworkDrivers, OfAnInterfaceByItsNameOrAddress) {
   const FolderRoot folder;
   folder.write("/sys/class/net/eth0/address", "52:54:00:aa:00:01\n");
