@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
@@ -50,8 +51,8 @@ Result<EndAction> read_end_action(std::string_view text) {
 
 Target read_target(std::string_view text) {
   const std::size_t colon = text.find(':');
-  return {std::string(text.substr(0, colon)),
-          colon == std::string_view::npos ? "" : std::string(text.substr(colon + 1))};
+  return {std::string(trimmed(text.substr(0, colon))),
+          colon == std::string_view::npos ? "" : std::string(trimmed(text.substr(colon + 1)))};
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {
@@ -69,13 +70,12 @@ std::vector<std::string> split(std::string_view text, char separator) {
 Result<> set_key(CaptureConfig& config, std::string_view key,
                  const std::vector<std::string>& values) {
   if (key == "target") {
-    if (values.empty() || std::ranges::find(values, "") != values.end()) {
+    std::vector<Target> targets;
+    std::ranges::transform(values, std::back_inserter(targets), read_target);
+    if (targets.empty() || std::ranges::find(targets, "", &Target::kind) != targets.end()) {
       return fail(Errc::invalid, "a target is missing");
     }
-    config.targets.clear();
-    for (const std::string& value : values) {
-      config.targets.push_back(read_target(value));
-    }
+    config.targets = std::move(targets);
     return {};
   }
   if (values.size() != 1) {

@@ -80,6 +80,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   client.input_ = Fd(ends[1]);
   TRY_ASSIGN(client.said_, make_memory_file("ssh"));
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (const std::string& word : words) {
     arguments.push_back(const_cast<char*>(word.c_str()));  // execve(2) does not write to them
   }

@@ -36,6 +36,11 @@ TEST(CaptureConfig, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(parse_config(format_config({})), CaptureConfig());
 }
 
+TEST(CaptureConfig, BlanksAroundAColonAreNoPartOfATarget) {
+  EXPECT_EQ(parse_config("target = port :\ntarget = raw : /dev/vdb\n")->targets,
+            (std::vector<Target>{{"port", ""}, {"raw", "/dev/vdb"}}));
+}
+
 TEST(CaptureConfig, TheLastWordOfProcCmdlineEndsWithItsLine) {
   CaptureConfig config;
   EXPECT_TRUE(apply_command_line(config, "quiet vmcore.keep=2 vmcore.deadline=8\n").empty());
@@ -52,6 +57,7 @@ TEST(CaptureConfig, AnErrorNamesItsLine) {
           {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
           {"on-success = sleep\n", "line 1: \"sleep\" is none of reboot, poweroff, halt and shell"},
           {"target =\n", "line 1: a target is missing"},
+          {"target = :\n", "line 1: a target is missing"},
           {"encrypt-to = x25519-secret:00\n",
            "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` prints "
            "it"},
