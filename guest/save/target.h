@@ -41,6 +41,7 @@ using SaveTo = Result<Saved> (*)(const std::string& where, const Crash& crash);
 struct TargetKind {
   std::string_view kind;
   SaveTo save;
+  Result<> (*check)(const std::string& where);  // whether `where` is one that it understands
 };
 const TargetKind* find_target(std::string_view kind);
 
@@ -58,6 +59,14 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash);
 Result<Saved> save_to_file(const std::string& where, const Crash& crash);
 // raw:DEVICE: the guest's stream on a block device that holds nothing else.
 Result<Saved> save_to_device(const std::string& where, const Crash& crash);
+
+// What vsock and file make of `where`; tcp and ssh take parse_endpoint and parse_ssh_destination.
+Result<std::uint32_t> parse_vsock_port(const std::string& where);
+struct FilePlace {
+  std::string device;  // as find_device takes it; empty: what is mounted
+  std::string folder;  // begins with a slash
+};
+Result<FilePlace> parse_file_place(const std::string& where);
 
 // Writes the dump with `writer`; says how it gets on. Errors of the target are Errc::io and
 // Errc::no_space.

@@ -234,17 +234,27 @@ class Mount {
 
 }  // namespace
 
-Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
-  if (where.starts_with('/') && where.find(":/") == std::string::npos) {
-    return save_in(where, without_slash(where), crash);
-  }
+Result<FilePlace> parse_file_place(const std::string& where) {
   const std::size_t colon = where.rfind(":/");
+  if (colon == std::string::npos && where.starts_with('/')) {
+    return FilePlace{.device = "", .folder = where};
+  }
   if (colon == std::string::npos) {
     return fail(Errc::invalid, "\"{}\" is not DEVICE:/FOLDER", where);
   }
-  TRY_ASSIGN(const Mount mount, Mount::make(where.substr(0, colon)));
-  const std::string folder = without_slash(where.substr(colon + 1));
-  return save_in(kMountPoint + folder, folder, crash);
+  FilePlace place{.device = where.substr(0, colon), .folder = where.substr(colon + 1)};
+  TRY(check_device_name(place.device));
+  return place;
+}
+
+Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
+  TRY_ASSIGN(const FilePlace place, parse_file_place(where));
+  const std::string shown = without_slash(place.folder);
+  if (place.device.empty()) {
+    return save_in(place.folder, shown, crash);
+  }
+  TRY_ASSIGN(const Mount mount, Mount::make(place.device));
+  return save_in(kMountPoint + shown, shown, crash);
 }
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {

@@ -14,15 +14,6 @@
 namespace vmcore::guest {
 namespace {
 
-Result<std::uint32_t> read_port(const std::string& where) {
-  std::uint32_t port = kVsockPort;
-  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
-  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
-    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
-  }
-  return port;
-}
-
 Result<Fd> connect_to_host(std::uint32_t port) {
   Fd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) {
@@ -44,8 +35,17 @@ Result<Fd> connect_to_host(std::uint32_t port) {
 
 }  // namespace
 
+Result<std::uint32_t> parse_vsock_port(const std::string& where) {
+  std::uint32_t port = kVsockPort;
+  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
+  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
+    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
+  }
+  return port;
+}
+
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
-  TRY_ASSIGN(const std::uint32_t port, read_port(where));
+  TRY_ASSIGN(const std::uint32_t port, parse_vsock_port(where));
   TRY_ASSIGN(Fd fd, connect_to_host(port));
   TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(fd), crash.beat), crash));
   return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};

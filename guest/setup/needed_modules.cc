@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "guest/save/block_device.h"
+#include "guest/save/target.h"
 #include "guest/setup/driver_modules.h"
 #include "guest/setup/find_network.h"
 #include "guest/setup/ssh_files.h"
@@ -196,9 +197,12 @@ Result<> add_target(Collector& collector, const Root& root, const CaptureConfig&
 }  // namespace
 
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
-  if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
+  const TargetKind* const kind = find_target(target.kind);
+  if (kind == nullptr ||
+      std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
+  TRY(kind->check(target.where));
   if (target.kind == "ssh") {
     TRY(ssh_files(root, config.ssh));
   }
