@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "guest/save/block_device.h"
-
 namespace vmcore::guest {
 namespace {
 
@@ -21,7 +19,7 @@ constexpr std::array<TargetKind, 7> kTargets = {{
     {"ssh", save_to_ssh, parses<parse_ssh_destination>},
     {"tcp", save_to_tcp, parses<parse_endpoint>},
     {"file", save_to_folder, parses<parse_file_place>},
-    {"raw", save_to_device, parses<check_device_name>},
+    {"raw", save_to_device, check_raw_name},
     {"output", save_to_file, any},
 }};
 

@@ -67,6 +67,11 @@ struct FilePlace {
   std::string folder;  // begins with a slash
 };
 Result<FilePlace> parse_file_place(const std::string& where);
+// Of raw: Errc::invalid where it is not /dev/NAME. UUID=... and LABEL=... name a file system.
+Result<> check_raw_name(const std::string& where);
+// Whether what is open for reading may be written over: it begins with an earlier crash, or holds
+// nothing that is known. Errc::exists where it does.
+Result<> check_is_free(int fd);
 
 // Writes the dump with `writer`; says how it gets on. Errors of the target are Errc::io and
 // Errc::no_space.

@@ -128,6 +128,13 @@ std::span<const Need> file_systems_of(const Root& root, const Target& target,
   return found == kFileSystems.end() ? std::span(kFileSystems) : std::span(found, 1);
 }
 
+// As far as it is there now.
+Result<> check_raw_device(const Root& root, const std::string& device) {
+  const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
+  const auto may = fd ? check_is_free(fd.get()) : Result<>();
+  return may ? may : in_context(may.error(), device);
+}
+
 class Collector {
  public:
   explicit Collector(const KernelModules& kernel) : kernel_(kernel) {}
@@ -206,7 +213,10 @@ Result<> check_target(const Root& root, const CaptureConfig& config, const Targe
   if (target.kind == "ssh") {
     TRY(ssh_files(root, config.ssh));
   }
-  return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
+  if (is_on_disk(target)) {
+    TRY(check_is_plain(root, target));
+  }
+  return target.kind == "raw" ? check_raw_device(root, target.where) : Result<>();
 }
 
 Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,

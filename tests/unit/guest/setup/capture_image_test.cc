@@ -301,7 +301,9 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
            {{"file", "UUID=x"}, "target file: \"UUID=x\" is not DEVICE:/FOLDER"},
            {{"file", "vdb:/crash"},
             "target file: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."},
-           {{"raw", "vdb"}, "target raw: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."}}) {
+           {{"raw", "LABEL=x"},
+            "target raw: \"LABEL=x\" is not /dev/NAME, and what has a UUID or a label is a file "
+            "system, which a crash would be written over"}}) {
     parts_.config.targets = {{"port", ""}, target};
     const auto image = make_capture_image(root(), parts_);
     ASSERT_TRUE(image) << image.error().message;
