@@ -2,8 +2,10 @@
 // crash. Beside those stand the files by which EVE-OS tells why it booted (lf-edge/eve,
 // pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -183,9 +185,25 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
   return outcome;
 }
 
+// The folders of a capture kernel itself are gone at its reboot.
+Result<> check_lasts(const std::string& folder) {
+  struct statfs status {};
+  if (::statfs(folder.c_str(), &status) != 0) {
+    return fail_errno(errno, folder);
+  }
+  if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
+    return fail(Errc::unsupported,
+                "{} is in memory, and gone at the reboot: name a device (file:DEVICE:/FOLDER), or "
+                "mount one there",
+                folder);
+  }
+  return {};
+}
+
 // `shown` is what the folder is called when this is over, without a slash at its end.
 Result<Saved> save_in(const std::string& folder, const std::string& shown, const Crash& crash) {
   TRY(make_folders(folder));
+  TRY(check_lasts(folder));
   TRY(make_room(folder, crash));
   TRY_ASSIGN(const std::string dump, new_dump_folder(folder, crash.report));
   const std::string place = shown + "/" + name_of(dump);

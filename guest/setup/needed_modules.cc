@@ -135,6 +135,19 @@ Result<> check_raw_device(const Root& root, const std::string& device) {
   return may ? may : in_context(may.error(), device);
 }
 
+// Of an image: what is mounted there is its own memory.
+Result<> check_has_device(const Target& target) {
+  TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
+  if (place.device.empty()) {
+    return fail(
+        Errc::unsupported,
+        "nothing is mounted at {} in the capture kernel: name the device of its file system "
+        "(file:DEVICE:/FOLDER)",
+        place.folder);
+  }
+  return {};
+}
+
 class Collector {
  public:
   explicit Collector(const KernelModules& kernel) : kernel_(kernel) {}
@@ -212,6 +225,9 @@ Result<> check_target(const Root& root, const CaptureConfig& config, const Targe
   TRY(kind->check(target.where));
   if (target.kind == "ssh") {
     TRY(ssh_files(root, config.ssh));
+  }
+  if (target.kind == "file") {
+    TRY(check_has_device(target));
   }
   if (is_on_disk(target)) {
     TRY(check_is_plain(root, target));

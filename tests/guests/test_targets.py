@@ -62,7 +62,7 @@ save --target file:LABEL=XFS:/var/crash
 save --target file:LABEL=BTRFS:/
 for time in 1 2 3; do save --target file:/dev/nvme0n1:/crash; done
 save --target file:LABEL=SMALL:/
-save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda
+save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda --target file:/var/crash
 vsock_listener 30317 > /dev/vdc
 save --target vsock --level 17
 copy xfs /dev/vde /var/crash 0
@@ -194,7 +194,7 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     findings.check(f"{name}: refused", has(said, "the console", [
         "there is no LABEL=absent; devices: ", '"LABEL=XFS" is not /dev/NAME',
         "/dev/vde: it holds a file system, xfs; if it is to hold crashes, clear its first MiB",
-        "/dev/sda: it holds a file system, btrfs"]))
+        "/dev/sda: it holds a file system, btrfs", "/var/crash is in memory, and gone at the reboot"]))
     codes = [int(code) for code in re.findall(r"^=== exit (\d+)", said, re.M)]
     findings.check(f"{name}: exit codes", [] if codes == [0, 0, 0, 0, 0, 0, 1, 1, 0] else [str(codes), said[-6000:]])
 

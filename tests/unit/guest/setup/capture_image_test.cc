@@ -299,6 +299,9 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
            {{"ssh", "kdump@host"}, "target ssh: \"host\" is not ADDRESS:PORT"},
            {{"vsock", "abc"}, "target vsock: \"abc\" is not the number of a port"},
            {{"file", "UUID=x"}, "target file: \"UUID=x\" is not DEVICE:/FOLDER"},
+           {{"file", "/var/crash"},
+            "target file: nothing is mounted at /var/crash in the capture kernel: name the device "
+            "of its file system (file:DEVICE:/FOLDER)"},
            {{"file", "vdb:/crash"},
             "target file: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."},
            {{"raw", "LABEL=x"},
