@@ -27,6 +27,7 @@ struct Crash {
   const Beat& beat;  // called at least every few seconds while something moves
   // The target's own, called as often while the image is read, by whichever thread reads.
   std::function<void()>& on_reading;
+  std::string_view encryption = {};  // of the guest's memory, against its host (encrypted_memory.h)
 };
 
 struct Saved {

@@ -271,6 +271,12 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
   if (place.device.empty()) {
     return save_in(place.folder, shown, crash);
   }
+  if (!crash.encryption.empty()) {
+    return fail(Errc::denied,
+                "this guest's memory is encrypted ({}), and its host reads its disks: a dump in a "
+                "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)",
+                crash.encryption);
+  }
   TRY_ASSIGN(const Mount mount, Mount::make(place.device));
   return save_in(kMountPoint + shown, shown, crash);
 }

@@ -58,7 +58,7 @@ Result<> check_is_free(int fd) {
 }
 
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
-  TRY(check_may_be_seen(crash.config));
+  TRY(check_may_be_seen(crash.config, crash.encryption));
   TRY(check_raw_name(where));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
   const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted

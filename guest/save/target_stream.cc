@@ -1,6 +1,5 @@
 #include "guest/save/target_stream.h"
 
-#include "guest/save/encrypted_memory.h"
 #include "src/formats/sealed_stream.h"
 
 namespace vmcore::guest {
@@ -23,7 +22,7 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
   formats::GuestStreamWriter writer(send, formats::random_stream_id());
   formats::GuestHello hello;
   hello.tag = crash.config.tag;
-  hello.encrypted_memory = true;
+  hello.encrypted_memory = !crash.encryption.empty();
   TRY(writer.hello(hello));
   TRY(writer.abort(error.message));
   return tl::unexpected(error);
@@ -31,8 +30,7 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
 
 }  // namespace
 
-Result<> check_may_be_seen(const CaptureConfig& config) {
-  const std::string_view encryption = memory_encryption();
+Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption) {
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
                 "this guest's memory is encrypted ({}): its host gets none of it unless it is "
@@ -66,7 +64,7 @@ Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
   const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
     return line.send(frame);
   };
-  if (const Result<> may = check_may_be_seen(crash.config); !may) {
+  if (const Result<> may = check_may_be_seen(crash.config, crash.encryption); !may) {
     TRY(refuse(send, crash, may.error()));
   }
   TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));

@@ -7,9 +7,9 @@
 
 namespace vmcore::guest {
 
-// Errc::denied of a guest whose memory is encrypted, where what it sends is not: its host would see
-// it.
-Result<> check_may_be_seen(const CaptureConfig& config);
+// Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where what it sends is
+// not sealed: its host would see it.
+Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption);
 
 // Sends by `send`, sealed where that is configured.
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,

@@ -141,6 +141,19 @@ TEST_F(TargetFile, MemoryIsNoPlaceToKeepIt) {
   fs::remove_all(folder);
 }
 
+// Nothing of it is sealed.
+TEST_F(TargetFile, TheDiskOfAHostThatMustNotSeeItGetsNothing) {
+  guest_.encryption = "SEV";
+  guest_.config.encrypt_to = seal::PublicKey{1, 2, 3};
+  const auto saved = save_to_folder("/dev/null:/crash", guest_.crash());
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, Errc::denied);
+  EXPECT_EQ(saved.error().message,
+            "this guest's memory is encrypted (SEV), and its host reads its disks: a dump in a "
+            "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)");
+  EXPECT_TRUE(save_to_folder(folder_, guest_.crash()));  // whoever mounted that knows what it is
+}
+
 TEST_F(TargetFile, WhatItCannotReadIsInvalid) {
   EXPECT_EQ(save_to_folder("vdb", guest_.crash()).error().code, Errc::invalid);
   EXPECT_EQ(save_to_folder("vdb:/x", guest_.crash()).error().code, Errc::invalid);

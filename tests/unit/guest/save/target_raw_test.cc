@@ -1,9 +1,9 @@
 // Target raw: what it may write over.
 #include <gtest/gtest.h>
 
-#include "guest/save/target.h"
 #include "src/base/sys.h"
 #include "src/formats/guest_stream.h"
+#include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {
 namespace {
@@ -48,6 +48,12 @@ TEST_F(TargetRaw, WhatIsNotKnownStays) {
     write(at, std::string_view("", 1));
   }
   EXPECT_EQ(said(), "");
+}
+
+TEST_F(TargetRaw, TheDiskOfAHostThatMustNotSeeItGetsNothing) {
+  SavedGuest guest;
+  guest.encryption = "TDX";
+  EXPECT_EQ(save_to_device("/dev/null", guest.crash()).error().code, Errc::denied);
 }
 
 }  // namespace
