@@ -30,7 +30,15 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
 
 }  // namespace
 
+Result<> check_key(const CaptureConfig& config) {
+  return config.sealed_to_nobody ? fail(Errc::denied,
+                                        "the key that this is to be sealed to cannot be understood "
+                                        "(encrypt-to): nothing goes unsealed")
+                                 : Result<>();
+}
+
 Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption) {
+  TRY(check_key(config));
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
                 "this guest's memory is encrypted ({}): its host gets none of it unless it is "
@@ -42,6 +50,7 @@ Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encrypt
 
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
                                                 formats::SendFrame send) {
+  TRY(check_key(config));
   return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send)) : send;
 }
 

@@ -7,8 +7,11 @@
 
 namespace vmcore::guest {
 
-// Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where what it sends is
-// not sealed: its host would see it.
+// Errc::denied where the key that streams are sealed to is not known.
+Result<> check_key(const CaptureConfig& config);
+
+// The same, and Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where
+// what it sends is not sealed: its host would see it.
 Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption);
 
 // Sends by `send`, sealed where that is configured.

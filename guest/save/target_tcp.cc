@@ -69,6 +69,7 @@ Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& b
 }  // namespace
 
 Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
+  TRY(check_key(crash.config));
   if (!crash.config.encrypt_to) {
     return fail(Errc::denied, "nothing goes over TCP that is not sealed: give encrypt-to a key");
   }
