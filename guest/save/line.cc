@@ -68,15 +68,16 @@ Result<> Line::send(std::span<const std::byte> bytes) const {
   return {};
 }
 
-bool Line::wait_for_goodbye(std::chrono::seconds patience) const {
+Result<bool> Line::wait_for_goodbye(std::chrono::seconds patience) const {
   for (const Clock::time_point until = Clock::now() + patience; Clock::now() < until;) {
-    if ((poll_once(fd_.get(), POLLIN, kStep) & POLLHUP) != 0) {
-      return true;
-    }
     // A socket's end comes as an empty read; what the host says is not listened to.
     std::array<std::byte, 256> ignored;
-    if (const ssize_t got = ::read(fd_.get(), ignored.data(), ignored.size());
-        got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+    const ssize_t got = ::read(fd_.get(), ignored.data(), ignored.size());
+    if (got < 0 && (errno == ECONNRESET || errno == EPIPE)) {
+      return fail_errno(errno, "the host hung up before it had all");
+    }
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+        (poll_once(fd_.get(), POLLIN, kStep) & (POLLHUP | POLLERR)) == POLLHUP) {
       return true;
     }
     beat_();

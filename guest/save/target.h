@@ -4,6 +4,7 @@
 // in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/setup/needed_modules.cc.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,7 @@ struct Crash {
   const Beat& beat;  // called at least every few seconds while something moves
   // The target's own, called as often while the image is read, by whichever thread reads.
   std::function<void()>& on_reading;
+  std::chrono::seconds listener_wait{30};  // for somebody who takes what is sent
   std::string_view encryption = {};  // of the guest's memory, against its host (encrypted_memory.h)
 };
 

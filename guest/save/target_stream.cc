@@ -1,12 +1,14 @@
 #include "guest/save/target_stream.h"
 
+#include <thread>
+
 #include "src/formats/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {
 
-constexpr std::chrono::seconds kListenerWait{30};
 constexpr std::chrono::seconds kGoodbyeWait{10};
+constexpr std::chrono::milliseconds kConnectStep{500};
 
 formats::GuestHello hello_of(const Crash& crash) {
   formats::GuestHello hello;
@@ -26,6 +28,21 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
   TRY(writer.hello(hello));
   TRY(writer.abort(error.message));
   return tl::unexpected(error);
+}
+
+Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
+  const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
+    return line.send(frame);
+  };
+  if (const Result<> may = check_may_be_seen(crash.config, crash.encryption); !may) {
+    TRY(refuse(send, crash, may.error()));
+  }
+  TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
+  TRY_ASSIGN(const bool has_all, line.wait_for_goodbye(kGoodbyeWait));
+  if (!has_all) {
+    crash.say("the host did not say that it has all");
+  }
+  return outcome;
 }
 
 }  // namespace
@@ -69,18 +86,20 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
 }
 
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
-  TRY(line.wait_for_host(kListenerWait));
-  const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
-    return line.send(frame);
-  };
-  if (const Result<> may = check_may_be_seen(crash.config, crash.encryption); !may) {
-    TRY(refuse(send, crash, may.error()));
+  TRY(line.wait_for_host(crash.listener_wait));
+  return send_over(line, crash);
+}
+
+Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash) {
+  for (const Clock::time_point until = Clock::now() + crash.listener_wait;;) {
+    auto outcome = connect().and_then(
+        [&](Fd fd) { return send_over(Line(std::move(fd), crash.beat), crash); });
+    if (outcome || outcome.error().code != Errc::io || Clock::now() >= until) {
+      return outcome;
+    }
+    crash.beat();
+    std::this_thread::sleep_for(kConnectStep);
   }
-  TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
-  if (!line.wait_for_goodbye(kGoodbyeWait)) {
-    crash.say("the host did not say that it has all");
-  }
-  return outcome;
 }
 
 }  // namespace vmcore::guest

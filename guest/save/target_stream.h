@@ -25,4 +25,10 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
 // the host gets a hello that says so, and nothing else.
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash);
 
+// A connection for a Line; Errc::io where there may be one later.
+using Connect = std::function<Result<Fd>()>;
+// The same over connections: who takes one stream each listens anew for the next, so as long as a
+// listener is waited for another is tried where none is to be had or one breaks.
+Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash);
+
 }  // namespace vmcore::guest

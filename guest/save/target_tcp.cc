@@ -77,8 +77,8 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   if (crash.config.network) {
     TRY(bring_up(*crash.config.network, crash.beat));
   }
-  TRY_ASSIGN(Fd fd, connect_to(to, where, crash.beat));
-  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(fd), crash.beat), crash));
+  TRY_ASSIGN(convert::Outcome outcome,
+             send_to_host([&] { return connect_to(to, where, crash.beat); }, crash));
   return Saved{where + ", by TCP", std::move(outcome)};
 }
 

@@ -63,7 +63,7 @@ save --target file:LABEL=BTRFS:/
 for time in 1 2 3; do save --target file:/dev/nvme0n1:/crash; done
 save --target file:LABEL=SMALL:/
 save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda --target file:/var/crash
-vsock_listener 30317 > /dev/vdc
+(sleep 3; vsock_listener 30317 > /dev/vdc) &
 save --target vsock --level 17
 copy xfs /dev/vde /var/crash 0
 copy btrfs /dev/sda / 64
