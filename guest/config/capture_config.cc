@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "guest/config/kernel_words.h"
 #include "guest/config/trimmed.h"
 
 namespace vmcore::guest {
@@ -65,6 +66,30 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
+// However it is spelt.
+bool names_key(std::string_view key) { return key.starts_with("encrypt"); }
+
+// Of a word or a value, as the kernel takes them off (lib/cmdline.c, next_arg).
+std::string_view without_quotes(std::string_view text) {
+  if (!text.starts_with('"')) {
+    return text;
+  }
+  text.remove_prefix(1);
+  return text.substr(0, text.size() - (text.ends_with('"') ? 1 : 0));
+}
+
+// "KEY=VALUE".
+Result<> set_by_word(CaptureConfig& config, std::string_view word) {
+  const std::size_t equals = word.find('=');
+  if (equals == std::string_view::npos) {
+    return fail(Errc::invalid, "it has no value");
+  }
+  const std::string_view key = word.substr(0, equals);
+  const std::string_view value = without_quotes(word.substr(equals + 1));
+  return set_key(config, key,
+                 key == "target" ? split(value, ',') : std::vector{std::string(value)});
+}
+
 }  // namespace
 
 Result<> set_key(CaptureConfig& config, std::string_view key,
@@ -95,6 +120,7 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     TRY_ASSIGN(config.on_failure, read_end_action(value));
   } else if (key == "encrypt-to") {
     TRY_ASSIGN(config.encrypt_to, seal::parse_public_key(value));
+    config.sealed_to_nobody = false;
   } else if (key == "network") {
     TRY_ASSIGN(config.network, parse_network(value));
   } else if (const auto text = std::ranges::find(kSshKeys, key, &SshKey::first);
@@ -136,20 +162,29 @@ Result<CaptureConfig> parse_config(std::string_view text) {
   return config;
 }
 
+CaptureConfig parse_config_anyhow(std::string_view text, std::vector<Remark>& remarks) {
+  auto parsed = parse_config(text);
+  if (parsed) {
+    return *std::move(parsed);
+  }
+  remarks.push_back({parsed.error().code, parsed.error().message});
+  CaptureConfig config;
+  config.sealed_to_nobody = std::ranges::any_of(split(text, '\n'), names_key);
+  return config;
+}
+
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line) {
   constexpr std::string_view kPrefix = "vmcore.";
   std::vector<Remark> remarks;
-  for (const std::string& word : split(command_line, ' ')) {
-    const std::size_t equals = word.find('=');
-    if (!word.starts_with(kPrefix) || equals == std::string::npos) {
+  for (const std::string& quoted : kernel_words(command_line)) {
+    std::string_view word = without_quotes(quoted);
+    if (!word.starts_with(kPrefix)) {
       continue;
     }
-    const std::string key = word.substr(kPrefix.size(), equals - kPrefix.size());
-    const std::string value = word.substr(equals + 1);
-    const Result<> set =
-        set_key(config, key, key == "target" ? split(value, ',') : std::vector<std::string>{value});
-    if (!set) {
-      remarks.push_back({set.error().code, fmt::format("{}: {}", word, set.error().message)});
+    word.remove_prefix(kPrefix.size());
+    if (const Result<> set = set_by_word(config, word); !set) {
+      config.sealed_to_nobody = config.sealed_to_nobody || names_key(word);
+      remarks.push_back({set.error().code, fmt::format("{}: {}", quoted, set.error().message)});
     }
   }
   return remarks;

@@ -59,6 +59,8 @@ struct CaptureConfig {
   // What every stream is sealed to; those over TCP must be, and those of a guest with encrypted
   // memory to its host.
   std::optional<seal::PublicKey> encrypt_to;
+  // Where a key was given that cannot be understood: no stream goes out.
+  bool sealed_to_nobody = false;
   // That a target needs which is reached by it; where nothing is told, it is as it is found.
   std::optional<Network> network;
   SshConfig ssh;
@@ -73,8 +75,11 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
 
 // The defaults, changed by the text of a file. The error names the line.
 Result<CaptureConfig> parse_config(std::string_view text);
+// That of a capture kernel, which goes on with what it has: the defaults in place of a text that
+// cannot be understood, which is told. One that named a key is sealed to nobody.
+CaptureConfig parse_config_anyhow(std::string_view text, std::vector<Remark>& remarks);
 // Changes it by the "vmcore." keys of a kernel's command line; others are not looked at. What
-// cannot be understood is skipped and told: a capture kernel goes on with what it has.
+// cannot be understood is skipped and told; where that is a key, it is sealed to nobody.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
 
 // As it is configured: "ssh:me@192.0.2.1".

@@ -56,12 +56,16 @@ void open_console() {
 
 // A file that cannot be understood does not stop anything: the defaults reach the host.
 CaptureConfig read_config() {
-  CaptureConfig config;
   const std::string path(kConfigFile);
-  if (auto parsed = read_file(path).and_then(parse_config); parsed) {
-    config = *std::move(parsed);
-  } else {
-    say(fmt::format("{}: {}", path, parsed.error().message));
+  const auto text = read_file(path);
+  std::vector<Remark> faults;
+  CaptureConfig config = parse_config_anyhow(text.value_or(""), faults);
+  if (!text) {
+    config.sealed_to_nobody = text.error().code != Errc::not_found;
+    faults.push_back({text.error().code, text.error().message});
+  }
+  for (const Remark& fault : faults) {
+    say(fmt::format("{}: {}", path, fault.text));
   }
   for (const Remark& remark : apply_command_line(config, read_file("/proc/cmdline").value_or(""))) {
     say(fmt::format("kernel command line: {}", remark.text));

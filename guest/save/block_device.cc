@@ -134,11 +134,16 @@ std::vector<std::string> all_block_devices() {
   return paths;
 }
 
-Result<std::string> find_device(std::string_view device, std::chrono::seconds wait) {
+Result<> check_device_name(std::string_view device) {
   if (!device.starts_with("/dev/") && !device.starts_with("UUID=") &&
       !device.starts_with("LABEL=")) {
     return fail(Errc::invalid, "\"{}\" is none of /dev/NAME, UUID=... and LABEL=...", device);
   }
+  return {};
+}
+
+Result<std::string> find_device(std::string_view device, std::chrono::seconds wait) {
+  TRY(check_device_name(device));
   std::optional<std::string> path;
   if (!wait_until([&] { return (path = look_for(device)).has_value(); }, wait)) {
     return fail(Errc::not_found, "there is no {}; devices: {}", device,

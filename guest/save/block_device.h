@@ -23,7 +23,10 @@ struct FileSystem {
 // or vfat; Errc::not_recognised for everything else.
 Result<FileSystem> probe_file_system(int fd);
 
-// The path of "/dev/NAME", "UUID=..." or "LABEL=...": waits until the device is there.
+// Whether it is "/dev/NAME", "UUID=..." or "LABEL=...".
+Result<> check_device_name(std::string_view device);
+
+// The path of such a device: waits until the device is there.
 Result<std::string> find_device(std::string_view device, std::chrono::seconds wait);
 std::vector<std::string> all_block_devices();
 

@@ -24,14 +24,16 @@ short poll_once(int fd, short events, milliseconds wait) {
   return ::poll(&ready, 1, static_cast<int>(wait.count())) > 0 ? ready.revents : short{0};
 }
 
-bool hung_up(int fd) {
-  if ((poll_once(fd, POLLIN, kStep) & POLLHUP) != 0) {
-    return true;
-  }
+// Whether the host has all and went.
+Result<bool> hung_up(int fd) {
   // A socket's end comes as an empty read; what the host says is not listened to.
   std::array<std::byte, 256> ignored;
   const ssize_t got = ::read(fd, ignored.data(), ignored.size());
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  if (got < 0 && (errno == ECONNRESET || errno == EPIPE)) {
+    return fail_errno(errno, "the host hung up before it had all");
+  }
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+         (poll_once(fd, POLLIN, kStep) & (POLLHUP | POLLERR)) == POLLHUP;
 }
 
 }  // namespace
@@ -77,8 +79,14 @@ Result<> Line::send(std::span<const std::byte> bytes) const {
   return {};
 }
 
-bool Line::wait_for_goodbye(std::chrono::seconds patience) const {
-  return wait_until([&] { return hung_up(fd_.get()); }, patience, std::cref(beat_));
+Result<bool> Line::wait_for_goodbye(std::chrono::seconds patience) const {
+  Result<bool> over = false;
+  const auto ended = [&] {
+    over = hung_up(fd_.get());
+    return !over || *over;
+  };
+  wait_until(ended, patience, std::cref(beat_));
+  return over;
 }
 
 }  // namespace vmcore::guest

@@ -21,8 +21,8 @@ class Line {
   // All of `bytes`. Errc::io where the host hung up, or takes nothing for `kPatience`.
   Result<> send(std::span<const std::byte> bytes) const;
   // Until the host, which has all, hangs up: what still waits on its side of a port is lost with
-  // the machine. Whether it did.
-  bool wait_for_goodbye(std::chrono::seconds patience) const;
+  // the machine. Whether it did; Errc::io where it broke off what it had not read.
+  Result<bool> wait_for_goodbye(std::chrono::seconds patience) const;
 
  private:
   static constexpr std::chrono::seconds kPatience{30};

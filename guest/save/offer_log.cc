@@ -3,6 +3,7 @@
 #include <chrono>
 #include <string>
 
+#include "guest/save/encrypted_memory.h"
 #include "guest/save/line.h"
 #include "guest/save/port.h"
 #include "guest/save/target_stream.h"
@@ -13,7 +14,7 @@ namespace vmcore::guest {
 Result<> offer_log(std::string_view log, const CaptureConfig& config) {
   constexpr std::chrono::seconds kListenerWait{1};
   constexpr std::chrono::seconds kGoodbyeWait{10};
-  TRY(check_may_be_seen(config));
+  TRY(check_may_be_seen(config, memory_encryption()));
   TRY_ASSIGN(Fd port, open_port(std::string(kPortName)));
   const Beat nobody{Fd()};
   const Line line(std::move(port), nobody);

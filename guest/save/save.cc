@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "guest/save/beating_memory.h"
+#include "guest/save/encrypted_memory.h"
 #include "guest/save/target.h"
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
@@ -62,7 +63,13 @@ Result<Saved> try_target(const Target& target, const std::string& vmcore,
     tell_crash(report, say);
     tell_remarks(report.remarks, say);
   }
-  return kind->save(target.where, {image, report, config, say, beat, on_reading});
+  return kind->save(target.where, {.image = image,
+                                   .report = report,
+                                   .config = config,
+                                   .say = say,
+                                   .beat = beat,
+                                   .on_reading = on_reading,
+                                   .encryption = memory_encryption()});
 }
 
 // In the child.

@@ -6,14 +6,21 @@
 namespace vmcore::guest {
 namespace {
 
+template <auto parse>
+Result<> parses(const std::string& where) {
+  const auto parsed = parse(where);
+  return parsed ? Result<>() : tl::unexpected(parsed.error());
+}
+Result<> any(const std::string&) { return {}; }
+
 constexpr std::array<TargetKind, 7> kTargets = {{
-    {"port", save_to_port},
-    {"vsock", save_to_vsock},
-    {"ssh", save_to_ssh},
-    {"tcp", save_to_tcp},
-    {"file", save_to_folder},
-    {"raw", save_to_device},
-    {"output", save_to_file},
+    {"port", save_to_port, any},
+    {"vsock", save_to_vsock, parses<parse_vsock_port>},
+    {"ssh", save_to_ssh, parses<parse_ssh_destination>},
+    {"tcp", save_to_tcp, parses<parse_endpoint>},
+    {"file", save_to_folder, parses<parse_file_place>},
+    {"raw", save_to_device, check_raw_name},
+    {"output", save_to_file, any},
 }};
 
 // Told every few seconds, or at a tenth.

@@ -4,6 +4,7 @@
 // in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/setup/needed_modules.cc.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ struct Crash {
   const Beat& beat;  // called at least every few seconds while something moves
   // The target's own, called as often while the image is read, by whichever thread reads.
   std::function<void()>& on_reading;
+  std::chrono::seconds listener_wait{30};  // for somebody who takes what is sent
+  std::string_view encryption = {};  // of the guest's memory, against its host (encrypted_memory.h)
 };
 
 struct Saved {
@@ -41,6 +44,7 @@ using SaveTo = Result<Saved> (*)(const std::string& where, const Crash& crash);
 struct TargetKind {
   std::string_view kind;
   SaveTo save;
+  Result<> (*check)(const std::string& where);  // whether `where` is one that it understands
 };
 const TargetKind* find_target(std::string_view kind);
 
@@ -58,6 +62,19 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash);
 Result<Saved> save_to_file(const std::string& where, const Crash& crash);
 // raw:DEVICE: the guest's stream on a block device that holds nothing else.
 Result<Saved> save_to_device(const std::string& where, const Crash& crash);
+
+// What vsock and file make of `where`; tcp and ssh take parse_endpoint and parse_ssh_destination.
+Result<std::uint32_t> parse_vsock_port(const std::string& where);
+struct FilePlace {
+  std::string device;  // as find_device takes it; empty: what is mounted
+  std::string folder;  // begins with a slash
+};
+Result<FilePlace> parse_file_place(const std::string& where);
+// Of raw: Errc::invalid where it is not /dev/NAME. UUID=... and LABEL=... name a file system.
+Result<> check_raw_name(const std::string& where);
+// Whether what is open for reading may be written over: it begins with an earlier crash, or holds
+// nothing that is known. Errc::exists where it does.
+Result<> check_is_free(int fd);
 
 // Writes the dump with `writer`; says how it gets on. Errors of the target are Errc::io and
 // Errc::no_space.

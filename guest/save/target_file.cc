@@ -2,8 +2,10 @@
 // crash. Beside those stand the files by which EVE-OS tells why it booted (lf-edge/eve,
 // pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -183,9 +185,25 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
   return outcome;
 }
 
+// The folders of a capture kernel itself are gone at its reboot.
+Result<> check_lasts(const std::string& folder) {
+  struct statfs status {};
+  if (::statfs(folder.c_str(), &status) != 0) {
+    return fail_errno(errno, folder);
+  }
+  if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
+    return fail(Errc::unsupported,
+                "{} is in memory, and gone at the reboot: name a device (file:DEVICE:/FOLDER), or "
+                "mount one there",
+                folder);
+  }
+  return {};
+}
+
 // `shown` is what the folder is called when this is over, without a slash at its end.
 Result<Saved> save_in(const std::string& folder, const std::string& shown, const Crash& crash) {
   TRY(make_folders(folder));
+  TRY(check_lasts(folder));
   TRY(make_room(folder, crash));
   TRY_ASSIGN(const std::string dump, new_dump_folder(folder, crash.report));
   const std::string place = shown + "/" + name_of(dump);
@@ -234,17 +252,33 @@ class Mount {
 
 }  // namespace
 
-Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
-  if (where.starts_with('/') && where.find(":/") == std::string::npos) {
-    return save_in(where, without_slash(where), crash);
-  }
+Result<FilePlace> parse_file_place(const std::string& where) {
   const std::size_t colon = where.rfind(":/");
+  if (colon == std::string::npos && where.starts_with('/')) {
+    return FilePlace{.device = "", .folder = where};
+  }
   if (colon == std::string::npos) {
     return fail(Errc::invalid, "\"{}\" is not DEVICE:/FOLDER", where);
   }
-  TRY_ASSIGN(const Mount mount, Mount::make(where.substr(0, colon)));
-  const std::string folder = without_slash(where.substr(colon + 1));
-  return save_in(kMountPoint + folder, folder, crash);
+  FilePlace place{.device = where.substr(0, colon), .folder = where.substr(colon + 1)};
+  TRY(check_device_name(place.device));
+  return place;
+}
+
+Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
+  TRY_ASSIGN(const FilePlace place, parse_file_place(where));
+  const std::string shown = without_slash(place.folder);
+  if (place.device.empty()) {
+    return save_in(place.folder, shown, crash);
+  }
+  if (!crash.encryption.empty()) {
+    return fail(Errc::denied,
+                "this guest's memory is encrypted ({}), and its host reads its disks: a dump in a "
+                "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)",
+                crash.encryption);
+  }
+  TRY_ASSIGN(const Mount mount, Mount::make(place.device));
+  return save_in(kMountPoint + shown, shown, crash);
 }
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {

@@ -15,23 +15,12 @@ namespace vmcore::guest {
 namespace {
 
 constexpr std::chrono::seconds kDeviceWait{10};
-// Partition tables, file systems, LUKS, LVM and swap all leave something here.
-constexpr std::size_t kBegin = 64U << 10;
-
-Result<> check_is_ours(int fd) {
-  std::vector<std::byte> begin(kBegin);
-  TRY_ASSIGN(const std::size_t got, sys::pread_full(fd, begin, 0));
-  const auto magic = std::as_bytes(std::span(formats::kFrameMagic));
-  if (!all_zero(begin) &&
-      (got < magic.size() || !std::ranges::equal(std::span(begin).first(magic.size()), magic))) {
-    return fail(Errc::exists,
-                "it holds something else; if it is to hold crashes, clear its first 64 KiB once");
-  }
-  return {};
-}
+// Partition tables, LUKS, LVM, swap and file systems all leave something here; btrfs, gfs2 and
+// reiserfs nothing in the first 64 KiB.
+constexpr std::size_t kBegin = 1U << 20;
 
 Result<convert::Outcome> write_device(int fd, const Crash& crash) {
-  TRY(check_is_ours(fd));
+  TRY(check_is_free(fd));
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd));
   if (const std::uint64_t wanted = room_wanted(crash.image); size < wanted) {
     return fail(Errc::no_space, "it has {} MiB, and a dump may need {} MiB", size >> 20,
@@ -46,8 +35,31 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 
 }  // namespace
 
+Result<> check_raw_name(const std::string& where) {
+  if (!where.starts_with("/dev/")) {
+    return fail(Errc::invalid,
+                "\"{}\" is not /dev/NAME, and what has a UUID or a label is a file system, which a "
+                "crash would be written over",
+                where);
+  }
+  return {};
+}
+
+Result<> check_is_free(int fd) {
+  std::vector<std::byte> begin(kBegin);
+  TRY(sys::pread_full(fd, begin, 0));  // the rest of a small one is zeros
+  const auto magic = std::as_bytes(std::span(formats::kFrameMagic));
+  if (all_zero(begin) || std::ranges::equal(std::span(begin).first(magic.size()), magic)) {
+    return {};
+  }
+  const auto system = probe_file_system(fd);
+  return fail(Errc::exists, "it holds {}; if it is to hold crashes, clear its first MiB once",
+              system ? "a file system, " + system->type : "something else");
+}
+
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
-  TRY(check_may_be_seen(crash.config));
+  TRY(check_may_be_seen(crash.config, crash.encryption));
+  TRY(check_raw_name(where));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
   const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted
   if (!fd) {

@@ -152,6 +152,7 @@ Error failure(const SshConfig& ssh, int status, const std::vector<std::string>& 
 
 Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
   const SshConfig& ssh = crash.config.ssh;
+  TRY(check_key(crash.config));
   TRY_ASSIGN(const SshDestination to, parse_ssh_destination(where));
   if (crash.config.network) {
     TRY(bring_up(*crash.config.network, crash.beat));

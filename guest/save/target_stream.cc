@@ -1,13 +1,14 @@
 #include "guest/save/target_stream.h"
 
-#include "guest/save/encrypted_memory.h"
+#include <thread>
+
 #include "src/formats/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {
 
-constexpr std::chrono::seconds kListenerWait{30};
 constexpr std::chrono::seconds kGoodbyeWait{10};
+constexpr std::chrono::milliseconds kConnectStep{500};
 
 formats::GuestHello hello_of(const Crash& crash) {
   formats::GuestHello hello;
@@ -23,16 +24,38 @@ Result<> refuse(const formats::SendFrame& send, const Crash& crash, const Error&
   formats::GuestStreamWriter writer(send, formats::random_stream_id());
   formats::GuestHello hello;
   hello.tag = crash.config.tag;
-  hello.encrypted_memory = true;
+  hello.encrypted_memory = !crash.encryption.empty();
   TRY(writer.hello(hello));
   TRY(writer.abort(error.message));
   return tl::unexpected(error);
 }
 
+Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
+  const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
+    return line.send(frame);
+  };
+  if (const Result<> may = check_may_be_seen(crash.config, crash.encryption); !may) {
+    TRY(refuse(send, crash, may.error()));
+  }
+  TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
+  TRY_ASSIGN(const bool has_all, line.wait_for_goodbye(kGoodbyeWait));
+  if (!has_all) {
+    crash.say("the host did not say that it has all");
+  }
+  return outcome;
+}
+
 }  // namespace
 
-Result<> check_may_be_seen(const CaptureConfig& config) {
-  const std::string_view encryption = memory_encryption();
+Result<> check_key(const CaptureConfig& config) {
+  return config.sealed_to_nobody ? fail(Errc::denied,
+                                        "the key that this is to be sealed to cannot be understood "
+                                        "(encrypt-to): nothing goes unsealed")
+                                 : Result<>();
+}
+
+Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption) {
+  TRY(check_key(config));
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
                 "this guest's memory is encrypted ({}): its host gets none of it unless it is "
@@ -45,6 +68,7 @@ Result<> check_may_be_seen(const CaptureConfig& config) {
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time) {
+  TRY(check_key(config));
   return config.encrypt_to ? formats::sealed_to(*config.encrypt_to, std::move(send), crash_time)
                            : send;
 }
@@ -64,18 +88,20 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
 }
 
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
-  TRY(line.wait_for_host(kListenerWait));
-  const formats::SendFrame send = [&line](std::span<const std::byte> frame) {
-    return line.send(frame);
-  };
-  if (const Result<> may = check_may_be_seen(crash.config); !may) {
-    TRY(refuse(send, crash, may.error()));
+  TRY(line.wait_for_host(crash.listener_wait));
+  return send_over(line, crash);
+}
+
+Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash) {
+  for (const Clock::time_point until = Clock::now() + crash.listener_wait;;) {
+    auto outcome = connect().and_then(
+        [&](Fd fd) { return send_over(Line(std::move(fd), crash.beat), crash); });
+    if (outcome || outcome.error().code != Errc::io || Clock::now() >= until) {
+      return outcome;
+    }
+    crash.beat();
+    std::this_thread::sleep_for(kConnectStep);
   }
-  TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
-  if (!line.wait_for_goodbye(kGoodbyeWait)) {
-    crash.say("the host did not say that it has all");
-  }
-  return outcome;
 }
 
 }  // namespace vmcore::guest

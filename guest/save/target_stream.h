@@ -7,9 +7,12 @@
 
 namespace vmcore::guest {
 
-// Errc::denied of a guest whose memory is encrypted, where what it sends is not: its host would see
-// it.
-Result<> check_may_be_seen(const CaptureConfig& config);
+// Errc::denied where the key that streams are sealed to is not known.
+Result<> check_key(const CaptureConfig& config);
+
+// The same, and Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where
+// what it sends is not sealed: its host would see it.
+Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption);
 
 // Sends by `send`, sealed where that is configured, but for `crash_time` (sealed_stream.h).
 Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
@@ -22,5 +25,11 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
 // The same over a line to the host, once somebody listens. Where it may not be seen,
 // the host gets a hello that says so, and nothing else.
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash);
+
+// A connection for a Line; Errc::io where there may be one later.
+using Connect = std::function<Result<Fd>()>;
+// The same over connections: who takes one stream each listens anew for the next, so as long as a
+// listener is waited for another is tried where none is to be had or one breaks.
+Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash);
 
 }  // namespace vmcore::guest

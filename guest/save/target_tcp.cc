@@ -69,6 +69,7 @@ Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& b
 }  // namespace
 
 Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
+  TRY(check_key(crash.config));
   if (!crash.config.encrypt_to) {
     return fail(Errc::denied, "nothing goes over TCP that is not sealed: give encrypt-to a key");
   }
@@ -76,8 +77,8 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   if (crash.config.network) {
     TRY(bring_up(*crash.config.network, crash.beat));
   }
-  TRY_ASSIGN(Fd fd, connect_to(to, where, crash.beat));
-  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(fd), crash.beat), crash));
+  TRY_ASSIGN(convert::Outcome outcome,
+             send_to_host([&] { return connect_to(to, where, crash.beat); }, crash));
   return Saved{where + ", by TCP", std::move(outcome)};
 }
 

@@ -8,25 +8,17 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstring>
 
 #include "guest/save/target_stream.h"
 
 namespace vmcore::guest {
 namespace {
 
-Result<std::uint32_t> read_port(const std::string& where) {
-  std::uint32_t port = kVsockPort;
-  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
-  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
-    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
-  }
-  return port;
-}
-
 Result<Fd> connect_to_host(std::uint32_t port) {
   Fd fd(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd) {
-    return fail_errno(errno, "vsock");
+    return fail(Errc::not_found, "this machine has no vsock: {}", std::strerror(errno));
   }
   sockaddr_vm address{};
   address.svm_family = AF_VSOCK;
@@ -34,6 +26,9 @@ Result<Fd> connect_to_host(std::uint32_t port) {
   address.svm_port = port;
   // The kernel gives up by itself after two seconds (net/vmw_vsock/af_vsock.c).
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ENODEV) {  // net/vmw_vsock/virtio_transport.c, without a device
+      return fail(Errc::not_found, "this machine has no vsock device");
+    }
     return fail_errno(errno, fmt::format("the host's vsock port {}", port));
   }
   if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) {
@@ -44,10 +39,18 @@ Result<Fd> connect_to_host(std::uint32_t port) {
 
 }  // namespace
 
+Result<std::uint32_t> parse_vsock_port(const std::string& where) {
+  std::uint32_t port = kVsockPort;
+  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
+  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
+    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
+  }
+  return port;
+}
+
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
-  TRY_ASSIGN(const std::uint32_t port, read_port(where));
-  TRY_ASSIGN(Fd fd, connect_to_host(port));
-  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(fd), crash.beat), crash));
+  TRY_ASSIGN(const std::uint32_t port, parse_vsock_port(where));
+  TRY_ASSIGN(convert::Outcome outcome, send_to_host([&] { return connect_to_host(port); }, crash));
   return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
+
+#include "guest/config/kernel_words.h"
 
 namespace vmcore::guest {
 namespace {
@@ -74,27 +75,6 @@ bool is_inherited(std::string_view word) {
 }
 
 }  // namespace
-
-std::vector<std::string> kernel_words(std::string_view command_line) {
-  std::vector<std::string> words;
-  std::string word;
-  bool quoted = false;
-  for (const char c : command_line) {
-    const bool blank = c == ' ' || c == '\t' || c == '\n';
-    if (blank && !quoted) {
-      if (!word.empty()) {
-        words.push_back(std::exchange(word, ""));
-      }
-      continue;
-    }
-    quoted = quoted != (c == '"');
-    word += c;
-  }
-  if (!word.empty()) {
-    words.push_back(std::move(word));
-  }
-  return words;
-}
 
 std::string capture_command_line(std::string_view running, std::string_view append) {
   std::string line;

@@ -3,13 +3,8 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace vmcore::guest {
-
-// Words as the kernel takes them apart (lib/cmdline.c, next_arg): blanks inside of double quotes
-// belong to the word.
-std::vector<std::string> kernel_words(std::string_view command_line);
 
 // What the panic kernel is booted with: few resources, no device that the crashed kernel left in
 // an unknown state used as it is, and of the running kernel's own words (/proc/cmdline) those that

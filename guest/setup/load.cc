@@ -85,6 +85,13 @@ Result<> check_slot(const Root& root, const LoadRequest& request) {
               "program (kdump-tools, kdump, kdumpst ...), or take its place with --force");
 }
 
+// A capture kernel skips what it does not understand, and few read what it says of that.
+Result<> check_append(std::string_view append) {
+  CaptureConfig config;
+  const auto faults = apply_command_line(config, append);
+  return faults.empty() ? Result<>() : fail(Errc::invalid, "--append: {}", faults.front().text);
+}
+
 Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& request) {
   const std::chrono::nanoseconds started = since_boot();
   const std::string release = running_release();
@@ -207,6 +214,7 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) 
 }
 
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request) {
+  TRY(check_append(request.append));
   TRY_ASSIGN(const Fd held, lock(root));
   return load_locked(root, request);
 }

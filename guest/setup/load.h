@@ -44,7 +44,8 @@ std::string capture_image_path(std::string_view release);
 // where it will be narrow. Pure.
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 
-// Loads it and leaves the record.
+// Loads it and leaves the record. Errc::invalid where a word of `append` begins with "vmcore." and
+// the capture side does not understand it.
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
 // itself. Many of these at once (a machine

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "guest/save/block_device.h"
+#include "guest/save/target.h"
 #include "guest/setup/driver_modules.h"
 #include "guest/setup/find_network.h"
 #include "guest/setup/ssh_files.h"
@@ -127,6 +128,26 @@ std::span<const Need> file_systems_of(const Root& root, const Target& target,
   return found == kFileSystems.end() ? std::span(kFileSystems) : std::span(found, 1);
 }
 
+// As far as it is there now.
+Result<> check_raw_device(const Root& root, const std::string& device) {
+  const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
+  const auto may = fd ? check_is_free(fd.get()) : Result<>();
+  return may ? may : in_context(may.error(), device);
+}
+
+// Of an image: what is mounted there is its own memory.
+Result<> check_has_device(const Target& target) {
+  TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
+  if (place.device.empty()) {
+    return fail(
+        Errc::unsupported,
+        "nothing is mounted at {} in the capture kernel: name the device of its file system "
+        "(file:DEVICE:/FOLDER)",
+        place.folder);
+  }
+  return {};
+}
+
 class Collector {
  public:
   explicit Collector(const KernelModules& kernel) : kernel_(kernel) {}
@@ -206,17 +227,23 @@ void add_watchdogs(Collector& collector, const Root& root) {
 }  // namespace
 
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
-  if (std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
+  const TargetKind* const kind = find_target(target.kind);
+  if (kind == nullptr ||
+      std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
-  if (target.kind == "tcp") {
-    TRY(parse_endpoint(target.where));
-  }
+  TRY(kind->check(target.where));
   if (target.kind == "ssh") {
     TRY_ASSIGN(const SshDestination to, parse_ssh_destination(target.where));
     TRY(check_ssh(root, config.ssh, to.endpoint));
   }
-  return is_on_disk(target) ? check_is_plain(root, target) : Result<>();
+  if (target.kind == "file") {
+    TRY(check_has_device(target));
+  }
+  if (is_on_disk(target)) {
+    TRY(check_is_plain(root, target));
+  }
+  return target.kind == "raw" ? check_raw_device(root, target.where) : Result<>();
 }
 
 Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,

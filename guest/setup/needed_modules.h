@@ -15,9 +15,10 @@ struct NeededModules {
   std::vector<Remark> remarks;     // targets that this kernel cannot serve
 };
 
-// Whether it is a target, and its disk one that init finds: Errc::unsupported of what has to be put
-// together first (LVM, LUKS, RAID) and of links that udev makes. Of the network, whether its
-// address is one; of ssh, whether the client is there and what it is given (check_ssh).
+// Whether it is a target that its kind understands, and its disk one that init finds:
+// Errc::unsupported of what has to be put together first (LVM, LUKS, RAID) and of links that udev
+// makes. Of raw, whether it may be written over, where this is the machine that has it. Of ssh,
+// whether the client is there and what it is given (check_ssh).
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target);
 
 // Fails where the kernel can serve none of the targets.

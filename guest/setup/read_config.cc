@@ -5,7 +5,8 @@ namespace vmcore::guest {
 Result<CaptureConfig> read_config(const Root& root) {
   const auto text = root.read(kConfigFile);
   if (!text) {
-    return CaptureConfig();
+    return text.error().code == Errc::not_found ? Result<CaptureConfig>(CaptureConfig())
+                                                : tl::unexpected(text.error());
   }
   auto config = parse_config(*text);
   if (!config) {

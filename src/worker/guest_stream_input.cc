@@ -200,8 +200,8 @@ Result<> check_pages(const formats::GuestStream& stream) {
   }
   if (stream.hello.encrypted_memory) {
     return fail(Errc::unsupported,
-                "the guest's memory is encrypted against its host: it sends no page. Save its "
-                "dump inside of it (vmcore-guest.conf: target)");
+                "the guest's memory is encrypted against its host: it sends no page that is not "
+                "sealed. Give it a key (`vmcorectl key`; vmcore-guest.conf: encrypt-to)");
   }
   return fail(Errc::truncated, "no page of the guest's memory came: {}",
               stream.broken.empty() ? "it sent none" : stream.broken);

@@ -375,6 +375,7 @@ class Receive(Cli):
         end = frames[-1].saying(b"INCOMPLETE=1\nREASON=encrypted memory\nPAGES=0\n", sequence=1)
         told = self.receive(frames[0].saying(text) + end, code=FAILED)
         self.assertIn("encrypted", told["error"]["text"])
+        self.assertIn("encrypt-to", told["error"]["text"])
 
     def pstore(self, log_frames: int) -> bytes:
         """As vmcore-guest collect sends it."""

@@ -62,8 +62,8 @@ save --target file:LABEL=XFS:/var/crash
 save --target file:LABEL=BTRFS:/
 for time in 1 2 3; do save --target file:/dev/nvme0n1:/crash; done
 save --target file:LABEL=SMALL:/
-save --target file:LABEL=absent:/ --target raw:LABEL=XFS
-vsock_listener 30317 > /dev/vdc
+save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda --target file:/var/crash
+(sleep 3; vsock_listener 30317 > /dev/vdc) &
 save --target vsock --level 17
 copy xfs /dev/vde /var/crash 0
 copy btrfs /dev/sda / 64
@@ -126,12 +126,16 @@ def same(findings, what: str, ours, host: ElfFile, log: str, at_least: int = 409
 
 
 def builds_for_its_disks(guest: CaptureGuest) -> list:
-    """In the guest itself: the drivers of its disks and their file systems, and no others."""
+    """In the guest itself: the drivers of its disks and their file systems, and no others. A raw target that holds a file
+    system is refused."""
     wanted = {"virtio_pci", "virtio_scsi", "sd_mod", "nvme", "btrfs", "vfat"}
     guest.must("until [ -e /dev/sda ] && [ -e /dev/nvme0n1 ]; do sleep 0.1; done")
     listed = guest.must("vmcore-guest build --config /here --init /bin/busybox -o /tmp/image && cpio -t < /tmp/image")
     found = set(re.findall(r"^modules/(\w+)\.ko\.gz$", listed, re.M))
-    return [] if found == wanted else [f"{sorted(found)}, not {sorted(wanted)}"]
+    lines = [] if found == wanted else [f"{sorted(found)}, not {sorted(wanted)}"]
+    code, text = guest.run("echo target = raw:/dev/sda > /tmp/raw; vmcore-guest build --config /tmp/raw --init /bin/busybox -o /tmp/none")
+    return lines + ([] if code == 1 else [f"exit {code}"]) + has(text, "build", [
+        "target raw: /dev/sda: it holds a file system, btrfs"])
 
 
 def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
@@ -188,7 +192,9 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     findings.check(f"{name}: vfat: keeps two", [] if re.search(r"=== vfat holds \S+\.1 \S+\.2 ", said) else [said[-6000:]])
     findings.check(f"{name}: no room", has(said, "the console", ["MiB free, and a dump may need"]))
     findings.check(f"{name}: refused", has(said, "the console", [
-        "there is no LABEL=absent; devices: ", "it holds something else; if it is to hold crashes, clear its first 64 KiB"]))
+        "there is no LABEL=absent; devices: ", '"LABEL=XFS" is not /dev/NAME',
+        "/dev/vde: it holds a file system, xfs; if it is to hold crashes, clear its first MiB",
+        "/dev/sda: it holds a file system, btrfs", "/var/crash is in memory, and gone at the reboot"]))
     codes = [int(code) for code in re.findall(r"^=== exit (\d+)", said, re.M)]
     findings.check(f"{name}: exit codes", [] if codes == [0, 0, 0, 0, 0, 0, 1, 1, 0] else [str(codes), said[-6000:]])
 

@@ -83,5 +83,49 @@ TEST(CaptureConfig, TheCommandLineGoesBeforeTheFile) {
   EXPECT_EQ(remarks[0].text, "vmcore.deadline=x: \"x\" is not a number from 0 to 604800");
 }
 
+TEST(CaptureConfig, AWordIsTakenApartAsTheKernelDoes) {
+  CaptureConfig config;
+  const auto remarks =
+      apply_command_line(config, R"(vmcore.ssh-command="take it" "vmcore.tag=a b" vmcore.level)");
+  EXPECT_EQ(config.ssh.command, "take it");
+  EXPECT_EQ(config.tag, "a b");
+  ASSERT_EQ(remarks.size(), 1U);
+  EXPECT_EQ(remarks[0].text, "vmcore.level: it has no value");
+}
+
+TEST(CaptureConfig, AKeyThatIsNotUnderstoodSealsToNobody) {
+  const std::string key = seal::format_public_key({1, 2, 3});
+  for (const std::string& word :
+       {std::string("vmcore.encrypt-to=x25519:12"), std::string("vmcore.encrypt-to="),
+        std::string("vmcore.encrypt-to"), std::string("\"vmcore.encrypt-to=x y\""),
+        "vmcore.encrypt_to=" + key}) {
+    CaptureConfig config;
+    config.encrypt_to = seal::PublicKey{4};
+    EXPECT_EQ(apply_command_line(config, "quiet " + word).size(), 1U) << word;
+    EXPECT_TRUE(config.sealed_to_nobody) << word;
+    EXPECT_TRUE(apply_command_line(config, "vmcore.encrypt-to=" + key).empty());
+    EXPECT_FALSE(config.sealed_to_nobody);
+  }
+  CaptureConfig config;
+  EXPECT_EQ(apply_command_line(config, "vmcore.level=x").size(), 1U);
+  EXPECT_FALSE(config.sealed_to_nobody);
+}
+
+TEST(CaptureConfig, AFileThatIsNotUnderstoodGivesTheDefaults) {
+  const std::string key = seal::format_public_key({1, 2, 3});
+  std::vector<Remark> remarks;
+  EXPECT_EQ(parse_config_anyhow("level = 99\n", remarks), CaptureConfig());
+  ASSERT_EQ(remarks.size(), 1U);
+  EXPECT_EQ(remarks[0].text, "line 1: \"99\" is not a number from 0 to 31");
+  for (const std::string& text :
+       {"level = 99\n  encrypt-to = " + key, "encrypt_to = " + key, std::string("encrypt-to")}) {
+    const CaptureConfig config = parse_config_anyhow(text + "\n", remarks);
+    EXPECT_EQ(config.targets, CaptureConfig().targets);
+    EXPECT_TRUE(config.sealed_to_nobody) << text;
+  }
+  EXPECT_EQ(parse_config_anyhow("encrypt-to = " + key, remarks).encrypt_to,
+            (seal::PublicKey{1, 2, 3}));
+}
+
 }  // namespace
 }  // namespace vmcore::guest

@@ -52,9 +52,20 @@ TEST(Line, GoodbyeIsTheHostsHangingUp) {
   Ends ends = make_ends();
   const Beat beat{Fd()};
   const Line line(std::move(ends.guest), beat);
-  EXPECT_FALSE(line.wait_for_goodbye(seconds(1)));
+  EXPECT_EQ(line.wait_for_goodbye(seconds(1)), false);
   ends.host.reset();
-  EXPECT_TRUE(line.wait_for_goodbye(seconds(1)));
+  EXPECT_EQ(line.wait_for_goodbye(seconds(1)), true);
+}
+
+TEST(Line, AHostThatReadNotAllSaysNoGoodbye) {
+  Ends ends = make_ends();
+  const Beat beat{Fd()};
+  const Line line(std::move(ends.guest), beat);
+  ASSERT_TRUE(line.send(std::vector<std::byte>(1)));
+  ends.host.reset();
+  const auto goodbye = line.wait_for_goodbye(seconds(1));
+  ASSERT_FALSE(goodbye);
+  EXPECT_EQ(goodbye.error().code, Errc::io);
 }
 
 }  // namespace

@@ -25,13 +25,17 @@ struct SavedGuest {
     return builder;
   }
 
-  Crash crash() { return {image, report, config, say, beat, on_reading}; }
+  Crash crash() {
+    return {image, report, config, say, beat, on_reading, listener_wait, encryption};
+  }
 
   std::function<void()> on_reading;
   Beat beat{Fd()};
   MemoryImage image;
   CrashReport report;
   CaptureConfig config;
+  std::chrono::seconds listener_wait{1};
+  std::string_view encryption;
   std::vector<std::string> said;
   Say say = [this](std::string_view line) { said.emplace_back(line); };
 };

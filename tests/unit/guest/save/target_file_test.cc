@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -20,7 +22,7 @@ namespace fs = std::filesystem;
 class TargetFile : public ::testing::Test {
  protected:
   TargetFile() {
-    std::string name = (fs::temp_directory_path() / "vmcore-target-XXXXXX").string();
+    std::string name = "/var/tmp/vmcore-target-XXXXXX";  // /tmp may be in memory
     folder_ = ::mkdtemp(name.data());
   }
   ~TargetFile() override { fs::remove_all(folder_); }
@@ -121,6 +123,35 @@ TEST_F(TargetFile, AnotherCaptureEnvironmentGetsOneFile) {
   ASSERT_TRUE(saved) << saved.error().message;
   EXPECT_EQ(names(folder_), std::vector<std::string>{"dump"});
   EXPECT_EQ(save_to_file(out, guest_.crash()).error().code, Errc::exists);
+}
+
+TEST_F(TargetFile, MemoryIsNoPlaceToKeepIt) {
+  struct statfs status {};
+  if (::statfs("/dev/shm", &status) != 0 || status.f_type != TMPFS_MAGIC) {
+    GTEST_SKIP() << "/dev/shm is no tmpfs";
+  }
+  std::string name = "/dev/shm/vmcore-target-XXXXXX";
+  const fs::path folder = ::mkdtemp(name.data());
+  const auto saved = save_to_folder(folder, guest_.crash());
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().message, folder.string() +
+                                       " is in memory, and gone at the reboot: name a device "
+                                       "(file:DEVICE:/FOLDER), or mount one there");
+  EXPECT_TRUE(names(folder).empty());
+  fs::remove_all(folder);
+}
+
+// Nothing of it is sealed.
+TEST_F(TargetFile, TheDiskOfAHostThatMustNotSeeItGetsNothing) {
+  guest_.encryption = "SEV";
+  guest_.config.encrypt_to = seal::PublicKey{1, 2, 3};
+  const auto saved = save_to_folder("/dev/null:/crash", guest_.crash());
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, Errc::denied);
+  EXPECT_EQ(saved.error().message,
+            "this guest's memory is encrypted (SEV), and its host reads its disks: a dump in a "
+            "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)");
+  EXPECT_TRUE(save_to_folder(folder_, guest_.crash()));  // whoever mounted that knows what it is
 }
 
 TEST_F(TargetFile, WhatItCannotReadIsInvalid) {

@@ -1,8 +1,10 @@
 #include "guest/save/target_stream.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include "src/base/little_endian.h"
+#include "src/base/sys.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {
@@ -56,6 +58,49 @@ TEST(TargetStream, ALineThatBreaksWhileItIsPlannedIsAnError) {
       guest.crash());
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().message, "the host hung up");
+}
+
+// By whatever way it would go.
+TEST(TargetStream, NothingGoesThatIsSealedToNobody) {
+  SavedGuest guest;
+  guest.config.sealed_to_nobody = true;
+  int frames = 0;
+  const auto outcome = send_stream(
+      [&](std::span<const std::byte>) -> Result<> {
+        ++frames;
+        return {};
+      },
+      guest.crash());
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(frames, 0);
+  for (const auto& [save, where] :
+       std::vector<std::pair<SaveTo, std::string>>{{save_to_tcp, "192.0.2.1:1"},
+                                                   {save_to_ssh, "me@192.0.2.1"},
+                                                   {save_to_device, "/dev/null"}}) {
+    const auto saved = save(where, guest.crash());
+    ASSERT_FALSE(saved);
+    EXPECT_EQ(saved.error().message, outcome.error().message);
+  }
+  EXPECT_EQ(outcome.error().message,
+            "the key that this is to be sealed to cannot be understood (encrypt-to): nothing goes "
+            "unsealed");
+}
+
+TEST(TargetStream, AHostIsToldWhyItGetsNothing) {
+  SavedGuest guest;
+  guest.config.sealed_to_nobody = true;
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const Fd host(ends[0]);
+  {
+    const Line line(Fd(ends[1]), guest.beat);
+    EXPECT_EQ(send_to_host(line, guest.crash()).error().code, Errc::denied);
+  }
+  std::string sent(1 << 20, '\0');
+  sent.resize(*sys::read_full(host.get(), std::as_writable_bytes(std::span(sent))));
+  EXPECT_NE(sent.find("\nENCRYPTED=0\n"), std::string::npos) << sent;
+  EXPECT_NE(sent.find("\nREASON=the key that this is to be sealed to"), std::string::npos) << sent;
+  EXPECT_EQ(sent.find("Kernel panic"), std::string::npos);
 }
 
 TEST(TargetStream, ALineThatBreaksIsAnError) {

@@ -1,6 +1,7 @@
 // Target tcp, on the loopback interface.
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <csignal>
@@ -25,18 +26,30 @@ struct Pages : formats::GuestStreamSink {
 class Listener {
  public:
   Listener() {
-    sockaddr_in address{};
-    socklen_t size = sizeof address;
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listen();
+  }
+  // At the same port, once more.
+  void listen() {
+    socklen_t size = sizeof address_;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address_);
+    const int yes = 1;
+    fd_ = Fd(::socket(AF_INET, SOCK_STREAM, 0));
+    EXPECT_EQ(::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
     EXPECT_EQ(::bind(fd_.get(), generic, size), 0);
     EXPECT_EQ(::listen(fd_.get(), 1), 0);
     EXPECT_EQ(::getsockname(fd_.get(), generic, &size), 0);
-    where = fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
+    where = fmt::format("127.0.0.1:{}", ntohs(address_.sin_port));
+  }
+  // Hangs up on who has spoken, and reads nothing.
+  void hang_up() const {
+    const Fd line = accept();
+    pollfd ready{line.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&ready, 1, 10'000), 1);
   }
   Result<formats::GuestStream> receive() {
-    const Fd line(::accept(fd_.get(), nullptr, nullptr));
+    const Fd line = accept();
     TRY_ASSIGN(auto read,
                formats::open_sealed(
                    [&](std::span<std::byte> out) { return sys::read_some(line.get(), out); },
@@ -49,7 +62,13 @@ class Listener {
   std::string where;
 
  private:
-  Fd fd_{::socket(AF_INET, SOCK_STREAM, 0)};
+  Fd accept() const {
+    pollfd ready{fd_.get(), POLLIN, 0};
+    return Fd(::poll(&ready, 1, 20'000) == 1 ? ::accept(fd_.get(), nullptr, nullptr) : -1);
+  }
+
+  sockaddr_in address_{};
+  Fd fd_;
 };
 
 TEST(TargetTcp, WhatArrivesIsSealed) {
@@ -64,6 +83,29 @@ TEST(TargetTcp, WhatArrivesIsSealed) {
   ASSERT_TRUE(saved) << saved.error().message;
   ASSERT_TRUE(stream) << stream.error().message;
   EXPECT_EQ(stream->hello.release, "6.12.0-test");
+  EXPECT_EQ(stream->broken, "");
+  EXPECT_EQ(stream->had.count(), saved->outcome.plan.kept_pages);
+}
+
+// As `vmcorectl receive` does, which takes one stream and is started anew.
+TEST(TargetTcp, AListenerThatComesBackGetsAllOfIt) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Listener listener;
+  Result<formats::GuestStream> stream = fail(Errc::not_found, "nothing came");
+  std::thread host([&] {
+    listener.hang_up();
+    listener.stop();
+    std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    listener.listen();
+    stream = listener.receive();
+  });
+  SavedGuest guest;
+  guest.listener_wait = std::chrono::seconds(20);
+  guest.config.encrypt_to = seal::SecretKey(kKey).public_key();
+  const auto saved = save_to_tcp(listener.where, guest.crash());
+  host.join();
+  ASSERT_TRUE(saved) << saved.error().message;
+  ASSERT_TRUE(stream) << stream.error().message;
   EXPECT_EQ(stream->broken, "");
   EXPECT_EQ(stream->had.count(), saved->outcome.plan.kept_pages);
 }

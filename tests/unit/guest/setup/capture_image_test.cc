@@ -333,6 +333,37 @@ TEST_F(CaptureImageTest, HasTheDriverThatStopsTheWatchdog) {
             std::string::npos);
 }
 
+// As the target itself would say when it is too late.
+TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
+  unpacked_kernel();
+  module("vmw_vsock_virtio_transport", "");
+  module("virtio_net", "virtio");
+  write("usr/bin/ssh", program(PT_LOAD));
+  write("etc/vmcore-guest/ssh-key", "the key");
+  write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
+  for (const auto& [target, why] : std::vector<std::pair<Target, std::string>>{
+           {{"tcp", "collector.example.com:30317"},
+            "target tcp: \"collector.example.com\" is no IP address"},
+           {{"tcp", "192.0.2.1"}, "target tcp: \"192.0.2.1\" is not ADDRESS:PORT"},
+           {{"ssh", "kdump@host"}, "target ssh: \"host\" is not ADDRESS:PORT"},
+           {{"vsock", "abc"}, "target vsock: \"abc\" is not the number of a port"},
+           {{"file", "UUID=x"}, "target file: \"UUID=x\" is not DEVICE:/FOLDER"},
+           {{"file", "/var/crash"},
+            "target file: nothing is mounted at /var/crash in the capture kernel: name the device "
+            "of its file system (file:DEVICE:/FOLDER)"},
+           {{"file", "vdb:/crash"},
+            "target file: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."},
+           {{"raw", "LABEL=x"},
+            "target raw: \"LABEL=x\" is not /dev/NAME, and what has a UUID or a label is a file "
+            "system, which a crash would be written over"}}) {
+    parts_.config.targets = {{"port", ""}, target};
+    const auto image = make_capture_image(root(), parts_);
+    ASSERT_TRUE(image) << image.error().message;
+    ASSERT_EQ(image->remarks.size(), 1U) << why;
+    EXPECT_EQ(image->remarks.front().text, why);
+  }
+}
+
 TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
   unpacked_kernel();
   module("virtio", "virtio_pci");

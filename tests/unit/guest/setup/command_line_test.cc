@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "guest/config/kernel_words.h"
+
 namespace vmcore::guest {
 namespace {
 
@@ -11,12 +13,6 @@ using Words = std::vector<std::string>;
 
 bool has(const Words& words, const std::string& word) {
   return std::ranges::find(words, word) != words.end();
-}
-
-TEST(KernelWords, QuotesHoldBlanks) {
-  EXPECT_EQ(kernel_words("  a=\"x y\"  \"b=c d\"\te\n"), (Words{"a=\"x y\"", "\"b=c d\"", "e"}));
-  EXPECT_EQ(kernel_words("a=\"x y"), Words{"a=\"x y"});
-  EXPECT_EQ(kernel_words(" \n"), Words{});
 }
 
 TEST(CaptureCommandLine, ConsolesAndTheMachineAreInherited) {

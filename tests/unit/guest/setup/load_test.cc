@@ -75,6 +75,20 @@ TEST(LoadRecord, WhatIsNoneIsNone) {
   }
 }
 
+TEST(LoadPanicKernel, RefusesAWordThatTheCaptureSideWouldSkip) {
+  const Folder root;
+  for (const char* const word : {"vmcore.encrypt-to=x25519:12", "vmcore.encrypt_to=x",
+                                 "vmcore.level", "\"vmcore.keep=a b\""}) {
+    LoadRequest request;
+    request.append = std::string("quiet vmcore.level=1 ") + word;
+    const auto loaded = load_panic_kernel(root.root(), request);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, Errc::invalid);
+    EXPECT_EQ(loaded.error().message.find(std::string("--append: ") + word + ": "), 0U)
+        << loaded.error().message;
+  }
+}
+
 TEST(LoadErrors, SayWhatToDo) {
   for (const auto& [error, part] :
        std::vector<std::pair<int, std::string>>{{EADDRNOTAVAIL, "vmcore-guest estimate"},
