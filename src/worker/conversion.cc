@@ -126,7 +126,7 @@ Result<Prepared> prepare(const Channel& channel, const Request& request, const C
 sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
   // A thread compresses, writes, reads and compares about as many bytes in a microsecond
   // (docs/performance.md).
-  constexpr std::uint64_t kVerified = 150;
+  constexpr std::uint64_t kVerified = 250;
   const std::uint64_t verifying =
       holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.threads)
                            : 0;
