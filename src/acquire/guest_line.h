@@ -14,7 +14,7 @@
 namespace vmcore::acquire {
 
 // The virtio-serial port that a guest's capture kernel looks for, and the vsock port that it
-// connects to (guest/config/capture_config.h has the same).
+// connects to (guest/config/capture_config.h has the same, which definition_test.cc sees to).
 inline constexpr std::string_view kDumpChannel = "org.vmcorectl.dump.0";
 inline constexpr std::uint32_t kDumpVsockPort = 30317;
 

@@ -62,11 +62,11 @@ save --target file:LABEL=XFS:/var/crash
 save --target file:LABEL=BTRFS:/
 for time in 1 2 3; do save --target file:/dev/nvme0n1:/crash; done
 save --target file:LABEL=SMALL:/
-save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda --target file:/var/crash
+save --target file:LABEL=absent:/ --target raw:LABEL=XFS --target raw:/dev/vde --target raw:/dev/sda --target raw:/dev/sdb --target file:/var/crash
 (sleep 3; vsock_listener 30317 > /dev/vdc) &
 save --target vsock --level 17
 copy xfs /dev/vde /var/crash 0
-copy btrfs /dev/sda / 64
+for disk in sda sdb; do copy btrfs /dev/$disk / 64; done      # one of them is: they come in any order
 copy vfat /dev/nvme0n1 /crash 128
 sync
 echo "=== all are saved"
@@ -133,9 +133,9 @@ def builds_for_its_disks(guest: CaptureGuest) -> list:
     listed = guest.must("vmcore-guest build --config /here --init /bin/busybox -o /tmp/image && cpio -t < /tmp/image")
     found = set(re.findall(r"^modules/(\w+)\.ko\.gz$", listed, re.M))
     lines = [] if found == wanted else [f"{sorted(found)}, not {sorted(wanted)}"]
-    code, text = guest.run("echo target = raw:/dev/sda > /tmp/raw; vmcore-guest build --config /tmp/raw --init /bin/busybox -o /tmp/none")
-    return lines + ([] if code == 1 else [f"exit {code}"]) + has(text, "build", [
-        "target raw: /dev/sda: it holds a file system, btrfs"])
+    raw = "until [ -e /dev/sdb ]; do sleep 0.1; done; for disk in sda sdb; do echo target = raw:/dev/$disk; done > /tmp/raw"
+    code, text = guest.run(f"{raw}; vmcore-guest build --config /tmp/raw --init /bin/busybox -o /tmp/none")
+    return lines + ([] if code == 1 else [f"exit {code}"]) + has(text, "build", ["it holds a file system, "])
 
 
 def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
@@ -194,7 +194,7 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     findings.check(f"{name}: refused", has(said, "the console", [
         "there is no LABEL=absent; devices: ", '"LABEL=XFS" is not /dev/NAME',
         "/dev/vde: it holds a file system, xfs; if it is to hold crashes, clear its first MiB",
-        "/dev/sda: it holds a file system, btrfs", "/var/crash is in memory, and gone at the reboot"]))
+        ": it holds a file system, btrfs", "/var/crash is in memory, and gone at the reboot"]))
     codes = [int(code) for code in re.findall(r"^=== exit (\d+)", said, re.M)]
     findings.check(f"{name}: exit codes", [] if codes == [0, 0, 0, 0, 0, 0, 1, 1, 0] else [str(codes), said[-6000:]])
 
