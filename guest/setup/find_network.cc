@@ -12,7 +12,7 @@
 
 #include "guest/save/netlink.h"
 #include "guest/setup/driver_modules.h"
-#include "guest/setup/kernel_facts.h"
+#include "guest/setup/read_word.h"
 #include "guest/setup/state_file.h"
 #include "src/base/little_endian.h"
 

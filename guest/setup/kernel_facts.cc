@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "guest/config/trimmed.h"
+#include "guest/setup/read_word.h"
 
 namespace vmcore::guest {
 namespace {
@@ -23,16 +24,6 @@ std::string running_release() {
   utsname names{};
   ::uname(&names);
   return names.release;
-}
-
-std::optional<std::string> read_word(const Root& root,
-                                     std::initializer_list<std::string_view> paths) {
-  for (const std::string_view path : paths) {
-    if (const auto text = root.read(path)) {
-      return std::string(trimmed(*text));
-    }
-  }
-  return std::nullopt;
 }
 
 std::optional<std::uint64_t> read_number(const Root& root,

@@ -17,9 +17,7 @@ namespace vmcore::guest {
 // The release of the kernel that runs (uname -r).
 std::string running_release();
 
-// The first of these files that is there, without the white space around it.
-std::optional<std::string> read_word(const Root& root,
-                                     std::initializer_list<std::string_view> paths);
+// The number in the first of these files that is there.
 std::optional<std::uint64_t> read_number(const Root& root,
                                          std::initializer_list<std::string_view> paths);
 

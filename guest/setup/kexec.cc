@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "guest/setup/kernel_facts.h"
+#include "guest/setup/read_word.h"
 #include "guest/setup/run_command.h"
 #include "guest/setup/unified_image.h"
 #include "src/base/fd.h"

@@ -190,10 +190,6 @@ std::optional<LoadRecord> read_load_record(const Root& root) {
   return text ? parse_load_record(*text) : std::nullopt;
 }
 
-std::string capture_image_path(std::string_view release) {
-  return fmt::format("{}/capture-{}.img", kStateFolder, release);
-}
-
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
   if (reserved == 0) {
     return fail(Errc::no_space,

@@ -37,9 +37,6 @@ struct LoadRequest {
   bool force = false;  // over what another program loaded, and where it may not fit
 };
 
-// Where the capture image of a release is kept.
-std::string capture_image_path(std::string_view release);
-
 // Whether it fits into `reserved` bytes: an error that has the numbers and what to do; a remark
 // where it will be narrow. Pure.
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);

@@ -14,6 +14,7 @@
 #include "guest/setup/find_network.h"
 #include "guest/setup/program_files.h"
 #include "guest/setup/read_config.h"
+#include "guest/setup/state_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -54,6 +55,10 @@ bool network_changed(const Root& root, std::string_view bytes) {
 }
 
 }  // namespace
+
+std::string capture_image_path(std::string_view release) {
+  return fmt::format("{}/capture-{}.img", kStateFolder, release);
+}
 
 Result<std::string> read_image(const Root& root, std::string_view path) {
   constexpr std::size_t kMostImage = 64U << 20;

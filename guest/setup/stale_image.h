@@ -1,4 +1,4 @@
-// Whether a capture image that was built earlier still serves.
+// A capture image that was built earlier: where it is, and whether it still serves.
 #pragma once
 
 #include <string>
@@ -8,6 +8,9 @@
 #include "src/base/result.h"
 
 namespace vmcore::guest {
+
+// Where the capture image of a release is kept.
+std::string capture_image_path(std::string_view release);
 
 // With an ssh client and its libraries, or what others appended, it is no small file: Errc::limit
 // over 64 MiB.

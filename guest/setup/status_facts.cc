@@ -10,6 +10,7 @@
 #include "guest/setup/kernel_image.h"
 #include "guest/setup/needed_modules.h"
 #include "guest/setup/read_config.h"
+#include "guest/setup/read_word.h"
 #include "guest/setup/services.h"
 #include "guest/setup/stale_image.h"
 #include "src/base/sys.h"

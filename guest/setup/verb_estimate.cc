@@ -10,6 +10,7 @@
 #include "guest/setup/kernel_facts.h"
 #include "guest/setup/load.h"
 #include "guest/setup/report.h"
+#include "guest/setup/stale_image.h"
 #include "guest/setup/verb.h"
 #include "src/base/sys.h"
 #include "src/command/exit_code.h"

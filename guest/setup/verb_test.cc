@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "guest/save/dump_time.h"
-#include "guest/setup/kernel_facts.h"
 #include "guest/setup/load.h"
+#include "guest/setup/read_word.h"
 #include "guest/setup/report.h"
 #include "guest/setup/saved_dumps.h"
 #include "guest/setup/state_file.h"
