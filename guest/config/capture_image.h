@@ -12,7 +12,7 @@ inline constexpr std::string_view kModuleList = "order";       // in that folder
 // of, whose interpreter may know of their folders only by links (Arch: /lib64) or a cache.
 inline constexpr std::string_view kLibraryPath =
     "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/lib64:/usr/lib64:/lib:/usr/lib";
-// What the image was made of: KEY=VALUE lines (guest/setup/capture_image.h).
+// What the image was made of: KEY=VALUE lines (guest/image/capture_image.h).
 inline constexpr std::string_view kImageManifest = "/etc/vmcore-guest.image";
 
 }  // namespace vmcore::guest

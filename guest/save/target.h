@@ -1,7 +1,7 @@
 // Targets: the places that a crash can be saved to, a file each and a table of them (target.cc).
 //
 // To add one: target_KIND.cc with a function like those below, a row in kTargets, a test, a section
-// in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/setup/needed_modules.cc.
+// in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/image/needed_modules.cc.
 #pragma once
 
 #include <chrono>

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <charconv>
 
-#include "guest/setup/capture_image.h"
-#include "guest/setup/estimate.h"
-#include "guest/setup/kernel_image.h"
-#include "guest/setup/kernel_modules.h"
+#include "guest/image/capture_image.h"
+#include "guest/image/kernel_modules.h"
+#include "guest/kexec/estimate.h"
+#include "guest/kexec/kernel_image.h"
 
 namespace vmcore::guest {
 namespace {

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "guest/config/capture_config.h"
+#include "guest/image/needed_modules.h"
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
-#include "guest/setup/needed_modules.h"
 #include "guest/setup/sealed.h"
 #include "guest/setup/services.h"
 

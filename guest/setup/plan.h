@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "guest/setup/edit_text.h"
-#include "guest/setup/tree.h"
+#include "guest/root/edit_text.h"
+#include "guest/root/tree.h"
 
 namespace vmcore::guest {
 

@@ -8,8 +8,8 @@
 #include <span>
 #include <sstream>
 
+#include "guest/root/device_link.h"
 #include "guest/setup/boot_loader.h"
-#include "guest/setup/device_link.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "guest/setup/tree.h"
+#include "guest/root/tree.h"
 
 namespace vmcore::guest {
 

@@ -4,9 +4,9 @@
 
 #include <array>
 
+#include "guest/image/find_network.h"
+#include "guest/root/read_config.h"
 #include "guest/setup/boot_loader.h"
-#include "guest/setup/find_network.h"
-#include "guest/setup/read_config.h"
 
 namespace vmcore::guest {
 namespace {

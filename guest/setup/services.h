@@ -1,7 +1,7 @@
 // What runs at boot: `vmcore-guest collect` (an earlier crash), then `vmcore-guest load`.
 #pragma once
 
-#include "guest/setup/other_kdump.h"
+#include "guest/kexec/other_kdump.h"
 #include "guest/setup/plan.h"
 
 namespace vmcore::guest {

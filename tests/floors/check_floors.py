@@ -33,7 +33,14 @@ FLOORS = {
     "guest/save": ["src/image", "src/kernel", "src/formats", "src/seal", "filters", "src/convert",
                    "guest/config"],
     "guest/init": ["guest/save", "guest/config"],
-    "guest/setup": ["guest/save", "guest/config", "src/seal", "src/command"],
+    "guest/root": ["guest/config"],
+    "guest/image": ["src/seal", "guest/config", "guest/save", "guest/root"],
+    "guest/kexec": ["guest/config", "guest/root", "guest/image"],
+    "guest/setup": ["guest/config", "guest/root", "guest/image", "guest/kexec"],
+    "guest/status": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec",
+                     "guest/setup"],
+    "guest/cli": ["src/command", "guest/config", "guest/save", "guest/root", "guest/image",
+                  "guest/kexec", "guest/setup", "guest/status"],
 }
 
 # pattern of foreign headers: folders that may include them
@@ -41,12 +48,12 @@ FOREIGN = {
     r"libvirt/": ["src/acquire"],
     r"pugixml\.hpp$": ["src/acquire"],
     r"nlohmann/": ["qmp", "src/sandbox", "src/acquire", "src/worker", "src/command",
-                   "src/cli", "guest/setup"],
-    r"CLI/": ["src/command", "src/cli", "guest/setup"],
-    r"zstd\.h$": ["src/formats", "guest/setup"],
+                   "src/cli", "guest/kexec", "guest/setup", "guest/cli"],
+    r"CLI/": ["src/command", "src/cli", "guest/cli"],
+    r"zstd\.h$": ["src/formats", "guest/image"],
     r"libdeflate\.h$": ["src/formats", "guest/config"],
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
-    r"lzma\.h$": ["guest/setup"],
+    r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
     r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
 }

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/unit/guest/setup/folder_root.h"
+#include "tests/unit/guest/folder_root.h"
 
 namespace vmcore::guest {
 namespace {

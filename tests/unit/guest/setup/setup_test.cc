@@ -5,7 +5,7 @@
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
 #include "guest/setup/services.h"
-#include "tests/unit/guest/setup/folder_root.h"
+#include "tests/unit/guest/folder_root.h"
 
 namespace vmcore::guest {
 namespace {

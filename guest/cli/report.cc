@@ -1,0 +1,20 @@
+#include "guest/cli/report.h"
+
+#include <cstdio>
+
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
+
+namespace vmcore::guest {
+
+int report(const Result<>& result, const Common& common) {
+  return result ? kExitDone : report_error(result.error(), common);
+}
+
+void print_remarks(const std::vector<Remark>& remarks) {
+  for (const Remark& remark : remarks) {
+    fmt::print(stderr, "vmcore-guest: warning: {}\n", remark.text);
+  }
+}
+
+}  // namespace vmcore::guest

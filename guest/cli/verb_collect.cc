@@ -1,0 +1,62 @@
+// Run at boot: what an earlier crash left behind is kept, and told.
+#include <cstdio>
+
+#include "guest/cli/report.h"
+#include "guest/cli/verb.h"
+#include "guest/root/read_config.h"
+#include "guest/root/state_file.h"
+#include "guest/save/offer_log.h"
+#include "guest/status/judge_status.h"
+#include "guest/status/status_facts.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Read by pam_motd(8).
+constexpr std::string_view kMotdFolder = "/run/motd.d";
+constexpr std::string_view kMotd = "/run/motd.d/vmcore-guest";
+
+std::string pieces_in(const Root& root, const std::string& folder) {
+  std::string text;
+  for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
+    text += fmt::format("{}:\n{}\n", name, root.read(folder + "/" + name).value_or(""));
+  }
+  return text;
+}
+
+// The guest's own copy stays, whoever takes it.
+void tell_host(const Root& root, const std::string& folder) {
+  const Result<> offered = read_config(root).and_then(
+      [&](const CaptureConfig& config) { return offer_log(pieces_in(root, folder), config); });
+  if (offered) {
+    fmt::print("the host was sent {}\n", folder);
+  } else {
+    fmt::print("the host was not sent {}: {}\n", folder, offered.error().message);
+  }
+}
+
+Result<> collect() {
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  const auto collected = collect_pstore(root);
+  if (!collected.value_or("").empty()) {
+    tell_host(root, *collected);
+  }
+  const Result<> kept = collected ? Result<>() : tl::unexpected(collected.error());
+  const std::string text = motd(read_status(root));
+  if (text.empty()) {
+    remove_state(root, kMotd);
+    return kept;
+  }
+  fmt::print("{}", text);
+  TRY(make_state_folder(root, kMotdFolder));
+  TRY(write_state(root, kMotd, text, 0644));
+  return kept;
+}
+
+}  // namespace
+
+Run add_collect(CLI::App&, const Common& common) {
+  return [&common] { return report(collect(), common); };
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,39 @@
+#include <sys/reboot.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "guest/cli/report.h"
+#include "guest/cli/verb.h"
+#include "guest/kexec/kernel_facts.h"
+#include "guest/root/run_command.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Where systemd runs (sd_booted(3)), it stops services and unmounts first.
+constexpr std::string_view kSystemd = "/run/systemd/system";
+
+Result<> execute(bool now) {
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  if (!is_loaded(root, Slot::reboot)) {
+    return fail(Errc::guest_state, "no kernel is loaded for a reboot: vmcore-guest load --reboot");
+  }
+  if (root.exists(kSystemd) && !now) {
+    return run_command({"/usr/bin/systemctl", "kexec"});
+  }
+  ::sync();
+  ::reboot(RB_KEXEC);
+  return fail_errno(errno, "reboot");
+}
+
+}  // namespace
+
+Run add_exec(CLI::App& command, const Common& common) {
+  const auto now = std::make_shared<bool>(false);
+  command.add_flag("--now", *now, "Sync and jump, without stopping services (as without systemd)");
+  return [now, &common] { return report(execute(*now), common); };
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,64 @@
+#include <fcntl.h>
+
+#include <memory>
+
+#include "guest/cli/report.h"
+#include "guest/cli/verb.h"
+#include "guest/kexec/kernel_facts.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::string_view kLimit = "/proc/sys/kernel/kexec_load_limit_panic";
+constexpr std::string_view kDisabled = "/proc/sys/kernel/kexec_load_disabled";
+
+struct Options {
+  bool disable = false;
+  bool force = false;
+};
+
+Result<> write_setting(const Root& root, std::string_view path, std::string_view text) {
+  TRY_ASSIGN(const Fd file, root.open(path, O_WRONLY));
+  if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(text))); !written) {
+    return in_context(std::move(written).error(), path);
+  }
+  return {};
+}
+
+Result<> lock(const Options& options) {
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  if (!is_loaded(root, Slot::crash)) {
+    return fail(Errc::guest_state,
+                "no panic kernel is loaded, and after a lock none could be: "
+                "vmcore-guest load");
+  }
+  if (!stays_valid(root) && !options.force) {
+    return fail(Errc::guest_state,
+                "this kernel needs the panic kernel loaded anew when CPUs or memory come or go "
+                "(no /sys/devices/system/{{cpu,memory}}/crash_hotplug), and a lock would keep that "
+                "out: --force, where they never do");
+  }
+  if (options.disable) {
+    return write_setting(root, kDisabled, "1");
+  }
+  if (!root.exists(kLimit)) {
+    return fail(Errc::unsupported,
+                "{} came with Linux 6.3; --disable locks this one, and fast reboots with it",
+                kLimit);
+  }
+  return write_setting(root, kLimit, "0");
+}
+
+}  // namespace
+
+Run add_lock(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  command.add_flag("--disable", options->disable,
+                   "No kernel can be loaded at all until the next boot (kexec_load_disabled)");
+  command.add_flag("--force", options->force,
+                   "Even where changes of CPUs or memory would call for a reload");
+  return [options, &common] { return report(lock(*options), common); };
+}
+
+}  // namespace vmcore::guest

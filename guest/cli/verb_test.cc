@@ -1,0 +1,148 @@
+// A crash on purpose, and what became of it.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "guest/cli/report.h"
+#include "guest/cli/verb.h"
+#include "guest/kexec/load.h"
+#include "guest/root/read_word.h"
+#include "guest/root/state_file.h"
+#include "guest/save/dump_time.h"
+#include "guest/status/saved_dumps.h"
+#include "guest/status/status_facts.h"
+#include "src/base/sys.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
+
+namespace vmcore::guest {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kTest = "/var/lib/vmcore-guest/test";
+constexpr std::string_view kBoot = "/proc/sys/kernel/random/boot_id";
+
+struct Options {
+  bool yes = false;
+  bool result = false;
+  std::string tag;
+};
+
+// The word of a kernel's command line: nothing that would end it.
+bool is_tag(std::string_view tag) {
+  return tag.size() <= 64 &&
+         tag.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+             std::string_view::npos;
+}
+
+Result<> confirm(const Options& options) {
+  if (options.yes) {
+    return {};
+  }
+  if (::isatty(STDIN_FILENO) == 0) {
+    return fail(Errc::invalid, "this crashes the guest: --yes, where nobody can be asked");
+  }
+  fmt::print("This crashes this guest now. Type \"crash\" to go on: ");
+  std::fflush(stdout);
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer != "crash") {
+    return fail(Errc::cancelled, "nothing was done");
+  }
+  return {};
+}
+
+Result<> crash(const Options& options) {
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY(confirm(options));
+  const std::int64_t now = std::time(nullptr);
+  const std::string tag = options.tag.empty() ? "test-" + dump_time(now) : options.tag;
+  LoadRequest request;
+  if (const auto record = read_load_record(root)) {
+    request.kernel = record->kernel;
+    request.image = record->image;
+    request.append = record->append;
+  }
+  request.tag = tag;
+  TRY_ASSIGN(const auto remarks, load_panic_kernel(root, request));
+  print_remarks(remarks);
+  const Json test{{"tag", tag}, {"time", now}, {"boot", read_word(root, {kBoot}).value_or("")}};
+  TRY(write_state(root, kTest, test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
+  TRY_ASSIGN(const Fd trigger, root.open("/proc/sysrq-trigger", O_WRONLY));
+  fmt::print("crashing, tagged {}\n", tag);
+  std::fflush(stdout);
+  ::sync();
+  return sys::write_full(trigger.get(), std::as_bytes(std::span("c", 1)));
+}
+
+// Whether the dump of the last test is there, as far as this guest can know.
+Result<std::string> result_of_test(const Root& root) {
+  const auto text = root.read(kTest);
+  const Json test = Json::parse(text.value_or(""), nullptr, false);
+  if (!test.is_object() || !test.contains("tag") || !test["tag"].is_string() ||
+      !test.contains("time") || !test["time"].is_number_integer() || !test.contains("boot") ||
+      !test["boot"].is_string()) {
+    return fail(Errc::not_found, "no test was run: vmcore-guest test");
+  }
+  const std::string tag = test["tag"];
+  if (test["boot"] == read_word(root, {kBoot}).value_or("")) {
+    return fail(Errc::guest_state, "{}: the guest has not rebooted since: it did not crash", tag);
+  }
+  const StatusFacts facts = read_status(root);
+  // A second of grace: the crash's own clock has none.
+  const bool newer =
+      facts.last && facts.last->time >= dump_time(test["time"].get<std::int64_t>() - 1);
+  if (newer && facts.last->complete) {
+    return fmt::format("{}: the dump is {}", tag, facts.last->path);
+  }
+  if (newer) {
+    return fail(Errc::truncated, "{}: the dump is not complete: {}", tag, facts.last->path);
+  }
+  return fail(Errc::not_found,
+              "{}: there is no dump of it in this guest. Where the host is the target, look there "
+              "for a dump of that tag (vmcorectl info); else at the console's log",
+              tag);
+}
+
+int show_result(const Common& common) {
+  const auto root = Root::open("/");
+  const auto result = root ? result_of_test(*root) : tl::unexpected(root.error());
+  if (!result) {
+    return report_error(result.error(), common);
+  }
+  if (common.json) {
+    fmt::print("{}\n", Json{{"result", *result}}.dump(2, ' ', true));
+  } else {
+    fmt::print("{}\n", *result);
+  }
+  return kExitDone;
+}
+
+void check_usage(const Options& options) {
+  if (!is_tag(options.tag)) {
+    throw CLI::ValidationError("--tag", "letters, digits, '-', '_' and '.', at most 64");
+  }
+}
+
+}  // namespace
+
+Run add_test(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  CLI::Option* result =
+      command.add_flag("--result", options->result, "After the reboot: whether its dump is there");
+  command.add_flag("--yes", options->yes, "Crash without asking")->excludes(result);
+  command.add_option("--tag", options->tag, "Goes with the dump, to tell it from others")
+      ->excludes(result);
+  command.parse_complete_callback([options] { check_usage(*options); });
+  return [options, &common] {
+    return options->result ? show_result(common) : report(crash(*options), common);
+  };
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,135 @@
+#include "guest/image/kernel_modules.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "guest/image/decompress.h"
+
+namespace vmcore::guest {
+namespace {
+
+using std::string_view_literals::operator""sv;
+
+constexpr unsigned kMostDepth = 16;  // of folders
+
+// The names in a module's "depends=" (.modinfo, include/linux/module.h).
+std::vector<std::string> needs_of(std::string_view module) {
+  constexpr std::string_view kKey = "\0depends="sv;
+  const std::size_t at = module.find(kKey);
+  std::vector<std::string> names;
+  if (at != std::string_view::npos) {
+    const std::string_view rest = module.substr(at + kKey.size());
+    std::istringstream list{std::string(rest.substr(0, rest.find('\0')))};
+    for (std::string name; std::getline(list, name, ',');) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string KernelModules::plain(std::string_view name) {
+  std::string text(name);
+  std::ranges::replace(text, '-', '_');
+  return text;
+}
+
+// "kernel/fs/ext4/ext4.ko.xz" is "ext4".
+std::string KernelModules::name_of(std::string_view path) {
+  const std::string_view file = path.substr(path.rfind('/') + 1);
+  return plain(file.substr(0, file.find(".ko")));
+}
+
+Result<KernelModules> KernelModules::open(const Root& root, std::string_view release) {
+  KernelModules modules(root);
+  for (const char* const base : {"/lib/modules/", "/usr/lib/modules/"}) {
+    const std::string folder = base + std::string(release);
+    if (root.exists(folder)) {
+      TRY(modules.read_dependencies(folder));
+      return modules;
+    }
+  }
+  return fail(Errc::not_found,
+              "there are no modules of kernel {} in /lib/modules: is its package installed?",
+              release);
+}
+
+Result<> KernelModules::read_dependencies(const std::string& folder) {
+  // An absent list is that of a kernel without modules of that kind.
+  std::istringstream built_in(root_->read(folder + "/modules.builtin").value_or(""));
+  for (std::string line; std::getline(built_in, line);) {
+    built_in_.insert(name_of(line));
+  }
+  const auto list = root_->read(folder + "/modules.dep");
+  if (!list || list->empty()) {
+    find_modules(folder, 0);
+    return {};
+  }
+  std::istringstream lines(*list);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) {
+      return fail(Errc::malformed, "{}/modules.dep: \"{}\" is no line of it; run depmod", folder,
+                  line);
+    }
+    Module module{folder + "/" + line.substr(0, colon), {}, true};
+    std::istringstream needs(line.substr(colon + 1));
+    for (std::string path; needs >> path;) {
+      module.needs.push_back(name_of(path));
+    }
+    modules_.emplace(name_of(module.path), std::move(module));
+  }
+  return {};
+}
+
+void KernelModules::find_modules(const std::string& folder, unsigned depth) {
+  const auto names = root_->list(folder);
+  if (!names || depth > kMostDepth) {
+    return;  // a file, say
+  }
+  for (const std::string& name : *names) {
+    const std::string path = folder + "/" + name;
+    if (name.find(".ko") != std::string::npos) {
+      modules_.emplace(name_of(path), Module{path, {}, false});
+    } else if (name != "build" && name != "source") {
+      find_modules(path, depth + 1);
+    }
+  }
+}
+
+Result<> KernelModules::add_to(std::vector<std::string>& order, std::set<std::string>& seen,
+                               const std::string& name) const {
+  const auto found = modules_.find(name);
+  if (found == modules_.end() || !seen.insert(name).second) {
+    return {};
+  }
+  std::vector<std::string> needs = found->second.needs;
+  if (!found->second.needs_known) {
+    TRY_ASSIGN(const std::string module, read(found->second.path));
+    needs = needs_of(module);
+  }
+  for (const std::string& need : needs) {
+    TRY(add_to(order, seen, plain(need)));
+  }
+  order.push_back(found->second.path);
+  return {};
+}
+
+Result<std::vector<std::string>> KernelModules::load_order(
+    const std::vector<std::string>& names) const {
+  std::vector<std::string> order;
+  std::set<std::string> seen;
+  for (const std::string& name : names) {
+    TRY(add_to(order, seen, plain(name)));
+  }
+  return order;
+}
+
+Result<std::string> KernelModules::read(const std::string& path) const {
+  TRY_ASSIGN(const std::string packed, root_->read(path));
+  auto module = decompress(packed);
+  return module ? std::move(module) : in_context(std::move(module).error(), path);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,78 @@
+#include "guest/image/ssh_files.h"
+
+#include <sstream>
+
+#include "guest/image/program_files.h"
+
+namespace vmcore::guest {
+namespace {
+
+tl::unexpected<Error> with_mend(const Error& error, std::string_view mend) {
+  return fail(error.code, "{}: {}", error.message, mend);
+}
+
+}  // namespace
+
+Result<> check_ssh(const Root& root, const SshConfig& ssh, const Endpoint& host) {
+  if (const auto client = program_files(root, ssh.client); !client) {
+    return with_mend(client.error(), "install OpenSSH's client, or name it (ssh-client = FILE)");
+  }
+  if (const auto key = root.read(ssh.key); !key) {
+    return with_mend(key.error(),
+                     fmt::format("`ssh-keygen -t ed25519 -N '' -f {0}` makes one; there "
+                                 "authorized_keys has to have {0}.pub",
+                                 ssh.key));
+  }
+  const std::string scan = fmt::format("`ssh-keyscan -p {} {} >> {}` adds it, for you to compare",
+                                       host.port, format_address(host.address), ssh.known_hosts);
+  const auto hosts = root.read(ssh.known_hosts);
+  if (!hosts) {
+    return with_mend(hosts.error(), scan);
+  }
+  if (!may_know(*hosts, host)) {
+    return fail(Errc::not_found, "{} does not have {}: {}", ssh.known_hosts,
+                format_address(host.address), scan);
+  }
+  return {};
+}
+
+bool may_know(std::string_view known_hosts, const Endpoint& host) {
+  const std::string address = format_address(host.address);
+  // The client looks for the name without a port as well (sshconnect.c, check_host_key).
+  const std::string with_port = fmt::format("[{}]:{}", address, host.port);
+  std::istringstream lines{std::string(known_hosts)};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string names;
+    if (!(words >> names) || names.front() == '#') {
+      continue;
+    }
+    if (names.front() == '@' || names.find_first_of("|*?") != std::string::npos) {
+      return true;
+    }
+    std::istringstream list(names);
+    for (std::string name; std::getline(list, name, ',');) {
+      if (name == address || name == with_port) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Result<std::vector<ImageFile>> ssh_files(const Root& root, const SshConfig& ssh) {
+  // It asks who it runs as.
+  std::vector<ImageFile> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
+  TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
+  for (const std::string& path : programs) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0755, std::move(content)});
+  }
+  for (const std::string& path : {ssh.key, ssh.known_hosts}) {
+    TRY_ASSIGN(std::string content, root.read(path));
+    files.push_back({path, 0600, std::move(content)});
+  }
+  return files;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,79 @@
+#include "guest/image/stale_image.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "guest/config/capture_config.h"
+#include "guest/image/capture_image.h"
+#include "guest/image/cpio.h"
+#include "guest/image/find_network.h"
+#include "guest/image/program_files.h"
+#include "guest/root/read_config.h"
+#include "guest/root/state_file.h"
+
+namespace vmcore::guest {
+namespace {
+
+// When it came to be what it is: packages and archives bring old times of modification.
+std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_view path) {
+  const auto fd = root.open(path, O_PATH);
+  struct stat status {};
+  return fd && ::fstat(fd->get(), &status) == 0
+             ? std::optional(std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec))
+             : std::nullopt;
+}
+
+// What `build` makes an image of that a change of is to be seen by its time.
+std::vector<std::string> sources_of_image(const Root& root, std::string_view release) {
+  std::vector<std::string> sources;
+  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  if (has_target(config, "ssh")) {
+    sources = program_files(root, config.ssh.client).value_or(std::vector{config.ssh.client});
+    sources.insert(sources.end(), {config.ssh.key, config.ssh.known_hosts});
+  }
+  std::error_code error;
+  sources.insert(sources.end(),
+                 {std::filesystem::read_symlink("/proc/self/exe", error).string(),
+                  std::string(kConfigFile), fmt::format("/lib/modules/{}/modules.dep", release)});
+  return sources;
+}
+
+// Whether this machine has another address, or another way, than the image was told of.
+bool network_changed(const Root& root, std::string_view bytes) {
+  const auto now = read_config(root).map(
+      [&root](const CaptureConfig& config) { return network_now(root, config).network; });
+  if (!now || !*now) {
+    return false;
+  }
+  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
+  return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
+}
+
+}  // namespace
+
+std::string capture_image_path(std::string_view release) {
+  return fmt::format("{}/capture-{}.img", kStateFolder, release);
+}
+
+Result<std::string> read_image(const Root& root, std::string_view path) {
+  constexpr std::size_t kMostImage = 64U << 20;
+  return root.read(path, kMostImage);
+}
+
+bool is_stale(const Root& root, std::string_view image, std::string_view release) {
+  const auto built = changed(root, image);
+  if (!built || std::ranges::any_of(sources_of_image(root, release), [&](const auto& source) {
+        return changed(root, source) > built;
+      })) {
+    return true;
+  }
+  const std::string bytes = read_image(root, image).value_or("");
+  return network_changed(root, bytes) || !check_image(bytes, release);
+}
+
+}  // namespace vmcore::guest

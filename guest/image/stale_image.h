@@ -1,0 +1,23 @@
+// A capture image that was built earlier: where it is, and whether it still serves.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "guest/root/root.h"
+#include "src/base/result.h"
+
+namespace vmcore::guest {
+
+// Where the capture image of a release is kept.
+std::string capture_image_path(std::string_view release);
+
+// With an ssh client and its libraries, or what others appended, it is no small file: Errc::limit
+// over 64 MiB.
+Result<std::string> read_image(const Root& root, std::string_view path);
+
+// Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
+// what ssh is given; or for another network than this machine is in now.
+bool is_stale(const Root& root, std::string_view image, std::string_view release);
+
+}  // namespace vmcore::guest

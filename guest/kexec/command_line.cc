@@ -1,0 +1,108 @@
+#include "guest/kexec/command_line.h"
+
+#include <algorithm>
+#include <array>
+
+#include "guest/config/kernel_words.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Each is known to Linux 6.1 and harmless where it is not: the kernel hands on what it does not
+// know. (Documentation/admin-guide/kernel-parameters.txt)
+constexpr std::array<std::string_view, 12> kWords = {
+    "reset_devices",               // drivers reset what the crashed kernel left running
+    "nr_cpus=1",                   // per-CPU memory for one
+    "irqpoll",                     // interrupts that nobody expects come from the crashed kernel
+    "panic=90",                    // should it die as well, its host can still dump it from outside
+    "oops=panic",                  //
+    "cgroup_disable=memory",       // memory that it does not have to spare
+    "numa=off",                    //
+    "transparent_hugepage=never",  //
+    "novmcoredd",                  // no device dumps appended to /proc/vmcore
+    "acpi_no_memhotplug",          // the crashed kernel's memory is not for use
+    "nokaslr",                     // its room is narrow and known
+    "rdinit=/init",
+};
+
+// Of the running kernel's words. A name that ends in "." is a module's.
+constexpr std::array<std::string_view, 29> kInherited = {
+    // What it tells is seen there.
+    "console",
+    "earlycon",
+    "earlyprintk",
+    "loglevel",
+    "ignore_loglevel",
+    "8250.",
+    // Devices that announce themselves nowhere else (microvm, Firecracker).
+    "virtio_mmio.",
+    // How this machine is driven.
+    "acpi",
+    "noapic",
+    "nolapic",
+    "apic",
+    "nox2apic",
+    "lapic",
+    "pci",
+    "pcie_ports",
+    "iommu",
+    "intel_iommu",
+    "amd_iommu",
+    "hpet",
+    "tsc",
+    "notsc",
+    "clocksource",
+    "no_timer_check",
+    "idle",
+    "no5lvl",
+    "mem_encrypt",
+    "reboot",
+    "no-kvmclock",
+    // What it may load.
+    "module.",
+};
+
+void add_word(std::string& line, std::string_view word) {
+  line += line.empty() ? "" : " ";
+  line += word;
+}
+
+bool is_inherited(std::string_view word) {
+  const std::string_view name = word.substr(0, word.find('='));
+  return std::ranges::any_of(kInherited, [&](std::string_view known) {
+    return known.ends_with('.') ? name.starts_with(known) : name == known;
+  });
+}
+
+}  // namespace
+
+std::string capture_command_line(std::string_view running, std::string_view append) {
+  std::string line;
+  const auto add = [&](std::string_view word) { add_word(line, word); };
+  std::ranges::for_each(kWords, add);
+  for (const std::string& word : kernel_words(running)) {
+    if (word == "--") {
+      break;  // the rest is for init
+    }
+    if (is_inherited(word)) {
+      add(word);
+    }
+  }
+  std::ranges::for_each(kernel_words(append), add);
+  return line;
+}
+
+std::string reboot_command_line(std::string_view running, std::string_view append) {
+  std::string line;
+  for (const std::string& word : kernel_words(running)) {
+    if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
+      add_word(line, word);
+    }
+  }
+  for (const std::string& word : kernel_words(append)) {
+    add_word(line, word);
+  }
+  return line;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,78 @@
+#include "guest/kexec/kernel_facts.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "guest/config/trimmed.h"
+#include "guest/root/read_word.h"
+
+namespace vmcore::guest {
+namespace {
+
+std::optional<std::uint64_t> number_of(std::string_view text, int base) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number)
+                                                                  : std::nullopt;
+}
+
+}  // namespace
+
+std::string running_release() {
+  utsname names{};
+  ::uname(&names);
+  return names.release;
+}
+
+std::optional<std::uint64_t> read_number(const Root& root,
+                                         std::initializer_list<std::string_view> paths) {
+  const auto word = read_word(root, paths);
+  return word ? number_of(*word, 10) : std::nullopt;
+}
+
+// /sys/kernel/kexec is the place since Linux 6.19; the files beside it are to go.
+std::optional<std::uint64_t> crash_memory_size(const Root& root) {
+  return read_number(root, {"/sys/kernel/kexec/crash_size", "/sys/kernel/kexec_crash_size"});
+}
+
+bool is_loaded(const Root& root, Slot slot) {
+  const auto loaded =
+      slot == Slot::crash
+          ? read_number(root, {"/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded"})
+          : read_number(root, {"/sys/kernel/kexec/loaded", "/sys/kernel/kexec_loaded"});
+  return loaded.value_or(0) != 0;
+}
+
+std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem) {
+  constexpr std::string_view kName = " : Crash kernel";
+  std::vector<MemoryRange> ranges;
+  while (!iomem.empty()) {
+    const std::string_view line = iomem.substr(0, iomem.find('\n'));
+    iomem.remove_prefix(std::min(line.size() + 1, iomem.size()));
+    if (!line.ends_with(kName)) {
+      continue;
+    }
+    const std::string_view range = trimmed(line.substr(0, line.size() - kName.size()));
+    const std::size_t dash = std::min(range.find('-'), range.size());
+    const auto first = number_of(range.substr(0, dash), 16);
+    const auto last = number_of(range.substr(std::min(dash + 1, range.size())), 16);
+    if (first && last && *first < *last) {
+      ranges.push_back({*first, *last});
+    }
+  }
+  return ranges;
+}
+
+bool stays_valid(const Root& root) {
+  const auto adapts = [&](std::string_view kind) {
+    return read_number(root, {fmt::format("/sys/devices/system/{}/crash_hotplug", kind)}) == 1;
+  };
+  const auto possible = read_word(root, {"/sys/devices/system/cpu/possible"});
+  const bool cpus_come = possible != read_word(root, {"/sys/devices/system/cpu/present"});
+  const bool memory_comes = root.exists("/sys/devices/system/memory/block_size_bytes");
+  return (adapts("cpu") || !cpus_come) && (adapts("memory") || !memory_comes);
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,204 @@
+#include "guest/kexec/kexec.h"
+
+#include <fcntl.h>
+#include <linux/kexec.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "guest/kexec/kernel_facts.h"
+#include "guest/kexec/unified_image.h"
+#include "guest/root/read_word.h"
+#include "guest/root/run_command.h"
+#include "src/base/fd.h"
+
+// Linux 6.8, include/uapi/linux/kexec.h: newer than some headers that this is built with.
+#ifndef KEXEC_FILE_DEBUG
+#define KEXEC_FILE_DEBUG 0x00000008
+#endif
+
+namespace vmcore::guest {
+namespace {
+
+constexpr const char* kKexecProgram = "/sbin/kexec";
+
+unsigned long flags_of(Slot slot) { return slot == Slot::crash ? KEXEC_FILE_ON_CRASH : 0UL; }
+
+// Gives errno, 0 where it was loaded.
+int kexec_file_load(int kernel, int initrd, const std::string& command_line, unsigned long flags) {
+  return ::syscall(SYS_kexec_file_load, kernel, initrd, command_line.size() + 1,
+                   command_line.c_str(), flags) == 0
+             ? 0
+             : errno;
+}
+
+Result<Fd> open_file(const std::string& path) {
+  Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
+    return fail_errno(errno, path);
+  }
+  return fd;
+}
+
+Errc code_of(int error) {
+  switch (error) {
+    case EPERM:
+    case EACCES:
+    case EKEYREJECTED:
+    case ENOKEY:
+    case ENODATA:
+      return Errc::denied;
+    case EBUSY:
+      return Errc::busy;
+    case EADDRNOTAVAIL:
+    case ENOMEM:
+      return Errc::no_space;
+    case ENOEXEC:
+      return Errc::not_recognised;
+    default:
+      return Errc::io;
+  }
+}
+
+std::string explain_denied(const LoadLocks& locks) {
+  if (!locks.root) {
+    return "not permitted: it takes root (CAP_SYS_BOOT)";
+  }
+  if (locks.disabled) {
+    return "not permitted: kernel.kexec_load_disabled is 1, which stays so until the next boot; "
+           "where the distribution sets it (Alpine), boot with kexec_load_disabled=0";
+  }
+  if (locks.limit == 0) {
+    return "not permitted: no more loads are allowed until the next boot (vmcore-guest lock, "
+           "kernel.kexec_load_limit_panic or _reboot)";
+  }
+  if (!locks.lockdown.empty() && locks.lockdown != "none") {
+    return fmt::format(
+        "not permitted: the kernel is locked down ({}), and takes only an image that is signed "
+        "with "
+        "a key that it trusts: boot the distribution's own by its Secure Boot, or enrol the key "
+        "(mokutil --import)",
+        locks.lockdown);
+  }
+  return "not permitted, though it is root's: a container, or a security module";
+}
+
+Error load_error(Slot slot, int error) {
+  const auto root = Root::open("/");
+  const LoadLocks locks = root ? read_load_locks(*root, slot) : LoadLocks();
+  return {code_of(error), explain_load_error(slot, error, locks)};
+}
+
+// By kexec_load(2), whose segments and purgatory kexec-tools makes.
+Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
+  if (::access(kKexecProgram, X_OK) != 0) {
+    return fail(Errc::unsupported,
+                "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} is not there: "
+                "install kexec-tools",
+                kKexecProgram);
+  }
+  std::vector<std::string> words = {kKexecProgram, "-c", slot == Slot::crash ? "-p" : "-l",
+                                    fmt::format("/proc/{}/fd/{}", ::getpid(), kernel),
+                                    "--command-line=" + image.command_line};
+  if (!image.initrd.empty()) {
+    words.push_back("--initrd=" + image.initrd);
+  }
+  return run_command(words);
+}
+
+}  // namespace
+
+Result<> load_kernel(Slot slot, const KexecImage& image) {
+  TRY_ASSIGN(const Fd kernel, open_kernel(image.kernel));
+  Fd initrd;
+  unsigned long flags = flags_of(slot);
+  if (image.initrd.empty()) {
+    flags |= KEXEC_FILE_NO_INITRAMFS;
+  } else {
+    TRY_ASSIGN(initrd, open_file(image.initrd));
+  }
+  const unsigned long debug = image.debug ? KEXEC_FILE_DEBUG : 0UL;
+  int error = kexec_file_load(kernel.get(), initrd.get(), image.command_line, flags | debug);
+  if (error == EINVAL && debug != 0) {
+    error = kexec_file_load(kernel.get(), initrd.get(), image.command_line, flags);
+  }
+  if (error == ENOSYS) {
+    return load_by_program(slot, image, kernel.get());
+  }
+  return error == 0 ? Result<>() : in_context(load_error(slot, error), image.kernel);
+}
+
+Result<> unload_kernel(Slot slot) {
+  int error = kexec_file_load(-1, -1, "", flags_of(slot) | KEXEC_FILE_UNLOAD);
+  if (error == ENOSYS) {
+    // No segments: the slot is emptied.
+    const unsigned long flags = slot == Slot::crash ? KEXEC_ON_CRASH : 0UL;
+    error = ::syscall(SYS_kexec_load, 0UL, 0UL, nullptr, flags) == 0 ? 0 : errno;
+  }
+  return error == 0 ? Result<>() : tl::unexpected(load_error(slot, error));
+}
+
+LoadLocks read_load_locks(const Root& root, Slot slot) {
+  LoadLocks locks{.root = ::geteuid() == 0};
+  locks.disabled = read_number(root, {"/proc/sys/kernel/kexec_load_disabled"}).value_or(0) != 0;
+  const auto limit =
+      read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
+                                           : "/proc/sys/kernel/kexec_load_limit_reboot"});
+  if (limit) {
+    locks.limit = std::strtoll(limit->c_str(), nullptr, 10);
+  }
+  // "none [integrity] confidentiality"
+  if (const auto lockdown = read_word(root, {"/sys/kernel/security/lockdown"})) {
+    const std::size_t open = lockdown->find('[');
+    const std::size_t close = lockdown->find(']');
+    if (open < close && close != std::string::npos) {
+      locks.lockdown = lockdown->substr(open + 1, close - open - 1);
+    }
+  }
+  return locks;
+}
+
+std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
+  const std::string said = std::strerror(error);
+  switch (error) {
+    case EADDRNOTAVAIL:
+      return slot == Slot::crash
+                 ? "it does not fit into the memory that is reserved: see vmcore-guest estimate, "
+                   "then boot with a larger crashkernel="
+                 : "no free memory is large enough for it";
+    case EBUSY:
+      return "another kexec is under way, or the kernel is going down: try again";
+    case ENOEXEC:
+      return "the kernel does not take it for a kernel image (a bzImage of this architecture, "
+             "x86-64 with XLF_KERNEL_64)";
+    case EPERM:
+      return explain_denied(locks);
+    case EACCES:
+      return "a policy of this system keeps the kernel from loading it: IMA's appraisal "
+             "(ima_policy=, "
+             "ima_appraise= on the command line, /etc/ima/ima-policy), which wants files signed "
+             "with "
+             "evmctl, or SELinux";
+    case EKEYREJECTED:
+    case ENOKEY:
+    case ENODATA:
+      return fmt::format(
+          "the kernel wants an image that is signed with a key that it trusts ({}): use the "
+          "distribution's own, or enrol the key (mokutil --import)",
+          said);
+    case ENOMEM:
+      return "the kernel is out of memory for it";
+    case EINVAL:
+      return slot == Slot::crash
+                 ? "the kernel refuses it: is memory reserved (crashkernel=), and the command line "
+                   "not longer than it takes (2048)?"
+                 : "the kernel refuses it: is the command line longer than it takes (2048)?";
+    default:
+      return said;
+  }
+}
+
+}  // namespace vmcore::guest

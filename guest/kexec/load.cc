@@ -1,0 +1,270 @@
+#include "guest/kexec/load.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "guest/image/capture_image.h"
+#include "guest/image/stale_image.h"
+#include "guest/kexec/command_line.h"
+#include "guest/kexec/kernel_facts.h"
+#include "guest/kexec/kernel_image.h"
+#include "guest/kexec/kexec.h"
+#include "guest/kexec/other_kdump.h"
+#include "guest/root/read_config.h"
+#include "guest/root/run_command.h"
+#include "guest/root/state_file.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kRecord = "/run/vmcore-guest/loaded";
+constexpr std::string_view kLock = "/run/vmcore-guest/lock";
+
+std::chrono::nanoseconds since_boot() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+// One at a time: held until it is closed.
+Result<Fd> lock(const Root& root) {
+  TRY(make_state_folder(root, kRunFolder));
+  TRY_ASSIGN(Fd file, root.open(kLock, O_RDWR | O_CREAT, 0600));
+  if (::flock(file.get(), LOCK_EX) != 0) {
+    return fail_errno(errno, kLock);
+  }
+  return file;
+}
+
+// Our own image of that release, whole and up to date.
+Result<std::string> ready_image(const Root& root, std::string_view release) {
+  const std::string path = capture_image_path(release);
+  if (is_stale(root, path, release)) {
+    TRY(make_state_folder(root, kStateFolder));
+    TRY(run_command({"/proc/self/exe", "build", "--kernel", std::string(release), "-o", path}));
+  }
+  return path;
+}
+
+// An image that others made is taken as it is: nothing tells how it should be.
+Result<> check_whole(const Root& root, const std::string& path, std::string_view release) {
+  const auto image = read_image(root, path);
+  if (!image && image.error().code != Errc::limit) {  // larger than any of ours
+    return tl::unexpected(image.error());
+  }
+  const auto whole = image ? check_image(*image, release) : Result<>();
+  return whole || whole.error().code == Errc::not_recognised ? Result<>()
+                                                             : in_context(whole.error(), path);
+}
+
+Result<std::uint64_t> size_of(const Root& root, const std::string& path) {
+  TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
+  return sys::file_size(file.get());
+}
+
+Result<> check_slot(const Root& root, const LoadRequest& request) {
+  if (request.force) {
+    return {};
+  }
+  TRY_ASSIGN(const auto other, find_other_kdump(root));
+  if (other) {  // enabled, if not loaded yet
+    return tl::unexpected(slot_is_taken(*other));
+  }
+  if (!is_loaded(root, Slot::crash) || read_load_record(root)) {
+    return {};
+  }
+  return fail(Errc::busy,
+              "another program has loaded a panic kernel, and there is room for one: disable that "
+              "program (kdump-tools, kdump, kdumpst ...), or take its place with --force");
+}
+
+// A capture kernel skips what it does not understand, and few read what it says of that.
+Result<> check_append(std::string_view append) {
+  CaptureConfig config;
+  const auto faults = apply_command_line(config, append);
+  return faults.empty() ? Result<>() : fail(Errc::invalid, "--append: {}", faults.front().text);
+}
+
+Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& request) {
+  const std::chrono::nanoseconds started = since_boot();
+  const std::string release = running_release();
+  LoadRecord record{.kernel = request.kernel,
+                    .image = request.image,
+                    .append = request.append,
+                    .tag = request.tag,
+                    .command_line = {},
+                    .started = started};
+  TRY(check_slot(root, request));
+  if (record.kernel.empty()) {
+    TRY_ASSIGN(record.kernel, find_kernel_image(root, release));
+  }
+  TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
+  if (record.image.empty()) {
+    TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
+  } else {
+    TRY(check_whole(root, record.image, kernel.release()));
+  }
+  TRY_ASSIGN(const std::uint64_t image_size, size_of(root, record.image));
+  auto fit = check_fit(need_of(kernel, image_size), crash_memory_size(root).value_or(0));
+  if (!fit && !request.force) {
+    return fit;
+  }
+  TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));
+  const std::string tag = request.tag.empty() ? "" : " vmcore.tag=" + request.tag;
+  record.command_line = capture_command_line(running, request.append + tag);
+  if (record.command_line.size() > kernel.command_line_limit) {
+    return fail(Errc::limit, "its command line has {} bytes, and the kernel takes {}: {}",
+                record.command_line.size(), kernel.command_line_limit, record.command_line);
+  }
+  const auto earlier = read_load_record(root);
+  const bool was_loaded = is_loaded(root, Slot::crash);
+  TRY(write_state(root, kRecord, format_load_record(record)));  // what has none is another's
+  const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
+                                                    .initrd = record.image,
+                                                    .command_line = record.command_line,
+                                                    .debug = request.debug});
+  if (!loaded) {
+    remove_state(root, kRecord);
+    const bool is_still = is_loaded(root, Slot::crash);
+    if (earlier && is_still) {
+      TRY(write_state(root, kRecord, format_load_record(*earlier)));
+    }
+    // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
+    const bool gone = was_loaded && !is_still;
+    return fail(loaded.error().code, "{}{}", loaded.error().message,
+                gone ? "; what was loaded before is gone" : "");
+  }
+  return fit.value_or(std::vector<Remark>());
+}
+
+LoadRequest again(const LoadRecord& record, const std::string& image) {
+  return {.kernel = record.kernel, .image = image, .append = record.append, .tag = record.tag};
+}
+
+}  // namespace
+
+std::optional<LoadRecord> parse_load_record(std::string_view json) {
+  const Json read = Json::parse(json, nullptr, false);
+  if (!read.is_object()) {
+    return std::nullopt;
+  }
+  LoadRecord record;
+  for (const auto& [name, field] : {std::pair("kernel", &LoadRecord::kernel),
+                                    {"image", &LoadRecord::image},
+                                    {"append", &LoadRecord::append},
+                                    {"tag", &LoadRecord::tag},
+                                    {"command_line", &LoadRecord::command_line}}) {
+    const auto value = read.find(name);
+    if (value == read.end() || !value->is_string()) {
+      return std::nullopt;
+    }
+    record.*field = value->get<std::string>();
+  }
+  const auto started = read.find("started");
+  if (started == read.end() || !started->is_number_integer()) {
+    return std::nullopt;
+  }
+  record.started = std::chrono::nanoseconds(started->get<std::int64_t>());
+  return record;
+}
+
+std::string format_load_record(const LoadRecord& record) {
+  const Json json{{"kernel", record.kernel},
+                  {"image", record.image},
+                  {"append", record.append},
+                  {"tag", record.tag},
+                  {"command_line", record.command_line},
+                  {"started", record.started.count()}};
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::optional<LoadRecord> read_load_record(const Root& root) {
+  const auto text = root.read(kRecord);
+  return text ? parse_load_record(*text) : std::nullopt;
+}
+
+Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
+  if (reserved == 0) {
+    return fail(Errc::no_space,
+                "no memory is reserved for a panic kernel: boot with {} (vmcore-guest setup adds "
+                "it)",
+                crashkernel_word(need));
+  }
+  const std::string have = fmt::format("{:.1f} MiB are reserved for a panic kernel that needs {}",
+                                       static_cast<double>(reserved) / (1U << 20), explain(need));
+  if (reserved < need.minimum) {
+    return fail(Errc::no_space, "{}. Boot with {}", have, crashkernel_word(need));
+  }
+  std::vector<Remark> remarks;
+  if (reserved < need.minimum + (need.recommended - need.minimum) / 4) {
+    remarks.push_back({Errc::no_space, have});
+  }
+  return remarks;
+}
+
+Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request) {
+  TRY(check_append(request.append));
+  TRY_ASSIGN(const Fd held, lock(root));
+  return load_locked(root, request);
+}
+
+Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
+  const std::chrono::nanoseconds asked = since_boot();
+  TRY_ASSIGN(const Fd held, lock(root));
+  const auto record = read_load_record(root);
+  const bool newer = record && record->started > asked;
+  if (!record || newer || !is_loaded(root, Slot::crash) || stays_valid(root)) {
+    return std::vector<Remark>();
+  }
+  return load_locked(root, again(*record, record->image));
+}
+
+Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
+  TRY_ASSIGN(const Fd held, lock(root));
+  const auto record = read_load_record(root);
+  const std::string release = running_release();
+  if (!record || !is_loaded(root, Slot::crash) || record->image != capture_image_path(release) ||
+      !is_stale(root, record->image, release)) {
+    return std::vector<Remark>();
+  }
+  return load_locked(root, again(*record, ""));
+}
+
+Result<> unload_panic_kernel(const Root& root) {
+  TRY_ASSIGN(const Fd held, lock(root));
+  TRY(unload_kernel(Slot::crash));
+  remove_state(root, kRecord);
+  return {};
+}
+
+Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
+  std::string kernel = request.kernel;
+  std::string initrd = request.image;
+  if (kernel.empty()) {
+    TRY_ASSIGN(kernel, find_kernel_image(root, running_release()));
+  }
+  TRY_ASSIGN(const KernelImage image, read_kernel_image(root, kernel));
+  if (initrd.empty()) {
+    initrd = find_boot_initrd(root, image.release());
+  }
+  if (initrd.empty() && image.unified) {
+    return fail(Errc::unsupported,
+                "{0} has its initrd inside: take it out (objcopy -O binary --only-section=.initrd "
+                "{0} FILE) and name that by --initrd",
+                kernel);
+  }
+  TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));
+  return load_kernel(Slot::reboot, {.kernel = kernel,
+                                    .initrd = initrd,
+                                    .command_line = reboot_command_line(running, request.append),
+                                    .debug = request.debug});
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,26 @@
+// There is one slot for a panic kernel. Who else fills it at boot, as far as it is enabled.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "guest/root/tree.h"
+
+namespace vmcore::guest {
+
+struct OtherKdump {
+  enum class Kind { kdump_tools, kdumpctl, other };
+  Kind kind = Kind::other;
+  std::string unit;                // "kdump-tools.service"; of OpenRC "kdump"
+  std::vector<std::string> links;  // that enable it
+};
+
+// Errc::io and the like where the answer cannot be known.
+Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree);
+Result<std::optional<OtherKdump>> find_other_kdump(const Root& root);
+
+// The refusal that names it.
+Error slot_is_taken(const OtherKdump& other);
+
+}  // namespace vmcore::guest

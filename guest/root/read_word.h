@@ -1,0 +1,17 @@
+// Files of one word, as most in /sys and /proc/sys are.
+#pragma once
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "guest/root/root.h"
+
+namespace vmcore::guest {
+
+// The first of these files that is there, without the white space around it.
+std::optional<std::string> read_word(const Root& root,
+                                     std::initializer_list<std::string_view> paths);
+
+}  // namespace vmcore::guest

@@ -1,0 +1,242 @@
+#include "guest/status/judge_status.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "guest/image/find_network.h"
+
+namespace vmcore::guest {
+namespace {
+
+bool is_target(const StatusFacts& facts, std::string_view kind) {
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  return std::ranges::any_of(config.targets,
+                             [&](const Target& target) { return target.kind == kind; });
+}
+
+// Where a dump goes that cannot go to the host.
+bool has_other_target(const StatusFacts& facts) {
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  return std::ranges::any_of(config.targets, [](const Target& target) {
+    return target.kind != "port" && target.kind != "vsock";
+  });
+}
+
+}  // namespace
+
+Finding judge_kernel(const StatusFacts& facts) {
+  Finding finding{.id = "kernel", .title = "for a kernel that can be captured"};
+  finding.value = facts.release;
+  if (!facts.kexec) {
+    return with(finding, Verdict::fail,
+                "it cannot load another (CONFIG_KEXEC_FILE): boot another kernel");
+  }
+  std::vector<std::string> missing;
+  for (const char* name : {"CRASH_DUMP", "PROC_VMCORE"}) {
+    if (is_configured(facts.config, name) == false) {
+      missing.push_back(fmt::format("CONFIG_{}", name));
+    }
+  }
+  if (!missing.empty()) {
+    return with(
+        finding, Verdict::fail,
+        fmt::format("it is built without {}: boot another kernel", fmt::join(missing, ", ")));
+  }
+  if (facts.config.empty()) {
+    return with(
+        finding, Verdict::note,
+        "its configuration is not known (/proc/config.gz, /boot, /lib/modules), nor whether "
+        "it has CONFIG_CRASH_DUMP and CONFIG_PROC_VMCORE");
+  }
+  if (is_configured(facts.config, "KEXEC_FILE") == false) {
+    return with(finding, Verdict::note, "without CONFIG_KEXEC_FILE it takes kexec-tools to load");
+  }
+  return finding;
+}
+
+Finding judge_reserved(const StatusFacts& facts) {
+  Finding finding{.id = "reserved", .title = "for memory reserved for a panic kernel"};
+  const std::uint64_t size = facts.reserved.value_or(0);
+  if (size == 0) {
+    const std::string word = facts.need ? crashkernel_word(*facts.need) : "crashkernel=128M";
+    return with(finding, Verdict::fail, fmt::format("vmcore-guest setup, or boot with {}", word));
+  }
+  finding.value = fmt::format("{} MiB", size >> 20);
+  for (const MemoryRange& range : facts.ranges) {
+    finding.value += fmt::format(", {:#x}-{:#x}", range.first, range.last);
+  }
+  return finding;
+}
+
+Finding judge_image(const StatusFacts& facts) {
+  Finding finding{.id = "image", .title = "for a capture image"};
+  finding.value = facts.record ? facts.record->image : facts.image;
+  if (!facts.capture) {
+    return with(finding, Verdict::fail, facts.capture.error().message);
+  }
+  if (finding.value.empty()) {
+    return with(finding, Verdict::warn, "vmcore-guest load builds and loads it");
+  }
+  if (finding.value == facts.image && facts.image_stale) {
+    return with(finding, Verdict::warn,
+                "damaged, or older than its configuration, the network, the modules or this "
+                "program: vmcore-guest load");
+  }
+  return finding;
+}
+
+Finding judge_fit(const StatusFacts& facts) {
+  Finding finding{.id = "fit", .title = "for room for the panic kernel"};
+  if (!facts.need) {
+    return with(finding, Verdict::note, facts.need.error().message);
+  }
+  const auto fit = check_fit(*facts.need, facts.reserved.value_or(0));
+  if (!fit) {
+    return with(finding, Verdict::fail, fit.error().message);
+  }
+  if (!fit->empty()) {
+    return with(finding, Verdict::warn, fit->front().text);
+  }
+  finding.value = fmt::format("{} MiB needed", (facts.need->minimum >> 20) + 1);
+  return finding;
+}
+
+Finding judge_loaded(const StatusFacts& facts) {
+  Finding finding{.id = "loaded", .title = "for a panic kernel that is loaded"};
+  if (!facts.loaded) {
+    return with(finding, Verdict::fail, "vmcore-guest load");
+  }
+  if (!facts.record) {
+    finding.value = "by another program";
+    return with(finding, Verdict::warn,
+                "its dumps go where that program says (kdump-tools, kdump, kdumpst ...); "
+                "vmcore-guest load --force takes its place");
+  }
+  finding.value = fmt::format("by vmcore-guest: {}, {}", facts.record->kernel, facts.record->image);
+  return finding;
+}
+
+Finding judge_hotplug(const StatusFacts& facts) {
+  Finding finding{.id = "hotplug", .title = "for CPUs and memory that come and go"};
+  if (facts.stays_valid) {
+    finding.value = "seen to by the kernel, or there are none";
+    return finding;
+  }
+  if (facts.reload_rule) {
+    finding.value = "loaded anew by udev";
+    return finding;
+  }
+  return with(finding, Verdict::warn,
+              "a dump would lack what came after the load: vmcore-guest setup, or run "
+              "vmcore-guest load --reload then");
+}
+
+Finding judge_channel(const StatusFacts& facts) {
+  Finding finding{.id = "channel", .title = "for a way to the host"};
+  if (facts.port) {
+    finding.value = fmt::format("virtio-serial port {}", kPortName);
+    return is_target(facts, "port")
+               ? finding
+               : with(finding, Verdict::note, fmt::format("{} does not use it", kConfigFile));
+  }
+  const std::string hint = fmt::format(
+      "on the host: vmcorectl check --fix DOMAIN, or a virtio-serial port named {}", kPortName);
+  if (is_target(facts, "vsock") && facts.vsock) {
+    finding.value = "vsock";
+    return finding;
+  }
+  return with(finding, has_other_target(facts) ? Verdict::note : Verdict::fail, hint);
+}
+
+Finding judge_targets(const StatusFacts& facts) {
+  Finding finding{.id = "targets", .title = "for targets that can be reached"};
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  std::vector<std::string> names;
+  std::ranges::transform(config.targets, std::back_inserter(names), format_target);
+  finding.value = fmt::format("{}", fmt::join(names, ", "));
+  std::vector<std::string> doubts;
+  for (const auto* remarks : {&facts.broken_targets, &facts.network}) {
+    std::ranges::transform(*remarks, std::back_inserter(doubts), &Remark::text);
+  }
+  if (!doubts.empty()) {
+    const bool none_left = facts.broken_targets.size() == config.targets.size();
+    return with(finding, none_left ? Verdict::fail : Verdict::warn,
+                fmt::format("{}", fmt::join(doubts, "; ")));
+  }
+  if (follows_network(config) && !facts.follows_network) {
+    return with(finding, Verdict::note,
+                "vmcore-guest setup: else an address that this machine gets later is not noticed "
+                "before the next load");
+  }
+  return finding;
+}
+
+Finding judge_panic(const StatusFacts& facts) {
+  Finding finding{.id = "panic", .title = "for a panic device"};
+  if (!facts.panic_driver) {
+    return with(finding, Verdict::warn,
+                "where no panic kernel runs, the host is not told of a crash: modprobe pvpanic-pci "
+                "(or pvpanic-mmio); where the machine has no such device, on the host: vmcorectl "
+                "check --fix DOMAIN");
+  }
+  finding.value = facts.notifies_first ? "told before the panic kernel runs"
+                                       : "silent while a panic kernel is loaded, which says hello";
+  return finding;
+}
+
+Finding judge_vmcoreinfo(const StatusFacts& facts) {
+  Finding finding{.id = "vmcoreinfo", .title = "for VMCOREINFO told to the host"};
+  if (facts.vmcoreinfo_device) {
+    return finding;
+  }
+  return with(finding, Verdict::warn,
+              facts.fw_cfg ? "the machine has no vmcoreinfo device; on the host: vmcorectl check "
+                             "--fix DOMAIN"
+                           : "modprobe qemu_fw_cfg");
+}
+
+Finding judge_last(const StatusFacts& facts) {
+  Finding finding{.id = "last", .title = "for earlier crashes"};
+  if (!facts.last && facts.pstore.empty()) {
+    finding.value = "none is kept in this guest; the host has those that were sent to it";
+    return finding;
+  }
+  std::vector<std::string> places;
+  if (facts.last) {
+    places.push_back(facts.last->path);
+  }
+  if (!facts.pstore.empty()) {
+    places.push_back(facts.pstore);
+  }
+  finding.value = fmt::format("{}", fmt::join(places, ", "));
+  return facts.last && !facts.last->complete
+             ? with(finding, Verdict::warn, "the last dump is not complete")
+             : with(finding, Verdict::note, "remove what you do not need");
+}
+
+std::vector<Finding> judge_status(const StatusFacts& facts) {
+  std::vector<Finding> findings = {judge_kernel(facts), judge_reserved(facts), judge_image(facts)};
+  if (facts.reserved.value_or(0) != 0) {
+    findings.push_back(judge_fit(facts));
+  }
+  findings.insert(findings.end(), {judge_loaded(facts), judge_hotplug(facts), judge_channel(facts),
+                                   judge_targets(facts), judge_panic(facts),
+                                   judge_vmcoreinfo(facts), judge_last(facts)});
+  return findings;
+}
+
+std::string motd(const StatusFacts& facts) {
+  std::string text;
+  if (facts.last) {
+    text += fmt::format(
+        "This guest crashed; {}: {}{}\n",
+        facts.last->complete ? "its dump is" : "what was saved of it is", facts.last->path,
+        facts.last->path.starts_with("/dev/") ? " (for vmcorectl receive, on any machine)" : "");
+  }
+  if (!facts.pstore.empty()) {
+    text += fmt::format("The kernel's last words of an earlier boot are in {}\n", facts.pstore);
+  }
+  return text;
+}
+
+}  // namespace vmcore::guest

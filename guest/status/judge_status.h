@@ -1,0 +1,29 @@
+// What is made of the facts: pure, without asking anybody.
+#pragma once
+
+#include <vector>
+
+#include "guest/status/status_facts.h"
+#include "src/base/finding.h"
+
+namespace vmcore::guest {
+
+std::vector<Finding> judge_status(const StatusFacts& facts);
+
+// Each by itself.
+Finding judge_kernel(const StatusFacts& facts);
+Finding judge_reserved(const StatusFacts& facts);
+Finding judge_fit(const StatusFacts& facts);
+Finding judge_image(const StatusFacts& facts);
+Finding judge_loaded(const StatusFacts& facts);
+Finding judge_hotplug(const StatusFacts& facts);
+Finding judge_channel(const StatusFacts& facts);
+Finding judge_targets(const StatusFacts& facts);
+Finding judge_panic(const StatusFacts& facts);
+Finding judge_vmcoreinfo(const StatusFacts& facts);
+Finding judge_last(const StatusFacts& facts);
+
+// What the message of the day says: that a crash was kept, and where. Empty where none was.
+std::string motd(const StatusFacts& facts);
+
+}  // namespace vmcore::guest

@@ -1,0 +1,126 @@
+#include "guest/status/status_facts.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "guest/image/capture_image.h"
+#include "guest/image/decompress.h"
+#include "guest/image/find_network.h"
+#include "guest/image/needed_modules.h"
+#include "guest/image/stale_image.h"
+#include "guest/kexec/kernel_image.h"
+#include "guest/root/read_config.h"
+#include "guest/root/read_word.h"
+#include "guest/setup/services.h"
+#include "src/base/sys.h"
+
+namespace vmcore::guest {
+namespace {
+
+// Bound devices are links in the driver's folder, named by their address on the bus.
+bool is_bound(const Root& root, std::string_view driver) {
+  const auto names = root.list(driver).value_or(std::vector<std::string>());
+  return std::ranges::any_of(names, [](const std::string& name) {
+    return name.find(':') != std::string::npos;  // 0000:00:03.0, QEMU0001:00
+  });
+}
+
+bool has_port(const Root& root) {
+  constexpr std::string_view kPorts = "/sys/class/virtio-ports";
+  const auto ports = root.list(kPorts).value_or(std::vector<std::string>());
+  return std::ranges::any_of(ports, [&](const std::string& port) {
+    return read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == kPortName;
+  });
+}
+
+// As the kernel itself tells it (CONFIG_IKCONFIG_PROC), else as it was installed.
+std::string kernel_config(const Root& root, std::string_view release) {
+  for (const std::string& path :
+       {std::string("/proc/config.gz"), fmt::format("/boot/config-{}", release),
+        fmt::format("/lib/modules/{}/config", release)}) {
+    if (auto text = root.read(path).and_then(decompress)) {
+      return *std::move(text);
+    }
+  }
+  return "";
+}
+
+Result<Need> read_need(const Root& root, const StatusFacts& facts) {
+  TRY_ASSIGN(const std::string path, find_kernel_image(root, facts.release));
+  TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, path));
+  const std::string image = facts.record ? facts.record->image : facts.image;
+  std::uint64_t size = assumed_image_size(root);
+  if (!image.empty()) {
+    TRY_ASSIGN(const Fd file, root.open(image, O_RDONLY));
+    TRY_ASSIGN(size, sys::file_size(file.get()));
+  }
+  return need_of(kernel, size);
+}
+
+std::vector<Remark> find_broken(const Root& root, const CaptureConfig& config) {
+  std::vector<Remark> broken;
+  for (const Target& target : config.targets) {
+    if (const Result<> checked = check_target(root, config, target); !checked) {
+      broken.push_back({checked.error().code, fmt::format("target {}: {}", format_target(target),
+                                                          checked.error().message)});
+    }
+  }
+  return broken;
+}
+
+}  // namespace
+
+StatusFacts read_status(const Root& root) {
+  StatusFacts facts{.release = running_release()};
+  facts.reserved = crash_memory_size(root);
+  facts.kexec = facts.reserved.has_value();
+  facts.config = kernel_config(root, facts.release);
+  facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
+  facts.record = read_load_record(root);
+  facts.image = capture_image_path(facts.release);
+  if (!root.exists(facts.image)) {
+    facts.image.clear();
+  }
+  facts.image_stale = !facts.image.empty() && is_stale(root, facts.image, facts.release);
+  facts.need = read_need(root, facts);
+  facts.loaded = is_loaded(root, Slot::crash);
+  facts.stays_valid = stays_valid(root);
+  facts.reload_rule = root.exists(kReloadRule);
+  facts.notifies_first =
+      read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
+  facts.fw_cfg = root.exists("/sys/firmware/qemu_fw_cfg/rev");
+  facts.vmcoreinfo_device = root.exists("/sys/firmware/qemu_fw_cfg/by_name/etc/vmcoreinfo");
+  // Linux 5.14 parted the driver by bus (drivers/misc/pvpanic); before it was ACPI's.
+  facts.panic_driver = is_bound(root, "/sys/bus/pci/drivers/pvpanic-pci") ||
+                       is_bound(root, "/sys/bus/platform/drivers/pvpanic-mmio") ||
+                       is_bound(root, "/sys/bus/acpi/drivers/pvpanic");
+  facts.port = has_port(root);
+  facts.vsock = root.exists("/dev/vsock");
+  facts.capture = read_config(root);
+  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  facts.broken_targets = find_broken(root, config);
+  facts.network = network_now(root, config).remarks;
+  facts.follows_network = root.exists(kNetworkTimer) || root.exists(kNetworkScript);
+  facts.last = newest_dump(root, config);
+  facts.pstore = newest_pstore(root);
+  return facts;
+}
+
+std::optional<bool> is_configured(std::string_view config, std::string_view name) {
+  const std::string set = fmt::format("CONFIG_{}=", name);
+  const std::string unset = fmt::format("# CONFIG_{} is not set", name);
+  while (!config.empty()) {
+    const std::string_view line = config.substr(0, config.find('\n'));
+    config.remove_prefix(std::min(line.size() + 1, config.size()));
+    if (line.starts_with(set)) {
+      return line == set + "y" || line == set + "m";
+    }
+    if (line == unset) {
+      return false;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace vmcore::guest

@@ -1,0 +1,184 @@
+#include "guest/status/judge_status.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::uint64_t kMiB = 1U << 20;
+
+// A guest whose crash would be saved, in every way.
+StatusFacts good() {
+  KernelImage kernel;
+  kernel.init_size = 63 * kMiB;
+  StatusFacts facts{.release = "6.1.0"};
+  facts.kexec = true;
+  facts.config = "CONFIG_KEXEC_FILE=y\nCONFIG_CRASH_DUMP=y\nCONFIG_PROC_VMCORE=y\n";
+  facts.reserved = 128 * kMiB;
+  facts.ranges = {{0x2b000000, 0x32ffffff}};
+  facts.image = "/var/lib/vmcore-guest/capture-6.1.0.img";
+  facts.need = need_of(kernel, 2 * kMiB);
+  facts.loaded = true;
+  facts.record = LoadRecord{.kernel = "/boot/vmlinuz-6.1.0",
+                            .image = facts.image,
+                            .append = "",
+                            .tag = "",
+                            .command_line = ""};
+  facts.stays_valid = true;
+  facts.fw_cfg = true;
+  facts.vmcoreinfo_device = true;
+  facts.panic_driver = true;
+  facts.port = true;
+  return facts;
+}
+
+bool says(const Finding& finding, std::string_view what) {
+  return finding.hint.find(what) != std::string::npos;
+}
+
+TEST(JudgeStatus, AGoodGuestPasses) {
+  for (const Finding& finding : judge_status(good())) {
+    EXPECT_EQ(finding.verdict, Verdict::pass) << finding.id << ": " << finding.hint;
+    EXPECT_TRUE(finding.hint.empty()) << finding.id << ": " << finding.hint;
+  }
+  EXPECT_EQ(judge_reserved(good()).value, "128 MiB, 0x2b000000-0x32ffffff");
+  EXPECT_NE(judge_loaded(good()).value.find("by vmcore-guest: /boot/vmlinuz-6.1.0"),
+            std::string::npos);
+}
+
+TEST(JudgeStatus, KernelsThatCannot) {
+  StatusFacts facts = good();
+  facts.config = "CONFIG_CRASH_DUMP=y\n# CONFIG_PROC_VMCORE is not set\n";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_kernel(facts), "without CONFIG_PROC_VMCORE:"));
+  facts.config = "";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
+  facts.config = "# CONFIG_KEXEC_FILE is not set\n";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_kernel(facts), "kexec-tools"));
+  facts.kexec = false;
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+}
+
+TEST(JudgeStatus, TargetsThatCannotBeReached) {
+  StatusFacts facts = good();
+  EXPECT_EQ(judge_targets(facts).value, "port, vsock");
+  facts.capture->targets = {{"port", ""}, {"ssh", "me@192.0.2.1"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_targets(facts), "vmcore-guest setup"));
+  facts.follows_network = true;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+  facts.broken_targets = {{Errc::not_found, "target ssh:me@192.0.2.1: no key"}};
+  facts.network = {{Errc::not_found, "no way there"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::warn);
+  EXPECT_EQ(judge_targets(facts).hint, "target ssh:me@192.0.2.1: no key; no way there");
+  facts.capture->targets.erase(facts.capture->targets.begin());
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::fail);
+}
+
+TEST(JudgeStatus, WithoutAReservationOnlyThatIsSaidOfRoom) {
+  StatusFacts facts = good();
+  facts.reserved = 0;
+  const auto findings = judge_status(facts);
+  EXPECT_TRUE(std::ranges::none_of(findings, [](const auto& f) { return f.id == "fit"; }));
+  EXPECT_EQ(judge_reserved(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_reserved(facts), "vmcore-guest setup, or boot with crashkernel=128M"));
+}
+
+TEST(JudgeStatus, RoomTooSmallOrNarrow) {
+  StatusFacts facts = good();
+  facts.reserved = 64 * kMiB;
+  EXPECT_EQ(judge_fit(facts).verdict, Verdict::fail);
+  facts.reserved = 96 * kMiB;
+  EXPECT_EQ(judge_fit(facts).verdict, Verdict::warn);
+  facts.need = fail(Errc::not_found, "no image");
+  EXPECT_EQ(judge_fit(facts).verdict, Verdict::note);
+}
+
+TEST(JudgeStatus, TheImage) {
+  StatusFacts facts = good();
+  facts.image_stale = true;
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_image(facts), "older than"));
+  facts.record->image = "/another";  // chosen by --initrd
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::pass);
+  facts.capture = fail(Errc::invalid, "line 1");
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::fail);
+  facts = good();
+  facts.record = std::nullopt;
+  facts.image = "";
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
+}
+
+TEST(JudgeStatus, TheSlot) {
+  StatusFacts facts = good();
+  facts.record = std::nullopt;
+  EXPECT_EQ(judge_loaded(facts).verdict, Verdict::warn);
+  EXPECT_EQ(judge_loaded(facts).value, "by another program");
+  facts.loaded = false;
+  EXPECT_EQ(judge_loaded(facts).verdict, Verdict::fail);
+  EXPECT_EQ(judge_loaded(facts).hint, "vmcore-guest load");
+}
+
+TEST(JudgeStatus, Hotplug) {
+  StatusFacts facts = good();
+  facts.stays_valid = false;
+  EXPECT_EQ(judge_hotplug(facts).verdict, Verdict::warn);
+  facts.reload_rule = true;
+  EXPECT_EQ(judge_hotplug(facts).verdict, Verdict::pass);
+}
+
+TEST(JudgeStatus, AWayToTheHostIsNeededUnlessThereIsAnother) {
+  StatusFacts facts = good();
+  facts.port = false;
+  EXPECT_EQ(judge_channel(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_channel(facts), "org.vmcorectl.dump.0"));
+  facts.vsock = true;
+  EXPECT_EQ(judge_channel(facts).verdict, Verdict::pass);
+  CaptureConfig config;
+  config.targets = {{"file", "UUID=1:/var/crash"}};
+  facts.capture = config;
+  EXPECT_EQ(judge_channel(facts).verdict, Verdict::note);
+  facts.port = true;
+  EXPECT_EQ(judge_channel(facts).verdict, Verdict::note);
+}
+
+TEST(JudgeStatus, Devices) {
+  StatusFacts facts = good();
+  facts.panic_driver = false;
+  facts.vmcoreinfo_device = false;
+  EXPECT_TRUE(says(judge_panic(facts), "modprobe pvpanic-pci"));
+  EXPECT_TRUE(says(judge_vmcoreinfo(facts), "vmcorectl check --fix"));
+  facts.fw_cfg = false;
+  EXPECT_EQ(judge_vmcoreinfo(facts).hint, "modprobe qemu_fw_cfg");
+}
+
+TEST(JudgeStatus, EarlierCrashes) {
+  StatusFacts facts = good();
+  EXPECT_EQ(motd(facts), "");
+  facts.last = SavedDump{.path = "/var/crash/x/vmcore", .time = "x", .complete = true};
+  EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
+  EXPECT_EQ(motd(facts), "This guest crashed; its dump is: /var/crash/x/vmcore\n");
+  facts.last->complete = false;
+  EXPECT_EQ(judge_last(facts).verdict, Verdict::warn);
+  facts.last->path = "/dev/vdb";
+  EXPECT_EQ(motd(facts),
+            "This guest crashed; what was saved of it is: /dev/vdb (for vmcorectl receive, on any "
+            "machine)\n");
+  facts.pstore = "/var/lib/vmcore-guest/pstore/y";
+  EXPECT_NE(motd(facts).find("/var/lib/vmcore-guest/pstore/y"), std::string::npos);
+}
+
+TEST(IsConfigured, WholeNamesOnly) {
+  const std::string_view config =
+      "CONFIG_CRASH_DUMP_X=y\n# CONFIG_KEXEC is not set\nCONFIG_A=m\nCONFIG_B=12";
+  EXPECT_EQ(is_configured(config, "CRASH_DUMP"), std::nullopt);
+  EXPECT_EQ(is_configured(config, "KEXEC"), false);
+  EXPECT_EQ(is_configured(config, "A"), true);
+  EXPECT_EQ(is_configured(config, "B"), false);
+}
+
+}  // namespace
+}  // namespace vmcore::guest

@@ -1,0 +1,104 @@
+#include "guest/status/saved_dumps.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include "src/formats/guest_stream_writer.h"
+#include "src/formats/sealed_stream.h"
+#include "tests/unit/guest/folder.h"
+
+namespace vmcore::guest {
+namespace {
+
+constexpr std::string_view kMounts =
+    "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n"
+    "23 22 254:16 / /srv/crash rw - xfs /dev/vdb rw\n"
+    "24 22 254:32 /sub /bound rw shared:1 master:2 - ext4 /dev/vdc rw\n"
+    "25 22 0:5 / /dev rw - devtmpfs";
+
+TEST(FolderOfTarget, IsWhereItsDeviceIsMounted) {
+  EXPECT_EQ(folder_of_target({"file", "/var/crash"}, kMounts), "/var/crash");
+  EXPECT_EQ(folder_of_target({"file", "/dev/vda1:/var/crash"}, kMounts), "/var/crash");
+  EXPECT_EQ(folder_of_target({"file", "/dev/vdb:/kdump"}, kMounts), "/srv/crash/kdump");
+  EXPECT_EQ(folder_of_target({"file", "/dev/vdc:/x"}, kMounts), std::nullopt);  // only a part of it
+  EXPECT_EQ(folder_of_target({"file", "/dev/vdx:/x"}, kMounts), std::nullopt);
+  EXPECT_EQ(folder_of_target({"port", ""}, kMounts), std::nullopt);
+  EXPECT_EQ(folder_of_target({"file", "/dev/vda1:/x"}, "- -\n \n- ext4"), std::nullopt);
+}
+
+TEST(NewestDump, OfAllTargets) {
+  const Folder folder;
+  CaptureConfig config;
+  config.targets = {{"port", ""}, {"file", "/a"}, {"file", "/b"}};
+  EXPECT_FALSE(newest_dump(folder.root(), config));
+  folder.write("/a/2026-11-20-120000/vmcore", "");
+  folder.write("/a/zzz/vmcore", "");
+  folder.write("/b/2026-11-19-120000/vmcore", "");
+  EXPECT_EQ(newest_dump(folder.root(), config)->path, "/a/2026-11-20-120000/vmcore");
+  EXPECT_TRUE(newest_dump(folder.root(), config)->complete);
+  folder.write("/b/2026-11-20-120001/vmcore.incomplete", "");
+  EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001/vmcore.incomplete");
+  EXPECT_FALSE(newest_dump(folder.root(), config)->complete);
+  folder.write("/b/2026-11-20-120001.1/dmesg.txt", "");
+  EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001.1/dmesg.txt");
+}
+
+TEST(NewestDump, OnARawDevice) {
+  const Folder folder;
+  CaptureConfig config;
+  config.targets = {{"raw", "/dev/vdb"}};
+  folder.write("/dev/vdb", std::string(1 << 20, '\0'));
+  EXPECT_FALSE(newest_dump(folder.root(), config));
+  const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
+  formats::GuestStreamWriter writer(formats::send_to(device.get()), formats::random_stream_id());
+  ASSERT_TRUE(writer.hello({.crash_time = 1'763'751'093}));
+  const auto newest = newest_dump(folder.root(), config);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->path, "/dev/vdb");
+  EXPECT_EQ(newest->time, "2025-11-21-185133");
+  EXPECT_FALSE(newest->complete);
+}
+
+TEST(NewestDump, OfASealedOneNothingTellsThatItIsNotComplete) {
+  const Folder folder;
+  CaptureConfig config;
+  config.targets = {{"raw", "/dev/vdb"}};
+  folder.write("/dev/vdb", std::string(1 << 20, '\0'));
+  const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
+  const auto key = seal::SecretKey({1, 2, 3}).public_key();
+  formats::GuestStreamWriter writer(*formats::sealed_to(key, formats::send_to(device.get())),
+                                    formats::random_stream_id());
+  ASSERT_TRUE(writer.hello({}));
+  const auto newest = newest_dump(folder.root(), config);
+  ASSERT_TRUE(newest);
+  EXPECT_EQ(newest->path, "/dev/vdb");
+  EXPECT_TRUE(newest->complete);
+}
+
+TEST(CollectPstore, MovesWhatIsThere) {
+  const Folder folder;
+  EXPECT_EQ(collect_pstore(folder.root()), "");
+  folder.write("/var/lib/x", "");
+  folder.write("/sys/fs/pstore/dmesg-efi-1", "Oops#1 Part1\n");
+  folder.write("/sys/fs/pstore/console-ramoops-0", "log\n");
+  const auto place = collect_pstore(folder.root());
+  ASSERT_TRUE(place) << place.error().message;
+  EXPECT_EQ(newest_pstore(folder.root()), *place);
+  EXPECT_EQ(folder.root().read(*place + "/dmesg-efi-1"), "Oops#1 Part1\n");
+  EXPECT_EQ(folder.root().read(*place + "/console-ramoops-0"), "log\n");
+  EXPECT_TRUE(folder.root().list("/sys/fs/pstore")->empty());
+  EXPECT_EQ(collect_pstore(folder.root()), "");
+}
+
+TEST(CollectPstore, OneThatCannotBeReadKeepsNoOtherBack) {
+  const Folder folder;
+  folder.write("/var/lib/x", "");
+  folder.write("/sys/fs/pstore/a/cannot", "");  // a folder: not to be read as a file
+  folder.write("/sys/fs/pstore/dmesg-efi-1", "Oops#1 Part1\n");
+  EXPECT_FALSE(collect_pstore(folder.root()));
+  EXPECT_EQ(folder.root().read(newest_pstore(folder.root()) + "/dmesg-efi-1"), "Oops#1 Part1\n");
+  EXPECT_EQ(folder.root().list("/sys/fs/pstore")->size(), 1U);
+}
+
+}  // namespace
+}  // namespace vmcore::guest

@@ -1,0 +1,32 @@
+#include "guest/status/status_facts.h"
+
+#include <gtest/gtest.h>
+
+#include "guest/config/gzip.h"
+#include "tests/unit/guest/folder_root.h"
+
+namespace vmcore::guest {
+namespace {
+
+TEST(StatusFacts, TheKernelItselfTellsItsConfiguration) {
+  const FolderRoot folder;
+  EXPECT_EQ(read_status(folder.root()).config, "");
+  folder.write("/lib/modules/" + running_release() + "/config", "CONFIG_INSTALLED=y\n");
+  EXPECT_EQ(read_status(folder.root()).config, "CONFIG_INSTALLED=y\n");
+  folder.write("/proc/config.gz", *gzip("CONFIG_PROC_VMCORE=y\n"));
+  EXPECT_EQ(read_status(folder.root()).config, "CONFIG_PROC_VMCORE=y\n");
+  folder.write("/proc/config.gz", "\x1f\x8b no gzip");
+  EXPECT_EQ(read_status(folder.root()).config, "CONFIG_INSTALLED=y\n");
+}
+
+TEST(StatusFacts, ATargetThatCannotWorkIsNamed) {
+  const FolderRoot folder;
+  folder.write("/etc/vmcore-guest.conf", "target = port\ntarget = ssh:me@192.0.2.1\n");
+  const StatusFacts facts = read_status(folder.root());
+  ASSERT_EQ(facts.broken_targets.size(), 1U);
+  EXPECT_EQ(facts.broken_targets.front().text.find("target ssh:me@192.0.2.1: /usr/bin/ssh: No "),
+            0U);
+}
+
+}  // namespace
+}  // namespace vmcore::guest
