@@ -68,6 +68,7 @@ Result<> crash(const Options& options) {
     request.kernel = record->kernel;
     request.image = record->image;
     request.append = record->append;
+    request.force = record->force;
   }
   request.tag = tag;
   TRY_ASSIGN(const auto remarks, load_panic_kernel(root, request));

@@ -100,7 +100,8 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
                     .append = request.append,
                     .tag = request.tag,
                     .command_line = {},
-                    .started = started};
+                    .started = started,
+                    .force = request.force};
   TRY(check_slot(root, request));
   if (record.kernel.empty()) {
     TRY_ASSIGN(record.kernel, find_kernel_image(root, release));
@@ -145,7 +146,11 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
 }
 
 LoadRequest again(const LoadRecord& record, const std::string& image) {
-  return {.kernel = record.kernel, .image = image, .append = record.append, .tag = record.tag};
+  return {.kernel = record.kernel,
+          .image = image,
+          .append = record.append,
+          .tag = record.tag,
+          .force = record.force};
 }
 
 }  // namespace
@@ -172,6 +177,8 @@ std::optional<LoadRecord> parse_load_record(std::string_view json) {
     return std::nullopt;
   }
   record.started = std::chrono::nanoseconds(started->get<std::int64_t>());
+  const auto force = read.find("force");
+  record.force = force != read.end() && *force == true;
   return record;
 }
 
@@ -181,7 +188,8 @@ std::string format_load_record(const LoadRecord& record) {
                   {"append", record.append},
                   {"tag", record.tag},
                   {"command_line", record.command_line},
-                  {"started", record.started.count()}};
+                  {"started", record.started.count()},
+                  {"force", record.force}};
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 

@@ -21,6 +21,7 @@ struct LoadRecord {
   std::string tag;
   std::string command_line;
   std::chrono::nanoseconds started{};  // since the boot
+  bool force = false;                  // so that it is loaded again as it was
   bool operator==(const LoadRecord&) const = default;
 };
 // Nothing where there is none, or none that can be understood.

@@ -64,7 +64,8 @@ TEST(LoadRecord, IsReadBack) {
                           .append = "vmcore.target=\"raw:/dev/v b\"",
                           .tag = "t",
                           .command_line = "a b",
-                          .started = std::chrono::nanoseconds(1'234'567'890'123)};
+                          .started = std::chrono::nanoseconds(1'234'567'890'123),
+                          .force = true};
   EXPECT_EQ(parse_load_record(format_load_record(record)), record);
 }
 
