@@ -99,6 +99,10 @@ Result<std::string> result_of_test(const Root& root) {
   // A second of grace: the crash's own clock has none.
   const bool newer =
       facts.last && facts.last->time >= dump_time(test["time"].get<std::int64_t>() - 1);
+  if (newer && facts.last->tag.value_or(tag) != tag) {
+    return fail(Errc::not_found, "{}: the newest dump in this guest is of another crash: {}", tag,
+                facts.last->path);
+  }
   if (newer && facts.last->complete) {
     return fmt::format("{}: the dump is {}", tag, facts.last->path);
   }

@@ -54,7 +54,7 @@ Result<StoredStream> look_at_stream(int fd) {
   }
   TRY_ASSIGN(const std::string text, text_of(fd, 0, *first));
   TRY_ASSIGN(const formats::GuestHello hello, formats::decode_hello(text));
-  StoredStream stored{.crash_time = hello.crash_time.value_or(0)};
+  StoredStream stored{.crash_time = hello.crash_time.value_or(0), .tag = hello.tag};
   // What lies behind it is older.
   std::uint64_t offset = 0;
   for (auto frame = first; frame && frame->stream == first->stream; frame = header_at(fd, offset)) {

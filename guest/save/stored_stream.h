@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "src/base/result.h"
 
@@ -9,6 +10,7 @@ namespace vmcore::guest {
 
 struct StoredStream {
   std::uint64_t crash_time = 0;  // seconds since the epoch; 0: it did not tell
+  std::string tag = {};          // of a crash on purpose
   bool complete = false;         // its end says that all is there
   bool sealed = false;           // so that this cannot be told
 };

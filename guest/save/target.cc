@@ -56,7 +56,8 @@ Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& cr
   options.level = crash.config.level;
   options.window = 1U << 30;  // memory is what a capture kernel lacks most
   options.search = kernel::Search::registers;
-  options.capture = convert::Capture{.method = "capture-kernel", .consistency = "stopped"};
+  options.capture = convert::Capture{
+      .method = "capture-kernel", .consistency = "stopped", .tag = crash.config.tag};
   Progress progress(crash);
   return convert::convert(crash.image, writer, options, progress, {});
 }

@@ -28,7 +28,7 @@ namespace {
 
 constexpr const char* kMountPoint = "/mnt/vmcore";
 constexpr std::chrono::seconds kDeviceWait{10};
-constexpr std::array kFilesOfDump = {"vmcore", "vmcore.incomplete", "dmesg.txt"};
+constexpr std::array kFilesOfDump = {"vmcore", "vmcore.incomplete", "dmesg.txt", "tag"};
 
 Result<Fd> create(const std::string& path, int flags) {
   Fd file(::open(path.c_str(), O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
@@ -208,6 +208,9 @@ Result<Saved> save_in(const std::string& folder, const std::string& shown, const
   TRY_ASSIGN(const std::string dump, new_dump_folder(folder, crash.report));
   const std::string place = shown + "/" + name_of(dump);
   TRY(write_text(dump + "/dmesg.txt", crash.report.dmesg));
+  if (!crash.config.tag.empty()) {
+    TRY(write_text(dump + "/tag", crash.config.tag + "\n"));
+  }
   TRY(write_reasons(folder, crash.report, "dmesg", place + "/dmesg.txt"));
   crash.beat();
   TRY_ASSIGN(convert::Outcome outcome,

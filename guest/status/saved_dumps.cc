@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "guest/root/device_link.h"
+#include "guest/root/read_word.h"
 #include "guest/root/state_file.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/stored_stream.h"
@@ -57,13 +58,17 @@ std::optional<std::string> mount_point(std::string_view mounts, std::string_view
 }
 
 SavedDump dump_in(const Root& root, const std::string& folder, const std::string& time) {
-  for (const char* name : {"vmcore", "vmcore.incomplete"}) {
-    const std::string path = fmt::format("{}/{}/{}", folder, time, name);
-    if (root.exists(path)) {
-      return {.path = path, .time = time, .complete = std::string_view(name) == "vmcore"};
+  const std::string dump = folder + "/" + time;
+  SavedDump saved{.path = dump + "/dmesg.txt",
+                  .time = time,
+                  .tag = read_word(root, {dump + "/tag"}).value_or("")};
+  for (const char* name : {"vmcore.incomplete", "vmcore"}) {
+    if (const std::string path = dump + "/" + name; root.exists(path)) {
+      saved.path = path;
+      saved.complete = std::string_view(name) == "vmcore";
     }
   }
-  return {.path = fmt::format("{}/{}/dmesg.txt", folder, time), .time = time};
+  return saved;
 }
 
 std::optional<SavedDump> newest_in_folder(const Root& root, const Target& target,
@@ -81,7 +86,8 @@ std::optional<SavedDump> dump_on_device(const Root& root, const std::string& dev
   }
   return SavedDump{.path = device,
                    .time = dump_time(static_cast<std::int64_t>(stored->crash_time)),
-                   .complete = stored->complete || stored->sealed};
+                   .complete = stored->complete || stored->sealed,
+                   .tag = stored->sealed ? std::nullopt : std::optional(stored->tag)};
 }
 
 }  // namespace

@@ -102,6 +102,9 @@ void describe_capture(const Json& info, std::string& out) {
   if (capture.contains("crash")) {
     line(out, "crash", who_says_so(text(capture, "crash")));
   }
+  if (capture.contains("tag")) {
+    line(out, "tag", text(capture, "tag"));
+  }
   if (capture.contains("host_memory")) {
     const std::int64_t grown = capture.at("host_memory");  // any, the least one as well
     const auto bytes = static_cast<std::uint64_t>(grown);

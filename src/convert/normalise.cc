@@ -175,8 +175,12 @@ Provenance make_provenance(const MemoryImage& image, const filters::PlanSummary&
                         .capture = capture,
                         .pages_by_class = plan.pages_by_class,
                         .remarks = remarks};
-  if (const auto before = read_provenance(image); before && !capture) {
-    provenance.capture = before->capture;
+  if (const auto before = read_provenance(image); before && before->capture) {
+    if (!capture) {
+      provenance.capture = before->capture;
+    } else {
+      provenance.capture->tag = before->capture->tag;  // what a guest sends has its own note
+    }
   }
   return provenance;
 }

@@ -49,6 +49,8 @@ bool take_capture(std::string_view key, std::string_view value, Provenance& into
     capture.consistency = value;
   } else if (key == "CRASH") {
     capture.crash = value;
+  } else if (key == "TAG") {
+    capture.tag = value.substr(0, kMaxTag);
   } else if (key == "PAUSE_US") {
     capture.cost.pause_us = number_or_nothing<std::uint64_t>(value);
   } else if (key == "HOST_MEMORY") {
@@ -121,6 +123,9 @@ Note make_provenance_note(const Provenance& provenance) {
                     fixed_width(capture->cost.pause_us), fixed_width(capture->cost.host_memory));
     if (!capture->crash.empty()) {
       text += fmt::format("CRASH={}\n", one_line(capture->crash));
+    }
+    if (!capture->tag.empty()) {
+      text += fmt::format("TAG={}\n", one_line(capture->tag));
     }
   }
   for (const filters::ClassName& entry : filters::kClassNames) {

@@ -2,8 +2,8 @@
 // file itself says what was left out and what it may still hold.
 //
 // Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines: VERSION, LEVEL_ASKED, LEVEL_REACHED,
-// CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, CRASH, PAGES(class),
-// REMARK(code) (any number).
+// CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, CRASH, TAG,
+// PAGES(class), REMARK(code) (any number).
 #pragma once
 
 #include <array>
@@ -26,6 +26,8 @@ inline constexpr std::uint32_t kNoteTypeProvenance = 0x31636d76;
 enum class TimeSource : std::uint8_t { guest, host_event, file_header, none };
 std::string_view time_source_name(TimeSource source);
 
+inline constexpr std::size_t kMaxTag = 64;
+
 // What reading the guest cost. Known only when that is done: in the note it has a place of fixed
 // width.
 struct CaptureCost {
@@ -40,6 +42,7 @@ struct Capture {
   // Of a dump that the guest sent itself, who says that it crashed: "ordered" (it was crashed by
   // the one who took the dump), "event" (QEMU told of it), "claim" (the guest alone).
   std::string crash = {};
+  std::string tag = {};  // the guest's word for a crash on purpose; at most kMaxTag bytes
   CaptureCost cost = {};
 };
 

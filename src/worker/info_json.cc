@@ -63,6 +63,9 @@ Json capture_json(const convert::Capture& capture) {
   if (!capture.crash.empty()) {
     json["crash"] = capture.crash;
   }
+  if (!capture.tag.empty()) {
+    json["tag"] = capture.tag;
+  }
   if (const auto& pause = capture.cost.pause_us) {
     json["pause_ms"] = static_cast<double>(*pause) / 1000;
   }

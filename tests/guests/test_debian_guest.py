@@ -127,6 +127,8 @@ def test(vmcorectl, _guests: list, findings) -> None:
             guest = json.loads(done.stdout or "{}").get("guest", {})
             findings.check("it is that crash", [] if guest.get("tag") == "on-purpose" and "sysrq triggered crash" in (
                 guest.get("panic") or "") else [str(guest)])
+            info = json.loads(vmcorectl.run("info", "--output", "json", out).stdout or "{}")
+            findings.check("the dump has its tag", [] if info.get("capture", {}).get("tag") == "on-purpose" else [str(info)[:500]])
             machine.process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             findings.check("it comes up again, and ends", [machine.text()[-4000:]])

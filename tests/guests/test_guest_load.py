@@ -154,6 +154,8 @@ def remembers(guest) -> list:
     lines += refused(guest, "vmcore-guest test --result", "rehearsal: there is no dump of it", "the host")
     dump = "/disk/crash/" + guest.must("date -u +%Y-%m-%d-%H%M%S")
     guest.must(f"mkdir -p {dump} && touch {dump}/vmcore.incomplete")
+    lines += refused(guest, "vmcore-guest test --result", "rehearsal: the newest dump in this guest is of another crash", dump)
+    guest.must(f"echo rehearsal > {dump}/tag")
     lines += refused(guest, "vmcore-guest test --result", "rehearsal: the dump is not complete", dump)
     guest.must(f"mv {dump}/vmcore.incomplete {dump}/vmcore")
     lines += lacks(guest.must("vmcore-guest test --result"), f"rehearsal: the dump is {dump}/vmcore")

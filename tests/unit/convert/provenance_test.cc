@@ -58,6 +58,9 @@ TEST(Provenance, Capture) {
   EXPECT_EQ(read_provenance(image_with(first))->capture->crash, "");
   told.capture->crash = "event";
   EXPECT_EQ(read_provenance(image_with(make_provenance_note(told)))->capture->crash, "event");
+  told.capture->tag = "two\nlines";
+  EXPECT_EQ(read_provenance(image_with(make_provenance_note(told)))->capture->tag, "two lines");
+  EXPECT_EQ(read_text("TAG=" + std::string(100, 'x') + "\n")->capture->tag.size(), kMaxTag);
   EXPECT_FALSE(read_text("VERSION=1\n")->capture);
   EXPECT_FALSE(read_text("PAUSE_US=many\n")->capture->cost.pause_us);
 }

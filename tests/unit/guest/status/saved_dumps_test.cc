@@ -36,6 +36,9 @@ TEST(NewestDump, OfAllTargets) {
   folder.write("/b/2026-11-19-120000/vmcore", "");
   EXPECT_EQ(newest_dump(folder.root(), config)->path, "/a/2026-11-20-120000/vmcore");
   EXPECT_TRUE(newest_dump(folder.root(), config)->complete);
+  EXPECT_EQ(newest_dump(folder.root(), config)->tag, "");
+  folder.write("/a/2026-11-20-120000/tag", "rehearsal\n");
+  EXPECT_EQ(newest_dump(folder.root(), config)->tag, "rehearsal");
   folder.write("/b/2026-11-20-120001/vmcore.incomplete", "");
   EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001/vmcore.incomplete");
   EXPECT_FALSE(newest_dump(folder.root(), config)->complete);
@@ -51,12 +54,13 @@ TEST(NewestDump, OnARawDevice) {
   EXPECT_FALSE(newest_dump(folder.root(), config));
   const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
   formats::GuestStreamWriter writer(formats::send_to(device.get()), formats::random_stream_id());
-  ASSERT_TRUE(writer.hello({.crash_time = 1'763'751'093}));
+  ASSERT_TRUE(writer.hello({.tag = "rehearsal", .crash_time = 1'763'751'093}));
   const auto newest = newest_dump(folder.root(), config);
   ASSERT_TRUE(newest);
   EXPECT_EQ(newest->path, "/dev/vdb");
   EXPECT_EQ(newest->time, "2025-11-21-185133");
   EXPECT_FALSE(newest->complete);
+  EXPECT_EQ(newest->tag, "rehearsal");
 }
 
 TEST(NewestDump, OfASealedOneNothingTellsThatItIsNotComplete) {
@@ -73,6 +77,7 @@ TEST(NewestDump, OfASealedOneNothingTellsThatItIsNotComplete) {
   ASSERT_TRUE(newest);
   EXPECT_EQ(newest->path, "/dev/vdb");
   EXPECT_TRUE(newest->complete);
+  EXPECT_FALSE(newest->tag);
 }
 
 TEST(CollectPstore, MovesWhatIsThere) {
