@@ -15,6 +15,8 @@ if(TARGET vmcore-guest-init)  # the capture image's /init
   install(TARGETS vmcore-guest-init RUNTIME DESTINATION libexec/vmcore-guest COMPONENT guest)
 endif()
 install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
+install(FILES guest/cli/completion.bash
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcore-guest COMPONENT guest)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 
 set(CPACK_GENERATOR DEB RPM TGZ)

@@ -14,7 +14,8 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 declare -A wanted=(
   [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1
                share/bash-completion/completions/vmcorectl"
-  [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8"
+  [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
+                  share/bash-completion/completions/vmcore-guest"
 )
 wanted[vmcore-guest]+=" libexec/vmcore-guest/vmcore-guest-init"
 missing() { echo "$1 has no $2"; exit 1; }
