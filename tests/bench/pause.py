@@ -135,6 +135,7 @@ def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
                     bench.line(f"vmcorectl {' '.join(words)}", [*ours, *words], out, witness, pid)
             virsh = rig.command("virsh", "-q", "-c", rig.uri, "dump", "--memory-only", rig.name, out)
             bench.line("virsh dump --memory-only", virsh, out, witness, pid)
+        witness.close()     # so that the rig can end QEMU
 
 
 def main() -> int:

@@ -28,6 +28,10 @@ class Witness:
                 stamp = message["timestamp"]
                 self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
 
+    def close(self) -> None:
+        """The monitor serves one client at a time: now another may come."""
+        self.socket.shutdown(socket.SHUT_RDWR)
+
     def wait_for_stop(self, seconds: float) -> bool:
         """Since the last question."""
         end = time.monotonic() + seconds
