@@ -65,10 +65,7 @@ Result<> crash(const Options& options) {
   const std::string tag = options.tag.empty() ? "test-" + dump_time(now) : options.tag;
   LoadRequest request;
   if (const auto record = read_load_record(root)) {
-    request.kernel = record->kernel;
-    request.image = record->image;
-    request.append = record->append;
-    request.force = record->force;
+    request = request_of(*record);
   }
   request.tag = tag;
   TRY_ASSIGN(const auto remarks, load_panic_kernel(root, request));

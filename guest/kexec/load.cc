@@ -145,14 +145,6 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   return fit.value_or(std::vector<Remark>());
 }
 
-LoadRequest again(const LoadRecord& record, const std::string& image) {
-  return {.kernel = record.kernel,
-          .image = image,
-          .append = record.append,
-          .tag = record.tag,
-          .force = record.force};
-}
-
 }  // namespace
 
 std::optional<LoadRecord> parse_load_record(std::string_view json) {
@@ -198,6 +190,14 @@ std::optional<LoadRecord> read_load_record(const Root& root) {
   return text ? parse_load_record(*text) : std::nullopt;
 }
 
+LoadRequest request_of(const LoadRecord& record) {
+  return {.kernel = record.kernel,
+          .image = record.image,
+          .append = record.append,
+          .tag = record.tag,
+          .force = record.force};
+}
+
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
   if (reserved == 0) {
     return fail(Errc::no_space,
@@ -231,7 +231,7 @@ Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
   if (!record || newer || !is_loaded(root, Slot::crash) || stays_valid(root)) {
     return std::vector<Remark>();
   }
-  return load_locked(root, again(*record, record->image));
+  return load_locked(root, request_of(*record));
 }
 
 Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
@@ -242,7 +242,9 @@ Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
       !is_stale(root, record->image, release)) {
     return std::vector<Remark>();
   }
-  return load_locked(root, again(*record, ""));
+  LoadRequest request = request_of(*record);
+  request.image.clear();
+  return load_locked(root, request);
 }
 
 Result<> unload_panic_kernel(const Root& root) {

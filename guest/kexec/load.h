@@ -38,6 +38,9 @@ struct LoadRequest {
   bool force = false;  // over what another program loaded, and where it may not fit
 };
 
+// What loads that once more.
+LoadRequest request_of(const LoadRecord& record);
+
 // Whether it fits into `reserved` bytes: an error that has the numbers and what to do; a remark
 // where it will be narrow. Pure.
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
@@ -46,8 +49,7 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 // the capture side does not understand it.
 Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
-// itself. Many of these at once (a machine
-// whose CPUs come one by one) do the work of two.
+// itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
 Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
 // The same, if it was loaded with our own image and that is stale.
 Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
