@@ -74,10 +74,15 @@ std::string type_in_fstab(const Root& root, std::string_view device) {
   return "";
 }
 
-// "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb"; where this is the machine
-// that has it, its path without links.
+// "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb".
+std::string named_device(const Target& target) {
+  return target.kind == "file" ? parse_file_place(target.where).value_or(FilePlace()).device
+                               : target.where;
+}
+
+// Where this is the machine that has it, its path without links.
 std::string device_of(const Root& root, const Target& target) {
-  const std::string device = target.where.substr(0, target.where.rfind(":/"));
+  const std::string device = named_device(target);
   if (!root.running()) {
     return device;
   }
@@ -105,7 +110,7 @@ Result<> check_is_plain(const Root& root, const Target& target) {
     return fail(Errc::unsupported,
                 "the capture kernel has no udev that makes {}: name it by UUID=, LABEL= or its own "
                 "name",
-                target.where.substr(0, target.where.rfind(":/")));
+                named_device(target));
   }
   return {};
 }
@@ -122,7 +127,7 @@ std::span<const Need> file_systems_of(const Root& root, const Target& target,
                                       const std::string& device) {
   std::string type = type_of_device(root, device);
   if (type.empty()) {
-    type = type_in_fstab(root, target.where.substr(0, target.where.rfind(":/")));
+    type = type_in_fstab(root, named_device(target));
   }
   const auto* const found = std::ranges::find(kFileSystems, type, &Need::what);
   return found == kFileSystems.end() ? std::span(kFileSystems) : std::span(found, 1);

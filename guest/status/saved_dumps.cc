@@ -12,6 +12,7 @@
 #include "guest/root/state_file.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/stored_stream.h"
+#include "guest/save/target.h"
 
 namespace vmcore::guest {
 namespace {
@@ -96,15 +97,15 @@ std::optional<std::string> folder_of_target(const Target& target, std::string_vi
   if (target.kind != "file") {
     return std::nullopt;
   }
-  const std::size_t colon = target.where.rfind(":/");
-  if (colon == std::string::npos) {
-    return target.where;
+  const auto place = parse_file_place(target.where);
+  if (!place || place->device.empty()) {
+    return place ? std::optional(place->folder) : std::nullopt;
   }
-  const auto mounted = mount_point(mounts, device_path(target.where.substr(0, colon)));
+  const auto mounted = mount_point(mounts, device_path(place->device));
   if (!mounted) {
     return std::nullopt;
   }
-  return (*mounted == "/" ? "" : *mounted) + target.where.substr(colon + 1);
+  return (*mounted == "/" ? "" : *mounted) + place->folder;
 }
 
 std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config) {

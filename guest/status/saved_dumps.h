@@ -16,8 +16,8 @@ struct SavedDump {
                      // the raw device
   std::string time;  // guest/save/dump_time.h; that of 1970 where it is not known
   bool complete = false;  // as far as can be told: nothing tells of a sealed one that it is not
-  std::optional<std::string> tag =
-      {};  // of a crash on purpose, else empty; a sealed one tells none
+  // Of a crash on purpose, else empty. A sealed one tells none.
+  std::optional<std::string> tag = {};
 };
 
 // Where the folder of a "file" target is mounted now; nothing where it is not. `mounts` is
