@@ -6,7 +6,7 @@ install(TARGETS vmcorectl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT 
 # vmcorectl looks for it in ../libexec/vmcorectl, wherever the tree was moved (src/sandbox/worker.h).
 install(TARGETS vmcore-worker RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
 install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT host)
-install(FILES src/cli/completion.bash
+install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl COMPONENT host)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
 
@@ -15,7 +15,7 @@ if(TARGET vmcore-guest-init)  # the capture image's /init
   install(TARGETS vmcore-guest-init RUNTIME DESTINATION libexec/vmcore-guest COMPONENT guest)
 endif()
 install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
-install(FILES guest/cli/completion.bash
+install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcore-guest COMPONENT guest)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 

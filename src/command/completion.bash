@@ -1,14 +1,14 @@
-# bash completion of vmcorectl. Options come from `vmcorectl VERB --help`, so they cannot go stale.
+# bash completion of vmcorectl and vmcore-guest. Options come from `PROGRAM VERB --help`, so they cannot go stale.
 _vmcorectl()
 {
     local cur prev words cword
     _init_completion || return
-    local verb= word
+    local program=$1 verb= word
     for word in "${words[@]:1:cword-1}"; do
         [[ $word == -* ]] || { verb=$word; break; }
     done
     if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "$(vmcorectl --help 2>/dev/null |
+        COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null |
             sed -n '/^Subcommands:/,$s/^  \([a-z]\+\) .*/\1/p') --help --version" -- "$cur"))
         return
     fi
@@ -20,13 +20,14 @@ _vmcorectl()
         --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
         --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
+        --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         -o|--file|--qmp|--channel|--key) _filedir; return ;;
-        --spool|--folder) _filedir -d; return ;;
+        --spool|--folder|--root) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "$(vmcorectl "$verb" --help 2>/dev/null |
+        COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |
             grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
     elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == memory ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
@@ -35,4 +36,4 @@ _vmcorectl()
         _filedir
     fi
 }
-complete -F _vmcorectl vmcorectl
+complete -F _vmcorectl vmcorectl vmcore-guest
