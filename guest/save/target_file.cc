@@ -21,6 +21,7 @@
 #include "guest/save/folder.h"
 #include "guest/save/target.h"
 #include "src/base/fd.h"
+#include "src/base/sync.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
@@ -36,13 +37,6 @@ Result<Fd> create(const std::string& path, int flags) {
     return fail_errno(errno, path);
   }
   return file;
-}
-
-Result<> sync_fd(int fd, const std::string& path) {
-  if (::fsync(fd) != 0) {
-    return fail_errno(errno, path);
-  }
-  return {};
 }
 
 Result<> write_text(const std::string& path, std::string_view text) {
@@ -161,10 +155,7 @@ Result<> rename_synced(const std::string& from, const std::string& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
     return fail_errno(errno, to);
   }
-  const std::size_t slash = to.rfind('/');
-  const std::string parent = slash == std::string::npos ? "." : to.substr(0, slash + 1);
-  const Fd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return sync_fd(folder.get(), parent);
+  return sync_folder_of(to);
 }
 
 // The name of a complete dump comes last: whatever happens before leaves "vmcore.incomplete".

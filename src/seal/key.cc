@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "src/base/fd.h"
+#include "src/base/sync.h"
 #include "src/base/sys.h"
 
 namespace vmcore::seal {
@@ -42,11 +43,6 @@ std::string text_of(std::string_view prefix, const Bytes& bytes) {
   return std::string(prefix) + digits;
 }
 
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
-}
-
 }  // namespace
 
 PublicKey SecretKey::public_key() const {
@@ -79,10 +75,12 @@ Result<PublicKey> make_key_file(const std::string& path) {
   const Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   Result<> written = file ? sys::write_full(file.get(), std::as_bytes(std::span(text)))
                           : Result<>(fail_errno(errno, path));
-  const Fd folder(::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // The public half is given away: the key must be there after a power cut as well.
-  if (file && written && (::fsync(file.get()) != 0 || !folder || ::fsync(folder.get()) != 0)) {
-    written = fail_errno(errno, path);
+  if (written) {
+    written = sync_fd(file.get(), path);
+  }
+  if (written) {
+    written = sync_folder_of(path);
   }
   if (file && !written) {
     ::unlink(path.c_str());
