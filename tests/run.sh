@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what the tests need, builds, and runs every test.
 #
-#   tests/run.sh            everything: unit, floors, command line, real guests, fuzzers (bounded)
+#   tests/run.sh            unit, floors, command line, real guests, fuzzers (bounded); what takes hours is left to
+#                           ctest --preset release -L nightly
 #   tests/run.sh --quick    without guests and fuzzers
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,7 +26,7 @@ git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format-14 --dr
 
 if [ $quick = yes ]; then
   step "tests"
-  ctest --preset release -LE guests
+  ctest --preset release -LE 'guests|nightly'
   exit 0
 fi
 
@@ -33,4 +34,4 @@ step "fuzzers, a bounded run of each"
 tests/fuzz/run.sh
 
 step "tests"
-ctest --preset release
+ctest --preset release -LE nightly
