@@ -146,6 +146,15 @@ Result<> skip_subsections(const Json& list, Bytes& in, int depth = 0) {
   return {};
 }
 
+// The version has its place in every device, but the description tells it only of those that have a
+// VMStateDescription. slirp (-netdev user) and others that write their state by a function of their
+// own have none: their one field is all that they wrote, whatever its size is (QEMU v2.4,
+// 8118f0950fc7, migration/savevm.c, vmstate_save_old_style).
+bool pass_version(const Json& device, Bytes& in) {
+  return device.contains("version") ? in.next_is(number_of(device, "version", 0), 4)
+                                    : in.skip(4).has_value();
+}
+
 // Passes one device; where its fields begin.
 Result<std::uint64_t> pass_device(const Json& device, Bytes& in) {
   const std::string name = text_of(device, "name");
@@ -155,7 +164,7 @@ Result<std::uint64_t> pass_device(const Json& device, Bytes& in) {
   const std::uint64_t number = in.number_at(in.at(), 4);
   TRY(in.skip(4));
   if (!in.next_is(name) || !in.next_is(number_of(device, "instance_id", 0), 4) ||
-      !in.next_is(number_of(device, "version", 0), 4)) {
+      !pass_version(device, in)) {
     return not_as_described(name, in.at());
   }
   const std::uint64_t begin = in.at();

@@ -14,10 +14,13 @@ from guests.harness import run_test, scratch_folder
 from guests.snapshots import Case
 from guests.standing import Standing
 
+USER_NETWORK = ("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net")
 CONFIGS = [
     Config(name="qemu/5.2", qemu="qemu-5.2", kernel="6.1", memory_mib=256, pair_cpu=1, machine="pc"),
-    Config(name="qemu/10.0", qemu="qemu-10.0", kernel="6.12", memory_mib=256, pair_cpu=1, backend="memfd", nodes=2),
-    Config(name="qemu/newest", qemu="qemu-newest", kernel="6.12", memory_mib=256, pair_cpu=1, dimm_mib=128),
+    Config(name="qemu/10.0", qemu="qemu-10.0", kernel="6.12", memory_mib=256, pair_cpu=1, backend="memfd", nodes=2,
+           words=USER_NETWORK),
+    Config(name="qemu/newest", qemu="qemu-newest", kernel="6.12", memory_mib=256, pair_cpu=1, dimm_mib=128,
+           words=USER_NETWORK),
 ]
 
 

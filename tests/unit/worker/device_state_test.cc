@@ -118,6 +118,35 @@ TEST(StreamCpus, AreReadAlongTheDescription) {
   EXPECT_EQ(cpu.kernel_gs_base, 65U);
 }
 
+// As QEMU writes and describes slirp: the stream has a version, the description has none, and the
+// size is that of whatever connections there are.
+TEST(StreamCpus, AreReadBehindADeviceThatWritesItsStateByItself) {
+  for (const unsigned size : {0U, 131U, 5000U}) {
+    StreamBuilder stream;
+    stream.device("slirp", 0, 4).raw(std::string(size, '*')).footer(9);
+    add_cpu(stream, 0, 0);
+    stream.footer(9);
+    stream.description(document(fmt::format(R"({{"name": "slirp", "instance_id": 0, "size": {0},
+                         "fields": [{{"name": "data", "size": {0}, "type": "buffer"}}]}},)",
+                                            size) +
+                                device_text("cpu", 0, cpu_fields())));
+    const auto cpus = read_stream_cpus(stream.bytes());
+    ASSERT_TRUE(cpus) << size << ": " << cpus.error().message;
+    ASSERT_EQ(cpus->size(), 1U);
+    EXPECT_EQ(cpus->front().rip, 17U);
+  }
+}
+
+// The stream ends inside the version that is not described.
+TEST(StreamCpus, AreNotReadWhereTheStreamEndsInsideADevice) {
+  StreamBuilder stream;
+  stream.number(4, 1).number(7, 4).text("slirp").number(0, 4).number(0, 2);
+  stream.description(document(R"({"name": "slirp", "instance_id": 0, "fields": []})"));
+  const auto cpus = read_stream_cpus(stream.bytes());
+  ASSERT_FALSE(cpus);
+  EXPECT_EQ(cpus.error().code, Errc::malformed);
+}
+
 StreamBuilder one_cpu() {
   StreamBuilder stream;
   add_cpu(stream, 0, 0);
