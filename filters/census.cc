@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "filters/page_rules.h"
+#include "src/base/little_endian.h"
 #include "src/base/threads.h"
 
 namespace vmcore::filters {
@@ -20,7 +21,14 @@ struct Block {
   Pfn first;
   std::uint64_t count = 0;
   VirtAddr pages;
+  bool offline = false;
 };
+
+// Page frames by which memory of devices comes and goes (SUBSECTION_SHIFT, v5.3, f1eca35a0dc7).
+constexpr std::uint64_t kSubsectionPages = 512;
+// What a kernel with CONFIG_DEBUG_VM fills the flags of struct pages with that are not in use
+// (PAGE_POISON_PATTERN, include/linux/page-flags.h).
+constexpr std::uint64_t kUnused = ~std::uint64_t{0};
 
 // The blocks that hold RAM: the others need not be read at all.
 std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap, const PageSet& ram) {
@@ -32,8 +40,8 @@ std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap, const PageSet& 
       const Pfn block{next.first.value / kBlockPages * kBlockPages};
       const Pfn first = std::max(block, run.first);
       next.first = std::min(block + kBlockPages, end);
-      blocks.push_back(
-          {first, next.first - first, run.pages + (first - run.first) * memmap.struct_page_size});
+      blocks.push_back({first, next.first - first,
+                        run.pages + (first - run.first) * memmap.struct_page_size, run.offline});
     }
   }
   return blocks;
@@ -53,7 +61,12 @@ class Enumerator {
       TRY_ASSIGN(const ReadExtent got,
                  kernel_.read(block.pages + done * layout_.struct_size, bytes));
       const std::uint64_t readable = got.good / layout_.struct_size;
-      judge_pages(block.first + done, bytes.first(readable * layout_.struct_size));
+      const auto found = bytes.first(readable * layout_.struct_size);
+      if (block.offline && !is_of_device(found)) {
+        judge_offline_pages(block.first + done, found);
+      } else {
+        judge_pages(block.first + done, found);
+      }
       done += readable;
       if (done < block.count) {
         done += skip_unreadable(block, done);
@@ -100,6 +113,51 @@ class Enumerator {
     return skipped;
   }
 
+  std::uint64_t flags_of(std::span<const std::byte> bytes, std::uint64_t i) const {
+    return load<std::uint64_t>(bytes, i * layout_.struct_size + layout_.flags).value_or(0);
+  }
+
+  // Whether struct pages of an offline section are those of a device's memory, which is in use:
+  // those of a whole subsection are in its zone. Where they were never written they hold anything,
+  // but not that.
+  bool is_of_device(std::span<const std::byte> bytes) {
+    const std::uint64_t count = bytes.size() / layout_.struct_size;
+    if (!layout_.zone_field) {
+      seen_.doubtful_offline += count;
+      return true;
+    }
+    std::uint64_t in_a_row = 0;
+    for (std::uint64_t i = 0; i < count && in_a_row < kSubsectionPages; ++i) {
+      const std::uint64_t flags = flags_of(bytes, i);
+      in_a_row = flags != kUnused && layout_.zone_field->is_device(flags) ? in_a_row + 1 : 0;
+    }
+    return in_a_row == kSubsectionPages;
+  }
+
+  void judge_offline_pages(Pfn first, std::span<const std::byte> bytes) {
+    const std::uint64_t count = bytes.size() / layout_.struct_size;
+    const bool initialised = are_of_one_zone(bytes);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const PageView page =
+          view_page(layout_, bytes.subspan(i * layout_.struct_size), first.value + i);
+      append({first + i, 1}, judge_offline(layout_, page, initialised && page.flags != kUnused));
+    }
+  }
+
+  // A section is of one zone once it was online.
+  bool are_of_one_zone(std::span<const std::byte> bytes) const {
+    const std::uint64_t count = bytes.size() / layout_.struct_size;
+    const auto place = [&](std::uint64_t i) {
+      return layout_.zone_field->place_of(flags_of(bytes, i));
+    };
+    for (std::uint64_t i = 1; i < count; ++i) {
+      if (place(i) != place(0)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   void judge_pages(Pfn first, std::span<const std::byte> bytes) {
     const std::uint64_t count = bytes.size() / layout_.struct_size;
     for (std::uint64_t i = 0; i < count;) {
@@ -108,7 +166,8 @@ class Enumerator {
       const Verdict verdict = judge(layout_, page, pfn);
       note_what_was_seen(page, verdict);
       if (verdict.page_class != PageClass::kernel) {
-        append({{pfn}, verdict.pages}, verdict.page_class);
+        append_block({{pfn}, verdict.pages}, verdict.page_class,
+                     bytes.subspan(i * layout_.struct_size));
         reached_out_ = reached_out_ || pfn % kBlockPages + verdict.pages > kBlockPages;
       }
       i += verdict.pages;
@@ -119,13 +178,29 @@ class Enumerator {
     seen_.heads += page.head ? 1U : 0U;
     seen_.with_tail += page.head && page.tail_follows ? 1U : 0U;
     seen_.slab += is_slab(layout_, page) ? 1U : 0U;
-    seen_.free +=
-        verdict.page_class == PageClass::free || verdict.page_class == PageClass::unaccepted
-            ? verdict.pages
-            : 0;
+    seen_.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
+    seen_.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
+  }
+
+  // Pages for which the first decides, but for those that are poisoned. `bytes`: their struct
+  // pages, as far as they were read.
+  void append_block(PfnRange range, PageClass page_class, std::span<const std::byte> bytes) {
+    const std::uint64_t count = std::min(range.count, bytes.size() / layout_.struct_size);
+    std::uint64_t done = 0;
+    for (std::uint64_t i = 1; i < count; ++i) {
+      if (is_poisoned(layout_, bytes.subspan(i * layout_.struct_size))) {
+        append({range.first + done, i - done}, page_class);
+        append({range.first + i, 1}, PageClass::hwpoison);
+        done = i + 1;
+      }
+    }
+    append({range.first + done, range.count - done}, page_class);
   }
 
   void append(PfnRange range, PageClass page_class) {
+    if (range.count == 0) {
+      return;
+    }
     if (!runs_.empty() && runs_.back().second == page_class &&
         runs_.back().first.end() == range.first) {
       runs_.back().first.count += range.count;
@@ -161,6 +236,8 @@ void add(const CensusCounts& counts, CensusCounts& to) {
   to.with_tail += counts.with_tail;
   to.slab += counts.slab;
   to.free += counts.free;
+  to.unaccepted += counts.unaccepted;
+  to.doubtful_offline += counts.doubtful_offline;
 }
 
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,

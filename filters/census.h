@@ -20,7 +20,12 @@ struct CensusCounts {
   std::uint64_t heads = 0;      // struct pages that begin a compound
   std::uint64_t with_tail = 0;  // those of them that a tail page follows
   std::uint64_t slab = 0;
-  std::uint64_t free = 0;  // pages, also those outside `ram`
+  // Pages, also those outside `ram`.
+  std::uint64_t free = 0;
+  std::uint64_t unaccepted = 0;
+  // Those of offline sections that are judged as if they were online: whether they are memory of a
+  // device cannot be told.
+  std::uint64_t doubtful_offline = 0;
 };
 
 void add(const CensusCounts& counts, CensusCounts& to);

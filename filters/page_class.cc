@@ -12,7 +12,8 @@ constexpr std::array kLevelBits{
     LevelBit{kLevelCache, mask_of(PageClass::cache)},
     LevelBit{kLevelPrivateCache, mask_of(PageClass::cache) | mask_of(PageClass::private_cache)},
     LevelBit{kLevelUser, mask_of(PageClass::user)},
-    LevelBit{kLevelFree, mask_of(PageClass::free) | mask_of(PageClass::unaccepted)},
+    LevelBit{kLevelFree, mask_of(PageClass::free) | mask_of(PageClass::unaccepted) |
+                             mask_of(PageClass::offline_section)},
 };
 
 }  // namespace
@@ -27,6 +28,7 @@ const std::array<ClassName, kPageClasses> kClassNames{{
     {PageClass::cache, "cache", "page cache"},
     {PageClass::private_cache, "private_cache", "page cache with private data"},
     {PageClass::user, "user", "user (anonymous, hugetlb)"},
+    {PageClass::offline_section, "offline_section", "offline memory block"},
     {PageClass::no_memmap, "no_memmap", "without memmap"},
 }};
 

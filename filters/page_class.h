@@ -9,18 +9,19 @@
 namespace vmcore::filters {
 
 enum class PageClass : std::uint8_t {
-  kernel,         // whatever no rule claims; always kept
-  slab,           // the kernel's small objects; always kept
-  hwpoison,       // hardware-poisoned
-  offline,        // logically offline: ballooned, virtio-mem unplugged
-  free,           // in the buddy allocator
-  unaccepted,     // not yet accepted from the hypervisor (TDX, SEV-SNP; v6.16)
-  cache,          // page cache and swap cache without private data
-  private_cache,  // the same with PG_private
-  user,           // anonymous and hugetlb
-  no_memmap,      // RAM of the machine that Linux has no struct page for (VGA, pflash)
+  kernel,           // whatever no rule claims; always kept
+  slab,             // the kernel's small objects; always kept
+  hwpoison,         // hardware-poisoned
+  offline,          // logically offline: ballooned, virtio-mem unplugged
+  free,             // in the buddy allocator
+  unaccepted,       // not yet accepted from the hypervisor (TDX, SEV-SNP; v6.16)
+  cache,            // page cache and swap cache without private data
+  private_cache,    // the same with PG_private
+  user,             // anonymous and hugetlb
+  offline_section,  // in memory blocks that are offline: taken offline, or never online
+  no_memmap,        // RAM of the machine that Linux has no struct page for (VGA, pflash)
 };
-inline constexpr std::size_t kPageClasses = 10;
+inline constexpr std::size_t kPageClasses = 11;
 
 // A set of classes, as a bit each.
 using ClassMask = std::uint32_t;

@@ -39,6 +39,16 @@ struct PageType {
   }
 };
 
+// The node and the zone of a page: the uppermost bits of its flags.
+struct ZoneField {
+  unsigned shift = 0;  // of the zone, three bits; the node is above
+
+  // Node and zone together.
+  std::uint64_t place_of(std::uint64_t flags) const { return flags >> shift; }
+  // ZONE_DEVICE: memory of devices and persistent memory, which drivers manage.
+  bool is_device(std::uint64_t flags) const { return (place_of(flags) & 7) == 4; }
+};
+
 struct PageLayout {
   std::uint64_t struct_size = 0;  // bytes, 32 to 256
   // Offsets of 8-byte members (4 for mapcount), each checked to lie within struct_size.
@@ -72,6 +82,9 @@ struct PageLayout {
 
   unsigned buddy_orders =
       11;  // valid buddy orders are below it, at most kMaxOrder: LENGTH(zone.free_area)
+
+  // Not in VMCOREINFO: found in memory (zones.h). Nothing where it is not known.
+  std::optional<ZoneField> zone_field;
 
   // True where slab pages can be told from anonymous ones: without that, no page counts as user.
   bool tells_slab() const { return slab_flag != 0 || slab_type.has_value(); }

@@ -142,9 +142,23 @@ bool is_slab(const PageLayout& layout, const PageView& page) {
   return (page.flags & layout.slab_flag) != 0 || is(layout.slab_type, page);
 }
 
+// Balloons and virtio-mem leave their type when a block is taken offline, memory_failure() its
+// flag.
+PageClass judge_offline(const PageLayout& layout, const PageView& page, bool initialised) {
+  if (initialised && hwpoison(layout, page)) {
+    return PageClass::hwpoison;
+  }
+  return initialised && offline(layout, page) ? PageClass::offline : PageClass::offline_section;
+}
+
+bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes) {
+  return (field64(bytes, layout.flags) & layout.hwpoison) != 0;
+}
+
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn) {
   if (page.tail) {
-    return {};  // its head has decided for it
+    // Its head has decided for it.
+    return {hwpoison(layout, page) ? PageClass::hwpoison : PageClass::kernel, 1};
   }
   for (const PageRule& rule : kPageRules) {
     if (rule.matches(layout, page)) {

@@ -43,6 +43,15 @@ struct Verdict {
   std::uint64_t pages = 1;
 };
 
+// The class of a page of an offline section, whose struct page is not kept up any more: poisoned,
+// logically offline or offline_section. `initialised`: it was the struct page of a page once.
+PageClass judge_offline(const PageLayout& layout, const PageView& page, bool initialised);
+
+// Whether the struct page at the start of `bytes` tells that its page is poisoned.
+bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes);
+
+// The class of a page and of those for which it decides. A poisoned page among those is poisoned
+// all the same: whoever walks the struct pages looks for it.
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn);
 
 }  // namespace vmcore::filters

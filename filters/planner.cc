@@ -1,9 +1,11 @@
 #include "filters/planner.h"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "filters/census.h"
+#include "filters/zones.h"
 
 namespace vmcore::filters {
 namespace {
@@ -81,7 +83,12 @@ Result<Planner> Planner::make(const PhysicalMemory& memory, const kernel::GuestK
 
 Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
   TRY_ASSIGN(kernel::Memmap memmap, kernel::read_memmap(kernel));
-  TRY_ASSIGN(const PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
+  TRY_ASSIGN(PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
+  if (std::any_of(memmap.runs.begin(), memmap.runs.end(),
+                  std::mem_fn(&kernel::MemmapRun::offline))) {
+    const auto zones = read_zones(kernel);
+    layout.zone_field = zones ? find_zone_field(kernel, *zones, layout) : std::nullopt;
+  }
   Evidence evidence = gather_evidence(kernel, memmap);
   known_ = Knowledge{&kernel, std::move(memmap), layout};
   excluded_ = excluded_classes(options_.level);

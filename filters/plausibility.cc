@@ -2,64 +2,14 @@
 
 #include <algorithm>
 #include <optional>
-#include <span>
 #include <string_view>
-#include <vector>
+
+#include "filters/zones.h"
 
 namespace vmcore::filters {
 namespace {
 
 using kernel::GuestKernel;
-
-constexpr std::uint64_t kMaxNodes = 4096;
-constexpr std::uint64_t kMaxZones = 16;
-
-// NR_FREE_PAGES summed over all zones of all nodes (struct zone.vm_stat). Nothing where VMCOREINFO
-// does not lead there. The counters lag behind by what CPUs keep to themselves.
-std::optional<std::uint64_t> counted_free_pages(const GuestKernel& kernel) {
-  const auto& info = kernel.info();
-  const auto zones_at = info.offset("pglist_data.node_zones");
-  const auto zone_count_at = info.offset("pglist_data.nr_zones");
-  const auto stat_at = info.offset("zone.vm_stat");
-  const auto zone_size = info.size("zone");
-  const auto index = info.number("NR_FREE_PAGES");
-  if (!zones_at || !zone_count_at || !stat_at || !zone_size || !index || *index < 0 ||
-      *index > 64 || *zone_size > (1U << 20) || *zone_count_at > (1U << 24)) {
-    return std::nullopt;
-  }
-  std::vector<VirtAddr> nodes;
-  if (const auto contiguous = info.symbol("contig_page_data")) {
-    nodes.push_back(*contiguous);
-  } else if (const auto table = info.symbol("node_data")) {
-    std::vector<std::uint64_t> pointers(std::min(info.length("node_data").value_or(1), kMaxNodes));
-    const auto read = kernel.read(*table, std::as_writable_bytes(std::span(pointers)));
-    pointers.resize(read ? read->good / sizeof(std::uint64_t) : 0);
-    for (const std::uint64_t node : pointers) {
-      if (node != 0) {
-        nodes.push_back({node});
-      }
-    }
-  }
-  std::uint64_t sum = 0;
-  bool any = false;
-  for (const VirtAddr node : nodes) {
-    const auto zones = kernel.read_value<std::uint32_t>(node + *zone_count_at);
-    if (!zones || *zones > kMaxZones) {
-      return std::nullopt;
-    }
-    for (std::uint64_t zone = 0; zone < *zones; ++zone) {
-      const auto free =
-          kernel.read_value<std::int64_t>(node + (*zones_at + zone * *zone_size + *stat_at +
-                                                  static_cast<std::uint64_t>(*index) * 8));
-      if (!free) {
-        return std::nullopt;
-      }
-      sum += static_cast<std::uint64_t>(std::max<std::int64_t>(*free, 0));
-      any = true;
-    }
-  }
-  return any ? std::optional(sum) : std::nullopt;
-}
 
 std::optional<VirtAddr> pointer_at(const GuestKernel& kernel, VirtAddr address) {
   const auto pointer = kernel.read_value<std::uint64_t>(address);
@@ -93,22 +43,28 @@ class Checks {
       distrust(kFree, "free pages are kept: VMCOREINFO has no PAGE_BUDDY_MAPCOUNT_VALUE");
       return;
     }
-    const auto counted = counted_free_pages(kernel_);
+    const auto zones = read_zones(kernel_);
+    const auto counted = zones ? count_free(kernel_, *zones) : std::nullopt;
     if (!counted) {
       remark("the number of free pages could not be checked against the kernel's own count");
-      return;
+    } else if (!counted->listed) {
+      compare(kFree, "free", seen_.free + seen_.unaccepted, {counted->counter, counted->counter});
+    } else {
+      compare(mask_of(PageClass::free), "free", seen_.free, {*counted->listed, *counted->listed});
+      // The counter has them beside what is listed, but for what is listed in isolated blocks.
+      const std::uint64_t least = counted->counter - std::min(counted->counter, *counted->listed);
+      compare(mask_of(PageClass::unaccepted), "unaccepted", seen_.unaccepted,
+              {least, counted->counter});
     }
-    // Per-CPU deltas are at most 125 pages a CPU and zone; 2 % and 16 MiB allow for many of them.
-    const std::uint64_t tolerance = std::max<std::uint64_t>(4096, *counted / 50);
-    if (seen_.free > *counted + tolerance) {
-      distrust(kFree, fmt::format("free pages are kept: {} look free, the kernel counts {}",
-                                  seen_.free, *counted));
-    } else if (seen_.free + tolerance < *counted) {
-      doubts_.unreached |= kFree;
+  }
+
+  void offline_sections() {
+    if (seen_.doubtful_offline != 0) {
+      doubts_.unreached |= mask_of(PageClass::offline_section);
       remark(
-          fmt::format("only {} of the {} free pages that the kernel counts were found: the rest "
-                      "is kept",
-                      seen_.free, *counted));
+          fmt::format("{} pages in offline memory blocks are kept: which of them are memory of "
+                      "devices cannot be told",
+                      seen_.doubtful_offline));
     }
   }
 
@@ -145,6 +101,31 @@ class Checks {
   Doubts take() { return std::move(doubts_); }
 
  private:
+  // How many pages the kernel counts.
+  struct Counted {
+    std::uint64_t least;
+    std::uint64_t most;
+  };
+
+  void compare(ClassMask classes, const char* what, std::uint64_t seen, Counted counted) {
+    if (seen > counted.most + tolerance(counted.most)) {
+      distrust(classes, fmt::format("{} pages are kept: {} look {}, the kernel counts {}", what,
+                                    seen, what, counted.most));
+    } else if (seen + tolerance(counted.least) < counted.least) {
+      doubts_.unreached |= classes;
+      remark(
+          fmt::format("only {} of the {} {} pages that the kernel counts were found: the rest "
+                      "is kept",
+                      seen, counted.least, what));
+    }
+  }
+
+  // Counters lag by at most 125 pages a CPU and zone, and a guest that runs goes on while it is
+  // looked at; 2 % and 16 MiB allow for many of them.
+  static std::uint64_t tolerance(std::uint64_t counted) {
+    return std::max<std::uint64_t>(4096, counted / 50);
+  }
+
   void remark(std::string text) { doubts_.remarks.push_back({Errc::malformed, std::move(text)}); }
   void distrust(ClassMask classes, std::string text) {
     if ((doubts_.distrusted & classes) != classes) {
@@ -203,6 +184,7 @@ Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,
                     const PageLayout& layout) {
   Checks checks(evidence.seen, kernel, layout);
   checks.free_pages();
+  checks.offline_sections();
   checks.user_pages();
   for (const KernelPage& page : evidence.kernel_pages) {
     checks.kernel_page(page);

@@ -37,8 +37,8 @@ struct Doubts {
   std::vector<Remark> remarks;
 };
 
-// Compares what was seen with the kernel's own counters (NR_FREE_PAGES of every zone), and looks at
-// what its own pages were taken for.
+// Compares what was seen with the kernel's own counts (the free lists and NR_FREE_PAGES of every
+// zone), and looks at what its own pages were taken for.
 Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,
                     const PageLayout& layout);
 

@@ -27,6 +27,7 @@ constexpr std::array kPaints{
     Paint{"hwpoison", Part::all, "#000000", ""},
     Paint{"offline", Part::all, "#cc79a7", ""},
     Paint{"unaccepted", Part::all, "#b9a8d8", ""},
+    Paint{"offline_section", Part::all, "#8c6d8f", ""},
     Paint{"no_memmap", Part::all, "#8a8f94", ""},
     Paint{"free", Part::but_zero, "#c3d1dd", "free, used before"},
     Paint{"free", Part::zero, "#eaf0f5", "free, zero: untouched"},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <optional>
+#include <set>
 #include <span>
 
 #include "src/base/little_endian.h"
@@ -19,7 +20,13 @@ constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageBytes;
 // (include/linux/mmzone.h), so that on x86-64 none of the low 12 bits is part of it.
 constexpr std::uint64_t kSectionPresent = 1ULL << 0;
 constexpr std::uint64_t kSectionHasMemmap = 1ULL << 1;
+// SECTION_IS_ONLINE (v4.13, 2d070eab2e82; no kernel set the bit before).
+constexpr std::uint64_t kSectionOnline = 1ULL << 2;
 constexpr std::uint64_t kSectionFlags = kPageBytes - 1;
+
+// The most pages with struct pages of offline sections that are looked up: 512 GiB of memory have
+// as many where they are mapped by 4 KiB.
+constexpr std::uint64_t kMaxLookups = 1ULL << 21;
 
 // Kernel virtual addresses, with 5 levels too.
 constexpr std::uint64_t kKernelHalf = 0xff00'0000'0000'0000;
@@ -120,15 +127,16 @@ class Runs {
     if (pages.value < kKernelHalf) {
       pages = VirtAddr{kNowhere + ahead};
     }
+    const bool offline = (coded & kSectionOnline) == 0;
     if (!runs_.empty()) {
       MemmapRun& last = runs_.back();
-      if (last.first + last.count == first &&
+      if (last.offline == offline && last.first + last.count == first &&
           last.pages + last.count * layout_->struct_page_size == pages) {
         last.count += layout_->pages_per_section;
         return;
       }
     }
-    runs_.push_back({first, layout_->pages_per_section, pages});
+    runs_.push_back({first, layout_->pages_per_section, pages, offline});
   }
 
   const SparseLayout* layout_;
@@ -200,12 +208,91 @@ Result<std::vector<MemmapRun>> sparse_runs(const GuestKernel& kernel, const Spar
   return others && lead_to_struct_pages(kernel, *others) ? std::move(others) : std::move(runs);
 }
 
+bool text_is_online(const GuestKernel& kernel, const std::vector<MemmapRun>& runs) {
+  const auto text =
+      kernel.page_tables().translate(kernel.info().symbol("_stext").value_or(VirtAddr{}));
+  return text && std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
+           const Pfn pfn{text->address.value / kPageBytes};
+           return !run.offline && pfn >= run.first && pfn < run.first + run.count;
+         });
+}
+
+// The sections, by number, in which struct pages of offline runs lie: memmap_on_memory (v5.13,
+// a08a2ae34613) puts those of a memory block at its own start, a namespace of persistent memory may
+// do the same. Nothing where there are too many to look at.
+std::optional<std::set<std::uint64_t>> sections_with_struct_pages(
+    const GuestKernel& kernel, const SparseLayout& layout, const std::vector<MemmapRun>& runs) {
+  std::set<std::uint64_t> sections;
+  std::uint64_t lookups = 0;
+  for (const MemmapRun& run : runs) {
+    const VirtAddr end = run.pages + run.count * layout.struct_page_size;
+    for (VirtAddr at = run.pages; run.offline && at < end; ++lookups) {
+      if (lookups == kMaxLookups) {
+        return std::nullopt;
+      }
+      const auto mapping = kernel.page_tables().translate(at);
+      if (mapping) {
+        const std::uint64_t size = std::min(mapping->size, end - at);
+        const std::uint64_t section_bytes = layout.pages_per_section * kPageBytes;
+        sections.insert(mapping->address.value / section_bytes);
+        sections.insert((mapping->address.value + size - 1) / section_bytes);
+        at = at + mapping->size;
+      } else {
+        at = at + (kPageBytes - at.value % kPageBytes);
+      }
+    }
+  }
+  return sections;
+}
+
+// Offline runs less the sections in `used`, which count as online.
+std::vector<MemmapRun> without_sections(const SparseLayout& layout,
+                                        const std::vector<MemmapRun>& runs,
+                                        const std::set<std::uint64_t>& used) {
+  std::vector<MemmapRun> split;
+  for (const MemmapRun& run : runs) {
+    Pfn done = run.first;
+    const auto append = [&](Pfn end, bool offline) {
+      if (end != done) {
+        split.push_back(
+            {done, end - done, run.pages + (done - run.first) * layout.struct_page_size, offline});
+        done = end;
+      }
+    };
+    const std::uint64_t first = run.first.value / layout.pages_per_section;
+    const Pfn end = run.first + run.count;
+    for (auto section = used.lower_bound(first);
+         run.offline && section != used.end() && *section * layout.pages_per_section < end.value;
+         ++section) {
+      append({*section * layout.pages_per_section}, true);
+      append({(*section + 1) * layout.pages_per_section}, false);
+    }
+    append(end, run.offline);
+  }
+  return split;
+}
+
+// Takes back what is said of runs that are offline where it is not certain.
+std::vector<MemmapRun> doubt_offline(const GuestKernel& kernel, const SparseLayout& layout,
+                                     std::vector<MemmapRun> runs) {
+  const auto used = text_is_online(kernel, runs) ? sections_with_struct_pages(kernel, layout, runs)
+                                                 : std::nullopt;
+  if (used) {
+    return without_sections(layout, runs, *used);
+  }
+  for (MemmapRun& run : runs) {
+    run.offline = false;
+  }
+  return runs;
+}
+
 Result<Memmap> read_sparse(const GuestKernel& kernel) {
   TRY_ASSIGN(const SparseLayout layout, sparse_layout(kernel));
   TRY_ASSIGN(std::vector<MemmapRun> runs, sparse_runs(kernel, layout));
   if (!lead_to_struct_pages(kernel, runs)) {
     return fail(Errc::malformed, "memmap: mem_section leads to no struct page");
   }
+  runs = doubt_offline(kernel, layout, std::move(runs));
   return Memmap{std::move(runs), layout.struct_page_size};
 }
 

@@ -16,6 +16,9 @@ struct MemmapRun {
   Pfn first;
   std::uint64_t count = 0;  // page frames
   VirtAddr pages;           // of the struct page of `first`
+  // None of its sections is online, and no struct pages of such sections lie in it: the kernel may
+  // have no use for it, or it is memory of a device.
+  bool offline = false;
 };
 
 struct Memmap {
@@ -25,8 +28,9 @@ struct Memmap {
 
 // Reads mem_section (or mem_map). Runs are cut to page frames below kMaxPhysAddr. Sections without
 // SECTION_MARKED_PRESENT have no memmap; those that are present, but point to no kernel address,
-// are runs whose struct pages cannot be read. Errc::not_found where VMCOREINFO does not tell, and
-// Errc::malformed where it contradicts itself: the caller filters nothing then.
+// are runs whose struct pages cannot be read. No run is offline where the section of the kernel's
+// own text is not online: the flag is not understood then. Errc::not_found where VMCOREINFO does
+// not tell, and Errc::malformed where it contradicts itself: the caller filters nothing then.
 Result<Memmap> read_memmap(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

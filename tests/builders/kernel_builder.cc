@@ -269,6 +269,31 @@ GuestBuilder& GuestBuilder::free_counter(std::int64_t pages) {
   return *this;
 }
 
+GuestBuilder& GuestBuilder::free_lists(std::uint64_t pages) {
+  free_lists_ = pages;
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::isolated(Pfn pfn) {
+  isolated_.insert(pfn);
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::zone(PfnRange range, unsigned index) {
+  zones_.emplace_back(range, index);
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::offline_section(std::uint64_t number) {
+  offline_sections_.insert(number);
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::memmap_in_section(std::uint64_t number) {
+  memmap_in_section_.insert(number);
+  return *this;
+}
+
 GuestBuilder& GuestBuilder::log(std::uint64_t nanoseconds, std::string_view text) {
   log_.emplace_back(nanoseconds, text);
   return *this;
@@ -418,6 +443,15 @@ void GuestBuilder::set_page_field(Pfn pfn, std::uint64_t offset, std::uint64_t v
   memory_->write(page->second + at.value % kPage, std::as_bytes(std::span(&value, 1)).first(bytes));
 }
 
+// Three bits for the zone, below ten for the node, as with 1024 nodes and ZONE_DEVICE.
+void GuestBuilder::set_flags(Pfn pfn, std::uint64_t flags) {
+  std::uint64_t zone = 1;
+  for (const auto& [range, index] : zones_) {
+    zone = pfn >= range.first && pfn < range.end() ? index : zone;
+  }
+  set_page_field(pfn, 0, flags | zone << 51, 8);
+}
+
 // Sections with RAM have a memmap as a whole, as in the kernel.
 void GuestBuilder::build_memmap() {
   const bool with_extension = layout_->name != "5.4";
@@ -442,16 +476,20 @@ void GuestBuilder::build_memmap() {
       memory_->write_value(array + root->first * 8, direct(root->second).value);
     }
     const std::uint64_t present_and_early = with_extension ? 0xf : 0x7;
+    const std::uint64_t online = offline_sections_.count(section) == 0 ? 0 : 0x4;
     memory_->write_value(root->second + section % per_root * section_bytes,
-                         vmemmap_.value | present_and_early);
+                         vmemmap_.value | (present_and_early & ~online));
     const std::uint64_t bytes = kSectionPages * kStructPage;
-    const PhysAddr pages = reserve_pages(bytes / kPage);
+    const PhysAddr pages = memmap_in_section_.count(section) == 0
+                               ? reserve_pages(bytes / kPage)
+                               : PhysAddr{section * kSectionPages * kPage};
     for (std::uint64_t at = 0; at < bytes; at += kPage) {
       const VirtAddr from = struct_page(Pfn{section * kSectionPages}) + at;
       map(from, pages + at, 1);
       memmap_pages_[from.value / kPage] = pages + at;
     }
     for (std::uint64_t pfn = section * kSectionPages; pfn < (section + 1) * kSectionPages; ++pfn) {
+      set_flags(Pfn{pfn}, 0);
       set_page_field(Pfn{pfn}, 48, 0xffff'ffff, 4);
       set_page_field(Pfn{pfn}, 52, 1, 4);
     }
@@ -468,7 +506,7 @@ void GuestBuilder::build_memmap() {
 
 void GuestBuilder::build_struct_page(Pfn pfn, const Described& page) {
   const Fields fields = fields_of(*layout_, page.kind, page.order);
-  set_page_field(pfn, 0, fields.flags, 8);
+  set_flags(pfn, fields.flags);
   set_page_field(pfn, 24, fields.mapping, 8);
   set_page_field(pfn, 40, fields.owner, 8);
   set_page_field(pfn, 48, fields.mapcount, 4);
@@ -488,7 +526,36 @@ void GuestBuilder::build_struct_page(Pfn pfn, const Described& page) {
     set_page_field(pfn + 1, 16, page.kind == PageKind::hugetlb ? 2 : 1, 1);
     set_page_field(pfn + 1, 17, page.order, 1);
   } else {
-    set_page_field(pfn + 1, 0, page.order | fields.tail_flags, 8);
+    set_flags(pfn + 1, page.order | fields.tail_flags);
+  }
+}
+
+// Each list leads to the first of its blocks, and no further.
+void GuestBuilder::build_free_lists(PhysAddr zone) {
+  constexpr std::uint64_t kAreaBytes = 88;
+  constexpr std::uint64_t kLru = 8;
+  std::array<std::uint64_t, 11> blocks{};
+  for (std::uint64_t order = 0; order < blocks.size(); ++order) {
+    for (std::uint64_t type = 0; type < 5; ++type) {
+      const PhysAddr list = zone + 256 + order * kAreaBytes + type * 16;
+      memory_->write_value(list, direct(list).value);
+      memory_->write_value(list + 8, direct(list).value);
+    }
+  }
+  for (auto block = described_.rbegin(); block != described_.rend(); ++block) {
+    const auto& [pfn, page] = *block;
+    if (page.kind == PageKind::free) {
+      const std::uint64_t type = isolated_.count(pfn) == 0 ? 1 : 4;
+      ++blocks.at(page.order);
+      memory_->write_value(zone + 256 + page.order * kAreaBytes + type * 16,
+                           struct_page(pfn).value + kLru);
+    }
+  }
+  if (free_lists_) {
+    blocks = {*free_lists_};
+  }
+  for (std::uint64_t order = 0; order < blocks.size(); ++order) {
+    memory_->write_value(zone + 256 + order * kAreaBytes + 80, blocks.at(order));
   }
 }
 
@@ -498,9 +565,11 @@ void GuestBuilder::build_zones() {
   const std::uint64_t spanned = ram_.back().end().value / kPage;
   std::int64_t free = 0;
   for (const auto& [pfn, page] : described_) {
-    free += page.kind == PageKind::free ? std::int64_t{1} << page.order : 0;
+    const bool counted = page.kind == PageKind::free || page.kind == PageKind::unaccepted;
+    free += counted && isolated_.count(pfn) == 0 ? std::int64_t{1} << page.order : 0;
   }
   const PhysAddr node = reserve_pages(2);
+  build_free_lists(node + kZoneBytes);
   memory_->write_value(node + kZoneBytes + 1344, free_counter_.value_or(free));
   memory_->write_value(node + kZoneBytes + 144, spanned);
   memory_->write_value(node + 6144, std::uint32_t{3});

@@ -74,8 +74,17 @@ class GuestBuilder {
   GuestBuilder& zero(Pfn pfn);
   // The page is RAM, but not in the image.
   GuestBuilder& excluded(Pfn pfn);
-  // What the zones say is free, instead of the truth.
+  // What the zones say is free, instead of the truth: their counters, and the free lists of order 0
+  // (the others are empty then).
   GuestBuilder& free_counter(std::int64_t pages);
+  GuestBuilder& free_lists(std::uint64_t pages);
+  // The free block that begins there is isolated: in the free lists, and not in the counter.
+  GuestBuilder& isolated(Pfn pfn);
+  // Pages are in zone 1 of node 0 unless changed here.
+  GuestBuilder& zone(PfnRange range, unsigned index);
+  // The section of 128 MiB with that number is offline; its struct pages lie in it.
+  GuestBuilder& offline_section(std::uint64_t number);
+  GuestBuilder& memmap_in_section(std::uint64_t number);
 
   GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
   GuestBuilder& command_line(std::string_view text);
@@ -127,6 +136,8 @@ class GuestBuilder {
   void build_text();
   void set_page_field(Pfn pfn, std::uint64_t offset, std::uint64_t value, unsigned bytes);
   VirtAddr struct_page(Pfn pfn) const;
+  void set_flags(Pfn pfn, std::uint64_t flags);
+  void build_free_lists(PhysAddr zone);
 
   const KernelLayout* layout_;
   std::vector<PhysRange> ram_{{{0}, 64ULL << 20}};
@@ -140,6 +151,11 @@ class GuestBuilder {
   std::set<Pfn> zero_;
   std::set<Pfn> excluded_;
   std::optional<std::int64_t> free_counter_;
+  std::optional<std::uint64_t> free_lists_;
+  std::set<Pfn> isolated_;
+  std::vector<std::pair<PfnRange, unsigned>> zones_;
+  std::set<std::uint64_t> offline_sections_;
+  std::set<std::uint64_t> memmap_in_section_;
   std::vector<std::pair<std::uint64_t, std::string>> log_;
   PhysRange crash_region_;
   bool panic_kernel_loaded_ = false;

@@ -157,7 +157,8 @@ Result<> make_large_dump(std::uint64_t gibibytes, std::uint64_t frames, int fd) 
   GuestBuilder guest("6.12");
   guest.ram((kPattern + 1) * kSectionBytes >> 20);
   const std::uint64_t free = describe_section(guest, {kPattern * kSectionPages});
-  guest.free_counter(static_cast<std::int64_t>(free * (sections - 1)));
+  guest.free_counter(static_cast<std::int64_t>(free * (sections - 1)))
+      .free_lists(free * (sections - 1));
   const MemoryImage image = guest.build();
   TRY_ASSIGN(const std::uint64_t offset, write_elf(fd, guest, image, gibibytes << 30));
   Memory memory(fd, offset, guest.root());

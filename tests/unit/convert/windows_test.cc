@@ -121,7 +121,7 @@ const Case kCases[] = {
     {"a gigantic page", nothing, make_gigantic, ""},
     {"free pages that are not believed",
      [](GuestBuilder& guest) {
-       guest.free_counter(1);
+       guest.free_lists(1);
        guest.pages("41000 free 10\n41400 free 10\n41800 free 10\n41c00 free 10\n");
      },
      as_built, "free pages are kept: "},

@@ -15,9 +15,9 @@ TEST(PageClass, WhatLevelsLeaveOut) {
             kAlways | mask_of(PageClass::cache) | mask_of(PageClass::private_cache));
   EXPECT_EQ(excluded_classes(8),
             kAlways | mask_of(PageClass::user) | mask_of(PageClass::no_memmap));
-  EXPECT_EQ(excluded_classes(16), kAlways | mask_of(PageClass::free) |
-                                      mask_of(PageClass::unaccepted) |
-                                      mask_of(PageClass::no_memmap));
+  EXPECT_EQ(excluded_classes(16),
+            kAlways | mask_of(PageClass::free) | mask_of(PageClass::unaccepted) |
+                mask_of(PageClass::offline_section) | mask_of(PageClass::no_memmap));
   EXPECT_EQ(excluded_classes(31),
             ((1U << kPageClasses) - 1) & ~mask_of(PageClass::kernel) & ~mask_of(PageClass::slab));
 }
@@ -26,6 +26,7 @@ TEST(PageClass, WhatIsKeptLowersTheLevel) {
   EXPECT_EQ(level_without(31, 0), 31U);
   EXPECT_EQ(level_without(31, mask_of(PageClass::user)), 23U);
   EXPECT_EQ(level_without(31, mask_of(PageClass::free)), 15U);
+  EXPECT_EQ(level_without(31, mask_of(PageClass::offline_section)), 15U);
   EXPECT_EQ(level_without(31, mask_of(PageClass::private_cache)), 27U);
   EXPECT_EQ(level_without(31, mask_of(PageClass::cache)), 25U);
   EXPECT_EQ(level_without(31, ~ClassMask{0}), 1U);

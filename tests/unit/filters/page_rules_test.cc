@@ -131,6 +131,39 @@ INSTANTIATE_TEST_SUITE_P(Kernels, Layouts,
                            return name;
                          });
 
+// A head decides for its pages, but not that a poisoned one may be read.
+TEST_P(Layouts, PoisonedPagesInBlocks) {
+  GuestBuilder guest(GetParam());
+  guest.pages(
+      "2000 free 4\n2001 hwpoison\n2400 free 10\n2500 hwpoison\n2501 hwpoison\n27ff hwpoison\n"
+      "2840 anon 5\n2880 slab 3\n2890 compound 3\n28a0 slab\n");
+  FoundGuest found(guest);
+  for (const std::uint64_t tail : {0x285fU, 0x2887U, 0x2895U}) {
+    const PhysAddr flags = found.struct_page(guest, {tail});
+    found.memory().write_value(
+        flags, std::uint64_t{1} << found.kernel().info().number("PG_hwpoison").value());
+  }
+  const Plan all = found.plan(0);
+  EXPECT_EQ(count_of(all, PageClass::hwpoison), 7U);
+  EXPECT_EQ(count_of(all, PageClass::free), 16U + 1024 - 4);
+  EXPECT_EQ(count_of(all, PageClass::user), 31U);
+  EXPECT_EQ(count_of(all, PageClass::slab), 7U + 1);
+  expect_classes_add_up(all);
+  for (const unsigned level : kLevels) {
+    const Plan plan = found.plan(level);
+    for (const std::uint64_t pfn :
+         {0x2001U, 0x2500U, 0x2501U, 0x27ffU, 0x285fU, 0x2887U, 0x2895U}) {
+      EXPECT_EQ(kept_of(plan, pfn), 0U) << std::hex << pfn << " at level " << level;
+    }
+    EXPECT_EQ(kept_of(plan, 0x2000, 16), (level & 16) == 0 ? 15U : 0U);
+    EXPECT_EQ(kept_of(plan, 0x2400, 1024), (level & 16) == 0 ? 1021U : 0U);
+    EXPECT_EQ(kept_of(plan, 0x2840, 32), (level & 8) == 0 ? 31U : 0U);
+    EXPECT_EQ(kept_of(plan, 0x2880, 8) + kept_of(plan, 0x2890, 8), 14U);
+    EXPECT_EQ(plan.level_reached, level);
+    EXPECT_TRUE(plan.remarks.empty()) << texts(plan.remarks);
+  }
+}
+
 // v6.3 to v6.5 have 6.1's struct page under other names.
 TEST(PageRules, FolioMembers) {
   GuestBuilder guest("6.1");
@@ -144,6 +177,40 @@ TEST(PageRules, FolioMembers) {
   const Plan plan = plan_of(guest, 31);
   expect_rows(plan, 31);
   EXPECT_EQ(plan.level_reached, 31U);
+}
+
+// To v6.9 a slab page's counters lie where others have their type (struct slab), and may look like
+// any.
+TEST(PageRules, SlabPagesThatLookFree) {
+  GuestBuilder guest("6.1");
+  guest.pages("2020 slab\n2040 free\n");
+  FoundGuest found(guest);
+  found.memory().write_value(found.struct_page(guest, {0x2020}) + 48, std::int32_t{-129});
+  const Plan plan = found.plan(31);
+  EXPECT_EQ(kept_of(plan, 0x2020), 1U);
+  EXPECT_EQ(count_of(plan, PageClass::slab), 1U);
+  EXPECT_EQ(count_of(plan, PageClass::free), 1U);
+}
+
+// The bit of PG_swapcache is PG_owner_priv_1 of pages that are not swap backed (v4.10,
+// 6326fec1122c).
+TEST(PageRules, SwapCacheIsSwapBacked) {
+  for (const bool exported : {true, false}) {
+    GuestBuilder guest("6.1");
+    guest.pages("2020 kernel\n2021 kernel\n2022 slab\n");
+    if (!exported) {
+      guest.vmcoreinfo("NUMBER(PG_swapbacked)", std::nullopt);
+    }
+    FoundGuest found(guest);
+    constexpr std::uint64_t kSwapCache = 1U << 10;
+    constexpr std::uint64_t kSwapBacked = 1U << 19;
+    found.memory().write_value(found.struct_page(guest, {0x2020}), kSwapCache);
+    found.memory().write_value(found.struct_page(guest, {0x2021}), kSwapCache | kSwapBacked);
+    const Plan plan = found.plan(2);
+    EXPECT_EQ(kept_of(plan, 0x2020), exported ? 1U : 0U);
+    EXPECT_EQ(kept_of(plan, 0x2021), 0U);
+    EXPECT_EQ(count_of(plan, PageClass::cache), exported ? 1U : 2U);
+  }
 }
 
 TEST(PageRules, UnacceptedMemoryIsFree) {

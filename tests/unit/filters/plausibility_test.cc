@@ -49,27 +49,122 @@ TEST(Plausibility, FreePagesWithoutTheirType) {
   EXPECT_THAT(texts(plan.remarks), HasSubstr("PAGE_BUDDY_MAPCOUNT_VALUE"));
 }
 
-TEST(Plausibility, FarMoreFreePagesThanTheKernelCounts) {
+TEST(Plausibility, FarMoreFreePagesThanTheKernelLists) {
   GuestBuilder guest = guest_of("6.12");
-  guest.free_counter(1);
+  guest.free_lists(1);
   const Plan plan = plan_of(guest, 31);
   EXPECT_EQ(plan.level_reached, 15U);
   EXPECT_EQ(kept_of(plan, 0x2000, kFree), kFree);
   EXPECT_THAT(texts(plan.remarks), HasSubstr("5120 look free, the kernel counts 1"));
 }
 
-TEST(Plausibility, CountersMayLag) {
-  for (const std::int64_t counter : {std::int64_t{kFree} - 3000, std::int64_t{kFree} + 3000}) {
-    GuestBuilder guest = guest_of("6.12");
-    guest.free_counter(counter);
-    EXPECT_EQ(plan_of(guest, 31).level_reached, 31U) << counter;
+// Blocks that are being taken offline, or that CMA or virtio-mem allocate from.
+TEST(Plausibility, FreePagesOfIsolatedBlocksAreListed) {
+  for (const char* layout : {"5.4", "6.1", "6.12", "7.1"}) {
+    GuestBuilder guest = guest_of(layout);
+    guest.isolated({0x2000}).isolated({0x2400}).isolated({0x2800}).isolated({0x2c00}).isolated(
+        {0x3000});
+    const Plan plan = plan_of(guest, 31);
+    EXPECT_EQ(plan.level_reached, 31U);
+    EXPECT_TRUE(plan.remarks.empty()) << texts(plan.remarks);
+    EXPECT_EQ(kept_of(plan, 0x2000, kFree), 0U);
   }
 }
 
-TEST(Plausibility, HostileCountersAreHarmless) {
+// The ways by which VMCOREINFO does not lead to the lists.
+constexpr std::pair<const char*, std::optional<std::string_view>> kNoLists[] = {
+    {"SIZE(free_area)", std::nullopt},
+    {"SIZE(free_area)", "80"},  // no room for nr_free
+    {"SIZE(free_area)", "18446744073709551615"},
+    {"SIZE(list_head)", "8"},
+    {"OFFSET(zone.free_area)", std::nullopt},
+    {"OFFSET(zone.free_area)", "18446744073709551600"},
+    {"OFFSET(free_area.free_list)", "18446744073709551600"},
+    {"LENGTH(zone.free_area)", std::nullopt},
+    {"LENGTH(free_area.free_list)", "18446744073709551615"},
+    {"LENGTH(free_area.free_list)", std::nullopt},
+};
+
+TEST(Plausibility, WithoutListsTheCountersDecide) {
+  for (const auto& [key, value] : kNoLists) {
+    GuestBuilder few = guest_of("6.12");
+    few.vmcoreinfo(key, value).free_counter(1);
+    const Plan plan = plan_of(few, 31);
+    EXPECT_EQ(plan.level_reached, 15U) << key;
+    EXPECT_THAT(texts(plan.remarks), HasSubstr("5120 look free, the kernel counts 1")) << key;
+    GuestBuilder right = guest_of("6.12");
+    right.vmcoreinfo(key, value).free_counter(kFree);
+    EXPECT_EQ(plan_of(right, 31).level_reached, 31U) << key;
+  }
+}
+
+// A guest's kernel, and what doubts_about() says of so many free and unaccepted pages.
+class CountedGuest {
+ public:
+  explicit CountedGuest(GuestBuilder& guest) : found_(guest) {}
+  Doubts doubts(std::uint64_t free, std::uint64_t unaccepted = 0) const {
+    Evidence evidence;
+    evidence.seen.slab = 1;
+    evidence.seen.free = free;
+    evidence.seen.unaccepted = unaccepted;
+    return doubts_about(evidence, found_.kernel(), *read_page_layout(found_.kernel().info(), 64));
+  }
+
+ private:
+  FoundGuest found_;
+};
+
+void expect_tolerance(GuestBuilder& builder, std::uint64_t counted, std::uint64_t tolerance) {
+  constexpr ClassMask kFreeClass = mask_of(PageClass::free);
+  const CountedGuest guest(builder);
+  EXPECT_EQ(guest.doubts(counted).distrusted, 0U) << counted;
+  EXPECT_EQ(guest.doubts(counted + tolerance).distrusted, 0U) << counted;
+  EXPECT_NE(guest.doubts(counted + tolerance + 1).distrusted & kFreeClass, 0U) << counted;
+  EXPECT_EQ(guest.doubts(counted - tolerance).unreached, 0U) << counted;
+  EXPECT_NE(guest.doubts(counted - tolerance - 1).unreached & kFreeClass, 0U) << counted;
+  EXPECT_EQ(guest.doubts(counted - tolerance - 1).distrusted, 0U) << counted;
+}
+
+// 16 MiB, and 2 % where that is more.
+TEST(Plausibility, HowFarCountsMayBeOff) {
+  for (const auto& [counted, tolerance] : {std::pair{100'000U, 4096U},
+                                           {204'800U, 4096U},
+                                           {204'850U, 4097U},
+                                           {10'000'000U, 200'000U}}) {
+    GuestBuilder lists("6.12");
+    lists.free_lists(counted).free_counter(counted);
+    expect_tolerance(lists, counted, tolerance);
+    GuestBuilder counters("6.12");
+    counters.vmcoreinfo("SIZE(free_area)", std::nullopt).free_counter(counted);
+    expect_tolerance(counters, counted, tolerance);
+  }
+}
+
+// The counter has unaccepted memory, the lists have none of it.
+TEST(Plausibility, UnacceptedPages) {
+  constexpr ClassMask kUnaccepted = mask_of(PageClass::unaccepted);
+  GuestBuilder builder("7.1");
+  builder.free_lists(50'000).free_counter(150'000);
+  const CountedGuest guest(builder);
+  EXPECT_EQ(guest.doubts(50'000, 100'000).unreached, 0U);
+  EXPECT_EQ(guest.doubts(50'000, 100'000).distrusted, 0U);
+  EXPECT_EQ(guest.doubts(50'000, 100'000 - 4096).unreached, 0U);
+  EXPECT_EQ(guest.doubts(50'000, 100'000 - 4097).unreached, kUnaccepted);
+  EXPECT_EQ(guest.doubts(50'000, 150'000 + 4096).distrusted, 0U);
+  EXPECT_EQ(guest.doubts(50'000, 150'000 + 4097).distrusted, kUnaccepted);
+  EXPECT_EQ(guest.doubts(150'000, 100'000).distrusted, mask_of(PageClass::free));
+}
+
+TEST(Plausibility, HostileCountsAreHarmless) {
+  for (const std::uint64_t count :
+       {std::numeric_limits<std::uint64_t>::max(), std::uint64_t{1} << 63, std::uint64_t{0}}) {
+    GuestBuilder lists = guest_of("6.12");
+    lists.free_lists(count);
+    EXPECT_EQ(plan_of(lists, 31).level_reached, 15U) << count;
+  }
   for (const std::int64_t counter : {std::numeric_limits<std::int64_t>::max(), std::int64_t{-1}}) {
     GuestBuilder guest = guest_of("6.12");
-    guest.free_counter(counter);
+    guest.vmcoreinfo("SIZE(free_area)", std::nullopt).free_counter(counter);
     EXPECT_EQ(plan_of(guest, 31).level_reached, 15U) << counter;
   }
 }

@@ -46,6 +46,46 @@ TEST(Memmap, JoinsNeighboursAndKeepsHoles) {
   EXPECT_EQ(memmap->runs[1].pages, guest.vmemmap() + 0x10'0000 * 64);
 }
 
+TEST(Memmap, OfflineSectionsAreRunsOfTheirOwn) {
+  GuestBuilder guest("6.1");
+  guest.ram(512).offline_section(1).offline_section(2);
+  const auto memmap = memmap_of(guest);
+  ASSERT_TRUE(memmap) << memmap.error().message;
+  ASSERT_EQ(memmap->runs.size(), 3U);
+  EXPECT_FALSE(memmap->runs[0].offline);
+  EXPECT_TRUE(memmap->runs[1].offline);
+  EXPECT_EQ(memmap->runs[1].first, Pfn{kSection});
+  EXPECT_EQ(memmap->runs[1].count, 2 * kSection);
+  EXPECT_FALSE(memmap->runs[2].offline);
+}
+
+// A section that holds struct pages of an offline one is in use: its own, or those of its block.
+TEST(Memmap, SectionsWithStructPagesCountAsOnline) {
+  GuestBuilder guest("6.1");
+  guest.ram(512).offline_section(1).offline_section(2).offline_section(3).memmap_in_section(2);
+  const auto memmap = memmap_of(guest);
+  ASSERT_TRUE(memmap) << memmap.error().message;
+  ASSERT_EQ(memmap->runs.size(), 4U);
+  const std::uint64_t bytes = kSection * memmap->struct_page_size;
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(memmap->runs[i].first, Pfn{i * kSection});
+    EXPECT_EQ(memmap->runs[i].count, kSection);
+    EXPECT_EQ(memmap->runs[i].pages, guest.vmemmap() + i * bytes);
+    EXPECT_EQ(memmap->runs[i].offline, i % 2 == 1);
+  }
+}
+
+// v4.12 and before: no section has the flag.
+TEST(Memmap, NothingIsOfflineWhereTheTextWouldBe) {
+  GuestBuilder guest("5.4");
+  guest.ram(256).offline_section(0).offline_section(1);
+  const auto memmap = memmap_of(guest);
+  ASSERT_TRUE(memmap) << memmap.error().message;
+  for (const MemmapRun& run : memmap->runs) {
+    EXPECT_FALSE(run.offline);
+  }
+}
+
 TEST(Memmap, FiveLevels) {
   GuestBuilder guest("6.12");
   guest.five_levels();
