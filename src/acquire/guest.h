@@ -19,6 +19,7 @@
 #include "src/base/address.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/image/image.h"
 #include "src/image/source.h"
 #include "src/sandbox/messages.h"
 
@@ -110,6 +111,11 @@ class Guest {
   // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices, and
   // DIMMs of libvirt's domains, are missing. Errc::unsupported where that cannot be told.
   virtual Result<ImageSource> look() = 0;
+  // The registers of its vCPUs while it runs on, each of its own moment. Errc::unsupported where
+  // that cannot be had without a pause.
+  virtual Result<std::vector<CpuState>> registers() {
+    return fail(Errc::unsupported, "its registers cannot be read while it runs");
+  }
 
   // Returns when it is done.
   virtual Result<> act(Then then) = 0;

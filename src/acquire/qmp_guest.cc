@@ -19,6 +19,7 @@
 #include "src/acquire/qmp_lease.h"
 #include "src/acquire/qmp_setup.h"
 #include "src/acquire/qmp_snapshot.h"
+#include "src/acquire/registers.h"
 #include "src/acquire/snapshot_settings.h"
 
 namespace vmcore::acquire {
@@ -202,6 +203,8 @@ Result<ImageSource> QmpGuest::look() {
   TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
   return process_->locate(found);
 }
+
+Result<std::vector<CpuState>> QmpGuest::registers() { return read_registers(executor(monitor_)); }
 
 Result<Fd> QmpGuest::fetch(PhysRange range) {
   TRY_ASSIGN(Fd file, make_memory_file("memory"));

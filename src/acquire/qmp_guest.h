@@ -41,6 +41,7 @@ class QmpGuest : public Guest {
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<ImageSource> look() override;
+  Result<std::vector<CpuState>> registers() override;
   Result<> act(Then then) override;
 
  protected:

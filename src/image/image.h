@@ -35,9 +35,9 @@ inline constexpr std::string_view kNoteNameQemu = "QEMU";              // type 0
 
 // What is used of an x86-64 vCPU's registers. From the QEMU note where there is one (QEMU
 // target/i386/arch_dump.c, QEMUCPUState version 1, 440 bytes), else from NT_PRSTATUS, which has
-// no control registers.
+// no control registers; of a guest that runs on, from QEMU's monitor.
 struct CpuState {
-  unsigned index = 0;  // the position among the notes of its kind
+  unsigned index = 0;  // the position among the notes of its kind, or QEMU's number
   std::uint64_t rip = 0;
   std::uint64_t rsp = 0;
   std::uint64_t rflags = 0;
@@ -46,6 +46,9 @@ struct CpuState {
   std::optional<std::uint64_t> kernel_gs_base;
   std::optional<std::uint64_t> cr0, cr3, cr4;
   std::optional<std::uint64_t> idt_base;
+  // Only the monitor tells these.
+  std::optional<std::uint64_t> efer;
+  std::optional<bool> halted;
   bool user_mode() const { return (cs & 3) == 3; }
 };
 
