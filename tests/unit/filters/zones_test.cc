@@ -10,7 +10,8 @@ using testing::GuestBuilder;
 std::optional<ZoneField> field_of(GuestBuilder& guest) {
   const FoundGuest found(guest);
   const auto layout = *read_page_layout(found.kernel().info(), 64);
-  return find_zone_field(found.kernel(), *read_zones(found.kernel()), layout);
+  const auto zones = read_zones(found.kernel());
+  return zones ? find_zone_field(found.kernel(), *zones, layout) : std::nullopt;
 }
 
 TEST(Zones, AreFoundInEveryNode) {
@@ -48,6 +49,24 @@ TEST(Zones, FieldOfFlags) {
   }
 }
 
+TEST(Zones, FieldNamesTheNodeToo) {
+  constexpr unsigned kZone1OfNode1 = 1U << 3 | 1;
+  for (const unsigned place : {kZone1OfNode1, 1U}) {
+    GuestBuilder guest("6.12");
+    guest.pages("2004 free 2\n").zone({{0}, 0x4000}, place);
+    FoundGuest found(guest);
+    const auto table = found.kernel().page_tables().translate(guest.symbol("node_data"));
+    const auto node = found.kernel().read_value<std::uint64_t>(guest.symbol("node_data"));
+    found.memory().write_value(table->address, std::uint64_t{0});
+    found.memory().write_value(table->address + 8, *node);
+    const auto zones = *read_zones(found.kernel());
+    ASSERT_EQ(zones.size(), 3U);
+    EXPECT_EQ(zones.front().node, 1U);
+    const auto layout = *read_page_layout(found.kernel().info(), 64);
+    EXPECT_EQ(find_zone_field(found.kernel(), zones, layout).has_value(), place == kZone1OfNode1);
+  }
+}
+
 TEST(Zones, FieldThatDoesNotFitIsNotBelieved) {
   for (const auto& [key, value] : {std::pair{"LENGTH(node_data)", "512"},
                                    {"LENGTH(node_data)", "2048"},
@@ -64,10 +83,32 @@ TEST(Zones, FieldThatDoesNotFitIsNotBelieved) {
   EXPECT_FALSE(field_of(other));
 }
 
+TEST(Zones, FieldNeedsAFreePage) {
+  GuestBuilder guest("6.12");
+  EXPECT_FALSE(field_of(guest));
+}
+
 // Zone 0 of node 0 reads as 0 at every place.
 TEST(Zones, FieldNeedsAPageThatTells) {
   GuestBuilder guest("6.12");
-  EXPECT_FALSE(field_of(guest));
+  guest.pages("2004 free 2\n").zone({{0}, 0x4000}, 0);
+  FoundGuest found(guest);
+  const auto zones = *read_zones(found.kernel());
+  const auto list_of = [&](std::uint64_t zone, std::uint64_t order) {
+    const VirtAddr list = zones.at(zone).address + (256 + order * 88);
+    return found.kernel().page_tables().translate(list)->address;
+  };
+  for (std::uint64_t order = 0; order < 11; ++order) {
+    for (std::uint64_t type = 0; type < 5; ++type) {
+      found.memory().write_value(list_of(1, order) + type * 16, std::uint64_t{0});
+    }
+  }
+  found.memory().write_value(list_of(0, 2), guest.vmemmap().value + 0x2004 * 64 + 8);
+  const auto layout = *read_page_layout(found.kernel().info(), 64);
+  EXPECT_FALSE(find_zone_field(found.kernel(), zones, layout));
+  found.memory().write_value(list_of(1, 2), guest.vmemmap().value + 0x2005 * 64 + 8);
+  found.memory().write_value(found.struct_page(guest, {0x2005}), std::uint64_t{1} << 51);
+  EXPECT_TRUE(find_zone_field(found.kernel(), zones, layout));
 }
 
 }  // namespace
