@@ -1,7 +1,9 @@
 /* What a test guest does before it is dumped: memory of every kind that a filter must tell apart.
  *
  * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU] [tick=CPU]. Prints one line a secret, then READY, then obeys
- * lines on its standard input: "panic CPU" crashes the guest on that CPU, "grow MIB" fills as much as is plugged in.
+ * lines on its standard input: "panic CPU" crashes the guest on that CPU, "grow MIB" fills as much as is plugged in,
+ * "used MIB" does so with secrets and gives all of it back, "offline" takes what is movable offline, "isolate" begins to
+ * and does not get to the end, "poison" tells the kernel of faulty pages.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
  * can make the same page and search dumps for it. Secrets are made in place: no stale copy stays in a free page.
@@ -9,6 +11,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
+#include <linux/if_packet.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,7 +20,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PAGE = 4096, SECRETS = 16 };
@@ -270,17 +277,22 @@ static void counting_child(int cpu)
 	}
 }
 
+static uint64_t frame_of(volatile void *page)
+{
+	uint64_t entry = 0;
+	int fd = open("/proc/self/pagemap", O_RDONLY);
+	if (pread(fd, &entry, sizeof entry, (uintptr_t)page / PAGE * sizeof entry) != sizeof entry)
+		fail("pagemap");
+	close(fd);
+	return entry & ((1ull << 55) - 1);
+}
+
 /* Counts for ever. "TICKS address" tells where in physical memory, so that the host can see it stand still. */
 static void ticking_child(int cpu)
 {
 	volatile uint64_t *ticks = (uint64_t *)map(PAGE, MAP_SHARED | MAP_ANONYMOUS, -1, "ticks");
-	uint64_t entry = 0;
 	*ticks = 1;
-	int fd = open("/proc/self/pagemap", O_RDONLY);
-	if (pread(fd, &entry, sizeof entry, (uintptr_t)ticks / PAGE * sizeof entry) != sizeof entry)
-		fail("pagemap");
-	close(fd);
-	printf("TICKS %llx\n", (unsigned long long)(entry & ((1ull << 55) - 1)) * PAGE);
+	printf("TICKS %llx\n", (unsigned long long)frame_of(ticks) * PAGE);
 	if (fork() != 0)
 		return;
 	pin_to(cpu);
@@ -309,6 +321,122 @@ static void grow(size_t before, size_t mib)
 	printf("GROWN\n");
 }
 
+/* A process that fills half of it with secrets, and ends. */
+static void use(size_t before, size_t mib)
+{
+	while (total_mib() < before + mib * 7 / 8)
+		usleep(10000);
+	if (fork() == 0) {
+		size_t size = mib / 2 * MIB, step = 16, secrets = size / PAGE / step;
+		char *area = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, "used");
+		uint64_t seed;
+		madvise(area, size, MADV_NOHUGEPAGE);
+		if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+			fail("getrandom");
+		fill(area, size, "used");
+		printf("SECRET used %016llx %zu\n", (unsigned long long)seed, secrets);
+		for (size_t i = 0; i < secrets; i++)
+			make_secret(area + i * step * PAGE, seed, i);
+		_exit(0);
+	}
+	wait(NULL);
+	printf("USED\n");
+}
+
+static int starts_with(const char *path, const char *word)
+{
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
+		printf("note: %s: %s\n", path, strerror(errno));
+	close(fd);
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* Calls each(the file that takes a memory block offline) for those that are online and movable. */
+static int movable_blocks(void (*each)(const char *))
+{
+	glob_t found;
+	int count = 0;
+	if (glob("/sys/devices/system/memory/memory*", 0, NULL, &found) != 0)
+		fail("memory blocks");
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		char state[160], zones[160];
+		snprintf(state, sizeof state, "%s/state", found.gl_pathv[i]);
+		snprintf(zones, sizeof zones, "%s/valid_zones", found.gl_pathv[i]);
+		if (starts_with(state, "online") && starts_with(zones, "Movable")) {
+			each(state);
+			count++;
+		}
+	}
+	globfree(&found);
+	return count;
+}
+
+static void take_block_offline(const char *state)
+{
+	write_text(state, "offline");
+}
+
+/* The kernel isolates the block and then tries for ever to move what cannot be moved. */
+static void isolate_block(const char *state)
+{
+	if (fork() == 0) {
+		write_text(state, "offline");
+		printf("FAILED: the block went offline\n");
+		_exit(1);
+	}
+}
+
+/* A page in 16 MiB is in a pipe, too, and stays where it is. */
+static void isolate(size_t before, size_t mib)
+{
+	int ends[2], pages = 0;
+	while (total_mib() < before + mib * 7 / 8)
+		usleep(10000);
+	size_t size = mib * 7 / 8 * MIB;
+	char *area = map(size, MAP_PRIVATE | MAP_ANONYMOUS, -1, "isolate");
+	madvise(area, size, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < size; at += PAGE)
+		area[at] = 1;
+	if (pipe(ends) != 0)
+		fail("pipe");
+	for (size_t at = 0; at < size && pages < 15; at += 16 * MIB, pages++) {
+		struct iovec page = {area + at, PAGE};
+		if (vmsplice(ends[1], &page, 1, 0) != PAGE)
+			fail("vmsplice");
+	}
+	munmap(area, size);
+	movable_blocks(isolate_block);
+	sleep(3);
+	printf("ISOLATED\n");
+}
+
+/* Pages in the midst of blocks that the kernel has, and then frees. "POISONED frame" names each. */
+static void poison(void)
+{
+	enum { BLOCK = 16 * PAGE, BLOCKS = 16 };
+	struct tpacket_req ring = {.tp_block_size = BLOCK, .tp_block_nr = BLOCKS, .tp_frame_size = 2048,
+				   .tp_frame_nr = BLOCK / 2048 * BLOCKS};
+	int line = socket(AF_PACKET, SOCK_RAW, 0);
+	if (line < 0 || setsockopt(line, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring) != 0)
+		fail("packet ring");
+	char *area = map((size_t)BLOCK * BLOCKS, MAP_SHARED, line, "packet ring");
+	for (int i = 0; i < BLOCKS; i += 4) {
+		volatile char *page = area + (size_t)i * BLOCK + (5 + i) * PAGE % BLOCK;
+		char address[32];
+		(void)*page;
+		uint64_t frame = frame_of(page);
+		snprintf(address, sizeof address, "0x%llx", (unsigned long long)frame * PAGE);
+		write_text("/sys/devices/system/memory/hard_offline_page", address);
+		printf("POISONED %llx\n", (unsigned long long)frame);
+	}
+	munmap(area, (size_t)BLOCK * BLOCKS);
+	close(line);
+	sleep(1);
+	printf("POISON DONE\n");
+}
+
 static void obey(void)
 {
 	char line[64];
@@ -317,6 +445,14 @@ static void obey(void)
 	while (fgets(line, sizeof line, stdin)) {
 		if (sscanf(line, "grow %zu", &mib) == 1)
 			grow(total, mib);
+		if (sscanf(line, "used %zu", &mib) == 1)
+			use(total, mib);
+		if (sscanf(line, "isolate %zu", &mib) == 1)
+			isolate(total, mib);
+		if (strncmp(line, "offline", 7) == 0)
+			printf("OFFLINE %d\n", movable_blocks(take_block_offline));
+		if (strncmp(line, "poison", 6) == 0)
+			poison();
 		if (sscanf(line, "panic %d", &cpu) == 1) {
 			pin_to(cpu);
 			write_text("/proc/sysrq-trigger", "c");

@@ -33,8 +33,7 @@ class Memmap:
         self.root = root - KERNEL_MAP + self._number("phys_base", 0)
         self.page_size = int(self.info["SIZE(page)"])
         self.sections = self._read_sections()
-        self.pages = bits.from_ranges((number * self.section_pages, (number + 1) * self.section_pages)
-                                      for number in self.sections)
+        self.pages = self.pages_of(self.sections)
 
     def _number(self, name: str, default=None) -> int:
         text = self.info.get(f"NUMBER({name})")
@@ -79,6 +78,7 @@ class Memmap:
         map_at = self._offset("mem_section.section_mem_map")
         # Since 4.15 SYMBOL(mem_section) is a pointer's address, or the root array itself (a dynamic one).
         sections = {}
+        self.not_online = set()
         data = self.read(table, 8 * roots)
         for root, address in enumerate(struct.unpack(f"<{roots}Q", data)):
             if address:
@@ -87,7 +87,27 @@ class Memmap:
                     encoded, = struct.unpack_from("<Q", content, number * size + map_at)
                     if encoded & 1:     # SECTION_MARKED_PRESENT
                         sections[root * per_root + number] = encoded & ~0x1F
+                        if not encoded & 4:     # SECTION_IS_ONLINE
+                            self.not_online.add(root * per_root + number)
         return sections
+
+    def pages_of(self, sections) -> int:
+        """The pages of sections, which are given by their numbers."""
+        return bits.from_ranges((number * self.section_pages, (number + 1) * self.section_pages)
+                                for number in sorted(sections))
+
+    def pages_with_struct_pages(self, sections) -> int:
+        """Where the struct pages of sections lie."""
+        pages = set()
+        for number in sections:
+            first = self.sections[number] + number * self.section_pages * self.page_size
+            pages.update(self.translate(at) // PAGE
+                         for at in range(first, first + self.section_pages * self.page_size, PAGE))
+        return bits.from_members(sorted(pages))
+
+    def has_flag(self, pfn: int, name: str) -> bool:
+        flags, = struct.unpack_from("<Q", self.struct_page(pfn), self._offset("page.flags"))
+        return flags >> self._number(name) & 1 == 1
 
     def struct_page(self, pfn: int) -> bytes:
         return self.read(self.sections[pfn // self.section_pages] + pfn * self.page_size, self.page_size)
