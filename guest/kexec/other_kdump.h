@@ -16,6 +16,10 @@ struct OtherKdump {
   std::vector<std::string> links;  // that enable it
 };
 
+// The crashkernel= that the package kdump-tools brings: a conffile, which its purge removes
+// (kdump-tools 1:1.8.1).
+inline constexpr const char* kKdumpToolsReservation = "/etc/default/grub.d/kdump-tools.cfg";
+
 // Errc::io and the like where the answer cannot be known.
 Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree);
 Result<std::optional<OtherKdump>> find_other_kdump(const Root& root);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "guest/setup/boot_loader.h"
 
 namespace vmcore::guest {
@@ -13,12 +15,14 @@ std::string mkconfig(const Tree& tree) {
   return path.empty() ? tree.program("grub2-mkconfig") : path;
 }
 
-// All that grub-mkconfig sources, drop-ins as far as it knows them.
-Result<std::string> sourced(const Tree& tree, bool drop_ins) {
+// All that grub-mkconfig sources and that lasts, drop-ins as far as it knows them.
+Result<std::string> sourced(const Tree& tree, bool drop_ins,
+                            const std::vector<std::string>& not_lasting) {
   TRY_ASSIGN(std::string text, tree.text(kDefaults));
   for (const std::string& name : drop_ins ? tree.names(kDropIns) : std::vector<std::string>()) {
-    if (name.ends_with(".cfg")) {
-      TRY_ASSIGN(const std::string more, tree.text(fmt::format("{}/{}", kDropIns, name)));
+    const std::string path = fmt::format("{}/{}", kDropIns, name);
+    if (name.ends_with(".cfg") && std::ranges::find(not_lasting, path) == not_lasting.end()) {
+      TRY_ASSIGN(const std::string more, tree.text(path));
       text += "\n" + more;
     }
   }
@@ -34,7 +38,7 @@ Result<> grub_add(Plan& plan, const CommandLine& line) {
   // Drop-ins are Debian's and Ubuntu's; the script itself says whether it sources them.
   TRY_ASSIGN(const std::string script, tree.root().read(mkconfig(tree)));
   const bool drop_ins = script.find("default/grub.d") != std::string::npos;
-  TRY_ASSIGN(const std::string text, sourced(tree, drop_ins));
+  TRY_ASSIGN(const std::string text, sourced(tree, drop_ins, line.not_lasting));
   const Words words = missing_words(plan, line, kDefaults, text);
   if (words.empty()) {
     return {};

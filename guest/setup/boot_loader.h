@@ -13,6 +13,9 @@ struct CommandLine {
   // A crashkernel= that stands there already is left as it is. Else ours comes behind it: the
   // kernel takes the last one (kernel/crash_core.c, get_last_crashkernel).
   bool keep_reservation = true;
+  // Files of a package that may be purged. A crashkernel= in them does not count as reserved: it
+  // goes with the package.
+  std::vector<std::string> not_lasting = {};
 };
 
 struct BootLoader {

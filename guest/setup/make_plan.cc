@@ -101,6 +101,9 @@ Result<CommandLine> wanted_words(const Tree& tree, const SetupOptions& options) 
     line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
                                                      : "crashkernel=" + options.crashkernel);
     line.keep_reservation = options.crashkernel.empty();
+    if (options.slot == "replace") {
+      line.not_lasting.emplace_back(kKdumpToolsReservation);
+    }
     // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
     if (tree.root().exists("/etc/alpine-release")) {
       line.words.emplace_back("kexec_load_disabled=0");

@@ -63,6 +63,20 @@ TEST_F(BootLoaders, WhatIsReservedAlreadyIsKeptUnlessASizeIsNamed) {
               HasSubstr("crashkernel=200M"));
 }
 
+TEST_F(BootLoaders, AReservationThatGoesWithItsPackageIsNone) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/etc/default/grub.d/kdump-tools.cfg",
+             "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M\"\n");
+  const CommandLine line = {.words = {"crashkernel=128M"},
+                            .not_lasting = {"/etc/default/grub.d/kdump-tools.cfg"}};
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg", line),
+              HasSubstr(" crashkernel=128M\""));
+  EXPECT_THAT(notes, IsEmpty());
+  root.write("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"crashkernel=256M\"\n");
+  EXPECT_EQ(planned("/etc/default/grub.d/vmcore-guest.cfg", line), "");
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("crashkernel=256M, which is kept")));
+}
+
 TEST_F(BootLoaders, AReservationInACommentIsNone) {
   root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
   root.write("/etc/default/grub", "# GRUB_CMDLINE_LINUX=\"crashkernel=256M\"\n");
