@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "guest/image/capture_image.h"
+#include "guest/image/ready_image.h"
 #include "guest/image/stale_image.h"
 #include "guest/kexec/command_line.h"
 #include "guest/kexec/kernel_facts.h"
@@ -43,14 +44,17 @@ Result<Fd> lock(const Root& root) {
   return file;
 }
 
-// Our own image of that release, whole and up to date.
-Result<std::string> ready_image(const Root& root, std::string_view release) {
-  const std::string path = capture_image_path(release);
-  if (is_stale(root, path, release)) {
-    TRY(make_state_folder(root, kStateFolder));
-    TRY(run_command({"/proc/self/exe", "build", "--kernel", std::string(release), "-o", path}));
-  }
-  return path;
+// Our own image of that release; what is to be known of it goes into `remarks`.
+Result<std::string> our_image(const Root& root, const std::string& release,
+                              std::vector<Remark>& remarks) {
+  TRY_ASSIGN(ReadyImage image, ready_image(root, release, [&release](const std::string& path) {
+               const Result<> built =
+                   run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
+               return built ? built
+                            : fail(built.error().code, "`vmcore-guest build -o {}` failed", path);
+             }));
+  remarks = std::move(image.remarks);
+  return std::move(image.path);
 }
 
 // An image that others made is taken as it is: nothing tells how it should be.
@@ -107,8 +111,9 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
     TRY_ASSIGN(record.kernel, find_kernel_image(root, release));
   }
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
+  std::vector<Remark> remarks;
   if (record.image.empty()) {
-    TRY_ASSIGN(record.image, ready_image(root, kernel.release()));
+    TRY_ASSIGN(record.image, our_image(root, std::string(kernel.release()), remarks));
   } else {
     TRY(check_whole(root, record.image, kernel.release()));
   }
@@ -142,7 +147,9 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
     return fail(loaded.error().code, "{}{}", loaded.error().message,
                 gone ? "; what was loaded before is gone" : "");
   }
-  return fit.value_or(std::vector<Remark>());
+  const std::vector<Remark> narrow = fit.value_or(std::vector<Remark>());
+  remarks.insert(remarks.end(), narrow.begin(), narrow.end());
+  return remarks;
 }
 
 }  // namespace
@@ -238,7 +245,7 @@ Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
   const std::string release = running_release();
-  if (!record || !is_loaded(root, Slot::crash) || record->image != capture_image_path(release) ||
+  if (!record || !is_loaded(root, Slot::crash) || !is_our_image(record->image, release) ||
       !is_stale(root, record->image, release)) {
     return std::vector<Remark>();
   }

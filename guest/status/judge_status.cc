@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "guest/image/find_network.h"
+#include "guest/image/ready_image.h"
+#include "guest/root/state_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -81,6 +83,12 @@ Finding judge_image(const StatusFacts& facts) {
     return with(finding, Verdict::warn,
                 "damaged, or older than its configuration, the network, the modules or this "
                 "program: vmcore-guest load");
+  }
+  if (finding.value == volatile_image_path(facts.release)) {
+    return with(finding, Verdict::warn,
+                fmt::format("kept until the next boot only: make room in {}, or make it writable, "
+                            "then vmcore-guest load",
+                            kStateFolder));
   }
   return finding;
 }

@@ -8,6 +8,7 @@
 #include "guest/image/decompress.h"
 #include "guest/image/find_network.h"
 #include "guest/image/needed_modules.h"
+#include "guest/image/ready_image.h"
 #include "guest/image/stale_image.h"
 #include "guest/kexec/kernel_image.h"
 #include "guest/root/read_config.h"
@@ -78,7 +79,8 @@ StatusFacts read_status(const Root& root) {
   facts.config = kernel_config(root, facts.release);
   facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
   facts.record = read_load_record(root);
-  facts.image = capture_image_path(facts.release);
+  const bool ours = facts.record && is_our_image(facts.record->image, facts.release);
+  facts.image = ours ? facts.record->image : capture_image_path(facts.release);
   if (!root.exists(facts.image)) {
     facts.image.clear();
   }

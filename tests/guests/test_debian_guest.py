@@ -50,12 +50,19 @@ for second in $(seq 30); do     # udev may have it loaded again at this moment
     [ $status = 0 ] && break
     sleep 1
 done
+# Where an image cannot be kept, one in memory serves until there is room again.
+mount -t tmpfs -o size=64k none /var/lib/vmcore-guest
+vmcore-guest load 2> /run/full
+loaded=$(grep -o "/run/vmcore-guest/capture-[^\\"]*" /run/vmcore-guest/loaded)
+umount /var/lib/vmcore-guest
+vmcore-guest load
 dmesg -n 1                  # nobody else speaks on the console: the kernel, systemd
 kill -s RTMIN+21 1
 exec > /dev/ttyS0           # not before: the getty hangs it up when it starts
 echo "NETWORK $(cat /var/lib/vmcore-guest/network)"
 cat /run/status
 echo "STATUS $status"
+echo "FULL $loaded $(grep -c 'cannot be written' /run/full)"
 if [ -e /var/crashed ]; then
     echo "DONE"
     systemctl poweroff
@@ -146,6 +153,8 @@ def test(vmcorectl, _guests: list, findings) -> None:
                        [line for line in machine.text().splitlines() if re.search('STATUS|"result"|"hint"', line)])
         findings.check("the network that came later", [] if machine.text().count(
             f"NETWORK {MAC},10.0.2.15/24,10.0.2.2") == 2 else [machine.text()[-4000:]])
+        findings.check("an image in memory where there is no room", [] if len(re.findall(
+            r"FULL /run/vmcore-guest/capture-\S+\.img 1\b", machine.text())) == 2 else [machine.text()[-4000:]])
         findings.check("status names the broken target", [] if "install OpenSSH's client" in machine.text() else [
             machine.text()[-4000:]])
         log = vmcorectl.run("dmesg", out).stdout

@@ -110,6 +110,19 @@ def reloads(guest) -> list:
     return lines + differs("loaded once more", guest.must(started) != before, not adapts)
 
 
+def without_room(guest) -> list:
+    """Nothing can be built: the image that is there is loaded, if it is whole. (This guest has no kernel modules.)"""
+    kept = guest.capture_image
+    guest.must("vmcore-guest unload; mkdir -p /etc; touch /etc/vmcore-guest.conf")    # the image is older than that
+    code, text = guest.run("vmcore-guest load")
+    lines = differs("exit", code, 0) + differs("loaded", guest.must(SLOT), "1")
+    lines += lacks(text, "no new capture image can be built", f"the older one is used, {kept}")
+    guest.must(f"cp {kept} /kept && head -c 100000 /kept > {kept}")
+    lines += refused(guest, "vmcore-guest load", f"`vmcore-guest build -o {kept}` failed")
+    guest.must(f"cp /kept {kept} && rm /kept /etc/vmcore-guest.conf && vmcore-guest load")
+    return lines
+
+
 def executes(guest) -> list:
     """A reboot without firmware: the same kernel comes up again, with the same command line."""
     lines = refused(guest, "vmcore-guest exec", "vmcore-guest load --reboot")
@@ -169,7 +182,7 @@ def main() -> int:
         small = {"kernel": kernel, "memory_mib": 768, "workload": False, "reboots": True}
         files = {UKI[1:]: unified_image(kernels.kernel(kernel).image.read_bytes())} if kernel == "6.12" else {}
         with CaptureGuest(CaptureConfig(name=f"{kernel}-load", crashkernel="128M", **small), files=files) as guest:
-            checks = [status, loads, *([unified] if files else []), reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
+            checks = [status, loads, *([unified] if files else []), without_room, reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
             for check in checks:
                 findings.check(f"{kernel}: {check.__name__}", check(guest))
         tiny = CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)

@@ -102,6 +102,10 @@ TEST(JudgeStatus, TheImage) {
   facts.image_stale = true;
   EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
   EXPECT_TRUE(says(judge_image(facts), "older than"));
+  facts.image_stale = false;
+  facts.record->image = facts.image = "/run/vmcore-guest/capture-" + facts.release + ".img";
+  EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_image(facts), "until the next boot only"));
   facts.record->image = "/another";  // chosen by --initrd
   EXPECT_EQ(judge_image(facts).verdict, Verdict::pass);
   facts.capture = fail(Errc::invalid, "line 1");

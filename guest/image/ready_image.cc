@@ -1,0 +1,74 @@
+#include "guest/image/ready_image.h"
+
+#include <array>
+
+#include "guest/config/capture_config.h"
+#include "guest/image/capture_image.h"
+#include "guest/image/cpio.h"
+#include "guest/image/stale_image.h"
+#include "guest/root/node.h"
+#include "guest/root/read_config.h"
+#include "guest/root/state_file.h"
+
+namespace vmcore::guest {
+namespace {
+
+Result<> build_at(const Root& root, const std::string& path, const BuildImage& build) {
+  TRY(make_state_folder(root, parent_of(path)));
+  return build(path);
+}
+
+// What an older image lacks is said at its crash at the latest. That it seals to nobody, or to
+// another, would be said too late.
+bool still_serves(const Root& root, const std::string& path, std::string_view release) {
+  const auto bytes = read_image(root, path);
+  const auto wanted = read_config(root);
+  if (!bytes || !wanted || !check_image(*bytes, release)) {
+    return false;
+  }
+  const auto text = find_in_cpio(*bytes, kConfigFile.substr(1));
+  const auto config = text ? parse_config(*text) : Result<CaptureConfig>(CaptureConfig());
+  return config && config->encrypt_to == wanted->encrypt_to;
+}
+
+}  // namespace
+
+std::string volatile_image_path(std::string_view release) {
+  return fmt::format("{}/capture-{}.img", kRunFolder, release);
+}
+
+bool is_our_image(std::string_view path, std::string_view release) {
+  return path == capture_image_path(release) || path == volatile_image_path(release);
+}
+
+Result<ReadyImage> ready_image(const Root& root, std::string_view release,
+                               const BuildImage& build) {
+  const std::string kept = capture_image_path(release);
+  const std::string in_memory = volatile_image_path(release);
+  if (!is_stale(root, kept, release)) {
+    return ReadyImage{kept, {}};
+  }
+  const Result<> built = build_at(root, kept, build);
+  if (built) {
+    remove_state(root, in_memory);
+    return ReadyImage{kept, {}};
+  }
+  const Error& why = built.error();
+  if (!is_stale(root, in_memory, release) || build_at(root, in_memory, build)) {
+    return ReadyImage{
+        in_memory,
+        {{why.code, fmt::format("{} cannot be written ({}): {} is used until the next boot", kept,
+                                why.message, in_memory)}}};
+  }
+  for (const std::string& older : std::array{kept, in_memory}) {
+    if (still_serves(root, older, release)) {
+      return ReadyImage{older,
+                        {{why.code, fmt::format("no new capture image can be built ({}): the older "
+                                                "one is used, {}",
+                                                why.message, older)}}};
+    }
+  }
+  return tl::unexpected(why);
+}
+
+}  // namespace vmcore::guest
