@@ -62,6 +62,7 @@ void remember_network(const Root& root) {
 Result<int> carry_out(const Options& options, Plan& plan, Record record, const Record& earlier) {
   const Tree& tree = plan.tree;
   TRY_ASSIGN(const std::vector<Change> changes, tree.to_write());
+  TRY(check_writable(tree.root(), changes));
   const Commands commands = commands_for(tree, changes, earlier.pending, plan.by_hand);
   fmt::print("{}", diff_of(changes));
   for (const auto& list : {commands.stops, commands.others}) {

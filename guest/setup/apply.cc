@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "guest/setup/boot_loader.h"
 #include "src/base/unified_diff.h"
@@ -115,17 +117,54 @@ std::vector<Command> reloads(const Tree& tree, const Touched& touched) {
   return commands;
 }
 
+Result<> put(const Root& root, const std::string& path, const std::optional<Node>& node) {
+  if (!node && !root.exists(parent_of(path))) {
+    return {};
+  }
+  for (const std::string& folder : missing_parents(root, path)) {
+    TRY(make_folder(root, folder));
+  }
+  return write_node(root, path, node);
+}
+
 Result<> write_changes(const Root& root, const std::vector<Change>& changes) {
   for (const Change& change : changes) {
-    if (!change.after && !root.exists(parent_of(change.path))) {
-      continue;
-    }
-    for (const std::string& folder : missing_parents(root, change.path)) {
-      TRY(make_folder(root, folder));
-    }
-    TRY(write_node(root, change.path, change.after));
+    TRY(put(root, change.path, change.after));
   }
   return {};
+}
+
+Result<> remove_folders(const Root& root, const std::vector<std::string>& outer_first) {
+  for (auto folder = outer_first.rbegin(); folder != outer_first.rend(); ++folder) {
+    TRY(remove_empty_folder(root, *folder));
+  }
+  return {};
+}
+
+// The folder of a path, or the nearest above it that is there.
+std::string nearest_folder(const Root& root, const std::string& path) {
+  std::string folder = parent_of(path);
+  while (folder != "/" && !root.exists(folder)) {
+    folder = parent_of(folder);
+  }
+  return folder;
+}
+
+// Where a folder really is, in the words of this machine.
+std::string real_path(const Fd& folder) {
+  std::error_code error;
+  return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", folder.get()), error);
+}
+
+// Stores hold what a declared configuration made: what is written there is lost or refused.
+bool is_in_store(const Root& root, const Fd& folder) {
+  for (const char* const store : {"/nix/store", "/gnu/store"}) {
+    const auto top = root.open(store, O_PATH | O_DIRECTORY);
+    if (top && (real_path(folder) + "/").starts_with(real_path(*top) + "/")) {
+      return true;
+    }
+  }
+  return false;
 }
 
 std::vector<std::string> folders_to_make(const Root& root, const std::vector<Change>& changes) {
@@ -156,7 +195,69 @@ Record until_written(Record record, const Record& earlier, const Commands& comma
   return record;
 }
 
+// What apply() has begun to change.
+struct Begun {
+  std::vector<Change> changes = {};
+  std::vector<Command> stopped = {};
+  Record record;  // as it stands while the changes are being written
+};
+
+// Everything as it was before; `why` it has to be.
+Error taken_back(const Root& root, const Begun& begun, const Record& earlier, Error why) {
+  Result<> restored;
+  for (auto change = begun.changes.rbegin(); change != begun.changes.rend(); ++change) {
+    const auto now = read_node(root, change->path);
+    if (now && *now == change->after) {
+      if (const Result<> done = put(root, change->path, change->before); !done) {
+        restored = done;
+      }
+    }
+  }
+  if (!restored) {
+    why.message += fmt::format(
+        "; not every file could be put back as it was ({}): `vmcore-guest remove` takes back what "
+        "was changed",
+        restored.error().message);
+    return why;
+  }
+  // What is left of the record does no harm: it names files that are as they were.
+  const bool was_set_up = !earlier.changes.empty() || !earlier.pending.empty();
+  static_cast<void>(was_set_up ? write_record(root, earlier) : remove_record(root, begun.record));
+  std::vector<std::string> made;
+  for (const std::string& folder : begun.record.folders) {
+    if (std::ranges::find(earlier.folders, folder) == earlier.folders.end()) {
+      made.push_back(folder);
+    }
+  }
+  static_cast<void>(remove_folders(root, made));
+  for (const Command& command : starts_for(begun.stopped)) {
+    static_cast<void>(run_in(root, command));
+  }
+  why.message += "; every file is as it was";
+  return why;
+}
+
 }  // namespace
+
+Result<> check_writable(const Root& root, const std::vector<Change>& changes) {
+  for (const Change& change : changes) {
+    TRY_ASSIGN(const Fd folder, root.open(nearest_folder(root, change.path), O_PATH | O_DIRECTORY));
+    if (is_in_store(root, folder)) {
+      return fail(Errc::denied,
+                  "{} lies in a store of packages, which a configuration makes: set it up there "
+                  "(NixOS: boot.kernelParams, systemd.services; Guix: kernel-arguments, services). "
+                  "Nothing was changed",
+                  change.path);
+    }
+    if (::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", folder.get()).c_str(), W_OK,
+                    AT_EACCESS) != 0) {
+      const int error = errno;
+      return fail(Errc::denied, "{} cannot be written ({}): nothing was changed", change.path,
+                  std::generic_category().message(error));
+    }
+  }
+  return {};
+}
 
 std::string diff_of(const std::vector<Change>& changes) {
   std::string text;
@@ -188,6 +289,13 @@ std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& chan
   return commands;
 }
 
+std::vector<Command> starts_for(std::vector<Command> stops) {
+  for (Command& command : stops) {
+    std::ranges::replace(command, std::string("stop"), std::string("start"));
+  }
+  return stops;
+}
+
 Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
                       const std::vector<Command>& pending, std::vector<std::string>& by_hand) {
   const Touched touched(changes);
@@ -217,19 +325,30 @@ Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Reco
                       const Record& earlier, const Commands& commands) {
   const bool forget = record.changes.empty();
   record.folders = earlier.folders;
+  Begun begun{.record = earlier};
+  const auto abandon = [&](Error why) {
+    return tl::unexpected(taken_back(root, begun, earlier, std::move(why)));
+  };
   if (!forget) {
     const std::vector<std::string> more = folders_to_make(root, changes);
     record.folders.insert(record.folders.end(), more.begin(), more.end());
-    TRY(write_record(root, until_written(record, earlier, commands)));
+    begun.record = until_written(record, earlier, commands);
+    if (const Result<> noted = write_record(root, begun.record); !noted) {
+      return abandon(noted.error());
+    }
   }
   Outcome outcome;
+  begun.stopped = commands.stops;
   for (const Command& command : commands.stops) {
     // Not pending: there may be nothing left that could be stopped.
     if (Result<> done = run_in(root, command); !done) {
       outcome.failed.push_back(done.error().message);
     }
   }
-  TRY(write_changes(root, changes));
+  begun.changes = changes;
+  if (const Result<> written = write_changes(root, changes); !written) {
+    return abandon(written.error());
+  }
   for (const Command& command : commands.others) {
     if (Result<> done = run_in(root, command); !done) {
       outcome.failed.push_back(done.error().message);
@@ -241,9 +360,7 @@ Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Reco
     return outcome;
   }
   TRY(remove_record(root, earlier));
-  for (auto folder = record.folders.rbegin(); folder != record.folders.rend(); ++folder) {
-    TRY(remove_empty_folder(root, *folder));
-  }
+  TRY(remove_folders(root, record.folders));
   return outcome;
 }
 

@@ -15,6 +15,8 @@ struct Commands {
 
 // Services of links that go are stopped: they give the slot back.
 std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& changes);
+// What starts them again.
+std::vector<Command> starts_for(std::vector<Command> stops);
 
 // What has to run when these files have changed, and what is pending, each once. Of an image only
 // what needs no running system; where programs cannot run in it (no /proc), `by_hand` says what is
@@ -26,7 +28,13 @@ struct Outcome {
   std::vector<std::string> failed;  // commands, each with the reason
 };
 
-// Writes the changes; remembers `record` first, or forgets it last where it is empty.
+// Whether the changes can be written, as far as that can be known beforehand. Errc::denied, naming
+// the path, where its folder is read-only or belongs to a store of packages (NixOS, Guix).
+Result<> check_writable(const Root& root, const std::vector<Change>& changes);
+
+// Writes the changes; remembers `record` first, or forgets it last where it is empty. After an
+// Error every file is as it was before, and the services that were stopped run again; where that is
+// not so the error names the file, and the record still takes the changes back.
 Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
                       const Record& earlier, const Commands& commands);
 

@@ -159,6 +159,40 @@ def try_deb(package: Path, findings: Findings) -> None:
         guest.says("enabled", "systemctl", "is-enabled", "kdump-tools.service")
 
 
+def try_replaced(program: str, findings: Findings) -> None:
+    """The reservation outlives the package whose panic kernel is replaced."""
+    with copy_of("kdump-tools") as root:
+        shutil.copy(program, root.folder / PROGRAM[1:])
+        guest = Guest("replaced", root, lambda *words: root.chroot(PROGRAM, *words), findings)
+        guest.run(0, "kdump-tools.service is disabled", "setup", "--replace")
+        done = root.chroot("dpkg", "--purge", "kdump-tools")
+        findings.check("kdump-tools is purged", [done.stdout] if done.returncode or "kdump-tools.cfg" in "".join(
+            os.listdir(root.folder / "etc/default/grub.d")) else [])
+        root.chroot("update-grub")
+        grub_lines(guest, True)
+
+
+# Fails in the middle: when the files in /etc/default are written, and those in /etc/udev are not.
+FULL = """mount -t tmpfs -o size=4k,nr_inodes=1 none "$0/etc/udev/rules.d"
+exec "$@" """
+READ_ONLY = """mount --bind "$0/etc/udev" "$0/etc/udev"
+mount -o remount,bind,ro "$0/etc/udev"
+exec "$@" """
+
+
+def try_failing(program: str, findings: Findings) -> None:
+    """A setup that cannot write one of its files leaves all of them as they were."""
+    with copy_of("plain") as root:
+        shutil.copy(program, root.folder / PROGRAM[1:])
+        (root.folder / "etc/udev/rules.d").mkdir(exist_ok=True)
+        before = root.picture()
+        for name, mounts, word in [("full", FULL, "No space left"), ("read-only", READ_ONLY, "Read-only file system")]:
+            guest = Guest(name, root, lambda verb, *words: command(
+                "unshare", "--mount", "sh", "-c", mounts, root.folder, program, verb, "--root", root.folder, *words), findings)
+            guest.run(1, word, "setup")
+            guest.same("every file is as it was", before)
+
+
 def try_rpm(package: Path, findings: Findings) -> None:
     """In a root of Debian's, by the rpm of this machine: what is tried is the package's scripts."""
     with copy_of("plain") as root:
@@ -216,6 +250,8 @@ def main() -> int:
         for name in LAYOUTS:
             try_layout(stripped, name, findings)
         try_debian(stripped, findings)
+        try_failing(stripped, findings)
+        try_replaced(stripped, findings)
         try_deb(make_package(Path(program).parents[1], Path(folder)), findings)
         try_rpm(make_package(Path(program).parents[1], Path(folder), "rpm"), findings)
     return findings.exit_code()

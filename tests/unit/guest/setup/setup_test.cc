@@ -231,6 +231,19 @@ TEST_F(Setup, ReplacesTheOtherUntilRemoved) {
   EXPECT_EQ(root.picture(), before);
 }
 
+// The package's own crashkernel= is gone after `apt purge kdump-tools`.
+TEST_F(Setup, ReplacingTheOtherReservesByAWordOfOurs) {
+  enable_kdump_tools();
+  root.write("/etc/default/grub.d/kdump-tools.cfg",
+             "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT crashkernel=384M-:128M\"\n");
+  const auto before = root.picture();
+  ASSERT_TRUE(setup({.slot = "replace"}));
+  EXPECT_THAT(root.read(kDropIn), HasSubstr(" crashkernel=128M\""));
+  EXPECT_EQ(setup().value(), 0U);
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
 TEST_F(Setup, BesideTheOtherItIsACollector) {
   enable_kdump_tools();
   const auto before = root.picture();
@@ -394,8 +407,10 @@ TEST_F(Setup, ServicesOfLinksThatGoAreStopped) {
   const std::vector<Change> changes = {
       {"/etc/init.d/vmcore-guest", file_node(""), {}, ""},
       {"/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"), {}, ""}};
-  EXPECT_THAT(stops_for(Tree(opened), changes),
-              ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "stop"}));
+  const std::vector<Command> stops = stops_for(Tree(opened), changes);
+  EXPECT_THAT(stops, ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "stop"}));
+  EXPECT_THAT(starts_for(stops),
+              ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "start"}));
 }
 
 // A stop comes before the script that it needs goes; one that failed is told once.
@@ -426,6 +441,52 @@ TEST_F(Setup, ASecondOneThatIsCutShortIsTakenBack) {
   EXPECT_THAT(root.read("/etc/default/grub"), testing::Not(HasSubstr("crashkernel")));
   EXPECT_FALSE(root.exists("/etc/sysctl.d/90-vmcore-guest.conf"));
   EXPECT_FALSE(root.exists(kUnit));
+}
+
+// The folder of udev's rules leads nowhere: that shows only when the rule is written.
+TEST_F(Setup, OneThatFailsHalfWayLeavesEveryFileAsItWas) {
+  root.link("/etc/udev/rules.d", "/etc/nowhere/rules.d");
+  const auto before = root.picture();
+  const auto failed = setup();
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("; every file is as it was"));
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, ASecondOneThatFailsLeavesTheFirst) {
+  ASSERT_TRUE(setup({.crashkernel = "128M", .panic_on = {"oops"}}));
+  std::filesystem::remove_all(root.at("/etc/udev/rules.d"));
+  root.link("/etc/udev/rules.d", "/etc/nowhere/rules.d");
+  const auto before = root.picture();
+  EXPECT_FALSE(setup({.crashkernel = "200M", .panic_on = {"nmi"}, .notify_host = true}));
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
+  ASSERT_TRUE(setup());
+  const Root opened = root.root();
+  const Record earlier = read_record(opened).value();
+  Tree tree(opened);
+  ASSERT_TRUE(set_base(tree, earlier));
+  auto changes = tree.to_write().value();
+  changes.push_back({"/etc/default/grub/x", {}, file_node(""), ""});  // in a file
+  const auto before = root.picture();
+  EXPECT_FALSE(apply(opened, changes, {}, earlier, {}));
+  EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, AStoreOfPackagesIsNotWrittenTo) {
+  root.write("/nix/store/a-etc/systemd/x", "");
+  root.link("/etc/systemd", "/nix/store/a-etc/systemd");
+  const Root opened = root.root();
+  const std::vector<Change> changes = {{"/etc/modules-load.d/a.conf", {}, file_node(""), ""},
+                                       {"/etc/systemd/system/b", {}, file_node(""), ""}};
+  const auto refused = check_writable(opened, changes);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::denied);
+  EXPECT_THAT(refused.error().message, HasSubstr("/etc/systemd/system/b lies in a store"));
+  EXPECT_THAT(refused.error().message, HasSubstr("boot.kernelParams"));
+  EXPECT_TRUE(check_writable(opened, {changes.front()}));
 }
 
 TEST(Kernels, CompareTheirReleases) {
