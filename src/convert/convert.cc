@@ -7,6 +7,7 @@
 #include "filters/planner.h"
 #include "src/convert/copied_memory.h"
 #include "src/convert/crashed_kernel.h"
+#include "src/convert/first_pages.h"
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
@@ -57,12 +58,12 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   return decision;
 }
 
-// Tells of one window what is so of all of them.
-class WindowObserver final : public Observer {
+// Tells of one part of the pages what is so of all of them.
+class PartObserver final : public Observer {
  public:
-  WindowObserver(Observer& all, std::uint64_t kept) : all_(all), kept_(kept) {}
-  void begin(const PageSet& pages, bool last) {
-    before_ += std::exchange(in_window_, pages.count());
+  PartObserver(Observer& all, std::uint64_t kept) : all_(all), kept_(kept) {}
+  void begin(std::uint64_t pages, bool last) {
+    before_ += std::exchange(in_part_, pages);
     last_ = last;
   }
   void progress(std::uint64_t done, std::uint64_t) override {
@@ -77,54 +78,123 @@ class WindowObserver final : public Observer {
  private:
   Observer& all_;
   std::uint64_t kept_;
-  std::uint64_t before_ = 0;  // pages of the windows before
-  std::uint64_t in_window_ = 0;
+  std::uint64_t before_ = 0;  // pages of the parts before
+  std::uint64_t in_part_ = 0;
   bool last_ = false;
 };
 
-// Writes the kept pages of a guest that waits, first those for which there was no room; returns how
-// many could not be had.
-Result<std::uint64_t> write_copied(CopiedMemory& copied, const filters::PlannedPages& pages,
-                                   formats::DumpWriter& writer, const ConvertOptions& options,
-                                   WindowObserver& observer, const std::stop_token& stop) {
-  const PageSet data = without(pages.kept, pages.zero);
-  TRY(copied.take(data));
-  const PageSet first = without(data, copied.pages());
-  ConvertOptions at_once = options;
-  at_once.bandwidth = 0;
-  observer.begin(first, true);
-  TRY_ASSIGN(const std::uint64_t lost,
-             encode_pages(copied, first, pages.zero, writer, at_once, observer, stop));
-  const PageSet rest = without(pages.kept, first);
-  observer.begin(rest, false);
-  TRY(encode_pages(copied, rest, pages.zero, writer, options, observer, stop));
-  return lost;
-}
+PageSet common(const PageSet& a, const PageSet& b) { return without(a, without(a, b)); }
 
-// Writes the kept pages window by window; returns how many of them could not be had. The last
-// window stays with the plan, which the writer has borrowed.
-Result<std::uint64_t> write_windows(Decision& decision, formats::DumpWriter& writer,
-                                    const ConvertOptions& options, CopiedMemory* copied,
-                                    Observer& observer, const std::stop_token& stop) {
-  filters::PlannedPages& pages = decision.outcome.plan;
-  WindowObserver window_observer(observer, decision.outcome.plan.kept_pages);
-  if (copied != nullptr) {
-    TRY_ASSIGN(pages, decision.planner.next());
-    TRY(writer.plan(pages.ram, pages.kept));
-    return write_copied(*copied, pages, writer, options, window_observer, stop);
+// Writes the kept pages, window by window, of each the first ones first.
+class PageWriting {
+ public:
+  PageWriting(Decision& decision, const std::vector<Note>& notes, formats::DumpWriter& writer,
+              const ConvertOptions& options, Observer& observer, std::stop_token stop)
+      : decision_(decision),
+        notes_(notes),
+        writer_(writer),
+        options_(options),
+        all_(observer),
+        observer_(observer, decision.outcome.plan.kept_pages),
+        stop_(std::move(stop)) {}
+
+  // Returns how many of them could not be had. The last window stays with the plan, which the
+  // writer has borrowed.
+  Result<std::uint64_t> write_windows() {
+    const FirstPages first = find_first(nullptr);
+    while (!decision_.planner.done()) {
+      TRY(plan_next());
+      TRY(write_log(*decision_.image().memory, first));
+      TRY(write_some(*decision_.image().memory, first.kernel));
+      TRY(write_rest(*decision_.image().memory, decision_.planner.done()));
+    }
+    return lost_;
   }
-  std::uint64_t lost = 0;
-  while (!decision.planner.done()) {
-    TRY_ASSIGN(pages, decision.planner.next());
-    window_observer.begin(pages.kept, decision.planner.done());
-    TRY(writer.plan(pages.ram, pages.kept));
-    TRY_ASSIGN(const std::uint64_t lost_here,
-               encode_pages(*decision.image().memory, pages.kept, pages.zero, writer, options,
-                            window_observer, stop));
-    lost += lost_here;
+
+  // The same of a guest that waits. Those for which there was no room are written while it does.
+  Result<std::uint64_t> write_copied(CopiedMemory& copied) {
+    TRY(plan_next());
+    const PageSet data = without(pages().kept, pages().zero);
+    TRY(copied.take(data));
+    const PageSet missing = without(data, copied.pages());
+    const bool waits = missing.count() != 0;
+    FirstPages first;
+    if (waits) {
+      first = find_first(nullptr);
+      TRY(write_log(copied, first));
+      TRY(write_some(copied, common(first.kernel, missing)));
+    }
+    ConvertOptions at_once = options_;
+    at_once.bandwidth = 0;
+    const PageSet now = without(missing, done_);
+    TRY(write_part(copied, {now, pages().zero}, at_once, true));
+    done_.insert(now);
+    if (!waits) {
+      first = find_first(&copied.pages());
+      TRY(write_log(copied, first));
+    }
+    TRY(write_some(copied, first.kernel));
+    TRY(write_rest(copied, false));
+    return lost_;
   }
-  return lost;
-}
+
+ private:
+  filters::PlannedPages& pages() { return decision_.outcome.plan; }
+
+  FirstPages find_first(const PageSet* only) const {
+    return decision_.kernel() == nullptr
+               ? FirstPages()
+               : first_pages(decision_.image(), decision_.subject.found, notes_, only);
+  }
+
+  Result<> plan_next() {
+    TRY_ASSIGN(pages(), decision_.planner.next());
+    done_ = {};
+    return writer_.plan(pages().ram, pages().kept);
+  }
+
+  Result<> write_log(const PhysicalMemory& memory, const FirstPages& first) {
+    TRY(write_some(memory, first.log));
+    all_.log_written();
+    return {};
+  }
+
+  // Those of them that are kept, and not written yet.
+  Result<> write_some(const PhysicalMemory& memory, const PageSet& some) {
+    const PageSet part = without(common(some, pages().kept), done_);
+    TRY(write_part(memory, {part, pages().zero}, options_, false));
+    done_.insert(part);
+    return {};
+  }
+
+  Result<> write_rest(const PhysicalMemory& memory, bool last) {
+    return write_part(memory, {pages().kept, pages().zero, &done_}, options_, last);
+  }
+
+  // `last`: when they are read, nothing more is.
+  Result<> write_part(const PhysicalMemory& memory, const PagesToWrite& part,
+                      const ConvertOptions& options, bool last) {
+    const std::uint64_t count = part.count();
+    if (count == 0 && !last) {
+      return {};
+    }
+    observer_.begin(count, last);
+    TRY_ASSIGN(const std::uint64_t lost,
+               encode_pages(memory, part, writer_, options, observer_, stop_));
+    lost_ += lost;
+    return {};
+  }
+
+  Decision& decision_;
+  const std::vector<Note>& notes_;
+  formats::DumpWriter& writer_;
+  const ConvertOptions& options_;
+  Observer& all_;
+  PartObserver observer_;
+  std::stop_token stop_;
+  PageSet done_;  // of the window
+  std::uint64_t lost_ = 0;
+};
 
 // The page's bytes, or nothing where it is in none of the runs.
 std::span<const std::byte> find_page(std::span<const formats::PageRun> runs, Pfn pfn) {
@@ -189,8 +259,9 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   if (waiting.copied != nullptr && copied == nullptr) {
     how.bandwidth = 0;  // the guest waits until all is written
   }
+  PageWriting writing(decision, header.notes, writer, how, observer, stop);
   TRY_ASSIGN(const std::uint64_t lost,
-             write_windows(decision, writer, how, copied, observer, stop));
+             copied != nullptr ? writing.write_copied(*copied) : writing.write_windows());
   append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {

@@ -46,6 +46,9 @@ class Observer {
   virtual void progress(std::uint64_t done, std::uint64_t all) = 0;
   // Nothing more will be read from the source: a guest that waits may run.
   virtual void source_read() = 0;
+  // The headers, and of a window that was planned the pages that lead to the kernel and its log,
+  // are in the file.
+  virtual void log_written() {}
 };
 
 struct Outcome {

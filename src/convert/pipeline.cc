@@ -17,11 +17,11 @@ namespace {
 // What the threads of one conversion share. Each takes its shards through by itself.
 class Pipeline {
  public:
-  Pipeline(const PhysicalMemory& memory, const PageSet& pages, const PageSet& zero,
-           const ConvertOptions& options, Observer& observer, std::stop_token stop)
+  Pipeline(const PhysicalMemory& memory, const PagesToWrite& pages, const ConvertOptions& options,
+           Observer& observer, std::stop_token stop)
       : memory_(memory),
-        zero_(zero),
-        queue_(pages),
+        zero_(pages.zero),
+        queue_(pages.pages, pages.except),
         observer_(observer),
         stop_(std::move(stop)),
         all_(pages.count()),
@@ -103,16 +103,19 @@ Result<std::uint64_t> Pipeline::outcome() const {
 
 }  // namespace
 
-Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& pages,
-                                   const PageSet& zero, formats::DumpWriter& writer,
-                                   const ConvertOptions& options, Observer& observer,
-                                   std::stop_token stop) {
+std::uint64_t PagesToWrite::count() const {
+  return pages.count() - (except == nullptr ? 0 : except->count());
+}
+
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PagesToWrite& pages,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
+                                   Observer& observer, std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
   for (unsigned i = 0; i < options.threads; ++i) {
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
-  Pipeline pipeline(memory, pages, zero, options, observer, std::move(stop));
+  Pipeline pipeline(memory, pages, options, observer, std::move(stop));
   on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }

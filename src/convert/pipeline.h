@@ -11,11 +11,18 @@
 
 namespace vmcore::convert {
 
-// Writes pages that `writer` planned last, those of `zero` unread; returns how many of them could
-// not be had from `memory`. The observer is called by one thread at a time.
-Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PageSet& pages,
-                                   const PageSet& zero, formats::DumpWriter& writer,
-                                   const ConvertOptions& options, Observer& observer,
-                                   std::stop_token stop);
+// Pages that are written one after the other.
+struct PagesToWrite {
+  const PageSet& pages;
+  const PageSet& zero;              // which need not be read
+  const PageSet* except = nullptr;  // some of them, which are written already; may be null
+  std::uint64_t count() const;
+};
+
+// Writes pages that `writer` planned last; returns how many of them could not be had from `memory`.
+// The observer is called by one thread at a time.
+Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PagesToWrite& pages,
+                                   formats::DumpWriter& writer, const ConvertOptions& options,
+                                   Observer& observer, std::stop_token stop);
 
 }  // namespace vmcore::convert

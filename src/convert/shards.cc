@@ -14,11 +14,24 @@ std::span<const std::byte> zeros(std::uint64_t pages) {
 
 }  // namespace
 
+PfnRange ShardQueue::next_run(std::uint64_t most) {
+  PfnRange run = pages_.next_run(next_, end_, most);
+  while (except_ != nullptr && run.count != 0) {
+    const PfnRange passed = except_->next_run(run.first, run.end());
+    if (passed.count == 0 || passed.first > run.first) {
+      run.count = passed.count == 0 ? run.count : passed.first - run.first;
+      break;
+    }
+    run = pages_.next_run(passed.end(), end_, most);
+  }
+  return run;
+}
+
 std::vector<PfnRange> ShardQueue::claim(bool& last) {
   const std::scoped_lock lock(mutex_);
   std::vector<PfnRange> shard;
   for (std::uint64_t room = kShardPages; room > 0;) {
-    const PfnRange run = pages_.next_run(next_, end_, room);
+    const PfnRange run = next_run(room);
     if (run.count == 0) {
       next_ = end_;
       break;

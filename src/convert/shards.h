@@ -18,16 +18,21 @@ inline constexpr std::uint64_t kPageSize = 4096;
 inline constexpr std::uint64_t kShardPages = 256;
 inline constexpr std::uint64_t kShardSize = kShardPages * kPageSize;
 
-// Hands out the members of a set in ascending order. Thread-safe.
+// Hands out the members of a set that are not in another one, in ascending order. Thread-safe.
 class ShardQueue {
  public:
-  explicit ShardQueue(const PageSet& pages) : pages_(pages), end_(pages.end()) {}
+  // Borrowed; `except` may be null.
+  explicit ShardQueue(const PageSet& pages, const PageSet* except = nullptr)
+      : pages_(pages), except_(except), end_(pages.end()) {}
   // The runs of the next shard, at most kShardPages pages in all; empty when there is no more.
   // `last` is set where nothing follows this shard.
   std::vector<PfnRange> claim(bool& last);
 
  private:
+  PfnRange next_run(std::uint64_t most);
+
   const PageSet& pages_;
+  const PageSet* except_;
   Pfn end_;
   std::mutex mutex_;
   Pfn next_{0};

@@ -2,7 +2,7 @@
 
 import json
 
-from harness import FAILED, Cli, main
+from harness import FAILED, NOT_AS_ASKED, Cli, main
 
 KINDS = ("elf-5.4", "elf-6.1", "elf-6.12", "elf-7.1", "qemu-6.12", "kdump-6.12", "flattened-6.12")
 
@@ -47,6 +47,21 @@ class Reading(Cli):
             self.run_cli("convert", self.dump(), form, "--format", form)
             self.assertEqual(self.info(form)["level"], {"asked": 31, "reached": 31})
             self.assertIn("31 reached, 31 asked", self.run_cli("info", form).stdout.decode())
+
+    def test_what_was_cut_off_shows_its_kernel_and_its_log(self):
+        for codec in ("zstd", "none"):
+            self.run_cli("convert", self.dump(), codec, "--compress", codec)
+            whole = (self.folder / codec).read_bytes()
+            log = self.run_cli("dmesg", codec).stdout
+            for size in (len(whole) * 9 // 10, len(whole) * 7 // 10):
+                (self.folder / "cut").write_bytes(whole[:size])
+                self.assertEqual(self.run_cli("dmesg", "cut").stdout, log)
+                info = self.info("cut")
+                self.assertTrue(info["incomplete"])
+                self.assertEqual((info["kernel"]["release"], info["last_log_stamp"]), ("6.12.0-test", 1.5))
+                self.run_cli("convert", "cut", "again", "--force", code=NOT_AS_ASKED)
+                self.assertEqual(self.run_cli("dmesg", "again.incomplete").stdout, log)
+                (self.folder / "again.incomplete").unlink()
 
     def test_a_full_standard_output_is_a_failure(self):
         for words in (["info", self.dump()], ["dmesg", self.dump()]):

@@ -291,6 +291,16 @@ class Receive(Cli):
             self.assertIn("no page", told["error"]["text"])
             self.assertEqual(told["guest"]["log"], "out.dmesg" if number > 1 else None)
 
+    def test_cut_off_it_shows_its_kernel_and_its_log(self):
+        frames = self.frames()
+        pages = [number for number, frame in enumerate(frames) if frame.kind == PAGES]
+        log = self.run_cli("dmesg", self.dump()).stdout
+        for number in (pages[len(pages) // 10], pages[len(pages) // 2], pages[-1]):
+            told = self.receive(joined(frames[:number]), code=NOT_AS_ASKED)
+            self.assertEqual(self.run_cli("dmesg", told["file"]).stdout, log)
+            self.assertEqual(self.info(told["file"])["kernel"]["release"], "6.12.0-test")
+            (self.folder / told["file"]).unlink()
+
     def test_a_damaged_frame(self):
         frames = self.frames()
         largest = max((frame for frame in frames if frame.kind == PAGES), key=lambda frame: frame.size)

@@ -81,7 +81,8 @@ class EarlyObserver : public CountingObserver {
   std::uint64_t done_when_read_ = ~0ULL;
 };
 
-TEST(Convert, AGuestWaitsOnlyForWhatThereIsNoRoomFor) {
+TEST(Convert, AGuestWaitsOnlyForTheLogAndWhatThereIsNoRoomFor) {
+  constexpr std::uint64_t kLogPages = 320;  // of this guest, with the page tables that lead there
   GuestBuilder guest = sample_guest();
   MemoryImage source = guest.build();
   const std::uint64_t all = convert_image(source, kZstd, {.level = 0}).outcome.plan.kept.count();
@@ -100,7 +101,7 @@ TEST(Convert, AGuestWaitsOnlyForWhatThereIsNoRoomFor) {
       ASSERT_TRUE(outcome) << outcome.error().message;
       EXPECT_EQ(observer.source_read_, 1);
       EXPECT_EQ(observer.done_, all);
-      EXPECT_LE(observer.done_when_read_, all - ahead);
+      EXPECT_LE(observer.done_when_read_, all - ahead + (ahead == all ? 0 : kLogPages));
       const auto written = formats::open_dump(Fd(::dup(file.get())));
       ASSERT_TRUE(written);
       EXPECT_TRUE(verify(source, *written, *outcome, {}));

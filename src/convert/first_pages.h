@@ -1,0 +1,24 @@
+// Which pages are written before all others: with them, a dump that is cut off anywhere behind them
+// shows its kernel and its log.
+#pragma once
+
+#include <vector>
+
+#include "src/image/image.h"
+#include "src/image/page_set.h"
+#include "src/kernel/guest_kernel.h"
+
+namespace vmcore::convert {
+
+struct FirstPages {
+  PageSet log;     // that lead from the notes to the kernel, and from there through its log
+  PageSet kernel;  // of the kernel's own image
+};
+
+// `found` is what was found in the image, and `notes` those of the dump. Finds it once more as a
+// reader of the dump will, and looks which pages that takes. Of `only`, which may be null, is read
+// where it is not.
+FirstPages first_pages(const MemoryImage& image, const kernel::FoundKernels& found,
+                       const std::vector<Note>& notes, const PageSet* only = nullptr);
+
+}  // namespace vmcore::convert
