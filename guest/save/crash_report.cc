@@ -101,4 +101,13 @@ CrashReport read_crash(const MemoryImage& image) {
   return report;
 }
 
+std::string_view newest_lines(std::string_view log, std::uint64_t most) {
+  if (log.size() <= most) {
+    return log;
+  }
+  const std::size_t cut = log.size() - most;
+  const std::size_t end = log.find('\n', cut - 1);
+  return log.substr(end == std::string_view::npos || end + 1 == log.size() ? cut : end + 1);
+}
+
 }  // namespace vmcore::guest

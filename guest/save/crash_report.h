@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/base/result.h"
@@ -23,5 +24,9 @@ struct CrashReport {
 // Reads it through the image's VMCOREINFO. A kernel or a log that is not found leaves fields empty,
 // with a Remark: its pages can be saved all the same.
 CrashReport read_crash(const MemoryImage& image);
+
+// At most so many bytes of the end of a log, from the beginning of a line on where there is one:
+// the newest tells of the crash.
+std::string_view newest_lines(std::string_view log, std::uint64_t most);
 
 }  // namespace vmcore::guest

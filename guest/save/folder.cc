@@ -28,6 +28,10 @@ Result<> make_folders(const std::string& path) {
     if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
       return fail_errno(errno, folder);
     }
+    struct stat status {};
+    if (::stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
+      return fail_errno(ENOTDIR, folder);  // a file, or a link that leads nowhere
+    }
   }
   return {};
 }

@@ -23,10 +23,15 @@ constexpr std::array<TargetKind, 7> kTargets = {{
     {"output", save_to_file, any},
 }};
 
+// Memory is what a capture kernel lacks most: a window takes one MiB for each 32 GiB, and 3 MiB.
+// The pages of the log, wherever they lie in it, are written before all others of it.
+constexpr std::uint64_t kWindow = std::uint64_t{128} << 30;
+
 // Told every few seconds, or at a tenth.
 class Progress final : public convert::Observer {
  public:
-  explicit Progress(const Crash& crash) : crash_(crash) {}
+  Progress(const Crash& crash, const std::function<void()>& log_written)
+      : crash_(crash), log_written_(log_written) {}
 
   void progress(std::uint64_t done, std::uint64_t all) override {
     crash_.beat();
@@ -38,9 +43,16 @@ class Progress final : public convert::Observer {
     crash_.say(fmt::format("saved {} of {} MiB", done >> 8, all >> 8));
   }
   void source_read() override {}
+  void log_written() override {
+    if (log_written_) {
+      log_written_();
+    }
+    crash_.beat();
+  }
 
  private:
   const Crash& crash_;
+  const std::function<void()>& log_written_;
   Clock::time_point next_{};
 };
 
@@ -51,14 +63,15 @@ const TargetKind* find_target(std::string_view kind) {
   return found == kTargets.end() ? nullptr : found;
 }
 
-Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash) {
+Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
+                                    const std::function<void()>& log_written) {
   convert::ConvertOptions options;
   options.level = crash.config.level;
-  options.window = 1U << 30;  // memory is what a capture kernel lacks most
+  options.window = kWindow;
   options.search = kernel::Search::registers;
   options.capture = convert::Capture{
       .method = "capture-kernel", .consistency = "stopped", .tag = crash.config.tag};
-  Progress progress(crash);
+  Progress progress(crash, log_written);
   return convert::convert(crash.image, writer, options, progress, {});
 }
 

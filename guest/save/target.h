@@ -56,7 +56,8 @@ Result<Saved> save_to_vsock(const std::string& where, const Crash& crash);
 Result<Saved> save_to_ssh(const std::string& where, const Crash& crash);
 // tcp:ADDRESS:PORT: another machine, which gets what is sealed to a key.
 Result<Saved> save_to_tcp(const std::string& where, const Crash& crash);
-// file:DEVICE:/FOLDER: a file system that is mounted for it. file:/FOLDER: one that is mounted.
+// file:DEVICE[SUBVOLUME]:/FOLDER, the brackets of btrfs: a file system that is mounted for it.
+// file:/FOLDER: one that is mounted.
 Result<Saved> save_to_folder(const std::string& where, const Crash& crash);
 // output:FILE: one dump and nothing else; for other capture environments.
 Result<Saved> save_to_file(const std::string& where, const Crash& crash);
@@ -66,19 +67,24 @@ Result<Saved> save_to_device(const std::string& where, const Crash& crash);
 // What vsock and file make of `where`; tcp and ssh take parse_endpoint and parse_ssh_destination.
 Result<std::uint32_t> parse_vsock_port(const std::string& where);
 struct FilePlace {
-  std::string device;  // as find_device takes it; empty: what is mounted
-  std::string folder;  // begins with a slash
+  std::string device;          // as find_device takes it; empty: what is mounted
+  std::string subvolume = {};  // of btrfs, from its top: "/@rootfs"; empty: its default
+  std::string folder;          // in there; begins with a slash
 };
 Result<FilePlace> parse_file_place(const std::string& where);
+// What that makes the same place of.
+std::string format_file_place(const FilePlace& place);
 // Of raw: Errc::invalid where it is not /dev/NAME. UUID=... and LABEL=... name a file system.
 Result<> check_raw_name(const std::string& where);
 // Whether what is open for reading may be written over: it begins with an earlier crash, or holds
 // nothing that is known. Errc::exists where it does.
 Result<> check_is_free(int fd);
 
-// Writes the dump with `writer`; says how it gets on. Errors of the target are Errc::io and
+// Writes the dump with `writer`; says how it gets on. `log_written`, which may be empty, is called
+// when what leads to the kernel and its log is out. Errors of the target are Errc::io and
 // Errc::no_space.
-Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash);
+Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
+                                    const std::function<void()>& log_written = {});
 
 // Bytes that must be free before a dump is begun. A filtered, compressed dump of an idle guest
 // takes about a thirtieth of its memory; one that turns out larger is cut off where the room ends.

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <vector>
 
 #include "guest/save/block_device.h"
@@ -47,6 +48,12 @@ Result<> write_text(const std::string& path, std::string_view text) {
   return sync_fd(file.get(), path);
 }
 
+// Names of folders are on the disk as well then.
+Result<> sync_file_system(const std::string& folder) {
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return fd && ::syncfs(fd.get()) == 0 ? Result<>() : fail_errno(errno, folder);
+}
+
 std::string without_slash(std::string folder) {
   folder.erase(folder.find_last_not_of('/') + 1);
   return folder;
@@ -54,11 +61,11 @@ std::string without_slash(std::string folder) {
 
 std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-// Oldest first.
-std::vector<std::string> dumps_in(const std::string& folder) {
+// Oldest first, without `mine`.
+std::vector<std::string> other_dumps(const std::string& folder, const std::string& mine) {
   std::vector<std::string> dumps;
   for (const std::string& name : names_in(folder)) {
-    if (is_dump_time(name)) {
+    if (is_dump_time(name) && folder + "/" + name != mine) {
       dumps.push_back(folder + "/" + name);
     }
   }
@@ -72,6 +79,13 @@ void remove_dump(const std::string& dump, const Say& say) {
   }
   ::rmdir(dump.c_str());
   say(fmt::format("removed the older dump {}", dump));
+}
+
+// The same of one that goes for its room, which btrfs and xfs give back later.
+void free_dump(const std::string& folder, const std::string& dump, const Crash& crash) {
+  remove_dump(dump, crash.say);
+  static_cast<void>(sync_file_system(folder));
+  crash.beat();
 }
 
 Result<std::uint64_t> free_bytes(const std::string& folder) {
@@ -94,9 +108,9 @@ std::uint64_t size_of_dump(const std::string& dump) {
   return bytes;
 }
 
-// Removes the oldest dumps until a new one has room; none where that would not do.
-Result<> make_room(const std::string& folder, const Crash& crash) {
-  const std::vector<std::string> dumps = dumps_in(folder);
+// Removes the oldest dumps until the pages of `mine` have room; none where that would not do.
+Result<> make_room(const std::string& folder, const std::string& mine, const Crash& crash) {
+  const std::vector<std::string> dumps = other_dumps(folder, mine);
   const std::uint64_t wanted = room_wanted(crash.image);
   TRY_ASSIGN(std::uint64_t room, free_bytes(folder));
   std::uint64_t most = room;
@@ -108,16 +122,29 @@ Result<> make_room(const std::string& folder, const Crash& crash) {
                 room >> 20, wanted >> 20);
   }
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
-    remove_dump(*dump, crash.say);
+    free_dump(folder, *dump, crash);
     TRY_ASSIGN(room, free_bytes(folder));
   }
   return {};
 }
 
+// Does what takes little room; where there is none, again with one of the oldest dumps less each
+// time.
+Result<> with_some_room(const std::string& folder, const std::string& mine, const Crash& crash,
+                        const std::function<Result<>()>& work) {
+  const std::vector<std::string> dumps = other_dumps(folder, mine);
+  for (auto dump = dumps.begin();; ++dump) {
+    Result<> done = work();
+    if (done || done.error().code != Errc::no_space || dump == dumps.end()) {
+      return done;
+    }
+    free_dump(folder, *dump, crash);
+  }
+}
+
 // `saved` stays, whatever the guest's clock had it named, and the newest of the others.
 void keep_newest(const std::string& folder, const std::string& saved, const Crash& crash) {
-  std::vector<std::string> others = dumps_in(folder);
-  std::erase(others, saved);
+  const std::vector<std::string> others = other_dumps(folder, saved);
   const std::size_t keep = crash.config.keep == 0 ? others.size() : crash.config.keep - 1;
   for (std::size_t i = 0; i + keep < others.size(); ++i) {
     remove_dump(others[i], crash.say);
@@ -164,7 +191,7 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
   TRY_ASSIGN(const Fd file, create(partial, O_RDWR | O_EXCL));
   TRY_ASSIGN(const auto writer,
              formats::make_kdump_writer(file.get(), formats::Codec::lzo, std::nullopt));
-  auto outcome = write_dump(*writer, crash);
+  auto outcome = write_dump(*writer, crash, [&] { ::fsync(file.get()); });
   if (!outcome) {
     static_cast<void>(::fsync(file.get()));  // what is there is worth having
     return in_context(std::move(outcome).error(), partial);
@@ -191,31 +218,101 @@ Result<> check_lasts(const std::string& folder) {
   return {};
 }
 
-// `shown` is what the folder is called when this is over, without a slash at its end.
-Result<Saved> save_in(const std::string& folder, const std::string& shown, const Crash& crash) {
-  TRY(make_folders(folder));
-  TRY(check_lasts(folder));
-  TRY(make_room(folder, crash));
-  TRY_ASSIGN(const std::string dump, new_dump_folder(folder, crash.report));
-  const std::string place = shown + "/" + name_of(dump);
-  TRY(write_text(dump + "/dmesg.txt", crash.report.dmesg));
-  if (!crash.config.tag.empty()) {
-    TRY(write_text(dump + "/tag", crash.config.tag + "\n"));
+// The folder, made. In a file system that is mounted at `root` for it, the one above where that
+// cannot be: a crash that lies too high is found, one that lies nowhere is not.
+Result<std::string> usable_folder(const std::string& root, std::string folder, const Say& say) {
+  for (;;) {
+    const Result<> usable = make_folders(folder).and_then([&] { return check_lasts(folder); });
+    if (usable) {
+      return folder;
+    }
+    if (root.empty() || folder.size() <= root.size() || usable.error().code == Errc::no_space) {
+      return tl::unexpected(usable.error());
+    }
+    say(fmt::format("the folder above has to do: {}", usable.error().message));
+    folder.resize(folder.rfind('/'));
   }
-  TRY(write_reasons(folder, crash.report, "dmesg", place + "/dmesg.txt"));
+}
+
+// The texts of a dump, each on the disk before the next one is begun.
+class Texts {
+ public:
+  Texts(const std::string& folder, const std::string& dump, const std::string& place,
+        const Crash& crash)
+      : folder_(folder), dump_(dump), log_(place + "/dmesg.txt"), crash_(crash) {}
+
+  // First the log, whose newest lines tell of the crash: they are what stays of one that does not
+  // fit.
+  Result<> write() {
+    constexpr std::size_t kLeast = 4096;
+    std::string_view text = crash_.report.dmesg;
+    Result<> done = with_some_room(folder_, dump_, crash_, [&] { return write_all(text); });
+    while (!done && done.error().code == Errc::no_space && text.size() > kLeast) {
+      text = newest_lines(text, text.size() / 2);
+      done = write_all(text);
+    }
+    if (!log_is_there_) {
+      return done;
+    }
+    crash_.say(fmt::format("{} is in {}",
+                           text.size() == crash_.report.dmesg.size()
+                               ? "the log"
+                               : "as much of the log as there is room for",
+                           log_));
+    if (!done) {
+      crash_.say(done.error().message);
+    }
+    return {};
+  }
+
+ private:
+  Result<> write_all(std::string_view log) {
+    log_is_there_ = false;
+    TRY(write_text(dump_ + "/dmesg.txt", log));
+    TRY(sync_file_system(dump_));
+    log_is_there_ = true;
+    if (!crash_.config.tag.empty()) {
+      TRY(write_text(dump_ + "/tag", crash_.config.tag + "\n"));
+    }
+    return write_reasons(folder_, crash_.report, "dmesg", log_);
+  }
+
+  const std::string& folder_;
+  const std::string& dump_;
+  std::string log_;  // as it is called when this is over
+  const Crash& crash_;
+  bool log_is_there_ = false;
+};
+
+// `root` is where the file system of the folder is mounted for it; empty where it was mounted
+// already.
+Result<Saved> save_in(const std::string& root, const std::string& wanted, const Crash& crash) {
+  TRY_ASSIGN(const std::string folder,
+             usable_folder(root, without_slash(root + wanted), crash.say));
+  const std::string shown = folder.substr(root.size());
+  std::string dump;
+  TRY(with_some_room(folder, "", crash, [&]() -> Result<> {
+    TRY_ASSIGN(dump, new_dump_folder(folder, crash.report));
+    return {};
+  }));
+  const std::string place = shown + "/" + name_of(dump);
+  TRY(Texts(folder, dump, place, crash).write());
   crash.beat();
+  TRY(make_room(folder, dump, crash));
   TRY_ASSIGN(convert::Outcome outcome,
              write_file(dump + "/vmcore.incomplete", dump + "/vmcore", crash));
   const std::string file = place + (outcome.incomplete ? "/vmcore.incomplete" : "/vmcore");
-  TRY(write_reasons(folder, crash.report, "vmcore", file));
+  if (const Result<> told = write_reasons(folder, crash.report, "vmcore", file); !told) {
+    crash.say(told.error().message);
+  }
   keep_newest(folder, dump, crash);
   return Saved{file, std::move(outcome)};
 }
 
 class Mount {
  public:
-  static Result<Mount> make(std::string_view device) {
-    TRY_ASSIGN(const std::string path, find_device(device, kDeviceWait));
+  static Result<Mount> make(const FilePlace& place, const Say& say) {
+    TRY_ASSIGN(const std::string path, find_device(place.device, kDeviceWait));
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
       return fail_errno(errno, path);
@@ -225,10 +322,13 @@ class Mount {
       return in_context(std::move(system).error(), path);
     }
     TRY(make_folders(kMountPoint));
-    if (::mount(path.c_str(), kMountPoint, system->type.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                nullptr) != 0) {
-      return fail_errno(errno, fmt::format("mount {} ({}) on {}", path, system->type, kMountPoint));
+    Result<> mounted = mount_on(path, system->type, place.subvolume);
+    if (!mounted && !place.subvolume.empty() && mounted.error().code == Errc::not_found) {
+      say(fmt::format("{} has no subvolume {} any more: its default has to do", path,
+                      place.subvolume));
+      mounted = mount_on(path, system->type, "");
     }
+    TRY(mounted);
     return Mount(true);
   }
   Mount(Mount&& other) noexcept : mounted_(std::exchange(other.mounted_, false)) {}
@@ -241,6 +341,19 @@ class Mount {
 
  private:
   explicit Mount(bool mounted) : mounted_(mounted) {}
+
+  static Result<> mount_on(const std::string& path, const std::string& type,
+                           const std::string& subvolume) {
+    const std::string options = subvolume.empty() ? "" : "subvol=" + subvolume;
+    if (::mount(path.c_str(), kMountPoint, type.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                options.c_str()) != 0) {
+      return fail_errno(
+          errno, fmt::format("mount {}{} ({}) on {}", path,
+                             subvolume.empty() ? "" : "[" + subvolume + "]", type, kMountPoint));
+    }
+    return {};
+  }
+
   bool mounted_;
 };
 
@@ -255,15 +368,28 @@ Result<FilePlace> parse_file_place(const std::string& where) {
     return fail(Errc::invalid, "\"{}\" is not DEVICE:/FOLDER", where);
   }
   FilePlace place{.device = where.substr(0, colon), .folder = where.substr(colon + 1)};
+  if (const std::size_t bracket = place.device.find('['); bracket != std::string::npos) {
+    const std::string name = place.device.substr(bracket + 1);
+    // A comma would begin another mount option.
+    if (!name.starts_with('/') || !name.ends_with(']') || name.find(',') != std::string::npos) {
+      return fail(Errc::invalid, "\"{}\" is not DEVICE[/SUBVOLUME]:/FOLDER", where);
+    }
+    place.subvolume = name.substr(0, name.size() - 1);
+    place.device.resize(bracket);
+  }
   TRY(check_device_name(place.device));
   return place;
 }
 
+std::string format_file_place(const FilePlace& place) {
+  const std::string subvolume = place.subvolume.empty() ? "" : "[" + place.subvolume + "]";
+  return place.device + subvolume + (place.device.empty() ? "" : ":") + place.folder;
+}
+
 Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
   TRY_ASSIGN(const FilePlace place, parse_file_place(where));
-  const std::string shown = without_slash(place.folder);
   if (place.device.empty()) {
-    return save_in(place.folder, shown, crash);
+    return save_in("", place.folder, crash);
   }
   if (!crash.encryption.empty()) {
     return fail(Errc::denied,
@@ -271,8 +397,8 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
                 "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)",
                 crash.encryption);
   }
-  TRY_ASSIGN(const Mount mount, Mount::make(place.device));
-  return save_in(kMountPoint + shown, shown, crash);
+  TRY_ASSIGN(const Mount mount, Mount::make(place, crash.say));
+  return save_in(kMountPoint, place.folder, crash);
 }
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {

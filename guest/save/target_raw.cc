@@ -9,6 +9,7 @@
 #include "guest/save/block_device.h"
 #include "guest/save/target_stream.h"
 #include "src/base/all_zero.h"
+#include "src/base/sync.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
@@ -22,15 +23,19 @@ constexpr std::size_t kBegin = 1U << 20;
 Result<convert::Outcome> write_device(int fd, const Crash& crash) {
   TRY(check_is_free(fd));
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd));
-  if (const std::uint64_t wanted = room_wanted(crash.image); size < wanted) {
-    return fail(Errc::no_space, "it has {} MiB, and a dump may need {} MiB", size >> 20,
-                wanted >> 20);
-  }
-  TRY_ASSIGN(convert::Outcome outcome, send_stream(formats::send_to(fd), crash));
-  if (::fsync(fd) != 0) {
-    return fail_errno(errno, "sync");
-  }
-  return outcome;
+  // Where the device is that small, the newest of the log and the frames around it fit.
+  const StreamSteps steps{
+      .most_log = size / 2, .log_is_out = [&]() -> Result<> {
+        TRY(sync_fd(fd, "the log"));
+        crash.say("the log is there");
+        const std::uint64_t wanted = room_wanted(crash.image);
+        return size >= wanted ? Result<>()
+                              : fail(Errc::no_space, "it has {} MiB, and a dump may need {} MiB",
+                                     size >> 20, wanted >> 20);
+      }};
+  auto outcome = send_stream(formats::send_to(fd), crash, steps);
+  const Result<> synced = sync_fd(fd, "sync");  // what is there is worth having
+  return outcome && !synced ? tl::unexpected(synced.error()) : std::move(outcome);
 }
 
 }  // namespace

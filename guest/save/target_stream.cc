@@ -73,13 +73,16 @@ Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
                            : send;
 }
 
-Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash) {
+Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash,
+                                     const StreamSteps& steps) {
   TRY_ASSIGN(send, sealed_as_configured(crash.config, std::move(send), crash.report.crash_time));
   formats::GuestStreamWriter writer(std::move(send), formats::random_stream_id());
   TRY(writer.hello(hello_of(crash)));
-  TRY(writer.log(crash.report.dmesg));
+  TRY(writer.log(newest_lines(crash.report.dmesg, steps.most_log)));
+  const Result<> go_on = steps.log_is_out ? steps.log_is_out() : Result<>();
   crash.on_reading = [&writer] { writer.alive(); };
-  auto outcome = write_dump(writer, crash);
+  auto outcome =
+      go_on ? write_dump(writer, crash, steps.log_pages_are_out) : tl::unexpected(go_on.error());
   crash.on_reading = nullptr;
   if (!outcome) {
     static_cast<void>(writer.abort(outcome.error().message));  // a line that broke takes no more

@@ -1,6 +1,10 @@
 // What the targets that take a guest's stream share.
 #pragma once
 
+#include <cstdint>
+#include <functional>
+#include <limits>
+
 #include "guest/save/line.h"
 #include "guest/save/target.h"
 #include "src/formats/guest_stream_writer.h"
@@ -19,8 +23,16 @@ Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time = {});
 
+// What a target does while its stream goes out.
+struct StreamSteps {
+  std::uint64_t most_log = std::numeric_limits<std::uint64_t>::max();  // bytes, of the newest of it
+  std::function<Result<>()> log_is_out = {};  // an error ends the stream there, and is its reason
+  std::function<void()> log_pages_are_out = {};
+};
+
 // hello, the log, and then what is planned and kept; sealed, where that is configured.
-Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash);
+Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash,
+                                     const StreamSteps& steps = {});
 
 // The same over a line to the host, once somebody listens. Where it may not be seen,
 // the host gets a hello that says so, and nothing else.

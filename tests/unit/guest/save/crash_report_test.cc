@@ -56,5 +56,13 @@ TEST(CrashReport, AKernelThatIsNotFoundIsARemark) {
   EXPECT_FALSE(report.remarks.empty());
 }
 
+TEST(NewestLines, BeginAtALine) {
+  EXPECT_EQ(newest_lines("one\ntwo\nthree\n", 100), "one\ntwo\nthree\n");
+  EXPECT_EQ(newest_lines("one\ntwo\nthree\n", 10), "two\nthree\n");
+  EXPECT_EQ(newest_lines("one\ntwo\nthree\n", 9), "three\n");
+  EXPECT_EQ(newest_lines("one\ntwo\nthree\n", 3), "ee\n");  // better than nothing
+  EXPECT_EQ(newest_lines("one\ntwo\nthree\n", 0), "");
+}
+
 }  // namespace
 }  // namespace vmcore::guest

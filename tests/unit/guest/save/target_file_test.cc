@@ -117,6 +117,79 @@ TEST_F(TargetFile, WhatIsCutOffIsKeptUnderAnotherName) {
   EXPECT_TRUE(text(folder_ / "reboot-reason").starts_with("kernel panic, dmesg collected: "));
 }
 
+// 32 TiB more of it: no disk of a test machine has the room that its dump may need.
+class LargeMemory final : public PhysicalMemory {
+ public:
+  explicit LargeMemory(std::unique_ptr<PhysicalMemory> memory) : memory_(std::move(memory)) {}
+  Extent extent(PhysAddr address) const override {
+    constexpr PhysRange kMore{{std::uint64_t{1} << 40}, std::uint64_t{1} << 45};
+    if (kMore.contains(address)) {
+      return {{address, kMore.end() - address}, Presence::zero};
+    }
+    Extent found = memory_->extent(address);
+    if (address < kMore.begin && found.range.end() > kMore.begin) {
+      found.range.size = kMore.begin - address;
+    }
+    return found;
+  }
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
+    return memory_->read(address, out);
+  }
+
+ private:
+  std::unique_ptr<PhysicalMemory> memory_;
+};
+
+TEST_F(TargetFile, WhereADumpHasNoRoomTheLogAndTheReasonAre) {
+  make_dump("2024-01-01-000000");
+  MemoryImage image = SavedGuest::builder().build();
+  image.memory = std::make_unique<LargeMemory>(std::move(image.memory));
+  SavedGuest guest(std::move(image));
+  guest.config.tag = "rehearsal";
+  const auto saved = save_to_folder(folder_, guest.crash());
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().code, Errc::no_space);
+  EXPECT_EQ(names(folder_ / "2025-11-21-185133"), (std::vector<std::string>{"dmesg.txt", "tag"}));
+  EXPECT_EQ(text(folder_ / "2025-11-21-185133/dmesg.txt"),
+            "[    0.000000] Linux version test\n[    1.500000] Kernel panic - not syncing: test\n");
+  EXPECT_EQ(text(folder_ / "reboot-reason"), "kernel panic, dmesg collected: " + folder_.string() +
+                                                 "/2025-11-21-185133/dmesg.txt: "
+                                                 "Kernel panic - not syncing: test\n");
+  EXPECT_EQ(names(folder_ / "2024-01-01-000000"), std::vector<std::string>{"vmcore"});
+}
+
+TEST_F(TargetFile, OlderDumpsGoForTheLogAndThenItsOwnOldestLines) {
+  make_dump("2024-01-01-000000");
+  while (guest_.report.dmesg.size() < 300 << 10) {
+    guest_.report.dmesg += fmt::format("[    2.{:06}] a line\n", guest_.report.dmesg.size());
+  }
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit little{100 << 10, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &little), 0);
+  EXPECT_FALSE(save_to_folder(folder_, guest_.crash()));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_FALSE(fs::exists(folder_ / "2024-01-01-000000"));
+  const std::string log = text(folder_ / "2025-11-21-185133/dmesg.txt");
+  EXPECT_TRUE(guest_.report.dmesg.ends_with(log));
+  EXPECT_TRUE(log.starts_with("[    2."));
+  EXPECT_GT(log.size(), 50U << 10);
+  EXPECT_TRUE(text(folder_ / "reboot-reason").starts_with("kernel panic, dmesg collected: "));
+  EXPECT_TRUE(std::ranges::any_of(guest_.said, [](const std::string& line) {
+    return line.starts_with("as much of the log as there is room for is in ");
+  }));
+}
+
+TEST_F(TargetFile, AFileWhereTheFolderShouldBeIsNoPlace) {
+  std::ofstream(folder_ / "crash") << "mine";
+  EXPECT_EQ(save_to_folder(folder_ / "crash", guest_.crash()).error().code, Errc::io);
+  fs::create_symlink("nowhere", folder_ / "link");
+  EXPECT_EQ(save_to_folder(folder_ / "link", guest_.crash()).error().message,
+            (folder_ / "link").string() + ": Not a directory");
+  EXPECT_EQ(names(folder_), (std::vector<std::string>{"crash", "link"}));
+}
+
 TEST_F(TargetFile, AnotherCaptureEnvironmentGetsOneFile) {
   const std::string out = folder_ / "dump";
   const auto saved = save_to_file(out, guest_.crash());
@@ -152,6 +225,20 @@ TEST_F(TargetFile, TheDiskOfAHostThatMustNotSeeItGetsNothing) {
             "this guest's memory is encrypted (SEV), and its host reads its disks: a dump in a "
             "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)");
   EXPECT_TRUE(save_to_folder(folder_, guest_.crash()));  // whoever mounted that knows what it is
+}
+
+TEST_F(TargetFile, OfBtrfsASubvolumeStandsInBrackets) {
+  const auto place = parse_file_place("UUID=12[/@/var]:/crash");
+  ASSERT_TRUE(place);
+  EXPECT_EQ(place->device, "UUID=12");
+  EXPECT_EQ(place->subvolume, "/@/var");
+  EXPECT_EQ(place->folder, "/crash");
+  for (const char* where : {"UUID=12[/@/var]:/crash", "/dev/vdb:/", "/crash"}) {
+    EXPECT_EQ(format_file_place(*parse_file_place(where)), where);
+  }
+  for (const char* where : {"UUID=12[@]:/x", "UUID=12[/@:/x", "UUID=12[/a,b]:/x", "[/@]:/x"}) {
+    EXPECT_FALSE(parse_file_place(where)) << where;
+  }
 }
 
 TEST_F(TargetFile, WhatItCannotReadIsInvalid) {
