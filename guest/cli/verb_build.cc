@@ -7,6 +7,7 @@
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
 #include "guest/image/capture_image.h"
+#include "guest/image/disk_folder.h"
 #include "guest/image/find_network.h"
 #include "guest/root/node.h"
 #include "guest/root/read_config.h"
@@ -65,7 +66,7 @@ Result<> build(const Options& options) {
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
   TRY_ASSIGN(CaptureConfig config, chosen_config(root, options.config));
   std::vector<Remark> remarks;
-  parts.config = with_network(root, std::move(config), remarks);
+  parts.config = with_disk_folders(root, with_network(root, std::move(config), remarks));
   const std::string init = options.init.empty() ? init_executable() : options.init;
   TRY_ASSIGN(parts.init, read_file(init));
   if (auto fits = check_init(parts.init); !fits) {

@@ -4,6 +4,7 @@
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
 #include "guest/config/capture_config.h"
+#include "guest/image/disk_folder.h"
 #include "guest/root/root.h"
 #include "guest/save/save.h"
 #include "src/base/whole_file.h"
@@ -45,7 +46,9 @@ Result<CaptureConfig> read_config(const Options& options) {
   config.level = options.level.value_or(config.level);
   config.deadline = std::chrono::seconds(
       options.deadline.value_or(static_cast<unsigned>(config.deadline.count())));
-  return config;
+  TRY_ASSIGN(const Root root, Root::open("/"));
+  // Of kdump-tools it runs in the guest itself, which will look for the crash where it sees it.
+  return with_disk_folders(root, std::move(config));
 }
 
 int save(const Options& options, const Common& common) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <sstream>
 
+#include "guest/image/disk_folder.h"
 #include "guest/image/driver_modules.h"
 #include "guest/image/find_network.h"
 #include "guest/image/ssh_files.h"
@@ -247,6 +248,10 @@ Result<> check_target(const Root& root, const CaptureConfig& config, const Targe
   }
   if (is_on_disk(target)) {
     TRY(check_is_plain(root, target));
+  }
+  if (target.kind == "file") {
+    TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
+    TRY(find_disk_folder(root, mounts_of(root), place));
   }
   return target.kind == "raw" ? check_raw_device(root, target.where) : Result<>();
 }

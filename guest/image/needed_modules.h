@@ -16,9 +16,10 @@ struct NeededModules {
 };
 
 // Whether it is a target that its kind understands, and its disk one that init finds:
-// Errc::unsupported of what has to be put together first (LVM, LUKS, RAID) and of links that udev
-// makes. Of raw, whether it may be written over, where this is the machine that has it. Of ssh,
-// whether the client is there and what it is given (check_ssh).
+// Errc::unsupported of what has to be put together first (LVM, LUKS, RAID), of links that udev
+// makes, and of a folder that this guest would not see (disk_folder.h). Of raw, whether it may be
+// written over, where this is the machine that has it. Of ssh, whether the client is there and what
+// it is given (check_ssh).
 Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target);
 
 // Fails where the kernel can serve none of the targets.

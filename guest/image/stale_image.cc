@@ -11,6 +11,7 @@
 #include "guest/config/capture_config.h"
 #include "guest/image/capture_image.h"
 #include "guest/image/cpio.h"
+#include "guest/image/disk_folder.h"
 #include "guest/image/find_network.h"
 #include "guest/image/program_files.h"
 #include "guest/root/read_config.h"
@@ -54,6 +55,25 @@ bool network_changed(const Root& root, std::string_view bytes) {
   return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
 }
 
+// Whether a folder that a crash is saved to is another one of its disk by now: its subvolume was
+// replaced, or something is mounted elsewhere.
+bool folder_changed(const Root& root, std::string_view bytes) {
+  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
+  const auto then = config ? parse_config(*config) : fail(Errc::not_found, "no configuration");
+  const auto now = read_config(root);
+  if (!then || !now || then->targets.size() != now->targets.size()) {
+    return false;  // that is told by its time
+  }
+  const std::vector<MountPoint> mounts = mounts_of(root);
+  for (std::size_t i = 0; i < now->targets.size(); ++i) {
+    const auto where = seen_place(root, mounts, now->targets[i]);
+    if (where && *where != then->targets[i].where) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 std::string capture_image_path(std::string_view release) {
@@ -73,7 +93,8 @@ bool is_stale(const Root& root, std::string_view image, std::string_view release
     return true;
   }
   const std::string bytes = read_image(root, image).value_or("");
-  return network_changed(root, bytes) || !check_image(bytes, release);
+  return network_changed(root, bytes) || folder_changed(root, bytes) ||
+         !check_image(bytes, release);
 }
 
 }  // namespace vmcore::guest

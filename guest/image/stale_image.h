@@ -17,7 +17,8 @@ std::string capture_image_path(std::string_view release);
 Result<std::string> read_image(const Root& root, std::string_view path);
 
 // Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
-// what ssh is given; or for another network than this machine is in now.
+// what ssh is given; or for another network than this machine is in now, or another folder of a
+// disk than it would save to now.
 bool is_stale(const Root& root, std::string_view image, std::string_view release);
 
 }  // namespace vmcore::guest

@@ -205,6 +205,11 @@ Finding judge_vmcoreinfo(const StatusFacts& facts) {
 
 Finding judge_last(const StatusFacts& facts) {
   Finding finding{.id = "last", .title = "for earlier crashes"};
+  if (!facts.last && facts.pstore.empty() && !facts.unseen_targets.empty()) {
+    return with(finding, Verdict::note,
+                fmt::format("this guest does not see what is kept in {}: mount it, and look again",
+                            fmt::join(facts.unseen_targets, ", ")));
+  }
   if (!facts.last && facts.pstore.empty()) {
     finding.value = "none is kept in this guest; the host has those that were sent to it";
     return finding;

@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
-#include <filesystem>
 
-#include "guest/root/device_link.h"
 #include "guest/root/read_word.h"
 #include "guest/root/state_file.h"
 #include "guest/save/dump_time.h"
@@ -27,37 +25,6 @@ std::string newest_in(const Root& root, std::string_view folder) {
   return newest;
 }
 
-// The kernel's mounts have the device itself.
-std::string device_path(std::string_view device) {
-  const std::string link = device_link(device);
-  std::error_code error;
-  const auto resolved = std::filesystem::canonical(link, error);
-  return error ? link : resolved.string();
-}
-
-// The first word behind " - TYPE " is the source; the fifth of the line is where it is mounted
-// (Documentation/filesystems/proc.rst, 3.5).
-std::optional<std::string> mount_point(std::string_view mounts, std::string_view device) {
-  std::size_t begin = 0;
-  while (begin < mounts.size()) {
-    const std::size_t end = std::min(mounts.find('\n', begin), mounts.size());
-    const std::string_view line = mounts.substr(begin, end - begin);
-    begin = end + 1;
-    std::vector<std::string_view> words;
-    for (std::size_t at = 0; at <= line.size();) {
-      const std::size_t stop = std::min(line.find(' ', at), line.size());
-      words.push_back(line.substr(at, stop - at));
-      at = stop + 1;
-    }
-    const auto dash = std::ranges::find(words, "-");
-    const bool whole = words.size() > 4 && words[3] == "/";  // not a folder of it
-    if (whole && words.end() - dash > 2 && *(dash + 2) == device) {
-      return std::string(words[4]);
-    }
-  }
-  return std::nullopt;
-}
-
 SavedDump dump_in(const Root& root, const std::string& folder, const std::string& time) {
   const std::string dump = folder + "/" + time;
   SavedDump saved{.path = dump + "/dmesg.txt",
@@ -72,9 +39,9 @@ SavedDump dump_in(const Root& root, const std::string& folder, const std::string
   return saved;
 }
 
-std::optional<SavedDump> newest_in_folder(const Root& root, const Target& target,
-                                          std::string_view mounts) {
-  const auto folder = folder_of_target(target, mounts);
+std::optional<SavedDump> newest_in_folder(const Root& root, const std::vector<MountPoint>& mounts,
+                                          const Target& target) {
+  const auto folder = folder_of_target(root, mounts, target);
   const std::string time = folder ? newest_in(root, *folder) : "";
   return time.empty() ? std::nullopt : std::optional(dump_in(root, *folder, time));
 }
@@ -93,27 +60,31 @@ std::optional<SavedDump> dump_on_device(const Root& root, const std::string& dev
 
 }  // namespace
 
-std::optional<std::string> folder_of_target(const Target& target, std::string_view mounts) {
-  if (target.kind != "file") {
-    return std::nullopt;
+std::optional<std::string> folder_of_target(const Root& root, const std::vector<MountPoint>& mounts,
+                                            const Target& target) {
+  const auto place =
+      target.kind == "file" ? parse_file_place(target.where) : fail(Errc::not_found, "no folder");
+  const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
+  return found ? found->seen : std::nullopt;
+}
+
+std::vector<std::string> unseen_targets(const Root& root, const CaptureConfig& config) {
+  const std::vector<MountPoint> mounts = mounts_of(root);
+  std::vector<std::string> unseen;
+  for (const Target& target : config.targets) {
+    if (target.kind == "file" && !folder_of_target(root, mounts, target)) {
+      unseen.push_back(format_target(target));
+    }
   }
-  const auto place = parse_file_place(target.where);
-  if (!place || place->device.empty()) {
-    return place ? std::optional(place->folder) : std::nullopt;
-  }
-  const auto mounted = mount_point(mounts, device_path(place->device));
-  if (!mounted) {
-    return std::nullopt;
-  }
-  return (*mounted == "/" ? "" : *mounted) + place->folder;
+  return unseen;
 }
 
 std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config) {
-  const std::string mounts = root.read("/proc/self/mountinfo").value_or("");
+  const std::vector<MountPoint> mounts = mounts_of(root);
   std::optional<SavedDump> newest;
   for (const Target& target : config.targets) {
     const auto dump = target.kind == "raw" ? dump_on_device(root, target.where)
-                                           : newest_in_folder(root, target, mounts);
+                                           : newest_in_folder(root, mounts, target);
     if (dump && (!newest || dump->time > newest->time)) {
       newest = dump;
     }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "guest/config/capture_config.h"
+#include "guest/image/disk_folder.h"
 #include "guest/root/root.h"
 
 namespace vmcore::guest {
@@ -20,9 +21,12 @@ struct SavedDump {
   std::optional<std::string> tag = {};
 };
 
-// Where the folder of a "file" target is mounted now; nothing where it is not. `mounts` is
-// /proc/self/mountinfo.
-std::optional<std::string> folder_of_target(const Target& target, std::string_view mounts);
+// Where this guest sees the folder of a "file" target now; nothing where its file system is not
+// mounted, or it is hidden.
+std::optional<std::string> folder_of_target(const Root& root, const std::vector<MountPoint>& mounts,
+                                            const Target& target);
+// The "file" targets whose folder it does not see: whether they hold a dump is not known.
+std::vector<std::string> unseen_targets(const Root& root, const CaptureConfig& config);
 
 // The newest of all targets that can be looked at.
 std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config);

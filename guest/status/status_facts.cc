@@ -105,6 +105,7 @@ StatusFacts read_status(const Root& root) {
   facts.network = network_now(root, config).remarks;
   facts.follows_network = root.exists(kNetworkTimer) || root.exists(kNetworkScript);
   facts.last = newest_dump(root, config);
+  facts.unseen_targets = unseen_targets(root, config);
   facts.pstore = newest_pstore(root);
   return facts;
 }

@@ -38,7 +38,8 @@ struct StatusFacts {
   std::vector<Remark> network = {};         // of targets that cannot be reached now, or then
   bool follows_network = false;             // it is looked at again when it is up, or changed
   std::optional<SavedDump> last = {};
-  std::string pstore = {};  // a folder
+  std::vector<std::string> unseen_targets = {};  // which may hold another
+  std::string pstore = {};                       // a folder
 };
 
 StatusFacts read_status(const Root& root);

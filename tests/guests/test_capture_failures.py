@@ -17,7 +17,8 @@ from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.debian import run
 from guests.guest import GuestError
 from guests.harness import run_test, scratch_folder
-from guests.kernels import kernel
+from guests.kernels import Kernel, kernel
+from guests.test_capture import from_disk, new_disk, on_disk
 
 SLOT = "cat /sys/kernel/kexec_crash_loaded"
 # Each locks the system further, and what a load is told then.
@@ -137,12 +138,59 @@ def damaged_in_memory(case: Case) -> None:
         case.check("no second kernel", [line for line in guest.console.splitlines() if line.startswith("vmcore-guest: ")])
 
 
+def opens_although_cut(case: Case, vmcore: Path, of: Kernel) -> None:
+    """A dump that ends where the disk was full: its kernel, its log, and what is missing."""
+    told = case.vmcorectl.run("info", "--output", "json", vmcore)
+    info = json.loads(told.stdout or "{}")
+    case.check("cut: info", ([] if info.get("incomplete") is True else [told.stdout[:2000], told.stderr])
+               + has(told.stdout, "info", [of.release]))
+    case.check("cut: dmesg", has(case.vmcorectl.run("dmesg", vmcore).stdout, "the log", ["Kernel panic - not syncing: "]))
+    again = case.folder / "again"
+    done = case.vmcorectl.run("convert", vmcore, again)
+    case.check("cut: convert", ([] if done.returncode == 3 else [f"exit {done.returncode}", done.stderr])
+               + has(case.vmcorectl.run("dmesg", again).stdout, "its log", ["Kernel panic - not syncing: "]))
+
+
+def no_room(case: Case) -> None:
+    """Two disks that are too small for a dump get the log and, beside it, why the guest boots; the third has room for a
+    part, which opens."""
+    of = kernel("6.1")
+    small, raw, half = new_disk(case.folder / "small", 24), case.folder / "raw", new_disk(case.folder / "half", 56)
+    with open(raw, "wb") as file:
+        file.truncate(8 << 20)
+    image = build_image(of, case.folder, "target = file:/dev/vdb:/var/crash\ntarget = raw:/dev/vdc\n"
+                        "target = file:/dev/vdd:/var/crash\nlevel = 0\n", "/dev/vdb / ext4\n/dev/vdd /x ext4\n")
+    with CaptureGuest(CaptureConfig(name=case.name, crashkernel="128M", memory_mib=1024, disks=(small, raw, half), port=False),
+                      image) as guest:
+        guest.load()
+        guest.crash()
+        guest.wait_for_end(END_SECONDS)
+        console = guest.console
+    case.check("console", has(console, "the console", [
+        "the log is in /var/crash/", "MiB free, and a dump may need", "the log is there",
+        "/dev/vdc: it has 8 MiB, and a dump may need 32 MiB", "No space left on device", "could not be saved"]))
+    for name, disk, files in (("small", small, ["dmesg.txt"]), ("half", half, ["dmesg.txt", "vmcore.incomplete"])):
+        dump = next((found for found in on_disk(disk, "/var/crash") if found[0].isdigit()), "none")
+        found = on_disk(disk, f"/var/crash/{dump}")
+        case.check(f"{name}: files", [] if found == files else [str(found), console[-3000:]])
+        log = from_disk(disk, f"/var/crash/{dump}/dmesg.txt", case.folder / "log").read_text(errors="replace")
+        reason = from_disk(disk, "/var/crash/reboot-reason", case.folder / "reason").read_text()
+        case.check(f"{name}: log", has(log, "dmesg.txt", ["Kernel panic - not syncing: "])
+                   + has(reason, "reboot-reason", [f"dmesg collected: /var/crash/{dump}/dmesg.txt: ", "sysrq"]))
+    opens_although_cut(case, from_disk(half, f"/var/crash/{dump}/vmcore.incomplete", case.folder / "cut"), of)
+    done = case.vmcorectl.run("receive", raw, "-o", case.folder / "received")
+    logs = [path.read_text(errors="replace") for path in case.folder.glob("received*") if path.suffix != ".incomplete"]
+    case.check("raw: receive", ([] if done.returncode == 1 and any("Kernel panic - not syncing: " in log for log in logs)
+                                else [f"exit {done.returncode}", str(list(case.folder.glob("received*")))])
+               + has(done.stderr, "it", ["it has 8 MiB, and a dump may need 32 MiB"]))
+
+
 def test(vmcorectl, _guests: list, findings) -> None:
     def tried(failure) -> None:
         with scratch_folder() as folder:
             failure(Case(vmcorectl, findings, Path(folder), failure.__name__))
 
-    failures = (child_killed, refused, init_dies, damaged_in_memory)
+    failures = (child_killed, refused, init_dies, damaged_in_memory, no_room)
     wanted = os.environ.get("STEPS", "").split()
     with ThreadPoolExecutor(2) as pool:     # a test machine has two CPUs
         list(pool.map(tried, [failure for failure in failures if not wanted or failure.__name__ in wanted]))

@@ -162,6 +162,10 @@ TEST(JudgeStatus, Devices) {
 TEST(JudgeStatus, EarlierCrashes) {
   StatusFacts facts = good();
   EXPECT_EQ(motd(facts), "");
+  EXPECT_EQ(judge_last(facts).verdict, Verdict::pass);
+  facts.unseen_targets = {"file:/dev/vdb:/crash"};
+  EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_last(facts), "does not see what is kept in file:/dev/vdb:/crash"));
   facts.last = SavedDump{.path = "/var/crash/x/vmcore", .time = "x", .complete = true};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
   EXPECT_EQ(motd(facts), "This guest crashed; its dump is: /var/crash/x/vmcore\n");

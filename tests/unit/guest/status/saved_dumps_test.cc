@@ -10,20 +10,29 @@
 namespace vmcore::guest {
 namespace {
 
-constexpr std::string_view kMounts =
-    "22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n"
-    "23 22 254:16 / /srv/crash rw - xfs /dev/vdb rw\n"
-    "24 22 254:32 /sub /bound rw shared:1 master:2 - ext4 /dev/vdc rw\n"
-    "25 22 0:5 / /dev rw - devtmpfs";
-
 TEST(FolderOfTarget, IsWhereItsDeviceIsMounted) {
-  EXPECT_EQ(folder_of_target({"file", "/var/crash"}, kMounts), "/var/crash");
-  EXPECT_EQ(folder_of_target({"file", "/dev/vda1:/var/crash"}, kMounts), "/var/crash");
-  EXPECT_EQ(folder_of_target({"file", "/dev/vdb:/kdump"}, kMounts), "/srv/crash/kdump");
-  EXPECT_EQ(folder_of_target({"file", "/dev/vdc:/x"}, kMounts), std::nullopt);  // only a part of it
-  EXPECT_EQ(folder_of_target({"file", "/dev/vdx:/x"}, kMounts), std::nullopt);
-  EXPECT_EQ(folder_of_target({"port", ""}, kMounts), std::nullopt);
-  EXPECT_EQ(folder_of_target({"file", "/dev/vda1:/x"}, "- -\n \n- ext4"), std::nullopt);
+  const Folder folder;
+  const std::vector<MountPoint> mounts = parse_mountinfo(
+      "22 1 0:25 /@rootfs / rw,relatime shared:1 - btrfs /dev/vda1 rw\n"
+      "23 22 254:16 / /srv/crash rw - xfs /dev/vdb rw\n");
+  const auto seen = [&](const Target& target) {
+    return folder_of_target(folder.root(), mounts, target);
+  };
+  EXPECT_EQ(seen({"file", "/var/crash"}), "/var/crash");
+  EXPECT_EQ(seen({"file", "/dev/vda1:/var/crash"}), "/var/crash");
+  EXPECT_EQ(seen({"file", "/dev/vdb:/kdump"}), "/srv/crash/kdump");
+  EXPECT_EQ(seen({"file", "/dev/vda1:/srv/crash"}), std::nullopt);  // hidden
+  EXPECT_EQ(seen({"file", "/dev/vdx:/x"}), std::nullopt);
+  EXPECT_EQ(seen({"port", ""}), std::nullopt);
+}
+
+// What a crash left there is not known, which is not that there is nothing.
+TEST(UnseenTargets, AreThoseThatAreNotMounted) {
+  const Folder folder;
+  folder.write("/etc/fstab", "/dev/vda1 / ext4 defaults 0 0\n");
+  CaptureConfig config;
+  config.targets = {{"port", ""}, {"file", "/dev/vda1:/x"}, {"file", "/dev/vdb:/y"}};
+  EXPECT_EQ(unseen_targets(folder.root(), config), std::vector<std::string>{"file:/dev/vdb:/y"});
 }
 
 TEST(NewestDump, OfAllTargets) {

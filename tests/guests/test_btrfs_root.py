@@ -1,0 +1,116 @@
+#!/usr/bin/python3
+"""A guest whose root is a subvolume of btrfs, as the installers of Debian, Ubuntu and openSUSE make it: the capture kernel
+saves to the folder that the guest sees under that name, also where another subvolume is mounted there, and after the
+reboot `status` and the message of the day find the crash. A folder that something else is mounted over is refused.
+
+The guest's initramfs makes such a root, and runs vmcore-guest in it by chroot.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests import initramfs
+from guests.capture_checks import END_SECONDS, has
+from guests.capture_rig import CaptureConfig, CaptureGuest, stripped, vmcore_guest
+from guests.harness import run_test, scratch_folder
+from guests.kernels import Kernel, kernel, module_bytes
+from guests.test_capture import SBIN
+
+BOOT_SECONDS = 300
+MODULES = ("virtio_pci", "virtio_blk", "btrfs", "xxhash_generic", "sha256_generic", "blake2b_generic")
+
+# The subvolume that is /, one at /var as openSUSE has it, and one that nobody mounts.
+MAKE = """set -e
+mount -t btrfs /dev/vdb /disk
+for name in @rootfs @var @other; do /subvolume /disk/$name; done
+umount /disk
+"""
+ENTER = """set -e
+mkdir -p /new
+mount -t btrfs -o subvol=@rootfs /dev/vdb /new
+for name in bin sbin boot etc proc sys dev run tmp var disk; do mkdir -p /new/$name; done
+cp -a /bin/. /new/bin; cp -a /sbin/. /new/sbin; cp -a /boot/. /new/boot; cp -a /lib /new
+cp /target /new/etc/vmcore-guest.conf
+mount -t btrfs -o subvol=$1 /dev/vdb /new$2
+for name in proc sys dev; do mount --bind /$name /new/$name; done
+"""
+
+
+def btrfs_disk(folder: Path) -> Path:
+    path = folder / "disk"
+    with open(path, "wb") as file:
+        file.truncate(512 << 20)
+    subprocess.run(["mkfs.btrfs", "-q", path], check=True, env=SBIN)
+    return path
+
+
+def files_of(of: Kernel, target: str) -> dict:
+    files = {"target": f"target = {target}\n".encode(), "subvolume": initramfs.compiled("subvolume.c").read_bytes(),
+             "make": b"#!/bin/sh\n" + MAKE.encode(), "enter": b"#!/bin/sh\n" + ENTER.encode(),
+             "sbin/vmcore-guest-init": stripped(vmcore_guest().with_name("vmcore-guest-init"))}
+    for path in of.load_order(list(MODULES)):
+        files[f"lib/modules/{of.release}/{path.name.split('.ko')[0]}.ko"] = module_bytes(path)
+    return files
+
+
+def crash(findings, name: str, disk: Path, subvolume: str, at: str, target: str) -> None:
+    """Crashes a guest that has the subvolume there as well, and looks in its next boot for what is left."""
+    of = kernel("6.1")
+    config = CaptureConfig(name=name, kernel="6.1", crashkernel="160M", memory_mib=640, disks=(disk,), workload=False,
+                           modules=("btrfs", "xxhash_generic", "sha256_generic", "blake2b_generic"), reboots=True)
+    inside = "chroot /new /sbin/vmcore-guest"
+    with CaptureGuest(config, files=files_of(of, target)) as guest:
+        guest.must("/make", BOOT_SECONDS)
+        guest.must(f"/enter {subvolume} {at}", BOOT_SECONDS)
+        guest.must(f"mkdir -p /new/var/crash && {inside} load", BOOT_SECONDS)
+        guest.crash()
+        guest.wait_for_boot(2, END_SECONDS)
+        guest.must(f"/enter {subvolume} {at}", BOOT_SECONDS)
+        seen = guest.must("find /new/var/crash -type f | sort; mount -t btrfs -o subvolid=5 /dev/vdb /disk; ls /disk")
+        status = guest.run(f"{inside} status")[1]
+        motd = guest.must(f"{inside} status --motd")
+        collected = guest.must(f"{inside} collect")
+        console = guest.console
+    findings.check(f"{name}: console", has(console, "the console", ["the log is in ", "the crash is saved"]))
+    dump = re.search(r"^/new(/var/crash/[0-9-]+/vmcore)$", seen, re.M)
+    findings.check(f"{name}: it is seen", has(seen, "the folder", ["/dmesg.txt", "/new/var/crash/reboot-reason"])
+                   + ([] if dump else [seen, console[-3000:]]))
+    findings.check(f"{name}: nothing lies beside", [] if seen.splitlines()[-3:] == ["@other", "@rootfs", "@var"] else [seen])
+    place = dump[1] if dump else "no dump"
+    findings.check(f"{name}: status", has(status, "status", [place]) + [
+        line for line in status.splitlines() if "None is kept" in line or "none is kept" in line])
+    findings.check(f"{name}: message of the day", has(motd, "it", [f"its dump is: {place}"]) + has(collected, "collect", [place]))
+
+
+def refused(findings, disk: Path) -> None:
+    """Where a file system of its own is mounted over the folder, what is saved below it would not be seen."""
+    of = kernel("6.1")
+    config = CaptureConfig(name="hidden", kernel="6.1", crashkernel="160M", memory_mib=640, disks=(disk,), workload=False,
+                           modules=("btrfs", "xxhash_generic", "sha256_generic", "blake2b_generic"))
+    with CaptureGuest(config, files=files_of(of, "file:/dev/vdb:/var/crash")) as guest:
+        guest.must("/enter @other /var", BOOT_SECONDS)
+        guest.must("mkdir -p /new/var/crash && umount /disk; mount -t ext4 /dev/vda /new/var/crash")
+        code, said = guest.run("chroot /new /sbin/vmcore-guest load", BOOT_SECONDS)
+        status = guest.run("chroot /new /sbin/vmcore-guest status")[1]
+    why = "/var/crash here is not on /dev/vdb: this guest would not see what a crash leaves there"
+    findings.check("hidden: load", ([] if code == 1 else [f"exit {code}"])
+                   + has(said, "load", [why, "(target = file:/dev/vda:/)"]))
+    findings.check("hidden: status", has(status, "status", [why]))
+
+
+def test(_vmcorectl, _guests: list, findings) -> None:
+    with scratch_folder() as scratch:
+        folder = Path(scratch)
+        disk = btrfs_disk(folder)
+        crash(findings, "rootfs", disk, "@other", "/tmp", "file:/dev/vdb:/var/crash")
+        refused(findings, disk)
+        crash(findings, "var", btrfs_disk(folder), "@var", "/var", "file:/dev/vdb:/var/crash")
+
+
+if __name__ == "__main__":
+    sys.exit(run_test(test, [], __doc__))
