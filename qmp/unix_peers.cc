@@ -135,13 +135,26 @@ bool holds_one_of(pid_t pid, const std::set<std::uint64_t>& inodes) {
 
 }  // namespace
 
-std::optional<Process> listener_of(int socket) {
+std::optional<Listener> listener_of(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) {
     return std::nullopt;
   }
-  return process_of(peer.pid);
+  return Listener{process_of(peer.pid), peer.uid, peer.gid};
+}
+
+Result<std::optional<Fd>> pidfd_of_listener(int socket) {
+  constexpr int kPeerPidfd = 77;  // Linux include/uapi/asm-generic/socket.h
+  int pidfd = -1;
+  socklen_t size = sizeof pidfd;
+  if (::getsockopt(socket, SOL_SOCKET, kPeerPidfd, &pidfd, &size) == 0) {
+    return Fd(pidfd);
+  }
+  if (errno == ENOPROTOOPT || errno == EOPNOTSUPP) {
+    return std::nullopt;
+  }
+  return fail(Errc::unsupported, "the process that made the monitor's socket has ended");
 }
 
 std::vector<Process> clients_of(const fs::path& path, int own) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore::qmp {
@@ -17,9 +18,19 @@ struct Process {
   std::string name;  // the kernel's short one, without control characters
 };
 
+// A process that began to listen, as who it was then.
+struct Listener : Process {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
 // The process that listens on what `socket` is connected to. Where libvirt made the socket and
 // handed it to QEMU, that is libvirt.
-std::optional<Process> listener_of(int socket);
+std::optional<Listener> listener_of(int socket);
+
+// A pidfd of that process, which may have ended, and its number be another's (SO_PEERPIDFD, Linux
+// 6.5, 7b26952a91cf). Nothing where the kernel has none; Errc::unsupported where it has ended.
+Result<std::optional<Fd>> pidfd_of_listener(int socket);
 
 // The processes that are connected to the socket at `path`, but for `own` (a descriptor).
 std::vector<Process> clients_of(const std::filesystem::path& path, int own);

@@ -108,8 +108,8 @@ class Guest {
   // began.
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
-  // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices, and
-  // DIMMs of libvirt's domains, are missing. Errc::unsupported where that cannot be told.
+  // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices is
+  // missing. Errc::unsupported where that cannot be told.
   virtual Result<ImageSource> look() = 0;
   // The registers of its vCPUs while it runs on, each of its own moment. Errc::unsupported where
   // that cannot be had without a pause.

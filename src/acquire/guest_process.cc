@@ -96,8 +96,8 @@ bool any_in(const fs::path& folder, Each each) {
 
 }  // namespace
 
-Result<GuestProcess> GuestProcess::open(pid_t pid) {
-  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
+  Fd pidfd = known ? *std::move(known) : Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd) {
     return errno == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
                            : cannot_open(errno, pid, "pidfd");
@@ -180,7 +180,7 @@ Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const
   }
   TRY_ASSIGN(source.memory, duplicate(memory_.get()));
   TRY_ASSIGN(source.pagemap, duplicate(pagemap_.get()));
-  TRY(check_alive());
+  TRY(check_same());
   return source;
 }
 

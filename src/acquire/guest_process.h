@@ -2,7 +2,8 @@
 //
 // Held by a pidfd, so that a process that got the same number later is never read. Every address
 // is bounded by the mappings that can be RAM: a QEMU that its guest has taken over can at most make
-// us read its own memory.
+// us read its own memory. Whose process may be read at all is judged by who opens it
+// (process_identity.h).
 #pragma once
 
 #include <sys/types.h>
@@ -31,8 +32,8 @@ struct RamBlock {
 class GuestProcess {
  public:
   // Opens the process. Errc::denied, with what it takes, where this user may not read its memory;
-  // Errc::not_found where it is gone.
-  static Result<GuestProcess> open(pid_t pid);
+  // Errc::not_found where it is gone. `pidfd` is of the process, where somebody has one already.
+  static Result<GuestProcess> open(pid_t pid, std::optional<Fd> pidfd = {});
 
   pid_t pid() const { return pid_; }
   std::optional<ProcessKey> key() const;

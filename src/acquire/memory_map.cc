@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
@@ -114,6 +115,31 @@ Result<std::uint64_t> parse_block_total(std::string_view text) {
     return fail(Errc::unsupported, "QEMU's list of blocks of memory (info ramblock) is not known");
   }
   return total;
+}
+
+// "0000000002000000: 0x0000000500000002 0x0000000000031c92", two words a line.
+Result<> parse_words(std::string_view text, PhysAddr address, std::span<std::byte> bytes) {
+  std::size_t done = 0;
+  while (!text.empty() && done < bytes.size()) {
+    std::string_view line = next_line(text);
+    bool right = hex(cut(line, ": ")) == address.value + done;
+    while (right && !line.empty() && done < bytes.size()) {
+      std::string_view word = cut(line, " ");
+      const auto value = word.starts_with("0x") ? hex(word.substr(2)) : std::nullopt;
+      right = value && bytes.size() - done >= sizeof *value;
+      if (right) {
+        std::memcpy(bytes.data() + done, &*value, sizeof *value);
+        done += sizeof *value;
+      }
+    }
+    if (!right) {
+      break;
+    }
+  }
+  if (done != bytes.size()) {
+    return fail(Errc::unsupported, "QEMU does not tell what it has at {:#x}", address.value + done);
+  }
+  return {};
 }
 
 }  // namespace vmcore::acquire

@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "src/acquire/memory_map.h"
-#include "src/acquire/ram_layout.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::acquire {
@@ -44,31 +45,6 @@ Result<std::uint64_t> host_address(const Execute& execute, PhysAddr guest) {
   return *address;
 }
 
-// The beginning of the range that lies in one piece: each NUMA node's memory has a place of its
-// own.
-Result<RamBlock> first_block(const Execute& execute, PhysRange range) {
-  constexpr std::uint64_t kGranule = 1U << 20;  // nodes begin and end on it
-  TRY_ASSIGN(const std::uint64_t begin, host_address(execute, range.begin));
-  std::uint64_t together = 0;
-  std::uint64_t apart = range.size + kGranule;
-  for (std::uint64_t tried = range.size; apart - together > kGranule && together < range.size;) {
-    const auto last = host_address(execute, range.begin + (tried - 1));
-    if (!last && last.error().code != Errc::unsupported) {
-      return tl::unexpected(last.error());
-    }
-    (last && *last - begin == tried - 1 ? together : apart) = tried;
-    tried = together + (apart - together) / 2 / kGranule * kGranule;
-    if (tried == together) {
-      break;
-    }
-  }
-  if (together == 0) {
-    return fail(Errc::unsupported, "the memory at {:#x} does not lie in one piece in QEMU",
-                range.begin.value);
-  }
-  return RamBlock{{range.begin, together}, begin};
-}
-
 // What is plugged in and is RAM (QEMU qapi/machine.json, query-memory-devices; 2.1 and later), by
 // address: DIMMs, and the whole of what virtio-mem may have, for QEMU does not tell which blocks of
 // it the guest has; what is not plugged in reads as zeros. Of other devices not all need be RAM.
@@ -92,8 +68,72 @@ Result<std::vector<PhysRange>> find_plugged(const Execute& execute) {
     }
     plugged.push_back({{*begin}, *size});
   }
-  std::ranges::sort(plugged, {}, &PhysRange::begin);
   return plugged;
+}
+
+// The size of each memory backend, by its name. QEMU before 5.0 has none for memory that was asked
+// for by -m alone.
+Result<std::map<std::string, std::uint64_t>> find_backends(const Execute& execute,
+                                                           std::uint64_t base) {
+  TRY_ASSIGN(const Json list, execute("query-memdev", Json::object()));
+  std::map<std::string, std::uint64_t> backends;
+  for (const Json& backend : list.is_array() ? list : Json::array()) {
+    const auto name = qmp::text_member(backend, "id");
+    const auto size = qmp::number_member(backend, "size");
+    if (name && size && *size <= kMaxPhysAddr) {
+      backends.emplace(*name, *size);
+    }
+  }
+  backends.emplace("pc.ram", base);
+  return backends;
+}
+
+std::string name_of(const sandbox::BlockPlace& place) {
+  return place.block.substr(place.block.rfind('/') + 1);
+}
+
+bool lies_in(const PhysRange& range, std::span<const PhysRange> wholes) {
+  return std::ranges::any_of(wholes, [&](const PhysRange& whole) {
+    return range.begin >= whole.begin && range.end() <= whole.end();
+  });
+}
+
+// The backends that make up the main memory: those that the guest sees first, without what is
+// plugged in, as many as QEMU says that it has.
+Result<std::set<std::string>> find_main(std::span<const sandbox::BlockPlace> places,
+                                        std::span<const PhysRange> plugged,
+                                        const std::map<std::string, std::uint64_t>& backends,
+                                        std::uint64_t base) {
+  std::set<std::string> names;
+  std::uint64_t sum = 0;
+  for (const sandbox::BlockPlace& place : places) {
+    const auto backend = backends.find(name_of(place));
+    if (backend != backends.end() && !lies_in(place.range, plugged) &&
+        backend->second <= base - sum && names.insert(backend->first).second) {
+      sum += backend->second;
+    }
+  }
+  if (sum != base) {
+    return fail(Errc::unsupported,
+                "QEMU's map of memory shows {} MiB of the guest's {} MiB of main memory", sum >> 20,
+                base >> 20);
+  }
+  return names;
+}
+
+// Without what lies between 640 KiB and 1 MiB.
+std::vector<PhysRange> without_isa_hole(const PhysRange& range) {
+  constexpr PhysAddr kHole{0xa0000};
+  constexpr PhysAddr kEnd{0x100000};
+  std::vector<PhysRange> parts;
+  if (range.begin < kHole) {
+    parts.push_back({range.begin, std::min(range.end(), kHole) - range.begin});
+  }
+  if (range.end() > kEnd) {
+    const PhysAddr begin = std::max(range.begin, kEnd);
+    parts.push_back({begin, range.end() - begin});
+  }
+  return parts;
 }
 
 }  // namespace
@@ -109,28 +149,24 @@ Result<RamBlock> find_block(const Execute& execute, PhysRange range) {
 }
 
 Result<std::vector<RamBlock>> find_ram(const Execute& execute) {
-  TRY_ASSIGN(const Json machine, execute("qom-get", {{"path", "/machine"}, {"property", "type"}}));
   TRY_ASSIGN(const Json size, execute("query-memory-size-summary", Json::object()));
   const auto base = qmp::number_member(size, "base-memory");
-  if (!machine.is_string() || !base) {
-    return fail(Errc::unsupported, "QEMU does not tell what machine the guest is");
+  if (!base || *base == 0 || *base > kMaxPhysAddr) {
+    return fail(Errc::unsupported, "QEMU does not tell how much memory the guest has");
   }
-  TRY_ASSIGN(std::vector<PhysRange> ranges, pc_memory(machine.get<std::string>(), *base));
+  TRY_ASSIGN(const std::string text, ask(execute, "info mtree -f"));
+  TRY_ASSIGN(const auto places, parse_memory_map(text));
   TRY_ASSIGN(const std::vector<PhysRange> plugged, find_plugged(execute));
-  ranges.insert(ranges.end(), plugged.begin(), plugged.end());
+  TRY_ASSIGN(const auto backends, find_backends(execute, *base));
+  TRY_ASSIGN(const std::set<std::string> main, find_main(places, plugged, backends, *base));
   std::vector<RamBlock> found;
-  for (PhysRange range : ranges) {
-    const PhysAddr begin = range.begin;
-    while (range.size != 0 && found.size() < sandbox::kMaxPieces) {
-      const auto block = first_block(execute, range);
-      if (!block && block.error().code == Errc::unsupported && range.begin != begin) {
-        break;  // the end of low memory may be hidden (TSEG)
-      }
-      if (!block) {
-        return tl::unexpected(block.error());
-      }
-      found.push_back(*block);
-      range = {block->range.end(), range.size - block->range.size};
+  for (const sandbox::BlockPlace& place : places) {
+    if (!main.contains(name_of(place)) && !lies_in(place.range, plugged)) {
+      continue;
+    }
+    for (const PhysRange& range : without_isa_hole(place.range)) {
+      TRY_ASSIGN(const RamBlock block, find_block(execute, range));
+      found.push_back(block);
     }
   }
   return found;
@@ -149,6 +185,12 @@ Result<std::vector<RamBlock>> find_all_ram(const Execute& execute) {
     }
   }
   return found;
+}
+
+Result<> peek_words(const Execute& execute, PhysAddr address, std::span<std::byte> bytes) {
+  TRY_ASSIGN(const std::string text,
+             ask(execute, fmt::format("xp/{}gx {:#x}", bytes.size() / 8, address.value)));
+  return parse_words(text, address, bytes);
 }
 
 Result<std::vector<RamBlock>> within(std::span<const PhysRange> wanted,

@@ -14,9 +14,11 @@
 
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
+#include "src/acquire/challenge.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/monitor_map.h"
 #include "src/acquire/qmp_lease.h"
+#include "src/acquire/qmp_process.h"
 #include "src/acquire/qmp_setup.h"
 #include "src/acquire/qmp_snapshot.h"
 #include "src/acquire/registers.h"
@@ -170,7 +172,31 @@ Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
     TRY_ASSIGN(const RamBlock block, find_block(executor(monitor_), range));
     found.push_back(block);
   }
+  TRY(prove(found));
   return process_->locate(found);
+}
+
+Result<> QmpGuest::prove(std::span<const RamBlock> found) {
+  const Peek peek = [this](PhysAddr address, std::span<std::byte> bytes) {
+    return peek_words(executor(monitor_), address, bytes);
+  };
+  for (const RamBlock& block : found) {
+    const auto known = within({&block.range, 1}, proven_);
+    if (known && std::ranges::all_of(*known, [&](const RamBlock& part) {
+          return part.address - block.address == part.range.begin - block.range.begin;
+        })) {
+      continue;
+    }
+    TRY_ASSIGN(const ImageSource place, process_->locate({&block, 1}));
+    TRY_ASSIGN(const auto fit, places_that_fit({&block.range, 1}, {&place, 1}, peek));
+    if (fit.empty()) {
+      return fail(Errc::unsupported,
+                  "process {} does not have what QEMU says is at {:#x}: it does not run the guest",
+                  process_->pid(), block.range.begin.value);
+    }
+    proven_.push_back(block);
+  }
+  return {};
 }
 
 // QEMU tells that a detached dump is over before it closes the dump's descriptor, and closes that
@@ -201,6 +227,7 @@ Result<ImageSource> QmpGuest::look() {
     return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
   }
   TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
+  TRY(prove(found));
   return process_->locate(found);
 }
 
@@ -248,23 +275,8 @@ Result<> QmpGuest::act(Then then) {
 
 namespace {
 
-// The process behind the monitor: the socket's peer, which is QEMU unless somebody else made the
-// socket for it.
 Result<GuestProcess> open_process(qmp::Client& monitor) {
-  const auto peer = qmp::listener_of(monitor.fd());
-  if (!peer || peer->pid <= 0) {
-    return fail(Errc::unsupported, "the process of the guest cannot be seen from here");
-  }
-  TRY_ASSIGN(GuestProcess process, GuestProcess::open(peer->pid));
-  TRY_ASSIGN(const Json cpus, monitor.execute("query-cpus-fast"));
-  const auto thread = cpus.is_array() && !cpus.empty()
-                          ? qmp::number_member(cpus.front(), "thread-id")
-                          : std::nullopt;
-  if (!thread || !process.has_thread(*thread)) {
-    return fail(Errc::unsupported,
-                "{} (pid {}) made the monitor's socket, but does not run the guest", peer->name,
-                peer->pid);
-  }
+  TRY_ASSIGN(GuestProcess process, open_monitor_process(monitor.fd(), executor(monitor)));
   // Nothing was touched yet: fail now rather than while the guest waits.
   constexpr PhysRange kAnyRam{{1U << 20}, 4096};
   TRY_ASSIGN(const RamBlock block, find_block(executor(monitor), kAnyRam));

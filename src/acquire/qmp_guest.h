@@ -11,6 +11,8 @@
 
 #include <memory>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "qmp/client.h"
 #include "src/acquire/guest.h"
@@ -57,10 +59,14 @@ class QmpGuest : public Guest {
   Result<Fd> start_full_dump();
   Result<Acquired> acquire_header();
   Result<> reset();
+  // What was found in the process is the guest's, or Errc::unsupported. What was proven before is
+  // not asked for again.
+  Result<> prove(std::span<const RamBlock> found);
 
   qmp::Client monitor_;
   std::string name_;
   std::optional<GuestProcess> process_;
+  std::vector<RamBlock> proven_;
 };
 
 // Errc::denied or Errc::unsupported where the process cannot be read by this user or in this way.

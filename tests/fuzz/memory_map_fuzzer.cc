@@ -1,5 +1,6 @@
 // What QEMU's monitor for people says of its memory: whatever it says, the places are where memory
 // can be.
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 
@@ -20,7 +21,9 @@ const std::vector<std::string> kTexts = {
     "                  pc.ram    4 KiB  0x0000000000000000 0x0000000020000000 "
     "0x0000000020000000\r\n"
     "                pc.bios     4 KiB  0x0000000020000000 0x0000000000040000 "
-    "0x0000000000040000\r\n"};
+    "0x0000000000040000\r\n",
+    "0000000000001000: 0x0000000500000002 0x0000000000031c92\r\n"
+    "0000000000001010: 0x00000000000034b4 0x0000000500000002\r\n"};
 
 }  // namespace
 
@@ -35,6 +38,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
     }
   }
+  std::array<std::byte, 32> words{};
+  static_cast<void>(acquire::parse_words(text, {0x1000}, words));
   const auto total = acquire::parse_block_total(text);
   if (total && (*total == 0 || *total > kMaxPhysAddr)) {
     std::abort();

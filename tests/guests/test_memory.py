@@ -20,6 +20,7 @@ from guests.witness import Witness
 
 GUESTS = [
     Config(name="memory/above-4G", kernel="6.12", memory_mib=5120, backend="ram", la57=True),
+    Config(name="memory/low-1G", kernel="6.1", memory_mib=1536, machine="pc,max-ram-below-4g=1G"),
     Config(name="memory/nodes", kernel="6.1", memory_mib=512, backend="memfd", nodes=2),
     Config(name="memory/dimm", kernel="6.12", memory_mib=512, backend="ram-shared", dimm_mib=256),
     Config(name="memory/file-private", kernel="6.1", memory_mib=512, backend="file-private", machine="pc"),

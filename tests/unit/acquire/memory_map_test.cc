@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 namespace vmcore::acquire {
 namespace {
 
@@ -73,6 +75,22 @@ TEST(BlockTotal, IsRefusedInAnotherForm) {
   EXPECT_FALSE(parse_block_total(""));
   EXPECT_FALSE(parse_block_total("ram0    4 KiB  0x0000000000000000 0x0000000000000000\n"));
   EXPECT_FALSE(parse_block_total("ram0    4 KiB  0x0 0x0 0xffffffffffffffff\n"));
+}
+
+TEST(Words, AreRefusedInAnotherForm) {
+  std::array<std::byte, 16> bytes{};
+  const auto parsed = [&](std::string_view text) {
+    return parse_words(text, {0x1000}, bytes).has_value();
+  };
+  EXPECT_TRUE(parsed("0000000000001000: 0x0000000000000001 0x0000000000000002\r\n"));
+  EXPECT_TRUE(parsed("0000000000001000: 0x1\n0000000000001008: 0x2\n"));
+  EXPECT_FALSE(parsed(""));
+  EXPECT_FALSE(parsed("0000000000001000: 0x0000000000000001\r\n"));                   // one of two
+  EXPECT_FALSE(parsed("0000000000002000: 0x0000000000000001 0x0000000000000002\n"));  // elsewhere
+  EXPECT_FALSE(parsed("0000000000001000: 0x0000000000000001 0x\n"));
+  EXPECT_FALSE(parsed("0000000000001000: 0x1 0x10000000000000000\n"));
+  EXPECT_FALSE(parsed("0000000000001000: 1 2\n"));
+  EXPECT_FALSE(parsed("no memory\n"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -25,17 +26,19 @@ class MonitorMap : public testing::Test {
  protected:
   Execute execute() {
     return [this](const std::string& command, const Json& arguments) -> Result<Json> {
-      if (command == "qom-get") {
-        return Json("pc-q35-7.2-machine");
+      if (command == "query-memdev") {
+        return Json{{{"id", "ram1"}, {"size", 512 * kMiB}}, {{"id", "ram0"}, {"size", 512 * kMiB}}};
       }
       if (command == "query-memory-size-summary") {
-        return Json{{"base-memory", 1024 * kMiB}};
+        return Json{{"base-memory", base_}};
       }
       if (command == "query-memory-devices") {
-        return Json::array();
+        return devices_;
       }
       const std::string line = arguments.at("command-line");
-      return line == "info mtree -f" ? Json(mtree_) : gpa2hva(line);
+      return line == "info mtree -f"   ? Json(mtree_)
+             : line.starts_with("xp/") ? Json(words_)
+                                       : gpa2hva(line);
     };
   }
   Result<Json> gpa2hva(const std::string& line) const {
@@ -53,6 +56,9 @@ class MonitorMap : public testing::Test {
   }
 
   bool broken_ = false;
+  std::uint64_t base_ = 1024 * kMiB;
+  Json devices_ = Json::array();
+  std::string words_;
   std::vector<Place> places_{{0, 512 * kMiB, 0x7f00'0000'0000},
                              {512 * kMiB, 512 * kMiB, 0x7e00'0000'0000}};
   std::string mtree_ =
@@ -63,15 +69,69 @@ class MonitorMap : public testing::Test {
       "  00000000fffc0000-00000000ffffffff (prio 0, rom): pc.bios\r\n";
 };
 
-TEST_F(MonitorMap, RamByTheKindOfMachine) {
-  const auto ram = find_ram(execute());
-  ASSERT_TRUE(ram) << ram.error().message;
-  ASSERT_EQ(ram->size(), 3U);
-  EXPECT_EQ((*ram)[0].range, (PhysRange{{0}, 0xa0000}));
-  EXPECT_EQ((*ram)[1].range, (PhysRange{{kMiB}, 511 * kMiB}));
-  EXPECT_EQ((*ram)[1].address, 0x7f00'0010'0000U);
-  EXPECT_EQ((*ram)[2].range, (PhysRange{{512 * kMiB}, 512 * kMiB}));
-  EXPECT_EQ((*ram)[2].address, 0x7e00'0000'0000U);
+std::string text_of(const Result<std::vector<RamBlock>>& found) {
+  if (!found) {
+    return std::string(errc_name(found.error().code));
+  }
+  std::string text;
+  for (const RamBlock& block : *found) {
+    text += fmt::format("{:#x}: {:#x} + {:#x}\n", block.range.begin.value, block.address,
+                        block.range.size);
+  }
+  return text;
+}
+
+TEST_F(MonitorMap, RamByTheMap) {
+  EXPECT_EQ(text_of(find_ram(execute())),
+            "0x0: 0x7f0000000000 + 0xa0000\n"
+            "0x100000: 0x7f0000100000 + 0x1ff00000\n"
+            "0x20000000: 0x7e0000000000 + 0x20000000\n");
+}
+
+// max-ram-below-4g=512M: where high memory begins in the machine's RAM is QEMU's to say. The memory
+// of devices is not the guest's RAM, though a backend has it.
+TEST_F(MonitorMap, LowMemoryIsCutWhereQemuCutsIt) {
+  mtree_ =
+      "FlatView #0\r\n AS \"memory\", root: system\r\n"
+      "  0000000000000000-00000000000bffff (prio 0, ram): /objects/ram0\r\n"
+      "  00000000000f0000-00000000000fffff (prio 0, ram): pc.bios\r\n"
+      "  0000000000100000-000000001fffffff (prio 0, ram): /objects/ram0 @0000000000100000\r\n"
+      "  00000000f0000000-00000000f0ffffff (prio 0, ram): vga.vram\r\n"
+      "  0000000100000000-000000011fffffff (prio 0, ram): ram1\r\n"
+      "  0000000200000000-000000020fffffff (prio 0, ram): hot\r\n"
+      "  0000000300000000-000000031fffffff (prio 0, ram): nv\r\n";
+  places_ = {{0, 512 * kMiB, 0x7f00'0000'0000},
+             {4096 * kMiB, 512 * kMiB, 0x7e00'0000'0000},
+             {8192 * kMiB, 256 * kMiB, 0x7d00'0000'0000}};
+  devices_ = Json{{{"type", "dimm"}, {"data", {{"addr", 8192 * kMiB}, {"size", 256 * kMiB}}}},
+                  {{"type", "nvdimm"}, {"data", {{"addr", 12288 * kMiB}, {"size", 512 * kMiB}}}}};
+  EXPECT_EQ(text_of(find_ram(execute())),
+            "0x0: 0x7f0000000000 + 0xa0000\n"
+            "0x100000: 0x7f0000100000 + 0x1ff00000\n"
+            "0x100000000: 0x7e0000000000 + 0x20000000\n"
+            "0x200000000: 0x7d0000000000 + 0x10000000\n");
+}
+
+TEST_F(MonitorMap, AMapThatShowsOtherThanAllMainMemoryIsRefused) {
+  for (const std::uint64_t base : {512 * kMiB + 1, 768 * kMiB, 1536 * kMiB, std::uint64_t{0}}) {
+    base_ = base;
+    EXPECT_EQ(text_of(find_ram(execute())), "unsupported") << base;
+  }
+  base_ = 1024 * kMiB;
+  mtree_ = "another form";
+  EXPECT_EQ(text_of(find_ram(execute())), "unsupported");
+}
+
+TEST_F(MonitorMap, WordsThatQemuHas) {
+  std::array<std::byte, 24> bytes{};
+  words_ =
+      "0000000002000000: 0x0706050403020100 0x0000000000000000\r\n"
+      "0000000002000010: 0xff00000000000000\r\n";
+  ASSERT_TRUE(peek_words(execute(), {0x2000000}, bytes));
+  EXPECT_EQ(bytes[7], std::byte{7});
+  EXPECT_EQ(bytes[23], std::byte{0xff});
+  words_ = "0000000002000000: Cannot access memory\r\n";
+  EXPECT_EQ(peek_words(execute(), {0x2000000}, bytes).error().code, Errc::unsupported);
 }
 
 TEST_F(MonitorMap, AllThatTheMapShowsAndQemuTells) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstring>
 
 #include <string>
 #include <thread>
@@ -31,29 +32,38 @@ struct Script {
   std::uint64_t ram = 0;  // of this process, at guest-physical 0
   std::uint64_t base = 4096;
   std::string devices = "[]";
+  std::string mtree = {};
+  std::uint64_t lie = 0;  // what is wrong in the words that it says are there
 };
 
 class QmpGuestTest : public testing::Test {
  protected:
   void open(Script script, std::optional<GuestProcess> process = {}) {
     script_ = std::move(script);
-    qemu_.serve(
-        {{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
-         {"query-status", [this](const Json&, auto&) { return script_.status; }},
-         {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
-         {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
-         {"query-memory-size-summary",
-          [this](const Json&, auto&) {
-            return fmt::format(R"({{"base-memory": {}, "plugged-memory": 8}})", script_.base);
-          }},
-         {"qom-get", [](const Json&, auto&) { return R"("pc-q35-7.2-machine")"; }},
-         {"query-memory-devices", [this](const Json&, auto&) { return script_.devices; }},
-         {"getfd", [](const Json&, auto&) { return "{}"; }},
-         {"closefd", [](const Json&, auto&) { return "{}"; }},
-         {"human-monitor-command",
-          [this](const Json& arguments, auto&) { return gpa2hva(arguments.at("command-line")); }},
-         {"dump-guest-memory",
-          [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
+    qemu_.serve({{"query-name", [](const Json&, auto&) { return R"({"name": "vm1"})"; }},
+                 {"query-status", [this](const Json&, auto&) { return script_.status; }},
+                 {"query-dump", [this](const Json&, auto&) { return script_.dump_status; }},
+                 {"query-migrate", [this](const Json&, auto&) { return script_.migration; }},
+                 {"query-memory-size-summary",
+                  [this](const Json&, auto&) {
+                    return fmt::format(R"({{"base-memory": {}, "plugged-memory": 8}})",
+                                       script_.base);
+                  }},
+                 {"qom-get", [](const Json&, auto&) { return R"("pc-q35-7.2-machine")"; }},
+                 {"query-memory-devices", [this](const Json&, auto&) { return script_.devices; }},
+                 {"getfd", [](const Json&, auto&) { return "{}"; }},
+                 {"closefd", [](const Json&, auto&) { return "{}"; }},
+                 {"query-memdev",
+                  [this](const Json&, auto&) {
+                    return fmt::format(R"([{{"id": "pc.ram", "size": {}}}, {{"size": "x"}}, 7])",
+                                       script_.base);
+                  }},
+                 {"human-monitor-command",
+                  [this](const Json& arguments, auto&) {
+                    return for_people(arguments.at("command-line"));
+                  }},
+                 {"dump-guest-memory",
+                  [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
     auto guest = QmpGuest::make(*std::move(monitor), std::move(process));
@@ -81,6 +91,27 @@ class QmpGuestTest : public testing::Test {
     }
     return fmt::format(R"("Host virtual address for {:#x} (pc.ram) is {:#x}\r\n")", address,
                        script_.ram + address);
+  }
+
+  std::string for_people(const std::string& command) const {
+    return command.starts_with("xp/")             ? words(command)
+           : command.starts_with("info mtree -f") ? Json(script_.mtree).dump()
+                                                  : gpa2hva(command);
+  }
+
+  std::string words(const std::string& command) const {
+    unsigned count = 0;
+    std::uint64_t address = 0;
+    EXPECT_EQ(::sscanf(command.c_str(), "xp/%ugx 0x%lx", &count, &address), 2);
+    std::string text;
+    for (unsigned i = 0; i < count; ++i, address += 8) {
+      std::uint64_t word = 0;
+      // NOLINTNEXTLINE(performance-no-int-to-ptr)
+      std::memcpy(&word, reinterpret_cast<void*>(script_.ram + address), sizeof word);
+      text += fmt::format("{}0x{:016x}{}", i % 2 == 0 ? fmt::format("{:016x}: ", address) : "",
+                          word ^ script_.lie, i % 2 == 0 ? " " : "\r\n");
+    }
+    return Json(text).dump();
   }
 
   static std::string text_of(int fd) {
@@ -290,6 +321,22 @@ TEST_F(DirectTest, TellsWhereBlocksLie) {
   EXPECT_EQ(source->pieces[1].address, reinterpret_cast<std::uint64_t>(ram_) + 0x2000);
 }
 
+// Whoever serves the monitor may name any process; it does not know what that has in its memory.
+TEST_F(DirectTest, RefusesAProcessThatHasSomethingElse) {
+  std::memset(ram_, 0x55, kSize);
+  open_direct({});
+  const PhysRange block{{0}, kSize};
+  EXPECT_TRUE(guest_->locate({&block, 1}));
+  script_.lie = 1;
+  EXPECT_TRUE(guest_->locate({&block, 1}));  // that was proven
+  script_.ram += 0x1000;
+  const PhysRange moved{{0}, kSize - 0x1000};
+  const auto source = guest_->locate({&moved, 1});
+  ASSERT_FALSE(source);
+  EXPECT_EQ(source.error().code, Errc::unsupported);
+  EXPECT_NE(source.error().message.find("does not run the guest"), std::string::npos);
+}
+
 // Address space alone: nothing of it is touched.
 class LookTest : public DirectTest {
  protected:
@@ -299,7 +346,7 @@ class LookTest : public DirectTest {
   ~LookTest() override { ::munmap(space_, kSpace); }
 
   void SetUp() override {
-    open_direct({.base = 64U << 20});
+    open_direct({.base = 64U << 20, .mtree = kMap});
     script_.ram = reinterpret_cast<std::uint64_t>(space_);
   }
   Result<ImageSource> look(std::string devices) {
@@ -308,6 +355,17 @@ class LookTest : public DirectTest {
   }
 
   static constexpr std::size_t kSpace = 5ULL << 30;
+  static constexpr const char* kMap =
+      "FlatView #0\r\n"
+      " AS \"memory\", root: system\r\n"
+      "  0000000000000000-00000000000bffff (prio 0, ram): pc.ram\r\n"
+      "  00000000000c0000-00000000000fffff (prio 0, rom): pc.bios\r\n"
+      "  0000000000100000-0000000003ffffff (prio 0, ram): pc.ram @0000000000100000\r\n"
+      "  00000000fd000000-00000000fdffffff (prio 1, ram): vga.vram\r\n"
+      "  0000000100000000-0000000107ffffff (prio 0, ram): a\r\n"
+      "  0000000108000000-000000010fffffff (prio 0, ram): b\r\n"
+      "  0000000118000000-0000000127ffffff (prio 0, ram): vm\r\n"
+      "  000000012c000000-000000013bffffff (prio 0, ram): pmem\r\n";
   void* space_;
 };
 

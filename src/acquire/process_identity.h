@@ -1,0 +1,50 @@
+// Whose process it is that is said to run a guest, and whether its memory may be read for whoever
+// says so.
+//
+// Who reads memory with more privilege than its own must not lend that to others: a monitor's
+// socket may belong to anybody, and its owner may name any process. So root, or a vmcorectl with
+// CAP_SYS_PTRACE, reads for a user what that user could read (Linux kernel/ptrace.c,
+// __ptrace_may_access, v6.12): a process with that user's ids, and no others, that has gained
+// nothing by what it runs (a set-uid or set-gid program, one with file capabilities, one whose
+// executable may not be read). Of root's word only the program is asked: QEMU may have become
+// another user since (-run-with user=), and what serves a socket for it is no QEMU.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Who says that a process runs a guest: the listener of its monitor's socket, the owner of
+// libvirt's pid file.
+struct Voucher {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+struct ProcessIdentity {
+  std::array<uid_t, 4> uids{};  // real, effective, saved, of file systems
+  std::array<gid_t, 4> gids{};
+  std::uint64_t capabilities = 0;  // permitted; none where those are of another user namespace
+  uid_t owner = 0;                 // of its files in /proc: root where it is guarded (not dumpable)
+  std::vector<std::string> programs = {};  // that it has mapped to be run, without folders
+};
+
+// Errc::not_found where it is gone.
+Result<ProcessIdentity> identity_of(pid_t pid);
+
+// Errc::denied, with the reason, where it may not be read for that voucher; Errc::unsupported where
+// it is no QEMU.
+Result<> check_identity(const ProcessIdentity& process, Voucher voucher);
+
+// A QEMU, by the names that distributions give it: qemu-system-x86_64, qemu-kvm, kvm.
+bool is_qemu(std::string_view program);
+
+}  // namespace vmcore::acquire
