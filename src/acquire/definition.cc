@@ -1,5 +1,7 @@
 #include "src/acquire/definition.h"
 
+#include <charconv>
+#include <numeric>
 #include <pugixml.hpp>
 #include <sstream>
 #include <string_view>
@@ -117,6 +119,34 @@ bool is_pc(const Node& domain) {
          (machine.starts_with("pc") || machine.starts_with("q35"));
 }
 
+// In an attribute of that name, else in its text. libvirt writes KiB.
+Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
+  const std::string_view unit = node.attribute("unit").as_string("KiB");
+  const std::string_view text =
+      *attribute != '\0' ? node.attribute(attribute).value() : node.text().get();
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size() || unit != "KiB" ||
+      size > kMaxPhysAddr / 1024) {
+    return fail(Errc::unsupported,
+                "libvirt's definition has a size of memory that is not known: "
+                "{} {}",
+                text, unit);
+  }
+  return size * 1024;
+}
+
+// Where what is plugged in begins: of a DIMM beside its slot, of virtio-mem in its target.
+Result<PhysAddr> base_of(const Node& device) {
+  const Node inner = device.child("target").child("address");
+  const std::uint64_t base =
+      (inner ? inner : device.child("address")).attribute("base").as_ullong();
+  if (base == 0 || base >= kMaxPhysAddr) {
+    return fail(Errc::unsupported, "libvirt's definition does not say where plugged memory lies");
+  }
+  return PhysAddr{base};
+}
+
 // Behind the parent's last child, on a line of its own, indented as libvirt does.
 Node add_line(Node parent, const char* name) {
   std::string indent = "\n";
@@ -199,6 +229,34 @@ Result<GuestSetup> read_definition(const std::string& xml) {
       .memory_shared = has_shared_memory(domain),
       .owner = owner_of(domain),
   };
+}
+
+Result<MemoryDefinition> read_memory_definition(const std::string& xml) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  MemoryDefinition memory;
+  memory.machine = domain.child("os").child("type").attribute("machine").value();
+  TRY_ASSIGN(memory.main, bytes_of(domain.child("memory"), ""));
+  for (const Node& device : domain.child("devices").children("memory")) {
+    TRY_ASSIGN(const std::uint64_t size, bytes_of(device.child("target").child("size"), ""));
+    if (size > memory.main) {
+      return fail(Errc::malformed, "libvirt's definition plugs in more memory than there is");
+    }
+    memory.main -= size;
+    const std::string_view model = device.attribute("model").value();
+    if (model == "dimm" || model == "virtio-mem") {
+      TRY_ASSIGN(const PhysAddr begin, base_of(device));
+      memory.plugged.push_back({begin, size});
+    }
+  }
+  for (const Node& cell : domain.child("cpu").child("numa").children("cell")) {
+    TRY_ASSIGN(const std::uint64_t size, bytes_of(cell, "memory"));
+    memory.nodes.push_back(size);
+  }
+  if (!memory.nodes.empty()) {
+    memory.main = std::accumulate(memory.nodes.begin(), memory.nodes.end(), std::uint64_t{0});
+  }
+  return memory;
 }
 
 Result<std::string> channel_path(const std::string& xml, std::string_view channel) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "src/acquire/ram_layout.h"
 #include "src/acquire/setup.h"
 #include "src/base/result.h"
 
@@ -12,6 +13,10 @@ namespace vmcore::acquire {
 
 // Errc::malformed for text that defines no domain.
 Result<GuestSetup> read_definition(const std::string& xml);
+
+// Where it says that the guest has its memory. Errc::unsupported where it does not say where what
+// is plugged in lies.
+Result<MemoryDefinition> read_memory_definition(const std::string& xml);
 
 // The path of the UNIX socket at the host's end of a virtio-serial channel of that name; empty
 // where there is none. It is known of a domain that runs.

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "qmp/unix_peers.h"
+#include "src/acquire/challenge.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/libvirt_monitor.h"
@@ -66,6 +68,36 @@ bool has_bytes(int file) {
   return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 }
 
+// By what libvirt has QEMU save of it: no command of the monitor that taints the domain.
+Result<> peek(virDomain* domain, PhysAddr address, std::span<std::byte> bytes) {
+  if (virDomainMemoryPeek(domain, address.value, bytes.size(), bytes.data(), VIR_MEMORY_PHYSICAL) !=
+      0) {
+    return libvirt_failure("a page of the guest's memory");
+  }
+  return {};
+}
+
+Result<std::vector<std::size_t>> which_fit(const GuestProcess& process, virDomain* domain,
+                                           const RamUnit& unit,
+                                           std::span<const std::uint64_t> addresses) {
+  std::vector<ImageSource> places;
+  for (const std::uint64_t address : addresses) {
+    std::vector<RamBlock> blocks;
+    for (const Stretch& stretch : unit.stretches) {
+      blocks.push_back({stretch.range, address + stretch.offset});
+    }
+    TRY_ASSIGN(ImageSource place, process.locate(blocks));
+    places.push_back(std::move(place));
+  }
+  std::vector<PhysRange> ranges;
+  for (const Stretch& stretch : unit.stretches) {
+    ranges.push_back(without_tseg(stretch.range));
+  }
+  return places_that_fit(ranges, places, [&](PhysAddr at, std::span<std::byte> bytes) {
+    return peek(domain, at, bytes);
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LibvirtGuest>> LibvirtGuest::open(const Selection& selection) {
@@ -83,6 +115,37 @@ Result<std::unique_ptr<LibvirtGuest>> LibvirtGuest::open(const Selection& select
 
 Result<> LibvirtGuest::use_process() {
   TRY_ASSIGN(process_, open_domain_process(connection_.get(), domain_.get()));
+  auto found = find_memory();
+  if (!found && found.error().code == Errc::unsupported && selection_.allow_taint) {
+    return ask_monitor();
+  }
+  if (!found) {
+    const char* const hint =
+        selection_.allow_taint ? "" : "; --allow-taint lets QEMU's monitor be asked for it";
+    return fail(found.error().code, "where the guest's memory lies in QEMU cannot be told: {}{}",
+                found.error().message, hint);
+  }
+  ram_ = *std::move(found);
+  return {};
+}
+
+Result<std::vector<RamBlock>> LibvirtGuest::find_memory() const {
+  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
+  TRY_ASSIGN(MemoryDefinition memory, read_memory_definition(xml));
+  TRY_ASSIGN(memory.most_low, most_low_memory(qmp::command_line(process_->pid())));
+  TRY_ASSIGN(const std::vector<RamUnit> units, ram_units(memory));
+  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
+  return place_units(units, mappings, [this](const RamUnit& unit, auto addresses) {
+    return which_fit(*process_, domain_.get(), unit, addresses);
+  });
+}
+
+Result<> LibvirtGuest::ask_monitor() {
+  const Execute execute = [this](const std::string& command, const qmp::Json& arguments) {
+    return execute_in_domain(domain_.get(), command, arguments);
+  };
+  TRY_ASSIGN(ram_, find_ram(execute));
+  TRY_ASSIGN(told_, find_all_ram(execute));
   return {};
 }
 
@@ -225,58 +288,28 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
   return fail(Errc::unsupported, "libvirt dumps no ranges");
 }
 
-Result<std::vector<RamBlock>> LibvirtGuest::by_size(std::span<const PhysRange> blocks) const {
-  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
-  auto placed = place_by_size(blocks, mappings);
-  if (!placed) {
-    return fail(
-        placed.error().code, "where the guest's memory lies in QEMU cannot be told: {}{}",
-        placed.error().message,
-        selection_.allow_taint ? "" : "; --allow-taint lets QEMU's monitor be asked for it");
-  }
-  return placed;
-}
-
-Result<std::vector<PhysRange>> LibvirtGuest::main_memory() {
-  TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
-  TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
-  TRY_ASSIGN(const std::uint64_t size, memory_size());
-  return pc_memory(setup.machine, size);
-}
-
-Result<> LibvirtGuest::ask_where_unclear() {
-  TRY_ASSIGN(const std::vector<PhysRange> blocks, main_memory());
-  if (by_size(blocks)) {
-    return {};
-  }
-  const Execute execute = [this](const std::string& command, const qmp::Json& arguments) {
-    return execute_in_domain(domain_.get(), command, arguments);
-  };
-  asked_.emplace();
-  TRY_ASSIGN(asked_->ram, find_ram(execute));
-  TRY_ASSIGN(asked_->all, find_all_ram(execute));
-  return {};
-}
-
 std::vector<Remark> LibvirtGuest::remarks() const {
-  return asked_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
+  return told_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
 }
 
 Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
   if (!process_) {
     return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
   }
-  TRY_ASSIGN(const std::vector<RamBlock> placed,
-             asked_ ? within(blocks, asked_->all) : by_size(blocks));
-  return process_->locate(placed);
+  if (told_) {
+    TRY_ASSIGN(const std::vector<RamBlock> parts, within(blocks, *told_));
+    return process_->locate(parts);
+  }
+  TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
+  TRY_ASSIGN(const std::vector<RamBlock> parts, known_parts(blocks, ram_, mappings));
+  return process_->locate(parts);
 }
 
 Result<ImageSource> LibvirtGuest::look() {
-  if (asked_ && process_) {
-    return process_->locate(asked_->ram);
+  if (!process_) {
+    return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
   }
-  TRY_ASSIGN(const std::vector<PhysRange> blocks, main_memory());
-  return locate(blocks);
+  return process_->locate(ram_);
 }
 
 Result<> LibvirtGuest::act(Then then) {
@@ -297,9 +330,6 @@ Result<> LibvirtGuest::act(Then then) {
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection) {
   TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
   TRY(guest->use_process());
-  if (selection.allow_taint) {
-    TRY(guest->ask_where_unclear());
-  }
   return guest;
 }
 

@@ -21,11 +21,12 @@ class LibvirtGuest : public Guest {
  public:
   // Errc::guest_state for a domain that is shut off.
   static Result<std::unique_ptr<LibvirtGuest>> open(const Selection& selection);
-  // Makes it method direct from now on; the errors of open_domain_process().
+  // Makes it method direct from now on; the errors of open_domain_process(). Where its memory lies
+  // is found out as well, for while a dump goes on nothing is asked of libvirt: by the definition
+  // and the maps of QEMU, which must then be what libvirt's virDomainMemoryPeek shows. Where that
+  // tells nothing certain, QEMU's monitor is asked, if that is allowed, else it is
+  // Errc::unsupported.
   Result<> use_process();
-  // Where QEMU's maps alone do not tell where the memory lies, QEMU's monitor is asked: now, for
-  // while a dump goes on libvirt passes nothing to it.
-  Result<> ask_where_unclear();
   // The beginning of a dump of a running guest, which waits for it.
   Result<Fd> dump_header();
   // Borrowed, until state() is asked next.
@@ -62,8 +63,8 @@ class LibvirtGuest : public Guest {
   // `cut_short`: not all of it will be read.
   Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole,
                                        bool cut_short);
-  Result<std::vector<RamBlock>> by_size(std::span<const PhysRange> blocks) const;
-  Result<std::vector<PhysRange>> main_memory();
+  Result<std::vector<RamBlock>> find_memory() const;
+  Result<> ask_monitor();
   Result<Acquired> acquire_pipe(bool running);
   Result<Acquired> acquire_file(bool running);
 
@@ -72,12 +73,9 @@ class LibvirtGuest : public Guest {
   LibvirtDomain domain_;
   std::string name_;
   std::optional<GuestProcess> process_;
-  // What the monitor said.
-  struct Asked {
-    std::vector<RamBlock> ram;
-    std::vector<RamBlock> all;  // with ROM and the memory of devices
-  };
-  std::optional<Asked> asked_;
+  std::vector<RamBlock> ram_;
+  // All that the monitor told of, with ROM and the memory of devices.
+  std::optional<std::vector<RamBlock>> told_;
 };
 
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);

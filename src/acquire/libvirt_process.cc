@@ -1,14 +1,20 @@
 #include "src/acquire/libvirt_process.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
+#include <charconv>
 #include <fstream>
+#include <sstream>
 #include <string_view>
-#include <vector>
 
 #include "qmp/unix_peers.h"
 #include "src/acquire/libvirt_connection.h"
+#include "src/acquire/process_identity.h"
+#include "src/base/address.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -32,6 +38,30 @@ bool runs_domain(pid_t pid, const std::string& uuid) {
   return option != words.end() && option + 1 != words.end() && *(option + 1) == uuid;
 }
 
+std::vector<std::string> split(const std::string& options) {
+  std::vector<std::string> parts;
+  std::istringstream text(options);
+  for (std::string part; std::getline(text, part, ',');) {
+    parts.push_back(part);
+  }
+  return parts;
+}
+
+Result<std::uint64_t> size_of(std::string_view text) {
+  constexpr std::string_view kUnits = "BKMGT";
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  const std::size_t power =
+      unit.empty() ? 0 : kUnits.find(static_cast<char>(std::toupper(unit.front())));
+  if (error != std::errc() || unit.size() > 1 || power == std::string_view::npos || size == 0 ||
+      size > kMaxPhysAddr >> (10 * power)) {
+    return fail(Errc::unsupported, "QEMU was started with max-ram-below-4g={}, which is not known",
+                text);
+  }
+  return size << (10 * power);
+}
+
 }  // namespace
 
 // libvirt src/qemu/qemu_conf.c, virQEMUDriverConfigNew, and qemu_driver.c, qemuStateInitialize, as
@@ -46,6 +76,22 @@ std::string pid_file(const std::string& uri, const std::string& runtime,
     folder = runtime + "/libvirt/qemu/run";
   }
   return folder + "/" + domain + ".pid";
+}
+
+Result<std::optional<std::uint64_t>> most_low_memory(const std::vector<std::string>& words) {
+  std::optional<std::uint64_t> most;
+  for (std::size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i] != "-machine" && words[i] != "--machine" && words[i] != "-M") {
+      continue;
+    }
+    for (const std::string& option : split(words[i + 1])) {
+      constexpr std::string_view kName = "max-ram-below-4g=";
+      if (option.starts_with(kName)) {
+        TRY_ASSIGN(most, size_of(std::string_view(option).substr(kName.size())));
+      }
+    }
+  }
+  return most;
 }
 
 Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* domain) {
@@ -64,10 +110,19 @@ Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* doma
     return fail(Errc::unsupported, "libvirt's pid file of the domain, {}, cannot be read here",
                 path);
   }
+  struct stat owner {};
+  if (::stat(path.c_str(), &owner) != 0) {
+    return fail_errno(errno, path);
+  }
   TRY_ASSIGN(GuestProcess process, GuestProcess::open(pid));
+  TRY_ASSIGN(const ProcessIdentity identity, identity_of(pid));
+  if (auto may = check_identity(identity, {owner.st_uid, owner.st_gid}); !may) {
+    return fail(may.error().code, "process {} of {}: {}", pid, path, may.error().message);
+  }
   if (!runs_domain(pid, uuid)) {
     return fail(Errc::unsupported, "process {} of {} does not run the domain", pid, path);
   }
+  TRY(process.check_same());
   return process;
 }
 

@@ -1,6 +1,7 @@
 #include "src/acquire/ram_layout.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace vmcore::acquire {
 namespace {
@@ -11,6 +12,8 @@ constexpr std::uint64_t kHighRam = 1ULL << 32;
 // With SMM, TSEG hides the end of low memory (QEMU hw/pci-host/q35.c, MCH_HOST_BRIDGE_ESMRAMC and
 // extended-tseg-mbytes, 16 MiB unless somebody asks for more).
 constexpr std::uint64_t kMostTseg = 16U << 20;
+// Mappings of one size that are compared.
+constexpr std::size_t kMostCandidates = 64;
 
 // Neighbours that lie in one piece of one file may be cut by what was asked of the kernel for a
 // part of them (madvise, mbind).
@@ -35,92 +38,226 @@ std::vector<Mapping> join(std::span<const Mapping> mappings) {
   return joined;
 }
 
-// The one mapping of `size` bytes, or of at most `more` beyond.
-Result<Mapping> only_mapping(std::span<const Mapping> mappings, std::uint64_t size,
-                             std::uint64_t more = 0) {
-  const auto fits = [&](const Mapping& mapping) {
-    const std::uint64_t has = mapping.end - mapping.begin;
-    return has >= size && has - size <= more;
+// How much of the main memory lies below 4 GiB.
+Result<std::uint64_t> low_part(const MemoryDefinition& memory) {
+  constexpr std::uint64_t kMostLow = 0xe000'0000;
+  const auto is = [&](std::string_view kind) {
+    return memory.machine.find(kind) != std::string::npos;
   };
-  const auto found = std::ranges::find_if(mappings, fits);
-  if (found == mappings.end() || std::find_if(found + 1, mappings.end(), fits) != mappings.end()) {
-    return fail(Errc::unsupported,
-                "{} of the process's mappings has the size of {} MiB of the guest's RAM",
-                found == mappings.end() ? "none" : "more than one", size >> 20);
+  const std::uint64_t size = memory.main;
+  std::uint64_t low = 0;
+  if (memory.machine.starts_with("pc-") && is("q35")) {
+    low = std::min<std::uint64_t>(size >= 0xb000'0000 ? 0x8000'0000 : 0xb000'0000,
+                                  memory.most_low.value_or(kHighRam));
+  } else if (memory.machine.starts_with("pc-") && is("i440fx")) {
+    low = memory.most_low.value_or(kMostLow);
+    low = size >= low ? std::min<std::uint64_t>(low, 0xc000'0000) : low;
+  } else if (memory.machine == "isapc") {
+    low = memory.most_low.value_or(kMostLow);
+  } else if (memory.machine == "microvm") {
+    low = 0xc000'0000;
+  } else {
+    return fail(Errc::unsupported, "where a machine of kind {} has its memory is not known",
+                memory.machine);
   }
-  return *found;
+  return std::min(size, low);
 }
 
-// Memory of `most` bytes and more is cut at `cut`, so that high memory begins on a gigabyte.
-struct LowMemory {
-  std::string_view name;
-  std::uint64_t most;
-  std::uint64_t cut;
-};
-constexpr LowMemory kLowMemories[] = {{"q35", 0xb000'0000, 0x8000'0000},
-                                      {"i440fx", 0xe000'0000, 0xc000'0000}};
+// The part of the main memory that begins `begin` bytes into it.
+RamUnit unit_of(std::uint64_t begin, std::uint64_t size, std::uint64_t low) {
+  RamUnit unit{.stretches = {}, .size = size};
+  const auto add = [&](std::uint64_t from, std::uint64_t to, std::uint64_t moved) {
+    from = std::max(from, begin);
+    to = std::min(to, begin + size);
+    if (from < to) {
+      unit.stretches.push_back({{{from + moved}, to - from}, from - begin});
+    }
+  };
+  add(0, kIsaHole, 0);
+  add(kIsaEnd, low, 0);
+  add(low, ~0ULL, kHighRam - low);
+  return unit;
+}
+
+// The mappings that one unit may be.
+using Candidates = std::vector<std::size_t>;
+
+// How many assignments of a mapping to each unit there are, two at most; the first one.
+unsigned count_assignments(std::span<const Candidates> units, std::vector<std::size_t>& chosen,
+                           std::vector<std::size_t>& first) {
+  if (chosen.size() == units.size()) {
+    first = first.empty() ? chosen : first;
+    return 1;
+  }
+  unsigned count = 0;
+  for (const std::size_t mapping : units[chosen.size()]) {
+    if (count < 2 && std::ranges::find(chosen, mapping) == chosen.end()) {
+      chosen.push_back(mapping);
+      count += count_assignments(units, chosen, first);
+      chosen.pop_back();
+    }
+  }
+  return count;
+}
+
+Result<Candidates> candidates_of(const RamUnit& unit, std::span<const Mapping> mappings,
+                                 const WhichFit& which_fit) {
+  Candidates found;
+  std::vector<std::uint64_t> addresses;
+  for (std::size_t i = 0; i < mappings.size(); ++i) {
+    if (mappings[i].end - mappings[i].begin == unit.size) {
+      found.push_back(i);
+      addresses.push_back(mappings[i].begin);
+    }
+  }
+  if (addresses.empty() || addresses.size() > kMostCandidates) {
+    return fail(Errc::unsupported,
+                "{} of the process's mappings have the size of {} MiB of the guest's RAM",
+                addresses.size(), unit.size >> 20);
+  }
+  auto fit = which_fit(unit, addresses);
+  if (!fit && addresses.size() == 1) {
+    return found;
+  }
+  if (!fit) {
+    return fail(Errc::unsupported,
+                "{} of the process's mappings have the size of {} MiB of the guest's RAM, and QEMU "
+                "does not tell which it is: {}",
+                addresses.size(), unit.size >> 20, fit.error().message);
+  }
+  if (fit->empty()) {
+    return fail(Errc::unsupported,
+                "what the process has in a mapping of {} MiB is not what QEMU says is at {:#x}",
+                unit.size >> 20, unit.stretches.front().range.begin.value);
+  }
+  Candidates kept;
+  for (const std::size_t i : *fit) {
+    kept.push_back(found.at(i));
+  }
+  return kept;
+}
+
+const std::vector<RamBlock> kFirmware{{{{kIsaHole}, kIsaEnd - kIsaHole}, 0}};
+
+// What known RAM has of the block.
+std::vector<RamBlock> parts_of(const PhysRange& block, std::span<const RamBlock> known) {
+  std::vector<RamBlock> parts;
+  for (const RamBlock& part : known) {
+    const PhysAddr begin = std::max(block.begin, part.range.begin);
+    const PhysAddr end = std::min(block.end(), part.range.end());
+    if (begin < end) {
+      parts.push_back({{begin, end - begin}, part.address + (begin - part.range.begin)});
+    }
+  }
+  return parts;
+}
+
+std::uint64_t bytes_of(std::span<const RamBlock> blocks) {
+  std::uint64_t sum = 0;
+  for (const RamBlock& block : blocks) {
+    sum += block.range.size;
+  }
+  return sum;
+}
+
+// Below 4 GiB.
+std::uint64_t low_bytes(std::span<const RamBlock> blocks) {
+  return bytes_of(parts_of({{0}, kHighRam}, blocks));
+}
+
+Result<std::vector<std::size_t>> only_by_size(const RamUnit&, std::span<const std::uint64_t>) {
+  return fail(Errc::unsupported, "it is not asked");
+}
 
 }  // namespace
 
-Result<std::vector<PhysRange>> pc_memory(std::string_view machine, std::uint64_t size) {
-  for (const LowMemory& low : kLowMemories) {
-    if (!machine.starts_with("pc-") || machine.find(low.name) == std::string_view::npos) {
-      continue;
-    }
-    if (size <= kIsaEnd || size > kMaxPhysAddr - kHighRam) {
-      return fail(Errc::unsupported, "a guest of {} bytes of memory", size);
-    }
-    const std::uint64_t low_end = size >= low.most ? low.cut : size;
-    std::vector<PhysRange> blocks{{{0}, kIsaHole}, {{kIsaEnd}, low_end - kIsaEnd}};
-    if (low_end < size) {
-      blocks.push_back({{kHighRam}, size - low_end});
-    }
-    return blocks;
+Result<std::vector<RamUnit>> ram_units(const MemoryDefinition& memory) {
+  TRY_ASSIGN(const std::uint64_t low, low_part(memory));
+  if (memory.main <= kIsaEnd || memory.main > kMaxPhysAddr - kHighRam || low <= kIsaEnd) {
+    return fail(Errc::unsupported, "a guest of {} bytes of memory", memory.main);
   }
-  return fail(Errc::unsupported, "where a machine of kind {} has its memory is not known", machine);
+  std::vector<RamUnit> units;
+  std::uint64_t begin = 0;
+  for (const std::uint64_t node : memory.nodes) {
+    if (node > memory.main - begin) {
+      return fail(Errc::unsupported, "the NUMA nodes have more memory than the guest");
+    }
+    if (node != 0) {
+      units.push_back(unit_of(begin, node, low));
+    }
+    begin += node;
+  }
+  if (memory.nodes.empty()) {
+    units.push_back(unit_of(0, memory.main, low));
+  } else if (begin != memory.main) {
+    return fail(Errc::unsupported, "the NUMA nodes have less memory than the guest");
+  }
+  for (const PhysRange& plugged : memory.plugged) {
+    units.push_back({{{plugged, 0}}, plugged.size});
+  }
+  return units;
 }
 
-Result<std::vector<RamBlock>> place_by_size(std::span<const PhysRange> blocks,
-                                            std::span<const Mapping> mappings) {
-  const std::vector<Mapping> candidates = join(mappings);
-  const auto end_of = [&](std::uint64_t address) -> std::uint64_t {
-    const auto block = std::ranges::find_if(
-        blocks, [&](const PhysRange& range) { return range.contains({address}); });
-    return block == blocks.end() ? address : block->end().value;
-  };
-  const std::uint64_t low_end = end_of(kIsaEnd);
-  const std::uint64_t high_end = end_of(kHighRam);
-  const std::uint64_t high = high_end - kHighRam;
-  auto found = only_mapping(candidates, low_end + high);
-  if (!found) {
-    found = only_mapping(candidates, low_end + high, kMostTseg);
+Result<std::vector<RamBlock>> place_units(std::span<const RamUnit> units,
+                                          std::span<const Mapping> mappings,
+                                          const WhichFit& which_fit) {
+  const std::vector<Mapping> joined = join(mappings);
+  std::vector<Candidates> candidates;
+  for (const RamUnit& unit : units) {
+    TRY_ASSIGN(Candidates found, candidates_of(unit, joined, which_fit));
+    candidates.push_back(std::move(found));
   }
-  if (!found) {
-    return tl::unexpected(std::move(found).error());
+  std::vector<std::size_t> chosen;
+  std::vector<std::size_t> assigned;
+  const unsigned count = count_assignments(candidates, chosen, assigned);
+  if (count == 0) {
+    return fail(Errc::unsupported, "no choice of the process's mappings fits the guest's RAM");
   }
-  const std::uint64_t main = found->begin;
-  std::vector<RamBlock> placed;
+  if (count > 1) {
+    return fail(Errc::unsupported,
+                "more than one choice of the process's mappings fits the guest's RAM: the guest "
+                "has used too little of it");
+  }
+  std::vector<RamBlock> blocks;
+  for (std::size_t i = 0; i < units.size(); ++i) {
+    for (const Stretch& stretch : units[i].stretches) {
+      blocks.push_back({stretch.range, joined[assigned[i]].begin + stretch.offset});
+    }
+  }
+  return blocks;
+}
+
+PhysRange without_tseg(const PhysRange& range) {
+  const bool low = range.end().value <= kHighRam && range.size > 2 * kMostTseg;
+  return {range.begin, low ? range.size - kMostTseg : range.size};
+}
+
+Result<std::vector<RamBlock>> known_parts(std::span<const PhysRange> blocks,
+                                          std::span<const RamBlock> known,
+                                          std::span<const Mapping> mappings) {
+  const std::uint64_t defined = low_bytes(known);
+  std::vector<RamBlock> parts;
   for (const PhysRange& block : blocks) {
-    const std::uint64_t begin = block.begin.value;
-    const std::uint64_t end = block.end().value;
-    if (begin < kIsaHole) {
-      placed.push_back({{block.begin, std::min(end, kIsaHole) - begin}, main + begin});
+    const std::vector<RamBlock> common = parts_of(block, known);
+    const std::uint64_t has = bytes_of(common) + bytes_of(parts_of(block, kFirmware));
+    parts.insert(parts.end(), common.begin(), common.end());
+    if (has == block.size || (common.empty() && block.end().value <= kHighRam)) {
+      continue;
     }
-    if (begin < low_end && end > kIsaEnd) {
-      const std::uint64_t from = std::max(begin, kIsaEnd);
-      placed.push_back({{{from}, end - from}, main + from});
+    if (!common.empty()) {
+      return fail(Errc::unsupported,
+                  "the dump has memory at {:#x} that the guest's definition lacks",
+                  block.begin.value);
     }
-    if (begin == low_end && begin < kHighRam) {
-      return fail(Errc::unsupported, "the main memory lies in several pieces (NUMA nodes)");
-    }
-    if (begin == kHighRam) {
-      placed.push_back({block, found->end - high});
-    } else if (begin > kHighRam) {
-      TRY_ASSIGN(const Mapping dimm, only_mapping(candidates, block.size));
-      placed.push_back({block, dimm.begin});
-    }
+    const RamUnit unit{.stretches = {{block, 0}}, .size = block.size};
+    TRY_ASSIGN(const auto placed, place_units({&unit, 1}, mappings, only_by_size));
+    parts.insert(parts.end(), placed.begin(), placed.end());
   }
-  return placed;
+  if (low_bytes(parts) + kMostTseg < defined) {
+    return fail(Errc::unsupported, "the dump lacks {} MiB of the guest's main memory",
+                (defined - low_bytes(parts)) >> 20);
+  }
+  return parts;
 }
 
 }  // namespace vmcore::acquire

@@ -24,10 +24,10 @@ NOBODY = 65534
 VIRSH_ATTEMPTS = 20
 
 DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
-  <name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>2</vcpu>
-  <os><type arch='x86_64' machine='q35'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initrd</initrd>
+  <name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>{cpus}</vcpu>
+  <os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initrd</initrd>
     <cmdline>{cmdline}</cmdline></os>
-  <features><acpi/><vmcoreinfo state='on'/></features><cpu mode='maximum'>{numa}</cpu>
+  {backing}<features><acpi/><vmcoreinfo state='on'/></features><cpu mode='maximum'>{numa}</cpu>
   <on_crash>preserve</on_crash>
   <devices><emulator>{emulator}</emulator>
     <disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{folder}/disk'/>
@@ -36,7 +36,7 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
       <log file='{folder}/console.log' append='off'/><target port='0'/></serial>
     <panic model='isa'/><memballoon model='none'/><video><model type='none'/></video>{devices}
   </devices>
-  <qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{folder}/witness.sock,server=on,wait=off'/></qemu:commandline>
+  <qemu:commandline><qemu:arg value='-qmp'/><qemu:arg value='unix:{folder}/witness.sock,server=on,wait=off'/>{words}</qemu:commandline>
 </domain>"""
 
 
@@ -53,12 +53,15 @@ def available() -> bool:
 class LibvirtRig:
     """with LibvirtRig("embed", "session" or "virtqemud", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
 
-    `initrd`, `kernel_words` and `devices` (XML; {folder} is the rig's) are a test's own."""
+    `initrd`, `kernel_words` and `devices` (XML; {folder} is the rig's) are a test's own, as are `backing` (XML) and
+    `qemu_words`, which libvirt passes on."""
 
     def __init__(self, kind: str, memory_mib: int = 512, version: str = "6.12", name: str = "dump-test", nodes: int = 1,
-                 initrd: bytes = b"", kernel_words: tuple = (), devices: str = ""):
+                 initrd: bytes = b"", kernel_words: tuple = (), devices: str = "", machine: str = "q35", backing: str = "",
+                 qemu_words: tuple = ()):
         self.kind, self.memory_mib, self.version, self.name, self.nodes = kind, memory_mib, version, name, nodes
         self.initrd, self.kernel_words, self.devices = initrd, kernel_words, devices
+        self.machine, self.backing, self.qemu_words = machine, backing, qemu_words
         self.daemon = None
         self.folder = None
 
@@ -136,6 +139,8 @@ class LibvirtRig:
         shutil.copyfile(initramfs.disk(), self.folder / "disk")
         (self.folder / "domain.xml").write_text(DOMAIN.format(
             name=self.name, numa=self._numa(), memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
+            machine=self.machine, backing=self.backing, cpus=max(2, self.nodes),
+            words="".join(f"<qemu:arg value='{word}'/>" for word in self.qemu_words),
             devices=self.devices.format(folder=self.folder), emulator=shutil.which("qemu-system-x86_64")))
         for part in ("home", "home/run", "home/root"):
             (self.folder / part).mkdir(mode=0o700)

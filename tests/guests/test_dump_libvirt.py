@@ -183,21 +183,43 @@ def test_virtqemud(vmcorectl, findings) -> None:
 
 
 def test_nodes(vmcorectl, findings) -> None:
-    """Where QEMU has the memory of two nodes cannot be told by their sizes: libvirt's own dump is taken, and that is
-    told. The guest runs throughout but for the dump."""
+    """Which mapping of QEMU holds which of two nodes of one size, QEMU itself tells by some pages, without a taint."""
     with scratch_folder() as scratch, LibvirtRig("session", nodes=2) as rig:
+        case = Case(vmcorectl, rig, findings, Path(scratch))
+        case.looks()
+        case.kind, pauses = "nodes", {}
+        for case.method in METHODS:
+            case.one("running", "running", "running", False)
+        for case.method in ("auto", "libvirt"):
+            code, answer, _ = case.dump()
+            guest = answer.get("guest", {})
+            pauses[guest.get("method")] = guest.get("pause_ms")
+            case.nothing_held("nodes", "running")
+        print(f"  nodes: pause by method direct {pauses.get('direct')} ms, by method libvirt, the way before, "
+              f"{pauses.get('libvirt')} ms", flush=True)
+        expect(findings, "nodes: methods", [("methods", sorted(map(str, pauses)), ["direct", "libvirt"])])
+        rig.panic()
+        case.method = "direct"
+        case.one("panicked", "crashed (panicked)", "guest-panicked", True)
+
+
+def test_unclear(vmcorectl, findings) -> None:
+    """Where QEMU has the memory cannot be told: libvirt's own dump is taken, and that is told. The guest runs throughout
+    but for the dump."""
+    words = ("-machine", "max-ram-below-4g=0x10000000")         # a size in a form that is not read
+    with scratch_folder() as scratch, LibvirtRig("session", nodes=2, qemu_words=words) as rig:
         case = Case(vmcorectl, rig, findings, Path(scratch))
         case.method = "auto"
         code, answer, errors = case.dump()
-        expect(findings, "nodes: result", [
+        expect(findings, "unclear: result", [
             ("exit code", code, 0), ("method", answer["guest"]["method"], "libvirt"),
             ("as found", answer["guest"]["as_found"], True)])
-        case.nothing_held("nodes", "running")
+        case.nothing_held("unclear", "running")
         case.method = "direct"
         code, answer, errors = case.dump()
-        expect(findings, "nodes: direct only", [("exit code", code, 1), ("said", "cannot be told" in errors, True),
-                                                ("what would", "--allow-taint" in errors, True)])
-        case.nothing_held("nodes: direct only", "running")
+        expect(findings, "unclear: direct only", [("exit code", code, 1), ("said", "cannot be told" in errors, True),
+                                                  ("what would", "--allow-taint" in errors, True)])
+        case.nothing_held("unclear: direct only", "running")
         test_asking(case, rig, findings)
 
 
@@ -205,23 +227,23 @@ def test_asking(case, rig, findings) -> None:
     """With --allow-taint QEMU is asked, and what is found there is the same."""
     log = subprocess.run(rig.command(case.vmcorectl.path, "dmesg", "--allow-taint", "-c", rig.uri, rig.name),
                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-    expect(findings, "nodes: dmesg, asked", [("exit code", log.returncode, 0), ("log", "Linux version" in log.stdout, True)])
+    expect(findings, "unclear: dmesg, asked", [("exit code", log.returncode, 0), ("log", "Linux version" in log.stdout, True)])
     case.taints = rig.taints()
-    expect(findings, "nodes: asked", [("tainted", any("custom-monitor" in line for line in case.taints), True)])
+    expect(findings, "unclear: asked", [("tainted", any("custom-monitor" in line for line in case.taints), True)])
     code, answer, _ = case.dump("--allow-taint", "--verify")
     remarks = [remark["text"] for remark in answer.get("guest", {}).get("remarks", [])]
-    expect(findings, "nodes: running, asked", [
+    expect(findings, "unclear: running, asked", [
         ("exit code", code, 0), ("as found", answer["guest"]["as_found"], True),
         ("told", any("tainted" in text for text in remarks), True)])
-    case.nothing_held("nodes: running, asked", "running")
+    case.nothing_held("unclear: running, asked", "running")
     rig.virsh("suspend", rig.name)
     code, _, _ = case.dump("--allow-taint", "--verify")
-    expect(findings, "nodes: paused, asked", [("exit code", code, 0)])
+    expect(findings, "unclear: paused, asked", [("exit code", code, 0)])
     if code == 0:
         raw = rig.dump_elf(case.folder / "raw")
-        findings.check("nodes: asked: equals QEMU's own dump, converted",
+        findings.check("unclear: asked: equals QEMU's own dump, converted",
                        same_as_converted(case.vmcorectl, case.dump_file, raw, case.folder))
-    case.nothing_held("nodes: paused, asked", "paused")
+    case.nothing_held("unclear: paused, asked", "paused")
 
 
 def test(vmcorectl, _, findings) -> None:
@@ -233,6 +255,7 @@ def test(vmcorectl, _, findings) -> None:
         else:
             print("virtqemud: SKIPPED, it is not installed")
     test_nodes(vmcorectl, findings)
+    test_unclear(vmcorectl, findings)
 
 
 if __name__ == "__main__":

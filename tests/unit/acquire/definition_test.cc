@@ -225,5 +225,63 @@ TEST(PrepareDefinition, LeavesOthersAlone) {
   EXPECT_NE(owned.error().message.find("panicDevices"), std::string::npos);
 }
 
+// As libvirt 9.0 writes that of a domain that runs.
+std::string domain_with(std::string_view memory, std::string_view numa = "",
+                        std::string_view devices = "") {
+  return fmt::format(
+      "<domain type='kvm'><memory unit='KiB'>{}</memory><currentMemory "
+      "unit='KiB'>1024</currentMemory>"
+      "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><cpu>{}</cpu>"
+      "<devices>{}</devices></domain>",
+      memory, numa, devices);
+}
+
+TEST(MemoryDefinition, WithoutNodes) {
+  const auto memory = read_memory_definition(domain_with("524288"));
+  ASSERT_TRUE(memory) << memory.error().message;
+  EXPECT_EQ(memory->machine, "pc-q35-7.2");
+  EXPECT_EQ(memory->main, 512U << 20);
+  EXPECT_TRUE(memory->nodes.empty());
+  EXPECT_TRUE(memory->plugged.empty());
+}
+
+TEST(MemoryDefinition, NodesAndWhatIsPluggedIn) {
+  const auto memory = read_memory_definition(domain_with(
+      "2621440",
+      "<numa><cell id='0' cpus='0' memory='524288' unit='KiB'/>"
+      "<cell id='1' cpus='1' memory='524288' unit='KiB'/></numa>",
+      "<memory model='dimm'><target><size unit='KiB'>524288</size><node>0</node></target>"
+      "<address type='dimm' slot='0' base='0x100000000'/></memory>"
+      "<memory model='virtio-mem'><target><size unit='KiB'>524288</size><node>0</node>"
+      "<requested unit='KiB'>0</requested><address base='0x140000000'/></target>"
+      "<address type='pci' domain='0x0000' bus='0x07' slot='0x00' function='0x0'/></memory>"
+      "<memory model='nvdimm'><target><size unit='KiB'>524288</size></target>"
+      "<address type='dimm' slot='1' base='0x180000000'/></memory>"));
+  ASSERT_TRUE(memory) << memory.error().message;
+  EXPECT_EQ(memory->main, 1024U << 20);
+  EXPECT_EQ(memory->nodes, (std::vector<std::uint64_t>{512U << 20, 512U << 20}));
+  EXPECT_EQ(memory->plugged,
+            (std::vector<PhysRange>{{{0x1'0000'0000}, 512U << 20}, {{0x1'4000'0000}, 512U << 20}}));
+}
+
+TEST(MemoryDefinition, WhatItDoesNotSayIsNotGuessed) {
+  const auto refused = [](const std::string& xml) { return !read_memory_definition(xml); };
+  EXPECT_TRUE(refused("<domain/>"));
+  EXPECT_TRUE(refused(domain_with("x")));
+  EXPECT_TRUE(refused(domain_with("-1")));
+  EXPECT_TRUE(refused(domain_with("18446744073709551615")));
+  EXPECT_TRUE(refused(domain_with("524288", "<numa><cell id='0'/></numa>")));
+  const char* const dimm =
+      "<memory model='dimm'><target><size unit='{}'>{}</size></target>"
+      "<address type='dimm' slot='0' {}/></memory>";
+  const auto with = [&](const char* unit, const char* size, const char* base) {
+    return domain_with("524288", "", fmt::format(fmt::runtime(dimm), unit, size, base));
+  };
+  EXPECT_FALSE(refused(with("KiB", "1024", "base='0x100000000'")));
+  EXPECT_TRUE(refused(with("KiB", "1024", "")));
+  EXPECT_TRUE(refused(with("GiB", "1", "base='0x100000000'")));
+  EXPECT_TRUE(refused(with("KiB", "1048576", "base='0x100000000'")));
+}
+
 }  // namespace
 }  // namespace vmcore::acquire

@@ -16,5 +16,22 @@ TEST(PidFile, LiesWhereTheDriverOfTheUriKeepsIt) {
   EXPECT_EQ(path("qemu:///embed?x=y&root=/tmp/root&z"), "/tmp/root/run/qemu/vm1.pid");
 }
 
+TEST(MostLowMemory, IsTheLastThatQemuWasTold) {
+  using Words = std::vector<std::string>;
+  const auto most = [](const Words& words) {
+    const auto found = most_low_memory(words);
+    return found ? found->value_or(0) : ~std::uint64_t{0};
+  };
+  constexpr std::uint64_t kGiB = 1U << 30;
+  EXPECT_EQ(most({"qemu", "-machine", "pc-q35-7.2,usb=off"}), 0U);
+  EXPECT_EQ(most({"qemu", "-machine", "pc-q35-7.2,usb=off,max-ram-below-4g=2G,smm=on"}), 2 * kGiB);
+  EXPECT_EQ(most({"-machine", "q35", "-M", "max-ram-below-4g=1073741824"}), kGiB);
+  EXPECT_EQ(most({"-M", "max-ram-below-4g=1g", "-machine", "max-ram-below-4g=3072M"}), 3 * kGiB);
+  EXPECT_EQ(most({"-name", "max-ram-below-4g=1G", "-machine"}), 0U);
+  for (const char* size : {"", "x", "1.5G", "0", "0x40000000", "1GiB", "99999999T"}) {
+    EXPECT_EQ(most({"-M", fmt::format("max-ram-below-4g={}", size)}), ~std::uint64_t{0}) << size;
+  }
+}
+
 }  // namespace
 }  // namespace vmcore::acquire
