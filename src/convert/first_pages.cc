@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "src/convert/shards.h"
+#include "src/kernel/memmap.h"
 #include "src/kernel/printk_log.h"
 
 namespace vmcore::convert {
@@ -64,6 +65,7 @@ FirstPages first_pages(const MemoryImage& image, const kernel::FoundKernels& fou
   }
   const kernel::GuestKernel& kernel = again->kernels.front();
   static_cast<void>(kernel::read_printk_log(kernel, [](const auto&) { return true; }));
+  static_cast<void>(kernel::read_memmap(kernel));  // without it makedumpfile reads no log
   first.kernel = pages_of_image(kernel);
   return first;
 }

@@ -11,7 +11,7 @@
 namespace vmcore::convert {
 
 struct FirstPages {
-  PageSet log;     // that lead from the notes to the kernel, and from there through its log
+  PageSet log;     // that lead from the notes to the kernel, through its log and its mem_section
   PageSet kernel;  // of the kernel's own image
 };
 

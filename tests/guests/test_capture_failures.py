@@ -19,6 +19,7 @@ from guests.guest import GuestError
 from guests.harness import run_test, scratch_folder
 from guests.kernels import Kernel, kernel
 from guests.test_capture import from_disk, new_disk, on_disk
+from peers import readers
 
 SLOT = "cat /sys/kernel/kexec_crash_loaded"
 # Each locks the system further, and what a load is told then.
@@ -149,6 +150,11 @@ def opens_although_cut(case: Case, vmcore: Path, of: Kernel) -> None:
     done = case.vmcorectl.run("convert", vmcore, again)
     case.check("cut: convert", ([] if done.returncode == 3 else [f"exit {done.returncode}", done.stderr])
                + has(case.vmcorectl.run("dmesg", f"{again}.incomplete").stdout, "its log", ["Kernel panic - not syncing: "]))
+    for name, log in (("makedumpfile", readers.makedumpfile_log), ("crash", lambda dump: readers.crash_log(dump, of))):
+        try:
+            case.check(f"cut: {name}", has(log(vmcore), "its log", ["Kernel panic - not syncing: "]))
+        except readers.ReaderError as error:
+            case.check(f"cut: {name}", [str(error)])
 
 
 def no_room(case: Case) -> None:

@@ -1,5 +1,6 @@
 // A dump that is cut off anywhere behind its first pages shows its kernel and its log.
 #include "src/convert/copied_memory.h"
+#include "src/kernel/memmap.h"
 #include "src/kernel/printk_log.h"
 #include "tests/fakes/faulty_sys.h"
 #include "tests/unit/convert/converted.h"
@@ -49,7 +50,8 @@ std::string log_of(const MemoryImage& image) {
         log += kernel::format_log_record(record);
         return true;
       });
-  return log + (summary ? "" : summary.error().message);
+  const auto memmap = kernel::read_memmap(found->kernels.front());
+  return log + (summary ? "" : summary.error().message) + (memmap ? "" : memmap.error().message);
 }
 
 constexpr const char* kLog = "-test\n[    1.500000] panic!\n[    2.000000] the end\n";
