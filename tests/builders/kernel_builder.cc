@@ -11,6 +11,7 @@
 namespace vmcore::testing {
 namespace {
 
+const std::string kLongSymbol(300, 'l');
 constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 2ULL << 20;
 constexpr std::uint64_t kStructPage = 64;
@@ -681,12 +682,17 @@ void GuestBuilder::build_kallsyms() {
     tokens[i * 2] = static_cast<std::uint8_t>(i);
   }
   symbols_["_end"] = image_begin() + kImageBytes;
+  symbols_[kLongSymbol] = image_begin() + 0x2000;
   auto all = symbols_;
   all.erase("mem_section");  // the array's address, not the variable's
   const auto offsets_at = reserve_image(all.size() * 4);
   std::vector<std::uint32_t> offsets;
   for (const auto& [name, address] : all) {
-    names.push_back(static_cast<std::uint8_t>(name.size() + 1));
+    const std::size_t size = name.size() + 1;  // v6.1 (73bbb94466fd): two bytes from 128 on
+    names.push_back(static_cast<std::uint8_t>(size < 128 ? size : size % 128 | 128));
+    if (size >= 128) {
+      names.push_back(static_cast<std::uint8_t>(size / 128));
+    }
     names.push_back('D');
     names.insert(names.end(), name.begin(), name.end());
     const std::uint64_t offset =

@@ -8,6 +8,8 @@
 //   guest.log(1'500'000'000, "panic!");
 //   MemoryImage image = guest.build();
 //
+// Among its symbols is one whose name is 300 times the letter l.
+//
 // Page frames below 0x100, and [0x1000, 0x2000) moved by kaslr()'s phys_base and offset, are the
 // kernel's own. All that is not described is a kernel page, which no filter may drop.
 #pragma once

@@ -46,6 +46,13 @@ class CopiedMemoryTest : public ::testing::Test {
   std::vector<std::byte> room_ = std::vector<std::byte>(16 * kPageSize + 100);
 };
 
+// The room has 16 pages and a little.
+TEST_F(CopiedMemoryTest, OnlyWholePagesAreTaken) {
+  CopiedMemory memory(*ram_, room_, 1);
+  ASSERT_TRUE(memory.take(pages_of({{{3}, 20}})));
+  EXPECT_EQ(memory.used(), 16 * kPageSize);
+}
+
 TEST_F(CopiedMemoryTest, WhatWasTakenIsReadFromTheCopy) {
   CopiedMemory memory(*ram_, room_, 2);
   ASSERT_TRUE(memory.take(pages_of({{{3}, 4}, {{20}, 2}})));

@@ -164,6 +164,18 @@ TEST_F(SavedMemory, IsPutBack) {
   EXPECT_EQ(got->first_bad, PhysAddr{640 << 10});
 }
 
+// A hole in what was saved lies where it was saved from.
+TEST_F(SavedMemory, HolesAreToldByTheirOwnPlace) {
+  memory().write(kSaved + 0x5000, testing::page_pattern({2}));
+  const Subject subject = subject_of(image_);
+  memory().exclude({(kSaved.value + 0x7000) / 4096});
+  builders::Bytes bytes(0x4000);
+  const auto got = subject.image().memory->read({0x5000}, bytes);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->good, 0x2000U);
+  EXPECT_EQ(got->first_bad, PhysAddr{0x7000});
+}
+
 TEST_F(SavedMemory, IsStillInItsOwnPlaceUntilTheCaptureKernelBegins) {
   EXPECT_EQ(page_5(), testing::page_pattern({1}));
 }

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "src/job/forecast.h"
 #include "tests/unit/job/judged_guest.h"
 
 namespace vmcore::job {
@@ -80,7 +81,10 @@ TEST(JudgeRoom, IsThatOfTheFile) {
   facts.room = 50U << 20;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
   EXPECT_TRUE(says(judge_room(facts), "100 MiB"));
-  facts.room = 20U << 20;
+  const std::uint64_t likely = forecast({.kept_bytes = 200U << 20}).size_bytes;
+  facts.room = likely;
+  EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
+  facts.room = likely - 1;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::fail);
   facts.room = fail(Errc::not_found, "no such folder");
   EXPECT_EQ(judge_room(facts).verdict, Verdict::fail);

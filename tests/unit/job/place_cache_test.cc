@@ -78,11 +78,15 @@ TEST_F(PlaceCacheTest, WhatBelongsToTheDeadGoes) {
   const ProcessKey before{self_.pid, self_.start_time - 1};
   cache().remember(dead, place_);
   cache().remember(before, place_);
-  std::ofstream(folder_ / "README") << "not ours\n";
+  for (const char* name : {"README", "0-5", "-1-5", "5", "5-", "-5"}) {
+    std::ofstream(folder_ / name) << "not ours\n";
+  }
   cache().remember(self_, place_);
   EXPECT_FALSE(fs::exists(file(dead)));
   EXPECT_FALSE(fs::exists(file(before)));
-  EXPECT_TRUE(fs::exists(folder_ / "README"));
+  for (const char* name : {"README", "0-5", "-1-5", "5", "5-", "-5"}) {
+    EXPECT_TRUE(fs::exists(folder_ / name)) << name;
+  }
   EXPECT_TRUE(cache().recall(self_));
 }
 

@@ -29,6 +29,8 @@ TEST_P(KallsymsLayouts, FindsAddresses) {
   EXPECT_EQ(found[1], std::nullopt);
   EXPECT_EQ(found[2], guest.symbol("_end"));
   EXPECT_GE(kallsyms->size(), 3U);
+  const std::string long_name(300, 'l');
+  EXPECT_EQ(kallsyms->find(long_name), guest.symbol(long_name));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, KallsymsLayouts, ::testing::Values("6.1", "6.6", "6.12", "7.1"));

@@ -50,11 +50,11 @@ TEST_F(PageTablesTest, LargePages) {
 TEST_F(PageTablesTest, FiveLevels) {
   entry(5, 0x111, 0x2000 | kPresent);
   entry(4, 0, 0x3000 | kPresent);
-  entry(3, 0, 0x0 | kPresent | kLarge);
-  EXPECT_EQ(five().translate({0xff11'0000'0000'5678})->address, PhysAddr{0x5678});
+  entry(3, 0, 0x4000'0000 | kPresent | kLarge);
+  EXPECT_EQ(five().translate({0xff11'0000'0000'5678})->address, PhysAddr{0x4000'5678});
   // A large page is no large page at level 4 and above: bit 7 is reserved there.
   entry(4, 0, 0x3000 | kPresent | kLarge);
-  EXPECT_EQ(five().translate({0xff11'0000'0000'5678})->address, PhysAddr{0x5678});
+  EXPECT_EQ(five().translate({0xff11'0000'0000'5678})->address, PhysAddr{0x4000'5678});
 }
 
 TEST_F(PageTablesTest, ClearsTheEncryptionBit) {

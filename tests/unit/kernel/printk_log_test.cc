@@ -149,6 +149,29 @@ TEST_F(HostileRing, PositionsThatContradictThemselves) {
   EXPECT_EQ(log_of(image).lines.at(0), "[    0.000000] \n");
 }
 
+// Texts that lie in each other would make much of a small ring.
+TEST_F(HostileRing, TextsThatOverlap) {
+  for (int i = 0; i < 60; ++i) {
+    guest.log(1, "x");
+  }
+  build();
+  const std::uint64_t descs = read({prb + 8});
+  const std::uint64_t infos = read({prb + 16});
+  const std::uint64_t text = read({prb + 48 + 8});
+  for (std::uint64_t i = 0; i < 62; ++i) {
+    const std::uint64_t id = ((~0ULL >> 2) - 1 + i) & (~0ULL >> 2);
+    const std::uint64_t place = i * 8;
+    write(descs + id % 64 * 24 + 8, place);
+    write(descs + id % 64 * 24 + 16, place + 1024);
+    write(infos + id % 64 * 88 + 16, std::uint16_t{1000});
+    write(text + place, id);
+  }
+  const Log log = log_of(image);
+  ASSERT_TRUE(log.summary);
+  EXPECT_EQ(log.lines.size(), 4U);  // 4096 bytes of text are in the ring at most
+  EXPECT_EQ(log.summary->lost, 58U);
+}
+
 TEST_F(HostileRing, TextLongerThanItsBlock) {
   build();
   const std::uint64_t infos = read({prb + 16});

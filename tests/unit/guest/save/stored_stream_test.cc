@@ -4,9 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
+
 #include "guest/save/target_stream.h"
 #include "src/base/fd.h"
 #include "src/base/sys.h"
+#include "src/formats/crc32c.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {
@@ -59,6 +62,19 @@ TEST_F(StoredStreamTest, OneThatWasCutShortHasNotTheEndOfTheOlderBehindIt) {
   store_begin(7);
   ASSERT_TRUE(look_at_stream(device_.get()));
   EXPECT_EQ(look_at_stream(device_.get())->crash_time, 7U);
+  EXPECT_FALSE(look_at_stream(device_.get())->complete);
+}
+
+// Cut short just where a frame of the older begins.
+TEST_F(StoredStreamTest, FramesOfTheOlderAreNotItsOwn) {
+  store_whole();
+  formats::FrameHeader first;
+  const auto bytes = std::as_writable_bytes(std::span(&first, 1));
+  ASSERT_TRUE(sys::pread_full(device_.get(), bytes, 0));
+  first.stream[0] ^= std::byte{1};
+  first.header_crc = formats::crc32c(bytes.first(offsetof(formats::FrameHeader, header_crc)));
+  ASSERT_TRUE(sys::pwrite_full(device_.get(), bytes, 0));
+  ASSERT_TRUE(look_at_stream(device_.get()));
   EXPECT_FALSE(look_at_stream(device_.get())->complete);
 }
 
