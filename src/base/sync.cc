@@ -1,17 +1,18 @@
 #include "src/base/sync.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/sys.h"
 
 namespace vmcore {
 
 Result<> sync_fd(int fd, const std::string& path) {
-  if (::fsync(fd) != 0) {
-    return fail_errno(errno, path);
+  if (Result<> synced = sys::sync(fd); !synced) {
+    return in_context(std::move(synced).error(), path);
   }
   return {};
 }

@@ -107,4 +107,9 @@ Result<> truncate(int fd, std::uint64_t size) {
   return {};
 }
 
+Result<> sync(int fd) {
+  const bool failed = ::fsync(fd) != 0 && errno != EINVAL && errno != EROFS;  // fsync(2)
+  return failed ? Result<>(fail_errno(errno, "sync")) : Result<>();
+}
+
 }  // namespace vmcore::sys

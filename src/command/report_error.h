@@ -1,9 +1,7 @@
 // How a verb ends that failed.
 #pragma once
 
-#include <string>
-#include <string_view>
-
+#include "src/base/printable.h"
 #include "src/base/result.h"
 #include "src/command/program.h"
 
@@ -13,11 +11,5 @@ namespace vmcore {
 int report_error(const Error& error);
 // The same, and where results are printed as JSON, an object with "error" to standard output.
 int report_error(const Error& error, const Common& common);
-
-// Text that others chose (paths, the guest) on one line: control characters as \xNN, so that it
-// cannot steer a terminal.
-std::string printable(std::string_view text);
-// The same for text of several lines: newlines and tabs stay.
-std::string printable_lines(std::string_view text);
 
 }  // namespace vmcore

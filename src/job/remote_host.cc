@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 namespace vmcore::job {
@@ -98,14 +99,6 @@ Result<RemoteHost> parse_remote_uri(const std::string& uri) {
   }
   remote.ssh.insert(remote.ssh.end(), {"--", remote.name});
   return remote;
-}
-
-std::string shell_quoted(std::string_view word) {
-  std::string out = "'";
-  for (const char letter : word) {
-    out += letter == '\'' ? std::string("'\\''") : std::string(1, letter);
-  }
-  return out + "'";
 }
 
 }  // namespace vmcore::job

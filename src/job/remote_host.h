@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "src/base/result.h"
@@ -20,8 +19,5 @@ struct RemoteHost {
 // command, keyfile, no_tty, no_verify and socket (libvirt docs/uri.rst); what else there is says
 // how libvirt would go there. Errc::invalid for others.
 Result<RemoteHost> parse_remote_uri(const std::string& uri);
-
-// The word as any shell reads it back: ssh hands the far shell one line of text.
-std::string shell_quoted(std::string_view word);
 
 }  // namespace vmcore::job

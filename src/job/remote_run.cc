@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/shell.h"
 #include "src/base/sys.h"
 
 namespace vmcore::job {
@@ -32,7 +33,7 @@ constexpr int kSshFailed = 255;
 std::string far_command(const std::vector<std::string>& words) {
   std::string line = "vmcorectl --version && exec vmcorectl";
   for (const std::string& word : words) {
-    line += " " + shell_quoted(word);
+    line += " " + single_quoted(word);
   }
   return line;
 }
@@ -53,6 +54,10 @@ class Ssh {
   }
 
   int output() const { return output_.get(); }
+  // The far program is told that its dump was kept. One that is gone hears nothing.
+  void tell_kept() const {
+    static_cast<void>(sys::write_full(input_.get(), std::as_bytes(std::span("k", 1))));
+  }
   // The far program is told to end.
   void end_input() { input_.reset(); }
   // How it ended.
@@ -113,10 +118,10 @@ Result<Ssh> Ssh::start(const RemoteHost& host, const std::string& command, int e
   return Ssh(pid, std::move(input.in), std::move(output.out));
 }
 
-// Passes on what comes behind the first line, which is the version.
+// Passes on what comes behind the first line, which is the version; and not the trailer.
 class Output {
  public:
-  explicit Output(int out) : out_(out) {}
+  Output(int out, std::string trailer) : out_(out), trailer_(std::move(trailer)) {}
 
   Result<> take(std::span<const std::byte> bytes) {
     while (!has_version_ && !bytes.empty()) {
@@ -130,19 +135,36 @@ class Output {
         return fail(Errc::malformed, "in place of its version vmcorectl said there: {}", version_);
       }
     }
-    return sys::write_full(out_, bytes);
+    if (trailer_.empty()) {
+      return sys::write_full(out_, bytes);
+    }
+    held_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return held_.size() <= trailer_.size() ? Result<>() : pass_on(held_.size() - trailer_.size());
   }
+  // Whether the trailer came, and nothing behind it.
+  bool is_whole() const { return !trailer_.empty() && held_ == trailer_; }
+  // Nothing comes any more; of a dump that is whole this is not called.
+  Result<> finish() { return pass_on(held_.size()); }
   const std::string& version() const { return version_; }
 
  private:
+  Result<> pass_on(std::size_t size) {
+    TRY(sys::write_full(out_, std::as_bytes(std::span(held_)).first(size)));
+    held_.erase(0, size);
+    return {};
+  }
+
   int out_;
+  std::string trailer_;
+  std::string held_;  // what may be the trailer
   bool has_version_ = false;
   std::string version_;
 };
 
 // Until its output ends; whether it was interrupted, which gives it time to end.
-Result<bool> follow(Ssh& ssh, Output& output, const Interrupt& interrupt) {
+Result<bool> follow(Ssh& ssh, Output& output, const Interrupt& interrupt, const KeepAndTell& dump) {
   std::vector<std::byte> buffer(256U << 10);
+  bool asked = false;
   std::array<pollfd, 2> waits{pollfd{ssh.output(), POLLIN, 0}, pollfd{interrupt.fd(), POLLIN, 0}};
   Clock::time_point deadline = Clock::time_point::max();
   while (true) {
@@ -167,19 +189,32 @@ Result<bool> follow(Ssh& ssh, Output& output, const Interrupt& interrupt) {
       return fail_errno(errno, "ssh");
     }
     if (got == 0) {
+      if (!asked) {
+        TRY(output.finish());
+      }
       return ending;
     }
+    if (asked && got > 0) {
+      return fail(Errc::malformed, "something came behind the end of the dump");
+    }
     TRY(output.take(std::span(buffer).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)))));
+    if (output.is_whole() && !std::exchange(asked, true)) {
+      if (!ending && dump.keep()) {
+        ssh.tell_kept();
+      } else {
+        ssh.end_input();
+      }
+    }
   }
 }
 
 }  // namespace
 
 Result<RemoteEnd> run_remote(const RemoteHost& host, const std::vector<std::string>& words, int out,
-                             int err, const Interrupt& interrupt) {
+                             int err, const Interrupt& interrupt, const KeepAndTell& dump) {
   TRY_ASSIGN(Ssh ssh, Ssh::start(host, far_command(words), err));
-  Output output(out);
-  const auto interrupted = follow(ssh, output, interrupt);
+  Output output(out, dump.trailer);
+  const auto interrupted = follow(ssh, output, interrupt, dump);
   if (!interrupted) {
     return in_context(interrupted.error(), host.name);
   }

@@ -5,6 +5,7 @@
 // itself.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,17 @@ struct RemoteEnd {
   std::string version;  // what `vmcorectl --version` said there
 };
 
+// A dump on `out` that the other end asks about before it goes on.
+struct KeepAndTell {
+  std::string trailer;  // what the other end writes behind it; it goes to nobody. Empty: none
+  std::function<bool()>
+      keep{};  // called when it came; whether the other end is told that it is kept
+};
+
 // Runs `vmcorectl WORDS...` there. What it prints goes to the descriptors `out` and `err`, where a
 // failure of ssh is told as well. Errc::not_found where there is no vmcorectl, Errc::io where it
 // could not be reached or was lost, Errc::cancelled where it did not end after an interruption.
 Result<RemoteEnd> run_remote(const RemoteHost& host, const std::vector<std::string>& words, int out,
-                             int err, const Interrupt& interrupt);
+                             int err, const Interrupt& interrupt, const KeepAndTell& dump = {});
 
 }  // namespace vmcore::job

@@ -36,8 +36,8 @@ struct LogSummary {
 Result<LogSummary> read_printk_log(const GuestKernel& kernel,
                                    const std::function<bool(const LogRecord&)>& each);
 
-// The record as dmesg prints it: "[    1.234567] text", continuation lines indented alike, bytes
-// that are no printable ASCII or UTF-8 continuation as \xNN, ends with a newline.
+// The record as dmesg prints it: "[    1.234567] text", continuation lines indented alike, what
+// could steer a terminal as \xNN (base/printable.h), ends with a newline.
 std::string format_log_record(const LogRecord& record);
 
 }  // namespace vmcore::kernel

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "src/base/printable.h"
 #include "src/base/sys.h"
 #include "src/convert/provenance.h"
 #include "src/convert/throttle.h"
@@ -106,27 +107,23 @@ class Line {
   std::uint64_t bytes_ = 0;
 };
 
-// The guest's log on its way into a file: it must not steer the terminal that shows it, so what is
-// neither printable nor UTF-8 becomes \xNN.
+// The guest's log on its way into a file: it must not steer the terminal that shows it
+// (base/printable.h).
 class Log {
  public:
   explicit Log(int file) : text_(file, sandbox::kMaxOutputText) {}
 
   Result<> add(std::string_view text) {
-    std::string clean;
     for (const char c : text) {
-      const auto byte = static_cast<unsigned char>(c);
-      if (byte >= 0x20 ? byte != 0x7f : c == '\n' || c == '\t') {
-        clean += c;
-      } else {
-        clean += fmt::format("\\x{:02x}", byte);
-      }
       look_for_panic(c);
     }
-    bytes_ += clean.size();
-    return text_.append(clean);
+    pending_ += text;
+    return write(whole_characters(pending_));
   }
-  Result<> end() { return text_.flush(); }
+  Result<> end() {
+    TRY(write(pending_.size()));
+    return text_.flush();
+  }
   std::uint64_t bytes() const { return bytes_; }
   const std::string& panic() const { return panic_; }
 
@@ -145,7 +142,16 @@ class Log {
     line_.clear();
   }
 
+  // So much of what is pending.
+  Result<> write(std::size_t size) {
+    const std::string clean = printable_lines(std::string_view(pending_).substr(0, size));
+    pending_.erase(0, size);
+    bytes_ += clean.size();
+    return text_.append(clean);
+  }
+
   TextOutput text_;
+  std::string pending_;  // a character that has only begun
   std::uint64_t bytes_ = 0;
   std::string line_;
   std::string panic_;

@@ -375,9 +375,24 @@ class Receive(Cli):
 
     def test_the_log_cannot_steer_a_terminal(self):
         frames = self.frames()
-        log = frames[1].saying(b"\x1b]0;owned\x07 caf\xc3\xa9\n")
-        self.receive(joined([frames[0], log, *frames[2:]]))
-        self.assertIn(b"\\x1b]0;owned\\x07 caf\xc3\xa9\n", (self.folder / "out.dmesg").read_bytes())
+        for hostile, harmless in ((b"\x1b]0;owned\x07 caf\xc3\xa9", b"\\x1b]0;owned\\x07 caf\xc3\xa9"),
+                                  ("\x9b31m".encode(), b"\\xc2\\x9b31m"),
+                                  ("a\u202ecba\u2067\u200f".encode(),
+                                   b"a\\xe2\\x80\\xaecba\\xe2\\x81\\xa7\\xe2\\x80\\x8f"),
+                                  (b"\xff\x9b1 \xc3", b"\\xff\\x9b1 \\xc3")):
+            with self.subTest(hostile):
+                self.receive(joined([frames[0], frames[1].saying(hostile + b"\n"), *frames[2:]]))
+                self.assertEqual((self.folder / "out.dmesg").read_bytes(), harmless + b"\n")
+
+    def test_the_log_may_be_cut_within_a_character(self):
+        frames = self.frames()
+        self.assertNotEqual(frames[2].kind, LOG)
+        whole = "caf\u00e9 \u202e \U0001f600\n".encode()
+        for cut in range(1, len(whole)):
+            first, second = frames[1].saying(whole[:cut]), frames[1].saying(whole[cut:], sequence=2)
+            rest = [frame.saying(frame.whole[HEADER.size:], sequence=frame.sequence + 1) for frame in frames[2:]]
+            self.receive(joined([frames[0], first, second, *rest]))
+            self.assertEqual((self.folder / "out.dmesg").read_text(), "caf\u00e9 \\xe2\\x80\\xae \U0001f600\n")
 
     def test_encrypted_memory(self):
         frames = self.frames()

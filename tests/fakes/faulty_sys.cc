@@ -57,7 +57,8 @@ namespace fakes {
 Faults faults;
 
 void no_faults() {
-  faults.writes_left = faults.reads_left = Faults::kNever;
+  faults.writes_left = faults.reads_left = faults.syncs_left = Faults::kNever;
+  faults.sync_errno = EIO;
   faults.write_errno = ENOSPC;
   faults.read_errno = EIO;
   faults.longest_step = std::numeric_limits<std::size_t>::max();
@@ -107,6 +108,13 @@ Result<std::uint64_t> file_size(int fd) {
 Result<> truncate(int fd, std::uint64_t size) {
   return ::ftruncate(fd, static_cast<off_t>(size)) == 0 ? Result<>()
                                                         : fail_errno(errno, "truncate");
+}
+
+Result<> sync(int fd) {
+  if (used_up(faults.syncs_left)) {
+    return fail_errno(faults.sync_errno, "sync");
+  }
+  return ::fsync(fd) == 0 || errno == EINVAL ? Result<>() : fail_errno(errno, "sync");
 }
 
 }  // namespace sys

@@ -14,6 +14,8 @@ struct Faults {
   static constexpr int kNever = -1;
   std::atomic<int> writes_left = kNever;  // so many writes succeed, and no more
   std::atomic<int> reads_left = kNever;
+  std::atomic<int> syncs_left = kNever;
+  int sync_errno = EIO;
   int write_errno = ENOSPC;
   int read_errno = EIO;
   std::size_t longest_step = std::numeric_limits<std::size_t>::max();  // bytes at a time

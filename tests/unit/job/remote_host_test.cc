@@ -52,18 +52,5 @@ TEST(RemoteHost, WhatIsNone) {
   }
 }
 
-// As a shell has it.
-TEST(RemoteHost, QuotedWordsAreReadBackAsTheyWere) {
-  for (const std::string word : {"", "vm1", "a b", "it's", "$(id)", "`id`", "a\nb", "\\", "'\"'",
-                                 "*", "!x", "-n", "~", "#"}) {
-    const std::string command = "printf %s " + shell_quoted(word);
-    FILE* const shell = ::popen(command.c_str(), "r");
-    std::array<char, 64> text{};
-    const std::size_t size = std::fread(text.data(), 1, text.size(), shell);
-    ::pclose(shell);
-    EXPECT_EQ(std::string(text.data(), size), word);
-  }
-}
-
 }  // namespace
 }  // namespace vmcore::job

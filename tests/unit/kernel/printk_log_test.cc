@@ -240,6 +240,11 @@ std::string formatted(std::string_view text) {
   return format_log_record(record).substr(15);
 }
 
+TEST(FormatLogRecord, EscapesWhatTurnsLettersAround) {
+  EXPECT_EQ(formatted("a\u202ecba\u2066\u200f\u061c"),
+            "a\\xe2\\x80\\xaecba\\xe2\\x81\\xa6\\xe2\\x80\\x8f\\xd8\\x9c\n");
+}
+
 TEST(FormatLogRecord, EscapesWhatTerminalsActOn) {
   EXPECT_EQ(formatted("a\x1b[2Jb"), "a\\x1b[2Jb\n");
   EXPECT_EQ(formatted("tab\there"), "tab\there\n");

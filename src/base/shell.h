@@ -1,0 +1,22 @@
+// Commands that messages hand to their reader, who pastes them into a shell, often root's: whatever
+// names they hold.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace vmcore {
+
+// The word as the shell reads it back: as it is where no shell makes anything of it, else quoted.
+// Characters that a terminal would not show as they are (src/base/printable.h) stand as \NNN in
+// $'...', which bash, zsh, ksh and busybox understand (POSIX.1-2024, 2.2.4).
+std::string shell_quoted(std::string_view word);
+
+// The word in single quotes, byte by byte: as every shell reads it back, and not for a terminal.
+std::string single_quoted(std::string_view word);
+
+// The words as one command to be shown.
+std::string shell_command(std::initializer_list<std::string_view> words);
+
+}  // namespace vmcore
