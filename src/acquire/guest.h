@@ -75,6 +75,8 @@ class Guest {
 
   // As its owner named it: any text.
   virtual const std::string& name() const = 0;
+  // What commands take for no other guest (acquire/commands.h).
+  virtual std::string handle() const { return name(); }
   // What opening it did that its owner has to know.
   virtual std::vector<Remark> remarks() const { return {}; }
   // The bytes of its RAM.

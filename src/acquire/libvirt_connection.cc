@@ -170,6 +170,11 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
   return fail(Errc::not_found, "there is no domain with the {} \"{}\"", what, domain);
 }
 
+std::string uuid_of(virDomain* domain) {
+  char text[VIR_UUID_STRING_BUFLEN] = "";
+  return virDomainGetUUIDString(domain, text) == 0 ? text : "";
+}
+
 Result<std::string> definition_of(virDomain* domain, unsigned flags) {
   const std::unique_ptr<char, decltype(&std::free)> text(virDomainGetXMLDesc(domain, flags),
                                                          std::free);

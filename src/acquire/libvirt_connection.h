@@ -34,6 +34,9 @@ Result<LibvirtConnection> connect_again(const std::string& uri);
 // Errc::invalid.
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how);
 
+// Empty where libvirt gives none.
+std::string uuid_of(virDomain* domain);
+
 // The domain's definition in XML; `flags` are libvirt's VIR_DOMAIN_XML_*.
 Result<std::string> definition_of(virDomain* domain, unsigned flags);
 

@@ -10,6 +10,7 @@
 
 #include "qmp/unix_peers.h"
 #include "src/acquire/challenge.h"
+#include "src/acquire/commands.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/libvirt_monitor.h"
@@ -205,13 +206,16 @@ Result<> LibvirtGuest::check_readable() {
   return check_encryption(setup.encryption);
 }
 
+std::string LibvirtGuest::handle() const { return handle_of(name_, uuid_of(domain_.get())); }
+
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};
   if (virDomainGetJobInfo(domain_.get(), &job) != 0) {
     return libvirt_failure("the domain's jobs");
   }
   if (job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED) {
-    return fail(Errc::busy, "a job is going on for the domain (see: virsh domjobinfo {})", name_);
+    return fail(Errc::busy, "a job is going on for the domain (see: {})",
+                virsh_command(selection_, "domjobinfo", handle()));
   }
   return {};
 }

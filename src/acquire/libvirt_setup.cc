@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "src/acquire/commands.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/libvirt_connection.h"
 
@@ -66,6 +67,7 @@ Result<GuestSetup> setup_of_domain(const Selection& selection) {
   TRY_ASSIGN(const Domain found, find(selection));
   TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
   TRY_ASSIGN(GuestSetup setup, read_definition(xml));
+  setup.handle = handle_of(setup.name, uuid_of(found.domain.get()));
   setup.active = found.active;
   setup.persistent = virDomainIsPersistent(found.domain.get()) == 1;
   if (setup.persistent) {
@@ -86,10 +88,10 @@ Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_
   TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
   TRY_ASSIGN(result.path, channel_path(xml, channel));
   if (result.path.empty()) {
-    return fail(Errc::not_found,
-                "{} has no channel {}: add one with `vmcorectl check --fix {}`, and stop and start "
-                "the guest",
-                result.domain, channel, result.domain);
+    return fail(Errc::not_found, "{} has no channel {}: add one ({}), and stop and start the guest",
+                result.domain, channel,
+                vmcorectl_command(selection, "check --fix",
+                                  handle_of(result.domain, uuid_of(found.domain.get()))));
   }
   constexpr std::uint64_t kKibibyte = 1024;
   result.memory = virDomainGetMaxMemory(found.domain.get()) * kKibibyte;
@@ -101,9 +103,11 @@ Result<PersistentDefinition> persistent_definition(const Selection& selection) {
   virDomain* const domain = found.domain.get();
   const char* const name = virDomainGetName(domain);
   PersistentDefinition definition{.name = name != nullptr ? name : selection.domain,
+                                  .handle = {},
                                   .shown = {},
                                   .whole = {},
                                   .running = found.active};
+  definition.handle = handle_of(definition.name, uuid_of(domain));
   if (virDomainIsPersistent(domain) != 1) {
     return fail(Errc::unsupported,
                 "{} is transient: it has no persistent definition. Change what it is created from",

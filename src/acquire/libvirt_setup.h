@@ -33,7 +33,8 @@ Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_
 // What a domain will be started with.
 struct PersistentDefinition {
   std::string name;
-  std::string shown;  // without passwords
+  std::string handle;  // what commands take for no other domain (acquire/commands.h)
+  std::string shown;   // without passwords
   std::string whole;
   bool running = false;
 };

@@ -28,6 +28,8 @@ struct Selection {
   std::string uri = {};               // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
+  // The URI by which whoever reads our messages reaches this libvirt (--remote); empty: `uri`.
+  std::string asked_as = {};
   // Monitor commands that mark a libvirt domain as tainted may be used.
   bool allow_taint = false;
   // A folder with room for the guest's RAM, for methods that cannot do without.

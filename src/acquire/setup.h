@@ -19,6 +19,7 @@ struct Owner {
 
 struct GuestSetup {
   std::string name = {};
+  std::string handle = {};   // what commands take for no other guest (acquire/commands.h)
   std::string machine = {};  // QEMU's name for it: "pc-q35-7.2"
   bool active = true;
   bool panic_device = false;

@@ -111,8 +111,9 @@ CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder)
               .hint = setup.error().message}}};
   }
   GuestFacts facts{.name = setup->name.empty() ? said : setup->name,
-                   .domain = guest.domain.empty() ? "" : setup->name,
+                   .domain = guest.domain.empty() ? "" : setup->handle,
                    .setup = *std::move(setup)};
+  facts.selection = guest;
   facts.trace = read_trace_rights();
   facts.read_ahead = read_ahead_room();
   facts.threads = std::max(1U, std::thread::hardware_concurrency());

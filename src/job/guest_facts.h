@@ -24,7 +24,7 @@ struct Way {
 
 struct GuestFacts {
   std::string name;    // as it is shown
-  std::string domain;  // as virsh takes it; empty for a QMP socket
+  std::string domain;  // as commands take it (acquire/commands.h); empty for a QMP socket
   acquire::GuestSetup setup;
   // The rest of a guest that is active.
   std::vector<Way> ways = {};
@@ -40,6 +40,7 @@ struct GuestFacts {
   std::filesystem::path folder = {};  // where its dump would go
   Result<std::uint64_t> room = 0;     // bytes that are free there
   std::vector<std::string> leftovers = {};
+  acquire::Selection selection = {};  // how it was asked for
 
   bool usable(const std::string& method) const;
 };

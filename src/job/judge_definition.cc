@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "src/acquire/commands.h"
+
 namespace vmcore::job {
 namespace {
 
@@ -20,7 +22,7 @@ std::string remedy(const GuestFacts& facts, const char* qemu_option) {
   if (facts.setup.ready_when_started) {
     return "stop and start the guest, its definition has one already";
   }
-  return fmt::format("vmcorectl check --fix {}", facts.domain);
+  return acquire::vmcorectl_command(facts.selection, "check --fix", facts.domain);
 }
 
 // How a guest that crashed is kept, from now on.
@@ -28,9 +30,10 @@ std::string keep_crashed(const GuestFacts& facts) {
   if (facts.setup.owner != nullptr) {
     return remedy(facts, "");
   }
-  return fmt::format("virsh set-lifecycle-action {} crash preserve{}{}", facts.domain,
-                     facts.setup.active ? " --live" : "",
-                     facts.setup.persistent ? " --config" : "");
+  return acquire::virsh_command(
+      facts.selection, "set-lifecycle-action", facts.domain,
+      fmt::format("crash preserve{}{}", facts.setup.active ? " --live" : "",
+                  facts.setup.persistent ? " --config" : ""));
 }
 
 }  // namespace

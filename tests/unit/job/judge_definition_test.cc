@@ -56,6 +56,20 @@ TEST(JudgeOnCrash, WhatLosesTheMemoryIsWarnedOf) {
   EXPECT_EQ(judge_on_crash(facts).verdict, Verdict::note);
 }
 
+// They are pasted, often as root.
+TEST(JudgeDefinition, RemediesAreQuotedAndRepeatTheConnection) {
+  GuestFacts facts = good();
+  facts.domain = "a;touch pwned";
+  facts.selection.uri = "qemu:///session";
+  facts.setup = {.on_crash = "destroy", .persistent = true};
+  for (const auto judge : {judge_panic_device, judge_vmcoreinfo, judge_channel}) {
+    EXPECT_TRUE(says(judge(facts), "vmcorectl check --fix -c qemu:///session 'a;touch pwned'"));
+  }
+  facts.setup.panic_device = true;
+  EXPECT_TRUE(says(judge_on_crash(facts),
+                   "virsh -c qemu:///session set-lifecycle-action 'a;touch pwned' crash preserve"));
+}
+
 TEST(JudgeVmcoreinfo, MattersLessWhereTheKernelWasFound) {
   GuestFacts facts = good();
   facts.setup.vmcoreinfo_device = false;
