@@ -48,6 +48,7 @@ void print_success(const job::ReceiveResult& result, const ToldReception& told,
                    const Common& common) {
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = told.to_stdout ? stderr : stdout;
+  common.kept = !result.dump->path.empty();
   if (common.json) {
     const Json extra{{"guest", report_json(result.report)}};
     const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);

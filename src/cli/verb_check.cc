@@ -99,9 +99,9 @@ std::string next_step(const job::PreparedDomain& domain, bool dry_run) {
       "changed; the old definition is {}. {}", domain.saved.string(),
       domain.running
           ? fmt::format(
-                "It takes effect when the guest was stopped and started (virsh shutdown {0}, "
-                "then virsh start {0}), not when it reboots",
-                domain.guest)
+                "It takes effect when the guest was stopped and started ({}, then {}), not when it "
+                "reboots",
+                domain.stop, domain.start)
           : "It takes effect when the guest is started");
 }
 

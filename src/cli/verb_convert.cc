@@ -7,6 +7,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
+#include "src/job/output.h"
 
 namespace vmcore::cli {
 namespace {
@@ -17,7 +18,8 @@ struct Options {
   job::DumpOptions dump;
 };
 
-int run(const Options& options, const Common& common) {
+int run(Options& options, const Common& common) {
+  options.output = job::resolved_output(options.output);
   if (options.output.empty() && !options.dump.dry_run) {
     std::fputs("vmcorectl: convert: OUT is missing (only --dry-run goes without)\n", stderr);
     return kExitUsage;
@@ -34,6 +36,7 @@ int run(const Options& options, const Common& common) {
   if (!result) {
     return report_error(result.error(), common);
   }
+  common.kept = !result->path.empty();
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = options.output == "-" ? stderr : stdout;
   if (common.json) {

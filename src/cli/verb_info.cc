@@ -7,6 +7,7 @@
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/verb.h"
+#include "src/cli/worker_document.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
@@ -169,12 +170,16 @@ int run(const GuestOptions& source, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
+  const auto document = read_document(result->text);
+  if (!document) {
+    return report_pause(read, report_error(document.error(), common), common);
+  }
   if (common.json) {
-    std::fputs(printable_lines(result->text).c_str(), stdout);
+    std::fputs(document_text(*document).c_str(), stdout);
     return report_pause(read, kExitDone, common);
   }
   try {
-    std::fputs(describe(Json::parse(result->text)).c_str(), stdout);
+    std::fputs(describe(*document).c_str(), stdout);
   } catch (const Json::exception& error) {
     return report_error({Errc::malformed, fmt::format("vmcore-worker's answer: {}", error.what())});
   }

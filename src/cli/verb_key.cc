@@ -9,6 +9,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/output.h"
 #include "src/seal/key.h"
 
 namespace vmcore::cli {
@@ -16,6 +17,9 @@ namespace {
 
 // The public half of the key in the file, which is made where there is none.
 Result<seal::PublicKey> public_key_of(const std::string& path) {
+  if (path == "-" || job::is_stream(path)) {
+    return fail(Errc::invalid, "{}: a key is kept in a file: give the name of one", path);
+  }
   auto made = seal::make_key_file(path);
   if (made || made.error().code != Errc::exists) {
     return made;
@@ -34,7 +38,7 @@ Run add_key(CLI::App& command, const Common& common) {
   const auto path = std::make_shared<std::string>();
   command.add_option("FILE", *path, "Of the secret key; made where it is not there")->required();
   return [path, &common] {
-    const auto key = public_key_of(*path);
+    const auto key = public_key_of(job::resolved_output(*path));
     if (!key) {
       return report_error(key.error(), common);
     }

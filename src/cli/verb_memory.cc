@@ -5,10 +5,12 @@
 #include <string>
 
 #include "src/base/sys.h"
+#include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
 #include "src/cli/verb.h"
+#include "src/cli/worker_document.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
@@ -33,18 +35,20 @@ std::string utc_now() {
   return text;
 }
 
-Result<> write_picture(const std::string& picture, const Options& options) {
+// Where it was kept, and remarks on that.
+Result<job::DumpResult> write_picture(const std::string& picture, const Options& options) {
+  job::DumpResult result;
   if (options.svg == "-") {
     std::fputs(picture.c_str(), stdout);
-    return {};
+    return result;
   }
   TRY_ASSIGN(job::Output output, job::Output::open(options.svg, options.force, false));
   if (Result<> written = sys::write_full(output.fd(), std::as_bytes(std::span(picture)));
       !written) {
     return in_context(std::move(written).error(), options.svg);
   }
-  job::DumpResult result;
-  return output.keep(result);
+  TRY(output.keep(result));
+  return result;
 }
 
 int run(const Options& options, const Common& common) {
@@ -55,23 +59,30 @@ int run(const Options& options, const Common& common) {
   if (!answer) {
     return report_pause(read, report_error(answer.error(), common), common);
   }
+  const auto document = read_document(answer->text);
+  if (!document) {
+    return report_pause(read, report_error(document.error(), common), common);
+  }
   const Result<MemoryReport> report = read_memory_report(answer->text);
   if (!report) {
-    return report_error(report.error(), common);
+    return report_pause(read, report_error(report.error(), common), common);
   }
+  int code = kExitDone;
   if (!options.svg.empty()) {
-    const Result<> written =
-        write_picture(draw_memory(*report, {answer->name, utc_now()}), options);
+    const auto written = write_picture(draw_memory(*report, {answer->name, utc_now()}), options);
     if (!written) {
       return report_error(written.error(), common);
     }
+    common.kept = !written->path.empty();
+    print_remarks(written->done.remarks);
+    code = exit_code_of(*written);
   }
   if (common.json) {
-    std::fputs(printable_lines(answer->text).c_str(), stdout);
+    std::fputs(document_text(*document).c_str(), stdout);
   } else if (!common.quiet && options.svg != "-") {
     std::fputs(describe_memory(*report).c_str(), stdout);
   }
-  return report_pause(read, kExitDone, common);
+  return report_pause(read, code, common);
 }
 
 }  // namespace
@@ -83,6 +94,7 @@ Run add_memory(CLI::App& command, const Common& common) {
                      "Draw memory by address into this file; - is standard output");
   command.add_flag("--force", options->force, "Replace an existing picture");
   return [options, &common] {
+    options->svg = job::resolved_output(options->svg);
     if (common.json && options->svg == "-") {
       std::fputs("vmcorectl: memory: --svg - and --output json both want standard output\n",
                  stderr);

@@ -7,6 +7,7 @@
 #include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
+#include "src/job/output.h"
 #include "src/job/receive_job.h"
 
 namespace vmcore::cli {
@@ -34,7 +35,7 @@ int run(Options& options, const Common& common) {
   options.job.guest.look_up = options.by_id     ? acquire::LookUp::id
                               : options.by_name ? acquire::LookUp::name
                                                 : acquire::LookUp::any;
-  options.job.output = options.output;
+  options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
   options.job.key = options.key;
   options.job.wait = std::chrono::seconds(options.wait);
@@ -54,7 +55,7 @@ int run(Options& options, const Common& common) {
         options.job, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());
   }();
-  return tell_received(result, {options.job.dump.dry_run, options.output == "-"}, common);
+  return tell_received(result, {options.job.dump.dry_run, options.job.output == "-"}, common);
 }
 
 }  // namespace

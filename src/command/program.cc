@@ -64,7 +64,7 @@ int run_program(const Program& program, int argc, char** argv) {
   // A full disk or a closed pipe must not pass as success.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     std::perror((std::string(program.name) + ": standard output").c_str());
-    return code == kExitGuestChanged ? code : kExitFailed;
+    return code == kExitGuestChanged ? code : common.kept ? kExitNotAsAsked : kExitFailed;
   }
   return code;
 }

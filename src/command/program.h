@@ -11,6 +11,8 @@ namespace vmcore {
 struct Common {
   bool quiet = false;
   bool json = false;
+  // A file of this run has its name: what fails from now on does not take it away. Set by verbs.
+  mutable bool kept = false;
 };
 
 // Adds the verb's options to `command`; the function returned runs it and gives the exit code. Both
@@ -35,7 +37,7 @@ struct Program {
 };
 
 // The whole of a main(): what it returns is the exit code. Results that could not be printed are a
-// failure.
+// failure: exit code 1, or where a file was kept 3.
 int run_program(const Program& program, int argc, char** argv);
 
 }  // namespace vmcore

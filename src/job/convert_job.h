@@ -31,9 +31,11 @@ struct DumpResult {
   sandbox::Done done;
   std::filesystem::path path;    // of what was kept; empty for a dry run and standard output
   std::uint64_t size_bytes = 0;  // of what was kept
-  // Everything that was asked for is there, and nothing that was to be left out.
+  bool name_may_go = false;      // by a power cut, for its folder could not be synced
+  // Everything that was asked for is there to stay, and nothing that was to be left out.
   bool as_asked() const {
-    return !done.incomplete && (done.level_reached & done.level_asked) == done.level_asked;
+    return !done.incomplete && !name_may_go &&
+           (done.level_reached & done.level_asked) == done.level_asked;
   }
 };
 

@@ -37,10 +37,7 @@ fs::path spool_folder(const GuestDumpOptions& options) {
   if (!options.spool.empty()) {
     return options.spool;
   }
-  if (options.output == "-") {
-    return temporary_folder();
-  }
-  return options.output.has_parent_path() ? options.output.parent_path() : fs::path(".");
+  return folder_beside(options.output);
 }
 
 Result<Fd> DumpAttempt::make_spool() const {

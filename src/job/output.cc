@@ -9,27 +9,52 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/store/destination.h"
 
 namespace vmcore::job {
 namespace {
 
-Result<> copy_to_stdout(int file, std::uint64_t size) {
+Result<> copy(int file, std::uint64_t size, int stream) {
   std::vector<std::byte> buffer(1U << 20);
   for (std::uint64_t done = 0; done < size;) {
     const auto want = std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), size - done));
     TRY_ASSIGN(const std::size_t got, sys::pread_full(file, want, done));
     if (got == 0) {
-      return fail(Errc::truncated, "standard output: the staged dump ended early");
+      return fail(Errc::truncated, "the staged dump ended early");
     }
-    if (Result<> written = sys::write_full(STDOUT_FILENO, want.first(got)); !written) {
-      return in_context(std::move(written).error(), "standard output");
-    }
+    TRY(sys::write_full(stream, want.first(got)));
     done += got;
   }
-  return {};
+  return sys::sync(stream);
 }
 
 }  // namespace
+
+std::filesystem::path resolved_output(const std::filesystem::path& target) {
+  if (target.empty() || target == "-") {
+    return target;
+  }
+  if (store::is_standard_output(target)) {
+    return "-";
+  }
+  const auto found = store::find_destination(target);
+  return found ? found->path : target;
+}
+
+bool is_stream(const std::filesystem::path& output) {
+  if (output == "-") {
+    return true;
+  }
+  const auto found = store::find_destination(output);
+  return found && found->kind != store::Destination::Kind::file;
+}
+
+std::filesystem::path folder_beside(const std::filesystem::path& output) {
+  if (is_stream(output)) {
+    return temporary_folder();
+  }
+  return output.has_parent_path() ? output.parent_path() : std::filesystem::path(".");
+}
 
 std::filesystem::path temporary_folder() {
   const char* folder = std::getenv("TMPDIR");
@@ -38,13 +63,21 @@ std::filesystem::path temporary_folder() {
 
 Result<Output> Output::open(const std::filesystem::path& target, bool replace, bool bypass_cache) {
   Output output(bypass_cache);
-  if (target != "-") {
-    TRY_ASSIGN(auto file, store::StagedFile::create(target, replace));
-    output.file_.emplace(std::move(file));
-    return output;
+  if (target == "-") {
+    TRY_ASSIGN(output.stream_, duplicate(STDOUT_FILENO));
+    output.stream_name_ = "standard output";
+  } else {
+    TRY_ASSIGN(store::Destination found, store::find_destination(target));
+    if (found.kind == store::Destination::Kind::file) {
+      TRY_ASSIGN(auto file, store::StagedFile::create(target, replace));
+      output.file_.emplace(std::move(file));
+      return output;
+    }
+    TRY_ASSIGN(output.stream_, store::open_stream(std::move(found)));
+    output.stream_name_ = target.string();
   }
-  if (::isatty(STDOUT_FILENO) != 0) {
-    return fail(Errc::invalid, "standard output is a terminal: a dump does not go there");
+  if (::isatty(output.stream_.get()) != 0) {
+    return fail(Errc::invalid, "{} is a terminal: a dump does not go there", output.stream_name_);
   }
   TRY_ASSIGN(output.unnamed_, store::create_unlinked(temporary_folder()));
   return output;
@@ -62,10 +95,16 @@ void Output::write_back() const {
 Result<> Output::keep(DumpResult& result) {
   TRY_ASSIGN(result.size_bytes, sys::file_size(fd()));
   if (!file_) {
-    return copy_to_stdout(fd(), result.size_bytes);
+    Result<> copied = copy(fd(), result.size_bytes, stream_.get());
+    return copied ? copied : in_context(std::move(copied).error(), stream_name_);
   }
-  TRY_ASSIGN(result.path,
+  TRY_ASSIGN(store::Kept kept,
              result.done.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
+  result.path = std::move(kept.path);
+  if (kept.doubt) {
+    result.name_may_go = true;
+    result.done.remarks.push_back(*std::move(kept.doubt));
+  }
   write_back();  // it is synced now
   return {};
 }

@@ -1,4 +1,5 @@
-// Output: where a job's dump goes: a file that is named only when complete, or standard output.
+// Output: where a job's dump goes: a file that is named only when complete, or a stream: standard
+// output, a FIFO, a descriptor.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +15,8 @@ namespace vmcore::job {
 
 class Output {
  public:
-  // `target` "-" is standard output. `bypass_cache`: what is written is not left in the page cache.
+  // `target` "-" is standard output; else what it leads to (store/destination.h). `bypass_cache`:
+  // what is written is not left in the page cache.
   static Result<Output> open(const std::filesystem::path& target, bool replace, bool bypass_cache);
 
   // What the worker writes to. Borrowed.
@@ -29,8 +31,19 @@ class Output {
   explicit Output(bool bypass_cache) : bypass_cache_(bypass_cache) {}
   bool bypass_cache_;
   std::optional<store::StagedFile> file_;
-  Fd unnamed_;  // instead of it, for standard output
+  // Instead of it, for a stream: where the dump is staged, and what it is copied to.
+  Fd unnamed_;
+  Fd stream_;
+  std::string stream_name_;
 };
+
+// The path as the rest of a job takes it, resolved as far as there is anything to resolve: "-" for
+// standard output by whatever name; a file with the links followed.
+std::filesystem::path resolved_output(const std::filesystem::path& target);
+// Whether it goes through something that takes one dump, and is no file.
+bool is_stream(const std::filesystem::path& output);
+// The folder for what goes beside that output while it is made.
+std::filesystem::path folder_beside(const std::filesystem::path& output);
 
 // What is told of the progress, and an output that is written meanwhile, where there is one. Both
 // are borrowed.

@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "src/acquire/commands.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/libvirt_setup.h"
 #include "src/base/sys.h"
@@ -24,7 +25,14 @@ Result<fs::path> save(const fs::path& path, const std::string& text) {
     return tl::unexpected(std::move(file).error());
   }
   TRY(sys::write_full(file->fd(), std::as_bytes(std::span(text))));
-  return file->commit();
+  TRY_ASSIGN(store::Kept kept, file->commit());
+  if (kept.doubt) {  // it goes before the definition is changed
+    std::error_code ignored;
+    fs::remove(kept.path, ignored);
+    return fail(kept.doubt->code, "the old definition cannot be kept: {}; nothing was changed",
+                kept.doubt->text);
+  }
+  return std::move(kept.path);
 }
 
 // libvirt may have taken the new definition all the same, its answer being lost.
@@ -47,8 +55,12 @@ Result<PreparedDomain> prepare_domain(const acquire::Selection& domain, const fs
                                       bool dry_run) {
   TRY_ASSIGN(const acquire::PersistentDefinition definition,
              acquire::persistent_definition(domain));
-  PreparedDomain prepared{
-      .guest = definition.name, .diff = {}, .saved = {}, .running = definition.running};
+  PreparedDomain prepared{.guest = definition.name,
+                          .stop = acquire::virsh_command(domain, "shutdown", definition.handle),
+                          .start = acquire::virsh_command(domain, "start", definition.handle),
+                          .diff = {},
+                          .saved = {},
+                          .running = definition.running};
   const std::string name = file_name(definition.name) + ".xml";
   TRY_ASSIGN(const acquire::DefinitionEdit shown, acquire::prepare_definition(definition.shown));
   prepared.diff = unified_diff(name, shown.before, shown.after);

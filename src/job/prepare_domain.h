@@ -12,6 +12,7 @@ namespace vmcore::job {
 
 struct PreparedDomain {
   std::string guest;
+  std::string stop, start;      // commands that do it
   std::string diff;             // of what libvirt shows without passwords; empty: nothing to do
   std::filesystem::path saved;  // the old definition; empty where nothing was changed
   bool running = false;         // it takes effect only when the guest was stopped and started

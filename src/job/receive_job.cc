@@ -113,21 +113,18 @@ fs::path Reception::spool_folder() const {
   if (!options_.spool.empty()) {
     return options_.spool;
   }
-  if (output_path_ == "-") {
-    return temporary_folder();
-  }
-  return output_path_.has_parent_path() ? output_path_.parent_path() : fs::path(".");
+  return folder_beside(output_path_);
 }
 
 Result<> Reception::open_files() {
   const std::string name = dump_name(line_->name(), std::chrono::system_clock::now());
-  output_path_ = options_.output.empty() ? fs::path(name) : options_.output;
+  output_path_ = options_.output.empty() ? fs::path(name) : resolved_output(options_.output);
   if (!options_.dump.dry_run) {
     TRY_ASSIGN(Output output,
                Output::open(output_path_, options_.dump.force, options_.dump.bypass_cache));
     output_.emplace(std::move(output));
   }
-  const fs::path beside = output_path_ == "-" ? fs::path(name) : output_path_;
+  const fs::path beside = is_stream(output_path_) ? fs::path(name) : output_path_;
   TRY_ASSIGN(auto log, store::StagedFile::create(beside.string() + ".dmesg", options_.dump.force));
   log_.emplace(std::move(log));
   TRY_ASSIGN(spool_, store::create_unlinked(spool_folder()));
@@ -149,12 +146,15 @@ Result<sandbox::StreamTerms> Reception::terms() const {
 }
 
 void Reception::keep_log() {
-  auto path = log_->commit();
+  auto kept = log_->commit();
   log_.reset();
-  if (path) {
-    report_.log = *std::move(path);
-  } else {
-    report_.log_error = std::move(path).error();
+  if (!kept) {
+    report_.log_error = std::move(kept).error();
+    return;
+  }
+  report_.log = std::move(kept->path);
+  if (kept->doubt) {
+    report_.log_error = Error{kept->doubt->code, kept->doubt->text};
   }
 }
 

@@ -40,7 +40,7 @@ struct ReceiveReport {
   std::string crash;               // who says that it crashed: convert/provenance.h
   std::string panic;               // the line of its log that says why it panicked
   std::filesystem::path log;       // where its kernel log was kept; empty where none came
-  std::optional<Error> log_error;  // why it was not
+  std::optional<Error> log_error;  // why it was not, or why its name may not survive a power cut
   std::string stray;               // why the last that connected and began no stream was refused
   bool interrupted = false;        // so that the line was ended
 };

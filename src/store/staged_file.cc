@@ -10,12 +10,11 @@
 #include <cstdio>
 #include <utility>
 
+#include "src/base/sys.h"
+#include "src/store/destination.h"
+
 namespace vmcore::store {
 namespace {
-
-std::filesystem::path folder_of(const std::filesystem::path& target) {
-  return target.has_parent_path() ? target.parent_path() : std::filesystem::path(".");
-}
 
 // Linux refuses O_TMPFILE with one of these on file systems that do not have it (open(2)).
 bool no_tmpfile(int error_number) {
@@ -35,7 +34,7 @@ Result<Staged> open_staged(const std::filesystem::path& folder, int folder_fd) {
   if (!no_tmpfile(errno)) {
     return fail_errno(errno, folder.string());
   }
-  std::string path = (folder / ".vmcorectl-XXXXXX").string();
+  std::string path = fmt::format("/proc/self/fd/{}/.vmcorectl-XXXXXX", folder_fd);
   file = Fd(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
   if (!file) {
     return fail_errno(errno, folder.string());
@@ -54,31 +53,20 @@ Result<Fd> open_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 Result<StagedFile> StagedFile::create(const std::filesystem::path& target, bool replace) {
-  if (!target.has_filename()) {
-    return fail(Errc::invalid, "{} names no file", target.string());
+  TRY_ASSIGN(Destination found, find_destination(target));
+  if (found.kind != Destination::Kind::file) {
+    return fail(Errc::invalid, "{} is a FIFO or a descriptor: give the name of a file",
+                target.string());
   }
-  struct stat existing {};
-  if (::lstat(target.c_str(), &existing) == 0) {
-    if (S_ISDIR(existing.st_mode)) {
-      return fail(Errc::invalid, "{} is a folder: give the name of a file", target.string());
-    }
-    // Replacing /dev/null by a file would be worse than any error.
-    if (!S_ISREG(existing.st_mode) && !S_ISLNK(existing.st_mode)) {
-      return fail(Errc::invalid,
-                  "{} is a device, FIFO or socket: give the name of a file, or - for "
-                  "standard output",
-                  target.string());
-    }
-    if (!replace) {
-      return fail(Errc::exists, "{} exists already: give another name, or --force to replace it",
-                  target.string());
-    }
+  if (found.exists && !replace) {
+    return fail(Errc::exists, "{} exists already: give another name, or --force to replace it",
+                found.path.string());
   }
-  const std::filesystem::path folder = folder_of(target);
-  TRY_ASSIGN(Fd folder_fd, open_folder(folder));
-  TRY_ASSIGN(Staged staged, open_staged(folder, folder_fd.get()));
-  return StagedFile(std::move(staged.file), std::move(folder_fd), target, std::move(staged.name),
-                    replace);
+  const std::filesystem::path folder =
+      found.path.has_parent_path() ? found.path.parent_path() : std::filesystem::path(".");
+  TRY_ASSIGN(Staged staged, open_staged(folder, found.folder.get()));
+  return StagedFile(std::move(staged.file), std::move(found.folder), std::move(found.path),
+                    std::move(staged.name), replace);
 }
 
 StagedFile::~StagedFile() {
@@ -104,14 +92,20 @@ Result<> StagedFile::link(const std::string& name) const {
 }
 
 Result<> StagedFile::sync() const {
-  if (::fsync(file_.get()) != 0) {
-    return fail_errno(errno, target_.string() + ": sync");
+  if (Result<> synced = sys::sync(file_.get()); !synced) {
+    return in_context(std::move(synced).error(), target_.string());
   }
   return {};
 }
 
 // Atomic too: under a passing name, then renamed over the old file.
 Result<> StagedFile::replace(const std::string& name) const {
+  struct stat existing {};
+  if (::fstatat(folder_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
+      !S_ISREG(existing.st_mode)) {
+    return fail(Errc::exists, "{} is no file any more, but what somebody put there meanwhile",
+                path_of(name).string());
+  }
   const std::string passing = fmt::format(".vmcorectl-{}", ::getpid());
   ::unlinkat(folder_.get(), passing.c_str(), 0);  // of a process that was killed right here
   TRY(link(passing));
@@ -123,14 +117,19 @@ Result<> StagedFile::replace(const std::string& name) const {
   return {};
 }
 
-Result<std::filesystem::path> StagedFile::named(const std::string& name) const {
-  if (::fsync(folder_.get()) != 0) {
-    return fail_errno(errno, path_of(name).string() + ": sync of its folder");
+// What fails now takes nothing away any more.
+Kept StagedFile::named(const std::string& name) const {
+  Kept kept{.path = path_of(name)};
+  if (const Result<> synced = sys::sync(folder_.get()); !synced) {
+    kept.doubt = Remark{synced.error().code,
+                        fmt::format("{} is complete, but its name may not survive a power cut: "
+                                    "its folder: {}",
+                                    kept.path.string(), synced.error().message)};
   }
-  return path_of(name);
+  return kept;
 }
 
-Result<std::filesystem::path> StagedFile::commit() {
+Result<Kept> StagedFile::commit() {
   const std::string name = target_.filename().string();
   TRY(sync());
   Result<> linked = link(name);
@@ -141,7 +140,7 @@ Result<std::filesystem::path> StagedFile::commit() {
   return named(name);
 }
 
-Result<std::filesystem::path> StagedFile::commit_aside(const std::string& suffix) {
+Result<Kept> StagedFile::commit_aside(const std::string& suffix) {
   constexpr unsigned kMost = 99;
   const std::string first = target_.filename().string() + suffix;
   TRY(sync());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "src/base/fd.h"
@@ -12,10 +13,18 @@
 
 namespace vmcore::store {
 
+// A file that has its name.
+struct Kept {
+  std::filesystem::path path;
+  // It is there, complete and synced, but its name may not survive a power cut: why.
+  std::optional<Remark> doubt = {};
+};
+
 class StagedFile {
  public:
-  // In the folder of `target`, which must exist. An existing target is Errc::exists, at once,
-  // unless `replace`; one that is no file (a device, say) is never replaced.
+  // Where `target` leads to (store/destination.h); the folder must exist. An existing file is
+  // Errc::exists, at once, unless `replace`; what is no regular file is Errc::invalid, and is never
+  // replaced.
   static Result<StagedFile> create(const std::filesystem::path& target, bool replace);
 
   StagedFile(StagedFile&&) = default;
@@ -25,35 +34,35 @@ class StagedFile {
   // Open for reading and writing. Borrowed.
   int fd() const { return file_.get(); }
 
-  // Either of these is called, once. Both sync the file and return its path.
+  // Either of these is called, once. Both sync the file and give it a name; an Error means that it
+  // has none.
   //
   // Gives it the target's name. Errc::exists where somebody else made that file meanwhile and
-  // `replace` was not given.
-  Result<std::filesystem::path> commit();
+  // `replace` was not given, or where what is there now is no regular file.
+  Result<Kept> commit();
   // Gives it the target's name with `suffix` behind it and, where that is taken, .1 to .99 behind
   // that. Never replaces a file; Errc::exists where all are taken.
-  Result<std::filesystem::path> commit_aside(const std::string& suffix);
+  Result<Kept> commit_aside(const std::string& suffix);
 
  private:
-  StagedFile(Fd file, Fd folder, std::filesystem::path target, std::string hidden_name,
-             bool replace)
+  StagedFile(Fd file, Fd folder, std::filesystem::path path, std::string hidden_name, bool replace)
       : file_(std::move(file)),
         folder_(std::move(folder)),
-        target_(std::move(target)),
+        target_(std::move(path)),
         hidden_name_(std::move(hidden_name)),
         replace_(replace) {}
   Result<> sync() const;
   Result<> link(const std::string& name) const;
   Result<> replace(const std::string& name) const;
-  // The path of a file that was just named, once its folder is synced.
-  Result<std::filesystem::path> named(const std::string& name) const;
+  // The file that was just named, its folder synced.
+  Kept named(const std::string& name) const;
   // `name` in the folder of the target.
   std::filesystem::path path_of(const std::string& name) const;
 
   Fd file_;
   Fd folder_;
-  std::filesystem::path target_;
-  std::string hidden_name_;  // empty for O_TMPFILE
+  std::filesystem::path target_;  // the links followed
+  std::string hidden_name_;       // empty for O_TMPFILE
   bool replace_;
 };
 

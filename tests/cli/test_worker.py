@@ -28,8 +28,35 @@ class Worker(Cli):
         self.assertEqual(json.loads(done.stdout)["log"], HOSTILE)
 
     def test_info_json(self):
-        done = self.run_cli("info", self.dump(), "--output", "json", program=self.lying(HOSTILE))
-        self.assertEqual(done.stdout.decode(), PRINTED)
+        """Nothing of what it said is printed as it came: not its white space, nor its escapes, nor its letters."""
+        said = self.info(self.dump())
+        said["kernel"]["release"] = "6.1\x1b[2J\u202ecaf\u00e9"
+        text = "\n\n " + json.dumps(said, ensure_ascii=False).replace("\x1b", "\\u001b")
+        done = self.run_cli("info", self.dump(), "--output", "json", program=self.lying(text))
+        self.assertTrue(all(byte == 10 or 32 <= byte < 127 for byte in done.stdout), done.stdout)
+        self.assertEqual(json.loads(done.stdout), said)
+        self.assertNotEqual(done.stdout.decode()[0], "\n")
+
+    def test_documents_that_are_none(self):
+        memory = json.loads(self.run_cli("memory", self.dump(), "--output", "json").stdout)
+        cases = {"text": HOSTILE, "two": "{}{}", "list": "[]", "cut": '{"format": ', "deep": "[" * 100_000,
+                 "deep object": '{"a":' * 100_000, "no UTF-8": '{"a": "\udcff"}', "surrogate": '{"a": "\\ud800"}',
+                 "long": '{"a": ' + "b" * 100_000}
+        for number, (name, text) in enumerate(cases.items()):
+            program = self.with_worker(
+                SAYS_IT_IS_DONE.replace("TEXT", repr(text.encode(errors="surrogateescape"))), number)
+            for verb in ("info", "memory"):
+                for words in ((), ("--output", "json")):
+                    with self.subTest(case=name, verb=verb, words=words):
+                        done = self.run_cli(verb, self.dump(), *words, program=program, code=FAILED)
+                        self.assertIn("vmcore-worker's answer", done.stderr.decode())
+                        self.assertLess(len(done.stderr), 1000)
+                        self.assertNotIn(b"first", done.stdout)
+        said = json.dumps(memory, indent=7)
+        program = self.with_worker(SAYS_IT_IS_DONE.replace("TEXT", repr(said.encode())), 99)
+        done = self.run_cli("memory", self.dump(), "--output", "json", program=program)
+        self.assertNotIn(b"       ", done.stdout.splitlines()[1])
+        self.assertEqual(json.loads(done.stdout), memory)
 
     def test_documents_are_bounded(self):
         done = self.run_cli("info", self.dump(), program=self.lying("[" * (17 << 20)), code=FAILED)

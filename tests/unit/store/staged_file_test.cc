@@ -12,6 +12,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "tests/fakes/faulty_sys.h"
+
 namespace {
 
 bool no_tmpfiles = false;  // as on NFS
@@ -83,7 +85,8 @@ TEST_P(StagedFiles, AreNamedWhenComplete) {
     EXPECT_FALSE(fs::exists(folder_ / "out"));
     const auto path = file.commit();
     ASSERT_TRUE(path) << path.error().message;
-    EXPECT_EQ(*path, folder_ / "out");
+    EXPECT_EQ(path->path, folder_ / "out");
+    EXPECT_FALSE(path->doubt);
   }
   EXPECT_EQ(names(), std::vector<std::string>{"out"});
   EXPECT_EQ(get("out"), "content");
@@ -167,7 +170,7 @@ TEST_P(StagedFiles, ASuffixNamesAnotherFile) {
   write(file, "half");
   const auto path = file.commit_aside(".incomplete");
   ASSERT_TRUE(path);
-  EXPECT_EQ(*path, folder_ / "out.incomplete");
+  EXPECT_EQ(path->path, folder_ / "out.incomplete");
   EXPECT_EQ(get("out"), "old");
   EXPECT_EQ(get("out.incomplete"), "half");
 }
@@ -182,7 +185,7 @@ TEST_P(StagedFiles, WhatIsPutAsideTakesTheNextFreeNameAndReplacesNothing) {
       write(file, "half");
       const auto path = file.commit_aside(".incomplete");
       ASSERT_TRUE(path) << path.error().message;
-      EXPECT_EQ(*path, folder_ / "out.incomplete.2");
+      EXPECT_EQ(path->path, folder_ / "out.incomplete.2");
     }
     EXPECT_EQ(get("out.incomplete"), "old");
     EXPECT_EQ(get("out.incomplete.1"), "old");
@@ -213,18 +216,94 @@ TEST_P(StagedFiles, OnlyFilesAreReplaced) {
   EXPECT_EQ(StagedFile::create(folder_ / "", true).error().code, Errc::invalid);
 }
 
-TEST_P(StagedFiles, ALinkIsReplacedNotFollowed) {
-  put("precious", "keep");
-  fs::create_symlink("precious", folder_ / "out");
-  EXPECT_EQ(StagedFile::create(folder_ / "out", false).error().code, Errc::exists);
+TEST_P(StagedFiles, ALinkStaysAndItsFileIsReplaced) {
+  fs::create_directory(folder_ / "sub");
+  put("sub/file", "old");
+  fs::create_symlink("sub/file", folder_ / "out");
+  const auto refused = StagedFile::create(folder_ / "out", false);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::exists);
+  EXPECT_THAT(refused.error().message, HasSubstr("sub/file exists already"));
   {
     StagedFile file = create("out", true);
     write(file, "new");
-    ASSERT_TRUE(file.commit());
+    EXPECT_EQ(get("sub/file"), "old");
+    const auto kept = file.commit();
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(kept->path, folder_ / "sub/file");
   }
+  EXPECT_EQ(get("sub/file"), "new");
+  EXPECT_EQ(fs::read_symlink(folder_ / "out"), "sub/file");
+  EXPECT_EQ(names(), (std::vector<std::string>{"out", "sub"}));
+}
+
+TEST_P(StagedFiles, ADanglingLinkGetsItsFile) {
+  fs::create_symlink("later", folder_ / "out");
+  StagedFile file = create("out");
+  write(file, "new");
+  ASSERT_TRUE(file.commit());
+  EXPECT_EQ(get("later"), "new");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "out"));
+}
+
+TEST_P(StagedFiles, WhatIsPutAsideOfALinkLiesBesideItsFile) {
+  fs::create_directory(folder_ / "sub");
+  fs::create_symlink("sub/file", folder_ / "out");
+  StagedFile file = create("out");
+  write(file, "half");
+  const auto kept = file.commit_aside(".incomplete");
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->path, folder_ / "sub/file.incomplete");
+  EXPECT_EQ(get("sub/file.incomplete"), "half");
+}
+
+TEST_P(StagedFiles, WhatTookTheFilesPlaceMeanwhileIsNotReplaced) {
+  put("precious", "keep");
+  put("out", "old");
+  StagedFile file = create("out", true);
+  write(file, "new");
+  fs::remove(folder_ / "out");
+  fs::create_symlink("precious", folder_ / "out");
+  const auto kept = file.commit();
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().code, Errc::exists);
+  EXPECT_TRUE(fs::is_symlink(folder_ / "out"));
   EXPECT_EQ(get("precious"), "keep");
-  EXPECT_EQ(get("out"), "new");
-  EXPECT_FALSE(fs::is_symlink(folder_ / "out"));
+}
+
+TEST_P(StagedFiles, AFileWhoseFolderCannotBeSyncedIsThereAllTheSame) {
+  for (const bool aside : {false, true}) {
+    StagedFile file = create("out", true);
+    write(file, "content");
+    fakes::faults.syncs_left = 1;
+    const auto kept = aside ? file.commit_aside(".incomplete") : file.commit();
+    fakes::no_faults();
+    ASSERT_TRUE(kept) << kept.error().message;
+    EXPECT_EQ(kept->path, folder_ / (aside ? "out.incomplete" : "out"));
+    EXPECT_EQ(get(kept->path.filename().c_str()), "content");
+    ASSERT_TRUE(kept->doubt);
+    EXPECT_THAT(kept->doubt->text, HasSubstr("may not survive a power cut"));
+    EXPECT_THAT(kept->doubt->text, HasSubstr("Input/output error"));
+  }
+  put("out", "old");
+  StagedFile file = create("out", true);
+  fakes::faults.syncs_left = 1;
+  const auto kept = file.commit();  // renamed over the old one
+  fakes::no_faults();
+  ASSERT_TRUE(kept);
+  EXPECT_TRUE(kept->doubt);
+}
+
+TEST_P(StagedFiles, AFileThatCannotBeSyncedGetsNoName) {
+  {
+    StagedFile file = create("out");
+    fakes::faults.syncs_left = 0;
+    const auto kept = file.commit();
+    fakes::no_faults();
+    ASSERT_FALSE(kept);
+    EXPECT_EQ(kept.error().code, Errc::io);
+  }
+  EXPECT_THAT(names(), IsEmpty());
 }
 
 TEST_P(StagedFiles, TheFolderMustExist) {

@@ -1,0 +1,61 @@
+#include "src/cli/far_end.h"
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <span>
+#include <thread>
+
+#include "src/base/sys.h"
+
+namespace vmcore::cli {
+namespace {
+
+// What standard input said.
+struct Heard {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool kept = false;
+  bool ended = true;  // until somebody listens
+};
+
+// Outlives the thread, which nobody waits for.
+Heard& heard() {
+  static auto* const one = new Heard;
+  return *one;
+}
+
+void listen() {
+  char byte = 0;
+  while (::read(STDIN_FILENO, &byte, 1) > 0) {
+    const std::lock_guard lock(heard().mutex);
+    heard().kept = heard().kept || byte == kKept;
+    heard().changed.notify_all();
+  }
+  {
+    const std::lock_guard lock(heard().mutex);
+    heard().ended = true;
+    heard().changed.notify_all();
+  }
+  ::kill(::getpid(), SIGTERM);
+}
+
+}  // namespace
+
+void end_with_stdin() {
+  heard().ended = false;
+  std::thread(listen).detach();
+}
+
+Result<> ask_whether_kept(const std::string& trailer) {
+  TRY(sys::write_full(STDOUT_FILENO, std::as_bytes(std::span(trailer))));
+  Heard& said = heard();
+  std::unique_lock lock(said.mutex);
+  said.changed.wait(lock, [&] { return said.kept || said.ended; });
+  return said.kept ? Result<>()
+                   : fail(Errc::cancelled, "whoever asked for the dump did not keep it");
+}
+
+}  // namespace vmcore::cli
