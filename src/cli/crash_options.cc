@@ -16,6 +16,7 @@
 #include "src/command/report_error.h"
 #include "src/job/crash_job.h"
 #include "src/job/interrupt.h"
+#include "src/job/output.h"
 
 namespace vmcore::cli {
 namespace {
@@ -111,7 +112,7 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
     return kExitUsage;
   }
   std::error_code ignored;
-  if (outside.output != "-" && std::filesystem::exists(outside.output, ignored)) {
+  if (!job::is_stream(outside.output) && std::filesystem::exists(outside.output, ignored)) {
     return report_error({Errc::exists, fmt::format("{} exists already, and --crash-guest replaces "
                                                    "no file: give another name",
                                                    outside.output.string())},
@@ -146,10 +147,11 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
   if (code != kExitFailed && code != kExitInterrupted) {
     return code;
   }
-  fmt::print(stderr,
-             "vmcorectl: {}: it was told to crash, and no dump was kept: `vmcorectl dump` "
-             "takes what is there now\n",
-             printable(result->received.report.name));
+  fmt::print(
+      stderr, "vmcorectl: {}\n",
+      printable(fmt::format("{}: it was told to crash, and no dump was kept; to take what is "
+                            "there now: {}",
+                            result->received.report.name, job::dump_command(guest))));
   return kExitGuestChanged;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "src/base/shell.h"
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -21,7 +22,9 @@ std::string then_text(const job::GuestReport& guest, const std::string& then) {
   if (guest.then_error) {
     return fmt::format(", {} FAILED", then);
   }
-  return guest.then_done ? fmt::format(", then {}: done", then) : "";
+  return guest.then_done ? fmt::format(", then {}: done", then)
+         : then.empty()  ? ""
+                         : fmt::format(", NOT {}", then);
 }
 
 std::string describe_guest(const job::GuestReport& guest, const std::string& then) {
@@ -51,11 +54,25 @@ std::string describe_handoff(const job::DumpResult& dump) {
   if (dump.path.empty() || dump.done.release.empty()) {
     return "";
   }
-  return fmt::format("open it with  crash /usr/lib/debug/boot/vmlinux-{} {}\n",
-                     printable(dump.done.release), printable(dump.path.string()));
+  return fmt::format("open it with  {}\n",
+                     shell_command({"crash", "/usr/lib/debug/boot/vmlinux-" + dump.done.release,
+                                    dump.path.string()}));
 }
 
-Json guest_json(const job::GuestReport& guest, const std::string& then) {
+Json then_json(const job::GuestDumpResult& result, const std::string& then) {
+  const std::optional<job::GuestReport>& guest = result.guest;
+  Json json{{"action", then}, {"done", guest && guest->then_done}};
+  if (guest && guest->then_error) {
+    json["error"] = guest->then_error->message;
+  }
+  if (result.withheld) {
+    json["withheld"] = result.withheld->why;
+    json["by_hand"] = result.withheld->by_hand;
+  }
+  return json;
+}
+
+Json guest_json(const job::GuestReport& guest) {
   Json json{
       {"name", guest.name},
       {"memory", guest.memory_size},
@@ -70,11 +87,17 @@ Json guest_json(const job::GuestReport& guest, const std::string& then) {
   for (const Remark& remark : guest.remarks) {
     json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
   }
-  if (!then.empty()) {
-    json["then"] = {{"action", then}, {"done", guest.then_done}};
-    if (guest.then_error) {
-      json["then"]["error"] = guest.then_error->message;
-    }
+  return json;
+}
+
+// What goes beside the dump's own members.
+Json extra_json(const job::GuestDumpResult& result, const ToldDump& told) {
+  Json json = Json::object();
+  if (result.guest) {
+    json["guest"] = guest_json(*result.guest);
+  }
+  if (!told.then.empty()) {
+    (result.guest ? json["guest"] : json)["then"] = then_json(result, told.then);
   }
   return json;
 }
@@ -108,9 +131,7 @@ int print_failure(const job::GuestDumpResult& result, const ToldDump& told, cons
   const Error& error = result.dump.error();
   if (common.json) {
     Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
-    if (result.guest) {
-      json["guest"] = guest_json(*result.guest, told.then);
-    }
+    json.update(extra_json(result, told));
     fmt::print(messages_of(told), "{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
   } else if (result.guest && !common.quiet) {
     std::fputs(describe_guest(*result.guest, told.then).c_str(), stderr);
@@ -121,14 +142,24 @@ int print_failure(const job::GuestDumpResult& result, const ToldDump& told, cons
 
 void print_success(const job::GuestDumpResult& result, const ToldDump& told, const Common& common) {
   std::FILE* const to = messages_of(told);
+  common.kept = !result.dump->path.empty();
   if (common.json) {
-    const Json extra{{"guest", guest_json(*result.guest, told.then)}};
-    const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const std::string text =
+        extra_json(result, told).dump(-1, ' ', false, Json::error_handler_t::replace);
     std::fputs(result_json(*result.dump, false, text).c_str(), to);
   } else if (!common.quiet) {
     std::fputs(result_text(result, told).c_str(), to);
     print_remarks(result.guest->remarks);
     print_remarks(result.dump->done.remarks);
+  }
+}
+
+// It stands where the eye is when all is over, with --quiet too: somebody waits for that guest.
+void report_withheld(const job::GuestDumpResult& result, const ToldDump& told) {
+  if (result.withheld) {
+    fmt::print(stderr, "vmcorectl: {}\n",
+               printable(fmt::format("--then {} was not carried out: {}. By hand: {}", told.then,
+                                     result.withheld->why, result.withheld->by_hand)));
   }
 }
 
@@ -139,6 +170,7 @@ int tell_dump(const job::GuestDumpResult& result, const ToldDump& told, const Co
     print_success(result, told, common);
   }
   const int code = result.dump ? exit_code_of(*result.dump) : print_failure(result, told, common);
+  report_withheld(result, told);
   if (!result.guest) {
     return code;
   }

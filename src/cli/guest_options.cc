@@ -13,8 +13,11 @@
 namespace vmcore::cli {
 
 acquire::Selection GuestOptions::selection() const {
-  acquire::Selection guest{
-      .socket = socket, .uri = uri, .domain = domain, .allow_taint = allow_taint};
+  acquire::Selection guest{.socket = socket,
+                           .uri = uri,
+                           .domain = domain,
+                           .asked_as = asked_as,
+                           .allow_taint = allow_taint};
   guest.look_up = by_id     ? acquire::LookUp::id
                   : by_name ? acquire::LookUp::name
                             : acquire::LookUp::any;
@@ -25,6 +28,8 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
                        const std::string& help) {
   command.add_option(name, options.domain, help);
   command.add_option("-c,--connect", options.uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
+  command.add_option("--asked-as", options.asked_as, "The URI of --remote, for messages")
+      ->group("");
   CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
   command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");

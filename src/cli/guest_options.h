@@ -15,6 +15,7 @@ struct GuestOptions {
   std::string domain;
   std::string uri;
   std::string socket;
+  std::string asked_as;  // acquire::Selection
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;

@@ -1,10 +1,7 @@
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
-#include <unistd.h>
-
-#include <csignal>
-#include <thread>
 #include <utility>
 
+#include "src/cli/far_end.h"
 #include "src/cli/remote.h"
 #include "src/cli/verb.h"
 
@@ -21,17 +18,6 @@ constexpr Verb kVerbs[] = {
     {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},
     {"memory", "Say what a guest's memory is used for, and draw where", add_memory, true},
 };
-
-// For --remote: whoever started us by ssh is gone when its end of our standard input is, and no
-// signal tells of that.
-void end_with_stdin() {
-  std::thread([] {
-    char byte = 0;
-    while (::read(STDIN_FILENO, &byte, 1) > 0) {
-    }
-    ::kill(::getpid(), SIGTERM);
-  }).detach();
-}
 
 // What every verb has beside its own.
 Run wrap(CLI::App& command, Common& common, Run run) {

@@ -3,10 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -42,8 +46,10 @@ bool is_ours(const CLI::Option& option) {
 
 // The verb and its options as the other end gets them. Each value is in one word with its option,
 // so that none is taken for an option there.
-std::vector<std::string> words_of(const CLI::App& command, const std::string& uri) {
-  std::vector<std::string> words{command.get_name(), "--ends-with-stdin", "--connect=" + uri};
+std::vector<std::string> words_of(const CLI::App& command, const std::string& uri,
+                                  const std::string& asked_as) {
+  std::vector<std::string> words{command.get_name(), "--ends-with-stdin", "--connect=" + uri,
+                                 "--asked-as=" + asked_as};
   if (command.get_name() == "dump") {
     words.emplace_back("--file=-");
   }
@@ -118,8 +124,16 @@ Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
 
 void print_kept(const job::DumpResult& dump, Json said, const Common& common) {
   const std::string path = dump.path.string();
+  common.kept = !path.empty();
+  if (dump.name_may_go) {
+    print_remarks({dump.done.remarks.back()});
+  }
   if (common.json && said.is_object()) {
     said["file"] = path.empty() ? Json() : Json(path);
+    if (!dump.as_asked()) {
+      said["as_asked"] = false;
+      said["incomplete"] = dump.done.incomplete;
+    }
     std::FILE* const to = path.empty() ? stderr : stdout;
     std::fputs((said.dump(2, ' ', true, Json::error_handler_t::replace) + "\n").c_str(), to);
   } else if (!common.quiet && !path.empty()) {
@@ -128,10 +142,28 @@ void print_kept(const job::DumpResult& dump, Json said, const Common& common) {
   }
 }
 
+// Something that no memory holds.
+Result<std::string> random_word() {
+  std::array<unsigned char, 16> bytes{};
+  if (::getentropy(bytes.data(), bytes.size()) != 0) {
+    return fail_errno(errno, "getentropy");
+  }
+  std::string word = "end-of-dump-";
+  for (const unsigned char byte : bytes) {
+    word += fmt::format("{:02x}", byte);
+  }
+  return word;
+}
+
+// The far end's exit code, or one for what became of its dump here.
+int code_of(int far_code, const job::DumpResult& kept) {
+  return far_code == kExitDone ? exit_code_of(kept) : far_code;
+}
+
 // In JSON what is said of the dump comes by standard error as well, and is completed here.
-int dump(const CLI::App& command, const job::RemoteHost& host,
-         const std::vector<std::string>& words, const Common& common) {
-  std::string target = given(command, "--file");
+int dump(const CLI::App& command, const job::RemoteHost& host, std::vector<std::string> words,
+         const Common& common) {
+  std::filesystem::path target = job::resolved_output(given(command, "--file"));
   if (target.empty()) {
     target = job::dump_name(given(command, "DOMAIN"), std::chrono::system_clock::now());
   }
@@ -142,15 +174,34 @@ int dump(const CLI::App& command, const job::RemoteHost& host,
   if (!output || !said) {
     return report_error(output ? said.error() : output.error(), common);
   }
+  // What is done with the guest then must not come before its dump is kept here.
+  std::optional<Result<job::DumpResult>> kept;
+  job::KeepAndTell asked;
+  if (command.count("--then") != 0) {
+    auto trailer = random_word();
+    if (!trailer) {
+      return report_error(trailer.error(), common);
+    }
+    asked = {*trailer, [&] {
+               kept = keep(*output, host.name);
+               return *kept && !(*kept)->done.incomplete && !(*kept)->name_may_go;
+             }};
+    words.insert(words.begin() + 1, "--then-when-kept=" + *trailer);
+  }
   job::Interrupt interrupt(kExitInterrupted);
   interrupt.arm();
   const auto end = job::run_remote(host, words, output->fd(),
-                                   common.json ? said->get() : STDERR_FILENO, interrupt);
+                                   common.json ? said->get() : STDERR_FILENO, interrupt, asked);
   auto text = read_all(said->get());
   Said parts = split(text ? *text : "");
   std::fputs(printable_lines(parts.rest).c_str(), stderr);
   if (!end) {
-    return report_error(end.error(), common);
+    const int code = report_error(end.error(), common);
+    if (!kept || !*kept) {
+      return code;
+    }
+    print_kept(**kept, Json(), common);
+    return kExitNotAsAsked;
   }
   warn_of_version(*end, host.name);
   const std::uint64_t size = sys::file_size(output->fd()).value_or(0);
@@ -162,14 +213,16 @@ int dump(const CLI::App& command, const job::RemoteHost& host,
   }
   const bool may_be_kept =
       end->code == kExitDone || end->code == kExitNotAsAsked || end->code == kExitGuestChanged;
-  const auto kept = may_be_kept ? keep(*output, host.name)
-                                : fail(Errc::truncated, "{}: the dump was cut off", host.name);
   if (!kept) {
-    const int code = report_error(kept.error(), common);
+    kept = may_be_kept ? keep(*output, host.name)
+                       : fail(Errc::truncated, "{}: the dump was cut off", host.name);
+  }
+  if (!*kept) {
+    const int code = report_error(kept->error(), common);
     return end->code == kExitGuestChanged ? end->code : code;
   }
-  print_kept(*kept, std::move(parts.json), common);
-  return end->code;
+  print_kept(**kept, std::move(parts.json), common);
+  return code_of(end->code, **kept);
 }
 
 }  // namespace
@@ -201,7 +254,7 @@ int run_remotely(const CLI::App& command, const Common& common) {
     report_error(host.error(), common);
     return kExitUsage;
   }
-  const std::vector<std::string> words = words_of(command, host->uri);
+  const std::vector<std::string> words = words_of(command, host->uri, uri);
   if (command.get_name() == "dump") {
     return dump(command, *host, words, common);
   }

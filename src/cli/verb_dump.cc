@@ -12,6 +12,7 @@
 #include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/dump_report.h"
+#include "src/cli/far_end.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/progress.h"
 #include "src/cli/verb.h"
@@ -19,6 +20,7 @@
 #include "src/command/report_error.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
+#include "src/job/output.h"
 
 namespace vmcore::cli {
 namespace {
@@ -40,10 +42,14 @@ struct Options {
   std::string output;
   std::string spool;
   std::string then;
+  std::string then_always;
+  std::string trailer;
   std::string consistency = "pause";
   std::string pause_limit = "2s";
   CrashChoice crash;
   bool all_crashed = false;
+
+  const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
 };
 
 // "2s", "500ms", "1.5" (seconds), or "none".
@@ -66,12 +72,17 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
 void choose(Options& options, acquire::Selection guest) {
   options.job.guest = std::move(guest);
   options.job.guest.method = options.method;
-  options.job.output = options.output;
+  options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
   options.job.pause_limit = parse_pause(options.pause_limit).value();
   options.job.consistency = kConsistencies.at(options.consistency);
   options.job.guest.allow_taint = options.guest.allow_taint;
-  options.job.then = options.then.empty() ? Then::nothing : kThens.at(options.then);
+  options.job.then_always = !options.then_always.empty();
+  const std::string& then = options.chosen_then();
+  options.job.then = then.empty() ? Then::nothing : kThens.at(then);
+  if (!options.trailer.empty()) {
+    options.job.confirm_kept = [&options] { return ask_whether_kept(options.trailer); };
+  }
 }
 
 int dump(Options& options, const Common& common, acquire::Selection guest) {
@@ -81,7 +92,7 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
     ProgressLine progress(common.quiet);
     return job::dump_guest(options.job, interrupt, progress.callback());
   }();
-  return tell_dump(result, {options.then, options.output == "-"}, common);
+  return tell_dump(result, {options.chosen_then(), options.job.output == "-"}, common);
 }
 
 // What several dumps come to: the worst.
@@ -139,10 +150,20 @@ Run add_dump(CLI::App& command, const Common& common) {
   command.add_option("-o,--file", options->output,
                      "The dump to write; - is standard output; default DOMAIN-TIME.vmcore");
   add_dump_options(command, options->job.dump);
+  CLI::Option* then =
+      command
+          .add_option("--then", options->then,
+                      "What is done with the guest after its dump, if that is complete")
+          ->check(CLI::IsMember({"resume", "reset", "destroy"}));
   command
-      .add_option("--then", options->then,
-                  "What is done with the guest afterwards, whether or not the dump succeeded")
-      ->check(CLI::IsMember({"resume", "reset", "destroy"}));
+      .add_option("--then-always", options->then_always,
+                  "In place of --then: also where the dump failed or is incomplete")
+      ->check(CLI::IsMember({"resume", "reset", "destroy"}))
+      ->excludes(then);
+  command
+      .add_option("--then-when-kept", options->trailer,
+                  "Of --remote: what ends the dump on standard output, which then is asked about")
+      ->group("");
   command
       .add_option("--consistency", options->consistency,
                   "pause: a running guest stands still while it is read; torn: it runs on, and the "
@@ -167,7 +188,7 @@ Run add_dump(CLI::App& command, const Common& common) {
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
   }
-  for (const char* const one : {"--then", "--consistency"}) {
+  for (const char* const one : {"--then", "--then-always", "--consistency"}) {
     command.get_option("--crash-guest")->excludes(command.get_option(one));
   }
   return [options, &common] { return run(*options, common); };

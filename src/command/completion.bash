@@ -18,7 +18,7 @@ _vmcorectl()
         --output) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
         --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
         --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
-        --then) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
+        --then|--then-always) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;

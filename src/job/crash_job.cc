@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "src/acquire/commands.h"
 #include "src/acquire/setup.h"
 #include "src/job/guest_census.h"
+#include "src/job/output.h"
 
 namespace vmcore::job {
 namespace {
@@ -14,8 +16,10 @@ Result<> check_what_is_left(const acquire::Selection& selection) {
   if (setup.panic_device && setup.on_crash && *setup.on_crash != "preserve") {
     return fail(Errc::guest_state,
                 "libvirt would end {} when it panics, and leave nothing to be dumped (on_crash is "
-                "{}): virsh set-lifecycle-action {} crash preserve --live",
-                setup.name, *setup.on_crash, setup.name);
+                "{}): {}",
+                setup.name, *setup.on_crash,
+                acquire::virsh_command(selection, "set-lifecycle-action", setup.handle,
+                                       "crash preserve --live"));
   }
   return {};
 }
@@ -74,7 +78,7 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
     return dump ? fail(Errc::guest_state, "{} sent a dump before it was told to crash", name)
                 : tl::unexpected(dump.error());
   }
-  const bool told = dump && options.outside.output == "-";  // on standard output: that has one dump
+  const bool told = dump && is_stream(options.outside.output);  // that has one dump
   if (!came_whole(dump) && !result.received.report.interrupted && !told) {
     result.outside = dump_guest(options.outside, interrupt, on_progress);
     const GuestDumpResult& outside = *result.outside;

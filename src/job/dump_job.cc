@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/acquire/commands.h"
 #include "src/acquire/libvirt_setup.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
@@ -14,13 +15,13 @@
 namespace vmcore::job {
 namespace {
 
-void look_again(acquire::Guest& guest, acquire::Then then, GuestReport& report) {
+void look_again(acquire::Guest& guest, GuestReport& report) {
   if (auto after = guest.state()) {
     report.after = *std::move(after);
   }
-  if (then == acquire::Then::nothing) {
-    return;
-  }
+}
+
+void carry_out(acquire::Then then, acquire::Guest& guest, GuestReport& report) {
   if (Result<> done = guest.act(then); !done) {
     report.then_error = std::move(done).error();
   }
@@ -72,12 +73,42 @@ Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& r
   return {};
 }
 
+// What speaks against carrying out `then`; empty: nothing.
+std::string objection(const GuestDumpOptions& options, const GuestDumpResult& result) {
+  const Result<DumpResult>& dump = result.dump;
+  if (!dump && dump.error().code == Errc::cancelled) {
+    return "the dump was interrupted";
+  }
+  if (options.then_always) {
+    return "";
+  }
+  if (!dump) {
+    return "no dump was kept";
+  }
+  if (dump->done.incomplete) {
+    return "the dump is incomplete";
+  }
+  if (dump->name_may_go) {
+    return "the dump may not survive a power cut";
+  }
+  const Result<> kept = options.confirm_kept ? options.confirm_kept() : Result<>();
+  return kept ? "" : kept.error().message;
+}
+
+Withheld withhold(const GuestDumpOptions& options, std::string why, const GuestDumpResult& result) {
+  // One that was never reached is called what it was called, but by --name: virsh has no such word.
+  const std::string domain = result.guest ? result.guest->handle
+                             : options.guest.look_up == acquire::LookUp::name
+                                 ? acquire::handle_of(options.guest.domain, "UUID")
+                                 : options.guest.domain;
+  return {std::move(why), acquire::by_hand(options.guest, options.then, domain)};
+}
+
 GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
 
-}  // namespace
-
-GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
-                           const OnProgress& on_progress) {
+// All but what is withheld.
+GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt,
+                             const OnProgress& on_progress, std::string& why_not) {
   be_killed_first();
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
@@ -87,7 +118,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
   while (true) {
     auto opened = open(options);
     if (!opened && before) {
-      if (options.then != acquire::Then::nothing) {
+      if (options.then != acquire::Then::nothing && options.then_always) {
         before->then_error = opened.error();
       }
       return {tl::unexpected(std::move(opened).error()), std::move(before)};
@@ -109,7 +140,7 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
     report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());
     if (attempt.had_no_memory() && options.consistency == Consistency::pause &&
         acquire::has_next(options.guest, report.method)) {
-      look_again(guest, acquire::Then::nothing, report);
+      look_again(guest, report);
       if (report.as_expected()) {
         passed_over.push_back(acquire::passed_over(report.method, dump.error()));
         options.guest.tried = report.method;
@@ -120,10 +151,37 @@ GuestDumpResult dump_guest(const GuestDumpOptions& given, Interrupt& interrupt,
     if (attempt.refused()) {
       return {tl::unexpected(dump.error()), std::move(before)};
     }
-    const bool interrupted = !dump && dump.error().code == Errc::cancelled;
-    look_again(guest, interrupted ? acquire::Then::nothing : options.then, report);
-    return {std::move(dump), std::move(report)};
+    look_again(guest, report);
+    GuestDumpResult result{std::move(dump), std::move(report)};
+    if (options.then != acquire::Then::nothing) {
+      why_not = objection(options, result);
+      if (why_not.empty()) {
+        carry_out(options.then, guest, *result.guest);
+      }
+    }
+    return result;
   }
+}
+
+}  // namespace
+
+GuestDumpResult dump_guest(const GuestDumpOptions& options, Interrupt& interrupt,
+                           const OnProgress& on_progress) {
+  std::string why_not;
+  GuestDumpResult result = dump_and_act(options, interrupt, on_progress, why_not);
+  const bool tried = result.guest && (result.guest->then_done || result.guest->then_error);
+  if (options.then != acquire::Then::nothing && !tried) {
+    result.withheld =
+        withhold(options, why_not.empty() ? "no dump was kept" : std::move(why_not), result);
+  }
+  return result;
+}
+
+std::string dump_command(const acquire::Selection& guest) {
+  const char* const look_up = guest.look_up == acquire::LookUp::id     ? "dump --id"
+                              : guest.look_up == acquire::LookUp::name ? "dump --name"
+                                                                       : "dump";
+  return acquire::vmcorectl_command(guest, look_up, guest.domain);
 }
 
 Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,23 +31,38 @@ struct GuestDumpOptions {
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
+  // `then` whatever became of the dump. Else only after a complete one; what holds more than was
+  // asked is complete.
+  bool then_always = false;
+  // Asked before `then`, where somebody else keeps what went to standard output: an Error says why
+  // it did not.
+  std::function<Result<>()> confirm_kept = {};
   // A running guest that would probably stand still for longer is not touched (Errc::limit). Zero:
   // there is no limit.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
 };
 
+// Why `then` was not carried out, and how that is done by hand.
+struct Withheld {
+  std::string why;
+  std::string by_hand;
+};
+
 struct GuestDumpResult {
   Result<DumpResult> dump;
   // Empty where nothing was begun: no such guest, or it is held by somebody else.
   std::optional<GuestReport> guest;
+  std::optional<Withheld> withheld = {};
 };
 
 // The guest runs again, if it did, as soon as its memory is read; filtering and compression follow.
-// `then` is carried out whether or not the dump succeeded, but not after an interruption, and not
-// where nothing was begun.
+// `then` is carried out last; never after an interruption, nor where nothing was begun.
 GuestDumpResult dump_guest(const GuestDumpOptions& options, Interrupt& interrupt,
                            const OnProgress& on_progress);
+
+// A command line that dumps the guest as it stands then.
+std::string dump_command(const acquire::Selection& guest);
 
 // The domains whose guest panicked.
 Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri);

@@ -5,6 +5,7 @@ namespace vmcore::job {
 Result<GuestReport> look_at(acquire::Guest& guest) {
   GuestReport report;
   report.name = guest.name();
+  report.handle = guest.handle();
   TRY(guest.check_readable());
   TRY(guest.check_idle());
   TRY_ASSIGN(report.remarks, guest.mend());

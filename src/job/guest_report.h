@@ -14,6 +14,7 @@ namespace vmcore::job {
 // How the guest fared.
 struct GuestReport {
   std::string name;
+  std::string handle;             // what commands take for no other guest (acquire/commands.h)
   std::string method;             // that was taken
   std::vector<Remark> remarks;    // why no better one
   std::uint64_t memory_size = 0;  // bytes of RAM

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 VMCORECTL = os.environ["VMCORECTL"]
 MAKE_DUMP = os.environ["MAKE_DUMP"]
 MAKE_LARGE_DUMP = Path(MAKE_DUMP).with_name("make_large_dump")
+SKIP = 77
 DONE, FAILED, USAGE, NOT_AS_ASKED, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -79,4 +81,9 @@ class Cli(unittest.TestCase):
         return json.loads(self.run_cli("info", path, "--output", "json").stdout)
 
 
-main = unittest.main
+def main() -> None:
+    """Runs the tests; 77 (ctest's skip) where some could not be run here, and the others passed."""
+    result = unittest.main(exit=False, verbosity=1).result
+    if not result.wasSuccessful():
+        sys.exit(1)
+    sys.exit(SKIP if result.skipped else 0)

@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import time
-import unittest
 
-from harness import DONE, FAILED, INTERRUPTED, NOT_AS_ASKED, USAGE, VMCORECTL, Cli
+from harness import DONE, FAILED, INTERRUPTED, NOT_AS_ASKED, USAGE, VMCORECTL, Cli, main
 
 URI = "qemu+ssh://root@far:2222/system"
 GUEST_CHANGED = 4
@@ -57,9 +56,9 @@ class Remote(Cli):
         done = self.run_remote("dmesg", domain, "--output", "json", "-q")
         self.assertEqual(done.stdout, b"text\n")
         words = self.far_words()
-        self.assertEqual((words[:3], words[-2:]), (["dmesg", "--ends-with-stdin", "--connect=qemu:///system"],
-                                                   ["--", domain]))
-        self.assertEqual(sorted(words[3:-2]), ["--output=json", "--quiet"])
+        self.assertEqual((words[:4], words[-2:]), (["dmesg", "--ends-with-stdin", "--connect=qemu:///system",
+                                                    "--asked-as=" + URI], ["--", domain]))
+        self.assertEqual(sorted(words[4:-2]), ["--output=json", "--quiet"])
         ssh = (self.near / "words").read_text().splitlines()
         self.assertEqual(ssh[:7], ["-T", "-l", "root", "-p", "2222", "--", "far"])
 
@@ -67,7 +66,9 @@ class Remote(Cli):
         self.far_vmcorectl(f"cat {self.dump()}")
         self.dumped("--strict", "-d", "17", "--then", "reset", "--bandwidth", "20MiB", "--force")
         words = self.far_words()
-        self.assertEqual(words[:4], ["dump", "--ends-with-stdin", "--connect=qemu:///system", "--file=-"])
+        self.assertTrue(words.pop(1).startswith("--then-when-kept="))
+        self.assertEqual(words[:5], ["dump", "--ends-with-stdin", "--connect=qemu:///system", "--asked-as=" + URI,
+                                     "--file=-"])
         for word in ("--strict", "--dump-level=17", "--then=reset", "--bandwidth=20971520"):
             self.assertIn(word, words)
         self.assertNotIn("--remote", words)
@@ -139,9 +140,47 @@ class Remote(Cli):
 
     def test_a_dump_that_was_cut_off_is_incomplete(self):
         whole = self.dump().stat().st_size
-        self.far_vmcorectl(f"head -c {whole // 2} {self.dump()}")
-        self.dumped()
+        self.far_vmcorectl(f"head -c {whole // 2} {self.dump()}; printf '{{\\n  \"as_asked\": true\\n}}\\n' >&2")
+        answer = json.loads(self.dumped("--output", "json", code=NOT_AS_ASKED)[1].stdout)
+        self.assertEqual((answer["as_asked"], answer["incomplete"]), (False, True))
         self.assertEqual(self.left(), ["vmcore.incomplete"])
+
+    # What is done with the guest then
+
+    def far_that_asks(self, dump):
+        """It notes what it hears behind the trailer, and whether the dump had its name here by then."""
+        self.far_vmcorectl(f"{dump}; printf %s \"${{2#--then-when-kept=}}\"\n"
+                           f"[ \"$(head -c 1)\" = k ] && echo kept > {self.far}/heard || echo none > {self.far}/heard\n"
+                           f"ls {self.out} > {self.far}/there")
+
+    def heard(self):
+        return (self.far / "heard").read_text().strip(), (self.far / "there").read_text().split()
+
+    def test_the_other_end_acts_when_its_dump_is_kept_here(self):
+        self.far_that_asks(f"cat {self.dump()}")
+        target, done = self.dumped("--then", "destroy")
+        self.assertEqual(self.heard(), ("kept", ["vmcore"]))
+        self.assertEqual(target.read_bytes(), self.dump().read_bytes())
+        self.assertIn(b"written", done.stdout)
+
+    def test_the_other_end_does_not_act_where_its_dump_is_not_kept_here(self):
+        whole = self.dump().stat().st_size
+        for dump, code, left in (("echo no dump", FAILED, []),
+                                 (f"head -c {whole // 2} {self.dump()}", NOT_AS_ASKED, ["vmcore.incomplete"])):
+            self.far_that_asks(dump)
+            self.dumped("--then", "destroy", code=code)
+            self.assertEqual((self.heard()[0], self.left()), ("none", left))
+
+    def test_nothing_comes_behind_the_end_of_a_dump(self):
+        self.far_vmcorectl(f"cat {self.dump()}; printf %s \"${{2#--then-when-kept=}}\"; head -c 1; echo more")
+        target, done = self.dumped("--then", "destroy", code=NOT_AS_ASKED)
+        self.assertIn(b"written", done.stdout)
+        self.assertEqual(target.read_bytes(), self.dump().read_bytes())
+
+    def test_always_is_not_asked_about(self):
+        self.far_vmcorectl(f"cat {self.dump()}")
+        self.dumped("--then-always", "destroy")
+        self.assertEqual([word for word in self.far_words() if "then" in word], ["--then-always=destroy"])
 
     def test_no_vmcorectl_there(self):
         done = self.run_remote("dmesg", "vm1", code=FAILED)
@@ -214,4 +253,4 @@ class Remote(Cli):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -1,0 +1,91 @@
+"""A QEMU that is only its monitor, and gives a dump file as the memory of its guest."""
+
+import array
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+
+
+class FakeQemu:
+    """Listens at `path`. `dump` is what dump-guest-memory writes; `cut` bytes of it, where that is given. What was done
+    to the guest is in `deeds`: "dump-guest-memory", "system_reset", "cont", "quit"."""
+
+    ACTIONS = ("dump-guest-memory", "system_reset", "cont", "quit")
+
+    def __init__(self, path: Path, dump: Path, name: str = "vm1", cut: int = -1):
+        self.dump, self.name, self.cut = dump, name, cut
+        self.deeds, self.running = [], True
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                line, _ = self.listener.accept()
+            except OSError:
+                return
+            with line:
+                self._talk(line)
+
+    def _talk(self, line: socket.socket) -> None:
+        self.line, self.fd = line, -1
+        self._say({"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}})
+        text = b""
+        while True:
+            got, fds, _, _ = socket.recv_fds(line, 65536, 1)
+            if not got:
+                return
+            self.fd = array.array("i", fds)[0] if fds else self.fd
+            text += got
+            try:
+                command = json.loads(text)
+            except ValueError:
+                continue
+            text = b""
+            if command["execute"] in self.ACTIONS:
+                self.deeds.append(command["execute"])
+            answer = self._answer(command["execute"])
+            self._say({"return": answer, "id": command.get("id")} if answer is not None else
+                      {"error": {"class": "CommandNotFound", "desc": "not here"}, "id": command.get("id")})
+            if command["execute"] == "dump-guest-memory":
+                self._write_dump()
+            elif command["execute"] == "system_reset":
+                self._event("RESET")
+            elif command["execute"] == "quit":
+                return
+
+    def _say(self, message: dict) -> None:
+        try:
+            self.line.sendall(json.dumps(message).encode() + b"\r\n")
+        except OSError:
+            pass
+
+    def _event(self, name: str, **data) -> None:
+        self._say({"event": name, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
+
+    def _answer(self, command: str):
+        return {"query-name": {"name": self.name},
+                "query-memory-size-summary": {"base-memory": 64 << 20},
+                "query-status": {"status": "running" if self.running else "paused", "running": self.running},
+                "query-dump": {"status": "none", "completed": 0, "total": 0}, "query-migrate": {},
+                **dict.fromkeys(("qmp_capabilities", "getfd", "closefd", *self.ACTIONS), {})}.get(command)
+
+    def _write_dump(self) -> None:
+        self._event("STOP")
+        contents = self.dump.read_bytes()
+        error = {}
+        with os.fdopen(self.fd, "wb") as pipe:
+            try:
+                pipe.write(contents[:self.cut] if self.cut >= 0 else contents)
+                pipe.flush()
+            except OSError as failure:
+                error = {"error": str(failure)}
+        self._event("DUMP_COMPLETED", result={"total": 1, "status": "completed", "completed": 1}, **error)
+        self._event("RESUME")
