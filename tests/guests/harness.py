@@ -1,6 +1,7 @@
 """What the guest tests share: the vmcorectl under test, the choice of guests, and a list of findings.
 
-A test is a plain script: exit 0 when all is well, 1 with findings, 77 (ctest's skip) where guests cannot run at all.
+A test is a plain script: exit 0 when all is well, 1 with findings, 77 (ctest's skip) where something of it could not
+run here: what was not looked at is never shown as passed.
     test_x.py [--vmcorectl PATH] [--guest NAME]...      VMCORECTL=PATH does as well
 """
 
@@ -25,6 +26,7 @@ class Findings:
     def __init__(self):
         self.count = 0
         self.checks = 0
+        self.skips = 0
 
     def check(self, what: str, lines: list) -> bool:
         """One thing was looked at; `lines` say what is wrong with it, none if nothing is."""
@@ -34,9 +36,16 @@ class Findings:
             print(f"DIFFERS {what}\n    " + "\n    ".join("\n".join(lines).splitlines()), flush=True)
         return not lines
 
+    def skip(self, what: str, why: str) -> None:
+        """One thing cannot be looked at here."""
+        self.skips += 1
+        print(f"SKIPPED {what}: {why}", flush=True)
+
     def exit_code(self) -> int:
-        print(f"{self.checks} checks, {self.count} with findings", flush=True)
-        return 1 if self.count or not self.checks else 0
+        print(f"{self.checks} checks, {self.count} with findings, {self.skips} skipped", flush=True)
+        if self.count or not (self.checks or self.skips):
+            return 1
+        return SKIP if self.skips else 0
 
 
 class Vmcorectl:

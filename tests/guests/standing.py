@@ -109,7 +109,7 @@ def standing(vmcorectl, config, scratch: Path, findings, prepare=None, level: in
     """Boots the guest, brings it into its state by prepare(guest, vmcorectl) -> look, panics it and compares."""
     with HugePages(config) as pages:
         if not pages.got:
-            print(f"  {config.name}: SKIPPED: no {config.memory_mib} MiB of huge pages")
+            findings.skip(config.name, f"no {config.memory_mib} MiB of huge pages")
             return
         with Guest(config) as guest:
             look = prepare(guest, vmcorectl) if prepare else None

@@ -122,6 +122,8 @@ def test_raw(vmcorectl, findings) -> None:
                          pause="WARN", memory="WARN")
             case.expect("without ptrace", ("names it", denied.says("method.direct", "without CAP_SYS_PTRACE"), True))
             del case.command[:3]
+        else:
+            findings.skip("without ptrace", "only root has it to give away")
         guest.panic()
         case.results("panicked", case.json(*raw), 0, state="PASS", pause="PASS", method__direct="PASS")
         case.expect("panicked", ("still", guest.status(), "guest-panicked"))
@@ -239,7 +241,7 @@ def test(vmcorectl, _, findings) -> None:
     vmcorectl.path = str(Path(vmcorectl.path).resolve())    # it is run in folders of its own
     test_raw(vmcorectl, findings)
     if not available():
-        print("SKIPPED: no libvirt with its QEMU driver")
+        findings.skip("domains", "no libvirt with its QEMU driver")
         return
     # An embedded driver of libvirt 9.0 dies now and then, under virsh as well, where its connection is closed at once.
     with LibvirtRig("session") as rig:

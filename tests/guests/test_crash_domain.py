@@ -133,7 +133,7 @@ class Case:
 
 def main_test(vmcorectl, _guests, findings) -> None:
     if not available():
-        print("SKIPPED: no libvirt")
+        findings.skip("crash_domain", "no libvirt with its QEMU driver")
         return
     chosen = kernel("6.1")
     arm = ARM.format(release=chosen.release, capture=capture_rig.CAPTURE_IMAGE.format(release=chosen.release))

@@ -91,7 +91,7 @@ class Case:
         small = self.folder / "small"
         small.mkdir()
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "none", small], capture_output=True).returncode != 0:
-            print("  SKIPPED: no room (cannot mount)")
+            self.findings.skip("no room", "cannot mount")
             return
         try:
             code, _, errors = self.dump("--spool", small)
@@ -105,6 +105,7 @@ class Case:
         """The dump itself does not fit."""
         small = self.folder / "small"
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "none", small], capture_output=True).returncode != 0:
+            self.findings.skip("disk full", "cannot mount")
             return
         try:
             code, answer, errors = run_dump([self.vmcorectl.path], ["--method", "qmp", "--qmp", self.guest.qmp_socket, "-o",

@@ -175,7 +175,7 @@ def test(vmcorectl, trials: int, findings) -> None:
         if available() and daemon_program(kind):
             by_libvirt(vmcorectl, kind, trials, findings)
         else:
-            print(f"{kind}: SKIPPED, no libvirt with its QEMU driver")
+            findings.skip(kind, "no libvirt with its QEMU driver")
 
 
 if __name__ == "__main__":

@@ -182,14 +182,14 @@ def test(vmcorectl, trials: int, findings) -> None:
         if method in ("direct", "qmp"):
             by_qmp(vmcorectl, method, trials, findings)
         elif not available():
-            print(f"{method}: SKIPPED, no libvirt with its QEMU driver")
+            findings.skip(method, "no libvirt with its QEMU driver")
         elif method != "snapshot":
             by_libvirt(vmcorectl, method, "libvirt", trials, findings)
             by_libvirt(vmcorectl, method, "direct", trials, findings)
         elif os.geteuid() == 0:
             by_snapshot(vmcorectl, trials, findings)
         else:
-            print("snapshot: SKIPPED, only root may let QEMU have userfaultfd")
+            findings.skip("snapshot", "only root may let QEMU have userfaultfd")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def test(vmcorectl, _, findings) -> None:
     if available():
         domain(vmcorectl, findings)
     else:
-        print("  domain: SKIPPED: no libvirt with its QEMU driver")
+        findings.skip("domain", "no libvirt with its QEMU driver")
     with scratch_folder() as scratch:
         for config in GUESTS:
             with Guest(config) as guest:

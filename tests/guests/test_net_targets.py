@@ -111,7 +111,7 @@ def over_ssh(vmcorectl, findings, folder: Path) -> None:
     sshd = Sshd(folder, far)
     try:
         if not sshd.reachable():
-            print("  SKIPPED: sshd lets nobody in:", (folder / "sshd.log").read_text()[-500:])
+            findings.skip("ssh", "sshd lets nobody in: " + (folder / "sshd.log").read_text()[-500:])
             return
         of = kernel(KERNEL)
         build_image(of, folder, NETWORK)                # its root is there then
@@ -146,7 +146,7 @@ def test(vmcorectl, _guests: list, findings) -> None:
         steps = {"tcp": lambda: over_tcp(vmcorectl, findings, folder), "ssh": lambda: over_ssh(vmcorectl, findings, folder)}
         for step in os.environ.get("STEPS", " ".join(steps)).split():
             if step == "ssh" and SSHD is None:
-                print("  SKIPPED: ssh: no sshd")
+                findings.skip("ssh", "no sshd")
                 continue
             began = time.monotonic()
             steps[step]()

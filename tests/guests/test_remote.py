@@ -151,8 +151,7 @@ def test(vmcorectl, _, findings) -> None:
         sshd = Sshd(folder, far_vmcorectl(vmcorectl, rig, folder))
         try:
             if not sshd.reachable():
-                print("  SKIPPED: sshd lets nobody in:", (folder / "sshd.log").read_text()[-500:])
-                findings.check("skipped", [])
+                findings.skip("remote", "sshd lets nobody in: " + (folder / "sshd.log").read_text()[-500:])
                 return
             case = Case(vmcorectl, rig, sshd.uri(rig.uri), findings, folder)
             case.looks()

@@ -51,6 +51,7 @@ def by_libvirt(vmcorectl, findings) -> None:
         code, _, text = dump()
         expect(findings, "libvirt: without --allow-taint", [("exit code", code, 2), ("says how", "--allow-taint" in text, True)])
         if os.geteuid() != 0:
+            findings.skip("libvirt: userfaultfd", "only root may let QEMU have it")
             return
         with Userfaultfd(0):
             code, _, text = dump("--allow-taint")
@@ -74,6 +75,8 @@ def by_libvirt(vmcorectl, findings) -> None:
 def test(vmcorectl, _, findings) -> None:
     if available():
         by_libvirt(vmcorectl, findings)
+    else:
+        findings.skip("libvirt", "no libvirt with its QEMU driver")
     with scratch_folder() as scratch:
         with Guest(Config(name="snapshot/running", kernel="6.12", memory_mib=512, pair_cpu=1)) as guest:
             case = Case(vmcorectl, guest, findings, Path(scratch))
