@@ -1,20 +1,21 @@
 #include <sys/utsname.h>
 
 #include <cstdio>
-#include <filesystem>
 #include <memory>
+#include <span>
 
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
 #include "guest/image/capture_image.h"
 #include "guest/image/disk_folder.h"
 #include "guest/image/find_network.h"
-#include "guest/root/node.h"
 #include "guest/root/read_config.h"
 #include "guest/root/root.h"
+#include "src/base/sys.h"
 #include "src/base/whole_file.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/store/staged_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -53,14 +54,10 @@ Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
   return config ? std::move(config) : in_context(std::move(config).error(), file);
 }
 
-// Under its name only when it is complete: a panic kernel may be loaded with it at any time.
-Result<> write_image(const std::string& path, std::string bytes) {
-  TRY_ASSIGN(const Root machine, Root::open("/"));
-  return write_node(machine, std::filesystem::absolute(path).string(),
-                    file_node(std::move(bytes), 0600));
-}
-
-Result<> build(const Options& options) {
+// Gives the exit code.
+Result<int> build(const Options& options) {
+  // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
+  TRY_ASSIGN(auto output, store::StagedFile::create(options.output, true));
   TRY_ASSIGN(const Root root, Root::open(options.root));
   ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
@@ -75,13 +72,20 @@ Result<> build(const Options& options) {
   TRY_ASSIGN(CaptureImage image, make_capture_image(root, parts));
   remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
   for (const Remark& remark : remarks) {
-    fmt::print(stderr, "vmcore-guest: note: {}\n", remark.text);
+    fmt::print(stderr, "vmcore-guest: note: {}\n", printable(remark.text));
   }
   const double size = static_cast<double>(image.bytes.size()) / (1 << 20);
-  TRY(write_image(options.output, std::move(image.bytes)));
-  fmt::print("{}: kernel {}, {} modules, {:.1f} MiB\n", options.output, parts.release,
-             image.modules.size(), size);
-  return {};
+  if (auto written = sys::write_full(output.fd(), std::as_bytes(std::span(image.bytes)));
+      !written) {
+    return in_context(std::move(written).error(), options.output);
+  }
+  TRY_ASSIGN(const store::Kept kept, output.commit());
+  fmt::print("{}: kernel {}, {} modules, {:.1f} MiB\n", printable(kept.path.string()),
+             parts.release, image.modules.size(), size);
+  if (kept.doubt) {
+    print_remarks({*kept.doubt});
+  }
+  return kept.doubt ? kExitNotAsAsked : kExitDone;
 }
 
 }  // namespace
@@ -94,8 +98,8 @@ Run add_build(CLI::App& command, const Common& common) {
   command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
   command.add_option("-o,--file", options->output, "The image")->required();
   return [options, &common] {
-    const Result<> built = build(*options);
-    return built ? kExitDone : report_error(built.error(), common);
+    const Result<int> built = build(*options);
+    return built ? *built : report_error(built.error(), common);
   };
 }
 

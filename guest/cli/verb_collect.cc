@@ -8,6 +8,7 @@
 #include "guest/save/offer_log.h"
 #include "guest/status/judge_status.h"
 #include "guest/status/status_facts.h"
+#include "src/base/printable.h"
 
 namespace vmcore::guest {
 namespace {
@@ -31,7 +32,7 @@ void tell_host(const Root& root, const std::string& folder) {
   if (offered) {
     fmt::print("the host was sent {}\n", folder);
   } else {
-    fmt::print("the host was not sent {}: {}\n", folder, offered.error().message);
+    fmt::print("the host was not sent {}: {}\n", folder, printable(offered.error().message));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "guest/setup/apply.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
+#include "src/base/shell.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
@@ -25,7 +26,7 @@ struct Options {
 
 void print_lines(const char* prefix, const std::vector<std::string>& lines) {
   for (const std::string& line : lines) {
-    fmt::print("{}: {}\n", prefix, line);
+    fmt::print("{}: {}\n", prefix, printable(line));
   }
 }
 
@@ -64,10 +65,10 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
   TRY_ASSIGN(const std::vector<Change> changes, tree.to_write());
   TRY(check_writable(tree.root(), changes));
   const Commands commands = commands_for(tree, changes, earlier.pending, plan.by_hand);
-  fmt::print("{}", diff_of(changes));
+  fmt::print("{}", printable_lines(diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
     for (const Command& command : list) {
-      fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", joined(command));
+      fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", shell_command(command));
     }
   }
   std::fflush(stdout);  // before what the commands print

@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 void print_text(const std::vector<Finding>& findings) {
   for (const Finding& finding : findings) {
-    fmt::print("Checking {:<40}: {}\n", finding.title, verdict_text(finding));
+    fmt::print("Checking {:<40}: {}\n", printable(finding.title), printable(verdict_text(finding)));
   }
 }
 
@@ -39,7 +39,7 @@ int run(bool of_the_day, const Common& common) {
   }
   const StatusFacts facts = read_status(*root);
   if (of_the_day) {
-    fmt::print("{}", motd(facts));
+    fmt::print("{}", printable_lines(motd(facts)));
     return kExitDone;
   }
   const std::vector<Finding> findings = judge_status(facts);

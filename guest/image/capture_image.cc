@@ -18,6 +18,7 @@
 #include "guest/image/ssh_files.h"
 #include "guest/root/read_config.h"
 #include "src/base/little_endian.h"
+#include "src/base/shell.h"
 #include "src/seal/sha256.h"
 
 namespace vmcore::guest {
@@ -156,7 +157,7 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
     return fail(Errc::invalid,
                 "the capture image is another kernel's: vmcore-guest build --kernel {} makes that "
                 "of this one",
-                release);
+                shell_quoted(release));
   }
   return {};
 }

@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "guest/image/program_files.h"
+#include "src/base/shell.h"
 
 namespace vmcore::guest {
 namespace {
@@ -18,13 +19,15 @@ Result<> check_ssh(const Root& root, const SshConfig& ssh, const Endpoint& host)
     return with_mend(client.error(), "install OpenSSH's client, or name it (ssh-client = FILE)");
   }
   if (const auto key = root.read(ssh.key); !key) {
-    return with_mend(key.error(),
-                     fmt::format("`ssh-keygen -t ed25519 -N '' -f {0}` makes one; there "
-                                 "authorized_keys has to have {0}.pub",
-                                 ssh.key));
+    return with_mend(
+        key.error(),
+        fmt::format("`{}` makes one; there authorized_keys has to have {}.pub",
+                    shell_command({"ssh-keygen", "-t", "ed25519", "-N", "", "-f", ssh.key}),
+                    ssh.key));
   }
-  const std::string scan = fmt::format("`ssh-keyscan -p {} {} >> {}` adds it, for you to compare",
-                                       host.port, format_address(host.address), ssh.known_hosts);
+  const std::string scan =
+      fmt::format("`ssh-keyscan -p {} {} >> {}` adds it, for you to compare", host.port,
+                  format_address(host.address), shell_quoted(ssh.known_hosts));
   const auto hosts = root.read(ssh.known_hosts);
   if (!hosts) {
     return with_mend(hosts.error(), scan);

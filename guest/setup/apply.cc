@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "guest/setup/boot_loader.h"
+#include "src/base/shell.h"
 #include "src/base/unified_diff.h"
 
 namespace vmcore::guest {
@@ -44,7 +45,8 @@ Result<> run_in(const Root& root, const Command& command) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return {};
   }
-  return fail(Errc::io, "`{}`: {} {}", joined(command), WIFEXITED(status) ? "exit" : "signal",
+  return fail(Errc::io, "`{}`: {} {}", shell_command(command),
+              WIFEXITED(status) ? "exit" : "signal",
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
@@ -309,7 +311,7 @@ Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
       by_hand.push_back(
           fmt::format("run `{}` in it (here it cannot: nothing is mounted at its "
                       "/proc)",
-                      joined(command)));
+                      shell_command(command)));
     }
     commands.others.clear();
   }

@@ -48,8 +48,12 @@ std::string single_quoted(std::string_view word) {
 }
 
 std::string shell_command(std::initializer_list<std::string_view> words) {
+  return shell_command(std::vector<std::string>(words.begin(), words.end()));
+}
+
+std::string shell_command(const std::vector<std::string>& words) {
   std::string line;
-  for (const std::string_view word : words) {
+  for (const std::string& word : words) {
     line += (line.empty() ? "" : " ") + shell_quoted(word);
   }
   return line;

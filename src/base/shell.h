@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace vmcore {
 
@@ -18,5 +19,6 @@ std::string single_quoted(std::string_view word);
 
 // The words as one command to be shown.
 std::string shell_command(std::initializer_list<std::string_view> words);
+std::string shell_command(const std::vector<std::string>& words);
 
 }  // namespace vmcore

@@ -34,6 +34,17 @@ class GuestVerbs(Cli):
         self.assertIn("crashkernel=128M\n", text)
         self.assertIn("64.0 MiB for the kernel (its init_size) + 2 x 2.0 MiB for the capture image", text)
 
+    def test_an_image_replaces_nothing_but_files(self):
+        """It is refused before anything is built. (A scratch link: nobody's /dev/null is lost to this test.)"""
+        os.symlink("/dev/null", self.folder / "null")
+        os.symlink("/proc/self/fd/1", self.folder / "stdout")
+        os.mkfifo(self.folder / "fifo")
+        for name, says in (("null", b"a link to /dev/null"), ("stdout", b"FIFO or a descriptor"),
+                           ("fifo", b"FIFO or a descriptor"), (".", b"is a folder"), ("nowhere/x", b"nowhere")):
+            done = self.guest("build", "-o", name, "--root", self.folder, code=FAILED)
+            self.assertIn(says, done.stderr)
+        self.assertEqual(os.readlink(self.folder / "null"), "/dev/null")
+
     def test_no_kernel(self):
         (self.folder / "kernel").write_bytes(b"MZ" + bytes(0x1000))
         done = self.guest("estimate", "--kernel-image", "kernel", "--output", "json", code=FAILED)

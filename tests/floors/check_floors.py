@@ -39,7 +39,7 @@ FLOORS = {
     "guest/setup": ["guest/config", "guest/root", "guest/image", "guest/kexec"],
     "guest/status": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec",
                      "guest/setup"],
-    "guest/cli": ["src/command", "guest/config", "guest/save", "guest/root", "guest/image",
+    "guest/cli": ["src/command", "src/store", "guest/config", "guest/save", "guest/root", "guest/image",
                   "guest/kexec", "guest/setup", "guest/status"],
 }
 

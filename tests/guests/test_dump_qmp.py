@@ -138,10 +138,14 @@ class Case:
         self.guest.panic()
         self.guest.qmp("set-action", reboot="reset")
         self.dump_file.write_text("in the way: the dump fails, the reset comes")
-        code, answer, _ = self.dump("--then", "reset")
-        expect(self.findings, "--then reset after a failure", [("exit code", code, 1),
-                                                               ("done", answer["guest"]["then"]["done"], True)])
-        self.nothing_held("--then reset", "running")
+        code, answer, errors = self.dump("--then", "reset")
+        expect(self.findings, "--then reset after a failure", [("exit code", code, 1), ("says", "By hand" in errors, True),
+                                                               ("done", answer["guest"]["then"]["done"], False)])
+        self.nothing_held("--then reset, withheld", "guest-panicked")
+        code, answer, _ = self.dump("--then-always", "reset")
+        expect(self.findings, "--then-always reset after a failure", [("exit code", code, 1),
+                                                                      ("done", answer["guest"]["then"]["done"], True)])
+        self.nothing_held("--then-always reset", "running")
         self.guest._wait(lambda: self.guest.console.count("READY") == 2, "second READY", 240)
         code, answer, _ = self.dump("--then", "destroy")
         expect(self.findings, "--then destroy", [("exit code", code, 0), ("done", answer["guest"]["then"]["done"], True),
