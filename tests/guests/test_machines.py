@@ -87,9 +87,9 @@ def test(vmcorectl, _, findings) -> None:
                 if pages.got:
                     of_libvirt(vmcorectl, name, words, findings, Path(scratch))
                 else:
-                    print(f"  {name}: SKIPPED: no huge pages")
+                    findings.skip(name, "no huge pages")
         if not available():
-            print("  domains: SKIPPED: no libvirt with its QEMU driver")
+            findings.skip("domains", "no libvirt with its QEMU driver")
 
 
 if __name__ == "__main__":
