@@ -174,7 +174,8 @@ class Challenge {
       asked += told ? 1 : 0;
       in_vain += told ? 0 : 1;
       if (in_vain > kMostInVain) {
-        return fail(Errc::busy, "the guest changes its memory too fast for it to be compared");
+        return fail(Errc::unsupported,
+                    "the guest changes its memory too fast for it to be compared");
       }
     }
     return fit_;

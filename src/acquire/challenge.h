@@ -27,8 +27,8 @@ inline constexpr unsigned kPagesToTell = 16;
 // Which of the places (indices) hold the ranges: those that equal what QEMU says at every page that
 // was asked for. Each place has all of the ranges. Pages are chosen that are not zeros in one place
 // and differ between places, as far as such are found. The guest may run: a page tells only where
-// no place changes it while QEMU answers. Errc::busy where the guest changes every page; the errors
-// of `peek`.
+// no place changes it while QEMU answers. Errc::unsupported where the guest changes every page; the
+// errors of `peek`.
 Result<std::vector<std::size_t>> places_that_fit(std::span<const PhysRange> ranges,
                                                  std::span<const ImageSource> places,
                                                  const Peek& peek);
