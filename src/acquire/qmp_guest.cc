@@ -23,6 +23,7 @@
 #include "src/acquire/qmp_snapshot.h"
 #include "src/acquire/registers.h"
 #include "src/acquire/snapshot_settings.h"
+#include "src/base/range_set.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -176,15 +177,25 @@ Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
   return process_->locate(found);
 }
 
+// What was proven may overlap: by how far the process's addresses are from the guest's, it is one.
+bool QmpGuest::is_proven(const RamBlock& block) const {
+  RangeSet same;
+  for (const RamBlock& proven : proven_) {
+    if (proven.address - block.address == proven.range.begin - block.range.begin) {
+      same.add(proven.range);
+    }
+  }
+  return std::ranges::any_of(same.ranges(), [&](const PhysRange& range) {
+    return range.begin <= block.range.begin && range.end() >= block.range.end();
+  });
+}
+
 Result<> QmpGuest::prove(std::span<const RamBlock> found) {
   const Peek peek = [this](PhysAddr address, std::span<std::byte> bytes) {
     return peek_words(executor(monitor_), address, bytes);
   };
   for (const RamBlock& block : found) {
-    const auto known = within({&block.range, 1}, proven_);
-    if (known && std::ranges::all_of(*known, [&](const RamBlock& part) {
-          return part.address - block.address == part.range.begin - block.range.begin;
-        })) {
+    if (is_proven(block)) {
       continue;
     }
     TRY_ASSIGN(const ImageSource place, process_->locate({&block, 1}));

@@ -62,6 +62,7 @@ class QmpGuest : public Guest {
   // What was found in the process is the guest's, or Errc::unsupported. What was proven before is
   // not asked for again.
   Result<> prove(std::span<const RamBlock> found);
+  bool is_proven(const RamBlock& block) const;
 
   qmp::Client monitor_;
   std::string name_;
