@@ -103,21 +103,6 @@ def virtio_mem(backend: str, requested_mib: int = 0) -> tuple:
 PANIC = {"qemu-5.2": ["-device", "pvpanic", "-no-shutdown"]}    # what makes a guest that panics pause
 
 
-def panic_options(config: Config) -> list:
-    if config.machine.startswith(("microvm", "isapc")):     # no PCI, no ACPI that would tell of the device: it is stopped
-        return []
-    return PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"])
-
-
-def disk_options(config: Config, path: Path) -> list:
-    if config.machine.startswith("isapc"):      # the workload's disk is then its initramfs
-        return []
-    drive = f"file={path},format=raw,cache=unsafe"
-    if config.machine.startswith("microvm"):
-        return ["-drive", f"{drive},if=none,id=disk", "-device", "virtio-blk-device,drive=disk"]
-    return ["-drive", f"{drive},if=virtio"]
-
-
 def installed(name: str) -> tuple:
     """(the words that start a QEMU, its environment): one of peers/tools.py does not lie where it was made to lie."""
     if not name:
@@ -200,12 +185,12 @@ class Guest:
             *program, "-nodefaults", "-no-user-config", "-display", "none", "-name", config.name,
             "-machine", config.machine, "-accel", accel, "-cpu", processor, *memory_options(config, folder),
             "-kernel", self.kernel.image, "-initrd", folder / "initrd", "-append", config.kernel_arguments(),
-            *disk_options(config, folder / "disk"),
+            "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe",
             "-chardev", f"socket,id=console,path={folder / 'console.sock'},server=on,wait=off,"
                         f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
             "-qmp", f"unix:{folder / 'witness.sock'},server=on,wait=off",
-            *panic_options(config), "-no-reboot",
+            *PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"]), "-no-reboot",
         ]
         if config.vmcoreinfo:
             command += ["-device", "vmcoreinfo"]

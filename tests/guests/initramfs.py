@@ -11,7 +11,7 @@ from guests.debian import Suite, run
 from guests.kernels import Kernel, module_bytes
 
 HERE = Path(__file__).resolve().parent
-MODULES = ["pvpanic", "pvpanic-mmio", "pvpanic-pci", "qemu_fw_cfg", "virtio_pci", "virtio_mmio", "virtio_blk",
+MODULES = ["pvpanic", "pvpanic-mmio", "pvpanic-pci", "qemu_fw_cfg", "virtio_pci", "virtio_blk",
            "crc32c_generic", "ext4"]
 
 INIT = """#!/bin/busybox sh
