@@ -239,6 +239,12 @@ Result<ImageSource> QmpGuest::look() {
   }
   TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
   TRY(prove(found));
+  // What a dump has beside RAM is asked for now as well, not while the guest stands still.
+  if (const auto all = find_all_ram(executor(monitor_))) {
+    for (const RamBlock& block : *all) {
+      static_cast<void>(prove({&block, 1}));
+    }
+  }
   return process_->locate(found);
 }
 
