@@ -142,6 +142,7 @@ class Case:
         expect(self.findings, "--then reset after a failure", [("exit code", code, 1), ("says", "By hand" in errors, True),
                                                                ("done", answer["guest"]["then"]["done"], False)])
         self.nothing_held("--then reset, withheld", "guest-panicked")
+        self.dump_file.write_text("in the way again")
         code, answer, _ = self.dump("--then-always", "reset")
         expect(self.findings, "--then-always reset after a failure", [("exit code", code, 1),
                                                                       ("done", answer["guest"]["then"]["done"], True)])

@@ -111,6 +111,16 @@ class Case:
         self.dump_file.unlink(missing_ok=True)
         self.nothing_held(f"dump, {status}", status)
 
+    def then(self) -> None:
+        """The other end lets the guest run when its dump has its name here."""
+        code, answer, errors = run_dump([self.vmcorectl.path], self.words("-o", self.dump_file, "--then", "resume"))
+        print(f"  dump --then resume: exit {code} {errors[:300]}", flush=True)
+        expect(self.findings, "--then", [
+            ("exit code", code, 0), ("done", answer.get("guest", {}).get("then"), {"action": "resume", "done": True}),
+            ("file", self.dump_file.exists(), True)])
+        self.dump_file.unlink(missing_ok=True)
+        self.nothing_held("--then", "running")
+
     def begun(self) -> subprocess.Popen:
         return subprocess.Popen([self.vmcorectl.path, "dump", *self.words("-o", self.dump_file, "--method", "libvirt")],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -159,6 +169,7 @@ def test(vmcorectl, _, findings) -> None:
             case.broken_off()
             rig.virsh("suspend", rig.name)
             case.dumped("paused", "--verify")
+            case.then()
         finally:
             sshd.close()
 
