@@ -64,6 +64,10 @@ void describe_kernel(const Json& info, std::string& out) {
   }
   const std::string source = kernel.at("vmcoreinfo");
   line(out, "vmcoreinfo", source == "note" ? "note of the file" : "recovered (" + source + ")");
+  if (!kernel.value("in_memory", true)) {
+    line(out, "in memory", "not found: its pages are missing, or VMCOREINFO is another kernel's");
+    return;
+  }
   line(out, "kaslr offset", kernel.at("kaslr_offset"));
   line(out, "page tables", fmt::format("{} levels", int{kernel.at("page_table_levels")}));
   describe_panic_kernel(kernel, out);

@@ -38,7 +38,9 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
     return fail(Errc::invalid, "a conversion needs a thread");
   }
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
-  const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
+  // Struct pages that may be those of other pages decide nothing.
+  const filters::PlanOptions plan_options{.level = image.file.doubted ? 0 : options.level,
+                                          .threads = options.threads};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
                                     plan_options, options.window, stop));
@@ -47,6 +49,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   outcome.crashed = decision.subject.crashed;
   outcome.place = decision.subject.place();
   static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
+  outcome.plan.level_asked = options.level;
   append(outcome.remarks, image.remarks);
   append(outcome.remarks, decision.subject.found.remarks);
   append(outcome.remarks, outcome.plan.remarks);

@@ -24,6 +24,21 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
   return facts;
 }
 
+// By the note of the file alone: all that is left where the memory of the kernel is lost.
+std::optional<KernelFacts> facts_of_note(const MemoryImage& image) {
+  const Note* const note = image.find_note(kNoteNameVmcoreinfo, 0);
+  const auto info = note != nullptr ? kernel::Vmcoreinfo::parse(note->desc)
+                                    : fail(Errc::not_found, "no VMCOREINFO");
+  if (!info) {
+    return std::nullopt;
+  }
+  KernelFacts facts;
+  facts.in_memory = false;
+  facts.release = info->release();
+  facts.build_id = info->build_id().value_or("");
+  return facts;
+}
+
 }  // namespace
 
 Result<Description> describe(const MemoryImage& image, const ConvertOptions& options,
@@ -53,6 +68,8 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     if (log && log->records != 0) {
       description.last_log_stamp = static_cast<double>(log->last_nanoseconds) / 1e9;
     }
+  } else {
+    description.kernel = facts_of_note(image);
   }
   const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
   TRY_ASSIGN(description.plan, filters::make_plan(*subject.image().memory, kernel,

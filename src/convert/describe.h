@@ -17,6 +17,9 @@
 namespace vmcore::convert {
 
 struct KernelFacts {
+  // False where VMCOREINFO alone tells of the kernel, and memory does not show it: then there is no
+  // more than the release and the build-id.
+  bool in_memory = true;
   std::string release;
   std::string build_id;  // hex, empty where the kernel does not export it (before v5.9)
   kernel::InfoSource info_source = kernel::InfoSource::note;
@@ -27,8 +30,8 @@ struct KernelFacts {
 };
 
 struct Description {
-  std::optional<KernelFacts> kernel;
-  std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look
+  std::optional<KernelFacts> kernel;  // also where only the note of the file tells of one
+  std::optional<InfoPlace> place;     // of its VMCOREINFO, for the next look
   CrashTime crash_time;
   std::optional<Capture> capture;  // by us, as the file tells
   // Seconds since boot of the newest log record: the least that can be said of the time.

@@ -6,6 +6,13 @@
 #include "src/formats/page.h"
 
 namespace vmcore::formats {
+namespace {
+
+// A tail without data takes nothing in this file, but 24 bytes a page where it is written as pages
+// of zeros. Files of a few KiB that claim TiB are not taken at their word.
+constexpr std::uint64_t kMostTail = 1024;  // times the size of the file
+
+}  // namespace
 
 ElfMemory::ElfMemory(std::unique_ptr<ByteSource> source, std::span<const LoadSegment> segments)
     : source_(std::move(source)) {
@@ -16,6 +23,29 @@ ElfMemory::ElfMemory(std::unique_ptr<ByteSource> source, std::span<const LoadSeg
     add_segment(segment, order++, mappings);
   }
   map_ = IntervalMap(std::move(mappings));
+  round_losses();
+  if (tail_bytes() / kMostTail > source_->size()) {
+    tail_ = Presence::excluded;
+  }
+}
+
+void ElfMemory::round_losses() {
+  std::vector<Mapping> torn;
+  const auto add = [&](std::uint64_t address) {
+    if (const std::uint64_t page = page_floor(address); page != address) {
+      torn.push_back({page, kPageSize, page, kTorn, 0});
+    }
+  };
+  for (const Mapping& mapping : map_.mappings()) {
+    if (mapping.kind == kLost) {
+      add(mapping.begin);
+      add(mapping.end());
+    }
+  }
+  if (!torn.empty()) {
+    torn.insert(torn.end(), map_.mappings().begin(), map_.mappings().end());
+    map_ = IntervalMap(std::move(torn));
+  }
 }
 
 // Only data has a place in the file; the others get their own address as target, so that
@@ -32,7 +62,7 @@ void ElfMemory::add_segment(const LoadSegment& segment, std::uint32_t order,
   const std::uint64_t first_page = page_floor(begin);
   const std::uint64_t last_page_end = page_ceil(segment.physical.end().value);
   if (segment.file_size == 0) {
-    add(kExcluded, first_page, last_page_end, first_page);
+    add(kTail, first_page, last_page_end, first_page);
     return;
   }
   std::uint64_t there = data_end;
@@ -44,7 +74,16 @@ void ElfMemory::add_segment(const LoadSegment& segment, std::uint32_t order,
   add(kData, begin, there, segment.file_offset);
   add(kLost, there, data_end, there);
   add(kPadding, first_page, page_ceil(data_end), first_page);
-  add(kExcluded, page_ceil(data_end), last_page_end, page_ceil(data_end));
+  add(kTail, page_ceil(data_end), last_page_end, page_ceil(data_end));
+}
+
+FileRun ElfMemory::file_run(std::uint64_t offset) const {
+  const std::lock_guard lock(mutex_);
+  if (offset < known_at_ || offset - known_at_ >= known_.size) {
+    known_ = source_->run(offset);
+    known_at_ = offset;
+  }
+  return {known_.size - (offset - known_at_), known_.hole};
 }
 
 Extent ElfMemory::data_run(PhysAddr address, const Mapping& mapping) const {
@@ -54,7 +93,7 @@ Extent ElfMemory::data_run(PhysAddr address, const Mapping& mapping) const {
     // A page of two mappings is data, whatever they hold.
     return {{address, std::min(page_end, mapping.end()) - address.value}, Presence::data};
   }
-  const FileRun run = source_->run(mapping.target + (page - mapping.begin));
+  const FileRun run = file_run(mapping.target + (page - mapping.begin));
   const std::uint64_t run_end = page + std::min(run.size, mapping.end() - page);
   if (run.hole && run_end >= page_end) {
     return {{address, page_floor(run_end) - address.value}, Presence::zero};
@@ -74,8 +113,9 @@ Extent ElfMemory::mapped_run(PhysAddr address) const {
   }
   const PhysRange range{address, mapping->end() - address.value};
   switch (mapping->kind) {
-    case kExcluded:
-      return {range, Presence::excluded};
+    case kTail:
+      return {range, tail_};
+    case kTorn:
     case kLost:
       return {range, Presence::lost};
     default:
@@ -104,11 +144,13 @@ Result<ReadExtent> ElfMemory::read(PhysAddr address, std::span<std::byte> out) c
     const Mapping* mapping = map_.find(at);
     std::size_t got = 0;
     std::size_t wanted = 0;
-    if (mapping && (mapping->kind == kData || mapping->kind == kPadding)) {
+    const bool zeros = mapping && (mapping->kind == kPadding ||
+                                   (mapping->kind == kTail && tail_ == Presence::zero));
+    if (mapping && (mapping->kind == kData || zeros)) {
       const std::uint64_t left = mapping->end() - at;
       wanted = std::min<std::uint64_t>(out.size() - result.good, left);
       const auto piece = out.subspan(result.good, wanted);
-      if (mapping->kind == kPadding) {
+      if (zeros) {
         std::ranges::fill(piece, std::byte{0});
         got = wanted;
       } else {
@@ -129,9 +171,17 @@ Result<ReadExtent> ElfMemory::read(PhysAddr address, std::span<std::byte> out) c
 std::uint64_t ElfMemory::lost_bytes() const {
   std::uint64_t sum = 0;
   for (const Mapping& mapping : map_.mappings()) {
-    if (mapping.kind == kLost) {
+    if (mapping.kind == kLost || mapping.kind == kTorn) {
       sum += page_ceil(mapping.end()) - page_floor(mapping.begin);
     }
+  }
+  return sum;
+}
+
+std::uint64_t ElfMemory::tail_bytes() const {
+  std::uint64_t sum = 0;
+  for (const Mapping& mapping : map_.mappings()) {
+    sum += mapping.kind == kTail ? mapping.size : 0;
   }
   return sum;
 }

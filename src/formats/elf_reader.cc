@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "src/base/little_endian.h"
+#include "src/formats/dumped_machine.h"
 #include "src/formats/elf_memory.h"
 #include "src/formats/incomplete.h"
 #include "src/formats/notes.h"
@@ -18,22 +19,17 @@ namespace {
 
 Result<> check_kind(const Elf64_Ehdr& header) {
   if (header.e_ident[EI_DATA] != ELFDATA2LSB) {
-    return fail(Errc::unsupported, "a big-endian ELF file; only x86-64 dumps are read");
+    return fail(Errc::unsupported, "a big-endian ELF file of machine {}; only x86_64 is read",
+                elf_machine_name(__builtin_bswap16(header.e_machine)));
   }
   if (header.e_ident[EI_CLASS] != ELFCLASS64) {
-    return fail(Errc::unsupported, "a 32-bit ELF file; only x86-64 dumps are read");
+    return fail(Errc::unsupported,
+                "a 32-bit ELF file of machine {}: a 32-bit guest, or one caught in real mode; only "
+                "x86_64 is read",
+                elf_machine_name(header.e_machine));
   }
   if (header.e_type != ET_CORE) {
     return fail(Errc::unsupported, "an ELF file, but not a core dump (e_type {})", header.e_type);
-  }
-  if (header.e_machine == EM_386) {
-    return fail(Errc::unsupported,
-                "an ELF dump of machine i386: a 32-bit guest, or one caught in real mode; only "
-                "x86-64 dumps are read");
-  }
-  if (header.e_machine != EM_X86_64) {
-    return fail(Errc::unsupported, "an ELF dump of machine {}; only x86-64 (62) is read",
-                header.e_machine);
   }
   if (header.e_phentsize != sizeof(Elf64_Phdr)) {
     return fail(Errc::malformed, "ELF header: program headers of {} bytes instead of {}",
@@ -164,10 +160,17 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   MemoryImage image;
   TRY_ASSIGN(image.notes, read_notes(*source, headers));
   TRY_ASSIGN(const std::vector<LoadSegment> segments, load_segments(headers));
+  TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
   set_facts(image, header, *source);
   image.cpus = read_cpus(image.notes, image.remarks);
   const std::uint64_t file_size = source->size();
   auto memory = std::make_unique<ElfMemory>(std::move(source), segments);
+  if (const std::uint64_t tail = memory->tail_bytes(); tail != 0) {
+    image.remarks.push_back(
+        {Errc::not_found, fmt::format("{} pages have no data in the file: it shows them as zeros, "
+                                      "be they zero or left out by whoever wrote it",
+                                      tail / kPageSize)});
+  }
   if (const std::uint64_t lost = memory->lost_bytes(); lost != 0) {
     image.file.incomplete = true;
     image.remarks.push_back(

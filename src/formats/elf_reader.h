@@ -24,9 +24,10 @@ bool is_elf(std::span<const std::byte> start);
 
 // An x86-64 ELF64 dump; other classes and machines are Errc::unsupported.
 //
-// Pages are whole: where a PT_LOAD covers a part of a page, the rest of it reads as zeros unless
-// another PT_LOAD has it. Where PT_LOADs overlap, the first one wins, but data beats a tail that
-// has none (p_memsz > p_filesz), which is `excluded`. Holes of the file are `zero`.
+// Pages are whole: where PT_LOADs cover parts of a page, the rest of it reads as zeros. Where
+// PT_LOADs overlap, the first one wins, but data beats a tail that has none (p_memsz > p_filesz).
+// Such a tail is `zero`, as for every reader of ELF: makedumpfile leaves zero pages out in that
+// way, and others. Holes of the file are `zero`. A page of which a part is lost is lost.
 Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source);
 
 struct ElfBlock {

@@ -55,8 +55,12 @@ class KdumpMemory::Loan {
 };
 
 KdumpMemory::KdumpMemory(std::unique_ptr<ByteSource> source, PageSet ram, PageSet kept,
-                         std::uint64_t descs)
-    : source_(std::move(source)), ram_(std::move(ram)), kept_(std::move(kept)), descs_(descs) {
+                         PageSet lost, std::uint64_t descs)
+    : source_(std::move(source)),
+      ram_(std::move(ram)),
+      kept_(std::move(kept)),
+      lost_(std::move(lost)),
+      places_{descs, descs + kept_.count() * sizeof(PageDesc), source_->size()} {
   kept_.index();
 }
 
@@ -92,15 +96,20 @@ Extent KdumpMemory::extent(PhysAddr address) const {
       return until(ram_.next_run(pfn, kEndPfn, 1).first, kind);
     case Presence::excluded:
       return until(excluded_end(pfn), kind);
-    default:
-      return until(kept_.next_run(pfn, kEndPfn).end(), kind);
+    case Presence::lost:
+      return until(lost_.next_run(pfn, kEndPfn).end(), kind);
+    default: {
+      const Pfn end = kept_.next_run(pfn, kEndPfn).end();
+      const PfnRange lost = lost_.next_run(pfn, end, 1);
+      return until(lost.count != 0 ? lost.first : end, kind);
+    }
   }
 }
 
 Presence KdumpMemory::presence(PhysAddr address) const {
   const Pfn pfn = pfn_of(address);
   if (kept_.contains(pfn)) {
-    return Presence::data;
+    return lost_.contains(pfn) ? Presence::lost : Presence::data;
   }
   return ram_.contains(pfn) ? Presence::excluded : Presence::absent;
 }
@@ -157,18 +166,11 @@ Result<ReadExtent> KdumpMemory::read(PhysAddr address, std::span<std::byte> out)
 Result<> KdumpMemory::read_descs(std::uint64_t rank, std::span<PageDesc> descs) const {
   std::ranges::fill(descs, PageDesc{});
   const std::span<std::byte> bytes = std::as_writable_bytes(descs);
-  TRY_ASSIGN(const std::size_t got, source_->read(descs_ + rank * sizeof(PageDesc), bytes));
+  TRY_ASSIGN(const std::size_t got, source_->read(places_.descs + rank * sizeof(PageDesc), bytes));
   if (got % sizeof(PageDesc) != 0) {
     descs[got / sizeof(PageDesc)] = PageDesc{};
   }
   return {};
-}
-
-bool KdumpMemory::usable(const PageDesc& desc) const {
-  const std::optional<Codec> codec = codec_from_flags(desc.flags);
-  return desc.offset != 0 && desc.size != 0 && desc.size <= kPageSize && codec &&
-         (*codec != Codec::none || desc.size == kPageSize) && desc.offset < source_->size() &&
-         source_->size() - desc.offset >= desc.size;
 }
 
 // A page that is stored as it is and all zero is taken for the shared one: writers store no other.
@@ -200,7 +202,7 @@ Result<std::size_t> KdumpMemory::read_adjacent(Context& context, std::span<const
   std::size_t size = 0;
   std::size_t count = 0;
   for (const PageDesc& desc : descs) {
-    if (!usable(desc) || (!is_zero(desc, zero_page) && desc.offset != begin + size)) {
+    if (!is_usable(desc, places_) || (!is_zero(desc, zero_page) && desc.offset != begin + size)) {
       break;
     }
     size += is_zero(desc, zero_page) ? 0U : std::size_t{desc.size};
@@ -254,20 +256,6 @@ Result<std::span<const std::byte>> KdumpMemory::cached_page(Context& context, Pf
     context.cached[slot] = pfn;
   }
   return page;
-}
-
-Result<std::uint64_t> KdumpMemory::lost_pages() const {
-  const std::uint64_t count = kept_.count();
-  const std::uint64_t room = source_->size() > descs_ ? source_->size() - descs_ : 0;
-  const std::uint64_t there = std::min(count, room / sizeof(PageDesc));
-  std::uint64_t lost = count - there;
-  std::vector<PageDesc> last(std::min<std::uint64_t>(there, 4096));
-  TRY(read_descs(there - last.size(), last));
-  for (const PageDesc& desc : last) {
-    const bool cut_off = desc.offset > source_->size() || source_->size() - desc.offset < desc.size;
-    lost += desc.offset != 0 && cut_off ? 1U : 0U;
-  }
-  return lost;
 }
 
 }  // namespace vmcore::formats

@@ -11,6 +11,7 @@
 
 #include "src/formats/byte_source.h"
 #include "src/formats/kdump_layout.h"
+#include "src/formats/kdump_table.h"
 #include "src/image/memory.h"
 #include "src/image/page_set.h"
 
@@ -18,17 +19,15 @@ namespace vmcore::formats {
 
 class KdumpMemory final : public PhysicalMemory {
  public:
-  // `kept` is a subset of `ram`. The descriptors of its pages begin at `descs` of the source.
-  KdumpMemory(std::unique_ptr<ByteSource> source, PageSet ram, PageSet kept, std::uint64_t descs);
+  // `kept` is a subset of `ram`, `lost` one of `kept`. The descriptors of the kept pages begin at
+  // `descs` of the source.
+  KdumpMemory(std::unique_ptr<ByteSource> source, PageSet ram, PageSet kept, PageSet lost,
+              std::uint64_t descs);
   ~KdumpMemory() override;
 
   Extent extent(PhysAddr address) const override;
   Presence presence(PhysAddr address) const override;
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
-
-  // Pages lost with the end of the file: those whose descriptors lie behind it, and of the last
-  // 4096 descriptors those whose data do. (The whole table takes long to read.)
-  Result<std::uint64_t> lost_pages() const;
 
  private:
   struct Context;
@@ -41,7 +40,6 @@ class KdumpMemory final : public PhysicalMemory {
   Pfn excluded_end(Pfn pfn) const;
   // The descriptors from number `rank` on; those that lie behind the end of the file are zeros.
   Result<> read_descs(std::uint64_t rank, std::span<PageDesc> descs) const;
-  bool usable(const PageDesc& desc) const;
   bool unpack(Context& context, const PageDesc& desc, std::span<const std::byte> data,
               std::span<std::byte> page) const;
   // Both fill whole pages and return how many of them are good.
@@ -54,7 +52,8 @@ class KdumpMemory final : public PhysicalMemory {
   std::unique_ptr<ByteSource> source_;
   PageSet ram_;
   PageSet kept_;
-  std::uint64_t descs_;
+  PageSet lost_;
+  KdumpPlaces places_;
   // Where the shared page of zeros lies in the file; 0 until it was met.
   mutable std::atomic<std::uint64_t> zero_page_ = 0;
   // Decompressors and buffers of threads that are not reading now.

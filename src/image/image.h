@@ -58,6 +58,7 @@ struct FileFacts {
   unsigned dump_level = 0;  // makedumpfile's level that was applied already; 0 where not known
   std::optional<std::uint64_t> crash_time;  // seconds since the epoch, where the header has one
   bool incomplete = false;  // the file says of itself, or proves, that pages are missing
+  bool doubted = false;     // pages may have the contents of others: nothing is left out by them
 };
 
 struct MemoryImage {

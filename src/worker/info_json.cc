@@ -35,6 +35,12 @@ Json cpus_json(const std::vector<CpuState>& cpus) {
 }
 
 Json kernel_json(const convert::KernelFacts& kernel) {
+  if (!kernel.in_memory) {
+    return {{"release", kernel.release},
+            {"build_id", kernel.build_id},
+            {"vmcoreinfo", "note"},
+            {"in_memory", false}};
+  }
   const char* source = "note";
   if (kernel.info_source != kernel::InfoSource::note) {
     source = kernel.info_source == kernel::InfoSource::registers ? "registers" : "search";
@@ -82,7 +88,7 @@ Json remark_json(const Remark& remark) {
 Json pages_json(const convert::Description& description) {
   const filters::Plan& plan = description.plan;
   Json by_class = Json::object();
-  if (description.kernel) {
+  if (description.kernel && description.kernel->in_memory) {
     for (const filters::ClassName& entry : filters::kClassNames) {
       by_class[std::string(entry.name)] =
           plan.pages_by_class[static_cast<std::size_t>(entry.page_class)];

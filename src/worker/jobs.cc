@@ -78,7 +78,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   TRY(text.flush());
   Done done;
   done.release = found.kernels.front().info().release();
-  done.incomplete = summary.lost != 0;
+  done.incomplete = summary.lost != 0 || image.file.doubted;
   done.place = subject.place();
   done.remarks = image.remarks;
   done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());

@@ -209,6 +209,7 @@ Bytes KdumpDump::build() const {
   header.sub_header_blocks = static_cast<std::uint32_t>((sizeof(sub) + extra.size()) / kPage + 1);
   header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_blocks);
   header.max_mapnr = static_cast<std::uint32_t>(max_mapnr);
+  header.written_blocks = like_ours ? static_cast<std::uint32_t>(count) : 0;
 
   Bytes out(kPage);
   poke(out, 0, header);
@@ -219,7 +220,10 @@ Bytes KdumpDump::build() const {
   append(out, bitmap1);
   append(out, bitmap2);
   const std::uint64_t descs = out.size();
-  const std::uint64_t zero_page = descs + count * sizeof(formats::PageDesc);
+  std::uint64_t zero_page = descs + count * sizeof(formats::PageDesc);
+  if (like_ours) {
+    zero_page = (zero_page + kPage - 1) / kPage * kPage;
+  }
   out.resize(zero_page + kPage);
   std::uint64_t rank = 0;
   for (const KdumpPage& page : pages) {
@@ -240,6 +244,18 @@ Bytes KdumpDump::build() const {
     poke(out, descs + rank++ * sizeof(desc), desc);
   }
   return out;
+}
+
+KdumpParts::KdumpParts(std::span<const std::byte> file) {
+  const auto header = *load<formats::KdumpHeader>(file, 0);
+  const std::uint64_t bitmap = std::uint64_t{header.bitmap_blocks} / 2 * kPage;
+  ram = (1 + std::uint64_t{header.sub_header_blocks}) * kPage;
+  kept = ram + bitmap;
+  descs = kept + bitmap;
+}
+
+void flip_bit(Bytes& bytes, std::uint64_t bitmap, std::uint64_t bit) {
+  bytes[bitmap + bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
 }
 
 Bytes flattened_header() {

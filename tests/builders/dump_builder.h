@@ -76,8 +76,21 @@ struct KdumpDump {
   std::uint32_t status = 0;
   std::int64_t crash_time = 0;
   std::string machine = "x86_64";
+  // As vmcorectl writes it: the header tells the number of pages, and the page of zeros begins a
+  // block. Else as makedumpfile and QEMU do: it follows the last descriptor.
+  bool like_ours = false;
   Bytes build() const;
 };
+
+// Where the parts of such a file begin, as its own header says.
+struct KdumpParts {
+  explicit KdumpParts(std::span<const std::byte> file);
+  std::uint64_t ram = 0, kept = 0;  // the bitmaps
+  std::uint64_t descs = 0;
+};
+
+// Changes one bit of a bitmap at that offset.
+void flip_bit(Bytes& bytes, std::uint64_t bitmap, std::uint64_t bit);
 
 // The file as a stream of records of at most `record_size` bytes; with its end mark.
 Bytes flattened(std::span<const std::byte> file, std::size_t record_size);

@@ -91,18 +91,32 @@ class BrokenHeaders(Cli):
     def test_elf_headers_that_cannot_be(self):
         for offset, fmt, value, says in ((32, "<Q", 1 << 60, "program headers"),  # e_phoff
                                          (54, "<H", 57, "program headers of 57"),  # e_phentsize
-                                         (18, "<H", 183, "machine 183"),  # e_machine
                                          (120 + 24, "<Q", 1 << 63, "program header 1"),  # p_paddr
                                          (120 + 32, "<Q", 1 << 62, "program header 1"),  # p_filesz
                                          (64 + 32, "<Q", 1 << 50, "notes")):  # p_filesz of the notes
             self.refused_by_all(self.spoilt("elf-6.12", offset, fmt, value), says)
 
-    def test_kdump_headers_that_cannot_be(self):
+    def test_one_kdump_field_that_cannot_be(self):
+        """The rest of the file tells what it should be."""
         for offset, fmt, value, says in ((8, "<i", 77, "version 77"),
                                          (428, "<I", 12345, "blocks of 12345"),
-                                         (436, "<I", 0xffff_fffe, "in: "),  # bitmap blocks
-                                         (4096 + 96, "<Q", 1 << 60, "page frames")):  # max_mapnr_64
-            self.refused_by_all(self.spoilt("kdump-6.12", offset, fmt, value), says)
+                                         (436, "<I", 0xffff_fffe, "bitmap_blocks"),
+                                         (4096 + 96, "<Q", 1 << 60, "max_mapnr_64")):
+            path = self.spoilt("kdump-6.12", offset, fmt, value)
+            found = self.info(path)
+            self.assertFalse(found["incomplete"])
+            self.assertIn(says, str(found["remarks"]))
+            self.run_cli("convert", path, "out", "--force", "--verify")
+
+    def test_names_in_a_kdump_header(self):
+        """QEMU 10 and later do not name the machine; another one's name is refused."""
+        path = self.spoilt("kdump-6.12", 12 + 4 * 65, "<8s", b"Unknown")
+        self.assertEqual(self.info(path)["machine"], "x86_64")
+        self.run_cli("convert", path, "out")
+        self.assertEqual((self.folder / "out").read_bytes()[12 + 4 * 65:][:7], b"x86_64\0")
+
+    def test_other_machines_have_names(self):
+        self.refused_by_all(self.spoilt("bare-6.12", 18, "<H", 183), "machine aarch64")
 
     def test_a_file_that_claims_far_more_memory_than_it_has(self):
         """Its size costs neither memory nor room."""
@@ -154,6 +168,37 @@ class CutInMemory(Cli):
             self.assertIn(f"written       out.incomplete.{number} (", done.stdout.decode())
         self.assertEqual(self.names(), ["in", "out.incomplete", "out.incomplete.1", "out.incomplete.2"])
         self.assertEqual((self.folder / "out.incomplete").read_bytes(), first)
+
+    def changed(self, change):
+        """A kdump file in which change(bytes, offset of the second bitmap, of the descriptors, their number) was done."""
+        path = self.copy("kdump-6.12")
+        data = bytearray(path.read_bytes())
+        sub_blocks, bitmap_blocks = struct.unpack_from("<II", data, 432)
+        descs = (1 + sub_blocks + bitmap_blocks) * 4096
+        kept = descs - bitmap_blocks // 2 * 4096
+        change(data, kept, descs, sum(bin(byte).count("1") for byte in data[kept:descs]))
+        path.write_bytes(data)
+        return path
+
+    def told_alike(self, path, says):
+        """info, --dry-run and convert agree that pages are missing."""
+        found = self.info(path)
+        self.assertTrue(found["incomplete"])
+        self.assertIn(says, str(found["remarks"]))
+        self.assertEqual(found["kernel"]["release"], "6.12.0-test")
+        for words in (["--dry-run"], ["out"]):
+            done = self.run_cli("convert", path, *words, "--output", "json", code=NOT_AS_ASKED)
+            self.assertIn(b'"incomplete": true', done.stdout)
+
+    def test_a_writer_that_was_killed(self):
+        def kill(data, _, descs, count):
+            data[descs + 24 * (count * 6 // 10):descs + 24 * count] = bytes(24 * (count - count * 6 // 10))
+        self.told_alike(self.changed(kill), "were never written")
+
+    def test_a_wrong_bit_of_the_bitmap(self):
+        def flip(data, kept, *_):
+            data[kept + 700] ^= 1
+        self.told_alike(self.changed(flip), "contents of their neighbours")
 
     def test_strict_keeps_nothing(self):
         self.refused("convert", self.cut(), "out", "--strict", says=["--strict", "pages are missing"])

@@ -151,6 +151,19 @@ TEST(Convert, AnIncompleteSourceStaysIncomplete) {
   EXPECT_TRUE(converted.reopen().file.incomplete);
 }
 
+// Pages may be others': what the struct pages say decides nothing.
+TEST(Convert, ADoubtedSourceIsKeptWhole) {
+  GuestBuilder guest = sample_guest();
+  MemoryImage source = guest.build();
+  source.file.doubted = source.file.incomplete = true;
+  const Converted converted = convert_image(source, kZstd);
+  EXPECT_EQ(converted.outcome.plan.kept.count(), kGuestPages);
+  EXPECT_EQ(converted.outcome.plan.level_asked, 31U);
+  EXPECT_EQ(converted.outcome.plan.level_reached, 0U);
+  EXPECT_FALSE(converted.outcome.as_asked());
+  EXPECT_TRUE(converted.reopen().file.incomplete);
+}
+
 TEST(Convert, WithoutAKernelAllIsKeptAndTheFileSaysSo) {
   GuestBuilder guest = sample_guest();
   guest.without_note();

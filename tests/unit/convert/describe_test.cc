@@ -40,6 +40,21 @@ TEST(Describe, WhatWeWroteOurselves) {
   }
 }
 
+// The pages of the kernel are lost: its note still tells which it was.
+TEST(Describe, ANoteWithoutItsKernel) {
+  MemoryImage image;
+  image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
+  image.notes = {builders::vmcoreinfo_note("OSRELEASE=6.12.1\nBUILD-ID=0123abcd\n")};
+  const auto description = describe(image, {}, {});
+  ASSERT_TRUE(description) << description.error().message;
+  ASSERT_TRUE(description->kernel);
+  EXPECT_FALSE(description->kernel->in_memory);
+  EXPECT_EQ(description->kernel->release, "6.12.1");
+  EXPECT_EQ(description->kernel->build_id, "0123abcd");
+  image.notes = {builders::vmcoreinfo_note("nothing of a kernel")};
+  EXPECT_FALSE(describe(image, {}, {})->kernel);
+}
+
 TEST(Describe, WithoutAKernel) {
   MemoryImage image;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});

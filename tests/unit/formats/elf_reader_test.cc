@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
+#include "src/base/little_endian.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
 #include "tests/unit/formats/memory_checks.h"
@@ -83,16 +84,113 @@ TEST(ElfReader, TheFirstOfOverlappingSegmentsWins) {
   expect_extents_cover_all(*image->memory);
 }
 
-TEST(ElfReader, TailsWithoutDataAreExcludedUnlessAnotherSegmentHasThem) {
+// makedumpfile -E leaves zero pages out as a tail, and others: every reader of ELF shows zeros.
+TEST(ElfReader, TailsWithoutDataAreZeroUnlessAnotherSegmentHasThem) {
   ElfDump dump;
   dump.loads = {{0x1000, pages(1), 3 * kPage}, {0x3000, pages(2)}, {0x8000, {}, 2 * kPage}};
   const auto image = open_bytes(dump.build());
   EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
-  EXPECT_EQ(presence(*image->memory, 0x2000), Presence::excluded);
+  EXPECT_EQ(presence(*image->memory, 0x2000), Presence::zero);
+  EXPECT_EQ(read_at(*image->memory, 0x2000), builders::zeros(kPage));
   EXPECT_EQ(read_at(*image->memory, 0x3000), pages(2));
-  EXPECT_EQ(presence(*image->memory, 0x4000), Presence::excluded);
-  EXPECT_EQ(presence(*image->memory, 0x9fff), Presence::excluded);
-  EXPECT_TRUE(read_at(*image->memory, 0x8000).empty());
+  EXPECT_EQ(presence(*image->memory, 0x4000), Presence::zero);
+  EXPECT_EQ(presence(*image->memory, 0x9fff), Presence::zero);
+  EXPECT_EQ(read_at(*image->memory, 0x8000, 2 * kPage), builders::zeros(2 * kPage));
+  EXPECT_FALSE(image->file.incomplete);
+  ASSERT_EQ(image->remarks.size(), 1U);
+  EXPECT_EQ(image->remarks.front().text.substr(0, 8), "4 pages ");
+  expect_extents_cover_all(*image->memory);
+}
+
+// A few KiB make no TiB of pages that would be written.
+TEST(ElfReader, AClaimIsNoMemory) {
+  ElfDump dump;
+  dump.loads = {{0x1000, pages(1)}, {1ULL << 40, {}, 8ULL << 40}};
+  const auto image = open_bytes(dump.build());
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(presence(*image->memory, 1ULL << 40), Presence::excluded);
+  EXPECT_TRUE(read_at(*image->memory, 1ULL << 40).empty());
+  expect_extents_cover_all(*image->memory);
+}
+
+Bytes part_of(const Bytes& page, std::size_t begin, std::size_t end) {
+  return {page.begin() + static_cast<std::ptrdiff_t>(begin),
+          page.begin() + static_cast<std::ptrdiff_t>(end)};
+}
+
+// As firmware tables cut it: the first and the last part have data, the middle has none.
+TEST(ElfReader, APageOfSeveralSegmentsIsPutTogether) {
+  const Bytes page = pages(1);
+  const ElfDump dumps[] = {
+      {.loads = {{0x1000, part_of(page, 0, 0x400)},
+                 {0x1400, {}, 0x800},
+                 {0x1c00, part_of(page, 0xc00, kPage)}}},
+      {.loads = {{0x1c00, part_of(page, 0xc00, kPage)}, {0x1000, part_of(page, 0, 0x400), 0xc00}}},
+      {.loads = {{0, {}, 3 * kPage},
+                 {0x1c00, part_of(page, 0xc00, kPage)},
+                 {0x1000, part_of(page, 0, 0x400)}}},
+  };
+  Bytes expected = page;
+  std::fill(expected.begin() + 0x400, expected.begin() + 0xc00, std::byte{0});
+  for (const ElfDump& dump : dumps) {
+    const auto image = open_bytes(dump.build());
+    EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
+    EXPECT_EQ(presence(*image->memory, 0x1600), Presence::data);
+    EXPECT_EQ(read_at(*image->memory, 0x1000), expected);
+    EXPECT_EQ(read_at(*image->memory, 0x1300, 0x200), part_of(expected, 0x300, 0x500));
+    expect_extents_cover_all(*image->memory);
+  }
+}
+
+TEST(ElfReader, APageOfWhichAPartIsLostIsLost) {
+  ElfDump dump;
+  dump.loads = {{0x1000, pages(1)},
+                {0x2000, part_of(pages(2), 0, 0x400)},
+                {0x2400, part_of(pages(2), 0x400, kPage)},
+                {0x3000, pages(3)}};
+  Bytes bytes = dump.build();
+  bytes.resize(bytes.size() - kPage - 0x600);
+  const auto image = open_bytes(bytes);
+  EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
+  for (const std::uint64_t at : {0x2000U, 0x2400U, 0x2a00U, 0x3000U}) {
+    EXPECT_EQ(presence(*image->memory, at), Presence::lost) << at;
+  }
+  EXPECT_TRUE(read_at(*image->memory, 0x2000).empty());
+  ASSERT_EQ(image->remarks.size(), 1U);
+  EXPECT_NE(image->remarks.front().text.find(" 2 pages "), std::string::npos)
+      << image->remarks.front().text;
+  expect_extents_cover_all(*image->memory);
+}
+
+// Counts what is asked of a file system that looks through the whole file each time, as tmpfs does.
+class CountedSource final : public ByteSource {
+ public:
+  CountedSource(std::unique_ptr<ByteSource> source, std::uint64_t& runs)
+      : source_(std::move(source)), runs_(runs) {}
+  std::uint64_t size() const override { return source_->size(); }
+  Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) const override {
+    return source_->read(offset, out);
+  }
+  FileRun run(std::uint64_t offset) const override {
+    ++runs_;
+    return source_->run(offset);
+  }
+
+ private:
+  std::unique_ptr<ByteSource> source_;
+  std::uint64_t& runs_;
+};
+
+TEST(ElfReader, ManySegmentsOfOneRunAreOneRun) {
+  ElfDump dump;
+  for (std::uint64_t i = 0; i < 1000; ++i) {
+    dump.loads.push_back({i * 2 * kPage, pages(i)});
+  }
+  std::uint64_t runs = 0;
+  const auto image = open_elf(
+      std::make_unique<CountedSource>(*open_plain(builders::memory_file(dump.build())), runs));
+  EXPECT_EQ(ram_ranges(*image->memory).ranges().size(), 1000U);
+  EXPECT_LT(runs, 10U);
 }
 
 TEST(ElfReader, PartialPagesAreFilledWithZeros) {
@@ -211,17 +309,46 @@ TEST(ElfReader, LyingCountsAreRefused) {
   EXPECT_EQ(open_bytes(bytes).error().code, Errc::limit);
 }
 
-TEST(ElfReader, OtherMachinesAreUnsupported) {
+// The limit is of all notes together.
+TEST(ElfReader, NotesOfSeveralHeadersAreCountedTogether) {
+  ElfDump dump = two_loads();
+  dump.notes = {{"A", 1, builders::zeros(23U << 20)}};
+  Bytes bytes = dump.build();
+  const auto note = load<Elf64_Phdr>(bytes, phdr(0, 0));
+  poke(bytes, phdr(1, 0), *note);
+  auto image = open_bytes(bytes);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->notes.size(), 2U);
+  poke(bytes, phdr(2, 0), *note);
+  image = open_bytes(bytes);
+  ASSERT_FALSE(image);
+  EXPECT_EQ(image.error().code, Errc::limit);
+}
+
+TEST(ElfReader, OtherMachinesAreRefusedByName) {
   struct Change {
     std::uint64_t offset;
     std::uint8_t value;
+    const char* name;
   };
-  for (const Change change : {Change{EI_CLASS, ELFCLASS32}, Change{EI_DATA, ELFDATA2MSB},
-                              Change{16, ET_EXEC}, Change{18, EM_386}, Change{18, EM_AARCH64}}) {
+  for (const Change change :
+       {Change{EI_CLASS, ELFCLASS32, "32-bit"}, Change{EI_DATA, ELFDATA2MSB, "big-endian"},
+        Change{16, ET_EXEC, "core"}, Change{18, EM_386, "machine i386"},
+        Change{18, EM_AARCH64, "machine aarch64"}, Change{18, EM_RISCV, "machine riscv64"}}) {
     Bytes bytes = two_loads().build();
     poke(bytes, change.offset, change.value);
-    EXPECT_EQ(open_bytes(bytes).error().code, Errc::unsupported);
+    const auto image = open_bytes(bytes);
+    ASSERT_FALSE(image) << change.name;
+    EXPECT_EQ(image.error().code, Errc::unsupported);
+    EXPECT_NE(image.error().message.find(change.name), std::string::npos) << image.error().message;
   }
+}
+
+// As in a kdump file, notes tell of the machine where the number is none.
+TEST(ElfReader, ANumberOfNoMachineRefusesNoFile) {
+  Bytes bytes = two_loads().build();
+  poke(bytes, 18, std::uint8_t{0});
+  EXPECT_TRUE(open_bytes(bytes));
 }
 
 TEST(ElfReader, ACoreOfAProcessIsUnsupported) {

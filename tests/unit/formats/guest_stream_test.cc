@@ -376,6 +376,44 @@ TEST(GuestStream, ADamagedFrameIsMissing) {
   EXPECT_EQ(received.stream->kept.count(), 400U);
 }
 
+// All pages came, and the end says so: only the gap in the numbers tells that something is missing.
+TEST(GuestStream, AFrameThatIsMissingIsToldWhereAllPagesCame) {
+  Frames frames = make_stream();
+  const auto log = std::ranges::find_if(frames, [](const Bytes& frame) {
+    return load<FrameHeader>(frame, 0)->kind == static_cast<std::uint32_t>(FrameKind::log);
+  });
+  ASSERT_NE(log, frames.end());
+  frames.erase(log);
+  const auto [stream, taken] = receive(frames);
+  ASSERT_TRUE(stream);
+  EXPECT_EQ(taken.memory.size(), 400U);
+  EXPECT_EQ(stream->broken, "1 frames are missing or damaged");
+}
+
+// A line ends its portions anywhere, also inside the first bytes of a header, and behind noise.
+TEST(GuestStream, AHeaderMayComeInTwoPortions) {
+  const Frames frames = make_stream();
+  const Bytes all = joined(frames);
+  for (std::size_t cut = 1; cut < sizeof(FrameHeader); ++cut) {
+    Bytes noisy(sizeof(FrameHeader) * 4 - cut, std::byte{'#'});
+    const std::size_t first = noisy.size() + cut;
+    noisy.insert(noisy.end(), all.begin(), all.end());
+    std::size_t at = 0;
+    const auto read = [&](std::span<std::byte> out) {
+      const std::size_t portion = at < first ? first - at : noisy.size() - at;
+      const std::size_t size = std::min(portion, out.size());
+      std::copy_n(noisy.begin() + static_cast<std::ptrdiff_t>(at), size, out.begin());
+      at += size;
+      return Result<std::size_t>(size);
+    };
+    Taken taken;
+    const auto stream = read_guest_stream(read, taken, {});
+    ASSERT_TRUE(stream) << cut << ": " << stream.error().message;
+    EXPECT_EQ(stream->broken, "") << cut;
+    EXPECT_EQ(taken.memory.size(), 400U) << cut;
+  }
+}
+
 TEST(GuestStream, FramesThatComeAgainAreSkipped) {
   Frames frames = make_stream();
   const std::size_t number = first_of(frames, FrameKind::pages);

@@ -35,6 +35,17 @@ TEST(InfoJson, AGuest) {
   EXPECT_FALSE(info.contains("crash_time"));
 }
 
+TEST(InfoJson, ANoteWithoutItsKernel) {
+  GuestBuilder guest("6.12");
+  MemoryImage image = guest.build();
+  image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
+  const Json info = info_of(image);
+  EXPECT_EQ(info["kernel"]["release"], "6.12.0-test");
+  EXPECT_EQ(info["kernel"]["in_memory"], false);
+  EXPECT_FALSE(info["kernel"].contains("kaslr_offset"));
+  EXPECT_TRUE(info["pages"]["by_class"].empty());
+}
+
 // Each second page is RAM.
 class ManyRanges : public PhysicalMemory {
  public:

@@ -1,0 +1,28 @@
+// Of which machine a dump is. Writers fill the header's name in as they like: QEMU 10 and later
+// write "Unknown" into every kdump file, makedumpfile before 1.6.9 writes that of Linux 5.11 and
+// later shifted by four bytes. So the notes count, and the header only where they tell nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/base/result.h"
+#include "src/image/image.h"
+
+namespace vmcore::formats {
+
+// Whether uname(2) of a machine that is not x86-64 says this.
+bool is_foreign_machine(std::string_view name);
+
+// What uname(2) says on the machine of that e_machine; "machine number N" where it is not known.
+std::string elf_machine_name(std::uint16_t machine);
+
+// Fails with Errc::unsupported, and the name of the machine, where the dump is not one of an x86-64
+// Linux or of its guest: another machine's, or a Xen hypervisor's. Where the notes prove x86-64 and
+// the header names another machine, that is a remark.
+Result<> check_machine(std::string_view header_says, const std::vector<Note>& notes,
+                       std::vector<Remark>& remarks);
+
+}  // namespace vmcore::formats
