@@ -43,10 +43,17 @@ std::vector<std::uint8_t> laid_out(std::span<const std::uint8_t> input) {
   if ((wild & 2) != 0) {
     take(input, &sub, sizeof(sub));
   }
+  if ((wild & 4) != 0) {  // what names the machine
+    take(input, reinterpret_cast<char*>(&header) + offsetof(KdumpHeader, machine) - 4, 16);
+  }
+  if ((wild & 8) != 0) {  // notes, inside the bitmaps
+    sub.offset_note = 2 * kBlock + kBitmapBytes;
+    sub.size_note = kBitmapBytes;
+  }
   std::ranges::copy(formats::kKdumpSignature, header.signature);
   std::memcpy(file.data(), &header, sizeof(header));
   std::memcpy(file.data() + kBlock, &sub, sizeof(sub));
-  take(input, file.data() + 2 * kBlock, kBitmapBytes);
+  take(input, file.data() + 2 * kBlock, ((wild & 8) != 0 ? 2 : 1) * kBitmapBytes);
   take(input, file.data() + 3 * kBlock, kBitmapBytes);
   file.insert(file.end(), input.begin(), input.end());
   return file;

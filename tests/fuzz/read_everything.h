@@ -49,6 +49,7 @@ inline void read_everything(const PhysicalMemory& memory) {
 inline void open_and_read(std::span<const std::uint8_t> bytes) {
   const auto image = formats::open_dump(memory_file(bytes));
   if (image) {
+    check(image->file.incomplete || !image->file.doubted);
     read_everything(*image->memory);
   }
 }
