@@ -42,6 +42,9 @@ struct Plan : PlanSummary, PlannedPages {};
 struct PlanOptions {
   unsigned level = kMaxLevel;
   unsigned threads = 1;
+  // Pages that are in use for certain, whatever the struct pages say (kernel::pages_in_use()).
+  // Where one would be left out, the struct pages are not those of what runs, and none is believed.
+  std::vector<Pfn> in_use = {};
 };
 
 // Plans all of the memory at once, by the kernel's struct pages. A class whose rule cannot be

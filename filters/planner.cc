@@ -90,9 +90,22 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
     layout.zone_field = zones ? find_zone_field(kernel, *zones, layout) : std::nullopt;
   }
   Evidence evidence = gather_evidence(kernel, memmap);
+  for (const Pfn page : options_.in_use) {
+    if (memory_->presence({page.value * kPageSize}) != Presence::absent) {
+      evidence.in_use.push_back({"page that a vCPU uses", page});
+    }
+  }
   known_ = Knowledge{&kernel, std::move(memmap), layout};
   excluded_ = excluded_classes(options_.level);
   TRY(survey(&evidence));  // as if all classes were believed
+  if (const auto page = used_and_left_out(evidence, excluded_)) {
+    disproved_ = true;
+    return fail(
+        Errc::malformed,
+        "a vCPU uses the page at {:#x}, which the struct pages of kernel {} would leave out: "
+        "it is not the kernel that runs",
+        page->pfn.value * kPageSize, kernel.info().release());
+  }
   const Doubts doubts = doubts_about(evidence, kernel, layout);
   if ((excluded_ & doubts.distrusted) != 0) {
     excluded_ &= ~doubts.distrusted;

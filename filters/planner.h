@@ -32,6 +32,8 @@ class Planner {
   const PlanSummary& summary() const { return summary_; }
   // Why nothing is known of the memory, where so.
   const std::optional<Error>& blind() const { return blind_; }
+  // The struct pages would leave out what vCPUs use: the kernel is not what runs.
+  bool disproved() const { return disproved_; }
 
   // The windows, ascending, at least one. Those without RAM are passed over. Not when done().
   bool done() const { return next_.count == 0; }
@@ -60,6 +62,7 @@ class Planner {
   PlanOptions options_;
   std::stop_token stop_;
   std::optional<Error> blind_;
+  bool disproved_ = false;
   std::optional<Knowledge> known_;  // unless blind
   ClassMask excluded_ = 0;
   PlanCounts counts_;

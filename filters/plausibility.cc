@@ -140,6 +140,17 @@ class Checks {
   Doubts doubts_;
 };
 
+void look_at(const Census& census, KernelPage& page) {
+  if (census.with_memmap.contains(page.pfn)) {
+    page.classes &= ~mask_of(PageClass::no_memmap);
+  }
+  for (const ClassName& entry : kClassNames) {
+    if (census.pages[static_cast<std::size_t>(entry.page_class)].contains(page.pfn)) {
+      page.classes |= mask_of(entry.page_class);
+    }
+  }
+}
+
 }  // namespace
 
 Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap) {
@@ -169,15 +180,18 @@ Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap
 void Evidence::add(const Census& census) {
   filters::add(census.seen, seen);
   for (KernelPage& page : kernel_pages) {
-    if (census.with_memmap.contains(page.pfn)) {
-      page.classes &= ~mask_of(PageClass::no_memmap);
-    }
-    for (const ClassName& entry : kClassNames) {
-      if (census.pages[static_cast<std::size_t>(entry.page_class)].contains(page.pfn)) {
-        page.classes |= mask_of(entry.page_class);
-      }
-    }
+    look_at(census, page);
   }
+  for (KernelPage& page : in_use) {
+    look_at(census, page);
+  }
+}
+
+std::optional<KernelPage> used_and_left_out(const Evidence& evidence, ClassMask excluded) {
+  const auto found = std::ranges::find_if(evidence.in_use, [excluded](const KernelPage& page) {
+    return (page.classes & excluded) != 0;
+  });
+  return found == evidence.in_use.end() ? std::nullopt : std::optional(*found);
 }
 
 Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,

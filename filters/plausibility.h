@@ -5,6 +5,7 @@
 // one of them.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -23,11 +24,15 @@ struct KernelPage {
 struct Evidence {
   CensusCounts seen;
   std::vector<KernelPage> kernel_pages;
+  std::vector<KernelPage> in_use;  // by vCPUs
   void add(const Census& census);
 };
 
 // Before any census: the kernel's page tables, its log, its version, its memmap.
 Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap);
+
+// The first page that vCPUs use and that these classes would leave out.
+std::optional<KernelPage> used_and_left_out(const Evidence& evidence, ClassMask excluded);
 
 struct Doubts {
   // Classes that must not be excluded: their rule contradicts what the memory shows.

@@ -111,10 +111,10 @@ class Guest {
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
   // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices is
-  // missing. Errc::unsupported where that cannot be told.
+  // missing. With registers, where these cost nothing. Errc::unsupported where that cannot be told.
   virtual Result<ImageSource> look() = 0;
   // The registers of its vCPUs while it runs on, each of its own moment. Errc::unsupported where
-  // that cannot be had without a pause.
+  // that cannot be had without a pause. A libvirt domain is tainted by it, where that is allowed.
   virtual Result<std::vector<CpuState>> registers() {
     return fail(Errc::unsupported, "its registers cannot be read while it runs");
   }

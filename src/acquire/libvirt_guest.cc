@@ -18,6 +18,7 @@
 #include "src/acquire/libvirt_state.h"
 #include "src/acquire/monitor_map.h"
 #include "src/acquire/ram_layout.h"
+#include "src/acquire/registers.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -141,10 +142,15 @@ Result<std::vector<RamBlock>> LibvirtGuest::find_memory() const {
   });
 }
 
-Result<> LibvirtGuest::ask_monitor() {
-  const Execute execute = [this](const std::string& command, const qmp::Json& arguments) {
+Execute LibvirtGuest::by_monitor() {
+  tainted_ = true;
+  return [this](const std::string& command, const qmp::Json& arguments) {
     return execute_in_domain(domain_.get(), command, arguments);
   };
+}
+
+Result<> LibvirtGuest::ask_monitor() {
+  const Execute execute = by_monitor();
   TRY_ASSIGN(ram_, find_ram(execute));
   TRY_ASSIGN(told_, find_all_ram(execute));
   return {};
@@ -293,7 +299,7 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
 }
 
 std::vector<Remark> LibvirtGuest::remarks() const {
-  return told_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
+  return tainted_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
 }
 
 Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {
@@ -314,6 +320,13 @@ Result<ImageSource> LibvirtGuest::look() {
     return fail(Errc::unsupported, "method libvirt does not read QEMU's memory");
   }
   return process_->locate(ram_);
+}
+
+Result<std::vector<CpuState>> LibvirtGuest::registers() {
+  if (!selection_.allow_taint) {
+    return Guest::registers();
+  }
+  return read_registers(by_monitor());
 }
 
 Result<> LibvirtGuest::act(Then then) {

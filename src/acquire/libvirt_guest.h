@@ -14,6 +14,7 @@
 #include "src/acquire/libvirt_connection.h"
 #include "src/acquire/libvirt_dump.h"
 #include "src/acquire/method.h"
+#include "src/acquire/monitor_map.h"
 
 namespace vmcore::acquire {
 
@@ -48,6 +49,7 @@ class LibvirtGuest : public Guest {
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<ImageSource> look() override;
+  Result<std::vector<CpuState>> registers() override;
   Result<> act(Then then) override;
 
  private:
@@ -64,6 +66,7 @@ class LibvirtGuest : public Guest {
   // `cut_short`: not all of it will be read.
   Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole,
                                        bool cut_short);
+  Execute by_monitor();
   Result<std::vector<RamBlock>> find_memory() const;
   Result<> ask_monitor();
   Result<Acquired> acquire_pipe(bool running);
@@ -77,6 +80,7 @@ class LibvirtGuest : public Guest {
   std::vector<RamBlock> ram_;
   // All that the monitor told of, with ROM and the memory of devices.
   std::optional<std::vector<RamBlock>> told_;
+  bool tainted_ = false;
 };
 
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);

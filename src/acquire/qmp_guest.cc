@@ -245,7 +245,9 @@ Result<ImageSource> QmpGuest::look() {
       static_cast<void>(prove({&block, 1}));
     }
   }
-  return process_->locate(found);
+  TRY_ASSIGN(ImageSource source, process_->locate(found));
+  source.cpus = registers().value_or(std::vector<CpuState>());
+  return source;
 }
 
 Result<std::vector<CpuState>> QmpGuest::registers() { return read_registers(executor(monitor_)); }

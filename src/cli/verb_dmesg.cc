@@ -20,9 +20,13 @@ int run(const GuestOptions& source, const Common& common) {
     return report_pause(read, report_error(result.error(), common), common);
   }
   if (common.json) {
-    const nlohmann::ordered_json json{{"release", result->done.release},
-                                      {"incomplete", result->done.incomplete},
-                                      {"log", result->text}};
+    nlohmann::ordered_json json{{"release", result->done.release},
+                                {"incomplete", result->done.incomplete},
+                                {"remarks", nlohmann::ordered_json::array()},
+                                {"log", result->text}};
+    for (const Remark& remark : result->done.remarks) {
+      json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
+    }
     // In ASCII no control character but newlines is left.
     const auto text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
     fmt::print("{}\n", text);

@@ -12,6 +12,7 @@
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
 #include "src/kernel/panic_kernel.h"
+#include "src/kernel/proof.h"
 
 namespace vmcore::convert {
 namespace {
@@ -39,11 +40,16 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   }
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
   // Struct pages that may be those of other pages decide nothing.
-  const filters::PlanOptions plan_options{.level = image.file.doubted ? 0 : options.level,
-                                          .threads = options.threads};
+  const filters::PlanOptions plan_options{
+      .level = image.file.doubted ? 0 : options.level,
+      .threads = options.threads,
+      .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image())};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
                                     plan_options, options.window, stop));
+  if (planner.disproved()) {
+    subject.found.kernels.clear();
+  }
   Decision decision{std::move(subject), std::move(planner), {}};
   Outcome& outcome = decision.outcome;
   outcome.crashed = decision.subject.crashed;

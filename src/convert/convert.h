@@ -28,6 +28,8 @@ struct ConvertOptions {
   // does not grow with the guest; struct pages are then read twice. Made a multiple of 1 GiB. Zero:
   // all of it.
   std::uint64_t window = 0;
+  // The guest runs while it is read: its registers are of another moment than its memory.
+  bool torn = false;
   // How hard to look for a kernel that no note tells of.
   kernel::Search search = kernel::Search::memory;
   std::optional<InfoPlace> hint = {};  // where it was found before

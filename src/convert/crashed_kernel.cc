@@ -1,6 +1,7 @@
 #include "src/convert/crashed_kernel.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/panic_kernel.h"
+#include "src/kernel/proof.h"
 
 namespace vmcore::convert {
 namespace {
@@ -22,14 +24,8 @@ using kernel::CoreHeader;
 using kernel::CoreLoad;
 using kernel::GuestKernel;
 
-// Whether the CPU's page tables map the kernel to where it lies.
 bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kernel) {
-  const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
-  const auto tables = kernel::page_tables_of(*image.memory, cpu);
-  return std::ranges::any_of(tables, [&](const kernel::PageTables& each) {
-    const auto mapping = each.translate(stext);
-    return mapping && mapping->address == kernel::image_to_physical(stext, kernel.phys_base());
-  });
+  return kernel::runs(kernel::page_tables_of(*image.memory, cpu), kernel);
 }
 
 // Where a CPU certainly is: its page tables, or its instructions where it uses none. Nothing where
@@ -84,11 +80,13 @@ bool may_be_captured(const MemoryImage& image, const std::vector<GuestKernel>& k
   });
 }
 
-// The headers that there may be, the likeliest first.
+// The headers that there may be, the likeliest first. What a kernel was told is believed of those
+// that run; where memory is kept free for a capture kernel, of the crashed one as well, which runs
+// no more.
 Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
-                                             const std::vector<GuestKernel>& kernels) {
+                                             const kernel::FoundKernels& found) {
   std::vector<CoreHeader> headers;
-  for (const GuestKernel& each : kernels) {
+  for (const GuestKernel& each : found.kernels) {
     const auto told = kernel::told_elfcorehdr(each);
     if (auto header = told ? kernel::read_elfcorehdr(*image.memory, *told)
                            : Result<CoreHeader>(fail(Errc::not_found, "not told"))) {
@@ -98,11 +96,18 @@ Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
   if (!headers.empty()) {
     return headers;
   }
-  for (const GuestKernel& each : kernels) {
-    if (each.kallsyms() == nullptr) {  // before v6.0
+  std::vector<const GuestKernel*> all;
+  for (const GuestKernel& each : found.kernels) {
+    all.push_back(&each);
+  }
+  for (const kernel::DoubtedKernel& each : found.doubted) {
+    all.push_back(&each.kernel);
+  }
+  for (const GuestKernel* each : all) {
+    if (each->kallsyms() == nullptr) {  // before v6.0
       return kernel::search_elfcorehdr(*image.memory, {{0}, kMaxPhysAddr});
     }
-    if (const auto panic = kernel::read_panic_kernel(each); panic && panic->region.size != 0) {
+    if (const auto panic = kernel::read_panic_kernel(*each); panic && panic->region.size != 0) {
       TRY_ASSIGN(auto more, kernel::search_elfcorehdr(*image.memory, panic->region));
       std::ranges::move(more, std::back_inserter(headers));
     }
@@ -216,6 +221,29 @@ void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
   }
 }
 
+void doubt_all(kernel::FoundKernels& found, const std::string& why) {
+  for (GuestKernel& kernel : found.kernels) {
+    found.doubted.push_back({std::move(kernel), why});
+  }
+  found.kernels.clear();
+  found.remarks.push_back(kernel::remark_on_doubted(found));
+}
+
+// Which of the kernels that run is none to filter by.
+void doubt_what_does_not_tell(kernel::FoundKernels& found) {
+  const auto captures = std::ranges::count_if(found.kernels, is_capture_kernel);
+  const bool crashed = std::ranges::any_of(found.kernels, [](const GuestKernel& kernel) {
+    return kernel.info().crash_time().has_value();
+  });
+  if (captures != 0 && captures == std::ssize(found.kernels)) {
+    // The memory of the kernel that crashed is none of its own: it would be left out.
+    doubt_all(found, "a capture kernel, and the kernel that crashed was not found");
+  } else if (captures == 0 && found.kernels.size() > 1 && !crashed) {
+    // After a kexec some vCPUs stand still in the kernel before, whose memory is in use again.
+    doubt_all(found, "other vCPUs run another kernel");
+  }
+}
+
 }  // namespace
 
 Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
@@ -227,7 +255,7 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
   if (!may_be_captured(image, subject.found.kernels)) {
     return subject;
   }
-  TRY_ASSIGN(const std::vector<CoreHeader> headers, find_headers(image, subject.found.kernels));
+  TRY_ASSIGN(const std::vector<CoreHeader> headers, find_headers(image, subject.found));
   for (const CoreHeader& header : headers) {
     auto notes = crash_notes(*image.memory, header);
     if (!notes || !any_cpu_outside(image, header)) {
@@ -254,6 +282,9 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
              : "a capture kernel is in memory, but nothing that a crashed one "
                "handed over to it (ELF core header, registers): registers are "
                "those of now"});
+  }
+  if (kernel::tells_page_tables(image)) {
+    doubt_what_does_not_tell(subject.found);
   }
   return subject;
 }

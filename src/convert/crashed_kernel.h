@@ -35,7 +35,8 @@ struct Subject {
 // Finds the kernels of the image, which must outlive the result; `before` and `hint` as for
 // find_kernels().
 // A capture kernel that is merely loaded changes nothing: it has taken over where a CPU is outside
-// the crashed kernel's memory and that kernel has saved registers and the time of its crash.
+// the crashed kernel's memory and that kernel has saved registers and the time of its crash. Where
+// the image tells CR3, a vCPU has to run one of the two.
 Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
                              const kernel::FoundKernels* before = nullptr,
                              const std::optional<InfoPlace>& hint = {});

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/kernel/cpus.h"
+#include "src/kernel/proof.h"
 
 namespace vmcore::convert {
 namespace {
@@ -70,8 +71,15 @@ std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel
   }
   add_per_cpu(image, is_prstatus, order, notes);
   add_per_cpu(image, is_qemu_cpu, order, notes);
+  // Where the vCPUs tell what they run, and it is not what the note describes.
+  const bool disproved = kernel == nullptr && kernel::tells_page_tables(image) &&
+                         !image.file.incomplete && std::ranges::any_of(image.notes, is_vmcoreinfo);
+  if (disproved) {
+    remarks.push_back(
+        {Errc::guest_state, "VMCOREINFO is left out: no vCPU runs the kernel that it describes"});
+  }
   for (const Note& note : image.notes) {
-    const bool replaced = kernel != nullptr && is_vmcoreinfo(note);
+    const bool replaced = (kernel != nullptr || disproved) && is_vmcoreinfo(note);
     if (!is_prstatus(note) && !is_qemu_cpu(note) && !is_provenance(note) && !replaced) {
       notes.push_back(note);
     }

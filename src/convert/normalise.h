@@ -20,10 +20,11 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
                      std::optional<std::uint64_t> host_event_time);
 
 // The notes in the order that readers want: VMCOREINFO (recovered where the source had none or a
-// wrong one), NT_PRSTATUS and then the QEMU notes of all vCPUs, each in Linux's CPU order, so that
-// crash gives each CPU its own registers; all other notes verbatim, but for one of ours. phys_base
-// is the kernel's (QEMU's kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the
-// kernel image, then the direct map. `kernel` may be null. Doubts are added to `remarks`.
+// wrong one, left out where it describes a kernel that no vCPU runs), NT_PRSTATUS and then the QEMU
+// notes of all vCPUs, each in Linux's CPU order, so that crash gives each CPU its own registers;
+// all other notes verbatim, but for one of ours. phys_base is the kernel's (QEMU's kdump sub-header
+// has a wrong one). Segments as /proc/vmcore has them: the kernel image, then the direct map.
+// `kernel` may be null. Doubts are added to `remarks`.
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
                                 const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);

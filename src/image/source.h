@@ -1,5 +1,6 @@
 // ImageSource: where the RAM of a guest lies on its host: in the process that runs it, and in the
-// files that this process maps. Plain data and descriptors, no paths: it crosses into the worker.
+// files that this process maps; and what its vCPUs do. Plain data and descriptors, no paths: it
+// crosses into the worker.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "src/base/address.h"
 #include "src/base/fd.h"
+#include "src/image/image.h"
 
 namespace vmcore {
 
@@ -32,6 +34,8 @@ struct ImageSource {
   Fd pagemap;  // /proc/PID/pagemap
   std::vector<Fd> files;
   std::vector<Piece> pieces;  // sorted, disjoint
+  // Of a guest that runs on; empty where they cannot be had without a pause, or come elsewhere.
+  std::vector<CpuState> cpus = {};
 };
 
 }  // namespace vmcore

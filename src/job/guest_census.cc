@@ -1,5 +1,6 @@
 #include "src/job/guest_census.h"
 
+#include "src/job/look_live.h"
 #include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
 
@@ -14,7 +15,7 @@ Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned 
   request.hint = recall_place(guest);
   TRY_ASSIGN(sandbox::Done done,
              run_worker(request, {},
-                        {.locate = [&](std::span<const PhysRange>) { return guest.look(); }}));
+                        {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }}));
   remember_place(guest, done.place);
   return done;
 }

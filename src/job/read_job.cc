@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/base/sys.h"
+#include "src/job/look_live.h"
 #include "src/job/place_cache.h"
 
 namespace vmcore::job {
@@ -76,12 +77,14 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   request.input = sandbox::InputKind::live;
   request.torn = state.running;
   request.hint = recall_place(guest);
-  auto result =
-      read_text(request, {}, {.locate = [&](std::span<const PhysRange>) { return guest.look(); }});
+  auto result = read_text(request, {},
+                          {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
+  const std::vector<Remark> taint = guest.remarks();
+  result->done.remarks.insert(result->done.remarks.end(), taint.begin(), taint.end());
   remember_place(guest, result->done.place);
   return result;
 }

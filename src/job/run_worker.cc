@@ -49,7 +49,8 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   for (const Fd& file : source->files) {
     fds.push_back(file.get());
   }
-  return worker.located({.error = {}, .pieces = std::move(source->pieces)}, fds);
+  return worker.located(
+      {.error = {}, .pieces = std::move(source->pieces), .cpus = std::move(source->cpus)}, fds);
 }
 
 Result<> answer(sandbox::Worker& worker, const sandbox::Copy& asked, const CopyForWorker& copy) {

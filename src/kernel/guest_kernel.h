@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "src/base/address.h"
@@ -82,12 +83,24 @@ class GuestKernel {
   std::shared_ptr<const Kallsyms> kallsyms_;
 };
 
+// A kernel that lies in memory and is not believed to be the guest's.
+struct DoubtedKernel {
+  GuestKernel kernel;
+  std::string why;  // for a remark
+};
+
 struct FoundKernels {
   // Validated against the memory they describe (uts release and, where exported, the build-id's
-  // note; _stext translates). The kernel to filter by comes first. Empty where none was found.
+  // note; _stext translates), and run by a vCPU where the image tells CR3 (proof.h). The kernel to
+  // filter by comes first. Empty where none was found.
   std::vector<GuestKernel> kernels;
+  // Validated, but not run by any vCPU: of an earlier boot, mostly.
+  std::vector<DoubtedKernel> doubted;
   std::vector<Remark> remarks;
 };
+
+// Names the kernels that are not believed, and why: for an image where none is.
+Remark remark_on_doubted(const FoundKernels& found);
 
 // How hard to look where the image has no usable VMCOREINFO note.
 enum class Search : std::uint8_t {
@@ -100,7 +113,8 @@ enum class Search : std::uint8_t {
 // Remark and the search goes on. Fails only where the image's memory cannot be read at all.
 // `before`, which may be null, is what was found in the same memory a moment ago: it is validated,
 // and taken where nothing speaks against it, so that less is read. At `hint` is looked before all
-// of memory is scanned, and instead where what is there is the kernel that booted last.
+// of memory is scanned, and instead where what is there is the kernel that runs; where no vCPU
+// tells that, the one that booted last.
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
                                   const FoundKernels* before = nullptr,
                                   const std::optional<InfoPlace>& hint = {});

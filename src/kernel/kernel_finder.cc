@@ -10,6 +10,7 @@
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
+#include "src/kernel/proof.h"
 #include "src/kernel/trampoline.h"
 #include "src/kernel/validate_kernel.h"
 #include "src/kernel/vmcoreinfo_search.h"
@@ -19,6 +20,9 @@ namespace {
 
 // More are not looked at; those of an ordinary guest are one, or two.
 constexpr std::size_t kMaxImages = 8;  // kernel images, up to 512 MiB each, that are searched
+
+// Of the kernels that are not believed, at most that many are named.
+constexpr std::size_t kMaxNamed = 3;
 
 // Where the direct map begins without KASLR: v4.20 (d52888aa2753), before it, and with 5 levels.
 constexpr std::array kFixedPageOffsets{
@@ -30,9 +34,11 @@ constexpr std::array kFixedPageOffsets{
 class KernelFinder {
  public:
   explicit KernelFinder(const MemoryImage& image)
-      : image_(&image), vcpus_(distinct_tables(image)) {}
+      : image_(&image), vcpus_(distinct_tables(image)), must_prove_(tells_page_tables(image)) {}
 
-  Result<FoundKernels> find(Search search, const std::optional<InfoPlace>& hint);
+  // `before` may be null.
+  Result<FoundKernels> find(Search search, const FoundKernels* before,
+                            const std::optional<InfoPlace>& hint);
   // Whether they are there still, and no other shows.
   bool take(const FoundKernels& before);
   FoundKernels taken() { return std::move(found_); }
@@ -42,8 +48,15 @@ class KernelFinder {
     return validate_kernel(*image_->memory, info, phys_base);
   }
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
-  Result<> add(const Vmcoreinfo& info, InfoSource source, std::optional<PhysAddr> address = {});
-  void describe(GuestKernel& kernel);
+  // Whether it is one of the guest's.
+  Result<bool> add(const Vmcoreinfo& info, InfoSource source, std::optional<PhysAddr> address = {});
+  Result<GuestKernel> located(const Vmcoreinfo& info);
+  // Sorts the kernel in; whether it is one of the guest's.
+  bool sort_in(GuestKernel kernel);
+  GuestKernel in_this_image(const GuestKernel& known) const;
+  void take_again(const FoundKernels& before);
+  // Whether it is a capture kernel.
+  bool describe(GuestKernel& kernel);
   void take_note();
   Result<> take_registers();
   Result<> take_hint(const InfoPlace& hint);
@@ -53,24 +66,36 @@ class KernelFinder {
   bool all_are_capture_kernels() const;
   bool any_is_capture_kernel() const;
   void put_crashed_first();
+  void remark_on_note();
   void remark(Errc code, std::string text) { found_.remarks.push_back({code, std::move(text)}); }
 
   const MemoryImage* image_;
   std::vector<VcpuTables> vcpus_;
+  bool must_prove_;
   FoundKernels found_;
   std::vector<bool> capture_;  // of each found kernel: runs on behalf of a crashed one
 };
 
-Result<FoundKernels> KernelFinder::find(Search search, const std::optional<InfoPlace>& hint) {
+Result<FoundKernels> KernelFinder::find(Search search, const FoundKernels* before,
+                                        const std::optional<InfoPlace>& hint) {
   take_note();
   TRY(take_registers());
   if (hint && found_.kernels.empty()) {
     TRY(take_hint(*hint));
   }
   if (search != Search::registers && all_are_capture_kernels()) {
-    TRY(take_search(search));
+    if (must_prove_ && found_.kernels.empty() && before != nullptr) {
+      take_again(*before);
+    } else {
+      TRY(take_search(search));
+    }
   }
   put_crashed_first();
+  if (found_.kernels.empty() && !found_.doubted.empty()) {
+    found_.remarks.push_back(remark_on_doubted(found_));
+  } else {
+    remark_on_note();
+  }
   return std::move(found_);
 }
 
@@ -89,19 +114,41 @@ bool KernelFinder::take(const FoundKernels& before) {
   if (!validated(known.info(), known.phys_base())) {
     return false;
   }
-  GuestKernel kernel = known;
-  kernel.memory_ = image_->memory.get();
-  kernel.page_tables_ = known.page_tables().in(*image_->memory);
+  GuestKernel kernel = in_this_image(known);
   kernel.info_source_ = note != nullptr ? InfoSource::note : known.info_source();
   if (told_elfcorehdr(kernel)) {
     return false;  // the crashed one is to be looked for
+  }
+  if (must_prove_ && why_not_running(kernel, vcpus_)) {
+    return false;
   }
   found_.kernels.push_back(std::move(kernel));
   return std::ranges::all_of(vcpus_, [&](const VcpuTables& vcpu) { return is_known(vcpu); });
 }
 
-Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source,
-                           std::optional<PhysAddr> address) {
+GuestKernel KernelFinder::in_this_image(const GuestKernel& known) const {
+  GuestKernel kernel = known;
+  kernel.memory_ = image_->memory.get();
+  kernel.page_tables_ = known.page_tables().in(*image_->memory);
+  return kernel;
+}
+
+// Instead of a search, which the guest would wait for: what the vCPUs run, their registers have led
+// to.
+void KernelFinder::take_again(const FoundKernels& before) {
+  for (const GuestKernel& known : before.kernels) {
+    if (validated(known.info(), known.phys_base())) {
+      static_cast<void>(sort_in(in_this_image(known)));
+    }
+  }
+  for (const DoubtedKernel& known : before.doubted) {
+    if (validated(known.kernel.info(), known.kernel.phys_base())) {
+      static_cast<void>(sort_in(in_this_image(known.kernel)));
+    }
+  }
+}
+
+Result<GuestKernel> KernelFinder::located(const Vmcoreinfo& info) {
   const std::optional<std::int64_t> claimed = info.number("phys_base");  // v4.10, 401721ecd1dc
   Result<GuestKernel> kernel = validated(info, claimed.value_or(0));
   for (VcpuTables& vcpu : vcpus_) {
@@ -120,26 +167,44 @@ Result<> KernelFinder::add(const Vmcoreinfo& info, InfoSource source,
       }
     }
   }
-  if (!kernel) {
-    return tl::unexpected(std::move(kernel).error());
-  }
-  for (const GuestKernel& have : found_.kernels) {
-    if (have.page_tables().root() == kernel->page_tables().root()) {
-      return {};
-    }
-  }
-  if (auto kallsyms = Kallsyms::read(*kernel)) {
-    kernel->kallsyms_ = std::make_shared<const Kallsyms>(*std::move(kallsyms));
-  }
-  TRY(check_build_id(*kernel));
-  kernel->info_source_ = source;
-  kernel->info_address_ = address;
-  describe(*kernel);
-  found_.kernels.push_back(*std::move(kernel));
-  return {};
+  return kernel;
 }
 
-void KernelFinder::describe(GuestKernel& kernel) {
+Result<bool> KernelFinder::add(const Vmcoreinfo& info, InfoSource source,
+                               std::optional<PhysAddr> address) {
+  TRY_ASSIGN(GuestKernel kernel, located(info));
+  const auto same_root = [&](const GuestKernel& have) {
+    return have.page_tables().root() == kernel.page_tables().root();
+  };
+  if (std::ranges::any_of(found_.kernels, same_root)) {
+    return true;
+  }
+  // Where one is not believed, another VMCOREINFO of the same place may be right.
+  if (std::ranges::any_of(found_.doubted, [&](const DoubtedKernel& have) {
+        return same_root(have.kernel) && have.kernel.info().text() == info.text();
+      })) {
+    return false;
+  }
+  if (auto kallsyms = Kallsyms::read(kernel)) {
+    kernel.kallsyms_ = std::make_shared<const Kallsyms>(*std::move(kallsyms));
+  }
+  TRY(check_build_id(kernel));
+  kernel.info_source_ = source;
+  kernel.info_address_ = address;
+  return sort_in(std::move(kernel));
+}
+
+bool KernelFinder::sort_in(GuestKernel kernel) {
+  if (auto why = must_prove_ ? why_not_running(kernel, vcpus_) : std::nullopt) {
+    found_.doubted.push_back({std::move(kernel), *std::move(why)});
+    return false;
+  }
+  capture_.push_back(describe(kernel));
+  found_.kernels.push_back(std::move(kernel));
+  return true;
+}
+
+bool KernelFinder::describe(GuestKernel& kernel) {
   const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
   const VirtAddr begin{stext.value & ~(kKernelAlign - 1)};
   std::uint64_t size = linear_size(kernel.page_tables(), kernel.phys_base(), begin);
@@ -166,7 +231,7 @@ void KernelFinder::describe(GuestKernel& kernel) {
   if (!kernel.page_offset_) {
     remark(Errc::not_found, "the start of the kernel's direct map could not be established");
   }
-  capture_.push_back(capture);
+  return capture;
 }
 
 void KernelFinder::take_note() {
@@ -175,7 +240,7 @@ void KernelFinder::take_note() {
     return;
   }
   const auto info = Vmcoreinfo::parse(note->desc);
-  const Result<> added = info ? add(*info, InfoSource::note) : tl::unexpected(info.error());
+  const Result<bool> added = info ? add(*info, InfoSource::note) : tl::unexpected(info.error());
   if (!added) {
     remark(added.error().code, fmt::format("the VMCOREINFO note does not describe this memory: {}",
                                            added.error().message));
@@ -190,15 +255,8 @@ const std::vector<KernelAnchor>& KernelFinder::anchors_of(VcpuTables& vcpu) cons
 }
 
 bool KernelFinder::is_known(const VcpuTables& vcpu) const {
-  for (const PageTables& tables : vcpu.tables) {
-    for (const GuestKernel& kernel : found_.kernels) {
-      const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
-      if (check_stext(tables, stext, kernel.phys_base())) {
-        return true;
-      }
-    }
-  }
-  return false;
+  return std::ranges::any_of(found_.kernels,
+                             [&](const GuestKernel& kernel) { return runs(vcpu.tables, kernel); });
 }
 
 Result<> KernelFinder::take_registers() {
@@ -239,7 +297,7 @@ Result<> KernelFinder::take_hint(const InfoPlace& hint) {
     return {};
   }
   const auto kernel = validated(*info, info->number("phys_base").value_or(0));
-  if (kernel && booted_last(kernel->page_tables(), *image_->memory)) {
+  if (kernel && (must_prove_ || booted_last(kernel->page_tables(), *image_->memory))) {
     static_cast<void>(add(*info, InfoSource::search, hint.address));
   }
   return {};
@@ -248,9 +306,9 @@ Result<> KernelFinder::take_hint(const InfoPlace& hint) {
 Result<> KernelFinder::take_search(Search search) {
   std::size_t refused = 0;
   TRY(search_memory(*image_->memory, [&](const Vmcoreinfo& info, PhysAddr address) {
-    const bool added = add(info, InfoSource::search, address).has_value();
+    const Result<bool> added = add(info, InfoSource::search, address);
     refused += added ? 0U : 1U;
-    return added && search == Search::first;
+    return added.value_or(false) && search == Search::first;
   }));
   if (refused != 0 && search == Search::memory) {
     remark(Errc::malformed,
@@ -280,6 +338,34 @@ void KernelFinder::put_crashed_first() {
                      kernels.front().info().release()));
 }
 
+void KernelFinder::remark_on_note() {
+  for (const DoubtedKernel& each : found_.doubted) {
+    if (each.kernel.info_source() == InfoSource::note) {
+      remark(Errc::malformed,
+             fmt::format("the VMCOREINFO note is of kernel {}, which is not the one that runs: {}",
+                         each.kernel.info().release(), each.why));
+    }
+  }
+}
+
+Remark remark_on_doubted(const FoundKernels& found) {
+  std::string list;
+  const std::size_t named = std::min(found.doubted.size(), kMaxNamed);
+  for (std::size_t i = 0; i < named; ++i) {
+    const GuestKernel& kernel = found.doubted[i].kernel;
+    const VirtAddr stext = kernel.info().symbol("_stext").value_or(kKernelMap);
+    list += fmt::format("{}{} at {:#x} ({})", i == 0 ? "" : ", ", kernel.info().release(),
+                        image_to_physical(stext, kernel.phys_base()).value, found.doubted[i].why);
+  }
+  if (found.doubted.size() > named) {
+    list += fmt::format(" and {} more", found.doubted.size() - named);
+  }
+  return {Errc::guest_state,
+          fmt::format("no vCPU runs a kernel that was found; in memory lies, perhaps of an earlier "
+                      "boot, and is not believed: {}",
+                      list)};
+}
+
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
                                   const FoundKernels* before,
                                   const std::optional<InfoPlace>& hint) {
@@ -289,7 +375,7 @@ Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
       return finder.taken();
     }
   }
-  return KernelFinder(image).find(search, hint);
+  return KernelFinder(image).find(search, before, hint);
 }
 
 std::optional<InfoPlace> place_of(const FoundKernels& found) {

@@ -31,7 +31,7 @@ PageTables::PageTables(const PhysicalMemory& memory, PhysAddr root, bool five_le
       five_levels_(five_levels),
       memory_encryption_mask_(memory_encryption_mask) {}
 
-Result<Mapping> PageTables::translate(VirtAddr address) const {
+Result<Mapping> PageTables::translate(VirtAddr address, std::vector<PhysAddr>* way) const {
   const unsigned levels = five_levels_ ? 5 : 4;
   if (!is_canonical(address, levels)) {
     return fail(Errc::not_found, "virtual address {:#x} is not canonical", address.value);
@@ -41,6 +41,9 @@ Result<Mapping> PageTables::translate(VirtAddr address) const {
     const unsigned shift = kPageShift + (level - 1) * kIndexBits;
     const std::uint64_t index = (address.value >> shift) & ((1U << kIndexBits) - 1);
     std::uint64_t entry = 0;
+    if (way != nullptr) {
+      way->push_back(table);
+    }
     if (auto read = read_exactly(*memory_, table + index * sizeof(entry),
                                  std::as_writable_bytes(std::span(&entry, 1)));
         !read) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "src/base/address.h"
 #include "src/base/result.h"
@@ -25,11 +26,17 @@ class PageTables {
   // Thread-safe. Errc::not_found where nothing is mapped or the address is not canonical,
   // Errc::unreadable where a table is not in the image, Errc::malformed where an entry points
   // beyond kMaxPhysAddr.
-  Result<Mapping> translate(VirtAddr address) const;
+  // `way`, which may be null, gets the tables that were read, the top one first.
+  Result<Mapping> translate(VirtAddr address, std::vector<PhysAddr>* way = nullptr) const;
 
   // The same tables, read from `memory`.
   PageTables in(const PhysicalMemory& memory) const {
     return {memory, root_, five_levels_, memory_encryption_mask_};
+  }
+
+  // Tables of the same machine with another root.
+  PageTables at(PhysAddr root, bool five_levels) const {
+    return {*memory_, root, five_levels, memory_encryption_mask_};
   }
 
   PhysAddr root() const { return root_; }

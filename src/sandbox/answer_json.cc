@@ -35,6 +35,35 @@ std::vector<Piece> pieces_from(const Json& json) {
   return pieces;
 }
 
+// [index, RIP, RSP, RFLAGS, CS, GS, CR0, CR3, CR4, IDT], the last four null where they are not
+// known
+Json cpu_json(const CpuState& cpu) {
+  const auto known = [](const std::optional<std::uint64_t>& value) {
+    return value ? Json(*value) : Json();
+  };
+  return {cpu.index,   cpu.rip,        cpu.rsp,        cpu.rflags,     cpu.cs,
+          cpu.gs_base, known(cpu.cr0), known(cpu.cr3), known(cpu.cr4), known(cpu.idt_base)};
+}
+
+CpuState cpu_from(const Json& json) {
+  const auto known = [&json](unsigned at) {
+    const Json& value = json.at(at);
+    return value.is_null() ? std::nullopt : std::optional(value.get<std::uint64_t>());
+  };
+  CpuState cpu;
+  cpu.index = json.at(0);
+  cpu.rip = json.at(1);
+  cpu.rsp = json.at(2);
+  cpu.rflags = json.at(3);
+  cpu.cs = json.at(4);
+  cpu.gs_base = json.at(5);
+  cpu.cr0 = known(6);
+  cpu.cr3 = known(7);
+  cpu.cr4 = known(8);
+  cpu.idt_base = known(9);
+  return cpu;
+}
+
 }  // namespace
 
 std::string encode(const Have& have) {
@@ -80,6 +109,16 @@ std::string encode(const Located& located) {
   if (located.error) {
     json["error"] = error_json(*located.error);
   }
+  json["cpus"] = Json::array();
+  std::size_t size = packet_of(json).size();
+  for (const CpuState& cpu : located.cpus) {
+    Json one = cpu_json(cpu);
+    size += packet_of(one).size() + 1;
+    if (size > kMaxPacket) {
+      break;
+    }
+    json["cpus"].push_back(std::move(one));
+  }
   return packet_of(json);
 }
 
@@ -88,6 +127,9 @@ Result<Located> decode_located(std::string_view packet) {
     Located located{.error = {}, .pieces = pieces_from(json.at("pieces"))};
     if (json.contains("error")) {
       located.error = error_from(json.at("error"));
+    }
+    for (const Json& entry : json.at("cpus")) {
+      located.cpus.push_back(cpu_from(entry));
     }
     return located;
   });

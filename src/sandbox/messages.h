@@ -12,6 +12,7 @@
 
 #include "src/base/address.h"
 #include "src/base/result.h"
+#include "src/image/image.h"
 #include "src/image/info_place.h"
 #include "src/image/source.h"
 
@@ -187,10 +188,12 @@ struct Cost {
 };
 
 // To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
-// pagemap of the process, then the files of `pieces` in their order (image/source.h).
+// pagemap of the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as
+// many are told as fit into a packet, some hundreds.
 struct Located {
   std::optional<Error> error;
   std::vector<Piece> pieces;
+  std::vector<CpuState> cpus = {};
 };
 
 std::string encode(const Request& request);

@@ -140,6 +140,7 @@ convert::ConvertOptions options_of(const Request& request) {
   return {.level = request.level,
           .threads = std::clamp(request.threads, 1U, 256U),
           .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
+          .torn = request.torn,
           .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
           .hint = request.hint,
           .host_event_time = request.host_event_time,

@@ -63,25 +63,35 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const kernel::FoundKernels& found = subject.found;
-  if (found.kernels.empty()) {
+  const bool doubted = found.kernels.empty() && !found.doubted.empty();
+  if (found.kernels.empty() && !doubted) {
     return fail(Errc::not_found, "the guest's kernel was not found: {}",
                 found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
   }
+  // The log of the boot before is worth having, as such.
+  const kernel::GuestKernel& kernel =
+      doubted ? found.doubted.front().kernel : found.kernels.front();
   TextOutput text(output.get(), sandbox::kMaxOutputText);
   Result<> written;
   TRY_ASSIGN(const kernel::LogSummary summary,
-             kernel::read_printk_log(found.kernels.front(), [&](const kernel::LogRecord& record) {
+             kernel::read_printk_log(kernel, [&](const kernel::LogRecord& record) {
                written = text.append(kernel::format_log_record(record));
                return written.has_value();
              }));
   TRY(written);
   TRY(text.flush());
   Done done;
-  done.release = found.kernels.front().info().release();
-  done.incomplete = summary.lost != 0 || image.file.doubted;
+  done.release = kernel.info().release();
+  done.incomplete = doubted || summary.lost != 0 || image.file.doubted;
   done.place = subject.place();
   done.remarks = image.remarks;
   done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());
+  if (doubted) {
+    done.remarks.push_back(
+        {Errc::guest_state,
+         fmt::format("this is the log of kernel {}, which no vCPU runs: of an earlier boot",
+                     done.release)});
+  }
   if (summary.lost != 0) {
     done.remarks.push_back(
         {Errc::unreadable, fmt::format("{} log records could not be read", summary.lost)});

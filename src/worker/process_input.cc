@@ -112,7 +112,8 @@ Result<ImageSource> locate(const Channel& channel, const std::vector<ElfBlock>& 
                      .pagemap = std::move(packet.fds[1]),
                      .files = {std::make_move_iterator(packet.fds.begin() + 2),
                                std::make_move_iterator(packet.fds.end())},
-                     .pieces = std::move(located.pieces)};
+                     .pieces = std::move(located.pieces),
+                     .cpus = std::move(located.cpus)};
 }
 
 // The parts of the block that none of the pieces has.
@@ -204,6 +205,12 @@ Remark torn_remark() {
       "torn: the guest ran while its memory was read, so this is not what it was at any moment"};
 }
 
+Remark not_checked() {
+  return {Errc::guest_state,
+          "the kernel was not checked against the vCPUs, whose registers cannot be had without a "
+          "pause: what is shown may be of an earlier boot (--pause checks it)"};
+}
+
 }  // namespace
 
 Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn,
@@ -236,6 +243,10 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
 Result<Input> open_live(const Channel& channel, bool torn, const Copier* copier) {
   TRY_ASSIGN(ImageSource source, locate(channel, {}));
   Input input;
+  input.image.cpus = std::move(source.cpus);
+  if (input.image.cpus.empty()) {
+    input.image.remarks.push_back(not_checked());
+  }
   TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source), copier));
   input.image.machine.arch = Arch::x86_64;
   input.image.file.format = "memory of a guest";

@@ -15,7 +15,8 @@ namespace vmcore::worker {
 Result<Input> open_process(const sandbox::Channel& channel, const sandbox::Ready& ready, bool torn,
                            const Copier* copier);
 
-// The memory of a guest that is not touched: no notes, no registers. `torn`: it runs.
+// The memory of a guest that is not touched: no notes, and registers only where these can be had
+// without a pause, else a remark. `torn`: it runs.
 Result<Input> open_live(const sandbox::Channel& channel, bool torn, const Copier* copier = nullptr);
 
 }  // namespace vmcore::worker

@@ -763,7 +763,8 @@ MemoryImage GuestBuilder::build() {
   build_zones();
   layout_->log_ring ? build_log_ring() : build_log_records();
   build_cpus();
-  const VirtAddr data_pointer = reserve_image(8);
+  const VirtAddr data_pointer = symbols_["vmcoreinfo_data"] = reserve_image(8);
+  symbols_["kexec_in_progress"] = reserve_image(8);
   if (layout_->kallsyms) {
     build_kallsyms();
   }

@@ -107,6 +107,8 @@ class GuestBuilder {
   // Valid after build().
   const std::string& vmcoreinfo_text() const { return text_; }
   VirtAddr symbol(std::string_view name) const { return symbols_.at(std::string(name)); }
+  // Where an address of the kernel image lies.
+  PhysAddr physical(VirtAddr image_address) const;
   PhysAddr root() const { return root_; }
   VirtAddr page_offset() const { return page_offset_; }
   VirtAddr vmemmap() const { return vmemmap_; }
@@ -118,7 +120,6 @@ class GuestBuilder {
   };
 
   VirtAddr image_begin() const;
-  PhysAddr physical(VirtAddr image_address) const;
   VirtAddr direct(PhysAddr address) const { return page_offset_ + address.value; }
   VirtAddr reserve_image(std::uint64_t size, std::uint64_t align = 8);
   PhysAddr reserve_pages(std::uint64_t count);

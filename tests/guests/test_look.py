@@ -50,7 +50,9 @@ class Case:
         return files[0].read_text() if files else ""
 
     def looks(self) -> None:
-        expect(self.findings, "a first look", [("exit code", self.run("dmesg").returncode, 0)])
+        first = self.run("dmesg")
+        expect(self.findings, "a first look", [("exit code", first.returncode, 0),
+                                               ("said", "not checked against the vCPUs" in first.stderr, True)])
         place = self.remembered()
         for verb in ("dmesg", "info", "memory"):
             expect(self.findings, f"{verb} again", [("exit code", self.run(verb).returncode, 0),
@@ -69,7 +71,8 @@ class Case:
                 ("exit code", done.returncode, 0), ("said", "stood still for" in done.stderr, True),
                 ("torn", "torn" in json.dumps(answer.get("remarks", [])) or answer.get("torn", False), False)])
             if verb == "info":
-                expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2)])
+                expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2),
+                                                    ("checked", "not checked" in json.dumps(answer["remarks"]), False)])
             self.as_before(f"{verb} --pause")
 
     def interrupted(self) -> None:

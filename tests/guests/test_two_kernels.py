@@ -17,10 +17,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.capture_rig import CaptureConfig, CaptureGuest, with_busybox
-from guests.debian import run
 from guests.dump_checks import expect, run_dump
 from guests.harness import run_test, scratch_folder
-from peers import bits, compare, oracle, readers, tools
+from guests.reboots import kexec_tools
+from peers import bits, compare, oracle, readers
 from peers.kdumpfile import PAGE, ElfFile, open_dump, parse_notes
 
 MOMENTS = 10
@@ -179,14 +179,6 @@ class Case:
              True),
             ("log", "sysrq triggered crash" in said["log"], True)])
         print(f"  crash: {said['bt -a'][:400]}", flush=True)
-
-
-def kexec_tools() -> dict:
-    """kexec and what it needs to run in a guest: files by path."""
-    loader, flag, libraries, program = tools.command("kexec")
-    needed = re.findall(r"=> (\S+)", run([loader, flag, libraries, "--list", program]))
-    return {"kexec/kexec": Path(program).read_bytes(), "kexec/ld.so": Path(loader).read_bytes(),
-            **{f"kexec/{Path(path).name}": Path(path).read_bytes() for path in needed}}
 
 
 def loaded_by_kexec_tools(vmcorectl, findings, image: bytes) -> None:

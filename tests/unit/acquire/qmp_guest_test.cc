@@ -34,6 +34,8 @@ struct Script {
   std::string devices = "[]";
   std::string mtree = {};
   std::uint64_t lie = 0;  // what is wrong in the words that it says are there
+  std::string cpus = "[]";
+  std::string registers = {};  // of each
 };
 
 class QmpGuestTest : public testing::Test {
@@ -58,6 +60,7 @@ class QmpGuestTest : public testing::Test {
                     return fmt::format(R"([{{"id": "pc.ram", "size": {}}}, {{"size": "x"}}, 7])",
                                        script_.base);
                   }},
+                 {"query-cpus-fast", [this](const Json&, auto&) { return script_.cpus; }},
                  {"human-monitor-command",
                   [this](const Json& arguments, auto&) {
                     return for_people(arguments.at("command-line"));
@@ -96,6 +99,7 @@ class QmpGuestTest : public testing::Test {
   std::string for_people(const std::string& command) const {
     return command.starts_with("xp/")             ? words(command)
            : command.starts_with("info mtree -f") ? Json(script_.mtree).dump()
+           : command == "info registers"          ? Json(script_.registers).dump()
                                                   : gpa2hva(command);
   }
 
@@ -386,6 +390,27 @@ TEST_F(LookTest, SeesRamAndWhatIsPluggedIn) {
                                             {{0x1'0000'0000}, 128 << 20},
                                             {{0x1'0800'0000}, 128 << 20},
                                             {{0x1'1800'0000}, 256 << 20}}));
+}
+
+TEST_F(LookTest, TellsRegisters) {
+  script_.cpus = R"([{"cpu-index": 0}, {"cpu-index": 1}])";
+  script_.registers =
+      "RSP=ffffc90000073ed8\r\nRIP=ffffffff81a2b4ae RFL=00000246 HLT=1\r\n"
+      "CS =0010 0000000000000000 ffffffff 00af9b00\r\n"
+      "CR0=80050033 CR2=0 CR3=000000000260a000 CR4=000006e0\r\n";
+  const auto source = look("[]");
+  ASSERT_TRUE(source) << source.error().message;
+  ASSERT_EQ(source->cpus.size(), 2U);
+  EXPECT_EQ(source->cpus[1].cr3, 0x260a000U);
+}
+
+// Its memory is seen all the same.
+TEST_F(LookTest, RegistersThatCannotBeHadAreMissing) {
+  script_.cpus = R"([{"cpu-index": 0}])";
+  script_.registers = "what is this?";
+  const auto source = look("[]");
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_TRUE(source->cpus.empty());
 }
 
 TEST_F(LookTest, PluggedMemoryThatCannotBe) {

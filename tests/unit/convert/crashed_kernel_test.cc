@@ -80,6 +80,64 @@ TEST(CrashedKernel, OneCpuIsEnough) {
   expect_crashed(image);
 }
 
+// Then nothing shows that what the CPU executes is a capture kernel's beginning: a reset leaves the
+// same in memory.
+TEST(CrashedKernel, WithOneCpuOnlyACaptureKernelThatRunsLeadsToIt) {
+  MemoryImage image = TwoKernels{.capture_begun = false}.build();
+  image.cpus.resize(1);
+  const Subject subject = subject_of(image);
+  EXPECT_FALSE(subject.crashed);
+  EXPECT_TRUE(subject.found.kernels.empty());
+  ASSERT_EQ(subject.found.doubted.size(), 1U);
+}
+
+// Its own struct pages are only of the memory that was kept free for it.
+TEST(CrashedKernel, ACaptureKernelThatLeadsNowhereIsNotFilteredBy) {
+  TwoKernels guest{.note = false};
+  guest.headers.clear();
+  MemoryImage image = guest.build();
+  image.cpus.resize(1);
+  const Converted converted = convert_image(image, kZstd);
+  EXPECT_FALSE(converted.outcome.as_asked());
+  EXPECT_EQ(converted.outcome.plan.kept.count(), kGuestPages);
+  EXPECT_THAT(texts(converted.outcome.remarks), HasSubstr("a capture kernel, and the kernel"));
+}
+
+// Before v6.0 a kernel does not tell that it has begun a kexec.
+TEST(CrashedKernel, OfTwoThatRunNoneIsTaken) {
+  testing::GuestBuilder first("5.15");
+  first.without_note();
+  testing::GuestBuilder second("5.15");
+  second.kaslr(8ULL << 20, 16LL << 20, {0xffff'9999'4000'0000});
+  const MemoryImage now = second.build();
+  MemoryImage image = first.build();
+  testing::copy_memory(*now.memory, {{40ULL << 20}, 24ULL << 20},
+                       static_cast<testing::SparseMemory&>(*image.memory));
+  image.cpus.push_back(image.cpus[0]);
+  image.cpus[1].index = 1;
+  image.cpus[1].cr3 = second.root().value;
+  const Subject subject = subject_of(image);
+  EXPECT_TRUE(subject.found.kernels.empty());
+  EXPECT_EQ(subject.found.doubted.size(), 2U);
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("other vCPUs run another kernel"));
+}
+
+// The capture kernel was reset, and firmware runs.
+TEST(CrashedKernel, OneThatWasResetIsNotTaken) {
+  for (const bool note : {true, false}) {
+    MemoryImage image = TwoKernels{.note = note}.build();
+    for (CpuState& cpu : image.cpus) {
+      cpu.cr0 = 0x6000'0010;
+      cpu.cr3 = 0;
+      cpu.rip = kCrashRegion.begin.value + 0x1234;
+    }
+    const Subject subject = subject_of(image);
+    EXPECT_FALSE(subject.crashed);
+    EXPECT_TRUE(subject.found.kernels.empty());
+    EXPECT_FALSE(subject.found.doubted.empty());
+  }
+}
+
 TEST(CrashedKernel, IsFoundWhereTheCommandLineLies) {
   expect_crashed(TwoKernels{.told = "0x3300000"}.build());
   expect_crashed(TwoKernels{.told = "nonsense"}.build());

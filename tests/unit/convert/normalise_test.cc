@@ -101,9 +101,12 @@ TEST(Normalise, AMissingVmcoreinfoIsWritten) {
 TEST(Normalise, WithoutAKernelNotesStayAsTheyWere) {
   MemoryImage image = sample_guest().build();
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
+  const std::vector<CpuState> cpus = std::exchange(image.cpus, {});
   EXPECT_THAT(normalise(image).names(), ElementsAre("VMCOREINFO", "VMCORECTL"));
   EXPECT_TRUE(normalise(image).header.segments.empty());
   EXPECT_EQ(normalise(image).header.release, "");
+  image.cpus = cpus;  // which do not run what VMCOREINFO describes
+  EXPECT_THAT(normalise(image).names(), ElementsAre("VMCORECTL"));
 }
 
 TEST(Normalise, OurOldNoteIsReplaced) {
