@@ -85,9 +85,18 @@ void add_used(std::span<const PageTables> candidates, std::uint64_t address, boo
 }  // namespace
 
 bool tells_page_tables(const MemoryImage& image) {
-  // CR0 is never 0 (its bit ET is fixed): who wrote such a note did not know the registers.
-  return std::ranges::any_of(
-      image.cpus, [](const CpuState& cpu) { return cpu.cr3 && cpu.cr0.value_or(1) != 0; });
+  return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
+    // CR0 is never 0 (its bit ET is fixed): who wrote such a note did not know the registers.
+    if (!cpu.cr3 || cpu.cr0.value_or(1) == 0) {
+      return false;
+    }
+    const auto tables = page_tables_of(*image.memory, cpu);
+    return !image.file.incomplete || tables.empty() ||
+           std::ranges::any_of(tables, [&](const PageTables& each) {
+             const Presence presence = image.memory->presence(each.root());
+             return presence == Presence::data || presence == Presence::zero;
+           });
+  });
 }
 
 bool maps(const PageTables& tables, const GuestKernel& kernel) {

@@ -18,7 +18,8 @@
 
 namespace vmcore::kernel {
 
-// Whether the image tells CR3 of a vCPU, so that a kernel can be proven, and has to be.
+// Whether the image tells CR3 of a vCPU, so that a kernel can be proven, and has to be. Not where
+// the file is incomplete, and what CR3 leads to is not in it.
 bool tells_page_tables(const MemoryImage& image);
 
 // Whether the page tables map the kernel's _stext to where it lies.

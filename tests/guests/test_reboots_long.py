@@ -14,7 +14,7 @@ MOMENTS = 10
 
 
 def test(vmcorectl, _, findings) -> None:
-    for kernel in ("6.1", "6.12", "newest"):
+    for kernel in ("newest", "6.12", "6.1"):
         for kaslr in (True, False):
             reboots.reset(vmcorectl, findings, kernel, kaslr, MOMENTS)
             reboots.kexec(vmcorectl, findings, kernel, kaslr, MOMENTS)

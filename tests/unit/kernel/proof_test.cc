@@ -103,6 +103,22 @@ TEST_F(Proof, WithoutCr3NothingIsDoubted) {
   EXPECT_EQ(found().kernels.size(), 1U);
 }
 
+TEST_F(Proof, WhatIsMissingInAnIncompleteFileDisprovesNothing) {
+  constexpr PhysAddr kOwn{0x380'0000};  // the top table of a process
+  std::vector<std::byte> top(4096);
+  ASSERT_TRUE(read_exactly(memory(), guest_.root(), top));
+  memory().write(kOwn, top);
+  image_.cpus[0].cr3 = kOwn.value;
+  EXPECT_EQ(found().kernels.size(), 1U);
+  memory().exclude({kOwn.value / 4096});
+  EXPECT_TRUE(found().kernels.empty());
+  image_.file.incomplete = true;
+  EXPECT_EQ(found().kernels.size(), 1U);
+  image_.cpus.push_back(cpu_in_identity(1));  // it is seen to run something else
+  write_identity(memory());
+  EXPECT_TRUE(found().kernels.empty());
+}
+
 TEST_F(Proof, OneCpuIsEnough) {
   write_identity(memory());
   CpuState waits = cpu_in_identity(1);
