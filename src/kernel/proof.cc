@@ -57,9 +57,11 @@ bool is_of_another_boot(const GuestKernel& kernel) {
   if (!got || got->good != own.size()) {
     return false;  // not in the file
   }
+  // A crash makes it a copy in the memory of the capture kernel, which uses the page for anything.
   // CRASHTIME is added at the end, of one of the two earlier.
   const std::string_view text(own.c_str());
-  return text.empty() || !std::string_view(kernel.info().text()).starts_with(text);
+  return text.starts_with("OSRELEASE=") &&
+         !std::string_view(kernel.info().text()).starts_with(text);
 }
 
 // By the first tables that lead to `address`: the tables on the way and, where asked for, what is

@@ -145,7 +145,7 @@ def build(kernel: Kernel, config: CaptureConfig, capture: bytes, files: dict) ->
     tree.file("modules/order", "\n".join(order).encode() + b"\n")
     tree.file("sbin/vmcore-guest", stripped(vmcore_guest()), 0o100755)
     tree.file(f"boot/vmlinuz-{kernel.release}", kernel.image.read_bytes())
-    tree.file(f"boot/config-{kernel.release}", (kernel.root / "boot" / f"config-{kernel.release}").read_bytes())
+    tree.file(f"boot/config-{kernel.release}", kernel.config.read_bytes())
     for name, content in files.items():
         tree.file(name, content, 0o100755 if content.startswith((b"#!", b"\x7fELF")) else 0o100644)
     tree.file(CAPTURE_IMAGE.format(release=kernel.release), capture)    # last: newer than what it is made of

@@ -51,6 +51,12 @@ class Kernel:
         """The image with debuginfo; there only after fetch_debuginfo()."""
         return cache_dir("debuginfo") / f"vmlinux-{self.release}"
 
+    @property
+    def config(self) -> Path:
+        """What it was built with: in /boot, since 7.x beside the modules."""
+        booted = self.root / "boot" / f"config-{self.release}"
+        return booted if booted.exists() else self.modules / "config"
+
     def load_order(self, names: list) -> list:
         """Paths of the named modules, each after those it needs. A module that is built in or absent is left out."""
         files = {path.name.split(".ko")[0].replace("-", "_"): path for path in self.modules.rglob("*.ko*")}

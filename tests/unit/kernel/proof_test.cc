@@ -162,6 +162,14 @@ TEST_F(Proof, AKernelThatHasNoVmcoreinfoYetIsNotThatOfTheBootBefore) {
   expect_doubted(found(), "or none yet");
 }
 
+TEST_F(Proof, ACopyThatTheCaptureKernelHasOverwrittenDisprovesNothing) {
+  constexpr PhysAddr kCopy{0x380'0000};
+  poke("vmcoreinfo_data", guest_.page_offset().value + kCopy.value);
+  EXPECT_EQ(found().kernels.size(), 1U);
+  memory().write(kCopy, testing::page_pattern({7}));
+  EXPECT_EQ(found().kernels.size(), 1U);
+}
+
 TEST_F(Proof, TheVmcoreinfoOfTheBootBeforeGivesWay) {
   constexpr PhysAddr kNew{0x380'0000};
   std::string text = guest_.vmcoreinfo_text();
