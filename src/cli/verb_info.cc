@@ -58,7 +58,8 @@ void describe_kernel(const Json& info, std::string& out) {
     return;
   }
   const Json& kernel = info.at("kernel");
-  line(out, "kernel", kernel.at("release"));
+  const bool panicked = kernel.at("panicked");
+  line(out, "kernel", text(kernel, "release") + (panicked ? ", in its panic" : ""));
   if (!text(kernel, "build_id").empty()) {
     line(out, "build-id", kernel.at("build_id"));
   }

@@ -62,6 +62,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   outcome.lost_pages = outcome.plan.lost_pages;
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
+    outcome.panicked = kernel::has_panicked(*decision.kernel()).value_or(false);
   }
   outcome.incomplete = image.file.incomplete;
   return decision;

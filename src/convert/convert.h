@@ -59,6 +59,7 @@ struct Outcome {
   bool incomplete = false;         // pages are missing: lost now, or already in the source
   std::string release;             // of the kernel, empty where none was found
   std::optional<bool> armed;       // it has a panic kernel loaded; known of plan_only()
+  bool panicked = false;           // it is in its panic, as far as that can be told
   std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look
   Provenance provenance;           // as it stands in the file
   // What was written, where that is not the whole image: the crashed kernel beside a capture kernel

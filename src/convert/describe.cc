@@ -18,6 +18,7 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
   if (const auto offset = kernel.info().value("KERNELOFFSET")) {
     std::from_chars(offset->data(), offset->data() + offset->size(), facts.kaslr_offset, 16);
   }
+  facts.panicked = kernel::has_panicked(kernel).value_or(false);
   if (const auto panic = kernel::read_panic_kernel(kernel)) {
     facts.panic_kernel = *panic;
   }

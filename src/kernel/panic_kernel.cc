@@ -45,4 +45,19 @@ Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel) {
   return panic;
 }
 
+// kernel/panic.c: the number of the CPU that panics, from the beginning of panic() on; before, -1
+// (PANIC_CPU_INVALID). Since v4.5 (1717f2096b54).
+Result<bool> has_panicked(const GuestKernel& kernel) {
+  if (kernel.kallsyms() == nullptr) {
+    return fail(Errc::not_found, "the kernel's symbols are not known");
+  }
+  const auto symbols = kernel.kallsyms()->find({"panic_cpu"});
+  if (!symbols[0]) {
+    return fail(Errc::not_found, "the kernel's variables have no symbols");
+  }
+  TRY_ASSIGN(const auto cpu, kernel.read_value<ul32>(*symbols[0]));
+  constexpr std::uint32_t kNone = ~0U;
+  return cpu != kNone;
+}
+
 }  // namespace vmcore::kernel

@@ -162,7 +162,7 @@ struct Done {
   std::uint64_t ram_pages = 0;
   std::uint64_t kept_pages = 0;  // with those that are lost
   std::uint64_t lost_pages = 0;
-  bool crashed = false;  // the guest's kernel says that it crashed, and when
+  bool crashed = false;  // the guest's kernel says that it crashed
   // Whether the guest has a panic kernel loaded; nothing where that was not asked, or is not known.
   std::optional<bool> armed = {};
   std::vector<ClassCount> classes = {};

@@ -80,7 +80,8 @@ Done done_of(const convert::Outcome& outcome) {
             .ram_pages = outcome.plan.ram_pages,
             .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
             .lost_pages = outcome.lost_pages,
-            .crashed = outcome.provenance.crash_time_source == convert::TimeSource::guest,
+            .crashed = outcome.panicked ||
+                       outcome.provenance.crash_time_source == convert::TimeSource::guest,
             .armed = outcome.armed,
             .classes = {},
             .place = outcome.place,

@@ -47,7 +47,8 @@ Json kernel_json(const convert::KernelFacts& kernel) {
   }
   Json json{{"release", kernel.release},     {"build_id", kernel.build_id},
             {"vmcoreinfo", source},          {"kaslr_offset", hex(kernel.kaslr_offset)},
-            {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4}};
+            {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4},
+            {"panicked", kernel.panicked}};
   if (const auto& panic = kernel.panic_kernel) {
     json["panic_kernel"] = {{"loaded", panic->loaded},
                             {"start", hex(panic->region.begin.value)},

@@ -311,6 +311,11 @@ GuestBuilder& GuestBuilder::crash_region(PhysRange range, bool loaded) {
   return *this;
 }
 
+GuestBuilder& GuestBuilder::panicked(std::uint32_t cpu) {
+  panic_cpu_ = cpu;
+  return *this;
+}
+
 GuestBuilder& GuestBuilder::vmcoreinfo(std::string_view key,
                                        std::optional<std::string_view> value) {
   overrides_[std::string(key)] = value;
@@ -430,6 +435,8 @@ void GuestBuilder::build_uts() {
   symbols_["kexec_crash_image"] = reserve_image(8);
   const VirtAddr image = panic_kernel_loaded_ ? direct(crash_region_.begin) : VirtAddr{};
   memory_->write_value(physical(symbols_["kexec_crash_image"]), image.value);
+  symbols_["panic_cpu"] = reserve_image(8);
+  memory_->write_value(physical(symbols_["panic_cpu"]), panic_cpu_);
 }
 
 VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value * kStructPage; }

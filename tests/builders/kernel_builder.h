@@ -93,6 +93,8 @@ class GuestBuilder {
   // The memory that is kept free for a capture kernel (it is RAM all the same), and whether one is
   // loaded there.
   GuestBuilder& crash_region(PhysRange range, bool loaded = true);
+  // The kernel is in its panic, on that CPU.
+  GuestBuilder& panicked(std::uint32_t cpu);
   // A line of VMCOREINFO, added or replaced; nothing as `value` takes it away.
   GuestBuilder& vmcoreinfo(std::string_view key, std::optional<std::string_view> value);
   // The image has no VMCOREINFO note; the text is still in memory.
@@ -162,6 +164,7 @@ class GuestBuilder {
   std::vector<std::pair<std::uint64_t, std::string>> log_;
   PhysRange crash_region_;
   bool panic_kernel_loaded_ = false;
+  std::uint32_t panic_cpu_ = ~0U;
   std::string command_line_ = "root=/dev/vda1 ro";
   std::map<std::string, std::optional<std::string>, std::less<>> overrides_;
   bool note_ = true;

@@ -60,5 +60,41 @@ TEST(PanicKernel, ARegionThatCannotBeIsRefused) {
   }
 }
 
+Result<bool> panicked(GuestBuilder& guest) {
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::memory);
+  return has_panicked(found->kernels.at(0));
+}
+
+TEST(HasPanicked, TheKernelSaysSo) {
+  for (const std::uint32_t cpu : {0U, 1U, 511U}) {
+    GuestBuilder guest("6.12");
+    guest.panicked(cpu);
+    EXPECT_EQ(panicked(guest), true) << cpu;
+  }
+}
+
+TEST(HasPanicked, ButNotOfOneThatRuns) {
+  for (const char* const release : {"6.1", "6.12"}) {
+    GuestBuilder guest(release);
+    EXPECT_EQ(panicked(guest), false) << release;
+  }
+}
+
+// What is logged, anybody in the guest may have written (/dev/kmsg).
+TEST(HasPanicked, ItsLogProvesNothing) {
+  GuestBuilder guest("6.12");
+  guest.log(1, "Kernel panic - not syncing: forged");
+  EXPECT_EQ(panicked(guest), false);
+}
+
+TEST(HasPanicked, WithoutSymbolsNothingIsKnown) {
+  GuestBuilder guest("5.15");
+  guest.panicked(0);
+  const auto known = panicked(guest);
+  ASSERT_FALSE(known);
+  EXPECT_EQ(known.error().code, Errc::not_found);
+}
+
 }  // namespace
 }  // namespace vmcore::kernel
