@@ -35,6 +35,10 @@ Result<std::optional<Fd>> pidfd_of_listener(int socket);
 // The processes that are connected to the socket at `path`, but for `own` (a descriptor).
 std::vector<Process> clients_of(const std::filesystem::path& path, int own);
 
+// The same as a text: "socat (pid 1234)"; empty where there is none. Finds also who is waiting to
+// be served, and whom this user may not see.
+std::string name_others(const std::filesystem::path& path, int own);
+
 // What the process was started with; empty where that cannot be read.
 std::vector<std::string> command_line(pid_t pid);
 

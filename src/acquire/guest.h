@@ -77,6 +77,8 @@ class Guest {
   virtual const std::string& name() const = 0;
   // What commands take for no other guest (acquire/commands.h).
   virtual std::string handle() const { return name(); }
+  // By what it is known on this host (guest_keys.h).
+  virtual std::vector<std::string> keys() const = 0;
   // What opening it did that its owner has to know.
   virtual std::vector<Remark> remarks() const { return {}; }
   // The bytes of its RAM.

@@ -10,17 +10,23 @@
 
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <memory>
+#include <thread>
 #include <utility>
 
 #include "qmp/monitor_socket.h"
+#include "qmp/unix_peers.h"
 #include "src/acquire/libvirt_setup.h"
 
 namespace vmcore::acquire {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Who connects is answered at once (Callers).
+constexpr int kMostUnanswered = 128;
 
 constexpr std::string_view kVsock = "vsock:";
 constexpr std::string_view kTcp = "tcp:";
@@ -53,7 +59,7 @@ Result<GuestLine> listen_on_vsock(std::string_view text) {
   // sockaddr_vm is one of the addresses that sockaddr stands for.
   if (!socket ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(socket.get(), 1) != 0) {
+      ::listen(socket.get(), kMostUnanswered) != 0) {
     return fail_errno(errno, fmt::format("vsock port {}", address.svm_port));
   }
   return GuestLine{.name = "vsock", .fd = {}, .listener = std::move(socket)};
@@ -89,7 +95,7 @@ Result<GuestLine> listen_on_tcp(const std::string& text) {
   if (!socket || ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
       (both && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) != 0) ||
       ::bind(socket.get(), found->ai_addr, found->ai_addrlen) != 0 ||
-      ::listen(socket.get(), 16) != 0) {
+      ::listen(socket.get(), kMostUnanswered) != 0) {
     return fail_errno(errno, fmt::format("tcp:{}", text));
   }
   return GuestLine{.name = "tcp", .fd = {}, .listener = std::move(socket)};
@@ -100,7 +106,7 @@ Result<GuestLine> open_path(const fs::path& path) {
   if (::stat(path.c_str(), &status) != 0) {
     return fail_errno(errno, path.string());
   }
-  GuestLine line{.name = path.stem().string(), .fd = {}};
+  GuestLine line{.name = path.stem().string(), .fd = {}, .keys = keys_of_file(path)};
   if (S_ISDIR(status.st_mode)) {
     return fail(Errc::invalid,
                 "{} is a folder: give the socket of a guest's channel, or a file "
@@ -113,6 +119,8 @@ Result<GuestLine> open_path(const fs::path& path) {
       return in_context(std::move(socket).error(), path.string());
     }
     line.fd = *std::move(socket);
+    line.guest_keys = keys_behind_channel(path, line.fd.get());
+    line.socket = path;
     return line;
   }
   // A FIFO is open before there is a writer: that is waited for as for what it writes.
@@ -131,6 +139,7 @@ Result<GuestLine> open_domain_line(const Selection& selection) {
   }
   line->name = std::move(channel.domain);
   line->memory = channel.memory;
+  line->guest_keys.push_back(domain_key(channel.uuid));
   line->witness = watch_domain(selection).value_or(nullptr);
   return line;
 }
@@ -154,6 +163,26 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection) 
   }
   selection.domain = from;
   return open_domain_line(selection);
+}
+
+Result<> check_alone(const GuestLine& line) {
+  constexpr int kLooks = 10;
+  constexpr std::chrono::milliseconds kLookEvery{100};
+  if (line.socket.empty()) {
+    return {};
+  }
+  for (int look = 1;; ++look) {
+    const std::string others = qmp::name_others(line.socket, line.fd.get());
+    if (others.empty()) {
+      return {};
+    }
+    if (look == kLooks) {
+      return fail(Errc::busy,
+                  "{} is connected to {}, and gets what the guest sends: end that process first",
+                  others, line.socket.string());
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
 }
 
 bool is_tcp(const std::string& from) { return from.starts_with(kTcp); }

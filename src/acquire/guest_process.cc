@@ -123,8 +123,8 @@ Result<> GuestProcess::check_alive() const {
   return {};
 }
 
-bool GuestProcess::has_thread(std::uint64_t thread) const {
-  return any_in(proc(pid_, "task"),
+bool has_thread(pid_t pid, std::uint64_t thread) {
+  return any_in(proc(pid, "task"),
                 [&](const fs::path& task) { return own_number(task / "status") == thread; });
 }
 

@@ -29,6 +29,10 @@ struct RamBlock {
   std::uint64_t address = 0;  // of its first byte, in the process
 };
 
+// Whether the process has a thread of that number, as it knows it itself (it may live in a
+// container).
+bool has_thread(pid_t pid, std::uint64_t thread);
+
 class GuestProcess {
  public:
   // Opens the process. Errc::denied, with what it takes, where this user may not read its memory;
@@ -37,8 +41,7 @@ class GuestProcess {
 
   pid_t pid() const { return pid_; }
   std::optional<ProcessKey> key() const;
-  // Whether it has a thread of that number, as it knows it itself (it may live in a container).
-  bool has_thread(std::uint64_t thread) const;
+  bool has_thread(std::uint64_t thread) const { return acquire::has_thread(pid_, thread); }
 
   Result<std::vector<Mapping>> mappings() const;
   // Where the blocks lie now. Errc::malformed where one is no memory that can be RAM, Errc::denied

@@ -1,5 +1,6 @@
 #include "src/acquire/libvirt_dump.h"
 
+#include <libvirt/virterror.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -21,6 +23,13 @@ constexpr std::chrono::milliseconds kEventDelay{1'000};
 // How often it is looked whether the connection still stands, while an event is waited for.
 constexpr std::chrono::milliseconds kLookEvery{50};
 
+// Whether that was the last call's error. libvirt has no code of its own for it.
+bool refused_flags() {
+  const virError* const error = virGetLastError();
+  return error != nullptr && error->code == VIR_ERR_INVALID_ARG && error->message != nullptr &&
+         std::string_view(error->message).find("unsupported flags") != std::string_view::npos;
+}
+
 }  // namespace
 
 struct LibvirtDump::Call {
@@ -31,15 +40,19 @@ struct LibvirtDump::Call {
   std::condition_variable changed;
   std::optional<Result<>> outcome;
 
+  bool dump(unsigned flags) {
+    return virDomainCoreDumpWithFormat(domain.get(), path.c_str(), VIR_DOMAIN_CORE_DUMP_FORMAT_RAW,
+                                       VIR_DUMP_MEMORY_ONLY | flags) == 0;
+  }
+
   // LIVE, so that libvirt leaves the pause to QEMU: QEMU stops the guest for its dump and lets it
   // run again when the dump ends, even if libvirt itself has died meanwhile. Without LIVE it is
-  // libvirt that stops the guest first, and a guest whose libvirt dies stays stopped.
+  // libvirt that stops the guest first, and a guest whose libvirt dies stays stopped until libvirt
+  // is started again. libvirt 11.5 and later refuse LIVE beside MEMORY_ONLY, before they do
+  // anything (src/qemu/qemu_driver.c, qemuDomainCoreDumpWithFormat: virCheckFlags).
   void run() {
-    constexpr unsigned kFlags = VIR_DUMP_MEMORY_ONLY | VIR_DUMP_LIVE;
-    const int code = virDomainCoreDumpWithFormat(domain.get(), path.c_str(),
-                                                 VIR_DOMAIN_CORE_DUMP_FORMAT_RAW, kFlags);
     Result<> result;
-    if (code != 0) {
+    if (!dump(VIR_DUMP_LIVE) && !(refused_flags() && dump(0))) {
       result = libvirt_failure("libvirt's dump failed");
     }
     const std::scoped_lock lock(mutex);

@@ -13,6 +13,7 @@
 #include "src/acquire/commands.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/dump_header.h"
+#include "src/acquire/guest_keys.h"
 #include "src/acquire/libvirt_monitor.h"
 #include "src/acquire/libvirt_process.h"
 #include "src/acquire/libvirt_state.h"
@@ -154,6 +155,18 @@ Result<> LibvirtGuest::ask_monitor() {
   TRY_ASSIGN(ram_, find_ram(execute));
   TRY_ASSIGN(told_, find_all_ram(execute));
   return {};
+}
+
+std::vector<std::string> LibvirtGuest::keys() const {
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  GuestKeys keys;
+  if (virDomainGetUUIDString(domain_.get(), uuid) == 0) {
+    keys.push_back(domain_key(uuid));
+  }
+  if (const auto process = process_ ? process_->key() : std::nullopt) {
+    keys.push_back(process_key(*process));
+  }
+  return keys;
 }
 
 Result<std::uint64_t> LibvirtGuest::memory_size() {

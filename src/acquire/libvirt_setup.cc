@@ -2,9 +2,13 @@
 
 #include <stdlib.h>
 
+#include <functional>
+#include <utility>
+
 #include "src/acquire/commands.h"
 #include "src/acquire/definition.h"
 #include "src/acquire/libvirt_connection.h"
+#include "src/acquire/libvirt_state.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -23,17 +27,16 @@ Result<Domain> find(const Selection& selection) {
   return Domain{std::move(connection), std::move(domain), active};
 }
 
-bool is_active(virDomain*) { return true; }
-
-bool has_crashed(virDomain* domain) {
+CrashWord word_of(virDomain* domain) {
   int state = VIR_DOMAIN_NOSTATE;
   int reason = 0;
-  return virDomainGetState(domain, &state, &reason, 0) == 0 &&
-         (state == VIR_DOMAIN_CRASHED ||
-          (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_CRASHED));
+  return virDomainGetState(domain, &state, &reason, 0) == 0 ? crash_word(state, reason)
+                                                            : CrashWord::no;
 }
 
-Result<std::vector<Selection>> list_domains(const std::string& uri, bool (*wanted)(virDomain*)) {
+// `take` is given each domain that runs, and how it is selected.
+Result<> for_each_domain(const std::string& uri,
+                         const std::function<void(virDomain*, Selection)>& take) {
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
   virDomainPtr* list = nullptr;
   const int count =
@@ -41,26 +44,34 @@ Result<std::vector<Selection>> list_domains(const std::string& uri, bool (*wante
   if (count < 0) {
     return libvirt_failure("the domains that run");
   }
-  std::vector<Selection> found;
   for (int i = 0; i < count; ++i) {
     const LibvirtDomain domain(list[i]);
-    const char* const name = virDomainGetName(domain.get());
-    if (name != nullptr && wanted(domain.get())) {
-      found.push_back({.uri = uri, .domain = name, .look_up = LookUp::name});
+    if (const char* const name = virDomainGetName(domain.get())) {
+      take(domain.get(), {.uri = uri, .domain = name, .look_up = LookUp::name});
     }
   }
   ::free(list);  // NOLINT: libvirt's lists are malloc's
-  return found;
+  return {};
 }
 
 }  // namespace
 
 Result<std::vector<Selection>> running_domains(const std::string& uri) {
-  return list_domains(uri, is_active);
+  std::vector<Selection> found;
+  TRY(for_each_domain(uri,
+                      [&](virDomain*, Selection guest) { found.push_back(std::move(guest)); }));
+  return found;
 }
 
-Result<std::vector<Selection>> crashed_domains(const std::string& uri) {
-  return list_domains(uri, has_crashed);
+Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri) {
+  std::vector<CrashedDomain> found;
+  TRY(for_each_domain(uri, [&](virDomain* domain, Selection guest) {
+    const CrashWord word = word_of(domain);
+    if (word != CrashWord::no) {
+      found.push_back({std::move(guest), word == CrashWord::yes});
+    }
+  }));
+  return found;
 }
 
 Result<GuestSetup> setup_of_domain(const Selection& selection) {
@@ -81,7 +92,12 @@ Result<GuestSetup> setup_of_domain(const Selection& selection) {
 Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_view channel) {
   TRY_ASSIGN(const Domain found, find(selection));
   const char* const name = virDomainGetName(found.domain.get());
-  DomainChannel result{.domain = name != nullptr ? name : selection.domain, .path = {}};
+  char uuid[VIR_UUID_STRING_BUFLEN] = "";
+  if (virDomainGetUUIDString(found.domain.get(), uuid) != 0) {
+    return libvirt_failure("the domain's UUID");
+  }
+  DomainChannel result{
+      .domain = name != nullptr ? name : selection.domain, .uuid = uuid, .path = {}};
   if (!found.active) {
     return fail(Errc::guest_state, "{} does not run: nothing can come from it", result.domain);
   }

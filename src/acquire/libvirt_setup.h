@@ -16,7 +16,11 @@ namespace vmcore::acquire {
 // The domains that have memory.
 Result<std::vector<Selection>> running_domains(const std::string& uri);
 // Of those, the ones whose guest panicked.
-Result<std::vector<Selection>> crashed_domains(const std::string& uri);
+struct CrashedDomain {
+  Selection guest;
+  bool certain = true;  // else its memory tells whether it did, or has booted since
+};
+Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri);
 
 // As it runs, or else as it would be started.
 Result<GuestSetup> setup_of_domain(const Selection& selection);
@@ -24,6 +28,7 @@ Result<GuestSetup> setup_of_domain(const Selection& selection);
 // The host's end of a channel of a domain that runs.
 struct DomainChannel {
   std::string domain;
+  std::string uuid;
   std::filesystem::path path;  // of its UNIX socket
   std::uint64_t memory = 0;    // bytes that the domain has at most
 };

@@ -156,6 +156,7 @@ class LibvirtSnapshotGuest : public Guest {
       : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
 
   const std::string& name() const override { return guest_->name(); }
+  std::vector<std::string> keys() const override { return guest_->keys(); }
   std::vector<Remark> remarks() const override { return {{Errc::guest_state, kTaintRemark}}; }
   Result<std::uint64_t> memory_size() override { return guest_->memory_size(); }
   Result<GuestState> state() override { return guest_->state(); }

@@ -29,6 +29,15 @@ constexpr std::array kStates{
 
 }  // namespace
 
+CrashWord crash_word(int state, int reason) {
+  if (state == VIR_DOMAIN_RUNNING && reason == VIR_DOMAIN_RUNNING_CRASHED) {
+    return CrashWord::maybe;
+  }
+  const bool crashed = state == VIR_DOMAIN_CRASHED ||
+                       (state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_CRASHED);
+  return crashed ? CrashWord::yes : CrashWord::no;
+}
+
 std::string name_of_state(int state, int reason) {
   for (const NamedState& known : kStates) {
     if (known.state == state && known.reason == reason) {

@@ -312,13 +312,15 @@ Result<qmp::Client> open_monitor(const Selection& selection) {
 Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection) {
   TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
   TRY_ASSIGN(GuestProcess process, open_process(monitor));
-  TRY_ASSIGN(std::unique_ptr<Guest> guest, QmpGuest::make(std::move(monitor), std::move(process)));
+  TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor), std::move(process)));
+  guest->find_keys(selection.socket);
   return guest;
 }
 
 Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
   TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
-  TRY_ASSIGN(std::unique_ptr<Guest> guest, QmpGuest::make(std::move(monitor)));
+  TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor)));
+  guest->find_keys(selection.socket);
   return guest;
 }
 

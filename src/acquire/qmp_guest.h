@@ -9,6 +9,7 @@
 // dumps of what is asked for, so that nothing is read that is not kept.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 
 #include "qmp/client.h"
 #include "src/acquire/guest.h"
+#include "src/acquire/guest_keys.h"
 #include "src/acquire/guest_process.h"
 #include "src/acquire/method.h"
 
@@ -29,7 +31,11 @@ class QmpGuest : public Guest {
   // The events that a monitor for this class must keep.
   static std::vector<std::string> events();
 
+  // From now on keys() tells by what the guest behind that socket is known.
+  void find_keys(const std::filesystem::path& socket) { keys_ = keys_of_monitor(monitor_, socket); }
+
   const std::string& name() const override { return name_; }
+  std::vector<std::string> keys() const override { return keys_; }
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
   std::optional<std::uint64_t> host_memory() override;
@@ -68,6 +74,7 @@ class QmpGuest : public Guest {
   std::string name_;
   std::optional<GuestProcess> process_;
   std::vector<RamBlock> proven_;
+  GuestKeys keys_;
 };
 
 // Errc::denied or Errc::unsupported where the process cannot be read by this user or in this way.

@@ -97,8 +97,8 @@ Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state) {
 
 Result<std::unique_ptr<Guest>> open_qmp_snapshot(const Selection& selection) {
   TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket, {.events = QmpGuest::events()}));
-  TRY_ASSIGN(std::unique_ptr<Guest> guest,
-             QmpSnapshotGuest::make(std::move(monitor), selection.spool_folder));
+  TRY_ASSIGN(auto guest, QmpSnapshotGuest::make(std::move(monitor), selection.spool_folder));
+  guest->find_keys(selection.socket);
   return guest;
 }
 

@@ -106,9 +106,12 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
                stderr);
     return kExitUsage;
   }
-  if (choice.channel.empty() && guest.domain.empty()) {
-    std::fputs("vmcorectl: dump: with --qmp, --crash-guest needs --channel SOCKET as well\n",
-               stderr);
+  if (choice.channel.empty() && guest.domain.empty() && !outside.dump.force) {
+    std::fputs(
+        "vmcorectl: dump: with --qmp, --crash-guest needs --channel SOCKET as well; --force "
+        "crashes "
+        "a guest that has none, and dumps it from outside\n",
+        stderr);
     return kExitUsage;
   }
   std::error_code ignored;

@@ -19,7 +19,7 @@ void add_crash_options(CLI::App& command, CrashChoice& choice);
 
 // Crashes the guest that `outside` would dump, and tells what came of it; the exit code. `outside`
 // is carried out where the guest's own kernel does not send all of its dump. Its `force` crashes a
-// guest that is not known to be armed as well; files are not replaced.
+// guest that is not known to be armed, or has no channel, as well; files are not replaced.
 int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, const Common& common);
 
 }  // namespace vmcore::cli

@@ -67,7 +67,8 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   }
   if (!told_order_ && report.crash == "ordered") {
     told_order_ = true;
-    say(report, "it was told to crash; waiting for its panic kernel");
+    say(report, report.can_send ? "it was told to crash; waiting for its panic kernel"
+                                : "it was told to crash; waiting until it has");
   }
   if (report.stray != told_stray_) {
     told_stray_ = report.stray;

@@ -113,11 +113,14 @@ int dump_all_crashed(Options& options, const Common& common) {
   }
   int code = kExitDone;
   const char* before = "[\n";
-  for (const acquire::Selection& guest : *guests) {
+  const std::string limit = options.pause_limit;
+  for (const job::CrashedGuest& guest : *guests) {
     if (common.json) {
       std::fputs(std::exchange(before, ",\n"), stdout);
     }
-    code = worse(code, dump(options, common, guest));
+    options.pause_limit = guest.runs_on ? "none" : limit;
+    code = worse(code, guest.doubt ? report_error(*guest.doubt, common)
+                                   : dump(options, common, guest.guest));
     if (code == kExitInterrupted) {
       break;
     }

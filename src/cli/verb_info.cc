@@ -58,7 +58,7 @@ void describe_kernel(const Json& info, std::string& out) {
     return;
   }
   const Json& kernel = info.at("kernel");
-  const bool panicked = kernel.at("panicked");
+  const bool panicked = kernel.value("panicked", false);
   line(out, "kernel", text(kernel, "release") + (panicked ? ", in its panic" : ""));
   if (!text(kernel, "build_id").empty()) {
     line(out, "build-id", kernel.at("build_id"));

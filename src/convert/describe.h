@@ -26,7 +26,7 @@ struct KernelFacts {
   std::int64_t phys_base = 0;
   std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
   bool five_levels = false;
-  bool panicked = false;  // as far as that can be told
+  bool panicked = false;                            // as far as that can be told
   std::optional<kernel::PanicKernel> panic_kernel;  // nothing where that cannot be told
 };
 

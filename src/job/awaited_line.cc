@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 namespace vmcore::job {
 namespace {
@@ -55,38 +56,28 @@ milliseconds AwaitedLine::patience() const {
   return wait_.count() == 0 ? milliseconds(0) : std::max(milliseconds(1), left());
 }
 
-Result<bool> AwaitedLine::take_caller() {
-  TRY_ASSIGN(auto caller, callers_->next());
-  if (!caller) {
-    return false;
+Result<> AwaitedLine::await(int cancel, std::span<const int> also, milliseconds at_most) {
+  std::vector<pollfd> waits{{callers_ ? callers_->fd() : line_.fd.get(), POLLIN, 0},
+                            {cancel, POLLIN, 0}};
+  for (const int fd : also) {
+    waits.push_back({fd, POLLIN, 0});
   }
-  line_.name = std::move(caller->name);
-  line_.fd = std::move(caller->fd);
-  return true;
-}
-
-Result<> AwaitedLine::await(int cancel) {
   while (true) {
     const milliseconds look_every{line_.witness ? 1'000 : 60'000};
-    const milliseconds timeout = wait_.count() == 0 ? look_every : std::min(left(), look_every);
+    milliseconds timeout = wait_.count() == 0 ? look_every : std::min(left(), look_every);
     if (timeout.count() <= 0) {
       return fail(Errc::not_found, "nothing came from the guest within {} s", wait_.count());
     }
+    timeout = at_most.count() == 0 ? timeout : std::min(timeout, at_most);
     TRY(check_witness());
-    const int waited_for = callers_ ? callers_->fd() : line_.fd.get();
-    pollfd waits[] = {{waited_for, POLLIN, 0}, {cancel, POLLIN, 0}};
-    const int ready = ::poll(waits, 2, static_cast<int>(timeout.count()));
+    const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(timeout.count()));
     if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
     }
     if (ready > 0 && waits[1].revents != 0) {
       return fail(Errc::cancelled, "interrupted");
     }
-    if (ready <= 0) {
-      continue;
-    }
-    TRY_ASSIGN(const bool there, callers_ ? take_caller() : Result<bool>(true));
-    if (there) {
+    if (ready > 0 || at_most.count() != 0) {
       return {};
     }
   }

@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "src/acquire/callers.h"
 #include "src/acquire/guest_line.h"
@@ -27,20 +29,24 @@ class AwaitedLine {
   // Whether whoever is asked has seen it.
   bool saw_crash() const;
 
-  // Until the first byte is there, which is left to the reader; where guests connect, of the next
-  // one. Errc::not_found when the time is over, Errc::cancelled when `cancel` becomes readable,
+  // Until the first byte is there, which is left to the reader; where guests connect, until there
+  // may be another one, one of `also` is readable, or `at_most` is over (zero: no limit).
+  // Errc::not_found when the time is over, Errc::cancelled when `cancel` becomes readable,
   // Errc::guest_state where the guest panicked and nothing will come.
-  Result<> await(int cancel);
-  void close() { line_.fd.reset(); }
+  Result<> await(int cancel, std::span<const int> also = {},
+                 std::chrono::milliseconds at_most = std::chrono::milliseconds(0));
 
   // The guest's, or what stands for it.
   const std::string& name() const { return line_.name; }
-  // Borrowed.
-  int fd() const { return line_.fd.get(); }
+  // What brings the stream, once.
+  Fd take() { return std::move(line_.fd); }
   // Bytes that the guest has at most, where that is known.
   std::optional<std::uint64_t> memory() const { return line_.memory; }
-  // Whether guests connect, so that another may come.
-  bool takes_callers() const { return callers_.has_value(); }
+  const acquire::GuestLine& line() const { return line_; }
+  // Where guests connect, those who do; else null.
+  acquire::Callers* callers() { return callers_ ? &*callers_ : nullptr; }
+  // Nobody can connect any more, and whoever waits is hung up on.
+  void stop_listening() { callers_.reset(); }
   // How long a stream may still take to begin when its first byte is there; zero: for ever.
   std::chrono::milliseconds patience() const;
 
@@ -50,8 +56,6 @@ class AwaitedLine {
   AwaitedLine(acquire::GuestLine line, std::chrono::seconds wait)
       : wait_(wait), line_(std::move(line)) {}
   Result<> check_witness() const;
-  // Whether there is somebody.
-  Result<bool> take_caller();
   std::chrono::milliseconds left() const;
 
   std::chrono::seconds wait_;

@@ -14,9 +14,12 @@ namespace vmcore::job {
 
 struct CrashOptions {
   acquire::CrashBy by = acquire::CrashBy::nmi;
-  ReceiveOptions receive;    // its `wait` is how long the panic kernel may stay silent
+  // Its `wait` is how long the panic kernel may stay silent; without a `from` the guest has no
+  // channel: then it is how long the crash may take to be seen.
+  ReceiveOptions receive;
   GuestDumpOptions outside;  // the same guest; the same output
-  // Also where no panic kernel is seen to be loaded, but for a domain that libvirt would end then.
+  // Also where no panic kernel is seen to be loaded, but for a domain that libvirt would end then;
+  // and where the guest has no channel to send its dump through.
   bool unarmed_too = false;
   // Asked with the guest's name before anything happens to it; false: nothing does.
   std::function<bool(const std::string& guest)> confirm;
@@ -31,8 +34,9 @@ struct CrashResult {
   bool shows_no_crash = false;
 };
 
-// An Error where the guest was not touched: it is not there, does not run, is not armed, or
-// `confirm` said no (Errc::cancelled). Else it was told to crash.
+// An Error where the guest was not touched: it is not there, does not run, has crashed already, is
+// not armed, another process has it or its channel (Errc::busy, naming that), or `confirm` said no
+// (Errc::cancelled). Else it was told to crash.
 Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& interrupt,
                                       const OnReport& on_report, const OnProgress& on_progress);
 

@@ -11,6 +11,8 @@
 #include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
+#include "src/job/guest_census.h"
+#include "src/job/guest_lock.h"
 
 namespace vmcore::job {
 namespace {
@@ -40,16 +42,29 @@ const char* name_of(Consistency consistency) {
   return "";
 }
 
+// Whether nothing is done to it: its memory is read while it runs on.
+bool only_looks(const GuestDumpOptions& options) {
+  return options.consistency == Consistency::torn && options.then == acquire::Then::nothing;
+}
+
 // One way to a guest, opened and looked at.
 struct Opened {
   std::unique_ptr<acquire::Guest> guest;
   GuestReport report;
 };
 
-Result<Opened> open(const GuestDumpOptions& options) {
+// Takes the guest's lock where it is not had already.
+Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
   TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
                                               ? acquire::open_for_snapshot(options.guest)
                                               : acquire::open_guest(options.guest));
+  if (!options.locked && !lock && !only_looks(options)) {
+    auto taken = lock_guest(opened.guest->keys(), "dumps the guest", opened.remarks);
+    if (!taken) {
+      return in_context(std::move(taken).error(), opened.guest->name());
+    }
+    lock = *std::move(taken);
+  }
   auto report = look_at(*opened.guest);
   if (!report) {
     return in_context(std::move(report).error(), opened.guest->name());
@@ -115,8 +130,9 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
   const auto time = std::chrono::system_clock::now();
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing
+  std::optional<GuestLock> lock;
   while (true) {
-    auto opened = open(options);
+    auto opened = open(options, lock);
     if (!opened && before) {
       if (options.then != acquire::Then::nothing && options.then_always) {
         before->then_error = opened.error();
@@ -184,8 +200,39 @@ std::string dump_command(const acquire::Selection& guest) {
   return acquire::vmcorectl_command(guest, look_up, guest.domain);
 }
 
-Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri) {
-  return acquire::crashed_domains(libvirt_uri);
+namespace {
+
+// A domain that runs "after a crash", by what its own memory says: nothing where it has booted
+// since.
+std::optional<CrashedGuest> look_for_crash(acquire::Selection selection) {
+  const auto opened = acquire::open_guest(selection);
+  const auto census = opened ? take_census(*opened->guest, true, 1)
+                             : Result<sandbox::Done>(tl::unexpected(opened.error()));
+  if (!census) {
+    const Error doubt{census.error().code,
+                      fmt::format("{}: libvirt says that it runs after a crash, and whether it is "
+                                  "in its panic still cannot be told ({}): if so, dump it by name",
+                                  selection.domain, census.error().message)};
+    return CrashedGuest{.guest = std::move(selection), .doubt = doubt};
+  }
+  return census->crashed
+             ? std::optional(CrashedGuest{.guest = std::move(selection), .runs_on = true})
+             : std::nullopt;
+}
+
+}  // namespace
+
+Result<std::vector<CrashedGuest>> crashed_guests(const std::string& libvirt_uri) {
+  TRY_ASSIGN(const auto domains, acquire::crashed_domains(libvirt_uri));
+  std::vector<CrashedGuest> guests;
+  for (const acquire::CrashedDomain& domain : domains) {
+    if (domain.certain) {
+      guests.push_back({.guest = domain.guest});
+    } else if (auto found = look_for_crash(domain.guest)) {
+      guests.push_back(*std::move(found));
+    }
+  }
+  return guests;
 }
 
 }  // namespace vmcore::job

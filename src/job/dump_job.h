@@ -41,6 +41,7 @@ struct GuestDumpOptions {
   // there is no limit.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
+  bool locked = false;  // the caller has the guest's lock (guest_lock.h); else it is taken
 };
 
 // Why `then` was not carried out, and how that is done by hand.
@@ -57,14 +58,22 @@ struct GuestDumpResult {
 };
 
 // The guest runs again, if it did, as soon as its memory is read; filtering and compression follow.
-// `then` is carried out last; never after an interruption, nor where nothing was begun.
+// `then` is carried out last; never after an interruption, nor where nothing was begun. Errc::busy
+// where another vmcorectl of this user has the guest.
 GuestDumpResult dump_guest(const GuestDumpOptions& options, Interrupt& interrupt,
                            const OnProgress& on_progress);
 
 // A command line that dumps the guest as it stands then.
 std::string dump_command(const acquire::Selection& guest);
 
-// The domains whose guest panicked.
-Result<std::vector<acquire::Selection>> crashed_guests(const std::string& libvirt_uri);
+// A domain whose guest panicked.
+struct CrashedGuest {
+  acquire::Selection guest;
+  // It runs on in its panic: that it stands still for a dump costs nobody anything.
+  bool runs_on = false;
+  // Why it cannot be told whether it did: libvirt says so, and its memory cannot be read.
+  std::optional<Error> doubt = {};
+};
+Result<std::vector<CrashedGuest>> crashed_guests(const std::string& libvirt_uri);
 
 }  // namespace vmcore::job

@@ -73,7 +73,7 @@ Finding judge_on_crash(const GuestFacts& facts) {
   if (!facts.setup.panic_device) {
     return with(finding, Verdict::note, "without a panic device it has no effect");
   }
-  if (action == "preserve") {
+  if (action == "preserve" || action == "preserve-running") {
     return finding;
   }
   if (action.starts_with("coredump-")) {

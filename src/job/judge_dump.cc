@@ -34,6 +34,10 @@ Finding judge_state(const GuestFacts& facts) {
     return with(finding, Verdict::fail, "it is not running, so it has no memory to dump");
   }
   finding.value = facts.state ? facts.state->name : "";
+  const sandbox::Done* census = census_of(facts);
+  if (facts.state && facts.state->running && census != nullptr && census->crashed) {
+    return with(finding, Verdict::warn, "its kernel has panicked, and it runs on: dump it now");
+  }
   return finding;
 }
 

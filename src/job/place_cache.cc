@@ -1,13 +1,10 @@
 #include "src/job/place_cache.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdlib>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +12,7 @@
 
 #include "src/acquire/guest_process.h"
 #include "src/base/sys.h"
+#include "src/job/runtime_folder.h"
 #include "src/store/staged_file.h"
 
 namespace vmcore::job {
@@ -56,23 +54,10 @@ std::optional<InfoPlace> parse(std::string_view text) {
 
 }  // namespace
 
-PlaceCache PlaceCache::of_user() {
-  if (::geteuid() == 0) {
-    return PlaceCache("/run/vmcorectl");
-  }
-  const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
-  return PlaceCache(runtime != nullptr && *runtime == '/' ? fs::path(runtime) / "vmcorectl"
-                                                          : fs::path());
-}
-
-bool PlaceCache::is_private() const {
-  struct stat status {};
-  return !folder_.empty() && ::lstat(folder_.c_str(), &status) == 0 && S_ISDIR(status.st_mode) &&
-         status.st_uid == ::geteuid() && (status.st_mode & 077U) == 0;
-}
+PlaceCache PlaceCache::of_user() { return PlaceCache(runtime_folder()); }
 
 std::optional<InfoPlace> PlaceCache::recall(const ProcessKey& process) const {
-  if (!is_private()) {
+  if (!is_private(folder_)) {
     return std::nullopt;
   }
   const Fd file(::open((folder_ / name_of(process)).c_str(),
@@ -98,11 +83,7 @@ void PlaceCache::forget_the_dead() const {
 }
 
 void PlaceCache::remember(const ProcessKey& process, const InfoPlace& place) const {
-  if (folder_.empty()) {
-    return;
-  }
-  ::mkdir(folder_.c_str(), 0700);
-  if (!is_private() || recall(process) == place) {
+  if (!make_private(folder_) || recall(process) == place) {
     return;
   }
   forget_the_dead();

@@ -16,7 +16,7 @@ namespace vmcore::job {
 
 class PlaceCache {
  public:
-  // /run/vmcorectl of root, $XDG_RUNTIME_DIR/vmcorectl of others: gone when the host boots.
+  // In runtime_folder().
   static PlaceCache of_user();
   // An empty path: nothing is remembered. A folder that others may look into is not used.
   explicit PlaceCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
@@ -26,7 +26,6 @@ class PlaceCache {
   void remember(const acquire::ProcessKey& process, const InfoPlace& place) const;
 
  private:
-  bool is_private() const;
   void forget_the_dead() const;
 
   std::filesystem::path folder_;

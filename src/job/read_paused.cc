@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "src/job/available_memory.h"
+#include "src/job/guest_lock.h"
 #include "src/job/pause.h"
 #include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
@@ -62,10 +64,16 @@ PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Opera
     return {tl::unexpected(std::move(opened).error()), {}};
   }
   acquire::Guest& guest = *opened->guest;
+  std::vector<Remark> remarks;
+  const auto lock = lock_guest(guest.keys(), "reads the guest as it stands still", remarks);
+  if (!lock) {
+    return {in_context(lock.error(), guest.name()), {}};
+  }
   auto report = look_at(guest);
   if (!report) {
     return {in_context(std::move(report).error(), guest.name()), {}};
   }
+  report->remarks.insert(report->remarks.end(), remarks.begin(), remarks.end());
   interrupt.arm();
   auto text = read_held(guest, request_for(guest, operation, threads, report->before.running),
                         *report, interrupt.fd());

@@ -1,10 +1,9 @@
 #include "src/job/receive_job.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
+#include <span>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -12,22 +11,17 @@
 #include "src/acquire/guest_line.h"
 #include "src/job/available_memory.h"
 #include "src/job/awaited_line.h"
-#include "src/job/dump_name.h"
-#include "src/job/output.h"
+#include "src/job/caller_trials.h"
+#include "src/job/guest_lock.h"
 #include "src/job/run_worker.h"
+#include "src/job/stream_reading.h"
 #include "src/seal/key.h"
-#include "src/store/staged_file.h"
 
 namespace vmcore::job {
 namespace {
 
-namespace fs = std::filesystem;
-using std::chrono::milliseconds;
+constexpr const char* kDoing = "receives what the guest sends";
 
-// The worker holds three bits a page: half a GiB for that much.
-constexpr std::uint64_t kMostMemory = 4ULL << 40;
-// What firmware and devices add to what a definition says.
-constexpr std::uint64_t kBesideMemory = 128U << 20;
 class Reception {
  public:
   Reception(const ReceiveOptions& options, ReceiveReport& report, const OnReport& on_report,
@@ -42,31 +36,32 @@ class Reception {
 
  private:
   Result<> open_key();
+  Result<> open_line();
   Result<> open_witness();
-  Result<> await_line();
-  Result<> open_files();
-  Result<sandbox::Done> take_stream();
-  bool is_stray() const;
-  fs::path spool_folder() const;
-  Result<sandbox::StreamTerms> terms() const;
+  Result<> await(std::span<const int> also = {}, std::chrono::milliseconds at_most = {});
+  Result<StreamFiles> files_for(const std::string& name);
+  Result<StreamReading> begin(std::string name, Fd line);
+  Result<StreamReading> read_line();
+  Result<StreamReading> choose_caller();
+  Result<sandbox::Done> follow(StreamReading& reading, const OnProgress& on_event);
+  void begin_stream(const sandbox::Hello& hello);
   void take(const sandbox::Event& event);
   void keep_log();
-  Result<Fd> make_hangup();
-  bool hang_up();
+  bool hang_up(Fd& hangup);
 
   const ReceiveOptions& options_;
   ReceiveReport& report_;
   const OnReport& on_report_;
   const OnProgress& on_progress_;
   Interrupt& interrupt_;
-  fs::path output_path_;
   std::optional<AwaitedLine> line_;
-  bool is_read_ = false;  // by a worker, that which came last
-  std::optional<Output> output_;
-  std::optional<store::StagedFile> log_;
-  Fd spool_;
-  Fd key_;     // of a sealed stream
-  Fd hangup_;  // its being closed ends the line in the worker
+  GuestLock line_lock_;
+  GuestLock guest_lock_;
+  std::optional<StreamFiles> early_;     // opened before anything was waited for
+  store::StagedFile* log_ = nullptr;     // of what is read
+  Fd key_;                               // of a sealed stream
+  std::optional<sandbox::Hello> hello_;  // of a caller, by which it was known for a guest
+  std::vector<Remark> remarks_;
 };
 
 // That it is one is told before anything is waited for; the worker reads it again.
@@ -88,6 +83,18 @@ Result<> Reception::open_key() {
   return {};
 }
 
+// While it waits, others may dump the guest; what comes by the line goes to nobody else.
+Result<> Reception::open_line() {
+  TRY_ASSIGN(line_, AwaitedLine::open(options_.from, options_.guest, options_.wait));
+  report_.name = line_->name();
+  auto lock = lock_guest(line_->line().keys, kDoing, remarks_);
+  if (!lock) {
+    return in_context(std::move(lock).error(), report_.name);
+  }
+  line_lock_ = *std::move(lock);
+  return acquire::check_alone(line_->line());
+}
+
 // The one that was named. What crashed the guest on purpose needs it the least.
 Result<> Reception::open_witness() {
   if (options_.guest.socket.empty()) {
@@ -97,57 +104,63 @@ Result<> Reception::open_witness() {
   return options_.crash ? Result<>() : watched;
 }
 
-Result<> Reception::await_line() {
-  if (Result<> came = line_->await(interrupt_.fd()); !came) {
-    report_.interrupted = came.error().code == Errc::cancelled;
-    return came;
-  }
-  report_.name = line_->name();
-  if (report_.crash != "ordered") {
-    report_.crash = line_->saw_crash() ? "event" : "claim";
-  }
-  return {};
+Result<> Reception::await(std::span<const int> also, std::chrono::milliseconds at_most) {
+  Result<> came = line_->await(interrupt_.fd(), also, at_most);
+  report_.interrupted = !came && came.error().code == Errc::cancelled;
+  return came;
 }
 
-fs::path Reception::spool_folder() const {
-  if (!options_.spool.empty()) {
-    return options_.spool;
+Result<StreamFiles> Reception::files_for(const std::string& name) {
+  if (early_) {
+    StreamFiles files = std::move(*early_);
+    early_.reset();
+    return files;
   }
-  return folder_beside(output_path_);
+  return open_stream_files(options_, name);
 }
 
-Result<> Reception::open_files() {
-  const std::string name = dump_name(line_->name(), std::chrono::system_clock::now());
-  output_path_ = options_.output.empty() ? fs::path(name) : resolved_output(options_.output);
-  if (!options_.dump.dry_run) {
-    TRY_ASSIGN(Output output,
-               Output::open(output_path_, options_.dump.force, options_.dump.bypass_cache));
-    output_.emplace(std::move(output));
-  }
-  const fs::path beside = is_stream(output_path_) ? fs::path(name) : output_path_;
-  TRY_ASSIGN(auto log, store::StagedFile::create(beside.string() + ".dmesg", options_.dump.force));
-  log_.emplace(std::move(log));
-  TRY_ASSIGN(spool_, store::create_unlinked(spool_folder()));
-  return {};
+Result<StreamReading> Reception::begin(std::string name, Fd line) {
+  const bool ordered = report_.crash == "ordered";
+  const char* const crash = ordered ? "ordered" : line_->saw_crash() ? "event" : "claim";
+  TRY_ASSIGN(StreamFiles files, files_for(name));
+  return begin_reading(options_,
+                       {.name = std::move(name),
+                        .line = std::move(line),
+                        .crash = crash,
+                        .memory = line_->memory(),
+                        .patience = line_->patience()},
+                       std::move(files), key_.get());
 }
 
-Result<sandbox::StreamTerms> Reception::terms() const {
-  TRY_ASSIGN(const std::uint64_t room, store::free_space(spool_folder()));
-  // Where both are in one folder, the dump itself needs room as well.
-  const std::uint64_t fits = options_.spool.empty() ? room / 2 : room;
-  const std::optional<std::uint64_t> known = options_.memory ? options_.memory : line_->memory();
-  return sandbox::StreamTerms{
-      .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
-      .most_kept = std::min(fits, options_.most.value_or(fits)),
-      .wait_ms = static_cast<std::uint64_t>(line_->patience().count()),
-      .idle_ms = static_cast<std::uint64_t>(milliseconds(options_.idle).count()),
-      .deadline_ms = static_cast<std::uint64_t>(milliseconds(options_.deadline).count()),
-      .sealed = bool(key_)};
+Result<StreamReading> Reception::read_line() {
+  TRY(await());
+  return begin(line_->name(), line_->take());
+}
+
+// Whoever begins a stream is the guest; all others are hung up on.
+Result<StreamReading> Reception::choose_caller() {
+  CallerTrials trials(
+      [&](acquire::Caller caller) { return begin(std::move(caller.name), std::move(caller.fd)); });
+  const auto told = [&](const CallerTrials::Stray& stray) {
+    report_.name = stray.name;
+    report_.stray = stray.why.message;
+    on_report_(report_);
+  };
+  while (true) {
+    TRY_ASSIGN(const bool some_wait, trials.take(*line_->callers()));
+    if (auto winner = trials.look(told)) {
+      line_->stop_listening();
+      report_.name = winner->reading.name;
+      hello_ = winner->hello;
+      return std::move(winner->reading);
+    }
+    TRY(await(trials.fds(), some_wait ? CallerTrials::kLeast : std::chrono::milliseconds(0)));
+  }
 }
 
 void Reception::keep_log() {
   auto kept = log_->commit();
-  log_.reset();
+  log_ = nullptr;
   if (!kept) {
     report_.log_error = std::move(kept).error();
     return;
@@ -158,13 +171,22 @@ void Reception::keep_log() {
   }
 }
 
+// It is taken, whoever has the guest just now.
+void Reception::begin_stream(const sandbox::Hello& hello) {
+  report_.hello = hello;
+  line_->stop_watching();  // a monitor is held no longer
+  key_.reset();            // nor what would open other streams
+  std::vector<Remark> ignored;
+  if (auto lock = lock_guest(line_->line().guest_keys, kDoing, ignored)) {
+    guest_lock_ = *std::move(lock);
+  }
+  on_report_(report_);
+}
+
 void Reception::take(const sandbox::Event& event) {
   if (const auto* hello = std::get_if<sandbox::Hello>(&event)) {
-    report_.hello = *hello;
-    line_->stop_watching();  // a monitor is held no longer
-    key_.reset();            // nor what would open other streams
-    on_report_(report_);
-  } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_) {
+    begin_stream(*hello);
+  } else if (const auto* read = std::get_if<sandbox::LogRead>(&event); read && log_ != nullptr) {
     report_.panic = read->panic;
     if (read->bytes != 0) {
       keep_log();
@@ -173,73 +195,37 @@ void Reception::take(const sandbox::Event& event) {
   }
 }
 
-// The worker's end.
-Result<Fd> Reception::make_hangup() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  hangup_ = Fd(ends[1]);
-  return Fd(ends[0]);
-}
-
 // Whether that is all that an interruption does.
-bool Reception::hang_up() {
+bool Reception::hang_up(Fd& hangup) {
   if (std::exchange(report_.interrupted, true)) {
     return false;
   }
   interrupt_.rearm();
-  hangup_.reset();
+  hangup.reset();
   on_report_(report_);
   return true;
 }
 
-Result<sandbox::Done> Reception::take_stream() {
-  sandbox::Request request = make_request(options_.dump, sandbox::InputKind::guest_stream);
-  request.capture =
-      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = report_.crash};
-  TRY_ASSIGN(request.terms, terms());
-  TRY_ASSIGN(const Fd hangup, make_hangup());
-  std::vector<int> fds{line_->fd(), spool_.get(), log_->fd(), hangup.get()};
-  if (key_) {
-    fds.push_back(key_.get());
-  }
-  if (output_) {
-    fds.push_back(output_->fd());
-  }
-  TRY_ASSIGN(sandbox::Worker worker, start_worker());
-  TRY(worker.request(request, fds));
-  is_read_ = true;
-  const OnProgress forward = writing_back(on_progress_, output_);
-  return follow_worker(worker, {.on_progress =
-                                    [&](const sandbox::Event& event) {
-                                      take(event);
-                                      forward(event);
-                                    },
-                                .on_source_read = [&]() -> Result<> {
-                                  line_->close();
-                                  worker.cost({});
-                                  return {};
-                                },
-                                .cancel = interrupt_.fd(),
-                                .on_cancel = [&] { return hang_up(); }});
-}
-
-// Whoever connected was no guest of ours: nothing came that it could open.
-bool Reception::is_stray() const {
-  return line_->takes_callers() && is_read_ && !report_.hello && !report_.interrupted;
+Result<sandbox::Done> Reception::follow(StreamReading& reading, const OnProgress& on_event) {
+  return follow_worker(reading.worker, {.on_progress = on_event,
+                                        .on_source_read = [&]() -> Result<> {
+                                          reading.line.reset();
+                                          reading.worker.cost({});
+                                          return {};
+                                        },
+                                        .cancel = interrupt_.fd(),
+                                        .on_cancel = [&] { return hang_up(reading.hangup); }});
 }
 
 Result<DumpResult> Reception::run() {
   TRY(open_key());
-  TRY_ASSIGN(line_, AwaitedLine::open(options_.from, options_.guest, options_.wait));
-  report_.name = line_->name();
+  TRY(open_line());
   interrupt_.arm();
   be_killed_first();
   // A guest is crashed only when there is where to write; a name that is made tells when it did.
-  const bool early = options_.crash || (!options_.output.empty() && options_.output != "-");
-  if (early) {
-    TRY(open_files());
+  if (options_.crash || (!options_.output.empty() && options_.output != "-")) {
+    TRY_ASSIGN(StreamFiles files, open_stream_files(options_, report_.name));
+    early_.emplace(std::move(files));
   }
   if (options_.crash) {
     TRY(options_.crash());
@@ -247,30 +233,31 @@ Result<DumpResult> Reception::run() {
     on_report_(report_);
   }
   TRY(open_witness());
-  TRY(await_line());
-  if (!early) {
-    TRY(open_files());
+  const bool many = line_->callers() != nullptr;
+  TRY_ASSIGN(StreamReading reading, many ? choose_caller() : read_line());
+  std::optional<Output>& output = reading.files.output;
+  log_ = &*reading.files.log;
+  report_.crash = reading.crash;
+  const OnProgress forward = writing_back(on_progress_, output);
+  const auto on_event = [&](const sandbox::Event& event) {
+    take(event);
+    forward(event);
+  };
+  if (hello_) {
+    on_event(*hello_);
   }
-  auto done = take_stream();
-  while (!done && is_stray()) {
-    report_.stray = done.error().message;
-    on_report_(report_);
-    line_->close();
-    is_read_ = false;
-    TRY(await_line());
-    TRY(open_files());  // the stray's worker had those
-    done = take_stream();
-  }
+  auto done = follow(reading, on_event);
   if (!done && report_.interrupted) {
     done.error().code = Errc::cancelled;
   }
   if (!done) {
     return in_context(std::move(done).error(), report_.name);
   }
+  done->remarks.insert(done->remarks.end(), remarks_.begin(), remarks_.end());
   DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
   TRY(check_strict(options_.dump, result));
-  if (output_) {
-    TRY(output_->keep(result));
+  if (output) {
+    TRY(output->keep(result));
   }
   return result;
 }

@@ -37,11 +37,12 @@ struct ReceiveOptions {
 struct ReceiveReport {
   std::string name;
   std::optional<sandbox::Hello> hello;
+  bool can_send = true;            // it has a channel
   std::string crash;               // who says that it crashed: convert/provenance.h
   std::string panic;               // the line of its log that says why it panicked
   std::filesystem::path log;       // where its kernel log was kept; empty where none came
   std::optional<Error> log_error;  // why it was not, or why its name may not survive a power cut
-  std::string stray;               // why the last that connected and began no stream was refused
+  std::string stray;               // why one that connected and began no stream was refused
   bool interrupted = false;        // so that the line was ended
 };
 
@@ -54,10 +55,12 @@ using OnReport = std::function<void(const ReceiveReport&)>;
 
 // The kernel log is kept beside the dump as OUTPUT.dmesg as soon as it is complete, before any page
 // came; nothing undoes that. `on_report` is called when there is something new in the report.
-// Where guests connect, one that does not begin a stream is given up for the next. A stream over
-// TCP must be sealed.
-// What breaks on the way is kept as an incomplete dump. An interruption ends the line, so that what
-// came is kept; where that is no page, and on another one, it is given up with Errc::cancelled.
+// Where guests connect, many are heard at once, and the first that begins a stream is taken; one
+// that begins none costs nobody else time. A stream over TCP must be sealed.
+// The line is this process's alone as long as it waits (Errc::busy where it is another's), the
+// guest as soon as its stream begins (guest_lock.h). What breaks on the way is kept as an
+// incomplete dump. An interruption ends the line, so that what came is kept; where that is no page,
+// and on another one, it is given up with Errc::cancelled.
 ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,
                       const OnReport& on_report, const OnProgress& on_progress);
 

@@ -340,6 +340,64 @@ class Receive(Cli):
         self.refused("receive", self.serve(lambda peer: peer.recv(1)), "-o", "out", "--wait", "1",
                      says=["nothing came from the guest within 1 s"])
 
+    def held(self, path) -> subprocess.Popen:
+        """receive that has the line and waits."""
+        locks = Path("/run/vmcorectl" if os.geteuid() == 0 else os.environ["XDG_RUNTIME_DIR"] + "/vmcorectl") / "locks"
+        status = path.stat()
+        program = subprocess.Popen([VMCORECTL, "receive", path, "-o", "first"], cwd=self.folder, stderr=subprocess.DEVNULL)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        for _ in range(300):
+            if (locks / f"file-{status.st_dev}-{status.st_ino}").exists():
+                return program
+            self.assertIsNone(program.poll())
+            time.sleep(0.1)
+        self.fail("it takes no lock")
+
+    def test_two_do_not_receive_from_one_channel(self):
+        """The second would get nothing as long as the first lives: it is told so at once, and by whom."""
+        if os.geteuid() != 0 and "XDG_RUNTIME_DIR" not in os.environ:
+            self.skipTest("needs XDG_RUNTIME_DIR")
+        path = self.folder / "channel"
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(str(path))
+        listener.listen(5)
+        program = self.held(path)
+        said = self.refused("receive", path, "-o", "out", "--wait", "60", says=[f"(pid {program.pid})"])
+        self.assertIn("connected to" if "is connected to" in said else "receives what the guest sends", said)
+        (self.folder / "link").symlink_to(path)
+        self.refused("receive", "./link", "-o", "out", "--wait", "60", says=[f"(pid {program.pid})"])
+
+    def test_two_do_not_read_from_one_pipe(self):
+        if os.geteuid() != 0 and "XDG_RUNTIME_DIR" not in os.environ:
+            self.skipTest("needs XDG_RUNTIME_DIR")
+        os.mkfifo(self.folder / "pipe")
+        program = self.held(self.folder / "pipe")
+        self.refused("receive", "./pipe", "-o", "out", "--wait", "60",
+                     says=[f"another vmcorectl (pid {program.pid}) receives what the guest sends"])
+        program.kill()
+        program.wait()
+        self.refused("receive", "./pipe", "-o", "out", "--wait", "1", says=["nothing came"])
+
+    def test_another_program_has_the_channel(self):
+        """By a relative path, as QEMU may have been started with."""
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        here = os.open(".", os.O_RDONLY)
+        self.addCleanup(os.close, here)
+        os.chdir(self.folder)
+        try:
+            listener.bind("channel")
+        finally:
+            os.fchdir(here)
+        listener.listen(5)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.connect(str(self.folder / "channel"))
+            self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "60",
+                         says=[f"(pid {os.getpid()}) is connected to"])
+        self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "1", says=["nothing came"])
+
     def test_only_noise(self):
         def deliver(peer):
             while True:

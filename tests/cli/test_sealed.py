@@ -110,6 +110,10 @@ class Sealed(Cli):
         line.close()
         with socket.create_connection(("127.0.0.1", port)) as stray:
             stray.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", port)) as stray:
+            stray.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curious\r\n\r\n")
+        said = program.stderr.readline().decode()
+        self.assertIn("waiting for another", said)
         silent = socket.create_connection(("127.0.0.1", port))      # for as long as it is let
         self.addCleanup(silent.close)
         slow = socket.create_connection(("127.0.0.1", port))
@@ -126,8 +130,72 @@ class Sealed(Cli):
         said = program.communicate(timeout=300)[1].decode()
         guest.join()
         self.assertEqual((program.returncode, over), (0, [b""]), said)
-        self.assertIn("waiting for another", said)
         self.assertFalse(self.info("out")["incomplete"])
+
+    def gets_in(self, port, program) -> None:
+        """A genuine dump gets in beside these, which stay open for as long as they are let."""
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as guest:
+            guest.sendall(self.stream())
+            self.assertEqual(guest.recv(1), b"")
+        said = program.communicate(timeout=300)[1].decode()
+        self.assertEqual(program.returncode, 0, said)
+        self.assertFalse(self.info("out")["incomplete"])
+
+    def crowd(self, port, size, words) -> list:
+        lines = []
+        for number in range(size):
+            lines.append(socket.create_connection(("127.0.0.1", port), timeout=60))
+            self.addCleanup(lines[-1].close)
+            try:
+                lines[-1].sendall(words)
+            except OSError:
+                pass        # it was hung up on
+        return lines
+
+    def test_silent_ones_keep_no_guest_out(self):
+        """Those that begin as a stream does, with a key even, and then say nothing more: 24 of them took 3 s each."""
+        begin = frames_of(self.stream())[0].whole
+        for size, words in ((24, begin), (200, begin), (24, begin[:47]), (200, begin + begin[:48])):
+            with self.subTest(size=size, words=len(words)):
+                program, port, line = self.listening("--force", "--wait", "60")
+                lines = [line, *self.crowd(port, size, words)]
+                self.gets_in(port, program)
+                for each in lines:
+                    each.close()
+
+    def test_those_that_drip_keep_no_guest_out(self):
+        begin, over = frames_of(self.stream())[0].whole, threading.Event()
+        program, port, line = self.listening("--wait", "120")
+        lines = self.crowd(port, 24, begin[:47])
+
+        def drip():
+            for byte in begin[47:]:
+                for each in lines:
+                    try:
+                        each.sendall(bytes([byte]))
+                    except OSError:
+                        pass
+                if over.wait(0.05):
+                    return
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        self.gets_in(port, program)
+        line.close()
+        over.set()
+        dripping.join()
+
+    def test_whoever_comes_too_late_is_hung_up_on(self):
+        """One stream is taken; who connects meanwhile learns so, and may try another time."""
+        frames = frames_of(self.stream())
+        program, port, line = self.listening("--wait", "120")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as guest:
+            guest.sendall(joined(frames[:-1]))
+            self.assertEqual(line.recv(1), b"")
+            with self.assertRaises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=60)
+            guest.sendall(frames[-1].whole)
+            self.assertEqual(guest.recv(1), b"")
+        self.assertEqual(program.wait(timeout=300), 0, program.communicate()[1])
 
     def test_tcp_that_cannot_be(self):
         for address in ("tcp:", "tcp:x", "tcp:host:1", "tcp:1:", "tcp:[::1]"):

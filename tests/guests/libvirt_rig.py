@@ -15,8 +15,10 @@ import time
 from pathlib import Path
 
 from guests import initramfs
+from guests.debian import Suite
 from guests.guest import BOOT_ATTEMPTS, BOOT_SECONDS, Config, GuestError
 from guests.kernels import kernel
+from peers import tools
 
 NOBODY = 65534
 # An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then; and
@@ -28,7 +30,7 @@ DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qe
   <os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initrd</initrd>
     <cmdline>{cmdline}</cmdline></os>
   {backing}<features><acpi/><vmcoreinfo state='on'/></features><cpu mode='maximum'>{numa}</cpu>
-  <on_crash>preserve</on_crash>
+  <on_crash>{on_crash}</on_crash>
   <devices><emulator>{emulator}</emulator>
     <disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{folder}/disk'/>
       <target dev='vda' bus='virtio'/></disk>
@@ -45,23 +47,34 @@ def daemon_program(kind: str) -> str | None:
     return shutil.which("virtqemud" if kind == "virtqemud" else "libvirtd", path="/usr/sbin:/sbin:/usr/bin")
 
 
+def newest_daemon(folder: Path) -> list:
+    """The words that run Debian sid's libvirtd, with its own C library, from a tree below `folder` that all may read."""
+    tree = folder / "libvirt"
+    if not tree.exists():
+        subprocess.run(["cp", "-a", tools.root("libvirt-newest") / "usr", tree], check=True)
+        Suite("sid").fetch("libvirt-daemon", tree.with_name("libvirtd"), only="*/sbin/libvirtd")
+    libraries = tree / "lib/x86_64-linux-gnu"
+    return ["env", f"LIBVIRT_DRIVER_DIR={libraries}/libvirt/connection-driver", libraries / "ld-linux-x86-64.so.2",
+            "--library-path", libraries, folder / "libvirtd/usr/sbin/libvirtd"]
+
+
 def available() -> bool:
     return all(map(shutil.which, ("virsh", "setpriv"))) and (
         list(Path("/usr/lib").glob("**/connection-driver/libvirt_driver_qemu.so")) != [])
 
 
 class LibvirtRig:
-    """with LibvirtRig("embed", "session" or "virtqemud", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
+    """with LibvirtRig("embed", "session", "virtqemud" or "newest", memory_mib) as rig: rig.uri, rig.name, rig.command(words)
 
-    `initrd`, `kernel_words` and `devices` (XML; {folder} is the rig's) are a test's own, as are `backing` (XML) and
-    `qemu_words`, which libvirt passes on."""
+    "newest" is a session daemon of Debian sid. `initrd`, `kernel_words`, `devices` (XML; {folder} is the rig's) and
+    `on_crash` are a test's own, as are `backing` (XML) and `qemu_words`, which libvirt passes on."""
 
     def __init__(self, kind: str, memory_mib: int = 512, version: str = "6.12", name: str = "dump-test", nodes: int = 1,
                  initrd: bytes = b"", kernel_words: tuple = (), devices: str = "", machine: str = "q35", backing: str = "",
-                 qemu_words: tuple = ()):
+                 qemu_words: tuple = (), on_crash: str = "preserve"):
         self.kind, self.memory_mib, self.version, self.name, self.nodes = kind, memory_mib, version, name, nodes
         self.initrd, self.kernel_words, self.devices = initrd, kernel_words, devices
-        self.machine, self.backing, self.qemu_words = machine, backing, qemu_words
+        self.machine, self.backing, self.qemu_words, self.on_crash = machine, backing, qemu_words, on_crash
         self.daemon = None
         self.folder = None
 
@@ -139,7 +152,7 @@ class LibvirtRig:
         shutil.copyfile(initramfs.disk(), self.folder / "disk")
         (self.folder / "domain.xml").write_text(DOMAIN.format(
             name=self.name, numa=self._numa(), memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
-            machine=self.machine, backing=self.backing, cpus=max(2, self.nodes),
+            on_crash=self.on_crash, machine=self.machine, backing=self.backing, cpus=max(2, self.nodes),
             words="".join(f"<qemu:arg value='{word}'/>" for word in self.qemu_words),
             devices=self.devices.format(folder=self.folder), emulator=shutil.which("qemu-system-x86_64")))
         for part in ("home", "home/run", "home/root"):
@@ -173,13 +186,13 @@ class LibvirtRig:
         raise GuestError(f"{self.name} does not boot again:\n{self.console[-2000:]}")
 
     def start_daemon(self) -> None:
-        program = daemon_program(self.kind)
+        program = newest_daemon(self.folder) if self.kind == "newest" else [daemon_program(self.kind)]
         with open(self.folder / "daemon.log", "ab") as log:
-            self.daemon = subprocess.Popen(self.command(program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.daemon = subprocess.Popen(self.command(*program), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
         while not self._socket.exists():
             if time.monotonic() > deadline or self.daemon.poll() is not None:
-                raise GuestError(f"{program}: " + (self.folder / "daemon.log").read_text())
+                raise GuestError(f"{program[-1]}: " + (self.folder / "daemon.log").read_text())
             time.sleep(0.1)
 
     def restart_daemon(self) -> int:

@@ -1,8 +1,11 @@
 #!/usr/bin/python3
-"""`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent is dumped
-from outside, as the kernel that crashed; one that is not armed is left alone. And what pstore kept of a crash."""
+"""`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent, or that
+has no channel, is dumped from outside, as the kernel that crashed; one that is not armed, or that another process has, is
+left alone. And what pstore kept of a crash."""
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -23,6 +26,8 @@ SILENT_INIT = """#!/bin/busybox sh
 echo SILENT
 sleep 100000
 """
+# Connects to a socket, and stays.
+HOLD = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); sys.stdin.read()"
 ON_NMI = "echo 1 > /proc/sys/kernel/unknown_nmi_panic"
 
 
@@ -50,6 +55,18 @@ class Case:
         said, rest = host.communicate(timeout=60)
         return subprocess.CompletedProcess([], host.returncode, said.decode(), (errors + rest).decode())
 
+    def waits_for_its_name(self) -> subprocess.Popen:
+        """`dump --crash-guest` at a terminal, which asks."""
+        ours, theirs = pty.openpty()
+        asking = subprocess.Popen([self.vmcorectl.path, *map(str, self.words("--crash-guest", "nmi"))], stdin=theirs,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        os.close(theirs)
+        self.terminal = os.fdopen(ours, "wb")
+        said = b""
+        while b"Type its name" not in said and (more := asking.stderr.read(1)):
+            said += more
+        return asking
+
     def check(self, what: str, done, code: int, conditions: dict) -> None:
         lines = [name for name, met in conditions.items() if not met]
         if done.returncode != code:
@@ -76,6 +93,7 @@ def armed(vmcorectl, findings, folder: Path) -> None:
             "no panic kernel is loaded": "no panic kernel is loaded" in done.stderr,
             "the guest runs": case.status() == "running", "no file": not case.out.exists()})
         guest.load()
+        held(case)
         done = case.crash("--crash-guest", "nmi")
         case.check("in a script without --yes", done, 2, {"the guest runs": case.status() == "running"})
         done = case.crash("--crash-guest", "nmi", "--yes", "--output", "json")
@@ -88,6 +106,54 @@ def armed(vmcorectl, findings, folder: Path) -> None:
             "the log beside it": (case.folder / "dump.dmesg").exists(),
             "JSON": bool(json.loads(done.stdout or "{}").get("guest", {}).get("panic"))})
         guest.wait_for_end(60)
+
+
+def held(case: Case) -> None:
+    """The channel, or the guest, is another process's: that is told before anything is crashed."""
+    guest = case.guest
+    with subprocess.Popen([case.vmcorectl.path, "receive", guest.port, "-o", case.folder / "other"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        time.sleep(2)
+        done = case.crash("--crash-guest", "nmi", "--yes", "--force")
+        case.check("another receive has the channel", done, 1, {
+            "named": f"(pid {other.pid})" in done.stderr, "not crashed": "alive" in guest.must("echo alive")})
+        done = case.vmcorectl.run("dump", "--qmp", guest.qmp_socket, "-o", case.out)
+        case.check("a dump by hand beside a receive that waits", done, 0, {"it runs": case.status() == "running"})
+        other.kill()
+    with subprocess.Popen(["/usr/bin/python3", "-c", HOLD, guest.port], stdin=subprocess.PIPE) as other:
+        time.sleep(1)
+        done = case.crash("--crash-guest", "nmi", "--yes", "--force")
+        case.check("another program has the channel", done, 1, {
+            "named": f"(pid {other.pid}) is connected to" in done.stderr,
+            "not crashed": "alive" in guest.must("echo alive")})
+    asking = case.waits_for_its_name()
+    done = case.vmcorectl.run("dump", "--qmp", guest.qmp_socket, "-o", case.folder / "other")
+    case.check("another dump, while it is asked whether to crash the guest", done, 1, {
+        "named": f"(pid {asking.pid}) crashes the guest and takes its dump" in done.stderr})
+    asking.kill()
+    asking.communicate()
+
+
+def no_channel(vmcorectl, findings, folder: Path) -> None:
+    """Nothing can come: it is forced, and dumped from outside as soon as it shows that it crashed. QEMU is told nothing."""
+    config = CaptureConfig(name="no-channel", kernel="6.12", crashkernel="", port=False, workload=False)
+    with CaptureGuest(config) as guest:
+        case = Case(vmcorectl, findings, folder, guest)
+        guest.must(ON_NMI)
+        guest.must("rmmod pvpanic_pci")
+        words = [word for word in case.words("--crash-guest", "nmi", "--yes", "--wait", "300")
+                 if word not in ("--channel", guest.port)]
+        done = vmcorectl.run(*words)
+        case.check("no channel is given", done, 2, {"--force": "--force" in done.stderr})
+        done = vmcorectl.run(*words, "--force", seconds=400)
+        case.check("no channel", done, 0, {
+            "said": "it has no channel" in done.stderr and "is dumped from outside" in done.stderr,
+            "the crash": case.log("Kernel panic - not syncing: NMI"), "it runs on": case.status() == "running",
+            "info": case.info().get("kernel", {}).get("panicked") is True})
+        done = vmcorectl.run(*[folder / "again" if word == case.out else word for word in words], "--force")
+        case.check("one that has crashed", done, 1, {"said": "has crashed already" in done.stderr})
+        done = vmcorectl.run("check", "--qmp", guest.qmp_socket)
+        case.check("check", done, done.returncode, {"said": "its kernel has panicked, and it runs on" in done.stdout})
 
 
 def seen(vmcorectl, findings, folder: Path) -> None:
@@ -158,7 +224,7 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
 
 def main_test(vmcorectl, _guests, findings) -> None:
     with scratch_folder() as scratch:
-        for test in (armed, seen, silent, pstore):
+        for test in (armed, no_channel, seen, silent, pstore):
             folder = Path(scratch) / test.__name__
             folder.mkdir()
             test(vmcorectl, findings, folder)

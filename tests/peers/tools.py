@@ -19,6 +19,7 @@ from guests.debian import Suite
 # name -> (package, suite, program)
 ORIGINS = {
     "makedumpfile": ("makedumpfile", "sid", "makedumpfile"),     # 1.7.8: the first that understands 6.12 to 7.0
+    "libvirt-newest": ("libvirt-daemon-driver-qemu", "sid", "virtqemud"),
     "makedumpfile-1.7.2": ("makedumpfile", "bookworm", "makedumpfile"),
     "crash": ("crash", "trixie", "crash"),                # 8.0.6: knows 6.4's module_memory
     "crash-bookworm": ("crash", "bookworm", "crash"),

@@ -1,5 +1,6 @@
 #include "src/acquire/callers.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -28,18 +29,22 @@ class CallersTest : public ::testing::Test {
 
   sockaddr* where() { return reinterpret_cast<sockaddr*>(&address_); }
 
-  Fd call() {
+  Fd call(const char* from = "127.0.0.1") {
     Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    EXPECT_EQ(::inet_pton(AF_INET, from, &own.sin_addr), 1);
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
     EXPECT_EQ(::connect(fd.get(), where(), sizeof address_), 0);
     return fd;
   }
 
   // The one that is next within a second.
-  std::optional<Caller> next() {
+  std::optional<Caller> next(const std::vector<std::string>& busy = {}) {
     for (int i = 0; i < 10; ++i) {
       pollfd wait{callers_->fd(), POLLIN, 0};
       ::poll(&wait, 1, 100);
-      if (auto caller = callers_->next(); caller && *caller) {
+      if (auto caller = callers_->next(busy); caller && *caller) {
         return *std::move(caller);
       }
     }
@@ -112,11 +117,93 @@ TEST_F(CallersTest, OfAGuestEachByteIsHeard) {
   EXPECT_EQ(said(*caller), "end");
 }
 
-TEST_F(CallersTest, OneThatHangsUpIsTold) {
+TEST_F(CallersTest, OneThatHangsUpWithoutAWordIsNobody) {
   call();
+  say(call(), "GET");
+  EXPECT_FALSE(next());
+}
+
+TEST_F(CallersTest, OneThatHangsUpWhenItHasSpokenIsHeard) {
+  say(call(), words("guest"));
   const auto caller = next();
   ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("guest"));
   EXPECT_EQ(said(*caller), "");
+}
+
+TEST_F(CallersTest, OneOfAnotherAddressComesBeforeThoseOfABusyOne) {
+  const Fd one = call("127.0.0.2");
+  say(one, words("other"));
+  std::vector<Fd> many;
+  for (int i = 0; i < 10; ++i) {
+    many.push_back(call());
+    say(many.back(), words("many"));
+  }
+  const auto first = next({"127.0.0.1", "127.0.0.2", "127.0.0.1"});
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->peer, "127.0.0.2");
+  const auto second = next({"127.0.0.1"});
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->peer, "127.0.0.1");
+}
+
+TEST_F(CallersTest, OfOneAddressTheLastComesFirst) {
+  const Fd early = call();
+  say(early, words("early"));
+  const Fd late = call();
+  say(late, words("late"));
+  auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("late"));
+  caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("early"));
+}
+
+TEST_F(CallersTest, OneThatCannotBeHeardYetIsHeardLater) {
+  const Fd guest = call();
+  say(guest, words("guest"));
+  auto caller = next();
+  ASSERT_TRUE(caller);
+  callers_->put_back(*std::move(caller));
+  caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("guest"));
+}
+
+// Those that spoke and wait do not push out one that has just connected.
+TEST_F(CallersTest, OneThatComesIntoACrowdCanSpeak) {
+  std::vector<Fd> crowd;
+  for (int i = 0; i < 100; ++i) {
+    crowd.push_back(call());
+    say(crowd.back(), words("crowd"));
+  }
+  auto heard = next();
+  ASSERT_TRUE(heard);
+  callers_->put_back(*std::move(heard));
+  const Fd guest = call();
+  ASSERT_TRUE(next()) << "it is accepted";
+  say(guest, words("guest"));
+  const auto caller = next();
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("guest"));
+}
+
+TEST_F(CallersTest, AFloodFromOneAddressPushesNoOtherOut) {
+  const Fd patient = call("127.0.0.2");  // that connects, and speaks only later
+  std::vector<Fd> flood;
+  for (int i = 0; i < 300; ++i) {
+    flood.push_back(call());
+    say(flood.back(), words("flood"));
+    ASSERT_TRUE(callers_->next({}).has_value());  // who is heard, and hung up on
+    flood.push_back(call());
+  }
+  char byte = 0;
+  EXPECT_EQ(::recv(patient.get(), &byte, 1, MSG_DONTWAIT), -1) << "still there";
+  say(patient, words("patient"));
+  const auto caller = next({"127.0.0.1"});
+  ASSERT_TRUE(caller);
+  EXPECT_EQ(said(*caller), words("patient"));
 }
 
 TEST_F(CallersTest, OfVeryManySilentOnesTheOldestGo) {

@@ -5,6 +5,11 @@
 
 #include <filesystem>
 #include <fstream>
+#include <utility>
+
+#include "src/acquire/guest_keys.h"
+#include "src/acquire/libvirt_guest.h"
+#include "src/acquire/libvirt_state.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -50,6 +55,27 @@ TEST_F(LibvirtConnectionTest, RefusesANumberThatIsTwoThings) {
   EXPECT_EQ(found("2", LookUp::name), "2");
   EXPECT_EQ(found("vm", LookUp::id), "not_found");
   EXPECT_EQ(found("1", LookUp::name), "not_found");
+}
+
+// A guest has one key, whatever it is called.
+TEST_F(LibvirtConnectionTest, AGuestIsKnownByItsUuid) {
+  const std::string uri = "test://" + path_.string();
+  for (const auto& [name, look_up] :
+       {std::pair{"vm", LookUp::any}, std::pair{"2", LookUp::id},
+        std::pair{"00000000-0000-0000-0000-000000000002", LookUp::any}}) {
+    const auto guest = LibvirtGuest::open({.uri = uri, .domain = name, .look_up = look_up});
+    ASSERT_TRUE(guest) << guest.error().message;
+    EXPECT_EQ((*guest)->keys(), GuestKeys{domain_key("00000000-0000-0000-0000-000000000002")});
+  }
+}
+
+TEST(CrashWord, TheStateIsNotAlwaysAsClear) {
+  EXPECT_EQ(crash_word(VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED), CrashWord::yes);
+  EXPECT_EQ(crash_word(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_CRASHED), CrashWord::yes);
+  // on_crash preserve-running, and coredump-restart when it has booted again
+  EXPECT_EQ(crash_word(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_CRASHED), CrashWord::maybe);
+  EXPECT_EQ(crash_word(VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED), CrashWord::no);
+  EXPECT_EQ(crash_word(VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER), CrashWord::no);
 }
 
 TEST(ConnectLibvirt, SaysWhatItCannotReach) {

@@ -35,6 +35,7 @@ class Held : public acquire::Lease {
 
 class RunningGuest : public acquire::Guest {
  public:
+  std::vector<std::string> keys() const override { return {}; }
   mutable std::vector<Deed> deeds;  // process() is const
 
   const std::string& name() const override { return name_; }

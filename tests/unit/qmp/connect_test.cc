@@ -9,6 +9,10 @@
 
 #include <cstring>
 #include <filesystem>
+#include <string>
+
+#include "qmp/monitor_socket.h"
+#include "qmp/unix_peers.h"
 
 namespace vmcore::qmp {
 namespace {
@@ -98,6 +102,27 @@ TEST_F(ConnectTest, ALongPath) {
   const Fd listener = listen_at(folder_ / "short");
   fs::rename(folder_ / "short", folder / "socket");
   EXPECT_EQ(error_of(folder / "socket").code, Errc::busy);
+}
+
+// By a name that it was not bound to, accepted or not; who hung up is nobody.
+TEST_F(ConnectTest, WhoElseIsConnectedIsNamed) {
+  const fs::path path = folder_ / "line";
+  const fs::path link = folder_ / "link";
+  const Fd listener = listen_at(path);
+  fs::create_symlink("line", link);
+  auto own = connect_unix(path);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(name_others(path, own->get()), "");
+  auto other = connect_unix(path);
+  ASSERT_TRUE(other);
+  const std::string self = fmt::format("(pid {})", ::getpid());
+  EXPECT_NE(name_others(path, own->get()).find(self), std::string::npos) << "it waits";
+  EXPECT_NE(name_others(link, own->get()).find(self), std::string::npos) << "by another name";
+  const Fd first(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  const Fd second(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  EXPECT_NE(name_others(path, own->get()).find(self), std::string::npos) << "it is served";
+  other->reset();
+  EXPECT_EQ(name_others(path, own->get()), "") << "it hung up";
 }
 
 }  // namespace

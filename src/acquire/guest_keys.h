@@ -1,0 +1,30 @@
+// By what a guest, or the line that it sends its dump through, is known on this host, however it
+// was named. Two that share a key are the same. Each can be a file's name.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qmp/client.h"
+#include "src/acquire/guest.h"
+
+namespace vmcore::acquire {
+
+using GuestKeys = std::vector<std::string>;
+
+// Of a libvirt domain, whatever its connection.
+std::string domain_key(std::string_view uuid);
+std::string process_key(const ProcessKey& process);
+// Of a socket, pipe or terminal, by its inode; none where nothing is there, or a file or disk,
+// which any number may read.
+GuestKeys keys_of_file(const std::filesystem::path& path);
+
+// Of the guest behind a monitor: its socket, and its process where that can be told.
+GuestKeys keys_of_monitor(qmp::Client& monitor, const std::filesystem::path& socket);
+// Of the guest whose channel `path` is, by a descriptor that is connected to it: its process, where
+// QEMU itself made the socket.
+GuestKeys keys_behind_channel(const std::filesystem::path& path, int connected);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,112 @@
+#include "src/job/caller_trials.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace vmcore::job {
+namespace {
+
+bool is_readable(int fd) {
+  pollfd wait{fd, POLLIN, 0};
+  return ::poll(&wait, 1, 0) > 0;
+}
+
+}  // namespace
+
+std::vector<std::string> CallerTrials::peers() const {
+  std::vector<std::string> peers;
+  for (const Trial& trial : trials_) {
+    peers.push_back(trial.peer);
+  }
+  return peers;
+}
+
+std::size_t CallerTrials::count(const std::string& peer) const {
+  return static_cast<std::size_t>(std::ranges::count(trials_, peer, &Trial::peer));
+}
+
+// A guest that has its stream ready begins it as soon as its worker has read so far; while that
+// worker does not run yet, there is something to be read.
+bool CallerTrials::is_silent(Trial& trial) {
+  const auto now = std::chrono::steady_clock::now();
+  if (is_readable(trial.reading.line.get()) || is_readable(trial.reading.worker.fd())) {
+    trial.silent_since.reset();
+    return false;
+  }
+  trial.silent_since = trial.silent_since.value_or(now);
+  return now - *trial.silent_since >= kLeast;
+}
+
+// Of those that are silent, of that peer only where it is given: the oldest of the peer that has
+// the most.
+bool CallerTrials::drop_silent(const std::optional<std::string>& peer) {
+  auto victim = trials_.end();
+  for (auto trial = trials_.begin(); trial != trials_.end(); ++trial) {
+    const bool silent = is_silent(*trial) && (!peer || trial->peer == *peer);
+    if (silent && (victim == trials_.end() || count(trial->peer) > count(victim->peer))) {
+      victim = trial;
+    }
+  }
+  if (victim == trials_.end()) {
+    return false;
+  }
+  trials_.erase(victim);
+  return true;
+}
+
+bool CallerTrials::make_room(const std::string& peer) {
+  if (count(peer) >= kMostOfPeer) {
+    return drop_silent(peer);
+  }
+  return trials_.size() < kMost || drop_silent({});
+}
+
+Result<bool> CallerTrials::take(acquire::Callers& callers) {
+  while (true) {
+    TRY_ASSIGN(auto caller, callers.next(peers()));
+    if (!caller) {
+      return false;
+    }
+    if (!make_room(caller->peer)) {
+      callers.put_back(*std::move(caller));
+      return true;
+    }
+    std::string peer = caller->peer;
+    TRY_ASSIGN(StreamReading reading, begin_(*std::move(caller)));
+    trials_.push_back({.peer = std::move(peer), .reading = std::move(reading)});
+  }
+}
+
+std::vector<int> CallerTrials::fds() const {
+  std::vector<int> fds;
+  for (const Trial& trial : trials_) {
+    fds.push_back(trial.reading.worker.fd());
+  }
+  return fds;
+}
+
+std::optional<CallerTrials::Winner> CallerTrials::look(
+    const std::function<void(const Stray&)>& told) {
+  for (auto trial = trials_.begin(); trial != trials_.end();) {
+    StreamReading& reading = trial->reading;
+    if (!is_readable(reading.worker.fd())) {
+      ++trial;
+      continue;
+    }
+    const Result<sandbox::Event> event = reading.worker.next_event();
+    if (const auto* hello = event ? std::get_if<sandbox::Hello>(&*event) : nullptr) {
+      return Winner{std::move(reading), *hello};
+    }
+    const auto* failed = event ? std::get_if<sandbox::Failed>(&*event) : nullptr;
+    told({reading.name, failed != nullptr ? failed->error
+                        : event ? Error{Errc::malformed, "worker protocol: no stream began"}
+                                : event.error()});
+    trial = trials_.erase(trial);
+  }
+  return std::nullopt;
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,161 @@
+#include "src/job/guest_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "src/acquire/guest_process.h"
+#include "src/base/sys.h"
+#include "src/job/runtime_folder.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Who holds a lock writes its name when it has it: that long it may be missing.
+constexpr int kLooks = 50;
+constexpr std::chrono::milliseconds kLookEvery{10};
+
+struct Holder {
+  pid_t pid = 0;
+  std::string doing;
+};
+
+bool is_at(int file, const fs::path& path) {
+  struct stat held {};
+  struct stat named {};
+  return ::fstat(file, &held) == 0 && ::lstat(path.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+}
+
+// The number that the text begins with, and what is behind the space after it.
+template <class T>
+std::optional<T> take_number(std::string_view& text) {
+  T value{};
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest == end || *rest != ' ') {
+    return std::nullopt;
+  }
+  text = std::string_view(rest + 1, end);
+  return value;
+}
+
+// "PID START-TIME DOING\n" of a process that lives.
+std::optional<Holder> holder_of(int file) {
+  std::array<char, 256> buffer{};
+  const auto got = sys::pread_full(file, std::as_writable_bytes(std::span(buffer)), 0);
+  std::string_view text(buffer.data(), got.value_or(0));
+  const auto pid = take_number<pid_t>(text);
+  const auto start = pid ? take_number<std::uint64_t>(text) : std::nullopt;
+  if (!start || !text.ends_with('\n') || acquire::start_time(*pid) != start) {
+    return std::nullopt;
+  }
+  text.remove_suffix(1);
+  return Holder{*pid, std::string(text)};
+}
+
+Result<> write_holder(int file, std::string_view doing) {
+  const pid_t self = ::getpid();
+  const std::string text =
+      fmt::format("{} {} {}\n", self, acquire::start_time(self).value_or(0), doing);
+  TRY(sys::truncate(file, 0));
+  return sys::pwrite_full(file, std::as_bytes(std::span(text)), 0);
+}
+
+tl::unexpected<Error> held_by(const std::optional<Holder>& holder) {
+  return holder ? fail(Errc::busy,
+                       "another vmcorectl (pid {}) {}: wait until it ends, or end that process",
+                       holder->pid, holder->doing)
+                : fail(Errc::busy, "another vmcorectl holds the guest: wait until it ends");
+}
+
+// The file, locked.
+Result<Fd> lock_file(const fs::path& path, std::string_view doing) {
+  for (int look = 0;; ++look) {
+    Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+                   0600));
+    if (!file) {
+      return fail_errno(errno, path.string());
+    }
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (is_at(file.get(), path)) {  // else whoever had it has removed it since
+        TRY(write_holder(file.get(), doing));
+        return file;
+      }
+    } else if (errno != EWOULDBLOCK) {
+      return fail_errno(errno, path.string());
+    } else if (const auto holder = holder_of(file.get()); holder || look == kLooks) {
+      return held_by(holder);
+    }
+    if (look == kLooks) {
+      return held_by({});
+    }
+    std::this_thread::sleep_for(kLookEvery);
+  }
+}
+
+}  // namespace
+
+Result<GuestLock> GuestLock::take(const fs::path& folder, std::span<const std::string> keys,
+                                  std::string_view doing) {
+  GuestLock lock;
+  if (keys.empty()) {
+    return lock;
+  }
+  TRY(make_private(folder));
+  // In one order for all, so that of two that share several keys one gets them.
+  std::vector<std::string> sorted(keys.begin(), keys.end());
+  std::ranges::sort(sorted);
+  const auto again = std::ranges::unique(sorted);
+  sorted.erase(again.begin(), again.end());
+  for (const std::string& key : sorted) {
+    TRY_ASSIGN(Fd file, lock_file(folder / key, doing));
+    lock.held_.push_back({std::move(file), folder / key});
+  }
+  return lock;
+}
+
+GuestLock& GuestLock::operator=(GuestLock&& other) noexcept {
+  if (this != &other) {
+    release();
+    held_ = std::move(other.held_);
+    other.held_.clear();
+  }
+  return *this;
+}
+
+// Removed while they are held: nobody removes what another has got since.
+void GuestLock::release() {
+  for (const Held& held : held_) {
+    ::unlink(held.path.c_str());
+  }
+  held_.clear();
+}
+
+Result<GuestLock> lock_guest(std::span<const std::string> keys, std::string_view doing,
+                             std::vector<Remark>& remarks) {
+  const fs::path parent = runtime_folder();
+  const Result<> there = make_private(parent);
+  auto lock = there ? GuestLock::take(parent / "locks", keys, doing)
+                    : Result<GuestLock>(tl::unexpected(there.error()));
+  if (!lock && lock.error().code != Errc::busy) {
+    remarks.push_back({lock.error().code, "no other vmcorectl is kept from this guest meanwhile: " +
+                                              lock.error().message});
+    return GuestLock();
+  }
+  return lock;
+}
+
+}  // namespace vmcore::job

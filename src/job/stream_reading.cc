@@ -1,0 +1,99 @@
+#include "src/job/stream_reading.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+#include <vector>
+
+#include "src/job/dump_name.h"
+#include "src/job/run_worker.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+// The worker holds three bits a page: half a GiB for that much.
+constexpr std::uint64_t kMostMemory = 4ULL << 40;
+// What firmware and devices add to what a definition says.
+constexpr std::uint64_t kBesideMemory = 128U << 20;
+
+// Resolved, where it has a name; empty where it is named after the guest.
+fs::path output_of(const ReceiveOptions& options) {
+  return options.output.empty() ? fs::path() : resolved_output(options.output);
+}
+
+fs::path spool_folder(const ReceiveOptions& options) {
+  return options.spool.empty() ? folder_beside(output_of(options)) : options.spool;
+}
+
+std::uint64_t milliseconds_of(std::chrono::seconds time) {
+  return static_cast<std::uint64_t>(milliseconds(time).count());
+}
+
+Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadLine& line,
+                                      bool sealed) {
+  TRY_ASSIGN(const std::uint64_t room, store::free_space(spool_folder(options)));
+  // Where both are in one folder, the dump itself needs room as well.
+  const std::uint64_t fits = options.spool.empty() ? room / 2 : room;
+  const std::optional<std::uint64_t> known = options.memory ? options.memory : line.memory;
+  return sandbox::StreamTerms{
+      .most_ram = known ? std::min(*known + kBesideMemory, kMaxPhysAddr) : kMostMemory,
+      .most_kept = std::min(fits, options.most.value_or(fits)),
+      .wait_ms = static_cast<std::uint64_t>(line.patience.count()),
+      .idle_ms = milliseconds_of(options.idle),
+      .deadline_ms = milliseconds_of(options.deadline),
+      .sealed = sealed};
+}
+
+}  // namespace
+
+Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::string& name) {
+  const std::string own = dump_name(name, std::chrono::system_clock::now());
+  const fs::path output = options.output.empty() ? fs::path(own) : output_of(options);
+  StreamFiles files;
+  if (!options.dump.dry_run) {
+    TRY_ASSIGN(auto opened, Output::open(output, options.dump.force, options.dump.bypass_cache));
+    files.output.emplace(std::move(opened));
+  }
+  const fs::path beside = is_stream(output) ? fs::path(own) : output;
+  TRY_ASSIGN(auto log, store::StagedFile::create(beside.string() + ".dmesg", options.dump.force));
+  files.log.emplace(std::move(log));
+  TRY_ASSIGN(files.spool, store::create_unlinked(spool_folder(options)));
+  return files;
+}
+
+Result<StreamReading> begin_reading(const ReceiveOptions& options, ReadLine line, StreamFiles files,
+                                    int key) {
+  sandbox::Request request = make_request(options.dump, sandbox::InputKind::guest_stream);
+  request.capture =
+      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = line.crash};
+  TRY_ASSIGN(request.terms, terms_of(options, line, key >= 0));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  const Fd hangup(ends[0]);  // the worker's end
+  Fd ours(ends[1]);
+  std::vector<int> fds{line.line.get(), files.spool.get(), files.log->fd(), hangup.get()};
+  if (key >= 0) {
+    fds.push_back(key);
+  }
+  if (files.output) {
+    fds.push_back(files.output->fd());
+  }
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(worker.request(request, fds));
+  return StreamReading{.name = std::move(line.name),
+                       .crash = std::move(line.crash),
+                       .line = std::move(line.line),
+                       .files = std::move(files),
+                       .hangup = std::move(ours),
+                       .worker = std::move(worker)};
+}
+
+}  // namespace vmcore::job
