@@ -183,6 +183,9 @@ def silent(vmcorectl, findings, folder: Path) -> None:
         case.check("an NMI that does not crash it", done, 3, {
             "said": "is dumped from outside" in done.stderr, "no crash": "shows no crash" in done.stderr,
             "it runs": case.status() == "running"})
+        done = case.interrupted("--crash-guest", "nmi", "--yes", "--wait", "300")
+        case.check("interrupted when it was told to crash", done, 4, {
+            "said": "no dump was kept" in done.stderr, "no dump": not case.out.exists()})
         guest.must(ON_NMI)
         done = case.crash("--crash-guest", "nmi", "--yes", "--spool", "/proc", out="-")
         case.check("nowhere to write to", done, 1, {"not crashed": "alive" in guest.must("echo alive")})
@@ -192,9 +195,8 @@ def silent(vmcorectl, findings, folder: Path) -> None:
             "two kernels": "two kernels are in memory" in done.stdout + done.stderr,
             "the crashed kernel's log": case.log("Kernel panic - not syncing: NMI"),
             "it stays as it was": case.status() == "running"})
-        done = case.interrupted("--crash-guest", "nmi", "--yes", "--force", "--wait", "300")
-        case.check("interrupted when it was told to crash", done, 4, {
-            "said": "no dump was kept" in done.stderr, "no dump": not case.out.exists()})
+        done = case.crash("--crash-guest", "nmi", "--yes", "--force")
+        case.check("one that has crashed already", done, 1, {"said": "has crashed already" in done.stderr})
 
 
 def pstore(vmcorectl, findings, folder: Path) -> None:

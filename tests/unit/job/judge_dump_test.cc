@@ -8,6 +8,16 @@
 namespace vmcore::job {
 namespace {
 
+TEST(JudgeState, OneThatRunsOnInItsPanicIsToBeDumped) {
+  EXPECT_EQ(judge_state(good()).verdict, Verdict::pass);
+  GuestFacts facts = good();
+  (*facts.census)->crashed = true;
+  EXPECT_EQ(judge_state(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_state(facts), "it runs on"));
+  facts.state = acquire::GuestState{"crashed (panicked)", false};
+  EXPECT_EQ(judge_state(facts).verdict, Verdict::pass) << "that is known";
+}
+
 TEST(JudgeIdle, AJobKeepsADumpOut) {
   GuestFacts facts = good();
   facts.idle = fail(Errc::busy, "a migration is going on");
