@@ -220,6 +220,7 @@ Result<GuestSetup> read_definition(const std::string& xml) {
   return GuestSetup{
       .name = domain.child("name").text().get(),
       .machine = domain.child("os").child("type").attribute("machine").value(),
+      .arch = domain.child("os").child("type").attribute("arch").value(),
       .panic_device = has_panic_device(domain),
       .vmcoreinfo_device = is_on(domain.child("features").child("vmcoreinfo")),
       .dump_channel = static_cast<bool>(find_channel(domain, kDumpChannel)),

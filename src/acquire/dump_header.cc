@@ -22,23 +22,33 @@ constexpr std::chrono::milliseconds kTimeout{60'000};
 // QEMU accepts.
 constexpr std::uint64_t kMostHeader = 16U << 20;
 
-// How much of the dump is needed, as far as its first bytes tell.
-std::uint64_t header_end(std::span<const std::byte> bytes) {
-  const auto header = load<Elf64_Ehdr>(bytes, 0);
+template <class Header, class Segment>
+std::uint64_t header_end_of(std::span<const std::byte> bytes) {
+  const auto header = load<Header>(bytes, 0);
   if (!header) {
-    return sizeof(Elf64_Ehdr);
+    return sizeof(Header);
   }
-  std::uint64_t end = header->e_phoff;
+  const std::uint64_t table = header->e_phoff;
+  std::uint64_t end = table;
   for (unsigned i = 0; i < header->e_phnum && end < kMostHeader; ++i) {
-    const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
+    const auto segment = load<Segment>(bytes, table + i * sizeof(Segment));
     if (!segment) {
-      return header->e_phoff + header->e_phnum * sizeof(Elf64_Phdr);
+      return table + header->e_phnum * sizeof(Segment);
     }
     if (segment->p_type == PT_NOTE && segment->p_offset < kMostHeader) {
-      end = std::max(end, segment->p_offset + std::min(segment->p_filesz, kMostHeader));
+      end = std::max(end,
+                     segment->p_offset + std::min<std::uint64_t>(segment->p_filesz, kMostHeader));
     }
   }
   return end;
+}
+
+// How much of the dump is needed, as far as its first bytes tell. QEMU writes class 32 where a
+// guest is not in 64-bit mode and its memory ends below 4 GiB.
+std::uint64_t header_end(std::span<const std::byte> bytes) {
+  const bool narrow = bytes.size() > EI_CLASS && bytes[EI_CLASS] == std::byte{ELFCLASS32};
+  return narrow ? header_end_of<Elf32_Ehdr, Elf32_Phdr>(bytes)
+                : header_end_of<Elf64_Ehdr, Elf64_Phdr>(bytes);
 }
 
 }  // namespace

@@ -89,6 +89,8 @@ class Guest {
   // The process that runs it, where memory is read in it; else null.
   virtual const GuestProcess* process() const { return nullptr; }
   // Errc::unsupported, with the reason, where no host can read its memory: it is encrypted.
+  // Errc::guest_state where no method can do with it, as far as that is known without a pause: it
+  // is of another architecture, or runs a 32-bit kernel.
   virtual Result<> check_readable() = 0;
   // Errc::busy, naming it, where a dump, a migration or another job is going on.
   virtual Result<> check_idle() = 0;

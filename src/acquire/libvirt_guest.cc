@@ -222,10 +222,10 @@ std::optional<std::uint64_t> LibvirtGuest::host_memory() {
 Result<> LibvirtGuest::check_readable() {
   TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
   TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
-  return check_encryption(setup.encryption);
+  TRY(check_encryption(setup.encryption));
+  const auto cpus = registers();
+  return check_kind(setup.arch, cpus ? mode_of(*cpus) : CpuMode::unknown);
 }
-
-std::string LibvirtGuest::handle() const { return handle_of(name_, uuid_of(domain_.get())); }
 
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};

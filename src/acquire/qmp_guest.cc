@@ -107,7 +107,10 @@ std::optional<std::uint64_t> QmpGuest::host_memory() {
 
 Result<> QmpGuest::check_readable() {
   TRY_ASSIGN(const std::string encryption, ask_encryption(monitor_));
-  return check_encryption(encryption);
+  TRY(check_encryption(encryption));
+  GuestSetup setup;
+  TRY(ask_kind(monitor_, setup));
+  return check_kind(setup.arch, setup.mode);
 }
 
 Result<> QmpGuest::check_idle() {

@@ -100,10 +100,23 @@ Result<std::string> ask_encryption(qmp::Client& monitor) {
   return qmp::bool_member(sev, "enabled").value_or(false) ? "sev" : "";
 }
 
+Result<> ask_kind(qmp::Client& monitor, GuestSetup& setup) {
+  TRY_ASSIGN(const Json target, ask(monitor, "query-target"));
+  setup.arch = qmp::text_member(target, "arch").value_or("");
+  const auto cpus = read_registers([&](const std::string& command, const Json& arguments) {
+    return monitor.execute(command, arguments);
+  });
+  if (cpus) {
+    setup.mode = mode_of(*cpus);
+  }
+  return {};
+}
+
 Result<GuestSetup> ask_setup(qmp::Client& monitor) {
   GuestSetup setup;
   TRY_ASSIGN(const Json name, ask(monitor, "query-name"));
   setup.name = qmp::text_member(name, "name").value_or("");
+  TRY(ask_kind(monitor, setup));
   TRY(ask_devices(monitor, setup));
   TRY_ASSIGN(setup.encryption, ask_encryption(monitor));
   TRY(ask_memory(monitor, setup));

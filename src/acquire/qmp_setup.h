@@ -10,6 +10,9 @@ namespace vmcore::acquire {
 // How memory is encrypted ("sev-guest"); empty where it is not.
 Result<std::string> ask_encryption(qmp::Client& monitor);
 
+// Of what architecture the guest is ("x86_64"), and what its CPUs run.
+Result<> ask_kind(qmp::Client& monitor, GuestSetup& setup);
+
 // Queries only.
 Result<GuestSetup> ask_setup(qmp::Client& monitor);
 

@@ -152,4 +152,21 @@ Result<std::vector<CpuState>> read_registers(const Execute& execute) {
   return cpus;
 }
 
+CpuMode mode_of(std::span<const CpuState> cpus) {
+  constexpr std::uint64_t kPaging = 1U << 31;    // CR0.PG
+  constexpr std::uint64_t kLongMode = 1U << 10;  // EFER.LMA
+  const auto pages = [](const CpuState& cpu) { return !cpu.cr0 || (*cpu.cr0 & kPaging) != 0; };
+  const auto is_long = [](const CpuState& cpu) { return cpu.efer && (*cpu.efer & kLongMode) != 0; };
+  const auto is_unknown = [&](const CpuState& cpu) {
+    return !cpu.cr0 || (pages(cpu) && !cpu.efer);
+  };
+  if (std::ranges::any_of(cpus, is_long)) {
+    return CpuMode::paging_64;
+  }
+  if (cpus.empty() || std::ranges::any_of(cpus, is_unknown)) {
+    return CpuMode::unknown;
+  }
+  return std::ranges::any_of(cpus, pages) ? CpuMode::paging_32 : CpuMode::no_paging;
+}
+
 }  // namespace vmcore::acquire

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,5 +28,14 @@ Result<std::vector<CpuState>> parse_registers(std::string_view text, unsigned fi
 // QEMU's own dump, each as it was when it was asked: no single moment. QEMU stops none of them for
 // longer than it takes to read them.
 Result<std::vector<CpuState>> read_registers(const Execute& execute);
+
+// What a guest's CPUs run, as far as registers tell.
+enum class CpuMode : std::uint8_t {
+  unknown,
+  no_paging,  // firmware or a boot loader: no kernel yet
+  paging_32,  // paging without long mode: a 32-bit kernel
+  paging_64,  // long mode, on one CPU at least
+};
+CpuMode mode_of(std::span<const CpuState> cpus);
 
 }  // namespace vmcore::acquire

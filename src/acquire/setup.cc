@@ -19,4 +19,21 @@ Result<> check_encryption(const std::string& encryption) {
               encryption);
 }
 
+// As libvirt and QEMU call them.
+Result<> check_kind(const std::string& arch, CpuMode mode) {
+  const bool pc = arch.empty() || arch == "x86_64" || arch == "i686" || arch == "i386";
+  if (!pc) {
+    return fail(Errc::guest_state,
+                "the guest is of architecture {}, and only x86-64 guests are dumped: use "
+                "virsh dump --memory-only or QEMU's dump-guest-memory",
+                arch);
+  }
+  if (mode == CpuMode::paging_32) {
+    return fail(Errc::guest_state,
+                "the guest runs a 32-bit kernel (its CPUs page without long mode), and only 64-bit "
+                "guests are dumped: use virsh dump --memory-only or QEMU's dump-guest-memory");
+  }
+  return {};
+}
+
 }  // namespace vmcore::acquire

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "src/acquire/method.h"
+#include "src/acquire/registers.h"
 #include "src/base/result.h"
 
 namespace vmcore::acquire {
@@ -19,8 +20,10 @@ struct Owner {
 
 struct GuestSetup {
   std::string name = {};
-  std::string handle = {};   // what commands take for no other guest (acquire/commands.h)
-  std::string machine = {};  // QEMU's name for it: "pc-q35-7.2"
+  std::string handle = {};          // what commands take for no other guest (acquire/commands.h)
+  std::string machine = {};         // QEMU's name for it: "pc-q35-7.2"
+  std::string arch = {};            // "x86_64", "aarch64"; empty where it is not told
+  CpuMode mode = CpuMode::unknown;  // of a domain it is not known without a pause
   bool active = true;
   bool panic_device = false;
   bool vmcoreinfo_device = false;
@@ -39,6 +42,10 @@ struct GuestSetup {
 
 // Errc::unsupported where the memory is encrypted in some way; an empty text is none.
 Result<> check_encryption(const std::string& encryption);
+
+// Errc::guest_state for another architecture than x86, and for a 32-bit kernel: no method can do
+// with them.
+Result<> check_kind(const std::string& arch, CpuMode mode);
 
 // Asks libvirt or QEMU; the guest is not touched, and a domain need not run.
 Result<GuestSetup> setup_of(const Selection& selection);

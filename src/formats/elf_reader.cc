@@ -17,32 +17,63 @@
 namespace vmcore::formats {
 namespace {
 
+// ELFCLASS32: its headers are kept in the wide form.
+bool is_narrow(const Elf64_Ehdr& header) { return header.e_ident[EI_CLASS] == ELFCLASS32; }
+
 Result<> check_kind(const Elf64_Ehdr& header) {
   if (header.e_ident[EI_DATA] != ELFDATA2LSB) {
     return fail(Errc::unsupported, "a big-endian ELF file of machine {}; only x86_64 is read",
                 elf_machine_name(__builtin_bswap16(header.e_machine)));
   }
-  if (header.e_ident[EI_CLASS] != ELFCLASS64) {
-    return fail(Errc::unsupported,
-                "a 32-bit ELF file of machine {}: a 32-bit guest, or one caught in real mode; only "
-                "x86_64 is read",
+  const bool narrow = is_narrow(header);
+  if (narrow && header.e_machine != EM_386) {
+    return fail(Errc::unsupported, "a 32-bit ELF file of machine {}; only x86_64 is read",
                 elf_machine_name(header.e_machine));
   }
   if (header.e_type != ET_CORE) {
     return fail(Errc::unsupported, "an ELF file, but not a core dump (e_type {})", header.e_type);
   }
-  if (header.e_phentsize != sizeof(Elf64_Phdr)) {
+  const std::size_t size = narrow ? sizeof(Elf32_Phdr) : sizeof(Elf64_Phdr);
+  if (header.e_phentsize != size) {
     return fail(Errc::malformed, "ELF header: program headers of {} bytes instead of {}",
-                header.e_phentsize, sizeof(Elf64_Phdr));
+                header.e_phentsize, size);
   }
   return {};
+}
+
+Elf64_Ehdr widened(const Elf32_Ehdr& narrow) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, narrow.e_ident, sizeof header.e_ident);
+  header.e_type = narrow.e_type;
+  header.e_machine = narrow.e_machine;
+  header.e_phoff = narrow.e_phoff;
+  header.e_shoff = narrow.e_shoff;
+  header.e_flags = narrow.e_flags;
+  header.e_phentsize = narrow.e_phentsize;
+  header.e_phnum = narrow.e_phnum;
+  return header;
+}
+
+Elf64_Phdr widened(const Elf32_Phdr& narrow) {
+  return {.p_type = narrow.p_type,
+          .p_flags = narrow.p_flags,
+          .p_offset = narrow.p_offset,
+          .p_vaddr = narrow.p_vaddr,
+          .p_paddr = narrow.p_paddr,
+          .p_filesz = narrow.p_filesz,
+          .p_memsz = narrow.p_memsz,
+          .p_align = narrow.p_align};
 }
 
 // e_ehsize is not looked at: QEMU 7.2 and later write sizeof of a pointer there.
 Result<Elf64_Ehdr> read_header(const ByteSource& source) {
   std::vector<std::byte> bytes;
-  TRY_ASSIGN(bytes, read_block(source, 0, sizeof(Elf64_Ehdr), "ELF header"));
-  const auto header = *load<Elf64_Ehdr>(bytes, 0);
+  TRY_ASSIGN(bytes, read_block(source, 0, sizeof(Elf32_Ehdr), "ELF header"));
+  Elf64_Ehdr header = widened(*load<Elf32_Ehdr>(bytes, 0));
+  if (!is_narrow(header)) {
+    TRY_ASSIGN(bytes, read_block(source, 0, sizeof(Elf64_Ehdr), "ELF header"));
+    header = *load<Elf64_Ehdr>(bytes, 0);
+  }
   TRY(check_kind(header));
   return header;
 }
@@ -51,6 +82,9 @@ Result<Elf64_Ehdr> read_header(const ByteSource& source) {
 Result<std::uint64_t> program_header_count(const ByteSource& source, const Elf64_Ehdr& header) {
   if (header.e_phnum != PN_XNUM) {
     return header.e_phnum;
+  }
+  if (is_narrow(header)) {
+    return fail(Errc::unsupported, "a 32-bit ELF file of more than {} program headers", PN_XNUM);
   }
   std::vector<std::byte> bytes;
   TRY_ASSIGN(bytes, read_block(source, header.e_shoff, sizeof(Elf64_Shdr), "ELF section header 0"));
@@ -70,9 +104,13 @@ Result<std::vector<Elf64_Phdr>> read_program_headers(const ByteSource& source,
   }
   std::vector<std::byte> bytes;
   TRY_ASSIGN(bytes,
-             read_block(source, header.e_phoff, count * sizeof(Elf64_Phdr), "ELF program headers"));
+             read_block(source, header.e_phoff, count * header.e_phentsize, "ELF program headers"));
   std::vector<Elf64_Phdr> headers(count);
-  if (count != 0) {
+  if (is_narrow(header)) {
+    for (std::size_t i = 0; i < count; ++i) {
+      headers[i] = widened(*load<Elf32_Phdr>(bytes, i * sizeof(Elf32_Phdr)));
+    }
+  } else if (count != 0) {
     std::memcpy(headers.data(), bytes.data(), bytes.size());
   }
   return headers;
@@ -141,6 +179,16 @@ Result<std::vector<LoadSegment>> load_segments(const std::vector<Elf64_Phdr>& he
   return segments;
 }
 
+// QEMU writes machine i386 where its first CPU is not in long mode (target/i386/arch_dump.c,
+// cpu_get_dump_info, v1.3 and later). Where none of them pages yet (firmware, boot loader), no
+// kernel of either kind runs, and memory is just memory.
+bool runs_no_kernel(const Elf64_Ehdr& header, const MemoryImage& image) {
+  constexpr std::uint64_t kPaging = 1U << 31;  // CR0.PG
+  const auto pages = [](const CpuState& cpu) { return !cpu.cr0 || (*cpu.cr0 & kPaging) != 0; };
+  return header.e_machine == EM_386 && !image.cpus.empty() &&
+         std::ranges::none_of(image.cpus, pages);
+}
+
 void set_facts(MemoryImage& image, const Elf64_Ehdr& header, const ByteSource& source) {
   image.machine.arch = Arch::x86_64;
   const bool qemu = image.find_note(kNoteNameQemu, 0) != nullptr;
@@ -160,9 +208,11 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   MemoryImage image;
   TRY_ASSIGN(image.notes, read_notes(*source, headers));
   TRY_ASSIGN(const std::vector<LoadSegment> segments, load_segments(headers));
-  TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
   set_facts(image, header, *source);
   image.cpus = read_cpus(image.notes, image.remarks);
+  if (!runs_no_kernel(header, image)) {
+    TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
+  }
   const std::uint64_t file_size = source->size();
   auto memory = std::make_unique<ElfMemory>(std::move(source), segments);
   if (const std::uint64_t tail = memory->tail_bytes(); tail != 0) {

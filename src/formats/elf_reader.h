@@ -22,7 +22,8 @@ inline constexpr std::uint32_t kElfIncomplete = 1;
 
 bool is_elf(std::span<const std::byte> start);
 
-// An x86-64 ELF64 dump; other classes and machines are Errc::unsupported.
+// An x86-64 ELF64 dump, or one that QEMU made of a PC none of whose CPUs pages yet (machine i386,
+// class 32 or 64); other classes and machines are Errc::unsupported.
 //
 // Pages are whole: where PT_LOADs cover parts of a page, the rest of it reads as zeros. Where
 // PT_LOADs overlap, the first one wins, but data beats a tail that has none (p_memsz > p_filesz).

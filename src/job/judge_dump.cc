@@ -72,6 +72,14 @@ std::vector<Finding> judge_ways(const GuestFacts& facts) {
 
 Finding judge_kernel(const GuestFacts& facts) {
   Finding finding{.id = "kernel", .title = "for a Linux kernel in its memory"};
+  if (const auto kind = acquire::check_kind(facts.setup.arch, facts.setup.mode); !kind) {
+    return with(finding, Verdict::fail, kind.error().message);
+  }
+  if (facts.setup.mode == acquire::CpuMode::no_paging) {
+    return with(finding, Verdict::warn,
+                "its CPUs do not page yet (firmware or a boot loader): a dump would hold all of "
+                "memory");
+  }
   if (!facts.census) {
     return with(finding, Verdict::note, "not known without method direct");
   }
@@ -84,7 +92,8 @@ Finding judge_kernel(const GuestFacts& facts) {
   finding.value = census->release;
   if (census->release.empty()) {
     return with(finding, Verdict::warn,
-                "none was found (is it still booting?): a dump would hold all of memory");
+                "none was found: it is still booting, and a dump would hold all of memory, or it "
+                "is no 64-bit Linux, and a dump may be refused");
   }
   if ((census->level_reached & census->level_asked) != census->level_asked) {
     return with(

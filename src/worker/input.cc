@@ -19,12 +19,31 @@ using sandbox::Channel;
 using sandbox::InputKind;
 using sandbox::Request;
 
+// Whether the headers have come, and are of a guest that is understood. One that is not must not
+// wait until all of its memory has come.
+Result<bool> can_be_read(int spool) {
+  TRY_ASSIGN(Fd beginning, duplicate(spool));
+  const auto image = open_headers(std::move(beginning));
+  if (!image && image.error().code != Errc::truncated) {
+    return tl::unexpected(image.error());
+  }
+  return image.has_value();
+}
+
 Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
-  const auto spooled = spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) {
-    tell(channel, sandbox::Spooling{bytes});
-  });
+  bool understood = false;
+  const auto spooled =
+      spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) -> Result<> {
+        tell(channel, sandbox::Spooling{bytes});
+        if (!understood) {
+          TRY_ASSIGN(understood, can_be_read(spool.get()));
+        }
+        return {};
+      });
   if (!spooled) {
-    return in_context(spooled.error(), "spooling the guest's memory");
+    return spooled.error().code == Errc::guest_state
+               ? tl::unexpected(spooled.error())
+               : in_context(spooled.error(), "spooling the guest's memory");
   }
   stream.reset();
   tell(channel, sandbox::SourceRead{});
@@ -42,9 +61,15 @@ Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
 }  // namespace
 
 Result<MemoryImage> open_headers(Fd file) {
-  TRY_ASSIGN(MemoryImage image, formats::open_dump(std::move(file)));
-  image.file.incomplete = false;
-  std::erase_if(image.remarks, [](const Remark& remark) { return remark.code == Errc::truncated; });
+  auto image = formats::open_dump(std::move(file));
+  if (!image && image.error().code == Errc::unsupported) {
+    image.error().code = Errc::guest_state;
+  }
+  if (image) {
+    image->file.incomplete = false;
+    std::erase_if(image->remarks,
+                  [](const Remark& remark) { return remark.code == Errc::truncated; });
+  }
   return image;
 }
 

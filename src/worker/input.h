@@ -28,6 +28,8 @@ struct Input {
 };
 
 // A dump file that ends after its headers: its memory comes from elsewhere, so nothing is lost.
+// Errc::guest_state where the dump is of a guest that is not understood: no other way to its memory
+// would change that.
 Result<MemoryImage> open_headers(Fd file);
 
 // Asks over the channel for the one descriptor that answers it.

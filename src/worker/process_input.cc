@@ -66,7 +66,7 @@ Result<> Beginning::read_headers() {
   while (length_ < kMostHeaders) {
     TRY(read_portion());
     TRY_ASSIGN(Fd again, duplicate(file_.get()));
-    const auto image = formats::open_dump(std::move(again));
+    const auto image = open_headers(std::move(again));
     if (image) {
       return {};
     }

@@ -34,7 +34,7 @@ Result<> write_sparse(int file, std::span<const std::byte> data, std::uint64_t o
 }
 
 Result<std::uint64_t> spool_stream(int stream, int spool,
-                                   const std::function<void(std::uint64_t)>& told) {
+                                   const std::function<Result<>(std::uint64_t)>& told) {
   constexpr std::uint64_t kTellEvery = 64U << 20;
   std::vector<std::byte> buffer(kPortion);
   std::uint64_t length = 0;
@@ -43,8 +43,8 @@ Result<std::uint64_t> spool_stream(int stream, int spool,
     TRY_ASSIGN(const std::size_t got, sys::read_full(stream, buffer));
     TRY(write_sparse(spool, std::span(buffer).first(got), length));
     length += got;
-    if (length - told_at >= kTellEvery) {
-      told(length);
+    if (told_at == 0 || length - told_at >= kTellEvery) {
+      TRY(told(length));
       told_at = length;
     }
     if (got < buffer.size()) {

@@ -13,10 +13,10 @@
 namespace vmcore::worker {
 
 // Copies `stream` to `spool` (a regular file, empty) until the stream ends. Blocks of zeros become
-// holes. `told` is called now and then with the bytes that came so far. Returns the stream's
-// length.
+// holes. `told` is called with the bytes that came so far, first when the first MiB is there, and
+// then now and then; an Error of its ends the copying. Returns the stream's length.
 Result<std::uint64_t> spool_stream(int stream, int spool,
-                                   const std::function<void(std::uint64_t)>& told);
+                                   const std::function<Result<>(std::uint64_t)>& told);
 
 // Writes to an empty place of a sparse file: blocks of zeros (4 KiB, counted from `data`) become
 // holes.

@@ -36,10 +36,10 @@ def mirror(archive: str) -> str:
     return found[0] if found else DEFAULT_MIRROR + archive
 
 
-def sources(suite: str) -> str:
-    """The deb822 source list of one suite, its security updates included where it has some."""
+def sources(suite: str, arch: str) -> str:
+    """The deb822 source list of one suite, for amd64 its security updates included where it has some."""
     signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
-    archives = [("debian", suite)] if suite == "sid" else [("debian", suite), ("debian-security", f"{suite}-security")]
+    archives = [("debian", suite)] if suite == "sid" or arch != "amd64" else [("debian", suite), ("debian-security", f"{suite}-security")]
     return "\n".join(f"Types: deb\nURIs: {mirror(archive)}\nSuites: {name}\nComponents: main\n{signed}"
                      for archive, name in archives)
 
@@ -47,13 +47,14 @@ def sources(suite: str) -> str:
 class Suite:
     """One Debian suite behind a private apt state, in which nothing is installed."""
 
-    def __init__(self, name: str):
-        self.name = name
-        self.folder = cache_dir("apt", name)
+    def __init__(self, name: str, arch: str = "amd64"):
+        self.arch = arch
+        self.name = name if arch == "amd64" else f"{name}-{arch}"     # of its folder and its lock
+        self.folder = cache_dir("apt", self.name)
         for part in ("lists/partial", "archives/partial", "etc"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
-        (self.folder / "etc" / "debian.sources").write_text(sources(name))
+        (self.folder / "etc" / "debian.sources").write_text(sources(name, arch))
 
     def _apt(self, tool: str, *words, **options) -> str:
         settings = {
@@ -62,7 +63,7 @@ class Suite:
             "Dir::Cache": self.folder, "Dir::Cache::archives": self.folder / "archives",
             "Dir::Etc::sourcelist": "/dev/null", "Dir::Etc::sourceparts": self.folder / "etc",
             "Dir::Etc::preferences": "/dev/null", "Dir::Etc::preferencesparts": "/dev/null",
-            "APT::Architecture": "amd64", "APT::Architectures": "amd64", "APT::Default-Release": "",
+            "APT::Architecture": self.arch, "APT::Architectures": self.arch, "APT::Default-Release": "",
             "APT::Sandbox::User": "root", "APT::Install-Recommends": "false",
             "Acquire::Languages": "none", "Acquire::Retries": "3",
         }

@@ -22,7 +22,10 @@ from guests.cache import cache_dir, lock, new_folder
 from guests.debian import Suite
 
 # Each name's suite; the kernel is what that suite's linux-image-amd64 depends on, or linux-image-cloud-amd64.
-SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie"}
+SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie",
+          "6.1-686": "bookworm", "6.1-686-pae": "bookworm"}
+# Of these names another package of the suite, of another architecture.
+OTHERS = {"6.1-686": ("linux-image-686", "i386"), "6.1-686-pae": ("linux-image-686-pae", "i386")}
 
 
 @dataclass(frozen=True)
@@ -100,9 +103,10 @@ def kernel(name: str, refresh: bool = False) -> Kernel:
 
 
 def fetch(name: str, record: Path) -> None:
-    suite = Suite(SUITES[name])
+    usual = "linux-image-cloud-amd64" if name.endswith("-cloud") else "linux-image-amd64"
+    chosen, arch = OTHERS.get(name, (usual, "amd64"))
+    suite = Suite(SUITES[name], arch)
     suite.update()
-    chosen = "linux-image-cloud-amd64" if name.endswith("-cloud") else "linux-image-amd64"
     package = next(found for found in suite.depends(chosen) if found.startswith("linux-image-"))
     release = package[len("linux-image-"):]
     folder = cache_dir("kernels") / release

@@ -69,6 +69,15 @@ std::string prepared(const std::string& xml) {
   return edit ? edit->after : "";
 }
 
+TEST(ReadDefinition, TellsTheArchitecture) {
+  EXPECT_EQ(setup_in(kPlain).arch, "x86_64");
+  const GuestSetup arm = setup_in(replaced(kPlain, "x86_64", "aarch64"));
+  EXPECT_EQ(arm.arch, "aarch64");
+  EXPECT_EQ(check_kind(arm.arch, arm.mode).error().code, Errc::guest_state);
+  const GuestSetup old = setup_in(replaced(kPlain, "x86_64", "i686"));
+  EXPECT_TRUE(check_kind(old.arch, old.mode));  // what its CPUs run is not known
+}
+
 TEST(ReadDefinition, TellsWhatMattersToDumps) {
   const GuestSetup setup = setup_in(kReady);
   EXPECT_EQ(setup.name, "vm1");

@@ -55,6 +55,27 @@ TEST_F(DumpHeader, GoesAsFarAsTheNotes) {
   EXPECT_LT(*size, 0x1548U + 100'000 + (64U << 10));
 }
 
+// Of a guest that is not in 64-bit mode.
+TEST_F(DumpHeader, OfClass32GoesAsFarAsTheNotes) {
+  Elf32_Ehdr header{};
+  header.e_ident[EI_CLASS] = ELFCLASS32;
+  header.e_phoff = 52;
+  header.e_phnum = 2;
+  Elf32_Phdr segments[2] = {};
+  segments[0].p_type = PT_NOTE;
+  segments[0].p_offset = 0x1000;
+  segments[0].p_filesz = 100'000;
+  segments[1].p_type = PT_LOAD;
+  segments[1].p_filesz = 1U << 31;
+  std::string bytes(900'000, 'm');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + 52, segments, sizeof segments);
+  const auto size = read(bytes, true);
+  ASSERT_TRUE(size);
+  EXPECT_GE(*size, 0x1000U + 100'000);
+  EXPECT_LT(*size, 0x1000U + 100'000 + (64U << 10));
+}
+
 TEST_F(DumpHeader, EndsWithTheDump) { EXPECT_EQ(*read(dump(0x1548, 100'000, 5000), false), 5000U); }
 
 TEST_F(DumpHeader, IsBounded) {

@@ -175,6 +175,25 @@ TEST(Registers, AreRefusedInAnotherForm) {
   EXPECT_TRUE(refused(many));
 }
 
+CpuMode mode_of_texts(std::initializer_list<std::string_view> texts) {
+  return mode_of(parse_registers(with_all(texts)).value());
+}
+
+TEST(Registers, TellWhatTheCpusRun) {
+  EXPECT_EQ(mode_of_texts({kReset}), CpuMode::no_paging);
+  EXPECT_EQ(mode_of_texts({kReset, kReset}), CpuMode::no_paging);
+  EXPECT_EQ(mode_of_texts({kPae}), CpuMode::paging_32);
+  EXPECT_EQ(mode_of_texts({kPae, kReset}), CpuMode::paging_32);  // one waits to be started
+  EXPECT_EQ(mode_of_texts({kReset, kPae}), CpuMode::paging_32);
+  EXPECT_EQ(mode_of_texts({kLong}), CpuMode::paging_64);
+  EXPECT_EQ(mode_of_texts({kCompatible}), CpuMode::paging_64);  // of a program's 32-bit code
+  EXPECT_EQ(mode_of_texts({kReset, kLong}), CpuMode::paging_64);
+  const std::string no_efer = changed(kPae, "EFER=", "XXXX=");
+  EXPECT_EQ(mode_of_texts({no_efer}), CpuMode::unknown);
+  EXPECT_EQ(mode_of_texts({no_efer, kLong}), CpuMode::paging_64);
+  EXPECT_EQ(mode_of({}), CpuMode::unknown);
+}
+
 // A monitor whose CPUs are 0 and 2: 1 was unplugged.
 Result<Json> answer(const std::string& command, const Json& arguments) {
   if (command == "query-cpus-fast") {

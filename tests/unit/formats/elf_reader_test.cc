@@ -6,6 +6,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
+#include "src/formats/notes.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
@@ -349,6 +350,84 @@ TEST(ElfReader, ANumberOfNoMachineRefusesNoFile) {
   Bytes bytes = two_loads().build();
   poke(bytes, 18, std::uint8_t{0});
   EXPECT_TRUE(open_bytes(bytes));
+}
+
+// As QEMU writes them of a CPU that is not in long mode: class 32 below 4 GiB.
+Bytes narrow_dump(std::uint64_t cr0, std::uint16_t machine = EM_386) {
+  Note cpu = builders::qemu_note(0xfff0, 0);
+  poke(cpu.desc, 392, cr0);
+  const Bytes notes = serialise_notes({cpu}).bytes;
+  Elf32_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS32;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_CORE;
+  header.e_machine = machine;
+  header.e_phoff = sizeof header;
+  header.e_phentsize = sizeof(Elf32_Phdr);
+  header.e_phnum = 2;
+  Elf32_Phdr segments[2] = {};
+  segments[0].p_type = PT_NOTE;
+  segments[0].p_offset = sizeof header + sizeof segments;
+  segments[0].p_filesz = static_cast<Elf32_Word>(notes.size());
+  segments[1].p_type = PT_LOAD;
+  segments[1].p_offset = segments[0].p_offset + segments[0].p_filesz;
+  segments[1].p_paddr = 0x10000;
+  segments[1].p_filesz = 3 * kPage;
+  segments[1].p_memsz = 3 * kPage;
+  Bytes bytes(segments[0].p_offset);
+  poke(bytes, 0, header);
+  poke(bytes, sizeof header, segments[0]);
+  poke(bytes, sizeof header + sizeof segments[0], segments[1]);
+  return builders::joined({bytes, notes, pages(2, 3)});
+}
+
+TEST(ElfReader, ReadsAGuestThatDoesNotPageYet) {
+  const auto image = open_bytes(narrow_dump(0x60000010));
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(image->file.format, "ELF (QEMU)");
+  EXPECT_EQ(image->machine.arch, Arch::x86_64);
+  ASSERT_EQ(image->cpus.size(), 1U);
+  EXPECT_EQ(image->cpus.front().rip, 0xfff0U);
+  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+  EXPECT_EQ(image->memory->presence({0x13000}), Presence::absent);
+  // With memory above 4 GiB it is of class 64.
+  ElfDump wide = two_loads();
+  wide.notes = {builders::qemu_note(0xfff0, 0)};
+  Bytes bytes = wide.build();
+  poke(bytes, 18, std::uint16_t{EM_386});
+  EXPECT_TRUE(open_bytes(bytes));
+}
+
+TEST(ElfReader, A32BitGuestIsUnsupported) {
+  const auto image = open_bytes(narrow_dump(0x80050033));
+  ASSERT_FALSE(image);
+  EXPECT_EQ(image.error().code, Errc::unsupported);
+  EXPECT_NE(image.error().message.find("i386"), std::string::npos);
+  EXPECT_EQ(open_bytes(narrow_dump(0x60000010, EM_ARM)).error().code, Errc::unsupported);
+  EXPECT_EQ(open_bytes(narrow_dump(0x60000010, EM_X86_64)).error().code, Errc::unsupported);
+  // Without QEMU's notes it is not known whether it pages.
+  Bytes bytes = two_loads().build();
+  poke(bytes, 18, std::uint16_t{EM_386});
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::unsupported);
+}
+
+TEST(ElfReader, HeadersOfClass32AreChecked) {
+  const Bytes good = narrow_dump(0x60000010);
+  for (std::size_t size = 0; size < 52 + 64 + 400; size += 7) {
+    EXPECT_EQ(open_bytes(Bytes(good.begin(), good.begin() + static_cast<long>(size))).error().code,
+              size < 4 ? Errc::not_recognised : Errc::truncated)
+        << size;
+  }
+  Bytes bytes = good;
+  poke(bytes, 44, std::uint16_t{0xffff});  // e_phnum
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::unsupported);
+  bytes = good;
+  poke(bytes, 42, std::uint16_t{56});  // e_phentsize
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::malformed);
+  bytes = good;
+  poke(bytes, 28, std::uint32_t{0xfffffff0});  // e_phoff
+  EXPECT_EQ(open_bytes(bytes).error().code, Errc::malformed);
 }
 
 TEST(ElfReader, ACoreOfAProcessIsUnsupported) {

@@ -61,6 +61,24 @@ TEST(JudgeKernel, SaysWhatIsKnown) {
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
 }
 
+TEST(JudgeKernel, RefusesWhatADumpWouldRefuse) {
+  GuestFacts facts = good();
+  facts.setup.mode = acquire::CpuMode::paging_32;
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_kernel(facts), "32-bit kernel"));
+  EXPECT_TRUE(says(judge_kernel(facts), "virsh dump --memory-only"));
+  facts = not_direct(Errc::denied);
+  facts.setup.arch = "aarch64";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_kernel(facts), "aarch64"));
+  facts.setup.arch = "x86_64";
+  facts.setup.mode = acquire::CpuMode::no_paging;
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_kernel(facts), "would hold all of memory"));
+  facts.setup.mode = acquire::CpuMode::paging_64;
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
+}
+
 TEST(JudgePanicKernel, IsNoConditionOfADump) {
   GuestFacts facts = good();
   EXPECT_EQ(judge_panic_kernel(facts).value, "loaded");

@@ -33,8 +33,11 @@ class Spooling : public ::testing::Test {
         done += static_cast<std::size_t>(count);
       }
     });
-    const auto length = spool_stream(out.get(), file_.get(),
-                                     [this](std::uint64_t so_far) { told_.push_back(so_far); });
+    const auto length =
+        spool_stream(out.get(), file_.get(), [this](std::uint64_t so_far) -> Result<> {
+          told_.push_back(so_far);
+          return refused_ ? fail(Errc::guest_state, "not this one") : Result<>();
+        });
     // A reader that gave up leaves the writer blocked: the rest is drained.
     Bytes rest(1 << 16);
     while (::read(out.get(), rest.data(), rest.size()) > 0) {
@@ -44,6 +47,7 @@ class Spooling : public ::testing::Test {
 
   Fd file_ = builders::memory_file();
   std::vector<std::uint64_t> told_;
+  bool refused_ = false;
 };
 
 TEST_F(Spooling, EverySizeComesThrough) {
@@ -57,6 +61,14 @@ TEST_F(Spooling, EverySizeComesThrough) {
     EXPECT_EQ(*length, size);
     EXPECT_EQ(builders::file_contents(file_.get()), bytes) << size;
   }
+}
+
+TEST_F(Spooling, IsRefusedByItsBeginning) {
+  refused_ = true;
+  const auto length = spool(builders::pages(7, 1024));
+  ASSERT_FALSE(length);
+  EXPECT_EQ(length.error().code, Errc::guest_state);
+  EXPECT_EQ(told_, (std::vector<std::uint64_t>{1U << 20}));
 }
 
 TEST_F(Spooling, ZerosBecomeHoles) {
@@ -84,7 +96,7 @@ TEST_F(Spooling, ShortReadsAndWrites) {
 
 TEST_F(Spooling, TellsNowAndThen) {
   ASSERT_TRUE(spool(builders::zeros(130U << 20)));
-  EXPECT_EQ(told_, (std::vector<std::uint64_t>{64U << 20, 128U << 20}));
+  EXPECT_EQ(told_, (std::vector<std::uint64_t>{1U << 20, 65U << 20, 129U << 20}));
 }
 
 TEST_F(Spooling, AFullDiskIsSaid) {
