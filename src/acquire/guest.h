@@ -8,8 +8,10 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -55,6 +57,22 @@ class Lease {
   virtual Result<Microseconds> end() = 0;
   // Whether end() would return at once. A snapshot's input is complete then, and not before.
   virtual Result<bool> over() { return true; }
+};
+
+// What acquire() waits for no longer than.
+struct Patience {
+  using Clock = std::chrono::steady_clock;
+  std::optional<Clock::time_point> until = {};  // by when a running guest has to run again
+  int cancel = -1;                              // readable when the dump is given up
+  // Called before a pause begins that nobody can end early; may be empty.
+  std::function<void()> has_no_end = {};
+  // What is left until then, and no more than `most`.
+  std::chrono::milliseconds left(std::chrono::milliseconds most) const {
+    using std::chrono::milliseconds;
+    return until ? std::clamp(std::chrono::ceil<milliseconds>(*until - Clock::now()),
+                              milliseconds(0), most)
+                 : most;
+  }
 };
 
 // How the memory of a guest comes.
@@ -105,8 +123,9 @@ class Guest {
   virtual bool in_place() const = 0;
   // By how many bytes the guest's memory on the host may grow for it.
   virtual Result<std::uint64_t> growth() { return 0; }
-  // Begins. A running guest stands still from here on until the lease ends.
-  virtual Result<Acquired> acquire(const GuestState& state) = 0;
+  // Begins. A running guest stands still from here on until the lease ends. Where the dump does not
+  // begin in time, or is given up, it is an Error, and the guest runs again all the same.
+  virtual Result<Acquired> acquire(const GuestState& state, const Patience& patience) = 0;
   // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since
   // acquire().
   virtual Result<Fd> fetch(PhysRange range) = 0;

@@ -26,7 +26,9 @@ namespace {
 
 using Milliseconds = std::chrono::milliseconds;
 
+constexpr Milliseconds kBeginTimeout{60'000};
 constexpr Milliseconds kEndTimeout{60'000};
+constexpr Milliseconds kLookEvery{50};
 constexpr Milliseconds kResumeTimeout{10'000};
 // After a dump that failed, which may have been before the guest stood still.
 constexpr Milliseconds kSettleTimeout{1'000};
@@ -223,9 +225,14 @@ Result<> LibvirtGuest::check_readable() {
   TRY_ASSIGN(const std::string xml, definition_of(domain_.get(), 0));
   TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
   TRY(check_encryption(setup.encryption));
+  if (!told_) {
+    return check_kind(setup.arch, CpuMode::unknown);  // the monitor is left alone
+  }
   const auto cpus = registers();
   return check_kind(setup.arch, cpus ? mode_of(*cpus) : CpuMode::unknown);
 }
+
+std::string LibvirtGuest::handle() const { return handle_of(name_, uuid_of(domain_.get())); }
 
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};
@@ -240,7 +247,7 @@ Result<> LibvirtGuest::check_idle() {
 }
 
 Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running, bool whole,
-                                                   bool cut_short) {
+                                                   bool cut_short, const Patience& patience) {
   std::unique_ptr<PauseWatch> watch;
   if (running) {
     TRY_ASSIGN(watch, PauseWatch::start(connection_.get(), domain_.get()));
@@ -248,10 +255,25 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
   TRY_ASSIGN(auto dump, LibvirtDump::start(domain_.get(), target.path()));
   while (true) {
     // A file is always readable: its end is waited for, looking now and then whether it has begun.
-    std::array<pollfd, 2> waits{pollfd{dump->returned_fd(), POLLIN, 0},
-                                pollfd{whole ? -1 : target.fd(), POLLIN, 0}};
-    if (::poll(waits.data(), waits.size(), whole ? 50 : -1) < 0 && errno != EINTR) {
+    std::array<pollfd, 3> waits{pollfd{dump->returned_fd(), POLLIN, 0},
+                                pollfd{whole ? -1 : target.fd(), POLLIN, 0},
+                                pollfd{patience.cancel, POLLIN, 0}};
+    const auto longest = whole ? kLookEvery : patience.left(kBeginTimeout);
+    const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(longest.count()));
+    if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
+    }
+    const bool cancelled = waits[2].revents != 0;
+    if (!whole && (cancelled || ready == 0)) {
+      static_cast<void>(target.take());  // nobody reads it any more: the guest runs again
+      target.forget_path();
+      static_cast<void>(LibvirtLease(std::move(dump), std::move(watch), cut_short).end());
+    }
+    if (cancelled) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+    if (ready == 0 && !whole) {
+      return fail(Errc::busy, "libvirt's dump does not begin");
     }
     if (whole && has_bytes(target.fd())) {
       target.forget_path();
@@ -267,29 +289,40 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
   }
 }
 
-Result<Acquired> LibvirtGuest::acquire_pipe(bool running) {
+Result<Acquired> LibvirtGuest::acquire_pipe(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
-  TRY_ASSIGN(auto lease, begin(target, running, false, process_.has_value()));
+  TRY_ASSIGN(auto lease, begin(target, running, false, process_.has_value(), patience));
   return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
                   target.take(), std::move(lease)};
 }
 
 // libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
-Result<Acquired> LibvirtGuest::acquire_file(bool running) {
+Result<Acquired> LibvirtGuest::acquire_file(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
-  TRY_ASSIGN(auto lease, begin(target, running, true, false));
+  TRY_ASSIGN(auto lease, begin(target, running, true, false, patience));
   return Acquired{sandbox::InputKind::file, target.take(), std::move(lease)};
 }
 
-Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
-  Result<Acquired> acquired = acquire_pipe(state.running);
+Result<Acquired> LibvirtGuest::acquire(const GuestState& state, const Patience& patience) {
+  Result<Acquired> acquired = acquire_pipe(state.running, patience);
   if (acquired || !target_refused(acquired.error())) {
     return acquired;
   }
   if (process_) {  // method libvirt can do with a file
     return fail(Errc::unsupported, "{}", acquired.error().message);
   }
-  Result<Acquired> again = acquire_file(state.running);
+  if (state.running && !selection_.allow_unbounded_pause) {
+    return fail(Errc::limit,
+                "libvirt cannot write into a pipe ({}), and a pause while it writes a file has no "
+                "limit: the guest stands still until all of its memory is written, whatever "
+                "becomes of vmcorectl. --allow-unbounded-pause allows it; method direct (as root) "
+                "and --consistency snapshot do without",
+                acquired.error().message);
+  }
+  if (patience.has_no_end) {
+    patience.has_no_end();
+  }
+  Result<Acquired> again = acquire_file(state.running, patience);
   if (!again) {
     return fail(again.error().code, "{} (into a pipe: {})", again.error().message,
                 acquired.error().message);
@@ -299,7 +332,7 @@ Result<Acquired> LibvirtGuest::acquire(const GuestState& state) {
 
 Result<Fd> LibvirtGuest::dump_header() {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
-  TRY_ASSIGN(const auto lease, begin(target, true, false, true));
+  TRY_ASSIGN(const auto lease, begin(target, true, false, true, {}));
   Fd pipe = target.take();
   Result<Fd> header = read_dump_header(pipe.get());
   pipe.reset();

@@ -46,7 +46,7 @@ class LibvirtGuest : public Guest {
   Result<> check_idle() override;
   bool needs_spool(const GuestState&) const override { return !process_; }
   bool in_place() const override { return process_.has_value(); }
-  Result<Acquired> acquire(const GuestState& state) override;
+  Result<Acquired> acquire(const GuestState& state, const Patience& patience) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<ImageSource> look() override;
@@ -65,13 +65,14 @@ class LibvirtGuest : public Guest {
   Result<> reconnect();
   // A dump that goes into the target; `whole`: waits for its end, else for its first byte.
   // `cut_short`: not all of it will be read.
-  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole,
-                                       bool cut_short);
+  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole, bool cut_short,
+                                       const Patience& patience);
   Execute by_monitor();
   Result<std::vector<RamBlock>> find_memory() const;
   Result<> ask_monitor();
-  Result<Acquired> acquire_pipe(bool running);
-  Result<Acquired> acquire_file(bool running);
+  Result<Acquired> acquire_pipe(bool running, const Patience& patience);
+  // That pause has no bound: libvirt ends it when it has written all.
+  Result<Acquired> acquire_file(bool running, const Patience& patience);
 
   Selection selection_;
   LibvirtConnection connection_;

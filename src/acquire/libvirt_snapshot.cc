@@ -171,7 +171,7 @@ class LibvirtSnapshotGuest : public Guest {
   bool needs_spool(const GuestState&) const override { return true; }
   bool in_place() const override { return false; }
   Result<std::uint64_t> growth() override { return unallocated_shared_memory(monitor_); }
-  Result<Acquired> acquire(const GuestState& state) override {
+  Result<Acquired> acquire(const GuestState& state, const Patience&) override {
     TRY(check_running(state));
     monitor_.watch();
     return begin_snapshot(monitor_, folder_);

@@ -32,6 +32,8 @@ struct Selection {
   std::string asked_as = {};
   // Monitor commands that mark a libvirt domain as tainted may be used.
   bool allow_taint = false;
+  // A running guest may be held in a way that nobody can end early (libvirt's dump into a file).
+  bool allow_unbounded_pause = false;
   // A folder with room for the guest's RAM, for methods that cannot do without.
   std::filesystem::path spool_folder = {};
 };

@@ -130,11 +130,14 @@ Result<> QmpGuest::check_idle() {
   return {};
 }
 
-Result<> QmpGuest::start_dump(int target, Json arguments) {
+Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout, Fd* reader) {
   TRY(monitor_.execute("getfd", {{"fdname", kFdName}}, qmp::kCommandTimeout, target));
   arguments["paging"] = false;
   arguments["protocol"] = fmt::format("fd:{}", kFdName);
-  if (auto started = monitor_.execute("dump-guest-memory", arguments, kDumpTimeout); !started) {
+  if (auto started = monitor_.execute("dump-guest-memory", arguments, timeout); !started) {
+    if (reader != nullptr) {
+      reader->reset();  // a dump that has begun all the same ends, and lets the guest run
+    }
     // QEMU may have the descriptor still, or have closed it already.
     static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
     TRY(check_idle());  // where a migration began since, its own text is of blockers
@@ -143,7 +146,7 @@ Result<> QmpGuest::start_dump(int target, Json arguments) {
   return {};
 }
 
-Result<Fd> QmpGuest::start_full_dump() {
+Result<Fd> QmpGuest::start_full_dump(Milliseconds timeout) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     return fail_errno(errno, "pipe");
@@ -152,16 +155,16 @@ Result<Fd> QmpGuest::start_full_dump() {
   Fd in(ends[1]);
   // Fewer wake-ups; where the user's pipes may not be that large, the default does.
   static_cast<void>(::fcntl(out.get(), F_SETPIPE_SZ, 1 << 20));
-  TRY(start_dump(in.get(), {{"detach", true}}));
+  TRY(start_dump(in.get(), {{"detach", true}}, timeout, &out));
   return out;
 }
 
-Result<Acquired> QmpGuest::acquire(const GuestState& state) {
+Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& patience) {
   TRY(monitor_.drop_events());
   if (!state.running && !process_) {
     return acquire_header();
   }
-  TRY_ASSIGN(Fd pipe, start_full_dump());
+  TRY_ASSIGN(Fd pipe, start_full_dump(patience.left(kDumpTimeout)));
   return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
                   std::move(pipe),
                   std::make_unique<QmpLease>(monitor_, state.running, process_.has_value())};

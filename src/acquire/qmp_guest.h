@@ -20,6 +20,7 @@
 #include "src/acquire/guest_keys.h"
 #include "src/acquire/guest_process.h"
 #include "src/acquire/method.h"
+#include "src/acquire/qmp_lease.h"
 
 namespace vmcore::acquire {
 
@@ -45,7 +46,7 @@ class QmpGuest : public Guest {
   Result<std::vector<Remark>> mend() override;
   bool needs_spool(const GuestState& state) const override { return state.running && !process_; }
   bool in_place() const override { return process_.has_value(); }
-  Result<Acquired> acquire(const GuestState& state) override;
+  Result<Acquired> acquire(const GuestState& state, const Patience& patience) override;
   Result<Fd> fetch(PhysRange range) override;
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override;
   Result<ImageSource> look() override;
@@ -59,10 +60,12 @@ class QmpGuest : public Guest {
   qmp::Client& client() { return monitor_; }
 
  private:
-  // Gives QEMU a descriptor to dump into, and starts. The arguments beside it.
-  Result<> start_dump(int target, qmp::Json arguments);
+  // Gives QEMU a descriptor to dump into, and starts. The arguments beside it. Where QEMU does not
+  // answer in time, `reader`, which may be null, is closed at once.
+  Result<> start_dump(int target, qmp::Json arguments, qmp::Milliseconds timeout = kDumpTimeout,
+                      Fd* reader = nullptr);
   // A detached dump of everything; the end that is read.
-  Result<Fd> start_full_dump();
+  Result<Fd> start_full_dump(qmp::Milliseconds timeout);
   Result<Acquired> acquire_header();
   Result<> reset();
   // What was found in the process is the guest's, or Errc::unsupported. What was proven before is

@@ -89,7 +89,7 @@ Result<std::unique_ptr<QmpSnapshotGuest>> QmpSnapshotGuest::make(qmp::Client mon
       new QmpSnapshotGuest(std::move(monitor), std::move(name), std::move(folder)));
 }
 
-Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state) {
+Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state, const Patience&) {
   TRY(check_running(state));
   TRY(client().drop_events());
   return begin_snapshot(snapshots_, folder_);

@@ -41,7 +41,7 @@ class QmpSnapshotGuest : public QmpGuest {
   bool needs_spool(const GuestState&) const override { return true; }
   Result<std::uint64_t> growth() override { return unallocated_shared_memory(snapshots_); }
   // Errc::guest_state for a guest that stands still.
-  Result<Acquired> acquire(const GuestState& state) override;
+  Result<Acquired> acquire(const GuestState& state, const Patience& patience) override;
 
  private:
   QmpSnapshotGuest(qmp::Client monitor, std::string name, std::filesystem::path folder)

@@ -70,6 +70,7 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
 }
 
 void choose(Options& options, acquire::Selection guest) {
+  guest.allow_unbounded_pause = options.job.guest.allow_unbounded_pause;
   options.job.guest = std::move(guest);
   options.job.guest.method = options.method;
   options.job.output = job::resolved_output(options.output);
@@ -177,11 +178,15 @@ Run add_dump(CLI::App& command, const Common& common) {
   command
       .add_option(
           "--pause-limit", options->pause_limit,
-          "A running guest that would stand still for longer is not touched: 2s, 500ms, none")
+          "For how long a running guest may stand still: 2s, 500ms, none. Then it is let go, and "
+          "the dump fails; one that would stand still for longer is not touched")
       ->check([](const std::string& text) {
         return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
       })
       ->capture_default_str();
+  command.add_flag("--allow-unbounded-pause", options->job.guest.allow_unbounded_pause,
+                   "A running guest may stand still until libvirt has written all of its memory, "
+                   "where libvirt cannot write into a pipe");
   add_allow_taint(command, options->guest);
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default that of the output");

@@ -20,6 +20,10 @@ namespace fs = std::filesystem;
 // A dump holds the memory of devices as well (VGA, firmware), and its own headers.
 constexpr std::uint64_t kBesideRam = 128U << 20;
 
+constexpr const char* kInstead =
+    "Give a higher limit (none: there is no limit), or --consistency snapshot, which takes longer "
+    "but hardly a pause, or --consistency torn, which shows no single moment";
+
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
 // Where it could not be rehearsed: mostly less than an eighth of memory is kept.
@@ -74,12 +78,17 @@ Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
     return {};
   }
   refused_ = true;
-  return fail(
-      Errc::limit,
-      "the guest would stand still for about {} ms, more than --pause-limit allows ({} "
-      "ms). Give a higher limit, or --consistency snapshot, which "
-      "takes longer but hardly a pause, or --consistency torn, which shows no single moment",
-      std::chrono::duration_cast<milliseconds>(expected).count(), limit.count());
+  return fail(Errc::limit,
+              "the guest would stand still for about {} ms, more than --pause-limit allows ({} "
+              "ms). {}",
+              std::chrono::duration_cast<milliseconds>(expected).count(), limit.count(), kInstead);
+}
+
+Error DumpAttempt::limit_is_over() const {
+  return {Errc::limit, fmt::format("the guest stood still for as long as --pause-limit allows ({} "
+                                   "ms), and was let go before its memory was read: nothing is "
+                                   "kept. {}",
+                                   options_.pause_limit.count(), kInstead)};
 }
 
 sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
@@ -97,9 +106,20 @@ bool DumpAttempt::will_wait() const {
   return guest_.in_place() && report_.before.running && options_.consistency == Consistency::pause;
 }
 
-Result<acquire::Acquired> DumpAttempt::acquire() {
+Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   memory_before_ = guest_.host_memory();
-  TRY_ASSIGN(acquire::Acquired acquired, guest_.acquire(report_.before));
+  const bool pauses = report_.before.running && options_.consistency != Consistency::snapshot;
+  if (pauses) {
+    TRY(limit_.begin(worker.pid()));
+  }
+  auto got = guest_.acquire(
+      report_.before,
+      {.until = limit_.until(), .cancel = cancel_, .has_no_end = [this] { limit_.end(); }});
+  if (!got) {
+    refused_ = got.error().code == Errc::limit && !limit_.is_over();
+    return tl::unexpected(std::move(got).error());
+  }
+  acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
   pause_ = Pause(std::move(acquired.lease));
   return acquired;
@@ -136,7 +156,7 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
     return worker.request(request(sandbox::InputKind::process), fds);
   }
   TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
-  TRY_ASSIGN(acquire::Acquired acquired, acquire());
+  TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
   std::vector<int> fds{acquired.input.get()};
   if (acquired.kind == sandbox::InputKind::stream) {
     fds.push_back(spool);
@@ -153,6 +173,7 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
 
 // Told once of the pipe, and once more of the spool.
 Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
+  limit_.end();  // the worker has let go
   if (!report_.pause) {
     TRY_ASSIGN(report_.pause, pause_.end());
   }
@@ -177,7 +198,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
     TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
-    TRY_ASSIGN(acquire::Acquired acquired, acquire());
+    TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
     return std::move(acquired.input);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
@@ -210,7 +231,12 @@ Result<DumpResult> DumpAttempt::run() {
     TRY_ASSIGN(spool, make_spool());
   }
   auto done = read_guest(spool.get(), output_->fd());
+  const bool over = !done && done.error().code != Errc::cancelled && limit_.is_over();
+  limit_.end();
   static_cast<void>(pause_.end());  // where the worker did not come that far
+  if (over) {
+    return tl::unexpected(limit_is_over());
+  }
   if (!done) {
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
     return tl::unexpected(std::move(done).error());

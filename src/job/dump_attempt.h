@@ -12,6 +12,7 @@
 #include "src/job/dump_job.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
+#include "src/job/pause_limit.h"
 #include "src/job/read_ahead.h"
 #include "src/job/run_worker.h"
 #include "src/sandbox/worker.h"
@@ -31,7 +32,8 @@ class DumpAttempt {
         options_(options),
         report_(report),
         on_progress_(on_progress),
-        cancel_(cancel) {}
+        cancel_(cancel),
+        limit_(options.pause_limit) {}
 
   // Call once.
   Result<DumpResult> run();
@@ -48,7 +50,9 @@ class DumpAttempt {
   // Whether the guest stands still, and runs again when its memory is read in place.
   bool will_wait() const;
   // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
-  Result<acquire::Acquired> acquire();
+  Result<acquire::Acquired> acquire(const sandbox::Worker& worker);
+  // Why it stands still no longer.
+  Error limit_is_over() const;
   // Waits until QEMU has written its snapshot. What comes then is a file.
   Result<> await_snapshot(int file);
   Result<> give_work(sandbox::Worker& worker, int spool, int output);
@@ -63,6 +67,7 @@ class DumpAttempt {
   std::optional<Output> output_;
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;
+  PauseLimit limit_;
   std::optional<ReadAhead> ahead_;  // where it will wait
   std::optional<std::uint64_t> memory_before_;
   bool cost_is_told_ = false;

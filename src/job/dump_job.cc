@@ -150,7 +150,11 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     if (options.output.empty()) {
       options.output = dump_name(report.name, time);
     }
-    interrupt.arm();
+    if (options.consistency == Consistency::snapshot) {
+      interrupt.arm();  // it has to be waited for
+    } else {
+      interrupt.arm_for(1);
+    }
     DumpAttempt attempt(guest, options, report, on_progress, interrupt.fd());
     auto dump = attempt.run();
     report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());

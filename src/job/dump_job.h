@@ -37,8 +37,8 @@ struct GuestDumpOptions {
   // Asked before `then`, where somebody else keeps what went to standard output: an Error says why
   // it did not.
   std::function<Result<>()> confirm_kept = {};
-  // A running guest that would probably stand still for longer is not touched (Errc::limit). Zero:
-  // there is no limit.
+  // A running guest that would probably stand still for longer is not touched, and one that does is
+  // let go then (Errc::limit). Zero: there is no limit. A snapshot's pause has none.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
   bool locked = false;  // the caller has the guest's lock (guest_lock.h); else it is taken

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
+#include <string_view>
 
 namespace vmcore::job {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
 std::atomic<int> event_fd{-1};
 std::atomic<int> exit_code_before{0};
 std::atomic<bool> armed{false};
+std::atomic<unsigned> grace_after{0};  // seconds; zero: for ever
 
 void on_signal(int) {
   if (!armed) {
@@ -28,7 +30,17 @@ void on_signal(int) {
   if (::write(event_fd, &one, sizeof one) < 0) {
     // It is readable already.
   }
+  ::alarm(grace_after);
   errno = saved;
+}
+
+void on_alarm(int) {
+  constexpr std::string_view kText =
+      "vmcorectl: interrupted, without waiting for QEMU, libvirt or the disk any longer\n";
+  if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) {
+    // There is nobody to tell.
+  }
+  ::_exit(exit_code_before);
 }
 
 void set_handlers(void (*handler)(int)) {
@@ -50,11 +62,23 @@ Interrupt::Interrupt(int exit_code) {
 }
 
 Interrupt::~Interrupt() {
+  ::alarm(0);
   set_handlers(SIG_IGN);  // what is left is saying how it went
   ::close(event_fd.exchange(-1));
 }
 
-void Interrupt::arm() { armed = true; }
+void Interrupt::arm() {
+  grace_after = 0;
+  armed = true;
+}
+
+void Interrupt::arm_for(unsigned grace) {
+  struct sigaction action {};
+  action.sa_handler = on_alarm;
+  ::sigaction(SIGALRM, &action, nullptr);
+  grace_after = grace;
+  armed = true;
+}
 
 int Interrupt::fd() const { return event_fd; }
 

@@ -13,6 +13,10 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
 
   void arm();
+  // As arm(); but a signal after which this object still lives when `grace` (seconds) is over ends
+  // the process at once with `exit_code`, whatever it waits for. For jobs that may be killed at any
+  // time.
+  void arm_for(unsigned grace);
   int fd() const;
   // Makes fd() wait for another signal.
   void rearm();

@@ -29,7 +29,7 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
                              GuestReport& report, int cancel) {
   Pause pause;  // outlives the worker, which holds the pipe
   const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
-    TRY_ASSIGN(acquire::Acquired acquired, guest.acquire(report.before));
+    TRY_ASSIGN(acquire::Acquired acquired, guest.acquire(report.before, {.cancel = cancel}));
     pause = Pause(std::move(acquired.lease));
     return std::move(acquired.input);
   };

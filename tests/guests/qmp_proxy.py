@@ -1,9 +1,11 @@
-"""A monitor in front of QEMU's own that tells one lie: that the guest runs. So what is done to running guests only can
-be done to one that stands still, and compared with QEMU's own dump of the same moment."""
+"""Monitors in front of QEMU's own. One tells one lie: that the guest runs. So what is done to running guests only can
+be done to one that stands still, and compared with QEMU's own dump of the same moment. Another makes dumps slow."""
 
 import array
+import os
 import socket
 import threading
+import time
 from pathlib import Path
 
 MOST_FDS = 4
@@ -62,3 +64,41 @@ class RunningProxy:
                                .replace(b'"status": "paused"', b'"status": "running"'))
             except OSError:
                 return
+
+
+class SlowProxy(RunningProxy):
+    """What QEMU dumps comes to the client in drops: 64 KiB, twenty times a second."""
+
+    @staticmethod
+    def _pass_on(client, monitor) -> None:
+        while True:
+            data, control, _, _ = client.recvmsg(1 << 16, socket.CMSG_SPACE(MOST_FDS * 4))
+            if not data:
+                monitor.shutdown(socket.SHUT_RDWR)
+                return
+            passed = []
+            for level, kind, content in control:
+                ends = [slow_pipe(fd) for fd in array.array("i", content)]
+                passed.append((level, kind, array.array("i", ends)))
+            monitor.sendmsg([data], passed)
+            for _, _, ends in passed:
+                for fd in ends:
+                    os.close(fd)
+
+
+def slow_pipe(target: int) -> int:
+    """The end to write to of a pipe whose other end is brought to the target slowly."""
+    source, end = os.pipe()
+
+    def bring() -> None:
+        try:
+            while data := os.read(source, 64 << 10):
+                os.write(target, data)
+                time.sleep(0.05)
+        except OSError:
+            pass    # nobody reads any more
+        os.close(source)
+        os.close(target)
+
+    threading.Thread(target=bring, daemon=True).start()
+    return end

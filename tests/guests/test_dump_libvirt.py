@@ -14,7 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_dump,
+from guests.dump_checks import (NO_LIMIT, SIGINT_TWICE, expect, interrupt, left_in, run_dump,
                                 same_as_converted)
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available, daemon_program
@@ -76,7 +76,7 @@ class Case:
 
     def interrupted(self) -> None:
         for delay in (0.1, 0.5, 1.0):
-            code, seconds = interrupt(self.rig.command(self.vmcorectl.path, "dump", *self.words()), SIGINT_TWICE, delay)
+            code, seconds = interrupt(self.rig.command(self.vmcorectl.path, "dump", *NO_LIMIT, *self.words()), SIGINT_TWICE, delay)
             print(f"  {self.kind}: interrupted after {delay} s: exit {code}, {seconds:.2f} s", flush=True)
             finished = self.dump_file.exists()
             expect(self.findings, f"{self.kind}: interrupted", [("exit code", code, 0 if finished else 130)])
@@ -91,7 +91,7 @@ class Case:
     def restarted(self) -> None:
         """The daemon, at random moments of a dump: that ends soon, whole or with an error."""
         for self.method in METHODS * RESTARTS:
-            process = subprocess.Popen(self.rig.command(self.vmcorectl.path, "dump", *self.words()), stdin=subprocess.DEVNULL,
+            process = subprocess.Popen(self.rig.command(self.vmcorectl.path, "dump", *NO_LIMIT, *self.words()), stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             delay = random.uniform(0, 0.4)
             time.sleep(delay)
@@ -122,7 +122,12 @@ class Case:
         if os.geteuid() != 0:
             self.findings.skip(f"{self.kind}: without a pipe", "needs root")
             return
-        code, answer, errors = run_dump(away + self.rig.command(self.vmcorectl.path), self.words("--verify"))
+        code, _, errors = run_dump(away + self.rig.command(self.vmcorectl.path), self.words("--pause-limit", "none"))
+        expect(self.findings, f"{self.kind}: without a pipe, refused", [("exit code", code, 1),
+                                                                       ("says how", "--allow-unbounded-pause" in errors, True)])
+        self.nothing_held("without a pipe, refused", "running")
+        code, answer, errors = run_dump(away + self.rig.command(self.vmcorectl.path),
+                                        self.words("--verify", "--allow-unbounded-pause"))
         print(f"  {self.kind}: without a pipe: exit {code}, pause {answer.get('guest', {}).get('pause_ms')} ms {errors[:300]}",
               flush=True)
         expect(self.findings, f"{self.kind}: without a pipe", [("exit code", code, 0)])

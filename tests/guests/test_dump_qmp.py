@@ -10,7 +10,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import (SIGINT_TWICE, expect, interrupt, left_in, run_dump,
+from guests.dump_checks import (NO_LIMIT, SIGINT_TWICE, expect, interrupt, left_in, run_dump,
                                 same_as_converted)
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
@@ -67,7 +67,7 @@ class Case:
 
     def interrupted(self) -> None:
         for delay in (0.02, 0.3, 1.0):
-            code, seconds = interrupt([self.vmcorectl.path, "dump", "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
+            code, seconds = interrupt([self.vmcorectl.path, "dump", *NO_LIMIT, "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
                                        str(self.dump_file)], SIGINT_TWICE, delay)
             print(f"  interrupted after {delay} s: exit {code}, {seconds:.2f} s", flush=True)
             finished = self.dump_file.exists()
@@ -121,7 +121,7 @@ class Case:
     def qemu_dies(self) -> None:
         """While it holds the guest."""
         witness = Witness(self.guest.folder / "witness.sock")
-        process = subprocess.Popen([self.vmcorectl.path, "dump", "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
+        process = subprocess.Popen([self.vmcorectl.path, "dump", *NO_LIMIT, "--method", "qmp", "--qmp", str(self.guest.qmp_socket), "-o",
                                     str(self.dump_file)], stderr=subprocess.PIPE, text=True)
         self.findings.check("QEMU dies: when it holds the guest", [] if witness.wait_for_stop(60) else ["no STOP"])
         self.guest.process.kill()

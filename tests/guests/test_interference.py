@@ -21,6 +21,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests.dump_checks import NO_LIMIT
 from guests.guest import Config, Guest
 from guests.harness import run_test
 from guests.interference import LIMIT, LibvirtGuest, Outcome, PlainGuest, kill_largest
@@ -152,7 +153,7 @@ def plain(vmcorectl, trials: int, findings) -> None:
         out, others = guest.folder / "out", PlainGuest(guest)
         out.mkdir()
         for turn, method in enumerate(("direct", "qmp")):
-            command = [vmcorectl.path, "dump", "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
+            command = [vmcorectl.path, "dump", *NO_LIMIT, "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
             Trials(method, others, command, out, trials, vmcorectl, findings).run(turn)
 
 
@@ -162,7 +163,7 @@ def by_libvirt(vmcorectl, kind: str, trials: int, findings) -> None:
         out.mkdir()
         rig.own(out)
         for turn, method in enumerate(("direct", "libvirt")):
-            command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method,
+            command = rig.command(vmcorectl.path, "dump", *NO_LIMIT, "-c", rig.uri, rig.name, "--method", method,
                                   "-o", out / "vmcore")
             Trials(f"{kind} {method}", others, command, out, trials, vmcorectl, findings).run(turn)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests.dump_checks import NO_LIMIT
 from guests.guest import Config, Guest
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available
@@ -154,7 +155,7 @@ def by_qmp(vmcorectl, method: str, trials: int, findings) -> None:
     with Guest(Config(name="dump/kill", kernel="6.12", memory_mib=MEMORY_MIB)) as guest:
         out = guest.folder / "out"
         out.mkdir()
-        command = [vmcorectl.path, "dump", "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
+        command = [vmcorectl.path, "dump", *NO_LIMIT, "--method", method, "--qmp", str(guest.qmp_socket), "-o", str(out / "vmcore")]
         Trials(method, command, out, guest.status, lambda: blockers(guest.qmp),
                lambda path: vmcorectl.run("info", path).returncode == 0).run(OURS, trials, findings)
         guest.qmp("migrate", uri="exec:cat >/dev/null")
@@ -171,7 +172,7 @@ def by_libvirt(vmcorectl, kind: str, method: str, trials: int, findings) -> None
         out.mkdir()
         rig.own(out)
         taints = rig.taints()
-        command = rig.command(vmcorectl.path, "dump", "-c", rig.uri, rig.name, "--method", method, "-o", out / "vmcore")
+        command = rig.command(vmcorectl.path, "dump", *NO_LIMIT, "-c", rig.uri, rig.name, "--method", method, "-o", out / "vmcore")
         Trials(f"{kind} {method}", command, out, rig.status, lambda: held_by(rig),
                lambda path: vmcorectl.run("info", path).returncode == 0).run(WITH_LIBVIRT, trials, findings)
         findings.check(f"{kind} {method}: taints", [] if rig.taints() == taints else rig.taints())

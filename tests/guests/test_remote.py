@@ -15,7 +15,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.dump_checks import expect, run_dump, same_as_converted
+from guests.dump_checks import NO_LIMIT, expect, run_dump, same_as_converted
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available
 
@@ -122,7 +122,7 @@ class Case:
         self.nothing_held("--then", "running")
 
     def begun(self) -> subprocess.Popen:
-        return subprocess.Popen([self.vmcorectl.path, "dump", *self.words("-o", self.dump_file, "--method", "libvirt")],
+        return subprocess.Popen([self.vmcorectl.path, "dump", *NO_LIMIT, *self.words("-o", self.dump_file, "--method", "libvirt")],
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def broken_off(self) -> None:

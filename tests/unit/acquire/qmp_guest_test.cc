@@ -1,6 +1,7 @@
 #include "src/acquire/qmp_guest.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -36,6 +37,9 @@ struct Script {
   std::uint64_t lie = 0;  // what is wrong in the words that it says are there
   std::string cpus = "[]";
   std::string registers = {};  // of each
+  std::string arch = "x86_64";
+  std::string cr0_and_efer = {};  // of the one CPU; empty: QEMU does not tell
+  bool answers_late = false;      // only when nobody reads the dump any more
 };
 
 class QmpGuestTest : public testing::Test {
@@ -51,8 +55,13 @@ class QmpGuestTest : public testing::Test {
                     return fmt::format(R"({{"base-memory": {}, "plugged-memory": 8}})",
                                        script_.base);
                   }},
-                 {"qom-get", [](const Json&, auto&) { return R"("pc-q35-7.2-machine")"; }},
+                 {"qom-get",
+                  [](const Json& arguments, auto&) {
+                    return arguments.at("property") == "type" ? R"("pc-q35-7.2-machine")" : R"("")";
+                  }},
                  {"query-memory-devices", [this](const Json&, auto&) { return script_.devices; }},
+                 {"query-target",
+                  [this](const Json&, auto&) { return R"({"arch": ")" + script_.arch + "\"}"; }},
                  {"getfd", [](const Json&, auto&) { return "{}"; }},
                  {"closefd", [](const Json&, auto&) { return "{}"; }},
                  {"query-memdev",
@@ -60,7 +69,10 @@ class QmpGuestTest : public testing::Test {
                     return fmt::format(R"([{{"id": "pc.ram", "size": {}}}, {{"size": "x"}}, 7])",
                                        script_.base);
                   }},
-                 {"query-cpus-fast", [this](const Json&, auto&) { return script_.cpus; }},
+                 {"query-cpus-fast",
+                  [this](const Json&, auto&) {
+                    return script_.cr0_and_efer.empty() ? script_.cpus : R"([{"cpu-index": 0}])";
+                  }},
                  {"human-monitor-command",
                   [this](const Json& arguments, auto&) {
                     return for_people(arguments.at("command-line"));
@@ -84,6 +96,10 @@ class QmpGuestTest : public testing::Test {
     fds.clear();
     EXPECT_TRUE(sys::write_full(target.get(), std::as_bytes(std::span(script_.dumped))));
     qemu_.say(script_.events_after);
+    if (script_.answers_late) {
+      pollfd reader{target.get(), 0, 0};
+      EXPECT_EQ(::poll(&reader, 1, 10'000), 1);
+    }
     return "{}";
   }
 
@@ -99,8 +115,9 @@ class QmpGuestTest : public testing::Test {
   std::string for_people(const std::string& command) const {
     return command.starts_with("xp/")             ? words(command)
            : command.starts_with("info mtree -f") ? Json(script_.mtree).dump()
-           : command == "info registers"          ? Json(script_.registers).dump()
-                                                  : gpa2hva(command);
+           : command == "info registers"
+               ? (script_.cr0_and_efer.empty() ? Json(script_.registers).dump() : registers())
+               : gpa2hva(command);
   }
 
   std::string words(const std::string& command) const {
@@ -116,6 +133,13 @@ class QmpGuestTest : public testing::Test {
                           word ^ script_.lie, i % 2 == 0 ? " " : "\r\n");
     }
     return Json(text).dump();
+  }
+
+  std::string registers() const {
+    return script_.cr0_and_efer.empty()
+               ? R"("")"
+               : R"("EIP=0000fff0 ESP=00000000\r\nCS =f000 0\r\nCR3=0 CR4=0 )" +
+                     script_.cr0_and_efer + R"(\r\n")";
   }
 
   static std::string text_of(int fd) {
@@ -163,6 +187,44 @@ TEST_F(QmpGuestTest, RefusesAnIncomingMigration) {
   EXPECT_EQ(guest_->check_idle().error().code, Errc::busy);
 }
 
+TEST_F(QmpGuestTest, RefusesAnotherArchitecture) {
+  open({.arch = "aarch64"});
+  const auto readable = guest_->check_readable();
+  ASSERT_FALSE(readable);
+  EXPECT_EQ(readable.error().code, Errc::guest_state);
+  EXPECT_NE(readable.error().message.find("aarch64"), std::string::npos);
+}
+
+TEST_F(QmpGuestTest, RefusesA32BitKernel) {
+  open({.cr0_and_efer = "CR0=80050033 EFER=0000000000000000"});
+  const auto readable = guest_->check_readable();
+  ASSERT_FALSE(readable);
+  EXPECT_EQ(readable.error().code, Errc::guest_state);
+  EXPECT_NE(readable.error().message.find("32-bit kernel"), std::string::npos);
+}
+
+TEST_F(QmpGuestTest, TakesAGuestThatPagesInLongMode) {
+  open({.cr0_and_efer = "CR0=80050033 EFER=0000000000000d01"});
+  EXPECT_TRUE(guest_->check_readable());
+}
+
+TEST_F(QmpGuestTest, TakesAGuestThatRunsNoKernelYet) {
+  open({.arch = "i386", .cr0_and_efer = "CR0=60000010 EFER=0000000000000000"});
+  EXPECT_TRUE(guest_->check_readable());
+}
+
+TEST_F(QmpGuestTest, TakesAGuestWhoseRegistersAreNotTold) {
+  open({});
+  EXPECT_TRUE(guest_->check_readable());
+}
+
+// The dump goes on, and holds the guest, though QEMU has not answered.
+TEST_F(QmpGuestTest, LetsGoWhereQemuDoesNotAnswerInTime) {
+  open({.answers_late = true});
+  const auto acquired = guest_->acquire({"running", true}, {.until = Patience::Clock::now()});
+  EXPECT_FALSE(acquired);
+}
+
 TEST_F(QmpGuestTest, RefusesNonsense) {
   open({.status = R"({"status": 7})"});
   EXPECT_EQ(guest_->state().error().code, Errc::malformed);
@@ -170,7 +232,7 @@ TEST_F(QmpGuestTest, RefusesNonsense) {
 
 TEST_F(QmpGuestTest, StreamsARunningGuest) {
   open({});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::stream);
   EXPECT_EQ(text_of(acquired->input.get()), script_.dumped);
@@ -186,7 +248,7 @@ TEST_F(QmpGuestTest, DoesNotWaitForAGuestThatSomebodyStoppedBefore) {
   script.status = R"({"status": "paused", "running": false})";
   script.events_after = event("DUMP_COMPLETED", 2000);
   open(script);
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   const auto pause = acquired->lease->end();
   ASSERT_TRUE(pause) << pause.error().message;
@@ -198,7 +260,7 @@ TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
   script.events_after =
       event("STOP") + event("DUMP_COMPLETED", 0, R"({"error": "Broken pipe"})") + event("RESUME");
   open(script);
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired);
   const auto pause = acquired->lease->end();
   ASSERT_FALSE(pause);
@@ -207,7 +269,7 @@ TEST_F(QmpGuestTest, SaysWhyADumpFailed) {
 
 TEST_F(QmpGuestTest, PassesOnThatQemuRefuses) {
   open({.dump_error = "no"});
-  const auto acquired = guest_->acquire({"running", true});
+  const auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_FALSE(acquired);
   EXPECT_EQ(acquired.error().message, "dump-guest-memory: no");
 }
@@ -215,7 +277,7 @@ TEST_F(QmpGuestTest, PassesOnThatQemuRefuses) {
 // QEMU's own text is then of a "migration blocker".
 TEST_F(QmpGuestTest, SaysThatAMigrationBeganBeforeTheDump) {
   open({.migration = R"({"status": "active"})", .dump_error = "no"});
-  const auto acquired = guest_->acquire({"running", true});
+  const auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_FALSE(acquired);
   EXPECT_EQ(acquired.error().code, Errc::busy);
   EXPECT_NE(acquired.error().message.find("a migration"), std::string::npos);
@@ -225,7 +287,7 @@ TEST_F(QmpGuestTest, NoticesThatQemuDies) {
   Script script;
   script.events_after = event("STOP");
   open(script);
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired);
   qemu_.hang_up();
   const auto pause = acquired->lease->end();
@@ -236,7 +298,7 @@ TEST_F(QmpGuestTest, NoticesThatQemuDies) {
 TEST_F(QmpGuestTest, TakesTheHeaderOfAGuestThatStandsStill) {
   open(standing_still());
   EXPECT_FALSE(guest_->needs_spool({"guest-panicked", false}));
-  auto acquired = guest_->acquire({"guest-panicked", false});
+  auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::fetch);
   EXPECT_EQ(acquired->lease, nullptr);
@@ -246,7 +308,7 @@ TEST_F(QmpGuestTest, TakesTheHeaderOfAGuestThatStandsStill) {
 
 TEST_F(QmpGuestTest, FetchesRanges) {
   open(standing_still());
-  ASSERT_TRUE(guest_->acquire({"guest-panicked", false}));
+  ASSERT_TRUE(guest_->acquire({"guest-panicked", false}, {}));
   const auto range = guest_->fetch({{0x10000}, 0x2000});
   ASSERT_TRUE(range) << range.error().message;
   EXPECT_EQ(arguments_.at("begin"), 0x10000);
@@ -278,7 +340,7 @@ TEST_F(DirectTest, HoldsTheGuestByADumpThatIsCutShort) {
                         event("RESUME", 3500);
   open_direct(script);
   EXPECT_FALSE(guest_->needs_spool({"running", true}));
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
   const auto pause = acquired->lease->end();
@@ -288,7 +350,7 @@ TEST_F(DirectTest, HoldsTheGuestByADumpThatIsCutShort) {
 
 TEST_F(DirectTest, HoldsAGuestThatStandsStillAsWell) {
   open_direct(standing_still());
-  auto acquired = guest_->acquire({"guest-panicked", false});
+  auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
   EXPECT_EQ(acquired->lease->end()->count(), 0);  // does not wait for it to run
@@ -298,7 +360,7 @@ TEST_F(DirectTest, NoticesThatSomebodyResetAGuestThatStandsStill) {
   Script script = standing_still();
   script.events_after = event("RESET", 1000) + event("DUMP_COMPLETED", 2000);
   open_direct(script);
-  auto acquired = guest_->acquire({"guest-panicked", false});
+  auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   const auto end = acquired->lease->end();
   ASSERT_FALSE(end);
@@ -310,7 +372,7 @@ TEST_F(DirectTest, WhatIsDoneToAGuestAfterItsDumpIsNoMatter) {
   script.events_after =
       event("DUMP_COMPLETED", 2000) + event("RESET", 3000) + event("RESUME", 3000);
   open_direct(script);
-  auto acquired = guest_->acquire({"guest-panicked", false});
+  auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_TRUE(acquired->lease->end());
 }
@@ -462,7 +524,7 @@ TEST_F(QmpGuestTest, NoticesThatSomebodyResumedTheGuest) {
   Script script = standing_still();
   script.events_after += event("RESUME");
   open(script);
-  const auto acquired = guest_->acquire({"guest-panicked", false});
+  const auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_FALSE(acquired);
   EXPECT_EQ(acquired.error().code, Errc::guest_state);
 }

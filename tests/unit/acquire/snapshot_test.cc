@@ -219,7 +219,7 @@ class SnapshotTest : public testing::Test {
   Error refused(Script script) {
     open(std::move(script));
     const std::set<std::string> before = script_.on;
-    const auto acquired = guest_->acquire({"running", true});
+    const auto acquired = guest_->acquire({"running", true}, {});
     EXPECT_FALSE(acquired);
     EXPECT_EQ(script_.on, before);
     EXPECT_EQ(script_.limit, kLimit);
@@ -229,7 +229,7 @@ class SnapshotTest : public testing::Test {
 
   void expect_room(Script script) {
     open(std::move(script));
-    const auto acquired = guest_->acquire({"running", true});
+    const auto acquired = guest_->acquire({"running", true}, {});
     ASSERT_TRUE(acquired) << acquired.error().message;
     EXPECT_GE(allocated(acquired->input), 16U << 20);
     ASSERT_TRUE(acquired->lease->end());
@@ -256,7 +256,7 @@ class SnapshotTest : public testing::Test {
 TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
   open({.on = {"events"}});
   EXPECT_TRUE(guest_->needs_spool({"running", true}));
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_EQ(acquired->kind, sandbox::InputKind::snapshot);
   EXPECT_EQ(uri_, "fd:vmcorectl-snapshot");
@@ -282,7 +282,7 @@ TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
 TEST_F(SnapshotTest, BringsAFileByNameWhereQemuTakesNoOther) {
   open({.by_name = true});
   script_.looks = 0;
-  const auto acquired = guest_->acquire({"running", true});
+  const auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_TRUE(uri_.starts_with("file:/dev/fdset/"));
   EXPECT_TRUE(sets_.empty());
@@ -304,7 +304,7 @@ TEST_F(SnapshotTest, RefusesAGuestThatStoppedMeanwhile) {
 
 TEST_F(SnapshotTest, AFailedOneDoesNotResumeWhatSomebodyElseStopped) {
   open({.ends = "failed"});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_FALSE(*acquired->lease->over());  // it runs again by then
   script_.status = "paused";
@@ -315,7 +315,7 @@ TEST_F(SnapshotTest, AFailedOneDoesNotResumeWhatSomebodyElseStopped) {
 
 TEST_F(SnapshotTest, AFailedOneIsResumedAlsoWhereNothingCanBeUndone) {
   open({.ends = "failed", .stays_stopped = true});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   script_.refuses = "migrate-set-capabilities";
   EXPECT_FALSE(acquired->lease->end());
@@ -324,7 +324,7 @@ TEST_F(SnapshotTest, AFailedOneIsResumedAlsoWhereNothingCanBeUndone) {
 
 TEST_F(SnapshotTest, RefusesAGuestThatStandsStill) {
   open({});
-  const auto acquired = guest_->acquire({"paused", false});
+  const auto acquired = guest_->acquire({"paused", false}, {});
   ASSERT_FALSE(acquired);
   EXPECT_EQ(acquired.error().code, Errc::guest_state);
   EXPECT_EQ(heard_, std::vector<std::string>{"query-name"});
@@ -377,7 +377,7 @@ TEST_F(SnapshotTest, CancelsWhatIsNoSnapshot) {
 
 TEST_F(SnapshotTest, UndoesWhatItSetWhereTheSnapshotFails) {
   open({.ends = "failed", .stays_stopped = true});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   const auto pause = acquired->lease->end();
   ASSERT_FALSE(pause);
@@ -389,7 +389,7 @@ TEST_F(SnapshotTest, UndoesWhatItSetWhereTheSnapshotFails) {
 
 TEST_F(SnapshotTest, DoesNotResumeAGuestThatSomebodyElsePaused) {
   open({});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   script_.status = "paused";
   EXPECT_TRUE(acquired->lease->end());
@@ -398,7 +398,7 @@ TEST_F(SnapshotTest, DoesNotResumeAGuestThatSomebodyElsePaused) {
 
 TEST_F(SnapshotTest, NoticesThatQemuDies) {
   open({.looks = 1'000'000});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   qemu_.hang_up();
   EXPECT_EQ(acquired->lease->end().error().code, Errc::guest_state);
@@ -407,7 +407,7 @@ TEST_F(SnapshotTest, NoticesThatQemuDies) {
 TEST_F(SnapshotTest, NeedsRoomForTheWholeStream) {
   folder_ = "/proc";  // a file system without room
   open({});
-  EXPECT_FALSE(guest_->acquire({"running", true}));
+  EXPECT_FALSE(guest_->acquire({"running", true}, {}));
   EXPECT_EQ(script_.limit, kLimit);
   EXPECT_FALSE(was_heard("migrate-set-capabilities"));
   folder_ = "";
@@ -430,7 +430,7 @@ TEST_F(SnapshotTest, MendsWhatAKilledOneLeft) {
 TEST_F(SnapshotTest, KnowsItsOwnBesideLibvirtsLargestLimit) {
   constexpr std::uint64_t kLargest = 0x7ffffffffff00000;
   open({.limit = kLargest, .looks = 0});
-  auto acquired = guest_->acquire({"running", true});
+  auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
   EXPECT_GT(during_.second, kLargest);
   EXPECT_EQ(guest_->mend()->size(), 1U);  // as the next one would

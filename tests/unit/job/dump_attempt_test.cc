@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "src/acquire/guest_process.h"
@@ -23,24 +25,32 @@ enum class Deed : std::uint8_t { copied, held, let_go };
 
 class Held : public acquire::Lease {
  public:
-  explicit Held(std::vector<Deed>& deeds) : deeds_(deeds) {}
+  Held(std::vector<Deed>& deeds, const Fd& line) : deeds_(deeds), line_(line) {}
+  // As QEMU does: when nobody reads any more.
   Result<acquire::Microseconds> end() override {
+    pollfd reader{line_.get(), 0, 0};
+    if (::poll(&reader, 1, 10'000) != 1) {
+      return fail(Errc::guest_state, "the guest is held still");
+    }
     deeds_.push_back(Deed::let_go);
     return acquire::Microseconds(1);
   }
 
  private:
   std::vector<Deed>& deeds_;
+  const Fd& line_;
 };
 
 class RunningGuest : public acquire::Guest {
  public:
   std::vector<std::string> keys() const override { return {}; }
   mutable std::vector<Deed> deeds;  // process() is const
+  Fd line;                          // QEMU's end of the pipe that holds the guest
+  bool running = true;
 
   const std::string& name() const override { return name_; }
   Result<std::uint64_t> memory_size() override { return kPage; }
-  Result<acquire::GuestState> state() override { return acquire::GuestState{"running", true}; }
+  Result<acquire::GuestState> state() override { return acquire::GuestState{"running", running}; }
   std::optional<std::uint64_t> host_memory() override { return std::nullopt; }
   // Asked for by whoever copies of it; and by recall_place() before that.
   const acquire::GuestProcess* process() const override {
@@ -53,10 +63,13 @@ class RunningGuest : public acquire::Guest {
   Result<> check_idle() override { return {}; }
   bool needs_spool(const acquire::GuestState&) const override { return false; }
   bool in_place() const override { return true; }
-  Result<acquire::Acquired> acquire(const acquire::GuestState&) override {
+  Result<acquire::Acquired> acquire(const acquire::GuestState&, const acquire::Patience&) override {
     deeds.push_back(Deed::held);
-    return acquire::Acquired{sandbox::InputKind::process, Fd(::open("/dev/null", O_RDONLY)),
-                             std::make_unique<Held>(deeds)};
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    line = Fd(ends[1]);
+    return acquire::Acquired{sandbox::InputKind::process, Fd(ends[0]),
+                             std::make_unique<Held>(deeds, line)};
   }
   Result<Fd> fetch(PhysRange) override { return fail(Errc::unsupported, "not fetched"); }
   Result<ImageSource> locate(std::span<const PhysRange>) override { return look(); }
@@ -87,13 +100,14 @@ class DumpAttemptByARogue : public ::testing::Test {
   ~DumpAttemptByARogue() override { fs::remove_all(folder_); }
 
   // Dumped by a worker that does so.
-  Result<DumpResult> dump(const std::string& what_it_does) {
+  Result<DumpResult> dump(const std::string& what_it_does, int cancel = -1) {
     GuestDumpOptions options;
     options.output = folder_ / "out";
     options.dump.codec = what_it_does;
+    options.pause_limit = limit_;
     GuestReport report;
     report.before = *guest_.state();
-    return DumpAttempt(guest_, options, report, {}, -1).run();
+    return DumpAttempt(guest_, options, report, {}, cancel).run();
   }
 
   void expect_refused(const Result<DumpResult>& result) {
@@ -106,6 +120,7 @@ class DumpAttemptByARogue : public ::testing::Test {
 
   RunningGuest guest_;
   fs::path folder_;
+  std::chrono::milliseconds limit_{60'000};
 };
 
 TEST_F(DumpAttemptByARogue, BeginsAsItShould) {
@@ -121,6 +136,27 @@ TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {
 
 TEST_F(DumpAttemptByARogue, AGuestThatWasLetGoIsNotHeldAgain) {
   expect_refused(dump("is ready again"));
+}
+
+// The worker does not let go, and the thread that follows it waits for it.
+TEST_F(DumpAttemptByARogue, AGuestIsLetGoWhenTheLimitIsOver) {
+  limit_ = std::chrono::milliseconds(100);
+  const auto result = dump("holds on");
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::limit);
+  EXPECT_THAT(result.error().message, HasSubstr("--pause-limit allows (100 ms)"));
+  EXPECT_THAT(result.error().message, HasSubstr("--consistency snapshot"));
+  EXPECT_EQ(guest_.deeds.back(), Deed::let_go);
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestGo) {
+  limit_ = {};  // none
+  const Fd interrupted(::eventfd(1, EFD_CLOEXEC));
+  const auto result = dump("holds on", interrupted.get());
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::cancelled);
+  EXPECT_TRUE(fs::is_empty(folder_));
 }
 
 }  // namespace

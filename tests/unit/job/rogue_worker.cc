@@ -1,5 +1,7 @@
 // Stands where vmcore-worker lies, and does as a worker may that a guest has taken over: it begins
 // as it should, lets the guest go, and then asks for what the request's codec says.
+#include <unistd.h>
+
 #include "src/sandbox/channel.h"
 #include "src/sandbox/copy_room.h"
 #include "src/sandbox/messages.h"
@@ -28,6 +30,9 @@ Result<> work(const Channel& channel) {
   const std::uint64_t address = *located.pieces.front().address;
   TRY(copy_a_page(channel, room, address));
   TRY_ASSIGN(Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
+  if (request.codec == "holds on") {
+    ::pause();
+  }
   pipe.fds.clear();
   TRY(ask(channel, SourceRead{}));
   if (request.codec == "copies late") {
