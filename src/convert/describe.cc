@@ -69,7 +69,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
     if (log && log->records != 0) {
       description.last_log_stamp = static_cast<double>(log->last_nanoseconds) / 1e9;
     }
-  } else {
+  } else if (subject.found.doubted.empty()) {  // else a remark names what does not run
     description.kernel = facts_of_note(image);
   }
   const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
