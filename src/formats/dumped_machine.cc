@@ -6,10 +6,13 @@
 #include <array>
 #include <utility>
 
+#include "src/formats/notes.h"
+
 namespace vmcore::formats {
 namespace {
 
 constexpr std::string_view kOurs = "x86_64";
+constexpr std::string_view kNarrow = "i386";
 
 // Beginnings of what uname(2) says elsewhere.
 constexpr std::array<std::string_view, 21> kForeign{
@@ -25,7 +28,7 @@ struct NamedSize {
 // Sizes of struct elf_prstatus (include/linux/elfcore.h): 112 bytes, 72 of a 32-bit machine, the
 // registers (ELF_NGREG of arch/*/include/asm/elf.h), 4, padding.
 constexpr NamedSize kPrstatusSizes[]{
-    {336, kOurs},     {144, "i386"},    {148, "arm"},         {392, "aarch64"},
+    {336, kOurs},     {144, kNarrow},   {148, "arm"},         {392, "aarch64"},
     {504, "ppc64le"}, {376, "riscv64"}, {480, "loongarch64"},
 };
 
@@ -70,6 +73,16 @@ void gather(const Note& note, std::vector<std::string_view>& machines) {
   }
 }
 
+// Whether the notes tell of CPUs, none of which pages yet.
+bool run_no_kernel(const std::vector<Note>& notes) {
+  constexpr std::uint64_t kPaging = 1U << 31;  // CR0.PG
+  std::vector<Remark> ignored;
+  const std::vector<CpuState> cpus = read_cpus(notes, ignored);
+  return !cpus.empty() && std::ranges::all_of(cpus, [](const CpuState& cpu) {
+    return cpu.cr0 && (*cpu.cr0 & kPaging) == 0;
+  });
+}
+
 tl::unexpected<Error> foreign(std::string_view machine) {
   return fail(Errc::unsupported, "a dump of machine {}; only x86_64 is read", machine);
 }
@@ -103,6 +116,9 @@ Result<> check_machine(std::string_view header_says, const std::vector<Note>& no
                   note.name);
     }
     gather(note, machines);
+  }
+  if ((!is_foreign_machine(header_says) || header_says == kNarrow) && run_no_kernel(notes)) {
+    return {};
   }
   const bool ours = std::ranges::find(machines, kOurs) != machines.end();
   const bool named = is_foreign_machine(header_says);

@@ -19,6 +19,10 @@ bool is_foreign_machine(std::string_view name);
 // What uname(2) says on the machine of that e_machine; "machine number N" where it is not known.
 std::string elf_machine_name(std::uint16_t machine);
 
+// QEMU writes the notes and the ELF header of an i386 where its first CPU is not in long mode
+// (target/i386/arch_dump.c, cpu_get_dump_info, v1.3 and later). Where no CPU pages yet (firmware, a
+// boot loader), no kernel of either kind runs, and memory is just memory: that is no failure.
+//
 // Fails with Errc::unsupported, and the name of the machine, where the dump is not one of an x86-64
 // Linux or of its guest: another machine's, or a Xen hypervisor's. Where the notes prove x86-64 and
 // the header names another machine, that is a remark.

@@ -179,16 +179,6 @@ Result<std::vector<LoadSegment>> load_segments(const std::vector<Elf64_Phdr>& he
   return segments;
 }
 
-// QEMU writes machine i386 where its first CPU is not in long mode (target/i386/arch_dump.c,
-// cpu_get_dump_info, v1.3 and later). Where none of them pages yet (firmware, boot loader), no
-// kernel of either kind runs, and memory is just memory.
-bool runs_no_kernel(const Elf64_Ehdr& header, const MemoryImage& image) {
-  constexpr std::uint64_t kPaging = 1U << 31;  // CR0.PG
-  const auto pages = [](const CpuState& cpu) { return !cpu.cr0 || (*cpu.cr0 & kPaging) != 0; };
-  return header.e_machine == EM_386 && !image.cpus.empty() &&
-         std::ranges::none_of(image.cpus, pages);
-}
-
 void set_facts(MemoryImage& image, const Elf64_Ehdr& header, const ByteSource& source) {
   image.machine.arch = Arch::x86_64;
   const bool qemu = image.find_note(kNoteNameQemu, 0) != nullptr;
@@ -210,9 +200,7 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   TRY_ASSIGN(const std::vector<LoadSegment> segments, load_segments(headers));
   set_facts(image, header, *source);
   image.cpus = read_cpus(image.notes, image.remarks);
-  if (!runs_no_kernel(header, image)) {
-    TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
-  }
+  TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
   const std::uint64_t file_size = source->size();
   auto memory = std::make_unique<ElfMemory>(std::move(source), segments);
   if (const std::uint64_t tail = memory->tail_bytes(); tail != 0) {

@@ -94,8 +94,7 @@ class TableReader {
  public:
   TableReader(const ByteSource& source, const KdumpHeader& header, const PageSet& kept,
               std::uint64_t descs)
-      : source_(source),
-        header_(header),
+      : header_(header),
         kept_(kept),
         count_(kept.count()),
         places_{descs, descs + count_ * sizeof(PageDesc), source.size()},
@@ -120,7 +119,6 @@ class TableReader {
     return written == std::numeric_limits<std::uint32_t>::max() ? 0 : written;
   }
 
-  const ByteSource& source_;
   const KdumpHeader& header_;
   const PageSet& kept_;
   std::uint64_t count_;

@@ -147,8 +147,7 @@ std::vector<Pfn> pages_in_use(const MemoryImage& image) {
     }
   }
   std::ranges::sort(used);
-  const auto repeated = std::ranges::unique(used);
-  used.erase(repeated.begin(), repeated.end());
+  used.erase(std::unique(used.begin(), used.end()), used.end());
   return used;
 }
 

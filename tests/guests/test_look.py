@@ -45,7 +45,7 @@ class Case:
             ("taints", [line for line in self.rig.taints() if "custom-monitor" in line], [])])
 
     def remembered(self) -> str:
-        files = sorted(self.cache.iterdir()) if self.cache.exists() else []
+        files = sorted(path for path in self.cache.iterdir() if path.is_file()) if self.cache.exists() else []
         expect(self.findings, "the cache", [("files", len(files), 1), ("for others", self.cache.stat().st_mode & 0o77, 0)])
         return files[0].read_text() if files else ""
 

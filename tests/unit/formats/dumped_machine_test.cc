@@ -56,6 +56,19 @@ TEST(DumpedMachine, IsNotWhatTheHeaderSays) {
   }
 }
 
+// A dump of a guest in its firmware has the notes that QEMU made: those of an i386.
+TEST(DumpedMachine, AGuestThatDoesNotPageYetIsNoForeignOne) {
+  Note cpu = builders::qemu_note(0xfff0, 0);
+  for (const auto& [cr0, opens] : {std::pair(0x60000010ULL, true), {0x80050033ULL, false}}) {
+    poke(cpu.desc, 392, std::uint64_t{cr0});
+    for (const char* name : {"x86_64", "i386", "Unknown"}) {
+      const auto image = open_bytes(named(name, {prstatus_of(144), cpu}).build());
+      EXPECT_EQ(image.has_value(), opens) << name << std::hex << cr0;
+    }
+    EXPECT_FALSE(open_bytes(named("aarch64", {prstatus_of(144), cpu}).build()));
+  }
+}
+
 TEST(DumpedMachine, NotesAreBelievedBeforeTheHeader) {
   const auto image = open_bytes(named("aarch64", {builders::prstatus_note(1, 2)}).build());
   ASSERT_TRUE(image) << image.error().message;
