@@ -5,6 +5,7 @@ its prediction comes true; and `--fix`, on domains of a libvirt of the test's ow
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import stat
@@ -29,6 +30,11 @@ PLAIN = """<domain type='qemu'>
     <graphics type='vnc' passwd='secret'/></devices>
 </domain>"""
 NOVA = "<metadata><nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata>"
+
+
+def by(rig: LibvirtRig) -> str:
+    """How the commands that are handed out name the libvirt that was asked."""
+    return f"-c {shlex.quote(rig.uri)}"
 
 
 class Checked:
@@ -140,7 +146,7 @@ def test_running(case: Case, rig: LibvirtRig) -> None:
     rig.virsh("set-lifecycle-action", rig.name, "crash", "destroy", "--live")
     lost = case.json(*domain)
     case.results("destroyed when it crashes", lost, 0, on_crash="WARN")
-    remedy = f"virsh set-lifecycle-action {rig.name} crash preserve --live"
+    remedy = f"virsh {by(rig)} set-lifecycle-action {rig.name} crash preserve --live"
     case.expect("destroyed when it crashes", ("remedy", lost.says("on_crash", remedy), True))
     rig.virsh("set-lifecycle-action", rig.name, "crash", "preserve", "--live")
     fixed = case.run("--fix", *domain)
@@ -227,11 +233,11 @@ def test_pending(case: Case, rig: LibvirtRig, saved: Path) -> None:
     try:
         running = case.json(*plain)
         case.results("running without", running, 0, state="PASS", kernel="WARN", panic="WARN", vmcoreinfo="WARN")
-        case.expect("running without", ("remedy", running.says("panic", "vmcorectl check --fix plain"), True))
+        case.expect("running without", ("remedy", running.says("panic", f"vmcorectl check --fix {by(rig)} plain"), True))
         saved.unlink()
         fixed = case.run("--fix", *plain)
         case.expect("--fix of one that runs", ("exit code", fixed.code, 0),
-                    ("tells how", "virsh shutdown plain" in fixed.text, True))
+                    ("tells how", f"virsh {by(rig)} shutdown plain" in fixed.text, True))
         case.expect("fixed while it runs", ("remedy", case.json(*plain).says("panic", "stop and start the guest"), True))
     finally:
         rig.virsh("destroy", "plain")
