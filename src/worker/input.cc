@@ -19,12 +19,13 @@ using sandbox::Channel;
 using sandbox::InputKind;
 using sandbox::Request;
 
-// Whether the headers have come, and are of a guest that is understood. One that is not must not
-// wait until all of its memory has come.
+// Whether the headers have come. A guest that cannot be read is an Error: it must not stand still
+// until all of its memory has come. Anything else that is wrong is said when the stream is over, by
+// whoever knows why it ended.
 Result<bool> can_be_read(int spool) {
   TRY_ASSIGN(Fd beginning, duplicate(spool));
   const auto image = open_headers(std::move(beginning));
-  if (!image && image.error().code != Errc::truncated) {
+  if (!image && image.error().code == Errc::guest_state) {
     return tl::unexpected(image.error());
   }
   return image.has_value();
