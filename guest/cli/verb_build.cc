@@ -15,7 +15,7 @@
 #include "src/base/whole_file.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::guest {
 namespace {
@@ -57,7 +57,7 @@ Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
 // Gives the exit code.
 Result<int> build(const Options& options) {
   // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
-  TRY_ASSIGN(auto output, store::StagedFile::create(options.output, true));
+  TRY_ASSIGN(auto output, staging::StagedFile::create(options.output, true));
   TRY_ASSIGN(const Root root, Root::open(options.root));
   ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
@@ -79,7 +79,7 @@ Result<int> build(const Options& options) {
       !written) {
     return in_context(std::move(written).error(), options.output);
   }
-  TRY_ASSIGN(const store::Kept kept, output.commit());
+  TRY_ASSIGN(const staging::Kept kept, output.commit());
   fmt::print("{}: kernel {}, {} modules, {:.1f} MiB\n", printable(kept.path.string()),
              parts.release, image.modules.size(), size);
   if (kept.doubt) {

@@ -7,7 +7,7 @@
 #include "guest/save/line.h"
 #include "guest/save/port.h"
 #include "guest/save/target_stream.h"
-#include "src/formats/guest_stream_writer.h"
+#include "src/formats/guest_stream/writer.h"
 
 namespace vmcore::guest {
 

@@ -9,7 +9,7 @@
 #include "guest/save/target.h"
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
-#include "src/formats/elf_reader.h"
+#include "src/formats/elf/reader.h"
 
 namespace vmcore::guest {
 namespace {

@@ -6,8 +6,8 @@
 
 #include "src/base/sys.h"
 #include "src/formats/crc32c.h"
-#include "src/formats/guest_stream.h"
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/protocol.h"
+#include "src/formats/guest_stream/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {

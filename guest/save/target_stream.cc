@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/sealed_stream.h"
 
 namespace vmcore::guest {
 namespace {

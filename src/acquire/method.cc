@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/acquire/libvirt_guest.h"
-#include "src/acquire/libvirt_snapshot.h"
-#include "src/acquire/qmp_guest.h"
-#include "src/acquire/qmp_snapshot.h"
+#include "src/acquire/libvirt/guest.h"
+#include "src/acquire/libvirt/snapshot.h"
+#include "src/acquire/qmp/guest.h"
+#include "src/acquire/qmp/snapshot.h"
 
 namespace vmcore::acquire {
 namespace {

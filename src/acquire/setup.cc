@@ -1,7 +1,7 @@
 #include "src/acquire/setup.h"
 
-#include "src/acquire/libvirt_setup.h"
-#include "src/acquire/qmp_setup.h"
+#include "src/acquire/libvirt/setup.h"
+#include "src/acquire/qmp/setup.h"
 
 namespace vmcore::acquire {
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "src/acquire/method.h"
-#include "src/acquire/registers.h"
+#include "src/acquire/qmp/registers.h"
 #include "src/base/result.h"
 
 namespace vmcore::acquire {

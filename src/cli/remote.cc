@@ -23,7 +23,7 @@
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/read_job.h"
-#include "src/job/remote_run.h"
+#include "src/remote/run.h"
 
 namespace vmcore::cli {
 namespace {
@@ -71,7 +71,7 @@ std::vector<std::string> words_of(const CLI::App& command, const std::string& ur
   return words;
 }
 
-void warn_of_version(const job::RemoteEnd& end, const std::string& host) {
+void warn_of_version(const remote::RemoteEnd& end, const std::string& host) {
   const std::string own = std::string("vmcorectl ") + VMCORECTL_VERSION;
   if (end.version != own) {
     fmt::print(stderr, "vmcorectl: note: {} has {}, this is {}\n", printable(host),
@@ -161,7 +161,7 @@ int code_of(int far_code, const job::DumpResult& kept) {
 }
 
 // In JSON what is said of the dump comes by standard error as well, and is completed here.
-int dump(const CLI::App& command, const job::RemoteHost& host, std::vector<std::string> words,
+int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<std::string> words,
          const Common& common) {
   std::filesystem::path target = job::resolved_output(given(command, "--file"));
   if (target.empty()) {
@@ -176,7 +176,7 @@ int dump(const CLI::App& command, const job::RemoteHost& host, std::vector<std::
   }
   // What is done with the guest then must not come before its dump is kept here.
   std::optional<Result<job::DumpResult>> kept;
-  job::KeepAndTell asked;
+  remote::KeepAndTell asked;
   if (command.count("--then") != 0) {
     auto trailer = random_word();
     if (!trailer) {
@@ -190,8 +190,8 @@ int dump(const CLI::App& command, const job::RemoteHost& host, std::vector<std::
   }
   job::Interrupt interrupt(kExitInterrupted);
   interrupt.arm();
-  const auto end = job::run_remote(host, words, output->fd(),
-                                   common.json ? said->get() : STDERR_FILENO, interrupt, asked);
+  const auto end = remote::run_remote(host, words, output->fd(),
+                                      common.json ? said->get() : STDERR_FILENO, interrupt, asked);
   auto text = read_all(said->get());
   Said parts = split(text ? *text : "");
   std::fputs(printable_lines(parts.rest).c_str(), stderr);
@@ -249,7 +249,7 @@ int run_remotely(const CLI::App& command, const Common& common) {
       uri.empty() && usual != nullptr) {
     uri = usual;
   }
-  const auto host = job::parse_remote_uri(uri);
+  const auto host = remote::parse_remote_uri(uri);
   if (!host) {
     report_error(host.error(), common);
     return kExitUsage;
@@ -260,7 +260,7 @@ int run_remotely(const CLI::App& command, const Common& common) {
   }
   job::Interrupt interrupt(kExitInterrupted);
   interrupt.arm();
-  const auto end = job::run_remote(*host, words, STDOUT_FILENO, STDERR_FILENO, interrupt);
+  const auto end = remote::run_remote(*host, words, STDOUT_FILENO, STDERR_FILENO, interrupt);
   if (!end) {
     return report_error(end.error(), common);
   }

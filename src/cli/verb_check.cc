@@ -2,14 +2,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "src/check/check_guest.h"
+#include "src/check/check_host.h"
+#include "src/check/prepare_domain.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/check_guest.h"
-#include "src/job/check_host.h"
 #include "src/job/interrupt.h"
-#include "src/job/prepare_domain.h"
 
 namespace vmcore::cli {
 namespace {
@@ -29,7 +29,7 @@ void print_line(const std::string& guest, const Finding& finding) {
              printable(verdict_text(finding)));
 }
 
-Json as_json(const job::CheckReport& report) {
+Json as_json(const check::CheckReport& report) {
   Json list = Json::array();
   for (const Finding& finding : report.findings) {
     list.push_back({{"guest", report.guest.empty() ? Json() : Json(report.guest)},
@@ -47,7 +47,7 @@ class Printer {
  public:
   explicit Printer(const Common& common) : common_(common) {}
 
-  void print(const job::CheckReport& report) {
+  void print(const check::CheckReport& report) {
     failed_ = failed_ || report.failed();
     if (common_.json) {
       const Json list = as_json(report);
@@ -76,19 +76,19 @@ class Printer {
 };
 
 int check_all(const Options& options, const Common& common) {
-  const auto guests = job::running_guests(options.guest.uri);
+  const auto guests = check::running_guests(options.guest.uri);
   if (!guests) {
     return report_error(guests.error(), common);
   }
   Printer printer(common);
   for (const acquire::Selection& guest : *guests) {
-    printer.print(job::check_guest(guest, options.folder));
+    printer.print(check::check_guest(guest, options.folder));
   }
   return printer.finish();
 }
 
 // What is to be done now.
-std::string next_step(const job::PreparedDomain& domain, bool dry_run) {
+std::string next_step(const check::PreparedDomain& domain, bool dry_run) {
   if (domain.diff.empty()) {
     return "nothing to do: its definition has all that --fix would add";
   }
@@ -106,7 +106,7 @@ std::string next_step(const job::PreparedDomain& domain, bool dry_run) {
 }
 
 int fix(const Options& options, const Common& common) {
-  const auto domain = job::prepare_domain(options.guest.selection(), ".", options.dry_run);
+  const auto domain = check::prepare_domain(options.guest.selection(), ".", options.dry_run);
   if (!domain) {
     return report_error(domain.error(), common);
   }
@@ -133,8 +133,8 @@ int run(const Options& options, const Common& common) {
   }
   Printer printer(common);
   const bool of_host = options.guest.domain.empty() && options.guest.socket.empty();
-  printer.print(of_host ? job::check_host(options.guest.uri)
-                        : job::check_guest(options.guest.selection(), options.folder));
+  printer.print(of_host ? check::check_host(options.guest.uri)
+                        : check::check_guest(options.guest.selection(), options.folder));
   return printer.finish();
 }
 

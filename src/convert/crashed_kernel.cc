@@ -10,7 +10,7 @@
 
 #include "src/base/all_zero.h"
 #include "src/convert/crashed_memory.h"
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "src/formats/byte_source.h"
-#include "src/formats/elf_reader.h"
-#include "src/formats/flattened.h"
-#include "src/formats/kdump_reader.h"
+#include "src/formats/elf/reader.h"
+#include "src/formats/kdump/flattened.h"
+#include "src/formats/kdump/reader.h"
 
 namespace vmcore::formats {
 namespace {

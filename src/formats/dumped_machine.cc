@@ -6,7 +6,7 @@
 #include <array>
 #include <utility>
 
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
 
 namespace vmcore::formats {
 namespace {

@@ -9,8 +9,8 @@
 #include <string>
 #include <utility>
 
-#include "src/acquire/callers.h"
-#include "src/acquire/guest_line.h"
+#include "src/acquire/crash/callers.h"
+#include "src/acquire/crash/guest_line.h"
 #include "src/acquire/method.h"
 #include "src/base/result.h"
 
@@ -18,8 +18,8 @@ namespace vmcore::job {
 
 class AwaitedLine {
  public:
-  // `from` and `guest` as in acquire/guest_line.h. The stream has so long to begin, from now on;
-  // zero: for ever.
+  // `from` and `guest` as in acquire/crash/guest_line.h. The stream has so long to begin, from now
+  // on; zero: for ever.
   static Result<AwaitedLine> open(const std::string& from, const acquire::Selection& guest,
                                   std::chrono::seconds wait);
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "src/acquire/callers.h"
+#include "src/acquire/crash/callers.h"
 #include "src/base/result.h"
 #include "src/job/stream_reading.h"
 #include "src/sandbox/messages.h"

@@ -8,7 +8,7 @@
 
 #include "src/base/result.h"
 #include "src/sandbox/messages.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 

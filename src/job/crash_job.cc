@@ -8,15 +8,15 @@
 #include <vector>
 
 #include "src/acquire/commands.h"
-#include "src/acquire/guest_line.h"
-#include "src/acquire/libvirt_setup.h"
+#include "src/acquire/crash/guest_line.h"
+#include "src/acquire/libvirt/setup.h"
 #include "src/acquire/setup.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
 #include "src/job/guest_lock.h"
 #include "src/job/output.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 namespace {
@@ -113,7 +113,7 @@ Result<> try_output(const GuestDumpOptions& options, const std::string& name) {
                         ? std::filesystem::path(dump_name(name, std::chrono::system_clock::now()))
                         : options.output;
   TRY(Output::open(path, options.dump.force, options.dump.bypass_cache));
-  TRY(store::create_unlinked(spool_folder(options)));
+  TRY(staging::create_unlinked(spool_folder(options)));
   return {};
 }
 

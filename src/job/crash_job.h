@@ -5,7 +5,7 @@
 #include <functional>
 #include <optional>
 
-#include "src/acquire/crash_trigger.h"
+#include "src/acquire/crash/trigger.h"
 #include "src/base/result.h"
 #include "src/job/dump_job.h"
 #include "src/job/receive_job.h"

@@ -10,7 +10,7 @@
 #include "src/job/available_memory.h"
 #include "src/job/forecast.h"
 #include "src/job/place_cache.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 namespace {
@@ -46,7 +46,7 @@ fs::path spool_folder(const GuestDumpOptions& options) {
 
 Result<Fd> DumpAttempt::make_spool() const {
   const fs::path folder = spool_folder(options_);
-  TRY_ASSIGN(const std::uint64_t room, store::free_space(folder));
+  TRY_ASSIGN(const std::uint64_t room, staging::free_space(folder));
   const std::uint64_t needed = report_.memory_size + kBesideRam;
   if (room < needed) {
     return fail(Errc::no_space,
@@ -54,7 +54,7 @@ Result<Fd> DumpAttempt::make_spool() const {
                 "make room, or give another folder by --spool",
                 folder.string(), mebibytes(room), mebibytes(needed));
   }
-  return store::create_unlinked(folder);
+  return staging::create_unlinked(folder);
 }
 
 // The host must not run out of memory for a dump.
@@ -126,7 +126,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
 }
 
 // On an interruption the snapshot is waited for all the same, by the lease: QEMU cannot end it
-// without hanging (acquire/snapshot.h).
+// without hanging (acquire/snapshot/snapshot.h).
 Result<> DumpAttempt::await_snapshot(int file) {
   while (true) {
     TRY_ASSIGN(const bool over, lease_->over());

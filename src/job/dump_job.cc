@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "src/acquire/commands.h"
-#include "src/acquire/libvirt_setup.h"
+#include "src/acquire/libvirt/setup.h"
 #include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"

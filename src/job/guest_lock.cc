@@ -14,7 +14,7 @@
 #include <thread>
 #include <utility>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 #include "src/base/sys.h"
 #include "src/job/runtime_folder.h"
 

@@ -1,8 +1,8 @@
 // GuestLock: a guest, or the line that it sends its dump through, that no other vmcorectl of this
 // user has meanwhile.
 //
-// A file for each key (acquire/guest_keys.h), in a folder that only the user may look into: so
-// nobody else can hold it, and an unprivileged user cannot keep root from a guest. The lock is
+// A file for each key (acquire/crash/guest_keys.h), in a folder that only the user may look into:
+// so nobody else can hold it, and an unprivileged user cannot keep root from a guest. The lock is
 // flock(2)'s, so that it ends with the process that holds it, of whatever that dies; workers do not
 // inherit it. Other users are kept out by libvirt's and QEMU's own locks alone.
 #pragma once

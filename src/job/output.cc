@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
-#include "src/store/destination.h"
+#include "src/staging/destination.h"
 
 namespace vmcore::job {
 namespace {
@@ -34,10 +34,10 @@ std::filesystem::path resolved_output(const std::filesystem::path& target) {
   if (target.empty() || target == "-") {
     return target;
   }
-  if (store::is_standard_output(target)) {
+  if (staging::is_standard_output(target)) {
     return "-";
   }
-  const auto found = store::find_destination(target);
+  const auto found = staging::find_destination(target);
   return found ? found->path : target;
 }
 
@@ -45,8 +45,8 @@ bool is_stream(const std::filesystem::path& output) {
   if (output == "-") {
     return true;
   }
-  const auto found = store::find_destination(output);
-  return found && found->kind != store::Destination::Kind::file;
+  const auto found = staging::find_destination(output);
+  return found && found->kind != staging::Destination::Kind::file;
 }
 
 std::filesystem::path folder_beside(const std::filesystem::path& output) {
@@ -67,19 +67,19 @@ Result<Output> Output::open(const std::filesystem::path& target, bool replace, b
     TRY_ASSIGN(output.stream_, duplicate(STDOUT_FILENO));
     output.stream_name_ = "standard output";
   } else {
-    TRY_ASSIGN(store::Destination found, store::find_destination(target));
-    if (found.kind == store::Destination::Kind::file) {
-      TRY_ASSIGN(auto file, store::StagedFile::create(target, replace));
+    TRY_ASSIGN(staging::Destination found, staging::find_destination(target));
+    if (found.kind == staging::Destination::Kind::file) {
+      TRY_ASSIGN(auto file, staging::StagedFile::create(target, replace));
       output.file_.emplace(std::move(file));
       return output;
     }
-    TRY_ASSIGN(output.stream_, store::open_stream(std::move(found)));
+    TRY_ASSIGN(output.stream_, staging::open_stream(std::move(found)));
     output.stream_name_ = target.string();
   }
   if (::isatty(output.stream_.get()) != 0) {
     return fail(Errc::invalid, "{} is a terminal: a dump does not go there", output.stream_name_);
   }
-  TRY_ASSIGN(output.unnamed_, store::create_unlinked(temporary_folder()));
+  TRY_ASSIGN(output.unnamed_, staging::create_unlinked(temporary_folder()));
   return output;
 }
 
@@ -98,7 +98,7 @@ Result<> Output::keep(DumpResult& result) {
     Result<> copied = copy(fd(), result.size_bytes, stream_.get());
     return copied ? copied : in_context(std::move(copied).error(), stream_name_);
   }
-  TRY_ASSIGN(store::Kept kept,
+  TRY_ASSIGN(staging::Kept kept,
              result.done.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
   result.path = std::move(kept.path);
   if (kept.doubt) {

@@ -9,13 +9,13 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/job/convert_job.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 
 class Output {
  public:
-  // `target` "-" is standard output; else what it leads to (store/destination.h). `bypass_cache`:
+  // `target` "-" is standard output; else what it leads to (staging/destination.h). `bypass_cache`:
   // what is written is not left in the page cache.
   static Result<Output> open(const std::filesystem::path& target, bool replace, bool bypass_cache);
 
@@ -30,7 +30,7 @@ class Output {
  private:
   explicit Output(bool bypass_cache) : bypass_cache_(bypass_cache) {}
   bool bypass_cache_;
-  std::optional<store::StagedFile> file_;
+  std::optional<staging::StagedFile> file_;
   // Instead of it, for a stream: where the dump is staged, and what it is copied to.
   Fd unnamed_;
   Fd stream_;

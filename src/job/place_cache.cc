@@ -10,10 +10,10 @@
 #include <string_view>
 #include <vector>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 #include "src/base/sys.h"
 #include "src/job/runtime_folder.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 namespace {
@@ -88,7 +88,7 @@ void PlaceCache::remember(const ProcessKey& process, const InfoPlace& place) con
   }
   forget_the_dead();
   const std::string text = fmt::format("{:x} {}\n", place.address.value, place.build_id);
-  auto file = store::StagedFile::create(folder_ / name_of(process), true);
+  auto file = staging::StagedFile::create(folder_ / name_of(process), true);
   if (file && sys::write_full(file->fd(), std::as_bytes(std::span(text)))) {
     static_cast<void>(file->commit());
   }

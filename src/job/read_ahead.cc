@@ -1,6 +1,6 @@
 #include "src/job/read_ahead.h"
 
-#include "src/acquire/copy_request.h"
+#include "src/acquire/process/copy_request.h"
 #include "src/job/available_memory.h"
 
 namespace vmcore::job {

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "src/acquire/guest_line.h"
+#include "src/acquire/crash/guest_line.h"
 #include "src/job/available_memory.h"
 #include "src/job/awaited_line.h"
 #include "src/job/caller_trials.h"
@@ -58,7 +58,7 @@ class Reception {
   GuestLock line_lock_;
   GuestLock guest_lock_;
   std::optional<StreamFiles> early_;     // opened before anything was waited for
-  store::StagedFile* log_ = nullptr;     // of what is read
+  staging::StagedFile* log_ = nullptr;   // of what is read
   Fd key_;                               // of a sealed stream
   std::optional<sandbox::Hello> hello_;  // of a caller, by which it was known for a guest
   std::vector<Remark> remarks_;

@@ -17,7 +17,7 @@
 namespace vmcore::job {
 
 struct ReceiveOptions {
-  std::string from;          // acquire/guest_line.h
+  std::string from;          // acquire/crash/guest_line.h
   acquire::Selection guest;  // how a domain is looked up; or the monitor of another guest
   DumpOptions dump;
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout

@@ -37,7 +37,7 @@ std::uint64_t milliseconds_of(std::chrono::seconds time) {
 
 Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadLine& line,
                                       bool sealed) {
-  TRY_ASSIGN(const std::uint64_t room, store::free_space(spool_folder(options)));
+  TRY_ASSIGN(const std::uint64_t room, staging::free_space(spool_folder(options)));
   // Where both are in one folder, the dump itself needs room as well.
   const std::uint64_t fits = options.spool.empty() ? room / 2 : room;
   const std::optional<std::uint64_t> known = options.memory ? options.memory : line.memory;
@@ -61,9 +61,9 @@ Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::
     files.output.emplace(std::move(opened));
   }
   const fs::path beside = is_stream(output) ? fs::path(own) : output;
-  TRY_ASSIGN(auto log, store::StagedFile::create(beside.string() + ".dmesg", options.dump.force));
+  TRY_ASSIGN(auto log, staging::StagedFile::create(beside.string() + ".dmesg", options.dump.force));
   files.log.emplace(std::move(log));
-  TRY_ASSIGN(files.spool, store::create_unlinked(spool_folder(options)));
+  TRY_ASSIGN(files.spool, staging::create_unlinked(spool_folder(options)));
   return files;
 }
 

@@ -12,13 +12,13 @@
 #include "src/job/output.h"
 #include "src/job/receive_job.h"
 #include "src/sandbox/worker.h"
-#include "src/store/staged_file.h"
+#include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 
 struct StreamFiles {
   std::optional<Output> output;  // none where nothing is to be written
-  std::optional<store::StagedFile> log;
+  std::optional<staging::StagedFile> log;
   Fd spool;
 };
 // `name` is the guest's, for outputs that are named after it.

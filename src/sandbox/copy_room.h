@@ -2,7 +2,8 @@
 // worker asks for out of the process that runs a guest, where the worker may not read by itself.
 //
 // A table comes first, in which the worker writes what it asks for; pages follow. The program
-// believes nothing of the table: it takes a copy of it, and checks that (acquire/copy_request.h).
+// believes nothing of the table: it takes a copy of it, and checks that
+// (acquire/process/copy_request.h).
 #pragma once
 
 #include <cstddef>

@@ -123,7 +123,7 @@ struct Hello {
   std::string tag = {};
   std::uint64_t ram_bytes = 0;
   bool encrypted = false;
-  bool pstore = false;  // formats/guest_stream.h
+  bool pstore = false;  // formats/guest_stream/protocol.h
 };
 // All of its kernel log is in the file for it.
 struct LogRead {

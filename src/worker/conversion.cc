@@ -116,7 +116,8 @@ struct Prepared {
   convert::Draft draft;
 };
 
-Result<Prepared> prepare(const Channel& channel, const Request& request, const Copier& copier) {
+Result<Prepared> prepare(const Channel& channel, const Request& request,
+                         const sources::Copier& copier) {
   TRY_ASSIGN(Input live, open_live(channel, false, &copier));
   convert::ConvertOptions options = options_of(request);
   options.search = kernel::Search::first;  // where another runs, that is found in the pause
@@ -188,7 +189,7 @@ Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
   }
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(fds.front().get()));
   fds.erase(fds.begin());
-  const Copier copier(channel, room);
+  const sources::Copier copier(channel, room);
   const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
   TRY_ASSIGN(
       Input input,

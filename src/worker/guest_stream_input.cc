@@ -13,11 +13,11 @@
 #include "src/base/sys.h"
 #include "src/convert/provenance.h"
 #include "src/convert/throttle.h"
-#include "src/formats/guest_stream_reader.h"
-#include "src/formats/notes.h"
-#include "src/formats/sealed_stream.h"
-#include "src/worker/spool.h"
-#include "src/worker/spooled_pages.h"
+#include "src/formats/elf/notes.h"
+#include "src/formats/guest_stream/reader.h"
+#include "src/formats/guest_stream/sealed_stream.h"
+#include "src/sources/spool.h"
+#include "src/sources/spooled_pages.h"
 #include "src/worker/text_output.h"
 
 namespace vmcore::worker {
@@ -183,7 +183,7 @@ class Spooler : public formats::GuestStreamSink {
       told_at_ = line_.bytes();
       tell(channel_, sandbox::Spooling{told_at_});
     }
-    if (Result<> written = write_sparse(spool_, bytes, first.value * 4096); !written) {
+    if (Result<> written = sources::write_sparse(spool_, bytes, first.value * 4096); !written) {
       return in_context(std::move(written).error(), "spooling the guest's memory");
     }
     return {};
@@ -263,8 +263,8 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
   if (!stream.broken.empty()) {
     image.remarks.push_back({Errc::truncated, "the guest's stream is broken: " + stream.broken});
   }
-  image.memory = std::make_unique<SpooledPages>(std::move(file), std::move(stream.ram),
-                                                std::move(stream.kept), std::move(stream.had));
+  image.memory = std::make_unique<sources::SpooledPages>(
+      std::move(file), std::move(stream.ram), std::move(stream.kept), std::move(stream.had));
   tell(channel, sandbox::SourceRead{});
   return input;
 }

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "src/formats/dump_format.h"
-#include "src/worker/fetched_memory.h"
+#include "src/sources/fetched_memory.h"
+#include "src/sources/spool.h"
 #include "src/worker/guest_stream_input.h"
 #include "src/worker/process_input.h"
 #include "src/worker/snapshot_input.h"
-#include "src/worker/spool.h"
 
 namespace vmcore::worker {
 namespace {
@@ -34,7 +34,7 @@ Result<bool> can_be_read(int spool) {
 Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
   bool understood = false;
   const auto spooled =
-      spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) -> Result<> {
+      sources::spool_stream(stream.get(), spool.get(), [&](std::uint64_t bytes) -> Result<> {
         tell(channel, sandbox::Spooling{bytes});
         if (!understood) {
           TRY_ASSIGN(understood, can_be_read(spool.get()));
@@ -53,7 +53,7 @@ Result<MemoryImage> open_stream(const Channel& channel, Fd stream, Fd spool) {
 
 Result<MemoryImage> open_fetched(const Channel& channel, Fd header) {
   TRY_ASSIGN(MemoryImage image, open_headers(std::move(header)));
-  image.memory = std::make_unique<FetchedMemory>(
+  image.memory = std::make_unique<sources::FetchedMemory>(
       ram_ranges(*image.memory),
       [&channel](PhysRange range) { return ask(channel, sandbox::Want{range}); });
   return image;
@@ -108,7 +108,8 @@ Result<> Input::check_lease() const {
 }
 
 Result<Input> open_input(const Channel& channel, const Request& request,
-                         const sandbox::Ready& ready, const Copier* copier, std::vector<Fd>& fds) {
+                         const sandbox::Ready& ready, const sources::Copier* copier,
+                         std::vector<Fd>& fds) {
   const bool none = request.input == InputKind::live || request.input == InputKind::process;
   const std::size_t needed = none                                   ? 0
                              : request.input == InputKind::stream   ? 2

@@ -8,7 +8,7 @@
 #include "src/image/image.h"
 #include "src/sandbox/channel.h"
 #include "src/sandbox/messages.h"
-#include "src/worker/copier.h"
+#include "src/sources/copier.h"
 
 namespace vmcore::worker {
 
@@ -39,6 +39,7 @@ Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
 // for over the channel, now and as long as the image is read; a guest's process when it is `ready`,
 // and of that `copier` (borrowed, may be null) copies.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
-                         const sandbox::Ready& ready, const Copier* copier, std::vector<Fd>& fds);
+                         const sandbox::Ready& ready, const sources::Copier* copier,
+                         std::vector<Fd>& fds);
 
 }  // namespace vmcore::worker

@@ -10,8 +10,8 @@
 #include "src/base/range_set.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
-#include "src/formats/elf_reader.h"
-#include "src/worker/process_memory.h"
+#include "src/formats/elf/reader.h"
+#include "src/sources/process_memory.h"
 
 namespace vmcore::worker {
 namespace {
@@ -214,7 +214,7 @@ Remark not_checked() {
 }  // namespace
 
 Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn,
-                           const Copier* copier) {
+                           const sources::Copier* copier) {
   TRY_ASSIGN(Fd pipe, ask(channel, ready));
   TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
   TRY(beginning.read_headers());
@@ -227,7 +227,7 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   Input input;
   TRY_ASSIGN(headers, duplicate(beginning.file()));
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
-  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source), copier));
+  TRY_ASSIGN(input.image.memory, sources::ProcessMemory::make(std::move(source), copier));
   TRY(check_same(*input.image.memory, blocks, beginning));
   if (!missing.empty()) {
     input.image.remarks.push_back(not_located(missing));
@@ -240,14 +240,14 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   return input;
 }
 
-Result<Input> open_live(const Channel& channel, bool torn, const Copier* copier) {
+Result<Input> open_live(const Channel& channel, bool torn, const sources::Copier* copier) {
   TRY_ASSIGN(ImageSource source, locate(channel, {}));
   Input input;
   input.image.cpus = std::move(source.cpus);
   if (input.image.cpus.empty()) {
     input.image.remarks.push_back(not_checked());
   }
-  TRY_ASSIGN(input.image.memory, ProcessMemory::make(std::move(source), copier));
+  TRY_ASSIGN(input.image.memory, sources::ProcessMemory::make(std::move(source), copier));
   input.image.machine.arch = Arch::x86_64;
   input.image.file.format = "memory of a guest";
   if (torn) {

@@ -13,10 +13,11 @@ namespace vmcore::worker {
 // pipe as well. Errc::unsupported where the memory that was found is not what the dump begins with.
 // The pipe is held by the Input, unless the guest is to run on (`torn`). `copier` may be null.
 Result<Input> open_process(const sandbox::Channel& channel, const sandbox::Ready& ready, bool torn,
-                           const Copier* copier);
+                           const sources::Copier* copier);
 
 // The memory of a guest that is not touched: no notes, and registers only where these can be had
 // without a pause, else a remark. `torn`: it runs.
-Result<Input> open_live(const sandbox::Channel& channel, bool torn, const Copier* copier = nullptr);
+Result<Input> open_live(const sandbox::Channel& channel, bool torn,
+                        const sources::Copier* copier = nullptr);
 
 }  // namespace vmcore::worker

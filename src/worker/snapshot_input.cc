@@ -10,11 +10,11 @@
 #include "src/base/range_set.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
-#include "src/formats/elf_memory.h"
-#include "src/formats/elf_reader.h"
-#include "src/formats/migration_stream.h"
-#include "src/worker/device_state.h"
-#include "src/worker/snapshot_spool.h"
+#include "src/formats/elf/memory.h"
+#include "src/formats/elf/reader.h"
+#include "src/formats/qemu/device_state.h"
+#include "src/formats/qemu/migration_stream.h"
+#include "src/sources/snapshot_spool.h"
 
 namespace vmcore::worker {
 namespace {
@@ -44,7 +44,7 @@ class Consumed {
 
 // The CPUs of the stream in place of those of the headers, which are of an earlier moment.
 Result<> replace_cpus(MemoryImage& image, std::span<const std::byte> state) {
-  TRY_ASSIGN(const auto cpus, read_stream_cpus(state));
+  TRY_ASSIGN(const auto cpus, formats::read_stream_cpus(state));
   std::vector<Note> notes = formats::make_cpu_notes(cpus);
   std::ranges::copy_if(image.notes, std::back_inserter(notes),
                        [](const Note& note) { return note.name == kNoteNameVmcoreinfo; });
@@ -64,7 +64,7 @@ Result<RangeSet> ram_of(int headers) {
   return ram;
 }
 
-void remark_on(const SnapshotSpool& spooled, MemoryImage& image) {
+void remark_on(const sources::SnapshotSpool& spooled, MemoryImage& image) {
   if (!spooled.left_out().empty()) {
     image.remarks.push_back(
         {Errc::not_found, fmt::format("{} KiB of memory of devices or firmware are not in "
@@ -85,7 +85,7 @@ Result<Input> open_snapshot(const sandbox::Channel& channel, Fd stream, Fd spool
   TRY_ASSIGN(const RangeSet ram, ram_of(headers.get()));
   Input input;
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
-  SnapshotSpool spooled(spool.get(), ram, places, Consumed(channel, stream.get()));
+  sources::SnapshotSpool spooled(spool.get(), ram, places, Consumed(channel, stream.get()));
   TRY_ASSIGN(const auto source, formats::open_plain(std::move(stream)));
   const auto state = formats::read_migration_stream(*source, spooled);
   if (!state) {

@@ -9,8 +9,8 @@
 #include <random>
 
 #include "src/base/sys.h"
-#include "src/formats/kdump_layout.h"
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
+#include "src/formats/kdump/layout.h"
 
 namespace vmcore::builders {
 namespace {

@@ -10,8 +10,8 @@
 #include "src/base/fd.h"
 #include "src/convert/convert.h"
 #include "src/formats/dump_format.h"
-#include "src/formats/guest_stream_writer.h"
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/sealed_stream.h"
+#include "src/formats/guest_stream/writer.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/printk_log.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "src/formats/crc32c.h"
-#include "src/formats/guest_stream_reader.h"
+#include "src/formats/guest_stream/reader.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <vector>
 
-#include "src/formats/kdump_layout.h"
+#include "src/formats/kdump/layout.h"
 #include "tests/fuzz/read_everything.h"
 
 namespace vmcore::fuzz {

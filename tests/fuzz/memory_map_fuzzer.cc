@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "src/acquire/memory_map.h"
+#include "src/acquire/qmp/memory_map.h"
 #include "tests/fuzz/change.h"
 
 namespace {

@@ -3,8 +3,8 @@
 #include <cstdlib>
 
 #include "src/base/sys.h"
-#include "src/formats/migration_stream.h"
-#include "src/worker/device_state.h"
+#include "src/formats/qemu/device_state.h"
+#include "src/formats/qemu/migration_stream.h"
 
 namespace {
 
@@ -32,7 +32,7 @@ class Checker : public vmcore::formats::PageSink {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace vmcore;
   const auto bytes = std::as_bytes(std::span(data, size));
-  static_cast<void>(worker::read_stream_cpus(bytes));
+  static_cast<void>(formats::read_stream_cpus(bytes));
   auto file = make_memory_file("stream");
   if (!file || !sys::pwrite_full(file->get(), bytes, 0)) {
     return 0;
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto source = formats::open_plain(*std::move(file));
   Checker checker;
   if (const auto state = formats::read_migration_stream(**source, checker)) {
-    static_cast<void>(worker::read_stream_cpus(*state));
+    static_cast<void>(formats::read_stream_cpus(*state));
   }
   return 0;
 }

@@ -1,5 +1,5 @@
 // Notes that parse are written and parsed again, and give the same.
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
 
 #include <cstdint>
 #include <cstdlib>

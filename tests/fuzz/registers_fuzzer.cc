@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "src/acquire/registers.h"
+#include "src/acquire/qmp/registers.h"
 #include "tests/fuzz/change.h"
 
 namespace {

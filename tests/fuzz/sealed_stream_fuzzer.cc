@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/sealed_stream.h"
 #include "tests/fuzz/change.h"
 
 namespace {

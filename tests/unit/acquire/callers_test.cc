@@ -1,4 +1,4 @@
-#include "src/acquire/callers.h"
+#include "src/acquire/crash/callers.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // This process's own memory stands for a guest's, and an array for what QEMU says of it.
-#include "src/acquire/challenge.h"
+#include "src/acquire/process/challenge.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 
 namespace vmcore::acquire {
 namespace {

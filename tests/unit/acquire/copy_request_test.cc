@@ -1,5 +1,5 @@
 // This process's own memory stands for a guest's, and the test for a worker that was taken over.
-#include "src/acquire/copy_request.h"
+#include "src/acquire/process/copy_request.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-#include "src/acquire/crash_witness.h"
+#include "src/acquire/crash/watcher.h"
 
 #include <gtest/gtest.h>
 

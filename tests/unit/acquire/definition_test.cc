@@ -1,11 +1,11 @@
-#include "src/acquire/definition.h"
+#include "src/acquire/libvirt/definition.h"
 
 #include <gtest/gtest.h>
 
 #include <string_view>
 
 #include "guest/config/capture_config.h"
-#include "src/acquire/guest_line.h"
+#include "src/acquire/crash/guest_line.h"
 
 namespace vmcore::acquire {
 namespace {

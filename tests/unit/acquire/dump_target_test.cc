@@ -1,4 +1,4 @@
-#include "src/acquire/dump_target.h"
+#include "src/acquire/libvirt/dump_target.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

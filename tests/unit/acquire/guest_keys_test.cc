@@ -1,4 +1,4 @@
-#include "src/acquire/guest_keys.h"
+#include "src/acquire/crash/guest_keys.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 #include "tests/fakes/fake_qemu.h"
 
 namespace vmcore::acquire {

@@ -1,5 +1,5 @@
 // This process's own memory stands for a guest's.
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

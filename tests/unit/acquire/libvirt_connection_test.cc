@@ -1,4 +1,4 @@
-#include "src/acquire/libvirt_connection.h"
+#include "src/acquire/libvirt/connection.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,9 +7,9 @@
 #include <fstream>
 #include <utility>
 
-#include "src/acquire/guest_keys.h"
-#include "src/acquire/libvirt_guest.h"
-#include "src/acquire/libvirt_state.h"
+#include "src/acquire/crash/guest_keys.h"
+#include "src/acquire/libvirt/guest.h"
+#include "src/acquire/libvirt/state.h"
 
 namespace vmcore::acquire {
 namespace {

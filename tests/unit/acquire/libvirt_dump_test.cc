@@ -1,4 +1,4 @@
-#include "src/acquire/libvirt_dump.h"
+#include "src/acquire/libvirt/dump.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "src/acquire/libvirt_process.h"
+#include "src/acquire/libvirt/process.h"
 
 #include <gtest/gtest.h>
 

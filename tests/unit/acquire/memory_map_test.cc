@@ -1,4 +1,4 @@
-#include "src/acquire/memory_map.h"
+#include "src/acquire/qmp/memory_map.h"
 
 #include <gtest/gtest.h>
 

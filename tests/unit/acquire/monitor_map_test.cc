@@ -1,4 +1,4 @@
-#include "src/acquire/monitor_map.h"
+#include "src/acquire/qmp/monitor_map.h"
 
 #include <gtest/gtest.h>
 

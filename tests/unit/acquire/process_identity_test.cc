@@ -1,4 +1,4 @@
-#include "src/acquire/process_identity.h"
+#include "src/acquire/process/identity.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,9 +1,9 @@
-#include "src/acquire/process_maps.h"
+#include "src/acquire/process/maps.h"
 
 #include <gtest/gtest.h>
 #include <sys/sysmacros.h>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 
 namespace vmcore::acquire {
 namespace {

@@ -1,4 +1,4 @@
-#include "src/acquire/qmp_guest.h"
+#include "src/acquire/qmp/guest.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

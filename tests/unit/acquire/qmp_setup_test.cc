@@ -1,4 +1,4 @@
-#include "src/acquire/qmp_setup.h"
+#include "src/acquire/qmp/setup.h"
 
 #include <gtest/gtest.h>
 

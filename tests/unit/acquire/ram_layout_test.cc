@@ -1,4 +1,4 @@
-#include "src/acquire/ram_layout.h"
+#include "src/acquire/process/ram_layout.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "src/acquire/registers.h"
+#include "src/acquire/qmp/registers.h"
 
 #include <gtest/gtest.h>
 

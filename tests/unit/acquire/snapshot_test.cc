@@ -1,4 +1,4 @@
-#include "src/acquire/snapshot.h"
+#include "src/acquire/snapshot/snapshot.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <map>
 #include <set>
 
-#include "src/acquire/qmp_snapshot.h"
+#include "src/acquire/qmp/snapshot.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 #include "tests/fakes/fake_qemu.h"

@@ -6,7 +6,7 @@
 #include <ctime>
 
 #include "src/base/sys.h"
-#include "src/formats/flattened.h"
+#include "src/formats/kdump/flattened.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {

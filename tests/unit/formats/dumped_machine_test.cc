@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "src/formats/dump_format.h"
-#include "src/formats/kdump_layout.h"
+#include "src/formats/kdump/layout.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {

@@ -1,4 +1,4 @@
-#include "src/formats/elf_reader.h"
+#include "src/formats/elf/reader.h"
 
 #include <elf.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {

@@ -7,8 +7,8 @@
 
 #include "src/formats/codec.h"
 #include "src/formats/crc32c.h"
-#include "src/formats/guest_stream_reader.h"
-#include "src/formats/guest_stream_writer.h"
+#include "src/formats/guest_stream/reader.h"
+#include "src/formats/guest_stream/writer.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "src/formats/dump_format.h"
-#include "src/formats/kdump_layout.h"
+#include "src/formats/kdump/layout.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {

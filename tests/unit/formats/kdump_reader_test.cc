@@ -1,4 +1,4 @@
-#include "src/formats/kdump_reader.h"
+#include "src/formats/kdump/reader.h"
 
 #include <gtest/gtest.h>
 
@@ -6,8 +6,8 @@
 #include <thread>
 
 #include "src/formats/dump_format.h"
-#include "src/formats/kdump_layout.h"
-#include "src/formats/kdump_memory.h"
+#include "src/formats/kdump/layout.h"
+#include "src/formats/kdump/memory.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {

@@ -1,4 +1,4 @@
-#include "src/formats/migration_stream.h"
+#include "src/formats/qemu/migration_stream.h"
 
 #include <gtest/gtest.h>
 

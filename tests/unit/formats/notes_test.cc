@@ -1,4 +1,4 @@
-#include "src/formats/notes.h"
+#include "src/formats/elf/notes.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // A sealed stream: what the key opens is what was sent, up to where something was done to it.
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/sealed_stream.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "src/formats/guest_stream_reader.h"
+#include "src/formats/guest_stream/reader.h"
 #include "src/seal/sealed_box.h"
 
 namespace vmcore::formats {

@@ -11,7 +11,7 @@
 #include "src/base/little_endian.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
-#include "src/formats/kdump_layout.h"
+#include "src/formats/kdump/layout.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {

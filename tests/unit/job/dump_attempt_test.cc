@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 
 namespace vmcore::job {
 namespace {

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "src/job/finding.h"
-#include "src/job/guest_facts.h"
+#include "src/check/finding.h"
+#include "src/check/guest_facts.h"
 
 namespace vmcore::job {
 

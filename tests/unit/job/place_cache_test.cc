@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "src/acquire/guest_process.h"
+#include "src/acquire/process/guest_process.h"
 
 namespace vmcore::job {
 namespace {

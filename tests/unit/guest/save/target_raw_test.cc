@@ -6,7 +6,7 @@
 
 #include "guest/save/stored_stream.h"
 #include "src/base/sys.h"
-#include "src/formats/guest_stream.h"
+#include "src/formats/guest_stream/protocol.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "src/formats/guest_stream.h"
+#include "src/formats/guest_stream/protocol.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {

@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "src/base/sys.h"
-#include "src/formats/guest_stream_reader.h"
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/reader.h"
+#include "src/formats/guest_stream/sealed_stream.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
 namespace vmcore::guest {

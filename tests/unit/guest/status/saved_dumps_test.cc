@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include "src/formats/guest_stream_writer.h"
-#include "src/formats/sealed_stream.h"
+#include "src/formats/guest_stream/sealed_stream.h"
+#include "src/formats/guest_stream/writer.h"
 #include "tests/unit/guest/folder.h"
 
 namespace vmcore::guest {

@@ -1,0 +1,48 @@
+// GuestLine: what a guest's own capture kernel sends its dump through, at the host's end.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/acquire/crash/guest_keys.h"
+#include "src/acquire/crash/watcher.h"
+#include "src/acquire/method.h"
+#include "src/base/fd.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// The virtio-serial port that a guest's capture kernel looks for, and the vsock port that it
+// connects to (guest/config/capture_config.h has the same, which definition_test.cc sees to).
+inline constexpr std::string_view kDumpChannel = "org.vmcorectl.dump.0";
+inline constexpr std::uint32_t kDumpVsockPort = 30317;
+
+struct GuestLine {
+  std::string name;                   // the guest's, or what stands for it
+  std::filesystem::path socket = {};  // that `fd` is connected to, where it is one
+  Fd fd;                              // brings the stream
+  Fd listener = {};                   // where guests connect (Callers), in place of `fd`
+  std::optional<std::uint64_t> memory =
+      {};  // bytes that the guest has at most, where that is known
+  std::unique_ptr<CrashWitness> witness = {};  // of a domain whose events can be had
+  GuestKeys keys = {};        // by what the line is known; none where several may read it
+  GuestKeys guest_keys = {};  // by what the guest at its other end is, as far as that is known
+};
+
+// `from` is "-" (standard input), "vsock:" or "vsock:PORT", "tcp:PORT" or "tcp:ADDRESS:PORT" (an
+// IPv6 address in brackets), the path of a UNIX socket (the host's end of the channel), of a file,
+// pipe or disk that holds a stream, or else a libvirt domain.
+// `selection` tells how a domain is looked up. Errc::not_found for a domain without the channel.
+Result<GuestLine> open_guest_line(const std::string& from, Selection selection);
+
+// Errc::busy, naming it, where another process is connected to the socket as well: QEMU serves one,
+// and what the guest sends would go to that one. One that is just ending is waited for.
+Result<> check_alone(const GuestLine& line);
+
+// Whether `from` is reached by a network.
+bool is_tcp(const std::string& from);
+
+}  // namespace vmcore::acquire

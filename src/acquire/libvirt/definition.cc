@@ -1,0 +1,290 @@
+#include "src/acquire/libvirt/definition.h"
+
+#include <charconv>
+#include <numeric>
+#include <pugixml.hpp>
+#include <sstream>
+#include <string_view>
+
+#include "src/acquire/crash/guest_line.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using Node = pugi::xml_node;
+
+struct KnownOwner {
+  std::string_view xml_namespace;  // of what it writes into <metadata>: how that begins
+  Owner owner;
+};
+
+// Sources: nova/virt/libvirt/config.py (NOVA_NS); vdsm lib/vdsm/virt/xmlconstants.py;
+// kubevirt pkg/virt-launcher/virtwrap/api/schema.go, and VEP "PanicDevices" (KubeVirt 1.6).
+constexpr KnownOwner kOwners[] = {
+    {"http://openstack.org/xmlns/libvirt/nova/", {"OpenStack Nova", ""}},
+    {"http://ovirt.org/vm/", {"oVirt", ""}},
+    {"http://kubevirt.io",
+     {"KubeVirt",
+      " (a panic device: spec.domain.devices.panicDevices of the VirtualMachineInstance, feature "
+      "gate PanicDevices)"}},
+};
+
+const Owner* owner_named_in(const Node& node) {
+  for (const pugi::xml_attribute attribute : node.attributes()) {
+    if (!std::string_view(attribute.name()).starts_with("xmlns")) {
+      continue;
+    }
+    for (const KnownOwner& known : kOwners) {
+      if (std::string_view(attribute.value()).starts_with(known.xml_namespace)) {
+        return &known.owner;
+      }
+    }
+  }
+  return nullptr;
+}
+
+// Namespaces are declared at what uses them, or further out.
+const Owner* owner_of(const Node& domain) {
+  const Node metadata = domain.child("metadata");
+  for (const Node& node : {domain, metadata}) {
+    if (const Owner* owner = owner_named_in(node)) {
+      return owner;
+    }
+  }
+  for (const Node& node : metadata.children()) {
+    if (const Owner* owner = owner_named_in(node)) {
+      return owner;
+    }
+  }
+  return nullptr;
+}
+
+// White space is kept, so that what is written again looks as it did.
+Result<Node> parse(pugi::xml_document& document, const std::string& xml) {
+  const pugi::xml_parse_result parsed =
+      document.load_buffer(xml.data(), xml.size(), pugi::parse_full | pugi::parse_ws_pcdata);
+  if (!parsed) {
+    return fail(Errc::malformed, "libvirt's definition of the domain, at byte {}: {}",
+                parsed.offset, parsed.description());
+  }
+  const Node domain = document.child("domain");
+  if (!domain) {
+    return fail(Errc::malformed, "libvirt's definition defines no domain");
+  }
+  return domain;
+}
+
+std::string write(const pugi::xml_document& document) {
+  std::ostringstream text;
+  document.save(
+      text, "",
+      pugi::format_raw | pugi::format_no_declaration | pugi::format_attribute_single_quote);
+  return text.str() + "\n";
+}
+
+bool is_on(const Node& feature) {
+  return feature && std::string_view(feature.attribute("state").value()) != "off";
+}
+
+// Hyper-V's is there for Windows: Linux under QEMU reports a panic by the others.
+bool has_panic_device(const Node& domain) {
+  return static_cast<bool>(domain.child("devices").find_child([](const Node& device) {
+    return std::string_view(device.name()) == "panic" &&
+           std::string_view(device.attribute("model").value()) != "hyperv";
+  }));
+}
+
+bool has_shared_memory(const Node& domain) {
+  const auto is_shared = [](const pugi::xml_attribute& access) {
+    return std::string_view(access.value()) == "shared";
+  };
+  const Node numa = domain.child("cpu").child("numa");
+  return is_shared(domain.child("memoryBacking").child("access").attribute("mode")) ||
+         numa.find_child([&](const Node& cell) { return is_shared(cell.attribute("memAccess")); });
+}
+
+std::string memory_of(const Node& domain) {
+  const Node backing = domain.child("memoryBacking");
+  if (backing.child("hugepages")) {
+    return "huge pages";
+  }
+  return backing.child("source").attribute("type").as_string("anonymous");
+}
+
+bool is_pc(const Node& domain) {
+  const Node type = domain.child("os").child("type");
+  const std::string_view arch = type.attribute("arch").value();
+  const std::string_view machine = type.attribute("machine").value();
+  return (arch == "x86_64" || arch == "i686") &&
+         (machine.starts_with("pc") || machine.starts_with("q35"));
+}
+
+// In an attribute of that name, else in its text. libvirt writes KiB.
+Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
+  const std::string_view unit = node.attribute("unit").as_string("KiB");
+  const std::string_view text =
+      *attribute != '\0' ? node.attribute(attribute).value() : node.text().get();
+  std::uint64_t size = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+  if (error != std::errc() || end != text.data() + text.size() || unit != "KiB" ||
+      size > kMaxPhysAddr / 1024) {
+    return fail(Errc::unsupported,
+                "libvirt's definition has a size of memory that is not known: "
+                "{} {}",
+                text, unit);
+  }
+  return size * 1024;
+}
+
+// Where what is plugged in begins: of a DIMM beside its slot, of virtio-mem in its target.
+Result<PhysAddr> base_of(const Node& device) {
+  const Node inner = device.child("target").child("address");
+  const std::uint64_t base =
+      (inner ? inner : device.child("address")).attribute("base").as_ullong();
+  if (base == 0 || base >= kMaxPhysAddr) {
+    return fail(Errc::unsupported, "libvirt's definition does not say where plugged memory lies");
+  }
+  return PhysAddr{base};
+}
+
+// Behind the parent's last child, on a line of its own, indented as libvirt does.
+Node add_line(Node parent, const char* name) {
+  std::string indent = "\n";
+  for (Node outer = parent; outer.parent().parent(); outer = outer.parent()) {
+    indent += "  ";
+  }
+  Node gap = parent.last_child();
+  if (gap.type() != pugi::node_pcdata) {
+    gap = parent.append_child(pugi::node_pcdata);
+  }
+  gap.set_value((indent + "  ").c_str());
+  const Node added = parent.append_child(name);
+  parent.append_child(pugi::node_pcdata).set_value(indent.c_str());
+  return added;
+}
+
+Node child_or_line(Node parent, const char* name) {
+  const Node child = parent.child(name);
+  return child ? child : add_line(parent, name);
+}
+
+void turn_on_vmcoreinfo(Node domain) {
+  if (is_on(domain.child("features").child("vmcoreinfo"))) {
+    return;
+  }
+  Node feature = child_or_line(child_or_line(domain, "features"), "vmcoreinfo");
+  pugi::xml_attribute state = feature.attribute("state");
+  (state ? state : feature.append_attribute("state")).set_value("on");
+}
+
+void add_panic_device(Node domain) {
+  if (!has_panic_device(domain) && is_pc(domain)) {
+    add_line(child_or_line(domain, "devices"), "panic").append_attribute("model").set_value("isa");
+  }
+}
+
+Node find_channel(const Node& domain, std::string_view name) {
+  return domain.child("devices").find_child([&](const Node& device) {
+    const Node target = device.child("target");
+    return std::string_view(device.name()) == "channel" &&
+           std::string_view(device.attribute("type").value()) == "unix" &&
+           std::string_view(target.attribute("type").value()) == "virtio" &&
+           std::string_view(target.attribute("name").value()) == name;
+  });
+}
+
+// libvirt finds a path for it, and a virtio-serial controller.
+void add_channel(Node domain) {
+  if (find_channel(domain, kDumpChannel) || !is_pc(domain)) {
+    return;
+  }
+  Node channel = add_line(child_or_line(domain, "devices"), "channel");
+  channel.append_attribute("type").set_value("unix");
+  Node target = add_line(channel, "target");
+  target.append_attribute("type").set_value("virtio");
+  target.append_attribute("name").set_value(std::string(kDumpChannel).c_str());
+}
+
+void keep_crashed(Node domain) {
+  const std::string_view chosen = domain.child("on_crash").text().as_string("destroy");
+  if (has_panic_device(domain) && chosen == "destroy") {
+    child_or_line(domain, "on_crash").text().set("preserve");
+  }
+}
+
+}  // namespace
+
+Result<GuestSetup> read_definition(const std::string& xml) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  return GuestSetup{
+      .name = domain.child("name").text().get(),
+      .machine = domain.child("os").child("type").attribute("machine").value(),
+      .arch = domain.child("os").child("type").attribute("arch").value(),
+      .panic_device = has_panic_device(domain),
+      .vmcoreinfo_device = is_on(domain.child("features").child("vmcoreinfo")),
+      .dump_channel = static_cast<bool>(find_channel(domain, kDumpChannel)),
+      .on_crash = domain.child("on_crash").text().as_string("destroy"),
+      .encryption = domain.child("launchSecurity").attribute("type").value(),
+      .memory = memory_of(domain),
+      .memory_shared = has_shared_memory(domain),
+      .owner = owner_of(domain),
+  };
+}
+
+Result<MemoryDefinition> read_memory_definition(const std::string& xml) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  MemoryDefinition memory;
+  memory.machine = domain.child("os").child("type").attribute("machine").value();
+  TRY_ASSIGN(memory.main, bytes_of(domain.child("memory"), ""));
+  for (const Node& device : domain.child("devices").children("memory")) {
+    TRY_ASSIGN(const std::uint64_t size, bytes_of(device.child("target").child("size"), ""));
+    if (size > memory.main) {
+      return fail(Errc::malformed, "libvirt's definition plugs in more memory than there is");
+    }
+    memory.main -= size;
+    const std::string_view model = device.attribute("model").value();
+    if (model == "dimm" || model == "virtio-mem") {
+      TRY_ASSIGN(const PhysAddr begin, base_of(device));
+      memory.plugged.push_back({begin, size});
+    }
+  }
+  for (const Node& cell : domain.child("cpu").child("numa").children("cell")) {
+    TRY_ASSIGN(const std::uint64_t size, bytes_of(cell, "memory"));
+    memory.nodes.push_back(size);
+  }
+  if (!memory.nodes.empty()) {
+    memory.main = std::accumulate(memory.nodes.begin(), memory.nodes.end(), std::uint64_t{0});
+  }
+  return memory;
+}
+
+Result<std::string> channel_path(const std::string& xml, std::string_view channel) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  return std::string(find_channel(domain, channel).child("source").attribute("path").value());
+}
+
+Result<DefinitionEdit> prepare_definition(const std::string& xml) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  const std::string_view type = domain.attribute("type").value();
+  if (type != "kvm" && type != "qemu") {
+    return fail(Errc::unsupported, "a domain of type {} is not QEMU's", type);
+  }
+  if (const Owner* owner = owner_of(domain)) {
+    return fail(Errc::unsupported,
+                "the domain's definition is {}'s, which would undo a change: change it there{}",
+                owner->name, owner->knob);
+  }
+  DefinitionEdit edit{.before = write(document), .after = {}};
+  turn_on_vmcoreinfo(domain);
+  add_panic_device(domain);
+  add_channel(domain);
+  keep_crashed(domain);
+  edit.after = write(document);
+  return edit;
+}
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,29 @@
+// The QEMU process of a libvirt domain, found by the public API and libvirt's pid file.
+#pragma once
+
+#include <libvirt/libvirt.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/acquire/process/guest_process.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Errc::unsupported where it cannot be found on this host; Errc::denied where it may not be read,
+// or not for the owner of the pid file (process_identity.h).
+Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* domain);
+
+// What QEMU was told of the most memory below 4 GiB (its machine's max-ram-below-4g), as libvirt's
+// definition can pass it on without knowing of it (<qemu:commandline>). Errc::unsupported for a
+// size that is not known. Source: QEMU util/cutils.c, qemu_strtosz.
+Result<std::optional<std::uint64_t>> most_low_memory(const std::vector<std::string>& command_line);
+
+// Where libvirt's QEMU driver of that URI keeps the pid file of a domain. `runtime` is
+// XDG_RUNTIME_DIR.
+std::string pid_file(const std::string& uri, const std::string& runtime, const std::string& domain);
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,269 @@
+#include "src/acquire/process/guest_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include "src/base/sys.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::acquire {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path proc(pid_t pid, std::string_view name) { return fmt::format("/proc/{}/{}", pid, name); }
+
+tl::unexpected<Error> cannot_open(int error, pid_t pid, std::string_view what) {
+  if (error == ENOENT || error == ESRCH) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid);
+  }
+  return fail(
+      error == EACCES || error == EPERM ? Errc::denied : Errc::io,
+      "{} of process {}: {} (reading a guest's memory in place needs CAP_SYS_PTRACE, or the "
+      "guest's own user where kernel.yama.ptrace_scope is 0)",
+      what, pid, fail_errno(error, "open").value().message);
+}
+
+Result<Fd> open_proc(pid_t pid, const char* name) {
+  Fd file(::open(proc(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    return cannot_open(errno, pid, name);
+  }
+  return file;
+}
+
+bool has_ended(const Fd& pidfd) {
+  pollfd ended{pidfd.get(), POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
+}
+
+Result<std::vector<Mapping>> read_maps(pid_t pid) {
+  std::ifstream file(proc(pid, "maps"), std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (text.empty()) {
+    return cannot_open(EACCES, pid, "maps");
+  }
+  return parse_maps(text);
+}
+
+// The number of a thread in the innermost of its PID namespaces: the last of its line "NSpid:".
+std::uint64_t own_number(const fs::path& status) {
+  std::ifstream file(status);
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("NSpid:")) {
+      const std::size_t last = line.find_last_of(" \t") + 1;
+      std::uint64_t number = 0;
+      std::from_chars(line.data() + last, line.data() + line.size(), number);
+      return number;
+    }
+  }
+  return 0;
+}
+
+bool is_file(int file, const Mapping& mapping) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+         status.st_dev == mapping.device && status.st_ino == mapping.inode;
+}
+
+// Calls each(entry) until it returns true; false where it never does. The process may end
+// meanwhile.
+template <class Each>
+bool any_in(const fs::path& folder, Each each) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (each(entry->path())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
+  Fd pidfd = known ? *std::move(known) : Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) {
+    return errno == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
+                           : cannot_open(errno, pid, "pidfd");
+  }
+  auto memory = open_proc(pid, "mem");
+  if (!memory && memory.error().code == Errc::not_found && !has_ended(pidfd)) {
+    return cannot_open(EACCES, pid, "mem");  // proc's mount option hidepid
+  }
+  if (!memory) {
+    return tl::unexpected(std::move(memory).error());
+  }
+  TRY_ASSIGN(Fd pagemap, open_proc(pid, "pagemap"));
+  GuestProcess process(pid, std::move(pidfd), *std::move(memory), std::move(pagemap));
+  TRY(process.check_alive());
+  return process;
+}
+
+// What was opened by the number belongs to the process as long as that has not ended.
+Result<> GuestProcess::check_alive() const {
+  if (has_ended(pidfd_)) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+  }
+  return {};
+}
+
+bool has_thread(pid_t pid, std::uint64_t thread) {
+  return any_in(proc(pid, "task"),
+                [&](const fs::path& task) { return own_number(task / "status") == thread; });
+}
+
+// By the process's own descriptor of the file: it may be unlinked, or lie in another mount
+// namespace. A file that it has closed is still found by its mapping, with more privilege.
+Result<Fd> GuestProcess::open_file(const Mapping& mapping) const {
+  const auto reopen = [](const std::string& path) {
+    return Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  };
+  Fd file;
+  any_in(proc(pid_, "fd"), [&](const fs::path& entry) {
+    // Held without being opened first: the process could put another file in its place.
+    const Fd held(::open(entry.c_str(), O_PATH | O_CLOEXEC));
+    if (held && is_file(held.get(), mapping)) {
+      file = reopen(fmt::format("/proc/self/fd/{}", held.get()));
+    }
+    return static_cast<bool>(file);
+  });
+  if (file) {
+    return file;
+  }
+  file = reopen(proc(pid_, fmt::format("map_files/{:x}-{:x}", mapping.begin, mapping.end)));
+  if (!file) {
+    return cannot_open(errno, pid_, mapping.path);
+  }
+  return file;
+}
+
+std::optional<ProcessKey> GuestProcess::key() const {
+  const auto began = start_time(pid_);
+  return began && check_alive() ? std::optional(ProcessKey{pid_, *began}) : std::nullopt;
+}
+
+Result<std::vector<Mapping>> GuestProcess::mappings() const { return read_maps(pid_); }
+
+Result<ImageSource> GuestProcess::locate(std::span<const RamBlock> blocks) const {
+  TRY_ASSIGN(const std::vector<Mapping> mappings, read_maps(pid_));
+  ImageSource source;
+  TRY_ASSIGN(source.pieces, pieces_of(blocks, mappings));
+  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> known;  // by device and inode
+  for (Piece& piece : source.pieces) {
+    if (!piece.file) {
+      continue;
+    }
+    const Mapping& mapping = mappings[piece.file->file];
+    const auto [entry, fresh] = known.try_emplace({mapping.device, mapping.inode},
+                                                  static_cast<unsigned>(source.files.size()));
+    if (fresh) {
+      TRY_ASSIGN(Fd file, open_file(mapping));
+      source.files.push_back(std::move(file));
+    }
+    piece.file->file = entry->second;
+  }
+  TRY_ASSIGN(source.memory, duplicate(memory_.get()));
+  TRY_ASSIGN(source.pagemap, duplicate(pagemap_.get()));
+  TRY(check_same());
+  return source;
+}
+
+// The descriptor is bound to the memory that the process had when it was opened: nothing can be
+// read by it once that is gone (Linux fs/proc/base.c, mem_rw, v6.12). Its first address need not be
+// mapped: reading there fails, and is not the end of the file.
+Result<> GuestProcess::check_same() const {
+  std::byte byte{};
+  const auto got = sys::pread_full(memory_.get(), {&byte, 1}, 0);
+  if (got && *got == 0) {
+    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+  }
+  return check_alive();
+}
+
+std::uint64_t GuestProcess::copy(std::span<const iovec> from, std::span<const iovec> to) const {
+  const ssize_t copied =
+      ::process_vm_readv(pid_, to.data(), to.size(), from.data(), from.size(), 0);
+  return copied > 0 ? static_cast<std::uint64_t>(copied) : 0;
+}
+
+std::optional<std::uint64_t> resident_bytes(pid_t pid) {
+  std::ifstream file(proc(pid, "statm"));
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  if (!(file >> size >> resident)) {
+    return std::nullopt;
+  }
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// The 22nd word of its line; the second, in parentheses, is any text.
+std::optional<std::uint64_t> start_time(pid_t pid) {
+  std::ifstream file(proc(pid, "stat"), std::ios::binary);
+  const std::string line{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos) {
+    return std::nullopt;
+  }
+  std::istringstream words(line.substr(name_end + 1));
+  std::string skipped;
+  for (int word = 3; word < 22; ++word) {
+    words >> skipped;
+  }
+  std::uint64_t time = 0;
+  return words >> time ? std::optional(time) : std::nullopt;
+}
+
+Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
+                                     std::span<const Mapping> mappings) {
+  std::vector<Piece> pieces;
+  for (const RamBlock& block : blocks) {
+    for (std::uint64_t done = 0; done < block.range.size;) {
+      const std::uint64_t address = block.address + done;
+      const auto mapping = std::ranges::upper_bound(mappings, address, {}, &Mapping::end);
+      if (address < block.address || mapping == mappings.end() || mapping->begin > address ||
+          !mapping->may_be_ram()) {
+        return fail(Errc::malformed,
+                    "guest-physical address {:#x} should be at {:#x} of the guest's process, where "
+                    "there is no RAM",
+                    block.range.begin.value + done, address);
+      }
+      const std::uint64_t size = std::min(block.range.size - done, mapping->end - address);
+      Piece piece{.range = {block.range.begin + done, size}, .address = {}, .file = {}};
+      if (!mapping->shared) {
+        piece.address = address;
+      }
+      if (mapping->inode != 0) {
+        piece.file = FilePlace{static_cast<unsigned>(mapping - mappings.begin()),
+                               mapping->offset + (address - mapping->begin)};
+      }
+      pieces.push_back(piece);
+      done += size;
+    }
+  }
+  std::ranges::sort(pieces, {}, [](const Piece& piece) { return piece.range.begin; });
+  const auto overlap = std::ranges::adjacent_find(
+      pieces, [](const Piece& a, const Piece& b) { return a.range.end() > b.range.begin; });
+  if (overlap != pieces.end()) {
+    return fail(Errc::malformed, "two blocks of memory hold guest-physical address {:#x}",
+                std::next(overlap)->range.begin.value);
+  }
+  return pieces;
+}
+
+}  // namespace vmcore::acquire

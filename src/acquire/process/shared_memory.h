@@ -1,0 +1,15 @@
+// How much of a guest's shared memory its host has not allocated yet: QEMU reads all of it for a
+// snapshot, and so the host allocates it.
+#pragma once
+
+#include <cstdint>
+
+#include "src/acquire/snapshot/monitor.h"
+#include "src/base/result.h"
+
+namespace vmcore::acquire {
+
+// Bytes. An upper bound: all of the shared memory where the process of QEMU cannot be seen.
+Result<std::uint64_t> unallocated_shared_memory(SnapshotMonitor& monitor);
+
+}  // namespace vmcore::acquire

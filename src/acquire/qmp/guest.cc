@@ -1,0 +1,333 @@
+#include "src/acquire/qmp/guest.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "qmp/connect.h"
+#include "qmp/unix_peers.h"
+#include "src/acquire/dump_header.h"
+#include "src/acquire/process/challenge.h"
+#include "src/acquire/qmp/lease.h"
+#include "src/acquire/qmp/monitor_map.h"
+#include "src/acquire/qmp/process.h"
+#include "src/acquire/qmp/registers.h"
+#include "src/acquire/qmp/setup.h"
+#include "src/acquire/qmp/snapshot.h"
+#include "src/acquire/snapshot/settings.h"
+#include "src/base/range_set.h"
+
+namespace vmcore::acquire {
+namespace {
+
+using qmp::Json;
+using qmp::Milliseconds;
+
+// One name, so that a descriptor that was left behind by a client killed between getfd and its use
+// is replaced by the next getfd, not joined.
+constexpr const char* kFdName = "vmcorectl-dump";
+constexpr Milliseconds kResumeTimeout{10'000};
+// QEMU's migration states in which nothing goes on (qapi/migration.json, MigrationStatus).
+constexpr std::array<std::string_view, 4> kIdleMigration{"none", "completed", "failed",
+                                                         "cancelled"};
+
+Execute executor(qmp::Client& monitor) {
+  return [&monitor](const std::string& command, const Json& arguments) {
+    return monitor.execute(command, arguments);
+  };
+}
+
+Result<> wait_for_hangup(int socket) {
+  pollfd wait{socket, 0, 0};  // its end is always told of
+  int ready = 0;
+  do {
+    ready = ::poll(&wait, 1, static_cast<int>(kDumpTimeout.count()));
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0 ? Result<>() : fail(Errc::busy, "QEMU does not let go of a dump that is over");
+}
+
+}  // namespace
+
+std::vector<std::string> QmpGuest::events() {
+  return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"};
+}
+
+Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor,
+                                                 std::optional<GuestProcess> process) {
+  TRY_ASSIGN(std::string name, name_of_guest(monitor));
+  return std::unique_ptr<QmpGuest>(
+      new QmpGuest(std::move(monitor), std::move(name), std::move(process)));
+}
+
+Result<std::string> QmpGuest::name_of_guest(qmp::Client& monitor) {
+  TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
+  return qmp::text_member(answer, "name").value_or("guest");
+}
+
+Result<std::vector<Remark>> QmpGuest::mend() {
+  QmpSnapshotMonitor snapshots(monitor_);
+  return mend_snapshot(snapshots);
+}
+
+Result<std::uint64_t> QmpGuest::memory_size() {
+  TRY_ASSIGN(const Json answer, monitor_.execute("query-memory-size-summary"));
+  const auto base = qmp::number_member(answer, "base-memory");
+  const auto plugged = qmp::number_member(answer, "plugged-memory").value_or(0);
+  if (!base || *base > kMaxPhysAddr || plugged > kMaxPhysAddr) {
+    return fail(Errc::malformed, "query-memory-size-summary: no sensible size of RAM");
+  }
+  return *base + plugged;
+}
+
+Result<GuestState> QmpGuest::state() {
+  TRY_ASSIGN(const Json answer, monitor_.execute("query-status"));
+  const auto status = qmp::text_member(answer, "status");
+  const auto running = qmp::bool_member(answer, "running");
+  if (!status || !running) {
+    return fail(Errc::malformed, "query-status: no status");
+  }
+  return GuestState{*status, *running};
+}
+
+std::optional<std::uint64_t> QmpGuest::host_memory() {
+  if (process_) {
+    return resident_bytes(process_->pid());
+  }
+  const auto peer = qmp::listener_of(monitor_.fd());
+  return peer ? resident_bytes(peer->pid) : std::nullopt;
+}
+
+Result<> QmpGuest::check_readable() {
+  TRY_ASSIGN(const std::string encryption, ask_encryption(monitor_));
+  TRY(check_encryption(encryption));
+  GuestSetup setup;
+  TRY(ask_kind(monitor_, setup));
+  return check_kind(setup.arch, setup.mode);
+}
+
+Result<> QmpGuest::check_idle() {
+  TRY_ASSIGN(const Json dump, monitor_.execute("query-dump"));
+  if (qmp::text_member(dump, "status") == "active") {
+    return fail(Errc::busy, "another dump of the guest is going on");
+  }
+  TRY_ASSIGN(const Json migration, monitor_.execute("query-migrate"));
+  const std::string status = qmp::text_member(migration, "status").value_or("none");
+  if (std::ranges::find(kIdleMigration, status) == kIdleMigration.end()) {
+    return fail(Errc::busy, "a migration or snapshot of the guest is going on (status {})", status);
+  }
+  TRY_ASSIGN(const GuestState now, state());
+  if (now.name == "inmigrate") {
+    return fail(Errc::busy, "the guest waits for an incoming migration");
+  }
+  return {};
+}
+
+Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout, Fd* reader) {
+  TRY(monitor_.execute("getfd", {{"fdname", kFdName}}, qmp::kCommandTimeout, target));
+  arguments["paging"] = false;
+  arguments["protocol"] = fmt::format("fd:{}", kFdName);
+  if (auto started = monitor_.execute("dump-guest-memory", arguments, timeout); !started) {
+    if (reader != nullptr) {
+      reader->reset();  // a dump that has begun all the same ends, and lets the guest run
+    }
+    // QEMU may have the descriptor still, or have closed it already.
+    static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
+    TRY(check_idle());  // where a migration began since, its own text is of blockers
+    return tl::unexpected(std::move(started).error());
+  }
+  return {};
+}
+
+Result<Fd> QmpGuest::start_full_dump(Milliseconds timeout) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) {
+    return fail_errno(errno, "pipe");
+  }
+  Fd out(ends[0]);
+  Fd in(ends[1]);
+  // Fewer wake-ups; where the user's pipes may not be that large, the default does.
+  static_cast<void>(::fcntl(out.get(), F_SETPIPE_SZ, 1 << 20));
+  TRY(start_dump(in.get(), {{"detach", true}}, timeout, &out));
+  return out;
+}
+
+Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& patience) {
+  TRY(monitor_.drop_events());
+  if (!state.running && !process_) {
+    return acquire_header();
+  }
+  TRY_ASSIGN(Fd pipe, start_full_dump(patience.left(kDumpTimeout)));
+  return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
+                  std::move(pipe),
+                  std::make_unique<QmpLease>(monitor_, state.running, process_.has_value())};
+}
+
+Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
+  if (!process_) {
+    return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
+  }
+  std::vector<RamBlock> found;
+  for (const PhysRange& range : blocks) {
+    TRY_ASSIGN(const RamBlock block, find_block(executor(monitor_), range));
+    found.push_back(block);
+  }
+  TRY(prove(found));
+  return process_->locate(found);
+}
+
+// What was proven may overlap: by how far the process's addresses are from the guest's, it is one.
+bool QmpGuest::is_proven(const RamBlock& block) const {
+  RangeSet same;
+  for (const RamBlock& proven : proven_) {
+    if (proven.address - block.address == proven.range.begin - block.range.begin) {
+      same.add(proven.range);
+    }
+  }
+  return std::ranges::any_of(same.ranges(), [&](const PhysRange& range) {
+    return range.begin <= block.range.begin && range.end() >= block.range.end();
+  });
+}
+
+Result<> QmpGuest::prove(std::span<const RamBlock> found) {
+  const Peek peek = [this](PhysAddr address, std::span<std::byte> bytes) {
+    return peek_words(executor(monitor_), address, bytes);
+  };
+  for (const RamBlock& block : found) {
+    if (is_proven(block)) {
+      continue;
+    }
+    TRY_ASSIGN(const ImageSource place, process_->locate({&block, 1}));
+    TRY_ASSIGN(const auto fit, places_that_fit({&block.range, 1}, {&place, 1}, peek));
+    if (fit.empty()) {
+      return fail(Errc::unsupported,
+                  "process {} does not have what QEMU says is at {:#x}: it does not run the guest",
+                  process_->pid(), block.range.begin.value);
+    }
+    proven_.push_back(block);
+  }
+  return {};
+}
+
+// QEMU tells that a detached dump is over before it closes the dump's descriptor, and closes that
+// of the next one where that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
+// v7.2). So the line is a socket, by which that can be waited for.
+Result<Acquired> QmpGuest::acquire_header() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return fail_errno(errno, "socketpair");
+  }
+  const Fd ours(ends[0]);
+  Fd theirs(ends[1]);
+  TRY(start_dump(theirs.get(), {{"detach", true}}));
+  theirs.reset();
+  Result<Fd> header = read_dump_header(ours.get());
+  ::shutdown(ours.get(), SHUT_RD);  // ends the dump, with an error that is none
+  TRY(monitor_.wait_event("DUMP_COMPLETED", kDumpTimeout));
+  TRY(wait_for_hangup(ours.get()));
+  if (!header) {
+    return tl::unexpected(std::move(header).error());
+  }
+  TRY(check_stood_still(monitor_, Microseconds::max()));
+  return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
+}
+
+Result<ImageSource> QmpGuest::look() {
+  if (!process_) {
+    return fail(Errc::unsupported, "method qmp does not read QEMU's memory");
+  }
+  TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
+  TRY(prove(found));
+  // What a dump has beside RAM is asked for now as well, not while the guest stands still.
+  if (const auto all = find_all_ram(executor(monitor_))) {
+    for (const RamBlock& block : *all) {
+      static_cast<void>(prove({&block, 1}));
+    }
+  }
+  TRY_ASSIGN(ImageSource source, process_->locate(found));
+  source.cpus = registers().value_or(std::vector<CpuState>());
+  return source;
+}
+
+Result<std::vector<CpuState>> QmpGuest::registers() { return read_registers(executor(monitor_)); }
+
+Result<Fd> QmpGuest::fetch(PhysRange range) {
+  TRY_ASSIGN(Fd file, make_memory_file("memory"));
+  TRY(start_dump(file.get(), {{"begin", range.begin.value}, {"length", range.size}}));
+  TRY_ASSIGN(const auto completed, monitor_.wait_event("DUMP_COMPLETED", kDumpTimeout));
+  TRY(dump_outcome(completed));
+  TRY(check_stood_still(monitor_, Microseconds::max()));
+  return file;
+}
+
+// A guest that stood still stays in its state until the reset is through: `cont` before that would
+// let the old one run.
+Result<> QmpGuest::reset() {
+  TRY(monitor_.drop_events());
+  TRY(monitor_.execute("system_reset"));
+  if (auto done = monitor_.wait_event("RESET", kResumeTimeout); !done) {
+    return done.error().code == Errc::not_found
+               ? fail(Errc::guest_state, "QEMU ended instead (was it started with -no-reboot?)")
+               : tl::unexpected(std::move(done).error());
+  }
+  TRY_ASSIGN(const GuestState now, state());
+  return now.running ? Result<>() : act(Then::resume);
+}
+
+Result<> QmpGuest::act(Then then) {
+  switch (then) {
+    case Then::nothing:
+      return {};
+    case Then::resume:
+      TRY(monitor_.execute("cont"));
+      return {};
+    case Then::reset:
+      return reset();
+    case Then::destroy:
+      // The answer may be lost with QEMU.
+      static_cast<void>(monitor_.execute("quit"));
+      return monitor_.wait_closed(kResumeTimeout);
+  }
+  return {};
+}
+
+namespace {
+
+Result<GuestProcess> open_process(qmp::Client& monitor) {
+  TRY_ASSIGN(GuestProcess process, open_monitor_process(monitor.fd(), executor(monitor)));
+  // Nothing was touched yet: fail now rather than while the guest waits.
+  constexpr PhysRange kAnyRam{{1U << 20}, 4096};
+  TRY_ASSIGN(const RamBlock block, find_block(executor(monitor), kAnyRam));
+  TRY(process.locate({&block, 1}));
+  return process;
+}
+
+Result<qmp::Client> open_monitor(const Selection& selection) {
+  return qmp::connect(selection.socket, {.events = QmpGuest::events()});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection) {
+  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
+  TRY_ASSIGN(GuestProcess process, open_process(monitor));
+  TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor), std::move(process)));
+  guest->find_keys(selection.socket);
+  return guest;
+}
+
+Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
+  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
+  TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor)));
+  guest->find_keys(selection.socket);
+  return guest;
+}
+
+}  // namespace vmcore::acquire

@@ -1,0 +1,135 @@
+#include "src/check/check_guest.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "src/acquire/libvirt/setup.h"
+#include "src/check/judge_guest.h"
+#include "src/job/available_memory.h"
+#include "src/job/dump_name.h"
+#include "src/job/guest_census.h"
+#include "src/job/place_cache.h"
+#include "src/job/read_ahead.h"
+#include "src/job/run_worker.h"
+#include "src/staging/staged_file.h"
+
+namespace vmcore::check {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All of a dump that comes before the guest would stand still: how long that would take.
+std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
+  job::DumpOptions options;
+  options.threads = facts.threads;
+  sandbox::Request request = job::make_request(options, sandbox::InputKind::process);
+  request.draft = true;
+  request.hint = job::recall_place(guest);
+  std::optional<std::chrono::microseconds> pause;
+  const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
+    if (ready.pause_us != 0) {
+      pause = std::chrono::microseconds(ready.pause_us);
+    }
+    return fail(Errc::cancelled, "a rehearsal");
+  };
+  auto ahead = job::ReadAhead::make(guest);
+  if (!ahead) {
+    return pause;
+  }
+  const int fds[] = {ahead->room()};
+  static_cast<void>(
+      job::run_worker(request, fds,
+                      {.on_ready = on_ready,
+                       .locate = [&](std::span<const PhysRange>) { return ahead->locate({}); },
+                       .copy = [&](std::uint64_t entries) { return ahead->copy(entries); }}));
+  return pause;
+}
+
+// What this way tells of the guest, where it is the first that does.
+Result<> look_by(acquire::Guest& guest, const std::string& method, GuestFacts& facts) {
+  if (!facts.state) {
+    facts.name = guest.name();
+    facts.idle = guest.check_idle();
+    TRY_ASSIGN(facts.memory_size, guest.memory_size());
+    TRY_ASSIGN(facts.state, guest.state());
+  }
+  if (method != "direct" || !facts.setup.encryption.empty()) {
+    return {};
+  }
+  facts.census = take_census(guest, facts.state->running, facts.threads);
+  // A domain's dump looks for its memory just as this does.
+  const bool in_vain = !*facts.census && acquire::another_may_do(facts.census->error());
+  if (in_vain && !facts.domain.empty()) {
+    Error why = std::move(*facts.census).error();
+    facts.census.reset();
+    return tl::unexpected(std::move(why));
+  }
+  if (*facts.census && facts.state->running) {
+    facts.rehearsed = rehearse(guest, facts);
+  }
+  return {};
+}
+
+Result<> try_way(const acquire::Selection& guest, const std::string& method, GuestFacts& facts) {
+  acquire::Selection by_method = guest;
+  by_method.method = method;
+  TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(by_method));
+  return look_by(*opened.guest, method, facts);
+}
+
+// Incomplete dumps that are named after the guest, and what dumps of any guest are staged in.
+std::vector<std::string> leftovers_in(const fs::path& folder, const std::string& guest) {
+  constexpr std::size_t kMost = 10;
+  const std::string prefix = job::file_name(guest) + "-";
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end;
+       !error && entry != end && names.size() < kMost; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.starts_with(".vmcorectl-") ||
+        (name.starts_with(prefix) && name.find(".vmcore.incomplete") != std::string::npos)) {
+      names.push_back(name);
+    }
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+}  // namespace
+
+CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder) {
+  const std::string said = guest.domain.empty() ? guest.socket.string() : guest.domain;
+  auto setup = acquire::setup_of(guest);
+  if (!setup) {
+    return {said,
+            {{.id = "state",
+              .title = "for the guest",
+              .verdict = Verdict::fail,
+              .hint = setup.error().message}}};
+  }
+  GuestFacts facts{.name = setup->name.empty() ? said : setup->name,
+                   .domain = guest.domain.empty() ? "" : setup->handle,
+                   .setup = *std::move(setup)};
+  facts.selection = guest;
+  facts.trace = read_trace_rights();
+  facts.read_ahead = job::read_ahead_room();
+  facts.threads = std::max(1U, std::thread::hardware_concurrency());
+  facts.folder = folder;
+  facts.room = staging::free_space(folder);
+  for (const std::string& method : acquire::methods_for(guest)) {
+    if (facts.setup.active) {
+      facts.ways.push_back({method, try_way(guest, method, facts)});
+    }
+  }
+  facts.leftovers = leftovers_in(folder, facts.name);
+  return judge_guest(facts);
+}
+
+Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri) {
+  return acquire::running_domains(libvirt_uri);
+}
+
+}  // namespace vmcore::check

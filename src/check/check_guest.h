@@ -1,0 +1,21 @@
+// Looking at a guest beforehand: whether, how, and at what price it would be dumped. Nothing is
+// changed, it is not paused, and no monitor command goes behind libvirt's back.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "src/acquire/method.h"
+#include "src/base/result.h"
+#include "src/check/finding.h"
+
+namespace vmcore::check {
+
+// `folder` is where its dump would go. A guest that cannot be found is a finding that failed.
+CheckReport check_guest(const acquire::Selection& guest, const std::filesystem::path& folder);
+
+// The domains that run, as they are selected for check_guest().
+Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri);
+
+}  // namespace vmcore::check

@@ -1,0 +1,129 @@
+#include "src/check/check_host.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+
+#include "src/acquire/libvirt/setup.h"
+#include "src/sandbox/worker.h"
+
+namespace vmcore::check {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<int> number_in(const fs::path& path) {
+  std::ifstream file(path);
+  int number = 0;
+  return file >> number ? std::optional(number) : std::nullopt;
+}
+
+// proc(5): "CapEff:\t000001ffffffffff"; CAP_SYS_PTRACE is number 19 (linux/capability.h).
+bool can_trace(const fs::path& status) {
+  constexpr std::string_view kName = "CapEff:\t";
+  std::ifstream file(status);
+  for (std::string line; std::getline(file, line);) {
+    std::uint64_t set = 0;
+    if (line.starts_with(kName)) {
+      std::from_chars(line.data() + kName.size(), line.data() + line.size(), set, 16);
+      return (set >> 19 & 1) != 0;
+    }
+  }
+  return false;
+}
+
+Finding judge_trace(const TraceRights& rights) {
+  Finding finding{.id = "host.ptrace",
+                  .title = "for the right to read memory of other processes",
+                  .value = describe(rights)};
+  const int scope = rights.scope.value_or(0);
+  if (scope >= 3) {
+    finding.verdict = Verdict::warn;
+    finding.hint =
+        "nobody may until the host is booted again: guests are dumped through QEMU or libvirt, "
+        "slowly";
+  } else if (!rights.capable) {
+    finding.verdict = Verdict::warn;
+    finding.hint = fmt::format(
+        "{}; others are dumped through QEMU or libvirt, slowly: run it as root",
+        scope == 0 ? "only guests of this user are read directly" : "no guest is read directly");
+  }
+  return finding;
+}
+
+Finding judge_userfaultfd(const HostFacts& facts) {
+  Finding finding{.id = "host.userfaultfd", .title = "for userfaultfd, for snapshots"};
+  if (facts.userfaultfd_for_all) {
+    finding.value = "vm.unprivileged_userfaultfd is 1";
+    return finding;
+  }
+  finding.verdict = Verdict::warn;
+  finding.value = "vm.unprivileged_userfaultfd is 0";
+  finding.hint = facts.userfaultfd_device
+                     ? "only a QEMU that runs as root, or QEMU 8.0 and later whose user may open "
+                       "/dev/userfaultfd, takes snapshots"
+                     : "only a QEMU that runs as root takes snapshots";
+  return finding;
+}
+
+Finding judge_libvirt(const Result<>& reached) {
+  Finding finding{.id = "host.libvirt", .title = "for libvirt"};
+  if (!reached) {
+    const bool elsewhere = reached.error().code == Errc::unsupported;
+    finding.verdict = elsewhere ? Verdict::fail : Verdict::warn;
+    finding.hint = reached.error().message;
+  }
+  return finding;
+}
+
+Finding judge_worker(const Result<>& found) {
+  Finding finding{.id = "host.worker", .title = "for the program vmcore-worker"};
+  if (!found) {
+    finding.verdict = Verdict::fail;
+    finding.hint = found.error().message;
+  }
+  return finding;
+}
+
+Result<> find_worker() {
+  TRY_ASSIGN(const fs::path path, sandbox::worker_executable());
+  if (::access(path.c_str(), X_OK) != 0) {
+    return fail_errno(errno, path.string());
+  }
+  return {};
+}
+
+}  // namespace
+
+TraceRights read_trace_rights(const fs::path& root) {
+  return {.scope = number_in(root / "proc/sys/kernel/yama/ptrace_scope"),
+          .capable = can_trace(root / "proc/self/status")};
+}
+
+std::string describe(const TraceRights& rights) {
+  return fmt::format("{}, {} CAP_SYS_PTRACE",
+                     rights.scope ? fmt::format("kernel.yama.ptrace_scope is {}", *rights.scope)
+                                  : "no kernel.yama.ptrace_scope",
+                     rights.capable ? "with" : "without");
+}
+
+CheckReport judge_host(const HostFacts& facts) {
+  return {{},
+          {judge_worker(facts.worker), judge_libvirt(facts.libvirt), judge_trace(facts.trace),
+           judge_userfaultfd(facts)}};
+}
+
+CheckReport check_host(const std::string& libvirt_uri) {
+  HostFacts facts{.trace = read_trace_rights()};
+  facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
+  facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;
+  facts.worker = find_worker();
+  if (auto domains = acquire::running_domains(libvirt_uri); !domains) {
+    facts.libvirt = tl::unexpected(std::move(domains).error());
+  }
+  return judge_host(facts);
+}
+
+}  // namespace vmcore::check

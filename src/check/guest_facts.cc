@@ -1,0 +1,16 @@
+#include "src/check/guest_facts.h"
+
+#include <algorithm>
+
+namespace vmcore::check {
+
+bool GuestFacts::usable(const std::string& method) const {
+  const auto way = std::ranges::find(ways, method, &Way::method);
+  return way != ways.end() && way->usable;
+}
+
+const sandbox::Done* census_of(const GuestFacts& facts) {
+  return facts.census && *facts.census ? &**facts.census : nullptr;
+}
+
+}  // namespace vmcore::check

@@ -1,0 +1,51 @@
+// What was found out about a guest, to be judged.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/acquire/guest.h"
+#include "src/acquire/setup.h"
+#include "src/base/result.h"
+#include "src/check/check_host.h"
+#include "src/sandbox/messages.h"
+
+namespace vmcore::check {
+
+// A method, and why it cannot be used.
+struct Way {
+  std::string method;
+  Result<> usable = {};
+};
+
+struct GuestFacts {
+  std::string name;    // as it is shown
+  std::string domain;  // as commands take it (acquire/commands.h); empty for a QMP socket
+  acquire::GuestSetup setup;
+  // The rest of a guest that is active.
+  std::vector<Way> ways = {};
+  std::optional<acquire::GuestState> state = {};
+  Result<> idle = {};
+  std::uint64_t memory_size = 0;                     // bytes of RAM
+  std::optional<Result<sandbox::Done>> census = {};  // of its pages; nothing without method direct
+  // The pause of a dump, but for the pause: nothing where it does not run, or could not be read.
+  std::optional<std::chrono::microseconds> rehearsed = {};
+  TraceRights trace = {};
+  std::uint64_t read_ahead = 0;  // bytes
+  unsigned threads = 1;
+  std::filesystem::path folder = {};  // where its dump would go
+  Result<std::uint64_t> room = 0;     // bytes that are free there
+  std::vector<std::string> leftovers = {};
+  acquire::Selection selection = {};  // how it was asked for
+
+  bool usable(const std::string& method) const;
+};
+
+// Null where there is none.
+const sandbox::Done* census_of(const GuestFacts& facts);
+
+}  // namespace vmcore::check

@@ -1,0 +1,211 @@
+#include "src/check/judge_dump.h"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "src/job/forecast.h"
+
+namespace vmcore::check {
+namespace {
+
+constexpr std::uint64_t kPageSize = 4096;
+
+std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
+
+template <class Time>
+std::string seconds(Time time) {
+  return fmt::format("{:.2f}", std::chrono::duration<double>(time).count());
+}
+
+Forecast forecast_of(const GuestFacts& facts, const sandbox::Done& census) {
+  return forecast({.kept_bytes = census.kept_pages * kPageSize,
+                   .page_struct_bytes = census.ram_pages * kPageStructSize,
+                   .read_ahead = facts.read_ahead,
+                   .threads = facts.threads});
+}
+
+}  // namespace
+
+Finding judge_state(const GuestFacts& facts) {
+  Finding finding{.id = "state", .title = "for a guest with memory"};
+  if (!facts.setup.active) {
+    return with(finding, Verdict::fail, "it is not running, so it has no memory to dump");
+  }
+  finding.value = facts.state ? facts.state->name : "";
+  const sandbox::Done* census = census_of(facts);
+  if (facts.state && facts.state->running && census != nullptr && census->crashed) {
+    return with(finding, Verdict::warn, "its kernel has panicked, and it runs on: dump it now");
+  }
+  return finding;
+}
+
+Finding judge_idle(const GuestFacts& facts) {
+  Finding finding{.id = "idle", .title = "for jobs and migrations that keep a dump out"};
+  return facts.idle ? finding : with(finding, Verdict::fail, facts.idle.error().message);
+}
+
+std::vector<Finding> judge_ways(const GuestFacts& facts) {
+  std::vector<Finding> findings;
+  bool any = false;
+  for (const Way& way : facts.ways) {
+    Finding finding{.id = "method." + way.method,
+                    .title = fmt::format("for method {}", way.method)};
+    any = any || way.usable;
+    if (!way.usable) {
+      const Error& why = way.usable.error();
+      finding = with(finding, Verdict::warn, why.message);
+      if (why.code == Errc::denied) {
+        finding.hint += fmt::format("; here: {}", describe(facts.trace));
+      }
+    }
+    findings.push_back(std::move(finding));
+  }
+  if (!any) {
+    for (Finding& finding : findings) {
+      finding.verdict = Verdict::fail;
+    }
+  }
+  return findings;
+}
+
+Finding judge_kernel(const GuestFacts& facts) {
+  Finding finding{.id = "kernel", .title = "for a Linux kernel in its memory"};
+  if (const auto kind = acquire::check_kind(facts.setup.arch, facts.setup.mode); !kind) {
+    return with(finding, Verdict::fail, kind.error().message);
+  }
+  if (facts.setup.mode == acquire::CpuMode::no_paging) {
+    return with(finding, Verdict::warn,
+                "its CPUs do not page yet (firmware or a boot loader): a dump would hold all of "
+                "memory");
+  }
+  if (!facts.census) {
+    return with(finding, Verdict::note, "not known without method direct");
+  }
+  const sandbox::Done* census = census_of(facts);
+  if (census == nullptr) {
+    const Error& error = facts.census->error();
+    const bool only_looking = error.code == Errc::unsupported;
+    return with(finding, only_looking ? Verdict::note : Verdict::fail, error.message);
+  }
+  finding.value = census->release;
+  if (census->release.empty()) {
+    return with(finding, Verdict::warn,
+                "none was found: it is still booting, and a dump would hold all of memory, or it "
+                "is no 64-bit Linux, and a dump may be refused");
+  }
+  if ((census->level_reached & census->level_asked) != census->level_asked) {
+    return with(
+        finding, Verdict::warn,
+        fmt::format("a dump would hold more than level {} asks for: {}", census->level_asked,
+                    census->remarks.empty() ? "" : census->remarks.back().text));
+  }
+  return finding;
+}
+
+// A guest without one is dumped from outside all the same.
+Finding judge_panic_kernel(const GuestFacts& facts) {
+  Finding finding{.id = "panic_kernel", .title = "for a panic kernel in the guest (kdump)"};
+  const sandbox::Done* census = census_of(facts);
+  if (census == nullptr || !census->armed) {
+    return with(finding, Verdict::note, "not known");
+  }
+  if (!*census->armed) {
+    return with(finding, Verdict::note,
+                "none is loaded: its crashes are dumped from outside only (in the guest: "
+                "vmcore-guest setup)");
+  }
+  finding.value = "loaded";
+  return finding;
+}
+
+Finding judge_pause(const GuestFacts& facts) {
+  Finding finding{.id = "pause", .title = "for the pause of a dump"};
+  if (facts.state && !facts.state->running) {
+    finding.value = "none: it is not running";
+  } else if (const sandbox::Done* census = census_of(facts)) {
+    const Forecast expected = forecast_of(facts, *census);
+    const std::string pause = facts.rehearsed
+                                  ? fmt::format("{} s, as rehearsed", seconds(*facts.rehearsed))
+                                  : fmt::format("{} to {} s", seconds(expected.pause.least),
+                                                seconds(expected.pause.most));
+    finding.value = fmt::format("about {}, of {} to {} s in all", pause,
+                                seconds(expected.time.least), seconds(expected.time.most));
+  } else if (!facts.usable("direct")) {
+    const auto pause = forecast_stream_pause(facts.memory_size);
+    finding.value = fmt::format("about {} to {} s", seconds(pause.least), seconds(pause.most));
+    return with(finding, Verdict::warn,
+                "all of its memory comes through a pipe: see method direct");
+  } else {
+    return with(finding, Verdict::note, "not known");
+  }
+  return finding;
+}
+
+Finding judge_room(const GuestFacts& facts) {
+  Finding finding{.id = "room", .title = fmt::format("for room in {}", facts.folder.string())};
+  if (!facts.room) {
+    return with(finding, Verdict::fail, facts.room.error().message);
+  }
+  const bool through_pipe = !facts.usable("direct");
+  const sandbox::Done* census = census_of(facts);
+  const Forecast expected =
+      census != nullptr ? forecast_of(facts, *census) : forecast({.kept_bytes = facts.memory_size});
+  // What comes through a pipe is laid down whole first.
+  const std::uint64_t spool = through_pipe ? facts.memory_size : 0;
+  const std::uint64_t likely = expected.size_bytes + spool;
+  const std::uint64_t most = expected.most_size_bytes + spool;
+  finding.value = fmt::format("{} {}{}, {} free", census != nullptr ? "about" : "at most",
+                              mebibytes(census != nullptr ? expected.size_bytes : most),
+                              spool != 0 ? ", with all of its memory while it is filtered" : "",
+                              mebibytes(*facts.room));
+  if (*facts.room < likely) {
+    return with(finding, Verdict::fail, "make room, or dump into another folder (--file)");
+  }
+  if (*facts.room < most) {
+    return with(finding, Verdict::warn,
+                fmt::format("memory that does not compress may take {}", mebibytes(most)));
+  }
+  return finding;
+}
+
+Finding judge_memory(const GuestFacts& facts) {
+  Finding finding{.id = "memory",
+                  .title = "for what its memory lies in",
+                  .value = fmt::format("{}, {}", facts.setup.memory,
+                                       facts.setup.memory_shared ? "shared" : "private")};
+  if (facts.setup.memory.empty()) {
+    finding.value = "";
+    return with(finding, Verdict::note, "not known: this QEMU does not tell");
+  }
+  if (!facts.setup.memory_shared || !facts.setup.active) {
+    return finding;
+  }
+  const std::string grows =
+      fmt::format("the host's memory grows by up to {}", mebibytes(facts.memory_size));
+  if (facts.usable("direct")) {
+    finding.hint = fmt::format("by virsh dump {}, by method direct it does not", grows);
+    return finding;
+  }
+  return with(finding, Verdict::warn, fmt::format("by a dump {}: see method direct", grows));
+}
+
+Finding judge_leftovers(const GuestFacts& facts) {
+  Finding finding{.id = "leftovers", .title = "for what earlier runs left behind"};
+  for (const std::string& name : facts.leftovers) {
+    finding.value += (finding.value.empty() ? "" : ", ") + name;
+  }
+  if (facts.setup.snapshot_left_on) {
+    return with(finding, Verdict::warn,
+                "QEMU's migration capability background-snapshot is on: the next migration or dump "
+                "by libvirt would be a snapshot; switch it off by migrate-set-capabilities");
+  }
+  if (!facts.leftovers.empty()) {
+    return with(finding, Verdict::warn,
+                "dumps that did not get complete, or are under way: remove the former");
+  }
+  return finding;
+}
+
+}  // namespace vmcore::check

@@ -1,0 +1,26 @@
+// Making a domain ready to be dumped when it panics: its persistent definition is changed, never
+// the guest that runs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "src/acquire/method.h"
+#include "src/base/result.h"
+
+namespace vmcore::check {
+
+struct PreparedDomain {
+  std::string guest;
+  std::string stop, start;      // commands that do it
+  std::string diff;             // of what libvirt shows without passwords; empty: nothing to do
+  std::filesystem::path saved;  // the old definition; empty where nothing was changed
+  bool running = false;         // it takes effect only when the guest was stopped and started
+};
+
+// The old definition is kept in `folder` as NAME.xml.before-vmcorectl, with mode 0600, for it holds
+// passwords; Errc::exists where that is there already.
+Result<PreparedDomain> prepare_domain(const acquire::Selection& domain,
+                                      const std::filesystem::path& folder, bool dry_run);
+
+}  // namespace vmcore::check

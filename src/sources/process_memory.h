@@ -1,0 +1,72 @@
+// ProcessMemory: guest RAM read where it lies, in the process that runs the guest and in the files
+// that it maps, by descriptors that were opened for us.
+//
+// Nothing is read that was never touched: reading a page that a mapping does not have yet would
+// make the host allocate it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "src/base/fd.h"
+#include "src/base/result.h"
+#include "src/formats/byte_source.h"
+#include "src/image/memory.h"
+#include "src/image/source.h"
+#include "src/sources/copier.h"
+
+namespace vmcore::sources {
+
+class ProcessMemory : public PhysicalMemory {
+ public:
+  // `copier` (borrowed; may be null) knows the process. Errc::malformed where the pieces overlap or
+  // name files that are not there.
+  static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source,
+                                                     const Copier* copier = nullptr);
+
+  // `zero` is told of runs of 2 MiB and more only, so that a guest that was touched here and there
+  // is not walked page by page.
+  Extent extent(PhysAddr address) const override;
+  // Neither tells of `zero`.
+  Extent outline(PhysAddr address) const override;
+  Presence presence(PhysAddr address) const override;
+  Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override;
+  // What the process itself has and goes into the copier's room, that copies.
+  Result<> read_parts(std::span<ReadPart> parts, unsigned threads) const override;
+
+ private:
+  ProcessMemory(Fd memory, Fd pagemap, std::vector<Piece> pieces, const Copier* copier)
+      : memory_(std::move(memory)),
+        pagemap_(std::move(pagemap)),
+        pieces_(std::move(pieces)),
+        copier_(copier) {}
+
+  // The first piece that ends behind the address, or the end.
+  std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;
+  bool is_for_copier(const ReadPart& part) const;
+  Extent file_extent(const Piece& piece, PhysAddr address) const;
+  Extent anonymous_extent(const Piece& piece, PhysAddr address) const;
+
+  // Both: bytes of one piece, from `skip` bytes behind its start. The good prefix.
+  Result<std::size_t> read_piece(const Piece& piece, std::uint64_t skip,
+                                 std::span<std::byte> out) const;
+  Result<std::size_t> read_private(const Piece& piece, std::uint64_t skip,
+                                   std::span<std::byte> out) const;
+  // What a private mapping has no page of its own for.
+  std::size_t read_behind(const Piece& piece, std::uint64_t skip, std::span<std::byte> out) const;
+  bool in_huge_pages(const Piece& piece) const;
+
+  struct File {
+    std::unique_ptr<formats::ByteSource> bytes;
+    bool huge_pages;
+  };
+
+  Fd memory_;
+  Fd pagemap_;
+  std::vector<Piece> pieces_;
+  std::vector<File> files_;
+  const Copier* copier_;
+};
+
+}  // namespace vmcore::sources

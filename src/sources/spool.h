@@ -1,0 +1,25 @@
+// Spooling: a dump that arrives through a pipe, laid down as a file so that it can be read at any
+// place. The file is unlinked before the first byte: nobody else can open it, and it is gone with
+// the last descriptor.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "src/base/result.h"
+
+namespace vmcore::sources {
+
+// Copies `stream` to `spool` (a regular file, empty) until the stream ends. Blocks of zeros become
+// holes. `told` is called with the bytes that came so far, first when the first MiB is there, and
+// then now and then; an Error of its ends the copying. Returns the stream's length.
+Result<std::uint64_t> spool_stream(int stream, int spool,
+                                   const std::function<Result<>(std::uint64_t)>& told);
+
+// Writes to an empty place of a sparse file: blocks of zeros (4 KiB, counted from `data`) become
+// holes.
+Result<> write_sparse(int file, std::span<const std::byte> data, std::uint64_t offset);
+
+}  // namespace vmcore::sources

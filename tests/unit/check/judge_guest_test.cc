@@ -1,0 +1,35 @@
+#include "src/check/judge_guest.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "tests/unit/job/judged_guest.h"
+
+namespace vmcore::check {
+namespace {
+
+TEST(JudgeGuest, AGoodOnePasses) {
+  for (const Finding& finding : judge_guest(good()).findings) {
+    EXPECT_EQ(finding.verdict, Verdict::pass) << finding.id << ": " << finding.hint;
+    EXPECT_TRUE(finding.hint.empty()) << finding.id;
+  }
+}
+
+TEST(JudgeGuest, OneThatIsShutOffIsJudgedByItsDefinition) {
+  GuestFacts facts = good();
+  facts.setup.active = false;
+  facts.setup.on_crash = "destroy";
+  facts.ways.clear();
+  const CheckReport report = judge_guest(facts);
+  EXPECT_TRUE(report.failed());
+  EXPECT_EQ(report.findings.front().verdict, Verdict::fail);
+  EXPECT_TRUE(std::ranges::any_of(report.findings, [](const Finding& finding) {
+    return finding.id == "on_crash" && finding.verdict == Verdict::warn;
+  }));
+  EXPECT_TRUE(std::ranges::none_of(report.findings,
+                                   [](const Finding& finding) { return finding.id == "room"; }));
+}
+
+}  // namespace
+}  // namespace vmcore::check

@@ -1,0 +1,321 @@
+// This process's own mappings stand for a guest's RAM.
+#include "src/sources/process_memory.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cstring>
+#include <thread>
+
+#include "src/sandbox/messages.h"
+#include "tests/builders/dump_builder.h"
+
+namespace vmcore::sources {
+namespace {
+
+using builders::Bytes;
+
+constexpr std::uint64_t kPage = 4096;
+constexpr std::uint64_t kBlock = 512 * kPage;
+constexpr std::uint64_t kSize = 4 * kBlock;
+
+// A mapping, at a multiple of the block size.
+class Mapped {
+ public:
+  Mapped(int flags, int file) {
+    char* const room = static_cast<char*>(::mmap(
+        nullptr, kSize + kBlock, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    room_ = room;
+    const auto at = reinterpret_cast<std::uint64_t>(room);
+    bytes_ = room + (kBlock - at % kBlock) % kBlock;
+    EXPECT_NE(::mmap(bytes_, kSize, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, 0),
+              MAP_FAILED);
+    ::madvise(bytes_, kSize, MADV_NOHUGEPAGE);
+  }
+  ~Mapped() { ::munmap(room_, kSize + kBlock); }
+  Mapped(const Mapped&) = delete;
+  Mapped& operator=(const Mapped&) = delete;
+
+  char* at(std::uint64_t offset) { return bytes_ + offset; }
+  std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(bytes_); }
+  // The pages of it that the process has.
+  std::size_t resident() const {
+    std::vector<unsigned char> pages(kSize / kPage);
+    ::mincore(bytes_, kSize, pages.data());
+    return static_cast<std::size_t>(
+        std::ranges::count_if(pages, [](auto page) { return page & 1; }));
+  }
+
+ private:
+  char* room_ = nullptr;
+  char* bytes_ = nullptr;
+};
+
+Fd own(const char* name) { return Fd(::open(name, O_RDONLY | O_CLOEXEC)); }
+
+std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<int> files = {},
+                                         const Copier* copier = nullptr) {
+  ImageSource source{.memory = own("/proc/self/mem"),
+                     .pagemap = own("/proc/self/pagemap"),
+                     .files = {},
+                     .pieces = std::move(pieces)};
+  for (const int file : files) {
+    source.files.emplace_back(::dup(file));
+  }
+  auto memory = ProcessMemory::make(std::move(source), copier);
+  EXPECT_TRUE(memory) << memory.error().message;
+  return memory ? *std::move(memory) : nullptr;
+}
+
+std::string text_at(const PhysicalMemory& memory, std::uint64_t address, std::size_t size) {
+  std::string text(size, '?');
+  const auto got = memory.read({address}, std::as_writable_bytes(std::span(text)));
+  EXPECT_TRUE(got) << got.error().message;
+  text.resize(got ? got->good : 0);
+  return text;
+}
+
+// "data 2, zero 1": the extents in blocks.
+std::string extents(const PhysicalMemory& memory, std::uint64_t from, std::uint64_t size) {
+  std::string text;
+  for (std::uint64_t at = from; at < from + size;) {
+    const Extent extent = memory.extent({at});
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", presence_name(extent.presence),
+                        static_cast<double>(extent.range.size) / static_cast<double>(kBlock));
+    at = extent.range.end().value;
+  }
+  return text;
+}
+
+Fd memfd() {
+  Fd file(::memfd_create("ram", MFD_CLOEXEC));
+  EXPECT_EQ(::ftruncate(file.get(), kSize), 0);
+  return file;
+}
+
+TEST(ProcessMemory, AnonymousPagesThatWereNeverTouchedAreZeroUnread) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(kBlock + 5 * kPage - 3), "across pages");
+  const auto memory =
+      memory_of({{.range = {{0x100000}, kSize}, .address = ram.address(), .file = {}}});
+  EXPECT_EQ(
+      extents(*memory, 0x100000, kSize),
+      "zero 1, missing from this dump 1, zero 2");  // presence_name of data says why a read failed
+  EXPECT_EQ(text_at(*memory, 0x100000 + kBlock + 5 * kPage - 3, 12), "across pages");
+  const std::size_t before = ram.resident();
+  EXPECT_EQ(text_at(*memory, 0x100000, kSize).size(), kSize);
+  EXPECT_EQ(ram.resident(), before) << "reading made the host allocate";
+}
+
+TEST(ProcessMemory, SharedPagesAreTheFiles) {
+  const Fd file = memfd();
+  Mapped ram(MAP_SHARED, file.get());
+  std::strcpy(ram.at(2 * kBlock), "shared");
+  const auto memory =
+      memory_of({{.range = {{0}, kSize}, .address = {}, .file = FilePlace{0, 0}}}, {file.get()});
+  EXPECT_EQ(extents(*memory, 0, 2 * kBlock), "zero 2");
+  EXPECT_EQ(memory->extent({2 * kBlock}).presence, Presence::data);
+  EXPECT_EQ(text_at(*memory, 2 * kBlock, 6), "shared");
+  EXPECT_EQ(text_at(*memory, 7, 2), std::string(2, '\0'));
+}
+
+// What memory-backend-file with share=off is: stale bytes in the file, the guest's in the process.
+TEST(ProcessMemory, PrivatePagesBeatTheFilesAndTheRestIsTheFiles) {
+  const Fd file = memfd();
+  ASSERT_EQ(::pwrite(file.get(), "stale", 5, 0), 5);
+  ASSERT_EQ(::pwrite(file.get(), "initial", 7, kBlock), 7);
+  Mapped ram(MAP_PRIVATE, file.get());
+  std::strcpy(ram.at(0), "fresh");
+  const auto memory = memory_of(
+      {{.range = {{0}, kSize}, .address = ram.address(), .file = FilePlace{0, 0}}}, {file.get()});
+  EXPECT_EQ(text_at(*memory, 0, 5), "fresh");
+  EXPECT_EQ(text_at(*memory, kBlock, 7), "initial");
+  EXPECT_EQ(text_at(*memory, kBlock - 2, 4), std::string("\0\0in", 4));
+  struct stat status {};
+  ASSERT_EQ(::fstat(file.get(), &status), 0);
+  const auto blocks = status.st_blocks;
+  text_at(*memory, 0, kSize);
+  ASSERT_EQ(::fstat(file.get(), &status), 0);
+  EXPECT_EQ(status.st_blocks, blocks) << "reading made the host allocate";
+}
+
+TEST(ProcessMemory, RangesAreKept) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(kPage - 2), "ab");
+  std::strcpy(ram.at(8 * kPage), "cd");
+  const auto memory =
+      memory_of({{.range = {{0x1000}, kPage}, .address = ram.address(), .file = {}},
+                 {.range = {{0x2000}, kPage}, .address = ram.address() + 8 * kPage, .file = {}},
+                 {.range = {{0x8000}, kPage}, .address = ram.address(), .file = {}}});
+  EXPECT_EQ(text_at(*memory, 0x1ffe, 4), "abcd");
+  EXPECT_EQ(memory->extent({0}).presence, Presence::absent);
+  EXPECT_EQ(memory->extent({0}).range.size, 0x1000U);
+  EXPECT_EQ(memory->extent({0x3000}).range, (PhysRange{{0x3000}, 0x5000}));
+  EXPECT_EQ(memory->extent({0x9000}).range.end(), PhysAddr{kMaxPhysAddr});
+  for (const std::uint64_t address : {0x0U, 0x1000U, 0x2fffU, 0x3000U, 0x8000U, 0x9000U}) {
+    const bool there = memory->extent({address}).presence != Presence::absent;
+    EXPECT_EQ(memory->outline({address}).range, memory->extent({address}).range);
+    EXPECT_EQ(memory->presence({address}), there ? Presence::data : Presence::absent) << address;
+  }
+  std::byte bytes[16];
+  const auto got = memory->read({0x2ff8}, bytes);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->good, 8U);
+  EXPECT_EQ(got->first_bad, PhysAddr{0x3000});
+}
+
+// A page that the host lost (poisoned), or memory that was unplugged meanwhile.
+TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 4 * kPage);
+  const Fd nothing(::memfd_create("memory", MFD_CLOEXEC));
+  ImageSource source{.memory = own("/proc/self/mem"),
+                     .pagemap = own("/proc/self/pagemap"),
+                     .files = {},
+                     .pieces = {{.range = {{0}, 4 * kPage}, .address = ram.address(), .file = {}}}};
+  const auto memory = ProcessMemory::make(std::move(source));
+  ASSERT_TRUE(memory);
+  // /proc/PID/mem reads what is mapped without access; what has pages and no mapping cannot be, so
+  // a short source stands for it.
+  ImageSource broken{.memory = Fd(::dup(nothing.get())),
+                     .pagemap = own("/proc/self/pagemap"),
+                     .files = {},
+                     .pieces = {{.range = {{0}, 4 * kPage}, .address = ram.address(), .file = {}}}};
+  const auto lost = ProcessMemory::make(std::move(broken));
+  std::byte bytes[2 * kPage];
+  const auto got = (*lost)->read({kPage}, bytes);
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->good, 0U);
+  EXPECT_EQ(got->first_bad, PhysAddr{kPage});
+}
+
+// Where there is RAM is known without looking at it.
+TEST(ProcessMemory, AnOutlineDoesNotTellZeros) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(0), "touched");
+  const auto memory =
+      memory_of({{.range = {{kBlock}, kSize}, .address = ram.address(), .file = {}}});
+  const PhysAddr untouched{3 * kBlock};
+  EXPECT_EQ(memory->extent(untouched).presence, Presence::zero);
+  EXPECT_EQ(memory->outline(untouched).presence, Presence::data);
+  EXPECT_EQ(memory->outline({kBlock}).range, (PhysRange{{kBlock}, kSize}));
+  EXPECT_EQ(memory->outline({0}).range, (PhysRange{{0}, kBlock}));
+}
+
+TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
+  const auto refused = [](std::vector<Piece> pieces) {
+    const auto memory = ProcessMemory::make(
+        {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)});
+    return !memory && memory.error().code == Errc::malformed;
+  };
+  EXPECT_TRUE(refused({{.range = {{0}, kPage}, .address = {}, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, kPage}, .address = {}, .file = FilePlace{0, 0}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, 0}, .address = 1, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{kMaxPhysAddr}, kPage}, .address = 1, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, ~0ULL}, .address = 1, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, 2 * kPage}, .address = 1, .file = {}},
+                       {.range = {{kPage}, kPage}, .address = 1, .file = {}}}));
+}
+
+// Answers as vmcorectl does, for this process, with capital letters; of `bad` nothing can be had.
+class UpperCaseCopier {
+ public:
+  explicit UpperCaseCopier(std::uint64_t bad = 0) : bad_(bad) {
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~UpperCaseCopier() {
+    ::shutdown(ends_.second.fd(), SHUT_RDWR);
+    thread_.join();
+  }
+  Copier copier() { return {ends_.first, room_}; }
+  std::uint64_t asked() const { return asked_; }
+
+ private:
+  void serve() {
+    while (const auto packet = ends_.second.receive()) {
+      const auto event = sandbox::decode_event(packet->text);
+      const std::uint64_t count = std::get<sandbox::Copy>(*event).entries;
+      asked_ += count;
+      for (sandbox::CopyEntry& entry : room_.table().first(count)) {
+        const auto* const from = reinterpret_cast<const char*>(entry.address);
+        if (bad_ >= entry.address && bad_ < entry.address + entry.size) {
+          entry.size = bad_ - entry.address;
+        }
+        std::transform(from, from + entry.size,
+                       reinterpret_cast<char*>(room_.pages().data()) + entry.place,
+                       [](unsigned char c) { return std::toupper(c); });
+      }
+      EXPECT_TRUE(ends_.second.send(encode(sandbox::Have{})));
+    }
+  }
+
+  std::uint64_t bad_;
+  sandbox::CopyRoom room_ = *sandbox::CopyRoom::map(sandbox::CopyRoom::make(kSize)->get());
+  std::pair<sandbox::Channel, sandbox::Channel> ends_ = *sandbox::Channel::make_pair();
+  std::atomic<std::uint64_t> asked_ = 0;
+  std::thread thread_;
+};
+
+std::string text_of(const ReadPart& part, std::size_t size) {
+  return {reinterpret_cast<const char*>(part.out.data()), std::min(size, part.good)};
+}
+
+TEST(ProcessMemory, OnlyPagesOfTheProcessItselfAreCopiedForUs) {
+  const Fd file = memfd();
+  Mapped shared(MAP_SHARED, file.get());
+  std::strcpy(shared.at(0), "shared");
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::strcpy(ram.at(0), "first");
+  std::strcpy(ram.at(kPage), "second");
+  std::strcpy(ram.at(7 * kPage), "alone");
+  UpperCaseCopier served;
+  const Copier copier = served.copier();
+  const auto memory =
+      memory_of({{.range = {{0}, 16 * kPage}, .address = ram.address(), .file = {}},
+                 {.range = {{kBlock}, kBlock}, .address = {}, .file = FilePlace{0, 0}}},
+                {file.get()}, &copier);
+  const auto room = copier.room();
+  std::vector<std::byte> elsewhere(kPage);
+  std::vector<ReadPart> parts{{{kBlock}, room.subspan(0, kPage)},                 // in a file
+                              {{0}, room.subspan(kPage, 2 * kPage)},              // there
+                              {{6 * kPage}, room.subspan(4 * kPage, 2 * kPage)},  // a hole in it
+                              {{7 * kPage}, elsewhere},  // not for the room
+                              {{15 * kPage}, room.subspan(8 * kPage, 2 * kPage)}};  // past the end
+  ASSERT_TRUE(memory->read_parts(parts, 2));
+  EXPECT_EQ(served.asked(), 1U);
+  std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });
+  EXPECT_EQ(text_of(parts[0], 5), "FIRST");
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[0].out.data()) + kPage, "SECOND");
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[1].out.data()) + kPage, "alone");
+  EXPECT_EQ(parts[1].good, 2 * kPage);
+  EXPECT_EQ(text_of(parts[2], 5), "alone");
+  EXPECT_EQ(parts[3].good, kPage);
+  EXPECT_EQ(text_of(parts[4], 6), "shared");
+}
+
+// A page that the copier could not have is tried again by ourselves, which tells which one it is.
+TEST(ProcessMemory, WhatCouldNotBeCopiedIsReadByOurselves) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 4 * kPage);
+  UpperCaseCopier served(ram.address() + 2 * kPage);
+  const Copier copier = served.copier();
+  const auto memory =
+      memory_of({{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}, {}, &copier);
+  std::vector<ReadPart> parts{{{0}, copier.room().first(2 * kPage)},
+                              {{2 * kPage}, copier.room().subspan(2 * kPage, 2 * kPage)}};
+  ASSERT_TRUE(memory->read_parts(parts, 1));
+  EXPECT_EQ(served.asked(), 2U);
+  std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });
+  EXPECT_EQ(text_of(parts[0], 2), "XX");
+  EXPECT_EQ(text_of(parts[1], 2), "xx");
+}
+
+}  // namespace
+}  // namespace vmcore::sources
