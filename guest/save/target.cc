@@ -66,7 +66,7 @@ const TargetKind* find_target(std::string_view kind) {
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
                                     const std::function<void()>& log_written) {
   convert::ConvertOptions options;
-  options.level = crash.config.level;
+  options.how.level = crash.config.level;
   options.window = kWindow;
   options.search = kernel::Search::registers;
   options.capture = convert::Capture{

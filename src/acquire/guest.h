@@ -77,12 +77,10 @@ struct Patience {
 
 // How the memory of a guest comes.
 struct Acquired {
-  sandbox::InputKind kind = sandbox::InputKind::stream;
-  Fd input;                      // what the worker gets as that kind, or when it is Ready
+  sandbox::Input input;
+  Fd source;                     // the input's "source", or the pipe of a process
   std::unique_ptr<Lease> lease;  // null where nothing is held
-  // For a snapshot: the beginning of a dump, and where the blocks of its stream lie.
-  Fd header = {};
-  std::vector<sandbox::BlockPlace> places = {};
+  Fd header = {};                // of a snapshot
 };
 
 class GuestProcess;
@@ -118,7 +116,7 @@ class Guest {
 
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;
-  // Whether memory is read where it lies: acquire() then brings InputKind::process, and locate()
+  // Whether memory is read where it lies: acquire() then brings a ProcessInput, and locate()
   // and look() can be asked.
   virtual bool in_place() const = 0;
   // By how many bytes the guest's memory on the host may grow for it.
@@ -126,10 +124,10 @@ class Guest {
   // Begins. A running guest stands still from here on until the lease ends. Where the dump does not
   // begin in time, or is given up, it is an Error, and the guest runs again all the same.
   virtual Result<Acquired> acquire(const GuestState& state, const Patience& patience) = 0;
-  // A dump file of that range, for InputKind::fetch. Errc::guest_state where the guest ran since
+  // A dump file of that range, for a FetchedInput. Errc::guest_state where the guest ran since
   // acquire().
   virtual Result<Fd> fetch(PhysRange range) = 0;
-  // Where blocks of RAM lie, for InputKind::process; each is a PT_LOAD of the dump that acquire()
+  // Where blocks of RAM lie, for a ProcessInput; each is a PT_LOAD of the dump that acquire()
   // began.
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 

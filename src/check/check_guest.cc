@@ -23,11 +23,9 @@ namespace fs = std::filesystem;
 
 // All of a dump that comes before the guest would stand still: how long that would take.
 std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
-  job::DumpOptions options;
-  options.threads = facts.threads;
-  sandbox::Request request = job::make_request(options, sandbox::InputKind::process);
-  request.draft = true;
-  request.hint = job::recall_place(guest);
+  const sandbox::Request request{.input = sandbox::ProcessInput{.draft = true},
+                                 .how = {.threads = facts.threads},
+                                 .hint = job::recall_place(guest)};
   std::optional<std::chrono::microseconds> pause;
   const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     if (ready.pause_us != 0) {
@@ -39,9 +37,9 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
   if (!ahead) {
     return pause;
   }
-  const int fds[] = {ahead->room()};
+  const sandbox::NamedFd room[] = {{"room", ahead->room()}};
   static_cast<void>(
-      job::run_worker(request, fds,
+      job::run_worker(request, room,
                       {.on_ready = on_ready,
                        .locate = [&](std::span<const PhysRange>) { return ahead->locate({}); },
                        .copy = [&](std::uint64_t entries) { return ahead->copy(entries); }}));

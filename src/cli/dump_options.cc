@@ -21,15 +21,15 @@ constexpr std::array kLevelRanges{LevelRange{"zstd", -7, 19}, LevelRange{"zlib",
 
 // What no option can see alone. CLI11 reports by exception.
 void check_compression(const job::DumpOptions& options, bool codec_given) {
-  if (options.format == "elf" && (codec_given || options.compress_level)) {
+  if (options.how.format == "elf" && (codec_given || options.how.compress_level)) {
     throw CLI::ValidationError("--compress", "an ELF dump is not compressed");
   }
-  if (!options.compress_level) {
+  if (!options.how.compress_level) {
     return;
   }
   for (const LevelRange& range : kLevelRanges) {
-    if (range.codec == options.codec && *options.compress_level >= range.low &&
-        *options.compress_level <= range.high && *options.compress_level != 0) {
+    if (range.codec == options.how.codec && *options.how.compress_level >= range.low &&
+        *options.how.compress_level <= range.high && *options.how.compress_level != 0) {
       return;
     }
   }
@@ -40,32 +40,32 @@ void check_compression(const job::DumpOptions& options, bool codec_given) {
 }  // namespace
 
 void add_dump_options(CLI::App& command, job::DumpOptions& options) {
-  options.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.how.threads = std::max(1U, std::thread::hardware_concurrency());
   command
-      .add_option("-d,--dump-level", options.level,
+      .add_option("-d,--dump-level", options.how.level,
                   "What is left out, a sum: 1 zero pages, 2 page cache, 4 page cache with "
                   "private data, 8 user pages, 16 free pages")
       ->check(CLI::Range(0, 31))
       ->capture_default_str();
-  command.add_option("--format", options.format, "Format of the dump")
+  command.add_option("--format", options.how.format, "Format of the dump")
       ->check(CLI::IsMember({"kdump", "elf"}))
       ->capture_default_str();
   CLI::Option* codec =
-      command.add_option("--compress", options.codec, "Compression of kdump pages")
+      command.add_option("--compress", options.how.codec, "Compression of kdump pages")
           ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
           ->capture_default_str();
-  command.add_option("--compress-level", options.compress_level,
+  command.add_option("--compress-level", options.how.compress_level,
                      "Level of zstd (-7 to -1, 1 to 19) or zlib (1 to 12); default 1");
-  command.add_option("--threads", options.threads, "Threads that filter and compress")
+  command.add_option("--threads", options.how.threads, "Threads that filter and compress")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command.add_flag(
       "--strict", options.strict,
       "Fail and keep nothing where the dump would be incomplete or hold more than asked");
-  command.add_flag("--verify", options.verify,
+  command.add_flag("--verify", options.how.verify,
                    "Read the dump again and compare it with its source");
   command
-      .add_option("--bandwidth", options.bandwidth,
+      .add_option("--bandwidth", options.how.bandwidth,
                   "Kept memory that is compressed and written a second at most: 200MiB. A running "
                   "guest does not wait for it")
       ->transform(CLI::AsSizeValue(false));

@@ -109,11 +109,10 @@ Result<std::string> read_all(int file) {
 // Names the dump, once it was opened as one.
 Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
   TRY_ASSIGN(const Fd dump, duplicate(output.fd()));
-  const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
-  sandbox::Request request;
-  request.operation = sandbox::Operation::info;
-  request.threads = threads;
-  auto read = job::read_text(request, {dump.get()}, {});
+  auto read =
+      job::read_text({.operation = sandbox::Operation::info,
+                      .how = {.threads = std::max(1U, std::thread::hardware_concurrency())}},
+                     {{"source", dump.get()}}, {});
   if (!read) {
     return in_context(std::move(read).error(), host + ": what came is no whole dump");
   }

@@ -20,7 +20,7 @@ struct Options {
 
 int run(Options& options, const Common& common) {
   options.output = job::resolved_output(options.output);
-  if (options.output.empty() && !options.dump.dry_run) {
+  if (options.output.empty() && !options.dump.how.dry_run) {
     std::fputs("vmcorectl: convert: OUT is missing (only --dry-run goes without)\n", stderr);
     return kExitUsage;
   }
@@ -40,9 +40,9 @@ int run(Options& options, const Common& common) {
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = options.output == "-" ? stderr : stdout;
   if (common.json) {
-    std::fputs(result_json(*result, options.dump.dry_run).c_str(), to);
+    std::fputs(result_json(*result, options.dump.how.dry_run).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_result(*result, options.dump.dry_run).c_str(), to);
+    std::fputs(describe_result(*result, options.dump.how.dry_run).c_str(), to);
     print_remarks(result->done.remarks);
   }
   return exit_code_of(*result);
@@ -55,7 +55,7 @@ Run add_convert(CLI::App& command, const Common& common) {
   command.add_option("IN", options->input, "A dump file of any known format")->required();
   command.add_option("OUT", options->output, "The dump to write; - is standard output");
   add_dump_options(command, options->dump);
-  command.add_flag("--dry-run", options->dump.dry_run, "Say what would be kept, write nothing");
+  command.add_flag("--dry-run", options->dump.how.dry_run, "Say what would be kept, write nothing");
   return [options, &common] { return run(*options, common); };
 }
 

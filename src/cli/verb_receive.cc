@@ -55,7 +55,7 @@ int run(Options& options, const Common& common) {
         options.job, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());
   }();
-  return tell_received(result, {options.job.dump.dry_run, options.job.output == "-"}, common);
+  return tell_received(result, {options.job.dump.how.dry_run, options.job.output == "-"}, common);
 }
 
 }  // namespace
@@ -100,7 +100,7 @@ Run add_receive(CLI::App& command, const Common& common) {
                   "Memory of the guest that is taken at most (2G); what is beyond is lost")
       ->transform(CLI::AsSizeValue(false));
   add_dump_options(command, options->job.dump);
-  command.add_flag("--dry-run", options->job.dump.dry_run,
+  command.add_flag("--dry-run", options->job.dump.how.dry_run,
                    "Say what would be kept, and keep the kernel log only");
   command.add_option("--spool", options->spool,
                      "A folder with room for the pages; default that of the output");

@@ -32,17 +32,18 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
 
 Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
                         const kernel::FoundKernels* before, const std::stop_token& stop) {
-  if (options.level > filters::kMaxLevel) {
-    return fail(Errc::invalid, "dump level {} is not 0 to {}", options.level, filters::kMaxLevel);
+  if (options.how.level > filters::kMaxLevel) {
+    return fail(Errc::invalid, "dump level {} is not 0 to {}", options.how.level,
+                filters::kMaxLevel);
   }
-  if (options.threads == 0) {
+  if (options.how.threads == 0) {
     return fail(Errc::invalid, "a conversion needs a thread");
   }
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
   // Struct pages that may be those of other pages decide nothing.
   const filters::PlanOptions plan_options{
-      .level = image.file.doubted ? 0 : options.level,
-      .threads = options.threads,
+      .level = image.file.doubted ? 0 : options.how.level,
+      .threads = options.how.threads,
       .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image())};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
@@ -55,7 +56,7 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   outcome.crashed = decision.subject.crashed;
   outcome.place = decision.subject.place();
   static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
-  outcome.plan.level_asked = options.level;
+  outcome.plan.level_asked = options.how.level;
   append(outcome.remarks, image.remarks);
   append(outcome.remarks, decision.subject.found.remarks);
   append(outcome.remarks, outcome.plan.remarks);
@@ -265,11 +266,11 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   TRY(writer.begin(header));
   // Of a crashed kernel beside a capture kernel, pages are not all where its own addresses say.
   CopiedMemory* const copied = outcome.crashed ? nullptr : waiting.copied;
-  ConvertOptions how = options;
+  ConvertOptions unhurried = options;
   if (waiting.copied != nullptr && copied == nullptr) {
-    how.bandwidth = 0;  // the guest waits until all is written
+    unhurried.how.bandwidth = 0;  // the guest waits until all is written
   }
-  PageWriting writing(decision, header.notes, writer, how, observer, stop);
+  PageWriting writing(decision, header.notes, writer, unhurried, observer, stop);
   TRY_ASSIGN(const std::uint64_t lost,
              copied != nullptr ? writing.write_copied(*copied) : writing.write_windows());
   append(outcome.remarks, writer.remarks());

@@ -13,17 +13,15 @@
 #include "src/base/result.h"
 #include "src/convert/provenance.h"
 #include "src/formats/dump_writer.h"
+#include "src/image/conversion.h"
 #include "src/image/image.h"
 #include "src/kernel/guest_kernel.h"
 
 namespace vmcore::convert {
 
 struct ConvertOptions {
-  unsigned level = filters::kMaxLevel;
-  unsigned threads = 1;  // at least one
-  // Kept bytes that are compressed and written a second, so that others get on as well. Zero: all
-  // that can be. Not while a guest waits.
-  std::uint64_t bandwidth = 0;
+  // Its format, codec and verification are for whoever makes the writer and reads the dump again.
+  Conversion how = {};
   // Bytes of guest memory that are planned and written at a time, so that what is held of the plan
   // does not grow with the guest; struct pages are then read twice. Made a multiple of 1 GiB. Zero:
   // all of it.

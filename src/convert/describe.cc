@@ -72,7 +72,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   } else if (subject.found.doubted.empty()) {  // else a remark names what does not run
     description.kernel = facts_of_note(image);
   }
-  const filters::PlanOptions plan_options{.level = 0, .threads = options.threads};
+  const filters::PlanOptions plan_options{.level = 0, .threads = options.how.threads};
   TRY_ASSIGN(description.plan, filters::make_plan(*subject.image().memory, kernel,
                                                   level_before(image), plan_options, stop));
   return description;

@@ -23,8 +23,8 @@ constexpr double kEncodedASecond = 250e6;
 
 Result<filters::Plan> plan_of(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               const ConvertOptions& options, const std::stop_token& stop) {
-  return filters::make_plan(memory, kernel, 0, {.level = options.level, .threads = options.threads},
-                            stop);
+  return filters::make_plan(memory, kernel, 0,
+                            {.level = options.how.level, .threads = options.how.threads}, stop);
 }
 
 // Copies the pages once, so that the room has memory.
@@ -44,7 +44,7 @@ Result<Seconds> rehearse(const MemoryImage& guest, const kernel::FoundKernels& k
                          const PageSet& pages, const ConvertOptions& options,
                          std::span<std::byte> room, const std::stop_token& stop) {
   const auto began = Clock::now();
-  auto copied = std::make_unique<CopiedMemory>(*guest.memory, room, options.threads);
+  auto copied = std::make_unique<CopiedMemory>(*guest.memory, room, options.how.threads);
   TRY(copied->take(pages));
   MemoryImage image;
   image.machine = guest.machine;
@@ -69,12 +69,13 @@ Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options
     static_cast<void>(kernel::linux_cpu_order(*kernel, *kernel->kallsyms(), {}));
   }
   PageSet pages = without(plan.kept, plan.zero);
-  TRY(warm_up(memory, pages, room, options.threads));
+  TRY(warm_up(memory, pages, room, options.how.threads));
   TRY_ASSIGN(const Seconds rehearsed,
              rehearse(subject.image(), subject.found, pages, options, room, stop));
   const std::uint64_t bytes = pages.count() * kPageSize;
   const auto beyond = static_cast<double>(bytes - std::min<std::uint64_t>(bytes, room.size()));
-  const Seconds pause = kAround + rehearsed + Seconds(beyond / (kEncodedASecond * options.threads));
+  const Seconds pause =
+      kAround + rehearsed + Seconds(beyond / (kEncodedASecond * options.how.threads));
   // Two kernels are looked for again: what is known of the crashed one is not of all of memory.
   return Draft{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
                .pages = std::move(pages),

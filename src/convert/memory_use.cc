@@ -153,7 +153,8 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   const kernel::GuestKernel& kernel = found.kernels.front();
   use.release = kernel.info().release();
   const unsigned before = level_before(image);
-  const filters::PlanOptions plan_options{.level = options.level, .threads = options.threads};
+  const filters::PlanOptions plan_options{.level = options.how.level,
+                                          .threads = options.how.threads};
   auto classified = filters::classify(*subject.image().memory, kernel, before, plan_options, stop);
   if (!classified) {
     return in_context(std::move(classified).error(), "what the pages are used for cannot be told");

@@ -1,10 +1,10 @@
 #include "src/convert/normalise.h"
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 #include <utility>
 
+#include "src/base/number.h"
 #include "src/kernel/cpus.h"
 #include "src/kernel/proof.h"
 
@@ -126,9 +126,9 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
                      std::optional<std::uint64_t> host_event_time) {
   if (kernel != nullptr) {
     if (const auto text = kernel->info().value("CRASHTIME")) {
-      std::uint64_t seconds = 0;
-      const auto parsed = std::from_chars(text->data(), text->data() + text->size(), seconds);
-      if (parsed.ec == std::errc() && seconds != 0) {
+      std::string_view digits = *text;
+      const auto seconds = take_number<std::uint64_t>(digits);
+      if (seconds.value_or(0) != 0) {
         return {seconds, TimeSource::guest};
       }
     }

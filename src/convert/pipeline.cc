@@ -25,7 +25,7 @@ class Pipeline {
         observer_(observer),
         stop_(std::move(stop)),
         all_(pages.count()),
-        throttle_(options.bandwidth) {}
+        throttle_(options.how.bandwidth) {}
 
   // One thread's part. Returns when nothing is left to do, or it failed in any of the threads.
   void work(formats::ShardEncoder& encoder);
@@ -111,12 +111,12 @@ Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PagesToWr
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop) {
   std::vector<std::unique_ptr<formats::ShardEncoder>> encoders;
-  for (unsigned i = 0; i < options.threads; ++i) {
+  for (unsigned i = 0; i < options.how.threads; ++i) {
     TRY_ASSIGN(auto encoder, writer.encoder());
     encoders.push_back(std::move(encoder));
   }
   Pipeline pipeline(memory, pages, options, observer, std::move(stop));
-  on_threads(options.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
+  on_threads(options.how.threads, [&](unsigned thread) { pipeline.work(*encoders[thread]); });
   return pipeline.outcome();
 }
 

@@ -1,6 +1,6 @@
 #include "src/convert/provenance.h"
 
-#include <charconv>
+#include "src/base/number.h"
 
 namespace vmcore::convert {
 namespace {
@@ -32,9 +32,7 @@ std::string fixed_width(const std::optional<Number>& value) {
 
 template <class Number>
 std::optional<Number> number_or_nothing(std::string_view text) {
-  Number value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  return parsed.ec == std::errc() ? std::optional(value) : std::nullopt;
+  return take_number<Number>(text);
 }
 
 std::uint64_t number(std::string_view text) {

@@ -34,13 +34,13 @@ Result<DumpResult> convert_file(const std::filesystem::path& input,
   TRY_ASSIGN(const Fd in, open_dump_file(input));
   TRY(refuse_same_file(in.get(), input, output));
   std::optional<Output> out;
-  std::vector<int> fds{in.get()};
-  if (!options.dry_run) {
+  std::vector<sandbox::NamedFd> fds{{"source", in.get()}};
+  if (!options.how.dry_run) {
     TRY_ASSIGN(Output opened, Output::open(output, options.force, options.bypass_cache));
     out.emplace(std::move(opened));
-    fds.push_back(out->fd());
+    fds.push_back({"output", out->fd()});
   }
-  auto done = run_worker(make_request(options, sandbox::InputKind::file), fds,
+  auto done = run_worker({.how = options.how}, fds,
                          {.on_progress = writing_back(on_progress, out), .cancel = cancel});
   if (!done) {
     const bool full = done.error().code == Errc::no_space;  // what is read takes no room

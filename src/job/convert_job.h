@@ -7,24 +7,18 @@
 #include <string>
 
 #include "src/base/result.h"
+#include "src/image/conversion.h"
 #include "src/sandbox/messages.h"
 #include "src/staging/staged_file.h"
 
 namespace vmcore::job {
 
-// How the dump is to be made, whatever its source.
+// How the dump is to be made and kept, whatever its source.
 struct DumpOptions {
-  unsigned level = 31;
-  std::string format = "kdump";
-  std::string codec = "zstd";
-  std::optional<int> compress_level = {};
-  unsigned threads = 1;
-  std::uint64_t bandwidth = 0;  // kept bytes a second that are written; zero: no limit
-  bool bypass_cache = false;    // what is written is not left in the page cache
-  bool dry_run = false;
-  bool verify = false;
-  bool strict = false;  // less than was asked for is a failure, and nothing is kept
-  bool force = false;   // an existing output is replaced
+  Conversion how = {};
+  bool bypass_cache = false;  // what is written is not left in the page cache
+  bool strict = false;        // less than was asked for is a failure, and nothing is kept
+  bool force = false;         // an existing output is replaced
 };
 
 struct DumpResult {

@@ -52,7 +52,7 @@ Result<> look_before(acquire::Guest& guest, const CrashOptions& options) {
                 "{} is {}: there is nothing to crash. Dump it without --crash-guest", guest.name(),
                 state.name);
   }
-  const auto census = take_census(guest, state.running, options.outside.dump.threads);
+  const auto census = take_census(guest, state.running, options.outside.dump.how.threads);
   if (census && census->crashed) {
     return fail(Errc::guest_state, "{} has crashed already: dump it without --crash-guest",
                 guest.name());
@@ -130,7 +130,7 @@ bool shows_crash(const GuestDumpOptions& options) {
   if (!state || !state->running) {
     return state.has_value();
   }
-  const auto census = take_census(*opened->guest, state->running, options.dump.threads);
+  const auto census = take_census(*opened->guest, state->running, options.dump.how.threads);
   return census && census->crashed;
 }
 

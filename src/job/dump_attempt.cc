@@ -31,7 +31,7 @@ std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptio
   const Workload workload{.kept_bytes = report.memory_size / 8,
                           .page_struct_bytes = report.memory_size / 4096 * kPageStructSize,
                           .read_ahead = read_ahead_room(),
-                          .threads = dump.threads};
+                          .threads = dump.how.threads};
   return forecast(workload).pause.most;
 }
 
@@ -91,15 +91,11 @@ Error DumpAttempt::limit_is_over() const {
                                    options_.pause_limit.count(), kInstead)};
 }
 
-sandbox::Request DumpAttempt::request(sandbox::InputKind input) const {
-  sandbox::Request request = make_request(options_.dump, input);
-  request.capture = sandbox::Capture{report_.method, report_.consistency};
-  request.torn = options_.consistency == Consistency::torn;
-  if (will_wait()) {
-    request.draft = true;
-    request.hint = recall_place(guest_);
-  }
-  return request;
+sandbox::Request DumpAttempt::request(sandbox::Input input) const {
+  return {.input = std::move(input),
+          .how = options_.dump.how,
+          .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+          .capture = sandbox::Capture{report_.method, report_.consistency}};
 }
 
 bool DumpAttempt::will_wait() const {
@@ -148,27 +144,27 @@ Result<> DumpAttempt::await_snapshot(int file) {
 
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
-    std::vector<int> fds{output};
+    std::vector<sandbox::NamedFd> descriptors{{"output", output}};
     if (will_wait()) {
       TRY_ASSIGN(ahead_, ReadAhead::make(guest_));
-      fds.insert(fds.begin(), ahead_->room());
+      descriptors.push_back({"room", ahead_->room()});
     }
-    return worker.request(request(sandbox::InputKind::process), fds);
+    return worker.request(
+        request(sandbox::ProcessInput{.torn = options_.consistency == Consistency::torn,
+                                      .draft = will_wait()}),
+        descriptors);
   }
   TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
   TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
-  std::vector<int> fds{acquired.input.get()};
-  if (acquired.kind == sandbox::InputKind::stream) {
-    fds.push_back(spool);
+  std::vector<sandbox::NamedFd> descriptors{{"source", acquired.source.get()}, {"output", output}};
+  if (spool >= 0) {
+    descriptors.push_back({"spool", spool});
   }
-  if (acquired.kind == sandbox::InputKind::snapshot) {
-    TRY(await_snapshot(acquired.input.get()));
-    fds.insert(fds.end(), {spool, acquired.header.get()});
+  if (acquired.header) {
+    TRY(await_snapshot(acquired.source.get()));
+    descriptors.push_back({"header", acquired.header.get()});
   }
-  fds.push_back(output);
-  sandbox::Request work = request(acquired.kind);
-  work.places = std::move(acquired.places);
-  return worker.request(work, fds);
+  return worker.request(request(std::move(acquired.input)), descriptors);
 }
 
 // Told once of the pipe, and once more of the spool.
@@ -199,7 +195,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     const std::chrono::microseconds rehearsed(ready.pause_us);
     TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
     TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
-    return std::move(acquired.input);
+    return std::move(acquired.source);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
     return ahead_ ? ahead_->locate(blocks) : blocks.empty() ? guest_.look() : guest_.locate(blocks);

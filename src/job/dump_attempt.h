@@ -46,7 +46,7 @@ class DumpAttempt {
   Result<> check_growth();
   Result<> check_pause(std::chrono::microseconds expected);
   Result<Fd> make_spool() const;
-  sandbox::Request request(sandbox::InputKind input) const;
+  sandbox::Request request(sandbox::Input input) const;
   // Whether the guest stands still, and runs again when its memory is read in place.
   bool will_wait() const;
   // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.

@@ -80,7 +80,7 @@ Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& r
     return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
                 report.method);
   }
-  if (options.consistency == Consistency::torn && options.dump.verify) {
+  if (options.consistency == Consistency::torn && options.dump.how.verify) {
     return fail(Errc::invalid,
                 "--verify compares the dump with memory that stands still, not with --consistency "
                 "torn");

@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/base/number.h"
 #include "src/base/sys.h"
 #include "src/job/runtime_folder.h"
 #include "src/staging/staged_file.h"
@@ -25,18 +25,10 @@ std::string name_of(const ProcessKey& process) {
   return fmt::format("{}-{}", process.pid, process.start_time);
 }
 
-template <class T>
-std::optional<T> number(std::string_view text, int base) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  const bool whole = error == std::errc() && end == text.data() + text.size();
-  return whole ? std::optional(value) : std::nullopt;
-}
-
 std::optional<ProcessKey> process_of(std::string_view name) {
   const std::size_t dash = std::min(name.find('-'), name.size() - 1);
-  const auto pid = number<pid_t>(name.substr(0, dash), 10);
-  const auto start = number<std::uint64_t>(name.substr(dash + 1), 10);
+  const auto pid = parse_number<pid_t>(name.substr(0, dash));
+  const auto start = parse_number<std::uint64_t>(name.substr(dash + 1));
   return pid && start && *pid > 0 ? std::optional(ProcessKey{*pid, *start}) : std::nullopt;
 }
 
@@ -47,7 +39,7 @@ std::optional<InfoPlace> parse(std::string_view text) {
     return std::nullopt;
   }
   text.remove_suffix(1);
-  const auto address = number<std::uint64_t>(text.substr(0, space), 16);
+  const auto address = parse_number<std::uint64_t>(text.substr(0, space), 16);
   const InfoPlace place{{address.value_or(kMaxPhysAddr)}, std::string(text.substr(space + 1))};
   return can_be_place(place) ? std::optional(place) : std::nullopt;
 }

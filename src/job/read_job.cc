@@ -14,16 +14,16 @@
 
 namespace vmcore::job {
 
-Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
+Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::NamedFd> descriptors,
                              const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
-  fds.push_back(text.get());
-  TRY_ASSIGN(sandbox::Done done, run_worker(request, fds, callbacks));
-  TextResult result{.name = {}, .done = std::move(done), .text = {}};
-  TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
+  descriptors.push_back({"output", text.get()});
   const std::uint64_t most = request.operation == sandbox::Operation::dmesg
                                  ? sandbox::kMaxOutputText
                                  : sandbox::kMaxDocument;
+  TRY_ASSIGN(sandbox::Done done, run_worker(std::move(request), descriptors, callbacks));
+  TextResult result{.name = {}, .done = std::move(done), .text = {}};
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
     return fail(Errc::limit, "more than {} MiB of text", most >> 20);
   }
@@ -53,10 +53,8 @@ Result<Fd> open_dump_file(const std::filesystem::path& path) {
 Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
                              unsigned threads) {
   TRY_ASSIGN(const Fd in, open_dump_file(input));
-  sandbox::Request request;
-  request.operation = operation;
-  request.threads = threads;
-  auto result = read_text(request, {in.get()}, {});
+  auto result =
+      read_text({.operation = operation, .how = {.threads = threads}}, {{"source", in.get()}}, {});
   if (!result) {
     return in_context(std::move(result).error(), input.string());
   }
@@ -71,14 +69,12 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(direct));
   acquire::Guest& guest = *opened.guest;
   TRY_ASSIGN(const acquire::GuestState state, guest.state());
-  sandbox::Request request;
-  request.operation = operation;
-  request.threads = threads;
-  request.input = sandbox::InputKind::live;
-  request.torn = state.running;
-  request.hint = recall_place(guest);
-  auto result = read_text(request, {},
-                          {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }});
+  auto result =
+      read_text({.operation = operation,
+                 .input = sandbox::LiveInput{.torn = state.running},
+                 .how = {.threads = threads},
+                 .hint = recall_place(guest)},
+                {}, {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }

@@ -28,7 +28,7 @@ Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operatio
                               unsigned threads);
 
 // Runs a request whose output is text, without the name of its source.
-Result<TextResult> read_text(const sandbox::Request& request, std::vector<int> fds,
+Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::NamedFd> descriptors,
                              const WorkerCallbacks& callbacks);
 
 // Opens a dump file for reading. Folders, pipes and terminals are Errc::invalid.

@@ -15,14 +15,11 @@ namespace {
 
 sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation, unsigned threads,
                              bool running) {
-  sandbox::Request request;
-  request.operation = operation;
-  request.threads = threads;
-  request.input = sandbox::InputKind::process;
-  request.draft = running;
-  request.search_memory = !running;  // that is done before it stands still
-  request.hint = recall_place(guest);
-  return request;
+  return {.operation = operation,
+          .input = sandbox::ProcessInput{.draft = running},
+          .how = {.threads = threads},
+          .search_memory = !running,  // that is done before it stands still
+          .hint = recall_place(guest)};
 }
 
 Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
@@ -31,7 +28,7 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
   const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
     TRY_ASSIGN(acquire::Acquired acquired, guest.acquire(report.before, {.cancel = cancel}));
     pause = Pause(std::move(acquired.lease));
-    return std::move(acquired.input);
+    return std::move(acquired.source);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
     return blocks.empty() ? guest.look() : guest.locate(blocks);

@@ -124,26 +124,12 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
   }
 }
 
-Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
+Result<sandbox::Done> run_worker(sandbox::Request request,
+                                 std::span<const sandbox::NamedFd> descriptors,
                                  const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
-  TRY(worker.request(request, fds));
+  TRY(worker.request(std::move(request), descriptors));
   return follow_worker(worker, callbacks);
-}
-
-sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind input) {
-  sandbox::Request request;
-  request.operation = sandbox::Operation::convert;
-  request.input = input;
-  request.level = options.level;
-  request.format = options.format;
-  request.codec = options.codec;
-  request.compress_level = options.compress_level;
-  request.threads = options.threads;
-  request.bandwidth = options.bandwidth;
-  request.dry_run = options.dry_run;
-  request.verify = options.verify;
-  return request;
 }
 
 Result<> check_strict(const DumpOptions& options, const DumpResult& result) {

@@ -40,11 +40,9 @@ Result<sandbox::Worker> start_worker();
 Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks);
 
 // Both, for a request whose descriptors may stay open.
-Result<sandbox::Done> run_worker(const sandbox::Request& request, std::span<const int> fds,
+Result<sandbox::Done> run_worker(sandbox::Request request,
+                                 std::span<const sandbox::NamedFd> descriptors,
                                  const WorkerCallbacks& callbacks);
-
-// The request of a dump with these options.
-sandbox::Request make_request(const DumpOptions& options, sandbox::InputKind input);
 
 // With `strict`, an outcome that is not as asked becomes an error.
 Result<> check_strict(const DumpOptions& options, const DumpResult& result);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/pipe.h"
 #include "src/job/dump_name.h"
 #include "src/job/run_worker.h"
 
@@ -35,8 +36,7 @@ std::uint64_t milliseconds_of(std::chrono::seconds time) {
   return static_cast<std::uint64_t>(milliseconds(time).count());
 }
 
-Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadLine& line,
-                                      bool sealed) {
+Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadLine& line) {
   TRY_ASSIGN(const std::uint64_t room, staging::free_space(spool_folder(options)));
   // Where both are in one folder, the dump itself needs room as well.
   const std::uint64_t fits = options.spool.empty() ? room / 2 : room;
@@ -46,8 +46,7 @@ Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadL
       .most_kept = std::min(fits, options.most.value_or(fits)),
       .wait_ms = static_cast<std::uint64_t>(line.patience.count()),
       .idle_ms = milliseconds_of(options.idle),
-      .deadline_ms = milliseconds_of(options.deadline),
-      .sealed = sealed};
+      .deadline_ms = milliseconds_of(options.deadline)};
 }
 
 }  // namespace
@@ -56,7 +55,7 @@ Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::
   const std::string own = dump_name(name, std::chrono::system_clock::now());
   const fs::path output = options.output.empty() ? fs::path(own) : output_of(options);
   StreamFiles files;
-  if (!options.dump.dry_run) {
+  if (!options.dump.how.dry_run) {
     TRY_ASSIGN(auto opened, Output::open(output, options.dump.force, options.dump.bypass_cache));
     files.output.emplace(std::move(opened));
   }
@@ -69,30 +68,29 @@ Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::
 
 Result<StreamReading> begin_reading(const ReceiveOptions& options, ReadLine line, StreamFiles files,
                                     int key) {
-  sandbox::Request request = make_request(options.dump, sandbox::InputKind::guest_stream);
-  request.capture =
-      sandbox::Capture{.method = "guest", .consistency = "stopped", .crash = line.crash};
-  TRY_ASSIGN(request.terms, terms_of(options, line, key >= 0));
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  const Fd hangup(ends[0]);  // the worker's end
-  Fd ours(ends[1]);
-  std::vector<int> fds{line.line.get(), files.spool.get(), files.log->fd(), hangup.get()};
+  TRY_ASSIGN(const sandbox::StreamTerms terms, terms_of(options, line));
+  sandbox::Request request{.input = sandbox::GuestStreamInput{terms},
+                           .how = options.dump.how,
+                           .capture = sandbox::Capture{
+                               .method = "guest", .consistency = "stopped", .crash = line.crash}};
+  TRY_ASSIGN(Pipe hangup, make_pipe());
+  std::vector<sandbox::NamedFd> descriptors{{"source", line.line.get()},
+                                            {"spool", files.spool.get()},
+                                            {"log", files.log->fd()},
+                                            {"hangup", hangup.out.get()}};
   if (key >= 0) {
-    fds.push_back(key);
+    descriptors.push_back({"key", key});
   }
   if (files.output) {
-    fds.push_back(files.output->fd());
+    descriptors.push_back({"output", files.output->fd()});
   }
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
-  TRY(worker.request(request, fds));
+  TRY(worker.request(std::move(request), descriptors));
   return StreamReading{.name = std::move(line.name),
                        .crash = std::move(line.crash),
                        .line = std::move(line.line),
                        .files = std::move(files),
-                       .hangup = std::move(ours),
+                       .hangup = std::move(hangup.in),
                        .worker = std::move(worker)};
 }
 

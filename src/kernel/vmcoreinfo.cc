@@ -1,25 +1,12 @@
 #include "src/kernel/vmcoreinfo.h"
 
 #include <algorithm>
-#include <charconv>
 #include <system_error>
 
+#include "src/base/number.h"
+
 namespace vmcore::kernel {
-namespace {
-
-// The whole of `text` as a number of that base, or nothing.
-template <class T>
-std::optional<T> parse_number(std::string_view text, int base) {
-  T value{};
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
-  if (error != std::errc{} || stop != end) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Result<Vmcoreinfo> Vmcoreinfo::parse(std::span<const std::byte> text) {
   if (text.size() > kMaxBytes) {

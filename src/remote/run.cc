@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/pipe.h"
+#include "src/base/process.h"
 #include "src/base/shell.h"
 #include "src/base/sys.h"
 
@@ -25,7 +27,6 @@ using Clock = std::chrono::steady_clock;
 // Of an interrupted one: its guest has to run again, and it looks whether that is so.
 constexpr std::chrono::seconds kTimeToEnd{30};
 constexpr std::size_t kMostVersion = 256;
-constexpr int kShellNotFound = 127;
 constexpr int kSshFailed = 255;
 
 // One line for the far shell. The version comes first, in the same connection: ssh may ask for a
@@ -41,14 +42,11 @@ std::string far_command(const std::vector<std::string>& words) {
 class Ssh {
  public:
   static Result<Ssh> start(const RemoteHost& host, const std::string& command, int err);
-  Ssh(Ssh&& other) noexcept
-      : pid_(std::exchange(other.pid_, 0)),
-        input_(std::move(other.input_)),
-        output_(std::move(other.output_)) {}
+  Ssh(Ssh&&) = default;
   Ssh& operator=(Ssh&&) = delete;
   ~Ssh() {
-    if (pid_ != 0) {
-      ::kill(pid_, SIGTERM);
+    if (process_.pid() > 0) {
+      ::kill(process_.pid(), SIGTERM);
       static_cast<void>(wait());
     }
   }
@@ -60,36 +58,20 @@ class Ssh {
   }
   // The far program is told to end.
   void end_input() { input_.reset(); }
-  // How it ended.
+  // Its exit status; that of a failed connection where it has none.
   int wait() {
-    int status = 0;
-    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-    }
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : kSshFailed;
+    const auto status = process_.wait();
+    return status && WIFEXITED(*status) ? WEXITSTATUS(*status) : kSshFailed;
   }
 
  private:
-  Ssh(pid_t pid, Fd input, Fd output)
-      : pid_(pid), input_(std::move(input)), output_(std::move(output)) {}
+  Ssh(Process process, Fd input, Fd output)
+      : process_(std::move(process)), input_(std::move(input)), output_(std::move(output)) {}
 
-  pid_t pid_;
+  Process process_;
   Fd input_;
   Fd output_;
 };
-
-struct Pipe {
-  Fd out;
-  Fd in;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  return Pipe{Fd(ends[0]), Fd(ends[1])};
-}
 
 Result<Ssh> Ssh::start(const RemoteHost& host, const std::string& command, int err) {
   TRY_ASSIGN(Pipe input, make_pipe());
@@ -101,21 +83,17 @@ Result<Ssh> Ssh::start(const RemoteHost& host, const std::string& command, int e
     arguments.push_back(word.data());
   }
   arguments.push_back(nullptr);
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    return fail_errno(errno, "fork");
-  }
-  if (pid == 0) {
-    // The terminal's Ctrl-C is for us alone: the connection is needed for the end.
-    std::signal(SIGINT, SIG_IGN);
-    std::signal(SIGPIPE, SIG_DFL);
-    ::dup2(input.out.get(), STDIN_FILENO);
-    ::dup2(output.in.get(), STDOUT_FILENO);
-    ::dup2(err, STDERR_FILENO);
-    ::execvp(arguments.front(), arguments.data());
-    ::_exit(kShellNotFound);
-  }
-  return Ssh(pid, std::move(input.in), std::move(output.out));
+  TRY_ASSIGN(Process process, Process::start([&] {
+               // The terminal's Ctrl-C is for us alone: the connection is needed for the end.
+               std::signal(SIGINT, SIG_IGN);
+               std::signal(SIGPIPE, SIG_DFL);
+               ::dup2(input.out.get(), STDIN_FILENO);
+               ::dup2(output.in.get(), STDOUT_FILENO);
+               ::dup2(err, STDERR_FILENO);
+               ::execvp(arguments.front(), arguments.data());
+               return kExecFailed;
+             }));
+  return Ssh(std::move(process), std::move(input.in), std::move(output.out));
 }
 
 // Passes on what comes behind the first line, which is the version; and not the trailer.
@@ -220,7 +198,7 @@ Result<RemoteEnd> run_remote(const RemoteHost& host, const std::vector<std::stri
     return in_context(interrupted.error(), host.name);
   }
   const int code = ssh.wait();
-  if (code == kShellNotFound) {
+  if (code == kExecFailed) {
     return fail(Errc::not_found,
                 "{}: ssh here or vmcorectl there was not found: install it (there on the PATH that "
                 "ssh gives to commands)",

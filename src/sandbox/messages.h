@@ -12,6 +12,7 @@
 
 #include "src/base/address.h"
 #include "src/base/result.h"
+#include "src/image/conversion.h"
 #include "src/image/image.h"
 #include "src/image/info_place.h"
 #include "src/image/source.h"
@@ -38,24 +39,6 @@ enum class Operation : std::uint8_t {
   memory,   // input -> what memory is used for, a JSON document in the output
 };
 
-// What the first descriptor of a request is.
-enum class InputKind : std::uint8_t {
-  file,      // a dump file
-  stream,    // a pipe that brings an ELF dump; the second descriptor is a spool for it: a regular
-             // file, empty and unlinked
-  fetch,     // a dump file without memory (headers and notes); memory is asked for with Want
-  process,   // nothing, or with a draft a room that is shared (copy_room.h): a pipe that brings the
-             // beginning of an ELF dump, and whose closing lets the guest run, is asked for with
-             // Ready; where its memory lies, with Locate
-  live,      // nothing: a guest that is not touched; where its memory lies is asked for with Locate
-  snapshot,  // a migration stream of QEMU, complete in a regular file; then a spool for it, as for
-             // a stream; then the beginning of an ELF dump of the same guest
-  guest_stream,  // a line that brings what a guest's own capture kernel sends; then a spool for it,
-                 // as for a stream; then a file for the kernel log, empty; then the read end of
-                 // a pipe: that its write end is closed ends the line; where it is sealed, then
-                 // the file of the key (seal/key.h)
-};
-
 // How the memory of a guest is had, for the dump's own note (convert/provenance.h).
 struct Capture {
   std::string method;
@@ -78,35 +61,59 @@ struct StreamTerms {
   std::uint64_t wait_ms = 0;               // for it to begin
   std::uint64_t idle_ms = 0;               // of silence in it
   std::uint64_t deadline_ms = 0;           // from its begin to its end
-  bool sealed = false;                     // to the key that comes beside it
 };
 
-// One job. Descriptors beside it: the input (all that its kind has), the output.
+// What a job reads, one struct a kind. Each names the descriptors that come beside the request.
+
+// "source": a dump file.
+struct FileInput {};
+// "source": a pipe that brings an ELF dump. "spool": a regular file for it, empty and unlinked.
+struct StreamInput {};
+// "source": a dump file without memory (headers and notes). Memory is asked for with Want.
+struct FetchedInput {};
+// The process of a guest. A pipe that brings the beginning of an ELF dump, and whose closing lets
+// the guest run, is asked for with Ready; where the guest's memory lies, with Locate.
+struct ProcessInput {
+  bool torn = false;  // the guest runs while its memory is read
+  // What can be found out before the guest stands still is found out before Ready. A conversion
+  // then copies what it keeps into "room", which both processes share (copy_room.h).
+  bool draft = false;
+};
+// A guest that is not touched. Where its memory lies is asked for with Locate.
+struct LiveInput {
+  bool torn = false;  // the guest runs
+};
+// "source": a migration stream of QEMU, complete, in a regular file. "spool": as for a stream.
+// "header": the beginning of an ELF dump of the same guest.
+struct SnapshotInput {
+  std::vector<BlockPlace> places = {};
+};
+// "source": a line that brings what a guest's own capture kernel sends. "spool": as for a stream.
+// "log": an empty file for the kernel log. "hangup": the read end of a pipe; the line ends when the
+// write end is closed. "key": the file of the key that the stream is sealed to (seal/key.h), only
+// where it is sealed.
+struct GuestStreamInput {
+  StreamTerms terms = {};
+};
+using Input = std::variant<FileInput, StreamInput, FetchedInput, ProcessInput, LiveInput,
+                           SnapshotInput, GuestStreamInput>;
+
+// One job. Descriptors beside it: those of its input, and "output" where something is written.
 struct Request {
   Operation operation = Operation::convert;
-  InputKind input = InputKind::file;
-  unsigned level = 31;
-  std::string format = "kdump";
-  std::string codec = "zstd";
-  std::optional<int> compress_level;
-  unsigned threads = 1;
-  bool dry_run = false;  // the output is not written, and need not be passed
-  bool verify = false;
+  Input input = FileInput{};
+  Conversion how = {};                 // also of a job that only looks: its threads
   bool search_memory = true;           // scan all of memory where no note tells of the kernel
   std::optional<InfoPlace> hint = {};  // where it was found before
-  std::optional<std::uint64_t> host_event_time;  // seconds since the epoch
-  // Kept bytes a second that are compressed and written; zero: no limit.
-  std::uint64_t bandwidth = 0;
-  // The guest runs while its memory is read (process and live).
-  bool torn = false;
-  // What can be found out before the guest stands still is found out before Ready (process). What
-  // is kept of its memory is then copied into a room, where the operation is convert.
-  bool draft = false;
-  std::vector<BlockPlace> places = {};  // snapshot
-  StreamTerms terms = {};               // guest_stream
+  std::optional<std::uint64_t> host_event_time = {};  // seconds since the epoch
   // Where there is one, the worker expects Cost after SourceRead.
   std::optional<Capture> capture = {};
+  // The names of the descriptors, in their order. Worker::request() fills it in.
+  std::vector<std::string> descriptors = {};
 };
+
+// The guest runs while its memory is read.
+bool is_torn(const Request& request);
 
 // From the worker.
 struct Progress {

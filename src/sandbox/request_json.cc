@@ -1,46 +1,35 @@
-#include "src/sandbox/messages.h"
-
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "src/sandbox/message_json.h"
+#include "src/sandbox/messages.h"
 
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array kOperations{
-    std::pair{Operation::convert, "convert"}, std::pair{Operation::info, "info"},
-    std::pair{Operation::dmesg, "dmesg"}, std::pair{Operation::memory, "memory"}};
-constexpr std::array kInputs{std::pair{InputKind::file, "file"},
-                             std::pair{InputKind::stream, "stream"},
-                             std::pair{InputKind::fetch, "fetch"},
-                             std::pair{InputKind::process, "process"},
-                             std::pair{InputKind::live, "live"},
-                             std::pair{InputKind::snapshot, "snapshot"},
-                             std::pair{InputKind::guest_stream, "guest_stream"}};
+constexpr std::array<std::pair<Operation, std::string_view>, 4> kOperations{
+    {{Operation::convert, "convert"},
+     {Operation::info, "info"},
+     {Operation::dmesg, "dmesg"},
+     {Operation::memory, "memory"}}};
 
-template <class Table, class Value>
-const char* name_of(const Table& table, Value value) {
-  for (const auto& [known, name] : table) {
-    if (known == value) {
-      return name;
-    }
-  }
-  return "";
+std::string_view name_of(Operation operation) {
+  return std::ranges::find(kOperations, operation, [](auto& row) { return row.first; })->second;
 }
 
-template <class Table>
-auto value_of(const Table& table, const std::string& name)
-    -> std::optional<typename Table::value_type::first_type> {
-  for (const auto& [value, known] : table) {
-    if (name == known) {
-      return value;
+Result<Operation> operation_from(const Json& json) {
+  const auto name = json.get<std::string>();
+  for (const auto& [operation, known] : kOperations) {
+    if (known == name) {
+      return operation;
     }
   }
-  return std::nullopt;
+  return fail(Errc::malformed, "worker protocol: there is no operation \"{}\"", name);
 }
 
 Json places_json(const std::vector<BlockPlace>& places) {
@@ -59,40 +48,86 @@ std::vector<BlockPlace> places_from(const Json& json) {
   return places;
 }
 
-Json terms_json(const StreamTerms& terms) {
-  return {{"most_ram", terms.most_ram},       {"most_kept", terms.most_kept},
-          {"wait_ms", terms.wait_ms},         {"idle_ms", terms.idle_ms},
-          {"deadline_ms", terms.deadline_ms}, {"sealed", terms.sealed}};
+Json input_json(const FileInput&) { return {{"kind", "file"}}; }
+Json input_json(const StreamInput&) { return {{"kind", "stream"}}; }
+Json input_json(const FetchedInput&) { return {{"kind", "fetched"}}; }
+Json input_json(const ProcessInput& input) {
+  return {{"kind", "process"}, {"torn", input.torn}, {"draft", input.draft}};
+}
+Json input_json(const LiveInput& input) { return {{"kind", "live"}, {"torn", input.torn}}; }
+Json input_json(const SnapshotInput& input) {
+  return {{"kind", "snapshot"}, {"places", places_json(input.places)}};
+}
+Json input_json(const GuestStreamInput& input) {
+  return {{"kind", "guest_stream"},
+          {"most_ram", input.terms.most_ram},
+          {"most_kept", input.terms.most_kept},
+          {"wait_ms", input.terms.wait_ms},
+          {"idle_ms", input.terms.idle_ms},
+          {"deadline_ms", input.terms.deadline_ms}};
 }
 
-StreamTerms terms_from(const Json& json) {
-  return {.most_ram = json.at("most_ram"),
-          .most_kept = json.at("most_kept"),
-          .wait_ms = json.at("wait_ms"),
-          .idle_ms = json.at("idle_ms"),
-          .deadline_ms = json.at("deadline_ms"),
-          .sealed = json.at("sealed")};
-}
-
-Request request_from(const Json& json) {
-  Request request;
-  request.operation = value_of(kOperations, json.at("operation")).value_or(Operation::convert);
-  request.input = value_of(kInputs, json.at("input")).value_or(InputKind::file);
-  request.level = json.at("level");
-  request.format = json.at("format");
-  request.codec = json.at("codec");
-  request.threads = json.at("threads");
-  request.dry_run = json.at("dry_run");
-  request.verify = json.at("verify");
-  request.search_memory = json.at("search_memory");
-  request.bandwidth = json.at("bandwidth");
-  request.torn = json.at("torn");
-  request.draft = json.at("draft");
-  request.places = places_from(json.at("places"));
-  request.terms = terms_from(json.at("terms"));
-  if (json.contains("compress_level")) {
-    request.compress_level = json.at("compress_level");
+Result<Input> input_from(const Json& json) {
+  const auto kind = json.at("kind").get<std::string>();
+  if (kind == "file") {
+    return FileInput{};
   }
+  if (kind == "stream") {
+    return StreamInput{};
+  }
+  if (kind == "fetched") {
+    return FetchedInput{};
+  }
+  if (kind == "process") {
+    return ProcessInput{.torn = json.at("torn"), .draft = json.at("draft")};
+  }
+  if (kind == "live") {
+    return LiveInput{.torn = json.at("torn")};
+  }
+  if (kind == "snapshot") {
+    return SnapshotInput{places_from(json.at("places"))};
+  }
+  if (kind == "guest_stream") {
+    return GuestStreamInput{{.most_ram = json.at("most_ram"),
+                             .most_kept = json.at("most_kept"),
+                             .wait_ms = json.at("wait_ms"),
+                             .idle_ms = json.at("idle_ms"),
+                             .deadline_ms = json.at("deadline_ms")}};
+  }
+  return fail(Errc::malformed, "worker protocol: there is no input \"{}\"", kind);
+}
+
+Json conversion_json(const Conversion& how) {
+  Json json{{"level", how.level},     {"format", how.format},       {"codec", how.codec},
+            {"threads", how.threads}, {"bandwidth", how.bandwidth}, {"dry_run", how.dry_run},
+            {"verify", how.verify}};
+  if (how.compress_level) {
+    json["compress_level"] = *how.compress_level;
+  }
+  return json;
+}
+
+Conversion conversion_from(const Json& json) {
+  Conversion how{.level = json.at("level"),
+                 .format = json.at("format"),
+                 .codec = json.at("codec"),
+                 .threads = json.at("threads"),
+                 .bandwidth = json.at("bandwidth"),
+                 .dry_run = json.at("dry_run"),
+                 .verify = json.at("verify")};
+  if (json.contains("compress_level")) {
+    how.compress_level = json.at("compress_level");
+  }
+  return how;
+}
+
+Result<Request> request_from(const Json& json) {
+  Request request;
+  TRY_ASSIGN(request.operation, operation_from(json.at("operation")));
+  TRY_ASSIGN(request.input, input_from(json.at("input")));
+  request.how = conversion_from(json.at("how"));
+  request.search_memory = json.at("search_memory");
+  request.descriptors = json.at("descriptors");
   if (json.contains("hint")) {
     request.hint = place_from(json.at("hint"));
   }
@@ -108,24 +143,19 @@ Request request_from(const Json& json) {
 
 }  // namespace
 
+bool is_torn(const Request& request) {
+  const auto* const process = std::get_if<ProcessInput>(&request.input);
+  const auto* const live = std::get_if<LiveInput>(&request.input);
+  return (process != nullptr && process->torn) || (live != nullptr && live->torn);
+}
+
 std::string encode(const Request& request) {
-  Json json{{"operation", name_of(kOperations, request.operation)},
-            {"input", name_of(kInputs, request.input)},
-            {"level", request.level},
-            {"format", request.format},
-            {"codec", request.codec},
-            {"threads", request.threads},
-            {"dry_run", request.dry_run},
-            {"verify", request.verify},
-            {"search_memory", request.search_memory},
-            {"bandwidth", request.bandwidth},
-            {"torn", request.torn},
-            {"draft", request.draft},
-            {"places", places_json(request.places)},
-            {"terms", terms_json(request.terms)}};
-  if (request.compress_level) {
-    json["compress_level"] = *request.compress_level;
-  }
+  Json json{
+      {"operation", name_of(request.operation)},
+      {"input", std::visit([](const auto& input) { return input_json(input); }, request.input)},
+      {"how", conversion_json(request.how)},
+      {"search_memory", request.search_memory},
+      {"descriptors", request.descriptors}};
   if (request.hint) {
     json["hint"] = place_json(*request.hint);
   }

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <ctime>
+#include <chrono>
 #include <utility>
 
 namespace vmcore::sandbox {
@@ -16,12 +14,12 @@ namespace {
 constexpr int kWorkerFd = 3;  // vmcore-worker's own constant; see src/worker/main.cc
 
 // In the child, between fork and exec: only async-signal-safe calls.
-[[noreturn]] void become_worker(const char* path, int channel) {
+int become_worker(const char* path, int channel) {
   // From here to exec the number may be ours already; dup2 onto itself would keep close-on-exec.
   if (channel == kWorkerFd) {
     ::fcntl(channel, F_SETFD, 0);
   } else if (::dup2(channel, kWorkerFd) < 0) {
-    ::_exit(127);
+    return kExecFailed;
   }
   const int null = ::open("/dev/null", O_RDWR);
   ::dup2(null, STDIN_FILENO);
@@ -35,29 +33,7 @@ constexpr int kWorkerFd = 3;  // vmcore-worker's own constant; see src/worker/ma
   char* const arguments[] = {const_cast<char*>("vmcore-worker"), nullptr};
   char* const environment[] = {nullptr};
   ::execve(path, arguments, environment);
-  ::_exit(127);
-}
-
-// As waitpid, but not ended by signals.
-pid_t reap(pid_t pid, int& status, int flags) {
-  pid_t reaped = -1;
-  while ((reaped = ::waitpid(pid, &status, flags)) < 0 && errno == EINTR) {
-  }
-  return reaped;
-}
-
-// The channel of a process that ends is closed a moment before it can be waited for. 0 where it
-// does not end within a second.
-pid_t reap_soon(pid_t pid, int& status) {
-  constexpr timespec kStep{0, 10'000'000};
-  pid_t reaped = 0;
-  for (int step = 0; step < 100 && reaped == 0; ++step) {
-    reaped = reap(pid, status, WNOHANG);
-    if (reaped == 0) {
-      ::nanosleep(&kStep, nullptr);
-    }
-  }
-  return reaped;
+  return kExecFailed;
 }
 
 }  // namespace
@@ -67,28 +43,17 @@ Result<Worker> Worker::start(const std::filesystem::path& executable) {
     return fail_errno(errno, executable.string());
   }
   TRY_ASSIGN(auto ends, Channel::make_pair());
-  const pid_t pid = ::fork();
-  if (pid < 0) {
-    return fail_errno(errno, "fork");
-  }
-  if (pid == 0) {
-    become_worker(executable.c_str(), ends.second.fd());
-  }
-  return Worker(pid, std::move(ends.first));
+  TRY_ASSIGN(Process process,
+             Process::start([&] { return become_worker(executable.c_str(), ends.second.fd()); }));
+  return Worker(std::move(process), std::move(ends.first));
 }
 
-Worker::Worker(Worker&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), channel_(std::move(other.channel_)) {}
-
-Worker::~Worker() {
-  if (pid_ > 0) {
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    reap(pid_, status, 0);
+Result<> Worker::request(Request request, std::span<const NamedFd> descriptors) {
+  std::vector<int> fds;
+  for (const NamedFd& descriptor : descriptors) {
+    request.descriptors.emplace_back(descriptor.name);
+    fds.push_back(descriptor.fd);
   }
-}
-
-Result<> Worker::request(const Request& request, std::span<const int> fds) {
   return send(encode(request), fds);
 }
 
@@ -119,23 +84,17 @@ Result<> Worker::located(const Located& located, std::span<const int> fds) {
 }
 
 Error Worker::describe_death() {
-  int status = 0;
-  pid_t reaped = reap_soon(pid_, status);
-  const bool lived = reaped == 0;
-  if (lived) {
-    ::kill(pid_, SIGKILL);
-    reaped = reap(pid_, status, 0);
+  // The channel of a process that ends is closed a moment before the process can be waited for.
+  const auto status = process_.wait_for(std::chrono::seconds(1));
+  if (!status) {
+    return status.error();
   }
-  pid_ = -1;
-  if (lived) {
+  if (!*status) {
+    process_.kill();
+    static_cast<void>(process_.wait());
     return {Errc::io, "vmcore-worker closed its channel and did not end: it was killed"};
   }
-  if (reaped < 0 || WIFEXITED(status)) {
-    return {Errc::io, fmt::format("vmcore-worker ended unexpectedly (exit status {})",
-                                  reaped < 0 ? -1 : WEXITSTATUS(status))};
-  }
-  return {Errc::io, fmt::format("vmcore-worker was killed by signal {} ({})", WTERMSIG(status),
-                                ::strsignal(WTERMSIG(status)))};
+  return {Errc::io, fmt::format("vmcore-worker ended unexpectedly: {}", ending(**status))};
 }
 
 Result<std::filesystem::path> worker_executable() {

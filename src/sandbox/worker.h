@@ -1,4 +1,4 @@
-// Worker: a running vmcore-worker, the only process that reads guest bytes.
+// Worker: a running vmcore-worker, the only process that reads guest bytes. Killed with the object.
 #pragma once
 
 #include <sys/types.h>
@@ -7,8 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "src/base/process.h"
 #include "src/base/result.h"
 #include "src/sandbox/channel.h"
+#include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::sandbox {
@@ -19,13 +21,8 @@ class Worker {
   // `executable` is not there, Errc::not_found says so.
   static Result<Worker> start(const std::filesystem::path& executable);
 
-  Worker(Worker&& other) noexcept;
-  Worker& operator=(Worker&&) = delete;
-  // Kills the process if it still runs, and reaps it.
-  ~Worker();
-
-  // One job a worker. `fds` are borrowed.
-  Result<> request(const Request& request, std::span<const int> fds);
+  // One job a worker. The descriptors are borrowed.
+  Result<> request(Request request, std::span<const NamedFd> descriptors);
   // The next event. After Done or Failed there is none. A worker that died is an Error that says
   // how, and one that closed its channel is killed.
   Result<Event> next_event();
@@ -39,17 +36,18 @@ class Worker {
 
   // Readable when an event waits.
   int fd() const { return channel_.fd(); }
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return process_.pid(); }
 
  private:
-  Worker(pid_t pid, Channel channel) : pid_(pid), channel_(std::move(channel)) {}
+  Worker(Process process, Channel channel)
+      : channel_(std::move(channel)), process_(std::move(process)) {}
   // A worker that is gone is an Error that says how.
   Result<> send(std::string_view text, std::span<const int> fds);
   // Describes the end of the process; where that does not come by itself, brings it.
   Error describe_death();
 
-  pid_t pid_;  // -1 once reaped
   Channel channel_;
+  Process process_;  // killed, where it still runs, before its channel is closed
 };
 
 // Where the worker lies: beside the running program (a build tree), else in

@@ -8,10 +8,11 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <climits>
 #include <optional>
 #include <utility>
+
+#include "src/base/number.h"
 
 namespace vmcore::staging {
 namespace {
@@ -66,11 +67,10 @@ bool is_in_proc(int folder) {
 std::optional<int> own_descriptor(int folder, const std::string& name) {
   struct stat here {};
   struct stat own {};
-  int number = -1;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+  const auto number = parse_number<int>(name);
   const bool is_own = ::fstat(folder, &here) == 0 && ::stat("/proc/self/fd", &own) == 0 &&
                       here.st_dev == own.st_dev && here.st_ino == own.st_ino;
-  if (!is_own || error != std::errc() || end != name.data() + name.size() || number < 0) {
+  if (!is_own || !number || *number < 0) {
     return std::nullopt;
   }
   return number;

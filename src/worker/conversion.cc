@@ -51,14 +51,14 @@ class ChannelObserver : public convert::Observer {
 };
 
 Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
-  if (request.format == "elf") {
+  if (request.how.format == "elf") {
     return formats::make_elf_writer(output);
   }
-  const auto codec = formats::codec_from_name(request.codec);
-  if (request.format != "kdump" || !codec) {
+  const auto codec = formats::codec_from_name(request.how.codec);
+  if (request.how.format != "kdump" || !codec) {
     return fail(Errc::invalid, "worker protocol: unknown format or codec");
   }
-  return formats::make_kdump_writer(output, *codec, request.compress_level);
+  return formats::make_kdump_writer(output, *codec, request.how.compress_level);
 }
 
 std::optional<convert::Capture> capture_of(const Request& request) {
@@ -70,7 +70,7 @@ std::optional<convert::Capture> capture_of(const Request& request) {
 }
 
 // Whether a guest waits until what was written is compared with its memory.
-bool holds_guest(const Request& request) { return request.draft && request.verify; }
+bool holds_guest(const Request& request) { return has_draft(request) && request.how.verify; }
 
 Done done_of(const convert::Outcome& outcome) {
   Done done{.release = outcome.release,
@@ -130,7 +130,7 @@ sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
   // (docs/performance.md).
   constexpr std::uint64_t kVerified = 250;
   const std::uint64_t verifying =
-      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.threads)
+      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.how.threads)
                            : 0;
   return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
           .kept_pages = draft.kept_pages};
@@ -138,41 +138,48 @@ sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
 
 }  // namespace
 
+bool has_draft(const Request& request) {
+  const auto* const process = std::get_if<sandbox::ProcessInput>(&request.input);
+  return process != nullptr && process->draft;
+}
+
 convert::ConvertOptions options_of(const Request& request) {
-  return {.level = request.level,
-          .threads = std::clamp(request.threads, 1U, 256U),
-          .bandwidth = holds_guest(request) ? 0 : request.bandwidth,
-          .torn = request.torn,
-          .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
-          .hint = request.hint,
-          .host_event_time = request.host_event_time,
-          .capture = capture_of(request)};
+  convert::ConvertOptions options{
+      .how = request.how,
+      .torn = is_torn(request),
+      .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
+      .hint = request.hint,
+      .host_event_time = request.host_event_time,
+      .capture = capture_of(request)};
+  options.how.threads = std::clamp(request.how.threads, 1U, 256U);
+  if (holds_guest(request)) {
+    options.how.bandwidth = 0;
+  }
+  return options;
 }
 
 Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
-                         const Fd* output, const convert::Waiting& waiting) {
+                         sandbox::Descriptors& descriptors, const convert::Waiting& waiting) {
   const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
-  if (request.dry_run) {
+  if (request.how.dry_run) {
     TRY_ASSIGN(const convert::Outcome outcome, convert::plan_only(image, options, {}));
     return done_of(outcome);
   }
-  if (output == nullptr) {
-    return fail(Errc::malformed, "worker protocol: no output");
-  }
-  TRY_ASSIGN(const auto writer, make_writer(request, output->get()));
-  ChannelObserver observer(channel, input, request.verify);
+  TRY_ASSIGN(const Fd output, descriptors.take("output"));
+  TRY_ASSIGN(const auto writer, make_writer(request, output.get()));
+  ChannelObserver observer(channel, input, request.how.verify);
   auto outcome = convert::convert(image, *writer, options, observer, {}, waiting);
   if (!outcome) {
     // Only what is written can lack room.
     return outcome.error().code == Errc::no_space ? in_context(outcome.error(), "writing the dump")
                                                   : tl::unexpected(outcome.error());
   }
-  if (request.verify) {
+  if (request.how.verify) {
     if (waiting.copied != nullptr) {
       waiting.copied->forget();  // it is compared with what it was copied from
     }
-    TRY(verify_written(image, output->get(), *outcome));
+    TRY(verify_written(image, output.get(), *outcome));
     input.let_go(channel);
   }
   TRY(input.check_lease());
@@ -183,28 +190,25 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
 }
 
 Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
-                                 std::vector<Fd> fds) {
-  if (fds.empty()) {
-    return fail(Errc::malformed, "worker protocol: no room");
-  }
-  TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(fds.front().get()));
-  fds.erase(fds.begin());
+                                 sandbox::Descriptors& descriptors) {
+  TRY_ASSIGN(const Fd shared, descriptors.take("room"));
+  TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
   const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
   TRY_ASSIGN(
       Input input,
       open_input(channel, request, prepared ? ready_by(prepared->draft, request) : sandbox::Ready(),
-                 &copier, fds));
+                 &copier, descriptors));
   const std::unique_ptr<PhysicalMemory> guest = std::move(input.image.memory);
-  auto copied =
-      std::make_unique<convert::CopiedMemory>(*guest, copier.room(), options_of(request).threads);
+  auto copied = std::make_unique<convert::CopiedMemory>(*guest, copier.room(),
+                                                        options_of(request).how.threads);
   if (prepared) {
     TRY(copied->take(prepared->draft.pages));
   }
   convert::Waiting waiting{.copied = copied.get(),
                            .kernels = prepared ? &prepared->draft.kernels : nullptr};
   input.image.memory = std::move(copied);
-  return run_convert(channel, request, input, fds.empty() ? nullptr : &fds.front(), waiting);
+  return run_convert(channel, request, input, descriptors, waiting);
 }
 
 }  // namespace vmcore::worker

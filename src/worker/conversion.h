@@ -1,9 +1,6 @@
 // The job that writes a dump.
 #pragma once
 
-#include <vector>
-
-#include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/convert/convert.h"
 #include "src/sandbox/channel.h"
@@ -12,17 +9,21 @@
 
 namespace vmcore::worker {
 
+// What can be found out of a guest before it stands still is to be found out then.
+bool has_draft(const sandbox::Request& request);
+
 // What a request asks for, of this job and of those that only look.
 convert::ConvertOptions options_of(const sandbox::Request& request);
 
-// Converts the input into the output, which may be null where nothing is written.
+// Converts the input into "output"; a dry run has none.
 Result<sandbox::Done> run_convert(const sandbox::Channel& channel, const sandbox::Request& request,
-                                  Input& input, const Fd* output,
+                                  Input& input, sandbox::Descriptors& descriptors,
                                   const convert::Waiting& waiting = {});
 
-// Of a guest that waits: what it will keep is found out before, and copied when it stands still.
-// `fds`: the room for the copy, then the output.
+// Of a guest that waits: what it will keep is found out before, and copied into "room" when it
+// stands still.
 Result<sandbox::Done> run_convert_waiting(const sandbox::Channel& channel,
-                                          const sandbox::Request& request, std::vector<Fd> fds);
+                                          const sandbox::Request& request,
+                                          sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

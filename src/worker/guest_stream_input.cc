@@ -29,8 +29,8 @@ using std::chrono::milliseconds;
 // The line, read with the patience that the terms leave.
 class Line {
  public:
-  Line(int fd, int hangup, const sandbox::Request& request)
-      : fd_(fd), hangup_(hangup), terms_(request.terms), throttle_(request.bandwidth) {
+  Line(int fd, int hangup, const sandbox::StreamTerms& terms, std::uint64_t bandwidth)
+      : fd_(fd), hangup_(hangup), terms_(terms), throttle_(bandwidth) {
     set_deadline(terms_.wait_ms);
   }
   void begin() {
@@ -231,13 +231,16 @@ void take_remarks(MemoryImage& image) {
 
 }  // namespace
 
-Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
-                                Fd line, Fd spool, Fd log, Fd hangup, Fd key) {
-  const sandbox::StreamTerms& terms = request.terms;
-  Line reader(line.get(), hangup.get(), request);
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+                                std::uint64_t bandwidth, sandbox::Descriptors& descriptors) {
+  TRY_ASSIGN(Fd line, descriptors.take("source"));
+  TRY_ASSIGN(Fd spool, descriptors.take("spool"));
+  TRY_ASSIGN(const Fd log, descriptors.take("log"));
+  TRY_ASSIGN(const Fd hangup, descriptors.take("hangup"));
+  Line reader(line.get(), hangup.get(), terms, bandwidth);
   Spooler spooler(channel, reader, spool.get(), log.get());
   formats::ReadSome read = [&](std::span<std::byte> out) { return reader.read(out); };
-  if (key) {
+  if (Fd key = descriptors.take_if_there("key")) {
     TRY_ASSIGN(read, open_seal(std::move(read), std::move(key)));
   }
   TRY_ASSIGN(formats::GuestStream stream,

@@ -9,13 +9,12 @@
 
 namespace vmcore::worker {
 
-// Lays the pages of the stream that `line` brings into `spool` (a regular file, empty) at their
-// guest-physical addresses, and writes the guest's kernel log into `log` (the same). A stream that
-// breaks gives an incomplete image of what came; one without a page is an Error, its log is written
-// all the same. The other end of `hangup` (a pipe) is closed where the line is to end. `key` is the
-// file of the key that it is sealed to, or none. Tells Hello, LogRead, Spooling now and then, and
-// SourceRead. `request` gives the terms, and the bandwidth.
-Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::Request& request,
-                                Fd line, Fd spool, Fd log, Fd hangup, Fd key);
+// Takes the descriptors of a sandbox::GuestStreamInput. Lays the pages of the stream into the spool
+// at their guest-physical addresses, and writes the guest's kernel log into the file for it. A
+// stream that breaks gives an incomplete image of what came; one without a page is an Error, and
+// its log is written all the same. `bandwidth` is that of the conversion. Tells Hello, LogRead,
+// Spooling now and then, and SourceRead.
+Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::StreamTerms& terms,
+                                std::uint64_t bandwidth, sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

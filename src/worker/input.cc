@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "src/formats/dump_format.h"
 #include "src/sources/fetched_memory.h"
@@ -16,7 +17,6 @@ namespace vmcore::worker {
 namespace {
 
 using sandbox::Channel;
-using sandbox::InputKind;
 using sandbox::Request;
 
 // Whether the headers have come. A guest that cannot be read is an Error: it must not stand still
@@ -107,58 +107,59 @@ Result<> Input::check_lease() const {
   return {};
 }
 
+namespace {
+
+// Opens each kind of input from the descriptors that its struct names.
+struct Opener {
+  const Channel& channel;
+  const Request& request;
+  const sandbox::Ready& ready;
+  const sources::Copier* copier;
+  sandbox::Descriptors& descriptors;
+
+  Result<Input> operator()(const sandbox::FileInput&) const {
+    TRY_ASSIGN(Fd file, descriptors.take("source"));
+    Input input;
+    TRY_ASSIGN(input.image, formats::open_dump(std::move(file)));
+    return input;
+  }
+  Result<Input> operator()(const sandbox::FetchedInput&) const {
+    TRY_ASSIGN(Fd header, descriptors.take("source"));
+    Input input;
+    TRY_ASSIGN(input.image, open_fetched(channel, std::move(header)));
+    return input;
+  }
+  Result<Input> operator()(const sandbox::StreamInput&) const {
+    TRY_ASSIGN(Fd stream, descriptors.take("source"));
+    TRY_ASSIGN(Fd spool, descriptors.take("spool"));
+    Input input;
+    TRY_ASSIGN(input.image, open_stream(channel, std::move(stream), std::move(spool)));
+    return input;
+  }
+  Result<Input> operator()(const sandbox::ProcessInput& kind) const {
+    return open_process(channel, ready, kind.torn, copier);
+  }
+  Result<Input> operator()(const sandbox::LiveInput& kind) const {
+    return open_live(channel, kind.torn);
+  }
+  Result<Input> operator()(const sandbox::SnapshotInput& kind) const {
+    TRY_ASSIGN(Fd stream, descriptors.take("source"));
+    TRY_ASSIGN(Fd spool, descriptors.take("spool"));
+    TRY_ASSIGN(Fd header, descriptors.take("header"));
+    return open_snapshot(channel, std::move(stream), std::move(spool), std::move(header),
+                         kind.places);
+  }
+  Result<Input> operator()(const sandbox::GuestStreamInput& kind) const {
+    return open_guest_stream(channel, kind.terms, request.how.bandwidth, descriptors);
+  }
+};
+
+}  // namespace
+
 Result<Input> open_input(const Channel& channel, const Request& request,
                          const sandbox::Ready& ready, const sources::Copier* copier,
-                         std::vector<Fd>& fds) {
-  const bool none = request.input == InputKind::live || request.input == InputKind::process;
-  const std::size_t needed = none                                   ? 0
-                             : request.input == InputKind::stream   ? 2
-                             : request.input == InputKind::snapshot ? 3
-                             : request.input == InputKind::guest_stream
-                                 ? (request.terms.sealed ? 5 : 4)
-                                 : 1;
-  if (fds.size() < needed) {
-    return fail(Errc::malformed, "worker protocol: a descriptor is missing");
-  }
-  const auto take = [&fds] {
-    Fd first = std::move(fds.front());
-    fds.erase(fds.begin());
-    return first;
-  };
-  Input input;
-  switch (request.input) {
-    case InputKind::file: {
-      TRY_ASSIGN(input.image, formats::open_dump(take()));
-      return input;
-    }
-    case InputKind::fetch: {
-      TRY_ASSIGN(input.image, open_fetched(channel, take()));
-      return input;
-    }
-    case InputKind::stream: {
-      Fd stream = take();
-      TRY_ASSIGN(input.image, open_stream(channel, std::move(stream), take()));
-      return input;
-    }
-    case InputKind::process:
-      return open_process(channel, ready, request.torn, copier);
-    case InputKind::live:
-      return open_live(channel, request.torn);
-    case InputKind::snapshot: {
-      Fd stream = take();
-      Fd spool = take();
-      return open_snapshot(channel, std::move(stream), std::move(spool), take(), request.places);
-    }
-    case InputKind::guest_stream: {
-      Fd line = take();
-      Fd spool = take();
-      Fd log = take();
-      Fd hangup = take();
-      return open_guest_stream(channel, request, std::move(line), std::move(spool), std::move(log),
-                               std::move(hangup), request.terms.sealed ? take() : Fd());
-    }
-  }
-  return fail(Errc::malformed, "worker protocol: unknown input");
+                         sandbox::Descriptors& descriptors) {
+  return std::visit(Opener{channel, request, ready, copier, descriptors}, request.input);
 }
 
 }  // namespace vmcore::worker

@@ -1,12 +1,11 @@
 // What a job reads, opened from the descriptors of its request.
 #pragma once
 
-#include <vector>
-
 #include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/image/image.h"
 #include "src/sandbox/channel.h"
+#include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 #include "src/sources/copier.h"
 
@@ -35,11 +34,11 @@ Result<MemoryImage> open_headers(Fd file);
 // Asks over the channel for the one descriptor that answers it.
 Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
 
-// Takes the descriptors of the input from the front of `fds`. What is fetched or located is asked
-// for over the channel, now and as long as the image is read; a guest's process when it is `ready`,
-// and of that `copier` (borrowed, may be null) copies.
+// Takes the descriptors of the input. What is fetched or located is asked for over the channel, now
+// and as long as the image is read; a guest's process when it is `ready`, and of that `copier`
+// (borrowed, may be null) copies.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
                          const sandbox::Ready& ready, const sources::Copier* copier,
-                         std::vector<Fd>& fds);
+                         sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

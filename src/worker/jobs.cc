@@ -56,7 +56,7 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
 
 Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
-  return hand_out(memory_json(image, use, request.torn), use, output);
+  return hand_out(memory_json(image, use, is_torn(request)), use, output);
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -112,24 +112,21 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 
 }  // namespace
 
-Result<Done> run_job(const Channel& channel, Request request, std::vector<Fd> fds) {
-  const bool waits = request.draft && request.input == sandbox::InputKind::process;
+Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  const bool waits = has_draft(request);
   if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, std::move(fds));
+    return run_convert_waiting(channel, request, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {
     request.hint = place;
   }
-  TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, fds));
-  const Fd* output = fds.empty() ? nullptr : &fds.front();
+  TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, descriptors));
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, input, output);
+    return run_convert(channel, request, input, descriptors);
   }
-  if (output == nullptr) {
-    return fail(Errc::malformed, "worker protocol: no output");
-  }
-  TRY_ASSIGN(Done done, run_text(request, input.image, *output));
+  TRY_ASSIGN(const Fd output, descriptors.take("output"));
+  TRY_ASSIGN(Done done, run_text(request, input.image, output));
   done.place = done.place ? done.place : place;
   if (input.held) {
     input.let_go(channel);

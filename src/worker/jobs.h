@@ -2,17 +2,15 @@
 // channel.
 #pragma once
 
-#include <vector>
-
-#include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/sandbox/channel.h"
+#include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::worker {
 
 // Runs the job. What it returns is the last event to send.
 Result<sandbox::Done> run_job(const sandbox::Channel& channel, sandbox::Request request,
-                              std::vector<Fd> fds);
+                              sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

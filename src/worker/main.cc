@@ -9,6 +9,7 @@
 
 #include "src/sandbox/channel.h"
 #include "src/sandbox/confine.h"
+#include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 #include "src/worker/jobs.h"
 
@@ -27,8 +28,10 @@ vmcore::Result<vmcore::sandbox::Done> work(const vmcore::sandbox::Channel& chann
   TRY(vmcore::sandbox::confine());
   TRY_ASSIGN(vmcore::sandbox::Packet packet, channel.receive());
   TRY_ASSIGN(const auto request, vmcore::sandbox::decode_request(packet.text));
+  TRY_ASSIGN(auto descriptors,
+             vmcore::sandbox::Descriptors::make(request.descriptors, std::move(packet.fds)));
   std::thread(die_with, std::cref(channel)).detach();
-  return vmcore::worker::run_job(channel, request, std::move(packet.fds));
+  return vmcore::worker::run_job(channel, request, descriptors);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ Result<> make(const char* dump, const char* out, unsigned level, const char* tag
   TRY(writer.hello(hello));
   TRY(writer.log(log));
   Silent silent;
-  TRY(convert::convert(image, writer, {.level = level}, silent, {}));
+  TRY(convert::convert(image, writer, {.how = {.level = level}}, silent, {}));
   return {};
 }
 

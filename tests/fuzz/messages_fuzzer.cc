@@ -13,15 +13,17 @@ using namespace vmcore::sandbox;
 
 std::vector<std::string> messages() {
   const InfoPlace place{.address = {0x1234000}, .build_id = std::string(40, 'a')};
-  Request request;
-  request.compress_level = 3;
-  request.hint = place;
-  request.host_event_time = 1;
-  request.places = {{{{0x1000}, 0x2000}, "pc.ram", 0x1000}};
-  request.capture = Capture{"direct", "stopped", "claim"};
+  const Request request{.input = SnapshotInput{{{{{0x1000}, 0x2000}, "pc.ram", 0x1000}}},
+                        .how = {.compress_level = 3},
+                        .hint = place,
+                        .host_event_time = 1,
+                        .capture = Capture{"direct", "stopped", "claim"},
+                        .descriptors = {"source", "spool", "header", "output"}};
   Done done{.release = "6.12.0", .armed = true, .place = place, .remarks = {{Errc::io, "text"}}};
   done.classes = {{"free", "free", 1}};
   return {encode(request),
+          encode(Request{.input = ProcessInput{.torn = true, .draft = true}}),
+          encode(Request{.input = GuestStreamInput{}}),
           encode(Event(Progress{1, 2})),
           encode(Event(Hello{.release = "6.12.0", .tag = "tag", .ram_bytes = 1})),
           encode(Event(LogRead{1, "Kernel panic - not syncing"})),

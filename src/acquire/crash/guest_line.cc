@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "qmp/monitor_socket.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/libvirt/setup.h"
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -44,9 +44,9 @@ Result<GuestLine> listen_on_vsock(std::string_view text) {
   address.svm_family = AF_VSOCK;
   address.svm_cid = VMADDR_CID_ANY;
   address.svm_port = kDumpVsockPort;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, address.svm_port);
-  if (!text.empty() && (error != std::errc() || rest != end)) {
+  if (const auto port = parse_number<unsigned>(text)) {
+    address.svm_port = *port;
+  } else if (!text.empty()) {
     return fail(Errc::invalid, "vsock:{}: give a port's number, or none for {}", text,
                 kDumpVsockPort);
   }

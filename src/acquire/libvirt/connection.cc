@@ -3,12 +3,13 @@
 #include <libvirt/virterror.h>
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 #include <thread>
+
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -96,10 +97,8 @@ std::string uri_of(virConnect* connection) {
 }
 
 std::optional<int> as_id(const std::string& text) {
-  int id = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  const bool whole = error == std::errc{} && end == text.data() + text.size();
-  return whole && id >= 0 ? std::optional(id) : std::nullopt;
+  const auto id = parse_number<int>(text);
+  return id && *id >= 0 ? id : std::nullopt;
 }
 
 }  // namespace

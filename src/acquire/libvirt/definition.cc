@@ -1,12 +1,12 @@
 #include "src/acquire/libvirt/definition.h"
 
-#include <charconv>
 #include <numeric>
 #include <pugixml.hpp>
 #include <sstream>
 #include <string_view>
 
 #include "src/acquire/crash/guest_line.h"
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -124,16 +124,14 @@ Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
   const std::string_view unit = node.attribute("unit").as_string("KiB");
   const std::string_view text =
       *attribute != '\0' ? node.attribute(attribute).value() : node.text().get();
-  std::uint64_t size = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
-  if (error != std::errc() || end != text.data() + text.size() || unit != "KiB" ||
-      size > kMaxPhysAddr / 1024) {
+  const auto size = parse_number<std::uint64_t>(text);
+  if (!size || unit != "KiB" || *size > kMaxPhysAddr / 1024) {
     return fail(Errc::unsupported,
                 "libvirt's definition has a size of memory that is not known: "
                 "{} {}",
                 text, unit);
   }
-  return size * 1024;
+  return *size * 1024;
 }
 
 // Where what is plugged in begins: of a DIMM beside its slot, of virtio-mem in its target.

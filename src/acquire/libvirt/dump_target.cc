@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <random>
 
+#include "src/base/pipe.h"
+
 namespace vmcore::acquire {
 namespace {
 
@@ -51,15 +53,11 @@ void PrivateFolder::remove() {
 }
 
 Result<DumpTarget> DumpTarget::make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
+  TRY_ASSIGN(Pipe pipe, vmcore::make_pipe());
   DumpTarget target;
-  target.file_ = Fd(ends[0]);
-  const Fd write_end(ends[1]);
-  static_cast<void>(::fcntl(ends[0], F_SETPIPE_SZ, 1 << 20));  // fewer wake-ups
-  TRY_ASSIGN(target.write_end_, renumber(write_end));
+  target.file_ = std::move(pipe.out);
+  static_cast<void>(::fcntl(target.file_.get(), F_SETPIPE_SZ, 1 << 20));  // fewer wake-ups
+  TRY_ASSIGN(target.write_end_, renumber(pipe.in));
   const Fd descriptors(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!descriptors) {
     return fail_errno(errno, "/proc/self/fd");

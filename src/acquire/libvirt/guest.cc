@@ -292,7 +292,7 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
 Result<Acquired> LibvirtGuest::acquire_pipe(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
   TRY_ASSIGN(auto lease, begin(target, running, false, process_.has_value(), patience));
-  return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
+  return Acquired{process_ ? sandbox::Input(sandbox::ProcessInput{}) : sandbox::StreamInput{},
                   target.take(), std::move(lease)};
 }
 
@@ -300,7 +300,7 @@ Result<Acquired> LibvirtGuest::acquire_pipe(bool running, const Patience& patien
 Result<Acquired> LibvirtGuest::acquire_file(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
   TRY_ASSIGN(auto lease, begin(target, running, true, false, patience));
-  return Acquired{sandbox::InputKind::file, target.take(), std::move(lease)};
+  return Acquired{sandbox::FileInput{}, target.take(), std::move(lease)};
 }
 
 Result<Acquired> LibvirtGuest::acquire(const GuestState& state, const Patience& patience) {

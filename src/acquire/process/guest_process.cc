@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "src/base/number.h"
 #include "src/base/sys.h"
 #include "src/sandbox/messages.h"
 
@@ -66,9 +66,7 @@ std::uint64_t own_number(const fs::path& status) {
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with("NSpid:")) {
       const std::size_t last = line.find_last_of(" \t") + 1;
-      std::uint64_t number = 0;
-      std::from_chars(line.data() + last, line.data() + line.size(), number);
-      return number;
+      return parse_number<std::uint64_t>(std::string_view(line).substr(last)).value_or(0);
     }
   }
   return 0;

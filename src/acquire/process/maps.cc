@@ -2,20 +2,20 @@
 
 #include <sys/sysmacros.h>
 
-#include <charconv>
 #include <optional>
+
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
 
 // Takes a number off the front of `text`, and the one character `after` behind it.
 std::optional<std::uint64_t> take_number(std::string_view& text, int base, char after) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc() || end == text.data() + text.size() || *end != after) {
+  const auto value = vmcore::take_number<std::uint64_t>(text, base);
+  if (!value || !text.starts_with(after)) {
     return std::nullopt;
   }
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()) + 1);
+  text.remove_prefix(1);
   return value;
 }
 

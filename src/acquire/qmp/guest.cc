@@ -23,6 +23,7 @@
 #include "src/acquire/qmp/setup.h"
 #include "src/acquire/qmp/snapshot.h"
 #include "src/acquire/snapshot/settings.h"
+#include "src/base/pipe.h"
 #include "src/base/range_set.h"
 
 namespace vmcore::acquire {
@@ -147,16 +148,11 @@ Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout, 
 }
 
 Result<Fd> QmpGuest::start_full_dump(Milliseconds timeout) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  Fd out(ends[0]);
-  Fd in(ends[1]);
+  TRY_ASSIGN(Pipe pipe, make_pipe());
   // Fewer wake-ups; where the user's pipes may not be that large, the default does.
-  static_cast<void>(::fcntl(out.get(), F_SETPIPE_SZ, 1 << 20));
-  TRY(start_dump(in.get(), {{"detach", true}}, timeout, &out));
-  return out;
+  static_cast<void>(::fcntl(pipe.out.get(), F_SETPIPE_SZ, 1 << 20));
+  TRY(start_dump(pipe.in.get(), {{"detach", true}}, timeout, &pipe.out));
+  return std::move(pipe.out);
 }
 
 Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& patience) {
@@ -165,7 +161,7 @@ Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& pati
     return acquire_header();
   }
   TRY_ASSIGN(Fd pipe, start_full_dump(patience.left(kDumpTimeout)));
-  return Acquired{process_ ? sandbox::InputKind::process : sandbox::InputKind::stream,
+  return Acquired{process_ ? sandbox::Input(sandbox::ProcessInput{}) : sandbox::StreamInput{},
                   std::move(pipe),
                   std::make_unique<QmpLease>(monitor_, state.running, process_.has_value())};
 }
@@ -236,7 +232,7 @@ Result<Acquired> QmpGuest::acquire_header() {
     return tl::unexpected(std::move(header).error());
   }
   TRY(check_stood_still(monitor_, Microseconds::max()));
-  return Acquired{sandbox::InputKind::fetch, *std::move(header), nullptr};
+  return Acquired{sandbox::FetchedInput{}, *std::move(header), nullptr};
 }
 
 Result<ImageSource> QmpGuest::look() {

@@ -1,11 +1,12 @@
 #include "src/acquire/qmp/memory_map.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -30,11 +31,7 @@ std::string_view next_line(std::string_view& text) {
 }
 
 std::optional<std::uint64_t> hex(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty()
-             ? std::optional(value)
-             : std::nullopt;
+  return parse_number<std::uint64_t>(text, 16);
 }
 
 // "  00000000000c3000-00000000000e7fff (prio 0, rom): ram0 @00000000000c3000 KVM", with the offset

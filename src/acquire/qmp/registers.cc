@@ -1,11 +1,12 @@
 #include "src/acquire/qmp/registers.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
+
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -14,10 +15,8 @@ using qmp::Json;
 
 template <class Number>
 std::optional<Number> number_at_start(std::string_view text, int base) {
-  Number value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  const bool alone = end == text.data() + text.size() || *end == ' ';
-  return error == std::errc() && alone ? std::optional(value) : std::nullopt;
+  const auto value = take_number<Number>(text, base);
+  return text.empty() || text.front() == ' ' ? value : std::nullopt;
 }
 
 // The hexadecimal number behind the name ("CR3="), which begins the line or follows a space.

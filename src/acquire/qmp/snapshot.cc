@@ -11,6 +11,7 @@
 #include "qmp/connect.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/dump_header.h"
+#include "src/base/pipe.h"
 #include "src/base/sys.h"
 
 namespace vmcore::acquire {
@@ -45,15 +46,11 @@ Result<> QmpSnapshotMonitor::try_writing(int file) {
 }
 
 Result<Fd> QmpSnapshotMonitor::dump_header() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  const Fd out(ends[0]);  // closing it ends the dump, with an error that is none
-  Fd in(ends[1]);
-  TRY(start_dump(in.get(), {{"detach", true}}));
-  in.reset();
-  return read_dump_header(out.get());
+  TRY_ASSIGN(Pipe pipe, make_pipe());
+  TRY(start_dump(pipe.in.get(), {{"detach", true}}));
+  pipe.in.reset();
+  // The reading end is closed on return. That ends QEMU's dump, with an error that is expected.
+  return read_dump_header(pipe.out.get());
 }
 
 Result<Microseconds> QmpSnapshotMonitor::paused(const qmp::Json&) {

@@ -279,11 +279,10 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
     return tl::unexpected(std::move(header).error());
   }
   return Acquired{
-      .kind = sandbox::InputKind::snapshot,
-      .input = std::move(file),
+      .input = sandbox::SnapshotInput{std::move(places)},
+      .source = std::move(file),
       .lease = std::make_unique<SnapshotLease>(monitor, settings, std::move(lease_file)),
-      .header = *std::move(header),
-      .places = std::move(places)};
+      .header = *std::move(header)};
 }
 
 }  // namespace vmcore::acquire

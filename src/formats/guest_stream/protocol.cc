@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <chrono>
 #include <functional>
 
+#include "src/base/number.h"
 #include "src/formats/crc32c.h"
 #include "src/formats/page.h"
 
@@ -34,12 +34,9 @@ std::string number_line(std::string_view key, std::uint64_t value) {
 }
 
 Result<std::uint64_t> number(std::string_view text, int base = 10) {
-  std::uint64_t value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-  if (error != std::errc() || rest != text.data() + text.size()) {
-    return fail(Errc::malformed, "the guest's stream has no number where one should be");
-  }
-  return value;
+  const auto value = parse_number<std::uint64_t>(text, base);
+  return value ? Result<std::uint64_t>(*value)
+               : fail(Errc::malformed, "the guest's stream has no number where one should be");
 }
 
 Result<unsigned> level_from(std::string_view text) {

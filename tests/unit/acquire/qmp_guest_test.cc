@@ -235,9 +235,9 @@ TEST_F(QmpGuestTest, StreamsARunningGuest) {
   open({});
   auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
-  EXPECT_EQ(acquired->kind, sandbox::InputKind::stream);
-  EXPECT_EQ(text_of(acquired->input.get()), script_.dumped);
-  EXPECT_EQ(text_of(acquired->input.get()), "");  // nobody else holds the other end
+  EXPECT_TRUE(std::holds_alternative<sandbox::StreamInput>(acquired->input));
+  EXPECT_EQ(text_of(acquired->source.get()), script_.dumped);
+  EXPECT_EQ(text_of(acquired->source.get()), "");  // nobody else holds the other end
   EXPECT_EQ(arguments_.at("detach"), true);
   const auto pause = acquired->lease->end();
   ASSERT_TRUE(pause) << pause.error().message;
@@ -301,10 +301,10 @@ TEST_F(QmpGuestTest, TakesTheHeaderOfAGuestThatStandsStill) {
   EXPECT_FALSE(guest_->needs_spool({"guest-panicked", false}));
   auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
-  EXPECT_EQ(acquired->kind, sandbox::InputKind::fetch);
+  EXPECT_TRUE(std::holds_alternative<sandbox::FetchedInput>(acquired->input));
   EXPECT_EQ(acquired->lease, nullptr);
-  ASSERT_EQ(::lseek(acquired->input.get(), 0, SEEK_SET), 0);
-  EXPECT_EQ(text_of(acquired->input.get()), script_.dumped);
+  ASSERT_EQ(::lseek(acquired->source.get(), 0, SEEK_SET), 0);
+  EXPECT_EQ(text_of(acquired->source.get()), script_.dumped);
 }
 
 TEST_F(QmpGuestTest, FetchesRanges) {
@@ -343,7 +343,7 @@ TEST_F(DirectTest, HoldsTheGuestByADumpThatIsCutShort) {
   EXPECT_FALSE(guest_->needs_spool({"running", true}));
   auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
-  EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
+  EXPECT_TRUE(std::holds_alternative<sandbox::ProcessInput>(acquired->input));
   const auto pause = acquired->lease->end();
   ASSERT_TRUE(pause) << pause.error().message;
   EXPECT_EQ(pause->count(), 2500);
@@ -353,7 +353,7 @@ TEST_F(DirectTest, HoldsAGuestThatStandsStillAsWell) {
   open_direct(standing_still());
   auto acquired = guest_->acquire({"guest-panicked", false}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
-  EXPECT_EQ(acquired->kind, sandbox::InputKind::process);
+  EXPECT_TRUE(std::holds_alternative<sandbox::ProcessInput>(acquired->input));
   EXPECT_EQ(acquired->lease->end()->count(), 0);  // does not wait for it to run
 }
 

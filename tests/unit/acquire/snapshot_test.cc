@@ -231,9 +231,9 @@ class SnapshotTest : public testing::Test {
     open(std::move(script));
     const auto acquired = guest_->acquire({"running", true}, {});
     ASSERT_TRUE(acquired) << acquired.error().message;
-    EXPECT_GE(allocated(acquired->input), 16U << 20);
+    EXPECT_GE(allocated(acquired->source), 16U << 20);
     ASSERT_TRUE(acquired->lease->end());
-    EXPECT_LT(allocated(acquired->input), 1U << 20);
+    EXPECT_LT(allocated(acquired->source), 1U << 20);
   }
   static std::uint64_t allocated(const Fd& file) {
     struct stat status {};
@@ -258,11 +258,12 @@ TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
   EXPECT_TRUE(guest_->needs_spool({"running", true}));
   auto acquired = guest_->acquire({"running", true}, {});
   ASSERT_TRUE(acquired) << acquired.error().message;
-  EXPECT_EQ(acquired->kind, sandbox::InputKind::snapshot);
+  EXPECT_TRUE(std::holds_alternative<sandbox::SnapshotInput>(acquired->input));
   EXPECT_EQ(uri_, "fd:vmcorectl-snapshot");
   EXPECT_EQ(during_.first, (std::set<std::string>{"background-snapshot", "events"}));
   EXPECT_EQ(during_.second, kOurs + kLimit);
-  EXPECT_EQ(acquired->places, (std::vector<sandbox::BlockPlace>{{{{0}, 0x1000000}, "ram0", 0}}));
+  EXPECT_EQ(std::get<sandbox::SnapshotInput>(acquired->input).places,
+            (std::vector<sandbox::BlockPlace>{{{{0}, 0x1000000}, "ram0", 0}}));
   EXPECT_EQ(*sys::file_size(acquired->header.get()), sizeof(Elf64_Ehdr));
   EXPECT_FALSE(*acquired->lease->over());
   const auto pause = acquired->lease->end();
@@ -274,7 +275,7 @@ TEST_F(SnapshotTest, BringsAFileAndLeavesQemuAsItWas) {
   // Only what QEMU wrote last, from the beginning of the file.
   std::string text(16, '\0');
   const auto got =
-      sys::pread_full(acquired->input.get(), std::as_writable_bytes(std::span(text)), 0);
+      sys::pread_full(acquired->source.get(), std::as_writable_bytes(std::span(text)), 0);
   EXPECT_EQ(text.substr(0, *got), "QEVM");
   EXPECT_TRUE(std::filesystem::is_empty(folder_));
 }
@@ -287,7 +288,7 @@ TEST_F(SnapshotTest, BringsAFileByNameWhereQemuTakesNoOther) {
   EXPECT_TRUE(uri_.starts_with("file:/dev/fdset/"));
   EXPECT_TRUE(sets_.empty());
   ASSERT_TRUE(acquired->lease->end());
-  EXPECT_EQ(*sys::file_size(acquired->input.get()), 4U);
+  EXPECT_EQ(*sys::file_size(acquired->source.get()), 4U);
   EXPECT_EQ(script_.limit, kLimit);
 }
 

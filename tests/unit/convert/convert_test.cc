@@ -32,7 +32,7 @@ TEST(Convert, WhatIsKeptIsReadBack) {
   for (const Target& target : kTargets) {
     for (const unsigned threads : {1U, 4U}) {
       SCOPED_TRACE(fmt::format("{} {}", target.name, threads));
-      const Converted converted = convert_image(source, target, {.threads = threads});
+      const Converted converted = convert_image(source, target, {.how = {.threads = threads}});
       EXPECT_TRUE(converted.outcome.as_asked()) << texts(converted.outcome.remarks);
       EXPECT_EQ(converted.outcome.release, "6.12.0-test");
       EXPECT_EQ(converted.outcome.plan.kept.count(), kGuestPages - 16 - 2 - 1 - 16 - 512);
@@ -46,7 +46,8 @@ TEST(Convert, EveryLayoutAndLevel) {
     GuestBuilder guest = sample_guest(layout);
     const MemoryImage source = guest.build();
     for (const unsigned level : {0U, 1U, 8U, 31U}) {
-      const Converted converted = convert_image(source, kZstd, {.level = level, .threads = 2});
+      const Converted converted =
+          convert_image(source, kZstd, {.how = {.level = level, .threads = 2}});
       EXPECT_EQ(converted.outcome.plan.level_reached, level) << layout;
       EXPECT_EQ(converted.reopen().file.dump_level, level);
       EXPECT_TRUE(verify(source, converted.reopen(), converted.outcome, {})) << layout;
@@ -61,7 +62,7 @@ TEST(Convert, ADumpOfADumpIsTheSame) {
     const MemoryImage between = convert_image(source, first).reopen();
     for (const Target& second : kTargets) {
       SCOPED_TRACE(fmt::format("{} to {}", first.name, second.name));
-      const Converted again = convert_image(between, second, {.level = 0});
+      const Converted again = convert_image(between, second, {.how = {.level = 0}});
       EXPECT_EQ(again.outcome.plan.level_reached, 31U);  // what is gone stays gone
       EXPECT_EQ(level_before(again.reopen()), 31U);
       EXPECT_TRUE(verify(source, again.reopen(), again.outcome, {}));
@@ -85,7 +86,8 @@ TEST(Convert, AGuestWaitsOnlyForTheLogAndWhatThereIsNoRoomFor) {
   constexpr std::uint64_t kLogPages = 320;  // of this guest, with the page tables that lead there
   GuestBuilder guest = sample_guest();
   MemoryImage source = guest.build();
-  const std::uint64_t all = convert_image(source, kZstd, {.level = 0}).outcome.plan.kept.count();
+  const std::uint64_t all =
+      convert_image(source, kZstd, {.how = {.level = 0}}).outcome.plan.kept.count();
   const std::unique_ptr<PhysicalMemory> memory = std::move(source.memory);
   for (const unsigned threads : {1U, 3U}) {
     for (const std::uint64_t ahead : {std::uint64_t{0}, all / 2, all}) {
@@ -96,8 +98,9 @@ TEST(Convert, AGuestWaitsOnlyForTheLogAndWhatThereIsNoRoomFor) {
       source.memory = std::move(copied);
       const Fd file = builders::memory_file();
       EarlyObserver observer;
-      const auto outcome = convert(source, *make_writer(kZstd, file.get()),
-                                   {.level = 0, .threads = threads}, observer, {}, waiting);
+      const auto outcome =
+          convert(source, *make_writer(kZstd, file.get()),
+                  {.how = {.level = 0, .threads = threads}}, observer, {}, waiting);
       ASSERT_TRUE(outcome) << outcome.error().message;
       EXPECT_EQ(observer.source_read_, 1);
       EXPECT_EQ(observer.done_, all);
@@ -126,7 +129,7 @@ TEST(Convert, LostPagesAreHolesAndSaidSo) {
     MemoryImage source = guest.build();
     source.memory = std::make_unique<LossyMemory>(
         std::move(source.memory), std::set<std::uint64_t>{0x2020, 0x3001, 0x3002, 0x3fff});
-    const Converted converted = convert_image(source, target, {.threads = 3});
+    const Converted converted = convert_image(source, target, {.how = {.threads = 3}});
     SCOPED_TRACE(target.name);
     EXPECT_EQ(converted.outcome.lost_pages, 4U);
     EXPECT_TRUE(converted.outcome.incomplete);
@@ -188,8 +191,8 @@ TEST(Convert, ABrokenSourceEndsItOnAllThreads) {
         std::make_unique<LossyMemory>(std::move(source.memory), std::set<std::uint64_t>{}, 0x2fff);
     const Fd file = builders::memory_file();
     CountingObserver observer;
-    const auto outcome =
-        convert(source, *make_writer(kZstd, file.get()), {.threads = threads}, observer, {});
+    const auto outcome = convert(source, *make_writer(kZstd, file.get()),
+                                 {.how = {.threads = threads}}, observer, {});
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::io);
     EXPECT_THAT(outcome.error().message, HasSubstr("the disk is broken"));
@@ -204,7 +207,7 @@ TEST(Convert, KnownHolesAreNotRead) {
     static_cast<testing::SparseMemory&>(*source.memory).tell_zero_pages();
     source.memory =
         std::make_unique<LossyMemory>(std::move(source.memory), std::set<std::uint64_t>{}, 0x2fff);
-    const Converted converted = convert_image(source, target, {.level = 0, .threads = 3});
+    const Converted converted = convert_image(source, target, {.how = {.level = 0, .threads = 3}});
     const MemoryImage written = converted.reopen();
     EXPECT_EQ(page_at(*written.memory, 0x2fff), builders::zeros(4096)) << target.name;
     EXPECT_EQ(page_at(*written.memory, 0x3001), page_at(*source.memory, 0x3001));
@@ -215,8 +218,8 @@ TEST(Convert, KnownHolesAreNotRead) {
 TEST(Convert, WrongRequestsAreRefused) {
   GuestBuilder guest = sample_guest();
   const MemoryImage source = guest.build();
-  EXPECT_EQ(plan_only(source, {.level = 32}, {}).error().code, Errc::invalid);
-  EXPECT_EQ(plan_only(source, {.threads = 0}, {}).error().code, Errc::invalid);
+  EXPECT_EQ(plan_only(source, {.how = {.level = 32}}, {}).error().code, Errc::invalid);
+  EXPECT_EQ(plan_only(source, {.how = {.threads = 0}}, {}).error().code, Errc::invalid);
 }
 
 // Asks to stop at the first sign of progress.
@@ -236,8 +239,9 @@ TEST(Convert, StopsWhenAsked) {
     const Fd file = builders::memory_file();
     std::stop_source stop;
     StoppingObserver observer(stop);
-    const auto outcome = convert(source, *make_writer(kZstd, file.get()),
-                                 {.level = 0, .threads = threads}, observer, stop.get_token());
+    const auto outcome =
+        convert(source, *make_writer(kZstd, file.get()), {.how = {.level = 0, .threads = threads}},
+                observer, stop.get_token());
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, Errc::cancelled);
     EXPECT_TRUE(formats::open_dump(Fd(::dup(file.get())))->file.incomplete);
@@ -260,7 +264,7 @@ TEST_F(FullDisk, EndsWithNoSpace) {
       fakes::faults.writes_left = writes;
       CountingObserver observer;
       const auto outcome =
-          convert(source, *make_writer(target, file.get()), {.threads = 2}, observer, {});
+          convert(source, *make_writer(target, file.get()), {.how = {.threads = 2}}, observer, {});
       full = !outcome.has_value();
       fakes::no_faults();
       if (full) {
@@ -278,7 +282,7 @@ TEST_F(FullDisk, ShortWritesAreNoFailure) {
   GuestBuilder guest = sample_guest();
   const MemoryImage source = guest.build();
   fakes::faults.longest_step = 1000;
-  const Converted converted = convert_image(source, kZstd, {.threads = 2});
+  const Converted converted = convert_image(source, kZstd, {.how = {.threads = 2}});
   EXPECT_TRUE(verify(source, converted.reopen(), converted.outcome, {}));
 }
 

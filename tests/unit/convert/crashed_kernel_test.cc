@@ -241,7 +241,7 @@ TEST_F(SavedMemory, IsStillInItsOwnPlaceUntilTheCaptureKernelBegins) {
 TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {
   const MemoryImage image = TwoKernels().build();
   for (const Target& target : kTargets) {
-    const Converted converted = convert_image(image, target, {.level = 0});
+    const Converted converted = convert_image(image, target, {.how = {.level = 0}});
     const MemoryImage written = converted.reopen();
     EXPECT_TRUE(verify(image, written, converted.outcome, {})) << target.name;
     ASSERT_EQ(written.cpus.size(), 2U);
@@ -252,7 +252,7 @@ TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {
     EXPECT_THAT(texts(provenance->remarks), HasSubstr("the crashed one"));
     EXPECT_EQ(provenance->crash_time, testing::kCrashTime);
     // Once more, of what was written.
-    const Converted again = convert_image(written, target, {.level = 31});
+    const Converted again = convert_image(written, target, {.how = {.level = 31}});
     EXPECT_EQ(again.outcome.crashed, nullptr);
     EXPECT_EQ(again.reopen().cpus.size(), 2U);
   }

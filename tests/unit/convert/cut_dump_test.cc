@@ -69,7 +69,7 @@ void expect_opens(const Fd& file, const MemoryImage& source) {
   EXPECT_TRUE(cut.file.incomplete);
   EXPECT_EQ(cut.notes.size(), source.notes.size() + 1);  // ours is new
   // A dump of it is as incomplete, and shows the same.
-  const Converted again = convert_image(cut, kZstd, {.level = 31});
+  const Converted again = convert_image(cut, kZstd, {.how = {.level = 31}});
   EXPECT_TRUE(again.outcome.incomplete);
   EXPECT_THAT(log_of(again.reopen()), ::testing::EndsWith(kLog));
 }
@@ -83,8 +83,9 @@ TEST(CutDump, ShowsItsLogWhereverItEnds) {
           SCOPED_TRACE(fmt::format("{} {} {} {}", layout, target.name, at, threads));
           Fd file = builders::memory_file();
           Cutter cutter(at);
-          const auto outcome = convert(source, *make_writer(target, file.get()),
-                                       {.threads = threads}, cutter, cutter.stop.get_token());
+          const auto outcome =
+              convert(source, *make_writer(target, file.get()), {.how = {.threads = threads}},
+                      cutter, cutter.stop.get_token());
           ASSERT_FALSE(outcome);
           EXPECT_LT(cutter.done_with_log_, kGuestPages / 8) << "little more than the log";
           if (target.codec) {  // of an ELF file no hole tells that it is one

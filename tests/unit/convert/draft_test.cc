@@ -28,7 +28,7 @@ Fd convert_with(MemoryImage& image, const ConvertOptions& options, const Draft& 
   Fd file = builders::memory_file();
   CountingObserver observer;
   std::unique_ptr<PhysicalMemory> guest = std::move(image.memory);
-  auto copied = std::make_unique<CopiedMemory>(*guest, room, options.threads);
+  auto copied = std::make_unique<CopiedMemory>(*guest, room, options.how.threads);
   EXPECT_TRUE(copied->take(draft.pages));
   const Waiting waiting{.copied = copied.get(), .kernels = &draft.kernels};
   image.memory = std::move(copied);
@@ -48,7 +48,7 @@ TEST(Draft, ChangesNothingOfTheDump) {
   for (const std::uint64_t shards : {0U, 1U, 1000U}) {
     for (const unsigned threads : {1U, 3U}) {
       std::vector<std::byte> room(shards * kShardSize);
-      const ConvertOptions options{.level = 31, .threads = threads};
+      const ConvertOptions options{.how = {.level = 31, .threads = threads}};
       const auto draft = make_draft(image, options, room, {});
       ASSERT_TRUE(draft) << draft.error().message;
       const Fd file = convert_with(image, options, *draft, room);
@@ -62,14 +62,14 @@ TEST(Draft, ChangesNothingOfTheDump) {
 TEST(Draft, TellsWhatWillBeKept) {
   auto guest = sample_guest();
   const MemoryImage image = guest.build();
-  const ConvertOptions options{.level = 31};
+  const ConvertOptions options{.how = {.level = 31}};
   const auto outcome = plan_only(image, options, {});
   const auto draft = make_draft(image, options, {}, {});
   EXPECT_EQ(draft->kept_pages, outcome->plan.kept.count());
   EXPECT_EQ(draft->pages.count(), outcome->plan.kept.count());
   EXPECT_GT(draft->pause.count(), 0);
   EXPECT_LT(make_draft(image, options, {}, {})->kept_pages,
-            make_draft(image, {.level = 0}, {}, {})->kept_pages);
+            make_draft(image, {.how = {.level = 0}}, {}, {})->kept_pages);
 }
 
 // The guest went on: what was kept by the draft is free now, and the other way round.
@@ -80,7 +80,7 @@ TEST(Draft, ThePlanIsMadeAnew) {
   now.pages("2000 kernel\n2100 free 4\n");
   const MemoryImage old_image = before.build();
   MemoryImage image = now.build();
-  const ConvertOptions options{.level = 31};
+  const ConvertOptions options{.how = {.level = 31}};
   std::vector<std::byte> room(1000 * kShardSize);
   const auto draft = make_draft(old_image, options, room, {});
   ASSERT_TRUE(draft);
@@ -92,7 +92,7 @@ TEST(Draft, OfAGuestWithoutAKernelIsOneAsWell) {
   MemoryImage image;
   image.machine.arch = Arch::x86_64;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 1 << 20}});
-  const auto draft = make_draft(image, {.level = 31}, {}, {});
+  const auto draft = make_draft(image, {.how = {.level = 31}}, {}, {});
   ASSERT_TRUE(draft) << draft.error().message;
   EXPECT_TRUE(draft->kernels.kernels.empty());
 }

@@ -91,7 +91,7 @@ TEST_F(VcpuPages, AStackThatIsAProcessesDisprovesTheStructPages) {
 }
 
 TEST_F(VcpuPages, NothingIsLeftOutAtLevel0) {
-  EXPECT_TRUE(convert_image(image_, kZstd, {.level = 0}).outcome.as_asked());
+  EXPECT_TRUE(convert_image(image_, kZstd, {.how = {.level = 0}}).outcome.as_asked());
 }
 
 // What was a stack when the registers were read may be free by now.

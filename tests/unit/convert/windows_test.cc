@@ -145,7 +145,7 @@ const Case kCases[] = {
      "the struct pages of 64 pages"},
     {"a source that was filtered", nothing,
      [](MemoryImage& image, const GuestBuilder&) {
-       image = convert_image(image, kZstd, {.level = 16}).reopen();
+       image = convert_image(image, kZstd, {.how = {.level = 16}}).reopen();
      },
      ""},
 };
@@ -178,7 +178,7 @@ TEST(Windows, MakeTheSameFile) {
     const MemoryImage image = image_of(tested);
     for (const unsigned level : {0U, 31U}) {
       SCOPED_TRACE(fmt::format("{}, level {}", tested.name, level));
-      const ConvertOptions options{.level = level, .search = kernel::Search::registers};
+      const ConvertOptions options{.how = {.level = level}, .search = kernel::Search::registers};
       const Converted whole = convert_image(image, kZstd, options);
       EXPECT_EQ(whole.outcome.plan.kept.count(), whole.outcome.plan.kept_pages);
       EXPECT_EQ(whole.outcome.plan.ram.count(), whole.outcome.plan.ram_pages);
@@ -202,7 +202,7 @@ TEST(Windows, MakeTheSameFile) {
 TEST(Windows, ManyThreadsWriteThem) {
   const MemoryImage image = image_of(kCases[0]);
   const Outcome whole = convert_image(image, kZstd).outcome;
-  const Converted windowed = convert_image(image, kZstd, {.threads = 3, .window = kGib});
+  const Converted windowed = convert_image(image, kZstd, {.how = {.threads = 3}, .window = kGib});
   const auto same = verify(image, windowed.reopen(), whole, {});
   EXPECT_TRUE(same) << same.error().message;
 }

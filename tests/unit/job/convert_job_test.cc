@@ -76,24 +76,5 @@ TEST(CheckStrict, RefusesWhatIsNotAsAsked) {
   EXPECT_THAT(incomplete.error().message, HasSubstr("pages are missing"));
 }
 
-TEST(MakeRequest, CarriesTheOptions) {
-  const sandbox::Request request = make_request({.level = 8,
-                                                 .format = "elf",
-                                                 .codec = "lzo",
-                                                 .compress_level = 3,
-                                                 .threads = 5,
-                                                 .dry_run = true,
-                                                 .verify = true},
-                                                sandbox::InputKind::stream);
-  EXPECT_EQ(request.operation, sandbox::Operation::convert);
-  EXPECT_EQ(request.input, sandbox::InputKind::stream);
-  EXPECT_EQ(request.level, 8U);
-  EXPECT_EQ(request.format, "elf");
-  EXPECT_EQ(request.codec, "lzo");
-  EXPECT_EQ(request.compress_level, 3);
-  EXPECT_EQ(request.threads, 5U);
-  EXPECT_TRUE(request.dry_run && request.verify);
-}
-
 }  // namespace
 }  // namespace vmcore::job

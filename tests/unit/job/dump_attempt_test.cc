@@ -68,7 +68,7 @@ class RunningGuest : public acquire::Guest {
     int ends[2];
     EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
     line = Fd(ends[1]);
-    return acquire::Acquired{sandbox::InputKind::process, Fd(ends[0]),
+    return acquire::Acquired{sandbox::ProcessInput{}, Fd(ends[0]),
                              std::make_unique<Held>(deeds, line)};
   }
   Result<Fd> fetch(PhysRange) override { return fail(Errc::unsupported, "not fetched"); }
@@ -103,7 +103,7 @@ class DumpAttemptByARogue : public ::testing::Test {
   Result<DumpResult> dump(const std::string& what_it_does, int cancel = -1) {
     GuestDumpOptions options;
     options.output = folder_ / "out";
-    options.dump.codec = what_it_does;
+    options.dump.how.codec = what_it_does;
     options.pause_limit = limit_;
     GuestReport report;
     report.before = *guest_.state();

@@ -30,14 +30,14 @@ Result<> work(const Channel& channel) {
   const std::uint64_t address = *located.pieces.front().address;
   TRY(copy_a_page(channel, room, address));
   TRY_ASSIGN(Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
-  if (request.codec == "holds on") {
+  if (request.how.codec == "holds on") {
     ::pause();
   }
   pipe.fds.clear();
   TRY(ask(channel, SourceRead{}));
-  if (request.codec == "copies late") {
+  if (request.how.codec == "copies late") {
     TRY(copy_a_page(channel, room, address));
-  } else if (request.codec == "is ready again") {
+  } else if (request.how.codec == "is ready again") {
     TRY(ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
   }
   return channel.send(encode(Event(Done{})));

@@ -13,23 +13,19 @@ T round_trip(const T& event) {
 }
 
 TEST(Messages, Requests) {
-  Request request;
-  request.operation = Operation::dmesg;
-  request.input = InputKind::fetch;
-  request.level = 8;
-  request.format = "elf";
-  request.codec = "lzo";
-  request.threads = 7;
-  request.dry_run = request.verify = true;
-  request.search_memory = false;
-  request.bandwidth = 1ULL << 33;
-  request.torn = true;
-  request.draft = true;
-  request.places = {{{{0}, 4096}, "ram0", 0}, {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
-  request.terms = {1ULL << 33, 1ULL << 32, 5, 60'000, 0};
+  Request request{.operation = Operation::dmesg,
+                  .how = {.level = 8,
+                          .format = "elf",
+                          .codec = "lzo",
+                          .threads = 7,
+                          .bandwidth = 1ULL << 33,
+                          .dry_run = true,
+                          .verify = true},
+                  .search_memory = false,
+                  .descriptors = {"source", "output"}};
   for (const bool with_options : {false, true}) {
     if (with_options) {
-      request.compress_level = -3;
+      request.how.compress_level = -3;
       request.host_event_time = 1'700'000'000;
       request.capture = Capture{"guest", "stopped", "event"};
       request.hint = InfoPlace{{0x1234'5000}, "0123456789abcdef"};
@@ -37,42 +33,66 @@ TEST(Messages, Requests) {
     const auto decoded = decode_request(encode(request));
     ASSERT_TRUE(decoded) << decoded.error().message;
     EXPECT_EQ(decoded->operation, Operation::dmesg);
-    EXPECT_EQ(decoded->input, InputKind::fetch);
-    EXPECT_EQ(decoded->level, 8U);
-    EXPECT_EQ(decoded->format, "elf");
-    EXPECT_EQ(decoded->codec, "lzo");
-    EXPECT_EQ(decoded->threads, 7U);
-    EXPECT_TRUE(decoded->dry_run && decoded->verify);
+    EXPECT_EQ(decoded->how, request.how);
     EXPECT_FALSE(decoded->search_memory);
-    EXPECT_EQ(decoded->bandwidth, 1ULL << 33);
-    EXPECT_TRUE(decoded->torn);
-    EXPECT_TRUE(decoded->draft);
+    EXPECT_EQ(decoded->descriptors, request.descriptors);
     ASSERT_EQ(decoded->capture.has_value(), with_options);
     if (decoded->capture) {
       EXPECT_EQ(decoded->capture->method, "guest");
       EXPECT_EQ(decoded->capture->consistency, "stopped");
       EXPECT_EQ(decoded->capture->crash, "event");
     }
-    EXPECT_EQ(decoded->places, request.places);
-    EXPECT_EQ(decoded->terms.most_ram, 1ULL << 33);
-    EXPECT_EQ(decoded->terms.most_kept, 1ULL << 32);
-    EXPECT_EQ(decoded->terms.wait_ms, 5U);
-    EXPECT_EQ(decoded->terms.idle_ms, 60'000U);
-    EXPECT_EQ(decoded->terms.deadline_ms, 0U);
     EXPECT_EQ(decoded->hint, request.hint);
-    EXPECT_EQ(decoded->compress_level, request.compress_level);
     EXPECT_EQ(decoded->host_event_time, request.host_event_time);
   }
 }
 
+template <class Kind>
+Kind round_trip_input(Kind kind) {
+  const auto decoded = decode_request(encode(Request{.input = std::move(kind)}));
+  EXPECT_TRUE(decoded) << decoded.error().message;
+  return std::get<Kind>(decoded->input);
+}
+
 TEST(Messages, EveryKindOfInput) {
-  for (const InputKind kind :
-       {InputKind::file, InputKind::stream, InputKind::fetch, InputKind::process, InputKind::live,
-        InputKind::snapshot, InputKind::guest_stream}) {
-    Request request;
-    request.input = kind;
-    EXPECT_EQ(decode_request(encode(request))->input, kind);
+  round_trip_input(FileInput{});
+  round_trip_input(StreamInput{});
+  round_trip_input(FetchedInput{});
+  EXPECT_TRUE(round_trip_input(ProcessInput{.torn = true}).torn);
+  EXPECT_TRUE(round_trip_input(ProcessInput{.draft = true}).draft);
+  EXPECT_FALSE(round_trip_input(ProcessInput{.draft = true}).torn);
+  EXPECT_TRUE(round_trip_input(LiveInput{.torn = true}).torn);
+  const std::vector<BlockPlace> places{{{{0}, 4096}, "ram0", 0},
+                                       {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
+  EXPECT_EQ(round_trip_input(SnapshotInput{places}).places, places);
+  const StreamTerms terms =
+      round_trip_input(GuestStreamInput{{1ULL << 33, 1ULL << 32, 5, 60'000, 0}}).terms;
+  EXPECT_EQ(terms.most_ram, 1ULL << 33);
+  EXPECT_EQ(terms.most_kept, 1ULL << 32);
+  EXPECT_EQ(terms.wait_ms, 5U);
+  EXPECT_EQ(terms.idle_ms, 60'000U);
+  EXPECT_EQ(terms.deadline_ms, 0U);
+}
+
+std::string with(std::string text, std::string_view from, std::string_view to) {
+  return text.replace(text.find(from), from.size(), to);
+}
+
+TEST(Messages, WhatIsNotKnownIsRefused) {
+  const std::string request = encode(Request{});
+  for (const std::string& wrong :
+       {with(request, "\"convert\"", "\"erase\""), with(request, "\"file\"", "\"folder\"")}) {
+    const auto decoded = decode_request(wrong);
+    ASSERT_FALSE(decoded) << wrong;
+    EXPECT_EQ(decoded.error().code, Errc::malformed);
   }
+}
+
+TEST(Messages, OnlyAGuestThatRunsIsTorn) {
+  EXPECT_TRUE(is_torn({.input = ProcessInput{.torn = true}}));
+  EXPECT_TRUE(is_torn({.input = LiveInput{.torn = true}}));
+  EXPECT_FALSE(is_torn({.input = ProcessInput{.draft = true}}));
+  EXPECT_FALSE(is_torn({.input = FileInput{}}));
 }
 
 TEST(Messages, Events) {
