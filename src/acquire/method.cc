@@ -19,8 +19,9 @@ Result<std::unique_ptr<Guest>> open_direct(const Selection& selection) {
   return selection.domain.empty() ? open_direct_guest(selection) : open_direct_domain(selection);
 }
 
-struct Method {
-  const char* name;
+struct MethodRow {
+  Method method;
+  std::string_view name;
   // Whether what the user gave is enough for it.
   bool (*fits)(const Selection& selection);
   const char* needs;
@@ -28,36 +29,38 @@ struct Method {
 };
 
 // The best first.
-constexpr Method kMethods[] = {
-    {"direct", has_either, "a domain or --qmp SOCKET", open_direct},
-    {"qmp", has_socket, "--qmp SOCKET and no domain", open_qmp_guest},
-    {"libvirt", has_domain, "a domain and no --qmp", open_libvirt_guest},
+constexpr MethodRow kMethods[] = {
+    {Method::direct, "direct", has_either, "a domain or --qmp SOCKET", open_direct},
+    {Method::qmp, "qmp", has_socket, "--qmp SOCKET and no domain", open_qmp_guest},
+    {Method::libvirt, "libvirt", has_domain, "a domain and no --qmp", open_libvirt_guest},
 };
 
-Result<OpenedGuest> open_by(const Method& method, const Selection& selection) {
-  if (!method.fits(selection)) {
-    return fail(Errc::invalid, "method {} needs {}", method.name, method.needs);
+Result<OpenedGuest> open_by(const MethodRow& row, const Selection& selection) {
+  if (!row.fits(selection)) {
+    return fail(Errc::invalid, "method {} needs {}", row.name, row.needs);
   }
-  TRY_ASSIGN(std::unique_ptr<Guest> guest, method.open(selection));
+  TRY_ASSIGN(std::unique_ptr<Guest> guest, row.open(selection));
   std::vector<Remark> remarks = guest->remarks();
-  return OpenedGuest{std::move(guest), method.name, std::move(remarks)};
+  return OpenedGuest{std::move(guest), row.method, std::move(remarks)};
+}
+
+const MethodRow* row_of(Method method) {
+  return std::ranges::find(kMethods, method, &MethodRow::method);
 }
 
 Result<OpenedGuest> open_first(const Selection& selection) {
   std::vector<Remark> remarks;
   Result<OpenedGuest> opened = fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");
-  const auto* method = selection.tried.empty()
-                           ? std::begin(kMethods)
-                           : std::ranges::find(kMethods, selection.tried, &Method::name) + 1;
-  for (; method != std::end(kMethods); ++method) {
-    if (!method->fits(selection)) {
+  const MethodRow* row = selection.tried ? row_of(*selection.tried) + 1 : std::begin(kMethods);
+  for (; row != std::end(kMethods); ++row) {
+    if (!row->fits(selection)) {
       continue;
     }
-    opened = open_by(*method, selection);
+    opened = open_by(*row, selection);
     if (opened || !another_may_do(opened.error())) {
       break;
     }
-    remarks.push_back(passed_over(method->name, opened.error()));
+    remarks.push_back(passed_over(row->method, opened.error()));
   }
   if (opened) {
     opened->remarks.insert(opened->remarks.begin(), remarks.begin(), remarks.end());
@@ -68,18 +71,11 @@ Result<OpenedGuest> open_first(const Selection& selection) {
 }  // namespace
 
 Result<OpenedGuest> open_guest(const Selection& selection) {
-  if (selection.method == kAutoMethod) {
-    return open_first(selection);
-  }
-  const auto method = std::ranges::find(kMethods, selection.method, &Method::name);
-  if (method == std::end(kMethods)) {
-    return fail(Errc::invalid, "there is no method {}", selection.method);
-  }
-  return open_by(*method, selection);
+  return selection.method ? open_by(*row_of(*selection.method), selection) : open_first(selection);
 }
 
 Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
-  if (selection.method != kAutoMethod) {
+  if (selection.method) {
     return fail(Errc::invalid,
                 "--consistency snapshot has a method of its own: leave --method out");
   }
@@ -90,40 +86,48 @@ Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
                                                ? open_qmp_snapshot(selection)
                                                : open_libvirt_snapshot(selection));
   std::vector<Remark> remarks = guest->remarks();
-  return OpenedGuest{std::move(guest), kSnapshotMethod, std::move(remarks)};
+  return OpenedGuest{std::move(guest), Method::snapshot, std::move(remarks)};
 }
 
 bool another_may_do(const Error& error) {
   return error.code == Errc::denied || error.code == Errc::unsupported;
 }
 
-bool has_next(const Selection& selection, const std::string& method) {
-  const auto* const row = std::ranges::find(kMethods, method, &Method::name);
-  return selection.method == kAutoMethod && row != std::end(kMethods) &&
-         std::any_of(row + 1, std::end(kMethods),
-                     [&](const Method& next) { return next.fits(selection); });
+bool has_next(const Selection& selection, Method method) {
+  return !selection.method && method != Method::snapshot &&
+         std::any_of(row_of(method) + 1, std::end(kMethods),
+                     [&](const MethodRow& next) { return next.fits(selection); });
 }
 
-Remark passed_over(const std::string& method, const Error& why) {
-  return {why.code, fmt::format("method {} is not used: {}", method, why.message)};
+Remark passed_over(Method method, const Error& why) {
+  return {why.code, fmt::format("method {} is not used: {}", method_name(method), why.message)};
+}
+
+std::string_view method_name(Method method) {
+  return method == Method::snapshot ? "snapshot" : row_of(method)->name;
+}
+
+std::optional<Method> method_from_name(std::string_view name) {
+  const auto* const row = std::ranges::find(kMethods, name, &MethodRow::name);
+  return row != std::end(kMethods) ? std::optional(row->method) : std::nullopt;
 }
 
 std::vector<std::string> method_names() {
-  std::vector<std::string> names{std::string(kAutoMethod)};
-  for (const Method& method : kMethods) {
-    names.emplace_back(method.name);
+  std::vector<std::string> names{"auto"};
+  for (const MethodRow& row : kMethods) {
+    names.emplace_back(row.name);
   }
   return names;
 }
 
-std::vector<std::string> methods_for(const Selection& selection) {
-  std::vector<std::string> names;
-  for (const Method& method : kMethods) {
-    if (method.fits(selection)) {
-      names.emplace_back(method.name);
+std::vector<Method> methods_for(const Selection& selection) {
+  std::vector<Method> methods;
+  for (const MethodRow& row : kMethods) {
+    if (row.fits(selection)) {
+      methods.push_back(row.method);
     }
   }
-  return names;
+  return methods;
 }
 
 }  // namespace vmcore::acquire

@@ -15,26 +15,29 @@ namespace vmcore::acquire {
 
 struct OpenedGuest {
   std::unique_ptr<Guest> guest;
-  std::string method;           // that was taken
+  Method method;                // that was taken
   std::vector<Remark> remarks;  // why those before it were not, and what it did to the guest
 };
 Result<OpenedGuest> open_guest(const Selection& selection);
 
 // For a snapshot of a running guest, which has a way of its own beside the table.
-inline constexpr const char* kSnapshotMethod = "snapshot";
 Result<OpenedGuest> open_for_snapshot(const Selection& selection);
 
 // Whether another method may do without what is missing: what this user or this host does not
 // allow. Anything else would go wrong the next time as well.
 bool another_may_do(const Error& error);
 // Whether auto has a method to go on with behind that one.
-bool has_next(const Selection& selection, const std::string& method);
+bool has_next(const Selection& selection, Method method);
 // That a method was passed over, and why.
-Remark passed_over(const std::string& method, const Error& why);
+Remark passed_over(Method method, const Error& why);
 
-// With kAutoMethod.
+// What the method is called on the command line and in reports.
+std::string_view method_name(Method method);
+// Of those that the command line takes: nothing for "auto", and for what is no method.
+std::optional<Method> method_from_name(std::string_view name);
+// All that the command line takes, "auto" first.
 std::vector<std::string> method_names();
 // Those for which what was said is enough, the best first.
-std::vector<std::string> methods_for(const Selection& selection);
+std::vector<Method> methods_for(const Selection& selection);
 
 }  // namespace vmcore::acquire

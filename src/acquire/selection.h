@@ -3,21 +3,23 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
-#include <string_view>
 
 namespace vmcore::acquire {
 
 // How a domain is looked up: by whatever fits, or by one thing only.
 enum class LookUp : std::uint8_t { any, id, name };
 
-// Takes the first method of the table that fits and can be used.
-inline constexpr std::string_view kAutoMethod = "auto";
+// A way to a guest's memory (method.h).
+enum class Method : std::uint8_t { direct, qmp, libvirt, snapshot };
 
 // Which guest, as the user said it.
 struct Selection {
-  std::string method = std::string(kAutoMethod);  // that, or a name of the table
-  std::string tried = {};             // auto goes on behind this one, which came to nothing
+  // Nothing: the first of the table that fits and can be used, behind `tried`, which came to
+  // nothing.
+  std::optional<Method> method = {};
+  std::optional<Method> tried = {};
   std::filesystem::path socket = {};  // of a QMP monitor
   std::string uri = {};               // of libvirt; empty: libvirt's own default
   std::string domain = {};

@@ -47,14 +47,14 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
 }
 
 // What this way tells of the guest, where it is the first that does.
-Result<> look_by(acquire::Guest& guest, const std::string& method, GuestFacts& facts) {
+Result<> look_by(acquire::Guest& guest, acquire::Method method, GuestFacts& facts) {
   if (!facts.state) {
     facts.name = guest.name();
     facts.idle = guest.check_idle();
     TRY_ASSIGN(facts.memory_size, guest.memory_size());
     TRY_ASSIGN(facts.state, guest.state());
   }
-  if (method != "direct" || !facts.setup.encryption.empty()) {
+  if (method != acquire::Method::direct || !facts.setup.encryption.empty()) {
     return {};
   }
   facts.census = take_census(guest, facts.state->running, facts.threads);
@@ -71,7 +71,7 @@ Result<> look_by(acquire::Guest& guest, const std::string& method, GuestFacts& f
   return {};
 }
 
-Result<> try_way(const acquire::Selection& guest, const std::string& method, GuestFacts& facts) {
+Result<> try_way(const acquire::Selection& guest, acquire::Method method, GuestFacts& facts) {
   acquire::Selection by_method = guest;
   by_method.method = method;
   TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(by_method));
@@ -117,7 +117,7 @@ CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder)
   facts.threads = std::max(1U, std::thread::hardware_concurrency());
   facts.folder = folder;
   facts.room = staging::free_space(folder);
-  for (const std::string& method : acquire::methods_for(guest)) {
+  for (const acquire::Method method : acquire::methods_for(guest)) {
     if (facts.setup.active) {
       facts.ways.push_back({method, try_way(guest, method, facts)});
     }

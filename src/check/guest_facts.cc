@@ -4,7 +4,7 @@
 
 namespace vmcore::check {
 
-bool GuestFacts::usable(const std::string& method) const {
+bool GuestFacts::usable(acquire::Method method) const {
   const auto way = std::ranges::find(ways, method, &Way::method);
   return way != ways.end() && way->usable;
 }

@@ -18,7 +18,7 @@ namespace vmcore::check {
 
 // A method, and why it cannot be used.
 struct Way {
-  std::string method;
+  acquire::Method method;
   Result<> usable = {};
 };
 
@@ -42,7 +42,7 @@ struct GuestFacts {
   std::vector<std::string> leftovers = {};
   acquire::Selection selection = {};  // how it was asked for
 
-  bool usable(const std::string& method) const;
+  bool usable(acquire::Method method) const;
 };
 
 // Null where there is none.

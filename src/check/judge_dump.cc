@@ -50,8 +50,9 @@ std::vector<Finding> judge_ways(const GuestFacts& facts) {
   std::vector<Finding> findings;
   bool any = false;
   for (const Way& way : facts.ways) {
-    Finding finding{.id = "method." + way.method,
-                    .title = fmt::format("for method {}", way.method)};
+    const std::string_view name = acquire::method_name(way.method);
+    Finding finding{.id = fmt::format("method.{}", name),
+                    .title = fmt::format("for method {}", name)};
     any = any || way.usable;
     if (!way.usable) {
       const Error& why = way.usable.error();
@@ -132,7 +133,7 @@ Finding judge_pause(const GuestFacts& facts) {
                                                 seconds(expected.pause.most));
     finding.value = fmt::format("about {}, of {} to {} s in all", pause,
                                 seconds(expected.time.least), seconds(expected.time.most));
-  } else if (!facts.usable("direct")) {
+  } else if (!facts.usable(acquire::Method::direct)) {
     const auto pause = forecast_stream_pause(facts.memory_size);
     finding.value = fmt::format("about {} to {} s", seconds(pause.least), seconds(pause.most));
     return with(finding, Verdict::warn,
@@ -148,7 +149,7 @@ Finding judge_room(const GuestFacts& facts) {
   if (!facts.room) {
     return with(finding, Verdict::fail, facts.room.error().message);
   }
-  const bool through_pipe = !facts.usable("direct");
+  const bool through_pipe = !facts.usable(acquire::Method::direct);
   const sandbox::Done* census = census_of(facts);
   const Forecast expected =
       census != nullptr ? forecast_of(facts, *census) : forecast({.kept_bytes = facts.memory_size});
@@ -184,7 +185,7 @@ Finding judge_memory(const GuestFacts& facts) {
   }
   const std::string grows =
       fmt::format("the host's memory grows by up to {}", mebibytes(facts.memory_size));
-  if (facts.usable("direct")) {
+  if (facts.usable(acquire::Method::direct)) {
     finding.hint = fmt::format("by virsh dump {}, by method direct it does not", grows);
     return finding;
   }

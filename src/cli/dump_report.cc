@@ -38,7 +38,7 @@ std::string describe_guest(const job::GuestReport& guest, const std::string& the
     text += "NOW " + printable(guest.after->name);
   }
   text += then_text(guest, then) + "\n";
-  text += fmt::format("method        {}\n", guest.method);
+  text += fmt::format("method        {}\n", acquire::method_name(guest.method));
   if (guest.pause) {
     text += guest.before.running ? fmt::format("pause         {} ms\n", milliseconds(*guest.pause))
                                  : "pause         0 ms (was not running)\n";
@@ -79,7 +79,7 @@ Json guest_json(const job::GuestReport& guest) {
       {"state_before", guest.before.name},
       {"state_after", guest.after ? Json(guest.after->name) : Json()},
       {"as_found", guest.after == guest.before},
-      {"method", guest.method},
+      {"method", acquire::method_name(guest.method)},
       {"consistency", guest.consistency},
       {"host_memory", guest.host_memory ? Json(*guest.host_memory) : Json()},
       {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};

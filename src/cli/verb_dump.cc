@@ -38,7 +38,7 @@ const std::map<std::string, job::Consistency> kConsistencies{
 struct Options {
   job::GuestDumpOptions job;
   GuestOptions guest;
-  std::string method = std::string(acquire::kAutoMethod);
+  std::string method = "auto";
   std::string output;
   std::string spool;
   std::string then;
@@ -72,7 +72,7 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
 void choose(Options& options, acquire::Selection guest) {
   guest.allow_unbounded_pause = options.job.guest.allow_unbounded_pause;
   options.job.guest = std::move(guest);
-  options.job.guest.method = options.method;
+  options.job.guest.method = acquire::method_from_name(options.method);
   options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
   options.job.pause_limit = parse_pause(options.pause_limit).value();

@@ -95,7 +95,8 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {.input = std::move(input),
           .how = options_.dump.how,
           .hint = will_wait() ? recall_place(guest_) : std::nullopt,
-          .capture = sandbox::Capture{report_.method, report_.consistency}};
+          .capture = sandbox::Capture{std::string(acquire::method_name(report_.method)),
+                                      report_.consistency}};
 }
 
 bool DumpAttempt::will_wait() const {

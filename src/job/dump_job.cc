@@ -69,16 +69,16 @@ Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& l
   if (!report) {
     return in_context(std::move(report).error(), opened.guest->name());
   }
-  report->method = std::move(opened.method);
+  report->method = opened.method;
   report->consistency = report->before.running ? name_of(options.consistency) : "stopped";
   report->remarks.insert(report->remarks.begin(), opened.remarks.begin(), opened.remarks.end());
   return Opened{std::move(opened.guest), *std::move(report)};
 }
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
-  if (options.consistency == Consistency::torn && report.method != "direct") {
+  if (options.consistency == Consistency::torn && report.method != acquire::Method::direct) {
     return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
-                report.method);
+                acquire::method_name(report.method));
   }
   if (options.consistency == Consistency::torn && options.dump.how.verify) {
     return fail(Errc::invalid,

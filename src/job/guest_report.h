@@ -14,10 +14,10 @@ namespace vmcore::job {
 // How the guest fared.
 struct GuestReport {
   std::string name;
-  std::string handle;             // what commands take for no other guest (acquire/commands.h)
-  std::string method;             // that was taken
-  std::vector<Remark> remarks;    // why no better one
-  std::uint64_t memory_size = 0;  // bytes of RAM
+  std::string handle;  // what commands take for no other guest (acquire/commands.h)
+  acquire::Method method = acquire::Method::direct;  // that was taken
+  std::vector<Remark> remarks;                       // why no better one
+  std::uint64_t memory_size = 0;                     // bytes of RAM
   acquire::GuestState before;
   std::optional<acquire::GuestState> after;    // the dump, before `then`; empty: not to be seen
   std::string consistency;                     // "stopped" (it did not run), "pause" or "torn"

@@ -65,7 +65,7 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
 Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Operation operation,
                               unsigned threads) {
   acquire::Selection direct = selection;
-  direct.method = "direct";
+  direct.method = acquire::Method::direct;
   TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(direct));
   acquire::Guest& guest = *opened.guest;
   TRY_ASSIGN(const acquire::GuestState state, guest.state());

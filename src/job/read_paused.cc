@@ -55,7 +55,7 @@ PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Opera
                              unsigned threads, Interrupt& interrupt) {
   be_killed_first();
   acquire::Selection direct = selection;
-  direct.method = "direct";
+  direct.method = acquire::Method::direct;
   auto opened = acquire::open_guest(direct);
   if (!opened) {
     return {tl::unexpected(std::move(opened).error()), {}};

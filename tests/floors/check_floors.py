@@ -25,7 +25,7 @@ FLOORS = {
     "src/sources": ["src/image", "src/formats", "src/sandbox"],
     "src/acquire": ["src/image", "qmp", "src/sandbox"],
     "src/convert": ["src/image", "src/kernel", "src/formats", "filters"],
-    "src/job": ["src/sandbox", "src/seal", "src/staging", "src/acquire"],
+    "src/job": ["src/image", "src/sandbox", "src/seal", "src/staging", "src/acquire"],
     "src/check": ["src/sandbox", "src/staging", "src/acquire", "src/job"],
     "src/remote": ["src/job"],
     "src/worker": ["src/image", "src/seal", "src/kernel", "src/formats", "src/sandbox", "filters", "src/sources",

@@ -8,7 +8,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <optional>
-#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -23,11 +22,19 @@ constexpr std::chrono::milliseconds kEventDelay{1'000};
 // How often it is looked whether the connection still stands, while an event is waited for.
 constexpr std::chrono::milliseconds kLookEvery{50};
 
-// Whether that was the last call's error. libvirt has no code of its own for it.
-bool refused_flags() {
+// Whether the last call may have failed for its flags, before it did anything.
+bool may_refuse_flags() { return virGetLastErrorCode() == VIR_ERR_INVALID_ARG; }
+
+// Whether the last call failed because of the file that it was to write: libvirt could not open it
+// (virReportSystemError leaves errno in int1) or label it.
+bool may_refuse_target() {
   const virError* const error = virGetLastError();
-  return error != nullptr && error->code == VIR_ERR_INVALID_ARG && error->message != nullptr &&
-         std::string_view(error->message).find("unsupported flags") != std::string_view::npos;
+  if (error == nullptr) {
+    return false;
+  }
+  return error->domain == VIR_FROM_SECURITY ||
+         (error->code == VIR_ERR_SYSTEM_ERROR &&
+          (error->int1 == EACCES || error->int1 == EPERM || error->int1 == ENOENT));
 }
 
 }  // namespace
@@ -39,6 +46,7 @@ struct LibvirtDump::Call {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<Result<>> outcome;
+  bool target_refused = false;
 
   bool dump(unsigned flags) {
     return virDomainCoreDumpWithFormat(domain.get(), path.c_str(), VIR_DOMAIN_CORE_DUMP_FORMAT_RAW,
@@ -52,10 +60,13 @@ struct LibvirtDump::Call {
   // anything (src/qemu/qemu_driver.c, qemuDomainCoreDumpWithFormat: virCheckFlags).
   void run() {
     Result<> result;
-    if (!dump(VIR_DUMP_LIVE) && !(refused_flags() && dump(0))) {
+    bool refused = false;
+    if (!dump(VIR_DUMP_LIVE) && !(may_refuse_flags() && dump(0))) {
+      refused = may_refuse_target();
       result = libvirt_failure("libvirt's dump failed");
     }
     const std::scoped_lock lock(mutex);
+    target_refused = refused;
     outcome = std::move(result);
     changed.notify_all();
     ::eventfd_write(returned.get(), 1);
@@ -84,6 +95,11 @@ Result<> LibvirtDump::wait(std::chrono::milliseconds timeout) {
     return fail(Errc::guest_state, "libvirt's dump does not end");
   }
   return *call_->outcome;
+}
+
+bool LibvirtDump::target_refused() const {
+  const std::scoped_lock lock(call_->mutex);
+  return call_->target_refused;
 }
 
 struct PauseWatch::Times {

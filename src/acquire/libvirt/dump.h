@@ -25,6 +25,8 @@ class LibvirtDump {
   int returned_fd() const;
   // How the call went; waits for it, Errc::guest_state at the timeout.
   Result<> wait(std::chrono::milliseconds timeout);
+  // The call failed for what its path leads to, not for the domain: another kind of target may do.
+  bool target_refused() const;
 
  private:
   struct Call;

@@ -60,14 +60,6 @@ class LibvirtLease : public Lease {
   bool cut_short_;
 };
 
-// Refused for what the target is, not for the domain: another kind of target may do.
-bool target_refused(const Error& error) {
-  return error.message.find("ermission denied") != std::string::npos ||
-         error.message.find("not permitted") != std::string::npos ||
-         error.message.find("No such file") != std::string::npos ||
-         error.message.find("security label") != std::string::npos;
-}
-
 bool has_bytes(int file) {
   struct stat status {};
   return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
@@ -280,7 +272,9 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
     }
     const bool returned = waits[0].revents != 0;
     if (returned) {
-      TRY(dump->wait(kEndTimeout));
+      Result<> ended = dump->wait(kEndTimeout);
+      target_refused_ = !ended && dump->target_refused();
+      TRY(ended);
     }
     if (returned || (waits[1].revents & POLLIN) != 0) {
       target.forget_path();
@@ -305,7 +299,7 @@ Result<Acquired> LibvirtGuest::acquire_file(bool running, const Patience& patien
 
 Result<Acquired> LibvirtGuest::acquire(const GuestState& state, const Patience& patience) {
   Result<Acquired> acquired = acquire_pipe(state.running, patience);
-  if (acquired || !target_refused(acquired.error())) {
+  if (acquired || !target_refused_) {
     return acquired;
   }
   if (process_) {  // method libvirt can do with a file

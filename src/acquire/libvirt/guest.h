@@ -83,6 +83,7 @@ class LibvirtGuest : public Guest {
   // All that the monitor told of, with ROM and the memory of devices.
   std::optional<std::vector<RamBlock>> told_;
   bool tainted_ = false;
+  bool target_refused_ = false;  // the last dump failed for its target (LibvirtDump)
 };
 
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);

@@ -13,9 +13,8 @@ Error error_of(Selection selection) {
 TEST(OpenGuest, WantsExactlyOneGuest) {
   EXPECT_EQ(error_of({}).code, Errc::invalid);
   EXPECT_EQ(error_of({.socket = "/none", .domain = "vm"}).code, Errc::invalid);
-  EXPECT_EQ(error_of({.method = "libvirt", .socket = "/none"}).code, Errc::invalid);
-  EXPECT_EQ(error_of({.method = "qmp", .domain = "vm"}).code, Errc::invalid);
-  EXPECT_EQ(error_of({.method = "other", .domain = "vm"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = Method::libvirt, .socket = "/none"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = Method::qmp, .domain = "vm"}).code, Errc::invalid);
 }
 
 TEST(OpenGuest, TakesTheMethodThatFits) {
@@ -31,7 +30,7 @@ TEST(OpenForSnapshot, HasAMethodOfItsOwn) {
     return guest ? Error{Errc::io, "opened"} : guest.error();
   };
   EXPECT_EQ(error_of({}).code, Errc::invalid);
-  EXPECT_EQ(error_of({.method = "direct", .socket = "/none"}).code, Errc::invalid);
+  EXPECT_EQ(error_of({.method = Method::direct, .socket = "/none"}).code, Errc::invalid);
   EXPECT_EQ(error_of({.socket = "/none"}).code, Errc::not_found);
   const Error taint = error_of({.uri = "nosuchdriver:///", .domain = "vm"});
   EXPECT_EQ(taint.code, Errc::invalid);
@@ -44,11 +43,20 @@ TEST(MethodNames, AreThoseOfTheTable) {
   EXPECT_EQ(method_names(), (std::vector<std::string>{"auto", "direct", "qmp", "libvirt"}));
 }
 
+TEST(MethodNames, AreThoseOfTheMethods) {
+  for (const Method method : {Method::direct, Method::qmp, Method::libvirt}) {
+    EXPECT_EQ(method_from_name(method_name(method)), method);
+  }
+  EXPECT_EQ(method_name(Method::snapshot), "snapshot");
+  EXPECT_FALSE(method_from_name("snapshot"));  // it is chosen by --consistency
+  EXPECT_FALSE(method_from_name("auto"));
+}
+
 TEST(MethodsFor, AreThoseThatFit) {
-  using Names = std::vector<std::string>;
-  EXPECT_EQ(methods_for({.socket = "/none"}), (Names{"direct", "qmp"}));
-  EXPECT_EQ(methods_for({.domain = "vm"}), (Names{"direct", "libvirt"}));
-  EXPECT_EQ(methods_for({}), Names{});
+  using Methods = std::vector<Method>;
+  EXPECT_EQ(methods_for({.socket = "/none"}), (Methods{Method::direct, Method::qmp}));
+  EXPECT_EQ(methods_for({.domain = "vm"}), (Methods{Method::direct, Method::libvirt}));
+  EXPECT_EQ(methods_for({}), Methods{});
 }
 
 }  // namespace

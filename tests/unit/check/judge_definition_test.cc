@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/job/judged_guest.h"
+#include "tests/unit/check/judged_guest.h"
 
 namespace vmcore::check {
 namespace {

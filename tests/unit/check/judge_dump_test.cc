@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "src/job/forecast.h"
-#include "tests/unit/job/judged_guest.h"
+#include "tests/unit/check/judged_guest.h"
 
 namespace vmcore::check {
 namespace {
@@ -133,7 +133,7 @@ TEST(JudgeMemory, SharedMemoryGrowsThroughAPipe) {
   facts.setup.memory_shared = true;
   EXPECT_EQ(judge_memory(facts).value, "memfd, shared");
   EXPECT_EQ(judge_memory(facts).verdict, Verdict::warn);
-  facts.ways = {{"direct"}};
+  facts.ways = {{acquire::Method::direct}};
   EXPECT_EQ(judge_memory(facts).verdict, Verdict::pass);
   EXPECT_TRUE(says(judge_memory(facts), "virsh dump"));
   facts.setup.memory.clear();

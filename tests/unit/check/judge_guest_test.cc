@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "tests/unit/job/judged_guest.h"
+#include "tests/unit/check/judged_guest.h"
 
 namespace vmcore::check {
 namespace {

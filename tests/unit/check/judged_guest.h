@@ -7,7 +7,7 @@
 #include "src/check/finding.h"
 #include "src/check/guest_facts.h"
 
-namespace vmcore::job {
+namespace vmcore::check {
 
 inline constexpr std::uint64_t kGiB = 1ULL << 30;
 
@@ -27,7 +27,7 @@ inline GuestFacts good() {
                     .on_crash = "preserve",
                     .memory = "anonymous",
                     .persistent = true},
-          .ways = {{"direct"}, {"libvirt"}},
+          .ways = {{acquire::Method::direct}, {acquire::Method::libvirt}},
           .state = acquire::GuestState{"running", true},
           .memory_size = 4 * kGiB,
           .census = std::move(census),
@@ -40,7 +40,8 @@ inline GuestFacts good() {
 // Where memory cannot be read in place.
 inline GuestFacts not_direct(Errc why) {
   GuestFacts facts = good();
-  facts.ways = {{"direct", fail(why, "mem of process 7")}, {"libvirt"}};
+  facts.ways = {{acquire::Method::direct, fail(why, "mem of process 7")},
+                {acquire::Method::libvirt}};
   facts.census.reset();
   return facts;
 }
@@ -49,4 +50,4 @@ inline bool says(const Finding& finding, std::string_view what) {
   return finding.hint.find(what) != std::string::npos;
 }
 
-}  // namespace vmcore::job
+}  // namespace vmcore::check
