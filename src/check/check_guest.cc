@@ -57,7 +57,7 @@ Result<> look_by(acquire::Guest& guest, acquire::Method method, GuestFacts& fact
   if (method != acquire::Method::direct || !facts.setup.encryption.empty()) {
     return {};
   }
-  facts.census = take_census(guest, facts.state->running, facts.threads);
+  facts.census = job::take_census(guest, facts.state->running, facts.threads);
   // A domain's dump looks for its memory just as this does.
   const bool in_vain = !*facts.census && acquire::another_may_do(facts.census->error());
   if (in_vain && !facts.domain.empty()) {

@@ -19,11 +19,11 @@ std::string seconds(Time time) {
   return fmt::format("{:.2f}", std::chrono::duration<double>(time).count());
 }
 
-Forecast forecast_of(const GuestFacts& facts, const sandbox::Done& census) {
-  return forecast({.kept_bytes = census.kept_pages * kPageSize,
-                   .page_struct_bytes = census.ram_pages * kPageStructSize,
-                   .read_ahead = facts.read_ahead,
-                   .threads = facts.threads});
+job::Forecast forecast_of(const GuestFacts& facts, const sandbox::Done& census) {
+  return job::forecast({.kept_bytes = census.kept_pages * kPageSize,
+                        .page_struct_bytes = census.ram_pages * job::kPageStructSize,
+                        .read_ahead = facts.read_ahead,
+                        .threads = facts.threads});
 }
 
 }  // namespace
@@ -126,7 +126,7 @@ Finding judge_pause(const GuestFacts& facts) {
   if (facts.state && !facts.state->running) {
     finding.value = "none: it is not running";
   } else if (const sandbox::Done* census = census_of(facts)) {
-    const Forecast expected = forecast_of(facts, *census);
+    const job::Forecast expected = forecast_of(facts, *census);
     const std::string pause = facts.rehearsed
                                   ? fmt::format("{} s, as rehearsed", seconds(*facts.rehearsed))
                                   : fmt::format("{} to {} s", seconds(expected.pause.least),
@@ -134,7 +134,7 @@ Finding judge_pause(const GuestFacts& facts) {
     finding.value = fmt::format("about {}, of {} to {} s in all", pause,
                                 seconds(expected.time.least), seconds(expected.time.most));
   } else if (!facts.usable(acquire::Method::direct)) {
-    const auto pause = forecast_stream_pause(facts.memory_size);
+    const auto pause = job::forecast_stream_pause(facts.memory_size);
     finding.value = fmt::format("about {} to {} s", seconds(pause.least), seconds(pause.most));
     return with(finding, Verdict::warn,
                 "all of its memory comes through a pipe: see method direct");
@@ -151,8 +151,9 @@ Finding judge_room(const GuestFacts& facts) {
   }
   const bool through_pipe = !facts.usable(acquire::Method::direct);
   const sandbox::Done* census = census_of(facts);
-  const Forecast expected =
-      census != nullptr ? forecast_of(facts, *census) : forecast({.kept_bytes = facts.memory_size});
+  const job::Forecast expected = census != nullptr
+                                     ? forecast_of(facts, *census)
+                                     : job::forecast({.kept_bytes = facts.memory_size});
   // What comes through a pipe is laid down whole first.
   const std::uint64_t spool = through_pipe ? facts.memory_size : 0;
   const std::uint64_t likely = expected.size_bytes + spool;

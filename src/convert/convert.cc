@@ -136,7 +136,7 @@ class PageWriting {
       TRY(write_some(copied, common(first.kernel, missing)));
     }
     ConvertOptions at_once = options_;
-    at_once.bandwidth = 0;
+    at_once.how.bandwidth = 0;
     const PageSet now = without(missing, done_);
     TRY(write_part(copied, {now, pages().zero}, at_once, true));
     done_.insert(now);

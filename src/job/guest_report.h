@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/acquire/guest.h"
+#include "src/acquire/selection.h"
 #include "src/base/result.h"
 
 namespace vmcore::job {
