@@ -80,7 +80,7 @@ std::string ending(int status) {
   if (WIFEXITED(status)) {
     return fmt::format("exit status {}", WEXITSTATUS(status));
   }
-  return fmt::format("signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
+  return fmt::format("killed by signal {} ({})", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
 }
 
 }  // namespace vmcore

@@ -43,7 +43,7 @@ class Process {
 // The exit status 127 of a shell, and of a child whose exec failed.
 inline constexpr int kExecFailed = 127;
 
-// "exit status 3", "signal 9 (Killed)".
+// "exit status 3", "killed by signal 9 (Killed)".
 std::string ending(int status);
 
 }  // namespace vmcore

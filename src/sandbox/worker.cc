@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -94,7 +95,9 @@ Error Worker::describe_death() {
     static_cast<void>(process_.wait());
     return {Errc::io, "vmcore-worker closed its channel and did not end: it was killed"};
   }
-  return {Errc::io, fmt::format("vmcore-worker ended unexpectedly: {}", ending(**status))};
+  return {Errc::io, WIFEXITED(**status)
+                        ? fmt::format("vmcore-worker ended unexpectedly ({})", ending(**status))
+                        : fmt::format("vmcore-worker was {}", ending(**status))};
 }
 
 Result<std::filesystem::path> worker_executable() {

@@ -49,7 +49,7 @@ TEST(Process, AMovedOneIsTheSameProcess) {
   EXPECT_EQ(first->pid(), -1);
   EXPECT_EQ(second.pid(), pid);
   second.kill();
-  EXPECT_EQ(ending(*second.wait()), "signal 9 (Killed)");
+  EXPECT_EQ(ending(*second.wait()), "killed by signal 9 (Killed)");
 }
 
 TEST(Process, IsWaitedForNoLongerThanAsked) {
