@@ -1,7 +1,7 @@
 // vmcore-guest: sets up what saves a crash of this guest, and loads it.
 #include "guest/cli/verb.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 constexpr Verb kVerbs[] = {
@@ -21,9 +21,9 @@ constexpr Verb kVerbs[] = {
 };
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli
 
 int main(int argc, char** argv) {
-  return vmcore::run_program({"vmcore-guest", "Saves this guest's crashes", vmcore::guest::kVerbs},
-                             argc, argv);
+  return vmcore::run_program(
+      {"vmcore-guest", "Saves this guest's crashes", vmcore::guest::cli::kVerbs}, argc, argv);
 }

@@ -6,7 +6,7 @@
 
 #include "src/command/program.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 
 Run add_build(CLI::App& command, const Common& common);
 Run add_collect(CLI::App& command, const Common& common);
@@ -21,4 +21,4 @@ Run add_status(CLI::App& command, const Common& common);
 Run add_test(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

@@ -17,7 +17,7 @@
 #include "src/command/report_error.h"
 #include "src/staging/staged_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
@@ -29,7 +29,7 @@ struct Options {
 };
 
 // The running kernel; of an image, the only one that it has.
-Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
+Result<std::string> chosen_kernel(const root::Root& root, const std::string& named) {
   if (!named.empty()) {
     return named;
   }
@@ -45,12 +45,12 @@ Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
   return releases->front();
 }
 
-Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
+Result<config::CaptureConfig> chosen_config(const root::Root& root, const std::string& file) {
   if (file.empty()) {
-    return read_config(root);
+    return root::read_config(root);
   }
   TRY_ASSIGN(const std::string text, read_file(file));
-  auto config = parse_config(text);
+  auto config = config::parse_config(text);
   return config ? std::move(config) : in_context(std::move(config).error(), file);
 }
 
@@ -58,18 +58,19 @@ Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
 Result<int> build(const Options& options) {
   // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
   TRY_ASSIGN(auto output, staging::StagedFile::create(options.output, true));
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  ImageParts parts;
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  image::ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
-  TRY_ASSIGN(CaptureConfig config, chosen_config(root, options.config));
+  TRY_ASSIGN(config::CaptureConfig config, chosen_config(root, options.config));
   std::vector<Remark> remarks;
-  parts.config = with_disk_folders(root, with_network(root, std::move(config), remarks));
-  const std::string init = options.init.empty() ? init_executable() : options.init;
+  parts.config =
+      image::with_disk_folders(root, image::with_network(root, std::move(config), remarks));
+  const std::string init = options.init.empty() ? image::init_executable() : options.init;
   TRY_ASSIGN(parts.init, read_file(init));
-  if (auto fits = check_init(parts.init); !fits) {
+  if (auto fits = image::check_init(parts.init); !fits) {
     return in_context(std::move(fits).error(), init);
   }
-  TRY_ASSIGN(CaptureImage image, make_capture_image(root, parts));
+  TRY_ASSIGN(image::CaptureImage image, image::make_capture_image(root, parts));
   remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
   for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcore-guest: note: {}\n", printable(remark.text));
@@ -103,4 +104,4 @@ Run add_build(CLI::App& command, const Common& common) {
   };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

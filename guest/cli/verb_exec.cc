@@ -9,19 +9,19 @@
 #include "guest/kexec/kernel_facts.h"
 #include "guest/root/run_command.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 // Where systemd runs (sd_booted(3)), it stops services and unmounts first.
 constexpr std::string_view kSystemd = "/run/systemd/system";
 
 Result<> execute(bool now) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  if (!is_loaded(root, Slot::reboot)) {
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  if (!kexec::is_loaded(root, kexec::Slot::reboot)) {
     return fail(Errc::guest_state, "no kernel is loaded for a reboot: vmcore-guest load --reboot");
   }
   if (root.exists(kSystemd) && !now) {
-    return run_command({"/usr/bin/systemctl", "kexec"});
+    return root::run_command({"/usr/bin/systemctl", "kexec"});
   }
   ::sync();
   ::reboot(RB_KEXEC);
@@ -36,4 +36,4 @@ Run add_exec(CLI::App& command, const Common& common) {
   return [now, &common] { return report(execute(*now), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

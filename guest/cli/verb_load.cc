@@ -7,11 +7,11 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
-  LoadRequest request;
+  kexec::LoadRequest request;
   bool reboot = false;
   bool reload = false;
   bool refresh = false;
@@ -22,26 +22,26 @@ std::string absolute(const std::string& path) {
 }
 
 Result<std::vector<Remark>> load(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  LoadRequest request = options.request;
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  kexec::LoadRequest request = options.request;
   request.kernel = absolute(request.kernel);
   request.image = absolute(request.image);
   if (options.reload) {
-    return reload_panic_kernel(root);
+    return kexec::reload_panic_kernel(root);
   }
   if (options.refresh) {
-    return refresh_panic_kernel(root);
+    return kexec::refresh_panic_kernel(root);
   }
   if (options.reboot) {
-    TRY(load_reboot_kernel(root, request));
+    TRY(kexec::load_reboot_kernel(root, request));
     return std::vector<Remark>();
   }
-  return load_panic_kernel(root, request);
+  return kexec::load_panic_kernel(root, request);
 }
 
 Result<std::vector<Remark>> unload() {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  TRY(unload_panic_kernel(root));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  TRY(kexec::unload_panic_kernel(root));
   return std::vector<Remark>();
 }
 
@@ -57,7 +57,7 @@ int finish(const Result<std::vector<Remark>>& result, const Common& common) {
 
 Run add_load(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  LoadRequest& request = options->request;
+  kexec::LoadRequest& request = options->request;
   command.add_option("--kernel-image", request.kernel, "The kernel; default: the one that runs");
   command.add_option("--initrd", request.image,
                      "Its capture image; default: the one of that kernel's release, built where it "
@@ -89,4 +89,4 @@ Run add_unload(CLI::App&, const Common& common) {
   return [&common] { return finish(unload(), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

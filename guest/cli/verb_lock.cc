@@ -7,7 +7,7 @@
 #include "guest/kexec/kernel_facts.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 constexpr std::string_view kLimit = "/proc/sys/kernel/kexec_load_limit_panic";
@@ -18,7 +18,7 @@ struct Options {
   bool force = false;
 };
 
-Result<> write_setting(const Root& root, std::string_view path, std::string_view text) {
+Result<> write_setting(const root::Root& root, std::string_view path, std::string_view text) {
   TRY_ASSIGN(const Fd file, root.open(path, O_WRONLY));
   if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(text))); !written) {
     return in_context(std::move(written).error(), path);
@@ -27,13 +27,13 @@ Result<> write_setting(const Root& root, std::string_view path, std::string_view
 }
 
 Result<> lock(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  if (!is_loaded(root, Slot::crash)) {
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  if (!kexec::is_loaded(root, kexec::Slot::crash)) {
     return fail(Errc::guest_state,
                 "no panic kernel is loaded, and after a lock none could be: "
                 "vmcore-guest load");
   }
-  if (!stays_valid(root) && !options.force) {
+  if (!kexec::stays_valid(root) && !options.force) {
     return fail(Errc::guest_state,
                 "this kernel needs the panic kernel loaded anew when CPUs or memory come or go "
                 "(no /sys/devices/system/{{cpu,memory}}/crash_hotplug), and a lock would keep that "
@@ -61,4 +61,4 @@ Run add_lock(CLI::App& command, const Common& common) {
   return [options, &common] { return report(lock(*options), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

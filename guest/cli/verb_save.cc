@@ -11,13 +11,13 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 enum : int { kExitIncomplete = 3 };
 
 struct Options {
-  std::string vmcore = kVmcore;
+  std::string vmcore = save::kVmcore;
   std::string output;
   std::vector<std::string> targets;
   std::string config;
@@ -25,11 +25,12 @@ struct Options {
   std::optional<unsigned> deadline;
 };
 
-Result<CaptureConfig> read_config(const Options& options) {
-  CaptureConfig config;
-  const std::string path = options.config.empty() ? std::string(kConfigFile) : options.config;
+Result<config::CaptureConfig> read_config(const Options& options) {
+  config::CaptureConfig config;
+  const std::string path =
+      options.config.empty() ? std::string(config::kConfigFile) : options.config;
   if (auto text = read_file(path)) {
-    auto parsed = parse_config(*text);
+    auto parsed = config::parse_config(*text);
     if (!parsed) {
       return in_context(std::move(parsed).error(), path);
     }
@@ -38,7 +39,7 @@ Result<CaptureConfig> read_config(const Options& options) {
     return tl::unexpected(std::move(text).error());
   }
   if (!options.targets.empty()) {
-    TRY(set_key(config, "target", options.targets));
+    TRY(config::set_key(config, "target", options.targets));
   }
   if (!options.output.empty()) {
     config.targets = {{"output", options.output}};
@@ -46,9 +47,9 @@ Result<CaptureConfig> read_config(const Options& options) {
   config.level = options.level.value_or(config.level);
   config.deadline = std::chrono::seconds(
       options.deadline.value_or(static_cast<unsigned>(config.deadline.count())));
-  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   // Of kdump-tools it runs in the guest itself, which will look for the crash where it sees it.
-  return with_disk_folders(root, std::move(config));
+  return image::with_disk_folders(root, std::move(config));
 }
 
 int save(const Options& options, const Common& common) {
@@ -56,18 +57,18 @@ int save(const Options& options, const Common& common) {
   if (!config) {
     return report_error(config.error(), common);
   }
-  std::optional<Clock::time_point> deadline;
+  std::optional<save::Clock::time_point> deadline;
   if (config->deadline.count() != 0) {
-    deadline = Clock::now() + config->deadline;
+    deadline = save::Clock::now() + config->deadline;
   }
   const auto say = [](std::string_view line) { fmt::print(stderr, "vmcore-guest: {}\n", line); };
-  switch (save_crash(options.vmcore, *config, {.deadline = deadline}, say)) {
-    case SaveEnd::complete:
+  switch (save::save_crash(options.vmcore, *config, {.deadline = deadline}, say)) {
+    case save::SaveEnd::complete:
       return kExitDone;
-    case SaveEnd::incomplete:
+    case save::SaveEnd::incomplete:
       return kExitIncomplete;
-    case SaveEnd::nothing:
-    case SaveEnd::died:
+    case save::SaveEnd::nothing:
+    case save::SaveEnd::died:
       break;
   }
   return report_error({Errc::io, "the crash was not saved"}, common);
@@ -90,4 +91,4 @@ Run add_save(CLI::App& command, const Common& common) {
   return [options, &common] { return save(*options, common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

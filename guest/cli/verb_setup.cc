@@ -13,11 +13,11 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
-  SetupOptions setup;
+  setup::SetupOptions setup;
   std::string root = "/";
   bool dry_run = false;
   bool beside = false;
@@ -30,7 +30,7 @@ void print_lines(const char* prefix, const std::vector<std::string>& lines) {
   }
 }
 
-void print_outcome(const Outcome& outcome) {
+void print_outcome(const setup::Outcome& outcome) {
   for (const std::string& failed : outcome.failed) {
     fmt::print(stderr, "vmcore-guest: {}; the files are written: run it again when it is mended\n",
                failed);
@@ -39,44 +39,46 @@ void print_outcome(const Outcome& outcome) {
 
 // The capture images that `load` made, what is left of one that was cut short, and what was kept
 // for them.
-Result<> remove_images(const Root& root) {
-  const std::string folder(kStateFolder);
+Result<> remove_images(const root::Root& root) {
+  const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
     if (name.starts_with("capture-") && name.find(".img") != std::string::npos) {
-      TRY(write_node(root, folder + "/" + name, std::nullopt));
+      TRY(root::write_node(root, folder + "/" + name, std::nullopt));
     }
   }
-  remove_state(root, kNetworkFile);
+  root::remove_state(root, image::kNetworkFile);
   return {};
 }
 
 // That of the capture image, which is built at the next boot, before there is one.
-void remember_network(const Root& root) {
+void remember_network(const root::Root& root) {
   std::vector<Remark> remarks;
-  if (const auto config = read_config(root)) {
-    with_network(root, *config, remarks);
+  if (const auto config = root::read_config(root)) {
+    image::with_network(root, *config, remarks);
   }
   print_remarks(remarks);
 }
 
 // Shows what is to be done and does it. `record` is empty for a removal.
-Result<int> carry_out(const Options& options, Plan& plan, Record record, const Record& earlier) {
-  const Tree& tree = plan.tree;
-  TRY_ASSIGN(const std::vector<Change> changes, tree.to_write());
-  TRY(check_writable(tree.root(), changes));
-  const Commands commands = commands_for(tree, changes, earlier.pending, plan.by_hand);
-  fmt::print("{}", printable_lines(diff_of(changes)));
+Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record record,
+                      const setup::Record& earlier) {
+  const root::Tree& tree = plan.tree;
+  TRY_ASSIGN(const std::vector<root::Change> changes, tree.to_write());
+  TRY(setup::check_writable(tree.root(), changes));
+  const setup::Commands commands =
+      setup::commands_for(tree, changes, earlier.pending, plan.by_hand);
+  fmt::print("{}", printable_lines(setup::diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
-    for (const Command& command : list) {
+    for (const setup::Command& command : list) {
       fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", shell_command(command));
     }
   }
   std::fflush(stdout);  // before what the commands print
-  Outcome outcome;
+  setup::Outcome outcome;
   const bool removes = record.changes.empty();
   if (!options.dry_run) {
     TRY(removes ? remove_images(tree.root()) : Result<>());
-    TRY_ASSIGN(outcome, apply(tree.root(), changes, std::move(record), earlier, commands));
+    TRY_ASSIGN(outcome, setup::apply(tree.root(), changes, std::move(record), earlier, commands));
   }
   print_lines("note", plan.notes);
   print_lines("to do", plan.by_hand);
@@ -87,17 +89,19 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
     fmt::print("{} files would change\n", changes.size());
   } else {
     fmt::print("{} files changed{}; a reboot is needed for it to count\n", changes.size(),
-               removes ? "" : fmt::format(" (as they were: {}/before)", parent_of(kManifest)));
+               removes
+                   ? ""
+                   : fmt::format(" (as they were: {}/before)", root::parent_of(setup::kManifest)));
   }
   return !outcome.failed.empty() ? kExitFailed : plan.by_hand.empty() ? kExitDone : kExitNotAsAsked;
 }
 
 Result<int> setup(Options& options) {
   options.setup.slot = options.beside ? "beside" : options.replace ? "replace" : "";
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  TRY_ASSIGN(const Record earlier, read_record(root));
-  TRY_ASSIGN(Plan plan, make_plan(root, earlier, options.setup));
-  Record record;
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
+  TRY_ASSIGN(setup::Plan plan, setup::make_plan(root, earlier, options.setup));
+  setup::Record record;
   TRY_ASSIGN(record.changes, plan.tree.to_remember());
   record.words = plan.words;
   record.slot = options.setup.slot;
@@ -109,12 +113,12 @@ Result<int> setup(Options& options) {
 }
 
 Result<int> remove(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  TRY_ASSIGN(const Record earlier, read_record(root));
-  Plan plan(root);
-  TRY(set_base(plan.tree, earlier));
-  for (const Change& change : earlier.changes) {
-    TRY_ASSIGN(const auto now, read_node(root, change.path));
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
+  setup::Plan plan(root);
+  TRY(setup::set_base(plan.tree, earlier));
+  for (const root::Change& change : earlier.changes) {
+    TRY_ASSIGN(const auto now, root::read_node(root, change.path));
     if (now != change.before && now != change.after) {
       plan.notes.push_back(
           fmt::format("{} was changed since: only what setup wrote goes", change.path));
@@ -135,7 +139,8 @@ void add_shared(CLI::App& command, Options& options) {
 }
 
 std::string check_reservation(const std::string& text) {
-  return is_reservation(text) ? "" : "not what the kernel takes behind crashkernel=, as 128M";
+  return setup::is_reservation(text) ? ""
+                                     : "not what the kernel takes behind crashkernel=, as 128M";
 }
 
 }  // namespace
@@ -161,7 +166,7 @@ Run add_setup(CLI::App& command, const Common& common) {
       .add_option("--panic-on", options->setup.panic_on,
                   "What becomes a panic: oops, nmi, softlockup, hung-task")
       ->delimiter(',')
-      ->check(CLI::IsMember(panic_triggers()));
+      ->check(CLI::IsMember(setup::panic_triggers()));
   return [options, &common] { return finish(setup(*options), common); };
 }
 
@@ -171,4 +176,4 @@ Run add_remove(CLI::App& command, const Common& common) {
   return [options, &common] { return finish(remove(*options), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

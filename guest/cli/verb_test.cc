@@ -19,7 +19,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -59,19 +59,21 @@ Result<> confirm(const Options& options) {
 }
 
 Result<> crash(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   TRY(confirm(options));
   const std::int64_t now = std::time(nullptr);
-  const std::string tag = options.tag.empty() ? "test-" + dump_time(now) : options.tag;
-  LoadRequest request;
-  if (const auto record = read_load_record(root)) {
-    request = request_of(*record);
+  const std::string tag = options.tag.empty() ? "test-" + save::dump_time(now) : options.tag;
+  kexec::LoadRequest request;
+  if (const auto record = kexec::read_load_record(root)) {
+    request = kexec::request_of(*record);
   }
   request.tag = tag;
-  TRY_ASSIGN(const auto remarks, load_panic_kernel(root, request));
+  TRY_ASSIGN(const auto remarks, kexec::load_panic_kernel(root, request));
   print_remarks(remarks);
-  const Json test{{"tag", tag}, {"time", now}, {"boot", read_word(root, {kBoot}).value_or("")}};
-  TRY(write_state(root, kTest, test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
+  const Json test{
+      {"tag", tag}, {"time", now}, {"boot", root::read_word(root, {kBoot}).value_or("")}};
+  TRY(root::write_state(root, kTest,
+                        test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
   TRY_ASSIGN(const Fd trigger, root.open("/proc/sysrq-trigger", O_WRONLY));
   fmt::print("crashing, tagged {}\n", tag);
   std::fflush(stdout);
@@ -80,7 +82,7 @@ Result<> crash(const Options& options) {
 }
 
 // Whether the dump of the last test is there, as far as this guest can know.
-Result<std::string> result_of_test(const Root& root) {
+Result<std::string> result_of_test(const root::Root& root) {
   const auto text = root.read(kTest);
   const Json test = Json::parse(text.value_or(""), nullptr, false);
   if (!test.is_object() || !test.contains("tag") || !test["tag"].is_string() ||
@@ -89,13 +91,13 @@ Result<std::string> result_of_test(const Root& root) {
     return fail(Errc::not_found, "no test was run: vmcore-guest test");
   }
   const std::string tag = test["tag"];
-  if (test["boot"] == read_word(root, {kBoot}).value_or("")) {
+  if (test["boot"] == root::read_word(root, {kBoot}).value_or("")) {
     return fail(Errc::guest_state, "{}: the guest has not rebooted since: it did not crash", tag);
   }
-  const StatusFacts facts = read_status(root);
+  const status::StatusFacts facts = status::read_status(root);
   // A second of grace: the crash's own clock has none.
   const bool newer =
-      facts.last && facts.last->time >= dump_time(test["time"].get<std::int64_t>() - 1);
+      facts.last && facts.last->time >= save::dump_time(test["time"].get<std::int64_t>() - 1);
   if (newer && facts.last->tag.value_or(tag) != tag) {
     return fail(Errc::not_found, "{}: the newest dump in this guest is of another crash: {}", tag,
                 facts.last->path);
@@ -113,7 +115,7 @@ Result<std::string> result_of_test(const Root& root) {
 }
 
 int show_result(const Common& common) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   const auto result = root ? result_of_test(*root) : tl::unexpected(root.error());
   if (!result) {
     return report_error(result.error(), common);
@@ -147,4 +149,4 @@ Run add_test(CLI::App& command, const Common& common) {
   };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

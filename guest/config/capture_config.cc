@@ -11,7 +11,7 @@
 #include "guest/config/kernel_words.h"
 #include "guest/config/trimmed.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
@@ -233,4 +233,4 @@ std::string format_config(const CaptureConfig& config) {
   return text;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

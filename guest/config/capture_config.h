@@ -20,7 +20,7 @@
 #include "src/base/result.h"
 #include "src/seal/key.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 // Where the capture image has its copy.
 inline constexpr std::string_view kConfigFile = "/etc/vmcore-guest.conf";
@@ -94,4 +94,4 @@ std::optional<IpAddress> network_address_of(const Target& target);
 // The text that parse_config makes the same configuration of.
 std::string format_config(const CaptureConfig& config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -4,7 +4,7 @@
 
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 inline constexpr std::string_view kModuleFolder = "/modules";  // each packed by gzip()
 inline constexpr std::string_view kModuleList = "order";       // in that folder: a file name a line
@@ -15,4 +15,4 @@ inline constexpr std::string_view kLibraryPath =
 // What the image was made of: KEY=VALUE lines (guest/image/capture_image.h).
 inline constexpr std::string_view kImageManifest = "/etc/vmcore-guest.image";
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -6,7 +6,7 @@
 
 #include "src/base/little_endian.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 Result<std::string> gzip(std::string_view bytes) {
   constexpr int kLevel = 9;
@@ -43,4 +43,4 @@ Result<std::string> gunzip(std::string_view bytes, std::size_t most) {
   return out;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

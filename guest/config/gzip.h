@@ -7,7 +7,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 inline constexpr std::string_view kGzipMagic = "\x1f\x8b";
 
@@ -18,4 +18,4 @@ Result<std::string> gzip(std::string_view bytes);
 // bytes.
 Result<std::string> gunzip(std::string_view bytes, std::size_t most);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 Result<unsigned> number(std::string_view text, unsigned most, std::string_view what) {
@@ -95,4 +95,4 @@ std::string format_network(const Network& network) {
                      network.gateway ? format_address(*network.gateway) : "");
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -11,7 +11,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 struct IpAddress {
   int family = 0;                       // AF_INET, AF_INET6
@@ -51,4 +51,4 @@ struct Network {
 Result<Network> parse_network(std::string_view text);
 std::string format_network(const Network& network);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

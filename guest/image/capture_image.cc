@@ -21,7 +21,7 @@
 #include "src/base/shell.h"
 #include "src/seal/sha256.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -41,7 +41,7 @@ constexpr std::size_t kDigest = 64;
 
 // Of a whole image the place of its own digest, which it has zeros for while that is made.
 std::optional<std::size_t> find_sum(std::string_view image) {
-  const auto manifest = find_in_cpio(image, in_archive(kImageManifest));
+  const auto manifest = find_in_cpio(image, in_archive(config::kImageManifest));
   const std::size_t line = manifest ? manifest->rfind(kSum) : std::string_view::npos;
   if (line == std::string_view::npos || manifest->size() - line < kSum.size() + kDigest) {
     return std::nullopt;
@@ -54,9 +54,11 @@ std::string digest_of(std::string image, std::size_t sum) {
 }
 
 // Where one is missing, check_target has told; the other targets are served all the same.
-std::vector<ImageFile> files_of_targets(const Root& root, const CaptureConfig& config) {
-  return has_target(config, "ssh") ? ssh_files(root, config.ssh).value_or(std::vector<ImageFile>())
-                                   : std::vector<ImageFile>();
+std::vector<ImageFile> files_of_targets(const root::Root& root,
+                                        const config::CaptureConfig& config) {
+  return config::has_target(config, "ssh")
+             ? ssh_files(root, config.ssh).value_or(std::vector<ImageFile>())
+             : std::vector<ImageFile>();
 }
 
 struct Plan {
@@ -67,7 +69,7 @@ struct Plan {
   std::string manifest;
 };
 
-Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
+Result<Plan> plan_image(const root::Root& root, const ImageParts& parts) {
   TRY_ASSIGN(KernelModules kernel, KernelModules::open(root, parts.release));
   TRY_ASSIGN(NeededModules needed, needed_modules(root, kernel, parts.config));
   TRY_ASSIGN(std::vector<std::string> modules, kernel.load_order(needed.names));
@@ -83,22 +85,22 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
   }
   std::string manifest =
       fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\nFILES={}{}{:0{}}\n", parts.release,
-                  seal::sha256(parts.init), seal::sha256(format_config(parts.config)),
+                  seal::sha256(parts.init), seal::sha256(config::format_config(parts.config)),
                   seal::sha256(digests), seal::sha256(contents), kSum, 0, kDigest);
   return Plan{std::move(kernel), std::move(modules), std::move(files), std::move(needed.remarks),
               std::move(manifest)};
 }
 
 Result<> add_modules(Cpio& cpio, const Plan& plan) {
-  const std::string_view folder = in_archive(kModuleFolder);
+  const std::string_view folder = in_archive(config::kModuleFolder);
   std::string list;
   cpio.add_folder(folder);
   for (const std::string& path : plan.modules) {
-    TRY_ASSIGN(const std::string module, plan.kernel.read(path).and_then(gzip));
+    TRY_ASSIGN(const std::string module, plan.kernel.read(path).and_then(config::gzip));
     TRY(cpio.add_file(fmt::format("{}/{}", folder, file_of_module(path)), 0644, module));
     list += file_of_module(path) + "\n";
   }
-  return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
+  return cpio.add_file(fmt::format("{}/{}", folder, config::kModuleList), 0644, list);
 }
 
 Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
@@ -117,23 +119,23 @@ Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
 
 }  // namespace
 
-std::uint64_t assumed_image_size(const Root& root) {
+std::uint64_t assumed_image_size(const root::Root& root) {
   std::uint64_t size = kModulesAssumed;
-  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  const config::CaptureConfig config = root::read_config(root).value_or(config::CaptureConfig());
   for (const ImageFile& file : files_of_targets(root, config)) {
     size += file.content.size();
   }
   return size;
 }
 
-Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
+Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts) {
   TRY_ASSIGN(Plan plan, plan_image(root, parts));
   Cpio cpio;
   for (const char* const folder : {"dev", "etc", "mnt", "proc", "sys"}) {
     cpio.add_folder(folder);
   }
-  TRY(cpio.add_file(in_archive(kImageManifest), 0644, plan.manifest));
-  TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
+  TRY(cpio.add_file(in_archive(config::kImageManifest), 0644, plan.manifest));
+  TRY(cpio.add_file(in_archive(config::kConfigFile), 0644, config::format_config(parts.config)));
   TRY(add_modules(cpio, plan));
   TRY(add_files(cpio, plan.files));
   TRY(cpio.add_file("init", 0755, parts.init));
@@ -152,7 +154,7 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
   if (image.substr(*sum, kDigest) != digest_of(std::string(image), *sum)) {
     return fail(Errc::malformed, "the capture image is damaged: vmcore-guest build makes another");
   }
-  if (!find_in_cpio(image, in_archive(kImageManifest))
+  if (!find_in_cpio(image, in_archive(config::kImageManifest))
            ->starts_with(fmt::format("RELEASE={}\n", release))) {
     return fail(Errc::invalid,
                 "the capture image is another kernel's: vmcore-guest build --kernel {} makes that "
@@ -186,4 +188,4 @@ std::string init_executable() {
   return (folder.parent_path() / "libexec/vmcore-guest/vmcore-guest-init").string();
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -19,12 +19,12 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct ImageParts {
   std::string release;
   std::string init;  // the program
-  CaptureConfig config;
+  config::CaptureConfig config;
 };
 
 struct CaptureImage {
@@ -35,9 +35,9 @@ struct CaptureImage {
 
 // Taken for the size of an image that is not built yet: more than any was seen to have that needs
 // modules only (4 MiB), and what its targets need beside them.
-std::uint64_t assumed_image_size(const Root& root);
+std::uint64_t assumed_image_size(const root::Root& root);
 
-Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts);
+Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts);
 
 // Whether these begin with all of the bytes that `build` made for a kernel of that release.
 // Errc::malformed where some changed or are gone, Errc::invalid where it is another kernel's,
@@ -51,4 +51,4 @@ Result<> check_init(std::string_view program);
 // ../libexec/vmcore-guest.
 std::string init_executable();
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <limits>
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 constexpr std::string_view kMagic = "070701";
@@ -81,4 +81,4 @@ std::optional<std::string_view> first_cpio(std::string_view archives) {
   return trailer ? std::optional(std::string_view(archives.data(), trailer->data())) : std::nullopt;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

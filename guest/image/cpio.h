@@ -9,7 +9,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 class Cpio {
  public:
@@ -34,4 +34,4 @@ std::optional<std::string_view> find_in_cpio(std::string_view archive, std::stri
 // Of archives that stand one behind another the first, with its end; nothing where it has none.
 std::optional<std::string_view> first_cpio(std::string_view archives);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -8,7 +8,7 @@
 
 #include "guest/config/gzip.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 using std::string_view_literals::operator""sv;
@@ -92,10 +92,10 @@ Result<std::string> decompress(std::string_view bytes) {
   if (bytes.starts_with("\x28\xb5\x2f\xfd"sv)) {
     return from_zstd(bytes);
   }
-  if (bytes.starts_with(kGzipMagic)) {
-    return gunzip(bytes, kMost);
+  if (bytes.starts_with(config::kGzipMagic)) {
+    return config::gunzip(bytes, kMost);
   }
   return std::string(bytes);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

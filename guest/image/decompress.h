@@ -6,10 +6,10 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 // What xz, zstd or gzip made smaller, by its magic; everything else as it is. At most 256 MiB
 // (Errc::limit).
 Result<std::string> decompress(std::string_view bytes);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

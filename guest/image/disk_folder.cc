@@ -14,7 +14,7 @@
 #include "guest/save/block_device.h"
 #include "src/base/fd.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 // The kernel writes blanks and the like as \040 (fs/seq_file.c, mangle_path).
@@ -102,7 +102,7 @@ const MountPoint* holder_of(const std::vector<MountPoint>& mounts, std::string_v
 }
 
 // The path without links, as far as it is there.
-std::string without_links(const Root& root, const std::string& path) {
+std::string without_links(const root::Root& root, const std::string& path) {
   std::error_code error;
   const auto name_of = [&](const Fd& fd) {
     return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd.get()), error).string();
@@ -123,11 +123,11 @@ std::string without_links(const Root& root, const std::string& path) {
 // The device of a target, to be found among what is mounted.
 class Device {
  public:
-  Device(const Root& root, const std::string& name) : running_(root.running()), name_(name) {
+  Device(const root::Root& root, const std::string& name) : running_(root.running()), name_(name) {
     if (!running_) {
       return;
     }
-    path_ = plain(device_link(name));
+    path_ = plain(root::device_link(name));
     struct stat status {};
     if (::stat(path_.c_str(), &status) == 0) {
       number_ = fmt::format("{}:{}", ::major(status.st_rdev), ::minor(status.st_rdev));
@@ -135,7 +135,7 @@ class Device {
   }
 
   bool is_mounted_by(const MountPoint& mount) const {
-    if (mount.source == name_ || (running_ && plain(device_link(mount.source)) == path_) ||
+    if (mount.source == name_ || (running_ && plain(root::device_link(mount.source)) == path_) ||
         (!number_.empty() && mount.device == number_)) {
       return true;
     }
@@ -152,7 +152,7 @@ class Device {
   }
   static std::string uuid_of(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    const auto system = fd ? probe_file_system(fd.get()) : fail(Errc::not_found, "gone");
+    const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "gone");
     return system ? system->uuid : "";
   }
 
@@ -183,7 +183,7 @@ std::optional<std::string> seen_by(const std::vector<MountPoint>& all, const Mou
 
 // Of btrfs, whose top may be mounted nowhere, a folder is called as the guest sees it.
 Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const Mounts& mine,
-                                       const FilePlace& place) {
+                                       const save::FilePlace& place) {
   std::set<std::string> roots;
   bool is_from_the_top = false;
   bool is_below_one = false;
@@ -207,7 +207,7 @@ Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const
               place.device, fmt::join(roots, ", "), place.folder);
 }
 
-tl::unexpected<Error> hidden(const FilePlace& place, const std::string& seen,
+tl::unexpected<Error> hidden(const save::FilePlace& place, const std::string& seen,
                              const std::string& real, const MountPoint* holder) {
   const std::string what = seen == real ? fmt::format("{} here is not on {}", seen, place.device)
                                         : fmt::format("{} here is a link to {}, which is not on {}",
@@ -246,14 +246,14 @@ std::vector<MountPoint> parse_mountinfo(std::string_view text) {
   return mounts;
 }
 
-std::vector<MountPoint> mounts_of(const Root& root) {
+std::vector<MountPoint> mounts_of(const root::Root& root) {
   return root.running() ? parse_mountinfo(root.read("/proc/self/mountinfo").value_or(""))
                         : parse_fstab(root.read("/etc/fstab").value_or(""));
 }
 
-Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoint>& mounts,
-                                    const FilePlace& wanted) {
-  FilePlace place = wanted;
+Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                    const save::FilePlace& wanted) {
+  save::FilePlace place = wanted;
   place.folder.resize(std::max<std::size_t>(place.folder.find_last_not_of('/') + 1, 1));
   if (place.device.empty()) {
     return DiskFolder{place, place.folder};
@@ -289,20 +289,20 @@ Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoi
                     real};
 }
 
-std::optional<std::string> seen_place(const Root& root, const std::vector<MountPoint>& mounts,
-                                      const Target& target) {
-  const auto place =
-      target.kind == "file" ? parse_file_place(target.where) : fail(Errc::not_found, "no folder");
+std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                      const config::Target& target) {
+  const auto place = target.kind == "file" ? save::parse_file_place(target.where)
+                                           : fail(Errc::not_found, "no folder");
   const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
-  return found && found->seen ? std::optional(format_file_place(found->place)) : std::nullopt;
+  return found && found->seen ? std::optional(save::format_file_place(found->place)) : std::nullopt;
 }
 
-CaptureConfig with_disk_folders(const Root& root, CaptureConfig config) {
+config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config) {
   const std::vector<MountPoint> mounts = mounts_of(root);
-  for (Target& target : config.targets) {
+  for (config::Target& target : config.targets) {
     target.where = seen_place(root, mounts, target).value_or(target.where);
   }
   return config;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -11,7 +11,7 @@
 #include "guest/root/root.h"
 #include "guest/save/target.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct MountPoint {
   std::string device;  // of the file system: "254:1"; empty where it is not known
@@ -24,24 +24,24 @@ struct MountPoint {
 // Of /proc/self/mountinfo.
 std::vector<MountPoint> parse_mountinfo(std::string_view text);
 // What the running system has mounted; of an image, what its /etc/fstab would.
-std::vector<MountPoint> mounts_of(const Root& root);
+std::vector<MountPoint> mounts_of(const root::Root& root);
 
 struct DiskFolder {
-  FilePlace place;                  // the same folder, by its subvolume and without links
+  save::FilePlace place;            // the same folder, by its subvolume and without links
   std::optional<std::string> seen;  // its path here; nothing where its file system is not mounted
 };
 
 // Errc::unsupported where this guest would not see the folder although its file system is mounted:
 // it says what hides it.
-Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoint>& mounts,
-                                    const FilePlace& place);
+Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                    const save::FilePlace& place);
 
 // The same place of a "file" target as it is configured; nothing of others, of one that is refused,
 // and where its file system is not mounted.
-std::optional<std::string> seen_place(const Root& root, const std::vector<MountPoint>& mounts,
-                                      const Target& target);
+std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                      const config::Target& target);
 
 // The configuration with these places, for the capture kernel, which sees whole file systems.
-CaptureConfig with_disk_folders(const Root& root, CaptureConfig config);
+config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

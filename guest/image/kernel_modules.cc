@@ -5,7 +5,7 @@
 
 #include "guest/image/decompress.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 using std::string_view_literals::operator""sv;
@@ -41,7 +41,7 @@ std::string KernelModules::name_of(std::string_view path) {
   return plain(file.substr(0, file.find(".ko")));
 }
 
-Result<KernelModules> KernelModules::open(const Root& root, std::string_view release) {
+Result<KernelModules> KernelModules::open(const root::Root& root, std::string_view release) {
   KernelModules modules(root);
   for (const char* const base : {"/lib/modules/", "/usr/lib/modules/"}) {
     const std::string folder = base + std::string(release);
@@ -132,4 +132,4 @@ Result<std::string> KernelModules::read(const std::string& path) const {
   return module ? std::move(module) : in_context(std::move(module).error(), path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -10,13 +10,13 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 class KernelModules {
  public:
   // Of /lib/modules/RELEASE. From modules.dep and modules.builtin; a kernel that was unpacked and
   // not installed has no modules.dep, and its modules are asked themselves.
-  static Result<KernelModules> open(const Root& root, std::string_view release);
+  static Result<KernelModules> open(const root::Root& root, std::string_view release);
 
   bool is_built_in(std::string_view name) const { return built_in_.contains(plain(name)); }
   bool is_module(std::string_view name) const { return modules_.contains(plain(name)); }
@@ -34,7 +34,7 @@ class KernelModules {
     bool needs_known = false;
   };
 
-  explicit KernelModules(const Root& root) : root_(&root) {}
+  explicit KernelModules(const root::Root& root) : root_(&root) {}
   Result<> read_dependencies(const std::string& folder);
   void find_modules(const std::string& folder, unsigned depth);
   Result<> add_to(std::vector<std::string>& order, std::set<std::string>& seen,
@@ -43,9 +43,9 @@ class KernelModules {
   static std::string plain(std::string_view name);
   static std::string name_of(std::string_view path);
 
-  const Root* root_;
+  const root::Root* root_;
   std::map<std::string, Module, std::less<>> modules_;
   std::set<std::string, std::less<>> built_in_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

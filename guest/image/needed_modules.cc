@@ -16,7 +16,7 @@
 #include "guest/save/block_device.h"
 #include "guest/save/target.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 using Names = std::vector<std::string_view>;
@@ -61,7 +61,7 @@ const std::array<Need, 4> kFileSystems = {{
 }};
 
 // What /etc/fstab calls the file system of a device.
-std::string type_in_fstab(const Root& root, std::string_view device) {
+std::string type_in_fstab(const root::Root& root, std::string_view device) {
   std::istringstream lines(root.read("/etc/fstab").value_or(""));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -76,26 +76,29 @@ std::string type_in_fstab(const Root& root, std::string_view device) {
 }
 
 // "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb".
-std::string named_device(const Target& target) {
-  return target.kind == "file" ? parse_file_place(target.where).value_or(FilePlace()).device
-                               : target.where;
+std::string named_device(const config::Target& target) {
+  return target.kind == "file"
+             ? save::parse_file_place(target.where).value_or(save::FilePlace()).device
+             : target.where;
 }
 
 // Where this is the machine that has it, its path without links.
-std::string device_of(const Root& root, const Target& target) {
+std::string device_of(const root::Root& root, const config::Target& target) {
   const std::string device = named_device(target);
   if (!root.running()) {
     return device;
   }
-  const std::string path = find_device(device, std::chrono::seconds(0)).value_or(device);
+  const std::string path = save::find_device(device, std::chrono::seconds(0)).value_or(device);
   std::error_code error;
   const auto resolved = std::filesystem::canonical(path, error);
   return error ? path : resolved.string();
 }
 
-bool is_on_disk(const Target& target) { return target.kind == "file" || target.kind == "raw"; }
+bool is_on_disk(const config::Target& target) {
+  return target.kind == "file" || target.kind == "raw";
+}
 
-Result<> check_is_plain(const Root& root, const Target& target) {
+Result<> check_is_plain(const root::Root& root, const config::Target& target) {
   const std::string device = device_of(root, target);
   const std::string sysfs = "/sys/class/block/" + device.substr(device.rfind('/') + 1);
   const bool mapped = device.starts_with("/dev/mapper/") || device.starts_with("/dev/dm-") ||
@@ -117,14 +120,14 @@ Result<> check_is_plain(const Root& root, const Target& target) {
 }
 
 // What the device itself says, where this is the machine that has it.
-std::string type_of_device(const Root& root, const std::string& device) {
+std::string type_of_device(const root::Root& root, const std::string& device) {
   const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
-  const auto system = fd ? probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
+  const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
   return system ? system->type : "";
 }
 
 // The rows for a file target; all where its file system cannot be told.
-std::span<const Need> file_systems_of(const Root& root, const Target& target,
+std::span<const Need> file_systems_of(const root::Root& root, const config::Target& target,
                                       const std::string& device) {
   std::string type = type_of_device(root, device);
   if (type.empty()) {
@@ -135,15 +138,15 @@ std::span<const Need> file_systems_of(const Root& root, const Target& target,
 }
 
 // As far as it is there now.
-Result<> check_raw_device(const Root& root, const std::string& device) {
+Result<> check_raw_device(const root::Root& root, const std::string& device) {
   const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
-  const auto may = fd ? check_is_free(fd.get()) : Result<>();
+  const auto may = fd ? save::check_is_free(fd.get()) : Result<>();
   return may ? may : in_context(may.error(), device);
 }
 
 // Of an image: what is mounted there is its own memory.
-Result<> check_has_device(const Target& target) {
-  TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
+Result<> check_has_device(const config::Target& target) {
+  TRY_ASSIGN(const save::FilePlace place, save::parse_file_place(target.where));
   if (place.device.empty()) {
     return fail(
         Errc::unsupported,
@@ -184,7 +187,7 @@ tl::unexpected<Error> no_driver(std::string_view what) {
 }
 
 // What this machine says of its own disk, else what the name does.
-Result<> add_disk(Collector& collector, const Root& root, const std::string& device,
+Result<> add_disk(Collector& collector, const root::Root& root, const std::string& device,
                   const Need& any) {
   const std::string name = device.substr(device.rfind('/') + 1);
   if (collector.add(driver_modules(root, "/sys/class/block/" + name))) {
@@ -196,7 +199,7 @@ Result<> add_disk(Collector& collector, const Root& root, const std::string& dev
   return collector.add(need) ? Result<>() : no_driver(need.what);
 }
 
-Result<> add_file_system(Collector& collector, const Root& root, const Target& target,
+Result<> add_file_system(Collector& collector, const root::Root& root, const config::Target& target,
                          const std::string& device) {
   bool any = false;
   for (const Need& system : file_systems_of(root, target, device)) {
@@ -205,11 +208,12 @@ Result<> add_file_system(Collector& collector, const Root& root, const Target& t
   return any ? Result<>() : no_driver("the file system");
 }
 
-Result<> add_target(Collector& collector, const Root& root, const CaptureConfig& config,
-                    const Target& target) {
+Result<> add_target(Collector& collector, const root::Root& root,
+                    const config::CaptureConfig& config, const config::Target& target) {
   TRY(check_target(root, config, target));
   const Need& need = std::ranges::find(kTargets, target.kind, &TargetNeed::kind)->need;
-  if (const auto address = network_address_of(target); address && address->family == AF_INET6) {
+  if (const auto address = config::network_address_of(target);
+      address && address->family == AF_INET6) {
     collector.add(std::vector<std::string>{"ipv6"});  // where it is a module
   }
   if (!is_on_disk(target)) {
@@ -223,7 +227,7 @@ Result<> add_target(Collector& collector, const Root& root, const CaptureConfig&
 // A watchdog that the crashed kernel had started would reset the machine before the dump is
 // through. Its driver stops it when it is loaded (drivers/watchdog, v6.1: i6300esb.c,
 // esb_initdevice; iTCO_wdt.c, iTCO_wdt_probe).
-void add_watchdogs(Collector& collector, const Root& root) {
+void add_watchdogs(Collector& collector, const root::Root& root) {
   const std::string folder = "/sys/class/watchdog";
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
     collector.add(driver_modules(root, folder + "/" + name));
@@ -232,15 +236,16 @@ void add_watchdogs(Collector& collector, const Root& root) {
 
 }  // namespace
 
-Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
-  const TargetKind* const kind = find_target(target.kind);
+Result<> check_target(const root::Root& root, const config::CaptureConfig& config,
+                      const config::Target& target) {
+  const save::TargetKind* const kind = save::find_target(target.kind);
   if (kind == nullptr ||
       std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
     return fail(Errc::invalid, "there is no such kind of target");
   }
   TRY(kind->check(target.where));
   if (target.kind == "ssh") {
-    TRY_ASSIGN(const SshDestination to, parse_ssh_destination(target.where));
+    TRY_ASSIGN(const config::SshDestination to, config::parse_ssh_destination(target.where));
     TRY(check_ssh(root, config.ssh, to.endpoint));
   }
   if (target.kind == "file") {
@@ -250,21 +255,21 @@ Result<> check_target(const Root& root, const CaptureConfig& config, const Targe
     TRY(check_is_plain(root, target));
   }
   if (target.kind == "file") {
-    TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
+    TRY_ASSIGN(const save::FilePlace place, save::parse_file_place(target.where));
     TRY(find_disk_folder(root, mounts_of(root), place));
   }
   return target.kind == "raw" ? check_raw_device(root, target.where) : Result<>();
 }
 
-Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
-                                     const CaptureConfig& config) {
+Result<NeededModules> needed_modules(const root::Root& root, const KernelModules& kernel,
+                                     const config::CaptureConfig& config) {
   NeededModules needed;
   Collector collector(kernel);
   if (!collector.add(kMachine)) {
     return fail(Errc::unsupported, "this kernel has no virtio");
   }
   add_watchdogs(collector, root);
-  for (const Target& target : config.targets) {
+  for (const config::Target& target : config.targets) {
     if (const Result<> added = add_target(collector, root, config, target); !added) {
       needed.remarks.push_back(
           {added.error().code, fmt::format("target {}: {}", target.kind, added.error().message)});
@@ -284,4 +289,4 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
   return needed;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

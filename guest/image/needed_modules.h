@@ -8,7 +8,7 @@
 #include "guest/image/kernel_modules.h"
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct NeededModules {
   std::vector<std::string> names;  // in the order in which they are to be loaded
@@ -20,10 +20,11 @@ struct NeededModules {
 // makes, and of a folder that this guest would not see (disk_folder.h). Of raw, whether it may be
 // written over, where this is the machine that has it. Of ssh, whether the client is there and what
 // it is given (check_ssh).
-Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target);
+Result<> check_target(const root::Root& root, const config::CaptureConfig& config,
+                      const config::Target& target);
 
 // Fails where the kernel can serve none of the targets.
-Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
-                                     const CaptureConfig& config);
+Result<NeededModules> needed_modules(const root::Root& root, const KernelModules& kernel,
+                                     const config::CaptureConfig& config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

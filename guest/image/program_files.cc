@@ -10,7 +10,7 @@
 #include "guest/config/capture_image.h"
 #include "src/base/little_endian.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 constexpr std::size_t kMostFiles = 256;
@@ -99,20 +99,20 @@ Result<Needs> read_needs(std::string_view file) {
   return needs;
 }
 
-Result<std::string> find_library(const Root& root, const std::string& name) {
-  for (std::string_view rest = kLibraryPath; !rest.empty();) {
+Result<std::string> find_library(const root::Root& root, const std::string& name) {
+  for (std::string_view rest = config::kLibraryPath; !rest.empty();) {
     const std::string_view folder = rest.substr(0, rest.find(':'));
     if (std::string path = fmt::format("{}/{}", folder, name); root.exists(path)) {
       return path;
     }
     rest.remove_prefix(std::min(folder.size() + 1, rest.size()));
   }
-  return fail(Errc::not_found, "its library {} is in none of {}", name, kLibraryPath);
+  return fail(Errc::not_found, "its library {} is in none of {}", name, config::kLibraryPath);
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> program_files(const Root& root, const std::string& program) {
+Result<std::vector<std::string>> program_files(const root::Root& root, const std::string& program) {
   std::vector<std::string> files = {program};
   const auto add = [&files](const std::string& path) {
     if (!path.empty() && std::ranges::find(files, path) == files.end()) {
@@ -144,4 +144,4 @@ Result<std::vector<std::string>> program_files(const Root& root, const std::stri
   return files;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -10,7 +10,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 // Where an image is built that cannot be kept in the state folder: in memory, until the next boot.
 std::string volatile_image_path(std::string_view release);
@@ -29,6 +29,7 @@ using BuildImage = std::function<Result<>(const std::string& path)>;
 // In this order: the image in the state folder if it is not stale, a new one there, one in /run,
 // and last an older one that is whole, was built for `release` and seals to the key that the
 // configuration names now. The error is that of building.
-Result<ReadyImage> ready_image(const Root& root, std::string_view release, const BuildImage& build);
+Result<ReadyImage> ready_image(const root::Root& root, std::string_view release,
+                               const BuildImage& build);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

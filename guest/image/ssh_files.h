@@ -9,7 +9,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct ImageFile {
   std::string path;
@@ -18,13 +18,14 @@ struct ImageFile {
 };
 
 // Whether they are all there, and that host is known as far as can be told; else what mends it.
-Result<> check_ssh(const Root& root, const SshConfig& ssh, const Endpoint& host);
+Result<> check_ssh(const root::Root& root, const config::SshConfig& ssh,
+                   const config::Endpoint& host);
 
 // Whether ssh may know the host by these lines (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). Hashed
 // names, patterns and authorities are taken for it.
-bool may_know(std::string_view known_hosts, const Endpoint& host);
+bool may_know(std::string_view known_hosts, const config::Endpoint& host);
 
 // All of them, or what is missing.
-Result<std::vector<ImageFile>> ssh_files(const Root& root, const SshConfig& ssh);
+Result<std::vector<ImageFile>> ssh_files(const root::Root& root, const config::SshConfig& ssh);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

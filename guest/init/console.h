@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 
 class Console {
  public:
@@ -19,4 +19,4 @@ class Console {
   bool patient_ = true;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

@@ -9,7 +9,7 @@
 
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
 // Of a line "NAME:  N kB" of /proc/meminfo; 0 where there is none.
@@ -20,7 +20,7 @@ long kib_of(const std::string& meminfo, std::string_view name) {
 
 }  // namespace
 
-void tell_memory(const Say& say) {
+void tell_memory(const save::Say& say) {
   const std::string meminfo = read_file("/proc/meminfo").value_or("");
   rusage children{};
   ::getrusage(RUSAGE_CHILDREN, &children);
@@ -29,4 +29,4 @@ void tell_memory(const Say& say) {
                   kib_of(meminfo, "MemTotal:") >> 10));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

@@ -5,7 +5,7 @@
 
 #include "guest/config/kernel_words.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 // Each is known to Linux 6.1 and harmless where it is not: the kernel hands on what it does not
@@ -80,7 +80,7 @@ std::string capture_command_line(std::string_view running, std::string_view appe
   std::string line;
   const auto add = [&](std::string_view word) { add_word(line, word); };
   std::ranges::for_each(kWords, add);
-  for (const std::string& word : kernel_words(running)) {
+  for (const std::string& word : config::kernel_words(running)) {
     if (word == "--") {
       break;  // the rest is for init
     }
@@ -88,21 +88,21 @@ std::string capture_command_line(std::string_view running, std::string_view appe
       add(word);
     }
   }
-  std::ranges::for_each(kernel_words(append), add);
+  std::ranges::for_each(config::kernel_words(append), add);
   return line;
 }
 
 std::string reboot_command_line(std::string_view running, std::string_view append) {
   std::string line;
-  for (const std::string& word : kernel_words(running)) {
+  for (const std::string& word : config::kernel_words(running)) {
     if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
       add_word(line, word);
     }
   }
-  for (const std::string& word : kernel_words(append)) {
+  for (const std::string& word : config::kernel_words(append)) {
     add_word(line, word);
   }
   return line;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

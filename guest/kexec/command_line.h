@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 // What the panic kernel is booted with: few resources, no device that the crashed kernel left in
 // an unknown state used as it is, and of the running kernel's own words (/proc/cmdline) those that
@@ -16,4 +16,4 @@ std::string capture_command_line(std::string_view running, std::string_view appe
 // said to itself.
 std::string reboot_command_line(std::string_view running, std::string_view append);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -1,6 +1,6 @@
 #include "guest/kexec/estimate.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
@@ -41,4 +41,4 @@ std::string explain(const Need& need) {
       mebibytes(need.minimum), kSpare / kMiB, kStep / kMiB, need.recommended / kMiB);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -6,7 +6,7 @@
 
 #include "guest/kexec/kernel_image.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 struct Need {
   std::uint64_t kernel;       // bytes: the kernel's own init_size
@@ -23,4 +23,4 @@ std::string crashkernel_word(const Need& need);
 // How it comes to that, in words.
 std::string explain(const Need& need);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

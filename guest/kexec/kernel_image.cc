@@ -10,7 +10,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 // Offsets of the setup header's fields in the file, and the protocol that brought the last of them
@@ -61,12 +61,12 @@ Result<KernelImage> read_image_in(int file) {
   return image;
 }
 
-bool is_kernel_of(const Root& root, const std::string& path, std::string_view release) {
+bool is_kernel_of(const root::Root& root, const std::string& path, std::string_view release) {
   const auto image = read_kernel_image(root, path);
   return image && image->release() == release;
 }
 
-std::vector<std::string> names_in(const Root& root, std::string_view folder) {
+std::vector<std::string> names_in(const root::Root& root, std::string_view folder) {
   return root.list(folder).value_or(std::vector<std::string>());
 }
 
@@ -103,13 +103,13 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
                      .version = *version == 0 ? "" : text_at(start, kVersionBase + *version)};
 }
 
-Result<KernelImage> read_kernel_image(const Root& root, std::string_view path) {
+Result<KernelImage> read_kernel_image(const root::Root& root, std::string_view path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
   auto image = read_image_in(file.get());
   return image ? std::move(image) : in_context(std::move(image).error(), path);
 }
 
-Result<std::string> find_kernel_image(const Root& root, std::string_view release) {
+Result<std::string> find_kernel_image(const root::Root& root, std::string_view release) {
   const std::vector<std::string> named = {
       fmt::format("/boot/vmlinuz-{}", release), fmt::format("/lib/modules/{}/vmlinuz", release),
       fmt::format("/usr/lib/modules/{}/vmlinuz", release), "/run/booted-system/kernel"};  // NixOS
@@ -138,7 +138,7 @@ Result<std::string> find_kernel_image(const Root& root, std::string_view release
               release, release);
 }
 
-std::string find_boot_initrd(const Root& root, std::string_view release) {
+std::string find_boot_initrd(const root::Root& root, std::string_view release) {
   for (const std::string& path :
        {fmt::format("/boot/initrd.img-{}", release),     // Debian
         fmt::format("/boot/initramfs-{}.img", release),  // Fedora
@@ -153,4 +153,4 @@ std::string find_boot_initrd(const Root& root, std::string_view release) {
   return "";
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

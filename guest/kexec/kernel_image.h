@@ -11,7 +11,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 struct KernelImage {
   std::uint64_t init_size = 0;           // bytes that the kernel takes before it runs
@@ -27,12 +27,12 @@ struct KernelImage {
 inline constexpr std::size_t kKernelHeader = 64U << 10;
 Result<KernelImage> parse_kernel_image(std::span<const std::byte> start);
 // Of a bzImage, or of that in a unified kernel image.
-Result<KernelImage> read_kernel_image(const Root& root, std::string_view path);
+Result<KernelImage> read_kernel_image(const root::Root& root, std::string_view path);
 
 // The image of a release, where distributions keep it. Errc::not_found tells where it was looked
 // for.
-Result<std::string> find_kernel_image(const Root& root, std::string_view release);
+Result<std::string> find_kernel_image(const root::Root& root, std::string_view release);
 // The initrd that belongs to it, for a reboot; empty where there is none.
-std::string find_boot_initrd(const Root& root, std::string_view release);
+std::string find_boot_initrd(const root::Root& root, std::string_view release);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -20,7 +20,7 @@
 #define KEXEC_FILE_DEBUG 0x00000008
 #endif
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr const char* kKexecProgram = "/sbin/kexec";
@@ -87,7 +87,7 @@ std::string explain_denied(const LoadLocks& locks) {
 }
 
 Error load_error(Slot slot, int error) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   const LoadLocks locks = root ? read_load_locks(*root, slot) : LoadLocks();
   return {code_of(error), explain_load_error(slot, error, locks)};
 }
@@ -106,7 +106,7 @@ Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (!image.initrd.empty()) {
     words.push_back("--initrd=" + image.initrd);
   }
-  return run_command(words);
+  return root::run_command(words);
 }
 
 }  // namespace
@@ -141,17 +141,17 @@ Result<> unload_kernel(Slot slot) {
   return error == 0 ? Result<>() : tl::unexpected(load_error(slot, error));
 }
 
-LoadLocks read_load_locks(const Root& root, Slot slot) {
+LoadLocks read_load_locks(const root::Root& root, Slot slot) {
   LoadLocks locks{.root = ::geteuid() == 0};
   locks.disabled = read_number(root, {"/proc/sys/kernel/kexec_load_disabled"}).value_or(0) != 0;
   const auto limit =
-      read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
-                                           : "/proc/sys/kernel/kexec_load_limit_reboot"});
+      root::read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
+                                                 : "/proc/sys/kernel/kexec_load_limit_reboot"});
   if (limit) {
     locks.limit = std::strtoll(limit->c_str(), nullptr, 10);
   }
   // "none [integrity] confidentiality"
-  if (const auto lockdown = read_word(root, {"/sys/kernel/security/lockdown"})) {
+  if (const auto lockdown = root::read_word(root, {"/sys/kernel/security/lockdown"})) {
     const std::size_t open = lockdown->find('[');
     const std::size_t close = lockdown->find(']');
     if (open < close && close != std::string::npos) {
@@ -201,4 +201,4 @@ std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -9,7 +9,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 enum class Slot : std::uint8_t { crash, reboot };
 
@@ -33,9 +33,9 @@ struct LoadLocks {
   std::optional<std::int64_t> limit = {};  // kernel.kexec_load_limit_panic or _reboot; -1: none
   std::string lockdown = {};               // "none", "integrity", "confidentiality", or empty
 };
-LoadLocks read_load_locks(const Root& root, Slot slot);
+LoadLocks read_load_locks(const root::Root& root, Slot slot);
 
 // What a load failed from, and what to do about it: `error` is the errno. Pure.
 std::string explain_load_error(Slot slot, int error, const LoadLocks& locks);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -10,7 +10,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 // What was loaded last, by vmcore-guest. Another program may have put something else in its place
 // since: the kernel does not tell.
@@ -27,7 +27,7 @@ struct LoadRecord {
 // Nothing where there is none, or none that can be understood.
 std::optional<LoadRecord> parse_load_record(std::string_view json);
 std::string format_load_record(const LoadRecord& record);
-std::optional<LoadRecord> read_load_record(const Root& root);
+std::optional<LoadRecord> read_load_record(const root::Root& root);
 
 struct LoadRequest {
   std::string kernel;  // path; empty: that of the running kernel
@@ -47,16 +47,16 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 
 // Loads it and leaves the record. Errc::invalid where a word of `append` begins with "vmcore." and
 // the capture side does not understand it.
-Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
+Result<std::vector<Remark>> load_panic_kernel(const root::Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
 // itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
-Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
+Result<std::vector<Remark>> reload_panic_kernel(const root::Root& root);
 // The same, if it was loaded with our own image and that is stale.
-Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
-Result<> unload_panic_kernel(const Root& root);
+Result<std::vector<Remark>> refresh_panic_kernel(const root::Root& root);
+Result<> unload_panic_kernel(const root::Root& root);
 
 // The next reboot's kernel, with its initrd and the running command line: `kernel` and `image` may
 // be empty for those of the running release.
-Result<> load_reboot_kernel(const Root& root, const LoadRequest& request);
+Result<> load_reboot_kernel(const root::Root& root, const LoadRequest& request);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

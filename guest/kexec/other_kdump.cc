@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr const char* kUnits = "/etc/systemd/system";
@@ -18,7 +18,7 @@ constexpr std::array kUnitNames = {
 };
 constexpr std::array kServiceNames = {"kdump-tools", "kdump"};
 
-OtherKdump::Kind kind_of(const Tree& tree, std::string_view unit) {
+OtherKdump::Kind kind_of(const root::Tree& tree, std::string_view unit) {
   if (unit == "kdump-tools.service") {
     return OtherKdump::Kind::kdump_tools;
   }
@@ -27,7 +27,7 @@ OtherKdump::Kind kind_of(const Tree& tree, std::string_view unit) {
 }
 
 // Whether systemd has such a unit and may start it. A package that was removed leaves links behind.
-Result<bool> has_unit(const Tree& tree, const std::string& unit) {
+Result<bool> has_unit(const root::Tree& tree, const std::string& unit) {
   TRY_ASSIGN(const auto own, tree.node(fmt::format("{}/{}", kUnits, unit)));
   if (own) {
     return own->content != "/dev/null";
@@ -37,7 +37,7 @@ Result<bool> has_unit(const Tree& tree, const std::string& unit) {
 }
 
 // FOLDER/*/NAME, where the folders' names end in one of the suffixes.
-Result<std::vector<std::string>> links_to(const Tree& tree, const std::string& folder,
+Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::string& folder,
                                           std::string_view name, bool dependencies_only) {
   std::vector<std::string> links;
   for (const std::string& entry : tree.names(folder)) {
@@ -57,7 +57,7 @@ Result<std::vector<std::string>> links_to(const Tree& tree, const std::string& f
 
 }  // namespace
 
-Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree) {
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree) {
   for (const std::string unit : kUnitNames) {
     TRY_ASSIGN(const bool there, has_unit(tree, unit));
     TRY_ASSIGN(auto links, links_to(tree, kUnits, unit, true));
@@ -74,8 +74,8 @@ Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree) {
   return std::nullopt;
 }
 
-Result<std::optional<OtherKdump>> find_other_kdump(const Root& root) {
-  return find_other_kdump(Tree(root));
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root) {
+  return find_other_kdump(root::Tree(root));
 }
 
 Error slot_is_taken(const OtherKdump& other) {
@@ -87,4 +87,4 @@ Error slot_is_taken(const OtherKdump& other) {
                   other.unit)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -7,7 +7,7 @@
 
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 struct OtherKdump {
   enum class Kind { kdump_tools, kdumpctl, other };
@@ -21,10 +21,10 @@ struct OtherKdump {
 inline constexpr const char* kKdumpToolsReservation = "/etc/default/grub.d/kdump-tools.cfg";
 
 // Errc::io and the like where the answer cannot be known.
-Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree);
-Result<std::optional<OtherKdump>> find_other_kdump(const Root& root);
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree);
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root);
 
 // The refusal that names it.
 Error slot_is_taken(const OtherKdump& other);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

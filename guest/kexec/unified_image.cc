@@ -12,7 +12,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMostKernel = 512U << 20;
@@ -99,4 +99,4 @@ Result<Fd> open_kernel(const std::string& path) {
   return kernel ? std::move(kernel) : in_context(std::move(kernel).error(), path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

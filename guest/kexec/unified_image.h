@@ -11,7 +11,7 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 // In bytes of the file, which may end before it.
 struct FileRange {
@@ -27,4 +27,4 @@ std::optional<FileRange> find_linux(std::span<const std::byte> start);
 // A kernel as kexec_file_load(2) takes it: that file, or what a unified image has, in memory.
 Result<Fd> open_kernel(const std::string& path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 // A line without its end, and its end: "\n", "\r\n", or nothing at the end of the text.
@@ -153,4 +153,4 @@ std::string undo_edit(std::string_view before, std::string_view after, std::stri
   return result;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 using Words = std::vector<std::string>;
 
@@ -36,4 +36,4 @@ bool has_lines(std::string_view whole, std::string_view part);
 std::string undo_edit(std::string_view before, std::string_view after, std::string_view current,
                       const Words& words);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

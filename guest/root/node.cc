@@ -12,7 +12,7 @@
 
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 constexpr const char* kLabel = "security.selinux";
@@ -156,4 +156,4 @@ Result<> remove_empty_folder(const Root& root, std::string_view path) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

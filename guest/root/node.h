@@ -9,7 +9,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 struct Node {
   enum class Kind : std::uint8_t { file, link };
@@ -40,4 +40,4 @@ Result<> make_folder(const Root& root, std::string_view path);
 // Does nothing where the folder is not empty, or not there.
 Result<> remove_empty_folder(const Root& root, std::string_view path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

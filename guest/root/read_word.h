@@ -8,10 +8,10 @@
 
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 // The first of these files that is there, without the white space around it.
 std::optional<std::string> read_word(const Root& root,
                                      std::initializer_list<std::string_view> paths);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 bool same_folder(int fd, const char* path) {
@@ -79,4 +79,4 @@ Result<std::vector<std::string>> Root::list(std::string_view path) const {
   return names;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -11,7 +11,7 @@
 #include "src/base/result.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 class Root {
  public:
@@ -34,4 +34,4 @@ class Root {
   bool running_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

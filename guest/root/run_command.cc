@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 Result<> run_command(const std::vector<std::string>& words) {
   std::vector<std::string> copies = words;
@@ -35,4 +35,4 @@ Result<> run_command(const std::vector<std::string>& words) {
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -6,7 +6,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 // What lasts until the next boot, and what lasts longer.
 inline constexpr std::string_view kRunFolder = "/run/vmcore-guest";
@@ -20,4 +20,4 @@ Result<> write_state(const Root& root, std::string_view path, std::string_view t
 // Nothing happens where it is not there.
 void remove_state(const Root& root, std::string_view path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -5,7 +5,7 @@
 
 #include "guest/root/edit_text.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 constexpr int kMostLinks = 40;
@@ -149,4 +149,4 @@ Result<std::vector<Change>> Tree::to_remember() const {
   return changes;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

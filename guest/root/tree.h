@@ -11,7 +11,7 @@
 
 #include "guest/root/node.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 struct Change {
   std::string path;
@@ -62,4 +62,4 @@ class Tree {
   std::map<std::string, Planned> planned_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

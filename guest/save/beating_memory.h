@@ -11,7 +11,7 @@
 #include "guest/save/supervise.h"
 #include "src/image/memory.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 class BeatingMemory final : public PhysicalMemory {
  public:
@@ -43,4 +43,4 @@ class BeatingMemory final : public PhysicalMemory {
   mutable std::atomic<unsigned> reads_ = 0;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -16,7 +16,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -152,4 +152,4 @@ Result<std::string> find_device(std::string_view device, std::chrono::seconds wa
   return *std::move(path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

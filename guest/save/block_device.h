@@ -10,7 +10,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct FileSystem {
   std::string type;  // as mount(2) takes it
@@ -30,4 +30,4 @@ Result<> check_device_name(std::string_view device);
 Result<std::string> find_device(std::string_view device, std::chrono::seconds wait);
 std::vector<std::string> all_block_devices();
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -6,7 +6,7 @@
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/printk_log.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::size_t kMostLog = 8U << 20;
@@ -110,4 +110,4 @@ std::string_view newest_lines(std::string_view log, std::uint64_t most) {
   return log.substr(end == std::string_view::npos || end + 1 == log.size() ? cut : end + 1);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

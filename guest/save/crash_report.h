@@ -10,7 +10,7 @@
 #include "src/base/result.h"
 #include "src/image/image.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct CrashReport {
   std::string release;                      // of the kernel; empty where none was found
@@ -29,4 +29,4 @@ CrashReport read_crash(const MemoryImage& image);
 // the newest tells of the crash.
 std::string_view newest_lines(std::string_view log, std::uint64_t most);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

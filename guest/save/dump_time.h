@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // `seconds` since the epoch.
 std::string dump_time(std::int64_t seconds);
@@ -14,4 +14,4 @@ std::string dump_time(std::int64_t seconds);
 // Whether `name` begins with one: ".1" follows for the second crash of a second.
 bool is_dump_time(std::string_view name);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

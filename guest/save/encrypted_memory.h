@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // What CPUID says (AMD APM volume 3, E.4.17; Intel TDX module specification, leaf 21H).
 struct CpuidFacts {
@@ -20,4 +20,4 @@ std::string_view encryption_of(const CpuidFacts& facts);
 // Of the machine this runs on.
 std::string_view memory_encryption();
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
@@ -36,4 +36,4 @@ Result<> make_folders(const std::string& path) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

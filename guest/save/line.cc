@@ -9,7 +9,7 @@
 
 #include "guest/save/wait_until.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::milliseconds;
@@ -89,4 +89,4 @@ Result<bool> Line::wait_for_goodbye(std::chrono::seconds patience) const {
   return over;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

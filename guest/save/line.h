@@ -9,7 +9,7 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 class Line {
  public:
@@ -32,4 +32,4 @@ class Line {
   const Beat& beat_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

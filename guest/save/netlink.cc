@@ -8,7 +8,7 @@
 #include "src/base/fd.h"
 #include "src/base/little_endian.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 void append(std::vector<std::byte>& message, std::span<const std::byte> bytes) {
@@ -66,4 +66,4 @@ Result<std::vector<std::byte>> ask_netlink(std::uint16_t type, std::uint16_t fla
   return std::vector<std::byte>();
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,7 +9,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct NetlinkAttribute {
   std::uint16_t type;
@@ -23,4 +23,4 @@ Result<std::vector<std::byte>> ask_netlink(std::uint16_t type, std::uint16_t fla
                                            std::span<const std::byte> body,
                                            std::initializer_list<NetlinkAttribute> attributes);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

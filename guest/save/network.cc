@@ -16,7 +16,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kInterfaces = "/sys/class/net";
@@ -42,7 +42,7 @@ Result<> set_up(int index) {
   return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bringing it up");
 }
 
-Result<> add_address(int index, const Network& network) {
+Result<> add_address(int index, const config::Network& network) {
   ifaddrmsg body{};
   body.ifa_family = static_cast<unsigned char>(network.address.family);
   body.ifa_prefixlen = static_cast<unsigned char>(network.prefix);
@@ -51,10 +51,10 @@ Result<> add_address(int index, const Network& network) {
   const auto address = network.address.bytes();
   return done_or_there(ask_netlink(RTM_NEWADDR, kMake, as_bytes(body),
                                    {{IFA_LOCAL, address}, {IFA_ADDRESS, address}}),
-                       format_address(network.address));
+                       config::format_address(network.address));
 }
 
-Result<> add_route(int index, const IpAddress& gateway) {
+Result<> add_route(int index, const config::IpAddress& gateway) {
   rtmsg body{};
   body.rtm_family = static_cast<unsigned char>(gateway.family);
   body.rtm_table = RT_TABLE_MAIN;
@@ -64,10 +64,11 @@ Result<> add_route(int index, const IpAddress& gateway) {
   body.rtm_flags = RTNH_F_ONLINK;  // clouds give addresses of /32
   return done_or_there(ask_netlink(RTM_NEWROUTE, kMake, as_bytes(body),
                                    {{RTA_GATEWAY, gateway.bytes()}, {RTA_OIF, as_bytes(index)}}),
-                       "the route by " + format_address(gateway));
+                       "the route by " + config::format_address(gateway));
 }
 
-Result<> bring_up_interface(const std::string& name, const Network& network, const Beat& beat) {
+Result<> bring_up_interface(const std::string& name, const config::Network& network,
+                            const Beat& beat) {
   const auto index = static_cast<int>(::if_nametoindex(name.c_str()));
   if (index == 0) {
     return fail_errno(errno, "it went away");
@@ -90,7 +91,7 @@ std::string find_interface(const std::string& name_or_mac) {
   return found == names.end() ? "" : *found;
 }
 
-Result<> bring_up(const Network& network, const Beat& beat) {
+Result<> bring_up(const config::Network& network, const Beat& beat) {
   std::string name;
   if (!wait_until([&] { return !(name = find_interface(network.interface)).empty(); },
                   kInterfaceWait, std::cref(beat))) {
@@ -100,4 +101,4 @@ Result<> bring_up(const Network& network, const Beat& beat) {
   return up ? up : in_context(std::move(up).error(), "network interface " + name);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -11,7 +11,7 @@
 #include "guest/save/wait_until.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kPorts = "/sys/class/virtio-ports";
@@ -51,4 +51,4 @@ Result<Fd> open_port(const std::string& name) {
   return port;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -7,10 +7,10 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // Opened for a Line. Waits a little for the port to come; Errc::not_found names those that are
 // there.
 Result<Fd> open_port(const std::string& name);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

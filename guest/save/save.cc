@@ -11,7 +11,7 @@
 #include "src/formats/byte_source.h"
 #include "src/formats/elf/reader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 // What a child exits with.
@@ -47,8 +47,8 @@ void tell_remarks(const std::vector<Remark>& remarks, const Say& say) {
   }
 }
 
-Result<Saved> try_target(const Target& target, const std::string& vmcore,
-                         const CaptureConfig& config, bool first, const Say& say,
+Result<Saved> try_target(const config::Target& target, const std::string& vmcore,
+                         const config::CaptureConfig& config, bool first, const Say& say,
                          const Beat& beat) {
   const TargetKind* const kind = find_target(target.kind);
   if (kind == nullptr) {
@@ -73,8 +73,9 @@ Result<Saved> try_target(const Target& target, const std::string& vmcore,
 }
 
 // In the child.
-int run_target(const Target& target, const std::string& vmcore, const CaptureConfig& config,
-               bool first, const Say& say_line, const Beat& beat) {
+int run_target(const config::Target& target, const std::string& vmcore,
+               const config::CaptureConfig& config, bool first, const Say& say_line,
+               const Beat& beat) {
   // A console may take its time for each of many lines.
   const Say say = [&](std::string_view line) {
     say_line(line);
@@ -98,11 +99,11 @@ int run_target(const Target& target, const std::string& vmcore, const CaptureCon
 
 }  // namespace
 
-SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
-                   const Say& say) {
+SaveEnd save_crash(const std::string& vmcore, const config::CaptureConfig& config,
+                   const Limits& limits, const Say& say) {
   bool first = true;
   SaveEnd failed = SaveEnd::nothing;
-  for (const Target& target : config.targets) {
+  for (const config::Target& target : config.targets) {
     const auto code = supervise(
         [&](const Beat& beat) { return run_target(target, vmcore, config, first, say, beat); },
         limits);
@@ -122,4 +123,4 @@ SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const
   return failed;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

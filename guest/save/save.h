@@ -7,7 +7,7 @@
 #include "guest/save/say.h"
 #include "guest/save/supervise.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // The memory of the kernel that crashed, as its capture kernel shows it.
 inline constexpr const char* kVmcore = "/proc/vmcore";
@@ -22,7 +22,7 @@ enum class SaveEnd : std::uint8_t {
 // Each target is tried by a process of its own: one that crashes, hangs or runs out of memory costs
 // that target only. What is found and done is told by `say`, the messages of the crash first.
 // `limits` are those of each of them; the deadline ends all of it.
-SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
-                   const Say& say);
+SaveEnd save_crash(const std::string& vmcore, const config::CaptureConfig& config,
+                   const Limits& limits, const Say& say);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -5,8 +5,8 @@
 #include <functional>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 using Say = std::function<void(std::string_view line)>;
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,7 +9,7 @@
 #include "src/formats/guest_stream/protocol.h"
 #include "src/formats/guest_stream/sealed_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using formats::FrameHeader;
@@ -69,4 +69,4 @@ Result<StoredStream> look_at_stream(int fd) {
   return stored;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -6,7 +6,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct StoredStream {
   std::uint64_t crash_time = 0;  // seconds since the epoch; 0: it did not tell
@@ -19,4 +19,4 @@ struct StoredStream {
 // stream begins.
 Result<StoredStream> look_at_stream(int fd);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

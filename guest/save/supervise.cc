@@ -12,7 +12,7 @@
 #include <cstring>
 #include <thread>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::milliseconds;
@@ -92,4 +92,4 @@ Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits&
   return WEXITSTATUS(*status);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,7 +9,7 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 using Clock = std::chrono::steady_clock;
 
@@ -33,4 +33,4 @@ struct Limits {
 // that does not answer) is left behind.
 Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits& limits);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 template <auto parse>
@@ -16,8 +16,8 @@ Result<> any(const std::string&) { return {}; }
 constexpr std::array<TargetKind, 7> kTargets = {{
     {"port", save_to_port, any},
     {"vsock", save_to_vsock, parses<parse_vsock_port>},
-    {"ssh", save_to_ssh, parses<parse_ssh_destination>},
-    {"tcp", save_to_tcp, parses<parse_endpoint>},
+    {"ssh", save_to_ssh, parses<config::parse_ssh_destination>},
+    {"tcp", save_to_tcp, parses<config::parse_endpoint>},
     {"file", save_to_folder, parses<parse_file_place>},
     {"raw", save_to_device, check_raw_name},
     {"output", save_to_file, any},
@@ -80,4 +80,4 @@ std::uint64_t room_wanted(const MemoryImage& image) {
   return std::max(kLeast, ram_ranges(*image.memory).size() / 32);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

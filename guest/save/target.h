@@ -17,13 +17,13 @@
 #include "src/convert/convert.h"
 #include "src/image/image.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // What every target is given.
 struct Crash {
   const MemoryImage& image;
   const CrashReport& report;
-  const CaptureConfig& config;
+  const config::CaptureConfig& config;
   const Say& say;
   const Beat& beat;  // called at least every few seconds while something moves
   // The target's own, called as often while the image is read, by whichever thread reads.
@@ -90,4 +90,4 @@ Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& cr
 // takes about a thirtieth of its memory; one that turns out larger is cut off where the room ends.
 std::uint64_t room_wanted(const MemoryImage& image);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

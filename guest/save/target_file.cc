@@ -25,7 +25,7 @@
 #include "src/base/sync.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kMountPoint = "/mnt/vmcore";
@@ -409,4 +409,4 @@ Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

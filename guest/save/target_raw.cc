@@ -12,7 +12,7 @@
 #include "src/base/sync.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kDeviceWait{10};
@@ -77,4 +77,4 @@ Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
   return Saved{path, *std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

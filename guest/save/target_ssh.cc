@@ -15,7 +15,7 @@
 #include "guest/save/target_stream.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 // What the client and the command say is kept in memory, and there is little.
@@ -26,7 +26,8 @@ constexpr int kNotAsAsked = 3;
 constexpr std::chrono::seconds kCommandWait{3600};
 constexpr std::chrono::seconds kErrorWait{10};
 
-std::vector<std::string> client_words(const SshDestination& to, const SshConfig& ssh) {
+std::vector<std::string> client_words(const config::SshDestination& to,
+                                      const config::SshConfig& ssh) {
   return {ssh.client, "-F",
           "none",     "-T",
           "-i",       ssh.key,
@@ -38,7 +39,7 @@ std::vector<std::string> client_words(const SshDestination& to, const SshConfig&
           "-o",       "ConnectTimeout=30",
           "-o",       "ServerAliveInterval=15",
           "-l",       to.user,
-          "--",       format_address(to.endpoint.address),
+          "--",       config::format_address(to.endpoint.address),
           ssh.command};
 }
 
@@ -85,7 +86,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
     arguments.push_back(const_cast<char*>(word.c_str()));  // execve(2) does not write to them
   }
   arguments.push_back(nullptr);
-  std::string libraries = fmt::format("LD_LIBRARY_PATH={}", kLibraryPath);
+  std::string libraries = fmt::format("LD_LIBRARY_PATH={}", config::kLibraryPath);
   client.pid_ = ::fork();
   if (client.pid_ < 0) {
     return fail_errno(errno, "fork");
@@ -137,7 +138,7 @@ std::vector<std::string> Client::said() const {
   return lines;
 }
 
-Error failure(const SshConfig& ssh, int status, const std::vector<std::string>& said) {
+Error failure(const config::SshConfig& ssh, int status, const std::vector<std::string>& said) {
   const std::string why = said.empty() ? "it said nothing" : said.back();
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return {Errc::io,
@@ -151,9 +152,9 @@ Error failure(const SshConfig& ssh, int status, const std::vector<std::string>& 
 }  // namespace
 
 Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
-  const SshConfig& ssh = crash.config.ssh;
+  const config::SshConfig& ssh = crash.config.ssh;
   TRY(check_key(crash.config));
-  TRY_ASSIGN(const SshDestination to, parse_ssh_destination(where));
+  TRY_ASSIGN(const config::SshDestination to, config::parse_ssh_destination(where));
   if (crash.config.network) {
     TRY(bring_up(*crash.config.network, crash.beat));
   }
@@ -178,4 +179,4 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
   return Saved{where + ", by SSH", *std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,7 +4,7 @@
 
 #include "src/formats/guest_stream/sealed_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kGoodbyeWait{10};
@@ -47,14 +47,14 @@ Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
 
 }  // namespace
 
-Result<> check_key(const CaptureConfig& config) {
+Result<> check_key(const config::CaptureConfig& config) {
   return config.sealed_to_nobody ? fail(Errc::denied,
                                         "the key that this is to be sealed to cannot be understood "
                                         "(encrypt-to): nothing goes unsealed")
                                  : Result<>();
 }
 
-Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption) {
+Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption) {
   TRY(check_key(config));
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
@@ -65,7 +65,7 @@ Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encrypt
   return {};
 }
 
-Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+Result<formats::SendFrame> sealed_as_configured(const config::CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time) {
   TRY(check_key(config));
@@ -107,4 +107,4 @@ Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

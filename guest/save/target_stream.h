@@ -9,17 +9,17 @@
 #include "guest/save/target.h"
 #include "src/formats/guest_stream/writer.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 // Errc::denied where the key that streams are sealed to is not known.
-Result<> check_key(const CaptureConfig& config);
+Result<> check_key(const config::CaptureConfig& config);
 
 // The same, and Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where
 // what it sends is not sealed: its host would see it.
-Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption);
+Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption);
 
 // Sends by `send`, sealed where that is configured, but for `crash_time` (sealed_stream.h).
-Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+Result<formats::SendFrame> sealed_as_configured(const config::CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time = {});
 
@@ -44,4 +44,4 @@ using Connect = std::function<Result<Fd>()>;
 // listener is waited for another is tried where none is to be had or one breaks.
 Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

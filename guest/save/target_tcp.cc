@@ -11,7 +11,7 @@
 #include "guest/save/network.h"
 #include "guest/save/target_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kConnectWait{30};
@@ -21,7 +21,7 @@ struct SocketAddress {
   socklen_t size = 0;
 };
 
-SocketAddress socket_address(const Endpoint& to) {
+SocketAddress socket_address(const config::Endpoint& to) {
   SocketAddress address;
   if (to.address.family == AF_INET) {
     sockaddr_in& in = reinterpret_cast<sockaddr_in&>(address.storage);
@@ -53,7 +53,7 @@ int wait_for_connection(int fd, const Beat& beat) {
   return ETIMEDOUT;
 }
 
-Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& beat) {
+Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const Beat& beat) {
   const SocketAddress address = socket_address(to);
   Fd fd(::socket(to.address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   int error = !fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
@@ -73,7 +73,7 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   if (!crash.config.encrypt_to) {
     return fail(Errc::denied, "nothing goes over TCP that is not sealed: give encrypt-to a key");
   }
-  TRY_ASSIGN(const Endpoint to, parse_endpoint(where));
+  TRY_ASSIGN(const config::Endpoint to, config::parse_endpoint(where));
   if (crash.config.network) {
     TRY(bring_up(*crash.config.network, crash.beat));
   }
@@ -82,4 +82,4 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   return Saved{where + ", by TCP", std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -12,7 +12,7 @@
 
 #include "guest/save/target_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 Result<Fd> connect_to_host(std::uint32_t port) {
@@ -40,7 +40,7 @@ Result<Fd> connect_to_host(std::uint32_t port) {
 }  // namespace
 
 Result<std::uint32_t> parse_vsock_port(const std::string& where) {
-  std::uint32_t port = kVsockPort;
+  std::uint32_t port = config::kVsockPort;
   const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
   if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
     return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
@@ -54,4 +54,4 @@ Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
   return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

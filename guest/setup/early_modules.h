@@ -4,9 +4,9 @@
 
 #include "guest/setup/plan.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 // By modules-load.d, and in whatever makes the initramfs: initramfs-tools, dracut, mkinitcpio.
 Result<> add_early_modules(Plan& plan);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -12,7 +12,7 @@
 #include "guest/setup/sealed.h"
 #include "guest/setup/services.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 struct PanicTrigger {
@@ -55,7 +55,7 @@ std::string settings_of(const std::vector<std::string>& panic_on) {
 
 // Gives the slot to us, or leaves it to the other, as `slot` says; empties it where nobody has it.
 Result<> settle_slot(Plan& plan, std::string& slot) {
-  TRY_ASSIGN(auto other, find_other_kdump(plan.tree));
+  TRY_ASSIGN(auto other, kexec::find_other_kdump(plan.tree));
   if (!other) {
     if (!slot.empty()) {
       plan.notes.emplace_back("nobody else's panic kernel is enabled (any more)");
@@ -64,7 +64,7 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
     return {};
   }
   if (slot.empty()) {
-    return tl::unexpected(slot_is_taken(*other));
+    return tl::unexpected(kexec::slot_is_taken(*other));
   }
   if (slot == "beside") {
     plan.notes.push_back(fmt::format("{} keeps the slot, and loads the panic kernel", other->unit));
@@ -76,12 +76,12 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
     for (const std::string& link : other->links) {
       plan.tree.put(link, std::nullopt, "there is one slot for a panic kernel");
     }
-    TRY_ASSIGN(other, find_other_kdump(plan.tree));
+    TRY_ASSIGN(other, kexec::find_other_kdump(plan.tree));
   }
   return {};
 }
 
-Result<> check_notifiers(const Tree& tree) {
+Result<> check_notifiers(const root::Tree& tree) {
   for (const std::string& release : kernel_releases(tree)) {
     // Before, pvpanic tells of a panic as if nothing followed, and hosts that destroy or pause a
     // guest for that do so before the panic kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
@@ -95,14 +95,14 @@ Result<> check_notifiers(const Tree& tree) {
   return {};
 }
 
-Result<CommandLine> wanted_words(const Tree& tree, const SetupOptions& options) {
+Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& options) {
   CommandLine line;
   if (options.slot != "beside") {
     line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
                                                      : "crashkernel=" + options.crashkernel);
     line.keep_reservation = options.crashkernel.empty();
     if (options.slot == "replace") {
-      line.not_lasting.emplace_back(kKdumpToolsReservation);
+      line.not_lasting.emplace_back(kexec::kKdumpToolsReservation);
     }
     // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
     if (tree.root().exists("/etc/alpine-release")) {
@@ -133,34 +133,34 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
 
 // What would fail at the next boot, or when it is too late.
 Result<> check_configuration(Plan& plan, const std::string& text) {
-  const auto config = parse_config(text);
+  const auto config = config::parse_config(text);
   if (!config) {
-    return in_context(config.error(), kConfigFile);
+    return in_context(config.error(), config::kConfigFile);
   }
-  for (const Target& target : config->targets) {
-    if (const Result<> checked = check_target(plan.tree.root(), *config, target); !checked) {
-      plan.by_hand.push_back(
-          fmt::format("{}: target {}: {}", kConfigFile, target.kind, checked.error().message));
+  for (const config::Target& target : config->targets) {
+    if (const Result<> checked = image::check_target(plan.tree.root(), *config, target); !checked) {
+      plan.by_hand.push_back(fmt::format("{}: target {}: {}", config::kConfigFile, target.kind,
+                                         checked.error().message));
     }
   }
   return {};
 }
 
 Result<> add_configuration(Plan& plan, const SetupOptions& options) {
-  const std::string config(kConfigFile);
+  const std::string config(config::kConfigFile);
   // Whoever edited it has the say about the lines that came from here as well.
-  TRY_ASSIGN(auto there, read_node(plan.tree.root(), config));
+  TRY_ASSIGN(auto there, root::read_node(plan.tree.root(), config));
   if (!there) {
-    there = file_node(kConfigHead + format_config(CaptureConfig()));
+    there = root::file_node(kConfigHead + config::format_config(config::CaptureConfig()));
   }
-  if (there->kind == Node::Kind::file) {
+  if (there->kind == root::Node::Kind::file) {
     TRY(check_configuration(plan, there->content));
   }
   plan.tree.put(config, *there, "where crashes go");
   const std::string settings = settings_of(options.panic_on);
   if (!settings.empty()) {
     TRY(plan.tree.put_ours("/etc/sysctl.d/90-vmcore-guest.conf",
-                           file_node(fmt::format("{}\n{}", kOurMark, settings)),
+                           root::file_node(fmt::format("{}\n{}", kOurMark, settings)),
                            "what becomes a panic"));
   }
   return {};
@@ -176,7 +176,7 @@ std::vector<std::string> panic_triggers() {
   return names;
 }
 
-Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& options) {
+Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options) {
   Plan plan(root);
   TRY(set_base(plan.tree, earlier));
   if (options.slot.empty()) {
@@ -196,4 +196,4 @@ Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& op
   return plan;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -6,7 +6,7 @@
 
 #include "guest/setup/record.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 struct SetupOptions {
   std::string
@@ -22,6 +22,6 @@ std::vector<std::string> panic_triggers();
 
 // Errc::busy where another fills the slot, Errc::denied where a changed command line costs
 // something and `force` is not set.
-Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& options);
+Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

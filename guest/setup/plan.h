@@ -7,12 +7,12 @@
 #include "guest/root/edit_text.h"
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 struct Plan {
-  explicit Plan(const Root& root) : tree(root) {}
-  Tree tree;
-  Words words;                       // that are put on command lines
+  explicit Plan(const root::Root& root) : tree(root) {}
+  root::Tree tree;
+  root::Words words;                 // that are put on command lines
   std::vector<std::string> notes;    // what is worth knowing
   std::vector<std::string> by_hand;  // what is left to do
 };
@@ -21,4 +21,4 @@ struct Plan {
 inline constexpr const char* kOurMark =
     "# Written by `vmcore-guest setup`; `vmcore-guest remove` takes it away.";
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

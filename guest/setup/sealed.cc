@@ -13,7 +13,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr const char* kSecureBoot =
@@ -26,12 +26,12 @@ std::string device_path(std::string source) {
     std::ranges::transform(source, source.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   }
-  return device_link(source);
+  return root::device_link(source);
 }
 
 // Who bound the volume to this machine, by the tokens of its LUKS2 header (the JSON area behind the
 // first 4096 bytes); nobody, where it is none or cannot be read.
-std::string bound_by(const Root& root, const std::string& device) {
+std::string bound_by(const root::Root& root, const std::string& device) {
   constexpr std::size_t kHeader = 64U << 10;
   const auto fd = root.open(device, O_RDONLY);
   std::string header(kHeader, '\0');
@@ -50,7 +50,7 @@ std::string bound_by(const Root& root, const std::string& device) {
 }
 
 // The cost that a line of /etc/crypttab tells of; empty if none.
-std::string cost_of_volume(const Root& root, const std::string& line) {
+std::string cost_of_volume(const root::Root& root, const std::string& line) {
   std::istringstream fields(line);
   std::string volume;
   std::string source;
@@ -71,14 +71,14 @@ std::string cost_of_volume(const Root& root, const std::string& line) {
                           volume, by);
 }
 
-bool secure_boot(const Root& root) {
+bool secure_boot(const root::Root& root) {
   const auto value = root.read(kSecureBoot);  // 4 bytes of attributes, then the value
   return value && value->size() == 5 && value->back() == 1;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree) {
+Result<std::vector<std::string>> costs_of_changed_line(const root::Tree& tree) {
   std::vector<std::string> costs;
   TRY_ASSIGN(const std::string crypttab, tree.text("/etc/crypttab"));
   std::istringstream lines(crypttab);
@@ -95,4 +95,4 @@ Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree) {
   return costs;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -7,11 +7,11 @@
 
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 // Why the command line should not be changed without thinking; none where nothing speaks against
 // it. Looks at /etc/crypttab and the LUKS headers that it names, at Secure Boot and unified kernel
 // images.
-Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree);
+Result<std::vector<std::string>> costs_of_changed_line(const root::Tree& tree);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

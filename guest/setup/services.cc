@@ -8,7 +8,7 @@
 #include "guest/root/read_config.h"
 #include "guest/setup/boot_loader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
@@ -121,50 +121,51 @@ start() {{
 
 constexpr const char* kWhyNetwork = "again when the network is up, or another";
 
-Result<> add_network_systemd(Tree& tree, const std::string& program) {
+Result<> add_network_systemd(root::Tree& tree, const std::string& program) {
   const std::string folder = "/etc/systemd/system/";
   TRY(tree.put_ours(folder + "vmcore-guest-network.service",
-                    file_node(fmt::format(kNetworkUnitText, kOurMark, program)), kWhyNetwork));
-  TRY(tree.put_ours(std::string(kNetworkTimer), file_node(fmt::format(kNetworkTimerText, kOurMark)),
+                    root::file_node(fmt::format(kNetworkUnitText, kOurMark, program)),
                     kWhyNetwork));
+  TRY(tree.put_ours(std::string(kNetworkTimer),
+                    root::file_node(fmt::format(kNetworkTimerText, kOurMark)), kWhyNetwork));
   tree.put(folder + "timers.target.wants/vmcore-guest-network.timer",
-           link_node("../vmcore-guest-network.timer"), "at every boot");
+           root::link_node("../vmcore-guest-network.timer"), "at every boot");
   return {};
 }
 
-Result<> add_network_openrc(Tree& tree, const std::string& program) {
+Result<> add_network_openrc(root::Tree& tree, const std::string& program) {
   TRY(tree.put_ours(std::string(kNetworkScript),
-                    file_node(fmt::format(kNetworkOpenRcText, kOurMark, program), 0755),
+                    root::file_node(fmt::format(kNetworkOpenRcText, kOurMark, program), 0755),
                     kWhyNetwork));
-  tree.put("/etc/runlevels/default/vmcore-guest-network", link_node(std::string(kNetworkScript)),
-           "at every boot");
+  tree.put("/etc/runlevels/default/vmcore-guest-network",
+           root::link_node(std::string(kNetworkScript)), "at every boot");
   return {};
 }
 
-Result<> add_systemd(Tree& tree, const std::string& program) {
+Result<> add_systemd(root::Tree& tree, const std::string& program) {
   const std::string name = "vmcore-guest.service";
-  TRY(tree.put_ours(kUnit, file_node(fmt::format(kUnitText, kOurMark, program)),
+  TRY(tree.put_ours(kUnit, root::file_node(fmt::format(kUnitText, kOurMark, program)),
                     "loads the panic kernel"));
-  tree.put("/etc/systemd/system/basic.target.wants/" + name, link_node("../" + name),
+  tree.put("/etc/systemd/system/basic.target.wants/" + name, root::link_node("../" + name),
            "at every boot");
   const std::string systemctl = tree.program("systemctl");
   return tree.put_ours(std::string(kReloadRule),
-                       file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
+                       root::file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
                        "again when CPUs or memory change");
 }
 
 // The value behind those of the key: kdumpctl refuses a second line of the same key.
 std::string with_value(const std::string& conf, const std::string& key, const std::string& value) {
-  if (has_word(conf, value)) {
+  if (root::has_word(conf, value)) {
     return conf;
   }
   bool found = false;
-  const std::string text = with_words(conf, {value}, [&](std::string_view line) {
+  const std::string text = root::with_words(conf, {value}, [&](std::string_view line) {
     const bool is_key = has_key(line, key);
     found = found || is_key;
     return is_key;
   });
-  return found ? text : with_line(conf, fmt::format("{} {}", key, value));
+  return found ? text : root::with_line(conf, fmt::format("{} {}", key, value));
 }
 
 // kdumpctl copies into its image what /etc/kdump.conf and /etc/kdump/pre.d name, and runs the
@@ -172,7 +173,7 @@ std::string with_value(const std::string& conf, const std::string& key, const st
 Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
   TRY(plan.tree.put_ours(
       "/etc/kdump/pre.d/vmcore-guest.sh",
-      file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
+      root::file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
       "to the host first"));
   TRY_ASSIGN(std::string conf, plan.tree.text("/etc/kdump.conf"));
   conf = with_value(conf, "extra_bins", program);
@@ -182,7 +183,7 @@ Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
 
 }  // namespace
 
-Result<std::string> installed_program(const Tree& tree) {
+Result<std::string> installed_program(const root::Tree& tree) {
   if (const std::string path = tree.program("vmcore-guest"); !path.empty()) {
     return path;
   }
@@ -197,18 +198,19 @@ Result<std::string> installed_program(const Tree& tree) {
 }
 
 Result<> add_service(Plan& plan) {
-  Tree& tree = plan.tree;
+  root::Tree& tree = plan.tree;
   TRY_ASSIGN(const std::string program, installed_program(tree));
-  const bool network = follows_network(read_config(tree.root()).value_or(CaptureConfig()));
+  const bool network =
+      image::follows_network(root::read_config(tree.root()).value_or(config::CaptureConfig()));
   if (tree.root().exists("/usr/lib/systemd/systemd") ||
       tree.root().exists("/lib/systemd/systemd")) {
     TRY(add_systemd(tree, program));
     TRY(network ? add_network_systemd(tree, program) : Result<>());
   } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
     TRY(tree.put_ours("/etc/init.d/vmcore-guest",
-                      file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
+                      root::file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
                       "loads the panic kernel"));
-    tree.put("/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"),
+    tree.put("/etc/runlevels/boot/vmcore-guest", root::link_node("/etc/init.d/vmcore-guest"),
              "at every boot");
     TRY(network ? add_network_openrc(tree, program) : Result<>());
   } else {
@@ -218,17 +220,17 @@ Result<> add_service(Plan& plan) {
   return {};
 }
 
-Result<> add_collector(Plan& plan, const OtherKdump& other) {
+Result<> add_collector(Plan& plan, const kexec::OtherKdump& other) {
   TRY_ASSIGN(const std::string program, installed_program(plan.tree));
   switch (other.kind) {
-    case OtherKdump::Kind::kdump_tools:
+    case kexec::OtherKdump::Kind::kdump_tools:
       return plan.tree.put_ours(
           "/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf",
-          file_node(fmt::format("{}\n[Service]\nExecStartPre=-{} save\n", kOurMark, program)),
+          root::file_node(fmt::format("{}\n[Service]\nExecStartPre=-{} save\n", kOurMark, program)),
           "to the host first");
-    case OtherKdump::Kind::kdumpctl:
+    case kexec::OtherKdump::Kind::kdumpctl:
       return add_to_kdumpctl(plan, program);
-    case OtherKdump::Kind::other:
+    case kexec::OtherKdump::Kind::other:
       break;
   }
   plan.by_hand.push_back(fmt::format(
@@ -237,4 +239,4 @@ Result<> add_collector(Plan& plan, const OtherKdump& other) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

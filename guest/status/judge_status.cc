@@ -7,19 +7,19 @@
 #include "guest/image/ready_image.h"
 #include "guest/root/state_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 bool is_target(const StatusFacts& facts, std::string_view kind) {
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
   return std::ranges::any_of(config.targets,
-                             [&](const Target& target) { return target.kind == kind; });
+                             [&](const config::Target& target) { return target.kind == kind; });
 }
 
 // Where a dump goes that cannot go to the host.
 bool has_other_target(const StatusFacts& facts) {
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
-  return std::ranges::any_of(config.targets, [](const Target& target) {
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
+  return std::ranges::any_of(config.targets, [](const config::Target& target) {
     return target.kind != "port" && target.kind != "vsock";
   });
 }
@@ -60,11 +60,11 @@ Finding judge_reserved(const StatusFacts& facts) {
   Finding finding{.id = "reserved", .title = "for memory reserved for a panic kernel"};
   const std::uint64_t size = facts.reserved.value_or(0);
   if (size == 0) {
-    const std::string word = facts.need ? crashkernel_word(*facts.need) : "crashkernel=128M";
+    const std::string word = facts.need ? kexec::crashkernel_word(*facts.need) : "crashkernel=128M";
     return with(finding, Verdict::fail, fmt::format("vmcore-guest setup, or boot with {}", word));
   }
   finding.value = fmt::format("{} MiB", size >> 20);
-  for (const MemoryRange& range : facts.ranges) {
+  for (const kexec::MemoryRange& range : facts.ranges) {
     finding.value += fmt::format(", {:#x}-{:#x}", range.first, range.last);
   }
   return finding;
@@ -84,11 +84,11 @@ Finding judge_image(const StatusFacts& facts) {
                 "damaged, or older than its configuration, the network, the modules or this "
                 "program: vmcore-guest load");
   }
-  if (finding.value == volatile_image_path(facts.release)) {
+  if (finding.value == image::volatile_image_path(facts.release)) {
     return with(finding, Verdict::warn,
                 fmt::format("kept until the next boot only: make room in {}, or make it writable, "
                             "then vmcore-guest load",
-                            kStateFolder));
+                            root::kStateFolder));
   }
   return finding;
 }
@@ -98,7 +98,7 @@ Finding judge_fit(const StatusFacts& facts) {
   if (!facts.need) {
     return with(finding, Verdict::note, facts.need.error().message);
   }
-  const auto fit = check_fit(*facts.need, facts.reserved.value_or(0));
+  const auto fit = kexec::check_fit(*facts.need, facts.reserved.value_or(0));
   if (!fit) {
     return with(finding, Verdict::fail, fit.error().message);
   }
@@ -142,13 +142,14 @@ Finding judge_hotplug(const StatusFacts& facts) {
 Finding judge_channel(const StatusFacts& facts) {
   Finding finding{.id = "channel", .title = "for a way to the host"};
   if (facts.port) {
-    finding.value = fmt::format("virtio-serial port {}", kPortName);
-    return is_target(facts, "port")
-               ? finding
-               : with(finding, Verdict::note, fmt::format("{} does not use it", kConfigFile));
+    finding.value = fmt::format("virtio-serial port {}", config::kPortName);
+    return is_target(facts, "port") ? finding
+                                    : with(finding, Verdict::note,
+                                           fmt::format("{} does not use it", config::kConfigFile));
   }
-  const std::string hint = fmt::format(
-      "on the host: vmcorectl check --fix DOMAIN, or a virtio-serial port named {}", kPortName);
+  const std::string hint =
+      fmt::format("on the host: vmcorectl check --fix DOMAIN, or a virtio-serial port named {}",
+                  config::kPortName);
   if (is_target(facts, "vsock") && facts.vsock) {
     finding.value = "vsock";
     return finding;
@@ -158,9 +159,9 @@ Finding judge_channel(const StatusFacts& facts) {
 
 Finding judge_targets(const StatusFacts& facts) {
   Finding finding{.id = "targets", .title = "for targets that can be reached"};
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
   std::vector<std::string> names;
-  std::ranges::transform(config.targets, std::back_inserter(names), format_target);
+  std::ranges::transform(config.targets, std::back_inserter(names), config::format_target);
   finding.value = fmt::format("{}", fmt::join(names, ", "));
   std::vector<std::string> doubts;
   for (const auto* remarks : {&facts.broken_targets, &facts.network}) {
@@ -171,7 +172,7 @@ Finding judge_targets(const StatusFacts& facts) {
     return with(finding, none_left ? Verdict::fail : Verdict::warn,
                 fmt::format("{}", fmt::join(doubts, "; ")));
   }
-  if (follows_network(config) && !facts.follows_network) {
+  if (image::follows_network(config) && !facts.follows_network) {
     return with(finding, Verdict::note,
                 "vmcore-guest setup: else an address that this machine gets later is not noticed "
                 "before the next load");
@@ -252,4 +253,4 @@ std::string motd(const StatusFacts& facts) {
   return text;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -6,7 +6,7 @@
 #include "guest/status/status_facts.h"
 #include "src/base/finding.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 
 std::vector<Finding> judge_status(const StatusFacts& facts);
 
@@ -26,4 +26,4 @@ Finding judge_last(const StatusFacts& facts);
 // What the message of the day says: that a crash was kept, and where. Empty where none was.
 std::string motd(const StatusFacts& facts);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 TEST(CaptureConfig, AFileChangesTheDefaults) {
@@ -128,4 +128,4 @@ TEST(CaptureConfig, AFileThatIsNotUnderstoodGivesTheDefaults) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

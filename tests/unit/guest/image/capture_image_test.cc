@@ -15,7 +15,7 @@
 #include "guest/kexec/load.h"
 #include "tests/unit/guest/elf_program.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -54,7 +54,7 @@ class CaptureImageTest : public ::testing::Test {
     module("xfs", "");
     write(in_modules("modules.builtin"), "kernel/drivers/block/virtio_blk.ko\n");
   }
-  Root root() const { return *Root::open(folder_.string()); }
+  root::Root root() const { return *root::Root::open(folder_.string()); }
   std::string order(const CaptureImage& image) const {
     return std::string(find_in_cpio(image.bytes, "modules/order").value_or("(none)"));
   }
@@ -71,10 +71,11 @@ TEST_F(CaptureImageTest, HasWhatItsTargetsNeedInTheirOrder) {
   EXPECT_EQ(order(*image),
             "virtio.ko.gz\nvirtio-ring.ko.gz\nvirtio_pci.ko.gz\nvirtio_console.ko.gz\n");
   EXPECT_EQ(find_in_cpio(image->bytes, "init"), "the program");
-  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"), format_config(parts_.config));
+  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"),
+            config::format_config(parts_.config));
   const auto ring = find_in_cpio(image->bytes, "modules/virtio-ring.ko.gz");
   ASSERT_TRUE(ring);
-  EXPECT_EQ(gunzip(*ring, 1U << 20)->substr(0, 3), "ELF");
+  EXPECT_EQ(config::gunzip(*ring, 1U << 20)->substr(0, 3), "ELF");
   EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko.gz"));
   EXPECT_TRUE(image->remarks.empty());
 }
@@ -266,7 +267,7 @@ TEST_F(CaptureImageTest, IsReadOnceForALoad) {
   parts_.init = std::string(kLarge, 'x');
   write(capture_image_path(kRelease).substr(1), make_capture_image(root(), parts_)->bytes);
   const std::uint64_t before = bytes_read();
-  const auto loaded = load_panic_kernel(
+  const auto loaded = kexec::load_panic_kernel(
       root(), {.kernel = "/boot/vmlinuz", .image = "", .append = "", .tag = "", .force = true});
   EXPECT_EQ(loaded.error().message, "/proc/cmdline: No such file or directory");
   EXPECT_GE(bytes_read() - before, kLarge);
@@ -341,7 +342,7 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
   write("usr/bin/ssh", program(PT_LOAD));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
-  for (const auto& [target, why] : std::vector<std::pair<Target, std::string>>{
+  for (const auto& [target, why] : std::vector<std::pair<config::Target, std::string>>{
            {{"tcp", "collector.example.com:30317"},
             "target tcp: \"collector.example.com\" is no IP address"},
            {{"tcp", "192.0.2.1"}, "target tcp: \"192.0.2.1\" is not ADDRESS:PORT"},
@@ -378,4 +379,4 @@ TEST(CheckInit, TakesOnlyWhatNeedsNothingBesideIt) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 // As Debian 12 installs on btrfs, with a disk for /boot and one for data.
@@ -24,12 +24,12 @@ class DiskFolderTest : public ::testing::Test {
  protected:
   // "the place in the capture image, seen at its path here", or why it is refused.
   std::string found(std::string_view mounts, const std::string& where) const {
-    const auto place = parse_file_place(where);
+    const auto place = save::parse_file_place(where);
     EXPECT_TRUE(place) << where;
     const auto folder = find_disk_folder(folder_.root(), parse_mountinfo(mounts), *place);
-    return folder
-               ? format_file_place(folder->place) + ", seen at " + folder->seen.value_or("no place")
-               : folder.error().message;
+    return folder ? save::format_file_place(folder->place) + ", seen at " +
+                        folder->seen.value_or("no place")
+                  : folder.error().message;
   }
 
   FolderRoot folder_;
@@ -128,7 +128,7 @@ TEST_F(DiskFolderTest, OfAnImageIsThatOfItsFstab) {
                 "UUID=12 / btrfs defaults,subvol=@rootfs 0 0\n"
                 "UUID=34 /boot ext4 defaults 0 2\n"
                 "UUID=56 none swap sw 0 0\n");
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"file", "UUID=12:/var/crash"}, {"port", ""}, {"file", "UUID=78:/crash"}};
   config = with_disk_folders(folder_.root(), config);
   EXPECT_EQ(config.targets[0].where, "UUID=12[/@rootfs]:/var/crash");
@@ -141,4 +141,4 @@ TEST_F(DiskFolderTest, WhatIsNoMountIsPassedOver) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -5,13 +5,13 @@
 #include "tests/unit/guest/elf_program.h"
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 TEST(CheckSsh, WhatIsMissingIsToldWithWhatMendsIt) {
   const FolderRoot folder;
   const auto said = [&folder] {
-    const auto checked = check_ssh(folder.root(), {}, *parse_endpoint("192.0.2.1:2222"));
+    const auto checked = check_ssh(folder.root(), {}, *config::parse_endpoint("192.0.2.1:2222"));
     return checked ? "" : checked.error().message;
   };
   EXPECT_EQ(said(),
@@ -36,7 +36,7 @@ TEST(CheckSsh, WhatIsMissingIsToldWithWhatMendsIt) {
 }
 
 TEST(MayKnow, AHostByItsAddress) {
-  const Endpoint host = *parse_endpoint("192.0.2.1:2222");
+  const config::Endpoint host = *config::parse_endpoint("192.0.2.1:2222");
   for (const char* const hosts :
        {"192.0.2.1 ssh-rsa A", "# x\n\n  a,192.0.2.1 ssh-rsa A\n", "[192.0.2.1]:2222,b ssh-rsa A",
         "|1|salt=|hash= ssh-rsa A", "192.0.2.* ssh-rsa A", "@cert-authority 192.0.2.1 ssh-rsa A"}) {
@@ -46,8 +46,8 @@ TEST(MayKnow, AHostByItsAddress) {
                                   "[192.0.2.1]:22 ssh-rsa A", "other ssh-rsa 192.0.2.1"}) {
     EXPECT_FALSE(may_know(hosts, host)) << hosts;
   }
-  EXPECT_TRUE(may_know("fd00::1 ssh-rsa A", *parse_endpoint("[fd00::1]:22")));
+  EXPECT_TRUE(may_know("fd00::1 ssh-rsa A", *config::parse_endpoint("[fd00::1]:22")));
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

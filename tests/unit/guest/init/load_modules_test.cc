@@ -7,7 +7,7 @@
 
 #include "guest/config/gzip.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
 namespace fs = std::filesystem;
@@ -16,7 +16,7 @@ TEST(LoadModules, TellsWhatCannotBeLoadedAndRemovesAll) {
   std::string name = (fs::temp_directory_path() / "vmcore-modules-XXXXXX").string();
   const fs::path folder = ::mkdtemp(name.data());
   std::ofstream(folder / "order") << "a.ko.gz\nabsent.ko.gz\nb.ko.gz\n";
-  std::ofstream(folder / "a.ko.gz") << *gzip("this is no module");
+  std::ofstream(folder / "a.ko.gz") << *config::gzip("this is no module");
   std::ofstream(folder / "b.ko.gz") << std::string("nor is it packed\0\0\0\0", 20);
   std::vector<std::string> said;
   load_modules(folder, [&](std::string_view line) { said.emplace_back(line); });
@@ -29,4 +29,4 @@ TEST(LoadModules, TellsWhatCannotBeLoadedAndRemovesAll) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

@@ -8,7 +8,7 @@
 #include "tests/unit/guest/folder.h"
 #include "tests/unit/guest/unified.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 // The start of a bzImage, its fields where Documentation/arch/x86/boot.rst has them.
@@ -113,4 +113,4 @@ TEST(KernelImage, OtherFilesAreTold) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

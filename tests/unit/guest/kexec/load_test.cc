@@ -7,7 +7,7 @@
 #include "guest/kexec/kexec.h"
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
@@ -152,4 +152,4 @@ TEST(LoadRecord, ComesBeforeTheKernel) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -13,7 +13,7 @@
 
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 // As Linux 5.5 answers.
@@ -51,4 +51,4 @@ TEST(RootOfOldKernels, AnImageIsNotForLinksLeadOutOfIt) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -9,7 +9,7 @@
 
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::seconds;
@@ -69,4 +69,4 @@ TEST(Line, AHostThatReadNotAllSaysNoGoodbye) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

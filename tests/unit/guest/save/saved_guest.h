@@ -8,7 +8,7 @@
 #include "guest/save/target.h"
 #include "tests/builders/kernel_builder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct SavedGuest {
   SavedGuest() : SavedGuest(builder().build()) {}
@@ -33,11 +33,11 @@ struct SavedGuest {
   Beat beat{Fd()};
   MemoryImage image;
   CrashReport report;
-  CaptureConfig config;
+  config::CaptureConfig config;
   std::chrono::seconds listener_wait{1};
   std::string_view encryption;
   std::vector<std::string> said;
   Say say = [this](std::string_view line) { said.emplace_back(line); };
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

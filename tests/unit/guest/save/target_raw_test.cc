@@ -9,7 +9,7 @@
 #include "src/formats/guest_stream/protocol.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 class TargetRaw : public ::testing::Test {
@@ -102,4 +102,4 @@ TEST_F(SmallDisk, GetsTheNewestOfALogThatIsLargerThanItself) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -7,7 +7,7 @@
 #include "src/base/sys.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using formats::FrameHeader;
@@ -118,4 +118,4 @@ TEST(TargetStream, ALineThatBreaksIsAnError) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
 
 // A guest whose crash would be saved, in every way.
 StatusFacts good() {
-  KernelImage kernel;
+  kexec::KernelImage kernel;
   kernel.init_size = 63 * kMiB;
   StatusFacts facts{.release = "6.1.0"};
   facts.kexec = true;
@@ -19,13 +19,13 @@ StatusFacts good() {
   facts.reserved = 128 * kMiB;
   facts.ranges = {{0x2b000000, 0x32ffffff}};
   facts.image = "/var/lib/vmcore-guest/capture-6.1.0.img";
-  facts.need = need_of(kernel, 2 * kMiB);
+  facts.need = kexec::need_of(kernel, 2 * kMiB);
   facts.loaded = true;
-  facts.record = LoadRecord{.kernel = "/boot/vmlinuz-6.1.0",
-                            .image = facts.image,
-                            .append = "",
-                            .tag = "",
-                            .command_line = ""};
+  facts.record = kexec::LoadRecord{.kernel = "/boot/vmlinuz-6.1.0",
+                                   .image = facts.image,
+                                   .append = "",
+                                   .tag = "",
+                                   .command_line = ""};
   facts.stays_valid = true;
   facts.fw_cfg = true;
   facts.vmcoreinfo_device = true;
@@ -141,7 +141,7 @@ TEST(JudgeStatus, AWayToTheHostIsNeededUnlessThereIsAnother) {
   EXPECT_TRUE(says(judge_channel(facts), "org.vmcorectl.dump.0"));
   facts.vsock = true;
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::pass);
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"file", "UUID=1:/var/crash"}};
   facts.capture = config;
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::note);
@@ -189,4 +189,4 @@ TEST(IsConfigured, WholeNamesOnly) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status
