@@ -154,8 +154,7 @@ Result<CaptureConfig> parse_config(std::string_view text) {
       return in_context(std::move(set).error(), fmt::format("line {}", number));
     }
   }
-  if (!config.encrypt_to &&
-      std::ranges::find(config.targets, "tcp", &Target::kind) != config.targets.end()) {
+  if (!config.encrypt_to && has_target(config, "tcp")) {
     return fail(Errc::invalid,
                 "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it");
   }
@@ -196,16 +195,6 @@ std::string format_target(const Target& target) {
 
 bool has_target(const CaptureConfig& config, std::string_view kind) {
   return std::ranges::find(config.targets, kind, &Target::kind) != config.targets.end();
-}
-
-std::optional<IpAddress> network_address_of(const Target& target) {
-  Result<Endpoint> endpoint = fail(Errc::not_found, "no network");
-  if (target.kind == "tcp") {
-    endpoint = parse_endpoint(target.where);
-  } else if (target.kind == "ssh") {
-    endpoint = parse_ssh_destination(target.where).map(&SshDestination::endpoint);
-  }
-  return endpoint ? std::optional(endpoint->address) : std::nullopt;
 }
 
 std::string format_config(const CaptureConfig& config) {

@@ -88,9 +88,6 @@ std::string format_target(const Target& target);
 // Whether one of the targets is of that kind.
 bool has_target(const CaptureConfig& config, std::string_view kind);
 
-// The address that the target is reached at, where that takes a network.
-std::optional<IpAddress> network_address_of(const Target& target);
-
 // The text that parse_config makes the same configuration of.
 std::string format_config(const CaptureConfig& config);
 

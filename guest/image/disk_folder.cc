@@ -12,6 +12,7 @@
 
 #include "guest/root/device_link.h"
 #include "guest/save/block_device.h"
+#include "guest/save/target_kinds.h"
 #include "src/base/fd.h"
 
 namespace vmcore::guest::image {
@@ -291,8 +292,9 @@ Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<Mo
 
 std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
                                       const config::Target& target) {
-  const auto place = target.kind == "file" ? save::parse_file_place(target.where)
-                                           : fail(Errc::not_found, "no folder");
+  const auto place = save::place_of(target) == save::Place::folder
+                         ? save::parse_file_place(target.where)
+                         : fail(Errc::not_found, "no folder");
   const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
   return found && found->seen ? std::optional(save::format_file_place(found->place)) : std::nullopt;
 }

@@ -14,6 +14,7 @@
 #include "guest/root/read_word.h"
 #include "guest/root/state_file.h"
 #include "guest/save/netlink.h"
+#include "guest/save/target_kinds.h"
 #include "src/base/little_endian.h"
 
 namespace vmcore::guest::image {
@@ -154,7 +155,7 @@ Result<> check_interface(const root::Root& root, const std::string& name) {
 
 bool follows_network(const config::CaptureConfig& config) {
   return !config.network && std::ranges::any_of(config.targets, [](const config::Target& target) {
-    return config::network_address_of(target).has_value();
+    return save::network_address_of(target).has_value();
   });
 }
 
@@ -188,7 +189,7 @@ ChosenNetwork network_now(const root::Root& root, const config::CaptureConfig& c
   std::vector<Way> ways;
   if (follows_network(config) && root.running()) {
     for (const config::Target& target : config.targets) {
-      if (const auto destination = config::network_address_of(target)) {
+      if (const auto destination = save::network_address_of(target)) {
         ways.push_back({config::format_target(target), way_to(root, *destination)});
       }
     }

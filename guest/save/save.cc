@@ -6,7 +6,7 @@
 
 #include "guest/save/beating_memory.h"
 #include "guest/save/encrypted_memory.h"
-#include "guest/save/target.h"
+#include "guest/save/target_kinds.h"
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
 #include "src/formats/elf/reader.h"
@@ -50,10 +50,7 @@ void tell_remarks(const std::vector<Remark>& remarks, const Say& say) {
 Result<Saved> try_target(const config::Target& target, const std::string& vmcore,
                          const config::CaptureConfig& config, bool first, const Say& say,
                          const Beat& beat) {
-  const TargetKind* const kind = find_target(target.kind);
-  if (kind == nullptr) {
-    return fail(Errc::invalid, "there is no such kind of target");
-  }
+  TRY_ASSIGN(const TargetKind* const kind, find_target(target.kind));
   std::function<void()> on_reading;
   TRY_ASSIGN(MemoryImage image, open_vmcore(vmcore));
   image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat, on_reading);

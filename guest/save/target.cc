@@ -1,27 +1,9 @@
 #include "guest/save/target.h"
 
 #include <algorithm>
-#include <array>
 
 namespace vmcore::guest::save {
 namespace {
-
-template <auto parse>
-Result<> parses(const std::string& where) {
-  const auto parsed = parse(where);
-  return parsed ? Result<>() : tl::unexpected(parsed.error());
-}
-Result<> any(const std::string&) { return {}; }
-
-constexpr std::array<TargetKind, 7> kTargets = {{
-    {"port", save_to_port, any},
-    {"vsock", save_to_vsock, parses<parse_vsock_port>},
-    {"ssh", save_to_ssh, parses<config::parse_ssh_destination>},
-    {"tcp", save_to_tcp, parses<config::parse_endpoint>},
-    {"file", save_to_folder, parses<parse_file_place>},
-    {"raw", save_to_device, check_raw_name},
-    {"output", save_to_file, any},
-}};
 
 // Memory is what a capture kernel lacks most: a window takes one MiB for each 32 GiB, and 3 MiB.
 // The pages of the log, wherever they lie in it, are written before all others of it.
@@ -57,11 +39,6 @@ class Progress final : public convert::Observer {
 };
 
 }  // namespace
-
-const TargetKind* find_target(std::string_view kind) {
-  const auto* const found = std::ranges::find(kTargets, kind, &TargetKind::kind);
-  return found == kTargets.end() ? nullptr : found;
-}
 
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
                                     const std::function<void()>& log_written) {

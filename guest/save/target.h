@@ -1,7 +1,5 @@
-// Targets: the places that a crash can be saved to, a file each and a table of them (target.cc).
-//
-// To add one: target_KIND.cc with a function like those below, a row in kTargets, a test, a section
-// in docs/man/vmcore-guest.8. What it needs of the kernel: a row in guest/image/needed_modules.cc.
+// Targets: the places that a crash can be saved to, a file each. Their table, and what to touch to
+// add one, is in target_kinds.h.
 #pragma once
 
 #include <chrono>
@@ -39,14 +37,6 @@ struct Saved {
 
 // Saves the crash, or tells why it is not there as a whole. `where` is what stands behind the kind.
 using SaveTo = Result<Saved> (*)(const std::string& where, const Crash& crash);
-
-// The kind's row of kTargets; null where there is none.
-struct TargetKind {
-  std::string_view kind;
-  SaveTo save;
-  Result<> (*check)(const std::string& where);  // whether `where` is one that it understands
-};
-const TargetKind* find_target(std::string_view kind);
 
 // port[:NAME]: the host's end of a virtio-serial port (kPortName), by its name.
 Result<Saved> save_to_port(const std::string& where, const Crash& crash);

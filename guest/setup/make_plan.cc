@@ -6,6 +6,7 @@
 
 #include "guest/config/capture_config.h"
 #include "guest/image/needed_modules.h"
+#include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
@@ -28,20 +29,26 @@ constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
     {"hung-task", "kernel.hung_task_panic = 1\n"},
 }};
 
-constexpr const char* kConfigHead =
-    R"(# What becomes of a crash: vmcore-guest(8), CONFIGURATION. `vmcore-guest load` takes it into the
-# capture image.
+constexpr std::string_view kConfigHead =
+    R"(# What vmcore-guest does with a crash: CONFIGURATION in vmcore-guest(8). `vmcore-guest load` copies
+# this file into the capture image.
 #
-# target = KIND[:WHERE]      a line for each, tried in this order: port, vsock, tcp:..., ssh:...,
-#                            file:..., raw:...
-# level = 0..31              what the dump leaves out, as makedumpfile's -d
-# keep = N                   the newest dumps that a file system keeps; 0: all
-# deadline = SECONDS         until the panic kernel gives up; 0: never
+# target = TARGET            one line for each target, in the order in which they are tried:
+#                            {}
+# level = 0..31              the pages to leave out of the dump, as makedumpfile -d
+# keep = N                   how many dumps to keep in a file system; 0: all
+# deadline = SECONDS         when the capture kernel gives up; 0: never
 # on-success, on-failure =   reboot, poweroff, halt or shell
-# encrypt-to = KEY           what every stream is sealed to, by `vmcorectl key`; tcp needs it
-# network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     of tcp and ssh, where it is not found by itself
-# ssh-client, ssh-key, ssh-known-hosts = FILE      of ssh; ssh-command = COMMAND runs there
+# encrypt-to = KEY           seal every stream to this key (`vmcorectl key`); tcp needs it
+# network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     for tcp and ssh; default: found automatically
+# ssh-client, ssh-key, ssh-known-hosts = FILE      for ssh
+# ssh-command = COMMAND                            for ssh: runs on the other machine
 )";
+
+std::string config_head() {
+  return fmt::format(kConfigHead,
+                     fmt::join(save::target_forms(), ",\n#                            "));
+}
 
 std::string settings_of(const std::vector<std::string>& panic_on) {
   std::string text;
@@ -151,7 +158,7 @@ Result<> add_configuration(Plan& plan, const SetupOptions& options) {
   // Whoever edited it has the say about the lines that came from here as well.
   TRY_ASSIGN(auto there, root::read_node(plan.tree.root(), config));
   if (!there) {
-    there = root::file_node(kConfigHead + config::format_config(config::CaptureConfig()));
+    there = root::file_node(config_head() + config::format_config(config::CaptureConfig()));
   }
   if (there->kind == root::Node::Kind::file) {
     TRY(check_configuration(plan, there->content));

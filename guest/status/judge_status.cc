@@ -6,21 +6,20 @@
 #include "guest/image/find_network.h"
 #include "guest/image/ready_image.h"
 #include "guest/root/state_file.h"
+#include "guest/save/target_kinds.h"
 
 namespace vmcore::guest::status {
 namespace {
 
-bool is_target(const StatusFacts& facts, std::string_view kind) {
-  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
-  return std::ranges::any_of(config.targets,
-                             [&](const config::Target& target) { return target.kind == kind; });
+bool has_target(const StatusFacts& facts, std::string_view kind) {
+  return config::has_target(facts.capture.value_or(config::CaptureConfig()), kind);
 }
 
-// Where a dump goes that cannot go to the host.
+// Whether a dump goes elsewhere if it cannot go to the host.
 bool has_other_target(const StatusFacts& facts) {
   const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
   return std::ranges::any_of(config.targets, [](const config::Target& target) {
-    return target.kind != "port" && target.kind != "vsock";
+    return save::place_of(target) != save::Place::host;
   });
 }
 
@@ -143,14 +142,14 @@ Finding judge_channel(const StatusFacts& facts) {
   Finding finding{.id = "channel", .title = "for a way to the host"};
   if (facts.port) {
     finding.value = fmt::format("virtio-serial port {}", config::kPortName);
-    return is_target(facts, "port") ? finding
-                                    : with(finding, Verdict::note,
-                                           fmt::format("{} does not use it", config::kConfigFile));
+    return has_target(facts, "port") ? finding
+                                     : with(finding, Verdict::note,
+                                            fmt::format("{} does not use it", config::kConfigFile));
   }
   const std::string hint =
       fmt::format("on the host: vmcorectl check --fix DOMAIN, or a virtio-serial port named {}",
                   config::kPortName);
-  if (is_target(facts, "vsock") && facts.vsock) {
+  if (has_target(facts, "vsock") && facts.vsock) {
     finding.value = "vsock";
     return finding;
   }

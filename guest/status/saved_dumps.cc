@@ -10,7 +10,7 @@
 #include "guest/root/state_file.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/stored_stream.h"
-#include "guest/save/target.h"
+#include "guest/save/target_kinds.h"
 
 namespace vmcore::guest::status {
 namespace {
@@ -64,8 +64,9 @@ std::optional<SavedDump> dump_on_device(const root::Root& root, const std::strin
 std::optional<std::string> folder_of_target(const root::Root& root,
                                             const std::vector<image::MountPoint>& mounts,
                                             const config::Target& target) {
-  const auto place = target.kind == "file" ? save::parse_file_place(target.where)
-                                           : fail(Errc::not_found, "no folder");
+  const auto place = save::place_of(target) == save::Place::folder
+                         ? save::parse_file_place(target.where)
+                         : fail(Errc::not_found, "no folder");
   const auto found =
       place ? image::find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
   return found ? found->seen : std::nullopt;
@@ -76,7 +77,7 @@ std::vector<std::string> unseen_targets(const root::Root& root,
   const std::vector<image::MountPoint> mounts = image::mounts_of(root);
   std::vector<std::string> unseen;
   for (const config::Target& target : config.targets) {
-    if (target.kind == "file" && !folder_of_target(root, mounts, target)) {
+    if (save::place_of(target) == save::Place::folder && !folder_of_target(root, mounts, target)) {
       unseen.push_back(config::format_target(target));
     }
   }
@@ -87,8 +88,9 @@ std::optional<SavedDump> newest_dump(const root::Root& root, const config::Captu
   const std::vector<image::MountPoint> mounts = image::mounts_of(root);
   std::optional<SavedDump> newest;
   for (const config::Target& target : config.targets) {
-    const auto dump = target.kind == "raw" ? dump_on_device(root, target.where)
-                                           : newest_in_folder(root, mounts, target);
+    const auto dump = save::place_of(target) == save::Place::device
+                          ? dump_on_device(root, target.where)
+                          : newest_in_folder(root, mounts, target);
     if (dump && (!newest || dump->time > newest->time)) {
       newest = dump;
     }

@@ -40,7 +40,7 @@ FLOORS = {
     "guest/root": ["guest/config"],
     "guest/image": ["src/seal", "guest/config", "guest/save", "guest/root"],
     "guest/kexec": ["guest/config", "guest/root", "guest/image"],
-    "guest/setup": ["guest/config", "guest/root", "guest/image", "guest/kexec"],
+    "guest/setup": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec"],
     "guest/status": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec",
                      "guest/setup"],
     "guest/cli": ["src/command", "src/staging", "guest/config", "guest/save", "guest/root", "guest/image",
