@@ -39,7 +39,7 @@ Result<std::string> chosen_kernel(const root::Root& root, const std::string& nam
   }
   const auto releases = root.list("/lib/modules");
   if (!releases || releases->size() != 1) {
-    return fail(Errc::invalid, "name one with --kernel: /lib/modules has {}",
+    return fail(Errc::invalid, "choose a kernel with --kernel; /lib/modules has: {}",
                 releases ? fmt::format("{}", fmt::join(*releases, " ")) : "none");
   }
   return releases->front();
@@ -56,7 +56,7 @@ Result<config::CaptureConfig> chosen_config(const root::Root& root, const std::s
 
 // Gives the exit code.
 Result<int> build(const Options& options) {
-  // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
+  // Under its name only when it is complete: a capture kernel may be loaded with it at any time.
   TRY_ASSIGN(auto output, staging::StagedFile::create(options.output, true));
   TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
   image::ImageParts parts;
@@ -93,11 +93,12 @@ Result<int> build(const Options& options) {
 
 Run add_build(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("--kernel", options->kernel, "Its release; default: the running kernel");
+  command.add_option("--kernel", options->kernel,
+                     "Release of the kernel; default: the running kernel");
   command.add_option("--root", options->root, "Where the guest's file system is mounted");
   command.add_option("--init", options->init, "The program that the capture kernel starts");
-  command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
-  command.add_option("-o,--file", options->output, "The image")->required();
+  command.add_option("--config", options->config, "Configuration; default: /etc/vmcore-guest.conf");
+  command.add_option("-o,--file", options->output, "The image to write")->required();
   return [options, &common] {
     const Result<int> built = build(*options);
     return built ? *built : report_error(built.error(), common);

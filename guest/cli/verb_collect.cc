@@ -32,9 +32,9 @@ void tell_host(const root::Root& root, const std::string& folder) {
         return save::offer_log(pieces_in(root, folder), config);
       });
   if (offered) {
-    fmt::print("the host was sent {}\n", folder);
+    fmt::print("sent {} to the host\n", folder);
   } else {
-    fmt::print("the host was not sent {}: {}\n", folder, printable(offered.error().message));
+    fmt::print("{} was not sent to the host: {}\n", folder, printable(offered.error().message));
   }
 }
 

@@ -61,13 +61,13 @@ void print_text(const Estimate& estimate) {
   fmt::print("  image    {}\n",
              !estimate.image.empty()
                  ? estimate.image
-                 : fmt::format("none is built yet; {} MiB are assumed", estimate.need.image >> 20));
+                 : fmt::format("not built yet; {} MiB are assumed", estimate.need.image >> 20));
   fmt::print("  needs    {}\n", kexec::explain(estimate.need));
   const auto fit = kexec::check_fit(estimate.need, estimate.reserved);
   fmt::print("  reserved {:.1f} MiB now{}\n", static_cast<double>(estimate.reserved) / (1U << 20),
              !fit           ? ": too little"
              : fit->empty() ? ""
-                            : ": narrow");
+                            : ": barely enough");
 }
 
 void print_json(const Estimate& estimate) {
@@ -88,7 +88,7 @@ void print_json(const Estimate& estimate) {
 
 Run add_estimate(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("--kernel-image", options->kernel, "The kernel; default: the one that runs");
+  command.add_option("--kernel-image", options->kernel, "The kernel; default: the running kernel");
   command.add_option("--initrd", options->image, "Its capture image");
   return [options, &common] {
     const auto result = estimate(*options);

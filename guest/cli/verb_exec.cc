@@ -18,7 +18,8 @@ constexpr std::string_view kSystemd = "/run/systemd/system";
 Result<> execute(bool now) {
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   if (!kexec::is_loaded(root, kexec::Slot::reboot)) {
-    return fail(Errc::guest_state, "no kernel is loaded for a reboot: vmcore-guest load --reboot");
+    return fail(Errc::guest_state,
+                "no kernel is loaded for a reboot: run vmcore-guest load --reboot");
   }
   if (root.exists(kSystemd) && !now) {
     return root::run_command({"/usr/bin/systemctl", "kexec"});
@@ -32,7 +33,9 @@ Result<> execute(bool now) {
 
 Run add_exec(CLI::App& command, const Common& common) {
   const auto now = std::make_shared<bool>(false);
-  command.add_flag("--now", *now, "Sync and jump, without stopping services (as without systemd)");
+  command.add_flag(
+      "--now", *now,
+      "Sync, and start the kernel without stopping services (the default without systemd)");
   return [now, &common] { return report(execute(*now), common); };
 }
 

@@ -81,13 +81,14 @@ Run add_save(CLI::App& command, const Common& common) {
   command.add_option("VMCORE", options->vmcore, "The crashed kernel's memory")
       ->capture_default_str();
   // As the core_collector of kdumpctl and kdump-tools: VMCORE FILE.
-  command.add_option("-o,--file,FILE", options->output, "One dump, in this file")
-      ->excludes(command.add_option("--target", options->targets,
-                                    "Where to, in place of the configuration's; may be repeated"));
-  command.add_option("-d,--level", options->level, "What is left out, as makedumpfile's -d")
+  command.add_option("-o,--file,FILE", options->output, "Write one dump, to this file")
+      ->excludes(
+          command.add_option("--target", options->targets,
+                             "Where to save, in place of the configured targets; may be repeated"));
+  command.add_option("-d,--level", options->level, "The pages to leave out, as makedumpfile -d")
       ->check(CLI::Range(0, 31));
-  command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
-  command.add_option("--deadline", options->deadline, "Seconds until it gives up; 0: never");
+  command.add_option("--config", options->config, "Configuration; default: /etc/vmcore-guest.conf");
+  command.add_option("--deadline", options->deadline, "Give up after so many seconds; 0: never");
   return [options, &common] { return save(*options, common); };
 }
 

@@ -32,7 +32,8 @@ void print_lines(const char* prefix, const std::vector<std::string>& lines) {
 
 void print_outcome(const setup::Outcome& outcome) {
   for (const std::string& failed : outcome.failed) {
-    fmt::print(stderr, "vmcore-guest: {}; the files are written: run it again when it is mended\n",
+    fmt::print(stderr,
+               "vmcore-guest: {}; the files are written: fix the problem and run it again\n",
                failed);
   }
 }
@@ -70,7 +71,7 @@ Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record r
   fmt::print("{}", printable_lines(setup::diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
     for (const setup::Command& command : list) {
-      fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", shell_command(command));
+      fmt::print("{}: {}\n", options.dry_run ? "would run" : "running", shell_command(command));
     }
   }
   std::fflush(stdout);  // before what the commands print
@@ -84,14 +85,15 @@ Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record r
   print_lines("to do", plan.by_hand);
   print_outcome(outcome);
   if (changes.empty() && commands.others.empty()) {
-    fmt::print("nothing to do: {}\n", removes ? "it is not set up" : "it is set up already");
+    fmt::print("nothing to do: {}\n",
+               removes ? "the guest is not set up" : "the guest is set up already");
   } else if (options.dry_run) {
     fmt::print("{} files would change\n", changes.size());
   } else {
-    fmt::print("{} files changed{}; a reboot is needed for it to count\n", changes.size(),
-               removes
-                   ? ""
-                   : fmt::format(" (as they were: {}/before)", root::parent_of(setup::kManifest)));
+    fmt::print("{} files changed{}; reboot to apply the changes\n", changes.size(),
+               removes ? ""
+                       : fmt::format(" (the old files are in {}/before)",
+                                     root::parent_of(setup::kManifest)));
   }
   return !outcome.failed.empty() ? kExitFailed : plan.by_hand.empty() ? kExitDone : kExitNotAsAsked;
 }
@@ -121,7 +123,7 @@ Result<int> remove(const Options& options) {
     TRY_ASSIGN(const auto now, root::read_node(root, change.path));
     if (now != change.before && now != change.after) {
       plan.notes.push_back(
-          fmt::format("{} was changed since: only what setup wrote goes", change.path));
+          fmt::format("{} was changed after setup: only what setup wrote is removed", change.path));
     }
   }
   return carry_out(options, plan, {}, earlier);
@@ -132,15 +134,14 @@ int finish(const Result<int>& code, const Common& common) {
 }
 
 void add_shared(CLI::App& command, Options& options) {
-  command.add_option("--root", options.root, "The guest's file system, where an image is mounted")
+  command.add_option("--root", options.root, "Where the file system of the guest is mounted")
       ->type_name("DIR")
       ->capture_default_str();
-  command.add_flag("--dry-run", options.dry_run, "Show what would change, and change nothing");
+  command.add_flag("--dry-run", options.dry_run, "Show the changes without making them");
 }
 
 std::string check_reservation(const std::string& text) {
-  return setup::is_reservation(text) ? ""
-                                     : "not what the kernel takes behind crashkernel=, as 128M";
+  return setup::is_reservation(text) ? "" : "not a value of crashkernel=, such as 128M";
 }
 
 }  // namespace
@@ -149,22 +150,23 @@ Run add_setup(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   add_shared(command, *options);
   command
-      .add_option("--crashkernel", options->setup.crashkernel,
-                  "What to reserve (default: what is reserved already, else what the kernel needs)")
+      .add_option(
+          "--crashkernel", options->setup.crashkernel,
+          "Memory to reserve (default: what is reserved already, else what the kernel needs)")
       ->type_name("SIZE")
       ->check(check_reservation);
   command.add_flag("--force", options->setup.force,
-                   "Change the command line although a sealed disk or a signed image needs it");
-  CLI::Option* const beside = command.add_flag("--beside", options->beside,
-                                               "Keep another's panic kernel, save to the host "
-                                               "before it does");
-  command.add_flag("--replace", options->replace, "Disable another's panic kernel")
+                   "Change the command line even if a sealed disk or a signed image depends on it");
+  CLI::Option* const beside = command.add_flag(
+      "--beside", options->beside,
+      "Keep the other kdump service, and send a dump to the host before it saves its own");
+  command.add_flag("--replace", options->replace, "Disable the other kdump service")
       ->excludes(beside);
   command.add_flag("--notify-host", options->setup.notify_host,
-                   "The crashing kernel tells the host (crash_kexec_post_notifiers)");
+                   "Let the crashing kernel notify the host (crash_kexec_post_notifiers)");
   command
       .add_option("--panic-on", options->setup.panic_on,
-                  "What becomes a panic: oops, nmi, softlockup, hung-task")
+                  "Faults that cause a panic: oops, nmi, softlockup, hung-task")
       ->delimiter(',')
       ->check(CLI::IsMember(setup::panic_triggers()));
   return [options, &common] { return finish(setup(*options), common); };

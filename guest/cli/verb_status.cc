@@ -53,7 +53,7 @@ int run(bool of_the_day, const Common& common) {
 
 Run add_status(CLI::App& command, const Common& common) {
   const auto of_the_day = std::make_shared<bool>(false);
-  command.add_flag("--motd", *of_the_day, "Only what a message of the day has to say");
+  command.add_flag("--motd", *of_the_day, "Print only the message of the day");
   return [of_the_day, &common] { return run(*of_the_day, common); };
 }
 

@@ -46,7 +46,8 @@ Result<> confirm(const Options& options) {
     return {};
   }
   if (::isatty(STDIN_FILENO) == 0) {
-    return fail(Errc::invalid, "this crashes the guest: --yes, where nobody can be asked");
+    return fail(Errc::invalid,
+                "this crashes the guest, and there is no terminal to ask: use --yes");
   }
   fmt::print("This crashes this guest now. Type \"crash\" to go on: ");
   std::fflush(stdout);
@@ -68,7 +69,7 @@ Result<> crash(const Options& options) {
     request = kexec::request_of(*record);
   }
   request.tag = tag;
-  TRY_ASSIGN(const auto remarks, kexec::load_panic_kernel(root, request));
+  TRY_ASSIGN(const auto remarks, kexec::load_capture_kernel(root, request));
   print_remarks(remarks);
   const Json test{
       {"tag", tag}, {"time", now}, {"boot", root::read_word(root, {kBoot}).value_or("")}};
@@ -88,11 +89,12 @@ Result<std::string> result_of_test(const root::Root& root) {
   if (!test.is_object() || !test.contains("tag") || !test["tag"].is_string() ||
       !test.contains("time") || !test["time"].is_number_integer() || !test.contains("boot") ||
       !test["boot"].is_string()) {
-    return fail(Errc::not_found, "no test was run: vmcore-guest test");
+    return fail(Errc::not_found, "no test was run: run vmcore-guest test");
   }
   const std::string tag = test["tag"];
   if (test["boot"] == root::read_word(root, {kBoot}).value_or("")) {
-    return fail(Errc::guest_state, "{}: the guest has not rebooted since: it did not crash", tag);
+    return fail(Errc::guest_state,
+                "{}: the guest has not rebooted since the test: it did not crash", tag);
   }
   const status::StatusFacts facts = status::read_status(root);
   // A second of grace: the crash's own clock has none.
@@ -106,11 +108,11 @@ Result<std::string> result_of_test(const root::Root& root) {
     return fmt::format("{}: the dump is {}", tag, facts.last->path);
   }
   if (newer) {
-    return fail(Errc::truncated, "{}: the dump is not complete: {}", tag, facts.last->path);
+    return fail(Errc::truncated, "{}: the dump is incomplete: {}", tag, facts.last->path);
   }
   return fail(Errc::not_found,
-              "{}: there is no dump of it in this guest. Where the host is the target, look there "
-              "for a dump of that tag (vmcorectl info); else at the console's log",
+              "{}: this guest has no dump of the test. If the target is the host, look there for a "
+              "dump with this tag (vmcorectl info); otherwise see the log of the console",
               tag);
 }
 
@@ -138,11 +140,10 @@ void check_usage(const Options& options) {
 
 Run add_test(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  CLI::Option* result =
-      command.add_flag("--result", options->result, "After the reboot: whether its dump is there");
+  CLI::Option* result = command.add_flag("--result", options->result,
+                                         "After the reboot: check that the dump was saved");
   command.add_flag("--yes", options->yes, "Crash without asking")->excludes(result);
-  command.add_option("--tag", options->tag, "Goes with the dump, to tell it from others")
-      ->excludes(result);
+  command.add_option("--tag", options->tag, "A tag to store with the dump")->excludes(result);
   command.parse_complete_callback([options] { check_usage(*options); });
   return [options, &common] {
     return options->result ? show_result(common) : report(crash(*options), common);

@@ -45,7 +45,7 @@ Result<EndAction> read_end_action(std::string_view text) {
   const auto* const found =
       std::ranges::find(kEndActions, text, &std::pair<std::string_view, EndAction>::first);
   if (found == kEndActions.end()) {
-    return fail(Errc::invalid, "\"{}\" is none of reboot, poweroff, halt and shell", text);
+    return fail(Errc::invalid, "unknown action \"{}\": use reboot, poweroff, halt or shell", text);
   }
   return found->second;
 }
@@ -82,7 +82,7 @@ std::string_view without_quotes(std::string_view text) {
 Result<> set_by_word(CaptureConfig& config, std::string_view word) {
   const std::size_t equals = word.find('=');
   if (equals == std::string_view::npos) {
-    return fail(Errc::invalid, "it has no value");
+    return fail(Errc::invalid, "the value is missing (vmcore.KEY=VALUE)");
   }
   const std::string_view key = word.substr(0, equals);
   const std::string_view value = without_quotes(word.substr(equals + 1));
@@ -98,7 +98,7 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     std::vector<Target> targets;
     std::ranges::transform(values, std::back_inserter(targets), read_target);
     if (targets.empty() || std::ranges::find(targets, "", &Target::kind) != targets.end()) {
-      return fail(Errc::invalid, "a target is missing");
+      return fail(Errc::invalid, "the kind of the target is missing (KIND or KIND:WHERE)");
     }
     config.targets = std::move(targets);
     return {};
@@ -129,7 +129,7 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
   } else if (key == "tag") {
     config.tag = value;
   } else {
-    return fail(Errc::not_found, "there is no key \"{}\"", key);
+    return fail(Errc::not_found, "unknown key \"{}\"", key);
   }
   return {};
 }
@@ -156,7 +156,8 @@ Result<CaptureConfig> parse_config(std::string_view text) {
   }
   if (!config.encrypt_to && has_target(config, "tcp")) {
     return fail(Errc::invalid,
-                "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it");
+                "target tcp sends only sealed dumps: set encrypt-to to the key that `vmcorectl key "
+                "FILE` prints");
   }
   return config;
 }

@@ -149,16 +149,17 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
   const std::string_view image = first_cpio(bytes).value_or(bytes);
   const auto sum = find_sum(image);
   if (!sum) {
-    return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");
+    return fail(Errc::not_recognised, "not a capture image of `vmcore-guest build`");
   }
   if (image.substr(*sum, kDigest) != digest_of(std::string(image), *sum)) {
-    return fail(Errc::malformed, "the capture image is damaged: vmcore-guest build makes another");
+    return fail(Errc::malformed,
+                "the capture image is damaged: build it again with `vmcore-guest build`");
   }
   if (!find_in_cpio(image, in_archive(config::kImageManifest))
            ->starts_with(fmt::format("RELEASE={}\n", release))) {
     return fail(Errc::invalid,
-                "the capture image is another kernel's: vmcore-guest build --kernel {} makes that "
-                "of this one",
+                "the capture image was built for another kernel: build one with `vmcore-guest "
+                "build --kernel {}`",
                 shell_quoted(release));
   }
   return {};
@@ -168,12 +169,12 @@ Result<> check_init(std::string_view program) {
   const auto bytes = std::as_bytes(std::span(program));
   const auto header = load<Elf64_Ehdr>(bytes, 0);
   if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
-    return fail(Errc::not_recognised, "no program that a kernel could start");
+    return fail(Errc::not_recognised, "not an ELF program");
   }
   for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
     const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
     if (!segment || segment->p_type == PT_INTERP) {
-      return fail(Errc::unsupported, "not linked statically: the image has no libraries");
+      return fail(Errc::unsupported, "not statically linked: the capture image has no libraries");
     }
   }
   return {};

@@ -203,8 +203,8 @@ Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const
     return *seen_by(all, mine, joined(roots.size() == 1 ? *roots.begin() : "/", place.folder));
   }
   return fail(Errc::unsupported,
-              "{} has several subvolumes that are mounted ({}), and {} is below none of them: name "
-              "the folder as this guest sees it",
+              "{} has several mounted subvolumes ({}), and {} is not below any of them: give the "
+              "path of the folder as this guest sees it",
               place.device, fmt::join(roots, ", "), place.folder);
 }
 
@@ -215,12 +215,11 @@ tl::unexpected<Error> hidden(const save::FilePlace& place, const std::string& se
                                                       seen, real, place.device);
   if (holder == nullptr || !holder->source.starts_with("/dev/")) {
     return fail(Errc::unsupported,
-                "{}: this guest would not see what a crash leaves there; name another folder",
-                what);
+                "{}: this guest would not see the dumps there; use another folder", what);
   }
   return fail(Errc::unsupported,
-              "{}: this guest would not see what a crash leaves there; {} is mounted at {} (target "
-              "= file:{}:{})",
+              "{}: this guest would not see the dumps there; use {}, which is mounted at {} "
+              "(target = file:{}:{})",
               what, holder->source, holder->at, holder->source,
               joined(holder->root, rest_of(real, holder->at)));
 }

@@ -126,7 +126,7 @@ Result<FoundNetwork> find_network(const config::IpAddress& destination) {
   char name[IF_NAMESIZE] = "";
   const auto prefix = route.source ? prefix_of(*route.source) : std::nullopt;
   if (!prefix || ::if_indextoname(static_cast<unsigned>(route.interface), name) == nullptr) {
-    return fail(Errc::not_found, "there is no way to {} now", config::format_address(destination));
+    return fail(Errc::not_found, "there is no route to {}", config::format_address(destination));
   }
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   const std::string mac = mac_of(root, name);
@@ -147,8 +147,7 @@ Result<> check_interface(const root::Root& root, const std::string& name) {
   if (std::ranges::none_of(cards, [&](const std::string& card) {
         return root.exists(folder_of(card) + "/device");
       })) {
-    return fail(Errc::unsupported, "{} has no network card that the capture kernel would find",
-                name);
+    return fail(Errc::unsupported, "{} has no network card that the capture kernel can use", name);
   }
   return {};
 }
@@ -166,18 +165,17 @@ ChosenNetwork choose_network(const std::vector<Way>& ways) {
     if (!way.network) {
       chosen.remarks.push_back(
           {way.network.error().code,
-           fmt::format("target {}: {}: vmcore-guest load when there is another way, or say how "
-                       "(network = INTERFACE,ADDRESS/PREFIX,GATEWAY)",
+           fmt::format("target {}: {}: run vmcore-guest load when there is another route, or set "
+                       "network = INTERFACE,ADDRESS/PREFIX,GATEWAY",
                        way.target, way.network.error().message)});
     } else if (!network) {
       network = *way.network;
     } else if (!agree(*network, *way.network)) {
       chosen.remarks.push_back(
-          {Errc::unsupported,
-           fmt::format("target {}: it is reached by {}, and the capture kernel has one network, by "
-                       "which it reaches targets before this one: {}",
-                       way.target, config::format_network(*way.network),
-                       config::format_network(*network))});
+          {Errc::unsupported, fmt::format("target {}: its network is {}, but the capture kernel "
+                                          "sets up only one, that of the targets before it: {}",
+                                          way.target, config::format_network(*way.network),
+                                          config::format_network(*network))});
     } else if (!network->gateway) {
       network->gateway = way.network->gateway;
     }
@@ -201,8 +199,8 @@ config::CaptureConfig with_network(const root::Root& root, config::CaptureConfig
                                    std::vector<Remark>& remarks) {
   if (follows_network(config) && !root.running()) {
     remarks.push_back({Errc::unsupported,
-                       "the network of a guest that does not run here is not known: say how it "
-                       "reaches its targets (network = INTERFACE,ADDRESS/PREFIX,GATEWAY)"});
+                       "the network of a guest that is not running is unknown: set network = "
+                       "INTERFACE,ADDRESS/PREFIX,GATEWAY"});
     return config;
   }
   ChosenNetwork now = network_now(root, config);
@@ -228,7 +226,7 @@ Result<std::vector<std::string>> network_drivers(const root::Root& root,
                                                  const std::string& interface) {
   const auto names = interfaces_of(root, interface);
   if (names.empty()) {
-    return fail(Errc::not_found, "this machine has no interface {}", interface);
+    return fail(Errc::not_found, "this machine has no network interface {}", interface);
   }
   std::vector<std::string> drivers;
   for (const std::string& name : names) {

@@ -51,7 +51,7 @@ Result<KernelModules> KernelModules::open(const root::Root& root, std::string_vi
     }
   }
   return fail(Errc::not_found,
-              "there are no modules of kernel {} in /lib/modules: is its package installed?",
+              "/lib/modules has no modules of kernel {}: install the package of that kernel",
               release);
 }
 
@@ -70,8 +70,7 @@ Result<> KernelModules::read_dependencies(const std::string& folder) {
   for (std::string line; std::getline(lines, line);) {
     const std::size_t colon = line.find(':');
     if (colon == std::string::npos) {
-      return fail(Errc::malformed, "{}/modules.dep: \"{}\" is no line of it; run depmod", folder,
-                  line);
+      return fail(Errc::malformed, "{}/modules.dep: cannot parse \"{}\": run depmod", folder, line);
     }
     Module module{folder + "/" + line.substr(0, colon), {}, true};
     std::istringstream needs(line.substr(colon + 1));

@@ -75,14 +75,14 @@ Result<> check_is_plain(const root::Root& root, const config::Target& target) {
   const bool raid = device.starts_with("/dev/md") || root.exists(sysfs + "/md");
   if (mapped || raid) {
     return fail(Errc::unsupported,
-                "{} is {}, which the capture kernel does not set up: give it a disk or a partition "
-                "of its own, or send to the host (target = port)",
+                "{} is {}, which the capture kernel does not set up: use a plain disk or "
+                "partition, or send the dump to the host (target = port)",
                 device, mapped ? "on LVM, LUKS or another device mapper" : "a RAID");
   }
   if (target.where.starts_with("/dev/disk/")) {
     return fail(Errc::unsupported,
-                "the capture kernel has no udev that makes {}: name it by UUID=, LABEL= or its own "
-                "name",
+                "{} is a link of udev, which the capture kernel does not have: name the device by "
+                "UUID=, LABEL= or /dev/NAME",
                 save::device_of(target));
   }
   return {};
@@ -235,7 +235,7 @@ Result<NeededModules> needed_modules(const root::Root& root, const KernelModules
   NeededModules needed;
   Collector collector(kernel);
   if (!collector.add(kMachine)) {
-    return fail(Errc::unsupported, "this kernel has no virtio");
+    return fail(Errc::unsupported, "this kernel has no virtio driver");
   }
   add_watchdogs(collector, root);
   for (const config::Target& target : config.targets) {
@@ -245,7 +245,7 @@ Result<NeededModules> needed_modules(const root::Root& root, const KernelModules
     }
   }
   if (needed.remarks.size() == config.targets.size()) {
-    return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
+    return fail(Errc::unsupported, "{}; no usable target is left", needed.remarks.front().text);
   }
   if (config.network) {
     if (const auto drivers = network_drivers(root, config.network->interface)) {

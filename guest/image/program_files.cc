@@ -86,7 +86,7 @@ std::vector<std::string> read_libraries(std::string_view file,
 Result<Needs> read_needs(std::string_view file) {
   const std::vector<Elf64_Phdr> segments = read_segments(file);
   if (segments.empty()) {
-    return fail(Errc::not_recognised, "it is no program (a script has no libraries to be told)");
+    return fail(Errc::not_recognised, "not an ELF program (scripts are not supported)");
   }
   Needs needs;
   for (const Elf64_Phdr& segment : segments) {
@@ -107,7 +107,7 @@ Result<std::string> find_library(const root::Root& root, const std::string& name
     }
     rest.remove_prefix(std::min(folder.size() + 1, rest.size()));
   }
-  return fail(Errc::not_found, "its library {} is in none of {}", name, config::kLibraryPath);
+  return fail(Errc::not_found, "its library {} was not found in {}", name, config::kLibraryPath);
 }
 
 }  // namespace

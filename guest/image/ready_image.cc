@@ -63,10 +63,11 @@ Result<ReadyImage> ready_image(const root::Root& root, std::string_view release,
   }
   for (const std::string& older : std::array{kept, in_memory}) {
     if (still_serves(root, older, release)) {
-      return ReadyImage{older,
-                        {{why.code, fmt::format("no new capture image can be built ({}): the older "
-                                                "one is used, {}",
-                                                why.message, older)}}};
+      return ReadyImage{
+          older,
+          {{why.code,
+            fmt::format("no new capture image could be built ({}): the older one is used, {}",
+                        why.message, older)}}};
     }
   }
   return tl::unexpected(why);

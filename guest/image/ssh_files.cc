@@ -17,24 +17,24 @@ tl::unexpected<Error> with_mend(const Error& error, std::string_view mend) {
 Result<> check_ssh(const root::Root& root, const config::SshConfig& ssh,
                    const config::Endpoint& host) {
   if (const auto client = program_files(root, ssh.client); !client) {
-    return with_mend(client.error(), "install OpenSSH's client, or name it (ssh-client = FILE)");
+    return with_mend(client.error(), "install the OpenSSH client, or set ssh-client = FILE");
   }
   if (const auto key = root.read(ssh.key); !key) {
     return with_mend(
         key.error(),
-        fmt::format("`{}` makes one; there authorized_keys has to have {}.pub",
-                    shell_command({"ssh-keygen", "-t", "ed25519", "-N", "", "-f", ssh.key}),
-                    ssh.key));
+        fmt::format(
+            "create a key with `{}`, and add {}.pub to authorized_keys on the other machine",
+            shell_command({"ssh-keygen", "-t", "ed25519", "-N", "", "-f", ssh.key}), ssh.key));
   }
   const std::string scan =
-      fmt::format("`ssh-keyscan -p {} {} >> {}` adds it, for you to compare", host.port,
+      fmt::format("add its key with `ssh-keyscan -p {} {} >> {}`, and verify it", host.port,
                   config::format_address(host.address), shell_quoted(ssh.known_hosts));
   const auto hosts = root.read(ssh.known_hosts);
   if (!hosts) {
     return with_mend(hosts.error(), scan);
   }
   if (!may_know(*hosts, host)) {
-    return fail(Errc::not_found, "{} does not have {}: {}", ssh.known_hosts,
+    return fail(Errc::not_found, "{} has no key of {}: {}", ssh.known_hosts,
                 config::format_address(host.address), scan);
   }
   return {};

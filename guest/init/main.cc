@@ -104,7 +104,7 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
     ::execl("/bin/sh", "sh", nullptr);
   }
   if (action == config::EndAction::shell) {
-    say("there is no /bin/sh in this image");
+    say("the capture image has no /bin/sh");
   }
   ::reboot(static_cast<int>(action == config::EndAction::poweroff ? RB_POWER_OFF
                             : action == config::EndAction::halt   ? RB_HALT_SYSTEM
@@ -128,7 +128,7 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
                std::chrono::seconds(60));
   const save::SaveEnd saved = save::save_crash(save::kVmcore, config, {.deadline = deadline}, say);
   say(saved == save::SaveEnd::complete     ? "the crash is saved"
-      : saved == save::SaveEnd::incomplete ? "the crash is saved as far as it could be read"
+      : saved == save::SaveEnd::incomplete ? "the crash is saved, but the dump is incomplete"
                                            : "the crash could not be saved");
   tell_memory(say);
   const config::EndAction action =
@@ -145,7 +145,7 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
 
 int main() {
   if (::getpid() != 1) {
-    std::fputs("init of a vmcore-guest capture image: to be run by a kernel\n", stderr);
+    std::fputs("vmcore-guest-init: only a capture kernel can start this program\n", stderr);
     return 2;
   }
   vmcore::guest::init::run();

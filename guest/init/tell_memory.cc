@@ -25,7 +25,7 @@ void tell_memory(const save::Say& say) {
   rusage children{};
   ::getrusage(RUSAGE_CHILDREN, &children);
   const long left = std::max(kib_of(meminfo, "MemAvailable:") - children.ru_maxrss, 0L);
-  say(fmt::format("{} of {} MiB of memory were left", left >> 10,
+  say(fmt::format("{} of {} MiB of memory were free", left >> 10,
                   kib_of(meminfo, "MemTotal:") >> 10));
 }
 

@@ -1,4 +1,4 @@
-// The command line of the panic kernel.
+// The command line of the capture kernel.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace vmcore::guest::kexec {
 
-// What the panic kernel is booted with: few resources, no device that the crashed kernel left in
+// What the capture kernel is booted with: few resources, no device that the crashed kernel left in
 // an unknown state used as it is, and of the running kernel's own words (/proc/cmdline) those that
 // say where its console is and how this machine has to be driven. `append` comes last, so it wins.
 // The kernel adds elfcorehdr= by itself.

@@ -34,9 +34,8 @@ std::string crashkernel_word(const Need& need) {
 std::string explain(const Need& need) {
   return fmt::format(
       "{:.1f} MiB for the kernel (its init_size) + {} x {:.1f} MiB for the capture image (packed "
-      "and unpacked) + {} MiB to run = {:.1f} MiB at least; with {} MiB to spare, in steps of {}: "
-      "{} "
-      "MiB",
+      "and unpacked) + {} MiB to run = {:.1f} MiB at least; with {} MiB to spare, rounded up to a "
+      "multiple of {}: {} MiB",
       mebibytes(need.kernel), kImageCopies, mebibytes(need.image), kRunning / kMiB,
       mebibytes(need.minimum), kSpare / kMiB, kStep / kMiB, need.recommended / kMiB);
 }

@@ -1,4 +1,4 @@
-// How much memory a panic kernel needs.
+// How much memory a capture kernel needs.
 #pragma once
 
 #include <cstdint>

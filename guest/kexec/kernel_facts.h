@@ -21,7 +21,7 @@ std::string running_release();
 std::optional<std::uint64_t> read_number(const root::Root& root,
                                          std::initializer_list<std::string_view> paths);
 
-// Bytes reserved for the panic kernel; 0: none. Nothing where the kernel knows no kexec.
+// Bytes reserved for the capture kernel; 0: none. Nothing where the kernel knows no kexec.
 std::optional<std::uint64_t> crash_memory_size(const root::Root& root);
 // Whether a kernel waits in the slot, whoever loaded it.
 bool is_loaded(const root::Root& root, Slot slot);

@@ -81,9 +81,8 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
   if (!magic || *magic != kMagicValue) {
     return fail(Errc::not_recognised, "{}",
                 is_efi_program(start)
-                    ? "an EFI program without a kernel in a section .linux: name a kernel by "
-                      "--kernel-image"
-                    : "no bzImage");
+                    ? "an EFI program without a .linux section: name a kernel with --kernel-image"
+                    : "not a bzImage");
   }
   const auto protocol = load<ul16>(start, kProtocol);
   const auto version = load<ul16>(start, kVersion);
@@ -91,11 +90,11 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
   const auto command_line_size = load<ul32>(start, kCommandLineSize);
   const auto init_size = load<ul32>(start, kInitSize);
   if (!protocol || !version || !flags || !command_line_size || !init_size) {
-    return fail(Errc::truncated, "the file ends in its header");
+    return fail(Errc::truncated, "the file ends inside its setup header");
   }
   if (*protocol < kProtocolWanted || (*flags & kKernel64) == 0) {
     return fail(Errc::unsupported,
-                "boot protocol {}.{:02}: only 64-bit kernels of Linux 3.8 and later can be loaded",
+                "boot protocol {}.{:02}: only 64-bit kernels of Linux 3.8 and later are supported",
                 *protocol >> 8, *protocol & 0xff);
   }
   return KernelImage{.init_size = *init_size,
@@ -134,7 +133,7 @@ Result<std::string> find_kernel_image(const root::Root& root, std::string_view r
     }
   }
   return fail(Errc::not_found,
-              "no image of kernel {} in /boot, /efi, /lib/modules/{}: name it by --kernel-image",
+              "no image of kernel {} in /boot, /efi, /lib/modules/{}: name it with --kernel-image",
               release, release);
 }
 

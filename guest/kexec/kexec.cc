@@ -65,11 +65,11 @@ Errc code_of(int error) {
 
 std::string explain_denied(const LoadLocks& locks) {
   if (!locks.root) {
-    return "not permitted: it takes root (CAP_SYS_BOOT)";
+    return "not permitted: run it as root (CAP_SYS_BOOT)";
   }
   if (locks.disabled) {
-    return "not permitted: kernel.kexec_load_disabled is 1, which stays so until the next boot; "
-           "where the distribution sets it (Alpine), boot with kexec_load_disabled=0";
+    return "not permitted: kernel.kexec_load_disabled is 1 until the next boot; if the "
+           "distribution sets it (Alpine), boot with kexec_load_disabled=0";
   }
   if (locks.limit == 0) {
     return "not permitted: no more loads are allowed until the next boot (vmcore-guest lock, "
@@ -77,13 +77,12 @@ std::string explain_denied(const LoadLocks& locks) {
   }
   if (!locks.lockdown.empty() && locks.lockdown != "none") {
     return fmt::format(
-        "not permitted: the kernel is locked down ({}), and takes only an image that is signed "
-        "with "
-        "a key that it trusts: boot the distribution's own by its Secure Boot, or enrol the key "
-        "(mokutil --import)",
+        "not permitted: the kernel is locked down ({}) and loads only an image signed with a key "
+        "that it trusts: use the distribution's signed kernel, or enrol the signing key (mokutil "
+        "--import)",
         locks.lockdown);
   }
-  return "not permitted, though it is root's: a container, or a security module";
+  return "not permitted although it runs as root: a container or a security module forbids it";
 }
 
 Error load_error(Slot slot, int error) {
@@ -96,7 +95,7 @@ Error load_error(Slot slot, int error) {
 Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (::access(kKexecProgram, X_OK) != 0) {
     return fail(Errc::unsupported,
-                "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} is not there: "
+                "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} does not exist: "
                 "install kexec-tools",
                 kKexecProgram);
   }
@@ -165,37 +164,33 @@ std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
   const std::string said = std::strerror(error);
   switch (error) {
     case EADDRNOTAVAIL:
-      return slot == Slot::crash
-                 ? "it does not fit into the memory that is reserved: see vmcore-guest estimate, "
-                   "then boot with a larger crashkernel="
-                 : "no free memory is large enough for it";
+      return slot == Slot::crash ? "the reserved memory is too small: run vmcore-guest estimate, "
+                                   "and boot with a larger crashkernel="
+                                 : "no free range of memory is large enough";
     case EBUSY:
-      return "another kexec is under way, or the kernel is going down: try again";
+      return "another kexec is in progress, or the kernel is shutting down: try again";
     case ENOEXEC:
-      return "the kernel does not take it for a kernel image (a bzImage of this architecture, "
-             "x86-64 with XLF_KERNEL_64)";
+      return "the kernel does not recognise the image: use a bzImage for x86-64 (XLF_KERNEL_64)";
     case EPERM:
       return explain_denied(locks);
     case EACCES:
-      return "a policy of this system keeps the kernel from loading it: IMA's appraisal "
-             "(ima_policy=, "
-             "ima_appraise= on the command line, /etc/ima/ima-policy), which wants files signed "
-             "with "
-             "evmctl, or SELinux";
+      return "a security policy forbids the load: IMA appraisal (ima_policy= or ima_appraise= on "
+             "the command line, /etc/ima/ima-policy), which requires files signed with evmctl, or "
+             "SELinux";
     case EKEYREJECTED:
     case ENOKEY:
     case ENODATA:
       return fmt::format(
-          "the kernel wants an image that is signed with a key that it trusts ({}): use the "
-          "distribution's own, or enrol the key (mokutil --import)",
+          "the kernel requires an image signed with a key that it trusts ({}): use the "
+          "distribution's signed kernel, or enrol the signing key (mokutil --import)",
           said);
     case ENOMEM:
-      return "the kernel is out of memory for it";
+      return "the kernel has not enough free memory";
     case EINVAL:
       return slot == Slot::crash
-                 ? "the kernel refuses it: is memory reserved (crashkernel=), and the command line "
-                   "not longer than it takes (2048)?"
-                 : "the kernel refuses it: is the command line longer than it takes (2048)?";
+                 ? "the kernel rejects the load: reserve memory (crashkernel=), and keep the "
+                   "command line within 2048 bytes"
+                 : "the kernel rejects the load: keep the command line within 2048 bytes";
     default:
       return said;
   }

@@ -1,4 +1,4 @@
-// The two slots for kernels that wait in memory: the panic kernel, which runs when this one
+// The two slots for kernels that wait in memory: the capture kernel, which runs when this one
 // crashes, and the one that a fast reboot starts.
 #pragma once
 

@@ -86,8 +86,8 @@ Result<> check_slot(const root::Root& root, const LoadRequest& request) {
     return {};
   }
   return fail(Errc::busy,
-              "another program has loaded a panic kernel, and there is room for one: disable that "
-              "program (kdump-tools, kdump, kdumpst ...), or take its place with --force");
+              "another program has loaded a capture kernel, and only one can be loaded: disable "
+              "that program (kdump-tools, kdump, kdumpst ...), or replace its kernel with --force");
 }
 
 // A capture kernel skips what it does not understand, and few read what it says of that.
@@ -127,7 +127,7 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
   const std::string tag = request.tag.empty() ? "" : " vmcore.tag=" + request.tag;
   record.command_line = capture_command_line(running, request.append + tag);
   if (record.command_line.size() > kernel.command_line_limit) {
-    return fail(Errc::limit, "its command line has {} bytes, and the kernel takes {}: {}",
+    return fail(Errc::limit, "the command line has {} bytes, but the kernel accepts at most {}: {}",
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
   const auto earlier = read_load_record(root);
@@ -146,7 +146,7 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
     // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
     const bool gone = was_loaded && !is_still;
     return fail(loaded.error().code, "{}{}", loaded.error().message,
-                gone ? "; what was loaded before is gone" : "");
+                gone ? "; the kernel that was loaded before is gone" : "");
   }
   const std::vector<Remark> narrow = fit.value_or(std::vector<Remark>());
   remarks.insert(remarks.end(), narrow.begin(), narrow.end());
@@ -208,12 +208,12 @@ LoadRequest request_of(const LoadRecord& record) {
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
   if (reserved == 0) {
-    return fail(Errc::no_space,
-                "no memory is reserved for a panic kernel: boot with {} (vmcore-guest setup adds "
-                "it)",
-                crashkernel_word(need));
+    return fail(
+        Errc::no_space,
+        "no memory is reserved for a capture kernel: boot with {} (`vmcore-guest setup` adds it)",
+        crashkernel_word(need));
   }
-  const std::string have = fmt::format("{:.1f} MiB are reserved for a panic kernel that needs {}",
+  const std::string have = fmt::format("{:.1f} MiB are reserved, and the capture kernel needs {}",
                                        static_cast<double>(reserved) / (1U << 20), explain(need));
   if (reserved < need.minimum) {
     return fail(Errc::no_space, "{}. Boot with {}", have, crashkernel_word(need));
@@ -225,13 +225,14 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) 
   return remarks;
 }
 
-Result<std::vector<Remark>> load_panic_kernel(const root::Root& root, const LoadRequest& request) {
+Result<std::vector<Remark>> load_capture_kernel(const root::Root& root,
+                                                const LoadRequest& request) {
   TRY(check_append(request.append));
   TRY_ASSIGN(const Fd held, lock(root));
   return load_locked(root, request);
 }
 
-Result<std::vector<Remark>> reload_panic_kernel(const root::Root& root) {
+Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root) {
   const std::chrono::nanoseconds asked = since_boot();
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
@@ -242,7 +243,7 @@ Result<std::vector<Remark>> reload_panic_kernel(const root::Root& root) {
   return load_locked(root, request_of(*record));
 }
 
-Result<std::vector<Remark>> refresh_panic_kernel(const root::Root& root) {
+Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
   const std::string release = running_release();
@@ -255,7 +256,7 @@ Result<std::vector<Remark>> refresh_panic_kernel(const root::Root& root) {
   return load_locked(root, request);
 }
 
-Result<> unload_panic_kernel(const root::Root& root) {
+Result<> unload_capture_kernel(const root::Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   TRY(unload_kernel(Slot::crash));
   root::remove_state(root, kRecord);
@@ -274,8 +275,8 @@ Result<> load_reboot_kernel(const root::Root& root, const LoadRequest& request) 
   }
   if (initrd.empty() && image.unified) {
     return fail(Errc::unsupported,
-                "{0} has its initrd inside: take it out (objcopy -O binary --only-section=.initrd "
-                "{0} FILE) and name that by --initrd",
+                "{0} contains its initrd: extract it (objcopy -O binary --only-section=.initrd {0} "
+                "FILE), and name that file with --initrd",
                 kernel);
   }
   TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));

@@ -1,4 +1,4 @@
-// Loading the panic kernel: which one, whether it fits, and a record of it.
+// Loading the capture kernel: which one, whether it fits, and a record of it.
 #pragma once
 
 #include <chrono>
@@ -47,13 +47,13 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 
 // Loads it and leaves the record. Errc::invalid where a word of `append` begins with "vmcore." and
 // the capture side does not understand it.
-Result<std::vector<Remark>> load_panic_kernel(const root::Root& root, const LoadRequest& request);
+Result<std::vector<Remark>> load_capture_kernel(const root::Root& root, const LoadRequest& request);
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
 // itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
-Result<std::vector<Remark>> reload_panic_kernel(const root::Root& root);
+Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root);
 // The same, if it was loaded with our own image and that is stale.
-Result<std::vector<Remark>> refresh_panic_kernel(const root::Root& root);
-Result<> unload_panic_kernel(const root::Root& root);
+Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root);
+Result<> unload_capture_kernel(const root::Root& root);
 
 // The next reboot's kernel, with its initrd and the running command line: `kernel` and `image` may
 // be empty for those of the running release.

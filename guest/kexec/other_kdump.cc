@@ -81,9 +81,9 @@ Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root) {
 Error slot_is_taken(const OtherKdump& other) {
   return {
       Errc::busy,
-      fmt::format("{} is enabled, and there is one slot for a panic kernel: `vmcore-guest setup "
-                  "--replace` disables it until `vmcore-guest remove`, `--beside` keeps it and "
-                  "only saves to the host first",
+      fmt::format("{} is enabled, and only one capture kernel can be loaded: `vmcore-guest setup "
+                  "--replace` disables it until `vmcore-guest remove`; `vmcore-guest setup "
+                  "--beside` keeps it, and sends a dump to the host before it saves its own",
                   other.unit)};
 }
 

@@ -1,4 +1,4 @@
-// There is one slot for a panic kernel. Who else fills it at boot, as far as it is enabled.
+// There is one slot for a capture kernel. Who else fills it at boot, as far as it is enabled.
 #pragma once
 
 #include <optional>

@@ -48,7 +48,7 @@ Result<Fd> copy_of(int file, FileRange range) {
     some.resize(std::min<std::uint64_t>(some.size(), range.size - done));
     TRY_ASSIGN(const std::size_t got, sys::pread_full(file, some, range.offset + done));
     if (got < some.size()) {
-      return fail(Errc::truncated, "the file ends in its section .linux");
+      return fail(Errc::truncated, "the file ends inside its .linux section");
     }
     TRY(sys::write_full(copy.get(), some));
   }
@@ -93,7 +93,7 @@ Result<Fd> open_kernel(const std::string& path) {
     return file;
   }
   if (range->size > kMostKernel) {
-    return fail(Errc::limit, "{}: a kernel of more than {} MiB", path, kMostKernel >> 20);
+    return fail(Errc::limit, "{}: the kernel is larger than {} MiB", path, kMostKernel >> 20);
   }
   auto kernel = copy_of(file.get(), *range);
   return kernel ? std::move(kernel) : in_context(std::move(kernel).error(), path);

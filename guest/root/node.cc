@@ -94,7 +94,7 @@ Result<std::optional<Node>> read_node(const Root& root, std::string_view path) {
     return link_node(std::move(target));
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail(Errc::unsupported, "{} is neither a file nor a link", path);
+    return fail(Errc::unsupported, "{} is neither a regular file nor a symbolic link", path);
   }
   TRY_ASSIGN(std::string text, root.read(path));
   return file_node(std::move(text), status.st_mode & 07777);

@@ -35,7 +35,7 @@ Result<std::string> Tree::followed(std::string path) const {
     }
     path = at->content.starts_with('/') ? at->content : parent_of(path) + "/" + at->content;
   }
-  return fail(Errc::limit, "{}: too many links", path);
+  return fail(Errc::limit, "{}: too many symbolic links", path);
 }
 
 Result<std::string> Tree::text(const std::string& path) const {
@@ -132,7 +132,7 @@ Result<std::vector<Change>> Tree::to_write() const {
     if (before != after) {
       const auto planned = planned_.find(path);
       changes.push_back({path, std::move(before), std::move(after),
-                         planned != planned_.end() ? planned->second.why : "as before"});
+                         planned != planned_.end() ? planned->second.why : "restored"});
     }
   }
   return changes;

@@ -122,7 +122,8 @@ Result<FileSystem> probe_file_system(int fd) {
       return known.read(bytes);
     }
   }
-  return fail(Errc::not_recognised, "no file system that is known: ext2 to ext4, xfs, btrfs, vfat");
+  return fail(Errc::not_recognised,
+              "unknown file system (supported: ext2 to ext4, xfs, btrfs, vfat)");
 }
 
 std::vector<std::string> all_block_devices() {
@@ -137,7 +138,8 @@ std::vector<std::string> all_block_devices() {
 Result<> check_device_name(std::string_view device) {
   if (!device.starts_with("/dev/") && !device.starts_with("UUID=") &&
       !device.starts_with("LABEL=")) {
-    return fail(Errc::invalid, "\"{}\" is none of /dev/NAME, UUID=... and LABEL=...", device);
+    return fail(Errc::invalid, "\"{}\" is not a device: use /dev/NAME, UUID=... or LABEL=...",
+                device);
   }
   return {};
 }
@@ -146,7 +148,7 @@ Result<std::string> find_device(std::string_view device, std::chrono::seconds wa
   TRY(check_device_name(device));
   std::optional<std::string> path;
   if (!wait_until([&] { return (path = look_for(device)).has_value(); }, wait)) {
-    return fail(Errc::not_found, "there is no {}; devices: {}", device,
+    return fail(Errc::not_found, "device {} was not found; block devices: {}", device,
                 fmt::join(all_block_devices(), " "));
   }
   return *std::move(path);

@@ -83,7 +83,8 @@ CrashReport read_crash(const MemoryImage& image) {
   }
   report.remarks = std::move(found->remarks);
   if (found->kernels.empty()) {
-    report.remarks.push_back({Errc::not_found, "no VMCOREINFO leads to the kernel that crashed"});
+    report.remarks.push_back(
+        {Errc::not_found, "the crashed kernel was not found: no VMCOREINFO leads to it"});
     return report;
   }
   const kernel::GuestKernel& kernel = found->kernels.front();

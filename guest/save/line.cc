@@ -30,7 +30,7 @@ Result<bool> hung_up(int fd) {
   std::array<std::byte, 256> ignored;
   const ssize_t got = ::read(fd, ignored.data(), ignored.size());
   if (got < 0 && (errno == ECONNRESET || errno == EPIPE)) {
-    return fail_errno(errno, "the host hung up before it had all");
+    return fail_errno(errno, "the host closed the connection before it had read everything");
   }
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
          (poll_once(fd, POLLIN, kStep) & (POLLHUP | POLLERR)) == POLLHUP;
@@ -44,7 +44,8 @@ Result<> Line::wait_for_host(std::chrono::seconds patience) const {
   };
   return wait_until(listens, patience, std::cref(beat_))
              ? Result<>()
-             : fail(Errc::not_found, "nobody listened on the host for {} s", patience.count());
+             : fail(Errc::not_found, "no process on the host listened within {} s",
+                    patience.count());
 }
 
 Result<> Line::wait_for_room(std::chrono::seconds patience) const {
@@ -52,13 +53,13 @@ Result<> Line::wait_for_room(std::chrono::seconds patience) const {
   for (;;) {
     const short found = poll_once(fd_.get(), POLLOUT, milliseconds(1000));
     if ((found & (POLLHUP | POLLERR)) != 0) {
-      return fail(Errc::io, "the host hung up");
+      return fail(Errc::io, "the host closed the connection");
     }
     if ((found & POLLOUT) != 0) {
       return {};
     }
     if (Clock::now() >= until) {
-      return fail(Errc::io, "the host took nothing for {} s", patience.count());
+      return fail(Errc::io, "the host accepted no data for {} s", patience.count());
     }
     beat_();
   }

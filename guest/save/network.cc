@@ -39,7 +39,7 @@ Result<> set_up(int index) {
   body.ifi_index = index;
   body.ifi_flags = IFF_UP;
   body.ifi_change = IFF_UP;
-  return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bringing it up");
+  return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bring up");
 }
 
 Result<> add_address(int index, const config::Network& network) {
@@ -64,14 +64,14 @@ Result<> add_route(int index, const config::IpAddress& gateway) {
   body.rtm_flags = RTNH_F_ONLINK;  // clouds give addresses of /32
   return done_or_there(ask_netlink(RTM_NEWROUTE, kMake, as_bytes(body),
                                    {{RTA_GATEWAY, gateway.bytes()}, {RTA_OIF, as_bytes(index)}}),
-                       "the route by " + config::format_address(gateway));
+                       "route via " + config::format_address(gateway));
 }
 
 Result<> bring_up_interface(const std::string& name, const config::Network& network,
                             const Beat& beat) {
   const auto index = static_cast<int>(::if_nametoindex(name.c_str()));
   if (index == 0) {
-    return fail_errno(errno, "it went away");
+    return fail_errno(errno, "it disappeared");
   }
   TRY(set_up(index));
   // Without one it is tried all the same: not every driver tells.

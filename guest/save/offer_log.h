@@ -1,5 +1,5 @@
 // What an earlier crash left in pstore is offered to the host at the next boot: to a guest whose
-// panic kernel could not send anything, that may be all there is.
+// capture kernel could not send anything, that may be all there is.
 #pragma once
 
 #include <string_view>

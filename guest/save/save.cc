@@ -21,7 +21,7 @@ Result<MemoryImage> open_vmcore(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     if (errno == ENOENT && path == kVmcore) {
-      return fail(Errc::not_found, "{} is not there: this is not a capture kernel", path);
+      return fail(Errc::not_found, "{} does not exist: this is not a capture kernel", path);
     }
     return fail_errno(errno, path);
   }
@@ -33,7 +33,7 @@ Result<MemoryImage> open_vmcore(const std::string& path) {
 // The crash's own messages; all others are in the dmesg that is saved.
 void tell_crash(const CrashReport& report, const Say& say) {
   say(fmt::format("Linux {} crashed: {}", report.release.empty() ? "(unknown)" : report.release,
-                  report.reason.empty() ? "its log does not tell why" : report.reason));
+                  report.reason.empty() ? "its log does not show why" : report.reason));
   for (std::size_t begin = 0; begin < report.stack.size();) {
     const std::size_t end = std::min(report.stack.find('\n', begin), report.stack.size());
     say("| " + report.stack.substr(begin, end - begin));
@@ -88,9 +88,9 @@ int run_target(const config::Target& target, const std::string& vmcore,
   }
   tell_remarks(saved->outcome.remarks, say);
   const bool all = !saved->outcome.incomplete;
-  say(fmt::format("{}: {} MiB of pages are in {}{}", target.kind,
+  say(fmt::format("{}: saved {} MiB of pages to {}{}", target.kind,
                   saved->outcome.plan.kept_pages >> 8, saved->place,
-                  all ? "" : ", but some could not be read"));
+                  all ? "" : "; some pages could not be read"));
   return all ? kComplete : kIncomplete;
 }
 

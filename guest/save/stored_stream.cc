@@ -50,7 +50,7 @@ Result<StoredStream> look_at_stream(int fd) {
     return StoredStream{.crash_time = time.value_or(0), .sealed = true};
   }
   if (!first || !is(*first, FrameKind::hello)) {
-    return fail(Errc::not_recognised, "no crash is stored there");
+    return fail(Errc::not_recognised, "the device holds no stored crash");
   }
   TRY_ASSIGN(const std::string text, text_of(fd, 0, *first));
   TRY_ASSIGN(const formats::GuestHello hello, formats::decode_hello(text));

@@ -81,13 +81,13 @@ Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits&
   }
   const std::optional<int> status = reap(child);
   if (ended == Ended::silent) {
-    return fail(Errc::cancelled, "nothing moved for {} s", limits.silence.count());
+    return fail(Errc::cancelled, "no progress for {} s", limits.silence.count());
   }
   if (ended == Ended::late) {
     return fail(Errc::cancelled, "the deadline passed");
   }
   if (!status || !WIFEXITED(*status)) {
-    return fail(Errc::io, "it died of signal {}", status ? WTERMSIG(*status) : 0);
+    return fail(Errc::io, "the process was killed by signal {}", status ? WTERMSIG(*status) : 0);
   }
   return WEXITSTATUS(*status);
 }

@@ -118,7 +118,7 @@ Result<> make_room(const std::string& folder, const std::string& mine, const Cra
     most += size_of_dump(dump);
   }
   if (most < wanted) {
-    return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder,
+    return fail(Errc::no_space, "{} has {} MiB free, but a dump may need {} MiB", folder,
                 room >> 20, wanted >> 20);
   }
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
@@ -164,7 +164,7 @@ Result<std::string> new_dump_folder(const std::string& folder, const CrashReport
       return fail_errno(errno, path);
     }
   }
-  return fail(Errc::exists, "{}: there are a hundred dumps of that second", first);
+  return fail(Errc::exists, "{}: 100 dumps of this second exist already", first);
 }
 
 // `what` was saved in the end: "dmesg", "vmcore".
@@ -211,8 +211,8 @@ Result<> check_lasts(const std::string& folder) {
   }
   if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
     return fail(Errc::unsupported,
-                "{} is in memory, and gone at the reboot: name a device (file:DEVICE:/FOLDER), or "
-                "mount one there",
+                "{} is in memory and is lost at the reboot: name a device (file:DEVICE:/FOLDER), "
+                "or mount one there",
                 folder);
   }
   return {};
@@ -229,7 +229,7 @@ Result<std::string> usable_folder(const std::string& root, std::string folder, c
     if (root.empty() || folder.size() <= root.size() || usable.error().code == Errc::no_space) {
       return tl::unexpected(usable.error());
     }
-    say(fmt::format("the folder above has to do: {}", usable.error().message));
+    say(fmt::format("{}: using the folder above", usable.error().message));
     folder.resize(folder.rfind('/'));
   }
 }
@@ -257,7 +257,7 @@ class Texts {
     crash_.say(fmt::format("{} is in {}",
                            text.size() == crash_.report.dmesg.size()
                                ? "the log"
-                               : "as much of the log as there is room for",
+                               : "the newest part of the log, as much as fits,",
                            log_));
     if (!done) {
       crash_.say(done.error().message);
@@ -324,7 +324,7 @@ class Mount {
     TRY(make_folders(kMountPoint));
     Result<> mounted = mount_on(path, system->type, place.subvolume);
     if (!mounted && !place.subvolume.empty() && mounted.error().code == Errc::not_found) {
-      say(fmt::format("{} has no subvolume {} any more: its default has to do", path,
+      say(fmt::format("{} no longer has the subvolume {}: using its default subvolume", path,
                       place.subvolume));
       mounted = mount_on(path, system->type, "");
     }
@@ -393,8 +393,8 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
   }
   if (!crash.encryption.empty()) {
     return fail(Errc::denied,
-                "this guest's memory is encrypted ({}), and its host reads its disks: a dump in a "
-                "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)",
+                "this guest's memory is encrypted ({}), but its host can read its disks, and a "
+                "dump in a file system cannot be sealed: use target raw or port with encrypt-to",
                 crash.encryption);
   }
   TRY_ASSIGN(const Mount mount, Mount::make(place, crash.say));
@@ -403,7 +403,7 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
   if (::access(where.c_str(), F_OK) == 0) {
-    return fail(Errc::exists, "{} is there already", where);
+    return fail(Errc::exists, "{} exists already", where);
   }
   TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", where, crash));
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};

@@ -8,7 +8,7 @@ Result<Saved> save_to_port(const std::string& where, const Crash& crash) {
   const std::string name = where.empty() ? std::string(config::kPortName) : where;
   TRY_ASSIGN(Fd port, open_port(name));
   TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(port), crash.beat), crash));
-  return Saved{"the host, by port " + name, std::move(outcome)};
+  return Saved{"the host over port " + name, std::move(outcome)};
 }
 
 }  // namespace vmcore::guest::save

@@ -27,10 +27,10 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
   const StreamSteps steps{
       .most_log = size / 2, .log_is_out = [&]() -> Result<> {
         TRY(sync_fd(fd, "the log"));
-        crash.say("the log is there");
+        crash.say("the log is on the device");
         const std::uint64_t wanted = room_wanted(crash.image);
         return size >= wanted ? Result<>()
-                              : fail(Errc::no_space, "it has {} MiB, and a dump may need {} MiB",
+                              : fail(Errc::no_space, "it has {} MiB, but a dump may need {} MiB",
                                      size >> 20, wanted >> 20);
       }};
   auto outcome = send_stream(formats::send_to(fd), crash, steps);
@@ -43,8 +43,8 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 Result<> check_raw_name(const std::string& where) {
   if (!where.starts_with("/dev/")) {
     return fail(Errc::invalid,
-                "\"{}\" is not /dev/NAME, and what has a UUID or a label is a file system, which a "
-                "crash would be written over",
+                "\"{}\" is not /dev/NAME: a UUID or a label names a file system, which the dump "
+                "would overwrite",
                 where);
   }
   return {};
@@ -58,8 +58,8 @@ Result<> check_is_free(int fd) {
     return {};
   }
   const auto system = probe_file_system(fd);
-  return fail(Errc::exists, "it holds {}; if it is to hold crashes, clear its first MiB once",
-              system ? "a file system, " + system->type : "something else");
+  return fail(Errc::exists, "it holds {}: to use it for dumps, clear its first MiB",
+              system ? "a file system (" + system->type + ")" : "other data");
 }
 
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {

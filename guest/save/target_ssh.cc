@@ -139,14 +139,15 @@ std::vector<std::string> Client::said() const {
 }
 
 Error failure(const config::SshConfig& ssh, int status, const std::vector<std::string>& said) {
-  const std::string why = said.empty() ? "it said nothing" : said.back();
+  const std::string why = said.empty() ? "no output" : said.back();
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return {Errc::io,
-          code == 127
-              ? fmt::format("neither {} nor what was to run there was found: {}", ssh.client, why)
-          : code == 255 ? fmt::format("{}: {}", ssh.client, why)
-          : code < 0    ? fmt::format("{} died of signal {}: {}", ssh.client, WTERMSIG(status), why)
-                        : fmt::format("\"{}\" ended with {}: {}", ssh.command, code, why)};
+  return {
+      Errc::io,
+      code == 127
+          ? fmt::format("{} or the command on the other machine was not found: {}", ssh.client, why)
+      : code == 255 ? fmt::format("{}: {}", ssh.client, why)
+      : code < 0 ? fmt::format("{} was killed by signal {}: {}", ssh.client, WTERMSIG(status), why)
+                 : fmt::format("\"{}\" exited with status {}: {}", ssh.command, code, why)};
 }
 
 }  // namespace
@@ -176,7 +177,7 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
     return tl::unexpected(std::move(outcome).error());
   }
   outcome->incomplete = outcome->incomplete || not_as_asked;
-  return Saved{where + ", by SSH", *std::move(outcome)};
+  return Saved{where + " over SSH", *std::move(outcome)};
 }
 
 }  // namespace vmcore::guest::save

@@ -40,7 +40,7 @@ Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
   TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
   TRY_ASSIGN(const bool has_all, line.wait_for_goodbye(kGoodbyeWait));
   if (!has_all) {
-    crash.say("the host did not say that it has all");
+    crash.say("the host did not confirm that it has received everything");
   }
   return outcome;
 }
@@ -48,18 +48,17 @@ Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
 }  // namespace
 
 Result<> check_key(const config::CaptureConfig& config) {
-  return config.sealed_to_nobody ? fail(Errc::denied,
-                                        "the key that this is to be sealed to cannot be understood "
-                                        "(encrypt-to): nothing goes unsealed")
-                                 : Result<>();
+  return config.sealed_to_nobody
+             ? fail(Errc::denied, "the key in encrypt-to is invalid: nothing is sent unsealed")
+             : Result<>();
 }
 
 Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption) {
   TRY(check_key(config));
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
-                "this guest's memory is encrypted ({}): its host gets none of it unless it is "
-                "sealed to a key (encrypt-to)",
+                "this guest's memory is encrypted ({}): its dump must be sealed against the host; "
+                "set encrypt-to to a key",
                 encryption);
   }
   return {};

@@ -71,7 +71,7 @@ Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const
 Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   TRY(check_key(crash.config));
   if (!crash.config.encrypt_to) {
-    return fail(Errc::denied, "nothing goes over TCP that is not sealed: give encrypt-to a key");
+    return fail(Errc::denied, "target tcp sends only sealed dumps: set encrypt-to to a key");
   }
   TRY_ASSIGN(const config::Endpoint to, config::parse_endpoint(where));
   if (crash.config.network) {
@@ -79,7 +79,7 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   }
   TRY_ASSIGN(convert::Outcome outcome,
              send_to_host([&] { return connect_to(to, where, crash.beat); }, crash));
-  return Saved{where + ", by TCP", std::move(outcome)};
+  return Saved{where + " over TCP", std::move(outcome)};
 }
 
 }  // namespace vmcore::guest::save

@@ -43,7 +43,7 @@ Result<std::uint32_t> parse_vsock_port(const std::string& where) {
   std::uint32_t port = config::kVsockPort;
   const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
   if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
-    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
+    return fail(Errc::invalid, "\"{}\" is not a port number", where);
   }
   return port;
 }
@@ -51,7 +51,7 @@ Result<std::uint32_t> parse_vsock_port(const std::string& where) {
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
   TRY_ASSIGN(const std::uint32_t port, parse_vsock_port(where));
   TRY_ASSIGN(convert::Outcome outcome, send_to_host([&] { return connect_to_host(port); }, crash));
-  return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};
+  return Saved{fmt::format("the host over vsock port {}", port), std::move(outcome)};
 }
 
 }  // namespace vmcore::guest::save

@@ -46,7 +46,7 @@ Result<> run_in(const root::Root& root, const Command& command) {
     return {};
   }
   return fail(Errc::io, "`{}`: {} {}", shell_command(command),
-              WIFEXITED(status) ? "exit" : "signal",
+              WIFEXITED(status) ? "exit status" : "killed by signal",
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
@@ -221,8 +221,7 @@ Error taken_back(const root::Root& root, const Begun& begun, const Record& earli
   }
   if (!restored) {
     why.message += fmt::format(
-        "; not every file could be put back as it was ({}): `vmcore-guest remove` takes back what "
-        "was changed",
+        "; not every file could be restored ({}): run `vmcore-guest remove` to undo the changes",
         restored.error().message);
     return why;
   }
@@ -239,7 +238,7 @@ Error taken_back(const root::Root& root, const Begun& begun, const Record& earli
   for (const Command& command : starts_for(begun.stopped)) {
     static_cast<void>(run_in(root, command));
   }
-  why.message += "; every file is as it was";
+  why.message += "; every file was restored";
   return why;
 }
 
@@ -250,9 +249,9 @@ Result<> check_writable(const root::Root& root, const std::vector<root::Change>&
     TRY_ASSIGN(const Fd folder, root.open(nearest_folder(root, change.path), O_PATH | O_DIRECTORY));
     if (is_in_store(root, folder)) {
       return fail(Errc::denied,
-                  "{} lies in a store of packages, which a configuration makes: set it up there "
-                  "(NixOS: boot.kernelParams, systemd.services; Guix: kernel-arguments, services). "
-                  "Nothing was changed",
+                  "{} is in a package store: change the system configuration instead (NixOS: "
+                  "boot.kernelParams, systemd.services; Guix: kernel-arguments, services). Nothing "
+                  "was changed",
                   change.path);
     }
     if (::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", folder.get()).c_str(), W_OK,
@@ -313,10 +312,9 @@ Commands commands_for(const root::Tree& tree, const std::vector<root::Change>& c
     commands.others.insert(commands.others.end(), more.begin(), more.end());
   } else if (!tree.root().exists("/proc/self")) {
     for (const Command& command : commands.others) {
-      by_hand.push_back(
-          fmt::format("run `{}` in it (here it cannot: nothing is mounted at its "
-                      "/proc)",
-                      shell_command(command)));
+      by_hand.push_back(fmt::format(
+          "run `{}` inside the guest (it cannot run here: the /proc of the image is not mounted)",
+          shell_command(command)));
     }
     commands.others.clear();
   }

@@ -22,7 +22,7 @@ Result<> add_to_menu(Plan& plan, const CommandLine& line, const std::string& men
   }
   std::string after = root::with_words(text, words, is_parameters);
   if (after == text) {
-    plan.by_hand.push_back(fmt::format("{} has no APPEND line: add one with \"{}\" to its kernels",
+    plan.by_hand.push_back(fmt::format("{} has no APPEND line: add one with \"{}\" for each kernel",
                                        menu, root::joined(words)));
     return {};
   }

@@ -46,7 +46,7 @@ root::Words missing_words(Plan& plan, const CommandLine& line, std::string_view 
           line.keep_reservation
               ? fmt::format("{} has {}, which is kept (--crashkernel SIZE overrides it)", where,
                             reserved)
-              : fmt::format("{} has {}; the kernel takes {}, which comes last", where, reserved,
+              : fmt::format("{} has {}; the kernel uses {}, which comes last", where, reserved,
                             word));
     }
     if (reservation && !reserved.empty() ? reserved != word && !line.keep_reservation
@@ -84,7 +84,7 @@ Result<> add_to_command_line(Plan& plan, const CommandLine& line) {
   }
   if (!booted_with(plan.tree.root(), line)) {
     plan.by_hand.push_back(
-        fmt::format("no boot loader that is known here: add \"{}\" to the kernel's command line "
+        fmt::format("no supported boot loader was found: add \"{}\" to the kernel's command line "
                     "(QEMU: -append; libvirt: <cmdline> in <os>)",
                     root::joined(line.words)));
   }

@@ -63,7 +63,7 @@ Result<> uki_add(Plan& plan, const CommandLine& line) {
         fmt::format("the command line of a unified kernel image is inside it: put an addon beside "
                     "it with `mkdir -p {0}/loader/addons && ukify build --cmdline=\"{1}\" "
                     "--output={2}` (under Secure Boot with --secureboot-private-key and "
-                    "--secureboot-certificate), or build it anew",
+                    "--secureboot-certificate), or build the image again",
                     partition, root::joined(line.words), addon));
   }
   return {};

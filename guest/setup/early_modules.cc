@@ -36,22 +36,23 @@ Result<> add_early_modules(Plan& plan) {
     return {};
   }
   TRY(tree.put_ours("/etc/modules-load.d/vmcore-guest.conf", root::file_node(one_a_line(modules)),
-                    "modules that the host needs"));
+                    "modules that report VMCOREINFO and panics to the host"));
   if (!tree.program("mkinitramfs").empty()) {
     TRY(tree.put_ours("/etc/initramfs-tools/hooks/vmcore-guest",
-                      root::file_node(initramfs_tools_hook(modules), 0755), "the same, early"));
+                      root::file_node(initramfs_tools_hook(modules), 0755),
+                      "the same modules in the initramfs"));
   }
   if (!tree.program("dracut").empty()) {
     TRY(tree.put_ours("/etc/dracut.conf.d/vmcore-guest.conf",
                       root::file_node(fmt::format("{}\nforce_drivers+=\" {} \"\n", kOurMark,
                                                   root::joined(modules))),
-                      "the same, early"));
+                      "the same modules in the initramfs"));
   }
   if (!tree.program("mkinitcpio").empty()) {
     TRY(tree.put_ours(
         "/etc/mkinitcpio.conf.d/vmcore-guest.conf",
         root::file_node(fmt::format("{}\nMODULES+=({})\n", kOurMark, root::joined(modules))),
-        "the same, early"));
+        "the same modules in the initramfs"));
   }
   return {};
 }

@@ -65,7 +65,7 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
   TRY_ASSIGN(auto other, kexec::find_other_kdump(plan.tree));
   if (!other) {
     if (!slot.empty()) {
-      plan.notes.emplace_back("nobody else's panic kernel is enabled (any more)");
+      plan.notes.emplace_back("no other kdump service is enabled");
     }
     slot.clear();
     return {};
@@ -74,14 +74,15 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
     return tl::unexpected(kexec::slot_is_taken(*other));
   }
   if (slot == "beside") {
-    plan.notes.push_back(fmt::format("{} keeps the slot, and loads the panic kernel", other->unit));
+    plan.notes.push_back(
+        fmt::format("{} stays enabled and loads its own capture kernel", other->unit));
     return add_collector(plan, *other);
   }
   while (other) {
     plan.notes.push_back(
         fmt::format("{} is disabled; `vmcore-guest remove` enables it again", other->unit));
     for (const std::string& link : other->links) {
-      plan.tree.put(link, std::nullopt, "there is one slot for a panic kernel");
+      plan.tree.put(link, std::nullopt, "only one capture kernel can be loaded");
     }
     TRY_ASSIGN(other, kexec::find_other_kdump(plan.tree));
   }
@@ -91,11 +92,11 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
 Result<> check_notifiers(const root::Tree& tree) {
   for (const std::string& release : kernel_releases(tree)) {
     // Before, pvpanic tells of a panic as if nothing followed, and hosts that destroy or pause a
-    // guest for that do so before the panic kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
+    // guest for that do so before the capture kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
     if (!is_at_least(release, 5, 6)) {
       return fail(Errc::unsupported,
-                  "--notify-host needs Linux 5.6, and {} is installed: leave it out, the capture "
-                  "image tells the host itself",
+                  "--notify-host needs Linux 5.6 or later, and kernel {} is installed: omit it; "
+                  "the capture kernel notifies the host itself",
                   release);
     }
   }
@@ -135,7 +136,7 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   for (const std::string& cost : costs) {
     text += (text.empty() ? "" : "; ") + cost;
   }
-  return fail(Errc::denied, "{}. With --force the command line is changed all the same", text);
+  return fail(Errc::denied, "{}. Use --force to change the command line anyway", text);
 }
 
 // What would fail at the next boot, or when it is too late.
@@ -163,12 +164,12 @@ Result<> add_configuration(Plan& plan, const SetupOptions& options) {
   if (there->kind == root::Node::Kind::file) {
     TRY(check_configuration(plan, there->content));
   }
-  plan.tree.put(config, *there, "where crashes go");
+  plan.tree.put(config, *there, "what to do with a crash");
   const std::string settings = settings_of(options.panic_on);
   if (!settings.empty()) {
     TRY(plan.tree.put_ours("/etc/sysctl.d/90-vmcore-guest.conf",
                            root::file_node(fmt::format("{}\n{}", kOurMark, settings)),
-                           "what becomes a panic"));
+                           "which faults cause a panic"));
   }
   return {};
 }

@@ -45,7 +45,8 @@ Result<Record> read_manifest(const std::string& text) {
   try {
     const Json json = Json::parse(text);
     if (json.at("version") != kVersion) {
-      return fail(Errc::unsupported, "{} is of another version of vmcore-guest", kManifest);
+      return fail(Errc::unsupported, "{} was written by another version of vmcore-guest",
+                  kManifest);
     }
     for (const auto& path : json.at("changes")) {
       record.changes.push_back({.path = path, .before = {}, .after = {}, .why = {}});

@@ -65,9 +65,9 @@ std::string cost_of_volume(const root::Root& root, const std::string& line) {
                              : bound_by(root, device_path(source));
   return by.empty() ? ""
                     : fmt::format(
-                          "/etc/crypttab: {} is unlocked by the TPM ({}): where it is sealed "
-                          "to PCR 8, 9, 11 or 12, the next boot asks for the pass phrase, "
-                          "and it has to be enrolled again",
+                          "/etc/crypttab: {} is unlocked by the TPM ({}): if its key is sealed to "
+                          "PCR 8, 9, 11 or 12, the next boot asks for the passphrase, and the key "
+                          "must be enrolled again",
                           volume, by);
 }
 
@@ -89,8 +89,8 @@ Result<std::vector<std::string>> costs_of_changed_line(const root::Tree& tree) {
   }
   if (secure_boot(tree.root()) && uki_found(tree)) {
     costs.emplace_back(
-        "Secure Boot is on and the kernel is a unified image: its command line is signed with it, "
-        "and an addon or a new image has to be signed as well");
+        "Secure Boot is on and the kernel is a unified image: its signature covers the command "
+        "line, so an addon or a new image must be signed as well");
   }
   return costs;
 }

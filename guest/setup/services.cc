@@ -17,7 +17,7 @@ constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
 // the way down is saved, too.
 constexpr const char* kUnitText = R"({0}
 [Unit]
-Description=Panic kernel that saves a crash
+Description=Capture kernel that saves a crash
 Documentation=man:vmcore-guest(8)
 DefaultDependencies=no
 After=local-fs.target systemd-modules-load.service
@@ -40,7 +40,7 @@ WantedBy=basic.target
 // an address that changed, and each network manager has hooks of its own.
 constexpr const char* kNetworkUnitText = R"({0}
 [Unit]
-Description=Panic kernel that knows the network of this machine
+Description=Reload of the capture kernel after a change of the network
 Documentation=man:vmcore-guest(8)
 Wants=network-online.target
 After=vmcore-guest.service network-online.target
@@ -52,7 +52,7 @@ ExecStart={1} load --refresh
 )";
 constexpr const char* kNetworkTimerText = R"({0}
 [Unit]
-Description=Panic kernel that knows the network of this machine
+Description=Reload of the capture kernel after a change of the network
 Documentation=man:vmcore-guest(8)
 
 [Timer]
@@ -64,9 +64,9 @@ AccuracySec=1s
 WantedBy=timers.target
 )";
 
-// The kernel that crashes tells the panic kernel of its CPUs and memory as they were when that was
-// loaded, unless it keeps that up to date itself (Linux 6.6, "crash: add generic infrastructure for
-// crash hotplug support").
+// The kernel that crashes tells the capture kernel of its CPUs and memory as they were when that
+// was loaded, unless it keeps that up to date itself (Linux 6.6, "crash: add generic infrastructure
+// for crash hotplug support").
 constexpr const char* kReloadRuleText = R"({0}
 SUBSYSTEM!="cpu|memory", GOTO="vmcore_guest_end"
 ACTION!="add|remove|online|offline", GOTO="vmcore_guest_end"
@@ -77,7 +77,7 @@ LABEL="vmcore_guest_end"
 
 constexpr const char* kOpenRcText = R"(#!/sbin/openrc-run
 {0}
-description="Panic kernel that saves a crash"
+description="Capture kernel that saves a crash"
 extra_started_commands="reload"
 
 depend() {{
@@ -88,7 +88,7 @@ depend() {{
 start() {{
 	grep -q crashkernel= /proc/cmdline || return 0
 	{1} collect
-	ebegin "Loading the panic kernel"
+	ebegin "Loading the capture kernel"
 	{1} load
 	eend $?
 }}
@@ -104,7 +104,7 @@ stop() {{
 
 constexpr const char* kNetworkOpenRcText = R"(#!/sbin/openrc-run
 {0}
-description="Panic kernel that knows the network of this machine"
+description="Reload of the capture kernel with the network of this machine"
 
 depend() {{
 	need net
@@ -113,13 +113,14 @@ depend() {{
 
 start() {{
 	grep -q crashkernel= /proc/cmdline || return 0
-	ebegin "Telling the panic kernel of the network"
+	ebegin "Reloading the capture kernel with the network"
 	{1} load --refresh
 	eend $?
 }}
 )";
 
-constexpr const char* kWhyNetwork = "again when the network is up, or another";
+constexpr const char* kWhyNetwork =
+    "reloads the capture kernel when the network is up or has changed";
 
 Result<> add_network_systemd(root::Tree& tree, const std::string& program) {
   const std::string folder = "/etc/systemd/system/";
@@ -145,13 +146,13 @@ Result<> add_network_openrc(root::Tree& tree, const std::string& program) {
 Result<> add_systemd(root::Tree& tree, const std::string& program) {
   const std::string name = "vmcore-guest.service";
   TRY(tree.put_ours(kUnit, root::file_node(fmt::format(kUnitText, kOurMark, program)),
-                    "loads the panic kernel"));
+                    "loads the capture kernel"));
   tree.put("/etc/systemd/system/basic.target.wants/" + name, root::link_node("../" + name),
            "at every boot");
   const std::string systemctl = tree.program("systemctl");
   return tree.put_ours(std::string(kReloadRule),
                        root::file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
-                       "again when CPUs or memory change");
+                       "reloads the capture kernel when CPUs or memory change");
 }
 
 // The value behind those of the key: kdumpctl refuses a second line of the same key.
@@ -174,11 +175,11 @@ Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
   TRY(plan.tree.put_ours(
       "/etc/kdump/pre.d/vmcore-guest.sh",
       root::file_node(fmt::format("#!/bin/sh\n{}\n{} save\nexit 0\n", kOurMark, program), 0755),
-      "to the host first"));
+      "sends a dump to the host first"));
   TRY_ASSIGN(std::string conf, plan.tree.text("/etc/kdump.conf"));
   conf = with_value(conf, "extra_bins", program);
   conf = with_value(conf, "extra_modules", "virtio_console");
-  return plan.tree.put_text("/etc/kdump.conf", std::move(conf), "into its image");
+  return plan.tree.put_text("/etc/kdump.conf", std::move(conf), "adds vmcore-guest to its image");
 }
 
 }  // namespace
@@ -193,8 +194,8 @@ Result<std::string> installed_program(const root::Tree& tree) {
     return std::string(self.data(), static_cast<std::size_t>(length));
   }
   return fail(Errc::not_found,
-              "there is no vmcore-guest in it: install the package there, or copy this program to "
-              "its /usr/local/sbin");
+              "vmcore-guest is not installed in the guest: install its package there, or copy this "
+              "program to /usr/local/sbin of the guest");
 }
 
 Result<> add_service(Plan& plan) {
@@ -209,13 +210,13 @@ Result<> add_service(Plan& plan) {
   } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
     TRY(tree.put_ours("/etc/init.d/vmcore-guest",
                       root::file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
-                      "loads the panic kernel"));
+                      "loads the capture kernel"));
     tree.put("/etc/runlevels/boot/vmcore-guest", root::link_node("/etc/init.d/vmcore-guest"),
              "at every boot");
     TRY(network ? add_network_openrc(tree, program) : Result<>());
   } else {
     plan.by_hand.push_back(
-        fmt::format("neither systemd nor OpenRC: run `{} load` at every boot", program));
+        fmt::format("neither systemd nor OpenRC was found: run `{} load` at every boot", program));
   }
   return {};
 }
@@ -227,15 +228,15 @@ Result<> add_collector(Plan& plan, const kexec::OtherKdump& other) {
       return plan.tree.put_ours(
           "/etc/systemd/system/kdump-tools-dump.service.d/vmcore-guest.conf",
           root::file_node(fmt::format("{}\n[Service]\nExecStartPre=-{} save\n", kOurMark, program)),
-          "to the host first");
+          "sends a dump to the host first");
     case kexec::OtherKdump::Kind::kdumpctl:
       return add_to_kdumpctl(plan, program);
     case kexec::OtherKdump::Kind::other:
       break;
   }
-  plan.by_hand.push_back(fmt::format(
-      "where {} saves a crash, let it run `{} save` first: its hooks are not known here",
-      other.unit, program));
+  plan.by_hand.push_back(
+      fmt::format("the hooks of {} are not known: make it run `{} save` before it saves a crash",
+                  other.unit, program));
   return {};
 }
 

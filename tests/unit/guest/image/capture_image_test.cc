@@ -133,11 +133,11 @@ TEST_F(CaptureImageTest, ADeviceThatInitCannotPutTogetherIsRefused) {
   EXPECT_EQ(
       said("raw", "/dev/dm-0"),
       "target raw: /dev/dm-0 is on LVM, LUKS or another device mapper, which the capture kernel "
-      "does not set up: give it a disk or a partition of its own, or send to the host (target = "
-      "port); no target is left");
+      "does not set up: use a plain disk or partition, or send the dump to the host (target = "
+      "port); no usable target is left");
   EXPECT_NE(said("file", "/dev/mapper/vg-crash:/x").find("is on LVM, LUKS"), std::string::npos);
   EXPECT_NE(said("file", "/dev/md0:/x").find("/dev/md0 is a RAID"), std::string::npos);
-  EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1: name it by UUID="),
+  EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1 is a link of udev"),
             std::string::npos);
   EXPECT_EQ(said("file", "/dev/vdb:/x"), "");
   EXPECT_NE(said("tcp", "example.org:1").find("target tcp: "), std::string::npos);
@@ -267,7 +267,7 @@ TEST_F(CaptureImageTest, IsReadOnceForALoad) {
   parts_.init = std::string(kLarge, 'x');
   write(capture_image_path(kRelease).substr(1), make_capture_image(root(), parts_)->bytes);
   const std::uint64_t before = bytes_read();
-  const auto loaded = kexec::load_panic_kernel(
+  const auto loaded = kexec::load_capture_kernel(
       root(), {.kernel = "/boot/vmlinuz", .image = "", .append = "", .tag = "", .force = true});
   EXPECT_EQ(loaded.error().message, "/proc/cmdline: No such file or directory");
   EXPECT_GE(bytes_read() - before, kLarge);
@@ -344,19 +344,19 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
   for (const auto& [target, why] : std::vector<std::pair<config::Target, std::string>>{
            {{"tcp", "collector.example.com:30317"},
-            "target tcp: \"collector.example.com\" is no IP address"},
+            "target tcp: \"collector.example.com\" is not an IP address"},
            {{"tcp", "192.0.2.1"}, "target tcp: \"192.0.2.1\" is not ADDRESS:PORT"},
            {{"ssh", "kdump@host"}, "target ssh: \"host\" is not ADDRESS:PORT"},
-           {{"vsock", "abc"}, "target vsock: \"abc\" is not the number of a port"},
+           {{"vsock", "abc"}, "target vsock: \"abc\" is not a port number"},
            {{"file", "UUID=x"}, "target file: \"UUID=x\" is not DEVICE:/FOLDER"},
            {{"file", "/var/crash"},
-            "target file: nothing is mounted at /var/crash in the capture kernel: name the device "
+            "target file: the capture kernel mounts nothing at /var/crash: name the device "
             "of its file system (file:DEVICE:/FOLDER)"},
            {{"file", "vdb:/crash"},
-            "target file: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."},
+            "target file: \"vdb\" is not a device: use /dev/NAME, UUID=... or LABEL=..."},
            {{"raw", "LABEL=x"},
-            "target raw: \"LABEL=x\" is not /dev/NAME, and what has a UUID or a label is a file "
-            "system, which a crash would be written over"}}) {
+            "target raw: \"LABEL=x\" is not /dev/NAME: a UUID or a label names a file system, "
+            "which the dump would overwrite"}}) {
     parts_.config.targets = {{"port", ""}, target};
     const auto image = make_capture_image(root(), parts_);
     ASSERT_TRUE(image) << image.error().message;

@@ -67,15 +67,14 @@ TEST_F(DiskFolderTest, ThatIsHiddenIsRefused) {
                              "30 22 254:33 / /var rw - ext4 /dev/vdc1 rw\n"
                              "31 23 0:40 / /boot/efi rw - vfat /dev/vda3 rw\n";
   EXPECT_EQ(found(mounts, "/dev/vda2:/var/crash"),
-            "/var/crash here is not on /dev/vda2: this guest would not see what a crash leaves "
-            "there; /dev/vdc1 is mounted at /var (target = file:/dev/vdc1:/crash)");
-  EXPECT_EQ(
-      found(mounts, "/dev/vda1:/efi/crash"),
-      "/boot/efi/crash here is not on /dev/vda1: this guest would not see what a crash leaves "
-      "there; /dev/vda3 is mounted at /boot/efi (target = file:/dev/vda3:/crash)");
+            "/var/crash here is not on /dev/vda2: this guest would not see the dumps there; use "
+            "/dev/vdc1, which is mounted at /var (target = file:/dev/vdc1:/crash)");
+  EXPECT_EQ(found(mounts, "/dev/vda1:/efi/crash"),
+            "/boot/efi/crash here is not on /dev/vda1: this guest would not see the dumps there; "
+            "use /dev/vda3, which is mounted at /boot/efi (target = file:/dev/vda3:/crash)");
   EXPECT_EQ(found(kDebian, "/dev/vda2:/tmp/crash"),
-            "/tmp/crash here is not on /dev/vda2: this guest would not see what a crash leaves "
-            "there; name another folder");
+            "/tmp/crash here is not on /dev/vda2: this guest would not see the dumps there; use "
+            "another folder");
 }
 
 TEST_F(DiskFolderTest, OfTwoSubvolumesItMustTellWhich) {
@@ -83,8 +82,8 @@ TEST_F(DiskFolderTest, OfTwoSubvolumesItMustTellWhich) {
       "21 1 254:1 / / rw - ext4 /dev/vda1 rw\n"
       "22 21 0:25 /@a /a rw - btrfs /dev/vdb rw\n23 21 0:25 /@b /b rw - btrfs /dev/vdb rw\n";
   EXPECT_EQ(found(kTwo, "/dev/vdb:/crash"),
-            "/dev/vdb has several subvolumes that are mounted (/@a, /@b), and /crash is below none "
-            "of them: name the folder as this guest sees it");
+            "/dev/vdb has several mounted subvolumes (/@a, /@b), and /crash is not below any of "
+            "them: give the path of the folder as this guest sees it");
   EXPECT_EQ(found(kTwo, "/dev/vdb:/b/crash"), "/dev/vdb[/@b]:/crash, seen at /b/crash");
   EXPECT_EQ(found(kTwo, "/dev/vdb[/@a]:/crash"), "/dev/vdb[/@a]:/crash, seen at /a/crash");
 }
@@ -118,7 +117,7 @@ TEST_F(DiskFolderTest, LinksAreFollowedAsThisGuestFollowsThem) {
             "/dev/vda1:/srv/dumps/new, seen at /srv/dumps/new");
   EXPECT_EQ(found(kMounts, "/dev/vda1:/var/other/new"),
             "/var/other/new here is a link to /data/new, which is not on /dev/vda1: this guest "
-            "would not see what a crash leaves there; /dev/vdb is mounted at /data (target = "
+            "would not see the dumps there; use /dev/vdb, which is mounted at /data (target = "
             "file:/dev/vdb:/new)");
 }
 

@@ -23,7 +23,7 @@ TEST(LoadModules, TellsWhatCannotBeLoadedAndRemovesAll) {
   ASSERT_EQ(said.size(), 3U);
   EXPECT_EQ(said[0].find("module a.ko.gz: init_module: "), 0U) << said[0];
   EXPECT_NE(said[1].find("No such file"), std::string::npos) << said[1];
-  EXPECT_EQ(said[2], "module b.ko.gz: gzip: it is damaged");
+  EXPECT_EQ(said[2], "module b.ko.gz: gzip: the data is damaged");
   EXPECT_FALSE(fs::exists(folder / "a.ko.gz"));
   fs::remove_all(folder);
 }

@@ -47,7 +47,7 @@ TEST(RootOfOldKernels, AnImageIsNotForLinksLeadOutOfIt) {
   folder.write("/x", "");
   const Root root = folder.root();
   EXPECT_EXIT(read_without_openat2(root, "/x"), testing::ExitedWithCode(1),
-              "--root needs openat2.2. of Linux 5.6");
+              "--root needs openat2.2. .Linux 5.6.");
 }
 
 }  // namespace

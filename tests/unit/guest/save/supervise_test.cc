@@ -24,7 +24,7 @@ TEST(Supervise, AChildThatCrashesIsAnError) {
       },
       {});
   EXPECT_EQ(code.error().code, Errc::io);
-  EXPECT_EQ(code.error().message, "it died of signal 9");
+  EXPECT_EQ(code.error().message, "the process was killed by signal 9");
 }
 
 TEST(Supervise, AChildThatIsSilentIsKilled) {
@@ -35,7 +35,7 @@ TEST(Supervise, AChildThatIsSilentIsKilled) {
       },
       {.silence = seconds(1)});
   EXPECT_EQ(code.error().code, Errc::cancelled);
-  EXPECT_EQ(code.error().message, "nothing moved for 1 s");
+  EXPECT_EQ(code.error().message, "no progress for 1 s");
 }
 
 TEST(Supervise, AChildThatBeatsMayTakeItsTime) {

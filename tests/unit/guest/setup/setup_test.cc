@@ -451,7 +451,7 @@ TEST_F(Setup, OneThatFailsHalfWayLeavesEveryFileAsItWas) {
   const auto before = root.picture();
   const auto failed = setup();
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error().message, HasSubstr("; every file is as it was"));
+  EXPECT_THAT(failed.error().message, HasSubstr("; every file was restored"));
   EXPECT_EQ(root.picture(), before);
 }
 
@@ -487,7 +487,7 @@ TEST_F(Setup, AStoreOfPackagesIsNotWrittenTo) {
   const auto refused = check_writable(opened, changes);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::denied);
-  EXPECT_THAT(refused.error().message, HasSubstr("/etc/systemd/system/b lies in a store"));
+  EXPECT_THAT(refused.error().message, HasSubstr("/etc/systemd/system/b is in a package store"));
   EXPECT_THAT(refused.error().message, HasSubstr("boot.kernelParams"));
   EXPECT_TRUE(check_writable(opened, {changes.front()}));
 }

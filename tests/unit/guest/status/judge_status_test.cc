@@ -105,7 +105,7 @@ TEST(JudgeStatus, TheImage) {
   facts.image_stale = false;
   facts.record->image = facts.image = "/run/vmcore-guest/capture-" + facts.release + ".img";
   EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
-  EXPECT_TRUE(says(judge_image(facts), "until the next boot only"));
+  EXPECT_TRUE(says(judge_image(facts), "only until the next boot"));
   facts.record->image = "/another";  // chosen by --initrd
   EXPECT_EQ(judge_image(facts).verdict, Verdict::pass);
   facts.capture = fail(Errc::invalid, "line 1");
@@ -165,16 +165,16 @@ TEST(JudgeStatus, EarlierCrashes) {
   EXPECT_EQ(judge_last(facts).verdict, Verdict::pass);
   facts.unseen_targets = {"file:/dev/vdb:/crash"};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
-  EXPECT_TRUE(says(judge_last(facts), "does not see what is kept in file:/dev/vdb:/crash"));
+  EXPECT_TRUE(says(judge_last(facts), "cannot see the folder of file:/dev/vdb:/crash"));
   facts.last = SavedDump{.path = "/var/crash/x/vmcore", .time = "x", .complete = true};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
-  EXPECT_EQ(motd(facts), "This guest crashed; its dump is: /var/crash/x/vmcore\n");
+  EXPECT_EQ(motd(facts), "This guest crashed. Its dump: /var/crash/x/vmcore\n");
   facts.last->complete = false;
   EXPECT_EQ(judge_last(facts).verdict, Verdict::warn);
   facts.last->path = "/dev/vdb";
-  EXPECT_EQ(motd(facts),
-            "This guest crashed; what was saved of it is: /dev/vdb (for vmcorectl receive, on any "
-            "machine)\n");
+  EXPECT_EQ(
+      motd(facts),
+      "This guest crashed. Its incomplete dump: /dev/vdb (extract it with vmcorectl receive)\n");
   facts.pstore = "/var/lib/vmcore-guest/pstore/y";
   EXPECT_NE(motd(facts).find("/var/lib/vmcore-guest/pstore/y"), std::string::npos);
 }
