@@ -1,7 +1,7 @@
 // A verb: one subcommand of vmcore-guest.
 //
-// To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section
-// in docs/man/vmcore-guest.8, a test.
+// To add a verb: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a
+// section in docs/man/vmcore-guest.8, a test.
 #pragma once
 
 #include "src/command/program.h"

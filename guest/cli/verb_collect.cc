@@ -26,7 +26,7 @@ std::string pieces_in(const root::Root& root, const std::string& folder) {
 }
 
 // The guest's own copy stays, whoever takes it.
-void tell_host(const root::Root& root, const std::string& folder) {
+void send_to_host(const root::Root& root, const std::string& folder) {
   const Result<> offered =
       root::read_config(root).and_then([&](const config::CaptureConfig& config) {
         return save::offer_log(pieces_in(root, folder), config);
@@ -42,7 +42,7 @@ Result<> collect() {
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   const auto collected = status::collect_pstore(root);
   if (!collected.value_or("").empty()) {
-    tell_host(root, *collected);
+    send_to_host(root, *collected);
   }
   const Result<> kept = collected ? Result<>() : tl::unexpected(collected.error());
   const std::string text = status::motd(status::read_status(root));

@@ -18,7 +18,7 @@
 #include "guest/config/capture_image.h"
 #include "guest/init/console.h"
 #include "guest/init/load_modules.h"
-#include "guest/init/tell_memory.h"
+#include "guest/init/report_memory.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
 #include "src/base/whole_file.h"
@@ -76,7 +76,7 @@ config::CaptureConfig read_config() {
 
 int run_in_child(void (*work)(), std::chrono::seconds limit) {
   const auto code = save::supervise(
-      [&](const save::Beat&) {
+      [&](const save::Heartbeat&) {
         work();
         return 0;
       },
@@ -130,7 +130,7 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
   say(saved == save::SaveEnd::complete     ? "the crash is saved"
       : saved == save::SaveEnd::incomplete ? "the crash is saved, but the dump is incomplete"
                                            : "the crash could not be saved");
-  tell_memory(say);
+  report_memory(say);
   const config::EndAction action =
       saved == save::SaveEnd::complete ? config.on_success : config.on_failure;
   const bool leaves = action == config::EndAction::reboot || action == config::EndAction::poweroff;

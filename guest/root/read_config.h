@@ -5,7 +5,7 @@
 
 namespace vmcore::guest::root {
 
-// What is configured of a capture; the defaults where there is no file.
+// The configuration of the guest; the defaults if there is no file.
 Result<config::CaptureConfig> read_config(const Root& root);
 
 }  // namespace vmcore::guest::root

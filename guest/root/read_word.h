@@ -1,4 +1,4 @@
-// Files of one word, as most in /sys and /proc/sys are.
+// Files that contain one word, as most in /sys and /proc/sys do.
 #pragma once
 
 #include <initializer_list>
@@ -10,7 +10,7 @@
 
 namespace vmcore::guest::root {
 
-// The first of these files that is there, without the white space around it.
+// The content of the first of these files that exists, without white space around it.
 std::optional<std::string> read_word(const Root& root,
                                      std::initializer_list<std::string_view> paths);
 

@@ -1,5 +1,5 @@
-// The names of what a crash left: the time of it, UTC, as "2026-11-21-185133". They sort by time
-// and suit every file system.
+// Names of the folders of dumps: the time of the crash in UTC, as "2026-11-21-185133". They sort by
+// time and are valid in every file system.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace vmcore::guest::save {
 // `seconds` since the epoch.
 std::string dump_time(std::int64_t seconds);
 
-// Whether `name` begins with one: ".1" follows for the second crash of a second.
+// Whether `name` begins with such a time. The second crash within a second gets the suffix ".1".
 bool is_dump_time(std::string_view name);
 
 }  // namespace vmcore::guest::save

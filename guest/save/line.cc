@@ -42,7 +42,7 @@ Result<> Line::wait_for_host(std::chrono::seconds patience) const {
   const auto listens = [&] {
     return (poll_once(fd_.get(), POLLOUT, kStep) & (POLLHUP | POLLOUT)) == POLLOUT;
   };
-  return wait_until(listens, patience, std::cref(beat_))
+  return wait_until(listens, patience, std::cref(heartbeat_))
              ? Result<>()
              : fail(Errc::not_found, "no process on the host listened within {} s",
                     patience.count());
@@ -61,7 +61,7 @@ Result<> Line::wait_for_room(std::chrono::seconds patience) const {
     if (Clock::now() >= until) {
       return fail(Errc::io, "the host accepted no data for {} s", patience.count());
     }
-    beat_();
+    heartbeat_();
   }
 }
 
@@ -76,7 +76,7 @@ Result<> Line::send(std::span<const std::byte> bytes) const {
       return fail_errno(errno, "sending to the host");
     }
   }
-  beat_();
+  heartbeat_();
   return {};
 }
 
@@ -86,7 +86,7 @@ Result<bool> Line::wait_for_goodbye(std::chrono::seconds patience) const {
     over = hung_up(fd_.get());
     return !over || *over;
   };
-  wait_until(ended, patience, std::cref(beat_));
+  wait_until(ended, patience, std::cref(heartbeat_));
   return over;
 }
 

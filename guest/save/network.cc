@@ -68,14 +68,14 @@ Result<> add_route(int index, const config::IpAddress& gateway) {
 }
 
 Result<> bring_up_interface(const std::string& name, const config::Network& network,
-                            const Beat& beat) {
+                            const Heartbeat& heartbeat) {
   const auto index = static_cast<int>(::if_nametoindex(name.c_str()));
   if (index == 0) {
     return fail_errno(errno, "it disappeared");
   }
   TRY(set_up(index));
   // Without one it is tried all the same: not every driver tells.
-  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, std::cref(beat));
+  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, std::cref(heartbeat));
   TRY(add_address(index, network));
   return network.gateway ? add_route(index, *network.gateway) : Result<>();
 }
@@ -91,13 +91,13 @@ std::string find_interface(const std::string& name_or_mac) {
   return found == names.end() ? "" : *found;
 }
 
-Result<> bring_up(const config::Network& network, const Beat& beat) {
+Result<> bring_up(const config::Network& network, const Heartbeat& heartbeat) {
   std::string name;
   if (!wait_until([&] { return !(name = find_interface(network.interface)).empty(); },
-                  kInterfaceWait, std::cref(beat))) {
+                  kInterfaceWait, std::cref(heartbeat))) {
     return fail(Errc::not_found, "this machine has no network interface {}", network.interface);
   }
-  auto up = bring_up_interface(name, network, beat);
+  auto up = bring_up_interface(name, network, heartbeat);
   return up ? up : in_context(std::move(up).error(), "network interface " + name);
 }
 

@@ -16,7 +16,7 @@ Result<> offer_log(std::string_view log, const config::CaptureConfig& config) {
   constexpr std::chrono::seconds kGoodbyeWait{10};
   TRY(check_may_be_seen(config, memory_encryption()));
   TRY_ASSIGN(Fd port, open_port(std::string(config::kPortName)));
-  const Beat nobody{Fd()};
+  const Heartbeat nobody{Fd()};
   const Line line(std::move(port), nobody);
   TRY(line.wait_for_host(kListenerWait));
   TRY_ASSIGN(formats::SendFrame send,

@@ -4,7 +4,7 @@
 
 #include <cerrno>
 
-#include "guest/save/beating_memory.h"
+#include "guest/save/heartbeat_memory.h"
 #include "guest/save/encrypted_memory.h"
 #include "guest/save/target_kinds.h"
 #include "src/base/sys.h"
@@ -31,7 +31,7 @@ Result<MemoryImage> open_vmcore(const std::string& path) {
 }
 
 // The crash's own messages; all others are in the dmesg that is saved.
-void tell_crash(const CrashReport& report, const Say& say) {
+void report_crash(const CrashReport& report, const Say& say) {
   say(fmt::format("Linux {} crashed: {}", report.release.empty() ? "(unknown)" : report.release,
                   report.reason.empty() ? "its log does not show why" : report.reason));
   for (std::size_t begin = 0; begin < report.stack.size();) {
@@ -41,7 +41,7 @@ void tell_crash(const CrashReport& report, const Say& say) {
   }
 }
 
-void tell_remarks(const std::vector<Remark>& remarks, const Say& say) {
+void report_remarks(const std::vector<Remark>& remarks, const Say& say) {
   for (const Remark& remark : remarks) {
     say("note: " + remark.text);
   }
@@ -49,22 +49,22 @@ void tell_remarks(const std::vector<Remark>& remarks, const Say& say) {
 
 Result<Saved> try_target(const config::Target& target, const std::string& vmcore,
                          const config::CaptureConfig& config, bool first, const Say& say,
-                         const Beat& beat) {
+                         const Heartbeat& heartbeat) {
   TRY_ASSIGN(const TargetKind* const kind, find_target(target.kind));
   std::function<void()> on_reading;
   TRY_ASSIGN(MemoryImage image, open_vmcore(vmcore));
-  image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat, on_reading);
+  image.memory = std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
   const CrashReport report = read_crash(image);
-  beat();
+  heartbeat();
   if (first) {
-    tell_crash(report, say);
-    tell_remarks(report.remarks, say);
+    report_crash(report, say);
+    report_remarks(report.remarks, say);
   }
   return kind->save(target.where, {.image = image,
                                    .report = report,
                                    .config = config,
                                    .say = say,
-                                   .beat = beat,
+                                   .heartbeat = heartbeat,
                                    .on_reading = on_reading,
                                    .encryption = memory_encryption()});
 }
@@ -72,21 +72,21 @@ Result<Saved> try_target(const config::Target& target, const std::string& vmcore
 // In the child.
 int run_target(const config::Target& target, const std::string& vmcore,
                const config::CaptureConfig& config, bool first, const Say& say_line,
-               const Beat& beat) {
+               const Heartbeat& heartbeat) {
   // A console may take its time for each of many lines.
   const Say say = [&](std::string_view line) {
     say_line(line);
-    beat();
+    heartbeat();
   };
   // Whatever needs memory while this has too much: not the process that waits for it.
   const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   static_cast<void>(sys::write_full(score.get(), std::as_bytes(std::span("1000", 4))));
-  const auto saved = try_target(target, vmcore, config, first, say, beat);
+  const auto saved = try_target(target, vmcore, config, first, say, heartbeat);
   if (!saved) {
     say(fmt::format("{}: {}", target.kind, saved.error().message));
     return kNothing;
   }
-  tell_remarks(saved->outcome.remarks, say);
+  report_remarks(saved->outcome.remarks, say);
   const bool all = !saved->outcome.incomplete;
   say(fmt::format("{}: saved {} MiB of pages to {}{}", target.kind,
                   saved->outcome.plan.kept_pages >> 8, saved->place,
@@ -102,7 +102,7 @@ SaveEnd save_crash(const std::string& vmcore, const config::CaptureConfig& confi
   SaveEnd failed = SaveEnd::nothing;
   for (const config::Target& target : config.targets) {
     const auto code = supervise(
-        [&](const Beat& beat) { return run_target(target, vmcore, config, first, say, beat); },
+        [&](const Heartbeat& heartbeat) { return run_target(target, vmcore, config, first, say, heartbeat); },
         limits);
     first = false;
     if (!code) {

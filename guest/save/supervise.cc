@@ -33,8 +33,8 @@ Ended watch(int pipe, const Limits& limits) {
     if (found == 0) {
       return late ? Ended::late : Ended::silent;
     }
-    std::array<char, 256> beats;
-    if (found > 0 && ::read(pipe, beats.data(), beats.size()) == 0) {
+    std::array<char, 256> heartbeats;
+    if (found > 0 && ::read(pipe, heartbeats.data(), heartbeats.size()) == 0) {
       return Ended::by_itself;
     }
   }
@@ -54,13 +54,13 @@ std::optional<int> reap(pid_t child) {
 
 }  // namespace
 
-void Beat::operator()() const {
-  const char beat = 0;
+void Heartbeat::operator()() const {
+  const char heartbeat = 0;
   // A full pipe has been beaten enough, and one that nobody reads need not be.
-  [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &beat, 1);
+  [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &heartbeat, 1);
 }
 
-Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits& limits) {
+Result<int> supervise(const std::function<int(const Heartbeat&)>& work, const Limits& limits) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
     return fail_errno(errno, "pipe");
@@ -72,7 +72,7 @@ Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits&
     return fail_errno(errno, "fork");
   }
   if (child == 0) {
-    ::_exit(work(Beat(std::move(writing))));
+    ::_exit(work(Heartbeat(std::move(writing))));
   }
   writing.reset();
   const Ended ended = watch(reading.get(), limits);

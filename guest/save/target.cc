@@ -16,7 +16,7 @@ class Progress final : public convert::Observer {
       : crash_(crash), log_written_(log_written) {}
 
   void progress(std::uint64_t done, std::uint64_t all) override {
-    crash_.beat();
+    crash_.heartbeat();
     const Clock::time_point now = Clock::now();
     if (done != all && now < next_) {
       return;
@@ -29,7 +29,7 @@ class Progress final : public convert::Observer {
     if (log_written_) {
       log_written_();
     }
-    crash_.beat();
+    crash_.heartbeat();
   }
 
  private:

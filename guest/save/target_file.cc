@@ -85,7 +85,7 @@ void remove_dump(const std::string& dump, const Say& say) {
 void free_dump(const std::string& folder, const std::string& dump, const Crash& crash) {
   remove_dump(dump, crash.say);
   static_cast<void>(sync_file_system(folder));
-  crash.beat();
+  crash.heartbeat();
 }
 
 Result<std::uint64_t> free_bytes(const std::string& folder) {
@@ -297,7 +297,7 @@ Result<Saved> save_in(const std::string& root, const std::string& wanted, const 
   }));
   const std::string place = shown + "/" + name_of(dump);
   TRY(Texts(folder, dump, place, crash).write());
-  crash.beat();
+  crash.heartbeat();
   TRY(make_room(folder, dump, crash));
   TRY_ASSIGN(convert::Outcome outcome,
              write_file(dump + "/vmcore.incomplete", dump + "/vmcore", crash));

@@ -60,7 +60,7 @@ class Client {
 
   Fd take_input() { return std::move(input_); }
   // Its status, as waitpid gives it, when it has ended; it is ended after `patience`.
-  Result<int> wait(std::chrono::seconds patience, const Beat& beat);
+  Result<int> wait(std::chrono::seconds patience, const Heartbeat& heartbeat);
   // What it and the command said, a line each.
   std::vector<std::string> said() const;
 
@@ -109,7 +109,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   return client;
 }
 
-Result<int> Client::wait(std::chrono::seconds patience, const Beat& beat) {
+Result<int> Client::wait(std::chrono::seconds patience, const Heartbeat& heartbeat) {
   int status = 0;
   pid_t ended = 0;
   for (const Clock::time_point until = Clock::now() + patience;
@@ -117,7 +117,7 @@ Result<int> Client::wait(std::chrono::seconds patience, const Beat& beat) {
     if (Clock::now() >= until) {
       ::kill(pid_, SIGKILL);
     }
-    beat();
+    heartbeat();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   pid_ = -1;
@@ -157,14 +157,14 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
   TRY(check_key(crash.config));
   TRY_ASSIGN(const config::SshDestination to, config::parse_ssh_destination(where));
   if (crash.config.network) {
-    TRY(bring_up(*crash.config.network, crash.beat));
+    TRY(bring_up(*crash.config.network, crash.heartbeat));
   }
   TRY_ASSIGN(Client client, Client::start(client_words(to, ssh)));
   auto outcome = [&]() -> Result<convert::Outcome> {
-    const Line line(client.take_input(), crash.beat);
+    const Line line(client.take_input(), crash.heartbeat);
     return send_stream([&](std::span<const std::byte> frame) { return line.send(frame); }, crash);
   }();
-  TRY_ASSIGN(const int status, client.wait(outcome ? kCommandWait : kErrorWait, crash.beat));
+  TRY_ASSIGN(const int status, client.wait(outcome ? kCommandWait : kErrorWait, crash.heartbeat));
   const std::vector<std::string> said = client.said();
   for (const std::string& text : said) {
     crash.say("ssh: " + text);

@@ -97,11 +97,11 @@ Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
 Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash) {
   for (const Clock::time_point until = Clock::now() + crash.listener_wait;;) {
     auto outcome = connect().and_then(
-        [&](Fd fd) { return send_over(Line(std::move(fd), crash.beat), crash); });
+        [&](Fd fd) { return send_over(Line(std::move(fd), crash.heartbeat), crash); });
     if (outcome || outcome.error().code != Errc::io || Clock::now() >= until) {
       return outcome;
     }
-    crash.beat();
+    crash.heartbeat();
     std::this_thread::sleep_for(kConnectStep);
   }
 }

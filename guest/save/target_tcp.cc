@@ -40,7 +40,7 @@ SocketAddress socket_address(const config::Endpoint& to) {
 }
 
 // 0, or an errno.
-int wait_for_connection(int fd, const Beat& beat) {
+int wait_for_connection(int fd, const Heartbeat& heartbeat) {
   for (const Clock::time_point until = Clock::now() + kConnectWait; Clock::now() < until;) {
     pollfd ready{fd, POLLOUT, 0};
     if (::poll(&ready, 1, 1000) > 0) {
@@ -48,12 +48,12 @@ int wait_for_connection(int fd, const Beat& beat) {
       socklen_t size = sizeof error;
       return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
     }
-    beat();
+    heartbeat();
   }
   return ETIMEDOUT;
 }
 
-Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const Beat& beat) {
+Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const Heartbeat& heartbeat) {
   const SocketAddress address = socket_address(to);
   Fd fd(::socket(to.address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   int error = !fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
@@ -61,7 +61,7 @@ Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const
                   ? errno
                   : 0;
   if (error == EINPROGRESS) {
-    error = wait_for_connection(fd.get(), beat);
+    error = wait_for_connection(fd.get(), heartbeat);
   }
   return error == 0 ? Result<Fd>(std::move(fd)) : Result<Fd>(fail_errno(error, name));
 }
@@ -75,10 +75,10 @@ Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   }
   TRY_ASSIGN(const config::Endpoint to, config::parse_endpoint(where));
   if (crash.config.network) {
-    TRY(bring_up(*crash.config.network, crash.beat));
+    TRY(bring_up(*crash.config.network, crash.heartbeat));
   }
   TRY_ASSIGN(convert::Outcome outcome,
-             send_to_host([&] { return connect_to(to, where, crash.beat); }, crash));
+             send_to_host([&] { return connect_to(to, where, crash.heartbeat); }, crash));
   return Saved{where + " over TCP", std::move(outcome)};
 }
 

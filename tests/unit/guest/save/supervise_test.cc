@@ -13,12 +13,12 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 TEST(Supervise, GivesWhatTheChildReturns) {
-  EXPECT_EQ(supervise([](const Beat&) { return 3; }, {}), 3);
+  EXPECT_EQ(supervise([](const Heartbeat&) { return 3; }, {}), 3);
 }
 
 TEST(Supervise, AChildThatCrashesIsAnError) {
   const auto code = supervise(
-      [](const Beat&) {
+      [](const Heartbeat&) {
         ::raise(SIGKILL);
         return 0;
       },
@@ -29,7 +29,7 @@ TEST(Supervise, AChildThatCrashesIsAnError) {
 
 TEST(Supervise, AChildThatIsSilentIsKilled) {
   const auto code = supervise(
-      [](const Beat&) {
+      [](const Heartbeat&) {
         ::pause();
         return 0;
       },
@@ -38,11 +38,11 @@ TEST(Supervise, AChildThatIsSilentIsKilled) {
   EXPECT_EQ(code.error().message, "no progress for 1 s");
 }
 
-TEST(Supervise, AChildThatBeatsMayTakeItsTime) {
+TEST(Supervise, AChildWithAHeartbeatMayTakeItsTime) {
   const auto code = supervise(
-      [](const Beat& beat) {
+      [](const Heartbeat& heartbeat) {
         for (int i = 0; i < 15; ++i) {
-          beat();
+          heartbeat();
           std::this_thread::sleep_for(milliseconds(100));
         }
         return 5;
@@ -51,11 +51,11 @@ TEST(Supervise, AChildThatBeatsMayTakeItsTime) {
   EXPECT_EQ(code, 5);
 }
 
-TEST(Supervise, TheDeadlineEndsOneThatBeats) {
+TEST(Supervise, TheDeadlineEndsOneWithAHeartbeat) {
   const auto code = supervise(
-      [](const Beat& beat) {
+      [](const Heartbeat& heartbeat) {
         for (;;) {
-          beat();
+          heartbeat();
           std::this_thread::sleep_for(milliseconds(10));
         }
         return 0;

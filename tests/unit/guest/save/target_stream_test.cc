@@ -91,7 +91,7 @@ TEST(TargetStream, AHostIsToldWhyItGetsNothing) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   const Fd host(ends[0]);
   {
-    const Line line(Fd(ends[1]), guest.beat);
+    const Line line(Fd(ends[1]), guest.heartbeat);
     EXPECT_EQ(send_to_host(line, guest.crash()).error().code, Errc::denied);
   }
   std::string sent(1 << 20, '\0');

@@ -1,4 +1,4 @@
-#include "guest/init/tell_memory.h"
+#include "guest/init/report_memory.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -20,7 +20,7 @@ long kib_of(const std::string& meminfo, std::string_view name) {
 
 }  // namespace
 
-void tell_memory(const save::Say& say) {
+void report_memory(const save::Say& say) {
   const std::string meminfo = read_file("/proc/meminfo").value_or("");
   rusage children{};
   ::getrusage(RUSAGE_CHILDREN, &children);
