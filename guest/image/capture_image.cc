@@ -1,23 +1,20 @@
 #include "guest/image/capture_image.h"
 
-#include <elf.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <set>
-#include <span>
 
 #include "guest/config/capture_image.h"
 #include "guest/config/gzip.h"
 #include "guest/image/cpio.h"
+#include "guest/image/elf_file.h"
 #include "guest/image/kernel_modules.h"
 #include "guest/image/needed_modules.h"
 #include "guest/image/ssh_files.h"
 #include "guest/root/read_config.h"
-#include "src/base/little_endian.h"
 #include "src/base/shell.h"
 #include "src/seal/sha256.h"
 
@@ -166,18 +163,11 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
 }
 
 Result<> check_init(std::string_view program) {
-  const auto bytes = std::as_bytes(std::span(program));
-  const auto header = load<Elf64_Ehdr>(bytes, 0);
-  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
-    return fail(Errc::not_recognised, "not an ELF program");
-  }
-  for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
-    const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
-    if (!segment || segment->p_type == PT_INTERP) {
-      return fail(Errc::unsupported, "not statically linked: the capture image has no libraries");
-    }
-  }
-  return {};
+  TRY_ASSIGN(const ElfFile elf, ElfFile::parse(program));
+  return elf.interpreter().empty() ? Result<>()
+                                   : fail(Errc::unsupported,
+                                          "not statically linked: the capture image has no "
+                                          "libraries");
 }
 
 std::string init_executable() {

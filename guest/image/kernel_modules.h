@@ -24,7 +24,8 @@ class KernelModules {
   // The paths of the modules and their dependencies in load order. Modules that are built in or
   // missing are left out.
   Result<std::vector<std::string>> load_order(const std::vector<std::string>& names) const;
-  // The module, unpacked.
+  // The module, unpacked. Errc::unsupported if it is for another machine, Errc::not_recognised if
+  // it is not an ELF file.
   Result<std::string> read(const std::string& path) const;
 
  private:

@@ -59,7 +59,7 @@ FOREIGN = {
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
-    r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
+    r"(libelf|gelf)\.h$": ["guest/image"],
 }
 
 # folders whose namespace is not named after them; folders below a folder share its namespace

@@ -3,8 +3,6 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -13,6 +11,7 @@
 #include "guest/image/cpio.h"
 #include "guest/image/stale_image.h"
 #include "guest/kexec/load.h"
+#include "tests/unit/guest/elf_module.h"
 #include "tests/unit/guest/elf_program.h"
 
 namespace vmcore::guest::image {
@@ -41,8 +40,9 @@ class CaptureImageTest : public ::testing::Test {
   }
   // A module as its own .modinfo tells what it needs.
   void module(const std::string& name, const std::string& needs) const {
-    write(in_modules("kernel/" + name + ".ko"), "ELF" + std::string("\0license=GPL\0depends=", 21) +
-                                                    needs + std::string("\0name=", 6) + name);
+    write(in_modules("kernel/" + name + ".ko"),
+          elf_module(std::string("license=GPL\0depends=", 20) + needs + std::string("\0name=", 6) +
+                     name + '\0'));
   }
   // The kernel of the tests: virtio_pci needs virtio; virtio_console is a module.
   void unpacked_kernel() const {
@@ -75,7 +75,7 @@ TEST_F(CaptureImageTest, HasWhatItsTargetsNeedInTheirOrder) {
             config::format_config(parts_.config));
   const auto ring = find_in_cpio(image->bytes, "modules/virtio-ring.ko.gz");
   ASSERT_TRUE(ring);
-  EXPECT_EQ(config::gunzip(*ring, 1U << 20)->substr(0, 3), "ELF");
+  EXPECT_EQ(config::gunzip(*ring, 1U << 20)->substr(0, 4), ELFMAG);
   EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko.gz"));
   EXPECT_TRUE(image->remarks.empty());
 }
@@ -275,19 +275,6 @@ TEST_F(CaptureImageTest, IsReadOnceForALoad) {
 }
 
 // A program with one segment of that type.
-std::string program(std::uint32_t segment) {
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_phoff = sizeof header;
-  header.e_phnum = 1;
-  Elf64_Phdr entry{};
-  entry.p_type = segment;
-  std::string bytes(sizeof header + sizeof entry, '\0');
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + sizeof header, &entry, sizeof entry);
-  return bytes;
-}
-
 TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   unpacked_kernel();
   module("virtio_net", "virtio");
@@ -298,12 +285,12 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_NE(image->remarks.front().text.find("target ssh: /usr/bin/ssh"), std::string::npos);
   parts_.config.targets = {{"ssh", "me@192.0.2.1"}};
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
-  write("usr/bin/ssh", program(PT_LOAD));
+  write("usr/bin/ssh", elf_program("", {}));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "192.0.2.1 ssh-ed25519 AAAA\n");
   image = make_capture_image(root(), parts_);
   EXPECT_TRUE(image->remarks.empty());
-  EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
+  EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), elf_program("", {}));
   EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest/ssh-key"), "the key");
   EXPECT_TRUE(find_in_cpio(image->bytes, "etc/passwd"));
   EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko.gz"));
@@ -339,7 +326,7 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
   unpacked_kernel();
   module("vmw_vsock_virtio_transport", "");
   module("virtio_net", "virtio");
-  write("usr/bin/ssh", program(PT_LOAD));
+  write("usr/bin/ssh", elf_program("", {}));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
   for (const auto& [target, why] : std::vector<std::pair<config::Target, std::string>>{
@@ -372,9 +359,9 @@ TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
 }
 
 TEST(CheckInit, TakesOnlyWhatNeedsNothingBesideIt) {
-  EXPECT_TRUE(check_init(program(PT_LOAD)));
-  EXPECT_EQ(check_init(program(PT_INTERP)).error().code, Errc::unsupported);
-  EXPECT_EQ(check_init(program(PT_LOAD).substr(0, 100)).error().code, Errc::unsupported);
+  EXPECT_TRUE(check_init(elf_program("", {})));
+  EXPECT_EQ(check_init(elf_program("/lib64/ld.so", {})).error().code, Errc::unsupported);
+  EXPECT_EQ(check_init(elf_program("", {}).substr(0, 100)).error().code, Errc::malformed);
   EXPECT_EQ(check_init("#!/bin/sh").error().code, Errc::not_recognised);
 }
 
