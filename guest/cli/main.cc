@@ -1,4 +1,4 @@
-// vmcore-guest: sets up what saves a crash of this guest, and loads it.
+// vmcore-guest: prepares this guest to save its crashes, and loads the capture kernel.
 #include "guest/cli/verb.h"
 
 namespace vmcore::guest::cli {

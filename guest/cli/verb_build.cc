@@ -28,7 +28,7 @@ struct Options {
   std::string output;
 };
 
-// The running kernel; of an image, the only one that it has.
+// The running kernel; for an image, its only kernel.
 Result<std::string> chosen_kernel(const root::Root& root, const std::string& named) {
   if (!named.empty()) {
     return named;
@@ -54,9 +54,10 @@ Result<config::CaptureConfig> chosen_config(const root::Root& root, const std::s
   return config ? std::move(config) : in_context(std::move(config).error(), file);
 }
 
-// Gives the exit code.
+// Returns the exit code.
 Result<int> build(const Options& options) {
-  // Under its name only when it is complete: a capture kernel may be loaded with it at any time.
+  // The image gets its name when it is complete, because a capture kernel may be loaded with it at
+  // any time.
   TRY_ASSIGN(auto output, staging::StagedFile::create(options.output, true));
   TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
   image::ImageParts parts;

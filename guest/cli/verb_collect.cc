@@ -1,4 +1,4 @@
-// Run at boot: what an earlier crash left behind is kept, and told.
+// Runs at boot: keeps and reports what an earlier crash left behind.
 #include <cstdio>
 
 #include "guest/cli/report.h"
@@ -25,7 +25,7 @@ std::string pieces_in(const root::Root& root, const std::string& folder) {
   return text;
 }
 
-// The guest's own copy stays, whoever takes it.
+// The copy in the guest stays.
 void send_to_host(const root::Root& root, const std::string& folder) {
   const Result<> offered =
       root::read_config(root).and_then([&](const config::CaptureConfig& config) {

@@ -12,7 +12,7 @@
 namespace vmcore::guest::cli {
 namespace {
 
-// Where systemd runs (sd_booted(3)), it stops services and unmounts first.
+// With systemd (sd_booted(3)), services are stopped and file systems unmounted first.
 constexpr std::string_view kSystemd = "/run/systemd/system";
 
 Result<> execute(bool now) {

@@ -48,7 +48,8 @@ Result<config::CaptureConfig> read_config(const Options& options) {
   config.deadline = std::chrono::seconds(
       options.deadline.value_or(static_cast<unsigned>(config.deadline.count())));
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
-  // Of kdump-tools it runs in the guest itself, which will look for the crash where it sees it.
+  // With kdump-tools this runs in the guest itself, which later searches for the dump where it sees
+  // the folder.
   return image::with_disk_folders(root, std::move(config));
 }
 
@@ -80,7 +81,7 @@ Run add_save(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   command.add_option("VMCORE", options->vmcore, "The crashed kernel's memory")
       ->capture_default_str();
-  // As the core_collector of kdumpctl and kdump-tools: VMCORE FILE.
+  // The arguments of a core_collector of kdumpctl and kdump-tools: VMCORE FILE.
   command.add_option("-o,--file,FILE", options->output, "Write one dump, to this file")
       ->excludes(
           command.add_option("--target", options->targets,

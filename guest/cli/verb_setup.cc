@@ -38,8 +38,7 @@ void print_outcome(const setup::Outcome& outcome) {
   }
 }
 
-// The capture images that `load` made, what is left of one that was cut short, and what was kept
-// for them.
+// Removes the capture images that `load` made, incomplete ones, and the stored network settings.
 Result<> remove_images(const root::Root& root) {
   const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
@@ -51,7 +50,8 @@ Result<> remove_images(const root::Root& root) {
   return {};
 }
 
-// That of the capture image, which is built at the next boot, before there is one.
+// Stores the network settings: the capture image is built at the next boot, before the network is
+// up.
 void remember_network(const root::Root& root) {
   std::vector<Remark> remarks;
   if (const auto config = root::read_config(root)) {
@@ -60,7 +60,7 @@ void remember_network(const root::Root& root) {
   print_remarks(remarks);
 }
 
-// Shows what is to be done and does it. `record` is empty for a removal.
+// Prints the changes and makes them. `record` is empty for a removal.
 Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record record,
                       const setup::Record& earlier) {
   const root::Tree& tree = plan.tree;

@@ -1,4 +1,4 @@
-// A crash on purpose, and what became of it.
+// Crashes this guest on purpose, and checks the dump.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ struct Options {
   std::string tag;
 };
 
-// The word of a kernel's command line: nothing that would end it.
+// The tag is a word on a kernel command line, so it has no blanks or quotes.
 bool is_tag(std::string_view tag) {
   return tag.size() <= 64 &&
          tag.find_first_not_of(
@@ -82,7 +82,7 @@ Result<> crash(const Options& options) {
   return sys::write_full(trigger.get(), std::as_bytes(std::span("c", 1)));
 }
 
-// Whether the dump of the last test is there, as far as this guest can know.
+// Whether this guest has the dump of the last test, as far as it can know.
 Result<std::string> result_of_test(const root::Root& root) {
   const auto text = root.read(kTest);
   const Json test = Json::parse(text.value_or(""), nullptr, false);
@@ -97,7 +97,7 @@ Result<std::string> result_of_test(const root::Root& root) {
                 "{}: the guest has not rebooted since the test: it did not crash", tag);
   }
   const status::StatusFacts facts = status::read_status(root);
-  // A second of grace: the crash's own clock has none.
+  // The time of the crash has a resolution of one second.
   const bool newer =
       facts.last && facts.last->time >= save::dump_time(test["time"].get<std::int64_t>() - 1);
   if (newer && facts.last->tag.value_or(tag) != tag) {

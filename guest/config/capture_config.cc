@@ -66,10 +66,10 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// However it is spelt.
+// Whether a key is encrypt-to, possibly misspelt.
 bool names_key(std::string_view key) { return key.starts_with("encrypt"); }
 
-// Of a word or a value, as the kernel takes them off (lib/cmdline.c, next_arg).
+// Removes the quotes of a word or a value as the kernel does (lib/cmdline.c, next_arg).
 std::string_view without_quotes(std::string_view text) {
   if (!text.starts_with('"')) {
     return text;

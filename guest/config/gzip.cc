@@ -22,7 +22,7 @@ Result<std::string> gzip(std::string_view bytes) {
 }
 
 Result<std::string> gunzip(std::string_view bytes, std::size_t most) {
-  // The size stands at the end (ISIZE).
+  // The size is at the end (ISIZE).
   if (bytes.size() < sizeof(ul32)) {
     return fail(Errc::truncated, "gzip: the data is truncated");
   }

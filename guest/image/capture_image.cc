@@ -36,7 +36,7 @@ constexpr std::uint64_t kModulesAssumed = 4U << 20;
 constexpr std::string_view kSum = "\nSUM=";
 constexpr std::size_t kDigest = 64;
 
-// Of a whole image the place of its own digest, which it has zeros for while that is made.
+// The position of SUM in an image. SUM is zeros while it is computed.
 std::optional<std::size_t> find_sum(std::string_view image) {
   const auto manifest = find_in_cpio(image, in_archive(config::kImageManifest));
   const std::size_t line = manifest ? manifest->rfind(kSum) : std::string_view::npos;
@@ -50,7 +50,7 @@ std::string digest_of(std::string image, std::size_t sum) {
   return seal::sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
-// Where one is missing, check_target has told; the other targets are served all the same.
+// If one is missing, check_target has reported it; other targets still work.
 std::vector<ImageFile> files_of_targets(const root::Root& root,
                                         const config::CaptureConfig& config) {
   return config::has_target(config, "ssh")

@@ -11,7 +11,7 @@ constexpr std::string_view kMagic = "070701";
 constexpr std::string_view kTrailer = "TRAILER!!!";
 constexpr std::size_t kFields = 13;
 constexpr std::size_t kHeader = kMagic.size() + kFields * 8;
-// The fields that are used, by their place.
+// The indexes of the fields that are used.
 enum : std::size_t { kInode = 0, kMode = 1, kLinks = 4, kFileSize = 6, kNameSize = 11 };
 
 constexpr std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }

@@ -20,7 +20,7 @@ tl::unexpected<Error> too_large() {
   return fail(Errc::limit, "the unpacked data is larger than {} MiB", kMost >> 20);
 }
 
-// Calls step(out, room) with more and more room, until it says that it is through.
+// Calls step(out, used) with a growing buffer until it returns true.
 template <class Step>
 Result<std::string> grow(std::size_t first, Step step) {
   std::string out;

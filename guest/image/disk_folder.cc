@@ -18,7 +18,7 @@
 namespace vmcore::guest::image {
 namespace {
 
-// The kernel writes blanks and the like as \040 (fs/seq_file.c, mangle_path).
+// Decodes \040 and the like (fs/seq_file.c, mangle_path).
 std::string unescaped(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -45,7 +45,7 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-// Of "rw,subvol=@rootfs", "/@rootfs".
+// Returns "/@rootfs" for "rw,subvol=@rootfs".
 std::string subvolume_in(std::string_view options) {
   constexpr std::string_view kKey = "subvol=";
   while (!options.empty()) {
@@ -80,7 +80,7 @@ bool is_below(std::string_view path, std::string_view folder) {
          (path.starts_with(folder) && path.substr(folder.size()).starts_with('/'));
 }
 
-// What is left of a path below the folder: "/crash", or "/".
+// The rest of a path below the folder: "/crash", or "/".
 std::string rest_of(std::string_view path, std::string_view folder) {
   const std::string_view rest = path.substr(folder == "/" ? 0 : folder.size());
   return rest.empty() ? "/" : std::string(rest);
@@ -91,7 +91,7 @@ std::string joined(std::string_view folder, std::string_view rest) {
                        : std::string(folder) + (rest == "/" ? "" : std::string(rest));
 }
 
-// The mount by which a path is seen: the deepest, and the last where several lie over each other.
+// The mount that holds a path: the deepest one, and the last of several at the same place.
 const MountPoint* holder_of(const std::vector<MountPoint>& mounts, std::string_view path) {
   const MountPoint* holder = nullptr;
   for (const MountPoint& mount : mounts) {
@@ -102,7 +102,7 @@ const MountPoint* holder_of(const std::vector<MountPoint>& mounts, std::string_v
   return holder;
 }
 
-// The path without links, as far as it is there.
+// The path without links, as far as it exists.
 std::string without_links(const root::Root& root, const std::string& path) {
   std::error_code error;
   const auto name_of = [&](const Fd& fd) {
@@ -121,7 +121,7 @@ std::string without_links(const root::Root& root, const std::string& path) {
   return path;
 }
 
-// The device of a target, to be found among what is mounted.
+// The device of a target, compared with mounts.
 class Device {
  public:
   Device(const root::Root& root, const std::string& name) : running_(root.running()), name_(name) {
@@ -140,7 +140,7 @@ class Device {
         (!number_.empty() && mount.device == number_)) {
       return true;
     }
-    // A btrfs of several disks names one of them.
+    // For a btrfs of several disks, a mount names one of them.
     return running_ && mount.type == "btrfs" && !uuid_of(path_).empty() &&
            uuid_of(mount.source) == uuid_of(path_);
   }
@@ -165,7 +165,8 @@ class Device {
 
 using Mounts = std::vector<const MountPoint*>;
 
-// A path in the file system, from its top, is seen by one of the mounts; nothing where none has it.
+// Where the guest sees a path of the file system, given from its top; nothing if no mount contains
+// it.
 std::optional<std::string> seen_by(const std::vector<MountPoint>& all, const Mounts& mine,
                                    const std::string& path) {
   std::optional<std::string> first;
@@ -182,7 +183,7 @@ std::optional<std::string> seen_by(const std::vector<MountPoint>& all, const Mou
   return first;
 }
 
-// Of btrfs, whose top may be mounted nowhere, a folder is called as the guest sees it.
+// On btrfs, whose top may not be mounted, the configuration names a folder as the guest sees it.
 Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const Mounts& mine,
                                        const save::FilePlace& place) {
   std::set<std::string> roots;

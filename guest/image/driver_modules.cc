@@ -8,7 +8,7 @@ std::vector<std::string> driver_modules(const root::Root& root, std::string_view
   constexpr unsigned kMostDepth = 32;
   std::vector<std::string> modules;
   std::string folder(device);
-  // The folder of the device that it hangs on is the one above, but for those that only sort.
+  // The folder above is that of the parent device, or one that only groups devices.
   for (unsigned depth = 0; depth < kMostDepth; ++depth, folder += "/..") {
     if (const auto link = root::read_node(root, folder + "/driver/module"); link && *link) {
       const std::string& module = (*link)->content;

@@ -106,14 +106,14 @@ std::vector<std::string> interfaces_of(const root::Root& root, const std::string
   return names;
 }
 
-// As find_network, where the capture kernel could go it.
+// Like find_network, and checks that the capture kernel can use the interface.
 Result<config::Network> way_to(const root::Root& root, const config::IpAddress& destination) {
   TRY_ASSIGN(FoundNetwork found, find_network(destination));
   TRY(check_interface(root, found.name));
   return std::move(found.network);
 }
 
-// The same interface and address; a gateway that one of them does without does the other no harm.
+// The same interface and address. If one needs no gateway, the gateway of the other does no harm.
 bool agree(const config::Network& one, const config::Network& other) {
   return one.interface == other.interface && one.address == other.address &&
          (!one.gateway || !other.gateway || one.gateway == other.gateway);

@@ -57,7 +57,7 @@ Result<KernelModules> KernelModules::open(const root::Root& root, std::string_vi
 }
 
 Result<> KernelModules::read_dependencies(const std::string& folder) {
-  // An absent list is that of a kernel without modules of that kind.
+  // Without the list, the kernel has no such modules.
   std::istringstream built_in(root_->read(folder + "/modules.builtin").value_or(""));
   for (std::string line; std::getline(built_in, line);) {
     built_in_.insert(name_of(line));

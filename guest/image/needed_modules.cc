@@ -21,18 +21,20 @@ namespace {
 
 using save::Drivers;
 
-// virtio_mem before anything is read: it tells the kernel which memory is not plugged in
+// virtio_mem is loaded before memory is read: it tells the kernel which memory is not plugged in
 // (drivers/virtio/virtio_mem.c, virtio_mem_vmcore_pfn_is_ram, v5.16).
 const Drivers kMachine = {"virtio", {"virtio_pci", "virtio_mmio"}, {"virtio_mem"}};
 
-// Where the device's name tells which it is; SCSI is ten times as large as virtio_blk.
+// The drivers for device names that imply them. The SCSI drivers are ten times as large as
+// virtio_blk.
 const std::array<std::pair<std::string_view, Drivers>, 2> kDisksByName = {{
     {"/dev/vd", {"virtio disks", {"virtio_blk"}}},
     {"/dev/nvme", {"NVMe disks", {"nvme"}}},
 }};
 
-// The checksums and character sets are asked for by name at run time: no dependency shows them.
-// libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded without its.
+// The file systems request checksums and character sets by name at run time, so no dependency shows
+// them. libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded
+// without its checksum.
 const std::array<Drivers, 4> kFileSystems = {{
     {"ext4", {"ext4"}, {"crc32c_generic"}},
     {"xfs", {"xfs"}, {"crc32c_generic"}},
@@ -40,7 +42,7 @@ const std::array<Drivers, 4> kFileSystems = {{
     {"vfat", {"vfat"}, {"nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"}},
 }};
 
-// What /etc/fstab calls the file system of a device.
+// The type of the file system of a device in /etc/fstab.
 std::string type_in_fstab(const root::Root& root, std::string_view device) {
   std::istringstream lines(root.read("/etc/fstab").value_or(""));
   for (std::string line; std::getline(lines, line);) {
@@ -88,14 +90,14 @@ Result<> check_is_plain(const root::Root& root, const config::Target& target) {
   return {};
 }
 
-// What the device itself says, where this is the machine that has it.
+// The type according to the superblock, on the machine that has the device.
 std::string type_of_device(const root::Root& root, const std::string& device) {
   const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
   const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
   return system ? system->type : "";
 }
 
-// The rows for a file target; all where its file system cannot be told.
+// The rows for a target in a file system; all rows if its type is unknown.
 std::span<const Drivers> file_systems_of(const root::Root& root, const config::Target& target,
                                          const std::string& device) {
   std::string type = type_of_device(root, device);
@@ -155,7 +157,7 @@ tl::unexpected<Error> no_driver(std::string_view what) {
   return fail(Errc::unsupported, "this kernel has no driver for {}", what);
 }
 
-// What this machine says of its own disk, else what the name does.
+// The drivers that this machine uses for the disk, otherwise those that its name implies.
 Result<> add_disk(Collector& collector, const root::Root& root, const std::string& device,
                   const Drivers& any) {
   const std::string name = device.substr(device.rfind('/') + 1);
@@ -195,9 +197,9 @@ Result<> add_target(Collector& collector, const root::Root& root,
                                             : Result<>();
 }
 
-// A watchdog that the crashed kernel had started would reset the machine before the dump is
-// through. Its driver stops it when it is loaded (drivers/watchdog, v6.1: i6300esb.c,
-// esb_initdevice; iTCO_wdt.c, iTCO_wdt_probe).
+// A watchdog that the crashed kernel started would reset the machine during the dump. Its driver
+// stops it when the driver is loaded (drivers/watchdog, v6.1: i6300esb.c, esb_initdevice;
+// iTCO_wdt.c, iTCO_wdt_probe).
 void add_watchdogs(Collector& collector, const root::Root& root) {
   const std::string folder = "/sys/class/watchdog";
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {

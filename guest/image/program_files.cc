@@ -54,7 +54,7 @@ Result<std::vector<std::string>> program_files(const root::Root& root, const std
         return in_context(std::move(path).error(), files[i]);
       }
       add(*path);
-      // Names of users are looked up in a library that is not told (glibc before 2.34).
+      // glibc before 2.34 loads this library at run time to look up user names.
       if (library == "libc.so.6") {
         add(find_library(root, "libnss_files.so.2").value_or(""));
       }

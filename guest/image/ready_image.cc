@@ -18,8 +18,8 @@ Result<> build_at(const root::Root& root, const std::string& path, const BuildIm
   return build(path);
 }
 
-// What an older image lacks is said at its crash at the latest. That it seals to nobody, or to
-// another, would be said too late.
+// Most faults of an older image show at the next crash, but a dump that is unsealed, or sealed to
+// another key, would be noticed too late.
 bool still_serves(const root::Root& root, const std::string& path, std::string_view release) {
   const auto bytes = read_image(root, path);
   const auto wanted = root::read_config(root);

@@ -42,7 +42,7 @@ Result<> check_ssh(const root::Root& root, const config::SshConfig& ssh,
 
 bool may_know(std::string_view known_hosts, const config::Endpoint& host) {
   const std::string address = config::format_address(host.address);
-  // The client looks for the name without a port as well (sshconnect.c, check_host_key).
+  // The client also accepts the name without a port (sshconnect.c, check_host_key).
   const std::string with_port = fmt::format("[{}]:{}", address, host.port);
   std::istringstream lines{std::string(known_hosts)};
   for (std::string line; std::getline(lines, line);) {
@@ -65,7 +65,7 @@ bool may_know(std::string_view known_hosts, const config::Endpoint& host) {
 }
 
 Result<std::vector<ImageFile>> ssh_files(const root::Root& root, const config::SshConfig& ssh) {
-  // It asks who it runs as.
+  // The client looks up its own user.
   std::vector<ImageFile> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
   TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
   for (const std::string& path : programs) {

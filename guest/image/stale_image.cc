@@ -20,7 +20,7 @@
 namespace vmcore::guest::image {
 namespace {
 
-// When it came to be what it is: packages and archives bring old times of modification.
+// The time of its last change (ctime): packages and archives set old times of modification.
 std::optional<std::pair<time_t, long>> changed(const root::Root& root, std::string_view path) {
   const auto fd = root.open(path, O_PATH);
   struct stat status {};
@@ -29,7 +29,7 @@ std::optional<std::pair<time_t, long>> changed(const root::Root& root, std::stri
              : std::nullopt;
 }
 
-// What `build` makes an image of that a change of is to be seen by its time.
+// The files that `build` reads and whose time shows a change.
 std::vector<std::string> sources_of_image(const root::Root& root, std::string_view release) {
   std::vector<std::string> sources;
   const config::CaptureConfig config = root::read_config(root).value_or(config::CaptureConfig());
@@ -44,7 +44,7 @@ std::vector<std::string> sources_of_image(const root::Root& root, std::string_vi
   return sources;
 }
 
-// Whether this machine has another address, or another way, than the image was told of.
+// Whether the network settings of this machine differ from those in the image.
 bool network_changed(const root::Root& root, std::string_view bytes) {
   const auto now = root::read_config(root).map(
       [&root](const config::CaptureConfig& config) { return network_now(root, config).network; });
@@ -56,15 +56,15 @@ bool network_changed(const root::Root& root, std::string_view bytes) {
          config::parse_config(*config).value_or(config::CaptureConfig()).network != **now;
 }
 
-// Whether a folder that a crash is saved to is another one of its disk by now: its subvolume was
-// replaced, or something is mounted elsewhere.
+// Whether the folder of a target is now elsewhere on its disk: its subvolume was replaced, or
+// another file system is mounted.
 bool folder_changed(const root::Root& root, std::string_view bytes) {
   const auto config = find_in_cpio(bytes, config::kConfigFile.substr(1));
   const auto then =
       config ? config::parse_config(*config) : fail(Errc::not_found, "no configuration");
   const auto now = root::read_config(root);
   if (!then || !now || then->targets.size() != now->targets.size()) {
-    return false;  // that is told by its time
+    return false;  // the time of the configuration shows that
   }
   const std::vector<MountPoint> mounts = mounts_of(root);
   for (std::size_t i = 0; i < now->targets.size(); ++i) {

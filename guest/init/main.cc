@@ -1,5 +1,5 @@
-// init: the first process of a capture kernel. Mounts what is needed, loads the image's modules,
-// saves the crash, and ends as configured, whatever becomes of all that.
+// init: the first process of a capture kernel. It mounts the file systems of the kernel, loads the
+// modules of the image, saves the crash, and ends as configured. It continues after every error.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -41,7 +41,7 @@ void mount_kernel_file_systems() {
   }
 }
 
-// The console as the command line chose it.
+// Opens the console that the command line selects.
 void open_console() {
   const int console = ::open("/dev/console", O_RDWR | O_NOCTTY | O_NONBLOCK);
   if (console >= 0) {
@@ -54,7 +54,7 @@ void open_console() {
   }
 }
 
-// A file that cannot be understood does not stop anything: the defaults reach the host.
+// An invalid file does not stop the capture: the defaults send the dump to the host.
 config::CaptureConfig read_config() {
   const std::string path(config::kConfigFile);
   const auto text = read_file(path);
@@ -88,7 +88,7 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
 }
 
 // Only the host can still save this crash: `vmcorectl dump --crash-guest` dumps the guest from
-// outside after a minute of silence.
+// outside after 60 seconds without data.
 void wait_for_host(std::optional<save::Clock::time_point> deadline) {
   constexpr std::chrono::seconds kHold{90};
   say(fmt::format("waiting {} s for the host to dump this guest from outside", kHold.count()));
@@ -97,10 +97,10 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
 }
 
 [[noreturn]] void end(config::EndAction action) {
-  // A disk that does not answer must not keep us.
+  // A disk that does not respond must not block the end.
   run_in_child([] { ::sync(); }, std::chrono::seconds(30));
   if (action == config::EndAction::shell && ::access("/bin/sh", X_OK) == 0) {
-    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell waits for what is typed
+    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell needs a blocking input
     ::execl("/bin/sh", "sh", nullptr);
   }
   if (action == config::EndAction::shell) {
@@ -116,7 +116,7 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
 }
 
 [[noreturn]] void run() {
-  std::signal(SIGPIPE, SIG_IGN);  // a line that breaks says so itself
+  std::signal(SIGPIPE, SIG_IGN);  // write(2) reports a broken connection itself
   mount_kernel_file_systems();
   open_console();
   const config::CaptureConfig config = read_config();

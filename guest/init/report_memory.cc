@@ -12,7 +12,7 @@
 namespace vmcore::guest::init {
 namespace {
 
-// Of a line "NAME:  N kB" of /proc/meminfo; 0 where there is none.
+// The value of a line "NAME:  N kB" of /proc/meminfo; 0 if there is none.
 long kib_of(const std::string& meminfo, std::string_view name) {
   const std::size_t at = meminfo.find(name);
   return at == std::string::npos ? 0 : std::strtol(meminfo.c_str() + at + name.size(), nullptr, 10);

@@ -8,9 +8,9 @@ constexpr std::uint64_t kMiB = 1U << 20;
 // (init_size 63.6 MiB) reads all of /proc/vmcore in 88 MiB and runs out of memory in 84, its cloud
 // kernel (51.5 MiB) in 72 and 68.
 constexpr std::uint64_t kRunning = 24 * kMiB;
-// The image is there twice while it is unpacked.
+// The image is in memory twice while it is unpacked.
 constexpr std::uint64_t kImageCopies = 2;
-// For devices that others have, and kernels to come.
+// For other devices and later kernels.
 constexpr std::uint64_t kSpare = 28 * kMiB;
 constexpr std::uint64_t kStep = 16 * kMiB;
 

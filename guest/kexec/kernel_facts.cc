@@ -32,7 +32,7 @@ std::optional<std::uint64_t> read_number(const root::Root& root,
   return word ? number_of(*word, 10) : std::nullopt;
 }
 
-// /sys/kernel/kexec is the place since Linux 6.19; the files beside it are to go.
+// Linux 6.19 introduced /sys/kernel/kexec; the older files will be removed.
 std::optional<std::uint64_t> crash_memory_size(const root::Root& root) {
   return read_number(root, {"/sys/kernel/kexec/crash_size", "/sys/kernel/kexec_crash_size"});
 }

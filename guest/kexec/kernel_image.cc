@@ -13,11 +13,11 @@
 namespace vmcore::guest::kexec {
 namespace {
 
-// Offsets of the setup header's fields in the file, and the protocol that brought the last of them
-// that is needed (2.12, Linux 3.8).
+// Offsets of fields of the setup header in the file, and the protocol version that has all of them
+// (2.12, Linux 3.8).
 constexpr std::size_t kMagic = 0x202;
 constexpr std::size_t kProtocol = 0x206;
-constexpr std::size_t kVersion = 0x20e;  // where the text stands, less kVersionBase; 0: none
+constexpr std::size_t kVersion = 0x20e;  // offset of the text minus kVersionBase; 0: none
 constexpr std::size_t kVersionBase = 0x200;
 constexpr std::size_t kLoadFlags = 0x236;
 constexpr std::size_t kCommandLineSize = 0x238;
@@ -117,8 +117,8 @@ Result<std::string> find_kernel_image(const root::Root& root, std::string_view r
       return path;
     }
   }
-  // Named by flavour (Alpine, Arch), or in a folder per release (systemd's kernel-install); unified
-  // images where systemd-boot looks for them, and where packages bring them (Fedora).
+  // Files named by flavour (Alpine, Arch), or in one folder per release (kernel-install of
+  // systemd); unified images where systemd-boot searches, and where packages install them (Fedora).
   for (const std::string& folder :
        {std::string("/boot"), std::string("/efi"), std::string("/boot/efi"),
         std::string("/boot/EFI/Linux"), std::string("/efi/EFI/Linux"),

@@ -15,7 +15,7 @@
 #include "guest/root/run_command.h"
 #include "src/base/fd.h"
 
-// Linux 6.8, include/uapi/linux/kexec.h: newer than some headers that this is built with.
+// Linux 6.8, include/uapi/linux/kexec.h. Some headers that this builds with are older.
 #ifndef KEXEC_FILE_DEBUG
 #define KEXEC_FILE_DEBUG 0x00000008
 #endif
@@ -27,7 +27,7 @@ constexpr const char* kKexecProgram = "/sbin/kexec";
 
 unsigned long flags_of(Slot slot) { return slot == Slot::crash ? KEXEC_FILE_ON_CRASH : 0UL; }
 
-// Gives errno, 0 where it was loaded.
+// Returns 0 or the errno.
 int kexec_file_load(int kernel, int initrd, const std::string& command_line, unsigned long flags) {
   return ::syscall(SYS_kexec_file_load, kernel, initrd, command_line.size() + 1,
                    command_line.c_str(), flags) == 0
@@ -91,7 +91,7 @@ Error load_error(Slot slot, int error) {
   return {code_of(error), explain_load_error(slot, error, locks)};
 }
 
-// By kexec_load(2), whose segments and purgatory kexec-tools makes.
+// Loads with kexec_load(2), for which kexec-tools makes the segments and the purgatory.
 Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (::access(kKexecProgram, X_OK) != 0) {
     return fail(Errc::unsupported,
@@ -133,7 +133,7 @@ Result<> load_kernel(Slot slot, const KexecImage& image) {
 Result<> unload_kernel(Slot slot) {
   int error = kexec_file_load(-1, -1, "", flags_of(slot) | KEXEC_FILE_UNLOAD);
   if (error == ENOSYS) {
-    // No segments: the slot is emptied.
+    // A load without segments empties the slot.
     const unsigned long flags = slot == Slot::crash ? KEXEC_ON_CRASH : 0UL;
     error = ::syscall(SYS_kexec_load, 0UL, 0UL, nullptr, flags) == 0 ? 0 : errno;
   }

@@ -34,7 +34,7 @@ std::chrono::nanoseconds since_boot() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-// One at a time: held until it is closed.
+// Serialises loads: the lock is held until the file is closed.
 Result<Fd> lock(const root::Root& root) {
   TRY(root::make_state_folder(root, root::kRunFolder));
   TRY_ASSIGN(Fd file, root.open(kLock, O_RDWR | O_CREAT, 0600));
@@ -44,7 +44,7 @@ Result<Fd> lock(const root::Root& root) {
   return file;
 }
 
-// Our own image of that release; what is to be known of it goes into `remarks`.
+// The path of our own image of that release. `remarks` gets warnings about it.
 Result<std::string> our_image(const root::Root& root, const std::string& release,
                               std::vector<Remark>& remarks) {
   TRY_ASSIGN(image::ReadyImage image,
@@ -58,10 +58,10 @@ Result<std::string> our_image(const root::Root& root, const std::string& release
   return std::move(image.path);
 }
 
-// An image that others made is taken as it is: nothing tells how it should be.
+// An image that others made is accepted: its integrity cannot be checked.
 Result<> check_whole(const root::Root& root, const std::string& path, std::string_view release) {
   const auto image = image::read_image(root, path);
-  if (!image && image.error().code != Errc::limit) {  // larger than any of ours
+  if (!image && image.error().code != Errc::limit) {  // larger than every image of ours
     return tl::unexpected(image.error());
   }
   const auto whole = image ? image::check_image(*image, release) : Result<>();
@@ -79,7 +79,7 @@ Result<> check_slot(const root::Root& root, const LoadRequest& request) {
     return {};
   }
   TRY_ASSIGN(const auto other, find_other_kdump(root));
-  if (other) {  // enabled, if not loaded yet
+  if (other) {  // enabled, maybe not loaded yet
     return tl::unexpected(slot_is_taken(*other));
   }
   if (!is_loaded(root, Slot::crash) || read_load_record(root)) {
@@ -90,7 +90,7 @@ Result<> check_slot(const root::Root& root, const LoadRequest& request) {
               "that program (kdump-tools, kdump, kdumpst ...), or replace its kernel with --force");
 }
 
-// A capture kernel skips what it does not understand, and few read what it says of that.
+// A capture kernel skips an invalid setting, and its warning is easily missed.
 Result<> check_append(std::string_view append) {
   config::CaptureConfig config;
   const auto faults = config::apply_command_line(config, append);
@@ -132,7 +132,9 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
   }
   const auto earlier = read_load_record(root);
   const bool was_loaded = is_loaded(root, Slot::crash);
-  TRY(root::write_state(root, kRecord, format_load_record(record)));  // what has none is another's
+  TRY(root::write_state(
+      root, kRecord,
+      format_load_record(record)));  // a kernel without a record would count as another program's
   const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
                                                     .initrd = record.image,
                                                     .command_line = record.command_line,
@@ -143,7 +145,7 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
     if (earlier && is_still) {
       TRY(root::write_state(root, kRecord, format_load_record(*earlier)));
     }
-    // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
+    // The kernel empties the slot before it checks the new image (kernel/kexec_file.c).
     const bool gone = was_loaded && !is_still;
     return fail(loaded.error().code, "{}{}", loaded.error().message,
                 gone ? "; the kernel that was loaded before is gone" : "");

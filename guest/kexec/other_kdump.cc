@@ -8,7 +8,7 @@ namespace {
 constexpr const char* kUnits = "/etc/systemd/system";
 constexpr const char* kRunlevels = "/etc/runlevels";
 
-// "kdump" is kdumpctl's on Fedora and RHEL, and SUSE's own.
+// "kdump" is the service of kdumpctl (Fedora, RHEL), or that of SUSE.
 constexpr std::array kUnitNames = {
     "kdump-tools.service",   // Debian, Ubuntu
     "kdump.service",         // Fedora, RHEL, SUSE
@@ -26,7 +26,7 @@ OtherKdump::Kind kind_of(const root::Tree& tree, std::string_view unit) {
   return kdumpctl ? OtherKdump::Kind::kdumpctl : OtherKdump::Kind::other;
 }
 
-// Whether systemd has such a unit and may start it. A package that was removed leaves links behind.
+// Whether systemd has such a unit and may start it. Removed packages may leave links behind.
 Result<bool> has_unit(const root::Tree& tree, const std::string& unit) {
   TRY_ASSIGN(const auto own, tree.node(fmt::format("{}/{}", kUnits, unit)));
   if (own) {
@@ -36,7 +36,7 @@ Result<bool> has_unit(const root::Tree& tree, const std::string& unit) {
          tree.root().exists("/lib/systemd/system/" + unit);
 }
 
-// FOLDER/*/NAME, where the folders' names end in one of the suffixes.
+// The links FOLDER/*/NAME; with `dependencies_only`, only in folders *.wants and *.requires.
 Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::string& folder,
                                           std::string_view name, bool dependencies_only) {
   std::vector<std::string> links;

@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::uint64_t kMostKernel = 512U << 20;
 
-// PE Format (learn.microsoft.com): where the file tells of its COFF header, what of that is
-// looked at, and a section header.
+// PE Format (learn.microsoft.com): the offset of the COFF header, the fields of that header that
+// are used, and a section header.
 constexpr std::uint64_t kAtCoff = 0x3c;
 struct CoffHeader {
   char signature[4];  // "PE\0\0"
@@ -40,7 +40,8 @@ struct SectionHeader {
 };
 static_assert(sizeof(SectionHeader) == 40);
 
-// A file in memory that nobody can write to: the kernel refuses one that somebody could.
+// A file in memory that is open only for reading: the kernel refuses a file that is open for
+// writing.
 Result<Fd> copy_of(int file, FileRange range) {
   TRY_ASSIGN(const Fd copy, make_memory_file("kernel"));
   std::vector<std::byte> some(1U << 20);

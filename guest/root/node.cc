@@ -32,7 +32,8 @@ Result<std::string> read_link(int fd, std::string_view path) {
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 
-// Its owner and label; without the right to set them the new file keeps its own.
+// Copies the owner and the SELinux label. Without the right to set them, the new file keeps its
+// own.
 Result<> take_over(const Root& root, std::string_view path, int fd) {
   const auto old = root.open(path, O_RDONLY | O_NOFOLLOW);
   struct stat status {};

@@ -21,14 +21,14 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-// Enough for the superblock of btrfs, which lies farthest in.
+// Enough for the superblock of btrfs, which has the largest offset.
 constexpr std::size_t kSuperblocks = 68U << 10;
 
 std::string_view text_at(Bytes bytes, std::size_t at, std::size_t size) {
   return {reinterpret_cast<const char*>(bytes.data()) + at, size};
 }
 
-// Ends at a NUL or, padded, at the last character that is no space.
+// A label ends at a NUL, or is padded with blanks.
 std::string label_at(Bytes bytes, std::size_t at, std::size_t size) {
   std::string_view text = text_at(bytes, at, size);
   text = text.substr(0, text.find('\0'));
@@ -49,7 +49,7 @@ std::string fat_serial_at(Bytes bytes, std::size_t at) {
   return fmt::format("{:04X}-{:04X}", serial >> 16, serial & 0xffff);
 }
 
-// A file system that is known: where its superblock says so.
+// A known file system and its magic.
 struct Known {
   std::size_t at;
   std::string_view magic;
@@ -117,7 +117,7 @@ Result<FileSystem> probe_file_system(int fd) {
   std::vector<std::byte> bytes(kSuperblocks);
   TRY_ASSIGN(const std::size_t got, sys::pread_full(fd, bytes, 0));
   for (const Known& known : kKnown) {
-    // The rest of a small device is zeros, and no magic is.
+    // Beyond the end of a small device the buffer has zeros, which match no magic.
     if (got != 0 && text_at(bytes, known.at, known.magic.size()) == known.magic) {
       return known.read(bytes);
     }

@@ -30,7 +30,7 @@ Result<> make_folders(const std::string& path) {
     }
     struct stat status {};
     if (::stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
-      return fail_errno(ENOTDIR, folder);  // a file, or a link that leads nowhere
+      return fail_errno(ENOTDIR, folder);  // a file or a dangling link
     }
   }
   return {};

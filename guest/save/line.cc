@@ -14,9 +14,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A virtio-serial port without a listener is POLLHUP at once and for as long as it lasts
-// (drivers/char/virtio_console.c, port_fops_poll), so poll alone would spin:
-// wait_until() sleeps as well.
+// poll(2) returns POLLHUP at once for a virtio-serial port without a listener
+// (drivers/char/virtio_console.c, port_fops_poll), so a loop of poll alone would spin: wait_until()
+// sleeps as well.
 constexpr milliseconds kStep{50};
 
 short poll_once(int fd, short events, milliseconds wait) {
@@ -24,9 +24,9 @@ short poll_once(int fd, short events, milliseconds wait) {
   return ::poll(&ready, 1, static_cast<int>(wait.count())) > 0 ? ready.revents : short{0};
 }
 
-// Whether the host has all and went.
+// Whether the host has read everything and closed the connection.
 Result<bool> hung_up(int fd) {
-  // A socket's end comes as an empty read; what the host says is not listened to.
+  // The end of a socket is an empty read. Data from the host is ignored.
   std::array<std::byte, 256> ignored;
   const ssize_t got = ::read(fd, ignored.data(), ignored.size());
   if (got < 0 && (errno == ECONNRESET || errno == EPIPE)) {

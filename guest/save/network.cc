@@ -2,7 +2,7 @@
 
 #include <net/if.h>
 #include <strings.h>
-// First the socket header: these need its types.
+// After the socket header, whose types they need.
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
@@ -74,8 +74,9 @@ Result<> bring_up_interface(const std::string& name, const config::Network& netw
     return fail_errno(errno, "it disappeared");
   }
   TRY(set_up(index));
-  // Without one it is tried all the same: not every driver tells.
-  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, std::cref(heartbeat));
+  // Continues without a carrier, because not every driver reports it.
+  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait,
+             std::cref(heartbeat));
   TRY(add_address(index, network));
   return network.gateway ? add_route(index, *network.gateway) : Result<>();
 }

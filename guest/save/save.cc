@@ -4,8 +4,8 @@
 
 #include <cerrno>
 
-#include "guest/save/heartbeat_memory.h"
 #include "guest/save/encrypted_memory.h"
+#include "guest/save/heartbeat_memory.h"
 #include "guest/save/target_kinds.h"
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
@@ -14,7 +14,7 @@
 namespace vmcore::guest::save {
 namespace {
 
-// What a child exits with.
+// The exit statuses of a child.
 enum : int { kComplete = 0, kNothing = 1, kIncomplete = 3 };
 
 Result<MemoryImage> open_vmcore(const std::string& path) {
@@ -25,12 +25,12 @@ Result<MemoryImage> open_vmcore(const std::string& path) {
     }
     return fail_errno(errno, path);
   }
-  // That is what a kernel shows; other formats would only bring their codecs along.
+  // /proc/vmcore is an ELF file. Supporting other formats would add their codecs to init.
   auto image = formats::open_plain(std::move(file)).and_then(formats::open_elf);
   return image ? std::move(image) : in_context(std::move(image).error(), path);
 }
 
-// The crash's own messages; all others are in the dmesg that is saved.
+// Reports the messages of the crash; the saved dmesg has all others.
 void report_crash(const CrashReport& report, const Say& say) {
   say(fmt::format("Linux {} crashed: {}", report.release.empty() ? "(unknown)" : report.release,
                   report.reason.empty() ? "its log does not show why" : report.reason));
@@ -69,16 +69,16 @@ Result<Saved> try_target(const config::Target& target, const std::string& vmcore
                                    .encryption = memory_encryption()});
 }
 
-// In the child.
+// Runs in the child.
 int run_target(const config::Target& target, const std::string& vmcore,
                const config::CaptureConfig& config, bool first, const Say& say_line,
                const Heartbeat& heartbeat) {
-  // A console may take its time for each of many lines.
+  // A slow console may take its time for each of many lines.
   const Say say = [&](std::string_view line) {
     say_line(line);
     heartbeat();
   };
-  // Whatever needs memory while this has too much: not the process that waits for it.
+  // If memory runs out, the kernel kills this process and not its parent.
   const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   static_cast<void>(sys::write_full(score.get(), std::as_bytes(std::span("1000", 4))));
   const auto saved = try_target(target, vmcore, config, first, say, heartbeat);
@@ -102,7 +102,9 @@ SaveEnd save_crash(const std::string& vmcore, const config::CaptureConfig& confi
   SaveEnd failed = SaveEnd::nothing;
   for (const config::Target& target : config.targets) {
     const auto code = supervise(
-        [&](const Heartbeat& heartbeat) { return run_target(target, vmcore, config, first, say, heartbeat); },
+        [&](const Heartbeat& heartbeat) {
+          return run_target(target, vmcore, config, first, say, heartbeat);
+        },
         limits);
     first = false;
     if (!code) {

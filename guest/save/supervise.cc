@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 
 enum class Ended : std::uint8_t { by_itself, silent, late };
 
-// Until the last write end of the pipe is closed, which the child's death does.
+// Waits until the last write end of the pipe is closed, which happens when the child ends.
 Ended watch(int pipe, const Limits& limits) {
   for (;;) {
     Clock::time_point until = Clock::now() + limits.silence;
@@ -40,7 +40,7 @@ Ended watch(int pipe, const Limits& limits) {
   }
 }
 
-// Nothing where it is still there after a few seconds.
+// Nothing if the child still exists after a few seconds.
 std::optional<int> reap(pid_t child) {
   for (int step = 0; step < 500; ++step) {
     int status = 0;
@@ -56,7 +56,8 @@ std::optional<int> reap(pid_t child) {
 
 void Heartbeat::operator()() const {
   const char heartbeat = 0;
-  // A full pipe has been beaten enough, and one that nobody reads need not be.
+  // Errors are ignored: a full pipe already holds heartbeats, and without a reader nobody needs
+  // them.
   [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &heartbeat, 1);
 }
 

@@ -5,11 +5,11 @@
 namespace vmcore::guest::save {
 namespace {
 
-// Memory is what a capture kernel lacks most: a window takes one MiB for each 32 GiB, and 3 MiB.
-// The pages of the log, wherever they lie in it, are written before all others of it.
+// A capture kernel has little memory: a window needs one MiB for each 32 GiB, and 3 MiB. The pages
+// of the kernel log in a window are written before its other pages.
 constexpr std::uint64_t kWindow = std::uint64_t{128} << 30;
 
-// Told every few seconds, or at a tenth.
+// Reports every few seconds, and the end.
 class Progress final : public convert::Observer {
  public:
   Progress(const Crash& crash, const std::function<void()>& log_written)

@@ -1,4 +1,4 @@
-// port: the host's end of a virtio-serial port.
+// port: sends to the host over a virtio-serial port.
 #include "guest/save/port.h"
 #include "guest/save/target_stream.h"
 

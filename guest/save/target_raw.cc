@@ -1,4 +1,4 @@
-// raw: the guest's stream on a block device of its own, which needs no file system.
+// raw: the stream on a block device of its own, without a file system.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,14 +16,14 @@ namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kDeviceWait{10};
-// Partition tables, LUKS, LVM, swap and file systems all leave something here; btrfs, gfs2 and
-// reiserfs nothing in the first 64 KiB.
+// Partition tables, LUKS, LVM, swap and file systems all write something in this range. btrfs, gfs2
+// and reiserfs write nothing in the first 64 KiB.
 constexpr std::size_t kBegin = 1U << 20;
 
 Result<convert::Outcome> write_device(int fd, const Crash& crash) {
   TRY(check_is_free(fd));
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd));
-  // Where the device is that small, the newest of the log and the frames around it fit.
+  // On such a small device the newest half of the log and its frames fit.
   const StreamSteps steps{
       .most_log = size / 2, .log_is_out = [&]() -> Result<> {
         TRY(sync_fd(fd, "the log"));
@@ -34,7 +34,7 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
                                      size >> 20, wanted >> 20);
       }};
   auto outcome = send_stream(formats::send_to(fd), crash, steps);
-  const Result<> synced = sync_fd(fd, "sync");  // what is there is worth having
+  const Result<> synced = sync_fd(fd, "sync");  // the partial stream is useful
   return outcome && !synced ? tl::unexpected(synced.error()) : std::move(outcome);
 }
 
@@ -52,7 +52,7 @@ Result<> check_raw_name(const std::string& where) {
 
 Result<> check_is_free(int fd) {
   std::vector<std::byte> begin(kBegin);
-  TRY(sys::pread_full(fd, begin, 0));  // the rest of a small one is zeros
+  TRY(sys::pread_full(fd, begin, 0));  // beyond the end of a small device are zeros
   const auto magic = std::as_bytes(std::span(formats::kFrameMagic));
   if (all_zero(begin) || std::ranges::equal(std::span(begin).first(magic.size()), magic)) {
     return {};
@@ -66,7 +66,7 @@ Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
   TRY(check_may_be_seen(crash.config, crash.encryption));
   TRY(check_raw_name(where));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
-  const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted
+  const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // O_EXCL: fails if it is mounted
   if (!fd) {
     return fail_errno(errno, path);
   }

@@ -1,5 +1,6 @@
-// ssh: another machine, by OpenSSH's client and with a key that the image was given. The host must
-// be known by its key; what becomes of the stream is told by how the command there ends.
+// ssh: sends to another machine with the OpenSSH client and a key in the image. known_hosts must
+// contain the key of that machine. The exit status of the command there decides whether the dump is
+// saved.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,11 +19,13 @@
 namespace vmcore::guest::save {
 namespace {
 
-// What the client and the command say is kept in memory, and there is little.
+// The output of the client and the command is kept in memory, which is scarce.
 constexpr rlim_t kMostWords = 64U << 10;
-// `vmcorectl receive` kept the dump, but not all of it came, or more than was asked for.
+// Exit status of `vmcorectl receive`: it kept the dump, but it is incomplete or has more than the
+// level asks for.
 constexpr int kNotAsAsked = 3;
-// For the command to do its work when it has all, and for the client to tell why it took not all.
+// How long the command may run after it has read everything, and how long the client may take to
+// report an error.
 constexpr std::chrono::seconds kCommandWait{3600};
 constexpr std::chrono::seconds kErrorWait{10};
 
@@ -43,7 +46,7 @@ std::vector<std::string> client_words(const config::SshDestination& to,
           ssh.command};
 }
 
-// The client, which sends what is written to it.
+// The client process, which sends its input.
 class Client {
  public:
   static Result<Client> start(const std::vector<std::string>& words);
@@ -59,9 +62,9 @@ class Client {
   }
 
   Fd take_input() { return std::move(input_); }
-  // Its status, as waitpid gives it, when it has ended; it is ended after `patience`.
+  // Waits for its end and returns its status as waitpid(2) does. Kills it after `patience`.
   Result<int> wait(std::chrono::seconds patience, const Heartbeat& heartbeat);
-  // What it and the command said, a line each.
+  // The output of the client and the command, by lines.
   std::vector<std::string> said() const;
 
  private:
@@ -93,7 +96,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   }
   if (client.pid_ == 0) {
     const rlimit most{kMostWords, kMostWords};
-    std::signal(SIGXFSZ, SIG_IGN);  // who says more than that goes on
+    std::signal(SIGXFSZ, SIG_IGN);  // the client may print more than that
     char* environment[] = {libraries.data(), nullptr};
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
         ::dup2(reading.get(), STDIN_FILENO) >= 0 &&

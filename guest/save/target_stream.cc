@@ -84,7 +84,7 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
       go_on ? write_dump(writer, crash, steps.log_pages_are_out) : tl::unexpected(go_on.error());
   crash.on_reading = nullptr;
   if (!outcome) {
-    static_cast<void>(writer.abort(outcome.error().message));  // a line that broke takes no more
+    static_cast<void>(writer.abort(outcome.error().message));  // fails if the connection is broken
   }
   return outcome;
 }

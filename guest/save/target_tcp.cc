@@ -1,5 +1,5 @@
-// tcp: another machine, by an address and a port. What goes there is sealed: who is on the way, and
-// who answers there, is not known.
+// tcp: sends to an address and a port. The stream is always sealed, because neither the network nor
+// the receiver is authenticated.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ SocketAddress socket_address(const config::Endpoint& to) {
   return address;
 }
 
-// 0, or an errno.
+// Returns 0 or an errno.
 int wait_for_connection(int fd, const Heartbeat& heartbeat) {
   for (const Clock::time_point until = Clock::now() + kConnectWait; Clock::now() < until;) {
     pollfd ready{fd, POLLOUT, 0};
@@ -53,7 +53,8 @@ int wait_for_connection(int fd, const Heartbeat& heartbeat) {
   return ETIMEDOUT;
 }
 
-Result<Fd> connect_to(const config::Endpoint& to, const std::string& name, const Heartbeat& heartbeat) {
+Result<Fd> connect_to(const config::Endpoint& to, const std::string& name,
+                      const Heartbeat& heartbeat) {
   const SocketAddress address = socket_address(to);
   Fd fd(::socket(to.address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   int error = !fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),

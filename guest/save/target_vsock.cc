@@ -1,4 +1,4 @@
-// vsock: the host, which is CID 2 for every guest.
+// vsock: sends to the host, which has CID 2.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -24,7 +24,7 @@ Result<Fd> connect_to_host(std::uint32_t port) {
   address.svm_family = AF_VSOCK;
   address.svm_cid = VMADDR_CID_HOST;
   address.svm_port = port;
-  // The kernel gives up by itself after two seconds (net/vmw_vsock/af_vsock.c).
+  // The kernel times out after two seconds (net/vmw_vsock/af_vsock.c).
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == ENODEV) {  // net/vmw_vsock/virtio_transport.c, without a device
       return fail(Errc::not_found, "this machine has no vsock device");

@@ -16,7 +16,7 @@
 namespace vmcore::guest::setup {
 namespace {
 
-// Runs it inside the root, its output passed on.
+// Runs the command inside the root; it inherits the output.
 Result<> run_in(const root::Root& root, const Command& command) {
   TRY_ASSIGN(const Fd top, root.open("/", O_RDONLY | O_DIRECTORY));
   std::vector<char*> words;
@@ -50,7 +50,7 @@ Result<> run_in(const root::Root& root, const Command& command) {
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
-// Whether a change is to a path that begins so.
+// Whether a change has a path with this prefix.
 class Touched {
  public:
   explicit Touched(const std::vector<root::Change>& changes) : changes_(&changes) {}
@@ -64,7 +64,8 @@ class Touched {
   const std::vector<root::Change>* changes_;
 };
 
-// What makes GRUB's menu; nothing where there is no menu yet, or where it reads the entries.
+// The command that makes the menu of GRUB; empty if there is no menu yet, or if GRUB reads the
+// entries.
 Result<Command> grub_command(const root::Tree& tree) {
   TRY_ASSIGN(const std::string defaults, tree.text("/etc/default/grub"));
   if (root::has_word(defaults, "GRUB_ENABLE_BLSCFG=true") && entries_found(tree)) {
@@ -145,7 +146,7 @@ Result<> remove_folders(const root::Root& root, const std::vector<std::string>& 
   return {};
 }
 
-// The folder of a path, or the nearest above it that is there.
+// The folder of a path, or the nearest existing folder above it.
 std::string nearest_folder(const root::Root& root, const std::string& path) {
   std::string folder = root::parent_of(path);
   while (folder != "/" && !root.exists(folder)) {
@@ -154,13 +155,13 @@ std::string nearest_folder(const root::Root& root, const std::string& path) {
   return folder;
 }
 
-// Where a folder really is, in the words of this machine.
+// The real path of a folder on this machine.
 std::string real_path(const Fd& folder) {
   std::error_code error;
   return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", folder.get()), error);
 }
 
-// Stores hold what a declared configuration made: what is written there is lost or refused.
+// Package stores hold the output of a declarative configuration: changes there are lost or refused.
 bool is_in_store(const root::Root& root, const Fd& folder) {
   for (const char* const store : {"/nix/store", "/gnu/store"}) {
     const auto top = root.open(store, O_PATH | O_DIRECTORY);
@@ -184,7 +185,7 @@ std::vector<std::string> folders_to_make(const root::Root& root,
   return folders;
 }
 
-// What takes back all that may stand there while the changes are being written.
+// The record that can undo everything while the changes are being written.
 Record until_written(Record record, const Record& earlier, const Commands& commands) {
   for (const std::string& word : earlier.words) {
     if (std::ranges::find(record.words, word) == record.words.end()) {
@@ -201,14 +202,14 @@ Record until_written(Record record, const Record& earlier, const Commands& comma
   return record;
 }
 
-// What apply() has begun to change.
+// What apply() has changed so far.
 struct Begun {
   std::vector<root::Change> changes = {};
   std::vector<Command> stopped = {};
   Record record;  // as it stands while the changes are being written
 };
 
-// Everything as it was before; `why` it has to be.
+// Restores everything. Returns `why` with the result.
 Error taken_back(const root::Root& root, const Begun& begun, const Record& earlier, Error why) {
   Result<> restored;
   for (auto change = begun.changes.rbegin(); change != begun.changes.rend(); ++change) {
@@ -225,7 +226,7 @@ Error taken_back(const root::Root& root, const Begun& begun, const Record& earli
         restored.error().message);
     return why;
   }
-  // What is left of the record does no harm: it names files that are as they were.
+  // A remaining record does no harm: it lists files with their old content.
   const bool was_set_up = !earlier.changes.empty() || !earlier.pending.empty();
   static_cast<void>(was_set_up ? write_record(root, earlier) : remove_record(root, begun.record));
   std::vector<std::string> made;
@@ -345,7 +346,7 @@ Result<Outcome> apply(const root::Root& root, const std::vector<root::Change>& c
   Outcome outcome;
   begun.stopped = commands.stops;
   for (const Command& command : commands.stops) {
-    // Not pending: there may be nothing left that could be stopped.
+    // A failed stop is not pending: the service may be gone.
     if (Result<> done = run_in(root, command); !done) {
       outcome.failed.push_back(done.error().message);
     }

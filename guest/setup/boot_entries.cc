@@ -5,13 +5,13 @@
 namespace vmcore::guest::setup {
 namespace {
 
-// Where the Boot Loader Specification's $BOOT is mounted.
+// The mount points of $BOOT of the Boot Loader Specification.
 constexpr std::array kFolders = {"/boot/loader/entries", "/efi/loader/entries",
                                  "/boot/efi/loader/entries"};
 
 bool is_options(std::string_view line) { return has_key(line, "options"); }
 
-// The words in the last "options" line: they are joined in their order.
+// Adds the words to the last "options" line: the lines are joined in their order.
 std::string with_options(const std::string& text, const root::Words& words) {
   std::size_t count = 0;
   const auto counting = [&count](std::string_view line) {

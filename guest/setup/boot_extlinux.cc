@@ -9,7 +9,7 @@ constexpr const char* kUpdateExtlinux = "/etc/update-extlinux.conf";
 constexpr std::array kMenus = {"/boot/extlinux.conf", "/boot/extlinux/extlinux.conf",
                                "/boot/syslinux/syslinux.cfg", "/boot/syslinux.cfg"};
 
-// A kernel's parameters; "APPEND -" says that it has none.
+// The parameters of a kernel; "APPEND -" means that it has none.
 bool is_parameters(std::string_view line) {
   return has_key(line, "append") && !root::has_word(line, "-");
 }

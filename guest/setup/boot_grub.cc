@@ -7,7 +7,7 @@ namespace {
 
 constexpr const char* kDefaults = "/etc/default/grub";
 constexpr const char* kDropIns = "/etc/default/grub.d";
-// Sorts behind kdump-tools.cfg: the last crashkernel= wins.
+// Sorts after kdump-tools.cfg: the last crashkernel= wins.
 constexpr const char* kDropIn = "/etc/default/grub.d/vmcore-guest.cfg";
 
 std::string mkconfig(const root::Tree& tree) {
@@ -15,7 +15,7 @@ std::string mkconfig(const root::Tree& tree) {
   return path.empty() ? tree.program("grub2-mkconfig") : path;
 }
 
-// All that grub-mkconfig sources and that lasts, drop-ins as far as it knows them.
+// The text of all files that grub-mkconfig sources and that last; drop-ins only if it reads them.
 Result<std::string> sourced(const root::Tree& tree, bool drop_ins,
                             const std::vector<std::string>& not_lasting) {
   TRY_ASSIGN(std::string text, tree.text(kDefaults));
@@ -35,7 +35,7 @@ bool grub_found(const root::Tree& tree) { return !mkconfig(tree).empty(); }
 
 Result<> grub_add(Plan& plan, const CommandLine& line) {
   root::Tree& tree = plan.tree;
-  // Drop-ins are Debian's and Ubuntu's; the script itself says whether it sources them.
+  // Only Debian and Ubuntu have drop-ins; the script itself shows whether it sources them.
   TRY_ASSIGN(const std::string script, tree.root().read(mkconfig(tree)));
   const bool drop_ins = script.find("default/grub.d") != std::string::npos;
   TRY_ASSIGN(const std::string text, sourced(tree, drop_ins, line.not_lasting));
@@ -43,8 +43,8 @@ Result<> grub_add(Plan& plan, const CommandLine& line) {
   if (words.empty()) {
     return {};
   }
-  // A line of its own, whatever quoting stands above: the shell reads it. _DEFAULT comes last on
-  // the kernel's command line.
+  // A line of its own works whatever quotes the lines above use, because a shell reads it. _DEFAULT
+  // comes last on the kernel command line.
   const std::string ours = fmt::format(
       "GRUB_CMDLINE_LINUX_DEFAULT=\"$GRUB_CMDLINE_LINUX_DEFAULT {}\"", root::joined(words));
   if (drop_ins) {

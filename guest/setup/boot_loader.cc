@@ -23,7 +23,7 @@ void note_words(Plan& plan, const root::Words& words) {
   }
 }
 
-// Whether the running kernel was started with the words, by whoever starts it.
+// Whether the running kernel was booted with the words, by whatever means.
 bool booted_with(const root::Root& root, const CommandLine& line) {
   const auto booted = root.running() ? root.read("/proc/cmdline") : Result<std::string>("");
   return booted && std::ranges::all_of(line.words, [&](const std::string& word) {

@@ -9,7 +9,7 @@ constexpr std::array kSystemPartitions = {"/efi", "/boot/efi", "/boot"};
 constexpr const char* kUkiConf = "/etc/kernel/uki.conf";
 constexpr std::string_view kInline = "Cmdline=";
 
-// The EFI system partition that has images; empty if none.
+// The EFI system partition with unified images; empty if there is none.
 std::string partition_with_images(const root::Tree& tree) {
   for (const std::string partition : kSystemPartitions) {
     for (const std::string& name : tree.names(partition + "/EFI/Linux")) {
@@ -21,7 +21,7 @@ std::string partition_with_images(const root::Tree& tree) {
   return "";
 }
 
-// "Cmdline=root=...": the command line itself; "@file" names one.
+// "Cmdline=root=..." contains the command line; "Cmdline=@FILE" names a file.
 bool is_inline_cmdline(std::string_view line) {
   return line.starts_with(kInline) && !line.substr(kInline.size()).starts_with('@');
 }

@@ -5,11 +5,11 @@
 namespace vmcore::guest::setup {
 namespace {
 
-// pvpanic is a common part of two drivers since Linux 5.13 ("misc/pvpanic: split-up generic and
-// platform dependent code"), and the driver of the ISA device before.
+// Since Linux 5.13 pvpanic is the common part of two drivers ("misc/pvpanic: split-up generic and
+// platform dependent code"); before, it was the driver of the ISA device.
 const std::vector<std::string> kModules = {"qemu_fw_cfg", "pvpanic", "pvpanic-mmio", "pvpanic-pci"};
 
-// systemd-modules-load and OpenRC's `modules` both fail where one is missing.
+// systemd-modules-load and OpenRC's `modules` both fail if one is missing.
 std::string one_a_line(const std::vector<std::string>& modules) {
   std::string text = std::string(kOurMark) + "\n";
   for (const std::string& module : modules) {

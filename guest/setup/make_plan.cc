@@ -23,7 +23,7 @@ struct PanicTrigger {
 
 constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
     {"oops", "kernel.panic_on_oops = 1\n"},
-    // What a host's inject-nmi arrives as.
+    // The fault that inject-nmi of the host causes.
     {"nmi", "kernel.unknown_nmi_panic = 1\nkernel.panic_on_unrecovered_nmi = 1\n"},
     {"softlockup", "kernel.softlockup_panic = 1\n"},
     {"hung-task", "kernel.hung_task_panic = 1\n"},
@@ -60,7 +60,7 @@ std::string settings_of(const std::vector<std::string>& panic_on) {
   return text;
 }
 
-// Gives the slot to us, or leaves it to the other, as `slot` says; empties it where nobody has it.
+// Decides who gets the slot, according to `slot`; clears `slot` if there is no other kdump service.
 Result<> settle_slot(Plan& plan, std::string& slot) {
   TRY_ASSIGN(auto other, kexec::find_other_kdump(plan.tree));
   if (!other) {
@@ -91,8 +91,8 @@ Result<> settle_slot(Plan& plan, std::string& slot) {
 
 Result<> check_notifiers(const root::Tree& tree) {
   for (const std::string& release : kernel_releases(tree)) {
-    // Before, pvpanic tells of a panic as if nothing followed, and hosts that destroy or pause a
-    // guest for that do so before the capture kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
+    // Before Linux 5.6 (PVPANIC_CRASH_LOADED), pvpanic reports a panic without a capture kernel,
+    // and a host that destroys or pauses panicked guests does so before the capture kernel runs.
     if (!is_at_least(release, 5, 6)) {
       return fail(Errc::unsupported,
                   "--notify-host needs Linux 5.6 or later, and kernel {} is installed: omit it; "
@@ -112,7 +112,7 @@ Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& opt
     if (options.slot == "replace") {
       line.not_lasting.emplace_back(kexec::kKdumpToolsReservation);
     }
-    // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
+    // Alpine's kernels start with kexec_load_disabled set (aports, main/linux-lts).
     if (tree.root().exists("/etc/alpine-release")) {
       line.words.emplace_back("kexec_load_disabled=0");
     }
@@ -139,7 +139,7 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   return fail(Errc::denied, "{}. Use --force to change the command line anyway", text);
 }
 
-// What would fail at the next boot, or when it is too late.
+// Reports what would otherwise fail at the next boot or during a crash.
 Result<> check_configuration(Plan& plan, const std::string& text) {
   const auto config = config::parse_config(text);
   if (!config) {
@@ -156,7 +156,7 @@ Result<> check_configuration(Plan& plan, const std::string& text) {
 
 Result<> add_configuration(Plan& plan, const SetupOptions& options) {
   const std::string config(config::kConfigFile);
-  // Whoever edited it has the say about the lines that came from here as well.
+  // The file belongs to the user, including the lines that setup wrote.
   TRY_ASSIGN(auto there, root::read_node(plan.tree.root(), config));
   if (!there) {
     there = root::file_node(config_head() + config::format_config(config::CaptureConfig()));

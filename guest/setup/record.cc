@@ -30,7 +30,7 @@ Result<> write_copy(const root::Root& root, const std::string& path,
   return root::write_node(root, path, node);
 }
 
-// The copy and the folders that it leaves empty.
+// Removes the copy and the folders that become empty.
 Result<> remove_copy(const root::Root& root, const std::string& path) {
   TRY(write_copy(root, path, std::nullopt));
   for (std::string folder = root::parent_of(path); folder != kFolder;
@@ -65,7 +65,7 @@ bool names(const Record& record, const std::string& path) {
   return std::ranges::find(record.changes, path, &root::Change::path) != record.changes.end();
 }
 
-// A file as it would be without our change: by its bytes, or where it was edited, by its lines.
+// A file without our change: its old content, or, if it was edited since, without our lines.
 std::optional<root::Node> without(const root::Change& change, const std::optional<root::Node>& now,
                                   const root::Words& words) {
   if (now == change.after) {

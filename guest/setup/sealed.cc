@@ -19,7 +19,7 @@ namespace {
 constexpr const char* kSecureBoot =
     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-// Of crypttab(5), which may write "UUID=\"5A0B...\"".
+// The path of a device in crypttab(5), which may have the form "UUID=\"5A0B...\"".
 std::string device_path(std::string source) {
   if (source.starts_with("UUID=")) {
     std::erase(source, '"');
@@ -29,8 +29,8 @@ std::string device_path(std::string source) {
   return root::device_link(source);
 }
 
-// Who bound the volume to this machine, by the tokens of its LUKS2 header (the JSON area behind the
-// first 4096 bytes); nobody, where it is none or cannot be read.
+// The program that bound the volume to this machine, according to the tokens in its LUKS2 header
+// (the JSON area after the first 4096 bytes); empty if there is none or the header cannot be read.
 std::string bound_by(const root::Root& root, const std::string& device) {
   constexpr std::size_t kHeader = 64U << 10;
   const auto fd = root.open(device, O_RDONLY);
@@ -49,7 +49,7 @@ std::string bound_by(const root::Root& root, const std::string& device) {
   return "";
 }
 
-// The cost that a line of /etc/crypttab tells of; empty if none.
+// The cost of a line of /etc/crypttab; empty if it has none.
 std::string cost_of_volume(const root::Root& root, const std::string& line) {
   std::istringstream fields(line);
   std::string volume;

@@ -13,8 +13,8 @@ namespace {
 
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
 
-// Where no memory is reserved it is skipped, not failed. No Conflicts=shutdown.target: a crash of
-// the way down is saved, too.
+// Without reserved memory the unit is skipped and does not fail. It has no
+// Conflicts=shutdown.target, so that a crash during shutdown is saved, too.
 constexpr const char* kUnitText = R"({0}
 [Unit]
 Description=Capture kernel that saves a crash
@@ -36,8 +36,8 @@ ExecStop={1} unload
 WantedBy=basic.target
 )";
 
-// By then the network is up, and later it may be another. A timer, for no event of systemd tells of
-// an address that changed, and each network manager has hooks of its own.
+// Runs when the network is up, and repeatedly, because the network may change. This is a timer
+// because systemd has no event for a changed address, and each network manager has its own hooks.
 constexpr const char* kNetworkUnitText = R"({0}
 [Unit]
 Description=Reload of the capture kernel after a change of the network
@@ -64,9 +64,9 @@ AccuracySec=1s
 WantedBy=timers.target
 )";
 
-// The kernel that crashes tells the capture kernel of its CPUs and memory as they were when that
-// was loaded, unless it keeps that up to date itself (Linux 6.6, "crash: add generic infrastructure
-// for crash hotplug support").
+// The capture kernel learns the CPUs and memory as of the time when it was loaded, unless the
+// kernel keeps them up to date (Linux 6.6, "crash: add generic infrastructure for crash hotplug
+// support").
 constexpr const char* kReloadRuleText = R"({0}
 SUBSYSTEM!="cpu|memory", GOTO="vmcore_guest_end"
 ACTION!="add|remove|online|offline", GOTO="vmcore_guest_end"
@@ -155,7 +155,7 @@ Result<> add_systemd(root::Tree& tree, const std::string& program) {
                        "reloads the capture kernel when CPUs or memory change");
 }
 
-// The value behind those of the key: kdumpctl refuses a second line of the same key.
+// Adds a value to the line of the key: kdumpctl refuses a second line with the same key.
 std::string with_value(const std::string& conf, const std::string& key, const std::string& value) {
   if (root::has_word(conf, value)) {
     return conf;
@@ -169,8 +169,8 @@ std::string with_value(const std::string& conf, const std::string& key, const st
   return found ? text : root::with_line(conf, fmt::format("{} {}", key, value));
 }
 
-// kdumpctl copies into its image what /etc/kdump.conf and /etc/kdump/pre.d name, and runs the
-// latter before it saves (kdump.conf(5), "kdump_pre").
+// kdumpctl copies the files in /etc/kdump/pre.d and those that /etc/kdump.conf names into its
+// image, and runs the former before it saves (kdump.conf(5), "kdump_pre").
 Result<> add_to_kdumpctl(Plan& plan, const std::string& program) {
   TRY(plan.tree.put_ours(
       "/etc/kdump/pre.d/vmcore-guest.sh",

@@ -19,7 +19,7 @@
 namespace vmcore::guest::status {
 namespace {
 
-// Bound devices are links in the driver's folder, named by their address on the bus.
+// Bound devices are links in the folder of the driver, named by their bus address.
 bool is_bound(const root::Root& root, std::string_view driver) {
   const auto names = root.list(driver).value_or(std::vector<std::string>());
   return std::ranges::any_of(names, [](const std::string& name) {
@@ -35,7 +35,7 @@ bool has_port(const root::Root& root) {
   });
 }
 
-// As the kernel itself tells it (CONFIG_IKCONFIG_PROC), else as it was installed.
+// From the kernel itself (CONFIG_IKCONFIG_PROC), otherwise from an installed file.
 std::string kernel_config(const root::Root& root, std::string_view release) {
   for (const std::string& path :
        {std::string("/proc/config.gz"), fmt::format("/boot/config-{}", release),
@@ -94,7 +94,7 @@ StatusFacts read_status(const root::Root& root) {
       root::read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
   facts.fw_cfg = root.exists("/sys/firmware/qemu_fw_cfg/rev");
   facts.vmcoreinfo_device = root.exists("/sys/firmware/qemu_fw_cfg/by_name/etc/vmcoreinfo");
-  // Linux 5.14 parted the driver by bus (drivers/misc/pvpanic); before it was ACPI's.
+  // Linux 5.14 split the driver by bus (drivers/misc/pvpanic); before, it was an ACPI driver.
   facts.panic_driver = is_bound(root, "/sys/bus/pci/drivers/pvpanic-pci") ||
                        is_bound(root, "/sys/bus/platform/drivers/pvpanic-mmio") ||
                        is_bound(root, "/sys/bus/acpi/drivers/pvpanic");
