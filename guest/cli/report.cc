@@ -5,7 +5,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 
 int report(const Result<>& result, const Common& common) {
   return result ? kExitDone : report_error(result.error(), common);
@@ -17,4 +17,4 @@ void print_remarks(const std::vector<Remark>& remarks) {
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

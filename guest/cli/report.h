@@ -1,4 +1,4 @@
-// What verbs end with.
+// Reports the results of verbs.
 #pragma once
 
 #include <vector>
@@ -6,11 +6,11 @@
 #include "guest/cli/verb.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 
-// Reports an error, if it is one, and gives the exit code.
+// Prints the error, if it is one, and returns the exit code.
 int report(const Result<>& result, const Common& common);
-// Doubts about what was done, to standard error.
+// Prints warnings to standard error.
 void print_remarks(const std::vector<Remark>& remarks);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

@@ -1,12 +1,12 @@
 // A verb: one subcommand of vmcore-guest.
 //
-// To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section
-// in docs/man/vmcore-guest.8, a test.
+// To add a verb: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a
+// section in docs/man/vmcore-guest.8, a test.
 #pragma once
 
 #include "src/command/program.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 
 Run add_build(CLI::App& command, const Common& common);
 Run add_collect(CLI::App& command, const Common& common);
@@ -21,4 +21,4 @@ Run add_status(CLI::App& command, const Common& common);
 Run add_test(CLI::App& command, const Common& common);
 Run add_unload(CLI::App& command, const Common& common);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

@@ -17,7 +17,7 @@
 #include "src/command/report_error.h"
 #include "src/staging/staged_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
@@ -28,8 +28,8 @@ struct Options {
   std::string output;
 };
 
-// The running kernel; of an image, the only one that it has.
-Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
+// The running kernel; for an image, its only kernel.
+Result<std::string> chosen_kernel(const root::Root& root, const std::string& named) {
   if (!named.empty()) {
     return named;
   }
@@ -39,37 +39,39 @@ Result<std::string> chosen_kernel(const Root& root, const std::string& named) {
   }
   const auto releases = root.list("/lib/modules");
   if (!releases || releases->size() != 1) {
-    return fail(Errc::invalid, "name one with --kernel: /lib/modules has {}",
+    return fail(Errc::invalid, "choose a kernel with --kernel; /lib/modules has: {}",
                 releases ? fmt::format("{}", fmt::join(*releases, " ")) : "none");
   }
   return releases->front();
 }
 
-Result<CaptureConfig> chosen_config(const Root& root, const std::string& file) {
+Result<config::CaptureConfig> chosen_config(const root::Root& root, const std::string& file) {
   if (file.empty()) {
-    return read_config(root);
+    return root::read_config(root);
   }
   TRY_ASSIGN(const std::string text, read_file(file));
-  auto config = parse_config(text);
+  auto config = config::parse_config(text);
   return config ? std::move(config) : in_context(std::move(config).error(), file);
 }
 
-// Gives the exit code.
+// Returns the exit code.
 Result<int> build(const Options& options) {
-  // Under its name only when it is complete: a panic kernel may be loaded with it at any time.
+  // The image gets its name when it is complete, because a capture kernel may be loaded with it at
+  // any time.
   TRY_ASSIGN(auto output, staging::StagedFile::create(options.output, true));
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  ImageParts parts;
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  image::ImageParts parts;
   TRY_ASSIGN(parts.release, chosen_kernel(root, options.kernel));
-  TRY_ASSIGN(CaptureConfig config, chosen_config(root, options.config));
+  TRY_ASSIGN(config::CaptureConfig config, chosen_config(root, options.config));
   std::vector<Remark> remarks;
-  parts.config = with_disk_folders(root, with_network(root, std::move(config), remarks));
-  const std::string init = options.init.empty() ? init_executable() : options.init;
+  parts.config =
+      image::with_disk_folders(root, image::with_network(root, std::move(config), remarks));
+  const std::string init = options.init.empty() ? image::init_executable() : options.init;
   TRY_ASSIGN(parts.init, read_file(init));
-  if (auto fits = check_init(parts.init); !fits) {
+  if (auto fits = image::check_init(parts.init); !fits) {
     return in_context(std::move(fits).error(), init);
   }
-  TRY_ASSIGN(CaptureImage image, make_capture_image(root, parts));
+  TRY_ASSIGN(image::CaptureImage image, image::make_capture_image(root, parts));
   remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
   for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcore-guest: note: {}\n", printable(remark.text));
@@ -92,15 +94,16 @@ Result<int> build(const Options& options) {
 
 Run add_build(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("--kernel", options->kernel, "Its release; default: the running kernel");
+  command.add_option("--kernel", options->kernel,
+                     "Release of the kernel; default: the running kernel");
   command.add_option("--root", options->root, "Where the guest's file system is mounted");
   command.add_option("--init", options->init, "The program that the capture kernel starts");
-  command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
-  command.add_option("-o,--file", options->output, "The image")->required();
+  command.add_option("--config", options->config, "Configuration; default: /etc/vmcore-guest.conf");
+  command.add_option("-o,--file", options->output, "The image to write")->required();
   return [options, &common] {
     const Result<int> built = build(*options);
     return built ? *built : report_error(built.error(), common);
   };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

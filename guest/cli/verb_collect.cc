@@ -1,4 +1,4 @@
-// Run at boot: what an earlier crash left behind is kept, and told.
+// Runs at boot: keeps and reports what an earlier crash left behind.
 #include <cstdio>
 
 #include "guest/cli/report.h"
@@ -10,14 +10,14 @@
 #include "guest/status/status_facts.h"
 #include "src/base/printable.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 // Read by pam_motd(8).
 constexpr std::string_view kMotdFolder = "/run/motd.d";
 constexpr std::string_view kMotd = "/run/motd.d/vmcore-guest";
 
-std::string pieces_in(const Root& root, const std::string& folder) {
+std::string pieces_in(const root::Root& root, const std::string& folder) {
   std::string text;
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
     text += fmt::format("{}:\n{}\n", name, root.read(folder + "/" + name).value_or(""));
@@ -25,32 +25,34 @@ std::string pieces_in(const Root& root, const std::string& folder) {
   return text;
 }
 
-// The guest's own copy stays, whoever takes it.
-void tell_host(const Root& root, const std::string& folder) {
-  const Result<> offered = read_config(root).and_then(
-      [&](const CaptureConfig& config) { return offer_log(pieces_in(root, folder), config); });
+// The copy in the guest stays.
+void send_to_host(const root::Root& root, const std::string& folder) {
+  const Result<> offered =
+      root::read_config(root).and_then([&](const config::CaptureConfig& config) {
+        return save::offer_log(pieces_in(root, folder), config);
+      });
   if (offered) {
-    fmt::print("the host was sent {}\n", folder);
+    fmt::print("sent {} to the host\n", folder);
   } else {
-    fmt::print("the host was not sent {}: {}\n", folder, printable(offered.error().message));
+    fmt::print("{} was not sent to the host: {}\n", folder, printable(offered.error().message));
   }
 }
 
 Result<> collect() {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  const auto collected = collect_pstore(root);
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  const auto collected = status::collect_pstore(root);
   if (!collected.value_or("").empty()) {
-    tell_host(root, *collected);
+    send_to_host(root, *collected);
   }
   const Result<> kept = collected ? Result<>() : tl::unexpected(collected.error());
-  const std::string text = motd(read_status(root));
+  const std::string text = status::motd(status::read_status(root));
   if (text.empty()) {
-    remove_state(root, kMotd);
+    root::remove_state(root, kMotd);
     return kept;
   }
   fmt::print("{}", text);
-  TRY(make_state_folder(root, kMotdFolder));
-  TRY(write_state(root, kMotd, text, 0644));
+  TRY(root::make_state_folder(root, kMotdFolder));
+  TRY(root::write_state(root, kMotd, text, 0644));
   return kept;
 }
 
@@ -60,4 +62,4 @@ Run add_collect(CLI::App&, const Common& common) {
   return [&common] { return report(collect(), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

@@ -16,7 +16,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -29,50 +29,50 @@ struct Options {
 struct Estimate {
   std::string kernel;
   std::string image;  // empty: assumed
-  Need need;
+  kexec::Need need;
   std::uint64_t reserved = 0;
 };
 
 Result<Estimate> estimate(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   Estimate result{.kernel = options.kernel, .image = options.image, .need = {}};
   if (result.kernel.empty()) {
-    TRY_ASSIGN(result.kernel, find_kernel_image(root, running_release()));
+    TRY_ASSIGN(result.kernel, kexec::find_kernel_image(root, kexec::running_release()));
   }
   result.kernel = std::filesystem::absolute(result.kernel);
-  TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, result.kernel));
-  if (result.image.empty() && root.exists(capture_image_path(kernel.release()))) {
-    result.image = capture_image_path(kernel.release());
+  TRY_ASSIGN(const kexec::KernelImage kernel, kexec::read_kernel_image(root, result.kernel));
+  if (result.image.empty() && root.exists(image::capture_image_path(kernel.release()))) {
+    result.image = image::capture_image_path(kernel.release());
   }
-  std::uint64_t size = assumed_image_size(root);
+  std::uint64_t size = image::assumed_image_size(root);
   if (!result.image.empty()) {
     result.image = std::filesystem::absolute(result.image);
     TRY_ASSIGN(const Fd image, root.open(result.image, O_RDONLY));
     TRY_ASSIGN(size, sys::file_size(image.get()));
   }
-  result.need = need_of(kernel, size);
-  result.reserved = crash_memory_size(root).value_or(0);
+  result.need = kexec::need_of(kernel, size);
+  result.reserved = kexec::crash_memory_size(root).value_or(0);
   return result;
 }
 
 void print_text(const Estimate& estimate) {
-  fmt::print("{}\n", crashkernel_word(estimate.need));
+  fmt::print("{}\n", kexec::crashkernel_word(estimate.need));
   fmt::print("  kernel   {}\n", estimate.kernel);
   fmt::print("  image    {}\n",
              !estimate.image.empty()
                  ? estimate.image
-                 : fmt::format("none is built yet; {} MiB are assumed", estimate.need.image >> 20));
-  fmt::print("  needs    {}\n", explain(estimate.need));
-  const auto fit = check_fit(estimate.need, estimate.reserved);
+                 : fmt::format("not built yet; {} MiB are assumed", estimate.need.image >> 20));
+  fmt::print("  needs    {}\n", kexec::explain(estimate.need));
+  const auto fit = kexec::check_fit(estimate.need, estimate.reserved);
   fmt::print("  reserved {:.1f} MiB now{}\n", static_cast<double>(estimate.reserved) / (1U << 20),
              !fit           ? ": too little"
              : fit->empty() ? ""
-                            : ": narrow");
+                            : ": barely enough");
 }
 
 void print_json(const Estimate& estimate) {
-  const Need& need = estimate.need;
-  const Json json{{"crashkernel", crashkernel_word(need)},
+  const kexec::Need& need = estimate.need;
+  const Json json{{"crashkernel", kexec::crashkernel_word(need)},
                   {"kernel", estimate.kernel},
                   {"image", estimate.image.empty() ? Json() : Json(estimate.image)},
                   {"kernel_bytes", need.kernel},
@@ -80,7 +80,7 @@ void print_json(const Estimate& estimate) {
                   {"minimum_bytes", need.minimum},
                   {"recommended_bytes", need.recommended},
                   {"reserved_bytes", estimate.reserved},
-                  {"fits", check_fit(need, estimate.reserved).has_value()}};
+                  {"fits", kexec::check_fit(need, estimate.reserved).has_value()}};
   fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
 }
 
@@ -88,7 +88,7 @@ void print_json(const Estimate& estimate) {
 
 Run add_estimate(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("--kernel-image", options->kernel, "The kernel; default: the one that runs");
+  command.add_option("--kernel-image", options->kernel, "The kernel; default: the running kernel");
   command.add_option("--initrd", options->image, "Its capture image");
   return [options, &common] {
     const auto result = estimate(*options);
@@ -100,4 +100,4 @@ Run add_estimate(CLI::App& command, const Common& common) {
   };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

@@ -9,19 +9,20 @@
 #include "guest/kexec/kernel_facts.h"
 #include "guest/root/run_command.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
-// Where systemd runs (sd_booted(3)), it stops services and unmounts first.
+// With systemd (sd_booted(3)), services are stopped and file systems unmounted first.
 constexpr std::string_view kSystemd = "/run/systemd/system";
 
 Result<> execute(bool now) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  if (!is_loaded(root, Slot::reboot)) {
-    return fail(Errc::guest_state, "no kernel is loaded for a reboot: vmcore-guest load --reboot");
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  if (!kexec::is_loaded(root, kexec::Slot::reboot)) {
+    return fail(Errc::guest_state,
+                "no kernel is loaded for a reboot: run vmcore-guest load --reboot");
   }
   if (root.exists(kSystemd) && !now) {
-    return run_command({"/usr/bin/systemctl", "kexec"});
+    return root::run_command({"/usr/bin/systemctl", "kexec"});
   }
   ::sync();
   ::reboot(RB_KEXEC);
@@ -32,8 +33,10 @@ Result<> execute(bool now) {
 
 Run add_exec(CLI::App& command, const Common& common) {
   const auto now = std::make_shared<bool>(false);
-  command.add_flag("--now", *now, "Sync and jump, without stopping services (as without systemd)");
+  command.add_flag(
+      "--now", *now,
+      "Sync, and start the kernel without stopping services (the default without systemd)");
   return [now, &common] { return report(execute(*now), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

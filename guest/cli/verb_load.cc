@@ -7,11 +7,11 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
-  LoadRequest request;
+  kexec::LoadRequest request;
   bool reboot = false;
   bool reload = false;
   bool refresh = false;
@@ -22,26 +22,26 @@ std::string absolute(const std::string& path) {
 }
 
 Result<std::vector<Remark>> load(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  LoadRequest request = options.request;
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  kexec::LoadRequest request = options.request;
   request.kernel = absolute(request.kernel);
   request.image = absolute(request.image);
   if (options.reload) {
-    return reload_panic_kernel(root);
+    return kexec::reload_capture_kernel(root);
   }
   if (options.refresh) {
-    return refresh_panic_kernel(root);
+    return kexec::refresh_capture_kernel(root);
   }
   if (options.reboot) {
-    TRY(load_reboot_kernel(root, request));
+    TRY(kexec::load_reboot_kernel(root, request));
     return std::vector<Remark>();
   }
-  return load_panic_kernel(root, request);
+  return kexec::load_capture_kernel(root, request);
 }
 
 Result<std::vector<Remark>> unload() {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  TRY(unload_panic_kernel(root));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  TRY(kexec::unload_capture_kernel(root));
   return std::vector<Remark>();
 }
 
@@ -57,28 +57,28 @@ int finish(const Result<std::vector<Remark>>& result, const Common& common) {
 
 Run add_load(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  LoadRequest& request = options->request;
-  command.add_option("--kernel-image", request.kernel, "The kernel; default: the one that runs");
-  command.add_option("--initrd", request.image,
-                     "Its capture image; default: the one of that kernel's release, built where it "
-                     "is missing");
-  command.add_option("--append", request.append, "Words for the end of its command line");
-  command.add_flag("--debug", request.debug, "The kernel logs what it loads (Linux 6.8)");
-  CLI::Option* force =
-      command.add_flag("--force", request.force,
-                       "Over what another program loaded, and into memory that may not suffice");
-  CLI::Option* reboot = command.add_flag("--reboot", options->reboot,
-                                         "For `vmcore-guest exec`: a reboot without firmware");
-  CLI::Option* reload =
-      command
-          .add_flag("--reload", options->reload,
-                    "Once more, if it has to be: CPUs or memory came or went (run by udev)")
-          ->excludes(reboot)
-          ->excludes(force);
+  kexec::LoadRequest& request = options->request;
+  command.add_option("--kernel-image", request.kernel, "The kernel; default: the running kernel");
+  command.add_option(
+      "--initrd", request.image,
+      "Its capture image; default: the image of that kernel, built if it is missing");
+  command.add_option("--append", request.append, "Words to append to its command line");
+  command.add_flag("--debug", request.debug, "Let the kernel log what it loads (Linux 6.8)");
+  CLI::Option* force = command.add_flag(
+      "--force", request.force,
+      "Replace what another program loaded, and load even if the memory may not suffice");
+  CLI::Option* reboot =
+      command.add_flag("--reboot", options->reboot,
+                       "Load a kernel for `vmcore-guest exec`, a reboot without firmware");
+  CLI::Option* reload = command
+                            .add_flag("--reload", options->reload,
+                                      "Load again if CPUs or memory changed (run by udev)")
+                            ->excludes(reboot)
+                            ->excludes(force);
   command
       .add_flag(
           "--refresh", options->refresh,
-          "Once more, if its image would be another now: the network changed (run by a timer)")
+          "Load again if the image is out of date, as when the network changed (run by a timer)")
       ->excludes(reboot)
       ->excludes(force)
       ->excludes(reload);
@@ -89,4 +89,4 @@ Run add_unload(CLI::App&, const Common& common) {
   return [&common] { return finish(unload(), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

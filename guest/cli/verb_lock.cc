@@ -7,7 +7,7 @@
 #include "guest/kexec/kernel_facts.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 constexpr std::string_view kLimit = "/proc/sys/kernel/kexec_load_limit_panic";
@@ -18,7 +18,7 @@ struct Options {
   bool force = false;
 };
 
-Result<> write_setting(const Root& root, std::string_view path, std::string_view text) {
+Result<> write_setting(const root::Root& root, std::string_view path, std::string_view text) {
   TRY_ASSIGN(const Fd file, root.open(path, O_WRONLY));
   if (auto written = sys::write_full(file.get(), std::as_bytes(std::span(text))); !written) {
     return in_context(std::move(written).error(), path);
@@ -27,25 +27,24 @@ Result<> write_setting(const Root& root, std::string_view path, std::string_view
 }
 
 Result<> lock(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  if (!is_loaded(root, Slot::crash)) {
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  if (!kexec::is_loaded(root, kexec::Slot::crash)) {
     return fail(Errc::guest_state,
-                "no panic kernel is loaded, and after a lock none could be: "
-                "vmcore-guest load");
+                "no capture kernel is loaded, and after a lock none can be loaded: run "
+                "vmcore-guest load first");
   }
-  if (!stays_valid(root) && !options.force) {
+  if (!kexec::stays_valid(root) && !options.force) {
     return fail(Errc::guest_state,
-                "this kernel needs the panic kernel loaded anew when CPUs or memory come or go "
-                "(no /sys/devices/system/{{cpu,memory}}/crash_hotplug), and a lock would keep that "
-                "out: --force, where they never do");
+                "the capture kernel must be reloaded when CPUs or memory change (no "
+                "/sys/devices/system/{{cpu,memory}}/crash_hotplug), and a lock prevents that: use "
+                "--force if they never change");
   }
   if (options.disable) {
     return write_setting(root, kDisabled, "1");
   }
   if (!root.exists(kLimit)) {
     return fail(Errc::unsupported,
-                "{} came with Linux 6.3; --disable locks this one, and fast reboots with it",
-                kLimit);
+                "{} needs Linux 6.3: use --disable, which also prevents fast reboots", kLimit);
   }
   return write_setting(root, kLimit, "0");
 }
@@ -55,10 +54,10 @@ Result<> lock(const Options& options) {
 Run add_lock(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   command.add_flag("--disable", options->disable,
-                   "No kernel can be loaded at all until the next boot (kexec_load_disabled)");
+                   "Prevent loading any kernel until the next boot (kexec_load_disabled)");
   command.add_flag("--force", options->force,
-                   "Even where changes of CPUs or memory would call for a reload");
+                   "Lock even if a change of CPUs or memory would require a reload");
   return [options, &common] { return report(lock(*options), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

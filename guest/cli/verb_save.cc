@@ -11,13 +11,13 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 enum : int { kExitIncomplete = 3 };
 
 struct Options {
-  std::string vmcore = kVmcore;
+  std::string vmcore = save::kVmcore;
   std::string output;
   std::vector<std::string> targets;
   std::string config;
@@ -25,11 +25,12 @@ struct Options {
   std::optional<unsigned> deadline;
 };
 
-Result<CaptureConfig> read_config(const Options& options) {
-  CaptureConfig config;
-  const std::string path = options.config.empty() ? std::string(kConfigFile) : options.config;
+Result<config::CaptureConfig> read_config(const Options& options) {
+  config::CaptureConfig config;
+  const std::string path =
+      options.config.empty() ? std::string(config::kConfigFile) : options.config;
   if (auto text = read_file(path)) {
-    auto parsed = parse_config(*text);
+    auto parsed = config::parse_config(*text);
     if (!parsed) {
       return in_context(std::move(parsed).error(), path);
     }
@@ -38,7 +39,7 @@ Result<CaptureConfig> read_config(const Options& options) {
     return tl::unexpected(std::move(text).error());
   }
   if (!options.targets.empty()) {
-    TRY(set_key(config, "target", options.targets));
+    TRY(config::set_key(config, "target", options.targets));
   }
   if (!options.output.empty()) {
     config.targets = {{"output", options.output}};
@@ -46,9 +47,10 @@ Result<CaptureConfig> read_config(const Options& options) {
   config.level = options.level.value_or(config.level);
   config.deadline = std::chrono::seconds(
       options.deadline.value_or(static_cast<unsigned>(config.deadline.count())));
-  TRY_ASSIGN(const Root root, Root::open("/"));
-  // Of kdump-tools it runs in the guest itself, which will look for the crash where it sees it.
-  return with_disk_folders(root, std::move(config));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  // With kdump-tools this runs in the guest itself, which later searches for the dump where it sees
+  // the folder.
+  return image::with_disk_folders(root, std::move(config));
 }
 
 int save(const Options& options, const Common& common) {
@@ -56,18 +58,18 @@ int save(const Options& options, const Common& common) {
   if (!config) {
     return report_error(config.error(), common);
   }
-  std::optional<Clock::time_point> deadline;
+  std::optional<save::Clock::time_point> deadline;
   if (config->deadline.count() != 0) {
-    deadline = Clock::now() + config->deadline;
+    deadline = save::Clock::now() + config->deadline;
   }
   const auto say = [](std::string_view line) { fmt::print(stderr, "vmcore-guest: {}\n", line); };
-  switch (save_crash(options.vmcore, *config, {.deadline = deadline}, say)) {
-    case SaveEnd::complete:
+  switch (save::save_crash(options.vmcore, *config, {.deadline = deadline}, say)) {
+    case save::SaveEnd::complete:
       return kExitDone;
-    case SaveEnd::incomplete:
+    case save::SaveEnd::incomplete:
       return kExitIncomplete;
-    case SaveEnd::nothing:
-    case SaveEnd::died:
+    case save::SaveEnd::nothing:
+    case save::SaveEnd::died:
       break;
   }
   return report_error({Errc::io, "the crash was not saved"}, common);
@@ -79,15 +81,16 @@ Run add_save(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   command.add_option("VMCORE", options->vmcore, "The crashed kernel's memory")
       ->capture_default_str();
-  // As the core_collector of kdumpctl and kdump-tools: VMCORE FILE.
-  command.add_option("-o,--file,FILE", options->output, "One dump, in this file")
-      ->excludes(command.add_option("--target", options->targets,
-                                    "Where to, in place of the configuration's; may be repeated"));
-  command.add_option("-d,--level", options->level, "What is left out, as makedumpfile's -d")
+  // The arguments of a core_collector of kdumpctl and kdump-tools: VMCORE FILE.
+  command.add_option("-o,--file,FILE", options->output, "Write one dump, to this file")
+      ->excludes(
+          command.add_option("--target", options->targets,
+                             "Where to save, in place of the configured targets; may be repeated"));
+  command.add_option("-d,--level", options->level, "The pages to leave out, as makedumpfile -d")
       ->check(CLI::Range(0, 31));
-  command.add_option("--config", options->config, "In place of /etc/vmcore-guest.conf");
-  command.add_option("--deadline", options->deadline, "Seconds until it gives up; 0: never");
+  command.add_option("--config", options->config, "Configuration; default: /etc/vmcore-guest.conf");
+  command.add_option("--deadline", options->deadline, "Give up after so many seconds; 0: never");
   return [options, &common] { return save(*options, common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

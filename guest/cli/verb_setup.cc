@@ -13,11 +13,11 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 struct Options {
-  SetupOptions setup;
+  setup::SetupOptions setup;
   std::string root = "/";
   bool dry_run = false;
   bool beside = false;
@@ -30,74 +30,80 @@ void print_lines(const char* prefix, const std::vector<std::string>& lines) {
   }
 }
 
-void print_outcome(const Outcome& outcome) {
+void print_outcome(const setup::Outcome& outcome) {
   for (const std::string& failed : outcome.failed) {
-    fmt::print(stderr, "vmcore-guest: {}; the files are written: run it again when it is mended\n",
+    fmt::print(stderr,
+               "vmcore-guest: {}; the files are written: fix the problem and run it again\n",
                failed);
   }
 }
 
-// The capture images that `load` made, what is left of one that was cut short, and what was kept
-// for them.
-Result<> remove_images(const Root& root) {
-  const std::string folder(kStateFolder);
+// Removes the capture images that `load` made, incomplete ones, and the stored network settings.
+Result<> remove_images(const root::Root& root) {
+  const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
     if (name.starts_with("capture-") && name.find(".img") != std::string::npos) {
-      TRY(write_node(root, folder + "/" + name, std::nullopt));
+      TRY(root::write_node(root, folder + "/" + name, std::nullopt));
     }
   }
-  remove_state(root, kNetworkFile);
+  root::remove_state(root, image::kNetworkFile);
   return {};
 }
 
-// That of the capture image, which is built at the next boot, before there is one.
-void remember_network(const Root& root) {
+// Stores the network settings: the capture image is built at the next boot, before the network is
+// up.
+void remember_network(const root::Root& root) {
   std::vector<Remark> remarks;
-  if (const auto config = read_config(root)) {
-    with_network(root, *config, remarks);
+  if (const auto config = root::read_config(root)) {
+    image::with_network(root, *config, remarks);
   }
   print_remarks(remarks);
 }
 
-// Shows what is to be done and does it. `record` is empty for a removal.
-Result<int> carry_out(const Options& options, Plan& plan, Record record, const Record& earlier) {
-  const Tree& tree = plan.tree;
-  TRY_ASSIGN(const std::vector<Change> changes, tree.to_write());
-  TRY(check_writable(tree.root(), changes));
-  const Commands commands = commands_for(tree, changes, earlier.pending, plan.by_hand);
-  fmt::print("{}", printable_lines(diff_of(changes)));
+// Prints the changes and makes them. `record` is empty for a removal.
+Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record record,
+                      const setup::Record& earlier) {
+  const root::Tree& tree = plan.tree;
+  TRY_ASSIGN(const std::vector<root::Change> changes, tree.to_write());
+  TRY(setup::check_writable(tree.root(), changes));
+  const setup::Commands commands =
+      setup::commands_for(tree, changes, earlier.pending, plan.by_hand);
+  fmt::print("{}", printable_lines(setup::diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
-    for (const Command& command : list) {
-      fmt::print("{}: {}\n", options.dry_run ? "would run" : "runs", shell_command(command));
+    for (const setup::Command& command : list) {
+      fmt::print("{}: {}\n", options.dry_run ? "would run" : "running", shell_command(command));
     }
   }
   std::fflush(stdout);  // before what the commands print
-  Outcome outcome;
+  setup::Outcome outcome;
   const bool removes = record.changes.empty();
   if (!options.dry_run) {
     TRY(removes ? remove_images(tree.root()) : Result<>());
-    TRY_ASSIGN(outcome, apply(tree.root(), changes, std::move(record), earlier, commands));
+    TRY_ASSIGN(outcome, setup::apply(tree.root(), changes, std::move(record), earlier, commands));
   }
   print_lines("note", plan.notes);
   print_lines("to do", plan.by_hand);
   print_outcome(outcome);
   if (changes.empty() && commands.others.empty()) {
-    fmt::print("nothing to do: {}\n", removes ? "it is not set up" : "it is set up already");
+    fmt::print("nothing to do: {}\n",
+               removes ? "the guest is not set up" : "the guest is set up already");
   } else if (options.dry_run) {
     fmt::print("{} files would change\n", changes.size());
   } else {
-    fmt::print("{} files changed{}; a reboot is needed for it to count\n", changes.size(),
-               removes ? "" : fmt::format(" (as they were: {}/before)", parent_of(kManifest)));
+    fmt::print("{} files changed{}; reboot to apply the changes\n", changes.size(),
+               removes ? ""
+                       : fmt::format(" (the old files are in {}/before)",
+                                     root::parent_of(setup::kManifest)));
   }
   return !outcome.failed.empty() ? kExitFailed : plan.by_hand.empty() ? kExitDone : kExitNotAsAsked;
 }
 
 Result<int> setup(Options& options) {
   options.setup.slot = options.beside ? "beside" : options.replace ? "replace" : "";
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  TRY_ASSIGN(const Record earlier, read_record(root));
-  TRY_ASSIGN(Plan plan, make_plan(root, earlier, options.setup));
-  Record record;
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
+  TRY_ASSIGN(setup::Plan plan, setup::make_plan(root, earlier, options.setup));
+  setup::Record record;
   TRY_ASSIGN(record.changes, plan.tree.to_remember());
   record.words = plan.words;
   record.slot = options.setup.slot;
@@ -109,15 +115,15 @@ Result<int> setup(Options& options) {
 }
 
 Result<int> remove(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open(options.root));
-  TRY_ASSIGN(const Record earlier, read_record(root));
-  Plan plan(root);
-  TRY(set_base(plan.tree, earlier));
-  for (const Change& change : earlier.changes) {
-    TRY_ASSIGN(const auto now, read_node(root, change.path));
+  TRY_ASSIGN(const root::Root root, root::Root::open(options.root));
+  TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
+  setup::Plan plan(root);
+  TRY(setup::set_base(plan.tree, earlier));
+  for (const root::Change& change : earlier.changes) {
+    TRY_ASSIGN(const auto now, root::read_node(root, change.path));
     if (now != change.before && now != change.after) {
       plan.notes.push_back(
-          fmt::format("{} was changed since: only what setup wrote goes", change.path));
+          fmt::format("{} was changed after setup: only what setup wrote is removed", change.path));
     }
   }
   return carry_out(options, plan, {}, earlier);
@@ -128,14 +134,14 @@ int finish(const Result<int>& code, const Common& common) {
 }
 
 void add_shared(CLI::App& command, Options& options) {
-  command.add_option("--root", options.root, "The guest's file system, where an image is mounted")
+  command.add_option("--root", options.root, "Where the file system of the guest is mounted")
       ->type_name("DIR")
       ->capture_default_str();
-  command.add_flag("--dry-run", options.dry_run, "Show what would change, and change nothing");
+  command.add_flag("--dry-run", options.dry_run, "Show the changes without making them");
 }
 
 std::string check_reservation(const std::string& text) {
-  return is_reservation(text) ? "" : "not what the kernel takes behind crashkernel=, as 128M";
+  return setup::is_reservation(text) ? "" : "not a value of crashkernel=, such as 128M";
 }
 
 }  // namespace
@@ -144,24 +150,25 @@ Run add_setup(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   add_shared(command, *options);
   command
-      .add_option("--crashkernel", options->setup.crashkernel,
-                  "What to reserve (default: what is reserved already, else what the kernel needs)")
+      .add_option(
+          "--crashkernel", options->setup.crashkernel,
+          "Memory to reserve (default: what is reserved already, else what the kernel needs)")
       ->type_name("SIZE")
       ->check(check_reservation);
   command.add_flag("--force", options->setup.force,
-                   "Change the command line although a sealed disk or a signed image needs it");
-  CLI::Option* const beside = command.add_flag("--beside", options->beside,
-                                               "Keep another's panic kernel, save to the host "
-                                               "before it does");
-  command.add_flag("--replace", options->replace, "Disable another's panic kernel")
+                   "Change the command line even if a sealed disk or a signed image depends on it");
+  CLI::Option* const beside = command.add_flag(
+      "--beside", options->beside,
+      "Keep the other kdump service, and send a dump to the host before it saves its own");
+  command.add_flag("--replace", options->replace, "Disable the other kdump service")
       ->excludes(beside);
   command.add_flag("--notify-host", options->setup.notify_host,
-                   "The crashing kernel tells the host (crash_kexec_post_notifiers)");
+                   "Let the crashing kernel notify the host (crash_kexec_post_notifiers)");
   command
       .add_option("--panic-on", options->setup.panic_on,
-                  "What becomes a panic: oops, nmi, softlockup, hung-task")
+                  "Faults that cause a panic: oops, nmi, softlockup, hung-task")
       ->delimiter(',')
-      ->check(CLI::IsMember(panic_triggers()));
+      ->check(CLI::IsMember(setup::panic_triggers()));
   return [options, &common] { return finish(setup(*options), common); };
 }
 
@@ -171,4 +178,4 @@ Run add_remove(CLI::App& command, const Common& common) {
   return [options, &common] { return finish(remove(*options), common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

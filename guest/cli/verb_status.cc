@@ -9,7 +9,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -33,16 +33,16 @@ void print_json(const std::vector<Finding>& findings) {
 }
 
 int run(bool of_the_day, const Common& common) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   if (!root) {
     return report_error(root.error(), common);
   }
-  const StatusFacts facts = read_status(*root);
+  const status::StatusFacts facts = status::read_status(*root);
   if (of_the_day) {
-    fmt::print("{}", printable_lines(motd(facts)));
+    fmt::print("{}", printable_lines(status::motd(facts)));
     return kExitDone;
   }
-  const std::vector<Finding> findings = judge_status(facts);
+  const std::vector<Finding> findings = status::judge_status(facts);
   common.json ? print_json(findings) : print_text(findings);
   return std::ranges::find(findings, Verdict::fail, &Finding::verdict) == findings.end()
              ? kExitDone
@@ -53,8 +53,8 @@ int run(bool of_the_day, const Common& common) {
 
 Run add_status(CLI::App& command, const Common& common) {
   const auto of_the_day = std::make_shared<bool>(false);
-  command.add_flag("--motd", *of_the_day, "Only what a message of the day has to say");
+  command.add_flag("--motd", *of_the_day, "Print only the message of the day");
   return [of_the_day, &common] { return run(*of_the_day, common); };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

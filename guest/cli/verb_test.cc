@@ -1,4 +1,4 @@
-// A crash on purpose, and what became of it.
+// Crashes this guest on purpose, and checks the dump.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -19,7 +19,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -33,7 +33,7 @@ struct Options {
   std::string tag;
 };
 
-// The word of a kernel's command line: nothing that would end it.
+// The tag is a word on a kernel command line, so it has no blanks or quotes.
 bool is_tag(std::string_view tag) {
   return tag.size() <= 64 &&
          tag.find_first_not_of(
@@ -46,7 +46,8 @@ Result<> confirm(const Options& options) {
     return {};
   }
   if (::isatty(STDIN_FILENO) == 0) {
-    return fail(Errc::invalid, "this crashes the guest: --yes, where nobody can be asked");
+    return fail(Errc::invalid,
+                "this crashes the guest, and there is no terminal to ask: use --yes");
   }
   fmt::print("This crashes this guest now. Type \"crash\" to go on: ");
   std::fflush(stdout);
@@ -59,19 +60,21 @@ Result<> confirm(const Options& options) {
 }
 
 Result<> crash(const Options& options) {
-  TRY_ASSIGN(const Root root, Root::open("/"));
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
   TRY(confirm(options));
   const std::int64_t now = std::time(nullptr);
-  const std::string tag = options.tag.empty() ? "test-" + dump_time(now) : options.tag;
-  LoadRequest request;
-  if (const auto record = read_load_record(root)) {
-    request = request_of(*record);
+  const std::string tag = options.tag.empty() ? "test-" + save::dump_time(now) : options.tag;
+  kexec::LoadRequest request;
+  if (const auto record = kexec::read_load_record(root)) {
+    request = kexec::request_of(*record);
   }
   request.tag = tag;
-  TRY_ASSIGN(const auto remarks, load_panic_kernel(root, request));
+  TRY_ASSIGN(const auto remarks, kexec::load_capture_kernel(root, request));
   print_remarks(remarks);
-  const Json test{{"tag", tag}, {"time", now}, {"boot", read_word(root, {kBoot}).value_or("")}};
-  TRY(write_state(root, kTest, test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
+  const Json test{
+      {"tag", tag}, {"time", now}, {"boot", root::read_word(root, {kBoot}).value_or("")}};
+  TRY(root::write_state(root, kTest,
+                        test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
   TRY_ASSIGN(const Fd trigger, root.open("/proc/sysrq-trigger", O_WRONLY));
   fmt::print("crashing, tagged {}\n", tag);
   std::fflush(stdout);
@@ -79,23 +82,24 @@ Result<> crash(const Options& options) {
   return sys::write_full(trigger.get(), std::as_bytes(std::span("c", 1)));
 }
 
-// Whether the dump of the last test is there, as far as this guest can know.
-Result<std::string> result_of_test(const Root& root) {
+// Whether this guest has the dump of the last test, as far as it can know.
+Result<std::string> result_of_test(const root::Root& root) {
   const auto text = root.read(kTest);
   const Json test = Json::parse(text.value_or(""), nullptr, false);
   if (!test.is_object() || !test.contains("tag") || !test["tag"].is_string() ||
       !test.contains("time") || !test["time"].is_number_integer() || !test.contains("boot") ||
       !test["boot"].is_string()) {
-    return fail(Errc::not_found, "no test was run: vmcore-guest test");
+    return fail(Errc::not_found, "no test was run: run vmcore-guest test");
   }
   const std::string tag = test["tag"];
-  if (test["boot"] == read_word(root, {kBoot}).value_or("")) {
-    return fail(Errc::guest_state, "{}: the guest has not rebooted since: it did not crash", tag);
+  if (test["boot"] == root::read_word(root, {kBoot}).value_or("")) {
+    return fail(Errc::guest_state,
+                "{}: the guest has not rebooted since the test: it did not crash", tag);
   }
-  const StatusFacts facts = read_status(root);
-  // A second of grace: the crash's own clock has none.
+  const status::StatusFacts facts = status::read_status(root);
+  // The time of the crash has a resolution of one second.
   const bool newer =
-      facts.last && facts.last->time >= dump_time(test["time"].get<std::int64_t>() - 1);
+      facts.last && facts.last->time >= save::dump_time(test["time"].get<std::int64_t>() - 1);
   if (newer && facts.last->tag.value_or(tag) != tag) {
     return fail(Errc::not_found, "{}: the newest dump in this guest is of another crash: {}", tag,
                 facts.last->path);
@@ -104,16 +108,16 @@ Result<std::string> result_of_test(const Root& root) {
     return fmt::format("{}: the dump is {}", tag, facts.last->path);
   }
   if (newer) {
-    return fail(Errc::truncated, "{}: the dump is not complete: {}", tag, facts.last->path);
+    return fail(Errc::truncated, "{}: the dump is incomplete: {}", tag, facts.last->path);
   }
   return fail(Errc::not_found,
-              "{}: there is no dump of it in this guest. Where the host is the target, look there "
-              "for a dump of that tag (vmcorectl info); else at the console's log",
+              "{}: this guest has no dump of the test. If the target is the host, look there for a "
+              "dump with this tag (vmcorectl info); otherwise see the log of the console",
               tag);
 }
 
 int show_result(const Common& common) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   const auto result = root ? result_of_test(*root) : tl::unexpected(root.error());
   if (!result) {
     return report_error(result.error(), common);
@@ -136,15 +140,14 @@ void check_usage(const Options& options) {
 
 Run add_test(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  CLI::Option* result =
-      command.add_flag("--result", options->result, "After the reboot: whether its dump is there");
+  CLI::Option* result = command.add_flag("--result", options->result,
+                                         "After the reboot: check that the dump was saved");
   command.add_flag("--yes", options->yes, "Crash without asking")->excludes(result);
-  command.add_option("--tag", options->tag, "Goes with the dump, to tell it from others")
-      ->excludes(result);
+  command.add_option("--tag", options->tag, "A tag to store with the dump")->excludes(result);
   command.parse_complete_callback([options] { check_usage(*options); });
   return [options, &common] {
     return options->result ? show_result(common) : report(crash(*options), common);
   };
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::cli

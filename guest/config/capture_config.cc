@@ -11,7 +11,7 @@
 #include "guest/config/kernel_words.h"
 #include "guest/config/trimmed.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
@@ -45,7 +45,7 @@ Result<EndAction> read_end_action(std::string_view text) {
   const auto* const found =
       std::ranges::find(kEndActions, text, &std::pair<std::string_view, EndAction>::first);
   if (found == kEndActions.end()) {
-    return fail(Errc::invalid, "\"{}\" is none of reboot, poweroff, halt and shell", text);
+    return fail(Errc::invalid, "unknown action \"{}\": use reboot, poweroff, halt or shell", text);
   }
   return found->second;
 }
@@ -66,10 +66,10 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// However it is spelt.
+// Whether a key is encrypt-to, possibly misspelt.
 bool names_key(std::string_view key) { return key.starts_with("encrypt"); }
 
-// Of a word or a value, as the kernel takes them off (lib/cmdline.c, next_arg).
+// Removes the quotes of a word or a value as the kernel does (lib/cmdline.c, next_arg).
 std::string_view without_quotes(std::string_view text) {
   if (!text.starts_with('"')) {
     return text;
@@ -82,7 +82,7 @@ std::string_view without_quotes(std::string_view text) {
 Result<> set_by_word(CaptureConfig& config, std::string_view word) {
   const std::size_t equals = word.find('=');
   if (equals == std::string_view::npos) {
-    return fail(Errc::invalid, "it has no value");
+    return fail(Errc::invalid, "the value is missing (vmcore.KEY=VALUE)");
   }
   const std::string_view key = word.substr(0, equals);
   const std::string_view value = without_quotes(word.substr(equals + 1));
@@ -98,7 +98,7 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     std::vector<Target> targets;
     std::ranges::transform(values, std::back_inserter(targets), read_target);
     if (targets.empty() || std::ranges::find(targets, "", &Target::kind) != targets.end()) {
-      return fail(Errc::invalid, "a target is missing");
+      return fail(Errc::invalid, "the kind of the target is missing (KIND or KIND:WHERE)");
     }
     config.targets = std::move(targets);
     return {};
@@ -129,7 +129,7 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
   } else if (key == "tag") {
     config.tag = value;
   } else {
-    return fail(Errc::not_found, "there is no key \"{}\"", key);
+    return fail(Errc::not_found, "unknown key \"{}\"", key);
   }
   return {};
 }
@@ -154,10 +154,10 @@ Result<CaptureConfig> parse_config(std::string_view text) {
       return in_context(std::move(set).error(), fmt::format("line {}", number));
     }
   }
-  if (!config.encrypt_to &&
-      std::ranges::find(config.targets, "tcp", &Target::kind) != config.targets.end()) {
+  if (!config.encrypt_to && has_target(config, "tcp")) {
     return fail(Errc::invalid,
-                "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it");
+                "target tcp sends only sealed dumps: set encrypt-to to the key that `vmcorectl key "
+                "FILE` prints");
   }
   return config;
 }
@@ -198,16 +198,6 @@ bool has_target(const CaptureConfig& config, std::string_view kind) {
   return std::ranges::find(config.targets, kind, &Target::kind) != config.targets.end();
 }
 
-std::optional<IpAddress> network_address_of(const Target& target) {
-  Result<Endpoint> endpoint = fail(Errc::not_found, "no network");
-  if (target.kind == "tcp") {
-    endpoint = parse_endpoint(target.where);
-  } else if (target.kind == "ssh") {
-    endpoint = parse_ssh_destination(target.where).map(&SshDestination::endpoint);
-  }
-  return endpoint ? std::optional(endpoint->address) : std::nullopt;
-}
-
 std::string format_config(const CaptureConfig& config) {
   std::string text;
   for (const Target& target : config.targets) {
@@ -233,4 +223,4 @@ std::string format_config(const CaptureConfig& config) {
   return text;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

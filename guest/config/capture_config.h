@@ -1,7 +1,6 @@
-// CaptureConfig: what the capture side does with a crash. Its file is /etc/vmcore-guest.conf;
-// `build` puts it under the same name into the capture image, and the capture kernel's command line
-// overrides it
-// ("vmcore.KEY=VALUE", a list's values separated by commas).
+// CaptureConfig: what the capture kernel does with a crash. The file is /etc/vmcore-guest.conf.
+// `build` copies it into the capture image under the same name. The command line of the capture
+// kernel overrides it ("vmcore.KEY=VALUE"; the values of a list are separated by commas).
 //
 //   # a comment
 //   target = port
@@ -20,78 +19,78 @@
 #include "src/base/result.h"
 #include "src/seal/key.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
-// Where the capture image has its copy.
+// The configuration file, in the guest and in the capture image.
 inline constexpr std::string_view kConfigFile = "/etc/vmcore-guest.conf";
 
-// The virtio-serial port that leads to the host, and the vsock port of the host's end.
+// The virtio-serial port to the host, and the vsock port on which the host listens.
 inline constexpr std::string_view kPortName = "org.vmcorectl.dump.0";
 inline constexpr std::uint32_t kVsockPort = 30317;
 
-// How the capture kernel ends.
+// What the capture kernel does at the end.
 enum class EndAction : std::uint8_t { reboot, poweroff, halt, shell };
 
-// One place to save to. How `kind` reads `where` is told beside the target itself (guest/save).
+// One place to save to. The kind defines the syntax of `where` (guest/save/target_kinds.h).
 struct Target {
-  std::string kind;   // "port", "tcp", "file", ...: what stands before the first colon
-  std::string where;  // the rest, may be empty: the kind's default
+  std::string kind;   // the text before the first colon: "port", "tcp", "file", ...
+  std::string where;  // the text after it; empty: the default of the kind
   bool operator==(const Target&) const = default;
 };
 
-// Of targets "ssh": OpenSSH's client, which `build` copies with its libraries, and what it is
-// given; paths are the same in the image.
+// For targets "ssh": the OpenSSH client, which `build` copies with its libraries, and its files.
+// Paths are the same in the guest and in the image.
 struct SshConfig {
   std::string client = "/usr/bin/ssh";
   std::string key = "/etc/vmcore-guest/ssh-key";
   std::string known_hosts = "/etc/vmcore-guest/ssh-known-hosts";
-  std::string command = "vmcorectl receive -";  // that takes the stream there
+  std::string command = "vmcorectl receive -";  // reads the stream on the other machine
   bool operator==(const SshConfig&) const = default;
 };
 
 struct CaptureConfig {
   std::vector<Target> targets = {{"port", ""}, {"vsock", ""}};  // tried in this order
   unsigned level = 31;                                          // makedumpfile's dump level
-  unsigned keep = 3;                   // the newest dumps that a file system keeps; 0: all
+  unsigned keep = 3;                   // how many dumps a file system keeps; 0: all
   std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
   EndAction on_success = EndAction::reboot;
   EndAction on_failure = EndAction::reboot;
-  // What every stream is sealed to; those over TCP must be, and those of a guest with encrypted
-  // memory to its host.
+  // The key that every stream is sealed to. Required for streams over TCP, and for streams to the
+  // host of a guest with encrypted memory.
   std::optional<seal::PublicKey> encrypt_to;
-  // Where a key was given that cannot be understood: no stream goes out.
+  // A key was configured, but it could not be parsed: no stream is sent.
   bool sealed_to_nobody = false;
-  // That a target needs which is reached by it; where nothing is told, it is as it is found.
+  // For targets on the network; without a value, `build` finds it (guest/image/find_network.h).
   std::optional<Network> network;
   SshConfig ssh;
-  std::string tag;  // of a crash on purpose (`vmcore-guest test`); told to the host with the dump
+  std::string tag;  // of `vmcore-guest test`; sent to the host with the dump
   bool operator==(const CaptureConfig&) const = default;
 };
 
-// Sets one key. Errc::not_found for a key that does not exist, Errc::invalid for a value that does
-// not fit it. A list replaces the one before.
+// Sets one key. Errc::not_found for an unknown key, Errc::invalid for a value that does not fit. A
+// list replaces the previous list.
 Result<> set_key(CaptureConfig& config, std::string_view key,
                  const std::vector<std::string>& values);
 
-// The defaults, changed by the text of a file. The error names the line.
+// Parses a configuration file; keys that are not in the text keep their defaults. An error names
+// the line.
 Result<CaptureConfig> parse_config(std::string_view text);
-// That of a capture kernel, which goes on with what it has: the defaults in place of a text that
-// cannot be understood, which is told. One that named a key is sealed to nobody.
+// The same in a capture kernel, which must continue: if the text cannot be parsed, returns the
+// defaults and adds a Remark. If the text names a key to seal to, the result has sealed_to_nobody
+// set.
 CaptureConfig parse_config_anyhow(std::string_view text, std::vector<Remark>& remarks);
-// Changes it by the "vmcore." keys of a kernel's command line; others are not looked at. What
-// cannot be understood is skipped and told; where that is a key, it is sealed to nobody.
+// Applies the words "vmcore.KEY=VALUE" of a kernel command line and ignores all other words.
+// Returns a Remark for each word that cannot be parsed; if such a word is a key to seal to, sets
+// sealed_to_nobody.
 std::vector<Remark> apply_command_line(CaptureConfig& config, std::string_view command_line);
 
-// As it is configured: "ssh:me@192.0.2.1".
+// The text of a target in the configuration: "ssh:me@192.0.2.1".
 std::string format_target(const Target& target);
 
 // Whether one of the targets is of that kind.
 bool has_target(const CaptureConfig& config, std::string_view kind);
 
-// The address that the target is reached at, where that takes a network.
-std::optional<IpAddress> network_address_of(const Target& target);
-
-// The text that parse_config makes the same configuration of.
+// The text from which parse_config makes the same configuration.
 std::string format_config(const CaptureConfig& config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -1,5 +1,5 @@
-// gzip (RFC 1952), whole files in memory: what the modules of a capture image are packed with, and
-// those of some distributions.
+// gzip (RFC 1952) of whole files in memory: the compression of the modules in a capture image, and
+// of the modules of some distributions.
 #pragma once
 
 #include <string>
@@ -7,15 +7,15 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 inline constexpr std::string_view kGzipMagic = "\x1f\x8b";
 
-// The same bytes make the same bytes.
+// Equal input gives equal output.
 Result<std::string> gzip(std::string_view bytes);
 
-// One member, as gzip() makes it. Errc::malformed where it is damaged, Errc::limit over `most`
-// bytes.
+// Unpacks one member, as gzip() makes it. Errc::malformed if the data is damaged, Errc::limit if
+// the result is larger than `most` bytes.
 Result<std::string> gunzip(std::string_view bytes, std::size_t most);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 std::vector<std::string> kernel_words(std::string_view command_line) {
   std::vector<std::string> words;
@@ -25,4 +25,4 @@ std::vector<std::string> kernel_words(std::string_view command_line) {
   return words;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

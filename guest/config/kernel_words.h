@@ -1,14 +1,14 @@
-// The command line of a kernel, taken apart.
+// The words of a kernel command line.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
-// Words as the kernel takes them apart (lib/cmdline.c, next_arg): blanks inside of double quotes
+// Splits the command line as the kernel does (lib/cmdline.c, next_arg): blanks inside double quotes
 // belong to the word.
 std::vector<std::string> kernel_words(std::string_view command_line);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -4,14 +4,14 @@
 
 #include <charconv>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 Result<unsigned> number(std::string_view text, unsigned most, std::string_view what) {
   unsigned value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || rest != text.data() + text.size() || value > most) {
-    return fail(Errc::invalid, "\"{}\" is no {}", text, what);
+    return fail(Errc::invalid, "\"{}\" is not a {}", text, what);
   }
   return value;
 }
@@ -34,7 +34,7 @@ Result<IpAddress> parse_address(std::string_view text) {
       return address;
     }
   }
-  return fail(Errc::invalid, "\"{}\" is no IP address", text);
+  return fail(Errc::invalid, "\"{}\" is not an IP address", text);
 }
 
 std::string format_address(const IpAddress& address) {
@@ -49,7 +49,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
     return fail(Errc::invalid, "\"{}\" is not ADDRESS:PORT", text);
   }
   TRY_ASSIGN(const IpAddress address, parse_address(without_brackets(text.substr(0, colon))));
-  TRY_ASSIGN(const unsigned port, number(text.substr(colon + 1), 65535, "number of a port"));
+  TRY_ASSIGN(const unsigned port, number(text.substr(colon + 1), 65535, "port number"));
   return Endpoint{address, static_cast<std::uint16_t>(port)};
 }
 
@@ -79,11 +79,12 @@ Result<Network> parse_network(std::string_view text) {
   TRY_ASSIGN(network.address, parse_address(text.substr(comma + 1, slash - comma - 1)));
   const auto bits = static_cast<unsigned>(network.address.bytes().size() * 8);
   TRY_ASSIGN(network.prefix,
-             number(text.substr(slash + 1, second - slash - 1), bits, "length of a prefix"));
+             number(text.substr(slash + 1, second - slash - 1), bits, "prefix length"));
   if (second != text.size()) {
     TRY_ASSIGN(network.gateway, parse_address(text.substr(second + 1)));
     if (network.gateway->family != network.address.family) {
-      return fail(Errc::invalid, "\"{}\": the gateway is of another family of addresses", text);
+      return fail(Errc::invalid,
+                  "\"{}\": the address and the gateway must both be IPv4 or both IPv6", text);
     }
   }
   return network;
@@ -95,4 +96,4 @@ std::string format_network(const Network& network) {
                      network.gateway ? format_address(*network.gateway) : "");
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

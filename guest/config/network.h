@@ -1,4 +1,4 @@
-// What a capture kernel is told of its network: one interface, with an address that it keeps.
+// The network settings of a capture kernel: one interface with a fixed address.
 #pragma once
 
 #include <array>
@@ -11,16 +11,16 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 struct IpAddress {
   int family = 0;                       // AF_INET, AF_INET6
-  std::array<std::byte, 16> storage{};  // in network order; of AF_INET the first four
+  std::array<std::byte, 16> storage{};  // in network order; AF_INET uses the first four
   std::span<const std::byte> bytes() const;
   bool operator==(const IpAddress&) const = default;
 };
 
-// "10.0.2.2", "fd00::1". Errc::invalid where it is none; names are not looked up.
+// "10.0.2.2", "fd00::1". Errc::invalid for other text; names are not resolved.
 Result<IpAddress> parse_address(std::string_view text);
 std::string format_address(const IpAddress& address);
 
@@ -32,23 +32,23 @@ struct Endpoint {
 };
 Result<Endpoint> parse_endpoint(std::string_view text);
 
-// "USER@10.0.2.2" with ":PORT" behind it where that is not 22; an IPv6 address in brackets.
+// "USER@ADDRESS" or "USER@ADDRESS:PORT" (default: 22); an IPv6 address with a port in brackets.
 struct SshDestination {
   std::string user;
   Endpoint endpoint;
 };
 Result<SshDestination> parse_ssh_destination(std::string_view text);
 
-// "INTERFACE,ADDRESS/PREFIX" and, where there is a gateway, ",GATEWAY". The interface is named by
-// its MAC address or as the kernel names it (eth0): nobody renames it there.
+// "INTERFACE,ADDRESS/PREFIX" or "INTERFACE,ADDRESS/PREFIX,GATEWAY". The interface is a MAC address
+// or the name that the kernel gives it (eth0): a capture kernel has no udev that renames it.
 struct Network {
   std::string interface;
   IpAddress address;
   unsigned prefix = 0;
-  std::optional<IpAddress> gateway;  // of the family of the address
+  std::optional<IpAddress> gateway;  // of the same family as the address
   bool operator==(const Network&) const = default;
 };
 Result<Network> parse_network(std::string_view text);
 std::string format_network(const Network& network);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

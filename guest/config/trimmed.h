@@ -1,9 +1,9 @@
-// Text without the white space around it.
+// Text without leading and trailing white space.
 #pragma once
 
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 
 constexpr std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
@@ -13,4 +13,4 @@ constexpr std::string_view trimmed(std::string_view text) {
              : text.substr(first, text.find_last_not_of(kBlank) + 1 - first);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -1,27 +1,24 @@
 #include "guest/image/capture_image.h"
 
-#include <elf.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <set>
-#include <span>
 
 #include "guest/config/capture_image.h"
 #include "guest/config/gzip.h"
 #include "guest/image/cpio.h"
+#include "guest/image/elf_file.h"
 #include "guest/image/kernel_modules.h"
 #include "guest/image/needed_modules.h"
 #include "guest/image/ssh_files.h"
 #include "guest/root/read_config.h"
-#include "src/base/little_endian.h"
 #include "src/base/shell.h"
 #include "src/seal/sha256.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -39,9 +36,9 @@ constexpr std::uint64_t kModulesAssumed = 4U << 20;
 constexpr std::string_view kSum = "\nSUM=";
 constexpr std::size_t kDigest = 64;
 
-// Of a whole image the place of its own digest, which it has zeros for while that is made.
+// The position of SUM in an image. SUM is zeros while it is computed.
 std::optional<std::size_t> find_sum(std::string_view image) {
-  const auto manifest = find_in_cpio(image, in_archive(kImageManifest));
+  const auto manifest = find_in_cpio(image, in_archive(config::kImageManifest));
   const std::size_t line = manifest ? manifest->rfind(kSum) : std::string_view::npos;
   if (line == std::string_view::npos || manifest->size() - line < kSum.size() + kDigest) {
     return std::nullopt;
@@ -53,10 +50,12 @@ std::string digest_of(std::string image, std::size_t sum) {
   return seal::sha256(image.replace(sum, kDigest, kDigest, '0'));
 }
 
-// Where one is missing, check_target has told; the other targets are served all the same.
-std::vector<ImageFile> files_of_targets(const Root& root, const CaptureConfig& config) {
-  return has_target(config, "ssh") ? ssh_files(root, config.ssh).value_or(std::vector<ImageFile>())
-                                   : std::vector<ImageFile>();
+// If one is missing, check_target has reported it; other targets still work.
+std::vector<ImageFile> files_of_targets(const root::Root& root,
+                                        const config::CaptureConfig& config) {
+  return config::has_target(config, "ssh")
+             ? ssh_files(root, config.ssh).value_or(std::vector<ImageFile>())
+             : std::vector<ImageFile>();
 }
 
 struct Plan {
@@ -67,7 +66,7 @@ struct Plan {
   std::string manifest;
 };
 
-Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
+Result<Plan> plan_image(const root::Root& root, const ImageParts& parts) {
   TRY_ASSIGN(KernelModules kernel, KernelModules::open(root, parts.release));
   TRY_ASSIGN(NeededModules needed, needed_modules(root, kernel, parts.config));
   TRY_ASSIGN(std::vector<std::string> modules, kernel.load_order(needed.names));
@@ -83,22 +82,22 @@ Result<Plan> plan_image(const Root& root, const ImageParts& parts) {
   }
   std::string manifest =
       fmt::format("RELEASE={}\nINIT={}\nCONFIG={}\nMODULES={}\nFILES={}{}{:0{}}\n", parts.release,
-                  seal::sha256(parts.init), seal::sha256(format_config(parts.config)),
+                  seal::sha256(parts.init), seal::sha256(config::format_config(parts.config)),
                   seal::sha256(digests), seal::sha256(contents), kSum, 0, kDigest);
   return Plan{std::move(kernel), std::move(modules), std::move(files), std::move(needed.remarks),
               std::move(manifest)};
 }
 
 Result<> add_modules(Cpio& cpio, const Plan& plan) {
-  const std::string_view folder = in_archive(kModuleFolder);
+  const std::string_view folder = in_archive(config::kModuleFolder);
   std::string list;
   cpio.add_folder(folder);
   for (const std::string& path : plan.modules) {
-    TRY_ASSIGN(const std::string module, plan.kernel.read(path).and_then(gzip));
+    TRY_ASSIGN(const std::string module, plan.kernel.read(path).and_then(config::gzip));
     TRY(cpio.add_file(fmt::format("{}/{}", folder, file_of_module(path)), 0644, module));
     list += file_of_module(path) + "\n";
   }
-  return cpio.add_file(fmt::format("{}/{}", folder, kModuleList), 0644, list);
+  return cpio.add_file(fmt::format("{}/{}", folder, config::kModuleList), 0644, list);
 }
 
 Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
@@ -117,23 +116,23 @@ Result<> add_files(Cpio& cpio, const std::vector<ImageFile>& files) {
 
 }  // namespace
 
-std::uint64_t assumed_image_size(const Root& root) {
+std::uint64_t assumed_image_size(const root::Root& root) {
   std::uint64_t size = kModulesAssumed;
-  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
+  const config::CaptureConfig config = root::read_config(root).value_or(config::CaptureConfig());
   for (const ImageFile& file : files_of_targets(root, config)) {
     size += file.content.size();
   }
   return size;
 }
 
-Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts) {
+Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts) {
   TRY_ASSIGN(Plan plan, plan_image(root, parts));
   Cpio cpio;
   for (const char* const folder : {"dev", "etc", "mnt", "proc", "sys"}) {
     cpio.add_folder(folder);
   }
-  TRY(cpio.add_file(in_archive(kImageManifest), 0644, plan.manifest));
-  TRY(cpio.add_file(in_archive(kConfigFile), 0644, format_config(parts.config)));
+  TRY(cpio.add_file(in_archive(config::kImageManifest), 0644, plan.manifest));
+  TRY(cpio.add_file(in_archive(config::kConfigFile), 0644, config::format_config(parts.config)));
   TRY(add_modules(cpio, plan));
   TRY(add_files(cpio, plan.files));
   TRY(cpio.add_file("init", 0755, parts.init));
@@ -147,34 +146,28 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
   const std::string_view image = first_cpio(bytes).value_or(bytes);
   const auto sum = find_sum(image);
   if (!sum) {
-    return fail(Errc::not_recognised, "it is no capture image of vmcore-guest build");
+    return fail(Errc::not_recognised, "not a capture image of `vmcore-guest build`");
   }
   if (image.substr(*sum, kDigest) != digest_of(std::string(image), *sum)) {
-    return fail(Errc::malformed, "the capture image is damaged: vmcore-guest build makes another");
+    return fail(Errc::malformed,
+                "the capture image is damaged: build it again with `vmcore-guest build`");
   }
-  if (!find_in_cpio(image, in_archive(kImageManifest))
+  if (!find_in_cpio(image, in_archive(config::kImageManifest))
            ->starts_with(fmt::format("RELEASE={}\n", release))) {
     return fail(Errc::invalid,
-                "the capture image is another kernel's: vmcore-guest build --kernel {} makes that "
-                "of this one",
+                "the capture image was built for another kernel: build one with `vmcore-guest "
+                "build --kernel {}`",
                 shell_quoted(release));
   }
   return {};
 }
 
 Result<> check_init(std::string_view program) {
-  const auto bytes = std::as_bytes(std::span(program));
-  const auto header = load<Elf64_Ehdr>(bytes, 0);
-  if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
-    return fail(Errc::not_recognised, "no program that a kernel could start");
-  }
-  for (std::uint64_t i = 0; i < header->e_phnum; ++i) {
-    const auto segment = load<Elf64_Phdr>(bytes, header->e_phoff + i * sizeof(Elf64_Phdr));
-    if (!segment || segment->p_type == PT_INTERP) {
-      return fail(Errc::unsupported, "not linked statically: the image has no libraries");
-    }
-  }
-  return {};
+  TRY_ASSIGN(const ElfFile elf, ElfFile::parse(program));
+  return elf.interpreter().empty() ? Result<>()
+                                   : fail(Errc::unsupported,
+                                          "not statically linked: the capture image has no "
+                                          "libraries");
 }
 
 std::string init_executable() {
@@ -186,4 +179,4 @@ std::string init_executable() {
   return (folder.parent_path() / "libexec/vmcore-guest/vmcore-guest-init").string();
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

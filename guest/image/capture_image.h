@@ -1,13 +1,13 @@
-// The capture image: the first file system of a capture kernel, a cpio archive with init, its
-// configuration, and the modules it needs of one kernel. The same of all these make the same bytes.
-// The file kImageManifest in it tells what it was made of, as lines of KEY=VALUE: RELEASE of the
-// kernel; SHA-256 of INIT, of CONFIG and of MODULES (their paths and the files as installed), and
-// SUM, that of the whole image with zeros in place of SUM. Archives that others append to it, which
-// the kernel unpacks over it, are not in there.
+// The capture image: the initramfs of a capture kernel. It is a cpio archive with init, its
+// configuration, and the modules of one kernel that it needs. Equal parts give an equal image. The
+// file kImageManifest in it lists the parts, as lines of KEY=VALUE: RELEASE of the kernel; the
+// SHA-256 of INIT, of CONFIG, of MODULES (their paths and the installed files) and of FILES; and
+// SUM, the SHA-256 of the whole image with zeros in place of SUM. Archives that others append,
+// which the kernel unpacks over it, are not covered.
 //
-// Not compressed as a whole: unpacking is what needs most memory in a capture kernel, and there is
-// least. Its modules are, each alone: init unpacks one at a time, its bytes and its signature are
-// those of the distribution.
+// The archive is not compressed as a whole, because unpacking needs most of the memory of a capture
+// kernel. Its modules are compressed, each by itself: init unpacks one at a time. Their bytes and
+// signatures are those of the distribution.
 #pragma once
 
 #include <cstdint>
@@ -19,36 +19,37 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct ImageParts {
   std::string release;
-  std::string init;  // the program
-  CaptureConfig config;
+  std::string init;  // the content of the program
+  config::CaptureConfig config;
 };
 
 struct CaptureImage {
   std::string bytes;
-  std::vector<std::string> modules;  // paths in the root, in the order in which they are loaded
+  std::vector<std::string> modules;  // paths in the root, in load order
   std::vector<Remark> remarks;
 };
 
-// Taken for the size of an image that is not built yet: more than any was seen to have that needs
-// modules only (4 MiB), and what its targets need beside them.
-std::uint64_t assumed_image_size(const Root& root);
+// The assumed size of an image that is not built yet: 4 MiB, more than every measured image that has
+// only modules, plus the files that its targets need.
+std::uint64_t assumed_image_size(const root::Root& root);
 
-Result<CaptureImage> make_capture_image(const Root& root, const ImageParts& parts);
+Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts);
 
-// Whether these begin with all of the bytes that `build` made for a kernel of that release.
-// Errc::malformed where some changed or are gone, Errc::invalid where it is another kernel's,
-// Errc::not_recognised where it is none of ours.
+// Whether `bytes` begin with an undamaged image that `build` made for a kernel of that release.
+// Errc::malformed if it is damaged or truncated, Errc::invalid if it was built for another kernel,
+// Errc::not_recognised if `build` did not make it.
 Result<> check_image(std::string_view bytes, std::string_view release);
 
-// Whether this can be the first process of a capture kernel, which has nothing beside it.
+// Whether the program can be the first process of a capture kernel: an ELF program that needs no
+// libraries.
 Result<> check_init(std::string_view program);
 
-// The init that goes into an image: beside this program, as in a build tree, else in
+// The path of the init for images: beside this program, as in a build tree, otherwise in
 // ../libexec/vmcore-guest.
 std::string init_executable();
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -4,14 +4,14 @@
 #include <charconv>
 #include <limits>
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 constexpr std::string_view kMagic = "070701";
 constexpr std::string_view kTrailer = "TRAILER!!!";
 constexpr std::size_t kFields = 13;
 constexpr std::size_t kHeader = kMagic.size() + kFields * 8;
-// The fields that are used, by their place.
+// The indexes of the fields that are used.
 enum : std::size_t { kInode = 0, kMode = 1, kLinks = 4, kFileSize = 6, kNameSize = 11 };
 
 constexpr std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
@@ -81,4 +81,4 @@ std::optional<std::string_view> first_cpio(std::string_view archives) {
   return trailer ? std::optional(std::string_view(archives.data(), trailer->data())) : std::nullopt;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

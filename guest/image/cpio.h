@@ -1,6 +1,6 @@
-// Cpio: an archive in the form that the kernel unpacks as its first file system ("newc",
-// Documentation/driver-api/early-userspace/buffer-format.rst). The same files make the same bytes:
-// no times, no owners but root, inodes by their order.
+// Cpio: an archive in the format of an initramfs ("newc",
+// Documentation/driver-api/early-userspace/buffer-format.rst). Equal files give equal bytes: there
+// are no times, root owns all files, and inodes are numbered in order.
 #pragma once
 
 #include <optional>
@@ -9,15 +9,15 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 class Cpio {
  public:
-  // Names without a leading slash; folders before what is in them.
+  // Names have no leading slash. Add a folder before its files.
   void add_folder(std::string_view name) { add(name, 040755, ""); }
-  // Errc::limit beyond 4 GiB.
+  // Errc::limit for content larger than 4 GiB.
   Result<> add_file(std::string_view name, unsigned permissions, std::string_view content);
-  // Ends the archive and gives it away.
+  // Completes the archive and returns it.
   std::string finish();
 
  private:
@@ -27,11 +27,11 @@ class Cpio {
   unsigned inode_ = 0;
 };
 
-// The content of one file of an archive, or nothing where it is not there, or before something that
-// is no archive. The view is into `archive`.
+// The content of one file of an archive; nothing if the archive ends, or is damaged, before the
+// file. The view points into `archive`.
 std::optional<std::string_view> find_in_cpio(std::string_view archive, std::string_view name);
 
-// Of archives that stand one behind another the first, with its end; nothing where it has none.
+// The first of several concatenated archives, with its trailer; nothing if it has no trailer.
 std::optional<std::string_view> first_cpio(std::string_view archives);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

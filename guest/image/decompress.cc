@@ -8,7 +8,7 @@
 
 #include "guest/config/gzip.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 using std::string_view_literals::operator""sv;
@@ -17,10 +17,10 @@ constexpr std::size_t kMost = 256U << 20;
 constexpr std::uint64_t kMostWork = 128U << 20;  // of xz itself
 
 tl::unexpected<Error> too_large() {
-  return fail(Errc::limit, "more than {} MiB when it is unpacked", kMost >> 20);
+  return fail(Errc::limit, "the unpacked data is larger than {} MiB", kMost >> 20);
 }
 
-// Calls step(out, room) with more and more room, until it says that it is through.
+// Calls step(out, used) with a growing buffer until it returns true.
 template <class Step>
 Result<std::string> grow(std::size_t first, Step step) {
   std::string out;
@@ -40,7 +40,7 @@ Result<std::string> grow(std::size_t first, Step step) {
 Result<std::string> from_xz(std::string_view bytes) {
   lzma_stream stream = LZMA_STREAM_INIT;
   if (lzma_stream_decoder(&stream, kMostWork, LZMA_CONCATENATED) != LZMA_OK) {
-    return fail(Errc::limit, "xz: no memory");
+    return fail(Errc::limit, "xz: out of memory");
   }
   const std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> ended(&stream, lzma_end);
   stream.next_in = reinterpret_cast<const std::uint8_t*>(bytes.data());
@@ -53,7 +53,7 @@ Result<std::string> from_xz(std::string_view bytes) {
     if (code == LZMA_STREAM_END || code == LZMA_OK) {
       return code == LZMA_STREAM_END;
     }
-    return fail(Errc::malformed, "xz: it is damaged (code {})", static_cast<int>(code));
+    return fail(Errc::malformed, "xz: the data is damaged (code {})", static_cast<int>(code));
   });
 }
 
@@ -76,7 +76,7 @@ Result<std::string> from_zstd(std::string_view bytes) {
         return false;
       }
       if (in.pos == in.size) {
-        return fail(Errc::truncated, "zstd: it ends early");
+        return fail(Errc::truncated, "zstd: the data is truncated");
       }
     }
   });
@@ -92,10 +92,10 @@ Result<std::string> decompress(std::string_view bytes) {
   if (bytes.starts_with("\x28\xb5\x2f\xfd"sv)) {
     return from_zstd(bytes);
   }
-  if (bytes.starts_with(kGzipMagic)) {
-    return gunzip(bytes, kMost);
+  if (bytes.starts_with(config::kGzipMagic)) {
+    return config::gunzip(bytes, kMost);
   }
   return std::string(bytes);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

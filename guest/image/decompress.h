@@ -1,4 +1,4 @@
-// Kernel modules as finit_module takes them: not compressed, whatever the distribution did.
+// Unpacks kernel modules, which distributions compress differently.
 #pragma once
 
 #include <string>
@@ -6,10 +6,10 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// What xz, zstd or gzip made smaller, by its magic; everything else as it is. At most 256 MiB
-// (Errc::limit).
+// Unpacks xz, zstd or gzip, recognised by its magic; returns other data unchanged. Errc::limit if
+// the result is larger than 256 MiB.
 Result<std::string> decompress(std::string_view bytes);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

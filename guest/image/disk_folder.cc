@@ -12,12 +12,13 @@
 
 #include "guest/root/device_link.h"
 #include "guest/save/block_device.h"
+#include "guest/save/target_kinds.h"
 #include "src/base/fd.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
-// The kernel writes blanks and the like as \040 (fs/seq_file.c, mangle_path).
+// Decodes \040 and the like (fs/seq_file.c, mangle_path).
 std::string unescaped(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -44,7 +45,7 @@ std::vector<std::string> words_of(const std::string& line) {
   return words;
 }
 
-// Of "rw,subvol=@rootfs", "/@rootfs".
+// Returns "/@rootfs" for "rw,subvol=@rootfs".
 std::string subvolume_in(std::string_view options) {
   constexpr std::string_view kKey = "subvol=";
   while (!options.empty()) {
@@ -79,7 +80,7 @@ bool is_below(std::string_view path, std::string_view folder) {
          (path.starts_with(folder) && path.substr(folder.size()).starts_with('/'));
 }
 
-// What is left of a path below the folder: "/crash", or "/".
+// The rest of a path below the folder: "/crash", or "/".
 std::string rest_of(std::string_view path, std::string_view folder) {
   const std::string_view rest = path.substr(folder == "/" ? 0 : folder.size());
   return rest.empty() ? "/" : std::string(rest);
@@ -90,7 +91,7 @@ std::string joined(std::string_view folder, std::string_view rest) {
                        : std::string(folder) + (rest == "/" ? "" : std::string(rest));
 }
 
-// The mount by which a path is seen: the deepest, and the last where several lie over each other.
+// The mount that holds a path: the deepest one, and the last of several at the same place.
 const MountPoint* holder_of(const std::vector<MountPoint>& mounts, std::string_view path) {
   const MountPoint* holder = nullptr;
   for (const MountPoint& mount : mounts) {
@@ -101,8 +102,8 @@ const MountPoint* holder_of(const std::vector<MountPoint>& mounts, std::string_v
   return holder;
 }
 
-// The path without links, as far as it is there.
-std::string without_links(const Root& root, const std::string& path) {
+// The path without links, as far as it exists.
+std::string without_links(const root::Root& root, const std::string& path) {
   std::error_code error;
   const auto name_of = [&](const Fd& fd) {
     return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", fd.get()), error).string();
@@ -120,14 +121,14 @@ std::string without_links(const Root& root, const std::string& path) {
   return path;
 }
 
-// The device of a target, to be found among what is mounted.
+// The device of a target, compared with mounts.
 class Device {
  public:
-  Device(const Root& root, const std::string& name) : running_(root.running()), name_(name) {
+  Device(const root::Root& root, const std::string& name) : running_(root.running()), name_(name) {
     if (!running_) {
       return;
     }
-    path_ = plain(device_link(name));
+    path_ = plain(root::device_link(name));
     struct stat status {};
     if (::stat(path_.c_str(), &status) == 0) {
       number_ = fmt::format("{}:{}", ::major(status.st_rdev), ::minor(status.st_rdev));
@@ -135,11 +136,11 @@ class Device {
   }
 
   bool is_mounted_by(const MountPoint& mount) const {
-    if (mount.source == name_ || (running_ && plain(device_link(mount.source)) == path_) ||
+    if (mount.source == name_ || (running_ && plain(root::device_link(mount.source)) == path_) ||
         (!number_.empty() && mount.device == number_)) {
       return true;
     }
-    // A btrfs of several disks names one of them.
+    // For a btrfs of several disks, a mount names one of them.
     return running_ && mount.type == "btrfs" && !uuid_of(path_).empty() &&
            uuid_of(mount.source) == uuid_of(path_);
   }
@@ -152,7 +153,7 @@ class Device {
   }
   static std::string uuid_of(const std::string& path) {
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    const auto system = fd ? probe_file_system(fd.get()) : fail(Errc::not_found, "gone");
+    const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "gone");
     return system ? system->uuid : "";
   }
 
@@ -164,7 +165,8 @@ class Device {
 
 using Mounts = std::vector<const MountPoint*>;
 
-// A path in the file system, from its top, is seen by one of the mounts; nothing where none has it.
+// Where the guest sees a path of the file system, given from its top; nothing if no mount contains
+// it.
 std::optional<std::string> seen_by(const std::vector<MountPoint>& all, const Mounts& mine,
                                    const std::string& path) {
   std::optional<std::string> first;
@@ -181,9 +183,9 @@ std::optional<std::string> seen_by(const std::vector<MountPoint>& all, const Mou
   return first;
 }
 
-// Of btrfs, whose top may be mounted nowhere, a folder is called as the guest sees it.
+// On btrfs, whose top may not be mounted, the configuration names a folder as the guest sees it.
 Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const Mounts& mine,
-                                       const FilePlace& place) {
+                                       const save::FilePlace& place) {
   std::set<std::string> roots;
   bool is_from_the_top = false;
   bool is_below_one = false;
@@ -202,24 +204,23 @@ Result<std::string> seen_in_subvolumes(const std::vector<MountPoint>& all, const
     return *seen_by(all, mine, joined(roots.size() == 1 ? *roots.begin() : "/", place.folder));
   }
   return fail(Errc::unsupported,
-              "{} has several subvolumes that are mounted ({}), and {} is below none of them: name "
-              "the folder as this guest sees it",
+              "{} has several mounted subvolumes ({}), and {} is not below any of them: give the "
+              "path of the folder as this guest sees it",
               place.device, fmt::join(roots, ", "), place.folder);
 }
 
-tl::unexpected<Error> hidden(const FilePlace& place, const std::string& seen,
+tl::unexpected<Error> hidden(const save::FilePlace& place, const std::string& seen,
                              const std::string& real, const MountPoint* holder) {
   const std::string what = seen == real ? fmt::format("{} here is not on {}", seen, place.device)
                                         : fmt::format("{} here is a link to {}, which is not on {}",
                                                       seen, real, place.device);
   if (holder == nullptr || !holder->source.starts_with("/dev/")) {
     return fail(Errc::unsupported,
-                "{}: this guest would not see what a crash leaves there; name another folder",
-                what);
+                "{}: this guest would not see the dumps there; use another folder", what);
   }
   return fail(Errc::unsupported,
-              "{}: this guest would not see what a crash leaves there; {} is mounted at {} (target "
-              "= file:{}:{})",
+              "{}: this guest would not see the dumps there; use {}, which is mounted at {} "
+              "(target = file:{}:{})",
               what, holder->source, holder->at, holder->source,
               joined(holder->root, rest_of(real, holder->at)));
 }
@@ -246,14 +247,14 @@ std::vector<MountPoint> parse_mountinfo(std::string_view text) {
   return mounts;
 }
 
-std::vector<MountPoint> mounts_of(const Root& root) {
+std::vector<MountPoint> mounts_of(const root::Root& root) {
   return root.running() ? parse_mountinfo(root.read("/proc/self/mountinfo").value_or(""))
                         : parse_fstab(root.read("/etc/fstab").value_or(""));
 }
 
-Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoint>& mounts,
-                                    const FilePlace& wanted) {
-  FilePlace place = wanted;
+Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                    const save::FilePlace& wanted) {
+  save::FilePlace place = wanted;
   place.folder.resize(std::max<std::size_t>(place.folder.find_last_not_of('/') + 1, 1));
   if (place.device.empty()) {
     return DiskFolder{place, place.folder};
@@ -289,20 +290,21 @@ Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoi
                     real};
 }
 
-std::optional<std::string> seen_place(const Root& root, const std::vector<MountPoint>& mounts,
-                                      const Target& target) {
-  const auto place =
-      target.kind == "file" ? parse_file_place(target.where) : fail(Errc::not_found, "no folder");
+std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                      const config::Target& target) {
+  const auto place = save::place_of(target) == save::Place::folder
+                         ? save::parse_file_place(target.where)
+                         : fail(Errc::not_found, "no folder");
   const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
-  return found && found->seen ? std::optional(format_file_place(found->place)) : std::nullopt;
+  return found && found->seen ? std::optional(save::format_file_place(found->place)) : std::nullopt;
 }
 
-CaptureConfig with_disk_folders(const Root& root, CaptureConfig config) {
+config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config) {
   const std::vector<MountPoint> mounts = mounts_of(root);
-  for (Target& target : config.targets) {
+  for (config::Target& target : config.targets) {
     target.where = seen_place(root, mounts, target).value_or(target.where);
   }
   return config;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

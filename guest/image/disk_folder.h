@@ -1,5 +1,6 @@
-// Where the folder of a "file" target lies on its disk, and where this guest sees it: what the
-// capture kernel writes must not lie outside of what is mounted here, or below another mount.
+// Where the folder of a target in a file system is on its disk, and where this guest sees it. A
+// dump must be visible in this guest: the folder must be mounted here, and no other mount may hide
+// it.
 #pragma once
 
 #include <optional>
@@ -11,37 +12,39 @@
 #include "guest/root/root.h"
 #include "guest/save/target.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct MountPoint {
-  std::string device;  // of the file system: "254:1"; empty where it is not known
-  std::string root;    // the folder of the file system that is mounted: "/", "/@rootfs"
+  std::string device;  // of the file system: "254:1"; empty if unknown
+  std::string root;    // the mounted folder of the file system: "/", "/@rootfs"
   std::string at;
   std::string type;
   std::string source;
 };
 
-// Of /proc/self/mountinfo.
+// Parses /proc/self/mountinfo.
 std::vector<MountPoint> parse_mountinfo(std::string_view text);
-// What the running system has mounted; of an image, what its /etc/fstab would.
-std::vector<MountPoint> mounts_of(const Root& root);
+// The mounts of the running system; for an image, those in its /etc/fstab.
+std::vector<MountPoint> mounts_of(const root::Root& root);
 
 struct DiskFolder {
-  FilePlace place;                  // the same folder, by its subvolume and without links
-  std::optional<std::string> seen;  // its path here; nothing where its file system is not mounted
+  save::FilePlace place;  // the same folder, with its subvolume and without links
+  std::optional<std::string>
+      seen;  // its path in this guest; nothing if its file system is not mounted
 };
 
-// Errc::unsupported where this guest would not see the folder although its file system is mounted:
-// it says what hides it.
-Result<DiskFolder> find_disk_folder(const Root& root, const std::vector<MountPoint>& mounts,
-                                    const FilePlace& place);
+// Errc::unsupported if the file system is mounted but this guest would not see the folder; the
+// message names what hides it.
+Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                    const save::FilePlace& place);
 
-// The same place of a "file" target as it is configured; nothing of others, of one that is refused,
-// and where its file system is not mounted.
-std::optional<std::string> seen_place(const Root& root, const std::vector<MountPoint>& mounts,
-                                      const Target& target);
+// The text of that place for a target in a file system; nothing for other targets, for a target
+// that is refused, and if its file system is not mounted.
+std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
+                                      const config::Target& target);
 
-// The configuration with these places, for the capture kernel, which sees whole file systems.
-CaptureConfig with_disk_folders(const Root& root, CaptureConfig config);
+// The configuration with the targets replaced by these places: a capture kernel mounts whole file
+// systems.
+config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

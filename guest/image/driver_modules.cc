@@ -2,15 +2,15 @@
 
 #include "guest/root/node.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-std::vector<std::string> driver_modules(const Root& root, std::string_view device) {
+std::vector<std::string> driver_modules(const root::Root& root, std::string_view device) {
   constexpr unsigned kMostDepth = 32;
   std::vector<std::string> modules;
   std::string folder(device);
-  // The folder of the device that it hangs on is the one above, but for those that only sort.
+  // The folder above is that of the parent device, or one that only groups devices.
   for (unsigned depth = 0; depth < kMostDepth; ++depth, folder += "/..") {
-    if (const auto link = read_node(root, folder + "/driver/module"); link && *link) {
+    if (const auto link = root::read_node(root, folder + "/driver/module"); link && *link) {
       const std::string& module = (*link)->content;
       modules.push_back(module.substr(module.rfind('/') + 1));
     }
@@ -18,4 +18,4 @@ std::vector<std::string> driver_modules(const Root& root, std::string_view devic
   return modules;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

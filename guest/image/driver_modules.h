@@ -1,4 +1,4 @@
-// The drivers of a device of the running machine, as sysfs shows them.
+// The drivers of a device of the running machine, from sysfs.
 #pragma once
 
 #include <string>
@@ -7,11 +7,11 @@
 
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// The modules that drive the device of a folder in /sys ("/sys/class/block/sda1") and all that it
-// hangs on: "sd_mod", "virtio_scsi", "virtio_pci". None of a device that is not there, or whose
+// The modules that drive a device, given by its folder in /sys ("/sys/class/block/sda1"), and its
+// parent devices: "sd_mod", "virtio_scsi", "virtio_pci". None if the device does not exist or its
 // drivers are built in.
-std::vector<std::string> driver_modules(const Root& root, std::string_view device);
+std::vector<std::string> driver_modules(const root::Root& root, std::string_view device);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -1,5 +1,5 @@
-// The network by which this machine reaches an address now: what its capture kernel is told, where
-// the configuration does not say.
+// Finds the network settings through which this machine reaches an address, for a capture kernel
+// without a configured network.
 #pragma once
 
 #include <string>
@@ -7,51 +7,56 @@
 #include "guest/config/capture_config.h"
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// What was found last.
+// The settings that were found last.
 inline constexpr std::string_view kNetworkFile = "/var/lib/vmcore-guest/network";
 
 struct FoundNetwork {
-  std::string name;  // of the interface, as the kernel calls it
-  Network network;
+  std::string name;  // of the interface
+  config::Network network;
 };
 
-// Of the running machine. Errc::not_found where there is no way there.
-Result<FoundNetwork> find_network(const IpAddress& destination);
+// The settings of the running machine. Errc::not_found if there is no route.
+Result<FoundNetwork> find_network(const config::IpAddress& destination);
 
-// Whether the capture kernel, which puts no interfaces together, has that one: a network card, or
-// by its MAC address the card below a bridge or a bond. Errc::unsupported of a VLAN, whose card
-// has that address as well but other frames, and of what has no card (a tunnel).
-Result<> check_interface(const Root& root, const std::string& name);
+// Whether the capture kernel, which builds no bridges or bonds, can use the interface: it is a
+// network card, or the card below a bridge or a bond with the same MAC address. Errc::unsupported
+// for a VLAN, whose card has the same address but needs tagged frames, and for an interface without
+// a card (a tunnel).
+Result<> check_interface(const root::Root& root, const std::string& name);
 
-// Whether the capture kernel is told of a network that was found out: a target needs one, and the
-// configuration names none.
-bool follows_network(const CaptureConfig& config);
+// Whether the capture kernel gets network settings that are found automatically: a target needs the
+// network, and the configuration has no settings.
+bool follows_network(const config::CaptureConfig& config);
 
-// How one target is reached.
+// The network settings that reach one target.
 struct Way {
   std::string target;
-  Result<Network> network;
+  Result<config::Network> network;
 };
 
-// What the capture kernel, which has one interface with one address, is told.
+// The settings of the capture kernel, which sets up one interface with one address.
 struct ChosenNetwork {
-  std::optional<Network> network;
-  std::vector<Remark> remarks;  // of the targets that it does not lead to
+  std::optional<config::Network> network;
+  std::vector<Remark> remarks;  // one for each target that they do not reach
 };
-// The network of the first target that is reached by any, and whom else it leads to. Pure.
+// Chooses the settings of the first reachable target, and checks which other targets they reach.
+// Pure.
 ChosenNetwork choose_network(const std::vector<Way>& ways);
-// Of this machine as it is now; nothing where it does not follow.
-ChosenNetwork network_now(const Root& root, const CaptureConfig& config);
+// The choice for this machine now; nothing unless follows_network.
+ChosenNetwork network_now(const root::Root& root, const config::CaptureConfig& config);
 
-// The configuration with the network by which its targets are reached, where it follows. What is
-// found is remembered: the capture image is built early in the boot as well, when there is no
-// network yet. Remarks where none is known, or not all targets are reached by it.
-CaptureConfig with_network(const Root& root, CaptureConfig config, std::vector<Remark>& remarks);
+// Adds the chosen settings to the configuration if follows_network, and stores them: early in the
+// boot, when the capture image may be built, there is no network yet, and the stored settings are
+// used. Adds a Remark if no settings are known, and for each target that they do not reach.
+config::CaptureConfig with_network(const root::Root& root, config::CaptureConfig config,
+                                   std::vector<Remark>& remarks);
 
-// The modules that drive the interface with that name or MAC address (driver_modules.h); below a
-// bridge or a bond there are others with it. Errc::not_found where there is no such interface.
-Result<std::vector<std::string>> network_drivers(const Root& root, const std::string& interface);
+// The modules that drive the interface with that name or MAC address (driver_modules.h). A bridge
+// or a bond shares its address with its cards; their drivers are included. Errc::not_found if there
+// is no such interface.
+Result<std::vector<std::string>> network_drivers(const root::Root& root,
+                                                 const std::string& interface);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -4,25 +4,26 @@
 #include <sstream>
 
 #include "guest/image/decompress.h"
+#include "guest/image/elf_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
-
-using std::string_view_literals::operator""sv;
 
 constexpr unsigned kMostDepth = 16;  // of folders
 
-// The names in a module's "depends=" (.modinfo, include/linux/module.h).
-std::vector<std::string> needs_of(std::string_view module) {
-  constexpr std::string_view kKey = "\0depends="sv;
-  const std::size_t at = module.find(kKey);
+// Whether the kernel can load it.
+Result<> check_module(std::string_view module) {
+  const auto elf = ElfFile::parse(module);
+  return elf ? Result<>() : tl::unexpected(elf.error());
+}
+
+// The names in "depends" of its .modinfo.
+Result<std::vector<std::string>> needs_of(std::string_view module) {
+  TRY_ASSIGN(const ElfFile elf, ElfFile::parse(module));
+  std::istringstream list(elf.module_info("depends"));
   std::vector<std::string> names;
-  if (at != std::string_view::npos) {
-    const std::string_view rest = module.substr(at + kKey.size());
-    std::istringstream list{std::string(rest.substr(0, rest.find('\0')))};
-    for (std::string name; std::getline(list, name, ',');) {
-      names.push_back(name);
-    }
+  for (std::string name; std::getline(list, name, ',');) {
+    names.push_back(name);
   }
   return names;
 }
@@ -41,7 +42,7 @@ std::string KernelModules::name_of(std::string_view path) {
   return plain(file.substr(0, file.find(".ko")));
 }
 
-Result<KernelModules> KernelModules::open(const Root& root, std::string_view release) {
+Result<KernelModules> KernelModules::open(const root::Root& root, std::string_view release) {
   KernelModules modules(root);
   for (const char* const base : {"/lib/modules/", "/usr/lib/modules/"}) {
     const std::string folder = base + std::string(release);
@@ -51,12 +52,12 @@ Result<KernelModules> KernelModules::open(const Root& root, std::string_view rel
     }
   }
   return fail(Errc::not_found,
-              "there are no modules of kernel {} in /lib/modules: is its package installed?",
+              "/lib/modules has no modules of kernel {}: install the package of that kernel",
               release);
 }
 
 Result<> KernelModules::read_dependencies(const std::string& folder) {
-  // An absent list is that of a kernel without modules of that kind.
+  // Without the list, the kernel has no such modules.
   std::istringstream built_in(root_->read(folder + "/modules.builtin").value_or(""));
   for (std::string line; std::getline(built_in, line);) {
     built_in_.insert(name_of(line));
@@ -70,8 +71,7 @@ Result<> KernelModules::read_dependencies(const std::string& folder) {
   for (std::string line; std::getline(lines, line);) {
     const std::size_t colon = line.find(':');
     if (colon == std::string::npos) {
-      return fail(Errc::malformed, "{}/modules.dep: \"{}\" is no line of it; run depmod", folder,
-                  line);
+      return fail(Errc::malformed, "{}/modules.dep: cannot parse \"{}\": run depmod", folder, line);
     }
     Module module{folder + "/" + line.substr(0, colon), {}, true};
     std::istringstream needs(line.substr(colon + 1));
@@ -107,7 +107,7 @@ Result<> KernelModules::add_to(std::vector<std::string>& order, std::set<std::st
   std::vector<std::string> needs = found->second.needs;
   if (!found->second.needs_known) {
     TRY_ASSIGN(const std::string module, read(found->second.path));
-    needs = needs_of(module);
+    TRY_ASSIGN(needs, needs_of(module));
   }
   for (const std::string& need : needs) {
     TRY(add_to(order, seen, plain(need)));
@@ -129,7 +129,8 @@ Result<std::vector<std::string>> KernelModules::load_order(
 Result<std::string> KernelModules::read(const std::string& path) const {
   TRY_ASSIGN(const std::string packed, root_->read(path));
   auto module = decompress(packed);
-  return module ? std::move(module) : in_context(std::move(module).error(), path);
+  const Result<> usable = module ? check_module(*module) : tl::unexpected(module.error());
+  return usable ? std::move(module) : in_context(usable.error(), path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -14,54 +14,36 @@
 #include "guest/image/find_network.h"
 #include "guest/image/ssh_files.h"
 #include "guest/save/block_device.h"
-#include "guest/save/target.h"
+#include "guest/save/target_kinds.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
-using Names = std::vector<std::string_view>;
+using save::Drivers;
 
-// One row a thing that a target may need: at least one of `any`, and of `also` what there is, which
-// is loaded first.
-struct Need {
-  std::string_view what;
-  Names any;
-  Names also;
-};
-
-// virtio_mem before anything is read: it tells the kernel which memory is not plugged in
+// virtio_mem is loaded before memory is read: it tells the kernel which memory is not plugged in
 // (drivers/virtio/virtio_mem.c, virtio_mem_vmcore_pfn_is_ram, v5.16).
-const Need kMachine = {"virtio", {"virtio_pci", "virtio_mmio"}, {"virtio_mem"}};
+const Drivers kMachine = {"virtio", {"virtio_pci", "virtio_mmio"}, {"virtio_mem"}};
 
-struct TargetNeed {
-  std::string_view kind;
-  Need need;
-};
-const std::array<TargetNeed, 6> kTargets = {{
-    {"port", {"virtio-serial ports", {"virtio_console"}, {}}},
-    {"vsock", {"vsock", {"vmw_vsock_virtio_transport"}, {}}},
-    {"ssh", {"virtio network cards", {"virtio_net"}, {}}},
-    {"tcp", {"virtio network cards", {"virtio_net"}, {}}},
-    {"file", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
-    {"raw", {"virtio disks", {"virtio_blk", "virtio_scsi"}, {"sd_mod"}}},
-}};
-// Where the device's name tells which it is; SCSI is ten times as large as virtio_blk.
-const std::array<std::pair<std::string_view, Need>, 2> kDisksByName = {{
-    {"/dev/vd", {"virtio disks", {"virtio_blk"}, {}}},
-    {"/dev/nvme", {"NVMe disks", {"nvme"}, {}}},
+// The drivers for device names that imply them. The SCSI drivers are ten times as large as
+// virtio_blk.
+const std::array<std::pair<std::string_view, Drivers>, 2> kDisksByName = {{
+    {"/dev/vd", {"virtio disks", {"virtio_blk"}}},
+    {"/dev/nvme", {"NVMe disks", {"nvme"}}},
 }};
 
-// The checksums and character sets are asked for by name at run time: no dependency shows them.
-// libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded without its.
-const std::array<Need, 4> kFileSystems = {{
+// The file systems request checksums and character sets by name at run time, so no dependency shows
+// them. libcrc32c (lib/libcrc32c.c, until v6.14), which xfs and btrfs need, cannot be loaded
+// without its checksum.
+const std::array<Drivers, 4> kFileSystems = {{
     {"ext4", {"ext4"}, {"crc32c_generic"}},
     {"xfs", {"xfs"}, {"crc32c_generic"}},
     {"btrfs", {"btrfs"}, {"crc32c_generic", "xxhash_generic", "sha256_generic", "blake2b_generic"}},
     {"vfat", {"vfat"}, {"nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"}},
 }};
 
-// What /etc/fstab calls the file system of a device.
-std::string type_in_fstab(const Root& root, std::string_view device) {
+// The type of the file system of a device in /etc/fstab.
+std::string type_in_fstab(const root::Root& root, std::string_view device) {
   std::istringstream lines(root.read("/etc/fstab").value_or(""));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line);
@@ -75,97 +57,89 @@ std::string type_in_fstab(const Root& root, std::string_view device) {
   return "";
 }
 
-// "UUID=12", "/dev/vdb" of a target's "UUID=12:/var/crash", "/dev/vdb".
-std::string named_device(const Target& target) {
-  return target.kind == "file" ? parse_file_place(target.where).value_or(FilePlace()).device
-                               : target.where;
-}
-
-// Where this is the machine that has it, its path without links.
-std::string device_of(const Root& root, const Target& target) {
-  const std::string device = named_device(target);
+// On the machine that has the device, its path without links.
+std::string device_path(const root::Root& root, const config::Target& target) {
+  const std::string device = save::device_of(target);
   if (!root.running()) {
     return device;
   }
-  const std::string path = find_device(device, std::chrono::seconds(0)).value_or(device);
+  const std::string path = save::find_device(device, std::chrono::seconds(0)).value_or(device);
   std::error_code error;
   const auto resolved = std::filesystem::canonical(path, error);
   return error ? path : resolved.string();
 }
 
-bool is_on_disk(const Target& target) { return target.kind == "file" || target.kind == "raw"; }
-
-Result<> check_is_plain(const Root& root, const Target& target) {
-  const std::string device = device_of(root, target);
+Result<> check_is_plain(const root::Root& root, const config::Target& target) {
+  const std::string device = device_path(root, target);
   const std::string sysfs = "/sys/class/block/" + device.substr(device.rfind('/') + 1);
   const bool mapped = device.starts_with("/dev/mapper/") || device.starts_with("/dev/dm-") ||
                       root.exists(sysfs + "/dm");
   const bool raid = device.starts_with("/dev/md") || root.exists(sysfs + "/md");
   if (mapped || raid) {
     return fail(Errc::unsupported,
-                "{} is {}, which the capture kernel does not set up: give it a disk or a partition "
-                "of its own, or send to the host (target = port)",
+                "{} is {}, which the capture kernel does not set up: use a plain disk or "
+                "partition, or send the dump to the host (target = port)",
                 device, mapped ? "on LVM, LUKS or another device mapper" : "a RAID");
   }
   if (target.where.starts_with("/dev/disk/")) {
     return fail(Errc::unsupported,
-                "the capture kernel has no udev that makes {}: name it by UUID=, LABEL= or its own "
-                "name",
-                named_device(target));
+                "{} is a link of udev, which the capture kernel does not have: name the device by "
+                "UUID=, LABEL= or /dev/NAME",
+                save::device_of(target));
   }
   return {};
 }
 
-// What the device itself says, where this is the machine that has it.
-std::string type_of_device(const Root& root, const std::string& device) {
+// The type according to the superblock, on the machine that has the device.
+std::string type_of_device(const root::Root& root, const std::string& device) {
   const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
-  const auto system = fd ? probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
+  const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "no device");
   return system ? system->type : "";
 }
 
-// The rows for a file target; all where its file system cannot be told.
-std::span<const Need> file_systems_of(const Root& root, const Target& target,
-                                      const std::string& device) {
+// The rows for a target in a file system; all rows if its type is unknown.
+std::span<const Drivers> file_systems_of(const root::Root& root, const config::Target& target,
+                                         const std::string& device) {
   std::string type = type_of_device(root, device);
   if (type.empty()) {
-    type = type_in_fstab(root, named_device(target));
+    type = type_in_fstab(root, save::device_of(target));
   }
-  const auto* const found = std::ranges::find(kFileSystems, type, &Need::what);
+  const auto* const found = std::ranges::find(kFileSystems, type, &Drivers::what);
   return found == kFileSystems.end() ? std::span(kFileSystems) : std::span(found, 1);
 }
 
-// As far as it is there now.
-Result<> check_raw_device(const Root& root, const std::string& device) {
-  const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
-  const auto may = fd ? check_is_free(fd.get()) : Result<>();
-  return may ? may : in_context(may.error(), device);
+Result<> check_folder(const root::Root& root, const config::Target& target) {
+  TRY_ASSIGN(const save::FilePlace place, save::parse_file_place(target.where));
+  if (place.device.empty()) {
+    return fail(Errc::unsupported,
+                "the capture kernel mounts nothing at {}: name the device of its file system "
+                "(file:DEVICE:/FOLDER)",
+                place.folder);
+  }
+  TRY(check_is_plain(root, target));
+  TRY(find_disk_folder(root, mounts_of(root), place));
+  return {};
 }
 
-// Of an image: what is mounted there is its own memory.
-Result<> check_has_device(const Target& target) {
-  TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
-  if (place.device.empty()) {
-    return fail(
-        Errc::unsupported,
-        "nothing is mounted at {} in the capture kernel: name the device of its file system "
-        "(file:DEVICE:/FOLDER)",
-        place.folder);
-  }
-  return {};
+// A device that is not there now is not checked for what it holds.
+Result<> check_device(const root::Root& root, const config::Target& target) {
+  TRY(check_is_plain(root, target));
+  const std::string& device = target.where;
+  const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
+  const auto may = fd ? save::check_is_free(fd.get()) : Result<>();
+  return may ? may : in_context(may.error(), device);
 }
 
 class Collector {
  public:
   explicit Collector(const KernelModules& kernel) : kernel_(kernel) {}
 
-  // Whether the kernel has what is needed.
-  bool add(const Need& need) {
-    const bool there =
-        std::ranges::any_of(need.any, [&](auto name) { return kernel_.is_there(name); });
-    for (const Names* names : {&need.also, &need.any}) {
+  // Whether the kernel has one of them.
+  bool add(const Drivers& drivers) {
+    for (const auto* names : {&drivers.also, &drivers.any}) {
       names_.insert(names_.end(), names->begin(), names->end());
     }
-    return there;
+    return std::ranges::any_of(drivers.any, [&](auto name) { return kernel_.is_there(name); });
   }
   // Whether there are any.
   bool add(const std::vector<std::string>& modules) {
@@ -183,47 +157,50 @@ tl::unexpected<Error> no_driver(std::string_view what) {
   return fail(Errc::unsupported, "this kernel has no driver for {}", what);
 }
 
-// What this machine says of its own disk, else what the name does.
-Result<> add_disk(Collector& collector, const Root& root, const std::string& device,
-                  const Need& any) {
+// The drivers that this machine uses for the disk, otherwise those that its name implies.
+Result<> add_disk(Collector& collector, const root::Root& root, const std::string& device,
+                  const Drivers& any) {
   const std::string name = device.substr(device.rfind('/') + 1);
   if (collector.add(driver_modules(root, "/sys/class/block/" + name))) {
     return {};
   }
   const auto* const named = std::ranges::find_if(
       kDisksByName, [&](const auto& row) { return device.starts_with(row.first); });
-  const Need& need = named == kDisksByName.end() ? any : named->second;
-  return collector.add(need) ? Result<>() : no_driver(need.what);
+  const Drivers& drivers = named == kDisksByName.end() ? any : named->second;
+  return collector.add(drivers) ? Result<>() : no_driver(drivers.what);
 }
 
-Result<> add_file_system(Collector& collector, const Root& root, const Target& target,
+Result<> add_file_system(Collector& collector, const root::Root& root, const config::Target& target,
                          const std::string& device) {
   bool any = false;
-  for (const Need& system : file_systems_of(root, target, device)) {
+  for (const Drivers& system : file_systems_of(root, target, device)) {
     any = collector.add(system) || any;
   }
   return any ? Result<>() : no_driver("the file system");
 }
 
-Result<> add_target(Collector& collector, const Root& root, const CaptureConfig& config,
-                    const Target& target) {
+Result<> add_target(Collector& collector, const root::Root& root,
+                    const config::CaptureConfig& config, const config::Target& target) {
   TRY(check_target(root, config, target));
-  const Need& need = std::ranges::find(kTargets, target.kind, &TargetNeed::kind)->need;
-  if (const auto address = network_address_of(target); address && address->family == AF_INET6) {
+  TRY_ASSIGN(const save::TargetKind* const kind, save::find_target(target.kind));
+  if (const auto address = save::network_address_of(target);
+      address && address->family == AF_INET6) {
     collector.add(std::vector<std::string>{"ipv6"});  // where it is a module
   }
-  if (!is_on_disk(target)) {
-    return collector.add(need) ? Result<>() : no_driver(need.what);
+  const Drivers& drivers = kind->drivers;
+  if (kind->place == save::Place::host || kind->place == save::Place::network) {
+    return collector.add(drivers) ? Result<>() : no_driver(drivers.what);
   }
-  const std::string device = device_of(root, target);
-  TRY(add_disk(collector, root, device, need));
-  return target.kind == "file" ? add_file_system(collector, root, target, device) : Result<>();
+  const std::string device = device_path(root, target);
+  TRY(add_disk(collector, root, device, drivers));
+  return kind->place == save::Place::folder ? add_file_system(collector, root, target, device)
+                                            : Result<>();
 }
 
-// A watchdog that the crashed kernel had started would reset the machine before the dump is
-// through. Its driver stops it when it is loaded (drivers/watchdog, v6.1: i6300esb.c,
-// esb_initdevice; iTCO_wdt.c, iTCO_wdt_probe).
-void add_watchdogs(Collector& collector, const Root& root) {
+// A watchdog that the crashed kernel started would reset the machine during the dump. Its driver
+// stops it when the driver is loaded (drivers/watchdog, v6.1: i6300esb.c, esb_initdevice;
+// iTCO_wdt.c, iTCO_wdt_probe).
+void add_watchdogs(Collector& collector, const root::Root& root) {
   const std::string folder = "/sys/class/watchdog";
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
     collector.add(driver_modules(root, folder + "/" + name));
@@ -232,46 +209,45 @@ void add_watchdogs(Collector& collector, const Root& root) {
 
 }  // namespace
 
-Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target) {
-  const TargetKind* const kind = find_target(target.kind);
-  if (kind == nullptr ||
-      std::ranges::find(kTargets, target.kind, &TargetNeed::kind) == kTargets.end()) {
-    return fail(Errc::invalid, "there is no such kind of target");
-  }
+Result<> check_target(const root::Root& root, const config::CaptureConfig& config,
+                      const config::Target& target) {
+  TRY_ASSIGN(const save::TargetKind* const kind, save::find_target(target.kind));
   TRY(kind->check(target.where));
   if (target.kind == "ssh") {
-    TRY_ASSIGN(const SshDestination to, parse_ssh_destination(target.where));
+    TRY_ASSIGN(const config::SshDestination to, config::parse_ssh_destination(target.where));
     TRY(check_ssh(root, config.ssh, to.endpoint));
   }
-  if (target.kind == "file") {
-    TRY(check_has_device(target));
+  switch (kind->place) {
+    case save::Place::host:
+    case save::Place::network:
+      return {};
+    case save::Place::folder:
+      return check_folder(root, target);
+    case save::Place::device:
+      return check_device(root, target);
+    case save::Place::file:
+      break;
   }
-  if (is_on_disk(target)) {
-    TRY(check_is_plain(root, target));
-  }
-  if (target.kind == "file") {
-    TRY_ASSIGN(const FilePlace place, parse_file_place(target.where));
-    TRY(find_disk_folder(root, mounts_of(root), place));
-  }
-  return target.kind == "raw" ? check_raw_device(root, target.where) : Result<>();
+  return fail(Errc::invalid, "target {} is only for `vmcore-guest save`: use one of {}",
+              target.kind, fmt::join(save::target_forms(), ", "));
 }
 
-Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
-                                     const CaptureConfig& config) {
+Result<NeededModules> needed_modules(const root::Root& root, const KernelModules& kernel,
+                                     const config::CaptureConfig& config) {
   NeededModules needed;
   Collector collector(kernel);
   if (!collector.add(kMachine)) {
-    return fail(Errc::unsupported, "this kernel has no virtio");
+    return fail(Errc::unsupported, "this kernel has no virtio driver");
   }
   add_watchdogs(collector, root);
-  for (const Target& target : config.targets) {
+  for (const config::Target& target : config.targets) {
     if (const Result<> added = add_target(collector, root, config, target); !added) {
       needed.remarks.push_back(
           {added.error().code, fmt::format("target {}: {}", target.kind, added.error().message)});
     }
   }
   if (needed.remarks.size() == config.targets.size()) {
-    return fail(Errc::unsupported, "{}; no target is left", needed.remarks.front().text);
+    return fail(Errc::unsupported, "{}; no usable target is left", needed.remarks.front().text);
   }
   if (config.network) {
     if (const auto drivers = network_drivers(root, config.network->interface)) {
@@ -284,4 +260,4 @@ Result<NeededModules> needed_modules(const Root& root, const KernelModules& kern
   return needed;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -1,4 +1,4 @@
-// Which modules the capture kernel needs for which target.
+// The kernel modules that the capture kernel needs for the targets.
 #pragma once
 
 #include <string>
@@ -8,22 +8,23 @@
 #include "guest/image/kernel_modules.h"
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct NeededModules {
-  std::vector<std::string> names;  // in the order in which they are to be loaded
-  std::vector<Remark> remarks;     // targets that this kernel cannot serve
+  std::vector<std::string> names;  // in load order
+  std::vector<Remark> remarks;     // one for each target that cannot work with this kernel
 };
 
-// Whether it is a target that its kind understands, and its disk one that init finds:
-// Errc::unsupported of what has to be put together first (LVM, LUKS, RAID), of links that udev
-// makes, and of a folder that this guest would not see (disk_folder.h). Of raw, whether it may be
-// written over, where this is the machine that has it. Of ssh, whether the client is there and what
-// it is given (check_ssh).
-Result<> check_target(const Root& root, const CaptureConfig& config, const Target& target);
+// Whether the target can work in a capture kernel. Errc::invalid if its kind is unknown or `where`
+// does not fit the kind. Errc::unsupported for a device that must be assembled first (LVM, LUKS,
+// RAID), for a link that udev makes, and for a folder that this guest would not see
+// (disk_folder.h). Also checks, on the machine that has it, whether a raw device may be
+// overwritten, and the files of ssh (check_ssh).
+Result<> check_target(const root::Root& root, const config::CaptureConfig& config,
+                      const config::Target& target);
 
-// Fails where the kernel can serve none of the targets.
-Result<NeededModules> needed_modules(const Root& root, const KernelModules& kernel,
-                                     const CaptureConfig& config);
+// An error if no target can work with this kernel.
+Result<NeededModules> needed_modules(const root::Root& root, const KernelModules& kernel,
+                                     const config::CaptureConfig& config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -1,4 +1,5 @@
-// What a program needs beside it to run: told by its own ELF headers, never by running it.
+// The files that a program needs to run. They are read from its ELF headers; the program is not
+// run.
 #pragma once
 
 #include <string>
@@ -7,11 +8,10 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// The program itself, its interpreter and its libraries, as paths in the root: the libraries in the
-// folders of kLibraryPath (guest/config/capture_image.h). Errc::not_found names one that is in
-// none.
-Result<std::vector<std::string>> program_files(const Root& root, const std::string& program);
+// The program, its interpreter and its libraries, as paths in the root. Libraries are searched in
+// kLibraryPath (guest/config/capture_image.h); Errc::not_found names one that is missing.
+Result<std::vector<std::string>> program_files(const root::Root& root, const std::string& program);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -10,38 +10,39 @@
 #include "guest/root/read_config.h"
 #include "guest/root/state_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
-Result<> build_at(const Root& root, const std::string& path, const BuildImage& build) {
-  TRY(make_state_folder(root, parent_of(path)));
+Result<> build_at(const root::Root& root, const std::string& path, const BuildImage& build) {
+  TRY(root::make_state_folder(root, root::parent_of(path)));
   return build(path);
 }
 
-// What an older image lacks is said at its crash at the latest. That it seals to nobody, or to
-// another, would be said too late.
-bool still_serves(const Root& root, const std::string& path, std::string_view release) {
+// Most faults of an older image show at the next crash, but a dump that is unsealed, or sealed to
+// another key, would be noticed too late.
+bool still_serves(const root::Root& root, const std::string& path, std::string_view release) {
   const auto bytes = read_image(root, path);
-  const auto wanted = read_config(root);
+  const auto wanted = root::read_config(root);
   if (!bytes || !wanted || !check_image(*bytes, release)) {
     return false;
   }
-  const auto text = find_in_cpio(*bytes, kConfigFile.substr(1));
-  const auto config = text ? parse_config(*text) : Result<CaptureConfig>(CaptureConfig());
+  const auto text = find_in_cpio(*bytes, config::kConfigFile.substr(1));
+  const auto config =
+      text ? config::parse_config(*text) : Result<config::CaptureConfig>(config::CaptureConfig());
   return config && config->encrypt_to == wanted->encrypt_to;
 }
 
 }  // namespace
 
 std::string volatile_image_path(std::string_view release) {
-  return fmt::format("{}/capture-{}.img", kRunFolder, release);
+  return fmt::format("{}/capture-{}.img", root::kRunFolder, release);
 }
 
 bool is_our_image(std::string_view path, std::string_view release) {
   return path == capture_image_path(release) || path == volatile_image_path(release);
 }
 
-Result<ReadyImage> ready_image(const Root& root, std::string_view release,
+Result<ReadyImage> ready_image(const root::Root& root, std::string_view release,
                                const BuildImage& build) {
   const std::string kept = capture_image_path(release);
   const std::string in_memory = volatile_image_path(release);
@@ -50,7 +51,7 @@ Result<ReadyImage> ready_image(const Root& root, std::string_view release,
   }
   const Result<> built = build_at(root, kept, build);
   if (built) {
-    remove_state(root, in_memory);
+    root::remove_state(root, in_memory);
     return ReadyImage{kept, {}};
   }
   const Error& why = built.error();
@@ -62,13 +63,14 @@ Result<ReadyImage> ready_image(const Root& root, std::string_view release,
   }
   for (const std::string& older : std::array{kept, in_memory}) {
     if (still_serves(root, older, release)) {
-      return ReadyImage{older,
-                        {{why.code, fmt::format("no new capture image can be built ({}): the older "
-                                                "one is used, {}",
-                                                why.message, older)}}};
+      return ReadyImage{
+          older,
+          {{why.code,
+            fmt::format("no new capture image could be built ({}): the older one is used, {}",
+                        why.message, older)}}};
     }
   }
   return tl::unexpected(why);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

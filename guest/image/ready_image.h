@@ -1,5 +1,5 @@
-// The capture image that a load takes: up to date where one can be built, else an older one that
-// still serves.
+// The capture image for a load: an up-to-date image if one can be built, otherwise an older image
+// that still works.
 #pragma once
 
 #include <functional>
@@ -10,25 +10,26 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// Where an image is built that cannot be kept in the state folder: in memory, until the next boot.
+// The path of an image that cannot be stored in the state folder: in memory, until the next boot.
 std::string volatile_image_path(std::string_view release);
 
-// Whether the image is one of those that `load` builds for the release.
+// Whether the path is that of an image that `load` builds for the release.
 bool is_our_image(std::string_view path, std::string_view release);
 
 struct ReadyImage {
   std::string path;
-  std::vector<Remark> remarks;  // why it is not the one that it should be
+  std::vector<Remark> remarks;  // why it is not an up-to-date image in the state folder
 };
 
-// Builds the image of a release into the file that is named; its folder exists.
+// Builds the image of a release into the given file; the folder exists.
 using BuildImage = std::function<Result<>(const std::string& path)>;
 
-// In this order: the image in the state folder if it is not stale, a new one there, one in /run,
-// and last an older one that is whole, was built for `release` and seals to the key that the
-// configuration names now. The error is that of building.
-Result<ReadyImage> ready_image(const Root& root, std::string_view release, const BuildImage& build);
+// Tries in this order: the image in the state folder if it is not stale; a new image there; a new
+// image in /run; an older image that is undamaged, was built for `release`, and seals to the
+// configured key. The error is that of the build.
+Result<ReadyImage> ready_image(const root::Root& root, std::string_view release,
+                               const BuildImage& build);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -5,7 +5,7 @@
 #include "guest/image/program_files.h"
 #include "src/base/shell.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 tl::unexpected<Error> with_mend(const Error& error, std::string_view mend) {
@@ -14,34 +14,35 @@ tl::unexpected<Error> with_mend(const Error& error, std::string_view mend) {
 
 }  // namespace
 
-Result<> check_ssh(const Root& root, const SshConfig& ssh, const Endpoint& host) {
+Result<> check_ssh(const root::Root& root, const config::SshConfig& ssh,
+                   const config::Endpoint& host) {
   if (const auto client = program_files(root, ssh.client); !client) {
-    return with_mend(client.error(), "install OpenSSH's client, or name it (ssh-client = FILE)");
+    return with_mend(client.error(), "install the OpenSSH client, or set ssh-client = FILE");
   }
   if (const auto key = root.read(ssh.key); !key) {
     return with_mend(
         key.error(),
-        fmt::format("`{}` makes one; there authorized_keys has to have {}.pub",
-                    shell_command({"ssh-keygen", "-t", "ed25519", "-N", "", "-f", ssh.key}),
-                    ssh.key));
+        fmt::format(
+            "create a key with `{}`, and add {}.pub to authorized_keys on the other machine",
+            shell_command({"ssh-keygen", "-t", "ed25519", "-N", "", "-f", ssh.key}), ssh.key));
   }
   const std::string scan =
-      fmt::format("`ssh-keyscan -p {} {} >> {}` adds it, for you to compare", host.port,
-                  format_address(host.address), shell_quoted(ssh.known_hosts));
+      fmt::format("add its key with `ssh-keyscan -p {} {} >> {}`, and verify it", host.port,
+                  config::format_address(host.address), shell_quoted(ssh.known_hosts));
   const auto hosts = root.read(ssh.known_hosts);
   if (!hosts) {
     return with_mend(hosts.error(), scan);
   }
   if (!may_know(*hosts, host)) {
-    return fail(Errc::not_found, "{} does not have {}: {}", ssh.known_hosts,
-                format_address(host.address), scan);
+    return fail(Errc::not_found, "{} has no key of {}: {}", ssh.known_hosts,
+                config::format_address(host.address), scan);
   }
   return {};
 }
 
-bool may_know(std::string_view known_hosts, const Endpoint& host) {
-  const std::string address = format_address(host.address);
-  // The client looks for the name without a port as well (sshconnect.c, check_host_key).
+bool may_know(std::string_view known_hosts, const config::Endpoint& host) {
+  const std::string address = config::format_address(host.address);
+  // The client also accepts the name without a port (sshconnect.c, check_host_key).
   const std::string with_port = fmt::format("[{}]:{}", address, host.port);
   std::istringstream lines{std::string(known_hosts)};
   for (std::string line; std::getline(lines, line);) {
@@ -63,8 +64,8 @@ bool may_know(std::string_view known_hosts, const Endpoint& host) {
   return false;
 }
 
-Result<std::vector<ImageFile>> ssh_files(const Root& root, const SshConfig& ssh) {
-  // It asks who it runs as.
+Result<std::vector<ImageFile>> ssh_files(const root::Root& root, const config::SshConfig& ssh) {
+  // The client looks up its own user.
   std::vector<ImageFile> files = {{"/etc/passwd", 0644, "root:x:0:0:root:/:/bin/sh\n"}};
   TRY_ASSIGN(const std::vector<std::string> programs, program_files(root, ssh.client));
   for (const std::string& path : programs) {
@@ -78,4 +79,4 @@ Result<std::vector<ImageFile>> ssh_files(const Root& root, const SshConfig& ssh)
   return files;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -1,4 +1,4 @@
-// What the client of a target "ssh" is and reads: what goes into the image for it.
+// The files of a target "ssh" that are copied into the image: the client and its input.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
 struct ImageFile {
   std::string path;
@@ -17,14 +17,16 @@ struct ImageFile {
   std::string content;
 };
 
-// Whether they are all there, and that host is known as far as can be told; else what mends it.
-Result<> check_ssh(const Root& root, const SshConfig& ssh, const Endpoint& host);
+// Whether all files exist and known_hosts may contain the key of the host. The error says how to
+// fix it.
+Result<> check_ssh(const root::Root& root, const config::SshConfig& ssh,
+                   const config::Endpoint& host);
 
-// Whether ssh may know the host by these lines (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"). Hashed
-// names, patterns and authorities are taken for it.
-bool may_know(std::string_view known_hosts, const Endpoint& host);
+// Whether these lines may contain the key of the host (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT").
+// Hashed names, patterns and certificate authorities count as a match.
+bool may_know(std::string_view known_hosts, const config::Endpoint& host);
 
-// All of them, or what is missing.
-Result<std::vector<ImageFile>> ssh_files(const Root& root, const SshConfig& ssh);
+// All of the files; an error if one is missing.
+Result<std::vector<ImageFile>> ssh_files(const root::Root& root, const config::SshConfig& ssh);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -17,11 +17,11 @@
 #include "guest/root/read_config.h"
 #include "guest/root/state_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
-// When it came to be what it is: packages and archives bring old times of modification.
-std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_view path) {
+// The time of its last change (ctime): packages and archives set old times of modification.
+std::optional<std::pair<time_t, long>> changed(const root::Root& root, std::string_view path) {
   const auto fd = root.open(path, O_PATH);
   struct stat status {};
   return fd && ::fstat(fd->get(), &status) == 0
@@ -29,40 +29,42 @@ std::optional<std::pair<time_t, long>> changed(const Root& root, std::string_vie
              : std::nullopt;
 }
 
-// What `build` makes an image of that a change of is to be seen by its time.
-std::vector<std::string> sources_of_image(const Root& root, std::string_view release) {
+// The files that `build` reads and whose time shows a change.
+std::vector<std::string> sources_of_image(const root::Root& root, std::string_view release) {
   std::vector<std::string> sources;
-  const CaptureConfig config = read_config(root).value_or(CaptureConfig());
-  if (has_target(config, "ssh")) {
+  const config::CaptureConfig config = root::read_config(root).value_or(config::CaptureConfig());
+  if (config::has_target(config, "ssh")) {
     sources = program_files(root, config.ssh.client).value_or(std::vector{config.ssh.client});
     sources.insert(sources.end(), {config.ssh.key, config.ssh.known_hosts});
   }
   std::error_code error;
-  sources.insert(sources.end(),
-                 {std::filesystem::read_symlink("/proc/self/exe", error).string(),
-                  std::string(kConfigFile), fmt::format("/lib/modules/{}/modules.dep", release)});
+  sources.insert(sources.end(), {std::filesystem::read_symlink("/proc/self/exe", error).string(),
+                                 std::string(config::kConfigFile),
+                                 fmt::format("/lib/modules/{}/modules.dep", release)});
   return sources;
 }
 
-// Whether this machine has another address, or another way, than the image was told of.
-bool network_changed(const Root& root, std::string_view bytes) {
-  const auto now = read_config(root).map(
-      [&root](const CaptureConfig& config) { return network_now(root, config).network; });
+// Whether the network settings of this machine differ from those in the image.
+bool network_changed(const root::Root& root, std::string_view bytes) {
+  const auto now = root::read_config(root).map(
+      [&root](const config::CaptureConfig& config) { return network_now(root, config).network; });
   if (!now || !*now) {
     return false;
   }
-  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
-  return !config || parse_config(*config).value_or(CaptureConfig()).network != **now;
+  const auto config = find_in_cpio(bytes, config::kConfigFile.substr(1));
+  return !config ||
+         config::parse_config(*config).value_or(config::CaptureConfig()).network != **now;
 }
 
-// Whether a folder that a crash is saved to is another one of its disk by now: its subvolume was
-// replaced, or something is mounted elsewhere.
-bool folder_changed(const Root& root, std::string_view bytes) {
-  const auto config = find_in_cpio(bytes, kConfigFile.substr(1));
-  const auto then = config ? parse_config(*config) : fail(Errc::not_found, "no configuration");
-  const auto now = read_config(root);
+// Whether the folder of a target is now elsewhere on its disk: its subvolume was replaced, or
+// another file system is mounted.
+bool folder_changed(const root::Root& root, std::string_view bytes) {
+  const auto config = find_in_cpio(bytes, config::kConfigFile.substr(1));
+  const auto then =
+      config ? config::parse_config(*config) : fail(Errc::not_found, "no configuration");
+  const auto now = root::read_config(root);
   if (!then || !now || then->targets.size() != now->targets.size()) {
-    return false;  // that is told by its time
+    return false;  // the time of the configuration shows that
   }
   const std::vector<MountPoint> mounts = mounts_of(root);
   for (std::size_t i = 0; i < now->targets.size(); ++i) {
@@ -77,15 +79,15 @@ bool folder_changed(const Root& root, std::string_view bytes) {
 }  // namespace
 
 std::string capture_image_path(std::string_view release) {
-  return fmt::format("{}/capture-{}.img", kStateFolder, release);
+  return fmt::format("{}/capture-{}.img", root::kStateFolder, release);
 }
 
-Result<std::string> read_image(const Root& root, std::string_view path) {
+Result<std::string> read_image(const root::Root& root, std::string_view path) {
   constexpr std::size_t kMostImage = 64U << 20;
   return root.read(path, kMostImage);
 }
 
-bool is_stale(const Root& root, std::string_view image, std::string_view release) {
+bool is_stale(const root::Root& root, std::string_view image, std::string_view release) {
   const auto built = changed(root, image);
   if (!built || std::ranges::any_of(sources_of_image(root, release), [&](const auto& source) {
         return changed(root, source) > built;
@@ -97,4 +99,4 @@ bool is_stale(const Root& root, std::string_view image, std::string_view release
          !check_image(bytes, release);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -1,4 +1,4 @@
-// A capture image that was built earlier: where it is, and whether it still serves.
+// The capture image that was built earlier: its path, and whether it is up to date.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 
-// Where the capture image of a release is kept.
+// The path of the capture image of a release.
 std::string capture_image_path(std::string_view release);
 
-// With an ssh client and its libraries, or what others appended, it is no small file: Errc::limit
-// over 64 MiB.
-Result<std::string> read_image(const Root& root, std::string_view path);
+// Reads an image. An image with an ssh client and its libraries, or with appended archives, may be
+// large: Errc::limit over 64 MiB.
+Result<std::string> read_image(const root::Root& root, std::string_view path);
 
-// Missing, damaged, or older than what it is made of: the configuration, the modules, this program,
-// what ssh is given; or for another network than this machine is in now, or another folder of a
-// disk than it would save to now.
-bool is_stale(const Root& root, std::string_view image, std::string_view release);
+// Whether the image is missing, damaged, or out of date: older than the configuration, the modules,
+// this program or the files of ssh; or built for other network settings, or for another folder on a
+// disk, than it would be built for now.
+bool is_stale(const root::Root& root, std::string_view image, std::string_view release);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

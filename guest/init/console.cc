@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 
 void Console::say(std::string_view line) {
   constexpr int kPatience = 1000;  // milliseconds
@@ -25,4 +25,4 @@ void Console::say(std::string_view line) {
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

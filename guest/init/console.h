@@ -1,17 +1,17 @@
-// Console: where a capture kernel tells how it gets on, to whoever may be there to read it.
+// Console: the console of a capture kernel.
 #pragma once
 
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 
 class Console {
  public:
-  // `fd` is O_NONBLOCK, and borrowed.
+  // Borrows `fd`, which must be O_NONBLOCK.
   explicit Console(int fd) : fd_(fd) {}
 
-  // A line, without its newline. One that takes nothing for a second is not waited for again: of
-  // what is said from then on, it gets what it has room for.
+  // Writes a line, given without its newline. If the console accepts nothing for a second, later
+  // lines do not wait for it any more: what does not fit is lost.
   void say(std::string_view line);
 
  private:
@@ -19,4 +19,4 @@ class Console {
   bool patient_ = true;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

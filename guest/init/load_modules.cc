@@ -10,14 +10,14 @@
 #include "guest/config/gzip.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
 constexpr std::size_t kMost = 64U << 20;
 
 Result<> load(const std::string& path) {
   TRY_ASSIGN(const std::string packed, read_file(path));
-  TRY_ASSIGN(const std::string module, gunzip(packed, kMost));
+  TRY_ASSIGN(const std::string module, config::gunzip(packed, kMost));
   if (::syscall(SYS_init_module, module.data(), module.size(), "") != 0 && errno != EEXIST) {
     return fail_errno(errno, "init_module");
   }
@@ -26,8 +26,8 @@ Result<> load(const std::string& path) {
 
 }  // namespace
 
-void load_modules(const std::string& folder, const Say& say) {
-  const std::string names = read_file(folder + "/" + std::string(kModuleList)).value_or("");
+void load_modules(const std::string& folder, const save::Say& say) {
+  const std::string names = read_file(folder + "/" + std::string(config::kModuleList)).value_or("");
   for (std::size_t begin = 0; begin < names.size();) {
     const std::size_t end = std::min(names.find('\n', begin), names.size());
     const std::string name = names.substr(begin, end - begin);
@@ -40,4 +40,4 @@ void load_modules(const std::string& folder, const Say& say) {
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

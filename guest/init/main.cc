@@ -1,5 +1,5 @@
-// init: the first process of a capture kernel. Mounts what is needed, loads the image's modules,
-// saves the crash, and ends as configured, whatever becomes of all that.
+// init: the first process of a capture kernel. It mounts the file systems of the kernel, loads the
+// modules of the image, saves the crash, and ends as configured. It continues after every error.
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -18,12 +18,12 @@
 #include "guest/config/capture_image.h"
 #include "guest/init/console.h"
 #include "guest/init/load_modules.h"
-#include "guest/init/tell_memory.h"
+#include "guest/init/report_memory.h"
 #include "guest/save/save.h"
 #include "guest/save/supervise.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
 void say(std::string_view line) {
@@ -41,7 +41,7 @@ void mount_kernel_file_systems() {
   }
 }
 
-// The console as the command line chose it.
+// Opens the console that the command line selects.
 void open_console() {
   const int console = ::open("/dev/console", O_RDWR | O_NOCTTY | O_NONBLOCK);
   if (console >= 0) {
@@ -54,12 +54,12 @@ void open_console() {
   }
 }
 
-// A file that cannot be understood does not stop anything: the defaults reach the host.
-CaptureConfig read_config() {
-  const std::string path(kConfigFile);
+// An invalid file does not stop the capture: the defaults send the dump to the host.
+config::CaptureConfig read_config() {
+  const std::string path(config::kConfigFile);
   const auto text = read_file(path);
   std::vector<Remark> faults;
-  CaptureConfig config = parse_config_anyhow(text.value_or(""), faults);
+  config::CaptureConfig config = config::parse_config_anyhow(text.value_or(""), faults);
   if (!text) {
     config.sealed_to_nobody = text.error().code != Errc::not_found;
     faults.push_back({text.error().code, text.error().message});
@@ -67,15 +67,16 @@ CaptureConfig read_config() {
   for (const Remark& fault : faults) {
     say(fmt::format("{}: {}", path, fault.text));
   }
-  for (const Remark& remark : apply_command_line(config, read_file("/proc/cmdline").value_or(""))) {
+  for (const Remark& remark :
+       config::apply_command_line(config, read_file("/proc/cmdline").value_or(""))) {
     say(fmt::format("kernel command line: {}", remark.text));
   }
   return config;
 }
 
 int run_in_child(void (*work)(), std::chrono::seconds limit) {
-  const auto code = supervise(
-      [&](const Beat&) {
+  const auto code = save::supervise(
+      [&](const save::Heartbeat&) {
         work();
         return 0;
       },
@@ -87,27 +88,27 @@ int run_in_child(void (*work)(), std::chrono::seconds limit) {
 }
 
 // Only the host can still save this crash: `vmcorectl dump --crash-guest` dumps the guest from
-// outside after a minute of silence.
-void wait_for_host(std::optional<Clock::time_point> deadline) {
+// outside after 60 seconds without data.
+void wait_for_host(std::optional<save::Clock::time_point> deadline) {
   constexpr std::chrono::seconds kHold{90};
   say(fmt::format("waiting {} s for the host to dump this guest from outside", kHold.count()));
-  const Clock::time_point until = Clock::now() + kHold;
+  const save::Clock::time_point until = save::Clock::now() + kHold;
   std::this_thread::sleep_until(deadline ? std::min(*deadline, until) : until);
 }
 
-[[noreturn]] void end(EndAction action) {
-  // A disk that does not answer must not keep us.
+[[noreturn]] void end(config::EndAction action) {
+  // A disk that does not respond must not block the end.
   run_in_child([] { ::sync(); }, std::chrono::seconds(30));
-  if (action == EndAction::shell && ::access("/bin/sh", X_OK) == 0) {
-    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell waits for what is typed
+  if (action == config::EndAction::shell && ::access("/bin/sh", X_OK) == 0) {
+    ::fcntl(STDIN_FILENO, F_SETFL, O_RDWR);  // a shell needs a blocking input
     ::execl("/bin/sh", "sh", nullptr);
   }
-  if (action == EndAction::shell) {
-    say("there is no /bin/sh in this image");
+  if (action == config::EndAction::shell) {
+    say("the capture image has no /bin/sh");
   }
-  ::reboot(static_cast<int>(action == EndAction::poweroff ? RB_POWER_OFF
-                            : action == EndAction::halt   ? RB_HALT_SYSTEM
-                                                          : RB_AUTOBOOT));
+  ::reboot(static_cast<int>(action == config::EndAction::poweroff ? RB_POWER_OFF
+                            : action == config::EndAction::halt   ? RB_HALT_SYSTEM
+                                                                  : RB_AUTOBOOT));
   ::reboot(RB_AUTOBOOT);
   for (;;) {
     ::pause();
@@ -115,35 +116,37 @@ void wait_for_host(std::optional<Clock::time_point> deadline) {
 }
 
 [[noreturn]] void run() {
-  std::signal(SIGPIPE, SIG_IGN);  // a line that breaks says so itself
+  std::signal(SIGPIPE, SIG_IGN);  // write(2) reports a broken connection itself
   mount_kernel_file_systems();
   open_console();
-  const CaptureConfig config = read_config();
-  std::optional<Clock::time_point> deadline;
+  const config::CaptureConfig config = read_config();
+  std::optional<save::Clock::time_point> deadline;
   if (config.deadline.count() != 0) {
-    deadline = Clock::now() + config.deadline;
+    deadline = save::Clock::now() + config.deadline;
   }
-  run_in_child([] { load_modules(std::string(kModuleFolder), say); }, std::chrono::seconds(60));
-  const SaveEnd saved = save_crash(kVmcore, config, {.deadline = deadline}, say);
-  say(saved == SaveEnd::complete     ? "the crash is saved"
-      : saved == SaveEnd::incomplete ? "the crash is saved as far as it could be read"
-                                     : "the crash could not be saved");
-  tell_memory(say);
-  const EndAction action = saved == SaveEnd::complete ? config.on_success : config.on_failure;
-  const bool leaves = action == EndAction::reboot || action == EndAction::poweroff;
-  if (saved == SaveEnd::died && leaves) {
+  run_in_child([] { load_modules(std::string(config::kModuleFolder), say); },
+               std::chrono::seconds(60));
+  const save::SaveEnd saved = save::save_crash(save::kVmcore, config, {.deadline = deadline}, say);
+  say(saved == save::SaveEnd::complete     ? "the crash is saved"
+      : saved == save::SaveEnd::incomplete ? "the crash is saved, but the dump is incomplete"
+                                           : "the crash could not be saved");
+  report_memory(say);
+  const config::EndAction action =
+      saved == save::SaveEnd::complete ? config.on_success : config.on_failure;
+  const bool leaves = action == config::EndAction::reboot || action == config::EndAction::poweroff;
+  if (saved == save::SaveEnd::died && leaves) {
     wait_for_host(deadline);
   }
   end(action);
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init
 
 int main() {
   if (::getpid() != 1) {
-    std::fputs("init of a vmcore-guest capture image: to be run by a kernel\n", stderr);
+    std::fputs("vmcore-guest-init: only a capture kernel can start this program\n", stderr);
     return 2;
   }
-  vmcore::guest::run();
+  vmcore::guest::init::run();
 }

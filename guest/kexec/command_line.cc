@@ -5,38 +5,38 @@
 
 #include "guest/config/kernel_words.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
-// Each is known to Linux 6.1 and harmless where it is not: the kernel hands on what it does not
-// know. (Documentation/admin-guide/kernel-parameters.txt)
+// All are known to Linux 6.1 and harmless elsewhere: the kernel ignores unknown words.
+// (Documentation/admin-guide/kernel-parameters.txt)
 constexpr std::array<std::string_view, 12> kWords = {
     "reset_devices",               // drivers reset what the crashed kernel left running
-    "nr_cpus=1",                   // per-CPU memory for one
-    "irqpoll",                     // interrupts that nobody expects come from the crashed kernel
-    "panic=90",                    // should it die as well, its host can still dump it from outside
+    "nr_cpus=1",                   // per-CPU memory for one CPU
+    "irqpoll",                     // devices of the crashed kernel raise unexpected interrupts
+    "panic=90",                    // if it panics too, the host can still dump it from outside
     "oops=panic",                  //
-    "cgroup_disable=memory",       // memory that it does not have to spare
+    "cgroup_disable=memory",       // saves memory
     "numa=off",                    //
     "transparent_hugepage=never",  //
     "novmcoredd",                  // no device dumps appended to /proc/vmcore
-    "acpi_no_memhotplug",          // the crashed kernel's memory is not for use
-    "nokaslr",                     // its room is narrow and known
+    "acpi_no_memhotplug",          // must not add the crashed kernel's memory
+    "nokaslr",                     // its memory is small and fixed
     "rdinit=/init",
 };
 
-// Of the running kernel's words. A name that ends in "." is a module's.
+// The inherited words of the running kernel. A name that ends in "." is that of a module.
 constexpr std::array<std::string_view, 29> kInherited = {
-    // What it tells is seen there.
+    // Consoles.
     "console",
     "earlycon",
     "earlyprintk",
     "loglevel",
     "ignore_loglevel",
     "8250.",
-    // Devices that announce themselves nowhere else (microvm, Firecracker).
+    // Devices that are found in no other way (microvm, Firecracker).
     "virtio_mmio.",
-    // How this machine is driven.
+    // How the hardware is driven.
     "acpi",
     "noapic",
     "nolapic",
@@ -58,7 +58,7 @@ constexpr std::array<std::string_view, 29> kInherited = {
     "mem_encrypt",
     "reboot",
     "no-kvmclock",
-    // What it may load.
+    // Which modules may be loaded.
     "module.",
 };
 
@@ -80,7 +80,7 @@ std::string capture_command_line(std::string_view running, std::string_view appe
   std::string line;
   const auto add = [&](std::string_view word) { add_word(line, word); };
   std::ranges::for_each(kWords, add);
-  for (const std::string& word : kernel_words(running)) {
+  for (const std::string& word : config::kernel_words(running)) {
     if (word == "--") {
       break;  // the rest is for init
     }
@@ -88,21 +88,21 @@ std::string capture_command_line(std::string_view running, std::string_view appe
       add(word);
     }
   }
-  std::ranges::for_each(kernel_words(append), add);
+  std::ranges::for_each(config::kernel_words(append), add);
   return line;
 }
 
 std::string reboot_command_line(std::string_view running, std::string_view append) {
   std::string line;
-  for (const std::string& word : kernel_words(running)) {
+  for (const std::string& word : config::kernel_words(running)) {
     if (!word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=")) {
       add_word(line, word);
     }
   }
-  for (const std::string& word : kernel_words(append)) {
+  for (const std::string& word : config::kernel_words(append)) {
     add_word(line, word);
   }
   return line;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

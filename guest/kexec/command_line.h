@@ -1,19 +1,19 @@
-// The command line of the panic kernel.
+// The command line of the capture kernel.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
-// What the panic kernel is booted with: few resources, no device that the crashed kernel left in
-// an unknown state used as it is, and of the running kernel's own words (/proc/cmdline) those that
-// say where its console is and how this machine has to be driven. `append` comes last, so it wins.
-// The kernel adds elfcorehdr= by itself.
+// The command line of the capture kernel: words that save memory and that make drivers reset
+// devices, then those words of the running kernel (/proc/cmdline) that select its console and
+// control how the hardware is driven, then `append`, which overrides them. The kernel itself adds
+// elfcorehdr=.
 std::string capture_command_line(std::string_view running, std::string_view append);
 
-// What a reboot without firmware boots with: as the running kernel, but for what its boot loader
-// said to itself.
+// The command line of a reboot without firmware: that of the running kernel without the words that
+// its boot loader added for itself, then `append`.
 std::string reboot_command_line(std::string_view running, std::string_view append);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

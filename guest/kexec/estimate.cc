@@ -1,6 +1,6 @@
 #include "guest/kexec/estimate.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
@@ -8,9 +8,9 @@ constexpr std::uint64_t kMiB = 1U << 20;
 // (init_size 63.6 MiB) reads all of /proc/vmcore in 88 MiB and runs out of memory in 84, its cloud
 // kernel (51.5 MiB) in 72 and 68.
 constexpr std::uint64_t kRunning = 24 * kMiB;
-// The image is there twice while it is unpacked.
+// The image is in memory twice while it is unpacked.
 constexpr std::uint64_t kImageCopies = 2;
-// For devices that others have, and kernels to come.
+// For other devices and later kernels.
 constexpr std::uint64_t kSpare = 28 * kMiB;
 constexpr std::uint64_t kStep = 16 * kMiB;
 
@@ -34,11 +34,10 @@ std::string crashkernel_word(const Need& need) {
 std::string explain(const Need& need) {
   return fmt::format(
       "{:.1f} MiB for the kernel (its init_size) + {} x {:.1f} MiB for the capture image (packed "
-      "and unpacked) + {} MiB to run = {:.1f} MiB at least; with {} MiB to spare, in steps of {}: "
-      "{} "
-      "MiB",
+      "and unpacked) + {} MiB to run = {:.1f} MiB at least; with {} MiB to spare, rounded up to a "
+      "multiple of {}: {} MiB",
       mebibytes(need.kernel), kImageCopies, mebibytes(need.image), kRunning / kMiB,
       mebibytes(need.minimum), kSpare / kMiB, kStep / kMiB, need.recommended / kMiB);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

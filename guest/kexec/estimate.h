@@ -1,4 +1,4 @@
-// How much memory a panic kernel needs.
+// How much memory a capture kernel needs.
 #pragma once
 
 #include <cstdint>
@@ -6,21 +6,21 @@
 
 #include "guest/kexec/kernel_image.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 struct Need {
-  std::uint64_t kernel;       // bytes: the kernel's own init_size
+  std::uint64_t kernel;       // bytes: init_size of the kernel
   std::uint64_t image;        // the capture image
   std::uint64_t minimum;      // with less, it is likely to run out of memory
   std::uint64_t recommended;  // a multiple of 16 MiB, for the command line
 };
 
-// It does not grow with the guest's memory, for the capture side plans in windows.
+// Does not depend on the memory of the guest, because the capture kernel plans a dump in windows.
 Need need_of(const KernelImage& kernel, std::uint64_t image_size);
 
 // "crashkernel=128M"
 std::string crashkernel_word(const Need& need);
-// How it comes to that, in words.
+// How the numbers are made up, as a sentence.
 std::string explain(const Need& need);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -8,7 +8,7 @@
 #include "guest/config/trimmed.h"
 #include "guest/root/read_word.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 std::optional<std::uint64_t> number_of(std::string_view text, int base) {
@@ -26,18 +26,18 @@ std::string running_release() {
   return names.release;
 }
 
-std::optional<std::uint64_t> read_number(const Root& root,
+std::optional<std::uint64_t> read_number(const root::Root& root,
                                          std::initializer_list<std::string_view> paths) {
-  const auto word = read_word(root, paths);
+  const auto word = root::read_word(root, paths);
   return word ? number_of(*word, 10) : std::nullopt;
 }
 
-// /sys/kernel/kexec is the place since Linux 6.19; the files beside it are to go.
-std::optional<std::uint64_t> crash_memory_size(const Root& root) {
+// Linux 6.19 introduced /sys/kernel/kexec; the older files will be removed.
+std::optional<std::uint64_t> crash_memory_size(const root::Root& root) {
   return read_number(root, {"/sys/kernel/kexec/crash_size", "/sys/kernel/kexec_crash_size"});
 }
 
-bool is_loaded(const Root& root, Slot slot) {
+bool is_loaded(const root::Root& root, Slot slot) {
   const auto loaded =
       slot == Slot::crash
           ? read_number(root, {"/sys/kernel/kexec/crash_loaded", "/sys/kernel/kexec_crash_loaded"})
@@ -54,7 +54,7 @@ std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem) {
     if (!line.ends_with(kName)) {
       continue;
     }
-    const std::string_view range = trimmed(line.substr(0, line.size() - kName.size()));
+    const std::string_view range = config::trimmed(line.substr(0, line.size() - kName.size()));
     const std::size_t dash = std::min(range.find('-'), range.size());
     const auto first = number_of(range.substr(0, dash), 16);
     const auto last = number_of(range.substr(std::min(dash + 1, range.size())), 16);
@@ -65,14 +65,14 @@ std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem) {
   return ranges;
 }
 
-bool stays_valid(const Root& root) {
+bool stays_valid(const root::Root& root) {
   const auto adapts = [&](std::string_view kind) {
     return read_number(root, {fmt::format("/sys/devices/system/{}/crash_hotplug", kind)}) == 1;
   };
-  const auto possible = read_word(root, {"/sys/devices/system/cpu/possible"});
-  const bool cpus_come = possible != read_word(root, {"/sys/devices/system/cpu/present"});
+  const auto possible = root::read_word(root, {"/sys/devices/system/cpu/possible"});
+  const bool cpus_come = possible != root::read_word(root, {"/sys/devices/system/cpu/present"});
   const bool memory_comes = root.exists("/sys/devices/system/memory/block_size_bytes");
   return (adapts("cpu") || !cpus_come) && (adapts("memory") || !memory_comes);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -1,4 +1,4 @@
-// What the running kernel tells by /proc and /sys, in whatever layout it has.
+// Facts of the running kernel from /proc and /sys, whose layout depends on its version.
 #pragma once
 
 #include <cstdint>
@@ -12,30 +12,31 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
-// The release of the kernel that runs (uname -r).
+// The release of the running kernel (uname -r).
 std::string running_release();
 
-// The number in the first of these files that is there.
-std::optional<std::uint64_t> read_number(const Root& root,
+// The number in the first of these files that exists.
+std::optional<std::uint64_t> read_number(const root::Root& root,
                                          std::initializer_list<std::string_view> paths);
 
-// Bytes reserved for the panic kernel; 0: none. Nothing where the kernel knows no kexec.
-std::optional<std::uint64_t> crash_memory_size(const Root& root);
-// Whether a kernel waits in the slot, whoever loaded it.
-bool is_loaded(const Root& root, Slot slot);
+// Bytes reserved for the capture kernel; 0: none. Nothing if the kernel does not support kexec.
+std::optional<std::uint64_t> crash_memory_size(const root::Root& root);
+// Whether a kernel is loaded in the slot, by whichever program.
+bool is_loaded(const root::Root& root, Slot slot);
 
 struct MemoryRange {
   std::uint64_t first;
   std::uint64_t last;
   bool operator==(const MemoryRange&) const = default;
 };
-// Where it lies: the "Crash kernel" lines of /proc/iomem, which show zeros to all but root.
+// The reserved ranges: the "Crash kernel" lines of /proc/iomem, which show zeros to all users but
+// root.
 std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem);
 
-// The kernel adapts what is loaded when CPUs and memory come and go (CONFIG_CRASH_HOTPLUG, Linux
-// 6.6), or none can: it never has to be loaded anew.
-bool stays_valid(const Root& root);
+// Whether the loaded capture kernel never has to be reloaded: the kernel updates it when CPUs and
+// memory are added or removed (CONFIG_CRASH_HOTPLUG, Linux 6.6), or none can be.
+bool stays_valid(const root::Root& root);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

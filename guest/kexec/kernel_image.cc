@@ -10,14 +10,14 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
-// Offsets of the setup header's fields in the file, and the protocol that brought the last of them
-// that is needed (2.12, Linux 3.8).
+// Offsets of fields of the setup header in the file, and the protocol version that has all of them
+// (2.12, Linux 3.8).
 constexpr std::size_t kMagic = 0x202;
 constexpr std::size_t kProtocol = 0x206;
-constexpr std::size_t kVersion = 0x20e;  // where the text stands, less kVersionBase; 0: none
+constexpr std::size_t kVersion = 0x20e;  // offset of the text minus kVersionBase; 0: none
 constexpr std::size_t kVersionBase = 0x200;
 constexpr std::size_t kLoadFlags = 0x236;
 constexpr std::size_t kCommandLineSize = 0x238;
@@ -61,12 +61,12 @@ Result<KernelImage> read_image_in(int file) {
   return image;
 }
 
-bool is_kernel_of(const Root& root, const std::string& path, std::string_view release) {
+bool is_kernel_of(const root::Root& root, const std::string& path, std::string_view release) {
   const auto image = read_kernel_image(root, path);
   return image && image->release() == release;
 }
 
-std::vector<std::string> names_in(const Root& root, std::string_view folder) {
+std::vector<std::string> names_in(const root::Root& root, std::string_view folder) {
   return root.list(folder).value_or(std::vector<std::string>());
 }
 
@@ -81,9 +81,8 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
   if (!magic || *magic != kMagicValue) {
     return fail(Errc::not_recognised, "{}",
                 is_efi_program(start)
-                    ? "an EFI program without a kernel in a section .linux: name a kernel by "
-                      "--kernel-image"
-                    : "no bzImage");
+                    ? "an EFI program without a .linux section: name a kernel with --kernel-image"
+                    : "not a bzImage");
   }
   const auto protocol = load<ul16>(start, kProtocol);
   const auto version = load<ul16>(start, kVersion);
@@ -91,11 +90,11 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
   const auto command_line_size = load<ul32>(start, kCommandLineSize);
   const auto init_size = load<ul32>(start, kInitSize);
   if (!protocol || !version || !flags || !command_line_size || !init_size) {
-    return fail(Errc::truncated, "the file ends in its header");
+    return fail(Errc::truncated, "the file ends inside its setup header");
   }
   if (*protocol < kProtocolWanted || (*flags & kKernel64) == 0) {
     return fail(Errc::unsupported,
-                "boot protocol {}.{:02}: only 64-bit kernels of Linux 3.8 and later can be loaded",
+                "boot protocol {}.{:02}: only 64-bit kernels of Linux 3.8 and later are supported",
                 *protocol >> 8, *protocol & 0xff);
   }
   return KernelImage{.init_size = *init_size,
@@ -103,13 +102,13 @@ Result<KernelImage> parse_kernel_image(std::span<const std::byte> start) {
                      .version = *version == 0 ? "" : text_at(start, kVersionBase + *version)};
 }
 
-Result<KernelImage> read_kernel_image(const Root& root, std::string_view path) {
+Result<KernelImage> read_kernel_image(const root::Root& root, std::string_view path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
   auto image = read_image_in(file.get());
   return image ? std::move(image) : in_context(std::move(image).error(), path);
 }
 
-Result<std::string> find_kernel_image(const Root& root, std::string_view release) {
+Result<std::string> find_kernel_image(const root::Root& root, std::string_view release) {
   const std::vector<std::string> named = {
       fmt::format("/boot/vmlinuz-{}", release), fmt::format("/lib/modules/{}/vmlinuz", release),
       fmt::format("/usr/lib/modules/{}/vmlinuz", release), "/run/booted-system/kernel"};  // NixOS
@@ -118,8 +117,8 @@ Result<std::string> find_kernel_image(const Root& root, std::string_view release
       return path;
     }
   }
-  // Named by flavour (Alpine, Arch), or in a folder per release (systemd's kernel-install); unified
-  // images where systemd-boot looks for them, and where packages bring them (Fedora).
+  // Files named by flavour (Alpine, Arch), or in one folder per release (kernel-install of
+  // systemd); unified images where systemd-boot searches, and where packages install them (Fedora).
   for (const std::string& folder :
        {std::string("/boot"), std::string("/efi"), std::string("/boot/efi"),
         std::string("/boot/EFI/Linux"), std::string("/efi/EFI/Linux"),
@@ -134,11 +133,11 @@ Result<std::string> find_kernel_image(const Root& root, std::string_view release
     }
   }
   return fail(Errc::not_found,
-              "no image of kernel {} in /boot, /efi, /lib/modules/{}: name it by --kernel-image",
+              "no image of kernel {} in /boot, /efi, /lib/modules/{}: name it with --kernel-image",
               release, release);
 }
 
-std::string find_boot_initrd(const Root& root, std::string_view release) {
+std::string find_boot_initrd(const root::Root& root, std::string_view release) {
   for (const std::string& path :
        {fmt::format("/boot/initrd.img-{}", release),     // Debian
         fmt::format("/boot/initramfs-{}.img", release),  // Fedora
@@ -153,4 +152,4 @@ std::string find_boot_initrd(const Root& root, std::string_view release) {
   return "";
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

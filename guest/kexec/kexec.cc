@@ -15,19 +15,19 @@
 #include "guest/root/run_command.h"
 #include "src/base/fd.h"
 
-// Linux 6.8, include/uapi/linux/kexec.h: newer than some headers that this is built with.
+// Linux 6.8, include/uapi/linux/kexec.h. Some headers that this builds with are older.
 #ifndef KEXEC_FILE_DEBUG
 #define KEXEC_FILE_DEBUG 0x00000008
 #endif
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr const char* kKexecProgram = "/sbin/kexec";
 
 unsigned long flags_of(Slot slot) { return slot == Slot::crash ? KEXEC_FILE_ON_CRASH : 0UL; }
 
-// Gives errno, 0 where it was loaded.
+// Returns 0 or the errno.
 int kexec_file_load(int kernel, int initrd, const std::string& command_line, unsigned long flags) {
   return ::syscall(SYS_kexec_file_load, kernel, initrd, command_line.size() + 1,
                    command_line.c_str(), flags) == 0
@@ -65,11 +65,11 @@ Errc code_of(int error) {
 
 std::string explain_denied(const LoadLocks& locks) {
   if (!locks.root) {
-    return "not permitted: it takes root (CAP_SYS_BOOT)";
+    return "not permitted: run it as root (CAP_SYS_BOOT)";
   }
   if (locks.disabled) {
-    return "not permitted: kernel.kexec_load_disabled is 1, which stays so until the next boot; "
-           "where the distribution sets it (Alpine), boot with kexec_load_disabled=0";
+    return "not permitted: kernel.kexec_load_disabled is 1 until the next boot; if the "
+           "distribution sets it (Alpine), boot with kexec_load_disabled=0";
   }
   if (locks.limit == 0) {
     return "not permitted: no more loads are allowed until the next boot (vmcore-guest lock, "
@@ -77,26 +77,25 @@ std::string explain_denied(const LoadLocks& locks) {
   }
   if (!locks.lockdown.empty() && locks.lockdown != "none") {
     return fmt::format(
-        "not permitted: the kernel is locked down ({}), and takes only an image that is signed "
-        "with "
-        "a key that it trusts: boot the distribution's own by its Secure Boot, or enrol the key "
-        "(mokutil --import)",
+        "not permitted: the kernel is locked down ({}) and loads only an image signed with a key "
+        "that it trusts: use the distribution's signed kernel, or enrol the signing key (mokutil "
+        "--import)",
         locks.lockdown);
   }
-  return "not permitted, though it is root's: a container, or a security module";
+  return "not permitted although it runs as root: a container or a security module forbids it";
 }
 
 Error load_error(Slot slot, int error) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   const LoadLocks locks = root ? read_load_locks(*root, slot) : LoadLocks();
   return {code_of(error), explain_load_error(slot, error, locks)};
 }
 
-// By kexec_load(2), whose segments and purgatory kexec-tools makes.
+// Loads with kexec_load(2), for which kexec-tools makes the segments and the purgatory.
 Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (::access(kKexecProgram, X_OK) != 0) {
     return fail(Errc::unsupported,
-                "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} is not there: "
+                "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} does not exist: "
                 "install kexec-tools",
                 kKexecProgram);
   }
@@ -106,7 +105,7 @@ Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
   if (!image.initrd.empty()) {
     words.push_back("--initrd=" + image.initrd);
   }
-  return run_command(words);
+  return root::run_command(words);
 }
 
 }  // namespace
@@ -134,24 +133,24 @@ Result<> load_kernel(Slot slot, const KexecImage& image) {
 Result<> unload_kernel(Slot slot) {
   int error = kexec_file_load(-1, -1, "", flags_of(slot) | KEXEC_FILE_UNLOAD);
   if (error == ENOSYS) {
-    // No segments: the slot is emptied.
+    // A load without segments empties the slot.
     const unsigned long flags = slot == Slot::crash ? KEXEC_ON_CRASH : 0UL;
     error = ::syscall(SYS_kexec_load, 0UL, 0UL, nullptr, flags) == 0 ? 0 : errno;
   }
   return error == 0 ? Result<>() : tl::unexpected(load_error(slot, error));
 }
 
-LoadLocks read_load_locks(const Root& root, Slot slot) {
+LoadLocks read_load_locks(const root::Root& root, Slot slot) {
   LoadLocks locks{.root = ::geteuid() == 0};
   locks.disabled = read_number(root, {"/proc/sys/kernel/kexec_load_disabled"}).value_or(0) != 0;
   const auto limit =
-      read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
-                                           : "/proc/sys/kernel/kexec_load_limit_reboot"});
+      root::read_word(root, {slot == Slot::crash ? "/proc/sys/kernel/kexec_load_limit_panic"
+                                                 : "/proc/sys/kernel/kexec_load_limit_reboot"});
   if (limit) {
     locks.limit = std::strtoll(limit->c_str(), nullptr, 10);
   }
   // "none [integrity] confidentiality"
-  if (const auto lockdown = read_word(root, {"/sys/kernel/security/lockdown"})) {
+  if (const auto lockdown = root::read_word(root, {"/sys/kernel/security/lockdown"})) {
     const std::size_t open = lockdown->find('[');
     const std::size_t close = lockdown->find(']');
     if (open < close && close != std::string::npos) {
@@ -165,40 +164,36 @@ std::string explain_load_error(Slot slot, int error, const LoadLocks& locks) {
   const std::string said = std::strerror(error);
   switch (error) {
     case EADDRNOTAVAIL:
-      return slot == Slot::crash
-                 ? "it does not fit into the memory that is reserved: see vmcore-guest estimate, "
-                   "then boot with a larger crashkernel="
-                 : "no free memory is large enough for it";
+      return slot == Slot::crash ? "the reserved memory is too small: run vmcore-guest estimate, "
+                                   "and boot with a larger crashkernel="
+                                 : "no free range of memory is large enough";
     case EBUSY:
-      return "another kexec is under way, or the kernel is going down: try again";
+      return "another kexec is in progress, or the kernel is shutting down: try again";
     case ENOEXEC:
-      return "the kernel does not take it for a kernel image (a bzImage of this architecture, "
-             "x86-64 with XLF_KERNEL_64)";
+      return "the kernel does not recognise the image: use a bzImage for x86-64 (XLF_KERNEL_64)";
     case EPERM:
       return explain_denied(locks);
     case EACCES:
-      return "a policy of this system keeps the kernel from loading it: IMA's appraisal "
-             "(ima_policy=, "
-             "ima_appraise= on the command line, /etc/ima/ima-policy), which wants files signed "
-             "with "
-             "evmctl, or SELinux";
+      return "a security policy forbids the load: IMA appraisal (ima_policy= or ima_appraise= on "
+             "the command line, /etc/ima/ima-policy), which requires files signed with evmctl, or "
+             "SELinux";
     case EKEYREJECTED:
     case ENOKEY:
     case ENODATA:
       return fmt::format(
-          "the kernel wants an image that is signed with a key that it trusts ({}): use the "
-          "distribution's own, or enrol the key (mokutil --import)",
+          "the kernel requires an image signed with a key that it trusts ({}): use the "
+          "distribution's signed kernel, or enrol the signing key (mokutil --import)",
           said);
     case ENOMEM:
-      return "the kernel is out of memory for it";
+      return "the kernel has not enough free memory";
     case EINVAL:
       return slot == Slot::crash
-                 ? "the kernel refuses it: is memory reserved (crashkernel=), and the command line "
-                   "not longer than it takes (2048)?"
-                 : "the kernel refuses it: is the command line longer than it takes (2048)?";
+                 ? "the kernel rejects the load: reserve memory (crashkernel=), and keep the "
+                   "command line within 2048 bytes"
+                 : "the kernel rejects the load: keep the command line within 2048 bytes";
     default:
       return said;
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -20,7 +20,7 @@
 #include "guest/root/state_file.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -34,9 +34,9 @@ std::chrono::nanoseconds since_boot() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-// One at a time: held until it is closed.
-Result<Fd> lock(const Root& root) {
-  TRY(make_state_folder(root, kRunFolder));
+// Serialises loads: the lock is held until the file is closed.
+Result<Fd> lock(const root::Root& root) {
+  TRY(root::make_state_folder(root, root::kRunFolder));
   TRY_ASSIGN(Fd file, root.open(kLock, O_RDWR | O_CREAT, 0600));
   if (::flock(file.get(), LOCK_EX) != 0) {
     return fail_errno(errno, kLock);
@@ -44,12 +44,13 @@ Result<Fd> lock(const Root& root) {
   return file;
 }
 
-// Our own image of that release; what is to be known of it goes into `remarks`.
-Result<std::string> our_image(const Root& root, const std::string& release,
+// The path of our own image of that release. `remarks` gets warnings about it.
+Result<std::string> our_image(const root::Root& root, const std::string& release,
                               std::vector<Remark>& remarks) {
-  TRY_ASSIGN(ReadyImage image, ready_image(root, release, [&release](const std::string& path) {
+  TRY_ASSIGN(image::ReadyImage image,
+             image::ready_image(root, release, [&release](const std::string& path) {
                const Result<> built =
-                   run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
+                   root::run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
                return built ? built
                             : fail(built.error().code, "`vmcore-guest build -o {}` failed", path);
              }));
@@ -57,46 +58,46 @@ Result<std::string> our_image(const Root& root, const std::string& release,
   return std::move(image.path);
 }
 
-// An image that others made is taken as it is: nothing tells how it should be.
-Result<> check_whole(const Root& root, const std::string& path, std::string_view release) {
-  const auto image = read_image(root, path);
-  if (!image && image.error().code != Errc::limit) {  // larger than any of ours
+// An image that others made is accepted: its integrity cannot be checked.
+Result<> check_whole(const root::Root& root, const std::string& path, std::string_view release) {
+  const auto image = image::read_image(root, path);
+  if (!image && image.error().code != Errc::limit) {  // larger than every image of ours
     return tl::unexpected(image.error());
   }
-  const auto whole = image ? check_image(*image, release) : Result<>();
+  const auto whole = image ? image::check_image(*image, release) : Result<>();
   return whole || whole.error().code == Errc::not_recognised ? Result<>()
                                                              : in_context(whole.error(), path);
 }
 
-Result<std::uint64_t> size_of(const Root& root, const std::string& path) {
+Result<std::uint64_t> size_of(const root::Root& root, const std::string& path) {
   TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
   return sys::file_size(file.get());
 }
 
-Result<> check_slot(const Root& root, const LoadRequest& request) {
+Result<> check_slot(const root::Root& root, const LoadRequest& request) {
   if (request.force) {
     return {};
   }
   TRY_ASSIGN(const auto other, find_other_kdump(root));
-  if (other) {  // enabled, if not loaded yet
+  if (other) {  // enabled, maybe not loaded yet
     return tl::unexpected(slot_is_taken(*other));
   }
   if (!is_loaded(root, Slot::crash) || read_load_record(root)) {
     return {};
   }
   return fail(Errc::busy,
-              "another program has loaded a panic kernel, and there is room for one: disable that "
-              "program (kdump-tools, kdump, kdumpst ...), or take its place with --force");
+              "another program has loaded a capture kernel, and only one can be loaded: disable "
+              "that program (kdump-tools, kdump, kdumpst ...), or replace its kernel with --force");
 }
 
-// A capture kernel skips what it does not understand, and few read what it says of that.
+// A capture kernel skips an invalid setting, and its warning is easily missed.
 Result<> check_append(std::string_view append) {
-  CaptureConfig config;
-  const auto faults = apply_command_line(config, append);
+  config::CaptureConfig config;
+  const auto faults = config::apply_command_line(config, append);
   return faults.empty() ? Result<>() : fail(Errc::invalid, "--append: {}", faults.front().text);
 }
 
-Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& request) {
+Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadRequest& request) {
   const std::chrono::nanoseconds started = since_boot();
   const std::string release = running_release();
   LoadRecord record{.kernel = request.kernel,
@@ -126,26 +127,28 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   const std::string tag = request.tag.empty() ? "" : " vmcore.tag=" + request.tag;
   record.command_line = capture_command_line(running, request.append + tag);
   if (record.command_line.size() > kernel.command_line_limit) {
-    return fail(Errc::limit, "its command line has {} bytes, and the kernel takes {}: {}",
+    return fail(Errc::limit, "the command line has {} bytes, but the kernel accepts at most {}: {}",
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
   const auto earlier = read_load_record(root);
   const bool was_loaded = is_loaded(root, Slot::crash);
-  TRY(write_state(root, kRecord, format_load_record(record)));  // what has none is another's
+  TRY(root::write_state(
+      root, kRecord,
+      format_load_record(record)));  // a kernel without a record would count as another program's
   const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
                                                     .initrd = record.image,
                                                     .command_line = record.command_line,
                                                     .debug = request.debug});
   if (!loaded) {
-    remove_state(root, kRecord);
+    root::remove_state(root, kRecord);
     const bool is_still = is_loaded(root, Slot::crash);
     if (earlier && is_still) {
-      TRY(write_state(root, kRecord, format_load_record(*earlier)));
+      TRY(root::write_state(root, kRecord, format_load_record(*earlier)));
     }
-    // The kernel empties the slot before it looks at what shall fill it (kernel/kexec_file.c).
+    // The kernel empties the slot before it checks the new image (kernel/kexec_file.c).
     const bool gone = was_loaded && !is_still;
     return fail(loaded.error().code, "{}{}", loaded.error().message,
-                gone ? "; what was loaded before is gone" : "");
+                gone ? "; the kernel that was loaded before is gone" : "");
   }
   const std::vector<Remark> narrow = fit.value_or(std::vector<Remark>());
   remarks.insert(remarks.end(), narrow.begin(), narrow.end());
@@ -192,7 +195,7 @@ std::string format_load_record(const LoadRecord& record) {
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
-std::optional<LoadRecord> read_load_record(const Root& root) {
+std::optional<LoadRecord> read_load_record(const root::Root& root) {
   const auto text = root.read(kRecord);
   return text ? parse_load_record(*text) : std::nullopt;
 }
@@ -207,12 +210,12 @@ LoadRequest request_of(const LoadRecord& record) {
 
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) {
   if (reserved == 0) {
-    return fail(Errc::no_space,
-                "no memory is reserved for a panic kernel: boot with {} (vmcore-guest setup adds "
-                "it)",
-                crashkernel_word(need));
+    return fail(
+        Errc::no_space,
+        "no memory is reserved for a capture kernel: boot with {} (`vmcore-guest setup` adds it)",
+        crashkernel_word(need));
   }
-  const std::string have = fmt::format("{:.1f} MiB are reserved for a panic kernel that needs {}",
+  const std::string have = fmt::format("{:.1f} MiB are reserved, and the capture kernel needs {}",
                                        static_cast<double>(reserved) / (1U << 20), explain(need));
   if (reserved < need.minimum) {
     return fail(Errc::no_space, "{}. Boot with {}", have, crashkernel_word(need));
@@ -224,13 +227,14 @@ Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved) 
   return remarks;
 }
 
-Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request) {
+Result<std::vector<Remark>> load_capture_kernel(const root::Root& root,
+                                                const LoadRequest& request) {
   TRY(check_append(request.append));
   TRY_ASSIGN(const Fd held, lock(root));
   return load_locked(root, request);
 }
 
-Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
+Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root) {
   const std::chrono::nanoseconds asked = since_boot();
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
@@ -241,12 +245,12 @@ Result<std::vector<Remark>> reload_panic_kernel(const Root& root) {
   return load_locked(root, request_of(*record));
 }
 
-Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
+Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   const auto record = read_load_record(root);
   const std::string release = running_release();
-  if (!record || !is_loaded(root, Slot::crash) || !is_our_image(record->image, release) ||
-      !is_stale(root, record->image, release)) {
+  if (!record || !is_loaded(root, Slot::crash) || !image::is_our_image(record->image, release) ||
+      !image::is_stale(root, record->image, release)) {
     return std::vector<Remark>();
   }
   LoadRequest request = request_of(*record);
@@ -254,14 +258,14 @@ Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
   return load_locked(root, request);
 }
 
-Result<> unload_panic_kernel(const Root& root) {
+Result<> unload_capture_kernel(const root::Root& root) {
   TRY_ASSIGN(const Fd held, lock(root));
   TRY(unload_kernel(Slot::crash));
-  remove_state(root, kRecord);
+  root::remove_state(root, kRecord);
   return {};
 }
 
-Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
+Result<> load_reboot_kernel(const root::Root& root, const LoadRequest& request) {
   std::string kernel = request.kernel;
   std::string initrd = request.image;
   if (kernel.empty()) {
@@ -273,8 +277,8 @@ Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
   }
   if (initrd.empty() && image.unified) {
     return fail(Errc::unsupported,
-                "{0} has its initrd inside: take it out (objcopy -O binary --only-section=.initrd "
-                "{0} FILE) and name that by --initrd",
+                "{0} contains its initrd: extract it (objcopy -O binary --only-section=.initrd {0} "
+                "FILE), and name that file with --initrd",
                 kernel);
   }
   TRY_ASSIGN(const std::string running, root.read("/proc/cmdline"));
@@ -284,4 +288,4 @@ Result<> load_reboot_kernel(const Root& root, const LoadRequest& request) {
                                     .debug = request.debug});
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -1,4 +1,4 @@
-// Loading the panic kernel: which one, whether it fits, and a record of it.
+// Loads the capture kernel: chooses it, checks that it fits, and keeps a record of it.
 #pragma once
 
 #include <chrono>
@@ -10,53 +10,53 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
-// What was loaded last, by vmcore-guest. Another program may have put something else in its place
-// since: the kernel does not tell.
+// What vmcore-guest loaded last. Another program may have replaced it since; the kernel does not
+// show that.
 struct LoadRecord {
   std::string kernel;  // paths
   std::string image;
   std::string append;
   std::string tag;
   std::string command_line;
-  std::chrono::nanoseconds started{};  // since the boot
-  bool force = false;                  // so that it is loaded again as it was
+  std::chrono::nanoseconds started{};  // time since the boot
+  bool force = false;                  // so that a reload uses it, too
   bool operator==(const LoadRecord&) const = default;
 };
-// Nothing where there is none, or none that can be understood.
+// Nothing if there is no record or it cannot be parsed.
 std::optional<LoadRecord> parse_load_record(std::string_view json);
 std::string format_load_record(const LoadRecord& record);
-std::optional<LoadRecord> read_load_record(const Root& root);
+std::optional<LoadRecord> read_load_record(const root::Root& root);
 
 struct LoadRequest {
-  std::string kernel;  // path; empty: that of the running kernel
-  std::string image;  // path; empty: the one of that release, built anew where it is missing or old
-  std::string append;  // for the end of its command line
-  std::string tag;     // of a crash on purpose
+  std::string kernel;  // path; empty: the running kernel
+  std::string image;   // path; empty: that of the release, built if it is missing or stale
+  std::string append;  // appended to its command line
+  std::string tag;     // of `vmcore-guest test`; empty: none
   bool debug = false;
-  bool force = false;  // over what another program loaded, and where it may not fit
+  bool force = false;  // replace the kernel of another program; load even if it may not fit
 };
 
-// What loads that once more.
+// The request that repeats the load.
 LoadRequest request_of(const LoadRecord& record);
 
-// Whether it fits into `reserved` bytes: an error that has the numbers and what to do; a remark
-// where it will be narrow. Pure.
+// Whether the capture kernel fits into `reserved` bytes. The error has the numbers and says what to
+// do; a Remark warns if it barely fits. Pure.
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 
-// Loads it and leaves the record. Errc::invalid where a word of `append` begins with "vmcore." and
-// the capture side does not understand it.
-Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadRequest& request);
-// Loads what the record says once more, if it was ours and the kernel does not keep it valid by
-// itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
-Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
-// The same, if it was loaded with our own image and that is stale.
-Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
-Result<> unload_panic_kernel(const Root& root);
+// Loads the capture kernel and writes the record. Errc::invalid if a word of `append` begins with
+// "vmcore." and is not a valid setting.
+Result<std::vector<Remark>> load_capture_kernel(const root::Root& root, const LoadRequest& request);
+// Repeats the load of the record if vmcore-guest loaded the kernel and the running kernel does not
+// update it itself. Many simultaneous calls (CPUs that are added one by one) do the work of two.
+Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root);
+// Repeats the load if its image is our own and is stale.
+Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root);
+Result<> unload_capture_kernel(const root::Root& root);
 
-// The next reboot's kernel, with its initrd and the running command line: `kernel` and `image` may
-// be empty for those of the running release.
-Result<> load_reboot_kernel(const Root& root, const LoadRequest& request);
+// Loads a kernel for `vmcore-guest exec`, with its initrd and the running command line. Empty
+// `kernel` and `image`: those of the running release.
+Result<> load_reboot_kernel(const root::Root& root, const LoadRequest& request);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -2,13 +2,13 @@
 
 #include <array>
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr const char* kUnits = "/etc/systemd/system";
 constexpr const char* kRunlevels = "/etc/runlevels";
 
-// "kdump" is kdumpctl's on Fedora and RHEL, and SUSE's own.
+// "kdump" is the service of kdumpctl (Fedora, RHEL), or that of SUSE.
 constexpr std::array kUnitNames = {
     "kdump-tools.service",   // Debian, Ubuntu
     "kdump.service",         // Fedora, RHEL, SUSE
@@ -18,7 +18,7 @@ constexpr std::array kUnitNames = {
 };
 constexpr std::array kServiceNames = {"kdump-tools", "kdump"};
 
-OtherKdump::Kind kind_of(const Tree& tree, std::string_view unit) {
+OtherKdump::Kind kind_of(const root::Tree& tree, std::string_view unit) {
   if (unit == "kdump-tools.service") {
     return OtherKdump::Kind::kdump_tools;
   }
@@ -26,8 +26,8 @@ OtherKdump::Kind kind_of(const Tree& tree, std::string_view unit) {
   return kdumpctl ? OtherKdump::Kind::kdumpctl : OtherKdump::Kind::other;
 }
 
-// Whether systemd has such a unit and may start it. A package that was removed leaves links behind.
-Result<bool> has_unit(const Tree& tree, const std::string& unit) {
+// Whether systemd has such a unit and may start it. Removed packages may leave links behind.
+Result<bool> has_unit(const root::Tree& tree, const std::string& unit) {
   TRY_ASSIGN(const auto own, tree.node(fmt::format("{}/{}", kUnits, unit)));
   if (own) {
     return own->content != "/dev/null";
@@ -36,8 +36,8 @@ Result<bool> has_unit(const Tree& tree, const std::string& unit) {
          tree.root().exists("/lib/systemd/system/" + unit);
 }
 
-// FOLDER/*/NAME, where the folders' names end in one of the suffixes.
-Result<std::vector<std::string>> links_to(const Tree& tree, const std::string& folder,
+// The links FOLDER/*/NAME; with `dependencies_only`, only in folders *.wants and *.requires.
+Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::string& folder,
                                           std::string_view name, bool dependencies_only) {
   std::vector<std::string> links;
   for (const std::string& entry : tree.names(folder)) {
@@ -57,7 +57,7 @@ Result<std::vector<std::string>> links_to(const Tree& tree, const std::string& f
 
 }  // namespace
 
-Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree) {
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree) {
   for (const std::string unit : kUnitNames) {
     TRY_ASSIGN(const bool there, has_unit(tree, unit));
     TRY_ASSIGN(auto links, links_to(tree, kUnits, unit, true));
@@ -74,17 +74,17 @@ Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree) {
   return std::nullopt;
 }
 
-Result<std::optional<OtherKdump>> find_other_kdump(const Root& root) {
-  return find_other_kdump(Tree(root));
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root) {
+  return find_other_kdump(root::Tree(root));
 }
 
 Error slot_is_taken(const OtherKdump& other) {
   return {
       Errc::busy,
-      fmt::format("{} is enabled, and there is one slot for a panic kernel: `vmcore-guest setup "
-                  "--replace` disables it until `vmcore-guest remove`, `--beside` keeps it and "
-                  "only saves to the host first",
+      fmt::format("{} is enabled, and only one capture kernel can be loaded: `vmcore-guest setup "
+                  "--replace` disables it until `vmcore-guest remove`; `vmcore-guest setup "
+                  "--beside` keeps it, and sends a dump to the host before it saves its own",
                   other.unit)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

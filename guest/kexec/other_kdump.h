@@ -1,4 +1,4 @@
-// There is one slot for a panic kernel. Who else fills it at boot, as far as it is enabled.
+// Only one capture kernel can be loaded. Finds another kdump service that is enabled.
 #pragma once
 
 #include <optional>
@@ -7,24 +7,24 @@
 
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
 struct OtherKdump {
   enum class Kind { kdump_tools, kdumpctl, other };
   Kind kind = Kind::other;
-  std::string unit;                // "kdump-tools.service"; of OpenRC "kdump"
-  std::vector<std::string> links;  // that enable it
+  std::string unit;                // "kdump-tools.service"; with OpenRC "kdump"
+  std::vector<std::string> links;  // the links that enable it
 };
 
-// The crashkernel= that the package kdump-tools brings: a conffile, which its purge removes
+// The crashkernel= of the package kdump-tools: a conffile, which purging the package removes
 // (kdump-tools 1:1.8.1).
 inline constexpr const char* kKdumpToolsReservation = "/etc/default/grub.d/kdump-tools.cfg";
 
-// Errc::io and the like where the answer cannot be known.
-Result<std::optional<OtherKdump>> find_other_kdump(const Tree& tree);
-Result<std::optional<OtherKdump>> find_other_kdump(const Root& root);
+// Nothing if there is none. An error if it cannot be determined.
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree);
+Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root);
 
-// The refusal that names it.
+// The error that names the service.
 Error slot_is_taken(const OtherKdump& other);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

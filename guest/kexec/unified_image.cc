@@ -12,13 +12,13 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMostKernel = 512U << 20;
 
-// PE Format (learn.microsoft.com): where the file tells of its COFF header, what of that is
-// looked at, and a section header.
+// PE Format (learn.microsoft.com): the offset of the COFF header, the fields of that header that
+// are used, and a section header.
 constexpr std::uint64_t kAtCoff = 0x3c;
 struct CoffHeader {
   char signature[4];  // "PE\0\0"
@@ -40,7 +40,8 @@ struct SectionHeader {
 };
 static_assert(sizeof(SectionHeader) == 40);
 
-// A file in memory that nobody can write to: the kernel refuses one that somebody could.
+// A file in memory that is open only for reading: the kernel refuses a file that is open for
+// writing.
 Result<Fd> copy_of(int file, FileRange range) {
   TRY_ASSIGN(const Fd copy, make_memory_file("kernel"));
   std::vector<std::byte> some(1U << 20);
@@ -48,7 +49,7 @@ Result<Fd> copy_of(int file, FileRange range) {
     some.resize(std::min<std::uint64_t>(some.size(), range.size - done));
     TRY_ASSIGN(const std::size_t got, sys::pread_full(file, some, range.offset + done));
     if (got < some.size()) {
-      return fail(Errc::truncated, "the file ends in its section .linux");
+      return fail(Errc::truncated, "the file ends inside its .linux section");
     }
     TRY(sys::write_full(copy.get(), some));
   }
@@ -93,10 +94,10 @@ Result<Fd> open_kernel(const std::string& path) {
     return file;
   }
   if (range->size > kMostKernel) {
-    return fail(Errc::limit, "{}: a kernel of more than {} MiB", path, kMostKernel >> 20);
+    return fail(Errc::limit, "{}: the kernel is larger than {} MiB", path, kMostKernel >> 20);
   }
   auto kernel = copy_of(file.get(), *range);
   return kernel ? std::move(kernel) : in_context(std::move(kernel).error(), path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

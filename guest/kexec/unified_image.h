@@ -1,5 +1,5 @@
-// Unified kernel images: EFI programs (PE) that have a kernel in their section .linux, beside an
-// initrd and a command line (UAPI Group, "Unified Kernel Image"; systemd-stub(7)).
+// Unified kernel images: EFI programs (PE) with a kernel in the section .linux, an initrd and a
+// command line (UAPI Group, "Unified Kernel Image"; systemd-stub(7)).
 #pragma once
 
 #include <cstddef>
@@ -11,20 +11,21 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 
-// In bytes of the file, which may end before it.
+// Bytes of a file. The file may end inside the range.
 struct FileRange {
   std::uint64_t offset;
   std::uint64_t size;
   bool operator==(const FileRange&) const = default;
 };
 
-// Where the kernel lies, by the headers at the beginning of the file; nothing where it is another
-// file, or its headers reach beyond `start`.
+// Finds the kernel by the headers at the start of the file; nothing if it is another file, or if
+// its headers reach beyond `start`.
 std::optional<FileRange> find_linux(std::span<const std::byte> start);
 
-// A kernel as kexec_file_load(2) takes it: that file, or what a unified image has, in memory.
+// Opens a kernel for kexec_file_load(2): the file itself, or a copy in memory of the kernel inside
+// a unified image.
 Result<Fd> open_kernel(const std::string& path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 std::string device_link(std::string_view device) {
   const std::size_t equals = device.find('=');
@@ -16,4 +16,4 @@ std::string device_link(std::string_view device) {
   return link.append("/").append(device.substr(equals + 1));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -1,13 +1,13 @@
-// How configuration files name block devices, and where udev has them.
+// Names of block devices in configuration files, and the links that udev makes for them.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
-// "/dev/disk/by-uuid/1b4e" of "UUID=1b4e", the same of LABEL=, PARTUUID= and PARTLABEL=; a path
-// stays as it is.
+// Maps "UUID=1b4e" to "/dev/disk/by-uuid/1b4e", and LABEL=, PARTUUID= and PARTLABEL= likewise.
+// Returns a path unchanged.
 std::string device_link(std::string_view device);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <map>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
-// A line without its end, and its end: "\n", "\r\n", or nothing at the end of the text.
+// A line without its end, and the end: "\n", "\r\n", or nothing at the end of the text.
 struct Line {
   std::string_view text;
   std::string_view end;
@@ -32,7 +32,7 @@ bool is_comment(std::string_view line) {
 
 bool is_bound(char c) { return c == ' ' || c == '\t' || c == '"' || c == '\''; }
 
-// Where the word stands in the line, bounded on both sides; npos if nowhere.
+// The position of the word in the line, bounded on both sides; npos if it is not there.
 std::size_t find_word(std::string_view line, std::string_view word) {
   for (std::size_t at = line.find(word); at != std::string_view::npos;
        at = line.find(word, at + 1)) {
@@ -153,4 +153,4 @@ std::string undo_edit(std::string_view before, std::string_view after, std::stri
   return result;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -12,7 +12,7 @@
 
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 constexpr const char* kLabel = "security.selinux";
@@ -32,7 +32,8 @@ Result<std::string> read_link(int fd, std::string_view path) {
   return std::string(target.data(), static_cast<std::size_t>(length));
 }
 
-// Its owner and label; without the right to set them the new file keeps its own.
+// Copies the owner and the SELinux label. Without the right to set them, the new file keeps its
+// own.
 Result<> take_over(const Root& root, std::string_view path, int fd) {
   const auto old = root.open(path, O_RDONLY | O_NOFOLLOW);
   struct stat status {};
@@ -94,7 +95,7 @@ Result<std::optional<Node>> read_node(const Root& root, std::string_view path) {
     return link_node(std::move(target));
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail(Errc::unsupported, "{} is neither a file nor a link", path);
+    return fail(Errc::unsupported, "{} is neither a regular file nor a symbolic link", path);
   }
   TRY_ASSIGN(std::string text, root.read(path));
   return file_node(std::move(text), status.st_mode & 07777);
@@ -156,4 +157,4 @@ Result<> remove_empty_folder(const Root& root, std::string_view path) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -1,4 +1,4 @@
-// Node: what stands under a path of a Root: a regular file or a symbolic link.
+// Node: a regular file or a symbolic link at a path of a Root.
 #pragma once
 
 #include <cstdint>
@@ -9,35 +9,35 @@
 #include "guest/root/root.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 struct Node {
   enum class Kind : std::uint8_t { file, link };
   Kind kind = Kind::file;
-  std::string content;   // of a link: where it leads
-  unsigned mode = 0644;  // a file's permission bits; a link has none
+  std::string content;   // of a link: its target
+  unsigned mode = 0644;  // permission bits of a file
   bool operator==(const Node&) const = default;
 };
 
 Node file_node(std::string content, unsigned mode = 0644);
 Node link_node(std::string target);
 
-// The folder of a path, "/" at the top.
+// The folder of a path; "/" for "/".
 std::string parent_of(std::string_view path);
 
-// What stands there; nothing where nothing does. A link is not followed. Anything else than files
-// and links is Errc::unsupported.
+// Reads the node, without following a link; nothing if the path does not exist. Errc::unsupported
+// if it is neither a regular file nor a link.
 Result<std::optional<Node>> read_node(const Root& root, std::string_view path);
 
-// Puts the node there, or takes away what is there. Whoever looks sees the old one or the new one,
-// whole, after a power cut as well. A file that is replaced leaves its owner and its SELinux label
-// to the new one. The folder exists.
+// Replaces the node atomically and durably, or removes it: other processes, and the system after a
+// power cut, see either the old node or the new one as a whole. A file keeps the owner and the
+// SELinux label of the file that it replaces. The folder must exist.
 Result<> write_node(const Root& root, std::string_view path, const std::optional<Node>& node);
 
-// The folders that are missing above the path, outermost first.
+// The missing folders above the path, outermost first.
 std::vector<std::string> missing_parents(const Root& root, std::string_view path);
 Result<> make_folder(const Root& root, std::string_view path);
-// Does nothing where the folder is not empty, or not there.
+// Does nothing if the folder is not empty or does not exist.
 Result<> remove_empty_folder(const Root& root, std::string_view path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -1,18 +1,19 @@
 #include "guest/root/read_config.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
-Result<CaptureConfig> read_config(const Root& root) {
-  const auto text = root.read(kConfigFile);
+Result<config::CaptureConfig> read_config(const Root& root) {
+  const auto text = root.read(config::kConfigFile);
   if (!text) {
-    return text.error().code == Errc::not_found ? Result<CaptureConfig>(CaptureConfig())
-                                                : tl::unexpected(text.error());
+    return text.error().code == Errc::not_found
+               ? Result<config::CaptureConfig>(config::CaptureConfig())
+               : tl::unexpected(text.error());
   }
-  auto config = parse_config(*text);
+  auto config = config::parse_config(*text);
   if (!config) {
-    return in_context(std::move(config).error(), kConfigFile);
+    return in_context(std::move(config).error(), config::kConfigFile);
   }
   return config;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -3,9 +3,9 @@
 #include "guest/config/capture_config.h"
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
-// What is configured of a capture; the defaults where there is no file.
-Result<CaptureConfig> read_config(const Root& root);
+// The configuration of the guest; the defaults if there is no file.
+Result<config::CaptureConfig> read_config(const Root& root);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -2,16 +2,16 @@
 
 #include "guest/config/trimmed.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 std::optional<std::string> read_word(const Root& root,
                                      std::initializer_list<std::string_view> paths) {
   for (const std::string_view path : paths) {
     if (const auto text = root.read(path)) {
-      return std::string(trimmed(*text));
+      return std::string(config::trimmed(*text));
     }
   }
   return std::nullopt;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

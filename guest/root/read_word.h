@@ -1,4 +1,4 @@
-// Files of one word, as most in /sys and /proc/sys are.
+// Files that contain one word, as most in /sys and /proc/sys do.
 #pragma once
 
 #include <initializer_list>
@@ -8,10 +8,10 @@
 
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
-// The first of these files that is there, without the white space around it.
+// The content of the first of these files that exists, without white space around it.
 std::optional<std::string> read_word(const Root& root,
                                      std::initializer_list<std::string_view> paths);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

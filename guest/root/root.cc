@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 bool same_folder(int fd, const char* path) {
@@ -43,8 +43,8 @@ Result<Fd> Root::open(std::string_view path, int flags, unsigned mode) const {
   if (!fd && errno == ENOSYS) {
     if (!running_) {
       return fail(Errc::unsupported,
-                  "--root needs openat2(2) of Linux 5.6, which keeps links inside of it: run it on "
-                  "a newer kernel, or in the guest itself");
+                  "--root needs openat2(2) (Linux 5.6): use a newer kernel, or run vmcore-guest "
+                  "inside the guest");
     }
     fd = Fd(::open(text.c_str(), flags | O_CLOEXEC, mode));
   }
@@ -79,4 +79,4 @@ Result<std::vector<std::string>> Root::list(std::string_view path) const {
   return names;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

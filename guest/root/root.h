@@ -1,6 +1,5 @@
-// Root: the file system of the guest that is set up: "/", or the folder that --root names, where an
-// image is mounted. Paths are absolute as the guest sees them, and no symbolic link leads out of
-// it.
+// Root: the file system of the guest to set up: "/", or the folder of --root, where an image is
+// mounted. Paths are absolute as the guest sees them. No symbolic link leads out of the root.
 #pragma once
 
 #include <string>
@@ -11,16 +10,16 @@
 #include "src/base/result.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 class Root {
  public:
   static Result<Root> open(const std::string& folder);
 
-  // Whether this is the running system: its kernel, its services and its commands may be asked.
+  // Whether this is the running system, so that its kernel and its services can be queried.
   bool running() const { return running_; }
 
-  // `flags` as openat(2) takes them. Errc::not_found where there is no such file.
+  // `flags` as for openat(2). Errc::not_found if the file does not exist.
   Result<Fd> open(std::string_view path, int flags, unsigned mode = 0) const;
   bool exists(std::string_view path) const;
   // The whole file (src/base/whole_file.h).
@@ -34,4 +33,4 @@ class Root {
   bool running_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -6,7 +6,7 @@
 
 #include <cerrno>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 Result<> run_command(const std::vector<std::string>& words) {
   std::vector<std::string> copies = words;
@@ -31,8 +31,9 @@ Result<> run_command(const std::vector<std::string>& words) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return {};
   }
-  return fail(Errc::io, "{}: {} {}", words[0], WIFEXITED(status) ? "exit" : "killed by signal",
+  return fail(Errc::io, "{}: {} {}", words[0],
+              WIFEXITED(status) ? "exit status" : "killed by signal",
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -1,4 +1,4 @@
-// Other programs, where they know what vmcore-guest does not.
+// Runs other programs.
 #pragma once
 
 #include <string>
@@ -6,10 +6,10 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
-// Runs a program by its absolute path (no shell) and waits for it. Its output is passed on. Fails
-// where it cannot be run or does not exit with 0.
+// Runs a program by its absolute path, without a shell, and waits for it. The program inherits the
+// output. An error if it cannot be started or does not exit with 0.
 Result<> run_command(const std::vector<std::string>& words);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

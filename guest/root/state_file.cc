@@ -2,7 +2,7 @@
 
 #include "guest/root/node.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 Result<> make_state_folder(const Root& root, std::string_view folder) {
   return root.exists(folder) ? Result<>() : make_folder(root, folder);
@@ -18,4 +18,4 @@ void remove_state(const Root& root, std::string_view path) {
   static_cast<void>(write_node(root, path, std::nullopt));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -5,7 +5,7 @@
 
 #include "guest/root/edit_text.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 constexpr int kMostLinks = 40;
@@ -35,7 +35,7 @@ Result<std::string> Tree::followed(std::string path) const {
     }
     path = at->content.starts_with('/') ? at->content : parent_of(path) + "/" + at->content;
   }
-  return fail(Errc::limit, "{}: too many links", path);
+  return fail(Errc::limit, "{}: too many symbolic links", path);
 }
 
 Result<std::string> Tree::text(const std::string& path) const {
@@ -132,7 +132,7 @@ Result<std::vector<Change>> Tree::to_write() const {
     if (before != after) {
       const auto planned = planned_.find(path);
       changes.push_back({path, std::move(before), std::move(after),
-                         planned != planned_.end() ? planned->second.why : "as before"});
+                         planned != planned_.end() ? planned->second.why : "restored"});
     }
   }
   return changes;
@@ -149,4 +149,4 @@ Result<std::vector<Change>> Tree::to_remember() const {
   return changes;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -1,6 +1,6 @@
-// Tree: a Root as it shall become. Changes pile up here and are seen by whoever reads here, but
-// nothing is written (apply.h does that). Below them lies the base: the Root as it would be without
-// what an earlier setup changed, so that what is planned never counts on its own traces.
+// Tree: a Root with planned changes. Readers of the Tree see the changes, but nothing is written
+// (guest/setup/apply.h does that). Beneath the changes is the base: the Root without the changes of
+// an earlier setup, so that a plan does not depend on its own traces.
 #pragma once
 
 #include <map>
@@ -11,11 +11,11 @@
 
 #include "guest/root/node.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 
 struct Change {
   std::string path;
-  std::optional<Node> before;  // nothing: there is no such file
+  std::optional<Node> before;  // nothing: the file does not exist
   std::optional<Node> after;
   std::string why;
 };
@@ -26,27 +26,27 @@ class Tree {
   explicit Tree(const Root& root) : root_(&root) {}
   const Root& root() const { return *root_; }
 
-  // Nothing where nothing is. A link is not followed.
+  // Nothing if the path does not exist. A link is not followed.
   Result<std::optional<Node>> node(const std::string& path) const;
-  // The text of a file, links followed; empty where there is none.
+  // The text of a file; links are followed. Empty if there is no file.
   Result<std::string> text(const std::string& path) const;
   bool is_file(const std::string& path) const;
-  // The names in a folder, sorted; none where there is no such folder.
+  // The names in a folder, sorted; none if there is no such folder.
   std::vector<std::string> names(const std::string& folder) const;
-  // NAME as a program in the folders of programs; empty where it is not installed.
+  // The path of a program in the usual folders; empty if it is not installed.
   std::string program(std::string_view name) const;
 
   void set_base(const std::string& path, std::optional<Node> node);
   void put(const std::string& path, std::optional<Node> node, std::string why);
-  // A file of ours, with the lines that others added to it: where they stand if all of ours are
-  // there, too, else behind ours. A script is ours as a whole when it changes.
+  // Plans a file of ours and keeps lines that others added to it: at their place if all of our
+  // lines are still there, otherwise after our lines. A changed script is replaced as a whole.
   Result<> put_ours(const std::string& path, Node file, std::string why);
-  // Replaces the text of a file, links followed; its mode stays.
+  // Plans a new text of a file; links are followed, the mode stays.
   Result<> put_text(const std::string& path, std::string text, std::string why);
 
-  // From what is there to what was planned: to be written.
+  // The changes from the Root to the plan, to be written.
   Result<std::vector<Change>> to_write() const;
-  // From the base to what was planned: to be remembered.
+  // The changes from the base to the plan, to be recorded.
   Result<std::vector<Change>> to_remember() const;
 
  private:
@@ -62,4 +62,4 @@ class Tree {
   std::map<std::string, Planned> planned_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

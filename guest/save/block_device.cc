@@ -16,19 +16,19 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using Bytes = std::span<const std::byte>;
 
-// Enough for the superblock of btrfs, which lies farthest in.
+// Enough for the superblock of btrfs, which has the largest offset.
 constexpr std::size_t kSuperblocks = 68U << 10;
 
 std::string_view text_at(Bytes bytes, std::size_t at, std::size_t size) {
   return {reinterpret_cast<const char*>(bytes.data()) + at, size};
 }
 
-// Ends at a NUL or, padded, at the last character that is no space.
+// A label ends at a NUL, or is padded with blanks.
 std::string label_at(Bytes bytes, std::size_t at, std::size_t size) {
   std::string_view text = text_at(bytes, at, size);
   text = text.substr(0, text.find('\0'));
@@ -49,7 +49,7 @@ std::string fat_serial_at(Bytes bytes, std::size_t at) {
   return fmt::format("{:04X}-{:04X}", serial >> 16, serial & 0xffff);
 }
 
-// A file system that is known: where its superblock says so.
+// A known file system and its magic.
 struct Known {
   std::size_t at;
   std::string_view magic;
@@ -117,12 +117,13 @@ Result<FileSystem> probe_file_system(int fd) {
   std::vector<std::byte> bytes(kSuperblocks);
   TRY_ASSIGN(const std::size_t got, sys::pread_full(fd, bytes, 0));
   for (const Known& known : kKnown) {
-    // The rest of a small device is zeros, and no magic is.
+    // Beyond the end of a small device the buffer has zeros, which match no magic.
     if (got != 0 && text_at(bytes, known.at, known.magic.size()) == known.magic) {
       return known.read(bytes);
     }
   }
-  return fail(Errc::not_recognised, "no file system that is known: ext2 to ext4, xfs, btrfs, vfat");
+  return fail(Errc::not_recognised,
+              "unknown file system (supported: ext2 to ext4, xfs, btrfs, vfat)");
 }
 
 std::vector<std::string> all_block_devices() {
@@ -137,7 +138,8 @@ std::vector<std::string> all_block_devices() {
 Result<> check_device_name(std::string_view device) {
   if (!device.starts_with("/dev/") && !device.starts_with("UUID=") &&
       !device.starts_with("LABEL=")) {
-    return fail(Errc::invalid, "\"{}\" is none of /dev/NAME, UUID=... and LABEL=...", device);
+    return fail(Errc::invalid, "\"{}\" is not a device: use /dev/NAME, UUID=... or LABEL=...",
+                device);
   }
   return {};
 }
@@ -146,10 +148,10 @@ Result<std::string> find_device(std::string_view device, std::chrono::seconds wa
   TRY(check_device_name(device));
   std::optional<std::string> path;
   if (!wait_until([&] { return (path = look_for(device)).has_value(); }, wait)) {
-    return fail(Errc::not_found, "there is no {}; devices: {}", device,
+    return fail(Errc::not_found, "device {} was not found; block devices: {}", device,
                 fmt::join(all_block_devices(), " "));
   }
   return *std::move(path);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

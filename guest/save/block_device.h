@@ -1,5 +1,5 @@
-// Block devices of the capture kernel: found by name, UUID or label, by their superblocks; there is
-// no udev that would have made links of those.
+// Block devices of the capture kernel, found by name or by the UUID or label in their superblocks.
+// A capture kernel has no udev that makes links for these.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct FileSystem {
   std::string type;  // as mount(2) takes it
@@ -19,15 +19,15 @@ struct FileSystem {
   bool operator==(const FileSystem&) const = default;
 };
 
-// What the superblock of a descriptor's device or file tells: ext2 to ext4 ("ext4" all), xfs, btrfs
-// or vfat; Errc::not_recognised for everything else.
+// Reads the superblock of a device or a file: ext2 to ext4 (all as "ext4"), xfs, btrfs or vfat.
+// Errc::not_recognised for everything else.
 Result<FileSystem> probe_file_system(int fd);
 
-// Whether it is "/dev/NAME", "UUID=..." or "LABEL=...".
+// Errc::invalid unless it is "/dev/NAME", "UUID=..." or "LABEL=...".
 Result<> check_device_name(std::string_view device);
 
-// The path of such a device: waits until the device is there.
+// The path of the device. Waits up to `wait` until it appears; then Errc::not_found.
 Result<std::string> find_device(std::string_view device, std::chrono::seconds wait);
 std::vector<std::string> all_block_devices();
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -6,13 +6,13 @@
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/printk_log.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::size_t kMostLog = 8U << 20;
 
-// What the messages of a crash begin with (arch/x86/mm/fault.c, arch/x86/kernel/traps.c,
-// kernel/panic.c, kernel/watchdog.c, kernel/hung_task.c, drivers/tty/sysrq.c).
+// The beginnings of crash messages (arch/x86/mm/fault.c, arch/x86/kernel/traps.c, kernel/panic.c,
+// kernel/watchdog.c, kernel/hung_task.c, drivers/tty/sysrq.c).
 constexpr std::array<std::string_view, 10> kSigns = {
     "Kernel panic - not syncing", "BUG: ",           "Oops",
     "general protection fault",   "kernel BUG at",   "watchdog: ",
@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, 10> kSigns = {
     "invalid opcode: ",
 };
 
-// An older message is of something that the kernel survived.
+// The kernel survived the fault of an older message.
 constexpr std::uint64_t kCrashNanoseconds = 10'000'000'000;
 
 struct Sign {
@@ -57,7 +57,7 @@ class Reader {
   }
 
  private:
-  // The oldest lines, at least `bytes` of them.
+  // Drops the oldest lines, at least `bytes` bytes.
   void drop(std::size_t bytes) {
     const std::size_t end = dmesg_.find('\n', bytes);
     const std::size_t cut = end == std::string::npos ? dmesg_.size() : end + 1;
@@ -83,7 +83,8 @@ CrashReport read_crash(const MemoryImage& image) {
   }
   report.remarks = std::move(found->remarks);
   if (found->kernels.empty()) {
-    report.remarks.push_back({Errc::not_found, "no VMCOREINFO leads to the kernel that crashed"});
+    report.remarks.push_back(
+        {Errc::not_found, "the crashed kernel was not found: no VMCOREINFO leads to it"});
     return report;
   }
   const kernel::GuestKernel& kernel = found->kernels.front();
@@ -110,4 +111,4 @@ std::string_view newest_lines(std::string_view log, std::uint64_t most) {
   return log.substr(end == std::string_view::npos || end + 1 == log.size() ? cut : end + 1);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <ctime>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 std::string dump_time(std::int64_t seconds) {
   const std::time_t time = seconds;
@@ -21,4 +21,4 @@ bool is_dump_time(std::string_view name) {
          });
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::uint32_t kEncryptionLeaf = 0x8000001f;
@@ -38,4 +38,4 @@ std::string_view memory_encryption() {
   return encryption_of(facts);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

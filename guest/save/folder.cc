@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <memory>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
@@ -30,10 +30,10 @@ Result<> make_folders(const std::string& path) {
     }
     struct stat status {};
     if (::stat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode)) {
-      return fail_errno(ENOTDIR, folder);  // a file, or a link that leads nowhere
+      return fail_errno(ENOTDIR, folder);  // a file or a dangling link
     }
   }
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,5 +1,5 @@
-// Folders, by paths. Not <filesystem>: with it come the C++ library's streams and locales, a
-// quarter of init.
+// Folders by their paths. This does not use <filesystem>: the streams and locales of the C++
+// library that it pulls in would be a quarter of init.
 #pragma once
 
 #include <string>
@@ -7,12 +7,12 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// The names in it, sorted, without those that begin with a dot; none where it cannot be read.
+// The names in a folder, sorted, without hidden names; none if it cannot be read.
 std::vector<std::string> names_in(const std::string& folder);
 
-// It and those above it, where they are missing; mode 0755.
+// Creates the folder and its missing parents, mode 0755.
 Result<> make_folders(const std::string& path);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,14 +9,14 @@
 
 #include "guest/save/wait_until.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::milliseconds;
 
-// A virtio-serial port without a listener is POLLHUP at once and for as long as it lasts
-// (drivers/char/virtio_console.c, port_fops_poll), so poll alone would spin:
-// wait_until() sleeps as well.
+// poll(2) returns POLLHUP at once for a virtio-serial port without a listener
+// (drivers/char/virtio_console.c, port_fops_poll), so a loop of poll alone would spin: wait_until()
+// sleeps as well.
 constexpr milliseconds kStep{50};
 
 short poll_once(int fd, short events, milliseconds wait) {
@@ -24,13 +24,13 @@ short poll_once(int fd, short events, milliseconds wait) {
   return ::poll(&ready, 1, static_cast<int>(wait.count())) > 0 ? ready.revents : short{0};
 }
 
-// Whether the host has all and went.
+// Whether the host has read everything and closed the connection.
 Result<bool> hung_up(int fd) {
-  // A socket's end comes as an empty read; what the host says is not listened to.
+  // The end of a socket is an empty read. Data from the host is ignored.
   std::array<std::byte, 256> ignored;
   const ssize_t got = ::read(fd, ignored.data(), ignored.size());
   if (got < 0 && (errno == ECONNRESET || errno == EPIPE)) {
-    return fail_errno(errno, "the host hung up before it had all");
+    return fail_errno(errno, "the host closed the connection before it had read everything");
   }
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
          (poll_once(fd, POLLIN, kStep) & (POLLHUP | POLLERR)) == POLLHUP;
@@ -42,9 +42,10 @@ Result<> Line::wait_for_host(std::chrono::seconds patience) const {
   const auto listens = [&] {
     return (poll_once(fd_.get(), POLLOUT, kStep) & (POLLHUP | POLLOUT)) == POLLOUT;
   };
-  return wait_until(listens, patience, std::cref(beat_))
+  return wait_until(listens, patience, std::cref(heartbeat_))
              ? Result<>()
-             : fail(Errc::not_found, "nobody listened on the host for {} s", patience.count());
+             : fail(Errc::not_found, "no process on the host listened within {} s",
+                    patience.count());
 }
 
 Result<> Line::wait_for_room(std::chrono::seconds patience) const {
@@ -52,15 +53,15 @@ Result<> Line::wait_for_room(std::chrono::seconds patience) const {
   for (;;) {
     const short found = poll_once(fd_.get(), POLLOUT, milliseconds(1000));
     if ((found & (POLLHUP | POLLERR)) != 0) {
-      return fail(Errc::io, "the host hung up");
+      return fail(Errc::io, "the host closed the connection");
     }
     if ((found & POLLOUT) != 0) {
       return {};
     }
     if (Clock::now() >= until) {
-      return fail(Errc::io, "the host took nothing for {} s", patience.count());
+      return fail(Errc::io, "the host accepted no data for {} s", patience.count());
     }
-    beat_();
+    heartbeat_();
   }
 }
 
@@ -75,7 +76,7 @@ Result<> Line::send(std::span<const std::byte> bytes) const {
       return fail_errno(errno, "sending to the host");
     }
   }
-  beat_();
+  heartbeat_();
   return {};
 }
 
@@ -85,8 +86,8 @@ Result<bool> Line::wait_for_goodbye(std::chrono::seconds patience) const {
     over = hung_up(fd_.get());
     return !over || *over;
   };
-  wait_until(ended, patience, std::cref(beat_));
+  wait_until(ended, patience, std::cref(heartbeat_));
   return over;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

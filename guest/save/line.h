@@ -1,4 +1,5 @@
-// Line: the way of a guest's stream to its host: a virtio-serial port, a vsock connection.
+// Line: the connection that carries the stream to the host or to another machine: a virtio-serial
+// port, a socket, a pipe to ssh.
 #pragma once
 
 #include <chrono>
@@ -9,19 +10,22 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 class Line {
  public:
-  // `fd` is open for reading and writing, and O_NONBLOCK. `beat` outlives the line.
-  Line(Fd fd, const Beat& beat) : fd_(std::move(fd)), beat_(beat) {}
+  // `fd` is open for reading and writing, and O_NONBLOCK. `heartbeat` must outlive the line.
+  Line(Fd fd, const Heartbeat& heartbeat) : fd_(std::move(fd)), heartbeat_(heartbeat) {}
 
-  // Until somebody listens: a port can be open with nobody behind it.
+  // Waits until a process on the host listens: a port can be open without one. Errc::not_found
+  // after `patience`.
   Result<> wait_for_host(std::chrono::seconds patience) const;
-  // All of `bytes`. Errc::io where the host hung up, or takes nothing for `kPatience`.
+  // Sends all of `bytes`. Errc::io if the host closes the connection or accepts nothing for
+  // kPatience.
   Result<> send(std::span<const std::byte> bytes) const;
-  // Until the host, which has all, hangs up: what still waits on its side of a port is lost with
-  // the machine. Whether it did; Errc::io where it broke off what it had not read.
+  // Waits until the host closes the connection, which it does when it has read everything: data
+  // that is still queued in a port is lost at the reboot. Returns false after `patience`. Errc::io
+  // if the host closed it without reading everything.
   Result<bool> wait_for_goodbye(std::chrono::seconds patience) const;
 
  private:
@@ -29,7 +33,7 @@ class Line {
   Result<> wait_for_room(std::chrono::seconds patience) const;
 
   Fd fd_;
-  const Beat& beat_;
+  const Heartbeat& heartbeat_;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -8,7 +8,7 @@
 #include "src/base/fd.h"
 #include "src/base/little_endian.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 void append(std::vector<std::byte>& message, std::span<const std::byte> bytes) {
@@ -54,16 +54,16 @@ Result<std::vector<std::byte>> ask_netlink(std::uint16_t type, std::uint16_t fla
   const auto header = load<nlmsghdr>(answer, 0);
   const auto error = load<nlmsgerr>(answer, sizeof(nlmsghdr));
   if (!header) {
-    return fail(Errc::malformed, "netlink: an answer of {} bytes", size);
+    return fail(Errc::malformed, "netlink: the answer is truncated ({} bytes)", size);
   }
   if (header->nlmsg_type != NLMSG_ERROR) {
     answer.erase(answer.begin(), answer.begin() + sizeof(nlmsghdr));
     return answer;
   }
   if (!error || error->error != 0) {
-    return fail_errno(error ? -error->error : EIO, "the kernel refuses");
+    return fail_errno(error ? -error->error : EIO, "the kernel refused the request");
   }
   return std::vector<std::byte>();
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,4 +1,4 @@
-// The kernel's own language for interfaces, addresses and routes (rtnetlink(7)).
+// Interfaces, addresses and routes of the kernel (rtnetlink(7)).
 #pragma once
 
 #include <cstddef>
@@ -9,18 +9,18 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct NetlinkAttribute {
   std::uint16_t type;
   std::span<const std::byte> value;
 };
 
-// Asks for something (RTM_GET...; what comes back is the answer behind its header), or to have it
-// done (with NLM_F_ACK; the answer is empty). Errors are the kernel's: Errc::exists where what is
-// to be made is there.
+// Sends one request and returns the payload of the answer: data for RTM_GET..., nothing for a
+// change with NLM_F_ACK. Errors are those of the kernel; Errc::exists if the object to create
+// exists.
 Result<std::vector<std::byte>> ask_netlink(std::uint16_t type, std::uint16_t flags,
                                            std::span<const std::byte> body,
                                            std::initializer_list<NetlinkAttribute> attributes);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

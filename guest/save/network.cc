@@ -2,7 +2,7 @@
 
 #include <net/if.h>
 #include <strings.h>
-// First the socket header: these need its types.
+// After the socket header, whose types they need.
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 
@@ -16,7 +16,7 @@
 #include "src/base/little_endian.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kInterfaces = "/sys/class/net";
@@ -39,10 +39,10 @@ Result<> set_up(int index) {
   body.ifi_index = index;
   body.ifi_flags = IFF_UP;
   body.ifi_change = IFF_UP;
-  return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bringing it up");
+  return done_or_there(ask_netlink(RTM_NEWLINK, NLM_F_ACK, as_bytes(body), {}), "bring up");
 }
 
-Result<> add_address(int index, const Network& network) {
+Result<> add_address(int index, const config::Network& network) {
   ifaddrmsg body{};
   body.ifa_family = static_cast<unsigned char>(network.address.family);
   body.ifa_prefixlen = static_cast<unsigned char>(network.prefix);
@@ -51,10 +51,10 @@ Result<> add_address(int index, const Network& network) {
   const auto address = network.address.bytes();
   return done_or_there(ask_netlink(RTM_NEWADDR, kMake, as_bytes(body),
                                    {{IFA_LOCAL, address}, {IFA_ADDRESS, address}}),
-                       format_address(network.address));
+                       config::format_address(network.address));
 }
 
-Result<> add_route(int index, const IpAddress& gateway) {
+Result<> add_route(int index, const config::IpAddress& gateway) {
   rtmsg body{};
   body.rtm_family = static_cast<unsigned char>(gateway.family);
   body.rtm_table = RT_TABLE_MAIN;
@@ -64,17 +64,19 @@ Result<> add_route(int index, const IpAddress& gateway) {
   body.rtm_flags = RTNH_F_ONLINK;  // clouds give addresses of /32
   return done_or_there(ask_netlink(RTM_NEWROUTE, kMake, as_bytes(body),
                                    {{RTA_GATEWAY, gateway.bytes()}, {RTA_OIF, as_bytes(index)}}),
-                       "the route by " + format_address(gateway));
+                       "route via " + config::format_address(gateway));
 }
 
-Result<> bring_up_interface(const std::string& name, const Network& network, const Beat& beat) {
+Result<> bring_up_interface(const std::string& name, const config::Network& network,
+                            const Heartbeat& heartbeat) {
   const auto index = static_cast<int>(::if_nametoindex(name.c_str()));
   if (index == 0) {
-    return fail_errno(errno, "it went away");
+    return fail_errno(errno, "it disappeared");
   }
   TRY(set_up(index));
-  // Without one it is tried all the same: not every driver tells.
-  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait, std::cref(beat));
+  // Continues without a carrier, because not every driver reports it.
+  wait_until([&] { return attribute_of(name, "carrier") == "1"; }, kCarrierWait,
+             std::cref(heartbeat));
   TRY(add_address(index, network));
   return network.gateway ? add_route(index, *network.gateway) : Result<>();
 }
@@ -90,14 +92,14 @@ std::string find_interface(const std::string& name_or_mac) {
   return found == names.end() ? "" : *found;
 }
 
-Result<> bring_up(const Network& network, const Beat& beat) {
+Result<> bring_up(const config::Network& network, const Heartbeat& heartbeat) {
   std::string name;
   if (!wait_until([&] { return !(name = find_interface(network.interface)).empty(); },
-                  kInterfaceWait, std::cref(beat))) {
+                  kInterfaceWait, std::cref(heartbeat))) {
     return fail(Errc::not_found, "this machine has no network interface {}", network.interface);
   }
-  auto up = bring_up_interface(name, network, beat);
+  auto up = bring_up_interface(name, network, heartbeat);
   return up ? up : in_context(std::move(up).error(), "network interface " + name);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

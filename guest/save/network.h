@@ -1,16 +1,16 @@
-// The network of a capture kernel, where there is nobody else to set it up.
+// The network setup of a capture kernel.
 #pragma once
 
 #include "guest/config/network.h"
 #include "guest/save/supervise.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// The kernel's name of an interface by its name or MAC address, or empty.
+// The name of an interface, by its name or its MAC address; empty if there is none.
 std::string find_interface(const std::string& name_or_mac);
 
-// Waits for the interface and its carrier, and gives it its address and a default route. What is
-// set up already is left as it is.
-Result<> bring_up(const Network& network, const Beat& beat);
+// Waits for the interface and its carrier, and sets its address and a default route. Settings that
+// exist already stay.
+Result<> bring_up(const config::Network& network, const Heartbeat& heartbeat);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

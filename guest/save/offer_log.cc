@@ -9,14 +9,14 @@
 #include "guest/save/target_stream.h"
 #include "src/formats/guest_stream/writer.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-Result<> offer_log(std::string_view log, const CaptureConfig& config) {
+Result<> offer_log(std::string_view log, const config::CaptureConfig& config) {
   constexpr std::chrono::seconds kListenerWait{1};
   constexpr std::chrono::seconds kGoodbyeWait{10};
   TRY(check_may_be_seen(config, memory_encryption()));
-  TRY_ASSIGN(Fd port, open_port(std::string(kPortName)));
-  const Beat nobody{Fd()};
+  TRY_ASSIGN(Fd port, open_port(std::string(config::kPortName)));
+  const Heartbeat nobody{Fd()};
   const Line line(std::move(port), nobody);
   TRY(line.wait_for_host(kListenerWait));
   TRY_ASSIGN(formats::SendFrame send,
@@ -32,4 +32,4 @@ Result<> offer_log(std::string_view log, const CaptureConfig& config) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

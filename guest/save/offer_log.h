@@ -1,5 +1,5 @@
-// What an earlier crash left in pstore is offered to the host at the next boot: to a guest whose
-// panic kernel could not send anything, that may be all there is.
+// Sends the pstore records of an earlier crash to the host at the next boot. If the capture kernel
+// could not send a dump, they may be all that is left of the crash.
 #pragma once
 
 #include <string_view>
@@ -7,12 +7,11 @@
 #include "guest/config/capture_config.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// Through the port that a capture kernel sends dumps by (kPortName), where somebody listens at its
-// other end now: Errc::not_found where nobody does, or there is no such port. Sealed,
-// where that is configured; Errc::denied where it is not, and this guest's memory is encrypted
-// against its host.
-Result<> offer_log(std::string_view log, const CaptureConfig& config);
+// Sends the log over the port kPortName, sealed if a key is configured. Errc::not_found if there is
+// no such port, or if nobody on the host listens now. Errc::denied if the memory of this guest is
+// encrypted against its host and no key is configured.
+Result<> offer_log(std::string_view log, const config::CaptureConfig& config);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -11,14 +11,14 @@
 #include "guest/save/wait_until.h"
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kPorts = "/sys/class/virtio-ports";
-// The ports of a device come one by one after its driver was loaded.
+// The ports of a device appear one by one after its driver is loaded.
 constexpr std::chrono::seconds kPortWait{5};
 
-// The device of the port, or empty; `others` are the names that are there.
+// The device of the port, or empty. `others` gets the names of the existing ports.
 std::string look_for(std::string_view name, std::vector<std::string>& others) {
   others.clear();
   for (const std::string& port : names_in(kPorts)) {
@@ -51,4 +51,4 @@ Result<Fd> open_port(const std::string& name) {
   return port;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,5 +1,4 @@
-// A virtio-serial port of this machine. Nothing but the kernel is needed for it: no udev, no
-// network, no disk.
+// A virtio-serial port of this machine. It needs only the kernel: no udev, no network, no disk.
 #pragma once
 
 #include <string>
@@ -7,10 +6,10 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// Opened for a Line. Waits a little for the port to come; Errc::not_found names those that are
-// there.
+// Opens the port for a Line. Waits a few seconds until it appears; then Errc::not_found, which
+// names the ports that exist.
 Result<Fd> open_port(const std::string& name);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,4 +1,4 @@
-// Saving a crash: the targets of the configuration in turn, until one has all of it.
+// Saves a crash to the first configured target that can store all of it.
 #pragma once
 
 #include <string>
@@ -7,22 +7,22 @@
 #include "guest/save/say.h"
 #include "guest/save/supervise.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// The memory of the kernel that crashed, as its capture kernel shows it.
+// The memory of the crashed kernel, as the capture kernel shows it.
 inline constexpr const char* kVmcore = "/proc/vmcore";
 
 enum class SaveEnd : std::uint8_t {
-  complete,    // some target has every page that was asked for
-  incomplete,  // some target has what could be read
-  nothing,     // no target took all that there was
-  died,        // the same, and a process that tried it died or hung, but for the deadline
+  complete,    // a target has every page of the level
+  incomplete,  // a target has every page that could be read
+  nothing,     // no target has a dump
+  died,        // like `nothing`; and the process of a target died or hung before the deadline
 };
 
-// Each target is tried by a process of its own: one that crashes, hangs or runs out of memory costs
-// that target only. What is found and done is told by `say`, the messages of the crash first.
-// `limits` are those of each of them; the deadline ends all of it.
-SaveEnd save_crash(const std::string& vmcore, const CaptureConfig& config, const Limits& limits,
-                   const Say& say);
+// Tries each target in a process of its own, so that a crash, a hang or a lack of memory costs only
+// that target. Reports through `say`, first the messages of the crash. `limits` apply to each
+// process, their deadline to all together.
+SaveEnd save_crash(const std::string& vmcore, const config::CaptureConfig& config,
+                   const Limits& limits, const Say& say);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,12 +1,12 @@
-// Say: where the capture side tells how it gets on, a line at a time, without a newline: the
-// console of a capture kernel, the terminal of `vmcore-guest save`.
+// Say: the receiver of progress messages, one line at a time without its newline: the console of a
+// capture kernel, the terminal of `vmcore-guest save`.
 #pragma once
 
 #include <functional>
 #include <string_view>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 using Say = std::function<void(std::string_view line)>;
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,13 +9,13 @@
 #include "src/formats/guest_stream/protocol.h"
 #include "src/formats/guest_stream/sealed_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using formats::FrameHeader;
 using formats::FrameKind;
 
-// Nothing where none stands there.
+// Nothing if there is no valid header.
 std::optional<FrameHeader> header_at(int fd, std::uint64_t offset) {
   std::array<std::byte, sizeof(FrameHeader)> bytes{};
   const auto got = sys::pread_full(fd, bytes, offset);
@@ -50,12 +50,12 @@ Result<StoredStream> look_at_stream(int fd) {
     return StoredStream{.crash_time = time.value_or(0), .sealed = true};
   }
   if (!first || !is(*first, FrameKind::hello)) {
-    return fail(Errc::not_recognised, "no crash is stored there");
+    return fail(Errc::not_recognised, "the device holds no stored crash");
   }
   TRY_ASSIGN(const std::string text, text_of(fd, 0, *first));
   TRY_ASSIGN(const formats::GuestHello hello, formats::decode_hello(text));
   StoredStream stored{.crash_time = hello.crash_time.value_or(0), .tag = hello.tag};
-  // What lies behind it is older.
+  // A frame of another stream is older.
   std::uint64_t offset = 0;
   for (auto frame = first; frame && frame->stream == first->stream; frame = header_at(fd, offset)) {
     if (is(*frame, FrameKind::end)) {
@@ -69,4 +69,4 @@ Result<StoredStream> look_at_stream(int fd) {
   return stored;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

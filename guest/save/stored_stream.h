@@ -1,4 +1,4 @@
-// What a raw device holds of an earlier crash.
+// The stream of an earlier crash on a raw device.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,17 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct StoredStream {
-  std::uint64_t crash_time = 0;  // seconds since the epoch; 0: it did not tell
-  std::string tag = {};          // of a crash on purpose
-  bool complete = false;         // its end says that all is there
-  bool sealed = false;           // so that this cannot be told
+  std::uint64_t crash_time = 0;  // seconds since the epoch; 0: unknown
+  std::string tag = {};          // of `vmcore-guest test`; empty: none
+  bool complete = false;         // its end frame says so
+  bool sealed = false;           // `tag` and `complete` are unknown
 };
 
-// By the headers of its frames: their pages are not read. Errc::not_recognised where no guest's
-// stream begins.
+// Reads the headers of the frames, but no pages. Errc::not_recognised if the device does not begin
+// with a stream of a guest.
 Result<StoredStream> look_at_stream(int fd);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -12,14 +12,14 @@
 #include <cstring>
 #include <thread>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::milliseconds;
 
 enum class Ended : std::uint8_t { by_itself, silent, late };
 
-// Until the last write end of the pipe is closed, which the child's death does.
+// Waits until the last write end of the pipe is closed, which happens when the child ends.
 Ended watch(int pipe, const Limits& limits) {
   for (;;) {
     Clock::time_point until = Clock::now() + limits.silence;
@@ -33,14 +33,14 @@ Ended watch(int pipe, const Limits& limits) {
     if (found == 0) {
       return late ? Ended::late : Ended::silent;
     }
-    std::array<char, 256> beats;
-    if (found > 0 && ::read(pipe, beats.data(), beats.size()) == 0) {
+    std::array<char, 256> heartbeats;
+    if (found > 0 && ::read(pipe, heartbeats.data(), heartbeats.size()) == 0) {
       return Ended::by_itself;
     }
   }
 }
 
-// Nothing where it is still there after a few seconds.
+// Nothing if the child still exists after a few seconds.
 std::optional<int> reap(pid_t child) {
   for (int step = 0; step < 500; ++step) {
     int status = 0;
@@ -54,13 +54,14 @@ std::optional<int> reap(pid_t child) {
 
 }  // namespace
 
-void Beat::operator()() const {
-  const char beat = 0;
-  // A full pipe has been beaten enough, and one that nobody reads need not be.
-  [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &beat, 1);
+void Heartbeat::operator()() const {
+  const char heartbeat = 0;
+  // Errors are ignored: a full pipe already holds heartbeats, and without a reader nobody needs
+  // them.
+  [[maybe_unused]] const ssize_t written = ::write(pipe_.get(), &heartbeat, 1);
 }
 
-Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits& limits) {
+Result<int> supervise(const std::function<int(const Heartbeat&)>& work, const Limits& limits) {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
     return fail_errno(errno, "pipe");
@@ -72,7 +73,7 @@ Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits&
     return fail_errno(errno, "fork");
   }
   if (child == 0) {
-    ::_exit(work(Beat(std::move(writing))));
+    ::_exit(work(Heartbeat(std::move(writing))));
   }
   writing.reset();
   const Ended ended = watch(reading.get(), limits);
@@ -81,15 +82,15 @@ Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits&
   }
   const std::optional<int> status = reap(child);
   if (ended == Ended::silent) {
-    return fail(Errc::cancelled, "nothing moved for {} s", limits.silence.count());
+    return fail(Errc::cancelled, "no progress for {} s", limits.silence.count());
   }
   if (ended == Ended::late) {
     return fail(Errc::cancelled, "the deadline passed");
   }
   if (!status || !WIFEXITED(*status)) {
-    return fail(Errc::io, "it died of signal {}", status ? WTERMSIG(*status) : 0);
+    return fail(Errc::io, "the process was killed by signal {}", status ? WTERMSIG(*status) : 0);
   }
   return WEXITSTATUS(*status);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,5 +1,5 @@
-// Work in a process of its own, so that whatever becomes of it, whoever waits goes on: PID 1 of a
-// capture kernel must come to its end action.
+// Runs work in a process of its own. Whatever happens to that process, the caller continues: PID 1
+// of a capture kernel must reach its end action.
 #pragma once
 
 #include <chrono>
@@ -9,14 +9,14 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 using Clock = std::chrono::steady_clock;
 
-// The child's end: it says now and then that it gets on.
-class Beat {
+// Held by the child: each call reports progress to the parent.
+class Heartbeat {
  public:
-  explicit Beat(Fd pipe) : pipe_(std::move(pipe)) {}
+  explicit Heartbeat(Fd pipe) : pipe_(std::move(pipe)) {}
   void operator()() const;
 
  private:
@@ -24,13 +24,13 @@ class Beat {
 };
 
 struct Limits {
-  std::chrono::seconds silence{60};  // a child that does not beat for so long is killed
-  std::optional<Clock::time_point> deadline = {};  // as is one that still runs then
+  std::chrono::seconds silence{60};                // kills a child without a heartbeat for so long
+  std::optional<Clock::time_point> deadline = {};  // kills a child that still runs then
 };
 
-// Runs `work` in a child; the child exits with what it returns. Errc::cancelled where the child was
-// killed for a limit, Errc::io where it died of a signal. A child that cannot be killed (a disk
-// that does not answer) is left behind.
-Result<int> supervise(const std::function<int(const Beat&)>& work, const Limits& limits);
+// Runs `work` in a child and returns its exit status, which is the result of `work`.
+// Errc::cancelled if a limit killed the child, Errc::io if a signal did. A child that cannot be
+// killed (a disk that does not respond) is left behind.
+Result<int> supervise(const std::function<int(const Heartbeat&)>& work, const Limits& limits);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,40 +1,22 @@
 #include "guest/save/target.h"
 
 #include <algorithm>
-#include <array>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
-template <auto parse>
-Result<> parses(const std::string& where) {
-  const auto parsed = parse(where);
-  return parsed ? Result<>() : tl::unexpected(parsed.error());
-}
-Result<> any(const std::string&) { return {}; }
-
-constexpr std::array<TargetKind, 7> kTargets = {{
-    {"port", save_to_port, any},
-    {"vsock", save_to_vsock, parses<parse_vsock_port>},
-    {"ssh", save_to_ssh, parses<parse_ssh_destination>},
-    {"tcp", save_to_tcp, parses<parse_endpoint>},
-    {"file", save_to_folder, parses<parse_file_place>},
-    {"raw", save_to_device, check_raw_name},
-    {"output", save_to_file, any},
-}};
-
-// Memory is what a capture kernel lacks most: a window takes one MiB for each 32 GiB, and 3 MiB.
-// The pages of the log, wherever they lie in it, are written before all others of it.
+// A capture kernel has little memory: a window needs one MiB for each 32 GiB, and 3 MiB. The pages
+// of the kernel log in a window are written before its other pages.
 constexpr std::uint64_t kWindow = std::uint64_t{128} << 30;
 
-// Told every few seconds, or at a tenth.
+// Reports every few seconds, and the end.
 class Progress final : public convert::Observer {
  public:
   Progress(const Crash& crash, const std::function<void()>& log_written)
       : crash_(crash), log_written_(log_written) {}
 
   void progress(std::uint64_t done, std::uint64_t all) override {
-    crash_.beat();
+    crash_.heartbeat();
     const Clock::time_point now = Clock::now();
     if (done != all && now < next_) {
       return;
@@ -47,7 +29,7 @@ class Progress final : public convert::Observer {
     if (log_written_) {
       log_written_();
     }
-    crash_.beat();
+    crash_.heartbeat();
   }
 
  private:
@@ -57,11 +39,6 @@ class Progress final : public convert::Observer {
 };
 
 }  // namespace
-
-const TargetKind* find_target(std::string_view kind) {
-  const auto* const found = std::ranges::find(kTargets, kind, &TargetKind::kind);
-  return found == kTargets.end() ? nullptr : found;
-}
 
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
                                     const std::function<void()>& log_written) {
@@ -80,4 +57,4 @@ std::uint64_t room_wanted(const MemoryImage& image) {
   return std::max(kLeast, ram_ranges(*image.memory).size() / 32);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,6 +1,6 @@
-// file: a folder that keeps the newest dumps, each in a folder of its own, named by the time of the
-// crash. Beside those stand the files by which EVE-OS tells why it booted (lf-edge/eve,
-// pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.
+// file: a folder that keeps the newest dumps. Each dump has a folder of its own, named by the time
+// of the crash. Beside those are the files in which EVE-OS records the reason of a reboot
+// (lf-edge/eve, pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
@@ -25,7 +25,7 @@
 #include "src/base/sync.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kMountPoint = "/mnt/vmcore";
@@ -48,7 +48,7 @@ Result<> write_text(const std::string& path, std::string_view text) {
   return sync_fd(file.get(), path);
 }
 
-// Names of folders are on the disk as well then.
+// This also writes the names of folders to the disk.
 Result<> sync_file_system(const std::string& folder) {
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   return fd && ::syncfs(fd.get()) == 0 ? Result<>() : fail_errno(errno, folder);
@@ -72,7 +72,7 @@ std::vector<std::string> other_dumps(const std::string& folder, const std::strin
   return dumps;
 }
 
-// What somebody else put beside a dump stays, and with it the folder.
+// Files of others beside a dump stay, and so does the folder then.
 void remove_dump(const std::string& dump, const Say& say) {
   for (const char* name : kFilesOfDump) {
     ::unlink((dump + "/" + name).c_str());
@@ -81,11 +81,11 @@ void remove_dump(const std::string& dump, const Say& say) {
   say(fmt::format("removed the older dump {}", dump));
 }
 
-// The same of one that goes for its room, which btrfs and xfs give back later.
+// Removes a dump to free its space. btrfs and xfs free it only after a sync.
 void free_dump(const std::string& folder, const std::string& dump, const Crash& crash) {
   remove_dump(dump, crash.say);
   static_cast<void>(sync_file_system(folder));
-  crash.beat();
+  crash.heartbeat();
 }
 
 Result<std::uint64_t> free_bytes(const std::string& folder) {
@@ -96,7 +96,7 @@ Result<std::uint64_t> free_bytes(const std::string& folder) {
   return std::uint64_t{status.f_bavail} * status.f_frsize;
 }
 
-// Bytes that removing it would free.
+// The bytes that removing the dump would free.
 std::uint64_t size_of_dump(const std::string& dump) {
   std::uint64_t bytes = 0;
   for (const char* name : kFilesOfDump) {
@@ -108,7 +108,8 @@ std::uint64_t size_of_dump(const std::string& dump) {
   return bytes;
 }
 
-// Removes the oldest dumps until the pages of `mine` have room; none where that would not do.
+// Removes the oldest dumps until there is space for the pages of `mine`. Removes none if that would
+// not suffice.
 Result<> make_room(const std::string& folder, const std::string& mine, const Crash& crash) {
   const std::vector<std::string> dumps = other_dumps(folder, mine);
   const std::uint64_t wanted = room_wanted(crash.image);
@@ -118,7 +119,7 @@ Result<> make_room(const std::string& folder, const std::string& mine, const Cra
     most += size_of_dump(dump);
   }
   if (most < wanted) {
-    return fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB", folder,
+    return fail(Errc::no_space, "{} has {} MiB free, but a dump may need {} MiB", folder,
                 room >> 20, wanted >> 20);
   }
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
@@ -128,8 +129,8 @@ Result<> make_room(const std::string& folder, const std::string& mine, const Cra
   return {};
 }
 
-// Does what takes little room; where there is none, again with one of the oldest dumps less each
-// time.
+// Runs `work`, which needs little space. After each Errc::no_space, removes the oldest dump and
+// runs it again.
 Result<> with_some_room(const std::string& folder, const std::string& mine, const Crash& crash,
                         const std::function<Result<>()>& work) {
   const std::vector<std::string> dumps = other_dumps(folder, mine);
@@ -142,7 +143,7 @@ Result<> with_some_room(const std::string& folder, const std::string& mine, cons
   }
 }
 
-// `saved` stays, whatever the guest's clock had it named, and the newest of the others.
+// Keeps `saved`, whatever its time, and the newest of the others.
 void keep_newest(const std::string& folder, const std::string& saved, const Crash& crash) {
   const std::vector<std::string> others = other_dumps(folder, saved);
   const std::size_t keep = crash.config.keep == 0 ? others.size() : crash.config.keep - 1;
@@ -164,10 +165,10 @@ Result<std::string> new_dump_folder(const std::string& folder, const CrashReport
       return fail_errno(errno, path);
     }
   }
-  return fail(Errc::exists, "{}: there are a hundred dumps of that second", first);
+  return fail(Errc::exists, "{}: 100 dumps of this second exist already", first);
 }
 
-// `what` was saved in the end: "dmesg", "vmcore".
+// `what` is what was saved: "dmesg", "vmcore".
 Result<> write_reasons(const std::string& folder, const CrashReport& report, std::string_view what,
                        const std::string& path) {
   const std::string reason = report.reason.empty() ? "kernel panic" : report.reason;
@@ -177,7 +178,7 @@ Result<> write_reasons(const std::string& folder, const CrashReport& report, std
   return write_text(folder + "/boot-reason", "BootReasonKernel\n");
 }
 
-// Never over a file that is there.
+// Never replaces a file.
 Result<> rename_synced(const std::string& from, const std::string& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) != 0) {
     return fail_errno(errno, to);
@@ -185,7 +186,7 @@ Result<> rename_synced(const std::string& from, const std::string& to) {
   return sync_folder_of(to);
 }
 
-// The name of a complete dump comes last: whatever happens before leaves "vmcore.incomplete".
+// A dump gets its final name last: after a failure there is only "vmcore.incomplete".
 Result<convert::Outcome> write_file(const std::string& partial, const std::string& final,
                                     const Crash& crash) {
   TRY_ASSIGN(const Fd file, create(partial, O_RDWR | O_EXCL));
@@ -193,7 +194,7 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
              formats::make_kdump_writer(file.get(), formats::Codec::lzo, std::nullopt));
   auto outcome = write_dump(*writer, crash, [&] { ::fsync(file.get()); });
   if (!outcome) {
-    static_cast<void>(::fsync(file.get()));  // what is there is worth having
+    static_cast<void>(::fsync(file.get()));  // the partial dump is useful
     return in_context(std::move(outcome).error(), partial);
   }
   TRY(sync_fd(file.get(), partial));
@@ -203,7 +204,7 @@ Result<convert::Outcome> write_file(const std::string& partial, const std::strin
   return outcome;
 }
 
-// The folders of a capture kernel itself are gone at its reboot.
+// The folders of the initramfs are lost at the reboot.
 Result<> check_lasts(const std::string& folder) {
   struct statfs status {};
   if (::statfs(folder.c_str(), &status) != 0) {
@@ -211,15 +212,15 @@ Result<> check_lasts(const std::string& folder) {
   }
   if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
     return fail(Errc::unsupported,
-                "{} is in memory, and gone at the reboot: name a device (file:DEVICE:/FOLDER), or "
-                "mount one there",
+                "{} is in memory and is lost at the reboot: name a device (file:DEVICE:/FOLDER), "
+                "or mount one there",
                 folder);
   }
   return {};
 }
 
-// The folder, made. In a file system that is mounted at `root` for it, the one above where that
-// cannot be: a crash that lies too high is found, one that lies nowhere is not.
+// Creates the folder. If that fails in a file system that was mounted at `root` for it, uses the
+// parent folder: a dump in the wrong folder is better than none.
 Result<std::string> usable_folder(const std::string& root, std::string folder, const Say& say) {
   for (;;) {
     const Result<> usable = make_folders(folder).and_then([&] { return check_lasts(folder); });
@@ -229,20 +230,20 @@ Result<std::string> usable_folder(const std::string& root, std::string folder, c
     if (root.empty() || folder.size() <= root.size() || usable.error().code == Errc::no_space) {
       return tl::unexpected(usable.error());
     }
-    say(fmt::format("the folder above has to do: {}", usable.error().message));
+    say(fmt::format("{}: using the folder above", usable.error().message));
     folder.resize(folder.rfind('/'));
   }
 }
 
-// The texts of a dump, each on the disk before the next one is begun.
+// The text files of a dump. Each is synced before the next is written.
 class Texts {
  public:
   Texts(const std::string& folder, const std::string& dump, const std::string& place,
         const Crash& crash)
       : folder_(folder), dump_(dump), log_(place + "/dmesg.txt"), crash_(crash) {}
 
-  // First the log, whose newest lines tell of the crash: they are what stays of one that does not
-  // fit.
+  // Writes the log first. If it does not fit, its newest lines are kept, because they describe the
+  // crash.
   Result<> write() {
     constexpr std::size_t kLeast = 4096;
     std::string_view text = crash_.report.dmesg;
@@ -257,7 +258,7 @@ class Texts {
     crash_.say(fmt::format("{} is in {}",
                            text.size() == crash_.report.dmesg.size()
                                ? "the log"
-                               : "as much of the log as there is room for",
+                               : "the newest part of the log, as much as fits,",
                            log_));
     if (!done) {
       crash_.say(done.error().message);
@@ -279,13 +280,13 @@ class Texts {
 
   const std::string& folder_;
   const std::string& dump_;
-  std::string log_;  // as it is called when this is over
+  std::string log_;  // its path outside the mount point
   const Crash& crash_;
   bool log_is_there_ = false;
 };
 
-// `root` is where the file system of the folder is mounted for it; empty where it was mounted
-// already.
+// `root` is the mount point if the file system was mounted for this; empty if it was mounted
+// before.
 Result<Saved> save_in(const std::string& root, const std::string& wanted, const Crash& crash) {
   TRY_ASSIGN(const std::string folder,
              usable_folder(root, without_slash(root + wanted), crash.say));
@@ -297,7 +298,7 @@ Result<Saved> save_in(const std::string& root, const std::string& wanted, const 
   }));
   const std::string place = shown + "/" + name_of(dump);
   TRY(Texts(folder, dump, place, crash).write());
-  crash.beat();
+  crash.heartbeat();
   TRY(make_room(folder, dump, crash));
   TRY_ASSIGN(convert::Outcome outcome,
              write_file(dump + "/vmcore.incomplete", dump + "/vmcore", crash));
@@ -324,7 +325,7 @@ class Mount {
     TRY(make_folders(kMountPoint));
     Result<> mounted = mount_on(path, system->type, place.subvolume);
     if (!mounted && !place.subvolume.empty() && mounted.error().code == Errc::not_found) {
-      say(fmt::format("{} has no subvolume {} any more: its default has to do", path,
+      say(fmt::format("{} no longer has the subvolume {}: using its default subvolume", path,
                       place.subvolume));
       mounted = mount_on(path, system->type, "");
     }
@@ -370,7 +371,7 @@ Result<FilePlace> parse_file_place(const std::string& where) {
   FilePlace place{.device = where.substr(0, colon), .folder = where.substr(colon + 1)};
   if (const std::size_t bracket = place.device.find('['); bracket != std::string::npos) {
     const std::string name = place.device.substr(bracket + 1);
-    // A comma would begin another mount option.
+    // A comma would start another mount option.
     if (!name.starts_with('/') || !name.ends_with(']') || name.find(',') != std::string::npos) {
       return fail(Errc::invalid, "\"{}\" is not DEVICE[/SUBVOLUME]:/FOLDER", where);
     }
@@ -393,8 +394,8 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
   }
   if (!crash.encryption.empty()) {
     return fail(Errc::denied,
-                "this guest's memory is encrypted ({}), and its host reads its disks: a dump in a "
-                "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)",
+                "this guest's memory is encrypted ({}), but its host can read its disks, and a "
+                "dump in a file system cannot be sealed: use target raw or port with encrypt-to",
                 crash.encryption);
   }
   TRY_ASSIGN(const Mount mount, Mount::make(place, crash.say));
@@ -403,10 +404,10 @@ Result<Saved> save_to_folder(const std::string& where, const Crash& crash) {
 
 Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
   if (::access(where.c_str(), F_OK) == 0) {
-    return fail(Errc::exists, "{} is there already", where);
+    return fail(Errc::exists, "{} exists already", where);
   }
   TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", where, crash));
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,14 +1,14 @@
-// port: the host's end of a virtio-serial port.
+// port: sends to the host over a virtio-serial port.
 #include "guest/save/port.h"
 #include "guest/save/target_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 Result<Saved> save_to_port(const std::string& where, const Crash& crash) {
-  const std::string name = where.empty() ? std::string(kPortName) : where;
+  const std::string name = where.empty() ? std::string(config::kPortName) : where;
   TRY_ASSIGN(Fd port, open_port(name));
-  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(port), crash.beat), crash));
-  return Saved{"the host, by port " + name, std::move(outcome)};
+  TRY_ASSIGN(convert::Outcome outcome, send_to_host(Line(std::move(port), crash.heartbeat), crash));
+  return Saved{"the host over port " + name, std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,4 +1,4 @@
-// raw: the guest's stream on a block device of its own, which needs no file system.
+// raw: the stream on a block device of its own, without a file system.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,29 +12,29 @@
 #include "src/base/sync.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kDeviceWait{10};
-// Partition tables, LUKS, LVM, swap and file systems all leave something here; btrfs, gfs2 and
-// reiserfs nothing in the first 64 KiB.
+// Partition tables, LUKS, LVM, swap and file systems all write something in this range. btrfs, gfs2
+// and reiserfs write nothing in the first 64 KiB.
 constexpr std::size_t kBegin = 1U << 20;
 
 Result<convert::Outcome> write_device(int fd, const Crash& crash) {
   TRY(check_is_free(fd));
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd));
-  // Where the device is that small, the newest of the log and the frames around it fit.
+  // On such a small device the newest half of the log and its frames fit.
   const StreamSteps steps{
       .most_log = size / 2, .log_is_out = [&]() -> Result<> {
         TRY(sync_fd(fd, "the log"));
-        crash.say("the log is there");
+        crash.say("the log is on the device");
         const std::uint64_t wanted = room_wanted(crash.image);
         return size >= wanted ? Result<>()
-                              : fail(Errc::no_space, "it has {} MiB, and a dump may need {} MiB",
+                              : fail(Errc::no_space, "it has {} MiB, but a dump may need {} MiB",
                                      size >> 20, wanted >> 20);
       }};
   auto outcome = send_stream(formats::send_to(fd), crash, steps);
-  const Result<> synced = sync_fd(fd, "sync");  // what is there is worth having
+  const Result<> synced = sync_fd(fd, "sync");  // the partial stream is useful
   return outcome && !synced ? tl::unexpected(synced.error()) : std::move(outcome);
 }
 
@@ -43,8 +43,8 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 Result<> check_raw_name(const std::string& where) {
   if (!where.starts_with("/dev/")) {
     return fail(Errc::invalid,
-                "\"{}\" is not /dev/NAME, and what has a UUID or a label is a file system, which a "
-                "crash would be written over",
+                "\"{}\" is not /dev/NAME: a UUID or a label names a file system, which the dump "
+                "would overwrite",
                 where);
   }
   return {};
@@ -52,21 +52,21 @@ Result<> check_raw_name(const std::string& where) {
 
 Result<> check_is_free(int fd) {
   std::vector<std::byte> begin(kBegin);
-  TRY(sys::pread_full(fd, begin, 0));  // the rest of a small one is zeros
+  TRY(sys::pread_full(fd, begin, 0));  // beyond the end of a small device are zeros
   const auto magic = std::as_bytes(std::span(formats::kFrameMagic));
   if (all_zero(begin) || std::ranges::equal(std::span(begin).first(magic.size()), magic)) {
     return {};
   }
   const auto system = probe_file_system(fd);
-  return fail(Errc::exists, "it holds {}; if it is to hold crashes, clear its first MiB once",
-              system ? "a file system, " + system->type : "something else");
+  return fail(Errc::exists, "it holds {}: to use it for dumps, clear its first MiB",
+              system ? "a file system (" + system->type + ")" : "other data");
 }
 
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
   TRY(check_may_be_seen(crash.config, crash.encryption));
   TRY(check_raw_name(where));
   TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
-  const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // nor is it mounted
+  const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // O_EXCL: fails if it is mounted
   if (!fd) {
     return fail_errno(errno, path);
   }
@@ -77,4 +77,4 @@ Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
   return Saved{path, *std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

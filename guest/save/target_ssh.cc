@@ -1,5 +1,6 @@
-// ssh: another machine, by OpenSSH's client and with a key that the image was given. The host must
-// be known by its key; what becomes of the stream is told by how the command there ends.
+// ssh: sends to another machine with the OpenSSH client and a key in the image. known_hosts must
+// contain the key of that machine. The exit status of the command there decides whether the dump is
+// saved.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -15,18 +16,21 @@
 #include "guest/save/target_stream.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
-// What the client and the command say is kept in memory, and there is little.
+// The output of the client and the command is kept in memory, which is scarce.
 constexpr rlim_t kMostWords = 64U << 10;
-// `vmcorectl receive` kept the dump, but not all of it came, or more than was asked for.
+// Exit status of `vmcorectl receive`: it kept the dump, but it is incomplete or has more than the
+// level asks for.
 constexpr int kNotAsAsked = 3;
-// For the command to do its work when it has all, and for the client to tell why it took not all.
+// How long the command may run after it has read everything, and how long the client may take to
+// report an error.
 constexpr std::chrono::seconds kCommandWait{3600};
 constexpr std::chrono::seconds kErrorWait{10};
 
-std::vector<std::string> client_words(const SshDestination& to, const SshConfig& ssh) {
+std::vector<std::string> client_words(const config::SshDestination& to,
+                                      const config::SshConfig& ssh) {
   return {ssh.client, "-F",
           "none",     "-T",
           "-i",       ssh.key,
@@ -38,11 +42,11 @@ std::vector<std::string> client_words(const SshDestination& to, const SshConfig&
           "-o",       "ConnectTimeout=30",
           "-o",       "ServerAliveInterval=15",
           "-l",       to.user,
-          "--",       format_address(to.endpoint.address),
+          "--",       config::format_address(to.endpoint.address),
           ssh.command};
 }
 
-// The client, which sends what is written to it.
+// The client process, which sends its input.
 class Client {
  public:
   static Result<Client> start(const std::vector<std::string>& words);
@@ -58,9 +62,9 @@ class Client {
   }
 
   Fd take_input() { return std::move(input_); }
-  // Its status, as waitpid gives it, when it has ended; it is ended after `patience`.
-  Result<int> wait(std::chrono::seconds patience, const Beat& beat);
-  // What it and the command said, a line each.
+  // Waits for its end and returns its status as waitpid(2) does. Kills it after `patience`.
+  Result<int> wait(std::chrono::seconds patience, const Heartbeat& heartbeat);
+  // The output of the client and the command, by lines.
   std::vector<std::string> said() const;
 
  private:
@@ -85,14 +89,14 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
     arguments.push_back(const_cast<char*>(word.c_str()));  // execve(2) does not write to them
   }
   arguments.push_back(nullptr);
-  std::string libraries = fmt::format("LD_LIBRARY_PATH={}", kLibraryPath);
+  std::string libraries = fmt::format("LD_LIBRARY_PATH={}", config::kLibraryPath);
   client.pid_ = ::fork();
   if (client.pid_ < 0) {
     return fail_errno(errno, "fork");
   }
   if (client.pid_ == 0) {
     const rlimit most{kMostWords, kMostWords};
-    std::signal(SIGXFSZ, SIG_IGN);  // who says more than that goes on
+    std::signal(SIGXFSZ, SIG_IGN);  // the client may print more than that
     char* environment[] = {libraries.data(), nullptr};
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
         ::dup2(reading.get(), STDIN_FILENO) >= 0 &&
@@ -108,7 +112,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
   return client;
 }
 
-Result<int> Client::wait(std::chrono::seconds patience, const Beat& beat) {
+Result<int> Client::wait(std::chrono::seconds patience, const Heartbeat& heartbeat) {
   int status = 0;
   pid_t ended = 0;
   for (const Clock::time_point until = Clock::now() + patience;
@@ -116,7 +120,7 @@ Result<int> Client::wait(std::chrono::seconds patience, const Beat& beat) {
     if (Clock::now() >= until) {
       ::kill(pid_, SIGKILL);
     }
-    beat();
+    heartbeat();
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   pid_ = -1;
@@ -137,32 +141,33 @@ std::vector<std::string> Client::said() const {
   return lines;
 }
 
-Error failure(const SshConfig& ssh, int status, const std::vector<std::string>& said) {
-  const std::string why = said.empty() ? "it said nothing" : said.back();
+Error failure(const config::SshConfig& ssh, int status, const std::vector<std::string>& said) {
+  const std::string why = said.empty() ? "no output" : said.back();
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return {Errc::io,
-          code == 127
-              ? fmt::format("neither {} nor what was to run there was found: {}", ssh.client, why)
-          : code == 255 ? fmt::format("{}: {}", ssh.client, why)
-          : code < 0    ? fmt::format("{} died of signal {}: {}", ssh.client, WTERMSIG(status), why)
-                        : fmt::format("\"{}\" ended with {}: {}", ssh.command, code, why)};
+  return {
+      Errc::io,
+      code == 127
+          ? fmt::format("{} or the command on the other machine was not found: {}", ssh.client, why)
+      : code == 255 ? fmt::format("{}: {}", ssh.client, why)
+      : code < 0 ? fmt::format("{} was killed by signal {}: {}", ssh.client, WTERMSIG(status), why)
+                 : fmt::format("\"{}\" exited with status {}: {}", ssh.command, code, why)};
 }
 
 }  // namespace
 
 Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
-  const SshConfig& ssh = crash.config.ssh;
+  const config::SshConfig& ssh = crash.config.ssh;
   TRY(check_key(crash.config));
-  TRY_ASSIGN(const SshDestination to, parse_ssh_destination(where));
+  TRY_ASSIGN(const config::SshDestination to, config::parse_ssh_destination(where));
   if (crash.config.network) {
-    TRY(bring_up(*crash.config.network, crash.beat));
+    TRY(bring_up(*crash.config.network, crash.heartbeat));
   }
   TRY_ASSIGN(Client client, Client::start(client_words(to, ssh)));
   auto outcome = [&]() -> Result<convert::Outcome> {
-    const Line line(client.take_input(), crash.beat);
+    const Line line(client.take_input(), crash.heartbeat);
     return send_stream([&](std::span<const std::byte> frame) { return line.send(frame); }, crash);
   }();
-  TRY_ASSIGN(const int status, client.wait(outcome ? kCommandWait : kErrorWait, crash.beat));
+  TRY_ASSIGN(const int status, client.wait(outcome ? kCommandWait : kErrorWait, crash.heartbeat));
   const std::vector<std::string> said = client.said();
   for (const std::string& text : said) {
     crash.say("ssh: " + text);
@@ -175,7 +180,7 @@ Result<Saved> save_to_ssh(const std::string& where, const Crash& crash) {
     return tl::unexpected(std::move(outcome).error());
   }
   outcome->incomplete = outcome->incomplete || not_as_asked;
-  return Saved{where + ", by SSH", *std::move(outcome)};
+  return Saved{where + " over SSH", *std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

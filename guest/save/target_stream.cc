@@ -4,7 +4,7 @@
 
 #include "src/formats/guest_stream/sealed_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kGoodbyeWait{10};
@@ -40,32 +40,31 @@ Result<convert::Outcome> send_over(const Line& line, const Crash& crash) {
   TRY_ASSIGN(convert::Outcome outcome, send_stream(send, crash));
   TRY_ASSIGN(const bool has_all, line.wait_for_goodbye(kGoodbyeWait));
   if (!has_all) {
-    crash.say("the host did not say that it has all");
+    crash.say("the host did not confirm that it has received everything");
   }
   return outcome;
 }
 
 }  // namespace
 
-Result<> check_key(const CaptureConfig& config) {
-  return config.sealed_to_nobody ? fail(Errc::denied,
-                                        "the key that this is to be sealed to cannot be understood "
-                                        "(encrypt-to): nothing goes unsealed")
-                                 : Result<>();
+Result<> check_key(const config::CaptureConfig& config) {
+  return config.sealed_to_nobody
+             ? fail(Errc::denied, "the key in encrypt-to is invalid: nothing is sent unsealed")
+             : Result<>();
 }
 
-Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption) {
+Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption) {
   TRY(check_key(config));
   if (!encryption.empty() && !config.encrypt_to) {
     return fail(Errc::denied,
-                "this guest's memory is encrypted ({}): its host gets none of it unless it is "
-                "sealed to a key (encrypt-to)",
+                "this guest's memory is encrypted ({}): its dump must be sealed against the host; "
+                "set encrypt-to to a key",
                 encryption);
   }
   return {};
 }
 
-Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+Result<formats::SendFrame> sealed_as_configured(const config::CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time) {
   TRY(check_key(config));
@@ -85,7 +84,7 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
       go_on ? write_dump(writer, crash, steps.log_pages_are_out) : tl::unexpected(go_on.error());
   crash.on_reading = nullptr;
   if (!outcome) {
-    static_cast<void>(writer.abort(outcome.error().message));  // a line that broke takes no more
+    static_cast<void>(writer.abort(outcome.error().message));  // fails if the connection is broken
   }
   return outcome;
 }
@@ -98,13 +97,13 @@ Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash) {
 Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash) {
   for (const Clock::time_point until = Clock::now() + crash.listener_wait;;) {
     auto outcome = connect().and_then(
-        [&](Fd fd) { return send_over(Line(std::move(fd), crash.beat), crash); });
+        [&](Fd fd) { return send_over(Line(std::move(fd), crash.heartbeat), crash); });
     if (outcome || outcome.error().code != Errc::io || Clock::now() >= until) {
       return outcome;
     }
-    crash.beat();
+    crash.heartbeat();
     std::this_thread::sleep_for(kConnectStep);
   }
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,4 +1,4 @@
-// What the targets that take a guest's stream share.
+// Shared by the targets that send a stream.
 #pragma once
 
 #include <cstdint>
@@ -9,39 +9,41 @@
 #include "guest/save/target.h"
 #include "src/formats/guest_stream/writer.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// Errc::denied where the key that streams are sealed to is not known.
-Result<> check_key(const CaptureConfig& config);
+// Errc::denied if the configured key could not be parsed (sealed_to_nobody).
+Result<> check_key(const config::CaptureConfig& config);
 
-// The same, and Errc::denied of a guest whose memory is encrypted so (encrypted_memory.h), where
-// what it sends is not sealed: its host would see it.
-Result<> check_may_be_seen(const CaptureConfig& config, std::string_view encryption);
+// The same; also Errc::denied if the memory of the guest is encrypted (`encryption`,
+// encrypted_memory.h) and no key is configured, because its host would see the stream.
+Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption);
 
-// Sends by `send`, sealed where that is configured, but for `crash_time` (sealed_stream.h).
-Result<formats::SendFrame> sealed_as_configured(const CaptureConfig& config,
+// Wraps `send` to seal the stream if a key is configured. `crash_time` stays visible
+// (sealed_stream.h).
+Result<formats::SendFrame> sealed_as_configured(const config::CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time = {});
 
-// What a target does while its stream goes out.
+// What a target does at points of its stream.
 struct StreamSteps {
-  std::uint64_t most_log = std::numeric_limits<std::uint64_t>::max();  // bytes, of the newest of it
-  std::function<Result<>()> log_is_out = {};  // an error ends the stream there, and is its reason
+  std::uint64_t most_log =
+      std::numeric_limits<std::uint64_t>::max();  // bytes; the newest part is sent
+  std::function<Result<>()> log_is_out = {};  // an error aborts the stream with it as the reason
   std::function<void()> log_pages_are_out = {};
 };
 
-// hello, the log, and then what is planned and kept; sealed, where that is configured.
+// Sends the hello, the log, and the pages of the plan; sealed if a key is configured.
 Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash,
                                      const StreamSteps& steps = {});
 
-// The same over a line to the host, once somebody listens. Where it may not be seen,
-// the host gets a hello that says so, and nothing else.
+// The same over a line to the host, once a process there listens. If the host may not see the
+// stream (check_may_be_seen), sends it only a hello that says so.
 Result<convert::Outcome> send_to_host(const Line& line, const Crash& crash);
 
-// A connection for a Line; Errc::io where there may be one later.
+// Opens a connection for a Line. Errc::io if a later attempt may succeed.
 using Connect = std::function<Result<Fd>()>;
-// The same over connections: who takes one stream each listens anew for the next, so as long as a
-// listener is waited for another is tried where none is to be had or one breaks.
+// The same over connections. A listener that takes one stream at a time is started again for the
+// next, so a failed or broken connection is tried again until listener_wait is over.
 Result<convert::Outcome> send_to_host(const Connect& connect, const Crash& crash);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,5 +1,5 @@
-// tcp: another machine, by an address and a port. What goes there is sealed: who is on the way, and
-// who answers there, is not known.
+// tcp: sends to an address and a port. The stream is always sealed, because neither the network nor
+// the receiver is authenticated.
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include "guest/save/network.h"
 #include "guest/save/target_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::chrono::seconds kConnectWait{30};
@@ -21,7 +21,7 @@ struct SocketAddress {
   socklen_t size = 0;
 };
 
-SocketAddress socket_address(const Endpoint& to) {
+SocketAddress socket_address(const config::Endpoint& to) {
   SocketAddress address;
   if (to.address.family == AF_INET) {
     sockaddr_in& in = reinterpret_cast<sockaddr_in&>(address.storage);
@@ -39,8 +39,8 @@ SocketAddress socket_address(const Endpoint& to) {
   return address;
 }
 
-// 0, or an errno.
-int wait_for_connection(int fd, const Beat& beat) {
+// Returns 0 or an errno.
+int wait_for_connection(int fd, const Heartbeat& heartbeat) {
   for (const Clock::time_point until = Clock::now() + kConnectWait; Clock::now() < until;) {
     pollfd ready{fd, POLLOUT, 0};
     if (::poll(&ready, 1, 1000) > 0) {
@@ -48,12 +48,13 @@ int wait_for_connection(int fd, const Beat& beat) {
       socklen_t size = sizeof error;
       return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
     }
-    beat();
+    heartbeat();
   }
   return ETIMEDOUT;
 }
 
-Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& beat) {
+Result<Fd> connect_to(const config::Endpoint& to, const std::string& name,
+                      const Heartbeat& heartbeat) {
   const SocketAddress address = socket_address(to);
   Fd fd(::socket(to.address.family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   int error = !fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address.storage),
@@ -61,7 +62,7 @@ Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& b
                   ? errno
                   : 0;
   if (error == EINPROGRESS) {
-    error = wait_for_connection(fd.get(), beat);
+    error = wait_for_connection(fd.get(), heartbeat);
   }
   return error == 0 ? Result<Fd>(std::move(fd)) : Result<Fd>(fail_errno(error, name));
 }
@@ -71,15 +72,15 @@ Result<Fd> connect_to(const Endpoint& to, const std::string& name, const Beat& b
 Result<Saved> save_to_tcp(const std::string& where, const Crash& crash) {
   TRY(check_key(crash.config));
   if (!crash.config.encrypt_to) {
-    return fail(Errc::denied, "nothing goes over TCP that is not sealed: give encrypt-to a key");
+    return fail(Errc::denied, "target tcp sends only sealed dumps: set encrypt-to to a key");
   }
-  TRY_ASSIGN(const Endpoint to, parse_endpoint(where));
+  TRY_ASSIGN(const config::Endpoint to, config::parse_endpoint(where));
   if (crash.config.network) {
-    TRY(bring_up(*crash.config.network, crash.beat));
+    TRY(bring_up(*crash.config.network, crash.heartbeat));
   }
   TRY_ASSIGN(convert::Outcome outcome,
-             send_to_host([&] { return connect_to(to, where, crash.beat); }, crash));
-  return Saved{where + ", by TCP", std::move(outcome)};
+             send_to_host([&] { return connect_to(to, where, crash.heartbeat); }, crash));
+  return Saved{where + " over TCP", std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

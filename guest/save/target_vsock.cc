@@ -1,4 +1,4 @@
-// vsock: the host, which is CID 2 for every guest.
+// vsock: sends to the host, which has CID 2.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -12,7 +12,7 @@
 
 #include "guest/save/target_stream.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 Result<Fd> connect_to_host(std::uint32_t port) {
@@ -24,7 +24,7 @@ Result<Fd> connect_to_host(std::uint32_t port) {
   address.svm_family = AF_VSOCK;
   address.svm_cid = VMADDR_CID_HOST;
   address.svm_port = port;
-  // The kernel gives up by itself after two seconds (net/vmw_vsock/af_vsock.c).
+  // The kernel times out after two seconds (net/vmw_vsock/af_vsock.c).
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     if (errno == ENODEV) {  // net/vmw_vsock/virtio_transport.c, without a device
       return fail(Errc::not_found, "this machine has no vsock device");
@@ -40,10 +40,10 @@ Result<Fd> connect_to_host(std::uint32_t port) {
 }  // namespace
 
 Result<std::uint32_t> parse_vsock_port(const std::string& where) {
-  std::uint32_t port = kVsockPort;
+  std::uint32_t port = config::kVsockPort;
   const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
   if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
-    return fail(Errc::invalid, "\"{}\" is not the number of a port", where);
+    return fail(Errc::invalid, "\"{}\" is not a port number", where);
   }
   return port;
 }
@@ -51,7 +51,7 @@ Result<std::uint32_t> parse_vsock_port(const std::string& where) {
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {
   TRY_ASSIGN(const std::uint32_t port, parse_vsock_port(where));
   TRY_ASSIGN(convert::Outcome outcome, send_to_host([&] { return connect_to_host(port); }, crash));
-  return Saved{fmt::format("the host, by vsock port {}", port), std::move(outcome)};
+  return Saved{fmt::format("the host over vsock port {}", port), std::move(outcome)};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

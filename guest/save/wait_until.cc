@@ -2,7 +2,7 @@
 
 #include <thread>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 bool wait_until(const std::function<bool()>& condition, std::chrono::seconds patience,
                 const std::function<void()>& meanwhile) {
@@ -18,4 +18,4 @@ bool wait_until(const std::function<bool()>& condition, std::chrono::seconds pat
   return true;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -1,15 +1,15 @@
-// Waiting for what nobody tells: devices that come, a carrier, a listener.
+// Polls for conditions that no event reports: a device, a carrier, a listener.
 #pragma once
 
 #include <chrono>
 #include <functional>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-// Asks each 50 ms, once at least, until the condition holds or the time is over; whether it came to
-// that. `meanwhile` is called after each look in vain.
+// Checks the condition every 50 ms, and at least once, until it holds or `patience` is over.
+// Returns whether it holds. Calls `meanwhile` after each failed check.
 bool wait_until(
     const std::function<bool()>& condition, std::chrono::seconds patience,
     const std::function<void()>& meanwhile = [] {});
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -13,11 +13,11 @@
 #include "src/base/shell.h"
 #include "src/base/unified_diff.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
-// Runs it inside the root, its output passed on.
-Result<> run_in(const Root& root, const Command& command) {
+// Runs the command inside the root; it inherits the output.
+Result<> run_in(const root::Root& root, const Command& command) {
   TRY_ASSIGN(const Fd top, root.open("/", O_RDONLY | O_DIRECTORY));
   std::vector<char*> words;
   words.reserve(command.size() + 1);
@@ -46,27 +46,29 @@ Result<> run_in(const Root& root, const Command& command) {
     return {};
   }
   return fail(Errc::io, "`{}`: {} {}", shell_command(command),
-              WIFEXITED(status) ? "exit" : "signal",
+              WIFEXITED(status) ? "exit status" : "killed by signal",
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
-// Whether a change is to a path that begins so.
+// Whether a change has a path with this prefix.
 class Touched {
  public:
-  explicit Touched(const std::vector<Change>& changes) : changes_(&changes) {}
+  explicit Touched(const std::vector<root::Change>& changes) : changes_(&changes) {}
   bool operator()(std::string_view prefix) const {
-    return std::ranges::any_of(
-        *changes_, [prefix](const Change& change) { return change.path.starts_with(prefix); });
+    return std::ranges::any_of(*changes_, [prefix](const root::Change& change) {
+      return change.path.starts_with(prefix);
+    });
   }
 
  private:
-  const std::vector<Change>* changes_;
+  const std::vector<root::Change>* changes_;
 };
 
-// What makes GRUB's menu; nothing where there is no menu yet, or where it reads the entries.
-Result<Command> grub_command(const Tree& tree) {
+// The command that makes the menu of GRUB; empty if there is no menu yet, or if GRUB reads the
+// entries.
+Result<Command> grub_command(const root::Tree& tree) {
   TRY_ASSIGN(const std::string defaults, tree.text("/etc/default/grub"));
-  if (has_word(defaults, "GRUB_ENABLE_BLSCFG=true") && entries_found(tree)) {
+  if (root::has_word(defaults, "GRUB_ENABLE_BLSCFG=true") && entries_found(tree)) {
     return Command();
   }
   for (const std::string name : {"grub", "grub2"}) {
@@ -79,7 +81,7 @@ Result<Command> grub_command(const Tree& tree) {
   return Command();
 }
 
-std::vector<Command> commands_of_images(const Tree& tree, const Touched& touched) {
+std::vector<Command> commands_of_images(const root::Tree& tree, const Touched& touched) {
   std::vector<Command> commands;
   const auto add = [&](std::string_view prefix, const char* name, const Command& arguments) {
     const std::string program = touched(prefix) ? tree.program(name) : "";
@@ -106,7 +108,7 @@ std::vector<Command> commands_of_images(const Tree& tree, const Touched& touched
   return commands;
 }
 
-std::vector<Command> reloads(const Tree& tree, const Touched& touched) {
+std::vector<Command> reloads(const root::Tree& tree, const Touched& touched) {
   std::vector<Command> commands;
   if (tree.root().exists("/run/systemd/system")) {
     if (touched("/etc/systemd/system/")) {
@@ -119,47 +121,48 @@ std::vector<Command> reloads(const Tree& tree, const Touched& touched) {
   return commands;
 }
 
-Result<> put(const Root& root, const std::string& path, const std::optional<Node>& node) {
-  if (!node && !root.exists(parent_of(path))) {
+Result<> put(const root::Root& root, const std::string& path,
+             const std::optional<root::Node>& node) {
+  if (!node && !root.exists(root::parent_of(path))) {
     return {};
   }
-  for (const std::string& folder : missing_parents(root, path)) {
-    TRY(make_folder(root, folder));
+  for (const std::string& folder : root::missing_parents(root, path)) {
+    TRY(root::make_folder(root, folder));
   }
-  return write_node(root, path, node);
+  return root::write_node(root, path, node);
 }
 
-Result<> write_changes(const Root& root, const std::vector<Change>& changes) {
-  for (const Change& change : changes) {
+Result<> write_changes(const root::Root& root, const std::vector<root::Change>& changes) {
+  for (const root::Change& change : changes) {
     TRY(put(root, change.path, change.after));
   }
   return {};
 }
 
-Result<> remove_folders(const Root& root, const std::vector<std::string>& outer_first) {
+Result<> remove_folders(const root::Root& root, const std::vector<std::string>& outer_first) {
   for (auto folder = outer_first.rbegin(); folder != outer_first.rend(); ++folder) {
-    TRY(remove_empty_folder(root, *folder));
+    TRY(root::remove_empty_folder(root, *folder));
   }
   return {};
 }
 
-// The folder of a path, or the nearest above it that is there.
-std::string nearest_folder(const Root& root, const std::string& path) {
-  std::string folder = parent_of(path);
+// The folder of a path, or the nearest existing folder above it.
+std::string nearest_folder(const root::Root& root, const std::string& path) {
+  std::string folder = root::parent_of(path);
   while (folder != "/" && !root.exists(folder)) {
-    folder = parent_of(folder);
+    folder = root::parent_of(folder);
   }
   return folder;
 }
 
-// Where a folder really is, in the words of this machine.
+// The real path of a folder on this machine.
 std::string real_path(const Fd& folder) {
   std::error_code error;
   return std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", folder.get()), error);
 }
 
-// Stores hold what a declared configuration made: what is written there is lost or refused.
-bool is_in_store(const Root& root, const Fd& folder) {
+// Package stores hold the output of a declarative configuration: changes there are lost or refused.
+bool is_in_store(const root::Root& root, const Fd& folder) {
   for (const char* const store : {"/nix/store", "/gnu/store"}) {
     const auto top = root.open(store, O_PATH | O_DIRECTORY);
     if (top && (real_path(folder) + "/").starts_with(real_path(*top) + "/")) {
@@ -169,10 +172,11 @@ bool is_in_store(const Root& root, const Fd& folder) {
   return false;
 }
 
-std::vector<std::string> folders_to_make(const Root& root, const std::vector<Change>& changes) {
-  std::vector<std::string> folders = missing_parents(root, kManifest);
-  for (const Change& change : changes) {
-    for (std::string& folder : missing_parents(root, change.path)) {
+std::vector<std::string> folders_to_make(const root::Root& root,
+                                         const std::vector<root::Change>& changes) {
+  std::vector<std::string> folders = root::missing_parents(root, kManifest);
+  for (const root::Change& change : changes) {
+    for (std::string& folder : root::missing_parents(root, change.path)) {
       if (change.after && std::ranges::find(folders, folder) == folders.end()) {
         folders.push_back(std::move(folder));
       }
@@ -181,15 +185,16 @@ std::vector<std::string> folders_to_make(const Root& root, const std::vector<Cha
   return folders;
 }
 
-// What takes back all that may stand there while the changes are being written.
+// The record that can undo everything while the changes are being written.
 Record until_written(Record record, const Record& earlier, const Commands& commands) {
   for (const std::string& word : earlier.words) {
     if (std::ranges::find(record.words, word) == record.words.end()) {
       record.words.push_back(word);
     }
   }
-  for (const Change& change : earlier.changes) {
-    if (std::ranges::find(record.changes, change.path, &Change::path) == record.changes.end()) {
+  for (const root::Change& change : earlier.changes) {
+    if (std::ranges::find(record.changes, change.path, &root::Change::path) ==
+        record.changes.end()) {
       record.changes.push_back(change);
     }
   }
@@ -197,18 +202,18 @@ Record until_written(Record record, const Record& earlier, const Commands& comma
   return record;
 }
 
-// What apply() has begun to change.
+// What apply() has changed so far.
 struct Begun {
-  std::vector<Change> changes = {};
+  std::vector<root::Change> changes = {};
   std::vector<Command> stopped = {};
   Record record;  // as it stands while the changes are being written
 };
 
-// Everything as it was before; `why` it has to be.
-Error taken_back(const Root& root, const Begun& begun, const Record& earlier, Error why) {
+// Restores everything. Returns `why` with the result.
+Error taken_back(const root::Root& root, const Begun& begun, const Record& earlier, Error why) {
   Result<> restored;
   for (auto change = begun.changes.rbegin(); change != begun.changes.rend(); ++change) {
-    const auto now = read_node(root, change->path);
+    const auto now = root::read_node(root, change->path);
     if (now && *now == change->after) {
       if (const Result<> done = put(root, change->path, change->before); !done) {
         restored = done;
@@ -217,12 +222,11 @@ Error taken_back(const Root& root, const Begun& begun, const Record& earlier, Er
   }
   if (!restored) {
     why.message += fmt::format(
-        "; not every file could be put back as it was ({}): `vmcore-guest remove` takes back what "
-        "was changed",
+        "; not every file could be restored ({}): run `vmcore-guest remove` to undo the changes",
         restored.error().message);
     return why;
   }
-  // What is left of the record does no harm: it names files that are as they were.
+  // A remaining record does no harm: it lists files with their old content.
   const bool was_set_up = !earlier.changes.empty() || !earlier.pending.empty();
   static_cast<void>(was_set_up ? write_record(root, earlier) : remove_record(root, begun.record));
   std::vector<std::string> made;
@@ -235,20 +239,20 @@ Error taken_back(const Root& root, const Begun& begun, const Record& earlier, Er
   for (const Command& command : starts_for(begun.stopped)) {
     static_cast<void>(run_in(root, command));
   }
-  why.message += "; every file is as it was";
+  why.message += "; every file was restored";
   return why;
 }
 
 }  // namespace
 
-Result<> check_writable(const Root& root, const std::vector<Change>& changes) {
-  for (const Change& change : changes) {
+Result<> check_writable(const root::Root& root, const std::vector<root::Change>& changes) {
+  for (const root::Change& change : changes) {
     TRY_ASSIGN(const Fd folder, root.open(nearest_folder(root, change.path), O_PATH | O_DIRECTORY));
     if (is_in_store(root, folder)) {
       return fail(Errc::denied,
-                  "{} lies in a store of packages, which a configuration makes: set it up there "
-                  "(NixOS: boot.kernelParams, systemd.services; Guix: kernel-arguments, services). "
-                  "Nothing was changed",
+                  "{} is in a package store: change the system configuration instead (NixOS: "
+                  "boot.kernelParams, systemd.services; Guix: kernel-arguments, services). Nothing "
+                  "was changed",
                   change.path);
     }
     if (::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", folder.get()).c_str(), W_OK,
@@ -261,27 +265,28 @@ Result<> check_writable(const Root& root, const std::vector<Change>& changes) {
   return {};
 }
 
-std::string diff_of(const std::vector<Change>& changes) {
+std::string diff_of(const std::vector<root::Change>& changes) {
   std::string text;
-  const auto shown = [](const std::optional<Node>& node) {
-    return !node                            ? std::string()
-           : node->kind == Node::Kind::link ? "-> " + node->content
-                                            : node->content;
+  const auto shown = [](const std::optional<root::Node>& node) {
+    return !node                                  ? std::string()
+           : node->kind == root::Node::Kind::link ? "-> " + node->content
+                                                  : node->content;
   };
-  for (const Change& change : changes) {
+  for (const root::Change& change : changes) {
     text += fmt::format("# {}: {}\n{}", change.path, change.why,
                         unified_diff(change.path, shown(change.before), shown(change.after)));
   }
   return text;
 }
 
-std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& changes) {
+std::vector<Command> stops_for(const root::Tree& tree, const std::vector<root::Change>& changes) {
   std::vector<Command> commands;
   const bool systemd = tree.root().exists("/run/systemd/system");
   const bool openrc = tree.root().exists("/run/openrc");
-  for (const Change& change : changes) {
+  for (const root::Change& change : changes) {
     const std::string name = change.path.substr(change.path.rfind('/') + 1);
-    const bool goes = change.before && change.before->kind == Node::Kind::link && !change.after;
+    const bool goes =
+        change.before && change.before->kind == root::Node::Kind::link && !change.after;
     if (goes && systemd && change.path.starts_with("/etc/systemd/system/")) {
       commands.push_back({tree.program("systemctl"), "stop", name});
     } else if (goes && openrc && change.path.starts_with("/etc/runlevels/")) {
@@ -298,7 +303,7 @@ std::vector<Command> starts_for(std::vector<Command> stops) {
   return stops;
 }
 
-Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
+Commands commands_for(const root::Tree& tree, const std::vector<root::Change>& changes,
                       const std::vector<Command>& pending, std::vector<std::string>& by_hand) {
   const Touched touched(changes);
   Commands commands{.stops = {}, .others = commands_of_images(tree, touched)};
@@ -308,10 +313,9 @@ Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
     commands.others.insert(commands.others.end(), more.begin(), more.end());
   } else if (!tree.root().exists("/proc/self")) {
     for (const Command& command : commands.others) {
-      by_hand.push_back(
-          fmt::format("run `{}` in it (here it cannot: nothing is mounted at its "
-                      "/proc)",
-                      shell_command(command)));
+      by_hand.push_back(fmt::format(
+          "run `{}` inside the guest (it cannot run here: the /proc of the image is not mounted)",
+          shell_command(command)));
     }
     commands.others.clear();
   }
@@ -323,8 +327,8 @@ Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
   return commands;
 }
 
-Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
-                      const Record& earlier, const Commands& commands) {
+Result<Outcome> apply(const root::Root& root, const std::vector<root::Change>& changes,
+                      Record record, const Record& earlier, const Commands& commands) {
   const bool forget = record.changes.empty();
   record.folders = earlier.folders;
   Begun begun{.record = earlier};
@@ -342,7 +346,7 @@ Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Reco
   Outcome outcome;
   begun.stopped = commands.stops;
   for (const Command& command : commands.stops) {
-    // Not pending: there may be nothing left that could be stopped.
+    // A failed stop is not pending: the service may be gone.
     if (Result<> done = run_in(root, command); !done) {
       outcome.failed.push_back(done.error().message);
     }
@@ -366,4 +370,4 @@ Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Reco
   return outcome;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -1,41 +1,41 @@
-// Carries a plan out: the files, then the commands that make something of them.
+// Applies a plan: writes the files, then runs the commands that use them.
 #pragma once
 
 #include "guest/setup/record.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
-// The changes, as `diff -u` shows them.
-std::string diff_of(const std::vector<Change>& changes);
+// The changes in the format of `diff -u`.
+std::string diff_of(const std::vector<root::Change>& changes);
 
 struct Commands {
-  std::vector<Command> stops;   // of services, while what stops them is still there
-  std::vector<Command> others;  // when the files are written
+  std::vector<Command> stops;   // stop services; run before the files are written
+  std::vector<Command> others;  // run after the files are written
 };
 
-// Services of links that go are stopped: they give the slot back.
-std::vector<Command> stops_for(const Tree& tree, const std::vector<Change>& changes);
-// What starts them again.
+// Stops the services whose links are removed, so that they release the slot.
+std::vector<Command> stops_for(const root::Tree& tree, const std::vector<root::Change>& changes);
+// The commands that start them again.
 std::vector<Command> starts_for(std::vector<Command> stops);
 
-// What has to run when these files have changed, and what is pending, each once. Of an image only
-// what needs no running system; where programs cannot run in it (no /proc), `by_hand` says what is
-// left to do there.
-Commands commands_for(const Tree& tree, const std::vector<Change>& changes,
+// The commands that apply the changes, and the pending ones, each once. For an image, only those
+// that need no running system; if the image has no /proc mounted, programs cannot run in it, and
+// `by_hand` gets the commands instead.
+Commands commands_for(const root::Tree& tree, const std::vector<root::Change>& changes,
                       const std::vector<Command>& pending, std::vector<std::string>& by_hand);
 
 struct Outcome {
-  std::vector<std::string> failed;  // commands, each with the reason
+  std::vector<std::string> failed;  // the commands that failed, each with its reason
 };
 
-// Whether the changes can be written, as far as that can be known beforehand. Errc::denied, naming
-// the path, where its folder is read-only or belongs to a store of packages (NixOS, Guix).
-Result<> check_writable(const Root& root, const std::vector<Change>& changes);
+// Whether the changes can be written, as far as that is known in advance. Errc::denied if the
+// folder of a path is read-only or in a package store (NixOS, Guix); the message names the path.
+Result<> check_writable(const root::Root& root, const std::vector<root::Change>& changes);
 
-// Writes the changes; remembers `record` first, or forgets it last where it is empty. After an
-// Error every file is as it was before, and the services that were stopped run again; where that is
-// not so the error names the file, and the record still takes the changes back.
-Result<Outcome> apply(const Root& root, const std::vector<Change>& changes, Record record,
-                      const Record& earlier, const Commands& commands);
+// Writes the changes. Stores `record` before, or, if it is empty, deletes the stored record
+// afterwards. After an Error every file has its old content, and the stopped services run again;
+// otherwise the message names the file, and the stored record can still undo the changes.
+Result<Outcome> apply(const root::Root& root, const std::vector<root::Change>& changes,
+                      Record record, const Record& earlier, const Commands& commands);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

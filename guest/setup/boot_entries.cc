@@ -2,17 +2,17 @@
 
 #include "guest/setup/boot_loader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
-// Where the Boot Loader Specification's $BOOT is mounted.
+// The mount points of $BOOT of the Boot Loader Specification.
 constexpr std::array kFolders = {"/boot/loader/entries", "/efi/loader/entries",
                                  "/boot/efi/loader/entries"};
 
 bool is_options(std::string_view line) { return has_key(line, "options"); }
 
-// The words in the last "options" line: they are joined in their order.
-std::string with_options(const std::string& text, const Words& words) {
+// Adds the words to the last "options" line: the lines are joined in their order.
+std::string with_options(const std::string& text, const root::Words& words) {
   std::size_t count = 0;
   const auto counting = [&count](std::string_view line) {
     count += is_options(line) ? 1U : 0U;
@@ -20,7 +20,7 @@ std::string with_options(const std::string& text, const Words& words) {
   };
   static_cast<void>(with_words(text, {}, counting));
   if (count == 0) {
-    return with_line(text, "options " + joined(words));
+    return root::with_line(text, "options " + root::joined(words));
   }
   return with_words(text, words,
                     [&count](std::string_view line) { return is_options(line) && --count == 0; });
@@ -37,7 +37,7 @@ bool has_kernel(std::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> entry_files(const Tree& tree) {
+std::vector<std::string> entry_files(const root::Tree& tree) {
   std::vector<std::string> files;
   for (const std::string folder : kFolders) {
     for (const std::string& name : tree.names(folder)) {
@@ -49,7 +49,7 @@ std::vector<std::string> entry_files(const Tree& tree) {
   return files;
 }
 
-bool entries_found(const Tree& tree) { return !entry_files(tree).empty(); }
+bool entries_found(const root::Tree& tree) { return !entry_files(tree).empty(); }
 
 Result<> entries_add(Plan& plan, const CommandLine& line) {
   bool variable = false;
@@ -59,22 +59,22 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
       continue;
     }
     variable = variable || text.find("$kernelopts") != std::string::npos;
-    const Words words = missing_words(plan, line, file, text);
+    const root::Words words = missing_words(plan, line, file, text);
     if (!words.empty()) {
       TRY(plan.tree.put_text(file, with_options(text, words), "the command line"));
     }
   }
   if (variable) {  // RHEL 8: new entries get what GRUB's environment block has
-    plan.by_hand.push_back(fmt::format(
-        "kernels installed from now on take their command line from grubenv: run `grub2-editenv - "
-        "set \"$(grub2-editenv - list | grep ^kernelopts=) {}\"`",
-        joined(line.words)));
+    plan.by_hand.push_back(
+        fmt::format("kernels installed from now on take their command line from grubenv: run "
+                    "`grub2-editenv - set \"$(grub2-editenv - list | grep ^kernelopts=) {}\"`",
+                    root::joined(line.words)));
   }
   TRY_ASSIGN(const std::string inherited, plan.tree.text(kKernelCmdline));
   if (inherited.empty()) {
     return {};  // new entries get what the running kernel has: ours, after the reboot
   }
-  const Words words = missing_words(plan, line, kKernelCmdline, inherited);
+  const root::Words words = missing_words(plan, line, kKernelCmdline, inherited);
   if (words.empty()) {
     return {};
   }
@@ -90,4 +90,4 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
                             "the command line of new kernels");
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -2,28 +2,28 @@
 
 #include "guest/setup/boot_loader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr const char* kUpdateExtlinux = "/etc/update-extlinux.conf";
 constexpr std::array kMenus = {"/boot/extlinux.conf", "/boot/extlinux/extlinux.conf",
                                "/boot/syslinux/syslinux.cfg", "/boot/syslinux.cfg"};
 
-// A kernel's parameters; "APPEND -" says that it has none.
+// The parameters of a kernel; "APPEND -" means that it has none.
 bool is_parameters(std::string_view line) {
-  return has_key(line, "append") && !has_word(line, "-");
+  return has_key(line, "append") && !root::has_word(line, "-");
 }
 
 Result<> add_to_menu(Plan& plan, const CommandLine& line, const std::string& menu) {
   TRY_ASSIGN(const std::string text, plan.tree.text(menu));
-  const Words words = missing_words(plan, line, menu, text);
+  const root::Words words = missing_words(plan, line, menu, text);
   if (words.empty()) {
     return {};
   }
-  std::string after = with_words(text, words, is_parameters);
+  std::string after = root::with_words(text, words, is_parameters);
   if (after == text) {
-    plan.by_hand.push_back(fmt::format("{} has no APPEND line: add one with \"{}\" to its kernels",
-                                       menu, joined(words)));
+    plan.by_hand.push_back(fmt::format("{} has no APPEND line: add one with \"{}\" for each kernel",
+                                       menu, root::joined(words)));
     return {};
   }
   return plan.tree.put_text(menu, std::move(after), "the command line");
@@ -31,7 +31,7 @@ Result<> add_to_menu(Plan& plan, const CommandLine& line, const std::string& men
 
 }  // namespace
 
-bool extlinux_found(const Tree& tree) {
+bool extlinux_found(const root::Tree& tree) {
   bool found = tree.is_file(kUpdateExtlinux);
   for (const char* const menu : kMenus) {
     found = found || tree.is_file(menu);
@@ -42,14 +42,14 @@ bool extlinux_found(const Tree& tree) {
 Result<> extlinux_add(Plan& plan, const CommandLine& line) {
   if (plan.tree.is_file(kUpdateExtlinux)) {  // makes the menu; the shell reads it
     TRY_ASSIGN(const std::string text, plan.tree.text(kUpdateExtlinux));
-    const Words words = missing_words(plan, line, kUpdateExtlinux, text);
+    const root::Words words = missing_words(plan, line, kUpdateExtlinux, text);
     if (words.empty()) {
       return {};
     }
     return plan.tree.put_text(
         kUpdateExtlinux,
-        with_line(text,
-                  fmt::format("default_kernel_opts=\"$default_kernel_opts {}\"", joined(words))),
+        root::with_line(text, fmt::format("default_kernel_opts=\"$default_kernel_opts {}\"",
+                                          root::joined(words))),
         "the command line");
   }
   for (const char* const menu : kMenus) {
@@ -60,4 +60,4 @@ Result<> extlinux_add(Plan& plan, const CommandLine& line) {
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr std::array<BootLoader, 4> kBootLoaders = {{
@@ -15,7 +15,7 @@ constexpr std::array<BootLoader, 4> kBootLoaders = {{
 
 constexpr std::string_view kReservation = "crashkernel=";
 
-void note_words(Plan& plan, const Words& words) {
+void note_words(Plan& plan, const root::Words& words) {
   for (const std::string& word : words) {
     if (std::ranges::find(plan.words, word) == plan.words.end()) {
       plan.words.push_back(word);
@@ -23,22 +23,22 @@ void note_words(Plan& plan, const Words& words) {
   }
 }
 
-// Whether the running kernel was started with the words, by whoever starts it.
-bool booted_with(const Root& root, const CommandLine& line) {
+// Whether the running kernel was booted with the words, by whatever means.
+bool booted_with(const root::Root& root, const CommandLine& line) {
   const auto booted = root.running() ? root.read("/proc/cmdline") : Result<std::string>("");
   return booted && std::ranges::all_of(line.words, [&](const std::string& word) {
-           return has_word(*booted, word) ||
+           return root::has_word(*booted, word) ||
                   (line.keep_reservation && word.starts_with(kReservation) &&
-                   !last_word_with(*booted, kReservation).empty());
+                   !root::last_word_with(*booted, kReservation).empty());
          });
 }
 
 }  // namespace
 
-Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
-                    std::string_view text) {
-  const std::string reserved = last_word_with(text, kReservation);
-  Words missing;
+root::Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
+                          std::string_view text) {
+  const std::string reserved = root::last_word_with(text, kReservation);
+  root::Words missing;
   for (const std::string& word : line.words) {
     const bool reservation = word.starts_with(kReservation);
     if (reservation && !reserved.empty() && reserved != word) {
@@ -46,11 +46,11 @@ Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
           line.keep_reservation
               ? fmt::format("{} has {}, which is kept (--crashkernel SIZE overrides it)", where,
                             reserved)
-              : fmt::format("{} has {}; the kernel takes {}, which comes last", where, reserved,
+              : fmt::format("{} has {}; the kernel uses {}, which comes last", where, reserved,
                             word));
     }
     if (reservation && !reserved.empty() ? reserved != word && !line.keep_reservation
-                                         : !has_word(text, word)) {
+                                         : !root::has_word(text, word)) {
       missing.push_back(word);
     }
   }
@@ -84,26 +84,26 @@ Result<> add_to_command_line(Plan& plan, const CommandLine& line) {
   }
   if (!booted_with(plan.tree.root(), line)) {
     plan.by_hand.push_back(
-        fmt::format("no boot loader that is known here: add \"{}\" to the kernel's command line "
+        fmt::format("no supported boot loader was found: add \"{}\" to the kernel's command line "
                     "(QEMU: -append; libvirt: <cmdline> in <os>)",
-                    joined(line.words)));
+                    root::joined(line.words)));
   }
   return {};
 }
 
-Result<> strip_inherited(Tree& tree, const Words& words) {
+Result<> strip_inherited(root::Tree& tree, const root::Words& words) {
   std::vector<std::string> files = entry_files(tree);
   files.emplace_back(kKernelCmdline);
   for (const std::string& file : files) {
     TRY_ASSIGN(const auto node, tree.node(file));
-    if (node && node->kind == Node::Kind::file) {
-      std::string without = without_words(node->content, words);
+    if (node && node->kind == root::Node::Kind::file) {
+      std::string without = root::without_words(node->content, words);
       if (without != node->content) {
-        tree.set_base(file, file_node(std::move(without), node->mode));
+        tree.set_base(file, root::file_node(std::move(without), node->mode));
       }
     }
   }
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

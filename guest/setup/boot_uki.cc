@@ -2,15 +2,15 @@
 
 #include "guest/setup/boot_loader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr std::array kSystemPartitions = {"/efi", "/boot/efi", "/boot"};
 constexpr const char* kUkiConf = "/etc/kernel/uki.conf";
 constexpr std::string_view kInline = "Cmdline=";
 
-// The EFI system partition that has images; empty if none.
-std::string partition_with_images(const Tree& tree) {
+// The EFI system partition with unified images; empty if there is none.
+std::string partition_with_images(const root::Tree& tree) {
   for (const std::string partition : kSystemPartitions) {
     for (const std::string& name : tree.names(partition + "/EFI/Linux")) {
       if (name.ends_with(".efi")) {
@@ -21,13 +21,13 @@ std::string partition_with_images(const Tree& tree) {
   return "";
 }
 
-// "Cmdline=root=...": the command line itself; "@file" names one.
+// "Cmdline=root=..." contains the command line; "Cmdline=@FILE" names a file.
 bool is_inline_cmdline(std::string_view line) {
   return line.starts_with(kInline) && !line.substr(kInline.size()).starts_with('@');
 }
 
 // mkinitcpio builds the images itself, from /etc/kernel/cmdline.
-bool rebuilt_by_mkinitcpio(const Tree& tree) {
+bool rebuilt_by_mkinitcpio(const root::Tree& tree) {
   for (const std::string& name : tree.names("/etc/mkinitcpio.d")) {
     const auto preset = tree.text("/etc/mkinitcpio.d/" + name);
     if (preset && preset->find("\ndefault_uki=") != std::string::npos) {
@@ -39,15 +39,15 @@ bool rebuilt_by_mkinitcpio(const Tree& tree) {
 
 }  // namespace
 
-bool uki_found(const Tree& tree) { return !partition_with_images(tree).empty(); }
+bool uki_found(const root::Tree& tree) { return !partition_with_images(tree).empty(); }
 
 Result<> uki_add(Plan& plan, const CommandLine& line) {
   TRY_ASSIGN(const std::string conf, plan.tree.text(kUkiConf));
-  const std::string cmdline = last_word_with(conf, kInline);  // its first word
+  const std::string cmdline = root::last_word_with(conf, kInline);  // its first word
   const bool is_inline = !cmdline.empty() && is_inline_cmdline(cmdline);
-  const Words words = is_inline ? missing_words(plan, line, kUkiConf, conf) : Words();
+  const root::Words words = is_inline ? missing_words(plan, line, kUkiConf, conf) : root::Words();
   if (!words.empty()) {
-    TRY(plan.tree.put_text(kUkiConf, with_words(conf, words, is_inline_cmdline),
+    TRY(plan.tree.put_text(kUkiConf, root::with_words(conf, words, is_inline_cmdline),
                            "the command line of new images"));
   }
   if (!entries_found(plan.tree)) {  // else it has /etc/kernel/cmdline already
@@ -63,10 +63,10 @@ Result<> uki_add(Plan& plan, const CommandLine& line) {
         fmt::format("the command line of a unified kernel image is inside it: put an addon beside "
                     "it with `mkdir -p {0}/loader/addons && ukify build --cmdline=\"{1}\" "
                     "--output={2}` (under Secure Boot with --secureboot-private-key and "
-                    "--secureboot-certificate), or build it anew",
-                    partition, joined(line.words), addon));
+                    "--secureboot-certificate), or build the image again",
+                    partition, root::joined(line.words), addon));
   }
   return {};
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -1,12 +1,13 @@
-// The modules that a guest should have from its start: qemu_fw_cfg tells QEMU where VMCOREINFO is,
-// pvpanic tells it of a panic.
+// The modules that a guest should load early: qemu_fw_cfg tells QEMU where VMCOREINFO is, pvpanic
+// reports a panic to it.
 #pragma once
 
 #include "guest/setup/plan.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
-// By modules-load.d, and in whatever makes the initramfs: initramfs-tools, dracut, mkinitcpio.
+// Adds them to modules-load.d, and to the configuration of the program that makes the initramfs:
+// initramfs-tools, dracut, mkinitcpio.
 Result<> add_early_modules(Plan& plan);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -8,14 +8,14 @@
 #include "guest/kexec/estimate.h"
 #include "guest/kexec/kernel_image.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr const char* kModules = "/lib/modules";
 
 }  // namespace
 
-std::vector<std::string> kernel_releases(const Tree& tree) {
+std::vector<std::string> kernel_releases(const root::Tree& tree) {
   std::vector<std::string> releases = tree.names(kModules);
   std::erase_if(releases, [](const std::string& name) {
     return name.empty() || name.front() < '0' || name.front() > '9';
@@ -37,32 +37,34 @@ bool is_at_least(std::string_view release, unsigned major, unsigned minor) {
   return has_major > major || (has_major == major && has_minor >= minor);
 }
 
-std::vector<std::string> common_modules(const Tree& tree, const std::vector<std::string>& names) {
+std::vector<std::string> common_modules(const root::Tree& tree,
+                                        const std::vector<std::string>& names) {
   std::vector<std::string> common = names;
   const std::vector<std::string> releases = kernel_releases(tree);
   for (const std::string& release : releases) {
-    const auto kernel = KernelModules::open(tree.root(), release);
+    const auto kernel = image::KernelModules::open(tree.root(), release);
     std::erase_if(common,
                   [&](const std::string& name) { return !kernel || !kernel->is_module(name); });
   }
   return releases.empty() ? std::vector<std::string>() : common;
 }
 
-std::string reservation_word(const Tree& tree) {
+std::string reservation_word(const root::Tree& tree) {
   constexpr std::uint64_t kUnknown = 128U << 20;
-  const std::uint64_t image = assumed_image_size(tree.root());
-  Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
+  const std::uint64_t image = image::assumed_image_size(tree.root());
+  kexec::Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
   for (const std::string& release : kernel_releases(tree)) {
-    const auto path = find_kernel_image(tree.root(), release);
-    const auto kernel = path ? read_kernel_image(tree.root(), *path) : Result<KernelImage>();
+    const auto path = kexec::find_kernel_image(tree.root(), release);
+    const auto kernel =
+        path ? kexec::read_kernel_image(tree.root(), *path) : Result<kexec::KernelImage>();
     if (path && kernel && kernel->init_size > largest.kernel) {
-      largest = need_of(*kernel, image);
+      largest = kexec::need_of(*kernel, image);
     }
   }
   if (largest.recommended == 0) {
     largest.recommended = kUnknown;
   }
-  return crashkernel_word(largest);
+  return kexec::crashkernel_word(largest);
 }
 
 bool is_reservation(std::string_view text) {
@@ -70,4 +72,4 @@ bool is_reservation(std::string_view text) {
          text.find_first_not_of("0123456789KMGTkmgtxabcdefhilow,:@+-") == std::string_view::npos;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

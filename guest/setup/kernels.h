@@ -1,4 +1,4 @@
-// The kernels that are installed, as far as setup asks about them.
+// The installed kernels.
 #pragma once
 
 #include <string>
@@ -7,22 +7,23 @@
 
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
-// Their releases, by /lib/modules.
-std::vector<std::string> kernel_releases(const Tree& tree);
+// Their releases, from /lib/modules.
+std::vector<std::string> kernel_releases(const root::Tree& tree);
 
-// Whether a release is `major`.`minor` or later. For what no interface tells.
+// Whether a release is `major`.`minor` or later, for facts that the kernel does not expose.
 bool is_at_least(std::string_view release, unsigned major, unsigned minor);
 
-// Those of `names` that every kernel has as a module ("-" and "_" are one).
-std::vector<std::string> common_modules(const Tree& tree, const std::vector<std::string>& names);
+// Those of `names` that are modules of every kernel ("-" and "_" are equal).
+std::vector<std::string> common_modules(const root::Tree& tree,
+                                        const std::vector<std::string>& names);
 
-// "crashkernel=128M": what the largest kernel that is installed needs (estimate.h); 128 MiB where
-// none is found.
-std::string reservation_word(const Tree& tree);
+// "crashkernel=128M": the need of the largest installed kernel (estimate.h); 128 MiB if none is
+// found.
+std::string reservation_word(const root::Tree& tree);
 
-// Whether `text` can stand behind "crashkernel=": it goes into files that a shell reads.
+// Whether `text` is a value of crashkernel=. It is written into files that a shell reads.
 bool is_reservation(std::string_view text);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

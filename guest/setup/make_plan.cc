@@ -6,13 +6,14 @@
 
 #include "guest/config/capture_config.h"
 #include "guest/image/needed_modules.h"
+#include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/sealed.h"
 #include "guest/setup/services.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 struct PanicTrigger {
@@ -22,26 +23,32 @@ struct PanicTrigger {
 
 constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
     {"oops", "kernel.panic_on_oops = 1\n"},
-    // What a host's inject-nmi arrives as.
+    // The fault that inject-nmi of the host causes.
     {"nmi", "kernel.unknown_nmi_panic = 1\nkernel.panic_on_unrecovered_nmi = 1\n"},
     {"softlockup", "kernel.softlockup_panic = 1\n"},
     {"hung-task", "kernel.hung_task_panic = 1\n"},
 }};
 
-constexpr const char* kConfigHead =
-    R"(# What becomes of a crash: vmcore-guest(8), CONFIGURATION. `vmcore-guest load` takes it into the
-# capture image.
+constexpr std::string_view kConfigHead =
+    R"(# What vmcore-guest does with a crash: CONFIGURATION in vmcore-guest(8). `vmcore-guest load` copies
+# this file into the capture image.
 #
-# target = KIND[:WHERE]      a line for each, tried in this order: port, vsock, tcp:..., ssh:...,
-#                            file:..., raw:...
-# level = 0..31              what the dump leaves out, as makedumpfile's -d
-# keep = N                   the newest dumps that a file system keeps; 0: all
-# deadline = SECONDS         until the panic kernel gives up; 0: never
+# target = TARGET            one line for each target, in the order in which they are tried:
+#                            {}
+# level = 0..31              the pages to leave out of the dump, as makedumpfile -d
+# keep = N                   how many dumps to keep in a file system; 0: all
+# deadline = SECONDS         when the capture kernel gives up; 0: never
 # on-success, on-failure =   reboot, poweroff, halt or shell
-# encrypt-to = KEY           what every stream is sealed to, by `vmcorectl key`; tcp needs it
-# network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     of tcp and ssh, where it is not found by itself
-# ssh-client, ssh-key, ssh-known-hosts = FILE      of ssh; ssh-command = COMMAND runs there
+# encrypt-to = KEY           seal every stream to this key (`vmcorectl key`); tcp needs it
+# network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     for tcp and ssh; default: found automatically
+# ssh-client, ssh-key, ssh-known-hosts = FILE      for ssh
+# ssh-command = COMMAND                            for ssh: runs on the other machine
 )";
+
+std::string config_head() {
+  return fmt::format(kConfigHead,
+                     fmt::join(save::target_forms(), ",\n#                            "));
+}
 
 std::string settings_of(const std::vector<std::string>& panic_on) {
   std::string text;
@@ -53,58 +60,59 @@ std::string settings_of(const std::vector<std::string>& panic_on) {
   return text;
 }
 
-// Gives the slot to us, or leaves it to the other, as `slot` says; empties it where nobody has it.
+// Decides who gets the slot, according to `slot`; clears `slot` if there is no other kdump service.
 Result<> settle_slot(Plan& plan, std::string& slot) {
-  TRY_ASSIGN(auto other, find_other_kdump(plan.tree));
+  TRY_ASSIGN(auto other, kexec::find_other_kdump(plan.tree));
   if (!other) {
     if (!slot.empty()) {
-      plan.notes.emplace_back("nobody else's panic kernel is enabled (any more)");
+      plan.notes.emplace_back("no other kdump service is enabled");
     }
     slot.clear();
     return {};
   }
   if (slot.empty()) {
-    return tl::unexpected(slot_is_taken(*other));
+    return tl::unexpected(kexec::slot_is_taken(*other));
   }
   if (slot == "beside") {
-    plan.notes.push_back(fmt::format("{} keeps the slot, and loads the panic kernel", other->unit));
+    plan.notes.push_back(
+        fmt::format("{} stays enabled and loads its own capture kernel", other->unit));
     return add_collector(plan, *other);
   }
   while (other) {
     plan.notes.push_back(
         fmt::format("{} is disabled; `vmcore-guest remove` enables it again", other->unit));
     for (const std::string& link : other->links) {
-      plan.tree.put(link, std::nullopt, "there is one slot for a panic kernel");
+      plan.tree.put(link, std::nullopt, "only one capture kernel can be loaded");
     }
-    TRY_ASSIGN(other, find_other_kdump(plan.tree));
+    TRY_ASSIGN(other, kexec::find_other_kdump(plan.tree));
   }
   return {};
 }
 
-Result<> check_notifiers(const Tree& tree) {
+Result<> check_notifiers(const root::Tree& tree) {
   for (const std::string& release : kernel_releases(tree)) {
-    // Before, pvpanic tells of a panic as if nothing followed, and hosts that destroy or pause a
-    // guest for that do so before the panic kernel runs (Linux 5.6, PVPANIC_CRASH_LOADED).
+    // Before Linux 5.6 (PVPANIC_CRASH_LOADED), pvpanic reports a panic without a capture kernel,
+    // and a host that destroys or pauses panicked guests does so before the capture kernel runs.
     if (!is_at_least(release, 5, 6)) {
       return fail(Errc::unsupported,
-                  "--notify-host needs Linux 5.6, and {} is installed: leave it out, the capture "
-                  "image tells the host itself",
+                  "--notify-host needs Linux 5.6 or later, and kernel {} is installed: omit it; "
+                  "the capture kernel notifies the host itself",
                   release);
     }
   }
   return {};
 }
 
-Result<CommandLine> wanted_words(const Tree& tree, const SetupOptions& options) {
+Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& options) {
   CommandLine line;
   if (options.slot != "beside") {
     line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
                                                      : "crashkernel=" + options.crashkernel);
     line.keep_reservation = options.crashkernel.empty();
     if (options.slot == "replace") {
-      line.not_lasting.emplace_back(kKdumpToolsReservation);
+      line.not_lasting.emplace_back(kexec::kKdumpToolsReservation);
     }
-    // Alpine's kernels begin with kexec_load_disabled set (aports, main/linux-lts).
+    // Alpine's kernels start with kexec_load_disabled set (aports, main/linux-lts).
     if (tree.root().exists("/etc/alpine-release")) {
       line.words.emplace_back("kexec_load_disabled=0");
     }
@@ -128,40 +136,40 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   for (const std::string& cost : costs) {
     text += (text.empty() ? "" : "; ") + cost;
   }
-  return fail(Errc::denied, "{}. With --force the command line is changed all the same", text);
+  return fail(Errc::denied, "{}. Use --force to change the command line anyway", text);
 }
 
-// What would fail at the next boot, or when it is too late.
+// Reports what would otherwise fail at the next boot or during a crash.
 Result<> check_configuration(Plan& plan, const std::string& text) {
-  const auto config = parse_config(text);
+  const auto config = config::parse_config(text);
   if (!config) {
-    return in_context(config.error(), kConfigFile);
+    return in_context(config.error(), config::kConfigFile);
   }
-  for (const Target& target : config->targets) {
-    if (const Result<> checked = check_target(plan.tree.root(), *config, target); !checked) {
-      plan.by_hand.push_back(
-          fmt::format("{}: target {}: {}", kConfigFile, target.kind, checked.error().message));
+  for (const config::Target& target : config->targets) {
+    if (const Result<> checked = image::check_target(plan.tree.root(), *config, target); !checked) {
+      plan.by_hand.push_back(fmt::format("{}: target {}: {}", config::kConfigFile, target.kind,
+                                         checked.error().message));
     }
   }
   return {};
 }
 
 Result<> add_configuration(Plan& plan, const SetupOptions& options) {
-  const std::string config(kConfigFile);
-  // Whoever edited it has the say about the lines that came from here as well.
-  TRY_ASSIGN(auto there, read_node(plan.tree.root(), config));
+  const std::string config(config::kConfigFile);
+  // The file belongs to the user, including the lines that setup wrote.
+  TRY_ASSIGN(auto there, root::read_node(plan.tree.root(), config));
   if (!there) {
-    there = file_node(kConfigHead + format_config(CaptureConfig()));
+    there = root::file_node(config_head() + config::format_config(config::CaptureConfig()));
   }
-  if (there->kind == Node::Kind::file) {
+  if (there->kind == root::Node::Kind::file) {
     TRY(check_configuration(plan, there->content));
   }
-  plan.tree.put(config, *there, "where crashes go");
+  plan.tree.put(config, *there, "what to do with a crash");
   const std::string settings = settings_of(options.panic_on);
   if (!settings.empty()) {
     TRY(plan.tree.put_ours("/etc/sysctl.d/90-vmcore-guest.conf",
-                           file_node(fmt::format("{}\n{}", kOurMark, settings)),
-                           "what becomes a panic"));
+                           root::file_node(fmt::format("{}\n{}", kOurMark, settings)),
+                           "which faults cause a panic"));
   }
   return {};
 }
@@ -176,7 +184,7 @@ std::vector<std::string> panic_triggers() {
   return names;
 }
 
-Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& options) {
+Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options) {
   Plan plan(root);
   TRY(set_base(plan.tree, earlier));
   if (options.slot.empty()) {
@@ -196,4 +204,4 @@ Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& op
   return plan;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -1,4 +1,4 @@
-// What setup changes, from what is found in a root.
+// Makes the plan of setup from the state of a root.
 #pragma once
 
 #include <string>
@@ -6,22 +6,21 @@
 
 #include "guest/setup/record.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 struct SetupOptions {
-  std::string
-      crashkernel{};   // empty: what is reserved already, else what this guest's kernel needs
-  std::string slot{};  // "beside" or "replace" where another fills it; empty: as it was settled
+  std::string crashkernel{};  // empty: the existing reservation, else the need of the kernel
+  std::string slot{};  // "beside" or "replace" another kdump; empty: the choice of the record
   std::vector<std::string> panic_on{};  // names of kPanicTriggers
   bool notify_host = false;             // crash_kexec_post_notifiers
   bool force = false;
 };
 
-// What --panic-on takes.
+// The values of --panic-on.
 std::vector<std::string> panic_triggers();
 
-// Errc::busy where another fills the slot, Errc::denied where a changed command line costs
-// something and `force` is not set.
-Result<Plan> make_plan(const Root& root, const Record& earlier, SetupOptions& options);
+// Errc::busy if another kdump service is enabled and `slot` is empty. Errc::denied if changing the
+// command line has a cost (sealed.h) and `force` is not set.
+Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

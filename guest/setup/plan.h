@@ -1,4 +1,4 @@
-// Plan: what setup is about to do.
+// Plan: the changes that setup will make.
 #pragma once
 
 #include <string>
@@ -7,18 +7,18 @@
 #include "guest/root/edit_text.h"
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
 struct Plan {
-  explicit Plan(const Root& root) : tree(root) {}
-  Tree tree;
-  Words words;                       // that are put on command lines
-  std::vector<std::string> notes;    // what is worth knowing
-  std::vector<std::string> by_hand;  // what is left to do
+  explicit Plan(const root::Root& root) : tree(root) {}
+  root::Tree tree;
+  root::Words words;                 // words that are added to command lines
+  std::vector<std::string> notes;    // information for the user
+  std::vector<std::string> by_hand;  // steps that the user must do
 };
 
-// First line of the files that setup makes.
+// The first line of the files that setup creates.
 inline constexpr const char* kOurMark =
     "# Written by `vmcore-guest setup`; `vmcore-guest remove` takes it away.";
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -6,7 +6,7 @@
 
 #include "guest/setup/boot_loader.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -19,21 +19,23 @@ std::string copy_path(const char* which, const std::string& path) {
   return fmt::format("{}/{}{}", kFolder, which, path);
 }
 
-Result<> write_copy(const Root& root, const std::string& path, const std::optional<Node>& node) {
-  if (!node && !root.exists(parent_of(path))) {
+Result<> write_copy(const root::Root& root, const std::string& path,
+                    const std::optional<root::Node>& node) {
+  if (!node && !root.exists(root::parent_of(path))) {
     return {};
   }
-  for (const std::string& folder : missing_parents(root, path)) {
-    TRY(make_folder(root, folder));
+  for (const std::string& folder : root::missing_parents(root, path)) {
+    TRY(root::make_folder(root, folder));
   }
-  return write_node(root, path, node);
+  return root::write_node(root, path, node);
 }
 
-// The copy and the folders that it leaves empty.
-Result<> remove_copy(const Root& root, const std::string& path) {
+// Removes the copy and the folders that become empty.
+Result<> remove_copy(const root::Root& root, const std::string& path) {
   TRY(write_copy(root, path, std::nullopt));
-  for (std::string folder = parent_of(path); folder != kFolder; folder = parent_of(folder)) {
-    TRY(remove_empty_folder(root, folder));
+  for (std::string folder = root::parent_of(path); folder != kFolder;
+       folder = root::parent_of(folder)) {
+    TRY(root::remove_empty_folder(root, folder));
   }
   return {};
 }
@@ -43,12 +45,13 @@ Result<Record> read_manifest(const std::string& text) {
   try {
     const Json json = Json::parse(text);
     if (json.at("version") != kVersion) {
-      return fail(Errc::unsupported, "{} is of another version of vmcore-guest", kManifest);
+      return fail(Errc::unsupported, "{} was written by another version of vmcore-guest",
+                  kManifest);
     }
     for (const auto& path : json.at("changes")) {
       record.changes.push_back({.path = path, .before = {}, .after = {}, .why = {}});
     }
-    record.words = json.at("words").get<Words>();
+    record.words = json.at("words").get<root::Words>();
     record.slot = json.at("slot");
     record.folders = json.at("folders").get<std::vector<std::string>>();
     record.pending = json.at("pending").get<std::vector<Command>>();
@@ -59,47 +62,47 @@ Result<Record> read_manifest(const std::string& text) {
 }
 
 bool names(const Record& record, const std::string& path) {
-  return std::ranges::find(record.changes, path, &Change::path) != record.changes.end();
+  return std::ranges::find(record.changes, path, &root::Change::path) != record.changes.end();
 }
 
-// A file as it would be without our change: by its bytes, or where it was edited, by its lines.
-std::optional<Node> without(const Change& change, const std::optional<Node>& now,
-                            const Words& words) {
+// A file without our change: its old content, or, if it was edited since, without our lines.
+std::optional<root::Node> without(const root::Change& change, const std::optional<root::Node>& now,
+                                  const root::Words& words) {
   if (now == change.after) {
     return change.before;
   }
-  const bool edited = now && now->kind == Node::Kind::file && change.after &&
-                      change.after->kind == Node::Kind::file && now != change.before;
+  const bool edited = now && now->kind == root::Node::Kind::file && change.after &&
+                      change.after->kind == root::Node::Kind::file && now != change.before;
   if (!edited) {
     return now;
   }
-  Node node = *now;
-  node.content = undo_edit(change.before ? change.before->content : "", change.after->content,
-                           now->content, words);
+  root::Node node = *now;
+  node.content = root::undo_edit(change.before ? change.before->content : "", change.after->content,
+                                 now->content, words);
   const bool blank = node.content.find_first_not_of(" \t\r\n") == std::string::npos;
   return !change.before && blank ? std::nullopt : std::optional(std::move(node));
 }
 
 }  // namespace
 
-Result<Record> read_record(const Root& root) {
+Result<Record> read_record(const root::Root& root) {
   const auto text = root.read(kManifest);
   if (!text) {
     return text.error().code == Errc::not_found ? Result<Record>(Record())
                                                 : tl::unexpected(text.error());
   }
   TRY_ASSIGN(Record record, read_manifest(*text));
-  for (Change& change : record.changes) {
-    TRY_ASSIGN(change.before, read_node(root, copy_path("before", change.path)));
-    TRY_ASSIGN(change.after, read_node(root, copy_path("after", change.path)));
+  for (root::Change& change : record.changes) {
+    TRY_ASSIGN(change.before, root::read_node(root, copy_path("before", change.path)));
+    TRY_ASSIGN(change.after, root::read_node(root, copy_path("after", change.path)));
   }
   return record;
 }
 
-Result<> write_record(const Root& root, const Record& record) {
+Result<> write_record(const root::Root& root, const Record& record) {
   TRY_ASSIGN(const Record earlier, read_record(root));
   Json paths = Json::array();
-  for (const Change& change : record.changes) {
+  for (const root::Change& change : record.changes) {
     paths.push_back(change.path);
     TRY(write_copy(root, copy_path("before", change.path), change.before));
     TRY(write_copy(root, copy_path("after", change.path), change.after));
@@ -107,8 +110,8 @@ Result<> write_record(const Root& root, const Record& record) {
   const Json json = {{"version", kVersion},       {"changes", paths},
                      {"words", record.words},     {"slot", record.slot},
                      {"folders", record.folders}, {"pending", record.pending}};
-  TRY(write_copy(root, kManifest, file_node(json.dump(2) + "\n")));
-  for (const Change& change : earlier.changes) {
+  TRY(write_copy(root, kManifest, root::file_node(json.dump(2) + "\n")));
+  for (const root::Change& change : earlier.changes) {
     for (const char* const which : kCopies) {
       if (!names(record, change.path)) {
         TRY(remove_copy(root, copy_path(which, change.path)));
@@ -118,22 +121,22 @@ Result<> write_record(const Root& root, const Record& record) {
   return {};
 }
 
-Result<> remove_record(const Root& root, const Record& record) {
+Result<> remove_record(const root::Root& root, const Record& record) {
   TRY(write_copy(root, kManifest, std::nullopt));
-  for (const Change& change : record.changes) {
+  for (const root::Change& change : record.changes) {
     for (const char* const which : kCopies) {
       TRY(remove_copy(root, copy_path(which, change.path)));
     }
   }
-  return remove_empty_folder(root, kFolder);
+  return root::remove_empty_folder(root, kFolder);
 }
 
-Result<> set_base(Tree& tree, const Record& record) {
-  for (const Change& change : record.changes) {
-    TRY_ASSIGN(const auto now, read_node(tree.root(), change.path));
+Result<> set_base(root::Tree& tree, const Record& record) {
+  for (const root::Change& change : record.changes) {
+    TRY_ASSIGN(const auto now, root::read_node(tree.root(), change.path));
     tree.set_base(change.path, without(change, now, record.words));
   }
   return strip_inherited(tree, record.words);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

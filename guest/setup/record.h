@@ -1,5 +1,5 @@
-// Record: what setup changed, kept in the guest under /var/lib/vmcore-guest/setup: a manifest, and
-// each file as it was (before/PATH) and as setup left it (after/PATH).
+// Record: what setup changed. It is stored in the guest under /var/lib/vmcore-guest/setup: a
+// manifest, and each file before setup (before/PATH) and after setup (after/PATH).
 #pragma once
 
 #include <optional>
@@ -8,29 +8,29 @@
 
 #include "guest/setup/plan.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
-// A program's path and its arguments.
+// The path of a program and its arguments.
 using Command = std::vector<std::string>;
 
 struct Record {
-  std::vector<Change> changes;       // their `why` is not kept
-  Words words;                       // on command lines
-  std::string slot;                  // how the slot was settled: "", "beside" or "replace"
-  std::vector<std::string> folders;  // that were made, outer ones first
-  std::vector<Command> pending;      // that failed
+  std::vector<root::Change> changes;  // without their `why`
+  root::Words words;                  // words that were added to command lines
+  std::string slot;                   // "", "beside" or "replace" another kdump
+  std::vector<std::string> folders;   // folders that were created, outer ones first
+  std::vector<Command> pending;       // commands that failed
 };
 
-// An empty record where there is none.
-Result<Record> read_record(const Root& root);
-// Files of an earlier record that the new one does not name go.
-Result<> write_record(const Root& root, const Record& record);
-Result<> remove_record(const Root& root, const Record& record);
+// An empty record if none is stored.
+Result<Record> read_record(const root::Root& root);
+// Deletes the copies of files that are only in the record stored before.
+Result<> write_record(const root::Root& root, const Record& record);
+Result<> remove_record(const root::Root& root, const Record& record);
 
-// Where its manifest is.
+// The path of the manifest.
 inline constexpr const char* kManifest = "/var/lib/vmcore-guest/setup/manifest.json";
 
-// Makes the base of the tree what the Root was before, keeping what others changed since.
-Result<> set_base(Tree& tree, const Record& record);
+// Sets the base of the tree to the state before setup, with the changes that others made since.
+Result<> set_base(root::Tree& tree, const Record& record);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

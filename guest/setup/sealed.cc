@@ -13,25 +13,25 @@
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 constexpr const char* kSecureBoot =
     "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
 
-// Of crypttab(5), which may write "UUID=\"5A0B...\"".
+// The path of a device in crypttab(5), which may have the form "UUID=\"5A0B...\"".
 std::string device_path(std::string source) {
   if (source.starts_with("UUID=")) {
     std::erase(source, '"');
     std::ranges::transform(source, source.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   }
-  return device_link(source);
+  return root::device_link(source);
 }
 
-// Who bound the volume to this machine, by the tokens of its LUKS2 header (the JSON area behind the
-// first 4096 bytes); nobody, where it is none or cannot be read.
-std::string bound_by(const Root& root, const std::string& device) {
+// The program that bound the volume to this machine, according to the tokens in its LUKS2 header
+// (the JSON area after the first 4096 bytes); empty if there is none or the header cannot be read.
+std::string bound_by(const root::Root& root, const std::string& device) {
   constexpr std::size_t kHeader = 64U << 10;
   const auto fd = root.open(device, O_RDONLY);
   std::string header(kHeader, '\0');
@@ -49,8 +49,8 @@ std::string bound_by(const Root& root, const std::string& device) {
   return "";
 }
 
-// The cost that a line of /etc/crypttab tells of; empty if none.
-std::string cost_of_volume(const Root& root, const std::string& line) {
+// The cost of a line of /etc/crypttab; empty if it has none.
+std::string cost_of_volume(const root::Root& root, const std::string& line) {
   std::istringstream fields(line);
   std::string volume;
   std::string source;
@@ -65,20 +65,20 @@ std::string cost_of_volume(const Root& root, const std::string& line) {
                              : bound_by(root, device_path(source));
   return by.empty() ? ""
                     : fmt::format(
-                          "/etc/crypttab: {} is unlocked by the TPM ({}): where it is sealed "
-                          "to PCR 8, 9, 11 or 12, the next boot asks for the pass phrase, "
-                          "and it has to be enrolled again",
+                          "/etc/crypttab: {} is unlocked by the TPM ({}): if its key is sealed to "
+                          "PCR 8, 9, 11 or 12, the next boot asks for the passphrase, and the key "
+                          "must be enrolled again",
                           volume, by);
 }
 
-bool secure_boot(const Root& root) {
+bool secure_boot(const root::Root& root) {
   const auto value = root.read(kSecureBoot);  // 4 bytes of attributes, then the value
   return value && value->size() == 5 && value->back() == 1;
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree) {
+Result<std::vector<std::string>> costs_of_changed_line(const root::Tree& tree) {
   std::vector<std::string> costs;
   TRY_ASSIGN(const std::string crypttab, tree.text("/etc/crypttab"));
   std::istringstream lines(crypttab);
@@ -89,10 +89,10 @@ Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree) {
   }
   if (secure_boot(tree.root()) && uki_found(tree)) {
     costs.emplace_back(
-        "Secure Boot is on and the kernel is a unified image: its command line is signed with it, "
-        "and an addon or a new image has to be signed as well");
+        "Secure Boot is on and the kernel is a unified image: its signature covers the command "
+        "line, so an addon or a new image must be signed as well");
   }
   return costs;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -1,5 +1,5 @@
-// What a changed command line costs: firmware and boot loaders measure it, and what is sealed to
-// the measurement stays shut.
+// The costs of a changed command line. Firmware and boot loaders measure the command line, and
+// secrets that are sealed to the measurement become unavailable.
 #pragma once
 
 #include <string>
@@ -7,11 +7,10 @@
 
 #include "guest/root/tree.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 
-// Why the command line should not be changed without thinking; none where nothing speaks against
-// it. Looks at /etc/crypttab and the LUKS headers that it names, at Secure Boot and unified kernel
-// images.
-Result<std::vector<std::string>> costs_of_changed_line(const Tree& tree);
+// The reasons not to change the command line; none if there is no cost. Checks /etc/crypttab and
+// the LUKS headers of its volumes, Secure Boot, and unified kernel images.
+Result<std::vector<std::string>> costs_of_changed_line(const root::Tree& tree);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -6,21 +6,20 @@
 #include "guest/image/find_network.h"
 #include "guest/image/ready_image.h"
 #include "guest/root/state_file.h"
+#include "guest/save/target_kinds.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
-bool is_target(const StatusFacts& facts, std::string_view kind) {
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
-  return std::ranges::any_of(config.targets,
-                             [&](const Target& target) { return target.kind == kind; });
+bool has_target(const StatusFacts& facts, std::string_view kind) {
+  return config::has_target(facts.capture.value_or(config::CaptureConfig()), kind);
 }
 
-// Where a dump goes that cannot go to the host.
+// Whether a dump goes elsewhere if it cannot go to the host.
 bool has_other_target(const StatusFacts& facts) {
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
-  return std::ranges::any_of(config.targets, [](const Target& target) {
-    return target.kind != "port" && target.kind != "vsock";
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
+  return std::ranges::any_of(config.targets, [](const config::Target& target) {
+    return save::place_of(target) != save::Place::host;
   });
 }
 
@@ -31,7 +30,7 @@ Finding judge_kernel(const StatusFacts& facts) {
   finding.value = facts.release;
   if (!facts.kexec) {
     return with(finding, Verdict::fail,
-                "it cannot load another (CONFIG_KEXEC_FILE): boot another kernel");
+                "it cannot load a capture kernel (CONFIG_KEXEC_FILE): boot another kernel");
   }
   std::vector<std::string> missing;
   for (const char* name : {"CRASH_DUMP", "PROC_VMCORE"}) {
@@ -45,26 +44,27 @@ Finding judge_kernel(const StatusFacts& facts) {
         fmt::format("it is built without {}: boot another kernel", fmt::join(missing, ", ")));
   }
   if (facts.config.empty()) {
-    return with(
-        finding, Verdict::note,
-        "its configuration is not known (/proc/config.gz, /boot, /lib/modules), nor whether "
-        "it has CONFIG_CRASH_DUMP and CONFIG_PROC_VMCORE");
+    return with(finding, Verdict::note,
+                "CONFIG_CRASH_DUMP and CONFIG_PROC_VMCORE are unknown: its configuration is not in "
+                "/proc/config.gz, /boot or /lib/modules");
   }
   if (is_configured(facts.config, "KEXEC_FILE") == false) {
-    return with(finding, Verdict::note, "without CONFIG_KEXEC_FILE it takes kexec-tools to load");
+    return with(finding, Verdict::note,
+                "it has no CONFIG_KEXEC_FILE: install kexec-tools to load a capture kernel");
   }
   return finding;
 }
 
 Finding judge_reserved(const StatusFacts& facts) {
-  Finding finding{.id = "reserved", .title = "for memory reserved for a panic kernel"};
+  Finding finding{.id = "reserved", .title = "for memory reserved for a capture kernel"};
   const std::uint64_t size = facts.reserved.value_or(0);
   if (size == 0) {
-    const std::string word = facts.need ? crashkernel_word(*facts.need) : "crashkernel=128M";
-    return with(finding, Verdict::fail, fmt::format("vmcore-guest setup, or boot with {}", word));
+    const std::string word = facts.need ? kexec::crashkernel_word(*facts.need) : "crashkernel=128M";
+    return with(finding, Verdict::fail,
+                fmt::format("run vmcore-guest setup, or boot with {}", word));
   }
   finding.value = fmt::format("{} MiB", size >> 20);
-  for (const MemoryRange& range : facts.ranges) {
+  for (const kexec::MemoryRange& range : facts.ranges) {
     finding.value += fmt::format(", {:#x}-{:#x}", range.first, range.last);
   }
   return finding;
@@ -77,28 +77,28 @@ Finding judge_image(const StatusFacts& facts) {
     return with(finding, Verdict::fail, facts.capture.error().message);
   }
   if (finding.value.empty()) {
-    return with(finding, Verdict::warn, "vmcore-guest load builds and loads it");
+    return with(finding, Verdict::warn, "run vmcore-guest load to build and load it");
   }
   if (finding.value == facts.image && facts.image_stale) {
     return with(finding, Verdict::warn,
-                "damaged, or older than its configuration, the network, the modules or this "
-                "program: vmcore-guest load");
+                "damaged, or older than the configuration, the network, the modules or this "
+                "program: run vmcore-guest load");
   }
-  if (finding.value == volatile_image_path(facts.release)) {
+  if (finding.value == image::volatile_image_path(facts.release)) {
     return with(finding, Verdict::warn,
-                fmt::format("kept until the next boot only: make room in {}, or make it writable, "
-                            "then vmcore-guest load",
-                            kStateFolder));
+                fmt::format("kept only until the next boot: make room in {} or make it writable, "
+                            "then run vmcore-guest load",
+                            root::kStateFolder));
   }
   return finding;
 }
 
 Finding judge_fit(const StatusFacts& facts) {
-  Finding finding{.id = "fit", .title = "for room for the panic kernel"};
+  Finding finding{.id = "fit", .title = "for room for the capture kernel"};
   if (!facts.need) {
     return with(finding, Verdict::note, facts.need.error().message);
   }
-  const auto fit = check_fit(*facts.need, facts.reserved.value_or(0));
+  const auto fit = kexec::check_fit(*facts.need, facts.reserved.value_or(0));
   if (!fit) {
     return with(finding, Verdict::fail, fit.error().message);
   }
@@ -110,46 +110,47 @@ Finding judge_fit(const StatusFacts& facts) {
 }
 
 Finding judge_loaded(const StatusFacts& facts) {
-  Finding finding{.id = "loaded", .title = "for a panic kernel that is loaded"};
+  Finding finding{.id = "loaded", .title = "for a loaded capture kernel"};
   if (!facts.loaded) {
-    return with(finding, Verdict::fail, "vmcore-guest load");
+    return with(finding, Verdict::fail, "run vmcore-guest load");
   }
   if (!facts.record) {
     finding.value = "by another program";
     return with(finding, Verdict::warn,
-                "its dumps go where that program says (kdump-tools, kdump, kdumpst ...); "
-                "vmcore-guest load --force takes its place");
+                "that program decides where dumps go (kdump-tools, kdump, kdumpst ...); "
+                "vmcore-guest load --force replaces its kernel");
   }
   finding.value = fmt::format("by vmcore-guest: {}, {}", facts.record->kernel, facts.record->image);
   return finding;
 }
 
 Finding judge_hotplug(const StatusFacts& facts) {
-  Finding finding{.id = "hotplug", .title = "for CPUs and memory that come and go"};
+  Finding finding{.id = "hotplug", .title = "for hotplug of CPUs and memory"};
   if (facts.stays_valid) {
-    finding.value = "seen to by the kernel, or there are none";
+    finding.value = "handled by the kernel, or no hotplug";
     return finding;
   }
   if (facts.reload_rule) {
-    finding.value = "loaded anew by udev";
+    finding.value = "reloaded by udev";
     return finding;
   }
   return with(finding, Verdict::warn,
-              "a dump would lack what came after the load: vmcore-guest setup, or run "
-              "vmcore-guest load --reload then");
+              "a dump lacks CPUs and memory that are added after the load: run vmcore-guest setup, "
+              "or vmcore-guest load --reload after each change");
 }
 
 Finding judge_channel(const StatusFacts& facts) {
   Finding finding{.id = "channel", .title = "for a way to the host"};
   if (facts.port) {
-    finding.value = fmt::format("virtio-serial port {}", kPortName);
-    return is_target(facts, "port")
-               ? finding
-               : with(finding, Verdict::note, fmt::format("{} does not use it", kConfigFile));
+    finding.value = fmt::format("virtio-serial port {}", config::kPortName);
+    return has_target(facts, "port") ? finding
+                                     : with(finding, Verdict::note,
+                                            fmt::format("{} does not use it", config::kConfigFile));
   }
   const std::string hint = fmt::format(
-      "on the host: vmcorectl check --fix DOMAIN, or a virtio-serial port named {}", kPortName);
-  if (is_target(facts, "vsock") && facts.vsock) {
+      "on the host, run vmcorectl check --fix DOMAIN, or add a virtio-serial port named {}",
+      config::kPortName);
+  if (has_target(facts, "vsock") && facts.vsock) {
     finding.value = "vsock";
     return finding;
   }
@@ -158,9 +159,9 @@ Finding judge_channel(const StatusFacts& facts) {
 
 Finding judge_targets(const StatusFacts& facts) {
   Finding finding{.id = "targets", .title = "for targets that can be reached"};
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
   std::vector<std::string> names;
-  std::ranges::transform(config.targets, std::back_inserter(names), format_target);
+  std::ranges::transform(config.targets, std::back_inserter(names), config::format_target);
   finding.value = fmt::format("{}", fmt::join(names, ", "));
   std::vector<std::string> doubts;
   for (const auto* remarks : {&facts.broken_targets, &facts.network}) {
@@ -171,9 +172,9 @@ Finding judge_targets(const StatusFacts& facts) {
     return with(finding, none_left ? Verdict::fail : Verdict::warn,
                 fmt::format("{}", fmt::join(doubts, "; ")));
   }
-  if (follows_network(config) && !facts.follows_network) {
+  if (image::follows_network(config) && !facts.follows_network) {
     return with(finding, Verdict::note,
-                "vmcore-guest setup: else an address that this machine gets later is not noticed "
+                "run vmcore-guest setup: until then a new address of this machine is not noticed "
                 "before the next load");
   }
   return finding;
@@ -183,35 +184,38 @@ Finding judge_panic(const StatusFacts& facts) {
   Finding finding{.id = "panic", .title = "for a panic device"};
   if (!facts.panic_driver) {
     return with(finding, Verdict::warn,
-                "where no panic kernel runs, the host is not told of a crash: modprobe pvpanic-pci "
-                "(or pvpanic-mmio); where the machine has no such device, on the host: vmcorectl "
-                "check --fix DOMAIN");
+                "without a capture kernel the host is not told of a crash: run modprobe "
+                "pvpanic-pci (or pvpanic-mmio); if the machine has no such device, on the host, "
+                "run vmcorectl check --fix DOMAIN");
   }
-  finding.value = facts.notifies_first ? "told before the panic kernel runs"
-                                       : "silent while a panic kernel is loaded, which says hello";
+  finding.value = facts.notifies_first
+                      ? "tells the host before the capture kernel runs"
+                      : "silent while a capture kernel is loaded, which tells the host itself";
   return finding;
 }
 
 Finding judge_vmcoreinfo(const StatusFacts& facts) {
-  Finding finding{.id = "vmcoreinfo", .title = "for VMCOREINFO told to the host"};
+  Finding finding{.id = "vmcoreinfo", .title = "for VMCOREINFO at the host"};
   if (facts.vmcoreinfo_device) {
     return finding;
   }
-  return with(finding, Verdict::warn,
-              facts.fw_cfg ? "the machine has no vmcoreinfo device; on the host: vmcorectl check "
-                             "--fix DOMAIN"
-                           : "modprobe qemu_fw_cfg");
+  return with(
+      finding, Verdict::warn,
+      facts.fw_cfg
+          ? "the machine has no vmcoreinfo device: on the host, run vmcorectl check --fix DOMAIN"
+          : "run modprobe qemu_fw_cfg");
 }
 
 Finding judge_last(const StatusFacts& facts) {
   Finding finding{.id = "last", .title = "for earlier crashes"};
   if (!facts.last && facts.pstore.empty() && !facts.unseen_targets.empty()) {
     return with(finding, Verdict::note,
-                fmt::format("this guest does not see what is kept in {}: mount it, and look again",
+                fmt::format("this guest cannot see the folder of {}: mount its file system, and "
+                            "run vmcore-guest status again",
                             fmt::join(facts.unseen_targets, ", ")));
   }
   if (!facts.last && facts.pstore.empty()) {
-    finding.value = "none is kept in this guest; the host has those that were sent to it";
+    finding.value = "none in this guest; the host has the dumps that were sent to it";
     return finding;
   }
   std::vector<std::string> places;
@@ -223,7 +227,7 @@ Finding judge_last(const StatusFacts& facts) {
   }
   finding.value = fmt::format("{}", fmt::join(places, ", "));
   return facts.last && !facts.last->complete
-             ? with(finding, Verdict::warn, "the last dump is not complete")
+             ? with(finding, Verdict::warn, "the last dump is incomplete")
              : with(finding, Verdict::note, "remove what you do not need");
 }
 
@@ -242,14 +246,14 @@ std::string motd(const StatusFacts& facts) {
   std::string text;
   if (facts.last) {
     text += fmt::format(
-        "This guest crashed; {}: {}{}\n",
-        facts.last->complete ? "its dump is" : "what was saved of it is", facts.last->path,
-        facts.last->path.starts_with("/dev/") ? " (for vmcorectl receive, on any machine)" : "");
+        "This guest crashed. {}: {}{}\n", facts.last->complete ? "Its dump" : "Its incomplete dump",
+        facts.last->path,
+        facts.last->path.starts_with("/dev/") ? " (extract it with vmcorectl receive)" : "");
   }
   if (!facts.pstore.empty()) {
-    text += fmt::format("The kernel's last words of an earlier boot are in {}\n", facts.pstore);
+    text += fmt::format("The kernel log of an earlier boot (from pstore) is in {}\n", facts.pstore);
   }
   return text;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -1,4 +1,4 @@
-// What is made of the facts: pure, without asking anybody.
+// Judges the facts. Pure.
 #pragma once
 
 #include <vector>
@@ -6,11 +6,11 @@
 #include "guest/status/status_facts.h"
 #include "src/base/finding.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 
 std::vector<Finding> judge_status(const StatusFacts& facts);
 
-// Each by itself.
+// The single checks.
 Finding judge_kernel(const StatusFacts& facts);
 Finding judge_reserved(const StatusFacts& facts);
 Finding judge_fit(const StatusFacts& facts);
@@ -23,7 +23,7 @@ Finding judge_panic(const StatusFacts& facts);
 Finding judge_vmcoreinfo(const StatusFacts& facts);
 Finding judge_last(const StatusFacts& facts);
 
-// What the message of the day says: that a crash was kept, and where. Empty where none was.
+// The message of the day: where the dump of an earlier crash is. Empty if there is none.
 std::string motd(const StatusFacts& facts);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

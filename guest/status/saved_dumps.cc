@@ -10,26 +10,26 @@
 #include "guest/root/state_file.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/stored_stream.h"
-#include "guest/save/target.h"
+#include "guest/save/target_kinds.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 constexpr std::string_view kPstore = "/sys/fs/pstore";
 
-std::string newest_in(const Root& root, std::string_view folder) {
+std::string newest_in(const root::Root& root, std::string_view folder) {
   std::string newest;
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
-    newest = is_dump_time(name) ? std::max(newest, name) : newest;
+    newest = save::is_dump_time(name) ? std::max(newest, name) : newest;
   }
   return newest;
 }
 
-SavedDump dump_in(const Root& root, const std::string& folder, const std::string& time) {
+SavedDump dump_in(const root::Root& root, const std::string& folder, const std::string& time) {
   const std::string dump = folder + "/" + time;
   SavedDump saved{.path = dump + "/dmesg.txt",
                   .time = time,
-                  .tag = read_word(root, {dump + "/tag"}).value_or("")};
+                  .tag = root::read_word(root, {dump + "/tag"}).value_or("")};
   for (const char* name : {"vmcore.incomplete", "vmcore"}) {
     if (const std::string path = dump + "/" + name; root.exists(path)) {
       saved.path = path;
@@ -39,52 +39,58 @@ SavedDump dump_in(const Root& root, const std::string& folder, const std::string
   return saved;
 }
 
-std::optional<SavedDump> newest_in_folder(const Root& root, const std::vector<MountPoint>& mounts,
-                                          const Target& target) {
+std::optional<SavedDump> newest_in_folder(const root::Root& root,
+                                          const std::vector<image::MountPoint>& mounts,
+                                          const config::Target& target) {
   const auto folder = folder_of_target(root, mounts, target);
   const std::string time = folder ? newest_in(root, *folder) : "";
   return time.empty() ? std::nullopt : std::optional(dump_in(root, *folder, time));
 }
 
-std::optional<SavedDump> dump_on_device(const Root& root, const std::string& device) {
+std::optional<SavedDump> dump_on_device(const root::Root& root, const std::string& device) {
   const auto fd = root.open(device, O_RDONLY);
-  const auto stored = fd ? look_at_stream(fd->get()) : fail(Errc::not_found, "gone");
+  const auto stored = fd ? save::look_at_stream(fd->get()) : fail(Errc::not_found, "gone");
   if (!stored) {
     return std::nullopt;
   }
   return SavedDump{.path = device,
-                   .time = dump_time(static_cast<std::int64_t>(stored->crash_time)),
+                   .time = save::dump_time(static_cast<std::int64_t>(stored->crash_time)),
                    .complete = stored->complete || stored->sealed,
                    .tag = stored->sealed ? std::nullopt : std::optional(stored->tag)};
 }
 
 }  // namespace
 
-std::optional<std::string> folder_of_target(const Root& root, const std::vector<MountPoint>& mounts,
-                                            const Target& target) {
-  const auto place =
-      target.kind == "file" ? parse_file_place(target.where) : fail(Errc::not_found, "no folder");
-  const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
+std::optional<std::string> folder_of_target(const root::Root& root,
+                                            const std::vector<image::MountPoint>& mounts,
+                                            const config::Target& target) {
+  const auto place = save::place_of(target) == save::Place::folder
+                         ? save::parse_file_place(target.where)
+                         : fail(Errc::not_found, "no folder");
+  const auto found =
+      place ? image::find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
   return found ? found->seen : std::nullopt;
 }
 
-std::vector<std::string> unseen_targets(const Root& root, const CaptureConfig& config) {
-  const std::vector<MountPoint> mounts = mounts_of(root);
+std::vector<std::string> unseen_targets(const root::Root& root,
+                                        const config::CaptureConfig& config) {
+  const std::vector<image::MountPoint> mounts = image::mounts_of(root);
   std::vector<std::string> unseen;
-  for (const Target& target : config.targets) {
-    if (target.kind == "file" && !folder_of_target(root, mounts, target)) {
-      unseen.push_back(format_target(target));
+  for (const config::Target& target : config.targets) {
+    if (save::place_of(target) == save::Place::folder && !folder_of_target(root, mounts, target)) {
+      unseen.push_back(config::format_target(target));
     }
   }
   return unseen;
 }
 
-std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config) {
-  const std::vector<MountPoint> mounts = mounts_of(root);
+std::optional<SavedDump> newest_dump(const root::Root& root, const config::CaptureConfig& config) {
+  const std::vector<image::MountPoint> mounts = image::mounts_of(root);
   std::optional<SavedDump> newest;
-  for (const Target& target : config.targets) {
-    const auto dump = target.kind == "raw" ? dump_on_device(root, target.where)
-                                           : newest_in_folder(root, mounts, target);
+  for (const config::Target& target : config.targets) {
+    const auto dump = save::place_of(target) == save::Place::device
+                          ? dump_on_device(root, target.where)
+                          : newest_in_folder(root, mounts, target);
     if (dump && (!newest || dump->time > newest->time)) {
       newest = dump;
     }
@@ -92,20 +98,20 @@ std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& conf
   return newest;
 }
 
-Result<std::string> collect_pstore(const Root& root) {
+Result<std::string> collect_pstore(const root::Root& root) {
   const auto names = root.list(kPstore).value_or(std::vector<std::string>());
   if (names.empty()) {
     return std::string();
   }
-  const std::string above = fmt::format("{}/pstore", kStateFolder);
-  const std::string folder = fmt::format("{}/{}", above, dump_time(std::time(nullptr)));
-  TRY(make_state_folder(root, kStateFolder));
-  TRY(make_state_folder(root, above));
+  const std::string above = fmt::format("{}/pstore", root::kStateFolder);
+  const std::string folder = fmt::format("{}/{}", above, save::dump_time(std::time(nullptr)));
+  TRY(root::make_state_folder(root, root::kStateFolder));
+  TRY(root::make_state_folder(root, above));
   TRY_ASSIGN(const Fd pstore, root.open(kPstore, O_RDONLY | O_DIRECTORY));
   Result<> all;
   for (const std::string& name : names) {
     const auto text = root.read(fmt::format("{}/{}", kPstore, name));
-    Result<> kept = text ? write_state(root, fmt::format("{}/{}", folder, name), *text)
+    Result<> kept = text ? root::write_state(root, fmt::format("{}/{}", folder, name), *text)
                          : tl::unexpected(text.error());
     if (kept) {
       ::unlinkat(pstore.get(), name.c_str(), 0);  // makes room for the next crash
@@ -116,10 +122,10 @@ Result<std::string> collect_pstore(const Root& root) {
   return all ? Result<std::string>(folder) : tl::unexpected(all.error());
 }
 
-std::string newest_pstore(const Root& root) {
-  const std::string above = fmt::format("{}/pstore", kStateFolder);
+std::string newest_pstore(const root::Root& root) {
+  const std::string above = fmt::format("{}/pstore", root::kStateFolder);
   const std::string newest = newest_in(root, above);
   return newest.empty() ? "" : fmt::format("{}/{}", above, newest);
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

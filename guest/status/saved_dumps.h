@@ -1,5 +1,5 @@
-// What earlier crashes left on this guest's own disks: the dumps of targets "file" and "raw"
-// (guest/save/target_file.cc, target_raw.cc), and the pieces of log in pstore.
+// What earlier crashes left in this guest: the dumps of targets on its disks
+// (guest/save/target_file.cc, target_raw.cc), and the records in pstore.
 #pragma once
 
 #include <optional>
@@ -10,32 +10,33 @@
 #include "guest/image/disk_folder.h"
 #include "guest/root/root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 
 struct SavedDump {
-  std::string path;  // of the file: vmcore, vmcore.incomplete, or dmesg.txt where that is all; of
-                     // the raw device
-  std::string time;  // guest/save/dump_time.h; that of 1970 where it is not known
-  bool complete = false;  // as far as can be told: nothing tells of a sealed one that it is not
-  // Of a crash on purpose, else empty. A sealed one tells none.
+  std::string path;       // vmcore, vmcore.incomplete or dmesg.txt of a dump; a raw device
+  std::string time;       // guest/save/dump_time.h; a time in 1970 if unknown
+  bool complete = false;  // as far as is known: a sealed stream counts as complete
+  // Of `vmcore-guest test`, else empty. Nothing: unknown, because the stream is sealed.
   std::optional<std::string> tag = {};
 };
 
-// Where this guest sees the folder of a "file" target now; nothing where its file system is not
-// mounted, or it is hidden.
-std::optional<std::string> folder_of_target(const Root& root, const std::vector<MountPoint>& mounts,
-                                            const Target& target);
-// The "file" targets whose folder it does not see: whether they hold a dump is not known.
-std::vector<std::string> unseen_targets(const Root& root, const CaptureConfig& config);
+// The path of the folder of a target in this guest; nothing if its file system is not mounted, if
+// the folder is hidden, and for targets without a folder.
+std::optional<std::string> folder_of_target(const root::Root& root,
+                                            const std::vector<image::MountPoint>& mounts,
+                                            const config::Target& target);
+// The targets whose folder is not visible: whether they hold a dump is unknown.
+std::vector<std::string> unseen_targets(const root::Root& root,
+                                        const config::CaptureConfig& config);
 
-// The newest of all targets that can be looked at.
-std::optional<SavedDump> newest_dump(const Root& root, const CaptureConfig& config);
+// The newest dump of all targets that are visible.
+std::optional<SavedDump> newest_dump(const root::Root& root, const config::CaptureConfig& config);
 
-// pstore keeps what the kernel said when it crashed, across the reboot, where the machine has room
-// for it. Takes it out of there into a folder of kStateFolder; the folder's path, empty where there
-// was nothing. What cannot be read stays where it is, and is the error once the rest is kept.
-Result<std::string> collect_pstore(const Root& root);
-// The newest of these folders; empty where there is none.
-std::string newest_pstore(const Root& root);
+// Moves the records in pstore to a folder in kStateFolder and returns its path; empty if there are
+// none. pstore keeps the kernel log of a crash across the reboot if the machine has storage for it.
+// A record that cannot be read stays; the rest is moved, and then its error is returned.
+Result<std::string> collect_pstore(const root::Root& root);
+// The newest of these folders; empty if there is none.
+std::string newest_pstore(const root::Root& root);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -16,55 +16,56 @@
 #include "guest/setup/services.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
-// Bound devices are links in the driver's folder, named by their address on the bus.
-bool is_bound(const Root& root, std::string_view driver) {
+// Bound devices are links in the folder of the driver, named by their bus address.
+bool is_bound(const root::Root& root, std::string_view driver) {
   const auto names = root.list(driver).value_or(std::vector<std::string>());
   return std::ranges::any_of(names, [](const std::string& name) {
     return name.find(':') != std::string::npos;  // 0000:00:03.0, QEMU0001:00
   });
 }
 
-bool has_port(const Root& root) {
+bool has_port(const root::Root& root) {
   constexpr std::string_view kPorts = "/sys/class/virtio-ports";
   const auto ports = root.list(kPorts).value_or(std::vector<std::string>());
   return std::ranges::any_of(ports, [&](const std::string& port) {
-    return read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == kPortName;
+    return root::read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == config::kPortName;
   });
 }
 
-// As the kernel itself tells it (CONFIG_IKCONFIG_PROC), else as it was installed.
-std::string kernel_config(const Root& root, std::string_view release) {
+// From the kernel itself (CONFIG_IKCONFIG_PROC), otherwise from an installed file.
+std::string kernel_config(const root::Root& root, std::string_view release) {
   for (const std::string& path :
        {std::string("/proc/config.gz"), fmt::format("/boot/config-{}", release),
         fmt::format("/lib/modules/{}/config", release)}) {
-    if (auto text = root.read(path).and_then(decompress)) {
+    if (auto text = root.read(path).and_then(image::decompress)) {
       return *std::move(text);
     }
   }
   return "";
 }
 
-Result<Need> read_need(const Root& root, const StatusFacts& facts) {
-  TRY_ASSIGN(const std::string path, find_kernel_image(root, facts.release));
-  TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, path));
+Result<kexec::Need> read_need(const root::Root& root, const StatusFacts& facts) {
+  TRY_ASSIGN(const std::string path, kexec::find_kernel_image(root, facts.release));
+  TRY_ASSIGN(const kexec::KernelImage kernel, kexec::read_kernel_image(root, path));
   const std::string image = facts.record ? facts.record->image : facts.image;
-  std::uint64_t size = assumed_image_size(root);
+  std::uint64_t size = image::assumed_image_size(root);
   if (!image.empty()) {
     TRY_ASSIGN(const Fd file, root.open(image, O_RDONLY));
     TRY_ASSIGN(size, sys::file_size(file.get()));
   }
-  return need_of(kernel, size);
+  return kexec::need_of(kernel, size);
 }
 
-std::vector<Remark> find_broken(const Root& root, const CaptureConfig& config) {
+std::vector<Remark> find_broken(const root::Root& root, const config::CaptureConfig& config) {
   std::vector<Remark> broken;
-  for (const Target& target : config.targets) {
-    if (const Result<> checked = check_target(root, config, target); !checked) {
-      broken.push_back({checked.error().code, fmt::format("target {}: {}", format_target(target),
-                                                          checked.error().message)});
+  for (const config::Target& target : config.targets) {
+    if (const Result<> checked = image::check_target(root, config, target); !checked) {
+      broken.push_back(
+          {checked.error().code,
+           fmt::format("target {}: {}", config::format_target(target), checked.error().message)});
     }
   }
   return broken;
@@ -72,38 +73,38 @@ std::vector<Remark> find_broken(const Root& root, const CaptureConfig& config) {
 
 }  // namespace
 
-StatusFacts read_status(const Root& root) {
-  StatusFacts facts{.release = running_release()};
-  facts.reserved = crash_memory_size(root);
+StatusFacts read_status(const root::Root& root) {
+  StatusFacts facts{.release = kexec::running_release()};
+  facts.reserved = kexec::crash_memory_size(root);
   facts.kexec = facts.reserved.has_value();
   facts.config = kernel_config(root, facts.release);
-  facts.ranges = parse_crash_ranges(root.read("/proc/iomem").value_or(""));
-  facts.record = read_load_record(root);
-  const bool ours = facts.record && is_our_image(facts.record->image, facts.release);
-  facts.image = ours ? facts.record->image : capture_image_path(facts.release);
+  facts.ranges = kexec::parse_crash_ranges(root.read("/proc/iomem").value_or(""));
+  facts.record = kexec::read_load_record(root);
+  const bool ours = facts.record && image::is_our_image(facts.record->image, facts.release);
+  facts.image = ours ? facts.record->image : image::capture_image_path(facts.release);
   if (!root.exists(facts.image)) {
     facts.image.clear();
   }
-  facts.image_stale = !facts.image.empty() && is_stale(root, facts.image, facts.release);
+  facts.image_stale = !facts.image.empty() && image::is_stale(root, facts.image, facts.release);
   facts.need = read_need(root, facts);
-  facts.loaded = is_loaded(root, Slot::crash);
-  facts.stays_valid = stays_valid(root);
-  facts.reload_rule = root.exists(kReloadRule);
+  facts.loaded = kexec::is_loaded(root, kexec::Slot::crash);
+  facts.stays_valid = kexec::stays_valid(root);
+  facts.reload_rule = root.exists(setup::kReloadRule);
   facts.notifies_first =
-      read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
+      root::read_word(root, {"/sys/module/kernel/parameters/crash_kexec_post_notifiers"}) == "Y";
   facts.fw_cfg = root.exists("/sys/firmware/qemu_fw_cfg/rev");
   facts.vmcoreinfo_device = root.exists("/sys/firmware/qemu_fw_cfg/by_name/etc/vmcoreinfo");
-  // Linux 5.14 parted the driver by bus (drivers/misc/pvpanic); before it was ACPI's.
+  // Linux 5.14 split the driver by bus (drivers/misc/pvpanic); before, it was an ACPI driver.
   facts.panic_driver = is_bound(root, "/sys/bus/pci/drivers/pvpanic-pci") ||
                        is_bound(root, "/sys/bus/platform/drivers/pvpanic-mmio") ||
                        is_bound(root, "/sys/bus/acpi/drivers/pvpanic");
   facts.port = has_port(root);
   facts.vsock = root.exists("/dev/vsock");
-  facts.capture = read_config(root);
-  const CaptureConfig config = facts.capture.value_or(CaptureConfig());
+  facts.capture = root::read_config(root);
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
   facts.broken_targets = find_broken(root, config);
-  facts.network = network_now(root, config).remarks;
-  facts.follows_network = root.exists(kNetworkTimer) || root.exists(kNetworkScript);
+  facts.network = image::network_now(root, config).remarks;
+  facts.follows_network = root.exists(setup::kNetworkTimer) || root.exists(setup::kNetworkScript);
   facts.last = newest_dump(root, config);
   facts.unseen_targets = unseen_targets(root, config);
   facts.pstore = newest_pstore(root);
@@ -126,4 +127,4 @@ std::optional<bool> is_configured(std::string_view config, std::string_view name
   return std::nullopt;
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -1,4 +1,4 @@
-// What was found out about whether a crash of this guest would be saved.
+// The facts that decide whether a crash of this guest would be saved.
 #pragma once
 
 #include <cstdint>
@@ -12,40 +12,39 @@
 #include "guest/kexec/load.h"
 #include "guest/status/saved_dumps.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 
 struct StatusFacts {
   std::string release;
-  bool kexec = false;       // the kernel can load another
-  std::string config = {};  // the kernel's own configuration; empty where it is not to be found
+  bool kexec = false;       // the kernel supports kexec
+  std::string config = {};  // the CONFIG_ lines of the kernel; empty if not found
   std::optional<std::uint64_t> reserved = {};  // bytes
-  std::vector<MemoryRange> ranges = {};
-  std::string image = {};                         // the capture image; empty where none is built
-  bool image_stale = false;                       // what it is made of has changed since
-  Result<Need> need = fail(Errc::not_found, "");  // of the kernel that runs
+  std::vector<kexec::MemoryRange> ranges = {};
+  std::string image = {};    // path of the capture image; empty if none is built
+  bool image_stale = false;  // is_stale (guest/image/stale_image.h)
+  Result<kexec::Need> need = fail(Errc::not_found, "");  // of the running kernel
   bool loaded = false;
-  std::optional<LoadRecord> record = {};  // of what we loaded
+  std::optional<kexec::LoadRecord> record = {};  // what vmcore-guest loaded
   bool stays_valid = false;
-  bool reload_rule = false;     // udev calls for a reload
+  bool reload_rule = false;     // the udev rule exists
   bool notifies_first = false;  // crash_kexec_post_notifiers
-  bool fw_cfg = false;          // the driver of fw_cfg is there
+  bool fw_cfg = false;          // the driver of fw_cfg is loaded
   bool vmcoreinfo_device = false;
-  bool panic_driver = false;  // and bound to a device
-  bool port = false;          // the virtio-serial port to the host
+  bool panic_driver = false;  // a driver of pvpanic is bound to a device
+  bool port = false;          // the virtio-serial port to the host exists
   bool vsock = false;
-  Result<CaptureConfig> capture = CaptureConfig{};
-  std::vector<Remark> broken_targets = {};  // why they cannot work, one each
-  std::vector<Remark> network = {};         // of targets that cannot be reached now, or then
-  bool follows_network = false;             // it is looked at again when it is up, or changed
+  Result<config::CaptureConfig> capture = config::CaptureConfig{};
+  std::vector<Remark> broken_targets = {};  // one for each target that cannot work
+  std::vector<Remark> network = {};         // one for each target that cannot be reached
+  bool follows_network = false;             // the units that check the network exist
   std::optional<SavedDump> last = {};
-  std::vector<std::string> unseen_targets = {};  // which may hold another
-  std::string pstore = {};                       // a folder
+  std::vector<std::string> unseen_targets = {};  // they may hold a newer dump
+  std::string pstore = {};                       // newest_pstore
 };
 
-StatusFacts read_status(const Root& root);
+StatusFacts read_status(const root::Root& root);
 
-// Whether CONFIG_`name` is set, as a part of the kernel or as a module; nothing where the
-// configuration says nothing of it.
+// Whether CONFIG_`name` is y or m; nothing if the configuration does not mention it.
 std::optional<bool> is_configured(std::string_view config, std::string_view name);
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -33,7 +33,7 @@ class GuestSave(Cli):
         (self.folder / "out.incomplete").write_text("mine")
         self.save(self.dump(), "out", code=FAILED)
         self.assertEqual((self.folder / "out.incomplete").read_text(), "mine")
-        self.assertIn("in is there already", self.save(self.dump(), self.copy(), code=FAILED))
+        self.assertIn("in exists already", self.save(self.dump(), self.copy(), code=FAILED))
 
     def test_the_next_target_is_tried(self):
         disk = Path(tempfile.mkdtemp(dir=Path(VMCORE_GUEST).parent))     # /tmp may be in memory, which is refused

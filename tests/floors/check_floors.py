@@ -2,7 +2,8 @@
 """Each folder includes only what its floor allows (docs/ARCHITECTURE.md, "Floors").
 
 A folder includes itself, src/base, and what stands in its row: never sideways, never up. Foreign headers are bound
-to their folders too, so that the worker cannot come to need libvirt by accident.
+to their folders too, so that the worker cannot come to need libvirt by accident. The namespace of a file is that of
+its folder, and CMake links a folder's library with what stands in its row, no more and no less.
 """
 
 import re
@@ -39,7 +40,7 @@ FLOORS = {
     "guest/root": ["guest/config"],
     "guest/image": ["src/seal", "guest/config", "guest/save", "guest/root"],
     "guest/kexec": ["guest/config", "guest/root", "guest/image"],
-    "guest/setup": ["guest/config", "guest/root", "guest/image", "guest/kexec"],
+    "guest/setup": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec"],
     "guest/status": ["guest/config", "guest/save", "guest/root", "guest/image", "guest/kexec",
                      "guest/setup"],
     "guest/cli": ["src/command", "src/staging", "guest/config", "guest/save", "guest/root", "guest/image",
@@ -58,10 +59,20 @@ FOREIGN = {
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
-    r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
+    r"(libelf|gelf)\.h$": ["guest/image"],
+}
+
+# folders whose namespace is not named after them; folders below a folder share its namespace
+NAMESPACES = {
+    "src/base": ["vmcore", "vmcore::sys"],
+    "src/image": ["vmcore"],
+    "src/command": ["vmcore"],
+    "src/kernel": ["vmcore::kernel", "vmcore::kernel::arch"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
+NAMESPACE = re.compile(r"^namespace (vmcore[\w:]*) \{", re.M)
+CMAKE_CALL = re.compile(r"^(vmcore_library|target_link_libraries)\((\S+)([^)]*)\)", re.M)
 
 
 def folder_of(path: str) -> str:
@@ -85,15 +96,38 @@ def check_foreign_include(name: str, included: str) -> str:
     return ""
 
 
+def check_namespace(folder: str, namespace: str) -> str:
+    own = "vmcore::" + folder.removeprefix("src/").replace("/", "::")
+    allowed = NAMESPACES.get(folder, [own])
+    return "" if namespace in allowed else f"is in namespace {namespace}, not {' or '.join(allowed)}"
+
+
 def problems_of(path: Path, root: Path) -> list:
     name = path.relative_to(root).as_posix()
     folder = folder_of(name)
-    found = []
-    for quote, included in INCLUDE.findall(path.read_text()):
-        problem = check_project_include(folder, included) if quote == '"' else check_foreign_include(name, included)
-        if problem:
-            found.append(f"{name} {problem}")
-    return found
+    text = path.read_text()
+    problems = [check_namespace(folder, namespace) for namespace in NAMESPACE.findall(text)]
+    for quote, included in INCLUDE.findall(text):
+        problems.append(check_project_include(folder, included) if quote == '"'
+                        else check_foreign_include(name, included))
+    return [f"{name} {problem}" for problem in problems if problem]
+
+
+def check_links(root: Path) -> list:
+    calls = {folder: CMAKE_CALL.findall((root / folder / "CMakeLists.txt").read_text()) for folder in FLOORS}
+    folder_of_library = {target: folder for folder, found in calls.items()
+                         for command, target, _ in found if command == "vmcore_library"}
+    problems = []
+    for folder, row in FLOORS.items():
+        for _, target, words in calls[folder]:
+            linked = {folder_of_library[word] for word in words.split() if word in folder_of_library}
+            if linked == {folder}:
+                continue  # a program of the folder's own library
+            name = f"{folder}/CMakeLists.txt: {target}"
+            problems += [f"{name} links {other}, which is not in the row of {folder}"
+                         for other in sorted(linked - {*row, "src/base"})]
+            problems += [f"{name} does not link {other} of its row" for other in sorted({*row} - linked)]
+    return problems
 
 
 def main() -> int:
@@ -105,6 +139,7 @@ def main() -> int:
     for path in files:
         if folder_of(path.relative_to(root).as_posix()) in FLOORS:
             found += problems_of(path, root)
+    found += check_links(root)
     print("\n".join(found) if found else f"{len(files)} files keep to their floors")
     return 1 if found or not files else 0
 

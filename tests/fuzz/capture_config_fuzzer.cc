@@ -19,7 +19,7 @@ const std::vector<std::string> kTexts = {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace vmcore::guest;
+  using namespace vmcore::guest::config;
   const std::string text = vmcore::fuzz::changed_text(kTexts, std::as_bytes(std::span(data, size)));
   if (const auto config = parse_config(text)) {
     const auto again = parse_config(format_config(*config));
@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::abort();
     }
     for (const Target& target : config->targets) {
-      static_cast<void>(network_address_of(target));
+      static_cast<void>(parse_endpoint(target.where));
+      static_cast<void>(parse_ssh_destination(target.where));
     }
   }
   CaptureConfig config;

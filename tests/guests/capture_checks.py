@@ -75,7 +75,7 @@ def has(text: str, what: str, words: list) -> list:
 
 def room_to_spare(console: str) -> list:
     """The capture kernel's own account of its memory."""
-    left = re.search(r"vmcore-guest: (\d+) of \d+ MiB of memory were left", console)
+    left = re.search(r"vmcore-guest: (\d+) of \d+ MiB of memory were free", console)
     if not left:
         return ["the capture kernel tells nothing of its memory"]
     print(f"  {left[0]}", flush=True)

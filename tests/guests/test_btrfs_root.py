@@ -86,8 +86,8 @@ def test(_vmcorectl, _guests: list, findings) -> None:
     findings.check("nothing lies beside", [] if seen.splitlines()[-2:] == ["@other", "@rootfs"] else [seen])
     place = dump[1] if dump else "no dump"
     findings.check("status", has(status, "status", [place]))
-    findings.check("message of the day", has(motd, "it", [f"its dump is: {place}"]))
-    why = "/var/crash here is not on /dev/vdb: this guest would not see what a crash leaves there"
+    findings.check("message of the day", has(motd, "it", [f"Its dump: {place}"]))
+    why = "/var/crash here is not on /dev/vdb: this guest would not see the dumps there"
     findings.check("hidden: load", ([] if hidden == 1 else [f"exit {hidden}"])
                    + has(said, "load", [why, "(target = file:/dev/vda:/)"]))
     findings.check("hidden: status", has(status_of_hidden, "status", [why]))

@@ -25,7 +25,7 @@ SLOT = "cat /sys/kernel/kexec_crash_loaded"
 # Each locks the system further, and what a load is told then.
 LOCKS = (
     ("echo integrity > /sys/kernel/security/lockdown", "locked down (integrity)", "mokutil --import"),
-    ("echo 'appraise func=KEXEC_KERNEL_CHECK appraise_type=imasig' > /sys/kernel/security/ima/policy", "IMA's appraisal",
+    ("echo 'appraise func=KEXEC_KERNEL_CHECK appraise_type=imasig' > /sys/kernel/security/ima/policy", "IMA appraisal",
      "ima_policy="),
     ("echo 1 > /proc/sys/kernel/kexec_load_disabled", "kernel.kexec_load_disabled is 1", "until the next boot"),
 )
@@ -70,7 +70,7 @@ def refused(case: Case) -> None:
         for image in ("/tmp/flipped", "/tmp/cut"):
             check(image, image, "1", f"{image}: the capture image is damaged", "vmcore-guest build")
         guest.must("mount -t securityfs securityfs /sys/kernel/security")
-        gone = ("what was loaded before is gone",)
+        gone = ("the kernel that was loaded before is gone",)
         for command, *words in LOCKS:
             guest.must(command)
             check(command, guest.capture_image, "0", *words, *gone)
@@ -117,7 +117,7 @@ def child_killed(case: Case) -> None:
         case.dump(guest)
         guest.qmp("cont")
         guest.wait_for_end(END_SECONDS)
-        case.check("console", has(guest.console, "the console", ["vmcore-guest: port: it died of signal 9", "Power down"]))
+        case.check("console", has(guest.console, "the console", ["vmcore-guest: port: the process was killed by signal 9", "Power down"]))
         case.check("watchdog", [name for name in guest.events.names if name == "WATCHDOG"])
     begin = (case.folder / "stream").read_bytes()
     case.check("the log came first", [] if b"Kernel panic - not syncing" in begin else [f"{len(begin)} bytes"])
@@ -173,8 +173,8 @@ def no_room(case: Case) -> None:
         guest.wait_for_end(END_SECONDS)
         console = guest.console
     case.check("console", has(console, "the console", [
-        "the log is in /var/crash/", "MiB free, and a dump may need", "the log is there",
-        "/dev/vdc: it has 8 MiB, and a dump may need 32 MiB", "No space left on device", "could not be saved"]))
+        "the log is in /var/crash/", "MiB free, but a dump may need", "the log is on the device",
+        "/dev/vdc: it has 8 MiB, but a dump may need 32 MiB", "No space left on device", "could not be saved"]))
     for name, disk, files in (("small", small, ["dmesg.txt"]), ("half", half, ["dmesg.txt", "vmcore.incomplete"])):
         dump = next((found for found in on_disk(disk, "/var/crash") if found[0].isdigit()), "none")
         found = on_disk(disk, f"/var/crash/{dump}")
@@ -188,7 +188,7 @@ def no_room(case: Case) -> None:
     logs = [path.read_text(errors="replace") for path in case.folder.glob("received*") if path.suffix != ".incomplete"]
     case.check("raw: receive", ([] if done.returncode == 1 and any("Kernel panic - not syncing: " in log for log in logs)
                                 else [f"exit {done.returncode}", str(list(case.folder.glob("received*")))])
-               + has(done.stderr, "it", ["it has 8 MiB, and a dump may need 32 MiB"]))
+               + has(done.stderr, "it", ["it has 8 MiB, but a dump may need 32 MiB"]))
 
 
 def test(vmcorectl, _guests: list, findings) -> None:

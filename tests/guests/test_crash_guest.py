@@ -218,7 +218,7 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
         said, errors = host.communicate(timeout=60)
         log = folder / "dump.dmesg"
         case.check("pstore", subprocess.CompletedProcess([], host.returncode, said + told, errors), 3, {
-            "told in the guest": "the host was sent /var/lib/vmcore-guest/pstore/" in told,
+            "told in the guest": "sent /var/lib/vmcore-guest/pstore/" in told,
             "the panic": "Kernel panic - not syncing: sysrq triggered crash" in errors,
             "kept": log.exists() and "sysrq triggered crash" in log.read_text(),
             "and no dump": not case.out.exists()})

@@ -45,9 +45,9 @@ def loads(guest) -> list:
     lines += lacks(record["command_line"], "console=ttyS0", "vmcore.level=1")
     lines += differs("loaded", guest.must(SLOT), "1")
     guest.must(f"vmcore-guest load {explicit} && rm /run/vmcore-guest/loaded")
-    lines += refused(guest, "vmcore-guest load", "another program has loaded a panic kernel", "--force")
+    lines += refused(guest, "vmcore-guest load", "another program has loaded a capture kernel", "--force")
     guest.must("vmcore-guest load --force")
-    return lines + refused(guest, f"vmcore-guest load --kernel-image {guest.capture_image}", "no bzImage")
+    return lines + refused(guest, f"vmcore-guest load --kernel-image {guest.capture_image}", "not a bzImage")
 
 
 def unified_image(linux: bytes) -> bytes:
@@ -62,7 +62,7 @@ def unified(guest) -> list:
     guest.must(f"mv {guest.image} /kept && vmcore-guest load")
     record = json.loads(guest.must("cat /run/vmcore-guest/loaded"))
     lines = differs("kernel", record["kernel"], UKI) + differs("loaded", guest.must(SLOT), "1")
-    lines += refused(guest, "vmcore-guest load --reboot", f"{UKI} has its initrd inside", "--initrd")
+    lines += refused(guest, "vmcore-guest load --reboot", f"{UKI} contains its initrd", "--initrd")
     guest.must(f"vmcore-guest load --reboot --initrd {guest.capture_image} && mv /kept {guest.image}")
     return lines
 
@@ -80,13 +80,13 @@ def too_little(guest) -> list:
                     f"Boot with {WORD[guest.config.kernel]}")
     lines += differs("nothing loaded", guest.must(SLOT), "0")
     if guest.config.kernel == "6.1":    # whose init_size alone leaves less than an MiB
-        lines += refused(guest, "vmcore-guest load --force", "does not fit", "vmcore-guest estimate")
+        lines += refused(guest, "vmcore-guest load --force", "the reserved memory is too small", "vmcore-guest estimate")
     return lines
 
 
 def cannot_lock(guest) -> list:
     """6.1 neither keeps what is loaded valid by itself, nor knows the limit."""
-    return refused(guest, "vmcore-guest lock", "loaded anew", "--force") + refused(
+    return refused(guest, "vmcore-guest lock", "must be reloaded", "--force") + refused(
         guest, "vmcore-guest lock --force", "--disable")
 
 
@@ -116,7 +116,7 @@ def without_room(guest) -> list:
     guest.must("vmcore-guest unload; mkdir -p /etc; touch /etc/vmcore-guest.conf")    # the image is older than that
     code, text = guest.run("vmcore-guest load")
     lines = differs("exit", code, 0) + differs("loaded", guest.must(SLOT), "1")
-    lines += lacks(text, "no new capture image can be built", f"the older one is used, {kept}")
+    lines += lacks(text, "no new capture image could be built", f"the older one is used, {kept}")
     guest.must(f"cp {kept} /kept && head -c 100000 /kept > {kept}")
     lines += refused(guest, "vmcore-guest load", f"`vmcore-guest build -o {kept}` failed")
     guest.must(f"cp /kept {kept} && rm /kept /etc/vmcore-guest.conf && vmcore-guest load")
@@ -164,16 +164,16 @@ def remembers(guest) -> list:
     lines = refused(guest, "vmcore-guest test --result", "no test was run") + crashes(guest)
     guest.wait_for_boot(2, 240)
     guest.must(f"{keep} && echo 'target = file:/disk/crash' > /etc/vmcore-guest.conf")
-    lines += refused(guest, "vmcore-guest test --result", "rehearsal: there is no dump of it", "the host")
+    lines += refused(guest, "vmcore-guest test --result", "rehearsal: this guest has no dump of the test", "the host")
     dump = "/disk/crash/" + guest.must("date -u +%Y-%m-%d-%H%M%S")
     guest.must(f"mkdir -p {dump} && touch {dump}/vmcore.incomplete")
     lines += refused(guest, "vmcore-guest test --result", "rehearsal: the newest dump in this guest is of another crash", dump)
     guest.must(f"echo rehearsal > {dump}/tag")
-    lines += refused(guest, "vmcore-guest test --result", "rehearsal: the dump is not complete", dump)
+    lines += refused(guest, "vmcore-guest test --result", "rehearsal: the dump is incomplete", dump)
     guest.must(f"mv {dump}/vmcore.incomplete {dump}/vmcore")
     lines += lacks(guest.must("vmcore-guest test --result"), f"rehearsal: the dump is {dump}/vmcore")
     guest.must("vmcore-guest collect")
-    return lines + lacks(guest.must("cat /run/motd.d/vmcore-guest"), f"This guest crashed; its dump is: {dump}/vmcore")
+    return lines + lacks(guest.must("cat /run/motd.d/vmcore-guest"), f"This guest crashed. Its dump: {dump}/vmcore")
 
 
 def main() -> int:

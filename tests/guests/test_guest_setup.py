@@ -110,7 +110,7 @@ class Guest:
         after = self.tree.picture()
         self.run(codes[1], "set up already", "setup", *options)
         self.same("a second setup changes nothing", after)
-        self.run(codes[2], "a reboot is needed", "remove")
+        self.run(codes[2], "reboot to apply", "remove")
         self.same("remove takes all of it back", before)
         self.run(0, "nothing to do", "remove")
 
@@ -200,7 +200,7 @@ def try_rpm(package: Path, findings: Findings) -> None:
         rpm = ("rpm", "--root", root.folder, "--dbpath", "/var/lib/rpm", "--force-debian", "--nodeps")
         before = root.picture(*BOOKS)
         install(guest, before, root.mounted(*rpm, "--install", package))
-        guest.run(0, "a reboot is needed", "setup")
+        guest.run(0, "reboot to apply", "setup")
         guest.says("enabled", "systemctl", "is-enabled", "vmcore-guest.service")
         erase(guest, before, root.mounted(*rpm, "--erase", "vmcore-guest"))
 

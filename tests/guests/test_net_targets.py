@@ -66,7 +66,7 @@ def crashed(image: bytes, crashkernel: str, folder: Path) -> tuple:
 
 
 def arrived(findings, what: str, dump: Path, host: ElfFile, console: str) -> None:
-    findings.check(f"{what}: console", has(console, "the console", ["MiB of pages are in ", "the crash is saved"]))
+    findings.check(f"{what}: console", has(console, "the console", ["MiB of pages to ", "the crash is saved"]))
     if not findings.check(f"{what}: there", [] if dump.exists() else [console[-3000:]]):
         return
     log = dump.with_name(dump.name + ".dmesg").read_text(errors="replace")

@@ -171,7 +171,7 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     log = stream.log
 
     findings.check(f"{name}: init", has(said, "the console", [
-        "vmcore-guest: raw: ", "MiB of pages are in /dev/vdb", "vmcore-guest: the crash is saved"]))
+        "vmcore-guest: raw: ", "MiB of pages to /dev/vdb", "vmcore-guest: the crash is saved"]))
     findings.check(f"{name}: virtio-mem", [] if abs(touched - PLUGGED) < 1 else [
         f"{PLUGGED} MiB are plugged in, and {touched:.0f} were touched when all of /proc/vmcore was read"])
 
@@ -190,11 +190,11 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
             held = re.search(rf"^=== {kind} holds (.*)", said, re.M)[1]
             findings.check(f"{name}: {kind}: reason", has(held, "reboot-reason", ["sysrq", f"vmcore collected: {place}/2"]))
     findings.check(f"{name}: vfat: keeps two", [] if re.search(r"=== vfat holds \S+\.1 \S+\.2 ", said) else [said[-6000:]])
-    findings.check(f"{name}: no room", has(said, "the console", ["MiB free, and a dump may need"]))
+    findings.check(f"{name}: no room", has(said, "the console", ["MiB free, but a dump may need"]))
     findings.check(f"{name}: refused", has(said, "the console", [
         "there is no LABEL=absent; devices: ", '"LABEL=XFS" is not /dev/NAME',
-        "/dev/vde: it holds a file system, xfs; if it is to hold crashes, clear its first MiB",
-        ": it holds a file system, btrfs", "/var/crash is in memory, and gone at the reboot"]))
+        "/dev/vde: it holds a file system (xfs): to use it for dumps, clear its first MiB",
+        ": it holds a file system (btrfs)", "/var/crash is in memory and is lost at the reboot"]))
     codes = [int(code) for code in re.findall(r"^=== exit (\d+)", said, re.M)]
     findings.check(f"{name}: exit codes", [] if codes == [0, 0, 0, 0, 0, 0, 1, 1, 0] else [str(codes), said[-6000:]])
 

@@ -153,8 +153,8 @@ TEST(ReadDefinition, FindsTheChannelsSocket) {
 }
 
 // The guest looks for the same channel.
-static_assert(kDumpChannel == guest::kPortName);
-static_assert(kDumpVsockPort == guest::kVsockPort);
+static_assert(kDumpChannel == guest::config::kPortName);
+static_assert(kDumpVsockPort == guest::config::kVsockPort);
 
 TEST(ReadDefinition, RefusesWhatIsNone) {
   EXPECT_EQ(read_definition("<domain><name>").error().code, Errc::malformed);

@@ -24,6 +24,14 @@ inline std::string elf_program(const std::string& interpreter,
   std::array<Elf64_Phdr, 3> segments{};
   Elf64_Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_VERSION] = EV_CURRENT;
+  header.e_type = ET_DYN;
+  header.e_machine = EM_X86_64;
+  header.e_version = EV_CURRENT;
+  header.e_ehsize = sizeof header;
+  header.e_phentsize = sizeof(Elf64_Phdr);
   header.e_phoff = sizeof header;
   header.e_phnum = interpreter.empty() ? 2 : 3;  // a library has none
   const std::size_t at_dynamic = sizeof header + sizeof segments;

@@ -25,7 +25,7 @@ class Folder {
     std::ofstream(file) << text;
   }
   const std::filesystem::path& path() const { return path_; }
-  Root root() const { return *Root::open(path_.string()); }
+  root::Root root() const { return *root::Root::open(path_.string()); }
 
  private:
   std::filesystem::path path_;

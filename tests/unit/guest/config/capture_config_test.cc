@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 TEST(CaptureConfig, AFileChangesTheDefaults) {
@@ -49,21 +49,23 @@ TEST(CaptureConfig, TheLastWordOfProcCmdlineEndsWithItsLine) {
 }
 
 TEST(CaptureConfig, AnErrorNamesItsLine) {
-  for (
-      const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
-          {"level = 31\nlevels = 1\n", "line 2: there is no key \"levels\""},
-          {"level = 32\n", "line 1: \"32\" is not a number from 0 to 31"},
-          {"level\n", "line 1: \"level\" is not KEY = VALUE"},
-          {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
-          {"on-success = sleep\n", "line 1: \"sleep\" is none of reboot, poweroff, halt and shell"},
-          {"target =\n", "line 1: a target is missing"},
-          {"target = :\n", "line 1: a target is missing"},
-          {"encrypt-to = x25519-secret:00\n",
-           "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` prints "
-           "it"},
-          {"target = tcp:192.0.2.1:1\n",
-           "target tcp takes a key: encrypt-to = ..., as `vmcorectl key FILE` prints it"},
-          {"network = eth0\n", "line 1: \"eth0\" is not INTERFACE,ADDRESS/PREFIX[,GATEWAY]"}}) {
+  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+           {"level = 31\nlevels = 1\n", "line 2: unknown key \"levels\""},
+           {"level = 32\n", "line 1: \"32\" is not a number from 0 to 31"},
+           {"level\n", "line 1: \"level\" is not KEY = VALUE"},
+           {"keep = 1\nkeep = 2\n", "line 2: keep takes one value, not 2"},
+           {"on-success = sleep\n",
+            "line 1: unknown action \"sleep\": use reboot, poweroff, halt or shell"},
+           {"target =\n", "line 1: the kind of the target is missing (KIND or KIND:WHERE)"},
+           {"target = :\n", "line 1: the kind of the target is missing (KIND or KIND:WHERE)"},
+           {"encrypt-to = x25519-secret:00\n",
+            "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` "
+            "prints "
+            "it"},
+           {"target = tcp:192.0.2.1:1\n",
+            "target tcp sends only sealed dumps: set encrypt-to to the key that `vmcorectl key "
+            "FILE` prints"},
+           {"network = eth0\n", "line 1: \"eth0\" is not INTERFACE,ADDRESS/PREFIX[,GATEWAY]"}}) {
     const auto config = parse_config(text);
     ASSERT_FALSE(config) << text;
     EXPECT_EQ(config.error().message, message);
@@ -90,7 +92,7 @@ TEST(CaptureConfig, AWordIsTakenApartAsTheKernelDoes) {
   EXPECT_EQ(config.ssh.command, "take it");
   EXPECT_EQ(config.tag, "a b");
   ASSERT_EQ(remarks.size(), 1U);
-  EXPECT_EQ(remarks[0].text, "vmcore.level: it has no value");
+  EXPECT_EQ(remarks[0].text, "vmcore.level: the value is missing (vmcore.KEY=VALUE)");
 }
 
 TEST(CaptureConfig, AKeyThatIsNotUnderstoodSealsToNobody) {
@@ -128,4 +130,4 @@ TEST(CaptureConfig, AFileThatIsNotUnderstoodGivesTheDefaults) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

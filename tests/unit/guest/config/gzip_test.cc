@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/module_text.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 TEST(Gzip, IsUnpackedAgain) {
@@ -29,4 +29,4 @@ TEST(Gzip, WhatIsDamagedIsRefused) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -14,4 +14,4 @@ TEST(KernelWords, QuotesHoldBlanks) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::config {
 namespace {
 
 TEST(Network, IsReadBack) {
@@ -42,4 +42,4 @@ TEST(Endpoint, IsAnAddressAndAPort) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::config

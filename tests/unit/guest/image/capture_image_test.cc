@@ -3,8 +3,6 @@
 #include <elf.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -13,9 +11,10 @@
 #include "guest/image/cpio.h"
 #include "guest/image/stale_image.h"
 #include "guest/kexec/load.h"
+#include "tests/unit/guest/elf_module.h"
 #include "tests/unit/guest/elf_program.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 namespace fs = std::filesystem;
@@ -41,8 +40,9 @@ class CaptureImageTest : public ::testing::Test {
   }
   // A module as its own .modinfo tells what it needs.
   void module(const std::string& name, const std::string& needs) const {
-    write(in_modules("kernel/" + name + ".ko"), "ELF" + std::string("\0license=GPL\0depends=", 21) +
-                                                    needs + std::string("\0name=", 6) + name);
+    write(in_modules("kernel/" + name + ".ko"),
+          elf_module(std::string("license=GPL\0depends=", 20) + needs + std::string("\0name=", 6) +
+                     name + '\0'));
   }
   // The kernel of the tests: virtio_pci needs virtio; virtio_console is a module.
   void unpacked_kernel() const {
@@ -54,7 +54,7 @@ class CaptureImageTest : public ::testing::Test {
     module("xfs", "");
     write(in_modules("modules.builtin"), "kernel/drivers/block/virtio_blk.ko\n");
   }
-  Root root() const { return *Root::open(folder_.string()); }
+  root::Root root() const { return *root::Root::open(folder_.string()); }
   std::string order(const CaptureImage& image) const {
     return std::string(find_in_cpio(image.bytes, "modules/order").value_or("(none)"));
   }
@@ -71,10 +71,11 @@ TEST_F(CaptureImageTest, HasWhatItsTargetsNeedInTheirOrder) {
   EXPECT_EQ(order(*image),
             "virtio.ko.gz\nvirtio-ring.ko.gz\nvirtio_pci.ko.gz\nvirtio_console.ko.gz\n");
   EXPECT_EQ(find_in_cpio(image->bytes, "init"), "the program");
-  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"), format_config(parts_.config));
+  EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest.conf"),
+            config::format_config(parts_.config));
   const auto ring = find_in_cpio(image->bytes, "modules/virtio-ring.ko.gz");
   ASSERT_TRUE(ring);
-  EXPECT_EQ(gunzip(*ring, 1U << 20)->substr(0, 3), "ELF");
+  EXPECT_EQ(config::gunzip(*ring, 1U << 20)->substr(0, 4), ELFMAG);
   EXPECT_FALSE(find_in_cpio(image->bytes, "modules/ext4.ko.gz"));
   EXPECT_TRUE(image->remarks.empty());
 }
@@ -132,11 +133,11 @@ TEST_F(CaptureImageTest, ADeviceThatInitCannotPutTogetherIsRefused) {
   EXPECT_EQ(
       said("raw", "/dev/dm-0"),
       "target raw: /dev/dm-0 is on LVM, LUKS or another device mapper, which the capture kernel "
-      "does not set up: give it a disk or a partition of its own, or send to the host (target = "
-      "port); no target is left");
+      "does not set up: use a plain disk or partition, or send the dump to the host (target = "
+      "port); no usable target is left");
   EXPECT_NE(said("file", "/dev/mapper/vg-crash:/x").find("is on LVM, LUKS"), std::string::npos);
   EXPECT_NE(said("file", "/dev/md0:/x").find("/dev/md0 is a RAID"), std::string::npos);
-  EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1: name it by UUID="),
+  EXPECT_NE(said("file", "/dev/disk/by-uuid/1:/x").find("by-uuid/1 is a link of udev"),
             std::string::npos);
   EXPECT_EQ(said("file", "/dev/vdb:/x"), "");
   EXPECT_NE(said("tcp", "example.org:1").find("target tcp: "), std::string::npos);
@@ -266,7 +267,7 @@ TEST_F(CaptureImageTest, IsReadOnceForALoad) {
   parts_.init = std::string(kLarge, 'x');
   write(capture_image_path(kRelease).substr(1), make_capture_image(root(), parts_)->bytes);
   const std::uint64_t before = bytes_read();
-  const auto loaded = load_panic_kernel(
+  const auto loaded = kexec::load_capture_kernel(
       root(), {.kernel = "/boot/vmlinuz", .image = "", .append = "", .tag = "", .force = true});
   EXPECT_EQ(loaded.error().message, "/proc/cmdline: No such file or directory");
   EXPECT_GE(bytes_read() - before, kLarge);
@@ -274,19 +275,6 @@ TEST_F(CaptureImageTest, IsReadOnceForALoad) {
 }
 
 // A program with one segment of that type.
-std::string program(std::uint32_t segment) {
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_phoff = sizeof header;
-  header.e_phnum = 1;
-  Elf64_Phdr entry{};
-  entry.p_type = segment;
-  std::string bytes(sizeof header + sizeof entry, '\0');
-  std::memcpy(bytes.data(), &header, sizeof header);
-  std::memcpy(bytes.data() + sizeof header, &entry, sizeof entry);
-  return bytes;
-}
-
 TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   unpacked_kernel();
   module("virtio_net", "virtio");
@@ -297,12 +285,12 @@ TEST_F(CaptureImageTest, HasTheSshClientAndWhatItIsGiven) {
   EXPECT_NE(image->remarks.front().text.find("target ssh: /usr/bin/ssh"), std::string::npos);
   parts_.config.targets = {{"ssh", "me@192.0.2.1"}};
   EXPECT_EQ(make_capture_image(root(), parts_).error().code, Errc::unsupported);
-  write("usr/bin/ssh", program(PT_LOAD));
+  write("usr/bin/ssh", elf_program("", {}));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "192.0.2.1 ssh-ed25519 AAAA\n");
   image = make_capture_image(root(), parts_);
   EXPECT_TRUE(image->remarks.empty());
-  EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), program(PT_LOAD));
+  EXPECT_EQ(find_in_cpio(image->bytes, "usr/bin/ssh"), elf_program("", {}));
   EXPECT_EQ(find_in_cpio(image->bytes, "etc/vmcore-guest/ssh-key"), "the key");
   EXPECT_TRUE(find_in_cpio(image->bytes, "etc/passwd"));
   EXPECT_TRUE(find_in_cpio(image->bytes, "modules/virtio_net.ko.gz"));
@@ -338,24 +326,24 @@ TEST_F(CaptureImageTest, ATargetThatIsNotUnderstoodIsTold) {
   unpacked_kernel();
   module("vmw_vsock_virtio_transport", "");
   module("virtio_net", "virtio");
-  write("usr/bin/ssh", program(PT_LOAD));
+  write("usr/bin/ssh", elf_program("", {}));
   write("etc/vmcore-guest/ssh-key", "the key");
   write("etc/vmcore-guest/ssh-known-hosts", "the hosts");
-  for (const auto& [target, why] : std::vector<std::pair<Target, std::string>>{
+  for (const auto& [target, why] : std::vector<std::pair<config::Target, std::string>>{
            {{"tcp", "collector.example.com:30317"},
-            "target tcp: \"collector.example.com\" is no IP address"},
+            "target tcp: \"collector.example.com\" is not an IP address"},
            {{"tcp", "192.0.2.1"}, "target tcp: \"192.0.2.1\" is not ADDRESS:PORT"},
            {{"ssh", "kdump@host"}, "target ssh: \"host\" is not ADDRESS:PORT"},
-           {{"vsock", "abc"}, "target vsock: \"abc\" is not the number of a port"},
+           {{"vsock", "abc"}, "target vsock: \"abc\" is not a port number"},
            {{"file", "UUID=x"}, "target file: \"UUID=x\" is not DEVICE:/FOLDER"},
            {{"file", "/var/crash"},
-            "target file: nothing is mounted at /var/crash in the capture kernel: name the device "
+            "target file: the capture kernel mounts nothing at /var/crash: name the device "
             "of its file system (file:DEVICE:/FOLDER)"},
            {{"file", "vdb:/crash"},
-            "target file: \"vdb\" is none of /dev/NAME, UUID=... and LABEL=..."},
+            "target file: \"vdb\" is not a device: use /dev/NAME, UUID=... or LABEL=..."},
            {{"raw", "LABEL=x"},
-            "target raw: \"LABEL=x\" is not /dev/NAME, and what has a UUID or a label is a file "
-            "system, which a crash would be written over"}}) {
+            "target raw: \"LABEL=x\" is not /dev/NAME: a UUID or a label names a file system, "
+            "which the dump would overwrite"}}) {
     parts_.config.targets = {{"port", ""}, target};
     const auto image = make_capture_image(root(), parts_);
     ASSERT_TRUE(image) << image.error().message;
@@ -371,11 +359,11 @@ TEST_F(CaptureImageTest, ModulesThatNeedEachOtherEnd) {
 }
 
 TEST(CheckInit, TakesOnlyWhatNeedsNothingBesideIt) {
-  EXPECT_TRUE(check_init(program(PT_LOAD)));
-  EXPECT_EQ(check_init(program(PT_INTERP)).error().code, Errc::unsupported);
-  EXPECT_EQ(check_init(program(PT_LOAD).substr(0, 100)).error().code, Errc::unsupported);
+  EXPECT_TRUE(check_init(elf_program("", {})));
+  EXPECT_EQ(check_init(elf_program("/lib64/ld.so", {})).error().code, Errc::unsupported);
+  EXPECT_EQ(check_init(elf_program("", {}).substr(0, 100)).error().code, Errc::malformed);
   EXPECT_EQ(check_init("#!/bin/sh").error().code, Errc::not_recognised);
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

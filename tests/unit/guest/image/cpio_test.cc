@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 std::string sample() {
@@ -58,4 +58,4 @@ TEST(Cpio, WhatIsCutOffOrNoArchiveHasNoFiles) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

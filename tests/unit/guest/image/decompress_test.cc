@@ -7,7 +7,7 @@
 
 #include "tests/unit/guest/module_text.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 std::string xz(const std::string& text) {
@@ -55,4 +55,4 @@ TEST(Decompress, DamageIsTold) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

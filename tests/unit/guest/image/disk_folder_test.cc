@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 // As Debian 12 installs on btrfs, with a disk for /boot and one for data.
@@ -24,12 +24,12 @@ class DiskFolderTest : public ::testing::Test {
  protected:
   // "the place in the capture image, seen at its path here", or why it is refused.
   std::string found(std::string_view mounts, const std::string& where) const {
-    const auto place = parse_file_place(where);
+    const auto place = save::parse_file_place(where);
     EXPECT_TRUE(place) << where;
     const auto folder = find_disk_folder(folder_.root(), parse_mountinfo(mounts), *place);
-    return folder
-               ? format_file_place(folder->place) + ", seen at " + folder->seen.value_or("no place")
-               : folder.error().message;
+    return folder ? save::format_file_place(folder->place) + ", seen at " +
+                        folder->seen.value_or("no place")
+                  : folder.error().message;
   }
 
   FolderRoot folder_;
@@ -67,15 +67,14 @@ TEST_F(DiskFolderTest, ThatIsHiddenIsRefused) {
                              "30 22 254:33 / /var rw - ext4 /dev/vdc1 rw\n"
                              "31 23 0:40 / /boot/efi rw - vfat /dev/vda3 rw\n";
   EXPECT_EQ(found(mounts, "/dev/vda2:/var/crash"),
-            "/var/crash here is not on /dev/vda2: this guest would not see what a crash leaves "
-            "there; /dev/vdc1 is mounted at /var (target = file:/dev/vdc1:/crash)");
-  EXPECT_EQ(
-      found(mounts, "/dev/vda1:/efi/crash"),
-      "/boot/efi/crash here is not on /dev/vda1: this guest would not see what a crash leaves "
-      "there; /dev/vda3 is mounted at /boot/efi (target = file:/dev/vda3:/crash)");
+            "/var/crash here is not on /dev/vda2: this guest would not see the dumps there; use "
+            "/dev/vdc1, which is mounted at /var (target = file:/dev/vdc1:/crash)");
+  EXPECT_EQ(found(mounts, "/dev/vda1:/efi/crash"),
+            "/boot/efi/crash here is not on /dev/vda1: this guest would not see the dumps there; "
+            "use /dev/vda3, which is mounted at /boot/efi (target = file:/dev/vda3:/crash)");
   EXPECT_EQ(found(kDebian, "/dev/vda2:/tmp/crash"),
-            "/tmp/crash here is not on /dev/vda2: this guest would not see what a crash leaves "
-            "there; name another folder");
+            "/tmp/crash here is not on /dev/vda2: this guest would not see the dumps there; use "
+            "another folder");
 }
 
 TEST_F(DiskFolderTest, OfTwoSubvolumesItMustTellWhich) {
@@ -83,8 +82,8 @@ TEST_F(DiskFolderTest, OfTwoSubvolumesItMustTellWhich) {
       "21 1 254:1 / / rw - ext4 /dev/vda1 rw\n"
       "22 21 0:25 /@a /a rw - btrfs /dev/vdb rw\n23 21 0:25 /@b /b rw - btrfs /dev/vdb rw\n";
   EXPECT_EQ(found(kTwo, "/dev/vdb:/crash"),
-            "/dev/vdb has several subvolumes that are mounted (/@a, /@b), and /crash is below none "
-            "of them: name the folder as this guest sees it");
+            "/dev/vdb has several mounted subvolumes (/@a, /@b), and /crash is not below any of "
+            "them: give the path of the folder as this guest sees it");
   EXPECT_EQ(found(kTwo, "/dev/vdb:/b/crash"), "/dev/vdb[/@b]:/crash, seen at /b/crash");
   EXPECT_EQ(found(kTwo, "/dev/vdb[/@a]:/crash"), "/dev/vdb[/@a]:/crash, seen at /a/crash");
 }
@@ -118,7 +117,7 @@ TEST_F(DiskFolderTest, LinksAreFollowedAsThisGuestFollowsThem) {
             "/dev/vda1:/srv/dumps/new, seen at /srv/dumps/new");
   EXPECT_EQ(found(kMounts, "/dev/vda1:/var/other/new"),
             "/var/other/new here is a link to /data/new, which is not on /dev/vda1: this guest "
-            "would not see what a crash leaves there; /dev/vdb is mounted at /data (target = "
+            "would not see the dumps there; use /dev/vdb, which is mounted at /data (target = "
             "file:/dev/vdb:/new)");
 }
 
@@ -128,7 +127,7 @@ TEST_F(DiskFolderTest, OfAnImageIsThatOfItsFstab) {
                 "UUID=12 / btrfs defaults,subvol=@rootfs 0 0\n"
                 "UUID=34 /boot ext4 defaults 0 2\n"
                 "UUID=56 none swap sw 0 0\n");
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"file", "UUID=12:/var/crash"}, {"port", ""}, {"file", "UUID=78:/crash"}};
   config = with_disk_folders(folder_.root(), config);
   EXPECT_EQ(config.targets[0].where, "UUID=12[/@rootfs]:/var/crash");
@@ -141,4 +140,4 @@ TEST_F(DiskFolderTest, WhatIsNoMountIsPassedOver) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 TEST(DriverModules, OfTheDeviceAndAllThatItHangsOn) {
@@ -27,4 +27,4 @@ TEST(DriverModules, OfTheDeviceAndAllThatItHangsOn) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

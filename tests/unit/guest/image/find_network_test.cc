@@ -4,13 +4,13 @@
 
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 TEST(FindNetwork, LoopbackIsReachedByItself) {
-  const auto network = find_network(*parse_address("127.0.0.1"));
+  const auto network = find_network(*config::parse_address("127.0.0.1"));
   ASSERT_TRUE(network) << network.error().message;
-  EXPECT_EQ(format_network(network->network), "00:00:00:00:00:00,127.0.0.1/8");
+  EXPECT_EQ(config::format_network(network->network), "00:00:00:00:00:00,127.0.0.1/8");
   EXPECT_EQ(network->name, "lo");
 }
 
@@ -38,11 +38,11 @@ TEST(FindNetwork, ThatOfAnImageIsNotKnown) {
   const FolderRoot folder;
   folder.write(std::string(kNetworkFile), "eth0,10.0.2.15/24\n");
   std::vector<Remark> remarks;
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"tcp", "127.0.0.1:1"}};
   EXPECT_EQ(with_network(folder.root(), config, remarks), config);
   ASSERT_EQ(remarks.size(), 1U);
-  EXPECT_NE(remarks.front().text.find("(network = INTERFACE,"), std::string::npos);
+  EXPECT_NE(remarks.front().text.find("network = INTERFACE,"), std::string::npos);
 }
 
 TEST(NetworkDrivers, OfAnInterfaceByItsNameOrAddress) {
@@ -57,7 +57,7 @@ TEST(NetworkDrivers, OfAnInterfaceByItsNameOrAddress) {
 
 TEST(ChooseNetwork, OneThatLeadsToAllOrSaysToWhom) {
   const auto way = [](const std::string& target, const std::string& network) {
-    return Way{target, parse_network(network)};
+    return Way{target, config::parse_network(network)};
   };
   const auto near = way("tcp:10.0.2.3:1", "52:54:00:aa:00:01,10.0.2.15/24");
   const auto far = way("ssh:me@192.0.2.1", "52:54:00:aa:00:01,10.0.2.15/24,10.0.2.2");
@@ -73,37 +73,37 @@ TEST(ChooseNetwork, OneThatLeadsToAllOrSaysToWhom) {
     EXPECT_EQ(chosen.network, *far.network);
     ASSERT_EQ(chosen.remarks.size(), 1U);
     EXPECT_EQ(chosen.remarks.front().text,
-              "target tcp:198.51.100.1:1: it is reached by " + std::string(another) +
-                  ", and the capture kernel has one network, by which it reaches targets before "
-                  "this one: 52:54:00:aa:00:01,10.0.2.15/24,10.0.2.2");
+              "target tcp:198.51.100.1:1: its network is " + std::string(another) +
+                  ", but the capture kernel sets up only one, that of the targets before it: "
+                  "52:54:00:aa:00:01,10.0.2.15/24,10.0.2.2");
   }
 }
 
 TEST(ChooseNetwork, ATargetWithoutAWayIsToldAndCostsNoOther) {
-  const Way none{"tcp:198.51.100.1:1", fail(Errc::not_found, "there is no way to it now")};
-  const Way near{"tcp:10.0.2.3:1", parse_network("eth0,10.0.2.15/24")};
+  const Way none{"tcp:198.51.100.1:1", fail(Errc::not_found, "no route")};
+  const Way near{"tcp:10.0.2.3:1", config::parse_network("eth0,10.0.2.15/24")};
   const ChosenNetwork chosen = choose_network({none, near});
   EXPECT_EQ(chosen.network, *near.network);
   ASSERT_EQ(chosen.remarks.size(), 1U);
   EXPECT_EQ(chosen.remarks.front().code, Errc::not_found);
   EXPECT_EQ(chosen.remarks.front().text.find(
-                "target tcp:198.51.100.1:1: there is no way to it now: vmcore-guest load when"),
+                "target tcp:198.51.100.1:1: no route: run vmcore-guest load when"),
             0U);
   EXPECT_FALSE(choose_network({}).network);
 }
 
 TEST(FindNetwork, IsLeftAloneWhereItIsToldOrNotNeeded) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   std::vector<Remark> remarks;
-  CaptureConfig config;
+  config::CaptureConfig config;
   EXPECT_EQ(with_network(*root, config, remarks), config);
   EXPECT_FALSE(follows_network(config));
   config.targets = {{"tcp", "127.0.0.1:1"}};
   EXPECT_TRUE(follows_network(config));
-  config.network = *parse_network("eth0,10.0.2.15/24");
+  config.network = *config::parse_network("eth0,10.0.2.15/24");
   EXPECT_EQ(with_network(*root, config, remarks), config);
   EXPECT_TRUE(remarks.empty());
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

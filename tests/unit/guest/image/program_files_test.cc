@@ -8,7 +8,7 @@
 #include "tests/unit/guest/elf_program.h"
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 bool has(const std::vector<std::string>& paths, std::string_view end) {
@@ -16,7 +16,7 @@ bool has(const std::vector<std::string>& paths, std::string_view end) {
 }
 
 TEST(ProgramFiles, AreAllThatAShellNeeds) {
-  const auto root = Root::open("/");
+  const auto root = root::Root::open("/");
   const auto files = program_files(*root, "/bin/sh");
   ASSERT_TRUE(files) << files.error().message;
   EXPECT_EQ(files->front(), "/bin/sh");
@@ -86,7 +86,7 @@ TEST(ProgramFiles, AreFoundWhereDistributionsHaveThem) {
     for (const std::string& file : *files) {
       const std::string of = ":" + file.substr(0, file.rfind('/')) + ":";
       EXPECT_TRUE(file == files->front() || file == layout.interpreter ||
-                  (":" + std::string(kLibraryPath) + ":").find(of) != std::string::npos)
+                  (":" + std::string(config::kLibraryPath) + ":").find(of) != std::string::npos)
           << file;
     }
   }
@@ -99,7 +99,7 @@ TEST(ProgramFiles, ALibraryThatIsMissingIsNamed) {
   std::filesystem::create_directories(folder.at("/lib64"));
   std::filesystem::copy_file("/lib64/ld-linux-x86-64.so.2",
                              folder.at("/lib64/ld-linux-x86-64.so.2"));
-  const auto files = program_files(*Root::open(folder.path()), "/bin/sh");
+  const auto files = program_files(*root::Root::open(folder.path()), "/bin/sh");
   ASSERT_FALSE(files);
   EXPECT_EQ(files.error().code, Errc::not_found);
   EXPECT_NE(files.error().message.find("libc.so.6"), std::string::npos) << files.error().message;
@@ -115,11 +115,11 @@ TEST(ProgramFiles, AScriptIsNoProgram) {
                                   "ELF" +
                                       std::string(60, '\xff')}) {
     folder.write("/program", text);
-    EXPECT_EQ(program_files(*Root::open(folder.path()), "/program").error().code,
+    EXPECT_EQ(program_files(*root::Root::open(folder.path()), "/program").error().code,
               Errc::not_recognised);
   }
-  EXPECT_EQ(program_files(*Root::open(folder.path()), "/none").error().code, Errc::not_found);
+  EXPECT_EQ(program_files(*root::Root::open(folder.path()), "/none").error().code, Errc::not_found);
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -8,7 +8,7 @@
 #include "src/seal/key.h"
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::image {
 namespace {
 
 using ::testing::ElementsAre;
@@ -31,10 +31,10 @@ class ReadyImageTest : public ::testing::Test {
   }
   // What `build` makes of the root as it is now.
   std::string image() const {
-    const Root opened = root.root();
-    return make_capture_image(
-               opened,
-               {.release = kRelease, .init = "the program", .config = read_config(opened).value()})
+    const root::Root opened = root.root();
+    return make_capture_image(opened, {.release = kRelease,
+                                       .init = "the program",
+                                       .config = root::read_config(opened).value()})
         ->bytes;
   }
   // Older than its configuration, whose clock may tick only every 10 ms.
@@ -105,7 +105,7 @@ TEST_F(ReadyImageTest, AnOlderOneThatIsDamagedOrOfAnotherKernelDoesNotServe) {
   EXPECT_EQ(ready({}).error().message, "no room");
   root.write(kKept, whole.substr(0, whole.size() / 2));
   EXPECT_EQ(ready({}).error().message, "no room");
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   root.write("/lib/modules/5.10-other/modules.dep", "");
   root.write(
       kKept,
@@ -121,7 +121,7 @@ TEST_F(ReadyImageTest, AnOlderOneThatSealsToAnotherKeyDoesNotServe) {
   EXPECT_FALSE(ready({}));
   const std::string key = seal::format_public_key({1, 2, 3});
   root.write("/etc/vmcore-guest.conf", "target = port\nencrypt-to = " + key + "\n");
-  ASSERT_TRUE(read_config(root.root())) << read_config(root.root()).error().message;
+  ASSERT_TRUE(root::read_config(root.root())) << root::read_config(root.root()).error().message;
   EXPECT_FALSE(ready({}));
   root.write(kKept, image());
   make_stale();
@@ -129,4 +129,4 @@ TEST_F(ReadyImageTest, AnOlderOneThatSealsToAnotherKeyDoesNotServe) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::image

@@ -10,7 +10,7 @@
 
 #include "src/base/fd.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
 struct Ends {
@@ -44,4 +44,4 @@ TEST(Console, OneThatNobodyReadsCostsASecondAtMost) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

@@ -6,7 +6,7 @@
 
 #include "guest/config/kernel_words.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 using Words = std::vector<std::string>;
@@ -16,7 +16,7 @@ bool has(const Words& words, const std::string& word) {
 }
 
 TEST(CaptureCommandLine, ConsolesAndTheMachineAreInherited) {
-  const Words words = kernel_words(capture_command_line(
+  const Words words = config::kernel_words(capture_command_line(
       "BOOT_IMAGE=/vmlinuz root=/dev/vda1 ro quiet console=tty0 console=ttyS0,115200 noapic "
       "virtio_mmio.device=4K@0xd0000000:5 crashkernel=128M hugepages=512 resume=/dev/vda2\n",
       ""));
@@ -34,16 +34,16 @@ TEST(CaptureCommandLine, ConsolesAndTheMachineAreInherited) {
 }
 
 TEST(CaptureCommandLine, NamesAreComparedWhole) {
-  const Words words =
-      kernel_words(capture_command_line("consoleblank=0 pcie_aspm=off 8250.nr_uarts=8", ""));
+  const Words words = config::kernel_words(
+      capture_command_line("consoleblank=0 pcie_aspm=off 8250.nr_uarts=8", ""));
   EXPECT_FALSE(has(words, "consoleblank=0"));
   EXPECT_FALSE(has(words, "pcie_aspm=off"));
   EXPECT_TRUE(has(words, "8250.nr_uarts=8"));
 }
 
 TEST(CaptureCommandLine, WhatIsForInitIsNotInherited) {
-  EXPECT_FALSE(
-      has(kernel_words(capture_command_line("quiet -- console=ttyS9", "")), "console=ttyS9"));
+  EXPECT_FALSE(has(config::kernel_words(capture_command_line("quiet -- console=ttyS9", "")),
+                   "console=ttyS9"));
 }
 
 TEST(CaptureCommandLine, WhatIsAppendedComesLast) {
@@ -59,4 +59,4 @@ TEST(RebootCommandLine, IsTheRunningOneWithoutTheBootLoadersWords) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

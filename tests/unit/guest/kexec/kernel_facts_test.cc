@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 TEST(KernelFacts, BothLayoutsOfSysfs) {
@@ -60,4 +60,4 @@ TEST(StaysValid, WhereTheKernelSeesToItOrNothingChanges) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -8,7 +8,7 @@
 #include "tests/unit/guest/folder.h"
 #include "tests/unit/guest/unified.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 // The start of a bzImage, its fields where Documentation/arch/x86/boot.rst has them.
@@ -109,8 +109,8 @@ TEST(KernelImage, OtherFilesAreTold) {
   other.text(0x202, "----");
   const auto error = parse_kernel_image(other.bytes).error();
   EXPECT_EQ(error.code, Errc::not_recognised);
-  EXPECT_NE(error.message.find("without a kernel in a section .linux"), std::string::npos);
+  EXPECT_NE(error.message.find("without a .linux section"), std::string::npos);
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -7,7 +7,7 @@
 #include "guest/kexec/kexec.h"
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
@@ -40,16 +40,16 @@ TEST(CheckFit, ARefusalHasTheNumbersAndTheRemedy) {
   const auto none = check_fit(need(63.5, 2), 0);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().message,
-            "no memory is reserved for a panic kernel: boot with crashkernel=128M (vmcore-guest "
-            "setup adds it)");
+            "no memory is reserved for a capture kernel: boot with crashkernel=128M (`vmcore-guest "
+            "setup` adds it)");
   const auto little = check_fit(need(63.5, 2), 64 * kMiB);
   ASSERT_FALSE(little);
   EXPECT_EQ(little.error().code, Errc::no_space);
   EXPECT_EQ(
       little.error().message,
-      "64.0 MiB are reserved for a panic kernel that needs 63.5 MiB for the kernel (its "
+      "64.0 MiB are reserved, and the capture kernel needs 63.5 MiB for the kernel (its "
       "init_size) + 2 x 2.0 MiB for the capture image (packed and unpacked) + 24 MiB to run = "
-      "91.5 MiB at least; with 28 MiB to spare, in steps of 16: 128 MiB. Boot with "
+      "91.5 MiB at least; with 28 MiB to spare, rounded up to a multiple of 16: 128 MiB. Boot with "
       "crashkernel=128M");
 }
 
@@ -82,7 +82,7 @@ TEST(LoadPanicKernel, RefusesAWordThatTheCaptureSideWouldSkip) {
                                  "vmcore.level", "\"vmcore.keep=a b\""}) {
     LoadRequest request;
     request.append = std::string("quiet vmcore.level=1 ") + word;
-    const auto loaded = load_panic_kernel(root.root(), request);
+    const auto loaded = load_capture_kernel(root.root(), request);
     ASSERT_FALSE(loaded);
     EXPECT_EQ(loaded.error().code, Errc::invalid);
     EXPECT_EQ(loaded.error().message.find(std::string("--append: ") + word + ": "), 0U)
@@ -108,7 +108,7 @@ TEST(LoadErrors, SayWhatToDo) {
 
 TEST(LoadErrors, ADenialNamesItsCause) {
   const auto text = [](LoadLocks locks) { return explain_load_error(Slot::crash, EPERM, locks); };
-  EXPECT_NE(text({.root = false}).find("takes root"), std::string::npos);
+  EXPECT_NE(text({.root = false}).find("run it as root"), std::string::npos);
   EXPECT_NE(text({.disabled = true}).find("boot with kexec_load_disabled=0"), std::string::npos);
   EXPECT_NE(text({.limit = 0}).find("vmcore-guest lock"), std::string::npos);
   EXPECT_NE(text({.limit = -1, .lockdown = "integrity"}).find("(integrity)"), std::string::npos);
@@ -141,15 +141,15 @@ TEST(LoadRecord, ComesBeforeTheKernel) {
   kernel.replace(0x239, 1, "\7");
   folder.write("/not-on-the-host/vmlinuz", kernel);
   folder.write("/not-on-the-host/image", "");
-  const auto loaded = load_panic_kernel(folder.root(), {.kernel = "/not-on-the-host/vmlinuz",
-                                                        .image = "/not-on-the-host/image",
-                                                        .append = "",
-                                                        .tag = "",
-                                                        .force = true});
+  const auto loaded = load_capture_kernel(folder.root(), {.kernel = "/not-on-the-host/vmlinuz",
+                                                          .image = "/not-on-the-host/image",
+                                                          .append = "",
+                                                          .tag = "",
+                                                          .force = true});
   ASSERT_FALSE(loaded);
   EXPECT_NE(loaded.error().message.find("/run/vmcore-guest/loaded"), std::string::npos)
       << loaded.error().message;
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

@@ -9,7 +9,7 @@
 #include "tests/unit/guest/folder.h"
 #include "tests/unit/guest/unified.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::kexec {
 namespace {
 
 std::optional<FileRange> find_in(const std::string& text) {
@@ -71,4 +71,4 @@ TEST(UnifiedImage, OneThatIsCutShortIsTold) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::kexec

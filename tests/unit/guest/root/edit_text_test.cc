@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 bool is_options(std::string_view line) { return line.starts_with("options "); }
@@ -63,4 +63,4 @@ TEST(EditText, UndoesChangedLinesUnderLaterEdits) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -13,7 +13,7 @@
 
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::root {
 namespace {
 
 // As Linux 5.5 answers.
@@ -47,8 +47,8 @@ TEST(RootOfOldKernels, AnImageIsNotForLinksLeadOutOfIt) {
   folder.write("/x", "");
   const Root root = folder.root();
   EXPECT_EXIT(read_without_openat2(root, "/x"), testing::ExitedWithCode(1),
-              "--root needs openat2.2. of Linux 5.6");
+              "--root needs openat2.2. .Linux 5.6.");
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::root

@@ -5,7 +5,7 @@
 #include "src/base/fd.h"
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 // A device that is zeros but for some text.
@@ -49,4 +49,4 @@ TEST(BlockDevice, NamesAreCheckedAndAbsentOnesTold) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,7 +4,7 @@
 
 #include "tests/builders/kernel_builder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using testing::GuestBuilder;
@@ -106,4 +106,4 @@ TEST(NewestLines, BeginAtALine) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 TEST(DumpTime, IsUtc) { EXPECT_EQ(dump_time(1795287093), "2026-11-21-185133"); }
@@ -15,4 +15,4 @@ TEST(DumpTime, IsKnownAgain) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 TEST(EncryptedMemory, IsToldByCpuid) {
@@ -21,4 +21,4 @@ TEST(EncryptedMemory, IsToldByCpuid) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

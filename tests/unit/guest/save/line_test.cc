@@ -9,7 +9,7 @@
 
 #include "src/base/sys.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::seconds;
@@ -28,8 +28,8 @@ Ends make_ends() {
 
 TEST(Line, SendsMoreThanFitsAtOnce) {
   Ends ends = make_ends();
-  const Beat beat{Fd()};
-  const Line line(std::move(ends.guest), beat);
+  const Heartbeat heartbeat{Fd()};
+  const Line line(std::move(ends.guest), heartbeat);
   const std::vector<std::byte> sent(8U << 20, std::byte{7});
   std::vector<std::byte> got(sent.size());
   std::jthread host([&] { static_cast<void>(sys::read_full(ends.host.get(), got)); });
@@ -41,8 +41,8 @@ TEST(Line, SendsMoreThanFitsAtOnce) {
 
 TEST(Line, AHostThatHangsUpIsAnError) {
   Ends ends = make_ends();
-  const Beat beat{Fd()};
-  const Line line(std::move(ends.guest), beat);
+  const Heartbeat heartbeat{Fd()};
+  const Line line(std::move(ends.guest), heartbeat);
   ends.host.reset();
   ::signal(SIGPIPE, SIG_IGN);
   EXPECT_EQ(line.send(std::vector<std::byte>(1)).error().code, Errc::io);
@@ -50,8 +50,8 @@ TEST(Line, AHostThatHangsUpIsAnError) {
 
 TEST(Line, GoodbyeIsTheHostsHangingUp) {
   Ends ends = make_ends();
-  const Beat beat{Fd()};
-  const Line line(std::move(ends.guest), beat);
+  const Heartbeat heartbeat{Fd()};
+  const Line line(std::move(ends.guest), heartbeat);
   EXPECT_EQ(line.wait_for_goodbye(seconds(1)), false);
   ends.host.reset();
   EXPECT_EQ(line.wait_for_goodbye(seconds(1)), true);
@@ -59,8 +59,8 @@ TEST(Line, GoodbyeIsTheHostsHangingUp) {
 
 TEST(Line, AHostThatReadNotAllSaysNoGoodbye) {
   Ends ends = make_ends();
-  const Beat beat{Fd()};
-  const Line line(std::move(ends.guest), beat);
+  const Heartbeat heartbeat{Fd()};
+  const Line line(std::move(ends.guest), heartbeat);
   ASSERT_TRUE(line.send(std::vector<std::byte>(1)));
   ends.host.reset();
   const auto goodbye = line.wait_for_goodbye(seconds(1));
@@ -69,4 +69,4 @@ TEST(Line, AHostThatReadNotAllSaysNoGoodbye) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -10,7 +10,7 @@
 
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,7 +45,7 @@ class Save : public ::testing::Test {
 
 TEST_F(Save, AConsoleThatIsSlowForEveryLineDoesNotCostTheTarget) {
   const std::string vmcore = make_vmcore(30);
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"output", folder_ / "dump"}};
   const auto slow = [](std::string_view) { std::this_thread::sleep_for(milliseconds(200)); };
   EXPECT_EQ(save_crash(vmcore, config, {.silence = seconds(3)}, slow), SaveEnd::complete);
@@ -55,7 +55,7 @@ TEST_F(Save, AConsoleThatIsSlowForEveryLineDoesNotCostTheTarget) {
 // The host may still dump what we died of.
 TEST_F(Save, OneThatHangsIsToldFromOneThatFails) {
   const std::string vmcore = make_vmcore(1);
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"output", folder_ / "no-folder/dump"}};
   const auto hangs = [us = ::getpid()](std::string_view) {
     std::this_thread::sleep_for(seconds(::getpid() == us ? 0 : 60));
@@ -69,7 +69,7 @@ TEST_F(Save, OneThatHangsIsToldFromOneThatFails) {
 
 TEST_F(Save, ATargetThatDiesCostsItselfOnly) {
   const std::string vmcore = make_vmcore(1);
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"output", folder_ / "no-folder/dump"}, {"output", folder_ / "dump"}};
   const auto dies = [](std::string_view line) {
     if (line.find("no-folder") != std::string_view::npos) {
@@ -80,4 +80,4 @@ TEST_F(Save, ATargetThatDiesCostsItselfOnly) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,16 +4,16 @@
 #include <string>
 #include <vector>
 
-#include "guest/save/beating_memory.h"
+#include "guest/save/heartbeat_memory.h"
 #include "guest/save/target.h"
 #include "tests/builders/kernel_builder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
 struct SavedGuest {
   SavedGuest() : SavedGuest(builder().build()) {}
   explicit SavedGuest(MemoryImage of) : image(std::move(of)), report(read_crash(image)) {
-    image.memory = std::make_unique<BeatingMemory>(std::move(image.memory), beat, on_reading);
+    image.memory = std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
   }
 
   static testing::GuestBuilder builder() {
@@ -26,18 +26,18 @@ struct SavedGuest {
   }
 
   Crash crash() {
-    return {image, report, config, say, beat, on_reading, listener_wait, encryption};
+    return {image, report, config, say, heartbeat, on_reading, listener_wait, encryption};
   }
 
   std::function<void()> on_reading;
-  Beat beat{Fd()};
+  Heartbeat heartbeat{Fd()};
   MemoryImage image;
   CrashReport report;
-  CaptureConfig config;
+  config::CaptureConfig config;
   std::chrono::seconds listener_wait{1};
   std::string_view encryption;
   std::vector<std::string> said;
   Say say = [this](std::string_view line) { said.emplace_back(line); };
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

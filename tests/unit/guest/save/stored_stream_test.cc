@@ -12,7 +12,7 @@
 #include "src/formats/crc32c.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 constexpr std::uint64_t kCrashTime = 1'763'751'093;  // of a SavedGuest
@@ -102,4 +102,4 @@ TEST_F(StoredStreamTest, ADamagedHeaderIsNone) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

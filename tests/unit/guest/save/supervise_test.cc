@@ -6,43 +6,43 @@
 
 #include <thread>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 TEST(Supervise, GivesWhatTheChildReturns) {
-  EXPECT_EQ(supervise([](const Beat&) { return 3; }, {}), 3);
+  EXPECT_EQ(supervise([](const Heartbeat&) { return 3; }, {}), 3);
 }
 
 TEST(Supervise, AChildThatCrashesIsAnError) {
   const auto code = supervise(
-      [](const Beat&) {
+      [](const Heartbeat&) {
         ::raise(SIGKILL);
         return 0;
       },
       {});
   EXPECT_EQ(code.error().code, Errc::io);
-  EXPECT_EQ(code.error().message, "it died of signal 9");
+  EXPECT_EQ(code.error().message, "the process was killed by signal 9");
 }
 
 TEST(Supervise, AChildThatIsSilentIsKilled) {
   const auto code = supervise(
-      [](const Beat&) {
+      [](const Heartbeat&) {
         ::pause();
         return 0;
       },
       {.silence = seconds(1)});
   EXPECT_EQ(code.error().code, Errc::cancelled);
-  EXPECT_EQ(code.error().message, "nothing moved for 1 s");
+  EXPECT_EQ(code.error().message, "no progress for 1 s");
 }
 
-TEST(Supervise, AChildThatBeatsMayTakeItsTime) {
+TEST(Supervise, AChildWithAHeartbeatMayTakeItsTime) {
   const auto code = supervise(
-      [](const Beat& beat) {
+      [](const Heartbeat& heartbeat) {
         for (int i = 0; i < 15; ++i) {
-          beat();
+          heartbeat();
           std::this_thread::sleep_for(milliseconds(100));
         }
         return 5;
@@ -51,11 +51,11 @@ TEST(Supervise, AChildThatBeatsMayTakeItsTime) {
   EXPECT_EQ(code, 5);
 }
 
-TEST(Supervise, TheDeadlineEndsOneThatBeats) {
+TEST(Supervise, TheDeadlineEndsOneWithAHeartbeat) {
   const auto code = supervise(
-      [](const Beat& beat) {
+      [](const Heartbeat& heartbeat) {
         for (;;) {
-          beat();
+          heartbeat();
           std::this_thread::sleep_for(milliseconds(10));
         }
         return 0;
@@ -65,4 +65,4 @@ TEST(Supervise, TheDeadlineEndsOneThatBeats) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -14,7 +14,7 @@
 #include "src/formats/dump_format.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 namespace fs = std::filesystem;
@@ -177,7 +177,7 @@ TEST_F(TargetFile, OlderDumpsGoForTheLogAndThenItsOwnOldestLines) {
   EXPECT_GT(log.size(), 50U << 10);
   EXPECT_TRUE(text(folder_ / "reboot-reason").starts_with("kernel panic, dmesg collected: "));
   EXPECT_TRUE(std::ranges::any_of(guest_.said, [](const std::string& line) {
-    return line.starts_with("as much of the log as there is room for is in ");
+    return line.starts_with("the newest part of the log, as much as fits, is in ");
   }));
 }
 
@@ -208,7 +208,7 @@ TEST_F(TargetFile, MemoryIsNoPlaceToKeepIt) {
   const auto saved = save_to_folder(folder, guest_.crash());
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().message, folder.string() +
-                                       " is in memory, and gone at the reboot: name a device "
+                                       " is in memory and is lost at the reboot: name a device "
                                        "(file:DEVICE:/FOLDER), or mount one there");
   EXPECT_TRUE(names(folder).empty());
   fs::remove_all(folder);
@@ -222,8 +222,8 @@ TEST_F(TargetFile, TheDiskOfAHostThatMustNotSeeItGetsNothing) {
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().code, Errc::denied);
   EXPECT_EQ(saved.error().message,
-            "this guest's memory is encrypted (SEV), and its host reads its disks: a dump in a "
-            "file system cannot be sealed, a stream can (target = raw or port, encrypt-to)");
+            "this guest's memory is encrypted (SEV), but its host can read its disks, and a dump "
+            "in a file system cannot be sealed: use target raw or port with encrypt-to");
   EXPECT_TRUE(save_to_folder(folder_, guest_.crash()));  // whoever mounted that knows what it is
 }
 
@@ -247,4 +247,4 @@ TEST_F(TargetFile, WhatItCannotReadIsInvalid) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -9,7 +9,7 @@
 #include "src/formats/guest_stream/protocol.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 class TargetRaw : public ::testing::Test {
@@ -40,15 +40,13 @@ TEST_F(TargetRaw, NothingAndAnEarlierCrashMayGo) {
 
 TEST_F(TargetRaw, AFileSystemStaysWhereverItBegins) {
   write(0x10040, "_BHRfS_M");
-  EXPECT_EQ(said(),
-            "it holds a file system, btrfs; if it is to hold crashes, clear its first MiB once");
+  EXPECT_EQ(said(), "it holds a file system (btrfs): to use it for dumps, clear its first MiB");
 }
 
 TEST_F(TargetRaw, WhatIsNotKnownStays) {
   for (const std::size_t at : {0U, 510U, 0x10000U, 0x10034U, 0xfffffU}) {
     write(at, "x");
-    EXPECT_EQ(said(),
-              "it holds something else; if it is to hold crashes, clear its first MiB once");
+    EXPECT_EQ(said(), "it holds other data: to use it for dumps, clear its first MiB");
     write(at, std::string_view("", 1));
   }
   EXPECT_EQ(said(), "");
@@ -83,9 +81,9 @@ class SmallDisk : public ::testing::Test {
 TEST_F(SmallDisk, GetsTheLogAndWhyThereIsNoMore) {
   const auto saved = save_to_device(path_, guest_.crash());
   ASSERT_FALSE(saved);
-  EXPECT_EQ(saved.error().message, path_ + ": it has 4 MiB, and a dump may need 32 MiB");
+  EXPECT_EQ(saved.error().message, path_ + ": it has 4 MiB, but a dump may need 32 MiB");
   EXPECT_NE(text().find("] Kernel panic - not syncing: test\n"), std::string::npos);
-  EXPECT_NE(text().find("\nREASON=it has 4 MiB, and a dump may need 32 MiB\n"), std::string::npos);
+  EXPECT_NE(text().find("\nREASON=it has 4 MiB, but a dump may need 32 MiB\n"), std::string::npos);
   const auto stored = look_at_stream(device_.get());
   ASSERT_TRUE(stored);
   EXPECT_EQ(stored->crash_time, 1763751093U);
@@ -102,4 +100,4 @@ TEST_F(SmallDisk, GetsTheNewestOfALogThatIsLargerThanItself) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -11,7 +11,7 @@
 #include "src/formats/guest_stream/protocol.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 namespace fs = std::filesystem;
@@ -77,7 +77,7 @@ TEST_F(TargetSsh, AClientThatTakesNothingSaysWhy) {
             (folder_ / "ssh").string() + ": ssh: connect: No route to host");
   const auto killed = save("kill -9 $$\n");
   ASSERT_FALSE(killed);
-  EXPECT_NE(killed.error().message.find("died of signal 9"), std::string::npos);
+  EXPECT_NE(killed.error().message.find("was killed by signal 9"), std::string::npos);
   guest_.config.ssh.client = "/none";
   EXPECT_FALSE(save_to_ssh("me@192.0.2.1", guest_.crash()));
 }
@@ -97,4 +97,4 @@ TEST_F(TargetSsh, ADestinationIsAUserAndAnAddress) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -7,7 +7,7 @@
 #include "src/base/sys.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using formats::FrameHeader;
@@ -81,9 +81,7 @@ TEST(TargetStream, NothingGoesThatIsSealedToNobody) {
     ASSERT_FALSE(saved);
     EXPECT_EQ(saved.error().message, outcome.error().message);
   }
-  EXPECT_EQ(outcome.error().message,
-            "the key that this is to be sealed to cannot be understood (encrypt-to): nothing goes "
-            "unsealed");
+  EXPECT_EQ(outcome.error().message, "the key in encrypt-to is invalid: nothing is sent unsealed");
 }
 
 TEST(TargetStream, AHostIsToldWhyItGetsNothing) {
@@ -93,13 +91,13 @@ TEST(TargetStream, AHostIsToldWhyItGetsNothing) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   const Fd host(ends[0]);
   {
-    const Line line(Fd(ends[1]), guest.beat);
+    const Line line(Fd(ends[1]), guest.heartbeat);
     EXPECT_EQ(send_to_host(line, guest.crash()).error().code, Errc::denied);
   }
   std::string sent(1 << 20, '\0');
   sent.resize(*sys::read_full(host.get(), std::as_writable_bytes(std::span(sent))));
   EXPECT_NE(sent.find("\nENCRYPTED=0\n"), std::string::npos) << sent;
-  EXPECT_NE(sent.find("\nREASON=the key that this is to be sealed to"), std::string::npos) << sent;
+  EXPECT_NE(sent.find("\nREASON=the key in encrypt-to"), std::string::npos) << sent;
   EXPECT_EQ(sent.find("Kernel panic"), std::string::npos);
 }
 
@@ -118,4 +116,4 @@ TEST(TargetStream, ALineThatBreaksIsAnError) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

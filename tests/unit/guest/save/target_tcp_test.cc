@@ -12,7 +12,7 @@
 #include "src/formats/guest_stream/sealed_stream.h"
 #include "tests/unit/guest/save/saved_guest.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 const std::array<unsigned char, 32> kKey{1, 2, 3};
@@ -127,4 +127,4 @@ TEST(TargetTcp, NobodyThereIsAnError) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 namespace {
 
 using std::chrono::seconds;
@@ -16,10 +16,10 @@ TEST(WaitUntil, LooksOnceEvenWithoutTime) {
 
 TEST(WaitUntil, SaysThatItIsAliveAfterEachLookInVain) {
   int looks = 0;
-  int beats = 0;
-  EXPECT_TRUE(wait_until([&] { return ++looks == 3; }, seconds(60), [&] { ++beats; }));
-  EXPECT_EQ(beats, 2);
+  int heartbeats = 0;
+  EXPECT_TRUE(wait_until([&] { return ++looks == 3; }, seconds(60), [&] { ++heartbeats; }));
+  EXPECT_EQ(heartbeats, 2);
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save

@@ -4,7 +4,7 @@
 
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 using ::testing::ElementsAre;
@@ -17,7 +17,7 @@ const CommandLine kLine = {.words = {"crashkernel=128M"}};
 class BootLoaders : public ::testing::Test {
  protected:
   std::string planned(const std::string& path, const CommandLine& line = kLine) {
-    const Root opened = root.root();
+    const root::Root opened = root.root();
     Plan plan(opened);
     const Result<> added = add_to_command_line(plan, line);
     EXPECT_TRUE(added) << added.error().message;
@@ -29,7 +29,7 @@ class BootLoaders : public ::testing::Test {
 
   FolderRoot root;
   std::vector<std::string> by_hand, notes;
-  Words words;
+  root::Words words;
 };
 
 TEST_F(BootLoaders, GrubTakesADropInWhereItSourcesThem) {
@@ -157,11 +157,11 @@ TEST_F(BootLoaders, WhatHasTheWordsStaysAsItIs) {
 
 TEST_F(BootLoaders, InheritedWordsAreTakenOutOfWhatIsNew) {
   root.write("/boot/loader/entries/new.conf", "linux /b\noptions ro crashkernel=128M\n");
-  const Root opened = root.root();
-  Tree tree(opened);
+  const root::Root opened = root.root();
+  root::Tree tree(opened);
   ASSERT_TRUE(strip_inherited(tree, kLine.words));
   EXPECT_EQ(tree.text("/boot/loader/entries/new.conf").value(), "linux /b\noptions ro\n");
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

@@ -7,7 +7,7 @@
 #include "guest/setup/services.h"
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::setup {
 namespace {
 
 using ::testing::ElementsAre;
@@ -35,7 +35,7 @@ class Setup : public ::testing::Test {
 
   // The number of files that it changed, or why it did not.
   Result<std::size_t> setup(SetupOptions options = {}) const {
-    const Root opened = root.root();
+    const root::Root opened = root.root();
     TRY_ASSIGN(const Record earlier, read_record(opened));
     TRY_ASSIGN(const Plan plan, make_plan(opened, earlier, options));
     Record record;
@@ -47,9 +47,9 @@ class Setup : public ::testing::Test {
     return changes.size();
   }
   void remove() const {
-    const Root opened = root.root();
+    const root::Root opened = root.root();
     const Record earlier = read_record(opened).value();
-    Tree tree(opened);
+    root::Tree tree(opened);
     ASSERT_TRUE(set_base(tree, earlier));
     const auto done = apply(opened, tree.to_write().value(), {}, earlier, {});
     ASSERT_TRUE(done) << done.error().message;
@@ -354,10 +354,10 @@ TEST_F(Setup, WhatWasCutShortIsTakenBack) {
 }
 
 TEST_F(Setup, ACommandThatFailedIsRunAgain) {
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   const Command command = {"/usr/sbin/not-there"};
   Record record;
-  record.changes = {{.path = "/etc/x", .before = {}, .after = file_node("x\n"), .why = {}}};
+  record.changes = {{.path = "/etc/x", .before = {}, .after = root::file_node("x\n"), .why = {}}};
   const auto done = apply(opened, record.changes, record, {}, {.stops = {}, .others = {command}});
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_THAT(done->failed, ElementsAre(HasSubstr("/usr/sbin/not-there")));
@@ -372,10 +372,10 @@ TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
   root.write("/usr/sbin/update-initramfs", "");
   root.write("/boot/grub/grub.cfg", "");
   root.write("/proc/self", "");
-  const Root opened = root.root();
-  const Tree tree(opened);
+  const root::Root opened = root.root();
+  const root::Tree tree(opened);
   const auto changed = [](const std::string& path) {
-    return std::vector<Change>{{path, {}, file_node(""), ""}};
+    return std::vector<root::Change>{{path, {}, root::file_node(""), ""}};
   };
   std::vector<std::string> by_hand;
   EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others,
@@ -392,22 +392,23 @@ TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
 TEST_F(Setup, APendingCommandIsNotRunTwice) {
   root.write("/usr/sbin/update-initramfs", "");
   root.write("/proc/self", "");
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   const Command update = {"/usr/sbin/update-initramfs", "-u"};
   std::vector<std::string> by_hand;
-  const std::vector<Change> changes = {{"/etc/initramfs-tools/hooks/x", {}, file_node(""), ""}};
-  EXPECT_THAT(commands_for(Tree(opened), changes, {{"/x"}, update}, by_hand).others,
+  const std::vector<root::Change> changes = {
+      {"/etc/initramfs-tools/hooks/x", {}, root::file_node(""), ""}};
+  EXPECT_THAT(commands_for(root::Tree(opened), changes, {{"/x"}, update}, by_hand).others,
               ElementsAre(update, Command{"/x"}));
 }
 
 TEST_F(Setup, ServicesOfLinksThatGoAreStopped) {
   root.write("/usr/sbin/rc-service", "");
   root.write("/run/openrc/x", "");
-  const Root opened = root.root();
-  const std::vector<Change> changes = {
-      {"/etc/init.d/vmcore-guest", file_node(""), {}, ""},
-      {"/etc/runlevels/boot/vmcore-guest", link_node("/etc/init.d/vmcore-guest"), {}, ""}};
-  const std::vector<Command> stops = stops_for(Tree(opened), changes);
+  const root::Root opened = root.root();
+  const std::vector<root::Change> changes = {
+      {"/etc/init.d/vmcore-guest", root::file_node(""), {}, ""},
+      {"/etc/runlevels/boot/vmcore-guest", root::link_node("/etc/init.d/vmcore-guest"), {}, ""}};
+  const std::vector<Command> stops = stops_for(root::Tree(opened), changes);
   EXPECT_THAT(stops, ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "stop"}));
   EXPECT_THAT(starts_for(stops),
               ElementsAre(Command{"/usr/sbin/rc-service", "vmcore-guest", "start"}));
@@ -415,10 +416,10 @@ TEST_F(Setup, ServicesOfLinksThatGoAreStopped) {
 
 // A stop comes before the script that it needs goes; one that failed is told once.
 TEST_F(Setup, AStopThatFailedIsNotPending) {
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   ASSERT_TRUE(setup());
   const Record earlier = read_record(opened).value();
-  Tree tree(opened);
+  root::Tree tree(opened);
   ASSERT_TRUE(set_base(tree, earlier));
   const auto done = apply(opened, tree.to_write().value(), {}, earlier,
                           {.stops = {{"/usr/sbin/not-there"}}, .others = {}});
@@ -430,11 +431,12 @@ TEST_F(Setup, AStopThatFailedIsNotPending) {
 TEST_F(Setup, ASecondOneThatIsCutShortIsTakenBack) {
   root.write("/usr/sbin/grub-mkconfig", "no drop-ins");
   ASSERT_TRUE(setup({.crashkernel = "128M", .panic_on = {"oops"}}));
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   const Record earlier = read_record(opened).value();
-  const std::vector<Change> failing = {{"/etc/default/grub/x", {}, file_node(""), ""}};
+  const std::vector<root::Change> failing = {{"/etc/default/grub/x", {}, root::file_node(""), ""}};
   Record record;
-  record.changes = {{"/etc/default/grub", file_node("GRUB_TIMEOUT=1\n"), file_node("new\n"), ""}};
+  record.changes = {
+      {"/etc/default/grub", root::file_node("GRUB_TIMEOUT=1\n"), root::file_node("new\n"), ""}};
   record.words = {"crashkernel=200M"};
   EXPECT_FALSE(apply(opened, failing, record, earlier, {}));
   remove();
@@ -449,7 +451,7 @@ TEST_F(Setup, OneThatFailsHalfWayLeavesEveryFileAsItWas) {
   const auto before = root.picture();
   const auto failed = setup();
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error().message, HasSubstr("; every file is as it was"));
+  EXPECT_THAT(failed.error().message, HasSubstr("; every file was restored"));
   EXPECT_EQ(root.picture(), before);
 }
 
@@ -464,12 +466,12 @@ TEST_F(Setup, ASecondOneThatFailsLeavesTheFirst) {
 
 TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
   ASSERT_TRUE(setup());
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   const Record earlier = read_record(opened).value();
-  Tree tree(opened);
+  root::Tree tree(opened);
   ASSERT_TRUE(set_base(tree, earlier));
   auto changes = tree.to_write().value();
-  changes.push_back({"/etc/default/grub/x", {}, file_node(""), ""});  // in a file
+  changes.push_back({"/etc/default/grub/x", {}, root::file_node(""), ""});  // in a file
   const auto before = root.picture();
   EXPECT_FALSE(apply(opened, changes, {}, earlier, {}));
   EXPECT_EQ(root.picture(), before);
@@ -478,13 +480,14 @@ TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
 TEST_F(Setup, AStoreOfPackagesIsNotWrittenTo) {
   root.write("/nix/store/a-etc/systemd/x", "");
   root.link("/etc/systemd", "/nix/store/a-etc/systemd");
-  const Root opened = root.root();
-  const std::vector<Change> changes = {{"/etc/modules-load.d/a.conf", {}, file_node(""), ""},
-                                       {"/etc/systemd/system/b", {}, file_node(""), ""}};
+  const root::Root opened = root.root();
+  const std::vector<root::Change> changes = {
+      {"/etc/modules-load.d/a.conf", {}, root::file_node(""), ""},
+      {"/etc/systemd/system/b", {}, root::file_node(""), ""}};
   const auto refused = check_writable(opened, changes);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::denied);
-  EXPECT_THAT(refused.error().message, HasSubstr("/etc/systemd/system/b lies in a store"));
+  EXPECT_THAT(refused.error().message, HasSubstr("/etc/systemd/system/b is in a package store"));
   EXPECT_THAT(refused.error().message, HasSubstr("boot.kernelParams"));
   EXPECT_TRUE(check_writable(opened, {changes.front()}));
 }
@@ -516,14 +519,14 @@ std::string bzimage(const std::string& release, unsigned init_mebibytes) {
 
 TEST(Kernels, ReserveForTheLargest) {
   FolderRoot root;
-  const Root opened = root.root();
+  const root::Root opened = root.root();
   root.write("/lib/modules/6.1-cloud/modules.dep", "");
   root.write("/lib/modules/6.9/modules.dep", "");
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=128M");  // none is found
+  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=128M");  // none is found
   root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=112M");
+  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=112M");
   root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
-  EXPECT_EQ(reservation_word(Tree(opened)), "crashkernel=176M");  // with 4 MiB for its image
+  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=176M");  // with 4 MiB for its image
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {
@@ -537,4 +540,4 @@ TEST(Kernels, TakeAReservationThatAShellMayRead) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::setup

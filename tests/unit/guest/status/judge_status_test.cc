@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 constexpr std::uint64_t kMiB = 1U << 20;
 
 // A guest whose crash would be saved, in every way.
 StatusFacts good() {
-  KernelImage kernel;
+  kexec::KernelImage kernel;
   kernel.init_size = 63 * kMiB;
   StatusFacts facts{.release = "6.1.0"};
   facts.kexec = true;
@@ -19,13 +19,13 @@ StatusFacts good() {
   facts.reserved = 128 * kMiB;
   facts.ranges = {{0x2b000000, 0x32ffffff}};
   facts.image = "/var/lib/vmcore-guest/capture-6.1.0.img";
-  facts.need = need_of(kernel, 2 * kMiB);
+  facts.need = kexec::need_of(kernel, 2 * kMiB);
   facts.loaded = true;
-  facts.record = LoadRecord{.kernel = "/boot/vmlinuz-6.1.0",
-                            .image = facts.image,
-                            .append = "",
-                            .tag = "",
-                            .command_line = ""};
+  facts.record = kexec::LoadRecord{.kernel = "/boot/vmlinuz-6.1.0",
+                                   .image = facts.image,
+                                   .append = "",
+                                   .tag = "",
+                                   .command_line = ""};
   facts.stays_valid = true;
   facts.fw_cfg = true;
   facts.vmcoreinfo_device = true;
@@ -105,7 +105,7 @@ TEST(JudgeStatus, TheImage) {
   facts.image_stale = false;
   facts.record->image = facts.image = "/run/vmcore-guest/capture-" + facts.release + ".img";
   EXPECT_EQ(judge_image(facts).verdict, Verdict::warn);
-  EXPECT_TRUE(says(judge_image(facts), "until the next boot only"));
+  EXPECT_TRUE(says(judge_image(facts), "only until the next boot"));
   facts.record->image = "/another";  // chosen by --initrd
   EXPECT_EQ(judge_image(facts).verdict, Verdict::pass);
   facts.capture = fail(Errc::invalid, "line 1");
@@ -141,7 +141,7 @@ TEST(JudgeStatus, AWayToTheHostIsNeededUnlessThereIsAnother) {
   EXPECT_TRUE(says(judge_channel(facts), "org.vmcorectl.dump.0"));
   facts.vsock = true;
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::pass);
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"file", "UUID=1:/var/crash"}};
   facts.capture = config;
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::note);
@@ -165,16 +165,16 @@ TEST(JudgeStatus, EarlierCrashes) {
   EXPECT_EQ(judge_last(facts).verdict, Verdict::pass);
   facts.unseen_targets = {"file:/dev/vdb:/crash"};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
-  EXPECT_TRUE(says(judge_last(facts), "does not see what is kept in file:/dev/vdb:/crash"));
+  EXPECT_TRUE(says(judge_last(facts), "cannot see the folder of file:/dev/vdb:/crash"));
   facts.last = SavedDump{.path = "/var/crash/x/vmcore", .time = "x", .complete = true};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
-  EXPECT_EQ(motd(facts), "This guest crashed; its dump is: /var/crash/x/vmcore\n");
+  EXPECT_EQ(motd(facts), "This guest crashed. Its dump: /var/crash/x/vmcore\n");
   facts.last->complete = false;
   EXPECT_EQ(judge_last(facts).verdict, Verdict::warn);
   facts.last->path = "/dev/vdb";
-  EXPECT_EQ(motd(facts),
-            "This guest crashed; what was saved of it is: /dev/vdb (for vmcorectl receive, on any "
-            "machine)\n");
+  EXPECT_EQ(
+      motd(facts),
+      "This guest crashed. Its incomplete dump: /dev/vdb (extract it with vmcorectl receive)\n");
   facts.pstore = "/var/lib/vmcore-guest/pstore/y";
   EXPECT_NE(motd(facts).find("/var/lib/vmcore-guest/pstore/y"), std::string::npos);
 }
@@ -189,4 +189,4 @@ TEST(IsConfigured, WholeNamesOnly) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

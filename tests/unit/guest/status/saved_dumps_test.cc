@@ -7,15 +7,15 @@
 #include "src/formats/guest_stream/writer.h"
 #include "tests/unit/guest/folder.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 TEST(FolderOfTarget, IsWhereItsDeviceIsMounted) {
   const Folder folder;
-  const std::vector<MountPoint> mounts = parse_mountinfo(
+  const std::vector<image::MountPoint> mounts = image::parse_mountinfo(
       "22 1 0:25 /@rootfs / rw,relatime shared:1 - btrfs /dev/vda1 rw\n"
       "23 22 254:16 / /srv/crash rw - xfs /dev/vdb rw\n");
-  const auto seen = [&](const Target& target) {
+  const auto seen = [&](const config::Target& target) {
     return folder_of_target(folder.root(), mounts, target);
   };
   EXPECT_EQ(seen({"file", "/var/crash"}), "/var/crash");
@@ -30,14 +30,14 @@ TEST(FolderOfTarget, IsWhereItsDeviceIsMounted) {
 TEST(UnseenTargets, AreThoseThatAreNotMounted) {
   const Folder folder;
   folder.write("/etc/fstab", "/dev/vda1 / ext4 defaults 0 0\n");
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"port", ""}, {"file", "/dev/vda1:/x"}, {"file", "/dev/vdb:/y"}};
   EXPECT_EQ(unseen_targets(folder.root(), config), std::vector<std::string>{"file:/dev/vdb:/y"});
 }
 
 TEST(NewestDump, OfAllTargets) {
   const Folder folder;
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"port", ""}, {"file", "/a"}, {"file", "/b"}};
   EXPECT_FALSE(newest_dump(folder.root(), config));
   folder.write("/a/2026-11-20-120000/vmcore", "");
@@ -57,7 +57,7 @@ TEST(NewestDump, OfAllTargets) {
 
 TEST(NewestDump, OnARawDevice) {
   const Folder folder;
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"raw", "/dev/vdb"}};
   folder.write("/dev/vdb", std::string(1 << 20, '\0'));
   EXPECT_FALSE(newest_dump(folder.root(), config));
@@ -74,7 +74,7 @@ TEST(NewestDump, OnARawDevice) {
 
 TEST(NewestDump, OfASealedOneNothingTellsThatItIsNotComplete) {
   const Folder folder;
-  CaptureConfig config;
+  config::CaptureConfig config;
   config.targets = {{"raw", "/dev/vdb"}};
   folder.write("/dev/vdb", std::string(1 << 20, '\0'));
   const Fd device(::open((folder.path() / "dev/vdb").c_str(), O_RDWR));
@@ -115,4 +115,4 @@ TEST(CollectPstore, OneThatCannotBeReadKeepsNoOtherBack) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -5,15 +5,15 @@
 #include "guest/config/gzip.h"
 #include "tests/unit/guest/folder_root.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::status {
 namespace {
 
 TEST(StatusFacts, TheKernelItselfTellsItsConfiguration) {
   const FolderRoot folder;
   EXPECT_EQ(read_status(folder.root()).config, "");
-  folder.write("/lib/modules/" + running_release() + "/config", "CONFIG_INSTALLED=y\n");
+  folder.write("/lib/modules/" + kexec::running_release() + "/config", "CONFIG_INSTALLED=y\n");
   EXPECT_EQ(read_status(folder.root()).config, "CONFIG_INSTALLED=y\n");
-  folder.write("/proc/config.gz", *gzip("CONFIG_PROC_VMCORE=y\n"));
+  folder.write("/proc/config.gz", *config::gzip("CONFIG_PROC_VMCORE=y\n"));
   EXPECT_EQ(read_status(folder.root()).config, "CONFIG_PROC_VMCORE=y\n");
   folder.write("/proc/config.gz", "\x1f\x8b no gzip");
   EXPECT_EQ(read_status(folder.root()).config, "CONFIG_INSTALLED=y\n");
@@ -29,4 +29,4 @@ TEST(StatusFacts, ATargetThatCannotWorkIsNamed) {
 }
 
 }  // namespace
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::status

@@ -1,4 +1,4 @@
-#include "guest/init/tell_memory.h"
+#include "guest/init/report_memory.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -9,10 +9,10 @@
 
 #include "src/base/whole_file.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::init {
 namespace {
 
-// Of a line "NAME:  N kB" of /proc/meminfo; 0 where there is none.
+// The value of a line "NAME:  N kB" of /proc/meminfo; 0 if there is none.
 long kib_of(const std::string& meminfo, std::string_view name) {
   const std::size_t at = meminfo.find(name);
   return at == std::string::npos ? 0 : std::strtol(meminfo.c_str() + at + name.size(), nullptr, 10);
@@ -20,13 +20,13 @@ long kib_of(const std::string& meminfo, std::string_view name) {
 
 }  // namespace
 
-void tell_memory(const Say& say) {
+void report_memory(const save::Say& say) {
   const std::string meminfo = read_file("/proc/meminfo").value_or("");
   rusage children{};
   ::getrusage(RUSAGE_CHILDREN, &children);
   const long left = std::max(kib_of(meminfo, "MemAvailable:") - children.ru_maxrss, 0L);
-  say(fmt::format("{} of {} MiB of memory were left", left >> 10,
+  say(fmt::format("{} of {} MiB of memory were free", left >> 10,
                   kib_of(meminfo, "MemTotal:") >> 10));
 }
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::init

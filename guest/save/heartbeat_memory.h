@@ -1,6 +1,5 @@
-// BeatingMemory: memory whose being read shows that its reader gets on, to whoever supervises it
-// and to the target. Planning the dump of a large guest takes minutes in which nothing else can be
-// seen.
+// HeartbeatMemory: memory that sends a heartbeat while it is read. Planning the dump of a large
+// guest takes minutes, in which nothing else shows progress.
 #pragma once
 
 #include <atomic>
@@ -11,14 +10,14 @@
 #include "guest/save/supervise.h"
 #include "src/image/memory.h"
 
-namespace vmcore::guest {
+namespace vmcore::guest::save {
 
-class BeatingMemory final : public PhysicalMemory {
+class HeartbeatMemory final : public PhysicalMemory {
  public:
-  // `beat` and `also`, which may be empty, outlive it.
-  BeatingMemory(std::unique_ptr<PhysicalMemory> memory, const Beat& beat,
-                const std::function<void()>& also)
-      : memory_(std::move(memory)), beat_(beat), also_(also) {}
+  // Calls `heartbeat` and `also`, which may be empty. Both must outlive this object.
+  HeartbeatMemory(std::unique_ptr<PhysicalMemory> memory, const Heartbeat& heartbeat,
+                  const std::function<void()>& also)
+      : memory_(std::move(memory)), heartbeat_(heartbeat), also_(also) {}
 
   Extent extent(PhysAddr address) const override { return memory_->extent(address); }
   Extent outline(PhysAddr address) const override { return memory_->outline(address); }
@@ -26,9 +25,9 @@ class BeatingMemory final : public PhysicalMemory {
   std::span<const std::byte> view(PhysRange range) const override { return memory_->view(range); }
 
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
-    constexpr unsigned kReadsPerBeat = 64;
-    if (reads_.fetch_add(1, std::memory_order_relaxed) % kReadsPerBeat == 0) {
-      beat_();
+    constexpr unsigned kReadsPerHeartbeat = 64;
+    if (reads_.fetch_add(1, std::memory_order_relaxed) % kReadsPerHeartbeat == 0) {
+      heartbeat_();
       if (also_) {
         also_();
       }
@@ -38,9 +37,9 @@ class BeatingMemory final : public PhysicalMemory {
 
  private:
   std::unique_ptr<PhysicalMemory> memory_;
-  const Beat& beat_;
+  const Heartbeat& heartbeat_;
   const std::function<void()>& also_;
   mutable std::atomic<unsigned> reads_ = 0;
 };
 
-}  // namespace vmcore::guest
+}  // namespace vmcore::guest::save
