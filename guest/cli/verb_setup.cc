@@ -37,8 +37,8 @@ void print_outcome(const Outcome& outcome) {
   }
 }
 
-// The capture images that `load` made, what is left of one that was cut short, and what was kept
-// for them.
+// The capture images that `load` made, what is left of one that was cut short, what was kept for
+// them, and the folder of all that.
 Result<> remove_images(const Root& root) {
   const std::string folder(kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
@@ -47,7 +47,7 @@ Result<> remove_images(const Root& root) {
     }
   }
   remove_state(root, kNetworkFile);
-  return {};
+  return remove_empty_folder(root, folder);
 }
 
 // That of the capture image, which is built at the next boot, before there is one.
@@ -75,8 +75,9 @@ Result<int> carry_out(const Options& options, Plan& plan, Record record, const R
   Outcome outcome;
   const bool removes = record.changes.empty();
   if (!options.dry_run) {
-    TRY(removes ? remove_images(tree.root()) : Result<>());
     TRY_ASSIGN(outcome, apply(tree.root(), changes, std::move(record), earlier, commands));
+    // Last: until every file is back a panic kernel may have to be loaded with them.
+    TRY(removes ? remove_images(tree.root()) : Result<>());
   }
   print_lines("note", plan.notes);
   print_lines("to do", plan.by_hand);
