@@ -2,6 +2,7 @@
 // still serves.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -21,6 +22,7 @@ bool is_our_image(std::string_view path, std::string_view release);
 struct ReadyImage {
   std::string path;
   std::vector<Remark> remarks;  // why it is not the one that it should be
+  bool older = false;           // nothing could be built: it is as it was
 };
 
 // Builds the image of a release into the file that is named; its folder exists.
@@ -28,7 +30,13 @@ using BuildImage = std::function<Result<>(const std::string& path)>;
 
 // In this order: the image in the state folder if it is not stale, a new one there, one in /run,
 // and last an older one that is whole, was built for `release` and seals to the key that the
-// configuration names now. The error is that of building.
-Result<ReadyImage> ready_image(const Root& root, std::string_view release, const BuildImage& build);
+// configuration names now. The error is that of building. That nothing could be built is remembered
+// until the next boot, with `now`, the time since this one.
+Result<ReadyImage> ready_image(const Root& root, std::string_view release, const BuildImage& build,
+                               std::chrono::seconds now);
+
+// Whether a timer should try again: not for half an hour after nothing could be built, and twice as
+// long each time after that, four hours at most.
+bool may_build_again(const Root& root, std::chrono::seconds now);
 
 }  // namespace vmcore::guest

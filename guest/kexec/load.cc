@@ -18,6 +18,7 @@
 #include "guest/root/read_config.h"
 #include "guest/root/run_command.h"
 #include "guest/root/state_file.h"
+#include "src/base/shell.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest {
@@ -34,6 +35,10 @@ std::chrono::nanoseconds since_boot() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
+std::chrono::seconds to_seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time);
+}
+
 // One at a time: held until it is closed.
 Result<Fd> lock(const Root& root) {
   TRY(make_state_folder(root, kRunFolder));
@@ -44,17 +49,15 @@ Result<Fd> lock(const Root& root) {
   return file;
 }
 
-// Our own image of that release; what is to be known of it goes into `remarks`.
-Result<std::string> our_image(const Root& root, const std::string& release,
-                              std::vector<Remark>& remarks) {
-  TRY_ASSIGN(ReadyImage image, ready_image(root, release, [&release](const std::string& path) {
-               const Result<> built =
-                   run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
-               return built ? built
-                            : fail(built.error().code, "`vmcore-guest build -o {}` failed", path);
-             }));
-  remarks = std::move(image.remarks);
-  return std::move(image.path);
+Result<ReadyImage> our_image(const Root& root, const std::string& release) {
+  const auto build = [&release](const std::string& path) {
+    const Result<> built =
+        run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
+    return built ? built
+                 : fail(built.error().code, "`{}` failed",
+                        shell_command({"vmcore-guest", "build", "-o", path}));
+  };
+  return ready_image(root, release, build, to_seconds(since_boot()));
 }
 
 // An image that others made is taken as it is: nothing tells how it should be.
@@ -113,7 +116,9 @@ Result<std::vector<Remark>> load_locked(const Root& root, const LoadRequest& req
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
   std::vector<Remark> remarks;
   if (record.image.empty()) {
-    TRY_ASSIGN(record.image, our_image(root, std::string(kernel.release()), remarks));
+    TRY_ASSIGN(ReadyImage image, our_image(root, std::string(kernel.release())));
+    record.image = std::move(image.path);
+    remarks = std::move(image.remarks);
   } else {
     TRY(check_whole(root, record.image, kernel.release()));
   }
@@ -246,12 +251,19 @@ Result<std::vector<Remark>> refresh_panic_kernel(const Root& root) {
   const auto record = read_load_record(root);
   const std::string release = running_release();
   if (!record || !is_loaded(root, Slot::crash) || !is_our_image(record->image, release) ||
-      !is_stale(root, record->image, release)) {
+      !is_stale(root, record->image, release) || !may_build_again(root, to_seconds(since_boot()))) {
     return std::vector<Remark>();
   }
+  TRY_ASSIGN(ReadyImage image, our_image(root, release));
+  std::vector<Remark> remarks = std::move(image.remarks);
+  if (image.older && image.path == record->image) {
+    return remarks;  // it is loaded already, and a load empties the slot for a moment
+  }
   LoadRequest request = request_of(*record);
-  request.image.clear();
-  return load_locked(root, request);
+  request.image = std::move(image.path);
+  TRY_ASSIGN(const std::vector<Remark> more, load_locked(root, request));
+  remarks.insert(remarks.end(), more.begin(), more.end());
+  return remarks;
 }
 
 Result<> unload_panic_kernel(const Root& root) {

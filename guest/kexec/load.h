@@ -51,7 +51,8 @@ Result<std::vector<Remark>> load_panic_kernel(const Root& root, const LoadReques
 // Loads what the record says once more, if it was ours and the kernel does not keep it valid by
 // itself. Many of these at once (a machine whose CPUs come one by one) do the work of two.
 Result<std::vector<Remark>> reload_panic_kernel(const Root& root);
-// The same, if it was loaded with our own image and that is stale.
+// The same, if it was loaded with our own image, that is stale and a new one can be built. After a
+// build that failed nothing is done for a while (may_build_again).
 Result<std::vector<Remark>> refresh_panic_kernel(const Root& root);
 Result<> unload_panic_kernel(const Root& root);
 
