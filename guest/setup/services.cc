@@ -7,6 +7,7 @@
 #include "guest/image/find_network.h"
 #include "guest/root/read_config.h"
 #include "guest/setup/boot_loader.h"
+#include "src/base/shell.h"
 
 namespace vmcore::guest {
 namespace {
@@ -212,8 +213,8 @@ Result<> add_service(Plan& plan) {
              "at every boot");
     TRY(network ? add_network_openrc(tree, program) : Result<>());
   } else {
-    plan.by_hand.push_back(
-        fmt::format("neither systemd nor OpenRC: run `{} load` at every boot", program));
+    plan.by_hand.push_back(fmt::format("neither systemd nor OpenRC: run `{}` at every boot",
+                                       shell_command({program, "load"})));
   }
   return {};
 }
@@ -231,9 +232,9 @@ Result<> add_collector(Plan& plan, const OtherKdump& other) {
     case OtherKdump::Kind::other:
       break;
   }
-  plan.by_hand.push_back(fmt::format(
-      "where {} saves a crash, let it run `{} save` first: its hooks are not known here",
-      other.unit, program));
+  plan.by_hand.push_back(
+      fmt::format("where {} saves a crash, let it run `{}` first: its hooks are not known here",
+                  other.unit, shell_command({program, "save"})));
   return {};
 }
 
