@@ -195,6 +195,7 @@ Result<GuestState> LibvirtGuest::state() {
   if (virDomainGetState(domain_.get(), &state, &reason, 0) != 0) {
     return libvirt_failure("the domain's state");
   }
+  runs_after_crash_ = crash_word(state, reason) == CrashWord::maybe;
   const bool running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
   return GuestState{name_of_state(state, reason), running};
 }
