@@ -20,6 +20,8 @@ namespace {
 void look_again(acquire::Guest& guest, GuestReport& report) {
   if (auto after = guest.state()) {
     report.after = *std::move(after);
+  } else {
+    report.why_unseen = after.error().message;
   }
 }
 

@@ -83,6 +83,7 @@ class LibvirtGuest : public Guest {
   std::vector<RamBlock> ram_;
   // All that the monitor told of, with ROM and the memory of devices.
   std::optional<std::vector<RamBlock>> told_;
+  std::uint64_t libvirt_version_ = 0;  // that it was opened by
   bool tainted_ = false;
   bool target_refused_ = false;  // the last dump failed for its target (LibvirtDump)
   bool runs_after_crash_ = false;

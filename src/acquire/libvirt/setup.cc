@@ -34,14 +34,6 @@ CrashWord word_of(virDomain* domain) {
                                                             : CrashWord::no;
 }
 
-Result<std::uint64_t> version_of(virConnect* connection) {
-  unsigned long version = 0;  // NOLINT(google-runtime-int): libvirt's type
-  if (virConnectGetLibVersion(connection, &version) != 0) {
-    return libvirt_failure("libvirt's version");
-  }
-  return version;
-}
-
 // `take` is given each domain that runs, and how it is selected.
 Result<> for_each_domain(const std::string& uri,
                          const std::function<void(virDomain*, Selection)>& take) {

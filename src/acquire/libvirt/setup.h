@@ -13,11 +13,11 @@
 
 namespace vmcore::acquire {
 
-// Of the daemon that answers: 11.5.0 is 11'005'000, as libvirt has it (virConnectGetLibVersion).
+// Of the daemon that answers (connection.h, version_of).
 Result<std::uint64_t> libvirt_version(const std::string& uri);
 // "11.5.0"
 std::string version_text(std::uint64_t version);
-// Whether that libvirt stops a guest by itself for a dump (acquire/libvirt/dump.cc): where it dies
+// Whether that libvirt stops a running guest by itself for a dump (dump.cc): where it dies
 // meanwhile, the guest stands still until libvirt is started again.
 bool holds_guests_itself(std::uint64_t version);
 
