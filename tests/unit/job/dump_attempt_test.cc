@@ -113,9 +113,8 @@ class DumpAttemptByARogue : public ::testing::Test {
 
   // A look at it while it stands still.
   Result<TextResult> look(int cancel = -1) {
-    sandbox::Request request;
-    request.operation = sandbox::Operation::memory;
-    request.input = sandbox::InputKind::process;
+    const sandbox::Request request{.operation = sandbox::Operation::memory,
+                                   .input = sandbox::ProcessInput{}};
     GuestReport report;
     report.before = *guest_.state();
     return read_held(guest_, request, report, limit_, cancel);

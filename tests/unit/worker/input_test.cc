@@ -22,9 +22,10 @@ Result<Input> open_stream_of(std::string_view bytes) {
   std::vector<Fd> fds;
   fds.push_back(std::move(reading));
   fds.push_back(builders::memory_file());
-  sandbox::Request request;
-  request.input = sandbox::InputKind::stream;
-  return open_input(ends->second, request, {}, nullptr, fds);
+  auto descriptors = sandbox::Descriptors::make({"source", "spool"}, std::move(fds));
+  EXPECT_TRUE(descriptors);
+  const sandbox::Request request{.input = sandbox::StreamInput{}};
+  return open_input(ends->second, request, {}, nullptr, *descriptors);
 }
 
 // Whoever began the dump knows why it ended. That a guest cannot be dumped (Errc::guest_state)
