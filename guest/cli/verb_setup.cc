@@ -38,7 +38,8 @@ void print_outcome(const setup::Outcome& outcome) {
   }
 }
 
-// Removes the capture images that `load` made, incomplete ones, and the stored network settings.
+// Removes the capture images that `load` made, incomplete ones, the stored network settings, and the
+// folder of all these.
 Result<> remove_images(const root::Root& root) {
   const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
@@ -47,7 +48,7 @@ Result<> remove_images(const root::Root& root) {
     }
   }
   root::remove_state(root, image::kNetworkFile);
-  return {};
+  return root::remove_empty_folder(root, folder);
 }
 
 // Stores the network settings: the capture image is built at the next boot, before the network is
@@ -78,8 +79,9 @@ Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record r
   setup::Outcome outcome;
   const bool removes = record.changes.empty();
   if (!options.dry_run) {
-    TRY(removes ? remove_images(tree.root()) : Result<>());
     TRY_ASSIGN(outcome, setup::apply(tree.root(), changes, std::move(record), earlier, commands));
+    // Last: until every file is back a capture kernel may have to be loaded with the images.
+    TRY(removes ? remove_images(tree.root()) : Result<>());
   }
   print_lines("note", plan.notes);
   print_lines("to do", plan.by_hand);

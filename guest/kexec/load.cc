@@ -18,6 +18,7 @@
 #include "guest/root/read_config.h"
 #include "guest/root/run_command.h"
 #include "guest/root/state_file.h"
+#include "src/base/shell.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest::kexec {
@@ -34,6 +35,10 @@ std::chrono::nanoseconds since_boot() {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
+std::chrono::seconds to_seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time);
+}
+
 // Serialises loads: the lock is held until the file is closed.
 Result<Fd> lock(const root::Root& root) {
   TRY(root::make_state_folder(root, root::kRunFolder));
@@ -44,18 +49,16 @@ Result<Fd> lock(const root::Root& root) {
   return file;
 }
 
-// The path of our own image of that release. `remarks` gets warnings about it.
-Result<std::string> our_image(const root::Root& root, const std::string& release,
-                              std::vector<Remark>& remarks) {
-  TRY_ASSIGN(image::ReadyImage image,
-             image::ready_image(root, release, [&release](const std::string& path) {
-               const Result<> built =
-                   root::run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
-               return built ? built
-                            : fail(built.error().code, "`vmcore-guest build -o {}` failed", path);
-             }));
-  remarks = std::move(image.remarks);
-  return std::move(image.path);
+// Our own image of that release.
+Result<image::ReadyImage> our_image(const root::Root& root, const std::string& release) {
+  const auto build = [&release](const std::string& path) {
+    const Result<> built =
+        root::run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
+    return built ? built
+                 : fail(built.error().code, "`{}` failed",
+                        shell_command({"vmcore-guest", "build", "-o", path}));
+  };
+  return image::ready_image(root, release, build, to_seconds(since_boot()));
 }
 
 // An image that others made is accepted: its integrity cannot be checked.
@@ -114,7 +117,9 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
   TRY_ASSIGN(const KernelImage kernel, read_kernel_image(root, record.kernel));
   std::vector<Remark> remarks;
   if (record.image.empty()) {
-    TRY_ASSIGN(record.image, our_image(root, std::string(kernel.release()), remarks));
+    TRY_ASSIGN(image::ReadyImage image, our_image(root, std::string(kernel.release())));
+    record.image = std::move(image.path);
+    remarks = std::move(image.remarks);
   } else {
     TRY(check_whole(root, record.image, kernel.release()));
   }
@@ -250,12 +255,20 @@ Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root) {
   const auto record = read_load_record(root);
   const std::string release = running_release();
   if (!record || !is_loaded(root, Slot::crash) || !image::is_our_image(record->image, release) ||
-      !image::is_stale(root, record->image, release)) {
+      !image::is_stale(root, record->image, release) ||
+      !image::may_build_again(root, to_seconds(since_boot()))) {
     return std::vector<Remark>();
   }
+  TRY_ASSIGN(image::ReadyImage image, our_image(root, release));
+  std::vector<Remark> remarks = std::move(image.remarks);
+  if (image.older && image.path == record->image) {
+    return remarks;  // it is loaded already, and a load empties the slot for a moment
+  }
   LoadRequest request = request_of(*record);
-  request.image.clear();
-  return load_locked(root, request);
+  request.image = std::move(image.path);
+  TRY_ASSIGN(const std::vector<Remark> more, load_locked(root, request));
+  remarks.insert(remarks.end(), more.begin(), more.end());
+  return remarks;
 }
 
 Result<> unload_capture_kernel(const root::Root& root) {

@@ -51,7 +51,8 @@ Result<std::vector<Remark>> load_capture_kernel(const root::Root& root, const Lo
 // Repeats the load of the record if vmcore-guest loaded the kernel and the running kernel does not
 // update it itself. Many simultaneous calls (CPUs that are added one by one) do the work of two.
 Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root);
-// Repeats the load if its image is our own and is stale.
+// Repeats the load if its image is our own and is stale, and a new one can be built. After a failed
+// build it does nothing for a while (may_build_again).
 Result<std::vector<Remark>> refresh_capture_kernel(const root::Root& root);
 Result<> unload_capture_kernel(const root::Root& root);
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -81,5 +82,9 @@ Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& cr
 // Bytes that must be free before a dump is started. A filtered, compressed dump of an idle guest
 // takes about a thirtieth of its memory; a larger one is cut off when the space is used up.
 std::uint64_t room_wanted(const MemoryImage& image);
+// Whether a folder that has `free` bytes would have as many as wanted without its older dumps, of
+// these sizes. Errc::no_space where it would not: then none of them needs to go.
+Result<> check_room(std::string_view folder, std::uint64_t free,
+                    std::span<const std::uint64_t> older_dumps, std::uint64_t wanted);
 
 }  // namespace vmcore::guest::save

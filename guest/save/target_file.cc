@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <numeric>
 #include <vector>
 
 #include "guest/save/block_device.h"
@@ -114,14 +115,9 @@ Result<> make_room(const std::string& folder, const std::string& mine, const Cra
   const std::vector<std::string> dumps = other_dumps(folder, mine);
   const std::uint64_t wanted = room_wanted(crash.image);
   TRY_ASSIGN(std::uint64_t room, free_bytes(folder));
-  std::uint64_t most = room;
-  for (const std::string& dump : dumps) {
-    most += size_of_dump(dump);
-  }
-  if (most < wanted) {
-    return fail(Errc::no_space, "{} has {} MiB free, but a dump may need {} MiB", folder,
-                room >> 20, wanted >> 20);
-  }
+  std::vector<std::uint64_t> sizes(dumps.size());
+  std::ranges::transform(dumps, sizes.begin(), size_of_dump);
+  TRY(check_room(folder, room, sizes, wanted));
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
     free_dump(folder, *dump, crash);
     TRY_ASSIGN(room, free_bytes(folder));
@@ -359,6 +355,14 @@ class Mount {
 };
 
 }  // namespace
+
+Result<> check_room(std::string_view folder, std::uint64_t free,
+                    std::span<const std::uint64_t> older_dumps, std::uint64_t wanted) {
+  const std::uint64_t most = std::accumulate(older_dumps.begin(), older_dumps.end(), free);
+  return most >= wanted ? Result<>()
+                        : fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB",
+                               folder, free >> 20, wanted >> 20);
+}
 
 Result<FilePlace> parse_file_place(const std::string& where) {
   const std::size_t colon = where.rfind(":/");

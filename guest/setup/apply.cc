@@ -121,20 +121,9 @@ std::vector<Command> reloads(const root::Tree& tree, const Touched& touched) {
   return commands;
 }
 
-Result<> put(const root::Root& root, const std::string& path,
-             const std::optional<root::Node>& node) {
-  if (!node && !root.exists(root::parent_of(path))) {
-    return {};
-  }
-  for (const std::string& folder : root::missing_parents(root, path)) {
-    TRY(root::make_folder(root, folder));
-  }
-  return root::write_node(root, path, node);
-}
-
 Result<> write_changes(const root::Root& root, const std::vector<root::Change>& changes) {
   for (const root::Change& change : changes) {
-    TRY(put(root, change.path, change.after));
+    TRY(root::put_node(root, change.path, change.after));
   }
   return {};
 }
@@ -215,7 +204,7 @@ Error taken_back(const root::Root& root, const Begun& begun, const Record& earli
   for (auto change = begun.changes.rbegin(); change != begun.changes.rend(); ++change) {
     const auto now = root::read_node(root, change->path);
     if (now && *now == change->after) {
-      if (const Result<> done = put(root, change->path, change->before); !done) {
+      if (const Result<> done = root::put_node(root, change->path, change->before); !done) {
         restored = done;
       }
     }

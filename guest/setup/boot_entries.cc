@@ -1,6 +1,7 @@
 #include <array>
 
 #include "guest/setup/boot_loader.h"
+#include "src/base/shell.h"
 
 namespace vmcore::guest::setup {
 namespace {
@@ -65,10 +66,10 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
     }
   }
   if (variable) {  // RHEL 8: new entries get what GRUB's environment block has
-    plan.by_hand.push_back(
-        fmt::format("kernels installed from now on take their command line from grubenv: run "
-                    "`grub2-editenv - set \"$(grub2-editenv - list | grep ^kernelopts=) {}\"`",
-                    root::joined(line.words)));
+    plan.by_hand.push_back(fmt::format(
+        "kernels installed from now on take their command line from grubenv: run `grub2-editenv - "
+        "set \"$(grub2-editenv - list | grep ^kernelopts=)\"{}`",
+        shell_quoted(" " + root::joined(line.words))));
   }
   TRY_ASSIGN(const std::string inherited, plan.tree.text(kKernelCmdline));
   if (inherited.empty()) {

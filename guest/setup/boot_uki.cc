@@ -1,6 +1,7 @@
 #include <array>
 
 #include "guest/setup/boot_loader.h"
+#include "src/base/shell.h"
 
 namespace vmcore::guest::setup {
 namespace {
@@ -59,12 +60,13 @@ Result<> uki_add(Plan& plan, const CommandLine& line) {
   }
   const std::string addon = partition + "/loader/addons/vmcore-guest.addon.efi";
   if (!plan.tree.root().exists(addon)) {  // systemd-stub 254 takes addons
-    plan.by_hand.push_back(
-        fmt::format("the command line of a unified kernel image is inside it: put an addon beside "
-                    "it with `mkdir -p {0}/loader/addons && ukify build --cmdline=\"{1}\" "
-                    "--output={2}` (under Secure Boot with --secureboot-private-key and "
-                    "--secureboot-certificate), or build the image again",
-                    partition, root::joined(line.words), addon));
+    plan.by_hand.push_back(fmt::format(
+        "the command line of a unified kernel image is inside it: put an addon beside it with `{} "
+        "&& {}` (under Secure Boot with --secureboot-private-key and --secureboot-certificate), or "
+        "build the image again",
+        shell_command({"mkdir", "-p", partition + "/loader/addons"}),
+        shell_command({"ukify", "build", "--cmdline=" + root::joined(line.words),
+                       "--output=" + addon})));
   }
   return {};
 }

@@ -19,20 +19,9 @@ std::string copy_path(const char* which, const std::string& path) {
   return fmt::format("{}/{}{}", kFolder, which, path);
 }
 
-Result<> write_copy(const root::Root& root, const std::string& path,
-                    const std::optional<root::Node>& node) {
-  if (!node && !root.exists(root::parent_of(path))) {
-    return {};
-  }
-  for (const std::string& folder : root::missing_parents(root, path)) {
-    TRY(root::make_folder(root, folder));
-  }
-  return root::write_node(root, path, node);
-}
-
 // Removes the copy and the folders that become empty.
 Result<> remove_copy(const root::Root& root, const std::string& path) {
-  TRY(write_copy(root, path, std::nullopt));
+  TRY(root::put_node(root, path, std::nullopt));
   for (std::string folder = root::parent_of(path); folder != kFolder;
        folder = root::parent_of(folder)) {
     TRY(root::remove_empty_folder(root, folder));
@@ -104,13 +93,13 @@ Result<> write_record(const root::Root& root, const Record& record) {
   Json paths = Json::array();
   for (const root::Change& change : record.changes) {
     paths.push_back(change.path);
-    TRY(write_copy(root, copy_path("before", change.path), change.before));
-    TRY(write_copy(root, copy_path("after", change.path), change.after));
+    TRY(root::put_node(root, copy_path("before", change.path), change.before));
+    TRY(root::put_node(root, copy_path("after", change.path), change.after));
   }
   const Json json = {{"version", kVersion},       {"changes", paths},
                      {"words", record.words},     {"slot", record.slot},
                      {"folders", record.folders}, {"pending", record.pending}};
-  TRY(write_copy(root, kManifest, root::file_node(json.dump(2) + "\n")));
+  TRY(root::put_node(root, kManifest, root::file_node(json.dump(2) + "\n")));
   for (const root::Change& change : earlier.changes) {
     for (const char* const which : kCopies) {
       if (!names(record, change.path)) {
@@ -122,7 +111,7 @@ Result<> write_record(const root::Root& root, const Record& record) {
 }
 
 Result<> remove_record(const root::Root& root, const Record& record) {
-  TRY(write_copy(root, kManifest, std::nullopt));
+  TRY(root::put_node(root, kManifest, std::nullopt));
   for (const root::Change& change : record.changes) {
     for (const char* const which : kCopies) {
       TRY(remove_copy(root, copy_path(which, change.path)));

@@ -7,6 +7,7 @@
 #include "guest/image/find_network.h"
 #include "guest/root/read_config.h"
 #include "guest/setup/boot_loader.h"
+#include "src/base/shell.h"
 
 namespace vmcore::guest::setup {
 namespace {
@@ -216,7 +217,8 @@ Result<> add_service(Plan& plan) {
     TRY(network ? add_network_openrc(tree, program) : Result<>());
   } else {
     plan.by_hand.push_back(
-        fmt::format("neither systemd nor OpenRC was found: run `{} load` at every boot", program));
+        fmt::format("neither systemd nor OpenRC was found: run `{}` at every boot",
+                    shell_command({program, "load"})));
   }
   return {};
 }
@@ -235,8 +237,8 @@ Result<> add_collector(Plan& plan, const kexec::OtherKdump& other) {
       break;
   }
   plan.by_hand.push_back(
-      fmt::format("the hooks of {} are not known: make it run `{} save` before it saves a crash",
-                  other.unit, program));
+      fmt::format("the hooks of {} are not known: make it run `{}` before it saves a crash",
+                  other.unit, shell_command({program, "save"})));
   return {};
 }
 

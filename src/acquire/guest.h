@@ -114,6 +114,9 @@ class Guest {
   // idle.
   virtual Result<std::vector<Remark>> mend() { return std::vector<Remark>{}; }
 
+  // Whether the last state() told that it runs after a crash: in its panic, or booted since. Its
+  // memory tells which.
+  virtual bool runs_after_crash() const { return false; }
   // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
   virtual bool needs_spool(const GuestState& state) const = 0;
   // Whether memory is read where it lies: acquire() then brings a ProcessInput, and locate()

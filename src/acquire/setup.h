@@ -2,6 +2,7 @@
 // its QEMU tells.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -32,6 +33,7 @@ struct GuestSetup {
   std::string encryption = {};               // of its memory: "sev", "tdx"; empty: none
   std::string memory = {};                   // what it lies in: "anonymous", "memfd", "huge pages"
   bool memory_shared = false;                // is mapped so that other processes can map it too
+  std::uint64_t libvirt_version = 0;         // of a domain: version_of() of libvirt/connection.h
   bool snapshot_left_on = false;             // QEMU's migration capability background-snapshot
   const Owner* owner = nullptr;
   // Of a domain: it has a persistent definition, with which it will be as prepare_definition()

@@ -68,13 +68,18 @@ Finding judge_userfaultfd(const HostFacts& facts) {
   return finding;
 }
 
-Finding judge_libvirt(const Result<>& reached) {
+Finding judge_libvirt(const Result<std::uint64_t>& version) {
   Finding finding{.id = "host.libvirt", .title = "for libvirt"};
-  if (!reached) {
-    const bool elsewhere = reached.error().code == Errc::unsupported;
+  if (!version) {
+    const bool elsewhere = version.error().code == Errc::unsupported;
     finding.verdict = elsewhere ? Verdict::fail : Verdict::warn;
-    finding.hint = reached.error().message;
+    finding.hint = version.error().message;
+    return finding;
   }
+  const Finding holder = judge_holder(*version);
+  finding.value = acquire::version_text(*version);
+  finding.verdict = holder.verdict;
+  finding.hint = holder.hint;
   return finding;
 }
 
@@ -109,6 +114,20 @@ std::string describe(const TraceRights& rights) {
                      rights.capable ? "with" : "without");
 }
 
+Finding judge_holder(std::uint64_t libvirt_version) {
+  Finding finding{.id = "holder", .title = "for who ends the pause of a dump", .value = "QEMU"};
+  if (acquire::holds_guests_itself(libvirt_version)) {
+    finding.verdict = Verdict::warn;
+    finding.value = "libvirt " + acquire::version_text(libvirt_version);
+    finding.hint =
+        "libvirt 11.5 and later stop a running guest themselves for a dump: where libvirt is "
+        "killed "
+        "in the pause, the guest stands still until libvirt is started again (systemd does that; "
+        "vmcorectl asks for it as well)";
+  }
+  return finding;
+}
+
 CheckReport judge_host(const HostFacts& facts) {
   return {{},
           {judge_worker(facts.worker), judge_libvirt(facts.libvirt), judge_trace(facts.trace),
@@ -120,9 +139,7 @@ CheckReport check_host(const std::string& libvirt_uri) {
   facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
   facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;
   facts.worker = find_worker();
-  if (auto domains = acquire::running_domains(libvirt_uri); !domains) {
-    facts.libvirt = tl::unexpected(std::move(domains).error());
-  }
+  facts.libvirt = acquire::libvirt_version(libvirt_uri);
   return judge_host(facts);
 }
 

@@ -23,13 +23,16 @@ struct HostFacts {
   // vm.unprivileged_userfaultfd, which came with Linux 5.2 (cefdca0a86be): before, all may.
   bool userfaultfd_for_all = true;
   bool userfaultfd_device =
-      false;              // /dev/userfaultfd, Linux 6.1 (2d5de004e009), QEMU 8.0 (c40c0463413b)
-  Result<> worker = {};   // whether vmcore-worker is there
-  Result<> libvirt = {};  // whether it answers
+      false;             // /dev/userfaultfd, Linux 6.1 (2d5de004e009), QEMU 8.0 (c40c0463413b)
+  Result<> worker = {};  // whether vmcore-worker is there
+  Result<std::uint64_t> libvirt = 0;  // the version of what answers: acquire/libvirt/setup.h
 };
 
 // `root` is where /proc, /sys and /dev are looked for.
 TraceRights read_trace_rights(const std::filesystem::path& root = "/");
+
+// Whether QEMU, or libvirt itself, lets a guest run again after the pause of a dump.
+Finding judge_holder(std::uint64_t libvirt_version);
 
 // "kernel.yama.ptrace_scope is 1, without CAP_SYS_PTRACE"
 std::string describe(const TraceRights& rights);

@@ -15,8 +15,9 @@ CheckReport judge_guest(const GuestFacts& facts) {
   if (facts.setup.active) {
     findings.push_back(judge_idle(facts));
     std::ranges::move(judge_ways(facts), std::back_inserter(findings));
-    findings.insert(findings.end(), {judge_kernel(facts), judge_panic_kernel(facts),
-                                     judge_pause(facts), judge_room(facts)});
+    findings.insert(findings.end(),
+                    {judge_kernel(facts), judge_panic_kernel(facts), judge_pause(facts),
+                     judge_holder(facts.setup.libvirt_version), judge_room(facts)});
   }
   findings.insert(findings.end(),
                   {judge_memory(facts), judge_panic_device(facts), judge_on_crash(facts),

@@ -111,7 +111,8 @@ std::string result_text(const job::GuestDumpResult& result, const ToldDump& told
 void report_guest(const job::GuestReport& guest, const std::string& then) {
   std::string text;
   if (!guest.after) {
-    text = fmt::format("it cannot be seen how the guest stands now (it was {})", guest.before.name);
+    text = fmt::format("it cannot be seen how the guest stands now (it was {}){}{}",
+                       guest.before.name, guest.why_unseen.empty() ? "" : ": ", guest.why_unseen);
   } else if (*guest.after != guest.before) {
     text = fmt::format("the guest was {} and is now {}", guest.before.name, guest.after->name);
   }

@@ -1,8 +1,11 @@
 #include "src/cli/guest_options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -11,6 +14,30 @@
 #include "src/command/report_error.h"
 
 namespace vmcore::cli {
+namespace {
+
+// "2s", "500ms", "1.5" (seconds), or "none".
+std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
+  using std::chrono::milliseconds;
+  if (text == "none") {
+    return milliseconds(0);
+  }
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const std::string_view unit(rest, end);
+  const bool known = unit.empty() || unit == "s" || unit == "ms";
+  if (error != std::errc() || !known || !(value > 0) || value > 1e6) {
+    return std::nullopt;
+  }
+  return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
+}
+
+}  // namespace
+
+std::chrono::milliseconds GuestOptions::longest_pause() const {
+  return parse_pause(pause_limit).value();
+}
 
 acquire::Selection GuestOptions::selection() const {
   acquire::Selection guest{.socket = socket,
@@ -42,12 +69,25 @@ void add_allow_taint(CLI::App& command, GuestOptions& options) {
       "until it is shut down");
 }
 
+CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std::string& help) {
+  return command.add_option("--pause-limit", options.pause_limit, help)
+      ->check([](const std::string& text) {
+        return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
+      })
+      ->capture_default_str();
+}
+
 void add_source_options(CLI::App& command, GuestOptions& options) {
   add_guest_options(command, options, "SOURCE",
                     "A dump file of any known format, or a libvirt domain");
   add_allow_taint(command, options);
-  command.add_flag("--pause", options.pause,
-                   "The guest stands still while it is read, so that one moment is shown");
+  CLI::Option* pause =
+      command.add_flag("--pause", options.pause,
+                       "The guest stands still while it is read, so that one moment is shown");
+  add_pause_limit(command, options,
+                  "For how long a running guest may stand still: 2s, 500ms, none. Then it is let "
+                  "go, and nothing is shown")
+      ->needs(pause);
   command.parse_complete_callback([&options] {
     if (options.domain.empty() == options.socket.empty()) {
       throw CLI::ValidationError("SOURCE", "of what? Give a dump FILE, a DOMAIN or --qmp SOCKET");
@@ -69,7 +109,8 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
     return {job::read_file(source.domain, operation, threads), {}};
   }
   job::PausedText result =
-      source.pause ? job::read_paused_guest(source.selection(), operation, threads, interrupt)
+      source.pause ? job::read_paused_guest(source.selection(), operation, threads,
+                                            source.longest_pause(), interrupt)
                    : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),

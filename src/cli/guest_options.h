@@ -1,6 +1,7 @@
 // How a guest is named on the command line, and what is either a guest or a dump file.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,7 @@ namespace vmcore::cli {
 
 struct GuestOptions {
   acquire::Selection selection() const;
+  std::chrono::milliseconds longest_pause() const;  // zero: no limit
 
   std::string domain;
   std::string uri;
@@ -19,7 +21,8 @@ struct GuestOptions {
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;
-  bool pause = false;  // of verbs that take a dump file as well
+  bool pause = false;              // of verbs that take a dump file as well
+  std::string pause_limit = "2s";  // add_pause_limit()
 };
 
 // Adds the positional `name` and -c, --id, --name and --qmp.
@@ -27,6 +30,7 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
                        const std::string& help);
 
 void add_allow_taint(CLI::App& command, GuestOptions& options);
+CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std::string& help);
 
 // The same for verbs that take a dump file as well.
 void add_source_options(CLI::App& command, GuestOptions& options);

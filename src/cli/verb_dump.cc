@@ -1,12 +1,8 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "src/cli/crash_options.h"
@@ -45,29 +41,11 @@ struct Options {
   std::string then_always;
   std::string trailer;
   std::string consistency = "pause";
-  std::string pause_limit = "2s";
   CrashChoice crash;
   bool all_crashed = false;
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
 };
-
-// "2s", "500ms", "1.5" (seconds), or "none".
-std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
-  using std::chrono::milliseconds;
-  if (text == "none") {
-    return milliseconds(0);
-  }
-  double value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  const std::string_view unit(rest, end);
-  const bool known = unit.empty() || unit == "s" || unit == "ms";
-  if (error != std::errc() || !known || !(value > 0) || value > 1e6) {
-    return std::nullopt;
-  }
-  return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
-}
 
 void choose(Options& options, acquire::Selection guest) {
   guest.allow_unbounded_pause = options.job.guest.allow_unbounded_pause;
@@ -75,7 +53,7 @@ void choose(Options& options, acquire::Selection guest) {
   options.job.guest.method = acquire::method_from_name(options.method);
   options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
-  options.job.pause_limit = parse_pause(options.pause_limit).value();
+  options.job.pause_limit = options.guest.longest_pause();
   options.job.consistency = kConsistencies.at(options.consistency);
   options.job.guest.allow_taint = options.guest.allow_taint;
   options.job.then_always = !options.then_always.empty();
@@ -114,12 +92,10 @@ int dump_all_crashed(Options& options, const Common& common) {
   }
   int code = kExitDone;
   const char* before = "[\n";
-  const std::string limit = options.pause_limit;
   for (const job::CrashedGuest& guest : *guests) {
     if (common.json) {
       std::fputs(std::exchange(before, ",\n"), stdout);
     }
-    options.pause_limit = guest.runs_on ? "none" : limit;
     code = worse(code, guest.doubt ? report_error(*guest.doubt, common)
                                    : dump(options, common, guest.guest));
     if (code == kExitInterrupted) {
@@ -175,15 +151,9 @@ Run add_dump(CLI::App& command, const Common& common) {
                   "milliseconds and runs on, and the dump shows that moment")
       ->check(CLI::IsMember({"pause", "torn", "snapshot"}))
       ->capture_default_str();
-  command
-      .add_option(
-          "--pause-limit", options->pause_limit,
-          "For how long a running guest may stand still: 2s, 500ms, none. Then it is let go, and "
-          "the dump fails; one that would stand still for longer is not touched")
-      ->check([](const std::string& text) {
-        return parse_pause(text) ? "" : "give a time such as 2s or 500ms, or none";
-      })
-      ->capture_default_str();
+  add_pause_limit(command, options->guest,
+                  "For how long a running guest may stand still: 2s, 500ms, none. Then it is let "
+                  "go, and the dump fails; one that would stand still for longer is not touched");
   command.add_flag("--allow-unbounded-pause", options->job.guest.allow_unbounded_pause,
                    "A running guest may stand still until libvirt has written all of its memory, "
                    "where libvirt cannot write into a pipe");

@@ -151,14 +151,24 @@ std::optional<std::vector<Note>> crash_notes(const PhysicalMemory& memory,
 }
 
 // Before the capture kernel's first instructions have saved the first 640 KiB, these are still in
-// their own place. There are always bytes in them: the BIOS data area's.
-void use_what_is_saved(const PhysicalMemory& memory, std::vector<CoreLoad>& loads) {
+// their own place. There are always bytes in them: the BIOS data area's. Where the copy was lost
+// instead, the capture kernel may have written to that place: a remark tells.
+void use_what_is_saved(const PhysicalMemory& memory, std::vector<CoreLoad>& loads,
+                       std::vector<Remark>& remarks) {
   for (CoreLoad& load : loads) {
     if (load.from == load.range.begin) {
       continue;
     }
     std::vector<std::byte> saved(load.range.size);
-    if (!read_exactly(memory, load.from, saved) || all_zero(saved)) {
+    const bool readable = read_exactly(memory, load.from, saved).has_value();
+    if (!readable || all_zero(saved)) {
+      remarks.push_back(
+          {readable ? Errc::not_found : Errc::unreadable,
+           fmt::format("the copy of {:#x}-{:#x} that the crashed kernel's core header names, at "
+                       "{:#x}, {}: this memory is read from its own place, where the capture "
+                       "kernel may have written",
+                       load.range.begin.value, load.range.end().value - 1, load.from.value,
+                       readable ? "holds only zeros" : "cannot be read")});
       load.from = load.range.begin;
     }
   }
@@ -180,7 +190,7 @@ std::shared_ptr<const MemoryImage> crashed_image(const MemoryImage& whole, const
     }
   }
   std::vector<CoreLoad> loads = header.loads;
-  use_what_is_saved(*whole.memory, loads);
+  use_what_is_saved(*whole.memory, loads, remarks);
   image->memory = std::make_unique<CrashedMemory>(*whole.memory, std::move(loads));
   return image;
 }

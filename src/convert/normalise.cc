@@ -89,14 +89,9 @@ std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel
 
 std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kernel,
                                                 const filters::PlanSummary& plan) {
-  constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
   std::vector<formats::VirtSegment> segments;
-  const auto image = kernel.image_range();
-  const std::uint64_t physical =
-      image.begin.value - kStartKernelMap + static_cast<std::uint64_t>(kernel.phys_base());
-  // A guest may map its kernel to where no memory can be.
-  if (image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size) {
-    segments.push_back({{{physical}, image.size}, image.begin});
+  if (const auto image = image_segment(kernel.image_range(), kernel.phys_base())) {
+    segments.push_back(*image);
   }
   if (const auto page_offset = kernel.page_offset()) {
     segments.push_back({{{0}, plan.ram_end.value * 4096}, *page_offset});
@@ -121,6 +116,17 @@ std::string utsname_field(const kernel::GuestKernel& kernel, std::uint64_t index
 }
 
 }  // namespace
+
+std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
+                                                  std::int64_t phys_base) {
+  constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
+  const std::uint64_t physical =
+      image.begin.value - kStartKernelMap + static_cast<std::uint64_t>(phys_base);
+  const bool possible =
+      image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size;
+  return possible ? std::optional(formats::VirtSegment{{{physical}, image.size}, image.begin})
+                  : std::nullopt;
+}
 
 CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel,
                      std::optional<std::uint64_t> host_event_time) {

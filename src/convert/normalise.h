@@ -1,6 +1,9 @@
 // Normalising: what the header of our dumps says, whatever the source's header said.
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "filters/plan.h"
 #include "src/convert/convert.h"
 #include "src/convert/provenance.h"
@@ -28,6 +31,11 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
                                 const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);
+
+// Where the image of a kernel lies. Nothing where it has no bytes, or a guest maps it to where no
+// memory can be.
+std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
+                                                  std::int64_t phys_base);
 
 // What our own note says. A file that was captured by us stays so when it is converted.
 Provenance make_provenance(const MemoryImage& image, const filters::PlanSummary& plan,

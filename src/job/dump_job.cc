@@ -20,6 +20,8 @@ namespace {
 void look_again(acquire::Guest& guest, GuestReport& report) {
   if (auto after = guest.state()) {
     report.after = *std::move(after);
+  } else {
+    report.why_unseen = after.error().message;
   }
 }
 
@@ -119,6 +121,15 @@ Withheld withhold(const GuestDumpOptions& options, std::string why, const GuestD
   return {std::move(why), acquire::by_hand(options.guest, options.then, domain)};
 }
 
+// libvirt tells that it runs after a crash, and its memory that it was not booted since.
+bool runs_in_panic(acquire::Guest& guest, unsigned threads) {
+  if (!guest.runs_after_crash()) {
+    return false;
+  }
+  const auto census = take_census(guest, true, threads);
+  return census && census->crashed;
+}
+
 GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
 
 // All but what is withheld.
@@ -154,6 +165,9 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
       interrupt.arm();  // it has to be waited for
     } else {
       interrupt.arm_for(1);
+    }
+    if (runs_in_panic(guest, options.dump.threads)) {
+      options.pause_limit = {};
     }
     DumpAttempt attempt(guest, options, report, on_progress, interrupt.fd());
     auto dump = attempt.run();
@@ -219,9 +233,8 @@ std::optional<CrashedGuest> look_for_crash(acquire::Selection selection) {
                                   selection.domain, census.error().message)};
     return CrashedGuest{.guest = std::move(selection), .doubt = doubt};
   }
-  return census->crashed
-             ? std::optional(CrashedGuest{.guest = std::move(selection), .runs_on = true})
-             : std::nullopt;
+  return census->crashed ? std::optional(CrashedGuest{.guest = std::move(selection)})
+                         : std::nullopt;
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ struct GuestDumpOptions {
   // it did not.
   std::function<Result<>()> confirm_kept = {};
   // A running guest that would probably stand still for longer is not touched, and one that does is
-  // let go then (Errc::limit). Zero: there is no limit. A snapshot's pause has none.
+  // let go then (Errc::limit). Zero: there is no limit. A snapshot's pause has none, nor has that
+  // of a domain that runs on in its panic, which loses nothing by it.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
   bool locked = false;  // the caller has the guest's lock (guest_lock.h); else it is taken
@@ -69,8 +70,6 @@ std::string dump_command(const acquire::Selection& guest);
 // A domain whose guest panicked.
 struct CrashedGuest {
   acquire::Selection guest;
-  // It runs on in its panic: that it stands still for a dump costs nobody anything.
-  bool runs_on = false;
   // Why it cannot be told whether it did: libvirt says so, and its memory cannot be read.
   std::optional<Error> doubt = {};
 };

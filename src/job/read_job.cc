@@ -14,14 +14,16 @@
 
 namespace vmcore::job {
 
-Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::NamedFd> descriptors,
+Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
+                             std::vector<sandbox::NamedFd> descriptors,
                              const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
   descriptors.push_back({"output", text.get()});
   const std::uint64_t most = request.operation == sandbox::Operation::dmesg
                                  ? sandbox::kMaxOutputText
                                  : sandbox::kMaxDocument;
-  TRY_ASSIGN(sandbox::Done done, run_worker(std::move(request), descriptors, callbacks));
+  TRY(worker.request(std::move(request), descriptors));
+  TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
   TextResult result{.name = {}, .done = std::move(done), .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
@@ -30,6 +32,12 @@ Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::Name
   result.text.resize(size);
   TRY(sys::pread_full(text.get(), std::as_writable_bytes(std::span(result.text)), 0));
   return result;
+}
+
+Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::NamedFd> descriptors,
+                             const WorkerCallbacks& callbacks) {
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  return read_text(worker, std::move(request), std::move(descriptors), callbacks);
 }
 
 Result<Fd> open_dump_file(const std::filesystem::path& path) {

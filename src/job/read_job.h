@@ -27,7 +27,11 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
 Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
                               unsigned threads);
 
-// Runs a request whose output is text, without the name of its source.
+// Runs a request whose output is text, without the name of its source; by the worker, which was
+// given no request yet, or one of its own.
+Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
+                             std::vector<sandbox::NamedFd> descriptors,
+                             const WorkerCallbacks& callbacks);
 Result<TextResult> read_text(sandbox::Request request, std::vector<sandbox::NamedFd> descriptors,
                              const WorkerCallbacks& callbacks);
 

@@ -1,12 +1,14 @@
 #include "src/job/read_paused.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "src/job/available_memory.h"
 #include "src/job/guest_lock.h"
 #include "src/job/pause.h"
+#include "src/job/pause_limit.h"
 #include "src/job/place_cache.h"
 #include "src/job/run_worker.h"
 
@@ -22,11 +24,28 @@ sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation
           .hint = recall_place(guest)};
 }
 
+Error limit_is_over(std::chrono::milliseconds limit) {
+  return {Errc::limit, fmt::format("the guest stood still for as long as --pause-limit allows ({} "
+                                   "ms), and was let go before it was read. Give a higher limit "
+                                   "(none: there is no limit), or leave out --pause",
+                                   limit.count())};
+}
+
+}  // namespace
+
 Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
-                             GuestReport& report, int cancel) {
+                             GuestReport& report, std::chrono::milliseconds pause_limit,
+                             int cancel) {
   Pause pause;  // outlives the worker, which holds the pipe
+  PauseLimit limit(pause_limit);
+  TRY_ASSIGN(sandbox::Worker started, start_worker());
+  std::optional<sandbox::Worker> worker(std::move(started));
   const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
-    TRY_ASSIGN(acquire::Acquired acquired, guest.acquire(report.before, {.cancel = cancel}));
+    if (report.before.running) {
+      TRY(limit.begin(worker->pid()));
+    }
+    TRY_ASSIGN(acquire::Acquired acquired,
+               guest.acquire(report.before, {.until = limit.until(), .cancel = cancel}));
     pause = Pause(std::move(acquired.lease));
     return std::move(acquired.source);
   };
@@ -34,25 +53,28 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
     return blocks.empty() ? guest.look() : guest.locate(blocks);
   };
   const auto on_source_read = [&]() -> Result<> {
+    limit.end();
     TRY_ASSIGN(report.pause, pause.end());
     return {};
   };
   auto result = read_text(
-      request, {},
+      *worker, request, {},
       {.on_ready = on_ready, .locate = locate, .on_source_read = on_source_read, .cancel = cancel});
+  const bool over = !result && result.error().code != Errc::cancelled && limit.is_over();
+  limit.end();
+  worker.reset();                  // it may hold the guest
   static_cast<void>(pause.end());  // where the worker did not come that far
   if (!result) {
-    return in_context(std::move(result).error(), guest.name());
+    return in_context(over ? limit_is_over(pause_limit) : std::move(result).error(), guest.name());
   }
   result->name = guest.name();
   remember_place(guest, result->done.place);
   return result;
 }
 
-}  // namespace
-
 PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Operation operation,
-                             unsigned threads, Interrupt& interrupt) {
+                             unsigned threads, std::chrono::milliseconds pause_limit,
+                             Interrupt& interrupt) {
   be_killed_first();
   acquire::Selection direct = selection;
   direct.method = acquire::Method::direct;
@@ -73,7 +95,7 @@ PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Opera
   report->remarks.insert(report->remarks.end(), remarks.begin(), remarks.end());
   interrupt.arm();
   auto text = read_held(guest, request_for(guest, operation, threads, report->before.running),
-                        *report, interrupt.fd());
+                        *report, pause_limit, interrupt.fd());
   if (auto after = guest.state()) {
     report->after = *std::move(after);
   }

@@ -1,6 +1,7 @@
 // What a guest tells as text while it stands still, held as for a dump: one moment, with registers.
 #pragma once
 
+#include <chrono>
 #include <optional>
 
 #include "src/job/dump_job.h"
@@ -14,9 +15,17 @@ struct PausedText {
   std::optional<GuestReport> guest;  // how it fared; empty where it was not touched
 };
 
+// What the request says of a guest that was opened; how it fares is told in `report`. Given up with
+// Errc::cancelled when `cancel` becomes readable.
+Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
+                             GuestReport& report, std::chrono::milliseconds pause_limit,
+                             int cancel);
+
 // A running guest is looked at before it is held, so that its kernel need not be searched for
-// meanwhile, and runs again as soon as its memory is read. By method direct alone.
+// meanwhile, and runs again as soon as its memory is read, at the latest when `pause_limit` is over
+// (Errc::limit; zero: no limit). By method direct alone.
 PausedText read_paused_guest(const acquire::Selection& guest, sandbox::Operation operation,
-                             unsigned threads, Interrupt& interrupt);
+                             unsigned threads, std::chrono::milliseconds pause_limit,
+                             Interrupt& interrupt);
 
 }  // namespace vmcore::job

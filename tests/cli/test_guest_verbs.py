@@ -5,7 +5,7 @@ import os
 import struct
 import subprocess
 
-from harness import DONE, FAILED, USAGE, Cli, main
+from harness import DONE, FAILED, NOT_AS_ASKED, USAGE, Cli, main
 
 VMCORE_GUEST = os.environ["VMCORE_GUEST"]
 
@@ -44,6 +44,27 @@ class GuestVerbs(Cli):
             done = self.guest("build", "-o", name, "--root", self.folder, code=FAILED)
             self.assertIn(says, done.stderr)
         self.assertEqual(os.readlink(self.folder / "null"), "/dev/null")
+
+    def test_images_go_after_the_files_are_back(self):
+        root, state = self.folder / "root", self.folder / "root/var/lib/vmcore-guest"
+        for name, text in (("usr/sbin/vmcore-guest", ""), ("usr/lib/systemd/systemd", ""), ("etc/default/grub", "X=1\n"),
+                           ("usr/sbin/grub-mkconfig", "")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        (root / "var/lib").mkdir(parents=True)
+        self.guest("setup", "--root", root, "--crashkernel", "128M", code=NOT_AS_ASKED)
+        self.assertIn("crashkernel=128M", (root / "etc/default/grub").read_text())
+        image = state / "capture-6.1-test.img"
+        image.write_text("an image")
+        obstacle = root / "etc/default/.grub.vmcore-guest"
+        obstacle.mkdir()
+        self.guest("remove", "--root", root, code=FAILED)
+        self.assertIn("crashkernel=128M", (root / "etc/default/grub").read_text())
+        self.assertTrue(image.exists())
+        obstacle.rmdir()
+        self.guest("remove", "--root", root, code=NOT_AS_ASKED)
+        self.assertEqual((root / "etc/default/grub").read_text(), "X=1\n")
+        self.assertFalse(state.exists())
 
     def test_no_kernel(self):
         (self.folder / "kernel").write_bytes(b"MZ" + bytes(0x1000))

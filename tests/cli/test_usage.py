@@ -50,6 +50,8 @@ class Usage(Cli):
     def test_times(self):
         for limit in ("0", "-1s", "soon", "2h", "", "1e99"):
             self.misused("dump", "--qmp", "nowhere", "--pause-limit", limit, says="--pause-limit")
+            self.misused("memory", "--pause", "--qmp", "nowhere", "--pause-limit", limit, says="--pause-limit")
+        self.misused("info", "--qmp", "nowhere", "--pause-limit", "2s", says="--pause")
 
     def test_what_is_checked(self):
         for words in (["vm1", "--qmp", "x"], ["vm1", "--all"], ["--all", "--qmp", "x"]):

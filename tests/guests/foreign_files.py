@@ -23,6 +23,9 @@ MORE_OF_MAKEDUMPFILE = {
 }
 
 
+ATTEMPTS = 3    # makedumpfile with two threads died by itself once in a night of runs
+
+
 class Files:
     """The files of a guest that stands still, in a folder of their own."""
 
@@ -77,8 +80,15 @@ class Files:
     def of_makedumpfile(self, name: str, kinds: dict) -> None:
         for what, words in kinds.items():
             path = self.folder / "theirs"
-            done = tools.run(name, *words, self.repaired, path)
-            if not self.findings.check(f"{self.name}: {name} {what}", [] if done.returncode == 0 else [done.stdout[-500:]]):
+            path.unlink(missing_ok=True)    # of one that failed
+            for _ in range(ATTEMPTS):
+                done = tools.run(name, *words, self.repaired, path)
+                if done.returncode >= 0:
+                    break
+                print(f"  {self.name}: {name} {what}: it died by signal {-done.returncode}", flush=True)
+                path.unlink(missing_ok=True)
+            lines = [] if done.returncode == 0 else [f"exit {done.returncode}", done.stdout[-500:], done.stderr[-500:]]
+            if not self.findings.check(f"{self.name}: {name} {what}", lines):
                 continue
             if words[0] == "-E":
                 self.opens(f"{name}, {what}", path, zeros="31" in words)

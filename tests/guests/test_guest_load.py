@@ -113,10 +113,17 @@ def reloads(guest) -> list:
 def without_room(guest) -> list:
     """Nothing can be built: the image that is there is loaded, if it is whole. (This guest has no kernel modules.)"""
     kept = guest.capture_image
-    guest.must("vmcore-guest unload; mkdir -p /etc; touch /etc/vmcore-guest.conf")    # the image is older than that
-    code, text = guest.run("vmcore-guest load")
-    lines = differs("exit", code, 0) + differs("loaded", guest.must(SLOT), "1")
-    lines += lacks(text, "no new capture image could be built", f"the older one is used, {kept}")
+    failed, started = "/run/vmcore-guest/build-failed", "grep started /run/vmcore-guest/loaded"
+    before = guest.must(started)
+    guest.must("mkdir -p /etc; touch /etc/vmcore-guest.conf")    # the image is older than that
+    says = ("no new capture image could be built", f"the older one is used, {kept}")
+    lines = lacks(guest.must("vmcore-guest load --refresh"), *says)
+    lines += differs("refreshed soon after", guest.must("vmcore-guest load --refresh"), "")
+    guest.must(f"echo 0 0 > {failed}")
+    lines += lacks(guest.must("vmcore-guest load --refresh"), *says)
+    lines += differs("loaded again in vain", guest.must(started), before)
+    code, text = guest.run("vmcore-guest unload && vmcore-guest load")
+    lines += differs("exit", code, 0) + differs("loaded", guest.must(SLOT), "1") + lacks(text, *says)
     guest.must(f"cp {kept} /kept && head -c 100000 /kept > {kept}")
     lines += refused(guest, "vmcore-guest load", f"`vmcore-guest build -o {kept}` failed")
     guest.must(f"cp /kept {kept} && rm /kept /etc/vmcore-guest.conf && vmcore-guest load")

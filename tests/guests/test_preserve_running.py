@@ -17,6 +17,7 @@ from guests.guest import BOOT_SECONDS, GuestError
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available
 
+LIMIT = ("--pause-limit", "1ms")    # no guest that runs is dumped with that
 CRASH_SECONDS = 300     # until libvirt shows it; beside others, and with a dump of all memory
 
 
@@ -52,8 +53,8 @@ class Case:
                 raise GuestError(f"it is {now}, not {state}:\n{self.rig.console[-1000:]}")
             time.sleep(0.5)
 
-    def all_crashed(self) -> subprocess.CompletedProcess:
-        return self.run("dump", "-c", self.rig.uri, "--all-crashed")
+    def all_crashed(self, *words) -> subprocess.CompletedProcess:
+        return self.run("dump", "-c", self.rig.uri, "--all-crashed", *words)
 
     def dumps(self) -> list:
         return sorted(self.folder.glob("*.vmcore"))
@@ -66,6 +67,8 @@ def main_test(vmcorectl, _guests, findings) -> None:
     with LibvirtRig("newest", on_crash="preserve-running") as rig:
         case = Case(vmcorectl, rig, findings)
         case.check("one that did not crash", case.all_crashed(), 0, {"none": not case.dumps()})
+        case.check("a limit that is too short", case.run("dump", "-c", rig.uri, rig.name, *LIMIT), 1,
+                   {"none": not case.dumps(), "it runs": rig.status() == "running"})
         done = case.run("dump", "-c", rig.uri, rig.name, "-o", "running")     # libvirt pauses it, not QEMU
         case.check("dumped as it runs", done, 0, {"it runs": rig.status() == "running",
                                                   "libvirt says so": "running" in rig.virsh("domstate", rig.name)})
@@ -73,7 +76,11 @@ def main_test(vmcorectl, _guests, findings) -> None:
         done = case.run("check", "-c", rig.uri, rig.name)
         case.check("check", done, done.returncode, {"said": "its kernel has panicked, and it runs on" in done.stdout,
                                                     "it runs": rig.status() == "running"})
-        done = case.all_crashed()
+        done = case.run("dump", "-c", rig.uri, rig.name, "-o", "named.vmcore", *LIMIT)
+        case.check("one in its panic, by name", done, 0, {"dumped": len(case.dumps()) == 1,
+                                                          "it runs on": rig.status() == "running"})
+        (case.folder / "named.vmcore").unlink(missing_ok=True)
+        done = case.all_crashed(*LIMIT)
         case.check("one in its panic", done, 0, {"dumped": len(case.dumps()) == 1, "it runs on": rig.status() == "running"})
         for path in case.dumps():
             info = json.loads(case.run("info", "--output", "json", path).stdout)

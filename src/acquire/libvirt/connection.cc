@@ -139,6 +139,14 @@ Result<LibvirtConnection> connect_again(const std::string& uri) {
   }
 }
 
+Result<std::uint64_t> version_of(virConnect* connection) {
+  unsigned long version = 0;  // NOLINT(google-runtime-int): libvirt's type
+  if (virConnectGetLibVersion(connection, &version) != 0) {
+    return libvirt_failure("libvirt's version");
+  }
+  return version;
+}
+
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how) {
   const std::optional<int> id = as_id(domain);
   LibvirtDomain by_id(how != LookUp::name && id ? virDomainLookupByID(connection, *id) : nullptr);

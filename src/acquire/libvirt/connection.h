@@ -4,6 +4,7 @@
 
 #include <libvirt/libvirt.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri);
 
 // The same after a connection broke: a daemon that is restarted is waited for, for some seconds.
 Result<LibvirtConnection> connect_again(const std::string& uri);
+
+// Of the daemon that answers: 11.5.0 is 11'005'000, as libvirt has it.
+Result<std::uint64_t> version_of(virConnect* connection);
 
 // Errc::not_found where there is none. A number that is one domain's id and another's name is
 // Errc::invalid.

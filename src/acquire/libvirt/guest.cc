@@ -15,6 +15,7 @@
 #include "src/acquire/libvirt/definition.h"
 #include "src/acquire/libvirt/monitor.h"
 #include "src/acquire/libvirt/process.h"
+#include "src/acquire/libvirt/setup.h"
 #include "src/acquire/libvirt/state.h"
 #include "src/acquire/process/challenge.h"
 #include "src/acquire/process/ram_layout.h"
@@ -106,8 +107,11 @@ Result<std::unique_ptr<LibvirtGuest>> LibvirtGuest::open(const Selection& select
                 selection.domain);
   }
   const char* const name = virDomainGetName(domain.get());
-  return std::unique_ptr<LibvirtGuest>(new LibvirtGuest(
+  const std::uint64_t version = version_of(connection.get()).value_or(0);
+  std::unique_ptr<LibvirtGuest> guest(new LibvirtGuest(
       std::move(connection), std::move(domain), name != nullptr ? name : "guest", selection));
+  guest->libvirt_version_ = version;
+  return guest;
 }
 
 Result<> LibvirtGuest::use_process() {
@@ -178,7 +182,14 @@ Result<> LibvirtGuest::reconnect() {
   }
   domain_.reset();
   connection_.reset();
-  TRY_ASSIGN(connection_, connect_again(selection_.uri));
+  auto again = connect_again(selection_.uri);
+  if (!again && holds_guests_itself(libvirt_version_)) {
+    return fail(again.error().code,
+                "{}; a guest that libvirt {} held for a dump stands still until libvirt is started "
+                "again (systemctl start libvirtd.service, or virtqemud.service)",
+                again.error().message, version_text(libvirt_version_));
+  }
+  TRY_ASSIGN(connection_, std::move(again));
   domain_.reset(virDomainLookupByUUIDString(connection_.get(), uuid));
   if (!domain_) {
     return libvirt_failure("the domain after libvirt came back");
@@ -195,6 +206,7 @@ Result<GuestState> LibvirtGuest::state() {
   if (virDomainGetState(domain_.get(), &state, &reason, 0) != 0) {
     return libvirt_failure("the domain's state");
   }
+  runs_after_crash_ = crash_word(state, reason) == CrashWord::maybe;
   const bool running = state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
   return GuestState{name_of_state(state, reason), running};
 }

@@ -40,6 +40,7 @@ class LibvirtGuest : public Guest {
   std::vector<Remark> remarks() const override;
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;
+  bool runs_after_crash() const override { return runs_after_crash_; }
   std::optional<std::uint64_t> host_memory() override;
   const GuestProcess* process() const override { return process_ ? &*process_ : nullptr; }
   Result<> check_readable() override;
@@ -82,8 +83,10 @@ class LibvirtGuest : public Guest {
   std::vector<RamBlock> ram_;
   // All that the monitor told of, with ROM and the memory of devices.
   std::optional<std::vector<RamBlock>> told_;
+  std::uint64_t libvirt_version_ = 0;  // that it was opened by
   bool tainted_ = false;
   bool target_refused_ = false;  // the last dump failed for its target (LibvirtDump)
+  bool runs_after_crash_ = false;
 };
 
 Result<std::unique_ptr<Guest>> open_direct_domain(const Selection& selection);

@@ -56,6 +56,17 @@ Result<> for_each_domain(const std::string& uri,
 
 }  // namespace
 
+Result<std::uint64_t> libvirt_version(const std::string& uri) {
+  TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
+  return version_of(connection.get());
+}
+
+std::string version_text(std::uint64_t version) {
+  return fmt::format("{}.{}.{}", version / 1'000'000, version / 1'000 % 1'000, version % 1'000);
+}
+
+bool holds_guests_itself(std::uint64_t version) { return version >= 11'005'000; }
+
 Result<std::vector<Selection>> running_domains(const std::string& uri) {
   std::vector<Selection> found;
   TRY(for_each_domain(uri,
@@ -80,6 +91,7 @@ Result<GuestSetup> setup_of_domain(const Selection& selection) {
   TRY_ASSIGN(GuestSetup setup, read_definition(xml));
   setup.handle = handle_of(setup.name, uuid_of(found.domain.get()));
   setup.active = found.active;
+  setup.libvirt_version = version_of(found.connection.get()).value_or(0);
   setup.persistent = virDomainIsPersistent(found.domain.get()) == 1;
   if (setup.persistent) {
     TRY_ASSIGN(const std::string next, definition_of(found.domain.get(), VIR_DOMAIN_XML_INACTIVE));

@@ -13,6 +13,14 @@
 
 namespace vmcore::acquire {
 
+// Of the daemon that answers (connection.h, version_of).
+Result<std::uint64_t> libvirt_version(const std::string& uri);
+// "11.5.0"
+std::string version_text(std::uint64_t version);
+// Whether that libvirt stops a running guest by itself for a dump (dump.cc): where it dies
+// meanwhile, the guest stands still until libvirt is started again.
+bool holds_guests_itself(std::uint64_t version);
+
 // The domains that have memory.
 Result<std::vector<Selection>> running_domains(const std::string& uri);
 // Of those, the ones whose guest panicked.

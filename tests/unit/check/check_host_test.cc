@@ -75,6 +75,18 @@ TEST(JudgeHost, LibvirtIsMissedOnlyWhereItIsElsewhere) {
   EXPECT_TRUE(judge_host(facts).failed());
 }
 
+TEST(JudgeHost, ALibvirtThatHoldsGuestsItselfIsTold) {
+  HostFacts facts;
+  facts.libvirt = 11'004'000;
+  EXPECT_EQ(finding(facts, "host.libvirt").verdict, Verdict::pass);
+  EXPECT_EQ(finding(facts, "host.libvirt").value, "11.4.0");
+  facts.libvirt = 11'005'000;
+  const Finding warned = finding(facts, "host.libvirt");
+  EXPECT_EQ(warned.verdict, Verdict::warn);
+  EXPECT_EQ(warned.value, "11.5.0");
+  EXPECT_NE(warned.hint.find("stands still until libvirt is started again"), std::string::npos);
+}
+
 TEST(JudgeHost, WithoutAWorkerThereIsNoDump) {
   HostFacts facts;
   facts.worker = fail(Errc::not_found, "vmcore-worker is not there");

@@ -236,6 +236,17 @@ TEST_F(SavedMemory, HolesAreToldByTheirOwnPlace) {
 
 TEST_F(SavedMemory, IsStillInItsOwnPlaceUntilTheCaptureKernelBegins) {
   EXPECT_EQ(page_5(), testing::page_pattern({1}));
+  EXPECT_THAT(texts(subject_of(image_).found.remarks),
+              HasSubstr("the copy of 0x0-0x9ffff that the crashed kernel's core header names, at "
+                        "0x3800000, holds only zeros: this memory is read from its own place"));
+}
+
+TEST_F(SavedMemory, ACopyThatIsNotThereIsTold) {
+  memory().write(kSaved + 0x5000, testing::page_pattern({2}));
+  EXPECT_THAT(texts(subject_of(image_).found.remarks), testing::Not(HasSubstr("the copy of")));
+  memory().exclude({(kSaved.value + 0x7000) / 4096});
+  EXPECT_EQ(page_5(), testing::page_pattern({1}));
+  EXPECT_THAT(texts(subject_of(image_).found.remarks), HasSubstr("at 0x3800000, cannot be read:"));
 }
 
 TEST(CrashedKernel, ADumpOfItHasItsNotesAndSaysSo) {

@@ -138,6 +138,21 @@ TEST(Normalise, AddressesAreTheKernels) {
   EXPECT_EQ(normalised.header.cpu_count, 1U);
 }
 
+TEST(Normalise, TheImageLiesWhereMemoryCanBe) {
+  constexpr VirtAddr kBegin{0xffff'ffff'8100'0000};
+  constexpr std::uint64_t kSize = 0x200'0000;
+  constexpr std::int64_t kLast = kMaxPhysAddr - kSize - 0x100'0000;
+  const auto found = image_segment({kBegin, kSize}, kLast);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->physical, (PhysRange{{kMaxPhysAddr - kSize}, kSize}));
+  EXPECT_EQ(found->virtual_begin, kBegin);
+  EXPECT_TRUE(image_segment({kBegin, kSize}, -0x100'0000));
+  EXPECT_FALSE(image_segment({kBegin, kSize}, kLast + 1));
+  EXPECT_FALSE(image_segment({kBegin, kSize}, -0x100'0001));
+  EXPECT_FALSE(image_segment({kBegin, 0}, 0));
+  EXPECT_FALSE(image_segment({kBegin, kMaxPhysAddr + 1}, -0x100'0000));
+}
+
 struct Clock {
   const char* crashtime;  // VMCOREINFO
   std::optional<std::uint64_t> provenance, host, header;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/job/read_paused.h"
 
 namespace vmcore::job {
 namespace {
@@ -110,6 +111,15 @@ class DumpAttemptByARogue : public ::testing::Test {
     return DumpAttempt(guest_, options, report, {}, cancel).run();
   }
 
+  // A look at it while it stands still.
+  Result<TextResult> look(int cancel = -1) {
+    const sandbox::Request request{.operation = sandbox::Operation::memory,
+                                   .input = sandbox::ProcessInput{}};
+    GuestReport report;
+    report.before = *guest_.state();
+    return read_held(guest_, request, report, limit_, cancel);
+  }
+
   void expect_refused(const Result<DumpResult>& result) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, Errc::malformed);
@@ -148,6 +158,22 @@ TEST_F(DumpAttemptByARogue, AGuestIsLetGoWhenTheLimitIsOver) {
   EXPECT_THAT(result.error().message, HasSubstr("--consistency snapshot"));
   EXPECT_EQ(guest_.deeds.back(), Deed::let_go);
   EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+TEST_F(DumpAttemptByARogue, ALookHasTheSameLimit) {
+  limit_ = std::chrono::milliseconds(100);
+  const auto result = look();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::limit);
+  EXPECT_THAT(result.error().message, HasSubstr("--pause-limit allows (100 ms)"));
+  EXPECT_EQ(guest_.deeds.back(), Deed::let_go);
+}
+
+TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestThatIsLookedAtGo) {
+  const Fd interrupted(::eventfd(1, EFD_CLOEXEC));
+  const auto result = look(interrupted.get());
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, Errc::cancelled);
 }
 
 TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestGo) {

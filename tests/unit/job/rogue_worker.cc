@@ -24,6 +24,10 @@ Result<Have> copy_a_page(const Channel& channel, const CopyRoom& room, std::uint
 Result<> work(const Channel& channel) {
   TRY_ASSIGN(const Packet given, channel.receive());
   TRY_ASSIGN(const Request request, decode_request(given.text));
+  if (request.operation == Operation::memory) {
+    TRY_ASSIGN(const Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
+    ::pause();
+  }
   TRY_ASSIGN(const CopyRoom room, CopyRoom::map(given.fds.front().get()));
   TRY_ASSIGN(const Packet places, ask(channel, Locate{}));
   TRY_ASSIGN(const Located located, decode_located(places.text));

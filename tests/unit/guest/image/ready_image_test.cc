@@ -45,18 +45,22 @@ class ReadyImageTest : public ::testing::Test {
   }
   // `writable`: where an image can be built.
   Result<ReadyImage> ready(std::initializer_list<std::string> writable) {
-    return ready_image(root.root(), kRelease, [&](const std::string& path) -> Result<> {
-      tried.push_back(path);
-      if (std::ranges::find(writable, path) == writable.end()) {
-        return fail(Errc::no_space, "no room");
-      }
-      root.write(path, image());
-      return {};
-    });
+    return ready_image(
+        root.root(), kRelease,
+        [&](const std::string& path) -> Result<> {
+          tried.push_back(path);
+          if (std::ranges::find(writable, path) == writable.end()) {
+            return fail(Errc::no_space, "no room");
+          }
+          root.write(path, image());
+          return {};
+        },
+        now);
   }
 
   FolderRoot root;
   std::vector<std::string> tried;
+  std::chrono::seconds now{100};
 };
 
 TEST_F(ReadyImageTest, OneThatIsUpToDateIsTaken) {
@@ -82,6 +86,7 @@ TEST_F(ReadyImageTest, WithoutRoomItIsBuiltInMemory) {
   const auto built = ready({kInMemory});
   ASSERT_TRUE(built);
   EXPECT_EQ(built->path, kInMemory);
+  EXPECT_FALSE(built->older);
   ASSERT_EQ(built->remarks.size(), 1U);
   EXPECT_THAT(built->remarks[0].text,
               HasSubstr(std::string(kKept) + " cannot be written (no room)"));
@@ -96,8 +101,34 @@ TEST_F(ReadyImageTest, WhereNothingCanBeBuiltTheOlderOneServes) {
   const auto older = ready({});
   ASSERT_TRUE(older) << older.error().message;
   EXPECT_EQ(older->path, kKept);
+  EXPECT_TRUE(older->older);
   ASSERT_EQ(older->remarks.size(), 1U);
   EXPECT_THAT(older->remarks[0].text, HasSubstr("the older one is used, /var/lib"));
+}
+
+TEST_F(ReadyImageTest, AfterAFailureATimerWaitsLongerEachTime) {
+  using std::chrono::minutes;
+  const auto may_at = [this](std::chrono::seconds when) {
+    return may_build_again(root.root(), when);
+  };
+  root.write(kKept, image());
+  make_stale();
+  EXPECT_TRUE(may_at(now));
+  for (const minutes wait : {minutes(30), minutes(60), minutes(120), minutes(240), minutes(240)}) {
+    ASSERT_TRUE(ready({}));
+    EXPECT_FALSE(may_at(now));
+    EXPECT_FALSE(may_at(now + wait - std::chrono::seconds(1)));
+    EXPECT_TRUE(may_at(now + wait));
+    now += wait;
+  }
+  ASSERT_TRUE(ready({kInMemory}));
+  EXPECT_TRUE(may_at(now));
+  make_stale();
+  ASSERT_TRUE(ready({}));
+  EXPECT_FALSE(may_at(now + minutes(29)));
+  EXPECT_TRUE(may_at(now + minutes(30)));
+  ASSERT_TRUE(ready({kKept}));
+  EXPECT_TRUE(may_at(now));
 }
 
 TEST_F(ReadyImageTest, AnOlderOneThatIsDamagedOrOfAnotherKernelDoesNotServe) {

@@ -7,6 +7,7 @@
 #include <sys/statfs.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -156,6 +157,17 @@ TEST_F(TargetFile, WhereADumpHasNoRoomTheLogAndTheReasonAre) {
                                                  "/2025-11-21-185133/dmesg.txt: "
                                                  "Kernel panic - not syncing: test\n");
   EXPECT_EQ(names(folder_ / "2024-01-01-000000"), std::vector<std::string>{"vmcore"});
+}
+
+TEST(CheckRoom, OlderDumpsCountForWhatTheyWouldLeave) {
+  constexpr std::uint64_t kMib = 1U << 20;
+  const std::array older = {20 * kMib, 5 * kMib};
+  EXPECT_TRUE(check_room("/crash", 32 * kMib, {}, 32 * kMib));
+  EXPECT_TRUE(check_room("/crash", 7 * kMib, older, 32 * kMib));
+  const Result<> none = check_room("/crash", 7 * kMib - 1, older, 32 * kMib);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, Errc::no_space);
+  EXPECT_EQ(none.error().message, "/crash has 6 MiB free, and a dump may need 32 MiB");
 }
 
 TEST_F(TargetFile, OlderDumpsGoForTheLogAndThenItsOwnOldestLines) {

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdio>
+
+#include "src/base/shell.h"
 #include "tests/unit/guest/folder_root.h"
 
 namespace vmcore::guest::setup {
@@ -110,12 +113,41 @@ TEST_F(BootLoaders, UnifiedImagesNeedAnAddon) {
   root.write("/efi/EFI/Linux/arch.efi", "");
   root.write("/etc/kernel/uki.conf", "[UKI]\nCmdline=root=x rw\n");
   EXPECT_EQ(planned("/etc/kernel/uki.conf"), "[UKI]\nCmdline=root=x rw crashkernel=128M\n");
-  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("ukify build --cmdline=\"crashkernel=128M\" "
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("ukify build --cmdline=crashkernel=128M "
                                              "--output=/efi/loader/addons/")));
   root.write("/etc/kernel/uki.conf", "[UKI]\nCmdline=@/etc/kernel/cmdline\n");
   root.write("/etc/kernel/cmdline", "# mine\nroot=x\n");
   EXPECT_EQ(planned("/etc/kernel/uki.conf"), "[UKI]\nCmdline=@/etc/kernel/cmdline\n");
   EXPECT_EQ(planned("/etc/kernel/cmdline"), "# mine\nroot=x crashkernel=128M\n");
+}
+
+// What a shell makes of the command in the hint: mkdir, ukify and grub2-editenv print their words.
+std::string pasted(const std::string& hint) {
+  const std::size_t begin = hint.find('`') + 1;
+  const std::string script =
+      "words() { printf '<%s>' \"$@\"; }; mkdir() { :; }; ukify() { words \"$@\"; }; "
+      "grub2-editenv() { if [ \"$2\" = list ]; then echo kernelopts=ro; else words \"$@\"; fi; "
+      "}; " +
+      hint.substr(begin, hint.find('`', begin) - begin);
+  FILE* const shell = ::popen(shell_command({"bash", "-c", script}).c_str(), "r");
+  std::string said(4096, '\0');
+  said.resize(std::fread(said.data(), 1, said.size(), shell));
+  ::pclose(shell);
+  return said;
+}
+
+TEST_F(BootLoaders, HintsMayBePasted) {
+  const CommandLine line{.words = {"crashkernel=128M", "a=\"$(echo b)'"}};
+  root.write("/efi/EFI/Linux/arch.efi", "");
+  planned("/etc/kernel/cmdline", line);
+  ASSERT_EQ(by_hand.size(), 1U);
+  EXPECT_EQ(pasted(by_hand[0]),
+            "<build><--cmdline=crashkernel=128M a=\"$(echo b)'>"
+            "<--output=/efi/loader/addons/vmcore-guest.addon.efi>");
+  root.write("/boot/loader/entries/a.conf", "linux /b\noptions $kernelopts\n");
+  planned("/etc/kernel/cmdline", line);
+  ASSERT_EQ(by_hand.size(), 2U);
+  EXPECT_EQ(pasted(by_hand[0]), "<-><set><kernelopts=ro crashkernel=128M a=\"$(echo b)'>");
 }
 
 TEST_F(BootLoaders, UnifiedImagesOfMkinitcpioAreBuiltAnew) {
