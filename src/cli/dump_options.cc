@@ -7,11 +7,10 @@
 
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/image/page.h"
 
 namespace vmcore::cli {
 namespace {
-
-constexpr std::uint64_t kPageSize = 4096;
 
 struct LevelRange {
   std::string_view codec;

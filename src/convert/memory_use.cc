@@ -8,14 +8,13 @@
 #include "filters/page_runs.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/provenance.h"
+#include "src/image/page.h"
 #include "src/kernel/memmap.h"
 
 namespace vmcore::convert {
 namespace {
 
 using filters::for_each_run;
-
-constexpr std::uint64_t kPageSize = 4096;
 
 // Bins of that many pages that hold a member; enough of them once they are more than are allowed.
 std::vector<MemoryBin> bins_over(const PageSet& ram, std::uint64_t bin_pages) {

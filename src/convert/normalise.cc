@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "src/base/number.h"
+#include "src/image/page.h"
 #include "src/kernel/cpus.h"
 #include "src/kernel/proof.h"
 
@@ -99,7 +100,7 @@ std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kerne
     segments.push_back({{{physical}, image.size}, image.begin});
   }
   if (const auto page_offset = kernel.page_offset()) {
-    segments.push_back({{{0}, plan.ram_end.value * 4096}, *page_offset});
+    segments.push_back({{{0}, address_of(plan.ram_end).value}, *page_offset});
   }
   return segments;
 }

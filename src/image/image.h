@@ -11,6 +11,7 @@
 
 #include "src/base/result.h"
 #include "src/image/memory.h"
+#include "src/image/page.h"
 
 namespace vmcore {
 
@@ -18,7 +19,7 @@ enum class Arch : std::uint8_t { unknown, x86_64 };
 
 struct Machine {
   Arch arch = Arch::unknown;
-  std::uint32_t page_size = 4096;  // bytes
+  std::uint32_t page_size = kPageSize;  // bytes
 };
 
 // One ELF note, verbatim.

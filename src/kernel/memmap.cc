@@ -7,13 +7,12 @@
 #include <span>
 
 #include "src/base/little_endian.h"
+#include "src/image/page.h"
 
 namespace vmcore::kernel {
 namespace {
 
-constexpr unsigned kPageShift = 12;
-constexpr std::uint64_t kPageBytes = 1ULL << kPageShift;
-constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageBytes;
+constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageSize;
 
 // Flags in the low bits of section_mem_map. Their number grew from 2 to 6 (v4.13, v5.3, v5.12,
 // v6.15), but the value above them is a page-aligned array minus a multiple of 2^15 struct pages
@@ -22,7 +21,7 @@ constexpr std::uint64_t kSectionPresent = 1ULL << 0;
 constexpr std::uint64_t kSectionHasMemmap = 1ULL << 1;
 // SECTION_IS_ONLINE (v4.13, 2d070eab2e82; no kernel set the bit before).
 constexpr std::uint64_t kSectionOnline = 1ULL << 2;
-constexpr std::uint64_t kSectionFlags = kPageBytes - 1;
+constexpr std::uint64_t kSectionFlags = kPageSize - 1;
 
 // The most pages with struct pages of offline sections that are looked up: 512 GiB of memory have
 // as many where they are mapped by 4 KiB.
@@ -86,7 +85,7 @@ Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
   }
   layout.pages_per_section = 1ULL << (section_bits - kPageShift);
   layout.sections = 1ULL << (memory_bits - section_bits);
-  layout.sections_per_root = kPageBytes / layout.section_size;
+  layout.sections_per_root = kPageSize / layout.section_size;
   const std::uint64_t roots =
       (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
   layout.extreme = length == roots;
@@ -147,16 +146,16 @@ std::uint64_t root_count(const SparseLayout& layout) {
   return (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
 }
 
-// The sections of the page-sized roots that address_of(root number) tells; null where there is
+// The sections of the page-sized roots that root_address(root number) tells; null where there is
 // none. A root that cannot be read is an error: its pages would pass for memory that Linux does not
 // know.
 template <class AddressOf>
 Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
-                                          AddressOf address_of) {
+                                          AddressOf root_address) {
   Runs runs(layout);
   std::vector<std::byte> sections(layout.sections_per_root * layout.section_size);
   for (std::uint64_t root = 0; root < root_count(layout); ++root) {
-    const VirtAddr address = address_of(root);
+    const VirtAddr address = root_address(root);
     if (address.value == 0) {
       continue;
     }
@@ -212,7 +211,7 @@ bool text_is_online(const GuestKernel& kernel, const std::vector<MemmapRun>& run
   const auto text =
       kernel.page_tables().translate(kernel.info().symbol("_stext").value_or(VirtAddr{}));
   return text && std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
-           const Pfn pfn{text->address.value / kPageBytes};
+           const Pfn pfn = pfn_of(text->address);
            return !run.offline && pfn >= run.first && pfn < run.first + run.count;
          });
 }
@@ -233,12 +232,12 @@ std::optional<std::set<std::uint64_t>> sections_with_struct_pages(
       const auto mapping = kernel.page_tables().translate(at);
       if (mapping) {
         const std::uint64_t size = std::min(mapping->size, end - at);
-        const std::uint64_t section_bytes = layout.pages_per_section * kPageBytes;
+        const std::uint64_t section_bytes = layout.pages_per_section * kPageSize;
         sections.insert(mapping->address.value / section_bytes);
         sections.insert((mapping->address.value + size - 1) / section_bytes);
         at = at + mapping->size;
       } else {
-        at = at + (kPageBytes - at.value % kPageBytes);
+        at = at + (kPageSize - at.value % kPageSize);
       }
     }
   }

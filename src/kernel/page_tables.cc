@@ -2,6 +2,8 @@
 
 #include <span>
 
+#include "src/image/page.h"
+
 namespace vmcore::kernel {
 namespace {
 
@@ -10,7 +12,6 @@ constexpr std::uint64_t kPresent = 1ULL << 0;
 constexpr std::uint64_t kLargePage = 1ULL << 7;
 constexpr std::uint64_t kAddressBits = 0x000f'ffff'ffff'f000;
 
-constexpr unsigned kPageShift = 12;
 constexpr unsigned kIndexBits = 9;
 
 // Largest level with large pages: 1 is a page table (4 KiB), 2 a directory (2 MiB), 3 of 1 GiB.

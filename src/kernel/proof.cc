@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "src/image/page.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/kallsyms.h"
 
@@ -78,7 +79,7 @@ void add_used(std::span<const PageTables> candidates, std::uint64_t address, boo
       way.push_back(mapping->address);
     }
     for (const PhysAddr at : way) {
-      used.push_back({at.value / 4096});
+      used.push_back(pfn_of(at));
     }
     return;
   }

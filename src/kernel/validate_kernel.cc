@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "src/image/page.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/build_id.h"
 #include "src/kernel/kallsyms.h"
@@ -44,7 +45,7 @@ Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcore
       continue;
     }
     const PhysAddr root = image_to_physical(*symbol, phys_base);
-    if (root.value >= kMaxPhysAddr || root.value % 4096 != 0) {
+    if (root.value >= kMaxPhysAddr || root.value % kPageSize != 0) {
       return fail(Errc::malformed, "VMCOREINFO: {} lies at {:#x}", name, root.value);
     }
     return PageTables(memory, root, info.number("pgtable_l5_enabled").value_or(0) == 1,

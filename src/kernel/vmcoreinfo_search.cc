@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "src/base/little_endian.h"
+#include "src/image/page.h"
 #include "src/kernel/address_layout.h"
 #include "src/kernel/memory_chunks.h"
 
@@ -82,7 +83,7 @@ class ImageScan {
 
  private:
   static bool is_candidate(VirtAddr pointer) {
-    return pointer.value % kPageBytes == 0 && pointer >= kKernelHalf && pointer < kKernelMap;
+    return pointer.value % kPageSize == 0 && pointer >= kKernelHalf && pointer < kKernelMap;
   }
 
   Texts texts_;
@@ -121,7 +122,7 @@ Result<> search_memory(const PhysicalMemory& memory,
                        const std::function<bool(const Vmcoreinfo&, PhysAddr)>& take) {
   Texts texts(memory);
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
-    for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
+    for (std::size_t page = 0; page < bytes.size(); page += kPageSize) {
       if (begins_text(bytes.subspan(page))) {
         TRY_ASSIGN(const bool is_new, texts.add(at + page));
         if (is_new && take(texts.last(), at + page)) {

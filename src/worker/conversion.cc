@@ -12,6 +12,7 @@
 #include "src/convert/draft.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
+#include "src/image/page.h"
 #include "src/worker/process_input.h"
 
 namespace vmcore::worker {
@@ -129,9 +130,9 @@ sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
   // A thread compresses, writes, reads and compares about as many bytes in a microsecond
   // (docs/performance.md).
   constexpr std::uint64_t kVerified = 250;
-  const std::uint64_t verifying =
-      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.how.threads)
-                           : 0;
+  const std::uint64_t verifying = holds_guest(request) ? draft.kept_pages * kPageSize / kVerified /
+                                                             std::max(1U, request.how.threads)
+                                                       : 0;
   return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
           .kept_pages = draft.kept_pages};
 }

@@ -17,8 +17,6 @@ namespace vmcore::builders {
 
 using Bytes = std::vector<std::byte>;
 
-inline constexpr std::size_t kPage = 4096;
-
 // An unlinked file in memory with these contents.
 Fd memory_file(std::span<const std::byte> contents = {});
 Bytes file_contents(int fd);

@@ -12,7 +12,7 @@
 #include "src/formats/elf/memory.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/incomplete.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

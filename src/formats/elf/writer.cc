@@ -13,7 +13,7 @@
 #include "src/formats/dump_writer.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/elf/reader.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -44,17 +44,17 @@ PageSegment whole_pages(const VirtSegment& segment) {
 std::vector<PfnRange> gaps_between(const std::vector<PageSegment>& segments, Pfn end) {
   RangeSet covered;
   for (const PageSegment& segment : segments) {
-    covered.add({{segment.pages.first.value * kPageSize}, segment.pages.count * kPageSize});
+    covered.add({address_of(segment.pages.first), segment.pages.count * kPageSize});
   }
   std::vector<PfnRange> gaps;
   Pfn from{0};
   for (const PhysRange& range : covered.ranges()) {
-    const Pfn first{range.begin.value / kPageSize};
+    const Pfn first = pfn_of(range.begin);
     if (first >= end) {
       break;
     }
     gaps.push_back({from, first - from});
-    from = Pfn{range.end().value / kPageSize};
+    from = pfn_of(range.end());
   }
   if (from < end) {
     gaps.push_back({from, end - from});
@@ -271,7 +271,7 @@ class ElfWriter final : public DumpWriter {
       header.p_flags = PF_R | PF_W | PF_X;
       header.p_offset = data_ + kept_->rank(load.pages.first) * kPageSize;
       header.p_vaddr = load.virtual_begin;
-      header.p_paddr = load.pages.first.value * kPageSize;
+      header.p_paddr = address_of(load.pages.first).value;
       header.p_filesz = load.pages.count * kPageSize;
       header.p_memsz = header.p_filesz;
       return out.append(as_bytes(header));

@@ -8,7 +8,7 @@
 #include "src/base/sys.h"
 #include "src/formats/codec.h"
 #include "src/formats/elf/notes.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

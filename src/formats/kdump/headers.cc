@@ -9,7 +9,7 @@
 
 #include "src/formats/dumped_machine.h"
 #include "src/formats/elf/notes.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

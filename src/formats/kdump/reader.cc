@@ -14,7 +14,7 @@
 #include "src/formats/kdump/layout.h"
 #include "src/formats/kdump/memory.h"
 #include "src/formats/kdump/table.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

@@ -12,7 +12,7 @@
 #include "src/formats/dump_writer.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/kdump/layout.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

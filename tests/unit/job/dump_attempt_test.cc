@@ -11,14 +11,13 @@
 #include <unistd.h>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/image/page.h"
 
 namespace vmcore::job {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-
-constexpr std::uint64_t kPage = 4096;
 
 // What is done to the guest, in its order.
 enum class Deed : std::uint8_t { copied, held, let_go };
@@ -49,7 +48,7 @@ class RunningGuest : public acquire::Guest {
   bool running = true;
 
   const std::string& name() const override { return name_; }
-  Result<std::uint64_t> memory_size() override { return kPage; }
+  Result<std::uint64_t> memory_size() override { return kPageSize; }
   Result<acquire::GuestState> state() override { return acquire::GuestState{"running", running}; }
   std::optional<std::uint64_t> host_memory() override { return std::nullopt; }
   // Asked for by whoever copies of it; and by recall_place() before that.
@@ -78,7 +77,7 @@ class RunningGuest : public acquire::Guest {
     return ImageSource{.memory = Fd(::open("/proc/self/mem", O_RDONLY)),
                        .pagemap = Fd(::open("/proc/self/pagemap", O_RDONLY)),
                        .files = {},
-                       .pieces = {{.range = {{0}, kPage},
+                       .pieces = {{.range = {{0}, kPageSize},
                                    .address = reinterpret_cast<std::uint64_t>(page_.data()),
                                    .file = {}}}};
   }
@@ -87,7 +86,7 @@ class RunningGuest : public acquire::Guest {
  private:
   std::string name_ = "guest";
   Result<acquire::GuestProcess> process_ = acquire::GuestProcess::open(::getpid());
-  std::vector<std::byte> page_ = std::vector<std::byte>(kPage, std::byte{0xab});
+  std::vector<std::byte> page_ = std::vector<std::byte>(kPageSize, std::byte{0xab});
   bool located_ = false;
 };
 
