@@ -51,17 +51,6 @@ class ChannelObserver : public convert::Observer {
   std::chrono::steady_clock::time_point next_{};
 };
 
-Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
-  if (request.how.format == "elf") {
-    return formats::make_elf_writer(output);
-  }
-  const auto codec = formats::codec_from_name(request.how.codec);
-  if (request.how.format != "kdump" || !codec) {
-    return fail(Errc::invalid, "worker protocol: unknown format or codec");
-  }
-  return formats::make_kdump_writer(output, *codec, request.how.compress_level);
-}
-
 std::optional<convert::Capture> capture_of(const Request& request) {
   return request.capture
              ? std::optional(convert::Capture{.method = request.capture->method,
@@ -168,7 +157,9 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     return done_of(outcome);
   }
   TRY_ASSIGN(const Fd output, descriptors.take("output"));
-  TRY_ASSIGN(const auto writer, make_writer(request, output.get()));
+  TRY_ASSIGN(const auto writer,
+             formats::make_writer(request.how.format, output.get(), request.how.codec,
+                                  request.how.compress_level));
   ChannelObserver observer(channel, input, request.how.verify);
   auto outcome = convert::convert(image, *writer, options, observer, {}, waiting);
   if (!outcome) {

@@ -44,7 +44,7 @@ struct StoredPage {
 };
 
 StoredPage stored(const KdumpPage& page) {
-  if (page.codec == formats::Codec::none) {
+  if (page.codec == Codec::none) {
     return {page.bytes, 0};
   }
   Bytes out(formats::compress_room(kPageSize));

@@ -61,7 +61,7 @@ struct KdumpPage {
   std::uint64_t pfn = 0;
   PageKind kind = PageKind::data;
   Bytes bytes;
-  formats::Codec codec = formats::Codec::none;
+  Codec codec = Codec::none;
 };
 
 // A kdump-compressed dump. Pages must be in order.

@@ -90,6 +90,15 @@ TEST(Codec, LevelsAreChecked) {
   EXPECT_EQ(make_compressor(Codec::none, std::nullopt).error().code, Errc::invalid);
 }
 
+TEST(Codec, FlagsAreThoseOfTheFormat) {
+  const std::pair<Codec, std::uint32_t> known[] = {
+      {Codec::none, 0}, {Codec::zlib, 1}, {Codec::lzo, 2}, {Codec::snappy, 4}, {Codec::zstd, 0x20}};
+  for (const auto& [codec, flag] : known) {
+    EXPECT_EQ(codec_flag(codec), flag) << codec_name(codec);
+    EXPECT_EQ(codec_from_flags(flag), codec) << flag;
+  }
+}
+
 TEST(Codec, FlagsOfTwoCodecsAreNone) {
   EXPECT_FALSE(codec_from_flags(3));
   EXPECT_FALSE(codec_from_flags(8));

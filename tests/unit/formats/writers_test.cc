@@ -30,8 +30,8 @@ const Target kTargets[] = {{"none", Codec::none},     {"zlib", Codec::zlib}, {"l
                            {"snappy", Codec::snappy}, {"zstd", Codec::zstd}, {"elf", std::nullopt}};
 
 std::unique_ptr<DumpWriter> make_writer(const Target& target, int file) {
-  return target.codec ? *make_kdump_writer(file, *target.codec, std::nullopt)
-                      : *make_elf_writer(file);
+  return *formats::make_writer(target.codec ? DumpFormat::kdump : DumpFormat::elf, file,
+                               target.codec.value_or(Codec::none), std::nullopt);
 }
 
 DumpHeader header() {

@@ -12,11 +12,13 @@
 
 #include "src/acquire/process/guest_process.h"
 #include "src/image/page.h"
+#include "tests/unit/job/rogue_worker.h"
 
 namespace vmcore::job {
 namespace {
 
 namespace fs = std::filesystem;
+using sandbox::Rogue;
 using ::testing::HasSubstr;
 
 // What is done to the guest, in its order.
@@ -99,10 +101,10 @@ class DumpAttemptByARogue : public ::testing::Test {
   ~DumpAttemptByARogue() override { fs::remove_all(folder_); }
 
   // Dumped by a worker that does so.
-  Result<DumpResult> dump(const std::string& what_it_does, int cancel = -1) {
+  Result<DumpResult> dump(Rogue what_it_does, int cancel = -1) {
     GuestDumpOptions options;
     options.output = folder_ / "out";
-    options.dump.how.codec = what_it_does;
+    options.dump.how.compress_level = static_cast<int>(what_it_does);
     options.pause_limit = limit_;
     GuestReport report;
     report.before = *guest_.state();
@@ -123,24 +125,24 @@ class DumpAttemptByARogue : public ::testing::Test {
 };
 
 TEST_F(DumpAttemptByARogue, BeginsAsItShould) {
-  EXPECT_TRUE(dump("nothing"));
+  EXPECT_TRUE(dump(Rogue::nothing));
   EXPECT_EQ(guest_.deeds.at(0), Deed::copied);
   EXPECT_EQ(guest_.deeds.at(1), Deed::held);
   EXPECT_EQ(guest_.deeds.at(2), Deed::let_go);
 }
 
 TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {
-  expect_refused(dump("copies late"));
+  expect_refused(dump(Rogue::copies_late));
 }
 
 TEST_F(DumpAttemptByARogue, AGuestThatWasLetGoIsNotHeldAgain) {
-  expect_refused(dump("is ready again"));
+  expect_refused(dump(Rogue::is_ready_again));
 }
 
 // The worker does not let go, and the thread that follows it waits for it.
 TEST_F(DumpAttemptByARogue, AGuestIsLetGoWhenTheLimitIsOver) {
   limit_ = std::chrono::milliseconds(100);
-  const auto result = dump("holds on");
+  const auto result = dump(Rogue::holds_on);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::limit);
   EXPECT_THAT(result.error().message, HasSubstr("--pause-limit allows (100 ms)"));
@@ -152,7 +154,7 @@ TEST_F(DumpAttemptByARogue, AGuestIsLetGoWhenTheLimitIsOver) {
 TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestGo) {
   limit_ = {};  // none
   const Fd interrupted(::eventfd(1, EFD_CLOEXEC));
-  const auto result = dump("holds on", interrupted.get());
+  const auto result = dump(Rogue::holds_on, interrupted.get());
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::cancelled);
   EXPECT_TRUE(fs::is_empty(folder_));

@@ -15,8 +15,8 @@ T round_trip(const T& event) {
 TEST(Messages, Requests) {
   Request request{.operation = Operation::dmesg,
                   .how = {.level = 8,
-                          .format = "elf",
-                          .codec = "lzo",
+                          .format = DumpFormat::elf,
+                          .codec = Codec::lzo,
                           .threads = 7,
                           .bandwidth = 1ULL << 33,
                           .dry_run = true,
@@ -93,6 +93,17 @@ TEST(Messages, OnlyAGuestThatRunsIsTorn) {
   EXPECT_TRUE(is_torn({.input = LiveInput{.torn = true}}));
   EXPECT_FALSE(is_torn({.input = ProcessInput{.draft = true}}));
   EXPECT_FALSE(is_torn({.input = FileInput{}}));
+}
+
+TEST(Messages, OnlyFormatsAndCodecsThatThereAre) {
+  for (const auto& [known, unknown] :
+       {std::pair(R"("kdump")", R"("qcow2")"), {R"("zstd")", R"("lz4")"}, {R"("zstd")", "5"}}) {
+    std::string packet = encode(Request{});
+    const std::size_t at = packet.find(known);
+    ASSERT_NE(at, std::string::npos) << packet;
+    packet.replace(at, std::string_view(known).size(), unknown);
+    EXPECT_EQ(decode_request(packet).error().code, Errc::malformed) << packet;
+  }
 }
 
 TEST(Messages, Events) {
