@@ -75,11 +75,10 @@ void gather(const Note& note, std::vector<std::string_view>& machines) {
 
 // Whether the notes tell of CPUs, none of which pages yet.
 bool run_no_kernel(const std::vector<Note>& notes) {
-  constexpr std::uint64_t kPaging = 1U << 31;  // CR0.PG
   std::vector<Remark> ignored;
   const std::vector<CpuState> cpus = read_cpus(notes, ignored);
   return !cpus.empty() && std::ranges::all_of(cpus, [](const CpuState& cpu) {
-    return cpu.cr0 && (*cpu.cr0 & kPaging) == 0;
+    return !cpu.paging().value_or(true);
   });
 }
 

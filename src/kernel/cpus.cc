@@ -31,7 +31,7 @@ Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kerne
 // base is still in the other register; a user's own GS base is believed last, since a program may
 // load any.
 unsigned linux_cpu(const CpuState& cpu, std::span<const std::uint64_t> offsets) {
-  std::array<std::optional<std::uint64_t>, 2> bases{cpu.gs_base, cpu.kernel_gs_base};
+  std::array<std::optional<std::uint64_t>, 2> bases{cpu.gs.base, cpu.kernel_gs_base};
   if (cpu.user_mode()) {
     std::swap(bases[0], bases[1]);
   }

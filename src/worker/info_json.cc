@@ -22,7 +22,7 @@ Json cpus_json(const std::vector<CpuState>& cpus) {
                {"rsp", hex(cpu.rsp)},
                {"rflags", hex(cpu.rflags)},
                {"mode", cpu.user_mode() ? "user" : "kernel"},
-               {"gs_base", hex(cpu.gs_base)}};
+               {"gs_base", hex(cpu.gs.base)}};
     if (cpu.cr3) {
       entry["cr3"] = hex(*cpu.cr3);
     }

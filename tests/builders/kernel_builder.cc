@@ -799,9 +799,9 @@ MemoryImage GuestBuilder::build() {
   image.machine.arch = Arch::x86_64;
   image.file.format = "test";
   CpuState cpu;
-  cpu.cs = 0x10;
+  cpu.cs.selector = 0x10;
   cpu.rip = symbol("_stext").value;
-  cpu.gs_base = per_cpu_offset(0);
+  cpu.gs.base = per_cpu_offset(0);
   cpu.cr0 = 0x8005'0033;
   cpu.cr3 = root_.value;
   cpu.cr4 = five_levels_ ? 0x1020 : 0x20;

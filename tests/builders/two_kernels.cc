@@ -37,7 +37,7 @@ std::vector<std::byte> registers(std::uint64_t rip) {
 CpuState cpu_in(PhysAddr root, unsigned index) {
   CpuState cpu;
   cpu.index = index;
-  cpu.cs = 0x10;
+  cpu.cs.selector = 0x10;
   cpu.cr0 = 0x8005'0033;
   cpu.cr3 = root.value;
   cpu.cr4 = 0x20;

@@ -49,9 +49,9 @@ GuestBuilder& with_swapped_cpus(GuestBuilder& guest) {
   std::vector<CpuState> cpus(2);
   for (unsigned i = 0; i < 2; ++i) {
     cpus[i].index = i;
-    cpus[i].cs = 0x10;
+    cpus[i].cs.selector = 0x10;
     cpus[i].rip = 0xffff'ffff'8100'0000;
-    cpus[i].gs_base = guest.per_cpu_offset(1 - i);
+    cpus[i].gs.base = guest.per_cpu_offset(1 - i);
   }
   return guest.cpus(cpus);
 }

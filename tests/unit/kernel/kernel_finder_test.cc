@@ -262,7 +262,7 @@ TEST(KernelFinder, UserModeWithPageTableIsolation) {
   MemoryImage image = guest.build();
   // The kernel's half of a pair of tables has bit 12 clear, as that of this guest.
   ASSERT_EQ(guest.root().value & 0x1000, 0U);
-  image.cpus[0].cs = 0x33;
+  image.cpus[0].cs.selector = 0x33;
   image.cpus[0].cr3 = guest.root().value | 0x1000 | 0x805;
   EXPECT_EQ(only_kernel(image).info_source(), InfoSource::registers);
 }

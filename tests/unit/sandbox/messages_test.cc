@@ -178,11 +178,10 @@ TEST(Messages, LocatedTellsRegisters) {
   cpu.rip = ~0ULL;
   cpu.rsp = 1;
   cpu.rflags = 2;
-  cpu.cs = 0x33;
-  cpu.gs_base = 3;
+  cpu.cs.selector = 0x33;
+  cpu.gs.base = 3;
   cpu.cr0 = 4;
   cpu.cr3 = ~0ULL;
-  cpu.idt_base = 5;
   const auto decoded = decode_located(encode(Located{.error = {}, .pieces = {}, .cpus = {cpu}}));
   ASSERT_TRUE(decoded) << decoded.error().message;
   ASSERT_EQ(decoded->cpus.size(), 1U);
@@ -191,19 +190,18 @@ TEST(Messages, LocatedTellsRegisters) {
   EXPECT_EQ(got.rip, cpu.rip);
   EXPECT_EQ(got.rsp, cpu.rsp);
   EXPECT_EQ(got.rflags, cpu.rflags);
-  EXPECT_EQ(got.cs, cpu.cs);
-  EXPECT_EQ(got.gs_base, cpu.gs_base);
+  EXPECT_EQ(got.cs.selector, cpu.cs.selector);
+  EXPECT_EQ(got.gs.base, cpu.gs.base);
   EXPECT_EQ(got.cr0, cpu.cr0);
   EXPECT_EQ(got.cr3, cpu.cr3);
   EXPECT_EQ(got.cr4, std::nullopt);
-  EXPECT_EQ(got.idt_base, cpu.idt_base);
   EXPECT_FALSE(decode_located(R"({"pieces": [], "cpus": [[1, 2]]})"));
   EXPECT_FALSE(decode_located(R"({"pieces": []})"));
 }
 
 TEST(Messages, OfMoreCpusThanFitAsManyAreToldAsDo) {
   CpuState cpu;
-  cpu.rip = cpu.rsp = cpu.gs_base = ~0ULL;
+  cpu.rip = cpu.rsp = cpu.gs.base = ~0ULL;
   cpu.cr0 = cpu.cr3 = cpu.cr4 = ~0ULL;
   const Located located{.error = {}, .pieces = {}, .cpus = std::vector<CpuState>(4096, cpu)};
   EXPECT_LE(encode(located).size(), kMaxPacket);
