@@ -6,6 +6,7 @@
 
 #include "src/base/number.h"
 #include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/cpus.h"
 #include "src/kernel/proof.h"
 
@@ -90,11 +91,10 @@ std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel
 
 std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kernel,
                                                 const filters::PlanSummary& plan) {
-  constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
   std::vector<formats::VirtSegment> segments;
   const auto image = kernel.image_range();
   const std::uint64_t physical =
-      image.begin.value - kStartKernelMap + static_cast<std::uint64_t>(kernel.phys_base());
+      kernel.arch().image_to_physical(image.begin, kernel.phys_base()).value;
   // A guest may map its kernel to where no memory can be.
   if (image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size) {
     segments.push_back({{{physical}, image.size}, image.begin});

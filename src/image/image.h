@@ -10,13 +10,12 @@
 #include <vector>
 
 #include "src/base/result.h"
+#include "src/image/arch.h"
 #include "src/image/memory.h"
 #include "src/image/page.h"
 #include "src/image/registers.h"
 
 namespace vmcore {
-
-enum class Arch : std::uint8_t { unknown, x86_64 };
 
 struct Machine {
   Arch arch = Arch::unknown;

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "src/base/little_endian.h"
+#include "src/image/arch.h"
 #include "src/image/page.h"
 #include "src/kernel/kallsyms.h"
 #include "src/kernel/memory_chunks.h"
@@ -28,7 +29,7 @@ bool begins_header(std::span<const std::byte> bytes) {
                                                        ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
   const auto header = load<Elf64_Ehdr>(bytes, 0);
   return header && std::memcmp(header->e_ident, kIdent.data(), kIdent.size()) == 0 &&
-         header->e_type == ET_CORE && header->e_machine == EM_X86_64 &&
+         header->e_type == ET_CORE && arch_from_elf(header->e_machine) != Arch::unknown &&
          header->e_phoff == sizeof(Elf64_Ehdr) && header->e_phentsize == sizeof(Elf64_Phdr);
 }
 

@@ -254,7 +254,7 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
   TRY_ASSIGN(auto file, formats::open_plain(std::move(spool)));
   Input input;
   MemoryImage& image = input.image;
-  image.machine.arch = Arch::x86_64;
+  image.machine.arch = kHostArch;
   image.file = {
       .format = "stream of a guest's capture kernel",
       .dump_level = stream.facts.level,

@@ -61,6 +61,11 @@ FOREIGN = {
     r"(libelf|gelf)\.h$": ["src/formats", "src/kernel"],
 }
 
+# folder: the one header of it that files outside may include
+HIDDEN = {
+    "src/kernel/arch": "src/kernel/arch/arch.h",
+}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 
 
@@ -69,8 +74,11 @@ def folder_of(path: str) -> str:
     return "/".join(parts[:2]) if parts[0] in ("src", "guest") else parts[0]
 
 
-def check_project_include(folder: str, included: str) -> str:
-    target = folder_of(included)
+def check_project_include(name: str, included: str) -> str:
+    folder, target = folder_of(name), folder_of(included)
+    for hidden, shown in HIDDEN.items():
+        if included.startswith(hidden + "/") and included != shown and not name.startswith(hidden + "/"):
+            return f"includes {included}: of {hidden} others know {shown} alone"
     if target not in FLOORS:
         return f"includes {included}, which is no folder of the project (paths start at the top)"
     if target in (folder, "src/base") or target in FLOORS[folder]:
@@ -87,10 +95,9 @@ def check_foreign_include(name: str, included: str) -> str:
 
 def problems_of(path: Path, root: Path) -> list:
     name = path.relative_to(root).as_posix()
-    folder = folder_of(name)
     found = []
     for quote, included in INCLUDE.findall(path.read_text()):
-        problem = check_project_include(folder, included) if quote == '"' else check_foreign_include(name, included)
+        problem = check_project_include(name, included) if quote == '"' else check_foreign_include(name, included)
         if problem:
             found.append(f"{name} {problem}")
     return found

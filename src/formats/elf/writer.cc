@@ -136,7 +136,7 @@ class ElfWriter final : public DumpWriter {
   explicit ElfWriter(int file) : file_(file) {}
 
   Result<> begin(const DumpHeader& header) override {
-    if (header.machine.arch != Arch::x86_64 || header.machine.page_size != kPageSize) {
+    if (header.machine.arch == Arch::unknown || header.machine.page_size != kPageSize) {
       return fail(Errc::unsupported, "ELF dumps are written for x86-64 guests only");
     }
     for (const VirtSegment& segment : header.segments) {
@@ -147,6 +147,7 @@ class ElfWriter final : public DumpWriter {
       }
       segments_.push_back(whole_pages(segment));
     }
+    machine_ = header.machine;
     notes_ = header.notes;
     notes_size_ = serialise_notes(notes_).bytes.size();
     if (notes_size_ > kMaxNotesSize) {
@@ -234,7 +235,7 @@ class ElfWriter final : public DumpWriter {
     header.e_ident[EI_DATA] = ELFDATA2LSB;
     header.e_ident[EI_VERSION] = EV_CURRENT;
     header.e_type = ET_CORE;
-    header.e_machine = EM_X86_64;
+    header.e_machine = names_of(machine_.arch).elf_machine;
     header.e_version = EV_CURRENT;
     header.e_phoff = sizeof(Elf64_Ehdr);
     header.e_flags = kElfIncomplete;
@@ -280,6 +281,7 @@ class ElfWriter final : public DumpWriter {
   }
 
   int file_;
+  Machine machine_;
   std::vector<PageSegment> segments_;
   std::vector<Note> notes_;
   std::uint64_t notes_size_ = 0;  // bytes in the file

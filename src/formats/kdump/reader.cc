@@ -105,7 +105,7 @@ std::string name_of(const KdumpHeaders& headers, const ByteSource& source) {
 }
 
 void set_facts(MemoryImage& image, const KdumpHeaders& headers, const ByteSource& source) {
-  image.machine.arch = Arch::x86_64;
+  image.machine.arch = headers.arch;
   image.file.format = name_of(headers, source);
   image.file.dump_level = headers.sub.dump_level;
   if (const std::int64_t seconds = headers.main.seconds; seconds > 0) {

@@ -1,4 +1,4 @@
-#include "src/formats/dumped_machine.h"
+#include "src/formats/elf/dumped_machine.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
