@@ -9,6 +9,7 @@
 #include "filters/page_rules.h"
 #include "src/base/little_endian.h"
 #include "src/base/threads.h"
+#include "src/image/page.h"
 
 namespace vmcore::filters {
 namespace {
@@ -105,7 +106,7 @@ class Enumerator {
   // Struct pages up to the next page boundary of their own array cannot be read.
   std::uint64_t skip_unreadable(const Block& block, std::uint64_t done) {
     const std::uint64_t address = block.pages.value + done * layout_.struct_size;
-    const std::uint64_t bytes = 4096 - address % 4096;
+    const std::uint64_t bytes = kPageSize - address % kPageSize;
     const std::uint64_t skipped = std::min(
         block.count - done,
         std::max<std::uint64_t>(1, (bytes + layout_.struct_size - 1) / layout_.struct_size));

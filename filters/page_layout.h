@@ -9,8 +9,8 @@
 
 namespace vmcore::filters {
 
-// The largest order of a compound or a free block that is believed: that of x86-64's 1 GiB hugetlb
-// pages.
+// The largest order of a compound or a free block that is believed: that of hugetlb pages of 1 GiB,
+// the largest with base pages of 4 KiB.
 inline constexpr unsigned kMaxOrder = 18;
 
 // How a compound page's second struct page tells its order.
@@ -41,12 +41,16 @@ struct PageType {
 
 // The node and the zone of a page: the uppermost bits of its flags.
 struct ZoneField {
-  unsigned shift = 0;  // of the zone, three bits; the node is above
+  unsigned shift = 0;        // of the zone; the node is above
+  unsigned bits = 0;         // of the zone
+  std::uint64_t device = 0;  // ZONE_DEVICE: memory of devices and persistent memory, which drivers
+                             // manage
 
   // Node and zone together.
   std::uint64_t place_of(std::uint64_t flags) const { return flags >> shift; }
-  // ZONE_DEVICE: memory of devices and persistent memory, which drivers manage.
-  bool is_device(std::uint64_t flags) const { return (place_of(flags) & 7) == 4; }
+  bool is_device(std::uint64_t flags) const {
+    return (place_of(flags) & ((1U << bits) - 1)) == device;
+  }
 };
 
 struct PageLayout {

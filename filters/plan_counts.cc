@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "filters/page_runs.h"
+#include "src/image/page.h"
 
 namespace vmcore::filters {
 namespace {
-
-constexpr std::uint64_t kPageSize = 4096;
 
 std::uint64_t count_common(const PageSet& a, const PageSet& b) {
   std::uint64_t sum = 0;
@@ -50,8 +49,8 @@ void RangeList::add(PfnRange range) {
 std::string RangeList::text() const {
   std::string text;
   for (std::uint64_t i = 0; i < std::min(count_, kMost); ++i) {
-    text += fmt::format("{}{:#x}-{:#x}", i == 0 ? "" : ", ", first_[i].first.value * kPageSize,
-                        first_[i].end().value * kPageSize - 1);
+    text += fmt::format("{}{:#x}-{:#x}", i == 0 ? "" : ", ", address_of(first_[i].first).value,
+                        address_of(first_[i].end()).value - 1);
   }
   if (count_ > kMost) {
     text += fmt::format(" and {} more", count_ - kMost);

@@ -2,24 +2,25 @@
 
 #include <algorithm>
 
+#include "src/image/page.h"
+
 namespace vmcore::filters {
 namespace {
 
-constexpr std::uint64_t kPageSize = 4096;
 // The least hole that is worth two reads, of what lies before it and behind it.
 constexpr std::uint64_t kLeastHole = 64 << 10;
 
 // The whole pages that the range touches.
 PfnRange pages_of(PhysRange range) {
-  const std::uint64_t first = range.begin.value / kPageSize;
-  const std::uint64_t end = (range.end().value + kPageSize - 1) / kPageSize;
+  const std::uint64_t first = pfn_of(range.begin).value;
+  const std::uint64_t end = ceil_div(range.end().value, kPageSize);
   return {{first}, end - first};
 }
 
 }  // namespace
 
 PfnRange next_window(const PhysicalMemory& memory, Pfn from, std::uint64_t size) {
-  for (PhysAddr address{from.value * kPageSize}; address.value < kMaxPhysAddr;) {
+  for (PhysAddr address = address_of(from); address.value < kMaxPhysAddr;) {
     const Extent extent = memory.outline(address);
     if (extent.presence != Presence::absent) {
       return {{address.value / kPageSize / size * size}, size};
@@ -35,8 +36,8 @@ PfnRange next_window(const PhysicalMemory& memory, Pfn from, std::uint64_t size)
 PlanWindow outline(const PhysicalMemory& memory, PfnRange window) {
   PlanWindow found;
   PlannedPages& pages = found.pages;
-  const std::uint64_t end = std::min(kMaxPhysAddr, window.end().value * kPageSize);
-  for (PhysAddr address{window.first.value * kPageSize}; address.value < end;) {
+  const std::uint64_t end = std::min(kMaxPhysAddr, address_of(window.end()).value);
+  for (PhysAddr address = address_of(window.first); address.value < end;) {
     Extent extent = memory.outline(address);
     if (extent.range.end() <= address) {
       break;
@@ -77,7 +78,7 @@ PageSet find_zeros(const PhysicalMemory& memory, const PageSet& among) {
   PageSet zero;
   const Pfn end = among.end();
   for (PfnRange run = among.next_run({0}, end); run.count != 0;) {
-    const PhysAddr address{run.first.value * kPageSize};
+    const PhysAddr address = address_of(run.first);
     const Extent extent = memory.extent(address);
     if (extent.range.end() <= address) {
       break;

@@ -6,11 +6,10 @@
 
 #include "filters/census.h"
 #include "filters/zones.h"
+#include "src/image/page.h"
 
 namespace vmcore::filters {
 namespace {
-
-constexpr std::uint64_t kPageSize = 4096;
 
 // Page frames of a window.
 std::uint64_t window_pages(std::uint64_t bytes) {
@@ -91,7 +90,7 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
   }
   Evidence evidence = gather_evidence(kernel, memmap);
   for (const Pfn page : options_.in_use) {
-    if (memory_->presence({page.value * kPageSize}) != Presence::absent) {
+    if (memory_->presence(address_of(page)) != Presence::absent) {
       evidence.in_use.push_back({"page that a vCPU uses", page});
     }
   }
@@ -104,7 +103,7 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
         Errc::malformed,
         "a vCPU uses the page at {:#x}, which the struct pages of kernel {} would leave out: "
         "it is not the kernel that runs",
-        page->pfn.value * kPageSize, kernel.info().release());
+        address_of(page->pfn).value, kernel.info().release());
   }
   const Doubts doubts = doubts_about(evidence, kernel, layout);
   if ((excluded_ & doubts.distrusted) != 0) {

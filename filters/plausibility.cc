@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "filters/zones.h"
+#include "src/image/page.h"
 
 namespace vmcore::filters {
 namespace {
@@ -156,7 +157,7 @@ void look_at(const Census& census, KernelPage& page) {
 Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap) {
   Evidence evidence;
   const auto add = [&](std::string_view what, PhysAddr address) {
-    evidence.kernel_pages.push_back({what, {address.value / 4096}});
+    evidence.kernel_pages.push_back({what, pfn_of(address)});
   };
   const auto add_mapped = [&](std::string_view what, std::optional<VirtAddr> address) {
     if (address) {

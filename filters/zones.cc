@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/base/little_endian.h"
+#include "src/kernel/arch/arch.h"
 
 namespace vmcore::filters {
 namespace {
@@ -166,8 +167,7 @@ std::optional<FreeCount> count_free(const GuestKernel& kernel, const std::vector
 }
 
 // The node and the zone are the uppermost bits of page.flags where the memmap is a vmemmap
-// (include/linux/page-flags-layout.h). There are MAX_NUMNODES nodes, and on x86-64 five zones with
-// ZONE_DEVICE (DMA, DMA32, NORMAL, MOVABLE, DEVICE; v4.3, 033fbae988fc), which need three bits.
+// (include/linux/page-flags-layout.h). There are MAX_NUMNODES nodes.
 std::optional<ZoneField> find_zone_field(const GuestKernel& kernel, const std::vector<Zone>& zones,
                                          const PageLayout& layout) {
   const auto lists = free_lists(kernel.info());
@@ -178,11 +178,13 @@ std::optional<ZoneField> find_zone_field(const GuestKernel& kernel, const std::v
       nodes > kMaxNodes) {
     return std::nullopt;
   }
-  const ZoneField field{64 - 3 - static_cast<unsigned>(std::countr_zero(nodes))};
+  const unsigned zone_bits = kernel.arch().zone_bits;
+  const ZoneField field{64 - zone_bits - static_cast<unsigned>(std::countr_zero(nodes)), zone_bits,
+                        kernel.arch().device_zone};
   bool told = false;
   for (const Zone& zone : zones) {
     if (const auto flags = flags_in(kernel, zone, *lists, layout, *lru)) {
-      if (field.place_of(*flags) != (zone.node << 3 | zone.index)) {
+      if (field.place_of(*flags) != (zone.node << zone_bits | zone.index)) {
         return std::nullopt;
       }
       told = told || field.place_of(*flags) != 0;  // zero is zero at every place

@@ -186,8 +186,7 @@ Result<> rename_synced(const std::string& from, const std::string& to) {
 Result<convert::Outcome> write_file(const std::string& partial, const std::string& final,
                                     const Crash& crash) {
   TRY_ASSIGN(const Fd file, create(partial, O_RDWR | O_EXCL));
-  TRY_ASSIGN(const auto writer,
-             formats::make_kdump_writer(file.get(), formats::Codec::lzo, std::nullopt));
+  TRY_ASSIGN(const auto writer, formats::make_kdump_writer(file.get(), Codec::lzo, std::nullopt));
   auto outcome = write_dump(*writer, crash, [&] { ::fsync(file.get()); });
   if (!outcome) {
     static_cast<void>(::fsync(file.get()));  // the partial dump is useful

@@ -2,6 +2,7 @@
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/acquire/qmp/setup.h"
+#include "src/image/arch.h"
 
 namespace vmcore::acquire {
 
@@ -21,8 +22,9 @@ Result<> check_encryption(const std::string& encryption) {
 
 // As libvirt and QEMU call them.
 Result<> check_kind(const std::string& arch, CpuMode mode) {
-  const bool pc = arch.empty() || arch == "x86_64" || arch == "i686" || arch == "i386";
-  if (!pc) {
+  constexpr ArchNames kHost = names_of(kHostArch);
+  if (!arch.empty() && arch != kHost.name && arch != kHost.qemu_narrow &&
+      arch != kHost.libvirt_narrow) {
     return fail(Errc::guest_state,
                 "the guest is of architecture {}, and only x86-64 guests are dumped: use "
                 "virsh dump --memory-only or QEMU's dump-guest-memory",

@@ -5,12 +5,11 @@
 #include <string>
 #include <utility>
 
+#include "src/image/page.h"
 #include "src/job/forecast.h"
 
 namespace vmcore::check {
 namespace {
-
-constexpr std::uint64_t kPageSize = 4096;
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 

@@ -7,21 +7,31 @@
 
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/image/format_names.h"
+#include "src/image/page.h"
 
 namespace vmcore::cli {
 namespace {
 
-constexpr std::uint64_t kPageSize = 4096;
-
 struct LevelRange {
-  std::string_view codec;
+  Codec codec;
   int low, high;
 };
-constexpr std::array kLevelRanges{LevelRange{"zstd", -7, 19}, LevelRange{"zlib", 1, 12}};
+constexpr std::array kLevelRanges{LevelRange{Codec::zstd, -7, 19}, LevelRange{Codec::zlib, 1, 12}};
+
+// The words of a table of src/image/format_names.h.
+template <class Names>
+std::vector<std::string> words_of(const Names& names) {
+  std::vector<std::string> words;
+  for (const auto& [value, word] : names) {
+    words.emplace_back(word);
+  }
+  return words;
+}
 
 // What no option can see alone. CLI11 reports by exception.
 void check_compression(const job::DumpOptions& options, bool codec_given) {
-  if (options.how.format == "elf" && (codec_given || options.how.compress_level)) {
+  if (options.how.format == DumpFormat::elf && (codec_given || options.how.compress_level)) {
     throw CLI::ValidationError("--compress", "an ELF dump is not compressed");
   }
   if (!options.how.compress_level) {
@@ -47,13 +57,21 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
                   "private data, 8 user pages, 16 free pages")
       ->check(CLI::Range(0, 31))
       ->capture_default_str();
-  command.add_option("--format", options.how.format, "Format of the dump")
-      ->check(CLI::IsMember({"kdump", "elf"}))
-      ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--format",
+          [&options](const std::string& word) { options.how.format = *format_from_name(word); },
+          "Format of the dump")
+      ->check(CLI::IsMember(words_of(kFormatNames)))
+      ->default_str(std::string(format_name(options.how.format)));
   CLI::Option* codec =
-      command.add_option("--compress", options.how.codec, "Compression of kdump pages")
-          ->check(CLI::IsMember({"zstd", "zlib", "lzo", "snappy", "none"}))
-          ->capture_default_str();
+      command
+          .add_option_function<std::string>(
+              "--compress",
+              [&options](const std::string& word) { options.how.codec = *codec_from_name(word); },
+              "Compression of kdump pages")
+          ->check(CLI::IsMember(words_of(kCodecNames)))
+          ->default_str(std::string(codec_name(options.how.codec)));
   command.add_option("--compress-level", options.how.compress_level,
                      "Level of zstd (-7 to -1, 1 to 19) or zlib (1 to 12); default 1");
   command.add_option("--threads", options.how.threads, "Threads that filter and compress")

@@ -9,11 +9,11 @@
 #include "src/cli/dump_options.h"
 #include "src/cli/memory_layers.h"
 #include "src/cli/xml_text.h"
+#include "src/image/page.h"
 
 namespace vmcore::cli {
 namespace {
 
-constexpr std::uint64_t kPageSize = 4096;
 constexpr std::uint64_t kCells = 64;  // a row
 constexpr std::size_t kMostText = 120;
 constexpr std::size_t kMostTip = 400;

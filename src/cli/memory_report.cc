@@ -7,13 +7,13 @@
 
 #include "src/cli/dump_options.h"
 #include "src/command/report_error.h"
+#include "src/image/page.h"
 
 namespace vmcore::cli {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::uint64_t kPageSize = 4096;
 constexpr std::size_t kMaxClasses = 64;
 constexpr std::size_t kMaxBins = 8192;
 constexpr std::uint64_t kMaxAddress = 1ULL << 46;

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "src/cli/dump_options.h"
+#include "src/image/page.h"
 
 namespace vmcore::cli {
 
@@ -27,7 +28,7 @@ void ProgressLine::show(const sandbox::Event& event) {
   }
   if (const auto* progress = std::get_if<sandbox::Progress>(&event); progress && progress->all) {
     fmt::print(stderr, "\r\033[K{:3} % of {} written", progress->done * 100 / progress->all,
-               human_size(progress->all * 4096));
+               human_size(progress->all * kPageSize));
     drawn_ = true;
   } else if (const auto* spooling = std::get_if<sandbox::Spooling>(&event)) {
     fmt::print(stderr, "\r\033[K{} received", human_size(spooling->bytes));

@@ -10,14 +10,13 @@
 #include "src/cli/worker_document.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/image/page.h"
 #include "src/job/interrupt.h"
 
 namespace vmcore::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::uint64_t kPageSize = 4096;
 
 std::string utc(std::int64_t epoch) {
   const std::time_t seconds = epoch;

@@ -11,6 +11,7 @@
 #include "src/convert/normalise.h"
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
+#include "src/image/page.h"
 #include "src/kernel/panic_kernel.h"
 #include "src/kernel/proof.h"
 
@@ -230,7 +231,7 @@ Result<> compare(std::span<const formats::PageRun> source,
       const auto page = find_page(written, pfn);
       if (page.empty() || std::memcmp(page.data(), run.bytes.data() + at, kPageSize) != 0) {
         return fail(Errc::malformed, "verify: the page at {:#x} was not written as it was read",
-                    pfn.value * kPageSize);
+                    address_of(pfn).value);
       }
     }
   }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "src/convert/shards.h"
+#include "src/image/page.h"
 
 namespace vmcore::convert {
 
@@ -13,7 +14,7 @@ Result<> CopiedMemory::take(const PageSet& pages) {
     const std::size_t room = (room_.size() - used_) / kPageSize * kPageSize;
     const std::size_t size = std::min<std::uint64_t>(room, part.count * kPageSize);
     if (size != 0) {
-      parts.push_back({{part.first.value * kPageSize}, room_.subspan(used_, size)});
+      parts.push_back({address_of(part.first), room_.subspan(used_, size)});
       used_ += size;
     }
   };
@@ -38,7 +39,7 @@ void CopiedMemory::add(std::span<const ReadPart> parts) {
   for (const ReadPart& part : parts) {
     const std::uint64_t pages = part.good / kPageSize;
     if (pages != 0) {
-      pages_.insert({{part.address.value / kPageSize}, pages});
+      pages_.insert({pfn_of(part.address), pages});
       runs_.push_back({{part.address, pages * kPageSize},
                        static_cast<std::size_t>(part.out.data() - room_.data())});
     }

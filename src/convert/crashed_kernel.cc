@@ -11,7 +11,7 @@
 #include "src/base/all_zero.h"
 #include "src/convert/crashed_memory.h"
 #include "src/formats/elf/notes.h"
-#include "src/kernel/address_layout.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/panic_kernel.h"
@@ -25,22 +25,11 @@ using kernel::CoreLoad;
 using kernel::GuestKernel;
 
 bool runs(const CpuState& cpu, const MemoryImage& image, const GuestKernel& kernel) {
-  return kernel::runs(kernel::page_tables_of(*image.memory, cpu), kernel);
+  return kernel::runs(kernel::page_tables_of(image, cpu), kernel);
 }
 
-// Where a CPU certainly is: its page tables, or its instructions where it uses none. Nothing where
-// control registers are not told, or it waits in the first MiB, as one does that was never started.
-std::optional<PhysAddr> place_of(const CpuState& cpu) {
-  constexpr std::uint64_t kCr0Paging = 1ULL << 31;
-  constexpr std::uint64_t kCr3Address = 0x000f'ffff'ffff'f000;
-  if (!cpu.cr0 || !cpu.cr3) {
-    return std::nullopt;
-  }
-  if ((*cpu.cr0 & kCr0Paging) != 0) {
-    return PhysAddr{*cpu.cr3 & kCr3Address};
-  }
-  constexpr std::uint64_t kFirmware = 1U << 20;
-  return cpu.rip < kFirmware ? std::nullopt : std::optional(PhysAddr{cpu.rip});
+std::optional<PhysAddr> place_of(const MemoryImage& image, const CpuState& cpu) {
+  return kernel::architecture_of(image.machine).place_of(cpu);
 }
 
 bool is_inside(const CoreHeader& header, PhysAddr address) {
@@ -50,7 +39,7 @@ bool is_inside(const CoreHeader& header, PhysAddr address) {
 
 bool any_cpu_outside(const MemoryImage& image, const CoreHeader& header) {
   return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
-    const auto place = place_of(cpu);
+    const auto place = place_of(image, cpu);
     return place && !is_inside(header, *place);
   });
 }
@@ -76,7 +65,7 @@ bool may_be_captured(const MemoryImage& image, const std::vector<GuestKernel>& k
     return true;
   }
   return !kernels.empty() && std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
-    return place_of(cpu) && !runs(cpu, image, kernels.front());
+    return place_of(image, cpu) && !runs(cpu, image, kernels.front());
   });
 }
 

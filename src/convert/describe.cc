@@ -14,7 +14,7 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
   facts.build_id = kernel.info().build_id().value_or("");
   facts.info_source = kernel.info_source();
   facts.phys_base = kernel.phys_base();
-  facts.five_levels = kernel.page_tables().five_levels();
+  facts.page_table_levels = kernel.page_tables().levels();
   if (const auto offset = kernel.info().value("KERNELOFFSET")) {
     std::from_chars(offset->data(), offset->data() + offset->size(), facts.kaslr_offset, 16);
   }

@@ -25,7 +25,7 @@ struct KernelFacts {
   kernel::InfoSource info_source = kernel::InfoSource::note;
   std::int64_t phys_base = 0;
   std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
-  bool five_levels = false;
+  unsigned page_table_levels = 0;
   bool panicked = false;                            // as far as that can be told
   std::optional<kernel::PanicKernel> panic_kernel;  // nothing where that cannot be told
 };

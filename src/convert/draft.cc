@@ -6,6 +6,7 @@
 #include "src/convert/copied_memory.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/shards.h"
+#include "src/image/page.h"
 #include "src/kernel/cpus.h"
 
 namespace vmcore::convert {

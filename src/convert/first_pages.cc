@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "src/convert/shards.h"
+#include "src/image/page.h"
 #include "src/kernel/memmap.h"
 #include "src/kernel/printk_log.h"
 
@@ -21,11 +22,11 @@ class WatchedMemory final : public PhysicalMemory {
   Presence presence(PhysAddr address) const override { return memory_.presence(address); }
 
   Result<ReadExtent> read(PhysAddr address, std::span<std::byte> out) const override {
-    const Pfn first{address.value / kPageSize};
-    const Pfn end{(address.value + out.size() + kPageSize - 1) / kPageSize};
+    const Pfn first = pfn_of(address);
+    const Pfn end{ceil_div(address.value + out.size(), kPageSize)};
     for (Pfn pfn = first; only_ != nullptr && pfn < end; pfn = pfn + 1) {
       if (!only_->contains(pfn)) {
-        const PhysAddr bad{std::max(pfn.value * kPageSize, address.value)};
+        const PhysAddr bad{std::max(address_of(pfn).value, address.value)};
         return ReadExtent{0, bad};
       }
     }
@@ -44,7 +45,7 @@ PageSet pages_of_image(const kernel::GuestKernel& kernel) {
   const auto image = kernel.image_range();
   const auto begin = kernel.page_tables().translate(image.begin);
   if (begin && image.size <= kMaxPhysAddr && begin->address.value <= kMaxPhysAddr - image.size) {
-    pages.insert({{begin->address.value / kPageSize}, image.size / kPageSize});
+    pages.insert({pfn_of(begin->address), image.size / kPageSize});
   }
   return pages;
 }

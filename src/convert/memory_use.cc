@@ -8,14 +8,14 @@
 #include "filters/page_runs.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/provenance.h"
+#include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/memmap.h"
 
 namespace vmcore::convert {
 namespace {
 
 using filters::for_each_run;
-
-constexpr std::uint64_t kPageSize = 4096;
 
 // Bins of that many pages that hold a member; enough of them once they are more than are allowed.
 std::vector<MemoryBin> bins_over(const PageSet& ram, std::uint64_t bin_pages) {
@@ -96,15 +96,15 @@ void count_pages(const filters::ClassifiedPlan& classified, const PageSet& ram, 
 }
 
 // Pages of the memmap's sections none of which is in `ram`. A section is the least that Linux gives
-// a memmap of its own: 128 MiB (arch/x86/include/asm/sparsemem.h, SECTION_SIZE_BITS), the holes in
-// it included.
-std::uint64_t pages_beyond(const PageSet& ram, const kernel::Memmap& memmap) {
-  constexpr std::uint64_t kSectionPages = 1U << 15;
+// a memmap of its own, the holes in it included.
+std::uint64_t pages_beyond(const PageSet& ram, const kernel::GuestKernel& kernel,
+                           const kernel::Memmap& memmap) {
+  const std::uint64_t section_pages = 1ULL << (kernel.arch().section_bits - kPageShift);
   std::uint64_t pages = 0;
   for (const kernel::MemmapRun& run : memmap.runs) {
     const std::uint64_t end = run.first.value + run.count;
     for (std::uint64_t pfn = run.first.value; pfn < end;) {
-      const std::uint64_t next = std::min(end, (pfn / kSectionPages + 1) * kSectionPages);
+      const std::uint64_t next = std::min(end, (pfn / section_pages + 1) * section_pages);
       pages += ram.next_run({pfn}, {next}, 1).count == 0 ? next - pfn : 0;
       pfn = next;
     }
@@ -165,7 +165,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   const PageSet ram = all_of(classified->classes);
   count_pages(*classified, ram, use);
   TRY_ASSIGN(const kernel::Memmap memmap, kernel::read_memmap(kernel));
-  remark_on_missing(before, pages_beyond(ram, memmap), use);
+  remark_on_missing(before, pages_beyond(ram, kernel, memmap), use);
   return use;
 }
 

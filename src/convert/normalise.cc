@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "src/base/number.h"
+#include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/cpus.h"
 #include "src/kernel/proof.h"
 
@@ -90,11 +92,13 @@ std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel
 std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kernel,
                                                 const filters::PlanSummary& plan) {
   std::vector<formats::VirtSegment> segments;
-  if (const auto image = image_segment(kernel.image_range(), kernel.phys_base())) {
+  const auto range = kernel.image_range();
+  if (const auto image = image_segment(
+          range, kernel.arch().image_to_physical(range.begin, kernel.phys_base()))) {
     segments.push_back(*image);
   }
   if (const auto page_offset = kernel.page_offset()) {
-    segments.push_back({{{0}, plan.ram_end.value * 4096}, *page_offset});
+    segments.push_back({{{0}, address_of(plan.ram_end).value}, *page_offset});
   }
   return segments;
 }
@@ -118,13 +122,10 @@ std::string utsname_field(const kernel::GuestKernel& kernel, std::uint64_t index
 }  // namespace
 
 std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
-                                                  std::int64_t phys_base) {
-  constexpr std::uint64_t kStartKernelMap = 0xffffffff80000000;  // __START_KERNEL_map
-  const std::uint64_t physical =
-      image.begin.value - kStartKernelMap + static_cast<std::uint64_t>(phys_base);
-  const bool possible =
-      image.size != 0 && image.size <= kMaxPhysAddr && physical <= kMaxPhysAddr - image.size;
-  return possible ? std::optional(formats::VirtSegment{{{physical}, image.size}, image.begin})
+                                                  PhysAddr physical) {
+  const bool possible = image.size != 0 && image.size <= kMaxPhysAddr &&
+                        physical.value <= kMaxPhysAddr - image.size;
+  return possible ? std::optional(formats::VirtSegment{{physical, image.size}, image.begin})
                   : std::nullopt;
 }
 

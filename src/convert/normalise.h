@@ -32,10 +32,10 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
                                 const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);
 
-// Where the image of a kernel lies. Nothing where it has no bytes, or a guest maps it to where no
-// memory can be.
+// The segment of a kernel image that begins at `physical`. Nothing where the image has no bytes, or a
+// guest maps it to where no memory can be.
 std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
-                                                  std::int64_t phys_base);
+                                                  PhysAddr physical);
 
 // What our own note says. A file that was captured by us stays so when it is converted.
 Provenance make_provenance(const MemoryImage& image, const filters::PlanSummary& plan,

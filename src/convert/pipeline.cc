@@ -10,6 +10,7 @@
 #include "src/base/threads.h"
 #include "src/convert/shards.h"
 #include "src/convert/throttle.h"
+#include "src/image/page.h"
 
 namespace vmcore::convert {
 namespace {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "src/image/page.h"
+
 namespace vmcore::convert {
 namespace {
 
@@ -76,12 +78,12 @@ Result<> ShardBuffer::read_run(const PhysicalMemory& memory, PfnRange run,
   for (std::uint64_t done = 0; done < run.count;) {
     const Pfn first = run.first + done;
     const auto rest = out.subspan(done * kPageSize, (run.count - done) * kPageSize);
-    if (const auto lent = memory.view({{first.value * kPageSize}, rest.size()}); !lent.empty()) {
+    if (const auto lent = memory.view({address_of(first), rest.size()}); !lent.empty()) {
       runs_.push_back({first, lent});
       done += lent.size() / kPageSize;
       continue;
     }
-    TRY_ASSIGN(const ReadExtent got, memory.read({first.value * kPageSize}, rest));
+    TRY_ASSIGN(const ReadExtent got, memory.read(address_of(first), rest));
     const std::uint64_t good = got.good / kPageSize;
     if (good > 0) {
       runs_.push_back({first, rest.first(good * kPageSize)});

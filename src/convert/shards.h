@@ -9,11 +9,11 @@
 #include "src/base/result.h"
 #include "src/formats/dump_writer.h"
 #include "src/image/memory.h"
+#include "src/image/page.h"
 #include "src/image/page_set.h"
 
 namespace vmcore::convert {
 
-inline constexpr std::uint64_t kPageSize = 4096;
 // 1 MiB: amortises a claim, and what two threads read and encode fits the caches.
 inline constexpr std::uint64_t kShardPages = 256;
 inline constexpr std::uint64_t kShardSize = kShardPages * kPageSize;

@@ -5,6 +5,7 @@
 #include <snappy-c.h>
 #include <zstd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -12,19 +13,9 @@
 namespace vmcore::formats {
 namespace {
 
-struct CodecFacts {
-  Codec codec;
-  std::uint32_t flag;
-  std::string_view name;
-};
-
-constexpr std::array kCodecs{
-    CodecFacts{Codec::none, 0, "none"},    CodecFacts{Codec::zlib, 0x1, "zlib"},
-    CodecFacts{Codec::lzo, 0x2, "lzo"},    CodecFacts{Codec::snappy, 0x4, "snappy"},
-    CodecFacts{Codec::zstd, 0x20, "zstd"},
-};
-
-const CodecFacts& facts(Codec codec) { return kCodecs[static_cast<std::size_t>(codec)]; }
+// By Codec.
+constexpr std::array<std::uint32_t, 5> kFlags{0, 0x1, 0x2, 0x4, 0x20};
+static_assert(kFlags.size() == kCodecNames.size());
 
 // Frees what a C library made.
 template <auto free_function>
@@ -211,26 +202,12 @@ Result<std::unique_ptr<PageCompressor>> make_without_level(Codec codec, std::opt
 
 }  // namespace
 
-std::uint32_t codec_flag(Codec codec) { return facts(codec).flag; }
-
-std::string_view codec_name(Codec codec) { return facts(codec).name; }
-
-std::optional<Codec> codec_from_name(std::string_view name) {
-  for (const CodecFacts& entry : kCodecs) {
-    if (entry.name == name) {
-      return entry.codec;
-    }
-  }
-  return std::nullopt;
-}
+std::uint32_t codec_flag(Codec codec) { return kFlags[static_cast<std::size_t>(codec)]; }
 
 std::optional<Codec> codec_from_flags(std::uint32_t flags) {
-  for (const CodecFacts& entry : kCodecs) {
-    if (entry.flag == flags) {
-      return entry.codec;
-    }
-  }
-  return std::nullopt;
+  const auto* const found = std::ranges::find(kFlags, flags);
+  return found != kFlags.end() ? std::optional(static_cast<Codec>(found - kFlags.begin()))
+                               : std::nullopt;
 }
 
 Result<std::unique_ptr<PageCompressor>> make_compressor(Codec codec, std::optional<int> level) {

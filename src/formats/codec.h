@@ -7,19 +7,15 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string_view>
 
 #include "src/base/result.h"
+#include "src/image/format_names.h"
 
 namespace vmcore::formats {
-
-enum class Codec : std::uint8_t { none, zlib, lzo, snappy, zstd };
 
 // The page_desc flag of a codec (diskdump_mod.h of makedumpfile: zlib 1, lzo 2, snappy 4, zstd
 // 0x20; none 0).
 std::uint32_t codec_flag(Codec codec);
-std::string_view codec_name(Codec codec);
-std::optional<Codec> codec_from_name(std::string_view name);
 // The codec of the flags of a page descriptor; nothing where they are not exactly one codec's.
 std::optional<Codec> codec_from_flags(std::uint32_t flags);
 

@@ -16,17 +16,36 @@
 namespace vmcore::formats {
 namespace {
 
-struct Format {
+// A row has `open`, which makes an image of the file, or `unwrap`, which returns the dump file
+// inside (the flattened format).
+struct Reader {
   bool (*recognises)(std::span<const std::byte> start);
-  Result<MemoryImage> (*open)(std::unique_ptr<ByteSource> source);
+  Result<MemoryImage> (*open)(std::unique_ptr<ByteSource> source) = nullptr;
+  Result<std::unique_ptr<ByteSource>> (*unwrap)(std::unique_ptr<ByteSource> source) = nullptr;
 };
 
-constexpr std::array kFormats{
-    Format{is_elf, open_elf},
-    Format{is_kdump, open_kdump},
+constexpr std::array kReaders{
+    Reader{.recognises = is_elf, .open = open_elf},
+    Reader{.recognises = is_kdump, .open = open_kdump},
+    Reader{.recognises = is_flattened, .unwrap = open_flattened},
 };
 
-// What is often given instead of a dump, by its first bytes.
+struct Writer {
+  DumpFormat format;
+  Result<std::unique_ptr<DumpWriter>> (*make)(int file, Codec codec,
+                                              std::optional<int> compress_level);
+};
+
+constexpr std::array kWriters{
+    Writer{DumpFormat::kdump, make_kdump_writer},
+    Writer{DumpFormat::elf,
+           [](int file, Codec, std::optional<int>) { return make_elf_writer(file); }},
+};
+static_assert(kWriters.size() == kFormatNames.size());
+
+// What is often given instead of a dump, by its first bytes. QEMU's migration stream is among them
+// although it has a reader (qemu/migration_stream.h): the stream alone does not tell the
+// guest-physical addresses of its blocks.
 struct Stranger {
   std::string_view start;
   std::string_view what;
@@ -72,22 +91,34 @@ Result<std::span<const std::byte>> read_start(const ByteSource& source, Start& b
   return std::span<const std::byte>(buffer).first(got);
 }
 
+// Null where none recognises it.
+const Reader* reader_of(std::span<const std::byte> start) {
+  const auto* const found = std::ranges::find_if(
+      kReaders, [&](const Reader& reader) { return reader.recognises(start); });
+  return found != kReaders.end() ? found : nullptr;
+}
+
 }  // namespace
 
 Result<MemoryImage> open_dump(Fd file) {
   TRY_ASSIGN(std::unique_ptr<ByteSource> source, open_plain(std::move(file)));
   Start buffer;
   TRY_ASSIGN(std::span<const std::byte> start, read_start(*source, buffer));
-  if (is_flattened(start)) {
-    TRY_ASSIGN(source, open_flattened(std::move(source)));
+  const Reader* reader = reader_of(start);
+  if (reader != nullptr && reader->unwrap != nullptr) {
+    TRY_ASSIGN(source, reader->unwrap(std::move(source)));
     TRY_ASSIGN(start, read_start(*source, buffer));
+    reader = reader_of(start);
   }
-  for (const Format& format : kFormats) {
-    if (format.recognises(start)) {
-      return format.open(std::move(source));
-    }
-  }
-  return not_recognised(start);
+  // No writer wraps a dump twice.
+  return reader != nullptr && reader->open != nullptr ? reader->open(std::move(source))
+                                                      : not_recognised(start);
+}
+
+Result<std::unique_ptr<DumpWriter>> make_writer(DumpFormat format, int file, Codec codec,
+                                                std::optional<int> compress_level) {
+  const auto* const row = std::ranges::find(kWriters, format, &Writer::format);
+  return row->make(file, codec, compress_level);
 }
 
 }  // namespace vmcore::formats

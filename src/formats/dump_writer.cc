@@ -1,6 +1,6 @@
 #include "src/formats/dump_writer.h"
 
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 

@@ -86,7 +86,7 @@ class DumpWriter {
   virtual std::vector<Remark> remarks() const { return {}; }
 };
 
-// Writers to a regular file, empty and open for reading and writing. The descriptor is borrowed.
+// The writers behind make_writer() (dump_format.h), for callers that need one format only.
 // A page of zeros takes no room: kdump shares one descriptor target, ELF leaves a file hole.
 Result<std::unique_ptr<DumpWriter>> make_kdump_writer(int file, Codec codec,
                                                       std::optional<int> compress_level);

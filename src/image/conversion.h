@@ -5,14 +5,15 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
+
+#include "src/image/format_names.h"
 
 namespace vmcore {
 
 struct Conversion {
-  unsigned level = 31;           // what is left out (filters/page_class.h)
-  std::string format = "kdump";  // or "elf"
-  std::string codec = "zstd";    // of kdump pages
+  unsigned level = 31;  // what is left out (filters/page_class.h)
+  DumpFormat format = DumpFormat::kdump;
+  Codec codec = Codec::zstd;  // of kdump pages
   std::optional<int> compress_level = {};
   unsigned threads = 1;  // at least one
   // Kept bytes a second that are compressed and written; zero: no limit. A guest that stands still

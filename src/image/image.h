@@ -10,15 +10,16 @@
 #include <vector>
 
 #include "src/base/result.h"
+#include "src/image/arch.h"
 #include "src/image/memory.h"
+#include "src/image/page.h"
+#include "src/image/registers.h"
 
 namespace vmcore {
 
-enum class Arch : std::uint8_t { unknown, x86_64 };
-
 struct Machine {
   Arch arch = Arch::unknown;
-  std::uint32_t page_size = 4096;  // bytes
+  std::uint32_t page_size = kPageSize;  // bytes
 };
 
 // One ELF note, verbatim.
@@ -32,25 +33,6 @@ struct Note {
 inline constexpr std::uint32_t kNoteTypePrstatus = 1;                  // name "CORE"
 inline constexpr std::string_view kNoteNameVmcoreinfo = "VMCOREINFO";  // type 0
 inline constexpr std::string_view kNoteNameQemu = "QEMU";              // type 0, one per vCPU
-
-// What is used of an x86-64 vCPU's registers. From the QEMU note where there is one (QEMU
-// target/i386/arch_dump.c, QEMUCPUState version 1, 440 bytes), else from NT_PRSTATUS, which has
-// no control registers; of a guest that runs on, from QEMU's monitor.
-struct CpuState {
-  unsigned index = 0;  // the position among the notes of its kind, or QEMU's number
-  std::uint64_t rip = 0;
-  std::uint64_t rsp = 0;
-  std::uint64_t rflags = 0;
-  std::uint16_t cs = 0;
-  std::uint64_t gs_base = 0;
-  std::optional<std::uint64_t> kernel_gs_base;
-  std::optional<std::uint64_t> cr0, cr3, cr4;
-  std::optional<std::uint64_t> idt_base;
-  // Only the monitor tells these.
-  std::optional<std::uint64_t> efer;
-  std::optional<bool> halted;
-  bool user_mode() const { return (cs & 3) == 3; }
-};
 
 // What the header of a dump file says of the file itself.
 struct FileFacts {

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "src/image/page.h"
+
 namespace vmcore {
 
 bool can_be_place(const InfoPlace& place) {
-  constexpr std::uint64_t kPageSize = 4096;
   constexpr std::size_t kMostDigits = 128;
   const auto is_digit = [](char letter) {
     return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'f');

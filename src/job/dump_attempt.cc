@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/image/page.h"
 #include "src/job/available_memory.h"
 #include "src/job/forecast.h"
 #include "src/job/place_cache.h"
@@ -29,7 +30,7 @@ std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes 
 // Where it could not be rehearsed: mostly less than an eighth of memory is kept.
 std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump) {
   const Workload workload{.kept_bytes = report.memory_size / 8,
-                          .page_struct_bytes = report.memory_size / 4096 * kPageStructSize,
+                          .page_struct_bytes = report.memory_size / kPageSize * kPageStructSize,
                           .read_ahead = read_ahead_room(),
                           .threads = dump.how.threads};
   return forecast(workload).pause.most;

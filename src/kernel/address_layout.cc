@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "src/kernel/arch/arch.h"
+
 namespace vmcore::kernel {
 namespace {
-
-constexpr std::uint64_t kGiB = 1ULL << 30;
 
 // The largest freed part of an image (init text and data) is a few MiB.
 constexpr unsigned kMaxHoleSteps = 16;
@@ -31,17 +31,19 @@ bool maps_ram_one_to_one(const GuestKernel& kernel, VirtAddr page_offset) {
 }  // namespace
 
 std::uint64_t linear_size(const PageTables& tables, std::int64_t phys_base, VirtAddr begin) {
+  const Architecture& arch = tables.arch();
   // The bytes that are mapped linearly from `offset` on, within one page.
   const auto linear = [&](std::uint64_t offset) -> std::uint64_t {
     const auto mapping = tables.translate(begin + offset);
-    return mapping && mapping->address == image_to_physical(begin + offset, phys_base)
+    return mapping && mapping->address == arch.image_to_physical(begin + offset, phys_base)
                ? mapping->size
                : 0;
   };
-  const std::uint64_t limit = kMaxKernelImage - std::min(kMaxKernelImage, begin - kKernelMap);
+  const std::uint64_t limit =
+      arch.max_kernel_image - std::min(arch.max_kernel_image, begin - arch.kernel_map);
   std::uint64_t size = 0;
   unsigned hole = 0;
-  for (std::uint64_t at = 0; at < limit && hole < kMaxHoleSteps; at += kKernelAlign) {
+  for (std::uint64_t at = 0; at < limit && hole < kMaxHoleSteps; at += arch.kernel_align) {
     hole = linear(at) != 0 ? 0 : hole + 1;
     size = hole == 0 ? at : size;
   }
@@ -53,8 +55,9 @@ std::uint64_t linear_size(const PageTables& tables, std::int64_t phys_base, Virt
 
 std::optional<VirtAddr> verified_page_offset(const GuestKernel& kernel,
                                              std::span<const VirtAddr> candidates) {
+  const Architecture& arch = kernel.arch();
   for (const VirtAddr candidate : candidates) {
-    if (candidate.value % kGiB == 0 && candidate < kKernelMap &&
+    if (candidate.value % arch.direct_map_align == 0 && candidate < arch.kernel_map &&
         maps_ram_one_to_one(kernel, candidate)) {
       return candidate;
     }
@@ -71,7 +74,7 @@ std::optional<VirtAddr> page_offset_from_mem_section(const GuestKernel& kernel) 
   const auto first_root = kernel.read_value<std::uint64_t>(*symbol);
   for (const VirtAddr at : {*symbol, VirtAddr{first_root.value_or(0)}}) {
     const auto mapping = kernel.page_tables().translate(at);
-    if (mapping && at < kKernelMap && at.value > mapping->address.value) {
+    if (mapping && at < kernel.arch().kernel_map && at.value > mapping->address.value) {
       return VirtAddr{at.value - mapping->address.value};
     }
   }

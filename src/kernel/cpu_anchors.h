@@ -10,12 +10,12 @@
 
 namespace vmcore::kernel {
 
-// The page tables that a vCPU may be using, the likeliest first; empty without CR3 or with paging
-// off. Two where it cannot be told whether bit 12 of CR3 is part of the address or marks the user
-// half of page table isolation (v4.15, 8a09317b895f), and where CR4 is not known.
-std::vector<PageTables> page_tables_of(const PhysicalMemory& memory, const CpuState& cpu);
+// The page tables that a vCPU of the image may be using, the likeliest first; empty where its
+// registers do not tell, or it uses none. Several where registers leave it open.
+std::vector<PageTables> page_tables_of(const MemoryImage& image, const CpuState& cpu);
 
-// A kernel image found by walking page tables: its first 2 MiB and its phys_base.
+// A kernel image found by walking page tables: where it begins, to a multiple
+// of the architecture's kernel_align, and its phys_base.
 struct KernelAnchor {
   PageTables tables;
   VirtAddr image;
@@ -23,7 +23,7 @@ struct KernelAnchor {
 };
 
 // One anchor for each distinct phys_base that the page tables of `cpu` map the image by.
-std::vector<KernelAnchor> find_anchors(const PhysicalMemory& memory, const CpuState& cpu);
+std::vector<KernelAnchor> find_anchors(const MemoryImage& image, const CpuState& cpu);
 
 // What a vCPU's control registers lead to; the anchors are looked for when they are needed.
 struct VcpuTables {

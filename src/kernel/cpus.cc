@@ -1,9 +1,10 @@
 #include "src/kernel/cpus.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <optional>
+
+#include "src/kernel/arch/arch.h"
 
 namespace vmcore::kernel {
 namespace {
@@ -27,15 +28,10 @@ Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kerne
   return offsets;
 }
 
-// The Linux CPU of a vCPU. Between SYSCALL, or an exception from user mode, and SWAPGS the kernel's
-// base is still in the other register; a user's own GS base is believed last, since a program may
-// load any.
-unsigned linux_cpu(const CpuState& cpu, std::span<const std::uint64_t> offsets) {
-  std::array<std::optional<std::uint64_t>, 2> bases{cpu.gs_base, cpu.kernel_gs_base};
-  if (cpu.user_mode()) {
-    std::swap(bases[0], bases[1]);
-  }
-  for (const auto& base : bases) {
+// The Linux CPU of a vCPU.
+unsigned linux_cpu(const GuestKernel& kernel, const CpuState& cpu,
+                   std::span<const std::uint64_t> offsets) {
+  for (const auto& base : kernel.arch().per_cpu_bases(cpu)) {
     const auto found =
         base && *base != 0 ? std::find(offsets.begin(), offsets.end(), *base) : offsets.end();
     if (found != offsets.end()) {
@@ -82,7 +78,7 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
   std::vector<unsigned> order(cpus.size(), kNone);
   std::vector<unsigned> unmatched;
   for (unsigned i = 0; i < cpus.size(); ++i) {
-    const unsigned number = linux_cpu(cpus[i], *offsets);
+    const unsigned number = linux_cpu(kernel, cpus[i], *offsets);
     if (number >= order.size()) {
       unmatched.push_back(i);
     } else if (order[number] != kNone) {

@@ -21,9 +21,9 @@ struct CpuOrder {
   std::vector<Remark> remarks;
 };
 
-// Matches the GS base that each vCPU has in the kernel with __per_cpu_offset[] (the value of GS
-// both with a zero-based per-CPU section and since v6.15, 9d7de2aa8b41, without). Where that cannot
-// be, the order given, and a Remark.
+// Matches the base of per-CPU data that each vCPU has in the kernel with __per_cpu_offset[] (on
+// x86-64 the value of GS both with a zero-based per-CPU section and since v6.15, 9d7de2aa8b41,
+// without). Where that cannot be, the order given, and a Remark.
 CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
                          std::span<const CpuState> cpus);
 

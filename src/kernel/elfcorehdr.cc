@@ -10,6 +10,8 @@
 #include <string_view>
 
 #include "src/base/little_endian.h"
+#include "src/image/arch.h"
+#include "src/image/page.h"
 #include "src/kernel/kallsyms.h"
 #include "src/kernel/memory_chunks.h"
 
@@ -18,7 +20,7 @@ namespace {
 
 constexpr std::size_t kMaxCommandLine = 4096;  // COMMAND_LINE_SIZE is 2048
 // A note block is some 360 bytes, VMCOREINFO's a page and a little; QEMU accepts 1 MiB of it.
-constexpr std::uint64_t kMaxNoteBlock = (1ULL << 20) + 4096;
+constexpr std::uint64_t kMaxNoteBlock = (1ULL << 20) + kPageSize;
 // Only the first 640 KiB are ever saved.
 constexpr std::uint64_t kMaxSaved = 1ULL << 20;
 
@@ -27,7 +29,7 @@ bool begins_header(std::span<const std::byte> bytes) {
                                                        ELFCLASS64, ELFDATA2LSB, EV_CURRENT};
   const auto header = load<Elf64_Ehdr>(bytes, 0);
   return header && std::memcmp(header->e_ident, kIdent.data(), kIdent.size()) == 0 &&
-         header->e_type == ET_CORE && header->e_machine == EM_X86_64 &&
+         header->e_type == ET_CORE && arch_from_elf(header->e_machine) != Arch::unknown &&
          header->e_phoff == sizeof(Elf64_Ehdr) && header->e_phentsize == sizeof(Elf64_Phdr);
 }
 
@@ -50,11 +52,10 @@ Result<CoreLoad> load_of(const Elf64_Phdr& header) {
       !is_memory(header.p_offset, header.p_memsz) || (saved && header.p_memsz > kMaxSaved)) {
     return fail(Errc::malformed, "elfcorehdr: memory at {:#x}", header.p_paddr);
   }
-  const std::uint64_t begin = header.p_paddr / kPageBytes * kPageBytes;
-  const std::uint64_t end =
-      (header.p_paddr + header.p_memsz + kPageBytes - 1) / kPageBytes * kPageBytes;
+  const std::uint64_t begin = page_floor(header.p_paddr);
+  const std::uint64_t end = page_ceil(header.p_paddr + header.p_memsz);
   const std::uint64_t before = header.p_paddr - begin;
-  if (header.p_offset < before || (header.p_offset - before) % kPageBytes != 0) {
+  if (header.p_offset < before || (header.p_offset - before) % kPageSize != 0) {
     return fail(Errc::malformed, "elfcorehdr: memory at {:#x} is saved at {:#x}", header.p_paddr,
                 header.p_offset);
   }
@@ -120,7 +121,7 @@ Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, 
   std::vector<CoreHeader> found;
   unsigned candidates = 0;
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
-    for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
+    for (std::size_t page = 0; page < bytes.size(); page += kPageSize) {
       if (!begins_header(bytes.subspan(page)) || ++candidates > kMaxCandidates) {
         continue;
       }

@@ -35,12 +35,14 @@ class GuestKernel {
   std::optional<PhysAddr> info_address() const { return info_address_; }
   const PageTables& page_tables() const { return page_tables_; }
 
-  // Physical minus virtual offset of the kernel image: PA = VA - 0xffffffff80000000 + phys_base.
+  const Architecture& arch() const { return page_tables_.arch(); }
+
+  // Physical minus virtual offset of the kernel image: PA = VA - arch().kernel_map + phys_base.
   std::int64_t phys_base() const { return phys_base_; }
   // Start of the direct map (PAGE_OFFSET, randomised by KASLR), verified by translating; nothing
   // where it could not be established.
   std::optional<VirtAddr> page_offset() const { return page_offset_; }
-  // The kernel image [_stext's 2 MiB-aligned start, end) in virtual memory, as far as it is mapped
+  // The kernel image [_stext's aligned start, end) in virtual memory, as far as it is mapped
   // linearly by phys_base. size is 0 where not known.
   struct VirtRange {
     VirtAddr begin;
@@ -67,8 +69,8 @@ class GuestKernel {
 
  private:
   friend class KernelFinder;
-  friend Result<GuestKernel> validate_kernel(const PhysicalMemory& memory, const Vmcoreinfo& info,
-                                             std::int64_t phys_base);
+  friend Result<GuestKernel> validate_kernel(const Architecture& arch, const PhysicalMemory& memory,
+                                             const Vmcoreinfo& info, std::int64_t phys_base);
   GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
       : memory_(&memory), info_(std::move(info)), page_tables_(page_tables) {}
 

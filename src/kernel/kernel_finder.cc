@@ -1,17 +1,16 @@
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "src/kernel/address_layout.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"
 #include "src/kernel/guest_kernel.h"
 #include "src/kernel/kallsyms.h"
 #include "src/kernel/proof.h"
-#include "src/kernel/trampoline.h"
 #include "src/kernel/validate_kernel.h"
 #include "src/kernel/vmcoreinfo_search.h"
 
@@ -24,17 +23,15 @@ constexpr std::size_t kMaxImages = 8;  // kernel images, up to 512 MiB each, tha
 // Of the kernels that are not believed, at most that many are named.
 constexpr std::size_t kMaxNamed = 3;
 
-// Where the direct map begins without KASLR: v4.20 (d52888aa2753), before it, and with 5 levels.
-constexpr std::array kFixedPageOffsets{
-    VirtAddr{0xffff'8880'0000'0000}, VirtAddr{0xffff'8800'0000'0000},
-    VirtAddr{0xff11'0000'0000'0000}, VirtAddr{0xff10'0000'0000'0000}};
-
 }  // namespace
 
 class KernelFinder {
  public:
   explicit KernelFinder(const MemoryImage& image)
-      : image_(&image), vcpus_(distinct_tables(image)), must_prove_(tells_page_tables(image)) {}
+      : image_(&image),
+        arch_(&architecture_of(image.machine)),
+        vcpus_(distinct_tables(image)),
+        must_prove_(tells_page_tables(image)) {}
 
   // `before` may be null.
   Result<FoundKernels> find(Search search, const FoundKernels* before,
@@ -45,7 +42,7 @@ class KernelFinder {
 
  private:
   Result<GuestKernel> validated(const Vmcoreinfo& info, std::int64_t phys_base) const {
-    return validate_kernel(*image_->memory, info, phys_base);
+    return validate_kernel(*arch_, *image_->memory, info, phys_base);
   }
   // Adds the kernel that `info` describes; its phys_base may be wrong where registers know better.
   // Whether it is one of the guest's.
@@ -70,6 +67,7 @@ class KernelFinder {
   void remark(Errc code, std::string text) { found_.remarks.push_back({code, std::move(text)}); }
 
   const MemoryImage* image_;
+  const Architecture* arch_;
   std::vector<VcpuTables> vcpus_;
   bool must_prove_;
   FoundKernels found_;
@@ -149,7 +147,7 @@ void KernelFinder::take_again(const FoundKernels& before) {
 }
 
 Result<GuestKernel> KernelFinder::located(const Vmcoreinfo& info) {
-  const std::optional<std::int64_t> claimed = info.number("phys_base");  // v4.10, 401721ecd1dc
+  const std::optional<std::int64_t> claimed = arch_->phys_base(info);
   Result<GuestKernel> kernel = validated(info, claimed.value_or(0));
   for (VcpuTables& vcpu : vcpus_) {
     if (kernel) {
@@ -206,7 +204,7 @@ bool KernelFinder::sort_in(GuestKernel kernel) {
 
 bool KernelFinder::describe(GuestKernel& kernel) {
   const VirtAddr stext = kernel.info().symbol("_stext").value_or(VirtAddr{});
-  const VirtAddr begin{stext.value & ~(kKernelAlign - 1)};
+  const VirtAddr begin{stext.value & ~(arch_->kernel_align - 1)};
   std::uint64_t size = linear_size(kernel.page_tables(), kernel.phys_base(), begin);
   std::vector<VirtAddr> offsets;
   if (const auto offset = page_offset_from_mem_section(kernel)) {
@@ -224,9 +222,7 @@ bool KernelFinder::describe(GuestKernel& kernel) {
     capture = told_elfcorehdr(kernel).has_value();
   }
   kernel.image_range_ = {begin, size};
-  for (const VirtAddr fixed : kFixedPageOffsets) {
-    offsets.push_back(fixed);
-  }
+  offsets.insert(offsets.end(), arch_->fixed_page_offsets.begin(), arch_->fixed_page_offsets.end());
   kernel.page_offset_ = verified_page_offset(kernel, offsets);
   if (!kernel.page_offset_) {
     remark(Errc::not_found, "the start of the kernel's direct map could not be established");
@@ -249,7 +245,7 @@ void KernelFinder::take_note() {
 
 const std::vector<KernelAnchor>& KernelFinder::anchors_of(VcpuTables& vcpu) const {
   if (!vcpu.anchors) {
-    vcpu.anchors = find_anchors(*image_->memory, *vcpu.cpu);
+    vcpu.anchors = find_anchors(*image_, *vcpu.cpu);
   }
   return *vcpu.anchors;
 }
@@ -296,8 +292,8 @@ Result<> KernelFinder::take_hint(const InfoPlace& hint) {
   if (!info || info->build_id().value_or("") != hint.build_id) {
     return {};
   }
-  const auto kernel = validated(*info, info->number("phys_base").value_or(0));
-  if (kernel && (must_prove_ || booted_last(kernel->page_tables(), *image_->memory))) {
+  const auto kernel = validated(*info, arch_->phys_base(*info).value_or(0));
+  if (kernel && (must_prove_ || arch_->booted_last(kernel->page_tables(), *image_->memory))) {
     static_cast<void>(add(*info, InfoSource::search, hint.address));
   }
   return {};
@@ -353,9 +349,10 @@ Remark remark_on_doubted(const FoundKernels& found) {
   const std::size_t named = std::min(found.doubted.size(), kMaxNamed);
   for (std::size_t i = 0; i < named; ++i) {
     const GuestKernel& kernel = found.doubted[i].kernel;
-    const VirtAddr stext = kernel.info().symbol("_stext").value_or(kKernelMap);
+    const VirtAddr stext = kernel.info().symbol("_stext").value_or(kernel.arch().kernel_map);
     list += fmt::format("{}{} at {:#x} ({})", i == 0 ? "" : ", ", kernel.info().release(),
-                        image_to_physical(stext, kernel.phys_base()).value, found.doubted[i].why);
+                        kernel.arch().image_to_physical(stext, kernel.phys_base()).value,
+                        found.doubted[i].why);
   }
   if (found.doubted.size() > named) {
     list += fmt::format(" and {} more", found.doubted.size() - named);

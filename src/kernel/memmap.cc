@@ -7,32 +7,26 @@
 #include <span>
 
 #include "src/base/little_endian.h"
+#include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
 
 namespace vmcore::kernel {
 namespace {
 
-constexpr unsigned kPageShift = 12;
-constexpr std::uint64_t kPageBytes = 1ULL << kPageShift;
-constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageBytes;
+constexpr std::uint64_t kMaxPages = kMaxPhysAddr / kPageSize;
 
 // Flags in the low bits of section_mem_map. Their number grew from 2 to 6 (v4.13, v5.3, v5.12,
 // v6.15), but the value above them is a page-aligned array minus a multiple of 2^15 struct pages
-// (include/linux/mmzone.h), so that on x86-64 none of the low 12 bits is part of it.
+// (include/linux/mmzone.h), so that the bits below the page size are free.
 constexpr std::uint64_t kSectionPresent = 1ULL << 0;
 constexpr std::uint64_t kSectionHasMemmap = 1ULL << 1;
 // SECTION_IS_ONLINE (v4.13, 2d070eab2e82; no kernel set the bit before).
 constexpr std::uint64_t kSectionOnline = 1ULL << 2;
-constexpr std::uint64_t kSectionFlags = kPageBytes - 1;
+constexpr std::uint64_t kSectionFlags = kPageSize - 1;
 
 // The most pages with struct pages of offline sections that are looked up: 512 GiB of memory have
 // as many where they are mapped by 4 KiB.
 constexpr std::uint64_t kMaxLookups = 1ULL << 21;
-
-// Kernel virtual addresses, with 5 levels too.
-constexpr std::uint64_t kKernelHalf = 0xff00'0000'0000'0000;
-// Where no number of levels maps anything: for struct pages that must be somewhere, but where a
-// section says they cannot be. Reading them fails, so that their pages are kept.
-constexpr std::uint64_t kNowhere = 0x4000'0000'0000'0000;
 
 struct SparseLayout {
   VirtAddr mem_section;            // as VMCOREINFO says
@@ -43,6 +37,10 @@ struct SparseLayout {
   bool extreme = false;  // an array of pointers to roots, not of sections
   std::uint64_t pages_per_section = 0;
   std::uint64_t struct_page_size = 0;
+  VirtAddr kernel_half;  // where kernel addresses begin
+  // For struct pages that must be somewhere, but where a section says they cannot be. Reading them
+  // fails, so that their pages are kept.
+  VirtAddr nowhere;
 };
 
 Result<std::uint64_t> required(std::optional<std::uint64_t> value, const char* what) {
@@ -61,10 +59,13 @@ Result<std::uint64_t> struct_page_size(const Vmcoreinfo& info) {
 }
 
 // NUMBER(MAX_PHYSMEM_BITS) came with v5.9 (1d50e5d0c505), NUMBER(SECTION_SIZE_BITS) with v5.13
-// (4f5aecdff25f). Before, x86-64 has 46, or 52 with 5 levels, and 27.
+// (4f5aecdff25f).
 Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
   const Vmcoreinfo& info = kernel.info();
+  const Architecture& arch = kernel.arch();
   SparseLayout layout;
+  layout.kernel_half = arch.kernel_half;
+  layout.nowhere = arch.nowhere;
   layout.mem_section = info.symbol("mem_section").value_or(VirtAddr{});
   TRY_ASSIGN(layout.struct_page_size, struct_page_size(info));
   TRY_ASSIGN(layout.section_size, required(info.size("mem_section"), "SIZE(mem_section)"));
@@ -72,9 +73,9 @@ Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
                                          "OFFSET(mem_section.section_mem_map)"));
   TRY_ASSIGN(const std::uint64_t length,
              required(info.length("mem_section"), "LENGTH(mem_section)"));
-  const std::int64_t section_bits = info.number("SECTION_SIZE_BITS").value_or(27);
+  const std::int64_t section_bits = info.number("SECTION_SIZE_BITS").value_or(arch.section_bits);
   const std::int64_t memory_bits =
-      info.number("MAX_PHYSMEM_BITS").value_or(kernel.page_tables().five_levels() ? 52 : 46);
+      info.number("MAX_PHYSMEM_BITS").value_or(arch.memory_bits(kernel.page_tables()));
   if (section_bits < 24 || section_bits > 34 || memory_bits < 36 || memory_bits > 52) {
     return fail(Errc::malformed, "memmap: sections of 2^{} of 2^{} bytes", section_bits,
                 memory_bits);
@@ -86,7 +87,7 @@ Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
   }
   layout.pages_per_section = 1ULL << (section_bits - kPageShift);
   layout.sections = 1ULL << (memory_bits - section_bits);
-  layout.sections_per_root = kPageBytes / layout.section_size;
+  layout.sections_per_root = kPageSize / layout.section_size;
   const std::uint64_t roots =
       (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
   layout.extreme = length == roots;
@@ -124,8 +125,8 @@ class Runs {
     const Pfn first{number * layout_->pages_per_section};
     const std::uint64_t ahead = first.value * layout_->struct_page_size;
     VirtAddr pages{(coded & ~kSectionFlags) + ahead};
-    if (pages.value < kKernelHalf) {
-      pages = VirtAddr{kNowhere + ahead};
+    if (pages < layout_->kernel_half) {
+      pages = layout_->nowhere + ahead;
     }
     const bool offline = (coded & kSectionOnline) == 0;
     if (!runs_.empty()) {
@@ -147,20 +148,20 @@ std::uint64_t root_count(const SparseLayout& layout) {
   return (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
 }
 
-// The sections of the page-sized roots that address_of(root number) tells; null where there is
+// The sections of the page-sized roots that root_address(root number) tells; null where there is
 // none. A root that cannot be read is an error: its pages would pass for memory that Linux does not
 // know.
 template <class AddressOf>
 Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const SparseLayout& layout,
-                                          AddressOf address_of) {
+                                          AddressOf root_address) {
   Runs runs(layout);
   std::vector<std::byte> sections(layout.sections_per_root * layout.section_size);
   for (std::uint64_t root = 0; root < root_count(layout); ++root) {
-    const VirtAddr address = address_of(root);
+    const VirtAddr address = root_address(root);
     if (address.value == 0) {
       continue;
     }
-    if (address.value < kKernelHalf) {
+    if (address < layout.kernel_half) {
       return fail(Errc::malformed, "memmap: section root {} lies at {:#x}, no kernel address", root,
                   address.value);
     }
@@ -201,7 +202,7 @@ Result<std::vector<MemmapRun>> sparse_runs(const GuestKernel& kernel, const Spar
     return runs;
   }
   const auto array = kernel.read_value<std::uint64_t>(layout.mem_section);
-  if (!array || *array < kKernelHalf) {
+  if (!array || *array < kernel.arch().kernel_half.value) {
     return runs;
   }
   auto others = walk_extreme(kernel, layout, {*array});
@@ -212,7 +213,7 @@ bool text_is_online(const GuestKernel& kernel, const std::vector<MemmapRun>& run
   const auto text =
       kernel.page_tables().translate(kernel.info().symbol("_stext").value_or(VirtAddr{}));
   return text && std::any_of(runs.begin(), runs.end(), [&](const MemmapRun& run) {
-           const Pfn pfn{text->address.value / kPageBytes};
+           const Pfn pfn = pfn_of(text->address);
            return !run.offline && pfn >= run.first && pfn < run.first + run.count;
          });
 }
@@ -233,12 +234,12 @@ std::optional<std::set<std::uint64_t>> sections_with_struct_pages(
       const auto mapping = kernel.page_tables().translate(at);
       if (mapping) {
         const std::uint64_t size = std::min(mapping->size, end - at);
-        const std::uint64_t section_bytes = layout.pages_per_section * kPageBytes;
+        const std::uint64_t section_bytes = layout.pages_per_section * kPageSize;
         sections.insert(mapping->address.value / section_bytes);
         sections.insert((mapping->address.value + size - 1) / section_bytes);
         at = at + mapping->size;
       } else {
-        at = at + (kPageBytes - at.value % kPageBytes);
+        at = at + (kPageSize - at.value % kPageSize);
       }
     }
   }
@@ -308,8 +309,8 @@ Result<Memmap> read_flat(const GuestKernel& kernel, VirtAddr mem_map, VirtAddr n
   TRY_ASSIGN(const auto start, kernel.read_value<std::uint64_t>(node + start_at));
   TRY_ASSIGN(const auto count, kernel.read_value<std::uint64_t>(node + pages_at));
   TRY_ASSIGN(const auto pages, kernel.read_value<std::uint64_t>(mem_map));
-  if (start >= kMaxPages || count == 0 || count > kMaxPages - start || pages < kKernelHalf ||
-      !kernel.page_tables().translate({pages})) {
+  if (start >= kMaxPages || count == 0 || count > kMaxPages - start ||
+      pages < kernel.arch().kernel_half.value || !kernel.page_tables().translate({pages})) {
     return fail(Errc::malformed, "memmap: {} pages from {} at {:#x}", count, start, pages);
   }
   memmap.runs.push_back({Pfn{start}, count, VirtAddr{pages}});

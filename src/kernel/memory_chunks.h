@@ -8,10 +8,9 @@
 #include <vector>
 
 #include "src/image/memory.h"
+#include "src/image/page.h"
 
 namespace vmcore::kernel {
-
-inline constexpr std::uint64_t kPageBytes = 4096;
 
 // Calls each(address, bytes) for the memory of `range` that can be had, in chunks of at most a MiB
 // that begin at multiples of a page, until it returns true; whether it did.
@@ -30,7 +29,7 @@ Result<bool> for_each_chunk(const PhysicalMemory& memory, PhysRange range, Each 
       TRY_ASSIGN(const ReadExtent got, memory.read(at, buffer));
       bytes = std::span(buffer).first(got.good);
       if (got.good < size) {
-        step = (got.good / kPageBytes + 1) * kPageBytes;  // past the page that cannot be had
+        step = (got.good / kPageSize + 1) * kPageSize;  // past the page that cannot be had
       }
     }
     TRY_ASSIGN(const bool enough, each(at, bytes));

@@ -1,4 +1,4 @@
-// PageTables: virtual to physical by the guest's own page tables. x86-64, 4 and 5 levels.
+// PageTables: virtual to physical by the guest's own page tables.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,26 @@
 
 namespace vmcore::kernel {
 
+struct Architecture;
+
 // Where a virtual address lies, and how many bytes from there on are mapped contiguously.
 struct Mapping {
   PhysAddr address;
-  std::uint64_t size = 0;  // bytes up to the end of the page: 4 KiB, 2 MiB or 1 GiB
+  std::uint64_t size = 0;  // bytes up to the end of the page
 };
 
 class PageTables {
  public:
-  // `root` is the physical address of the top table (bits that are no address masked off),
-  // `memory_encryption_mask` is SME's or SEV's bit, cleared from every entry. `memory` is borrowed.
-  PageTables(const PhysicalMemory& memory, PhysAddr root, bool five_levels,
-             std::uint64_t memory_encryption_mask);
+  // `root` is the physical address of the top table. `encryption_mask` are bits of entries that
+  // mark encrypted memory and are no part of an address (SME, SEV). `arch` and `memory` are
+  // borrowed.
+  PageTables(const Architecture& arch, const PhysicalMemory& memory, PhysAddr root, unsigned levels,
+             std::uint64_t encryption_mask)
+      : arch_(&arch),
+        memory_(&memory),
+        root_{root.value & ~encryption_mask},
+        levels_(levels),
+        encryption_mask_(encryption_mask) {}
 
   // Thread-safe. Errc::not_found where nothing is mapped or the address is not canonical,
   // Errc::unreadable where a table is not in the image, Errc::malformed where an entry points
@@ -31,22 +39,26 @@ class PageTables {
 
   // The same tables, read from `memory`.
   PageTables in(const PhysicalMemory& memory) const {
-    return {memory, root_, five_levels_, memory_encryption_mask_};
+    return {*arch_, memory, root_, levels_, encryption_mask_};
   }
 
   // Tables of the same machine with another root.
-  PageTables at(PhysAddr root, bool five_levels) const {
-    return {*memory_, root, five_levels, memory_encryption_mask_};
+  PageTables at(PhysAddr root, unsigned levels) const {
+    return {*arch_, *memory_, root, levels, encryption_mask_};
   }
 
+  const Architecture& arch() const { return *arch_; }
+  const PhysicalMemory& memory() const { return *memory_; }
   PhysAddr root() const { return root_; }
-  bool five_levels() const { return five_levels_; }
+  unsigned levels() const { return levels_; }
+  std::uint64_t encryption_mask() const { return encryption_mask_; }
 
  private:
+  const Architecture* arch_;
   const PhysicalMemory* memory_;
   PhysAddr root_;
-  bool five_levels_;
-  std::uint64_t memory_encryption_mask_;
+  unsigned levels_;
+  std::uint64_t encryption_mask_;
 };
 
 }  // namespace vmcore::kernel

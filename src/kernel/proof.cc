@@ -4,14 +4,12 @@
 #include <array>
 #include <string_view>
 
-#include "src/kernel/address_layout.h"
+#include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/kallsyms.h"
 
 namespace vmcore::kernel {
 namespace {
-
-// Addresses below belong to processes, or are physical ones that are mapped one to one.
-bool in_kernel_half(std::uint64_t address) { return (address >> 63) != 0; }
 
 // Its own page tables lead to the vCPU's instructions, and not to the kernel. A vCPU in a nested
 // guest is none of these: its CR3 is an address in the nested guest's memory.
@@ -78,7 +76,7 @@ void add_used(std::span<const PageTables> candidates, std::uint64_t address, boo
       way.push_back(mapping->address);
     }
     for (const PhysAddr at : way) {
-      used.push_back({at.value / 4096});
+      used.push_back(pfn_of(at));
     }
     return;
   }
@@ -87,12 +85,12 @@ void add_used(std::span<const PageTables> candidates, std::uint64_t address, boo
 }  // namespace
 
 bool tells_page_tables(const MemoryImage& image) {
+  const Architecture& arch = architecture_of(image.machine);
   return std::ranges::any_of(image.cpus, [&](const CpuState& cpu) {
-    // CR0 is never 0 (its bit ET is fixed): who wrote such a note did not know the registers.
-    if (!cpu.cr3 || cpu.cr0.value_or(1) == 0) {
+    if (!arch.tells_page_tables(cpu)) {
       return false;
     }
-    const auto tables = page_tables_of(*image.memory, cpu);
+    const auto tables = page_tables_of(image, cpu);
     return !image.file.incomplete || tables.empty() ||
            std::ranges::any_of(tables, [&](const PageTables& each) {
              const Presence presence = image.memory->presence(each.root());
@@ -107,9 +105,8 @@ bool maps(const PageTables& tables, const GuestKernel& kernel) {
     return false;
   }
   // Where memory is encrypted, entries have a bit that CR3 does not tell.
-  const auto mapping =
-      kernel.page_tables().at(tables.root(), tables.five_levels()).translate(*stext);
-  return mapping && mapping->address == image_to_physical(*stext, kernel.phys_base());
+  const auto mapping = kernel.page_tables().at(tables.root(), tables.levels()).translate(*stext);
+  return mapping && mapping->address == kernel.arch().image_to_physical(*stext, kernel.phys_base());
 }
 
 bool runs(std::span<const PageTables> tables, const GuestKernel& kernel) {
@@ -137,12 +134,14 @@ std::optional<std::string> why_not_running(const GuestKernel& kernel,
 }
 
 std::vector<Pfn> pages_in_use(const MemoryImage& image) {
+  // Addresses below belong to processes, or are physical ones that are mapped one to one.
+  const std::uint64_t kernel_half = architecture_of(image.machine).kernel_half.value;
   std::vector<Pfn> used;
   for (const CpuState& cpu : image.cpus) {
-    const auto tables = page_tables_of(*image.memory, cpu);
+    const auto tables = page_tables_of(image, cpu);
     add_used(tables, cpu.rip, !cpu.user_mode(), used);
     // In the first instructions of an entry from user mode the stack is still that of a process.
-    if (!cpu.user_mode() && (in_kernel_half(cpu.rsp) || !in_kernel_half(cpu.rip))) {
+    if (!cpu.user_mode() && (cpu.rsp >= kernel_half || cpu.rip < kernel_half)) {
       add_used(tables, cpu.rsp, true, used);
     }
   }

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "src/kernel/address_layout.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/build_id.h"
 #include "src/kernel/kallsyms.h"
 
@@ -35,29 +35,11 @@ Result<> check_release(const GuestKernel& kernel) {
   return {};
 }
 
-// The page tables that VMCOREINFO describes. The symbol is init_top_pgt since v4.13 (65ade2f872b4).
-Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcoreinfo& info,
-                                      std::int64_t phys_base) {
-  for (const char* name : {"init_top_pgt", "init_level4_pgt", "swapper_pg_dir"}) {
-    const auto symbol = info.symbol(name);
-    if (!symbol) {
-      continue;
-    }
-    const PhysAddr root = image_to_physical(*symbol, phys_base);
-    if (root.value >= kMaxPhysAddr || root.value % 4096 != 0) {
-      return fail(Errc::malformed, "VMCOREINFO: {} lies at {:#x}", name, root.value);
-    }
-    return PageTables(memory, root, info.number("pgtable_l5_enabled").value_or(0) == 1,
-                      static_cast<std::uint64_t>(info.number("sme_mask").value_or(0)));
-  }
-  return fail(Errc::malformed, "VMCOREINFO has no page tables");
-}
-
 }  // namespace
 
 Result<> check_stext(const PageTables& tables, VirtAddr stext, std::int64_t phys_base) {
   TRY_ASSIGN(const Mapping mapping, tables.translate(stext));
-  if (mapping.address != image_to_physical(stext, phys_base)) {
+  if (mapping.address != tables.arch().image_to_physical(stext, phys_base)) {
     return fail(Errc::malformed, "_stext is mapped at {:#x}, not at phys_base {:#x}",
                 mapping.address.value, phys_base);
   }
@@ -75,13 +57,13 @@ Result<> check_build_id(const GuestKernel& kernel) {
   return {};
 }
 
-Result<GuestKernel> validate_kernel(const PhysicalMemory& memory, const Vmcoreinfo& info,
-                                    std::int64_t phys_base) {
+Result<GuestKernel> validate_kernel(const Architecture& arch, const PhysicalMemory& memory,
+                                    const Vmcoreinfo& info, std::int64_t phys_base) {
   const auto stext = info.symbol("_stext");
-  if (!stext || *stext < kKernelMap) {
+  if (!stext || *stext < arch.kernel_map) {
     return fail(Errc::malformed, "VMCOREINFO has no plausible _stext");
   }
-  TRY_ASSIGN(PageTables tables, kernel_page_tables(memory, info, phys_base));
+  TRY_ASSIGN(PageTables tables, arch.kernel_page_tables(memory, info, phys_base));
   TRY(check_stext(tables, *stext, phys_base));
   GuestKernel kernel(memory, info, tables);
   kernel.phys_base_ = phys_base;

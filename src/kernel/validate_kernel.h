@@ -15,8 +15,8 @@ namespace vmcore::kernel {
 
 // The kernel that `info` describes, with page tables and phys_base: its _stext is mapped there, and
 // its release stands in memory. The memory is borrowed.
-Result<GuestKernel> validate_kernel(const PhysicalMemory& memory, const Vmcoreinfo& info,
-                                    std::int64_t phys_base);
+Result<GuestKernel> validate_kernel(const Architecture& arch, const PhysicalMemory& memory,
+                                    const Vmcoreinfo& info, std::int64_t phys_base);
 
 // _stext lies where phys_base says: else it is another kernel's VMCOREINFO, or a wrong phys_base.
 Result<> check_stext(const PageTables& tables, VirtAddr stext, std::int64_t phys_base);

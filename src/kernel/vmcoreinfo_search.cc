@@ -7,7 +7,9 @@
 #include <unordered_set>
 
 #include "src/base/little_endian.h"
+#include "src/image/page.h"
 #include "src/kernel/address_layout.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/memory_chunks.h"
 
 namespace vmcore::kernel {
@@ -20,8 +22,6 @@ constexpr std::string_view kBeginning = "OSRELEASE=";
 constexpr std::uint64_t kMaxImageBytes = 512ULL << 20;
 // A kernel image has a few thousand distinct pointers to the beginning of a page.
 constexpr std::size_t kMaxPointers = 1 << 18;
-// Below it are user addresses and what is not canonical, with 5 levels too.
-constexpr VirtAddr kKernelHalf{0xff00'0000'0000'0000};
 
 bool begins_text(std::span<const std::byte> bytes) {
   return bytes.size() >= kBeginning.size() &&
@@ -81,8 +81,10 @@ class ImageScan {
   Texts& texts() { return texts_; }
 
  private:
-  static bool is_candidate(VirtAddr pointer) {
-    return pointer.value % kPageBytes == 0 && pointer >= kKernelHalf && pointer < kKernelMap;
+  bool is_candidate(VirtAddr pointer) const {
+    const Architecture& arch = tables_.arch();
+    return pointer.value % kPageSize == 0 && pointer >= arch.kernel_half &&
+           pointer < arch.kernel_map;
   }
 
   Texts texts_;
@@ -97,7 +99,8 @@ Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory
   const std::uint64_t size =
       std::min(kMaxImageBytes, linear_size(anchor.tables, anchor.phys_base, anchor.image));
   ImageScan scan(memory, anchor.tables);
-  const PhysRange range{image_to_physical(anchor.image, anchor.phys_base), size};
+  const PhysRange range{anchor.tables.arch().image_to_physical(anchor.image, anchor.phys_base),
+                        size};
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
     TRY(scan.take(at, bytes));
     return false;
@@ -121,7 +124,7 @@ Result<> search_memory(const PhysicalMemory& memory,
                        const std::function<bool(const Vmcoreinfo&, PhysAddr)>& take) {
   Texts texts(memory);
   const auto look_at = [&](PhysAddr at, std::span<const std::byte> bytes) -> Result<bool> {
-    for (std::size_t page = 0; page < bytes.size(); page += kPageBytes) {
+    for (std::size_t page = 0; page < bytes.size(); page += kPageSize) {
       if (begins_text(bytes.subspan(page))) {
         TRY_ASSIGN(const bool is_new, texts.add(at + page));
         if (is_new && take(texts.last(), at + page)) {

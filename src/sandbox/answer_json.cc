@@ -35,14 +35,15 @@ std::vector<Piece> pieces_from(const Json& json) {
   return pieces;
 }
 
-// [index, RIP, RSP, RFLAGS, CS, GS, CR0, CR3, CR4, IDT], the last four null where they are not
-// known
+// The registers that the worker uses of a running guest: [index, RIP, RSP, RFLAGS, CS, GS, CR0,
+// CR3, CR4]; the last three are null where they are not known. One packet holds some hundreds of
+// vCPUs.
 Json cpu_json(const CpuState& cpu) {
   const auto known = [](const std::optional<std::uint64_t>& value) {
     return value ? Json(*value) : Json();
   };
-  return {cpu.index,   cpu.rip,        cpu.rsp,        cpu.rflags,     cpu.cs,
-          cpu.gs_base, known(cpu.cr0), known(cpu.cr3), known(cpu.cr4), known(cpu.idt_base)};
+  return {cpu.index,   cpu.rip,        cpu.rsp,        cpu.rflags,    cpu.cs.selector,
+          cpu.gs.base, known(cpu.cr0), known(cpu.cr3), known(cpu.cr4)};
 }
 
 CpuState cpu_from(const Json& json) {
@@ -55,12 +56,11 @@ CpuState cpu_from(const Json& json) {
   cpu.rip = json.at(1);
   cpu.rsp = json.at(2);
   cpu.rflags = json.at(3);
-  cpu.cs = json.at(4);
-  cpu.gs_base = json.at(5);
+  cpu.cs.selector = json.at(4);
+  cpu.gs.base = json.at(5);
   cpu.cr0 = known(6);
   cpu.cr3 = known(7);
   cpu.cr4 = known(8);
-  cpu.idt_base = known(9);
   return cpu;
 }
 

@@ -6,12 +6,13 @@
 #include <cerrno>
 
 #include "src/base/sys.h"
+#include "src/image/page.h"
 
 namespace vmcore::sandbox {
 namespace {
 
 constexpr std::uint64_t kTableSize = CopyRoom::kMostEntries * sizeof(CopyEntry);
-static_assert(kTableSize % 4096 == 0);
+static_assert(kTableSize % kPageSize == 0);
 
 }  // namespace
 

@@ -98,8 +98,12 @@ Result<Input> input_from(const Json& json) {
 }
 
 Json conversion_json(const Conversion& how) {
-  Json json{{"level", how.level},     {"format", how.format},       {"codec", how.codec},
-            {"threads", how.threads}, {"bandwidth", how.bandwidth}, {"dry_run", how.dry_run},
+  Json json{{"level", how.level},
+            {"format", format_name(how.format)},
+            {"codec", codec_name(how.codec)},
+            {"threads", how.threads},
+            {"bandwidth", how.bandwidth},
+            {"dry_run", how.dry_run},
             {"verify", how.verify}};
   if (how.compress_level) {
     json["compress_level"] = *how.compress_level;
@@ -107,10 +111,15 @@ Json conversion_json(const Conversion& how) {
   return json;
 }
 
-Conversion conversion_from(const Json& json) {
+Result<Conversion> conversion_from(const Json& json) {
+  const auto format = format_from_name(json.at("format").get<std::string>());
+  const auto codec = codec_from_name(json.at("codec").get<std::string>());
+  if (!format || !codec) {
+    return fail(Errc::malformed, "worker protocol: unknown format or codec");
+  }
   Conversion how{.level = json.at("level"),
-                 .format = json.at("format"),
-                 .codec = json.at("codec"),
+                 .format = *format,
+                 .codec = *codec,
                  .threads = json.at("threads"),
                  .bandwidth = json.at("bandwidth"),
                  .dry_run = json.at("dry_run"),
@@ -125,7 +134,7 @@ Result<Request> request_from(const Json& json) {
   Request request;
   TRY_ASSIGN(request.operation, operation_from(json.at("operation")));
   TRY_ASSIGN(request.input, input_from(json.at("input")));
-  request.how = conversion_from(json.at("how"));
+  TRY_ASSIGN(request.how, conversion_from(json.at("how")));
   request.search_memory = json.at("search_memory");
   request.descriptors = json.at("descriptors");
   if (json.contains("hint")) {

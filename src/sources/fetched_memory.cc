@@ -5,11 +5,12 @@
 #include <iterator>
 
 #include "src/formats/dump_format.h"
+#include "src/image/page.h"
 
 namespace vmcore::sources {
 namespace {
 
-PhysAddr page_of(PhysAddr address) { return {address.value / 4096 * 4096}; }
+PhysAddr page_of(PhysAddr address) { return {page_floor(address.value)}; }
 
 }  // namespace
 

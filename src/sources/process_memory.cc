@@ -8,14 +8,14 @@
 #include <utility>
 
 #include "src/base/sys.h"
+#include "src/image/page.h"
 
 namespace vmcore::sources {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
 // The least run of untouched memory that is told of: what one read of pagemap covers.
 constexpr std::uint64_t kBlockPages = 512;
-constexpr std::uint64_t kBlock = kBlockPages * kPage;
+constexpr std::uint64_t kBlock = kBlockPages * kPageSize;
 
 // Linux Documentation/admin-guide/mm/pagemap.rst: bit 63 present, bit 62 swapped.
 constexpr std::uint64_t kPresentOrSwapped = 3ULL << 62;
@@ -27,7 +27,7 @@ Result<> read_pagemap(int pagemap, std::uint64_t address, std::size_t pages,
                       PagemapEntries& entries) {
   const auto bytes = std::as_writable_bytes(std::span(entries).first(pages));
   TRY_ASSIGN(const std::size_t got,
-             sys::pread_full(pagemap, bytes, address / kPage * sizeof(std::uint64_t)));
+             sys::pread_full(pagemap, bytes, address / kPageSize * sizeof(std::uint64_t)));
   if (got != bytes.size()) {
     return fail(Errc::io, "the guest's process has ended");
   }
@@ -54,7 +54,7 @@ std::size_t read_while_good(std::uint64_t address, std::span<std::byte> out, Rea
   std::size_t done = 0;
   while (done < out.size()) {
     const std::size_t size =
-        std::min<std::size_t>(out.size() - done, kPage - (address + done) % kPage);
+        std::min<std::size_t>(out.size() - done, kPageSize - (address + done) % kPageSize);
     const Result<std::size_t> got = read(out.subspan(done, size), address + done);
     if (!got || *got != size) {
       break;
@@ -139,7 +139,7 @@ Extent ProcessMemory::file_extent(const Piece& piece, PhysAddr address) const {
     }
     size += std::min(run.size, left - size);
     if (hole) {
-      return {{address, size / kPage * kPage}, Presence::zero};
+      return {{address, page_floor(size)}, Presence::zero};
     }
   }
   // A file that is too short has lost what is not there.
@@ -154,10 +154,10 @@ Extent ProcessMemory::anonymous_extent(const Piece& piece, PhysAddr address) con
   PagemapEntries entries;
   while (size < left) {
     const std::uint64_t block = std::min(kBlock - (start + size) % kBlock, left - size);
-    const std::size_t pages = (block + kPage - 1) / kPage;
+    const std::size_t pages = ceil_div(block, kPageSize);
     const Result<> read = read_pagemap(pagemap_.get(), start + size, pages, entries);
     const auto seen = std::span(entries).first(pages);
-    const bool none = read && block % kPage == 0 && std::ranges::none_of(seen, has_page);
+    const bool none = read && block % kPageSize == 0 && std::ranges::none_of(seen, has_page);
     if (size != 0 && none != zero) {
       break;
     }
@@ -172,7 +172,7 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
   for (auto piece = piece_at(address); done < out.size(); ++piece) {
     const PhysAddr at = address + done;
     if (piece == pieces_.end() || !piece->range.contains(at)) {
-      return ReadExtent{done, PhysAddr{at.value / kPage * kPage}};
+      return ReadExtent{done, PhysAddr{page_floor(at.value)}};
     }
     const std::uint64_t skip = at - piece->range.begin;
     const auto part =
@@ -180,7 +180,7 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
     TRY_ASSIGN(const std::size_t good, read_piece(*piece, skip, part));
     done += good;
     if (good < part.size()) {
-      return ReadExtent{done, PhysAddr{(address + done).value / kPage * kPage}};
+      return ReadExtent{done, PhysAddr{page_floor((address + done).value)}};
     }
   }
   return ReadExtent{done, std::nullopt};
@@ -189,10 +189,10 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
 bool ProcessMemory::is_for_copier(const ReadPart& part) const {
   const std::span<std::byte> room = copier_->room();
   const auto piece = piece_at(part.address);
-  const std::size_t pages = part.out.size() / kPage;
+  const std::size_t pages = part.out.size() / kPageSize;
   if (piece == pieces_.end() || !piece->address || !piece->range.contains(part.address) ||
-      part.out.size() > piece->range.end() - part.address || part.address.value % kPage != 0 ||
-      part.out.size() % kPage != 0 || pages > kBlockPages || part.out.data() < room.data() ||
+      part.out.size() > piece->range.end() - part.address || part.address.value % kPageSize != 0 ||
+      part.out.size() % kPageSize != 0 || pages > kBlockPages || part.out.data() < room.data() ||
       part.out.data() + part.out.size() > room.data() + room.size()) {
     return false;
   }
@@ -241,14 +241,14 @@ Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_
   std::size_t done = 0;
   while (done < out.size()) {
     const std::uint64_t address = *piece.address + skip + done;
-    const std::uint64_t into_page = address % kPage;
+    const std::uint64_t into_page = address % kPageSize;
     const std::size_t pages =
-        std::min<std::size_t>(kBlockPages, (into_page + (out.size() - done) + kPage - 1) / kPage);
+        std::min<std::size_t>(kBlockPages, ceil_div(into_page + (out.size() - done), kPageSize));
     TRY(read_pagemap(pagemap_.get(), address, pages, entries));
     std::span<const std::uint64_t> seen = std::span(entries).first(pages);
     for (std::uint64_t in_run = into_page; !seen.empty(); in_run = 0) {
       const std::size_t run = alike(seen);
-      const std::size_t size = std::min<std::size_t>(run * kPage - in_run, out.size() - done);
+      const std::size_t size = std::min<std::size_t>(run * kPageSize - in_run, out.size() - done);
       const auto part = out.subspan(done, size);
       std::size_t good = 0;
       if (has_page(seen.front()) || in_huge_pages(piece)) {

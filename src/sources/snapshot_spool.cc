@@ -8,12 +8,11 @@
 #include <utility>
 
 #include "src/base/sys.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::sources {
 namespace {
 
-using formats::kPageSize;
 using formats::StreamBlock;
 using sandbox::BlockPlace;
 
@@ -57,9 +56,7 @@ PhysRange part_in(const RangeSet& set, PhysRange range) {
   return {range.end(), 0};
 }
 
-PfnRange pages_of(const PhysRange& range) {
-  return {{range.begin.value / kPageSize}, range.size / kPageSize};
-}
+PfnRange pages_of(const PhysRange& range) { return {pfn_of(range.begin), range.size / kPageSize}; }
 
 }  // namespace
 
@@ -163,9 +160,9 @@ Result<std::vector<formats::LoadSegment>> SnapshotSpool::finish() {
       PhysAddr at = range.begin;
       for (PfnRange run = missing_.next_run(pages.first, pages.end()); run.count != 0;
            run = missing_.next_run(run.end(), pages.end())) {
-        const PhysAddr begin{run.first.value * kPageSize};
+        const PhysAddr begin = address_of(run.first);
         add(at, begin, true);
-        at = {run.end().value * kPageSize};
+        at = address_of(run.end());
         add(begin, at, false);
       }
       add(at, range.end(), true);

@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::sources {
 namespace {
-
-using formats::kPageSize;
 
 constexpr Pfn kMaxPfn{kMaxPhysAddr / kPageSize};
 
@@ -23,10 +21,8 @@ Pfn next_member(const PageSet& set, Pfn pfn) {
   return run.count != 0 ? run.first : kMaxPfn;
 }
 
-Pfn page_of(PhysAddr address) { return {address.value / kPageSize}; }
-
 PhysRange range_from(PhysAddr begin, Pfn end) {
-  return {begin, end.value * kPageSize - begin.value};
+  return {begin, address_of(end).value - begin.value};
 }
 
 }  // namespace
@@ -50,10 +46,10 @@ SpooledPages::Run SpooledPages::run(Pfn pfn) const {
 
 SpooledPages::Run SpooledPages::file_run(Pfn pfn, Pfn end) const {
   const auto kind_at = [&](Pfn at) {
-    const formats::FileRun run = file_->run(at.value * kPageSize);
+    const formats::FileRun run = file_->run(address_of(at).value);
     const bool zero = run.hole && run.size >= kPageSize;
-    const std::uint64_t pages = std::max<std::uint64_t>(
-        1, zero ? run.size / kPageSize : formats::ceil_div(run.size, kPageSize));
+    const std::uint64_t pages =
+        std::max<std::uint64_t>(1, zero ? run.size / kPageSize : ceil_div(run.size, kPageSize));
     return Run{{std::min(end.value, at.value + pages)}, zero ? Presence::zero : Presence::data};
   };
   Run first = kind_at(pfn);
@@ -68,7 +64,7 @@ SpooledPages::Run SpooledPages::file_run(Pfn pfn, Pfn end) const {
 }
 
 Extent SpooledPages::extent(PhysAddr address) const {
-  const Pfn pfn = page_of(address);
+  const Pfn pfn = pfn_of(address);
   Run found = run(pfn);
   if (found.presence == Presence::data) {
     found = file_run(pfn, found.end);
@@ -77,22 +73,22 @@ Extent SpooledPages::extent(PhysAddr address) const {
 }
 
 Extent SpooledPages::outline(PhysAddr address) const {
-  const Run found = run(page_of(address));
+  const Run found = run(pfn_of(address));
   return {range_from(address, found.end), found.presence};
 }
 
-Presence SpooledPages::presence(PhysAddr address) const { return run(page_of(address)).presence; }
+Presence SpooledPages::presence(PhysAddr address) const { return run(pfn_of(address)).presence; }
 
 Result<ReadExtent> SpooledPages::read(PhysAddr address, std::span<std::byte> out) const {
   ReadExtent result;
-  const Pfn pfn = page_of(address);
+  const Pfn pfn = pfn_of(address);
   const PhysAddr end{members_end(had_, pfn).value * kPageSize};
   if (end.value > address.value) {
     const auto there = out.first(std::min<std::uint64_t>(out.size(), end - address));
     TRY_ASSIGN(result.good, file_->read(address.value, there));
   }
   if (result.good < out.size()) {
-    const std::uint64_t bad = formats::page_floor(address.value + result.good);
+    const std::uint64_t bad = page_floor(address.value + result.good);
     result.good = bad > address.value ? bad - address.value : 0;
     result.first_bad = PhysAddr{bad};
   }

@@ -12,6 +12,7 @@
 #include "src/convert/draft.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
+#include "src/image/page.h"
 #include "src/worker/process_input.h"
 
 namespace vmcore::worker {
@@ -49,17 +50,6 @@ class ChannelObserver : public convert::Observer {
   std::mutex mutex_;
   std::chrono::steady_clock::time_point next_{};
 };
-
-Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request, int output) {
-  if (request.how.format == "elf") {
-    return formats::make_elf_writer(output);
-  }
-  const auto codec = formats::codec_from_name(request.how.codec);
-  if (request.how.format != "kdump" || !codec) {
-    return fail(Errc::invalid, "worker protocol: unknown format or codec");
-  }
-  return formats::make_kdump_writer(output, *codec, request.how.compress_level);
-}
 
 std::optional<convert::Capture> capture_of(const Request& request) {
   return request.capture
@@ -129,9 +119,9 @@ sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
   // A thread compresses, writes, reads and compares about as many bytes in a microsecond
   // (docs/performance.md).
   constexpr std::uint64_t kVerified = 250;
-  const std::uint64_t verifying =
-      holds_guest(request) ? draft.kept_pages * 4096 / kVerified / std::max(1U, request.how.threads)
-                           : 0;
+  const std::uint64_t verifying = holds_guest(request) ? draft.kept_pages * kPageSize / kVerified /
+                                                             std::max(1U, request.how.threads)
+                                                       : 0;
   return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
           .kept_pages = draft.kept_pages};
 }
@@ -167,7 +157,9 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
     return done_of(outcome);
   }
   TRY_ASSIGN(const Fd output, descriptors.take("output"));
-  TRY_ASSIGN(const auto writer, make_writer(request, output.get()));
+  TRY_ASSIGN(const auto writer,
+             formats::make_writer(request.how.format, output.get(), request.how.codec,
+                                  request.how.compress_level));
   ChannelObserver observer(channel, input, request.how.verify);
   auto outcome = convert::convert(image, *writer, options, observer, {}, waiting);
   if (!outcome) {

@@ -16,6 +16,7 @@
 #include "src/formats/elf/notes.h"
 #include "src/formats/guest_stream/reader.h"
 #include "src/formats/guest_stream/sealed_stream.h"
+#include "src/image/page.h"
 #include "src/sources/spool.h"
 #include "src/sources/spooled_pages.h"
 #include "src/worker/text_output.h"
@@ -183,7 +184,8 @@ class Spooler : public formats::GuestStreamSink {
       told_at_ = line_.bytes();
       tell(channel_, sandbox::Spooling{told_at_});
     }
-    if (Result<> written = sources::write_sparse(spool_, bytes, first.value * 4096); !written) {
+    if (Result<> written = sources::write_sparse(spool_, bytes, address_of(first).value);
+        !written) {
       return in_context(std::move(written).error(), "spooling the guest's memory");
     }
     return {};
@@ -248,11 +250,11 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
                                         {.ram = terms.most_ram, .kept = terms.most_kept}));
   line.reset();
   TRY(check_pages(stream));
-  TRY(sys::truncate(spool.get(), stream.had.end().value * 4096));
+  TRY(sys::truncate(spool.get(), address_of(stream.had.end()).value));
   TRY_ASSIGN(auto file, formats::open_plain(std::move(spool)));
   Input input;
   MemoryImage& image = input.image;
-  image.machine.arch = Arch::x86_64;
+  image.machine.arch = kHostArch;
   image.file = {
       .format = "stream of a guest's capture kernel",
       .dump_level = stream.facts.level,

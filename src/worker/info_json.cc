@@ -22,7 +22,7 @@ Json cpus_json(const std::vector<CpuState>& cpus) {
                {"rsp", hex(cpu.rsp)},
                {"rflags", hex(cpu.rflags)},
                {"mode", cpu.user_mode() ? "user" : "kernel"},
-               {"gs_base", hex(cpu.gs_base)}};
+               {"gs_base", hex(cpu.gs.base)}};
     if (cpu.cr3) {
       entry["cr3"] = hex(*cpu.cr3);
     }
@@ -47,7 +47,7 @@ Json kernel_json(const convert::KernelFacts& kernel) {
   }
   Json json{{"release", kernel.release},     {"build_id", kernel.build_id},
             {"vmcoreinfo", source},          {"kaslr_offset", hex(kernel.kaslr_offset)},
-            {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.five_levels ? 5 : 4},
+            {"phys_base", kernel.phys_base}, {"page_table_levels", kernel.page_table_levels},
             {"panicked", kernel.panicked}};
   if (const auto& panic = kernel.panic_kernel) {
     json["panic_kernel"] = {{"loaded", panic->loaded},
@@ -105,9 +105,10 @@ Json pages_json(const convert::Description& description) {
 }  // namespace
 
 std::string info_json(const MemoryImage& image, const convert::Description& description) {
+  const std::string_view machine = names_of(image.machine.arch).name;
   Json json{
       {"format", image.file.format},
-      {"machine", image.machine.arch == Arch::x86_64 ? "x86_64" : "unknown"},
+      {"machine", machine.empty() ? "unknown" : machine},
       {"page_size", image.machine.page_size},
       {"incomplete", description.incomplete},
       {"level", {{"asked", description.level_asked}, {"reached", description.level_reached}}}};

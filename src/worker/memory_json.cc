@@ -4,12 +4,13 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "src/image/page.h"
+
 namespace vmcore::worker {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kPageSize = 4096;
 // Guests have some ten; a file of 1 MiB can claim millions.
 constexpr std::size_t kMaxRamRanges = 4096;
 

@@ -248,7 +248,7 @@ Result<Input> open_live(const Channel& channel, bool torn, const sources::Copier
     input.image.remarks.push_back(not_checked());
   }
   TRY_ASSIGN(input.image.memory, sources::ProcessMemory::make(std::move(source), copier));
-  input.image.machine.arch = Arch::x86_64;
+  input.image.machine.arch = kHostArch;
   input.image.file.format = "memory of a guest";
   if (torn) {
     input.image.remarks.push_back(torn_remark());

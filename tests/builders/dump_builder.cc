@@ -11,6 +11,7 @@
 #include "src/base/sys.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/kdump/layout.h"
+#include "src/image/page.h"
 
 namespace vmcore::builders {
 namespace {
@@ -43,10 +44,10 @@ struct StoredPage {
 };
 
 StoredPage stored(const KdumpPage& page) {
-  if (page.codec == formats::Codec::none) {
+  if (page.codec == Codec::none) {
     return {page.bytes, 0};
   }
-  Bytes out(formats::compress_room(kPage));
+  Bytes out(formats::compress_room(kPageSize));
   const auto compressor = formats::make_compressor(page.codec, std::nullopt);
   const std::size_t size = (*compressor)->compress(page.bytes, out);
   if (size == 0) {
@@ -79,9 +80,9 @@ Bytes file_contents(int fd) {
 }
 
 Bytes pages(std::uint64_t seed, std::size_t count) {
-  Bytes bytes(count * kPage);
+  Bytes bytes(count * kPageSize);
   for (std::size_t at = 0; at < bytes.size(); at += 8) {
-    const std::uint64_t word = seed << 40 | at / kPage << 20 | at % 256 | 1;
+    const std::uint64_t word = seed << 40 | at / kPageSize << 20 | at % 256 | 1;
     std::memcpy(bytes.data() + at, &word, sizeof(word));
   }
   return bytes;
@@ -89,8 +90,8 @@ Bytes pages(std::uint64_t seed, std::size_t count) {
 
 Bytes random_page(std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  Bytes bytes(kPage);
-  for (std::size_t at = 0; at < kPage; at += 8) {
+  Bytes bytes(kPageSize);
+  for (std::size_t at = 0; at < kPageSize; at += 8) {
     const std::uint64_t word = random();
     std::memcpy(bytes.data() + at, &word, sizeof(word));
   }
@@ -157,7 +158,7 @@ Bytes ElfDump::build() const {
   const std::uint64_t notes_at = headers_end + (like_qemu ? 0 : sizeof(Elf64_Shdr));
   std::uint64_t data_at = notes_at + note_bytes.size();
   if (!like_qemu) {
-    data_at = (data_at + kPage - 1) / kPage * kPage;
+    data_at = (data_at + kPageSize - 1) / kPageSize * kPageSize;
   }
   Bytes out(notes_at);
   poke(out, 0, header);
@@ -178,9 +179,9 @@ Bytes ElfDump::build() const {
 
 Bytes KdumpDump::build() const {
   const std::uint64_t max_mapnr = pages.empty() ? 0 : pages.back().pfn + 1;
-  const std::uint64_t bitmap_blocks = (max_mapnr + kPage * 8 - 1) / (kPage * 8);
-  Bytes bitmap1(bitmap_blocks * kPage);
-  Bytes bitmap2(bitmap_blocks * kPage);
+  const std::uint64_t bitmap_blocks = (max_mapnr + kPageSize * 8 - 1) / (kPageSize * 8);
+  Bytes bitmap1(bitmap_blocks * kPageSize);
+  Bytes bitmap2(bitmap_blocks * kPageSize);
   std::uint64_t count = 0;
   for (const KdumpPage& page : pages) {
     set_bit(bitmap1, page.pfn);
@@ -192,9 +193,9 @@ Bytes KdumpDump::build() const {
   Bytes extra = formats::serialise_notes(notes).bytes;
   formats::KdumpSubHeader sub{};
   sub.dump_level = level;
-  sub.offset_note = kPage + sizeof(sub);
+  sub.offset_note = kPageSize + sizeof(sub);
   sub.size_note = extra.size();
-  sub.offset_vmcoreinfo = kPage + sizeof(sub) + extra.size();
+  sub.offset_vmcoreinfo = kPageSize + sizeof(sub) + extra.size();
   sub.size_vmcoreinfo = vmcoreinfo.size();
   sub.max_mapnr_64 = max_mapnr;
   append(extra, text(vmcoreinfo));
@@ -205,26 +206,27 @@ Bytes KdumpDump::build() const {
   std::ranges::copy(machine, header.machine);
   header.seconds = crash_time;
   header.status = status;
-  header.block_size = kPage;
-  header.sub_header_blocks = static_cast<std::uint32_t>((sizeof(sub) + extra.size()) / kPage + 1);
+  header.block_size = kPageSize;
+  header.sub_header_blocks =
+      static_cast<std::uint32_t>((sizeof(sub) + extra.size()) / kPageSize + 1);
   header.bitmap_blocks = static_cast<std::uint32_t>(2 * bitmap_blocks);
   header.max_mapnr = static_cast<std::uint32_t>(max_mapnr);
   header.written_blocks = like_ours ? static_cast<std::uint32_t>(count) : 0;
 
-  Bytes out(kPage);
+  Bytes out(kPageSize);
   poke(out, 0, header);
-  out.resize(kPage + sizeof(sub));
-  poke(out, kPage, sub);
+  out.resize(kPageSize + sizeof(sub));
+  poke(out, kPageSize, sub);
   append(out, extra);
-  out.resize((1 + header.sub_header_blocks) * kPage);
+  out.resize((1 + header.sub_header_blocks) * kPageSize);
   append(out, bitmap1);
   append(out, bitmap2);
   const std::uint64_t descs = out.size();
   std::uint64_t zero_page = descs + count * sizeof(formats::PageDesc);
   if (like_ours) {
-    zero_page = (zero_page + kPage - 1) / kPage * kPage;
+    zero_page = (zero_page + kPageSize - 1) / kPageSize * kPageSize;
   }
-  out.resize(zero_page + kPage);
+  out.resize(zero_page + kPageSize);
   std::uint64_t rank = 0;
   for (const KdumpPage& page : pages) {
     formats::PageDesc desc{};
@@ -233,7 +235,7 @@ Bytes KdumpDump::build() const {
     }
     if (page.kind == PageKind::zero) {
       desc.offset = zero_page;
-      desc.size = kPage;
+      desc.size = kPageSize;
     } else if (page.kind == PageKind::data) {
       const StoredPage data = stored(page);
       desc.offset = out.size();
@@ -248,8 +250,8 @@ Bytes KdumpDump::build() const {
 
 KdumpParts::KdumpParts(std::span<const std::byte> file) {
   const auto header = *load<formats::KdumpHeader>(file, 0);
-  const std::uint64_t bitmap = std::uint64_t{header.bitmap_blocks} / 2 * kPage;
-  ram = (1 + std::uint64_t{header.sub_header_blocks}) * kPage;
+  const std::uint64_t bitmap = std::uint64_t{header.bitmap_blocks} / 2 * kPageSize;
+  ram = (1 + std::uint64_t{header.sub_header_blocks}) * kPageSize;
   kept = ram + bitmap;
   descs = kept + bitmap;
 }

@@ -17,8 +17,6 @@ namespace vmcore::builders {
 
 using Bytes = std::vector<std::byte>;
 
-inline constexpr std::size_t kPage = 4096;
-
 // An unlinked file in memory with these contents.
 Fd memory_file(std::span<const std::byte> contents = {});
 Bytes file_contents(int fd);
@@ -63,7 +61,7 @@ struct KdumpPage {
   std::uint64_t pfn = 0;
   PageKind kind = PageKind::data;
   Bytes bytes;
-  formats::Codec codec = formats::Codec::none;
+  Codec codec = Codec::none;
 };
 
 // A kdump-compressed dump. Pages must be in order.

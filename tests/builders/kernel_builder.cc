@@ -6,13 +6,13 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "src/image/page.h"
 #include "src/kernel/vmcoreinfo.h"
 
 namespace vmcore::testing {
 namespace {
 
 const std::string kLongSymbol(300, 'l');
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 2ULL << 20;
 constexpr std::uint64_t kStructPage = 64;
 constexpr std::uint64_t kSectionPages = 1ULL << 15;
@@ -191,7 +191,7 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 }  // namespace
 
 std::vector<std::byte> page_pattern(Pfn pfn) {
-  std::vector<std::uint64_t> words(kPage / sizeof(std::uint64_t));
+  std::vector<std::uint64_t> words(kPageSize / sizeof(std::uint64_t));
   for (std::size_t i = 0; i < words.size(); ++i) {
     words[i] = (pfn.value << 16) ^ (i * 0x9e37'79b9'7f4a'7c15);
   }
@@ -352,10 +352,10 @@ VirtAddr GuestBuilder::reserve_image(std::uint64_t size, std::uint64_t align) {
 
 PhysAddr GuestBuilder::reserve_pages(std::uint64_t count) {
   pages_used_ += count;
-  if (pages_used_ * kPage > kPoolBytes) {
+  if (pages_used_ * kPageSize > kPoolBytes) {
     die("no room for page tables and memmap: less RAM, please");
   }
-  return physical(image_begin()) + kImageBytes + (pages_used_ - count) * kPage;
+  return physical(image_begin()) + kImageBytes + (pages_used_ - count) * kPageSize;
 }
 
 void GuestBuilder::write_image(VirtAddr at, std::span<const std::byte> bytes) {
@@ -388,7 +388,7 @@ void GuestBuilder::map(VirtAddr from, PhysAddr to, unsigned level) {
 }
 
 void GuestBuilder::map_image_and_ram() {
-  const VirtAddr top = reserve_image(kPage, kPage);
+  const VirtAddr top = reserve_image(kPageSize, kPageSize);
   root_ = physical(top);
   symbols_["init_top_pgt"] = top;
   for (std::uint64_t at = 0; at < kImageBytes; at += kLargePage) {
@@ -411,7 +411,7 @@ void GuestBuilder::build_trampoline() {
 }
 
 void GuestBuilder::build_uts() {
-  symbols_["_stext"] = reserve_image(kPage, kPage);
+  symbols_["_stext"] = reserve_image(kPageSize, kPageSize);
   const VirtAddr uts = reserve_image(512);
   symbols_["init_uts_ns"] = uts;
   const std::uint64_t name = layout_->name == "5.4" ? 4 : 0;
@@ -444,11 +444,12 @@ VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value 
 void GuestBuilder::set_page_field(Pfn pfn, std::uint64_t offset, std::uint64_t value,
                                   unsigned bytes) {
   const VirtAddr at = struct_page(pfn) + offset;
-  const auto page = memmap_pages_.find(at.value / kPage);
+  const auto page = memmap_pages_.find(at.value / kPageSize);
   if (page == memmap_pages_.end()) {
     die("a page without RAM: " + std::to_string(pfn.value));
   }
-  memory_->write(page->second + at.value % kPage, std::as_bytes(std::span(&value, 1)).first(bytes));
+  memory_->write(page->second + at.value % kPageSize,
+                 std::as_bytes(std::span(&value, 1)).first(bytes));
 }
 
 // Three bits for the zone, below ten for the node, as with 1024 nodes and ZONE_DEVICE.
@@ -464,17 +465,19 @@ void GuestBuilder::set_flags(Pfn pfn, std::uint64_t flags) {
 void GuestBuilder::build_memmap() {
   const bool with_extension = layout_->name != "5.4";
   const std::uint64_t section_bytes = with_extension ? 32 : 16;
-  const std::uint64_t per_root = kPage / section_bytes;
+  const std::uint64_t per_root = kPageSize / section_bytes;
   const unsigned memory_bits = five_levels_ ? 52 : 46;
   const std::uint64_t roots = (1ULL << (memory_bits - 27)) / per_root;
   std::set<std::uint64_t> sections;
   for (const PhysRange& range : ram_) {
-    for (std::uint64_t pfn = range.begin.value / kPage; pfn < range.end().value / kPage; ++pfn) {
+    for (std::uint64_t pfn = range.begin.value / kPageSize; pfn < range.end().value / kPageSize;
+         ++pfn) {
       sections.insert(pfn / kSectionPages);
     }
   }
   const std::uint64_t used_roots = *sections.rbegin() / per_root + 1;
-  const std::uint64_t array_pages = align_up(std::max(used_roots, roots) * 8, kPage) / kPage;
+  const std::uint64_t array_pages =
+      align_up(std::max(used_roots, roots) * 8, kPageSize) / kPageSize;
   const PhysAddr array = reserve_pages(array_pages);
   std::map<std::uint64_t, PhysAddr> root_pages;
   for (const std::uint64_t section : sections) {
@@ -489,12 +492,12 @@ void GuestBuilder::build_memmap() {
                          vmemmap_.value | (present_and_early & ~online));
     const std::uint64_t bytes = kSectionPages * kStructPage;
     const PhysAddr pages = memmap_in_section_.count(section) == 0
-                               ? reserve_pages(bytes / kPage)
-                               : PhysAddr{section * kSectionPages * kPage};
-    for (std::uint64_t at = 0; at < bytes; at += kPage) {
+                               ? reserve_pages(bytes / kPageSize)
+                               : PhysAddr{section * kSectionPages * kPageSize};
+    for (std::uint64_t at = 0; at < bytes; at += kPageSize) {
       const VirtAddr from = struct_page(Pfn{section * kSectionPages}) + at;
       map(from, pages + at, 1);
-      memmap_pages_[from.value / kPage] = pages + at;
+      memmap_pages_[from.value / kPageSize] = pages + at;
     }
     for (std::uint64_t pfn = section * kSectionPages; pfn < (section + 1) * kSectionPages; ++pfn) {
       set_flags(Pfn{pfn}, 0);
@@ -570,7 +573,7 @@ void GuestBuilder::build_free_lists(PhysAddr zone) {
 // One node; its second zone has all the memory.
 void GuestBuilder::build_zones() {
   constexpr std::uint64_t kZoneBytes = 1536;
-  const std::uint64_t spanned = ram_.back().end().value / kPage;
+  const std::uint64_t spanned = ram_.back().end().value / kPageSize;
   std::int64_t free = 0;
   for (const auto& [pfn, page] : described_) {
     const bool counted = page.kind == PageKind::free || page.kind == PageKind::unaccepted;
@@ -784,7 +787,7 @@ MemoryImage GuestBuilder::build() {
     for (std::uint64_t i = 0; i < 1ULL << described.order; ++i) {
       const Pfn at = pfn + i;
       if (!zero_.contains(at)) {
-        memory_->write(PhysAddr{at.value * kPage}, page_pattern(at));
+        memory_->write(PhysAddr{at.value * kPageSize}, page_pattern(at));
       }
     }
   }
@@ -796,9 +799,9 @@ MemoryImage GuestBuilder::build() {
   image.machine.arch = Arch::x86_64;
   image.file.format = "test";
   CpuState cpu;
-  cpu.cs = 0x10;
+  cpu.cs.selector = 0x10;
   cpu.rip = symbol("_stext").value;
-  cpu.gs_base = per_cpu_offset(0);
+  cpu.gs.base = per_cpu_offset(0);
   cpu.cr0 = 0x8005'0033;
   cpu.cr3 = root_.value;
   cpu.cr4 = five_levels_ ? 0x1020 : 0x20;

@@ -48,7 +48,7 @@ enum class PageKind : std::uint8_t {
   unaccepted,     // "unaccepted": 2^10 pages of TDX or SNP, layout 7.1 only
 };
 
-// The page table by which CPUs are started: booted_last() looks at it.
+// The page table by which CPUs are started: Architecture::booted_last() looks at it.
 inline constexpr PhysAddr kTrampoline{0x99000};
 
 // What build() writes into the page frame `pfn` of a page that is described: recognisable, and no

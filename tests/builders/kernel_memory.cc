@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "src/image/page.h"
+
 namespace vmcore::testing {
 
 SparseMemory::SparseMemory(std::vector<PhysRange> ram) : ram_(std::move(ram)) {
@@ -14,14 +16,14 @@ SparseMemory::SparseMemory(std::vector<PhysRange> ram) : ram_(std::move(ram)) {
 
 void SparseMemory::write(PhysAddr address, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const std::uint64_t pfn = address.value / kPage;
+    const std::uint64_t pfn = address.value / kPageSize;
     if (kind_of(pfn) == Presence::absent) {
       std::fprintf(stderr, "SparseMemory: %#llx is no RAM\n",
                    static_cast<unsigned long long>(address.value));
       std::abort();
     }
-    const std::uint64_t offset = address.value % kPage;
-    const std::size_t size = std::min<std::uint64_t>(bytes.size(), kPage - offset);
+    const std::uint64_t offset = address.value % kPageSize;
+    const std::size_t size = std::min<std::uint64_t>(bytes.size(), kPageSize - offset);
     std::memcpy(pages_[pfn].data() + offset, bytes.data(), size);
     bytes = bytes.subspan(size);
     address = address + size;
@@ -30,7 +32,7 @@ void SparseMemory::write(PhysAddr address, std::span<const std::byte> bytes) {
 
 Presence SparseMemory::kind_of(std::uint64_t pfn) const {
   const bool is_ram = std::any_of(ram_.begin(), ram_.end(), [&](const PhysRange& range) {
-    return range.contains({pfn * kPage});
+    return range.contains({pfn * kPageSize});
   });
   if (!is_ram) {
     return Presence::absent;
@@ -42,15 +44,15 @@ Presence SparseMemory::kind_of(std::uint64_t pfn) const {
 }
 
 Extent SparseMemory::extent(PhysAddr address) const {
-  const std::uint64_t pfn = address.value / kPage;
+  const std::uint64_t pfn = address.value / kPageSize;
   const Presence kind = kind_of(pfn);
-  std::uint64_t end = kMaxPhysAddr / kPage;
+  std::uint64_t end = kMaxPhysAddr / kPageSize;
   for (const PhysRange& range : ram_) {
     if (range.begin > address) {
-      end = std::min(end, range.begin.value / kPage);
+      end = std::min(end, range.begin.value / kPageSize);
     }
     if (range.contains(address)) {
-      end = std::min(end, range.end().value / kPage);
+      end = std::min(end, range.end().value / kPageSize);
     }
   }
   // Within RAM the kind changes only at excluded pages and, where that is told, at written ones.
@@ -72,21 +74,21 @@ Extent SparseMemory::extent(PhysAddr address) const {
   while (kind == Presence::excluded && kind_of(end) == kind) {
     ++end;
   }
-  return {{address, end * kPage - address.value}, kind};
+  return {{address, end * kPageSize - address.value}, kind};
 }
 
 Result<ReadExtent> SparseMemory::read(PhysAddr address, std::span<std::byte> out) const {
   ReadExtent result;
   while (result.good < out.size()) {
     const PhysAddr at = address + result.good;
-    const std::uint64_t pfn = at.value / kPage;
+    const std::uint64_t pfn = at.value / kPageSize;
     const Presence kind = kind_of(pfn);
     if (kind == Presence::absent || kind == Presence::excluded) {
-      result.first_bad = PhysAddr{pfn * kPage};
+      result.first_bad = PhysAddr{pfn * kPageSize};
       break;
     }
-    const std::uint64_t offset = at.value % kPage;
-    const std::size_t size = std::min<std::uint64_t>(out.size() - result.good, kPage - offset);
+    const std::uint64_t offset = at.value % kPageSize;
+    const std::size_t size = std::min<std::uint64_t>(out.size() - result.good, kPageSize - offset);
     const auto page = pages_.find(pfn);
     if (page == pages_.end()) {
       std::memset(out.data() + result.good, 0, size);

@@ -10,13 +10,12 @@
 #include <vector>
 
 #include "src/image/memory.h"
+#include "src/image/page.h"
 
 namespace vmcore::testing {
 
 class SparseMemory : public PhysicalMemory {
  public:
-  static constexpr std::uint64_t kPage = 4096;
-
   // `ram`: ranges of whole pages.
   explicit SparseMemory(std::vector<PhysRange> ram);
 
@@ -38,7 +37,7 @@ class SparseMemory : public PhysicalMemory {
   Presence kind_of(std::uint64_t pfn) const;
 
   std::vector<PhysRange> ram_;
-  std::map<std::uint64_t, std::array<std::byte, kPage>> pages_;
+  std::map<std::uint64_t, std::array<std::byte, kPageSize>> pages_;
   std::set<std::uint64_t> excluded_;
   bool tell_zero_ = false;
 };

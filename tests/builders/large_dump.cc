@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "src/base/sys.h"
+#include "src/image/page.h"
 #include "src/kernel/guest_kernel.h"
 #include "tests/builders/dump_builder.h"
 #include "tests/builders/kernel_builder.h"
@@ -15,10 +16,9 @@ namespace {
 using testing::GuestBuilder;
 using testing::PageKind;
 
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kLargePage = 2U << 20;
 constexpr std::uint64_t kSectionBytes = 128U << 20;
-constexpr std::uint64_t kSectionPages = kSectionBytes / kPage;
+constexpr std::uint64_t kSectionPages = kSectionBytes / kPageSize;
 constexpr std::uint64_t kSectionsPerRoot = 128;
 constexpr std::uint64_t kMemmapBytes = kSectionPages * 64;  // a large page
 // The builder's guest ends below; tables that are added lie between, frames of struct pages behind
@@ -33,7 +33,7 @@ constexpr std::uint64_t kPattern = 1;
 std::uint64_t fill(GuestBuilder& guest, Pfn first, PageKind kind, unsigned order, unsigned skip) {
   std::uint64_t count = 0;
   const std::uint64_t step = std::uint64_t{skip} << order;
-  for (std::uint64_t at = 0; at < kLargePage / kPage; at += step) {
+  for (std::uint64_t at = 0; at < kLargePage / kPageSize; at += step) {
     guest.page(first + at, kind, order);
     count += 1U << order;
   }
@@ -47,7 +47,7 @@ std::uint64_t describe_section(GuestBuilder& guest, Pfn first) {
     const auto next = [&](PageKind kind, unsigned order, unsigned skip) {
       const std::uint64_t count = fill(guest, first + at, kind, order, skip);
       free += kind == PageKind::free ? count : 0;
-      at += kLargePage / kPage;
+      at += kLargePage / kPageSize;
     };
     next(PageKind::anon, 9, 1);
     next(PageKind::free, 9, 1);
@@ -72,7 +72,7 @@ class Memory {
   void write_word(PhysAddr at, std::uint64_t value) {
     write(at, std::as_bytes(std::span(&value, 1)));
   }
-  PhysAddr new_page() { return {kBuilt + kPage * used_++}; }
+  PhysAddr new_page() { return {kBuilt + kPageSize * used_++}; }
 
   // A large page; its tables are made where they are missing.
   void map(VirtAddr from, PhysAddr to) {
@@ -91,7 +91,7 @@ class Memory {
     write_word(table + (from.value >> 21 & 511) * 8, to.value | 0x8000'0000'0000'01e3);
   }
 
-  bool good() const { return good_ && kBuilt + used_ * kPage <= kSectionBytes; }
+  bool good() const { return good_ && kBuilt + used_ * kPageSize <= kSectionBytes; }
 
  private:
   int fd_;
@@ -135,7 +135,7 @@ Result<> write_memmap(const GuestBuilder& guest, const MemoryImage& image, std::
   const VirtAddr roots = guest.symbol("mem_section");
   TRY_ASSIGN(const auto first_root, found.kernels.at(0).read_value<std::uint64_t>(roots));
   PhysAddr root{first_root - guest.page_offset().value};
-  constexpr std::uint64_t kSectionEntry = kPage / kSectionsPerRoot;
+  constexpr std::uint64_t kSectionEntry = kPageSize / kSectionsPerRoot;
   for (std::uint64_t section = kPattern + 1; section < sections; ++section) {
     if (section % kSectionsPerRoot == 0) {
       root = memory.new_page();

@@ -11,6 +11,7 @@
 
 #include "src/base/all_zero.h"
 #include "src/base/sys.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 #include "tests/builders/kernel_builder.h"
 
@@ -20,7 +21,6 @@ namespace {
 using builders::Bytes;
 using testing::GuestBuilder;
 
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kSlowMebibytes = 224;
 
 struct Guest {
@@ -66,8 +66,8 @@ Bytes elf_of(Guest guest, bool like_qemu) {
 Bytes kdump_of(const Guest& guest) {
   builders::KdumpDump dump;
   dump.notes = guest.notes;
-  for (std::uint64_t pfn = 0; pfn < guest.memory.size() / kPage; ++pfn) {
-    const auto page = std::span(guest.memory).subspan(pfn * kPage, kPage);
+  for (std::uint64_t pfn = 0; pfn < guest.memory.size() / kPageSize; ++pfn) {
+    const auto page = std::span(guest.memory).subspan(pfn * kPageSize, kPageSize);
     if (all_zero(page)) {
       dump.pages.push_back({.pfn = pfn, .kind = builders::PageKind::zero, .bytes = {}});
     } else {
@@ -98,8 +98,9 @@ Bytes make(std::string_view kind, std::string_view layout) {
 bool write_sparse(const char* path, const Bytes& bytes) {
   const Fd file(::open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   bool good = static_cast<bool>(file);
-  for (std::size_t at = 0; good && at < bytes.size(); at += kPage) {
-    const auto page = std::span(bytes).subspan(at, std::min<std::size_t>(kPage, bytes.size() - at));
+  for (std::size_t at = 0; good && at < bytes.size(); at += kPageSize) {
+    const auto page =
+        std::span(bytes).subspan(at, std::min<std::size_t>(kPageSize, bytes.size() - at));
     good = all_zero(page) || sys::pwrite_full(file.get(), page, at).has_value();
   }
   return good && sys::truncate(file.get(), bytes.size()).has_value();

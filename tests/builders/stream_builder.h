@@ -8,11 +8,12 @@
 #include <string_view>
 #include <vector>
 
+#include "src/image/page.h"
+
 namespace vmcore::builders {
 
 class StreamBuilder {
  public:
-  static constexpr std::uint64_t kPage = 4096;
   static constexpr unsigned kRam = 2;  // the number of RAM's section
 
   // Big-endian, in so many bytes.
@@ -54,7 +55,7 @@ class StreamBuilder {
   // A page of that byte. Without a name: of the block that was named last.
   StreamBuilder& page(std::uint64_t offset, char fill, std::string_view block = {}) {
     word(offset | 0x08, block);
-    return raw(std::string(kPage, fill));
+    return raw(std::string(kPageSize, fill));
   }
   StreamBuilder& zero_page(std::uint64_t offset, std::string_view block = {}, unsigned fill = 0) {
     return word(offset | 0x02, block).number(fill, 1);

@@ -5,11 +5,11 @@
 #include <string>
 
 #include "src/base/all_zero.h"
+#include "src/image/page.h"
 
 namespace vmcore::testing {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
 // The capture kernel: 32 MiB higher in virtual memory, and at the beginning of kCrashRegion.
 constexpr std::uint64_t kCaptureOffset = 32ULL << 20;
 constexpr std::int64_t kCapturePhysBase = -(16LL << 20);
@@ -37,7 +37,7 @@ std::vector<std::byte> registers(std::uint64_t rip) {
 CpuState cpu_in(PhysAddr root, unsigned index) {
   CpuState cpu;
   cpu.index = index;
-  cpu.cs = 0x10;
+  cpu.cs.selector = 0x10;
   cpu.cr0 = 0x8005'0033;
   cpu.cr3 = root.value;
   cpu.cr4 = 0x20;
@@ -46,19 +46,19 @@ CpuState cpu_in(PhysAddr root, unsigned index) {
 
 void write_crash_notes(SparseMemory& memory, std::string_view vmcoreinfo) {
   for (unsigned cpu = 0; cpu < 2; ++cpu) {
-    memory.write(kCrashNotes + cpu * kPage,
+    memory.write(kCrashNotes + cpu * kPageSize,
                  note_block("CORE", kNoteTypePrstatus, registers(kCrashRip + cpu * 0x10)));
   }
   const std::string text = std::string(vmcoreinfo) + fmt::format("CRASHTIME={}\n", kCrashTime);
-  memory.write(kCrashNotes + 2 * kPage,
+  memory.write(kCrashNotes + 2 * kPageSize,
                note_block(kNoteNameVmcoreinfo, 0, std::as_bytes(std::span(text))));
 }
 
 }  // namespace
 
 void copy_memory(const PhysicalMemory& from, PhysRange range, SparseMemory& to) {
-  std::vector<std::byte> page(kPage);
-  for (PhysAddr at = range.begin; at < range.end(); at = at + kPage) {
+  std::vector<std::byte> page(kPageSize);
+  for (PhysAddr at = range.begin; at < range.end(); at = at + kPageSize) {
     if (from.read(at, page) && !all_zero(page)) {
       to.write(at, page);
     }

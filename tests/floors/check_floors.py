@@ -27,12 +27,12 @@ FLOORS = {
     "src/acquire": ["src/image", "qmp", "src/sandbox"],
     "src/convert": ["src/image", "src/kernel", "src/formats", "filters"],
     "src/job": ["src/image", "src/sandbox", "src/seal", "src/staging", "src/acquire"],
-    "src/check": ["src/sandbox", "src/staging", "src/acquire", "src/job"],
+    "src/check": ["src/image", "src/sandbox", "src/staging", "src/acquire", "src/job"],
     "src/remote": ["src/job"],
     "src/worker": ["src/image", "src/seal", "src/kernel", "src/formats", "src/sandbox", "filters", "src/sources",
                    "src/convert"],
     "src/command": [],
-    "src/cli": ["src/sandbox", "src/seal", "src/job", "src/check", "src/remote", "src/command"],
+    "src/cli": ["src/image", "src/sandbox", "src/seal", "src/job", "src/check", "src/remote", "src/command"],
     "guest/config": ["src/seal"],
     "guest/save": ["src/image", "src/kernel", "src/formats", "src/seal", "filters", "src/convert",
                    "guest/config"],
@@ -70,6 +70,11 @@ NAMESPACES = {
     "src/kernel": ["vmcore::kernel", "vmcore::kernel::arch"],
 }
 
+# folder: the one header of it that files outside may include
+HIDDEN = {
+    "src/kernel/arch": "src/kernel/arch/arch.h",
+}
+
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
 NAMESPACE = re.compile(r"^namespace (vmcore[\w:]*) \{", re.M)
 CMAKE_CALL = re.compile(r"^(vmcore_library|target_link_libraries)\((\S+)([^)]*)\)", re.M)
@@ -80,8 +85,11 @@ def folder_of(path: str) -> str:
     return "/".join(parts[:2]) if parts[0] in ("src", "guest") else parts[0]
 
 
-def check_project_include(folder: str, included: str) -> str:
-    target = folder_of(included)
+def check_project_include(name: str, included: str) -> str:
+    folder, target = folder_of(name), folder_of(included)
+    for hidden, shown in HIDDEN.items():
+        if included.startswith(hidden + "/") and included != shown and not name.startswith(hidden + "/"):
+            return f"includes {included}: of {hidden} others know {shown} alone"
     if target not in FLOORS:
         return f"includes {included}, which is no folder of the project (paths start at the top)"
     if target in (folder, "src/base") or target in FLOORS[folder]:
@@ -108,7 +116,7 @@ def problems_of(path: Path, root: Path) -> list:
     text = path.read_text()
     problems = [check_namespace(folder, namespace) for namespace in NAMESPACE.findall(text)]
     for quote, included in INCLUDE.findall(text):
-        problems.append(check_project_include(folder, included) if quote == '"'
+        problems.append(check_project_include(name, included) if quote == '"'
                         else check_foreign_include(name, included))
     return [f"{name} {problem}" for problem in problems if problem]
 

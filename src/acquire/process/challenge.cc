@@ -12,23 +12,23 @@
 
 #include "src/base/all_zero.h"
 #include "src/base/sys.h"
+#include "src/image/page.h"
 
 namespace vmcore::acquire {
 namespace {
 
-constexpr std::uint64_t kPage = 4096;
 // Of the choice of one page: mostly some part of memory is in use.
 constexpr unsigned kChoices = 64;
 // How far is looked for a page that is there, where chance finds none: 64 GiB that are not, or 4096
 // pages of zeros.
-constexpr std::uint64_t kMostWalked = (64ULL << 30) / kPage;
+constexpr std::uint64_t kMostWalked = (64ULL << 30) / kPageSize;
 constexpr std::uint64_t kZeros = kMostWalked / 4096;
 // A page that changes meanwhile, or is nowhere as QEMU says, is asked for again.
 constexpr unsigned kAttempts = 3;
 // Pages in vain, of one challenge.
 constexpr unsigned kMostInVain = 64;
 
-using Page = std::array<std::byte, kPage>;
+using Page = std::array<std::byte, kPageSize>;
 using Contents = std::vector<std::optional<Page>>;  // nothing: not known
 
 // Linux Documentation/admin-guide/mm/pagemap.rst.
@@ -66,20 +66,20 @@ std::uint64_t Place::entry(const Piece& piece, PhysAddr page) const {
   const std::uint64_t address = *piece.address + (page - piece.range.begin);
   const auto bytes = std::as_writable_bytes(std::span(&found, 1));
   const auto got =
-      sys::pread_full(source_.pagemap.get(), bytes, address / kPage * sizeof(std::uint64_t));
+      sys::pread_full(source_.pagemap.get(), bytes, address / kPageSize * sizeof(std::uint64_t));
   return got && *got == bytes.size() ? found : kSwapped;
 }
 
 std::optional<Page> Place::read(PhysAddr page) const {
   const Piece* const piece = piece_at(page);
-  if (piece == nullptr || piece->range.end() - page < kPage) {
+  if (piece == nullptr || piece->range.end() - page < kPageSize) {
     return std::nullopt;
   }
   std::optional<Page> content(std::in_place);
   const std::uint64_t skip = page - piece->range.begin;
   const auto take = [&](int file, std::uint64_t offset) {
     const auto got = sys::pread_full(file, *content, offset);
-    return got && *got == kPage ? content : std::nullopt;
+    return got && *got == kPageSize ? content : std::nullopt;
   };
   const std::uint64_t seen = piece->address ? entry(*piece, page) : 0;
   if ((seen & kPresent) != 0) {
@@ -99,10 +99,11 @@ std::optional<PhysAddr> Place::next_in_process(const Piece& piece, PhysRange ran
                                                std::uint64_t& most) const {
   std::array<std::uint64_t, 512> entries{};
   for (PhysAddr at = range.begin; at < range.end() && most != 0;) {
-    const std::uint64_t pages = std::min<std::uint64_t>((range.end() - at) / kPage, entries.size());
+    const std::uint64_t pages =
+        std::min<std::uint64_t>((range.end() - at) / kPageSize, entries.size());
     const auto bytes = std::as_writable_bytes(std::span(entries).first(pages));
     const std::uint64_t address = *piece.address + (at - piece.range.begin);
-    const auto got = sys::pread_full(source_.pagemap.get(), bytes, address / kPage * 8);
+    const auto got = sys::pread_full(source_.pagemap.get(), bytes, address / kPageSize * 8);
     if (pages == 0 || !got || *got != bytes.size()) {
       return std::nullopt;
     }
@@ -110,9 +111,9 @@ std::optional<PhysAddr> Place::next_in_process(const Piece& piece, PhysRange ran
     const auto there =
         std::ranges::find_if(seen, [](std::uint64_t entry) { return (entry & kPresent) != 0; });
     if (there != seen.end()) {
-      return at + static_cast<std::uint64_t>(there - seen.begin()) * kPage;
+      return at + static_cast<std::uint64_t>(there - seen.begin()) * kPageSize;
     }
-    at = at + pages * kPage;
+    at = at + pages * kPageSize;
     most -= std::min(most, pages);
   }
   return std::nullopt;
@@ -125,7 +126,7 @@ std::optional<PhysAddr> Place::next_in_file(const Piece& piece, PhysRange range)
   if (data < 0 || static_cast<std::uint64_t>(data) - begin >= range.size) {
     return std::nullopt;
   }
-  return range.begin + (static_cast<std::uint64_t>(data) - begin) / kPage * kPage;
+  return range.begin + page_floor(static_cast<std::uint64_t>(data) - begin);
 }
 
 std::optional<PhysAddr> Place::next(PhysRange range, std::uint64_t& most) const {
@@ -154,8 +155,8 @@ class Challenge {
       : peek_(peek), places_(sources.begin(), sources.end()), fit_(sources.size()) {
     std::iota(fit_.begin(), fit_.end(), std::size_t{0});
     for (const PhysRange& range : ranges) {
-      const std::uint64_t begin = (range.begin.value + kPage - 1) / kPage * kPage;
-      const std::uint64_t end = range.end().value / kPage * kPage;
+      const std::uint64_t begin = page_ceil(range.begin.value);
+      const std::uint64_t end = page_floor(range.end().value);
       if (begin < end) {
         ranges_.push_back({{begin}, end - begin});
       }
@@ -183,8 +184,8 @@ class Challenge {
 
  private:
   PhysAddr any_page(PhysRange range) {
-    std::uniform_int_distribution<std::uint64_t> pages(0, range.size / kPage - 1);
-    return range.begin + pages(random_) * kPage;
+    std::uniform_int_distribution<std::uint64_t> pages(0, range.size / kPageSize - 1);
+    return range.begin + pages(random_) * kPageSize;
   }
   // Not zeros in one of the places that fit, if such a page is found.
   PhysAddr page_with_data(PhysRange range);
@@ -223,7 +224,7 @@ PhysAddr Challenge::page_with_data(PhysRange range) {
         return *page;
       }
       most -= std::min(most, kZeros);
-      left = {*page + kPage, left.end() - (*page + kPage)};
+      left = {*page + kPageSize, left.end() - (*page + kPageSize)};
     }
   }
   untouched_.insert(key);

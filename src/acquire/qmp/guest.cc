@@ -25,6 +25,7 @@
 #include "src/acquire/snapshot/settings.h"
 #include "src/base/pipe.h"
 #include "src/base/range_set.h"
+#include "src/image/page.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -299,7 +300,7 @@ namespace {
 Result<GuestProcess> open_process(qmp::Client& monitor) {
   TRY_ASSIGN(GuestProcess process, open_monitor_process(monitor.fd(), executor(monitor)));
   // Nothing was touched yet: fail now rather than while the guest waits.
-  constexpr PhysRange kAnyRam{{1U << 20}, 4096};
+  constexpr PhysRange kAnyRam{{1U << 20}, kPageSize};
   TRY_ASSIGN(const RamBlock block, find_block(executor(monitor), kAnyRam));
   TRY(process.locate({&block, 1}));
   return process;

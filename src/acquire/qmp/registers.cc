@@ -30,12 +30,73 @@ std::optional<std::uint64_t> value_of(std::string_view name, std::string_view li
   return std::nullopt;
 }
 
-// "GS =0000 ffff88803ec00000 ffffffff 00c00000", "IDT=     fffffe0000000000 00000fff"
-std::optional<std::uint64_t> base_in(std::string_view line) {
-  line.remove_prefix(std::min(line.find(' ', 4), line.size()));
-  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
-  return number_at_start<std::uint64_t>(line, 16);
+// "GS =0000 ffff88803ec00000 ffffffff 00c00000": selector, base, limit, flags. A table has neither
+// selector nor flags: "IDT=     fffffe0000000000 00000fff".
+std::optional<Segment> segment_in(std::string_view line) {
+  constexpr std::size_t kName = 4;
+  line.remove_prefix(std::min(kName, line.size()));
+  const auto word = [&line] {
+    line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    const std::string_view first = line.substr(0, line.find(' '));
+    line.remove_prefix(first.size());
+    return first;
+  };
+  const bool is_table = line.starts_with(' ');
+  const auto selector = is_table ? std::uint16_t{0} : number_at_start<std::uint16_t>(word(), 16);
+  const auto base = number_at_start<std::uint64_t>(word(), 16);
+  const auto limit = number_at_start<std::uint32_t>(word(), 16);
+  const auto flags = number_at_start<std::uint32_t>(word(), 16);
+  if (!selector || !base) {
+    return std::nullopt;
+  }
+  return Segment{*selector, limit.value_or(0), is_table ? 0 : flags.value_or(0), *base};
 }
+
+struct NamedNumber {
+  std::string_view name;
+  std::uint64_t CpuState::*into;
+};
+constexpr NamedNumber kNumbers[]{
+    {"RAX=", &CpuState::rax},    {"EAX=", &CpuState::rax}, {"RBX=", &CpuState::rbx},
+    {"EBX=", &CpuState::rbx},    {"RCX=", &CpuState::rcx}, {"ECX=", &CpuState::rcx},
+    {"RDX=", &CpuState::rdx},    {"EDX=", &CpuState::rdx}, {"RSI=", &CpuState::rsi},
+    {"ESI=", &CpuState::rsi},    {"RDI=", &CpuState::rdi}, {"EDI=", &CpuState::rdi},
+    {"RBP=", &CpuState::rbp},    {"EBP=", &CpuState::rbp}, {"RSP=", &CpuState::rsp},
+    {"ESP=", &CpuState::rsp},    {"R8 =", &CpuState::r8},  {"R9 =", &CpuState::r9},
+    {"R10=", &CpuState::r10},    {"R11=", &CpuState::r11}, {"R12=", &CpuState::r12},
+    {"R13=", &CpuState::r13},    {"R14=", &CpuState::r14}, {"R15=", &CpuState::r15},
+    {"RIP=", &CpuState::rip},    {"EIP=", &CpuState::rip}, {"RFL=", &CpuState::rflags},
+    {"EFL=", &CpuState::rflags},
+};
+
+struct NamedControl {
+  std::string_view name;
+  std::optional<std::uint64_t> CpuState::*into;
+};
+constexpr NamedControl kControls[]{
+    {"CR0=", &CpuState::cr0}, {"CR2=", &CpuState::cr2},   {"CR3=", &CpuState::cr3},
+    {"CR4=", &CpuState::cr4}, {"EFER=", &CpuState::efer},
+};
+
+struct NamedSegment {
+  std::string_view name;
+  Segment CpuState::*into;
+};
+constexpr NamedSegment kSegments[]{
+    {"CS =", &CpuState::cs}, {"DS =", &CpuState::ds}, {"ES =", &CpuState::es},
+    {"FS =", &CpuState::fs}, {"GS =", &CpuState::gs}, {"SS =", &CpuState::ss},
+};
+
+struct NamedTable {
+  std::string_view name;
+  std::optional<Segment> CpuState::*into;
+};
+constexpr NamedTable kTables[]{
+    {"LDT=", &CpuState::ldt},
+    {"TR =", &CpuState::tr},
+    {"GDT=", &CpuState::gdt},
+    {"IDT=", &CpuState::idt},
+};
 
 // What a CPU has been seen to have so far.
 struct Seen {
@@ -45,38 +106,37 @@ struct Seen {
 };
 
 void read_segment(Seen& seen, std::string_view line) {
-  if (line.starts_with("CS =")) {
-    if (const auto selector = number_at_start<std::uint16_t>(line.substr(4), 16)) {
-      seen.cpu.cs = *selector;
-      seen.cs = true;
+  const auto segment = segment_in(line);
+  if (!segment) {
+    return;
+  }
+  for (const NamedSegment& named : kSegments) {
+    if (line.starts_with(named.name)) {
+      seen.cpu.*named.into = *segment;
+      seen.cs = seen.cs || named.into == &CpuState::cs;
     }
-  } else if (line.starts_with("GS =")) {
-    seen.cpu.gs_base = base_in(line).value_or(0);
-  } else if (line.starts_with("IDT=")) {
-    seen.cpu.idt_base = base_in(line);
+  }
+  for (const NamedTable& named : kTables) {
+    if (line.starts_with(named.name)) {
+      seen.cpu.*named.into = segment;
+    }
   }
 }
 
 void read_line(Seen& seen, std::string_view line) {
-  const auto take = [&](std::string_view name, auto& into, bool* had = nullptr) {
-    if (const auto value = value_of(name, line)) {
-      into = *value;
-      if (had != nullptr) {
-        *had = true;
-      }
-    }
-  };
   read_segment(seen, line);
-  take("RSP=", seen.cpu.rsp, &seen.rsp);
-  take("ESP=", seen.cpu.rsp, &seen.rsp);
-  take("RIP=", seen.cpu.rip, &seen.rip);
-  take("EIP=", seen.cpu.rip, &seen.rip);
-  take("RFL=", seen.cpu.rflags);
-  take("EFL=", seen.cpu.rflags);
-  take("CR0=", seen.cpu.cr0);
-  take("CR3=", seen.cpu.cr3);
-  take("CR4=", seen.cpu.cr4);
-  take("EFER=", seen.cpu.efer);
+  for (const NamedNumber& named : kNumbers) {
+    if (const auto value = value_of(named.name, line)) {
+      seen.cpu.*named.into = *value;
+      seen.rip = seen.rip || named.into == &CpuState::rip;
+      seen.rsp = seen.rsp || named.into == &CpuState::rsp;
+    }
+  }
+  for (const NamedControl& named : kControls) {
+    if (const auto value = value_of(named.name, line)) {
+      seen.cpu.*named.into = value;
+    }
+  }
   if (const auto halted = value_of("HLT=", line)) {
     seen.cpu.halted = *halted != 0;
   }
@@ -152,10 +212,8 @@ Result<std::vector<CpuState>> read_registers(const Execute& execute) {
 }
 
 CpuMode mode_of(std::span<const CpuState> cpus) {
-  constexpr std::uint64_t kPaging = 1U << 31;    // CR0.PG
-  constexpr std::uint64_t kLongMode = 1U << 10;  // EFER.LMA
-  const auto pages = [](const CpuState& cpu) { return !cpu.cr0 || (*cpu.cr0 & kPaging) != 0; };
-  const auto is_long = [](const CpuState& cpu) { return cpu.efer && (*cpu.efer & kLongMode) != 0; };
+  const auto pages = [](const CpuState& cpu) { return cpu.paging().value_or(true); };
+  const auto is_long = [](const CpuState& cpu) { return cpu.long_mode().value_or(false); };
   const auto is_unknown = [&](const CpuState& cpu) {
     return !cpu.cr0 || (pages(cpu) && !cpu.efer);
   };

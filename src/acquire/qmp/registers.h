@@ -16,12 +16,11 @@ namespace vmcore::acquire {
 // More than QEMU makes of x86-64.
 inline constexpr std::size_t kMostCpus = 4096;
 
-// From the text of "info registers", with or without -a: of each CPU the index, RIP, RSP, RFLAGS,
-// CS, the bases of GS and IDT, CR0, CR3, CR4, EFER and whether it is halted (QEMU
-// target/i386/cpu-dump.c, x86_cpu_dump_state; the same from v5.2 to v11.0). A CPU without a number
-// of its own is `first`. A CPU whose code is not of 64 bits tells only the lower 32 bits of RIP,
-// RSP and GS, and none tells more of CR0 and CR4. Errc::unsupported where the text has another
-// form, or none.
+// From the text of "info registers", with or without -a: of each CPU the index and what
+// src/image/registers.h says (QEMU target/i386/cpu-dump.c, x86_cpu_dump_state; the same from v5.2
+// to v11.0). A CPU without a number of its own is `first`. A CPU whose code is not of 64 bits tells
+// only the lower 32 bits of RIP, RSP and GS, and R8 to R15 not at all; none tells more of CR0 and
+// CR4. Errc::unsupported where the text has another form, or none.
 Result<std::vector<CpuState>> parse_registers(std::string_view text, unsigned first = 0);
 
 // Asks for each CPU by itself: with AVX-512 the text of one has 8 KiB. The CPUs are in the order of

@@ -13,6 +13,7 @@
 #include "src/acquire/dump_header.h"
 #include "src/base/pipe.h"
 #include "src/base/sys.h"
+#include "src/image/page.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -33,13 +34,12 @@ Result<> QmpSnapshotMonitor::start_dump(int target, qmp::Json arguments) {
 }
 
 Result<> QmpSnapshotMonitor::try_writing(int file) {
-  constexpr std::uint64_t kPage = 4096;
-  if (Result<> written = start_dump(file, {{"begin", 0}, {"length", kPage}}); !written) {
+  if (Result<> written = start_dump(file, {{"begin", 0}, {"length", kPageSize}}); !written) {
     return in_context(std::move(written).error(), "QEMU cannot write into the spool");
   }
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
   // The file's position is QEMU's as well.
-  if (size < kPage || ::lseek(file, 0, SEEK_SET) != 0) {
+  if (size < kPageSize || ::lseek(file, 0, SEEK_SET) != 0) {
     return fail(Errc::unsupported, "QEMU does not write into the spool");
   }
   return sys::truncate(file, 0);

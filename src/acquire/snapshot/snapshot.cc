@@ -13,6 +13,7 @@
 #include "src/acquire/qmp/memory_map.h"
 #include "src/acquire/snapshot/settings.h"
 #include "src/base/sys.h"
+#include "src/image/page.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -21,8 +22,7 @@ using qmp::Json;
 using std::chrono::milliseconds;
 
 // A page of the stream has at most its flags, the length and the name of its block beside it.
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kMostPerPage = kPage + 8 + 1 + 255;
+constexpr std::uint64_t kMostPerPage = kPageSize + 8 + 1 + 255;
 constexpr std::uint64_t kBesidePages = 128U << 20;  // the devices
 
 // Dumps of some KiB take milliseconds; a host that is out of breath may take longer.
@@ -248,7 +248,7 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
   TRY_ASSIGN(auto places, parse_memory_map(map));
   TRY_ASSIGN(const std::string blocks, ask_for_people(monitor, "info ramblock"));
   TRY_ASSIGN(const std::uint64_t total, parse_block_total(blocks));
-  const std::uint64_t most = total / kPage * kMostPerPage + kBesidePages;
+  const std::uint64_t most = total / kPageSize * kMostPerPage + kBesidePages;
   if (most > monitor.largest_file()) {
     return fail(Errc::unsupported, "QEMU may write no file of {} MiB (its RLIMIT_FSIZE)",
                 most >> 20);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

@@ -45,16 +45,21 @@ struct QemuCpu {
 static_assert(sizeof(QemuCpu) == 440);
 constexpr std::uint32_t kQemuCpuVersion = 1;
 
-Note prstatus_of(const QemuRegisters& cpu) {
+// The registers that both notes and CpuState have under the same names.
+template <class From, class To>
+void copy_general(const From& from, To& to) {
+  to.rax = from.rax, to.rbx = from.rbx, to.rcx = from.rcx, to.rdx = from.rdx;
+  to.rsi = from.rsi, to.rdi = from.rdi, to.rbp = from.rbp, to.rsp = from.rsp;
+  to.r8 = from.r8, to.r9 = from.r9, to.r10 = from.r10, to.r11 = from.r11;
+  to.r12 = from.r12, to.r13 = from.r13, to.r14 = from.r14, to.r15 = from.r15;
+  to.rip = from.rip, to.rflags = from.rflags;
+}
+
+Note prstatus_of(const CpuState& cpu) {
   Prstatus status{};
   status.pid = cpu.index + 1;
-  status.r15 = cpu.r15, status.r14 = cpu.r14, status.r13 = cpu.r13, status.r12 = cpu.r12;
-  status.rbp = cpu.rbp, status.rbx = cpu.rbx;
-  status.r11 = cpu.r11, status.r10 = cpu.r10, status.r9 = cpu.r9, status.r8 = cpu.r8;
-  status.rax = cpu.rax, status.rcx = cpu.rcx, status.rdx = cpu.rdx;
-  status.rsi = cpu.rsi, status.rdi = cpu.rdi;
-  status.rip = cpu.rip, status.cs = cpu.cs.selector, status.rflags = cpu.rflags;
-  status.rsp = cpu.rsp, status.ss = cpu.ss.selector;
+  copy_general(cpu, status);
+  status.cs = cpu.cs.selector, status.ss = cpu.ss.selector;
   status.fs_base = cpu.fs.base, status.gs_base = cpu.gs.base;
   status.ds = cpu.ds.selector, status.es = cpu.es.selector;
   status.fs = cpu.fs.selector, status.gs = cpu.gs.selector;
@@ -62,24 +67,30 @@ Note prstatus_of(const QemuRegisters& cpu) {
   return {"CORE", kNoteTypePrstatus, {bytes.begin(), bytes.end()}};
 }
 
-QemuSegment segment_of(const QemuRegisters::Segment& segment) {
+QemuSegment to_note(const Segment& segment) {
   return {segment.selector, segment.limit, segment.flags, 0, segment.base};
 }
 
-Note qemu_cpu_of(const QemuRegisters& cpu) {
+Segment from_note(const QemuSegment& segment) {
+  return {segment.selector, segment.limit, segment.flags, segment.base};
+}
+
+// What NT_PRSTATUS tells of a segment register.
+Segment selected(std::uint64_t selector, std::uint64_t base = 0) {
+  return {.selector = static_cast<std::uint16_t>(selector), .limit = 0, .flags = 0, .base = base};
+}
+
+Note qemu_cpu_of(const CpuState& cpu) {
   QemuCpu note{};
   note.version = kQemuCpuVersion, note.size = sizeof note;
-  note.rax = cpu.rax, note.rbx = cpu.rbx, note.rcx = cpu.rcx, note.rdx = cpu.rdx;
-  note.rsi = cpu.rsi, note.rdi = cpu.rdi, note.rsp = cpu.rsp, note.rbp = cpu.rbp;
-  note.r8 = cpu.r8, note.r9 = cpu.r9, note.r10 = cpu.r10, note.r11 = cpu.r11;
-  note.r12 = cpu.r12, note.r13 = cpu.r13, note.r14 = cpu.r14, note.r15 = cpu.r15;
-  note.rip = cpu.rip, note.rflags = cpu.rflags;
-  note.cs = segment_of(cpu.cs), note.ds = segment_of(cpu.ds), note.es = segment_of(cpu.es);
-  note.fs = segment_of(cpu.fs), note.gs = segment_of(cpu.gs), note.ss = segment_of(cpu.ss);
-  note.ldt = segment_of(cpu.ldt), note.tr = segment_of(cpu.tr);
-  note.gdt = segment_of(cpu.gdt), note.idt = segment_of(cpu.idt);
-  std::ranges::copy(cpu.cr, note.cr);
-  note.kernel_gs_base = cpu.kernel_gs_base;
+  copy_general(cpu, note);
+  note.cs = to_note(cpu.cs), note.ds = to_note(cpu.ds), note.es = to_note(cpu.es);
+  note.fs = to_note(cpu.fs), note.gs = to_note(cpu.gs), note.ss = to_note(cpu.ss);
+  note.ldt = to_note(cpu.ldt.value_or(Segment{})), note.tr = to_note(cpu.tr.value_or(Segment{}));
+  note.gdt = to_note(cpu.gdt.value_or(Segment{})), note.idt = to_note(cpu.idt.value_or(Segment{}));
+  note.cr[0] = cpu.cr0.value_or(0), note.cr[2] = cpu.cr2.value_or(0);
+  note.cr[3] = cpu.cr3.value_or(0), note.cr[4] = cpu.cr4.value_or(0);
+  note.kernel_gs_base = cpu.kernel_gs_base.value_or(0);
   const auto bytes = as_bytes(note);
   return {std::string(kNoteNameQemu), 0, {bytes.begin(), bytes.end()}};
 }
@@ -90,11 +101,10 @@ std::optional<CpuState> read_prstatus(const Note& note) {
   }
   const auto status = *load<Prstatus>(note.desc, 0);
   CpuState cpu;
-  cpu.rip = status.rip;
-  cpu.rsp = status.rsp;
-  cpu.rflags = status.rflags;
-  cpu.cs = static_cast<std::uint16_t>(status.cs);
-  cpu.gs_base = status.gs_base;
+  copy_general(status, cpu);
+  cpu.cs = selected(status.cs), cpu.ss = selected(status.ss);
+  cpu.ds = selected(status.ds), cpu.es = selected(status.es);
+  cpu.fs = selected(status.fs, status.fs_base), cpu.gs = selected(status.gs, status.gs_base);
   return cpu;
 }
 
@@ -104,16 +114,13 @@ std::optional<CpuState> read_qemu_cpu(const Note& note) {
     return std::nullopt;
   }
   CpuState cpu;
-  cpu.rip = qemu->rip;
-  cpu.rsp = qemu->rsp;
-  cpu.rflags = qemu->rflags;
-  cpu.cs = static_cast<std::uint16_t>(qemu->cs.selector);
-  cpu.gs_base = qemu->gs.base;
+  copy_general(*qemu, cpu);
+  cpu.cs = from_note(qemu->cs), cpu.ds = from_note(qemu->ds), cpu.es = from_note(qemu->es);
+  cpu.fs = from_note(qemu->fs), cpu.gs = from_note(qemu->gs), cpu.ss = from_note(qemu->ss);
+  cpu.ldt = from_note(qemu->ldt), cpu.tr = from_note(qemu->tr);
+  cpu.gdt = from_note(qemu->gdt), cpu.idt = from_note(qemu->idt);
+  cpu.cr0 = qemu->cr[0], cpu.cr2 = qemu->cr[2], cpu.cr3 = qemu->cr[3], cpu.cr4 = qemu->cr[4];
   cpu.kernel_gs_base = qemu->kernel_gs_base;
-  cpu.cr0 = qemu->cr[0];
-  cpu.cr3 = qemu->cr[3];
-  cpu.cr4 = qemu->cr[4];
-  cpu.idt_base = qemu->idt.base;
   return cpu;
 }
 
@@ -138,7 +145,7 @@ std::vector<CpuState> read_kind(const NoteKind& kind, const std::vector<Note>& n
     }
     if (std::optional<CpuState> cpu = kind.read(note)) {
       cpu->index = index;
-      cpus.push_back(*std::move(cpu));
+      cpus.push_back(*cpu);
     } else {
       ++unread;
     }
@@ -235,7 +242,7 @@ std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Rema
   return cpus.empty() ? read_kind(kPrstatusKind, notes, remarks) : cpus;
 }
 
-std::vector<Note> make_cpu_notes(std::span<const QemuRegisters> cpus) {
+std::vector<Note> make_cpu_notes(std::span<const CpuState> cpus) {
   std::vector<Note> notes;
   std::ranges::transform(cpus, std::back_inserter(notes), prstatus_of);
   std::ranges::transform(cpus, std::back_inserter(notes), qemu_cpu_of);

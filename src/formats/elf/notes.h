@@ -37,23 +37,9 @@ Result<> replace_note(std::vector<Note>& notes, const Note& note);
 // NT_PRSTATUS. Notes that cannot be read are left out with a Remark.
 std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Remark>& remarks);
 
-// The registers of a vCPU as QEMU's own dump tells them.
-struct QemuRegisters {
-  struct Segment {
-    std::uint32_t selector = 0, limit = 0, flags = 0;
-    std::uint64_t base = 0;
-  };
-  unsigned index = 0;  // QEMU's number of the vCPU
-  std::uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0, rsi = 0, rdi = 0, rsp = 0, rbp = 0;
-  std::uint64_t r8 = 0, r9 = 0, r10 = 0, r11 = 0, r12 = 0, r13 = 0, r14 = 0, r15 = 0;
-  std::uint64_t rip = 0, rflags = 0;
-  Segment cs, ds, es, fs, gs, ss, ldt, tr, gdt, idt;
-  std::uint64_t cr[5] = {};
-  std::uint64_t kernel_gs_base = 0;
-};
-
 // The notes that QEMU's dump writes of these vCPUs: NT_PRSTATUS of each, then QEMU's of each (QEMU
-// target/i386/arch_dump.c, x86_64_write_elf64_note and qemu_get_cpustate).
-std::vector<Note> make_cpu_notes(std::span<const QemuRegisters> cpus);
+// target/i386/arch_dump.c, x86_64_write_elf64_note and qemu_get_cpustate). Unknown
+// registers are 0.
+std::vector<Note> make_cpu_notes(std::span<const CpuState> cpus);
 
 }  // namespace vmcore::formats

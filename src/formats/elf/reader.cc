@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "src/base/little_endian.h"
-#include "src/formats/dumped_machine.h"
+#include "src/formats/elf/dumped_machine.h"
 #include "src/formats/elf/memory.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/incomplete.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -180,7 +180,6 @@ Result<std::vector<LoadSegment>> load_segments(const std::vector<Elf64_Phdr>& he
 }
 
 void set_facts(MemoryImage& image, const Elf64_Ehdr& header, const ByteSource& source) {
-  image.machine.arch = Arch::x86_64;
   const bool qemu = image.find_note(kNoteNameQemu, 0) != nullptr;
   image.file.format = fmt::format("ELF{}{}", qemu ? " (QEMU)" : "", source.wrapping());
   tell_incomplete((header.e_flags & kElfIncomplete) != 0, source, image);
@@ -200,7 +199,8 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   TRY_ASSIGN(const std::vector<LoadSegment> segments, load_segments(headers));
   set_facts(image, header, *source);
   image.cpus = read_cpus(image.notes, image.remarks);
-  TRY(check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
+  TRY_ASSIGN(image.machine.arch,
+             check_machine(elf_machine_name(header.e_machine), image.notes, image.remarks));
   const std::uint64_t file_size = source->size();
   auto memory = std::make_unique<ElfMemory>(std::move(source), segments);
   if (const std::uint64_t tail = memory->tail_bytes(); tail != 0) {

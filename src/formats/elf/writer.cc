@@ -13,7 +13,7 @@
 #include "src/formats/dump_writer.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/elf/reader.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -44,17 +44,17 @@ PageSegment whole_pages(const VirtSegment& segment) {
 std::vector<PfnRange> gaps_between(const std::vector<PageSegment>& segments, Pfn end) {
   RangeSet covered;
   for (const PageSegment& segment : segments) {
-    covered.add({{segment.pages.first.value * kPageSize}, segment.pages.count * kPageSize});
+    covered.add({address_of(segment.pages.first), segment.pages.count * kPageSize});
   }
   std::vector<PfnRange> gaps;
   Pfn from{0};
   for (const PhysRange& range : covered.ranges()) {
-    const Pfn first{range.begin.value / kPageSize};
+    const Pfn first = pfn_of(range.begin);
     if (first >= end) {
       break;
     }
     gaps.push_back({from, first - from});
-    from = Pfn{range.end().value / kPageSize};
+    from = pfn_of(range.end());
   }
   if (from < end) {
     gaps.push_back({from, end - from});
@@ -136,7 +136,7 @@ class ElfWriter final : public DumpWriter {
   explicit ElfWriter(int file) : file_(file) {}
 
   Result<> begin(const DumpHeader& header) override {
-    if (header.machine.arch != Arch::x86_64 || header.machine.page_size != kPageSize) {
+    if (header.machine.arch == Arch::unknown || header.machine.page_size != kPageSize) {
       return fail(Errc::unsupported, "ELF dumps are written for x86-64 guests only");
     }
     for (const VirtSegment& segment : header.segments) {
@@ -147,6 +147,7 @@ class ElfWriter final : public DumpWriter {
       }
       segments_.push_back(whole_pages(segment));
     }
+    machine_ = header.machine;
     notes_ = header.notes;
     notes_size_ = serialise_notes(notes_).bytes.size();
     if (notes_size_ > kMaxNotesSize) {
@@ -234,7 +235,7 @@ class ElfWriter final : public DumpWriter {
     header.e_ident[EI_DATA] = ELFDATA2LSB;
     header.e_ident[EI_VERSION] = EV_CURRENT;
     header.e_type = ET_CORE;
-    header.e_machine = EM_X86_64;
+    header.e_machine = names_of(machine_.arch).elf_machine;
     header.e_version = EV_CURRENT;
     header.e_phoff = sizeof(Elf64_Ehdr);
     header.e_flags = kElfIncomplete;
@@ -271,7 +272,7 @@ class ElfWriter final : public DumpWriter {
       header.p_flags = PF_R | PF_W | PF_X;
       header.p_offset = data_ + kept_->rank(load.pages.first) * kPageSize;
       header.p_vaddr = load.virtual_begin;
-      header.p_paddr = load.pages.first.value * kPageSize;
+      header.p_paddr = address_of(load.pages.first).value;
       header.p_filesz = load.pages.count * kPageSize;
       header.p_memsz = header.p_filesz;
       return out.append(as_bytes(header));
@@ -280,6 +281,7 @@ class ElfWriter final : public DumpWriter {
   }
 
   int file_;
+  Machine machine_;
   std::vector<PageSegment> segments_;
   std::vector<Note> notes_;
   std::uint64_t notes_size_ = 0;  // bytes in the file

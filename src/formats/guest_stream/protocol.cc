@@ -10,7 +10,7 @@
 
 #include "src/base/number.h"
 #include "src/formats/crc32c.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 // Linux 5.6 (75551dbf112c): random bytes at once, good or bad. Not in the headers of older systems.
 #ifndef GRND_INSECURE

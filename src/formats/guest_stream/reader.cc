@@ -5,7 +5,7 @@
 
 #include "src/formats/elf/notes.h"
 #include "src/formats/guest_stream/streamed_pages.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -80,7 +80,7 @@ Result<> Reader::await_hello() {
   }
   if (!has_too_much()) {
     for (const PhysRange& range : stream_.hello.ram.ranges()) {
-      stream_.ram.insert({{range.begin.value / kPageSize}, range.size / kPageSize});
+      stream_.ram.insert({pfn_of(range.begin), range.size / kPageSize});
     }
   }
   return told(sink_.hello(stream_.hello));

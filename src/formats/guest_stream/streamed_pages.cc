@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 

@@ -8,7 +8,7 @@
 #include "src/base/sys.h"
 #include "src/formats/codec.h"
 #include "src/formats/elf/notes.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -89,7 +89,7 @@ Result<> GuestStreamWriter::log(std::string_view text) {
 }
 
 Result<> GuestStreamWriter::begin(const DumpHeader& header) {
-  if (header.machine.arch != Arch::x86_64 || header.machine.page_size != kPageSize) {
+  if (header.machine.arch != kHostArch || header.machine.page_size != kPageSize) {
     return fail(Errc::unsupported, "streams are written of x86-64 guests only");
   }
   TRY_ASSIGN(map_compressor_, make_compressor(Codec::zstd, {}));

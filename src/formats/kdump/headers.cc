@@ -7,9 +7,9 @@
 #include <span>
 #include <utility>
 
-#include "src/formats/dumped_machine.h"
+#include "src/formats/elf/dumped_machine.h"
 #include "src/formats/elf/notes.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -208,7 +208,7 @@ Result<KdumpHeaders> read_kdump_headers(const ByteSource& source, std::vector<Re
   TRY(check_blocks(source, headers, machine, remarks));
   TRY_ASSIGN(headers.sub, read_sub_header(source, kPageSize, headers.version));
   headers.notes = read_all_notes(source, headers.sub, remarks);
-  TRY(check_machine(machine, headers.notes, remarks));
+  TRY_ASSIGN(headers.arch, check_machine(machine, headers.notes, remarks));
   TRY(check_split(headers, remarks));
   return headers;
 }

@@ -17,6 +17,7 @@ struct KdumpHeaders {
   KdumpHeader main;
   KdumpSubHeader sub;  // fields that the version does not have are 0
   std::int32_t version = kKdumpVersion;
+  Arch arch = Arch::unknown;
   std::vector<Note> notes;  // VMCOREINFO from its own place where the others have none
 };
 

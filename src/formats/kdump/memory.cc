@@ -9,7 +9,7 @@
 
 #include "src/base/all_zero.h"
 #include "src/formats/codec.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -17,8 +17,6 @@ namespace {
 constexpr std::uint64_t kBatchPages = 256;
 constexpr std::uint64_t kCachedPages = 16;
 constexpr Pfn kEndPfn{kMaxPhysAddr / kPageSize};
-
-Pfn pfn_of(PhysAddr address) { return {address.value / kPageSize}; }
 
 // Whether a usable descriptor is of the page of zeros at `zero_page` (0: none is known).
 bool is_zero(const PageDesc& desc, std::uint64_t zero_page) {
@@ -89,7 +87,7 @@ Extent KdumpMemory::extent(PhysAddr address) const {
   }
   const Pfn pfn = pfn_of(address);
   const auto until = [&](Pfn end, Presence presence) {
-    return Extent{{address, end.value * kPageSize - address.value}, presence};
+    return Extent{{address, address_of(end).value - address.value}, presence};
   };
   switch (const Presence kind = presence(address)) {
     case Presence::absent:

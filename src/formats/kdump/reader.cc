@@ -14,7 +14,7 @@
 #include "src/formats/kdump/layout.h"
 #include "src/formats/kdump/memory.h"
 #include "src/formats/kdump/table.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -96,7 +96,7 @@ Result<Contents> find_contents(const ByteSource& source, const KdumpHeaders& hea
   return first;
 }
 
-std::string format_name(const KdumpHeaders& headers, const ByteSource& source) {
+std::string name_of(const KdumpHeaders& headers, const ByteSource& source) {
   const auto codec = codec_from_flags(headers.main.status & kKdumpCodecs);
   const std::string_view name = !codec                  ? "several codecs"
                                 : *codec == Codec::none ? "uncompressed"
@@ -105,8 +105,8 @@ std::string format_name(const KdumpHeaders& headers, const ByteSource& source) {
 }
 
 void set_facts(MemoryImage& image, const KdumpHeaders& headers, const ByteSource& source) {
-  image.machine.arch = Arch::x86_64;
-  image.file.format = format_name(headers, source);
+  image.machine.arch = headers.arch;
+  image.file.format = name_of(headers, source);
   image.file.dump_level = headers.sub.dump_level;
   if (const std::int64_t seconds = headers.main.seconds; seconds > 0) {
     image.file.crash_time = static_cast<std::uint64_t>(seconds);

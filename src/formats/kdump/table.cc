@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "src/formats/codec.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

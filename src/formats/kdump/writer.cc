@@ -12,7 +12,7 @@
 #include "src/formats/dump_writer.h"
 #include "src/formats/elf/notes.h"
 #include "src/formats/kdump/layout.h"
-#include "src/formats/page.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {
@@ -143,7 +143,7 @@ class KdumpWriter final : public DumpWriter {
       : file_(file), codec_(codec), level_(level) {}
 
   Result<> begin(const DumpHeader& header) override {
-    if (header.machine.arch != Arch::x86_64 || header.machine.page_size != kPageSize) {
+    if (header.machine.arch == Arch::unknown || header.machine.page_size != kPageSize) {
       return fail(Errc::unsupported, "kdump files are written for x86-64 guests only");
     }
     header_ = header;
@@ -212,7 +212,7 @@ class KdumpWriter final : public DumpWriter {
     set_text(header.nodename, header_.node_name);
     set_text(header.release, or_unknown(header_.release));
     set_text(header.version_text, or_unknown(header_.version));
-    set_text(header.machine, "x86_64");
+    set_text(header.machine, names_of(header_.machine.arch).name);
     header.seconds = static_cast<std::int64_t>(header_.crash_time.value_or(0));
     header.status = codec_flag(codec_) | kKdumpIncomplete;
     header.block_size = kPageSize;

@@ -186,7 +186,7 @@ class CpuReader {
     return value(find_field(fields_, at_, name), element, 8, name);
   }
 
-  QemuRegisters::Segment segment(std::string_view name, std::uint64_t element = 0) {
+  Segment segment(std::string_view name, std::uint64_t element = 0) {
     const auto field = find_field(fields_, at_, name);
     if (!field || element >= field->count || !field->description->contains("struct")) {
       missing_ = name;
@@ -223,9 +223,9 @@ class CpuReader {
   std::string missing_;
 };
 
-Result<QemuRegisters> read_cpu(const Json& device, const Bytes& in, std::uint64_t at) {
+Result<CpuState> read_cpu(const Json& device, const Bytes& in, std::uint64_t at) {
   CpuReader from(list_of(device, "fields"), in, at);
-  QemuRegisters cpu;
+  CpuState cpu;
   cpu.index = static_cast<unsigned>(number_of(device, "instance_id", 0));
   // The order of the instruction set (QEMU target/i386/cpu.h, R_EAX ...).
   std::uint64_t* const general[] = {&cpu.rax, &cpu.rcx, &cpu.rdx, &cpu.rbx, &cpu.rsp, &cpu.rbp,
@@ -236,7 +236,7 @@ Result<QemuRegisters> read_cpu(const Json& device, const Bytes& in, std::uint64_
   }
   cpu.rip = from.number("env.eip");
   cpu.rflags = from.number("env.eflags");
-  QemuRegisters::Segment* const segments[] = {&cpu.es, &cpu.cs, &cpu.ss, &cpu.ds, &cpu.fs, &cpu.gs};
+  Segment* const segments[] = {&cpu.es, &cpu.cs, &cpu.ss, &cpu.ds, &cpu.fs, &cpu.gs};
   for (std::size_t i = 0; i < std::size(segments); ++i) {
     *segments[i] = from.segment("env.segs", i);
   }
@@ -244,10 +244,10 @@ Result<QemuRegisters> read_cpu(const Json& device, const Bytes& in, std::uint64_
   cpu.tr = from.segment("env.tr");
   cpu.gdt = from.segment("env.gdt");
   cpu.idt = from.segment("env.idt");
-  cpu.cr[0] = from.number("env.cr[0]");
-  cpu.cr[2] = from.number("env.cr[2]");
-  cpu.cr[3] = from.number("env.cr[3]");
-  cpu.cr[4] = from.number("env.cr[4]");
+  cpu.cr0 = from.number("env.cr[0]");
+  cpu.cr2 = from.number("env.cr[2]");
+  cpu.cr3 = from.number("env.cr[3]");
+  cpu.cr4 = from.number("env.cr[4]");
   cpu.kernel_gs_base = from.number("env.kernelgsbase");
   if (!from.missing().empty()) {
     return fail(Errc::unsupported, "the migration stream does not tell field {} of vCPU {}",
@@ -280,7 +280,7 @@ std::optional<Parts> split(std::span<const std::byte> state) {
 
 }  // namespace
 
-Result<std::vector<QemuRegisters>> read_stream_cpus(std::span<const std::byte> state) {
+Result<std::vector<CpuState>> read_stream_cpus(std::span<const std::byte> state) {
   const auto parts = split(state);
   if (!parts) {
     return fail(Errc::unsupported,
@@ -296,11 +296,11 @@ Result<std::vector<QemuRegisters>> read_stream_cpus(std::span<const std::byte> s
     return fail(Errc::malformed, "the description of the migration stream is no JSON");
   }
   Bytes in(parts->devices);
-  std::vector<QemuRegisters> cpus;
+  std::vector<CpuState> cpus;
   for (const Json& device : list_of(description, "devices")) {
     TRY_ASSIGN(const std::uint64_t begin, pass_device(device, in));
     if (text_of(device, "name") == "cpu") {
-      TRY_ASSIGN(QemuRegisters cpu, read_cpu(device, in, begin));
+      TRY_ASSIGN(CpuState cpu, read_cpu(device, in, begin));
       cpus.push_back(cpu);
     }
   }
@@ -308,7 +308,7 @@ Result<std::vector<QemuRegisters>> read_stream_cpus(std::span<const std::byte> s
     return fail(Errc::malformed, "the migration stream describes {} vCPUs, and not {} bytes",
                 cpus.size(), in.left());
   }
-  std::ranges::sort(cpus, {}, &QemuRegisters::index);
+  std::ranges::sort(cpus, {}, &CpuState::index);
   return cpus;
 }
 

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "src/base/result.h"
-#include "src/formats/elf/notes.h"
+#include "src/image/registers.h"
 
 namespace vmcore::formats {
 
 // In the order of their numbers. Errc::unsupported where the stream does not describe itself.
-Result<std::vector<QemuRegisters>> read_stream_cpus(std::span<const std::byte> state);
+Result<std::vector<CpuState>> read_stream_cpus(std::span<const std::byte> state);
 
 }  // namespace vmcore::formats

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "src/base/address.h"
-#include "src/formats/page.h"
 #include "src/formats/qemu/migration_cursor.h"
+#include "src/image/page.h"
 
 namespace vmcore::formats {
 namespace {

@@ -9,13 +9,13 @@
 #include <cstring>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/image/page.h"
 
 namespace vmcore::acquire {
 namespace {
 
-constexpr std::size_t kPage = 4096;
 constexpr std::size_t kPages = 256;
-constexpr std::size_t kSize = kPages * kPage;
+constexpr std::size_t kSize = kPages * kPageSize;
 
 using Indices = std::vector<std::size_t>;
 
@@ -27,10 +27,10 @@ class Memory {
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  std::byte* page(std::size_t number) const { return bytes_ + number * kPage; }
+  std::byte* page(std::size_t number) const { return bytes_ + number * kPageSize; }
   void fill(unsigned seed) const {
     for (std::size_t i = 0; i < kPages; ++i) {
-      std::memset(page(i), static_cast<int>(1 + (i + seed) % 255), kPage);
+      std::memset(page(i), static_cast<int>(1 + (i + seed) % 255), kPageSize);
     }
   }
   std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(bytes_); }
@@ -105,8 +105,8 @@ TEST_P(ChallengeTest, TellsByTheFewPagesThatDiffer) {
   one_.fill(0);
   other_.fill(0);
   for (std::size_t i = 16; i < 24; ++i) {
-    std::memset(other_.page(i), 0, kPage);
-    std::memset(other_.page(i + 128), 0, kPage);
+    std::memset(other_.page(i), 0, kPageSize);
+    std::memset(other_.page(i + 128), 0, kPageSize);
   }
   EXPECT_EQ(ask({&one_, &other_}, one_), Indices{0});
   EXPECT_EQ(ask({&one_, &other_}, other_), Indices{1});
@@ -137,7 +137,7 @@ TEST_P(ChallengeTest, TwoUntouchedPlacesAreAlike) {
 }
 
 TEST_P(ChallengeTest, FindsTheOnePageThatIsThere) {
-  std::memset(one_.page(200), 7, kPage);
+  std::memset(one_.page(200), 7, kPageSize);
   EXPECT_EQ(ask({&one_}, other_), Indices{});
   EXPECT_EQ(ask({&one_}, one_), Indices{0});
 }

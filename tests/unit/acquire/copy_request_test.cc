@@ -8,20 +8,21 @@
 
 #include <cstring>
 
+#include "src/image/page.h"
+
 namespace vmcore::acquire {
 namespace {
 
 using sandbox::CopyEntry;
 using sandbox::CopyRoom;
 
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kRoom = 16 * kPage;
+constexpr std::uint64_t kRoom = 16 * kPageSize;
 
 // Two pieces that are neighbours in the process and not in the guest, and one that is shared.
 const std::vector<Piece> kPieces{
-    {.range = {{0}, 4 * kPage}, .address = 0x7f0000000000, .file = {}},
-    {.range = {{1 << 20}, 4 * kPage}, .address = 0x7f0000004000, .file = {}},
-    {.range = {{2 << 20}, 4 * kPage}, .address = {}, .file = FilePlace{0, 0x7f0000010000}}};
+    {.range = {{0}, 4 * kPageSize}, .address = 0x7f0000000000, .file = {}},
+    {.range = {{1 << 20}, 4 * kPageSize}, .address = 0x7f0000004000, .file = {}},
+    {.range = {{2 << 20}, 4 * kPageSize}, .address = {}, .file = FilePlace{0, 0x7f0000010000}}};
 
 bool allowed(const std::vector<CopyEntry>& entries) {
   const auto checked = checked_entries(entries, entries.size(), kPieces, kRoom);
@@ -33,34 +34,34 @@ bool allowed(const std::vector<CopyEntry>& entries) {
 
 TEST(CopyRequest, WhatLiesInAPieceIsCopied) {
   EXPECT_TRUE(allowed({}));
-  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPage}}));
+  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPageSize}}));
   EXPECT_TRUE(allowed({{0x7f0000003fff, kRoom - 1, 1}}));
-  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPage}, {0x7f0000004000, 0, 4 * kPage}}));
+  EXPECT_TRUE(allowed({{0x7f0000000000, 0, 4 * kPageSize}, {0x7f0000004000, 0, 4 * kPageSize}}));
 }
 
 TEST(CopyRequest, NothingElseOfTheProcessIs) {
-  EXPECT_FALSE(allowed({{0x7efffffff000, 0, kPage}}));
-  EXPECT_FALSE(allowed({{0x7efffffffffe, 0, kPage}}));      // from before it
-  EXPECT_FALSE(allowed({{0x7f0000007001, 0, kPage}}));      // across its end
-  EXPECT_FALSE(allowed({{0x7f0000008000, 0, kPage}}));      // behind it
-  EXPECT_FALSE(allowed({{0x7f0000003000, 0, 2 * kPage}}));  // from one into the next
-  EXPECT_FALSE(allowed({{0x7f0000010000, 0, kPage}}));      // a place in a file is no address
-  EXPECT_FALSE(allowed({{0, 0, kPage}}));
-  EXPECT_FALSE(allowed({{0x7f0000001000, 0, ~0ULL - 0x100}}));     // the sum wraps
-  EXPECT_FALSE(allowed({{~0ULL - kPage + 1, 0, kPage}}));          // ends at 2^64
-  EXPECT_FALSE(allowed({{0x7f0000000000, 0, kPage}, {1, 0, 1}}));  // one bad entry is enough
+  EXPECT_FALSE(allowed({{0x7efffffff000, 0, kPageSize}}));
+  EXPECT_FALSE(allowed({{0x7efffffffffe, 0, kPageSize}}));      // from before it
+  EXPECT_FALSE(allowed({{0x7f0000007001, 0, kPageSize}}));      // across its end
+  EXPECT_FALSE(allowed({{0x7f0000008000, 0, kPageSize}}));      // behind it
+  EXPECT_FALSE(allowed({{0x7f0000003000, 0, 2 * kPageSize}}));  // from one into the next
+  EXPECT_FALSE(allowed({{0x7f0000010000, 0, kPageSize}}));      // a place in a file is no address
+  EXPECT_FALSE(allowed({{0, 0, kPageSize}}));
+  EXPECT_FALSE(allowed({{0x7f0000001000, 0, ~0ULL - 0x100}}));         // the sum wraps
+  EXPECT_FALSE(allowed({{~0ULL - kPageSize + 1, 0, kPageSize}}));      // ends at 2^64
+  EXPECT_FALSE(allowed({{0x7f0000000000, 0, kPageSize}, {1, 0, 1}}));  // one bad entry is enough
 }
 
 TEST(CopyRequest, NothingGoesBesideTheRoom) {
-  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom, kPage}}));
-  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom - kPage + 1, kPage}}));
-  EXPECT_FALSE(allowed({{0x7f0000000000, ~0ULL - 10, kPage}}));
-  EXPECT_FALSE(allowed({{0x7f0000000000, 1ULL << 63, kPage}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom, kPageSize}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, kRoom - kPageSize + 1, kPageSize}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, ~0ULL - 10, kPageSize}}));
+  EXPECT_FALSE(allowed({{0x7f0000000000, 1ULL << 63, kPageSize}}));
 }
 
 // Else a small table could keep us, and the guest, for hours.
 TEST(CopyRequest, NoMoreThanTheRoomIsCopiedAtOnce) {
-  const CopyEntry entry{0x7f0000000000, 0, 4 * kPage};
+  const CopyEntry entry{0x7f0000000000, 0, 4 * kPageSize};
   EXPECT_TRUE(allowed({entry, entry, entry, entry}));
   EXPECT_FALSE(allowed({entry, entry, entry, entry, {0x7f0000000000, 0, 1}}));
 }
@@ -75,7 +76,7 @@ TEST(CopyRequest, NoMoreEntriesThanTheTableHas) {
 TEST(CopyRequest, ARoomThatIsTooSmallForItsTableIsNone) {
   const auto file = make_memory_file("room");
   ASSERT_TRUE(file);
-  ASSERT_EQ(::ftruncate(file->get(), kPage), 0);
+  ASSERT_EQ(::ftruncate(file->get(), kPageSize), 0);
   const auto room = CopyRoom::map(file->get());
   ASSERT_FALSE(room);
   EXPECT_EQ(room.error().code, Errc::malformed);
@@ -84,7 +85,7 @@ TEST(CopyRequest, ARoomThatIsTooSmallForItsTableIsNone) {
 TEST(CopyRequest, NobodyCanTakeMemoryAwayFromTheRoom) {
   const auto file = CopyRoom::make(kRoom);
   ASSERT_TRUE(file);
-  EXPECT_NE(::ftruncate(file->get(), kPage), 0);
+  EXPECT_NE(::ftruncate(file->get(), kPageSize), 0);
   EXPECT_NE(::ftruncate(file->get(), 1 << 30), 0);
 }
 
@@ -97,8 +98,8 @@ class CopyForWorker : public ::testing::Test {
         ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(at, MAP_FAILED);
     ram_ = static_cast<char*>(at);
-    for (std::uint64_t page = 0; page < kSize / kPage; ++page) {
-      std::memset(ram_ + page * kPage, static_cast<int>(page % 251 + 1), kPage);
+    for (std::uint64_t page = 0; page < kSize / kPageSize; ++page) {
+      std::memset(ram_ + page * kPageSize, static_cast<int>(page % 251 + 1), kPageSize);
     }
     pieces_ = {{.range = {{0}, kSize}, .address = address(0), .file = {}}};
     const auto file = CopyRoom::make(kSize);
@@ -122,38 +123,38 @@ TEST_F(CopyForWorker, CopiesEachEntryToItsPlace) {
   const auto process = GuestProcess::open(::getpid());
   ASSERT_TRUE(process) << process.error().message;
   // Backwards, page by page: more than one call takes, and one thread.
-  const std::uint64_t pages = kSize / kPage;
+  const std::uint64_t pages = kSize / kPageSize;
   for (std::uint64_t page = 0; page < pages; ++page) {
-    room_->table()[page] = {address(page * kPage), (pages - 1 - page) * kPage, kPage};
+    room_->table()[page] = {address(page * kPageSize), (pages - 1 - page) * kPageSize, kPageSize};
   }
   const auto copied = copy_for_worker(*process, pieces_, *room_, pages);
   ASSERT_TRUE(copied) << copied.error().message;
   for (std::uint64_t page = 0; page < pages; ++page) {
-    ASSERT_EQ(room_->table()[page].size, kPage);
-    ASSERT_EQ(
-        std::memcmp(room_->pages().data() + (pages - 1 - page) * kPage, ram_ + page * kPage, kPage),
-        0);
+    ASSERT_EQ(room_->table()[page].size, kPageSize);
+    ASSERT_EQ(std::memcmp(room_->pages().data() + (pages - 1 - page) * kPageSize,
+                          ram_ + page * kPageSize, kPageSize),
+              0);
   }
 }
 
 TEST_F(CopyForWorker, APageThatCannotBeHadEndsItsEntry) {
   const auto process = GuestProcess::open(::getpid());
   ASSERT_TRUE(process);
-  ASSERT_EQ(::munmap(ram_ + 3 * kPage, kPage), 0);
-  room_->table()[0] = {address(0), 0, 2 * kPage};
-  room_->table()[1] = {address(2 * kPage), 2 * kPage, 3 * kPage};
-  room_->table()[2] = {address(8 * kPage), 8 * kPage, kPage};
+  ASSERT_EQ(::munmap(ram_ + 3 * kPageSize, kPageSize), 0);
+  room_->table()[0] = {address(0), 0, 2 * kPageSize};
+  room_->table()[1] = {address(2 * kPageSize), 2 * kPageSize, 3 * kPageSize};
+  room_->table()[2] = {address(8 * kPageSize), 8 * kPageSize, kPageSize};
   ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 3));
-  EXPECT_EQ(room_->table()[0].size, 2 * kPage);
-  EXPECT_EQ(room_->table()[1].size, kPage);
+  EXPECT_EQ(room_->table()[0].size, 2 * kPageSize);
+  EXPECT_EQ(room_->table()[1].size, kPageSize);
   EXPECT_EQ(room_->table()[2].size, 0U);  // is read otherwise
 }
 
 TEST_F(CopyForWorker, NothingIsCopiedWhereOneEntryIsRefused) {
   const auto process = GuestProcess::open(::getpid());
   ASSERT_TRUE(process);
-  room_->table()[0] = {address(0), 0, kPage};
-  room_->table()[1] = {reinterpret_cast<std::uint64_t>(&pieces_), kPage, 8};
+  room_->table()[0] = {address(0), 0, kPageSize};
+  room_->table()[1] = {reinterpret_cast<std::uint64_t>(&pieces_), kPageSize, 8};
   const auto copied = copy_for_worker(*process, pieces_, *room_, 2);
   ASSERT_FALSE(copied);
   EXPECT_EQ(copied.error().code, Errc::malformed);
@@ -169,7 +170,7 @@ TEST_F(CopyForWorker, AProcessThatHasEndedIsNotRead) {
   }
   const auto process = GuestProcess::open(child);
   ASSERT_TRUE(process);
-  room_->table()[0] = {address(0), 0, kPage};
+  room_->table()[0] = {address(0), 0, kPageSize};
   ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 1));
   ::kill(child, SIGKILL);
   int status = 0;
@@ -193,13 +194,13 @@ TEST_F(CopyForWorker, AProcessThatRunsAnotherProgramIsNotRead) {
   }
   const auto process = GuestProcess::open(child);
   ASSERT_TRUE(process);
-  room_->table()[0] = {address(0), 0, kPage};
+  room_->table()[0] = {address(0), 0, kPageSize};
   ASSERT_TRUE(copy_for_worker(*process, pieces_, *room_, 1));
   ASSERT_EQ(::write(line[1], "x", 1), 1);
   Result<> copied;
   for (int i = 0; i < 500 && copied; ++i) {
     ::usleep(10'000);
-    room_->table()[0] = {address(0), 0, kPage};
+    room_->table()[0] = {address(0), 0, kPageSize};
     copied = copy_for_worker(*process, pieces_, *room_, 1);
   }
   ::kill(child, SIGKILL);

@@ -17,15 +17,15 @@ inline constexpr std::uint64_t kGuestPages = 0x4000;  // GuestBuilder's 64 MiB
 
 struct Target {
   const char* name;
-  std::optional<formats::Codec> codec;  // nothing: ELF
+  std::optional<Codec> codec;  // nothing: ELF
 };
-inline constexpr Target kZstd{"zstd", formats::Codec::zstd};
+inline constexpr Target kZstd{"zstd", Codec::zstd};
 inline constexpr Target kElf{"elf", std::nullopt};
-inline constexpr Target kTargets[] = {kZstd, {"none", formats::Codec::none}, kElf};
+inline constexpr Target kTargets[] = {kZstd, {"none", Codec::none}, kElf};
 
 inline std::unique_ptr<formats::DumpWriter> make_writer(const Target& target, int file) {
-  return target.codec ? *formats::make_kdump_writer(file, *target.codec, std::nullopt)
-                      : *formats::make_elf_writer(file);
+  return *formats::make_writer(target.codec ? DumpFormat::kdump : DumpFormat::elf, file,
+                               target.codec.value_or(Codec::none), std::nullopt);
 }
 
 class CountingObserver : public Observer {

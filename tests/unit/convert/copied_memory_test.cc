@@ -1,6 +1,7 @@
 #include "src/convert/copied_memory.h"
 
 #include "src/convert/shards.h"
+#include "src/image/page.h"
 #include "tests/unit/convert/converted.h"
 
 namespace vmcore::convert {

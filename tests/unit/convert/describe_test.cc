@@ -18,7 +18,7 @@ TEST(Describe, AGuest) {
   EXPECT_EQ(description->kernel->release, "6.12.0-test");
   EXPECT_EQ(description->kernel->build_id, "0123abcd");
   EXPECT_EQ(description->kernel->kaslr_offset, 0x1f00'0000U);
-  EXPECT_FALSE(description->kernel->five_levels);
+  EXPECT_EQ(description->kernel->page_table_levels, 4U);
   ASSERT_TRUE(description->last_log_stamp);
   EXPECT_DOUBLE_EQ(*description->last_log_stamp, 1.5);
   EXPECT_EQ(description->crash_time.source, TimeSource::none);

@@ -49,9 +49,9 @@ GuestBuilder& with_swapped_cpus(GuestBuilder& guest) {
   std::vector<CpuState> cpus(2);
   for (unsigned i = 0; i < 2; ++i) {
     cpus[i].index = i;
-    cpus[i].cs = 0x10;
+    cpus[i].cs.selector = 0x10;
     cpus[i].rip = 0xffff'ffff'8100'0000;
-    cpus[i].gs_base = guest.per_cpu_offset(1 - i);
+    cpus[i].gs.base = guest.per_cpu_offset(1 - i);
   }
   return guest.cpus(cpus);
 }
@@ -141,16 +141,16 @@ TEST(Normalise, AddressesAreTheKernels) {
 TEST(Normalise, TheImageLiesWhereMemoryCanBe) {
   constexpr VirtAddr kBegin{0xffff'ffff'8100'0000};
   constexpr std::uint64_t kSize = 0x200'0000;
-  constexpr std::int64_t kLast = kMaxPhysAddr - kSize - 0x100'0000;
+  constexpr PhysAddr kLast{kMaxPhysAddr - kSize};
   const auto found = image_segment({kBegin, kSize}, kLast);
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->physical, (PhysRange{{kMaxPhysAddr - kSize}, kSize}));
+  EXPECT_EQ(found->physical, (PhysRange{kLast, kSize}));
   EXPECT_EQ(found->virtual_begin, kBegin);
-  EXPECT_TRUE(image_segment({kBegin, kSize}, -0x100'0000));
-  EXPECT_FALSE(image_segment({kBegin, kSize}, kLast + 1));
-  EXPECT_FALSE(image_segment({kBegin, kSize}, -0x100'0001));
-  EXPECT_FALSE(image_segment({kBegin, 0}, 0));
-  EXPECT_FALSE(image_segment({kBegin, kMaxPhysAddr + 1}, -0x100'0000));
+  EXPECT_TRUE(image_segment({kBegin, kSize}, PhysAddr{0}));
+  EXPECT_FALSE(image_segment({kBegin, kSize}, PhysAddr{kLast.value + 1}));
+  EXPECT_FALSE(image_segment({kBegin, kSize}, PhysAddr{~std::uint64_t{0}}));
+  EXPECT_FALSE(image_segment({kBegin, 0}, PhysAddr{0}));
+  EXPECT_FALSE(image_segment({kBegin, kMaxPhysAddr + 1}, PhysAddr{0}));
 }
 
 struct Clock {

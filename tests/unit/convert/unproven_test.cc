@@ -86,7 +86,7 @@ TEST_F(VcpuPages, AStackThatIsFreeDisprovesTheStructPages) {
 TEST_F(VcpuPages, AStackThatIsAProcessesDisprovesTheStructPages) {
   image_.cpus[0].rsp = guest_.page_offset().value + 0x2103'000;
   EXPECT_FALSE(convert_image(image_, kZstd).outcome.as_asked());
-  image_.cpus[0].cs = 0x33;  // of a process
+  image_.cpus[0].cs.selector = 0x33;  // of a process
   EXPECT_TRUE(convert_image(image_, kZstd).outcome.as_asked());
 }
 

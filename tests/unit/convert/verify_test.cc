@@ -7,7 +7,7 @@ namespace {
 using testing::GuestBuilder;
 using ::testing::HasSubstr;
 
-constexpr Target kPlain{"none", formats::Codec::none};
+constexpr Target kPlain{"none", Codec::none};
 
 // Changes the byte where the page's contents begin in the file.
 void flip_byte_of_page(int file, std::uint64_t pfn) {

@@ -7,6 +7,7 @@
 
 #include "src/base/sys.h"
 #include "src/formats/kdump/flattened.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
@@ -39,8 +40,8 @@ TEST(PlainSource, TellsHoles) {
   EXPECT_TRUE(source->run(0).hole);
   EXPECT_EQ(source->run(0).size, 1U << 16);
   EXPECT_FALSE(source->run(1 << 16).hole);
-  EXPECT_EQ(source->run(1 << 16).size, builders::kPage);
-  EXPECT_TRUE(source->run((1 << 16) + builders::kPage).hole);
+  EXPECT_EQ(source->run(1 << 16).size, kPageSize);
+  EXPECT_TRUE(source->run((1 << 16) + kPageSize).hole);
   EXPECT_EQ(source->run(1 << 20).size, 0U);
 }
 
@@ -49,10 +50,10 @@ TEST(PlainSource, AFileThatShrinksIsNotAHole) {
   const int again = ::dup(file.get());
   const Fd keeper(again);
   const auto source = *open_plain(std::move(file));
-  ASSERT_TRUE(sys::truncate(keeper.get(), builders::kPage));
-  EXPECT_FALSE(source->run(2 * builders::kPage).hole);
-  Bytes out(builders::kPage);
-  EXPECT_EQ(*source->read(2 * builders::kPage, out), 0U);
+  ASSERT_TRUE(sys::truncate(keeper.get(), kPageSize));
+  EXPECT_FALSE(source->run(2 * kPageSize).hole);
+  Bytes out(kPageSize);
+  EXPECT_EQ(*source->read(2 * kPageSize, out), 0U);
 }
 
 TEST(PlainSource, RefusesPipes) {

@@ -2,18 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
 namespace {
 
 using builders::Bytes;
-using builders::kPage;
 
 class EveryCodec : public testing::TestWithParam<Codec> {
  protected:
   Bytes compressed(const Bytes& page) {
-    Bytes out(compress_room(kPage));
+    Bytes out(compress_room(kPageSize));
     out.resize((*make_compressor(GetParam(), std::nullopt))->compress(page, out));
     return out;
   }
@@ -26,8 +26,8 @@ TEST_P(EveryCodec, GivesThePageBack) {
   const Bytes page = builders::pages(3);
   const Bytes data = compressed(page);
   ASSERT_GT(data.size(), 0U);
-  ASSERT_LT(data.size(), kPage);
-  Bytes out(kPage);
+  ASSERT_LT(data.size(), kPageSize);
+  Bytes out(kPageSize);
   ASSERT_TRUE(decompress(data, out));
   EXPECT_EQ(out, page);
 }
@@ -41,9 +41,9 @@ TEST_P(EveryCodec, AContextServesManyPages) {
   const auto decompressor = *make_decompressor(GetParam());
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     const Bytes page = seed % 5 == 0 ? builders::random_page(seed) : builders::pages(seed);
-    Bytes data(compress_room(kPage));
+    Bytes data(compress_room(kPageSize));
     data.resize(compressor->compress(page, data));
-    Bytes out(kPage);
+    Bytes out(kPageSize);
     if (!data.empty()) {
       ASSERT_TRUE(decompressor->decompress(data, out));
       EXPECT_EQ(out, page);
@@ -53,12 +53,12 @@ TEST_P(EveryCodec, AContextServesManyPages) {
 
 TEST_P(EveryCodec, NothingButOnePageIsAccepted) {
   Bytes half = builders::pages(3);
-  half.resize(kPage / 2);
+  half.resize(kPageSize / 2);
   const Bytes twice = builders::pages(3, 2);
   for (const Bytes& wrong : {half, twice}) {
     Bytes data(compress_room(wrong.size()));
     data.resize((*make_compressor(GetParam(), std::nullopt))->compress(wrong, data));
-    Bytes out(kPage);
+    Bytes out(kPageSize);
     EXPECT_EQ(decompress(data, out).error().code, Errc::malformed);
   }
 }
@@ -66,7 +66,7 @@ TEST_P(EveryCodec, NothingButOnePageIsAccepted) {
 TEST_P(EveryCodec, EveryCutIsRefused) {
   const Bytes data = compressed(builders::pages(3));
   for (std::size_t size = 0; size < data.size(); ++size) {
-    Bytes out(kPage);
+    Bytes out(kPageSize);
     EXPECT_FALSE(decompress({data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size)}, out))
         << size;
   }
@@ -88,6 +88,15 @@ TEST(Codec, LevelsAreChecked) {
   EXPECT_EQ(make_compressor(Codec::zstd, 23).error().code, Errc::invalid);
   EXPECT_EQ(make_compressor(Codec::lzo, 1).error().code, Errc::invalid);
   EXPECT_EQ(make_compressor(Codec::none, std::nullopt).error().code, Errc::invalid);
+}
+
+TEST(Codec, FlagsAreThoseOfTheFormat) {
+  const std::pair<Codec, std::uint32_t> known[] = {
+      {Codec::none, 0}, {Codec::zlib, 1}, {Codec::lzo, 2}, {Codec::snappy, 4}, {Codec::zstd, 0x20}};
+  for (const auto& [codec, flag] : known) {
+    EXPECT_EQ(codec_flag(codec), flag) << codec_name(codec);
+    EXPECT_EQ(codec_from_flags(flag), codec) << flag;
+  }
 }
 
 TEST(Codec, FlagsOfTwoCodecsAreNone) {

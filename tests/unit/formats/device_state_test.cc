@@ -90,7 +90,7 @@ TEST(StreamCpus, AreReadAlongTheDescription) {
   const auto cpus = read_stream_cpus(stream.bytes());
   ASSERT_TRUE(cpus) << cpus.error().message;
   ASSERT_EQ(cpus->size(), 2U);
-  const QemuRegisters& cpu = cpus->front();
+  const CpuState& cpu = cpus->front();
   EXPECT_EQ(cpu.index, 0U);
   EXPECT_EQ(cpus->back().index, 1U);
   EXPECT_EQ(cpus->back().rax, 1001U);
@@ -109,12 +109,12 @@ TEST(StreamCpus, AreReadAlongTheDescription) {
   EXPECT_EQ(cpu.cs.limit, 26U);
   EXPECT_EQ(cpu.cs.flags, 27U);
   EXPECT_EQ(cpu.gs.base, 41U);
-  EXPECT_EQ(cpu.ldt.selector, 44U);
-  EXPECT_EQ(cpu.idt.base, 57U);
-  EXPECT_EQ(cpu.cr[0], 60U);
-  EXPECT_EQ(cpu.cr[1], 0U);
-  EXPECT_EQ(cpu.cr[3], 62U);
-  EXPECT_EQ(cpu.cr[4], 63U);
+  EXPECT_EQ(cpu.ldt.value().selector, 44U);
+  EXPECT_EQ(cpu.idt.value().base, 57U);
+  EXPECT_EQ(cpu.cr0, 60U);
+  EXPECT_EQ(cpu.cr2, 61U);
+  EXPECT_EQ(cpu.cr3, 62U);
+  EXPECT_EQ(cpu.cr4, 63U);
   EXPECT_EQ(cpu.kernel_gs_base, 65U);
 }
 

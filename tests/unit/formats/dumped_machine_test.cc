@@ -1,10 +1,11 @@
-#include "src/formats/dumped_machine.h"
+#include "src/formats/elf/dumped_machine.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "src/formats/dump_format.h"
 #include "src/formats/kdump/layout.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
@@ -12,7 +13,6 @@ namespace {
 
 using builders::Bytes;
 using builders::KdumpDump;
-using builders::kPage;
 using builders::poke;
 using ::testing::HasSubstr;
 
@@ -105,20 +105,20 @@ TEST(DumpedMachine, OtherLayoutsAreRefusedByName) {
   expect_refused(big, "big-endian");
   Bytes narrow = named("i686").build();
   poke(narrow, offsetof(KdumpHeader, block_size), std::uint32_t{4});
-  poke(narrow, 416, std::uint32_t{kPage});
+  poke(narrow, 416, std::uint32_t{kPageSize});
   expect_refused(narrow, "machine i686");
   narrow = named("Unknown").build();
   poke(narrow, offsetof(KdumpHeader, block_size), std::uint32_t{4});
-  poke(narrow, 416, std::uint32_t{kPage});
+  poke(narrow, 416, std::uint32_t{kPageSize});
   expect_refused(narrow, "32 bits");
 }
 
 // With larger pages the sub-header tells of the notes from another place.
 TEST(DumpedMachine, OthersWithLargePagesAreRefusedByName) {
   Bytes bytes = named("Unknown", {prstatus_of(392)}).build();
-  bytes.resize(17 * kPage);
-  std::copy_n(bytes.begin() + kPage, kPage, bytes.begin() + 16 * kPage);
-  std::fill_n(bytes.begin() + kPage, sizeof(KdumpSubHeader), std::byte{0});
+  bytes.resize(17 * kPageSize);
+  std::copy_n(bytes.begin() + kPageSize, kPageSize, bytes.begin() + 16 * kPageSize);
+  std::fill_n(bytes.begin() + kPageSize, sizeof(KdumpSubHeader), std::byte{0});
   poke(bytes, offsetof(KdumpHeader, block_size), std::uint32_t{1U << 16});
   expect_refused(bytes, "machine aarch64");
 }

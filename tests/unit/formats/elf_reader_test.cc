@@ -7,6 +7,7 @@
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/elf/notes.h"
+#include "src/image/page.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
@@ -15,7 +16,6 @@ namespace {
 using builders::Bytes;
 using builders::ElfDump;
 using builders::kElfFirstPhdr;
-using builders::kPage;
 using builders::pages;
 using builders::poke;
 
@@ -45,8 +45,8 @@ TEST(ElfReader, ReadsWhereverTheHeadersLie) {
       EXPECT_EQ(image->file.format, "ELF");
       EXPECT_FALSE(image->file.incomplete);
       EXPECT_NE(image->find_note("VMCOREINFO", 0), nullptr);
-      EXPECT_EQ(read_at(*image->memory, 0x100000, 2 * kPage), pages(1, 2));
-      EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+      EXPECT_EQ(read_at(*image->memory, 0x100000, 2 * kPageSize), pages(1, 2));
+      EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPageSize), pages(2, 3));
       EXPECT_EQ(presence(*image->memory, 0), Presence::absent);
       EXPECT_EQ(presence(*image->memory, 0x10000), Presence::data);
       expect_extents_cover_all(*image->memory);
@@ -66,9 +66,9 @@ TEST(ElfReader, ReadsAnyPart) {
 
 TEST(ElfReader, AReadStopsAtTheFirstBadPage) {
   const auto image = open_bytes(two_loads().build());
-  Bytes out(4 * kPage);
+  Bytes out(4 * kPageSize);
   const auto got = image->memory->read({0x10800}, out);
-  EXPECT_EQ(got->good, 3 * kPage - 0x800);
+  EXPECT_EQ(got->good, 3 * kPageSize - 0x800);
   EXPECT_EQ(got->first_bad, PhysAddr{0x13000});
   EXPECT_EQ(image->memory->read({0x5123}, out)->first_bad, PhysAddr{0x5000});
   EXPECT_EQ(image->memory->read({kMaxPhysAddr + 5}, out)->good, 0U);
@@ -79,24 +79,24 @@ TEST(ElfReader, TheFirstOfOverlappingSegmentsWins) {
   dump.loads = {{0x2000, pages(1, 2)}, {0x1000, pages(2, 4)}};
   const auto image = open_bytes(dump.build());
   const Bytes second = pages(2, 4);
-  EXPECT_EQ(read_at(*image->memory, 0x2000, 2 * kPage), pages(1, 2));
-  EXPECT_EQ(read_at(*image->memory, 0x1000), Bytes(second.begin(), second.begin() + kPage));
-  EXPECT_EQ(read_at(*image->memory, 0x4000), Bytes(second.end() - kPage, second.end()));
+  EXPECT_EQ(read_at(*image->memory, 0x2000, 2 * kPageSize), pages(1, 2));
+  EXPECT_EQ(read_at(*image->memory, 0x1000), Bytes(second.begin(), second.begin() + kPageSize));
+  EXPECT_EQ(read_at(*image->memory, 0x4000), Bytes(second.end() - kPageSize, second.end()));
   expect_extents_cover_all(*image->memory);
 }
 
 // makedumpfile -E leaves zero pages out as a tail, and others: every reader of ELF shows zeros.
 TEST(ElfReader, TailsWithoutDataAreZeroUnlessAnotherSegmentHasThem) {
   ElfDump dump;
-  dump.loads = {{0x1000, pages(1), 3 * kPage}, {0x3000, pages(2)}, {0x8000, {}, 2 * kPage}};
+  dump.loads = {{0x1000, pages(1), 3 * kPageSize}, {0x3000, pages(2)}, {0x8000, {}, 2 * kPageSize}};
   const auto image = open_bytes(dump.build());
   EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
   EXPECT_EQ(presence(*image->memory, 0x2000), Presence::zero);
-  EXPECT_EQ(read_at(*image->memory, 0x2000), builders::zeros(kPage));
+  EXPECT_EQ(read_at(*image->memory, 0x2000), builders::zeros(kPageSize));
   EXPECT_EQ(read_at(*image->memory, 0x3000), pages(2));
   EXPECT_EQ(presence(*image->memory, 0x4000), Presence::zero);
   EXPECT_EQ(presence(*image->memory, 0x9fff), Presence::zero);
-  EXPECT_EQ(read_at(*image->memory, 0x8000, 2 * kPage), builders::zeros(2 * kPage));
+  EXPECT_EQ(read_at(*image->memory, 0x8000, 2 * kPageSize), builders::zeros(2 * kPageSize));
   EXPECT_FALSE(image->file.incomplete);
   ASSERT_EQ(image->remarks.size(), 1U);
   EXPECT_EQ(image->remarks.front().text.substr(0, 8), "4 pages ");
@@ -125,10 +125,11 @@ TEST(ElfReader, APageOfSeveralSegmentsIsPutTogether) {
   const ElfDump dumps[] = {
       {.loads = {{0x1000, part_of(page, 0, 0x400)},
                  {0x1400, {}, 0x800},
-                 {0x1c00, part_of(page, 0xc00, kPage)}}},
-      {.loads = {{0x1c00, part_of(page, 0xc00, kPage)}, {0x1000, part_of(page, 0, 0x400), 0xc00}}},
-      {.loads = {{0, {}, 3 * kPage},
-                 {0x1c00, part_of(page, 0xc00, kPage)},
+                 {0x1c00, part_of(page, 0xc00, kPageSize)}}},
+      {.loads = {{0x1c00, part_of(page, 0xc00, kPageSize)},
+                 {0x1000, part_of(page, 0, 0x400), 0xc00}}},
+      {.loads = {{0, {}, 3 * kPageSize},
+                 {0x1c00, part_of(page, 0xc00, kPageSize)},
                  {0x1000, part_of(page, 0, 0x400)}}},
   };
   Bytes expected = page;
@@ -147,10 +148,10 @@ TEST(ElfReader, APageOfWhichAPartIsLostIsLost) {
   ElfDump dump;
   dump.loads = {{0x1000, pages(1)},
                 {0x2000, part_of(pages(2), 0, 0x400)},
-                {0x2400, part_of(pages(2), 0x400, kPage)},
+                {0x2400, part_of(pages(2), 0x400, kPageSize)},
                 {0x3000, pages(3)}};
   Bytes bytes = dump.build();
-  bytes.resize(bytes.size() - kPage - 0x600);
+  bytes.resize(bytes.size() - kPageSize - 0x600);
   const auto image = open_bytes(bytes);
   EXPECT_EQ(presence(*image->memory, 0x1000), Presence::data);
   for (const std::uint64_t at : {0x2000U, 0x2400U, 0x2a00U, 0x3000U}) {
@@ -185,7 +186,7 @@ class CountedSource final : public ByteSource {
 TEST(ElfReader, ManySegmentsOfOneRunAreOneRun) {
   ElfDump dump;
   for (std::uint64_t i = 0; i < 1000; ++i) {
-    dump.loads.push_back({i * 2 * kPage, pages(i)});
+    dump.loads.push_back({i * 2 * kPageSize, pages(i)});
   }
   std::uint64_t runs = 0;
   const auto image = open_elf(
@@ -200,36 +201,36 @@ TEST(ElfReader, PartialPagesAreFilledWithZeros) {
   part.resize(0xc00);
   dump.loads = {{0x1400, part}};
   const auto image = open_bytes(dump.build());
-  EXPECT_EQ(image->memory->extent({0x1000}).range.size, kPage);
+  EXPECT_EQ(image->memory->extent({0x1000}).range.size, kPageSize);
   EXPECT_EQ(read_at(*image->memory, 0x1000), builders::joined({builders::zeros(0x400), part}));
   expect_extents_cover_all(*image->memory);
 }
 
 TEST(ElfReader, FileHolesAreZero) {
   ElfDump dump;
-  dump.loads = {{0x10000, builders::zeros(256 * kPage)}};
+  dump.loads = {{0x10000, builders::zeros(256 * kPageSize)}};
   const Bytes bytes = dump.build();
   Fd file = builders::memory_file();
-  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPage), 0));
+  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPageSize), 0));
   ASSERT_TRUE(sys::truncate(file.get(), bytes.size()));
-  ASSERT_TRUE(sys::pwrite_full(file.get(), pages(9), 101 * kPage));
+  ASSERT_TRUE(sys::pwrite_full(file.get(), pages(9), 101 * kPageSize));
   const auto image = open_dump(std::move(file));
   ASSERT_TRUE(image);
   EXPECT_EQ(presence(*image->memory, 0x10000), Presence::zero);
-  EXPECT_EQ(image->memory->extent({0x10000}).range.size, 100 * kPage);
-  EXPECT_EQ(presence(*image->memory, 0x10000 + 100 * kPage), Presence::data);
-  EXPECT_EQ(read_at(*image->memory, 0x10000), builders::zeros(kPage));
-  EXPECT_EQ(read_at(*image->memory, 0x10000 + 100 * kPage), pages(9));
+  EXPECT_EQ(image->memory->extent({0x10000}).range.size, 100 * kPageSize);
+  EXPECT_EQ(presence(*image->memory, 0x10000 + 100 * kPageSize), Presence::data);
+  EXPECT_EQ(read_at(*image->memory, 0x10000), builders::zeros(kPageSize));
+  EXPECT_EQ(read_at(*image->memory, 0x10000 + 100 * kPageSize), pages(9));
   expect_extents_cover_all(*image->memory);
 }
 
 TEST(ElfReader, OnlyWholePagesInsideAHoleAreZero) {
   ElfDump dump;
   dump.like_qemu = true;
-  dump.loads = {{0x10000, builders::zeros(16 * kPage)}};
+  dump.loads = {{0x10000, builders::zeros(16 * kPageSize)}};
   const Bytes bytes = dump.build();
   Fd file = builders::memory_file();
-  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPage), 0));
+  ASSERT_TRUE(sys::pwrite_full(file.get(), std::span(bytes).first(kPageSize), 0));
   ASSERT_TRUE(sys::truncate(file.get(), bytes.size()));
   const auto image = open_dump(std::move(file));
   EXPECT_EQ(presence(*image->memory, 0x10000), Presence::data);
@@ -250,10 +251,10 @@ TEST(ElfReader, IncompleteFlagIsTold) {
 TEST(ElfReader, EveryCutIsTold) {
   const Bytes bytes = two_loads().build();
   const Bytes first = pages(1, 2);
-  for (std::size_t size = 0; size < bytes.size(); size += size < kPage ? 1 : 512) {
+  for (std::size_t size = 0; size < bytes.size(); size += size < kPageSize ? 1 : 512) {
     const auto image = open_bytes({bytes.begin(), bytes.begin() + static_cast<long>(size)});
     if (!image) {
-      EXPECT_LT(size, kPage);
+      EXPECT_LT(size, kPageSize);
       const Errc code = image.error().code;
       EXPECT_TRUE(code == Errc::truncated || (code == Errc::malformed && size < kElfFirstPhdr) ||
                   (code == Errc::not_recognised && size < 4))
@@ -263,10 +264,11 @@ TEST(ElfReader, EveryCutIsTold) {
     EXPECT_TRUE(image->file.incomplete) << size;
     EXPECT_EQ(image->remarks.size(), 1U);
     EXPECT_EQ(presence(*image->memory, 0x101000),
-              size < 3 * kPage ? Presence::lost : Presence::data);
-    const Bytes got = read_at(*image->memory, 0x100000, 2 * kPage);
-    EXPECT_EQ(got.size(),
-              std::min<std::size_t>((std::max(size, kPage) - kPage) / kPage, 2) * kPage);
+              size < 3 * kPageSize ? Presence::lost : Presence::data);
+    const Bytes got = read_at(*image->memory, 0x100000, 2 * kPageSize);
+    EXPECT_EQ(
+        got.size(),
+        std::min<std::size_t>((std::max(size, kPageSize) - kPageSize) / kPageSize, 2) * kPageSize);
     EXPECT_TRUE(std::equal(got.begin(), got.end(), first.begin()));
     expect_extents_cover_all(*image->memory);
   }
@@ -373,8 +375,8 @@ Bytes narrow_dump(std::uint64_t cr0, std::uint16_t machine = EM_386) {
   segments[1].p_type = PT_LOAD;
   segments[1].p_offset = segments[0].p_offset + segments[0].p_filesz;
   segments[1].p_paddr = 0x10000;
-  segments[1].p_filesz = 3 * kPage;
-  segments[1].p_memsz = 3 * kPage;
+  segments[1].p_filesz = 3 * kPageSize;
+  segments[1].p_memsz = 3 * kPageSize;
   Bytes bytes(segments[0].p_offset);
   poke(bytes, 0, header);
   poke(bytes, sizeof header, segments[0]);
@@ -389,7 +391,7 @@ TEST(ElfReader, ReadsAGuestThatDoesNotPageYet) {
   EXPECT_EQ(image->machine.arch, Arch::x86_64);
   ASSERT_EQ(image->cpus.size(), 1U);
   EXPECT_EQ(image->cpus.front().rip, 0xfff0U);
-  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPageSize), pages(2, 3));
   EXPECT_EQ(image->memory->presence({0x13000}), Presence::absent);
   // With memory above 4 GiB it is of class 64.
   ElfDump wide = two_loads();
@@ -440,7 +442,7 @@ TEST(ElfReader, ReadsFlattenedFiles) {
   const auto image = open_bytes(builders::flattened(two_loads().build(), 3000));
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_EQ(image->file.format, "ELF flattened");
-  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPage), pages(2, 3));
+  EXPECT_EQ(read_at(*image->memory, 0x10000, 3 * kPageSize), pages(2, 3));
 }
 
 TEST(ElfReader, KnowsQemu) {

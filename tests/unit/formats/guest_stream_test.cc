@@ -9,6 +9,7 @@
 #include "src/formats/crc32c.h"
 #include "src/formats/guest_stream/reader.h"
 #include "src/formats/guest_stream/writer.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
@@ -17,7 +18,6 @@ namespace {
 using builders::Bytes;
 using Frames = std::vector<Bytes>;
 
-constexpr std::uint64_t kPage = 4096;
 constexpr StreamId kId{std::byte{1}};
 
 // What a sink was given.
@@ -35,10 +35,10 @@ struct Taken : GuestStreamSink {
     return {};
   }
   Result<> pages(Pfn first, std::span<const std::byte> bytes) override {
-    for (std::size_t at = 0; at < bytes.size(); at += kPage) {
-      const auto page = bytes.subspan(at, kPage);
+    for (std::size_t at = 0; at < bytes.size(); at += kPageSize) {
+      const auto page = bytes.subspan(at, kPageSize);
       const bool first_time =
-          memory.emplace(first.value + at / kPage, Bytes(page.begin(), page.end())).second;
+          memory.emplace(first.value + at / kPageSize, Bytes(page.begin(), page.end())).second;
       EXPECT_TRUE(first_time);
     }
     return room < memory.size() ? fail(Errc::no_space, "full") : Result<>{};
@@ -84,8 +84,8 @@ Received receive(const Frames& frames, const GuestStreamLimits& limits = {}) {
 }
 
 Bytes page_of(std::uint64_t pfn) {
-  Bytes page(kPage);
-  for (std::size_t i = 0; i < kPage; ++i) {
+  Bytes page(kPageSize);
+  for (std::size_t i = 0; i < kPageSize; ++i) {
     page[i] = static_cast<std::byte>(pfn * 31 + i / 64);
   }
   return page;
@@ -93,7 +93,7 @@ Bytes page_of(std::uint64_t pfn) {
 
 GuestHello hello_of(std::uint64_t ram_pages) {
   GuestHello hello{.release = "6.1.0", .tag = "test-1", .level = 31, .crash_time = 1700000000};
-  hello.ram.add({{0}, ram_pages * kPage});
+  hello.ram.add({{0}, ram_pages * kPageSize});
   return hello;
 }
 
@@ -468,7 +468,7 @@ TEST(GuestStream, AnEndlessOneIsBounded) {
 }
 
 TEST(GuestStream, LiesAreSalvagedUpToThem) {
-  const Bytes page(kPage, std::byte{5});
+  const Bytes page(kPageSize, std::byte{5});
   const auto good = std::pair{FrameKind::pages, pages_payload({{{64}, 1}}, 0, page)};
   const auto lie = [&](Bytes payload, const std::string& why) {
     const Received received = receive(announced({good, {FrameKind::pages, std::move(payload)}}));
@@ -476,13 +476,13 @@ TEST(GuestStream, LiesAreSalvagedUpToThem) {
     EXPECT_EQ(received.taken.memory.size(), 1U) << why;
   };
   lie(pages_payload({{{63}, 1}}, 0, page), "not announced");
-  lie(pages_payload({{{127}, 2}}, 0, Bytes(2 * kPage)), "not announced");
+  lie(pages_payload({{{127}, 2}}, 0, Bytes(2 * kPageSize)), "not announced");
   lie(pages_payload({{{64}, 1}}, 0, page), "came before");
   lie(pages_payload({{{1ULL << 62}, 1}}, 0, page), "1 pages at page frame");
   lie(pages_payload({{{65}, ~0ULL}}, 0, page), "pages at page frame");
   lie(pages_payload({{{65}, 0}}, 0, page), "0 pages at");
   lie(pages_payload({{{65}, 2}}, 0, page), "in place of");
-  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPage + 1)), "in place of");
+  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPageSize + 1)), "in place of");
   lie(pages_payload({{{65}, 1}}, 2, page), "codec");
   lie(pages_payload({{{65}, 1}}, 0x20, page), "zstd");
   lie(pages_payload({}, 0, page), "proper header");
@@ -492,8 +492,8 @@ TEST(GuestStream, LiesAreSalvagedUpToThem) {
 }
 
 TEST(GuestStream, APageTwiceInOneFrame) {
-  const Received received = receive(
-      announced({{FrameKind::pages, pages_payload({{{65}, 1}, {{65}, 1}}, 0, Bytes(2 * kPage))}}));
+  const Received received = receive(announced(
+      {{FrameKind::pages, pages_payload({{{65}, 1}, {{65}, 1}}, 0, Bytes(2 * kPageSize))}}));
   expect_broken(received, "twice");
 }
 
@@ -524,12 +524,12 @@ TEST(GuestStream, MapsLieInRamAndAscend) {
 
 TEST(GuestStream, TheRoomIsALimit) {
   const Frames frames = make_stream();
-  const Received too_many = receive(frames, {.kept = 399 * kPage});
+  const Received too_many = receive(frames, {.kept = 399 * kPageSize});
   expect_broken(too_many, "room");
   EXPECT_EQ(too_many.stream->kept.count(), 400U);
   EXPECT_EQ(too_many.stream->had.count(), 399U);
   EXPECT_EQ(too_many.taken.memory.size(), 399U);
-  const Received too_large = receive(frames, {.ram = 999 * kPage});
+  const Received too_large = receive(frames, {.ram = 999 * kPageSize});
   expect_broken(too_large, "more than it can have");
   EXPECT_FALSE(too_large.taken.log_text.empty());
   EXPECT_TRUE(too_large.taken.memory.empty());

@@ -7,6 +7,7 @@
 
 #include "src/formats/dump_format.h"
 #include "src/formats/kdump/layout.h"
+#include "src/image/page.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
@@ -16,7 +17,6 @@ using builders::Bytes;
 using builders::flip_bit;
 using builders::KdumpDump;
 using builders::KdumpParts;
-using builders::kPage;
 using builders::PageKind;
 using builders::pages;
 using builders::poke;
@@ -57,8 +57,8 @@ std::string remarks_of(const MemoryImage& image) {
 std::uint64_t wrong_pages(const MemoryImage& image, const KdumpDump& dump) {
   std::uint64_t wrong = 0;
   for (const auto& page : dump.pages) {
-    const Bytes got = read_at(*image.memory, page.pfn * kPage);
-    const Bytes right = page.kind == PageKind::zero ? builders::zeros(kPage) : page.bytes;
+    const Bytes got = read_at(*image.memory, page.pfn * kPageSize);
+    const Bytes right = page.kind == PageKind::zero ? builders::zeros(kPageSize) : page.bytes;
     wrong += !got.empty() && got != right ? 1U : 0U;
   }
   return wrong;
@@ -118,7 +118,7 @@ TEST(KdumpDamage, AWrongBitIsToldWhereThePageOfZerosIsUnused) {
 TEST(KdumpDamage, ABitmapThatIsGoneIsTold) {
   Bytes bytes = sample().build();
   const KdumpParts parts(bytes);
-  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(parts.kept), kPage, std::byte{0});
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(parts.kept), kPageSize, std::byte{0});
   EXPECT_TRUE(open_bytes(bytes)->file.doubted);
 }
 
@@ -182,7 +182,7 @@ TEST(KdumpDamage, DataMayLieInAnyOrder) {
     poke(bytes, one, offsets[1]);
     poke(bytes, other, offsets[0]);
     std::swap_ranges(bytes.begin() + static_cast<std::ptrdiff_t>(offsets[0]),
-                     bytes.begin() + static_cast<std::ptrdiff_t>(offsets[0] + kPage),
+                     bytes.begin() + static_cast<std::ptrdiff_t>(offsets[0] + kPageSize),
                      bytes.begin() + static_cast<std::ptrdiff_t>(offsets[1]));
     const auto image = open_bytes(bytes);
     EXPECT_TRUE(image->remarks.empty()) << remarks_of(*image);
@@ -208,7 +208,7 @@ TEST(KdumpDamage, AKilledWriterIsTold) {
     std::uint64_t lost = 0;
     for (PhysAddr at_page{0}; at_page.value < kMaxPhysAddr;) {
       const Extent extent = image->memory->extent(at_page);
-      lost += extent.presence == Presence::lost ? extent.range.size / kPage : 0;
+      lost += extent.presence == Presence::lost ? extent.range.size / kPageSize : 0;
       at_page = extent.range.end();
     }
     EXPECT_EQ(lost, count - written);
@@ -258,7 +258,7 @@ struct Lie {
   std::size_t size = 4;
 };
 
-constexpr std::uint64_t sub(std::uint64_t field) { return kPage + field; }
+constexpr std::uint64_t sub(std::uint64_t field) { return kPageSize + field; }
 
 Bytes with(Bytes bytes, const Lie& lie) {
   if (lie.size == 8) {
@@ -305,7 +305,7 @@ TEST(KdumpDamage, OneDoubtfulFieldRefusesNoFile) {
     EXPECT_THAT(remarks_of(*image), HasSubstr(lie.what)) << lie.value;
     EXPECT_FALSE(image->file.incomplete) << lie.what << lie.value << remarks_of(*image);
     EXPECT_EQ(wrong_pages(*image, dump), 0U) << lie.what << lie.value;
-    EXPECT_EQ(presence(*image->memory, kFirst * kPage), Presence::data);
+    EXPECT_EQ(presence(*image->memory, kFirst * kPageSize), Presence::data);
   }
 }
 
@@ -363,8 +363,8 @@ TEST(KdumpDamage, BitsBehindTheLastPageAreNoPages) {
   }
   const auto image = open_bytes(bytes);
   EXPECT_FALSE(image->file.incomplete) << remarks_of(*image);
-  EXPECT_EQ(presence(*image->memory, (kFirst + kPages) * kPage), Presence::absent);
-  EXPECT_EQ(ram_ranges(*image->memory).size(), kPages * kPage);
+  EXPECT_EQ(presence(*image->memory, (kFirst + kPages) * kPageSize), Presence::absent);
+  EXPECT_EQ(ram_ranges(*image->memory).size(), kPages * kPageSize);
 }
 
 TEST(KdumpDamage, APageInTheFileIsRam) {
@@ -372,8 +372,8 @@ TEST(KdumpDamage, APageInTheFileIsRam) {
   Bytes bytes = dump.build();
   flip_bit(bytes, KdumpParts(bytes).ram, kFirst);
   const auto image = open_bytes(bytes);
-  EXPECT_EQ(image->memory->extent({0}).range.size, kFirst * kPage);
-  EXPECT_EQ(presence(*image->memory, kFirst * kPage), Presence::data);
+  EXPECT_EQ(image->memory->extent({0}).range.size, kFirst * kPageSize);
+  EXPECT_EQ(presence(*image->memory, kFirst * kPageSize), Presence::data);
   EXPECT_EQ(wrong_pages(*image, dump), 0U);
   EXPECT_FALSE(image->file.incomplete);
   EXPECT_THAT(remarks_of(*image), HasSubstr("does not call 1 pages RAM"));

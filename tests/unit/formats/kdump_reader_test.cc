@@ -8,6 +8,7 @@
 #include "src/formats/dump_format.h"
 #include "src/formats/kdump/layout.h"
 #include "src/formats/kdump/memory.h"
+#include "src/image/page.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
@@ -15,7 +16,6 @@ namespace {
 
 using builders::Bytes;
 using builders::KdumpDump;
-using builders::kPage;
 using builders::PageKind;
 using builders::pages;
 using builders::poke;
@@ -47,7 +47,7 @@ Bytes expected_page(const builders::KdumpPage& page) {
     case PageKind::data:
       return page.bytes;
     case PageKind::zero:
-      return builders::zeros(kPage);
+      return builders::zeros(kPageSize);
     default:
       return {};
   }
@@ -60,14 +60,14 @@ TEST(KdumpReader, ReadsEveryKindOfPage) {
   // Twice, as the second time the shared page of zeros is known.
   for (int round = 0; round < 2; ++round) {
     for (const auto& page : dump.pages) {
-      EXPECT_EQ(read_at(*image->memory, page.pfn * kPage), expected_page(page)) << page.pfn;
+      EXPECT_EQ(read_at(*image->memory, page.pfn * kPageSize), expected_page(page)) << page.pfn;
     }
   }
   EXPECT_EQ(presence(*image->memory, 0), Presence::absent);
-  EXPECT_EQ(presence(*image->memory, 16 * kPage), Presence::data);
-  EXPECT_EQ(presence(*image->memory, 22 * kPage), Presence::excluded);
-  EXPECT_EQ(presence(*image->memory, 28 * kPage), Presence::lost);
-  EXPECT_EQ(presence(*image->memory, 32 * kPage), Presence::absent);
+  EXPECT_EQ(presence(*image->memory, 16 * kPageSize), Presence::data);
+  EXPECT_EQ(presence(*image->memory, 22 * kPageSize), Presence::excluded);
+  EXPECT_EQ(presence(*image->memory, 28 * kPageSize), Presence::lost);
+  EXPECT_EQ(presence(*image->memory, 32 * kPageSize), Presence::absent);
   expect_extents_cover_all(*image->memory);
 }
 
@@ -76,22 +76,23 @@ TEST(KdumpReader, ReadsRunsUpToTheFirstBadPage) {
   const auto image = open_bytes(dump.build());
   for (int round = 0; round < 2; ++round) {
     EXPECT_EQ(
-        read_at(*image->memory, 16 * kPage, 10 * kPage),
-        builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4), pages(5)}));
-    Bytes out(6 * kPage);
-    const auto got = image->memory->read({23 * kPage + 8}, out);
-    EXPECT_EQ(got->good, 5 * kPage - 8);
-    EXPECT_EQ(got->first_bad, PhysAddr{28 * kPage});
+        read_at(*image->memory, 16 * kPageSize, 10 * kPageSize),
+        builders::joined({pages(0), pages(1), builders::zeros(2 * kPageSize), pages(4), pages(5)}));
+    Bytes out(6 * kPageSize);
+    const auto got = image->memory->read({23 * kPageSize + 8}, out);
+    EXPECT_EQ(got->good, 5 * kPageSize - 8);
+    EXPECT_EQ(got->first_bad, PhysAddr{28 * kPageSize});
   }
 }
 
 TEST(KdumpReader, ReadsAnyPart) {
   const KdumpDump dump = mixed();
   const auto image = open_bytes(dump.build());
-  const Bytes whole = builders::joined({pages(0), pages(1), builders::zeros(2 * kPage), pages(4)});
+  const Bytes whole =
+      builders::joined({pages(0), pages(1), builders::zeros(2 * kPageSize), pages(4)});
   for (const std::size_t at : {0U, 1U, 4095U, 4096U, 5000U, 8192U}) {
     for (const std::size_t size : {1U, 8U, 4096U, 4097U, 9000U}) {
-      const Bytes part = read_at(*image->memory, 16 * kPage + at, size);
+      const Bytes part = read_at(*image->memory, 16 * kPageSize + at, size);
       ASSERT_EQ(part.size(), size);
       EXPECT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + static_cast<long>(at)));
     }
@@ -121,8 +122,8 @@ TEST(KdumpReader, ReadsFromManyThreads) {
     threads.emplace_back([&] {
       for (int round = 0; round < 100; ++round) {
         for (const auto& page : dump.pages) {
-          EXPECT_EQ(read_at(*image->memory, page.pfn * kPage), expected_page(page));
-          EXPECT_EQ(read_at(*image->memory, page.pfn * kPage + 8, 8).empty(),
+          EXPECT_EQ(read_at(*image->memory, page.pfn * kPageSize), expected_page(page));
+          EXPECT_EQ(read_at(*image->memory, page.pfn * kPageSize + 8, 8).empty(),
                     expected_page(page).empty());
         }
       }
@@ -157,26 +158,26 @@ TEST(KdumpReader, ManyShortRunsTakeNoLongTime) {
     const auto memory = patterned(pattern, kPages);
     const std::clock_t before = std::clock();
     std::uint64_t extents = 0;
-    for (PhysAddr at{0}; at.value < kPages * kPage; at = memory->extent(at).range.end()) {
+    for (PhysAddr at{0}; at.value < kPages * kPageSize; at = memory->extent(at).range.end()) {
       ++extents;
     }
     EXPECT_EQ(extents, pattern == "--------" ? 1U : kPages) << pattern;
     EXPECT_LT((std::clock() - before) / CLOCKS_PER_SEC, 2) << pattern;
     if (pattern == "#-.-") {
-      EXPECT_EQ(presence(*memory, 4 * kPage), Presence::data);
-      EXPECT_EQ(presence(*memory, 5 * kPage), Presence::excluded);
-      EXPECT_EQ(presence(*memory, 6 * kPage), Presence::absent);
+      EXPECT_EQ(presence(*memory, 4 * kPageSize), Presence::data);
+      EXPECT_EQ(presence(*memory, 5 * kPageSize), Presence::excluded);
+      EXPECT_EQ(presence(*memory, 6 * kPageSize), Presence::absent);
     }
   }
 }
 
 TEST(KdumpReader, RunsEndWhereTheKindChanges) {
   const auto memory = patterned("###----...---##-", 16 * 100);
-  for (PhysAddr at{0}; at.value < 16 * 100 * kPage;) {
+  for (PhysAddr at{0}; at.value < 16 * 100 * kPageSize;) {
     const Extent extent = memory->extent(at + 8);
     EXPECT_EQ(extent.presence, presence(*memory, extent.range.end().value - 1));
     at = extent.range.end();
-    EXPECT_EQ(at.value % kPage, 0U);
+    EXPECT_EQ(at.value % kPageSize, 0U);
   }
   expect_extents_cover_all(*memory);
 }
@@ -207,7 +208,7 @@ TEST(KdumpReader, FieldsOfLaterVersionsAreNotRead) {
     ASSERT_TRUE(image) << version;
     EXPECT_EQ(image->file.dump_level, 1U);
     EXPECT_EQ(image->find_note("VMCOREINFO", 0) != nullptr, version >= 4);
-    EXPECT_EQ(read_at(*image->memory, 16 * kPage), pages(0));
+    EXPECT_EQ(read_at(*image->memory, 16 * kPageSize), pages(0));
   }
 }
 
@@ -225,14 +226,14 @@ TEST(KdumpReader, ReadsFlattenedFiles) {
   const auto image = open_bytes(builders::flattened(mixed().build(), 3000));
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_EQ(image->file.format, "kdump-compressed v6 (uncompressed) flattened");
-  EXPECT_EQ(read_at(*image->memory, 16 * kPage), pages(0));
+  EXPECT_EQ(read_at(*image->memory, 16 * kPageSize), pages(0));
 }
 
 TEST(KdumpReader, EveryCutIsTold) {
   KdumpDump dump = mixed();
   dump.pages[12].kind = PageKind::data;
   const Bytes bytes = dump.build();
-  const std::size_t descs = 4 * kPage;
+  const std::size_t descs = 4 * kPageSize;
   for (std::size_t size = 0; size < bytes.size(); size += size < descs ? 61 : 5) {
     const auto image = open_bytes({bytes.begin(), bytes.begin() + static_cast<long>(size)});
     ASSERT_EQ(image.has_value(), size >= descs) << size;
@@ -242,14 +243,14 @@ TEST(KdumpReader, EveryCutIsTold) {
     }
     EXPECT_TRUE(image->file.incomplete) << size;
     for (const auto& page : dump.pages) {
-      const Bytes got = read_at(*image->memory, page.pfn * kPage);
+      const Bytes got = read_at(*image->memory, page.pfn * kPageSize);
       EXPECT_TRUE(got.empty() || got == expected_page(page)) << size << " " << page.pfn;
     }
   }
 }
 
 TEST(KdumpReader, LyingDescriptorsAreBadPages) {
-  const std::uint64_t descs = 4 * kPage;  // header, sub-header, two bitmaps
+  const std::uint64_t descs = 4 * kPageSize;  // header, sub-header, two bitmaps
   struct Change {
     std::uint64_t field;
     std::uint64_t value;
@@ -268,8 +269,8 @@ TEST(KdumpReader, LyingDescriptorsAreBadPages) {
     }
     const auto image = open_bytes(bytes);
     ASSERT_TRUE(image);
-    EXPECT_TRUE(read_at(*image->memory, 16 * kPage).empty()) << change.field << change.value;
-    EXPECT_EQ(read_at(*image->memory, 17 * kPage), pages(1));
+    EXPECT_TRUE(read_at(*image->memory, 16 * kPageSize).empty()) << change.field << change.value;
+    EXPECT_EQ(read_at(*image->memory, 17 * kPageSize), pages(1));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "src/image/memory.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 
 namespace vmcore::formats {
@@ -17,7 +18,7 @@ inline Presence presence(const PhysicalMemory& memory, std::uint64_t address) {
 
 // The bytes from an address on, up to the first bad page.
 inline builders::Bytes read_at(const PhysicalMemory& memory, std::uint64_t address,
-                               std::size_t size = builders::kPage) {
+                               std::size_t size = kPageSize) {
   builders::Bytes bytes(size);
   const auto got = memory.read({address}, bytes);
   EXPECT_TRUE(got) << got.error().message;

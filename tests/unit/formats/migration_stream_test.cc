@@ -5,14 +5,13 @@
 #include <map>
 
 #include "src/base/sys.h"
+#include "src/image/page.h"
 #include "tests/builders/stream_builder.h"
 
 namespace vmcore::formats {
 namespace {
 
 using builders::StreamBuilder;
-
-constexpr std::uint64_t kPage = StreamBuilder::kPage;
 
 // What came of each page: "block+offset": its byte, '0' for zeros.
 class Collector : public PageSink {
@@ -23,7 +22,7 @@ class Collector : public PageSink {
   }
   Result<> page(std::size_t block, std::uint64_t offset, std::span<const std::byte> page) override {
     const char seen = page.empty() ? '0' : static_cast<char>(page.front());
-    EXPECT_TRUE(page.empty() || page.size() == kPage);
+    EXPECT_TRUE(page.empty() || page.size() == kPageSize);
     EXPECT_TRUE(page.empty() || page.back() == page.front());
     pages_[fmt::format("{}+{:#x}", blocks_.at(block).name, offset)] += seen;
     return {};
@@ -60,7 +59,7 @@ class MigrationStream : public testing::Test {
 StreamBuilder begun() {
   StreamBuilder stream;
   stream.header().configuration().ram_start(
-      {{"ram0", 4 * kPage}, {"0000:00:02.0/vga.vram", kPage}});
+      {{"ram0", 4 * kPageSize}, {"0000:00:02.0/vga.vram", kPageSize}});
   return stream.ram_part();
 }
 
@@ -70,13 +69,13 @@ std::vector<std::byte> finished(StreamBuilder stream) {
 
 TEST_F(MigrationStream, TellsBlocksPagesAndTheRest) {
   StreamBuilder stream = begun();
-  stream.page(0, 'a', "ram0").page(kPage, 'b').zero_page(2 * kPage);
-  stream.page(0, 'v', "0000:00:02.0/vga.vram").page(3 * kPage, 'd', "ram0");
+  stream.page(0, 'a', "ram0").page(kPageSize, 'b').zero_page(2 * kPageSize);
+  stream.page(0, 'v', "0000:00:02.0/vga.vram").page(3 * kPageSize, 'd', "ram0");
   const auto state = read(finished(stream));
   ASSERT_TRUE(state) << state.error().message;
   ASSERT_EQ(pages_.blocks_.size(), 2U);
   EXPECT_EQ(pages_.blocks_[1].name, "0000:00:02.0/vga.vram");
-  EXPECT_EQ(pages_.blocks_[0].size, 4 * kPage);
+  EXPECT_EQ(pages_.blocks_[0].size, 4 * kPageSize);
   const std::map<std::string, std::string> expected{{"ram0+0x0", "a"},
                                                     {"ram0+0x1000", "b"},
                                                     {"ram0+0x2000", "0"},
@@ -96,8 +95,8 @@ TEST_F(MigrationStream, TellsAPageAsOftenAsItComes) {
 TEST_F(MigrationStream, ReadsManyPartsAndGoesWithoutFooters) {
   StreamBuilder stream = begun();
   stream.page(0, 'a', "ram0").end_of_pages();
-  stream.ram_part().page(kPage, 'b', "ram0").end_of_pages().footer(StreamBuilder::kRam);
-  stream.number(3, 1).number(StreamBuilder::kRam, 4).page(2 * kPage, 'c', "ram0");
+  stream.ram_part().page(kPageSize, 'b', "ram0").end_of_pages().footer(StreamBuilder::kRam);
+  stream.number(3, 1).number(StreamBuilder::kRam, 4).page(2 * kPageSize, 'c', "ram0");
   ASSERT_TRUE(read(finished(stream)));
   EXPECT_EQ(pages_.pages_.size(), 3U);
 }
@@ -111,14 +110,15 @@ TEST_F(MigrationStream, FillsAPageOfOneByte) {
 TEST_F(MigrationStream, ReadsMoreThanItsBuffer) {
   constexpr std::uint64_t kPages = 1000;
   StreamBuilder stream;
-  stream.header().ram_start({{"ram0", kPages * kPage}}).ram_part();
+  stream.header().ram_start({{"ram0", kPages * kPageSize}}).ram_part();
   stream.page(0, 'a', "ram0");
   for (std::uint64_t i = 1; i < kPages; ++i) {
-    stream.page(i * kPage, static_cast<char>('a' + i % 26));
+    stream.page(i * kPageSize, static_cast<char>('a' + i % 26));
   }
   ASSERT_TRUE(read(finished(stream)));
   EXPECT_EQ(pages_.pages_.size(), kPages);
-  EXPECT_EQ(pages_.pages_[fmt::format("ram0+{:#x}", 999 * kPage)], std::string(1, 'a' + 999 % 26));
+  EXPECT_EQ(pages_.pages_[fmt::format("ram0+{:#x}", 999 * kPageSize)],
+            std::string(1, 'a' + 999 % 26));
   EXPECT_GT(pages_.passed_, 2U << 20);
 }
 
@@ -159,7 +159,7 @@ TEST_F(MigrationStream, RefusesWhatItDoesNotKnow) {
 }
 
 TEST_F(MigrationStream, RefusesPagesOutsideOfBlocks) {
-  EXPECT_EQ(refused(finished(begun().page(4 * kPage, 'a', "ram0"))), Errc::malformed);
+  EXPECT_EQ(refused(finished(begun().page(4 * kPageSize, 'a', "ram0"))), Errc::malformed);
   pages_ = {};
   EXPECT_EQ(refused(finished(begun().page(0, 'a', "ram1"))), Errc::malformed);
   pages_ = {};
@@ -172,13 +172,14 @@ TEST_F(MigrationStream, RefusesBlocksThatLie) {
     stream.header().number(1, 1).number(2, 4).text("ram").number(0, 4).number(4, 4);
     return stream.number(total | 4, 8).text("ram0").number(size, 8).bytes();
   };
-  EXPECT_EQ(refused(listed(kPage, 2 * kPage)), Errc::malformed);
-  EXPECT_EQ(refused(listed(kPage, 0)), Errc::malformed);
-  EXPECT_EQ(refused(listed(2 * kPage, kPage + 1)), Errc::malformed);
+  EXPECT_EQ(refused(listed(kPageSize, 2 * kPageSize)), Errc::malformed);
+  EXPECT_EQ(refused(listed(kPageSize, 0)), Errc::malformed);
+  EXPECT_EQ(refused(listed(2 * kPageSize, kPageSize + 1)), Errc::malformed);
   EXPECT_EQ(refused(listed(1ULL << 60, 1ULL << 60)), Errc::malformed);
-  EXPECT_EQ(refused(StreamBuilder().header().ram_start({{"a", kPage}, {"a", kPage}}).bytes()),
-            Errc::malformed);
-  EXPECT_EQ(refused(begun().number(kPage | 4, 8).text("b").number(kPage, 8).bytes()),
+  EXPECT_EQ(
+      refused(StreamBuilder().header().ram_start({{"a", kPageSize}, {"a", kPageSize}}).bytes()),
+      Errc::malformed);
+  EXPECT_EQ(refused(begun().number(kPageSize | 4, 8).text("b").number(kPageSize, 8).bytes()),
             Errc::malformed);
 }
 

@@ -90,10 +90,10 @@ TEST(Cpus, ComeFromTheQemuNotesWhereThereAreAny) {
   EXPECT_EQ(cpus[1].index, 1U);
   EXPECT_EQ(cpus[1].rip, 0x50U);
   EXPECT_EQ(cpus[1].cr3, 0x60U);
-  EXPECT_EQ(cpus[1].cs, 0x10U);
-  EXPECT_EQ(cpus[1].gs_base, 0x6500U);
+  EXPECT_EQ(cpus[1].cs.selector, 0x10U);
+  EXPECT_EQ(cpus[1].gs.base, 0x6500U);
   EXPECT_EQ(cpus[1].kernel_gs_base, 0x7700U);
-  EXPECT_EQ(cpus[1].idt_base, 0x1d70U);
+  EXPECT_EQ(cpus[1].idt.value().base, 0x1d70U);
   EXPECT_TRUE(remarks.empty());
 }
 
@@ -103,19 +103,31 @@ TEST(Cpus, ElseFromPrstatus) {
   ASSERT_EQ(cpus.size(), 1U);
   EXPECT_EQ(cpus[0].rip, 0x10U);
   EXPECT_EQ(cpus[0].rsp, 0x20U);
-  EXPECT_EQ(cpus[0].cs, 0x10U);
+  EXPECT_EQ(cpus[0].cs.selector, 0x10U);
   EXPECT_FALSE(cpus[0].cr3);
 }
 
+std::array<std::uint64_t, 16> general(const CpuState& cpu) {
+  return {cpu.rax, cpu.rbx, cpu.rcx, cpu.rdx, cpu.rsi, cpu.rdi, cpu.rbp, cpu.rsp,
+          cpu.r8,  cpu.r9,  cpu.r10, cpu.r11, cpu.r12, cpu.r13, cpu.r14, cpu.r15};
+}
+
 TEST(Cpus, AreReadAsTheyWereMade) {
-  QemuRegisters cpu;
-  QemuRegisters other;
+  CpuState cpu;
+  CpuState other;
   cpu.index = 3, other.index = 4;
   cpu.rsp = 0x1000, cpu.rip = 0x2000, cpu.rflags = 0x46;
   cpu.cs = {.selector = 0x10, .limit = 1, .flags = 2, .base = 3};
   cpu.gs = {.selector = 0, .limit = 0, .flags = 0, .base = 0x4000};
-  cpu.idt.base = 0x5000;
-  cpu.cr[0] = 1, cpu.cr[3] = 0x6000, cpu.cr[4] = 4;
+  cpu.ss = {.selector = 0x18, .limit = 5, .flags = 6, .base = 7};
+  cpu.fs = {.selector = 0x63, .limit = 0, .flags = 0, .base = 0x9000};
+  cpu.tr = Segment{.selector = 0x40, .limit = 0x4087, .flags = 0x8b00, .base = 0xa000};
+  cpu.gdt = Segment{.selector = 0, .limit = 0x7f, .flags = 0, .base = 0xb000};
+  cpu.idt = Segment{.selector = 0, .limit = 0xfff, .flags = 0, .base = 0x5000};
+  cpu.rax = 1, cpu.rbx = 2, cpu.rcx = 3, cpu.rdx = 4, cpu.rsi = 5, cpu.rdi = 6, cpu.rbp = 7;
+  cpu.r8 = 8, cpu.r9 = 9, cpu.r10 = 10, cpu.r11 = 11, cpu.r12 = 12, cpu.r13 = 13, cpu.r14 = 14;
+  cpu.r15 = 15;
+  cpu.cr0 = 1, cpu.cr2 = 0x8000, cpu.cr3 = 0x6000, cpu.cr4 = 4;
   cpu.kernel_gs_base = 0x7000;
   std::vector<Note> notes = make_cpu_notes(std::array{cpu, other});
   ASSERT_EQ(notes.size(), 4U);
@@ -130,14 +142,23 @@ TEST(Cpus, AreReadAsTheyWereMade) {
     EXPECT_EQ(cpus[0].rip, 0x2000U);
     EXPECT_EQ(cpus[0].rsp, 0x1000U);
     EXPECT_EQ(cpus[0].rflags, 0x46U);
-    EXPECT_EQ(cpus[0].cs, 0x10U);
-    EXPECT_EQ(cpus[0].gs_base, 0x4000U);
+    EXPECT_EQ(cpus[0].cs.selector, 0x10U);
+    EXPECT_EQ(cpus[0].gs.base, 0x4000U);
+    EXPECT_EQ(general(cpus[0]), general(cpu));
+    EXPECT_EQ(cpus[0].ss.selector, 0x18U);
+    EXPECT_EQ(cpus[0].fs.selector, 0x63U);
+    EXPECT_EQ(cpus[0].fs.base, 0x9000U);
     EXPECT_EQ(cpus[0].cr3.has_value(), qemu);
+    EXPECT_EQ(cpus[0].gdt.has_value(), qemu);
     if (qemu) {
       EXPECT_EQ(cpus[0].cr0, 1U);
       EXPECT_EQ(cpus[0].cr3, 0x6000U);
       EXPECT_EQ(cpus[0].cr4, 4U);
-      EXPECT_EQ(cpus[0].idt_base, 0x5000U);
+      EXPECT_EQ(cpus[0].cr2, 0x8000U);
+      EXPECT_EQ(cpus[0].tr, cpu.tr);
+      EXPECT_EQ(cpus[0].gdt, cpu.gdt);
+      EXPECT_EQ(cpus[0].idt, cpu.idt);
+      EXPECT_EQ(cpus[0].ldt, Segment{});
       EXPECT_EQ(cpus[0].kernel_gs_base, 0x7000U);
     }
     notes.resize(2);  // without QEMU's own

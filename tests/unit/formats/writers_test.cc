@@ -12,13 +12,13 @@
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
 #include "src/formats/kdump/layout.h"
+#include "src/image/page.h"
 #include "tests/unit/formats/memory_checks.h"
 
 namespace vmcore::formats {
 namespace {
 
 using builders::Bytes;
-using builders::kPage;
 using builders::pages;
 
 struct Target {
@@ -30,8 +30,8 @@ const Target kTargets[] = {{"none", Codec::none},     {"zlib", Codec::zlib}, {"l
                            {"snappy", Codec::snappy}, {"zstd", Codec::zstd}, {"elf", std::nullopt}};
 
 std::unique_ptr<DumpWriter> make_writer(const Target& target, int file) {
-  return target.codec ? *make_kdump_writer(file, *target.codec, std::nullopt)
-                      : *make_elf_writer(file);
+  return *formats::make_writer(target.codec ? DumpFormat::kdump : DumpFormat::elf, file,
+                               target.codec.value_or(Codec::none), std::nullopt);
 }
 
 DumpHeader header() {
@@ -74,7 +74,7 @@ Guest random_guest(unsigned seed) {
       if (kind == 0) {
         guest.exclude(pfn);
       } else if (kind == 1) {
-        guest.add(pfn, builders::zeros(kPage));
+        guest.add(pfn, builders::zeros(kPageSize));
       } else {
         guest.add(pfn, kind == 2 ? pages(pfn) : builders::random_page(pfn));
       }
@@ -96,7 +96,7 @@ std::vector<PageRun> shard_runs(const Guest& guest, std::uint64_t first, std::ui
     if (!readable(at->first)) {
       continue;
     }
-    if (runs.empty() || runs.back().first + buffers.back().size() / kPage != Pfn{at->first}) {
+    if (runs.empty() || runs.back().first + buffers.back().size() / kPageSize != Pfn{at->first}) {
       buffers.emplace_back();
       runs.push_back({{at->first}, {}});
     }
@@ -139,17 +139,18 @@ void write_guest(DumpWriter& writer, const DumpHeader& head, const Guest& guest)
 
 void expect_memory(const PhysicalMemory& memory, const Guest& guest, bool elf) {
   for (const auto& [pfn, page] : guest.pages) {
-    const Bytes got = read_at(memory, pfn * kPage);
+    const Bytes got = read_at(memory, pfn * kPageSize);
     if (readable(pfn)) {
       EXPECT_EQ(got, page) << pfn;
     } else {
-      EXPECT_EQ(got, elf ? builders::zeros(kPage) : Bytes()) << pfn;
+      EXPECT_EQ(got, elf ? builders::zeros(kPageSize) : Bytes()) << pfn;
     }
   }
   for (std::uint64_t pfn = 0; pfn < 3100; ++pfn) {
     if (!guest.kept.contains({pfn})) {
       const bool told = guest.ram.contains({pfn}) && !elf;
-      EXPECT_EQ(presence(memory, pfn * kPage), told ? Presence::excluded : Presence::absent) << pfn;
+      EXPECT_EQ(presence(memory, pfn * kPageSize), told ? Presence::excluded : Presence::absent)
+          << pfn;
     }
   }
 }
@@ -217,7 +218,7 @@ TEST(Writers, PagesOutsideThePlanAreRefused) {
     const auto encoder = *writer->encoder();
     const Bytes two = pages(5, 2);
     const PageRun wrong[] = {
-        {{5}, two}, {{6}, std::span(two).first(kPage)}, {{5}, std::span(two).first(100)}};
+        {{5}, two}, {{6}, std::span(two).first(kPageSize)}, {{5}, std::span(two).first(100)}};
     for (const PageRun& run : wrong) {
       EXPECT_EQ(encoder->write(std::span(&run, 1)).error().code, Errc::invalid);
     }
@@ -239,7 +240,7 @@ TEST(Writers, LevelsAreCheckedAtOnce) {
 
 TEST(KdumpWriter, FillsTheHeaders) {
   Guest guest;
-  guest.add(3, builders::zeros(kPage));
+  guest.add(3, builders::zeros(kPageSize));
   guest.add(4, pages(4));
   guest.exclude(9);
   guest.kept.index();
@@ -248,7 +249,7 @@ TEST(KdumpWriter, FillsTheHeaders) {
   write_guest(*writer, header(), guest);
   const Bytes bytes = builders::file_contents(file.get());
   const auto main = *load<KdumpHeader>(bytes, 0);
-  const auto sub = *load<KdumpSubHeader>(bytes, kPage);
+  const auto sub = *load<KdumpSubHeader>(bytes, kPageSize);
   EXPECT_EQ(main.version, 6);
   EXPECT_STREQ(main.sysname, "Linux");
   EXPECT_STREQ(main.release, "6.1.0-test");
@@ -287,7 +288,7 @@ Guest guest_of_windows() {
       if (pfn % 7 == 0) {
         guest.exclude(pfn);
       } else {
-        guest.add(pfn, pfn % 5 == 0 ? builders::zeros(kPage) : pages(pfn));
+        guest.add(pfn, pfn % 5 == 0 ? builders::zeros(kPageSize) : pages(pfn));
       }
     }
   }
@@ -351,12 +352,12 @@ TEST(ElfWriter, HasOneWindow) {
 TEST(KdumpWriter, AllZeroPagesShareOnePage) {
   Guest guest;
   for (std::uint64_t pfn = 0; pfn < 3000; ++pfn) {
-    guest.add(pfn, builders::zeros(kPage));
+    guest.add(pfn, builders::zeros(kPageSize));
   }
   guest.kept.index();
   const Fd file = builders::memory_file();
   write_guest(*make_writer({"none", Codec::none}, file.get()), header(), guest);
-  EXPECT_LT(builders::file_contents(file.get()).size(), 30 * kPage);
+  EXPECT_LT(builders::file_contents(file.get()).size(), 30 * kPageSize);
 }
 
 TEST(KdumpWriter, BitmapsOfLongRunsTakeNoLongTime) {
@@ -393,8 +394,9 @@ TEST(ElfWriter, GivesEachSegmentItsAddresses) {
   }
   guest.kept.index();
   DumpHeader head = header();
-  head.segments = {{{{5 * kPage + 0x800}, 4 * kPage}, {0xffffffff81000800}},  // pages 5 to 9
-                   {{{0}, 15 * kPage}, {0xffff888000000000}}};
+  head.segments = {
+      {{{5 * kPageSize + 0x800}, 4 * kPageSize}, {0xffffffff81000800}},  // pages 5 to 9
+      {{{0}, 15 * kPageSize}, {0xffff888000000000}}};
   const Fd file = builders::memory_file();
   write_guest(*make_writer({"elf", std::nullopt}, file.get()), head, guest);
 
@@ -409,13 +411,13 @@ TEST(ElfWriter, GivesEachSegmentItsAddresses) {
   const auto loads = loads_of(file.get());
   ASSERT_EQ(loads.size(), std::size(expected));
   for (std::size_t i = 0; i < loads.size(); ++i) {
-    EXPECT_EQ(loads[i].p_paddr, expected[i].physical * kPage);
+    EXPECT_EQ(loads[i].p_paddr, expected[i].physical * kPageSize);
     EXPECT_EQ(loads[i].p_vaddr, expected[i].virtual_begin);
-    EXPECT_EQ(loads[i].p_filesz, expected[i].pages * kPage);
+    EXPECT_EQ(loads[i].p_filesz, expected[i].pages * kPageSize);
     EXPECT_EQ(loads[i].p_memsz, loads[i].p_filesz);
-    EXPECT_EQ(loads[i].p_offset % kPage, 0U);
+    EXPECT_EQ(loads[i].p_offset % kPageSize, 0U);
   }
-  EXPECT_EQ(loads[0].p_offset, loads[2].p_offset + 5 * kPage);  // the same data
+  EXPECT_EQ(loads[0].p_offset, loads[2].p_offset + 5 * kPageSize);  // the same data
 }
 
 TEST(ElfWriter, ManySegmentsAreCountedInASectionAndRemarked) {
@@ -437,24 +439,24 @@ TEST(ElfWriter, ManySegmentsAreCountedInASectionAndRemarked) {
     ASSERT_TRUE(writer->finish(false));
     const auto image = open_dump(std::move(file));
     ASSERT_TRUE(image) << image.error().message;
-    EXPECT_EQ(read_at(*image->memory, 2 * (count - 1) * kPage), page);
-    EXPECT_EQ(presence(*image->memory, 2 * (count - 2) * kPage), Presence::zero);
-    EXPECT_EQ(presence(*image->memory, (2 * count - 3) * kPage), Presence::absent);
+    EXPECT_EQ(read_at(*image->memory, 2 * (count - 1) * kPageSize), page);
+    EXPECT_EQ(presence(*image->memory, 2 * (count - 2) * kPageSize), Presence::zero);
+    EXPECT_EQ(presence(*image->memory, (2 * count - 3) * kPageSize), Presence::absent);
   }
 }
 
 TEST(ElfWriter, ZeroPagesTakeNoRoom) {
   Guest guest;
   for (std::uint64_t pfn = 0; pfn < 3000; ++pfn) {
-    guest.add(pfn, pfn == 1000 ? pages(1) : builders::zeros(kPage));
+    guest.add(pfn, pfn == 1000 ? pages(1) : builders::zeros(kPageSize));
   }
   guest.kept.index();
   const Fd file = builders::memory_file();
   write_guest(*make_writer({"elf", std::nullopt}, file.get()), header(), guest);
   struct stat status {};
   ASSERT_EQ(::fstat(file.get(), &status), 0);
-  EXPECT_GE(status.st_size, 3000 * static_cast<long>(kPage));
-  EXPECT_LT(status.st_blocks * 512, 5 * static_cast<long>(kPage));
+  EXPECT_GE(status.st_size, 3000 * static_cast<long>(kPageSize));
+  EXPECT_LT(status.st_blocks * 512, 5 * static_cast<long>(kPageSize));
 }
 
 }  // namespace

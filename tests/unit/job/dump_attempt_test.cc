@@ -11,15 +11,16 @@
 #include <unistd.h>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/image/page.h"
 #include "src/job/read_paused.h"
+#include "tests/unit/job/rogue_worker.h"
 
 namespace vmcore::job {
 namespace {
 
 namespace fs = std::filesystem;
+using sandbox::Rogue;
 using ::testing::HasSubstr;
-
-constexpr std::uint64_t kPage = 4096;
 
 // What is done to the guest, in its order.
 enum class Deed : std::uint8_t { copied, held, let_go };
@@ -50,7 +51,7 @@ class RunningGuest : public acquire::Guest {
   bool running = true;
 
   const std::string& name() const override { return name_; }
-  Result<std::uint64_t> memory_size() override { return kPage; }
+  Result<std::uint64_t> memory_size() override { return kPageSize; }
   Result<acquire::GuestState> state() override { return acquire::GuestState{"running", running}; }
   std::optional<std::uint64_t> host_memory() override { return std::nullopt; }
   // Asked for by whoever copies of it; and by recall_place() before that.
@@ -79,7 +80,7 @@ class RunningGuest : public acquire::Guest {
     return ImageSource{.memory = Fd(::open("/proc/self/mem", O_RDONLY)),
                        .pagemap = Fd(::open("/proc/self/pagemap", O_RDONLY)),
                        .files = {},
-                       .pieces = {{.range = {{0}, kPage},
+                       .pieces = {{.range = {{0}, kPageSize},
                                    .address = reinterpret_cast<std::uint64_t>(page_.data()),
                                    .file = {}}}};
   }
@@ -88,7 +89,7 @@ class RunningGuest : public acquire::Guest {
  private:
   std::string name_ = "guest";
   Result<acquire::GuestProcess> process_ = acquire::GuestProcess::open(::getpid());
-  std::vector<std::byte> page_ = std::vector<std::byte>(kPage, std::byte{0xab});
+  std::vector<std::byte> page_ = std::vector<std::byte>(kPageSize, std::byte{0xab});
   bool located_ = false;
 };
 
@@ -101,10 +102,10 @@ class DumpAttemptByARogue : public ::testing::Test {
   ~DumpAttemptByARogue() override { fs::remove_all(folder_); }
 
   // Dumped by a worker that does so.
-  Result<DumpResult> dump(const std::string& what_it_does, int cancel = -1) {
+  Result<DumpResult> dump(Rogue what_it_does, int cancel = -1) {
     GuestDumpOptions options;
     options.output = folder_ / "out";
-    options.dump.how.codec = what_it_does;
+    options.dump.how.compress_level = static_cast<int>(what_it_does);
     options.pause_limit = limit_;
     GuestReport report;
     report.before = *guest_.state();
@@ -134,24 +135,24 @@ class DumpAttemptByARogue : public ::testing::Test {
 };
 
 TEST_F(DumpAttemptByARogue, BeginsAsItShould) {
-  EXPECT_TRUE(dump("nothing"));
+  EXPECT_TRUE(dump(Rogue::nothing));
   EXPECT_EQ(guest_.deeds.at(0), Deed::copied);
   EXPECT_EQ(guest_.deeds.at(1), Deed::held);
   EXPECT_EQ(guest_.deeds.at(2), Deed::let_go);
 }
 
 TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {
-  expect_refused(dump("copies late"));
+  expect_refused(dump(Rogue::copies_late));
 }
 
 TEST_F(DumpAttemptByARogue, AGuestThatWasLetGoIsNotHeldAgain) {
-  expect_refused(dump("is ready again"));
+  expect_refused(dump(Rogue::is_ready_again));
 }
 
 // The worker does not let go, and the thread that follows it waits for it.
 TEST_F(DumpAttemptByARogue, AGuestIsLetGoWhenTheLimitIsOver) {
   limit_ = std::chrono::milliseconds(100);
-  const auto result = dump("holds on");
+  const auto result = dump(Rogue::holds_on);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::limit);
   EXPECT_THAT(result.error().message, HasSubstr("--pause-limit allows (100 ms)"));
@@ -179,7 +180,7 @@ TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestThatIsLookedAtGo) {
 TEST_F(DumpAttemptByARogue, AnInterruptionLetsTheGuestGo) {
   limit_ = {};  // none
   const Fd interrupted(::eventfd(1, EFD_CLOEXEC));
-  const auto result = dump("holds on", interrupted.get());
+  const auto result = dump(Rogue::holds_on, interrupted.get());
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, Errc::cancelled);
   EXPECT_TRUE(fs::is_empty(folder_));

@@ -1,10 +1,12 @@
 // Stands where vmcore-worker lies, and does as a worker may that a guest has taken over: it begins
-// as it should, lets the guest go, and then asks for what the request's codec says.
+// as it should, lets the guest go, and then does what the request's compression
+// level says (rogue_worker.h).
 #include <unistd.h>
 
 #include "src/sandbox/channel.h"
 #include "src/sandbox/copy_room.h"
 #include "src/sandbox/messages.h"
+#include "tests/unit/job/rogue_worker.h"
 
 namespace vmcore::sandbox {
 namespace {
@@ -28,20 +30,23 @@ Result<> work(const Channel& channel) {
     TRY_ASSIGN(const Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
     ::pause();
   }
+  const auto does = [&](Rogue what) {
+    return request.how.compress_level == static_cast<int>(what);
+  };
   TRY_ASSIGN(const CopyRoom room, CopyRoom::map(given.fds.front().get()));
   TRY_ASSIGN(const Packet places, ask(channel, Locate{}));
   TRY_ASSIGN(const Located located, decode_located(places.text));
   const std::uint64_t address = *located.pieces.front().address;
   TRY(copy_a_page(channel, room, address));
   TRY_ASSIGN(Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
-  if (request.how.codec == "holds on") {
+  if (does(Rogue::holds_on)) {
     ::pause();
   }
   pipe.fds.clear();
   TRY(ask(channel, SourceRead{}));
-  if (request.how.codec == "copies late") {
+  if (does(Rogue::copies_late)) {
     TRY(copy_a_page(channel, room, address));
-  } else if (request.how.codec == "is ready again") {
+  } else if (does(Rogue::is_ready_again)) {
     TRY(ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
   }
   return channel.send(encode(Event(Done{})));

@@ -13,15 +13,15 @@ class CpusTest : public ::testing::Test {
  protected:
   CpuState in_kernel(unsigned linux_cpu) const {
     CpuState cpu;
-    cpu.cs = 0x10;
-    cpu.gs_base = guest.per_cpu_offset(linux_cpu);
+    cpu.cs.selector = 0x10;
+    cpu.gs.base = guest.per_cpu_offset(linux_cpu);
     cpu.kernel_gs_base = 0;
     return cpu;
   }
   CpuState in_user(unsigned linux_cpu, std::uint64_t own_base = 0) const {
     CpuState cpu;
-    cpu.cs = 0x33;
-    cpu.gs_base = own_base;
+    cpu.cs.selector = 0x33;
+    cpu.gs.base = own_base;
     cpu.kernel_gs_base = guest.per_cpu_offset(linux_cpu);
     return cpu;
   }
@@ -45,7 +45,7 @@ TEST_F(CpusTest, SortsByLinuxNumber) {
 
 TEST_F(CpusTest, BetweenSyscallAndSwapgs) {
   CpuState entering = in_user(1, 0x7f00'0000'0000);
-  entering.cs = 0x10;
+  entering.cs.selector = 0x10;
   EXPECT_EQ(order_of({entering, in_kernel(0)}).order, (Order{1, 0}));
 }
 

@@ -245,7 +245,7 @@ TEST(KernelFinder, FiveLevelsAndEncryption) {
   guest.five_levels().memory_encryption(1ULL << 47);
   const MemoryImage image = guest.build();
   const GuestKernel kernel = only_kernel(image);
-  EXPECT_TRUE(kernel.page_tables().five_levels());
+  EXPECT_EQ(kernel.page_tables().levels(), 5U);
   EXPECT_EQ(kernel.page_offset(), VirtAddr{0xff11'0000'0000'0000});
 }
 
@@ -253,7 +253,7 @@ TEST(KernelFinder, FiveLevelsByRegisters) {
   GuestBuilder guest("6.12");
   guest.five_levels().without_note();
   const MemoryImage image = guest.build();
-  EXPECT_TRUE(only_kernel(image).page_tables().five_levels());
+  EXPECT_EQ(only_kernel(image).page_tables().levels(), 5U);
 }
 
 TEST(KernelFinder, UserModeWithPageTableIsolation) {
@@ -262,7 +262,7 @@ TEST(KernelFinder, UserModeWithPageTableIsolation) {
   MemoryImage image = guest.build();
   // The kernel's half of a pair of tables has bit 12 clear, as that of this guest.
   ASSERT_EQ(guest.root().value & 0x1000, 0U);
-  image.cpus[0].cs = 0x33;
+  image.cpus[0].cs.selector = 0x33;
   image.cpus[0].cr3 = guest.root().value | 0x1000 | 0x805;
   EXPECT_EQ(only_kernel(image).info_source(), InfoSource::registers);
 }

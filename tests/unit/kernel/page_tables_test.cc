@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "src/kernel/arch/arch.h"
 #include "tests/builders/kernel_memory.h"
 
 namespace vmcore::kernel {
@@ -19,9 +20,10 @@ class PageTablesTest : public ::testing::Test {
   void entry(unsigned level, std::uint64_t index, std::uint64_t value) {
     memory.write_value(PhysAddr{(6 - level) * 0x1000ULL + index * 8}, value);
   }
-  PageTables four() const { return {memory, PhysAddr{0x2000}, false, 0}; }
-  PageTables five() const { return {memory, PhysAddr{0x1000}, true, 0}; }
+  PageTables four() const { return {arch, memory, PhysAddr{0x2000}, 4, 0}; }
+  PageTables five() const { return {arch, memory, PhysAddr{0x1000}, 5, 0}; }
 
+  const Architecture& arch = architecture_of({Arch::x86_64});
   SparseMemory memory{{{{0}, 16ULL << 20}}};
 };
 
@@ -61,7 +63,7 @@ TEST_F(PageTablesTest, ClearsTheEncryptionBit) {
   constexpr std::uint64_t kEncrypted = 1ULL << 47;
   entry(4, 0, 0x3000 | kPresent | kEncrypted);
   entry(3, 0, 0x0 | kPresent | kLarge | kEncrypted);
-  const PageTables tables(memory, PhysAddr{0x2000 | kEncrypted}, false, kEncrypted);
+  const PageTables tables(arch, memory, PhysAddr{0x2000 | kEncrypted}, 4, kEncrypted);
   EXPECT_EQ(tables.translate({0x5678})->address, PhysAddr{0x5678});
   EXPECT_EQ(four().translate({0x5678}).error().code, Errc::malformed);
 }

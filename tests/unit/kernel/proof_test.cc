@@ -29,7 +29,7 @@ void write_identity(SparseMemory& memory) {
 CpuState cpu_in_identity(unsigned index = 0) {
   CpuState cpu;
   cpu.index = index;
-  cpu.cs = 0x10;
+  cpu.cs.selector = 0x10;
   cpu.rip = kCode;
   cpu.rsp = kCode + 0x2000;
   cpu.cr0 = 0x8000'0011;
@@ -133,7 +133,7 @@ TEST_F(Proof, OneCpuIsEnough) {
 // Interrupted in user mode under page table isolation: CR3 is of the half that has no kernel.
 TEST_F(Proof, TheKernelsHalfIsLookedAtUnderPageTableIsolation) {
   ASSERT_EQ(guest_.root().value & 0x1000, 0U);
-  image_.cpus[0].cs = 0x33;
+  image_.cpus[0].cs.selector = 0x33;
   image_.cpus[0].cr3 = guest_.root().value | 0x1000 | 0x805;
   EXPECT_EQ(found().kernels.size(), 1U);
 }
@@ -264,7 +264,7 @@ TEST_F(Proof, PagesOfProcessesAreNotInUse) {
   write_identity(memory());
   image_.cpus = {cpu_in_identity()};
   EXPECT_THAT(used_by(image_), ElementsAre(0x200, 0x201, 0x300, 0x302));
-  image_.cpus[0].cs = 0x33;
+  image_.cpus[0].cs.selector = 0x33;
   EXPECT_THAT(used_by(image_), ElementsAre(0x200, 0x201));
   // An entry from user mode that has not changed stacks yet.
   image_.cpus = {cpu_of(guest_)};

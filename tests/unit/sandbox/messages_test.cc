@@ -15,8 +15,8 @@ T round_trip(const T& event) {
 TEST(Messages, Requests) {
   Request request{.operation = Operation::dmesg,
                   .how = {.level = 8,
-                          .format = "elf",
-                          .codec = "lzo",
+                          .format = DumpFormat::elf,
+                          .codec = Codec::lzo,
                           .threads = 7,
                           .bandwidth = 1ULL << 33,
                           .dry_run = true,
@@ -95,6 +95,17 @@ TEST(Messages, OnlyAGuestThatRunsIsTorn) {
   EXPECT_FALSE(is_torn({.input = FileInput{}}));
 }
 
+TEST(Messages, OnlyFormatsAndCodecsThatThereAre) {
+  for (const auto& [known, unknown] :
+       {std::pair(R"("kdump")", R"("qcow2")"), {R"("zstd")", R"("lz4")"}, {R"("zstd")", "5"}}) {
+    std::string packet = encode(Request{});
+    const std::size_t at = packet.find(known);
+    ASSERT_NE(at, std::string::npos) << packet;
+    packet.replace(at, std::string_view(known).size(), unknown);
+    EXPECT_EQ(decode_request(packet).error().code, Errc::malformed) << packet;
+  }
+}
+
 TEST(Messages, Events) {
   EXPECT_EQ(round_trip(Progress{3, 5}).done, 3U);
   EXPECT_EQ(round_trip(Progress{3, 5}).all, 5U);
@@ -167,11 +178,10 @@ TEST(Messages, LocatedTellsRegisters) {
   cpu.rip = ~0ULL;
   cpu.rsp = 1;
   cpu.rflags = 2;
-  cpu.cs = 0x33;
-  cpu.gs_base = 3;
+  cpu.cs.selector = 0x33;
+  cpu.gs.base = 3;
   cpu.cr0 = 4;
   cpu.cr3 = ~0ULL;
-  cpu.idt_base = 5;
   const auto decoded = decode_located(encode(Located{.error = {}, .pieces = {}, .cpus = {cpu}}));
   ASSERT_TRUE(decoded) << decoded.error().message;
   ASSERT_EQ(decoded->cpus.size(), 1U);
@@ -180,19 +190,18 @@ TEST(Messages, LocatedTellsRegisters) {
   EXPECT_EQ(got.rip, cpu.rip);
   EXPECT_EQ(got.rsp, cpu.rsp);
   EXPECT_EQ(got.rflags, cpu.rflags);
-  EXPECT_EQ(got.cs, cpu.cs);
-  EXPECT_EQ(got.gs_base, cpu.gs_base);
+  EXPECT_EQ(got.cs.selector, cpu.cs.selector);
+  EXPECT_EQ(got.gs.base, cpu.gs.base);
   EXPECT_EQ(got.cr0, cpu.cr0);
   EXPECT_EQ(got.cr3, cpu.cr3);
   EXPECT_EQ(got.cr4, std::nullopt);
-  EXPECT_EQ(got.idt_base, cpu.idt_base);
   EXPECT_FALSE(decode_located(R"({"pieces": [], "cpus": [[1, 2]]})"));
   EXPECT_FALSE(decode_located(R"({"pieces": []})"));
 }
 
 TEST(Messages, OfMoreCpusThanFitAsManyAreToldAsDo) {
   CpuState cpu;
-  cpu.rip = cpu.rsp = cpu.gs_base = ~0ULL;
+  cpu.rip = cpu.rsp = cpu.gs.base = ~0ULL;
   cpu.cr0 = cpu.cr3 = cpu.cr4 = ~0ULL;
   const Located located{.error = {}, .pieces = {}, .cpus = std::vector<CpuState>(4096, cpu)};
   EXPECT_LE(encode(located).size(), kMaxPacket);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "src/formats/dump_format.h"
+#include "src/image/page.h"
 #include "tests/builders/dump_builder.h"
 #include "tests/builders/kernel_memory.h"
 
@@ -15,7 +16,6 @@ namespace {
 using builders::Bytes;
 using testing::SparseMemory;
 
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMiB = 1 << 20;
 // Begins and ends inside chunks of 4 MiB; a hole in the middle.
 const std::vector<PhysRange> kRam{{{kMiB}, 20 * kMiB}, {{64 * kMiB}, 70 * kMiB}};
@@ -32,12 +32,12 @@ class Program {
   Result<Fd> fetch(PhysRange range) {
     EXPECT_EQ(inside_.fetch_add(1), 0) << "called by two threads at a time";
     asked_.push_back(range);
-    EXPECT_EQ(range.begin.value % kPage + range.size % kPage, 0U);
+    EXPECT_EQ(range.begin.value % kPageSize + range.size % kPageSize, 0U);
     EXPECT_TRUE(is_ram(range.begin.value) && is_ram(range.end().value - 1));
     builders::ElfDump dump;
     Bytes bytes;
-    for (std::uint64_t at = range.begin.value; at < range.end().value; at += kPage) {
-      const Bytes page = page_of(at / kPage);
+    for (std::uint64_t at = range.begin.value; at < range.end().value; at += kPageSize) {
+      const Bytes page = page_of(at / kPageSize);
       bytes.insert(bytes.end(), page.begin(), page.end());
     }
     dump.loads.push_back({range.begin.value, std::move(bytes)});
@@ -82,9 +82,9 @@ class Fetched : public ::testing::Test {
 TEST_F(Fetched, ReadsAcrossChunks) {
   const Bytes bytes = read(7 * kMiB, 6 * kMiB);
   ASSERT_EQ(bytes.size(), 6 * kMiB);
-  for (std::uint64_t i = 0; i < bytes.size() / kPage; ++i) {
-    ASSERT_TRUE(std::ranges::equal(std::span(bytes).subspan(i * kPage, kPage),
-                                   page_of((7 * kMiB) / kPage + i)));
+  for (std::uint64_t i = 0; i < bytes.size() / kPageSize; ++i) {
+    ASSERT_TRUE(std::ranges::equal(std::span(bytes).subspan(i * kPageSize, kPageSize),
+                                   page_of((7 * kMiB) / kPageSize + i)));
   }
   EXPECT_EQ(program_.asked_.size(), 3U);
 }
@@ -120,15 +120,16 @@ TEST_F(Fetched, ChunksEndWithRam) {
 
 TEST_F(Fetched, WhatIsNoRamIsNotAskedFor) {
   EXPECT_TRUE(read(0x123, 10, 0).empty());
-  EXPECT_TRUE(read(40 * kMiB, kPage, 40 * kMiB).empty());
+  EXPECT_TRUE(read(40 * kMiB, kPageSize, 40 * kMiB).empty());
   EXPECT_TRUE(program_.asked_.empty());
   EXPECT_EQ(read(21 * kMiB - 10, 100, 21 * kMiB).size(), 10U);
 }
 
 TEST_F(Fetched, ADumpThatIsCutShortIsABadPage) {
-  program_.cut_short_ = kPage + 5;
-  EXPECT_EQ(read(12 * kMiB - 3 * kPage, 3 * kPage, 12 * kMiB - 2 * kPage).size(), kPage);
-  EXPECT_TRUE(read(12 * kMiB - kPage + 7, 3, 12 * kMiB - kPage).empty());
+  program_.cut_short_ = kPageSize + 5;
+  EXPECT_EQ(read(12 * kMiB - 3 * kPageSize, 3 * kPageSize, 12 * kMiB - 2 * kPageSize).size(),
+            kPageSize);
+  EXPECT_TRUE(read(12 * kMiB - kPageSize + 7, 3, 12 * kMiB - kPageSize).empty());
 }
 
 TEST_F(Fetched, AFailureIsPassedOn) {
@@ -172,10 +173,10 @@ TEST_F(Fetched, ThreadsShareTheChunks) {
     threads.emplace_back([&, thread] {
       for (std::uint64_t i = 0; i < 200; ++i) {
         const std::uint64_t pfn =
-            (64 * kMiB) / kPage + (i * 83 + thread * 11) % (60 * kMiB / kPage);
-        Bytes page(kPage);
-        const auto got = memory_.read({pfn * kPage}, page);
-        wrong += got && got->good == kPage && page == page_of(pfn) ? 0 : 1;
+            (64 * kMiB) / kPageSize + (i * 83 + thread * 11) % (60 * kMiB / kPageSize);
+        Bytes page(kPageSize);
+        const auto got = memory_.read({pfn * kPageSize}, page);
+        wrong += got && got->good == kPageSize && page == page_of(pfn) ? 0 : 1;
       }
     });
   }

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <thread>
 
+#include "src/image/page.h"
 #include "src/sandbox/messages.h"
 #include "tests/builders/dump_builder.h"
 
@@ -22,8 +23,7 @@ namespace {
 
 using builders::Bytes;
 
-constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kBlock = 512 * kPage;
+constexpr std::uint64_t kBlock = 512 * kPageSize;
 constexpr std::uint64_t kSize = 4 * kBlock;
 
 // A mapping, at a multiple of the block size.
@@ -47,7 +47,7 @@ class Mapped {
   std::uint64_t address() const { return reinterpret_cast<std::uint64_t>(bytes_); }
   // The pages of it that the process has.
   std::size_t resident() const {
-    std::vector<unsigned char> pages(kSize / kPage);
+    std::vector<unsigned char> pages(kSize / kPageSize);
     ::mincore(bytes_, kSize, pages.data());
     return static_cast<std::size_t>(
         std::ranges::count_if(pages, [](auto page) { return page & 1; }));
@@ -102,13 +102,13 @@ Fd memfd() {
 
 TEST(ProcessMemory, AnonymousPagesThatWereNeverTouchedAreZeroUnread) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  std::strcpy(ram.at(kBlock + 5 * kPage - 3), "across pages");
+  std::strcpy(ram.at(kBlock + 5 * kPageSize - 3), "across pages");
   const auto memory =
       memory_of({{.range = {{0x100000}, kSize}, .address = ram.address(), .file = {}}});
   EXPECT_EQ(
       extents(*memory, 0x100000, kSize),
       "zero 1, missing from this dump 1, zero 2");  // presence_name of data says why a read failed
-  EXPECT_EQ(text_at(*memory, 0x100000 + kBlock + 5 * kPage - 3, 12), "across pages");
+  EXPECT_EQ(text_at(*memory, 0x100000 + kBlock + 5 * kPageSize - 3, 12), "across pages");
   const std::size_t before = ram.resident();
   EXPECT_EQ(text_at(*memory, 0x100000, kSize).size(), kSize);
   EXPECT_EQ(ram.resident(), before) << "reading made the host allocate";
@@ -148,12 +148,12 @@ TEST(ProcessMemory, PrivatePagesBeatTheFilesAndTheRestIsTheFiles) {
 
 TEST(ProcessMemory, RangesAreKept) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  std::strcpy(ram.at(kPage - 2), "ab");
-  std::strcpy(ram.at(8 * kPage), "cd");
-  const auto memory =
-      memory_of({{.range = {{0x1000}, kPage}, .address = ram.address(), .file = {}},
-                 {.range = {{0x2000}, kPage}, .address = ram.address() + 8 * kPage, .file = {}},
-                 {.range = {{0x8000}, kPage}, .address = ram.address(), .file = {}}});
+  std::strcpy(ram.at(kPageSize - 2), "ab");
+  std::strcpy(ram.at(8 * kPageSize), "cd");
+  const auto memory = memory_of(
+      {{.range = {{0x1000}, kPageSize}, .address = ram.address(), .file = {}},
+       {.range = {{0x2000}, kPageSize}, .address = ram.address() + 8 * kPageSize, .file = {}},
+       {.range = {{0x8000}, kPageSize}, .address = ram.address(), .file = {}}});
   EXPECT_EQ(text_at(*memory, 0x1ffe, 4), "abcd");
   EXPECT_EQ(memory->extent({0}).presence, Presence::absent);
   EXPECT_EQ(memory->extent({0}).range.size, 0x1000U);
@@ -174,26 +174,28 @@ TEST(ProcessMemory, RangesAreKept) {
 // A page that the host lost (poisoned), or memory that was unplugged meanwhile.
 TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  std::memset(ram.at(0), 'x', 4 * kPage);
+  std::memset(ram.at(0), 'x', 4 * kPageSize);
   const Fd nothing(::memfd_create("memory", MFD_CLOEXEC));
-  ImageSource source{.memory = own("/proc/self/mem"),
-                     .pagemap = own("/proc/self/pagemap"),
-                     .files = {},
-                     .pieces = {{.range = {{0}, 4 * kPage}, .address = ram.address(), .file = {}}}};
+  ImageSource source{
+      .memory = own("/proc/self/mem"),
+      .pagemap = own("/proc/self/pagemap"),
+      .files = {},
+      .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
   const auto memory = ProcessMemory::make(std::move(source));
   ASSERT_TRUE(memory);
   // /proc/PID/mem reads what is mapped without access; what has pages and no mapping cannot be, so
   // a short source stands for it.
-  ImageSource broken{.memory = Fd(::dup(nothing.get())),
-                     .pagemap = own("/proc/self/pagemap"),
-                     .files = {},
-                     .pieces = {{.range = {{0}, 4 * kPage}, .address = ram.address(), .file = {}}}};
+  ImageSource broken{
+      .memory = Fd(::dup(nothing.get())),
+      .pagemap = own("/proc/self/pagemap"),
+      .files = {},
+      .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
   const auto lost = ProcessMemory::make(std::move(broken));
-  std::byte bytes[2 * kPage];
-  const auto got = (*lost)->read({kPage}, bytes);
+  std::byte bytes[2 * kPageSize];
+  const auto got = (*lost)->read({kPageSize}, bytes);
   ASSERT_TRUE(got);
   EXPECT_EQ(got->good, 0U);
-  EXPECT_EQ(got->first_bad, PhysAddr{kPage});
+  EXPECT_EQ(got->first_bad, PhysAddr{kPageSize});
 }
 
 // Where there is RAM is known without looking at it.
@@ -215,13 +217,13 @@ TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
         {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)});
     return !memory && memory.error().code == Errc::malformed;
   };
-  EXPECT_TRUE(refused({{.range = {{0}, kPage}, .address = {}, .file = {}}}));
-  EXPECT_TRUE(refused({{.range = {{0}, kPage}, .address = {}, .file = FilePlace{0, 0}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, kPageSize}, .address = {}, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, kPageSize}, .address = {}, .file = FilePlace{0, 0}}}));
   EXPECT_TRUE(refused({{.range = {{0}, 0}, .address = 1, .file = {}}}));
-  EXPECT_TRUE(refused({{.range = {{kMaxPhysAddr}, kPage}, .address = 1, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{kMaxPhysAddr}, kPageSize}, .address = 1, .file = {}}}));
   EXPECT_TRUE(refused({{.range = {{0}, ~0ULL}, .address = 1, .file = {}}}));
-  EXPECT_TRUE(refused({{.range = {{0}, 2 * kPage}, .address = 1, .file = {}},
-                       {.range = {{kPage}, kPage}, .address = 1, .file = {}}}));
+  EXPECT_TRUE(refused({{.range = {{0}, 2 * kPageSize}, .address = 1, .file = {}},
+                       {.range = {{kPageSize}, kPageSize}, .address = 1, .file = {}}}));
 }
 
 // Answers as vmcorectl does, for this process, with capital letters; of `bad` nothing can be had.
@@ -273,43 +275,45 @@ TEST(ProcessMemory, OnlyPagesOfTheProcessItselfAreCopiedForUs) {
   std::strcpy(shared.at(0), "shared");
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
   std::strcpy(ram.at(0), "first");
-  std::strcpy(ram.at(kPage), "second");
-  std::strcpy(ram.at(7 * kPage), "alone");
+  std::strcpy(ram.at(kPageSize), "second");
+  std::strcpy(ram.at(7 * kPageSize), "alone");
   UpperCaseCopier served;
   const Copier copier = served.copier();
   const auto memory =
-      memory_of({{.range = {{0}, 16 * kPage}, .address = ram.address(), .file = {}},
+      memory_of({{.range = {{0}, 16 * kPageSize}, .address = ram.address(), .file = {}},
                  {.range = {{kBlock}, kBlock}, .address = {}, .file = FilePlace{0, 0}}},
                 {file.get()}, &copier);
   const auto room = copier.room();
-  std::vector<std::byte> elsewhere(kPage);
-  std::vector<ReadPart> parts{{{kBlock}, room.subspan(0, kPage)},                 // in a file
-                              {{0}, room.subspan(kPage, 2 * kPage)},              // there
-                              {{6 * kPage}, room.subspan(4 * kPage, 2 * kPage)},  // a hole in it
-                              {{7 * kPage}, elsewhere},  // not for the room
-                              {{15 * kPage}, room.subspan(8 * kPage, 2 * kPage)}};  // past the end
+  std::vector<std::byte> elsewhere(kPageSize);
+  std::vector<ReadPart> parts{
+      {{kBlock}, room.subspan(0, kPageSize)},                           // in a file
+      {{0}, room.subspan(kPageSize, 2 * kPageSize)},                    // there
+      {{6 * kPageSize}, room.subspan(4 * kPageSize, 2 * kPageSize)},    // a hole in it
+      {{7 * kPageSize}, elsewhere},                                     // not for the room
+      {{15 * kPageSize}, room.subspan(8 * kPageSize, 2 * kPageSize)}};  // past the end
   ASSERT_TRUE(memory->read_parts(parts, 2));
   EXPECT_EQ(served.asked(), 1U);
   std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });
   EXPECT_EQ(text_of(parts[0], 5), "FIRST");
-  EXPECT_STREQ(reinterpret_cast<const char*>(parts[0].out.data()) + kPage, "SECOND");
-  EXPECT_STREQ(reinterpret_cast<const char*>(parts[1].out.data()) + kPage, "alone");
-  EXPECT_EQ(parts[1].good, 2 * kPage);
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[0].out.data()) + kPageSize, "SECOND");
+  EXPECT_STREQ(reinterpret_cast<const char*>(parts[1].out.data()) + kPageSize, "alone");
+  EXPECT_EQ(parts[1].good, 2 * kPageSize);
   EXPECT_EQ(text_of(parts[2], 5), "alone");
-  EXPECT_EQ(parts[3].good, kPage);
+  EXPECT_EQ(parts[3].good, kPageSize);
   EXPECT_EQ(text_of(parts[4], 6), "shared");
 }
 
 // A page that the copier could not have is tried again by ourselves, which tells which one it is.
 TEST(ProcessMemory, WhatCouldNotBeCopiedIsReadByOurselves) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-  std::memset(ram.at(0), 'x', 4 * kPage);
-  UpperCaseCopier served(ram.address() + 2 * kPage);
+  std::memset(ram.at(0), 'x', 4 * kPageSize);
+  UpperCaseCopier served(ram.address() + 2 * kPageSize);
   const Copier copier = served.copier();
   const auto memory =
       memory_of({{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}, {}, &copier);
-  std::vector<ReadPart> parts{{{0}, copier.room().first(2 * kPage)},
-                              {{2 * kPage}, copier.room().subspan(2 * kPage, 2 * kPage)}};
+  std::vector<ReadPart> parts{
+      {{0}, copier.room().first(2 * kPageSize)},
+      {{2 * kPageSize}, copier.room().subspan(2 * kPageSize, 2 * kPageSize)}};
   ASSERT_TRUE(memory->read_parts(parts, 1));
   EXPECT_EQ(served.asked(), 2U);
   std::ranges::sort(parts, {}, [](const ReadPart& part) { return part.address; });

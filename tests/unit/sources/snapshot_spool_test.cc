@@ -4,6 +4,7 @@
 
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
+#include "src/image/page.h"
 
 namespace vmcore::sources {
 namespace {
@@ -11,7 +12,6 @@ namespace {
 using formats::StreamBlock;
 using sandbox::BlockPlace;
 
-constexpr std::uint64_t kPage = 4096;
 constexpr std::uint64_t kMiB = 1U << 20;
 
 class Snapshot : public testing::Test {
@@ -20,10 +20,10 @@ class Snapshot : public testing::Test {
   Snapshot() {
     ram_.add({{0}, kMiB});
     ram_.add({{8 * kMiB}, 2 * kMiB});
-    ram_.add({{15 * kMiB}, 2 * kPage});
+    ram_.add({{15 * kMiB}, 2 * kPageSize});
     places_ = {{{{0}, kMiB}, "ram0", 0},
                {{{8 * kMiB}, 2 * kMiB}, "ram0", kMiB},
-               {{{15 * kMiB}, 4 * kPage}, "pc.bios", kPage}};
+               {{{15 * kMiB}, 4 * kPageSize}, "pc.bios", kPageSize}};
   }
 
   SnapshotSpool& spool() {
@@ -31,7 +31,7 @@ class Snapshot : public testing::Test {
     return *spool_;
   }
   static Result<> put(SnapshotSpool& spool, std::size_t block, std::uint64_t offset, char fill) {
-    const std::vector<std::byte> page(kPage, static_cast<std::byte>(fill));
+    const std::vector<std::byte> page(kPageSize, static_cast<std::byte>(fill));
     return spool.page(block, offset, fill == '0' ? std::span<const std::byte>() : page);
   }
   // The first bytes of pages as memory has them: '.' for zero, '!' for what cannot be read.
@@ -41,9 +41,9 @@ class Snapshot : public testing::Test {
     const formats::ElfMemory memory(*formats::open_plain(*duplicate(file_.get())), *segments);
     std::string text;
     for (const std::uint64_t address : addresses) {
-      std::array<std::byte, kPage> page;
+      std::array<std::byte, kPageSize> page;
       const auto got = memory.read({address}, page);
-      text += !got || got->good < kPage     ? '!'
+      text += !got || got->good < kPageSize ? '!'
               : page.back() == std::byte{0} ? '.'
                                             : static_cast<char>(page.back());
     }
@@ -53,17 +53,17 @@ class Snapshot : public testing::Test {
 
   RangeSet ram_;
   std::vector<BlockPlace> places_;
-  std::vector<StreamBlock> blocks_{{"ram0", 3 * kMiB}, {"0000:00:1f.0/pc.bios", 8 * kPage}};
+  std::vector<StreamBlock> blocks_{{"ram0", 3 * kMiB}, {"0000:00:1f.0/pc.bios", 8 * kPageSize}};
   Fd file_ = *make_memory_file("spool");
   std::optional<SnapshotSpool> spool_;
   std::uint64_t lost_ = 0;
 };
 
 void fill_rest(SnapshotSpool& spool) {
-  for (std::uint64_t offset = 0; offset < 3 * kMiB; offset += kPage) {
+  for (std::uint64_t offset = 0; offset < 3 * kMiB; offset += kPageSize) {
     ASSERT_TRUE(spool.page(0, offset, {}));
   }
-  for (std::uint64_t offset = 0; offset < 8 * kPage; offset += kPage) {
+  for (std::uint64_t offset = 0; offset < 8 * kPageSize; offset += kPageSize) {
     ASSERT_TRUE(spool.page(1, offset, {}));
   }
 }
@@ -73,12 +73,13 @@ TEST_F(Snapshot, LiesAtGuestPhysicalAddresses) {
   ASSERT_TRUE(spool.blocks(blocks_));
   fill_rest(spool);
   ASSERT_TRUE(put(spool, 0, 0, 'a'));
-  ASSERT_TRUE(put(spool, 0, kPage, 'b'));
+  ASSERT_TRUE(put(spool, 0, kPageSize, 'b'));
   ASSERT_TRUE(put(spool, 0, kMiB, 'c'));
-  ASSERT_TRUE(put(spool, 0, 3 * kMiB - kPage, 'd'));
+  ASSERT_TRUE(put(spool, 0, 3 * kMiB - kPageSize, 'd'));
   ASSERT_TRUE(put(spool, 1, 0, 'x'));  // no guest sees it
-  ASSERT_TRUE(put(spool, 1, kPage, 'e'));
-  EXPECT_EQ(seen(spool, {0, kPage, 2 * kPage, 8 * kMiB, 10 * kMiB - kPage, 15 * kMiB, 2 * kMiB}),
+  ASSERT_TRUE(put(spool, 1, kPageSize, 'e'));
+  EXPECT_EQ(seen(spool, {0, kPageSize, 2 * kPageSize, 8 * kMiB, 10 * kMiB - kPageSize, 15 * kMiB,
+                         2 * kMiB}),
             "ab.cde!");
   EXPECT_EQ(spool.missing_pages(), 0U);
   EXPECT_EQ(lost_, 0U);
@@ -91,28 +92,28 @@ TEST_F(Snapshot, HasTheLastOfRepeatedPages) {
   fill_rest(spool);
   ASSERT_TRUE(put(spool, 0, 0, 'a'));
   ASSERT_TRUE(put(spool, 0, 0, 'b'));
-  ASSERT_TRUE(put(spool, 0, kPage, 'a'));
-  ASSERT_TRUE(put(spool, 0, kPage, '0'));
-  EXPECT_EQ(seen(spool, {0, kPage}), "b.");
+  ASSERT_TRUE(put(spool, 0, kPageSize, 'a'));
+  ASSERT_TRUE(put(spool, 0, kPageSize, '0'));
+  EXPECT_EQ(seen(spool, {0, kPageSize}), "b.");
 }
 
 TEST_F(Snapshot, TellsThePagesThatNeverCame) {
   SnapshotSpool& spool = this->spool();
   ASSERT_TRUE(spool.blocks(blocks_));
-  ASSERT_TRUE(put(spool, 0, kPage, 'a'));
-  ASSERT_TRUE(put(spool, 0, 2 * kPage, '0'));
-  EXPECT_EQ(seen(spool, {0, kPage, 2 * kPage, 3 * kPage, 8 * kMiB}), "!a.!!");
-  EXPECT_EQ(spool.missing_pages(), 3 * kMiB / kPage + 2 - 2);
-  EXPECT_EQ(lost_, spool.missing_pages() * kPage);
+  ASSERT_TRUE(put(spool, 0, kPageSize, 'a'));
+  ASSERT_TRUE(put(spool, 0, 2 * kPageSize, '0'));
+  EXPECT_EQ(seen(spool, {0, kPageSize, 2 * kPageSize, 3 * kPageSize, 8 * kMiB}), "!a.!!");
+  EXPECT_EQ(spool.missing_pages(), 3 * kMiB / kPageSize + 2 - 2);
+  EXPECT_EQ(lost_, spool.missing_pages() * kPageSize);
 }
 
 TEST_F(Snapshot, ShowsABlockInTwoPlaces) {
-  ram_.add({{14 * kMiB}, kPage});
-  places_.push_back({{{14 * kMiB}, kPage}, "pc.bios", kPage});
+  ram_.add({{14 * kMiB}, kPageSize});
+  places_.push_back({{{14 * kMiB}, kPageSize}, "pc.bios", kPageSize});
   SnapshotSpool& spool = this->spool();
   ASSERT_TRUE(spool.blocks(blocks_));
   fill_rest(spool);
-  ASSERT_TRUE(put(spool, 1, kPage, 'e'));
+  ASSERT_TRUE(put(spool, 1, kPageSize, 'e'));
   EXPECT_EQ(seen(spool, {14 * kMiB, 15 * kMiB}), "ee");
 }
 
@@ -132,14 +133,14 @@ TEST_F(Snapshot, LeavesOutFirmwareWithoutABlock) {
   blocks_.pop_back();
   SnapshotSpool& spool = this->spool();
   ASSERT_TRUE(spool.blocks(blocks_));
-  EXPECT_EQ(spool.left_out().size(), 2 * kPage);
+  EXPECT_EQ(spool.left_out().size(), 2 * kPageSize);
 }
 
 TEST_F(Snapshot, DoesNotGuessBetweenTwoDevices) {
-  blocks_.push_back({"0000:00:02.0/pc.bios", 8 * kPage});
+  blocks_.push_back({"0000:00:02.0/pc.bios", 8 * kPageSize});
   SnapshotSpool& spool = this->spool();
   ASSERT_TRUE(spool.blocks(blocks_));
-  EXPECT_EQ(spool.left_out().size(), 2 * kPage);
+  EXPECT_EQ(spool.left_out().size(), 2 * kPageSize);
 }
 
 }  // namespace

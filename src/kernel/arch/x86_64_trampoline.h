@@ -2,7 +2,6 @@
 // until somebody needs the pages: nothing in the image itself tells it from one that runs.
 #pragma once
 
-#include "src/base/result.h"
 #include "src/image/memory.h"
 #include "src/kernel/page_tables.h"
 
@@ -12,6 +11,6 @@ namespace vmcore::kernel {
 // to these, and no others are there. False too where nothing can be said. Reads 640 KiB.
 // Source: arch/x86/realmode/init.c, setup_real_mode (v4.15 to v6.18): entry 511 of trampoline_pgd
 // is that of init_top_pgt.
-bool booted_last(const PageTables& tables, const PhysicalMemory& memory);
+bool x86_64_booted_last(const PageTables& tables, const PhysicalMemory& memory);
 
 }  // namespace vmcore::kernel

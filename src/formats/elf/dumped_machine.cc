@@ -1,4 +1,4 @@
-#include "src/formats/dumped_machine.h"
+#include "src/formats/elf/dumped_machine.h"
 
 #include <elf.h>
 
@@ -11,10 +11,7 @@
 namespace vmcore::formats {
 namespace {
 
-constexpr std::string_view kOurs = "x86_64";
-constexpr std::string_view kNarrow = "i386";
-
-// Beginnings of what uname(2) says elsewhere.
+// Beginnings of what uname(2) says, whether such a machine is read or not.
 constexpr std::array<std::string_view, 21> kForeign{
     "aarch64", "alpha",    "arc",    "arm",  "csky",      "hexagon", "i386",
     "i486",    "i586",     "i686",   "ia64", "loongarch", "m68k",    "microblaze",
@@ -28,7 +25,7 @@ struct NamedSize {
 // Sizes of struct elf_prstatus (include/linux/elfcore.h): 112 bytes, 72 of a 32-bit machine, the
 // registers (ELF_NGREG of arch/*/include/asm/elf.h), 4, padding.
 constexpr NamedSize kPrstatusSizes[]{
-    {336, kOurs},     {144, kNarrow},   {148, "arm"},         {392, "aarch64"},
+    {336, "x86_64"},  {144, "i386"},    {148, "arm"},         {392, "aarch64"},
     {504, "ppc64le"}, {376, "riscv64"}, {480, "loongarch64"},
 };
 
@@ -39,9 +36,9 @@ struct NamedLine {
 
 // Lines that one architecture alone adds to VMCOREINFO (arch_crash_save_vmcoreinfo).
 constexpr NamedLine kLines[]{
-    {"\nNUMBER(phys_base)=", kOurs},
-    {"\nSYMBOL(init_top_pgt)=", kOurs},
-    {"\nSYMBOL(init_level4_pgt)=", kOurs},
+    {"\nNUMBER(phys_base)=", "x86_64"},
+    {"\nSYMBOL(init_top_pgt)=", "x86_64"},
+    {"\nSYMBOL(init_level4_pgt)=", "x86_64"},
     {"\nNUMBER(kimage_voffset)=", "aarch64"},
     {"\nNUMBER(va_kernel_pa_offset)=", "riscv64"},
     {"\nCONFIG_ARM_LPAE=", "arm"},
@@ -75,11 +72,10 @@ void gather(const Note& note, std::vector<std::string_view>& machines) {
 
 // Whether the notes tell of CPUs, none of which pages yet.
 bool run_no_kernel(const std::vector<Note>& notes) {
-  constexpr std::uint64_t kPaging = 1U << 31;  // CR0.PG
   std::vector<Remark> ignored;
   const std::vector<CpuState> cpus = read_cpus(notes, ignored);
   return !cpus.empty() && std::ranges::all_of(cpus, [](const CpuState& cpu) {
-    return cpu.cr0 && (*cpu.cr0 & kPaging) == 0;
+    return !cpu.paging().value_or(true);
   });
 }
 
@@ -90,24 +86,28 @@ tl::unexpected<Error> foreign(std::string_view machine) {
 }  // namespace
 
 bool is_foreign_machine(std::string_view name) {
-  return std::ranges::any_of(
-      kForeign, [&](std::string_view start) { return name.substr(0, start.size()) == start; });
+  return arch_from_name(name) == Arch::unknown &&
+         std::ranges::any_of(kForeign,
+                             [&](std::string_view start) { return name.starts_with(start); });
 }
 
 std::string elf_machine_name(std::uint16_t machine) {
   static constexpr std::pair<std::uint16_t, std::string_view> kNames[]{
-      {EM_X86_64, kOurs},    {EM_386, "i386"},    {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
-      {EM_PPC64, "ppc64"},   {EM_PPC, "ppc"},     {EM_S390, "s390x"},      {EM_RISCV, "riscv64"},
-      {258, "loongarch64"},  {EM_MIPS, "mips"},   {EM_IA_64, "ia64"},      {EM_SPARCV9, "sparc64"},
-      {EM_PARISC, "parisc"}, {EM_ALPHA, "alpha"}, {0x9026, "alpha"},
+      {EM_386, "i386"},    {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},         {EM_PPC64, "ppc64"},
+      {EM_PPC, "ppc"},     {EM_S390, "s390x"},      {EM_RISCV, "riscv64"},   {258, "loongarch64"},
+      {EM_MIPS, "mips"},   {EM_IA_64, "ia64"},      {EM_SPARCV9, "sparc64"}, {EM_PARISC, "parisc"},
+      {EM_ALPHA, "alpha"}, {0x9026, "alpha"},
   };
+  if (const Arch arch = arch_from_elf(machine); arch != Arch::unknown) {
+    return std::string(names_of(arch).name);
+  }
   const auto* const found =
       std::ranges::find(kNames, machine, &std::pair<std::uint16_t, std::string_view>::first);
   return found != std::end(kNames) ? std::string(found->second) : fmt::format("number {}", machine);
 }
 
-Result<> check_machine(std::string_view header_says, const std::vector<Note>& notes,
-                       std::vector<Remark>& remarks) {
+Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>& notes,
+                           std::vector<Remark>& remarks) {
   std::vector<std::string_view> machines;
   for (const Note& note : notes) {
     if (is_xen(note)) {
@@ -117,20 +117,25 @@ Result<> check_machine(std::string_view header_says, const std::vector<Note>& no
     }
     gather(note, machines);
   }
-  if ((!is_foreign_machine(header_says) || header_says == kNarrow) && run_no_kernel(notes)) {
-    return {};
-  }
-  const bool ours = std::ranges::find(machines, kOurs) != machines.end();
+  const auto* const narrow = std::ranges::find(kArchNames, header_says, &ArchNames::qemu_narrow);
   const bool named = is_foreign_machine(header_says);
-  if (!ours && (named || !machines.empty())) {
-    return foreign(named ? header_says : machines.front());
+  if ((!named || narrow != kArchNames.end()) && run_no_kernel(notes)) {
+    return narrow != kArchNames.end() ? narrow->arch : kHostArch;
   }
-  if (ours && named) {
+  const auto proven = std::ranges::find_if(
+      machines, [](std::string_view machine) { return arch_from_name(machine) != Arch::unknown; });
+  if (proven == machines.end()) {
+    if (named || !machines.empty()) {
+      return foreign(named ? header_says : machines.front());
+    }
+    return arch_from_name(header_says) != Arch::unknown ? arch_from_name(header_says) : kHostArch;
+  }
+  if (named) {
     remarks.push_back(
-        {Errc::malformed,
-         fmt::format("the header names machine {}, but the notes are of {}", header_says, kOurs)});
+        {Errc::malformed, fmt::format("the header names machine {}, but the notes are of {}",
+                                      header_says, *proven)});
   }
-  return {};
+  return arch_from_name(*proven);
 }
 
 }  // namespace vmcore::formats

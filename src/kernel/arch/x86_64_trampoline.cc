@@ -1,4 +1,4 @@
-#include "src/kernel/trampoline.h"
+#include "src/kernel/arch/x86_64_trampoline.h"
 
 #include <algorithm>
 #include <array>
@@ -32,7 +32,7 @@ bool is_trampoline(const Table& table) {
 
 }  // namespace
 
-bool booted_last(const PageTables& tables, const PhysicalMemory& memory) {
+bool x86_64_booted_last(const PageTables& tables, const PhysicalMemory& memory) {
   const auto own = read_table(memory, tables.root());
   if (!own || (own->back() & kPresent) == 0) {
     return false;

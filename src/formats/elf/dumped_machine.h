@@ -13,7 +13,7 @@
 
 namespace vmcore::formats {
 
-// Whether uname(2) of a machine that is not x86-64 says this.
+// Whether uname(2) of a machine that is not read says this.
 bool is_foreign_machine(std::string_view name);
 
 // What uname(2) says on the machine of that e_machine; "machine number N" where it is not known.
@@ -23,10 +23,11 @@ std::string elf_machine_name(std::uint16_t machine);
 // (target/i386/arch_dump.c, cpu_get_dump_info, v1.3 and later). Where no CPU pages yet (firmware, a
 // boot loader), no kernel of either kind runs, and memory is just memory: that is no failure.
 //
-// Fails with Errc::unsupported, and the name of the machine, where the dump is not one of an x86-64
-// Linux or of its guest: another machine's, or a Xen hypervisor's. Where the notes prove x86-64 and
-// the header names another machine, that is a remark.
-Result<> check_machine(std::string_view header_says, const std::vector<Note>& notes,
-                       std::vector<Remark>& remarks);
+// Returns the architecture of the dump; the host's where neither header nor notes tell one. Fails
+// with Errc::unsupported, and the name of the machine, for a dump of another machine than those of
+// src/image/arch.h, or of a Xen hypervisor. Adds a remark where the notes prove a machine and the
+// header names another one.
+Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>& notes,
+                           std::vector<Remark>& remarks);
 
 }  // namespace vmcore::formats
