@@ -109,13 +109,13 @@ std::string describe(const TraceRights& rights) {
                      rights.capable ? "with" : "without");
 }
 
-CheckReport judge_host(const HostFacts& facts) {
+report::CheckReport judge_host(const HostFacts& facts) {
   return {{},
           {judge_worker(facts.worker), judge_libvirt(facts.libvirt), judge_trace(facts.trace),
            judge_userfaultfd(facts)}};
 }
 
-CheckReport check_host(const std::string& libvirt_uri) {
+report::CheckReport check_host(const std::string& libvirt_uri) {
   HostFacts facts{.trace = read_trace_rights()};
   facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
   facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;

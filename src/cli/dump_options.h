@@ -3,9 +3,12 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "src/cli/verb.h"
 #include "src/job/convert_job.h"
+#include "src/report/dump.h"
 
 namespace vmcore::cli {
 
@@ -17,12 +20,12 @@ int exit_code_of(const job::DumpResult& result);
 // "12.3 MiB".
 std::string human_size(std::uint64_t bytes);
 
+// "warning", or "note" for a fact.
+std::string_view remark_label(const Remark& remark);
 // Prints the remarks of a result to standard error, one a line.
 void print_remarks(const std::vector<Remark>& remarks);
 
 // What was kept, what was left out and why, for people.
-std::string describe_result(const job::DumpResult& result, bool dry_run);
-// The same as JSON; verbs add members of their own through `extra` (a JSON object's text).
-std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra = "");
+std::string describe_dump(const report::DumpFile& dump);
 
 }  // namespace vmcore::cli

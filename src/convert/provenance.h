@@ -14,6 +14,7 @@
 
 #include "filters/page_class.h"
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/image.h"
 
 namespace vmcore::convert {
@@ -25,26 +26,6 @@ inline constexpr std::uint32_t kNoteTypeProvenance = 0x31636d76;
 // Where a crash time came from, best first.
 enum class TimeSource : std::uint8_t { guest, host_event, file_header, none };
 std::string_view time_source_name(TimeSource source);
-
-inline constexpr std::size_t kMaxTag = 64;
-
-// What reading the guest cost. Known only when that is done: in the note it has a place of fixed
-// width.
-struct CaptureCost {
-  std::optional<std::uint64_t> pause_us = {};    // for how long the guest stood still for it
-  std::optional<std::int64_t> host_memory = {};  // bytes by which the guest's process grew
-};
-
-// How the memory of a guest was had.
-struct Capture {
-  std::string method = {};
-  std::string consistency = {};  // "stopped" (it did not run), "pause", "snapshot" or "torn"
-  // Of a dump that the guest sent itself, who says that it crashed: "ordered" (it was crashed by
-  // the one who took the dump), "event" (QEMU told of it), "claim" (the guest alone).
-  std::string crash = {};
-  std::string tag = {};  // the guest's word for a crash on purpose; at most kMaxTag bytes
-  CaptureCost cost = {};
-};
 
 struct Provenance {
   std::string version = {};

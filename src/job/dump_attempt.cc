@@ -95,8 +95,8 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {.input = std::move(input),
           .how = options_.dump.how,
           .hint = will_wait() ? recall_place(guest_) : std::nullopt,
-          .capture = sandbox::Capture{std::string(acquire::method_name(report_.method)),
-                                      report_.consistency}};
+          .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
+                             .consistency = report_.consistency}};
 }
 
 bool DumpAttempt::will_wait() const {
@@ -239,7 +239,7 @@ Result<DumpResult> DumpAttempt::run() {
     return tl::unexpected(std::move(done).error());
   }
   remember_place(guest_, done->place);
-  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(dump, result));
   TRY(output_->keep(result));
   return result;

@@ -100,7 +100,7 @@ std::string objection(const GuestDumpOptions& options, const GuestDumpResult& re
   if (!dump) {
     return "no dump was kept";
   }
-  if (dump->done.incomplete) {
+  if (dump->summary.incomplete) {
     return "the dump is incomplete";
   }
   if (dump->name_may_go) {

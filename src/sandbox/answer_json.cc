@@ -80,25 +80,29 @@ Result<Have> decode_have(std::string_view packet) {
   });
 }
 
+// In whole microseconds: fractions are no part of messages.
 std::string encode(const Cost& cost) {
   Json json = Json::object();
-  if (cost.pause_us) {
-    json["pause_us"] = *cost.pause_us;
-  }
-  if (cost.host_memory) {
-    json["host_memory"] = *cost.host_memory;
-  }
+  const auto add = [&json](const char* key, const auto& value) {
+    if (value) {
+      json[key] = *value;
+    }
+  };
+  add("time", cost.time);
+  add("forecast_us", cost.forecast_us);
+  add("pause_us", cost.pause_us);
+  add("host_memory", cost.host_memory);
   return packet_of(json);
 }
 
 Result<Cost> decode_cost(std::string_view packet) {
   return decode<Cost>(packet, [](const Json& json) {
-    Cost cost;
-    if (json.contains("pause_us")) {
-      cost.pause_us = json.at("pause_us").get<std::uint64_t>();
-    }
-    if (json.contains("host_memory")) {
-      cost.host_memory = json.at("host_memory").get<std::int64_t>();
+    const report::Members members(json);
+    Cost cost{.time = members.maybe_number("time"),
+              .forecast_us = members.maybe_number("forecast_us"),
+              .pause_us = members.maybe_number("pause_us")};
+    if (members.has("host_memory")) {
+      cost.host_memory = members.signed_number("host_memory");
     }
     return cost;
   });

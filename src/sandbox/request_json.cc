@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "src/report/capture_json.h"
 #include "src/sandbox/message_json.h"
 #include "src/sandbox/messages.h"
 
@@ -135,8 +136,7 @@ Result<Request> request_from(const Json& json) {
     request.host_event_time = json.at("host_event_time");
   }
   if (json.contains("capture")) {
-    const Json& capture = json.at("capture");
-    request.capture = Capture{capture.at("method"), capture.at("consistency"), capture.at("crash")};
+    request.capture = report::capture_from(report::Members(json.at("capture")));
   }
   return request;
 }
@@ -163,9 +163,7 @@ std::string encode(const Request& request) {
     json["host_event_time"] = *request.host_event_time;
   }
   if (request.capture) {
-    json["capture"] = {{"method", request.capture->method},
-                       {"consistency", request.capture->consistency},
-                       {"crash", request.capture->crash}};
+    json["capture"] = report::capture_json(*request.capture);
   }
   return packet_of(json);
 }

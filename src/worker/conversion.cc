@@ -61,37 +61,28 @@ Result<std::unique_ptr<formats::DumpWriter>> make_writer(const Request& request,
   return formats::make_kdump_writer(output, *codec, request.how.compress_level);
 }
 
-std::optional<convert::Capture> capture_of(const Request& request) {
-  return request.capture
-             ? std::optional(convert::Capture{.method = request.capture->method,
-                                              .consistency = request.capture->consistency,
-                                              .crash = request.capture->crash})
-             : std::nullopt;
-}
-
 // Whether a guest waits until what was written is compared with its memory.
 bool holds_guest(const Request& request) { return has_draft(request) && request.how.verify; }
 
 Done done_of(const convert::Outcome& outcome) {
-  Done done{.release = outcome.release,
-            .level_asked = outcome.plan.level_asked,
-            .level_reached = outcome.plan.level_reached,
-            .incomplete = outcome.incomplete,
-            .ram_pages = outcome.plan.ram_pages,
-            .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
-            .lost_pages = outcome.lost_pages,
-            .crashed = outcome.panicked ||
-                       outcome.provenance.crash_time_source == convert::TimeSource::guest,
-            .armed = outcome.armed,
-            .classes = {},
-            .place = outcome.place,
-            .remarks = outcome.remarks};
+  report::Summary summary{.release = outcome.release,
+                          .level_asked = outcome.plan.level_asked,
+                          .level_reached = outcome.plan.level_reached,
+                          .incomplete = outcome.incomplete,
+                          .ram_pages = outcome.plan.ram_pages,
+                          .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
+                          .lost_pages = outcome.lost_pages,
+                          .crashed = outcome.panicked || outcome.provenance.crash_time_source ==
+                                                             convert::TimeSource::guest,
+                          .armed = outcome.armed,
+                          .classes = {},
+                          .remarks = outcome.remarks};
   for (const filters::ClassName& entry : filters::kClassNames) {
-    done.classes.push_back(
+    summary.classes.push_back(
         {std::string(entry.name), std::string(entry.title),
          outcome.plan.pages_by_class[static_cast<std::size_t>(entry.page_class)]});
   }
-  return done;
+  return {.summary = std::move(summary), .place = outcome.place};
 }
 
 Result<> verify_written(const MemoryImage& source, int output, const convert::Outcome& outcome) {
@@ -107,7 +98,7 @@ Result<> verify_written(const MemoryImage& source, int output, const convert::Ou
 Result<> take_cost(const Channel& channel, formats::DumpWriter& writer, convert::Outcome& outcome) {
   TRY_ASSIGN(const sandbox::Packet packet, channel.receive());
   TRY_ASSIGN(const sandbox::Cost cost, sandbox::decode_cost(packet.text));
-  return convert::record_cost(writer, {cost.pause_us, cost.host_memory}, outcome);
+  return convert::record_cost(writer, cost, outcome);
 }
 
 // A look at the guest while it still runs.
@@ -150,7 +141,7 @@ convert::ConvertOptions options_of(const Request& request) {
       .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
       .hint = request.hint,
       .host_event_time = request.host_event_time,
-      .capture = capture_of(request)};
+      .capture = request.capture};
   options.how.threads = std::clamp(request.how.threads, 1U, 256U);
   if (holds_guest(request)) {
     options.how.bandwidth = 0;
