@@ -43,7 +43,7 @@ void tell_crash(const CrashReport& report, const Say& say) {
 
 void tell_remarks(const std::vector<Remark>& remarks, const Say& say) {
   for (const Remark& remark : remarks) {
-    say("note: " + remark.text);
+    say(fmt::format("{}: {}", remark_label(remark), remark.text));
   }
 }
 

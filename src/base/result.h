@@ -62,6 +62,9 @@ struct Remark {
   Severity severity = Severity::warning;
 };
 
+// What stands in front of its text for people: "note" for a fact, "warning".
+std::string_view remark_label(const Remark& remark);
+
 template <class... Args>
 tl::unexpected<Error> fail(Errc code, fmt::format_string<Args...> format, Args&&... args) {
   return tl::unexpected(Error{code, fmt::format(format, std::forward<Args>(args)...)});

@@ -90,10 +90,6 @@ std::string human_size(std::uint64_t bytes) {
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
-std::string_view remark_label(const Remark& remark) {
-  return remark.severity == Severity::fact ? "note" : "warning";
-}
-
 void print_remarks(const std::vector<Remark>& remarks) {
   for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcorectl: {}: {}\n", remark_label(remark), printable(remark.text));

@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "src/cli/verb.h"
@@ -20,8 +19,6 @@ int exit_code_of(const job::DumpResult& result);
 // "12.3 MiB".
 std::string human_size(std::uint64_t bytes);
 
-// "warning", or "note" for a fact.
-std::string_view remark_label(const Remark& remark);
 // Prints the remarks of a result to standard error, one a line.
 void print_remarks(const std::vector<Remark>& remarks);
 

@@ -6,6 +6,7 @@ namespace vmcore::convert {
 namespace {
 
 constexpr std::size_t kMaxRemarks = 64;
+constexpr std::size_t kMaxRemark = 1024;  // bytes of its text
 
 std::string one_line(std::string text) {
   for (char& c : text) {
@@ -60,6 +61,13 @@ bool take_capture(std::string_view key, std::string_view value, Provenance& into
   return true;
 }
 
+void add_remark(std::string_view code, std::string_view text, Severity severity, Provenance& into) {
+  if (into.remarks.size() < kMaxRemarks) {
+    into.remarks.push_back(
+        {errc_from_name(code), std::string(text.substr(0, kMaxRemark)), severity});
+  }
+}
+
 void take_line(std::string_view key, std::string_view value, Provenance& into) {
   if (take_capture(key, value, into)) {
     return;
@@ -85,8 +93,10 @@ void take_line(std::string_view key, std::string_view value, Provenance& into) {
         into.pages_by_class[static_cast<std::size_t>(entry.page_class)] = number(value);
       }
     }
-  } else if (const auto code = argument(key, "REMARK"); code && into.remarks.size() < kMaxRemarks) {
-    into.remarks.push_back({errc_from_name(*code), std::string(value)});
+  } else if (const auto doubt = argument(key, "REMARK")) {
+    add_remark(*doubt, value, Severity::warning, into);
+  } else if (const auto fact = argument(key, "FACT")) {
+    add_remark(*fact, value, Severity::fact, into);
   }
 }
 
@@ -135,7 +145,8 @@ Note make_provenance_note(const Provenance& provenance) {
     if (count++ == kMaxRemarks) {
       break;
     }
-    text += fmt::format("REMARK({})={}\n", errc_name(remark.code), one_line(remark.text));
+    text += fmt::format("{}({})={}\n", remark.severity == Severity::fact ? "FACT" : "REMARK",
+                        errc_name(remark.code), one_line(remark.text.substr(0, kMaxRemark)));
   }
   Note note{std::string(kNoteNameProvenance), kNoteTypeProvenance, {}};
   const auto bytes = std::as_bytes(std::span(text));

@@ -3,7 +3,7 @@
 //
 // Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines: VERSION, LEVEL_ASKED, LEVEL_REACHED,
 // CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, CRASH, TAG,
-// PAGES(class), REMARK(code) (any number).
+// PAGES(class), REMARK(code) and FACT(code) (any number: a warning, a fact).
 #pragma once
 
 #include <array>

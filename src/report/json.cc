@@ -158,7 +158,7 @@ Json remarks_json(const std::vector<Remark>& remarks) {
   Json list = Json::array();
   for (const Remark& remark : remarks) {
     if (list.size() == kMaxRemarks) {
-      list.push_back(json({Errc::limit, "further remarks are not shown"}));
+      list.push_back(json({Errc::limit, "further remarks are not shown", Severity::fact}));
       break;
     }
     list.push_back(json(remark));

@@ -137,7 +137,7 @@ std::string encode(const Event& event) {
        packet.size() > kMaxPacket && count > 0;) {
     count /= 2;
     remarks.resize(count);
-    remarks.push_back({Errc::limit, "further remarks do not fit into a message"});
+    remarks.push_back({Errc::limit, "further remarks do not fit into a message", Severity::fact});
     packet = packet_of(EventEncoder{}(done));
   }
   return packet;

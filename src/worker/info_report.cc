@@ -44,8 +44,10 @@ void add_cpus(std::span<const CpuState> cpus, report::InfoReport& report) {
                            .cr4 = cpu.cr4});
   }
   if (report.cpus.size() != cpus.size()) {
-    report.remarks.push_back({Errc::limit, fmt::format("{} further CPUs are not listed",
-                                                       cpus.size() - report.cpus.size())});
+    report.remarks.push_back(
+        {Errc::limit,
+         fmt::format("{} further CPUs are not listed", cpus.size() - report.cpus.size()),
+         Severity::fact});
   }
 }
 

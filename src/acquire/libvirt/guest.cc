@@ -339,7 +339,8 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
 }
 
 std::vector<Remark> LibvirtGuest::remarks() const {
-  return tainted_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
+  return tainted_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark, Severity::fact}}
+                  : std::vector<Remark>{};
 }
 
 Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {

@@ -157,7 +157,9 @@ class LibvirtSnapshotGuest : public Guest {
 
   const std::string& name() const override { return guest_->name(); }
   std::vector<std::string> keys() const override { return guest_->keys(); }
-  std::vector<Remark> remarks() const override { return {{Errc::guest_state, kTaintRemark}}; }
+  std::vector<Remark> remarks() const override {
+    return {{Errc::guest_state, kTaintRemark, Severity::fact}};
+  }
   Result<std::uint64_t> memory_size() override { return guest_->memory_size(); }
   Result<GuestState> state() override { return guest_->state(); }
   std::optional<std::uint64_t> host_memory() override { return guest_->host_memory(); }

@@ -85,6 +85,19 @@ TEST(Provenance, RemarksAreBounded) {
     text += "REMARK(io)=again\n";
   }
   EXPECT_EQ(read_text(text)->remarks.size(), 64U);
+  told.remarks = {{Errc::io, std::string(100'000, 'x')}};
+  EXPECT_LT(make_provenance_note(told).desc.size(), 4096U);
+  EXPECT_EQ(read_text("FACT(io)=" + std::string(100'000, 'x'))->remarks[0].text.size(), 1024U);
+}
+
+TEST(Provenance, RemarksKeepTheirSeverity) {
+  Provenance told;
+  told.remarks = {{Errc::io, "a doubt"}, {Errc::limit, "a fact", Severity::fact}};
+  const auto read = read_provenance(image_with(make_provenance_note(told)));
+  ASSERT_EQ(read->remarks.size(), 2U);
+  EXPECT_EQ(read->remarks[0].severity, Severity::warning);
+  EXPECT_EQ(read->remarks[1].severity, Severity::fact);
+  EXPECT_EQ(read->remarks[1].code, Errc::limit);
 }
 
 TEST(Provenance, LinesThatAreNotUnderstoodAreSkipped) {
