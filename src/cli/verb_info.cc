@@ -79,14 +79,34 @@ std::string who_says_so(const std::string& crash) {
   return crash == "event" ? "seen by the host: QEMU told of it" : "the guest's own claim";
 }
 
+// "vm1 (UUID) on host1, QEMU 7.2.22, captured 2026-11-29 17:00:00 UTC", as far as that is known.
+std::string whose(const Capture& capture) {
+  const auto known = [](std::string_view before, const std::string& value,
+                        std::string_view behind = "") {
+    return value.empty() ? "" : fmt::format("{}{}{}", before, value, behind);
+  };
+  const GuestIdentity& guest = capture.guest;
+  const auto& time = capture.cost.time;
+  std::string text = guest.name + known(" (", guest.uuid, ")") + known(" on ", guest.host) +
+                     known(", QEMU ", guest.qemu) +
+                     known(", captured ", time ? utc(static_cast<std::int64_t>(*time)) : "");
+  return text.erase(0, text.find_first_not_of(", "));
+}
+
 void describe_capture(const report::InfoReport& info, std::string& out) {
   if (!info.capture) {
     return;
   }
   const Capture& capture = *info.capture;
+  if (const std::string guest = whose(capture); !guest.empty()) {
+    line(out, "guest", guest);
+  }
   std::string how = fmt::format("method {}, consistency {}", capture.method, capture.consistency);
   if (const auto& pause = capture.cost.pause_us) {
     how += fmt::format(", guest paused for {:.1f} ms", static_cast<double>(*pause) / 1000);
+  }
+  if (const auto& forecast = capture.cost.forecast_us) {
+    how += fmt::format(" ({:.1f} ms expected)", static_cast<double>(*forecast) / 1000);
   }
   line(out, "captured", how);
   if (!capture.crash.empty()) {

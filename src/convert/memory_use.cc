@@ -140,6 +140,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   MemoryUse use;
   use.incomplete = image.file.incomplete;
   append(use.remarks, image.remarks);
+  remark_on_newer_note(image, use.remarks);
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +58,11 @@ Result<Fd> DumpAttempt::make_spool() const {
   return staging::create_unlinked(folder);
 }
 
+acquire::Microseconds DumpAttempt::elapsed() const {
+  return std::chrono::duration_cast<acquire::Microseconds>(std::chrono::steady_clock::now() -
+                                                           begun_);
+}
+
 // The host must not run out of memory for a dump.
 Result<> DumpAttempt::check_growth() {
   TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
@@ -74,6 +80,9 @@ Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
   using std::chrono::milliseconds;
   const milliseconds limit = options_.pause_limit;
   const bool pauses = report_.before.running && options_.consistency == Consistency::pause;
+  if (pauses) {
+    report_.forecast = expected;
+  }
   if (!pauses || limit.count() == 0 || expected <= limit) {
     return {};
   }
@@ -96,7 +105,9 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
           .how = options_.dump.how,
           .hint = will_wait() ? recall_place(guest_) : std::nullopt,
           .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
-                             .consistency = report_.consistency}};
+                             .consistency = report_.consistency,
+                             .guest = report_.identity,
+                             .cost = {.duration_us = static_cast<std::uint64_t>(elapsed().count())}}};
 }
 
 bool DumpAttempt::will_wait() const {
@@ -116,6 +127,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
     refused_ = got.error().code == Errc::limit && !limit_.is_over();
     return tl::unexpected(std::move(got).error());
   }
+  report_.time = static_cast<std::uint64_t>(std::time(nullptr));
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
   pause_ = Pause(std::move(acquired.lease));
@@ -183,8 +195,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   if (memory_before_ && memory_now && read) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
-  worker.cost({.pause_us = static_cast<std::uint64_t>(report_.pause->count()),
-               .host_memory = report_.host_memory});
+  worker.cost(cost_of(report_));
   return {};
 }
 
@@ -242,6 +253,7 @@ Result<DumpResult> DumpAttempt::run() {
   DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(dump, result));
   TRY(output_->keep(result));
+  report_.duration = elapsed();
   return result;
 }
 

@@ -8,18 +8,16 @@ Result<report::DumpFile> dump_file(const Result<DumpResult>& result) {
 }
 
 report::DumpedGuest dumped_guest(const GuestReport& guest) {
-  report::DumpedGuest dumped{.identity = {.name = guest.name},
+  report::DumpedGuest dumped{.identity = guest.identity,
                              .memory = guest.memory_size,
                              .state_before = guest.before.name,
                              .state_after = guest.after ? guest.after->name : "",
                              .as_found = guest.after == guest.before,
                              .method = std::string(acquire::method_name(guest.method)),
                              .consistency = guest.consistency,
-                             .cost = {.host_memory = guest.host_memory},
+                             .cost = cost_of(guest),
                              .remarks = guest.remarks};
-  if (guest.pause) {
-    dumped.cost.pause_us = static_cast<std::uint64_t>(guest.pause->count());
-  }
+  dumped.identity.name = guest.name;  // what it is called where it has no name
   return dumped;
 }
 

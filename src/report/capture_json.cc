@@ -73,7 +73,6 @@ Json capture_json(const Capture& capture) {
             {"consistency", cut(capture.consistency, kMaxName)}};
   add_text(json, "crash", capture.crash);
   add_text(json, "tag", capture.tag);
-  add_cost(json, capture.cost);
   Json guest = Json::object();
   add_identity(guest, capture.guest);
   if (!guest.empty()) {
@@ -86,8 +85,7 @@ Capture capture_from(const Members& json) {
   Capture capture{.method = json.text("method", kMaxName),
                   .consistency = json.text("consistency", kMaxName),
                   .crash = json.text_or_empty("crash", kMaxName),
-                  .tag = json.text_or_empty("tag", kMaxName),
-                  .cost = cost_from(json)};
+                  .tag = json.text_or_empty("tag", kMaxName)};
   if (json.has("guest")) {
     capture.guest = identity_from(json.object("guest"));
   }

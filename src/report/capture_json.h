@@ -14,6 +14,7 @@ void add_cost(Json& json, const CaptureCost& cost);
 GuestIdentity identity_from(const Members& json);
 CaptureCost cost_from(const Members& json);
 
+// Without its cost.
 Json capture_json(const Capture& capture);
 Capture capture_from(const Members& json);
 

@@ -123,7 +123,9 @@ InfoReport report_from(const Json& document) {
     report.last_log_stamp = json.fraction("last_log_stamp");
   }
   if (json.has("capture")) {
-    report.capture = capture_from(json.object("capture"));
+    const Members capture = json.object("capture");
+    report.capture = capture_from(capture);
+    report.capture->cost = cost_from(capture);
   }
   for (const Json& cpu : json.list("cpus", kMaxCpus)) {
     report.cpus.push_back(cpu_from(Members(cpu)));
@@ -151,7 +153,9 @@ std::string to_json(const InfoReport& report) {
     json["last_log_stamp"] = *report.last_log_stamp;
   }
   if (report.capture) {
-    json["capture"] = capture_json(*report.capture);
+    Json capture = capture_json(*report.capture);
+    add_cost(capture, report.capture->cost);
+    json["capture"] = std::move(capture);
   }
   json["cpus"] = cpus_json(report.cpus);
   json["ram"] = ranges_json(report.ram);

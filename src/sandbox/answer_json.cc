@@ -80,33 +80,9 @@ Result<Have> decode_have(std::string_view packet) {
   });
 }
 
-// In whole microseconds: fractions are no part of messages.
-std::string encode(const Cost& cost) {
-  Json json = Json::object();
-  const auto add = [&json](const char* key, const auto& value) {
-    if (value) {
-      json[key] = *value;
-    }
-  };
-  add("time", cost.time);
-  add("forecast_us", cost.forecast_us);
-  add("pause_us", cost.pause_us);
-  add("host_memory", cost.host_memory);
-  return packet_of(json);
-}
+std::string encode(const Cost& cost) { return packet_of(cost_json(cost)); }
 
-Result<Cost> decode_cost(std::string_view packet) {
-  return decode<Cost>(packet, [](const Json& json) {
-    const report::Members members(json);
-    Cost cost{.time = members.maybe_number("time"),
-              .forecast_us = members.maybe_number("forecast_us"),
-              .pause_us = members.maybe_number("pause_us")};
-    if (members.has("host_memory")) {
-      cost.host_memory = members.signed_number("host_memory");
-    }
-    return cost;
-  });
-}
+Result<Cost> decode_cost(std::string_view packet) { return decode<Cost>(packet, cost_from); }
 
 std::string encode(const Located& located) {
   Json json{{"pieces", pieces_json(located.pieces)}};

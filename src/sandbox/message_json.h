@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/info_place.h"
 #include "src/report/json.h"
 
@@ -25,6 +26,10 @@ Error error_from(const Json& json);
 
 Json place_json(const InfoPlace& place);
 InfoPlace place_from(const Json& json);
+
+// In whole microseconds: messages have no fractions.
+Json cost_json(const CaptureCost& cost);
+CaptureCost cost_from(const Json& json);
 
 // What `build` makes of the packet. Misfits are exceptions, which end here. What
 // messages do not have is left out before a value is built: deeper nesting, and fractions, which

@@ -136,7 +136,9 @@ Result<Request> request_from(const Json& json) {
     request.host_event_time = json.at("host_event_time");
   }
   if (json.contains("capture")) {
-    request.capture = report::capture_from(report::Members(json.at("capture")));
+    const Json& capture = json.at("capture");
+    request.capture = report::capture_from(report::Members(capture));
+    request.capture->cost = cost_from(capture.at("cost"));
   }
   return request;
 }
@@ -163,7 +165,9 @@ std::string encode(const Request& request) {
     json["host_event_time"] = *request.host_event_time;
   }
   if (request.capture) {
-    json["capture"] = report::capture_json(*request.capture);
+    Json capture = report::capture_json(*request.capture);
+    capture["cost"] = cost_json(request.capture->cost);
+    json["capture"] = std::move(capture);
   }
   return packet_of(json);
 }

@@ -66,6 +66,7 @@ bool holds_guest(const Request& request) { return has_draft(request) && request.
 
 Done done_of(const convert::Outcome& outcome) {
   report::Summary summary{.release = outcome.release,
+                          .build_id = outcome.build_id,
                           .level_asked = outcome.plan.level_asked,
                           .level_reached = outcome.plan.level_reached,
                           .incomplete = outcome.incomplete,
@@ -95,9 +96,12 @@ Result<> verify_written(const MemoryImage& source, int output, const convert::Ou
 }
 
 // What reading the guest cost is told when it runs again.
-Result<> take_cost(const Channel& channel, formats::DumpWriter& writer, convert::Outcome& outcome) {
+Result<> take_cost(const Channel& channel, Clock::time_point begun, formats::DumpWriter& writer,
+                   convert::Outcome& outcome) {
   TRY_ASSIGN(const sandbox::Packet packet, channel.receive());
-  TRY_ASSIGN(const sandbox::Cost cost, sandbox::decode_cost(packet.text));
+  TRY_ASSIGN(sandbox::Cost cost, sandbox::decode_cost(packet.text));
+  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun);
+  cost.duration_us = static_cast<std::uint64_t>(duration.count());
   return convert::record_cost(writer, cost, outcome);
 }
 
@@ -149,8 +153,9 @@ convert::ConvertOptions options_of(const Request& request) {
   return options;
 }
 
-Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
-                         sandbox::Descriptors& descriptors, const convert::Waiting& waiting) {
+Result<Done> run_convert(const Channel& channel, const Request& request, Clock::time_point begun,
+                         Input& input, sandbox::Descriptors& descriptors,
+                         const convert::Waiting& waiting) {
   const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
   if (request.how.dry_run) {
@@ -175,13 +180,13 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
   }
   TRY(input.check_lease());
   if (request.capture) {
-    TRY(take_cost(channel, *writer, *outcome));
+    TRY(take_cost(channel, begun, *writer, *outcome));
   }
   return done_of(*outcome);
 }
 
 Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
-                                 sandbox::Descriptors& descriptors) {
+                                 Clock::time_point begun, sandbox::Descriptors& descriptors) {
   TRY_ASSIGN(const Fd shared, descriptors.take("room"));
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
@@ -199,7 +204,7 @@ Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
   convert::Waiting waiting{.copied = copied.get(),
                            .kernels = prepared ? &prepared->draft.kernels : nullptr};
   input.image.memory = std::move(copied);
-  return run_convert(channel, request, input, descriptors, waiting);
+  return run_convert(channel, request, begun, input, descriptors, waiting);
 }
 
 }  // namespace vmcore::worker

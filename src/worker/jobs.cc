@@ -1,5 +1,6 @@
 #include "src/worker/jobs.h"
 
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   TRY(written);
   TRY(text.flush());
   report::Summary summary{.release = kernel.info().release(),
+                          .build_id = kernel.info().build_id().value_or(""),
                           .incomplete = doubted || log.lost != 0 || image.file.doubted,
                           .remarks = image.remarks};
   summary.remarks.insert(summary.remarks.end(), found.remarks.begin(), found.remarks.end());
@@ -94,6 +96,12 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   return Done{.summary = std::move(summary), .place = subject.place()};
 }
 
+// Who asks for a dump tells how much time it took until then.
+Clock::time_point begin_of(const Request& request) {
+  const auto before = request.capture ? request.capture->cost.duration_us : std::nullopt;
+  return Clock::now() - std::chrono::microseconds(before.value_or(0));
+}
+
 Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd& output) {
   switch (request.operation) {
     case Operation::info:
@@ -108,9 +116,10 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  const auto begun = begin_of(request);
   const bool waits = has_draft(request);
   if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, descriptors);
+    return run_convert_waiting(channel, request, begun, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {
@@ -118,7 +127,7 @@ Result<Done> run_job(const Channel& channel, Request request, sandbox::Descripto
   }
   TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, descriptors));
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, input, descriptors);
+    return run_convert(channel, request, begun, input, descriptors);
   }
   TRY_ASSIGN(const Fd output, descriptors.take("output"));
   TRY_ASSIGN(Done done, run_text(request, input.image, output));

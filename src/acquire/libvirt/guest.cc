@@ -20,6 +20,7 @@
 #include "src/acquire/process/ram_layout.h"
 #include "src/acquire/qmp/monitor_map.h"
 #include "src/acquire/qmp/registers.h"
+#include "src/acquire/qmp/whose.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -149,6 +150,16 @@ Result<> LibvirtGuest::ask_monitor() {
   TRY_ASSIGN(ram_, find_ram(execute));
   TRY_ASSIGN(told_, find_all_ram(execute));
   return {};
+}
+
+GuestIdentity LibvirtGuest::identity() {
+  GuestIdentity identity{.name = name_, .uuid = uuid_of(domain_.get())};
+  if (tainted_) {
+    identity.qemu = ask_version(by_monitor());
+  } else if (process_) {
+    identity.qemu = version_of_emulator(connection_.get(), process_->pid());
+  }
+  return identity;
 }
 
 std::vector<std::string> LibvirtGuest::keys() const {

@@ -156,6 +156,13 @@ class LibvirtSnapshotGuest : public Guest {
       : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
 
   const std::string& name() const override { return guest_->name(); }
+  GuestIdentity identity() override {
+    GuestIdentity identity = guest_->identity();
+    identity.qemu = ask_version([this](const std::string& command, const qmp::Json& arguments) {
+      return execute_in_domain(guest_->domain(), command, arguments);
+    });
+    return identity;
+  }
   std::vector<std::string> keys() const override { return guest_->keys(); }
   std::vector<Remark> remarks() const override {
     return {{Errc::guest_state, kTaintRemark, Severity::fact}};
