@@ -17,6 +17,7 @@
 #include "src/acquire/libvirt/guest.h"
 #include "src/acquire/libvirt/monitor.h"
 #include "src/acquire/process/shared_memory.h"
+#include "src/acquire/qmp/whose.h"
 #include "src/acquire/snapshot/settings.h"
 #include "src/acquire/snapshot/snapshot.h"
 
