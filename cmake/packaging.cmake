@@ -8,6 +8,7 @@ install(TARGETS vmcore-worker RUNTIME DESTINATION libexec/vmcorectl COMPONENT ho
 install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT host)
 install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl COMPONENT host)
+install(DIRECTORY docs/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/vmcorectl COMPONENT host)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
 
 install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)

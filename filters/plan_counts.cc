@@ -111,7 +111,8 @@ PlanSummary PlanCounts::summary(unsigned level, ClassMask excluded, const Doubts
         {Errc::not_found,
          fmt::format("memory without a memmap (device or firmware memory) is {}: {}",
                      leaves_out(excluded, PageClass::no_memmap) ? "left out" : "kept",
-                     without_memmap_.text())});
+                     without_memmap_.text()),
+         Severity::fact});
   }
   all.level_reached = level_without(level, unreached);
   return all;

@@ -13,7 +13,7 @@ int report(const Result<>& result, const Common& common) {
 
 void print_remarks(const std::vector<Remark>& remarks) {
   for (const Remark& remark : remarks) {
-    fmt::print(stderr, "vmcore-guest: warning: {}\n", printable(remark.text));
+    fmt::print(stderr, "vmcore-guest: {}: {}\n", remark_label(remark), printable(remark.text));
   }
 }
 

@@ -73,9 +73,7 @@ Result<int> build(const Options& options) {
   }
   TRY_ASSIGN(image::CaptureImage image, image::make_capture_image(root, parts));
   remarks.insert(remarks.end(), image.remarks.begin(), image.remarks.end());
-  for (const Remark& remark : remarks) {
-    fmt::print(stderr, "vmcore-guest: note: {}\n", printable(remark.text));
-  }
+  print_remarks(remarks);
   const double size = static_cast<double>(image.bytes.size()) / (1 << 20);
   if (auto written = sys::write_full(output.fd(), std::as_bytes(std::span(image.bytes)));
       !written) {

@@ -41,6 +41,17 @@ Result<unsigned> read_number(std::string_view text, unsigned most) {
   return value;
 }
 
+Result<> check_version(std::string_view text) {
+  TRY_ASSIGN(const unsigned version, read_number(text, 1'000'000));
+  if (version > kConfigVersion) {
+    return fail(Errc::unsupported,
+                "version {} of the configuration is of a newer vmcore-guest; this one understands "
+                "versions up to {}",
+                version, kConfigVersion);
+  }
+  return {};
+}
+
 Result<EndAction> read_end_action(std::string_view text) {
   const auto* const found =
       std::ranges::find(kEndActions, text, &std::pair<std::string_view, EndAction>::first);
@@ -107,7 +118,9 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     return fail(Errc::invalid, "{} takes one value, not {}", key, values.size());
   }
   const std::string& value = values.front();
-  if (key == "level") {
+  if (key == "version") {
+    TRY(check_version(value));
+  } else if (key == "level") {
     TRY_ASSIGN(config.level, read_number(value, 31));
   } else if (key == "keep") {
     TRY_ASSIGN(config.keep, read_number(value, 1'000'000));
@@ -199,7 +212,7 @@ bool has_target(const CaptureConfig& config, std::string_view kind) {
 }
 
 std::string format_config(const CaptureConfig& config) {
-  std::string text;
+  std::string text = fmt::format("version = {}\n", kConfigVersion);
   for (const Target& target : config.targets) {
     text += fmt::format("target = {}\n", format_target(target));
   }

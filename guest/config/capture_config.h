@@ -21,6 +21,12 @@
 
 namespace vmcore::guest::config {
 
+// The version of the file: "version = 1". A file that tells none is of version 1. New keys raise
+// it, because a key that is not known is refused, lest a typing error cost a dump. Older files are
+// read as ever; a newer one is refused by all that changes a guest, and a capture kernel, which has
+// no choice, goes on with the defaults (parse_config_anyhow).
+inline constexpr unsigned kConfigVersion = 1;
+
 // The configuration file, in the guest and in the capture image.
 inline constexpr std::string_view kConfigFile = "/etc/vmcore-guest.conf";
 

@@ -43,7 +43,7 @@ void report_crash(const CrashReport& report, const Say& say) {
 
 void report_remarks(const std::vector<Remark>& remarks, const Say& say) {
   for (const Remark& remark : remarks) {
-    say("note: " + remark.text);
+    say(fmt::format("{}: {}", remark_label(remark), remark.text));
   }
 }
 

@@ -46,8 +46,8 @@ Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& cr
   options.how.level = crash.config.level;
   options.window = kWindow;
   options.search = kernel::Search::registers;
-  options.capture = convert::Capture{
-      .method = "capture-kernel", .consistency = "stopped", .tag = crash.config.tag};
+  options.capture =
+      Capture{.method = "capture-kernel", .consistency = "stopped", .tag = crash.config.tag};
   Progress progress(crash, log_written);
   return convert::convert(crash.image, writer, options, progress, {});
 }

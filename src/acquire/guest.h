@@ -21,6 +21,7 @@
 #include "src/base/address.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/image.h"
 #include "src/image/source.h"
 #include "src/sandbox/messages.h"
@@ -93,6 +94,9 @@ class Guest {
   virtual const std::string& name() const = 0;
   // What commands take for no other guest (acquire/commands.h).
   virtual std::string handle() const { return name(); }
+  // Whose memory a dump holds, for its note; the host is left to the caller. Empty where that
+  // cannot be told: then no dump fails.
+  virtual GuestIdentity identity() { return {}; }
   // By what it is known on this host (guest_keys.h).
   virtual std::vector<std::string> keys() const = 0;
   // What opening it did that its owner has to know.

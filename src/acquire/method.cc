@@ -100,7 +100,8 @@ bool has_next(const Selection& selection, Method method) {
 }
 
 Remark passed_over(Method method, const Error& why) {
-  return {why.code, fmt::format("method {} is not used: {}", method_name(method), why.message)};
+  return {why.code, fmt::format("method {} is not used: {}", method_name(method), why.message),
+          Severity::fact};
 }
 
 std::string_view method_name(Method method) {

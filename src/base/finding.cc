@@ -18,6 +18,15 @@ std::string_view verdict_name(Verdict verdict) {
   return "FAIL";
 }
 
+std::optional<Verdict> verdict_from_name(std::string_view name) {
+  for (const Verdict verdict : {Verdict::pass, Verdict::note, Verdict::warn, Verdict::fail}) {
+    if (name == verdict_name(verdict)) {
+      return verdict;
+    }
+  }
+  return std::nullopt;
+}
+
 Finding with(Finding finding, Verdict verdict, std::string hint) {
   finding.verdict = verdict;
   finding.hint = std::move(hint);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,7 @@ enum class Verdict : std::uint8_t {
   fail,  // no dump
 };
 std::string_view verdict_name(Verdict verdict);  // "PASS"
+std::optional<Verdict> verdict_from_name(std::string_view name);
 
 struct Finding {
   std::string id;     // stable: "room", "method.direct"

@@ -50,6 +50,14 @@ Errc code_of_errno(int error_number) {
 
 }  // namespace
 
+std::string_view severity_name(Severity severity) {
+  return severity == Severity::fact ? "fact" : "warning";
+}
+
+std::string_view remark_label(const Remark& remark) {
+  return remark.severity == Severity::fact ? "note" : "warning";
+}
+
 std::string_view errc_name(Errc code) {
   for (const NamedCode& entry : kNames) {
     if (entry.code == code) {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -47,11 +48,22 @@ struct Error {
 template <class T = void>
 using Result = tl::expected<T, Error>;
 
-// A doubt, a repair or a switched-off filter: part of a successful result, shown to the user.
+// What a Remark means to who reads it.
+enum class Severity : std::uint8_t {
+  fact,     // true of this result, and nothing to act on: "the firmware's flash is not in the dump"
+  warning,  // a doubt, a repair, a switched-off filter: the result is not all that it could be
+};
+std::string_view severity_name(Severity severity);  // "fact"
+
+// Part of a successful result, shown to the user.
 struct Remark {
   Errc code;
   std::string text;
+  Severity severity = Severity::warning;
 };
+
+// What stands in front of its text for people: "note" for a fact, "warning".
+std::string_view remark_label(const Remark& remark);
 
 template <class... Args>
 tl::unexpected<Error> fail(Errc code, fmt::format_string<Args...> format, Args&&... args) {

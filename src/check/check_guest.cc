@@ -98,7 +98,7 @@ std::vector<std::string> leftovers_in(const fs::path& folder, const std::string&
 
 }  // namespace
 
-CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder) {
+report::CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder) {
   const std::string said = guest.domain.empty() ? guest.socket.string() : guest.domain;
   auto setup = acquire::setup_of(guest);
   if (!setup) {

@@ -8,12 +8,13 @@
 
 #include "src/acquire/method.h"
 #include "src/base/result.h"
-#include "src/check/finding.h"
+#include "src/report/check.h"
 
 namespace vmcore::check {
 
 // `folder` is where its dump would go. A guest that cannot be found is a finding that failed.
-CheckReport check_guest(const acquire::Selection& guest, const std::filesystem::path& folder);
+report::CheckReport check_guest(const acquire::Selection& guest,
+                                const std::filesystem::path& folder);
 
 // The domains that run, as they are selected for check_guest().
 Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri);

@@ -120,21 +120,21 @@ Finding judge_holder(std::uint64_t libvirt_version) {
     finding.verdict = Verdict::warn;
     finding.value = "libvirt " + acquire::version_text(libvirt_version);
     finding.hint =
-        "libvirt 11.5 and later stop a running guest themselves for a dump: where libvirt is "
-        "killed "
-        "in the pause, the guest stands still until libvirt is started again (systemd does that; "
+        "libvirt 11.5 and later stop a running guest themselves for a dump: if libvirt is killed "
+        "in "
+        "the pause, the guest stands still until libvirt is started again (systemd does that; "
         "vmcorectl asks for it as well)";
   }
   return finding;
 }
 
-CheckReport judge_host(const HostFacts& facts) {
+report::CheckReport judge_host(const HostFacts& facts) {
   return {{},
           {judge_worker(facts.worker), judge_libvirt(facts.libvirt), judge_trace(facts.trace),
            judge_userfaultfd(facts)}};
 }
 
-CheckReport check_host(const std::string& libvirt_uri) {
+report::CheckReport check_host(const std::string& libvirt_uri) {
   HostFacts facts{.trace = read_trace_rights()};
   facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
   facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "src/base/result.h"
-#include "src/check/finding.h"
+#include "src/report/check.h"
 
 namespace vmcore::check {
 
@@ -37,9 +37,9 @@ Finding judge_holder(std::uint64_t libvirt_version);
 // "kernel.yama.ptrace_scope is 1, without CAP_SYS_PTRACE"
 std::string describe(const TraceRights& rights);
 
-CheckReport judge_host(const HostFacts& facts);
+report::CheckReport judge_host(const HostFacts& facts);
 
 // An empty URI is libvirt's own default.
-CheckReport check_host(const std::string& libvirt_uri);
+report::CheckReport check_host(const std::string& libvirt_uri);
 
 }  // namespace vmcore::check

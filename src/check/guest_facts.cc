@@ -9,7 +9,7 @@ bool GuestFacts::usable(acquire::Method method) const {
   return way != ways.end() && way->usable;
 }
 
-const sandbox::Done* census_of(const GuestFacts& facts) {
+const report::Summary* census_of(const GuestFacts& facts) {
   return facts.census && *facts.census ? &**facts.census : nullptr;
 }
 

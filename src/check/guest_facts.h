@@ -12,7 +12,7 @@
 #include "src/acquire/setup.h"
 #include "src/base/result.h"
 #include "src/check/check_host.h"
-#include "src/sandbox/messages.h"
+#include "src/report/summary.h"
 
 namespace vmcore::check {
 
@@ -30,8 +30,9 @@ struct GuestFacts {
   std::vector<Way> ways = {};
   std::optional<acquire::GuestState> state = {};
   Result<> idle = {};
-  std::uint64_t memory_size = 0;                     // bytes of RAM
-  std::optional<Result<sandbox::Done>> census = {};  // of its pages; nothing without method direct
+  std::uint64_t memory_size = 0;  // bytes of RAM
+  // Of its pages; nothing without method direct.
+  std::optional<Result<report::Summary>> census = {};
   // The pause of a dump, but for the pause: nothing where it does not run, or could not be read.
   std::optional<std::chrono::microseconds> rehearsed = {};
   TraceRights trace = {};
@@ -46,6 +47,6 @@ struct GuestFacts {
 };
 
 // Null where there is none.
-const sandbox::Done* census_of(const GuestFacts& facts);
+const report::Summary* census_of(const GuestFacts& facts);
 
 }  // namespace vmcore::check

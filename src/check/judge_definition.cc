@@ -94,7 +94,7 @@ Finding judge_vmcoreinfo(const GuestFacts& facts) {
     return finding;
   }
   const std::string how = remedy(facts, "-device vmcoreinfo");
-  const sandbox::Done* census = census_of(facts);
+  const report::Summary* census = census_of(facts);
   if (census != nullptr && !census->release.empty()) {
     return with(finding, Verdict::note,
                 fmt::format("vmcorectl finds the kernel without it, other tools may not: {}", how));

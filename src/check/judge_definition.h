@@ -2,7 +2,7 @@
 // how the definition is changed, or whose it is.
 #pragma once
 
-#include "src/check/finding.h"
+#include "src/base/finding.h"
 #include "src/check/guest_facts.h"
 
 namespace vmcore::check {

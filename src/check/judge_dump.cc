@@ -18,7 +18,7 @@ std::string seconds(Time time) {
   return fmt::format("{:.2f}", std::chrono::duration<double>(time).count());
 }
 
-job::Forecast forecast_of(const GuestFacts& facts, const sandbox::Done& census) {
+job::Forecast forecast_of(const GuestFacts& facts, const report::Summary& census) {
   return job::forecast({.kept_bytes = census.kept_pages * kPageSize,
                         .page_struct_bytes = census.ram_pages * job::kPageStructSize,
                         .read_ahead = facts.read_ahead,
@@ -33,7 +33,7 @@ Finding judge_state(const GuestFacts& facts) {
     return with(finding, Verdict::fail, "it is not running, so it has no memory to dump");
   }
   finding.value = facts.state ? facts.state->name : "";
-  const sandbox::Done* census = census_of(facts);
+  const report::Summary* census = census_of(facts);
   if (facts.state && facts.state->running && census != nullptr && census->crashed) {
     return with(finding, Verdict::warn, "its kernel has panicked, and it runs on: dump it now");
   }
@@ -83,7 +83,7 @@ Finding judge_kernel(const GuestFacts& facts) {
   if (!facts.census) {
     return with(finding, Verdict::note, "not known without method direct");
   }
-  const sandbox::Done* census = census_of(facts);
+  const report::Summary* census = census_of(facts);
   if (census == nullptr) {
     const Error& error = facts.census->error();
     const bool only_looking = error.code == Errc::unsupported;
@@ -107,7 +107,7 @@ Finding judge_kernel(const GuestFacts& facts) {
 // A guest without one is dumped from outside all the same.
 Finding judge_panic_kernel(const GuestFacts& facts) {
   Finding finding{.id = "panic_kernel", .title = "for a panic kernel in the guest (kdump)"};
-  const sandbox::Done* census = census_of(facts);
+  const report::Summary* census = census_of(facts);
   if (census == nullptr || !census->armed) {
     return with(finding, Verdict::note, "not known");
   }
@@ -124,7 +124,7 @@ Finding judge_pause(const GuestFacts& facts) {
   Finding finding{.id = "pause", .title = "for the pause of a dump"};
   if (facts.state && !facts.state->running) {
     finding.value = "none: it is not running";
-  } else if (const sandbox::Done* census = census_of(facts)) {
+  } else if (const report::Summary* census = census_of(facts)) {
     const job::Forecast expected = forecast_of(facts, *census);
     const std::string pause = facts.rehearsed
                                   ? fmt::format("{} s, as rehearsed", seconds(*facts.rehearsed))
@@ -149,7 +149,7 @@ Finding judge_room(const GuestFacts& facts) {
     return with(finding, Verdict::fail, facts.room.error().message);
   }
   const bool through_pipe = !facts.usable(acquire::Method::direct);
-  const sandbox::Done* census = census_of(facts);
+  const report::Summary* census = census_of(facts);
   const job::Forecast expected = census != nullptr
                                      ? forecast_of(facts, *census)
                                      : job::forecast({.kept_bytes = facts.memory_size});

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "src/check/finding.h"
+#include "src/base/finding.h"
 #include "src/check/guest_facts.h"
 
 namespace vmcore::check {

@@ -9,8 +9,8 @@
 
 namespace vmcore::check {
 
-CheckReport judge_guest(const GuestFacts& facts) {
-  CheckReport report{facts.name, {judge_state(facts), judge_encryption(facts)}};
+report::CheckReport judge_guest(const GuestFacts& facts) {
+  report::CheckReport report{facts.name, {judge_state(facts), judge_encryption(facts)}};
   std::vector<Finding>& findings = report.findings;
   if (facts.setup.active) {
     findings.push_back(judge_idle(facts));

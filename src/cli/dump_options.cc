@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "src/command/exit_code.h"
@@ -111,61 +110,37 @@ std::string human_size(std::uint64_t bytes) {
 
 void print_remarks(const std::vector<Remark>& remarks) {
   for (const Remark& remark : remarks) {
-    fmt::print(stderr, "vmcorectl: note: {}\n", printable(remark.text));
+    fmt::print(stderr, "vmcorectl: {}: {}\n", remark_label(remark), printable(remark.text));
   }
 }
 
-std::string describe_result(const job::DumpResult& result, bool dry_run) {
-  const sandbox::Done& done = result.done;
+std::string describe_dump(const report::DumpFile& dump) {
+  const report::Summary& summary = dump.summary;
   std::string text;
-  if (!done.release.empty()) {
-    text += fmt::format("kernel        {}\n", printable(done.release));
+  if (!summary.release.empty()) {
+    text += fmt::format("kernel        {}\n", printable(summary.release));
   }
-  text += fmt::format("memory        {}\n", human_size(done.ram_pages * kPageSize));
+  text += fmt::format("memory        {}\n", human_size(summary.ram_pages * kPageSize));
   text += fmt::format("kept          {} ({} pages)\n",
-                      human_size((done.kept_pages - done.lost_pages) * kPageSize),
-                      done.kept_pages - done.lost_pages);
-  for (const sandbox::ClassCount& count : done.classes) {
+                      human_size((summary.kept_pages - summary.lost_pages) * kPageSize),
+                      summary.kept_pages - summary.lost_pages);
+  for (const report::ClassCount& count : summary.classes) {
     if (count.pages != 0) {
       text += fmt::format("  {:<28}{:>12}\n", printable(count.title),
                           human_size(count.pages * kPageSize));
     }
   }
-  text += done.level_asked == done.level_reached
-              ? fmt::format("level         {}\n", done.level_reached)
-              : fmt::format("level         {} (asked {})\n", done.level_reached, done.level_asked);
-  if (dry_run) {
+  text += summary.level_asked == summary.level_reached
+              ? fmt::format("level         {}\n", summary.level_reached)
+              : fmt::format("level         {} (asked {})\n", summary.level_reached,
+                            summary.level_asked);
+  if (!dump.size) {
     text += "nothing was written (--dry-run)\n";
-  } else if (!result.path.empty()) {
-    text += fmt::format("written       {} ({}){}\n", printable(result.path.string()),
-                        human_size(result.size_bytes), done.incomplete ? ", incomplete" : "");
+  } else if (!dump.path.empty()) {
+    text += fmt::format("written       {} ({}){}\n", printable(dump.path), human_size(*dump.size),
+                        summary.incomplete ? ", incomplete" : "");
   }
   return text;
-}
-
-std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra) {
-  using Json = nlohmann::ordered_json;
-  const sandbox::Done& done = result.done;
-  Json json{
-      {"file", result.path.empty() ? Json() : Json(result.path.string())},
-      {"size", dry_run ? Json() : Json(result.size_bytes)},
-      {"release", done.release},
-      {"level", {{"asked", done.level_asked}, {"reached", done.level_reached}}},
-      {"incomplete", done.incomplete},
-      {"as_asked", result.as_asked()},
-      {"pages", {{"ram", done.ram_pages}, {"kept", done.kept_pages}, {"lost", done.lost_pages}}}};
-  for (const sandbox::ClassCount& count : done.classes) {
-    json["pages"]["by_class"][count.name] = count.pages;
-  }
-  json["remarks"] = Json::array();
-  for (const Remark& remark : done.remarks) {
-    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
-  }
-  if (!extra.empty()) {
-    json.update(Json::parse(extra));
-  }
-  // In ASCII no control character but newlines is left of what the worker said.
-  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace vmcore::cli

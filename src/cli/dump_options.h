@@ -3,9 +3,11 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 #include "src/cli/verb.h"
 #include "src/job/convert_job.h"
+#include "src/report/dump.h"
 
 namespace vmcore::cli {
 
@@ -21,8 +23,6 @@ std::string human_size(std::uint64_t bytes);
 void print_remarks(const std::vector<Remark>& remarks);
 
 // What was kept, what was left out and why, for people.
-std::string describe_result(const job::DumpResult& result, bool dry_run);
-// The same as JSON; verbs add members of their own through `extra` (a JSON object's text).
-std::string result_json(const job::DumpResult& result, bool dry_run, const std::string& extra = "");
+std::string describe_dump(const report::DumpFile& dump);
 
 }  // namespace vmcore::cli

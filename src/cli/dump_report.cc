@@ -2,17 +2,15 @@
 
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
 #include "src/base/shell.h"
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string milliseconds(acquire::Microseconds time) {
   return fmt::format("{:.1f}", static_cast<double>(time.count()) / 1000);
@@ -51,59 +49,16 @@ std::string describe_guest(const job::GuestReport& guest, const std::string& the
 }
 
 std::string describe_handoff(const job::DumpResult& dump) {
-  if (dump.path.empty() || dump.done.release.empty()) {
+  if (dump.path.empty() || dump.summary.release.empty()) {
     return "";
   }
   return fmt::format("open it with  {}\n",
-                     shell_command({"crash", "/usr/lib/debug/boot/vmlinux-" + dump.done.release,
+                     shell_command({"crash", "/usr/lib/debug/boot/vmlinux-" + dump.summary.release,
                                     dump.path.string()}));
 }
 
-Json then_json(const job::GuestDumpResult& result, const std::string& then) {
-  const std::optional<job::GuestReport>& guest = result.guest;
-  Json json{{"action", then}, {"done", guest && guest->then_done}};
-  if (guest && guest->then_error) {
-    json["error"] = guest->then_error->message;
-  }
-  if (result.withheld) {
-    json["withheld"] = result.withheld->why;
-    json["by_hand"] = result.withheld->by_hand;
-  }
-  return json;
-}
-
-Json guest_json(const job::GuestReport& guest) {
-  Json json{
-      {"name", guest.name},
-      {"memory", guest.memory_size},
-      {"state_before", guest.before.name},
-      {"state_after", guest.after ? Json(guest.after->name) : Json()},
-      {"as_found", guest.after == guest.before},
-      {"method", acquire::method_name(guest.method)},
-      {"consistency", guest.consistency},
-      {"host_memory", guest.host_memory ? Json(*guest.host_memory) : Json()},
-      {"pause_ms", guest.pause ? Json(static_cast<double>(guest.pause->count()) / 1000) : Json()}};
-  json["remarks"] = Json::array();
-  for (const Remark& remark : guest.remarks) {
-    json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
-  }
-  return json;
-}
-
-// What goes beside the dump's own members.
-Json extra_json(const job::GuestDumpResult& result, const ToldDump& told) {
-  Json json = Json::object();
-  if (result.guest) {
-    json["guest"] = guest_json(*result.guest);
-  }
-  if (!told.then.empty()) {
-    (result.guest ? json["guest"] : json)["then"] = then_json(result, told.then);
-  }
-  return json;
-}
-
 std::string result_text(const job::GuestDumpResult& result, const ToldDump& told) {
-  return describe_result(*result.dump, false) + describe_guest(*result.guest, told.then) +
+  return describe_dump(job::dump_file(*result.dump)) + describe_guest(*result.guest, told.then) +
          describe_handoff(*result.dump);
 }
 
@@ -131,9 +86,7 @@ std::FILE* messages_of(const ToldDump& told) { return told.to_stdout ? stderr : 
 int print_failure(const job::GuestDumpResult& result, const ToldDump& told, const Common& common) {
   const Error& error = result.dump.error();
   if (common.json) {
-    Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
-    json.update(extra_json(result, told));
-    fmt::print(messages_of(told), "{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
+    std::fputs(report::to_json(job::report_of(result, told.then)).c_str(), messages_of(told));
   } else if (result.guest && !common.quiet) {
     std::fputs(describe_guest(*result.guest, told.then).c_str(), stderr);
   }
@@ -145,13 +98,11 @@ void print_success(const job::GuestDumpResult& result, const ToldDump& told, con
   std::FILE* const to = messages_of(told);
   common.kept = !result.dump->path.empty();
   if (common.json) {
-    const std::string text =
-        extra_json(result, told).dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::fputs(result_json(*result.dump, false, text).c_str(), to);
+    std::fputs(report::to_json(job::report_of(result, told.then)).c_str(), to);
   } else if (!common.quiet) {
     std::fputs(result_text(result, told).c_str(), to);
     print_remarks(result.guest->remarks);
-    print_remarks(result.dump->done.remarks);
+    print_remarks(result.dump->summary.remarks);
   }
 }
 

@@ -34,8 +34,8 @@ constexpr std::array kPaints{
 };
 constexpr std::string_view kOther = "#5b5f63";  // a class that is not known here
 
-void add(std::vector<Layer>& layers, const MemoryReport& report, Layer layer) {
-  for (const BinUse& bin : report.bins) {
+void add(std::vector<Layer>& layers, const report::MemoryReport& report, Layer layer) {
+  for (const report::BinUse& bin : report.bins) {
     layer.pages += layer.pages_of(bin);
   }
   if (layer.pages != 0) {
@@ -45,7 +45,7 @@ void add(std::vector<Layer>& layers, const MemoryReport& report, Layer layer) {
 
 }  // namespace
 
-std::uint64_t Layer::pages_of(const BinUse& bin) const {
+std::uint64_t Layer::pages_of(const report::BinUse& bin) const {
   switch (part) {
     case Part::zero:
       return bin.free_zero;
@@ -56,12 +56,12 @@ std::uint64_t Layer::pages_of(const BinUse& bin) const {
   }
 }
 
-std::vector<Layer> layers_of(const MemoryReport& report) {
+std::vector<Layer> layers_of(const report::MemoryReport& report) {
   std::vector<Layer> layers;
   std::vector<bool> painted(report.classes.size());
   for (const Paint& paint : kPaints) {
     for (std::size_t i = 0; i < report.classes.size(); ++i) {
-      const ClassUse& use = report.classes[i];
+      const report::ClassCount& use = report.classes[i];
       if (use.name == paint.name) {
         painted[i] = true;
         add(layers, report,

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "src/cli/memory_report.h"
+#include "src/report/memory.h"
 
 namespace vmcore::cli {
 
@@ -17,7 +17,7 @@ struct Layer {
   enum class Part { all, but_zero, zero };
 
   // How many of the bin's pages belong to it.
-  std::uint64_t pages_of(const BinUse& bin) const;
+  std::uint64_t pages_of(const report::BinUse& bin) const;
 
   std::size_t of_class = 0;  // in MemoryReport::classes
   Part part = Part::all;
@@ -28,6 +28,6 @@ struct Layer {
 };
 
 // Those that have pages. Together they hold each page of a bin once.
-std::vector<Layer> layers_of(const MemoryReport& report);
+std::vector<Layer> layers_of(const report::MemoryReport& report);
 
 }  // namespace vmcore::cli

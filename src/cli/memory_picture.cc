@@ -8,6 +8,7 @@
 
 #include "src/cli/dump_options.h"
 #include "src/cli/memory_layers.h"
+#include "src/cli/memory_report.h"
 #include "src/cli/xml_text.h"
 #include "src/image/page.h"
 
@@ -46,7 +47,8 @@ enum class Anchor { start, middle, end };
 
 class Drawing {
  public:
-  explicit Drawing(const MemoryReport& report) : report_(report), layers_(layers_of(report)) {}
+  explicit Drawing(const report::MemoryReport& report)
+      : report_(report), layers_(layers_of(report)) {}
 
   std::string draw(const PictureTitle& title) {
     heading(title);
@@ -149,7 +151,7 @@ class Drawing {
     y += kGap;
   }
 
-  void row(double y, std::uint64_t start, std::span<const BinUse> bins) {
+  void row(double y, std::uint64_t start, std::span<const report::BinUse> bins) {
     if (start % (8 * row_size()) == 0) {
       text(kMargin, y + 11, round_size(start), "font-size=\"11\" font-weight=\"600\"");
     }
@@ -157,7 +159,7 @@ class Drawing {
          "font-size=\"10\" fill=\"#57606a\" font-family=\"monospace\"", Anchor::end);
     std::vector<std::string> paths(layers_.size());
     std::string tips;
-    for (const BinUse& bin : bins) {
+    for (const report::BinUse& bin : bins) {
       const std::uint64_t number = (bin.start - start) / report_.bin_size;
       const double x = kLeft + kCellStep * static_cast<double>(number);
       cell(x, y, bin, paths);
@@ -174,7 +176,7 @@ class Drawing {
   }
 
   // Adds the cell's part of each layer to the layer's path.
-  void cell(double x, double y, const BinUse& bin, std::vector<std::string>& paths) const {
+  void cell(double x, double y, const report::BinUse& bin, std::vector<std::string>& paths) const {
     const std::uint64_t room = report_.bin_size / kPageSize;
     const double scale = kRowHeight / static_cast<double>(room);
     std::uint64_t below = 0;
@@ -190,7 +192,7 @@ class Drawing {
     }
   }
 
-  std::string tip(const BinUse& bin) const {
+  std::string tip(const report::BinUse& bin) const {
     std::string text = fmt::format("{:#x}, {}:", bin.start, human_size(report_.bin_size));
     const std::uint64_t room = report_.bin_size / kPageSize;
     for (const Layer& layer : layers_) {
@@ -262,14 +264,14 @@ class Drawing {
          "font-size=\"13\" fill=\"#57606a\"", Anchor::end);
   }
 
-  const MemoryReport& report_;
+  const report::MemoryReport& report_;
   std::vector<Layer> layers_;
   std::string out_;
 };
 
 }  // namespace
 
-std::string draw_memory(const MemoryReport& report, const PictureTitle& title) {
+std::string draw_memory(const report::MemoryReport& report, const PictureTitle& title) {
   return Drawing(report).draw(title);
 }
 

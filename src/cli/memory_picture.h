@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "src/cli/memory_report.h"
+#include "src/report/memory.h"
 
 namespace vmcore::cli {
 
@@ -14,6 +14,6 @@ struct PictureTitle {
 };
 
 // A whole SVG document. It needs nothing from elsewhere: no fonts, scripts or styles.
-std::string draw_memory(const MemoryReport& report, const PictureTitle& title);
+std::string draw_memory(const report::MemoryReport& report, const PictureTitle& title);
 
 }  // namespace vmcore::cli

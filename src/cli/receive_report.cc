@@ -1,41 +1,24 @@
 #include "src/cli/receive_report.h"
 
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 void say(const job::ReceiveReport& report, const std::string& text) {
   fmt::print(stderr, "vmcorectl: {}\n", printable(report.name + ": " + text));
 }
 
-Json report_json(const job::ReceiveReport& report) {
-  Json json{{"name", report.name}};
-  if (report.hello) {
-    json["release"] = report.hello->release;
-    json["tag"] = report.hello->tag;
-    json["memory"] = report.hello->ram_bytes;
-  }
-  json["crash"] = report.crash.empty() ? Json() : Json(report.crash);
-  json["panic"] = report.panic.empty() ? Json() : Json(report.panic);
-  json["log"] = report.log.empty() ? Json() : Json(report.log.string());
-  return json;
-}
-
 int print_failure(const job::ReceiveResult& result, const Common& common) {
   const Error& error = result.dump.error();
   if (common.json) {
-    const Json json{{"error", {{"code", errc_name(error.code)}, {"text", error.message}}},
-                    {"guest", report_json(result.report)}};
-    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
+    std::fputs(report::to_json(job::report_of(result)).c_str(), stdout);
   }
   const int code = report_error(error);
   // All that was offered is kept.
@@ -50,12 +33,10 @@ void print_success(const job::ReceiveResult& result, const ToldReception& told,
   std::FILE* const to = told.to_stdout ? stderr : stdout;
   common.kept = !result.dump->path.empty();
   if (common.json) {
-    const Json extra{{"guest", report_json(result.report)}};
-    const std::string text = extra.dump(-1, ' ', false, Json::error_handler_t::replace);
-    std::fputs(result_json(*result.dump, told.dry_run, text).c_str(), to);
+    std::fputs(report::to_json(job::report_of(result)).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_result(*result.dump, told.dry_run).c_str(), to);
-    print_remarks(result.dump->done.remarks);
+    std::fputs(describe_dump(job::dump_file(*result.dump)).c_str(), to);
+    print_remarks(result.dump->summary.remarks);
   }
 }
 

@@ -24,7 +24,6 @@ class ReceiveTelling {
 };
 
 struct ToldReception {
-  bool dry_run = false;
   bool to_stdout = false;  // the dump itself went there
 };
 

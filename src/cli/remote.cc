@@ -116,7 +116,7 @@ Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
   if (!read) {
     return in_context(std::move(read).error(), host + ": what came is no whole dump");
   }
-  job::DumpResult result{.done = std::move(read->done), .path = {}, .size_bytes = 0};
+  job::DumpResult result{.summary = std::move(read->summary)};
   TRY(output.keep(result));
   return result;
 }
@@ -125,19 +125,20 @@ void print_kept(const job::DumpResult& dump, Json said, const Common& common) {
   const std::string path = dump.path.string();
   common.kept = !path.empty();
   if (dump.name_may_go) {
-    print_remarks({dump.done.remarks.back()});
+    print_remarks({dump.summary.remarks.back()});
   }
   if (common.json && said.is_object()) {
     said["file"] = path.empty() ? Json() : Json(path);
     if (!dump.as_asked()) {
       said["as_asked"] = false;
-      said["incomplete"] = dump.done.incomplete;
+      said["incomplete"] = dump.summary.incomplete;
     }
     std::FILE* const to = path.empty() ? stderr : stdout;
     std::fputs((said.dump(2, ' ', true, Json::error_handler_t::replace) + "\n").c_str(), to);
   } else if (!common.quiet && !path.empty()) {
-    fmt::print("written       {} ({}){}\n", printable(path), human_size(dump.size_bytes),
-               dump.done.incomplete ? ", incomplete" : "");
+    fmt::print("written       {} ({}){}\n", printable(path),
+               human_size(dump.size_bytes.value_or(0)),
+               dump.summary.incomplete ? ", incomplete" : "");
   }
 }
 
@@ -183,7 +184,7 @@ int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<st
     }
     asked = {*trailer, [&] {
                kept = keep(*output, host.name);
-               return *kept && !(*kept)->done.incomplete && !(*kept)->name_may_go;
+               return *kept && !(*kept)->summary.incomplete && !(*kept)->name_may_go;
              }};
     words.insert(words.begin() + 1, "--then-when-kept=" + *trailer);
   }

@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
 
 #include "src/check/check_guest.h"
 #include "src/check/check_host.h"
@@ -10,11 +11,10 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
+#include "src/report/check.h"
 
 namespace vmcore::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Options {
   GuestOptions guest;
@@ -29,29 +29,15 @@ void print_line(const std::string& guest, const Finding& finding) {
              printable(verdict_text(finding)));
 }
 
-Json as_json(const check::CheckReport& report) {
-  Json list = Json::array();
-  for (const Finding& finding : report.findings) {
-    list.push_back({{"guest", report.guest.empty() ? Json() : Json(report.guest)},
-                    {"id", finding.id},
-                    {"title", finding.title},
-                    {"result", verdict_name(finding.verdict)},
-                    {"hint", finding.hint},
-                    {"value", finding.value}});
-  }
-  return list;
-}
-
 // Prints reports as they come; JSON at the end, for it is one list.
 class Printer {
  public:
   explicit Printer(const Common& common) : common_(common) {}
 
-  void print(const check::CheckReport& report) {
+  void print(report::CheckReport report) {
     failed_ = failed_ || report.failed();
     if (common_.json) {
-      const Json list = as_json(report);
-      list_.insert(list_.end(), list.begin(), list.end());
+      reports_.push_back(std::move(report));
       return;
     }
     for (const Finding& finding : report.findings) {
@@ -64,14 +50,14 @@ class Printer {
 
   int finish() const {
     if (common_.json) {
-      fmt::print("{}\n", list_.dump(2, ' ', true, Json::error_handler_t::replace));
+      std::fputs(report::to_json(reports_).c_str(), stdout);
     }
     return failed_ ? kExitFailed : kExitDone;
   }
 
  private:
   const Common& common_;
-  Json list_ = Json::array();
+  std::vector<report::CheckReport> reports_;
   bool failed_ = false;
 };
 
@@ -111,11 +97,11 @@ int fix(const Options& options, const Common& common) {
     return report_error(domain.error(), common);
   }
   if (common.json) {
-    const Json json{{"guest", domain->guest},
-                    {"changed", !domain->saved.empty()},
-                    {"diff", domain->diff},
-                    {"saved", domain->saved.empty() ? Json() : Json(domain->saved.string())}};
-    fmt::print("{}\n", json.dump(2, ' ', true, Json::error_handler_t::replace));
+    const report::FixReport report{.guest = domain->guest,
+                                   .changed = !domain->saved.empty(),
+                                   .diff = domain->diff,
+                                   .saved = domain->saved.string()};
+    std::fputs(report::to_json(report).c_str(), stdout);
   } else if (!common.quiet) {
     fmt::print("{}{}: {}\n", printable_lines(domain->diff), printable(domain->guest),
                printable(next_step(*domain, options.dry_run)));

@@ -8,6 +8,7 @@
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
@@ -40,10 +41,10 @@ int run(Options& options, const Common& common) {
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = options.output == "-" ? stderr : stdout;
   if (common.json) {
-    std::fputs(result_json(*result, options.dump.how.dry_run).c_str(), to);
+    std::fputs(report::to_json(report::DumpReport{.dump = job::dump_file(*result)}).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_result(*result, options.dump.how.dry_run).c_str(), to);
-    print_remarks(result->done.remarks);
+    std::fputs(describe_dump(job::dump_file(*result)).c_str(), to);
+    print_remarks(result->summary.remarks);
   }
   return exit_code_of(*result);
 }

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
@@ -8,6 +7,7 @@
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
+#include "src/report/json.h"
 
 namespace vmcore::cli {
 namespace {
@@ -20,24 +20,20 @@ int run(const GuestOptions& source, const Common& common) {
     return report_pause(read, report_error(result.error(), common), common);
   }
   if (common.json) {
-    nlohmann::ordered_json json{{"release", result->done.release},
-                                {"incomplete", result->done.incomplete},
-                                {"remarks", nlohmann::ordered_json::array()},
-                                {"log", result->text}};
-    for (const Remark& remark : result->done.remarks) {
-      json["remarks"].push_back({{"code", errc_name(remark.code)}, {"text", remark.text}});
-    }
-    // In ASCII no control character but newlines is left.
-    const auto text = json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
-    fmt::print("{}\n", text);
+    const report::Json json{{"schema", "vmcorectl-dmesg/1"},
+                            {"release", result->summary.release},
+                            {"incomplete", result->summary.incomplete},
+                            {"remarks", report::remarks_json(result->summary.remarks)},
+                            {"log", result->text}};
+    std::fputs(report::document_text(json).c_str(), stdout);
   } else {
     const std::string text = printable_lines(result->text);
     std::fwrite(text.data(), 1, text.size(), stdout);
     if (!common.quiet) {
-      print_remarks(result->done.remarks);
+      print_remarks(result->summary.remarks);
     }
   }
-  return report_pause(read, result->done.incomplete ? kExitNotAsAsked : kExitDone, common);
+  return report_pause(read, result->summary.incomplete ? kExitNotAsAsked : kExitDone, common);
 }
 
 }  // namespace

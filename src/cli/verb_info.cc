@@ -2,21 +2,18 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/verb.h"
-#include "src/cli/worker_document.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/image/page.h"
 #include "src/job/interrupt.h"
+#include "src/report/info.h"
 
 namespace vmcore::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string utc(std::int64_t epoch) {
   const std::time_t seconds = epoch;
@@ -32,60 +29,48 @@ void line(std::string& out, std::string_view name, const std::string& value) {
   out += fmt::format("{:<16}{}\n", name, printable(value));
 }
 
-// Members are got with at(), which throws: what the worker says is not to be trusted.
-std::string text(const Json& object, const char* member) {
-  return printable(object.at(member).get<std::string>());
-}
-
 // What crashkernel= reserved, and whether a kernel waits there for a crash.
-void describe_panic_kernel(const Json& kernel, std::string& out) {
-  if (!kernel.contains("panic_kernel")) {
-    return;
+void describe_panic_kernel(const report::KernelInfo& kernel, std::string& out) {
+  if (const auto& panic = kernel.panic_kernel) {
+    line(out, "panic kernel",
+         panic->size == 0
+             ? "no memory is reserved for one (crashkernel=)"
+             : fmt::format("{}, {} reserved at {:#x}", panic->loaded ? "loaded" : "not loaded",
+                           human_size(panic->size), panic->start));
   }
-  const Json& panic = kernel.at("panic_kernel");
-  const std::uint64_t size = panic.at("size");
-  const bool loaded = panic.at("loaded");
-  line(out, "panic kernel",
-       size == 0 ? "no memory is reserved for one (crashkernel=)"
-                 : fmt::format("{}, {} reserved at {}", loaded ? "loaded" : "not loaded",
-                               human_size(size), text(panic, "start")));
 }
 
-void describe_kernel(const Json& info, std::string& out) {
-  if (!info.contains("kernel")) {
+void describe_kernel(const report::InfoReport& info, std::string& out) {
+  if (!info.kernel) {
     line(out, "kernel", "not found");
     return;
   }
-  const Json& kernel = info.at("kernel");
-  const bool panicked = kernel.value("panicked", false);
-  line(out, "kernel", text(kernel, "release") + (panicked ? ", in its panic" : ""));
-  if (!text(kernel, "build_id").empty()) {
-    line(out, "build-id", kernel.at("build_id"));
+  const report::KernelInfo& kernel = *info.kernel;
+  line(out, "kernel", kernel.release + (kernel.panicked ? ", in its panic" : ""));
+  if (!kernel.build_id.empty()) {
+    line(out, "build-id", kernel.build_id);
   }
-  const std::string source = kernel.at("vmcoreinfo");
-  line(out, "vmcoreinfo", source == "note" ? "note of the file" : "recovered (" + source + ")");
-  if (!kernel.value("in_memory", true)) {
+  line(out, "vmcoreinfo",
+       kernel.vmcoreinfo == "note" ? "note of the file" : "recovered (" + kernel.vmcoreinfo + ")");
+  if (!kernel.in_memory) {
     line(out, "in memory", "not found: its pages are missing, or VMCOREINFO is another kernel's");
     return;
   }
-  line(out, "kaslr offset", kernel.at("kaslr_offset"));
-  line(out, "page tables", fmt::format("{} levels", int{kernel.at("page_table_levels")}));
+  line(out, "kaslr offset", fmt::format("{:#x}", kernel.kaslr_offset));
+  line(out, "page tables", fmt::format("{} levels", kernel.page_table_levels));
   describe_panic_kernel(kernel, out);
 }
 
-void describe_time(const Json& info, std::string& out) {
-  if (info.contains("crash_time")) {
-    const Json& time = info.at("crash_time");
+void describe_time(const report::InfoReport& info, std::string& out) {
+  if (const auto& time = info.crash_time) {
+    line(out, "crash time", fmt::format("{} (from: {})", utc(time->epoch), time->source));
+  } else if (info.last_log_stamp) {
     line(out, "crash time",
-         fmt::format("{} (from: {})", utc(time.at("epoch")), text(time, "source")));
-  } else if (info.contains("last_log_stamp")) {
-    line(out, "crash time",
-         fmt::format("not known; last log record {:.3f} s after boot",
-                     double{info.at("last_log_stamp")}));
+         fmt::format("not known; last log record {:.3f} s after boot", *info.last_log_stamp));
   }
 }
 
-// convert/provenance.h: Capture.
+// image/capture.h.
 std::string who_says_so(const std::string& crash) {
   if (crash == "ordered") {
     return "on purpose, by vmcorectl";
@@ -93,76 +78,90 @@ std::string who_says_so(const std::string& crash) {
   return crash == "event" ? "seen by the host: QEMU told of it" : "the guest's own claim";
 }
 
-void describe_capture(const Json& info, std::string& out) {
-  if (!info.contains("capture")) {
+// "vm1 (UUID) on host1, QEMU 7.2.22, captured 2026-11-29 17:00:00 UTC", as far as that is known.
+std::string whose(const Capture& capture) {
+  const auto known = [](std::string_view before, const std::string& value,
+                        std::string_view behind = "") {
+    return value.empty() ? "" : fmt::format("{}{}{}", before, value, behind);
+  };
+  const GuestIdentity& guest = capture.guest;
+  const auto& time = capture.cost.time;
+  std::string text = guest.name + known(" (", guest.uuid, ")") + known(" on ", guest.host) +
+                     known(", QEMU ", guest.qemu) +
+                     known(", captured ", time ? utc(static_cast<std::int64_t>(*time)) : "");
+  return text.erase(0, text.find_first_not_of(", "));
+}
+
+void describe_capture(const report::InfoReport& info, std::string& out) {
+  if (!info.capture) {
     return;
   }
-  const Json& capture = info.at("capture");
-  std::string how = fmt::format("method {}, consistency {}", text(capture, "method"),
-                                text(capture, "consistency"));
-  if (capture.contains("pause_ms")) {
-    how += fmt::format(", guest paused for {:.1f} ms", double{capture.at("pause_ms")});
+  const Capture& capture = *info.capture;
+  if (const std::string guest = whose(capture); !guest.empty()) {
+    line(out, "guest", guest);
+  }
+  std::string how = fmt::format("method {}, consistency {}", capture.method, capture.consistency);
+  if (const auto& pause = capture.cost.pause_us) {
+    how += fmt::format(", guest paused for {:.1f} ms", static_cast<double>(*pause) / 1000);
+  }
+  if (const auto& forecast = capture.cost.forecast_us) {
+    how += fmt::format(" ({:.1f} ms expected)", static_cast<double>(*forecast) / 1000);
   }
   line(out, "captured", how);
-  if (capture.contains("crash")) {
-    line(out, "crash", who_says_so(text(capture, "crash")));
+  if (!capture.crash.empty()) {
+    line(out, "crash", who_says_so(capture.crash));
   }
-  if (capture.contains("tag")) {
-    line(out, "tag", text(capture, "tag"));
+  if (!capture.tag.empty()) {
+    line(out, "tag", capture.tag);
   }
-  if (capture.contains("host_memory")) {
-    const std::int64_t grown = capture.at("host_memory");  // any, the least one as well
-    const auto bytes = static_cast<std::uint64_t>(grown);
+  if (const auto& grown = capture.cost.host_memory) {  // any, the least one as well
+    const auto bytes = static_cast<std::uint64_t>(*grown);
     line(out, "host memory",
-         fmt::format("{}{} by the capture", grown < 0 ? "-" : "+",
-                     human_size(grown < 0 ? 0 - bytes : bytes)));
+         fmt::format("{}{} by the capture", *grown < 0 ? "-" : "+",
+                     human_size(*grown < 0 ? 0 - bytes : bytes)));
   }
 }
 
-void describe_memory(const Json& info, std::string& out) {
-  const Json& pages = info.at("pages");
-  line(out, "memory", human_size(std::uint64_t{pages.at("ram")} * kPageSize));
-  for (const Json& range : info.at("ram")) {
-    out += fmt::format("  {:>18}  {}\n", text(range, "start"),
-                       human_size(std::uint64_t{range.at("size")}));
+void describe_memory(const report::InfoReport& info, std::string& out) {
+  line(out, "memory", human_size(info.ram_pages * kPageSize));
+  for (const PhysRange& range : info.ram) {
+    out += fmt::format("  {:>18}  {}\n", fmt::format("{:#x}", range.begin.value),
+                       human_size(range.size));
   }
   line(out, "in the file",
-       fmt::format("{} ({} left out)", human_size(std::uint64_t{pages.at("in_file")} * kPageSize),
-                   human_size(std::uint64_t{pages.at("excluded")} * kPageSize)));
-  for (const auto& [name, count] : pages.at("by_class").items()) {
-    if (std::uint64_t{count} != 0) {
-      out += fmt::format("  {:<16}{:>12}\n", printable(name),
-                         human_size(std::uint64_t{count} * kPageSize));
+       fmt::format("{} ({} left out)", human_size(info.pages_in_file * kPageSize),
+                   human_size(info.pages_excluded * kPageSize)));
+  for (const auto& [name, pages] : info.pages_by_class) {
+    if (pages != 0) {
+      out += fmt::format("  {:<16}{:>12}\n", printable(name), human_size(pages * kPageSize));
     }
   }
 }
 
-void describe_cpus(const Json& info, std::string& out) {
-  line(out, "CPUs", fmt::format("{}", info.at("cpus").size()));
-  for (const Json& cpu : info.at("cpus")) {
-    out += fmt::format("  {:>3}  {:<6}  rip {:<18}  rsp {:<18}", int{cpu.at("index")},
-                       text(cpu, "mode"), text(cpu, "rip"), text(cpu, "rsp"));
-    out += cpu.contains("cr3") ? fmt::format("  cr3 {}\n", text(cpu, "cr3")) : "\n";
+void describe_cpus(const report::InfoReport& info, std::string& out) {
+  line(out, "CPUs", fmt::format("{}", info.cpus.size()));
+  for (const report::CpuInfo& cpu : info.cpus) {
+    out += fmt::format("  {:>3}  {:<6}  rip {:<#18x}  rsp {:<#18x}", cpu.index, printable(cpu.mode),
+                       cpu.rip, cpu.rsp);
+    out += cpu.cr3 ? fmt::format("  cr3 {:#x}\n", *cpu.cr3) : "\n";
   }
 }
 
-std::string describe(const Json& info) {
+std::string describe(const report::InfoReport& info) {
   std::string out;
-  line(out, "format", info.at("format"));
-  line(out, "machine", info.at("machine"));
+  line(out, "format", info.format);
+  line(out, "machine", info.machine);
   describe_kernel(info, out);
   describe_time(info, out);
   describe_capture(info, out);
-  line(out, "level",
-       fmt::format("{} reached, {} asked", int{info.at("level").at("reached")},
-                   int{info.at("level").at("asked")}));
-  if (info.at("incomplete")) {
+  line(out, "level", fmt::format("{} reached, {} asked", info.level_reached, info.level_asked));
+  if (info.incomplete) {
     line(out, "complete", "NO: pages are missing");
   }
   describe_memory(info, out);
   describe_cpus(info, out);
-  for (const Json& remark : info.at("remarks")) {
-    line(out, "note", remark.at("text"));
+  for (const Remark& remark : info.remarks) {
+    line(out, remark_label(remark), remark.text);
   }
   return out;
 }
@@ -174,19 +173,11 @@ int run(const GuestOptions& source, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
-  const auto document = read_document(result->text);
-  if (!document) {
-    return report_pause(read, report_error(document.error(), common), common);
+  const Result<report::InfoReport> info = report::info_from_json(result->text);
+  if (!info) {
+    return report_pause(read, report_error(info.error(), common), common);
   }
-  if (common.json) {
-    std::fputs(document_text(*document).c_str(), stdout);
-    return report_pause(read, kExitDone, common);
-  }
-  try {
-    std::fputs(describe(*document).c_str(), stdout);
-  } catch (const Json::exception& error) {
-    return report_error({Errc::malformed, fmt::format("vmcore-worker's answer: {}", error.what())});
-  }
+  std::fputs((common.json ? report::to_json(*info) : describe(*info)).c_str(), stdout);
   return report_pause(read, kExitDone, common);
 }
 

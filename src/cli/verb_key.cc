@@ -43,8 +43,11 @@ Run add_key(CLI::App& command, const Common& common) {
       return report_error(key.error(), common);
     }
     const std::string shown = seal::format_public_key(*key);
-    fmt::print("{}\n", common.json ? nlohmann::json{{"encrypt_to", shown}}.dump(2)
-                                   : "encrypt-to = " + shown);
+    fmt::print(
+        "{}\n",
+        common.json
+            ? nlohmann::ordered_json{{"schema", "vmcorectl-key/1"}, {"encrypt_to", shown}}.dump(2)
+            : "encrypt-to = " + shown);
     return static_cast<int>(kExitDone);
   };
 }

@@ -10,11 +10,11 @@
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
 #include "src/cli/verb.h"
-#include "src/cli/worker_document.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
+#include "src/report/memory.h"
 
 namespace vmcore::cli {
 namespace {
@@ -59,11 +59,7 @@ int run(const Options& options, const Common& common) {
   if (!answer) {
     return report_pause(read, report_error(answer.error(), common), common);
   }
-  const auto document = read_document(answer->text);
-  if (!document) {
-    return report_pause(read, report_error(document.error(), common), common);
-  }
-  const Result<MemoryReport> report = read_memory_report(answer->text);
+  const Result<report::MemoryReport> report = report::memory_from_json(answer->text);
   if (!report) {
     return report_pause(read, report_error(report.error(), common), common);
   }
@@ -74,11 +70,11 @@ int run(const Options& options, const Common& common) {
       return report_error(written.error(), common);
     }
     common.kept = !written->path.empty();
-    print_remarks(written->done.remarks);
+    print_remarks(written->summary.remarks);
     code = exit_code_of(*written);
   }
   if (common.json) {
-    std::fputs(document_text(*document).c_str(), stdout);
+    std::fputs(report::to_json(*report).c_str(), stdout);
   } else if (!common.quiet && options.svg != "-") {
     std::fputs(describe_memory(*report).c_str(), stdout);
   }

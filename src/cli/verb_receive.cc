@@ -55,7 +55,7 @@ int run(Options& options, const Common& common) {
         options.job, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());
   }();
-  return tell_received(result, {options.job.dump.how.dry_run, options.job.output == "-"}, common);
+  return tell_received(result, {.to_stdout = options.job.output == "-"}, common);
 }
 
 }  // namespace

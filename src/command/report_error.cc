@@ -15,6 +15,7 @@ int report_error(const Error& error) {
 int report_error(const Error& error, const Common& common) {
   if (common.json) {
     const nlohmann::ordered_json json{
+        {"schema", "vmcorectl-error/1"},
         {"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
     fmt::print("{}\n", json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace));
   }

@@ -59,11 +59,13 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   static_cast<filters::PlanSummary&>(outcome.plan) = decision.planner.summary();
   outcome.plan.level_asked = options.how.level;
   append(outcome.remarks, image.remarks);
+  remark_on_newer_note(image, outcome.remarks);
   append(outcome.remarks, decision.subject.found.remarks);
   append(outcome.remarks, outcome.plan.remarks);
   outcome.lost_pages = outcome.plan.lost_pages;
   if (decision.kernel() != nullptr) {
     outcome.release = decision.kernel()->info().release();
+    outcome.build_id = decision.kernel()->info().build_id().value_or("");
     outcome.panicked = kernel::has_panicked(*decision.kernel()).value_or(false);
   }
   outcome.incomplete = image.file.incomplete;

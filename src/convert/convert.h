@@ -56,6 +56,7 @@ struct Outcome {
   std::uint64_t lost_pages = 0;    // the plan's lost pages, and kept ones that could not be read
   bool incomplete = false;         // pages are missing: lost now, or already in the source
   std::string release;             // of the kernel, empty where none was found
+  std::string build_id;            // of it, hex; empty where it exports none (before v5.9)
   std::optional<bool> armed;       // it has a panic kernel loaded; known of plan_only()
   bool panicked = false;           // it is in its panic, as far as that can be told
   std::optional<InfoPlace> place;  // of its VMCOREINFO, for the next look

@@ -211,7 +211,8 @@ void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
       {Errc::guest_state,
        fmt::format("two kernels are in memory: the crashed one, {}, is taken, with the registers "
                    "that it saved; the memory of {}, {}, is left out",
-                   crashed.info().release(), runner(in_whole, crashed), left_out(header))});
+                   crashed.info().release(), runner(in_whole, crashed), left_out(header)),
+       Severity::fact});
   const std::size_t saved = subject.crashed->cpus.size();
   if (saved < subject.whole->cpus.size()) {
     remarks.push_back(

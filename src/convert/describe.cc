@@ -47,6 +47,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   Description description;
   description.incomplete = image.file.incomplete;
   description.remarks = image.remarks;
+  remark_on_newer_note(image, description.remarks);
   description.level_asked = description.level_reached = level_before(image);
   if (const auto before = read_provenance(image)) {
     description.level_asked = before->level_asked;

@@ -119,7 +119,8 @@ void remark_on_missing(unsigned level_before, std::uint64_t unseen, MemoryUse& u
         {Errc::not_found,
          fmt::format("the file was filtered at level {} and does not tell what was left out from "
                      "holes: only what it holds is counted",
-                     level_before)});
+                     level_before),
+         Severity::fact});
   } else if (unseen != 0) {
     use.remarks.push_back(
         {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not seen "
@@ -139,6 +140,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   MemoryUse use;
   use.incomplete = image.file.incomplete;
   append(use.remarks, image.remarks);
+  remark_on_newer_note(image, use.remarks);
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }

@@ -1,9 +1,10 @@
 // Provenance: what vmcorectl did to a dump, kept in the dump as an ELF note of our own, so that the
 // file itself says what was left out and what it may still hold.
 //
-// Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines: VERSION, LEVEL_ASKED, LEVEL_REACHED,
-// CRASH_TIME, CRASH_TIME_SOURCE, METHOD, CONSISTENCY, PAUSE_US, HOST_MEMORY, CRASH, TAG,
-// PAGES(class), REMARK(code) (any number).
+// Note "VMCORECTL", type kNoteTypeProvenance, KEY=VALUE lines (docs/formats/note.md). Versions: a
+// new key leaves the version as it is, for readers skip what they do not know; the version rises
+// where a reader of the one before would take something wrong. A note of a newer version is not
+// read. The version of this source is kNoteVersion; a note that tells none is of version 1.
 #pragma once
 
 #include <array>
@@ -14,6 +15,7 @@
 
 #include "filters/page_class.h"
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/image.h"
 
 namespace vmcore::convert {
@@ -26,25 +28,7 @@ inline constexpr std::uint32_t kNoteTypeProvenance = 0x31636d76;
 enum class TimeSource : std::uint8_t { guest, host_event, file_header, none };
 std::string_view time_source_name(TimeSource source);
 
-inline constexpr std::size_t kMaxTag = 64;
-
-// What reading the guest cost. Known only when that is done: in the note it has a place of fixed
-// width.
-struct CaptureCost {
-  std::optional<std::uint64_t> pause_us = {};    // for how long the guest stood still for it
-  std::optional<std::int64_t> host_memory = {};  // bytes by which the guest's process grew
-};
-
-// How the memory of a guest was had.
-struct Capture {
-  std::string method = {};
-  std::string consistency = {};  // "stopped" (it did not run), "pause", "snapshot" or "torn"
-  // Of a dump that the guest sent itself, who says that it crashed: "ordered" (it was crashed by
-  // the one who took the dump), "event" (QEMU told of it), "claim" (the guest alone).
-  std::string crash = {};
-  std::string tag = {};  // the guest's word for a crash on purpose; at most kMaxTag bytes
-  CaptureCost cost = {};
-};
+inline constexpr std::uint64_t kNoteVersion = 1;
 
 struct Provenance {
   std::string version = {};
@@ -57,10 +41,13 @@ struct Provenance {
   std::vector<Remark> remarks = {};
 };
 
-// As long for every CaptureCost.
+// As long for every CaptureCost; a text of a hostile guest or file stays in its line, and is cut.
 Note make_provenance_note(const Provenance& provenance);
-// Nothing where the image has no such note. Lines that are not understood are skipped.
+// Nothing where the image has no such note, or one of a newer version. Lines that are not
+// understood are skipped.
 std::optional<Provenance> read_provenance(const MemoryImage& image);
+// Says so where its note is of a newer version.
+void remark_on_newer_note(const MemoryImage& image, std::vector<Remark>& remarks);
 
 // The dump level that was applied to the image already: what its provenance tells, else its header.
 // 0 where neither does.

@@ -46,7 +46,7 @@ Result<DumpResult> convert_file(const std::filesystem::path& input,
     const bool full = done.error().code == Errc::no_space;  // what is read takes no room
     return in_context(std::move(done).error(), full ? output.string() : input.string());
   }
-  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(options, result));
   if (out) {
     TRY(out->keep(result));

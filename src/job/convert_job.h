@@ -8,6 +8,7 @@
 
 #include "src/base/result.h"
 #include "src/image/conversion.h"
+#include "src/report/summary.h"
 #include "src/sandbox/messages.h"
 #include "src/staging/staged_file.h"
 
@@ -22,14 +23,14 @@ struct DumpOptions {
 };
 
 struct DumpResult {
-  sandbox::Done done;
-  std::filesystem::path path;    // of what was kept; empty for a dry run and standard output
-  std::uint64_t size_bytes = 0;  // of what was kept
-  bool name_may_go = false;      // by a power cut, for its folder could not be synced
+  report::Summary summary = {};
+  std::filesystem::path path = {};  // of what was kept; empty for a dry run and standard output
+  std::optional<std::uint64_t> size_bytes = {};  // of what was kept; nothing for a dry run
+  bool name_may_go = false;  // by a power cut, for its folder could not be synced
   // Everything that was asked for is there to stay, and nothing that was to be left out.
   bool as_asked() const {
-    return !done.incomplete && !name_may_go &&
-           (done.level_reached & done.level_asked) == done.level_asked;
+    return !summary.incomplete && !name_may_go &&
+           (summary.level_reached & summary.level_asked) == summary.level_asked;
   }
 };
 

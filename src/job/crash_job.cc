@@ -117,7 +117,7 @@ Result<> try_output(const GuestDumpOptions& options, const std::string& name) {
   return {};
 }
 
-bool came_whole(const Result<DumpResult>& dump) { return dump && !dump->done.incomplete; }
+bool came_whole(const Result<DumpResult>& dump) { return dump && !dump->summary.incomplete; }
 
 // Whether QEMU or its own memory tells that the guest has crashed. The monitor is free again on
 // return.
@@ -209,7 +209,7 @@ Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& in
     from_outside.locked = true;
     result.outside = dump_guest(from_outside, interrupt, on_progress);
     const GuestDumpResult& outside = *result.outside;
-    result.shows_no_crash = outside.dump && !outside.dump->done.crashed && outside.guest &&
+    result.shows_no_crash = outside.dump && !outside.dump->summary.crashed && outside.guest &&
                             outside.guest->before.running;
   }
   return result;

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <ctime>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,6 +59,11 @@ Result<Fd> DumpAttempt::make_spool() const {
   return staging::create_unlinked(folder);
 }
 
+acquire::Microseconds DumpAttempt::elapsed() const {
+  return std::chrono::duration_cast<acquire::Microseconds>(std::chrono::steady_clock::now() -
+                                                           begun_);
+}
+
 // The host must not run out of memory for a dump.
 Result<> DumpAttempt::check_growth() {
   TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
@@ -75,6 +81,9 @@ Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
   using std::chrono::milliseconds;
   const milliseconds limit = options_.pause_limit;
   const bool pauses = report_.before.running && options_.consistency == Consistency::pause;
+  if (pauses) {
+    report_.forecast = expected;
+  }
   if (!pauses || limit.count() == 0 || expected <= limit) {
     return {};
   }
@@ -96,8 +105,10 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {.input = std::move(input),
           .how = options_.dump.how,
           .hint = will_wait() ? recall_place(guest_) : std::nullopt,
-          .capture = sandbox::Capture{std::string(acquire::method_name(report_.method)),
-                                      report_.consistency}};
+          .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
+                             .consistency = report_.consistency,
+                             .guest = report_.identity,
+                             .cost = {.duration_us = static_cast<std::uint64_t>(elapsed().count())}}};
 }
 
 bool DumpAttempt::will_wait() const {
@@ -117,6 +128,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
     refused_ = got.error().code == Errc::limit && !limit_.is_over();
     return tl::unexpected(std::move(got).error());
   }
+  report_.time = static_cast<std::uint64_t>(std::time(nullptr));
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
   pause_ = Pause(std::move(acquired.lease));
@@ -184,8 +196,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   if (memory_before_ && memory_now && read) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
-  worker.cost({.pause_us = static_cast<std::uint64_t>(report_.pause->count()),
-               .host_memory = report_.host_memory});
+  worker.cost(cost_of(report_));
   return {};
 }
 
@@ -240,9 +251,10 @@ Result<DumpResult> DumpAttempt::run() {
     return tl::unexpected(std::move(done).error());
   }
   remember_place(guest_, done->place);
-  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(dump, result));
   TRY(output_->keep(result));
+  report_.duration = elapsed();
   return result;
 }
 

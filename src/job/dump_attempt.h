@@ -33,6 +33,7 @@ class DumpAttempt {
         report_(report),
         on_progress_(on_progress),
         cancel_(cancel),
+        begun_(std::chrono::steady_clock::now()),
         limit_(options.pause_limit) {}
 
   // Call once.
@@ -43,6 +44,7 @@ class DumpAttempt {
   bool refused() const { return refused_; }
 
  private:
+  acquire::Microseconds elapsed() const;
   Result<> check_growth();
   Result<> check_pause(std::chrono::microseconds expected);
   Result<Fd> make_spool() const;
@@ -64,6 +66,7 @@ class DumpAttempt {
   GuestReport& report_;
   const OnProgress& on_progress_;
   int cancel_;
+  std::chrono::steady_clock::time_point begun_;
   std::optional<Output> output_;
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;

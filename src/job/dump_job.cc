@@ -102,7 +102,7 @@ std::string objection(const GuestDumpOptions& options, const GuestDumpResult& re
   if (!dump) {
     return "no dump was kept";
   }
-  if (dump->done.incomplete) {
+  if (dump->summary.incomplete) {
     return "the dump is incomplete";
   }
   if (dump->name_may_go) {
@@ -225,7 +225,7 @@ namespace {
 std::optional<CrashedGuest> look_for_crash(acquire::Selection selection) {
   const auto opened = acquire::open_guest(selection);
   const auto census = opened ? take_census(*opened->guest, true, 1)
-                             : Result<sandbox::Done>(tl::unexpected(opened.error()));
+                             : Result<report::Summary>(tl::unexpected(opened.error()));
   if (!census) {
     const Error doubt{census.error().code,
                       fmt::format("{}: libvirt says that it runs after a crash, and whether it is "

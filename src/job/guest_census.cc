@@ -6,7 +6,7 @@
 
 namespace vmcore::job {
 
-Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned threads) {
+Result<report::Summary> take_census(acquire::Guest& guest, bool running, unsigned threads) {
   TRY_ASSIGN(
       sandbox::Done done,
       run_worker({.input = sandbox::LiveInput{.torn = running},
@@ -14,7 +14,7 @@ Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned 
                   .hint = recall_place(guest)},
                  {}, {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }}));
   remember_place(guest, done.place);
-  return done;
+  return std::move(done.summary);
 }
 
 }  // namespace vmcore::job

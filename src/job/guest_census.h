@@ -4,11 +4,11 @@
 
 #include "src/acquire/guest.h"
 #include "src/base/result.h"
-#include "src/sandbox/messages.h"
+#include "src/report/summary.h"
 
 namespace vmcore::job {
 
 // Of level 31. Errc::unsupported where its memory cannot be read in place.
-Result<sandbox::Done> take_census(acquire::Guest& guest, bool running, unsigned threads);
+Result<report::Summary> take_census(acquire::Guest& guest, bool running, unsigned threads);
 
 }  // namespace vmcore::job

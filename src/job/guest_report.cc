@@ -1,10 +1,34 @@
 #include "src/job/guest_report.h"
 
+#include <sys/utsname.h>
+
 namespace vmcore::job {
+namespace {
+
+std::string node_name() {
+  utsname name{};
+  return ::uname(&name) == 0 ? name.nodename : "";
+}
+
+std::optional<std::uint64_t> count_of(const std::optional<acquire::Microseconds>& time) {
+  return time ? std::optional(static_cast<std::uint64_t>(time->count())) : std::nullopt;
+}
+
+}  // namespace
+
+CaptureCost cost_of(const GuestReport& report) {
+  return {.time = report.time,
+          .forecast_us = count_of(report.forecast),
+          .pause_us = count_of(report.pause),
+          .host_memory = report.host_memory,
+          .duration_us = count_of(report.duration)};
+}
 
 Result<GuestReport> look_at(acquire::Guest& guest) {
   GuestReport report;
   report.name = guest.name();
+  report.identity = guest.identity();
+  report.identity.host = node_name();
   report.handle = guest.handle();
   TRY(guest.check_readable());
   TRY(guest.check_idle());

@@ -93,17 +93,18 @@ void Output::write_back() const {
 }
 
 Result<> Output::keep(DumpResult& result) {
-  TRY_ASSIGN(result.size_bytes, sys::file_size(fd()));
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd()));
+  result.size_bytes = size;
   if (!file_) {
-    Result<> copied = copy(fd(), result.size_bytes, stream_.get());
+    Result<> copied = copy(fd(), size, stream_.get());
     return copied ? copied : in_context(std::move(copied).error(), stream_name_);
   }
   TRY_ASSIGN(staging::Kept kept,
-             result.done.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
+             result.summary.incomplete ? file_->commit_aside(".incomplete") : file_->commit());
   result.path = std::move(kept.path);
   if (kept.doubt) {
     result.name_may_go = true;
-    result.done.remarks.push_back(*std::move(kept.doubt));
+    result.summary.remarks.push_back(*std::move(kept.doubt));
   }
   write_back();  // it is synced now
   return {};

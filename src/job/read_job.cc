@@ -24,7 +24,8 @@ Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                                  : sandbox::kMaxDocument;
   TRY(worker.request(std::move(request), descriptors));
   TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
-  TextResult result{.name = {}, .done = std::move(done), .text = {}};
+  TextResult result{
+      .name = {}, .summary = std::move(done.summary), .place = std::move(done.place), .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
     return fail(Errc::limit, "more than {} MiB of text", most >> 20);
@@ -88,8 +89,8 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   }
   result->name = guest.name();
   const std::vector<Remark> taint = guest.remarks();
-  result->done.remarks.insert(result->done.remarks.end(), taint.begin(), taint.end());
-  remember_place(guest, result->done.place);
+  result->summary.remarks.insert(result->summary.remarks.end(), taint.begin(), taint.end());
+  remember_place(guest, result->place);
   return result;
 }
 

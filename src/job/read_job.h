@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace vmcore::job {
 
 struct TextResult {
   std::string name;  // the guest's, or the file's without its folder
-  sandbox::Done done;
+  report::Summary summary;
+  std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO
   std::string text;
 };
 

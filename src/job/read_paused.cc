@@ -68,7 +68,7 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
     return in_context(over ? limit_is_over(pause_limit) : std::move(result).error(), guest.name());
   }
   result->name = guest.name();
-  remember_place(guest, result->done.place);
+  remember_place(guest, result->place);
   return result;
 }
 

@@ -253,8 +253,9 @@ Result<DumpResult> Reception::run() {
   if (!done) {
     return in_context(std::move(done).error(), report_.name);
   }
-  done->remarks.insert(done->remarks.end(), remarks_.begin(), remarks_.end());
-  DumpResult result{.done = *std::move(done), .path = {}, .size_bytes = 0};
+  std::vector<Remark>& remarks = done->summary.remarks;
+  remarks.insert(remarks.end(), remarks_.begin(), remarks_.end());
+  DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(options_.dump, result));
   if (output) {
     TRY(output->keep(result));

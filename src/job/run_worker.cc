@@ -137,11 +137,11 @@ Result<> check_strict(const DumpOptions& options, const DumpResult& result) {
     return {};
   }
   std::string reason = "pages are missing";
-  if (!result.done.incomplete) {
-    reason = fmt::format("level {} was asked, level {} reached", result.done.level_asked,
-                         result.done.level_reached);
+  if (!result.summary.incomplete) {
+    reason = fmt::format("level {} was asked, level {} reached", result.summary.level_asked,
+                         result.summary.level_reached);
   }
-  for (const Remark& remark : result.done.remarks) {
+  for (const Remark& remark : result.summary.remarks) {
     reason += "; " + remark.text;
   }
   return fail(Errc::unsupported, "not as asked, and --strict was given: {}", reason);

@@ -71,7 +71,7 @@ Result<StreamReading> begin_reading(const ReceiveOptions& options, ReadLine line
   TRY_ASSIGN(const sandbox::StreamTerms terms, terms_of(options, line));
   sandbox::Request request{.input = sandbox::GuestStreamInput{terms},
                            .how = options.dump.how,
-                           .capture = sandbox::Capture{
+                           .capture = Capture{
                                .method = "guest", .consistency = "stopped", .crash = line.crash}};
   TRY_ASSIGN(Pipe hangup, make_pipe());
   std::vector<sandbox::NamedFd> descriptors{{"source", line.line.get()},

@@ -64,7 +64,9 @@ class KernelFinder {
   bool any_is_capture_kernel() const;
   void put_crashed_first();
   void remark_on_note();
-  void remark(Errc code, std::string text) { found_.remarks.push_back({code, std::move(text)}); }
+  void remark(Errc code, std::string text, Severity severity = Severity::warning) {
+    found_.remarks.push_back({code, std::move(text), severity});
+  }
 
   const MemoryImage* image_;
   const Architecture* arch_;
@@ -331,7 +333,8 @@ void KernelFinder::put_crashed_first() {
   remark(Errc::not_found,
          fmt::format("{} kernels are in memory; {} {}", kernels.size(),
                      crashed ? "the crashed one, taken, is" : "none says that it crashed; taken is",
-                     kernels.front().info().release()));
+                     kernels.front().info().release()),
+         crashed ? Severity::fact : Severity::warning);
 }
 
 void KernelFinder::remark_on_note() {

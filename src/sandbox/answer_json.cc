@@ -80,29 +80,9 @@ Result<Have> decode_have(std::string_view packet) {
   });
 }
 
-std::string encode(const Cost& cost) {
-  Json json = Json::object();
-  if (cost.pause_us) {
-    json["pause_us"] = *cost.pause_us;
-  }
-  if (cost.host_memory) {
-    json["host_memory"] = *cost.host_memory;
-  }
-  return packet_of(json);
-}
+std::string encode(const Cost& cost) { return packet_of(cost_json(cost)); }
 
-Result<Cost> decode_cost(std::string_view packet) {
-  return decode<Cost>(packet, [](const Json& json) {
-    Cost cost;
-    if (json.contains("pause_us")) {
-      cost.pause_us = json.at("pause_us").get<std::uint64_t>();
-    }
-    if (json.contains("host_memory")) {
-      cost.host_memory = json.at("host_memory").get<std::int64_t>();
-    }
-    return cost;
-  });
-}
+Result<Cost> decode_cost(std::string_view packet) { return decode<Cost>(packet, cost_from); }
 
 std::string encode(const Located& located) {
   Json json{{"pieces", pieces_json(located.pieces)}};

@@ -5,24 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "src/report/summary_json.h"
 #include "src/sandbox/message_json.h"
 
 namespace vmcore::sandbox {
 namespace {
-
-constexpr std::size_t kMaxRemarks = 64;
-
-Json remarks_json(const std::vector<Remark>& remarks) {
-  Json list = Json::array();
-  for (const Remark& remark : remarks) {
-    if (list.size() == kMaxRemarks) {
-      list.push_back({{"code", "limit"}, {"text", "further remarks are not shown"}});
-      break;
-    }
-    list.push_back({{"code", errc_name(remark.code)}, {"text", remark.text.substr(0, kMaxText)}});
-  }
-  return list;
-}
 
 Json ranges_json(const std::vector<PhysRange>& ranges) {
   Json list = Json::array();
@@ -78,24 +65,8 @@ struct EventEncoder {
     return {{"type", "copy"}, {"entries", event.entries}};
   }
   Json operator()(const Done& event) const {
-    Json classes = Json::array();
-    for (const ClassCount& count : event.classes) {
-      classes.push_back({{"name", count.name}, {"title", count.title}, {"pages", count.pages}});
-    }
-    Json json{{"type", "done"},
-              {"release", event.release.substr(0, kMaxText)},
-              {"level_asked", event.level_asked},
-              {"level_reached", event.level_reached},
-              {"incomplete", event.incomplete},
-              {"ram_pages", event.ram_pages},
-              {"kept_pages", event.kept_pages},
-              {"lost_pages", event.lost_pages},
-              {"crashed", event.crashed},
-              {"classes", classes},
-              {"remarks", remarks_json(event.remarks)}};
-    if (event.armed) {
-      json["armed"] = *event.armed;
-    }
+    Json json = report::summary_json(event.summary);
+    json["type"] = "done";
     if (event.place) {
       json["place"] = place_json(*event.place);
     }
@@ -107,29 +78,9 @@ struct EventEncoder {
 };
 
 Done done_from(const Json& json) {
-  Done done{.release = json.at("release"),
-            .level_asked = json.at("level_asked"),
-            .level_reached = json.at("level_reached"),
-            .incomplete = json.at("incomplete"),
-            .ram_pages = json.at("ram_pages"),
-            .kept_pages = json.at("kept_pages"),
-            .lost_pages = json.at("lost_pages"),
-            .crashed = json.at("crashed"),
-            .classes = {},
-            .place = {},
-            .remarks = {}};
-  if (json.contains("armed")) {
-    done.armed = json.at("armed").get<bool>();
-  }
+  Done done{.summary = report::summary_from(report::Members(json))};
   if (json.contains("place")) {
     done.place = place_from(json.at("place"));
-  }
-  for (const Json& entry : json.at("classes")) {
-    done.classes.push_back({entry.at("name"), entry.at("title"), entry.at("pages")});
-  }
-  for (const Json& entry : json.at("remarks")) {
-    Error error = error_from(entry);
-    done.remarks.push_back({error.code, std::move(error.message)});
   }
   return done;
 }
@@ -180,12 +131,13 @@ std::string encode(const Event& event) {
   if (packet.size() <= kMaxPacket || !std::holds_alternative<Done>(event)) {
     return packet;
   }
-  Done done = std::get<Done>(event);  // its remarks make it that long
-  for (std::size_t count = std::min(done.remarks.size(), kMaxRemarks);
+  Done done = std::get<Done>(event);
+  std::vector<Remark>& remarks = done.summary.remarks;  // they make it that long
+  for (std::size_t count = std::min(remarks.size(), report::kMaxRemarks);
        packet.size() > kMaxPacket && count > 0;) {
     count /= 2;
-    done.remarks.resize(count);
-    done.remarks.push_back({Errc::limit, "further remarks do not fit into a message"});
+    remarks.resize(count);
+    remarks.push_back({Errc::limit, "further remarks do not fit into a message", Severity::fact});
     packet = packet_of(EventEncoder{}(done));
   }
   return packet;

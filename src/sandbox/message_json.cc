@@ -22,4 +22,31 @@ InfoPlace place_from(const Json& json) {
   return {{json.at("address").get<std::uint64_t>()}, json.at("build_id")};
 }
 
+Json cost_json(const CaptureCost& cost) {
+  Json json = Json::object();
+  const auto add = [&json](const char* key, const auto& value) {
+    if (value) {
+      json[key] = *value;
+    }
+  };
+  add("time", cost.time);
+  add("forecast_us", cost.forecast_us);
+  add("pause_us", cost.pause_us);
+  add("host_memory", cost.host_memory);
+  add("duration_us", cost.duration_us);
+  return json;
+}
+
+CaptureCost cost_from(const Json& json) {
+  const report::Members members(json);
+  CaptureCost cost{.time = members.maybe_number("time"),
+                   .forecast_us = members.maybe_number("forecast_us"),
+                   .pause_us = members.maybe_number("pause_us"),
+                   .duration_us = members.maybe_number("duration_us")};
+  if (members.has("host_memory")) {
+    cost.host_memory = members.signed_number("host_memory");
+  }
+  return cost;
+}
+
 }  // namespace vmcore::sandbox

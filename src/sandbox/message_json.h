@@ -3,16 +3,17 @@
 // is called within decode().
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/info_place.h"
+#include "src/report/json.h"
 
 namespace vmcore::sandbox {
 
-using Json = nlohmann::json;
+using report::Json;
 
 // Bytes; text beyond it is cut.
 inline constexpr std::size_t kMaxText = 1024;
@@ -26,7 +27,11 @@ Error error_from(const Json& json);
 Json place_json(const InfoPlace& place);
 InfoPlace place_from(const Json& json);
 
-// What `build` makes of the packet. nlohmann reports misfits by exception: they end here. What
+// In whole microseconds: messages have no fractions.
+Json cost_json(const CaptureCost& cost);
+CaptureCost cost_from(const Json& json);
+
+// What `build` makes of the packet. Misfits are exceptions, which end here. What
 // messages do not have is left out before a value is built: deeper nesting, and fractions, which
 // nlohmann would cast to integers that may not hold them.
 template <class Message, class Build>
@@ -39,6 +44,8 @@ Result<Message> decode(std::string_view packet, Build build) {
     return build(json);
   } catch (const Json::exception& error) {
     return fail(Errc::malformed, "worker protocol: {}", error.what());
+  } catch (const report::Misfit& misfit) {
+    return fail(Errc::malformed, "worker protocol: {}", misfit.what());
   }
 }
 

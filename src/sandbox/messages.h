@@ -12,10 +12,12 @@
 
 #include "src/base/address.h"
 #include "src/base/result.h"
+#include "src/image/capture.h"
 #include "src/image/conversion.h"
 #include "src/image/image.h"
 #include "src/image/info_place.h"
 #include "src/image/source.h"
+#include "src/report/summary.h"
 
 namespace vmcore::sandbox {
 
@@ -37,13 +39,6 @@ enum class Operation : std::uint8_t {
   info,     // input -> a JSON document in the output
   dmesg,    // input -> the kernel log as text in the output
   memory,   // input -> what memory is used for, a JSON document in the output
-};
-
-// How the memory of a guest is had, for the dump's own note (convert/provenance.h).
-struct Capture {
-  std::string method;
-  std::string consistency;
-  std::string crash = {};
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.
@@ -106,7 +101,7 @@ struct Request {
   bool search_memory = true;           // scan all of memory where no note tells of the kernel
   std::optional<InfoPlace> hint = {};  // where it was found before
   std::optional<std::uint64_t> host_event_time = {};  // seconds since the epoch
-  // Where there is one, the worker expects Cost after SourceRead.
+  // For the dump's own note. Where there is one, the worker expects Cost after SourceRead.
   std::optional<Capture> capture = {};
   // The names of the descriptors, in their order. Worker::request() fills it in.
   std::vector<std::string> descriptors = {};
@@ -156,25 +151,10 @@ struct Locate {
 struct Copy {
   std::uint64_t entries = 0;
 };
-struct ClassCount {
-  std::string name;  // stable
-  std::string title;
-  std::uint64_t pages = 0;
-};
+// The end of a job.
 struct Done {
-  std::string release = {};
-  unsigned level_asked = 0;
-  unsigned level_reached = 0;
-  bool incomplete = false;
-  std::uint64_t ram_pages = 0;
-  std::uint64_t kept_pages = 0;  // with those that are lost
-  std::uint64_t lost_pages = 0;
-  bool crashed = false;  // the guest's kernel says that it crashed
-  // Whether the guest has a panic kernel loaded; nothing where that was not asked, or is not known.
-  std::optional<bool> armed = {};
-  std::vector<ClassCount> classes = {};
+  report::Summary summary = {};
   std::optional<InfoPlace> place = {};  // of the kernel's VMCOREINFO: a hint for the next request
-  std::vector<Remark> remarks = {};
 };
 struct Failed {
   Error error;
@@ -189,10 +169,7 @@ struct Have {
 };
 
 // To the worker, when the guest runs again: what reading it cost.
-struct Cost {
-  std::optional<std::uint64_t> pause_us;
-  std::optional<std::int64_t> host_memory;  // bytes
-};
+using Cost = CaptureCost;
 
 // To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
 // pagemap of the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as

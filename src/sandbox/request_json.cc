@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "src/report/capture_json.h"
 #include "src/sandbox/message_json.h"
 #include "src/sandbox/messages.h"
 
@@ -145,7 +146,8 @@ Result<Request> request_from(const Json& json) {
   }
   if (json.contains("capture")) {
     const Json& capture = json.at("capture");
-    request.capture = Capture{capture.at("method"), capture.at("consistency"), capture.at("crash")};
+    request.capture = report::capture_from(report::Members(capture));
+    request.capture->cost = cost_from(capture.at("cost"));
   }
   return request;
 }
@@ -172,9 +174,9 @@ std::string encode(const Request& request) {
     json["host_event_time"] = *request.host_event_time;
   }
   if (request.capture) {
-    json["capture"] = {{"method", request.capture->method},
-                       {"consistency", request.capture->consistency},
-                       {"crash", request.capture->crash}};
+    Json capture = report::capture_json(*request.capture);
+    capture["cost"] = cost_json(request.capture->cost);
+    json["capture"] = std::move(capture);
   }
   return packet_of(json);
 }

@@ -51,37 +51,29 @@ class ChannelObserver : public convert::Observer {
   std::chrono::steady_clock::time_point next_{};
 };
 
-std::optional<convert::Capture> capture_of(const Request& request) {
-  return request.capture
-             ? std::optional(convert::Capture{.method = request.capture->method,
-                                              .consistency = request.capture->consistency,
-                                              .crash = request.capture->crash})
-             : std::nullopt;
-}
-
 // Whether a guest waits until what was written is compared with its memory.
 bool holds_guest(const Request& request) { return has_draft(request) && request.how.verify; }
 
 Done done_of(const convert::Outcome& outcome) {
-  Done done{.release = outcome.release,
-            .level_asked = outcome.plan.level_asked,
-            .level_reached = outcome.plan.level_reached,
-            .incomplete = outcome.incomplete,
-            .ram_pages = outcome.plan.ram_pages,
-            .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
-            .lost_pages = outcome.lost_pages,
-            .crashed = outcome.panicked ||
-                       outcome.provenance.crash_time_source == convert::TimeSource::guest,
-            .armed = outcome.armed,
-            .classes = {},
-            .place = outcome.place,
-            .remarks = outcome.remarks};
+  report::Summary summary{.release = outcome.release,
+                          .build_id = outcome.build_id,
+                          .level_asked = outcome.plan.level_asked,
+                          .level_reached = outcome.plan.level_reached,
+                          .incomplete = outcome.incomplete,
+                          .ram_pages = outcome.plan.ram_pages,
+                          .kept_pages = outcome.plan.kept_pages + outcome.plan.lost_pages,
+                          .lost_pages = outcome.lost_pages,
+                          .crashed = outcome.panicked || outcome.provenance.crash_time_source ==
+                                                             convert::TimeSource::guest,
+                          .armed = outcome.armed,
+                          .classes = {},
+                          .remarks = outcome.remarks};
   for (const filters::ClassName& entry : filters::kClassNames) {
-    done.classes.push_back(
+    summary.classes.push_back(
         {std::string(entry.name), std::string(entry.title),
          outcome.plan.pages_by_class[static_cast<std::size_t>(entry.page_class)]});
   }
-  return done;
+  return {.summary = std::move(summary), .place = outcome.place};
 }
 
 Result<> verify_written(const MemoryImage& source, int output, const convert::Outcome& outcome) {
@@ -94,10 +86,13 @@ Result<> verify_written(const MemoryImage& source, int output, const convert::Ou
 }
 
 // What reading the guest cost is told when it runs again.
-Result<> take_cost(const Channel& channel, formats::DumpWriter& writer, convert::Outcome& outcome) {
+Result<> take_cost(const Channel& channel, Clock::time_point begun, formats::DumpWriter& writer,
+                   convert::Outcome& outcome) {
   TRY_ASSIGN(const sandbox::Packet packet, channel.receive());
-  TRY_ASSIGN(const sandbox::Cost cost, sandbox::decode_cost(packet.text));
-  return convert::record_cost(writer, {cost.pause_us, cost.host_memory}, outcome);
+  TRY_ASSIGN(sandbox::Cost cost, sandbox::decode_cost(packet.text));
+  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun);
+  cost.duration_us = static_cast<std::uint64_t>(duration.count());
+  return convert::record_cost(writer, cost, outcome);
 }
 
 // A look at the guest while it still runs.
@@ -140,7 +135,7 @@ convert::ConvertOptions options_of(const Request& request) {
       .search = request.search_memory ? kernel::Search::memory : kernel::Search::registers,
       .hint = request.hint,
       .host_event_time = request.host_event_time,
-      .capture = capture_of(request)};
+      .capture = request.capture};
   options.how.threads = std::clamp(request.how.threads, 1U, 256U);
   if (holds_guest(request)) {
     options.how.bandwidth = 0;
@@ -148,8 +143,9 @@ convert::ConvertOptions options_of(const Request& request) {
   return options;
 }
 
-Result<Done> run_convert(const Channel& channel, const Request& request, Input& input,
-                         sandbox::Descriptors& descriptors, const convert::Waiting& waiting) {
+Result<Done> run_convert(const Channel& channel, const Request& request, Clock::time_point begun,
+                         Input& input, sandbox::Descriptors& descriptors,
+                         const convert::Waiting& waiting) {
   const MemoryImage& image = input.image;
   const convert::ConvertOptions options = options_of(request);
   if (request.how.dry_run) {
@@ -176,13 +172,13 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Input& 
   }
   TRY(input.check_lease());
   if (request.capture) {
-    TRY(take_cost(channel, *writer, *outcome));
+    TRY(take_cost(channel, begun, *writer, *outcome));
   }
   return done_of(*outcome);
 }
 
 Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
-                                 sandbox::Descriptors& descriptors) {
+                                 Clock::time_point begun, sandbox::Descriptors& descriptors) {
   TRY_ASSIGN(const Fd shared, descriptors.take("room"));
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
@@ -200,7 +196,7 @@ Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
   convert::Waiting waiting{.copied = copied.get(),
                            .kernels = prepared ? &prepared->draft.kernels : nullptr};
   input.image.memory = std::move(copied);
-  return run_convert(channel, request, input, descriptors, waiting);
+  return run_convert(channel, request, begun, input, descriptors, waiting);
 }
 
 }  // namespace vmcore::worker

@@ -1,6 +1,8 @@
 // The job that writes a dump.
 #pragma once
 
+#include <chrono>
+
 #include "src/base/result.h"
 #include "src/convert/convert.h"
 #include "src/sandbox/channel.h"
@@ -15,15 +17,19 @@ bool has_draft(const sandbox::Request& request);
 // What a request asks for, of this job and of those that only look.
 convert::ConvertOptions options_of(const sandbox::Request& request);
 
-// Converts the input into "output"; a dry run has none.
+using Clock = std::chrono::steady_clock;
+
+// Converts the input into "output"; a dry run has none. `begun`: when the dump was begun, by
+// whoever asked for it.
 Result<sandbox::Done> run_convert(const sandbox::Channel& channel, const sandbox::Request& request,
-                                  Input& input, sandbox::Descriptors& descriptors,
+                                  Clock::time_point begun, Input& input,
+                                  sandbox::Descriptors& descriptors,
                                   const convert::Waiting& waiting = {});
 
 // Of a guest that waits: what it will keep is found out before, and copied into "room" when it
 // stands still.
 Result<sandbox::Done> run_convert_waiting(const sandbox::Channel& channel,
-                                          const sandbox::Request& request,
+                                          const sandbox::Request& request, Clock::time_point begun,
                                           sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

@@ -226,7 +226,7 @@ Result<formats::ReadSome> open_seal(formats::ReadSome read, Fd file) {
 void take_remarks(MemoryImage& image) {
   if (const auto before = convert::read_provenance(image)) {
     for (const Remark& remark : before->remarks) {
-      image.remarks.push_back({remark.code, "in the guest: " + remark.text});
+      image.remarks.push_back({remark.code, "in the guest: " + remark.text, remark.severity});
     }
   }
 }
@@ -262,7 +262,8 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
       .incomplete = stream.incomplete || !stream.broken.empty()};
   image.notes = std::move(stream.notes);
   image.remarks = std::move(stream.remarks);
-  image.remarks.push_back({Errc::guest_state, "what the guest's memory held is its own claim"});
+  image.remarks.push_back(
+      {Errc::guest_state, "what the guest's memory held is its own claim", Severity::fact});
   image.cpus = formats::read_cpus(image.notes, image.remarks);
   take_remarks(image);
   if (!stream.broken.empty()) {

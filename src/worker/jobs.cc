@@ -1,5 +1,6 @@
 #include "src/worker/jobs.h"
 
+#include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -9,9 +10,9 @@
 #include "src/convert/memory_use.h"
 #include "src/kernel/printk_log.h"
 #include "src/worker/conversion.h"
-#include "src/worker/info_json.h"
+#include "src/worker/info_report.h"
 #include "src/worker/input.h"
-#include "src/worker/memory_json.h"
+#include "src/worker/memory_report.h"
 #include "src/worker/process_input.h"
 #include "src/worker/text_output.h"
 
@@ -41,22 +42,19 @@ Result<Done> hand_out(std::string_view document, const Found& found, const Fd& o
   TextOutput text(output.get(), sandbox::kMaxDocument);
   TRY(text.append(document));
   TRY(text.flush());
-  Done done;
-  done.incomplete = found.incomplete;
-  done.place = found.place;
-  return done;
+  return Done{.summary = {.incomplete = found.incomplete}, .place = found.place};
 }
 
 Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Description description,
              convert::describe(image, options_of(request), {}));
-  return hand_out(info_json(description.crashed ? *description.crashed : image, description),
-                  description, output);
+  const MemoryImage& subject = description.crashed ? *description.crashed : image;
+  return hand_out(report::to_json(info_report(subject, description)), description, output);
 }
 
 Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
-  return hand_out(memory_json(image, use, is_torn(request)), use, output);
+  return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -73,30 +71,35 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
       doubted ? found.doubted.front().kernel : found.kernels.front();
   TextOutput text(output.get(), sandbox::kMaxOutputText);
   Result<> written;
-  TRY_ASSIGN(const kernel::LogSummary summary,
+  TRY_ASSIGN(const kernel::LogSummary log,
              kernel::read_printk_log(kernel, [&](const kernel::LogRecord& record) {
                written = text.append(kernel::format_log_record(record));
                return written.has_value();
              }));
   TRY(written);
   TRY(text.flush());
-  Done done;
-  done.release = kernel.info().release();
-  done.incomplete = doubted || summary.lost != 0 || image.file.doubted;
-  done.place = subject.place();
-  done.remarks = image.remarks;
-  done.remarks.insert(done.remarks.end(), found.remarks.begin(), found.remarks.end());
+  report::Summary summary{.release = kernel.info().release(),
+                          .build_id = kernel.info().build_id().value_or(""),
+                          .incomplete = doubted || log.lost != 0 || image.file.doubted,
+                          .remarks = image.remarks};
+  summary.remarks.insert(summary.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (doubted) {
-    done.remarks.push_back(
+    summary.remarks.push_back(
         {Errc::guest_state,
          fmt::format("this is the log of kernel {}, which no vCPU runs: of an earlier boot",
-                     done.release)});
+                     summary.release)});
   }
-  if (summary.lost != 0) {
-    done.remarks.push_back(
-        {Errc::unreadable, fmt::format("{} log records could not be read", summary.lost)});
+  if (log.lost != 0) {
+    summary.remarks.push_back(
+        {Errc::unreadable, fmt::format("{} log records could not be read", log.lost)});
   }
-  return done;
+  return Done{.summary = std::move(summary), .place = subject.place()};
+}
+
+// Who asks for a dump tells how much time it took until then.
+Clock::time_point begin_of(const Request& request) {
+  const auto before = request.capture ? request.capture->cost.duration_us : std::nullopt;
+  return Clock::now() - std::chrono::microseconds(before.value_or(0));
 }
 
 Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -113,9 +116,10 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  const auto begun = begin_of(request);
   const bool waits = has_draft(request);
   if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, descriptors);
+    return run_convert_waiting(channel, request, begun, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {
@@ -123,7 +127,7 @@ Result<Done> run_job(const Channel& channel, Request request, sandbox::Descripto
   }
   TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, descriptors));
   if (request.operation == Operation::convert) {
-    return run_convert(channel, request, input, descriptors);
+    return run_convert(channel, request, begun, input, descriptors);
   }
   TRY_ASSIGN(const Fd output, descriptors.take("output"));
   TRY_ASSIGN(Done done, run_text(request, input.image, output));

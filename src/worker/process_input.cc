@@ -196,13 +196,14 @@ Remark not_located(const RangeSet& missing) {
                         range.end().value - 1);
   }
   return {Errc::not_found,
-          "memory of devices or firmware that could not be found in QEMU is left out: " + list};
+          "memory of devices or firmware that could not be found in QEMU is left out: " + list,
+          Severity::fact};
 }
 
 Remark torn_remark() {
-  return {
-      Errc::guest_state,
-      "torn: the guest ran while its memory was read, so this is not what it was at any moment"};
+  return {Errc::guest_state,
+          "torn: the guest ran while its memory was read, so this is not what it was at any moment",
+          Severity::fact};
 }
 
 Remark not_checked() {

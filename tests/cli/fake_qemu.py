@@ -8,6 +8,9 @@ import threading
 from pathlib import Path
 
 
+UUID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+
+
 class FakeQemu:
     """Listens at `path`. `dump` is what dump-guest-memory writes; `cut` bytes of it, where that is given. What was done
     to the guest is in `deeds`: "dump-guest-memory", "system_reset", "cont", "quit"."""
@@ -71,7 +74,8 @@ class FakeQemu:
         self._say({"event": name, "data": data, "timestamp": {"seconds": 1, "microseconds": 0}})
 
     def _answer(self, command: str):
-        return {"query-name": {"name": self.name},
+        return {"query-name": {"name": self.name}, "query-uuid": {"UUID": UUID},
+                "query-version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""},
                 "query-memory-size-summary": {"base-memory": 64 << 20},
                 "query-status": {"status": "running" if self.running else "paused", "running": self.running},
                 "query-dump": {"status": "none", "completed": 0, "total": 0}, "query-migrate": {},

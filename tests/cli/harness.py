@@ -9,6 +9,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from peers import schemas  # noqa: E402
+
 VMCORECTL = os.environ["VMCORECTL"]
 MAKE_DUMP = os.environ["MAKE_DUMP"]
 MAKE_LARGE_DUMP = Path(MAKE_DUMP).with_name("make_large_dump")
@@ -49,7 +52,15 @@ class Cli(unittest.TestCase):
         more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 300, **more}
         done = subprocess.run([program, *map(str, words)], cwd=self.folder, stdin=subprocess.DEVNULL, **more)
         self.assertEqual(done.returncode, code, f"{words}: {done.stdout!r} {done.stderr!r}")
+        if Path(program).name == "vmcorectl" and "json" in map(str, words):
+            self.check_documents(done)
         return done
+
+    def check_documents(self, done) -> None:
+        """What was printed as JSON, wherever it went, is as its schema says."""
+        for text in (done.stdout, done.stderr):
+            if text and text.startswith((b"{\n", b"[\n")):
+                schemas.check(json.JSONDecoder().raw_decode(text.decode())[0])
 
     def refused(self, *words, code=FAILED, says=(), **more):
         """A failure: one line that says all of `says`, nothing on standard output, no new file."""

@@ -13,14 +13,18 @@ using namespace vmcore::sandbox;
 
 std::vector<std::string> messages() {
   const InfoPlace place{.address = {0x1234000}, .build_id = std::string(40, 'a')};
-  const Request request{.input = SnapshotInput{{{{{0x1000}, 0x2000}, "pc.ram", 0x1000}}},
-                        .how = {.compress_level = 3},
-                        .hint = place,
-                        .host_event_time = 1,
-                        .capture = Capture{"direct", "stopped", "claim"},
-                        .descriptors = {"source", "spool", "header", "output"}};
-  Done done{.release = "6.12.0", .armed = true, .place = place, .remarks = {{Errc::io, "text"}}};
-  done.classes = {{"free", "free", 1}};
+  const Request request{
+      .input = SnapshotInput{{{{{0x1000}, 0x2000}, "pc.ram", 0x1000}}},
+      .how = {.compress_level = 3},
+      .hint = place,
+      .host_event_time = 1,
+      .capture = Capture{.method = "direct", .consistency = "stopped", .crash = "claim"},
+      .descriptors = {"source", "spool", "header", "output"}};
+  const Done done{.summary = {.release = "6.12.0",
+                              .armed = true,
+                              .classes = {{"free", "free", 1}},
+                              .remarks = {{Errc::io, "text"}}},
+                  .place = place};
   return {encode(request),
           encode(Request{.input = ProcessInput{.torn = true, .draft = true}}),
           encode(Request{.input = GuestStreamInput{}}),
@@ -34,7 +38,7 @@ std::vector<std::string> messages() {
           encode(Event(done)),
           encode(Event(Failed{{Errc::io, "text"}})),
           encode(Have{Error{Errc::io, "text"}}),
-          encode(Cost{1, -1}),
+          encode(Cost{.pause_us = 1, .host_memory = -1}),
           encode(Located{.error = Error{Errc::io, "text"},
                          .pieces = {{{{0x1000}, 0x1000}, 0x7f0000000000, FilePlace{1, 2}}}})};
 }

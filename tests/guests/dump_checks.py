@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from peers import bits, compare
+from peers import bits, compare, schemas
 from peers.kdumpfile import open_dump
 
 
@@ -40,6 +40,7 @@ def run_dump(program: list, words: list, seconds: float = 300):
                           capture_output=True, text=True, errors="replace", timeout=seconds)
     try:
         answer = json.loads(done.stdout)
+        schemas.check(answer)
     except ValueError:
         answer = {}
     return done.returncode, answer, done.stderr.strip()

@@ -21,6 +21,7 @@ from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.libvirt_rig import LibvirtRig, available
 from guests.witness import Witness
+from peers import schemas
 
 # Never started: it need not boot.
 PLAIN = """<domain type='qemu'>
@@ -46,6 +47,7 @@ class Checked:
         self.code, self.text, self.errors = done.returncode, done.stdout, done.stderr.strip()
         try:
             self.list = json.loads(done.stdout)
+            schemas.check(self.list)
         except ValueError:
             self.list = []
         self.by_id = {entry["id"]: entry for entry in self.list if isinstance(entry, dict)}

@@ -127,7 +127,7 @@ class Trials:
         self.longest_end, self.longest_free = max(self.longest_end, ended), max(self.longest_free, free)
         self.counts[action, code] += 1
         self.texts.update(re.sub(r"\d+", "N", line) for line in text.splitlines()
-                          if re.match("vmcorectl: (?!note:)", line))
+                          if re.match("vmcorectl: (?!note:|warning:)", line))
         print(f"{self.name:16} {number:3}  {delay:6.3f} s  {found:7}  {action:14} {outcome.done:16} exit {code:3}  "
               f"ended after {ended:5.2f} s, free after {free:.3f} s  {'; '.join(wrong) or 'ok'}", flush=True)
         self.findings.check(f"{self.name}: trial {number}, {action}", wrong + ([text] if wrong and text else []))

@@ -12,7 +12,7 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 [ ${#packages[@]} -eq 5 ] || { echo "not two .deb, two .rpm and a tarball:" "${packages[@]}"; exit 1; }
 
 declare -A wanted=(
-  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1
+  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
                share/bash-completion/completions/vmcorectl"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
                   share/bash-completion/completions/vmcore-guest"

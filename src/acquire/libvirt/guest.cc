@@ -21,6 +21,7 @@
 #include "src/acquire/process/ram_layout.h"
 #include "src/acquire/qmp/monitor_map.h"
 #include "src/acquire/qmp/registers.h"
+#include "src/acquire/qmp/whose.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -153,6 +154,16 @@ Result<> LibvirtGuest::ask_monitor() {
   TRY_ASSIGN(ram_, find_ram(execute));
   TRY_ASSIGN(told_, find_all_ram(execute));
   return {};
+}
+
+GuestIdentity LibvirtGuest::identity() {
+  GuestIdentity identity{.name = name_, .uuid = uuid_of(domain_.get())};
+  if (tainted_) {
+    identity.qemu = ask_version(by_monitor());
+  } else if (process_) {
+    identity.qemu = version_of_emulator(connection_.get(), process_->pid());
+  }
+  return identity;
 }
 
 std::vector<std::string> LibvirtGuest::keys() const {
@@ -351,7 +362,8 @@ Result<Fd> LibvirtGuest::fetch(PhysRange) {
 }
 
 std::vector<Remark> LibvirtGuest::remarks() const {
-  return tainted_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark}} : std::vector<Remark>{};
+  return tainted_ ? std::vector<Remark>{{Errc::guest_state, kTaintRemark, Severity::fact}}
+                  : std::vector<Remark>{};
 }
 
 Result<ImageSource> LibvirtGuest::locate(std::span<const PhysRange> blocks) {

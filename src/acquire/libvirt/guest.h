@@ -36,6 +36,7 @@ class LibvirtGuest : public Guest {
 
   const std::string& name() const override { return name_; }
   std::string handle() const override;
+  GuestIdentity identity() override;
   std::vector<std::string> keys() const override;
   std::vector<Remark> remarks() const override;
   Result<std::uint64_t> memory_size() override;

@@ -17,6 +17,7 @@
 #include "src/acquire/libvirt/guest.h"
 #include "src/acquire/libvirt/monitor.h"
 #include "src/acquire/process/shared_memory.h"
+#include "src/acquire/qmp/whose.h"
 #include "src/acquire/snapshot/settings.h"
 #include "src/acquire/snapshot/snapshot.h"
 
@@ -156,8 +157,17 @@ class LibvirtSnapshotGuest : public Guest {
       : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
 
   const std::string& name() const override { return guest_->name(); }
+  GuestIdentity identity() override {
+    GuestIdentity identity = guest_->identity();
+    identity.qemu = ask_version([this](const std::string& command, const qmp::Json& arguments) {
+      return execute_in_domain(guest_->domain(), command, arguments);
+    });
+    return identity;
+  }
   std::vector<std::string> keys() const override { return guest_->keys(); }
-  std::vector<Remark> remarks() const override { return {{Errc::guest_state, kTaintRemark}}; }
+  std::vector<Remark> remarks() const override {
+    return {{Errc::guest_state, kTaintRemark, Severity::fact}};
+  }
   Result<std::uint64_t> memory_size() override { return guest_->memory_size(); }
   Result<GuestState> state() override { return guest_->state(); }
   std::optional<std::uint64_t> host_memory() override { return guest_->host_memory(); }

@@ -22,6 +22,7 @@
 #include "src/acquire/qmp/registers.h"
 #include "src/acquire/qmp/setup.h"
 #include "src/acquire/qmp/snapshot.h"
+#include "src/acquire/qmp/whose.h"
 #include "src/acquire/snapshot/settings.h"
 #include "src/base/pipe.h"
 #include "src/base/range_set.h"
@@ -73,6 +74,8 @@ Result<std::string> QmpGuest::name_of_guest(qmp::Client& monitor) {
   TRY_ASSIGN(const Json answer, monitor.execute("query-name"));
   return qmp::text_member(answer, "name").value_or("guest");
 }
+
+GuestIdentity QmpGuest::identity() { return ask_identity(executor(monitor_)); }
 
 Result<std::vector<Remark>> QmpGuest::mend() {
   QmpSnapshotMonitor snapshots(monitor_);

@@ -36,6 +36,7 @@ class QmpGuest : public Guest {
   void find_keys(const std::filesystem::path& socket) { keys_ = keys_of_monitor(monitor_, socket); }
 
   const std::string& name() const override { return name_; }
+  GuestIdentity identity() override;
   std::vector<std::string> keys() const override { return keys_; }
   Result<std::uint64_t> memory_size() override;
   Result<GuestState> state() override;

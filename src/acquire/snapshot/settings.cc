@@ -156,7 +156,8 @@ Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor) {
       {Errc::guest_state,
        fmt::format("a snapshot by vmcorectl was killed and left QEMU's {} and its limit of "
                    "bandwidth set for it: both are as before now",
-                   kCapability)}};
+                   kCapability),
+       Severity::fact}};
 }
 
 }  // namespace vmcore::acquire

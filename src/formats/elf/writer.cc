@@ -206,9 +206,9 @@ class ElfWriter final : public DumpWriter {
     if (loads_ <= kManySegments) {
       return {};
     }
-    return {
-        {Errc::limit,
-         fmt::format("the ELF file has {} segments; some readers take long to open it", loads_)}};
+    return {{Errc::limit,
+             fmt::format("the ELF file has {} segments; some readers take long to open it", loads_),
+             Severity::fact}};
   }
 
  private:

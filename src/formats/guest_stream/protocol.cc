@@ -146,10 +146,13 @@ Result<GuestHello> decode_hello(std::string_view text) {
     }
     return {};
   }));
-  if (version != kGuestStreamVersion) {
+  if (version == 0) {
+    return fail(Errc::malformed, "the guest's stream tells no version");
+  }
+  if (version > kGuestStreamVersion) {
     return fail(Errc::unsupported,
-                "the guest speaks version {} of the stream, and only {} is understood: give host "
-                "and guest the same release of vmcorectl",
+                "the guest sends version {} of the stream, and this vmcorectl understands versions "
+                "up to {}: update vmcorectl on the host",
                 version, kGuestStreamVersion);
   }
   return hello;

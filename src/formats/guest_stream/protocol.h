@@ -17,6 +17,10 @@
 
 namespace vmcore::formats {
 
+// The version that writers of this source announce; readers take it and all before it. New kinds of
+// frames and new keys leave it as it is, because readers skip what they do not know. It rises where
+// a reader of the version before would take something wrong: such a reader refuses the stream. So
+// an older guest always sends to a newer host, and hosts are updated before guests.
 inline constexpr unsigned kGuestStreamVersion = 1;
 
 // Bytes behind the header of a frame.

@@ -50,9 +50,9 @@ TEST(JudgeKernel, SaysWhatIsKnown) {
   EXPECT_EQ(judge_kernel(good()).value, "6.1.0");
   EXPECT_EQ(judge_kernel(not_direct(Errc::denied)).verdict, Verdict::note);
   GuestFacts facts = good();
-  facts.census = sandbox::Done{.level_asked = 31, .ram_pages = 10, .kept_pages = 10};
+  facts.census = report::Summary{.level_asked = 31, .ram_pages = 10, .kept_pages = 10};
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::warn);
-  facts.census = sandbox::Done{
+  facts.census = report::Summary{
       .release = "6.1.0", .level_asked = 31, .level_reached = 1, .remarks = {{Errc::io, "doubt"}}};
   EXPECT_TRUE(says(judge_kernel(facts), "doubt"));
   facts.census = fail(Errc::unsupported, "a machine of kind microvm");

@@ -31,7 +31,7 @@ TEST(JudgeGuest, OneThatIsShutOffIsJudgedByItsDefinition) {
   facts.setup.active = false;
   facts.setup.on_crash = "destroy";
   facts.ways.clear();
-  const CheckReport report = judge_guest(facts);
+  const report::CheckReport report = judge_guest(facts);
   EXPECT_TRUE(report.failed());
   EXPECT_EQ(report.findings.front().verdict, Verdict::fail);
   EXPECT_TRUE(std::ranges::any_of(report.findings, [](const Finding& finding) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "src/check/finding.h"
+#include "src/base/finding.h"
 #include "src/check/guest_facts.h"
 
 namespace vmcore::check {
@@ -13,12 +13,12 @@ inline constexpr std::uint64_t kGiB = 1ULL << 30;
 
 // A guest of 4 GiB that runs, of which 200 MiB are kept, with nothing to complain of.
 inline GuestFacts good() {
-  sandbox::Done census{.release = "6.1.0",
-                       .level_asked = 31,
-                       .level_reached = 31,
-                       .ram_pages = 1U << 20,
-                       .kept_pages = 51200,
-                       .armed = true};
+  report::Summary census{.release = "6.1.0",
+                         .level_asked = 31,
+                         .level_reached = 31,
+                         .ram_pages = 1U << 20,
+                         .kept_pages = 51200,
+                         .armed = true};
   return {.name = "vm1",
           .domain = "vm1",
           .setup = {.panic_device = true,

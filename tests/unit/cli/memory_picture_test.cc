@@ -13,21 +13,21 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // 16 KiB a cell, so 1 MiB a row.
-MemoryReport report_of(std::vector<BinUse> bins) {
-  MemoryReport report{.release = "6.12.0",
-                      .memory = 100,
-                      .kept_at_31 = 10,
-                      .classes = {{"kernel", "kernel and unclassified", 0},
-                                  {"free", "free", 0},
-                                  {"user", "user pages", 0},
-                                  {"moon", "a class of later", 0}},
-                      .bin_size = 16384,
-                      .bins = std::move(bins),
-                      .remarks = {}};
+report::MemoryReport report_of(std::vector<report::BinUse> bins) {
+  report::MemoryReport report{.release = "6.12.0",
+                              .memory = 100,
+                              .kept_at_31 = 10,
+                              .classes = {{"kernel", "kernel and unclassified", 0},
+                                          {"free", "free", 0},
+                                          {"user", "user pages", 0},
+                                          {"moon", "a class of later", 0}},
+                              .bin_size = 16384,
+                              .bins = std::move(bins),
+                              .remarks = {}};
   return report;
 }
 
-std::string draw(const MemoryReport& report, std::string name = "vm1") {
+std::string draw(const report::MemoryReport& report, std::string name = "vm1") {
   return draw_memory(report, {std::move(name), "today"});
 }
 
@@ -50,7 +50,7 @@ TEST(MemoryPicture, ACellIsStackedFromBelow) {
 }
 
 TEST(MemoryPicture, FreePagesOfZerosAreALayerOfTheirOwn) {
-  MemoryReport report = report_of({{0, {0, 4, 0, 0}, 3}, {16384, {0, 4, 0, 0}, 4}});
+  report::MemoryReport report = report_of({{0, {0, 4, 0, 0}, 3}, {16384, {0, 4, 0, 0}, 4}});
   report.free_zero = 7;
   const auto layers = layers_of(report);
   ASSERT_EQ(layers.size(), 2U);
@@ -96,7 +96,7 @@ TEST(MemoryPicture, HolesAreToldOnce) {
 }
 
 TEST(MemoryPicture, MarksWhatIsNotWhole) {
-  MemoryReport report = report_of({{0, {4, 0, 0, 0}, 0}});
+  report::MemoryReport report = report_of({{0, {4, 0, 0, 0}, 0}});
   EXPECT_THAT(draw(report), Not(HasSubstr("TORN")));
   EXPECT_THAT(draw(report), Not(HasSubstr("not in the file")));
   report.torn = report.incomplete = true;
@@ -107,7 +107,7 @@ TEST(MemoryPicture, MarksWhatIsNotWhole) {
 }
 
 TEST(MemoryPicture, NamesAreText) {
-  MemoryReport report = report_of({{0, {4, 0, 0, 0}, 0}});
+  report::MemoryReport report = report_of({{0, {4, 0, 0, 0}, 0}});
   report.release = "</text><script>";
   report.classes[0].title = "<kernel>";
   const std::string svg = draw(report, "\"><image href='x'/>\xff");
@@ -118,8 +118,8 @@ TEST(MemoryPicture, NamesAreText) {
 }
 
 TEST(MemoryPicture, StaysSmall) {
-  std::vector<BinUse> full;
-  std::vector<BinUse> scattered;  // a row each, after a hole
+  std::vector<report::BinUse> full;
+  std::vector<report::BinUse> scattered;  // a row each, after a hole
   for (std::uint64_t i = 0; i < 4096; ++i) {
     full.push_back({i * 16384, {1, 1, 1, 1}, 0});
     scattered.push_back({i * (2 << 20), {1, 1, 1, 1}, 0});

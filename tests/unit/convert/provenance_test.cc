@@ -65,6 +65,54 @@ TEST(Provenance, Capture) {
   EXPECT_FALSE(read_text("PAUSE_US=many\n")->capture->cost.pause_us);
 }
 
+TEST(Provenance, WhoseItIs) {
+  Provenance told;
+  told.capture = Capture{.method = "direct",
+                         .consistency = "pause",
+                         .guest = {.name = "vm1",
+                                   .uuid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+                                   .host = "host1",
+                                   .qemu = "7.2.22"}};
+  const Note first = make_provenance_note(told);
+  told.capture->cost = {.time = 1'700'000'000,
+                        .forecast_us = 51'000,
+                        .pause_us = 48'213,
+                        .host_memory = -4096,
+                        .duration_us = UINT64_MAX};
+  const Note note = make_provenance_note(told);
+  EXPECT_EQ(note.desc.size(), first.desc.size());
+  EXPECT_EQ(read_provenance(image_with(note))->capture, told.capture);
+}
+
+// What a guest or a file of others is called is no more than a text.
+TEST(Provenance, NamesAreBounded) {
+  Provenance told;
+  told.capture = Capture{.guest = {.name = std::string(5000, 'x') + "\nLEVEL_REACHED=31",
+                                   .host = "a\nLEVEL_REACHED=31"}};
+  const Note note = make_provenance_note(told);
+  EXPECT_LT(note.desc.size(), 2048U);
+  const auto read = read_provenance(image_with(note));
+  EXPECT_EQ(read->level_reached, 0U);
+  EXPECT_EQ(read->capture->guest.name, std::string(256, 'x'));
+  EXPECT_EQ(read->capture->guest.host, "a LEVEL_REACHED=31");
+  EXPECT_EQ(read_text("QEMU=" + std::string(5000, 'x'))->capture->guest.qemu.size(), 256U);
+}
+
+// A note of an older vmcorectl, which tells no version, and those of newer ones.
+TEST(Provenance, Versions) {
+  EXPECT_EQ(read_text("LEVEL_REACHED=8\nMETHOD=direct\n")->level_reached, 8U);
+  EXPECT_EQ(read_text("NOTE_VERSION=1\nLEVEL_REACHED=8\nOF_LATER=1\n")->level_reached, 8U);
+  EXPECT_FALSE(read_text("LEVEL_REACHED=8\nNOTE_VERSION=2\n"));
+  for (const auto& [text, told] :
+       {std::pair{"NOTE_VERSION=1\n", false}, {"", false}, {"NOTE_VERSION=2\n", true}}) {
+    std::vector<Remark> remarks;
+    remark_on_newer_note(
+        image_with({std::string(kNoteNameProvenance), kNoteTypeProvenance, builders::text(text)}),
+        remarks);
+    EXPECT_EQ(remarks.size(), told ? 1U : 0U) << text;
+  }
+}
+
 // A remark may quote the guest: it must not become a line of its own.
 TEST(Provenance, HostileTextStaysInItsLine) {
   Provenance told;
@@ -85,6 +133,19 @@ TEST(Provenance, RemarksAreBounded) {
     text += "REMARK(io)=again\n";
   }
   EXPECT_EQ(read_text(text)->remarks.size(), 64U);
+  told.remarks = {{Errc::io, std::string(100'000, 'x')}};
+  EXPECT_LT(make_provenance_note(told).desc.size(), 4096U);
+  EXPECT_EQ(read_text("FACT(io)=" + std::string(100'000, 'x'))->remarks[0].text.size(), 1024U);
+}
+
+TEST(Provenance, RemarksKeepTheirSeverity) {
+  Provenance told;
+  told.remarks = {{Errc::io, "a doubt"}, {Errc::limit, "a fact", Severity::fact}};
+  const auto read = read_provenance(image_with(make_provenance_note(told)));
+  ASSERT_EQ(read->remarks.size(), 2U);
+  EXPECT_EQ(read->remarks[0].severity, Severity::warning);
+  EXPECT_EQ(read->remarks[1].severity, Severity::fact);
+  EXPECT_EQ(read->remarks[1].code, Errc::limit);
 }
 
 TEST(Provenance, LinesThatAreNotUnderstoodAreSkipped) {

@@ -579,12 +579,28 @@ TEST(GuestStream, OfPstore) {
   EXPECT_FALSE(decode_hello(encode(hello_of(8)))->pstore);
 }
 
+// A guest that is newer than this host: by what this version allows, and beyond it.
+TEST(GuestStream, OfNewerGuests) {
+  const std::string same = encode(hello_of(8)) + "OF_LATER=1\n";
+  const auto later = static_cast<FrameKind>(31);
+  const Received received =
+      receive(Frames{make_frame(FrameKind::hello, 0, same), make_frame(later, 1, "anything"),
+                     make_frame(FrameKind::log, 2, "a line\n"),
+                     make_frame(FrameKind::end, 3, encode(StreamEnd{}))});
+  ASSERT_TRUE(received.stream) << received.stream.error().message;
+  EXPECT_EQ(received.stream->broken, "");
+  const auto refused = receive(Frames{make_frame(FrameKind::hello, 0, "VERSION=2\n")}).stream;
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::unsupported);
+  EXPECT_NE(refused.error().message.find("update vmcorectl on the host"), std::string::npos);
+}
+
 TEST(GuestStream, HellosThatMakeNoSense) {
   const auto hello = [](const std::string& text) {
     return receive(Frames{make_frame(FrameKind::hello, 0, text)}).stream;
   };
-  EXPECT_EQ(hello("VERSION=2\n").error().code, Errc::unsupported);
-  EXPECT_EQ(hello("").error().code, Errc::unsupported);
+  EXPECT_EQ(hello("").error().code, Errc::malformed);
+  EXPECT_EQ(hello("VERSION=0\n").error().code, Errc::malformed);
   for (const char* ram : {"", "-", "1000", "1000-", "1000-1000", "2000-1000", "1001-2000", "0-1001",
                           "0-8000000000000000", "0x0-0x1000"}) {
     const auto stream = hello(std::string("VERSION=1\nRAM=") + ram + "\n");

@@ -55,10 +55,10 @@ TEST_F(ConvertJob, InputsThatAreNoFiles) {
 
 DumpResult result_of(unsigned asked, unsigned reached, bool incomplete) {
   DumpResult result;
-  result.done.level_asked = asked;
-  result.done.level_reached = reached;
-  result.done.incomplete = incomplete;
-  result.done.remarks = {{Errc::malformed, "free pages are kept"}};
+  result.summary.level_asked = asked;
+  result.summary.level_reached = reached;
+  result.summary.incomplete = incomplete;
+  result.summary.remarks = {{Errc::malformed, "free pages are kept"}};
   return result;
 }
 

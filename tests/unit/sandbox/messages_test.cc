@@ -27,7 +27,7 @@ TEST(Messages, Requests) {
     if (with_options) {
       request.how.compress_level = -3;
       request.host_event_time = 1'700'000'000;
-      request.capture = Capture{"guest", "stopped", "event"};
+      request.capture = Capture{.method = "guest", .consistency = "stopped", .crash = "event"};
       request.hint = InfoPlace{{0x1234'5000}, "0123456789abcdef"};
     }
     const auto decoded = decode_request(encode(request));
@@ -218,18 +218,23 @@ TEST(Messages, TheLargestAnswerFitsIntoAPacket) {
   EXPECT_LE(encode(Event(locate)).size(), kMaxPacket);
 }
 
+report::Summary round_trip(const report::Summary& summary) {
+  return round_trip(sandbox::Done{.summary = summary}).summary;
+}
+
 TEST(Messages, Done) {
-  const sandbox::Done done = round_trip(sandbox::Done{.release = "6.1",
-                                                      .level_asked = 31,
-                                                      .level_reached = 23,
-                                                      .incomplete = true,
-                                                      .ram_pages = 1,
-                                                      .kept_pages = 2,
-                                                      .lost_pages = 3,
-                                                      .crashed = true,
-                                                      .armed = false,
-                                                      .classes = {{"free", "free pages", 4}},
-                                                      .remarks = {{Errc::limit, "a remark"}}});
+  const report::Summary done =
+      round_trip(report::Summary{.release = "6.1",
+                                 .level_asked = 31,
+                                 .level_reached = 23,
+                                 .incomplete = true,
+                                 .ram_pages = 1,
+                                 .kept_pages = 2,
+                                 .lost_pages = 3,
+                                 .crashed = true,
+                                 .armed = false,
+                                 .classes = {{"free", "free pages", 4}},
+                                 .remarks = {{Errc::limit, "a remark", Severity::fact}}});
   EXPECT_EQ(done.release, "6.1");
   EXPECT_EQ(done.level_asked, 31U);
   EXPECT_EQ(done.level_reached, 23U);
@@ -237,11 +242,12 @@ TEST(Messages, Done) {
   EXPECT_EQ(done.ram_pages + done.kept_pages + done.lost_pages, 6U);
   EXPECT_TRUE(done.crashed);
   EXPECT_EQ(done.armed, false);
-  EXPECT_EQ(round_trip(sandbox::Done{}).armed, std::nullopt);
+  EXPECT_EQ(round_trip(report::Summary{}).armed, std::nullopt);
   ASSERT_EQ(done.classes.size(), 1U);
   EXPECT_EQ(done.classes[0].title, "free pages");
   ASSERT_EQ(done.remarks.size(), 1U);
   EXPECT_EQ(done.remarks[0].code, Errc::limit);
+  EXPECT_EQ(done.remarks[0].severity, Severity::fact);
 }
 
 TEST(Messages, Cost) {
@@ -261,7 +267,7 @@ TEST(Messages, Have) {
 }
 
 TEST(Messages, BytesThatAreNoUtf8DoNotBreakThem) {
-  const auto done = round_trip(sandbox::Done{.release = "6.1\xff\xc0 \x1b[31m", .remarks = {}});
+  const auto done = round_trip(report::Summary{.release = "6.1\xff\xc0 \x1b[31m"});
   EXPECT_TRUE(done.release.starts_with("6.1"));
 }
 
@@ -270,7 +276,7 @@ std::vector<Remark> many_remarks(std::size_t count, std::string_view text) {
 }
 
 TEST(Messages, TooManyRemarksAreCutAndSaidSo) {
-  const auto done = round_trip(sandbox::Done{.remarks = many_remarks(1000, "short")});
+  const auto done = round_trip(report::Summary{.remarks = many_remarks(1000, "short")});
   ASSERT_EQ(done.remarks.size(), 65U);
   EXPECT_EQ(done.remarks.back().code, Errc::limit);
 }
@@ -279,11 +285,11 @@ TEST(Messages, TooManyRemarksAreCutAndSaidSo) {
 TEST(Messages, APacketIsNeverTooLarge) {
   const std::string hostile(100'000, '\x01');
   const std::string packet =
-      encode(Event(sandbox::Done{.release = hostile, .remarks = many_remarks(64, hostile)}));
+      encode(Event(sandbox::Done{{.release = hostile, .remarks = many_remarks(64, hostile)}}));
   EXPECT_LE(packet.size(), kMaxPacket);
   const auto decoded = decode_event(packet);
   ASSERT_TRUE(decoded) << decoded.error().message;
-  const auto& done = std::get<sandbox::Done>(*decoded);
+  const auto& done = std::get<sandbox::Done>(*decoded).summary;
   EXPECT_GT(done.remarks.size(), 1U);  // as many as fit
   EXPECT_EQ(done.remarks.back().code, Errc::limit);
   EXPECT_LE(encode(Event(Failed{{Errc::io, hostile}})).size(), kMaxPacket);

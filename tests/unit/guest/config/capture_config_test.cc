@@ -36,6 +36,22 @@ TEST(CaptureConfig, WhatIsWrittenIsReadBack) {
   EXPECT_EQ(parse_config(format_config({})), CaptureConfig());
 }
 
+// One of an older vmcore-guest, which tells no version, and of a newer one.
+TEST(CaptureConfig, Versions) {
+  EXPECT_EQ(parse_config("keep = 5\n")->keep, 5U);
+  EXPECT_EQ(parse_config("version = 1\nkeep = 5\n")->keep, 5U);
+  EXPECT_TRUE(format_config({}).starts_with("version = 1\n"));
+  const std::string newer = "version = 2\nof-later = 1\n";
+  const auto refused = parse_config(newer);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "line 1: version 2 of the configuration is of a newer vmcore-guest; this one "
+            "understands versions up to 1");
+  std::vector<Remark> remarks;
+  EXPECT_EQ(parse_config_anyhow(newer, remarks), CaptureConfig());
+  EXPECT_EQ(remarks.size(), 1U);
+}
+
 TEST(CaptureConfig, BlanksAroundAColonAreNoPartOfATarget) {
   EXPECT_EQ(parse_config("target = port :\ntarget = raw : /dev/vdb\n")->targets,
             (std::vector<Target>{{"port", ""}, {"raw", "/dev/vdb"}}));

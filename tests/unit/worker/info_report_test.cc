@@ -1,4 +1,4 @@
-#include "src/worker/info_json.h"
+#include "src/worker/info_report.h"
 
 #include <gtest/gtest.h>
 
@@ -15,10 +15,14 @@ using Json = nlohmann::json;
 Json info_of(const MemoryImage& image) {
   const auto description = convert::describe(image, {}, {});
   EXPECT_TRUE(description) << description.error().message;
-  return Json::parse(info_json(image, *description));
+  const std::string text = report::to_json(info_report(image, *description));
+  const auto again = report::info_from_json(text);
+  EXPECT_TRUE(again) << again.error().message;
+  EXPECT_EQ(report::to_json(*again), text);
+  return Json::parse(text);
 }
 
-TEST(InfoJson, AGuest) {
+TEST(InfoReport, AGuest) {
   GuestBuilder guest("6.12");
   guest.pages("2000 free 4\n2010 anon\n2017 slab").log(2'500'000'000, "panic");
   const Json info = info_of(guest.build());
@@ -35,7 +39,7 @@ TEST(InfoJson, AGuest) {
   EXPECT_FALSE(info.contains("crash_time"));
 }
 
-TEST(InfoJson, ANoteWithoutItsKernel) {
+TEST(InfoReport, ANoteWithoutItsKernel) {
   GuestBuilder guest("6.12");
   MemoryImage image = guest.build();
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
@@ -63,7 +67,7 @@ class ManyRanges : public PhysicalMemory {
   }
 };
 
-TEST(InfoJson, TheListOfRangesEndsAndSaysSo) {
+TEST(InfoReport, TheListOfRangesEndsAndSaysSo) {
   MemoryImage image;
   image.memory = std::make_unique<ManyRanges>();
   const Json info = info_of(image);
@@ -72,13 +76,13 @@ TEST(InfoJson, TheListOfRangesEndsAndSaysSo) {
   EXPECT_EQ(info["remarks"].back()["text"], "5 further ranges of memory are not listed");
 }
 
-TEST(InfoJson, HostileTextIsValidJson) {
+TEST(InfoReport, HostileTextIsValidJson) {
   MemoryImage image;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
   image.file.format = "bad \xff\xfe \"quoted\"\n\x1b[2J \x7f \u009b";
   image.remarks.push_back({Errc::io, std::string("nul \0 here", 10)});
   const auto description = convert::describe(image, {}, {});
-  for (const char c : info_json(image, *description)) {
+  for (const char c : report::to_json(info_report(image, *description))) {
     EXPECT_TRUE((c >= ' ' && c <= '~') || c == '\n') << static_cast<int>(c);
   }
   const Json info = info_of(image);

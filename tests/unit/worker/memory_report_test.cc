@@ -1,4 +1,4 @@
-#include "src/worker/memory_json.h"
+#include "src/worker/memory_report.h"
 
 #include <gtest/gtest.h>
 
@@ -12,13 +12,17 @@ namespace {
 using testing::GuestBuilder;
 using Json = nlohmann::json;
 
-TEST(MemoryJson, AGuest) {
+TEST(MemoryReport, AGuest) {
   GuestBuilder guest("6.12");
   guest.pages("2000 free 4\n2010 anon\n2011 cache\n2017 slab");
   const MemoryImage image = guest.build();
   const auto use = convert::memory_use(image, {}, {});
   ASSERT_TRUE(use) << use.error().message;
-  const Json json = Json::parse(memory_json(image, *use, true));
+  const std::string text = report::to_json(memory_report(image, *use, true));
+  const auto again = report::memory_from_json(text);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(report::to_json(*again), text);
+  const Json json = Json::parse(text);
   EXPECT_EQ(json["release"], "6.12.0-test");
   EXPECT_TRUE(json["torn"]);
   EXPECT_FALSE(json["incomplete"]);
@@ -40,13 +44,13 @@ TEST(MemoryJson, AGuest) {
             Json({{"start", "0x2010000"}, {"pages", {{"kernel", 2}, {"user", 1}, {"cache", 1}}}}));
 }
 
-TEST(MemoryJson, HostileTextIsAscii) {
+TEST(MemoryReport, HostileTextIsAscii) {
   MemoryImage image;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 4096}});
   convert::MemoryUse use;
   use.release = "6 \xff\xfe \"quoted\"\n\x1b[2J \x7f \u009b";
   use.remarks.push_back({Errc::io, std::string("nul \0 here", 10)});
-  const std::string text = memory_json(image, use, false);
+  const std::string text = report::to_json(memory_report(image, use, false));
   for (const char c : text) {
     EXPECT_TRUE((c >= ' ' && c <= '~') || c == '\n') << static_cast<int>(c);
   }

@@ -1,0 +1,87 @@
+#include "src/report/check.h"
+
+#include "src/report/json.h"
+
+namespace vmcore::report {
+namespace {
+
+constexpr std::size_t kMaxFindings = 1U << 16;  // of all the guests of a host
+constexpr std::size_t kMaxDiff = 1U << 20;
+
+// The list has no place for members of its own, so each finding names the schema.
+Json finding_json(const std::string& guest, const Finding& finding) {
+  return {{"schema", CheckReport::kSchema},
+          {"guest", text_or_null(guest, kMaxName)},
+          {"id", finding.id},
+          {"title", cut(finding.title, kMaxPath)},
+          {"result", verdict_name(finding.verdict)},
+          {"hint", cut(finding.hint, kMaxPath)},
+          {"value", cut(finding.value, kMaxPath)}};
+}
+
+Finding finding_from(const Members& json) {
+  expect_schema(json, CheckReport::kSchema);
+  const auto verdict = verdict_from_name(json.text("result", kMaxName));
+  if (!verdict) {
+    throw Misfit("a result that is not known");
+  }
+  return {.id = json.text("id", kMaxName),
+          .title = json.text("title", kMaxPath),
+          .verdict = *verdict,
+          .hint = json.text("hint", kMaxPath),
+          .value = json.text("value", kMaxPath)};
+}
+
+std::vector<CheckReport> reports_from(const Json& document) {
+  if (!document.is_array() || document.size() > kMaxFindings) {
+    throw Misfit("it is no list of findings");
+  }
+  std::vector<CheckReport> reports;
+  for (const Json& entry : document) {
+    const Members json(entry);
+    std::string guest = json.text_or_empty("guest", kMaxName);
+    if (reports.empty() || reports.back().guest != guest) {
+      reports.push_back({.guest = std::move(guest)});
+    }
+    reports.back().findings.push_back(finding_from(json));
+  }
+  return reports;
+}
+
+FixReport fix_from(const Json& document) {
+  const Members json(document);
+  expect_schema(json, FixReport::kSchema);
+  return {.guest = json.text("guest", kMaxName),
+          .changed = json.flag("changed"),
+          .diff = json.text("diff", kMaxDiff),
+          .saved = json.text_or_empty("saved", kMaxPath)};
+}
+
+}  // namespace
+
+std::string to_json(std::span<const CheckReport> reports) {
+  Json list = Json::array();
+  for (const CheckReport& report : reports) {
+    for (const Finding& finding : report.findings) {
+      list.push_back(finding_json(report.guest, finding));
+    }
+  }
+  return document_text(list);
+}
+
+Result<std::vector<CheckReport>> check_from_json(std::string_view text) {
+  return read<std::vector<CheckReport>>(text, reports_from);
+}
+
+std::string to_json(const FixReport& report) {
+  const Json json{{"schema", FixReport::kSchema},
+                  {"guest", cut(report.guest, kMaxName)},
+                  {"changed", report.changed},
+                  {"diff", cut(report.diff, kMaxDiff)},
+                  {"saved", text_or_null(report.saved, kMaxPath)}};
+  return document_text(json);
+}
+
+Result<FixReport> fix_from_json(std::string_view text) { return read<FixReport>(text, fix_from); }
+
+}  // namespace vmcore::report

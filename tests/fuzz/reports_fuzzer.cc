@@ -1,0 +1,99 @@
+// Reports that a worker wrote, or that were kept: whatever they are, they are refused or can be
+// written again and shown.
+#include <cstdint>
+#include <cstdlib>
+
+#include "src/cli/memory_picture.h"
+#include "src/cli/memory_report.h"
+#include "src/report/check.h"
+#include "src/report/dump.h"
+#include "src/report/info.h"
+#include "src/report/memory.h"
+#include "src/report/receive.h"
+#include "tests/fuzz/change.h"
+
+namespace {
+
+using namespace vmcore;
+using namespace vmcore::report;
+
+const std::vector<Remark> kRemarks{{Errc::io, "a doubt"}, {Errc::limit, "a fact", Severity::fact}};
+
+MemoryReport memory() {
+  return {.release = "6.12.0",
+          .torn = true,
+          .memory = 16,
+          .free_zero = 2,
+          .kept_at_31 = 9,
+          .excluded_before = 1,
+          .classes = {{"kernel", "kernel", 9}, {"free", "free", 5}, {"user", "u", 3}},
+          .ram = {{{0}, 65536}},
+          .bin_size = 32768,
+          .bins = {{0, {8, 0, 0}, 0}, {0x8000, {0, 1, 0}, 1}, {1ULL << 32, {1, 4, 3}, 2}},
+          .remarks = kRemarks};
+}
+
+InfoReport info() {
+  return {.format = "ELF",
+          .machine = "x86_64",
+          .kernel = KernelInfo{.release = "6.12.0", .build_id = "00ff", .vmcoreinfo = "note"},
+          .crash_time = CrashTime{1, "guest"},
+          .last_log_stamp = 2.5,
+          .capture = Capture{.method = "direct",
+                             .consistency = "pause",
+                             .guest = {.name = "vm1"},
+                             .cost = {.pause_us = 48'213, .host_memory = -4096}},
+          .cpus = {{.index = 1, .rip = 1, .mode = "kernel", .cr3 = 4}},
+          .ram = {{{0x1000}, 4096}},
+          .pages_by_class = {{"free", 12}},
+          .remarks = kRemarks};
+}
+
+DumpReport dump() {
+  return {.dump = DumpFile{.path = "/a", .size = 1, .summary = {.release = "6.12.0"}},
+          .guest = DumpedGuest{.identity = {.name = "vm1"}, .state_before = "running"},
+          .then = ThenOutcome{.action = "reset"}};
+}
+
+std::vector<std::string> documents() {
+  const std::vector<CheckReport> checks{{.guest = "vm1", .findings = {{.id = "a", .title = "b"}}}};
+  return {to_json(memory()),
+          to_json(info()),
+          to_json(dump()),
+          to_json(DumpReport{.dump = fail(Errc::io, "text")}),
+          to_json(ReceiveReport{.name = "vm1", .claim = GuestClaim{.memory = 1}}),
+          to_json(checks),
+          to_json(FixReport{.guest = "vm1", .saved = "/old"})};
+}
+
+// What is read is written so that it is read again, as the same.
+template <class Report>
+void check(Result<Report> (*from_json)(std::string_view), std::string_view text) {
+  const auto report = from_json(text);
+  if (!report) {
+    return;
+  }
+  const std::string written = to_json(*report);
+  const auto again = from_json(written);
+  if (!again || to_json(*again) != written) {
+    std::abort();
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const std::vector<std::string> originals = documents();
+  const std::string text = fuzz::changed_text(originals, std::as_bytes(std::span(data, size)));
+  check(info_from_json, text);
+  check(memory_from_json, text);
+  check(dump_from_json, text);
+  check(receive_from_json, text);
+  check(check_from_json, text);
+  check(fix_from_json, text);
+  if (const auto report = memory_from_json(text)) {
+    static_cast<void>(cli::describe_memory(*report));
+    static_cast<void>(cli::draw_memory(*report, {"guest", "now"}));
+  }
+  return 0;
+}

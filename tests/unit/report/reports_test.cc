@@ -1,0 +1,309 @@
+// Every report comes back from its JSON, and nothing that is not one is taken for one.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "src/report/check.h"
+#include "src/report/dump.h"
+#include "src/report/info.h"
+#include "src/report/json.h"
+#include "src/report/memory.h"
+#include "src/report/receive.h"
+
+namespace vmcore::report {
+namespace {
+
+const GuestIdentity kGuest{.name = "vm1",
+                           .uuid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427",
+                           .host = "host1",
+                           .qemu = "7.2.22"};
+const CaptureCost kCost{.time = 1'700'000'000,
+                        .forecast_us = 51'000,
+                        .pause_us = 48'213,
+                        .host_memory = -4096,
+                        .duration_us = 2'345'678};
+const std::vector<Remark> kRemarks{{Errc::io, "a doubt"}, {Errc::limit, "a fact", Severity::fact}};
+
+InfoReport info() {
+  return {.format = "kdump-compressed v6 (zstd)",
+          .machine = "x86_64",
+          .incomplete = true,
+          .level_asked = 31,
+          .level_reached = 23,
+          .kernel = KernelInfo{.release = "6.12.0",
+                               .build_id = "00ff",
+                               .vmcoreinfo = "search",
+                               .kaslr_offset = 0x1000,
+                               .phys_base = -4096,
+                               .page_table_levels = 5,
+                               .panicked = true,
+                               .panic_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
+          .crash_time = CrashTime{1'700'000'000, "guest"},
+          .last_log_stamp = 2.5,
+          .capture = Capture{.method = "direct",
+                             .consistency = "pause",
+                             .crash = "event",
+                             .tag = "drill",
+                             .guest = kGuest,
+                             .cost = kCost},
+          .cpus = {{.index = 1,
+                    .rip = 0xffffffff81000000,
+                    .rsp = 1,
+                    .rflags = 2,
+                    .mode = "kernel",
+                    .gs_base = 3,
+                    .cr3 = 4,
+                    .cr4 = 5}},
+          .ram = {{{0x1000}, 4096}},
+          .ram_pages = 16,
+          .pages_in_file = 4,
+          .pages_excluded = 12,
+          .pages_by_class = {{"free", 12}, {"kernel", 4}},
+          .remarks = kRemarks};
+}
+
+MemoryReport memory() {
+  return {.release = "6.12.0",
+          .torn = true,
+          .memory = 16,
+          .free_zero = 2,
+          .kept_at_31 = 9,
+          .classes = {{"kernel", "kernel and unclassified", 12}, {"free", "free", 4}},
+          .ram = {{{0}, 65536}},
+          .bin_size = 32768,
+          .bins = {{0, {8, 0}, 0}, {32768, {4, 4}, 2}},
+          .remarks = kRemarks};
+}
+
+DumpFile dump_file() {
+  return {.path = "/var/crash/vm1.kdump",
+          .size = 4096,
+          .summary = {.release = "6.12.0",
+                      .build_id = "00ff",
+                      .level_asked = 31,
+                      .level_reached = 31,
+                      .ram_pages = 16,
+                      .kept_pages = 4,
+                      .lost_pages = 1,
+                      .classes = {{"free", "", 12}},
+                      .remarks = kRemarks},
+          .as_asked = true};
+}
+
+DumpReport dump() {
+  return {.dump = dump_file(),
+          .guest = DumpedGuest{.identity = kGuest,
+                               .memory = 1U << 30,
+                               .state_before = "running",
+                               .state_after = "running",
+                               .as_found = true,
+                               .method = "direct",
+                               .consistency = "pause",
+                               .cost = kCost,
+                               .remarks = kRemarks},
+          .then = ThenOutcome{.action = "reset",
+                              .done = false,
+                              .error = "it failed",
+                              .withheld = "the dump is incomplete",
+                              .by_hand = "virsh reset vm1"}};
+}
+
+ReceiveReport receive() {
+  return {.dump = dump_file(),
+          .name = "vm1",
+          .claim = GuestClaim{.release = "6.12.0", .tag = "drill", .memory = 1U << 30},
+          .crash = "claim",
+          .panic = "Kernel panic - not syncing",
+          .log = "/var/crash/vm1.dmesg"};
+}
+
+std::vector<CheckReport> check() {
+  return {{.guest = "vm1",
+           .findings = {{.id = "room", .title = "for room", .value = "1 GiB"},
+                        {.id = "pause",
+                         .title = "for the pause",
+                         .verdict = Verdict::warn,
+                         .hint = "do this"}}},
+          {.guest = "", .findings = {{.id = "libvirt", .title = "for libvirt"}}}};
+}
+
+// A document, and what it is after it was read: nothing where that is refused.
+struct Document {
+  std::string name;
+  std::string text;
+  std::function<Result<std::string>(std::string_view)> again;
+};
+
+template <class Report>
+std::function<Result<std::string>(std::string_view)> again_by(
+    Result<Report> (*from)(std::string_view)) {
+  return [from](std::string_view text) {
+    return from(text).map([](const Report& report) { return to_json(report); });
+  };
+}
+
+std::vector<Document> documents() {
+  DumpReport failed = dump();
+  failed.dump = fail(Errc::no_space, "the disk is full");
+  return {
+      {"info", to_json(info()), again_by(info_from_json)},
+      {"memory", to_json(memory()), again_by(memory_from_json)},
+      {"dump", to_json(dump()), again_by(dump_from_json)},
+      {"failed", to_json(failed), again_by(dump_from_json)},
+      {"converted", to_json(DumpReport{.dump = dump_file()}), again_by(dump_from_json)},
+      {"receive", to_json(receive()), again_by(receive_from_json)},
+      {"check", to_json(check()), again_by(check_from_json)},
+      {"fix", to_json(FixReport{.guest = "vm1", .changed = true, .diff = "+a\n", .saved = "/old"}),
+       again_by(fix_from_json)}};
+}
+
+class Reports : public ::testing::TestWithParam<Document> {};
+
+TEST_P(Reports, ComeBack) {
+  const auto again = GetParam().again(GetParam().text);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, GetParam().text);
+}
+
+// The values of the document, however deep.
+std::vector<Json::json_pointer> values_of(const Json& document) {
+  std::vector<Json::json_pointer> pointers;
+  const Json flat = document.flatten();
+  for (const auto& [pointer, value] : flat.items()) {
+    if (!value.is_null()) {
+      pointers.emplace_back(pointer);
+    }
+  }
+  return pointers;
+}
+
+TEST_P(Reports, RefuseValuesOfAnotherType) {
+  const Json document = Json::parse(GetParam().text);
+  for (const Json::json_pointer& pointer : values_of(document)) {
+    Json changed = document;
+    Json& value = changed[pointer];
+    value = value.is_string() ? Json(5) : Json("text");
+    const auto again = GetParam().again(changed.dump());
+    ASSERT_FALSE(again) << pointer;
+    EXPECT_EQ(again.error().code, Errc::malformed);
+  }
+}
+
+TEST_P(Reports, SurviveMissingMembers) {
+  const Json document = Json::parse(GetParam().text);
+  for (const Json::json_pointer& pointer : values_of(document)) {
+    Json changed = document;
+    Json& parent = changed[pointer.parent_pointer()];
+    if (parent.is_object()) {
+      parent.erase(pointer.back());
+      static_cast<void>(GetParam().again(changed.dump()));
+    }
+  }
+}
+
+TEST_P(Reports, IgnoreMembersOfLater) {
+  Json changed = Json::parse(GetParam().text);
+  (changed.is_array() ? changed[0] : changed)["of_later"] = {{"any", 1}};
+  const auto again = GetParam().again(changed.dump());
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, GetParam().text);
+}
+
+TEST_P(Reports, OfAnotherVersionAreRefused) {
+  Json changed = Json::parse(GetParam().text);
+  Json& schema = (changed.is_array() ? changed[0] : changed)["schema"];
+  schema = schema.get<std::string>() + "0";  // 1 becomes 10
+  EXPECT_FALSE(GetParam().again(changed.dump()));
+}
+
+TEST_P(Reports, AreAscii) {
+  for (const char c : GetParam().text) {
+    EXPECT_TRUE((c >= ' ' && c <= '~') || c == '\n') << static_cast<int>(c);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Reports, ::testing::ValuesIn(documents()),
+                         [](const auto& tested) { return tested.param.name; });
+
+TEST(InfoReport, SaysAllThatItHas) {
+  const auto again = info_from_json(to_json(info()));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->capture, info().capture);
+  EXPECT_EQ(again->ram, info().ram);
+  EXPECT_EQ(again->pages_by_class, info().pages_by_class);
+  EXPECT_EQ(again->kernel->phys_base, -4096);
+  EXPECT_EQ(again->kernel->panic_kernel->size, 1U << 28);
+  EXPECT_EQ(again->cpus[0].cr4, 5U);
+  EXPECT_EQ(again->remarks[1].severity, Severity::fact);
+}
+
+TEST(InfoReport, IsBounded) {
+  const auto refused = [](const char* pointer, const Json& value) {
+    Json json = Json::parse(to_json(info()));
+    json[Json::json_pointer(pointer)] = value;
+    EXPECT_FALSE(info_from_json(json.dump())) << pointer;
+  };
+  refused("/ram", Json(kMaxRamRanges + 1, Json{{"start", "0x0"}, {"size", 1}}));
+  refused("/ram/0/start", hex(kMaxPhysAddr));
+  refused("/ram/0/size", kMaxPhysAddr);
+  refused("/cpus", Json(kMaxCpus + 1, Json::parse(to_json(info()))["cpus"][0]));
+  refused("/format", std::string(3 * kMaxText + 1, 'x'));
+  refused("/kernel/page_table_levels", 6);
+  refused("/level/asked", 32);
+  refused("/capture/pause_ms", -1);
+  refused("/capture/pause_ms", 1e300);
+  refused("/pages/by_class/free", kMaxPages + 1);
+}
+
+// What is not known is no member.
+TEST(InfoReport, OfNothing) {
+  const Json json = Json::parse(to_json(InfoReport{.machine = "unknown"}));
+  for (const char* member : {"kernel", "crash_time", "last_log_stamp", "capture"}) {
+    EXPECT_FALSE(json.contains(member)) << member;
+  }
+  EXPECT_TRUE(info_from_json(json.dump()));
+}
+
+TEST(DumpReport, AFailureHasNoFile) {
+  DumpReport report = dump();
+  report.dump = fail(Errc::no_space, "the disk is full");
+  const Json json = Json::parse(to_json(report));
+  EXPECT_EQ(json["error"], Json({{"code", "no_space"}, {"text", "the disk is full"}}));
+  EXPECT_FALSE(json.contains("file"));
+  EXPECT_EQ(json["guest"]["then"]["by_hand"], "virsh reset vm1");
+  const auto again = dump_from_json(json.dump());
+  ASSERT_TRUE(again);
+  ASSERT_FALSE(again->dump);
+  EXPECT_EQ(again->dump.error().code, Errc::no_space);
+}
+
+// Members that scripts read are there, as null.
+TEST(DumpReport, OfADryRun) {
+  DumpReport report = dump();
+  report.dump->path.clear();
+  report.dump->size.reset();
+  report.guest->state_after.clear();
+  report.guest->cost = {};
+  const Json json = Json::parse(to_json(report));
+  EXPECT_TRUE(json["file"].is_null());
+  EXPECT_TRUE(json["size"].is_null());
+  EXPECT_TRUE(json["guest"]["state_after"].is_null());
+  EXPECT_TRUE(json["guest"]["pause_ms"].is_null());
+  EXPECT_TRUE(json["guest"]["host_memory"].is_null());
+  EXPECT_TRUE(dump_from_json(json.dump()));
+}
+
+TEST(CheckReport, KeepsGuestsApart) {
+  const auto again = check_from_json(to_json(check()));
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_EQ(again->size(), 2U);
+  EXPECT_EQ((*again)[0].guest, "vm1");
+  EXPECT_EQ((*again)[0].findings[1].verdict, Verdict::warn);
+  EXPECT_EQ((*again)[1].guest, "");
+  EXPECT_FALSE(check_from_json(R"({"findings": []})"));
+}
+
+}  // namespace
+}  // namespace vmcore::report
