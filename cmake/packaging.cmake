@@ -9,7 +9,8 @@ install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMP
 install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl COMPONENT host)
 install(DIRECTORY docs/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/vmcorectl COMPONENT host)
-install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
+install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md
+        DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
 
 install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)
 if(TARGET vmcore-guest-init)  # the capture image's /init
@@ -18,7 +19,8 @@ endif()
 install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
 install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcore-guest COMPONENT guest)
-install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
+install(FILES LICENSE docs/third-party-notices.md
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 
 set(CPACK_GENERATOR DEB RPM TGZ)
 set(CPACK_COMPONENTS_ALL host guest)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, and by a panic
+"""What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, and by a capture
 kernel of their own.
 
 The guests are Debian kernels with a busybox initramfs. They run under KVM where that boots them, else under TCG
@@ -73,7 +73,7 @@ def by_libvirt(vmcorectl: Path, out: Path) -> None:
 
 
 def from_inside(vmcorectl: Path, out: Path, accel: str) -> None:
-    title("A guest that sends its own dump: vmcore-guest has loaded a panic kernel")
+    title("A guest that sends its own dump: vmcore-guest has loaded a capture kernel")
     os.environ["VMCORE_GUEST"] = str(vmcorectl.with_name("vmcore-guest"))
     config = CaptureConfig(name="first-dump", accel=accel, crashkernel="128M")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:

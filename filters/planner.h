@@ -1,7 +1,7 @@
-// Planner: plans a guest's memory window by window, so that no more of the plan than a window is
-// held. All of the memory is looked at before the first window, because whether a class is believed
-// hangs on all of its pages, and headers tell how many are kept; each window once more when its
-// turn comes. Where there is but one, what was found is held until then.
+// Planner: plans a guest's memory window by window and holds the plan of one window at a time. It
+// looks at all of the memory before the first window: a class can be trusted only after all of its
+// pages were seen, and headers tell how many pages are kept. It looks at each window again when
+// that is next. Where there is only one window, it holds the result of the first look.
 #pragma once
 
 #include <cstdint>

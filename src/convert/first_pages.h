@@ -1,5 +1,7 @@
 // Which pages are written before all others: with them, a dump that is cut off anywhere behind them
-// shows its kernel and its log.
+// shows its kernel and its log. Headers, notes and the window's bitmaps precede its first page. Then
+// come `log`, `kernel`, and the rest. A guest that waits until its pages are copied waits for this
+// search only where there is no room for all of the copy.
 #pragma once
 
 #include <vector>

@@ -1,7 +1,10 @@
 // DumpWriter: writes one dump file. The conversion calls begin, then for each window of the guest's
 // memory plan, and writes that window's kept pages through one ShardEncoder a thread, then finish.
 // Headers are final before the first page, so a shard's data may go anywhere free and no two
-// threads wait for each other.
+// threads wait for each other. The plan gives each kept page its rank, and the rank gives it its
+// descriptor (kdump) or its place (ELF). With several windows the header tells beforehand what they
+// hold together; ELF accepts one window only, because its program headers name every run of pages.
+// A page of zeros shares one descriptor target in kdump files and is a hole in ELF files.
 #pragma once
 
 #include <cstdint>

@@ -13,9 +13,9 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 
 declare -A wanted=(
   [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
-               share/bash-completion/completions/vmcorectl"
+               share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
-                  share/bash-completion/completions/vmcore-guest"
+                  share/bash-completion/completions/vmcore-guest share/doc/vmcore-guest/third-party-notices.md"
 )
 wanted[vmcore-guest]+=" libexec/vmcore-guest/vmcore-guest-init"
 missing() { echo "$1 has no $2"; exit 1; }

@@ -3,7 +3,7 @@
 // Held by a pidfd, so that a process that got the same number later is never read. Every address
 // is bounded by the mappings that can be RAM: a QEMU that its guest has taken over can at most make
 // us read its own memory. Whose process may be read at all is judged by who opens it
-// (process_identity.h).
+// (identity.h).
 #pragma once
 
 #include <sys/types.h>
