@@ -13,6 +13,7 @@
 #include "src/acquire/crash/guest_keys.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/libvirt/definition.h"
+#include "src/acquire/libvirt/emulator.h"
 #include "src/acquire/libvirt/monitor.h"
 #include "src/acquire/libvirt/process.h"
 #include "src/acquire/libvirt/setup.h"
