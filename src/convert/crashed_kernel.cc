@@ -93,7 +93,7 @@ Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
     all.push_back(&each.kernel);
   }
   for (const GuestKernel* each : all) {
-    if (each->kallsyms() == nullptr) {  // before v6.0
+    if (each->kallsyms() == nullptr) {
       return kernel::search_elfcorehdr(*image.memory, {{0}, kMaxPhysAddr});
     }
     if (const auto panic = kernel::read_panic_kernel(*each); panic && panic->region.size != 0) {

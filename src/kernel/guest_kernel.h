@@ -50,7 +50,7 @@ class GuestKernel {
   };
   VirtRange image_range() const { return image_range_; }
 
-  // The kernel's symbols; null where it does not export them (before v6.0), or they are broken.
+  // The kernel's symbols; null if it has none (CONFIG_KALLSYMS), or they are broken.
   const Kallsyms* kallsyms() const { return kallsyms_.get(); }
 
   // Reads kernel virtual memory; a short `good` where a page is not mapped or not in the image.

@@ -10,61 +10,40 @@
 namespace vmcore::kernel {
 namespace {
 
-// An allyesconfig kernel has less than a million symbols.
-constexpr std::uint64_t kMaxSymbols = 4 << 20;
-// Tokens are at most KSYM_NAME_LEN (512 since v6.1, b8a94bfb3395).
-constexpr std::size_t kMaxNameBytes = 512;
-constexpr std::uint64_t kMaxTokenTable = 64 << 10;  // kallsyms_token_index holds 16-bit offsets
-constexpr std::uint64_t kMaxNames = 32 << 20;
-
-// One name of the compressed table.
-struct PackedName {
-  std::size_t header = 0;  // bytes of the length
-  std::size_t size = 0;    // tokens that follow it
-};
-
-// The length is one byte, or two for the long names of Rust (v6.1, 73bbb94466fd): ULEB128.
-std::optional<PackedName> packed_name(std::span<const std::uint8_t> bytes) {
-  if (bytes.empty()) {
-    return std::nullopt;
-  }
-  if ((bytes[0] & 0x80) == 0) {
-    return PackedName{1, bytes[0]};
-  }
-  if (bytes.size() < 2) {
-    return std::nullopt;
-  }
-  return PackedName{2, (bytes[0] & 0x7fU) | (std::size_t{bytes[1]} << 7)};
-}
+constexpr std::uint64_t kNamesPerMarker = 256;
 
 }  // namespace
 
 Result<Kallsyms> Kallsyms::read(const GuestKernel& kernel) {
-  const auto count_at = kernel.info().symbol("kallsyms_num_syms");
-  if (!count_at) {
-    return fail(Errc::not_found, "kallsyms: not in VMCOREINFO");
+  const auto exported = exported_kallsyms(kernel);
+  if (exported || exported.error().code != Errc::not_found) {
+    return exported.and_then(
+        [&](const KallsymsTables& tables) { return Kallsyms::read(kernel, tables); });
   }
-  TRY_ASSIGN(const std::uint32_t count, kernel.read_value<std::uint32_t>(*count_at));
-  if (count == 0 || count > kMaxSymbols) {
-    return fail(Errc::limit, "kallsyms: {} symbols", count);
+  TRY_ASSIGN(const std::vector<KallsymsTables> candidates, search_kallsyms(kernel));
+  Result<Kallsyms> kallsyms = fail(Errc::not_found, "kallsyms: none");
+  for (const KallsymsTables& tables : candidates) {
+    kallsyms = read(kernel, tables);
+    if (kallsyms) {
+      break;
+    }
   }
-  Kallsyms kallsyms;
-  TRY(kallsyms.read_tokens(kernel));
-  TRY(kallsyms.read_offsets(kernel, count));
-  TRY(kallsyms.read_names(kernel, count));
-  TRY(kallsyms.choose_encoding(kernel));
   return kallsyms;
 }
 
-Result<> Kallsyms::read_tokens(const GuestKernel& kernel) {
-  const auto table_at = kernel.info().symbol("kallsyms_token_table");
-  const auto index_at = kernel.info().symbol("kallsyms_token_index");
-  if (!table_at || !index_at) {
-    return fail(Errc::not_found, "kallsyms: no token table in VMCOREINFO");
-  }
+Result<Kallsyms> Kallsyms::read(const GuestKernel& kernel, const KallsymsTables& tables) {
+  Kallsyms kallsyms;
+  TRY(kallsyms.read_tokens(kernel, tables));
+  TRY(kallsyms.read_offsets(kernel, tables));
+  TRY(kallsyms.read_names(kernel, tables));
+  TRY(kallsyms.choose_encoding(kernel, tables));
+  return kallsyms;
+}
+
+Result<> Kallsyms::read_tokens(const GuestKernel& kernel, const KallsymsTables& tables) {
   std::array<std::uint16_t, 256> index{};
-  TRY(kernel.read_exactly(*index_at, std::as_writable_bytes(std::span(index))));
-  ReadWindow table(kernel, *table_at, kMaxTokenTable + kMaxNameBytes);
+  TRY(kernel.read_exactly(tables.token_index, std::as_writable_bytes(std::span(index))));
+  ReadWindow table(kernel, tables.token_table, kMaxTokenTable + kMaxSymbolBytes);
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     // The last token may be the last thing before an unmapped page, so it is read bytewise.
     for (std::size_t at = 0;; ++at) {
@@ -72,7 +51,7 @@ Result<> Kallsyms::read_tokens(const GuestKernel& kernel) {
       if (byte[0] == std::byte{0}) {
         break;
       }
-      if (at == kMaxNameBytes) {
+      if (at == kMaxSymbolBytes) {
         return fail(Errc::malformed, "kallsyms: token {} does not end", i);
       }
       tokens_[i].push_back(static_cast<char>(byte[0]));
@@ -81,35 +60,29 @@ Result<> Kallsyms::read_tokens(const GuestKernel& kernel) {
   return {};
 }
 
-Result<> Kallsyms::read_offsets(const GuestKernel& kernel, std::uint64_t count) {
-  const auto offsets_at = kernel.info().symbol("kallsyms_offsets");
-  if (!offsets_at) {
-    return fail(Errc::not_found, "kallsyms: no offsets in VMCOREINFO");
-  }
-  offsets_begin_ = *offsets_at;
-  offsets_.resize(count);
+Result<> Kallsyms::read_offsets(const GuestKernel& kernel, const KallsymsTables& tables) {
+  offsets_begin_ = tables.offsets;
+  offsets_.resize(tables.count);
   return kernel.read_exactly(offsets_begin_, std::as_writable_bytes(std::span(offsets_)));
 }
 
-Result<> Kallsyms::read_names(const GuestKernel& kernel, std::uint64_t count) {
-  const auto names_at = kernel.info().symbol("kallsyms_names");
-  if (!names_at) {
-    return fail(Errc::not_found, "kallsyms: no names in VMCOREINFO");
-  }
+Result<> Kallsyms::read_names(const GuestKernel& kernel, const KallsymsTables& tables) {
   // The token table follows in all releases (scripts/kallsyms.c, write_src()), with at most 3 bytes
   // a symbol between: room for that is little more than needed, where growing takes twice of it.
-  const auto behind = kernel.info().symbol("kallsyms_token_table");
-  if (behind && behind->value > names_at->value && behind->value - names_at->value <= kMaxNames) {
-    names_.reserve(behind->value - names_at->value);
+  if (tables.token_table > tables.names && tables.token_table - tables.names <= kMaxSymbolNames) {
+    names_.reserve(tables.token_table - tables.names);
   }
-  ReadWindow window(kernel, *names_at, kMaxNames);
-  for (std::uint64_t i = 0; i < count; ++i) {
+  ReadWindow window(kernel, tables.names, kMaxSymbolNames);
+  for (std::uint64_t i = 0; i < tables.count; ++i) {
+    if (i % kNamesPerMarker == 0) {
+      markers_.push_back(static_cast<std::uint32_t>(names_.size()));
+    }
     // The byte after the length is always there: every name has at least its type.
     TRY_ASSIGN(const auto head, window.bytes(names_.size(), 2));
     const std::array<std::uint8_t, 2> head_bytes{static_cast<std::uint8_t>(head[0]),
                                                  static_cast<std::uint8_t>(head[1])};
     const auto name = packed_name(head_bytes);
-    if (!name || name->size == 0 || name->size > kMaxNameBytes) {
+    if (!name || name->size == 0 || name->size > kMaxSymbolBytes) {
       return fail(Errc::malformed, "kallsyms: name {} has no plausible length", i);
     }
     const std::size_t begin = names_.size();
@@ -120,12 +93,12 @@ Result<> Kallsyms::read_names(const GuestKernel& kernel, std::uint64_t count) {
   return {};
 }
 
-Result<> Kallsyms::choose_encoding(const GuestKernel& kernel) {
+Result<> Kallsyms::choose_encoding(const GuestKernel& kernel, const KallsymsTables& tables) {
   const auto stext = kernel.info().symbol("_stext");
   std::vector<Encoding> candidates{Encoding::place_relative};
-  if (const auto base_at = kernel.info().symbol("kallsyms_relative_base")) {
-    TRY_ASSIGN(relative_base_, kernel.read_value<std::uint64_t>(*base_at));
-    candidates = {Encoding::absolute_percpu, Encoding::relative};
+  if (tables.relative_base) {
+    TRY_ASSIGN(relative_base_, kernel.read_value<std::uint64_t>(*tables.relative_base));
+    candidates = {Encoding::absolute_percpu, Encoding::relative, Encoding::place_relative};
   }
   constexpr std::string_view kStext = "_stext";
   const auto found = find_places({&kStext, 1}).front();
@@ -207,6 +180,61 @@ std::vector<std::optional<std::uint64_t>> Kallsyms::find_places(
     }
   }
   return places;
+}
+
+std::uint64_t Kallsyms::count_below(VirtAddr address) const {
+  std::uint64_t begin = 0;
+  for (std::uint64_t size = offsets_.size(); size != 0;) {
+    const std::uint64_t half = size / 2;
+    const bool below = this->address(begin + half, encoding_) < address;
+    begin = below ? begin + half + 1 : begin;
+    size = below ? size - half - 1 : half;
+  }
+  return begin;
+}
+
+bool Kallsyms::is_per_cpu(std::uint64_t index) const {
+  return encoding_ == Encoding::absolute_percpu && offsets_[index] >= 0;
+}
+
+Symbol Kallsyms::symbol(std::uint64_t index) const {
+  auto rest = std::span(names_).subspan(markers_[index / kNamesPerMarker]);
+  auto name = *packed_name(rest);  // read_names() has seen them all
+  for (std::uint64_t i = 0; i < index % kNamesPerMarker; ++i) {
+    rest = rest.subspan(name.header + name.size);
+    name = *packed_name(rest);
+  }
+  Symbol symbol;
+  for (const std::uint8_t token : rest.subspan(name.header, name.size)) {
+    symbol.name += tokens_[token];
+  }
+  if (!symbol.name.empty()) {
+    symbol.type = symbol.name.front();
+    symbol.name.erase(0, 1);
+  }
+  symbol.address = address(index, encoding_);
+  const std::uint64_t next = count_below(symbol.address + 1);
+  if (next < offsets_.size() && address(next, encoding_) > symbol.address) {
+    symbol.size = address(next, encoding_) - symbol.address;
+  }
+  return symbol;
+}
+
+std::optional<Symbol> Kallsyms::at(VirtAddr address) const {
+  const std::uint64_t behind = count_below(address + 1);
+  if (behind == 0 || behind == offsets_.size() || is_per_cpu(behind - 1)) {
+    return std::nullopt;
+  }
+  return symbol(count_below(this->address(behind - 1, encoding_)));
+}
+
+void Kallsyms::for_each(VirtAddr begin, VirtAddr end,
+                        const std::function<bool(const Symbol&)>& each) const {
+  for (std::uint64_t i = count_below(begin); i < offsets_.size(); ++i) {
+    if (address(i, encoding_) >= end || !each(symbol(i))) {
+      return;
+    }
+  }
 }
 
 }  // namespace vmcore::kernel

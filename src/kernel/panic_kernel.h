@@ -14,12 +14,12 @@ struct PanicKernel {
   bool loaded = false;  // the guest is armed
 };
 
-// Errc::not_found for a kernel whose symbols are not known (before v6.0), or that was built without
+// Errc::not_found for a kernel whose symbols are not known, or that was built without
 // kexec.
 Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel);
 
 // Whether the kernel is in its panic, with a panic kernel or without. Errc::not_found for a kernel
-// whose symbols are not known (before v6.0), or are those of functions only.
+// whose symbols are not known, or are those of functions only.
 Result<bool> has_panicked(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

@@ -8,6 +8,7 @@
 
 #include "src/image/page.h"
 #include "src/kernel/vmcoreinfo.h"
+#include "tests/builders/kallsyms_builder.h"
 
 namespace vmcore::testing {
 namespace {
@@ -300,6 +301,12 @@ GuestBuilder& GuestBuilder::log(std::uint64_t nanoseconds, std::string_view text
   return *this;
 }
 
+GuestBuilder& GuestBuilder::room(std::string_view begin, std::uint64_t bytes,
+                                 std::string_view end) {
+  rooms_.push_back({std::string(begin), bytes, std::string(end)});
+  return *this;
+}
+
 GuestBuilder& GuestBuilder::command_line(std::string_view text) {
   command_line_ = text;
   return *this;
@@ -319,6 +326,11 @@ GuestBuilder& GuestBuilder::panicked(std::uint32_t cpu) {
 GuestBuilder& GuestBuilder::vmcoreinfo(std::string_view key,
                                        std::optional<std::string_view> value) {
   overrides_[std::string(key)] = value;
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::without_symbols() {
+  has_symbols_ = false;
   return *this;
 }
 
@@ -682,49 +694,25 @@ void GuestBuilder::build_cpus() {
   memory_->write_value(physical(symbols_["__cpu_online_mask"]), std::uint64_t{0x1});
 }
 
-// Every token is one character, so that names are stored as they are.
 void GuestBuilder::build_kallsyms() {
-  std::vector<std::uint8_t> names;
-  std::vector<std::uint16_t> index(256);
-  std::vector<std::uint8_t> tokens(512);
-  for (unsigned i = 0; i < 256; ++i) {
-    index[i] = static_cast<std::uint16_t>(i * 2);
-    tokens[i * 2] = static_cast<std::uint8_t>(i);
-  }
   symbols_["_end"] = image_begin() + kImageBytes;
   symbols_[kLongSymbol] = image_begin() + 0x2000;
-  auto all = symbols_;
-  all.erase("mem_section");  // the array's address, not the variable's
-  const auto offsets_at = reserve_image(all.size() * 4);
-  std::vector<std::uint32_t> offsets;
-  for (const auto& [name, address] : all) {
-    const std::size_t size = name.size() + 1;  // v6.1 (73bbb94466fd): two bytes from 128 on
-    names.push_back(static_cast<std::uint8_t>(size < 128 ? size : size % 128 | 128));
-    if (size >= 128) {
-      names.push_back(static_cast<std::uint8_t>(size / 128));
+  std::vector<KallsymsSymbol> all;
+  for (const auto& [name, address] : symbols_) {
+    if (name != "mem_section") {  // the array's address, not the variable's
+      all.push_back({name, 'D', address});
     }
-    names.push_back('D');
-    names.insert(names.end(), name.begin(), name.end());
-    const std::uint64_t offset =
-        layout_->relative_base
-            ? image_begin().value - 1 - address.value
-            : address.value - (offsets_at.value + offsets.size() * sizeof(std::uint32_t));
-    offsets.push_back(static_cast<std::uint32_t>(offset));
   }
-  write_image(offsets_at, bytes_of(offsets));
-  symbols_["kallsyms_offsets"] = offsets_at;
-  symbols_["kallsyms_names"] = reserve_image(names.size());
-  write_image(symbols_["kallsyms_names"], bytes_of(names));
-  symbols_["kallsyms_token_table"] = reserve_image(tokens.size());
-  write_image(symbols_["kallsyms_token_table"], bytes_of(tokens));
-  symbols_["kallsyms_token_index"] = reserve_image(512);
-  write_image(symbols_["kallsyms_token_index"], bytes_of(index));
-  symbols_["kallsyms_num_syms"] = reserve_image(8);
-  memory_->write_value(physical(symbols_["kallsyms_num_syms"]),
-                       static_cast<std::uint32_t>(all.size()));
-  if (layout_->relative_base) {
-    symbols_["kallsyms_relative_base"] = reserve_image(8);
-    memory_->write_value(physical(symbols_["kallsyms_relative_base"]), image_begin().value);
+  if (!layout_->place_relative) {
+    all.push_back({"fixed_percpu_data", 'A', {0}});
+  }
+  const KallsymsStyle style{layout_->offsets_first, layout_->place_relative, layout_->kallsyms};
+  // The size does not depend on the place.
+  const VirtAddr at = reserve_image(testing::build_kallsyms(all, style, {0}).bytes.size());
+  const KallsymsImage tables = testing::build_kallsyms(all, style, at);
+  write_image(at, tables.bytes);
+  for (const auto& [name, place] : tables.places) {
+    symbols_[name] = at + place;
   }
 }
 
@@ -737,7 +725,7 @@ void GuestBuilder::build_text() {
     const bool exported = name == "init_uts_ns" || name == "_stext" || name == "init_top_pgt" ||
                           name == "mem_section" || name == "prb" || name == "node_data" ||
                           name == "node_online_map" || name.starts_with("log_") ||
-                          name.starts_with("kallsyms_");
+                          (name.starts_with("kallsyms_") && layout_->kallsyms);
     if (exported) {
       put(fmt::format("SYMBOL({})", name), fmt::format("{:x}", address.value));
     }
@@ -775,7 +763,13 @@ MemoryImage GuestBuilder::build() {
   build_cpus();
   const VirtAddr data_pointer = symbols_["vmcoreinfo_data"] = reserve_image(8);
   symbols_["kexec_in_progress"] = reserve_image(8);
-  if (layout_->kallsyms) {
+  for (const Room& room : rooms_) {
+    symbols_[room.begin] = reserve_image(room.bytes, 16);
+    if (!room.end.empty()) {
+      symbols_[room.end] = symbols_[room.begin] + room.bytes;
+    }
+  }
+  if (has_symbols_) {
     build_kallsyms();
   }
   build_text();

@@ -90,6 +90,9 @@ class GuestBuilder {
 
   GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
   GuestBuilder& command_line(std::string_view text);
+  // Reserves zero bytes in the kernel's image between the symbols `begin` and `end` (which may be
+  // empty). A test writes into them after build().
+  GuestBuilder& room(std::string_view begin, std::uint64_t bytes, std::string_view end = {});
   // The memory that is kept free for a capture kernel (it is RAM all the same), and whether one is
   // loaded there.
   GuestBuilder& crash_region(PhysRange range, bool loaded = true);
@@ -97,6 +100,8 @@ class GuestBuilder {
   GuestBuilder& panicked(std::uint32_t cpu);
   // A line of VMCOREINFO, added or replaced; nothing as `value` takes it away.
   GuestBuilder& vmcoreinfo(std::string_view key, std::optional<std::string_view> value);
+  // The kernel has no kallsyms in memory.
+  GuestBuilder& without_symbols();
   // The image has no VMCOREINFO note; the text is still in memory.
   GuestBuilder& without_note();
   // vCPUs, instead of one in kernel mode that runs as Linux CPU 0. per_cpu_offset() tells what
@@ -166,8 +171,15 @@ class GuestBuilder {
   bool panic_kernel_loaded_ = false;
   std::uint32_t panic_cpu_ = ~0U;
   std::string command_line_ = "root=/dev/vda1 ro";
+  struct Room {
+    std::string begin;
+    std::uint64_t bytes = 0;
+    std::string end;
+  };
+  std::vector<Room> rooms_;
   std::map<std::string, std::optional<std::string>, std::less<>> overrides_;
   bool note_ = true;
+  bool has_symbols_ = true;
   std::optional<std::vector<CpuState>> cpus_;
 
   std::unique_ptr<SparseMemory> memory_;

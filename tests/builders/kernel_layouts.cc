@@ -436,10 +436,11 @@ constexpr std::array kLayouts{
     KernelLayout{"6.1", "6.1.0-test", kLines6_1, CompoundStyle::tail_bytes, false, true, true,
                  true},
     KernelLayout{"6.6", "6.6.0-test", kLines6_6, CompoundStyle::folio_flags, false, true, true,
-                 true},
+                 false},
     KernelLayout{"6.12", "6.12.0-test", kLines6_12, CompoundStyle::page_type, false, true, true,
+                 false},
+    KernelLayout{"7.1", "7.1.0-test", kLines7_1, CompoundStyle::page_type, true, true, true, false,
                  true},
-    KernelLayout{"7.1", "7.1.0-test", kLines7_1, CompoundStyle::page_type, true, true, true, false},
 };
 
 }  // namespace

@@ -20,9 +20,11 @@ struct KernelLayout {
   CompoundStyle compound = CompoundStyle::tail_bytes;
   bool mask_in_tail =
       false;  // compound_info holds a mask, not a pointer (v7.1, with HugeTLB vmemmap optimisation)
-  bool log_ring = true;       // printk_ringbuffer (v5.10), else records in log_buf
-  bool kallsyms = true;       // exported (v6.0)
-  bool relative_base = true;  // kallsyms_relative_base
+  bool log_ring = true;  // printk_ringbuffer (v5.10), else records in log_buf
+  bool kallsyms = true;  // exported (v6.0)
+  // KallsymsStyle's.
+  bool offsets_first = true;
+  bool place_relative = false;
 };
 
 // Null where there is none of that name.

@@ -103,12 +103,12 @@ TEST(CrashedKernel, ACaptureKernelThatLeadsNowhereIsNotFilteredBy) {
   EXPECT_THAT(texts(converted.outcome.remarks), HasSubstr("a capture kernel, and the kernel"));
 }
 
-// Before v6.0 a kernel does not tell that it has begun a kexec.
+// A kernel without symbols does not tell that it has begun a kexec.
 TEST(CrashedKernel, OfTwoThatRunNoneIsTaken) {
   testing::GuestBuilder first("5.15");
-  first.without_note();
+  first.without_note().without_symbols();
   testing::GuestBuilder second("5.15");
-  second.kaslr(8ULL << 20, 16LL << 20, {0xffff'9999'4000'0000});
+  second.kaslr(8ULL << 20, 16LL << 20, {0xffff'9999'4000'0000}).without_symbols();
   const MemoryImage now = second.build();
   MemoryImage image = first.build();
   testing::copy_memory(*now.memory, {{40ULL << 20}, 24ULL << 20},
@@ -143,7 +143,7 @@ TEST(CrashedKernel, IsFoundWhereTheCommandLineLies) {
   expect_crashed(TwoKernels{.told = "nonsense"}.build());
 }
 
-// Neither exports its symbols.
+// VMCOREINFO of neither exports its symbols.
 TEST(CrashedKernel, OldKernels) { expect_crashed(TwoKernels{.layout = "5.15"}.build()); }
 
 TEST(CrashedKernel, ACaptureKernelThatIsMerelyLoadedChangesNothing) {

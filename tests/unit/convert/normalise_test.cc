@@ -74,6 +74,7 @@ TEST(Normalise, NotesAreInTheOrderThatReadersWant) {
 
 TEST(Normalise, WithoutSymbolsTheOrderStaysAndItIsSaid) {
   GuestBuilder guest = sample_guest("5.15");
+  guest.without_symbols();
   MemoryImage image = with_swapped_cpus(guest).build();
   add_cpu_notes(image);
   const Normalised normalised = normalise(image);

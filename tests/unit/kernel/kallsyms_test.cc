@@ -35,9 +35,91 @@ TEST_P(KallsymsLayouts, FindsAddresses) {
 
 INSTANTIATE_TEST_SUITE_P(All, KallsymsLayouts, ::testing::Values("6.1", "6.6", "6.12", "7.1"));
 
-TEST(Kallsyms, NotExported) {
+// VMCOREINFO does not export them before v6.0.
+TEST_P(KallsymsLayouts, FoundByContent) {
+  GuestBuilder guest(GetParam());
+  guest.kaslr(0x140'0000, 0x20'0000, {0xffff'8d5d'0000'0000});
+  guest.vmcoreinfo("SYMBOL(kallsyms_names)", std::nullopt);
+  const auto kallsyms = kallsyms_of(guest.build());
+  ASSERT_TRUE(kallsyms) << kallsyms.error().message;
+  for (const char* name : {"_stext", "_end", "saved_command_line"}) {
+    EXPECT_EQ(kallsyms->find(name), guest.symbol(name));
+  }
+}
+
+TEST_P(KallsymsLayouts, NamesAddresses) {
+  GuestBuilder guest(GetParam());
+  const auto kallsyms = kallsyms_of(guest.build());
+  ASSERT_TRUE(kallsyms) << kallsyms.error().message;
+  const VirtAddr uts = guest.symbol("init_uts_ns");
+  for (const std::uint64_t offset : {0U, 1U, 389U}) {
+    const auto symbol = kallsyms->at(uts + offset);
+    ASSERT_TRUE(symbol);
+    EXPECT_EQ(symbol->name, "init_uts_ns");
+    EXPECT_EQ(symbol->type, 'D');
+    EXPECT_EQ(symbol->address, uts);
+    EXPECT_GE(symbol->size, 390U);
+    EXPECT_NE(kallsyms->at(uts + symbol->size)->name, "init_uts_ns");
+  }
+  EXPECT_NE(kallsyms->at({uts.value - 1})->name, "init_uts_ns");
+  EXPECT_EQ(kallsyms->at(guest.symbol("_end")), std::nullopt);
+  EXPECT_EQ(kallsyms->at({0}), std::nullopt);
+  EXPECT_EQ(kallsyms->at({0x1000}), std::nullopt);
+  EXPECT_EQ(kallsyms->at({0xffff'8880'0000'0000}), std::nullopt);
+  EXPECT_EQ(kallsyms->at({~0ULL}), std::nullopt);
+}
+
+TEST_P(KallsymsLayouts, GoesThroughARange) {
+  GuestBuilder guest(GetParam());
+  const auto kallsyms = kallsyms_of(guest.build());
+  ASSERT_TRUE(kallsyms) << kallsyms.error().message;
+  VirtAddr last;
+  std::uint64_t count = 0;
+  kallsyms->for_each({0}, {~0ULL}, [&](const Symbol& symbol) {
+    EXPECT_GE(symbol.address, last);
+    EXPECT_EQ(kallsyms->find(symbol.name), symbol.address);
+    last = symbol.address;
+    ++count;
+    return true;
+  });
+  EXPECT_EQ(count, kallsyms->size());
+  std::string names;
+  const VirtAddr line = guest.symbol("saved_command_line");
+  kallsyms->for_each(line, line + 1, [&](const Symbol& symbol) {
+    names += symbol.name + ' ';
+    return true;
+  });
+  EXPECT_EQ(names, "saved_command_line ");
+  count = 0;
+  kallsyms->for_each({0}, {~0ULL}, [&](const Symbol&) { return ++count < 3; });
+  EXPECT_EQ(count, 3U);
+}
+
+TEST(Kallsyms, SearchedForBeforeV6) {
+  for (const char* layout : {"5.4", "5.15"}) {
+    GuestBuilder guest(layout);
+    const auto kallsyms = kallsyms_of(guest.build());
+    ASSERT_TRUE(kallsyms) << kallsyms.error().message;
+    EXPECT_EQ(kallsyms->find("_end"), guest.symbol("_end"));
+  }
+}
+
+TEST(Kallsyms, NotThere) {
   GuestBuilder guest("5.15");
-  EXPECT_EQ(kallsyms_of(guest.build()).error().code, Errc::not_found);
+  const MemoryImage image = guest.build();
+  const PhysAddr digits{guest.symbol("kallsyms_token_index").value - 0xffff'ffff'8000'0000 + 96};
+  static_cast<testing::SparseMemory&>(*image.memory).write_value(digits, std::uint16_t{7});
+  EXPECT_EQ(kallsyms_of(image).error().code, Errc::not_found);
+}
+
+// Of symbols that begin at one address the first is told, as the kernel does.
+TEST(Kallsyms, SymbolsOfOneAddress) {
+  GuestBuilder guest("6.1");
+  const auto kallsyms = kallsyms_of(guest.build());
+  ASSERT_TRUE(kallsyms) << kallsyms.error().message;
+  const VirtAddr uts = guest.symbol("init_uts_ns");
+  EXPECT_EQ(kallsyms->find(std::string(300, 'l')), uts);
+  EXPECT_EQ(kallsyms->at(uts + 4)->name, "init_uts_ns");
 }
 
 TEST(Kallsyms, HostileTables) {

@@ -322,6 +322,7 @@ TEST(KernelFinder, PageOffsetWithoutMemSection) {
 
 TEST(KernelFinder, PageOffsetThatCannotBeToldIsARemark) {
   GuestBuilder guest("5.15");
+  guest.without_symbols();
   guest.kaslr(0, 0, {0xffff'8d5d'0000'0000}).vmcoreinfo("SYMBOL(mem_section)", std::nullopt);
   const MemoryImage image = guest.build();
   const auto found = find_kernels(image, Search::registers);

@@ -45,6 +45,7 @@ TEST(PanicKernel, NoRegionIsAnEmptyOne) {
 
 TEST(PanicKernel, WithoutSymbolsNothingIsKnown) {
   GuestBuilder guest("5.15");
+  guest.without_symbols();
   const auto panic = panic_kernel_of(guest);
   ASSERT_FALSE(panic);
   EXPECT_EQ(panic.error().code, Errc::not_found);
@@ -90,7 +91,7 @@ TEST(HasPanicked, ItsLogProvesNothing) {
 
 TEST(HasPanicked, WithoutSymbolsNothingIsKnown) {
   GuestBuilder guest("5.15");
-  guest.panicked(0);
+  guest.panicked(0).without_symbols();
   const auto known = panicked(guest);
   ASSERT_FALSE(known);
   EXPECT_EQ(known.error().code, Errc::not_found);
