@@ -1,0 +1,190 @@
+#include "src/kernel/modules.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "src/kernel/lists.h"
+
+namespace vmcore::kernel {
+namespace {
+
+constexpr std::size_t kMaxModules = 10'000;
+constexpr std::uint64_t kMaxNameBytes = 64;  // MODULE_NAME_LEN is 56
+constexpr std::uint64_t kMaxMemories = 16;   // MOD_MEM_NUM_TYPES is 7
+constexpr std::uint64_t kMaxModuleBytes = 1ULL << 30;
+
+// Offsets of struct module and what belongs to it.
+struct ModuleLayout {
+  std::uint64_t list = 0;
+  BtfField name;
+  std::vector<std::uint64_t> bases;  // of its ranges
+  std::vector<std::uint64_t> sizes;
+  std::uint64_t kallsyms = 0;
+  std::uint64_t symtab = 0, num_symtab = 0, strtab = 0;
+  std::optional<std::uint64_t> typetab;  // v5.2, 1c7651f43777
+  std::optional<std::uint64_t> orc_count, orc_ip, orc;
+};
+
+Result<std::uint64_t> offset_of(const Btf& btf, std::string_view path) {
+  TRY_ASSIGN(const BtfField field, btf.field(path));
+  return field.offset();
+}
+
+std::optional<std::uint64_t> offset_if_there(const Btf& btf, std::string_view path) {
+  const auto field = btf.field(path);
+  return field ? std::optional(field->offset()) : std::nullopt;
+}
+
+Result<> find_ranges(const Btf& btf, ModuleLayout& layout) {
+  const auto memories = btf.field("module.mem");
+  if (memories) {
+    TRY_ASSIGN(const std::uint64_t element, btf.size_of("module_memory"));
+    TRY_ASSIGN(const std::uint64_t base, offset_of(btf, "module_memory.base"));
+    TRY_ASSIGN(const std::uint64_t size, offset_of(btf, "module_memory.size"));
+    if (element == 0 || memories->size / element > kMaxMemories) {
+      return fail(Errc::limit, "struct module has {} bytes of module_memory", memories->size);
+    }
+    for (std::uint64_t at = 0; at + element <= memories->size; at += element) {
+      layout.bases.push_back(memories->offset() + at + base);
+      layout.sizes.push_back(memories->offset() + at + size);
+    }
+    return {};
+  }
+  for (const char* name : {"core_layout", "init_layout"}) {
+    TRY_ASSIGN(const std::uint64_t base, offset_of(btf, fmt::format("module.{}.base", name)));
+    TRY_ASSIGN(const std::uint64_t size, offset_of(btf, fmt::format("module.{}.size", name)));
+    layout.bases.push_back(base);
+    layout.sizes.push_back(size);
+  }
+  return {};
+}
+
+Result<ModuleLayout> module_layout(const Btf& btf) {
+  TRY(btf.know({"module", "module_memory", "mod_kallsyms"}));
+  ModuleLayout layout;
+  TRY_ASSIGN(layout.list, offset_of(btf, "module.list"));
+  TRY_ASSIGN(layout.name, btf.field("module.name"));
+  if (layout.name.size == 0 || layout.name.size > kMaxNameBytes) {
+    return fail(Errc::limit, "a module's name has {} bytes", layout.name.size);
+  }
+  TRY(find_ranges(btf, layout));
+  TRY_ASSIGN(layout.kallsyms, offset_of(btf, "module.kallsyms"));
+  TRY_ASSIGN(layout.symtab, offset_of(btf, "mod_kallsyms.symtab"));
+  TRY_ASSIGN(layout.num_symtab, offset_of(btf, "mod_kallsyms.num_symtab"));
+  TRY_ASSIGN(layout.strtab, offset_of(btf, "mod_kallsyms.strtab"));
+  layout.typetab = offset_if_there(btf, "mod_kallsyms.typetab");
+  layout.orc_count = offset_if_there(btf, "module.arch.num_orcs");
+  layout.orc_ip = offset_if_there(btf, "module.arch.orc_unwind_ip");
+  layout.orc = offset_if_there(btf, "module.arch.orc_unwind");
+  return layout;
+}
+
+Result<std::string> read_text(const GuestKernel& kernel, VirtAddr at, std::uint64_t size) {
+  std::string text(size, '\0');
+  TRY(kernel.read_exactly(at, std::as_writable_bytes(std::span(text))));
+  return text.substr(0, text.find('\0'));
+}
+
+Result<VirtAddr> read_pointer(const GuestKernel& kernel, VirtAddr at) {
+  TRY_ASSIGN(const auto value, kernel.read_value<std::uint64_t>(at));
+  return VirtAddr{value};
+}
+
+Result<> read_symbols(const GuestKernel& kernel, const ModuleLayout& layout, Module& module) {
+  TRY_ASSIGN(const VirtAddr kallsyms, read_pointer(kernel, module.address + layout.kallsyms));
+  if (kallsyms.value == 0) {
+    return {};
+  }
+  TRY_ASSIGN(module.symbols.begin, read_pointer(kernel, kallsyms + layout.symtab));
+  TRY_ASSIGN(module.symbols.count, kernel.read_value<std::uint32_t>(kallsyms + layout.num_symtab));
+  TRY_ASSIGN(module.strings, read_pointer(kernel, kallsyms + layout.strtab));
+  if (layout.typetab) {
+    TRY_ASSIGN(module.types, read_pointer(kernel, kallsyms + *layout.typetab));
+  }
+  return {};
+}
+
+Result<Module> read_module(const GuestKernel& kernel, const ModuleLayout& layout, VirtAddr at) {
+  Module module;
+  module.address = at;
+  TRY_ASSIGN(module.name, read_text(kernel, at + layout.name.offset(), layout.name.size));
+  for (std::size_t i = 0; i < layout.bases.size(); ++i) {
+    TRY_ASSIGN(const VirtAddr begin, read_pointer(kernel, at + layout.bases[i]));
+    TRY_ASSIGN(const auto size, kernel.read_value<std::uint32_t>(at + layout.sizes[i]));
+    if (size != 0 && size <= kMaxModuleBytes) {
+      module.ranges.push_back({begin, size});
+    }
+  }
+  TRY(read_symbols(kernel, layout, module));
+  if (layout.orc_count && layout.orc_ip && layout.orc) {
+    TRY_ASSIGN(module.orc_ip.count, kernel.read_value<std::uint32_t>(at + *layout.orc_count));
+    TRY_ASSIGN(module.orc_ip.begin, read_pointer(kernel, at + *layout.orc_ip));
+    TRY_ASSIGN(module.orc, read_pointer(kernel, at + *layout.orc));
+  }
+  return module;
+}
+
+}  // namespace
+
+bool Module::contains(VirtAddr at) const {
+  return std::ranges::any_of(ranges, [&](const Range& range) {
+    return at >= range.begin && at - range.begin < range.size;
+  });
+}
+
+Result<Modules> read_modules(const GuestKernel& kernel, const Kallsyms& kallsyms, const Btf& btf) {
+  const auto head = kallsyms.find("modules");
+  if (!head) {
+    return fail(Errc::not_found, "no modules among the kernel's symbols");
+  }
+  TRY_ASSIGN(const ModuleLayout layout, module_layout(btf));
+  const ListWalk walk = walk_list(kernel, *head, kMaxModules);
+  Modules found;
+  for (const VirtAddr entry : walk.entries) {
+    auto module = read_module(kernel, layout, {entry.value - layout.list});
+    if (module) {
+      found.modules.push_back(*std::move(module));
+    } else {
+      found.remarks.push_back(
+          {module.error().code, fmt::format("the module at {:#x}: {}", entry.value - layout.list,
+                                            module.error().message)});
+    }
+  }
+  if (walk.broken) {
+    found.remarks.push_back(
+        {walk.broken->code, fmt::format("the list of modules: {}", walk.broken->message)});
+  }
+  return found;
+}
+
+Result<Btf> read_module_btf(const GuestKernel& kernel, const Kallsyms& kallsyms, const Btf& btf,
+                            const Module& module) {
+  const auto head = kallsyms.find("btf_modules");
+  if (!head) {
+    return fail(Errc::not_found, "the kernel keeps no BTF of modules");
+  }
+  TRY(btf.know({"btf_module", "btf"}));
+  TRY_ASSIGN(const std::uint64_t list, offset_of(btf, "btf_module.list"));
+  TRY_ASSIGN(const std::uint64_t of, offset_of(btf, "btf_module.module"));
+  TRY_ASSIGN(const std::uint64_t types, offset_of(btf, "btf_module.btf"));
+  TRY_ASSIGN(const std::uint64_t data, offset_of(btf, "btf.data"));
+  TRY_ASSIGN(const std::uint64_t size, offset_of(btf, "btf.data_size"));
+  const ListWalk walk = walk_list(kernel, *head, kMaxModules);
+  for (const VirtAddr entry : walk.entries) {
+    const VirtAddr each{entry.value - list};
+    TRY_ASSIGN(const VirtAddr owner, read_pointer(kernel, each + of));
+    if (owner == module.address) {
+      TRY_ASSIGN(const VirtAddr own, read_pointer(kernel, each + types));
+      TRY_ASSIGN(const VirtAddr begin, read_pointer(kernel, own + data));
+      TRY_ASSIGN(const auto bytes, kernel.read_value<std::uint32_t>(own + size));
+      return Btf::read(kernel, begin, bytes, &btf);
+    }
+  }
+  if (walk.broken) {
+    return in_context(*walk.broken, "the list of modules' BTF");
+  }
+  return fail(Errc::not_found, "no BTF of that module");
+}
+
+}  // namespace vmcore::kernel
