@@ -12,22 +12,6 @@ namespace {
 constexpr std::size_t kMaxCpus = 8192;  // NR_CPUS of CONFIG_MAXSMP
 constexpr unsigned kNone = ~0U;
 
-// The per-CPU offsets of all CPUs that Linux may have.
-Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kernel,
-                                                        const Kallsyms& kallsyms) {
-  const auto symbols = kallsyms.find({"__per_cpu_offset", "nr_cpu_ids"});
-  if (!symbols[0] || !symbols[1]) {
-    return fail(Errc::not_found, "no __per_cpu_offset among the kernel's symbols");
-  }
-  TRY_ASSIGN(const auto count, kernel.read_value<std::uint32_t>(*symbols[1]));
-  if (count == 0 || count > kMaxCpus) {
-    return fail(Errc::limit, "nr_cpu_ids is {}", count);
-  }
-  std::vector<std::uint64_t> offsets(count);
-  TRY(kernel.read_exactly(*symbols[0], std::as_writable_bytes(std::span(offsets))));
-  return offsets;
-}
-
 // The Linux CPU of a vCPU.
 unsigned linux_cpu(const GuestKernel& kernel, const CpuState& cpu,
                    std::span<const std::uint64_t> offsets) {
@@ -64,6 +48,21 @@ Result<unsigned> count_bits(const GuestKernel& kernel, std::optional<VirtAddr> m
 }
 
 }  // namespace
+
+Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kernel,
+                                                        const Kallsyms& kallsyms) {
+  const auto symbols = kallsyms.find({"__per_cpu_offset", "nr_cpu_ids"});
+  if (!symbols[0] || !symbols[1]) {
+    return fail(Errc::not_found, "no __per_cpu_offset among the kernel's symbols");
+  }
+  TRY_ASSIGN(const auto count, kernel.read_value<std::uint32_t>(*symbols[1]));
+  if (count == 0 || count > kMaxCpus) {
+    return fail(Errc::limit, "nr_cpu_ids is {}", count);
+  }
+  std::vector<std::uint64_t> offsets(count);
+  TRY(kernel.read_exactly(*symbols[0], std::as_writable_bytes(std::span(offsets))));
+  return offsets;
+}
 
 CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
                          std::span<const CpuState> cpus) {

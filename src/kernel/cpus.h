@@ -4,6 +4,7 @@
 // NT_PRSTATUS for Linux's n-th CPU.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,11 @@ struct CpuOrder {
   std::vector<unsigned> order;
   std::vector<Remark> remarks;
 };
+
+// __per_cpu_offset[] of all CPUs that Linux may have: what is added to the address of a per-CPU
+// variable's symbol. Errc::not_found where the kernel has none.
+Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kernel,
+                                                        const Kallsyms& kallsyms);
 
 // Matches the base of per-CPU data that each vCPU has in the kernel with __per_cpu_offset[] (on
 // x86-64 the value of GS both with a zero-based per-CPU section and since v6.15, 9d7de2aa8b41,
