@@ -22,7 +22,7 @@ from guests.cache import cache_dir, lock, new_folder
 from guests.debian import Suite
 
 # Each name's suite; the kernel is what that suite's linux-image-amd64 depends on, or linux-image-cloud-amd64.
-SUITES = {"6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie",
+SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie",
           "6.1-686": "bookworm", "6.1-686-pae": "bookworm"}
 # Of these names another package of the suite, of another architecture.
 OTHERS = {"6.1-686": ("linux-image-686", "i386"), "6.1-686-pae": ("linux-image-686-pae", "i386")}
