@@ -40,7 +40,7 @@ class GuestSave(Cli):
         self.addCleanup(shutil.rmtree, disk)
         said = self.save(self.dump(), "--target", "nowhere", "--target", f"raw:{self.folder}/in",
                          "--target", f"file:{disk}/crashes")
-        self.assertIn("nowhere: there is no such kind of target\n", said)
+        self.assertIn("nowhere: unknown kind of target \"nowhere\": use one of port[:NAME], ", said)
         self.assertIn("raw: \"%s/in\" is not /dev/NAME" % self.folder, said)
         names = sorted(path.name for path in (disk / "crashes").iterdir())
         self.assertEqual(names[1:], ["boot-reason", "reboot-reason", "reboot-stack"])
