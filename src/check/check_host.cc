@@ -122,8 +122,8 @@ Finding judge_holder(std::uint64_t libvirt_version) {
     finding.hint =
         "libvirt 11.5 and later stop a running guest themselves for a dump: if libvirt is killed "
         "in "
-        "the pause, the guest stands still until libvirt is started again (systemd does that; "
-        "vmcorectl asks for it as well)";
+        "the pause, the guest stands still until libvirt is started again (systemd does that, and "
+        "vmcorectl tries to)";
   }
   return finding;
 }
