@@ -117,7 +117,9 @@ Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>
     }
     gather(note, machines);
   }
-  const auto* const narrow = std::ranges::find(kArchNames, header_says, &ArchNames::qemu_narrow);
+  const auto* const narrow = std::ranges::find_if(kArchNames, [&](const ArchNames& each) {
+    return !each.qemu_narrow.empty() && each.qemu_narrow == header_says;
+  });
   const bool named = is_foreign_machine(header_says);
   if ((!named || narrow != kArchNames.end()) && run_no_kernel(notes)) {
     return narrow != kArchNames.end() ? narrow->arch : kHostArch;
