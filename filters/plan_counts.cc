@@ -103,7 +103,7 @@ PlanSummary PlanCounts::summary(unsigned level, ClassMask excluded, const Doubts
     unreached = ~ClassMask{0};
     all.remarks.push_back(
         {Errc::unreadable, fmt::format("the struct pages of {} pages are not in the source: these "
-                                       "pages are kept, whatever they hold",
+                                       "pages are kept, whatever they contain",
                                        unknown_)});
   }
   if (!without_memmap_.empty()) {

@@ -260,7 +260,7 @@ std::string name_others(const fs::path& path, int own) {
   for (const Process& process : holders_of(inodes)) {
     names += fmt::format("{}{} (pid {})", names.empty() ? "" : ", ", process.name, process.pid);
   }
-  return !names.empty() || inodes.empty() ? names : "a process that cannot be seen from here";
+  return !names.empty() || inodes.empty() ? names : "a process that this user cannot see";
 }
 
 std::vector<std::string> command_line(pid_t pid) {

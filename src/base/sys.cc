@@ -40,7 +40,7 @@ Result<> all_written(Result<std::size_t> written, std::size_t size) {
     return tl::unexpected(std::move(written).error());
   }
   if (*written != size) {
-    return fail(Errc::io, "write: the target takes no more data");
+    return fail(Errc::io, "write: the target accepts no more data");
   }
   return {};
 }

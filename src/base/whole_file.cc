@@ -24,7 +24,7 @@ Result<std::string> read_all(int fd, std::string_view name, std::size_t most) {
       return text;
     }
     if (text.size() > most) {
-      return fail(Errc::limit, "{}: more than {} MiB", name, most >> 20);
+      return fail(Errc::limit, "{}: the file has more than {} MiB", name, most >> 20);
     }
   }
 }

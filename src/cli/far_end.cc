@@ -55,7 +55,7 @@ Result<> ask_whether_kept(const std::string& trailer) {
   std::unique_lock lock(said.mutex);
   said.changed.wait(lock, [&] { return said.kept || said.ended; });
   return said.kept ? Result<>()
-                   : fail(Errc::cancelled, "whoever asked for the dump did not keep it");
+                   : fail(Errc::cancelled, "the vmcorectl that asked for the dump did not keep it");
 }
 
 }  // namespace vmcore::cli

@@ -92,8 +92,10 @@ Run add_memory(CLI::App& command, const Common& common) {
   return [options, &common] {
     options->svg = job::resolved_output(options->svg);
     if (common.json && options->svg == "-") {
-      std::fputs("vmcorectl: memory: --svg - and --output json both want standard output\n",
-                 stderr);
+      std::fputs(
+          "vmcorectl: memory: --svg - and --output json both write to standard output: give --svg "
+          "a file\n",
+          stderr);
       return static_cast<int>(kExitUsage);
     }
     return run(*options, common);

@@ -79,13 +79,14 @@ Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& l
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
   if (options.consistency == Consistency::torn && report.method != acquire::Method::direct) {
-    return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
+    return fail(Errc::invalid,
+                "--consistency torn needs method direct, but only method {} can be used",
                 acquire::method_name(report.method));
   }
   if (options.consistency == Consistency::torn && options.dump.how.verify) {
-    return fail(Errc::invalid,
-                "--verify compares the dump with memory that stands still, not with --consistency "
-                "torn");
+    return fail(
+        Errc::invalid,
+        "--verify needs memory that does not change, and cannot be used with --consistency torn");
   }
   return {};
 }
@@ -227,10 +228,11 @@ std::optional<CrashedGuest> look_for_crash(acquire::Selection selection) {
   const auto census = opened ? take_census(*opened->guest, true, 1)
                              : Result<report::Summary>(tl::unexpected(opened.error()));
   if (!census) {
-    const Error doubt{census.error().code,
-                      fmt::format("{}: libvirt says that it runs after a crash, and whether it is "
-                                  "in its panic still cannot be told ({}): if so, dump it by name",
-                                  selection.domain, census.error().message)};
+    const Error doubt{
+        census.error().code,
+        fmt::format("{}: libvirt reports that the guest runs after a crash, but whether it is "
+                    "still in its panic is not known ({}): if it is, dump it by name",
+                    selection.domain, census.error().message)};
     return CrashedGuest{.guest = std::move(selection), .doubt = doubt};
   }
   return census->crashed ? std::optional(CrashedGuest{.guest = std::move(selection)})

@@ -23,7 +23,7 @@ Result<ImageSource> ReadAhead::locate(std::span<const PhysRange> blocks) {
 Result<> ReadAhead::copy(std::uint64_t entries) const {
   const acquire::GuestProcess* const process = guest_->process();
   if (process == nullptr) {
-    return fail(Errc::malformed, "worker protocol: memory of no process to be copied");
+    return fail(Errc::malformed, "worker protocol: request to copy memory without a process");
   }
   return acquire::copy_for_worker(*process, told_, room_, entries);
 }

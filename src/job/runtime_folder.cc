@@ -31,10 +31,9 @@ Result<> make_private(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(errno, folder.string());
   }
-  return is_private(folder)
-             ? Result<>()
-             : fail(Errc::denied, "{} is no folder that only this user may look into",
-                    folder.string());
+  return is_private(folder) ? Result<>()
+                            : fail(Errc::denied, "{} is not a folder with mode 0700 of this user",
+                                   folder.string());
 }
 
 }  // namespace vmcore::job

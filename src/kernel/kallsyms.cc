@@ -42,11 +42,11 @@ std::optional<PackedName> packed_name(std::span<const std::uint8_t> bytes) {
 Result<Kallsyms> Kallsyms::read(const GuestKernel& kernel) {
   const auto count_at = kernel.info().symbol("kallsyms_num_syms");
   if (!count_at) {
-    return fail(Errc::not_found, "kallsyms: not in VMCOREINFO");
+    return fail(Errc::not_found, "kallsyms: VMCOREINFO does not have its addresses");
   }
   TRY_ASSIGN(const std::uint32_t count, kernel.read_value<std::uint32_t>(*count_at));
   if (count == 0 || count > kMaxSymbols) {
-    return fail(Errc::limit, "kallsyms: {} symbols", count);
+    return fail(Errc::limit, "kallsyms: {} is not a plausible number of symbols", count);
   }
   Kallsyms kallsyms;
   TRY(kallsyms.read_tokens(kernel));
@@ -73,7 +73,7 @@ Result<> Kallsyms::read_tokens(const GuestKernel& kernel) {
         break;
       }
       if (at == kMaxNameBytes) {
-        return fail(Errc::malformed, "kallsyms: token {} does not end", i);
+        return fail(Errc::malformed, "kallsyms: token {} has no end", i);
       }
       tokens_[i].push_back(static_cast<char>(byte[0]));
     }

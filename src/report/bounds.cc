@@ -10,7 +10,7 @@ std::vector<PhysRange> listed_ranges(std::span<const PhysRange> ranges,
   if (listed.size() != ranges.size()) {
     remarks.push_back(
         {Errc::limit,
-         fmt::format("{} further ranges of memory are not listed", ranges.size() - listed.size()),
+         fmt::format("{} more ranges of memory are not listed", ranges.size() - listed.size()),
          Severity::fact});
   }
   return {listed.begin(), listed.end()};

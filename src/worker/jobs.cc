@@ -86,7 +86,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   if (doubted) {
     summary.remarks.push_back(
         {Errc::guest_state,
-         fmt::format("this is the log of kernel {}, which no vCPU runs: of an earlier boot",
+         fmt::format("this is the log of kernel {}, which no vCPU runs: it is from an earlier boot",
                      summary.release)});
   }
   if (log.lost != 0) {

@@ -66,11 +66,12 @@ Result<RangeSet> ram_of(int headers) {
 
 void remark_on(const sources::SnapshotSpool& spooled, MemoryImage& image) {
   if (!spooled.left_out().empty()) {
-    image.remarks.push_back({Errc::not_found,
-                             fmt::format("{} KiB of memory of devices or firmware are not in "
-                                         "QEMU's snapshot, and left out",
-                                         spooled.left_out().size() >> 10),
-                             Severity::fact});
+    image.remarks.push_back(
+        {Errc::not_found,
+         fmt::format(
+             "{} KiB of memory of devices or firmware are not in QEMU's snapshot and are left out",
+             spooled.left_out().size() >> 10),
+         Severity::fact});
   }
   if (spooled.missing_pages() != 0) {
     image.file.incomplete = true;

@@ -83,7 +83,7 @@ class Memory(Cli):
         self.run_cli("convert", self.dump(), "small", "--format", "elf")
         memory = self.memory("small")
         self.assertEqual(memory["memory"], self.memory(self.dump())["kept_at_31"])
-        self.assertIn("only what it holds is counted", self.run_cli("memory", "small").stdout.decode())
+        self.assertIn("only the pages in the file are counted", self.run_cli("memory", "small").stdout.decode())
         self.assertIn("hole of 2.0 MiB from 0x2000000", texts(self.picture("small")))
 
     def test_a_cut_off_file(self):

@@ -201,7 +201,7 @@ class Remote(Cli):
     def test_a_shell_that_talks(self):
         self.far_vmcorectl("echo text", version="Welcome to far!")
         done = self.run_remote("dmesg", "vm1", code=FAILED)
-        self.assertIn(b"in place of its version vmcorectl said there: Welcome to far!", done.stderr)
+        self.assertIn(b"the remote vmcorectl printed this in place of its version: Welcome to far!", done.stderr)
         self.assertEqual(done.stdout, b"")
 
     def test_no_such_uri(self):

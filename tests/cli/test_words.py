@@ -86,7 +86,7 @@ class Domains(Words):
     def command(self, text: str, start: str) -> str:
         """The command in a message, up to the parenthesis or line end behind it."""
         line = next(line for line in text.splitlines() if start in line)
-        return start + line.split(start)[1].removesuffix("), and stop and start the guest").removesuffix(")")
+        return start + line.split(start)[1].removesuffix("), then stop and start the guest").removesuffix(")")
 
     def test_what_check_tells_to_do(self):
         text = self.failed("check", PWNED)

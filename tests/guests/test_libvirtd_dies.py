@@ -86,7 +86,7 @@ def one(vmcorectl, findings, kind: str, method: str) -> None:
         expect(findings, f"{kind}, {method}", [
             ("events", events, ["STOP", "RESUME"] if by_itself else ["STOP"]),
             ("without a daemon", without == "running", by_itself), ("with a daemon again", again, "running"),
-            ("exit code", code, 4), ("says so", "stands still until libvirt is started again" in text, not by_itself)])
+            ("exit code", code, 4), ("says so", "stays paused until libvirt is started again" in text, not by_itself)])
 
 
 def test(vmcorectl, _, findings) -> None:

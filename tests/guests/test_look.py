@@ -68,7 +68,7 @@ class Case:
             done = self.run(verb, "--pause", "--output", "json")
             answer = json.loads(done.stdout or "{}")
             expect(self.findings, f"{verb} --pause", [
-                ("exit code", done.returncode, 0), ("said", "stood still for" in done.stderr, True),
+                ("exit code", done.returncode, 0), ("said", "was paused for" in done.stderr, True),
                 ("torn", "torn" in json.dumps(answer.get("remarks", [])) or answer.get("torn", False), False)])
             if verb == "info":
                 expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2),

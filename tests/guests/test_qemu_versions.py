@@ -64,7 +64,7 @@ def test(vmcorectl, _, findings) -> None:
                 for method in ("direct", "qmp"):
                     version.moment(method)
                 if config.qemu == "qemu-5.2":
-                    snapshot.said("snapshot", "background-snapshot: it came with version 6.0")
+                    snapshot.said("snapshot", "background-snapshot: it needs version 6.0")
                     snapshot.as_before("refused")
                 else:
                     snapshot.refused(("multifd", "mapped-ram", "x-ignore-shared"))

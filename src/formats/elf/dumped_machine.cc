@@ -80,7 +80,7 @@ bool run_no_kernel(const std::vector<Note>& notes) {
 }
 
 tl::unexpected<Error> foreign(std::string_view machine) {
-  return fail(Errc::unsupported, "a dump of machine {}; only x86_64 is read", machine);
+  return fail(Errc::unsupported, "a dump of machine {}; only x86_64 is supported", machine);
 }
 
 }  // namespace
@@ -112,7 +112,7 @@ Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>
   for (const Note& note : notes) {
     if (is_xen(note)) {
       return fail(Errc::unsupported,
-                  "a dump of a Xen hypervisor and its guests (note {}), which is not read",
+                  "a dump of a Xen hypervisor and its guests (note {}), which is not supported",
                   note.name);
     }
     gather(note, machines);
@@ -134,7 +134,7 @@ Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>
   }
   if (named) {
     remarks.push_back(
-        {Errc::malformed, fmt::format("the header names machine {}, but the notes are of {}",
+        {Errc::malformed, fmt::format("the header names machine {}, but the notes belong to {}",
                                       header_says, *proven)});
   }
   return arch_from_name(*proven);

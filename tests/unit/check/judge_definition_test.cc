@@ -35,7 +35,8 @@ TEST(JudgePanicDevice, MissingOneHasARemedy) {
   EXPECT_TRUE(says(judge_panic_device(facts), "transient"));
   constexpr acquire::Owner kOwner{"KubeVirt", " (panicDevices)"};
   facts.setup.owner = &kOwner;
-  EXPECT_TRUE(says(judge_panic_device(facts), "KubeVirt, whose definition it is (panicDevices)"));
+  EXPECT_TRUE(
+      says(judge_panic_device(facts), "KubeVirt, which owns the definition (panicDevices)"));
   facts.domain.clear();
   EXPECT_TRUE(says(judge_panic_device(facts), "-device pvpanic-pci"));
 }

@@ -13,7 +13,7 @@ TEST(JudgeState, OneThatRunsOnInItsPanicIsToBeDumped) {
   GuestFacts facts = good();
   (*facts.census)->crashed = true;
   EXPECT_EQ(judge_state(facts).verdict, Verdict::warn);
-  EXPECT_TRUE(says(judge_state(facts), "it runs on"));
+  EXPECT_TRUE(says(judge_state(facts), "the guest still runs"));
   facts.state = acquire::GuestState{"crashed (panicked)", false};
   EXPECT_EQ(judge_state(facts).verdict, Verdict::pass) << "that is known";
 }

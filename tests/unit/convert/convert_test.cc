@@ -180,7 +180,7 @@ TEST(Convert, WithoutAKernelAllIsKeptAndTheFileSaysSo) {
   ASSERT_TRUE(told);
   EXPECT_EQ(told->level_asked, 31U);
   EXPECT_EQ(told->level_reached, 1U);
-  EXPECT_THAT(texts(told->remarks), HasSubstr("may hold user data"));
+  EXPECT_THAT(texts(told->remarks), HasSubstr("may contain user data"));
 }
 
 TEST(Convert, ABrokenSourceEndsItOnAllThreads) {

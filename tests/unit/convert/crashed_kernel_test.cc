@@ -182,7 +182,7 @@ TEST(CrashedKernel, WithoutAHeaderItsMemoryIsTakenWithTheCaptureKernels) {
   const Subject subject = subject_of(image);
   EXPECT_FALSE(subject.crashed);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
-  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("nothing that a crashed one"));
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("that a crashed kernel leaves"));
 }
 
 TEST(CrashedKernel, AHeaderThatLeadsNowhereIsNotBelieved) {

@@ -223,7 +223,7 @@ TEST(Windows, AnElfFileHasOne) {
       convert(image, *make_writer(kElf, file.get()), {.window = kGib}, observer, {});
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Errc::unsupported);
-  EXPECT_THAT(outcome.error().message, HasSubstr("write a kdump file"));
+  EXPECT_THAT(outcome.error().message, HasSubstr("use --format kdump"));
 }
 
 }  // namespace

@@ -209,7 +209,7 @@ TEST(SealedStream, APlainOneIsRefused) {
   EXPECT_TRUE(writer.hello({}));
   const Opened opened = open(line);
   EXPECT_EQ(opened.end.error().code, Errc::denied);
-  EXPECT_NE(opened.end.error().message.find("it is not sealed"), std::string::npos);
+  EXPECT_NE(opened.end.error().message.find("the stream is not sealed"), std::string::npos);
 }
 
 TEST(SealedStream, WhenItCrashedAnybodyMaySee) {

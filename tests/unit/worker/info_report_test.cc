@@ -73,7 +73,7 @@ TEST(InfoReport, TheListOfRangesEndsAndSaysSo) {
   const Json info = info_of(image);
   EXPECT_EQ(info["ram"].size(), 4096U);
   EXPECT_EQ(info["pages"]["ram"], ManyRanges::kRanges);
-  EXPECT_EQ(info["remarks"].back()["text"], "5 further ranges of memory are not listed");
+  EXPECT_EQ(info["remarks"].back()["text"], "5 more ranges of memory are not listed");
 }
 
 TEST(InfoReport, HostileTextIsValidJson) {
