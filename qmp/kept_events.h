@@ -1,4 +1,4 @@
-// The events of QEMU's monitor that somebody will ask for, as they came.
+// The events of QEMU's monitor that a caller will ask for, in the order of arrival.
 #pragma once
 
 #include <chrono>

@@ -8,7 +8,7 @@
 
 namespace vmcore::acquire {
 
-// Reads no further than it must: QEMU holds the guest meanwhile. A copy in memory.
+// Reads no further than necessary, because QEMU pauses the guest meanwhile. A copy in memory.
 Result<Fd> read_dump_header(int pipe);
 
 }  // namespace vmcore::acquire

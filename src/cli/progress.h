@@ -5,8 +5,8 @@
 
 namespace vmcore::cli {
 
-// Draws on standard error where that is a terminal and `quiet` is not set; what it drew is erased
-// with the object.
+// Draws on standard error if that is a terminal and `quiet` is not set; the line is erased with the
+// object.
 class ProgressLine {
  public:
   explicit ProgressLine(bool quiet);

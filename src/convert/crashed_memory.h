@@ -1,4 +1,4 @@
-// The memory of a crashed kernel, in that of the whole guest.
+// The memory of a crashed kernel, within the memory of the whole guest.
 #pragma once
 
 #include <span>
@@ -10,7 +10,8 @@
 
 namespace vmcore::convert {
 
-// The RAM of a core header; all else is absent. What was saved elsewhere is seen in its own place.
+// The RAM of a core header; everything else is absent. Memory that was saved elsewhere appears at
+// its own address.
 class CrashedMemory final : public PhysicalMemory {
  public:
   // `loads`: sorted, disjoint, as those of a CoreHeader. `whole` is borrowed.

@@ -21,8 +21,8 @@ struct PagesToWrite {
   std::uint64_t count() const;
 };
 
-// Writes pages that `writer` planned last; returns how many of them could not be had from `memory`.
-// The observer is called by one thread at a time.
+// Writes the pages that `writer` planned last; returns how many of them could not be read from
+// `memory`. The observer is called by one thread at a time.
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PagesToWrite& pages,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop);

@@ -1,5 +1,5 @@
-// CRC-32C (Castagnoli, RFC 3720 appendix B.4): tells damaged bytes, proves nothing about who made
-// them.
+// CRC-32C (Castagnoli, RFC 3720 appendix B.4): detects damaged bytes, and proves nothing about
+// their author.
 #pragma once
 
 #include <cstddef>

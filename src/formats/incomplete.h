@@ -1,4 +1,4 @@
-// How a dump file tells that it does not hold all that it should.
+// How a dump file says that it lacks pages it should have.
 #pragma once
 
 #include "src/formats/byte_source.h"

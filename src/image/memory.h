@@ -29,8 +29,8 @@ struct Extent {
   Presence presence;
 };
 
-// How far a read came. `good` bytes from its start are valid; if that is less than was asked,
-// `first_bad` is the address of the first page that cannot be had.
+// How far a read came. `good` bytes from its start are valid; if that is less than was requested,
+// `first_bad` is the address of the first unreadable page.
 struct ReadExtent {
   std::size_t good = 0;
   std::optional<PhysAddr> first_bad;

@@ -34,7 +34,7 @@ struct ImageSource {
   Fd pagemap;  // /proc/PID/pagemap
   std::vector<Fd> files;
   std::vector<Piece> pieces;  // sorted, disjoint
-  // Of a guest that runs on; empty where they cannot be had without a pause, or come elsewhere.
+  // Of a running guest; empty if they cannot be read without a pause, or are sent in another way.
   std::vector<CpuState> cpus = {};
 };
 

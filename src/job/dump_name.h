@@ -1,4 +1,4 @@
-// The names of files that were given none.
+// Default names of files.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// StreamReading: a line that may bring a guest's stream, the files that it goes into, and the
-// worker that reads it.
+// StreamReading: a line that may bring a guest's stream, the files for it, and the worker that
+// reads it.
 #pragma once
 
 #include <chrono>

@@ -38,8 +38,8 @@ Result<CoreHeader> read_elfcorehdr(const PhysicalMemory& memory, PhysAddr place)
 inline constexpr std::size_t kMaxCoreHeaders = 16;
 Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, PhysRange range);
 
-// Where the command line of a kernel says that the header of the one before lies: only a capture
-// kernel was given that. Nothing for kernels whose symbols cannot be had.
+// The place of the previous kernel's header by the command line of a kernel: only a capture kernel
+// has it there. Nothing for kernels whose symbols are not known.
 std::optional<PhysAddr> told_elfcorehdr(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

@@ -15,7 +15,7 @@ namespace vmcore::acquire {
 Result<qmp::Json> execute_in_domain(virDomain* domain, const std::string& command,
                                     const qmp::Json& arguments, int fd = -1);
 
-// What the user is told of it.
+// The remark for the user about it.
 inline constexpr const char* kTaintRemark =
     "libvirt marks the domain as tainted (custom-monitor) until it is shut down";
 

@@ -9,7 +9,7 @@
 
 namespace vmcore::acquire {
 
-// Bytes. An upper bound: all of the shared memory where the process of QEMU cannot be seen.
+// Bytes. An upper bound: all of the shared memory if the QEMU process is not visible.
 Result<std::uint64_t> unallocated_shared_memory(SnapshotMonitor& monitor);
 
 }  // namespace vmcore::acquire
