@@ -33,8 +33,8 @@ struct CaptureImage {
   std::vector<Remark> remarks;
 };
 
-// The assumed size of an image that is not built yet: 4 MiB, more than every measured image that has
-// only modules, plus the files that its targets need.
+// The assumed size of an image that is not built yet: 4 MiB, more than every measured image that
+// has only modules, plus the files that its targets need.
 std::uint64_t assumed_image_size(const root::Root& root);
 
 Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts);

@@ -69,10 +69,10 @@ Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::
 Result<StreamReading> begin_reading(const ReceiveOptions& options, ReadLine line, StreamFiles files,
                                     int key) {
   TRY_ASSIGN(const sandbox::StreamTerms terms, terms_of(options, line));
-  sandbox::Request request{.input = sandbox::GuestStreamInput{terms},
-                           .how = options.dump.how,
-                           .capture = Capture{
-                               .method = "guest", .consistency = "stopped", .crash = line.crash}};
+  sandbox::Request request{
+      .input = sandbox::GuestStreamInput{terms},
+      .how = options.dump.how,
+      .capture = Capture{.method = "guest", .consistency = "stopped", .crash = line.crash}};
   TRY_ASSIGN(Pipe hangup, make_pipe());
   std::vector<sandbox::NamedFd> descriptors{{"source", line.line.get()},
                                             {"spool", files.spool.get()},

@@ -13,7 +13,8 @@ namespace vmcore::guest::save {
 struct SavedGuest {
   SavedGuest() : SavedGuest(builder().build()) {}
   explicit SavedGuest(MemoryImage of) : image(std::move(of)), report(read_crash(image)) {
-    image.memory = std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
+    image.memory =
+        std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
   }
 
   static testing::GuestBuilder builder() {
