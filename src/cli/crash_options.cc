@@ -63,7 +63,7 @@ void tell_why_outside(const job::ReceiveResult& received) {
 // It was crashed: what is told of that, and the exit code.
 int tell_crash(const job::CrashResult& result, CrashBy by, bool to_stdout, const Common& common) {
   if (!result.outside) {
-    return tell_received(result.received, {false, to_stdout}, common);
+    return tell_received(result.received, {to_stdout}, common);
   }
   tell_why_outside(result.received);
   const int code = tell_dump(*result.outside, {"", to_stdout}, common);

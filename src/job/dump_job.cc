@@ -167,7 +167,7 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     } else {
       interrupt.arm_for(1);
     }
-    if (runs_in_panic(guest, options.dump.threads)) {
+    if (runs_in_panic(guest, options.dump.how.threads)) {
       options.pause_limit = {};
     }
     DumpAttempt attempt(guest, options, report, on_progress, interrupt.fd());

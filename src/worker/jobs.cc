@@ -79,7 +79,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   TRY(written);
   TRY(text.flush());
   report::Summary summary{.release = std::string(kernel.info().release()),
-                          .build_id = kernel.info().build_id().value_or(""),
+                          .build_id = std::string(kernel.info().build_id().value_or("")),
                           .incomplete = doubted || log.lost != 0 || image.file.doubted,
                           .remarks = image.remarks};
   summary.remarks.insert(summary.remarks.end(), found.remarks.begin(), found.remarks.end());

@@ -11,6 +11,7 @@
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/elf/memory.h"
+#include "src/formats/elf/notes.h"
 #include "src/formats/elf/reader.h"
 #include "src/formats/qemu/device_state.h"
 #include "src/formats/qemu/migration_stream.h"
