@@ -109,7 +109,7 @@ TEST(JudgeRoom, IsThatOfTheFile) {
   facts.room = 50U << 20;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
   EXPECT_TRUE(says(judge_room(facts), "100 MiB"));
-  const std::uint64_t likely = forecast({.kept_bytes = 200U << 20}).size_bytes;
+  const std::uint64_t likely = job::forecast({.kept_bytes = 200U << 20}).size_bytes;
   facts.room = likely;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
   facts.room = likely - 1;

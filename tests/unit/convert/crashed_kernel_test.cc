@@ -243,7 +243,7 @@ TEST_F(SavedMemory, IsStillInItsOwnPlaceUntilTheCaptureKernelBegins) {
 
 TEST_F(SavedMemory, ACopyThatIsNotThereIsTold) {
   memory().write(kSaved + 0x5000, testing::page_pattern({2}));
-  EXPECT_THAT(texts(subject_of(image_).found.remarks), testing::Not(HasSubstr("the copy of")));
+  EXPECT_THAT(texts(subject_of(image_).found.remarks), ::testing::Not(HasSubstr("the copy of")));
   memory().exclude({(kSaved.value + 0x7000) / 4096});
   EXPECT_EQ(page_5(), testing::page_pattern({1}));
   EXPECT_THAT(texts(subject_of(image_).found.remarks), HasSubstr("at 0x3800000, cannot be read:"));
