@@ -177,7 +177,9 @@ int run(const GuestOptions& source, const Common& common) {
   }
   const Result<report::InfoReport> info = report::info_from_json(result->text);
   if (!info) {
-    return report_pause(read, report_error(info.error(), common), common);
+    return report_pause(
+        read, report_error(in_context(info.error(), "vmcore-worker's answer").value(), common),
+        common);
   }
   std::fputs((common.json ? report::to_json(*info) : describe(*info)).c_str(), stdout);
   return report_pause(read, kExitDone, common);

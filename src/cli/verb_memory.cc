@@ -61,7 +61,9 @@ int run(const Options& options, const Common& common) {
   }
   const Result<report::MemoryReport> report = report::memory_from_json(answer->text);
   if (!report) {
-    return report_pause(read, report_error(report.error(), common), common);
+    return report_pause(
+        read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
+        common);
   }
   int code = kExitDone;
   if (!options.svg.empty()) {

@@ -18,7 +18,7 @@ class Check(Cli):
         findings = self.checked("-c", "test:///default", code=DONE)
         self.assertEqual([finding["id"] for finding in findings], IDS)
         for finding in findings:
-            self.assertEqual(list(finding), ["guest", "id", "title", "result", "hint", "value"])
+            self.assertEqual(list(finding), ["schema", "guest", "id", "title", "result", "hint", "value"])
             self.assertIsNone(finding["guest"])
             self.assertIn(finding["result"], ("PASS", "WARN"))
         self.assertEqual(findings[0]["result"], "PASS")

@@ -151,7 +151,7 @@ class Memory(Cli):
         for number, answer in enumerate(('{}', '[', '{"release": 1}')):
             program = self.with_worker(
                 f"os.write(fds[-1], {answer!r}.encode())\n"
-                "channel.send(json.dumps({'type': 'done', 'release': '', 'level_asked': 0, 'level_reached': 0, "
+                "channel.send(json.dumps({'type': 'done', 'release': '', 'build_id': '', 'level_asked': 0, 'level_reached': 0, "
                 "'incomplete': False, 'ram_pages': 0, 'kept_pages': 0, 'lost_pages': 0, 'crashed': False, 'classes': [], "
                 "'remarks': []}).encode())\n", number)
             done = self.run_cli("memory", self.dump(), "--svg", "out.svg", program=program, code=FAILED)

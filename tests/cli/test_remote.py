@@ -39,7 +39,7 @@ class Remote(Cli):
         return (self.far / "words").read_text().split("\0")[:-1]
 
     def run_remote(self, *words, code=DONE, uri=URI):
-        return self.run_cli(*words, "-c", uri, "--remote", code=code, env=self.env)
+        return self.run_cli(*words, "-c", uri, "--remote", code=code, env=self.env, of_another=True)
 
     def dumped(self, *words, code=DONE):
         target = self.out / "vmcore"

@@ -223,7 +223,7 @@ def test_channel(case: Case, rig: LibvirtRig) -> None:
         silent = subprocess.run([*words, "2"], cwd=case.folder, capture_output=True, text=True)
     finally:
         rig.virsh("destroy", "plain")
-    case.expect("receive", ("shut off", (off.returncode, "does not run" in off.stderr), (1, True)),
+    case.expect("receive", ("shut off", (off.returncode, "is not running" in off.stderr), (1, True)),
                 ("silent", (silent.returncode, "the guest sent nothing within 2 s" in silent.stderr), (1, True)),
                 ("files", [name for name in left_in(case.folder) if "xml" not in name], []))
 

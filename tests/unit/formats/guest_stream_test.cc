@@ -481,8 +481,8 @@ TEST(GuestStream, LiesAreSalvagedUpToThem) {
   lie(pages_payload({{{1ULL << 62}, 1}}, 0, page), "1 pages at page frame");
   lie(pages_payload({{{65}, ~0ULL}}, 0, page), "pages at page frame");
   lie(pages_payload({{{65}, 0}}, 0, page), "0 pages at");
-  lie(pages_payload({{{65}, 2}}, 0, page), "in place of");
-  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPageSize + 1)), "in place of");
+  lie(pages_payload({{{65}, 2}}, 0, page), "instead of");
+  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPageSize + 1)), "instead of");
   lie(pages_payload({{{65}, 1}}, 2, page), "codec");
   lie(pages_payload({{{65}, 1}}, 0x20, page), "zstd");
   lie(pages_payload({}, 0, page), "valid header");
@@ -519,7 +519,7 @@ TEST(GuestStream, MapsLieInRamAndAscend) {
   expect_broken(map(128, 0, {}), "a map of");
   expect_broken(map(128, 2U << 20, all), "a map of");
   expect_broken(map(~63ULL, 64, all), "a map of");
-  expect_broken(receive(announced({{FrameKind::map, Bytes(5)}})), "a map of");
+  expect_broken(receive(announced({{FrameKind::map, Bytes(5)}})), "a map cannot have");
 }
 
 TEST(GuestStream, TheRoomIsALimit) {
