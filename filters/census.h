@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The census: every page of the memmap judged once, before anything is decided.
 #pragma once
 

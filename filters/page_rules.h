@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The rules: which class a page has, decided from its struct page. One row of kPageRules each; the
 // first row that matches decides.
 //

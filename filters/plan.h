@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The plan: which pages go into the dump, decided before any of them is read.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A window of the guest's memory: the pages that the source has, and those that are left out.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Planner: plans a guest's memory window by window and holds the plan of one window at a time. It
 // looks at all of the memory before the first window: a class can be trusted only after all of its
 // pages were seen, and headers tell how many pages are kept. It looks at each window again when

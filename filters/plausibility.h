@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Plausibility comes before exclusion: what a census must show before its classes are believed.
 //
 // Most kernel releases that changed struct page broke filters silently (slab pages taken for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Client: one conversation with QEMU's monitor (QMP) over a connected socket. Strict: anything
 // unexpected ends it with an Error. Not thread-safe.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Connecting to the monitor of a QEMU that runs on this host.
 #pragma once
 

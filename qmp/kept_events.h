@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The events of QEMU's monitor that a caller will ask for, in the order of arrival.
 #pragma once
 

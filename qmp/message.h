@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QMP messages as they arrive on a socket: JSON objects one after the other. A guest may have taken
 // over the QEMU that sends them, so they are bounded in size and depth before they are parsed.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Facts about a monitor's socket that can be learned without speaking through it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/unix_peers.h"
 
 #include <linux/netlink.h>

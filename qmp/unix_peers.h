@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Which processes are behind a UNIX socket, as far as this user may see.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The capture image: the initramfs of a capture kernel. It is a cpio archive with init, its
 // configuration, and the modules of one kernel that it needs. Equal parts give an equal image. The
 // file kImageManifest in it lists the parts, as lines of KEY=VALUE: RELEASE of the kernel; the

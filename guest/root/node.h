@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Node: a regular file or a symbolic link at a path of a Root.
 #pragma once
 

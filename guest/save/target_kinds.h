@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kinds of targets, a row each in kTargetKinds (target_kinds.cc): what the folders above need
 // to know of a kind. They name a kind only for what is special to it: the files of the ssh client
 // (guest/image/ssh_files.h), the key of tcp (guest/config), the devices of port and vsock

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Commands in messages, which the reader can paste: they name the selected guest and the given
 // connection, quoted for the shell (base/shell.h). All commands that name a guest are made here.
 #pragma once

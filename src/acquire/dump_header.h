@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The beginning of a dump that QEMU writes into a pipe: headers and notes, before its memory.
 #pragma once
 

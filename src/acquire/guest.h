@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Guest: a guest of this host as one method reaches it: how it stands, how its memory is had, what
 // is done with it afterwards.
 //

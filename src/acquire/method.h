@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ways to a guest's memory, in one visible table (method.cc).
 //
 // To add one: a source pair with a Guest of its own, a row in kMethods, a test, a section in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Selection: which guest, and how to reach it, as the user gave it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Makes text that others chose (names, paths, the guest) safe to show: it cannot control a
 // terminal, nor show its letters in another order than it has them.
 #pragma once

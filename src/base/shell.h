@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Commands in messages, which the reader pastes into a shell, often as root: safe for all names.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The system calls that move dump data. Every byte read from an input or written to an output goes
 // through here, so that tests link a twin of sys.cc that fails on demand.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How two texts differ, as `diff -u` shows it.
 #pragma once
 

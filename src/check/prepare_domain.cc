@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/prepare_domain.h"
 
 #include <span>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Prepares a domain for a dump after a panic: changes its persistent definition, never the running
 // guest.
 #pragma once

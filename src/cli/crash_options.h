@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // `dump --crash-guest`: crashes the guest, and receives the dump from its own capture kernel.
 #pragma once
 

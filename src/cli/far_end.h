@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The remote side of --remote, which ssh started: its standard input is a pipe from the side that
 // asked.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
 #include <utility>
 

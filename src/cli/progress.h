@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The progress line on a terminal; nothing in a pipe.
 #pragma once
 

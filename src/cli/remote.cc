@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/remote.h"
 
 #include <unistd.h>

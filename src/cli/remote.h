@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // --remote: runs a verb with the vmcorectl of the host that libvirt's URI names, over ssh.
 #pragma once
 

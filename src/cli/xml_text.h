@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Text that others chose (names, the guest), for an XML document.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A program of verbs: what the command lines of vmcorectl and vmcore-guest share.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CopiedMemory: a guest's memory, of which some pages are copied at once and read from the copy
 // from then on, so that a paused guest need not wait for compression.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel that a dump is of.
 //
 // A guest that crashed into a capture kernel (kdump) which then hangs holds two kernels: the CPUs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The memory of a crashed kernel, within the memory of the whole guest.
 #pragma once
 

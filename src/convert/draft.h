@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Draft: a rehearsal of the dump while the guest still runs, so that its pause is shorter: which
 // kernel it has, how much of its memory will be kept, and room for that.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Which pages are written before all others: with them, a dump that is cut off anywhere behind them
 // shows its kernel and its log. Headers, notes and the window's bitmaps precede its first page.
 // Then come `log`, `kernel`, and the rest. A guest that waits until its pages are copied waits for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest's memory is used for, and where: page counts by class, of all of RAM and of its
 // parts.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Normalising: what the header of our dumps says, whatever the source's header said.
 #pragma once
 

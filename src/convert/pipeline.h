@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The pipeline: reads the kept pages shard by shard and hands them to encoders, on N equal threads.
 // Each thread claims a shard (1 MiB of kept pages), reads it, encodes it, reserves room for it with
 // one atomic addition, and writes it. There is no order among shards.

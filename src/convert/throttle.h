@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Throttle: limits work to a number of bytes a second, over all threads.
 #pragma once
 

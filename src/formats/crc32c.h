@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CRC-32C (Castagnoli, RFC 3720 appendix B.4): detects damaged bytes, and proves nothing about
 // their author.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/dump_writer.h"
 
 #include "src/image/page.h"

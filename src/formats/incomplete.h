@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a dump file says that it lacks pages it should have.
 #pragma once
 

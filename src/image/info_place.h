@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The place where the text of a kernel's VMCOREINFO was found, so that the next look need not
 // search. Plain data: it crosses into the worker and back. A claim, never a fact: the text there is
 // validated like one that a search finds.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PhysicalMemory: the RAM of one guest, wherever it comes from: a dump file, a ranged dump, a
 // stream spooled to disk. Whoever reads memory knows nothing of its origin.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ImageSource: where the RAM of a guest lies on its host: in the process that runs it, and in the
 // files that this process maps; and what its vCPUs do. Plain data and descriptors, no paths: it
 // crosses into the worker.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // AwaitedLine: the line through which a guest's stream will arrive, until its first byte arrives.
 #pragma once
 

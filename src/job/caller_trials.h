@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CallerTrials: the clients that connect, each read by a worker of its own, until one of them
 // begins a stream. No client delays another: a silent client makes room for the next one, and one
 // peer gets at most half of the room.

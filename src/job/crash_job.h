@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Crashes a guest on purpose: its own capture kernel sends the dump. If that stays silent or breaks
 // off, the guest is dumped from outside, as the kernel that crashed.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The cost of a dump, estimated beforehand from the number of pages that it would keep.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestLock: locks a guest, or the line through which it sends its dump, against other vmcorectl
 // processes of this user.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a guest fared that was held for a dump or a look.
 #pragma once
 

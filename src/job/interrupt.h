@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Interrupt: SIGINT, SIGTERM and SIGHUP as a descriptor that becomes readable.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What can be read of a guest without pausing it.
 #pragma once
 

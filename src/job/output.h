@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Output: the target of a job's dump: a file that is named only when complete, or a stream:
 // standard output, a FIFO, a descriptor.
 #pragma once

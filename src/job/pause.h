@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Pause: the guest is paused as long as this object exists.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PauseLimit: ends the pause of a guest when its time is over, whatever the thread of the dump
 // waits for.
 #pragma once

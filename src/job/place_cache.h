@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PlaceCache: remembers, while the process of a guest lives, where the VMCOREINFO of its kernel was
 // found, so that the next look at the guest need not search its memory.
 //

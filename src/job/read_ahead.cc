@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/read_ahead.h"
 
 #include "src/acquire/process/copy_request.h"

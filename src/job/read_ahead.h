@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ReadAhead: copies the memory of a paused guest for a worker, into a room that both share.
 #pragma once
 

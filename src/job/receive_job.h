@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // One dump that a guest's own capture kernel sends, from the host's view: wait, room, worker,
 // staging, commit. The guest is neither asked nor touched.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Running one request in a worker, up to its last event.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The folder of this user for files that are useless after the host boots: /run/vmcorectl of root,
 // $XDG_RUNTIME_DIR/vmcorectl of others.
 #pragma once

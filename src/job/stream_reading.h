@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // StreamReading: a line that may bring a guest's stream, the files for it, and the worker that
 // reads it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ELF core header that a kernel makes for its capture kernel ("elfcorehdr"): what /proc/vmcore
 // is made of. It lies in the memory that is reserved for the capture kernel, and names the crashed
 // kernel's RAM and the notes in it that the crashed kernel fills in while it dies.

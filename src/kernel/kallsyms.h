@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Kallsyms: the kernel's own symbol table, through the addresses that VMCOREINFO exports since v6.0
 // (5fd8fea935a1, f09bddbd8661): names and addresses of all symbols without a vmlinux.
 #pragma once

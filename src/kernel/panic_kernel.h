@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The capture kernel: the one that kexec keeps loaded to take over when this kernel crashes.
 #pragma once
 

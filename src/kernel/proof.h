@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whether a kernel is the one that the vCPUs run.
 //
 // After a reset or a kexec, the previous kernel stays in memory until its pages are used again. Its

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Searches guest memory for the text of VMCOREINFO. A text that is found is a claim, to be
 // validated.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Runs the vmcorectl of another host by ssh.
 //
 // Its standard input is a pipe from us, and it is told to end with that pipe (--ends-with-stdin):

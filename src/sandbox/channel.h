@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Channel: one end of the SOCK_SEQPACKET socket between a program and its worker. Packets are
 // whole; descriptors travel beside them.
 #pragma once

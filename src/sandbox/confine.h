@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The rights that a worker gives up before it reads its first byte.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CopyRoom: memory that a program shares with its worker. The program copies into it what the
 // worker requests from the process that runs a guest, where the worker may not read itself.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Worker: a running vmcore-worker, the only process that reads guest bytes. Killed with the object.
 #pragma once
 

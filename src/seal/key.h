@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Keys that streams are sealed to: X25519. A guest has the public half, which opens nothing; the
 // secret half is in a file of the receiver.
 //

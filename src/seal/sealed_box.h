@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Sealer and Opener: bytes that only the holder of a secret key can read, in ordered pieces:
 // libsodium's crypto_box_seal for a fresh key, and crypto_secretstream_xchacha20poly1305 with that
 // key. A piece that was changed, left out, repeated or moved does not open, nor does any later

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Copier: asks the program that started us to copy memory out of the guest's process into the room
 // that it shares with us: it may trace that process, and we may not.
 #pragma once

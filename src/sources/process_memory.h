@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ProcessMemory: guest RAM read in place, in the process that runs the guest and in the files that
 // it maps, by descriptors that were opened for us.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The RAM of a migration stream, laid down in a file at guest-physical addresses.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Spooling: stores a dump that arrives through a pipe in a file, so that it can be read at any
 // position. The file is unlinked before the first byte: nobody else can open it, and it disappears
 // with the last descriptor.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // SpooledPages: the memory of a guest whose pages lie in a file at their guest-physical addresses.
 #pragma once
 

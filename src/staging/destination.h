@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Destination: the file that an output path leads to. Links are followed one by one, each from the
 // folder that is open, so that the file that was checked is the file that is written.
 #pragma once

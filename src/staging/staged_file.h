@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // StagedFile: a file that gets its name only when it is complete.
 //
 // It has no name while it is written (O_TMPFILE; on file systems without it, a hidden name that is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/snapshot_input.h"
 
 #include <fcntl.h>

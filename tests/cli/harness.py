@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of the command line share: running vmcorectl, and dumps to run it on."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Inputs that are no dumps, broken, or cut short: what is said, and what is left."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl check` where there is no guest: of the host, and of guests that are not there."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """vmcore-guest save: what a capture environment gets by it, from a dump in place of /proc/vmcore."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """vmcore-guest, as far as it can be tried without loading or crashing anything."""
 
 import json

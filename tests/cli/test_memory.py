@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """memory: the table, the numbers, and the picture as a whole."""
 
 import json

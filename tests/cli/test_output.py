@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the output goes, and what it never overwrites."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """receive: what a guest's own capture kernel sends, as it should be and as it should not."""
 
 import fcntl

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """--remote: the vmcorectl of another host by ssh. The ssh is a script that runs the command here, and mostly what it
 finds is a script as well: what a real host does is tests/guests/test_remote.py."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """receive of streams that are sealed to a key, from a file and over TCP; key."""
 
 import json

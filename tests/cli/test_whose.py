@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A dump knows whose it is; what it says of itself has a severity and a schema."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What messages hand to their reader to be pasted: a shell makes of it what was meant, whatever the names are."""
 
 import subprocess

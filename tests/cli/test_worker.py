@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A worker that a hostile dump has taken over: what it says is bounded, and steers no terminal."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The table of folders in docs/ARCHITECTURE.md says what check_floors.py holds."""
 
 import re

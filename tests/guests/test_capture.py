@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A capture image of `vmcore-guest build` saves real crashes: to the host by a virtio-serial port and to a disk. What it
 saved equals, page by page, what QEMU dumps of the same guest while its panic kernel runs."""
 

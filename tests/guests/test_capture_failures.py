@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A capture that cannot come to anything: what is loaded is refused with a reason, or the host dumps the guest from outside
 as the kernel that crashed, and the guest ends as configured."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl check`: what it says of guests that are well, and of those that are not; that it touches none; whether
 its prediction comes true; and `--fix`, on domains of a libvirt of the test's own."""
 

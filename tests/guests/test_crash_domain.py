@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dump --crash-guest` on a libvirt domain: by an NMI and by QEMU's guest agent, which the domain survives (its panic kernel
 sends the dump and reboots it), and by its keyboard, unarmed. And what libvirt sees of a crash that was not ordered."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent, or that
 has no channel, is dumped from outside, as the kernel that crashed; one that is not armed, or that another process has, is
 left alone. And what pstore kept of a crash."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl dump -c URI DOMAIN`: an embedded driver and session daemons of the test's own; running, paused and
 panicked domains; what it leaves behind; how it fails."""
 

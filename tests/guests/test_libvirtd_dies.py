@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """libvirt's daemon is killed in the pause of a dump. Up to libvirt 11.4 the pause is QEMU's own, and the guest runs again
 when the dump ends. libvirt 11.5 and later stop the guest themselves: it stands still until the daemon is started again,
 and vmcorectl says so."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dmesg`, `info` and `memory` of a libvirt domain that runs: where its kernel was found is remembered, and not believed
 after a reboot; with --pause one moment is shown, and the guest runs again in every case."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A domain that runs on in its panic (on_crash preserve-running, libvirt 12.6), and one that was booted after its crash:
 libvirt shows both as "running (crashed)". The first is dumped as crashed, the second left alone."""
 

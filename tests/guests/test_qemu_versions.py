@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU as older and newer Debian releases have it: every method's dump of a guest that stands still equals QEMU's own, a
 running one is seen at one moment, and a snapshot is taken, or refused with the reason, by a QEMU that has none."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One crash, saved to every place that the capture side knows: a raw disk, xfs, btrfs and vfat on virtio-blk,
 virtio-scsi and NVMe, vsock. What lies there equals, page by page, what QEMU dumps of the same guest. A part of its
 memory is virtio-mem: because of the image's module not even who reads all of /proc/vmcore touches what is not plugged in.

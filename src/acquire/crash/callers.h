@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Callers: the clients that connect by vsock or TCP. A guest sends as soon as it is connected. A
 // client that is silent, or sends less than the header of a stream, delays nobody else, and a peer
 // with many connections delays no other peer.

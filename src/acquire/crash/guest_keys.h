@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The keys by which a guest, or the line through which it sends its dump, is known on this host,
 // whatever name was used. Two that share a key are the same. Each key can be a file's name.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestLine: the host's end of the line through which a guest's own capture kernel sends its dump.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Crashing a guest on purpose, so that its own capture kernel saves it. Nothing else here harms a
 // guest, and no other way of dumping a guest uses this.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CrashWitness: what QEMU reports of a guest's crash, beside what the guest claims itself.
 //
 // QEMU's events are triggered by the guest: the panic device of its kernel sends them before the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // libvirt's handles as owners, its errors as Errors, its event loop, and how a domain is found. The
 // public API only.
 #pragma once

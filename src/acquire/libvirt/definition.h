@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A domain's definition, as libvirt writes it (https://libvirt.org/formatdomain.html): the parts
 // that matter to dumps, and the parts that it needs so that a crash can be dumped.
 #pragma once

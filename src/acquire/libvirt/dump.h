@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // LibvirtDump: one memory-only dump by libvirt, in its own thread, because the call returns only
 // when the dump is over.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // DumpTarget: the path that libvirt is given to dump into, and the descriptor that the dump is read
 // from.
 #pragma once

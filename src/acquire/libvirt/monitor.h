@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QEMU's monitor by way of libvirt, which marks the domain as tainted (custom-monitor) for it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The QEMU process of a libvirt domain, found by the public API and libvirt's pid file.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The state of a libvirt domain, in words.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The worker's requests to copy memory out of the process that runs a guest.
 //
 // A worker reads guest bytes, so it may not trace processes. Reading through its descriptors

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestProcess: the process that runs a guest, and the guest's RAM in it.
 //
 // It is held by a pidfd, so that a later process with the same number is never read. Every address

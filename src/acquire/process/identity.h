@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Checks whose process is claimed to run a guest, and whether its memory may be read for the user
 // who claims it.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The place of a libvirt domain's RAM in its QEMU, from the domain's definition and from QEMU's
 // mappings: for guests whose monitor belongs to libvirt. The definition tells where the guest sees
 // its memory, and the sizes of mappings tell which can hold it; QEMU confirms which one does

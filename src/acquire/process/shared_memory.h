@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How much of a guest's shared memory its host has not allocated yet: QEMU reads all of it for a
 // snapshot, and so the host allocates it.
 #pragma once

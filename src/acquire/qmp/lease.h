@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QmpLease: a dump by QEMU that pauses a guest, observed through the guest's own monitor.
 #pragma once
 

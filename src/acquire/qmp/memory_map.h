@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QEMU's map of its memory, which only its monitor for people (HMP) prints: which parts of its
 // blocks a guest sees where.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The place of a guest's memory in its QEMU, from QEMU's monitor: the guest's own, or a domain's
 // through libvirt.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The QEMU process behind a monitor's socket.
 #pragma once
 

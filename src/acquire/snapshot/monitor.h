@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // SnapshotMonitor: QEMU's monitor as a snapshot needs it, through QEMU's own socket or through
 // libvirt.
 #pragma once

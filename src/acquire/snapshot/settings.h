@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QEMU's settings for a snapshot: its capability, and no bandwidth limit, because the guest waits
 // for each page that it writes to until the snapshot has it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A snapshot by QEMU: its migration capability background-snapshot (v6.0) pauses the guest for
 // milliseconds, write-protects its RAM (userfaultfd), lets it run, and writes the RAM of that
 // moment meanwhile.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // FrameReader: finds the frames of a guest's stream among other data on the same line.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest's stream that is sealed to a key: the frames are sealed as bytes in pieces, and these are
 // the payloads of frames of another kind. So stale bytes and noise are skipped as in an open
 // stream, but a piece that is lost or changed ends the stream: everything before it is complete

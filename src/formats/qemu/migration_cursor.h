@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The bytes of a migration stream one after the other. Numbers are big-endian.
 #pragma once
 

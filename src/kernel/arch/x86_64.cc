@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // x86-64: page tables of 4 and 5 levels, page table isolation, encrypted memory (SME, SEV).
 #include <utility>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The whole conversion, from a synthetic guest to a file that is read again.
 #include "src/convert/convert.h"
 

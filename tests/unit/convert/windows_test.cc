@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is converted window by window is the same file as what is converted at once.
 #include <functional>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Each break of the past, made again: the classes that it would spoil are kept, and it is said.
 #include "filters/plausibility.h"
 

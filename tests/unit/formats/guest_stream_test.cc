@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The guest's stream: what is written is read, and what is not meant well does no harm.
 #include <gtest/gtest.h>
 

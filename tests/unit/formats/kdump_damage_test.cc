@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // kdump files that somebody cut, killed the writer of, or changed a bit of.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A sealed stream: what the key opens is what was sent, up to where something was done to it.
 #include "src/formats/guest_stream/sealed_stream.h"
 

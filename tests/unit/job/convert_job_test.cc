@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a conversion refuses before a worker is started, and how its outcome is judged.
 #include "src/job/convert_job.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Stands where vmcore-worker lies, and does as a worker may that a guest has taken over: it begins
 // as it should, lets the guest go, and then does what the request's compression
 // level says (rogue_worker.h).

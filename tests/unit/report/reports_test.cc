@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Every report comes back from its JSON, and nothing that is not one is taken for one.
 #include <gtest/gtest.h>
 

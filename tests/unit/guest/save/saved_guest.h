@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A small guest that crashed, for tests of targets.
 #pragma once
 

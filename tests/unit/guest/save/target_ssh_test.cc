@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Target ssh, with scripts in the place of the client.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
