@@ -23,6 +23,19 @@ Result<Fd> open_parent(const Root& root, std::string_view path) {
   return root.open(parent_of(path), O_RDONLY | O_DIRECTORY);
 }
 
+tl::unexpected<Error> fail_other_kind(std::string_view path) {
+  return fail(Errc::unsupported, "{} is neither a file nor a link", path);
+}
+
+// A rename or unlink would take away a device, a pipe or a socket without a word.
+Result<> check_replaceable(const Fd& folder, const std::string& name, std::string_view path) {
+  struct stat status {};
+  if (::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? Result<>() : fail_errno(errno, path);
+  }
+  return S_ISREG(status.st_mode) || S_ISLNK(status.st_mode) ? Result<>() : fail_other_kind(path);
+}
+
 Result<std::string> read_link(int fd, std::string_view path) {
   std::array<char, 4096> target{};
   const ssize_t length = ::readlinkat(fd, "", target.data(), target.size());
@@ -94,7 +107,7 @@ Result<std::optional<Node>> read_node(const Root& root, std::string_view path) {
     return link_node(std::move(target));
   }
   if (!S_ISREG(status.st_mode)) {
-    return fail(Errc::unsupported, "{} is neither a file nor a link", path);
+    return fail_other_kind(path);
   }
   TRY_ASSIGN(std::string text, root.read(path));
   return file_node(std::move(text), status.st_mode & 07777);
@@ -103,6 +116,7 @@ Result<std::optional<Node>> read_node(const Root& root, std::string_view path) {
 Result<> write_node(const Root& root, std::string_view path, const std::optional<Node>& node) {
   TRY_ASSIGN(const Fd folder, open_parent(root, path));
   const std::string name = name_of(path);
+  TRY(check_replaceable(folder, name, path));
   if (!node) {
     if (::unlinkat(folder.get(), name.c_str(), 0) != 0 && errno != ENOENT) {
       return fail_errno(errno, path);
@@ -125,6 +139,16 @@ Result<> write_node(const Root& root, std::string_view path, const std::optional
     }
   }
   return ::fsync(folder.get()) == 0 ? Result<>() : fail_errno(errno, path);
+}
+
+Result<> put_node(const Root& root, std::string_view path, const std::optional<Node>& node) {
+  if (!node && !root.exists(parent_of(path))) {
+    return {};
+  }
+  for (const std::string& folder : missing_parents(root, path)) {
+    TRY(make_folder(root, folder));
+  }
+  return write_node(root, path, node);
 }
 
 std::vector<std::string> missing_parents(const Root& root, std::string_view path) {

@@ -29,10 +29,13 @@ std::string parent_of(std::string_view path);
 // and links is Errc::unsupported.
 Result<std::optional<Node>> read_node(const Root& root, std::string_view path);
 
-// Puts the node there, or takes away what is there. Whoever looks sees the old one or the new one,
-// whole, after a power cut as well. A file that is replaced leaves its owner and its SELinux label
-// to the new one. The folder exists.
+// Puts the node there, or takes away what is there. Only a file or a link is replaced or taken
+// away: anything else is Errc::unsupported and stays. Whoever looks sees the old one or the new
+// one, whole, after a power cut as well. A file that is replaced leaves its owner and its SELinux
+// label to the new one. The folder exists.
 Result<> write_node(const Root& root, std::string_view path, const std::optional<Node>& node);
+// The same, and makes the folders that are missing above a node.
+Result<> put_node(const Root& root, std::string_view path, const std::optional<Node>& node);
 
 // The folders that are missing above the path, outermost first.
 std::vector<std::string> missing_parents(const Root& root, std::string_view path);

@@ -119,19 +119,9 @@ std::vector<Command> reloads(const Tree& tree, const Touched& touched) {
   return commands;
 }
 
-Result<> put(const Root& root, const std::string& path, const std::optional<Node>& node) {
-  if (!node && !root.exists(parent_of(path))) {
-    return {};
-  }
-  for (const std::string& folder : missing_parents(root, path)) {
-    TRY(make_folder(root, folder));
-  }
-  return write_node(root, path, node);
-}
-
 Result<> write_changes(const Root& root, const std::vector<Change>& changes) {
   for (const Change& change : changes) {
-    TRY(put(root, change.path, change.after));
+    TRY(put_node(root, change.path, change.after));
   }
   return {};
 }
@@ -210,7 +200,7 @@ Error taken_back(const Root& root, const Begun& begun, const Record& earlier, Er
   for (auto change = begun.changes.rbegin(); change != begun.changes.rend(); ++change) {
     const auto now = read_node(root, change->path);
     if (now && *now == change->after) {
-      if (const Result<> done = put(root, change->path, change->before); !done) {
+      if (const Result<> done = put_node(root, change->path, change->before); !done) {
         restored = done;
       }
     }

@@ -19,19 +19,9 @@ std::string copy_path(const char* which, const std::string& path) {
   return fmt::format("{}/{}{}", kFolder, which, path);
 }
 
-Result<> write_copy(const Root& root, const std::string& path, const std::optional<Node>& node) {
-  if (!node && !root.exists(parent_of(path))) {
-    return {};
-  }
-  for (const std::string& folder : missing_parents(root, path)) {
-    TRY(make_folder(root, folder));
-  }
-  return write_node(root, path, node);
-}
-
 // The copy and the folders that it leaves empty.
 Result<> remove_copy(const Root& root, const std::string& path) {
-  TRY(write_copy(root, path, std::nullopt));
+  TRY(put_node(root, path, std::nullopt));
   for (std::string folder = parent_of(path); folder != kFolder; folder = parent_of(folder)) {
     TRY(remove_empty_folder(root, folder));
   }
@@ -101,13 +91,13 @@ Result<> write_record(const Root& root, const Record& record) {
   Json paths = Json::array();
   for (const Change& change : record.changes) {
     paths.push_back(change.path);
-    TRY(write_copy(root, copy_path("before", change.path), change.before));
-    TRY(write_copy(root, copy_path("after", change.path), change.after));
+    TRY(put_node(root, copy_path("before", change.path), change.before));
+    TRY(put_node(root, copy_path("after", change.path), change.after));
   }
   const Json json = {{"version", kVersion},       {"changes", paths},
                      {"words", record.words},     {"slot", record.slot},
                      {"folders", record.folders}, {"pending", record.pending}};
-  TRY(write_copy(root, kManifest, file_node(json.dump(2) + "\n")));
+  TRY(put_node(root, kManifest, file_node(json.dump(2) + "\n")));
   for (const Change& change : earlier.changes) {
     for (const char* const which : kCopies) {
       if (!names(record, change.path)) {
@@ -119,7 +109,7 @@ Result<> write_record(const Root& root, const Record& record) {
 }
 
 Result<> remove_record(const Root& root, const Record& record) {
-  TRY(write_copy(root, kManifest, std::nullopt));
+  TRY(put_node(root, kManifest, std::nullopt));
   for (const Change& change : record.changes) {
     for (const char* const which : kCopies) {
       TRY(remove_copy(root, copy_path(which, change.path)));
