@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Debian's libraries. The codecs are static: they go into the worker, which links statically.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)

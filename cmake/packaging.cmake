@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Install rules and cpack: two packages as .deb and .rpm, vmcorectl for the host and vmcore-guest for guests,
 # and a relocatable tarball of both (`cpack -G DEB`, RPM, TGZ).
 include(GNUInstallDirs)

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # From a fresh Debian 12 machine to a first small vmcore: installs what is needed, builds vmcorectl,
 # starts a throw-away guest, crashes it, dumps it by QMP, then another one through libvirt, and has a third send
 # its own dump.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, and by a capture
 kernel of their own.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The census: every page of the memmap judged once, before anything is decided.
 #pragma once
 
@@ -23,8 +24,8 @@ struct CensusCounts {
   // Pages, also those outside `ram`.
   std::uint64_t free = 0;
   std::uint64_t unaccepted = 0;
-  // Those of offline sections that are judged as if they were online: whether they are memory of a
-  // device cannot be told.
+  // Struct pages of offline sections that are judged as if they were online: whether they are
+  // memory of a device is not known.
   std::uint64_t doubtful_offline = 0;
 };
 

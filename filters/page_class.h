@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PageClass: what a page is, as far as dump levels care. Each page has one class.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/page_layout.h"
 
 #include <initializer_list>
@@ -30,7 +31,7 @@ Result<std::uint64_t> flag(const Vmcoreinfo& info, const char* name) {
     return std::uint64_t{0};
   }
   if (*bit < 0 || *bit > 63) {
-    return fail(Errc::malformed, "VMCOREINFO: NUMBER({})={} is no bit number", name, *bit);
+    return fail(Errc::malformed, "VMCOREINFO: NUMBER({})={} is not a bit number", name, *bit);
   }
   return std::uint64_t{1} << static_cast<unsigned>(*bit);
 }

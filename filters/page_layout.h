@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PageLayout: where struct page keeps what the rules look at, from VMCOREINFO, checked once.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/page_rules.h"
 
 #include "src/base/little_endian.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The rules: which class a page has, decided from its struct page. One row of kPageRules each; the
 // first row that matches decides.
 //
@@ -29,12 +30,13 @@ struct PageView {
   unsigned order = 0;  // of the compound that it heads, at most kMaxOrder; else 0
 };
 
-// Decodes the struct page at the start of `bytes`, which holds one or two of them. The order of a
-// head that no tail follows, or that is not possible for `pfn`, counts as 0: it is judged alone.
+// Decodes the struct page at the start of `bytes`, which holds one or two of them. If no tail
+// follows a head, or its order is impossible for `pfn`, the order counts as 0: the page is judged
+// alone.
 PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn);
 
-// True for slab pages. Other members of theirs overlay mapping with pointers (v6.2, 130d4df57390),
-// so that one may look anonymous.
+// True for slab pages. Other members of a slab page's struct page overlay `mapping` with pointers
+// (v6.2, 130d4df57390), so a slab page may look anonymous.
 bool is_slab(const PageLayout& layout, const PageView& page);
 
 // A class, and for how many pages from this one on it holds.
@@ -43,15 +45,15 @@ struct Verdict {
   std::uint64_t pages = 1;
 };
 
-// The class of a page of an offline section, whose struct page is not kept up any more: poisoned,
+// The class of a page of an offline section, whose struct page is not maintained: poisoned,
 // logically offline or offline_section. `initialised`: it was the struct page of a page once.
 PageClass judge_offline(const PageLayout& layout, const PageView& page, bool initialised);
 
 // Whether the struct page at the start of `bytes` tells that its page is poisoned.
 bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes);
 
-// The class of a page and of those for which it decides. A poisoned page among those is poisoned
-// all the same: whoever walks the struct pages looks for it.
+// The class of a page, and of the pages for which it decides. A poisoned page among those stays
+// poisoned: the caller that walks the struct pages checks for it.
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn);
 
 }  // namespace vmcore::filters

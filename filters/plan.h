@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The plan: which pages go into the dump, decided before any of them is read.
 #pragma once
 
@@ -28,8 +29,7 @@ struct PlannedPages {
 struct PlanSummary {
   Pfn ram_end;  // one past the last page of `ram`
   std::uint64_t ram_pages = 0, kept_pages = 0, lost_pages = 0;
-  // Pages of the image by class, whether excluded or not. All zero where no kernel knowledge was
-  // had.
+  // Pages of the image by class, whether excluded or not. All zero if no kernel was found.
   std::array<std::uint64_t, kPageClasses> pages_by_class{};
   std::uint64_t excluded_before = 0;  // pages that the source had left out already
   unsigned level_asked = 0;
@@ -42,15 +42,16 @@ struct Plan : PlanSummary, PlannedPages {};
 struct PlanOptions {
   unsigned level = kMaxLevel;
   unsigned threads = 1;
-  // Pages that are in use for certain, whatever the struct pages say (kernel::pages_in_use()).
-  // Where one would be left out, the struct pages are not those of what runs, and none is believed.
+  // Pages that are in use for certain, whatever the struct pages say (kernel::pages_in_use()). If
+  // one of them would be left out, the struct pages do not belong to the running kernel, and none
+  // is trusted.
   std::vector<Pfn> in_use = {};
 };
 
 // Plans all of the memory at once, by the kernel's struct pages. A class whose rule cannot be
-// trusted is kept, and said so. `kernel` may be null (none was found): only zero pages are then
-// left out. `source_level` is the level that made the source, 0 for an unfiltered one. Fails where
-// the source does, or with Errc::cancelled.
+// trusted is kept, with a remark. `kernel` may be null (none was found): then only zero pages are
+// left out. `source_level` is the level that made the source, 0 for an unfiltered one. Fails if the
+// source fails, or with Errc::cancelled.
 Result<Plan> make_plan(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                        unsigned source_level, const PlanOptions& options, std::stop_token stop);
 
@@ -61,8 +62,8 @@ struct ClassifiedPlan {
   std::array<PageSet, kPageClasses> classes;
 };
 
-// The same plan for whoever asks where the classes lie; its `zero` is of all of `ram`. Where the
-// kernel's struct pages cannot be read this fails: there are no classes then.
+// The same plan, for callers that ask where the classes lie; its `zero` covers all of `ram`. Fails
+// if the kernel's struct pages cannot be read: there are no classes then.
 Result<ClassifiedPlan> classify(const PhysicalMemory& memory, const kernel::GuestKernel& kernel,
                                 unsigned source_level, const PlanOptions& options,
                                 const std::stop_token& stop);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/plan_counts.h"
 
 #include <algorithm>
@@ -103,7 +104,7 @@ PlanSummary PlanCounts::summary(unsigned level, ClassMask excluded, const Doubts
     unreached = ~ClassMask{0};
     all.remarks.push_back(
         {Errc::unreadable, fmt::format("the struct pages of {} pages are not in the source: these "
-                                       "pages are kept, whatever they hold",
+                                       "pages are kept, whatever they contain",
                                        unknown_)});
   }
   if (!without_memmap_.empty()) {

@@ -1,4 +1,5 @@
-// What the windows of a plan come to.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The sum of the windows of a plan.
 #pragma once
 
 #include <array>
@@ -30,14 +31,14 @@ class RangeList {
 
 class PlanCounts {
  public:
-  // Windows ascend. What is not kept was excluded from it.
+  // Windows ascend. A page that is not kept was excluded.
   void add(const PlanWindow& window);
 
-  // Where nothing is known of the memory.
+  // Used if nothing is known about the memory.
   PlanSummary summary() const { return sum_; }
-  // Where the classes of `excluded` were left out, for what `level` asks.
+  // Used if the classes of `excluded` were left out, as `level` asks.
   PlanSummary summary(unsigned level, ClassMask excluded, const Doubts& doubts) const;
-  // Where the guest's RAM ends for us, if `excluded` was left out.
+  // The end of the guest's RAM for the plan, if `excluded` was left out.
   Pfn ram_end(ClassMask excluded) const;
 
  private:

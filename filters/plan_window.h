@@ -1,4 +1,5 @@
-// A window of the guest's memory: what the source has of it, and what is taken out of that.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A window of the guest's memory: the pages that the source has, and those that are left out.
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/planner.h"
 
 #include <algorithm>
@@ -33,8 +34,8 @@ PlanSummary blind_summary(PlanSummary all, const Error& reason, unsigned level,
   all.level_reached = level & kLevelZero;
   if ((level & ~source_level & ~kLevelZero) != 0) {
     all.remarks.push_back(
-        {reason.code, fmt::format("only zero pages are left out, the dump may hold user data, page "
-                                  "cache and freed memory: {}",
+        {reason.code, fmt::format("only zero pages are left out; the dump may contain user data, "
+                                  "page cache and freed memory: {}",
                                   reason.message)});
   }
   return all;
@@ -99,11 +100,10 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
   TRY(survey(&evidence));  // as if all classes were believed
   if (const auto page = used_and_left_out(evidence, excluded_)) {
     disproved_ = true;
-    return fail(
-        Errc::malformed,
-        "a vCPU uses the page at {:#x}, which the struct pages of kernel {} would leave out: "
-        "it is not the kernel that runs",
-        address_of(page->pfn).value, kernel.info().release());
+    return fail(Errc::malformed,
+                "a vCPU uses the page at {:#x}, which the struct pages of kernel {} would leave "
+                "out: this kernel is not the running one",
+                address_of(page->pfn).value, kernel.info().release());
   }
   const Doubts doubts = doubts_about(evidence, kernel, layout);
   if ((excluded_ & doubts.distrusted) != 0) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Planner: plans a guest's memory window by window and holds the plan of one window at a time. It
 // looks at all of the memory before the first window: a class can be trusted only after all of its
 // pages were seen, and headers tell how many pages are kept. It looks at each window again when
@@ -22,20 +23,20 @@ namespace vmcore::filters {
 
 class Planner {
  public:
-  // Plans as make_plan() does. `window`: bytes, made a multiple of 1 GiB, so that no page decides
-  // for one of another window, and above kAtOnce one of that; zero: all of the memory. `memory` and
-  // `kernel` are borrowed.
+  // Plans as make_plan() does. `window`: bytes, rounded to a multiple of 1 GiB, so that no page
+  // decides for a page of another window, and above kAtOnce to a multiple of that; zero: all of the
+  // memory. `memory` and `kernel` are borrowed.
   static Result<Planner> make(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               unsigned source_level, const PlanOptions& options,
                               std::uint64_t window, std::stop_token stop);
 
   const PlanSummary& summary() const { return summary_; }
-  // Why nothing is known of the memory, where so.
+  // Why nothing is known about the memory, if so.
   const std::optional<Error>& blind() const { return blind_; }
-  // The struct pages would leave out what vCPUs use: the kernel is not what runs.
+  // The struct pages would leave out pages that vCPUs use: the kernel is not the running one.
   bool disproved() const { return disproved_; }
 
-  // The windows, ascending, at least one. Those without RAM are passed over. Not when done().
+  // The windows, ascending, at least one. Windows without RAM are skipped. Do not call when done().
   bool done() const { return next_.count == 0; }
   Result<PlannedPages> next();
   // The same with its census, and without `zero`. For windows of at most kAtOnce.

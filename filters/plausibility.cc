@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/plausibility.h"
 
 #include <algorithm>
@@ -47,7 +48,7 @@ class Checks {
     const auto zones = read_zones(kernel_);
     const auto counted = zones ? count_free(kernel_, *zones) : std::nullopt;
     if (!counted) {
-      remark("the number of free pages could not be checked against the kernel's own count");
+      remark("the number of free pages was not checked: the kernel's own count cannot be read");
     } else if (!counted->listed) {
       compare(kFree, "free", seen_.free + seen_.unaccepted, {counted->counter, counted->counter});
     } else {
@@ -64,7 +65,7 @@ class Checks {
       doubts_.unreached |= mask_of(PageClass::offline_section);
       remark(
           fmt::format("{} pages in offline memory blocks are kept: which of them are memory of "
-                      "devices cannot be told",
+                      "devices is not known",
                       seen_.doubtful_offline));
     }
   }
@@ -76,9 +77,10 @@ class Checks {
     constexpr ClassMask kMapped =
         kUser | mask_of(PageClass::cache) | mask_of(PageClass::private_cache);
     if (!layout_.tells_slab()) {
-      distrust(kUser, "user pages are kept: slab pages cannot be told from them");
+      distrust(kUser, "user pages are kept: slab pages cannot be distinguished from them");
     } else if (seen_.slab == 0) {
-      distrust(kUser, "user pages are kept: no slab page was found, so they cannot be told apart");
+      distrust(kUser,
+               "user pages are kept: no slab page was found, so the two cannot be distinguished");
     }
     if (seen_.with_tail < (seen_.heads + 1) / 2) {
       distrust(kMapped, "user and cache pages are kept: compound pages have no tail pages");
@@ -93,9 +95,9 @@ class Checks {
       if (entry.page_class == PageClass::no_memmap) {
         doubts_.unreached = ~ClassMask{0};  // the memmap has gaps: anything may lie there
       }
-      distrust(mask_of(entry.page_class),
-               fmt::format("{} pages are kept: the kernel's {} would have been left out",
-                           entry.title, page.what));
+      distrust(
+          mask_of(entry.page_class),
+          fmt::format("{} pages are kept: the kernel's {} is among them", entry.title, page.what));
     }
   }
 

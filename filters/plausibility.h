@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Plausibility comes before exclusion: what a census must show before its classes are believed.
 //
 // Most kernel releases that changed struct page broke filters silently (slab pages taken for
@@ -13,14 +14,14 @@
 
 namespace vmcore::filters {
 
-// A page that is the kernel's beyond doubt.
+// A page that certainly belongs to the kernel.
 struct KernelPage {
   std::string_view what;  // a literal
   Pfn pfn;
   ClassMask classes = mask_of(PageClass::no_memmap);  // that a census put it in
 };
 
-// What is judged: what the censuses of all windows of memory saw together.
+// The input of the judgement: the censuses of all windows of memory together.
 struct Evidence {
   CensusCounts seen;
   std::vector<KernelPage> kernel_pages;
@@ -28,7 +29,7 @@ struct Evidence {
   void add(const Census& census);
 };
 
-// Before any census: the kernel's page tables, its log, its version, its memmap.
+// Added before any census: the kernel's page tables, log, version and memmap.
 Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap);
 
 // The first page that vCPUs use and that these classes would leave out.
@@ -42,8 +43,8 @@ struct Doubts {
   std::vector<Remark> remarks;
 };
 
-// Compares what was seen with the kernel's own counts (the free lists and NR_FREE_PAGES of every
-// zone), and looks at what its own pages were taken for.
+// Compares the census with the kernel's own counts (the free lists and NR_FREE_PAGES of every
+// zone), and checks which class the kernel's own pages got.
 Doubts doubts_about(const Evidence& evidence, const kernel::GuestKernel& kernel,
                     const PageLayout& layout);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel's zones: what they count as free, and how struct pages name them.
 #pragma once
 

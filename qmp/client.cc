@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/client.h"
 
 #include <poll.h>
@@ -59,7 +60,7 @@ ssize_t send_with_fd(int socket, std::string_view text, int fd) {
 }
 
 tl::unexpected<Error> gone() {
-  return fail(Errc::not_found, "QEMU is gone: it closed the connection to its monitor");
+  return fail(Errc::not_found, "QEMU closed the connection to its monitor: it has ended");
 }
 
 tl::unexpected<Error> refusal(std::string_view command, const Json& error) {
@@ -75,7 +76,7 @@ Error other_kind(std::string_view start) {
     return {Errc::not_recognised,
             "a monitor for people (HMP), not QMP: give a socket of -qmp or -mon mode=control"};
   }
-  return {Errc::not_recognised, "what is behind the socket does not speak QMP"};
+  return {Errc::not_recognised, "the program behind the socket does not speak QMP"};
 }
 
 }  // namespace
@@ -97,15 +98,15 @@ Result<> Client::greet() {
   if (!*message) {
     // HMP greets in one piece, but JSON that has no end is no greeting either.
     return fail(Errc::busy,
-                "no greeting within {} ms: a QMP socket serves one client at a time, "
-                "and another one holds it",
+                "no greeting within {} ms: a QMP socket serves one client at a time, and another "
+                "client holds it",
                 greeting_.count());
   }
   const Json& greeting = **message;
   if (!greeting.contains("QMP")) {
     const bool agent = greeting.contains("return") || greeting.contains("error");
     return fail(Errc::not_recognised, "{}, not QMP: give a socket of -qmp or -mon mode=control",
-                agent ? "the guest agent's socket" : "something that speaks JSON");
+                agent ? "the guest agent's socket" : "a server that speaks JSON");
   }
   return {};
 }
@@ -115,7 +116,7 @@ Result<> Client::send(std::string_view text, int fd, Clock::time_point deadline)
     TRY_ASSIGN(const bool ready, wait_for(socket_.get(), POLLOUT, deadline));
     if (!ready) {
       half_sent_ = true;
-      return fail(Errc::busy, "QEMU's monitor takes no command");
+      return fail(Errc::busy, "QEMU's monitor does not accept commands");
     }
     const ssize_t sent = send_with_fd(socket_.get(), text, fd);
     if (sent > 0) {
@@ -175,10 +176,10 @@ Result<bool> Client::is_answer(const Json& message) const {
     if (message.contains("error") && !message.contains("id")) {
       return false;
     }
-    return fail(Errc::malformed, "QEMU's monitor sent an answer to a command that was not given");
+    return fail(Errc::malformed, "QEMU's monitor sent an answer without a command");
   }
   if (*id > id_) {
-    return fail(Errc::malformed, "QEMU's monitor answered command {}, which was not given", *id);
+    return fail(Errc::malformed, "QEMU's monitor answered command {}, which was not sent", *id);
   }
   return *id == id_;  // a lower one was given up on
 }
@@ -189,7 +190,7 @@ Result<bool> Client::hear(Clock::time_point deadline, std::size_t& patience) {
     return false;
   }
   if (patience-- == 0) {
-    return fail(Errc::limit, "QEMU's monitor does not stop sending");
+    return fail(Errc::limit, "QEMU's monitor sends without end");
   }
   if (message->contains("event")) {
     TRY(events_.keep(*message));

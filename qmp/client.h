@@ -1,5 +1,6 @@
-// Client: one conversation with QEMU's monitor (QMP) over a connected socket. Strict: whatever does
-// not belong into it ends it with an Error. Not thread-safe.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Client: one conversation with QEMU's monitor (QMP) over a connected socket. Strict: anything
+// unexpected ends it with an Error. Not thread-safe.
 #pragma once
 
 #include <chrono>
@@ -19,8 +20,8 @@ namespace vmcore::qmp {
 using Milliseconds = std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 
-// How long QEMU may take to answer a command. Its main loop can be held up for seconds by a busy
-// host or a dump to a slow disk.
+// How long QEMU may take to answer a command. A busy host, or a dump to a slow disk, can delay its
+// main loop by seconds.
 inline constexpr Milliseconds kCommandTimeout{30'000};
 inline constexpr Milliseconds kGreetingTimeout{3'000};
 
@@ -32,23 +33,23 @@ struct ClientOptions {
 
 class Client {
  public:
-  // Waits for the greeting and makes the monitor ready for commands. Errc::busy where none comes,
-  // Errc::not_recognised for the other kinds of sockets that QEMU has.
+  // Waits for the greeting and makes the monitor ready for commands. Errc::busy if no greeting
+  // arrives, Errc::not_recognised for the other kinds of sockets that QEMU has.
   static Result<Client> open(Fd socket, ClientOptions options = {});
 
-  // Runs a command; its "return" value. QEMU's own refusal is Errc::io (Errc::unsupported for an
-  // unknown command) with QEMU's text. Errc::busy where no answer comes in time; Errc::not_found
-  // where QEMU closed the connection. `fd`, if any, goes beside the command (getfd).
+  // Runs a command and returns its "return" value. A refusal by QEMU is Errc::io (Errc::unsupported
+  // for an unknown command) with QEMU's text. Errc::busy if no answer arrives in time;
+  // Errc::not_found if QEMU closed the connection. `fd`, if any, is sent with the command (getfd).
   Result<Json> execute(std::string_view command, const Json& arguments = Json::object(),
                        Milliseconds timeout = kCommandTimeout, int fd = -1);
 
-  // The earliest kept event of that name, which is then no longer kept; waits for it where needed.
+  // The earliest kept event of that name, which is then removed; waits for it if necessary.
   Result<Event> wait_event(std::string_view name, Milliseconds timeout);
   // The same, without waiting.
   Result<std::optional<Event>> take_event(std::string_view name);
-  // Forgets all that is kept, and what waits to be received.
+  // Forgets all kept events, and everything that waits to be received.
   Result<> drop_events();
-  // The socket, for whoever asks who stands behind it.
+  // The socket, for callers that ask who is behind it.
   int fd() const { return socket_.get(); }
   // Waits until QEMU closes the connection, as it does when it ends.
   Result<> wait_closed(Milliseconds timeout);
@@ -61,15 +62,15 @@ class Client {
 
   Result<> greet();
   Result<> send(std::string_view text, int fd, Clock::time_point deadline);
-  // Reads once; false where nothing came before the deadline.
+  // Reads once; false if nothing arrived before the deadline.
   Result<bool> receive(Clock::time_point deadline);
   // The next whole message, or nothing at the deadline.
   Result<std::optional<Json>> next_message(Clock::time_point deadline);
-  // Takes in one message, if one comes before the deadline: events are kept, the answer to command
-  // number id_ becomes answer_. Events that never stop do not hold the caller: `patience` counts
-  // messages down and at its end it is Errc::limit.
+  // Receives one message, if one arrives before the deadline: events are kept, and the answer to
+  // command number id_ becomes answer_. A stream of events without end does not block the caller:
+  // `patience` counts messages down, and ends with Errc::limit.
   Result<bool> hear(Clock::time_point deadline, std::size_t& patience);
-  // True where the message answers command number id_.
+  // True if the message answers command number id_.
   Result<bool> is_answer(const Json& message) const;
 
   Fd socket_;

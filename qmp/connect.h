@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Connecting to the monitor of a QEMU that runs on this host.
 #pragma once
 
@@ -7,9 +8,9 @@
 
 namespace vmcore::qmp {
 
-// Opens the monitor behind a socket. Refused: monitors that libvirt owns (its public API is the
-// way), sockets that are no QMP monitor. A monitor that somebody else holds is Errc::busy, with
-// who, where that can be seen. Every error names the socket.
+// Opens the monitor behind a socket. Refused are monitors that libvirt owns (its public API is the
+// way), and sockets that are not a QMP monitor. A monitor that another client holds is Errc::busy,
+// with the name of that client if it is visible. Every error names the socket.
 Result<Client> connect(const std::filesystem::path& path, ClientOptions options = {});
 
 }  // namespace vmcore::qmp

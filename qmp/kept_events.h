@@ -1,4 +1,5 @@
-// The events of QEMU's monitor that somebody will ask for, as they came.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The events of QEMU's monitor that a caller will ask for, in the order of arrival.
 #pragma once
 
 #include <chrono>

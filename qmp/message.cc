@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/message.h"
 
 #include <algorithm>
@@ -34,16 +35,17 @@ Result<std::size_t> MessageSplitter::scan() {
       in_string_ = true;
     } else if (byte == '{' || (byte == '[' && depth_ > 0)) {
       if (++depth_ > kMaxDepth) {
-        return fail(Errc::limit, "a message nested deeper than {} levels", kMaxDepth);
+        return fail(Errc::limit, "QEMU's monitor sent a message nested deeper than {} levels",
+                    kMaxDepth);
       }
     } else if ((byte == '}' || byte == ']') && --depth_ == 0) {
       return scanned_;
     }
     if (depth_ <= 0) {
-      return fail(Errc::not_recognised, "something else than a JSON object");
+      return fail(Errc::not_recognised, "QEMU's monitor sent something other than a JSON object");
     }
     if (scanned_ > kMaxMessage) {
-      return fail(Errc::limit, "a message longer than {} bytes", kMaxMessage);
+      return fail(Errc::limit, "QEMU's monitor sent a message longer than {} bytes", kMaxMessage);
     }
   }
   return std::string::npos;
@@ -69,7 +71,7 @@ Result<std::optional<std::string>> MessageSplitter::next() {
 Result<Json> parse_object(std::string_view text) {
   Json json = Json::parse(text, nullptr, false);
   if (!json.is_object()) {
-    return fail(Errc::malformed, "a message that is no JSON object");
+    return fail(Errc::malformed, "QEMU's monitor sent a message that is not a JSON object");
   }
   return json;
 }

@@ -1,5 +1,6 @@
-// QMP messages as they come through a socket: JSON objects one after the other, sent by a QEMU
-// whose guest may have taken it over, so bounded in size and depth before they are parsed.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// QMP messages as they arrive on a socket: JSON objects one after the other. A guest may have taken
+// over the QEMU that sends them, so they are bounded in size and depth before they are parsed.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +25,8 @@ class MessageSplitter {
   // Takes over what was received. 0xFF, which no JSON holds, drops a half-received message.
   void feed(std::string_view bytes) { pending_ += bytes; }
 
-  // The text of the next whole object, or nothing until more is fed. Errc::not_recognised where
-  // something else than an object begins; Errc::limit beyond the bounds above.
+  // The text of the next whole object, or nothing until more is fed. Errc::not_recognised if
+  // something other than an object begins; Errc::limit beyond the bounds above.
   Result<std::optional<std::string>> next();
 
   // What is held back for now.
@@ -47,7 +48,7 @@ class MessageSplitter {
 // Errc::malformed for text that is no JSON object; never throws.
 Result<Json> parse_object(std::string_view text);
 
-// A member of a given kind, or nothing: a reply's shape is never taken for granted.
+// A member of a given kind, or nothing: the shape of a reply is never assumed.
 std::optional<std::string> text_member(const Json& object, const char* name);
 std::optional<std::uint64_t> number_member(const Json& object, const char* name);
 std::optional<bool> bool_member(const Json& object, const char* name);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/monitor_socket.h"
 
 #include <fcntl.h>
@@ -27,7 +28,7 @@ Result<sockaddr_un> address_of(const fs::path& path, Fd& folder) {
     text = fmt::format("/proc/self/fd/{}/{}", folder.get(), path.filename().string());
   }
   if (text.size() >= sizeof address.sun_path) {
-    return fail(Errc::invalid, "the name is too long for a socket");
+    return fail(Errc::invalid, "the path is too long for a UNIX socket (107 bytes)");
   }
   std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
   return address;
@@ -109,11 +110,11 @@ Result<Fd> connect_unix(const fs::path& path) {
   }
   switch (errno) {
     case ECONNREFUSED:
-      return fail(Errc::io, "nobody listens on the socket: the QEMU that made it is gone");
+      return fail(Errc::io, "nobody listens on the socket: the QEMU that made it has ended");
     case EAGAIN:
       return fail(Errc::busy, "too many clients wait for the socket, which serves one at a time");
     case EPROTOTYPE:
-      return fail(Errc::not_recognised, "not a stream socket, so not a monitor");
+      return fail(Errc::not_recognised, "not a stream socket, so not a QEMU monitor");
     default:
       return fail_errno(errno, "connect");
   }

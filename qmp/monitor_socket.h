@@ -1,4 +1,5 @@
-// What can be told of a monitor's socket without speaking through it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Facts about a monitor's socket that can be learned without speaking through it.
 #pragma once
 
 #include <filesystem>
@@ -10,16 +11,15 @@
 
 namespace vmcore::qmp {
 
-// The monitor of a guest that libvirt runs: libvirt is its one client, and must stay so.
+// The monitor of a guest that libvirt runs: libvirt is its only client, and must stay so.
 bool is_libvirt_path(const std::filesystem::path& path);
 
-// Connects to a listening UNIX socket; paths longer than a socket address are fine. No file, no
-// socket, nobody who listens, no permission are different errors.
+// Connects to a listening UNIX socket; paths longer than a socket address work. No file, not a
+// socket, no listener, and no permission are different errors.
 Result<Fd> connect_unix(const std::filesystem::path& path);
 
-// What QEMU, started with these words, uses the socket at `path` for: "the guest agent",
-// "a serial console", "a monitor for people (HMP)"; empty for a QMP monitor and where it cannot be
-// told.
+// The use that a QEMU with this command line makes of the socket at `path`: "the guest agent", "a
+// serial console", "a monitor for people (HMP)"; empty for a QMP monitor, and if it is not known.
 std::string other_use(const std::vector<std::string>& command_line, const std::string& path);
 
 }  // namespace vmcore::qmp

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/unix_peers.h"
 
 #include <linux/netlink.h>
@@ -260,7 +261,7 @@ std::string name_others(const fs::path& path, int own) {
   for (const Process& process : holders_of(inodes)) {
     names += fmt::format("{}{} (pid {})", names.empty() ? "" : ", ", process.name, process.pid);
   }
-  return !names.empty() || inodes.empty() ? names : "a process that cannot be seen from here";
+  return !names.empty() || inodes.empty() ? names : "a process that this user cannot see";
 }
 
 std::vector<std::string> command_line(pid_t pid) {

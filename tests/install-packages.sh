@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Installs the Debian packages that building, demonstrating or testing vmcorectl needs, where they
 # are missing. Starts and enables no service.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Installs what the tests need, builds, and runs every test.
 #
 #   tests/run.sh            unit, floors, command line, real guests, fuzzers (bounded); what takes hours is left to

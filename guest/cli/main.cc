@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // vmcore-guest: prepares this guest to save its crashes, and loads the capture kernel.
 #include "guest/cli/verb.h"
 

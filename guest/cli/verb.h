@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A verb: one subcommand of vmcore-guest.
 //
 // To add a verb: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Runs at boot: keeps and reports what an earlier crash left behind.
 #include <cstdio>
 

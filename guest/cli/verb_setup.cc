@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <memory>
 
@@ -38,8 +39,8 @@ void print_outcome(const setup::Outcome& outcome) {
   }
 }
 
-// Removes the capture images that `load` made, incomplete ones, the stored network settings, and the
-// folder of all these.
+// Removes the capture images that `load` made, incomplete ones, the stored network settings, and
+// the folder of all these.
 Result<> remove_images(const root::Root& root) {
   const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Crashes this guest on purpose, and checks the dump.
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CaptureConfig: what the capture kernel does with a crash. The file is /etc/vmcore-guest.conf.
 // `build` copies it into the capture image under the same name. The command line of the capture
 // kernel overrides it ("vmcore.KEY=VALUE"; the values of a list are separated by commas).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The layout of a capture image, apart from the configuration (kConfigFile). `build` writes it,
 // init reads it.
 #pragma once

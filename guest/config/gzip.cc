@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/config/gzip.h"
 
 #include <libdeflate.h>

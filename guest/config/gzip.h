@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // gzip (RFC 1952) of whole files in memory: the compression of the modules in a capture image, and
 // of the modules of some distributions.
 #pragma once

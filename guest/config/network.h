@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The network settings of a capture kernel: one interface with a fixed address.
 #pragma once
 

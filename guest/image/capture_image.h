@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The capture image: the initramfs of a capture kernel. It is a cpio archive with init, its
 // configuration, and the modules of one kernel that it needs. Equal parts give an equal image. The
 // file kImageManifest in it lists the parts, as lines of KEY=VALUE: RELEASE of the kernel; the
@@ -33,8 +34,8 @@ struct CaptureImage {
   std::vector<Remark> remarks;
 };
 
-// The assumed size of an image that is not built yet: 4 MiB, more than every measured image that has
-// only modules, plus the files that its targets need.
+// The assumed size of an image that is not built yet: 4 MiB, more than every measured image that
+// has only modules, plus the files that its targets need.
 std::uint64_t assumed_image_size(const root::Root& root);
 
 Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts& parts);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Cpio: an archive in the format of an initramfs ("newc",
 // Documentation/driver-api/early-userspace/buffer-format.rst). Equal files give equal bytes: there
 // are no times, root owns all files, and inodes are numbered in order.

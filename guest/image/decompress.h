@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Unpacks kernel modules, which distributions compress differently.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Where the folder of a target in a file system is on its disk, and where this guest sees it. A
 // dump must be visible in this guest: the folder must be mounted here, and no other mount may hide
 // it.

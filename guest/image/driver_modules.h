@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The drivers of a device of the running machine, from sysfs.
 #pragma once
 

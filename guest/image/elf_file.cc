@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/image/elf_file.h"
 
 #include <gelf.h>
@@ -13,8 +14,8 @@ std::string text_at(std::string_view bytes, std::uint64_t at) {
   return end == std::string_view::npos ? "" : std::string(bytes.substr(at, end - at));
 }
 
-tl::unexpected<Error> damaged() {
-  return fail(Errc::malformed, "damaged ELF file: {}", ::elf_errmsg(-1));
+tl::unexpected<Error> damaged(std::string_view what) {
+  return fail(Errc::malformed, "damaged ELF file: no {}", what);
 }
 
 std::vector<GElf_Phdr> segments_of(Elf* elf) {
@@ -73,14 +74,14 @@ Result<ElfFile> ElfFile::parse(std::string_view bytes) {
     return fail(Errc::not_recognised, "not an ELF file");
   }
   if (::gelf_getehdr(elf.get(), &header) == nullptr) {
-    return damaged();
+    return damaged("header");
   }
   if (::gelf_getclass(elf.get()) != ELFCLASS64 || header.e_machine != EM_X86_64) {
     return fail(Errc::unsupported, "not for 64-bit x86 (ELF class {}, machine {})",
                 ::gelf_getclass(elf.get()), header.e_machine);
   }
   if (segments_of(elf.get()).size() != header.e_phnum) {
-    return damaged();
+    return damaged("program headers");
   }
   return ElfFile(bytes, std::move(elf));
 }
@@ -105,7 +106,7 @@ Result<std::vector<std::string>> ElfFile::libraries() const {
     Elf_Data* const dynamic = ::elf_getdata_rawchunk(
         elf_.get(), static_cast<std::int64_t>(segment.p_offset), segment.p_filesz, ELF_T_DYN);
     if (dynamic == nullptr) {
-      return damaged();
+      return damaged("dynamic section");
     }
     GElf_Dyn entry;
     for (int i = 0; ::gelf_getdyn(dynamic, i, &entry) != nullptr && entry.d_tag != DT_NULL; ++i) {
@@ -120,7 +121,7 @@ Result<std::vector<std::string>> ElfFile::libraries() const {
   for (const std::uint64_t name : names) {
     libraries.push_back(strings ? text_at(bytes_, *strings + name) : "");
     if (libraries.back().empty()) {
-      return fail(Errc::malformed, "damaged ELF file: the name of a library is missing");
+      return damaged("name of a library");
     }
   }
   return libraries;

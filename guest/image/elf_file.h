@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ElfFile: an ELF file of this guest, a program, a library or a kernel module, read with libelf.
 // Not for dumps: libelf trusts a file more than a hostile dump deserves.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/image/find_network.h"
 
 #include <ifaddrs.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Finds the network settings through which this machine reaches an address, for a capture kernel
 // without a configured network.
 #pragma once

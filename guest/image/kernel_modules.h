@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // KernelModules: the modules of one installed kernel and their dependencies.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel modules that the capture kernel needs for the targets.
 #pragma once
 

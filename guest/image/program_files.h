@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The files that a program needs to run. They are read from its ELF headers; the program is not
 // run.
 #pragma once

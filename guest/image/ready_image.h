@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The capture image for a load: an up-to-date image if one can be built, otherwise an older image
 // that still works.
 #pragma once

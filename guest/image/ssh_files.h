@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The files of a target "ssh" that are copied into the image: the client and its input.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The capture image that was built earlier: its path, and whether it is up to date.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Console: the console of a capture kernel.
 #pragma once
 

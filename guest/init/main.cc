@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // init: the first process of a capture kernel. It mounts the file systems of the kernel, loads the
 // modules of the image, saves the crash, and ends as configured. It continues after every error.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How much memory a capture kernel needs.
 #pragma once
 

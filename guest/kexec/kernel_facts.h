@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Facts of the running kernel from /proc and /sys, whose layout depends on its version.
 #pragma once
 

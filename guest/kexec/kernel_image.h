@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // KernelImage: the header of a bzImage (Documentation/arch/x86/boot.rst).
 #pragma once
 

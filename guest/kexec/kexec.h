@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The two slots for kernels in memory: the capture kernel, which runs after a crash, and the kernel
 // that a fast reboot starts.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Loads the capture kernel: chooses it, checks that it fits, and keeps a record of it.
 #pragma once
 

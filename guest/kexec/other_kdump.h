@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Only one capture kernel can be loaded. Finds another kdump service that is enabled.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Unified kernel images: EFI programs (PE) with a kernel in the section .linux, an initrd and a
 // command line (UAPI Group, "Unified Kernel Image"; systemd-stub(7)).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Names of block devices in configuration files, and the links that udev makes for them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Edits of configuration files, from text to text. An edit inserts words into existing lines or
 // appends lines, and does nothing else; undo_edit relies on that. Line ends stay as they are (CR
 // LF).

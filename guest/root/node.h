@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Node: a regular file or a symbolic link at a path of a Root.
 #pragma once
 
@@ -30,8 +31,8 @@ std::string parent_of(std::string_view path);
 Result<std::optional<Node>> read_node(const Root& root, std::string_view path);
 
 // Replaces the node atomically and durably, or removes it: other processes, and the system after a
-// power cut, see either the old node or the new one as a whole. Only a file or a link is replaced or
-// removed: anything else is Errc::unsupported and stays. A file keeps the owner and the SELinux
+// power cut, see either the old node or the new one as a whole. Only a file or a link is replaced
+// or removed: anything else is Errc::unsupported and stays. A file keeps the owner and the SELinux
 // label of the file that it replaces. The folder must exist.
 Result<> write_node(const Root& root, std::string_view path, const std::optional<Node>& node);
 // The same, and makes the folders that are missing above a node.

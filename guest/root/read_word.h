@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Files that contain one word, as most in /sys and /proc/sys do.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Root: the file system of the guest to set up: "/", or the folder of --root, where an image is
 // mounted. Paths are absolute as the guest sees them. No symbolic link leads out of the root.
 #pragma once

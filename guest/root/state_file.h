@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Small state files of vmcore-guest: replaced atomically, mode 0600.
 #pragma once
 

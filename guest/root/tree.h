@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Tree: a Root with planned changes. Readers of the Tree see the changes, but nothing is written
 // (guest/setup/apply.h does that). Beneath the changes is the base: the Root without the changes of
 // an earlier setup, so that a plan does not depend on its own traces.

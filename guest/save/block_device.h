@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Block devices of the capture kernel, found by name or by the UUID or label in their superblocks.
 // A capture kernel has no udev that makes links for these.
 #pragma once

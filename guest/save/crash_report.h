@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CrashReport: the kernel log and the reason of a crash, which are saved before any page.
 #pragma once
 

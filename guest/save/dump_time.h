@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Names of the folders of dumps: the time of the crash in UTC, as "2026-11-21-185133". They sort by
 // time and are valid in every file system.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whether this guest's memory is encrypted against its host. Such a guest sends its host only
 // sealed data.
 #pragma once

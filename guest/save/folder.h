@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Folders by their paths. This does not use <filesystem>: the streams and locales of the C++
 // library that it pulls in would be a quarter of init.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // HeartbeatMemory: memory that sends a heartbeat while it is read. Planning the dump of a large
 // guest takes minutes, in which nothing else shows progress.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Line: the connection that carries the stream to the host or to another machine: a virtio-serial
 // port, a socket, a pipe to ssh.
 #pragma once

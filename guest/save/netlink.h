@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Interfaces, addresses and routes of the kernel (rtnetlink(7)).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Sends the pstore records of an earlier crash to the host at the next boot. If the capture kernel
 // could not send a dump, they may be all that is left of the crash.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A virtio-serial port of this machine. It needs only the kernel: no udev, no network, no disk.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Saves a crash to the first configured target that can store all of it.
 #pragma once
 

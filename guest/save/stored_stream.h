@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The stream of an earlier crash on a raw device.
 #pragma once
 

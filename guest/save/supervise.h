@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Runs work in a process of its own. Whatever happens to that process, the caller continues: PID 1
 // of a capture kernel must reach its end action.
 #pragma once

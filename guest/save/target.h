@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Targets: the places that a crash can be saved to, a file each. Their table, and what to touch to
 // add one, is in target_kinds.h.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // file: a folder that keeps the newest dumps. Each dump has a folder of its own, named by the time
 // of the crash. Beside those are the files in which EVE-OS records the reason of a reboot
 // (lf-edge/eve, pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.

@@ -1,5 +1,8 @@
-// The kinds of targets, a row each in kTargetKinds (target_kinds.cc): all that the folders above
-// need to know of a kind, so that none of them names one.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The kinds of targets, a row each in kTargetKinds (target_kinds.cc): what the folders above need
+// to know of a kind. They name a kind only for what is special to it: the files of the ssh client
+// (guest/image/ssh_files.h), the key of tcp (guest/config), the devices of port and vsock
+// (guest/status).
 //
 // To add a kind: target_KIND.cc with a SaveTo function, its declaration in target.h, a row in
 // kTargetKinds, a line of CMake, a test, a section in docs/man/vmcore-guest.8. If its stream must

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // port: sends to the host over a virtio-serial port.
 #include "guest/save/port.h"
 #include "guest/save/target_stream.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // raw: the stream on a block device of its own, without a file system.
 #include <fcntl.h>
 #include <unistd.h>

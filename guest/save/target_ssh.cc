@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ssh: sends to another machine with the OpenSSH client and a key in the image. known_hosts must
 // contain the key of that machine. The exit status of the command there decides whether the dump is
 // saved.

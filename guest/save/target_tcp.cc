@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // tcp: sends to an address and a port. The stream is always sealed, because neither the network nor
 // the receiver is authenticated.
 #include <fcntl.h>

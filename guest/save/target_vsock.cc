@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // vsock: sends to the host, which has CID 2.
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Polls for conditions that no event reports: a device, a carrier, a listener.
 #pragma once
 

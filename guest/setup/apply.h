@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Applies a plan: writes the files, then runs the commands that use them.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 
 #include "guest/setup/boot_loader.h"
@@ -19,17 +20,17 @@ std::string with_options(const std::string& text, const root::Words& words) {
     count += is_options(line) ? 1U : 0U;
     return false;
   };
-  static_cast<void>(with_words(text, {}, counting));
+  static_cast<void>(root::with_words(text, {}, counting));
   if (count == 0) {
     return root::with_line(text, "options " + root::joined(words));
   }
-  return with_words(text, words,
-                    [&count](std::string_view line) { return is_options(line) && --count == 0; });
+  return root::with_words(
+      text, words, [&count](std::string_view line) { return is_options(line) && --count == 0; });
 }
 
 bool has_kernel(std::string_view text) {
   bool found = false;
-  static_cast<void>(with_words(text, {}, [&found](std::string_view line) {
+  static_cast<void>(root::with_words(text, {}, [&found](std::string_view line) {
     found = found || has_key(line, "linux");
     return false;
   }));
@@ -81,13 +82,13 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
   }
   bool first = true;
   return plan.tree.put_text(kKernelCmdline,
-                            with_words(inherited, words,
-                                       [&first](std::string_view text) {
-                                         const bool wanted =
-                                             first && !text.empty() && text[0] != '#';
-                                         first = first && !wanted;
-                                         return wanted;
-                                       }),
+                            root::with_words(inherited, words,
+                                             [&first](std::string_view text) {
+                                               const bool wanted =
+                                                   first && !text.empty() && text[0] != '#';
+                                               first = first && !wanted;
+                                               return wanted;
+                                             }),
                             "the command line of new kernels");
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel command line in the configuration of boot loaders.
 //
 // To add a boot loader: a file boot_NAME.cc with the two functions of a row below, a row in

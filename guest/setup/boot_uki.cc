@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 
 #include "guest/setup/boot_loader.h"
@@ -65,8 +66,8 @@ Result<> uki_add(Plan& plan, const CommandLine& line) {
         "&& {}` (under Secure Boot with --secureboot-private-key and --secureboot-certificate), or "
         "build the image again",
         shell_command({"mkdir", "-p", partition + "/loader/addons"}),
-        shell_command({"ukify", "build", "--cmdline=" + root::joined(line.words),
-                       "--output=" + addon})));
+        shell_command(
+            {"ukify", "build", "--cmdline=" + root::joined(line.words), "--output=" + addon})));
   }
   return {};
 }

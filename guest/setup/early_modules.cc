@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/setup/early_modules.h"
 
 #include "guest/setup/kernels.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The modules that a guest should load early: qemu_fw_cfg tells QEMU where VMCOREINFO is, pvpanic
 // reports a panic to it.
 #pragma once

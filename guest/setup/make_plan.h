@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Makes the plan of setup from the state of a root.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Plan: the changes that setup will make.
 #pragma once
 

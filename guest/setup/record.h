@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Record: what setup changed. It is stored in the guest under /var/lib/vmcore-guest/setup: a
 // manifest, and each file before setup (before/PATH) and after setup (after/PATH).
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The costs of a changed command line. Firmware and boot loaders measure the command line, and
 // secrets that are sealed to the measurement become unavailable.
 #pragma once

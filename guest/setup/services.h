@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The services at boot: `vmcore-guest collect`, for an earlier crash, then `vmcore-guest load`.
 #pragma once
 

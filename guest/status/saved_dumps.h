@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What earlier crashes left in this guest: the dumps of targets on its disks
 // (guest/save/target_file.cc, target_raw.cc), and the records in pstore.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/status/status_facts.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The facts that decide whether a crash of this guest would be saved.
 #pragma once
 

@@ -1,6 +1,6 @@
-// Commands that messages hand to their reader to be pasted: of the guest that was selected, by the
-// connection that was given, quoted for the shell (base/shell.h). All that name a guest are made
-// here.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Commands in messages, which the reader can paste: they name the selected guest and the given
+// connection, quoted for the shell (base/shell.h). All commands that name a guest are made here.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ std::string vmcorectl_command(const Selection& guest, std::string_view verb,
 // How `then` is done without us.
 std::string by_hand(const Selection& guest, Then then, const std::string& domain);
 
-// The domain's name, or its UUID where others may have that name for an id or UUID.
+// The domain's name, or its UUID if the name could be another domain's id or UUID.
 std::string handle_of(const std::string& name, const std::string& uuid);
 
 }  // namespace vmcore::acquire

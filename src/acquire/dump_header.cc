@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/dump_header.h"
 
 #include <elf.h>
@@ -62,7 +63,7 @@ Result<Fd> read_dump_header(int pipe) {
       continue;
     }
     if (ready <= 0) {
-      return fail(Errc::busy, "QEMU's dump does not begin");
+      return fail(Errc::busy, "QEMU's dump did not begin in time");
     }
     constexpr std::size_t kPortion = 64U << 10;
     const std::size_t before = bytes.size();

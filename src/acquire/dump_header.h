@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The beginning of a dump that QEMU writes into a pipe: headers and notes, before its memory.
 #pragma once
 
@@ -8,7 +9,7 @@
 
 namespace vmcore::acquire {
 
-// Reads no further than it must: QEMU holds the guest meanwhile. A copy in memory.
+// Reads no further than necessary, because QEMU pauses the guest meanwhile. A copy in memory.
 Result<Fd> read_dump_header(int pipe);
 
 }  // namespace vmcore::acquire

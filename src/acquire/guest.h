@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Guest: a guest of this host as one method reaches it: how it stands, how its memory is had, what
 // is done with it afterwards.
 //
@@ -144,7 +145,7 @@ class Guest {
   // The registers of its vCPUs while it runs on, each of its own moment. Errc::unsupported where
   // that cannot be had without a pause. A libvirt domain is tainted by it, where that is allowed.
   virtual Result<std::vector<CpuState>> registers() {
-    return fail(Errc::unsupported, "its registers cannot be read while it runs");
+    return fail(Errc::unsupported, "the registers of the guest cannot be read while it runs");
   }
 
   // Returns when it is done.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/method.h"
 
 #include <algorithm>
@@ -76,8 +77,7 @@ Result<OpenedGuest> open_guest(const Selection& selection) {
 
 Result<OpenedGuest> open_for_snapshot(const Selection& selection) {
   if (selection.method) {
-    return fail(Errc::invalid,
-                "--consistency snapshot has a method of its own: leave --method out");
+    return fail(Errc::invalid, "--consistency snapshot has its own method: leave --method out");
   }
   if (!has_either(selection)) {
     return fail(Errc::invalid, "which guest? Give a domain, or --qmp SOCKET");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ways to a guest's memory, in one visible table (method.cc).
 //
 // To add one: a source pair with a Guest of its own, a row in kMethods, a test, a section in
@@ -20,15 +21,15 @@ struct OpenedGuest {
 };
 Result<OpenedGuest> open_guest(const Selection& selection);
 
-// For a snapshot of a running guest, which has a way of its own beside the table.
+// For a snapshot of a running guest, which has its own method beside the table.
 Result<OpenedGuest> open_for_snapshot(const Selection& selection);
 
-// Whether another method may do without what is missing: what this user or this host does not
-// allow. Anything else would go wrong the next time as well.
+// Whether another method may work without what is missing, because this user or this host does not
+// allow it. Any other error would happen again.
 bool another_may_do(const Error& error);
-// Whether auto has a method to go on with behind that one.
+// Whether auto has another method after that one.
 bool has_next(const Selection& selection, Method method);
-// That a method was passed over, and why.
+// The remark that a method was skipped, and why.
 Remark passed_over(Method method, const Error& why);
 
 // What the method is called on the command line and in reports.
@@ -37,7 +38,7 @@ std::string_view method_name(Method method);
 std::optional<Method> method_from_name(std::string_view name);
 // All that the command line takes, "auto" first.
 std::vector<std::string> method_names();
-// Those for which what was said is enough, the best first.
+// The methods for which the selection is sufficient, the best first.
 std::vector<Method> methods_for(const Selection& selection);
 
 }  // namespace vmcore::acquire

@@ -1,4 +1,5 @@
-// Selection: which guest, and how it is reached, as the user said it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Selection: which guest, and how to reach it, as the user gave it.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 namespace vmcore::acquire {
 
-// How a domain is looked up: by whatever fits, or by one thing only.
+// How to look up a domain: by anything that fits, or by one kind of name only.
 enum class LookUp : std::uint8_t { any, id, name };
 
 // A way to a guest's memory (method.h).
@@ -24,13 +25,13 @@ struct Selection {
   std::string uri = {};               // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
-  // The URI by which whoever reads our messages reaches this libvirt (--remote); empty: `uri`.
+  // The URI by which the reader of our messages reaches this libvirt (--remote); empty: `uri`.
   std::string asked_as = {};
   // Monitor commands that mark a libvirt domain as tainted may be used.
   bool allow_taint = false;
-  // A running guest may be held in a way that nobody can end early (libvirt's dump into a file).
+  // A running guest may be paused in a way that cannot be ended early (libvirt's dump into a file).
   bool allow_unbounded_pause = false;
-  // A folder with room for the guest's RAM, for methods that cannot do without.
+  // A folder with room for the guest's RAM, for methods that need it.
   std::filesystem::path spool_folder = {};
 };
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/setup.h"
 
 #include "src/acquire/libvirt/setup.h"
@@ -15,8 +16,8 @@ Result<> check_encryption(const std::string& encryption) {
     return {};
   }
   return fail(Errc::unsupported,
-              "the guest's memory is encrypted ({}): the host sees only what the processor "
-              "encrypted. Use kdump in the guest",
+              "the guest's memory is encrypted ({}), and the host cannot read it: use kdump in the "
+              "guest (vmcore-guest setup)",
               encryption);
 }
 
@@ -26,14 +27,15 @@ Result<> check_kind(const std::string& arch, CpuMode mode) {
   if (!arch.empty() && arch != kHost.name && arch != kHost.qemu_narrow &&
       arch != kHost.libvirt_narrow) {
     return fail(Errc::guest_state,
-                "the guest is of architecture {}, and only x86-64 guests are dumped: use "
-                "virsh dump --memory-only or QEMU's dump-guest-memory",
+                "the guest has architecture {}, and only x86-64 is supported: use virsh dump "
+                "--memory-only or QEMU's dump-guest-memory",
                 arch);
   }
   if (mode == CpuMode::paging_32) {
-    return fail(Errc::guest_state,
-                "the guest runs a 32-bit kernel (its CPUs page without long mode), and only 64-bit "
-                "guests are dumped: use virsh dump --memory-only or QEMU's dump-guest-memory");
+    return fail(
+        Errc::guest_state,
+        "the guest runs a 32-bit kernel (its CPUs use page tables without long mode), and only "
+        "64-bit kernels are supported: use virsh dump --memory-only or QEMU's dump-guest-memory");
   }
   return {};
 }

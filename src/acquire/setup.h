@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestSetup: how a guest is set up, as far as it matters to dumps: what its libvirt definition or
 // its QEMU tells.
 #pragma once

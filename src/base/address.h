@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Strong types for addresses and page frames, so that they cannot be mixed up.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whether bytes are all zero, at memory speed: the test of every page that is copied.
 #pragma once
 

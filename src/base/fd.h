@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Fd: owns one file descriptor and closes it. All are close-on-exec.
 #pragma once
 

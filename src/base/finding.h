@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Finding: what one check of a host or a guest came to.
 #pragma once
 

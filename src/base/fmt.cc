@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // {fmt}'s own code, compiled once. Debian ships no static library of it, the worker must link
 // statically, and FMT_HEADER_ONLY would compile it into every file (three times the build).
 // What is instantiated is what the library's own src/format.cc instantiates for char, but for

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Unaligned little-endian integers, for structures that lie in files and in guest memory.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Numbers in text, by std::from_chars: no sign of a plus, no spaces, no locale.
 #pragma once
 

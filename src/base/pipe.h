@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Pipe: both ends of a new pipe.
 #pragma once
 

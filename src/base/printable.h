@@ -1,4 +1,5 @@
-// Text that others chose (names, paths, the guest), made safe to be shown: it cannot steer a
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Makes text that others chose (names, paths, the guest) safe to show: it cannot control a
 // terminal, nor show its letters in another order than it has them.
 #pragma once
 
@@ -14,8 +15,8 @@ std::string printable(std::string_view text);
 // The same for text of several lines: newlines and tabs stay.
 std::string printable_lines(std::string_view text);
 
-// The length of the text without a character at its end that has only begun: what comes by pieces
-// is cut there.
+// The length of the text without an incomplete character at its end: text that arrives in pieces is
+// cut there.
 std::size_t whole_characters(std::string_view text);
 
 // Whether printable() changes nothing of it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // RangeSet: a set of bytes of guest-physical memory as sorted, disjoint ranges.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Result: the value or the Error of an operation that may fail for reasons outside this program.
 //
 // Libraries return Results and never log; each caller adds what it was doing in front of the

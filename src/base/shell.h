@@ -1,5 +1,5 @@
-// Commands that messages hand to their reader, who pastes them into a shell, often root's: whatever
-// names they hold.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Commands in messages, which the reader pastes into a shell, often as root: safe for all names.
 #pragma once
 
 #include <initializer_list>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/sys.h"
 
 #include <fcntl.h>
@@ -40,7 +41,7 @@ Result<> all_written(Result<std::size_t> written, std::size_t size) {
     return tl::unexpected(std::move(written).error());
   }
   if (*written != size) {
-    return fail(Errc::io, "write: the target takes no more data");
+    return fail(Errc::io, "write: the target accepts no more data");
   }
   return {};
 }

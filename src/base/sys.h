@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The system calls that move dump data. Every byte read from an input or written to an output goes
 // through here, so that tests link a twin of sys.cc that fails on demand.
 #pragma once
@@ -23,8 +24,8 @@ Result<> write_full(int fd, std::span<const std::byte> data);
 // Size in bytes of what the descriptor refers to (regular files and block devices).
 Result<std::uint64_t> file_size(int fd);
 Result<> truncate(int fd, std::uint64_t size);
-// What was written, or of a folder the names in it, survives a power cut. Nothing is done for what
-// has nothing to be kept, such as a pipe.
+// Makes written data, or for a folder its names, survive a power cut. Does nothing for a descriptor
+// without storage, such as a pipe.
 Result<> sync(int fd);
 
 }  // namespace vmcore::sys

@@ -1,4 +1,5 @@
-// Threads for work that can be shared out.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Threads for work that can be divided.
 #pragma once
 
 #include <system_error>
@@ -7,9 +8,9 @@
 
 namespace vmcore {
 
-// Calls work(0) on this thread and work(1) to work(threads - 1) on others, and returns when all are
-// through. Where the system has no more threads to give, fewer do the work: calls must share it out
-// among themselves, not count on each other.
+// Calls work(0) on this thread and work(1) to work(threads - 1) on others, and returns when all
+// have returned. If the system has no more threads, fewer calls are made: the calls must divide the
+// work among themselves, and must not wait for each other.
 template <class Work>
 void on_threads(unsigned threads, Work work) {
   std::vector<std::jthread> helpers;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/whole_file.h"
 
 #include <fcntl.h>
@@ -24,7 +25,7 @@ Result<std::string> read_all(int fd, std::string_view name, std::size_t most) {
       return text;
     }
     if (text.size() > most) {
-      return fail(Errc::limit, "{}: more than {} MiB", name, most >> 20);
+      return fail(Errc::limit, "{}: the file has more than {} MiB", name, most >> 20);
     }
   }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Small files that are read as a whole.
 #pragma once
 
@@ -11,14 +12,14 @@ namespace vmcore {
 
 inline constexpr std::size_t kMostRead = 16U << 20;
 
-// From where the descriptor stands to the end, which /proc and /sys tell by no size. `name` is for
-// errors. Errc::limit over `most` bytes.
+// From the descriptor's position to the end (files in /proc and /sys report no size). `name` is for
+// errors. Errc::limit above `most` bytes.
 Result<std::string> read_all(int fd, std::string_view name, std::size_t most = kMostRead);
 
 // The file of that path.
 Result<std::string> read_file(const std::string& path);
 
-// Its first line, which is all that most files in /sys have; empty where it cannot be read.
+// Its first line, which is the whole content of most files in /sys; empty if it cannot be read.
 std::string first_line(const std::string& path);
 
 }  // namespace vmcore

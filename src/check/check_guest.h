@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Looking at a guest beforehand: whether, how, and at what price it would be dumped. Nothing is
 // changed, it is not paused, and no monitor command goes behind libvirt's back.
 #pragma once

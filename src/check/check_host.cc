@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/check_host.h"
 
 #include <unistd.h>
@@ -42,12 +43,11 @@ Finding judge_trace(const TraceRights& rights) {
   if (scope >= 3) {
     finding.verdict = Verdict::warn;
     finding.hint =
-        "nobody may until the host is booted again: guests are dumped through QEMU or libvirt, "
-        "slowly";
+        "no process may until the host reboots: guests are dumped slowly, through QEMU or libvirt";
   } else if (!rights.capable) {
     finding.verdict = Verdict::warn;
     finding.hint = fmt::format(
-        "{}; others are dumped through QEMU or libvirt, slowly: run it as root",
+        "{}; other guests are dumped slowly, through QEMU or libvirt: run vmcorectl as root",
         scope == 0 ? "only guests of this user are read directly" : "no guest is read directly");
   }
   return finding;
@@ -62,9 +62,9 @@ Finding judge_userfaultfd(const HostFacts& facts) {
   finding.verdict = Verdict::warn;
   finding.value = "vm.unprivileged_userfaultfd is 0";
   finding.hint = facts.userfaultfd_device
-                     ? "only a QEMU that runs as root, or QEMU 8.0 and later whose user may open "
-                       "/dev/userfaultfd, takes snapshots"
-                     : "only a QEMU that runs as root takes snapshots";
+                     ? "only a QEMU that runs as root, or a QEMU 8.0 or later whose user may open "
+                       "/dev/userfaultfd, can take snapshots"
+                     : "only a QEMU that runs as root can take snapshots";
   return finding;
 }
 
@@ -115,15 +115,15 @@ std::string describe(const TraceRights& rights) {
 }
 
 Finding judge_holder(std::uint64_t libvirt_version) {
-  Finding finding{.id = "holder", .title = "for who ends the pause of a dump", .value = "QEMU"};
+  Finding finding{
+      .id = "holder", .title = "for the program that ends the pause of a dump", .value = "QEMU"};
   if (acquire::holds_guests_itself(libvirt_version)) {
     finding.verdict = Verdict::warn;
     finding.value = "libvirt " + acquire::version_text(libvirt_version);
     finding.hint =
-        "libvirt 11.5 and later stop a running guest themselves for a dump: if libvirt is killed "
-        "in "
-        "the pause, the guest stands still until libvirt is started again (systemd does that; "
-        "vmcorectl asks for it as well)";
+        "libvirt 11.5 and later pause a running guest themselves for a dump: if libvirt is killed "
+        "in the pause, the guest stays paused until libvirt is started again (systemd does that, "
+        "and vmcorectl tries to)";
   }
   return finding;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What dumps need of the host, whatever the guest.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/guest_facts.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest is defined with: each by itself, for one that is not active as well. A remedy names
 // how the definition is changed, or whose it is.
 #pragma once

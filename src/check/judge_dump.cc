@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/judge_dump.h"
 
 #include <chrono>
@@ -30,18 +31,19 @@ job::Forecast forecast_of(const GuestFacts& facts, const report::Summary& census
 Finding judge_state(const GuestFacts& facts) {
   Finding finding{.id = "state", .title = "for a guest with memory"};
   if (!facts.setup.active) {
-    return with(finding, Verdict::fail, "it is not running, so it has no memory to dump");
+    return with(finding, Verdict::fail, "the guest is not running, so it has no memory to dump");
   }
   finding.value = facts.state ? facts.state->name : "";
   const report::Summary* census = census_of(facts);
   if (facts.state && facts.state->running && census != nullptr && census->crashed) {
-    return with(finding, Verdict::warn, "its kernel has panicked, and it runs on: dump it now");
+    return with(finding, Verdict::warn,
+                "the guest's kernel has panicked, and the guest still runs: dump it now");
   }
   return finding;
 }
 
 Finding judge_idle(const GuestFacts& facts) {
-  Finding finding{.id = "idle", .title = "for jobs and migrations that keep a dump out"};
+  Finding finding{.id = "idle", .title = "for jobs and migrations that prevent a dump"};
   return facts.idle ? finding : with(finding, Verdict::fail, facts.idle.error().message);
 }
 
@@ -77,8 +79,8 @@ Finding judge_kernel(const GuestFacts& facts) {
   }
   if (facts.setup.mode == acquire::CpuMode::no_paging) {
     return with(finding, Verdict::warn,
-                "its CPUs do not page yet (firmware or a boot loader): a dump would hold all of "
-                "memory");
+                "the guest's CPUs do not use page tables yet (firmware or a boot loader): a dump "
+                "would hold all of memory");
   }
   if (!facts.census) {
     return with(finding, Verdict::note, "not known without method direct");
@@ -92,8 +94,8 @@ Finding judge_kernel(const GuestFacts& facts) {
   finding.value = census->release;
   if (census->release.empty()) {
     return with(finding, Verdict::warn,
-                "none was found: it is still booting, and a dump would hold all of memory, or it "
-                "is no 64-bit Linux, and a dump may be refused");
+                "none was found: the guest is still booting (a dump would hold all of memory), or "
+                "it is not a 64-bit Linux (a dump may be refused)");
   }
   if ((census->level_reached & census->level_asked) != census->level_asked) {
     return with(
@@ -106,14 +108,14 @@ Finding judge_kernel(const GuestFacts& facts) {
 
 // A guest without one is dumped from outside all the same.
 Finding judge_panic_kernel(const GuestFacts& facts) {
-  Finding finding{.id = "panic_kernel", .title = "for a panic kernel in the guest (kdump)"};
+  Finding finding{.id = "panic_kernel", .title = "for a capture kernel in the guest (kdump)"};
   const report::Summary* census = census_of(facts);
   if (census == nullptr || !census->armed) {
     return with(finding, Verdict::note, "not known");
   }
   if (!*census->armed) {
     return with(finding, Verdict::note,
-                "none is loaded: its crashes are dumped from outside only (in the guest: "
+                "none is loaded: crashes of this guest are dumped only from outside (in the guest: "
                 "vmcore-guest setup)");
   }
   finding.value = "loaded";
@@ -123,7 +125,7 @@ Finding judge_panic_kernel(const GuestFacts& facts) {
 Finding judge_pause(const GuestFacts& facts) {
   Finding finding{.id = "pause", .title = "for the pause of a dump"};
   if (facts.state && !facts.state->running) {
-    finding.value = "none: it is not running";
+    finding.value = "none: the guest is not running";
   } else if (const report::Summary* census = census_of(facts)) {
     const job::Forecast expected = forecast_of(facts, *census);
     const std::string pause = facts.rehearsed
@@ -136,7 +138,7 @@ Finding judge_pause(const GuestFacts& facts) {
     const auto pause = job::forecast_stream_pause(facts.memory_size);
     finding.value = fmt::format("about {} to {} s", seconds(pause.least), seconds(pause.most));
     return with(finding, Verdict::warn,
-                "all of its memory comes through a pipe: see method direct");
+                "all of the guest's memory is read through a pipe: see method direct");
   } else {
     return with(finding, Verdict::note, "not known");
   }
@@ -157,28 +159,30 @@ Finding judge_room(const GuestFacts& facts) {
   const std::uint64_t spool = through_pipe ? facts.memory_size : 0;
   const std::uint64_t likely = expected.size_bytes + spool;
   const std::uint64_t most = expected.most_size_bytes + spool;
-  finding.value = fmt::format("{} {}{}, {} free", census != nullptr ? "about" : "at most",
-                              mebibytes(census != nullptr ? expected.size_bytes : most),
-                              spool != 0 ? ", with all of its memory while it is filtered" : "",
-                              mebibytes(*facts.room));
+  finding.value =
+      fmt::format("{} {}{}, {} free", census != nullptr ? "about" : "at most",
+                  mebibytes(census != nullptr ? expected.size_bytes : most),
+                  spool != 0 ? ", including all of the guest's memory until it is filtered" : "",
+                  mebibytes(*facts.room));
   if (*facts.room < likely) {
-    return with(finding, Verdict::fail, "make room, or dump into another folder (--file)");
+    return with(finding, Verdict::fail,
+                "make room, or write the dump into another folder (--file)");
   }
   if (*facts.room < most) {
     return with(finding, Verdict::warn,
-                fmt::format("memory that does not compress may take {}", mebibytes(most)));
+                fmt::format("if the memory does not compress, the dump needs {}", mebibytes(most)));
   }
   return finding;
 }
 
 Finding judge_memory(const GuestFacts& facts) {
   Finding finding{.id = "memory",
-                  .title = "for what its memory lies in",
+                  .title = "for the backend of its memory",
                   .value = fmt::format("{}, {}", facts.setup.memory,
                                        facts.setup.memory_shared ? "shared" : "private")};
   if (facts.setup.memory.empty()) {
     finding.value = "";
-    return with(finding, Verdict::note, "not known: this QEMU does not tell");
+    return with(finding, Verdict::note, "not known: this QEMU does not report it");
   }
   if (!facts.setup.memory_shared || !facts.setup.active) {
     return finding;
@@ -186,25 +190,25 @@ Finding judge_memory(const GuestFacts& facts) {
   const std::string grows =
       fmt::format("the host's memory grows by up to {}", mebibytes(facts.memory_size));
   if (facts.usable(acquire::Method::direct)) {
-    finding.hint = fmt::format("by virsh dump {}, by method direct it does not", grows);
+    finding.hint = fmt::format("with virsh dump {}; with method direct it does not", grows);
     return finding;
   }
-  return with(finding, Verdict::warn, fmt::format("by a dump {}: see method direct", grows));
+  return with(finding, Verdict::warn, fmt::format("with a dump {}: see method direct", grows));
 }
 
 Finding judge_leftovers(const GuestFacts& facts) {
-  Finding finding{.id = "leftovers", .title = "for what earlier runs left behind"};
+  Finding finding{.id = "leftovers", .title = "for leftovers of earlier runs"};
   for (const std::string& name : facts.leftovers) {
     finding.value += (finding.value.empty() ? "" : ", ") + name;
   }
   if (facts.setup.snapshot_left_on) {
     return with(finding, Verdict::warn,
-                "QEMU's migration capability background-snapshot is on: the next migration or dump "
-                "by libvirt would be a snapshot; switch it off by migrate-set-capabilities");
+                "QEMU's migration capability background-snapshot is enabled: the next migration or "
+                "dump by libvirt would be a snapshot; disable it with migrate-set-capabilities");
   }
   if (!facts.leftovers.empty()) {
     return with(finding, Verdict::warn,
-                "dumps that did not get complete, or are under way: remove the former");
+                "incomplete dumps, or dumps that are running now: remove the incomplete ones");
   }
   return finding;
 }

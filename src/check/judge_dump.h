@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whether, how and at what price a guest would be dumped: each by itself.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is made of what was found out about a guest: pure, without asking anybody.
 #pragma once
 

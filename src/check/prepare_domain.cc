@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/prepare_domain.h"
 
 #include <span>
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 Result<fs::path> save(const fs::path& path, const std::string& text) {
   auto file = staging::StagedFile::create(path, false);
   if (!file && file.error().code == Errc::exists) {
-    return fail(Errc::exists, "{} is there already, from an earlier --fix: move it away",
+    return fail(Errc::exists, "{} already exists, from an earlier --fix: move it away",
                 path.string());
   }
   if (!file) {
@@ -29,7 +30,7 @@ Result<fs::path> save(const fs::path& path, const std::string& text) {
   if (kept.doubt) {  // it goes before the definition is changed
     std::error_code ignored;
     fs::remove(kept.path, ignored);
-    return fail(kept.doubt->code, "the old definition cannot be kept: {}; nothing was changed",
+    return fail(kept.doubt->code, "the old definition cannot be saved: {}; nothing was changed",
                 kept.doubt->text);
   }
   return std::move(kept.path);
@@ -45,8 +46,8 @@ tl::unexpected<Error> undone(const acquire::Selection& domain,
     fs::remove(saved, ignored);
     return tl::unexpected(why);
   }
-  return fail(why.code, "{}; the definition may have been changed, the old one is {}", why.message,
-              saved.string());
+  return fail(why.code, "{}; the definition may have been changed, the old one is saved in {}",
+              why.message, saved.string());
 }
 
 }  // namespace

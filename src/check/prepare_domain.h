@@ -1,5 +1,6 @@
-// Making a domain ready to be dumped when it panics: its persistent definition is changed, never
-// the guest that runs.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Prepares a domain for a dump after a panic: changes its persistent definition, never the running
+// guest.
 #pragma once
 
 #include <filesystem>
@@ -18,8 +19,8 @@ struct PreparedDomain {
   bool running = false;         // it takes effect only when the guest was stopped and started
 };
 
-// The old definition is kept in `folder` as NAME.xml.before-vmcorectl, with mode 0600, for it holds
-// passwords; Errc::exists where that is there already.
+// The old definition is saved in `folder` as NAME.xml.before-vmcorectl, with mode 0600, because it
+// contains passwords; Errc::exists if that file exists.
 Result<PreparedDomain> prepare_domain(const acquire::Selection& domain,
                                       const std::filesystem::path& folder, bool dry_run);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/crash_options.h"
 
 #include <unistd.h>
@@ -29,7 +30,8 @@ const std::map<std::string, CrashBy> kWays{
 // Whoever sits at a terminal types the guest's name.
 bool ask_for_name(const std::string& guest) {
   fmt::print(stderr,
-             "This crashes the guest {}; what it has not saved is lost.\nType its name to go on: ",
+             "This crashes the guest {}; what it has not saved is lost.\nType the guest's name to "
+             "continue: ",
              printable(guest));
   std::string answer;
   std::getline(std::cin, answer);
@@ -43,26 +45,26 @@ const char* what_it_needs(CrashBy by) {
       return "an NMI crashes a guest only with kernel.unknown_nmi_panic=1 (in the guest: "
              "vmcore-guest setup --panic-on nmi)";
     case CrashBy::sysrq:
-      return "Alt+SysRq+C crashes a guest only with kernel.sysrq=1, or a mask that has 8";
+      return "Alt+SysRq+C crashes a guest only with kernel.sysrq=1, or a mask that includes 8";
     case CrashBy::agent:
-      return "the agent may be kept from writing to /proc/sysrq-trigger";
+      return "a policy of the guest may forbid its agent to write to /proc/sysrq-trigger";
   }
   return "";
 }
 
 // What the guest did not send, on standard error.
 void tell_why_outside(const job::ReceiveResult& received) {
-  const std::string why =
-      received.dump ? fmt::format("only a part of its dump came ({})", received.dump->path.string())
-                    : received.dump.error().message;
+  const std::string why = received.dump ? fmt::format("only a part of its dump arrived ({})",
+                                                      received.dump->path.string())
+                                        : received.dump.error().message;
   fmt::print(stderr, "vmcorectl: {}\n",
-             printable(received.report.name + ": " + why + "; it is dumped from outside"));
+             printable(received.report.name + ": " + why + "; the guest is dumped from outside"));
 }
 
 // It was crashed: what is told of that, and the exit code.
 int tell_crash(const job::CrashResult& result, CrashBy by, bool to_stdout, const Common& common) {
   if (!result.outside) {
-    return tell_received(result.received, {false, to_stdout}, common);
+    return tell_received(result.received, {to_stdout}, common);
   }
   tell_why_outside(result.received);
   const int code = tell_dump(*result.outside, {"", to_stdout}, common);
@@ -82,18 +84,19 @@ void add_crash_options(CLI::App& command, CrashChoice& choice) {
   CLI::Option* by =
       command
           .add_option("--crash-guest", choice.by,
-                      "Crash the guest, and take the dump that its own panic kernel sends: by an "
-                      "NMI, by Alt+SysRq+C on its keyboard, or by its agent")
+                      "Crash the guest and receive the dump that its own capture kernel sends: "
+                      "with an NMI, with Alt+SysRq+C on its keyboard, or with its agent")
           ->check(CLI::IsMember({"nmi", "sysrq", "agent"}));
-  command.add_flag("--yes", choice.yes, "Crash it without asking")->needs(by);
+  command.add_flag("--yes", choice.yes, "Crash the guest without asking")->needs(by);
   command
-      .add_option("--channel", choice.channel,
-                  "The UNIX socket of its port org.vmcorectl.dump.0; of a domain it is known")
+      .add_option(
+          "--channel", choice.channel,
+          "The UNIX socket of the guest's port org.vmcorectl.dump.0; not needed for a domain")
       ->needs(by);
   command
       .add_option("--wait", choice.wait,
-                  "Seconds in which its panic kernel must begin to send; then it is dumped from "
-                  "outside")
+                  "Seconds to wait until the capture kernel begins to send; then the guest is "
+                  "dumped from outside")
       ->needs(by)
       ->check(CLI::Range(1U, 86400U))
       ->capture_default_str();
@@ -102,24 +105,26 @@ void add_crash_options(CLI::App& command, CrashChoice& choice) {
 int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, const Common& common) {
   const acquire::Selection& guest = outside.guest;
   if (!choice.yes && ::isatty(STDIN_FILENO) != 1) {
-    std::fputs("vmcorectl: dump: --crash-guest asks at a terminal; in scripts, give --yes\n",
-               stderr);
+    std::fputs(
+        "vmcorectl: dump: --crash-guest asks on a terminal, and standard input is none: give "
+        "--yes\n",
+        stderr);
     return kExitUsage;
   }
   if (choice.channel.empty() && guest.domain.empty() && !outside.dump.force) {
     std::fputs(
-        "vmcorectl: dump: with --qmp, --crash-guest needs --channel SOCKET as well; --force "
-        "crashes "
-        "a guest that has none, and dumps it from outside\n",
+        "vmcorectl: dump: with --qmp, --crash-guest needs --channel SOCKET; or give --force to "
+        "crash a guest without a channel and dump it from outside\n",
         stderr);
     return kExitUsage;
   }
   std::error_code ignored;
   if (!job::is_stream(outside.output) && std::filesystem::exists(outside.output, ignored)) {
-    return report_error({Errc::exists, fmt::format("{} exists already, and --crash-guest replaces "
-                                                   "no file: give another name",
-                                                   outside.output.string())},
-                        common);
+    return report_error(
+        {Errc::exists,
+         fmt::format("{} already exists, and --crash-guest replaces no file: give another name",
+                     outside.output.string())},
+        common);
   }
   // --force is about the guest here: what is risked with it is no file as well.
   const bool unarmed_too = std::exchange(outside.dump.force, false);
@@ -150,11 +155,10 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
   if (code != kExitFailed && code != kExitInterrupted) {
     return code;
   }
-  fmt::print(
-      stderr, "vmcorectl: {}\n",
-      printable(fmt::format("{}: it was told to crash, and no dump was kept; to take what is "
-                            "there now: {}",
-                            result->received.report.name, job::dump_command(guest))));
+  fmt::print(stderr, "vmcorectl: {}\n",
+             printable(fmt::format("{}: the guest was told to crash, and no dump was kept; to dump "
+                                   "its memory as it is now: {}",
+                                   result->received.report.name, job::dump_command(guest))));
   return kExitGuestChanged;
 }
 

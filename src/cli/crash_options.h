@@ -1,4 +1,5 @@
-// `dump --crash-guest`: the guest is crashed, and its own panic kernel sends the dump.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `dump --crash-guest`: crashes the guest, and receives the dump from its own capture kernel.
 #pragma once
 
 #include <string>
@@ -17,9 +18,10 @@ struct CrashChoice {
 
 void add_crash_options(CLI::App& command, CrashChoice& choice);
 
-// Crashes the guest that `outside` would dump, and tells what came of it; the exit code. `outside`
-// is carried out where the guest's own kernel does not send all of its dump. Its `force` crashes a
-// guest that is not known to be armed, or has no channel, as well; files are not replaced.
+// Crashes the guest that `outside` would dump, prints the result and returns the exit code.
+// `outside` runs if the guest's own kernel does not send all of its dump. Its `force` crashes also
+// a guest that is not known to have a capture kernel, or that has no channel; files are not
+// replaced.
 int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, const Common& common);
 
 }  // namespace vmcore::cli

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/dump_options.h"
 
 #include <array>
@@ -31,7 +32,8 @@ std::vector<std::string> words_of(const Names& names) {
 // What no option can see alone. CLI11 reports by exception.
 void check_compression(const job::DumpOptions& options, bool codec_given) {
   if (options.how.format == DumpFormat::elf && (codec_given || options.how.compress_level)) {
-    throw CLI::ValidationError("--compress", "an ELF dump is not compressed");
+    throw CLI::ValidationError(
+        "--compress", "an ELF dump is not compressed: leave out --compress and --compress-level");
   }
   if (!options.how.compress_level) {
     return;
@@ -42,8 +44,9 @@ void check_compression(const job::DumpOptions& options, bool codec_given) {
       return;
     }
   }
-  throw CLI::ValidationError("--compress-level",
-                             "zstd has levels -7 to -1 and 1 to 19, zlib 1 to 12, others none");
+  throw CLI::ValidationError(
+      "--compress-level",
+      "zstd has levels -7 to -1 and 1 to 19, zlib has 1 to 12, the others have none");
 }
 
 }  // namespace
@@ -52,15 +55,15 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
   options.how.threads = std::max(1U, std::thread::hardware_concurrency());
   command
       .add_option("-d,--dump-level", options.how.level,
-                  "What is left out, a sum: 1 zero pages, 2 page cache, 4 page cache with "
-                  "private data, 8 user pages, 16 free pages")
+                  "What to leave out, a sum: 1 zero pages, 2 page cache, 4 page cache with private "
+                  "data, 8 user pages, 16 free pages")
       ->check(CLI::Range(0, 31))
       ->capture_default_str();
   command
       .add_option_function<std::string>(
           "--format",
           [&options](const std::string& word) { options.how.format = *format_from_name(word); },
-          "Format of the dump")
+          "Format of the dump: kdump (kdump-compressed) or elf (not compressed)")
       ->check(CLI::IsMember(words_of(kFormatNames)))
       ->default_str(std::string(format_name(options.how.format)));
   CLI::Option* codec =
@@ -68,7 +71,7 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
           .add_option_function<std::string>(
               "--compress",
               [&options](const std::string& word) { options.how.codec = *codec_from_name(word); },
-              "Compression of kdump pages")
+              "How to compress the pages of a kdump file")
           ->check(CLI::IsMember(words_of(kCodecNames)))
           ->default_str(std::string(codec_name(options.how.codec)));
   command.add_option("--compress-level", options.how.compress_level,
@@ -76,15 +79,14 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
   command.add_option("--threads", options.how.threads, "Threads that filter and compress")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  command.add_flag(
-      "--strict", options.strict,
-      "Fail and keep nothing where the dump would be incomplete or hold more than asked");
+  command.add_flag("--strict", options.strict,
+                   "Fail and keep nothing if the dump would be incomplete or hold more than asked");
   command.add_flag("--verify", options.how.verify,
-                   "Read the dump again and compare it with its source");
+                   "Read the dump back and compare every page with its source");
   command
       .add_option("--bandwidth", options.how.bandwidth,
-                  "Kept memory that is compressed and written a second at most: 200MiB. A running "
-                  "guest does not wait for it")
+                  "The most memory that is compressed and written each second, such as 200MiB. A "
+                  "paused guest does not wait for it")
       ->transform(CLI::AsSizeValue(false));
   command.add_flag("--bypass-cache", options.bypass_cache,
                    "Do not leave the dump in the host's page cache");

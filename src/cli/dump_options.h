@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The options that `dump` and `convert` share, and how their results are told.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/dump_report.h"
 
 #include <cmath>
@@ -29,7 +30,7 @@ std::string describe_guest(const job::GuestReport& guest, const std::string& the
   std::string text = fmt::format("guest         {}: found {}, ", printable(guest.name),
                                  printable(guest.before.name));
   if (!guest.after) {
-    text += "now in a state that cannot be seen";
+    text += "now in an unknown state";
   } else if (*guest.after == guest.before) {
     text += "left as it was";
   } else {
@@ -66,7 +67,7 @@ std::string result_text(const job::GuestDumpResult& result, const ToldDump& told
 void report_guest(const job::GuestReport& guest, const std::string& then) {
   std::string text;
   if (!guest.after) {
-    text = fmt::format("it cannot be seen how the guest stands now (it was {}){}{}",
+    text = fmt::format("the present state of the guest is not known (it was {}){}{}",
                        guest.before.name, guest.why_unseen.empty() ? "" : ": ", guest.why_unseen);
   } else if (*guest.after != guest.before) {
     text = fmt::format("the guest was {} and is now {}", guest.before.name, guest.after->name);

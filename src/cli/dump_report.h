@@ -1,4 +1,5 @@
-// What is said of a guest's dump.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The text about a guest's dump.
 #pragma once
 
 #include <string>
@@ -13,7 +14,7 @@ struct ToldDump {
   bool to_stdout = false;  // the dump itself went there
 };
 
-// Tells what came of the dump, and of the guest; the exit code.
+// Prints the result of the dump and the state of the guest; returns the exit code.
 int tell_dump(const job::GuestDumpResult& result, const ToldDump& told, const Common& common);
 
 }  // namespace vmcore::cli

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/far_end.h"
 
 #include <unistd.h>
@@ -55,7 +56,7 @@ Result<> ask_whether_kept(const std::string& trailer) {
   std::unique_lock lock(said.mutex);
   said.changed.wait(lock, [&] { return said.kept || said.ended; });
   return said.kept ? Result<>()
-                   : fail(Errc::cancelled, "whoever asked for the dump did not keep it");
+                   : fail(Errc::cancelled, "the vmcorectl that asked for the dump did not keep it");
 }
 
 }  // namespace vmcore::cli

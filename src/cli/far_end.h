@@ -1,4 +1,6 @@
-// The other end of --remote, which ssh started: its standard input is a pipe from whoever asked.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The remote side of --remote, which ssh started: its standard input is a pipe from the side that
+// asked.
 #pragma once
 
 #include <string>
@@ -7,15 +9,16 @@
 
 namespace vmcore::cli {
 
-// What the asking end writes there when it has kept the dump.
+// The word that the asking side writes there when it has kept the dump.
 inline constexpr char kKept = 'k';
 
-// From now on the process ends as if interrupted when that pipe does, for no signal tells of that.
-// Call once.
+// From now on the process ends as if interrupted when that pipe ends, because no signal reports
+// that. Call once.
 void end_with_stdin();
 
-// Behind the dump on standard output: the trailer, which the asking end chose for this dump. Then
-// waits for its word that the dump was kept. Errc::cancelled where it went without one.
+// Writes the trailer, which the asking side chose for this dump, behind the dump on standard
+// output. Then waits for the word that the dump was kept. Errc::cancelled if the pipe ends without
+// it.
 Result<> ask_whether_kept(const std::string& trailer);
 
 }  // namespace vmcore::cli

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/guest_options.h"
 
 #include <algorithm>
@@ -54,7 +55,8 @@ acquire::Selection GuestOptions::selection() const {
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help) {
   command.add_option(name, options.domain, help);
-  command.add_option("-c,--connect", options.uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
+  command.add_option("-c,--connect", options.uri,
+                     "The URI of libvirt; default: LIBVIRT_DEFAULT_URI");
   command.add_option("--asked-as", options.asked_as, "The URI of --remote, for messages")
       ->group("");
   CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
@@ -63,10 +65,9 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
 }
 
 void add_allow_taint(CLI::App& command, GuestOptions& options) {
-  command.add_flag(
-      "--allow-taint", options.allow_taint,
-      "Allow monitor commands to a libvirt domain where they are needed, which mark it as tainted "
-      "until it is shut down");
+  command.add_flag("--allow-taint", options.allow_taint,
+                   "Allow commands to the monitor of a libvirt domain; they mark it as tainted "
+                   "until it is shut down");
 }
 
 CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std::string& help) {
@@ -81,16 +82,15 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
   add_guest_options(command, options, "SOURCE",
                     "A dump file of any known format, or a libvirt domain");
   add_allow_taint(command, options);
-  CLI::Option* pause =
-      command.add_flag("--pause", options.pause,
-                       "The guest stands still while it is read, so that one moment is shown");
+  CLI::Option* pause = command.add_flag(
+      "--pause", options.pause, "Pause the guest while its memory is read, to show one moment");
   add_pause_limit(command, options,
-                  "For how long a running guest may stand still: 2s, 500ms, none. Then it is let "
-                  "go, and nothing is shown")
+                  "The longest pause of a running guest: 2s, 500ms, none. When it is over, the "
+                  "guest is resumed and nothing is printed")
       ->needs(pause);
   command.parse_complete_callback([&options] {
     if (options.domain.empty() == options.socket.empty()) {
-      throw CLI::ValidationError("SOURCE", "of what? Give a dump FILE, a DOMAIN or --qmp SOCKET");
+      throw CLI::ValidationError("SOURCE", "give a dump FILE, a DOMAIN or --qmp SOCKET");
     }
   });
 }
@@ -104,7 +104,9 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   if (!is_guest && (source.domain.find('/') != std::string::npos ||
                     std::filesystem::exists(source.domain, error))) {
     if (source.pause) {
-      return {fail(Errc::invalid, "{} is a file: --pause is for guests", source.domain), {}};
+      return {fail(Errc::invalid, "{} is a file, and --pause is for guests: leave --pause out",
+                   source.domain),
+              {}};
     }
     return {job::read_file(source.domain, operation, threads), {}};
   }
@@ -114,7 +116,7 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
                    : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),
-                             fmt::format("{} is no file here, and as a domain", source.domain));
+                             fmt::format("{} is not a file here; as a domain", source.domain));
   }
   return result;
 }
@@ -126,7 +128,7 @@ int report_pause(const job::PausedText& result, int code, const Common& common) 
   const job::GuestReport& guest = *result.guest;
   if (!common.quiet && guest.pause && guest.before.running) {
     print_remarks(
-        {{Errc::guest_state, fmt::format("the guest stood still for {:.1f} ms",
+        {{Errc::guest_state, fmt::format("the guest was paused for {:.1f} ms",
                                          static_cast<double>(guest.pause->count()) / 1000)}});
   }
   if (!common.quiet) {
@@ -135,7 +137,7 @@ int report_pause(const job::PausedText& result, int code, const Common& common) 
   if (guest.as_expected()) {
     return code;
   }
-  const std::string now = guest.after ? guest.after->name : "in a state that cannot be seen";
+  const std::string now = guest.after ? guest.after->name : "in an unknown state";
   fmt::print(stderr, "vmcorectl: {}\n",
              printable(fmt::format("{}: the guest was {} and is now {}", guest.name,
                                    guest.before.name, now)));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a guest is named on the command line, and what is either a guest or a dump file.
 #pragma once
 

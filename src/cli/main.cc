@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
 #include <utility>
 
@@ -9,20 +10,21 @@ namespace vmcore::cli {
 namespace {
 
 constexpr Verb kVerbs[] = {
-    {"check", "Say whether, how and at what price guests would be dumped", add_check, true},
+    {"check", "Check whether and how a guest can be dumped, and what a dump would cost", add_check,
+     true},
     {"dump", "Dump the memory of a guest into a small vmcore", add_dump, true},
-    {"receive", "Take the dump that a guest's own capture kernel sends", add_receive, true},
+    {"receive", "Receive the dump that a guest's own capture kernel sends", add_receive, true},
     {"key", "Make a key that guests seal their dumps to, or print its public half", add_key, true},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
-    {"info", "Say what a dump file, or the memory of a guest, holds", add_info, true},
-    {"dmesg", "Print the kernel log of a guest, or in a dump file", add_dmesg, true},
-    {"memory", "Say what a guest's memory is used for, and draw where", add_memory, true},
+    {"info", "Print what a dump file, or the memory of a guest, contains", add_info, true},
+    {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
+    {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
 };
 
 // What every verb has beside its own.
 Run wrap(CLI::App& command, Common& common, Run run) {
   command.add_flag("-q,--quiet", common.quiet, "Print nothing but errors");
-  command.add_flag_callback("--ends-with-stdin", end_with_stdin, "End when standard input does")
+  command.add_flag_callback("--ends-with-stdin", end_with_stdin, "End when standard input ends")
       ->group("");
   // What a guest sends is written where it is received.
   if (command.get_option_no_throw("--connect") != nullptr && command.get_name() != "receive") {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The layers of the picture of memory: what its cells are filled with, from below, in which
 // colours.
 #pragma once

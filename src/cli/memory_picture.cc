@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/memory_picture.h"
 
 #include <algorithm>
@@ -100,7 +101,7 @@ class Drawing {
          "fill=\"#57606a\" font-size=\"13\"");
     double right = kWidth - kMargin;
     if (report_.torn) {
-      badge(right, "TORN", "the guest ran while it was looked at");
+      badge(right, "TORN", "the guest ran while its memory was read");
     }
     if (report_.incomplete) {
       badge(right, "INCOMPLETE", "memory is missing");
@@ -227,7 +228,7 @@ class Drawing {
          {fmt::format("A cell is {}, a row {}.", human_size(report_.bin_size),
                       human_size(row_size())),
           std::string("A cell is filled from below by what its pages are used"),
-          std::string("for; where it stays white there is a hole.")}) {
+          std::string("for; white is a hole.")}) {
       text(kLegend, y, line, "font-size=\"11\" fill=\"#57606a\"");
       y += 17;
     }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The picture of a guest's memory by address, as SVG: one cell for each part of the report, 64 in a
 // row, filled from below by what its pages are used for. Rows without RAM are a gap that says so.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How the use of a guest's memory is told to people.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The progress line on a terminal; nothing in a pipe.
 #pragma once
 
@@ -5,8 +6,8 @@
 
 namespace vmcore::cli {
 
-// Draws on standard error where that is a terminal and `quiet` is not set; what it drew is erased
-// with the object.
+// Draws on standard error if that is a terminal and `quiet` is not set; the line is erased with the
+// object.
 class ProgressLine {
  public:
   explicit ProgressLine(bool quiet);

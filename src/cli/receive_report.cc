@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/receive_report.h"
 
 #include <cstdio>
@@ -48,8 +49,8 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   }
   if (!told_order_ && report.crash == "ordered") {
     told_order_ = true;
-    say(report, report.can_send ? "it was told to crash; waiting for its panic kernel"
-                                : "it was told to crash; waiting until it has");
+    say(report, report.can_send ? "the guest was told to crash; waiting for its capture kernel"
+                                : "the guest was told to crash; waiting until it has crashed");
   }
   if (report.stray != told_stray_) {
     told_stray_ = report.stray;
@@ -57,7 +58,7 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   }
   if (!told_hello_ && report.hello && report.hello->pstore) {
     told_hello_ = true;
-    say(report, "it has no crash to tell of, but the log of an earlier one, which pstore kept");
+    say(report, "the guest did not crash; it sends the log of an earlier crash that pstore kept");
   }
   if (!told_hello_ && report.hello) {
     told_hello_ = true;
@@ -77,7 +78,7 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
   }
   if (!told_interrupted_ && report.interrupted) {
     told_interrupted_ = true;
-    say(report, "interrupted: what came of it is being kept; another interruption gives it up");
+    say(report, "interrupted: keeping what has arrived; a second interruption discards it");
   }
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is said of the dump that a guest's own capture kernel sends.
 #pragma once
 

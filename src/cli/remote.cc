@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/remote.h"
 
 #include <unistd.h>
@@ -114,7 +115,7 @@ Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
                       .how = {.threads = std::max(1U, std::thread::hardware_concurrency())}},
                      {{"source", dump.get()}}, {});
   if (!read) {
-    return in_context(std::move(read).error(), host + ": what came is no whole dump");
+    return in_context(std::move(read).error(), host + ": the received file is not a complete dump");
   }
   job::DumpResult result{.summary = std::move(read->summary)};
   TRY(output.keep(result));
@@ -214,8 +215,11 @@ int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<st
   const bool may_be_kept =
       end->code == kExitDone || end->code == kExitNotAsAsked || end->code == kExitGuestChanged;
   if (!kept) {
-    kept = may_be_kept ? keep(*output, host.name)
-                       : fail(Errc::truncated, "{}: the dump was cut off", host.name);
+    kept = may_be_kept
+               ? keep(*output, host.name)
+               : fail(Errc::truncated,
+                      "{}: the dump was cut off: the connection ended before all of it arrived",
+                      host.name);
   }
   if (!*kept) {
     const int code = report_error(kept->error(), common);
@@ -230,7 +234,7 @@ int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<st
 void add_remote_option(CLI::App& command) {
   CLI::Option* const remote = command.add_flag("--remote");
   remote->description(
-      "By ssh, with the vmcorectl of the host that -c names (qemu+ssh://HOST/system)");
+      "Run by ssh on the host that -c names (qemu+ssh://HOST/system), with its own vmcorectl");
   for (const char* const name : {"--qmp", "--all-crashed", "--svg"}) {
     if (CLI::Option* const other = command.get_option_no_throw(name)) {
       remote->excludes(other);

@@ -1,4 +1,5 @@
-// --remote: a verb is carried out by the vmcorectl of the host that libvirt's URI names, over ssh.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// --remote: runs a verb with the vmcorectl of the host that libvirt's URI names, over ssh.
 #pragma once
 
 #include "src/cli/verb.h"
@@ -11,8 +12,8 @@ void add_remote_option(CLI::App& command);
 // Whether it was given.
 bool is_remote(const CLI::App& command);
 
-// Carries out the verb as it was parsed; the exit code. A dump is laid down here, and named when it
-// is whole.
+// Runs the verb as it was parsed; returns the exit code. A dump is staged here, and named when it
+// is complete.
 int run_remotely(const CLI::App& command, const Common& common);
 
 }  // namespace vmcore::cli

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A verb: one subcommand of vmcorectl.
 //
 // To add one: verb_NAME.cc with a function like those below, a row in kVerbs (main.cc), a section

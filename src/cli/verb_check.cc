@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -76,19 +77,16 @@ int check_all(const Options& options, const Common& common) {
 // What is to be done now.
 std::string next_step(const check::PreparedDomain& domain, bool dry_run) {
   if (domain.diff.empty()) {
-    return "nothing to do: its definition has all that --fix would add";
+    return "nothing to do: the definition already has everything that --fix adds";
   }
   if (dry_run) {
     return "nothing was changed (--dry-run)";
   }
-  return fmt::format(
-      "changed; the old definition is {}. {}", domain.saved.string(),
-      domain.running
-          ? fmt::format(
-                "It takes effect when the guest was stopped and started ({}, then {}), not when it "
-                "reboots",
-                domain.stop, domain.start)
-          : "It takes effect when the guest is started");
+  return fmt::format("changed; the old definition is {}. {}", domain.saved.string(),
+                     domain.running ? fmt::format("It takes effect when the guest is stopped and "
+                                                  "started ({}, then {}), not when it reboots",
+                                                  domain.stop, domain.start)
+                                    : "It takes effect when the guest is started");
 }
 
 int fix(const Options& options, const Common& common) {
@@ -132,7 +130,7 @@ void check_usage(const Options& options) {
     throw CLI::ValidationError("DOMAIN", "give a DOMAIN, --qmp SOCKET or --all");
   }
   if (options.fix && !domain) {
-    throw CLI::ValidationError("--fix", "of what? Give a DOMAIN");
+    throw CLI::ValidationError("--fix", "give a DOMAIN to change");
   }
 }
 
@@ -142,14 +140,14 @@ Run add_check(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   add_guest_options(command, options->guest, "DOMAIN",
                     "A libvirt domain: name, UUID or id; without one, the host is checked");
-  command.add_flag("--all", options->all, "Each domain that runs");
+  command.add_flag("--all", options->all, "Check every running domain");
   CLI::Option* fix = command.add_flag("--fix", options->fix,
-                                      "Give DOMAIN's persistent definition vmcoreinfo, a channel "
-                                      "for receive, a panic device and on_crash preserve");
+                                      "Add vmcoreinfo, a channel for receive, a panic device and "
+                                      "on_crash preserve to the persistent definition of DOMAIN");
   command
-      .add_flag("--dry-run", options->dry_run, "Show what --fix would change, and change nothing")
+      .add_flag("--dry-run", options->dry_run, "Print what --fix would change, and change nothing")
       ->needs(fix);
-  command.add_option("--folder", options->folder, "Where a dump would be written")
+  command.add_option("--folder", options->folder, "The folder in which a dump would be written")
       ->check(CLI::ExistingDirectory)
       ->capture_default_str();
   command.parse_complete_callback([options] { check_usage(*options); });

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <memory>
 
@@ -22,7 +23,8 @@ struct Options {
 int run(Options& options, const Common& common) {
   options.output = job::resolved_output(options.output);
   if (options.output.empty() && !options.dump.how.dry_run) {
-    std::fputs("vmcorectl: convert: OUT is missing (only --dry-run goes without)\n", stderr);
+    std::fputs("vmcorectl: convert: OUT is missing: give the dump to write, or --dry-run\n",
+               stderr);
     return kExitUsage;
   }
   job::Interrupt interrupt(kExitInterrupted);
@@ -56,7 +58,8 @@ Run add_convert(CLI::App& command, const Common& common) {
   command.add_option("IN", options->input, "A dump file of any known format")->required();
   command.add_option("OUT", options->output, "The dump to write; - is standard output");
   add_dump_options(command, options->dump);
-  command.add_flag("--dry-run", options->dump.how.dry_run, "Say what would be kept, write nothing");
+  command.add_flag("--dry-run", options->dump.how.dry_run,
+                   "Print what would be kept, and write nothing");
   return [options, &common] { return run(*options, common); };
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -124,44 +125,46 @@ Run add_dump(CLI::App& command, const Common& common) {
   add_guest_options(command, options->guest, "DOMAIN", "A libvirt domain: name, UUID or id");
   command
       .add_option("--method", options->method,
-                  "How memory is had; auto is the first of the others that can be used")
+                  "How to read guest memory; auto takes the first method that works")
       ->check(CLI::IsMember(acquire::method_names()))
       ->capture_default_str();
   command.add_option("-o,--file", options->output,
-                     "The dump to write; - is standard output; default DOMAIN-TIME.vmcore");
+                     "The dump to write; - is standard output; default: DOMAIN-TIME.vmcore");
   add_dump_options(command, options->job.dump);
   CLI::Option* then =
       command
-          .add_option("--then", options->then,
-                      "What is done with the guest after its dump, if that is complete")
+          .add_option("--then", options->then, "What to do with the guest after a complete dump")
           ->check(CLI::IsMember({"resume", "reset", "destroy"}));
   command
       .add_option("--then-always", options->then_always,
-                  "In place of --then: also where the dump failed or is incomplete")
+                  "In place of --then: do it even if the dump failed or is incomplete")
       ->check(CLI::IsMember({"resume", "reset", "destroy"}))
       ->excludes(then);
   command
       .add_option("--then-when-kept", options->trailer,
-                  "Of --remote: what ends the dump on standard output, which then is asked about")
+                  "Of --remote: the word that ends the dump on standard output, after which "
+                  "vmcorectl asks whether the dump was kept")
       ->group("");
   command
       .add_option("--consistency", options->consistency,
-                  "pause: a running guest stands still while it is read; torn: it runs on, and the "
-                  "dump shows no single moment (method direct); snapshot: it stands still for "
-                  "milliseconds and runs on, and the dump shows that moment")
+                  "What a dump of a running guest shows. pause: one moment, the guest is paused "
+                  "while it is read; torn: no single moment, the guest runs while it is read "
+                  "(method direct); snapshot: one moment, the guest is paused for milliseconds")
       ->check(CLI::IsMember({"pause", "torn", "snapshot"}))
       ->capture_default_str();
-  add_pause_limit(command, options->guest,
-                  "For how long a running guest may stand still: 2s, 500ms, none. Then it is let "
-                  "go, and the dump fails; one that would stand still for longer is not touched");
+  add_pause_limit(
+      command, options->guest,
+      "The longest pause of a running guest: 2s, 500ms, none. When it is over, the guest is "
+      "resumed and the dump fails; if the pause would be longer, the guest is not paused at all");
   command.add_flag("--allow-unbounded-pause", options->job.guest.allow_unbounded_pause,
-                   "A running guest may stand still until libvirt has written all of its memory, "
-                   "where libvirt cannot write into a pipe");
+                   "Allow a pause until libvirt has written all of the guest's memory, if libvirt "
+                   "cannot write into a pipe");
   add_allow_taint(command, options->guest);
   command.add_option("--spool", options->spool,
-                     "A folder with room for the guest's RAM; default that of the output");
-  CLI::Option* all = command.add_flag("--all-crashed", options->all_crashed,
-                                      "Each domain whose guest panicked, into the current folder");
+                     "A folder with room for the guest's RAM; default: the folder of the dump");
+  CLI::Option* all =
+      command.add_flag("--all-crashed", options->all_crashed,
+                       "Dump every domain whose guest panicked, into the current folder");
   add_crash_options(command, options->crash);
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));

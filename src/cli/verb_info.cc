@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -32,9 +33,9 @@ void line(std::string& out, std::string_view name, const std::string& value) {
 // What crashkernel= reserved, and whether a kernel waits there for a crash.
 void describe_panic_kernel(const report::KernelInfo& kernel, std::string& out) {
   if (const auto& panic = kernel.panic_kernel) {
-    line(out, "panic kernel",
+    line(out, "capture kernel",
          panic->size == 0
-             ? "no memory is reserved for one (crashkernel=)"
+             ? "none: no memory is reserved for it (crashkernel=)"
              : fmt::format("{}, {} reserved at {:#x}", panic->loaded ? "loaded" : "not loaded",
                            human_size(panic->size), panic->start));
   }
@@ -53,7 +54,8 @@ void describe_kernel(const report::InfoReport& info, std::string& out) {
   line(out, "vmcoreinfo",
        kernel.vmcoreinfo == "note" ? "note of the file" : "recovered (" + kernel.vmcoreinfo + ")");
   if (!kernel.in_memory) {
-    line(out, "in memory", "not found: its pages are missing, or VMCOREINFO is another kernel's");
+    line(out, "in memory",
+         "not found: its pages are missing, or VMCOREINFO belongs to another kernel");
     return;
   }
   line(out, "kaslr offset", fmt::format("{:#x}", kernel.kaslr_offset));
@@ -66,7 +68,8 @@ void describe_time(const report::InfoReport& info, std::string& out) {
     line(out, "crash time", fmt::format("{} (from: {})", utc(time->epoch), time->source));
   } else if (info.last_log_stamp) {
     line(out, "crash time",
-         fmt::format("not known; last log record {:.3f} s after boot", *info.last_log_stamp));
+         fmt::format("not known; the last log record is from {:.3f} s after boot",
+                     *info.last_log_stamp));
   }
 }
 
@@ -75,7 +78,7 @@ std::string who_says_so(const std::string& crash) {
   if (crash == "ordered") {
     return "on purpose, by vmcorectl";
   }
-  return crash == "event" ? "seen by the host: QEMU told of it" : "the guest's own claim";
+  return crash == "event" ? "seen by the host: QEMU reported it" : "the guest's own claim";
 }
 
 // "vm1 (UUID) on host1, QEMU 7.2.22, captured 2026-11-29 17:00:00 UTC", as far as that is known.
@@ -175,7 +178,9 @@ int run(const GuestOptions& source, const Common& common) {
   }
   const Result<report::InfoReport> info = report::info_from_json(result->text);
   if (!info) {
-    return report_pause(read, report_error(info.error(), common), common);
+    return report_pause(
+        read, report_error(in_context(info.error(), "vmcore-worker's answer").value(), common),
+        common);
   }
   std::fputs((common.json ? report::to_json(*info) : describe(*info)).c_str(), stdout);
   return report_pause(read, kExitDone, common);

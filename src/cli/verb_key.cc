@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
 
 #include <cerrno>
@@ -18,7 +19,8 @@ namespace {
 // The public half of the key in the file, which is made where there is none.
 Result<seal::PublicKey> public_key_of(const std::string& path) {
   if (path == "-" || job::is_stream(path)) {
-    return fail(Errc::invalid, "{}: a key is kept in a file: give the name of one", path);
+    return fail(Errc::invalid,
+                "{} is not a regular file: a key is kept in a file, give the name of one", path);
   }
   auto made = seal::make_key_file(path);
   if (made || made.error().code != Errc::exists) {
@@ -36,7 +38,9 @@ Result<seal::PublicKey> public_key_of(const std::string& path) {
 
 Run add_key(CLI::App& command, const Common& common) {
   const auto path = std::make_shared<std::string>();
-  command.add_option("FILE", *path, "Of the secret key; made where it is not there")->required();
+  command
+      .add_option("FILE", *path, "The file of the secret key; it is created if it does not exist")
+      ->required();
   return [path, &common] {
     const auto key = public_key_of(job::resolved_output(*path));
     if (!key) {

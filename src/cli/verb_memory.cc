@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <ctime>
 #include <memory>
@@ -61,7 +62,9 @@ int run(const Options& options, const Common& common) {
   }
   const Result<report::MemoryReport> report = report::memory_from_json(answer->text);
   if (!report) {
-    return report_pause(read, report_error(report.error(), common), common);
+    return report_pause(
+        read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
+        common);
   }
   int code = kExitDone;
   if (!options.svg.empty()) {
@@ -92,8 +95,10 @@ Run add_memory(CLI::App& command, const Common& common) {
   return [options, &common] {
     options->svg = job::resolved_output(options->svg);
     if (common.json && options->svg == "-") {
-      std::fputs("vmcorectl: memory: --svg - and --output json both want standard output\n",
-                 stderr);
+      std::fputs(
+          "vmcorectl: memory: --svg - and --output json both write to standard output: give --svg "
+          "a file\n",
+          stderr);
       return static_cast<int>(kExitUsage);
     }
     return run(*options, common);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <memory>
 #include <string>
 
@@ -65,45 +66,50 @@ Run add_receive(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   command
       .add_option("FROM", options->job.from,
-                  "A libvirt domain; the UNIX socket of its channel; vsock:[PORT]; "
+                  "A libvirt domain; the UNIX socket of a guest's channel; vsock:[PORT]; "
                   "tcp:[ADDRESS:]PORT; a file or disk that holds a stream; - is standard input")
       ->required();
-  command.add_option("-c,--connect", options->uri, "libvirt's URI; default LIBVIRT_DEFAULT_URI");
+  command.add_option("-c,--connect", options->uri,
+                     "The URI of libvirt; default: LIBVIRT_DEFAULT_URI");
   CLI::Option* by_id = command.add_flag("--id", options->by_id, "FROM is a domain's id");
   command.add_flag("--name", options->by_name, "FROM is a domain's name")->excludes(by_id);
   command.add_option(
       "--qmp", options->monitor,
-      "The guest's QMP socket, to hear from QEMU that it crashed; a domain needs none");
+      "The guest's QMP socket, to learn from QEMU that the guest crashed; not needed for a domain");
   command.add_option("-o,--file", options->output,
-                     "The dump to write; - is standard output; default NAME-TIME.vmcore");
-  command.add_option("--wait", options->wait, "Seconds until the guest must begin; 0: for ever")
+                     "The dump to write; - is standard output; default: NAME-TIME.vmcore");
+  command
+      .add_option("--wait", options->wait,
+                  "Maximum time in seconds until the stream begins; 0: no limit")
       ->check(CLI::Range(0U, kLongest))
       ->capture_default_str();
   command
       .add_option("--idle", options->idle,
-                  "Seconds of silence after which what came is kept; 0: for ever")
+                  "Maximum silence of the stream in seconds; when it expires, what has arrived is "
+                  "kept; 0: no limit")
       ->check(CLI::Range(0U, kLongest))
       ->capture_default_str();
   command
       .add_option("--deadline", options->deadline,
-                  "Seconds from its begin after which what came is kept; 0: none")
+                  "Maximum duration of the stream in seconds; when it expires, what has arrived is "
+                  "kept; 0: no limit")
       ->check(CLI::Range(0U, kLongest))
       ->capture_default_str();
   command.add_option("--key", options->key,
                      "The file of the secret key that the stream is sealed to (vmcorectl key)");
   command
       .add_option("--memory", options->memory,
-                  "The RAM that the guest has at most (4G); of a domain it is known")
+                  "The most RAM that the guest can have (4G); not needed for a domain")
       ->transform(CLI::AsSizeValue(false));
   command
       .add_option("--max-size", options->most,
-                  "Memory of the guest that is taken at most (2G); what is beyond is lost")
+                  "The most guest memory that is accepted (2G); what exceeds it is lost")
       ->transform(CLI::AsSizeValue(false));
   add_dump_options(command, options->job.dump);
   command.add_flag("--dry-run", options->job.dump.how.dry_run,
-                   "Say what would be kept, and keep the kernel log only");
+                   "Print what would be kept, and keep only the kernel log");
   command.add_option("--spool", options->spool,
-                     "A folder with room for the pages; default that of the output");
+                     "A folder with room for the pages; default: the folder of the dump");
   return [options, &common] { return run(*options, common); };
 }
 

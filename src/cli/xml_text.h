@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Text that others chose (names, the guest), for an XML document.
 #pragma once
 
@@ -8,8 +9,8 @@
 namespace vmcore::cli {
 
 // Any bytes as character data or the value of an attribute: UTF-8, of at most `most` characters and
-// then an ellipsis. What is no UTF-8, what XML 1.0 has no place for (its production 2, Char) and
-// control characters become U+FFFD.
+// then an ellipsis. Invalid UTF-8, characters that XML 1.0 does not allow (its production 2, Char)
+// and control characters become U+FFFD.
 std::string xml_text(std::string_view bytes, std::size_t most);
 
 }  // namespace vmcore::cli

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # bash completion of vmcorectl and vmcore-guest. Options come from `PROGRAM VERB --help`, so they cannot go stale.
 _vmcorectl()
 {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Exit codes: a contract with scripts (man pages, EXIT STATUS).
 #pragma once
 

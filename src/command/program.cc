@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/command/program.h"
 
 #include <fcntl.h>
@@ -43,7 +44,7 @@ int run_program(const Program& program, int argc, char** argv) {
   for (const Verb& verb : program.verbs) {
     CLI::App* command = app.add_subcommand(verb.name, verb.help);
     if (verb.prints_json) {
-      command->add_option("--output", output_format, "How results are printed")
+      command->add_option("--output", output_format, "The form in which results are printed")
           ->check(CLI::IsMember({"text", "json"}))
           ->capture_default_str();
     }

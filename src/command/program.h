@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A program of verbs: what the command lines of vmcorectl and vmcore-guest share.
 #pragma once
 
@@ -11,7 +12,7 @@ namespace vmcore {
 struct Common {
   bool quiet = false;
   bool json = false;
-  // A file of this run has its name: what fails from now on does not take it away. Set by verbs.
+  // A file of this run has its name: a later failure does not remove it. Set by verbs.
   mutable bool kept = false;
 };
 
@@ -31,13 +32,13 @@ struct Program {
   const char* name;
   const char* summary;
   std::span<const Verb> verbs;
-  // What each verb of this program has beside its own options: gets its `run` and gives what is run
-  // in its place. May be null.
+  // Adds what each verb of this program has beside its own options: gets its `run` and returns what
+  // runs in its place. May be null.
   Run (*wrap)(CLI::App& command, Common& common, Run run) = nullptr;
 };
 
-// The whole of a main(): what it returns is the exit code. Results that could not be printed are a
-// failure: exit code 1, or where a file was kept 3.
+// The whole of a main(); returns the exit code. If the results could not be printed, that is a
+// failure: exit code 1, or 3 if a file was kept.
 int run_program(const Program& program, int argc, char** argv);
 
 }  // namespace vmcore

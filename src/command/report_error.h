@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a verb ends that failed.
 #pragma once
 
@@ -7,9 +8,9 @@
 
 namespace vmcore {
 
-// Prints the error to standard error, once, and gives the exit code for it.
+// Prints the error to standard error, once, and returns its exit code.
 int report_error(const Error& error);
-// The same, and where results are printed as JSON, an object with "error" to standard output.
+// The same; and if results are printed as JSON, prints an object with "error" to standard output.
 int report_error(const Error& error, const Common& common);
 
 }  // namespace vmcore

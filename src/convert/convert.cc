@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/convert.h"
 
 #include <algorithm>
@@ -34,11 +35,11 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
 Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
                         const kernel::FoundKernels* before, const std::stop_token& stop) {
   if (options.how.level > filters::kMaxLevel) {
-    return fail(Errc::invalid, "dump level {} is not 0 to {}", options.how.level,
+    return fail(Errc::invalid, "dump level {} is not in the range 0 to {}", options.how.level,
                 filters::kMaxLevel);
   }
   if (options.how.threads == 0) {
-    return fail(Errc::invalid, "a conversion needs a thread");
+    return fail(Errc::invalid, "a conversion needs at least one thread");
   }
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
   // Struct pages that may be those of other pages decide nothing.
@@ -232,7 +233,8 @@ Result<> compare(std::span<const formats::PageRun> source,
       const Pfn pfn = run.first + at / kPageSize;
       const auto page = find_page(written, pfn);
       if (page.empty() || std::memcmp(page.data(), run.bytes.data() + at, kPageSize) != 0) {
-        return fail(Errc::malformed, "verify: the page at {:#x} was not written as it was read",
+        return fail(Errc::malformed,
+                    "verify: the page at {:#x} in the dump differs from its source",
                     address_of(pfn).value);
       }
     }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The conversion: a memory image in, a filtered dump out. Runs in the worker and in the guest's
 // capture environment; descriptors only.
 #pragma once

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CopiedMemory: a guest's memory, of which some pages are copied at once and read from the copy
-// from then on, so that a guest that waits need not wait until they are compressed.
+// from then on, so that a paused guest need not wait for compression.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +19,10 @@ class CopiedMemory : public PhysicalMemory {
   CopiedMemory(const PhysicalMemory& memory, std::span<std::byte> room, unsigned threads)
       : memory_(memory), room_(room), threads_(threads) {}
 
-  // Copies those of the pages that it does not have, as far as there is room; what cannot be read
-  // is not copied. Not while others read.
+  // Copies those of the pages that are not copied yet, as far as there is room; unreadable pages
+  // are not copied. Do not call while others read.
   Result<> take(const PageSet& pages);
-  // Reads all from the memory itself again.
+  // Reads everything from the memory itself again.
   void forget();
   // What it has.
   const PageSet& pages() const { return pages_; }
@@ -35,7 +36,7 @@ class CopiedMemory : public PhysicalMemory {
   std::span<const std::byte> view(PhysRange range) const override;
 
  private:
-  // Copied pages that lie together in memory and in the room.
+  // Copied pages that are contiguous in memory and in the room.
   struct Run {
     PhysRange range;
     std::size_t place = 0;

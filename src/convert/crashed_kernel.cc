@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/crashed_kernel.h"
 
 #include <algorithm>
@@ -78,7 +79,7 @@ Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
   for (const GuestKernel& each : found.kernels) {
     const auto told = kernel::told_elfcorehdr(each);
     if (auto header = told ? kernel::read_elfcorehdr(*image.memory, *told)
-                           : Result<CoreHeader>(fail(Errc::not_found, "not told"))) {
+                           : Result<CoreHeader>(fail(Errc::not_found, "not known"))) {
       headers.push_back(*std::move(header));
     }
   }
@@ -201,7 +202,7 @@ std::string runner(const std::vector<GuestKernel>& kernels, const GuestKernel& c
       return fmt::format("the capture kernel {}", each.info().release());
     }
   }
-  return "what runs now (a capture kernel that has hardly begun)";
+  return "the running kernel (a capture kernel that has just started)";
 }
 
 void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
@@ -209,7 +210,7 @@ void remark_on(const Subject& subject, const std::vector<GuestKernel>& in_whole,
   const GuestKernel& crashed = subject.found.kernels.front();
   remarks.push_back(
       {Errc::guest_state,
-       fmt::format("two kernels are in memory: the crashed one, {}, is taken, with the registers "
+       fmt::format("two kernels are in memory: the crashed one, {}, is used, with the registers "
                    "that it saved; the memory of {}, {}, is left out",
                    crashed.info().release(), runner(in_whole, crashed), left_out(header)),
        Severity::fact});
@@ -237,7 +238,7 @@ void doubt_what_does_not_tell(kernel::FoundKernels& found) {
   });
   if (captures != 0 && captures == std::ssize(found.kernels)) {
     // The memory of the kernel that crashed is none of its own: it would be left out.
-    doubt_all(found, "a capture kernel, and the kernel that crashed was not found");
+    doubt_all(found, "this is a capture kernel, and the kernel that crashed was not found");
   } else if (captures == 0 && found.kernels.size() > 1 && !crashed) {
     // After a kexec some vCPUs stand still in the kernel before, whose memory is in use again.
     doubt_all(found, "other vCPUs run another kernel");
@@ -277,11 +278,10 @@ Result<Subject> find_subject(const MemoryImage& image, kernel::Search search,
     subject.found.remarks.push_back(
         {Errc::not_found,
          image.cpus.empty()
-             ? "a capture kernel is in memory; whether it runs is not seen without registers: "
-               "look with --pause, or dump the guest"
-             : "a capture kernel is in memory, but nothing that a crashed one "
-               "handed over to it (ELF core header, registers): registers are "
-               "those of now"});
+             ? "a capture kernel is in memory; whether it runs is not known without registers: use "
+               "--pause, or dump the guest"
+             : "a capture kernel is in memory, but not the ELF core header and registers that a "
+               "crashed kernel leaves for it: the registers are the present ones"});
   }
   if (kernel::tells_page_tables(image)) {
     doubt_what_does_not_tell(subject.found);

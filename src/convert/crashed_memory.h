@@ -1,4 +1,5 @@
-// The memory of a crashed kernel, in that of the whole guest.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The memory of a crashed kernel, within the memory of the whole guest.
 #pragma once
 
 #include <span>
@@ -10,7 +11,8 @@
 
 namespace vmcore::convert {
 
-// The RAM of a core header; all else is absent. What was saved elsewhere is seen in its own place.
+// The RAM of a core header; everything else is absent. Memory that was saved elsewhere appears at
+// its own address.
 class CrashedMemory final : public PhysicalMemory {
  public:
   // `loads`: sorted, disjoint, as those of a CoreHeader. `whole` is borrowed.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a memory image tells about the guest and about itself, for `info`.
 #pragma once
 

@@ -1,9 +1,9 @@
-// Draft: what can be found out about a guest, and made ready, while it still runs, so that it
-// stands still for less: which kernel it has, how much of its memory will be kept, and room for
-// that.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Draft: a rehearsal of the dump while the guest still runs, so that its pause is shorter: which
+// kernel it has, how much of its memory will be kept, and room for that.
 //
-// Nothing of it is believed later without being looked at again: the kernel is validated, the plan
-// is made anew, and what that keeps beyond the draft's pages is read as well.
+// Nothing of it is trusted later without a check: the kernel is validated again, the plan is made
+// again, and pages that the new plan keeps beyond the draft's pages are read as well.
 #pragma once
 
 #include <chrono>
@@ -26,8 +26,8 @@ struct Draft {
   std::chrono::microseconds pause{};  // for how long the guest will probably stand still
 };
 
-// Reads the guest as the dump will, into the room that this will use, and throws away what was
-// read. The image must outlive the draft.
+// Reads the guest as the dump will, into the room that the dump will use, and discards the data.
+// The image must outlive the draft.
 Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
                          std::span<std::byte> room, std::stop_token stop);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/memory_use.h"
 
 #include <algorithm>
@@ -117,13 +118,13 @@ void remark_on_missing(unsigned level_before, std::uint64_t unseen, MemoryUse& u
   if ((level_before & ~filters::kLevelZero) != 0 && use.excluded_before == 0) {
     use.remarks.push_back(
         {Errc::not_found,
-         fmt::format("the file was filtered at level {} and does not tell what was left out from "
-                     "holes: only what it holds is counted",
+         fmt::format("the file was filtered at level {} and does not distinguish excluded pages "
+                     "from holes: only the pages in the file are counted",
                      level_before),
          Severity::fact});
   } else if (unseen != 0) {
     use.remarks.push_back(
-        {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not seen "
+        {Errc::not_found, fmt::format("the guest has up to {} MiB more memory that is not visible "
                                       "here and not counted (DIMMs, memory of devices)",
                                       unseen / 256)});
   }
@@ -159,7 +160,7 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
                                           .threads = options.how.threads};
   auto classified = filters::classify(*subject.image().memory, kernel, before, plan_options, stop);
   if (!classified) {
-    return in_context(std::move(classified).error(), "what the pages are used for cannot be told");
+    return in_context(std::move(classified).error(), "the use of the pages is not known");
   }
   append(use.remarks, classified->plan.remarks);
   use.kept_pages = classified->plan.kept.count();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest's memory is used for, and where: page counts by class, of all of RAM and of its
 // parts.
 #pragma once
@@ -18,13 +19,13 @@
 
 namespace vmcore::convert {
 
-// However large the guest. A little more than a power of two: so is the memory of most guests, with
-// some of their devices.
+// The same number for every guest. Slightly more than a power of two, as is the memory of most
+// guests together with some of their devices.
 inline constexpr std::size_t kMaxMemoryBins = 4096 + 128;
 
 struct PageCounts {
   std::array<std::uint64_t, filters::kPageClasses> by_class{};
-  // Those of the class `free` that the source knows to be zero, in runs of 64 KiB or more: never
+  // Pages of the class `free` that the source knows to be zero, in runs of 64 KiB or more: never
   // touched, or given back to the host.
   std::uint64_t free_zero = 0;
 };
@@ -39,7 +40,7 @@ struct MemoryUse {
   std::string release;
   std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO, for the next look
   PageCounts pages;
-  // What a dump at the level of the options would keep of what is there.
+  // The pages that a dump at the level of the options would keep.
   std::uint64_t kept_pages = 0;
   std::uint64_t excluded_before = 0;  // pages that an earlier filter left out of the file
   std::uint64_t bin_size = 0;         // bytes, a power of two
@@ -48,7 +49,7 @@ struct MemoryUse {
   std::vector<Remark> remarks;
 };
 
-// Errc::not_found, or another that says why, where no kernel tells what its pages are.
+// Errc::not_found, or another error that says why, if no kernel tells what its pages are.
 Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
                              const std::stop_token& stop);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/normalise.h"
 
 #include <algorithm>
@@ -51,10 +52,9 @@ std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKer
   }
   if (kernel.kallsyms() == nullptr) {
     if (image.cpus.size() > 1) {
-      remarks.push_back(
-          {Errc::not_found,
-           "registers are in the order of the vCPUs, which may not be that of Linux's "
-           "CPUs: the kernel's symbols cannot be had"});
+      remarks.push_back({Errc::not_found,
+                         "registers are in the order of the vCPUs, which may differ from Linux's "
+                         "CPU numbers: the kernel's symbols cannot be read"});
     }
     return {};
   }
@@ -93,8 +93,8 @@ std::vector<formats::VirtSegment> make_segments(const kernel::GuestKernel& kerne
                                                 const filters::PlanSummary& plan) {
   std::vector<formats::VirtSegment> segments;
   const auto range = kernel.image_range();
-  if (const auto image = image_segment(
-          range, kernel.arch().image_to_physical(range.begin, kernel.phys_base()))) {
+  if (const auto image =
+          image_segment(range, kernel.arch().image_to_physical(range.begin, kernel.phys_base()))) {
     segments.push_back(*image);
   }
   if (const auto page_offset = kernel.page_offset()) {
@@ -123,8 +123,8 @@ std::string utsname_field(const kernel::GuestKernel& kernel, std::uint64_t index
 
 std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
                                                   PhysAddr physical) {
-  const bool possible = image.size != 0 && image.size <= kMaxPhysAddr &&
-                        physical.value <= kMaxPhysAddr - image.size;
+  const bool possible =
+      image.size != 0 && image.size <= kMaxPhysAddr && physical.value <= kMaxPhysAddr - image.size;
   return possible ? std::optional(formats::VirtSegment{{physical, image.size}, image.begin})
                   : std::nullopt;
 }
@@ -172,7 +172,7 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
     header.segments = make_segments(*kernel, plan);
     if (!kernel->page_offset()) {
       remarks.push_back({Errc::not_found,
-                         "the direct map's address is not known: ELF program headers have no "
+                         "the address of the direct map is not known: ELF program headers have no "
                          "virtual addresses for it"});
     }
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Normalising: what the header of our dumps says, whatever the source's header said.
 #pragma once
 
@@ -32,8 +33,8 @@ formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKer
                                 const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);
 
-// The segment of a kernel image that begins at `physical`. Nothing where the image has no bytes, or a
-// guest maps it to where no memory can be.
+// The segment of a kernel image that begins at `physical`. Nothing where the image has no bytes, or
+// a guest maps it to where no memory can be.
 std::optional<formats::VirtSegment> image_segment(kernel::GuestKernel::VirtRange image,
                                                   PhysAddr physical);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The pipeline: reads the kept pages shard by shard and hands them to encoders, on N equal threads.
 // Each thread claims a shard (1 MiB of kept pages), reads it, encodes it, reserves room for it with
 // one atomic addition, and writes it. There is no order among shards.
@@ -21,8 +22,8 @@ struct PagesToWrite {
   std::uint64_t count() const;
 };
 
-// Writes pages that `writer` planned last; returns how many of them could not be had from `memory`.
-// The observer is called by one thread at a time.
+// Writes the pages that `writer` planned last; returns how many of them could not be read from
+// `memory`. The observer is called by one thread at a time.
 Result<std::uint64_t> encode_pages(const PhysicalMemory& memory, const PagesToWrite& pages,
                                    formats::DumpWriter& writer, const ConvertOptions& options,
                                    Observer& observer, std::stop_token stop);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Provenance: what vmcorectl did to a dump, kept in the dump as an ELF note of our own, so that the
 // file itself says what was left out and what it may still hold.
 //

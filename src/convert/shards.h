@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Shards: the kept pages in portions of a MiB, each claimed by one thread.
 #pragma once
 

@@ -1,4 +1,5 @@
-// Throttle: holds work back to so many bytes a second, over all threads.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Throttle: limits work to a number of bytes a second, over all threads.
 #pragma once
 
 #include <chrono>
@@ -12,7 +13,7 @@ class Throttle {
   // Zero: work is not held back.
   explicit Throttle(std::uint64_t bytes_a_second) : rate_(bytes_a_second) {}
 
-  // Takes so many bytes on; work on them may begin when that time has come. Not thread-safe.
+  // Accepts that many bytes; work on them may begin at the returned time. Not thread-safe.
   Clock::time_point take(std::uint64_t bytes, Clock::time_point now) {
     if (rate_ == 0) {
       return now;

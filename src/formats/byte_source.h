@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ByteSource: the bytes of a dump as its format describes them, wherever they lie: a plain file, or
 // a flattened stream that was saved into a file. Format readers know only this.
 //

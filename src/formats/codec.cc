@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/codec.h"
 
 #include <libdeflate.h>
@@ -27,12 +28,11 @@ struct Free {
 };
 
 tl::unexpected<Error> corrupt(Codec codec) {
-  return fail(Errc::malformed, "{} data of a page are corrupt or not of one page",
-              codec_name(codec));
+  return fail(Errc::malformed, "{}: the compressed data of a page are corrupt", codec_name(codec));
 }
 
 tl::unexpected<Error> no_context(Codec codec) {
-  return fail(Errc::limit, "{}: no memory for a compression context", codec_name(codec));
+  return fail(Errc::limit, "{}: out of memory for a compression context", codec_name(codec));
 }
 
 // A page that did not get smaller is stored as it is.
@@ -223,7 +223,7 @@ Result<std::unique_ptr<PageCompressor>> make_compressor(Codec codec, std::option
     case Codec::none:
       break;
   }
-  return fail(Errc::invalid, "no compression was asked for");
+  return fail(Errc::invalid, "no compression was requested");
 }
 
 Result<std::unique_ptr<PageDecompressor>> make_decompressor(Codec codec) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Compressing and decompressing single pages, each alone, as kdump-compressed dumps hold them.
 #pragma once
 

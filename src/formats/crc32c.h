@@ -1,5 +1,6 @@
-// CRC-32C (Castagnoli, RFC 3720 appendix B.4): tells damaged bytes, proves nothing about who made
-// them.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// CRC-32C (Castagnoli, RFC 3720 appendix B.4): detects damaged bytes, and proves nothing about
+// their author.
 #pragma once
 
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/dump_format.h"
 
 #include <algorithm>
@@ -53,14 +54,15 @@ struct Stranger {
 
 constexpr std::array kStrangers{
     Stranger{"QEVM",
-             "a QEMU migration stream, not a memory dump: take it with virsh dump --memory-only"},
+             "a QEMU migration stream, not a memory dump: make one with virsh dump --memory-only"},
     Stranger{"LibvirtQemudSave",
-             "a libvirt save image, not a memory dump: take it with virsh dump --memory-only"},
+             "a libvirt save image, not a memory dump: make one with virsh dump --memory-only"},
     Stranger{"LibvirtQemudPart", "an unfinished libvirt save image, not a memory dump"},
-    Stranger{"DISKDUMP", "a diskdump file of Linux 2.4; only kdump files are read"},
+    Stranger{"DISKDUMP", "a diskdump file of Linux 2.4, which is not supported"},
     Stranger{"\xf1vmcore\x1c",
-             "what a guest's own capture kernel sends, not a dump yet: vmcorectl receive FILE"},
-    Stranger{"EMiL", "a LiME memory image, which is not read"},
+             "a stream of a guest's own capture kernel, not a dump yet: convert it with vmcorectl "
+             "receive FILE"},
+    Stranger{"EMiL", "a LiME memory image, which is not supported"},
     Stranger{"QFI\xfb", "a qcow2 disk image, not a memory dump"},
     Stranger{"\x1f\x8b", "a gzip file: decompress it first"},
     Stranger{"\xfd\x37zXZ", "an xz file: decompress it first"},

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The dump formats that are read and written: two tables in dump_format.cc.
 //
 // To read another format: add a source pair with a function that recognises the first bytes and one

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // DumpWriter: writes one dump file. The conversion calls begin, then for each window of the guest's
 // memory plan, and writes that window's kept pages through one ShardEncoder a thread, then finish.
 // Headers are final before the first page, so a shard's data may go anywhere free and no two

@@ -1,4 +1,5 @@
-// How a dump file tells that it does not hold all that it should.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// How a dump file says that it lacks pages it should have.
 #pragma once
 
 #include "src/formats/byte_source.h"

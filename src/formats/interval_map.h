@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // An interval map: which run of one address space lies where in another. The flattened format maps
 // offsets of a dump to offsets of a stream, ELF maps physical memory to offsets of a file.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The architectures whose dumps are read and written, with their names elsewhere. src/kernel/arch
 // has what is known about their kernels.
 #pragma once

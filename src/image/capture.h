@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Capture: of which guest, when and how the memory of an image was taken. It stands in the dump's
 // own note (convert/provenance.h), in messages and in reports.
 #pragma once

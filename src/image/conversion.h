@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Conversion: how a dump is made of a memory image, whatever its source and whoever makes it. The
 // one struct of these options: the command line fills it, the worker's request carries it, the
 // conversion reads it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/image/format_names.h"
 
 #include <algorithm>

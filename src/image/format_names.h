@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The formats in which dumps are written and the codecs of their pages, with their names on the
 // command line, in the worker's messages and in JSON.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // MemoryImage: everything a dump or a stopped guest tells: machine, CPUs, notes, memory. Plain
 // data.
 #pragma once

@@ -1,6 +1,7 @@
-// Where the text of a kernel's VMCOREINFO lay when it was searched for, so that the next look need
-// not search. Plain data: it goes into the worker and comes out of it. A claim, never a fact: what
-// lies there is validated like what is found.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The place where the text of a kernel's VMCOREINFO was found, so that the next look need not
+// search. Plain data: it crosses into the worker and back. A claim, never a fact: the text there is
+// validated like one that a search finds.
 #pragma once
 
 #include <string>

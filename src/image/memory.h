@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PhysicalMemory: the RAM of one guest, wherever it comes from: a dump file, a ranged dump, a
 // stream spooled to disk. Whoever reads memory knows nothing of its origin.
 #pragma once
@@ -29,8 +30,8 @@ struct Extent {
   Presence presence;
 };
 
-// How far a read came. `good` bytes from its start are valid; if that is less than was asked,
-// `first_bad` is the address of the first page that cannot be had.
+// How far a read came. `good` bytes from its start are valid; if that is less than was requested,
+// `first_bad` is the address of the first unreadable page.
 struct ReadExtent {
   std::size_t good = 0;
   std::optional<PhysAddr> first_bad;

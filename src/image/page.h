@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The size of a page, and the ways between addresses and page frames.
 //
 // The size is a constant: x86-64, the only architecture whose dumps are read, has base pages of

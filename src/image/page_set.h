@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PageSet: a set of page frames, one bit a page, with rank.
 //
 // Memory: one bit for each page of the 128 MiB chunks that hold some of their pages, plus 16 bytes

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The registers of an x86-64 vCPU.
 //
 // QEMU's note (target/i386/arch_dump.c, QEMUCPUState version 1, 440 bytes) and the device state of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ImageSource: where the RAM of a guest lies on its host: in the process that runs it, and in the
 // files that this process maps; and what its vCPUs do. Plain data and descriptors, no paths: it
 // crosses into the worker.
@@ -34,7 +35,7 @@ struct ImageSource {
   Fd pagemap;  // /proc/PID/pagemap
   std::vector<Fd> files;
   std::vector<Piece> pieces;  // sorted, disjoint
-  // Of a guest that runs on; empty where they cannot be had without a pause, or come elsewhere.
+  // Of a running guest; empty if they cannot be read without a pause, or are sent in another way.
   std::vector<CpuState> cpus = {};
 };
 

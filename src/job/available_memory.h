@@ -1,4 +1,5 @@
-// What memory this process may still use.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The memory that this process may still use.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +7,17 @@
 
 namespace vmcore::job {
 
-// Bytes: the least of what the host has available (MemAvailable) and what is left of each memory
-// limit of the process's cgroup and of those above it (memory.max, cgroup v2). 0 where the host
-// does not tell. `root` is where /proc and /sys are looked for.
+// Bytes: the minimum of the host's available memory (MemAvailable) and of the rest of each memory
+// limit of the process's cgroup and its parents (memory.max, cgroup v2). 0 if the host does not
+// report it. `root` is the folder that contains /proc and /sys.
 std::uint64_t available_memory(const std::filesystem::path& root = "/");
 
-// Should the host run out of memory, this process and those that it starts go before any guest: a
-// guest that waits for them runs on then (proc(5), oom_score_adj).
+// If the host runs out of memory, this process and its children are killed before any guest: a
+// guest that is paused for them then runs again (proc(5), oom_score_adj).
 void be_killed_first();
 
-// Bytes of a guest's memory that may be read ahead of their compression, so that the guest waits
-// less: a quarter of what is available.
+// Bytes of a guest's memory that may be copied before compression, so that the pause is shorter: a
+// quarter of the available memory.
 std::uint64_t read_ahead_room();
 
 }  // namespace vmcore::job

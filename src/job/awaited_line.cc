@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/awaited_line.h"
 
 #include <poll.h>
@@ -40,7 +41,7 @@ bool AwaitedLine::saw_crash() const {
 Result<> AwaitedLine::check_witness() const {
   if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
     return fail(Errc::guest_state,
-                "the guest panicked, and no panic kernel took over: nothing will come");
+                "the guest panicked, and no capture kernel took over: it will not send a dump");
   }
   return {};
 }
@@ -66,7 +67,7 @@ Result<> AwaitedLine::await(int cancel, std::span<const int> also, milliseconds 
     const milliseconds look_every{line_.witness ? 1'000 : 60'000};
     milliseconds timeout = wait_.count() == 0 ? look_every : std::min(left(), look_every);
     if (timeout.count() <= 0) {
-      return fail(Errc::not_found, "nothing came from the guest within {} s", wait_.count());
+      return fail(Errc::not_found, "the guest sent nothing within {} s", wait_.count());
     }
     timeout = at_most.count() == 0 ? timeout : std::min(timeout, at_most);
     TRY(check_witness());

@@ -1,4 +1,5 @@
-// AwaitedLine: the line that a guest's stream will come by, until its first byte is there.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// AwaitedLine: the line through which a guest's stream will arrive, until its first byte arrives.
 #pragma once
 
 #include <chrono>
@@ -18,36 +19,36 @@ namespace vmcore::job {
 
 class AwaitedLine {
  public:
-  // `from` and `guest` as in acquire/crash/guest_line.h. The stream has so long to begin, from now
-  // on; zero: for ever.
+  // `from` and `guest` as in acquire/crash/guest_line.h. `wait`: the time from now until the stream
+  // must begin; zero: no limit.
   static Result<AwaitedLine> open(const std::string& from, const acquire::Selection& guest,
                                   std::chrono::seconds wait);
 
-  // From now on QEMU is asked by that monitor whether the guest crashed.
+  // From now on that monitor of QEMU is asked whether the guest crashed.
   Result<> watch(const std::filesystem::path& monitor);
   void stop_watching() { line_.witness.reset(); }
-  // Whether whoever is asked has seen it.
+  // Whether the monitor or libvirt has reported it.
   bool saw_crash() const;
 
-  // Until the first byte is there, which is left to the reader; where guests connect, until there
-  // may be another one, one of `also` is readable, or `at_most` is over (zero: no limit).
-  // Errc::not_found when the time is over, Errc::cancelled when `cancel` becomes readable,
-  // Errc::guest_state where the guest panicked and nothing will come.
+  // Waits until the first byte is there, which is left to the reader; for a line with callers,
+  // until there may be another caller, one of `also` is readable, or `at_most` is over (zero: no
+  // limit). Errc::not_found when the time is over, Errc::cancelled when `cancel` becomes readable,
+  // Errc::guest_state if the guest panicked and will not send anything.
   Result<> await(int cancel, std::span<const int> also = {},
                  std::chrono::milliseconds at_most = std::chrono::milliseconds(0));
 
-  // The guest's, or what stands for it.
+  // The guest's name, or a word in its place.
   const std::string& name() const { return line_.name; }
   // What brings the stream, once.
   Fd take() { return std::move(line_.fd); }
-  // Bytes that the guest has at most, where that is known.
+  // The most memory of the guest, in bytes, if it is known.
   std::optional<std::uint64_t> memory() const { return line_.memory; }
   const acquire::GuestLine& line() const { return line_; }
-  // Where guests connect, those who do; else null.
+  // The clients, for a line to which guests connect; else null.
   acquire::Callers* callers() { return callers_ ? &*callers_ : nullptr; }
-  // Nobody can connect any more, and whoever waits is hung up on.
+  // From now on nobody can connect, and all that wait are disconnected.
   void stop_listening() { callers_.reset(); }
-  // How long a stream may still take to begin when its first byte is there; zero: for ever.
+  // The time that a stream may still take to begin after its first byte; zero: no limit.
   std::chrono::milliseconds patience() const;
 
  private:

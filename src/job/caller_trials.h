@@ -1,6 +1,7 @@
-// CallerTrials: those who connect where guests do, each read by a worker of its own, until one of
-// them begins a stream. Nobody waits for another: a caller that says nothing more makes room for
-// the next one, and one address takes no more than half of the room.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// CallerTrials: the clients that connect, each read by a worker of its own, until one of them
+// begins a stream. No client delays another: a silent client makes room for the next one, and one
+// peer gets at most half of the room.
 #pragma once
 
 #include <chrono>
@@ -22,16 +23,16 @@ class CallerTrials {
  public:
   static constexpr std::size_t kMost = 16;
   static constexpr std::size_t kMostOfPeer = kMost / 2;
-  // So long a caller may be silent, whoever else waits: far more than a worker takes to know a
-  // stream by what it has read.
+  // A client may be silent for this long while others wait: far longer than a worker takes to
+  // recognise a stream in what it has read.
   static constexpr std::chrono::milliseconds kLeast{250};
 
-  // Begins to read what a caller says.
+  // Begins to read what a client sends.
   using Begin = std::function<Result<StreamReading>(acquire::Caller caller)>;
   explicit CallerTrials(Begin begin) : begin_(std::move(begin)) {}
 
-  // Begins with as many of those that have spoken as there is room for. Whether some must wait:
-  // then there may be room kLeast later.
+  // Begins to read as many of the clients that have sent something as there is room for. Returns
+  // whether some must wait: then there may be room after kLeast.
   Result<bool> take(acquire::Callers& callers);
   // The workers, to be polled.
   std::vector<int> fds() const;
@@ -44,8 +45,8 @@ class CallerTrials {
     std::string name;
     Error why;
   };
-  // What their workers say: the first that begins a stream. Those that did not are given to `told`,
-  // and hung up on.
+  // The events of their workers: the first client that begins a stream. Clients that did not are
+  // passed to `told` and disconnected.
   std::optional<Winner> look(const std::function<void(const Stray&)>& told);
 
  private:
@@ -57,7 +58,7 @@ class CallerTrials {
   };
   std::vector<std::string> peers() const;
   std::size_t count(const std::string& peer) const;
-  // Whether a caller of that peer can be heard now; hangs up on another for it.
+  // Whether a client of that peer can be read now; disconnects another one for it.
   bool make_room(const std::string& peer);
   static bool is_silent(Trial& trial);
   bool drop_silent(const std::optional<std::string>& peer);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/convert_job.h"
 
 #include <sys/stat.h>

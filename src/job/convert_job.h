@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // One conversion from the host's view: open, stage, let the worker work, commit.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/crash_job.h"
 
 #include <poll.h>
@@ -29,8 +30,8 @@ Result<> check_what_is_left(const acquire::Selection& selection) {
   TRY_ASSIGN(const acquire::GuestSetup setup, acquire::setup_of(selection));
   if (setup.panic_device && setup.on_crash && !setup.on_crash->starts_with("preserve")) {
     return fail(Errc::guest_state,
-                "libvirt would end {} when it panics, and leave nothing to be dumped (on_crash is "
-                "{}): {}",
+                "libvirt would end {} when it panics, and no memory would be left to dump "
+                "(on_crash is {}): {}",
                 setup.name, *setup.on_crash,
                 acquire::virsh_command(selection, "set-lifecycle-action", setup.handle,
                                        "crash preserve --live"));
@@ -65,13 +66,13 @@ Result<> look_before(acquire::Guest& guest, const CrashOptions& options) {
   }
   if (!census || !census->armed) {
     return fail(Errc::guest_state,
-                "it cannot be seen from here whether a panic kernel is loaded in {}{}{}: --force "
-                "crashes it all the same",
+                "whether a capture kernel is loaded in {} is not known{}{}: give --force to crash "
+                "it all the same",
                 guest.name(), census ? "" : ": ", census ? "" : census.error().message);
   }
   return fail(Errc::guest_state,
-              "no panic kernel is loaded in {} (in the guest: vmcore-guest setup): --force "
-              "crashes it all the same, and dumps it from outside",
+              "no capture kernel is loaded in {} (in the guest: vmcore-guest setup): give --force "
+              "to crash it all the same and dump it from outside",
               guest.name());
 }
 
@@ -101,7 +102,7 @@ Result<bool> has_no_channel(const CrashOptions& options) {
   const bool none = !channel && channel.error().code == Errc::not_found;
   if (none && !options.unarmed_too) {
     return fail(Errc::not_found,
-                "{}. Or --force crashes it all the same, and dumps it from outside",
+                "{}. Or give --force to crash it all the same and dump it from outside",
                 channel.error().message);
   }
   return none;
@@ -158,7 +159,7 @@ Result<ReceiveResult> crash_silent_guest(const CrashOptions& options, const std:
   report.can_send = false;
   report.crash = "ordered";
   on_report(report);
-  Result<DumpResult> dump = fail(Errc::not_found, "it has no channel to send its dump through");
+  Result<DumpResult> dump = fail(Errc::not_found, "the guest has no channel for its dump");
   if (const Result<> awaited = await_crash(options, interrupt); !awaited) {
     report.interrupted = true;
     dump = tl::unexpected(awaited.error());

@@ -1,5 +1,6 @@
-// A guest that is crashed on purpose: its own panic kernel sends the dump; where that stays silent,
-// or breaks off, the guest is dumped from outside, as the kernel that crashed.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Crashes a guest on purpose: its own capture kernel sends the dump. If that stays silent or breaks
+// off, the guest is dumped from outside, as the kernel that crashed.
 #pragma once
 
 #include <functional>
@@ -14,29 +15,30 @@ namespace vmcore::job {
 
 struct CrashOptions {
   acquire::CrashBy by = acquire::CrashBy::nmi;
-  // Its `wait` is how long the panic kernel may stay silent; without a `from` the guest has no
-  // channel: then it is how long the crash may take to be seen.
+  // Its `wait` is how long the capture kernel may be silent. Without a `from` the guest has no
+  // channel: then `wait` is how long the crash may take to become visible.
   ReceiveOptions receive;
   GuestDumpOptions outside;  // the same guest; the same output
-  // Also where no panic kernel is seen to be loaded, but for a domain that libvirt would end then;
-  // and where the guest has no channel to send its dump through.
+  // Crash the guest even if no capture kernel is known to be loaded (except a domain that libvirt
+  // would end), or if it has no channel for its dump.
   bool unarmed_too = false;
-  // Asked with the guest's name before anything happens to it; false: nothing does.
+  // Called with the guest's name before anything happens to it; if it returns false, nothing does.
   std::function<bool(const std::string& guest)> confirm;
 };
 
 struct CrashResult {
-  // What the guest's own kernel sent: an error of its own where that is none, or incomplete.
+  // What the guest's own kernel sent; an error of its own if that is nothing, or incomplete.
   ReceiveResult received;
-  // From outside, where that had to be. Its file, not the one received, has the name then.
+  // The dump from outside, if there had to be one. Then its file, not the received one, has the
+  // name.
   std::optional<GuestDumpResult> outside = {};
   // That dump shows no crash: the guest did not crash, or has booted again since.
   bool shows_no_crash = false;
 };
 
-// An Error where the guest was not touched: it is not there, does not run, has crashed already, is
-// not armed, another process has it or its channel (Errc::busy, naming that), or `confirm` said no
-// (Errc::cancelled). Else it was told to crash.
+// An Error if the guest was not touched: it does not exist, does not run, has crashed already, has
+// no capture kernel, another process holds it or its channel (Errc::busy, with its name), or
+// `confirm` returned false (Errc::cancelled). Otherwise the guest was told to crash.
 Result<CrashResult> crash_and_receive(const CrashOptions& options, Interrupt& interrupt,
                                       const OnReport& on_report, const OnProgress& on_progress);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/dump_attempt.h"
 
 #include <poll.h>
@@ -23,8 +24,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kBesideRam = 128U << 20;
 
 constexpr const char* kInstead =
-    "Give a higher limit (none: there is no limit), or --consistency snapshot, which takes longer "
-    "but hardly a pause, or --consistency torn, which shows no single moment";
+    "Give a higher limit (none: no limit), or --consistency snapshot (slower, with a pause of "
+    "milliseconds), or --consistency torn (no single moment)";
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
@@ -52,8 +53,8 @@ Result<Fd> DumpAttempt::make_spool() const {
   const std::uint64_t needed = report_.memory_size + kBesideRam;
   if (room < needed) {
     return fail(Errc::no_space,
-                "{} has {} free, and the guest's memory may take {} there while it is filtered: "
-                "make room, or give another folder by --spool",
+                "{} has {} free, and the guest's memory may need {} there until it is filtered: "
+                "make room, or give another folder with --spool",
                 folder.string(), mebibytes(room), mebibytes(needed));
   }
   return staging::create_unlinked(folder);
@@ -70,8 +71,8 @@ Result<> DumpAttempt::check_growth() {
   const std::uint64_t available = available_memory();
   if (growth > available) {
     return fail(Errc::no_space,
-                "the guest's memory is shared, and the host would allocate {} more for a snapshot; "
-                "it has {} available: use --consistency pause",
+                "the guest's memory is shared, and the host would allocate {} more for a snapshot, "
+                "but has only {} available: use --consistency pause",
                 mebibytes(growth), mebibytes(available));
   }
   return {};
@@ -88,27 +89,28 @@ Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
     return {};
   }
   refused_ = true;
-  return fail(Errc::limit,
-              "the guest would stand still for about {} ms, more than --pause-limit allows ({} "
-              "ms). {}",
-              std::chrono::duration_cast<milliseconds>(expected).count(), limit.count(), kInstead);
+  return fail(
+      Errc::limit,
+      "the guest would be paused for about {} ms, more than --pause-limit allows ({} ms). {}",
+      std::chrono::duration_cast<milliseconds>(expected).count(), limit.count(), kInstead);
 }
 
 Error DumpAttempt::limit_is_over() const {
-  return {Errc::limit, fmt::format("the guest stood still for as long as --pause-limit allows ({} "
-                                   "ms), and was let go before its memory was read: nothing is "
-                                   "kept. {}",
-                                   options_.pause_limit.count(), kInstead)};
+  return {Errc::limit,
+          fmt::format("the guest was paused for as long as --pause-limit allows ({} ms), and was "
+                      "resumed before all of its memory was read: nothing is kept. {}",
+                      options_.pause_limit.count(), kInstead)};
 }
 
 sandbox::Request DumpAttempt::request(sandbox::Input input) const {
-  return {.input = std::move(input),
-          .how = options_.dump.how,
-          .hint = will_wait() ? recall_place(guest_) : std::nullopt,
-          .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
-                             .consistency = report_.consistency,
-                             .guest = report_.identity,
-                             .cost = {.duration_us = static_cast<std::uint64_t>(elapsed().count())}}};
+  return {
+      .input = std::move(input),
+      .how = options_.dump.how,
+      .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+      .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
+                         .consistency = report_.consistency,
+                         .guest = report_.identity,
+                         .cost = {.duration_us = static_cast<std::uint64_t>(elapsed().count())}}};
 }
 
 bool DumpAttempt::will_wait() const {
@@ -217,7 +219,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   if (ahead_) {
     copy = [&](std::uint64_t entries) -> Result<> {
       return ahead_ ? ahead_->copy(entries)
-                    : fail(Errc::malformed, "worker protocol: memory to be copied without need");
+                    : fail(Errc::malformed, "worker protocol: unexpected request to copy memory");
     };
   }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // DumpAttempt: one dump of a guest that was opened by one method: room, pause, worker, staging,
 // commit.
 #pragma once

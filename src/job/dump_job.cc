@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/dump_job.h"
 
 #include <chrono>
@@ -79,13 +80,14 @@ Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& l
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
   if (options.consistency == Consistency::torn && report.method != acquire::Method::direct) {
-    return fail(Errc::invalid, "--consistency torn needs method direct, and {} is what can be used",
+    return fail(Errc::invalid,
+                "--consistency torn needs method direct, but only method {} can be used",
                 acquire::method_name(report.method));
   }
   if (options.consistency == Consistency::torn && options.dump.how.verify) {
-    return fail(Errc::invalid,
-                "--verify compares the dump with memory that stands still, not with --consistency "
-                "torn");
+    return fail(
+        Errc::invalid,
+        "--verify needs memory that does not change, and cannot be used with --consistency torn");
   }
   return {};
 }
@@ -166,7 +168,7 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     } else {
       interrupt.arm_for(1);
     }
-    if (runs_in_panic(guest, options.dump.threads)) {
+    if (runs_in_panic(guest, options.dump.how.threads)) {
       options.pause_limit = {};
     }
     DumpAttempt attempt(guest, options, report, on_progress, interrupt.fd());
@@ -227,10 +229,11 @@ std::optional<CrashedGuest> look_for_crash(acquire::Selection selection) {
   const auto census = opened ? take_census(*opened->guest, true, 1)
                              : Result<report::Summary>(tl::unexpected(opened.error()));
   if (!census) {
-    const Error doubt{census.error().code,
-                      fmt::format("{}: libvirt says that it runs after a crash, and whether it is "
-                                  "in its panic still cannot be told ({}): if so, dump it by name",
-                                  selection.domain, census.error().message)};
+    const Error doubt{
+        census.error().code,
+        fmt::format("{}: libvirt reports that the guest runs after a crash, but whether it is "
+                    "still in its panic is not known ({}): if it is, dump it by name",
+                    selection.domain, census.error().message)};
     return CrashedGuest{.guest = std::move(selection), .doubt = doubt};
   }
   return census->crashed ? std::optional(CrashedGuest{.guest = std::move(selection)})

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // One dump of a guest from the host's view: pause, worker, staging, commit; and how the guest
 // fared.
 #pragma once

@@ -1,4 +1,5 @@
-// The names of files that were given none.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Default names of files.
 #pragma once
 
 #include <chrono>

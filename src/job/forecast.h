@@ -1,4 +1,5 @@
-// What a dump of a guest will cost, told beforehand from a count of the pages that it would keep.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The cost of a dump, estimated beforehand from the number of pages that it would keep.
 #pragma once
 
 #include <chrono>
@@ -14,7 +15,7 @@ struct Workload {
   unsigned threads = 1;
 };
 
-// Between these two, unless the host is busier than one that has nothing else to do.
+// A range, unless the host has other work.
 template <class T>
 struct Span {
   T least{};
@@ -30,7 +31,7 @@ struct Forecast {
 
 Forecast forecast(const Workload& workload);
 
-// How long a running guest waits where all of its memory comes through a pipe (methods qmp and
+// How long a running guest is paused if all of its memory is read through a pipe (methods qmp and
 // libvirt).
 Span<std::chrono::milliseconds> forecast_stream_pause(std::uint64_t memory_bytes);
 

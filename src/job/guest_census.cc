@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/guest_census.h"
 
 #include "src/job/look_live.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a dump of a guest would hold, without a dump: its struct pages are read where they lie,
 // while it runs on.
 #pragma once

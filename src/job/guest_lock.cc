@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/guest_lock.h"
 
 #include <fcntl.h>
@@ -151,8 +152,9 @@ Result<GuestLock> lock_guest(std::span<const std::string> keys, std::string_view
   auto lock = there ? GuestLock::take(parent / "locks", keys, doing)
                     : Result<GuestLock>(tl::unexpected(there.error()));
   if (!lock && lock.error().code != Errc::busy) {
-    remarks.push_back({lock.error().code, "no other vmcorectl is kept from this guest meanwhile: " +
-                                              lock.error().message});
+    remarks.push_back(
+        {lock.error().code,
+         "other vmcorectl processes are not locked out of this guest: " + lock.error().message});
     return GuestLock();
   }
   return lock;

@@ -1,10 +1,11 @@
-// GuestLock: a guest, or the line that it sends its dump through, that no other vmcorectl of this
-// user has meanwhile.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// GuestLock: locks a guest, or the line through which it sends its dump, against other vmcorectl
+// processes of this user.
 //
-// A file for each key (acquire/crash/guest_keys.h), in a folder that only the user may look into:
-// so nobody else can hold it, and an unprivileged user cannot keep root from a guest. The lock is
-// flock(2)'s, so that it ends with the process that holds it, of whatever that dies; workers do not
-// inherit it. Other users are kept out by libvirt's and QEMU's own locks alone.
+// There is a file for each key (acquire/crash/guest_keys.h), in a folder with mode 0700: so nobody
+// else can take the lock, and an unprivileged user cannot keep root from a guest. It is a flock(2)
+// lock: it ends with the process that holds it, whatever ends that process; workers do not inherit
+// it. Other users are kept out only by libvirt's and QEMU's own locks.
 #pragma once
 
 #include <filesystem>
@@ -20,9 +21,9 @@ namespace vmcore::job {
 
 class GuestLock {
  public:
-  // Takes all of the keys, or none; does not wait. `doing` tells others what the guest is held for:
-  // "dumps the guest". Errc::busy, naming who holds it and what for; any other Error: nobody can
-  // hold anything in that folder. The last part of the path is made where it is missing.
+  // Takes all of the keys, or none; does not wait. `doing` tells others why the guest is held:
+  // "dumps the guest". Errc::busy, with the holder and its reason; any other Error: nobody can hold
+  // anything in that folder. The last part of the path is created if it is missing.
   static Result<GuestLock> take(const std::filesystem::path& folder,
                                 std::span<const std::string> keys, std::string_view doing);
 
@@ -41,8 +42,8 @@ class GuestLock {
   std::vector<Held> held_;
 };
 
-// In the folder of this user. Where nobody can hold anything there, a remark says so, and nothing
-// is held: a dump matters more. Errc::busy as above.
+// Takes the lock in the folder of this user. If that is not possible there, a remark says so, and
+// nothing is held: the dump matters more. Errc::busy as above.
 Result<GuestLock> lock_guest(std::span<const std::string> keys, std::string_view doing,
                              std::vector<Remark>& remarks);
 

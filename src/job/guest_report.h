@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a guest fared that was held for a dump or a look.
 #pragma once
 
@@ -22,6 +23,7 @@ struct GuestReport {
   std::uint64_t memory_size = 0;                     // bytes of RAM
   acquire::GuestState before;
   std::optional<acquire::GuestState> after;       // the dump, before `then`; empty: not to be seen
+  std::string why_unseen = {};                    // where there is no `after`
   std::string consistency;                        // "stopped" (it did not run), "pause" or "torn"
   std::optional<acquire::Microseconds> forecast;  // of the pause, where one was expected
   std::optional<acquire::Microseconds> pause;     // zero where it stood still already

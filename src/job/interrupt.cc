@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/interrupt.h"
 
 #include <signal.h>
@@ -36,7 +37,7 @@ void on_signal(int) {
 
 void on_alarm(int) {
   constexpr std::string_view kText =
-      "vmcorectl: interrupted, without waiting for QEMU, libvirt or the disk any longer\n";
+      "vmcorectl: interrupted; QEMU, libvirt or the disk did not answer in time\n";
   if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) {
     // There is nobody to tell.
   }

@@ -1,4 +1,5 @@
-// What can be seen of a guest without stopping it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What can be read of a guest without pausing it.
 #pragma once
 
 #include "src/acquire/guest.h"
@@ -6,8 +7,8 @@
 
 namespace vmcore::job {
 
-// Where its RAM lies, and the registers of its vCPUs where these can be had, by a monitor command
-// to a libvirt domain too where that is allowed.
+// The place of its RAM, and the registers of its vCPUs if they can be read (with a monitor command
+// to a libvirt domain only if that is allowed).
 Result<ImageSource> look_live(acquire::Guest& guest);
 
 }  // namespace vmcore::job

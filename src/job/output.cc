@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/output.h"
 
 #include <fcntl.h>
@@ -77,7 +78,9 @@ Result<Output> Output::open(const std::filesystem::path& target, bool replace, b
     output.stream_name_ = target.string();
   }
   if (::isatty(output.stream_.get()) != 0) {
-    return fail(Errc::invalid, "{} is a terminal: a dump does not go there", output.stream_name_);
+    return fail(Errc::invalid,
+                "{} is a terminal: a dump is not written to a terminal, give -o FILE",
+                output.stream_name_);
   }
   TRY_ASSIGN(output.unnamed_, staging::create_unlinked(temporary_folder()));
   return output;

@@ -1,5 +1,6 @@
-// Output: where a job's dump goes: a file that is named only when complete, or a stream: standard
-// output, a FIFO, a descriptor.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Output: the target of a job's dump: a file that is named only when complete, or a stream:
+// standard output, a FIFO, a descriptor.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +16,8 @@ namespace vmcore::job {
 
 class Output {
  public:
-  // `target` "-" is standard output; else what it leads to (staging/destination.h). `bypass_cache`:
-  // what is written is not left in the page cache.
+  // `target` "-" is standard output; else the file that it leads to (staging/destination.h).
+  // `bypass_cache`: written data do not stay in the page cache.
   static Result<Output> open(const std::filesystem::path& target, bool replace, bool bypass_cache);
 
   // What the worker writes to. Borrowed.
@@ -24,25 +25,25 @@ class Output {
 
   // Called now and then while it is written.
   void write_back() const;
-  // Keeps what was written, and says in `result` where and how much.
+  // Keeps the written data, and records their place and size in `result`.
   Result<> keep(DumpResult& result);
 
  private:
   explicit Output(bool bypass_cache) : bypass_cache_(bypass_cache) {}
   bool bypass_cache_;
   std::optional<staging::StagedFile> file_;
-  // Instead of it, for a stream: where the dump is staged, and what it is copied to.
+  // For a stream: where the dump is staged, and the descriptor to which it is copied.
   Fd unnamed_;
   Fd stream_;
   std::string stream_name_;
 };
 
-// The path as the rest of a job takes it, resolved as far as there is anything to resolve: "-" for
-// standard output by whatever name; a file with the links followed.
+// The path as the rest of a job expects it, with the links resolved as far as they exist: "-" for
+// standard output under any name.
 std::filesystem::path resolved_output(const std::filesystem::path& target);
-// Whether it goes through something that takes one dump, and is no file.
+// Whether the target is a stream, which accepts one dump, and not a file.
 bool is_stream(const std::filesystem::path& output);
-// The folder for what goes beside that output while it is made.
+// The folder for the files beside that output while it is made.
 std::filesystem::path folder_beside(const std::filesystem::path& output);
 
 // What is told of the progress, and an output that is written meanwhile, where there is one. Both

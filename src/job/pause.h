@@ -1,4 +1,5 @@
-// Pause: the guest stands still as long as this is held.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Pause: the guest is paused as long as this object exists.
 #pragma once
 
 #include <memory>
@@ -8,8 +9,8 @@
 
 namespace vmcore::job {
 
-// Move-only. What reads from the lease's pipe must be closed before it ends, explicitly or by the
-// destructor: declare it before the reader. Should this process be killed, the kernel closes the
+// Move-only. The reader of the lease's pipe must be closed before this ends, explicitly or by the
+// destructor: declare this before the reader. If this process is killed, the kernel closes the
 // pipe, and QEMU ends the pause.
 class Pause {
  public:
@@ -19,7 +20,7 @@ class Pause {
   Pause& operator=(Pause&&) = default;
   ~Pause() { static_cast<void>(end()); }
 
-  // Lets the guest run, if it did before; for how long it stood still. Zero where nothing is held.
+  // Resumes the guest, if it ran before; returns how long it was paused. Zero if nothing is held.
   Result<acquire::Microseconds> end() {
     const auto lease = std::move(lease_);
     return lease ? lease->end() : acquire::Microseconds{};

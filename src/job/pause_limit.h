@@ -1,5 +1,6 @@
-// PauseLimit: ends the pause of a guest when its time is over, whatever the thread that follows the
-// dump waits for.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// PauseLimit: ends the pause of a guest when its time is over, whatever the thread of the dump
+// waits for.
 #pragma once
 
 #include <sys/types.h>
@@ -21,16 +22,16 @@ class PauseLimit {
   // Zero: there is no limit.
   explicit PauseLimit(std::chrono::milliseconds limit) : limit_(limit) {}
 
-  // The pause begins now. What holds it is the process `holder`, a child that was not waited for
-  // yet: it is killed (SIGKILL) when the time is over, and the kernel closes its end of the lease's
+  // The pause begins now. The process `holder`, a child that was not waited for yet, holds it: the
+  // process is killed (SIGKILL) when the time is over, and the kernel closes its end of the lease's
   // pipe.
   Result<> begin(pid_t holder);
-  // The holder has let go: it is not killed any more.
+  // The holder has released the guest, and is not killed any more.
   void end();
 
   // Whether the time was over before end().
   bool is_over() const { return over_ || (until_ && Clock::now() >= *until_); }
-  // By when the pause has to end; nothing where there is no limit, before begin() and after end().
+  // The time by which the pause must end; nothing without a limit, before begin() and after end().
   std::optional<Clock::time_point> until() const { return until_; }
 
  private:

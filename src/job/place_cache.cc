@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/place_cache.h"
 
 #include <fcntl.h>

@@ -1,9 +1,10 @@
-// PlaceCache: remembers, as long as the process of a guest lives, where the VMCOREINFO of its
-// kernel was found, so that the next look at the guest need not search its memory.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// PlaceCache: remembers, while the process of a guest lives, where the VMCOREINFO of its kernel was
+// found, so that the next look at the guest need not search its memory.
 //
-// A file for each process, in a folder that is private to the user. What it says is a hint: the
-// worker validates it (kernel/guest_kernel.h). Where it cannot be kept or read nothing is lost but
-// time, so nothing here fails.
+// There is a file for each process, in a private folder of the user. Its contents are a hint, which
+// the worker validates (kernel/guest_kernel.h). If it cannot be written or read, only time is lost,
+// so nothing here fails.
 #pragma once
 
 #include <filesystem>
@@ -18,11 +19,11 @@ class PlaceCache {
  public:
   // In runtime_folder().
   static PlaceCache of_user();
-  // An empty path: nothing is remembered. A folder that others may look into is not used.
+  // With an empty path nothing is remembered. A folder that others may read is not used.
   explicit PlaceCache(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   std::optional<InfoPlace> recall(const acquire::ProcessKey& process) const;
-  // Also forgets what belongs to processes that are gone.
+  // Also forgets entries of processes that have ended.
   void remember(const acquire::ProcessKey& process, const InfoPlace& place) const;
 
  private:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/read_ahead.h"
 
 #include "src/acquire/process/copy_request.h"
@@ -23,7 +24,7 @@ Result<ImageSource> ReadAhead::locate(std::span<const PhysRange> blocks) {
 Result<> ReadAhead::copy(std::uint64_t entries) const {
   const acquire::GuestProcess* const process = guest_->process();
   if (process == nullptr) {
-    return fail(Errc::malformed, "worker protocol: memory of no process to be copied");
+    return fail(Errc::malformed, "worker protocol: request to copy memory without a process");
   }
   return acquire::copy_for_worker(*process, told_, room_, entries);
 }

@@ -1,4 +1,5 @@
-// ReadAhead: the memory of a guest that waits, copied for a worker into a room that both share.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ReadAhead: copies the memory of a paused guest for a worker, into a room that both share.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@ class ReadAhead {
   // For a guest whose memory is read in place (borrowed), with read_ahead_room().
   static Result<ReadAhead> make(acquire::Guest& guest);
 
-  // What the worker gets of it. Borrowed.
+  // The descriptor for the worker. Borrowed.
   int room() const { return file_.get(); }
-  // Answers a Locate: what is told may be copied from then on, and nothing else.
+  // Answers a Locate: from then on the memory that it reports may be copied, and nothing else.
   Result<ImageSource> locate(std::span<const PhysRange> blocks);
   // Answers a Copy.
   Result<> copy(std::uint64_t entries) const;

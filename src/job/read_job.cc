@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/read_job.h"
 
 #include <fcntl.h>
@@ -52,8 +53,7 @@ Result<Fd> open_dump_file(const std::filesystem::path& path) {
     return fail(Errc::invalid, "{} is a folder, not a dump file", path.string());
   }
   if (!sys::file_size(file.get())) {
-    return fail(Errc::invalid,
-                "{} is no file (a pipe, socket or terminal): save the dump into a file first",
+    return fail(Errc::invalid, "{} is a pipe, socket or terminal: save the dump into a file first",
                 path.string());
   }
   return file;

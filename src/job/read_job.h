@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a dump file, or a guest that is not touched, tells as text.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/read_paused.h"
 
 #include <memory>
@@ -25,9 +26,9 @@ sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation
 }
 
 Error limit_is_over(std::chrono::milliseconds limit) {
-  return {Errc::limit, fmt::format("the guest stood still for as long as --pause-limit allows ({} "
-                                   "ms), and was let go before it was read. Give a higher limit "
-                                   "(none: there is no limit), or leave out --pause",
+  return {Errc::limit, fmt::format("the guest was paused for as long as --pause-limit allows ({} "
+                                   "ms), and was resumed before all of its memory was read. Give a "
+                                   "higher limit (none: no limit), or leave out --pause",
                                    limit.count())};
 }
 
@@ -84,7 +85,7 @@ PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Opera
   }
   acquire::Guest& guest = *opened->guest;
   std::vector<Remark> remarks;
-  const auto lock = lock_guest(guest.keys(), "reads the guest as it stands still", remarks);
+  const auto lock = lock_guest(guest.keys(), "reads the memory of the paused guest", remarks);
   if (!lock) {
     return {in_context(lock.error(), guest.name()), {}};
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest tells as text while it stands still, held as for a dump: one moment, with registers.
 #pragma once
 

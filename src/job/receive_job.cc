@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/receive_job.h"
 
 #include <fcntl.h>
@@ -69,8 +70,8 @@ Result<> Reception::open_key() {
   if (options_.key.empty()) {
     return acquire::is_tcp(options_.from)
                ? fail(Errc::invalid,
-                      "over TCP only sealed streams are taken: make a key (vmcorectl key FILE), "
-                      "give the guest its public half (encrypt-to), and --key FILE here")
+                      "over TCP only sealed streams are accepted: make a key (vmcorectl key FILE), "
+                      "give its public half to the guest (encrypt-to), and give --key FILE here")
                : Result<>();
   }
   key_ = Fd(::open(options_.key.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));

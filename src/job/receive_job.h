@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // One dump that a guest's own capture kernel sends, from the host's view: wait, room, worker,
-// staging, commit. Nothing is asked of the guest, and it is not touched.
+// staging, commit. The guest is neither asked nor touched.
 #pragma once
 
 #include <chrono>
@@ -29,11 +30,11 @@ struct ReceiveOptions {
   std::optional<std::uint64_t> most = {};    // bytes of its memory that are taken
   std::filesystem::path key;                 // the file of the key that it is sealed to, or empty
   // Crashes the guest: called when the line is open, before anything is waited for; an Error ends
-  // it.
+  // the job.
   std::function<Result<>()> crash = {};
 };
 
-// What came, whatever became of the dump.
+// What arrived, whatever became of the dump.
 struct ReceiveReport {
   std::string name;
   std::optional<sandbox::Hello> hello;
@@ -53,14 +54,14 @@ struct ReceiveResult {
 
 using OnReport = std::function<void(const ReceiveReport&)>;
 
-// The kernel log is kept beside the dump as OUTPUT.dmesg as soon as it is complete, before any page
-// came; nothing undoes that. `on_report` is called when there is something new in the report.
-// Where guests connect, many are heard at once, and the first that begins a stream is taken; one
-// that begins none costs nobody else time. A stream over TCP must be sealed.
-// The line is this process's alone as long as it waits (Errc::busy where it is another's), the
-// guest as soon as its stream begins (guest_lock.h). What breaks on the way is kept as an
-// incomplete dump. An interruption ends the line, so that what came is kept; where that is no page,
-// and on another one, it is given up with Errc::cancelled.
+// The kernel log is saved beside the dump as OUTPUT.dmesg as soon as it is complete, before any
+// page arrives; nothing undoes that. `on_report` is called when the report has something new. Many
+// clients are read at once, and the first that begins a stream is used; a client that begins none
+// delays nobody else. A stream over TCP must be sealed. This process holds the line while it waits
+// (Errc::busy if another process holds it), and the guest as soon as its stream begins
+// (guest_lock.h). A stream that breaks is kept as an incomplete dump. An interruption ends the
+// line, and what has arrived is kept; if not one page has arrived, or on a second interruption, the
+// job ends with Errc::cancelled.
 ReceiveResult receive(const ReceiveOptions& options, Interrupt& interrupt,
                       const OnReport& on_report, const OnProgress& on_progress);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What came of a job as the report that is printed, kept and handed on.
 #pragma once
 

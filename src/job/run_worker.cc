@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/run_worker.h"
 
 #include <poll.h>
@@ -14,7 +15,7 @@ namespace {
 Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
   Result<Fd> memory = fetch
                           ? fetch(range)
-                          : fail(Errc::malformed, "worker protocol: memory asked for without need");
+                          : fail(Errc::malformed, "worker protocol: unexpected request for memory");
   if (!memory) {
     return worker.have({memory.error()}, {});
   }
@@ -24,7 +25,7 @@ Result<> answer(sandbox::Worker& worker, PhysRange range, const Fetch& fetch) {
 
 Result<> answer(sandbox::Worker& worker, const sandbox::Ready& ready, const OnReady& on_ready) {
   if (!on_ready) {
-    return fail(Errc::malformed, "worker protocol: ready for a guest without need");
+    return fail(Errc::malformed, "worker protocol: unexpected request to pause the guest");
   }
   TRY_ASSIGN(const Fd pipe, on_ready(ready));
   const int fds[] = {pipe.get()};
@@ -34,12 +35,12 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Ready& ready, const OnRe
 Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const FindRam& locate) {
   Result<ImageSource> source =
       locate ? locate(asked.blocks)
-             : fail(Errc::malformed, "worker protocol: a place asked for without need");
+             : fail(Errc::malformed, "worker protocol: unexpected request for places of memory");
   if (source && (source->files.size() + 2 > sandbox::kMaxFds ||
                  source->pieces.size() > sandbox::kMaxPieces)) {
     source = fail(Errc::unsupported,
-                  "the guest's memory lies in {} pieces of {} files, too many: give "
-                  "another --method",
+                  "the guest's memory is in {} pieces of {} files, which is too many for method "
+                  "direct: give another --method",
                   source->pieces.size(), source->files.size());
   }
   if (!source) {
@@ -55,7 +56,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
 
 Result<> answer(sandbox::Worker& worker, const sandbox::Copy& asked, const CopyForWorker& copy) {
   if (!copy) {
-    return fail(Errc::malformed, "worker protocol: memory to be copied without need");
+    return fail(Errc::malformed, "worker protocol: unexpected request to copy memory");
   }
   TRY(copy(asked.entries));
   return worker.have({}, {});
@@ -102,7 +103,7 @@ Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbac
     }
     if (const auto* ready = std::get_if<sandbox::Ready>(&event)) {
       if (std::exchange(was_ready, true)) {
-        return fail(Errc::malformed, "worker protocol: ready for a guest that was held already");
+        return fail(Errc::malformed, "worker protocol: second request to pause the guest");
       }
       TRY(answer(worker, *ready, callbacks.on_ready));
       continue;
@@ -138,13 +139,14 @@ Result<> check_strict(const DumpOptions& options, const DumpResult& result) {
   }
   std::string reason = "pages are missing";
   if (!result.summary.incomplete) {
-    reason = fmt::format("level {} was asked, level {} reached", result.summary.level_asked,
+    reason = fmt::format("level {} was asked, level {} was reached", result.summary.level_asked,
                          result.summary.level_reached);
   }
   for (const Remark& remark : result.summary.remarks) {
     reason += "; " + remark.text;
   }
-  return fail(Errc::unsupported, "not as asked, and --strict was given: {}", reason);
+  return fail(Errc::unsupported, "the dump would not be as asked, and --strict was given: {}",
+              reason);
 }
 
 }  // namespace vmcore::job

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Running one request in a worker, up to its last event.
 #pragma once
 
@@ -19,10 +20,10 @@ using FindRam = std::function<Result<ImageSource>(std::span<const PhysRange>)>;
 // Answers a Copy of the worker: so many entries.
 using CopyForWorker = std::function<Result<>(std::uint64_t)>;
 
-// Answers that the worker is ready: lets the guest stand still, and gives the pipe.
+// Answers that the worker is ready: pauses the guest, and returns the pipe.
 using OnReady = std::function<Result<Fd>(const sandbox::Ready&)>;
 
-// What the job does while its worker works. All may be empty.
+// What the job does while its worker works. All members may be empty.
 struct WorkerCallbacks {
   OnProgress on_progress = {};
   OnReady on_ready = {};  // called at most once; an Error ends the job
@@ -36,7 +37,7 @@ struct WorkerCallbacks {
 
 Result<sandbox::Worker> start_worker();
 
-// Follows a worker that was given its request. On return it is done, or to be destroyed.
+// Follows a worker that has its request. On return the worker is done, or must be destroyed.
 Result<sandbox::Done> follow_worker(sandbox::Worker& worker, const WorkerCallbacks& callbacks);
 
 // Both, for a request whose descriptors may stay open.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/runtime_folder.h"
 
 #include <sys/stat.h>
@@ -31,10 +32,9 @@ Result<> make_private(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(errno, folder.string());
   }
-  return is_private(folder)
-             ? Result<>()
-             : fail(Errc::denied, "{} is no folder that only this user may look into",
-                    folder.string());
+  return is_private(folder) ? Result<>()
+                            : fail(Errc::denied, "{} is not a folder with mode 0700 of this user",
+                                   folder.string());
 }
 
 }  // namespace vmcore::job

@@ -1,4 +1,5 @@
-// The folder of this user for what is of no use after the host boots: /run/vmcorectl of root,
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The folder of this user for files that are useless after the host boots: /run/vmcorectl of root,
 // $XDG_RUNTIME_DIR/vmcorectl of others.
 #pragma once
 
@@ -8,14 +9,13 @@
 
 namespace vmcore::job {
 
-// Its path, made or not; empty for a user without $XDG_RUNTIME_DIR.
+// Its path, whether it exists or not; empty for a user without $XDG_RUNTIME_DIR.
 std::filesystem::path runtime_folder();
 
-// Whether it is a folder of this user's that nobody else may look into.
+// Whether it is a folder of this user with mode 0700.
 bool is_private(const std::filesystem::path& folder);
 
-// Makes the folder where it is missing, in one that is there. An Error where it is not private
-// then.
+// Creates the folder if it is missing, in an existing one. An Error if it is not private then.
 Result<> make_private(const std::filesystem::path& folder);
 
 }  // namespace vmcore::job

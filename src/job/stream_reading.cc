@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/stream_reading.h"
 
 #include <fcntl.h>
@@ -69,10 +70,10 @@ Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::
 Result<StreamReading> begin_reading(const ReceiveOptions& options, ReadLine line, StreamFiles files,
                                     int key) {
   TRY_ASSIGN(const sandbox::StreamTerms terms, terms_of(options, line));
-  sandbox::Request request{.input = sandbox::GuestStreamInput{terms},
-                           .how = options.dump.how,
-                           .capture = Capture{
-                               .method = "guest", .consistency = "stopped", .crash = line.crash}};
+  sandbox::Request request{
+      .input = sandbox::GuestStreamInput{terms},
+      .how = options.dump.how,
+      .capture = Capture{.method = "guest", .consistency = "stopped", .crash = line.crash}};
   TRY_ASSIGN(Pipe hangup, make_pipe());
   std::vector<sandbox::NamedFd> descriptors{{"source", line.line.get()},
                                             {"spool", files.spool.get()},

@@ -1,5 +1,6 @@
-// StreamReading: a line that may bring a guest's stream, the files that it goes into, and the
-// worker that reads it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// StreamReading: a line that may bring a guest's stream, the files for it, and the worker that
+// reads it.
 #pragma once
 
 #include <chrono>

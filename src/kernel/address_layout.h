@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Where a kernel's image and its direct map lie in virtual memory, each verified by translating.
 #pragma once
 

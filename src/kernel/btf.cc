@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/btf.h"
 
 #include <algorithm>
@@ -454,6 +455,9 @@ Result<BtfField> Btf::field_of(BtfId type, std::string_view path) const {
 }
 
 Result<BtfField> Btf::field(std::string_view path) const {
+  if (path.ends_with('.')) {
+    return fail(Errc::not_found, "BTF: {} names no member", path);
+  }
   const std::string_view root = path.substr(0, path.find('.'));
   for (const BtfKind kind : {BtfKind::structure, BtfKind::union_, BtfKind::typedef_}) {
     const auto type = find(kind, root);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Btf: the types of a kernel or of one of its modules, from the BTF that the kernel keeps in
 // memory: sizes, offsets of members, values of enumerators, prototypes of functions. The format is
 // that of include/uapi/linux/btf.h up to v7.2: headers may be longer than known, kinds may be

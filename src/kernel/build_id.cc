@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/build_id.h"
 
 #include <cstring>
@@ -36,7 +37,7 @@ Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kal
   const auto symbols = kallsyms.find({"__start_notes", "__stop_notes"});
   if (!symbols[0] || !symbols[1] || *symbols[1] <= *symbols[0] ||
       *symbols[1] - *symbols[0] > kMaxNotesBytes) {
-    return fail(Errc::not_found, "no notes among the kernel's symbols");
+    return fail(Errc::not_found, "the kernel has no symbols for its notes");
   }
   std::vector<std::byte> notes(*symbols[1] - *symbols[0]);
   TRY(kernel.read_exactly(*symbols[0], notes));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The build-id that lies in the kernel's own memory, beside the one that VMCOREINFO tells.
 #pragma once
 

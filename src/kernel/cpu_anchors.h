@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the control registers of the vCPUs lead to: page tables, and the kernel image they map.
 #pragma once
 

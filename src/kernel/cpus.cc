@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/cpus.h"
 
 #include <algorithm>
@@ -36,7 +37,7 @@ std::vector<unsigned> given_order(std::size_t count) {
 Result<unsigned> count_bits(const GuestKernel& kernel, std::optional<VirtAddr> mask,
                             std::size_t cpus) {
   if (!mask) {
-    return fail(Errc::not_found, "no CPU masks among the kernel's symbols");
+    return fail(Errc::not_found, "the kernel has no symbols for its CPU masks");
   }
   std::vector<std::uint64_t> words((cpus + 63) / 64);
   TRY(kernel.read_exactly(*mask, std::as_writable_bytes(std::span(words))));
@@ -57,7 +58,7 @@ Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kerne
   }
   TRY_ASSIGN(const auto count, kernel.read_value<std::uint32_t>(*symbols[1]));
   if (count == 0 || count > kMaxCpus) {
-    return fail(Errc::limit, "nr_cpu_ids is {}", count);
+    return fail(Errc::limit, "nr_cpu_ids={} is not plausible", count);
   }
   std::vector<std::uint64_t> offsets(count);
   TRY(kernel.read_exactly(*symbols[0], std::as_writable_bytes(std::span(offsets))));
@@ -68,7 +69,7 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
                          std::span<const CpuState> cpus) {
   const auto keep_order = [&](Errc code, std::string_view why) {
     return CpuOrder{given_order(cpus.size()),
-                    {{code, fmt::format("the CPUs are in the order of the dump: {}", why)}}};
+                    {{code, fmt::format("the CPUs keep the order of the dump: {}", why)}}};
   };
   const auto offsets = read_per_cpu_offsets(kernel, kallsyms);
   if (!offsets) {
@@ -81,13 +82,14 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
     if (number >= order.size()) {
       unmatched.push_back(i);
     } else if (order[number] != kNone) {
-      return keep_order(Errc::malformed, fmt::format("two of them are Linux CPU {}", number));
+      return keep_order(Errc::malformed,
+                        fmt::format("two of them claim to be Linux CPU {}", number));
     } else {
       order[number] = i;
     }
   }
   if (!cpus.empty() && unmatched.size() == cpus.size()) {
-    return keep_order(Errc::not_found, "no GS base is one of Linux's");
+    return keep_order(Errc::not_found, "no CPU has a GS base of Linux");
   }
   auto next = unmatched.begin();
   for (unsigned& position : order) {
@@ -106,11 +108,11 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
 Result<CpuCounts> read_cpu_counts(const GuestKernel& kernel, const Kallsyms& kallsyms) {
   const auto symbols = kallsyms.find({"nr_cpu_ids", "__cpu_possible_mask", "__cpu_online_mask"});
   if (!symbols[0]) {
-    return fail(Errc::not_found, "no nr_cpu_ids among the kernel's symbols");
+    return fail(Errc::not_found, "the kernel has no symbol nr_cpu_ids");
   }
   TRY_ASSIGN(const auto ids, kernel.read_value<std::uint32_t>(*symbols[0]));
   if (ids == 0 || ids > kMaxCpus) {
-    return fail(Errc::limit, "nr_cpu_ids is {}", ids);
+    return fail(Errc::limit, "nr_cpu_ids={} is not plausible", ids);
   }
   CpuCounts counts;
   TRY_ASSIGN(counts.possible, count_bits(kernel, symbols[1], ids));

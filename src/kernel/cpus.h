@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The vCPUs of an image as Linux numbers its CPUs.
 //
 // QEMU's notes are in the order in which the vCPUs were made; crash and drgn take the n-th

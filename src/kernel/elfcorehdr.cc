@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/elfcorehdr.h"
 
 #include <elf.h>
@@ -40,7 +41,8 @@ bool is_memory(std::uint64_t begin, std::uint64_t size) {
 Result<PhysRange> note_block(const Elf64_Phdr& header) {
   if (header.p_offset != header.p_paddr || header.p_filesz != header.p_memsz ||
       header.p_filesz > kMaxNoteBlock || !is_memory(header.p_paddr, header.p_filesz)) {
-    return fail(Errc::malformed, "elfcorehdr: notes at {:#x}", header.p_paddr);
+    return fail(Errc::malformed, "elfcorehdr: a block of notes at {:#x} is not plausible",
+                header.p_paddr);
   }
   return PhysRange{{header.p_paddr}, header.p_filesz};
 }
@@ -50,14 +52,16 @@ Result<CoreLoad> load_of(const Elf64_Phdr& header) {
   const bool saved = header.p_offset != header.p_paddr;
   if (header.p_filesz != header.p_memsz || !is_memory(header.p_paddr, header.p_memsz) ||
       !is_memory(header.p_offset, header.p_memsz) || (saved && header.p_memsz > kMaxSaved)) {
-    return fail(Errc::malformed, "elfcorehdr: memory at {:#x}", header.p_paddr);
+    return fail(Errc::malformed, "elfcorehdr: a range of memory at {:#x} is not plausible",
+                header.p_paddr);
   }
   const std::uint64_t begin = page_floor(header.p_paddr);
   const std::uint64_t end = page_ceil(header.p_paddr + header.p_memsz);
   const std::uint64_t before = header.p_paddr - begin;
   if (header.p_offset < before || (header.p_offset - before) % kPageSize != 0) {
-    return fail(Errc::malformed, "elfcorehdr: memory at {:#x} is saved at {:#x}", header.p_paddr,
-                header.p_offset);
+    return fail(Errc::malformed,
+                "elfcorehdr: memory at {:#x} is saved at the implausible address {:#x}",
+                header.p_paddr, header.p_offset);
   }
   return CoreLoad{{{begin}, end - begin}, {header.p_offset - before}};
 }
@@ -103,14 +107,14 @@ Result<CoreHeader> read_elfcorehdr(const PhysicalMemory& memory, PhysAddr place)
       TRY_ASSIGN(const CoreLoad load, load_of(each));
       header.loads.push_back(load);
     } else {
-      return fail(Errc::malformed, "elfcorehdr: a segment of type {}", each.p_type);
+      return fail(Errc::malformed, "elfcorehdr: a segment has the unexpected type {}", each.p_type);
     }
   }
   header.loads = in_order(std::move(header.loads));
   const bool in_itself = std::ranges::any_of(
       header.loads, [&](const CoreLoad& load) { return load.range.contains(place); });
   if (header.notes.empty() || header.loads.empty() || in_itself) {
-    return fail(Errc::malformed, "the ELF core header at {:#x} is of no crashed kernel",
+    return fail(Errc::malformed, "the ELF core header at {:#x} does not describe a crashed kernel",
                 place.value);
   }
   return header;

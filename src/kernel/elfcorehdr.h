@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ELF core header that a kernel makes for its capture kernel ("elfcorehdr"): what /proc/vmcore
 // is made of. It lies in the memory that is reserved for the capture kernel, and names the crashed
 // kernel's RAM and the notes in it that the crashed kernel fills in while it dies.
@@ -38,8 +39,8 @@ Result<CoreHeader> read_elfcorehdr(const PhysicalMemory& memory, PhysAddr place)
 inline constexpr std::size_t kMaxCoreHeaders = 16;
 Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, PhysRange range);
 
-// Where the command line of a kernel says that the header of the one before lies: only a capture
-// kernel was given that. Nothing for kernels whose symbols cannot be had.
+// The place of the previous kernel's header by the command line of a kernel: only a capture kernel
+// has it there. Nothing for kernels whose symbols are not known.
 std::optional<PhysAddr> told_elfcorehdr(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

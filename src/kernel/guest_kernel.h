@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestKernel: the kernel found in a memory image: its VMCOREINFO, its page tables, and how to read
 // its virtual memory. Everything in src/kernel and filters/ starts from here.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/kallsyms.h"
 
 #include <algorithm>
@@ -52,7 +53,7 @@ Result<> Kallsyms::read_tokens(const GuestKernel& kernel, const KallsymsTables& 
         break;
       }
       if (at == kMaxSymbolBytes) {
-        return fail(Errc::malformed, "kallsyms: token {} does not end", i);
+        return fail(Errc::malformed, "kallsyms: token {} has no end", i);
       }
       tokens_[i].push_back(static_cast<char>(byte[0]));
     }

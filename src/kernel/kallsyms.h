@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Kallsyms: the kernel's own symbol table: names and addresses of all symbols without a vmlinux.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Where the tables of kallsyms lie: as VMCOREINFO tells, or found by what is in them.
 //
 // The tables, as scripts/kallsyms.c writes them into .rodata, each aligned to 8 bytes (4 since

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -227,7 +228,7 @@ bool KernelFinder::describe(GuestKernel& kernel) {
   offsets.insert(offsets.end(), arch_->fixed_page_offsets.begin(), arch_->fixed_page_offsets.end());
   kernel.page_offset_ = verified_page_offset(kernel, offsets);
   if (!kernel.page_offset_) {
-    remark(Errc::not_found, "the start of the kernel's direct map could not be established");
+    remark(Errc::not_found, "the start of the kernel's direct map was not found");
   }
   return capture;
 }
@@ -310,7 +311,8 @@ Result<> KernelFinder::take_search(Search search) {
   }));
   if (refused != 0 && search == Search::memory) {
     remark(Errc::malformed,
-           fmt::format("{} VMCOREINFO texts in memory describe no kernel that is there", refused));
+           fmt::format("{} VMCOREINFO texts in memory do not describe a kernel in this memory",
+                       refused));
   }
   return {};
 }
@@ -332,7 +334,7 @@ void KernelFinder::put_crashed_first() {
   std::rotate(kernels.begin(), chosen, chosen + 1);
   remark(Errc::not_found,
          fmt::format("{} kernels are in memory; {} {}", kernels.size(),
-                     crashed ? "the crashed one, taken, is" : "none says that it crashed; taken is",
+                     crashed ? "the crashed one is used:" : "none is marked as crashed; used is",
                      kernels.front().info().release()),
          crashed ? Severity::fact : Severity::warning);
 }
@@ -340,9 +342,10 @@ void KernelFinder::put_crashed_first() {
 void KernelFinder::remark_on_note() {
   for (const DoubtedKernel& each : found_.doubted) {
     if (each.kernel.info_source() == InfoSource::note) {
-      remark(Errc::malformed,
-             fmt::format("the VMCOREINFO note is of kernel {}, which is not the one that runs: {}",
-                         each.kernel.info().release(), each.why));
+      remark(
+          Errc::malformed,
+          fmt::format("the VMCOREINFO note describes kernel {}, which is not the running one: {}",
+                      each.kernel.info().release(), each.why));
     }
   }
 }
@@ -360,10 +363,9 @@ Remark remark_on_doubted(const FoundKernels& found) {
   if (found.doubted.size() > named) {
     list += fmt::format(" and {} more", found.doubted.size() - named);
   }
-  return {Errc::guest_state,
-          fmt::format("no vCPU runs a kernel that was found; in memory lies, perhaps of an earlier "
-                      "boot, and is not believed: {}",
-                      list)};
+  return {Errc::guest_state, fmt::format("no vCPU runs a kernel that was found; ignored, because "
+                                         "it may be from an earlier boot: {}",
+                                         list)};
 }
 
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel's linked lists (include/linux/list.h).
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/memmap.h"
 
 #include <algorithm>
@@ -45,7 +46,7 @@ struct SparseLayout {
 
 Result<std::uint64_t> required(std::optional<std::uint64_t> value, const char* what) {
   if (!value) {
-    return fail(Errc::not_found, "memmap: no {} in VMCOREINFO", what);
+    return fail(Errc::not_found, "memmap: VMCOREINFO has no {}", what);
   }
   return *value;
 }
@@ -53,7 +54,7 @@ Result<std::uint64_t> required(std::optional<std::uint64_t> value, const char* w
 Result<std::uint64_t> struct_page_size(const Vmcoreinfo& info) {
   TRY_ASSIGN(const std::uint64_t size, required(info.size("page"), "SIZE(page)"));
   if (size < 32 || size > 256 || size % 8 != 0) {
-    return fail(Errc::malformed, "memmap: struct page of {} bytes", size);
+    return fail(Errc::malformed, "memmap: SIZE(page)={} is not plausible", size);
   }
   return size;
 }
@@ -77,12 +78,13 @@ Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
   const std::int64_t memory_bits =
       info.number("MAX_PHYSMEM_BITS").value_or(arch.memory_bits(kernel.page_tables()));
   if (section_bits < 24 || section_bits > 34 || memory_bits < 36 || memory_bits > 52) {
-    return fail(Errc::malformed, "memmap: sections of 2^{} of 2^{} bytes", section_bits,
-                memory_bits);
+    return fail(Errc::malformed, "memmap: implausible SECTION_SIZE_BITS {} / MAX_PHYSMEM_BITS {}",
+                section_bits, memory_bits);
   }
   if (!std::has_single_bit(layout.section_size) || layout.section_size < 8 ||
       layout.section_size > 256 || layout.map_offset > layout.section_size - 8) {
-    return fail(Errc::malformed, "memmap: mem_section of {} bytes, section_mem_map at {}",
+    return fail(Errc::malformed,
+                "memmap: implausible SIZE(mem_section)={}, OFFSET(mem_section.section_mem_map)={}",
                 layout.section_size, layout.map_offset);
   }
   layout.pages_per_section = 1ULL << (section_bits - kPageShift);
@@ -92,8 +94,8 @@ Result<SparseLayout> sparse_layout(const GuestKernel& kernel) {
       (layout.sections + layout.sections_per_root - 1) / layout.sections_per_root;
   layout.extreme = length == roots;
   if (!layout.extreme && length != layout.sections) {
-    return fail(Errc::malformed, "memmap: {} mem_section entries for {} sections", length,
-                layout.sections);
+    return fail(Errc::malformed, "memmap: implausible LENGTH(mem_section)={} for {} sections",
+                length, layout.sections);
   }
   layout.sections = std::min(layout.sections, kMaxPages / layout.pages_per_section);
   return layout;
@@ -162,7 +164,8 @@ Result<std::vector<MemmapRun>> walk_roots(const GuestKernel& kernel, const Spars
       continue;
     }
     if (address < layout.kernel_half) {
-      return fail(Errc::malformed, "memmap: section root {} lies at {:#x}, no kernel address", root,
+      return fail(Errc::malformed,
+                  "memmap: section root {} is at {:#x}, which is not a kernel address", root,
                   address.value);
     }
     TRY(kernel.read_exactly(address, sections));
@@ -291,7 +294,7 @@ Result<Memmap> read_sparse(const GuestKernel& kernel) {
   TRY_ASSIGN(const SparseLayout layout, sparse_layout(kernel));
   TRY_ASSIGN(std::vector<MemmapRun> runs, sparse_runs(kernel, layout));
   if (!lead_to_struct_pages(kernel, runs)) {
-    return fail(Errc::malformed, "memmap: mem_section leads to no struct page");
+    return fail(Errc::malformed, "memmap: mem_section does not lead to any struct page");
   }
   runs = doubt_offline(kernel, layout, std::move(runs));
   return Memmap{std::move(runs), layout.struct_page_size};
@@ -311,7 +314,9 @@ Result<Memmap> read_flat(const GuestKernel& kernel, VirtAddr mem_map, VirtAddr n
   TRY_ASSIGN(const auto pages, kernel.read_value<std::uint64_t>(mem_map));
   if (start >= kMaxPages || count == 0 || count > kMaxPages - start ||
       pages < kernel.arch().kernel_half.value || !kernel.page_tables().translate({pages})) {
-    return fail(Errc::malformed, "memmap: {} pages from {} at {:#x}", count, start, pages);
+    return fail(Errc::malformed,
+                "memmap: implausible mem_map: {} pages from page frame {}, at {:#x}", count, start,
+                pages);
   }
   memmap.runs.push_back({Pfn{start}, count, VirtAddr{pages}});
   return memmap;
@@ -328,7 +333,7 @@ Result<Memmap> read_memmap(const GuestKernel& kernel) {
   if (mem_map && node) {
     return read_flat(kernel, *mem_map, *node);
   }
-  return fail(Errc::not_found, "memmap: neither mem_section nor mem_map in VMCOREINFO");
+  return fail(Errc::not_found, "memmap: VMCOREINFO has neither mem_section nor mem_map");
 }
 
 }  // namespace vmcore::kernel

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The memmap: where the struct page of each page frame lies. SPARSEMEM (extreme, static, vmemmap)
 // and FLATMEM.
 #pragma once

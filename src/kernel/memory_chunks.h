@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Physical memory in chunks, for whoever looks through much of it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // MemoryPieces: a cache over kernel virtual memory for lookups at random places of a table. It
 // reads pieces of 16 KiB and keeps 16 of them. (ReadWindow is for walks that ascend.)
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The modules that are loaded, from the kernel's list. BTF tells the offsets of struct module.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // PageTables: virtual to physical by the guest's own page tables.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/panic_kernel.h"
 
 #include "src/base/little_endian.h"
@@ -20,7 +21,9 @@ Result<PhysRange> region_of(const Resource& resource) {
     return PhysRange{};
   }
   if (start > end || end >= kMaxPhysAddr) {
-    return fail(Errc::malformed, "a region for the panic kernel from {:#x} to {:#x}", start, end);
+    return fail(Errc::malformed,
+                "the memory reserved for the capture kernel, {:#x} to {:#x}, is not plausible",
+                start, end);
   }
   return PhysRange{{start}, end - start + 1};
 }
@@ -53,7 +56,7 @@ Result<bool> has_panicked(const GuestKernel& kernel) {
   }
   const auto symbols = kernel.kallsyms()->find({"panic_cpu"});
   if (!symbols[0]) {
-    return fail(Errc::not_found, "the kernel's variables have no symbols");
+    return fail(Errc::not_found, "the kernel has no symbols for its variables");
   }
   TRY_ASSIGN(const auto cpu, kernel.read_value<ul32>(*symbols[0]));
   constexpr std::uint32_t kNone = ~0U;

@@ -1,4 +1,5 @@
-// The panic kernel: the one that kexec keeps loaded to take over when this one crashes.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The capture kernel: the one that kexec keeps loaded to take over when this kernel crashes.
 #pragma once
 
 #include <optional>
@@ -18,8 +19,8 @@ struct PanicKernel {
 // kexec.
 Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel);
 
-// Whether the kernel is in its panic, with a panic kernel or without. Errc::not_found for a kernel
-// whose symbols are not known, or are those of functions only.
+// Whether the kernel is in its panic, with a capture kernel or without. Errc::not_found for a
+// kernel whose symbols are not known, or are those of functions only.
 Result<bool> has_panicked(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

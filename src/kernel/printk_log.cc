@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/printk_log.h"
 
 #include "src/base/printable.h"
@@ -14,9 +15,9 @@ Result<LogSummary> read_printk_log(const GuestKernel& kernel,
     return read_printk_records(kernel, each);
   }
   if (info.symbol("log_buf")) {
-    return fail(Errc::unsupported, "kernel log: a buffer without records (before v3.5)");
+    return fail(Errc::unsupported, "kernel log: the format before Linux 3.5 is not supported");
   }
-  return fail(Errc::not_found, "kernel log: not in VMCOREINFO");
+  return fail(Errc::not_found, "kernel log: VMCOREINFO does not have its address");
 }
 
 std::string format_log_record(const LogRecord& record) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernel log: the printk ring buffer (v5.10, 896fbe20b4e2) and the record buffer before it
 // (v3.5, 7ff9554bb578), through VMCOREINFO alone.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The two forms of the kernel log, for printk_log.cc.
 #pragma once
 

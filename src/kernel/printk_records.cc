@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <span>
 
@@ -36,7 +37,7 @@ Result<RecordLayout> record_layout(const Vmcoreinfo& info) {
   const std::uint64_t last = std::max({layout.time_at + 8, layout.length_at + 2,
                                        layout.text_length_at + 2, layout.dict_length_at + 4});
   if (layout.header_bytes > kMaxHeaderBytes || last > layout.header_bytes) {
-    return fail(Errc::malformed, "kernel log: struct {} in VMCOREINFO", type);
+    return fail(Errc::malformed, "kernel log: struct {} in VMCOREINFO is not plausible", type);
   }
   return layout;
 }
@@ -44,7 +45,7 @@ Result<RecordLayout> record_layout(const Vmcoreinfo& info) {
 Result<std::uint32_t> read_index(const GuestKernel& kernel, const char* name) {
   const auto symbol = kernel.info().symbol(name);
   if (!symbol) {
-    return fail(Errc::not_found, "kernel log: no {} in VMCOREINFO", name);
+    return fail(Errc::not_found, "kernel log: VMCOREINFO has no {}", name);
   }
   return kernel.read_value<std::uint32_t>(*symbol);
 }
@@ -115,14 +116,16 @@ Result<LogSummary> read_printk_records(const GuestKernel& kernel,
   TRY_ASSIGN(const RecordLayout layout, record_layout(kernel.info()));
   const auto buffer_at = kernel.info().symbol("log_buf");
   if (!buffer_at) {
-    return fail(Errc::not_found, "kernel log: no log_buf in VMCOREINFO");
+    return fail(Errc::not_found, "kernel log: VMCOREINFO has no log_buf");
   }
   TRY_ASSIGN(const auto buffer, kernel.read_value<std::uint64_t>(*buffer_at));
   TRY_ASSIGN(const std::uint32_t size, read_index(kernel, "log_buf_len"));
   TRY_ASSIGN(const std::uint32_t first, read_index(kernel, "log_first_idx"));
   TRY_ASSIGN(const std::uint32_t next, read_index(kernel, "log_next_idx"));
   if (size > kMaxBufferBytes || first >= size || next >= size) {
-    return fail(Errc::malformed, "kernel log: {} to {} of {} bytes", first, next, size);
+    return fail(Errc::malformed,
+                "kernel log: implausible positions {} to {} in a buffer of {} bytes", first, next,
+                size);
   }
   return RecordReader(kernel, layout, {buffer}, size).read(first, next, each);
 }

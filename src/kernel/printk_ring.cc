@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <span>
 
@@ -52,7 +53,7 @@ class Fields {
   std::uint64_t offset(const char* member) { return checked(info_->offset(member), member); }
   Result<> result() const {
     if (missing_ != nullptr) {
-      return fail(Errc::malformed, "kernel log: {} in VMCOREINFO", missing_);
+      return fail(Errc::malformed, "kernel log: {} in VMCOREINFO is not plausible", missing_);
     }
     return {};
   }
@@ -115,7 +116,7 @@ Result<> read_rings(const GuestKernel& kernel, Fields& fields, RingLayout& layou
   TRY(fields.result());
   if (layout.desc_bits == 0 || layout.desc_bits > kMaxDescBits || layout.text_bits < 4 ||
       layout.text_bits > kMaxTextBits) {
-    return fail(Errc::limit, "kernel log: rings of 2^{} descriptors and 2^{} bytes",
+    return fail(Errc::limit, "kernel log: implausible rings of 2^{} descriptors and 2^{} bytes",
                 layout.desc_bits, layout.text_bits);
   }
   return {};

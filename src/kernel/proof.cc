@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/proof.h"
 
 #include <algorithm>
@@ -34,8 +35,9 @@ std::optional<VirtAddr> own_info(const GuestKernel& kernel) {
   // A pointer since v4.13 (203e9e41219b).
   const auto symbol =
       kernel.kallsyms() != nullptr ? kernel.kallsyms()->find("vmcoreinfo_data") : std::nullopt;
-  const auto pointer = symbol ? kernel.read_value<std::uint64_t>(*symbol)
-                              : Result<std::uint64_t>(fail(Errc::not_found, "no symbol"));
+  const auto pointer =
+      symbol ? kernel.read_value<std::uint64_t>(*symbol)
+             : Result<std::uint64_t>(fail(Errc::not_found, "the kernel has no such symbol"));
   return pointer ? std::optional(VirtAddr{*pointer}) : std::nullopt;
 }
 
@@ -123,12 +125,12 @@ std::optional<std::string> why_not_running(const GuestKernel& kernel,
     return "no vCPU's page tables lead to its code";
   }
   if (is_of_another_boot(kernel)) {
-    return "what the vCPUs run has another VMCOREINFO, or none yet";
+    return "the kernel that the vCPUs run has another VMCOREINFO, or none yet";
   }
   const auto other =
       std::ranges::find_if(vcpus, [&](const VcpuTables& vcpu) { return runs_other(vcpu, kernel); });
   if (other != vcpus.end() && hands_over(kernel)) {
-    return fmt::format("it has begun a kexec, and vCPU {} runs something else", other->cpu->index);
+    return fmt::format("it began a kexec, and vCPU {} runs something else", other->cpu->index);
   }
   return std::nullopt;
 }

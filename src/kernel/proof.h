@@ -1,9 +1,10 @@
-// Whether a kernel is what the vCPUs run.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Whether a kernel is the one that the vCPUs run.
 //
-// After a reset or a kexec the kernel before lies in memory until its pages are used again. Its
-// VMCOREINFO, page tables and struct pages fit together as those of a kernel that runs, so nothing
-// in memory tells the two apart. The page tables of the vCPUs do. The IDT does not: its address is
-// the same in every kernel since v4.15 (92a0f81d8957).
+// After a reset or a kexec, the previous kernel stays in memory until its pages are used again. Its
+// VMCOREINFO, page tables and struct pages fit together like those of a running kernel, so nothing
+// in memory distinguishes the two. The page tables of the vCPUs do. The IDT does not: its address
+// is the same in every kernel since v4.15 (92a0f81d8957).
 #pragma once
 
 #include <optional>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/read_window.h"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ ReadWindow::ReadWindow(const GuestKernel& kernel, VirtAddr begin, std::uint64_t 
 
 Result<std::span<const std::byte>> ReadWindow::bytes(std::uint64_t offset, std::size_t size) {
   if (size > kMaxAtOnce || offset > size_ || size_ - offset < size) {
-    return fail(Errc::malformed, "{} bytes at {:#x} of {:#x} bytes at kernel address {:#x}", size,
+    return fail(Errc::malformed,
+                "reading {} bytes at {:#x} exceeds the {:#x} bytes at kernel address {:#x}", size,
                 offset, size_, begin_.value);
   }
   const bool in_piece = offset >= piece_offset_ && offset - piece_offset_ <= piece_good_ &&

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ReadWindow: kernel virtual memory read in large pieces for a walk that asks for small ones, most
 // of them ascending. Holds one piece; nothing is read twice in such a walk. A walk that a guest
 // made jump about ends up with pieces of just the size asked for.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Symbols: names for addresses, the kernel's and its modules'.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The tasks of the kernel. BTF tells the offsets of their structs.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/validate_kernel.h"
 
 #include <array>
@@ -30,7 +31,7 @@ Result<> check_release(const GuestKernel& kernel) {
   TRY(kernel.read_exactly(*uts + name + kUtsMember * 2,
                           std::as_writable_bytes(std::span(release))));
   if (until_nul(release) != kernel.info().release()) {
-    return fail(Errc::malformed, "init_uts_ns holds another release than VMCOREINFO");
+    return fail(Errc::malformed, "the release in init_uts_ns differs from the one in VMCOREINFO");
   }
   return {};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whether a VMCOREINFO, which is a claim wherever it came from, describes the memory it is in. Each
 // failure is Errc::malformed, or that of reading memory.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/vmcoreinfo.h"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ namespace {}  // namespace
 
 Result<Vmcoreinfo> Vmcoreinfo::parse(std::span<const std::byte> text) {
   if (text.size() > kMaxBytes) {
-    return fail(Errc::limit, "VMCOREINFO: {} bytes, more than {}", text.size(), kMaxBytes);
+    return fail(Errc::limit, "VMCOREINFO has {} bytes, more than {}", text.size(), kMaxBytes);
   }
   const auto end = std::find(text.begin(), text.end(), std::byte{0});
   Vmcoreinfo info;
@@ -28,7 +29,7 @@ Result<Vmcoreinfo> Vmcoreinfo::parse(std::span<const std::byte> text) {
     }
   }
   if (info.release().empty()) {
-    return fail(Errc::malformed, "VMCOREINFO: no OSRELEASE line");
+    return fail(Errc::malformed, "VMCOREINFO has no OSRELEASE line");
   }
   return info;
 }

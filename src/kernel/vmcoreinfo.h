@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Vmcoreinfo: the kernel's own description of itself, as lines of text (kernel/vmcore_info.c;
 // before v6.9 kernel/crash_core.c). Guest-controlled: every getter checks what it parses.
 #pragma once

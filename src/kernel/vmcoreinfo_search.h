@@ -1,4 +1,6 @@
-// Looking for the text of VMCOREINFO in guest memory. What is found is a claim, to be validated.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Searches guest memory for the text of VMCOREINFO. A text that is found is a claim, to be
+// validated.
 #pragma once
 
 #include <functional>

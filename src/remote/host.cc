@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/remote/host.h"
 
 #include <algorithm>
@@ -69,7 +70,7 @@ Result<RemoteHost> parse_remote_uri(const std::string& uri) {
   const std::string_view driver = cut(scheme, '+');
   const bool is_ssh = std::ranges::find(kTransports, scheme) != kTransports.end();
   if (driver.empty() || !is_ssh || !rest.starts_with("//")) {
-    return fail(Errc::invalid, "--remote needs a URI that goes by ssh: -c qemu+ssh://HOST/system");
+    return fail(Errc::invalid, "--remote needs a URI with ssh: -c qemu+ssh://HOST/system");
   }
   rest.remove_prefix(2);
   std::string_view query = rest;
@@ -84,7 +85,7 @@ Result<RemoteHost> parse_remote_uri(const std::string& uri) {
   RemoteHost remote{
       .name = decoded(host), .ssh = {"ssh", "-T"}, .uri = fmt::format("{}:///{}", driver, path)};
   if (remote.name.empty() || remote.name.starts_with('-') || !is_port) {
-    return fail(Errc::invalid, "{} names no host that ssh could reach", uri);
+    return fail(Errc::invalid, "{} does not name a host for ssh", uri);
   }
   if (!user.empty()) {
     remote.ssh.insert(remote.ssh.end(), {"-l", user});

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // RemoteHost: the host of a libvirt URI such as qemu+ssh://root@far:2222/system, as ssh and the
 // vmcorectl of that host need it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/remote/run.h"
 
 #include <fcntl.h>
@@ -110,7 +111,8 @@ class Output {
         version_ += letter;
       }
       if (version_.size() > kMostVersion || (has_version_ && !version_.starts_with("vmcorectl "))) {
-        return fail(Errc::malformed, "in place of its version vmcorectl said there: {}", version_);
+        return fail(Errc::malformed,
+                    "the remote vmcorectl printed this in place of its version: {}", version_);
       }
     }
     if (trailer_.empty()) {
@@ -149,7 +151,7 @@ Result<bool> follow(Ssh& ssh, Output& output, const job::Interrupt& interrupt,
   while (true) {
     const bool ending = waits[1].fd < 0;
     if (ending && Clock::now() > deadline) {
-      return fail(Errc::cancelled, "interrupted; it was not waited for the other end");
+      return fail(Errc::cancelled, "interrupted; the remote vmcorectl did not exit in time");
     }
     constexpr int kLookEvery = 100;  // milliseconds
     if (::poll(waits.data(), waits.size(), ending ? kLookEvery : -1) < 0 && errno != EINTR) {
@@ -174,7 +176,7 @@ Result<bool> follow(Ssh& ssh, Output& output, const job::Interrupt& interrupt,
       return ending;
     }
     if (asked && got > 0) {
-      return fail(Errc::malformed, "something came behind the end of the dump");
+      return fail(Errc::malformed, "the remote vmcorectl sent data after the end of the dump");
     }
     TRY(output.take(std::span(buffer).first(static_cast<std::size_t>(std::max<ssize_t>(got, 0)))));
     if (output.is_whole() && !std::exchange(asked, true)) {
@@ -200,8 +202,8 @@ Result<RemoteEnd> run_remote(const RemoteHost& host, const std::vector<std::stri
   const int code = ssh.wait();
   if (code == kExecFailed) {
     return fail(Errc::not_found,
-                "{}: ssh here or vmcorectl there was not found: install it (there on the PATH that "
-                "ssh gives to commands)",
+                "{}: ssh on this host, or vmcorectl on the remote host, was not found: install it "
+                "(on the remote host in the PATH of ssh commands)",
                 host.name);
   }
   if (code == kSshFailed && *interrupted) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/bounds.h"
 
 #include <algorithm>
@@ -10,7 +11,7 @@ std::vector<PhysRange> listed_ranges(std::span<const PhysRange> ranges,
   if (listed.size() != ranges.size()) {
     remarks.push_back(
         {Errc::limit,
-         fmt::format("{} further ranges of memory are not listed", ranges.size() - listed.size()),
+         fmt::format("{} more ranges of memory are not listed", ranges.size() - listed.size()),
          Severity::fact});
   }
   return {listed.begin(), listed.end()};

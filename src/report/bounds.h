@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a report holds at most: some of it is of hostile guests and files. Writers cut what is
 // longer, readers refuse it.
 #pragma once

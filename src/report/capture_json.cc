@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/capture_json.h"
 
 #include <cmath>
@@ -24,7 +25,7 @@ std::optional<std::uint64_t> microseconds_from(const Members& json, const char* 
   const double time_us = json.fraction(key) * 1000;
   constexpr double kMax = 1e15;  // a double holds each whole number up to there
   if (time_us < 0 || time_us > kMax) {
-    throw Misfit(fmt::format("\"{}\" is no time", key));
+    throw Misfit(fmt::format("\"{}\" is not a time", key));
   }
   return static_cast<std::uint64_t>(std::llround(time_us));
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A Capture within the JSON of reports: what is not known is left out.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/check.h"
 
 #include "src/report/json.h"
@@ -23,7 +24,7 @@ Finding finding_from(const Members& json) {
   expect_schema(json, CheckReport::kSchema);
   const auto verdict = verdict_from_name(json.text("result", kMaxName));
   if (!verdict) {
-    throw Misfit("a result that is not known");
+    throw Misfit("an unknown result");
   }
   return {.id = json.text("id", kMaxName),
           .title = json.text("title", kMaxPath),
@@ -34,7 +35,7 @@ Finding finding_from(const Members& json) {
 
 std::vector<CheckReport> reports_from(const Json& document) {
   if (!document.is_array() || document.size() > kMaxFindings) {
-    throw Misfit("it is no list of findings");
+    throw Misfit("it is not a list of findings");
   }
   std::vector<CheckReport> reports;
   for (const Json& entry : document) {

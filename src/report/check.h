@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // CheckReport: the findings of one guest, or of the host. The JSON document of `vmcorectl check
 // --output json` (docs/schema/check.json) is one list of the findings of all that was checked.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // DumpReport: what came of a dump or a conversion, as the JSON document of `vmcorectl dump` and
 // `convert --output json` (docs/schema/dump.json) has it.
 #pragma once

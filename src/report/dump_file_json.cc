@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/dump_file_json.h"
 
 #include <utility>
@@ -57,18 +58,19 @@ Result<DumpFile> dump_file_from(const Members& document) {
     return tl::unexpected(Error{errc_from_name(error.text("code")), error.text("text", kMaxPath)});
   }
   const Members level = document.object("level");
-  DumpFile dump{
-      .path = document.text_or_empty("file", kMaxPath),
-      .size = document.maybe_number("size"),
-      .summary = {.release = document.text("release", kMaxName),
+  // Not as a part of DumpFile's initializer: where a getter throws in there, gcc 12 destroys
+  // members that were never made (gcc bug 66139).
+  Summary summary{.release = document.text("release", kMaxName),
                   .build_id = document.text_or_empty("build_id", kMaxName),
                   .level_asked = static_cast<unsigned>(level.number("asked", kMaxLevel)),
                   .level_reached = static_cast<unsigned>(level.number("reached", kMaxLevel)),
                   .incomplete = document.flag("incomplete"),
-                  .remarks = remarks_from(document.list("remarks", kMaxRemarks + 1))},
-      .as_asked = document.flag("as_asked")};
-  take_pages(document.object("pages"), dump.summary);
-  return dump;
+                  .remarks = remarks_from(document.list("remarks", kMaxRemarks + 1))};
+  take_pages(document.object("pages"), summary);
+  return DumpFile{.path = document.text_or_empty("file", kMaxPath),
+                  .size = document.maybe_number("size"),
+                  .summary = std::move(summary),
+                  .as_asked = document.flag("as_asked")};
 }
 
 }  // namespace vmcore::report

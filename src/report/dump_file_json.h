@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What became of a dump, within the documents of reports: the members of a DumpFile, or "error".
 #pragma once
 

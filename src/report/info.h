@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // InfoReport: what a dump file or a guest that is looked at tells of itself, as the JSON document
 // of `vmcorectl info --output json` (docs/schema/info.json) has it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/json.h"
 
 #include <algorithm>
@@ -52,7 +53,7 @@ const Json& Members::at(const char* key) const {
 std::uint64_t Members::number(const char* key, std::uint64_t most) const {
   const Json& value = at(key);
   if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most) {
-    misfit("\"{}\" is no number from 0 to {}", key, most);
+    misfit("\"{}\" is not a number from 0 to {}", key, most);
   }
   return value.get<std::uint64_t>();
 }
@@ -61,7 +62,7 @@ std::int64_t Members::signed_number(const char* key) const {
   const Json& value = at(key);
   if (!value.is_number_integer() ||
       (value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX)) {
-    misfit("\"{}\" is no integer", key);
+    misfit("\"{}\" is not an integer", key);
   }
   return value.get<std::int64_t>();
 }
@@ -69,7 +70,7 @@ std::int64_t Members::signed_number(const char* key) const {
 double Members::fraction(const char* key) const {
   const Json& value = at(key);
   if (!value.is_number() || !std::isfinite(value.get<double>())) {
-    misfit("\"{}\" is no number", key);
+    misfit("\"{}\" is not a number", key);
   }
   return value.get<double>();
 }
@@ -85,7 +86,7 @@ bool Members::flag(const char* key) const {
 std::string Members::text(const char* key, std::size_t most) const {
   const Json& value = at(key);
   if (!value.is_string() || value.get_ref<const std::string&>().size() > 3 * most) {
-    misfit("\"{}\" is no text of at most {} bytes", key, 3 * most);
+    misfit("\"{}\" is not a text of at most {} bytes", key, 3 * most);
   }
   return value.get<std::string>();
 }
@@ -98,7 +99,7 @@ std::uint64_t Members::address(const char* key) const {
                                  ? std::from_chars(digits.data() + 2, end, value, 16)
                                  : std::from_chars_result{end, std::errc::invalid_argument};
   if (error != std::errc() || rest != end) {
-    misfit("\"{}\" is no address", key);
+    misfit("\"{}\" is not an address", key);
   }
   return value;
 }
@@ -106,7 +107,7 @@ std::uint64_t Members::address(const char* key) const {
 Members Members::object(const char* key) const {
   const Json& value = at(key);
   if (!value.is_object()) {
-    misfit("\"{}\" is no object", key);
+    misfit("\"{}\" is not an object", key);
   }
   return Members(value);
 }
@@ -114,7 +115,7 @@ Members Members::object(const char* key) const {
 const Json& Members::list(const char* key, std::size_t most) const {
   const Json& value = at(key);
   if (!value.is_array() || value.size() > most) {
-    misfit("\"{}\" is no list of at most {} entries", key, most);
+    misfit("\"{}\" is not a list of at most {} entries", key, most);
   }
   return value;
 }
@@ -122,7 +123,7 @@ const Json& Members::list(const char* key, std::size_t most) const {
 const Json& Members::table(const char* key, std::size_t most) const {
   const Json& value = at(key);
   if (!value.is_object() || value.size() > most) {
-    misfit("\"{}\" is no object of at most {} members", key, most);
+    misfit("\"{}\" is not an object of at most {} members", key, most);
   }
   return value;
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the files of the reports share: values of their JSON, written and read.
 //
 // Documents are read strictly, because the worker that writes some of them has read hostile bytes:

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/memory.h"
 
 #include <algorithm>
@@ -78,12 +79,12 @@ void check(const MemoryReport& report) {
   const bool size_is_one = report.bin_size >= kPageSize && report.bin_size <= kMaxPhysAddr &&
                            (report.bin_size & (report.bin_size - 1)) == 0;
   if (!size_is_one || !names_differ(report.classes)) {
-    throw Misfit("sizes or classes that cannot be");
+    throw Misfit("impossible sizes or classes");
   }
   for (std::size_t i = 0; i < report.bins.size(); ++i) {
     const BinUse& bin = report.bins[i];
     if (!fits(bin, report) || (i != 0 && bin.start <= report.bins[i - 1].start)) {
-      throw Misfit("a part of memory that cannot be");
+      throw Misfit("an impossible part of memory");
     }
   }
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // MemoryReport: what a guest's memory is used for, as the JSON document of `vmcorectl memory
 // --output json` (docs/schema/memory.json) has it.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/report/receive.h"
 
 #include "src/report/dump_file_json.h"

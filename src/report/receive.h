@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ReceiveReport: what came of a dump that a guest's own capture kernel sends, as the JSON document
 // of `vmcorectl receive --output json` (docs/schema/receive.json) has it.
 #pragma once

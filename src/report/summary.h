@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Summary: what a worker says at the end of a job: what it found in memory and, where it wrote a
 // dump, what is in it.
 #pragma once

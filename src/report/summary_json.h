@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A Summary within the JSON document of somebody else: the worker's last message.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/channel.h"
 
 #include <poll.h>
@@ -69,10 +70,10 @@ Result<> Channel::send(std::string_view text, std::span<const int> fds, int flag
   }
   while (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL | flags) < 0) {
     if (errno == EPIPE || errno == ECONNRESET) {
-      return fail(Errc::cancelled, "the other end is gone");
+      return fail(Errc::cancelled, "the other end of the channel was closed");
     }
     if (errno == EAGAIN) {
-      return fail(Errc::malformed, "worker protocol: the other end does not take its messages");
+      return fail(Errc::malformed, "worker protocol: the other end does not read its messages");
     }
     if (errno != EINTR) {
       return fail_errno(errno, "send");
@@ -105,7 +106,7 @@ Result<Packet> Channel::receive() const {
     }
   }
   if (size <= 0) {
-    return fail(Errc::cancelled, "the other end is gone");
+    return fail(Errc::cancelled, "the other end of the channel was closed");
   }
   packet.fds = take_fds(message);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Channel: one end of the SOCK_SEQPACKET socket between a program and its worker. Packets are
 // whole; descriptors travel beside them.
 #pragma once
@@ -29,7 +30,7 @@ class Channel {
   Result<> send(std::string_view text, std::span<const int> fds = {}) const;
   // The same, but never waits: Errc::malformed where the other end lets packets pile up.
   Result<> send_at_once(std::string_view text, std::span<const int> fds) const;
-  // Waits for a packet. Errc::cancelled at end of file, Errc::limit for one that is too large.
+  // Waits for a packet. Errc::cancelled at end of file, Errc::limit for a packet that is too large.
   Result<Packet> receive() const;
   // Waits until the other end is closed.
   void wait_closed() const;

@@ -1,9 +1,9 @@
-// CopyRoom: memory that a program shares with its worker. Into it the program copies what the
-// worker asks for out of the process that runs a guest, where the worker may not read by itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// CopyRoom: memory that a program shares with its worker. The program copies into it what the
+// worker requests from the process that runs a guest, where the worker may not read itself.
 //
-// A table comes first, in which the worker writes what it asks for; pages follow. The program
-// believes nothing of the table: it takes a copy of it, and checks that
-// (acquire/process/copy_request.h).
+// A table comes first, into which the worker writes its requests; pages follow. The program does
+// not trust the table: it takes a copy of it, and checks that (acquire/process/copy_request.h).
 #pragma once
 
 #include <cstddef>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The descriptors beside a request, by name (messages.h).
 #pragma once
 

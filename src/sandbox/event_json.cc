@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/messages.h"
 
 #include <algorithm>
@@ -148,11 +149,11 @@ Result<Event> decode_event(std::string_view packet) {
   const auto* const asked = std::get_if<Locate>(&event);
   if (asked != nullptr &&
       (asked->blocks.size() > kMaxPieces || !std::ranges::all_of(asked->blocks, can_be_memory))) {
-    return fail(Errc::malformed, "worker protocol: blocks of memory that cannot be");
+    return fail(Errc::malformed, "worker protocol: impossible blocks of memory");
   }
   const auto* const done = std::get_if<Done>(&event);
   if (done != nullptr && done->place && !can_be_place(*done->place)) {
-    return fail(Errc::malformed, "worker protocol: a VMCOREINFO where none can be");
+    return fail(Errc::malformed, "worker protocol: an impossible place of VMCOREINFO");
   }
   return event;
 }

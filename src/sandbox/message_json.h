@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the files of the messages (request_json.cc, event_json.cc, answer_json.cc) share: values
 // that more than one of them has, and a packet's text. x_from() throws where the JSON is no x: it
 // is called within decode().

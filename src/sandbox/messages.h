@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The messages between a program and its vmcore-worker: JSON, one a packet of a SOCK_SEQPACKET
 // socket, descriptors beside them. The worker has read hostile guest bytes, so what it says is
 // bounded and checked as well.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -30,7 +31,7 @@ Result<Operation> operation_from(const Json& json) {
       return operation;
     }
   }
-  return fail(Errc::malformed, "worker protocol: there is no operation \"{}\"", name);
+  return fail(Errc::malformed, "worker protocol: unknown operation \"{}\"", name);
 }
 
 Json places_json(const std::vector<BlockPlace>& places) {
@@ -95,7 +96,7 @@ Result<Input> input_from(const Json& json) {
                              .idle_ms = json.at("idle_ms"),
                              .deadline_ms = json.at("deadline_ms")}};
   }
-  return fail(Errc::malformed, "worker protocol: there is no input \"{}\"", kind);
+  return fail(Errc::malformed, "worker protocol: unknown input \"{}\"", kind);
 }
 
 Json conversion_json(const Conversion& how) {
@@ -184,7 +185,7 @@ std::string encode(const Request& request) {
 Result<Request> decode_request(std::string_view packet) {
   TRY_ASSIGN(Request request, decode<Request>(packet, request_from));
   if (request.hint && !can_be_place(*request.hint)) {
-    return fail(Errc::malformed, "worker protocol: a VMCOREINFO where none can be");
+    return fail(Errc::malformed, "worker protocol: an impossible place of VMCOREINFO");
   }
   return request;
 }

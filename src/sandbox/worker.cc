@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/worker.h"
 
 #include <fcntl.h>
@@ -93,7 +94,7 @@ Error Worker::describe_death() {
   if (!*status) {
     process_.kill();
     static_cast<void>(process_.wait());
-    return {Errc::io, "vmcore-worker closed its channel and did not end: it was killed"};
+    return {Errc::io, "vmcore-worker closed its channel but did not end, and was killed"};
   }
   return {Errc::io, WIFEXITED(**status)
                         ? fmt::format("vmcore-worker ended unexpectedly ({})", ending(**status))

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Worker: a running vmcore-worker, the only process that reads guest bytes. Killed with the object.
 #pragma once
 
@@ -23,13 +24,13 @@ class Worker {
 
   // One job a worker. The descriptors are borrowed.
   Result<> request(Request request, std::span<const NamedFd> descriptors);
-  // The next event. After Done or Failed there is none. A worker that died is an Error that says
-  // how, and one that closed its channel is killed.
+  // The next event. There is none after Done or Failed. A worker that died is an Error that says
+  // how; a worker that closed its channel is killed.
   Result<Event> next_event();
-  // Answers a Want. Never waits: a worker that does not take what it asked for is an Error.
+  // Answers a Want. Never waits: it is an Error if the worker does not read its answer.
   Result<> have(const Have& have, std::span<const int> fds);
-  // Follows a SourceRead, where the request has a capture. Why a worker did not take it, its next
-  // event tells.
+  // Follows a SourceRead if the request has a capture. If the worker did not accept it, its next
+  // event says why.
   void cost(const Cost& cost);
   // Answers a Locate.
   Result<> located(const Located& located, std::span<const int> fds);
@@ -43,7 +44,7 @@ class Worker {
       : channel_(std::move(channel)), process_(std::move(process)) {}
   // A worker that is gone is an Error that says how.
   Result<> send(std::string_view text, std::span<const int> fds);
-  // Describes the end of the process; where that does not come by itself, brings it.
+  // Describes the end of the process; kills the process if it does not end by itself.
   Error describe_death();
 
   Channel channel_;

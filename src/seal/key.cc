@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/seal/key.h"
 
 #include <fcntl.h>
@@ -56,8 +57,10 @@ void SecretKey::forget() { ::sodium_memzero(bytes_.data(), bytes_.size()); }
 Result<PublicKey> parse_public_key(std::string_view text) {
   const auto key = bytes_of(text, kPublic);
   if (!key) {
-    return fail(Errc::invalid, "\"{}\" is no public key ({}...), as `vmcorectl key FILE` prints it",
-                text.starts_with(kSecret) ? std::string_view("a secret key") : text, kPublic);
+    return fail(
+        Errc::invalid,
+        "\"{}\" is not a public key ({}...): give the line that `vmcorectl key FILE` prints",
+        text.starts_with(kSecret) ? std::string_view("a secret key") : text, kPublic);
   }
   return *key;
 }
@@ -66,7 +69,7 @@ std::string format_public_key(const PublicKey& key) { return text_of(kPublic, ke
 
 Result<PublicKey> make_key_file(const std::string& path) {
   if (::sodium_init() < 0) {
-    return fail(Errc::io, "there is no source of random numbers for a key");
+    return fail(Errc::io, "the system has no source of random numbers for a key");
   }
   PublicKey shown{};
   Bytes secret{};
@@ -102,7 +105,8 @@ Result<SecretKey> read_key_file(int fd) {
   auto bytes = bytes_of(rest.substr(0, rest.find('\n')), kSecret);
   ::sodium_memzero(text.data(), text.size());
   if (!bytes) {
-    return fail(Errc::not_recognised, "it holds no secret key, as `vmcorectl key FILE` makes one");
+    return fail(Errc::not_recognised,
+                "the file holds no secret key: make one with `vmcorectl key FILE`");
   }
   SecretKey key(*bytes);
   ::sodium_memzero(bytes->data(), bytes->size());

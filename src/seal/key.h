@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Keys that streams are sealed to: X25519. A guest has the public half, which opens nothing; the
-// secret half lies in a file of whoever receives.
+// secret half is in a file of the receiver.
 //
 // As text: "x25519:" and 64 hexadecimal digits is a public key, "x25519-secret:" and as many a
 // secret one, so that neither is taken for the other.

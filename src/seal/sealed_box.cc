@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/seal/sealed_box.h"
 
 namespace vmcore::seal {
@@ -18,7 +19,7 @@ const unsigned char* raw(std::span<const std::byte> bytes) {
 
 Result<Sealer> Sealer::make(const PublicKey& to) {
   if (::sodium_init() < 0) {
-    return fail(Errc::io, "there is no source of random numbers to seal with");
+    return fail(Errc::io, "the system has no source of random numbers for sealing");
   }
   Sealer sealer;
   StreamKey key{};
@@ -29,7 +30,7 @@ Result<Sealer> Sealer::make(const PublicKey& to) {
                                                     key.data());
   ::sodium_memzero(key.data(), key.size());
   if (!sealed) {
-    return fail(Errc::invalid, "{} is no key that can be sealed to", format_public_key(to));
+    return fail(Errc::invalid, "{} is not a key that can be sealed to", format_public_key(to));
   }
   return sealer;
 }
@@ -41,7 +42,7 @@ void Sealer::seal(std::span<const std::byte> piece, std::span<std::byte> out) {
 
 Result<Opener> Opener::open(std::span<const std::byte> preamble, const SecretKey& secret) {
   if (::sodium_init() < 0) {
-    return fail(Errc::io, "libsodium does not start");
+    return fail(Errc::io, "libsodium cannot be initialised");
   }
   Opener opener;
   StreamKey key{};
@@ -53,14 +54,14 @@ Result<Opener> Opener::open(std::span<const std::byte> preamble, const SecretKey
           &opener.state_, raw(preamble.subspan(kSealedKeySize)), key.data()) == 0;
   ::sodium_memzero(key.data(), key.size());
   if (!opened) {
-    return fail(Errc::denied, "it is sealed to another key");
+    return fail(Errc::denied, "the stream is sealed to another key");
   }
   return opener;
 }
 
 Result<> Opener::open_piece(std::span<const std::byte> piece, std::vector<std::byte>& out) {
   if (piece.size() <= kPieceOverhead) {
-    return fail(Errc::malformed, "a sealed piece of {} bytes", piece.size());
+    return fail(Errc::malformed, "a sealed piece cannot have {} bytes", piece.size());
   }
   out.resize(piece.size() - kPieceOverhead);
   unsigned char tag = 0;

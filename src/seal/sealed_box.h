@@ -1,8 +1,8 @@
-// Sealer and Opener: bytes that only the holder of a secret key reads, piece by piece, in their
-// order: libsodium's crypto_box_seal for a key of their own, and
-// crypto_secretstream_xchacha20poly1305 with that. A piece that was changed, left out, repeated or
-// moved is not opened, nor is any behind it. Anybody can seal to a public key: it is not told who
-// did.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Sealer and Opener: bytes that only the holder of a secret key can read, in ordered pieces:
+// libsodium's crypto_box_seal for a fresh key, and crypto_secretstream_xchacha20poly1305 with that
+// key. A piece that was changed, left out, repeated or moved does not open, nor does any later
+// piece. Anybody can seal to a public key: the seal does not tell who did.
 #pragma once
 
 #include <sodium.h>

@@ -1,4 +1,5 @@
-// Copier: has the program that started us copy memory out of the guest's process, into the room
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Copier: asks the program that started us to copy memory out of the guest's process into the room
 // that it shares with us: it may trace that process, and we may not.
 #pragma once
 
@@ -17,8 +18,8 @@ class Copier {
       : channel_(channel), room_(room) {}
 
   std::span<std::byte> room() const { return room_.pages(); }
-  // Copies the entries, and leaves in each how much of it could be had. By one thread at a time,
-  // while nothing else is asked of the channel.
+  // Copies the entries, and leaves in each how much of it was read. Use it from one thread at a
+  // time, while nothing else uses the channel.
   Result<> copy(std::span<sandbox::CopyEntry> entries) const;
 
  private:

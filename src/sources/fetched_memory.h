@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // FetchedMemory: guest RAM that the program that started us fetches chunk by chunk, as it is
 // needed: ranged dumps of a guest that stands still.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sources/process_memory.h"
 
 #include <linux/magic.h>
@@ -75,7 +76,7 @@ Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
                          piece.range.begin.value <= kMaxPhysAddr - piece.range.size;
     const bool known = !piece.file || piece.file->file < source.files.size();
     if (!ordered || !known || (!piece.file && !piece.address)) {
-      return fail(Errc::malformed, "worker protocol: a piece of memory at {:#x} that cannot be",
+      return fail(Errc::malformed, "worker protocol: an impossible piece of memory at {:#x}",
                   piece.range.begin.value);
     }
     end = piece.range.end();

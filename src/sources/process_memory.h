@@ -1,8 +1,9 @@
-// ProcessMemory: guest RAM read where it lies, in the process that runs the guest and in the files
-// that it maps, by descriptors that were opened for us.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ProcessMemory: guest RAM read in place, in the process that runs the guest and in the files that
+// it maps, by descriptors that were opened for us.
 //
-// Nothing is read that was never touched: reading a page that a mapping does not have yet would
-// make the host allocate it.
+// A page that was never touched is never read: reading a page that a mapping does not have yet
+// would make the host allocate it.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,8 @@ class ProcessMemory : public PhysicalMemory {
   static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source,
                                                      const Copier* copier = nullptr);
 
-  // `zero` is told of runs of 2 MiB and more only, so that a guest that was touched here and there
-  // is not walked page by page.
+  // `zero` is reported only for runs of 2 MiB and more, so that a sparsely used guest is not walked
+  // page by page.
   Extent extent(PhysAddr address) const override;
   // Neither tells of `zero`.
   Extent outline(PhysAddr address) const override;
@@ -53,7 +54,7 @@ class ProcessMemory : public PhysicalMemory {
                                  std::span<std::byte> out) const;
   Result<std::size_t> read_private(const Piece& piece, std::uint64_t skip,
                                    std::span<std::byte> out) const;
-  // What a private mapping has no page of its own for.
+  // Pages that a private mapping does not have itself.
   std::size_t read_behind(const Piece& piece, std::uint64_t skip, std::span<std::byte> out) const;
   bool in_huge_pages(const Piece& piece) const;
 

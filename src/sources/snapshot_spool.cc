@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sources/snapshot_spool.h"
 
 #include <algorithm>
@@ -99,7 +100,7 @@ Result<> SnapshotSpool::blocks(std::span<const StreamBlock> blocks) {
   }
   if (placed_ != ram_) {
     return fail(Errc::unsupported,
-                "QEMU's dump and its map of memory do not show the same RAM ({} and {} bytes): use "
+                "QEMU's dump and its map of memory show different RAM ({} and {} bytes): use "
                 "--consistency pause",
                 ram_.size(), placed_.size());
   }

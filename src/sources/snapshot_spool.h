@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The RAM of a migration stream, laid down in a file at guest-physical addresses.
 #pragma once
 
@@ -17,8 +18,8 @@ namespace vmcore::sources {
 
 class SnapshotSpool : public formats::PageSink {
  public:
-  // `ram` is what a guest has; `places` may name more. `consumed` is told how far the stream was
-  // read. Both are borrowed.
+  // `ram` is the guest's RAM; `places` may name more. `consumed` is called with the position up to
+  // which the stream was read. Both are borrowed.
   SnapshotSpool(int spool, const RangeSet& ram, const std::vector<sandbox::BlockPlace>& places,
                 std::function<Result<>(std::uint64_t)> consumed);
 

@@ -1,6 +1,7 @@
-// Spooling: a dump that arrives through a pipe, laid down as a file so that it can be read at any
-// place. The file is unlinked before the first byte: nobody else can open it, and it is gone with
-// the last descriptor.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Spooling: stores a dump that arrives through a pipe in a file, so that it can be read at any
+// position. The file is unlinked before the first byte: nobody else can open it, and it disappears
+// with the last descriptor.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@
 namespace vmcore::sources {
 
 // Copies `stream` to `spool` (a regular file, empty) until the stream ends. Blocks of zeros become
-// holes. `told` is called with the bytes that came so far, first when the first MiB is there, and
-// then now and then; an Error of its ends the copying. Returns the stream's length.
+// holes. `told` is called with the number of bytes so far, first after the first MiB, then now and
+// then; if it returns an Error, copying ends. Returns the stream's length.
 Result<std::uint64_t> spool_stream(int stream, int spool,
                                    const std::function<Result<>(std::uint64_t)>& told);
 

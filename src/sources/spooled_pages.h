@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // SpooledPages: the memory of a guest whose pages lie in a file at their guest-physical addresses.
 #pragma once
 
@@ -11,8 +12,8 @@ namespace vmcore::sources {
 
 class SpooledPages final : public PhysicalMemory {
  public:
-  // `had`, the pages that are in the file, are some of `kept`, and these of `ram`. The others of
-  // `kept` are lost, the others of `ram` excluded. Holes of the file are zeros.
+  // `had`, the pages in the file, is a subset of `kept`, which is a subset of `ram`. The other
+  // pages of `kept` are lost, the other pages of `ram` are excluded. Holes of the file are zeros.
   SpooledPages(std::unique_ptr<formats::ByteSource> file, PageSet ram, PageSet kept, PageSet had);
 
   Extent extent(PhysAddr address) const override;

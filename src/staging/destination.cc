@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/staging/destination.h"
 
 #include <fcntl.h>
@@ -50,8 +51,8 @@ Result<> check_may_be_followed(const struct stat& link, int folder, const fs::pa
   const bool anybody_may = (in.st_mode & S_ISVTX) != 0 && (in.st_mode & S_IWOTH) != 0;
   if (anybody_may && link.st_uid != ::geteuid() && link.st_uid != in.st_uid) {
     return fail(Errc::denied,
-                "{} is a link that another user (uid {}) made in a folder where anybody may: "
-                "remove it, or give the file that is meant",
+                "{} is a link that another user (uid {}) made in a folder where everybody may "
+                "write: remove it, or give the file that it leads to",
                 path.string(), link.st_uid);
   }
   return {};
@@ -82,12 +83,12 @@ Result<Destination> take_descriptor(const fs::path& target, int folder, const st
   // Those that we opened ourselves close with exec.
   if (flags < 0 || (flags & FD_CLOEXEC) != 0) {
     return fail(Errc::invalid,
-                "{} is nothing that this program was given to write to: give the name of a file, "
-                "or - for standard output",
+                "{} is not a descriptor that this program was started with: give the name of a "
+                "file, or - for standard output",
                 target.string());
   }
   if (*number == STDERR_FILENO) {
-    return fail(Errc::invalid, "{} is where messages go: give the name of a file", target.string());
+    return fail(Errc::invalid, "{} is for messages: give the name of a file", target.string());
   }
   if ((::fcntl(*number, F_GETFL) & O_ACCMODE) == O_RDONLY) {
     return fail(Errc::invalid, "{} is not open for writing", target.string());
@@ -140,7 +141,7 @@ Result<Destination> find_destination(const fs::path& target) {
   fs::path piece = target;  // what is still to be gone, from the folder that is open
   for (int links = 0; links <= kMostLinks; ++links) {
     if (!piece.has_filename()) {
-      return fail(Errc::invalid, "{} names no file", shown(target, found.path));
+      return fail(Errc::invalid, "{} does not name a file", shown(target, found.path));
     }
     const int base = found.folder ? found.folder.get() : AT_FDCWD;
     TRY_ASSIGN(Fd folder, open_folder(base, piece, found.path));
@@ -174,7 +175,7 @@ Result<Fd> open_stream(Destination destination) {
   const std::string self = fmt::format("/proc/self/fd/{}", destination.stream.get());
   Fd fifo(::open(self.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fifo && errno == ENXIO) {
-    return fail(Errc::invalid, "nobody reads from the FIFO {}: start its reader first",
+    return fail(Errc::invalid, "the FIFO {} has no reader: start the reader first",
                 destination.path.string());
   }
   if (!fifo || ::fcntl(fifo.get(), F_SETFL, O_WRONLY) != 0) {

@@ -1,5 +1,6 @@
-// Destination: what an output path leads to. Links are followed one by one, each from the folder
-// that is open, so that what was looked at is what is written to.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Destination: the file that an output path leads to. Links are followed one by one, each from the
+// folder that is open, so that the file that was checked is the file that is written.
 #pragma once
 
 #include <cstdint>
@@ -25,13 +26,14 @@ struct Destination {
   Fd stream;
 };
 
-// Errc::invalid, with what it is, for what no output goes to: a folder, a device, a socket, what
-// another process has open. Errc::denied for a link that somebody else put into a folder where
-// anybody may: it is not followed, as fs.protected_symlinks has it (Linux 3.6, 800179c9b8a1).
+// Errc::invalid, with its kind, for a path to which no output is written: a folder, a device, a
+// socket, a descriptor of another process. Errc::denied for a link that another user made in a
+// folder where everybody may write: it is not followed, as with fs.protected_symlinks (Linux 3.6,
+// 800179c9b8a1).
 Result<Destination> find_destination(const std::filesystem::path& target);
 
-// Of a FIFO or a descriptor: what is written to. Errc::invalid where nobody reads from the FIFO:
-// it is not waited for.
+// Of a FIFO or a descriptor: the descriptor to write to. Errc::invalid if the FIFO has no reader:
+// nothing waits for one.
 Result<Fd> open_stream(Destination destination);
 
 // Whether the path leads to the standard output of this process, as /dev/stdout does.

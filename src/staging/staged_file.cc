@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/staging/staged_file.h"
 
 #include <fcntl.h>
@@ -103,7 +104,7 @@ Result<> StagedFile::replace(const std::string& name) const {
   struct stat existing {};
   if (::fstatat(folder_.get(), name.c_str(), &existing, AT_SYMLINK_NOFOLLOW) == 0 &&
       !S_ISREG(existing.st_mode)) {
-    return fail(Errc::exists, "{} is no file any more, but what somebody put there meanwhile",
+    return fail(Errc::exists, "{} was replaced meanwhile and is not a regular file any more",
                 path_of(name).string());
   }
   const std::string passing = fmt::format(".vmcorectl-{}", ::getpid());

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // StagedFile: a file that gets its name only when it is complete.
 //
 // It has no name while it is written (O_TMPFILE; on file systems without it, a hidden name that is
@@ -16,15 +17,15 @@ namespace vmcore::staging {
 // A file that has its name.
 struct Kept {
   std::filesystem::path path;
-  // It is there, complete and synced, but its name may not survive a power cut: why.
+  // The file exists, complete and synced, but its name may not survive a power cut: why.
   std::optional<Remark> doubt = {};
 };
 
 class StagedFile {
  public:
-  // Where `target` leads to (staging/destination.h); the folder must exist. An existing file is
-  // Errc::exists, at once, unless `replace`; what is no regular file is Errc::invalid, and is never
-  // replaced.
+  // The file that `target` leads to (staging/destination.h); the folder must exist. An existing
+  // file is Errc::exists at once, unless `replace`; anything else than a regular file is
+  // Errc::invalid, and is never replaced.
   static Result<StagedFile> create(const std::filesystem::path& target, bool replace);
 
   StagedFile(StagedFile&&) = default;
@@ -34,14 +35,13 @@ class StagedFile {
   // Open for reading and writing. Borrowed.
   int fd() const { return file_.get(); }
 
-  // Either of these is called, once. Both sync the file and give it a name; an Error means that it
-  // has none.
+  // Call one of these, once. Both sync the file and give it a name; after an Error it has none.
   //
-  // Gives it the target's name. Errc::exists where somebody else made that file meanwhile and
-  // `replace` was not given, or where what is there now is no regular file.
+  // Gives it the target's name. Errc::exists if somebody else created that file meanwhile and
+  // `replace` was not given, or if it is not a regular file any more.
   Result<Kept> commit();
-  // Gives it the target's name with `suffix` behind it and, where that is taken, .1 to .99 behind
-  // that. Never replaces a file; Errc::exists where all are taken.
+  // Gives it the target's name with `suffix` appended and, if that exists, .1 to .99 appended to
+  // that. Never replaces a file; Errc::exists if all of these exist.
   Result<Kept> commit_aside(const std::string& suffix);
 
  private:
@@ -66,7 +66,7 @@ class StagedFile {
   bool replace_;
 };
 
-// A regular file in `folder` that nobody else can open: for spooling what must not be seen.
+// A regular file in `folder` that nobody else can open: for spooling data that others must not see.
 Result<Fd> create_unlinked(const std::filesystem::path& folder);
 
 // Bytes that a user may still write to the file system of `folder`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/guest_stream_input.h"
 
 #include <poll.h>
@@ -77,7 +78,7 @@ class Line {
       if (left <= 0) {
         return until == deadline_
                    ? too_late()
-                   : fail(Errc::io, "it fell silent for {} s", terms_.idle_ms / 1000);
+                   : fail(Errc::io, "the guest sent nothing for {} s", terms_.idle_ms / 1000);
       }
       pollfd waits[] = {{fd_, POLLIN, 0}, {hangup_, POLLIN, 0}};
       const int ready =
@@ -92,8 +93,9 @@ class Line {
   }
 
   Result<> too_late() const {
-    return begun_ ? fail(Errc::io, "it took longer than {} s", terms_.deadline_ms / 1000)
-                  : fail(Errc::not_found, "nothing within {} s", terms_.wait_ms / 1000);
+    return begun_
+               ? fail(Errc::io, "the stream took longer than {} s", terms_.deadline_ms / 1000)
+               : fail(Errc::not_found, "the guest sent nothing within {} s", terms_.wait_ms / 1000);
   }
 
   static constexpr std::uint64_t kLongest = 1000ULL * 86400 * 365;
@@ -204,15 +206,15 @@ Result<> check_pages(const formats::GuestStream& stream) {
     return {};
   }
   if (stream.hello.pstore) {
-    return fail(Errc::not_found, "what came is the log of an earlier crash, and no memory");
+    return fail(Errc::not_found, "the guest sent the log of an earlier crash, and no memory");
   }
   if (stream.hello.encrypted_memory) {
     return fail(Errc::unsupported,
-                "the guest's memory is encrypted against its host: it sends no page that is not "
-                "sealed. Give it a key (`vmcorectl key`; vmcore-guest.conf: encrypt-to)");
+                "the guest's memory is encrypted, and the guest sends only sealed pages: give it a "
+                "key (`vmcorectl key`; vmcore-guest.conf: encrypt-to)");
   }
-  return fail(Errc::truncated, "no page of the guest's memory came: {}",
-              stream.broken.empty() ? "it sent none" : stream.broken);
+  return fail(Errc::truncated, "no page of the guest's memory arrived: {}",
+              stream.broken.empty() ? "the guest sent none" : stream.broken);
 }
 
 // The key is gone, from here as well, before a byte of the guest's is parsed.
@@ -262,8 +264,9 @@ Result<Input> open_guest_stream(const sandbox::Channel& channel, const sandbox::
       .incomplete = stream.incomplete || !stream.broken.empty()};
   image.notes = std::move(stream.notes);
   image.remarks = std::move(stream.remarks);
-  image.remarks.push_back(
-      {Errc::guest_state, "what the guest's memory held is its own claim", Severity::fact});
+  image.remarks.push_back({Errc::guest_state,
+                           "the contents of the guest's memory are the guest's own claim",
+                           Severity::fact});
   image.cpus = formats::read_cpus(image.notes, image.remarks);
   take_remarks(image);
   if (!stream.broken.empty()) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest's own capture kernel sends to its host.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/info_report.h"
 
 #include <algorithm>
@@ -45,8 +46,7 @@ void add_cpus(std::span<const CpuState> cpus, report::InfoReport& report) {
   }
   if (report.cpus.size() != cpus.size()) {
     report.remarks.push_back(
-        {Errc::limit,
-         fmt::format("{} further CPUs are not listed", cpus.size() - report.cpus.size()),
+        {Errc::limit, fmt::format("{} more CPUs are not listed", cpus.size() - report.cpus.size()),
          Severity::fact});
   }
 }

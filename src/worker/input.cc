@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/input.h"
 
 #include <poll.h>
@@ -102,7 +103,7 @@ Result<> Input::check_lease() const {
   if (lease_lost) {
     return fail(
         Errc::guest_state,
-        "QEMU's dump, which held the guest, ended by itself: the guest may have run meanwhile");
+        "QEMU's dump, which paused the guest, ended by itself: the guest may have run meanwhile");
   }
   return {};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a job reads, opened from the descriptors of its request.
 #pragma once
 

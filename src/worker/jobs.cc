@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/jobs.h"
 
 #include <chrono>
@@ -79,14 +80,14 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   TRY(written);
   TRY(text.flush());
   report::Summary summary{.release = std::string(kernel.info().release()),
-                          .build_id = kernel.info().build_id().value_or(""),
+                          .build_id = std::string(kernel.info().build_id().value_or("")),
                           .incomplete = doubted || log.lost != 0 || image.file.doubted,
                           .remarks = image.remarks};
   summary.remarks.insert(summary.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (doubted) {
     summary.remarks.push_back(
         {Errc::guest_state,
-         fmt::format("this is the log of kernel {}, which no vCPU runs: of an earlier boot",
+         fmt::format("this is the log of kernel {}, which no vCPU runs: it is from an earlier boot",
                      summary.release)});
   }
   if (log.lost != 0) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The jobs of a worker: each takes a request and its descriptors, and tells the outcome through the
 // channel.
 #pragma once

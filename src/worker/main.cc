@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // vmcore-worker: reads guest bytes so that no other process has to. Started by vmcorectl with its
 // channel as descriptor 3; knows no paths, no sockets, no libvirt.
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What memory is used for as the report of `memory`.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/process_input.h"
 
 #include <algorithm>
@@ -55,7 +56,7 @@ class Beginning {
 Result<> Beginning::read_portion() {
   TRY_ASSIGN(const std::size_t got, sys::read_full(pipe_, portion_));
   if (got == 0) {
-    return fail(Errc::truncated, "QEMU's dump ended at {} bytes", length_);
+    return fail(Errc::truncated, "QEMU's dump ended after {} bytes, inside its headers", length_);
   }
   TRY(sys::pwrite_full(file_.get(), std::span(portion_).first(got), length_));
   length_ += got;
@@ -74,13 +75,12 @@ Result<> Beginning::read_headers() {
       return tl::unexpected(image.error());
     }
   }
-  return fail(Errc::limit, "the dump of the guest has more than {} MiB of headers",
-              kMostHeaders >> 20);
+  return fail(Errc::limit, "QEMU's dump has more than {} MiB of headers", kMostHeaders >> 20);
 }
 
 Result<> Beginning::read_to(std::uint64_t offset) {
   if (offset > kMostHeaders + kFirstMiB) {
-    return fail(Errc::unsupported, "the guest's first MiB does not come first in QEMU's dump");
+    return fail(Errc::unsupported, "QEMU's dump does not begin with the guest's first MiB");
   }
   while (length_ < offset) {
     TRY(read_portion());
@@ -92,7 +92,8 @@ Result<> Beginning::read_to(std::uint64_t offset) {
 Result<ImageSource> locate(const Channel& channel, const std::vector<ElfBlock>& blocks) {
   if (blocks.size() > sandbox::kMaxPieces) {
     return fail(Errc::unsupported,
-                "the guest's memory lies in {} blocks, too many: give another --method",
+                "the guest's memory is in {} blocks, which is too many for method direct: give "
+                "another --method",
                 blocks.size());
   }
   sandbox::Locate question;
@@ -196,20 +197,20 @@ Remark not_located(const RangeSet& missing) {
                         range.end().value - 1);
   }
   return {Errc::not_found,
-          "memory of devices or firmware that could not be found in QEMU is left out: " + list,
+          "memory of devices or firmware was not found in QEMU and is left out: " + list,
           Severity::fact};
 }
 
 Remark torn_remark() {
   return {Errc::guest_state,
-          "torn: the guest ran while its memory was read, so this is not what it was at any moment",
+          "torn: the guest ran while its memory was read, so this shows no single moment",
           Severity::fact};
 }
 
 Remark not_checked() {
   return {Errc::guest_state,
-          "the kernel was not checked against the vCPUs, whose registers cannot be had without a "
-          "pause: what is shown may be of an earlier boot (--pause checks it)"};
+          "the kernel was not checked against the vCPUs, whose registers cannot be read without a "
+          "pause: the result may be from an earlier boot (--pause checks it)"};
 }
 
 }  // namespace

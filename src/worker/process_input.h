@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The guest's own memory, behind the headers and notes of a dump that is not read on.
 #pragma once
 

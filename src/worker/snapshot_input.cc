@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/snapshot_input.h"
 
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include "src/base/sys.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/elf/memory.h"
+#include "src/formats/elf/notes.h"
 #include "src/formats/elf/reader.h"
 #include "src/formats/qemu/device_state.h"
 #include "src/formats/qemu/migration_stream.h"
@@ -66,11 +68,12 @@ Result<RangeSet> ram_of(int headers) {
 
 void remark_on(const sources::SnapshotSpool& spooled, MemoryImage& image) {
   if (!spooled.left_out().empty()) {
-    image.remarks.push_back({Errc::not_found,
-                             fmt::format("{} KiB of memory of devices or firmware are not in "
-                                         "QEMU's snapshot, and left out",
-                                         spooled.left_out().size() >> 10),
-                             Severity::fact});
+    image.remarks.push_back(
+        {Errc::not_found,
+         fmt::format(
+             "{} KiB of memory of devices or firmware are not in QEMU's snapshot and are left out",
+             spooled.left_out().size() >> 10),
+         Severity::fact});
   }
   if (spooled.missing_pages() != 0) {
     image.file.incomplete = true;

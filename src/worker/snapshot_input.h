@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A snapshot of a running guest: QEMU's migration stream of one moment, in a file.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/text_output.h"
 
 #include <span>
@@ -9,7 +10,7 @@ namespace vmcore::worker {
 Result<> TextOutput::append(std::string_view text) {
   constexpr std::size_t kFlushAt = 64 << 10;
   if (text.size() > room_) {
-    return fail(Errc::limit, "more text than is accepted from a dump file");
+    return fail(Errc::limit, "the dump file has more text than is accepted");
   }
   room_ -= text.size();
   collected_ += text;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // TextOutput: the text that a job writes, bounded while it is written: a small file can make a log
 // of any length, and the output may lie in memory.
 #pragma once

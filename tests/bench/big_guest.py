@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest of which level 31 keeps more than 1 GiB: most of its memory is a ramdisk, whose pages are the kernel's own.
 
     big_guest.py        make its raw dump, if the cache has none, and print where it is

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How long a guest waits for its dump, how long the dump takes, and what it takes of the host.
 
     pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3] [--ticks]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a plan costs for large guests: seconds and memory of `convert --dry-run` on synthetic dumps.
 
     plan.py --vmcorectl build/release/bin/vmcorectl [--make build/release/bin/make_large_dump] [--runs 3]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* Fills a brd ramdisk: its pages are the kernel's own, so that dump level 31 keeps them.
  *
  * Run as: ramdisk DEVICE MIB FILE...

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How fast vmcorectl and makedumpfile filter and compress the same dump.
 
     run.py --vmcorectl build/release/bin/vmcorectl      the default comparison; about ten minutes

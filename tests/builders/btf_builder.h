@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // BTF (include/uapi/linux/btf.h), written type by type.
 //
 //   BtfBuilder btf;

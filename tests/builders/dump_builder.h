@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Small dump files, built field by field from a description: independent of the writers under
 // test, and able to lie.
 #pragma once

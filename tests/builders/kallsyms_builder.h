@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The tables of kallsyms, as scripts/kallsyms.c of the kernel writes them.
 #pragma once
 

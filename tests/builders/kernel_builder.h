@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestBuilder: the memory of a small x86-64 Linux guest, made from a description: page tables,
 // kernel image, VMCOREINFO, mem_section, struct pages, zones, kernel log, symbols.
 //

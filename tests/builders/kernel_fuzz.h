@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest of GuestBuilder with what a fuzzer changes about it: words of its memory, and lines of
 // its VMCOREINFO, so that every guest-controlled byte that src/kernel looks at can be reached.
 #pragma once

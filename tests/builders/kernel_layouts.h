@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The kernels that GuestBuilder can build: what their VMCOREINFO says of struct page.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // SparseMemory: guest RAM of tests. Pages that were never written are zero and take no room.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // An ELF dump of a synthetic guest (6.12) of any size, sparse: a struct page for each page, and
 // nothing in the pages. The vmemmap is mapped by 2 MiB pages, as Linux does, one a section (128
 // MiB), onto so many physical ones (`frames`) in turn, so that the file holds 2 MiB times that of

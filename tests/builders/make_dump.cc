@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // make_dump KIND-LAYOUT OUT: writes a dump of a synthetic guest of 64 MiB, for tests of the command
 // line. KIND: elf, qemu (as QEMU lays ELF out), kdump, flattened, slow (ELF, 224 MiB that take long
 // to compress), bare (ELF without any kernel). LAYOUT: see GuestBuilder.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // make_large_dump GIB FRAMES OUT: see large_dump.h.
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // make_stream DUMP OUT [LEVEL [TAG [KEY]]]: writes what the capture kernel of the guest in that
 // dump would send to its host; sealed to that public key.
 #include <fcntl.h>

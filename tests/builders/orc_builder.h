@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ORC tables of x86-64 kernels (arch/x86/include/asm/orc_types.h), in each of their forms.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The BTF of a kernel in small: a struct task_struct with all that a member can be, enumerators,
 // prototypes.
 #pragma once

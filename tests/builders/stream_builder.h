@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // StreamBuilder: a migration stream of QEMU, written section by section; what a test leaves out or
 // gets wrong is on purpose.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // symbols_of DUMP WHAT: what src/kernel learns of the guest in that dump, for tests that compare it
 // with what the guest itself said. WHAT is one of
 //   stacks    the stack of each task that does not run: "task PID COMM", then a line a frame, and a

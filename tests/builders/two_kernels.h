@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest that crashed into a capture kernel: the memory of two kernels, and between them the ELF
 // core header by which the first hands over to the second.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest whose kernel has ORC, code in all the ways in which code can be called, and two stacks.
 #pragma once
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A QEMU that is only its monitor, and gives a dump file as the memory of its guest."""
 
 import array

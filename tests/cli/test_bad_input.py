@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Inputs that are no dumps, broken, or cut short: what is said, and what is left."""
 
 import os
@@ -219,14 +220,14 @@ class NoKernel(Cli):
 
     def test_convert(self):
         done = self.run_cli("convert", self.dump("bare-6.12"), "out", code=NOT_AS_ASKED)
-        self.assertIn("may hold user data", done.stderr.decode())
+        self.assertIn("may contain user data", done.stderr.decode())
         self.assertEqual(self.names(), ["out"])
         info = self.info("out")
         self.assertEqual(info["level"], {"asked": 31, "reached": 1})
-        self.assertTrue(any("may hold user data" in remark["text"] for remark in info["remarks"]))
+        self.assertTrue(any("may contain user data" in remark["text"] for remark in info["remarks"]))
 
     def test_strict_keeps_nothing(self):
-        self.refused("convert", self.dump("bare-6.12"), "out", "--strict", says=["level 31 was asked, level 1 reached"])
+        self.refused("convert", self.dump("bare-6.12"), "out", "--strict", says=["level 31 was asked, level 1 was reached"])
 
     def test_low_levels_are_as_asked(self):
         for level in (0, 1):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl check` where there is no guest: of the host, and of guests that are not there."""
 
 import json
@@ -18,7 +19,7 @@ class Check(Cli):
         findings = self.checked("-c", "test:///default", code=DONE)
         self.assertEqual([finding["id"] for finding in findings], IDS)
         for finding in findings:
-            self.assertEqual(list(finding), ["guest", "id", "title", "result", "hint", "value"])
+            self.assertEqual(list(finding), ["schema", "guest", "id", "title", "result", "hint", "value"])
             self.assertIsNone(finding["guest"])
             self.assertIn(finding["result"], ("PASS", "WARN"))
         self.assertEqual(findings[0]["result"], "PASS")
@@ -59,7 +60,7 @@ class Check(Cli):
         self.assertEqual([results[name] for name in ("state", "idle", "method.direct", "panic")],
                          ["PASS", "FAIL", "WARN", "WARN"])
         done = self.run_cli("check", "--fix", "-c", "test:///default", "test", code=FAILED)
-        self.assertIn(b"not QEMU's", done.stderr)
+        self.assertIn(b"does not run in QEMU", done.stderr)
         self.assertEqual(self.names(), [])
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """convert: formats, levels, and what is said of them."""
 
 import json

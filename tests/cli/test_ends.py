@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ends that nobody asked for: a killed worker, Ctrl-C, a killed vmcorectl."""
 
 import os

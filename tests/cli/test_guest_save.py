@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """vmcore-guest save: what a capture environment gets by it, from a dump in place of /proc/vmcore."""
 
 import os
@@ -40,7 +41,7 @@ class GuestSave(Cli):
         self.addCleanup(shutil.rmtree, disk)
         said = self.save(self.dump(), "--target", "nowhere", "--target", f"raw:{self.folder}/in",
                          "--target", f"file:{disk}/crashes")
-        self.assertIn("nowhere: there is no such kind of target\n", said)
+        self.assertIn("nowhere: unknown kind of target \"nowhere\": use one of port[:NAME], ", said)
         self.assertIn("raw: \"%s/in\" is not /dev/NAME" % self.folder, said)
         names = sorted(path.name for path in (disk / "crashes").iterdir())
         self.assertEqual(names[1:], ["boot-reason", "reboot-reason", "reboot-stack"])

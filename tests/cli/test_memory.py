@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """memory: the table, the numbers, and the picture as a whole."""
 
 import json
@@ -83,7 +84,7 @@ class Memory(Cli):
         self.run_cli("convert", self.dump(), "small", "--format", "elf")
         memory = self.memory("small")
         self.assertEqual(memory["memory"], self.memory(self.dump())["kept_at_31"])
-        self.assertIn("only what it holds is counted", self.run_cli("memory", "small").stdout.decode())
+        self.assertIn("only the pages in the file are counted", self.run_cli("memory", "small").stdout.decode())
         self.assertIn("hole of 2.0 MiB from 0x2000000", texts(self.picture("small")))
 
     def test_a_cut_off_file(self):
@@ -151,7 +152,7 @@ class Memory(Cli):
         for number, answer in enumerate(('{}', '[', '{"release": 1}')):
             program = self.with_worker(
                 f"os.write(fds[-1], {answer!r}.encode())\n"
-                "channel.send(json.dumps({'type': 'done', 'release': '', 'level_asked': 0, 'level_reached': 0, "
+                "channel.send(json.dumps({'type': 'done', 'release': '', 'build_id': '', 'level_asked': 0, 'level_reached': 0, "
                 "'incomplete': False, 'ram_pages': 0, 'kept_pages': 0, 'lost_pages': 0, 'crashed': False, 'classes': [], "
                 "'remarks': []}).encode())\n", number)
             done = self.run_cli("memory", self.dump(), "--svg", "out.svg", program=program, code=FAILED)

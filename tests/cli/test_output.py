@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the output goes, and what it never overwrites."""
 
 import contextlib
@@ -82,12 +83,12 @@ class Output(Cli):
             self.run_cli("convert", self.dump(), f"/dev/fd/{out.fileno()}", pass_fds=[out.fileno()])
         self.assertEqual(self.info("out")["level"]["reached"], 31)
         self.refused("convert", self.dump(), "/dev/fd/99", says=["/dev/fd/99"])
-        self.refused("convert", self.dump(), "/dev/stderr", says=["where messages go"])
+        self.refused("convert", self.dump(), "/dev/stderr", says=["is for messages"])
 
     def test_a_fifo(self):
         os.mkfifo(self.folder / "fifo")
         os.symlink("fifo", self.folder / "link")
-        self.refused("convert", self.dump(), "fifo", "--force", says=["nobody reads from the FIFO fifo"])
+        self.refused("convert", self.dump(), "fifo", "--force", says=["the FIFO fifo has no reader"])
         for name in ("fifo", "link"):
             with open(self.folder / "out", "wb") as out, \
                     subprocess.Popen(["cat", "fifo"], cwd=self.folder, stdout=out) as reader:
@@ -132,7 +133,7 @@ class Output(Cli):
 
     def test_a_folder(self):
         self.refused("convert", self.dump(), ".", says=["folder"])
-        self.refused("convert", self.dump(), "sub/", says=["names no file"])
+        self.refused("convert", self.dump(), "sub/", says=["does not name a file"])
 
     def test_standard_output_to_a_file(self):
         with open(self.folder / "out", "wb") as out:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """receive: what a guest's own capture kernel sends, as it should be and as it should not."""
 
 import fcntl
@@ -124,7 +125,7 @@ class Receive(Cli):
         self.assertEqual(told["guest"]["tag"], "drill-7")
         self.assertEqual(told["guest"]["memory"], 64 << 20)
         self.assertEqual(told["guest"]["crash"], "claim")
-        self.assertIn("its own claim", "; ".join(remark["text"] for remark in told["remarks"]))
+        self.assertIn("are the guest's own claim", "; ".join(remark["text"] for remark in told["remarks"]))
         self.assertEqual(told["guest"]["panic"], "Kernel panic - not syncing: test")
         self.run_cli("convert", self.dump(), "direct", "--format", "elf")
         self.run_cli("convert", "out", "received", "--format", "elf")
@@ -214,7 +215,7 @@ class Receive(Cli):
         said = ""
         for number in signals:
             program.send_signal(number)
-            while "another interruption gives it up" not in said:
+            while "a second interruption discards it" not in said:
                 line = program.stderr.readline().decode()
                 self.assertTrue(line, said)
                 said += line
@@ -236,7 +237,7 @@ class Receive(Cli):
         frames = self.frames()
         first = next(number for number, frame in enumerate(frames) if frame.kind == PAGES)
         said = self.interrupted(frames[:first], [signal.SIGINT], code=INTERRUPTED)
-        self.assertIn("no page of the guest's memory came: interrupted", said)
+        self.assertIn("no page of the guest's memory arrived: interrupted", said)
         self.assertEqual(self.names(), ["channel", "out.dmesg"])
 
     def test_another_interruption_gives_it_up(self):
@@ -248,7 +249,7 @@ class Receive(Cli):
     def test_a_fifo(self):
         fifo = self.folder / "fifo"
         os.mkfifo(fifo)
-        self.refused("receive", "./fifo", "-o", "out", "--wait", "1", says=["nothing came from the guest within 1 s"])
+        self.refused("receive", "./fifo", "-o", "out", "--wait", "1", says=["the guest sent nothing within 1 s"])
 
         def write():
             with open(fifo, "wb") as end:
@@ -278,7 +279,7 @@ class Receive(Cli):
         self.assertFalse(told["incomplete"])
         again = [frame.saying(frame.whole[HEADER.size:], sequence=frame.sequence + 100)
                  for frame in frames if frame.kind == PAGES][:1]
-        self.broken(joined(frames[:-1] + again), says=["came before"])
+        self.broken(joined(frames[:-1] + again), says=["arrived before"])
 
     def test_cut_off(self):
         frames = self.frames()
@@ -307,7 +308,7 @@ class Receive(Cli):
         spoilt = bytearray(largest.whole)
         spoilt[-1] ^= 1
         largest.whole = bytes(spoilt)
-        told = self.broken(joined(frames), says=["pages, and"])
+        told = self.broken(joined(frames), says=["pages, but"])
         self.assertGreater(told["pages"]["lost"], 0)
 
     def test_strict(self):
@@ -322,7 +323,7 @@ class Receive(Cli):
             peer.sendall(joined(frames[:-1]))
             peer.recv(1)
         done = self.run_cli("receive", self.serve(deliver), "-o", "out", "--idle", "1", code=NOT_AS_ASKED)
-        self.assertIn("it fell silent for 1 s", done.stderr.decode())
+        self.assertIn("the guest sent nothing for 1 s", done.stderr.decode())
         self.assertIn("out.incomplete", self.names())
 
     def test_a_trickle(self):
@@ -334,11 +335,11 @@ class Receive(Cli):
                 time.sleep(0.3)
                 peer.sendall(bytes([byte]))
         done = self.run_cli("receive", self.serve(deliver), "-o", "out", "--deadline", "4", code=NOT_AS_ASKED)
-        self.assertIn("it took longer than 4 s", done.stderr.decode())
+        self.assertIn("the stream took longer than 4 s", done.stderr.decode())
 
     def test_nobody_speaks(self):
         self.refused("receive", self.serve(lambda peer: peer.recv(1)), "-o", "out", "--wait", "1",
-                     says=["nothing came from the guest within 1 s"])
+                     says=["the guest sent nothing within 1 s"])
 
     def held(self, path) -> subprocess.Popen:
         """receive that has the line and waits."""
@@ -378,7 +379,7 @@ class Receive(Cli):
                      says=[f"another vmcorectl (pid {program.pid}) receives what the guest sends"])
         program.kill()
         program.wait()
-        self.refused("receive", "./pipe", "-o", "out", "--wait", "1", says=["nothing came"])
+        self.refused("receive", "./pipe", "-o", "out", "--wait", "1", says=["the guest sent nothing"])
 
     def test_another_program_has_the_channel(self):
         """By a relative path, as QEMU may have been started with."""
@@ -396,13 +397,13 @@ class Receive(Cli):
             other.connect(str(self.folder / "channel"))
             self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "60",
                          says=[f"(pid {os.getpid()}) is connected to"])
-        self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "1", says=["nothing came"])
+        self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "1", says=["the guest sent nothing"])
 
     def test_only_noise(self):
         def deliver(peer):
             while True:
                 peer.sendall(b"noise" * 10000)
-        self.refused("receive", self.serve(deliver), "-o", "out", says=["that are no guest's stream"])
+        self.refused("receive", self.serve(deliver), "-o", "out", says=["that are not a guest's stream"])
 
     def test_endless(self):
         """A guest that sends its log for ever."""
@@ -416,7 +417,7 @@ class Receive(Cli):
                 header = HEADER.pack(log.whole[:8], LOG, len(payload), sequence, log.stream, crc, 0)[:-4]
                 peer.sendall(header + struct.pack("<I", crc32c(header)) + payload)
         done = self.run_cli("receive", self.serve(deliver), "-o", "out", code=FAILED)
-        self.assertIn("more came than a guest of 64 MiB can send", done.stderr.decode())
+        self.assertIn("more data arrived than a guest of 64 MiB can send", done.stderr.decode())
 
     def test_lies_about_memory(self):
         frames = self.frames()
@@ -429,7 +430,7 @@ class Receive(Cli):
         self.assertFalse(told["incomplete"])
         small = frames[0].saying(text.replace(b"RAM=0-4000000", b"RAM=0-1000"))
         told = self.receive(small + joined(frames[1:]), code=FAILED)
-        self.assertIn("outside of its RAM", told["error"]["text"])
+        self.assertIn("outside of the announced RAM", told["error"]["text"])
 
     def test_the_log_cannot_steer_a_terminal(self):
         frames = self.frames()
@@ -483,7 +484,7 @@ class Receive(Cli):
         self.assertGreater(time.monotonic() - started, 1)
 
     def test_no_more_than_the_quota(self):
-        told = self.broken(self.stream("elf-6.12", "0"), "--max-size", "1M", says=["than there is room for (1 MiB)"])
+        told = self.broken(self.stream("elf-6.12", "0"), "--max-size", "1M", says=["than fit into the available room (1 MiB)"])
         self.assertLessEqual((told["pages"]["kept"] - told["pages"]["lost"]) * 4096, 1 << 20)
 
     def test_the_guests_reason(self):
@@ -507,7 +508,7 @@ class Receive(Cli):
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", spool]).returncode:
             self.skipTest("needs a small file system")
         self.addCleanup(subprocess.run, ["umount", spool])
-        told = self.broken(self.stream("elf-6.12", "0"), "--spool", "spool", says=["than there is room for"])
+        told = self.broken(self.stream("elf-6.12", "0"), "--spool", "spool", says=["than fit into the available room"])
         self.assertGreater(told["pages"]["lost"], 0)
 
     def test_what_cannot_be_received(self):
@@ -515,7 +516,7 @@ class Receive(Cli):
         self.refused("receive", "missing/channel", says=["missing/channel"])
         self.refused("receive", ".", says=["."])
         self.refused("receive", "vsock:99999999999", says=["vsock"])
-        self.refused("receive", self.dump(), "-o", "out", says=["no guest's stream came"])
+        self.refused("receive", self.dump(), "-o", "out", says=["no guest's stream arrived"])
         stream = self.write(self.stream())
         for words in (["convert", stream, "out"], ["info", stream], ["dmesg", stream]):
             self.refused(*words, says=["vmcorectl receive FILE"])
@@ -529,7 +530,7 @@ class Receive(Cli):
                               stderr=subprocess.PIPE) as program:
             text = program.stderr.read().decode()
         self.assertEqual(program.returncode, FAILED)
-        self.assertTrue("nothing came" in text or "no vsock" in text, text)
+        self.assertTrue("the guest sent nothing" in text or "no vsock" in text, text)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """--remote: the vmcorectl of another host by ssh. The ssh is a script that runs the command here, and mostly what it
 finds is a script as well: what a real host does is tests/guests/test_remote.py."""
 
@@ -39,7 +40,7 @@ class Remote(Cli):
         return (self.far / "words").read_text().split("\0")[:-1]
 
     def run_remote(self, *words, code=DONE, uri=URI):
-        return self.run_cli(*words, "-c", uri, "--remote", code=code, env=self.env)
+        return self.run_cli(*words, "-c", uri, "--remote", code=code, env=self.env, of_another=True)
 
     def dumped(self, *words, code=DONE):
         target = self.out / "vmcore"
@@ -201,7 +202,7 @@ class Remote(Cli):
     def test_a_shell_that_talks(self):
         self.far_vmcorectl("echo text", version="Welcome to far!")
         done = self.run_remote("dmesg", "vm1", code=FAILED)
-        self.assertIn(b"in place of its version vmcorectl said there: Welcome to far!", done.stderr)
+        self.assertIn(b"the remote vmcorectl printed this in place of its version: Welcome to far!", done.stderr)
         self.assertEqual(done.stdout, b"")
 
     def test_no_such_uri(self):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """receive of streams that are sealed to a key, from a file and over TCP; key."""
 
 import json
@@ -43,7 +44,7 @@ class Sealed(Cli):
         self.assertEqual(self.key.read_bytes(), text)
         self.assertIn(b"x25519-secret:", text)
         (self.folder / "none").write_bytes(b"nothing\n")
-        self.refused("key", "none", says=["none: it holds no secret key"])
+        self.refused("key", "none", says=["none: the file holds no secret key"])
         self.refused("key", "no/folder", says=["No such file"])
 
     def test_the_dump_is_that_of_the_guest(self):
@@ -70,12 +71,12 @@ class Sealed(Cli):
         (self.folder / "stream").write_bytes(self.stream())
         other = self.dumps / "other-key"
         self.make_key(other)
-        self.refused("receive", "./stream", "-o", "out", "--key", other, says=["it is sealed to another key"])
-        self.refused("receive", "./stream", "-o", "out", says=["it is sealed to a key", "--key"])
-        self.refused("receive", "./stream", "-o", "out", "--key", "stream", says=["it holds no secret key"])
+        self.refused("receive", "./stream", "-o", "out", "--key", other, says=["the stream is sealed to another key"])
+        self.refused("receive", "./stream", "-o", "out", says=["the stream is sealed to a key", "--key"])
+        self.refused("receive", "./stream", "-o", "out", "--key", "stream", says=["the file holds no secret key"])
         self.refused("receive", "./stream", "-o", "out", "--key", "none", says=["No such file"])
         subprocess.run([MAKE_STREAM, self.dump(), self.folder / "plain"], check=True)
-        self.refused("receive", "./plain", "-o", "out", "--key", self.key, says=["it is not sealed"])
+        self.refused("receive", "./plain", "-o", "out", "--key", self.key, says=["the stream is not sealed"])
 
     def listening(self, *options):
         """receive on a port of this machine: the process, and the port."""
@@ -201,11 +202,11 @@ class Sealed(Cli):
 
     def test_tcp_that_cannot_be(self):
         for address in ("tcp:", "tcp:x", "tcp:host:1", "tcp:1:", "tcp:[::1]"):
-            self.refused("receive", address, "-o", "out", "--key", self.key, says=["give the number of a port"])
-        self.refused("receive", "tcp:127.0.0.1:0", "-o", "out", says=["over TCP only sealed streams are taken"])
+            self.refused("receive", address, "-o", "out", "--key", self.key, says=["give a port number"])
+        self.refused("receive", "tcp:127.0.0.1:0", "-o", "out", says=["over TCP only sealed streams are accepted"])
         self.refused("receive", "tcp:192.0.2.1:30317", "-o", "out", "--key", self.key, says=["tcp:192.0.2.1:30317"])
         self.refused("receive", "tcp:127.0.0.1:0", "-o", "out", "--key", self.key, "--wait", "1",
-                     says=["nothing came from the guest within 1 s"])
+                     says=["the guest sent nothing within 1 s"])
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """dump --then and --then-always: what is done with a guest, and what not, after what became of its dump."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Command lines that make no sense end with 2 and do nothing."""
 
 from harness import USAGE, Cli, main

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What messages hand to their reader to be pasted: a shell makes of it what was meant, whatever the names are."""
 
 import subprocess
@@ -9,7 +10,7 @@ from harness import FAILED, Cli, main
 SAYS_ITS_KERNEL = """
 while os.read(fds[0], 1 << 20):
     pass
-channel.send(json.dumps({"type": "done", "release": RELEASE, "level_asked": 0, "level_reached": 0, "incomplete": False,
+channel.send(json.dumps({"type": "done", "release": RELEASE, "build_id": "", "level_asked": 0, "level_reached": 0, "incomplete": False,
                          "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "crashed": False, "classes": [],
                          "remarks": []}).encode())
 time.sleep(100)
@@ -86,7 +87,7 @@ class Domains(Words):
     def command(self, text: str, start: str) -> str:
         """The command in a message, up to the parenthesis or line end behind it."""
         line = next(line for line in text.splitlines() if start in line)
-        return start + line.split(start)[1].removesuffix("), and stop and start the guest").removesuffix(")")
+        return start + line.split(start)[1].removesuffix("), then stop and start the guest").removesuffix(")")
 
     def test_what_check_tells_to_do(self):
         text = self.failed("check", PWNED)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A worker that a hostile dump has taken over: what it says is bounded, and steers no terminal."""
 
 import json
@@ -6,7 +7,7 @@ from harness import FAILED, Cli, main
 
 SAYS_IT_IS_DONE = """
 os.write(fds[1], TEXT)
-channel.send(json.dumps({"type": "done", "release": "6.1\\x1b[2J\\x9b", "level_asked": 0, "level_reached": 0,
+channel.send(json.dumps({"type": "done", "release": "6.1\\x1b[2J\\x9b", "build_id": "", "level_asked": 0, "level_reached": 0,
                          "incomplete": False, "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "crashed": False, "classes": [],
                          "remarks": []}).encode())
 """

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A QEMU of our own on one end of a socket pair: says what a test tells it to say.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The twin of src/base/sys.cc: the same calls, which fail or come short on demand. A test program
 // that has faulty_sys.cc among its sources gets it in place of the real one.
 #pragma once

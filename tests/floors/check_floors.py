@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Each folder includes only what its floor allows (docs/ARCHITECTURE.md, "Floors").
 
 A folder includes itself, src/base, and what stands in its row: never sideways, never up. Foreign headers are bound

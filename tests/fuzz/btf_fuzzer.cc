@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // BTF with changes, as a kernel's and as a module's: every type, and what is asked of it by name.
 // The first byte tells which of the two is changed.
 #include "src/kernel/btf.h"

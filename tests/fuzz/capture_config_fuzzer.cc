@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The configuration of a capture, from its file and from a command line: what is understood is
 // written as it is read.
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a fuzzer does to bytes that are right, where mutations of its own would never come past
 // their form.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whatever a worker writes into the table of the room that it shares: what is copied for it is the
 // guest's memory, into the room, and no more than fits there. The input is the room's size and
 // count (8 bytes each), then entries.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The bytes of an ELF dump, plain and flattened (whichever they claim to be).
 #include <elf.h>
 

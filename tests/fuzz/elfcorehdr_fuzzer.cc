@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The ELF core header of a crashed kernel, and the notes that it leads to: the input is the page of
 // the header and what follows it, in the memory of two kernels.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest with words of its memory and lines of its VMCOREINFO changed: finding its kernels by the
 // note, by registers and by searching, its symbols and its CPUs.
 #include "src/kernel/cpus.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whatever a guest's stream says, each page that is handed out is RAM, was announced, and comes
 // once. The input is a list of frames (kind, size, payload), which get right checksums here, or
 // else no mutation would ever come past these; where its first byte is odd, it is the line itself.

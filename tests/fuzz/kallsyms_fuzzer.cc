@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The tables of kallsyms with changes: read where VMCOREINFO tells, and where their content does.
 // The first byte tells the kernel.
 #include "src/kernel/kallsyms.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A kdump file of few bytes: the input is the headers' fields, one block of bitmaps each,
 // descriptors and data, laid out as a real file so that the fuzzer need not find the structure.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What QEMU's monitor for people says of its memory: whatever it says, the places are where memory
 // can be.
 #include <array>

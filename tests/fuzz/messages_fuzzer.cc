@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a worker says to vmcorectl, and the reverse: whatever comes, what is taken is within its
 // bounds, and can be said again.
 #include <cstdint>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whatever a migration stream says, each page lies in the block that it names.
 #include <cstdint>
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Notes that parse are written and parsed again, and give the same.
 #include "src/formats/elf/notes.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The input is the guest's memory; its first words are the address, the root and the mask.
 #include <cstring>
 

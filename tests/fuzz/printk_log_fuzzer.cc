@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest with words of its memory and lines of its VMCOREINFO changed: its kernel log.
 #include "src/kernel/printk_log.h"
 #include "tests/builders/kernel_fuzz.h"

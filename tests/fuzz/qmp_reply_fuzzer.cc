@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What QEMU says on its monitor: greeting, answers and events in any order, cut anywhere.
 #include <sys/socket.h>
 

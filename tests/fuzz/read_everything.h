@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a fuzzer does with a dump that opened: look at all of it, and check what readers promise.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What QEMU's monitor for people says of registers: whatever it says, the CPUs are few and whole.
 #include <cstdint>
 #include <cstdlib>

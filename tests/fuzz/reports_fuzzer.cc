@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Reports that a worker wrote, or that were kept: whatever they are, they are refused or can be
 // written again and shown.
 #include <cstdint>

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Builds the fuzzers and runs each for a bounded time: SECONDS_EACH (default 10), first over the
 # corpus kept from earlier runs. A finding fails the run and leaves its input in the cache.
 set -euo pipefail

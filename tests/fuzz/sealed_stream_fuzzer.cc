@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Whatever comes in place of a sealed stream, what is opened is what was sealed, from its
 // beginning. The input changes a sealed stream; frames get right checksums again where its first
 // byte is odd.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ORC tables and stacks with changes: unwinding from registers that the input tells.
 // A byte for the form, 2 for each of ip, sp and bp, one whether tables or stacks are changed.
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Any bytes as VMCOREINFO, and every getter on every key that is there.
 #include <string>
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest with words of its memory and lines of its VMCOREINFO changed: its zones and its free
 // lists, and the plan that comes of them.
 #include "filters/plan.h"

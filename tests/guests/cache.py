@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the tests keep what they fetch and make: outside the source tree, shared by all builds.
 
 $VMCORECTL_CACHE, else $XDG_CACHE_HOME/vmcorectl, else ~/.cache/vmcorectl.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a capture kernel saved of a crash, beside what the host's own QEMU dumps of the same guest meanwhile: page by page.
 
 The capture kernel changes the first MiB and the memory that was reserved for it, which are not compared.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest with a panic kernel: a Debian kernel under QEMU with crashkernel=, vmcore-guest and a capture image inside.
 
     with CaptureGuest(CaptureConfig(name="mine", kernel="6.1", crashkernel="128M")) as guest:

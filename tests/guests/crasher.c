@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* A module that crashes the kernel as it is told: insmod crasher.ko how=null|softlockup|timer */
 #include <linux/module.h>
 #include <linux/preempt.h>

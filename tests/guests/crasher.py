@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A module that crashes its kernel in ways that nothing in a Debian guest can (crasher.c): their kernels have no lkdtm.
 
 It is built against the headers of the kernel's own packages, by this machine's gcc: of bookworm's kernels only, for a

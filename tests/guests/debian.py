@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian packages fetched and unpacked privately: nothing is installed, the system's apt state is not touched.
 
     suite = Suite("trixie")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Root file systems as debootstrap makes them, and what changed in them.
 
     with copy_of("plain") as root:              # systemd and GRUB; "kdump-tools": with that, enabled

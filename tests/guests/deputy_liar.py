@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A user's fake of a QEMU: `deputy_liar.py SOCKET VICTIM [ARGUMENT]` serves a monitor at SOCKET, behind which the kernel
 sees the process that runs VICTIM, a set-uid program that tells where its memory lies."""
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* A process whose memory is nobody else's business: run set-uid, it tells where its secret lies, and waits. With an
    argument it gives up its privilege first, as many such programs do: its memory is still guarded. */
 #define _GNU_SOURCE

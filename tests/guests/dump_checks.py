@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests of `dump` share: running it, what it left behind, and whether it equals QEMU's own dump."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of one guest as others write them (QEMU, makedumpfile): vmcorectl opens each, and shows the pages that the
 guest's ELF file has."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One real guest: a Debian kernel under QEMU, run until it is READY, panicked on request, dumped by QEMU.
 
     with Guest(Config(name="mine", kernel="6.12")) as guest:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the guest tests share: the vmcorectl under test, the choice of guests, and a list of findings.
 
 A test is a plain script: exit 0 when all is well, 1 with findings, 77 (ctest's skip) where something of it could not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds the initramfs of a test guest: busybox, the modules it needs, and the workload."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What others do to a guest while it is dumped, and how the guest may then stand.
 
 An action is done at once and returns an Outcome. States are QEMU's own names; "gone": there is no QEMU any more.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernels that the guests run, from Debian packages, unpacked into the cache.
 
     kernels.py NAME...          fetch what is missing, print where it is

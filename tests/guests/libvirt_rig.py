@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A libvirt of the test's own, with one domain: an embedded driver, or a session daemon (libvirtd, or virtqemud). Nothing
 of the system's is started, configured or touched. libvirt's unprivileged side is used: root becomes nobody for it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A bare QEMU, which need not run a kernel: beside Guest, for what a guest is before and without one."""
 
 import json

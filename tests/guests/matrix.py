@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guests that everything is tried on, and their raw QEMU dumps in the cache.
 
     matrix.py             make all dumps that are missing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The processes of a dump under way, found from outside: vmcorectl's own, and libvirt's helper."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Monitors in front of QEMU's own. One tells one lie: that the guest runs. So what is done to running guests only can
 be done to one that stands still, and compared with QEMU's own dump of the same moment. Another makes dumps slow."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that are reset or kexec into another kernel, and are dumped at moments of the boot: the dump is of what their
 vCPUs run, or has everything. For test_reboots.py and test_reboots_long.py."""
 

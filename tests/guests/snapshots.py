@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots of one guest by `vmcorectl dump --consistency snapshot`, and how QEMU is left by them."""
 
 import contextlib

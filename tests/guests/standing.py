@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that stands still, dumped by `vmcorectl dump --method direct`: equal to QEMU's own dump, and nothing of the
 host's memory is taken for it."""
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // subvolume PATH: makes a subvolume of btrfs, as `btrfs subvolume create` does.
 #include <fcntl.h>
 #include <libgen.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest whose root is a subvolume of btrfs, as the installers of Debian and Ubuntu make it: the capture kernel saves to
 the folder that the guest sees under that name, and after the reboot `status` and the message of the day find the crash. A
 folder that something else is mounted over is refused.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl check`: what it says of guests that are well, and of those that are not; that it touches none; whether
 its prediction comes true; and `--fix`, on domains of a libvirt of the test's own."""
 
@@ -223,8 +224,8 @@ def test_channel(case: Case, rig: LibvirtRig) -> None:
         silent = subprocess.run([*words, "2"], cwd=case.folder, capture_output=True, text=True)
     finally:
         rig.virsh("destroy", "plain")
-    case.expect("receive", ("shut off", (off.returncode, "does not run" in off.stderr), (1, True)),
-                ("silent", (silent.returncode, "nothing came from the guest within 2 s" in silent.stderr), (1, True)),
+    case.expect("receive", ("shut off", (off.returncode, "is not running" in off.stderr), (1, True)),
+                ("silent", (silent.returncode, "the guest sent nothing within 2 s" in silent.stderr), (1, True)),
                 ("files", [name for name in left_in(case.folder) if "xml" not in name], []))
 
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dump --crash-guest` on a libvirt domain: by an NMI and by QEMU's guest agent, which the domain survives (its panic kernel
 sends the dump and reboots it), and by its keyboard, unarmed. And what libvirt sees of a crash that was not ordered."""
 
@@ -81,7 +82,7 @@ class Case:
     def untainted(self) -> None:
         self.rig.wait_for("\nARMED", BOOT_SECONDS, self.boots)
         done = self.crash("agent", "agent")
-        self.check("the agent, without --allow-taint", done, 1, {"said": "allow that by --allow-taint" in done.stderr})
+        self.check("the agent, without --allow-taint", done, 1, {"said": "allow this with --allow-taint" in done.stderr})
 
     def seen(self) -> None:
         """A crash that nobody here ordered, and that the guest's kernel tells QEMU of."""
@@ -115,7 +116,7 @@ class Case:
         print(f"  unarmed: exit {done.returncode} {done.stderr[:600]}", flush=True)
         self.check("an unarmed guest, forced", done, 0, {
             "by its keyboard": "sysrq triggered crash" in self.run("dmesg", self.folder / "unarmed").stdout,
-            "why, at once": "no panic kernel took over" in done.stderr,
+            "why, at once": "no capture kernel took over" in done.stderr,
             "from outside": json.loads(done.stdout or "{}").get("guest", {}).get("state_before") == "crashed (panicked)"})
 
     def ask_agent(self, command: str) -> None:

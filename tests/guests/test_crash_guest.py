@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dump --crash-guest` on real guests: one that is armed sends its own dump; one whose panic kernel stays silent, or that
 has no channel, is dumped from outside, as the kernel that crashed; one that is not armed, or that another process has, is
 left alone. And what pstore kept of a crash."""
@@ -63,7 +64,7 @@ class Case:
         os.close(theirs)
         self.terminal = os.fdopen(ours, "wb")
         said = b""
-        while b"Type its name" not in said and (more := asking.stderr.read(1)):
+        while b"Type the guest's name" not in said and (more := asking.stderr.read(1)):
             said += more
         return asking
 
@@ -90,7 +91,7 @@ def armed(vmcorectl, findings, folder: Path) -> None:
         guest.must(ON_NMI)
         done = case.crash("--crash-guest", "nmi", "--yes")
         case.check("no panic kernel is loaded: refused", done, 1, {
-            "no panic kernel is loaded": "no panic kernel is loaded" in done.stderr,
+            "no capture kernel is loaded": "no capture kernel is loaded" in done.stderr,
             "the guest runs": case.status() == "running", "no file": not case.out.exists()})
         guest.load()
         held(case)
@@ -147,13 +148,13 @@ def no_channel(vmcorectl, findings, folder: Path) -> None:
         case.check("no channel is given", done, 2, {"--force": "--force" in done.stderr})
         done = vmcorectl.run(*words, "--force", seconds=400)
         case.check("no channel", done, 0, {
-            "said": "it has no channel" in done.stderr and "is dumped from outside" in done.stderr,
+            "said": "the guest has no channel" in done.stderr and "is dumped from outside" in done.stderr,
             "the crash": case.log("Kernel panic - not syncing: NMI"), "it runs on": case.status() == "running",
             "info": case.info().get("kernel", {}).get("panicked") is True})
         done = vmcorectl.run(*[folder / "again" if word == case.out else word for word in words], "--force")
         case.check("one that has crashed", done, 1, {"said": "has crashed already" in done.stderr})
         done = vmcorectl.run("check", "--qmp", guest.qmp_socket)
-        case.check("check", done, done.returncode, {"said": "its kernel has panicked, and it runs on" in done.stdout})
+        case.check("check", done, done.returncode, {"said": "the guest's kernel has panicked, and the guest still runs" in done.stdout})
 
 
 def seen(vmcorectl, findings, folder: Path) -> None:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The whole way on a Debian guest with systemd: the package is installed, `vmcore-guest setup` run, and the guest booted
 with the command line that GRUB would give it. Its service loads the panic kernel, and again when the network, which one
 of its targets needs, is another than at the setup. It crashes on purpose, the host receives the dump of that crash, and

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Root's vmcorectl and a monitor's socket that belongs to somebody else: a user who serves QMP and names a set-uid
 process as its QEMU gets nothing of that process's memory into a dump; QEMUs of users, of root, of another PID namespace
 and such as became somebody else are read in place as ever."""

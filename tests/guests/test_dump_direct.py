@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl dump --method direct`: every kind of memory that QEMU gives a guest holds the same as QEMU's own dump; a
 running guest waits briefly and is seen at one moment; the host's memory does not grow."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl dump --method qmp` on real guests: panicked, running, paused; what it leaves behind; how it fails."""
 
 import socket

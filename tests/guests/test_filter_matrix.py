@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """On every guest and at every level vmcorectl keeps the pages that makedumpfile keeps, with the guest's own bytes.
 
 Page sets are compared over the pfns that have a struct page. Contents are compared with the unfiltered dump:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dump files of QEMU and makedumpfile open, whatever their headers call the machine, and show the guest's own pages.
 A short part of test_foreign_matrix.py."""
 

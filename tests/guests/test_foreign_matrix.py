@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dump files of QEMU 7.2, 10 and 11 and of makedumpfile 1.7.2 and 1.7.8, in every format that they are built with, of
 kernels 6.1, 6.12 and the newest: they open, and show the pages of the same guest's ELF file. What vmcorectl makes of
 them opens in crash and drgn."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """vmcore-guest status, load, unload, estimate, lock, exec, test and collect in real guests: what they do and refuse."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """vmcore-guest setup and remove on root file systems: Debian's by debootstrap, others' as they lay them out.
 
 Setup changes what it shows, a second one changes nothing, and remove leaves each byte as it was: from outside (--root),

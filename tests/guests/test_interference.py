@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Others at work on a guest at random moments of its `dump`: management that stops, resets, moves, saves or ends it, a
 libvirtd that is restarted, and the OOM killer. Whatever they do, vmcorectl ends soon with a code of its contract and
 a text for people, the guest is as they asked or as it was found, free of jobs, blockers and taints, and no file

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """SIGKILL of our processes, alone and together, at random moments of `dump`, by every method: the guest runs, and no
 job and no migration blocker is left, within a second; no file under a final name is partial. One line a trial.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl dump --method direct` of guests whose memory comes, goes and lies in other ways than from their start on and
 in one piece: what is kept equals QEMU's own dump, and nothing of the host's memory is taken for it."""
 

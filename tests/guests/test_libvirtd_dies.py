@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """libvirt's daemon is killed in the pause of a dump. Up to libvirt 11.4 the pause is QEMU's own, and the guest runs again
 when the dump ends. libvirt 11.5 and later stop the guest themselves: it stands still until the daemon is started again,
 and vmcorectl says so."""
@@ -86,7 +87,7 @@ def one(vmcorectl, findings, kind: str, method: str) -> None:
         expect(findings, f"{kind}, {method}", [
             ("events", events, ["STOP", "RESUME"] if by_itself else ["STOP"]),
             ("without a daemon", without == "running", by_itself), ("with a daemon again", again, "running"),
-            ("exit code", code, 4), ("says so", "stands still until libvirt is started again" in text, not by_itself)])
+            ("exit code", code, 4), ("says so", "stays paused until libvirt is started again" in text, not by_itself)])
 
 
 def test(vmcorectl, _, findings) -> None:

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dmesg`, `info` and `memory` of a libvirt domain that runs: where its kernel was found is remembered, and not believed
 after a reboot; with --pause one moment is shown, and the guest runs again in every case."""
 
@@ -68,7 +69,7 @@ class Case:
             done = self.run(verb, "--pause", "--output", "json")
             answer = json.loads(done.stdout or "{}")
             expect(self.findings, f"{verb} --pause", [
-                ("exit code", done.returncode, 0), ("said", "stood still for" in done.stderr, True),
+                ("exit code", done.returncode, 0), ("said", "was paused for" in done.stderr, True),
                 ("torn", "torn" in json.dumps(answer.get("remarks", [])) or answer.get("torn", False), False)])
             if verb == "info":
                 expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2),

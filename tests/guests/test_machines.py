@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Machines whose RAM lies elsewhere than a PC's usually does: cut lower at the PCI hole, or with no PCI at all. What
 `dmesg`, `memory` and `check` see of the running guest, and `memory` and `dump` of one that stands still, is what QEMU's own
 dump has; domains of libvirt as well, with NUMA nodes in every kind of memory and untainted."""

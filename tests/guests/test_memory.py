@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl memory` of a guest: the classes of a guest that stands still are those of QEMU's own dump of it, for
 every kind of memory that differs in how untouched pages are told; a running guest does not notice."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A crash goes over a network: to a listening vmcorectl, sealed to its key, and to an sshd of this host by the ssh
 client that the image was given. What arrives equals what QEMU dumps while the panic kernel runs. A host with another
 key than the known one gets nothing.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that are not in 64-bit mode: a 32-bit kernel, with PAE and without, is refused before it is paused, by each
 method and by `check`. One that does not page yet (not started, or in its firmware) is dumped whole."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Memory blocks that are taken offline, and pages that the kernel knows to be faulty.
 
 What a process left in memory that was taken offline afterwards is in no dump of level 16 and above. A block that is

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """test_offline.py on every kernel, with CMA where the kernel has it; and sections that are not online and in use:
 those of memory blocks that hold their own struct pages, and those of persistent memory."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kernels that crash each in another way, and what is saved of it: a NULL dereference, a soft lockup, a panic in a timer;
 and the cloud kernel of trixie in the memory that is recommended for it. Each dump equals the host's own of the same
 moment, and opens in crash with the stack of what crashed."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`dump --pause-limit` is a limit: a guest that is read too slowly is let go when it is over, and the dump fails. So it is
 by an interruption. A guest that stood still before has no limit."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """QEMU as older and newer Debian releases have it: every method's dump of a guest that stands still equals QEMU's own, a
 running one is seen at one moment, and a snapshot is taken, or refused with the reason, by a QEMU that has none."""
 
@@ -64,7 +65,7 @@ def test(vmcorectl, _, findings) -> None:
                 for method in ("direct", "qmp"):
                     version.moment(method)
                 if config.qemu == "qemu-5.2":
-                    snapshot.said("snapshot", "background-snapshot: it came with version 6.0")
+                    snapshot.said("snapshot", "background-snapshot: it needs version 6.0")
                     snapshot.as_before("refused")
                 else:
                     snapshot.refused(("multifd", "mapped-ram", "x-ignore-shared"))

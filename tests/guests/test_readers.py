@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What vmcorectl writes opens in crash, drgn, libkdumpfile and makedumpfile, in every format and codec,
 and they say of it what they say of the unfiltered dump.
 

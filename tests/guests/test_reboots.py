@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Guests that are reset or kexec into another kernel are dumped at moments of the boot: the dump is of what their vCPUs
 run, or has everything. A few moments; test_reboots_long.py has ten, of each kernel."""
 

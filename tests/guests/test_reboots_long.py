@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Guests of each kernel that are reset or kexec into another kernel, dumped at ten moments of the boot."""
 
 import sys

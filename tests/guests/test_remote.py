@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """--remote by a real sshd, on a port of this host: a domain of a session daemon is looked at and dumped as if it were
 far; the guest runs again when either end is interrupted or killed."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Each guest of the matrix is what its name says, so that the other tests mean what they claim. Needs no vmcorectl."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """No secret that a guest kept in user memory is found in a dump whose level takes that memory away.
 
 With 8: anonymous memory, huge or not, hugetlb pages, written pages of private file mappings.

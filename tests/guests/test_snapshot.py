@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`vmcorectl dump --consistency snapshot`: memory and registers are those of one moment, whatever the guest's memory is
 made of; QEMU is left as it was found, also by one that was killed, as soon as the next dump runs."""
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is learnt of a guest's kernel from its dump alone, beside what the guest said of itself: every symbol of the
 kernel and its modules, the types of its BTF, as bpftool reads them from a copy that the guest made, the stacks of its
 tasks and of the CPU that panicked."""

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A guest that crashed into a capture kernel which then hangs: the host's dump is of the crashed kernel.
 
 Its capture kernel is stopped at ten moments from the crash on, and dumped at each: before it has begun (purgatory,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How long a program in the guest stands still, as the host sees it: it counts in memory (workload.c, tick=CPU), and the
 host watches the count. The guest's own clocks would not do: QEMU stops them with the guest.
 """

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 /* vsock_listener PORT: returns when it listens. Takes one connection and prints what comes by it, up to the end of a
  * guest's stream; then it hangs up. */
 #define _GNU_SOURCE

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A second monitor of a guest, which sees it stop and run."""
 
 import json

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The packages hold what is needed, and the tarball runs wherever it is unpacked.
 #   test_packages.sh BUILD_FOLDER
 set -euo pipefail

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sets of page frame numbers as one big integer each: bit N stands for pfn N. Union, difference and counting are then one step."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Decompressing one page by the libraries that every reader uses: zlib of Python, the others through ctypes."""
 
 import ctypes

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Compares two dumps of one guest, ours and an oracle's: the same pages kept, with the same contents.
 
     compare.py OURS ORACLE [--raw RAW] [--every N]

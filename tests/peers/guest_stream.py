@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reads a guest's stream (docs/formats/guest-stream.md) as the host got it: whole, in order, of one guest. For tests that
 look at what the guest sent; what a host does with damaged ones is not its concern.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An independent reader of vmcores: kdump-compressed (version 6) and ELF, QEMU's included. Prints a summary when run.
 
 Both kinds offer the same: `ram` and `kept` (page sets, see bits.py), `page(pfn)`, `vmcoreinfo`, `notes`.

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guest kernel's memmap, walked independently: which pfns have a struct page, and what it says.
 
     memmap.py RAW [PFN...]     the ranges with a memmap; for each PFN the fields that filters look at

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """makedumpfile as the oracle: which pages it keeps of a raw QEMU dump, at any level.
 
     oracle.py repair RAW OUT          a copy that makedumpfile can read

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Opens a dump with every reader that users have: crash, drgn, libkdumpfile and makedumpfile, and returns what they say.
 
 crash is trixie's 8.0.6 for both kernels: 8.0.2 of bookworm finds 3 tasks in a current 6.1, filtered or not.

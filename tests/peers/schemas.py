@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The JSON documents of vmcorectl against their schemas (docs/schema)."""
 
 import functools

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Searches a dump for the secret pages that workload.c planted: secrets.py DUMP CONSOLE_LOG
 
 Each page is made again from its seed and compared whole. Of an ELF file the room between segments is searched as

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The independent tools that vmcorectl is measured against, as they come from Debian.
 
 Most peers must be newer than Debian 12's: they are unpacked, with their own C library, into the cache

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the vCPUs of a stopped guest use: the page each executes, its stack, and the page tables that lead to them.
 
 By the notes of QEMU's own unfiltered ELF dump (target/i386/arch_dump.c, QEMUCPUState version 1) and a walk of its page

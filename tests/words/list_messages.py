@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lists every text that a user can see: errors, remarks, hints, findings, help and progress lines.
 
     list_messages.py [ROOT] [--kind KIND]     one line each: FILE:LINE: KIND: TEXT

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """list_messages.py finds what a user can see, whole, and nothing else."""
 
 import sys

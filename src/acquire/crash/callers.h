@@ -1,6 +1,7 @@
-// Callers: whoever connects where guests do, by vsock or TCP. A guest speaks as soon as it is
-// connected; one that stays silent, or says less than any stream begins with, keeps nobody else
-// waiting, and an address with many connections keeps no other address waiting.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Callers: the clients that connect by vsock or TCP. A guest sends as soon as it is connected. A
+// client that is silent, or sends less than the header of a stream, delays nobody else, and a peer
+// with many connections delays no other peer.
 #pragma once
 
 #include <cstddef>
@@ -27,18 +28,18 @@ class Callers {
 
   // Readable when next() may have somebody.
   int fd() const { return epoll_.get(); }
-  // Of those that have said kLeastWords, one of the peer that is least often in `busy`, the last
-  // that came first: who came before it did not get on. Nothing where there is none yet.
+  // Of the clients that have sent kLeastWords, one of the peer that is least often in `busy`, the
+  // latest first: earlier ones did not make progress. Nothing if there is none yet.
   Result<std::optional<Caller>> next(std::span<const std::string> busy = {});
   // One that cannot be heard yet.
   void put_back(Caller caller);
 
-  // Bytes: the header of a frame (docs/formats/guest-stream.md). Of vsock the first byte may do: it
-  // heeds SO_RCVLOWAT late, TCP since Linux 2.6.28 (socket(7)).
+  // Bytes: the header of a frame (docs/formats/guest-stream.md). vsock may report the first byte:
+  // it honours SO_RCVLOWAT late, TCP does since Linux 2.6.28 (socket(7)).
   static constexpr int kLeastWords = 48;
 
  private:
-  // Where there are more, the oldest of the peer that has the most is hung up on.
+  // If there are more, the oldest connection of the peer with the most connections is closed.
   static constexpr std::size_t kMostWaiting = 64;
 
   struct Waiting {

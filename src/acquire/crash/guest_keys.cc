@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/crash/guest_keys.h"
 
 #include <sys/stat.h>

@@ -1,5 +1,6 @@
-// By what a guest, or the line that it sends its dump through, is known on this host, however it
-// was named. Two that share a key are the same. Each can be a file's name.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The keys by which a guest, or the line through which it sends its dump, is known on this host,
+// whatever name was used. Two that share a key are the same. Each key can be a file's name.
 #pragma once
 
 #include <filesystem>
@@ -17,14 +18,14 @@ using GuestKeys = std::vector<std::string>;
 // Of a libvirt domain, whatever its connection.
 std::string domain_key(std::string_view uuid);
 std::string process_key(const ProcessKey& process);
-// Of a socket, pipe or terminal, by its inode; none where nothing is there, or a file or disk,
-// which any number may read.
+// Of a socket, pipe or terminal, by its inode; none if nothing is there, and none for a file or
+// disk, which any number of processes may read.
 GuestKeys keys_of_file(const std::filesystem::path& path);
 
-// Of the guest behind a monitor: its socket, and its process where that can be told.
+// Of the guest behind a monitor: its socket, and its process if that is known.
 GuestKeys keys_of_monitor(qmp::Client& monitor, const std::filesystem::path& socket);
-// Of the guest whose channel `path` is, by a descriptor that is connected to it: its process, where
-// QEMU itself made the socket.
+// Of the guest that has the channel `path`, by a descriptor that is connected to it: its process,
+// if QEMU itself made the socket.
 GuestKeys keys_behind_channel(const std::filesystem::path& path, int connected);
 
 }  // namespace vmcore::acquire

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/crash/guest_line.h"
 
 #include <fcntl.h>
@@ -33,7 +34,9 @@ constexpr std::string_view kTcp = "tcp:";
 
 Result<GuestLine> open_standard_input() {
   if (::isatty(STDIN_FILENO) != 0) {
-    return fail(Errc::invalid, "standard input is a terminal, not a guest's stream");
+    return fail(
+        Errc::invalid,
+        "standard input is a terminal: pipe a guest's stream into it, or name a socket or file");
   }
   TRY_ASSIGN(Fd fd, duplicate(STDIN_FILENO));
   return GuestLine{.name = "guest", .fd = std::move(fd)};
@@ -47,7 +50,7 @@ Result<GuestLine> listen_on_vsock(std::string_view text) {
   if (const auto port = parse_number<unsigned>(text)) {
     address.svm_port = *port;
   } else if (!text.empty()) {
-    return fail(Errc::invalid, "vsock:{}: give a port's number, or none for {}", text,
+    return fail(Errc::invalid, "vsock:{}: give a port number, or none for port {}", text,
                 kDumpVsockPort);
   }
   Fd socket(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -86,7 +89,7 @@ Result<GuestLine> listen_on_tcp(const std::string& text) {
   addrinfo* list = nullptr;
   if (port.empty() || ::getaddrinfo(address.empty() ? nullptr : address.c_str(), port.c_str(),
                                     &wanted, &list) != 0) {
-    return fail(Errc::invalid, "tcp:{}: give the number of a port, or ADDRESS:PORT", text);
+    return fail(Errc::invalid, "tcp:{}: give a port number, or ADDRESS:PORT", text);
   }
   const std::unique_ptr<addrinfo, FreeAddresses> found(list);
   Fd socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -177,9 +180,10 @@ Result<> check_alone(const GuestLine& line) {
       return {};
     }
     if (look == kLooks) {
-      return fail(Errc::busy,
-                  "{} is connected to {}, and gets what the guest sends: end that process first",
-                  others, line.socket.string());
+      return fail(
+          Errc::busy,
+          "{} is connected to {}, and receives what the guest sends: end that process first",
+          others, line.socket.string());
     }
     std::this_thread::sleep_for(kLookEvery);
   }

@@ -1,4 +1,5 @@
-// GuestLine: what a guest's own capture kernel sends its dump through, at the host's end.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// GuestLine: the host's end of the line through which a guest's own capture kernel sends its dump.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@
 namespace vmcore::acquire {
 
 // The virtio-serial port that a guest's capture kernel looks for, and the vsock port that it
-// connects to (guest/config/capture_config.h has the same, which definition_test.cc sees to).
+// connects to (guest/config/capture_config.h has the same; definition_test.cc compares them).
 inline constexpr std::string_view kDumpChannel = "org.vmcorectl.dump.0";
 inline constexpr std::uint32_t kDumpVsockPort = 30317;
 
@@ -38,8 +39,8 @@ struct GuestLine {
 // `selection` tells how a domain is looked up. Errc::not_found for a domain without the channel.
 Result<GuestLine> open_guest_line(const std::string& from, Selection selection);
 
-// Errc::busy, naming it, where another process is connected to the socket as well: QEMU serves one,
-// and what the guest sends would go to that one. One that is just ending is waited for.
+// Errc::busy, with its name, if another process is connected to the socket as well: QEMU serves one
+// client, which would get what the guest sends. A process that is just ending is waited for.
 Result<> check_alone(const GuestLine& line);
 
 // Whether `from` is reached by a network.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/crash/trigger.h"
 
 #include <libvirt/libvirt-qemu.h>
@@ -40,7 +41,7 @@ Result<> crash_by_monitor(const Selection& selection, CrashBy by) {
       return press_keys(monitor);
     case CrashBy::agent:
       return fail(Errc::unsupported,
-                  "QEMU's monitor does not lead to the guest agent: use nmi or sysrq");
+                  "the guest agent cannot be reached through QEMU's monitor: use nmi or sysrq");
   }
   return {};
 }
@@ -66,7 +67,7 @@ Result<> ask_agent(virDomain* domain) {
 Result<> crash_domain(const Selection& selection, CrashBy by) {
   if (by == CrashBy::agent && !selection.allow_taint) {
     return fail(Errc::invalid,
-                "a command to the guest agent marks the domain as tainted: allow that by "
+                "a command to the guest agent marks the domain as tainted: allow this with "
                 "--allow-taint, or use nmi or sysrq");
   }
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(selection.uri));

@@ -1,5 +1,6 @@
-// Crashing a guest on purpose, so that its own panic kernel saves it: the only thing here that
-// harms a guest, and never a part of dumping it in another way.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Crashing a guest on purpose, so that its own capture kernel saves it. Nothing else here harms a
+// guest, and no other way of dumping a guest uses this.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ enum class CrashBy : std::uint8_t {
           // the domain as tainted for it: Errc::invalid without `allow_taint`
 };
 
-// Returns when the guest was told to; whether it crashes is seen elsewhere.
+// Returns when the guest was told to crash; callers observe elsewhere whether it does.
 Result<> crash_guest(const Selection& selection, CrashBy by);
 
 }  // namespace vmcore::acquire

@@ -1,8 +1,10 @@
-// CrashWitness: what QEMU tells of a guest's crash, beside what the guest says of itself.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// CrashWitness: what QEMU reports of a guest's crash, beside what the guest claims itself.
 //
-// QEMU's events are the guest's own doing: its kernel's panic device gives them before the panic
-// kernel takes over only where crash_kexec_post_notifiers is set, and whoever has its I/O ports
-// can. So they confirm a crash, and their absence denies none.
+// QEMU's events are triggered by the guest: the panic device of its kernel sends them before the
+// capture kernel takes over only if crash_kexec_post_notifiers is set, and any process with access
+// to its I/O ports can send them. So an event confirms a crash, but a missing event does not deny
+// one.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +26,14 @@ enum class CrashSeen : std::uint8_t {
 class CrashWitness {
  public:
   virtual ~CrashWitness() = default;
-  // The last of it since watching began, and since the guest was last reset. Ask now and then:
-  // events are taken in meanwhile. Where nobody tells any more, it stays as it is.
+  // The last event since watching began and since the guest was last reset. Call now and then: it
+  // receives new events. If the connection is lost, the value stays as it is.
   virtual CrashSeen seen() = 0;
 };
 
 // By libvirt's events.
 Result<std::unique_ptr<CrashWitness>> watch_domain(const Selection& selection);
-// By QEMU's own, and how the guest stands. The monitor is held for so long.
+// By QEMU's own events and the state of the guest. The monitor is held until the object ends.
 Result<std::unique_ptr<CrashWitness>> watch_monitor(const std::filesystem::path& socket);
 
 // The same; of a client that keeps the events that it must, kCrashEvents.

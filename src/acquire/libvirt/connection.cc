@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/connection.h"
 
 #include <libvirt/virterror.h>
@@ -154,7 +155,7 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
                                           : nullptr);
   if (by_id && by_name && virDomainGetID(by_name.get()) != static_cast<unsigned>(*id)) {
     return fail(Errc::invalid,
-                "{} is the id of one domain and the name of another: say --id or --name", domain);
+                "{} is the id of one domain and the name of another: give --id or --name", domain);
   }
   if (by_id) {
     return by_id;
@@ -174,7 +175,7 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
   const char* const what = how == LookUp::id     ? "id"
                            : how == LookUp::name ? "name"
                                                  : "name, id or UUID";
-  return fail(Errc::not_found, "there is no domain with the {} \"{}\"", what, domain);
+  return fail(Errc::not_found, "no domain has the {} \"{}\"", what, domain);
 }
 
 std::string uuid_of(virDomain* domain) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // libvirt's handles as owners, its errors as Errors, its event loop, and how a domain is found. The
 // public API only.
 #pragma once
@@ -28,13 +29,13 @@ tl::unexpected<Error> libvirt_failure(std::string_view what);
 // for the process. An empty URI is libvirt's own default (LIBVIRT_DEFAULT_URI, its configuration).
 Result<LibvirtConnection> connect_libvirt(const std::string& uri);
 
-// The same after a connection broke: a daemon that is restarted is waited for, for some seconds.
+// The same after a connection broke: waits some seconds for a daemon that is restarted.
 Result<LibvirtConnection> connect_again(const std::string& uri);
 
 // Of the daemon that answers: 11.5.0 is 11'005'000, as libvirt has it.
 Result<std::uint64_t> version_of(virConnect* connection);
 
-// Errc::not_found where there is none. A number that is one domain's id and another's name is
+// Errc::not_found if there is none. A number that is one domain's id and another's name is
 // Errc::invalid.
 Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& domain, LookUp how);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/definition.h"
 
 #include <numeric>
@@ -69,7 +70,7 @@ Result<Node> parse(pugi::xml_document& document, const std::string& xml) {
   }
   const Node domain = document.child("domain");
   if (!domain) {
-    return fail(Errc::malformed, "libvirt's definition defines no domain");
+    return fail(Errc::malformed, "libvirt's definition does not define a domain");
   }
   return domain;
 }
@@ -127,9 +128,7 @@ Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
   const auto size = parse_number<std::uint64_t>(text);
   if (!size || unit != "KiB" || *size > kMaxPhysAddr / 1024) {
     return fail(Errc::unsupported,
-                "libvirt's definition has a size of memory that is not known: "
-                "{} {}",
-                text, unit);
+                "libvirt's definition has a memory size in an unknown unit: {} {}", text, unit);
   }
   return *size * 1024;
 }
@@ -140,7 +139,8 @@ Result<PhysAddr> base_of(const Node& device) {
   const std::uint64_t base =
       (inner ? inner : device.child("address")).attribute("base").as_ullong();
   if (base == 0 || base >= kMaxPhysAddr) {
-    return fail(Errc::unsupported, "libvirt's definition does not say where plugged memory lies");
+    return fail(Errc::unsupported,
+                "libvirt's definition does not tell the address of plugged memory");
   }
   return PhysAddr{base};
 }
@@ -239,7 +239,8 @@ Result<MemoryDefinition> read_memory_definition(const std::string& xml) {
   for (const Node& device : domain.child("devices").children("memory")) {
     TRY_ASSIGN(const std::uint64_t size, bytes_of(device.child("target").child("size"), ""));
     if (size > memory.main) {
-      return fail(Errc::malformed, "libvirt's definition plugs in more memory than there is");
+      return fail(Errc::malformed,
+                  "libvirt's definition has more plugged memory than the guest has memory");
     }
     memory.main -= size;
     const std::string_view model = device.attribute("model").value();
@@ -269,12 +270,13 @@ Result<DefinitionEdit> prepare_definition(const std::string& xml) {
   TRY_ASSIGN(const Node domain, parse(document, xml));
   const std::string_view type = domain.attribute("type").value();
   if (type != "kvm" && type != "qemu") {
-    return fail(Errc::unsupported, "a domain of type {} is not QEMU's", type);
+    return fail(Errc::unsupported, "a domain of type {} does not run in QEMU", type);
   }
   if (const Owner* owner = owner_of(domain)) {
-    return fail(Errc::unsupported,
-                "the domain's definition is {}'s, which would undo a change: change it there{}",
-                owner->name, owner->knob);
+    return fail(
+        Errc::unsupported,
+        "the domain's definition belongs to {}, which would undo a change: change it there{}",
+        owner->name, owner->knob);
   }
   DefinitionEdit edit{.before = write(document), .after = {}};
   turn_on_vmcoreinfo(domain);

@@ -1,5 +1,6 @@
-// A domain's definition, as libvirt writes it (https://libvirt.org/formatdomain.html): what it says
-// of dumps, and what it has to say so that a crash can be dumped.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A domain's definition, as libvirt writes it (https://libvirt.org/formatdomain.html): the parts
+// that matter to dumps, and the parts that it needs so that a crash can be dumped.
 #pragma once
 
 #include <string>
@@ -11,28 +12,28 @@
 
 namespace vmcore::acquire {
 
-// Errc::malformed for text that defines no domain.
+// Errc::malformed for text that does not define a domain.
 Result<GuestSetup> read_definition(const std::string& xml);
 
-// Where it says that the guest has its memory. Errc::unsupported where it does not say where what
-// is plugged in lies.
+// The guest's memory by the definition. Errc::unsupported if it does not give the address of
+// plugged memory.
 Result<MemoryDefinition> read_memory_definition(const std::string& xml);
 
-// The path of the UNIX socket at the host's end of a virtio-serial channel of that name; empty
-// where there is none. It is known of a domain that runs.
+// The path of the UNIX socket at the host's end of a virtio-serial channel of that name; empty if
+// there is none. Known only of a running domain.
 Result<std::string> channel_path(const std::string& xml, std::string_view channel);
 
-// Both written in the same way, so that they differ in nothing but what was changed.
+// Both are written in the same way, so that they differ only in what was changed.
 struct DefinitionEdit {
   std::string before;
   std::string after;
 };
 
-// Turns on vmcoreinfo, and on PCs adds a panic device and the channel for what a guest's own
-// capture kernel sends. With a panic device libvirt's default, which destroys a guest that crashed,
-// would leave nothing to dump: it is kept instead (`preserve`); an action that was chosen stays.
-// Errc::unsupported for guests that are not QEMU's, and for those whose definition is somebody
-// else's.
+// Enables vmcoreinfo, and on PCs adds a panic device and the channel for the dump that a guest's
+// own capture kernel sends. With a panic device, libvirt's default destroys a guest that crashed,
+// and nothing would be left to dump; so it becomes `preserve`, unless somebody chose another
+// action. Errc::unsupported for guests that do not run in QEMU, and for definitions that another
+// program owns.
 Result<DefinitionEdit> prepare_definition(const std::string& xml);
 
 }  // namespace vmcore::acquire

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/dump.h"
 
 #include <libvirt/virterror.h>
@@ -92,7 +93,7 @@ int LibvirtDump::returned_fd() const { return call_->returned.get(); }
 Result<> LibvirtDump::wait(std::chrono::milliseconds timeout) {
   std::unique_lock lock(call_->mutex);
   if (!call_->changed.wait_for(lock, timeout, [this] { return call_->outcome.has_value(); })) {
-    return fail(Errc::guest_state, "libvirt's dump does not end");
+    return fail(Errc::guest_state, "libvirt's dump did not end in time");
   }
   return *call_->outcome;
 }
@@ -163,7 +164,7 @@ Result<std::chrono::microseconds> PauseWatch::wait_resumed(std::chrono::millisec
       return std::chrono::microseconds{};
     }
     if (waited >= timeout) {
-      return fail(Errc::guest_state, "the guest does not run again after the dump");
+      return fail(Errc::guest_state, "the guest did not resume after the dump");
     }
     times_->changed.wait_for(lock, kLookEvery);
   }

@@ -1,4 +1,5 @@
-// LibvirtDump: one memory-only dump by libvirt, in a thread of its own, for the call returns only
+// SPDX-License-Identifier: GPL-2.0-or-later
+// LibvirtDump: one memory-only dump by libvirt, in its own thread, because the call returns only
 // when the dump is over.
 #pragma once
 
@@ -16,14 +17,14 @@ namespace vmcore::acquire {
 
 class LibvirtDump {
  public:
-  // Starts the call. What is given is kept alive until it returns.
+  // Starts the call. The arguments are kept alive until it returns.
   static Result<std::unique_ptr<LibvirtDump>> start(virDomain* domain, const std::string& path);
-  // A call that has not returned by then goes on by itself.
+  // A call that has not returned by then continues by itself.
   ~LibvirtDump() = default;
 
   // Readable when the call has returned.
   int returned_fd() const;
-  // How the call went; waits for it, Errc::guest_state at the timeout.
+  // The result of the call; waits for it, Errc::guest_state at the timeout.
   Result<> wait(std::chrono::milliseconds timeout);
   // The call failed for what its path leads to, not for the domain: another kind of target may do.
   bool target_refused() const;
@@ -43,9 +44,9 @@ class PauseWatch {
   PauseWatch(const PauseWatch&) = delete;
   PauseWatch& operator=(const PauseWatch&) = delete;
 
-  // For how long the domain stood still; waits for it to run again, Errc::guest_state at the
-  // timeout. Zero where nothing stopped it since start(): it stood still before, by somebody else.
-  // Called when the dump is over: where the connection breaks, at most how long it was.
+  // How long the domain was paused; waits until it runs again, Errc::guest_state at the timeout.
+  // Zero if nothing paused it since start(): somebody else had paused it before. Call when the dump
+  // is over. If the connection breaks, the result is an upper bound.
   Result<std::chrono::microseconds> wait_resumed(std::chrono::milliseconds timeout);
 
  private:

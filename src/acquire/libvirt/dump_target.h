@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // DumpTarget: the path that libvirt is given to dump into, and the descriptor that the dump is read
 // from.
 #pragma once
@@ -30,9 +31,9 @@ class PrivateFolder {
 
 class DumpTarget {
  public:
-  // A pipe of ours, which libvirt opens by way of /proc. It has no name on any disk, so that
-  // nothing is left behind; and unlike a FIFO, whose opening waits for a reader with the domain's
-  // job held, it cannot hold libvirt up should we be killed at the wrong moment.
+  // A pipe of ours, which libvirt opens through /proc. It has no name on any disk, so nothing is
+  // left behind. Opening a FIFO waits for a reader and holds the domain's job meanwhile; this pipe
+  // cannot block libvirt if we are killed at the wrong moment.
   static Result<DumpTarget> make_pipe();
   // A file in a private folder of `parent`, for a libvirt that may not, or cannot, see our pipe.
   static Result<DumpTarget> make_file(const std::filesystem::path& parent);
@@ -40,7 +41,7 @@ class DumpTarget {
   const std::string& path() const { return path_; }
   // Open for reading. Borrowed.
   int fd() const { return file_.get(); }
-  // libvirt has it open: nobody needs the path any more. What is read ends when libvirt is done.
+  // libvirt has opened it, so the path is not needed any more. The input ends when libvirt is done.
   void forget_path();
   // Gives the descriptor away.
   Fd take() { return std::move(file_); }

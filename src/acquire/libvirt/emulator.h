@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Which QEMU runs a libvirt domain.
 #pragma once
 

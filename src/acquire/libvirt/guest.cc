@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/guest.h"
 
 #include <poll.h>
@@ -124,8 +125,8 @@ Result<> LibvirtGuest::use_process() {
   }
   if (!found) {
     const char* const hint =
-        selection_.allow_taint ? "" : "; --allow-taint lets QEMU's monitor be asked for it";
-    return fail(found.error().code, "where the guest's memory lies in QEMU cannot be told: {}{}",
+        selection_.allow_taint ? "" : "; with --allow-taint QEMU's monitor is asked for it";
+    return fail(found.error().code, "the place of the guest's memory in QEMU is not known: {}{}",
                 found.error().message, hint);
   }
   ram_ = *std::move(found);
@@ -197,8 +198,8 @@ Result<> LibvirtGuest::reconnect() {
   auto again = connect_again(selection_.uri);
   if (!again && holds_guests_itself(libvirt_version_)) {
     return fail(again.error().code,
-                "{}; a guest that libvirt {} held for a dump stands still until libvirt is started "
-                "again (systemctl start libvirtd.service, or virtqemud.service)",
+                "{}; a guest that libvirt {} paused for a dump stays paused until libvirt is "
+                "started again (systemctl start libvirtd.service, or virtqemud.service)",
                 again.error().message, version_text(libvirt_version_));
   }
   TRY_ASSIGN(connection_, std::move(again));
@@ -256,7 +257,7 @@ Result<> LibvirtGuest::check_idle() {
     return libvirt_failure("the domain's jobs");
   }
   if (job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED) {
-    return fail(Errc::busy, "a job is going on for the domain (see: {})",
+    return fail(Errc::busy, "another libvirt job is running for the domain (see: {})",
                 virsh_command(selection_, "domjobinfo", handle()));
   }
   return {};
@@ -289,7 +290,7 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
       return fail(Errc::cancelled, "interrupted");
     }
     if (ready == 0 && !whole) {
-      return fail(Errc::busy, "libvirt's dump does not begin");
+      return fail(Errc::busy, "libvirt's dump did not begin in time");
     }
     if (whole && has_bytes(target.fd())) {
       target.forget_path();
@@ -332,9 +333,9 @@ Result<Acquired> LibvirtGuest::acquire(const GuestState& state, const Patience& 
   if (state.running && !selection_.allow_unbounded_pause) {
     return fail(Errc::limit,
                 "libvirt cannot write into a pipe ({}), and a pause while it writes a file has no "
-                "limit: the guest stands still until all of its memory is written, whatever "
-                "becomes of vmcorectl. --allow-unbounded-pause allows it; method direct (as root) "
-                "and --consistency snapshot do without",
+                "limit: the guest is paused until all of its memory is written, even if vmcorectl "
+                "is killed. Allow this with --allow-unbounded-pause, or use method direct (as "
+                "root) or --consistency snapshot",
                 acquired.error().message);
   }
   if (patience.has_no_end) {
@@ -359,7 +360,7 @@ Result<Fd> LibvirtGuest::dump_header() {
 }
 
 Result<Fd> LibvirtGuest::fetch(PhysRange) {
-  return fail(Errc::unsupported, "libvirt dumps no ranges");
+  return fail(Errc::unsupported, "libvirt cannot dump single ranges of memory");
 }
 
 std::vector<Remark> LibvirtGuest::remarks() const {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest by libvirt's public API: its memory-only dump into a pipe, which the worker reads; to its
 // end (method libvirt), or no further than its headers, while memory is read in QEMU (method
 // direct). No monitor commands, so the domain is not tainted.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/monitor.h"
 
 #include <dlfcn.h>
@@ -25,8 +26,9 @@ Result<std::string> pass(virDomain* domain, const std::string& text, int fd) {
   char* reply = nullptr;
   int fds[] = {fd};
   if (fd >= 0 && pass_files() == nullptr) {
-    return fail(Errc::unsupported,
-                "this libvirt cannot hand a file to QEMU (before 8.2): use --consistency pause");
+    return fail(
+        Errc::unsupported,
+        "this libvirt is older than 8.2 and cannot pass a file to QEMU: use --consistency pause");
   }
   const int done = fd >= 0 ? pass_files()(domain, text.c_str(), 1, fds, nullptr, nullptr, &reply, 0)
                            : virDomainQemuMonitorCommand(domain, text.c_str(), &reply, 0);

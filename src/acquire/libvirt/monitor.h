@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QEMU's monitor by way of libvirt, which marks the domain as tainted (custom-monitor) for it.
 #pragma once
 
@@ -15,7 +16,7 @@ namespace vmcore::acquire {
 Result<qmp::Json> execute_in_domain(virDomain* domain, const std::string& command,
                                     const qmp::Json& arguments, int fd = -1);
 
-// What the user is told of it.
+// The remark for the user about it.
 inline constexpr const char* kTaintRemark =
     "libvirt marks the domain as tainted (custom-monitor) until it is shut down";
 

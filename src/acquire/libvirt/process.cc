@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/process.h"
 
 #include <stdlib.h>
@@ -56,8 +57,8 @@ Result<std::uint64_t> size_of(std::string_view text) {
       unit.empty() ? 0 : kUnits.find(static_cast<char>(std::toupper(unit.front())));
   if (error != std::errc() || unit.size() > 1 || power == std::string_view::npos || size == 0 ||
       size > kMaxPhysAddr >> (10 * power)) {
-    return fail(Errc::unsupported, "QEMU was started with max-ram-below-4g={}, which is not known",
-                text);
+    return fail(Errc::unsupported,
+                "QEMU was started with max-ram-below-4g={}, which is not a known size", text);
   }
   return size << (10 * power);
 }
@@ -107,8 +108,7 @@ Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* doma
   std::ifstream file(path);
   pid_t pid = 0;
   if (!(file >> pid) || pid <= 0) {
-    return fail(Errc::unsupported, "libvirt's pid file of the domain, {}, cannot be read here",
-                path);
+    return fail(Errc::unsupported, "libvirt's pid file of the domain, {}, cannot be read", path);
   }
   struct stat owner {};
   if (::stat(path.c_str(), &owner) != 0) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The QEMU process of a libvirt domain, found by the public API and libvirt's pid file.
 #pragma once
 
@@ -13,13 +14,13 @@
 
 namespace vmcore::acquire {
 
-// Errc::unsupported where it cannot be found on this host; Errc::denied where it may not be read,
-// or not for the owner of the pid file (process_identity.h).
+// Errc::unsupported if it is not found on this host; Errc::denied if this user may not read it, or
+// not for the owner of the pid file (process/identity.h).
 Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* domain);
 
-// What QEMU was told of the most memory below 4 GiB (its machine's max-ram-below-4g), as libvirt's
-// definition can pass it on without knowing of it (<qemu:commandline>). Errc::unsupported for a
-// size that is not known. Source: QEMU util/cutils.c, qemu_strtosz.
+// The limit of memory below 4 GiB on QEMU's command line (the machine's max-ram-below-4g), which
+// libvirt's definition can pass on without reading it (<qemu:commandline>). Errc::unsupported for a
+// size in an unknown form. Source: QEMU util/cutils.c, qemu_strtosz.
 Result<std::optional<std::uint64_t>> most_low_memory(const std::vector<std::string>& command_line);
 
 // Where libvirt's QEMU driver of that URI keeps the pid file of a domain. `runtime` is

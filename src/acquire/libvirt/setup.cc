@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/setup.h"
 
 #include <stdlib.h>
@@ -111,12 +112,12 @@ Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_
   DomainChannel result{
       .domain = name != nullptr ? name : selection.domain, .uuid = uuid, .path = {}};
   if (!found.active) {
-    return fail(Errc::guest_state, "{} does not run: nothing can come from it", result.domain);
+    return fail(Errc::guest_state, "{} is not running: it cannot send a dump", result.domain);
   }
   TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
   TRY_ASSIGN(result.path, channel_path(xml, channel));
   if (result.path.empty()) {
-    return fail(Errc::not_found, "{} has no channel {}: add one ({}), and stop and start the guest",
+    return fail(Errc::not_found, "{} has no channel {}: add it ({}), then stop and start the guest",
                 result.domain, channel,
                 vmcorectl_command(selection, "check --fix",
                                   handle_of(result.domain, uuid_of(found.domain.get()))));
@@ -138,7 +139,8 @@ Result<PersistentDefinition> persistent_definition(const Selection& selection) {
   definition.handle = handle_of(definition.name, uuid_of(domain));
   if (virDomainIsPersistent(domain) != 1) {
     return fail(Errc::unsupported,
-                "{} is transient: it has no persistent definition. Change what it is created from",
+                "{} is transient and has no persistent definition: change the definition that it "
+                "is created from",
                 definition.name);
   }
   TRY_ASSIGN(definition.shown, definition_of(domain, VIR_DOMAIN_XML_INACTIVE));
@@ -153,7 +155,7 @@ Result<> replace_definition(const Selection& selection, const std::string& befor
   TRY_ASSIGN(const std::string now,
              definition_of(found.domain.get(), VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE));
   if (now != before) {
-    return fail(Errc::busy, "somebody else changed the domain's definition: try again");
+    return fail(Errc::busy, "somebody else changed the domain's definition meanwhile: try again");
   }
   const LibvirtDomain defined(virDomainDefineXMLFlags(found.connection.get(), after.c_str(), 0));
   if (!defined) {

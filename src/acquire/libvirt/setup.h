@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What libvirt knows of a domain without its being touched, and its persistent definition.
 #pragma once
 

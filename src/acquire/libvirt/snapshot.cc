@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/snapshot.h"
 
 #include <libvirt/libvirt-qemu.h>
@@ -138,14 +139,16 @@ Result<> LibvirtMonitor::try_writing(int) {
                           ? qmp::number_member(cpus.front(), "thread-id")
                           : std::nullopt;
   if (!thread || !std::filesystem::exists(fmt::format("/proc/{}", *thread))) {
-    return fail(Errc::unsupported, "the process of the guest cannot be seen from here");
+    return fail(Errc::unsupported,
+                "the process of the guest is not visible from here (another host, or another PID "
+                "namespace)");
   }
   const std::string label = label_of(std::to_string(*thread));
   if (!label.empty() && label != label_of("self") && !label.starts_with("unconfined") &&
       label.find(":unconfined_t:") == std::string::npos) {
     return fail(Errc::unsupported,
-                "QEMU is confined ({}), so it may not be able to write into the spool, and would "
-                "hang: use --consistency pause",
+                "QEMU is confined ({}); if it cannot write into the spool, it hangs: use "
+                "--consistency pause",
                 label);
   }
   return {};
@@ -204,9 +207,9 @@ class LibvirtSnapshotGuest : public Guest {
 Result<std::unique_ptr<Guest>> open_libvirt_snapshot(const Selection& selection) {
   if (!selection.allow_taint) {
     return fail(Errc::invalid,
-                "a snapshot of a libvirt domain is taken by commands to QEMU's monitor, for which "
-                "libvirt marks the domain as tainted (custom-monitor) until it is shut down: "
-                "--allow-taint allows it");
+                "a snapshot of a libvirt domain needs commands to QEMU's monitor, for which "
+                "libvirt marks the domain as tainted (custom-monitor) until it is shut down: allow "
+                "this with --allow-taint");
   }
   TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
   return std::make_unique<LibvirtSnapshotGuest>(std::move(guest), selection.spool_folder);

@@ -1,6 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A snapshot of a running libvirt domain (snapshot.h), by commands that libvirt passes to QEMU's
-// monitor. libvirt marks the domain as tainted for it ("custom-monitor", until it is shut down), so
-// that this is done on request only.
+// monitor. libvirt marks the domain as tainted for them ("custom-monitor", until it is shut down),
+// so this is done only on request.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// How a libvirt domain stands, in words.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The state of a libvirt domain, in words.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ enum class CrashWord : std::uint8_t {
 };
 CrashWord crash_word(int state, int reason);
 
-// Of virDomainGetState(). The reason is told where it matters to whoever reads it, and to tell
+// From virDomainGetState(). The reason is included if it matters to the reader, or to decide
 // whether the guest is as it was found.
 std::string name_of_state(int state, int reason);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/challenge.h"
 
 #include <unistd.h>
@@ -175,8 +176,7 @@ class Challenge {
       asked += told ? 1 : 0;
       in_vain += told ? 0 : 1;
       if (in_vain > kMostInVain) {
-        return fail(Errc::unsupported,
-                    "the guest changes its memory too fast for it to be compared");
+        return fail(Errc::unsupported, "the guest changes its memory too fast for a comparison");
       }
     }
     return fit_;

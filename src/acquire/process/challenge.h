@@ -1,7 +1,8 @@
-// Challenge: whether memory that was found in a process is the guest's. QEMU is asked what it has
-// at pages that are chosen at random when the mappings are open already; a process that is not the
-// guest's cannot answer that, and of several mappings that could be the guest's, the one that
-// answers is.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Challenge: checks whether memory that was found in a process is the guest's. QEMU is asked for
+// the contents of pages that are chosen at random after the mappings were opened. A process that
+// does not run the guest cannot have them, and of several mappings the one that has them is the
+// guest's.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +19,16 @@ namespace vmcore::acquire {
 // Fills the bytes with what QEMU has at that guest-physical address.
 using Peek = std::function<Result<>(PhysAddr address, std::span<std::byte> bytes)>;
 
-// Pages that are asked for, of one place, and where there are several. A place whose pages differ
-// from the guest's in every second of those that either touched passes once in 16 times, and once
-// in 65536.
+// The number of pages that are compared, for one candidate and for several. A candidate that
+// differs from the guest in every second of the touched pages passes once in 16 times, and once in
+// 65536.
 inline constexpr unsigned kPagesToBelieve = 4;
 inline constexpr unsigned kPagesToTell = 16;
 
-// Which of the places (indices) hold the ranges: those that equal what QEMU says at every page that
-// was asked for. Each place has all of the ranges. Pages are chosen that are not zeros in one place
-// and differ between places, as far as such are found. The guest may run: a page tells only where
-// no place changes it while QEMU answers. Errc::unsupported where the guest changes every page; the
+// The places (indices) that hold the ranges: those that equal QEMU's contents at every page that
+// was compared. Each place has all of the ranges. Pages are chosen that are non-zero in one place
+// and differ between places, as far as such pages are found. The guest may run: a page counts only
+// if no place changes it while QEMU answers. Errc::unsupported if the guest changes every page; the
 // errors of `peek`.
 Result<std::vector<std::size_t>> places_that_fit(std::span<const PhysRange> ranges,
                                                  std::span<const ImageSource> places,

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/copy_request.h"
 
 #include <algorithm>
@@ -60,14 +61,14 @@ Result<std::vector<CopyEntry>> checked_entries(std::span<const CopyEntry> table,
                                                std::uint64_t count, std::span<const Piece> pieces,
                                                std::uint64_t room) {
   if (count > table.size()) {
-    return fail(Errc::malformed, "worker protocol: {} entries to copy, too many", count);
+    return fail(Errc::malformed, "worker protocol: {} entries to copy are too many", count);
   }
   const auto asked = table.first(count);
   std::vector<CopyEntry> entries(asked.begin(), asked.end());  // from here on nobody changes them
   std::uint64_t sum = 0;
   for (const CopyEntry& entry : entries) {
     if (!may_be_copied(entry, pieces, room) || entry.size > room - sum) {
-      return fail(Errc::malformed, "worker protocol: {} bytes at {:#x} are not to be copied",
+      return fail(Errc::malformed, "worker protocol: {} bytes at {:#x} may not be copied",
                   entry.size, entry.address);
     }
     sum += entry.size;

@@ -1,8 +1,10 @@
-// What a worker asks to be copied out of the process that runs a guest.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The worker's requests to copy memory out of the process that runs a guest.
 //
-// A worker reads guest bytes, so it may not trace processes; reading by the descriptors that it has
-// (/proc/PID/mem) takes the kernel twice as long as process_vm_readv(2), which asks for the right
-// to trace each time. While a guest waits, whoever has that right reads for the worker.
+// A worker reads guest bytes, so it may not trace processes. Reading through its descriptors
+// (/proc/PID/mem) takes the kernel twice as long as process_vm_readv(2), which requires the right
+// to trace for each call. While a guest is paused, the program that has this right reads for the
+// worker.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +18,17 @@
 
 namespace vmcore::acquire {
 
-// The entries as they were at one moment. Errc::malformed where there are too many, where one is
-// not within one of `pieces`, in the process, and within the `room` bytes of pages, or where they
-// are together more than these.
+// The entries as they were at one moment. Errc::malformed if there are too many, if one is not
+// within one of `pieces` in the process and within the `room` bytes of pages, or if they exceed
+// these together.
 Result<std::vector<sandbox::CopyEntry>> checked_entries(std::span<const sandbox::CopyEntry> table,
                                                         std::uint64_t count,
                                                         std::span<const Piece> pieces,
                                                         std::uint64_t room);
 
-// Copies what the first `count` entries of the room's table ask for, and writes into each how much
-// of it could be had. `pieces` are those that the worker was told of. Errc::malformed as above, and
-// nothing was copied; Errc::not_found where the process has ended.
+// Copies the first `count` entries of the room's table, and writes into each how much of it was
+// read. `pieces` are those that the worker was told. Errc::malformed as above, and nothing was
+// copied; Errc::not_found if the process has ended.
 Result<> copy_for_worker(const GuestProcess& process, std::span<const Piece> pieces,
                          const sandbox::CopyRoom& room, std::uint64_t count);
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/guest_process.h"
 
 #include <fcntl.h>
@@ -29,13 +30,12 @@ fs::path proc(pid_t pid, std::string_view name) { return fmt::format("/proc/{}/{
 
 tl::unexpected<Error> cannot_open(int error, pid_t pid, std::string_view what) {
   if (error == ENOENT || error == ESRCH) {
-    return fail(Errc::not_found, "the process {} of the guest is gone", pid);
+    return fail(Errc::not_found, "process {} of the guest has ended", pid);
   }
-  return fail(
-      error == EACCES || error == EPERM ? Errc::denied : Errc::io,
-      "{} of process {}: {} (reading a guest's memory in place needs CAP_SYS_PTRACE, or the "
-      "guest's own user where kernel.yama.ptrace_scope is 0)",
-      what, pid, fail_errno(error, "open").value().message);
+  return fail(error == EACCES || error == EPERM ? Errc::denied : Errc::io,
+              "{} of process {}: {} (method direct needs CAP_SYS_PTRACE, or the guest's own user "
+              "and kernel.yama.ptrace_scope=0)",
+              what, pid, fail_errno(error, "open").value().message);
 }
 
 Result<Fd> open_proc(pid_t pid, const char* name) {
@@ -116,7 +116,7 @@ Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
 // What was opened by the number belongs to the process as long as that has not ended.
 Result<> GuestProcess::check_alive() const {
   if (has_ended(pidfd_)) {
-    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+    return fail(Errc::not_found, "process {} of the guest has ended", pid_);
   }
   return {};
 }
@@ -189,7 +189,7 @@ Result<> GuestProcess::check_same() const {
   std::byte byte{};
   const auto got = sys::pread_full(memory_.get(), {&byte, 1}, 0);
   if (got && *got == 0) {
-    return fail(Errc::not_found, "the process {} of the guest is gone", pid_);
+    return fail(Errc::not_found, "process {} of the guest has ended", pid_);
   }
   return check_alive();
 }
@@ -237,8 +237,8 @@ Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
       if (address < block.address || mapping == mappings.end() || mapping->begin > address ||
           !mapping->may_be_ram()) {
         return fail(Errc::malformed,
-                    "guest-physical address {:#x} should be at {:#x} of the guest's process, where "
-                    "there is no RAM",
+                    "guest-physical address {:#x} should be at {:#x} in the guest's process, but "
+                    "no RAM is mapped there",
                     block.range.begin.value + done, address);
       }
       const std::uint64_t size = std::min(block.range.size - done, mapping->end - address);
@@ -258,7 +258,7 @@ Result<std::vector<Piece>> pieces_of(std::span<const RamBlock> blocks,
   const auto overlap = std::ranges::adjacent_find(
       pieces, [](const Piece& a, const Piece& b) { return a.range.end() > b.range.begin; });
   if (overlap != pieces.end()) {
-    return fail(Errc::malformed, "two blocks of memory hold guest-physical address {:#x}",
+    return fail(Errc::malformed, "two blocks of memory contain guest-physical address {:#x}",
                 std::next(overlap)->range.begin.value);
   }
   return pieces;

@@ -1,9 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestProcess: the process that runs a guest, and the guest's RAM in it.
 //
-// Held by a pidfd, so that a process that got the same number later is never read. Every address
+// It is held by a pidfd, so that a later process with the same number is never read. Every address
 // is bounded by the mappings that can be RAM: a QEMU that its guest has taken over can at most make
-// us read its own memory. Whose process may be read at all is judged by who opens it
-// (identity.h).
+// us read QEMU's own memory. The caller decides whose process may be read at all (identity.h).
 #pragma once
 
 #include <sys/types.h>
@@ -29,14 +29,13 @@ struct RamBlock {
   std::uint64_t address = 0;  // of its first byte, in the process
 };
 
-// Whether the process has a thread of that number, as it knows it itself (it may live in a
-// container).
+// Whether the process has a thread of that number, in the numbering of its own PID namespace.
 bool has_thread(pid_t pid, std::uint64_t thread);
 
 class GuestProcess {
  public:
-  // Opens the process. Errc::denied, with what it takes, where this user may not read its memory;
-  // Errc::not_found where it is gone. `pidfd` is of the process, where somebody has one already.
+  // Opens the process. Errc::denied, with the requirements, if this user may not read its memory;
+  // Errc::not_found if it has ended. `pidfd`, if any, is of the process.
   static Result<GuestProcess> open(pid_t pid, std::optional<Fd> pidfd = {});
 
   pid_t pid() const { return pid_; }
@@ -44,14 +43,14 @@ class GuestProcess {
   bool has_thread(std::uint64_t thread) const { return acquire::has_thread(pid_, thread); }
 
   Result<std::vector<Mapping>> mappings() const;
-  // Where the blocks lie now. Errc::malformed where one is no memory that can be RAM, Errc::denied
-  // where a file that holds one cannot be had.
+  // The present place of the blocks. Errc::malformed if one of them is not in memory that can be
+  // RAM, Errc::denied if a file that holds one cannot be opened.
   Result<ImageSource> locate(std::span<const RamBlock> blocks) const;
 
-  // Errc::not_found where the process has ended, or runs another program by now.
+  // Errc::not_found if the process has ended, or runs another program now.
   Result<> check_same() const;
-  // Copies by process_vm_readv(2); returns the bytes that come before the first that cannot be had.
-  // What was copied is the guest's where check_same() holds before and afterwards.
+  // Copies with process_vm_readv(2); returns the number of bytes before the first unreadable one.
+  // The copy is the guest's if check_same() holds before and afterwards.
   std::uint64_t copy(std::span<const iovec> from, std::span<const iovec> to) const;
 
  private:
@@ -70,11 +69,11 @@ class GuestProcess {
   Fd pagemap_;
 };
 
-// The bytes of memory that the process has mapped and that are there, files included: proc(5),
-// statm. Nothing where that cannot be seen.
+// The resident bytes of the process, files included: proc(5), statm. Nothing if that is not
+// visible.
 std::optional<std::uint64_t> resident_bytes(pid_t pid);
 
-// When the process of that number began; nothing where there is none.
+// The start time of the process with that number; nothing if there is none.
 std::optional<std::uint64_t> start_time(pid_t pid);
 
 // The pieces of the blocks by the mappings alone: `file` is then the index of the mapping. A block

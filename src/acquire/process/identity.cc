@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/identity.h"
 
 #include <sys/stat.h>
@@ -81,7 +82,7 @@ Result<ProcessIdentity> identity_of(pid_t pid) {
   struct stat status {};
   if (!read_status(pid, identity) ||
       ::stat(fmt::format("/proc/{}/mem", pid).c_str(), &status) != 0) {
-    return fail(Errc::not_found, "the process {} of the guest is gone", pid);
+    return fail(Errc::not_found, "process {} of the guest has ended", pid);
   }
   identity.owner = status.st_uid;
   if (!is_in_our_user_namespace(pid)) {
@@ -98,22 +99,22 @@ bool is_qemu(std::string_view program) {
 
 Result<> check_identity(const ProcessIdentity& process, Voucher voucher) {
   if (std::ranges::none_of(process.programs, is_qemu)) {
-    return fail(Errc::unsupported, "it runs {}, which is no QEMU by its name",
-                process.programs.empty() ? "nothing that can be seen" : process.programs.front());
+    return fail(Errc::unsupported, "it runs {}, whose name is not that of a QEMU",
+                process.programs.empty() ? "an unknown program" : process.programs.front());
   }
   if (voucher.uid == 0) {
     return {};
   }
   if (!are_all(process.uids, voucher.uid) || !are_all(process.gids, voucher.gid)) {
     return fail(Errc::denied,
-                "user {} (group {}) says that it runs the guest, but it has the ids of user {} "
+                "user {} (group {}) claims that it runs the guest, but it has the ids of user {} "
                 "(group {})",
                 voucher.uid, voucher.gid, process.uids[1], process.gids[1]);
   }
   if (process.capabilities != 0 || process.owner != voucher.uid) {
     return fail(Errc::denied,
-                "user {} says that it runs the guest, but may not read its memory: the kernel "
-                "guards it (a set-uid program, or one with capabilities)",
+                "user {} claims that it runs the guest, but may not read its memory: the kernel "
+                "protects it (a set-uid program, or a process with capabilities)",
                 voucher.uid);
   }
   return {};

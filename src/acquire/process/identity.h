@@ -1,13 +1,14 @@
-// Whose process it is that is said to run a guest, and whether its memory may be read for whoever
-// says so.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Checks whose process is claimed to run a guest, and whether its memory may be read for the user
+// who claims it.
 //
-// Who reads memory with more privilege than its own must not lend that to others: a monitor's
-// socket may belong to anybody, and its owner may name any process. So root, or a vmcorectl with
-// CAP_SYS_PTRACE, reads for a user what that user could read (Linux kernel/ptrace.c,
-// __ptrace_may_access, v6.12): a process with that user's ids, and no others, that has gained
-// nothing by what it runs (a set-uid or set-gid program, one with file capabilities, one whose
-// executable may not be read). Of root's word only the program is asked: QEMU may have become
-// another user since (-run-with user=), and what serves a socket for it is no QEMU.
+// A program that reads memory with more privilege must not lend that privilege to others: anybody
+// may own a monitor's socket, and its owner may name any process. So root, or a vmcorectl with
+// CAP_SYS_PTRACE, reads for a user only what that user could read (Linux kernel/ptrace.c,
+// __ptrace_may_access, v6.12): a process with that user's ids and no others, which gained nothing
+// from its program (set-uid, set-gid, file capabilities, unreadable executable). If root made the
+// claim, only the program is checked: QEMU may have changed its user since (-run-with user=), and a
+// server of its socket is not a QEMU.
 #pragma once
 
 #include <sys/types.h>
@@ -22,8 +23,8 @@
 
 namespace vmcore::acquire {
 
-// Who says that a process runs a guest: the listener of its monitor's socket, the owner of
-// libvirt's pid file.
+// The user who claims that a process runs a guest: the listener of its monitor's socket, or the
+// owner of libvirt's pid file.
 struct Voucher {
   uid_t uid = 0;
   gid_t gid = 0;
@@ -40,8 +41,8 @@ struct ProcessIdentity {
 // Errc::not_found where it is gone.
 Result<ProcessIdentity> identity_of(pid_t pid);
 
-// Errc::denied, with the reason, where it may not be read for that voucher; Errc::unsupported where
-// it is no QEMU.
+// Errc::denied, with the reason, if the process may not be read for that user; Errc::unsupported if
+// it is not a QEMU.
 Result<> check_identity(const ProcessIdentity& process, Voucher voucher);
 
 // A QEMU, by the names that distributions give it: qemu-system-x86_64, qemu-kvm, kvm.

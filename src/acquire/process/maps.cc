@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/maps.h"
 
 #include <sys/sysmacros.h>
@@ -64,8 +65,8 @@ Result<std::vector<Mapping>> parse_maps(std::string_view text) {
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     auto mapping = parse_line(line + ' ');  // a line without a path may end behind its inode
     if (!mapping || (!mappings.empty() && mapping->begin < mappings.back().end)) {
-      return fail(Errc::malformed, "/proc/PID/maps: line {} is no mapping: {}", mappings.size() + 1,
-                  line);
+      return fail(Errc::malformed, "/proc/PID/maps: line {} is not a mapping: {}",
+                  mappings.size() + 1, line);
     }
     if (!mapping->path.empty()) {
       mapping->path.pop_back();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The mappings of a process, as /proc/PID/maps has them (proc(5)).
 #pragma once
 

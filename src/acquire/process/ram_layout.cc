@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/process/ram_layout.h"
 
 #include <algorithm>
@@ -57,7 +58,7 @@ Result<std::uint64_t> low_part(const MemoryDefinition& memory) {
   } else if (memory.machine == "microvm") {
     low = 0xc000'0000;
   } else {
-    return fail(Errc::unsupported, "where a machine of kind {} has its memory is not known",
+    return fail(Errc::unsupported, "the memory layout of machine type {} is not known",
                 memory.machine);
   }
   return std::min(size, low);
@@ -112,7 +113,7 @@ Result<Candidates> candidates_of(const RamUnit& unit, std::span<const Mapping> m
   }
   if (addresses.empty() || addresses.size() > kMostCandidates) {
     return fail(Errc::unsupported,
-                "{} of the process's mappings have the size of {} MiB of the guest's RAM",
+                "{} mappings of the process have the size of a {} MiB block of the guest's RAM",
                 addresses.size(), unit.size >> 20);
   }
   auto fit = which_fit(unit, addresses);
@@ -121,14 +122,15 @@ Result<Candidates> candidates_of(const RamUnit& unit, std::span<const Mapping> m
   }
   if (!fit) {
     return fail(Errc::unsupported,
-                "{} of the process's mappings have the size of {} MiB of the guest's RAM, and QEMU "
-                "does not tell which it is: {}",
+                "{} mappings of the process have the size of a {} MiB block of the guest's RAM, "
+                "and QEMU does not tell which one it is: {}",
                 addresses.size(), unit.size >> 20, fit.error().message);
   }
   if (fit->empty()) {
-    return fail(Errc::unsupported,
-                "what the process has in a mapping of {} MiB is not what QEMU says is at {:#x}",
-                unit.size >> 20, unit.stretches.front().range.begin.value);
+    return fail(
+        Errc::unsupported,
+        "the contents of a {} MiB mapping of the process differ from what QEMU has at {:#x}",
+        unit.size >> 20, unit.stretches.front().range.begin.value);
   }
   Candidates kept;
   for (const std::size_t i : *fit) {
@@ -166,7 +168,7 @@ std::uint64_t low_bytes(std::span<const RamBlock> blocks) {
 }
 
 Result<std::vector<std::size_t>> only_by_size(const RamUnit&, std::span<const std::uint64_t>) {
-  return fail(Errc::unsupported, "it is not asked");
+  return fail(Errc::unsupported, "QEMU is not asked");
 }
 
 }  // namespace
@@ -174,7 +176,7 @@ Result<std::vector<std::size_t>> only_by_size(const RamUnit&, std::span<const st
 Result<std::vector<RamUnit>> ram_units(const MemoryDefinition& memory) {
   TRY_ASSIGN(const std::uint64_t low, low_part(memory));
   if (memory.main <= kIsaEnd || memory.main > kMaxPhysAddr - kHighRam || low <= kIsaEnd) {
-    return fail(Errc::unsupported, "a guest of {} bytes of memory", memory.main);
+    return fail(Errc::unsupported, "a guest with {} bytes of memory is not supported", memory.main);
   }
   std::vector<RamUnit> units;
   std::uint64_t begin = 0;
@@ -211,12 +213,12 @@ Result<std::vector<RamBlock>> place_units(std::span<const RamUnit> units,
   std::vector<std::size_t> assigned;
   const unsigned count = count_assignments(candidates, chosen, assigned);
   if (count == 0) {
-    return fail(Errc::unsupported, "no choice of the process's mappings fits the guest's RAM");
+    return fail(Errc::unsupported, "no assignment of the process's mappings fits the guest's RAM");
   }
   if (count > 1) {
     return fail(Errc::unsupported,
-                "more than one choice of the process's mappings fits the guest's RAM: the guest "
-                "has used too little of it");
+                "more than one assignment of the process's mappings fits the guest's RAM: the "
+                "guest has used too little of it");
   }
   std::vector<RamBlock> blocks;
   for (std::size_t i = 0; i < units.size(); ++i) {
@@ -246,7 +248,7 @@ Result<std::vector<RamBlock>> known_parts(std::span<const PhysRange> blocks,
     }
     if (!common.empty()) {
       return fail(Errc::unsupported,
-                  "the dump has memory at {:#x} that the guest's definition lacks",
+                  "QEMU's dump has memory at {:#x} that the guest's definition lacks",
                   block.begin.value);
     }
     const RamUnit unit{.stretches = {{block, 0}}, .size = block.size};
@@ -254,7 +256,7 @@ Result<std::vector<RamBlock>> known_parts(std::span<const PhysRange> blocks,
     parts.insert(parts.end(), placed.begin(), placed.end());
   }
   if (low_bytes(parts) + kMostTseg < defined) {
-    return fail(Errc::unsupported, "the dump lacks {} MiB of the guest's main memory",
+    return fail(Errc::unsupported, "QEMU's dump lacks {} MiB of the guest's main memory",
                 (defined - low_bytes(parts)) >> 20);
   }
   return parts;

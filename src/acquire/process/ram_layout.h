@@ -1,7 +1,8 @@
-// Where the RAM of a libvirt domain lies in its QEMU, told by the domain's definition and by QEMU's
-// mappings: for guests whose monitor belongs to somebody else. The definition says where the guest
-// sees its memory, and the sizes of mappings say which may hold it; what holds it in truth is for
-// QEMU to say (challenge.h).
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The place of a libvirt domain's RAM in its QEMU, from the domain's definition and from QEMU's
+// mappings: for guests whose monitor belongs to libvirt. The definition tells where the guest sees
+// its memory, and the sizes of mappings tell which can hold it; QEMU confirms which one does
+// (challenge.h).
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@
 
 namespace vmcore::acquire {
 
-// What a definition says of a domain's memory. Sizes are in bytes.
+// The memory of a domain by its definition. Sizes are in bytes.
 struct MemoryDefinition {
   std::string machine = {};                    // QEMU's name: "pc-q35-7.2"
   std::uint64_t main = 0;                      // without what is plugged in
@@ -33,7 +34,7 @@ struct Stretch {
   bool operator==(const Stretch&) const = default;
 };
 
-// What QEMU has in one mapping of its own: a NUMA node's memory, or all, or a DIMM.
+// The memory that QEMU has in one mapping: a NUMA node's, or all, or a DIMM.
 struct RamUnit {
   std::vector<Stretch> stretches;  // sorted
   std::uint64_t size = 0;          // of the mapping
@@ -49,17 +50,17 @@ Result<std::vector<RamUnit>> ram_units(const MemoryDefinition& memory);
 using WhichFit = std::function<Result<std::vector<std::size_t>>(
     const RamUnit& unit, std::span<const std::uint64_t> addresses)>;
 
-// The mapping of each unit, of those that have its size. `which_fit` is asked of all that there
-// are; where it cannot say, the only one of a size is taken. Errc::unsupported unless exactly one
-// assignment fits.
+// The mapping of each unit, chosen from those of its size. `which_fit` gets all candidates; if it
+// cannot decide, a mapping is used that is the only one of its size. Errc::unsupported unless
+// exactly one assignment fits.
 Result<std::vector<RamBlock>> place_units(std::span<const RamUnit> units,
                                           std::span<const Mapping> mappings,
                                           const WhichFit& which_fit);
 
-// The parts of a dump's blocks (PT_LOADs) that lie in known RAM. What is left out lies below 4 GiB,
-// and is the memory of devices and firmware; above, a block that is not known is taken from the
-// only mapping of its size. Errc::unsupported where there is none or several, and where the dump's
-// main memory is not what is known.
+// The parts of a dump's blocks (PT_LOADs) that lie in known RAM. Parts that are left out lie below
+// 4 GiB and are memory of devices and firmware; above 4 GiB, an unknown block is taken from the
+// only mapping of its size. Errc::unsupported if there is none or several, and if the dump's main
+// memory differs from what is known.
 Result<std::vector<RamBlock>> known_parts(std::span<const PhysRange> blocks,
                                           std::span<const RamBlock> known,
                                           std::span<const Mapping> mappings);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How much of a guest's shared memory its host has not allocated yet: QEMU reads all of it for a
 // snapshot, and so the host allocates it.
 #pragma once
@@ -9,7 +10,7 @@
 
 namespace vmcore::acquire {
 
-// Bytes. An upper bound: all of the shared memory where the process of QEMU cannot be seen.
+// Bytes. An upper bound: all of the shared memory if the QEMU process is not visible.
 Result<std::uint64_t> unallocated_shared_memory(SnapshotMonitor& monitor);
 
 }  // namespace vmcore::acquire

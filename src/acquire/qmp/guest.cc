@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/guest.h"
 
 #include <fcntl.h>
@@ -54,7 +55,8 @@ Result<> wait_for_hangup(int socket) {
   do {
     ready = ::poll(&wait, 1, static_cast<int>(kDumpTimeout.count()));
   } while (ready < 0 && errno == EINTR);
-  return ready > 0 ? Result<>() : fail(Errc::busy, "QEMU does not let go of a dump that is over");
+  return ready > 0 ? Result<>()
+                   : fail(Errc::busy, "QEMU did not end its dump after the pipe was closed");
 }
 
 }  // namespace
@@ -87,7 +89,7 @@ Result<std::uint64_t> QmpGuest::memory_size() {
   const auto base = qmp::number_member(answer, "base-memory");
   const auto plugged = qmp::number_member(answer, "plugged-memory").value_or(0);
   if (!base || *base > kMaxPhysAddr || plugged > kMaxPhysAddr) {
-    return fail(Errc::malformed, "query-memory-size-summary: no sensible size of RAM");
+    return fail(Errc::malformed, "query-memory-size-summary: implausible size of RAM");
   }
   return *base + plugged;
 }
@@ -97,7 +99,7 @@ Result<GuestState> QmpGuest::state() {
   const auto status = qmp::text_member(answer, "status");
   const auto running = qmp::bool_member(answer, "running");
   if (!status || !running) {
-    return fail(Errc::malformed, "query-status: no status");
+    return fail(Errc::malformed, "query-status: the answer has no status");
   }
   return GuestState{*status, *running};
 }
@@ -121,12 +123,14 @@ Result<> QmpGuest::check_readable() {
 Result<> QmpGuest::check_idle() {
   TRY_ASSIGN(const Json dump, monitor_.execute("query-dump"));
   if (qmp::text_member(dump, "status") == "active") {
-    return fail(Errc::busy, "another dump of the guest is going on");
+    return fail(Errc::busy, "another dump of the guest is running: wait until it ends");
   }
   TRY_ASSIGN(const Json migration, monitor_.execute("query-migrate"));
   const std::string status = qmp::text_member(migration, "status").value_or("none");
   if (std::ranges::find(kIdleMigration, status) == kIdleMigration.end()) {
-    return fail(Errc::busy, "a migration or snapshot of the guest is going on (status {})", status);
+    return fail(Errc::busy,
+                "a migration or snapshot of the guest is running (status {}): wait until it ends",
+                status);
   }
   TRY_ASSIGN(const GuestState now, state());
   if (now.name == "inmigrate") {
@@ -207,9 +211,10 @@ Result<> QmpGuest::prove(std::span<const RamBlock> found) {
     TRY_ASSIGN(const ImageSource place, process_->locate({&block, 1}));
     TRY_ASSIGN(const auto fit, places_that_fit({&block.range, 1}, {&place, 1}, peek));
     if (fit.empty()) {
-      return fail(Errc::unsupported,
-                  "process {} does not have what QEMU says is at {:#x}: it does not run the guest",
-                  process_->pid(), block.range.begin.value);
+      return fail(
+          Errc::unsupported,
+          "the memory of process {} differs from what QEMU has at {:#x}: it does not run the guest",
+          process_->pid(), block.range.begin.value);
     }
     proven_.push_back(block);
   }

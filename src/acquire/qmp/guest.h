@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A guest by its QEMU's own monitor.
 //
 // With its process (method direct): QEMU's detached dump goes into a pipe that is read no further

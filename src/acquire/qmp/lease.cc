@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/lease.h"
 
 #include <algorithm>
@@ -23,7 +24,7 @@ Result<> check_stood_still(qmp::Client& monitor, Microseconds until) {
   TRY_ASSIGN(const auto reset, monitor.take_event("RESET"));
   const bool runs = resumed && resumed->time <= until;
   if (runs || (reset && reset->time <= until)) {
-    return fail(Errc::guest_state, "somebody else {} the guest while it was dumped",
+    return fail(Errc::guest_state, "somebody else {} the guest during the dump",
                 runs ? "resumed" : "reset");
   }
   return {};
@@ -53,7 +54,7 @@ Result<Microseconds> QmpLease::wait_for_resume() {
     auto event = monitor_.wait_event("RESUME", kResumeTimeout);
     if (!event) {
       return event.error().code == Errc::busy
-                 ? fail(Errc::guest_state, "the guest does not run again after the dump")
+                 ? fail(Errc::guest_state, "the guest did not resume after the dump")
                  : tl::unexpected(std::move(event).error());
     }
     resumed = *std::move(event);

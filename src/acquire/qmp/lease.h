@@ -1,4 +1,5 @@
-// QmpLease: a dump of QEMU's own that holds a guest, as the guest's own monitor tells of it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// QmpLease: a dump by QEMU that pauses a guest, observed through the guest's own monitor.
 #pragma once
 
 #include "qmp/client.h"
@@ -6,7 +7,7 @@
 
 namespace vmcore::acquire {
 
-// Ends of dumps come within milliseconds; a host that is out of breath may take longer.
+// A dump ends within milliseconds; an overloaded host may take longer.
 inline constexpr qmp::Milliseconds kDumpTimeout{60'000};
 
 // The dump's own error, where the event DUMP_COMPLETED has one.
@@ -19,15 +20,15 @@ Result<> check_stood_still(qmp::Client& monitor, Microseconds until);
 // A dump that goes into a pipe, until its reader has closed that.
 class QmpLease : public Lease {
  public:
-  // `cut_short`: the reader does not take all, so that the dump's failure is none.
+  // `cut_short`: the reader does not read everything, so QEMU's error is expected.
   QmpLease(qmp::Client& monitor, bool running, bool cut_short)
       : monitor_(monitor), running_(running), cut_short_(cut_short) {}
 
   Result<Microseconds> end() override;
 
  private:
-  // Nothing is waited for where somebody else had stopped the guest before the dump began, which
-  // leaves it so: while a dump of its own holds a guest, its status is save-vm.
+  // Does not wait if somebody else had paused the guest before the dump began: the guest then stays
+  // paused. While a dump pauses a guest, its status is save-vm.
   Result<Microseconds> wait_for_resume();
 
   qmp::Client& monitor_;

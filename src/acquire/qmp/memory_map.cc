@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/memory_map.h"
 
 #include <algorithm>
@@ -80,7 +81,7 @@ Result<std::vector<BlockPlace>> parse_memory_map(std::string_view text) {
   }
   if (places.empty() || places.size() > sandbox::kMaxPieces) {
     return fail(Errc::unsupported,
-                "QEMU's map of memory (info mtree -f) shows {} places of RAM: it cannot be used",
+                "QEMU's map of memory (info mtree -f) shows {} ranges of RAM: not a usable number",
                 places.size());
   }
   return places;
@@ -105,11 +106,12 @@ Result<std::uint64_t> parse_block_total(std::string_view text) {
     total += size.value_or(0);
     if (!size || *size > kMaxPhysAddr || total > kMaxPhysAddr) {
       return fail(Errc::unsupported,
-                  "QEMU's list of blocks of memory (info ramblock) is not known");
+                  "QEMU's list of memory blocks (info ramblock) has an unknown form");
     }
   }
   if (total == 0) {
-    return fail(Errc::unsupported, "QEMU's list of blocks of memory (info ramblock) is not known");
+    return fail(Errc::unsupported,
+                "QEMU's list of memory blocks (info ramblock) has an unknown form");
   }
   return total;
 }
@@ -134,7 +136,8 @@ Result<> parse_words(std::string_view text, PhysAddr address, std::span<std::byt
     }
   }
   if (done != bytes.size()) {
-    return fail(Errc::unsupported, "QEMU does not tell what it has at {:#x}", address.value + done);
+    return fail(Errc::unsupported, "QEMU does not tell its memory contents at {:#x}",
+                address.value + done);
   }
   return {};
 }

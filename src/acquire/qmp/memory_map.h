@@ -1,5 +1,6 @@
-// QEMU's own account of its memory, which it gives to people only (HMP): which parts of its blocks
-// a guest sees where.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// QEMU's map of its memory, which only its monitor for people (HMP) prints: which parts of its
+// blocks a guest sees where.
 #pragma once
 
 #include <cstddef>

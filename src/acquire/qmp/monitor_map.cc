@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/monitor_map.h"
 
 #include <algorithm>
@@ -39,7 +40,8 @@ Result<std::uint64_t> host_address(const Execute& execute, PhysAddr guest) {
   TRY_ASSIGN(const std::string text, ask(execute, fmt::format("gpa2hva {:#x}", guest.value)));
   const auto address = address_in(text);
   if (!address) {
-    return fail(Errc::unsupported, "QEMU does not tell where guest-physical address {:#x} lies",
+    return fail(Errc::unsupported,
+                "QEMU does not tell where it has guest-physical address {:#x} (gpa2hva)",
                 guest.value);
   }
   return *address;
@@ -64,7 +66,7 @@ Result<std::vector<PhysRange>> find_plugged(const Execute& execute) {
     const auto begin = qmp::number_member(data, dimm ? "addr" : "memaddr");
     const auto size = qmp::number_member(data, dimm ? "size" : "max-size");
     if (!begin || !size || *size == 0 || *begin >= kMaxPhysAddr || *size > kMaxPhysAddr - *begin) {
-      return fail(Errc::malformed, "QEMU tells of plugged memory where none can be");
+      return fail(Errc::malformed, "QEMU reports plugged memory at an impossible address");
     }
     plugged.push_back({{*begin}, *size});
   }
@@ -142,7 +144,7 @@ Result<RamBlock> find_block(const Execute& execute, PhysRange range) {
   TRY_ASSIGN(const std::uint64_t begin, host_address(execute, range.begin));
   TRY_ASSIGN(const std::uint64_t last, host_address(execute, range.begin + (range.size - 1)));
   if (last - begin != range.size - 1) {
-    return fail(Errc::unsupported, "the memory at {:#x} does not lie in one piece in QEMU",
+    return fail(Errc::unsupported, "the memory at {:#x} is not contiguous in QEMU",
                 range.begin.value);
   }
   return RamBlock{range, begin};

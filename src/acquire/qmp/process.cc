@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/process.h"
 
 #include <optional>
@@ -12,7 +13,9 @@ using qmp::Json;
 Result<GuestProcess> open_monitor_process(int socket, const Execute& execute) {
   const auto peer = qmp::listener_of(socket);
   if (!peer || peer->pid <= 0) {
-    return fail(Errc::unsupported, "the process of the guest cannot be seen from here");
+    return fail(Errc::unsupported,
+                "the process of the guest is not visible from here (another host, or another PID "
+                "namespace)");
   }
   TRY_ASSIGN(std::optional<Fd> pidfd, qmp::pidfd_of_listener(socket));
   TRY_ASSIGN(GuestProcess process, GuestProcess::open(peer->pid, std::move(pidfd)));

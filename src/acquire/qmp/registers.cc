@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/registers.h"
 
 #include <algorithm>
@@ -163,8 +164,7 @@ Result<std::vector<CpuState>> parse_registers(std::string_view text, unsigned fi
       const auto index = number_at_start<std::uint16_t>(line.substr(kHeader.size()), 10);
       if (!index || all.size() == kMostCpus) {
         return fail(Errc::unsupported,
-                    "QEMU tells the registers (info registers) of CPUs that "
-                    "cannot be");
+                    "QEMU reports registers (info registers) of impossible CPUs");
       }
       all.emplace_back().cpu.index = *index;
       continue;
@@ -177,9 +177,9 @@ Result<std::vector<CpuState>> parse_registers(std::string_view text, unsigned fi
     }
   }
   if (all.empty() || !std::ranges::all_of(all, &Seen::is_whole)) {
-    return fail(Errc::unsupported,
-                "QEMU's registers (info registers) are not those of an x86 CPU, or have a form "
-                "that is not known");
+    return fail(
+        Errc::unsupported,
+        "QEMU's registers (info registers) are not those of an x86 CPU, or have an unknown form");
   }
   std::vector<CpuState> cpus;
   for (const Seen& seen : all) {
@@ -191,13 +191,13 @@ Result<std::vector<CpuState>> parse_registers(std::string_view text, unsigned fi
 Result<std::vector<CpuState>> read_registers(const Execute& execute) {
   TRY_ASSIGN(const Json known, execute("query-cpus-fast", Json::object()));
   if (!known.is_array() || known.empty() || known.size() > kMostCpus) {
-    return fail(Errc::unsupported, "QEMU does not tell what CPUs the guest has (query-cpus-fast)");
+    return fail(Errc::unsupported, "QEMU does not list the guest's CPUs (query-cpus-fast)");
   }
   std::vector<CpuState> cpus;
   for (const Json& one : known) {
     const auto index = qmp::number_member(one, "cpu-index");
     if (!index || *index > UINT16_MAX) {
-      return fail(Errc::unsupported, "QEMU tells of a CPU without a number (query-cpus-fast)");
+      return fail(Errc::unsupported, "QEMU lists a CPU without a number (query-cpus-fast)");
     }
     TRY_ASSIGN(const Json text,
                execute("human-monitor-command",

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The registers of a guest's vCPUs as QEMU tells them to people (HMP), while the guest runs on.
 #pragma once
 

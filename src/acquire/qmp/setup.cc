@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/setup.h"
 
 #include <algorithm>
@@ -94,7 +95,7 @@ Result<std::string> ask_encryption(qmp::Client& monitor) {
       ask(monitor, "qom-get", {{"path", "/machine"}, {"property", "confidential-guest-support"}}));
   if (guard.is_string() && guard != "") {
     TRY_ASSIGN(const Json type, ask(monitor, "qom-get", {{"path", guard}, {"property", "type"}}));
-    return type.is_string() ? type.get<std::string>() : "a way that QEMU does not name";
+    return type.is_string() ? type.get<std::string>() : "an unnamed method";
   }
   TRY_ASSIGN(const Json sev, ask(monitor, "query-sev"));
   return qmp::bool_member(sev, "enabled").value_or(false) ? "sev" : "";

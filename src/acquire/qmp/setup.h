@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // How a guest is set up, by its QEMU's own monitor.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/snapshot.h"
 
 #include <fcntl.h>
@@ -40,7 +41,7 @@ Result<> QmpSnapshotMonitor::try_writing(int file) {
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
   // The file's position is QEMU's as well.
   if (size < kPageSize || ::lseek(file, 0, SEEK_SET) != 0) {
-    return fail(Errc::unsupported, "QEMU does not write into the spool");
+    return fail(Errc::unsupported, "QEMU did not write into the spool");
   }
   return sys::truncate(file, 0);
 }

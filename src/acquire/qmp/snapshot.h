@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A snapshot of a running guest by its QEMU's own monitor (snapshot.h).
 #pragma once
 

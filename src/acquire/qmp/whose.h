@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Which guest a monitor's QEMU runs, and which QEMU that is.
 #pragma once
 

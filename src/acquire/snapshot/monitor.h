@@ -1,4 +1,5 @@
-// SnapshotMonitor: a way to QEMU's monitor, as a snapshot needs it: QEMU's own socket, or through
+// SPDX-License-Identifier: GPL-2.0-or-later
+// SnapshotMonitor: QEMU's monitor as a snapshot needs it, through QEMU's own socket or through
 // libvirt.
 #pragma once
 
@@ -29,8 +30,8 @@ class SnapshotMonitor {
   virtual Result<> try_writing(int file) = 0;
   // The beginning of a dump of the guest: headers and notes.
   virtual Result<Fd> dump_header() = 0;
-  // For how long the guest stood still since the monitor was asked last. `migration` is QEMU's
-  // answer to query-migrate.
+  // How long the guest was paused since the last call. `migration` is QEMU's answer to
+  // query-migrate.
   virtual Result<Microseconds> paused(const qmp::Json& migration) = 0;
   // How large a file QEMU may write, where it is known.
   virtual std::uint64_t largest_file() const { return ~std::uint64_t{0}; }

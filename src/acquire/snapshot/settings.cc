@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/snapshot/settings.h"
 
 #include <algorithm>
@@ -43,11 +44,12 @@ Result<std::uint64_t> bandwidth(SnapshotMonitor& monitor) {
   TRY_ASSIGN(const Json parameters, monitor.execute("query-migrate-parameters"));
   if (!qmp::text_member(parameters, "tls-creds").value_or("").empty()) {
     return fail(Errc::busy,
-                "QEMU is set to encrypt migrations (tls-creds), so it cannot write a snapshot");
+                "QEMU is set to encrypt migrations (tls-creds), and cannot write a snapshot then: "
+                "clear tls-creds, or use --consistency pause");
   }
   const auto limit = qmp::number_member(parameters, "max-bandwidth");
   if (!limit) {
-    return fail(Errc::unsupported, "QEMU does not tell its limit of bandwidth");
+    return fail(Errc::unsupported, "QEMU does not report its bandwidth limit (max-bandwidth)");
   }
   return *limit;
 }
@@ -77,7 +79,7 @@ Result<std::vector<std::string>> capabilities_on(SnapshotMonitor& monitor) {
     }
   }
   if (!known) {
-    return fail(Errc::unsupported, "QEMU has no {}: it came with version 6.0", kCapability);
+    return fail(Errc::unsupported, "QEMU has no {}: it needs version 6.0 or later", kCapability);
   }
   return on;
 }
@@ -90,8 +92,8 @@ Result<> check_capabilities(SnapshotMonitor& monitor) {
   }
   if (!names.empty()) {
     return fail(Errc::busy,
-                "somebody has switched on what a snapshot of QEMU cannot have, or ours would take "
-                "from them: {} (migrate-set-capabilities switches them off)",
+                "migration capabilities that conflict with a snapshot are enabled: {} (disable "
+                "them with migrate-set-capabilities)",
                 names);
   }
   return {};
@@ -100,12 +102,12 @@ Result<> check_capabilities(SnapshotMonitor& monitor) {
 // QEMU's words, migration/options.c (migration.c before v8.1).
 std::string_view way_out(std::string_view refusal) {
   if (refusal.find("not supported by host kernel") != std::string_view::npos) {
-    return " (it needs userfaultfd for its user: sysctl vm.unprivileged_userfaultfd=1, or for QEMU "
-           "8.2 and later access to /dev/userfaultfd)";
+    return " (QEMU's user needs userfaultfd: sysctl vm.unprivileged_userfaultfd=1, or for QEMU 8.2 "
+           "and later access to /dev/userfaultfd)";
   }
   if (refusal.find("guest memory configuration") != std::string_view::npos) {
-    return " (the host cannot write-protect it: memory-backend-file is of that kind, unless it "
-           "lies in tmpfs or hugetlbfs and is shared)";
+    return " (the host cannot write-protect this memory, as memory-backend-file outside tmpfs and "
+           "hugetlbfs, or not shared)";
   }
   return "";
 }
@@ -123,7 +125,7 @@ Result<> SnapshotSettings::apply(SnapshotMonitor& monitor) const {
   TRY(set_bandwidth(monitor, our_limit(limit_)));
   if (Result<> set = set_capability(monitor, true); !set) {
     TRY(set_bandwidth(monitor, limit_));
-    return fail(Errc::unsupported, "QEMU takes no snapshot: {}{}; or use --consistency pause",
+    return fail(Errc::unsupported, "QEMU refuses a snapshot: {}{}; or use --consistency pause",
                 set.error().message, way_out(set.error().message));
   }
   return {};
@@ -154,8 +156,8 @@ Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor) {
   TRY(left->undo(monitor));
   return std::vector<Remark>{
       {Errc::guest_state,
-       fmt::format("a snapshot by vmcorectl was killed and left QEMU's {} and its limit of "
-                   "bandwidth set for it: both are as before now",
+       fmt::format("an earlier snapshot by vmcorectl was killed and left QEMU's {} and bandwidth "
+                   "limit changed: both are restored now",
                    kCapability),
        Severity::fact}};
 }

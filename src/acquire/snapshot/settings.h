@@ -1,5 +1,6 @@
-// What is set in QEMU for a snapshot: its capability, and no limit of bandwidth, for the guest
-// waits for each page that it writes to before the snapshot has it.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// QEMU's settings for a snapshot: its capability, and no bandwidth limit, because the guest waits
+// for each page that it writes to until the snapshot has it.
 #pragma once
 
 #include <cstdint>
@@ -13,18 +14,19 @@ namespace vmcore::acquire {
 
 class SnapshotSettings {
  public:
-  // Looks at what is set; changes nothing. Errc::busy where somebody has set what would change the
-  // stream, or what is ours to set; Errc::unsupported for a QEMU without snapshots.
+  // Reads the settings and changes nothing. Errc::busy if somebody has set something that would
+  // change the stream, or that we have to set; Errc::unsupported for a QEMU without snapshots.
   static Result<SnapshotSettings> look(SnapshotMonitor& monitor);
 
   // Errc::unsupported where QEMU or its host cannot; nothing is set then.
   Result<> apply(SnapshotMonitor& monitor) const;
-  // Whether it is still so: somebody else's client may have undone it.
+  // Whether the settings are still there: another client may have changed them.
   Result<bool> applied(SnapshotMonitor& monitor) const;
   // As it was.
   Result<> undo(SnapshotMonitor& monitor) const;
 
-  // What a snapshot of ours that was killed left set; nothing where there is none.
+  // The settings that an earlier snapshot of ours left when it was killed; nothing if there are
+  // none.
   static std::optional<SnapshotSettings> left_behind(SnapshotMonitor& monitor);
 
  private:
@@ -33,8 +35,8 @@ class SnapshotSettings {
   std::uint64_t limit_;  // that was set before: bytes a second
 };
 
-// Undoes what a snapshot of ours that was killed left set. Call while nothing goes on. What was
-// done.
+// Restores the settings that an earlier snapshot of ours left when it was killed. Call while
+// nothing else runs. Returns what was done.
 Result<std::vector<Remark>> mend_snapshot(SnapshotMonitor& monitor);
 
 }  // namespace vmcore::acquire

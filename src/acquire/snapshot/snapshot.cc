@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/snapshot/snapshot.h"
 
 #include <fcntl.h>
@@ -77,7 +78,7 @@ class SnapshotLease : public Lease {
       last = progress_at_last(monitor_);
     }
     if (!last) {
-      return fail(Errc::guest_state, "QEMU does not tell how its snapshot ended: {}",
+      return fail(Errc::guest_state, "QEMU does not report how its snapshot ended: {}",
                   last.error().message);
     }
     const bool completed = last->status == "completed";
@@ -119,13 +120,13 @@ Result<> reserve(int file, std::uint64_t size, const std::filesystem::path& fold
     if (errno == EOPNOTSUPP) {
       return fail(Errc::unsupported,
                   "the file system of {} cannot reserve room, and a snapshot that runs out of room "
-                  "would hang the guest: give another folder by --spool",
+                  "hangs the guest: give another folder with --spool",
                   folder.string());
     }
     auto failed = fail_errno(errno, folder.string());
     return fail(failed.value().code,
-                "{}: {} MiB are reserved for the snapshot while it is taken: make room, or give "
-                "another folder by --spool",
+                "{}: the snapshot needs {} MiB of room while it is taken: make room, or give "
+                "another folder with --spool",
                 failed.value().message, size >> 20);
   }
   return {};
@@ -168,7 +169,7 @@ Result<> wait_for_dump(SnapshotMonitor& monitor) {
     }
     std::this_thread::sleep_for(milliseconds(1));
   }
-  return fail(Errc::busy, "QEMU's dump does not end");
+  return fail(Errc::busy, "QEMU's dump did not end in time");
 }
 
 // Whether QEMU migrates into a file by name: since v8.2; mapped-ram came with v9.0 and needs it.
@@ -209,7 +210,8 @@ Result<> migrate(SnapshotMonitor& monitor, const SnapshotSettings& settings, int
   TRY_ASSIGN(const bool snapshot, settings.applied(monitor));
   if (!snapshot) {
     TRY(monitor.execute("migrate_cancel"));
-    return fail(Errc::busy, "somebody else has changed QEMU's migration capabilities meanwhile");
+    return fail(Errc::busy,
+                "somebody else changed QEMU's migration capabilities during the snapshot");
   }
   return {};
 }
@@ -225,7 +227,7 @@ Result<std::string> ask_for_people(SnapshotMonitor& monitor, const char* command
 Result<> check_running(const GuestState& state) {
   if (!state.running) {
     return fail(Errc::guest_state,
-                "the guest is {}: it stands still, and needs no snapshot: use --consistency pause",
+                "the guest is {}: it does not run, and needs no snapshot: use --consistency pause",
                 state.name);
   }
   return {};
@@ -236,7 +238,9 @@ Result<> check_snapshot_idle(SnapshotMonitor& monitor) {
   TRY_ASSIGN(const Progress migration, progress_of(monitor));
   if (qmp::text_member(dump, "status") == "active" ||
       !(migration.over() || migration.status == "none")) {
-    return fail(Errc::busy, "a dump, migration or snapshot of the guest is going on in QEMU");
+    return fail(
+        Errc::busy,
+        "a dump, migration or snapshot of the guest is running in QEMU: wait until it ends");
   }
   return {};
 }
@@ -250,7 +254,9 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
   TRY_ASSIGN(const std::uint64_t total, parse_block_total(blocks));
   const std::uint64_t most = total / kPageSize * kMostPerPage + kBesidePages;
   if (most > monitor.largest_file()) {
-    return fail(Errc::unsupported, "QEMU may write no file of {} MiB (its RLIMIT_FSIZE)",
+    return fail(Errc::unsupported,
+                "QEMU may not write a file of {} MiB (its limit RLIMIT_FSIZE): raise that limit, "
+                "or use --consistency pause",
                 most >> 20);
   }
   TRY_ASSIGN(Fd file, make_stream_file(folder));

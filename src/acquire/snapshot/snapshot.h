@@ -1,13 +1,14 @@
-// A snapshot by QEMU's own means: its migration capability background-snapshot (v6.0) stops the
-// guest for milliseconds, write-protects its RAM (userfaultfd), lets it run, and writes the RAM of
-// that moment while it does.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A snapshot by QEMU: its migration capability background-snapshot (v6.0) pauses the guest for
+// milliseconds, write-protects its RAM (userfaultfd), lets it run, and writes the RAM of that
+// moment meanwhile.
 //
-// QEMU writes into a regular file, never into a pipe. Where the writing fails on the way, QEMU
-// hangs, and its guest with it, for good: the thread of the snapshot waits for the main lock, which
-// the main loop holds while it waits for a page that the snapshot will not release (seen in v7.2
-// with a broken pipe and a full device). A file in place of a pipe does not break when we are
-// killed; its room is reserved before, and QEMU's right to write into it is tried before. For the
-// same reason a snapshot that goes on is never cancelled but waited for.
+// QEMU writes into a regular file, never into a pipe. If writing fails, QEMU and its guest hang for
+// good: the thread of the snapshot waits for the main lock, and the main loop holds that lock while
+// it waits for a page that the snapshot will not release (seen in v7.2 with a broken pipe and a
+// full device). A file does not break when we are killed; its room is reserved before, and QEMU's
+// right to write into it is tried before. For the same reason a running snapshot is never cancelled
+// but waited for.
 #pragma once
 
 #include <filesystem>
@@ -17,14 +18,14 @@
 
 namespace vmcore::acquire {
 
-// Errc::guest_state for a guest that stands still.
+// Errc::guest_state for a guest that does not run.
 Result<> check_running(const GuestState& state);
 // Errc::busy where a dump or a migration is going on in QEMU.
 Result<> check_snapshot_idle(SnapshotMonitor& monitor);
 
-// Begins. Everything that can be known before is checked before the guest is touched. Errc::busy
-// or Errc::unsupported where QEMU is not in a state for it, or cannot. The monitor is borrowed by
-// the lease, whose end() waits for the snapshot to be complete and undoes what was set.
+// Begins. Everything that can be known before is checked before the guest is touched. Errc::busy or
+// Errc::unsupported if QEMU is not in a state for it, or has no snapshots. The lease borrows the
+// monitor; its end() waits until the snapshot is complete and restores the settings.
 Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder);
 
 }  // namespace vmcore::acquire

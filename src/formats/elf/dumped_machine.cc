@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/elf/dumped_machine.h"
 
 #include <elf.h>
@@ -80,7 +81,7 @@ bool run_no_kernel(const std::vector<Note>& notes) {
 }
 
 tl::unexpected<Error> foreign(std::string_view machine) {
-  return fail(Errc::unsupported, "a dump of machine {}; only x86_64 is read", machine);
+  return fail(Errc::unsupported, "a dump of machine {}; only x86_64 is supported", machine);
 }
 
 }  // namespace
@@ -112,12 +113,14 @@ Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>
   for (const Note& note : notes) {
     if (is_xen(note)) {
       return fail(Errc::unsupported,
-                  "a dump of a Xen hypervisor and its guests (note {}), which is not read",
+                  "a dump of a Xen hypervisor and its guests (note {}), which is not supported",
                   note.name);
     }
     gather(note, machines);
   }
-  const auto* const narrow = std::ranges::find(kArchNames, header_says, &ArchNames::qemu_narrow);
+  const auto* const narrow = std::ranges::find_if(kArchNames, [&](const ArchNames& each) {
+    return !each.qemu_narrow.empty() && each.qemu_narrow == header_says;
+  });
   const bool named = is_foreign_machine(header_says);
   if ((!named || narrow != kArchNames.end()) && run_no_kernel(notes)) {
     return narrow != kArchNames.end() ? narrow->arch : kHostArch;
@@ -132,7 +135,7 @@ Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>
   }
   if (named) {
     remarks.push_back(
-        {Errc::malformed, fmt::format("the header names machine {}, but the notes are of {}",
+        {Errc::malformed, fmt::format("the header names machine {}, but the notes belong to {}",
                                       header_says, *proven)});
   }
   return arch_from_name(*proven);

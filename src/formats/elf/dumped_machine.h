@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Of which machine a dump is. Writers fill the header's name in as they like: QEMU 10 and later
 // write "Unknown" into every kdump file, makedumpfile before 1.6.9 writes that of Linux 5.11 and
 // later shifted by four bytes. So the notes count, and the header only where they tell nothing.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The memory of an ELF dump: an index of its PT_LOADs over the file.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/elf/notes.h"
 
 #include <elf.h>
@@ -152,7 +153,7 @@ std::vector<CpuState> read_kind(const NoteKind& kind, const std::vector<Note>& n
     ++index;
   }
   if (unread != 0) {
-    remarks.push_back({Errc::malformed, fmt::format("{} of {} {} notes are of an unknown layout",
+    remarks.push_back({Errc::malformed, fmt::format("{} of {} {} notes have an unknown layout",
                                                     unread, index, kind.label)});
   }
   return cpus;
@@ -189,8 +190,8 @@ Result<std::vector<Note>> parse_notes(std::span<const std::byte> block, std::uin
     const std::uint64_t desc_at = name_at + padded(name_size);
     if (desc_at > block.size() || desc_size > block.size() - desc_at) {
       return fail(Errc::malformed,
-                  "note at {:#x}: a name of {} and contents of {} bytes run past the end of the "
-                  "notes",
+                  "note at {:#x}: its name ({} bytes) and contents ({} bytes) run past the end of "
+                  "the notes",
                   where, name_size, desc_size);
     }
     Note note{note_name(block.subspan(name_at, name_size)), header->n_type, {}};
@@ -199,7 +200,7 @@ Result<std::vector<Note>> parse_notes(std::span<const std::byte> block, std::uin
                   desc_size, kMaxVmcoreinfoSize);
     }
     if (notes.size() == kMaxNotes) {
-      return fail(Errc::limit, "note at {:#x}: more than {} notes", where, kMaxNotes);
+      return fail(Errc::limit, "note at {:#x}: the file has more than {} notes", where, kMaxNotes);
     }
     const auto desc = block.subspan(desc_at, desc_size);
     note.desc.assign(desc.begin(), desc.end());
@@ -234,7 +235,8 @@ Result<> replace_note(std::vector<Note>& notes, const Note& note) {
       return {};
     }
   }
-  return fail(Errc::invalid, "no note {} of {} bytes to replace", note.name, note.desc.size());
+  return fail(Errc::invalid, "there is no note {} of {} bytes to replace", note.name,
+              note.desc.size());
 }
 
 std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Remark>& remarks) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ELF notes, as they stand in the PT_NOTE segments of ELF dumps and in the note block of kdump
 // files, and the CPU states that they hold.
 #pragma once

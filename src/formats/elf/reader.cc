@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/elf/reader.h"
 
 #include <elf.h>
@@ -22,12 +23,12 @@ bool is_narrow(const Elf64_Ehdr& header) { return header.e_ident[EI_CLASS] == EL
 
 Result<> check_kind(const Elf64_Ehdr& header) {
   if (header.e_ident[EI_DATA] != ELFDATA2LSB) {
-    return fail(Errc::unsupported, "a big-endian ELF file of machine {}; only x86_64 is read",
+    return fail(Errc::unsupported, "a big-endian ELF file of machine {}; only x86_64 is supported",
                 elf_machine_name(__builtin_bswap16(header.e_machine)));
   }
   const bool narrow = is_narrow(header);
   if (narrow && header.e_machine != EM_386) {
-    return fail(Errc::unsupported, "a 32-bit ELF file of machine {}; only x86_64 is read",
+    return fail(Errc::unsupported, "a 32-bit ELF file of machine {}; only x86_64 is supported",
                 elf_machine_name(header.e_machine));
   }
   if (header.e_type != ET_CORE) {
@@ -84,7 +85,7 @@ Result<std::uint64_t> program_header_count(const ByteSource& source, const Elf64
     return header.e_phnum;
   }
   if (is_narrow(header)) {
-    return fail(Errc::unsupported, "a 32-bit ELF file of more than {} program headers", PN_XNUM);
+    return fail(Errc::unsupported, "a 32-bit ELF file with more than {} program headers", PN_XNUM);
   }
   std::vector<std::byte> bytes;
   TRY_ASSIGN(bytes, read_block(source, header.e_shoff, sizeof(Elf64_Shdr), "ELF section header 0"));
@@ -205,15 +206,16 @@ Result<MemoryImage> open_elf(std::unique_ptr<ByteSource> source) {
   auto memory = std::make_unique<ElfMemory>(std::move(source), segments);
   if (const std::uint64_t tail = memory->tail_bytes(); tail != 0) {
     image.remarks.push_back(
-        {Errc::not_found, fmt::format("{} pages have no data in the file: it shows them as zeros, "
-                                      "be they zero or left out by whoever wrote it",
-                                      tail / kPageSize)});
+        {Errc::not_found,
+         fmt::format("{} pages have no data in the file and are shown as zeros: they were zero, or "
+                     "were left out by the program that wrote the file",
+                     tail / kPageSize)});
   }
   if (const std::uint64_t lost = memory->lost_bytes(); lost != 0) {
     image.file.incomplete = true;
     image.remarks.push_back(
         {Errc::truncated,
-         fmt::format("the file ends at {} bytes; {} pages of memory behind its end are lost",
+         fmt::format("the file ends after {} bytes; {} pages of memory behind its end are lost",
                      file_size, lost / kPageSize)});
   }
   image.memory = std::move(memory);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ELF dumps: /proc/vmcore, QEMU's dump-guest-memory, makedumpfile -E, our own.
 // docs/formats/elf.md has the layout.
 #pragma once

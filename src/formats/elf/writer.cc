@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <elf.h>
 
 #include <algorithm>
@@ -137,7 +138,7 @@ class ElfWriter final : public DumpWriter {
 
   Result<> begin(const DumpHeader& header) override {
     if (header.machine.arch == Arch::unknown || header.machine.page_size != kPageSize) {
-      return fail(Errc::unsupported, "ELF dumps are written for x86-64 guests only");
+      return fail(Errc::unsupported, "ELF dumps can be written only for x86-64 guests");
     }
     for (const VirtSegment& segment : header.segments) {
       if (segment.physical.begin.value > kMaxPhysAddr ||
@@ -159,8 +160,8 @@ class ElfWriter final : public DumpWriter {
   Result<> plan(const PageSet&, const PageSet& kept) override {
     if (kept_ != nullptr) {
       return fail(Errc::unsupported,
-                  "an ELF dump cannot be planned in windows, its program headers name all kept "
-                  "pages: write a kdump file");
+                  "an ELF dump cannot be planned in windows, because its program headers name all "
+                  "kept pages: use --format kdump");
     }
     kept_ = &kept;
     loads_ = 0;
@@ -170,10 +171,10 @@ class ElfWriter final : public DumpWriter {
     }));
     const std::uint64_t count = loads_ + 1;
     if (count > kMaxProgramHeaders) {
-      return fail(Errc::limit,
-                  "an ELF dump of these pages needs {} program headers, more than {}: write a "
-                  "kdump file",
-                  count, kMaxProgramHeaders);
+      return fail(
+          Errc::limit,
+          "an ELF dump of these pages needs {} program headers, more than {}: use --format kdump",
+          count, kMaxProgramHeaders);
     }
     const bool extended = count >= PN_XNUM;
     const std::uint64_t headers_end = sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr);
@@ -207,7 +208,7 @@ class ElfWriter final : public DumpWriter {
       return {};
     }
     return {{Errc::limit,
-             fmt::format("the ELF file has {} segments; some readers take long to open it", loads_),
+             fmt::format("the ELF file has {} segments; some readers open it slowly", loads_),
              Severity::fact}};
   }
 

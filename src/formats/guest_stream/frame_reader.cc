@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/guest_stream/frame_reader.h"
 
 #include <algorithm>
@@ -35,7 +36,8 @@ Result<> FrameReader::drop(std::size_t size) {
   at_ += size;
   skipped_ += size;
   if (skipped_ > kMaxSkipped) {
-    return fail(Errc::limit, "more than {} MiB that are no guest's stream", kMaxSkipped >> 20);
+    return fail(Errc::limit, "more than {} MiB arrived that are not a guest's stream",
+                kMaxSkipped >> 20);
   }
   return {};
 }

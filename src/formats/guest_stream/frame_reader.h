@@ -1,4 +1,5 @@
-// FrameReader: finds the frames of a guest's stream between whatever else comes on the same line.
+// SPDX-License-Identifier: GPL-2.0-or-later
+// FrameReader: finds the frames of a guest's stream among other data on the same line.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +34,7 @@ class FrameReader {
   // Bytes that belonged to no frame, or to one that was damaged.
   std::uint64_t skipped() const { return skipped_; }
   std::uint64_t damaged() const { return damaged_; }  // frames whose payload is not what was sent
-  // What is not to count as a frame after all, as one of another stream.
+  // Bytes that do not count as a frame after all, such as a frame of another stream.
   Result<> skip(const Frame& frame);
 
   static constexpr std::uint64_t kMaxSkipped = 64U << 20;

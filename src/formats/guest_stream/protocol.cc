@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/guest_stream/protocol.h"
 
 #include <sys/random.h>
@@ -36,7 +37,7 @@ std::string number_line(std::string_view key, std::uint64_t value) {
 Result<std::uint64_t> number(std::string_view text, int base = 10) {
   const auto value = parse_number<std::uint64_t>(text, base);
   return value ? Result<std::uint64_t>(*value)
-               : fail(Errc::malformed, "the guest's stream has no number where one should be");
+               : fail(Errc::malformed, "the guest's stream has no number where one is required");
 }
 
 Result<unsigned> level_from(std::string_view text) {
@@ -50,8 +51,9 @@ Result<PhysRange> range_from(std::string_view text) {
   TRY_ASSIGN(const std::uint64_t begin, number(text.substr(0, dash), 16));
   TRY_ASSIGN(const std::uint64_t end, number(text.substr(std::min(dash + 1, text.size())), 16));
   if (begin >= end || end > kMaxPhysAddr || (begin | end) % kPageSize != 0) {
-    return fail(Errc::malformed, "the guest's stream announces RAM that cannot be ({:#x} to {:#x})",
-                begin, end);
+    return fail(Errc::malformed,
+                "the guest's stream announces an impossible range of RAM ({:#x} to {:#x})", begin,
+                end);
   }
   return PhysRange{{begin}, end - begin};
 }
@@ -147,7 +149,7 @@ Result<GuestHello> decode_hello(std::string_view text) {
     return {};
   }));
   if (version == 0) {
-    return fail(Errc::malformed, "the guest's stream tells no version");
+    return fail(Errc::malformed, "the guest's stream has no version");
   }
   if (version > kGuestStreamVersion) {
     return fail(Errc::unsupported,

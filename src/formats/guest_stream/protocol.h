@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The stream that a dying guest's capture environment sends to its host, or writes to a raw disk:
 // the kernel log, notes, and the kept pages, in frames that survive a line that breaks, stale bytes
 // of an earlier stream, and noise (docs/formats/guest-stream.md).

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/guest_stream/reader.h"
 
 #include <algorithm>
@@ -61,10 +62,10 @@ Result<> Reader::await_hello() {
   while (true) {
     auto frame = frames_.next();
     if (!frame) {
-      return in_context(std::move(frame).error(), "no guest's stream came");
+      return in_context(std::move(frame).error(), "no guest's stream arrived");
     }
     if (!*frame) {
-      return fail(Errc::not_found, "no guest's stream came, but {} bytes of something else",
+      return fail(Errc::not_found, "no guest's stream arrived, but {} bytes of other data",
                   frames_.skipped());
     }
     const FrameHeader& header = (*frame)->header;
@@ -74,7 +75,8 @@ Result<> Reader::await_hello() {
       break;
     }
     if (header.kind == static_cast<std::uint32_t>(FrameKind::sealed_key)) {
-      return fail(Errc::denied, "it is sealed to a key: name the file of the secret one (--key)");
+      return fail(Errc::denied,
+                  "the stream is sealed to a key: give the file of the secret key (--key)");
     }
     TRY(frames_.skip(**frame));
   }
@@ -91,12 +93,12 @@ Result<> Reader::read_frames() {
   while (!ended_) {
     TRY_ASSIGN(const auto frame, frames_.next());
     if (!frame) {
-      return fail(Errc::truncated, "it was cut off");
+      return fail(Errc::truncated, "the stream was cut off");
     }
     const FrameHeader& header = frame->header;
     if (header.stream != id_) {
       if (header.kind == static_cast<std::uint32_t>(FrameKind::hello) && header.sequence == 0) {
-        return fail(Errc::truncated, "another crash's stream began");
+        return fail(Errc::truncated, "the stream of another crash began");
       }
       TRY(frames_.skip(*frame));
       continue;
@@ -109,7 +111,7 @@ Result<> Reader::read_frames() {
     sequence_ = header.sequence;
     payload_ += frame->payload.size() + sizeof(FrameHeader);
     if (payload_ > most) {
-      return fail(Errc::limit, "more came than a guest of {} MiB can send",
+      return fail(Errc::limit, "more data arrived than a guest of {} MiB can send",
                   stream_.hello.ram.size() >> 20);
     }
     TRY(take(*frame));
@@ -145,8 +147,8 @@ Result<> Reader::take(const Frame& frame) {
       if (!end.reason.empty()) {
         stream_.broken = "the guest gave up: " + end.reason;
       } else if (end.pages != pages_.came()) {
-        stream_.broken = fmt::format("the guest says that it sent {} pages, and {} came", end.pages,
-                                     pages_.came());
+        stream_.broken = fmt::format("the guest reports that it sent {} pages, but {} arrived",
+                                     end.pages, pages_.came());
       }
       return {};
     }
@@ -158,11 +160,11 @@ Result<> Reader::take(const Frame& frame) {
 Result<> Reader::take_notes(std::span<const std::byte> payload, bool replace) {
   notes_size_ += payload.size();
   if (notes_size_ > kMaxNotesSize) {
-    return fail(Errc::limit, "its notes have more than {} MiB", kMaxNotesSize >> 20);
+    return fail(Errc::limit, "the notes of the stream have more than {} MiB", kMaxNotesSize >> 20);
   }
   TRY_ASSIGN(std::vector<Note> notes, parse_notes(payload, 0));
   if (stream_.notes.size() + notes.size() > kMaxNotes) {
-    return fail(Errc::limit, "it has more than {} notes", kMaxNotes);
+    return fail(Errc::limit, "the stream has more than {} notes", kMaxNotes);
   }
   for (Note& note : notes) {
     const auto old = std::ranges::find_if(stream_.notes, [&](const Note& other) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Reads a guest's stream. The guest may lie, repeat itself, never end, or be cut off anywhere: what
 // is accepted is bounded by the RAM that it announces, and what came until then is kept.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/guest_stream/sealed_stream.h"
 
 #include <algorithm>
@@ -62,13 +63,13 @@ class Opening {
     for (unsigned foreign = 0; foreign < kMostForeign;) {
       TRY_ASSIGN(const auto frame, frames_.next());
       if (!frame) {
-        return foreign == 0 ? fail(Errc::not_found, "no sealed stream came")
-                            : fail(Errc::denied, "it is sealed to another key");
+        return foreign == 0 ? fail(Errc::not_found, "no sealed stream arrived")
+                            : fail(Errc::denied, "the stream is sealed to another key");
       }
       if (is(*frame, FrameKind::hello)) {
-        return fail(
-            Errc::denied,
-            "it is not sealed to a key (encrypt-to of the guest), and --key takes nothing else");
+        return fail(Errc::denied,
+                    "the stream is not sealed to a key (encrypt-to of the guest), and --key "
+                    "accepts only sealed streams");
       }
       if (!is(*frame, FrameKind::sealed_key)) {
         TRY(frames_.skip(*frame));
@@ -83,7 +84,7 @@ class Opening {
       }
       ++foreign;  // an earlier crash's, which nobody took
     }
-    return fail(Errc::denied, "it is sealed to other keys, {} of them", kMostForeign);
+    return fail(Errc::denied, "the stream is sealed to {} other keys", kMostForeign);
   }
 
   Result<std::size_t> read(std::span<std::byte> out) {
@@ -108,7 +109,7 @@ class Opening {
       }
       const FrameHeader& header = frame->header;
       if (is(*frame, FrameKind::sealed_key) && header.stream != id_) {
-        return fail(Errc::truncated, "another crash's stream began");
+        return fail(Errc::truncated, "the stream of another crash began");
       }
       if (header.stream != id_ || !is(*frame, FrameKind::sealed) || header.sequence <= sequence_) {
         TRY(frames_.skip(*frame));

@@ -1,6 +1,8 @@
-// A guest's stream that is sealed to a key: the same frames, as bytes in sealed pieces, which are
-// the payloads of frames of another kind. So stale bytes and noise are skipped as ever, but what is
-// lost or changed on the way ends it: what came before is whole (docs/formats/guest-stream.md).
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A guest's stream that is sealed to a key: the frames are sealed as bytes in pieces, and these are
+// the payloads of frames of another kind. So stale bytes and noise are skipped as in an open
+// stream, but a piece that is lost or changed ends the stream: everything before it is complete
+// (docs/formats/guest-stream.md).
 #pragma once
 
 #include <cstdint>
@@ -14,19 +16,18 @@
 
 namespace vmcore::formats {
 
-// Sends by `send` what is given to it, sealed. As a SendFrame, it is called by one thread at a
-// time. Not sealed is `crash_time`, in seconds since the epoch: by it a guest that lacks the secret
-// key knows its crashes apart.
+// Seals what it is given and sends it with `send`. Like a SendFrame, it is called by one thread at
+// a time. `crash_time`, in seconds since the epoch, is not sealed: by it a guest without the secret
+// key distinguishes its crashes.
 Result<SendFrame> sealed_to(const seal::PublicKey& to, SendFrame send,
                             std::optional<std::uint64_t> crash_time = {});
 
-// That time, from the payload of a `sealed_key`; nobody vouches for it. Nothing where it is not
-// told.
+// That time, from the payload of a `sealed_key`; it is not authenticated. Nothing if it is missing.
 std::optional<std::uint64_t> clear_crash_time(std::span<const std::byte> payload);
 
-// The bytes that were sealed in what `read` brings, as they come. Waits for the first that `key`
-// opens, and forgets the key: before anything that was sealed is looked at. Errc::denied where it
-// is sealed to another key, or not sealed.
+// The bytes that were sealed in the stream from `read`, as they arrive. Waits for the first sealed
+// key that `key` opens, and forgets `key` before it parses anything that was sealed. Errc::denied
+// if the stream is sealed to another key, or not sealed.
 Result<ReadSome> open_sealed(ReadSome read, seal::SecretKey key);
 
 }  // namespace vmcore::formats

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The pages of a guest's stream: which it announces, all of them in its RAM, and those that come,
 // each of them announced and once.
 #pragma once

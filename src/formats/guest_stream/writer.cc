@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/guest_stream/writer.h"
 
 #include <algorithm>
@@ -90,7 +91,7 @@ Result<> GuestStreamWriter::log(std::string_view text) {
 
 Result<> GuestStreamWriter::begin(const DumpHeader& header) {
   if (header.machine.arch != kHostArch || header.machine.page_size != kPageSize) {
-    return fail(Errc::unsupported, "streams are written of x86-64 guests only");
+    return fail(Errc::unsupported, "streams can be sent only by x86-64 guests");
   }
   TRY_ASSIGN(map_compressor_, make_compressor(Codec::zstd, {}));
   TRY(send_payload(
@@ -126,7 +127,7 @@ Result<> GuestStreamWriter::plan(const PageSet&, const PageSet& kept) {
        run = kept.next_run(mapped_, end, 1)) {
     const Pfn first{run.first.value / 64 * 64};
     if (first < mapped_) {
-      return fail(Errc::invalid, "the plans of a stream must ascend");
+      return fail(Errc::invalid, "the windows of a stream must ascend");
     }
     mapped_ = {std::min(first.value + kMaxMapPages, ceil_div(end.value, 64) * 64)};
     words.clear();

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // GuestStreamWriter: sends a dump as a guest's stream. Memory: one shard a thread.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/kdump/flattened.h"
 
 #include <algorithm>
@@ -119,8 +120,9 @@ Result<> check_header(const ByteSource& file) {
   const std::uint64_t type = load_big64(header.data() + kSignatureSize);
   const std::uint64_t version = load_big64(header.data() + kSignatureSize + 8);
   if (type != 1 || version != 1) {
-    return fail(Errc::unsupported, "flattened header: type {}, version {}, only 1 and 1 are known",
-                type, version);
+    return fail(Errc::unsupported,
+                "flattened header: type {} and version {} are not supported (only 1 and 1)", type,
+                version);
   }
   return {};
 }
@@ -142,10 +144,10 @@ void cut_short(Index& index, std::uint64_t size) {
 Result<> add_record(Index& index, const RecordHeader& record, std::uint64_t data,
                     std::uint64_t size) {
   if (index.seen++ == kMaxRecords) {
-    return fail(Errc::limit,
-                "flattened stream: more than {} records: make a plain file of it with makedumpfile "
-                "-R",
-                kMaxRecords);
+    return fail(
+        Errc::limit,
+        "flattened stream: more than {} records: convert it to a plain file with makedumpfile -R",
+        kMaxRecords);
   }
   if (size == 0) {
     return {};
@@ -174,7 +176,8 @@ Result<Index> scan(const ByteSource& file) {
       return index;
     }
     if (record->offset > kMaxOffset || record->size > kMaxOffset) {
-      return fail(Errc::malformed, "flattened record at {:#x}: offset {:#x}, size {:#x}", at,
+      return fail(Errc::malformed,
+                  "flattened record at {:#x}: implausible offset {:#x}, size {:#x}", at,
                   record->offset, record->size);
     }
     const std::uint64_t data = at + kRecordHeaderSize;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The flattened format: a dump of any format as a stream of (offset, size, data) records, which
 // makedumpfile -F and QEMU's kdump-* write into pipes. docs/formats/flattened.md has the layout.
 #pragma once

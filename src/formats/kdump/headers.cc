@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/kdump/headers.h"
 
 #include <algorithm>
@@ -35,7 +36,7 @@ bool is_version(std::uint32_t version) { return version >= 1 && version <= kKdum
 
 tl::unexpected<Error> foreign(std::string_view machine, std::string_view kind) {
   const bool named = is_foreign_machine(machine);
-  return fail(Errc::unsupported, "a dump of {}{}; only x86_64 is read",
+  return fail(Errc::unsupported, "a dump of {}{}; only x86_64 is supported",
               named ? "machine " : "a machine ", named ? machine : kind);
 }
 
@@ -141,10 +142,9 @@ Result<> check_split(const KdumpHeaders& headers, std::vector<Remark>& remarks) 
                 start, end);
   }
   if (end == 0) {
-    remarks.push_back(
-        {Errc::malformed,
-         "kdump sub-header: it tells of a split dump, but of no part of it; read as a "
-         "whole"});
+    remarks.push_back({Errc::malformed,
+                       "kdump sub-header: it is marked as part of a split dump, but names no part; "
+                       "read as a whole"});
   }
   return {};
 }
@@ -169,7 +169,7 @@ Result<KdumpReading> reading(std::uint64_t max_mapnr, std::uint64_t sub_header_b
                 bitmap_blocks, max_mapnr);
   }
   if (result.descs() > file_size) {
-    return fail(Errc::truncated, "the file ends at {} bytes, inside its bitmaps (up to {:#x})",
+    return fail(Errc::truncated, "the file ends after {} bytes, inside its bitmaps (up to {:#x})",
                 file_size, result.descs());
   }
   return result;
@@ -201,7 +201,7 @@ Result<KdumpHeaders> read_kdump_headers(const ByteSource& source, std::vector<Re
     headers.version = version;
   } else {
     remarks.push_back(
-        {Errc::unsupported, fmt::format("kdump header: version {} is not known; read as version {}",
+        {Errc::unsupported, fmt::format("kdump header: unknown version {}; read as version {}",
                                         version, headers.version)});
   }
   const std::string_view machine = machine_name(bytes);

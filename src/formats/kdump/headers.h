@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The two headers of a kdump file. No field of them is believed alone: where one contradicts the
 // others, the others are read, and a remark names it.
 #pragma once

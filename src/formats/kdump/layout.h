@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Structures of the kdump-compressed format on disk (makedumpfile's diskdump_mod.h).
 // docs/formats/kdump.md shows how they lie in the file.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The memory of a kdump-compressed dump. Descriptors are found by rank in the second bitmap and
 // read in batches, as are the data of pages that lie one behind the other.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/kdump/reader.h"
 
 #include <algorithm>
@@ -125,7 +126,7 @@ std::string lost_text(const KdumpTable& table, std::uint64_t kept, std::uint64_t
                         table.missing);
   }
   if (const std::uint64_t others = lost - table.cut_off - table.missing; others != 0) {
-    text += fmt::format("; {} have a descriptor that leads nowhere", others);
+    text += fmt::format("; {} have an invalid descriptor", others);
   }
   return text;
 }
@@ -136,26 +137,27 @@ void tell_contents(const Contents& contents, std::uint64_t file_size, MemoryImag
     image.remarks.push_back({code, std::move(text)});
   };
   if (!contents.layout.doubted.empty()) {
-    remark(Errc::malformed, fmt::format("kdump header: {} contradicts the rest of the file, and is "
-                                        "not believed",
-                                        contents.layout.doubted));
+    remark(Errc::malformed,
+           fmt::format("kdump header: {} contradicts the rest of the file, and is ignored",
+                       contents.layout.doubted));
   }
   if (contents.bitmaps.stray != 0) {
-    remark(Errc::malformed, fmt::format("the first bitmap does not call {} pages RAM that are in "
-                                        "the file",
-                                        contents.bitmaps.stray));
+    remark(Errc::malformed,
+           fmt::format("the first bitmap does not mark {} pages as RAM that are in the file",
+                       contents.bitmaps.stray));
   }
   if (table.lost.count() != 0) {
     remark(Errc::truncated, lost_text(table, contents.bitmaps.kept.count(), file_size));
   }
   if (!table.shortfall.empty()) {
     remark(Errc::truncated,
-           fmt::format("{}: the file was not written to its end", table.shortfall));
+           fmt::format("{}: the file was not written completely", table.shortfall));
   }
   if (!table.doubt.empty()) {
-    remark(Errc::malformed, fmt::format("{}: pages may have the contents of their neighbours, so "
-                                        "nothing is left out by them",
-                                        table.doubt));
+    remark(
+        Errc::malformed,
+        fmt::format("{}: pages may have the contents of their neighbours, so no page is left out",
+                    table.doubt));
   }
   image.file.doubted = !table.doubt.empty();
   image.file.incomplete = image.file.incomplete || !table.whole();

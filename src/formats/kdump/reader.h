@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // kdump-compressed dumps, header versions 1 to 6: makedumpfile's, QEMU's, our own.
 // docs/formats/kdump.md has the layout.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/kdump/table.h"
 
 #include <algorithm>
@@ -220,7 +221,7 @@ Result<> TableReader::compare() {
     TRY_ASSIGN(const bool empty, is_empty_from(*pages));
     if (empty) {
       result_.doubt =
-          fmt::format("the bitmap has {} pages, but there are descriptors of {}", count_, *pages);
+          fmt::format("the bitmap has {} pages, but there are descriptors for {}", count_, *pages);
       return {};
     }
   }
@@ -228,7 +229,7 @@ Result<> TableReader::compare() {
     result_.shortfall = fmt::format("the bitmap has {} of {} pages", count_, *pages);
   }
   if ((header_.status & kKdumpIncomplete) == 0 && !tiling_.is_gapless()) {
-    result_.doubt = "the data that the descriptors tell of overlap, or have gaps";
+    result_.doubt = "the data of the descriptors overlap or have gaps";
   }
   return {};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The descriptor table of a kdump file, read from end to end and compared with the second bitmap:
 // a descriptor has no page number but its rank, so a wrong bit gives each later page its
 // neighbour's contents.

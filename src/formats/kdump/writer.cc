@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -144,7 +145,7 @@ class KdumpWriter final : public DumpWriter {
 
   Result<> begin(const DumpHeader& header) override {
     if (header.machine.arch == Arch::unknown || header.machine.page_size != kPageSize) {
-      return fail(Errc::unsupported, "kdump files are written for x86-64 guests only");
+      return fail(Errc::unsupported, "kdump files can be written only for x86-64 guests");
     }
     header_ = header;
     const NotesBlock notes = serialise_notes(header_.notes);
@@ -173,10 +174,11 @@ class KdumpWriter final : public DumpWriter {
     layout_.kept = &kept;
     planned_ += kept.count();
     if (planned_ > header_.kept_pages || std::max(ram.end(), kept.end()) > header_.ram_end) {
-      return fail(Errc::invalid,
-                  "{} pages up to page frame {:#x} are planned, the header told {} up to {:#x}",
-                  planned_, std::max(ram.end(), kept.end()).value, header_.kept_pages,
-                  header_.ram_end.value);
+      return fail(
+          Errc::invalid,
+          "{} pages up to page frame {:#x} are planned, but the header announced {} up to {:#x}",
+          planned_, std::max(ram.end(), kept.end()).value, header_.kept_pages,
+          header_.ram_end.value);
     }
     TRY(write_bitmap(ram, layout_.bitmaps));
     return write_bitmap(kept, layout_.bitmaps + layout_.bitmap_size);
@@ -278,7 +280,7 @@ Result<std::unique_ptr<DumpWriter>> make_kdump_writer(int file, Codec codec,
   if (codec != Codec::none) {
     TRY(make_compressor(codec, compress_level));  // refuses a wrong level now, not page by page
   } else if (compress_level) {
-    return fail(Errc::invalid, "a dump that is not compressed has no compression level");
+    return fail(Errc::invalid, "a dump without compression has no compression level");
   }
   return std::make_unique<KdumpWriter>(file, codec, compress_level);
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/qemu/device_state.h"
 
 #include <algorithm>
@@ -41,7 +42,7 @@ class Bytes {
   }
   Result<> skip(std::uint64_t size) {
     if (size > left()) {
-      return fail(Errc::malformed, "the devices of the migration stream end at {} bytes", at_);
+      return fail(Errc::malformed, "the devices of the migration stream end after {} bytes", at_);
     }
     at_ += size;
     return {};
@@ -88,8 +89,8 @@ const Json& list_of(const Json& object, const char* name) {
 }
 
 tl::unexpected<Error> not_as_described(const std::string& name, std::uint64_t at) {
-  return fail(Errc::malformed, "device {} is not what the migration stream describes, at {}", name,
-              at);
+  return fail(Errc::malformed,
+              "device {} differs from its description in the migration stream, at {}", name, at);
 }
 
 // Where fields lie: bytes from the beginning of all, and what there is of each.
@@ -250,7 +251,7 @@ Result<CpuState> read_cpu(const Json& device, const Bytes& in, std::uint64_t at)
   cpu.cr4 = from.number("env.cr[4]");
   cpu.kernel_gs_base = from.number("env.kernelgsbase");
   if (!from.missing().empty()) {
-    return fail(Errc::unsupported, "the migration stream does not tell field {} of vCPU {}",
+    return fail(Errc::unsupported, "the migration stream does not have field {} of vCPU {}",
                 from.missing(), cpu.index);
   }
   return cpu;
@@ -285,7 +286,7 @@ Result<std::vector<CpuState>> read_stream_cpus(std::span<const std::byte> state)
   if (!parts) {
     return fail(Errc::unsupported,
                 "the migration stream does not describe its devices (is QEMU's property "
-                "suppress-vmdesc set?), so the registers cannot be had");
+                "suppress-vmdesc set?), so the registers cannot be read");
   }
   const auto* const text = reinterpret_cast<const char*>(parts->description.data());
   const Json description = Json::parse(
@@ -293,7 +294,7 @@ Result<std::vector<CpuState>> read_stream_cpus(std::span<const std::byte> state)
       [](int depth, Json::parse_event_t, const Json&) { return depth <= kMaxDepth; },
       /*allow_exceptions=*/false);
   if (!description.is_object()) {
-    return fail(Errc::malformed, "the description of the migration stream is no JSON");
+    return fail(Errc::malformed, "the description of the migration stream is not JSON");
   }
   Bytes in(parts->devices);
   std::vector<CpuState> cpus;
@@ -305,7 +306,8 @@ Result<std::vector<CpuState>> read_stream_cpus(std::span<const std::byte> state)
     }
   }
   if (in.left() != 0 || cpus.empty()) {
-    return fail(Errc::malformed, "the migration stream describes {} vCPUs, and not {} bytes",
+    return fail(Errc::malformed,
+                "the migration stream describes {} vCPUs, but not {} bytes of its devices",
                 cpus.size(), in.left());
   }
   std::ranges::sort(cpus, {}, &CpuState::index);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The vCPUs in the state of devices that ends a migration stream of QEMU.
 //
 // The sections of the devices have no lengths, but the stream describes them itself: it ends with a

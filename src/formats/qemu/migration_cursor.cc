@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/qemu/migration_cursor.h"
 
 #include <cstring>
@@ -49,7 +50,7 @@ Result<> MigrationCursor::refill(std::size_t size) {
   TRY_ASSIGN(const std::size_t got, source_.read(offset_ + end_, std::span(buffer_).subspan(end_)));
   end_ += got;
   if (end_ < size) {
-    return fail(Errc::truncated, "the migration stream ends at {} bytes", offset_ + end_);
+    return fail(Errc::truncated, "the migration stream ends after {} bytes", offset_ + end_);
   }
   return {};
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The bytes of a migration stream one after the other. Numbers are big-endian.
 #pragma once
 
@@ -17,7 +18,7 @@ namespace vmcore::formats {
 // Each is Errc::truncated where the stream ends before.
 class MigrationCursor {
  public:
-  // Both are borrowed; the sink is told what was passed.
+  // Both are borrowed; the sink is called with the position that was passed.
   MigrationCursor(const ByteSource& source, PageSink& sink) : source_(source), sink_(sink) {}
 
   // Of the stream: of the next byte that is taken.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/qemu/migration_stream.h"
 
 #include <algorithm>
@@ -81,8 +82,8 @@ Result<> StreamReader::read_header() {
   }
   TRY_ASSIGN(const std::uint64_t version, in_.number(4));
   if (version != kVersion) {
-    return fail(Errc::unsupported, "a migration stream of version {}; only {} is read", version,
-                kVersion);
+    return fail(Errc::unsupported, "a migration stream of version {}; only version {} is supported",
+                version, kVersion);
   }
   return {};
 }
@@ -100,8 +101,7 @@ Result<> StreamReader::read_section() {
       return go_on_with_ram();
     default:
       return fail(Errc::unsupported,
-                  "the migration stream has a section of kind {:#04x} at {}, which is not known",
-                  kind, where);
+                  "the migration stream has a section of unknown kind {:#04x} at {}", kind, where);
   }
 }
 
@@ -122,8 +122,7 @@ Result<> StreamReader::begin_ram() {
   TRY_ASSIGN(const std::uint64_t version, in_.number(4));
   if (name != "ram" || version != kRamVersion || ram_) {
     return fail(Errc::unsupported,
-                "the migration stream has a section {} of version {} in front of the devices, "
-                "which is not known",
+                "the migration stream has an unknown section {} of version {} before the devices",
                 name, version);
   }
   ram_ = number;
@@ -134,8 +133,9 @@ Result<> StreamReader::go_on_with_ram() {
   const std::uint64_t where = in_.offset();
   TRY_ASSIGN(const std::uint64_t number, in_.number(4));
   if (number != ram_) {
-    return fail(Errc::malformed, "the migration stream goes on with section {} at {}, and has none",
-                number, where);
+    return fail(Errc::malformed,
+                "the migration stream continues section {} at {}, which did not begin", number,
+                where);
   }
   return read_pages();
 }
@@ -156,8 +156,8 @@ Result<> StreamReader::read_pages() {
         return read_footer();
       default:
         return fail(Errc::unsupported,
-                    "the migration stream has a page with flags {:#x} at {}, which are not known",
-                    word & kFlags, where);
+                    "the migration stream has a page with unknown flags {:#x} at {}", word & kFlags,
+                    where);
     }
   }
 }
@@ -170,7 +170,8 @@ Result<> StreamReader::read_blocks(std::uint64_t total) {
     TRY_ASSIGN(std::string name, in_.text());
     TRY_ASSIGN(const std::uint64_t size, in_.number(8));
     if (size == 0 || size % kPageSize != 0 || size > total - sum || total > kMaxPhysAddr) {
-      return fail(Errc::malformed, "the migration stream has a block of {} bytes of RAM, of {}",
+      return fail(Errc::malformed,
+                  "the migration stream has an implausible block of {} bytes of RAM, of {} in all",
                   size, total);
     }
     if (blocks_.size() == kMaxStreamBlocks) {
@@ -178,7 +179,8 @@ Result<> StreamReader::read_blocks(std::uint64_t total) {
                   kMaxStreamBlocks);
     }
     if (!numbers_.emplace(name, blocks_.size()).second) {
-      return fail(Errc::malformed, "the migration stream has two blocks of RAM {}", name);
+      return fail(Errc::malformed, "the migration stream has two blocks of RAM with the name {}",
+                  name);
     }
     blocks_.push_back({std::move(name), size});
     sum += size;
@@ -192,7 +194,7 @@ Result<> StreamReader::read_page(std::uint64_t word) {
     TRY_ASSIGN(const std::string name, in_.text());
     const auto found = numbers_.find(name);
     if (found == numbers_.end()) {
-      return fail(Errc::malformed, "the migration stream has a page of block {} at {}, and no such",
+      return fail(Errc::malformed, "the migration stream has a page of the unknown block {} at {}",
                   name, where);
     }
     block_ = found->second;
@@ -224,7 +226,7 @@ Result<> StreamReader::read_footer() {
   TRY(in_.number(1));
   TRY_ASSIGN(const std::uint64_t number, in_.number(4));
   if (number != ram_) {
-    return fail(Errc::malformed, "the migration stream ends section {} in place of {}", number,
+    return fail(Errc::malformed, "the migration stream ends section {} instead of {}", number,
                 *ram_);
   }
   return {};
@@ -236,7 +238,7 @@ Result<std::vector<std::byte>> StreamReader::read_rest() {
   }
   const std::uint64_t size = source_.size() - in_.offset();
   if (size > kMaxDeviceState) {
-    return fail(Errc::limit, "the migration stream has {} bytes of devices", size);
+    return fail(Errc::limit, "the migration stream has an implausible {} bytes of devices", size);
   }
   return read_block(source_, in_.offset(), size, "the devices of the migration stream");
 }

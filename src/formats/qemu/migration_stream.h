@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // QEMU's migration stream ("QEVM" version 3) as a snapshot leaves it in a file: all of RAM, page by
 // page, then the state of CPUs and devices, of one moment.
 //

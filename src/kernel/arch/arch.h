@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is known about the kernels of one architecture: one const struct for each architecture,
 // chosen by Machine::arch. All code outside this folder includes this header only.
 //

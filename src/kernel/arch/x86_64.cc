@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // x86-64: page tables of 4 and 5 levels, page table isolation, encrypted memory (SME, SEV).
 #include <utility>
 
@@ -59,7 +60,8 @@ Result<Mapping> translate(const PageTables& tables, VirtAddr address, std::vecto
     }
     const std::uint64_t target = entry & address_bits;
     if (target >= kMaxPhysAddr) {
-      return fail(Errc::malformed, "page table entry {:#x} of virtual address {:#x}", entry,
+      return fail(Errc::malformed,
+                  "page table entry {:#x} of virtual address {:#x} leads outside of memory", entry,
                   address.value);
     }
     const bool large = (entry & kLargePage) != 0 && level <= kLargestPageLevel;
@@ -132,7 +134,7 @@ Result<PageTables> kernel_page_tables(const PhysicalMemory& memory, const Vmcore
     }
     const PhysAddr root = kX86_64.image_to_physical(*symbol, phys_base);
     if (root.value >= kMaxPhysAddr || root.value % kPageSize != 0) {
-      return fail(Errc::malformed, "VMCOREINFO: {} lies at {:#x}", name, root.value);
+      return fail(Errc::malformed, "VMCOREINFO: {}={:#x} is not plausible", name, root.value);
     }
     return PageTables(kX86_64, memory, root,
                       info.number("pgtable_l5_enabled").value_or(0) == 1 ? 5U : 4U,

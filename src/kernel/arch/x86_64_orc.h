@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // ORC: the unwind tables of x86-64 kernels (v4.14, CONFIG_UNWINDER_ORC). The kernel and each module
 // keep them in memory.
 //

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Which of the kernels in memory booted last. A kernel that is gone leaves its image behind, whole
 // until somebody needs the pages: nothing in the image itself tells it from one that runs.
 #pragma once

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Unwinder: stack frames of x86-64 kernels by ORC, as arch/x86/kernel/unwind_orc.c finds them. It
 // goes through calls, interrupts, exceptions and NMIs, and from their stacks to the stack that was
 // interrupted.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // This process's own memory stands for a guest's, and an array for what QEMU says of it.
 #include "src/acquire/process/challenge.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // This process's own memory stands for a guest's, and the test for a worker that was taken over.
 #include "src/acquire/process/copy_request.h"
 

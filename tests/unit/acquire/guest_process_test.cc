@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // This process's own memory stands for a guest's.
 #include "src/acquire/process/guest_process.h"
 

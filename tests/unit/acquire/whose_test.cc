@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/whose.h"
 
 #include <gtest/gtest.h>
@@ -21,11 +22,11 @@ Execute monitor(std::map<std::string, Json> answers) {
 }
 
 TEST(AskIdentity, WhatQemuTells) {
-  const GuestIdentity identity = ask_identity(
-      monitor({{"query-name", {{"name", "vm1"}}},
-               {"query-uuid", {{"UUID", "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}}},
-               {"query-version",
-                {{"qemu", {{"major", 7}, {"minor", 2}, {"micro", 22}}}, {"package", "Debian"}}}}));
+  const GuestIdentity identity = ask_identity(monitor(
+      {{"query-name", {{"name", "vm1"}}},
+       {"query-uuid", {{"UUID", "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}}},
+       {"query-version",
+        {{"qemu", {{"major", 7U}, {"minor", 2U}, {"micro", 22U}}}, {"package", "Debian"}}}}));
   EXPECT_EQ(identity,
             (GuestIdentity{
                 .name = "vm1", .uuid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427", .qemu = "7.2.22"}));

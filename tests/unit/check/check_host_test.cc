@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/check_host.h"
 
 #include <gtest/gtest.h>
@@ -84,7 +85,7 @@ TEST(JudgeHost, ALibvirtThatHoldsGuestsItselfIsTold) {
   const Finding warned = finding(facts, "host.libvirt");
   EXPECT_EQ(warned.verdict, Verdict::warn);
   EXPECT_EQ(warned.value, "11.5.0");
-  EXPECT_NE(warned.hint.find("stands still until libvirt is started again"), std::string::npos);
+  EXPECT_NE(warned.hint.find("stays paused until libvirt is started again"), std::string::npos);
 }
 
 TEST(JudgeHost, WithoutAWorkerThereIsNoDump) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/judge_definition.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ TEST(JudgePanicDevice, MissingOneHasARemedy) {
   EXPECT_TRUE(says(judge_panic_device(facts), "transient"));
   constexpr acquire::Owner kOwner{"KubeVirt", " (panicDevices)"};
   facts.setup.owner = &kOwner;
-  EXPECT_TRUE(says(judge_panic_device(facts), "KubeVirt, whose definition it is (panicDevices)"));
+  EXPECT_TRUE(
+      says(judge_panic_device(facts), "KubeVirt, which owns the definition (panicDevices)"));
   facts.domain.clear();
   EXPECT_TRUE(says(judge_panic_device(facts), "-device pvpanic-pci"));
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/judge_dump.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +14,7 @@ TEST(JudgeState, OneThatRunsOnInItsPanicIsToBeDumped) {
   GuestFacts facts = good();
   (*facts.census)->crashed = true;
   EXPECT_EQ(judge_state(facts).verdict, Verdict::warn);
-  EXPECT_TRUE(says(judge_state(facts), "it runs on"));
+  EXPECT_TRUE(says(judge_state(facts), "the guest still runs"));
   facts.state = acquire::GuestState{"crashed (panicked)", false};
   EXPECT_EQ(judge_state(facts).verdict, Verdict::pass) << "that is known";
 }
@@ -109,7 +110,7 @@ TEST(JudgeRoom, IsThatOfTheFile) {
   facts.room = 50U << 20;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
   EXPECT_TRUE(says(judge_room(facts), "100 MiB"));
-  const std::uint64_t likely = forecast({.kept_bytes = 200U << 20}).size_bytes;
+  const std::uint64_t likely = job::forecast({.kept_bytes = 200U << 20}).size_bytes;
   facts.room = likely;
   EXPECT_EQ(judge_room(facts).verdict, Verdict::warn);
   facts.room = likely - 1;

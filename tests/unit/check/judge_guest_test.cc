@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/judge_guest.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ TEST(JudgeGuest, AGoodOnePasses) {
 TEST(JudgeGuest, WhoEndsItsPauseIsTold) {
   GuestFacts facts = good();
   facts.setup.libvirt_version = 12'008'001;
-  const CheckReport report = judge_guest(facts);
+  const report::CheckReport report = judge_guest(facts);
   const auto holder = std::ranges::find(report.findings, "holder", &Finding::id);
   ASSERT_NE(holder, report.findings.end());
   EXPECT_EQ(holder->verdict, Verdict::warn);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The parts of the picture; tests/cli/test_memory.py reads whole ones with an XML parser.
 #include "src/cli/memory_picture.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The whole conversion, from a synthetic guest to a file that is read again.
 #include "src/convert/convert.h"
 
@@ -180,7 +181,7 @@ TEST(Convert, WithoutAKernelAllIsKeptAndTheFileSaysSo) {
   ASSERT_TRUE(told);
   EXPECT_EQ(told->level_asked, 31U);
   EXPECT_EQ(told->level_reached, 1U);
-  EXPECT_THAT(texts(told->remarks), HasSubstr("may hold user data"));
+  EXPECT_THAT(texts(told->remarks), HasSubstr("may contain user data"));
 }
 
 TEST(Convert, ABrokenSourceEndsItOnAllThreads) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/crashed_kernel.h"
 
 #include "src/convert/describe.h"
@@ -182,7 +183,7 @@ TEST(CrashedKernel, WithoutAHeaderItsMemoryIsTakenWithTheCaptureKernels) {
   const Subject subject = subject_of(image);
   EXPECT_FALSE(subject.crashed);
   EXPECT_EQ(subject.kernel()->phys_base(), 0);
-  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("nothing that a crashed one"));
+  EXPECT_THAT(texts(subject.found.remarks), HasSubstr("that a crashed kernel leaves"));
 }
 
 TEST(CrashedKernel, AHeaderThatLeadsNowhereIsNotBelieved) {
@@ -243,7 +244,7 @@ TEST_F(SavedMemory, IsStillInItsOwnPlaceUntilTheCaptureKernelBegins) {
 
 TEST_F(SavedMemory, ACopyThatIsNotThereIsTold) {
   memory().write(kSaved + 0x5000, testing::page_pattern({2}));
-  EXPECT_THAT(texts(subject_of(image_).found.remarks), testing::Not(HasSubstr("the copy of")));
+  EXPECT_THAT(texts(subject_of(image_).found.remarks), ::testing::Not(HasSubstr("the copy of")));
   memory().exclude({(kSaved.value + 0x7000) / 4096});
   EXPECT_EQ(page_5(), testing::page_pattern({1}));
   EXPECT_THAT(texts(subject_of(image_).found.remarks), HasSubstr("at 0x3800000, cannot be read:"));

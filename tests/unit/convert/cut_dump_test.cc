@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A dump that is cut off anywhere behind its first pages shows its kernel and its log.
 #include "src/convert/copied_memory.h"
 #include "src/kernel/memmap.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/memory_use.h"
 
 #include "tests/unit/convert/converted.h"
@@ -182,7 +183,7 @@ TEST(MemoryUse, AFileThatDoesNotTellWhatIsMissingSaysSo) {
   const MemoryUse use = use_of(convert_image(guest.build(), kElf).reopen());
   EXPECT_EQ(count(use.pages, PageClass::free), 0U);
   EXPECT_EQ(use.excluded_before, 0U);
-  EXPECT_THAT(texts(use.remarks), HasSubstr("only what it holds is counted"));
+  EXPECT_THAT(texts(use.remarks), HasSubstr("only the pages in the file are counted"));
   expect_bins_add_up(use);
 }
 
@@ -194,7 +195,7 @@ TEST(MemoryUse, MemoryThatIsNotSeenIsTold) {
   EXPECT_THAT(texts(use_of(image).remarks), Not(HasSubstr("more memory")));
   image.memory = std::make_unique<Below>(std::move(image.memory), 0x1'0000'0000);
   const MemoryUse use = use_of(image);
-  EXPECT_THAT(texts(use.remarks), HasSubstr("up to 256 MiB more memory that is not seen"));
+  EXPECT_THAT(texts(use.remarks), HasSubstr("up to 256 MiB more memory that is not visible"));
   expect_bins_add_up(use);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Guests whose vCPUs do not run the kernel that lies in their memory.
 #include "src/convert/describe.h"
 #include "src/convert/memory_use.h"

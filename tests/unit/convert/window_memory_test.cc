@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is held while a guest is planned does not grow with the guest in windows, and by two bits a
 // page at once. A program of its
 // own, because it counts all that is allocated in it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What is converted window by window is the same file as what is converted at once.
 #include <functional>
 
@@ -223,7 +224,7 @@ TEST(Windows, AnElfFileHasOne) {
       convert(image, *make_writer(kElf, file.get()), {.window = kGib}, observer, {});
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Errc::unsupported);
-  EXPECT_THAT(outcome.error().message, HasSubstr("write a kdump file"));
+  EXPECT_THAT(outcome.error().message, HasSubstr("use --format kdump"));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Sections that are present, but not online.
 #include "filters/plausibility.h"
 #include "tests/unit/filters/planned_guest.h"

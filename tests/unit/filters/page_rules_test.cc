@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What each kind of page is taken for, in every kernel layout, at every level.
 #include "filters/page_rules.h"
 

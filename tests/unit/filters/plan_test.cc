@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/plan.h"
 
 #include "filters/page_runs.h"
@@ -58,7 +59,7 @@ TEST(Plan, WithoutAKernelOnlyZeroPagesGo) {
   EXPECT_EQ(plan->kept.count(), 0x4000U);
   EXPECT_EQ(plan->level_asked, 31U);
   EXPECT_EQ(plan->level_reached, 1U);
-  EXPECT_THAT(texts(plan->remarks), HasSubstr("may hold user data"));
+  EXPECT_THAT(texts(plan->remarks), HasSubstr("may contain user data"));
 }
 
 TEST(Plan, WithoutAKernelLowLevelsAreReached) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A synthetic guest, its kernel and the plan for it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Each break of the past, made again: the classes that it would spoil are kept, and it is said.
 #include "filters/plausibility.h"
 
@@ -173,7 +174,7 @@ TEST(Plausibility, WithoutCountersItIsSaid) {
   GuestBuilder guest = guest_of("6.12");
   guest.vmcoreinfo("OFFSET(zone.vm_stat)", std::nullopt);
   const Plan plan = plan_of(guest, 31);
-  EXPECT_THAT(texts(plan.remarks), HasSubstr("could not be checked"));
+  EXPECT_THAT(texts(plan.remarks), HasSubstr("was not checked"));
 }
 
 // v6.2: slab pages overlay `mapping`, so that without PG_slab they look anonymous.
@@ -185,7 +186,7 @@ TEST(Plausibility, SlabThatCannotBeTold) {
   EXPECT_EQ(kept_of(plan, 0x3400), 1U);
   EXPECT_EQ(kept_of(plan, 0x3403), 1U);
   EXPECT_EQ(kept_of(plan, 0x3418, 8), 8U);
-  EXPECT_THAT(texts(plan.remarks), HasSubstr("slab pages cannot be told"));
+  EXPECT_THAT(texts(plan.remarks), HasSubstr("slab pages cannot be distinguished"));
 }
 
 // v6.10: slab is a type; the flag's old number finds none.
@@ -253,7 +254,7 @@ TEST_P(ClaimedPages, SwitchTheirClassOff) {
 INSTANTIATE_TEST_SUITE_P(Kernel, ClaimedPages,
                          ::testing::Values(Claimed{"init_top_pgt", "top page table"},
                                            Claimed{"init_uts_ns", "init_uts_ns"},
-                                           Claimed{"prb", "would have been left out"}),
+                                           Claimed{"prb", "is among them"}),
                          [](const auto& tested) { return std::string(tested.param.symbol); });
 
 // A memmap with gaps: what lies there is not the memory of a device.

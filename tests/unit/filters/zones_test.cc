@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/zones.h"
 
 #include "tests/unit/filters/planned_guest.h"

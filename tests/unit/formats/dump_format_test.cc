@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/formats/dump_format.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the ELF writer writes, read by elfutils' libelf.
 #include <gelf.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The guest's stream: what is written is read, and what is not meant well does no harm.
 #include <gtest/gtest.h>
 
@@ -372,7 +373,7 @@ TEST(GuestStream, ADamagedFrameIsMissing) {
   const std::size_t number = first_of(frames, FrameKind::pages);
   frames[number][100] ^= std::byte{1};
   const Received received = receive(frames);
-  expect_broken(received, "400 pages, and 144 came");
+  expect_broken(received, "400 pages, but 144 arrived");
   EXPECT_EQ(received.stream->kept.count(), 400U);
 }
 
@@ -463,7 +464,7 @@ TEST(GuestStream, AnEndlessOneIsBounded) {
   Taken taken;
   const auto stream = read_guest_stream(endless, taken, {});
   ASSERT_TRUE(stream);
-  EXPECT_NE(stream->broken.find("more came"), std::string::npos) << stream->broken;
+  EXPECT_NE(stream->broken.find("more data arrived"), std::string::npos) << stream->broken;
   EXPECT_LE(sequence, 65U);
 }
 
@@ -477,18 +478,18 @@ TEST(GuestStream, LiesAreSalvagedUpToThem) {
   };
   lie(pages_payload({{{63}, 1}}, 0, page), "not announced");
   lie(pages_payload({{{127}, 2}}, 0, Bytes(2 * kPageSize)), "not announced");
-  lie(pages_payload({{{64}, 1}}, 0, page), "came before");
+  lie(pages_payload({{{64}, 1}}, 0, page), "arrived before");
   lie(pages_payload({{{1ULL << 62}, 1}}, 0, page), "1 pages at page frame");
   lie(pages_payload({{{65}, ~0ULL}}, 0, page), "pages at page frame");
   lie(pages_payload({{{65}, 0}}, 0, page), "0 pages at");
-  lie(pages_payload({{{65}, 2}}, 0, page), "in place of");
-  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPageSize + 1)), "in place of");
+  lie(pages_payload({{{65}, 2}}, 0, page), "instead of");
+  lie(pages_payload({{{65}, 1}}, 0, Bytes(kPageSize + 1)), "instead of");
   lie(pages_payload({{{65}, 1}}, 2, page), "codec");
   lie(pages_payload({{{65}, 1}}, 0x20, page), "zstd");
-  lie(pages_payload({}, 0, page), "proper header");
-  lie(pages_payload({{{65}, 1}}, 0, {}, 9999), "proper header");
+  lie(pages_payload({}, 0, page), "valid header");
+  lie(pages_payload({{{65}, 1}}, 0, {}, 9999), "valid header");
   lie(pages_payload({{{65}, 1}}, 0, {}, 200), "too short");
-  lie(Bytes(3), "proper header");
+  lie(Bytes(3), "valid header");
 }
 
 TEST(GuestStream, APageTwiceInOneFrame) {
@@ -513,13 +514,13 @@ TEST(GuestStream, MapsLieInRamAndAscend) {
   const auto map = [&](std::uint64_t first, std::uint64_t pages, const Bytes& bitmap) {
     return receive(announced({{FrameKind::map, map_payload(first, pages, bitmap)}}));
   };
-  expect_broken(map(960, 64, all), "outside of its RAM");
+  expect_broken(map(960, 64, all), "outside of the announced RAM");
   expect_broken(map(64, 64, all), "a map of");
   expect_broken(map(129, 64, all), "a map of");
   expect_broken(map(128, 0, {}), "a map of");
   expect_broken(map(128, 2U << 20, all), "a map of");
   expect_broken(map(~63ULL, 64, all), "a map of");
-  expect_broken(receive(announced({{FrameKind::map, Bytes(5)}})), "a map of");
+  expect_broken(receive(announced({{FrameKind::map, Bytes(5)}})), "a map cannot have");
 }
 
 TEST(GuestStream, TheRoomIsALimit) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // kdump files that somebody cut, killed the writer of, or changed a bit of.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -236,7 +237,7 @@ TEST(KdumpDamage, ABitmapThatWasNotWrittenToItsEndIsTold) {
   const auto image = open_bytes(bytes);
   EXPECT_TRUE(image->file.incomplete);
   EXPECT_FALSE(image->file.doubted);
-  EXPECT_THAT(remarks_of(*image), HasSubstr("not written to its end"));
+  EXPECT_THAT(remarks_of(*image), HasSubstr("not written completely"));
   EXPECT_EQ(wrong_pages(*image, dump), 0U);
 }
 
@@ -376,7 +377,7 @@ TEST(KdumpDamage, APageInTheFileIsRam) {
   EXPECT_EQ(presence(*image->memory, kFirst * kPageSize), Presence::data);
   EXPECT_EQ(wrong_pages(*image, dump), 0U);
   EXPECT_FALSE(image->file.incomplete);
-  EXPECT_THAT(remarks_of(*image), HasSubstr("does not call 1 pages RAM"));
+  EXPECT_THAT(remarks_of(*image), HasSubstr("does not mark 1 pages as RAM"));
   expect_extents_cover_all(*image->memory);
 }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What tests ask of the memory of a dump.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A sealed stream: what the key opens is what was sent, up to where something was done to it.
 #include "src/formats/guest_stream/sealed_stream.h"
 
@@ -209,7 +210,7 @@ TEST(SealedStream, APlainOneIsRefused) {
   EXPECT_TRUE(writer.hello({}));
   const Opened opened = open(line);
   EXPECT_EQ(opened.end.error().code, Errc::denied);
-  EXPECT_NE(opened.end.error().message.find("it is not sealed"), std::string::npos);
+  EXPECT_NE(opened.end.error().message.find("the stream is not sealed"), std::string::npos);
 }
 
 TEST(SealedStream, WhenItCrashedAnybodyMaySee) {

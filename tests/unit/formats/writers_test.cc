@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Both writers against the readers.
 #include <elf.h>
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A kernel module of one section, .modinfo.
 #pragma once
 

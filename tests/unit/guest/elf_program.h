@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A program, or a library, of ELF headers alone: what tells its interpreter and its libraries.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A folder that stands for the root of a guest, gone with the object.
 #pragma once
 

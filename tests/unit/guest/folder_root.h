@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A root in a temporary folder, written and read as text.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Text for tests of compression: long, and regular as a module's bytes are.
 #pragma once
 

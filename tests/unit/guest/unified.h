@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A unified kernel image as text: an EFI program of two sections, .osrel and .linux.
 #pragma once
 

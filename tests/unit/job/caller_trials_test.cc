@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Callers whose workers are shell scripts, which do as the first letter of what a caller says.
 #include "src/job/caller_trials.h"
 

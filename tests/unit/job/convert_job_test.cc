@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What a conversion refuses before a worker is started, and how its outcome is judged.
 #include "src/job/convert_job.h"
 
@@ -69,7 +70,7 @@ TEST(CheckStrict, RefusesWhatIsNotAsAsked) {
   EXPECT_TRUE(check_strict({}, result_of(31, 1, true)));
   const auto less = check_strict(strict, result_of(31, 15, false));
   ASSERT_FALSE(less);
-  EXPECT_THAT(less.error().message, HasSubstr("level 15 reached"));
+  EXPECT_THAT(less.error().message, HasSubstr("level 15 was reached"));
   EXPECT_THAT(less.error().message, HasSubstr("free pages are kept"));
   const auto incomplete = check_strict(strict, result_of(31, 31, true));
   ASSERT_FALSE(incomplete);

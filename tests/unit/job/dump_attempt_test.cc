@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A worker that a guest has taken over (rogue_worker.cc) and a guest whose process is this one:
 // what it can still have when the guest was let go.
 #include "src/job/dump_attempt.h"

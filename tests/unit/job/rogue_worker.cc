@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Stands where vmcore-worker lies, and does as a worker may that a guest has taken over: it begins
 // as it should, lets the guest go, and then does what the request's compression
 // level says (rogue_worker.h).
@@ -5,6 +6,7 @@
 
 #include "src/sandbox/channel.h"
 #include "src/sandbox/copy_room.h"
+#include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 #include "tests/unit/job/rogue_worker.h"
 
@@ -24,7 +26,7 @@ Result<Have> copy_a_page(const Channel& channel, const CopyRoom& room, std::uint
 }
 
 Result<> work(const Channel& channel) {
-  TRY_ASSIGN(const Packet given, channel.receive());
+  TRY_ASSIGN(Packet given, channel.receive());
   TRY_ASSIGN(const Request request, decode_request(given.text));
   if (request.operation == Operation::memory) {
     TRY_ASSIGN(const Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
@@ -33,7 +35,9 @@ Result<> work(const Channel& channel) {
   const auto does = [&](Rogue what) {
     return request.how.compress_level == static_cast<int>(what);
   };
-  TRY_ASSIGN(const CopyRoom room, CopyRoom::map(given.fds.front().get()));
+  TRY_ASSIGN(auto descriptors, Descriptors::make(request.descriptors, std::move(given.fds)));
+  TRY_ASSIGN(const Fd shared, descriptors.take("room"));
+  TRY_ASSIGN(const CopyRoom room, CopyRoom::map(shared.get()));
   TRY_ASSIGN(const Packet places, ask(channel, Locate{}));
   TRY_ASSIGN(const Located located, decode_located(places.text));
   const std::uint64_t address = *located.pieces.front().address;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // What the rogue worker does that a worker must not. The request's compression level tells it.
 #pragma once
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/kernel/proof.h"
 
 #include <gmock/gmock.h>
@@ -180,7 +181,7 @@ TEST_F(Proof, TheVmcoreinfoOfTheBootBeforeGivesWay) {
   ASSERT_EQ(now.kernels.size(), 1U);
   EXPECT_EQ(now.kernels[0].info().text(), text);
   EXPECT_EQ(now.kernels[0].info_source(), InfoSource::registers);
-  EXPECT_THAT(all_text(now), HasSubstr("not the one that runs"));
+  EXPECT_THAT(all_text(now), HasSubstr("not the running one"));
 }
 
 // The others stand still in the kernel that hands over.
@@ -215,7 +216,7 @@ TEST(Kexeced, KernelIsFoundAsItself) {
   ASSERT_EQ(found.kernels.size(), 1U);
   EXPECT_EQ(found.kernels[0].info().text(), second.vmcoreinfo_text());
   ASSERT_EQ(found.doubted.size(), 1U);
-  EXPECT_THAT(all_text(found), HasSubstr("the VMCOREINFO note is of kernel 6.1"));
+  EXPECT_THAT(all_text(found), HasSubstr("the VMCOREINFO note describes kernel 6.1"));
 }
 
 TEST_F(Proof, WhatWasFoundAMomentAgoIsDroppedWhereItIsNotProven) {

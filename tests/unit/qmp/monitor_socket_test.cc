@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "qmp/monitor_socket.h"
 
 #include <gtest/gtest.h>

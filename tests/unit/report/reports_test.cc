@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Every report comes back from its JSON, and nothing that is not one is taken for one.
 #include <gtest/gtest.h>
 
@@ -167,12 +168,12 @@ TEST_P(Reports, ComeBack) {
   EXPECT_EQ(*again, GetParam().text);
 }
 
-// The values of the document, however deep.
+// The values of the document that are read, however deep: bytes are told beside pages.
 std::vector<Json::json_pointer> values_of(const Json& document) {
   std::vector<Json::json_pointer> pointers;
   const Json flat = document.flatten();
   for (const auto& [pointer, value] : flat.items()) {
-    if (!value.is_null()) {
+    if (!value.is_null() && !pointer.ends_with("/bytes")) {
       pointers.emplace_back(pointer);
     }
   }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Programs that die in place of vmcore-worker.
 #include "src/sandbox/worker.h"
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // This process's own mappings stand for a guest's RAM.
 #include "src/sources/process_memory.h"
 

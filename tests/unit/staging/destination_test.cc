@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/staging/destination.h"
 
 #include <fcntl.h>
@@ -95,7 +96,7 @@ TEST_F(Destinations, WhatNoOutputGoesTo) {
   EXPECT_THAT(refused("/dev/null").message, HasSubstr("/dev/null is a device"));
   EXPECT_THAT(refused(folder_ / "folder").message, HasSubstr("is a folder"));
   EXPECT_THAT(refused(folder_).message, HasSubstr("is a folder"));
-  EXPECT_THAT(refused(folder_ / "x/").message, HasSubstr("names no file"));
+  EXPECT_THAT(refused(folder_ / "x/").message, HasSubstr("does not name a file"));
   EXPECT_EQ(refused(folder_ / "program").code, Errc::invalid);
   EXPECT_EQ(refused(fmt::format("/proc/{}/fd/0", ::getppid())).code, Errc::invalid);
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -124,12 +125,12 @@ TEST_F(Destinations, ADescriptorThatWasGiven) {
 
 TEST_F(Destinations, ADescriptorThatWasNotGiven) {
   const Fd own(::open((folder_ / "own").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-  EXPECT_THAT(refused(fmt::format("/dev/fd/{}", own.get())).message, HasSubstr("given to write"));
+  EXPECT_THAT(refused(fmt::format("/dev/fd/{}", own.get())).message, HasSubstr("started with"));
   const int read_only = ::open((folder_ / "own").c_str(), O_RDONLY);
   EXPECT_THAT(refused(fmt::format("/dev/fd/{}", read_only)).message,
               HasSubstr("not open for writing"));
   ::close(read_only);
-  EXPECT_THAT(refused("/dev/stderr").message, HasSubstr("where messages go"));
+  EXPECT_THAT(refused("/dev/stderr").message, HasSubstr("is for messages"));
 }
 
 TEST_F(Destinations, StandardOutputByItsNames) {
@@ -148,7 +149,7 @@ TEST_F(Destinations, AFifoNeedsAReader) {
     ASSERT_EQ(found.kind, Kind::fifo);
     const auto nobody = open_stream(std::move(found));
     ASSERT_FALSE(nobody);
-    EXPECT_THAT(nobody.error().message, HasSubstr("nobody reads from the FIFO"));
+    EXPECT_THAT(nobody.error().message, HasSubstr("has no reader"));
   }
   const Fd reader(::open((folder_ / "fifo").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   // To look where it leads opens nothing: its reader would take that for the end.

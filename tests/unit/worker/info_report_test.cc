@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/info_report.h"
 
 #include <gtest/gtest.h>
@@ -73,7 +74,7 @@ TEST(InfoReport, TheListOfRangesEndsAndSaysSo) {
   const Json info = info_of(image);
   EXPECT_EQ(info["ram"].size(), 4096U);
   EXPECT_EQ(info["pages"]["ram"], ManyRanges::kRanges);
-  EXPECT_EQ(info["remarks"].back()["text"], "5 further ranges of memory are not listed");
+  EXPECT_EQ(info["remarks"].back()["text"], "5 more ranges of memory are not listed");
 }
 
 TEST(InfoReport, HostileTextIsValidJson) {

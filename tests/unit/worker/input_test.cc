@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/input.h"
 
 #include <fcntl.h>
@@ -50,6 +51,8 @@ TEST(OpenInput, AStreamOfAnotherMachineIsOfAGuestThatCannotBeRead) {
   header[16] = 4;          // ET_CORE
   header[18] = char(183);  // EM_AARCH64
   header[20] = 1;
+  header[52] = 64;  // its own size, then that of a program header
+  header[54] = 56;
   const auto input = open_stream_of(header);
   ASSERT_FALSE(input);
   EXPECT_EQ(input.error().code, Errc::guest_state) << input.error().message;

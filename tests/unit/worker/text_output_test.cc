@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/text_output.h"
 
 #include <gtest/gtest.h>

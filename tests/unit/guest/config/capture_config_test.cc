@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/config/capture_config.h"
 
 #include <gtest/gtest.h>
@@ -75,9 +76,8 @@ TEST(CaptureConfig, AnErrorNamesItsLine) {
            {"target =\n", "line 1: the kind of the target is missing (KIND or KIND:WHERE)"},
            {"target = :\n", "line 1: the kind of the target is missing (KIND or KIND:WHERE)"},
            {"encrypt-to = x25519-secret:00\n",
-            "line 1: \"a secret key\" is no public key (x25519:...), as `vmcorectl key FILE` "
-            "prints "
-            "it"},
+            "line 1: \"a secret key\" is not a public key (x25519:...): give the line that "
+            "`vmcorectl key FILE` prints"},
            {"target = tcp:192.0.2.1:1\n",
             "target tcp sends only sealed dumps: set encrypt-to to the key that `vmcorectl key "
             "FILE` prints"},

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/image/elf_file.h"
 
 #include <gmock/gmock.h>
@@ -19,7 +20,7 @@ TEST(ElfFile, AProgramHasItsInterpreterAndLibraries) {
 }
 
 TEST(ElfFile, AModuleHasWhatItsModinfoSays) {
-  const std::string bytes = elf_module(std::string("license=GPL\0depends=a,b\0name=x\0", 32));
+  const std::string bytes = elf_module(std::string("license=GPL\0depends=a,b\0name=x\0", 31));
   const auto elf = ElfFile::parse(bytes);
   ASSERT_TRUE(elf) << elf.error().message;
   EXPECT_EQ(elf->module_info("depends"), "a,b");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // A small guest that crashed, for tests of targets.
 #pragma once
 
@@ -13,7 +14,8 @@ namespace vmcore::guest::save {
 struct SavedGuest {
   SavedGuest() : SavedGuest(builder().build()) {}
   explicit SavedGuest(MemoryImage of) : image(std::move(of)), report(read_crash(image)) {
-    image.memory = std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
+    image.memory =
+        std::make_unique<HeartbeatMemory>(std::move(image.memory), heartbeat, on_reading);
   }
 
   static testing::GuestBuilder builder() {

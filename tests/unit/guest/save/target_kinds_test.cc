@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/save/target_kinds.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +36,7 @@ TEST(TargetKinds, WhereIsChecked) {
   EXPECT_FALSE((*find_target("vsock"))->check("host"));
   EXPECT_FALSE((*find_target("tcp"))->check("192.0.2.1"));
   EXPECT_FALSE((*find_target("ssh"))->check("192.0.2.1"));
-  EXPECT_FALSE((*find_target("file"))->check("/dev/vdb"));
+  EXPECT_FALSE((*find_target("file"))->check("UUID=12"));
   EXPECT_FALSE((*find_target("raw"))->check("LABEL=crash"));
 }
 

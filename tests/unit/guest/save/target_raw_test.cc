@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Target raw: what it may write over.
 #include <gtest/gtest.h>
 #include <unistd.h>

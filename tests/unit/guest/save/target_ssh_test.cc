@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Target ssh, with scripts in the place of the client.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -48,7 +49,7 @@ TEST_F(TargetSsh, TheClientGetsTheStream) {
   const auto saved = save("printf '%s\\n' \"$@\" > words; cat > stream; echo all of it >&2\n");
   ASSERT_TRUE(saved) << saved.error().message;
   EXPECT_FALSE(saved->outcome.incomplete);
-  EXPECT_EQ(saved->place, "me@192.0.2.1, by SSH");
+  EXPECT_EQ(saved->place, "me@192.0.2.1 over SSH");
   EXPECT_EQ(guest_.said.back(), "ssh: all of it");
   const std::string stream = read("stream");
   EXPECT_EQ(stream.find("RELEASE=6.12.0-test"), sizeof(formats::FrameHeader) + 10);
@@ -64,7 +65,7 @@ TEST_F(TargetSsh, TheClientGetsTheStream) {
 TEST_F(TargetSsh, TheCommandHasTheLastWord) {
   const auto failed = save("cat > /dev/null; echo no room >&2; exit 1\n");
   ASSERT_FALSE(failed);
-  EXPECT_EQ(failed.error().message, "\"take it\" ended with 1: no room");
+  EXPECT_EQ(failed.error().message, "\"take it\" exited with status 1: no room");
   const auto incomplete = save("cat > /dev/null; exit 3\n");
   ASSERT_TRUE(incomplete);
   EXPECT_TRUE(incomplete->outcome.incomplete);

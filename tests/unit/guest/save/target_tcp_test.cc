@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // Target tcp, on the loopback interface.
 #include <gtest/gtest.h>
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 // The whole of setup and remove, on roots written as text.
 #include <gmock/gmock.h>
 

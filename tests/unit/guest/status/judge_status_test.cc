@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/status/judge_status.h"
 
 #include <gtest/gtest.h>
@@ -123,7 +124,7 @@ TEST(JudgeStatus, TheSlot) {
   EXPECT_EQ(judge_loaded(facts).value, "by another program");
   facts.loaded = false;
   EXPECT_EQ(judge_loaded(facts).verdict, Verdict::fail);
-  EXPECT_EQ(judge_loaded(facts).hint, "vmcore-guest load");
+  EXPECT_EQ(judge_loaded(facts).hint, "run vmcore-guest load");
 }
 
 TEST(JudgeStatus, Hotplug) {
@@ -156,7 +157,7 @@ TEST(JudgeStatus, Devices) {
   EXPECT_TRUE(says(judge_panic(facts), "modprobe pvpanic-pci"));
   EXPECT_TRUE(says(judge_vmcoreinfo(facts), "vmcorectl check --fix"));
   facts.fw_cfg = false;
-  EXPECT_EQ(judge_vmcoreinfo(facts).hint, "modprobe qemu_fw_cfg");
+  EXPECT_EQ(judge_vmcoreinfo(facts).hint, "run modprobe qemu_fw_cfg");
 }
 
 TEST(JudgeStatus, EarlierCrashes) {
