@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -22,6 +21,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/number.h"
 
 namespace vmcore::qmp {
 namespace {
@@ -187,10 +187,9 @@ bool holds_one_of(pid_t pid, const std::set<std::uint64_t>& inodes) {
   for (const auto& entry : fs::directory_iterator(fmt::format("/proc/{}/fd", pid), error)) {
     const std::string target = fs::read_symlink(entry.path(), error).string();
     constexpr std::string_view kSocket = "socket:[";
-    std::uint64_t inode = 0;
     if (target.starts_with(kSocket)) {
-      std::from_chars(target.data() + kSocket.size(), target.data() + target.size(), inode);
-      if (inodes.contains(inode)) {
+      std::string_view digits = std::string_view(target).substr(kSocket.size());
+      if (inodes.contains(take_number<std::uint64_t>(digits).value_or(0))) {
         return true;
       }
     }
@@ -229,8 +228,8 @@ std::vector<Process> holders_of(const std::set<std::uint64_t>& inodes) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/proc", error)) {
     const std::string name = entry.path().filename().string();
-    pid_t pid = 0;
-    std::from_chars(name.data(), name.data() + name.size(), pid);
+    std::string_view digits = name;
+    const pid_t pid = take_number<pid_t>(digits).value_or(0);
     if (pid > 0 && !inodes.empty() && holds_one_of(pid, inodes)) {
       processes.push_back(process_of(pid));
     }

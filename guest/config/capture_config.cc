@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -11,6 +10,7 @@
 
 #include "guest/config/kernel_words.h"
 #include "guest/config/trimmed.h"
+#include "src/base/number.h"
 
 namespace vmcore::guest::config {
 namespace {
@@ -34,12 +34,11 @@ std::string_view end_action_name(EndAction action) {
 }
 
 Result<unsigned> read_number(std::string_view text, unsigned most) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value > most) {
+  const auto value = parse_number<unsigned>(text);
+  if (!value || *value > most) {
     return fail(Errc::invalid, "\"{}\" is not a number from 0 to {}", text, most);
   }
-  return value;
+  return *value;
 }
 
 Result<> check_version(std::string_view text) {

@@ -3,18 +3,17 @@
 
 #include <arpa/inet.h>
 
-#include <charconv>
+#include "src/base/number.h"
 
 namespace vmcore::guest::config {
 namespace {
 
 Result<unsigned> number(std::string_view text, unsigned most, std::string_view what) {
-  unsigned value = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || rest != text.data() + text.size() || value > most) {
+  const auto value = parse_number<unsigned>(text);
+  if (!value || *value > most) {
     return fail(Errc::invalid, "\"{}\" is not a {}", text, what);
   }
-  return value;
+  return *value;
 }
 
 std::string_view without_brackets(std::string_view text) {

@@ -2,8 +2,9 @@
 #include "guest/image/cpio.h"
 
 #include <array>
-#include <charconv>
 #include <limits>
+
+#include "src/base/number.h"
 
 namespace vmcore::guest::image {
 namespace {
@@ -18,11 +19,7 @@ enum : std::size_t { kInode = 0, kMode = 1, kLinks = 4, kFileSize = 6, kNameSize
 constexpr std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
 
 std::optional<std::size_t> field(std::string_view header, std::size_t number) {
-  const char* const begin = header.data() + kMagic.size() + number * 8;
-  std::uint32_t value = 0;
-  const auto [end, error] = std::from_chars(begin, begin + 8, value, 16);
-  return error == std::errc() && end == begin + 8 ? std::optional<std::size_t>(value)
-                                                  : std::nullopt;
+  return parse_number<std::uint32_t>(header.substr(kMagic.size() + number * 8, 8), 16);
 }
 
 }  // namespace

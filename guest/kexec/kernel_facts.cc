@@ -4,23 +4,12 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "guest/config/trimmed.h"
 #include "guest/root/read_word.h"
+#include "src/base/number.h"
 
 namespace vmcore::guest::kexec {
-namespace {
-
-std::optional<std::uint64_t> number_of(std::string_view text, int base) {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(number)
-                                                                  : std::nullopt;
-}
-
-}  // namespace
-
 std::string running_release() {
   utsname names{};
   ::uname(&names);
@@ -30,7 +19,7 @@ std::string running_release() {
 std::optional<std::uint64_t> read_number(const root::Root& root,
                                          std::initializer_list<std::string_view> paths) {
   const auto word = root::read_word(root, paths);
-  return word ? number_of(*word, 10) : std::nullopt;
+  return word ? parse_number<std::uint64_t>(*word, 10) : std::nullopt;
 }
 
 // Linux 6.19 introduced /sys/kernel/kexec; the older files will be removed.
@@ -57,8 +46,9 @@ std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem) {
     }
     const std::string_view range = config::trimmed(line.substr(0, line.size() - kName.size()));
     const std::size_t dash = std::min(range.find('-'), range.size());
-    const auto first = number_of(range.substr(0, dash), 16);
-    const auto last = number_of(range.substr(std::min(dash + 1, range.size())), 16);
+    const auto first = parse_number<std::uint64_t>(range.substr(0, dash), 16);
+    const auto last =
+        parse_number<std::uint64_t>(range.substr(std::min(dash + 1, range.size())), 16);
     if (first && last && *first < *last) {
       ranges.push_back({*first, *last});
     }

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <thread>
 
+#include "src/base/pipe.h"
+
 namespace vmcore::guest::save {
 namespace {
 
@@ -63,21 +65,16 @@ void Heartbeat::operator()() const {
 }
 
 Result<int> supervise(const std::function<int(const Heartbeat&)>& work, const Limits& limits) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  const Fd reading(ends[0]);
-  Fd writing(ends[1]);
+  TRY_ASSIGN(Pipe heartbeats, make_pipe(O_NONBLOCK));
   const pid_t child = ::fork();
   if (child < 0) {
     return fail_errno(errno, "fork");
   }
   if (child == 0) {
-    ::_exit(work(Heartbeat(std::move(writing))));
+    ::_exit(work(Heartbeat(std::move(heartbeats.in))));
   }
-  writing.reset();
-  const Ended ended = watch(reading.get(), limits);
+  heartbeats.in.reset();
+  const Ended ended = watch(heartbeats.out.get(), limits);
   if (ended != Ended::by_itself) {
     ::kill(child, SIGKILL);
   }

@@ -15,6 +15,7 @@
 #include "guest/config/capture_image.h"
 #include "guest/save/network.h"
 #include "guest/save/target_stream.h"
+#include "src/base/pipe.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest::save {
@@ -76,13 +77,9 @@ class Client {
 };
 
 Result<Client> Client::start(const std::vector<std::string>& words) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) {
-    return fail_errno(errno, "pipe");
-  }
-  const Fd reading(ends[0]);
+  TRY_ASSIGN(Pipe input, make_pipe());
   Client client;
-  client.input_ = Fd(ends[1]);
+  client.input_ = std::move(input.in);
   TRY_ASSIGN(client.said_, make_memory_file("ssh"));
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
@@ -100,7 +97,7 @@ Result<Client> Client::start(const std::vector<std::string>& words) {
     std::signal(SIGXFSZ, SIG_IGN);  // the client may print more than that
     char* environment[] = {libraries.data(), nullptr};
     if (::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::setrlimit(RLIMIT_FSIZE, &most) == 0 &&
-        ::dup2(reading.get(), STDIN_FILENO) >= 0 &&
+        ::dup2(input.out.get(), STDIN_FILENO) >= 0 &&
         ::dup2(client.said_.get(), STDOUT_FILENO) >= 0 &&
         ::dup2(client.said_.get(), STDERR_FILENO) >= 0) {
       ::execve(arguments[0], arguments.data(), environment);

@@ -8,10 +8,10 @@
 #include <linux/vm_sockets.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 
 #include "guest/save/target_stream.h"
+#include "src/base/number.h"
 
 namespace vmcore::guest::save {
 namespace {
@@ -41,12 +41,10 @@ Result<Fd> connect_to_host(std::uint32_t port) {
 }  // namespace
 
 Result<std::uint32_t> parse_vsock_port(const std::string& where) {
-  std::uint32_t port = config::kVsockPort;
-  const auto [end, error] = std::from_chars(where.data(), where.data() + where.size(), port);
-  if (!where.empty() && (error != std::errc() || end != where.data() + where.size())) {
-    return fail(Errc::invalid, "\"{}\" is not a port number", where);
-  }
-  return port;
+  const auto port =
+      where.empty() ? std::optional(config::kVsockPort) : parse_number<std::uint32_t>(where);
+  return port ? Result<std::uint32_t>(*port)
+              : fail(Errc::invalid, "\"{}\" is not a port number", where);
 }
 
 Result<Saved> save_to_vsock(const std::string& where, const Crash& crash) {

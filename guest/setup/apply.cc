@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "guest/setup/boot_loader.h"
+#include "src/base/process.h"
 #include "src/base/shell.h"
 #include "src/base/unified_diff.h"
 
@@ -26,23 +27,15 @@ Result<> run_in(const root::Root& root, const Command& command) {
     words.push_back(const_cast<char*>(word.c_str()));  // NOLINT: execv does not write there
   }
   words.push_back(nullptr);
-  const pid_t child = ::fork();
-  if (child < 0) {
-    return fail_errno(errno, "fork");
-  }
-  if (child == 0) {
-    const bool inside = root.running() || (::fchdir(top.get()) == 0 && ::chroot(".") == 0);
-    if (inside && ::chdir("/") == 0) {
-      ::execv(words[0], words.data());
-    }
-    ::_exit(127);
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) {
-      return fail_errno(errno, "waitpid");
-    }
-  }
+  TRY_ASSIGN(Process child, Process::start([&] {
+               const bool inside =
+                   root.running() || (::fchdir(top.get()) == 0 && ::chroot(".") == 0);
+               if (inside && ::chdir("/") == 0) {
+                 ::execv(words[0], words.data());
+               }
+               return kExecFailed;
+             }));
+  TRY_ASSIGN(const int status, child.wait());
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
     return {};
   }

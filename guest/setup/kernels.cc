@@ -2,12 +2,12 @@
 #include "guest/setup/kernels.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "guest/image/capture_image.h"
 #include "guest/image/kernel_modules.h"
 #include "guest/kexec/estimate.h"
 #include "guest/kexec/kernel_image.h"
+#include "src/base/number.h"
 
 namespace vmcore::guest::setup {
 namespace {
@@ -25,17 +25,13 @@ std::vector<std::string> kernel_releases(const root::Tree& tree) {
 }
 
 bool is_at_least(std::string_view release, unsigned major, unsigned minor) {
-  unsigned has_major = 0;
-  unsigned has_minor = 0;
-  const char* const end = release.data() + release.size();
-  const auto first = std::from_chars(release.data(), end, has_major);
-  if (first.ec != std::errc()) {
+  const auto has_major = take_number<unsigned>(release);
+  if (!has_major) {
     return false;
   }
-  if (first.ptr != end && *first.ptr == '.') {
-    std::from_chars(first.ptr + 1, end, has_minor);
-  }
-  return has_major > major || (has_major == major && has_minor >= minor);
+  release.remove_prefix(release.starts_with('.') ? 1 : release.size());
+  const unsigned has_minor = take_number<unsigned>(release).value_or(0);
+  return *has_major > major || (*has_major == major && has_minor >= minor);
 }
 
 std::vector<std::string> common_modules(const root::Tree& tree,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Numbers in text, by std::from_chars: no sign of a plus, no spaces, no locale.
+// Numbers in text, by std::from_chars: no plus sign, no spaces, no locale.
 #pragma once
 
 #include <charconv>
@@ -10,8 +10,8 @@
 
 namespace vmcore {
 
-// The number that `text` begins with, which is taken off its front; nothing where there is none or
-// it does not fit into `Number`, and `text` is as before.
+// Takes the number off the front of `text`. Returns nothing, and leaves `text` unchanged, if `text`
+// does not begin with a number or the number does not fit into `Number`.
 template <std::integral Number>
 std::optional<Number> take_number(std::string_view& text, int base = 10) {
   Number value{};
@@ -23,7 +23,7 @@ std::optional<Number> take_number(std::string_view& text, int base = 10) {
   return value;
 }
 
-// The number that `text` is from its first character to its last.
+// Parses the whole text as a number.
 template <std::integral Number>
 std::optional<Number> parse_number(std::string_view text, int base = 10) {
   const auto value = take_number<Number>(text, base);

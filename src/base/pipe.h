@@ -8,11 +8,11 @@
 namespace vmcore {
 
 struct Pipe {
-  Fd out;  // what was written is read here
-  Fd in;
+  Fd out;  // the end to read from
+  Fd in;   // the end to write to
 };
 
-// Both ends are closed by exec, and have the `flags` of pipe2(2).
+// `flags` as for pipe2(2); both ends are close-on-exec.
 Result<Pipe> make_pipe(int flags = 0);
 
 }  // namespace vmcore

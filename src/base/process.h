@@ -14,24 +14,24 @@
 
 namespace vmcore {
 
-// Move-only. Killed, where it still runs, and reaped with the object.
+// Move-only. The destructor kills a child that still runs, and reaps it.
 class Process {
  public:
   Process() = default;  // none
-  // Forks. The child runs `child` and ends with the exit status that it returns. Where other
-  // threads run, `child` may call async-signal-safe functions only, up to its exec.
+  // Forks. The child calls `child` and exits with its result. If this process has other threads,
+  // `child` may call only async-signal-safe functions before its exec.
   static Result<Process> start(const std::function<int()>& child);
 
   Process(Process&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
   Process& operator=(Process&& other) noexcept;
   ~Process();
 
-  // -1 where there is none, or it was reaped.
+  // -1 for no child, and after the child was reaped.
   pid_t pid() const { return pid_; }
   void kill() const;
-  // Waits for its end: the status, as waitpid(2) gives it.
+  // Waits until the child ends. Returns its status, as waitpid(2) gives it.
   Result<int> wait();
-  // The same, for so long at most: nothing where it still runs then.
+  // The same, but returns nothing if the child still runs after `patience`.
   Result<std::optional<int>> wait_for(std::chrono::milliseconds patience);
 
  private:

@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 
 #include "src/acquire/libvirt/setup.h"
+#include "src/base/number.h"
 #include "src/sandbox/worker.h"
 
 namespace vmcore::check {
@@ -26,10 +26,9 @@ bool can_trace(const fs::path& status) {
   constexpr std::string_view kName = "CapEff:\t";
   std::ifstream file(status);
   for (std::string line; std::getline(file, line);) {
-    std::uint64_t set = 0;
     if (line.starts_with(kName)) {
-      std::from_chars(line.data() + kName.size(), line.data() + line.size(), set, 16);
-      return (set >> 19 & 1) != 0;
+      std::string_view digits = std::string_view(line).substr(kName.size());
+      return (take_number<std::uint64_t>(digits, 16).value_or(0) >> 19 & 1) != 0;
     }
   }
   return false;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/convert/describe.h"
 
-#include <charconv>
-
+#include "src/base/number.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/kernel/printk_log.h"
 
@@ -17,7 +16,8 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
   facts.phys_base = kernel.phys_base();
   facts.page_table_levels = kernel.page_tables().levels();
   if (const auto offset = kernel.info().value("KERNELOFFSET")) {
-    std::from_chars(offset->data(), offset->data() + offset->size(), facts.kaslr_offset, 16);
+    std::string_view digits = *offset;
+    facts.kaslr_offset = take_number<std::uint64_t>(digits, 16).value_or(0);
   }
   facts.panicked = kernel::has_panicked(kernel).value_or(false);
   if (const auto panic = kernel::read_panic_kernel(kernel)) {

@@ -123,7 +123,8 @@ Withheld withhold(const GuestDumpOptions& options, std::string why, const GuestD
   return {std::move(why), acquire::by_hand(options.guest, options.then, domain)};
 }
 
-// libvirt tells that it runs after a crash, and its memory that it was not booted since.
+// libvirt says that the guest runs after a crash, and its memory shows that it has not booted
+// since.
 bool runs_in_panic(acquire::Guest& guest, unsigned threads) {
   if (!guest.runs_after_crash()) {
     return false;

@@ -9,13 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "src/acquire/process/guest_process.h"
+#include "src/base/number.h"
 #include "src/base/sys.h"
 #include "src/job/runtime_folder.h"
 
@@ -42,14 +42,12 @@ bool is_at(int file, const fs::path& path) {
 
 // The number that the text begins with, and what is behind the space after it.
 template <class T>
-std::optional<T> take_number(std::string_view& text) {
-  T value{};
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || rest == end || *rest != ' ') {
+std::optional<T> take_word(std::string_view& text) {
+  const auto value = take_number<T>(text);
+  if (!value || !text.starts_with(' ')) {
     return std::nullopt;
   }
-  text = std::string_view(rest + 1, end);
+  text.remove_prefix(1);
   return value;
 }
 
@@ -58,8 +56,8 @@ std::optional<Holder> holder_of(int file) {
   std::array<char, 256> buffer{};
   const auto got = sys::pread_full(file, std::as_writable_bytes(std::span(buffer)), 0);
   std::string_view text(buffer.data(), got.value_or(0));
-  const auto pid = take_number<pid_t>(text);
-  const auto start = pid ? take_number<std::uint64_t>(text) : std::nullopt;
+  const auto pid = take_word<pid_t>(text);
+  const auto start = pid ? take_word<std::uint64_t>(text) : std::nullopt;
   if (!start || !text.ends_with('\n') || acquire::start_time(*pid) != start) {
     return std::nullopt;
   }

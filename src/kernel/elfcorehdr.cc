@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <span>
 #include <string_view>
 
 #include "src/base/little_endian.h"
+#include "src/base/number.h"
 #include "src/image/arch.h"
 #include "src/image/page.h"
 #include "src/kernel/kallsyms.h"
@@ -161,11 +161,9 @@ std::optional<PhysAddr> told_elfcorehdr(const GuestKernel& kernel) {
   word = word.substr(word.find('@') + 1);
   const bool hex = word.starts_with("0x") || word.starts_with("0X");
   word.remove_prefix(hex ? 2 : 0);
-  std::uint64_t value = 0;
-  const auto parsed = std::from_chars(word.data(), word.data() + word.size(), value, hex ? 16 : 10);
-  const std::size_t used = static_cast<std::size_t>(parsed.ptr - word.data());
+  const std::uint64_t value = take_number<std::uint64_t>(word, hex ? 16 : 10).value_or(0);
   constexpr std::string_view kUnits = "KMG";
-  const std::size_t unit = used < word.size() ? kUnits.find(word[used]) : kUnits.npos;
+  const std::size_t unit = word.empty() ? kUnits.npos : kUnits.find(word.front());
   const unsigned shift = unit == kUnits.npos ? 0 : 10 * (static_cast<unsigned>(unit) + 1);
   // A value that makes no sense still tells a capture kernel: read_elfcorehdr() refuses it.
   return PhysAddr{value <= (kMaxPhysAddr >> shift) ? value << shift : kMaxPhysAddr};

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <string_view>
 #include <utility>
+
+#include "src/base/number.h"
 
 namespace vmcore::remote {
 namespace {
@@ -25,12 +26,11 @@ std::string_view cut(std::string_view& text, char separator) {
 std::string decoded(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    std::uint8_t value = 0;
-    const bool escape =
-        text.size() >= 3 && text.front() == '%' &&
-        std::from_chars(text.data() + 1, text.data() + 3, value, 16).ptr == text.data() + 3;
-    out += escape ? static_cast<char>(value) : text.front();
-    text.remove_prefix(escape ? 3 : 1);
+    const auto escaped = text.size() >= 3 && text.front() == '%'
+                             ? parse_number<std::uint8_t>(text.substr(1, 2), 16)
+                             : std::nullopt;
+    out += escaped ? static_cast<char>(*escaped) : text.front();
+    text.remove_prefix(escaped ? 3 : 1);
   }
   return out;
 }

@@ -8,7 +8,7 @@
 namespace vmcore::report {
 namespace {
 
-// What is not known is null where it always was a member, and else left out.
+// A value that is not known is null if version 1 always had the member, and is left out otherwise.
 Json guest_json(const DumpedGuest& guest) {
   Json json = Json::object();
   add_identity(json, guest.identity);

@@ -2,9 +2,10 @@
 #include "src/report/json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <utility>
+
+#include "src/base/number.h"
 
 namespace vmcore::report {
 namespace {
@@ -93,15 +94,13 @@ std::string Members::text(const char* key, std::size_t most) const {
 
 std::uint64_t Members::address(const char* key) const {
   const std::string digits = text(key, kMaxName);
-  std::uint64_t value = 0;
-  const char* const end = digits.data() + digits.size();
-  const auto [rest, error] = digits.starts_with("0x")
-                                 ? std::from_chars(digits.data() + 2, end, value, 16)
-                                 : std::from_chars_result{end, std::errc::invalid_argument};
-  if (error != std::errc() || rest != end) {
+  const auto value = digits.starts_with("0x")
+                         ? parse_number<std::uint64_t>(std::string_view(digits).substr(2), 16)
+                         : std::nullopt;
+  if (!value) {
     misfit("\"{}\" is not an address", key);
   }
-  return value;
+  return *value;
 }
 
 Members Members::object(const char* key) const {

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 #include <sstream>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/process/identity.h"
 #include "src/base/address.h"
+#include "src/base/number.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -50,12 +50,11 @@ std::vector<std::string> split(const std::string& options) {
 
 Result<std::uint64_t> size_of(std::string_view text) {
   constexpr std::string_view kUnits = "BKMGT";
-  std::uint64_t size = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
-  const std::string_view unit = text.substr(static_cast<std::size_t>(end - text.data()));
+  std::string_view unit = text;
+  const std::uint64_t size = take_number<std::uint64_t>(unit).value_or(0);
   const std::size_t power =
       unit.empty() ? 0 : kUnits.find(static_cast<char>(std::toupper(unit.front())));
-  if (error != std::errc() || unit.size() > 1 || power == std::string_view::npos || size == 0 ||
+  if (unit.size() > 1 || power == std::string_view::npos || size == 0 ||
       size > kMaxPhysAddr >> (10 * power)) {
     return fail(Errc::unsupported,
                 "QEMU was started with max-ram-below-4g={}, which is not a known size", text);

@@ -2,13 +2,13 @@
 #include "src/acquire/qmp/monitor_map.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "src/acquire/qmp/memory_map.h"
+#include "src/base/number.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::acquire {
@@ -21,13 +21,11 @@ using qmp::Json;
 std::optional<std::uint64_t> address_in(const std::string& text) {
   constexpr std::string_view kIs = ") is 0x";
   const std::size_t at = text.rfind(kIs);
-  std::uint64_t address = 0;
-  if (at == std::string::npos ||
-      std::from_chars(text.data() + at + kIs.size(), text.data() + text.size(), address, 16).ec !=
-          std::errc()) {
+  if (at == std::string::npos) {
     return std::nullopt;
   }
-  return address;
+  std::string_view address = std::string_view(text).substr(at + kIs.size());
+  return take_number<std::uint64_t>(address, 16);
 }
 
 // The answer to a command that is for people.
