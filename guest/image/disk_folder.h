@@ -39,8 +39,8 @@ struct DiskFolder {
 Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
                                     const save::FilePlace& place);
 
-// The text of that place for a target in a file system; nothing for other targets, for a target
-// that is refused, and if its file system is not mounted.
+// The path of the target's folder as this guest sees it. Nothing if the target is not in a file
+// system, is refused, or its file system is not mounted.
 std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
                                       const config::Target& target);
 

@@ -21,7 +21,8 @@ struct OtherKdump {
 // (kdump-tools 1:1.8.1).
 inline constexpr const char* kKdumpToolsReservation = "/etc/default/grub.d/kdump-tools.cfg";
 
-// Nothing if there is none. An error if it cannot be determined.
+// Finds another program that saves crashes. Nothing if the guest has no such program. Fails if its
+// files cannot be read.
 Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree);
 Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root);
 

@@ -20,7 +20,7 @@ Result<> check_key(const config::CaptureConfig& config);
 Result<> check_may_be_seen(const config::CaptureConfig& config, std::string_view encryption);
 
 // Wraps `send` to seal the stream if a key is configured. `crash_time` stays visible
-// (sealed_stream.h).
+// (formats/guest_stream/sealed_stream.h).
 Result<formats::SendFrame> sealed_as_configured(const config::CaptureConfig& config,
                                                 formats::SendFrame send,
                                                 std::optional<std::uint64_t> crash_time = {});

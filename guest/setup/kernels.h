@@ -20,8 +20,8 @@ bool is_at_least(std::string_view release, unsigned major, unsigned minor);
 std::vector<std::string> common_modules(const root::Tree& tree,
                                         const std::vector<std::string>& names);
 
-// "crashkernel=128M": the need of the largest installed kernel (estimate.h); 128 MiB if none is
-// found.
+// "crashkernel=128M": the need of the largest installed kernel (guest/kexec/estimate.h); 128 MiB if
+// none is found.
 std::string reservation_word(const root::Tree& tree);
 
 // Whether `text` is a value of crashkernel=. It is written into files that a shell reads.

@@ -37,7 +37,7 @@ std::optional<SavedDump> newest_dump(const root::Root& root, const config::Captu
 // none. pstore keeps the kernel log of a crash across the reboot if the machine has storage for it.
 // A record that cannot be read stays; the rest is moved, and then its error is returned.
 Result<std::string> collect_pstore(const root::Root& root);
-// The newest of these folders; empty if there is none.
+// The newest folder that collect_pstore() made; empty if no folder exists.
 std::string newest_pstore(const root::Root& root);
 
 }  // namespace vmcore::guest::status

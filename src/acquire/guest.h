@@ -95,10 +95,10 @@ class Guest {
   virtual const std::string& name() const = 0;
   // What commands take for no other guest (acquire/commands.h).
   virtual std::string handle() const { return name(); }
-  // Whose memory a dump holds, for its note; the host is left to the caller. Empty where that
-  // cannot be told: then no dump fails.
+  // The guest's identity for the note of a dump, without the host, which the caller fills in.
+  // Fields that cannot be determined are empty; a dump does not fail for them.
   virtual GuestIdentity identity() { return {}; }
-  // By what it is known on this host (guest_keys.h).
+  // By what it is known on this host (crash/guest_keys.h).
   virtual std::vector<std::string> keys() const = 0;
   // What opening it did that its owner has to know.
   virtual std::vector<Remark> remarks() const { return {}; }
@@ -132,11 +132,11 @@ class Guest {
   // Begins. A running guest stands still from here on until the lease ends. Where the dump does not
   // begin in time, or is given up, it is an Error, and the guest runs again all the same.
   virtual Result<Acquired> acquire(const GuestState& state, const Patience& patience) = 0;
-  // A dump file of that range, for a FetchedInput. Errc::guest_state where the guest ran since
+  // For a FetchedInput: a dump file of that range. Errc::guest_state if the guest has run since
   // acquire().
   virtual Result<Fd> fetch(PhysRange range) = 0;
-  // Where blocks of RAM lie, for a ProcessInput; each is a PT_LOAD of the dump that acquire()
-  // began.
+  // For a ProcessInput: the places of these blocks of RAM in the process. Each block is a PT_LOAD
+  // of the dump that acquire() began.
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
   // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices is

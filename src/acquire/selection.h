@@ -17,8 +17,8 @@ enum class Method : std::uint8_t { direct, qmp, libvirt, snapshot };
 
 // Which guest, as the user said it.
 struct Selection {
-  // Nothing: the first of the table that fits and can be used, behind `tried`, which came to
-  // nothing.
+  // Nothing: the first method of the table that fits and works. It is searched for behind `tried`,
+  // which has failed.
   std::optional<Method> method = {};
   std::optional<Method> tried = {};
   std::filesystem::path socket = {};  // of a QMP monitor

@@ -29,7 +29,7 @@ struct GuestSetup {
   bool active = true;
   bool panic_device = false;
   bool vmcoreinfo_device = false;
-  bool dump_channel = false;  // for what the guest's own capture kernel sends (guest_line.h)
+  bool dump_channel = false;  // for what the guest's own capture kernel sends (crash/guest_line.h)
   std::optional<std::string> on_crash = {};  // libvirt's action; nothing without libvirt
   std::string encryption = {};               // of its memory: "sev", "tdx"; empty: none
   std::string memory = {};                   // what it lies in: "anonymous", "memfd", "huge pages"

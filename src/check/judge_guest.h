@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What is made of what was found out about a guest: pure, without asking anybody.
+// Judges the facts about a guest. Pure: it asks neither libvirt nor QEMU.
 #pragma once
 
 #include "src/check/guest_facts.h"
@@ -7,7 +7,7 @@
 
 namespace vmcore::check {
 
-// Of one that is not active only what its definition tells.
+// A guest that is not active is judged by its definition alone.
 report::CheckReport judge_guest(const GuestFacts& facts);
 
 }  // namespace vmcore::check

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// How the use of a guest's memory is told to people.
+// Prints the use of a guest's memory as text.
 #pragma once
 
 #include <cstdint>

@@ -2,8 +2,8 @@
 // Draft: a rehearsal of the dump while the guest still runs, so that its pause is shorter: which
 // kernel it has, how much of its memory will be kept, and room for that.
 //
-// Nothing of it is trusted later without a check: the kernel is validated again, the plan is made
-// again, and pages that the new plan keeps beyond the draft's pages are read as well.
+// In the pause everything in the draft is checked: the kernel is validated again, the plan is made
+// again, and pages that only the new plan keeps are read as well.
 #pragma once
 
 #include <chrono>

@@ -21,7 +21,7 @@ struct GuestIdentity {
   bool operator==(const GuestIdentity&) const = default;
 };
 
-// What is known only when the guest was read: in the dump's note it has places of fixed width.
+// Values that are known only after the guest was read. They have fixed-width places in the note.
 struct CaptureCost {
   std::optional<std::uint64_t> time = {};         // of the memory, seconds since the epoch
   std::optional<std::uint64_t> forecast_us = {};  // for how long it was expected to stand still

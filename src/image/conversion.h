@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Conversion: how a dump is made of a memory image, whatever its source and whoever makes it. The
-// one struct of these options: the command line fills it, the worker's request carries it, the
-// conversion reads it.
+// Conversion: the options for making a dump of a memory image, the same for every source. The
+// command line fills this struct, the worker's request carries it, and the conversion reads it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +16,8 @@ struct Conversion {
   Codec codec = Codec::zstd;  // of kdump pages
   std::optional<int> compress_level = {};
   unsigned threads = 1;  // at least one
-  // Kept bytes a second that are compressed and written; zero: no limit. A guest that stands still
-  // does not wait for it.
+  // The most bytes of kept pages that are compressed and written per second; zero: no limit. It
+  // does not apply while a guest is paused.
   std::uint64_t bandwidth = 0;
   bool dry_run = false;  // plan the dump, write nothing
   bool verify = false;   // read the dump again and compare it with its source

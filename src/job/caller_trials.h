@@ -31,8 +31,8 @@ class CallerTrials {
   using Begin = std::function<Result<StreamReading>(acquire::Caller caller)>;
   explicit CallerTrials(Begin begin) : begin_(std::move(begin)) {}
 
-  // Begins to read as many of the clients that have sent something as there is room for. Returns
-  // whether some must wait: then there may be room after kLeast.
+  // Begins to read from clients that have sent something, up to the limit of readings. Returns
+  // whether a client must wait; a reading may be free again after kLeast.
   Result<bool> take(acquire::Callers& callers);
   // The workers, to be polled.
   std::vector<int> fds() const;

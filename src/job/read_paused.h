@@ -16,7 +16,7 @@ struct PausedText {
   std::optional<GuestReport> guest;  // how it fared; empty where it was not touched
 };
 
-// What the request says of a guest that was opened; how it fares is told in `report`. Given up with
+// Carries out the request for an open guest, and records in `report` what happens to the guest.
 // Errc::cancelled when `cancel` becomes readable.
 Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
                              GuestReport& report, std::chrono::milliseconds pause_limit,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What came of a job as the report that is printed, kept and handed on.
+// Makes the report (src/report) of a finished job.
 #pragma once
 
 #include <string>

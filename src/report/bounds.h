@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a report holds at most: some of it is of hostile guests and files. Writers cut what is
-// longer, readers refuse it.
+// The limits of a report, which may hold text of hostile guests and files. Writers cut longer
+// values, readers refuse them.
 #pragma once
 
 #include <cstddef>

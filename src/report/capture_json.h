@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A Capture within the JSON of reports: what is not known is left out.
+// The JSON of a Capture in reports. Values that are not known are left out.
 #pragma once
 
 #include "src/image/capture.h"

@@ -18,15 +18,15 @@ struct NamedFd {
   int fd = -1;
 };
 
-// What came with a request, at the worker's end.
+// The descriptors that the worker received with a request.
 class Descriptors {
  public:
-  // As many names as descriptors, no name twice; else Errc::malformed.
+  // Errc::malformed if the numbers of names and descriptors differ, or two names are equal.
   static Result<Descriptors> make(const std::vector<std::string>& names, std::vector<Fd> fds);
 
-  // Gives the descriptor away. One that did not come is Errc::malformed.
+  // Gives the descriptor away. Errc::malformed if it did not come with the request.
   Result<Fd> take(std::string_view name);
-  // The same, where it may be missing: that is no descriptor then.
+  // The same for an optional descriptor; an empty Fd if it did not come.
   Fd take_if_there(std::string_view name);
 
  private:

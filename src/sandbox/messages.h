@@ -59,23 +59,24 @@ struct StreamTerms {
   std::uint64_t deadline_ms = 0;           // from its begin to its end
 };
 
-// What a job reads, one struct a kind. Each names the descriptors that come beside the request.
+// The inputs of a job, one struct for each kind. Comments name the descriptors that come beside the
+// request.
 
 // "source": a dump file.
 struct FileInput {};
 // "source": a pipe that brings an ELF dump. "spool": a regular file for it, empty and unlinked.
 struct StreamInput {};
-// "source": a dump file without memory (headers and notes). Memory is asked for with Want.
+// "source": a dump file without memory (headers and notes). The worker requests memory with Want.
 struct FetchedInput {};
-// The process of a guest. A pipe that brings the beginning of an ELF dump, and whose closing lets
-// the guest run, is asked for with Ready; where the guest's memory lies, with Locate.
+// The process of a guest. With Ready the worker requests a pipe that brings the beginning of an ELF
+// dump; closing the pipe resumes the guest. With Locate it requests the places of the memory.
 struct ProcessInput {
   bool torn = false;  // the guest runs while its memory is read
-  // What can be found out before the guest stands still is found out before Ready. A conversion
-  // then copies what it keeps into "room", which both processes share (copy_room.h).
+  // The worker rehearses before it sends Ready. A conversion then copies the pages that it keeps
+  // into "room", which both processes share (copy_room.h).
   bool draft = false;
 };
-// A guest that is not touched. Where its memory lies is asked for with Locate.
+// A guest that is read and not paused. With Locate the worker requests the places of its memory.
 struct LiveInput {
   bool torn = false;  // the guest runs
 };
@@ -84,17 +85,16 @@ struct LiveInput {
 struct SnapshotInput {
   std::vector<BlockPlace> places = {};
 };
-// "source": a line that brings what a guest's own capture kernel sends. "spool": as for a stream.
+// "source": the line on which a guest's own capture kernel sends. "spool": as for a stream.
 // "log": an empty file for the kernel log. "hangup": the read end of a pipe; the line ends when the
-// write end is closed. "key": the file of the key that the stream is sealed to (seal/key.h), only
-// where it is sealed.
+// write end is closed. "key": the file of the key of a sealed stream (seal/key.h).
 struct GuestStreamInput {
   StreamTerms terms = {};
 };
 using Input = std::variant<FileInput, StreamInput, FetchedInput, ProcessInput, LiveInput,
                            SnapshotInput, GuestStreamInput>;
 
-// One job. Descriptors beside it: those of its input, and "output" where something is written.
+// One job. Beside it come the descriptors of its input, and "output" if the job writes something.
 struct Request {
   Operation operation = Operation::convert;
   Input input = FileInput{};

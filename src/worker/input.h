@@ -35,9 +35,9 @@ Result<MemoryImage> open_headers(Fd file);
 // Asks over the channel for the one descriptor that answers it.
 Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
 
-// Takes the descriptors of the input. What is fetched or located is asked for over the channel, now
-// and as long as the image is read; a guest's process when it is `ready`, and of that `copier`
-// (borrowed, may be null) copies.
+// Opens the input from its descriptors. A fetched or located input sends its questions over the
+// channel, now and as long as the image is read. A guest's process is opened when it is `ready`;
+// `copier` (borrowed, may be null) copies its memory.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
                          const sandbox::Ready& ready, const sources::Copier* copier,
                          sandbox::Descriptors& descriptors);

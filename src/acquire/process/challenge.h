@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Challenge: checks whether memory that was found in a process is the guest's. QEMU is asked for
-// the contents of pages that are chosen at random after the mappings were opened. A process that
-// does not run the guest cannot have them, and of several mappings the one that has them is the
-// guest's.
+// the contents of pages that are chosen at random after the mappings were opened. Only the
+// process that runs the guest has the same contents, and only in the guest's own mapping.
 #pragma once
 
 #include <cstddef>

@@ -26,9 +26,9 @@ Result<std::vector<sandbox::CopyEntry>> checked_entries(std::span<const sandbox:
                                                         std::span<const Piece> pieces,
                                                         std::uint64_t room);
 
-// Copies the first `count` entries of the room's table, and writes into each how much of it was
-// read. `pieces` are those that the worker was told. Errc::malformed as above, and nothing was
-// copied; Errc::not_found if the process has ended.
+// Copies the first `count` entries of the room's table, and writes into each entry how many bytes
+// were read. `pieces` are the pieces that the worker was told. Errc::malformed as above; then
+// nothing is copied. Errc::not_found if the process has ended.
 Result<> copy_for_worker(const GuestProcess& process, std::span<const Piece> pieces,
                          const sandbox::CopyRoom& room, std::uint64_t count);
 

@@ -43,8 +43,8 @@ class GuestProcess {
   bool has_thread(std::uint64_t thread) const { return acquire::has_thread(pid_, thread); }
 
   Result<std::vector<Mapping>> mappings() const;
-  // The present place of the blocks. Errc::malformed if one of them is not in memory that can be
-  // RAM, Errc::denied if a file that holds one cannot be opened.
+  // The current places of the blocks. Errc::malformed if a block lies in a mapping that cannot be
+  // RAM, Errc::denied if the file of a block cannot be opened.
   Result<ImageSource> locate(std::span<const RamBlock> blocks) const;
 
   // Errc::not_found if the process has ended, or runs another program now.

@@ -25,8 +25,8 @@ std::string elf_machine_name(std::uint16_t machine);
 // boot loader), no kernel of either kind runs, and memory is just memory: that is no failure.
 //
 // Returns the architecture of the dump; the host's where neither header nor notes tell one. Fails
-// with Errc::unsupported, and the name of the machine, for a dump of another machine than those of
-// src/image/arch.h, or of a Xen hypervisor. Adds a remark where the notes prove a machine and the
+// with Errc::unsupported, and the name of the machine, for a dump of a Xen hypervisor, or of a
+// machine that is not in src/image/arch.h. Adds a remark where the notes prove a machine and the
 // header names another one.
 Result<Arch> check_machine(std::string_view header_says, const std::vector<Note>& notes,
                            std::vector<Remark>& remarks);

@@ -13,8 +13,8 @@
 // Registers have these numbers: 0 undefined, 1 previous SP, 2 DX, 3 DI, 4 BP, 5 SP, 6 R10, 7 R13, 8
 // indirect BP, 9 indirect SP, 10 AX. v7.1 renumbers them: 0 undefined, 1 AX, 2 DX, 3 SP, 4 BP, 5
 // DI, 6 R10, 7 R13, 8 previous SP, 9 indirect SP, 10 indirect BP. Distributions backport these
-// changes, and BTF does not tell the numbers, which are macros. So the entries themselves tell the
-// form: most of them are calls relative to SP.
+// changes, and BTF does not tell the numbers, which are macros. So the form
+// is recognised by the entries: in the right form most of them are calls relative to SP.
 #pragma once
 
 #include <cstdint>
