@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A module that crashes the kernel as it is told: insmod crasher.ko how=null|softlockup|timer */
+/*
+ * A module that crashes the kernel as it is told: insmod crasher.ko how=null|softlockup|timer
+ * or makes insmod wait for ever for a mutex or rw_semaphore that the thread crasher_owner holds: how=mutex|rwsem
+ */
+#include <linux/completion.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
 #include <linux/timer.h>
 
 static char *how = "";
@@ -26,6 +34,26 @@ static noinline void panic_in_timer(struct timer_list *unused)
 
 static DEFINE_TIMER(timer, panic_in_timer);
 
+static DEFINE_MUTEX(mutex);
+static DECLARE_RWSEM(rwsem);
+static DECLARE_COMPLETION(held);
+
+static int owner(void *unused)
+{
+	mutex_lock(&mutex);
+	down_write(&rwsem);
+	complete(&held);
+	for (;;)
+		schedule_timeout_idle(HZ);
+	return 0;
+}
+
+static void wait_for_owner(void)
+{
+	kthread_run(owner, NULL, "crasher_owner");
+	wait_for_completion(&held);
+}
+
 static int __init crasher_init(void)
 {
 	if (!strcmp(how, "null"))
@@ -34,7 +62,13 @@ static int __init crasher_init(void)
 		spin_for_ever();
 	else if (!strcmp(how, "timer"))
 		mod_timer(&timer, jiffies + 1);
-	else
+	else if (!strcmp(how, "mutex")) {
+		wait_for_owner();
+		mutex_lock(&mutex);
+	} else if (!strcmp(how, "rwsem")) {
+		wait_for_owner();
+		down_read(&rwsem);
+	} else
 		return -EINVAL;
 	return 0;
 }
