@@ -30,7 +30,7 @@ _vmcorectl()
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |
             grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
-    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == memory ]]; then
+    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else

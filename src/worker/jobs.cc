@@ -16,6 +16,7 @@
 #include "src/worker/memory_report.h"
 #include "src/worker/process_input.h"
 #include "src/worker/text_output.h"
+#include "src/worker/triage_report.h"
 
 namespace vmcore::worker {
 namespace {
@@ -56,6 +57,18 @@ Result<Done> run_info(const Request& request, const MemoryImage& image, const Fd
 Result<Done> run_memory(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::MemoryUse use, convert::memory_use(image, options_of(request), {}));
   return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
+}
+
+Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const convert::Subject subject,
+             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
+  const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
+  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
+  struct {
+    bool incomplete;
+    std::optional<InfoPlace> place;
+  } const found{report.incomplete, subject.place()};
+  return hand_out(report::to_json(report), found, output);
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -109,6 +122,8 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
       return run_info(request, image, output);
     case Operation::memory:
       return run_memory(request, image, output);
+    case Operation::report:
+      return run_report(request, image, output);
     default:
       return run_dmesg(request, image, output);
   }
