@@ -7,12 +7,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "src/report/crash_class.h"
+#include "src/triage/signature.h"
 
 namespace vmcore::triage {
 
@@ -73,8 +75,6 @@ class LogReader {
  public:
   LogReader();
   ~LogReader();
-  LogReader(const LogReader&) = delete;
-  LogReader& operator=(const LogReader&) = delete;
 
   void add(std::string_view piece);
   // Call it once, at the end.
@@ -82,9 +82,14 @@ class LogReader {
 
  private:
   struct State;
-  State* state_;
+  std::unique_ptr<State> state_;
 };
 
 LogText read_log_text(std::string_view text);
+
+// The stack of a report for its signature: where it happened, and the reliable frames.
+std::vector<NamedFrame> stack_of(const LogReport& report);
+// A log tells no build-id, so there is no exact signature.
+Signature signature_of(const LogReport& report);
 
 }  // namespace vmcore::triage

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 #include <vector>
 
 #include "src/seal/sha256.h"
@@ -120,9 +120,14 @@ constexpr StackRow kTelling[] = {
 
 // Functions that only say of which kind the crash is.
 constexpr StackRow kGeneral[] = {
-    {"oops_end", CrashClass::oops},       {"die", CrashClass::oops},
-    {"do_exit", CrashClass::init_killed},  // panics only of process 1 and of idle tasks
-    {"kernel_init", CrashClass::no_init}, {"panic", CrashClass::panic},
+    {"oops_end", CrashClass::oops},
+    {"die", CrashClass::oops},
+};
+
+// Functions that tell by calling panic() themselves.
+constexpr StackRow kPanicking[] = {
+    {"do_exit", CrashClass::init_killed},  // of process 1 and of idle tasks alone
+    {"kernel_init", CrashClass::no_init},
 };
 
 // Beyond the entry of an interrupt or an exception are functions that it interrupted.
@@ -142,6 +147,22 @@ CrashClass class_by(std::span<const StackRow> rows, std::span<const std::string_
     }
   }
   return CrashClass::unknown;
+}
+
+// Who called panic(), and vpanic() since 6.15.
+CrashClass class_by_caller(std::span<const std::string_view> functions) {
+  const auto is_panic = [](std::string_view function) {
+    return source_name(function) == "panic" || source_name(function) == "vpanic";
+  };
+  const auto panic = std::ranges::find_if(functions, is_panic);
+  if (panic == functions.end()) {
+    return CrashClass::unknown;
+  }
+  const auto caller = std::find_if_not(panic, functions.end(), is_panic);
+  const auto row = caller == functions.end()
+                       ? std::end(kPanicking)
+                       : std::ranges::find(kPanicking, source_name(*caller), &StackRow::function);
+  return row == std::end(kPanicking) ? CrashClass::panic : row->crash;
 }
 
 }  // namespace
@@ -175,8 +196,10 @@ Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, boo
                          : frames.subspan(static_cast<std::size_t>(first - frames.begin()));
   std::vector<std::string> guilty;
   for (const NamedFrame& frame : chain) {
-    if (can_be_guilty(frame)) {
-      guilty.push_back(with_module(source_name(frame.function), frame.module));
+    // How deep a recursion came does not matter.
+    std::string name = with_module(source_name(frame.function), frame.module);
+    if (can_be_guilty(frame) && (guilty.empty() || guilty.back() != name)) {
+      guilty.push_back(std::move(name));
     }
   }
   Signature signature;
@@ -192,8 +215,13 @@ Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, boo
 }
 
 CrashClass class_of_stack(std::span<const std::string_view> functions) {
-  const CrashClass telling = class_by(kTelling, functions);
-  return telling != CrashClass::unknown ? telling : class_by(kGeneral, functions);
+  for (const std::span<const StackRow> rows :
+       {std::span<const StackRow>(kTelling), std::span<const StackRow>(kGeneral)}) {
+    if (const CrashClass crash = class_by(rows, functions); crash != CrashClass::unknown) {
+      return crash;
+    }
+  }
+  return class_by_caller(functions);
 }
 
 }  // namespace vmcore::triage

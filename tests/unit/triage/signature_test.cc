@@ -40,8 +40,8 @@ TEST(SignatureTest, TitleNamesTheGuiltyFunction) {
 }
 
 TEST(SignatureTest, HashesAreStable) {
-  EXPECT_EQ(of({{"foo", 1}}).exact, "d1b26e4dd3a2f1d2");
-  EXPECT_EQ(of({{"foo", 1}}).family, "3ac1c14fa3a3de4f");
+  EXPECT_EQ(of({{"foo", 1}}).exact, "779520407a8ded98");
+  EXPECT_EQ(of({{"foo", 1}}).family, "97d02da8fa5ebf39");
 }
 
 TEST(SignatureTest, AnotherBuildIsOfTheFamily) {
@@ -74,6 +74,11 @@ TEST(SignatureTest, OtherCrashesHaveOthers) {
   EXPECT_NE(of(changed(0, {"read_null", 0x5, "crasher"})).family, of(kWrite).family);
   EXPECT_NE(of(changed(0, {"write_to_null", 0x5, "other"})).family, of(kWrite).family);
   EXPECT_NE(of(changed(0, {"write_to_null", 0x7, "crasher"})).exact, of(kWrite).exact);
+}
+
+TEST(SignatureTest, TheDepthOfARecursionDoesNotMatter) {
+  EXPECT_EQ(of({{"foo", 1}, {"foo", 2}, {"foo", 2}, {"bar", 1}}).family,
+            of({{"foo", 1}, {"bar", 1}}).family);
 }
 
 TEST(SignatureTest, HelpersAreNotGuilty) {
@@ -135,6 +140,8 @@ TEST(ClassOfStackTest, TellingFunctions) {
   EXPECT_EQ(class_of({"panic", "__warn.cold", "report_bug", "handle_bug", "exc_invalid_op"}),
             CrashClass::warning);
   EXPECT_EQ(class_of({"panic", "do_exit.cold", "do_group_exit"}), CrashClass::init_killed);
+  EXPECT_EQ(class_of({"vpanic", "panic", "kernel_init"}), CrashClass::no_init);
+  EXPECT_EQ(class_of({"panic", "exit_mm", "do_exit"}), CrashClass::panic);
   EXPECT_EQ(class_of({"panic", "foo"}), CrashClass::panic);
   EXPECT_EQ(class_of({"schedule"}), CrashClass::unknown);
   EXPECT_EQ(class_of({}), CrashClass::unknown);

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The sentences by which Linux tells that it crashed, or that something is wrong.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "src/report/crash_class.h"
+
+namespace vmcore::triage {
+
+// The class of a report that begins with this line; nothing where no report begins with it.
+std::optional<report::CrashClass> begins_report(std::string_view line);
+
+// The line that die() prints, with what stands in it before the number of the oops: "Oops: 0002" of
+// "Oops: 0002 [#1] PREEMPT SMP". Nothing where it is none.
+std::optional<std::string_view> die_line(std::string_view line);
+// The class that such words tell; CrashClass::oops where they do not tell more.
+report::CrashClass class_of_die(std::string_view words);
+
+struct PanicMessage {
+  report::CrashClass crash = report::CrashClass::panic;
+  // The message tells that an earlier report, of this class or finer, was the reason.
+  bool has_cause = false;
+};
+// `message` without "Kernel panic - not syncing: ".
+PanicMessage panic_message(std::string_view message);
+
+// Whether a report of class `crash` can be the reason of a panic of class `panic`.
+bool can_cause(report::CrashClass crash, report::CrashClass panic);
+
+}  // namespace vmcore::triage
