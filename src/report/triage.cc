@@ -183,6 +183,9 @@ Json panic_json(const TriagePanic& panic) {
   if (panic.fault) {
     json["fault"] = fault_json(*panic.fault);
   }
+  if (panic.stack) {
+    json["stack"] = *panic.stack;
+  }
   if (panic.signature) {
     json["signature"] = signature_json(*panic.signature);
   }
@@ -199,7 +202,8 @@ CrashClass class_from(std::string_view name) {
 
 TriagePanic panic_from(const Members& json) {
   TriagePanic panic{.message = json.text_or_empty("message"),
-                    .kind = class_from(json.text("class", kMaxName))};
+                    .kind = class_from(json.text("class", kMaxName)),
+                    .stack = json.maybe_number("stack")};
   for (const Json& entry : json.list("evidence", kMaxRegisters)) {
     if (!entry.is_string()) {
       throw Misfit("\"evidence\" is not a list of texts");
@@ -474,6 +478,9 @@ void check(const TriageReport& report) {
       throw Misfit("a stack that is not in the list");
     }
   };
+  if (report.panic.value) {
+    fits(report.panic.value->stack);
+  }
   if (report.cpus.value) {
     std::ranges::for_each(*report.cpus.value, fits, &TriageCpu::stack);
   }
