@@ -244,14 +244,19 @@ std::string cpu_text(const report::TriageCpu& cpu, const TriageReport& report) {
   return text;
 }
 
+// Where no CPU did, a number that none has.
+std::uint64_t crashed_cpu(const TriageReport& report) {
+  return report.panic.value && report.panic.value->cpu ? *report.panic.value->cpu : ~0ULL;
+}
+
 void describe_cpus(const TriageReport& report, std::string& out) {
   if (!report.cpus.value) {
     line(out, "CPUs", unknown(report.cpus));
     return;
   }
-  const auto crashed = report.panic.value ? report.panic.value->cpu : std::nullopt;
+  const std::uint64_t crashed = crashed_cpu(report);
   std::size_t listed = 0;
-  line(out, crashed ? "\nother CPUs" : "\nCPUs", "");
+  line(out, crashed != ~0ULL ? "\nother CPUs" : "\nCPUs", "");
   for (const report::TriageCpu& cpu : *report.cpus.value) {
     if (cpu.number != crashed && listed++ < kCpus) {
       indented(out, shortened(cpu_text(cpu, report)));
@@ -270,21 +275,26 @@ void describe_crash_stack(const TriageReport& report, std::string& out) {
     frames(out, stack, behind_panic(stack), kFrames);
     return;
   }
-  const auto crashed = report.panic.value ? report.panic.value->cpu : std::nullopt;
-  if (!crashed || !report.cpus.value) {
+  if (!report.cpus.value) {
     return;
   }
-  const auto cpu = std::ranges::find(*report.cpus.value, *crashed, &report::TriageCpu::number);
+  const std::uint64_t crashed = crashed_cpu(report);
+  const auto cpu = std::ranges::find(*report.cpus.value, crashed, &report::TriageCpu::number);
   if (cpu == report.cpus.value->end()) {
     return;
   }
-  out += fmt::format("\nstack of CPU {}\n", *crashed);
+  out += fmt::format("\nstack of CPU {}\n", crashed);
   if (!cpu->stack) {
     indented(out, "not known: " + cpu->why_no_stack);
     return;
   }
   const TriageStack& stack = report.stacks[*cpu->stack];
   frames(out, stack, behind_panic(stack), kFrames);
+}
+
+std::string lock_text(const report::LockWait& lock) {
+  return fmt::format("{} at {:#x}{}", lock.kind, lock.address,
+                     lock.owner ? ", which task " + task_text(*lock.owner) + " holds" : "");
 }
 
 void describe_waiting(const TriageReport& report, std::string& out) {
@@ -308,6 +318,9 @@ void describe_waiting(const TriageReport& report, std::string& out) {
       names.push_back(task_text(task));
     }
     indented(out, shortened("  " + joined(names)));
+    if (group.lock) {
+      indented(out, "  for the " + lock_text(*group.lock));
+    }
   }
   if (tasks.waiting.size() > kGroups) {
     indented(out,

@@ -27,6 +27,8 @@ constexpr std::array kGuestText{
     "modules.list[].name",
     "cpus.list[].task.comm",
     "tasks.list[].comm",
+    "tasks.list[].lock.owner.comm",
+    "tasks.waiting[].lock.owner.comm",
     "tasks.waiting[].tasks[].comm",
     "stacks[].frames[].function",
     "stacks[].frames[].module",
@@ -64,6 +66,18 @@ auto list_from(const Members& json, const char* key, std::size_t most, Each each
     entries.push_back(each(Members(entry)));
   }
   return entries;
+}
+
+std::vector<std::string> texts_from(const Members& json, const char* key, std::size_t most,
+                                    std::size_t longest) {
+  std::vector<std::string> texts;
+  for (const Json& entry : json.list(key, most)) {
+    if (!entry.is_string()) {
+      throw Misfit(fmt::format("\"{}\" is not a list of texts", key));
+    }
+    texts.push_back(cut(entry.get<std::string>(), 3 * longest));
+  }
+  return texts;
 }
 
 // {"not_known": "..."} in place of a section.
@@ -203,13 +217,8 @@ CrashClass class_from(std::string_view name) {
 TriagePanic panic_from(const Members& json) {
   TriagePanic panic{.message = json.text_or_empty("message"),
                     .kind = class_from(json.text("class", kMaxName)),
+                    .evidence = texts_from(json, "evidence", kMaxEntries, kMaxName),
                     .stack = json.maybe_number("stack")};
-  for (const Json& entry : json.list("evidence", kMaxRegisters)) {
-    if (!entry.is_string()) {
-      throw Misfit("\"evidence\" is not a list of texts");
-    }
-    panic.evidence.push_back(cut(entry.get<std::string>(), kMaxName));
-  }
   if (json.has("cpu")) {
     panic.cpu = static_cast<unsigned>(json.number("cpu", kMaxCpuNumber));
   }
@@ -281,6 +290,26 @@ TriageCpu cpu_from(const Members& json) {
   return cpu;
 }
 
+Json lock_json(const LockWait& lock) {
+  Json json{{"kind", cut(lock.kind, kMaxName)}, {"address", hex(lock.address)}};
+  if (lock.owner) {
+    json["owner"] = task_json(*lock.owner);
+  }
+  return json;
+}
+
+std::optional<LockWait> lock_from(const Members& json) {
+  if (!json.has("lock")) {
+    return std::nullopt;
+  }
+  const Members of_lock = json.object("lock");
+  LockWait lock{.kind = of_lock.text("kind", kMaxName), .address = of_lock.address("address")};
+  if (of_lock.has("owner")) {
+    lock.owner = task_from(of_lock.object("owner"));
+  }
+  return lock;
+}
+
 Json listed_task_json(const TriageTask& task) {
   Json json = task_json(task.name);
   json["state"] = cut(task.state, kMaxName);
@@ -293,6 +322,9 @@ Json listed_task_json(const TriageTask& task) {
   if (task.stack) {
     json["stack"] = *task.stack;
   }
+  if (task.lock) {
+    json["lock"] = lock_json(*task.lock);
+  }
   return json;
 }
 
@@ -300,11 +332,21 @@ TriageTask listed_task_from(const Members& json) {
   TriageTask task{.name = task_from(json),
                   .state = json.text("state", kMaxName),
                   .on_cpu = json.has("on_cpu") && json.flag("on_cpu"),
+                  .lock = lock_from(json),
                   .stack = json.maybe_number("stack")};
   if (json.has("cpu")) {
     task.cpu = static_cast<unsigned>(json.number("cpu", kMaxCpuNumber));
   }
   return task;
+}
+
+Json group_json(const WaitingGroup& group) {
+  Json json{
+      {"stack", group.stack}, {"count", group.tasks}, {"tasks", list_json(group.names, task_json)}};
+  if (group.lock) {
+    json["lock"] = lock_json(*group.lock);
+  }
+  return json;
 }
 
 Json tasks_json(const TriageTasks& tasks) {
@@ -314,12 +356,7 @@ Json tasks_json(const TriageTasks& tasks) {
   }
   return {{"total", tasks.total},
           {"by_state", std::move(by_state)},
-          {"waiting", list_json(tasks.waiting,
-                                [](const WaitingGroup& group) -> Json {
-                                  return {{"stack", group.stack},
-                                          {"count", group.tasks},
-                                          {"tasks", list_json(group.names, task_json)}};
-                                })},
+          {"waiting", list_json(tasks.waiting, group_json)},
           {"list", list_json(tasks.list, listed_task_json)}};
 }
 
@@ -333,7 +370,8 @@ TriageTasks tasks_from(const Members& json) {
   tasks.waiting = list_from(json, "waiting", kMaxGroups, [](const Members& group) {
     return WaitingGroup{.stack = group.number("stack"),
                         .tasks = group.number("count"),
-                        .names = list_from(group, "tasks", kMaxEntries, task_from)};
+                        .names = list_from(group, "tasks", kMaxEntries, task_from),
+                        .lock = lock_from(group)};
   });
   tasks.list = list_from(json, "list", kMaxTriageTasks, listed_task_from);
   return tasks;
@@ -385,14 +423,7 @@ Json log_json(const std::vector<std::string>& lines) {
 }
 
 std::vector<std::string> log_from(const Members& json) {
-  std::vector<std::string> lines;
-  for (const Json& entry : json.list("lines", kMaxLogLines)) {
-    if (!entry.is_string()) {
-      throw Misfit("\"lines\" is not a list of texts");
-    }
-    lines.push_back(cut(entry.get<std::string>(), 3 * kMaxText));
-  }
-  return lines;
+  return texts_from(json, "lines", kMaxLogLines, kMaxText);
 }
 
 Json zone_json(const ZoneUse& zone) {
@@ -493,6 +524,7 @@ void check(const TriageReport& report) {
 TriageReport report_from(const Json& document) {
   const Members json(document);
   expect_schema(json, TriageReport::kSchema);
+  static_cast<void>(texts_from(json, "guest_text", kMaxEntries, kMaxName));
   TriageReport report{
       .format = json.text("format"),
       .consistency = json.text("consistency", kMaxName),

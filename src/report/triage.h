@@ -140,19 +140,28 @@ struct TriageCpu {
   std::optional<std::uint64_t> runnable = {};  // tasks of its run queue, the running one too
 };
 
+// The lock that a task waits for.
+struct LockWait {
+  std::string kind = {};  // "mutex", "rw_semaphore"
+  std::uint64_t address = 0;
+  std::optional<TaskName> owner = {};  // nothing if nobody, or readers, hold it
+};
+
 struct TriageTask {
   TaskName name = {};
   std::string state = {};  // as crash has it: "RU", "IN", "UN", "ST", "ZO", "ID" ...
   bool on_cpu = false;
   std::optional<unsigned> cpu = {};  // whose run queue it is or was in
+  std::optional<LockWait> lock = {};
   std::optional<std::uint64_t> stack = {};
 };
 
 // Tasks in uninterruptible sleep with one stack.
 struct WaitingGroup {
   std::uint64_t stack = 0;
-  std::uint64_t tasks = 0;           // of them
-  std::vector<TaskName> names = {};  // of some
+  std::uint64_t tasks = 0;            // of them
+  std::vector<TaskName> names = {};   // of some
+  std::optional<LockWait> lock = {};  // that one of them waits for
 };
 
 struct TriageTasks {

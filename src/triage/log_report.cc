@@ -101,11 +101,13 @@ std::vector<Remark> remarks_on(const LogText& log) {
                        "its report are missing"});
   }
   if (log.crash->first) {
-    remarks.push_back({Errc::guest_state,
-                       fmt::format("{} other reports came before it in the same boot, the first of "
-                                   "class {}",
-                                   log.crash->earlier, crash_class_name(log.crash->first->crash)),
-                       Severity::fact});
+    remarks.push_back(
+        {Errc::guest_state,
+         fmt::format("{} other {} came before it in the same boot; the first one is of "
+                     "class {}",
+                     log.crash->earlier, log.crash->earlier == 1 ? "report" : "reports",
+                     crash_class_name(log.crash->first->crash)),
+         Severity::fact});
   }
   if (log.rebooted) {
     remarks.push_back(

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "src/triage/fault.h"
+#include "src/triage/signature.h"
 
 namespace vmcore::triage {
 namespace {
@@ -46,6 +47,50 @@ const CpuFinding* dying_cpu(const std::vector<CpuFinding>& cpus, const StackTabl
   return nullptr;
 }
 
+report::CrashClass class_by_stack(const report::TriageStack* stack) {
+  std::vector<std::string_view> functions;
+  if (stack != nullptr) {
+    for (const TriageFrame& frame : stack->frames) {
+      functions.push_back(frame.function);
+    }
+  }
+  return class_of_stack(functions);
+}
+
+// The frames that a signature is made of: those behind the panic's own, and where a function
+// faulted, that and its callers.
+std::vector<NamedFrame> guilty_frames(const report::TriageStack& stack,
+                                      const std::optional<report::FaultingFunction>& fault) {
+  auto begin = stack.frames.begin();
+  for (auto each = begin; each != stack.frames.end(); ++each) {
+    if (is_dying(*each)) {
+      begin = std::next(each);
+    }
+  }
+  if (fault) {
+    begin = std::find_if(begin, stack.frames.end(), [&](const TriageFrame& frame) {
+      return frame.exact && frame.function == fault->name;
+    });
+  }
+  std::vector<NamedFrame> frames;
+  for (; begin != stack.frames.end() && !begin->guessed; ++begin) {
+    frames.push_back({begin->function, begin->offset, begin->module});
+  }
+  return frames;
+}
+
+void add_signature(const Knowledge& knowledge, const report::TriageStack& stack,
+                   report::TriagePanic& panic) {
+  const auto frames = guilty_frames(stack, panic.fault);
+  const Signature signature =
+      signature_of(panic.kind, frames, stack.broken.empty() && !frames.empty(),
+                   knowledge.kernel.info().build_id().value_or(""));
+  panic.signature = report::CrashSignature{.exact = signature.exact,
+                                           .family = signature.family,
+                                           .title = signature.title,
+                                           .weak = signature.weak};
+}
+
 }  // namespace
 
 report::Known<report::TriagePanic> panic_by_log(const LogTail& log) {
@@ -80,10 +125,16 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
   if (cpu != nullptr) {
     panic.cpu = cpu->cpu.number;
     panic.task = cpu->cpu.task;
-    const auto* const stack = stack_of(*cpu, stacks);
-    panic.fault = stack != nullptr ? find_fault(knowledge, cpu->trace, *stack) : std::nullopt;
   }
-  panic.kind = report::CrashClass::panic;
+  const auto* const stack = cpu != nullptr ? stack_of(*cpu, stacks) : nullptr;
+  panic.kind = class_by_stack(stack);
+  if (panic.kind == report::CrashClass::unknown) {
+    panic.kind = report::CrashClass::panic;
+  }
+  if (stack != nullptr) {
+    panic.fault = find_fault(knowledge, cpu->trace, *stack);
+    add_signature(knowledge, *stack, panic);
+  }
   return {.section = {.value = std::move(panic)}, .cpu = cpu};
 }
 

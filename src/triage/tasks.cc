@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "src/triage/locks.h"
+
 namespace vmcore::triage {
 namespace {
 
@@ -89,6 +91,7 @@ std::vector<report::WaitingGroup> waiting_groups(const std::vector<report::Triag
     }
     report::WaitingGroup& group = by_stack[*task.stack];
     group.stack = *task.stack;
+    group.lock = group.lock ? group.lock : task.lock;
     if (group.names.size() < kNamesOfGroup) {
       group.names.push_back(task.name);
     }
@@ -158,12 +161,17 @@ TaskFindings find_tasks(Knowledge& knowledge, StackTable& stacks,
          Severity::fact});
     all.resize(report::kMaxTriageTasks);
   }
+  LockFinder locks(knowledge, found->tasks);
   for (const Listed& each : all) {
     section.list.push_back({.name = name_of(each.task),
                             .state = std::string(each.state),
                             .on_cpu = each.task.on_cpu,
                             .cpu = cpu_of(knowledge, each.task.address),
                             .stack = stack_of(knowledge, stacks, cpus, each.task)});
+    report::TriageTask& listed = section.list.back();
+    if (listed.stack && each.state == "UN") {
+      listed.lock = locks.find(each.task, stacks.at(*listed.stack));
+    }
   }
   section.waiting = waiting_groups(section.list);
   return {.section = {.value = std::move(section)}, .tasks = std::move(found->tasks)};

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "src/triage/cpus.h"
+#include "src/triage/files.h"
 #include "src/triage/kernel_section.h"
 #include "src/triage/knowledge.h"
 #include "src/triage/log_tail.h"
+#include "src/triage/memory_section.h"
 #include "src/triage/panic.h"
 #include "src/triage/stacks.h"
 #include "src/triage/tasks.h"
@@ -42,6 +44,18 @@ report::Known<std::vector<report::TriageCpu>> cpu_section(
   return {.value = std::move(list)};
 }
 
+report::Known<std::vector<report::OpenFile>> file_section(Knowledge& knowledge,
+                                                          const PanicFinding& panic) {
+  if (panic.cpu == nullptr || !panic.cpu->task) {
+    return {.why_not = "no task is known to have crashed"};
+  }
+  auto files = open_files(knowledge, panic.cpu->task->address);
+  if (!files) {
+    return {.why_not = files.error().message};
+  }
+  return {.value = *std::move(files)};
+}
+
 }  // namespace
 
 report::TriageReport triage(const MemoryImage& image, const kernel::GuestKernel& kernel,
@@ -60,13 +74,16 @@ report::TriageReport triage(const MemoryImage& image, const kernel::GuestKernel&
   const auto cpus = find_cpus(knowledge, stacks, options.live, remarks);
   report.cpus = cpu_section(cpus);
   const std::vector<CpuFinding> findings = cpus.value_or(std::vector<CpuFinding>());
-  report.panic = find_panic(knowledge, findings, stacks, log).section;
+  const PanicFinding panic = find_panic(knowledge, findings, stacks, log);
+  report.panic = panic.section;
+  report.files = file_section(knowledge, panic);
   TaskFindings tasks = find_tasks(knowledge, stacks, findings, remarks);
   report.tasks = std::move(tasks.section);
   if (!report.kernel.value->uptime_seconds && log.last_seconds > 0) {
     report.kernel.value->uptime_seconds = log.last_seconds;
   }
-  report.memory.why_not = report.mounts.why_not = report.files.why_not = "not read";
+  report.memory = memory_section(knowledge, tasks.tasks);
+  report.mounts = mount_section(knowledge);
   if (stacks.left_out() != 0) {
     remarks.push_back(
         {Errc::limit, fmt::format("{} more stacks are not listed", stacks.left_out())});

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A module that crashes the kernel as it is told: insmod crasher.ko how=NAME, one of kWays */
+/* A module that crashes the kernel, or hangs, as it is told: insmod crasher.ko how=NAME, one of kWays */
+#include <linux/completion.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/timer.h>
 
@@ -87,6 +91,38 @@ static noinline void hang_for_ever(void)
 	}
 }
 
+static DEFINE_MUTEX(mutex);
+static DECLARE_RWSEM(rwsem);
+static DECLARE_COMPLETION(held);
+
+static int owner(void *unused)
+{
+	mutex_lock(&mutex);
+	down_write(&rwsem);
+	complete(&held);
+	for (;;)
+		schedule_timeout_idle(HZ);
+	return 0;
+}
+
+static void let_owner_hold(void)
+{
+	kthread_run(owner, NULL, "crasher_owner");
+	wait_for_completion(&held);
+}
+
+static noinline void wait_for_mutex(void)
+{
+	let_owner_hold();
+	mutex_lock(&mutex);
+}
+
+static noinline void wait_for_rwsem(void)
+{
+	let_owner_hold();
+	down_read(&rwsem);
+}
+
 static const struct {
 	const char *name;
 	void (*crash)(void);
@@ -95,6 +131,7 @@ static const struct {
 	{ "divide", divide_by_zero },	{ "bug", hit_bug },		{ "warn", hit_warning },
 	{ "overflow", overflow_stack },	{ "call", call_null },		{ "hung", hang_for_ever },
 	{ "softlockup", spin_for_ever }, { "timer", start_timer },
+	{ "mutex", wait_for_mutex },	{ "rwsem", wait_for_rwsem },
 };
 
 static int __init crasher_init(void)
