@@ -269,6 +269,12 @@ void describe_cpus(const TriageReport& report, std::string& out) {
 
 // The stack of the CPU that crashed.
 void describe_crash_stack(const TriageReport& report, std::string& out) {
+  if (report.panic.value && report.panic.value->stack) {
+    const TriageStack& stack = report.stacks[*report.panic.value->stack];
+    out += "\nstack of the crash\n";
+    frames(out, stack, behind_panic(stack), kFrames);
+    return;
+  }
   if (!report.cpus.value) {
     return;
   }

@@ -16,12 +16,20 @@ namespace {
 
 struct Options {
   GuestOptions source;
+  std::string log;  // a file, or "-"
   bool full = false;
 };
 
+job::PausedText read(const Options& options, job::Interrupt& interrupt) {
+  if (!options.log.empty()) {
+    return {job::read_log(options.log), {}};
+  }
+  return read_source(options.source, sandbox::Operation::report, interrupt);
+}
+
 int run(const Options& options, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
-  const job::PausedText read = read_source(options.source, sandbox::Operation::report, interrupt);
+  const job::PausedText read = cli::read(options, interrupt);
   const Result<job::TextResult>& result = read.text;
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
@@ -52,6 +60,18 @@ int run(const Options& options, const Common& common) {
 Run add_report(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   add_source_options(command, options->source);
+  CLI::Option* log = command.add_option(
+      "--log", options->log,
+      "The text of a kernel log or a console, in place of memory; - is standard input");
+  for (const char* other :
+       {"SOURCE", "--connect", "--id", "--name", "--qmp", "--allow-taint", "--pause"}) {
+    log->excludes(command.get_option(other));
+  }
+  command.parse_complete_callback([options] {
+    if (options->log.empty()) {
+      check_source(options->source);
+    }
+  });
   command.add_flag("--full", options->full,
                    "Print all: registers and stacks of all CPUs and tasks, memory, mounts, log");
   return [options, &common] { return run(*options, common); };

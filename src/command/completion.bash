@@ -23,7 +23,7 @@ _vmcorectl()
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
-        -o|--file|--qmp|--channel|--key) _filedir; return ;;
+        -o|--file|--log|--qmp|--channel|--key) _filedir; return ;;
         --spool|--folder|--root) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac

@@ -30,6 +30,9 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
 Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
                               unsigned threads);
 
+// The report of the text of a kernel log or a console; "-" is standard input.
+Result<TextResult> read_log(const std::filesystem::path& input);
+
 // Runs a request whose output is text, without the name of its source; by the worker, which was
 // given no request yet, or one of its own.
 Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,

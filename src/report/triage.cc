@@ -197,6 +197,9 @@ Json panic_json(const TriagePanic& panic) {
   if (panic.fault) {
     json["fault"] = fault_json(*panic.fault);
   }
+  if (panic.stack) {
+    json["stack"] = *panic.stack;
+  }
   if (panic.signature) {
     json["signature"] = signature_json(*panic.signature);
   }
@@ -214,7 +217,8 @@ CrashClass class_from(std::string_view name) {
 TriagePanic panic_from(const Members& json) {
   TriagePanic panic{.message = json.text_or_empty("message"),
                     .kind = class_from(json.text("class", kMaxName)),
-                    .evidence = texts_from(json, "evidence", kMaxEntries, kMaxName)};
+                    .evidence = texts_from(json, "evidence", kMaxEntries, kMaxName),
+                    .stack = json.maybe_number("stack")};
   if (json.has("cpu")) {
     panic.cpu = static_cast<unsigned>(json.number("cpu", kMaxCpuNumber));
   }
@@ -505,6 +509,9 @@ void check(const TriageReport& report) {
       throw Misfit("a stack that is not in the list");
     }
   };
+  if (report.panic.value) {
+    fits(report.panic.value->stack);
+  }
   if (report.cpus.value) {
     std::ranges::for_each(*report.cpus.value, fits, &TriageCpu::stack);
   }

@@ -123,6 +123,8 @@ struct TriagePanic {
   std::optional<unsigned> cpu = {};        // Linux's number
   std::optional<TaskName> task = {};
   std::optional<FaultingFunction> fault = {};
+  // Its place in TriageReport::stacks, if it is not the stack of `cpu`.
+  std::optional<std::uint64_t> stack = {};
   std::optional<CrashSignature> signature = {};
 };
 

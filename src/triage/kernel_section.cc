@@ -108,6 +108,14 @@ std::vector<Taint> taints_of(std::uint64_t mask) {
   return taints;
 }
 
+std::uint64_t taint_mask_of(std::string_view letters) {
+  std::uint64_t mask = 0;
+  for (std::size_t bit = 0; bit < kTaints.size(); ++bit) {
+    mask |= letters.find(kTaints[bit].letter) != std::string_view::npos ? 1ULL << bit : 0;
+  }
+  return mask;
+}
+
 report::TriageKernel kernel_by_info(const kernel::GuestKernel& kernel) {
   return {.release = std::string(kernel.info().release()),
           .build_id = std::string(kernel.info().build_id().value_or(""))};

@@ -2,6 +2,7 @@
 // The sentences by which Linux tells that it crashed, or that something is wrong.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 
@@ -18,10 +19,12 @@ std::optional<std::string_view> die_line(std::string_view line);
 // The class that such words tell; CrashClass::oops where they do not tell more.
 report::CrashClass class_of_die(std::string_view words);
 
+// Whether an earlier report, of the message's class or finer, tells of the reason.
+enum class Cause : std::uint8_t { none, may_be, must_be };
+
 struct PanicMessage {
   report::CrashClass crash = report::CrashClass::panic;
-  // The message tells that an earlier report, of this class or finer, was the reason.
-  bool has_cause = false;
+  Cause cause = Cause::none;
 };
 // `message` without "Kernel panic - not syncing: ".
 PanicMessage panic_message(std::string_view message);

@@ -2,8 +2,10 @@
 #include "src/triage/log_text.h"
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
+#include "src/report/triage.h"
 #include "src/triage/log_details.h"
 #include "src/triage/log_line.h"
 #include "src/triage/log_sentences.h"
@@ -81,6 +83,7 @@ struct LogReader::State {
   std::optional<LogCrash> crash_;
   bool crash_is_fatal_ = false;
   std::uint64_t boots_at_crash_ = 0;
+  std::vector<std::string> crash_lines_;
 
   // Of the boot that is read.
   std::vector<Draft> drafts_;
@@ -89,6 +92,7 @@ struct LogReader::State {
   bool in_trace_ = false;  // and so frames
   bool panicked_ = false;
   std::string stack_;  // whose begin was marked
+  std::deque<std::string> lines_;
 
   Draft& current() { return drafts_.back(); }
   void read_line(std::string_view raw);
@@ -285,8 +289,13 @@ void LogReader::State::read_detail(std::string_view text) {
 
 void LogReader::State::read_line(std::string_view raw) {
   const LogLine stripped = without_prefixes(raw);
-  if (!stripped.text.empty()) {
-    read_event(stripped);
+  if (stripped.text.empty()) {
+    return;
+  }
+  read_event(stripped);
+  lines_.push_back(kept(raw.substr(0, raw.find_last_not_of("\r") + 1)));
+  if (lines_.size() > report::kMaxLogLines) {
+    lines_.pop_front();
   }
 }
 
@@ -326,12 +335,13 @@ LogCrash LogReader::State::conclude(std::size_t index) const {
   const Draft& last = drafts_[index];
   LogCrash crash{.report = last.report, .panic = last.panic};
   std::size_t reason = index;
-  if (last.is_panic && panic_message(last.panic).has_cause) {
+  const Cause expected = last.is_panic ? panic_message(last.panic).cause : Cause::none;
+  if (expected != Cause::none) {
     if (const Draft* cause = cause_of(index, last.report.crash)) {
       crash.report = cause->report;
       fill_in(crash.report, last.report);
       reason = static_cast<std::size_t>(cause - drafts_.data());
-    } else {
+    } else if (expected == Cause::must_be) {
       crash.report.cut = true;
     }
   }
@@ -350,8 +360,10 @@ void LogReader::State::end_boot() {
       crash_ = conclude(*index);
       crash_is_fatal_ = fatal;
       boots_at_crash_ = boots_;
+      crash_lines_.assign(lines_.begin(), lines_.end());
     }
   }
+  lines_.clear();
   drafts_.clear();
   seen_ = 0;
   panicked_ = false;
@@ -385,11 +397,14 @@ LogText LogReader::finish() {
     state.current().report.cut = true;
   }
   state.close();
+  const std::vector<std::string> last(state.lines_.begin(), state.lines_.end());
   state.end_boot();
+  const bool crashed = state.crash_.has_value();
   return {.crash = std::move(state.crash_),
           .release = std::move(state.release_),
           .boots = state.boots_,
-          .rebooted = state.boots_ > state.boots_at_crash_};
+          .rebooted = crashed && state.boots_ > state.boots_at_crash_,
+          .lines = crashed ? std::move(state.crash_lines_) : last};
 }
 
 LogText read_log_text(std::string_view text) {
@@ -398,13 +413,10 @@ LogText read_log_text(std::string_view text) {
   return reader.finish();
 }
 
-std::vector<NamedFrame> stack_of(const LogReport& report) {
-  std::vector<NamedFrame> stack;
-  const auto add = [&](const LogFrame& frame) {
-    stack.push_back({frame.function, frame.offset, frame.module});
-  };
+std::vector<LogFrame> frames_of(const LogReport& report) {
+  std::vector<LogFrame> stack;
   if (report.fault) {
-    add(*report.fault);
+    stack.push_back(*report.fault);
   }
   for (const LogFrame& frame : report.frames) {
     // arm64, riscv and s390 print the place once more.
@@ -412,14 +424,18 @@ std::vector<NamedFrame> stack_of(const LogReport& report) {
                        frame.function == report.fault->function &&
                        frame.offset == report.fault->offset;
     if (frame.reliable && !again) {
-      add(frame);
+      stack.push_back(frame);
     }
   }
   return stack;
 }
 
 Signature signature_of(const LogReport& report) {
-  return signature_of(report.crash, stack_of(report), !report.cut, {});
+  std::vector<NamedFrame> names;
+  for (const LogFrame& frame : frames_of(report)) {
+    names.push_back({frame.function, frame.offset, frame.module});
+  }
+  return signature_of(report.crash, names, !report.cut, {});
 }
 
 }  // namespace vmcore::triage

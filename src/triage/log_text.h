@@ -64,10 +64,11 @@ struct LogCrash {
 };
 
 struct LogText {
-  std::optional<LogCrash> crash = {};  // the last one
-  std::string release = {};            // of the last boot message ("Linux version ...")
-  std::uint64_t boots = 0;             // boot messages
-  bool rebooted = false;               // a boot message follows the crash
+  std::optional<LogCrash> crash = {};   // the last one
+  std::string release = {};             // of the last boot message ("Linux version ...")
+  std::uint64_t boots = 0;              // boot messages
+  bool rebooted = false;                // a boot message follows the crash
+  std::vector<std::string> lines = {};  // the last ones of the boot of the crash, as they stand
 };
 
 // Reads the text piece by piece: memory does not grow with it.
@@ -87,8 +88,8 @@ class LogReader {
 
 LogText read_log_text(std::string_view text);
 
-// The stack of a report for its signature: where it happened, and the reliable frames.
-std::vector<NamedFrame> stack_of(const LogReport& report);
+// The stack of a report: where it happened, and the reliable frames.
+std::vector<LogFrame> frames_of(const LogReport& report);
 // A log tells no build-id, so there is no exact signature.
 Signature signature_of(const LogReport& report);
 

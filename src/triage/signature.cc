@@ -42,10 +42,10 @@ bool can_be_guilty(const NamedFrame& frame) {
 
 // Whom such a crash met says nothing of why.
 bool is_told_by_class(CrashClass crash) {
-  return crash == CrashClass::sysrq || crash == CrashClass::out_of_memory ||
-         crash == CrashClass::machine_check || crash == CrashClass::init_killed ||
-         crash == CrashClass::no_init || crash == CrashClass::no_root ||
-         crash == CrashClass::hypervisor;
+  return crash == CrashClass::sysrq || crash == CrashClass::nmi ||
+         crash == CrashClass::out_of_memory || crash == CrashClass::machine_check ||
+         crash == CrashClass::init_killed || crash == CrashClass::no_init ||
+         crash == CrashClass::no_root || crash == CrashClass::hypervisor;
 }
 
 std::string exact_text(std::string_view build_id, CrashClass crash,
@@ -73,6 +73,14 @@ bool has_gaps(std::span<const NamedFrame> frames) {
     return frame.function.empty();
   });
 }
+
+// Beyond the entry of an interrupt or an exception are functions that it interrupted.
+bool is_entry(std::string_view function) {
+  return function.starts_with("asm_") || function.starts_with("el1h_64_") ||
+         function.starts_with("handle_exception") || function.starts_with("ret_from_exception");
+}
+
+bool is_entry_frame(const NamedFrame& frame) { return is_entry(frame.function); }
 
 struct StackRow {
   std::string_view function;
@@ -130,12 +138,6 @@ constexpr StackRow kPanicking[] = {
     {"kernel_init", CrashClass::no_init},
 };
 
-// Beyond the entry of an interrupt or an exception are functions that it interrupted.
-bool is_entry(std::string_view function) {
-  return function.starts_with("asm_") || function.starts_with("el1h_64_") ||
-         function.starts_with("handle_exception") || function.starts_with("ret_from_exception");
-}
-
 CrashClass class_by(std::span<const StackRow> rows, std::span<const std::string_view> functions) {
   for (const std::string_view function : functions) {
     const auto row = std::ranges::find(rows, source_name(function), &StackRow::function);
@@ -190,10 +192,10 @@ std::string_view source_name(std::string_view function) {
 Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, bool whole,
                        std::string_view build_id) {
   const auto first = std::ranges::find_if(frames, can_be_guilty);
+  const auto end = std::find_if(first, frames.end(), is_entry_frame);
   // What stands before is how the kernel told of the crash: a dump's stack has it, a log's has not.
-  const auto chain = first == frames.end()
-                         ? frames
-                         : frames.subspan(static_cast<std::size_t>(first - frames.begin()));
+  // What an interrupt or an exception entered from is chance.
+  const std::span<const NamedFrame> chain = first == frames.end() ? frames : std::span(first, end);
   std::vector<std::string> guilty;
   for (const NamedFrame& frame : chain) {
     // How deep a recursion came does not matter.
@@ -207,9 +209,10 @@ Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, boo
     signature.exact = short_hash(exact_text(build_id, crash, chain));
   }
   signature.family = short_hash(family_text(crash, guilty));
-  signature.title = guilty.empty()
-                        ? std::string(crash_class_title(crash))
-                        : fmt::format("{} in {}", crash_class_title(crash), guilty.front());
+  signature.title = crash_class_title(crash);
+  if (!guilty.empty() && !is_told_by_class(crash)) {
+    signature.title += " in " + guilty.front();
+  }
   signature.weak = !is_told_by_class(crash) && (!whole || guilty.empty() || has_gaps(frames));
   return signature;
 }

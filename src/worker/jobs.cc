@@ -5,11 +5,15 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "src/base/sys.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/describe.h"
 #include "src/convert/memory_use.h"
 #include "src/kernel/printk_log.h"
+#include "src/triage/log_report.h"
+#include "src/triage/log_text.h"
 #include "src/worker/conversion.h"
 #include "src/worker/info_report.h"
 #include "src/worker/input.h"
@@ -69,6 +73,37 @@ Result<Done> run_report(const Request& request, const MemoryImage& image, const 
     std::optional<InfoPlace> place;
   } const found{report.incomplete, subject.place()};
   return hand_out(report::to_json(report), found, output);
+}
+
+// A console is read as it comes: memory does not grow with it.
+Result<triage::LogText> read_log(int source) {
+  triage::LogReader reader;
+  std::vector<std::byte> piece(64 << 10);
+  for (std::uint64_t bytes = 0;;) {
+    TRY_ASSIGN(const std::size_t size, sys::read_some(source, piece));
+    bytes += size;
+    if (size == 0) {
+      return reader.finish();
+    }
+    if (bytes > sandbox::kMaxLogText) {
+      return fail(Errc::limit,
+                  "the log is longer than {0} MiB (give its end: tail -c {0}M FILE | vmcorectl "
+                  "report --log -)",
+                  sandbox::kMaxLogText >> 20);
+    }
+    reader.add({reinterpret_cast<const char*>(piece.data()), size});
+  }
+}
+
+Result<Done> run_log(sandbox::Descriptors& descriptors) {
+  TRY_ASSIGN(const Fd source, descriptors.take("source"));
+  TRY_ASSIGN(const Fd output, descriptors.take("output"));
+  TRY_ASSIGN(const triage::LogText log, read_log(source.get()));
+  const report::TriageReport report = triage::report_of_log(log);
+  TextOutput text(output.get(), sandbox::kMaxDocument);
+  TRY(text.append(report::to_json(report)));
+  TRY(text.flush());
+  return Done{.summary = {.release = log.release, .incomplete = report.incomplete}};
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
@@ -132,6 +167,9 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  if (request.operation == Operation::log) {
+    return run_log(descriptors);
+  }
   const auto begun = begin_of(request);
   const bool waits = has_draft(request);
   if (waits && request.operation == Operation::convert) {

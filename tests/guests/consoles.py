@@ -57,12 +57,14 @@ CRASHES = {
                                       "echo 2 > /proc/sys/kernel/hung_task_timeout_secs"), "hang_for_ever [crasher]"),
     "softlockup": Crash("soft_lockup", insmod("softlockup", "echo 1 > /proc/sys/kernel/softlockup_panic",
                                               "echo 2 > /proc/sys/kernel/watchdog_thresh"), "spin_for_ever [crasher]"),
+    # A grace period begins when somebody waits for one.
     "rcu": Crash("rcu_stall", insmod("softlockup", "echo 0 > /proc/sys/kernel/watchdog",
+                                     "while true; do mkdir /tmp/a; rmdir /tmp/a; done &",
                                      "echo 1 > /proc/sys/kernel/panic_on_rcu_stall"), "spin_for_ever [crasher]",
                  words=("rcupdate.rcu_cpu_stall_timeout=3",)),
     "timer": Crash("panic", insmod("timer"), "panic_in_timer [crasher]"),
-    "sysrq": Crash("sysrq", "echo 1 > /proc/sys/kernel/sysrq\necho c > /proc/sysrq-trigger", "sysrq_handle_crash"),
-    "oom": Crash("out_of_memory", "echo 2 > /proc/sys/vm/panic_on_oom\nmount -t tmpfs -o size=99% tmpfs /tmp\n"
+    "sysrq": Crash("sysrq", "echo 1 > /proc/sys/kernel/sysrq\necho c > /proc/sysrq-trigger"),
+    "oom": Crash("out_of_memory", "echo 2 > /proc/sys/vm/panic_on_oom\nmount -t devtmpfs dev /dev\nmount -t tmpfs -o size=99% tmpfs /tmp\n"
                                   "dd if=/dev/zero of=/tmp/all bs=1M"),
     "init": Crash("init_killed", "exit 3"),
     "noinit": Crash("no_root", words=("rdinit=/none",)),

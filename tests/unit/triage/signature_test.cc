@@ -81,6 +81,17 @@ TEST(SignatureTest, TheDepthOfARecursionDoesNotMatter) {
             of({{"foo", 1}, {"bar", 1}}).family);
 }
 
+TEST(SignatureTest, WhatWasInterruptedDoesNotMatter) {
+  const std::vector<NamedFrame> in_timer = {{"panic", 1}, {"my_timer", 2}, {"asm_sysvec_x", 3}};
+  std::vector<NamedFrame> other = in_timer;
+  other.push_back({"copy_process", 4});
+  EXPECT_EQ(of(other).family, of(in_timer).family);
+  EXPECT_EQ(of(other).exact, of(in_timer).exact);
+  const std::vector<NamedFrame> lockup = {
+      {"panic", 1}, {"watchdog_timer_fn", 2}, {"asm_sysvec_x", 3}, {"spin", 4}};
+  EXPECT_EQ(of(lockup).title, "NULL dereference in spin");
+}
+
 TEST(SignatureTest, HelpersAreNotGuilty) {
   EXPECT_EQ(of({{"memcpy_erms", 0x6}, {"_raw_spin_lock_irqsave.cold", 1}, {"foo", 2}}).title,
             "NULL dereference in foo");
