@@ -256,9 +256,14 @@ void describe_cpus(const TriageReport& report, std::string& out) {
   }
   const std::uint64_t crashed = crashed_cpu(report);
   std::size_t listed = 0;
-  line(out, crashed != ~0ULL ? "\nother CPUs" : "\nCPUs", "");
   for (const report::TriageCpu& cpu : *report.cpus.value) {
-    if (cpu.number != crashed && listed++ < kCpus) {
+    if (cpu.number == crashed) {
+      continue;
+    }
+    if (listed == 0) {
+      out += crashed != ~0ULL ? "\nother CPUs\n" : "\nCPUs\n";
+    }
+    if (listed++ < kCpus) {
       indented(out, shortened(cpu_text(cpu, report)));
     }
   }
