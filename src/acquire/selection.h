@@ -4,8 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+
+namespace vmcore::qmp {
+class Client;
+}
 
 namespace vmcore::acquire {
 
@@ -22,7 +27,9 @@ struct Selection {
   std::optional<Method> method = {};
   std::optional<Method> tried = {};
   std::filesystem::path socket = {};  // of a QMP monitor
-  std::string uri = {};               // of libvirt; empty: libvirt's own default
+  // A connection to that monitor that was lent (qmp/monitor.h); null: we connect to it ourselves.
+  std::shared_ptr<qmp::Client> monitor = {};
+  std::string uri = {};  // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
   // The URI by which the reader of our messages reaches this libvirt (--remote); empty: `uri`.

@@ -38,7 +38,7 @@ class Reception {
  private:
   Result<> open_key();
   Result<> open_line();
-  Result<> open_witness();
+  Result<> open_watcher();
   Result<> await(std::span<const int> also = {}, std::chrono::milliseconds at_most = {});
   Result<StreamFiles> files_for(const std::string& name);
   Result<StreamReading> begin(std::string name, Fd line);
@@ -97,11 +97,11 @@ Result<> Reception::open_line() {
 }
 
 // The one that was named. What crashed the guest on purpose needs it the least.
-Result<> Reception::open_witness() {
+Result<> Reception::open_watcher() {
   if (options_.guest.socket.empty()) {
     return {};
   }
-  auto watched = line_->watch(options_.guest.socket);
+  auto watched = line_->watch(options_.guest);
   return options_.crash ? Result<>() : watched;
 }
 
@@ -233,7 +233,7 @@ Result<DumpResult> Reception::run() {
     report_.crash = "ordered";
     on_report_(report_);
   }
-  TRY(open_witness());
+  TRY(open_watcher());
   const bool many = line_->callers() != nullptr;
   TRY_ASSIGN(StreamReading reading, many ? choose_caller() : read_line());
   std::optional<Output>& output = reading.files.output;

@@ -143,7 +143,9 @@ Result<GuestLine> open_domain_line(const Selection& selection) {
   line->name = std::move(channel.domain);
   line->memory = channel.memory;
   line->guest_keys.push_back(domain_key(channel.uuid));
-  line->witness = watch_domain(selection).value_or(nullptr);
+  if (auto watcher = watch_domain(selection.uri, channel.uuid)) {
+    line->watcher = *std::move(watcher);
+  }
   return line;
 }
 

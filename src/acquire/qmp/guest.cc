@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "qmp/connect.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/process/challenge.h"
 #include "src/acquire/qmp/lease.h"
+#include "src/acquire/qmp/monitor.h"
 #include "src/acquire/qmp/monitor_map.h"
 #include "src/acquire/qmp/process.h"
 #include "src/acquire/qmp/registers.h"
@@ -65,9 +65,9 @@ std::vector<std::string> QmpGuest::events() {
   return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"};
 }
 
-Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor,
+Result<std::unique_ptr<QmpGuest>> QmpGuest::make(std::shared_ptr<qmp::Client> monitor,
                                                  std::optional<GuestProcess> process) {
-  TRY_ASSIGN(std::string name, name_of_guest(monitor));
+  TRY_ASSIGN(std::string name, name_of_guest(*monitor));
   return std::unique_ptr<QmpGuest>(
       new QmpGuest(std::move(monitor), std::move(name), std::move(process)));
 }
@@ -314,22 +314,18 @@ Result<GuestProcess> open_process(qmp::Client& monitor) {
   return process;
 }
 
-Result<qmp::Client> open_monitor(const Selection& selection) {
-  return qmp::connect(selection.socket, {.events = QmpGuest::events()});
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
-  TRY_ASSIGN(GuestProcess process, open_process(monitor));
+  TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
+  TRY_ASSIGN(GuestProcess process, open_process(*monitor));
   TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor), std::move(process)));
   guest->find_keys(selection.socket);
   return guest;
 }
 
 Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
+  TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
   TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor)));
   guest->find_keys(selection.socket);
   return guest;

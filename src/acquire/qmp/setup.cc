@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "qmp/connect.h"
 #include "src/acquire/crash/guest_line.h"
+#include "src/acquire/qmp/monitor.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -126,8 +126,8 @@ Result<GuestSetup> ask_setup(qmp::Client& monitor) {
 }
 
 Result<GuestSetup> setup_of_monitor(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket));
-  return ask_setup(monitor);
+  TRY_ASSIGN(const auto monitor, open_monitor(selection, {}));
+  return ask_setup(*monitor);
 }
 
 }  // namespace vmcore::acquire
