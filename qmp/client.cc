@@ -107,13 +107,14 @@ Result<> Client::settle(Milliseconds timeout) {
     return fail(Errc::busy, "QEMU's monitor has received only a part of a command");
   }
   const auto deadline = Clock::now() + timeout;
-  TRY(hear_all());
   std::size_t patience = kPatience;
+  TRY(hear_all());
   while (splitter_.is_amid()) {
     TRY_ASSIGN(const bool heard, hear(deadline, patience));
     if (!heard) {
       return fail(Errc::busy, "QEMU's monitor does not finish a message");
     }
+    TRY(hear_all());
   }
   return {};
 }
