@@ -22,8 +22,8 @@ std::string seconds(Time time) {
 job::Forecast forecast_of(const GuestFacts& facts, const report::Summary& census) {
   return job::forecast({.kept_bytes = census.kept_pages * kPageSize,
                         .page_struct_bytes = census.ram_pages * job::kPageStructSize,
-                        .read_ahead = facts.read_ahead,
-                        .threads = facts.threads});
+                        .read_ahead = facts.budget.memory,
+                        .threads = facts.budget.threads});
 }
 
 }  // namespace

@@ -30,10 +30,11 @@ constexpr const char* kInstead =
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
 // Where it could not be rehearsed: mostly less than an eighth of memory is kept.
-std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump) {
+std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump,
+                                      std::uint64_t memory) {
   const Workload workload{.kept_bytes = report.memory_size / 8,
                           .page_struct_bytes = report.memory_size / kPageSize * kPageStructSize,
-                          .read_ahead = read_ahead_room(),
+                          .read_ahead = memory,
                           .threads = dump.how.threads};
   return forecast(workload).pause.most;
 }
@@ -117,6 +118,11 @@ bool DumpAttempt::will_wait() const {
   return guest_.in_place() && report_.before.running && options_.consistency == Consistency::pause;
 }
 
+bool DumpAttempt::copies() const {
+  const bool is_awaited = !report_.before.running && options_.on_memory_read;
+  return will_wait() || (guest_.in_place() && is_awaited);
+}
+
 Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   memory_before_ = guest_.host_memory();
   const bool pauses = report_.before.running && options_.consistency != Consistency::snapshot;
@@ -161,13 +167,14 @@ Result<> DumpAttempt::await_snapshot(int file) {
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
     std::vector<sandbox::NamedFd> descriptors{{"output", output}};
-    if (will_wait()) {
-      TRY_ASSIGN(ahead_, ReadAhead::make(guest_));
+    if (copies()) {
+      TRY_ASSIGN(ahead_, ReadAhead::make(guest_, options_.memory));
       descriptors.push_back({"room", ahead_->room()});
     }
     return worker.request(
         request(sandbox::ProcessInput{.torn = options_.consistency == Consistency::torn,
-                                      .draft = will_wait()}),
+                                      .draft = will_wait(),
+                                      .copied = copies()}),
         descriptors);
   }
   TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
@@ -199,6 +206,10 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
   worker.cost(cost_of(report_));
+  if (options_.on_memory_read && read) {
+    see_after(guest_, report_);
+    options_.on_memory_read();
+  }
   return {};
 }
 
@@ -208,7 +219,8 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
-    TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
+    TRY(check_pause(rehearsed.count() != 0 ? rehearsed
+                                           : usual_pause(report_, options_.dump, options_.memory)));
     TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
     return std::move(acquired.source);
   };

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "src/job/available_memory.h"
 #include "src/job/guest_lock.h"
 #include "src/job/pause.h"
 #include "src/job/pause_limit.h"
@@ -76,7 +75,6 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
 PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Operation operation,
                              unsigned threads, std::chrono::milliseconds pause_limit,
                              Interrupt& interrupt) {
-  be_killed_first();
   acquire::Selection direct = selection;
   direct.method = acquire::Method::direct;
   auto opened = acquire::open_guest(direct);

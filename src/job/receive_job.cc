@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "src/acquire/crash/guest_line.h"
-#include "src/job/available_memory.h"
 #include "src/job/awaited_line.h"
 #include "src/job/caller_trials.h"
 #include "src/job/guest_lock.h"
@@ -222,7 +221,6 @@ Result<DumpResult> Reception::run() {
   TRY(open_key());
   TRY(open_line());
   interrupt_.arm();
-  be_killed_first();
   // A guest is crashed only when there is where to write; a name that is made tells when it did.
   if (options_.crash || (!options_.output.empty() && options_.output != "-")) {
     TRY_ASSIGN(StreamFiles files, open_stream_files(options_, report_.name));

@@ -72,9 +72,11 @@ struct FetchedInput {};
 // dump; closing the pipe resumes the guest. With Locate it requests the places of the memory.
 struct ProcessInput {
   bool torn = false;  // the guest runs while its memory is read
-  // The worker rehearses before it sends Ready. A conversion then copies the pages that it keeps
-  // into "room", which both processes share (copy_room.h).
+  // The worker rehearses before it sends Ready.
   bool draft = false;
+  // A conversion copies the pages that it keeps into "room", which both processes share
+  // (copy_room.h), before it compresses them.
+  bool copied = false;
 };
 // A guest that is read and not paused. With Locate the worker requests the places of its memory.
 struct LiveInput {

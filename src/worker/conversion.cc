@@ -129,6 +129,11 @@ bool has_draft(const Request& request) {
   return process != nullptr && process->draft;
 }
 
+bool is_copied(const Request& request) {
+  const auto* const process = std::get_if<sandbox::ProcessInput>(&request.input);
+  return process != nullptr && process->copied;
+}
+
 convert::ConvertOptions options_of(const Request& request) {
   convert::ConvertOptions options{
       .how = request.how,
@@ -178,12 +183,14 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Clock::
   return done_of(*outcome);
 }
 
-Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
-                                 Clock::time_point begun, sandbox::Descriptors& descriptors) {
+Result<Done> run_convert_copied(const Channel& channel, const Request& request,
+                                Clock::time_point begun, sandbox::Descriptors& descriptors) {
   TRY_ASSIGN(const Fd shared, descriptors.take("room"));
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
-  const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
+  // Without it a running guest waits longer.
+  const auto prepared = has_draft(request) ? prepare(channel, request, copier)
+                                           : fail(Errc::not_found, "no rehearsal was asked for");
   TRY_ASSIGN(
       Input input,
       open_input(channel, request, prepared ? ready_by(prepared->draft, request) : sandbox::Ready(),
@@ -195,7 +202,8 @@ Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
     TRY(copied->take(prepared->draft.pages));
   }
   convert::Waiting waiting{.copied = copied.get(),
-                           .kernels = prepared ? &prepared->draft.kernels : nullptr};
+                           .kernels = prepared ? &prepared->draft.kernels : nullptr,
+                           .is_paused = has_draft(request)};
   input.image.memory = std::move(copied);
   return run_convert(channel, request, begun, input, descriptors, waiting);
 }

@@ -66,14 +66,11 @@ class MonitorEvents final : public PanicEvents {
   GuestEvent event_of(Kind kind) const { return {.kind = kind, .name = name_, .uuid = uuid_}; }
 
   std::optional<GuestEvent> read(const qmp::Event& event) const {
-    const auto kind = kind_of_event(event.name, event.data);
-    if (!kind) {
-      return std::nullopt;
+    auto known = read_event(event);
+    if (known) {
+      known->name = name_;
+      known->uuid = uuid_;
     }
-    GuestEvent known = event_of(*kind);
-    known.time = event.time;
-    known.details =
-        event.data.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, kMaxDetails);
     return known;
   }
 
@@ -88,6 +85,32 @@ class MonitorEvents final : public PanicEvents {
 const std::vector<std::string> kGuestEvents{"GUEST_CRASHLOADED", "GUEST_PANICKED", "RESET",
                                             "SHUTDOWN", "WATCHDOG"};
 
+std::string_view kind_name(Kind kind) {
+  switch (kind) {
+    case Kind::panicked:
+      return "panicked";
+    case Kind::panicked_runs:
+      return "panicked-runs";
+    case Kind::crash_loaded:
+      return "crash-loaded";
+    case Kind::after_crash:
+      return "after-crash";
+    case Kind::reset:
+      return "reset";
+    case Kind::shutdown:
+      return "shutdown";
+    case Kind::watchdog:
+      return "watchdog";
+    case Kind::started:
+      return "started";
+    case Kind::stopped:
+      return "stopped";
+    case Kind::connection_lost:
+      return "connection-lost";
+  }
+  return "";
+}
+
 std::optional<Kind> kind_of_event(std::string_view name, const Json& data) {
   if (name == "GUEST_PANICKED") {
     // -action panic=none lets it run on.
@@ -98,6 +121,18 @@ std::optional<Kind> kind_of_event(std::string_view name, const Json& data) {
          : name == "SHUTDOWN"        ? std::optional(Kind::shutdown)
          : name == "WATCHDOG"        ? std::optional(Kind::watchdog)
                                      : std::nullopt;
+}
+
+std::optional<GuestEvent> read_event(const qmp::Event& event) {
+  const auto kind = kind_of_event(event.name, event.data);
+  if (!kind) {
+    return std::nullopt;
+  }
+  return GuestEvent{
+      .kind = *kind,
+      .time = event.time,
+      .details =
+          event.data.dump(-1, ' ', true, Json::error_handler_t::replace).substr(0, kMaxDetails)};
 }
 
 Result<std::unique_ptr<PanicEvents>> events_of_monitor(std::shared_ptr<qmp::Client> monitor) {

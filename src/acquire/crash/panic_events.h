@@ -65,10 +65,15 @@ Result<std::unique_ptr<PanicEvents>> events_of_libvirt(const std::string& uri);
 // One guest, by a monitor that keeps kGuestEvents. The guest's state is asked for first (found).
 Result<std::unique_ptr<PanicEvents>> events_of_monitor(std::shared_ptr<qmp::Client> monitor);
 
+// "panicked", "crash-loaded": a stable word of each kind.
+std::string_view kind_name(GuestEvent::Kind kind);
+
 // QEMU's names of the events that become a GuestEvent.
 extern const std::vector<std::string> kGuestEvents;
 // Nothing for an event of another name. `data` is QEMU's.
 std::optional<GuestEvent::Kind> kind_of_event(std::string_view name, const qmp::Json& data);
+// The same, as an event without name and UUID.
+std::optional<GuestEvent> read_event(const qmp::Event& event);
 // Nothing for what is no news of a crash. The arguments of virConnectDomainEventCallback.
 std::optional<GuestEvent::Kind> kind_of_lifecycle(int event, int detail);
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "qmp/connect.h"
-#include "src/acquire/crash/panic_events.h"
 #include "src/acquire/qmp/guest.h"
 
 namespace vmcore::acquire {
@@ -23,6 +22,17 @@ std::shared_ptr<qmp::Client> borrow_monitor(Fd socket) {
   events.insert(events.end(), kGuestEvents.begin(), kGuestEvents.end());
   return std::make_shared<qmp::Client>(
       qmp::Client::adopt(std::move(socket), {.events = events, .recorded = kGuestEvents}));
+}
+
+ReturnedMonitor return_monitor(qmp::Client& monitor) {
+  constexpr qmp::Milliseconds kSettleTimeout{1'000};
+  ReturnedMonitor returned{.events = {}, .usable = monitor.settle(kSettleTimeout).has_value()};
+  for (const qmp::Event& event : monitor.take_recorded()) {
+    if (auto known = read_event(event)) {
+      returned.events.push_back(*std::move(known));
+    }
+  }
+  return returned;
 }
 
 }  // namespace vmcore::acquire

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "qmp/client.h"
+#include "src/acquire/crash/panic_events.h"
 #include "src/acquire/selection.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
@@ -24,5 +25,12 @@ Result<std::shared_ptr<qmp::Client>> open_monitor(const Selection& selection,
 // For Selection::monitor: takes over a monitor that the process that started us has settled. It
 // keeps all events that open_monitor() can be asked for, and records kGuestEvents for the lender.
 std::shared_ptr<qmp::Client> borrow_monitor(Fd socket);
+
+// Gives it back to the lender: it is not used any more.
+struct ReturnedMonitor {
+  std::vector<GuestEvent> events;  // since it was borrowed, without name and UUID
+  bool usable = false;             // else the lender has to connect again
+};
+ReturnedMonitor return_monitor(qmp::Client& monitor);
 
 }  // namespace vmcore::acquire

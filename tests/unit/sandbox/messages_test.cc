@@ -62,6 +62,7 @@ TEST(Messages, EveryKindOfInput) {
   EXPECT_TRUE(round_trip_input(ProcessInput{.torn = true}).torn);
   EXPECT_TRUE(round_trip_input(ProcessInput{.draft = true}).draft);
   EXPECT_FALSE(round_trip_input(ProcessInput{.draft = true}).torn);
+  EXPECT_TRUE(round_trip_input(ProcessInput{.copied = true}).copied);
   EXPECT_TRUE(round_trip_input(LiveInput{.torn = true}).torn);
   const std::vector<BlockPlace> places{{{{0}, 4096}, "ram0", 0},
                                        {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
