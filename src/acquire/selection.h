@@ -20,10 +20,10 @@ enum class LookUp : std::uint8_t { any, id, name };
 // A way to a guest's memory (method.h).
 enum class Method : std::uint8_t { direct, qmp, libvirt, snapshot };
 
-// Which guest, as the user said it.
+// The guest that the user named.
 struct Selection {
-  // Nothing: the first method of the table that fits and works. It is searched for behind `tried`,
-  // which has failed.
+  // Nothing: the first method of the table that fits and works, of those behind `tried`, which has
+  // failed.
   std::optional<Method> method = {};
   std::optional<Method> tried = {};
   std::filesystem::path socket = {};  // of a QMP monitor

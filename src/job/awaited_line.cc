@@ -13,8 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Who connects and speaks is a guest that has its stream ready; a stray must not keep us from one,
-// which waits for half a minute.
+// A guest that connects has its stream ready. A stray client must not keep us from a guest, which
+// waits for half a minute.
 constexpr milliseconds kConnectedWait{3'000};
 
 }  // namespace

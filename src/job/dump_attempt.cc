@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A dump holds the memory of devices as well (VGA, firmware), and its own headers.
+// Beside RAM, a dump has the memory of devices (VGA, firmware) and headers.
 constexpr std::uint64_t kBesideRam = 128U << 20;
 
 constexpr const char* kInstead =
@@ -29,7 +29,7 @@ constexpr const char* kInstead =
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
-// Where it could not be rehearsed: mostly less than an eighth of memory is kept.
+// Without a rehearsal: usually less than an eighth of memory is kept.
 std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump,
                                       std::uint64_t memory) {
   const Workload workload{.kept_bytes = report.memory_size / 8,
@@ -66,7 +66,7 @@ acquire::Microseconds DumpAttempt::elapsed() const {
                                                            begun_);
 }
 
-// The host must not run out of memory for a dump.
+// The host must not run out of memory because of a dump.
 Result<> DumpAttempt::check_growth() {
   TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
   const std::uint64_t available = available_memory();
@@ -143,8 +143,8 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   return acquired;
 }
 
-// On an interruption the snapshot is waited for all the same, by the lease: QEMU cannot end it
-// without hanging (acquire/snapshot/snapshot.h).
+// After an interruption the lease still waits for the snapshot: QEMU would hang if it ended early
+// (acquire/snapshot/snapshot.h).
 Result<> DumpAttempt::await_snapshot(int file) {
   while (true) {
     TRY_ASSIGN(const bool over, lease_->over());
@@ -190,7 +190,7 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
   return worker.request(request(std::move(acquired.input)), descriptors);
 }
 
-// Told once of the pipe, and once more of the spool.
+// Called when the pipe is read, and again when the spool is read.
 Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   limit_.end();  // the worker has let go
   if (!report_.pause) {
@@ -214,7 +214,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
 }
 
 Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
-  // It reads from the pause's pipe, and so goes before the pause.
+  // The worker reads the pipe that holds the guest, so it starts before the pause.
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
@@ -235,7 +235,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     };
   }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
-                                // What comes through a pipe is held already.
+                                // Other guests are paused already.
                                 .on_ready = guest_.in_place() ? on_ready : nullptr,
                                 .fetch = [&](PhysRange range) { return guest_.fetch(range); },
                                 .locate = locate,

@@ -36,18 +36,18 @@ const char* name_of(Consistency consistency) {
   return "";
 }
 
-// Whether nothing is done to it: its memory is read while it runs on.
+// Whether the job only reads memory while the guest runs, and does nothing to it.
 bool only_looks(const GuestDumpOptions& options) {
   return options.consistency == Consistency::torn && options.then == acquire::Then::nothing;
 }
 
-// One way to a guest, opened and looked at.
+// A guest that was opened by one method.
 struct Opened {
   std::unique_ptr<acquire::Guest> guest;
   GuestReport report;
 };
 
-// Takes the guest's lock where it is not had already.
+// Takes the guest's lock, unless it is held already.
 Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
   TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
                                               ? acquire::open_for_snapshot(options.guest)
@@ -83,7 +83,7 @@ Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& r
   return {};
 }
 
-// What speaks against carrying out `then`; empty: nothing.
+// Why `then` must not be carried out; empty if it may.
 std::string objection(const GuestDumpOptions& options, const GuestDumpResult& result) {
   const Result<DumpResult>& dump = result.dump;
   if (!dump && dump.error().code == Errc::cancelled) {
@@ -106,7 +106,7 @@ std::string objection(const GuestDumpOptions& options, const GuestDumpResult& re
 }
 
 Withheld withhold(const GuestDumpOptions& options, std::string why, const GuestDumpResult& result) {
-  // One that was never reached is called what it was called, but by --name: virsh has no such word.
+  // A guest that was never reached has the name that the user gave. virsh has no option --name.
   const std::string domain = result.guest ? result.guest->handle
                              : options.guest.look_up == acquire::LookUp::name
                                  ? acquire::handle_of(options.guest.domain, "UUID")
@@ -129,7 +129,7 @@ bool is_returned(const GuestReport& report) { return report.after || !report.why
 
 GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
 
-// All but what is withheld.
+// All of dump_guest() but GuestDumpResult::withheld.
 GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt,
                              const OnProgress& on_progress, std::string& why_not) {
   GuestDumpOptions options = given;

@@ -187,7 +187,8 @@ Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
   return process_->locate(found);
 }
 
-// What was proven may overlap: by how far the process's addresses are from the guest's, it is one.
+// Proven blocks may overlap. Blocks with the same distance between the process's addresses and the
+// guest's are one mapping.
 bool QmpGuest::is_proven(const RamBlock& block) const {
   RangeSet same;
   for (const RamBlock& proven : proven_) {
@@ -222,8 +223,8 @@ Result<> QmpGuest::prove(std::span<const RamBlock> found) {
 }
 
 // QEMU tells that a detached dump is over before it closes the dump's descriptor, and closes that
-// of the next one where that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
-// v7.2). So the line is a socket, by which that can be waited for.
+// of the next one if that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
+// v7.2). So QEMU gets a socket, whose hang-up can be awaited.
 Result<Acquired> QmpGuest::acquire_header() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -250,7 +251,7 @@ Result<ImageSource> QmpGuest::look() {
   }
   TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
   TRY(prove(found));
-  // What a dump has beside RAM is asked for now as well, not while the guest stands still.
+  // Also ask now for what a dump has beside RAM, not while the guest is paused.
   if (const auto all = find_all_ram(executor(monitor_))) {
     for (const RamBlock& block : *all) {
       static_cast<void>(prove({&block, 1}));
@@ -272,8 +273,8 @@ Result<Fd> QmpGuest::fetch(PhysRange range) {
   return file;
 }
 
-// A guest that stood still stays in its state until the reset is through: `cont` before that would
-// let the old one run.
+// A stopped guest stays stopped until the reset is done: an earlier `cont` would let the crashed
+// kernel run.
 Result<> QmpGuest::reset() {
   TRY(monitor_.drop_events());
   TRY(monitor_.execute("system_reset"));

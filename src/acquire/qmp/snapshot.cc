@@ -39,7 +39,7 @@ Result<> QmpSnapshotMonitor::try_writing(int file) {
     return in_context(std::move(written).error(), "QEMU cannot write into the spool");
   }
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
-  // The file's position is QEMU's as well.
+  // QEMU shares the file's position.
   if (size < kPageSize || ::lseek(file, 0, SEEK_SET) != 0) {
     return fail(Errc::unsupported, "QEMU did not write into the spool");
   }
