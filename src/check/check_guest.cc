@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 
 // All of a dump that comes before the guest would stand still: how long that would take.
 std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
-  const sandbox::Request request{.input = sandbox::ProcessInput{.draft = true, .copied = true},
+  const sandbox::Request request{.input = sandbox::ProcessInput{.rehearsal = true, .copied = true},
                                  .how = {.threads = facts.budget.threads},
                                  .hint = job::recall_place(guest)};
   std::optional<std::chrono::microseconds> pause;

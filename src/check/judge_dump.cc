@@ -107,7 +107,7 @@ Finding judge_kernel(const GuestFacts& facts) {
 }
 
 // A guest without one is dumped from outside all the same.
-Finding judge_panic_kernel(const GuestFacts& facts) {
+Finding judge_capture_kernel(const GuestFacts& facts) {
   Finding finding{.id = "panic_kernel", .title = "for a capture kernel in the guest (kdump)"};
   const report::Summary* census = census_of(facts);
   if (census == nullptr || !census->armed) {

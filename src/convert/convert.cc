@@ -13,7 +13,7 @@
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
 #include "src/image/page.h"
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 #include "src/kernel/proof.h"
 
 namespace vmcore::convert {
@@ -248,7 +248,7 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
                           std::stop_token stop) {
   TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
   if (decision.kernel() != nullptr) {
-    if (const auto panic = kernel::read_panic_kernel(*decision.kernel())) {
+    if (const auto panic = kernel::read_capture_kernel(*decision.kernel())) {
       decision.outcome.armed = panic->loaded;
     }
   }

@@ -173,7 +173,7 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
     }
     return worker.request(
         request(sandbox::ProcessInput{.torn = options_.consistency == Consistency::torn,
-                                      .draft = will_wait(),
+                                      .rehearsal = will_wait(),
                                       .copied = copies()}),
         descriptors);
   }

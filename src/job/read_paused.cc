@@ -18,7 +18,7 @@ namespace {
 sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation, unsigned threads,
                              bool running) {
   return {.operation = operation,
-          .input = sandbox::ProcessInput{.draft = running},
+          .input = sandbox::ProcessInput{.rehearsal = running},
           .how = {.threads = threads},
           .search_memory = !running,  // that is done before it stands still
           .hint = recall_place(guest)};

@@ -13,7 +13,7 @@
 namespace vmcore::worker {
 
 // Whether the request wants a rehearsal before the guest is paused.
-bool has_draft(const sandbox::Request& request);
+bool has_rehearsal(const sandbox::Request& request);
 // Whether a conversion copies memory into "room" before it compresses.
 bool is_copied(const sandbox::Request& request);
 

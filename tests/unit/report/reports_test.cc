@@ -41,7 +41,7 @@ InfoReport info() {
                                .phys_base = -4096,
                                .page_table_levels = 5,
                                .panicked = true,
-                               .panic_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
+                               .capture_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
           .crash_time = CrashTime{1'700'000'000, "guest"},
           .last_log_stamp = 2.5,
           .capture = Capture{.method = "direct",
@@ -270,7 +270,7 @@ TEST(InfoReport, SaysAllThatItHas) {
   EXPECT_EQ(again->ram, info().ram);
   EXPECT_EQ(again->pages_by_class, info().pages_by_class);
   EXPECT_EQ(again->kernel->phys_base, -4096);
-  EXPECT_EQ(again->kernel->panic_kernel->size, 1U << 28);
+  EXPECT_EQ(again->kernel->capture_kernel->size, 1U << 28);
   EXPECT_EQ(again->cpus[0].cr4, 5U);
   EXPECT_EQ(again->remarks[1].severity, Severity::fact);
 }
