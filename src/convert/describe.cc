@@ -20,8 +20,8 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
     facts.kaslr_offset = take_number<std::uint64_t>(digits, 16).value_or(0);
   }
   facts.panicked = kernel::has_panicked(kernel).value_or(false);
-  if (const auto panic = kernel::read_panic_kernel(kernel)) {
-    facts.panic_kernel = *panic;
+  if (const auto panic = kernel::read_capture_kernel(kernel)) {
+    facts.capture_kernel = *panic;
   }
   return facts;
 }

@@ -13,7 +13,7 @@
 #include "src/convert/convert.h"
 #include "src/convert/normalise.h"
 #include "src/image/image.h"
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 
 namespace vmcore::convert {
 
@@ -27,8 +27,8 @@ struct KernelFacts {
   std::int64_t phys_base = 0;
   std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
   unsigned page_table_levels = 0;
-  bool panicked = false;                            // as far as that can be told
-  std::optional<kernel::PanicKernel> panic_kernel;  // nothing where that cannot be told
+  bool panicked = false;                                // as far as that can be told
+  std::optional<kernel::CaptureKernel> capture_kernel;  // nothing where that cannot be told
 };
 
 struct Description {

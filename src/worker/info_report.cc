@@ -26,8 +26,8 @@ report::KernelInfo kernel_info(const convert::KernelFacts& kernel) {
                           .phys_base = kernel.phys_base,
                           .page_table_levels = kernel.page_table_levels,
                           .panicked = kernel.panicked};
-  if (const auto& panic = kernel.panic_kernel) {
-    info.panic_kernel = report::ReservedMemory{
+  if (const auto& panic = kernel.capture_kernel) {
+    info.capture_kernel = report::ReservedMemory{
         .loaded = panic->loaded, .start = panic->region.begin.value, .size = panic->region.size};
   }
   return info;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/convert/draft.h"
+#include "src/convert/rehearsal.h"
 
 #include <algorithm>
 #include <utility>
@@ -60,8 +60,8 @@ Result<Seconds> rehearse(const MemoryImage& guest, const kernel::FoundKernels& k
 
 }  // namespace
 
-Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
-                         std::span<std::byte> room, std::stop_token stop) {
+Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions& options,
+                                 std::span<std::byte> room, std::stop_token stop) {
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, nullptr, options.hint));
   const kernel::GuestKernel* const kernel = subject.kernel();
   const PhysicalMemory& memory = *subject.image().memory;
@@ -79,10 +79,10 @@ Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options
   const Seconds pause =
       kAround + rehearsed + Seconds(beyond / (kEncodedASecond * options.how.threads));
   // Two kernels are looked for again: what is known of the crashed one is not of all of memory.
-  return Draft{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
-               .pages = std::move(pages),
-               .kept_pages = plan.kept_pages,
-               .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};
+  return Rehearsal{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
+                   .pages = std::move(pages),
+                   .kept_pages = plan.kept_pages,
+                   .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};
 }
 
 }  // namespace vmcore::convert
