@@ -89,11 +89,13 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
                   "The longest pause of a running guest: 2s, 500ms, none. When it is over, the "
                   "guest is resumed and nothing is printed")
       ->needs(pause);
-  command.parse_complete_callback([&options] {
-    if (options.domain.empty() == options.socket.empty()) {
-      throw CLI::ValidationError("SOURCE", "give a dump FILE, a DOMAIN or --qmp SOCKET");
-    }
-  });
+  command.parse_complete_callback([&options] { check_source(options); });
+}
+
+void check_source(const GuestOptions& options) {
+  if (options.domain.empty() == options.socket.empty()) {
+    throw CLI::ValidationError("SOURCE", "give a dump FILE, a DOMAIN or --qmp SOCKET");
+  }
 }
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,

@@ -35,6 +35,8 @@ CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std
 
 // The same for verbs that take a dump file as well.
 void add_source_options(CLI::App& command, GuestOptions& options);
+// Throws a CLI::ValidationError unless one source is named; add_source_options() has it called.
+void check_source(const GuestOptions& options);
 // What the operation says of the source that was named: what has a slash, and what is there, is a
 // file, unless an option says that it is a guest.
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,

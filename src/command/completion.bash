@@ -23,14 +23,14 @@ _vmcorectl()
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
-        -o|--file|--qmp|--channel|--key) _filedir; return ;;
+        -o|--file|--log|--qmp|--channel|--key) _filedir; return ;;
         --spool|--folder|--root) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |
             grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
-    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == memory ]]; then
+    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else

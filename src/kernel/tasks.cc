@@ -9,7 +9,6 @@
 namespace vmcore::kernel {
 namespace {
 
-constexpr std::size_t kMaxTasks = 4 << 20;
 constexpr std::uint64_t kMaxCommBytes = 64;  // TASK_COMM_LEN is 16
 
 Result<> take(const Btf& btf, std::string_view path, std::uint64_t& offset) {
@@ -24,7 +23,8 @@ Result<std::uint64_t> word(const GuestKernel& kernel, VirtAddr at) {
 
 class Reader {
  public:
-  Reader(const GuestKernel& kernel, const TaskLayout& layout) : kernel_(&kernel), layout_(layout) {}
+  Reader(const GuestKernel& kernel, const TaskLayout& layout, std::size_t most)
+      : kernel_(&kernel), layout_(layout), most_(most) {}
 
   // Adds the task; whether it could be read.
   bool add(VirtAddr address) {
@@ -57,7 +57,7 @@ class Reader {
     }
   }
   ListWalk walk(VirtAddr head) const {
-    return walk_list(*kernel_, head, kMaxTasks - std::min(kMaxTasks, found_.tasks.size()));
+    return walk_list(*kernel_, head, most_ - std::min(most_, found_.tasks.size()));
   }
   void remark(const Error& error, VirtAddr task) {
     constexpr std::size_t kMaxRemarks = 100;
@@ -71,6 +71,7 @@ class Reader {
  private:
   const GuestKernel* kernel_;
   TaskLayout layout_;
+  std::size_t most_;
   Tasks found_;
 };
 
@@ -120,12 +121,12 @@ Result<Task> read_task(const GuestKernel& kernel, const TaskLayout& layout, Virt
 }
 
 Result<Tasks> read_tasks(const GuestKernel& kernel, const Kallsyms& kallsyms,
-                         const TaskLayout& layout) {
+                         const TaskLayout& layout, std::size_t most) {
   const auto init = kallsyms.find("init_task");
   if (!init) {
     return fail(Errc::not_found, "no init_task among the kernel's symbols");
   }
-  Reader reader(kernel, layout);
+  Reader reader(kernel, layout, most);
   reader.add(*init);
   const ListWalk processes = reader.walk(*init + layout.tasks);
   for (const VirtAddr entry : processes.entries) {

@@ -32,7 +32,10 @@ inline constexpr std::size_t kMaxPieces = 512;
 
 // Bytes of text that dmesg may write. A log buffer is at most some tens of MiB.
 inline constexpr std::uint64_t kMaxOutputText = 256U << 20;
-// Of the documents of info and memory, which take some fifty times as much memory to be read.
+// Of the text of a kernel log that is read.
+inline constexpr std::uint64_t kMaxLogText = 256U << 20;
+// Of the documents of info, memory and report, which take some fifty times as much memory to be
+// read.
 inline constexpr std::uint64_t kMaxDocument = 16U << 20;
 
 enum class Operation : std::uint8_t {
@@ -40,6 +43,8 @@ enum class Operation : std::uint8_t {
   info,     // input -> a JSON document in the output
   dmesg,    // input -> the kernel log as text in the output
   memory,   // input -> what memory is used for, a JSON document in the output
+  report,   // input -> what happened to the guest, a JSON document in the output
+  log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.

@@ -14,11 +14,13 @@
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Operation, std::string_view>, 4> kOperations{
+constexpr std::array<std::pair<Operation, std::string_view>, 6> kOperations{
     {{Operation::convert, "convert"},
      {Operation::info, "info"},
      {Operation::dmesg, "dmesg"},
-     {Operation::memory, "memory"}}};
+     {Operation::memory, "memory"},
+     {Operation::report, "report"},
+     {Operation::log, "log"}}};
 
 std::string_view name_of(Operation operation) {
   return std::ranges::find(kOperations, operation, [](auto& row) { return row.first; })->second;

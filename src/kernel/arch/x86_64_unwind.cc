@@ -8,6 +8,7 @@ namespace vmcore::kernel {
 namespace {
 
 constexpr std::size_t kMaxFrames = 512;
+constexpr std::size_t kMaxFound = 1 << 16;  // entries that are remembered
 constexpr std::uint64_t kWord = 8;
 
 // struct pt_regs, which is the same since v2.6.
@@ -65,6 +66,19 @@ Result<Unwinder> Unwinder::make(const GuestKernel& kernel, const Kallsyms& kalls
 }
 
 Result<OrcEntry> Unwinder::find(VirtAddr code) const {
+  const auto found = found_.find(code.value);
+  if (found != found_.end()) {
+    return found->second;
+  }
+  TRY_ASSIGN(const OrcEntry entry, look_up(code));
+  if (found_.size() == kMaxFound) {
+    found_.clear();
+  }
+  found_.emplace(code.value, entry);
+  return entry;
+}
+
+Result<OrcEntry> Unwinder::look_up(VirtAddr code) const {
   for (const OrcTable& table : tables_) {
     if (table.covers(code)) {
       return table.find(code);

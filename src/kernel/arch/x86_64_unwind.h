@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "src/base/address.h"
@@ -69,6 +70,7 @@ class Unwinder {
 
   explicit Unwinder(const GuestKernel& kernel) : kernel_(&kernel) {}
   Result<OrcEntry> find(VirtAddr code) const;
+  Result<OrcEntry> look_up(VirtAddr code) const;
   Result<OrcEntry> entry_for(State& state) const;
   // Continues with the calling frame. False if the trace is complete.
   Result<bool> step(State& state) const;
@@ -83,6 +85,8 @@ class Unwinder {
   std::vector<OrcTable> tables_;  // the kernel's, then those of modules
   std::optional<InactiveFrame> inactive_;
   std::vector<VirtAddr> beginnings_;  // the code of new tasks, which has no caller
+  // What was found before: the stacks of a kernel's tasks share most of their code.
+  mutable std::unordered_map<std::uint64_t, OrcEntry> found_;
 };
 
 }  // namespace vmcore::kernel

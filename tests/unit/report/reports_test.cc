@@ -13,6 +13,7 @@
 #include "src/report/json.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
+#include "src/report/triage.h"
 
 namespace vmcore::report {
 namespace {
@@ -121,6 +122,58 @@ ReceiveReport receive() {
           .log = "/var/crash/vm1.dmesg"};
 }
 
+TriageReport triage() {
+  const TaskName task{.pid = 7, .tgid = 6, .comm = "sh"};
+  const LockWait lock{.kind = "mutex", .address = 16, .owner = task};
+  return {
+      .format = "ELF",
+      .consistency = "pause",
+      .capture = Capture{.method = "direct", .consistency = "pause", .guest = kGuest},
+      .kernel = {.value = TriageKernel{.release = "6.12.0",
+                                       .banner = "Linux version 6.12.0",
+                                       .build_id = "00ff",
+                                       .uptime_seconds = 2.5,
+                                       .taint_mask = 1,
+                                       .taints = {{'P', "proprietary"}}}},
+      .panic = {.value =
+                    TriagePanic{.message = "Fatal exception",
+                                .kind = CrashClass::null_dereference,
+                                .evidence = {"log", "stack"},
+                                .cpu = 1,
+                                .task = task,
+                                .fault = FaultingFunction{.name = "fn",
+                                                          .registers = {{"rip", 1}},
+                                                          .arguments = {{"p", "void *", 2}}},
+                                .signature = CrashSignature{"01", "02", "NULL dereference in fn"}}},
+      .modules = {.value = {{{"ext4", 4096, 8192, "OE", true}}}},
+      .cpus = {.value = {{{.number = 1,
+                           .online = true,
+                           .mode = "kernel",
+                           .task = task,
+                           .registers = {{"rip", 1}},
+                           .stack = 0,
+                           .why_no_stack = "none",
+                           .runnable = 2}}}},
+      .tasks = {.value = TriageTasks{.total = 1,
+                                     .by_state = {{"UN", 1}},
+                                     .list = {{.name = task,
+                                               .state = "UN",
+                                               .on_cpu = true,
+                                               .cpu = 0,
+                                               .lock = lock,
+                                               .stack = 0}},
+                                     .waiting = {{0, 1, {task}, lock}}}},
+      .log = {.value = {{"a line"}}},
+      .memory = {.value = TriageMemory{.zones = {{"Normal", 0, 4, 3, 2, 1}},
+                                       .counters = {{"NR_SHMEM", 4096}},
+                                       .slabs = {{"dentry", 8192}},
+                                       .tasks = {{task, 4096}}}},
+      .mounts = {.value = {{{"/dev/vda", "/", "ext4"}}}},
+      .files = {.why_not = "no BTF"},
+      .stacks = {{.frames = {{"fn", "ext4", 1, 16, 4097, true, true, "irq"}}, .broken = "it ends"}},
+      .remarks = kRemarks};
+}
+
 std::vector<CheckReport> check() {
   return {{.guest = "vm1",
            .findings = {{.id = "room", .title = "for room", .value = "1 GiB"},
@@ -163,6 +216,8 @@ std::vector<Document> documents() {
       {"failed", to_json(failed), again_by(dump_from_json)},
       {"converted", to_json(DumpReport{.dump = dump_file()}), again_by(dump_from_json)},
       {"receive", to_json(receive()), again_by(receive_from_json)},
+      {"triage", to_json(triage()), again_by(triage_from_json)},
+      {"triage_of_nothing", to_json(TriageReport{}), again_by(triage_from_json)},
       {"check", to_json(check()), again_by(check_from_json)},
       {"fix", to_json(FixReport{.guest = "vm1", .changed = true, .diff = "+a\n", .saved = "/old"}),
        again_by(fix_from_json)},
