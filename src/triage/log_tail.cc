@@ -22,21 +22,20 @@ void add_lines(std::deque<std::string>& lines, std::string_view text) {
 }  // namespace
 
 LogTail read_log_tail(const kernel::GuestKernel& kernel, std::vector<Remark>& remarks) {
-  constexpr std::string_view kPanic = "Kernel panic - not syncing: ";
   LogTail tail;
+  LogReader reader;
   std::deque<std::string> lines;
   const auto log = kernel::read_printk_log(kernel, [&](const kernel::LogRecord& record) {
-    if (record.text.starts_with(kPanic)) {
-      const std::string_view message = record.text.substr(kPanic.size());
-      tail.panic = message.substr(0, std::min(message.find('\n'), report::kMaxText));
-    }
-    add_lines(lines, kernel::format_log_record(record));
+    const std::string text = kernel::format_log_record(record);
+    reader.add(text);
+    add_lines(lines, text);
     return true;
   });
   if (!log) {
     tail.lines.why_not = log.error().message;
     return tail;
   }
+  tail.crash = reader.finish().crash;
   tail.last_seconds = static_cast<double>(log->last_nanoseconds) / 1e9;
   tail.lines.value = {lines.begin(), lines.end()};
   if (log->lost != 0) {

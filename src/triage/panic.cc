@@ -5,7 +5,9 @@
 #include <array>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "src/triage/fault.h"
 #include "src/triage/signature.h"
@@ -47,12 +49,10 @@ const CpuFinding* dying_cpu(const std::vector<CpuFinding>& cpus, const StackTabl
   return nullptr;
 }
 
-report::CrashClass class_by_stack(const report::TriageStack* stack) {
+report::CrashClass class_by_stack(const report::TriageStack& stack) {
   std::vector<std::string_view> functions;
-  if (stack != nullptr) {
-    for (const TriageFrame& frame : stack->frames) {
-      functions.push_back(frame.function);
-    }
+  for (const TriageFrame& frame : stack.frames) {
+    functions.push_back(frame.function);
   }
   return class_of_stack(functions);
 }
@@ -79,33 +79,69 @@ std::vector<NamedFrame> guilty_frames(const report::TriageStack& stack,
   return frames;
 }
 
-void add_signature(const Knowledge& knowledge, const report::TriageStack& stack,
-                   report::TriagePanic& panic) {
+report::CrashSignature as_reported(const Signature& signature) {
+  return {.exact = signature.exact,
+          .family = signature.family,
+          .title = signature.title,
+          .weak = signature.weak};
+}
+
+Signature signature_by_stack(const Knowledge& knowledge, const report::TriageStack& stack,
+                             const report::TriagePanic& panic) {
   const auto frames = guilty_frames(stack, panic.fault);
-  const Signature signature =
-      signature_of(panic.kind, frames, stack.broken.empty() && !frames.empty(),
-                   knowledge.kernel.info().build_id().value_or(""));
-  panic.signature = report::CrashSignature{.exact = signature.exact,
-                                           .family = signature.family,
-                                           .title = signature.title,
-                                           .weak = signature.weak};
+  return signature_of(panic.kind, frames, stack.broken.empty() && !frames.empty(),
+                      knowledge.kernel.info().build_id().value_or(""));
+}
+
+// What the log tells of a kernel that died, or of one that hangs. A warning alone is no crash.
+bool tells_of_crash(const LogTail& log) {
+  using enum report::CrashClass;
+  return log.crash && (!log.crash->panic.empty() || log.crash->report.oops ||
+                       (log.crash->report.crash != warning && log.crash->report.crash != unknown));
+}
+
+report::TriagePanic as_logged(const LogTail& log) {
+  report::TriagePanic panic{.kind = report::CrashClass::panic};
+  if (!tells_of_crash(log)) {
+    return panic;
+  }
+  const LogReport& told = log.crash->report;
+  panic.message = log.crash->panic.empty() ? told.sentence : log.crash->panic;
+  panic.evidence.emplace_back("log");
+  if (told.crash != report::CrashClass::unknown) {
+    panic.kind = told.crash;
+  }
+  panic.cpu = told.cpu;
+  if (told.pid) {
+    panic.task = report::TaskName{.pid = *told.pid, .tgid = *told.pid, .comm = told.comm};
+  }
+  panic.signature = as_reported(signature_of(told));
+  return panic;
+}
+
+report::Known<report::TriagePanic> no_panic(const LogTail& log) {
+  std::string why = "the kernel has not panicked";
+  if (log.crash) {
+    why += "; its log has: " + log.crash->report.sentence;
+  }
+  return {.why_not = std::move(why)};
 }
 
 }  // namespace
 
 report::Known<report::TriagePanic> panic_by_log(const LogTail& log) {
-  if (log.panic.empty()) {
-    return {.why_not = "the log tells of no panic"};
-  }
-  return {.value = report::TriagePanic{
-              .message = log.panic, .kind = report::CrashClass::panic, .evidence = {"log"}}};
+  return tells_of_crash(log) ? report::Known<report::TriagePanic>{.value = as_logged(log)}
+                             : no_panic(log);
 }
 
 PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpus,
                         const StackTable& stacks, const LogTail& log) {
-  report::TriagePanic panic{.message = log.panic};
+  report::TriagePanic panic = as_logged(log);
   const auto named = panic_cpu(knowledge);
   const CpuFinding* cpu = dying_cpu(cpus, stacks);
+  if (cpu != nullptr) {
+    panic.evidence.emplace_back("stack");
+  }
   if (named) {
     panic.evidence.emplace_back("panic_cpu");
     panic.cpu = *named;
@@ -113,27 +149,24 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
         cpus, *named, [](const CpuFinding& finding) { return finding.cpu.number; });
     cpu = found != cpus.end() ? &*found : cpu;
   }
-  if (!log.panic.empty()) {
-    panic.evidence.emplace_back("log");
-  }
-  if (cpu != nullptr && dying_cpu(cpus, stacks) != nullptr) {
-    panic.evidence.emplace_back("stack");
-  }
   if (panic.evidence.empty()) {
-    return {.section = {.why_not = "the kernel has not panicked"}};
+    return {.section = no_panic(log)};
   }
-  if (cpu != nullptr) {
-    panic.cpu = cpu->cpu.number;
-    panic.task = cpu->cpu.task;
+  if (cpu == nullptr) {
+    return {.section = {.value = std::move(panic)}};
   }
-  const auto* const stack = cpu != nullptr ? stack_of(*cpu, stacks) : nullptr;
-  panic.kind = class_by_stack(stack);
-  if (panic.kind == report::CrashClass::unknown) {
-    panic.kind = report::CrashClass::panic;
-  }
-  if (stack != nullptr) {
+  panic.cpu = cpu->cpu.number;
+  panic.task = cpu->cpu.task ? cpu->cpu.task : panic.task;
+  if (const auto* const stack = stack_of(*cpu, stacks)) {
     panic.fault = find_fault(knowledge, cpu->trace, *stack);
-    add_signature(knowledge, *stack, panic);
+    const auto told = class_by_stack(*stack);
+    if (panic.kind == report::CrashClass::panic && told != report::CrashClass::unknown) {
+      panic.kind = told;
+    }
+    const Signature signature = signature_by_stack(knowledge, *stack, panic);
+    if (!signature.weak || !panic.signature) {
+      panic.signature = as_reported(signature);
+    }
   }
   return {.section = {.value = std::move(panic)}, .cpu = cpu};
 }
