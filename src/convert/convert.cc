@@ -46,7 +46,8 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   const filters::PlanOptions plan_options{
       .level = image.file.doubted ? 0 : options.how.level,
       .threads = options.how.threads,
-      .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image())};
+      .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image()),
+      .torn = options.torn || was_torn(image)};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
                                     plan_options, options.window, stop));

@@ -39,6 +39,8 @@ struct Description {
   // Seconds since boot of the newest log record: the least that can be said of the time.
   std::optional<double> last_log_stamp;
   std::shared_ptr<const MemoryImage> crashed;  // as in Outcome
+  // The Linux CPU of each of the image's CPUs; empty where the kernel does not tell.
+  std::vector<unsigned> cpu_numbers;
   unsigned level_asked = 0;  // by whoever wrote the file; 0 where it does not tell
   unsigned level_reached = 0;
   filters::Plan plan;  // at level 0: page counts by class, RAM, what is in the file

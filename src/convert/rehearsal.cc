@@ -23,6 +23,8 @@ constexpr Seconds kAround{0.010};
 // the room does not hold waits for it.
 constexpr double kEncodedASecond = 250e6;
 
+// The guest runs, but per-CPU lists are walked as they will be in the pause: this plan only says
+// what to copy first, and the plan that counts is made in the pause.
 Result<filters::Plan> plan_of(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               const ConvertOptions& options, const std::stop_token& stop) {
   return filters::make_plan(memory, kernel, 0,
