@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/jobs.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/describe.h"
 #include "src/convert/memory_use.h"
+#include "src/kernel/early_log.h"
 #include "src/kernel/printk_log.h"
 #include "src/triage/log_report.h"
 #include "src/triage/log_text.h"
@@ -106,14 +108,45 @@ Result<Done> run_log(sandbox::Descriptors& descriptors) {
   return Done{.summary = {.release = log.release, .incomplete = report.incomplete}};
 }
 
+// "Linux version RELEASE (...)"
+std::string release_of(std::string_view banner) {
+  constexpr std::string_view kBegin = "Linux version ";
+  banner.remove_prefix(std::min(kBegin.size(), banner.size()));
+  return std::string(banner.substr(0, std::min(banner.find(' '), report::kMaxName)));
+}
+
+// A kernel that died before it described itself has a log all the same.
+Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernels& found,
+                             const Fd& output) {
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  Result<> written;
+  std::string release;
+  const auto log = kernel::read_early_log(*image.memory, [&](const kernel::LogRecord& record) {
+    release = record.sequence == 0 ? release_of(record.text) : release;
+    written = text.append(kernel::format_log_record(record));
+    return written.has_value();
+  });
+  if (!log) {
+    return fail(log.error().code, "the guest's kernel was not found: {}",
+                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+  }
+  TRY(written);
+  TRY(text.flush());
+  report::Summary summary{.release = release, .incomplete = true, .remarks = image.remarks};
+  summary.remarks.push_back(
+      {Errc::guest_state,
+       "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
+       "log was found by its form, and may be of an earlier boot"});
+  return Done{.summary = std::move(summary)};
+}
+
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const kernel::FoundKernels& found = subject.found;
   const bool doubted = found.kernels.empty() && !found.doubted.empty();
   if (found.kernels.empty() && !doubted) {
-    return fail(Errc::not_found, "the guest's kernel was not found: {}",
-                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+    return run_early_dmesg(image, found, output);
   }
   // The log of the boot before is worth having, as such.
   const kernel::GuestKernel& kernel =
@@ -171,9 +204,9 @@ Result<Done> run_job(const Channel& channel, Request request, sandbox::Descripto
     return run_log(descriptors);
   }
   const auto begun = begin_of(request);
-  const bool waits = has_draft(request);
-  if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, begun, descriptors);
+  const bool waits = has_rehearsal(request);
+  if (is_copied(request) && request.operation == Operation::convert) {
+    return run_convert_copied(channel, request, begun, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {

@@ -38,7 +38,7 @@ static noinline void start_timer(void)
 
 static noinline void read_far_away(void)
 {
-	READ_ONCE(*(int *)0xffff000012345678);
+	READ_ONCE(*(int *)0xfffff00012345678);
 }
 
 static noinline void read_nowhere(void)
@@ -81,6 +81,7 @@ static noinline void call_null(void)
 	void (*volatile function)(void) = NULL;
 
 	function();
+	barrier();	/* no jump */
 }
 
 static noinline void hang_for_ever(void)
