@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -231,13 +232,39 @@ void describe_source(const TriageReport& report, const std::string& name, std::s
   }
 }
 
+// A CPU that panic() stopped by an interrupt or NMI: what it did before.
+std::optional<std::string> stopped_in(const TriageStack& stack) {
+  constexpr std::array<std::string_view, 3> kStops{"stop_this_cpu", "crash_nmi_callback",
+                                                   "nmi_shootdown_nmi"};
+  const auto stops = [&](const TriageFrame& frame) {
+    return std::ranges::find(kStops, frame.function) != kStops.end();
+  };
+  const auto stop = std::ranges::find_if(stack.frames, stops);
+  if (stop == stack.frames.end()) {
+    return std::nullopt;
+  }
+  const auto before = std::find_if(std::next(stop), stack.frames.end(),
+                                   [](const TriageFrame& frame) { return frame.exact; });
+  if (before == stack.frames.end()) {
+    return stack.broken.empty() ? "in user mode" : "";
+  }
+  const TriageStack rest{.frames = {before, stack.frames.end()}};
+  const bool idle =
+      std::ranges::find(rest.frames, "do_idle", &TriageFrame::function) != rest.frames.end();
+  return idle ? "while idle" : "in " + chain(rest);
+}
+
 std::string cpu_text(const report::TriageCpu& cpu, const TriageReport& report) {
-  std::string text = fmt::format("CPU {:<3} {:<6}", cpu.number, cpu.mode);
+  const auto stopped = cpu.stack ? stopped_in(report.stacks[*cpu.stack]) : std::nullopt;
+  std::string text =
+      fmt::format("CPU {:<3} {:<8}", cpu.number, stopped ? "stopped" : std::string_view(cpu.mode));
   if (cpu.task) {
     text += "  task " + task_text(*cpu.task);
   }
-  if (cpu.stack && cpu.mode != "idle") {
-    text += ": " + chain(report.stacks[*cpu.stack]);
+  if (stopped) {
+    text += ", " + *stopped;
+  } else if (cpu.stack && cpu.mode != "idle") {
+    text += ", in " + chain(report.stacks[*cpu.stack]);
   } else if (!cpu.why_no_stack.empty() && cpu.mode != "user") {
     text += ": " + cpu.why_no_stack;
   }
@@ -333,19 +360,27 @@ void describe_waiting(const TriageReport& report, std::string& out) {
   }
 }
 
-// Up to the panic: what follows is told above.
+// The line behind the one with which the crash began: what follows is told above.
+std::vector<std::string>::const_iterator end_of_story(const TriageReport& report) {
+  const auto& lines = *report.log.value;
+  constexpr std::size_t kTold = 60;
+  const std::string told =
+      report.panic.value ? report.panic.value->message.substr(0, kTold) : std::string();
+  const auto last = std::find_if(lines.rbegin(), lines.rend(), [&](const std::string& text) {
+    return !told.empty() && text.find(told) != std::string::npos;
+  });
+  return last == lines.rend() ? lines.end() : last.base();
+}
+
 void describe_log(const TriageReport& report, std::string& out) {
   if (!report.log.value) {
     line(out, "log", unknown(report.log));
     return;
   }
   const auto& lines = *report.log.value;
-  const auto panic = std::ranges::find_if(lines, [](const std::string& text) {
-    return text.find("Kernel panic - not syncing") != std::string::npos;
-  });
-  const auto end = panic != lines.end() ? std::next(panic) : lines.end();
+  const auto end = end_of_story(report);
   const auto before = std::min<std::ptrdiff_t>(kLines, end - lines.begin());
-  out += panic != lines.end() ? "\nlog up to the panic\n" : "\nend of the log\n";
+  out += end != lines.end() ? "\nlog up to the crash\n" : "\nend of the log\n";
   for (auto each = end - before; each != end; ++each) {
     indented(out, shortened(*each));
   }
@@ -354,7 +389,7 @@ void describe_log(const TriageReport& report, std::string& out) {
 void list_registers(const std::vector<report::NamedRegister>& registers, std::string& out) {
   constexpr std::size_t kInLine = 4;
   for (std::size_t i = 0; i < registers.size(); ++i) {
-    out += fmt::format("{}{:>8} {:016x}", i % kInLine == 0 ? "  " : "",
+    out += fmt::format("{}{:>9} {:016x}", i % kInLine == 0 ? "  " : "",
                        printable(registers[i].name), registers[i].value);
     out += i % kInLine == kInLine - 1 || i + 1 == registers.size() ? "\n" : "";
   }
@@ -418,7 +453,7 @@ void all_modules(const TriageReport& report, std::string& out) {
 
 void all_memory(const TriageReport& report, std::string& out) {
   if (!report.memory.value) {
-    out += printable("\nmemory: " + unknown(report.memory)) + "\n";
+    out += fmt::format("\nmemory: {}\n", printable(unknown(report.memory)));
     return;
   }
   const report::TriageMemory& memory = *report.memory.value;
@@ -431,6 +466,9 @@ void all_memory(const TriageReport& report, std::string& out) {
   const auto table = [&](const char* title, const std::vector<report::NamedBytes>& rows) {
     out += rows.empty() ? "" : fmt::format("{}\n", title);
     for (const report::NamedBytes& row : rows) {
+      if (row.bytes == 0) {
+        continue;
+      }
       out += fmt::format("  {:>12}  {}\n", human_size(row.bytes), printable(row.name));
     }
   };
@@ -439,6 +477,31 @@ void all_memory(const TriageReport& report, std::string& out) {
   out += memory.tasks.empty() ? "" : "biggest tasks\n";
   for (const report::TaskMemory& task : memory.tasks) {
     out += fmt::format("  {:>12}  {}\n", human_size(task.rss), printable(task_text(task.task)));
+  }
+}
+
+// Where memory ran out, who has it.
+void describe_memory(const TriageReport& report, std::string& out) {
+  const bool ran_out =
+      report.panic.value && report.panic.value->kind == report::CrashClass::out_of_memory;
+  if (!ran_out || !report.memory.value) {
+    return;
+  }
+  constexpr std::size_t kBiggest = 3;
+  const report::TriageMemory& memory = *report.memory.value;
+  out += "\nmemory\n";
+  for (const report::ZoneUse& zone : memory.zones) {
+    indented(out,
+             fmt::format("node {} {}: {} of {} free", zone.node, zone.name,
+                         human_size(zone.free * kPageSize), human_size(zone.managed * kPageSize)));
+  }
+  for (std::size_t i = 0; i < std::min(kBiggest, memory.tasks.size()); ++i) {
+    indented(out, fmt::format("task {}: {}", task_text(memory.tasks[i].task),
+                              human_size(memory.tasks[i].rss)));
+  }
+  for (std::size_t i = 0; i < std::min(kBiggest, memory.slabs.size()); ++i) {
+    indented(out,
+             fmt::format("slab {}: {}", memory.slabs[i].name, human_size(memory.slabs[i].bytes)));
   }
 }
 
@@ -465,6 +528,7 @@ std::string triage_screen(const TriageReport& report, const std::string& name) {
   describe_kernel(report, out);
   describe_modules(report, out);
   describe_source(report, name, out);
+  describe_memory(report, out);
   describe_crash_stack(report, out);
   describe_cpus(report, out);
   describe_waiting(report, out);
@@ -476,7 +540,7 @@ std::string triage_details(const TriageReport& report) {
   std::string out;
   all_cpus(report, out);
   if (report.panic.value && report.panic.value->fault) {
-    out += printable("\nregisters in " + report.panic.value->fault->name) + "\n";
+    out += fmt::format("\nregisters in {}\n", printable(report.panic.value->fault->name));
     list_registers(report.panic.value->fault->registers, out);
   }
   all_memory(report, out);

@@ -100,13 +100,21 @@ bool tells_of_crash(const LogTail& log) {
                        (log.crash->report.crash != warning && log.crash->report.crash != unknown));
 }
 
+// The first line of the report that caused the panic says more than the panic ("Fatal exception").
+std::string message_of(const LogCrash& crash) {
+  const std::string& sentence = crash.report.sentence;
+  const bool repeats =
+      sentence.empty() || (!crash.panic.empty() && sentence.find(crash.panic) != std::string::npos);
+  return repeats && !crash.panic.empty() ? crash.panic : sentence;
+}
+
 report::TriagePanic as_logged(const LogTail& log) {
   report::TriagePanic panic{.kind = report::CrashClass::panic};
   if (!tells_of_crash(log)) {
     return panic;
   }
   const LogReport& told = log.crash->report;
-  panic.message = log.crash->panic.empty() ? told.sentence : log.crash->panic;
+  panic.message = message_of(*log.crash);
   panic.evidence.emplace_back("log");
   if (told.crash != report::CrashClass::unknown) {
     panic.kind = told.crash;

@@ -49,7 +49,7 @@ class Report(Cli):
 
     def test_the_screen(self):
         out = self.run_cli("report", self.dump()).stdout.decode()
-        for words in ("crash ", "message     test", "kernel      6.12.0-test", "CPU 0", "log up to the panic"):
+        for words in ("crash ", "message     test", "kernel      6.12.0-test", "CPU 0", "log up to the crash"):
             self.assertIn(words, out)
         self.assertLess(len(out.splitlines()), 50)
         full = self.run_cli("report", "--full", self.dump()).stdout.decode()
