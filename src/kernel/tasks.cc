@@ -86,7 +86,9 @@ Result<TaskLayout> task_layout(const Btf& btf) {
   TRY(take(btf, "task_struct.signal", layout.signal));
   TRY(take(btf, "task_struct.pid", layout.pid));
   TRY(take(btf, "task_struct.tgid", layout.tgid));
-  TRY(take(btf, "task_struct.on_cpu", layout.on_cpu));
+  TRY_ASSIGN(const BtfField on_cpu, btf.field("task_struct.on_cpu"));
+  layout.on_cpu = on_cpu.offset();
+  layout.on_cpu_size = std::min<std::uint64_t>(on_cpu.size, sizeof(std::uint32_t));
   TRY(take(btf, "task_struct.stack", layout.stack));
   TRY(take(btf, "task_struct.thread.sp", layout.thread_sp));
   TRY_ASSIGN(const BtfField comm, btf.field("task_struct.comm"));
@@ -107,7 +109,9 @@ Result<Task> read_task(const GuestKernel& kernel, const TaskLayout& layout, Virt
   task.address = address;
   TRY_ASSIGN(task.pid, kernel.read_value<std::int32_t>(address + layout.pid));
   TRY_ASSIGN(task.tgid, kernel.read_value<std::int32_t>(address + layout.tgid));
-  TRY_ASSIGN(const auto on_cpu, kernel.read_value<std::int32_t>(address + layout.on_cpu));
+  std::uint32_t on_cpu = 0;  // an int; v7.2 has a narrower one, beside other flags
+  TRY(kernel.read_exactly(address + layout.on_cpu,
+                          std::as_writable_bytes(std::span(&on_cpu, 1)).first(layout.on_cpu_size)));
   task.on_cpu = on_cpu != 0;
   TRY_ASSIGN(task.stack.value, word(kernel, address + layout.stack));
   TRY_ASSIGN(task.thread_sp.value, word(kernel, address + layout.thread_sp));

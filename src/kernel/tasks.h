@@ -37,7 +37,8 @@ struct Tasks {
 // has no such member.
 struct TaskLayout {
   std::uint64_t tasks, thread_node, thread_head, signal;
-  std::uint64_t pid, tgid, comm, comm_size, state, state_size, on_cpu, stack, thread_sp;
+  std::uint64_t pid, tgid, comm, comm_size, state, state_size, on_cpu, on_cpu_size, stack,
+      thread_sp;
 };
 Result<TaskLayout> task_layout(const Btf& btf);
 
