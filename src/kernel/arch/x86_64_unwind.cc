@@ -38,15 +38,23 @@ struct Unwinder::State {
   std::optional<VirtAddr> registers_before;  // the last complete ones
 };
 
+bool Unwinder::Part::covers(VirtAddr code) const {
+  const auto contains = [&](const Module::Range& range) {
+    return code >= range.begin && code - range.begin < range.size;
+  };
+  return table.covers(code) && (ranges.empty() || std::ranges::any_of(ranges, contains));
+}
+
 Result<Unwinder> Unwinder::make(const GuestKernel& kernel, const Kallsyms& kallsyms, const Btf* btf,
                                 const std::vector<Module>& modules) {
   Unwinder unwinder(kernel);
   TRY_ASSIGN(OrcTable table, OrcTable::of_kernel(kernel, kallsyms));
-  unwinder.tables_.push_back(std::move(table));
+  const OrcForm form = table.form();
+  unwinder.parts_.push_back({std::move(table), {}});
   for (const Module& module : modules) {
-    auto of_module = OrcTable::of_module(kernel, module, unwinder.tables_.front().form());
+    auto of_module = OrcTable::of_module(kernel, module, form);
     if (of_module) {
-      unwinder.tables_.push_back(*std::move(of_module));
+      unwinder.parts_.push_back({*std::move(of_module), module.ranges});
     }
   }
   if (btf != nullptr) {
@@ -79,9 +87,9 @@ Result<OrcEntry> Unwinder::find(VirtAddr code) const {
 }
 
 Result<OrcEntry> Unwinder::look_up(VirtAddr code) const {
-  for (const OrcTable& table : tables_) {
-    if (table.covers(code)) {
-      return table.find(code);
+  for (const Part& part : parts_) {
+    if (part.covers(code)) {
+      return part.table.find(code);
     }
   }
   return fail(Errc::not_found, "no ORC entry for the code at {:#x}", code.value);

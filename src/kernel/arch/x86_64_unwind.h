@@ -64,6 +64,13 @@ class Unwinder {
 
  private:
   struct State;
+  // A table, and the memory of its module; the kernel's has none. The entries alone do not tell: a
+  // module's initial part is elsewhere, and another module may lie between the two.
+  struct Part {
+    OrcTable table;
+    std::vector<Module::Range> ranges;
+    bool covers(VirtAddr code) const;
+  };
   struct InactiveFrame {
     std::uint64_t size = 0, bp = 0, code = 0;
   };
@@ -82,7 +89,7 @@ class Unwinder {
   Backtrace unwind(State state) const;
 
   const GuestKernel* kernel_;
-  std::vector<OrcTable> tables_;  // the kernel's, then those of modules
+  std::vector<Part> parts_;  // the kernel's, then those of modules
   std::optional<InactiveFrame> inactive_;
   std::vector<VirtAddr> beginnings_;  // the code of new tasks, which has no caller
   // What was found before: the stacks of a kernel's tasks share most of their code.
