@@ -138,7 +138,7 @@ void describe_fault(const report::FaultingFunction& fault, std::string& out) {
 
 void describe_panic(const TriageReport& report, std::string& out) {
   if (!report.panic.value) {
-    line(out, "panic", "none: " + report.panic.why_not);
+    line(out, "crash", "none known: " + report.panic.why_not);
     return;
   }
   const report::TriagePanic& panic = *report.panic.value;

@@ -21,12 +21,13 @@ using report::TriageFrame;
 constexpr std::array<std::string_view, 6> kDying{"panic",       "vpanic",   "__crash_kexec",
                                                  "crash_kexec", "oops_end", "die"};
 
+constexpr std::uint32_t kNoCpu = ~0U;  // PANIC_CPU_INVALID
+
 bool is_dying(const TriageFrame& frame) {
   return frame.module.empty() && std::ranges::find(kDying, frame.function) != kDying.end();
 }
 
-// The CPU that the kernel itself names: panic_cpu (v4.5, 1717f2096b54), PANIC_CPU_INVALID without
-// one.
+// The CPU that the kernel itself names (v4.5, 1717f2096b54), or kNoCpu.
 std::optional<unsigned> panic_cpu(const Knowledge& knowledge) {
   constexpr std::uint32_t kNone = ~0U;
   const auto symbol = knowledge.symbol("panic_cpu");
@@ -127,10 +128,14 @@ report::TriagePanic as_logged(const LogTail& log) {
   return panic;
 }
 
-report::Known<report::TriagePanic> no_panic(const LogTail& log) {
-  std::string why = "the kernel has not panicked";
+// `asked`: panic_cpu could be read.
+report::Known<report::TriagePanic> no_panic(const LogTail& log, bool asked) {
+  if (!asked && !log.lines.value) {
+    return {.why_not = "neither the log nor panic_cpu can be read"};
+  }
+  std::string why = asked ? "the kernel has not panicked" : "the log tells of no panic";
   if (log.crash) {
-    why += "; its log has: " + log.crash->report.sentence;
+    why += "; the log has: " + log.crash->report.sentence;
   }
   return {.why_not = std::move(why)};
 }
@@ -139,7 +144,7 @@ report::Known<report::TriagePanic> no_panic(const LogTail& log) {
 
 report::Known<report::TriagePanic> panic_by_log(const LogTail& log) {
   return tells_of_crash(log) ? report::Known<report::TriagePanic>{.value = as_logged(log)}
-                             : no_panic(log);
+                             : no_panic(log, false);
 }
 
 PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpus,
@@ -150,7 +155,7 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
   if (cpu != nullptr) {
     panic.evidence.emplace_back("stack");
   }
-  if (named) {
+  if (named && *named != kNoCpu) {
     panic.evidence.emplace_back("panic_cpu");
     panic.cpu = *named;
     const auto found = std::ranges::find(
@@ -158,7 +163,7 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
     cpu = found != cpus.end() ? &*found : cpu;
   }
   if (panic.evidence.empty()) {
-    return {.section = no_panic(log)};
+    return {.section = no_panic(log, named.has_value())};
   }
   if (cpu == nullptr) {
     return {.section = {.value = std::move(panic)}};
