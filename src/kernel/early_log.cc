@@ -86,7 +86,8 @@ EarlyRing read_ring(Bytes bytes) {
 
 Result<std::vector<PhysAddr>> find_rings(const PhysicalMemory& memory) {
   std::vector<PhysAddr> found;
-  for (const PhysRange range : ram_ranges(memory).ranges()) {
+  const RangeSet ram = ram_ranges(memory);
+  for (const PhysRange range : ram.ranges()) {
     TRY(for_each_data_chunk(memory, range, [&](PhysAddr at, Bytes bytes) -> Result<bool> {
       for (std::size_t offset = 0; offset + kWord + kBanner.size() <= bytes.size();
            offset += kWord) {
@@ -159,7 +160,8 @@ Result<std::optional<InfoTable>> find_infos(const PhysicalMemory& memory, const 
   if (ring.size() < 2) {
     return found;
   }
-  for (const PhysRange range : ram_ranges(memory).ranges()) {
+  const RangeSet ram = ram_ranges(memory);
+  for (const PhysRange range : ram.ranges()) {
     TRY_ASSIGN(const bool enough,
                for_each_data_chunk(memory, range, [&](PhysAddr at, Bytes bytes) -> Result<bool> {
                  for (std::size_t offset = 0; offset < bytes.size(); offset += kWord) {
