@@ -7,12 +7,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
+#include "src/job/budget.h"
 
 namespace vmcore::cli {
 namespace {
@@ -99,7 +100,7 @@ void check_source(const GuestOptions& options) {
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt) {
-  const unsigned threads = std::max(1U, std::thread::hardware_concurrency());
+  const unsigned threads = job::whole_budget().threads;
   const bool is_guest =
       !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
   std::error_code error;
@@ -111,6 +112,9 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
               {}};
     }
     return {job::read_file(source.domain, operation, threads), {}};
+  }
+  if (source.pause) {
+    job::be_killed_first();
   }
   job::PausedText result =
       source.pause ? job::read_paused_guest(source.selection(), operation, threads,

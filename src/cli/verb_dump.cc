@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "src/cli/crash_options.h"
@@ -11,13 +12,17 @@
 #include "src/cli/dump_report.h"
 #include "src/cli/far_end.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/job_reporter.h"
 #include "src/cli/progress.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
+#include "src/job/budget.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
@@ -35,6 +40,8 @@ const std::map<std::string, job::Consistency> kConsistencies{
 struct Options {
   job::GuestDumpOptions job;
   GuestOptions guest;
+  JobOptions service;
+  std::optional<std::uint64_t> memory_budget;
   std::string method = "auto";
   std::string output;
   std::string spool;
@@ -51,6 +58,7 @@ struct Options {
 void choose(Options& options, acquire::Selection guest) {
   guest.allow_unbounded_pause = options.job.guest.allow_unbounded_pause;
   options.job.guest = std::move(guest);
+  options.job.memory = options.memory_budget.value_or(job::whole_budget().memory);
   options.job.guest.method = acquire::method_from_name(options.method);
   options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
@@ -67,12 +75,21 @@ void choose(Options& options, acquire::Selection guest) {
 
 int dump(Options& options, const Common& common, acquire::Selection guest) {
   choose(options, std::move(guest));
+  auto reporter = JobReporter::open(options.service);
+  if (!reporter) {
+    report_error(reporter.error(), common);
+    return kExitUsage;
+  }
+  options.job.guest.monitor = reporter->monitor();
+  options.job.on_memory_read = reporter->on_memory_read();
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = [&] {
     ProgressLine progress(common.quiet);
-    return job::dump_guest(options.job, interrupt, progress.callback());
+    return job::dump_guest(options.job, interrupt, reporter->callback(progress.callback()));
   }();
-  return tell_dump(result, {options.chosen_then(), options.job.output == "-"}, common);
+  const std::string& then = options.chosen_then();
+  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
+  return reporter->end(code, report::to_json(job::report_of(result, then)));
 }
 
 // What several dumps come to: the worst.
@@ -110,6 +127,7 @@ int dump_all_crashed(Options& options, const Common& common) {
 }
 
 int run(Options& options, const Common& common) {
+  job::be_killed_first();
   if (!options.crash.by.empty()) {
     choose(options, options.guest.selection());
     return crash_and_tell(options.crash, options.job, common);
@@ -165,7 +183,14 @@ Run add_dump(CLI::App& command, const Common& common) {
   CLI::Option* all =
       command.add_flag("--all-crashed", options->all_crashed,
                        "Dump every domain whose guest panicked, into the current folder");
+  command
+      .add_option("--memory-budget", options->memory_budget,
+                  "The most memory for a copy of what is kept, so that the guest need not wait for "
+                  "compression; default: a quarter of the available memory, at most 1GiB")
+      ->transform(CLI::AsSizeValue(false));
   add_crash_options(command, options->crash);
+  add_job_options(command, options->service,
+                  {"--then", "--then-always", "--all-crashed", "--crash-guest"});
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
   }

@@ -4,18 +4,23 @@
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/job_reporter.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
+#include "src/command/report_error.h"
+#include "src/job/available_memory.h"
 #include "src/job/output.h"
 #include "src/job/receive_job.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
 
 struct Options {
   job::ReceiveOptions job;
+  JobOptions service;
   std::string uri;
   std::string monitor;
   std::string output;
@@ -48,15 +53,25 @@ int run(Options& options, const Common& common) {
   if (options.most != 0) {
     options.job.most = options.most;
   }
+  auto reporter = JobReporter::open(options.service);
+  if (!reporter) {
+    report_error(reporter.error(), common);
+    return kExitUsage;
+  }
+  options.job.guest.monitor = reporter->monitor();
+  job::be_killed_first();
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
   const job::ReceiveResult result = [&] {
     ProgressLine progress(common.quiet);
-    return job::receive(
-        options.job, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
-        progress.callback());
+    const auto on_report = [&](const job::ReceiveReport& report) {
+      telling.tell(report);
+      reporter->tell(report);
+    };
+    return job::receive(options.job, interrupt, on_report, reporter->callback(progress.callback()));
   }();
-  return tell_received(result, {.to_stdout = options.job.output == "-"}, common);
+  const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
+  return reporter->end(code, report::to_json(job::report_of(result)));
 }
 
 }  // namespace
@@ -110,6 +125,7 @@ Run add_receive(CLI::App& command, const Common& common) {
                    "Print what would be kept, and keep only the kernel log");
   command.add_option("--spool", options->spool,
                      "A folder with room for the pages; default: the folder of the dump");
+  add_job_options(command, options->service, {});
   return [options, &common] { return run(*options, common); };
 }
 

@@ -15,6 +15,7 @@ constexpr std::size_t kMaxNameBytes = 512;        // KSYM_NAME_LEN
 constexpr unsigned kMaxDepth = 32;            // of typedefs, arrays, pointers, anonymous members
 constexpr std::uint64_t kMaxSteps = 1 << 16;  // members that one search may look at
 constexpr std::uint32_t kMaxParameters = 256;
+constexpr std::uint32_t kMaxEnumerators = 4096;
 constexpr std::size_t kMaxAlike =
     64;  // of equal strings, and of types that share a name; others are ignored
 constexpr std::uint32_t kTypesPerIndex = 8;
@@ -600,6 +601,22 @@ Result<std::int64_t> Btf::enumerator(std::string_view name, std::string_view enu
     return base_->enumerator(name);
   }
   return value;
+}
+
+Result<std::map<std::string, std::int64_t>> Btf::enumerators(const BtfType& type) const {
+  if (type.kind != BtfKind::enumeration || type.count > kMaxEnumerators) {
+    return fail(Errc::malformed, "BTF: type {} is no enum of at most {} values", type.id,
+                kMaxEnumerators);
+  }
+  std::map<std::string, std::int64_t> values;
+  const MemoryPieces& types = section_of(type.id);
+  for (std::uint32_t i = 0; i < type.count; ++i) {
+    TRY_ASSIGN(const auto each,
+               types.at<Enumerator>(type.place + std::uint64_t{i} * sizeof(Enumerator)));
+    TRY_ASSIGN(std::string name, text(each.name));
+    values.emplace(std::move(name), std::int64_t{each.value});
+  }
+  return values;
 }
 
 Result<BtfPrototype> Btf::prototype(std::string_view function) const {

@@ -140,6 +140,9 @@ class Btf {
   // is empty.
   Result<std::int64_t> enumerator(std::string_view name, std::string_view enumeration = {}) const;
 
+  // The enumerators of an enum, at most 4096, by name.
+  Result<std::map<std::string, std::int64_t>> enumerators(const BtfType& type) const;
+
   // The prototype of a function. pahole leaves functions out of the BTF that share a name and have
   // different prototypes: Errc::not_found.
   Result<BtfPrototype> prototype(std::string_view function) const;

@@ -77,9 +77,11 @@ struct FetchedInput {};
 // dump; closing the pipe resumes the guest. With Locate it requests the places of the memory.
 struct ProcessInput {
   bool torn = false;  // the guest runs while its memory is read
-  // The worker rehearses before it sends Ready. A conversion then copies the pages that it keeps
-  // into "room", which both processes share (copy_room.h).
-  bool draft = false;
+  // The worker rehearses before it sends Ready.
+  bool rehearsal = false;
+  // A conversion copies the pages that it keeps into "room", which both processes share
+  // (copy_room.h), before it compresses them.
+  bool copied = false;
 };
 // A guest that is read and not paused. With Locate the worker requests the places of its memory.
 struct LiveInput {
@@ -138,8 +140,8 @@ struct LogRead {
   std::uint64_t bytes = 0;
   std::string panic = {};  // the line that tells why it panicked, where there is one
 };
-// Everything is ready for the guest to stand still: answered with Have and the pipe. By the draft,
-// where one was made: how long that will take, and how much will be kept.
+// Everything is ready for the guest to stand still: answered with Have and the pipe. By the
+// rehearsal, where one was made: how long that will take, and how much will be kept.
 struct Ready {
   std::uint64_t pause_us = 0;
   std::uint64_t kept_pages = 0;

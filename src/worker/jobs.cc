@@ -204,9 +204,9 @@ Result<Done> run_job(const Channel& channel, Request request, sandbox::Descripto
     return run_log(descriptors);
   }
   const auto begun = begin_of(request);
-  const bool waits = has_draft(request);
-  if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, begun, descriptors);
+  const bool waits = has_rehearsal(request);
+  if (is_copied(request) && request.operation == Operation::convert) {
+    return run_convert_copied(channel, request, begun, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {

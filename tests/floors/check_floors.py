@@ -80,7 +80,8 @@ HIDDEN = {
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]', re.M)
-NAMESPACE = re.compile(r"^namespace (vmcore[\w:]*) \{", re.M)
+# But for one that only declares a class of a folder below.
+NAMESPACE = re.compile(r"^namespace (vmcore[\w:]*) \{(?!\nclass \w+;\n\})", re.M)
 CMAKE_CALL = re.compile(r"^(vmcore_library|target_link_libraries)\((\S+)([^)]*)\)", re.M)
 
 

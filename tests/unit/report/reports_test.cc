@@ -9,6 +9,7 @@
 #include "src/report/check.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
+#include "src/report/job_event.h"
 #include "src/report/json.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
@@ -41,7 +42,7 @@ InfoReport info() {
                                .phys_base = -4096,
                                .page_table_levels = 5,
                                .panicked = true,
-                               .panic_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
+                               .capture_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
           .crash_time = CrashTime{1'700'000'000, "guest"},
           .last_log_stamp = 2.5,
           .capture = Capture{.method = "direct",
@@ -198,6 +199,13 @@ std::function<Result<std::string>(std::string_view)> again_by(
   };
 }
 
+Document job(const char* name, const JobEvent& event) {
+  return {
+      name, to_line(event), [](std::string_view text) {
+        return job_event_from_line(text).map([](const JobEvent& read) { return to_line(read); });
+      }};
+}
+
 std::vector<Document> documents() {
   DumpReport failed = dump();
   failed.dump = fail(Errc::no_space, "the disk is full");
@@ -212,7 +220,14 @@ std::vector<Document> documents() {
       {"triage_of_nothing", to_json(TriageReport{}), again_by(triage_from_json)},
       {"check", to_json(check()), again_by(check_from_json)},
       {"fix", to_json(FixReport{.guest = "vm1", .changed = true, .diff = "+a\n", .saved = "/old"}),
-       again_by(fix_from_json)}};
+       again_by(fix_from_json)},
+      job("job_progress", JobProgress{.done = 3, .all = 4}),
+      job("job_received", JobReceived{.bytes = 5}),
+      job("job_stream", JobStream{.monitor = true}),
+      job("job_log", JobLog{.path = "/var/crash/vm1.dmesg", .panic = "Kernel panic"}),
+      job("job_guest", JobGuestEvent{.what = "reset", .time_us = 7, .details = "{}"}),
+      job("job_memory_read", JobMemoryRead{.monitor = true}),
+      job("job_end", JobEnd{.exit_code = 3, .monitor = false, .report = "{}"})};
 }
 
 class Reports : public ::testing::TestWithParam<Document> {};
@@ -283,6 +298,26 @@ TEST_P(Reports, AreAscii) {
 INSTANTIATE_TEST_SUITE_P(All, Reports, ::testing::ValuesIn(documents()),
                          [](const auto& tested) { return tested.param.name; });
 
+TEST(JobEvent, TheEndHasTheReportInOneLine) {
+  const std::string line = to_line(JobEnd{.exit_code = 3, .report = to_json(dump())});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto event = job_event_from_line(line);
+  ASSERT_TRUE(event) << event.error().message;
+  const auto& end = std::get<JobEnd>(*event);
+  EXPECT_EQ(end.exit_code, 3);
+  EXPECT_EQ(end.monitor, std::nullopt);
+  const auto report = dump_from_json(end.report);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(to_json(*report), to_json(dump()));
+}
+
+TEST(JobEvent, OthersAreRefused) {
+  EXPECT_FALSE(job_event_from_line(R"({"schema": "vmcorectl-job/1", "event": "party"})"));
+  EXPECT_FALSE(job_event_from_line(""));
+  EXPECT_FALSE(job_event_from_line(std::string(kMaxJobLine + 1, ' ')));
+  EXPECT_FALSE(job_event_from_line(to_line(JobEnd{.report = "no JSON"})));
+}
+
 TEST(InfoReport, SaysAllThatItHas) {
   const auto again = info_from_json(to_json(info()));
   ASSERT_TRUE(again) << again.error().message;
@@ -290,7 +325,7 @@ TEST(InfoReport, SaysAllThatItHas) {
   EXPECT_EQ(again->ram, info().ram);
   EXPECT_EQ(again->pages_by_class, info().pages_by_class);
   EXPECT_EQ(again->kernel->phys_base, -4096);
-  EXPECT_EQ(again->kernel->panic_kernel->size, 1U << 28);
+  EXPECT_EQ(again->kernel->capture_kernel->size, 1U << 28);
   EXPECT_EQ(again->cpus[0].cr4, 5U);
   EXPECT_EQ(again->remarks[1].severity, Severity::fact);
 }
