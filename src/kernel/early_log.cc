@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "src/base/little_endian.h"
+#include "src/base/range_set.h"
 #include "src/kernel/memory_chunks.h"
 
 namespace vmcore::kernel {
@@ -25,13 +26,14 @@ constexpr std::uint64_t kMostDescriptors = 1ULL << 32;
 // The kernel's first message (start_kernel()).
 constexpr std::string_view kBanner = "Linux version ";
 
-// An early log is some hundred records; CONFIG_LOG_BUF_SHIFT is at most 25.
-constexpr std::size_t kMostBytes = 4 << 20;
+// An early log is some hundred records.
+constexpr std::size_t kMostBytes = 1 << 20;
 // printk's longest record is 1 KiB, or 2 KiB with its prefix.
 constexpr std::size_t kLongestText = 4096;
 // Records without a text have an id, and no block.
 constexpr std::uint64_t kMostSkipped = 8;
-constexpr std::size_t kMostRings = 64;
+// Two of each boot that memory still holds.
+constexpr std::size_t kMostRings = 8;
 
 struct EarlyRecord {
   std::uint64_t number = 0;  // since the first one

@@ -136,6 +136,12 @@ TriageReport report_of_log(const LogText& log) {
   if (!crashed.release.empty()) {
     report.kernel = {.value = kernel_of(crashed)};
   }
+  if (!crashed.modules.empty()) {
+    report.modules.value.emplace();
+    for (const std::string& name : crashed.modules) {
+      report.modules.value->push_back({.name = name});  // a log tells no addresses
+    }
+  }
   if (log.crash) {
     report.panic = {.value = panic_of(*log.crash)};
     report.remarks = remarks_on(log);

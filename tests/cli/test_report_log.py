@@ -21,6 +21,7 @@ OOPS = """\
 [   12.000010]  crasher_init+0x41/0x1000 [crasher]
 [   12.000011]  do_one_initcall+0x59/0x220
 [   12.000012]  </TASK>
+[   12.000013] Modules linked in: crasher(OE+) virtio_blk
 [   12.000013] ---[ end trace 0000000000000000 ]---
 [   12.000014] Kernel panic - not syncing: Fatal exception
 [   12.000015] ---[ end Kernel panic - not syncing: Fatal exception ]---
@@ -49,6 +50,7 @@ class ReportLog(Cli):
         self.assertEqual([flag["letter"] for flag in report["kernel"]["taint"]["flags"]], ["O", "E"])
         self.assertEqual([frame["function"] for frame in report["stacks"][panic["stack"]]["frames"]],
                          ["write_to_null", "crasher_init", "do_one_initcall"])
+        self.assertEqual([module["name"] for module in report["modules"]["list"]], ["crasher", "virtio_blk"])
         self.assertEqual(report["format"], "kernel log")
         self.assertFalse(report["incomplete"])
 
@@ -111,8 +113,8 @@ class ReportLog(Cli):
     def test_what_is_refused(self):
         self.refused("report", "--log", "none", code=FAILED, says=["none", "No such file"])
         self.refused("report", "--log", ".", code=FAILED, says=["is a folder, not a log"])
-        self.refused("report", "--log", "-", "vm1", code=USAGE, says=["--log"])
-        self.refused("report", code=USAGE, says=["give a dump FILE, a DOMAIN or --qmp SOCKET"])
+        done = self.run_cli("report", "--log", "-", "vm1", code=USAGE)
+        self.assertIn("SOURCE excludes --log", done.stderr.decode())
 
 
 if __name__ == "__main__":
