@@ -24,6 +24,7 @@ FLOORS = {
     "src/report": ["src/image"],
     "src/sandbox": ["src/image", "src/report"],
     "src/staging": [],
+    "src/vault": ["src/report", "src/seal", "src/staging"],
     "filters": ["src/image", "src/kernel"],
     "src/sources": ["src/image", "src/formats", "src/sandbox"],
     "src/acquire": ["src/image", "qmp", "src/sandbox"],
