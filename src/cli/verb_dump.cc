@@ -11,6 +11,7 @@
 #include "src/cli/dump_report.h"
 #include "src/cli/far_end.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -43,6 +44,7 @@ struct Options {
   std::string trailer;
   std::string consistency = "pause";
   CrashChoice crash;
+  KeepChoice keep;
   bool all_crashed = false;
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
@@ -65,14 +67,41 @@ void choose(Options& options, acquire::Selection guest) {
   }
 }
 
+job::GuestDumpResult dump(const job::GuestDumpOptions& options, const Common& common) {
+  job::Interrupt interrupt(kExitInterrupted);
+  ProgressLine progress(common.quiet);
+  return job::dump_guest(options, interrupt, progress.callback());
+}
+
+// Nothing is done with the guest before its dump is in the store.
+int dump_into_store(Options& options, const Common& common) {
+  auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
+  if (!keeping) {
+    return report_error(keeping.error(), common);
+  }
+  job::GuestDumpOptions job = options.job;
+  job.output = keeping->output();
+  job.confirm_kept = [&] { return keeping->commit(); };
+  job::GuestDumpResult result = dump(job, common);
+  keeping->finish(result.dump);
+  if (const auto& guest = result.guest; guest && !options.chosen_then().empty()) {
+    const std::string error = guest->then_error ? guest->then_error->message
+                              : result.withheld ? result.withheld->why
+                                                : "";
+    keeping->record(options.chosen_then(), guest->then_done, error);
+  }
+  const int code = tell_dump(result, {options.chosen_then(), false}, common);
+  if (!common.quiet && !common.json) {
+    std::fputs(keeping->told().c_str(), stdout);
+  }
+  return code;
+}
+
 int dump(Options& options, const Common& common, acquire::Selection guest) {
   choose(options, std::move(guest));
-  job::Interrupt interrupt(kExitInterrupted);
-  const job::GuestDumpResult result = [&] {
-    ProgressLine progress(common.quiet);
-    return job::dump_guest(options.job, interrupt, progress.callback());
-  }();
-  return tell_dump(result, {options.chosen_then(), options.job.output == "-"}, common);
+  return options.keep.keep ? dump_into_store(options, common)
+                           : tell_dump(dump(options.job, common),
+                                       {options.chosen_then(), options.job.output == "-"}, common);
 }
 
 // What several dumps come to: the worst.
@@ -166,6 +195,7 @@ Run add_dump(CLI::App& command, const Common& common) {
       command.add_flag("--all-crashed", options->all_crashed,
                        "Dump every domain whose guest panicked, into the current folder");
   add_crash_options(command, options->crash);
+  add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
   }
