@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "filters/page_rules.h"
+#include "filters/page_runs.h"
 #include "src/base/little_endian.h"
 #include "src/base/threads.h"
 #include "src/image/page.h"
@@ -231,6 +232,20 @@ void make_disjoint(Census& census) {
   }
 }
 
+void add_listed(const PageSet& listed, const PageSet& ram, Census& census) {
+  PageSet pages;
+  for_each_run(ram, [&](PfnRange run) {
+    for (PfnRange both = listed.next_run(run.first, run.end()); both.count != 0;
+         both = listed.next_run(both.end(), run.end())) {
+      pages.insert(both);
+    }
+  });
+  for (const PageSet& others : census.pages) {
+    pages.erase(others);
+  }
+  census.pages[static_cast<std::size_t>(PageClass::free)].insert(pages);
+}
+
 }  // namespace
 
 void add(const CensusCounts& counts, CensusCounts& to) {
@@ -243,8 +258,8 @@ void add(const CensusCounts& counts, CensusCounts& to) {
 }
 
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
-                           const PageLayout& layout, const PageSet& ram, unsigned threads,
-                           std::stop_token stop) {
+                           const PageLayout& layout, const PageSet& ram, const PageSet& listed,
+                           unsigned threads, std::stop_token stop) {
   const std::vector<Block> blocks = cut_into_blocks(memmap, ram);
   Census census;
   std::optional<Error> error;
@@ -275,6 +290,7 @@ Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memm
   if (overlaps) {
     make_disjoint(census);
   }
+  add_listed(listed, ram, census);
   return census;
 }
 

@@ -21,7 +21,7 @@ struct CensusCounts {
   std::uint64_t heads = 0;      // struct pages that begin a compound
   std::uint64_t with_tail = 0;  // those of them that a tail page follows
   std::uint64_t slab = 0;
-  // Pages, also those outside `ram`.
+  // Pages, also those outside `ram`. `free`: those in the buddy allocator only.
   std::uint64_t free = 0;
   std::uint64_t unaccepted = 0;
   // Struct pages of offline sections that are judged as if they were online: whether they are
@@ -40,12 +40,13 @@ struct Census {
   CensusCounts seen;
 };
 
-// Reads the struct pages of `ram`, in parallel, a few MiB a thread at a time. No page is judged by
+// Reads the struct pages of `ram`, in parallel, a few MiB a thread at a time. Pages of `listed` are
+// free, unless their struct page gives them another class (listed_pages.h). No page is judged by
 // one that lies before the multiple of 2^kMaxOrder page frames below it, so that the censuses of
 // windows between such multiples are together that of all. Fails only where the image's source
 // fails, or with Errc::cancelled.
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
-                           const PageLayout& layout, const PageSet& ram, unsigned threads,
-                           std::stop_token stop);
+                           const PageLayout& layout, const PageSet& ram, const PageSet& listed,
+                           unsigned threads, std::stop_token stop);
 
 }  // namespace vmcore::filters

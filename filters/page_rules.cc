@@ -54,7 +54,8 @@ bool private_cache(const PageLayout& layout, const PageView& page) {
 bool slab(const PageLayout& layout, const PageView& page) { return is_slab(layout, page); }
 
 bool user(const PageLayout& layout, const PageView& page) {
-  return layout.tells_slab() && (is_anonymous(layout, page) || page.hugetlb);
+  return layout.tells_slab() && !is_slab(layout, page) &&
+         (is_anonymous(layout, page) || page.hugetlb);
 }
 
 std::uint64_t compound_pages(const PageLayout&, const PageView& page) {

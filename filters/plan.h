@@ -46,6 +46,9 @@ struct PlanOptions {
   // one of them would be left out, the struct pages do not belong to the running kernel, and none
   // is trusted.
   std::vector<Pfn> in_use = {};
+  // The guest ran while its memory was read. Its per-CPU lists are not walked then: a page that was
+  // on one may be used again.
+  bool torn = false;
 };
 
 // Plans all of the memory at once, by the kernel's struct pages. A class whose rule cannot be

@@ -8,6 +8,7 @@
 #include "filters/census.h"
 #include "filters/zones.h"
 #include "src/image/page.h"
+#include "src/kernel/type_numbers.h"
 
 namespace vmcore::filters {
 namespace {
@@ -20,6 +21,10 @@ std::uint64_t window_pages(std::uint64_t bytes) {
   return bytes == 0 ? kMaxPhysAddr / kPageSize
                     : std::max(least, (pages + least - 1) / least * least);
 }
+
+// Page frames in which freed pages on per-CPU lists are looked for at a time, at least: 128 GiB. A
+// set of them takes at most 4 MiB.
+constexpr std::uint64_t kListedAtOnce = std::uint64_t{1} << 25;
 
 // Whether an error tells of the guest's kernel, not of the source, which cannot be read on then.
 bool is_of_the_kernel(Errc code) {
@@ -54,7 +59,8 @@ Planner::Planner(const PhysicalMemory& memory, const PlanOptions& options, std::
     : memory_(&memory),
       options_(options),
       stop_(std::move(stop)),
-      next_{{0}, window_pages(window)} {}
+      window_pages_(window_pages(window)),
+      next_{{0}, window_pages_} {}
 
 Result<Planner> Planner::make(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               unsigned source_level, const PlanOptions& options,
@@ -82,6 +88,10 @@ Result<Planner> Planner::make(const PhysicalMemory& memory, const kernel::GuestK
 }
 
 Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
+  const kernel::TypeNumbers* const types = kernel.types();
+  if (const auto both = types != nullptr ? types->contradiction(kernel.info()) : std::nullopt) {
+    return fail(Errc::malformed, "{}", *both);
+  }
   TRY_ASSIGN(kernel::Memmap memmap, kernel::read_memmap(kernel));
   TRY_ASSIGN(PageLayout layout, read_page_layout(kernel.info(), memmap.struct_page_size));
   if (std::any_of(memmap.runs.begin(), memmap.runs.end(),
@@ -111,7 +121,20 @@ Result<> Planner::survey_by_kernel(const kernel::GuestKernel& kernel) {
     TRY(survey(nullptr));
   }
   summary_ = counts_.summary(options_.level, excluded_, doubts);
+  remark_on_listed();
   return {};
+}
+
+// A vCPU may have stopped while it changed a list.
+void Planner::remark_on_listed() {
+  if ((excluded_ & mask_of(PageClass::free)) != 0 && listed_.broken_pages != 0) {
+    summary_.remarks.push_back(
+        {Errc::malformed,
+         fmt::format("about {} freed pages are kept: the per-CPU lists that they are on disagree "
+                     "with their count",
+                     listed_.broken_pages),
+         Severity::fact});
+  }
 }
 
 // Counts what is kept where the classes of excluded_ are not. `evidence` may be null.
@@ -144,11 +167,23 @@ Result<> Planner::survey(Evidence* evidence) {
   return {};
 }
 
-Result<PlanWindow> Planner::look_at(PfnRange range) const {
+void Planner::find_listed(PfnRange range) {
+  if (options_.torn || (listed_in_.first <= range.first && range.end() <= listed_in_.end())) {
+    return;
+  }
+  listed_in_ = {range.first, std::max(window_pages_, kListedAtOnce)};
+  auto found =
+      read_listed_pages(*known_->kernel, known_->memmap, known_->layout, listed_in_, stop_);
+  listed_ = found ? *std::move(found) : ListedPages();
+}
+
+Result<PlanWindow> Planner::look_at(PfnRange range) {
   PlanWindow window = outline(*memory_, range);
   if (known_) {
-    TRY_ASSIGN(window.census, take_census(*known_->kernel, known_->memmap, known_->layout,
-                                          window.pages.ram, options_.threads, stop_));
+    find_listed(range);
+    TRY_ASSIGN(window.census,
+               take_census(*known_->kernel, known_->memmap, known_->layout, window.pages.ram,
+                           listed_.pages, options_.threads, stop_));
   }
   return window;
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 
+#include "filters/listed_pages.h"
 #include "filters/page_layout.h"
 #include "filters/plan.h"
 #include "filters/plan_counts.h"
@@ -57,7 +58,10 @@ class Planner {
           std::stop_token stop);
   Result<> survey_by_kernel(const kernel::GuestKernel& kernel);
   Result<> survey(Evidence* evidence);
-  Result<PlanWindow> look_at(PfnRange range) const;
+  Result<PlanWindow> look_at(PfnRange range);
+  // Finds the freed pages on per-CPU lists from the range on, in all of the next window at least.
+  void find_listed(PfnRange range);
+  void remark_on_listed();
 
   const PhysicalMemory* memory_;
   PlanOptions options_;
@@ -65,6 +69,9 @@ class Planner {
   std::optional<Error> blind_;
   bool disproved_ = false;
   std::optional<Knowledge> known_;  // unless blind
+  std::uint64_t window_pages_;
+  ListedPages listed_;
+  PfnRange listed_in_;  // where listed_ is known
   ClassMask excluded_ = 0;
   PlanCounts counts_;
   PlanSummary summary_;

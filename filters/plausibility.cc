@@ -7,6 +7,8 @@
 
 #include "filters/zones.h"
 #include "src/image/page.h"
+#include "src/kernel/arch/arch.h"
+#include "src/kernel/kallsyms.h"
 
 namespace vmcore::filters {
 namespace {
@@ -154,6 +156,26 @@ void look_at(const Census& census, KernelPage& page) {
   }
 }
 
+// Objects that are the kernel's whatever struct pages say: init_task, and what variables of the
+// kernel's allocators point to, most of which is slab.
+template <class Add>
+void add_known_objects(const GuestKernel& kernel, Add add_mapped) {
+  if (kernel.kallsyms() == nullptr) {
+    return;
+  }
+  add_mapped("init_task", kernel.kallsyms()->find("init_task"));
+  const auto variables = kernel.kallsyms()->find(
+      {"kmem_cache", "kmem_cache_node", "task_struct_cachep", "signal_cachep", "sighand_cachep",
+       "files_cachep", "fs_cachep", "vm_area_cachep", "names_cachep", "filp_cachep", "dentry_cache",
+       "inode_cachep", "radix_tree_node_cachep", "anon_vma_cachep"});
+  for (const auto& variable : variables) {
+    const auto object = variable ? pointer_at(kernel, *variable) : std::nullopt;
+    if (object && *object >= kernel.arch().kernel_half) {
+      add_mapped("slab object", object);
+    }
+  }
+}
+
 }  // namespace
 
 Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap) {
@@ -168,6 +190,13 @@ Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap
       }
     }
   };
+  const auto add_tables = [&](VirtAddr address) {
+    std::vector<PhysAddr> way;
+    static_cast<void>(kernel.page_tables().translate(address, &way));
+    for (const PhysAddr table : way) {
+      add("page table", table);
+    }
+  };
   add("top page table", kernel.page_tables().root());
   for (const char* symbol : {"init_uts_ns", "_stext", "swapper_pg_dir", "init_task", "prb",
                              "log_buf", "mem_section", "node_data", "node_online_map"}) {
@@ -176,7 +205,10 @@ Evidence gather_evidence(const kernel::GuestKernel& kernel, const kernel::Memmap
   add_mapped("log text", log_text(kernel));
   for (const kernel::MemmapRun& run : memmap.runs) {
     add_mapped("memmap", run.pages);
+    add_tables(run.pages);
   }
+  add_tables(kernel.info().symbol("_stext").value_or(VirtAddr{}));
+  add_known_objects(kernel, add_mapped);
   return evidence;
 }
 

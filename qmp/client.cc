@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,6 +16,10 @@ namespace {
 
 // Messages that may pass while one thing is waited for.
 constexpr std::size_t kPatience = 1U << 16;
+
+// Of a command's number; the bits above name the process that sent it, where several share a
+// monitor.
+constexpr unsigned kSerialBits = 32;
 
 // Rounded up, so that a deadline has passed when a wait for it ends.
 int milliseconds_until(Clock::time_point deadline) {
@@ -86,6 +91,32 @@ Result<Client> Client::open(Fd socket, ClientOptions options) {
   TRY(client.greet());
   TRY(client.execute("qmp_capabilities"));
   return client;
+}
+
+// The numbers of its commands are like no other process's.
+Client Client::adopt(Fd socket, ClientOptions options) {
+  Client client(std::move(socket), std::move(options));
+  client.shared_ = true;
+  client.id_ = static_cast<std::uint64_t>(::getpid()) << kSerialBits;
+  return client;
+}
+
+Result<> Client::settle(Milliseconds timeout) {
+  shared_ = true;
+  if (half_sent_) {
+    return fail(Errc::busy, "QEMU's monitor has received only a part of a command");
+  }
+  const auto deadline = Clock::now() + timeout;
+  std::size_t patience = kPatience;
+  TRY(hear_all());
+  while (splitter_.is_amid()) {
+    TRY_ASSIGN(const bool heard, hear(deadline, patience));
+    if (!heard) {
+      return fail(Errc::busy, "QEMU's monitor does not finish a message");
+    }
+    TRY(hear_all());
+  }
+  return {};
 }
 
 Result<> Client::greet() {
@@ -178,6 +209,9 @@ Result<bool> Client::is_answer(const Json& message) const {
     }
     return fail(Errc::malformed, "QEMU's monitor sent an answer without a command");
   }
+  if (shared_ && *id >> kSerialBits != id_ >> kSerialBits) {
+    return false;  // to a command that another process gave up on
+  }
   if (*id > id_) {
     return fail(Errc::malformed, "QEMU's monitor answered command {}, which was not sent", *id);
   }
@@ -194,6 +228,7 @@ Result<bool> Client::hear(Clock::time_point deadline, std::size_t& patience) {
   }
   if (message->contains("event")) {
     TRY(events_.keep(*message));
+    TRY(recorded_.keep(*message));
     return true;
   }
   TRY_ASSIGN(const bool ours, is_answer(*message));
@@ -249,17 +284,39 @@ Result<Event> Client::wait_event(std::string_view name, Milliseconds timeout) {
   }
 }
 
-Result<std::optional<Event>> Client::take_event(std::string_view name) {
+Result<> Client::hear_all() {
   std::size_t patience = kPatience;
   bool heard = true;
   while (heard) {
     TRY_ASSIGN(heard, hear(Clock::now(), patience));
   }
+  return {};
+}
+
+Result<std::optional<Event>> Client::take_event(std::string_view name) {
+  TRY(hear_all());
   return events_.pop(name);
 }
 
+Result<std::optional<Event>> Client::next_event() {
+  const Result<> heard = hear_all();
+  if (auto event = events_.pop()) {
+    return event;
+  }
+  TRY(heard);
+  return std::nullopt;
+}
+
+std::vector<Event> Client::take_recorded() {
+  std::vector<Event> events;
+  while (auto event = recorded_.pop()) {
+    events.push_back(*std::move(event));
+  }
+  return events;
+}
+
 Result<> Client::drop_events() {
-  TRY(take_event(""));
+  TRY(hear_all());
   events_.clear();
   return {};
 }

@@ -29,6 +29,8 @@ struct ClientOptions {
   Milliseconds greeting = kGreetingTimeout;
   // Names of the events that are kept; others are dropped as they come.
   std::vector<std::string> events;
+  // Names of the events of which take_recorded() has a copy, whether they are kept or not.
+  std::vector<std::string> recorded = {};
 };
 
 class Client {
@@ -36,6 +38,14 @@ class Client {
   // Waits for the greeting and makes the monitor ready for commands. Errc::busy if no greeting
   // arrives, Errc::not_recognised for the other kinds of sockets that QEMU has.
   static Result<Client> open(Fd socket, ClientOptions options = {});
+
+  // Takes over a monitor that another process opened, and gave away after settle(). Both may hold
+  // the socket, but only one of them may use it at a time.
+  static Client adopt(Fd socket, ClientOptions options = {});
+  // Reads until no message is received in part, so that another process can use the socket next.
+  // What came is kept as always. Errc::busy if the rest of a message does not arrive in time, or if
+  // QEMU has the beginning of a command.
+  Result<> settle(Milliseconds timeout);
 
   // Runs a command and returns its "return" value. A refusal by QEMU is Errc::io (Errc::unsupported
   // for an unknown command) with QEMU's text. Errc::busy if no answer arrives in time;
@@ -47,6 +57,12 @@ class Client {
   Result<Event> wait_event(std::string_view name, Milliseconds timeout);
   // The same, without waiting.
   Result<std::optional<Event>> take_event(std::string_view name);
+  // The earliest kept event of any name, without waiting. If the connection is lost, events that
+  // came before are returned first.
+  Result<std::optional<Event>> next_event();
+  // The recorded events since the last call, including those that other calls have taken or
+  // dropped.
+  std::vector<Event> take_recorded();
   // Forgets all kept events, and everything that waits to be received.
   Result<> drop_events();
   // The socket, for callers that ask who is behind it.
@@ -58,7 +74,8 @@ class Client {
   Client(Fd socket, ClientOptions options)
       : socket_(std::move(socket)),
         greeting_(options.greeting),
-        events_(std::move(options.events)) {}
+        events_(std::move(options.events)),
+        recorded_(std::move(options.recorded)) {}
 
   Result<> greet();
   Result<> send(std::string_view text, int fd, Clock::time_point deadline);
@@ -70,6 +87,8 @@ class Client {
   // command number id_ becomes answer_. A stream of events without end does not block the caller:
   // `patience` counts messages down, and ends with Errc::limit.
   Result<bool> hear(Clock::time_point deadline, std::size_t& patience);
+  // Receives everything that waits to be received.
+  Result<> hear_all();
   // True if the message answers command number id_.
   Result<bool> is_answer(const Json& message) const;
 
@@ -77,8 +96,10 @@ class Client {
   Milliseconds greeting_;
   MessageSplitter splitter_;
   KeptEvents events_;
+  KeptEvents recorded_;
   std::uint64_t id_ = 0;
   std::optional<Json> answer_;
+  bool shared_ = false;     // another process uses the socket as well, at other times
   bool half_sent_ = false;  // QEMU holds the beginning of a command that will not end
 };
 

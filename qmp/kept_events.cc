@@ -15,9 +15,6 @@ Result<> KeptEvents::keep(const Json& message) {
   if (std::ranges::find(names_, *name) == names_.end()) {
     return {};
   }
-  if (events_.size() == kMaxEvents) {
-    return fail(Errc::limit, "QEMU's monitor sent more than {} events", kMaxEvents);
-  }
   const Json stamp = message.value("timestamp", Json::object());
   const auto seconds = number_member(stamp, "seconds").value_or(0);
   const auto micros = number_member(stamp, "microseconds").value_or(0);
@@ -27,8 +24,15 @@ Result<> KeptEvents::keep(const Json& message) {
       seconds < kLatest && micros < 1'000'000
           ? std::chrono::microseconds(static_cast<std::int64_t>(seconds * 1'000'000 + micros))
           : std::chrono::microseconds{};
+  if (std::ranges::count(events_, *name, &Event::name) == kMaxEvents) {
+    pop(*name);
+  }
   events_.push_back({*name, time, message.value("data", Json::object())});
   return {};
+}
+
+std::optional<Event> KeptEvents::pop() {
+  return events_.empty() ? std::nullopt : pop(events_.front().name);
 }
 
 std::optional<Event> KeptEvents::pop(std::string_view name) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The events of QEMU's monitor that a caller will ask for, in the order of arrival.
+//
+// A guest can cause events without end, so only the latest of each name are kept.
 #pragma once
 
 #include <chrono>
@@ -15,8 +17,8 @@
 
 namespace vmcore::qmp {
 
-// Events that are kept until somebody asks for them; more is Errc::limit.
-inline constexpr std::size_t kMaxEvents = 4096;
+// Events of one name that are kept until somebody asks for them.
+inline constexpr std::size_t kMaxEvents = 1024;
 
 struct Event {
   std::string name;
@@ -33,6 +35,8 @@ class KeptEvents {
   Result<> keep(const Json& message);
   // The earliest of that name, which is then no longer kept.
   std::optional<Event> pop(std::string_view name);
+  // The earliest of any name, which is then no longer kept.
+  std::optional<Event> pop();
   void clear() { events_.clear(); }
 
  private:

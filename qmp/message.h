@@ -29,6 +29,8 @@ class MessageSplitter {
   // something other than an object begins; Errc::limit beyond the bounds above.
   Result<std::optional<std::string>> next();
 
+  // Whether an object has begun and not ended, after next() returned nothing.
+  bool is_amid() const { return !pending_.empty(); }
   // What is held back for now.
   std::string_view pending() const { return pending_; }
 

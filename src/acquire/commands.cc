@@ -6,7 +6,7 @@
 namespace vmcore::acquire {
 namespace {
 
-// The connection as whoever reads this reaches it.
+// The connection URI for the reader of the message.
 std::string connection(const Selection& guest) {
   if (!guest.asked_as.empty()) {
     return " -c " + shell_quoted(guest.asked_as);
@@ -14,7 +14,7 @@ std::string connection(const Selection& guest) {
   return guest.uri.empty() ? "" : " -c " + shell_quoted(guest.uri);
 }
 
-// One that begins with a dash is no option.
+// A name that begins with a dash must not be read as an option.
 std::string positional(const std::string& domain) {
   return (domain.starts_with('-') ? "-- " : "") + shell_quoted(domain);
 }

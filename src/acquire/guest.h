@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Guest: a guest of this host as one method reaches it: how it stands, how its memory is had, what
-// is done with it afterwards.
+// Guest: a guest of this host as one method reaches it: its state, its memory, and what can be done
+// with it afterwards.
 //
-// The pause is a lease that QEMU holds, never a command of ours that would have to be taken back:
-// a dump of QEMU's own runs into a pipe, the guest stands still while it runs, and it ends when the
-// pipe's reader is gone, whatever became of us.
+// The pause is a lease that QEMU holds, never a command of ours that we would have to take back:
+// QEMU runs a dump into a pipe, the guest is paused while the dump runs, and the dump ends when the
+// pipe's reader is gone, even if we were killed.
 #pragma once
 
 #include <sys/types.h>
@@ -29,7 +29,8 @@
 
 namespace vmcore::acquire {
 
-// How a guest stands, in the words of what runs it: "running", "guest-panicked", "paused (user)".
+// The state of a guest, in the words of QEMU or libvirt: "running", "guest-panicked", "paused
+// (user)".
 struct GuestState {
   std::string name;
   bool running = false;
@@ -52,23 +53,23 @@ using Microseconds = std::chrono::microseconds;
 class Lease {
  public:
   virtual ~Lease() = default;
-  // Waits for the end of the dump, which comes when it is through or its reader has closed the
-  // pipe, and for the guest to run again if it did before. Returns for how long it stood still.
-  // Where the dump did not reach its end: why. The guest runs again all the same, else it is
-  // Errc::guest_state. Call once, when the reader is done or gone.
+  // Waits until the dump has ended, because it is complete or its reader has closed the pipe, and
+  // until the guest runs again if it ran before. Returns the length of the pause. An Error if the
+  // dump failed; the guest runs again all the same, otherwise the Error is Errc::guest_state. Call
+  // once, when the reader is done or gone.
   virtual Result<Microseconds> end() = 0;
   // Whether end() would return at once. A snapshot's input is complete then, and not before.
   virtual Result<bool> over() { return true; }
 };
 
-// What acquire() waits for no longer than.
+// The limits of acquire().
 struct Patience {
   using Clock = std::chrono::steady_clock;
-  std::optional<Clock::time_point> until = {};  // by when a running guest has to run again
-  int cancel = -1;                              // readable when the dump is given up
-  // Called before a pause begins that nobody can end early; may be empty.
+  std::optional<Clock::time_point> until = {};  // by then a running guest has to run again
+  int cancel = -1;                              // becomes readable when the dump is cancelled
+  // Called before a pause that nobody can end early; may be empty.
   std::function<void()> has_no_end = {};
-  // What is left until then, and no more than `most`.
+  // The time left, at most `most`.
   std::chrono::milliseconds left(std::chrono::milliseconds most) const {
     using std::chrono::milliseconds;
     return until ? std::clamp(std::chrono::ceil<milliseconds>(*until - Clock::now()),
@@ -77,7 +78,7 @@ struct Patience {
   }
 };
 
-// How the memory of a guest comes.
+// A guest's memory, as acquire() provides it.
 struct Acquired {
   sandbox::Input input;
   Fd source;                     // the input's "source", or the pipe of a process
@@ -91,46 +92,46 @@ class Guest {
  public:
   virtual ~Guest() = default;
 
-  // As its owner named it: any text.
+  // The name that its owner gave it: any text.
   virtual const std::string& name() const = 0;
-  // What commands take for no other guest (acquire/commands.h).
+  // A word that names this guest in commands, and no other one (acquire/commands.h).
   virtual std::string handle() const { return name(); }
   // The guest's identity for the note of a dump, without the host, which the caller fills in.
   // Fields that cannot be determined are empty; a dump does not fail for them.
   virtual GuestIdentity identity() { return {}; }
-  // By what it is known on this host (crash/guest_keys.h).
+  // Its keys on this host, for locks (crash/guest_keys.h).
   virtual std::vector<std::string> keys() const = 0;
-  // What opening it did that its owner has to know.
+  // Effects of opening it that its owner has to know.
   virtual std::vector<Remark> remarks() const { return {}; }
   // The bytes of its RAM.
   virtual Result<std::uint64_t> memory_size() = 0;
   virtual Result<GuestState> state() = 0;
-  // The bytes of the host's memory that its process takes; nothing where that cannot be seen.
+  // Bytes of the host's memory that its process uses; nothing if that cannot be seen.
   virtual std::optional<std::uint64_t> host_memory() = 0;
-  // The process that runs it, where memory is read in it; else null.
+  // The process that runs it, if memory is read there; else null.
   virtual const GuestProcess* process() const { return nullptr; }
-  // Errc::unsupported, with the reason, where no host can read its memory: it is encrypted.
-  // Errc::guest_state where no method can do with it, as far as that is known without a pause: it
-  // is of another architecture, or runs a 32-bit kernel.
+  // Errc::unsupported, with the reason, if no host can read its memory: it is encrypted.
+  // Errc::guest_state if no method supports it, as far as that is known without a pause: it has
+  // another architecture, or runs a 32-bit kernel.
   virtual Result<> check_readable() = 0;
-  // Errc::busy, naming it, where a dump, a migration or another job is going on.
+  // Errc::busy, with the name of the job, if a dump, a migration or another job is running.
   virtual Result<> check_idle() = 0;
-  // Undoes what a dump of ours that was killed left set in QEMU; what was done. Call where it is
-  // idle.
+  // Undoes what a killed dump of ours left set in QEMU, and returns what was done. Call when the
+  // guest is idle.
   virtual Result<std::vector<Remark>> mend() { return std::vector<Remark>{}; }
 
-  // Whether the last state() told that it runs after a crash: in its panic, or booted since. Its
-  // memory tells which.
+  // Whether the guest ran after a crash at the last state(): in its panic, or booted since. Its
+  // memory shows which.
   virtual bool runs_after_crash() const { return false; }
-  // Whether acquire() needs room for all of RAM: it brings a stream, not memory that is fetched.
+  // Whether acquire() needs room for all of RAM, because it provides a stream.
   virtual bool needs_spool(const GuestState& state) const = 0;
-  // Whether memory is read where it lies: acquire() then brings a ProcessInput, and locate()
-  // and look() can be asked.
+  // Whether memory is read in QEMU's process: then acquire() provides a ProcessInput, and locate()
+  // and look() work.
   virtual bool in_place() const = 0;
-  // By how many bytes the guest's memory on the host may grow for it.
+  // Bytes by which a dump may make the guest's memory on the host grow.
   virtual Result<std::uint64_t> growth() { return 0; }
-  // Begins. A running guest stands still from here on until the lease ends. Where the dump does not
-  // begin in time, or is given up, it is an Error, and the guest runs again all the same.
+  // Begins the dump. A running guest is paused until the lease ends. An Error if the dump does not
+  // begin in time or is cancelled; the guest then runs again.
   virtual Result<Acquired> acquire(const GuestState& state, const Patience& patience) = 0;
   // For a FetchedInput: a dump file of that range. Errc::guest_state if the guest has run since
   // acquire().
@@ -139,11 +140,11 @@ class Guest {
   // of the dump that acquire() began.
   virtual Result<ImageSource> locate(std::span<const PhysRange> blocks) = 0;
 
-  // Where its RAM lies, without touching it: for looking, not for dumps. The memory of devices is
-  // missing. With registers, where these cost nothing. Errc::unsupported where that cannot be told.
+  // Where its RAM lies, without a pause: for looking, not for dumps. The memory of devices is
+  // missing. With registers, if these cost nothing. Errc::unsupported if the place is not known.
   virtual Result<ImageSource> look() = 0;
-  // The registers of its vCPUs while it runs on, each of its own moment. Errc::unsupported where
-  // that cannot be had without a pause. A libvirt domain is tainted by it, where that is allowed.
+  // The registers of its vCPUs while it runs, each at its own moment. Errc::unsupported if they
+  // cannot be read without a pause. This taints a libvirt domain, if that is allowed.
   virtual Result<std::vector<CpuState>> registers() {
     return fail(Errc::unsupported, "the registers of the guest cannot be read while it runs");
   }

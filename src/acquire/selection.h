@@ -4,8 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
+
+namespace vmcore::qmp {
+class Client;
+}
 
 namespace vmcore::acquire {
 
@@ -15,14 +20,16 @@ enum class LookUp : std::uint8_t { any, id, name };
 // A way to a guest's memory (method.h).
 enum class Method : std::uint8_t { direct, qmp, libvirt, snapshot };
 
-// Which guest, as the user said it.
+// The guest that the user named.
 struct Selection {
-  // Nothing: the first method of the table that fits and works. It is searched for behind `tried`,
-  // which has failed.
+  // Nothing: the first method of the table that fits and works, of those behind `tried`, which has
+  // failed.
   std::optional<Method> method = {};
   std::optional<Method> tried = {};
   std::filesystem::path socket = {};  // of a QMP monitor
-  std::string uri = {};               // of libvirt; empty: libvirt's own default
+  // A connection to that monitor that was lent (qmp/monitor.h); null: we connect to it ourselves.
+  std::shared_ptr<qmp::Client> monitor = {};
+  std::string uri = {};  // of libvirt; empty: libvirt's own default
   std::string domain = {};
   LookUp look_up = LookUp::any;
   // The URI by which the reader of our messages reaches this libvirt (--remote); empty: `uri`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// GuestSetup: how a guest is set up, as far as it matters to dumps: what its libvirt definition or
-// its QEMU tells.
+// GuestSetup: the configuration of a guest, as far as it matters to dumps, from its libvirt
+// definition or its QEMU.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@
 
 namespace vmcore::acquire {
 
-// A program above libvirt that writes the definitions of its guests, and would undo what others
-// change there.
+// A program above libvirt that writes the definitions of its guests, and would undo changes of
+// others.
 struct Owner {
   const char* name;
-  const char* knob;  // " (where it is changed there)", as far as that is known
+  const char* knob;  // " (where it is changed there)", if that is known
 };
 
 struct GuestSetup {
@@ -43,11 +43,11 @@ struct GuestSetup {
   bool ready_when_started = false;
 };
 
-// Errc::unsupported where the memory is encrypted in some way; an empty text is none.
+// Errc::unsupported for the name of an encryption; the empty text means no encryption.
 Result<> check_encryption(const std::string& encryption);
 
-// Errc::guest_state for another architecture than x86, and for a 32-bit kernel: no method can do
-// with them.
+// Errc::guest_state for another architecture than x86, and for a 32-bit kernel: no method supports
+// them.
 Result<> check_kind(const std::string& arch, CpuMode mode);
 
 // Asks libvirt or QEMU; the guest is not touched, and a domain need not run.

@@ -4,12 +4,11 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/check/judge_guest.h"
-#include "src/job/available_memory.h"
+#include "src/job/budget.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
 #include "src/job/place_cache.h"
@@ -24,8 +23,8 @@ namespace fs = std::filesystem;
 
 // All of a dump that comes before the guest would stand still: how long that would take.
 std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
-  const sandbox::Request request{.input = sandbox::ProcessInput{.draft = true},
-                                 .how = {.threads = facts.threads},
+  const sandbox::Request request{.input = sandbox::ProcessInput{.rehearsal = true, .copied = true},
+                                 .how = {.threads = facts.budget.threads},
                                  .hint = job::recall_place(guest)};
   std::optional<std::chrono::microseconds> pause;
   const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
@@ -34,7 +33,7 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
     }
     return fail(Errc::cancelled, "a rehearsal");
   };
-  auto ahead = job::ReadAhead::make(guest);
+  auto ahead = job::ReadAhead::make(guest, facts.budget.memory);
   if (!ahead) {
     return pause;
   }
@@ -58,7 +57,7 @@ Result<> look_by(acquire::Guest& guest, acquire::Method method, GuestFacts& fact
   if (method != acquire::Method::direct || !facts.setup.encryption.empty()) {
     return {};
   }
-  facts.census = job::take_census(guest, facts.state->running, facts.threads);
+  facts.census = job::take_census(guest, facts.state->running, facts.budget.threads);
   // A domain's dump looks for its memory just as this does.
   const bool in_vain = !*facts.census && acquire::another_may_do(facts.census->error());
   if (in_vain && !facts.domain.empty()) {
@@ -114,8 +113,7 @@ report::CheckReport check_guest(const acquire::Selection& guest, const fs::path&
                    .setup = *std::move(setup)};
   facts.selection = guest;
   facts.trace = read_trace_rights();
-  facts.read_ahead = job::read_ahead_room();
-  facts.threads = std::max(1U, std::thread::hardware_concurrency());
+  facts.budget = job::whole_budget();
   facts.folder = folder;
   facts.room = staging::free_space(folder);
   for (const acquire::Method method : acquire::methods_for(guest)) {

@@ -13,6 +13,7 @@
 #include "src/acquire/setup.h"
 #include "src/base/result.h"
 #include "src/check/check_host.h"
+#include "src/job/budget.h"
 #include "src/report/summary.h"
 
 namespace vmcore::check {
@@ -37,8 +38,7 @@ struct GuestFacts {
   // The pause of a dump, but for the pause: nothing where it does not run, or could not be read.
   std::optional<std::chrono::microseconds> rehearsed = {};
   TraceRights trace = {};
-  std::uint64_t read_ahead = 0;  // bytes
-  unsigned threads = 1;
+  job::Budget budget = {};            // of a dump
   std::filesystem::path folder = {};  // where its dump would go
   Result<std::uint64_t> room = 0;     // bytes that are free there
   std::vector<std::string> leftovers = {};

@@ -22,8 +22,8 @@ std::string seconds(Time time) {
 job::Forecast forecast_of(const GuestFacts& facts, const report::Summary& census) {
   return job::forecast({.kept_bytes = census.kept_pages * kPageSize,
                         .page_struct_bytes = census.ram_pages * job::kPageStructSize,
-                        .read_ahead = facts.read_ahead,
-                        .threads = facts.threads});
+                        .read_ahead = facts.budget.memory,
+                        .threads = facts.budget.threads});
 }
 
 }  // namespace
@@ -107,7 +107,7 @@ Finding judge_kernel(const GuestFacts& facts) {
 }
 
 // A guest without one is dumped from outside all the same.
-Finding judge_panic_kernel(const GuestFacts& facts) {
+Finding judge_capture_kernel(const GuestFacts& facts) {
   Finding finding{.id = "panic_kernel", .title = "for a capture kernel in the guest (kdump)"};
   const report::Summary* census = census_of(facts);
   if (census == nullptr || !census->armed) {

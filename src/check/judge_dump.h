@@ -13,7 +13,7 @@ Finding judge_state(const GuestFacts& facts);
 Finding judge_idle(const GuestFacts& facts);
 std::vector<Finding> judge_ways(const GuestFacts& facts);
 Finding judge_kernel(const GuestFacts& facts);
-Finding judge_panic_kernel(const GuestFacts& facts);
+Finding judge_capture_kernel(const GuestFacts& facts);
 Finding judge_pause(const GuestFacts& facts);
 Finding judge_room(const GuestFacts& facts);
 Finding judge_memory(const GuestFacts& facts);

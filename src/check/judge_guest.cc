@@ -17,7 +17,7 @@ report::CheckReport judge_guest(const GuestFacts& facts) {
     findings.push_back(judge_idle(facts));
     std::ranges::move(judge_ways(facts), std::back_inserter(findings));
     findings.insert(findings.end(),
-                    {judge_kernel(facts), judge_panic_kernel(facts), judge_pause(facts),
+                    {judge_kernel(facts), judge_capture_kernel(facts), judge_pause(facts),
                      judge_holder(facts.setup.libvirt_version), judge_room(facts)});
   }
   findings.insert(findings.end(),

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <cstdio>
-#include <thread>
 
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/image/format_names.h"
 #include "src/image/page.h"
+#include "src/job/budget.h"
 
 namespace vmcore::cli {
 namespace {
@@ -52,7 +52,7 @@ void check_compression(const job::DumpOptions& options, bool codec_given) {
 }  // namespace
 
 void add_dump_options(CLI::App& command, job::DumpOptions& options) {
-  options.how.threads = std::max(1U, std::thread::hardware_concurrency());
+  options.how.threads = job::whole_budget().threads;
   command
       .add_option("-d,--dump-level", options.how.level,
                   "What to leave out, a sum: 1 zero pages, 2 page cache, 4 page cache with private "

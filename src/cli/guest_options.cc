@@ -7,7 +7,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "src/base/whole_file.h"
@@ -15,6 +14,8 @@
 #include "src/cli/store.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
+#include "src/job/budget.h"
 #include "src/job/known_domain.h"
 
 namespace vmcore::cli {
@@ -37,7 +38,6 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
   return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
 }
 
-unsigned thread_count() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 bool names_guest(const GuestOptions& source) {
   return !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
@@ -110,12 +110,14 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
                   "The longest pause of a running guest: 2s, 500ms, none. When it is over, the "
                   "guest is resumed and nothing is printed")
       ->needs(pause);
-  command.parse_complete_callback([&options] {
-    if (options.domain.empty() == options.socket.empty()) {
-      throw CLI::ValidationError("SOURCE",
-                                 "give a dump FILE, a stored crash, a DOMAIN or --qmp SOCKET");
-    }
-  });
+  command.parse_complete_callback([&options] { check_source(options); });
+}
+
+void check_source(const GuestOptions& options) {
+  if (options.domain.empty() == options.socket.empty()) {
+    throw CLI::ValidationError("SOURCE",
+                               "give a dump FILE, a stored crash, a DOMAIN or --qmp SOCKET");
+  }
 }
 
 Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
@@ -144,7 +146,7 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
 Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation) {
   const std::optional<report::Manifest>& manifest = crash.crash.manifest;
   if (manifest && manifest->dump) {
-    return job::read_file(crash.path + "/" + manifest->dump->file, operation, thread_count());
+    return job::read_file(crash.path + "/" + manifest->dump->file, operation, job::whole_budget().threads);
   }
   const std::string log = crash.path + "/" + kLogName;
   std::error_code ignored;
@@ -158,7 +160,7 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt) {
-  const unsigned threads = thread_count();
+  const unsigned threads = job::whole_budget().threads;
   const bool is_guest = names_guest(source);
   const auto crash = find_crash(source);
   if (!crash) {
@@ -174,6 +176,9 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   }
   if (!is_guest && names_file(source)) {
     return {job::read_file(source.domain, operation, threads), {}};
+  }
+  if (source.pause) {
+    job::be_killed_first();
   }
   job::PausedText result =
       source.pause ? job::read_paused_guest(source.selection(), operation, threads,

@@ -39,6 +39,8 @@ CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std
 
 // The same for verbs that take a dump file as well.
 void add_source_options(CLI::App& command, GuestOptions& options);
+// Throws a CLI::ValidationError unless one source is named; add_source_options() has it called.
+void check_source(const GuestOptions& options);
 // The stored crash that the source names, open; nothing where it is a file or a guest. A word that
 // names a crash and a domain is Errc::invalid.
 Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source);

@@ -17,6 +17,8 @@ constexpr Verb kVerbs[] = {
     {"key", "Make a key that guests seal their dumps to, or print its public half", add_key, true},
     {"convert", "Filter and rewrite a dump file", add_convert, true},
     {"info", "Print what a dump file, or the memory of a guest, contains", add_info, true},
+    {"report", "Print what happened to a guest: panic, stacks, tasks, from memory alone",
+     add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
     {"list", "List the stored crashes", add_list, true},

@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,6 +20,7 @@
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/budget.h"
 #include "src/job/dump_name.h"
 #include "src/job/output.h"
 #include "src/job/read_job.h"
@@ -110,10 +110,9 @@ Result<std::string> read_all(int file) {
 // Names the dump, once it was opened as one.
 Result<job::DumpResult> keep(job::Output& output, const std::string& host) {
   TRY_ASSIGN(const Fd dump, duplicate(output.fd()));
-  auto read =
-      job::read_text({.operation = sandbox::Operation::info,
-                      .how = {.threads = std::max(1U, std::thread::hardware_concurrency())}},
-                     {{"source", dump.get()}}, {});
+  auto read = job::read_text(
+      {.operation = sandbox::Operation::info, .how = {.threads = job::whole_budget().threads}},
+      {{"source", dump.get()}}, {});
   if (!read) {
     return in_context(std::move(read).error(), host + ": the received file is not a complete dump");
   }
@@ -235,7 +234,8 @@ void add_remote_option(CLI::App& command) {
   CLI::Option* const remote = command.add_flag("--remote");
   remote->description(
       "Run by ssh on the host that -c names (qemu+ssh://HOST/system), with its own vmcorectl");
-  for (const char* const name : {"--qmp", "--all-crashed", "--svg", "--keep", "--crash"}) {
+  for (const char* const name :
+       {"--qmp", "--all-crashed", "--svg", "--report-fd", "--keep", "--crash"}) {
     if (CLI::Option* const other = command.get_option_no_throw(name)) {
       remote->excludes(other);
     }

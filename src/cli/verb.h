@@ -15,6 +15,7 @@ Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
 Run add_key(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
+Run add_report(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
 Run add_memory(CLI::App& command, const Common& common);
 Run add_list(CLI::App& command, const Common& common);

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "src/cli/crash_options.h"
@@ -11,14 +12,18 @@
 #include "src/cli/dump_report.h"
 #include "src/cli/far_end.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
+#include "src/job/budget.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
@@ -36,6 +41,8 @@ const std::map<std::string, job::Consistency> kConsistencies{
 struct Options {
   job::GuestDumpOptions job;
   GuestOptions guest;
+  JobOptions service;
+  std::optional<std::uint64_t> memory_budget;
   std::string method = "auto";
   std::string output;
   std::string spool;
@@ -53,6 +60,7 @@ struct Options {
 void choose(Options& options, acquire::Selection guest) {
   guest.allow_unbounded_pause = options.job.guest.allow_unbounded_pause;
   options.job.guest = std::move(guest);
+  options.job.memory = options.memory_budget.value_or(job::whole_budget().memory);
   options.job.guest.method = acquire::method_from_name(options.method);
   options.job.output = job::resolved_output(options.output);
   options.job.spool = options.spool;
@@ -67,14 +75,15 @@ void choose(Options& options, acquire::Selection guest) {
   }
 }
 
-job::GuestDumpResult dump(const job::GuestDumpOptions& options, const Common& common) {
+job::GuestDumpResult dump(const job::GuestDumpOptions& options, JobReporter& reporter,
+                          const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
   ProgressLine progress(common.quiet);
-  return job::dump_guest(options, interrupt, progress.callback());
+  return job::dump_guest(options, interrupt, reporter.callback(progress.callback()));
 }
 
 // Nothing is done with the guest before its dump is in the store.
-int dump_into_store(Options& options, const Common& common) {
+int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
   if (!keeping) {
     return report_error(keeping.error(), common);
@@ -82,26 +91,40 @@ int dump_into_store(Options& options, const Common& common) {
   job::GuestDumpOptions job = options.job;
   job.output = keeping->output();
   job.confirm_kept = [&] { return keeping->commit(); };
-  job::GuestDumpResult result = dump(job, common);
+  job::GuestDumpResult result = dump(job, reporter, common);
   keeping->finish(result.dump);
-  if (const auto& guest = result.guest; guest && !options.chosen_then().empty()) {
+  const std::string& then = options.chosen_then();
+  if (const auto& guest = result.guest; guest && !then.empty()) {
     const std::string error = guest->then_error ? guest->then_error->message
                               : result.withheld ? result.withheld->why
                                                 : "";
-    keeping->record(options.chosen_then(), guest->then_done, error);
+    keeping->record(then, guest->then_done, error);
   }
-  const int code = tell_dump(result, {options.chosen_then(), false}, common);
+  const int code = tell_dump(result, {then, false}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return code;
+  return reporter.end(code, report::to_json(job::report_of(result, then)));
+}
+
+int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
+  const job::GuestDumpResult result = dump(options.job, reporter, common);
+  const std::string& then = options.chosen_then();
+  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
+  return reporter.end(code, report::to_json(job::report_of(result, then)));
 }
 
 int dump(Options& options, const Common& common, acquire::Selection guest) {
   choose(options, std::move(guest));
-  return options.keep.keep ? dump_into_store(options, common)
-                           : tell_dump(dump(options.job, common),
-                                       {options.chosen_then(), options.job.output == "-"}, common);
+  auto reporter = JobReporter::open(options.service);
+  if (!reporter) {
+    report_error(reporter.error(), common);
+    return kExitUsage;
+  }
+  options.job.guest.monitor = reporter->monitor();
+  options.job.on_memory_read = reporter->on_memory_read();
+  return options.keep.keep ? dump_into_store(options, *reporter, common)
+                           : dump_into_file(options, *reporter, common);
 }
 
 // What several dumps come to: the worst.
@@ -139,6 +162,7 @@ int dump_all_crashed(Options& options, const Common& common) {
 }
 
 int run(Options& options, const Common& common) {
+  job::be_killed_first();
   if (!options.crash.by.empty()) {
     choose(options, options.guest.selection());
     return crash_and_tell(options.crash, options.job, common);
@@ -194,8 +218,15 @@ Run add_dump(CLI::App& command, const Common& common) {
   CLI::Option* all =
       command.add_flag("--all-crashed", options->all_crashed,
                        "Dump every domain whose guest panicked, into the current folder");
+  command
+      .add_option("--memory-budget", options->memory_budget,
+                  "The most memory for a copy of what is kept, so that the guest need not wait for "
+                  "compression; default: a quarter of the available memory, at most 1GiB")
+      ->transform(CLI::AsSizeValue(false));
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
+  add_job_options(command, options->service,
+                  {"--then", "--then-always", "--all-crashed", "--crash-guest"});
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
   }

@@ -34,8 +34,8 @@ void line(std::string& out, std::string_view name, const std::string& value) {
 }
 
 // What crashkernel= reserved, and whether a kernel waits there for a crash.
-void describe_panic_kernel(const report::KernelInfo& kernel, std::string& out) {
-  if (const auto& panic = kernel.panic_kernel) {
+void describe_capture_kernel(const report::KernelInfo& kernel, std::string& out) {
+  if (const auto& panic = kernel.capture_kernel) {
     line(out, "capture kernel",
          panic->size == 0
              ? "none: no memory is reserved for it (crashkernel=)"
@@ -63,7 +63,7 @@ void describe_kernel(const report::InfoReport& info, std::string& out) {
   }
   line(out, "kaslr offset", fmt::format("{:#x}", kernel.kaslr_offset));
   line(out, "page tables", fmt::format("{} levels", kernel.page_table_levels));
-  describe_panic_kernel(kernel, out);
+  describe_capture_kernel(kernel, out);
 }
 
 void describe_time(const report::InfoReport& info, std::string& out) {

@@ -6,20 +6,24 @@
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
 #include "src/job/output.h"
 #include "src/job/receive_job.h"
+#include "src/job/reports.h"
 
 namespace vmcore::cli {
 namespace {
 
 struct Options {
   job::ReceiveOptions job;
+  JobOptions service;
   std::string uri;
   std::string monitor;
   std::string output;
@@ -36,8 +40,8 @@ struct Options {
 };
 
 // `tell_log`: the kernel log has the place where it stays.
-job::ReceiveResult receive(const job::ReceiveOptions& options, const Common& common,
-                           bool tell_log) {
+job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& reporter,
+                           const Common& common, bool tell_log) {
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
   ProgressLine progress(common.quiet);
@@ -46,8 +50,9 @@ job::ReceiveResult receive(const job::ReceiveOptions& options, const Common& com
       report.log.clear();
     }
     telling.tell(report);
+    reporter.tell(report);
   };
-  return job::receive(options, interrupt, tell, progress.callback());
+  return job::receive(options, interrupt, tell, reporter.callback(progress.callback()));
 }
 
 // The name of a guest as far as it is known before it sends: a domain, a socket, a file.
@@ -55,20 +60,26 @@ std::string guest_of(const std::string& from) {
   return from == "-" ? "" : std::filesystem::path(from).filename().string();
 }
 
-int receive_into_store(Options& options, const Common& common) {
+int receive_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, guest_of(options.job.from), common);
   if (!keeping) {
     return report_error(keeping.error(), common);
   }
   options.job.output = keeping->output();
-  job::ReceiveResult result = receive(options.job, common, false);
+  job::ReceiveResult result = receive(options.job, reporter, common, false);
   keeping->finish(result.dump, result.report.crash);
   result.report.log = keeping->final_path(result.report.log);
   const int code = tell_received(result, {}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return code;
+  return reporter.end(code, report::to_json(job::report_of(result)));
+}
+
+int receive_into_file(const Options& options, JobReporter& reporter, const Common& common) {
+  const job::ReceiveResult result = receive(options.job, reporter, common, true);
+  const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
+  return reporter.end(code, report::to_json(job::report_of(result)));
 }
 
 int run(Options& options, const Common& common) {
@@ -89,9 +100,15 @@ int run(Options& options, const Common& common) {
   if (options.most != 0) {
     options.job.most = options.most;
   }
-  return options.keep.keep ? receive_into_store(options, common)
-                           : tell_received(receive(options.job, common, true),
-                                           {.to_stdout = options.job.output == "-"}, common);
+  auto reporter = JobReporter::open(options.service);
+  if (!reporter) {
+    report_error(reporter.error(), common);
+    return kExitUsage;
+  }
+  options.job.guest.monitor = reporter->monitor();
+  job::be_killed_first();
+  return options.keep.keep ? receive_into_store(options, *reporter, common)
+                           : receive_into_file(options, *reporter, common);
 }
 
 }  // namespace
@@ -146,6 +163,7 @@ Run add_receive(CLI::App& command, const Common& common) {
   command.add_option("--spool", options->spool,
                      "A folder with room for the pages; default: the folder of the dump");
   add_keep_options(command, options->keep, {"--file", "--dry-run"});
+  add_job_options(command, options->service, {});
   return [options, &common] { return run(*options, common); };
 }
 

@@ -24,7 +24,7 @@ _vmcorectl()
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;
-        -o|--file|--qmp|--channel|--key) _filedir; return ;;
+        -o|--file|--log|--qmp|--channel|--key) _filedir; return ;;
         --spool|--folder|--root|--store) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
@@ -38,7 +38,7 @@ _vmcorectl()
         COMPREPLY=($(compgen -W "$(virsh -q list --all --name 2>/dev/null)" -- "$cur"))
     elif [[ $verb == prune ]]; then
         return
-    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == memory ]]; then
+    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else

@@ -13,7 +13,7 @@
 #include "src/convert/pipeline.h"
 #include "src/convert/shards.h"
 #include "src/image/page.h"
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 #include "src/kernel/proof.h"
 
 namespace vmcore::convert {
@@ -46,7 +46,8 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   const filters::PlanOptions plan_options{
       .level = image.file.doubted ? 0 : options.how.level,
       .threads = options.how.threads,
-      .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image())};
+      .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image()),
+      .torn = options.torn || was_torn(image)};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
                                     plan_options, options.window, stop));
@@ -127,7 +128,7 @@ class PageWriting {
   }
 
   // The same of a guest that waits. Those for which there was no room are written while it does.
-  Result<std::uint64_t> write_copied(CopiedMemory& copied) {
+  Result<std::uint64_t> write_copied(CopiedMemory& copied, bool is_paused) {
     TRY(plan_next());
     const PageSet data = without(pages().kept, pages().zero);
     TRY(copied.take(data));
@@ -140,7 +141,7 @@ class PageWriting {
       TRY(write_some(copied, common(first.kernel, missing)));
     }
     ConvertOptions at_once = options_;
-    at_once.how.bandwidth = 0;
+    at_once.how.bandwidth = is_paused ? 0 : options_.how.bandwidth;
     const PageSet now = without(missing, done_);
     TRY(write_part(copied, {now, pages().zero}, at_once, true));
     done_.insert(now);
@@ -248,7 +249,7 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
                           std::stop_token stop) {
   TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
   if (decision.kernel() != nullptr) {
-    if (const auto panic = kernel::read_panic_kernel(*decision.kernel())) {
+    if (const auto panic = kernel::read_capture_kernel(*decision.kernel())) {
       decision.outcome.armed = panic->loaded;
     }
   }
@@ -272,12 +273,13 @@ Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
   // Of a crashed kernel beside a capture kernel, pages are not all where its own addresses say.
   CopiedMemory* const copied = outcome.crashed ? nullptr : waiting.copied;
   ConvertOptions unhurried = options;
-  if (waiting.copied != nullptr && copied == nullptr) {
+  if (waiting.copied != nullptr && copied == nullptr && waiting.is_paused) {
     unhurried.how.bandwidth = 0;  // the guest waits until all is written
   }
   PageWriting writing(decision, header.notes, writer, unhurried, observer, stop);
-  TRY_ASSIGN(const std::uint64_t lost,
-             copied != nullptr ? writing.write_copied(*copied) : writing.write_windows());
+  TRY_ASSIGN(const std::uint64_t lost, copied != nullptr
+                                           ? writing.write_copied(*copied, waiting.is_paused)
+                                           : writing.write_windows());
   append(outcome.remarks, writer.remarks());
   outcome.lost_pages += lost;
   if (outcome.lost_pages != 0) {

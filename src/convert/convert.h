@@ -79,11 +79,13 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
 
 class CopiedMemory;
 
-// For a guest that waits until it is read. Both may be null.
+// For a guest that waits until it is read. Both pointers may be null.
 struct Waiting {
   // The memory of the image: what is kept is copied first, as far as there is room.
   CopiedMemory* copied = nullptr;
   const kernel::FoundKernels* kernels = nullptr;  // which were found of the same guest before
+  // The guest runs again when it is read: Conversion::bandwidth does not delay that.
+  bool is_paused = true;
 };
 
 // Writes the dump. An Error leaves an unusable file behind: the caller throws it away.

@@ -13,9 +13,9 @@
 #include "src/convert/crashed_memory.h"
 #include "src/formats/elf/notes.h"
 #include "src/kernel/arch/arch.h"
+#include "src/kernel/capture_kernel.h"
 #include "src/kernel/cpu_anchors.h"
 #include "src/kernel/elfcorehdr.h"
-#include "src/kernel/panic_kernel.h"
 #include "src/kernel/proof.h"
 
 namespace vmcore::convert {
@@ -57,7 +57,7 @@ bool is_past(const MemoryImage& image, const std::vector<GuestKernel>& kernels,
 }
 
 bool is_capture_kernel(const GuestKernel& kernel) {
-  return kernel::told_elfcorehdr(kernel).has_value();
+  return kernel::elfcorehdr_from_cmdline(kernel).has_value();
 }
 
 // Whether a capture kernel may have taken over: looked at for every dump, so without a search.
@@ -77,7 +77,7 @@ Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
                                              const kernel::FoundKernels& found) {
   std::vector<CoreHeader> headers;
   for (const GuestKernel& each : found.kernels) {
-    const auto told = kernel::told_elfcorehdr(each);
+    const auto told = kernel::elfcorehdr_from_cmdline(each);
     if (auto header = told ? kernel::read_elfcorehdr(*image.memory, *told)
                            : Result<CoreHeader>(fail(Errc::not_found, "not known"))) {
       headers.push_back(*std::move(header));
@@ -97,7 +97,7 @@ Result<std::vector<CoreHeader>> find_headers(const MemoryImage& image,
     if (each->kallsyms() == nullptr) {
       return kernel::search_elfcorehdr(*image.memory, {{0}, kMaxPhysAddr});
     }
-    if (const auto panic = kernel::read_panic_kernel(*each); panic && panic->region.size != 0) {
+    if (const auto panic = kernel::read_capture_kernel(*each); panic && panic->region.size != 0) {
       TRY_ASSIGN(auto more, kernel::search_elfcorehdr(*image.memory, panic->region));
       std::ranges::move(more, std::back_inserter(headers));
     }

@@ -3,6 +3,7 @@
 
 #include "src/base/number.h"
 #include "src/convert/crashed_kernel.h"
+#include "src/kernel/cpus.h"
 #include "src/kernel/printk_log.h"
 
 namespace vmcore::convert {
@@ -20,8 +21,8 @@ KernelFacts kernel_facts(const kernel::GuestKernel& kernel) {
     facts.kaslr_offset = take_number<std::uint64_t>(digits, 16).value_or(0);
   }
   facts.panicked = kernel::has_panicked(kernel).value_or(false);
-  if (const auto panic = kernel::read_panic_kernel(kernel)) {
-    facts.panic_kernel = *panic;
+  if (const auto panic = kernel::read_capture_kernel(kernel)) {
+    facts.capture_kernel = *panic;
   }
   return facts;
 }
@@ -39,6 +40,29 @@ std::optional<KernelFacts> facts_of_note(const MemoryImage& image) {
   facts.release = info->release();
   facts.build_id = info->build_id().value_or("");
   return facts;
+}
+
+// A CPU that Linux does not use takes a number that is free.
+std::vector<unsigned> numbers_of_host(const kernel::CpuOrder& cpus) {
+  std::vector<unsigned> numbers(cpus.order.size());
+  for (unsigned position = 0; position < cpus.order.size(); ++position) {
+    const unsigned cpu = cpus.order[position];
+    numbers[cpu] = cpus.numbers[cpu].value_or(position);
+  }
+  return numbers;
+}
+
+std::vector<unsigned> cpu_numbers(const MemoryImage& image, const kernel::GuestKernel& kernel) {
+  if (kernel.kallsyms() == nullptr) {
+    return {};
+  }
+  const kernel::CpuOrder found = kernel::linux_cpu_order(kernel, *kernel.kallsyms(), image.cpus);
+  if (std::ranges::any_of(found.numbers, [](const auto& number) { return number.has_value(); })) {
+    return numbers_of_host(found);
+  }
+  // Registers that the crashed kernel saved do not tell the base of per-CPU data.
+  auto saved = kernel::cpus_with_crash_notes(kernel, *kernel.kallsyms());
+  return saved && saved->size() == image.cpus.size() ? *std::move(saved) : std::vector<unsigned>();
 }
 
 }  // namespace
@@ -66,6 +90,7 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   description.crash_time = crash_time(image, kernel, options.host_event_time);
   if (kernel != nullptr) {
     description.kernel = kernel_facts(*kernel);
+    description.cpu_numbers = cpu_numbers(subject.image(), *kernel);
     const auto log =
         kernel::read_printk_log(*kernel, [](const kernel::LogRecord&) { return true; });
     if (log && log->records != 0) {
@@ -74,7 +99,8 @@ Result<Description> describe(const MemoryImage& image, const ConvertOptions& opt
   } else if (subject.found.doubted.empty()) {  // else a remark names what does not run
     description.kernel = facts_of_note(image);
   }
-  const filters::PlanOptions plan_options{.level = 0, .threads = options.how.threads};
+  const filters::PlanOptions plan_options{
+      .level = 0, .threads = options.how.threads, .torn = options.torn || was_torn(image)};
   TRY_ASSIGN(description.plan, filters::make_plan(*subject.image().memory, kernel,
                                                   level_before(image), plan_options, stop));
   return description;

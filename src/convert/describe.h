@@ -13,7 +13,7 @@
 #include "src/convert/convert.h"
 #include "src/convert/normalise.h"
 #include "src/image/image.h"
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 
 namespace vmcore::convert {
 
@@ -27,8 +27,8 @@ struct KernelFacts {
   std::int64_t phys_base = 0;
   std::uint64_t kaslr_offset = 0;  // KERNELOFFSET, bytes
   unsigned page_table_levels = 0;
-  bool panicked = false;                            // as far as that can be told
-  std::optional<kernel::PanicKernel> panic_kernel;  // nothing where that cannot be told
+  bool panicked = false;                                // as far as that can be told
+  std::optional<kernel::CaptureKernel> capture_kernel;  // nothing where that cannot be told
 };
 
 struct Description {
@@ -39,6 +39,8 @@ struct Description {
   // Seconds since boot of the newest log record: the least that can be said of the time.
   std::optional<double> last_log_stamp;
   std::shared_ptr<const MemoryImage> crashed;  // as in Outcome
+  // The Linux CPU of each of the image's CPUs; empty where the kernel does not tell.
+  std::vector<unsigned> cpu_numbers;
   unsigned level_asked = 0;  // by whoever wrote the file; 0 where it does not tell
   unsigned level_reached = 0;
   filters::Plan plan;  // at level 0: page counts by class, RAM, what is in the file

@@ -157,7 +157,8 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   use.release = kernel.info().release();
   const unsigned before = level_before(image);
   const filters::PlanOptions plan_options{.level = options.how.level,
-                                          .threads = options.how.threads};
+                                          .threads = options.how.threads,
+                                          .torn = options.torn || was_torn(image)};
   auto classified = filters::classify(*subject.image().memory, kernel, before, plan_options, stop);
   if (!classified) {
     return in_context(std::move(classified).error(), "the use of the pages is not known");

@@ -2,10 +2,12 @@
 #include "src/convert/normalise.h"
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
 #include "src/base/number.h"
+#include "src/formats/elf/notes.h"
 #include "src/image/page.h"
 #include "src/kernel/arch/arch.h"
 #include "src/kernel/cpus.h"
@@ -23,17 +25,18 @@ bool is_provenance(const Note& note) {
 
 // The notes that `is_kind` picks, one a vCPU, in the order given; as they were where their number
 // is not that of the vCPUs.
-void add_per_cpu(const MemoryImage& image, bool (*is_kind)(const Note&),
-                 const std::vector<unsigned>& order, std::vector<Note>& notes) {
-  std::vector<const Note*> found;
-  for (const Note& note : image.notes) {
-    if (is_kind(note)) {
-      found.push_back(&note);
-    }
+std::vector<Note> per_cpu_notes(const MemoryImage& image, bool (*is_kind)(const Note&),
+                                const std::vector<unsigned>& order) {
+  std::vector<Note> found;
+  std::ranges::copy_if(image.notes, std::back_inserter(found), is_kind);
+  if (found.size() != order.size()) {
+    return found;
   }
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    notes.push_back(found.size() == order.size() ? *found[order[i]] : *found[i]);
+  std::vector<Note> ordered;
+  for (const unsigned position : order) {
+    ordered.push_back(std::move(found[position]));
   }
+  return ordered;
 }
 
 Note make_vmcoreinfo_note(const kernel::GuestKernel& kernel) {
@@ -44,8 +47,8 @@ Note make_vmcoreinfo_note(const kernel::GuestKernel& kernel) {
 }
 
 // Empty, and a remark, where Linux's order is not known: the notes then stay as they were.
-std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKernel& kernel,
-                                std::vector<Remark>& remarks) {
+kernel::CpuOrder cpu_order(const MemoryImage& image, const kernel::GuestKernel& kernel,
+                           std::vector<Remark>& remarks) {
   const bool of_host = std::ranges::any_of(image.notes, is_qemu_cpu);
   if (!of_host) {
     return {};  // the crashed kernel's own: in the order of Linux's CPUs (/proc/vmcore)
@@ -60,19 +63,32 @@ std::vector<unsigned> cpu_order(const MemoryImage& image, const kernel::GuestKer
   }
   kernel::CpuOrder found = kernel::linux_cpu_order(kernel, *kernel.kallsyms(), image.cpus);
   remarks.insert(remarks.end(), found.remarks.begin(), found.remarks.end());
-  return std::move(found.order);
+  return found;
+}
+
+// QEMU writes the number of the vCPU, from 1 on, as process ID. drgn finds the registers of a Linux
+// CPU by it (since its a47fa1f3 of 2024, where VMCOREINFO has no CRASHTIME).
+void number_cpus(const kernel::CpuOrder& cpus, std::vector<Note>& prstatus) {
+  for (unsigned position = 0; position < prstatus.size(); ++position) {
+    const unsigned number = cpus.numbers[cpus.order[position]].value_or(position);
+    formats::set_pid(prstatus[position], static_cast<std::int32_t>(number + 1));
+  }
 }
 
 std::vector<Note> make_notes(const MemoryImage& image, const kernel::GuestKernel* kernel,
                              std::vector<Remark>& remarks) {
   std::vector<Note> notes;
-  std::vector<unsigned> order;
+  kernel::CpuOrder cpus;
   if (kernel != nullptr) {
     notes.push_back(make_vmcoreinfo_note(*kernel));
-    order = cpu_order(image, *kernel, remarks);
+    cpus = cpu_order(image, *kernel, remarks);
   }
-  add_per_cpu(image, is_prstatus, order, notes);
-  add_per_cpu(image, is_qemu_cpu, order, notes);
+  std::vector<Note> prstatus = per_cpu_notes(image, is_prstatus, cpus.order);
+  if (prstatus.size() == cpus.order.size()) {
+    number_cpus(cpus, prstatus);
+  }
+  std::ranges::move(prstatus, std::back_inserter(notes));
+  std::ranges::move(per_cpu_notes(image, is_qemu_cpu, cpus.order), std::back_inserter(notes));
   // Where the vCPUs tell what they run, and it is not what the note describes.
   const bool disproved = kernel == nullptr && kernel::tells_page_tables(image) &&
                          !image.file.incomplete && std::ranges::any_of(image.notes, is_vmcoreinfo);

@@ -25,10 +25,12 @@ CrashTime crash_time(const MemoryImage& image, const kernel::GuestKernel* kernel
 
 // The notes in the order that readers want: VMCOREINFO (recovered where the source had none or a
 // wrong one, left out where it describes a kernel that no vCPU runs), NT_PRSTATUS and then the QEMU
-// notes of all vCPUs, each in Linux's CPU order, so that crash gives each CPU its own registers;
-// all other notes verbatim, but for one of ours. phys_base is the kernel's (QEMU's kdump sub-header
-// has a wrong one). Segments as /proc/vmcore has them: the kernel image, then the direct map.
-// `kernel` may be null. Doubts are added to `remarks`.
+// notes of all vCPUs, each in Linux's CPU order: of a file with QEMU notes, crash takes the n-th
+// NT_PRSTATUS for Linux's CPU n, and drgn the one whose process is n + 1, which is made so. Notes
+// of the crashed kernel's own (/proc/vmcore) stay as they are: crash gives the n-th to the n-th
+// online CPU. All other notes verbatim, but for one of ours. phys_base is the kernel's (QEMU's
+// kdump sub-header has a wrong one). Segments as /proc/vmcore has them: the kernel image, then the
+// direct map. `kernel` may be null. Doubts are added to `remarks`.
 formats::DumpHeader make_header(const MemoryImage& image, const kernel::GuestKernel* kernel,
                                 const filters::PlanSummary& plan, const CrashTime& time,
                                 std::vector<Remark>& remarks);

@@ -242,4 +242,9 @@ unsigned level_before(const MemoryImage& image) {
   return (provenance ? provenance->level_reached : image.file.dump_level) & filters::kMaxLevel;
 }
 
+bool was_torn(const MemoryImage& image) {
+  const auto provenance = read_provenance(image);
+  return provenance && provenance->capture && provenance->capture->consistency == "torn";
+}
+
 }  // namespace vmcore::convert

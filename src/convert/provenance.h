@@ -53,5 +53,7 @@ void remark_on_newer_note(const MemoryImage& image, std::vector<Remark>& remarks
 // The dump level that was applied to the image already: what its provenance tells, else its header.
 // 0 where neither does.
 unsigned level_before(const MemoryImage& image);
+// Whether the file tells that the guest ran while its memory was read.
+bool was_torn(const MemoryImage& image);
 
 }  // namespace vmcore::convert

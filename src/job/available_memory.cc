@@ -61,9 +61,4 @@ std::uint64_t available_memory(const fs::path& root) {
 
 void be_killed_first() { std::ofstream("/proc/self/oom_score_adj") << 1000; }
 
-std::uint64_t read_ahead_room() {
-  constexpr std::uint64_t kMost = 1U << 30;
-  return std::min(kMost, available_memory() / 4);
-}
-
 }  // namespace vmcore::job

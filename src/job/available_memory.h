@@ -12,12 +12,9 @@ namespace vmcore::job {
 // report it. `root` is the folder that contains /proc and /sys.
 std::uint64_t available_memory(const std::filesystem::path& root = "/");
 
-// If the host runs out of memory, this process and its children are killed before any guest: a
-// guest that is paused for them then runs again (proc(5), oom_score_adj).
+// Changes this process: if the host runs out of memory, it and its children are killed before any
+// guest, and a guest that is paused for them then runs again (proc(5), oom_score_adj). For the
+// process of one job, at its start; no job calls it.
 void be_killed_first();
-
-// Bytes of a guest's memory that may be copied before compression, so that the pause is shorter: a
-// quarter of the available memory.
-std::uint64_t read_ahead_room();
 
 }  // namespace vmcore::job

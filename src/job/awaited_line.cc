@@ -13,8 +13,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// Who connects and speaks is a guest that has its stream ready; a stray must not keep us from one,
-// which waits for half a minute.
+// A guest that connects has its stream ready. A stray client must not keep us from a guest, which
+// waits for half a minute.
 constexpr milliseconds kConnectedWait{3'000};
 
 }  // namespace
@@ -29,17 +29,17 @@ Result<AwaitedLine> AwaitedLine::open(const std::string& from, const acquire::Se
   return awaited;
 }
 
-Result<> AwaitedLine::watch(const std::filesystem::path& monitor) {
-  TRY_ASSIGN(line_.witness, acquire::watch_monitor(monitor));
+Result<> AwaitedLine::watch(const acquire::Selection& monitor) {
+  TRY_ASSIGN(line_.watcher, acquire::watch_monitor(monitor));
   return {};
 }
 
-bool AwaitedLine::saw_crash() const {
-  return line_.witness && line_.witness->seen() != acquire::CrashSeen::no;
+bool AwaitedLine::saw_crash() {
+  return line_.watcher && line_.watcher->seen() != acquire::CrashSeen::no;
 }
 
-Result<> AwaitedLine::check_witness() const {
-  if (line_.witness && line_.witness->seen() == acquire::CrashSeen::stopped) {
+Result<> AwaitedLine::check_watcher() {
+  if (line_.watcher && line_.watcher->seen() == acquire::CrashSeen::stopped) {
     return fail(Errc::guest_state,
                 "the guest panicked, and no capture kernel took over: it will not send a dump");
   }
@@ -58,26 +58,29 @@ milliseconds AwaitedLine::patience() const {
 }
 
 Result<> AwaitedLine::await(int cancel, std::span<const int> also, milliseconds at_most) {
+  constexpr milliseconds kLongest{60'000};  // poll() has a limit
   std::vector<pollfd> waits{{callers_ ? callers_->fd() : line_.fd.get(), POLLIN, 0},
-                            {cancel, POLLIN, 0}};
+                            {cancel, POLLIN, 0},
+                            {-1, POLLIN, 0}};
   for (const int fd : also) {
     waits.push_back({fd, POLLIN, 0});
   }
   while (true) {
-    const milliseconds look_every{line_.witness ? 1'000 : 60'000};
-    milliseconds timeout = wait_.count() == 0 ? look_every : std::min(left(), look_every);
+    milliseconds timeout = wait_.count() == 0 ? kLongest : std::min(left(), kLongest);
     if (timeout.count() <= 0) {
       return fail(Errc::not_found, "the guest sent nothing within {} s", wait_.count());
     }
     timeout = at_most.count() == 0 ? timeout : std::min(timeout, at_most);
-    TRY(check_witness());
-    const int ready = ::poll(waits.data(), waits.size(), static_cast<int>(timeout.count()));
+    TRY(check_watcher());
+    waits[2].fd = line_.watcher ? line_.watcher->fd() : -1;
+    int ready = ::poll(waits.data(), waits.size(), static_cast<int>(timeout.count()));
     if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
     }
     if (ready > 0 && waits[1].revents != 0) {
       return fail(Errc::cancelled, "interrupted");
     }
+    ready -= ready > 0 && waits[2].revents != 0 ? 1 : 0;
     if (ready > 0 || at_most.count() != 0) {
       return {};
     }

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,10 +24,10 @@ class AwaitedLine {
                                   std::chrono::seconds wait);
 
   // From now on that monitor of QEMU is asked whether the guest crashed.
-  Result<> watch(const std::filesystem::path& monitor);
-  void stop_watching() { line_.witness.reset(); }
+  Result<> watch(const acquire::Selection& monitor);
+  void stop_watching() { line_.watcher.reset(); }
   // Whether the monitor or libvirt has reported it.
-  bool saw_crash() const;
+  bool saw_crash();
 
   // Waits until the first byte is there, which is left to the reader; for a line with callers,
   // until there may be another caller, one of `also` is readable, or `at_most` is over (zero: no
@@ -56,7 +55,7 @@ class AwaitedLine {
 
   AwaitedLine(acquire::GuestLine line, std::chrono::seconds wait)
       : wait_(wait), line_(std::move(line)) {}
-  Result<> check_witness() const;
+  Result<> check_watcher();
   std::chrono::milliseconds left() const;
 
   std::chrono::seconds wait_;

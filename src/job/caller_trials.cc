@@ -29,8 +29,7 @@ std::size_t CallerTrials::count(const std::string& peer) const {
   return static_cast<std::size_t>(std::ranges::count(trials_, peer, &Trial::peer));
 }
 
-// A guest that has its stream ready begins it as soon as its worker has read so far; while that
-// worker does not run yet, there is something to be read.
+// A guest begins its stream at once. While its worker does not run yet, there are unread bytes.
 bool CallerTrials::is_silent(Trial& trial) {
   const auto now = std::chrono::steady_clock::now();
   if (is_readable(trial.reading.line.get()) || is_readable(trial.reading.worker.fd())) {
@@ -41,8 +40,7 @@ bool CallerTrials::is_silent(Trial& trial) {
   return now - *trial.silent_since >= kLeast;
 }
 
-// Of those that are silent, of that peer only where it is given: the oldest of the peer that has
-// the most.
+// Drops a silent client: the oldest of the given peer, else of the peer that has the most.
 bool CallerTrials::drop_silent(const std::optional<std::string>& peer) {
   auto victim = trials_.end();
   for (auto trial = trials_.begin(); trial != trials_.end(); ++trial) {

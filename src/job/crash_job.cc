@@ -22,7 +22,8 @@
 namespace vmcore::job {
 namespace {
 
-// A guest without a panic kernel tells QEMU of its panic, and is libvirt's then.
+// A guest without a capture kernel tells QEMU of its panic, and libvirt then does what on_crash
+// says.
 Result<> check_what_is_left(const acquire::Selection& selection) {
   if (selection.domain.empty()) {
     return {};  // QEMU keeps it, or what it does then is not known
@@ -44,7 +45,7 @@ struct Victim {
   GuestLock lock;
 };
 
-// What speaks against crashing it.
+// An Error if the guest must not be crashed.
 Result<> look_before(acquire::Guest& guest, const CrashOptions& options) {
   TRY(guest.check_idle());
   TRY_ASSIGN(const acquire::GuestState state, guest.state());
@@ -76,7 +77,7 @@ Result<> look_before(acquire::Guest& guest, const CrashOptions& options) {
               guest.name());
 }
 
-// The monitor is free again on return, the guest is not.
+// On return the monitor is free again, and the guest is locked.
 Result<Victim> choose_victim(const CrashOptions& options) {
   TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(options.outside.guest));
   acquire::Guest& guest = *opened.guest;
@@ -89,7 +90,7 @@ Result<Victim> choose_victim(const CrashOptions& options) {
   return Victim{guest.name(), *std::move(lock)};
 }
 
-// Whether the guest can send nothing, and is to be crashed all the same.
+// Whether the guest cannot send a dump. An Error if it must not be crashed then.
 Result<bool> has_no_channel(const CrashOptions& options) {
   const acquire::Selection& guest = options.outside.guest;
   if (options.receive.from.empty()) {
@@ -108,7 +109,7 @@ Result<bool> has_no_channel(const CrashOptions& options) {
   return none;
 }
 
-// A guest is crashed only when there is where to write.
+// A guest is crashed only if its dump can be written.
 Result<> try_output(const GuestDumpOptions& options, const std::string& name) {
   const auto path = options.output.empty()
                         ? std::filesystem::path(dump_name(name, std::chrono::system_clock::now()))
@@ -120,8 +121,8 @@ Result<> try_output(const GuestDumpOptions& options, const std::string& name) {
 
 bool came_whole(const Result<DumpResult>& dump) { return dump && !dump->summary.incomplete; }
 
-// Whether QEMU or its own memory tells that the guest has crashed. The monitor is free again on
-// return.
+// Whether QEMU or the guest's memory shows that it has crashed. On return the monitor is free
+// again.
 bool shows_crash(const GuestDumpOptions& options) {
   const auto opened = acquire::open_guest(options.guest);
   if (!opened) {
@@ -135,7 +136,7 @@ bool shows_crash(const GuestDumpOptions& options) {
   return census && census->crashed;
 }
 
-// Returns as well when the time is over: how it stands then is the dump's to tell. Errc::cancelled.
+// Also returns when the time is over; the dump then shows the state of the guest. Errc::cancelled.
 Result<> await_crash(const CrashOptions& options, const Interrupt& interrupt) {
   constexpr int kLookEvery = 1'000;  // milliseconds
   const auto until = std::chrono::steady_clock::now() + options.receive.wait;
@@ -148,7 +149,7 @@ Result<> await_crash(const CrashOptions& options, const Interrupt& interrupt) {
   return {};
 }
 
-// Of a guest that can send nothing; an Error where it was not crashed.
+// Crashes a guest that cannot send a dump. An Error if it was not crashed.
 Result<ReceiveResult> crash_silent_guest(const CrashOptions& options, const std::string& name,
                                          Interrupt& interrupt, const OnReport& on_report) {
   TRY(try_output(options.outside, name));
@@ -167,7 +168,7 @@ Result<ReceiveResult> crash_silent_guest(const CrashOptions& options, const std:
   return ReceiveResult{std::move(dump), std::move(report)};
 }
 
-// Of one that has a channel.
+// Crashes a guest that has a channel, and receives its dump.
 Result<ReceiveResult> crash_sending_guest(const CrashOptions& options, const std::string& name,
                                           Interrupt& interrupt, const OnReport& on_report,
                                           const OnProgress& on_progress) {

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A dump holds the memory of devices as well (VGA, firmware), and its own headers.
+// Beside RAM, a dump has the memory of devices (VGA, firmware) and headers.
 constexpr std::uint64_t kBesideRam = 128U << 20;
 
 constexpr const char* kInstead =
@@ -29,11 +29,12 @@ constexpr const char* kInstead =
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
-// Where it could not be rehearsed: mostly less than an eighth of memory is kept.
-std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump) {
+// Without a rehearsal: usually less than an eighth of memory is kept.
+std::chrono::microseconds usual_pause(const GuestReport& report, const DumpOptions& dump,
+                                      std::uint64_t memory) {
   const Workload workload{.kept_bytes = report.memory_size / 8,
                           .page_struct_bytes = report.memory_size / kPageSize * kPageStructSize,
-                          .read_ahead = read_ahead_room(),
+                          .read_ahead = memory,
                           .threads = dump.how.threads};
   return forecast(workload).pause.most;
 }
@@ -65,7 +66,7 @@ acquire::Microseconds DumpAttempt::elapsed() const {
                                                            begun_);
 }
 
-// The host must not run out of memory for a dump.
+// The host must not run out of memory because of a dump.
 Result<> DumpAttempt::check_growth() {
   TRY_ASSIGN(const std::uint64_t growth, guest_.growth());
   const std::uint64_t available = available_memory();
@@ -117,6 +118,11 @@ bool DumpAttempt::will_wait() const {
   return guest_.in_place() && report_.before.running && options_.consistency == Consistency::pause;
 }
 
+bool DumpAttempt::copies() const {
+  const bool is_awaited = !report_.before.running && options_.on_memory_read;
+  return will_wait() || (guest_.in_place() && is_awaited);
+}
+
 Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   memory_before_ = guest_.host_memory();
   const bool pauses = report_.before.running && options_.consistency != Consistency::snapshot;
@@ -137,8 +143,8 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   return acquired;
 }
 
-// On an interruption the snapshot is waited for all the same, by the lease: QEMU cannot end it
-// without hanging (acquire/snapshot/snapshot.h).
+// After an interruption the lease still waits for the snapshot: QEMU would hang if it ended early
+// (acquire/snapshot/snapshot.h).
 Result<> DumpAttempt::await_snapshot(int file) {
   while (true) {
     TRY_ASSIGN(const bool over, lease_->over());
@@ -161,13 +167,14 @@ Result<> DumpAttempt::await_snapshot(int file) {
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
     std::vector<sandbox::NamedFd> descriptors{{"output", output}};
-    if (will_wait()) {
-      TRY_ASSIGN(ahead_, ReadAhead::make(guest_));
+    if (copies()) {
+      TRY_ASSIGN(ahead_, ReadAhead::make(guest_, options_.memory));
       descriptors.push_back({"room", ahead_->room()});
     }
     return worker.request(
         request(sandbox::ProcessInput{.torn = options_.consistency == Consistency::torn,
-                                      .draft = will_wait()}),
+                                      .rehearsal = will_wait(),
+                                      .copied = copies()}),
         descriptors);
   }
   TRY(check_pause(forecast_stream_pause(report_.memory_size).least));
@@ -183,7 +190,7 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
   return worker.request(request(std::move(acquired.input)), descriptors);
 }
 
-// Told once of the pipe, and once more of the spool.
+// Called when the pipe is read, and again when the spool is read.
 Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   limit_.end();  // the worker has let go
   if (!report_.pause) {
@@ -199,16 +206,21 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
   worker.cost(cost_of(report_));
+  if (options_.on_memory_read && read) {
+    see_after(guest_, report_);
+    options_.on_memory_read();
+  }
   return {};
 }
 
 Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
-  // It reads from the pause's pipe, and so goes before the pause.
+  // The worker reads the pipe that holds the guest, so it starts before the pause.
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
-    TRY(check_pause(rehearsed.count() != 0 ? rehearsed : usual_pause(report_, options_.dump)));
+    TRY(check_pause(rehearsed.count() != 0 ? rehearsed
+                                           : usual_pause(report_, options_.dump, options_.memory)));
     TRY_ASSIGN(acquire::Acquired acquired, acquire(worker));
     return std::move(acquired.source);
   };
@@ -223,7 +235,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     };
   }
   return follow_worker(worker, {.on_progress = writing_back(on_progress_, output_),
-                                // What comes through a pipe is held already.
+                                // Other guests are paused already.
                                 .on_ready = guest_.in_place() ? on_ready : nullptr,
                                 .fetch = [&](PhysRange range) { return guest_.fetch(range); },
                                 .locate = locate,

@@ -52,6 +52,8 @@ class DumpAttempt {
   sandbox::Request request(sandbox::Input input) const;
   // Whether the guest stands still, and runs again when its memory is read in place.
   bool will_wait() const;
+  // Whether its memory is copied before it is compressed.
+  bool copies() const;
   // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
   Result<acquire::Acquired> acquire(const sandbox::Worker& worker);
   // Why it stands still no longer.
@@ -72,7 +74,7 @@ class DumpAttempt {
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;
   PauseLimit limit_;
-  std::optional<ReadAhead> ahead_;  // where it will wait
+  std::optional<ReadAhead> ahead_;  // while memory is copied
   std::optional<std::uint64_t> memory_before_;
   bool cost_is_told_ = false;
   bool had_no_memory_ = false;

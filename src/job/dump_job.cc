@@ -9,7 +9,6 @@
 
 #include "src/acquire/commands.h"
 #include "src/acquire/libvirt/setup.h"
-#include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
@@ -17,14 +16,6 @@
 
 namespace vmcore::job {
 namespace {
-
-void look_again(acquire::Guest& guest, GuestReport& report) {
-  if (auto after = guest.state()) {
-    report.after = *std::move(after);
-  } else {
-    report.why_unseen = after.error().message;
-  }
-}
 
 void carry_out(acquire::Then then, acquire::Guest& guest, GuestReport& report) {
   if (Result<> done = guest.act(then); !done) {
@@ -45,18 +36,18 @@ const char* name_of(Consistency consistency) {
   return "";
 }
 
-// Whether nothing is done to it: its memory is read while it runs on.
+// Whether the job only reads memory while the guest runs, and does nothing to it.
 bool only_looks(const GuestDumpOptions& options) {
   return options.consistency == Consistency::torn && options.then == acquire::Then::nothing;
 }
 
-// One way to a guest, opened and looked at.
+// A guest that was opened by one method.
 struct Opened {
   std::unique_ptr<acquire::Guest> guest;
   GuestReport report;
 };
 
-// Takes the guest's lock where it is not had already.
+// Takes the guest's lock, unless it is held already.
 Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
   TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
                                               ? acquire::open_for_snapshot(options.guest)
@@ -92,7 +83,7 @@ Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& r
   return {};
 }
 
-// What speaks against carrying out `then`; empty: nothing.
+// Why `then` must not be carried out; empty if it may.
 std::string objection(const GuestDumpOptions& options, const GuestDumpResult& result) {
   const Result<DumpResult>& dump = result.dump;
   if (!dump && dump.error().code == Errc::cancelled) {
@@ -115,7 +106,7 @@ std::string objection(const GuestDumpOptions& options, const GuestDumpResult& re
 }
 
 Withheld withhold(const GuestDumpOptions& options, std::string why, const GuestDumpResult& result) {
-  // One that was never reached is called what it was called, but by --name: virsh has no such word.
+  // A guest that was never reached has the name that the user gave. virsh has no option --name.
   const std::string domain = result.guest ? result.guest->handle
                              : options.guest.look_up == acquire::LookUp::name
                                  ? acquire::handle_of(options.guest.domain, "UUID")
@@ -133,12 +124,14 @@ bool runs_in_panic(acquire::Guest& guest, unsigned threads) {
   return census && census->crashed;
 }
 
+// Whether it was seen after its dump already, and belongs to the caller again.
+bool is_returned(const GuestReport& report) { return report.after || !report.why_unseen.empty(); }
+
 GuestDumpResult nothing_begun(Error error) { return {tl::unexpected(std::move(error)), {}}; }
 
-// All but what is withheld.
+// All of dump_guest() but GuestDumpResult::withheld.
 GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt,
                              const OnProgress& on_progress, std::string& why_not) {
-  be_killed_first();
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
   const auto time = std::chrono::system_clock::now();
@@ -177,7 +170,7 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     report.remarks.insert(report.remarks.begin(), passed_over.begin(), passed_over.end());
     if (attempt.had_no_memory() && options.consistency == Consistency::pause &&
         acquire::has_next(options.guest, report.method)) {
-      look_again(guest, report);
+      see_after(guest, report);
       if (report.as_expected()) {
         passed_over.push_back(acquire::passed_over(report.method, dump.error()));
         options.guest.tried = report.method;
@@ -188,7 +181,9 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     if (attempt.refused()) {
       return {tl::unexpected(dump.error()), std::move(before)};
     }
-    look_again(guest, report);
+    if (!is_returned(report)) {
+      see_after(guest, report);
+    }
     GuestDumpResult result{std::move(dump), std::move(report)};
     if (options.then != acquire::Then::nothing) {
       why_not = objection(options, result);

@@ -43,7 +43,12 @@ struct GuestDumpOptions {
   // of a domain that runs on in its panic, which loses nothing by it.
   std::chrono::milliseconds pause_limit{2000};
   Consistency consistency = Consistency::pause;
-  bool locked = false;  // the caller has the guest's lock (guest_lock.h); else it is taken
+  bool locked = false;       // the caller has the guest's lock (guest_lock.h); else it is taken
+  std::uint64_t memory = 0;  // bytes: Budget::memory
+  // If it is not empty, the guest belongs to the caller again as soon as its memory is read: then
+  // this is called, once, and the job neither asks nor touches the guest from then on. So `then`
+  // must be nothing. The memory of a guest that does not run is copied first, too.
+  std::function<void()> on_memory_read = {};
 };
 
 // Why `then` was not carried out, and how that is done by hand.

@@ -15,7 +15,7 @@ using Seconds = std::chrono::duration<double>;
 constexpr Span<double> kCopy{5e9, 13e9};
 // Compressing with zstd's level 1, a thread: hardly a zero, and nearly half zeros.
 constexpr Span<double> kCompress{150e6, 600e6};
-// QEMU's pipe of all memory, compressed or laid down meanwhile.
+// All memory through QEMU's pipe, while it is compressed or spooled.
 constexpr Span<double> kStream{0.6e9, 2.1e9};
 // The kernel's symbols, QEMU's headers, and the end of its dump.
 constexpr Span<Seconds> kPauseAtLeast{Seconds(0.004), Seconds(0.025)};

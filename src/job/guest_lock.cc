@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Who holds a lock writes its name when it has it: that long it may be missing.
+// A process writes its name after it has locked the file: until then the name is missing.
 constexpr int kLooks = 50;
 constexpr std::chrono::milliseconds kLookEvery{10};
 
@@ -40,7 +40,7 @@ bool is_at(int file, const fs::path& path) {
          held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-// The number that the text begins with, and what is behind the space after it.
+// The number at the beginning of the text, and the text behind the space that follows.
 template <class T>
 std::optional<T> take_word(std::string_view& text) {
   const auto value = take_number<T>(text);
@@ -114,7 +114,7 @@ Result<GuestLock> GuestLock::take(const fs::path& folder, std::span<const std::s
     return lock;
   }
   TRY(make_private(folder));
-  // In one order for all, so that of two that share several keys one gets them.
+  // All processes lock in the same order, so that one of two that share keys gets all of them.
   std::vector<std::string> sorted(keys.begin(), keys.end());
   std::ranges::sort(sorted);
   const auto again = std::ranges::unique(sorted);
@@ -135,7 +135,7 @@ GuestLock& GuestLock::operator=(GuestLock&& other) noexcept {
   return *this;
 }
 
-// Removed while they are held: nobody removes what another has got since.
+// Files are removed while they are locked, so that nobody removes the lock of another process.
 void GuestLock::release() {
   for (const Held& held : held_) {
     ::unlink(held.path.c_str());

@@ -39,4 +39,12 @@ Result<GuestReport> look_at(acquire::Guest& guest) {
   return report;
 }
 
+void see_after(acquire::Guest& guest, GuestReport& report) {
+  if (auto after = guest.state()) {
+    report.after = *std::move(after);
+  } else {
+    report.why_unseen = after.error().message;
+  }
+}
+
 }  // namespace vmcore::job

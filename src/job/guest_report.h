@@ -41,6 +41,9 @@ struct GuestReport {
 // What the dump's note has of it.
 CaptureCost cost_of(const GuestReport& report);
 
+// Records how the guest is after its dump.
+void see_after(acquire::Guest& guest, GuestReport& report);
+
 // Begins the report of a guest that can be held now; what a dump that was killed left is mended.
 // Errc::unsupported and Errc::busy as check_readable() and check_idle() of acquire/guest.h.
 Result<GuestReport> look_at(acquire::Guest& guest);

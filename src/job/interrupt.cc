@@ -16,33 +16,8 @@ namespace {
 
 constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP};
 
-// What a signal handler may touch.
-std::atomic<int> event_fd{-1};
-std::atomic<int> exit_code_before{0};
-std::atomic<bool> armed{false};
-std::atomic<unsigned> grace_after{0};  // seconds; zero: for ever
-
-void on_signal(int) {
-  if (!armed) {
-    ::_exit(exit_code_before);
-  }
-  const int saved = errno;
-  const std::uint64_t one = 1;
-  if (::write(event_fd, &one, sizeof one) < 0) {
-    // It is readable already.
-  }
-  ::alarm(grace_after);
-  errno = saved;
-}
-
-void on_alarm(int) {
-  constexpr std::string_view kText =
-      "vmcorectl: interrupted; QEMU, libvirt or the disk did not answer in time\n";
-  if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) {
-    // There is nobody to tell.
-  }
-  ::_exit(exit_code_before);
-}
+// The one that handles signals.
+std::atomic<Interrupt*> receiver{nullptr};
 
 void set_handlers(void (*handler)(int)) {
   struct sigaction action {};
@@ -56,36 +31,62 @@ void set_handlers(void (*handler)(int)) {
 
 }  // namespace
 
-Interrupt::Interrupt(int exit_code) {
-  event_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  exit_code_before = exit_code;
+void Interrupt::on_signal(int) {
+  Interrupt* const self = receiver;
+  if (self == nullptr) {
+    return;
+  }
+  if (!self->armed_) {
+    ::_exit(self->exit_code_);
+  }
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  if (::write(self->fd(), &one, sizeof one) < 0) {
+    // It is readable already.
+  }
+  ::alarm(self->grace_);
+  errno = saved;
+}
+
+void Interrupt::on_alarm(int) {
+  constexpr std::string_view kText =
+      "vmcorectl: interrupted; QEMU, libvirt or the disk did not answer in time\n";
+  if (::write(STDERR_FILENO, kText.data(), kText.size()) < 0) {
+    // There is nobody to tell.
+  }
+  if (const Interrupt* const self = receiver) {
+    ::_exit(self->exit_code_);
+  }
+}
+
+Interrupt::Interrupt(int exit_code)
+    : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), exit_code_(exit_code) {
+  receiver = this;
   set_handlers(on_signal);
 }
 
 Interrupt::~Interrupt() {
   ::alarm(0);
-  set_handlers(SIG_IGN);  // what is left is saying how it went
-  ::close(event_fd.exchange(-1));
+  set_handlers(SIG_IGN);
+  receiver = nullptr;
 }
 
 void Interrupt::arm() {
-  grace_after = 0;
-  armed = true;
+  grace_ = 0;
+  armed_ = true;
 }
 
 void Interrupt::arm_for(unsigned grace) {
   struct sigaction action {};
   action.sa_handler = on_alarm;
   ::sigaction(SIGALRM, &action, nullptr);
-  grace_after = grace;
-  armed = true;
+  grace_ = grace;
+  armed_ = true;
 }
-
-int Interrupt::fd() const { return event_fd; }
 
 void Interrupt::rearm() {
   std::uint64_t signals = 0;
-  if (::read(event_fd, &signals, sizeof signals) < 0) {
+  if (::read(fd(), &signals, sizeof signals) < 0) {
     // There was none.
   }
 }

@@ -86,8 +86,8 @@ Result<Output> Output::open(const std::filesystem::path& target, bool replace, b
   return output;
 }
 
-// Pages can be dropped once they are on the disk: these begin to go there, and those of the last
-// call are dropped.
+// The page cache can drop pages that are on the disk. So this starts to write the new pages, and
+// drops those of the last call.
 void Output::write_back() const {
   if (bypass_cache_) {
     static_cast<void>(::posix_fadvise(fd(), 0, 0, POSIX_FADV_DONTNEED));

@@ -2,12 +2,12 @@
 #include "src/job/read_ahead.h"
 
 #include "src/acquire/process/copy_request.h"
-#include "src/job/available_memory.h"
+#include "src/image/page.h"
 
 namespace vmcore::job {
 
-Result<ReadAhead> ReadAhead::make(acquire::Guest& guest) {
-  TRY_ASSIGN(Fd file, sandbox::CopyRoom::make(read_ahead_room()));
+Result<ReadAhead> ReadAhead::make(acquire::Guest& guest, std::uint64_t bytes) {
+  TRY_ASSIGN(Fd file, sandbox::CopyRoom::make(bytes / kPageSize * kPageSize));
   TRY_ASSIGN(sandbox::CopyRoom room, sandbox::CopyRoom::map(file.get()));
   return ReadAhead(guest, std::move(file), std::move(room));
 }

@@ -16,8 +16,9 @@ namespace vmcore::job {
 
 class ReadAhead {
  public:
-  // For a guest whose memory is read in place (borrowed), with read_ahead_room().
-  static Result<ReadAhead> make(acquire::Guest& guest);
+  // For a guest whose memory is read in place (borrowed); room for that many bytes
+  // (Budget::memory).
+  static Result<ReadAhead> make(acquire::Guest& guest, std::uint64_t bytes);
 
   // The descriptor for the worker. Borrowed.
   int room() const { return file_.get(); }

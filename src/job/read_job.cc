@@ -14,6 +14,22 @@
 #include "src/job/place_cache.h"
 
 namespace vmcore::job {
+namespace {
+
+// A pipe may bring a log as well.
+Result<Fd> open_log(const std::filesystem::path& path) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!file) {
+    return fail_errno(errno, path.string());
+  }
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && S_ISDIR(status.st_mode)) {
+    return fail(Errc::invalid, "{} is a folder, not a log", path.string());
+  }
+  return file;
+}
+
+}  // namespace
 
 Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                              std::vector<sandbox::NamedFd> descriptors,
@@ -68,6 +84,17 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
     return in_context(std::move(result).error(), input.string());
   }
   result->name = input.filename().string();
+  return result;
+}
+
+Result<TextResult> read_log(const std::filesystem::path& input) {
+  const bool standard = input == "-";
+  TRY_ASSIGN(const Fd in, standard ? duplicate(STDIN_FILENO) : open_log(input));
+  auto result = read_text({.operation = sandbox::Operation::log}, {{"source", in.get()}}, {});
+  if (!result) {
+    return in_context(std::move(result).error(), standard ? "standard input" : input.string());
+  }
+  result->name = standard ? "standard input" : input.filename().string();
   return result;
 }
 

@@ -22,13 +22,16 @@ struct TextResult {
   std::string text;
 };
 
-// The text that `operation` (info, dmesg, memory) makes of a dump file.
+// The text that `operation` (info, report, dmesg, memory) makes of a dump file.
 Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
                              unsigned threads);
 // The same of a guest as it is at this time; it is neither paused nor are monitor commands sent
 // behind libvirt's back.
 Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
                               unsigned threads);
+
+// The report of the text of a kernel log or a console; "-" is standard input.
+Result<TextResult> read_log(const std::filesystem::path& input);
 
 // Runs a request whose output is text, without the name of its source; by the worker, which was
 // given no request yet, or one of its own.

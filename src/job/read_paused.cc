@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "src/job/available_memory.h"
 #include "src/job/guest_lock.h"
 #include "src/job/pause.h"
 #include "src/job/pause_limit.h"
@@ -19,7 +18,7 @@ namespace {
 sandbox::Request request_for(acquire::Guest& guest, sandbox::Operation operation, unsigned threads,
                              bool running) {
   return {.operation = operation,
-          .input = sandbox::ProcessInput{.draft = running},
+          .input = sandbox::ProcessInput{.rehearsal = running},
           .how = {.threads = threads},
           .search_memory = !running,  // that is done before it stands still
           .hint = recall_place(guest)};
@@ -76,7 +75,6 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
 PausedText read_paused_guest(const acquire::Selection& selection, sandbox::Operation operation,
                              unsigned threads, std::chrono::milliseconds pause_limit,
                              Interrupt& interrupt) {
-  be_killed_first();
   acquire::Selection direct = selection;
   direct.method = acquire::Method::direct;
   auto opened = acquire::open_guest(direct);

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "src/acquire/crash/guest_line.h"
-#include "src/job/available_memory.h"
 #include "src/job/awaited_line.h"
 #include "src/job/caller_trials.h"
 #include "src/job/guest_lock.h"
@@ -38,7 +37,7 @@ class Reception {
  private:
   Result<> open_key();
   Result<> open_line();
-  Result<> open_witness();
+  Result<> open_watcher();
   Result<> await(std::span<const int> also = {}, std::chrono::milliseconds at_most = {});
   Result<StreamFiles> files_for(const std::string& name);
   Result<StreamReading> begin(std::string name, Fd line);
@@ -65,7 +64,7 @@ class Reception {
   std::vector<Remark> remarks_;
 };
 
-// That it is one is told before anything is waited for; the worker reads it again.
+// A file that is no key is refused before anything is waited for. The worker reads the file again.
 Result<> Reception::open_key() {
   if (options_.key.empty()) {
     return acquire::is_tcp(options_.from)
@@ -84,7 +83,7 @@ Result<> Reception::open_key() {
   return {};
 }
 
-// While it waits, others may dump the guest; what comes by the line goes to nobody else.
+// Others may dump the guest while this waits, but nobody else may read the line.
 Result<> Reception::open_line() {
   TRY_ASSIGN(line_, AwaitedLine::open(options_.from, options_.guest, options_.wait));
   report_.name = line_->name();
@@ -96,12 +95,12 @@ Result<> Reception::open_line() {
   return acquire::check_alone(line_->line());
 }
 
-// The one that was named. What crashed the guest on purpose needs it the least.
-Result<> Reception::open_witness() {
+// Watches the monitor that was named. A job that crashes the guest itself does not need it.
+Result<> Reception::open_watcher() {
   if (options_.guest.socket.empty()) {
     return {};
   }
-  auto watched = line_->watch(options_.guest.socket);
+  auto watched = line_->watch(options_.guest);
   return options_.crash ? Result<>() : watched;
 }
 
@@ -138,7 +137,7 @@ Result<StreamReading> Reception::read_line() {
   return begin(line_->name(), line_->take());
 }
 
-// Whoever begins a stream is the guest; all others are hung up on.
+// The first client that begins a stream is the guest; all others are disconnected.
 Result<StreamReading> Reception::choose_caller() {
   CallerTrials trials(
       [&](acquire::Caller caller) { return begin(std::move(caller.name), std::move(caller.fd)); });
@@ -172,7 +171,7 @@ void Reception::keep_log() {
   }
 }
 
-// It is taken, whoever has the guest just now.
+// The stream is received even if another process holds the guest.
 void Reception::begin_stream(const sandbox::Hello& hello) {
   report_.hello = hello;
   line_->stop_watching();  // a monitor is held no longer
@@ -196,7 +195,7 @@ void Reception::take(const sandbox::Event& event) {
   }
 }
 
-// Whether that is all that an interruption does.
+// Ends the line at the first interruption. False at the second one, which ends the job.
 bool Reception::hang_up(Fd& hangup) {
   if (std::exchange(report_.interrupted, true)) {
     return false;
@@ -222,8 +221,8 @@ Result<DumpResult> Reception::run() {
   TRY(open_key());
   TRY(open_line());
   interrupt_.arm();
-  be_killed_first();
-  // A guest is crashed only when there is where to write; a name that is made tells when it did.
+  // A guest is crashed only if its dump can be written. A name that we make up has the time of the
+  // crash, so such a file is created later.
   if (options_.crash || (!options_.output.empty() && options_.output != "-")) {
     TRY_ASSIGN(StreamFiles files, open_stream_files(options_, report_.name));
     early_.emplace(std::move(files));
@@ -233,7 +232,7 @@ Result<DumpResult> Reception::run() {
     report_.crash = "ordered";
     on_report_(report_);
   }
-  TRY(open_witness());
+  TRY(open_watcher());
   const bool many = line_->callers() != nullptr;
   TRY_ASSIGN(StreamReading reading, many ? choose_caller() : read_line());
   std::optional<Output>& output = reading.files.output;

@@ -19,12 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-// The worker holds three bits a page: half a GiB for that much.
+// The worker holds three bits a page: 384 MiB for this much memory.
 constexpr std::uint64_t kMostMemory = 4ULL << 40;
-// What firmware and devices add to what a definition says.
+// Memory of firmware and devices, which a domain's definition does not count.
 constexpr std::uint64_t kBesideMemory = 128U << 20;
 
-// Resolved, where it has a name; empty where it is named after the guest.
+// The resolved path; empty if the file is named after the guest.
 fs::path output_of(const ReceiveOptions& options) {
   return options.output.empty() ? fs::path() : resolved_output(options.output);
 }
@@ -39,7 +39,7 @@ std::uint64_t milliseconds_of(std::chrono::seconds time) {
 
 Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadLine& line) {
   TRY_ASSIGN(const std::uint64_t room, staging::free_space(spool_folder(options)));
-  // Where both are in one folder, the dump itself needs room as well.
+  // If spool and dump are in one folder, the dump needs room there, too.
   const std::uint64_t fits = options.spool.empty() ? room / 2 : room;
   const std::optional<std::uint64_t> known = options.memory ? options.memory : line.memory;
   return sandbox::StreamTerms{

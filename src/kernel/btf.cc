@@ -15,6 +15,7 @@ constexpr std::size_t kMaxNameBytes = 512;        // KSYM_NAME_LEN
 constexpr unsigned kMaxDepth = 32;            // of typedefs, arrays, pointers, anonymous members
 constexpr std::uint64_t kMaxSteps = 1 << 16;  // members that one search may look at
 constexpr std::uint32_t kMaxParameters = 256;
+constexpr std::uint32_t kMaxEnumerators = 4096;
 constexpr std::size_t kMaxAlike =
     64;  // of equal strings, and of types that share a name; others are ignored
 constexpr std::uint32_t kTypesPerIndex = 8;
@@ -285,30 +286,53 @@ Result<bool> Btf::is(std::uint32_t place, std::string_view name) const {
 }
 
 // pahole writes each string once. Other BTF may repeat a string.
+Result<> Btf::find_places(std::span<const std::string_view> names) const {
+  std::map<std::string_view, std::vector<std::uint32_t>> places;
+  for (const std::string_view name : names) {
+    places[name];
+  }
+  constexpr std::size_t kPiece = 16 << 10;
+  std::vector<char> piece(kPiece);
+  std::string begun;  // a string that continues in the next piece; cut off where it is too long
+  std::uint64_t begin = 0;
+  for (std::uint64_t done = 0; done < strings_.size(); done += kPiece) {
+    const auto part =
+        std::span(piece).first(std::min<std::uint64_t>(kPiece, strings_.size() - done));
+    TRY(strings_.read(done, std::as_writable_bytes(part)));
+    const std::string_view text(part.data(), part.size());
+    std::size_t at = 0;
+    for (std::size_t end = text.find('\0'); end != std::string_view::npos;
+         at = end + 1, end = text.find('\0', at), begin = done + at, begun.clear()) {
+      const std::string_view here = text.substr(at, end - at);
+      begun.append(here.substr(0, begun.empty() ? 0 : kMaxNameBytes));
+      const auto found = places.find(begun.empty() ? here : std::string_view(begun));
+      if (found != places.end() && found->second.size() < kMaxAlike) {
+        found->second.push_back(static_cast<std::uint32_t>(first_string_ + begin));
+      }
+    }
+    if (begun.size() <= kMaxNameBytes) {
+      begun.append(text.substr(at, kMaxNameBytes + 1));
+    }
+  }
+  for (auto& [name, found] : places) {
+    places_[std::string(name)] = std::move(found);
+  }
+  return {};
+}
+
 Result<std::vector<std::uint32_t>> Btf::places_of(std::string_view name) const {
   std::vector<std::uint32_t> places;
   if (base_ != nullptr) {
     TRY_ASSIGN(places, base_->places_of(name));
   }
-  if (name.empty() || name.find('\0') != std::string_view::npos) {
+  if (name.empty() || name.size() > kMaxNameBytes) {
     return places;
   }
-  const std::string whole = '\0' + std::string(name) + '\0';
-  constexpr std::size_t kPiece = 64 << 10;
-  std::vector<char> piece(kPiece + whole.size());
-  for (std::uint64_t done = 0; done < strings_.size(); done += kPiece) {
-    const auto part =
-        std::span(piece).first(std::min<std::uint64_t>(piece.size(), strings_.size() - done));
-    TRY(strings_.read(done, std::as_writable_bytes(part)));
-    const std::string_view text(part.data(), part.size());
-    if (done == 0 && text.starts_with(whole.substr(1))) {
-      places.push_back(first_string_);  // a module has no empty string at the beginning
-    }
-    for (std::size_t at = text.find(whole); at < kPiece && places.size() < kMaxAlike;
-         at = text.find(whole, at + 1)) {
-      places.push_back(static_cast<std::uint32_t>(first_string_ + done + at + 1));
-    }
+  if (!places_.contains(name)) {
+    TRY(find_places({{name}}));
   }
+  const auto& own = places_.find(name)->second;
+  places.insert(places.end(), own.begin(), own.end());
   return places;
 }
 
@@ -333,6 +357,11 @@ Result<> Btf::know(std::span<const std::string_view> names) const {
   if (base_ != nullptr) {
     TRY(base_->know(names));
   }
+  std::vector<std::string_view> strange;
+  std::ranges::copy_if(names, std::back_inserter(strange), [&](std::string_view name) {
+    return !places_.contains(name) && name.size() <= kMaxNameBytes;
+  });
+  TRY(find_places(strange));
   std::map<std::uint32_t, std::string_view> places;
   for (const std::string_view name : names) {
     if (known_.contains(name)) {
@@ -572,6 +601,22 @@ Result<std::int64_t> Btf::enumerator(std::string_view name, std::string_view enu
     return base_->enumerator(name);
   }
   return value;
+}
+
+Result<std::map<std::string, std::int64_t>> Btf::enumerators(const BtfType& type) const {
+  if (type.kind != BtfKind::enumeration || type.count > kMaxEnumerators) {
+    return fail(Errc::malformed, "BTF: type {} is no enum of at most {} values", type.id,
+                kMaxEnumerators);
+  }
+  std::map<std::string, std::int64_t> values;
+  const MemoryPieces& types = section_of(type.id);
+  for (std::uint32_t i = 0; i < type.count; ++i) {
+    TRY_ASSIGN(const auto each,
+               types.at<Enumerator>(type.place + std::uint64_t{i} * sizeof(Enumerator)));
+    TRY_ASSIGN(std::string name, text(each.name));
+    values.emplace(std::move(name), std::int64_t{each.value});
+  }
+  return values;
 }
 
 Result<BtfPrototype> Btf::prototype(std::string_view function) const {

@@ -115,7 +115,7 @@ class Btf {
 
   // The first type of that name and kind; a module's own types come before those of its base. The
   // first search for a name goes through all strings and types; know() does this once for many
-  // names.
+  // names, and finds the strings of those of enumerators.
   Result<BtfType> find(BtfKind kind, std::string_view name) const;
   Result<> know(std::span<const std::string_view> names) const;
   Result<> know(std::initializer_list<std::string_view> names) const {
@@ -139,6 +139,9 @@ class Btf {
   // The value of an enumerator of that enum; of the first enumerator of that name if `enumeration`
   // is empty.
   Result<std::int64_t> enumerator(std::string_view name, std::string_view enumeration = {}) const;
+
+  // The enumerators of an enum, at most 4096, by name.
+  Result<std::map<std::string, std::int64_t>> enumerators(const BtfType& type) const;
 
   // The prototype of a function. pahole leaves functions out of the BTF that share a name and have
   // different prototypes: Errc::not_found.
@@ -166,6 +169,8 @@ class Btf {
   // The size of what follows the type, in bytes. Errc::unsupported if it is not known.
   Result<std::uint64_t> size_behind(const BtfType& type) const;
   Result<std::string> text(std::uint32_t place) const;
+  // Adds to places_ where each of the names is, in one pass through its own strings.
+  Result<> find_places(std::span<const std::string_view> names) const;
   // The places of a whole string among this one's and its base's strings.
   Result<std::vector<std::uint32_t>> places_of(std::string_view name) const;
   template <class Each>
@@ -196,6 +201,7 @@ class Btf {
   std::vector<KindLayout> layouts_;   // by kind
   std::vector<std::uint32_t> index_;  // where each 8th type begins
   mutable std::map<std::string, std::vector<Found>, std::less<>> known_;
+  mutable std::map<std::string, std::vector<std::uint32_t>, std::less<>> places_;  // of strings
 };
 
 }  // namespace vmcore::kernel

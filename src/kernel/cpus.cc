@@ -34,13 +34,20 @@ std::vector<unsigned> given_order(std::size_t count) {
   return order;
 }
 
-Result<unsigned> count_bits(const GuestKernel& kernel, std::optional<VirtAddr> mask,
-                            std::size_t cpus) {
+// A struct cpumask.
+Result<std::vector<std::uint64_t>> read_mask(const GuestKernel& kernel,
+                                             std::optional<VirtAddr> mask, std::size_t cpus) {
   if (!mask) {
     return fail(Errc::not_found, "the kernel has no symbols for its CPU masks");
   }
   std::vector<std::uint64_t> words((cpus + 63) / 64);
   TRY(kernel.read_exactly(*mask, std::as_writable_bytes(std::span(words))));
+  return words;
+}
+
+Result<unsigned> count_bits(const GuestKernel& kernel, std::optional<VirtAddr> mask,
+                            std::size_t cpus) {
+  TRY_ASSIGN(const auto words, read_mask(kernel, mask, cpus));
   int sum = 0;
   for (const std::uint64_t word : words) {
     sum += std::popcount(word);
@@ -65,10 +72,45 @@ Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kerne
   return offsets;
 }
 
+Result<std::vector<PossibleCpu>> read_possible_cpus(const GuestKernel& kernel,
+                                                    const Kallsyms& kallsyms) {
+  TRY_ASSIGN(const auto offsets, read_per_cpu_offsets(kernel, kallsyms));
+  TRY_ASSIGN(const auto mask,
+             read_mask(kernel, kallsyms.find("__cpu_possible_mask"), offsets.size()));
+  std::vector<PossibleCpu> possible;
+  for (unsigned cpu = 0; cpu < offsets.size(); ++cpu) {
+    if ((mask[cpu / 64] >> cpu % 64 & 1) != 0) {
+      possible.push_back({cpu, offsets[cpu]});
+    }
+  }
+  return possible;
+}
+
+Result<std::vector<unsigned>> cpus_with_crash_notes(const GuestKernel& kernel,
+                                                    const Kallsyms& kallsyms) {
+  const auto symbol = kallsyms.find("crash_notes");
+  if (!symbol) {
+    return fail(Errc::not_found, "the kernel has no symbol crash_notes");
+  }
+  TRY_ASSIGN(const auto notes, kernel.read_value<std::uint64_t>(*symbol));
+  TRY_ASSIGN(const auto possible, read_possible_cpus(kernel, kallsyms));
+  std::vector<unsigned> saved;
+  for (const PossibleCpu& cpu : possible) {
+    // The sizes of the name and the contents of a note; a note of no size ends them.
+    TRY_ASSIGN(const auto sizes,
+               kernel.read_value<std::uint64_t>(VirtAddr{notes + cpu.per_cpu_offset}));
+    if (sizes != 0) {
+      saved.push_back(cpu.number);
+    }
+  }
+  return saved;
+}
+
 CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
                          std::span<const CpuState> cpus) {
   const auto keep_order = [&](Errc code, std::string_view why) {
     return CpuOrder{given_order(cpus.size()),
+                    std::vector<std::optional<unsigned>>(cpus.size()),
                     {{code, fmt::format("the CPUs keep the order of the dump: {}", why)}}};
   };
   const auto offsets = read_per_cpu_offsets(kernel, kallsyms);
@@ -76,9 +118,11 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
     return keep_order(offsets.error().code, offsets.error().message);
   }
   std::vector<unsigned> order(cpus.size(), kNone);
+  std::vector<std::optional<unsigned>> numbers(cpus.size());
   std::vector<unsigned> unmatched;
   for (unsigned i = 0; i < cpus.size(); ++i) {
     const unsigned number = linux_cpu(kernel, cpus[i], *offsets);
+    numbers[i] = number == kNone ? std::nullopt : std::optional(number);
     if (number >= order.size()) {
       unmatched.push_back(i);
     } else if (order[number] != kNone) {
@@ -97,7 +141,7 @@ CpuOrder linux_cpu_order(const GuestKernel& kernel, const Kallsyms& kallsyms,
       position = *next++;
     }
   }
-  CpuOrder result{std::move(order), {}};
+  CpuOrder result{std::move(order), std::move(numbers), {}};
   if (unmatched.size() > 1) {
     result.remarks.push_back({Errc::not_found, fmt::format("{} of {} CPUs have no GS base of Linux",
                                                            unmatched.size(), cpus.size())});

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,8 @@ struct CpuOrder {
   // Position i is the position in `cpus` of the vCPU that is Linux CPU i. A permutation: vCPUs
   // that Linux does not use, or that cannot be told, fill the free positions in the given order.
   std::vector<unsigned> order;
+  // The Linux CPU of each vCPU, in the order given; nothing where that cannot be told.
+  std::vector<std::optional<unsigned>> numbers;
   std::vector<Remark> remarks;
 };
 
@@ -27,6 +30,19 @@ struct CpuOrder {
 // variable's symbol. Errc::not_found where the kernel has none.
 Result<std::vector<std::uint64_t>> read_per_cpu_offsets(const GuestKernel& kernel,
                                                         const Kallsyms& kallsyms);
+
+// A CPU in __cpu_possible_mask (v4.5, 4b804c85dc37). Others have no per-CPU data.
+struct PossibleCpu {
+  unsigned number = 0;
+  std::uint64_t per_cpu_offset = 0;
+};
+Result<std::vector<PossibleCpu>> read_possible_cpus(const GuestKernel& kernel,
+                                                    const Kallsyms& kallsyms);
+
+// The CPUs whose registers the crashed kernel has saved (crash_notes), ascending: /proc/vmcore has
+// an NT_PRSTATUS of each, in this order, and none of a CPU that was offline.
+Result<std::vector<unsigned>> cpus_with_crash_notes(const GuestKernel& kernel,
+                                                    const Kallsyms& kallsyms);
 
 // Matches the base of per-CPU data that each vCPU has in the kernel with __per_cpu_offset[] (on
 // x86-64 the value of GS both with a zero-based per-CPU section and since v6.15, 9d7de2aa8b41,

@@ -140,7 +140,7 @@ Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, 
   return found;
 }
 
-std::optional<PhysAddr> told_elfcorehdr(const GuestKernel& kernel) {
+std::optional<PhysAddr> elfcorehdr_from_cmdline(const GuestKernel& kernel) {
   const auto pointer =
       kernel.kallsyms() != nullptr ? kernel.kallsyms()->find("saved_command_line") : std::nullopt;
   const auto address = pointer ? kernel.read_value<std::uint64_t>(*pointer) : Result<uint64_t>(0);

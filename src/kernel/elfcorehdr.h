@@ -41,6 +41,6 @@ Result<std::vector<CoreHeader>> search_elfcorehdr(const PhysicalMemory& memory, 
 
 // The place of the previous kernel's header by the command line of a kernel: only a capture kernel
 // has it there. Nothing for kernels whose symbols are not known.
-std::optional<PhysAddr> told_elfcorehdr(const GuestKernel& kernel);
+std::optional<PhysAddr> elfcorehdr_from_cmdline(const GuestKernel& kernel);
 
 }  // namespace vmcore::kernel

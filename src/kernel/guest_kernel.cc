@@ -2,6 +2,9 @@
 #include "src/kernel/guest_kernel.h"
 
 #include <algorithm>
+#include <mutex>
+
+#include "src/kernel/type_numbers.h"
 
 namespace vmcore::kernel {
 namespace {
@@ -12,6 +15,26 @@ bool is_guest_fact(Errc code) {
 }
 
 }  // namespace
+
+struct GuestKernel::Types {
+  std::once_flag once;
+  std::optional<TypeNumbers> numbers;
+};
+
+GuestKernel::GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
+    : memory_(&memory),
+      info_(std::move(info)),
+      page_tables_(page_tables),
+      types_(std::make_shared<Types>()) {}
+
+const TypeNumbers* GuestKernel::types() const {
+  std::call_once(types_->once, [this] {
+    if (auto numbers = TypeNumbers::read(*this)) {
+      types_->numbers = *std::move(numbers);
+    }
+  });
+  return types_->numbers ? &*types_->numbers : nullptr;
+}
 
 Result<ReadExtent> GuestKernel::read(VirtAddr address, std::span<std::byte> out) const {
   ReadExtent result;

@@ -27,6 +27,7 @@ enum class InfoSource : std::uint8_t {
 };
 
 class Kallsyms;
+class TypeNumbers;
 
 class GuestKernel {
  public:
@@ -54,6 +55,10 @@ class GuestKernel {
   // The kernel's symbols; null if it has none (CONFIG_KALLSYMS), or they are broken.
   const Kallsyms* kallsyms() const { return kallsyms_.get(); }
 
+  // What its BTF tells that filters need; null if there is none, or it cannot be used. The first
+  // call reads it; copies of this kernel, in other images too, keep the result. Thread-safe.
+  const TypeNumbers* types() const;
+
   // Reads kernel virtual memory; a short `good` where a page is not mapped or not in the image.
   // `first_bad` of the result is the *physical* address where there is one.
   Result<ReadExtent> read(VirtAddr address, std::span<std::byte> out) const;
@@ -72,8 +77,8 @@ class GuestKernel {
   friend class KernelFinder;
   friend Result<GuestKernel> validate_kernel(const Architecture& arch, const PhysicalMemory& memory,
                                              const Vmcoreinfo& info, std::int64_t phys_base);
-  GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables)
-      : memory_(&memory), info_(std::move(info)), page_tables_(page_tables) {}
+  struct Types;
+  GuestKernel(const PhysicalMemory& memory, Vmcoreinfo info, PageTables page_tables);
 
   const PhysicalMemory* memory_;  // borrowed: the image outlives its kernels
   Vmcoreinfo info_;
@@ -84,6 +89,7 @@ class GuestKernel {
   std::optional<VirtAddr> page_offset_;
   VirtRange image_range_;
   std::shared_ptr<const Kallsyms> kallsyms_;
+  std::shared_ptr<Types> types_;
 };
 
 // A kernel that lies in memory and is not believed to be the guest's.

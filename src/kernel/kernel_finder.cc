@@ -117,7 +117,7 @@ bool KernelFinder::take(const FoundKernels& before) {
   }
   GuestKernel kernel = in_this_image(known);
   kernel.info_source_ = note != nullptr ? InfoSource::note : known.info_source();
-  if (told_elfcorehdr(kernel)) {
+  if (elfcorehdr_from_cmdline(kernel)) {
     return false;  // the crashed one is to be looked for
   }
   if (must_prove_ && why_not_running(kernel, vcpus_)) {
@@ -222,7 +222,7 @@ bool KernelFinder::describe(GuestKernel& kernel) {
     if (symbols[1]) {
       offsets.push_back({kernel.read_value<std::uint64_t>(*symbols[1]).value_or(0)});
     }
-    capture = told_elfcorehdr(kernel).has_value();
+    capture = elfcorehdr_from_cmdline(kernel).has_value();
   }
   kernel.image_range_ = {begin, size};
   offsets.insert(offsets.end(), arch_->fixed_page_offsets.begin(), arch_->fixed_page_offsets.end());

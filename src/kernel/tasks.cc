@@ -9,7 +9,6 @@
 namespace vmcore::kernel {
 namespace {
 
-constexpr std::size_t kMaxTasks = 4 << 20;
 constexpr std::uint64_t kMaxCommBytes = 64;  // TASK_COMM_LEN is 16
 
 Result<> take(const Btf& btf, std::string_view path, std::uint64_t& offset) {
@@ -24,7 +23,8 @@ Result<std::uint64_t> word(const GuestKernel& kernel, VirtAddr at) {
 
 class Reader {
  public:
-  Reader(const GuestKernel& kernel, const TaskLayout& layout) : kernel_(&kernel), layout_(layout) {}
+  Reader(const GuestKernel& kernel, const TaskLayout& layout, std::size_t most)
+      : kernel_(&kernel), layout_(layout), most_(most) {}
 
   // Adds the task; whether it could be read.
   bool add(VirtAddr address) {
@@ -57,7 +57,7 @@ class Reader {
     }
   }
   ListWalk walk(VirtAddr head) const {
-    return walk_list(*kernel_, head, kMaxTasks - std::min(kMaxTasks, found_.tasks.size()));
+    return walk_list(*kernel_, head, most_ - std::min(most_, found_.tasks.size()));
   }
   void remark(const Error& error, VirtAddr task) {
     constexpr std::size_t kMaxRemarks = 100;
@@ -71,6 +71,7 @@ class Reader {
  private:
   const GuestKernel* kernel_;
   TaskLayout layout_;
+  std::size_t most_;
   Tasks found_;
 };
 
@@ -85,7 +86,9 @@ Result<TaskLayout> task_layout(const Btf& btf) {
   TRY(take(btf, "task_struct.signal", layout.signal));
   TRY(take(btf, "task_struct.pid", layout.pid));
   TRY(take(btf, "task_struct.tgid", layout.tgid));
-  TRY(take(btf, "task_struct.on_cpu", layout.on_cpu));
+  TRY_ASSIGN(const BtfField on_cpu, btf.field("task_struct.on_cpu"));
+  layout.on_cpu = on_cpu.offset();
+  layout.on_cpu_size = std::min<std::uint64_t>(on_cpu.size, sizeof(std::uint32_t));
   TRY(take(btf, "task_struct.stack", layout.stack));
   TRY(take(btf, "task_struct.thread.sp", layout.thread_sp));
   TRY_ASSIGN(const BtfField comm, btf.field("task_struct.comm"));
@@ -106,7 +109,9 @@ Result<Task> read_task(const GuestKernel& kernel, const TaskLayout& layout, Virt
   task.address = address;
   TRY_ASSIGN(task.pid, kernel.read_value<std::int32_t>(address + layout.pid));
   TRY_ASSIGN(task.tgid, kernel.read_value<std::int32_t>(address + layout.tgid));
-  TRY_ASSIGN(const auto on_cpu, kernel.read_value<std::int32_t>(address + layout.on_cpu));
+  std::uint32_t on_cpu = 0;  // an int; v7.2 has a narrower one, beside other flags
+  TRY(kernel.read_exactly(address + layout.on_cpu,
+                          std::as_writable_bytes(std::span(&on_cpu, 1)).first(layout.on_cpu_size)));
   task.on_cpu = on_cpu != 0;
   TRY_ASSIGN(task.stack.value, word(kernel, address + layout.stack));
   TRY_ASSIGN(task.thread_sp.value, word(kernel, address + layout.thread_sp));
@@ -120,12 +125,12 @@ Result<Task> read_task(const GuestKernel& kernel, const TaskLayout& layout, Virt
 }
 
 Result<Tasks> read_tasks(const GuestKernel& kernel, const Kallsyms& kallsyms,
-                         const TaskLayout& layout) {
+                         const TaskLayout& layout, std::size_t most) {
   const auto init = kallsyms.find("init_task");
   if (!init) {
     return fail(Errc::not_found, "no init_task among the kernel's symbols");
   }
-  Reader reader(kernel, layout);
+  Reader reader(kernel, layout, most);
   reader.add(*init);
   const ListWalk processes = reader.walk(*init + layout.tasks);
   for (const VirtAddr entry : processes.entries) {

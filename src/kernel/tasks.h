@@ -2,6 +2,7 @@
 // The tasks of the kernel. BTF tells the offsets of their structs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct Task {
   VirtAddr thread_sp;  // its stack pointer when it last stopped running
 };
 
+inline constexpr std::size_t kMaxTasks = 4 << 20;  // PID_MAX_LIMIT
+
 struct Tasks {
   std::vector<Task> tasks;      // init_task first, then threads behind their process's first
   std::vector<Remark> remarks;  // parts that could not be read
@@ -34,16 +37,17 @@ struct Tasks {
 // has no such member.
 struct TaskLayout {
   std::uint64_t tasks, thread_node, thread_head, signal;
-  std::uint64_t pid, tgid, comm, comm_size, state, state_size, on_cpu, stack, thread_sp;
+  std::uint64_t pid, tgid, comm, comm_size, state, state_size, on_cpu, on_cpu_size, stack,
+      thread_sp;
 };
 Result<TaskLayout> task_layout(const Btf& btf);
 
 Result<Task> read_task(const GuestKernel& kernel, const TaskLayout& layout, VirtAddr address);
 
-// init_task, all processes and their threads, at most 4 million (PID_MAX_LIMIT). No list holds the
-// idle tasks of the other CPUs; current_task() finds one that runs.
+// init_task, all processes and their threads, at most `most` of them. No list holds the idle tasks
+// of the other CPUs; current_task() finds one that runs.
 Result<Tasks> read_tasks(const GuestKernel& kernel, const Kallsyms& kallsyms,
-                         const TaskLayout& layout);
+                         const TaskLayout& layout, std::size_t most = kMaxTasks);
 
 // The task that runs on the Linux CPU with that per-CPU offset (cpus.h).
 Result<VirtAddr> current_task(const GuestKernel& kernel, const Kallsyms& kallsyms, const Btf& btf,

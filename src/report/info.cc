@@ -24,7 +24,7 @@ Json kernel_json(const KernelInfo& kernel) {
   json["phys_base"] = kernel.phys_base;
   json["page_table_levels"] = kernel.page_table_levels;
   json["panicked"] = kernel.panicked;
-  if (const auto& panic = kernel.panic_kernel) {
+  if (const auto& panic = kernel.capture_kernel) {
     json["panic_kernel"] = {
         {"loaded", panic->loaded}, {"start", hex(panic->start)}, {"size", panic->size}};
   }
@@ -45,9 +45,9 @@ KernelInfo kernel_from(const Members& json) {
   kernel.panicked = json.flag("panicked");
   if (json.has("panic_kernel")) {
     const Members panic = json.object("panic_kernel");
-    kernel.panic_kernel = ReservedMemory{.loaded = panic.flag("loaded"),
-                                         .start = panic.address("start"),
-                                         .size = panic.number("size")};
+    kernel.capture_kernel = ReservedMemory{.loaded = panic.flag("loaded"),
+                                           .start = panic.address("start"),
+                                           .size = panic.number("size")};
   }
   return kernel;
 }

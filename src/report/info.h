@@ -31,8 +31,8 @@ struct KernelInfo {
   std::uint64_t kaslr_offset = 0;  // bytes
   std::int64_t phys_base = 0;
   unsigned page_table_levels = 0;
-  bool panicked = false;                            // as far as that can be told
-  std::optional<ReservedMemory> panic_kernel = {};  // nothing where that cannot be told
+  bool panicked = false;                              // as far as that can be told
+  std::optional<ReservedMemory> capture_kernel = {};  // nothing where that cannot be told
 };
 
 struct CrashTime {

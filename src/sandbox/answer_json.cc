@@ -37,14 +37,14 @@ std::vector<Piece> pieces_from(const Json& json) {
 }
 
 // The registers that the worker uses of a running guest: [index, RIP, RSP, RFLAGS, CS, GS, CR0,
-// CR3, CR4]; the last three are null where they are not known. One packet holds some hundreds of
-// vCPUs.
+// CR3, CR4, RBP]; the control registers are null where they are not known. One packet holds some
+// hundreds of vCPUs.
 Json cpu_json(const CpuState& cpu) {
   const auto known = [](const std::optional<std::uint64_t>& value) {
     return value ? Json(*value) : Json();
   };
-  return {cpu.index,   cpu.rip,        cpu.rsp,        cpu.rflags,    cpu.cs.selector,
-          cpu.gs.base, known(cpu.cr0), known(cpu.cr3), known(cpu.cr4)};
+  return {cpu.index,   cpu.rip,        cpu.rsp,        cpu.rflags,     cpu.cs.selector,
+          cpu.gs.base, known(cpu.cr0), known(cpu.cr3), known(cpu.cr4), cpu.rbp};
 }
 
 CpuState cpu_from(const Json& json) {
@@ -62,6 +62,7 @@ CpuState cpu_from(const Json& json) {
   cpu.cr0 = known(6);
   cpu.cr3 = known(7);
   cpu.cr4 = known(8);
+  cpu.rbp = json.at(9);
   return cpu;
 }
 

@@ -32,7 +32,10 @@ inline constexpr std::size_t kMaxPieces = 512;
 
 // Bytes of text that dmesg may write. A log buffer is at most some tens of MiB.
 inline constexpr std::uint64_t kMaxOutputText = 256U << 20;
-// Of the documents of info and memory, which take some fifty times as much memory to be read.
+// Of the text of a kernel log that is read.
+inline constexpr std::uint64_t kMaxLogText = 256U << 20;
+// Of the documents of info, memory and report, which take some fifty times as much memory to be
+// read.
 inline constexpr std::uint64_t kMaxDocument = 16U << 20;
 
 enum class Operation : std::uint8_t {
@@ -40,6 +43,8 @@ enum class Operation : std::uint8_t {
   info,     // input -> a JSON document in the output
   dmesg,    // input -> the kernel log as text in the output
   memory,   // input -> what memory is used for, a JSON document in the output
+  report,   // input -> what happened to the guest, a JSON document in the output
+  log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.
@@ -72,9 +77,11 @@ struct FetchedInput {};
 // dump; closing the pipe resumes the guest. With Locate it requests the places of the memory.
 struct ProcessInput {
   bool torn = false;  // the guest runs while its memory is read
-  // The worker rehearses before it sends Ready. A conversion then copies the pages that it keeps
-  // into "room", which both processes share (copy_room.h).
-  bool draft = false;
+  // The worker rehearses before it sends Ready.
+  bool rehearsal = false;
+  // A conversion copies the pages that it keeps into "room", which both processes share
+  // (copy_room.h), before it compresses them.
+  bool copied = false;
 };
 // A guest that is read and not paused. With Locate the worker requests the places of its memory.
 struct LiveInput {
@@ -133,8 +140,8 @@ struct LogRead {
   std::uint64_t bytes = 0;
   std::string panic = {};  // the line that tells why it panicked, where there is one
 };
-// Everything is ready for the guest to stand still: answered with Have and the pipe. By the draft,
-// where one was made: how long that will take, and how much will be kept.
+// Everything is ready for the guest to stand still: answered with Have and the pipe. By the
+// rehearsal, where one was made: how long that will take, and how much will be kept.
 struct Ready {
   std::uint64_t pause_us = 0;
   std::uint64_t kept_pages = 0;

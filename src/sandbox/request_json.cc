@@ -14,11 +14,13 @@
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Operation, std::string_view>, 4> kOperations{
+constexpr std::array<std::pair<Operation, std::string_view>, 6> kOperations{
     {{Operation::convert, "convert"},
      {Operation::info, "info"},
      {Operation::dmesg, "dmesg"},
-     {Operation::memory, "memory"}}};
+     {Operation::memory, "memory"},
+     {Operation::report, "report"},
+     {Operation::log, "log"}}};
 
 std::string_view name_of(Operation operation) {
   return std::ranges::find(kOperations, operation, [](auto& row) { return row.first; })->second;
@@ -54,7 +56,10 @@ Json input_json(const FileInput&) { return {{"kind", "file"}}; }
 Json input_json(const StreamInput&) { return {{"kind", "stream"}}; }
 Json input_json(const FetchedInput&) { return {{"kind", "fetched"}}; }
 Json input_json(const ProcessInput& input) {
-  return {{"kind", "process"}, {"torn", input.torn}, {"draft", input.draft}};
+  return {{"kind", "process"},
+          {"torn", input.torn},
+          {"rehearsal", input.rehearsal},
+          {"copied", input.copied}};
 }
 Json input_json(const LiveInput& input) { return {{"kind", "live"}, {"torn", input.torn}}; }
 Json input_json(const SnapshotInput& input) {
@@ -81,7 +86,8 @@ Result<Input> input_from(const Json& json) {
     return FetchedInput{};
   }
   if (kind == "process") {
-    return ProcessInput{.torn = json.at("torn"), .draft = json.at("draft")};
+    return ProcessInput{
+        .torn = json.at("torn"), .rehearsal = json.at("rehearsal"), .copied = json.at("copied")};
   }
   if (kind == "live") {
     return LiveInput{.torn = json.at("torn")};

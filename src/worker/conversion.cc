@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "src/convert/copied_memory.h"
-#include "src/convert/draft.h"
+#include "src/convert/rehearsal.h"
 #include "src/formats/dump_format.h"
 #include "src/formats/dump_writer.h"
 #include "src/image/page.h"
@@ -53,7 +53,7 @@ class ChannelObserver : public convert::Observer {
 };
 
 // Whether a guest waits until what was written is compared with its memory.
-bool holds_guest(const Request& request) { return has_draft(request) && request.how.verify; }
+bool holds_guest(const Request& request) { return has_rehearsal(request) && request.how.verify; }
 
 Done done_of(const convert::Outcome& outcome) {
   report::Summary summary{.release = outcome.release,
@@ -98,8 +98,8 @@ Result<> take_cost(const Channel& channel, Clock::time_point begun, formats::Dum
 
 // A look at the guest while it still runs.
 struct Prepared {
-  Input live;  // the draft refers to its memory
-  convert::Draft draft;
+  Input live;  // the rehearsal refers to its memory
+  convert::Rehearsal rehearsal;
 };
 
 Result<Prepared> prepare(const Channel& channel, const Request& request,
@@ -107,26 +107,33 @@ Result<Prepared> prepare(const Channel& channel, const Request& request,
   TRY_ASSIGN(Input live, open_live(channel, false, &copier));
   convert::ConvertOptions options = options_of(request);
   options.search = kernel::Search::first;  // where another runs, that is found in the pause
-  TRY_ASSIGN(convert::Draft draft, convert::make_draft(live.image, options, copier.room(), {}));
-  return Prepared{std::move(live), std::move(draft)};
+  TRY_ASSIGN(convert::Rehearsal rehearsal,
+             convert::make_rehearsal(live.image, options, copier.room(), {}));
+  return Prepared{std::move(live), std::move(rehearsal)};
 }
 
-sandbox::Ready ready_by(const convert::Draft& draft, const Request& request) {
+sandbox::Ready ready_by(const convert::Rehearsal& rehearsal, const Request& request) {
   // A thread compresses, writes, reads and compares about as many bytes in a microsecond
   // (docs/performance.md).
   constexpr std::uint64_t kVerified = 250;
-  const std::uint64_t verifying = holds_guest(request) ? draft.kept_pages * kPageSize / kVerified /
-                                                             std::max(1U, request.how.threads)
-                                                       : 0;
-  return {.pause_us = static_cast<std::uint64_t>(draft.pause.count()) + verifying,
-          .kept_pages = draft.kept_pages};
+  const std::uint64_t verifying =
+      holds_guest(request)
+          ? rehearsal.kept_pages * kPageSize / kVerified / std::max(1U, request.how.threads)
+          : 0;
+  return {.pause_us = static_cast<std::uint64_t>(rehearsal.pause.count()) + verifying,
+          .kept_pages = rehearsal.kept_pages};
 }
 
 }  // namespace
 
-bool has_draft(const Request& request) {
+bool has_rehearsal(const Request& request) {
   const auto* const process = std::get_if<sandbox::ProcessInput>(&request.input);
-  return process != nullptr && process->draft;
+  return process != nullptr && process->rehearsal;
+}
+
+bool is_copied(const Request& request) {
+  const auto* const process = std::get_if<sandbox::ProcessInput>(&request.input);
+  return process != nullptr && process->copied;
 }
 
 convert::ConvertOptions options_of(const Request& request) {
@@ -178,24 +185,28 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Clock::
   return done_of(*outcome);
 }
 
-Result<Done> run_convert_waiting(const Channel& channel, const Request& request,
-                                 Clock::time_point begun, sandbox::Descriptors& descriptors) {
+Result<Done> run_convert_copied(const Channel& channel, const Request& request,
+                                Clock::time_point begun, sandbox::Descriptors& descriptors) {
   TRY_ASSIGN(const Fd shared, descriptors.take("room"));
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
-  const auto prepared = prepare(channel, request, copier);  // without it the guest waits longer
-  TRY_ASSIGN(
-      Input input,
-      open_input(channel, request, prepared ? ready_by(prepared->draft, request) : sandbox::Ready(),
-                 &copier, descriptors));
+  // Without it a running guest waits longer.
+  const auto prepared = has_rehearsal(request)
+                            ? prepare(channel, request, copier)
+                            : fail(Errc::not_found, "no rehearsal was asked for");
+  TRY_ASSIGN(Input input,
+             open_input(channel, request,
+                        prepared ? ready_by(prepared->rehearsal, request) : sandbox::Ready(),
+                        &copier, descriptors));
   const std::unique_ptr<PhysicalMemory> guest = std::move(input.image.memory);
   auto copied = std::make_unique<convert::CopiedMemory>(*guest, copier.room(),
                                                         options_of(request).how.threads);
   if (prepared) {
-    TRY(copied->take(prepared->draft.pages));
+    TRY(copied->take(prepared->rehearsal.pages));
   }
   convert::Waiting waiting{.copied = copied.get(),
-                           .kernels = prepared ? &prepared->draft.kernels : nullptr};
+                           .kernels = prepared ? &prepared->rehearsal.kernels : nullptr,
+                           .is_paused = has_rehearsal(request)};
   input.image.memory = std::move(copied);
   return run_convert(channel, request, begun, input, descriptors, waiting);
 }

@@ -12,8 +12,10 @@
 
 namespace vmcore::worker {
 
-// What can be found out of a guest before it stands still is to be found out then.
-bool has_draft(const sandbox::Request& request);
+// Whether the request wants a rehearsal before the guest is paused.
+bool has_rehearsal(const sandbox::Request& request);
+// Whether a conversion copies memory into "room" before it compresses.
+bool is_copied(const sandbox::Request& request);
 
 // What a request asks for, of this job and of those that only look.
 convert::ConvertOptions options_of(const sandbox::Request& request);
@@ -27,10 +29,10 @@ Result<sandbox::Done> run_convert(const sandbox::Channel& channel, const sandbox
                                   sandbox::Descriptors& descriptors,
                                   const convert::Waiting& waiting = {});
 
-// Of a guest that waits: what it will keep is found out before, and copied into "room" when it
-// stands still.
-Result<sandbox::Done> run_convert_waiting(const sandbox::Channel& channel,
-                                          const sandbox::Request& request, Clock::time_point begun,
-                                          sandbox::Descriptors& descriptors);
+// The same, but the pages that are kept are copied into "room" first, so that the guest need not
+// wait for compression. With a rehearsal most of them are known before the guest is paused.
+Result<sandbox::Done> run_convert_copied(const sandbox::Channel& channel,
+                                         const sandbox::Request& request, Clock::time_point begun,
+                                         sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

@@ -26,16 +26,19 @@ report::KernelInfo kernel_info(const convert::KernelFacts& kernel) {
                           .phys_base = kernel.phys_base,
                           .page_table_levels = kernel.page_table_levels,
                           .panicked = kernel.panicked};
-  if (const auto& panic = kernel.panic_kernel) {
-    info.panic_kernel = report::ReservedMemory{
+  if (const auto& panic = kernel.capture_kernel) {
+    info.capture_kernel = report::ReservedMemory{
         .loaded = panic->loaded, .start = panic->region.begin.value, .size = panic->region.size};
   }
   return info;
 }
 
-void add_cpus(std::span<const CpuState> cpus, report::InfoReport& report) {
-  for (const CpuState& cpu : cpus.first(std::min(report::kMaxCpus, cpus.size()))) {
-    report.cpus.push_back({.index = cpu.index,
+// `numbers`: of Linux, one a CPU, or none.
+void add_cpus(std::span<const CpuState> cpus, std::span<const unsigned> numbers,
+              report::InfoReport& report) {
+  for (std::size_t i = 0; i < std::min(report::kMaxCpus, cpus.size()); ++i) {
+    const CpuState& cpu = cpus[i];
+    report.cpus.push_back({.index = numbers.size() == cpus.size() ? numbers[i] : cpu.index,
                            .rip = cpu.rip,
                            .rsp = cpu.rsp,
                            .rflags = cpu.rflags,
@@ -86,7 +89,7 @@ report::InfoReport info_report(const MemoryImage& image, const convert::Descript
         report::CrashTime{static_cast<std::int64_t>(*seconds),
                           std::string(time_source_name(description.crash_time.source))};
   }
-  add_cpus(image.cpus, report);
+  add_cpus(image.cpus, description.cpu_numbers, report);
   report.ram = report::listed_ranges(ram_ranges(*image.memory).ranges(), report.remarks);
   add_pages(description, report);
   return report;

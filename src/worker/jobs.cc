@@ -1,21 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/worker/jobs.h"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "src/base/sys.h"
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/describe.h"
 #include "src/convert/memory_use.h"
+#include "src/kernel/early_log.h"
 #include "src/kernel/printk_log.h"
+#include "src/triage/log_report.h"
+#include "src/triage/log_text.h"
 #include "src/worker/conversion.h"
 #include "src/worker/info_report.h"
 #include "src/worker/input.h"
 #include "src/worker/memory_report.h"
 #include "src/worker/process_input.h"
 #include "src/worker/text_output.h"
+#include "src/worker/triage_report.h"
 
 namespace vmcore::worker {
 namespace {
@@ -58,14 +65,88 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
 }
 
+Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const convert::Subject subject,
+             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
+  const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
+  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
+  struct {
+    bool incomplete;
+    std::optional<InfoPlace> place;
+  } const found{report.incomplete, subject.place()};
+  return hand_out(report::to_json(report), found, output);
+}
+
+// A console is read as it comes: memory does not grow with it.
+Result<triage::LogText> read_log(int source) {
+  triage::LogReader reader;
+  std::vector<std::byte> piece(64 << 10);
+  for (std::uint64_t bytes = 0;;) {
+    TRY_ASSIGN(const std::size_t size, sys::read_some(source, piece));
+    bytes += size;
+    if (size == 0) {
+      return reader.finish();
+    }
+    if (bytes > sandbox::kMaxLogText) {
+      return fail(Errc::limit,
+                  "the log is longer than {0} MiB (give its end: tail -c {0}M FILE | vmcorectl "
+                  "report --log -)",
+                  sandbox::kMaxLogText >> 20);
+    }
+    reader.add({reinterpret_cast<const char*>(piece.data()), size});
+  }
+}
+
+Result<Done> run_log(sandbox::Descriptors& descriptors) {
+  TRY_ASSIGN(const Fd source, descriptors.take("source"));
+  TRY_ASSIGN(const Fd output, descriptors.take("output"));
+  TRY_ASSIGN(const triage::LogText log, read_log(source.get()));
+  const report::TriageReport report = triage::report_of_log(log);
+  TextOutput text(output.get(), sandbox::kMaxDocument);
+  TRY(text.append(report::to_json(report)));
+  TRY(text.flush());
+  return Done{.summary = {.release = log.release, .incomplete = report.incomplete}};
+}
+
+// "Linux version RELEASE (...)"
+std::string release_of(std::string_view banner) {
+  constexpr std::string_view kBegin = "Linux version ";
+  banner.remove_prefix(std::min(kBegin.size(), banner.size()));
+  return std::string(banner.substr(0, std::min(banner.find(' '), report::kMaxName)));
+}
+
+// A kernel that died before it described itself has a log all the same.
+Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernels& found,
+                             const Fd& output) {
+  TextOutput text(output.get(), sandbox::kMaxOutputText);
+  Result<> written;
+  std::string release;
+  const auto log = kernel::read_early_log(*image.memory, [&](const kernel::LogRecord& record) {
+    release = record.sequence == 0 ? release_of(record.text) : release;
+    written = text.append(kernel::format_log_record(record));
+    return written.has_value();
+  });
+  if (!log) {
+    return fail(log.error().code, "the guest's kernel was not found: {}",
+                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+  }
+  TRY(written);
+  TRY(text.flush());
+  report::Summary summary{.release = release, .incomplete = true, .remarks = image.remarks};
+  summary.remarks.push_back(
+      {Errc::guest_state,
+       "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
+       "log was found by its form, and may be of an earlier boot"});
+  return Done{.summary = std::move(summary)};
+}
+
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const kernel::FoundKernels& found = subject.found;
   const bool doubted = found.kernels.empty() && !found.doubted.empty();
   if (found.kernels.empty() && !doubted) {
-    return fail(Errc::not_found, "the guest's kernel was not found: {}",
-                found.remarks.empty() ? "no VMCOREINFO" : found.remarks.back().text);
+    return run_early_dmesg(image, found, output);
   }
   // The log of the boot before is worth having, as such.
   const kernel::GuestKernel& kernel =
@@ -109,6 +190,8 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
       return run_info(request, image, output);
     case Operation::memory:
       return run_memory(request, image, output);
+    case Operation::report:
+      return run_report(request, image, output);
     default:
       return run_dmesg(request, image, output);
   }
@@ -117,10 +200,13 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  if (request.operation == Operation::log) {
+    return run_log(descriptors);
+  }
   const auto begun = begin_of(request);
-  const bool waits = has_draft(request);
-  if (waits && request.operation == Operation::convert) {
-    return run_convert_waiting(channel, request, begun, descriptors);
+  const bool waits = has_rehearsal(request);
+  if (is_copied(request) && request.operation == Operation::convert) {
+    return run_convert_copied(channel, request, begun, descriptors);
   }
   std::optional<InfoPlace> place;
   if (waits && (place = find_place(channel, request))) {

@@ -10,6 +10,7 @@
 #include "src/image/page.h"
 #include "src/kernel/vmcoreinfo.h"
 #include "tests/builders/kallsyms_builder.h"
+#include "tests/builders/kernel_types.h"
 
 namespace vmcore::testing {
 namespace {
@@ -23,6 +24,7 @@ constexpr VirtAddr kImage{0xffff'ffff'8100'0000};
 constexpr std::uint64_t kImageBytes = 4ULL << 20;
 constexpr std::uint64_t kPoolBytes = 12ULL << 20;  // of page tables, memmap and the like
 constexpr unsigned kCpus = 4;
+constexpr std::uint64_t kNoteAt = 0xa00;  // in the page of a CPU's lists
 
 // Page flags that VMCOREINFO does not export.
 constexpr std::uint64_t kUptodate = 1U << 3;
@@ -48,7 +50,8 @@ constexpr std::array kKinds{NamedKind{"kernel", PageKind::kernel},
                             NamedKind{"compound", PageKind::compound},
                             NamedKind{"offline", PageKind::offline},
                             NamedKind{"hwpoison", PageKind::hwpoison},
-                            NamedKind{"unaccepted", PageKind::unaccepted}};
+                            NamedKind{"unaccepted", PageKind::unaccepted},
+                            NamedKind{"freed", PageKind::freed}};
 
 [[noreturn]] void die(const std::string& message) {
   std::fprintf(stderr, "GuestBuilder: %s\n", message.c_str());
@@ -177,6 +180,10 @@ Fields fields_of(const KernelLayout& layout, PageKind kind, unsigned order) {
     case PageKind::offline:
       fields.mapcount = numbers.type("PAGE_OFFLINE_MAPCOUNT_VALUE");
       break;
+    case PageKind::freed:
+      fields.references = 0;
+      fields.compound = false;
+      break;
     case PageKind::hwpoison:
       fields.flags |= numbers.flag("PG_hwpoison");
       break;
@@ -302,6 +309,24 @@ GuestBuilder& GuestBuilder::log(std::uint64_t nanoseconds, std::string_view text
   return *this;
 }
 
+GuestBuilder& GuestBuilder::types() {
+  has_types_ = true;
+  return *this;
+}
+
+GuestBuilder& GuestBuilder::crash_notes(std::vector<unsigned> cpus) {
+  crash_notes_ = std::move(cpus);
+  return types();
+}
+
+GuestBuilder& GuestBuilder::listed(unsigned cpu, unsigned list, std::vector<Pfn> blocks) {
+  for (const Pfn block : blocks) {
+    page(block, PageKind::freed, per_cpu_lists(*layout_).order(list));
+  }
+  listed_[{cpu, list}] = std::move(blocks);
+  return types();
+}
+
 GuestBuilder& GuestBuilder::room(std::string_view begin, std::uint64_t bytes,
                                  std::string_view end) {
   rooms_.push_back({std::string(begin), bytes, std::string(end)});
@@ -346,7 +371,7 @@ GuestBuilder& GuestBuilder::cpus(std::vector<CpuState> cpus) {
 }
 
 std::uint64_t GuestBuilder::per_cpu_offset(unsigned cpu) const {
-  return page_offset_.value + 0x100'0000 + cpu * 0x10'0000ULL;
+  return page_offset_.value + 0x100'0000 + cpu * kPerCpuBytes;
 }
 
 VirtAddr GuestBuilder::image_begin() const { return kImage + image_offset_; }
@@ -453,6 +478,11 @@ void GuestBuilder::build_uts() {
 }
 
 VirtAddr GuestBuilder::struct_page(Pfn pfn) const { return vmemmap_ + pfn.value * kStructPage; }
+
+PhysAddr GuestBuilder::struct_page_at(Pfn pfn) const {
+  const VirtAddr at = struct_page(pfn);
+  return memmap_pages_.at(at.value / kPageSize) + at.value % kPageSize;
+}
 
 void GuestBuilder::set_page_field(Pfn pfn, std::uint64_t offset, std::uint64_t value,
                                   unsigned bytes) {
@@ -583,6 +613,56 @@ void GuestBuilder::build_free_lists(PhysAddr zone) {
   }
 }
 
+// Each CPU's lists are at the same place of its per-CPU data; the note of its registers follows in
+// the same page.
+void GuestBuilder::build_listed(PhysAddr zone) {
+  lists_ = reserve_pages((kCpus - 1) * kPerCpuBytes / kPageSize + 1);
+  memory_->write_value(zone + per_cpu_lists(*layout_).in_zone,
+                       direct(lists_).value - per_cpu_offset(0));
+  const VirtAddr per_cpu{direct(lists_).value - per_cpu_offset(0)};
+  symbols_["crash_notes"] = reserve_image(8);
+  memory_->write_value(physical(symbols_["crash_notes"]), (per_cpu + kNoteAt).value);
+  for (const unsigned cpu : crash_notes_) {
+    memory_->write_value(lists_of(cpu) + kNoteAt, std::uint64_t{0x150'0000'0005});
+  }
+  for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
+    build_listed_set(cpu);
+  }
+}
+
+void GuestBuilder::build_listed_set(unsigned cpu) {
+  constexpr std::uint64_t kLru = 8;
+  const PerCpuLists sets = per_cpu_lists(*layout_);
+  std::uint32_t count = 0;
+  for (unsigned list = 0; list < sets.lists; ++list) {
+    const VirtAddr head = direct(lists_of(cpu)) + (sets.lists_at + list * 16);
+    VirtAddr before = head;
+    const auto link = [&](VirtAddr at, std::uint64_t offset, VirtAddr to) {
+      const auto page = memmap_pages_.find(at.value / kPageSize);
+      const PhysAddr place = page == memmap_pages_.end() ? PhysAddr{at - page_offset_}
+                                                         : page->second + at.value % kPageSize;
+      memory_->write_value(place + offset, to.value);
+    };
+    for (const Pfn block : listed_[{cpu, list}]) {
+      const VirtAddr entry = struct_page(block) + kLru;
+      link(before, 0, entry);
+      link(entry, 8, before);
+      before = entry;
+      count += 1U << sets.order(list);
+    }
+    link(before, 0, head);
+    link(head, 8, before);
+  }
+  memory_->write_value(lists_of(cpu) + sets.count_at, count);
+}
+
+void GuestBuilder::build_btf() {
+  const std::vector<std::byte> types = build_types(*layout_);
+  symbols_["__start_BTF"] = reserve_image(types.size());
+  symbols_["__stop_BTF"] = symbols_["__start_BTF"] + types.size();
+  write_image(symbols_["__start_BTF"], types);
+}
+
 // One node; its second zone has all the memory.
 void GuestBuilder::build_zones() {
   constexpr std::uint64_t kZoneBytes = 1536;
@@ -594,6 +674,10 @@ void GuestBuilder::build_zones() {
   }
   const PhysAddr node = reserve_pages(2);
   build_free_lists(node + kZoneBytes);
+  if (has_types_) {
+    build_listed(node + kZoneBytes);
+    build_btf();
+  }
   memory_->write_value(node + kZoneBytes + 1344, free_counter_.value_or(free));
   memory_->write_value(node + kZoneBytes + 144, spanned);
   memory_->write_value(node + 6144, std::uint32_t{3});

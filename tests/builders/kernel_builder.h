@@ -46,6 +46,7 @@ enum class PageKind : std::uint8_t {
   compound,       // "compound": a kernel's own compound page
   offline,        // "offline": ballooned or unplugged
   hwpoison,       // "hwpoison"
+  freed,          // "freed": on no free list; what listed() makes of pages
   unaccepted,     // "unaccepted": 2^10 pages of TDX or SNP, layout 7.1 only
 };
 
@@ -89,6 +90,14 @@ class GuestBuilder {
   GuestBuilder& offline_section(std::uint64_t number);
   GuestBuilder& memmap_in_section(std::uint64_t number);
 
+  // The kernel has BTF in memory.
+  GuestBuilder& types();
+  // The kernel has types(), and saved the registers of these CPUs when it crashed.
+  GuestBuilder& crash_notes(std::vector<unsigned> cpus);
+  // Blocks of freed pages, the order of which is that of the list, wait on a per-CPU list of zone 1
+  // (kernel_types.h), first to last. The kernel has BTF then.
+  GuestBuilder& listed(unsigned cpu, unsigned list, std::vector<Pfn> blocks);
+
   GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
   GuestBuilder& command_line(std::string_view text);
   // Reserves zero bytes in the kernel's image between the symbols `begin` and `end` (which may be
@@ -118,10 +127,14 @@ class GuestBuilder {
   // Where an address of the kernel image lies.
   PhysAddr physical(VirtAddr image_address) const;
   PhysAddr root() const { return root_; }
+  // Where the per-CPU lists of that CPU begin, if there are any: what struct zone points to.
+  PhysAddr lists_of(unsigned cpu) const { return lists_ + cpu * kPerCpuBytes; }
   VirtAddr page_offset() const { return page_offset_; }
+  PhysAddr struct_page_at(Pfn pfn) const;
   VirtAddr vmemmap() const { return vmemmap_; }
 
  private:
+  static constexpr std::uint64_t kPerCpuBytes = 0x10'0000;
   struct Described {
     PageKind kind = PageKind::kernel;
     unsigned order = 0;
@@ -149,6 +162,9 @@ class GuestBuilder {
   VirtAddr struct_page(Pfn pfn) const;
   void set_flags(Pfn pfn, std::uint64_t flags);
   void build_free_lists(PhysAddr zone);
+  void build_listed(PhysAddr zone);
+  void build_listed_set(unsigned cpu);
+  void build_btf();
 
   const KernelLayout* layout_;
   std::vector<PhysRange> ram_{{{0}, 64ULL << 20}};
@@ -167,6 +183,10 @@ class GuestBuilder {
   std::vector<std::pair<PfnRange, unsigned>> zones_;
   std::set<std::uint64_t> offline_sections_;
   std::set<std::uint64_t> memmap_in_section_;
+  bool has_types_ = false;
+  std::vector<unsigned> crash_notes_;
+  std::map<std::pair<unsigned, unsigned>, std::vector<Pfn>> listed_;  // by CPU and list
+  PhysAddr lists_;
   std::vector<std::pair<std::uint64_t, std::string>> log_;
   PhysRange crash_region_;
   bool panic_kernel_loaded_ = false;

@@ -50,24 +50,37 @@ class ChangedMemory : public PhysicalMemory {
   std::vector<ChangedWord> words_;
 };
 
-MemoryImage build(const char* layout) {
+struct Base {
+  MemoryImage image;
+  PhysAddr lists;         // of freed pages
+  PhysAddr struct_pages;  // of those that are on lists
+};
+
+Base build(const char* layout) {
   GuestBuilder guest(layout);
   guest.ram(32).log(1, "first").log(2, "second line\nand more").log(3, "").log(4, "x");
   guest.pages("100 free 3\n200 anon\n");
+  guest.listed(0, 0, {{0x300}, {0x302}}).listed(1, 1, {{0x301}});
   MemoryImage image = guest.build();
   static_cast<SparseMemory&>(*image.memory).tell_zero_pages();
-  return image;
+  return {std::move(image), guest.lists_of(0), guest.struct_page_at({0x300})};
 }
 
-const MemoryImage& base_image(unsigned number) {
+const Base& base_of(unsigned number) {
   static const std::array kImages{build("6.1"), build("5.4"), build("7.1")};
   return kImages[number % kImages.size()];
 }
 
-// Words of the kernel image and of the pages behind it: page tables, mem_section, the text.
-PhysAddr place_of(std::uint16_t number) {
+// Words of the kernel image and of the pages behind it: page tables, mem_section, the text. The
+// last 4096 are those of per-CPU lists and of struct pages.
+PhysAddr place_of(const Base& base, std::uint16_t number) {
   constexpr std::uint64_t kImage = 16ULL << 20;
   constexpr std::uint64_t kPool = 20ULL << 20;
+  constexpr std::uint16_t kOthers = 0xf000;
+  if (number >= kOthers) {
+    const bool lists = (number & 0x800) != 0;
+    return (lists ? base.lists : base.struct_pages) + (number & (lists ? 0x1ffU : 0x3fU)) * 8ULL;
+  }
   return {((number & 0x8000) != 0 ? kPool : kImage) + (number & 0x7fffU) * 8ULL};
 }
 
@@ -78,7 +91,8 @@ MemoryImage fuzzed_image(std::span<const std::uint8_t> input) {
   if (input.size() < 2) {
     input = {};
   }
-  const MemoryImage& base = base_image(input.empty() ? 0 : input[0]);
+  const Base& from = base_of(input.empty() ? 0 : input[0]);
+  const MemoryImage& base = from.image;
   std::size_t count = input.empty() ? 0 : input[1];
   input = input.subspan(std::min<std::size_t>(2, input.size()));
   std::vector<ChangedWord> words;
@@ -87,7 +101,7 @@ MemoryImage fuzzed_image(std::span<const std::uint8_t> input) {
     ChangedWord word{};
     std::memcpy(&place, input.data(), sizeof(place));
     std::memcpy(&word.value, input.data() + sizeof(place), sizeof(word.value));
-    word.place = place_of(place);
+    word.place = place_of(from, place);
     words.push_back(word);
   }
   MemoryImage image;

@@ -21,6 +21,8 @@ class FakeQemu:
     def __init__(self, path: Path, dump: Path, name: str = "vm1", cut: int = -1):
         self.dump, self.name, self.cut = dump, name, cut
         self.deeds, self.running = [], True
+        self.clients = 0        # that have connected
+        self.says_amid = []     # events, (name, data), that come while a dump goes on
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -39,6 +41,7 @@ class FakeQemu:
                 self._talk(line)
 
     def _talk(self, line: socket.socket) -> None:
+        self.clients += 1
         self.line, self.fd = line, -1
         self._say({"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}})
         text = b""
@@ -84,6 +87,8 @@ class FakeQemu:
 
     def _write_dump(self) -> None:
         self._event("STOP")
+        for name, data in self.says_amid:
+            self._event(name, **data)
         contents = self.dump.read_bytes()
         error = {}
         with os.fdopen(self.fd, "wb") as pipe:

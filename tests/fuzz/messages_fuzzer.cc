@@ -27,7 +27,7 @@ std::vector<std::string> messages() {
                               .remarks = {{Errc::io, "text"}}},
                   .place = place};
   return {encode(request),
-          encode(Request{.input = ProcessInput{.torn = true, .draft = true}}),
+          encode(Request{.input = ProcessInput{.torn = true, .rehearsal = true, .copied = true}}),
           encode(Request{.input = GuestStreamInput{}}),
           encode(Event(Progress{1, 2})),
           encode(Event(Hello{.release = "6.12.0", .tag = "tag", .ram_bytes = 1})),

@@ -9,6 +9,7 @@
 #include "src/report/check.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
+#include "src/report/job_event.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
 #include "tests/fuzz/change.h"
@@ -64,7 +65,10 @@ std::vector<std::string> documents() {
           to_json(DumpReport{.dump = fail(Errc::io, "text")}),
           to_json(ReceiveReport{.name = "vm1", .claim = GuestClaim{.memory = 1}}),
           to_json(checks),
-          to_json(FixReport{.guest = "vm1", .saved = "/old"})};
+          to_json(FixReport{.guest = "vm1", .saved = "/old"}),
+          to_line(JobProgress{.done = 1, .all = 2}),
+          to_line(JobGuestEvent{.what = "reset", .details = "{}"}),
+          to_line(JobEnd{.monitor = true, .report = to_json(dump())})};
 }
 
 // What is read is written so that it is read again, as the same.
@@ -81,6 +85,18 @@ void check(Result<Report> (*from_json)(std::string_view), std::string_view text)
   }
 }
 
+void check_line(std::string_view text) {
+  const auto event = job_event_from_line(text);
+  if (!event) {
+    return;
+  }
+  const std::string written = to_line(*event);
+  const auto again = job_event_from_line(written);
+  if (!again || to_line(*again) != written) {
+    std::abort();
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -92,6 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(receive_from_json, text);
   check(check_from_json, text);
   check(fix_from_json, text);
+  check_line(text);
   if (const auto report = memory_from_json(text)) {
     static_cast<void>(cli::describe_memory(*report));
     static_cast<void>(cli::draw_memory(*report, {"guest", "now"}));

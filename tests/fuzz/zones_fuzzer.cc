@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A guest with words of its memory and lines of its VMCOREINFO changed: its zones and its free
-// lists, and the plan that comes of them.
+// A guest with words of its memory and lines of its VMCOREINFO changed: its zones, its free lists
+// and per-CPU lists, its BTF, and the plan that comes of them.
 #include "filters/plan.h"
 #include "filters/zones.h"
 #include "tests/builders/kernel_fuzz.h"

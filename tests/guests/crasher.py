@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A module that crashes its kernel in ways that nothing in a Debian guest can (crasher.c): their kernels have no lkdtm.
 
-It is built against the headers of the kernel's own packages, by this machine's gcc: of bookworm's kernels only, for a
-kernel's makefiles ask for the compiler that it was built with.
+It is built against the headers of the kernel's own packages, by this machine's gcc: of 5.10 and 6.1 only, for the
+programs of later packages need a later C library.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from guests.debian import Suite, run
 from guests.kernels import SUITES, Kernel
 
 SOURCE = Path(__file__).resolve().parent / "crasher.c"
-WAYS = ("null", "softlockup", "timer")
+WAYS = ("null", "paging", "gpf", "divide", "bug", "warn", "overflow", "call", "hung", "softlockup", "timer")
 
 
 def headers(of: Kernel) -> Path:
@@ -43,6 +43,6 @@ def module(of: Kernel) -> bytes:
                 (Path(scratch) / "Kbuild").write_text("obj-m := crasher.o\n")
                 common = next(folder.glob("linux-headers-*-common"))
                 # Their own Makefile includes the common one where it would be if they were installed.
-                run(["make", "-C", folder / f"linux-headers-{of.release}", "-f", common / "Makefile", f"M={scratch}", "modules"])
+                run(["make", "-C", folder / f"linux-headers-{of.release}", "-f", common / "Makefile", "CC=gcc", f"M={scratch}", "modules"])
                 (Path(scratch) / "crasher.ko").rename(binary)
     return binary.read_bytes()

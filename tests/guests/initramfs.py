@@ -25,6 +25,9 @@ for module in $(cat /modules/order); do
     insmod /modules/$module || echo "note: $module was not loaded"
 done
 mount -t ext4 /dev/vda /disk
+grep -E ' (__per_cpu_offset|__cpu_possible_mask|nr_cpu_ids)$' /proc/kallsyms | while read address kind name; do
+    echo "SYMBOL $name $address"
+done
 /workload {arguments}
 echo "FAILED: the workload ended"
 sleep 100000

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 from guests.dump_checks import expect
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
-from peers import bits, compare, oracle, secrets
+from peers import bits, compare, oracle, pcp_lists, secrets
 from peers.kdumpfile import ElfFile, open_dump
 from peers.memmap import Memmap
 
@@ -81,6 +81,7 @@ def test_guest(vmcorectl, guest, folder: Path, findings) -> None:
     offline, poisoned = truth_of(guest, memmap, raw, findings)
     planted = [entry for entry in secrets.seeds(guest.console) if entry[0] == "used"]
     peer = oracle.page_sets(path, LEVELS) if guest.config.kernel != "newest" else {}    # 7.1: see docs/filtering.md
+    listed = pcp_lists.listed(path, guest.console)     # makedumpfile keeps them
     classes = classes_of(vmcorectl, path)
     expect(findings, f"{name}: memory", [("offline_section", classes.get("offline_section"), bits.count(offline)),
                                          ("hwpoison", classes["hwpoison"], bits.count(poisoned))])
@@ -97,7 +98,8 @@ def test_guest(vmcorectl, guest, folder: Path, findings) -> None:
             found = secrets.find(ours, planted)
             findings.check(f"{what}: secrets", [f"{found} pages"] if any(found.values()) else [])
         if level in peer:
-            findings.check(f"{what}: makedumpfile", compare.page_sets(ours.kept, peer[level] & ~left_out, memmap))
+            without = left_out | (listed if level & 16 else 0)
+            findings.check(f"{what}: makedumpfile", compare.page_sets(ours.kept, peer[level] & ~without, memmap))
     path.unlink()
 
 

@@ -136,7 +136,7 @@ def builds_for_its_disks(guest: CaptureGuest) -> list:
     lines = [] if found == wanted else [f"{sorted(found)}, not {sorted(wanted)}"]
     raw = "until [ -e /dev/sdb ]; do sleep 0.1; done; for disk in sda sdb; do echo target = raw:/dev/$disk; done > /tmp/raw"
     code, text = guest.run(f"{raw}; vmcore-guest build --config /tmp/raw --init /bin/busybox -o /tmp/none")
-    return lines + ([] if code == 1 else [f"exit {code}"]) + has(text, "build", ["it holds a file system, "])
+    return lines + ([] if code == 1 else [f"exit {code}"]) + has(text, "build", ["it holds a file system ("])
 
 
 def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
@@ -193,7 +193,7 @@ def all_targets(vmcorectl, findings, name: str, folder: Path) -> None:
     findings.check(f"{name}: vfat: keeps two", [] if re.search(r"=== vfat holds \S+\.1 \S+\.2 ", said) else [said[-6000:]])
     findings.check(f"{name}: no room", has(said, "the console", ["MiB free"]))
     findings.check(f"{name}: refused", has(said, "the console", [
-        "there is no LABEL=absent; devices: ", '"LABEL=XFS" is not /dev/NAME',
+        "device LABEL=absent was not found; block devices: ", '"LABEL=XFS" is not /dev/NAME',
         "/dev/vde: it holds a file system (xfs): to use it for dumps, clear its first MiB",
         ": it holds a file system (btrfs)", "/var/crash is in memory and is lost at the reboot"]))
     codes = [int(code) for code in re.findall(r"^=== exit (\d+)", said, re.M)]

@@ -211,6 +211,19 @@ static void private_file(void)
 	plant(area, size, "private-file");
 }
 
+/* Given back a moment before the crash: most of it then waits on the lists of a CPU for freed pages. */
+static char *short_lived;
+enum { SHORT_LIVED = 128 * PAGE };
+
+static void short_lived_memory(void)
+{
+	short_lived = map(SHORT_LIVED, MAP_PRIVATE | MAP_ANONYMOUS, -1, "freed");
+	madvise(short_lived, SHORT_LIVED, MADV_NOHUGEPAGE);
+	madvise(short_lived, SHORT_LIVED, MADV_DONTFORK);	/* a child would keep it */
+	fill(short_lived, SHORT_LIVED, "freed");
+	plant(short_lived, SHORT_LIVED, "freed");
+}
+
 /* Pushes what waits in this CPU's batches on to the LRU lists. */
 static void drain_batches(void)
 {
@@ -455,8 +468,11 @@ static void obey(void)
 		if (strncmp(line, "poison", 6) == 0)
 			poison();
 		if (sscanf(line, "panic %d", &cpu) == 1) {
+			int trigger = open("/proc/sysrq-trigger", O_WRONLY);
 			pin_to(cpu);
-			write_text("/proc/sysrq-trigger", "c");
+			munmap(short_lived, SHORT_LIVED);
+			if (write(trigger, "c", 1) < 0)
+				fail("/proc/sysrq-trigger");
 		}
 	}
 }
@@ -475,6 +491,7 @@ int main(int argc, char **argv)
 	written_file();
 	read_file();
 	private_file();
+	short_lived_memory();
 	sync();
 	drain_batches();
 	sleeping_child();

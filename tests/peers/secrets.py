@@ -24,6 +24,7 @@ MASK = (1 << 64) - 1
 # What each dump level must take away. tmpfs and shared anonymous memory are page cache to a filter.
 ANONYMOUS = ("anon", "thp", "hugetlb", "private-file")
 CACHE = ("shmem", "tmpfs", "cache-written", "cache-read")
+FREED = ("freed",)      # by a guest that panics; else it is anonymous
 
 
 def word(seed: int, index: int) -> int:
@@ -42,6 +43,19 @@ def seeds(console: str) -> list:
     """(kind, seed, pages) of each SECRET line."""
     return [(kind, int(seed, 16), int(pages))
             for kind, seed, pages in re.findall(r"SECRET (\S+) ([0-9a-f]{16}) (\d+)", console)]
+
+
+def places(dump, secrets: list) -> dict:
+    """kind -> the pages of the dump that hold its secrets."""
+    starts = {page_start(seed, number): (kind, seed, number)
+              for kind, seed, pages in secrets for number in range(pages)}
+    found = {kind: [] for kind, _, _ in secrets}
+    for pfn in bits.members(dump.kept):
+        page = dump.page(pfn)
+        known = starts.get(page[:16])
+        if known and page == page_start(*known[1:], words=WORDS):
+            found[known[0]].append(pfn)
+    return {kind: bits.from_members(pfns) for kind, pfns in found.items()}
 
 
 def find(dump, secrets: list) -> dict:

@@ -22,6 +22,7 @@ ORIGINS = {
     "makedumpfile": ("makedumpfile", "sid", "makedumpfile"),     # 1.7.8: the first that understands 6.12 to 7.0
     "libvirt-newest": ("libvirt-daemon-driver-qemu", "sid", "virtqemud"),
     "makedumpfile-1.7.2": ("makedumpfile", "bookworm", "makedumpfile"),
+    "bpftool": ("bpftool", "sid", "bpftool"),
     "crash": ("crash", "trixie", "crash"),                # 8.0.6: knows 6.4's module_memory
     "crash-bookworm": ("crash", "bookworm", "crash"),
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22

@@ -21,7 +21,7 @@
 namespace vmcore::acquire {
 namespace {
 
-// It is readable when so many bytes are there, or its end.
+// The socket is readable when this many bytes have arrived, or its end.
 void listen_for(int fd, int bytes) {
   ::setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
@@ -37,7 +37,7 @@ std::string name_of_peer(const sockaddr_storage& peer, socklen_t size) {
   return std::string_view(text).starts_with(kMapped) ? text + kMapped.size() : text;
 }
 
-// Whoever has one address of IPv6 has mostly all with the same first half, but for those of a link.
+// Who has one IPv6 address usually has all addresses of its /64 network, except link-local ones.
 std::string group_of_peer(const sockaddr_storage& peer, const std::string& name) {
   in6_addr address{};
   if (peer.ss_family != AF_INET6) {
@@ -87,7 +87,7 @@ std::size_t Callers::count(const std::string& peer) const {
 }
 
 void Callers::drop_one() {
-  // Of several that are equal, the first: the oldest of that peer.
+  // The first of equal ones is the oldest of that peer.
   waiting_.erase(std::ranges::max_element(
       waiting_, {}, [&](const Waiting& waiting) { return count(waiting.caller.peer); }));
 }

@@ -15,8 +15,8 @@ GuestKeys keys_of_process(pid_t pid) {
   return began ? GuestKeys{process_key({pid, *began})} : GuestKeys();
 }
 
-// The process that listens is QEMU, unless somebody else made the socket for it: for several,
-// maybe.
+// The process that listens is QEMU, unless another process made the socket, maybe for several
+// guests.
 bool runs_guest(pid_t pid, qmp::Client& monitor) {
   const auto cpus = monitor.execute("query-cpus-fast");
   const auto thread = cpus && cpus->is_array() && !cpus->empty()

@@ -26,7 +26,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Who connects is answered at once (Callers).
+// Clients are accepted at once (Callers).
 constexpr int kMostUnanswered = 128;
 
 constexpr std::string_view kVsock = "vsock:";
@@ -126,7 +126,7 @@ Result<GuestLine> open_path(const fs::path& path) {
     line.socket = path;
     return line;
   }
-  // A FIFO is open before there is a writer: that is waited for as for what it writes.
+  // Opening a FIFO does not wait for a writer; the job waits for the writer and for its data.
   line.fd = Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!line.fd || ::fcntl(line.fd.get(), F_SETFL, O_RDONLY) != 0) {
     return fail_errno(errno, path.string());
@@ -143,7 +143,9 @@ Result<GuestLine> open_domain_line(const Selection& selection) {
   line->name = std::move(channel.domain);
   line->memory = channel.memory;
   line->guest_keys.push_back(domain_key(channel.uuid));
-  line->witness = watch_domain(selection).value_or(nullptr);
+  if (auto watcher = watch_domain(selection.uri, channel.uuid)) {
+    line->watcher = *std::move(watcher);
+  }
   return line;
 }
 

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 
@@ -28,7 +27,7 @@ struct GuestLine {
   Fd listener = {};                   // where guests connect (Callers), in place of `fd`
   std::optional<std::uint64_t> memory =
       {};  // bytes that the guest has at most, where that is known
-  std::unique_ptr<CrashWitness> witness = {};  // of a domain whose events can be had
+  std::optional<CrashWatcher> watcher = {};  // of a domain whose events can be received
   GuestKeys keys = {};        // by what the line is known; none where several may read it
   GuestKeys guest_keys = {};  // by what the guest at its other end is, as far as that is known
 };

@@ -9,8 +9,8 @@
 #include <memory>
 
 #include "qmp/client.h"
-#include "qmp/connect.h"
 #include "src/acquire/libvirt/connection.h"
+#include "src/acquire/qmp/monitor.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -32,13 +32,13 @@ Result<> press_keys(qmp::Client& monitor) {
 }
 
 Result<> crash_by_monitor(const Selection& selection, CrashBy by) {
-  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket, {}));
+  TRY_ASSIGN(const auto monitor, open_monitor(selection, {}));
   switch (by) {
     case CrashBy::nmi:
-      TRY(monitor.execute("inject-nmi"));
+      TRY(monitor->execute("inject-nmi"));
       return {};
     case CrashBy::sysrq:
-      return press_keys(monitor);
+      return press_keys(*monitor);
     case CrashBy::agent:
       return fail(Errc::unsupported,
                   "the guest agent cannot be reached through QEMU's monitor: use nmi or sysrq");

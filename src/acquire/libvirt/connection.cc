@@ -74,7 +74,7 @@ class EventLoop {
   std::thread thread_;
 };
 
-// What we pass to libvirt lies on this host, so it must run here.
+// We pass paths and descriptors of this host to libvirt, so it must run here.
 Result<> refuse_remote(const std::string& uri) {
   const std::size_t end = uri.find("://");
   if (end == std::string::npos) {

@@ -44,7 +44,7 @@ const Owner* owner_named_in(const Node& node) {
   return nullptr;
 }
 
-// Namespaces are declared at what uses them, or further out.
+// A namespace is declared at the element that uses it, or at an outer one.
 const Owner* owner_of(const Node& domain) {
   const Node metadata = domain.child("metadata");
   for (const Node& node : {domain, metadata}) {
@@ -60,7 +60,7 @@ const Owner* owner_of(const Node& domain) {
   return nullptr;
 }
 
-// White space is kept, so that what is written again looks as it did.
+// White space is kept, so that the text that is written looks as before.
 Result<Node> parse(pugi::xml_document& document, const std::string& xml) {
   const pugi::xml_parse_result parsed =
       document.load_buffer(xml.data(), xml.size(), pugi::parse_full | pugi::parse_ws_pcdata);
@@ -87,7 +87,7 @@ bool is_on(const Node& feature) {
   return feature && std::string_view(feature.attribute("state").value()) != "off";
 }
 
-// Hyper-V's is there for Windows: Linux under QEMU reports a panic by the others.
+// The hyperv model is for Windows: Linux under QEMU reports a panic by the other models.
 bool has_panic_device(const Node& domain) {
   return static_cast<bool>(domain.child("devices").find_child([](const Node& device) {
     return std::string_view(device.name()) == "panic" &&
@@ -120,7 +120,7 @@ bool is_pc(const Node& domain) {
          (machine.starts_with("pc") || machine.starts_with("q35"));
 }
 
-// In an attribute of that name, else in its text. libvirt writes KiB.
+// The size is in an attribute of that name, else in the element's text. libvirt writes KiB.
 Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
   const std::string_view unit = node.attribute("unit").as_string("KiB");
   const std::string_view text =
@@ -133,7 +133,7 @@ Result<std::uint64_t> bytes_of(const Node& node, const char* attribute) {
   return *size * 1024;
 }
 
-// Where what is plugged in begins: of a DIMM beside its slot, of virtio-mem in its target.
+// The base address of plugged memory: a DIMM has it beside its slot, virtio-mem in its target.
 Result<PhysAddr> base_of(const Node& device) {
   const Node inner = device.child("target").child("address");
   const std::uint64_t base =

@@ -18,9 +18,9 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-// By how much the events of a dump may come after its end; usually they come before.
+// How long after the end of a dump its events may arrive; usually they arrive before.
 constexpr std::chrono::milliseconds kEventDelay{1'000};
-// How often it is looked whether the connection still stands, while an event is waited for.
+// How often the connection is checked while an event is awaited.
 constexpr std::chrono::milliseconds kLookEvery{50};
 
 // Whether the last call may have failed for its flags, before it did anything.

@@ -22,7 +22,7 @@ std::string version_of_emulator(virConnect* connection, pid_t pid) {
   const std::string capabilities = xml != nullptr ? xml : "";
   std::free(xml);  // NOLINT: libvirt's strings are malloc's
   std::error_code gone;
-  // Of a file that was replaced, this ends in " (deleted)", and so differs.
+  // If the file was replaced, the link ends in " (deleted)" and differs.
   const auto running = std::filesystem::read_symlink(fmt::format("/proc/{}/exe", pid), gone);
   std::error_code missing;
   const auto installed = std::filesystem::canonical(emulator_in(capabilities), missing);

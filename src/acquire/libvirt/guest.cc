@@ -34,12 +34,12 @@ constexpr Milliseconds kBeginTimeout{60'000};
 constexpr Milliseconds kEndTimeout{60'000};
 constexpr Milliseconds kLookEvery{50};
 constexpr Milliseconds kResumeTimeout{10'000};
-// After a dump that failed, which may have been before the guest stood still.
+// After a dump that failed, maybe before the guest was paused.
 constexpr Milliseconds kSettleTimeout{1'000};
 
 class LibvirtLease : public Lease {
  public:
-  // `cut_short`: the reader does not take all, so that the dump's failure is none.
+  // `cut_short`: the reader does not read everything, so libvirt's error is expected.
   LibvirtLease(std::unique_ptr<LibvirtDump> dump, std::unique_ptr<PauseWatch> watch, bool cut_short)
       : dump_(std::move(dump)), watch_(std::move(watch)), cut_short_(cut_short) {}
 
@@ -54,7 +54,7 @@ class LibvirtLease : public Lease {
     }
     const auto pause = watch_->wait_resumed(dumped ? kResumeTimeout : kSettleTimeout);
     TRY(dumped);
-    // One that does not run is looked at once more when all is over: its dump is whole.
+    // If the guest does not run now, the job reports that at its end; the dump is complete.
     return pause.value_or(Microseconds{});
   }
 
@@ -69,7 +69,7 @@ bool has_bytes(int file) {
   return ::fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 }
 
-// By what libvirt has QEMU save of it: no command of the monitor that taints the domain.
+// libvirt lets QEMU save the page: no monitor command of ours that would taint the domain.
 Result<> peek(virDomain* domain, PhysAddr address, std::span<std::byte> bytes) {
   if (virDomainMemoryPeek(domain, address.value, bytes.size(), bytes.data(), VIR_MEMORY_PHYSICAL) !=
       0) {
@@ -271,7 +271,7 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
   }
   TRY_ASSIGN(auto dump, LibvirtDump::start(domain_.get(), target.path()));
   while (true) {
-    // A file is always readable: its end is waited for, looking now and then whether it has begun.
+    // A file is always readable: wait for the end of the dump, and look whether it has begun.
     std::array<pollfd, 3> waits{pollfd{dump->returned_fd(), POLLIN, 0},
                                 pollfd{whole ? -1 : target.fd(), POLLIN, 0},
                                 pollfd{patience.cancel, POLLIN, 0}};
@@ -315,7 +315,7 @@ Result<Acquired> LibvirtGuest::acquire_pipe(bool running, const Patience& patien
                   target.take(), std::move(lease)};
 }
 
-// libvirt cannot cancel a memory-only dump: the guest stands still until it is all written.
+// libvirt cannot cancel a memory-only dump: the guest is paused until all of it is written.
 Result<Acquired> LibvirtGuest::acquire_file(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
   TRY_ASSIGN(auto lease, begin(target, running, true, false, patience));

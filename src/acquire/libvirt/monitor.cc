@@ -14,7 +14,7 @@ namespace {
 
 using qmp::Json;
 
-// Null with a libvirt before 8.2, with which all the rest works.
+// Null for libvirt before 8.2; everything else works with it.
 auto pass_files() {
   using Function = decltype(&virDomainQemuMonitorCommandWithFiles);
   static const auto function =

@@ -32,7 +32,7 @@ std::string parameter(const std::string& uri, std::string_view name) {
   return {};
 }
 
-// That the process was started as this domain: the number may be another process's by now.
+// Whether the process was started as this domain: another process may have the number by now.
 bool runs_domain(pid_t pid, const std::string& uuid) {
   const std::vector<std::string> words = qmp::command_line(pid);
   const auto option = std::ranges::find(words, "-uuid");

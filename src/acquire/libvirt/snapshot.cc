@@ -29,7 +29,7 @@ using qmp::Json;
 
 constexpr std::chrono::seconds kResumeTimeout{10};
 
-// QEMU's own events STOP and RESUME of a domain, as libvirt passes them on. Listening is no taint.
+// QEMU's events STOP and RESUME of a domain, forwarded by libvirt. Listening does not taint.
 class StopWatch {
  public:
   StopWatch(virConnect* connection, virDomain* domain)
@@ -107,10 +107,10 @@ class LibvirtMonitor : public SnapshotMonitor {
     return execute_in_domain(guest_.domain(), command, arguments, fd);
   }
 
-  // By the security label of QEMU: nothing else can be tried. What a confined QEMU may not write
-  // would hang it.
+  // By the security label of QEMU, because nothing else can be tried. A confined QEMU that may not
+  // write into the file would hang.
   Result<> try_writing(int) override;
-  // By libvirt's own dump: libvirtd 9.0 crashes of a dump's end that is not its own
+  // By libvirt's own dump: libvirtd 9.0 crashes at the end of a dump that it did not start
   // (qemuProcessHandleDumpCompleted).
   Result<Fd> dump_header() override { return guest_.dump_header(); }
   // Without events QEMU's own figure, in milliseconds, of the snapshot alone.

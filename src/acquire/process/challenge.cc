@@ -18,15 +18,15 @@
 namespace vmcore::acquire {
 namespace {
 
-// Of the choice of one page: mostly some part of memory is in use.
+// Attempts to choose one page at random: usually some part of memory is in use.
 constexpr unsigned kChoices = 64;
-// How far is looked for a page that is there, where chance finds none: 64 GiB that are not, or 4096
+// If no random page is present, how far to search for one: past 64 GiB that are not, or past 4096
 // pages of zeros.
 constexpr std::uint64_t kMostWalked = (64ULL << 30) / kPageSize;
 constexpr std::uint64_t kZeros = kMostWalked / 4096;
-// A page that changes meanwhile, or is nowhere as QEMU says, is asked for again.
+// A page that changes meanwhile, or that no candidate has as QEMU says, is asked for again.
 constexpr unsigned kAttempts = 3;
-// Pages in vain, of one challenge.
+// Pages of one challenge that may decide nothing.
 constexpr unsigned kMostInVain = 64;
 
 using Page = std::array<std::byte, kPageSize>;
@@ -36,12 +36,12 @@ using Contents = std::vector<std::optional<Page>>;  // nothing: not known
 constexpr std::uint64_t kPresent = 1ULL << 63;
 constexpr std::uint64_t kSwapped = 1ULL << 62;
 
-// One place, read without a page being allocated or brought back for it.
+// A candidate place; reading it neither allocates a page nor brings one back from swap.
 class Place {
  public:
   explicit Place(const ImageSource& source) : source_(source) {}
 
-  // Nothing where that is not known, or cannot be had.
+  // Nothing if that is not known, or cannot be read.
   std::optional<Page> read(PhysAddr page) const;
   // The first page of the range that may be there, among `most`; counts those that were passed.
   std::optional<PhysAddr> next(PhysRange range, std::uint64_t& most) const;

@@ -113,7 +113,7 @@ Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
   return process;
 }
 
-// What was opened by the number belongs to the process as long as that has not ended.
+// A file that was opened by the process's number belongs to it if the process has not ended since.
 Result<> GuestProcess::check_alive() const {
   if (has_ended(pidfd_)) {
     return fail(Errc::not_found, "process {} of the guest has ended", pid_);

@@ -45,7 +45,7 @@ bool read_status(pid_t pid, ProcessIdentity& identity) {
   return found == 3;
 }
 
-// Its capabilities are worth something only in our own namespace.
+// The capabilities of a process count only in our own user namespace.
 bool is_in_our_user_namespace(pid_t pid) {
   std::error_code ours;
   std::error_code its;

@@ -16,8 +16,8 @@ constexpr std::uint64_t kMostTseg = 16U << 20;
 // Mappings of one size that are compared.
 constexpr std::size_t kMostCandidates = 64;
 
-// Neighbours that lie in one piece of one file may be cut by what was asked of the kernel for a
-// part of them (madvise, mbind).
+// The kernel splits a mapping if madvise or mbind was called for a part of it: neighbours that are
+// contiguous in one file belong together.
 std::vector<Mapping> join(std::span<const Mapping> mappings) {
   std::vector<Mapping> joined;
   for (const Mapping& next : mappings) {
@@ -141,7 +141,7 @@ Result<Candidates> candidates_of(const RamUnit& unit, std::span<const Mapping> m
 
 const std::vector<RamBlock> kFirmware{{{{kIsaHole}, kIsaEnd - kIsaHole}, 0}};
 
-// What known RAM has of the block.
+// The parts of the block that are in known RAM.
 std::vector<RamBlock> parts_of(const PhysRange& block, std::span<const RamBlock> known) {
   std::vector<RamBlock> parts;
   for (const RamBlock& part : known) {

@@ -13,11 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "qmp/connect.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/process/challenge.h"
 #include "src/acquire/qmp/lease.h"
+#include "src/acquire/qmp/monitor.h"
 #include "src/acquire/qmp/monitor_map.h"
 #include "src/acquire/qmp/process.h"
 #include "src/acquire/qmp/registers.h"
@@ -65,9 +65,9 @@ std::vector<std::string> QmpGuest::events() {
   return {"DUMP_COMPLETED", "RESET", "RESUME", "STOP"};
 }
 
-Result<std::unique_ptr<QmpGuest>> QmpGuest::make(qmp::Client monitor,
+Result<std::unique_ptr<QmpGuest>> QmpGuest::make(std::shared_ptr<qmp::Client> monitor,
                                                  std::optional<GuestProcess> process) {
-  TRY_ASSIGN(std::string name, name_of_guest(monitor));
+  TRY_ASSIGN(std::string name, name_of_guest(*monitor));
   return std::unique_ptr<QmpGuest>(
       new QmpGuest(std::move(monitor), std::move(name), std::move(process)));
 }
@@ -187,7 +187,8 @@ Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {
   return process_->locate(found);
 }
 
-// What was proven may overlap: by how far the process's addresses are from the guest's, it is one.
+// Proven blocks may overlap. Blocks with the same distance between the process's addresses and the
+// guest's are one mapping.
 bool QmpGuest::is_proven(const RamBlock& block) const {
   RangeSet same;
   for (const RamBlock& proven : proven_) {
@@ -222,8 +223,8 @@ Result<> QmpGuest::prove(std::span<const RamBlock> found) {
 }
 
 // QEMU tells that a detached dump is over before it closes the dump's descriptor, and closes that
-// of the next one where that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
-// v7.2). So the line is a socket, by which that can be waited for.
+// of the next one if that has begun by then (QEMU dump/dump.c, dump_process and dump_cleanup,
+// v7.2). So QEMU gets a socket, whose hang-up can be awaited.
 Result<Acquired> QmpGuest::acquire_header() {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -250,7 +251,7 @@ Result<ImageSource> QmpGuest::look() {
   }
   TRY_ASSIGN(const std::vector<RamBlock> found, find_ram(executor(monitor_)));
   TRY(prove(found));
-  // What a dump has beside RAM is asked for now as well, not while the guest stands still.
+  // Also ask now for what a dump has beside RAM, not while the guest is paused.
   if (const auto all = find_all_ram(executor(monitor_))) {
     for (const RamBlock& block : *all) {
       static_cast<void>(prove({&block, 1}));
@@ -272,8 +273,8 @@ Result<Fd> QmpGuest::fetch(PhysRange range) {
   return file;
 }
 
-// A guest that stood still stays in its state until the reset is through: `cont` before that would
-// let the old one run.
+// A stopped guest stays stopped until the reset is done: an earlier `cont` would let the crashed
+// kernel run.
 Result<> QmpGuest::reset() {
   TRY(monitor_.drop_events());
   TRY(monitor_.execute("system_reset"));
@@ -314,22 +315,18 @@ Result<GuestProcess> open_process(qmp::Client& monitor) {
   return process;
 }
 
-Result<qmp::Client> open_monitor(const Selection& selection) {
-  return qmp::connect(selection.socket, {.events = QmpGuest::events()});
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Guest>> open_direct_guest(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
-  TRY_ASSIGN(GuestProcess process, open_process(monitor));
+  TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
+  TRY_ASSIGN(GuestProcess process, open_process(*monitor));
   TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor), std::move(process)));
   guest->find_keys(selection.socket);
   return guest;
 }
 
 Result<std::unique_ptr<Guest>> open_qmp_guest(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, open_monitor(selection));
+  TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
   TRY_ASSIGN(auto guest, QmpGuest::make(std::move(monitor)));
   guest->find_keys(selection.socket);
   return guest;

@@ -27,8 +27,8 @@ namespace vmcore::acquire {
 
 class QmpGuest : public Guest {
  public:
-  // Takes over a monitor that was opened with events().
-  static Result<std::unique_ptr<QmpGuest>> make(qmp::Client monitor,
+  // By a monitor that keeps events(), which nobody else may use at the same time.
+  static Result<std::unique_ptr<QmpGuest>> make(std::shared_ptr<qmp::Client> monitor,
                                                 std::optional<GuestProcess> process = {});
   // The events that a monitor for this class must keep.
   static std::vector<std::string> events();
@@ -56,8 +56,12 @@ class QmpGuest : public Guest {
   Result<> act(Then then) override;
 
  protected:
-  QmpGuest(qmp::Client monitor, std::string name, std::optional<GuestProcess> process)
-      : monitor_(std::move(monitor)), name_(std::move(name)), process_(std::move(process)) {}
+  QmpGuest(std::shared_ptr<qmp::Client> monitor, std::string name,
+           std::optional<GuestProcess> process)
+      : owner_(std::move(monitor)),
+        monitor_(*owner_),
+        name_(std::move(name)),
+        process_(std::move(process)) {}
   static Result<std::string> name_of_guest(qmp::Client& monitor);
   qmp::Client& client() { return monitor_; }
 
@@ -75,7 +79,8 @@ class QmpGuest : public Guest {
   Result<> prove(std::span<const RamBlock> found);
   bool is_proven(const RamBlock& block) const;
 
-  qmp::Client monitor_;
+  std::shared_ptr<qmp::Client> owner_;
+  qmp::Client& monitor_;  // of owner_
   std::string name_;
   std::optional<GuestProcess> process_;
   std::vector<RamBlock> proven_;

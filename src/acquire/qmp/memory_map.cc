@@ -14,8 +14,7 @@ namespace {
 
 using sandbox::BlockPlace;
 
-// The text up to the separator, which is then gone from it with the separator; all where there is
-// none.
+// Cuts the text at the separator and returns the part before it; all of it if there is none.
 std::string_view cut(std::string_view& text, std::string_view separator) {
   const std::size_t at = text.find(separator);
   const std::string_view first = text.substr(0, at);

@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <string_view>
 
-#include "qmp/connect.h"
 #include "src/acquire/crash/guest_line.h"
+#include "src/acquire/qmp/monitor.h"
 
 namespace vmcore::acquire {
 namespace {
 
 using qmp::Json;
 
-// What is not there, or not in this QEMU, is null; only a monitor that is gone is an Error.
+// Null if this QEMU has no such command or object. An Error only if the monitor is gone.
 Result<Json> ask(qmp::Client& monitor, std::string_view command,
                  const Json& arguments = Json::object()) {
   auto answer = monitor.execute(command, arguments);
@@ -22,8 +22,8 @@ Result<Json> ask(qmp::Client& monitor, std::string_view command,
   return Json();
 }
 
-// Whether one of the objects in the list is of that kind or of one whose name goes on behind it:
-// "child<pvpanic-pci>" is a pvpanic.
+// Whether the list has an object whose type begins with that word: "child<pvpanic-pci>" is a
+// pvpanic.
 bool has_kind(const Json& list, std::string_view kind) {
   return list.is_array() && std::ranges::any_of(list, [&](const Json& entry) {
            const auto type = qmp::text_member(entry, "type");
@@ -77,7 +77,7 @@ Result<> ask_memory(qmp::Client& monitor, GuestSetup& setup) {
   return {};
 }
 
-// What a client that was killed while it made a snapshot left on.
+// A client that was killed during a snapshot leaves the capability on.
 Result<bool> ask_snapshot_left_on(qmp::Client& monitor) {
   TRY_ASSIGN(const Json capabilities, ask(monitor, "query-migrate-capabilities"));
   return capabilities.is_array() && std::ranges::any_of(capabilities, [](const Json& entry) {
@@ -126,8 +126,8 @@ Result<GuestSetup> ask_setup(qmp::Client& monitor) {
 }
 
 Result<GuestSetup> setup_of_monitor(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket));
-  return ask_setup(monitor);
+  TRY_ASSIGN(const auto monitor, open_monitor(selection, {}));
+  return ask_setup(*monitor);
 }
 
 }  // namespace vmcore::acquire

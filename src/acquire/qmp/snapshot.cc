@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <utility>
 
-#include "qmp/connect.h"
 #include "qmp/unix_peers.h"
 #include "src/acquire/dump_header.h"
+#include "src/acquire/qmp/monitor.h"
 #include "src/base/pipe.h"
 #include "src/base/sys.h"
 #include "src/image/page.h"
@@ -39,7 +39,7 @@ Result<> QmpSnapshotMonitor::try_writing(int file) {
     return in_context(std::move(written).error(), "QEMU cannot write into the spool");
   }
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
-  // The file's position is QEMU's as well.
+  // QEMU shares the file's position.
   if (size < kPageSize || ::lseek(file, 0, SEEK_SET) != 0) {
     return fail(Errc::unsupported, "QEMU did not write into the spool");
   }
@@ -80,9 +80,9 @@ std::uint64_t QmpSnapshotMonitor::largest_file() const {
   return known ? limit.rlim_cur : RLIM_INFINITY;
 }
 
-Result<std::unique_ptr<QmpSnapshotGuest>> QmpSnapshotGuest::make(qmp::Client monitor,
-                                                                 std::filesystem::path folder) {
-  TRY_ASSIGN(std::string name, name_of_guest(monitor));
+Result<std::unique_ptr<QmpSnapshotGuest>> QmpSnapshotGuest::make(
+    std::shared_ptr<qmp::Client> monitor, std::filesystem::path folder) {
+  TRY_ASSIGN(std::string name, name_of_guest(*monitor));
   return std::unique_ptr<QmpSnapshotGuest>(
       new QmpSnapshotGuest(std::move(monitor), std::move(name), std::move(folder)));
 }
@@ -94,7 +94,7 @@ Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state, const Patien
 }
 
 Result<std::unique_ptr<Guest>> open_qmp_snapshot(const Selection& selection) {
-  TRY_ASSIGN(qmp::Client monitor, qmp::connect(selection.socket, {.events = QmpGuest::events()}));
+  TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
   TRY_ASSIGN(auto guest, QmpSnapshotGuest::make(std::move(monitor), selection.spool_folder));
   guest->find_keys(selection.socket);
   return guest;

@@ -36,7 +36,7 @@ class QmpSnapshotMonitor : public SnapshotMonitor {
 
 class QmpSnapshotGuest : public QmpGuest {
  public:
-  static Result<std::unique_ptr<QmpSnapshotGuest>> make(qmp::Client monitor,
+  static Result<std::unique_ptr<QmpSnapshotGuest>> make(std::shared_ptr<qmp::Client> monitor,
                                                         std::filesystem::path folder);
 
   bool needs_spool(const GuestState&) const override { return true; }
@@ -45,7 +45,8 @@ class QmpSnapshotGuest : public QmpGuest {
   Result<Acquired> acquire(const GuestState& state, const Patience& patience) override;
 
  private:
-  QmpSnapshotGuest(qmp::Client monitor, std::string name, std::filesystem::path folder)
+  QmpSnapshotGuest(std::shared_ptr<qmp::Client> monitor, std::string name,
+                   std::filesystem::path folder)
       : QmpGuest(std::move(monitor), std::move(name), {}),
         snapshots_(client()),
         folder_(std::move(folder)) {}

@@ -15,9 +15,9 @@ constexpr std::string_view kCapability = "background-snapshot";
 // Tells of a migration, and changes nothing in its stream. libvirt always sets it.
 constexpr std::string_view kHarmless = "events";
 
-// Our own limit is none, and yet tells the one that there was: this plus that one. No host is so
-// fast, and nobody else sets a limit in this range, so that what a killed snapshot left behind is
-// known for ours and can be undone.
+// Our limit is too high to have an effect, and encodes the previous one: this number plus that one.
+// Nobody else sets a limit in this range, so a limit that a killed snapshot left behind is
+// recognised as ours and can be undone.
 constexpr std::uint64_t kUnlimited = 1ULL << 62;
 constexpr std::uint64_t kMostLimit = 1ULL << 60;
 // Limits beyond are none themselves. libvirt sets such (its QEMU_DOMAIN_MIG_BANDWIDTH_MAX, in whole
@@ -120,7 +120,7 @@ Result<SnapshotSettings> SnapshotSettings::look(SnapshotMonitor& monitor) {
   return SnapshotSettings(limit);
 }
 
-// The limit first: it is what makes the capability known for ours.
+// The limit first: by the limit, the capability is recognised as ours.
 Result<> SnapshotSettings::apply(SnapshotMonitor& monitor) const {
   TRY(set_bandwidth(monitor, our_limit(limit_)));
   if (Result<> set = set_capability(monitor, true); !set) {

@@ -26,7 +26,7 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t kMostPerPage = kPageSize + 8 + 1 + 255;
 constexpr std::uint64_t kBesidePages = 128U << 20;  // the devices
 
-// Dumps of some KiB take milliseconds; a host that is out of breath may take longer.
+// Dumps of some KiB take milliseconds; an overloaded host may take longer.
 constexpr milliseconds kDumpTimeout{60'000};
 
 struct Progress {
@@ -41,7 +41,7 @@ Result<Progress> progress_of(SnapshotMonitor& monitor) {
   return Progress{std::move(status), std::move(answer)};
 }
 
-// The same, where a QEMU that is out of breath takes long to answer.
+// The same, while an overloaded QEMU answers slowly.
 Result<Progress> progress_at_last(SnapshotMonitor& monitor) {
   constexpr int kMostTimes = 10;  // each of half a minute (qmp::kCommandTimeout)
   auto now = progress_of(monitor);
@@ -138,7 +138,7 @@ Result<Fd> make_stream_file(const std::filesystem::path& folder) {
   return target.take();
 }
 
-// What keeps QEMU from migrating, and so from a snapshot; empty where nothing does.
+// Why QEMU cannot migrate, and so cannot make a snapshot; empty if it can.
 Result<std::string> blocked(SnapshotMonitor& monitor) {
   TRY_ASSIGN(const Json answer, monitor.execute("query-migrate"));
   const auto reasons = answer.find("blocked-reasons");
@@ -157,7 +157,7 @@ Result<> check_blocked(SnapshotMonitor& monitor) {
   return {};
 }
 
-// A dump is over for QEMU's migration only some time after it says so (QEMU dump/dump.c,
+// QEMU accepts a migration only some time after it reports the end of a dump (QEMU dump/dump.c,
 // dump_cleanup).
 Result<> wait_for_dump(SnapshotMonitor& monitor) {
   const auto deadline = std::chrono::steady_clock::now() + kDumpTimeout;
@@ -203,8 +203,8 @@ Result<> migrate_into(SnapshotMonitor& monitor, int file) {
   return begun.map([](const Json&) {});
 }
 
-// While a migration goes on its capabilities cannot be changed. Without ours it is one that stops
-// the guest in the end; unlike a snapshot it can be cancelled.
+// The capabilities of a running migration cannot be changed. A migration without our capability
+// stops the guest in the end; unlike a snapshot it can be cancelled.
 Result<> migrate(SnapshotMonitor& monitor, const SnapshotSettings& settings, int file) {
   TRY(migrate_into(monitor, file));
   TRY_ASSIGN(const bool snapshot, settings.applied(monitor));

@@ -251,4 +251,11 @@ std::vector<Note> make_cpu_notes(std::span<const CpuState> cpus) {
   return notes;
 }
 
+void set_pid(Note& prstatus, std::int32_t pid) {
+  if (prstatus.desc.size() == sizeof(Prstatus)) {
+    const ul32 value(static_cast<std::uint32_t>(pid));
+    std::ranges::copy(as_bytes(value), prstatus.desc.begin() + offsetof(Prstatus, pid));
+  }
+}
+
 }  // namespace vmcore::formats

@@ -43,4 +43,7 @@ std::vector<CpuState> read_cpus(const std::vector<Note>& notes, std::vector<Rema
 // registers are 0.
 std::vector<Note> make_cpu_notes(std::span<const CpuState> cpus);
 
+// Makes `pid` the process of an NT_PRSTATUS; nothing happens to a note of another size.
+void set_pid(Note& prstatus, std::int32_t pid);
+
 }  // namespace vmcore::formats

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What is known about the kernels of one architecture: one const struct for each architecture,
-// chosen by Machine::arch. All code outside this folder includes this header only.
+// chosen by Machine::arch. All code outside this folder includes this header, and x86_64_unwind.h.
 //
 // To add an architecture: add a source file here that defines the struct, a row in kArchitectures
 // (arch.cc), a row in kArchNames (src/image/arch.h), and a test.

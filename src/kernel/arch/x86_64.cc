@@ -120,7 +120,7 @@ std::array<std::optional<std::uint64_t>, 2> per_cpu_bases(const CpuState& cpu) {
   return bases;
 }
 
-std::optional<std::int64_t> told_phys_base(const Vmcoreinfo& info) {
+std::optional<std::int64_t> phys_base_from_vmcoreinfo(const Vmcoreinfo& info) {
   return info.number("phys_base");  // v4.10, 401721ecd1dc
 }
 
@@ -165,7 +165,7 @@ constinit const Architecture kX86_64{
     .page_tables_of = page_tables_of,
     .place_of = place_of,
     .per_cpu_bases = per_cpu_bases,
-    .phys_base = told_phys_base,
+    .phys_base = phys_base_from_vmcoreinfo,
     .kernel_page_tables = kernel_page_tables,
     .booted_last = x86_64_booted_last,
 };

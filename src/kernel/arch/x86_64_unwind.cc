@@ -8,6 +8,7 @@ namespace vmcore::kernel {
 namespace {
 
 constexpr std::size_t kMaxFrames = 512;
+constexpr std::size_t kMaxFound = 1 << 16;  // entries that are remembered
 constexpr std::uint64_t kWord = 8;
 
 // struct pt_regs, which is the same since v2.6.
@@ -37,15 +38,23 @@ struct Unwinder::State {
   std::optional<VirtAddr> registers_before;  // the last complete ones
 };
 
+bool Unwinder::Part::covers(VirtAddr code) const {
+  const auto contains = [&](const Module::Range& range) {
+    return code >= range.begin && code - range.begin < range.size;
+  };
+  return table.covers(code) && (ranges.empty() || std::ranges::any_of(ranges, contains));
+}
+
 Result<Unwinder> Unwinder::make(const GuestKernel& kernel, const Kallsyms& kallsyms, const Btf* btf,
                                 const std::vector<Module>& modules) {
   Unwinder unwinder(kernel);
   TRY_ASSIGN(OrcTable table, OrcTable::of_kernel(kernel, kallsyms));
-  unwinder.tables_.push_back(std::move(table));
+  const OrcForm form = table.form();
+  unwinder.parts_.push_back({std::move(table), {}});
   for (const Module& module : modules) {
-    auto of_module = OrcTable::of_module(kernel, module, unwinder.tables_.front().form());
+    auto of_module = OrcTable::of_module(kernel, module, form);
     if (of_module) {
-      unwinder.tables_.push_back(*std::move(of_module));
+      unwinder.parts_.push_back({*std::move(of_module), module.ranges});
     }
   }
   if (btf != nullptr) {
@@ -65,9 +74,22 @@ Result<Unwinder> Unwinder::make(const GuestKernel& kernel, const Kallsyms& kalls
 }
 
 Result<OrcEntry> Unwinder::find(VirtAddr code) const {
-  for (const OrcTable& table : tables_) {
-    if (table.covers(code)) {
-      return table.find(code);
+  const auto found = found_.find(code.value);
+  if (found != found_.end()) {
+    return found->second;
+  }
+  TRY_ASSIGN(const OrcEntry entry, look_up(code));
+  if (found_.size() == kMaxFound) {
+    found_.clear();
+  }
+  found_.emplace(code.value, entry);
+  return entry;
+}
+
+Result<OrcEntry> Unwinder::look_up(VirtAddr code) const {
+  for (const Part& part : parts_) {
+    if (part.covers(code)) {
+      return part.table.find(code);
     }
   }
   return fail(Errc::not_found, "no ORC entry for the code at {:#x}", code.value);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "src/base/address.h"
@@ -63,12 +64,20 @@ class Unwinder {
 
  private:
   struct State;
+  // A table, and the memory of its module; the kernel's has none. The entries alone do not tell: a
+  // module's initial part is elsewhere, and another module may lie between the two.
+  struct Part {
+    OrcTable table;
+    std::vector<Module::Range> ranges;
+    bool covers(VirtAddr code) const;
+  };
   struct InactiveFrame {
     std::uint64_t size = 0, bp = 0, code = 0;
   };
 
   explicit Unwinder(const GuestKernel& kernel) : kernel_(&kernel) {}
   Result<OrcEntry> find(VirtAddr code) const;
+  Result<OrcEntry> look_up(VirtAddr code) const;
   Result<OrcEntry> entry_for(State& state) const;
   // Continues with the calling frame. False if the trace is complete.
   Result<bool> step(State& state) const;
@@ -80,9 +89,11 @@ class Unwinder {
   Backtrace unwind(State state) const;
 
   const GuestKernel* kernel_;
-  std::vector<OrcTable> tables_;  // the kernel's, then those of modules
+  std::vector<Part> parts_;  // the kernel's, then those of modules
   std::optional<InactiveFrame> inactive_;
   std::vector<VirtAddr> beginnings_;  // the code of new tasks, which has no caller
+  // What was found before: the stacks of a kernel's tasks share most of their code.
+  mutable std::unordered_map<std::uint64_t, OrcEntry> found_;
 };
 
 }  // namespace vmcore::kernel

@@ -82,7 +82,8 @@ class QmpGuestTest : public testing::Test {
                   [this](const Json& arguments, auto& fds) { return dump(arguments, fds); }}});
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
-    auto guest = QmpGuest::make(*std::move(monitor), std::move(process));
+    auto guest =
+        QmpGuest::make(std::make_shared<qmp::Client>(*std::move(monitor)), std::move(process));
     ASSERT_TRUE(guest) << guest.error().message;
     guest_ = *std::move(guest);
   }

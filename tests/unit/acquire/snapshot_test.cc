@@ -155,7 +155,8 @@ class SnapshotTest : public testing::Test {
     qemu_.serve(std::move(answers));
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
-    auto guest = QmpSnapshotGuest::make(*std::move(monitor), folder_);
+    auto guest =
+        QmpSnapshotGuest::make(std::make_shared<qmp::Client>(*std::move(monitor)), folder_);
     ASSERT_TRUE(guest) << guest.error().message;
     guest_ = *std::move(guest);
   }

@@ -82,12 +82,12 @@ TEST(JudgeKernel, RefusesWhatADumpWouldRefuse) {
 
 TEST(JudgePanicKernel, IsNoConditionOfADump) {
   GuestFacts facts = good();
-  EXPECT_EQ(judge_panic_kernel(facts).value, "loaded");
+  EXPECT_EQ(judge_capture_kernel(facts).value, "loaded");
   (*facts.census)->armed = false;
-  EXPECT_EQ(judge_panic_kernel(facts).verdict, Verdict::note);
-  EXPECT_TRUE(says(judge_panic_kernel(facts), "none is loaded"));
+  EXPECT_EQ(judge_capture_kernel(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_capture_kernel(facts), "none is loaded"));
   (*facts.census)->armed.reset();
-  EXPECT_TRUE(says(judge_panic_kernel(facts), "not known"));
+  EXPECT_TRUE(says(judge_capture_kernel(facts), "not known"));
 }
 
 TEST(JudgePause, IsOnlyThatOfAGuestThatRuns) {

@@ -2,8 +2,8 @@
 #include "src/convert/crashed_kernel.h"
 
 #include "src/convert/describe.h"
-#include "src/convert/draft.h"
 #include "src/convert/memory_use.h"
+#include "src/convert/rehearsal.h"
 #include "src/kernel/printk_log.h"
 #include "tests/builders/two_kernels.h"
 #include "tests/unit/convert/converted.h"
@@ -289,16 +289,16 @@ TEST(CrashedKernel, OneThatIsPastIsNotTaken) {
 // What is known of it is not of all of memory: it is looked for again in the pause.
 TEST(CrashedKernel, ADraftOfItIsNoShortcut) {
   const MemoryImage image = TwoKernels().build();
-  const auto draft = make_draft(image, {}, {}, {});
-  ASSERT_TRUE(draft);
-  EXPECT_TRUE(draft->kernels.kernels.empty());
+  const auto rehearsal = make_rehearsal(image, {}, {}, {});
+  ASSERT_TRUE(rehearsal);
+  EXPECT_TRUE(rehearsal->kernels.kernels.empty());
   const Fd file = builders::memory_file();
   CountingObserver observer;
   const auto outcome = convert(image, *make_writer(kZstd, file.get()), {}, observer, {},
-                               {.kernels = &draft->kernels});
+                               {.kernels = &rehearsal->kernels});
   ASSERT_TRUE(outcome);
   EXPECT_NE(outcome->crashed, nullptr);
-  EXPECT_EQ(outcome->plan.kept.count(), draft->kept_pages);
+  EXPECT_EQ(outcome->plan.kept.count(), rehearsal->kept_pages);
 }
 
 TEST(CrashedKernel, IsWhatEveryLookIsAt) {

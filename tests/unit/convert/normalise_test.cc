@@ -73,6 +73,29 @@ TEST(Normalise, NotesAreInTheOrderThatReadersWant) {
                                                     "QEMU a0", "OTHER", "VMCORECTL"));
 }
 
+std::uint32_t pid_of(const Note& note) {
+  std::uint32_t pid = 0;
+  std::memcpy(&pid, note.desc.data() + 32, sizeof pid);
+  return pid;
+}
+
+// drgn finds the registers of a CPU by that.
+TEST(Normalise, TheProcessOfRegistersIsLinuxsNumberOfTheCpu) {
+  GuestBuilder guest = sample_guest();
+  std::vector<CpuState> cpus(2);
+  for (unsigned i = 0; i < 2; ++i) {
+    cpus[i].cs.selector = 0x10;
+    cpus[i].rip = 0xffff'ffff'8100'0000;
+    cpus[i].gs.base = guest.per_cpu_offset(i == 0 ? 3 : 0);
+  }
+  MemoryImage image = guest.cpus(cpus).build();
+  add_cpu_notes(image);
+  const Normalised normalised = normalise(image);
+  EXPECT_EQ(normalised.names()[1], "CORE a1");
+  EXPECT_EQ(pid_of(normalised.header.notes[1]), 1U);
+  EXPECT_EQ(pid_of(normalised.header.notes[2]), 4U);
+}
+
 TEST(Normalise, WithoutSymbolsTheOrderStaysAndItIsSaid) {
   GuestBuilder guest = sample_guest("5.15");
   guest.without_symbols();

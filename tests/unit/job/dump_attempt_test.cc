@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "src/acquire/process/guest_process.h"
 #include "src/image/page.h"
 #include "src/job/read_paused.h"
@@ -108,6 +110,8 @@ class DumpAttemptByARogue : public ::testing::Test {
     options.output = folder_ / "out";
     options.dump.how.compress_level = static_cast<int>(what_it_does);
     options.pause_limit = limit_;
+    options.memory = kPageSize;
+    options.on_memory_read = on_memory_read_;
     GuestReport report;
     report.before = *guest_.state();
     return DumpAttempt(guest_, options, report, {}, cancel).run();
@@ -130,6 +134,7 @@ class DumpAttemptByARogue : public ::testing::Test {
     EXPECT_TRUE(fs::is_empty(folder_));
   }
 
+  std::function<void()> on_memory_read_;
   RunningGuest guest_;
   fs::path folder_;
   std::chrono::milliseconds limit_{60'000};
@@ -140,6 +145,25 @@ TEST_F(DumpAttemptByARogue, BeginsAsItShould) {
   EXPECT_EQ(guest_.deeds.at(0), Deed::copied);
   EXPECT_EQ(guest_.deeds.at(1), Deed::held);
   EXPECT_EQ(guest_.deeds.at(2), Deed::let_go);
+}
+
+// A guest that stands still, and that somebody waits for: copied as well, and returned once.
+TEST_F(DumpAttemptByARogue, AStoppedGuestIsReturnedWhenItsMemoryIsRead) {
+  guest_.running = false;
+  int returned = 0;
+  on_memory_read_ = [&] {
+    ++returned;
+    EXPECT_EQ(guest_.deeds.back(), Deed::let_go);
+  };
+  EXPECT_TRUE(dump(Rogue::nothing));
+  EXPECT_EQ(returned, 1);
+  EXPECT_EQ(guest_.deeds.at(0), Deed::copied);
+}
+
+// Nobody waits for it: no room is needed for it, and the rogue finds none.
+TEST_F(DumpAttemptByARogue, AStoppedGuestIsNotCopiedForNobody) {
+  guest_.running = false;
+  EXPECT_FALSE(dump(Rogue::nothing));
 }
 
 TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {

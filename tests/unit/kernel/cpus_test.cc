@@ -74,6 +74,31 @@ TEST_F(CpusTest, NoneOfLinuxKeepsTheOrderGiven) {
   EXPECT_TRUE(order_of({}).order.empty());
 }
 
+TEST_F(CpusTest, TellsTheLinuxNumberOfEach) {
+  using Numbers = std::vector<std::optional<unsigned>>;
+  EXPECT_EQ(order_of({in_kernel(2), CpuState{}, in_user(0)}).numbers, (Numbers{2, {}, 0}));
+  EXPECT_EQ(order_of({in_kernel(3), in_kernel(0)}).numbers, (Numbers{3, 0}));
+  EXPECT_EQ(order_of({in_kernel(1), in_kernel(1)}).numbers, (Numbers{{}, {}}));
+}
+
+// CPU 1 was offline.
+TEST_F(CpusTest, WhoseRegistersWereSaved) {
+  guest.crash_notes({0, 2, 3});
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::registers);
+  const GuestKernel& kernel = found->kernels.at(0);
+  const auto saved = cpus_with_crash_notes(kernel, *kernel.kallsyms());
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_EQ(*saved, (Order{0, 2, 3}));
+}
+
+TEST_F(CpusTest, WithoutCrashNotes) {
+  const MemoryImage image = guest.build();
+  const auto found = find_kernels(image, Search::registers);
+  const GuestKernel& kernel = found->kernels.at(0);
+  EXPECT_EQ(cpus_with_crash_notes(kernel, *kernel.kallsyms()).error().code, Errc::not_found);
+}
+
 TEST_F(CpusTest, Counts) {
   const MemoryImage image = guest.build();
   const auto found = find_kernels(image, Search::registers);

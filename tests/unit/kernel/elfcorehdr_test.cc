@@ -133,7 +133,7 @@ std::optional<PhysAddr> told(std::string_view line) {
   testing::GuestBuilder guest("6.12");
   guest.command_line(line);
   const MemoryImage image = guest.build();
-  return told_elfcorehdr(find_kernels(image, Search::registers)->kernels.at(0));
+  return elfcorehdr_from_cmdline(find_kernels(image, Search::registers)->kernels.at(0));
 }
 
 TEST(ToldElfcorehdr, AsTheKernelReadsIt) {

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <latch>
+#include <optional>
+#include <thread>
 
 #include "tests/fakes/fake_qemu.h"
 
@@ -195,6 +197,98 @@ TEST(Client, KeepsTheEventsItWasToldTo) {
   client = tl::unexpected(Error{Errc::io, ""});
 }
 
+TEST(Client, ReturnsEventsInTheirOrderAndTheLossOfTheConnectionLast) {
+  FakeQemu qemu;
+  qemu.serve({});
+  auto client = Client::open(qemu.client_end(), quick({"STOP", "RESET"}));
+  ASSERT_TRUE(client);
+  EXPECT_EQ(*client->next_event(), std::nullopt);
+  qemu.say(event("RESET", 1) + event("RTC_CHANGE", 2) + event("STOP", 3));
+  qemu.hang_up();
+  EXPECT_EQ(client->next_event().value()->name, "RESET");
+  EXPECT_EQ(client->next_event().value()->name, "STOP");
+  EXPECT_EQ(client->next_event().error().code, Errc::not_found);
+}
+
+// A service lends its monitor to a job: each has a client on the same socket.
+class LentMonitor : public ::testing::Test {
+ protected:
+  LentMonitor() {
+    qemu_.serve({{"query-status",
+                  [this](const Json&, auto&) {
+                    qemu_.say(said_);
+                    return "1";
+                  }},
+                 {"silent", [this](const Json&, auto&) {
+                    ::usleep(200'000);
+                    return "1";
+                  }}});
+    Fd end = qemu_.client_end();
+    socket_ = Fd(::dup(end.get()));
+    auto opened = Client::open(std::move(end), quick({"RESET"}));
+    EXPECT_TRUE(opened);
+    service_.emplace(*std::move(opened));
+  }
+  Client borrow(std::vector<std::string> kept = {"RESET"}) {
+    return Client::adopt(Fd(::dup(socket_.get())),
+                         {.events = std::move(kept), .recorded = {"RESET", "GUEST_PANICKED"}});
+  }
+
+  FakeQemu qemu_;
+  std::string said_;
+  Fd socket_;
+  std::optional<Client> service_;
+};
+
+TEST_F(LentMonitor, ServesTheBorrowerAndThenTheLender) {
+  qemu_.say(event("RESET", 1));
+  ASSERT_TRUE(service_->settle(100ms));
+  {
+    Client job = borrow();
+    said_ = event("RESET", 2) + event("GUEST_PANICKED", 3);
+    EXPECT_TRUE(job.execute("query-status"));
+    EXPECT_TRUE(job.wait_event("RESET", 100ms));
+    EXPECT_TRUE(job.drop_events());
+    ASSERT_TRUE(job.settle(100ms));
+    const std::vector<Event> seen = job.take_recorded();
+    ASSERT_EQ(seen.size(), 2U);
+    EXPECT_EQ(seen[0].name, "RESET");
+    EXPECT_EQ(seen[0].time, Milliseconds(1'000'000) + std::chrono::microseconds(2));
+    EXPECT_EQ(seen[1].name, "GUEST_PANICKED");
+    EXPECT_TRUE(job.take_recorded().empty());
+  }
+  said_ = "";
+  qemu_.say(event("RESET", 4));
+  EXPECT_TRUE(service_->execute("query-status"));
+  const auto first = service_->next_event();
+  const auto second = service_->next_event();
+  ASSERT_TRUE(first && *first && second && *second);
+  EXPECT_EQ((*second)->time - (*first)->time, std::chrono::microseconds(3));
+  EXPECT_EQ(*service_->next_event(), std::nullopt);
+}
+
+TEST_F(LentMonitor, HalfAMessageIsAwaited) {
+  const std::string whole = event("RESET", 1);
+  qemu_.say(whole.substr(0, 20));
+  EXPECT_EQ(service_->settle(50ms).error().code, Errc::busy);
+  std::thread rest([&] {
+    ::usleep(50'000);
+    qemu_.say(whole.substr(20));
+  });
+  EXPECT_TRUE(service_->settle(5'000ms));
+  rest.join();
+  EXPECT_TRUE(service_->take_event("RESET")->has_value());
+}
+
+// The job gave up on its command; its answer comes when the service has the monitor again.
+TEST_F(LentMonitor, AnAnswerToTheOtherIsIgnored) {
+  ASSERT_TRUE(service_->settle(100ms));
+  Client job = borrow();
+  EXPECT_EQ(job.execute("silent", Json::object(), 20ms).error().code, Errc::busy);
+  EXPECT_TRUE(service_->execute("query-status"));
+  EXPECT_TRUE(service_->execute("query-status"));
+}
+
 TEST(Client, AFloodOfEventsHoldsNobody) {
   FakeQemu qemu;
   std::string flood;
@@ -218,7 +312,12 @@ TEST(Client, AFloodOfEventsHoldsNobody) {
   auto client = Client::open(qemu.client_end(), quick({"STOP"}));
   ASSERT_TRUE(client);
   EXPECT_TRUE(client->execute("query-status"));
-  EXPECT_EQ(client->execute("stop").error().code, Errc::limit);
+  EXPECT_TRUE(client->execute("stop"));
+  std::size_t kept = 0;
+  while (client->next_event().value()) {
+    ++kept;
+  }
+  EXPECT_EQ(kept, kMaxEvents);
   client = tl::unexpected(Error{Errc::io, ""});
 }
 

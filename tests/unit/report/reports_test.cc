@@ -9,10 +9,12 @@
 #include "src/report/check.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
+#include "src/report/job_event.h"
 #include "src/report/json.h"
 #include "src/report/manifest.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
+#include "src/report/triage.h"
 
 namespace vmcore::report {
 namespace {
@@ -41,7 +43,7 @@ InfoReport info() {
                                .phys_base = -4096,
                                .page_table_levels = 5,
                                .panicked = true,
-                               .panic_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
+                               .capture_kernel = ReservedMemory{true, 0x1000000, 1U << 28}},
           .crash_time = CrashTime{1'700'000'000, "guest"},
           .last_log_stamp = 2.5,
           .capture = Capture{.method = "direct",
@@ -121,6 +123,58 @@ ReceiveReport receive() {
           .log = "/var/crash/vm1.dmesg"};
 }
 
+TriageReport triage() {
+  const TaskName task{.pid = 7, .tgid = 6, .comm = "sh"};
+  const LockWait lock{.kind = "mutex", .address = 16, .owner = task};
+  return {
+      .format = "ELF",
+      .consistency = "pause",
+      .capture = Capture{.method = "direct", .consistency = "pause", .guest = kGuest},
+      .kernel = {.value = TriageKernel{.release = "6.12.0",
+                                       .banner = "Linux version 6.12.0",
+                                       .build_id = "00ff",
+                                       .uptime_seconds = 2.5,
+                                       .taint_mask = 1,
+                                       .taints = {{'P', "proprietary"}}}},
+      .panic = {.value =
+                    TriagePanic{.message = "Fatal exception",
+                                .kind = CrashClass::null_dereference,
+                                .evidence = {"log", "stack"},
+                                .cpu = 1,
+                                .task = task,
+                                .fault = FaultingFunction{.name = "fn",
+                                                          .registers = {{"rip", 1}},
+                                                          .arguments = {{"p", "void *", 2}}},
+                                .signature = CrashSignature{"01", "02", "NULL dereference in fn"}}},
+      .modules = {.value = {{{"ext4", 4096, 8192, "OE", true}}}},
+      .cpus = {.value = {{{.number = 1,
+                           .online = true,
+                           .mode = "kernel",
+                           .task = task,
+                           .registers = {{"rip", 1}},
+                           .stack = 0,
+                           .why_no_stack = "none",
+                           .runnable = 2}}}},
+      .tasks = {.value = TriageTasks{.total = 1,
+                                     .by_state = {{"UN", 1}},
+                                     .list = {{.name = task,
+                                               .state = "UN",
+                                               .on_cpu = true,
+                                               .cpu = 0,
+                                               .lock = lock,
+                                               .stack = 0}},
+                                     .waiting = {{0, 1, {task}, lock}}}},
+      .log = {.value = {{"a line"}}},
+      .memory = {.value = TriageMemory{.zones = {{"Normal", 0, 4, 3, 2, 1}},
+                                       .counters = {{"NR_SHMEM", 4096}},
+                                       .slabs = {{"dentry", 8192}},
+                                       .tasks = {{task, 4096}}}},
+      .mounts = {.value = {{{"/dev/vda", "/", "ext4"}}}},
+      .files = {.why_not = "no BTF"},
+      .stacks = {{.frames = {{"fn", "ext4", 1, 16, 4097, true, true, "irq"}}, .broken = "it ends"}},
+      .remarks = kRemarks};
+}
+
 Manifest manifest() {
   return {.id = "20231114T221320Z-host1-vm1-000007",
           .number = 7,
@@ -179,6 +233,13 @@ std::function<Result<std::string>(std::string_view)> again_by(
   };
 }
 
+Document job(const char* name, const JobEvent& event) {
+  return {
+      name, to_line(event), [](std::string_view text) {
+        return job_event_from_line(text).map([](const JobEvent& read) { return to_line(read); });
+      }};
+}
+
 std::vector<Document> documents() {
   DumpReport failed = dump();
   failed.dump = fail(Errc::no_space, "the disk is full");
@@ -194,9 +255,18 @@ std::vector<Document> documents() {
       {"state",
        to_json(CrashState{.held = true, .policy = PolicyOutcome{"reset", false, "no", 4'000}}),
        again_by(state_from_json)},
+      {"triage", to_json(triage()), again_by(triage_from_json)},
+      {"triage_of_nothing", to_json(TriageReport{}), again_by(triage_from_json)},
       {"check", to_json(check()), again_by(check_from_json)},
       {"fix", to_json(FixReport{.guest = "vm1", .changed = true, .diff = "+a\n", .saved = "/old"}),
-       again_by(fix_from_json)}};
+       again_by(fix_from_json)},
+      job("job_progress", JobProgress{.done = 3, .all = 4}),
+      job("job_received", JobReceived{.bytes = 5}),
+      job("job_stream", JobStream{.monitor = true}),
+      job("job_log", JobLog{.path = "/var/crash/vm1.dmesg", .panic = "Kernel panic"}),
+      job("job_guest", JobGuestEvent{.what = "reset", .time_us = 7, .details = "{}"}),
+      job("job_memory_read", JobMemoryRead{.monitor = true}),
+      job("job_end", JobEnd{.exit_code = 3, .monitor = false, .report = "{}"})};
 }
 
 class Reports : public ::testing::TestWithParam<Document> {};
@@ -267,6 +337,26 @@ TEST_P(Reports, AreAscii) {
 INSTANTIATE_TEST_SUITE_P(All, Reports, ::testing::ValuesIn(documents()),
                          [](const auto& tested) { return tested.param.name; });
 
+TEST(JobEvent, TheEndHasTheReportInOneLine) {
+  const std::string line = to_line(JobEnd{.exit_code = 3, .report = to_json(dump())});
+  EXPECT_EQ(line.find('\n'), line.size() - 1);
+  const auto event = job_event_from_line(line);
+  ASSERT_TRUE(event) << event.error().message;
+  const auto& end = std::get<JobEnd>(*event);
+  EXPECT_EQ(end.exit_code, 3);
+  EXPECT_EQ(end.monitor, std::nullopt);
+  const auto report = dump_from_json(end.report);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(to_json(*report), to_json(dump()));
+}
+
+TEST(JobEvent, OthersAreRefused) {
+  EXPECT_FALSE(job_event_from_line(R"({"schema": "vmcorectl-job/1", "event": "party"})"));
+  EXPECT_FALSE(job_event_from_line(""));
+  EXPECT_FALSE(job_event_from_line(std::string(kMaxJobLine + 1, ' ')));
+  EXPECT_FALSE(job_event_from_line(to_line(JobEnd{.report = "no JSON"})));
+}
+
 TEST(Manifest, IsBounded) {
   const auto refused = [](const char* pointer, const Json& value) {
     Json json = Json::parse(to_json(manifest()));
@@ -316,7 +406,7 @@ TEST(InfoReport, SaysAllThatItHas) {
   EXPECT_EQ(again->ram, info().ram);
   EXPECT_EQ(again->pages_by_class, info().pages_by_class);
   EXPECT_EQ(again->kernel->phys_base, -4096);
-  EXPECT_EQ(again->kernel->panic_kernel->size, 1U << 28);
+  EXPECT_EQ(again->kernel->capture_kernel->size, 1U << 28);
   EXPECT_EQ(again->cpus[0].cr4, 5U);
   EXPECT_EQ(again->remarks[1].severity, Severity::fact);
 }

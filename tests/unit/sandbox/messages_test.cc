@@ -60,8 +60,9 @@ TEST(Messages, EveryKindOfInput) {
   round_trip_input(StreamInput{});
   round_trip_input(FetchedInput{});
   EXPECT_TRUE(round_trip_input(ProcessInput{.torn = true}).torn);
-  EXPECT_TRUE(round_trip_input(ProcessInput{.draft = true}).draft);
-  EXPECT_FALSE(round_trip_input(ProcessInput{.draft = true}).torn);
+  EXPECT_TRUE(round_trip_input(ProcessInput{.rehearsal = true}).rehearsal);
+  EXPECT_FALSE(round_trip_input(ProcessInput{.rehearsal = true}).torn);
+  EXPECT_TRUE(round_trip_input(ProcessInput{.copied = true}).copied);
   EXPECT_TRUE(round_trip_input(LiveInput{.torn = true}).torn);
   const std::vector<BlockPlace> places{{{{0}, 4096}, "ram0", 0},
                                        {{{1ULL << 32}, 8192}, "/objects/ram", 4096}};
@@ -92,7 +93,7 @@ TEST(Messages, WhatIsNotKnownIsRefused) {
 TEST(Messages, OnlyAGuestThatRunsIsTorn) {
   EXPECT_TRUE(is_torn({.input = ProcessInput{.torn = true}}));
   EXPECT_TRUE(is_torn({.input = LiveInput{.torn = true}}));
-  EXPECT_FALSE(is_torn({.input = ProcessInput{.draft = true}}));
+  EXPECT_FALSE(is_torn({.input = ProcessInput{.rehearsal = true}}));
   EXPECT_FALSE(is_torn({.input = FileInput{}}));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/convert/draft.h"
+#include "src/convert/rehearsal.h"
 
 #include <algorithm>
 #include <utility>
@@ -23,6 +23,8 @@ constexpr Seconds kAround{0.010};
 // the room does not hold waits for it.
 constexpr double kEncodedASecond = 250e6;
 
+// The guest runs, but per-CPU lists are walked as they will be in the pause: this plan only says
+// what to copy first, and the plan that counts is made in the pause.
 Result<filters::Plan> plan_of(const PhysicalMemory& memory, const kernel::GuestKernel* kernel,
                               const ConvertOptions& options, const std::stop_token& stop) {
   return filters::make_plan(memory, kernel, 0,
@@ -60,8 +62,8 @@ Result<Seconds> rehearse(const MemoryImage& guest, const kernel::FoundKernels& k
 
 }  // namespace
 
-Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
-                         std::span<std::byte> room, std::stop_token stop) {
+Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions& options,
+                                 std::span<std::byte> room, std::stop_token stop) {
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, nullptr, options.hint));
   const kernel::GuestKernel* const kernel = subject.kernel();
   const PhysicalMemory& memory = *subject.image().memory;
@@ -79,10 +81,10 @@ Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options
   const Seconds pause =
       kAround + rehearsed + Seconds(beyond / (kEncodedASecond * options.how.threads));
   // Two kernels are looked for again: what is known of the crashed one is not of all of memory.
-  return Draft{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
-               .pages = std::move(pages),
-               .kept_pages = plan.kept_pages,
-               .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};
+  return Rehearsal{.kernels = subject.crashed ? kernel::FoundKernels() : std::move(subject.found),
+                   .pages = std::move(pages),
+                   .kept_pages = plan.kept_pages,
+                   .pause = std::chrono::duration_cast<std::chrono::microseconds>(pause)};
 }
 
 }  // namespace vmcore::convert

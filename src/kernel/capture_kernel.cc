@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 
 #include "src/base/little_endian.h"
 #include "src/kernel/kallsyms.h"
@@ -32,7 +32,7 @@ Result<PhysRange> region_of(const Resource& resource) {
 
 // kernel/kexec_core.c and kernel/crash_reserve.c, v6.12: `kexec_crash_image` points to what is
 // loaded, `crashk_res` is the region.
-Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel) {
+Result<CaptureKernel> read_capture_kernel(const GuestKernel& kernel) {
   if (kernel.kallsyms() == nullptr) {
     return fail(Errc::not_found, "the kernel's symbols are not known");
   }
@@ -42,7 +42,7 @@ Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel) {
   }
   TRY_ASSIGN(const auto image, kernel.read_value<ul64>(*symbols[0]));
   TRY_ASSIGN(const auto resource, kernel.read_value<Resource>(*symbols[1]));
-  PanicKernel panic;
+  CaptureKernel panic;
   panic.loaded = image != 0;
   TRY_ASSIGN(panic.region, region_of(resource));
   return panic;

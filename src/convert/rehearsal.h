@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Draft: a rehearsal of the dump while the guest still runs, so that its pause is shorter: which
-// kernel it has, how much of its memory will be kept, and room for that.
+// Rehearsal: a trial of the dump while the guest still runs, so that its pause is shorter:
+// which kernel it has, how much of its memory will be kept, and room for that.
 //
-// In the pause everything in the draft is checked: the kernel is validated again, the plan is made
-// again, and pages that only the new plan keeps are read as well.
+// In the pause everything in the rehearsal is checked: the kernel is validated again, the plan is
+// made again, and pages that only the new plan keeps are read as well.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@
 
 namespace vmcore::convert {
 
-struct Draft {
+struct Rehearsal {
   kernel::FoundKernels kernels;
   PageSet pages;  // that were kept by the struct pages as they were, and were not holes
   std::uint64_t kept_pages = 0;       // with holes
@@ -27,8 +27,8 @@ struct Draft {
 };
 
 // Reads the guest as the dump will, into the room that the dump will use, and discards the data.
-// The image must outlive the draft.
-Result<Draft> make_draft(const MemoryImage& image, const ConvertOptions& options,
-                         std::span<std::byte> room, std::stop_token stop);
+// The image must outlive the rehearsal.
+Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions& options,
+                                 std::span<std::byte> room, std::stop_token stop);
 
 }  // namespace vmcore::convert

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/kernel/panic_kernel.h"
+#include "src/kernel/capture_kernel.h"
 
 #include <gtest/gtest.h>
 
@@ -12,51 +12,51 @@ using testing::GuestBuilder;
 
 constexpr PhysRange kRegion{{32ULL << 20}, 16ULL << 20};
 
-Result<PanicKernel> panic_kernel_of(GuestBuilder& guest) {
+Result<CaptureKernel> capture_kernel_of(GuestBuilder& guest) {
   const MemoryImage image = guest.build();
   const auto found = find_kernels(image, Search::memory);
-  return read_panic_kernel(found->kernels.at(0));
+  return read_capture_kernel(found->kernels.at(0));
 }
 
-TEST(PanicKernel, IsSeenWhereItIsLoaded) {
+TEST(CaptureKernel, IsSeenWhereItIsLoaded) {
   GuestBuilder guest("6.12");
   guest.crash_region(kRegion, true);
-  const auto panic = panic_kernel_of(guest);
+  const auto panic = capture_kernel_of(guest);
   ASSERT_TRUE(panic) << panic.error().message;
   EXPECT_TRUE(panic->loaded);
   EXPECT_EQ(panic->region, kRegion);
 }
 
-TEST(PanicKernel, ARegionAloneArmsNobody) {
+TEST(CaptureKernel, ARegionAloneArmsNobody) {
   GuestBuilder guest("6.1");
   guest.crash_region(kRegion, false);
-  const auto panic = panic_kernel_of(guest);
+  const auto panic = capture_kernel_of(guest);
   ASSERT_TRUE(panic) << panic.error().message;
   EXPECT_FALSE(panic->loaded);
   EXPECT_EQ(panic->region, kRegion);
 }
 
-TEST(PanicKernel, NoRegionIsAnEmptyOne) {
+TEST(CaptureKernel, NoRegionIsAnEmptyOne) {
   GuestBuilder guest("6.12");
-  const auto panic = panic_kernel_of(guest);
+  const auto panic = capture_kernel_of(guest);
   ASSERT_TRUE(panic) << panic.error().message;
   EXPECT_FALSE(panic->loaded);
   EXPECT_EQ(panic->region, PhysRange());
 }
 
-TEST(PanicKernel, WithoutSymbolsNothingIsKnown) {
+TEST(CaptureKernel, WithoutSymbolsNothingIsKnown) {
   GuestBuilder guest("5.15");
   guest.without_symbols();
-  const auto panic = panic_kernel_of(guest);
+  const auto panic = capture_kernel_of(guest);
   ASSERT_FALSE(panic);
   EXPECT_EQ(panic.error().code, Errc::not_found);
 }
 
-TEST(PanicKernel, ARegionThatCannotBeIsRefused) {
+TEST(CaptureKernel, ARegionThatCannotBeIsRefused) {
   for (const PhysRange region : {PhysRange{{kMaxPhysAddr}, 4096}, PhysRange{{4096}, ~0ULL}}) {
     GuestBuilder guest("6.12");
     guest.crash_region(region, true);
-    const auto panic = panic_kernel_of(guest);
+    const auto panic = capture_kernel_of(guest);
     ASSERT_FALSE(panic);
     EXPECT_EQ(panic.error().code, Errc::malformed);
   }

@@ -10,14 +10,14 @@
 
 namespace vmcore::kernel {
 
-struct PanicKernel {
+struct CaptureKernel {
   PhysRange region;     // that crashkernel= reserved; empty where nothing is
   bool loaded = false;  // the guest is armed
 };
 
 // Errc::not_found for a kernel whose symbols are not known, or that was built without
 // kexec.
-Result<PanicKernel> read_panic_kernel(const GuestKernel& kernel);
+Result<CaptureKernel> read_capture_kernel(const GuestKernel& kernel);
 
 // Whether the kernel is in its panic, with a capture kernel or without. Errc::not_found for a
 // kernel whose symbols are not known, or are those of functions only.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/convert/draft.h"
+#include "src/convert/rehearsal.h"
 
 #include "src/base/sys.h"
 #include "src/convert/copied_memory.h"
@@ -24,14 +24,14 @@ Fd convert_plainly(const MemoryImage& image, const ConvertOptions& options) {
 }
 
 // As a guest that waits is, and compared with it.
-Fd convert_with(MemoryImage& image, const ConvertOptions& options, const Draft& draft,
+Fd convert_with(MemoryImage& image, const ConvertOptions& options, const Rehearsal& rehearsal,
                 std::span<std::byte> room) {
   Fd file = builders::memory_file();
   CountingObserver observer;
   std::unique_ptr<PhysicalMemory> guest = std::move(image.memory);
   auto copied = std::make_unique<CopiedMemory>(*guest, room, options.how.threads);
-  EXPECT_TRUE(copied->take(draft.pages));
-  const Waiting waiting{.copied = copied.get(), .kernels = &draft.kernels};
+  EXPECT_TRUE(copied->take(rehearsal.pages));
+  const Waiting waiting{.copied = copied.get(), .kernels = &rehearsal.kernels};
   image.memory = std::move(copied);
   const auto outcome =
       convert(image, *make_writer(kZstd, file.get()), options, observer, {}, waiting);
@@ -43,16 +43,16 @@ Fd convert_with(MemoryImage& image, const ConvertOptions& options, const Draft& 
   return file;
 }
 
-TEST(Draft, ChangesNothingOfTheDump) {
+TEST(Rehearsal, ChangesNothingOfTheDump) {
   auto guest = sample_guest();
   MemoryImage image = guest.build();
   for (const std::uint64_t shards : {0U, 1U, 1000U}) {
     for (const unsigned threads : {1U, 3U}) {
       std::vector<std::byte> room(shards * kShardSize);
       const ConvertOptions options{.how = {.level = 31, .threads = threads}};
-      const auto draft = make_draft(image, options, room, {});
-      ASSERT_TRUE(draft) << draft.error().message;
-      const Fd file = convert_with(image, options, *draft, room);
+      const auto rehearsal = make_rehearsal(image, options, room, {});
+      ASSERT_TRUE(rehearsal) << rehearsal.error().message;
+      const Fd file = convert_with(image, options, *rehearsal, room);
       if (threads == 1 && shards != 1) {  // else pages lie in another order
         EXPECT_EQ(contents(file), contents(convert_plainly(image, options)));
       }
@@ -60,21 +60,21 @@ TEST(Draft, ChangesNothingOfTheDump) {
   }
 }
 
-TEST(Draft, TellsWhatWillBeKept) {
+TEST(Rehearsal, TellsWhatWillBeKept) {
   auto guest = sample_guest();
   const MemoryImage image = guest.build();
   const ConvertOptions options{.how = {.level = 31}};
   const auto outcome = plan_only(image, options, {});
-  const auto draft = make_draft(image, options, {}, {});
-  EXPECT_EQ(draft->kept_pages, outcome->plan.kept.count());
-  EXPECT_EQ(draft->pages.count(), outcome->plan.kept.count());
-  EXPECT_GT(draft->pause.count(), 0);
-  EXPECT_LT(make_draft(image, options, {}, {})->kept_pages,
-            make_draft(image, {.how = {.level = 0}}, {}, {})->kept_pages);
+  const auto rehearsal = make_rehearsal(image, options, {}, {});
+  EXPECT_EQ(rehearsal->kept_pages, outcome->plan.kept.count());
+  EXPECT_EQ(rehearsal->pages.count(), outcome->plan.kept.count());
+  EXPECT_GT(rehearsal->pause.count(), 0);
+  EXPECT_LT(make_rehearsal(image, options, {}, {})->kept_pages,
+            make_rehearsal(image, {.how = {.level = 0}}, {}, {})->kept_pages);
 }
 
-// The guest went on: what was kept by the draft is free now, and the other way round.
-TEST(Draft, ThePlanIsMadeAnew) {
+// The guest went on: what was kept by the rehearsal is free now, and the other way round.
+TEST(Rehearsal, ThePlanIsMadeAnew) {
   testing::GuestBuilder before("6.12");
   before.pages("2000 free 4\n2100 kernel\n");
   testing::GuestBuilder now("6.12");
@@ -83,19 +83,19 @@ TEST(Draft, ThePlanIsMadeAnew) {
   MemoryImage image = now.build();
   const ConvertOptions options{.how = {.level = 31}};
   std::vector<std::byte> room(1000 * kShardSize);
-  const auto draft = make_draft(old_image, options, room, {});
-  ASSERT_TRUE(draft);
-  EXPECT_EQ(contents(convert_with(image, options, *draft, room)),
+  const auto rehearsal = make_rehearsal(old_image, options, room, {});
+  ASSERT_TRUE(rehearsal);
+  EXPECT_EQ(contents(convert_with(image, options, *rehearsal, room)),
             contents(convert_plainly(image, options)));
 }
 
-TEST(Draft, OfAGuestWithoutAKernelIsOneAsWell) {
+TEST(Rehearsal, OfAGuestWithoutAKernelIsOneAsWell) {
   MemoryImage image;
   image.machine.arch = Arch::x86_64;
   image.memory = std::make_unique<testing::SparseMemory>(std::vector<PhysRange>{{{0}, 1 << 20}});
-  const auto draft = make_draft(image, {.how = {.level = 31}}, {}, {});
-  ASSERT_TRUE(draft) << draft.error().message;
-  EXPECT_TRUE(draft->kernels.kernels.empty());
+  const auto rehearsal = make_rehearsal(image, {.how = {.level = 31}}, {}, {});
+  ASSERT_TRUE(rehearsal) << rehearsal.error().message;
+  EXPECT_TRUE(rehearsal->kernels.kernels.empty());
 }
 
 }  // namespace

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/job/budget.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "src/job/available_memory.h"
+
+namespace vmcore::job {
+
+Budget whole_budget() {
+  constexpr std::uint64_t kMost = 1U << 30;
+  return {.memory = std::min(kMost, available_memory() / 4),
+          .threads = std::max(1U, std::thread::hardware_concurrency())};
+}
+
+}  // namespace vmcore::job

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/triage/fault.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <string_view>
+
+namespace vmcore::triage {
+namespace {
+
+// struct pt_regs of x86-64, which is the same since v2.6.
+constexpr std::array<std::string_view, 21> kRegisters{
+    "r15", "r14", "r13", "r12", "rbp",      "rbx", "r11", "r10",    "r9",  "r8", "rax",
+    "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs",  "rflags", "rsp", "ss"};
+
+// Where the first arguments are passed (System V ABI of x86-64).
+constexpr std::array<std::string_view, 6> kPassed{"rdi", "rsi", "rdx", "rcx", "r8", "r9"};
+
+using Registers = std::vector<report::NamedRegister>;
+
+Result<Registers> read_registers(const kernel::GuestKernel& kernel, VirtAddr at) {
+  std::array<std::uint64_t, kRegisters.size()> values{};
+  TRY(kernel.read_exactly(at, std::as_writable_bytes(std::span(values))));
+  Registers registers;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    registers.push_back({std::string(kRegisters[i]), values[i]});
+  }
+  return registers;
+}
+
+Result<std::vector<report::Argument>> arguments_by(const kernel::Btf& btf,
+                                                   const std::string& function,
+                                                   const Registers& registers) {
+  TRY_ASSIGN(const kernel::BtfPrototype prototype, btf.prototype(function));
+  std::vector<report::Argument> arguments;
+  for (const kernel::BtfParameter& parameter : prototype.parameters) {
+    TRY_ASSIGN(const std::uint64_t size, btf.size_of(parameter.type));
+    if (arguments.size() == kPassed.size() || size > sizeof(std::uint64_t)) {
+      break;  // on the stack from here on, or in two registers
+    }
+    const auto passed =
+        std::ranges::find(registers, kPassed[arguments.size()], &report::NamedRegister::name);
+    const std::uint64_t mask =
+        size == sizeof(std::uint64_t) ? ~0ULL : (std::uint64_t{1} << 8 * size) - 1;
+    arguments.push_back({.name = parameter.name,
+                         .type = btf.type_text(parameter.type).value_or("?"),
+                         .value = passed->value & mask});
+  }
+  return arguments;
+}
+
+Result<std::vector<report::Argument>> arguments_of(Knowledge& knowledge,
+                                                   const report::TriageFrame& frame,
+                                                   const Registers& registers) {
+  TRY_ASSIGN(const kernel::Btf& btf, knowledge.btf);
+  if (frame.module.empty()) {
+    return arguments_by(btf, frame.function, registers);
+  }
+  const auto& modules = knowledge.symbols.modules();
+  const auto module = std::ranges::find(modules, frame.module, &kernel::Module::name);
+  if (module == modules.end()) {
+    return fail(Errc::not_found, "no module {}", frame.module);
+  }
+  TRY_ASSIGN(const kernel::Btf own,
+             kernel::read_module_btf(knowledge.kernel, knowledge.kallsyms, btf, *module));
+  return arguments_by(own, frame.function, registers);
+}
+
+}  // namespace
+
+std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge,
+                                                   const kernel::Backtrace& trace,
+                                                   const report::TriageStack& stack) {
+  for (std::size_t i = 1; i < trace.frames.size() && i < stack.frames.size(); ++i) {
+    const kernel::StackFrame& frame = trace.frames[i];
+    if (!frame.exact || !frame.registers || !frame.all_registers ||
+        !stack.frames[i - 1].function.starts_with("asm_exc_")) {
+      continue;
+    }
+    const auto registers = read_registers(knowledge.kernel, *frame.registers);
+    if (!registers) {
+      return std::nullopt;
+    }
+    return report::FaultingFunction{
+        .name = stack.frames[i].function,
+        .registers = *registers,
+        .arguments = arguments_of(knowledge, stack.frames[i], *registers)
+                         .value_or(std::vector<report::Argument>())};
+  }
+  return std::nullopt;
+}
+
+}  // namespace vmcore::triage

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The report of a kernel log alone: the crash that it tells of, and nothing of memory.
+#pragma once
+
+#include "src/report/triage.h"
+#include "src/triage/log_text.h"
+
+namespace vmcore::triage {
+
+// `incomplete` where the crash's own lines are cut, or the log tells of no crash.
+report::TriageReport report_of_log(const LogText& log);
+
+}  // namespace vmcore::triage

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Signatures: which crashes are the same. Two of them: an exact one, for crashes of one build, and
+// one of the family, for the same fault in other builds and versions.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "src/report/crash_class.h"
+
+namespace vmcore::triage {
+
+// A frame of the stack that crashed, for a signature.
+struct NamedFrame {
+  std::string function;      // as kallsyms has it: "foo.isra.0"; empty: not known
+  std::uint64_t offset = 0;  // bytes into the function
+  std::string module = {};   // empty for the kernel itself
+};
+
+struct Signature {
+  // 16 hexadecimal digits each. `exact` is empty where no build-id or no frame is known.
+  std::string exact = {};
+  std::string family = {};
+  std::string title = {};  // "NULL dereference in foo_bar [mod]"
+  // The stack is incomplete, or none of its functions can be guilty: do not take two crashes for
+  // the same because these are equal.
+  bool weak = false;
+};
+
+// Of the frames, innermost first, without those marked "?". `whole` says that nothing is missing at
+// the stack's inner end, and that no frame is doubted. `build_id` may be empty.
+Signature signature_of(report::CrashClass crash, std::span<const NamedFrame> frames, bool whole,
+                       std::string_view build_id);
+
+// The name that the function has in the source: without what compilers append (".isra.0",
+// ".constprop.0", ".part.3", ".cold", ".llvm.123").
+std::string_view source_name(std::string_view function);
+
+// The class that the names of a stack tell, innermost first, for a dump whose log is missing;
+// CrashClass::unknown where they tell nothing.
+report::CrashClass class_of_stack(std::span<const std::string_view> functions);
+
+}  // namespace vmcore::triage
