@@ -9,11 +9,14 @@
 #include <optional>
 #include <utility>
 
+#include "src/base/whole_file.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/store.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
 #include "src/job/budget.h"
+#include "src/job/known_domain.h"
 
 namespace vmcore::cli {
 namespace {
@@ -33,6 +36,17 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
     return std::nullopt;
   }
   return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
+}
+
+
+bool names_guest(const GuestOptions& source) {
+  return !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
+}
+
+bool names_file(const GuestOptions& source) {
+  std::error_code error;
+  return source.domain.find('/') != std::string::npos ||
+         std::filesystem::exists(source.domain, error);
 }
 
 }  // namespace
@@ -80,8 +94,15 @@ CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std
 }
 
 void add_source_options(CLI::App& command, GuestOptions& options) {
-  add_guest_options(command, options, "SOURCE",
-                    "A dump file of any known format, or a libvirt domain");
+  add_guest_options(
+      command, options, "SOURCE",
+      "A dump file of any known format, a stored crash (vmcorectl list: its ID, or -1 "
+      "for the newest), or a libvirt domain");
+  CLI::Option* crash = command.add_flag("--crash", options.is_crash, "SOURCE is a stored crash");
+  for (const char* const other : {"--name", "--id", "--qmp", "--connect"}) {
+    crash->excludes(command.get_option(other));
+  }
+  add_store_option(command, options.store);
   add_allow_taint(command, options);
   CLI::Option* pause = command.add_flag(
       "--pause", options.pause, "Pause the guest while its memory is read, to show one moment");
@@ -94,23 +115,66 @@ void add_source_options(CLI::App& command, GuestOptions& options) {
 
 void check_source(const GuestOptions& options) {
   if (options.domain.empty() == options.socket.empty()) {
-    throw CLI::ValidationError("SOURCE", "give a dump FILE, a DOMAIN or --qmp SOCKET");
+    throw CLI::ValidationError("SOURCE",
+                               "give a dump FILE, a stored crash, a DOMAIN or --qmp SOCKET");
   }
+}
+
+Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
+  std::optional<vault::OpenCrash> found;
+  if (!source.is_crash &&
+      (names_guest(source) || names_file(source) || !vault::Vault::is_name(source.domain))) {
+    return found;
+  }
+  auto crash = open_crash(source.store, source.domain);
+  const bool is_no_domain = source.is_crash || source.domain.front() == '-';
+  if (!crash && (is_no_domain || crash.error().code == Errc::invalid)) {
+    return tl::unexpected(std::move(crash).error());
+  }
+  if (!crash) {
+    return found;
+  }
+  if (!source.is_crash && job::is_known_domain(source.selection())) {
+    return fail(Errc::invalid,
+                "{} is a stored crash and a domain: give --crash or --name to say which is meant",
+                source.domain);
+  }
+  found.emplace(*std::move(crash));
+  return found;
+}
+
+Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation) {
+  const std::optional<report::Manifest>& manifest = crash.crash.manifest;
+  if (manifest && manifest->dump) {
+    return job::read_file(crash.path + "/" + manifest->dump->file, operation, job::whole_budget().threads);
+  }
+  const std::string log = crash.path + "/" + kLogName;
+  std::error_code ignored;
+  if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
+    TRY_ASSIGN(std::string text, read_file(log));
+    return job::TextResult{.name = crash.crash.id, .summary = {}, .place = {}, .text = text};
+  }
+  return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
+              manifest ? "only its log was kept" : crash.crash.damage);
 }
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt) {
   const unsigned threads = job::whole_budget().threads;
-  const bool is_guest =
-      !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
-  std::error_code error;
-  if (!is_guest && (source.domain.find('/') != std::string::npos ||
-                    std::filesystem::exists(source.domain, error))) {
-    if (source.pause) {
-      return {fail(Errc::invalid, "{} is a file, and --pause is for guests: leave --pause out",
-                   source.domain),
-              {}};
-    }
+  const bool is_guest = names_guest(source);
+  const auto crash = find_crash(source);
+  if (!crash) {
+    return {tl::unexpected(crash.error()), {}};
+  }
+  if (source.pause && (*crash || (!is_guest && names_file(source)))) {
+    return {fail(Errc::invalid, "{} is a {}, and --pause is for guests: leave --pause out",
+                 source.domain, *crash ? "stored crash" : "file"),
+            {}};
+  }
+  if (*crash) {
+    return {read_crash(**crash, operation), {}};
+  }
+  if (!is_guest && names_file(source)) {
     return {job::read_file(source.domain, operation, threads), {}};
   }
   if (source.pause) {

@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "src/cli/verb.h"
 #include "src/job/read_paused.h"
+#include "src/vault/vault.h"
 
 namespace vmcore::cli {
 
@@ -22,6 +24,8 @@ struct GuestOptions {
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;
+  std::string store;               // the folder of the stored crashes
+  bool is_crash = false;           // it is a stored crash and nothing else
   bool pause = false;              // of verbs that take a dump file as well
   std::string pause_limit = "2s";  // add_pause_limit()
 };
@@ -37,10 +41,15 @@ CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std
 void add_source_options(CLI::App& command, GuestOptions& options);
 // Throws a CLI::ValidationError unless one source is named; add_source_options() has it called.
 void check_source(const GuestOptions& options);
+// The stored crash that the source names, open; nothing where it is a file or a guest. A word that
+// names a crash and a domain is Errc::invalid.
+Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source);
 // What the operation says of the source that was named: what has a slash, and what is there, is a
-// file, unless an option says that it is a guest.
+// file, unless an option says that it is a guest or a stored crash.
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt);
+// What it says of a stored crash: its dump or, where it has none, its kernel log.
+Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation);
 // Tells how a guest that stood still for it fared; the exit code, which would be `code` else.
 int report_pause(const job::PausedText& result, int code, const Common& common);
 

@@ -21,6 +21,13 @@ constexpr Verb kVerbs[] = {
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
+    {"list", "List the stored crashes", add_list, true},
+    {"path", "Print the path of a stored dump", add_path, false},
+    {"export", "Copy a stored crash out of the store", add_export, false},
+    {"hold", "Keep a stored crash from being removed", add_hold, false},
+    {"rm", "Remove stored crashes", add_rm, false},
+    {"prune", "Complete what was left behind, and remove crashes beyond the limits", add_prune,
+     false},
 };
 
 // What every verb has beside its own.

@@ -18,5 +18,11 @@ Run add_info(CLI::App& command, const Common& common);
 Run add_report(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
 Run add_memory(CLI::App& command, const Common& common);
+Run add_list(CLI::App& command, const Common& common);
+Run add_path(CLI::App& command, const Common& common);
+Run add_export(CLI::App& command, const Common& common);
+Run add_hold(CLI::App& command, const Common& common);
+Run add_rm(CLI::App& command, const Common& common);
+Run add_prune(CLI::App& command, const Common& common);
 
 }  // namespace vmcore::cli

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/progress.h"
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -17,8 +20,26 @@ namespace {
 struct Options {
   std::string input;
   std::string output;
+  std::string store;
+  bool is_crash = false;
   job::DumpOptions dump;
 };
+
+// The stored crash that IN names, which stays while it is read; nothing where it is a file.
+Result<std::optional<vault::OpenCrash>> find_input(Options& options) {
+  std::error_code error;
+  const bool may_be_one =
+      vault::Vault::is_name(options.input) && !std::filesystem::exists(options.input, error);
+  if (!options.is_crash && !may_be_one) {
+    return std::nullopt;
+  }
+  TRY_ASSIGN(vault::OpenCrash crash, open_crash(options.store, options.input));
+  if (!crash.crash.manifest || !crash.crash.manifest->dump) {
+    return fail(Errc::not_found, "{} has no memory", crash.crash.id);
+  }
+  options.input = crash.path + "/" + crash.crash.manifest->dump->file;
+  return std::optional(std::move(crash));
+}
 
 int run(Options& options, const Common& common) {
   options.output = job::resolved_output(options.output);
@@ -26,6 +47,10 @@ int run(Options& options, const Common& common) {
     std::fputs("vmcorectl: convert: OUT is missing: give the dump to write, or --dry-run\n",
                stderr);
     return kExitUsage;
+  }
+  const auto crash = find_input(options);
+  if (!crash) {
+    return report_error(crash.error(), common);
   }
   job::Interrupt interrupt(kExitInterrupted);
   if (options.output != "-") {
@@ -55,8 +80,11 @@ int run(Options& options, const Common& common) {
 
 Run add_convert(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("IN", options->input, "A dump file of any known format")->required();
+  command.add_option("IN", options->input, "A dump file of any known format, or a stored crash")
+      ->required();
   command.add_option("OUT", options->output, "The dump to write; - is standard output");
+  command.add_flag("--crash", options->is_crash, "IN is a stored crash");
+  add_store_option(command, options->store);
   add_dump_options(command, options->dump);
   command.add_flag("--dry-run", options->dump.how.dry_run,
                    "Print what would be kept, and write nothing");

@@ -13,6 +13,7 @@
 #include "src/cli/far_end.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/job_reporter.h"
+#include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -50,6 +51,7 @@ struct Options {
   std::string trailer;
   std::string consistency = "pause";
   CrashChoice crash;
+  KeepChoice keep;
   bool all_crashed = false;
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
@@ -73,6 +75,45 @@ void choose(Options& options, acquire::Selection guest) {
   }
 }
 
+job::GuestDumpResult dump(const job::GuestDumpOptions& options, JobReporter& reporter,
+                          const Common& common) {
+  job::Interrupt interrupt(kExitInterrupted);
+  ProgressLine progress(common.quiet);
+  return job::dump_guest(options, interrupt, reporter.callback(progress.callback()));
+}
+
+// Nothing is done with the guest before its dump is in the store.
+int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
+  auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
+  if (!keeping) {
+    return report_error(keeping.error(), common);
+  }
+  job::GuestDumpOptions job = options.job;
+  job.output = keeping->output();
+  job.confirm_kept = [&] { return keeping->commit(); };
+  job::GuestDumpResult result = dump(job, reporter, common);
+  keeping->finish(result.dump);
+  const std::string& then = options.chosen_then();
+  if (const auto& guest = result.guest; guest && !then.empty()) {
+    const std::string error = guest->then_error ? guest->then_error->message
+                              : result.withheld ? result.withheld->why
+                                                : "";
+    keeping->record(then, guest->then_done, error);
+  }
+  const int code = tell_dump(result, {then, false}, common);
+  if (!common.quiet && !common.json) {
+    std::fputs(keeping->told().c_str(), stdout);
+  }
+  return reporter.end(code, report::to_json(job::report_of(result, then)));
+}
+
+int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
+  const job::GuestDumpResult result = dump(options.job, reporter, common);
+  const std::string& then = options.chosen_then();
+  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
+  return reporter.end(code, report::to_json(job::report_of(result, then)));
+}
+
 int dump(Options& options, const Common& common, acquire::Selection guest) {
   choose(options, std::move(guest));
   auto reporter = JobReporter::open(options.service);
@@ -82,14 +123,8 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   }
   options.job.guest.monitor = reporter->monitor();
   options.job.on_memory_read = reporter->on_memory_read();
-  job::Interrupt interrupt(kExitInterrupted);
-  const job::GuestDumpResult result = [&] {
-    ProgressLine progress(common.quiet);
-    return job::dump_guest(options.job, interrupt, reporter->callback(progress.callback()));
-  }();
-  const std::string& then = options.chosen_then();
-  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
-  return reporter->end(code, report::to_json(job::report_of(result, then)));
+  return options.keep.keep ? dump_into_store(options, *reporter, common)
+                           : dump_into_file(options, *reporter, common);
 }
 
 // What several dumps come to: the worst.
@@ -189,6 +224,7 @@ Run add_dump(CLI::App& command, const Common& common) {
                   "compression; default: a quarter of the available memory, at most 1GiB")
       ->transform(CLI::AsSizeValue(false));
   add_crash_options(command, options->crash);
+  add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_job_options(command, options->service,
                   {"--then", "--then-always", "--all-crashed", "--crash-guest"});
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {

@@ -3,9 +3,12 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -169,7 +172,79 @@ std::string describe(const report::InfoReport& info) {
   return out;
 }
 
+// What the store knows of it, before what its dump says.
+std::string describe_stored(const vault::OpenCrash& open) {
+  const report::ListedCrash& crash = open.crash;
+  std::string out;
+  line(out, "crash", crash.id);
+  line(out, "folder", fmt::format("{} ({})", open.path, human_size(crash.bytes)));
+  if (const std::string flags = flags_of(crash); !flags.empty()) {
+    line(out, "state", flags);
+  }
+  if (!crash.damage.empty()) {
+    line(out, "damage", crash.damage);
+  }
+  if (const auto& policy = crash.state.policy) {
+    line(out, "policy",
+         policy->action + (policy->done ? ": done" : ": not done: " + policy->error));
+  }
+  if (!crash.manifest) {
+    return out;
+  }
+  const report::Manifest& manifest = *crash.manifest;
+  const std::string& witness = manifest.witness;
+  line(out, "reason",
+       manifest.reason + (witness.empty()       ? ""
+                          : witness == "memory" ? " (the state of its kernel)"
+                                                : " (" + who_says_so(witness) + ")"));
+  line(out, "stored",
+       fmt::format("{} by {}", utc(static_cast<std::int64_t>(manifest.time)), manifest.tool));
+  if (!manifest.signature.title.empty()) {
+    line(out, "signature", manifest.signature.title);
+  }
+  for (const report::StoredFile& file : manifest.files) {
+    out += fmt::format("  {:<24}{:>12}  {}\n", printable(file.name), human_size(file.size),
+                       file.sha256);
+  }
+  // With a dump that is read they are among its own.
+  for (const Remark& remark : manifest.dump ? std::vector<Remark>() : manifest.remarks) {
+    line(out, remark_label(remark), remark.text);
+  }
+  return out;
+}
+
+// Who may read no more than the manifest gets that.
+int tell_crash(const vault::OpenCrash& open, const Common& common) {
+  const auto text = read_crash(open, sandbox::Operation::info);
+  std::optional<report::InfoReport> info;
+  std::optional<Error> error;
+  if (text) {
+    auto read = report::info_from_json(text->text);
+    if (!read) {
+      return report_error(in_context(read.error(), "vmcore-worker's answer").value(), common);
+    }
+    info = *std::move(read);
+  } else if (open.crash.manifest && open.crash.manifest->dump) {
+    error = text.error();
+  }
+  std::fputs((common.json ? report::to_json(open.crash, info)
+                          : describe_stored(open) + (info ? describe(*info) : ""))
+                 .c_str(),
+             stdout);
+  if (error) {
+    print_remarks({{error->code, error->message}});
+  }
+  return error || !open.crash.damage.empty() ? kExitNotAsAsked : kExitDone;
+}
+
 int run(const GuestOptions& source, const Common& common) {
+  const auto crash = find_crash(source);
+  if (!crash) {
+    return report_error(crash.error(), common);
+  }
+  if (*crash && !source.pause) {
+    return tell_crash(**crash, common);
+  }
   job::Interrupt interrupt(kExitInterrupted);
   const job::PausedText read = read_source(source, sandbox::Operation::info, interrupt);
   const Result<job::TextResult>& result = read.text;

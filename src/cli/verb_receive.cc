@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/job_reporter.h"
+#include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
 #include "src/cli/verb.h"
@@ -26,6 +29,7 @@ struct Options {
   std::string output;
   std::string spool;
   std::string key;
+  KeepChoice keep;
   bool by_id = false;
   bool by_name = false;
   unsigned wait = 0;
@@ -34,6 +38,49 @@ struct Options {
   std::uint64_t memory = 0;
   std::uint64_t most = 0;
 };
+
+// `tell_log`: the kernel log has the place where it stays.
+job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& reporter,
+                           const Common& common, bool tell_log) {
+  job::Interrupt interrupt(kExitInterrupted);
+  ReceiveTelling telling(common.quiet);
+  ProgressLine progress(common.quiet);
+  const auto tell = [&](job::ReceiveReport report) {
+    if (!tell_log) {
+      report.log.clear();
+    }
+    telling.tell(report);
+    reporter.tell(report);
+  };
+  return job::receive(options, interrupt, tell, reporter.callback(progress.callback()));
+}
+
+// The name of a guest as far as it is known before it sends: a domain, a socket, a file.
+std::string guest_of(const std::string& from) {
+  return from == "-" ? "" : std::filesystem::path(from).filename().string();
+}
+
+int receive_into_store(Options& options, JobReporter& reporter, const Common& common) {
+  auto keeping = Keeping::begin(options.keep, guest_of(options.job.from), common);
+  if (!keeping) {
+    return report_error(keeping.error(), common);
+  }
+  options.job.output = keeping->output();
+  job::ReceiveResult result = receive(options.job, reporter, common, false);
+  keeping->finish(result.dump, result.report.crash);
+  result.report.log = keeping->final_path(result.report.log);
+  const int code = tell_received(result, {}, common);
+  if (!common.quiet && !common.json) {
+    std::fputs(keeping->told().c_str(), stdout);
+  }
+  return reporter.end(code, report::to_json(job::report_of(result)));
+}
+
+int receive_into_file(const Options& options, JobReporter& reporter, const Common& common) {
+  const job::ReceiveResult result = receive(options.job, reporter, common, true);
+  const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
+  return reporter.end(code, report::to_json(job::report_of(result)));
+}
 
 int run(Options& options, const Common& common) {
   options.job.guest.uri = options.uri;
@@ -60,18 +107,8 @@ int run(Options& options, const Common& common) {
   }
   options.job.guest.monitor = reporter->monitor();
   job::be_killed_first();
-  job::Interrupt interrupt(kExitInterrupted);
-  ReceiveTelling telling(common.quiet);
-  const job::ReceiveResult result = [&] {
-    ProgressLine progress(common.quiet);
-    const auto on_report = [&](const job::ReceiveReport& report) {
-      telling.tell(report);
-      reporter->tell(report);
-    };
-    return job::receive(options.job, interrupt, on_report, reporter->callback(progress.callback()));
-  }();
-  const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
-  return reporter->end(code, report::to_json(job::report_of(result)));
+  return options.keep.keep ? receive_into_store(options, *reporter, common)
+                           : receive_into_file(options, *reporter, common);
 }
 
 }  // namespace
@@ -125,6 +162,7 @@ Run add_receive(CLI::App& command, const Common& common) {
                    "Print what would be kept, and keep only the kernel log");
   command.add_option("--spool", options->spool,
                      "A folder with room for the pages; default: the folder of the dump");
+  add_keep_options(command, options->keep, {"--file", "--dry-run"});
   add_job_options(command, options->service, {});
   return [options, &common] { return run(*options, common); };
 }

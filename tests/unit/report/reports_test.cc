@@ -11,6 +11,7 @@
 #include "src/report/info.h"
 #include "src/report/job_event.h"
 #include "src/report/json.h"
+#include "src/report/manifest.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
 #include "src/report/triage.h"
@@ -174,6 +175,39 @@ TriageReport triage() {
       .remarks = kRemarks};
 }
 
+Manifest manifest() {
+  return {.id = "20231114T221320Z-host1-vm1-000007",
+          .number = 7,
+          .time = 1'700'000'000,
+          .reason = "panic",
+          .witness = "event",
+          .capture = {.method = "direct",
+                      .consistency = "stopped",
+                      .crash = "event",
+                      .tag = "drill",
+                      .guest = kGuest,
+                      .cost = kCost},
+          .signature = {"aa", "bb", "BUG: in a test"},
+          .tool = "vmcorectl 1.0",
+          .dump = StoredDump{.file = "vmcore",
+                             .format = "kdump-compressed v6 (zstd)",
+                             .release = "6.12.0",
+                             .build_id = "00ff",
+                             .level_asked = 31,
+                             .level_reached = 23,
+                             .ram_pages = 16,
+                             .pages_in_file = 4,
+                             .pages_excluded = 12,
+                             .pages_by_class = {{"free", 12}},
+                             .incomplete = true},
+          .files = {{"vmcore", 4096, std::string(64, 'a')}, {"dmesg", 1, std::string(64, '0')}},
+          .complete = false,
+          .verified = true,
+          .to_flash_us = 250'500,
+          .to_dump_us = 2'000'000,
+          .remarks = kRemarks};
+}
+
 std::vector<CheckReport> check() {
   return {{.guest = "vm1",
            .findings = {{.id = "room", .title = "for room", .value = "1 GiB"},
@@ -216,6 +250,11 @@ std::vector<Document> documents() {
       {"failed", to_json(failed), again_by(dump_from_json)},
       {"converted", to_json(DumpReport{.dump = dump_file()}), again_by(dump_from_json)},
       {"receive", to_json(receive()), again_by(receive_from_json)},
+      {"manifest", to_json(manifest()), again_by(manifest_from_json)},
+      {"flash", to_json(Manifest{.id = "1", .reason = "panic"}), again_by(manifest_from_json)},
+      {"state",
+       to_json(CrashState{.held = true, .policy = PolicyOutcome{"reset", false, "no", 4'000}}),
+       again_by(state_from_json)},
       {"triage", to_json(triage()), again_by(triage_from_json)},
       {"triage_of_nothing", to_json(TriageReport{}), again_by(triage_from_json)},
       {"check", to_json(check()), again_by(check_from_json)},
@@ -316,6 +355,48 @@ TEST(JobEvent, OthersAreRefused) {
   EXPECT_FALSE(job_event_from_line(""));
   EXPECT_FALSE(job_event_from_line(std::string(kMaxJobLine + 1, ' ')));
   EXPECT_FALSE(job_event_from_line(to_line(JobEnd{.report = "no JSON"})));
+}
+
+TEST(Manifest, IsBounded) {
+  const auto refused = [](const char* pointer, const Json& value) {
+    Json json = Json::parse(to_json(manifest()));
+    json[Json::json_pointer(pointer)] = value;
+    EXPECT_FALSE(manifest_from_json(json.dump())) << pointer << value;
+  };
+  for (const char* const name : {"", ".", "..", ".hidden", "/etc/passwd", "a/../../b"}) {
+    refused("/files/0/name", name);
+    refused("/dump/file", name);
+  }
+  refused("/files/0/sha256", std::string(64, 'g'));
+  refused("/files/0/sha256", std::string(63, 'a'));
+  refused("/files", Json(65, Json::parse(to_json(manifest()))["files"][0]));
+  refused("/to_flash_ms", -1);
+  refused("/to_flash_ms", 1e300);
+  refused("/time", UINT64_MAX);
+  refused("/dump/pages/ram", kMaxPages + 1);
+  refused("/signature/title", std::string(3 * kMaxText + 1, 'x'));
+}
+
+TEST(Manifest, TakesWhatTheDumpSays) {
+  Manifest begun{.time = 5, .capture = {.guest = {.name = "vm9", .uuid = "u"}}};
+  InfoReport said = info();
+  said.capture->guest.uuid = "";
+  describe(begun, said, "vmcore");
+  EXPECT_EQ(begun.capture.guest.name, "vm1");
+  EXPECT_EQ(begun.capture.guest.uuid, "u");
+  EXPECT_EQ(begun.reason, "panic");
+  EXPECT_EQ(begun.witness, "event");
+  EXPECT_FALSE(begun.complete);
+  EXPECT_EQ(begun.dump->file, "vmcore");
+  EXPECT_EQ(begun.dump->release, "6.12.0");
+  EXPECT_EQ(begun.time, 5U);
+
+  Manifest of_running{};
+  said.capture->crash = "";
+  said.kernel->panicked = false;
+  describe(of_running, said, "vmcore");
+  EXPECT_EQ(of_running.reason, "request");
+  EXPECT_EQ(of_running.witness, "");
 }
 
 TEST(InfoReport, SaysAllThatItHas) {

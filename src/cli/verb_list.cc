@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/base/printable.h"
+#include "src/cli/dump_options.h"
+#include "src/cli/store.h"
+#include "src/cli/verb.h"
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
+#include "src/vault/filter.h"
+
+namespace vmcore::cli {
+namespace {
+
+using Crashes = std::vector<report::ListedCrash>;
+
+struct Options {
+  std::string store;
+  vault::Filter filter;
+  std::string since;
+  std::string until;
+  bool newest = false;
+  bool reverse = false;
+  bool group = false;
+};
+
+// Columns are as wide as their longest text; the last is as long as it is.
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  for (const auto& row : rows) {
+    std::string text;
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
+      text += fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    text += row.back();
+    text.erase(text.find_last_not_of(' ') + 1);
+    std::puts(text.c_str());
+  }
+}
+
+void print_crashes(const Crashes& crashes) {
+  std::vector<std::vector<std::string>> rows{{"ID", "SIZE", "REASON", "STATE", "WHAT"}};
+  for (const report::ListedCrash& crash : crashes) {
+    rows.push_back({crash.id, human_size(crash.bytes),
+                    printable(crash.manifest ? crash.manifest->reason : ""), flags_of(crash),
+                    printable(title_of(crash))});
+  }
+  print_table(rows);
+}
+
+// Crashes without a signature are one kind for each title.
+void print_groups(const Crashes& crashes) {
+  struct Group {
+    std::size_t count = 0;
+    std::set<std::string> guests;
+    const report::ListedCrash* newest = nullptr;
+  };
+  std::map<std::string, Group> groups;
+  for (const report::ListedCrash& crash : crashes) {
+    const bool has_signature = crash.manifest && !crash.manifest->signature.exact.empty();
+    Group& group = groups[has_signature ? crash.manifest->signature.exact : title_of(crash)];
+    ++group.count;
+    group.newest = &crash;
+    if (crash.manifest) {
+      group.guests.insert(crash.manifest->capture.guest.name);
+    }
+  }
+  std::vector<std::pair<std::string, Group>> sorted(groups.begin(), groups.end());
+  std::ranges::stable_sort(sorted, {}, [](const auto& entry) { return entry.second.count; });
+  std::vector<std::vector<std::string>> rows{{"COUNT", "GUESTS", "NEWEST", "WHAT"}};
+  for (const auto& [signature, group] : sorted) {
+    rows.push_back({fmt::format("{}", group.count), fmt::format("{}", group.guests.size()),
+                    group.newest->id, printable(title_of(*group.newest))});
+  }
+  print_table(rows);
+}
+
+void print_text(const Crashes& crashes, const Options& options, const Common& common) {
+  if (crashes.empty()) {
+    if (!common.quiet) {
+      fmt::print("no crash {}is in {}\n", vault::matches({}, options.filter) ? "" : "that fits ",
+                 printable(options.store));
+    }
+  } else if (options.group) {
+    print_groups(crashes);
+  } else {
+    print_crashes(crashes);
+  }
+}
+
+Result<Crashes> find(const Options& options) {
+  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(options.store));
+  TRY_ASSIGN(Crashes crashes, vault.list());
+  std::erase_if(crashes, [&](const report::ListedCrash& crash) {
+    return !vault::matches(crash, options.filter);
+  });
+  if (options.newest && crashes.size() > 1) {
+    crashes.erase(crashes.begin(), crashes.end() - 1);
+  }
+  if (options.reverse) {
+    std::ranges::reverse(crashes);
+  }
+  return crashes;
+}
+
+int run(Options& options, const Common& common) {
+  const std::uint64_t now = now_in_seconds();
+  if (!options.since.empty()) {
+    options.filter.since = parse_time(options.since, now);
+  }
+  if (!options.until.empty()) {
+    options.filter.until = parse_time(options.until, now);
+  }
+  auto crashes = find(options);
+  if (!crashes) {
+    return report_error(crashes.error(), common);
+  }
+  const bool damaged = std::ranges::any_of(
+      *crashes, [](const report::ListedCrash& crash) { return !crash.damage.empty(); });
+  if (common.json) {
+    std::fputs(report::to_json(report::CrashList{options.store, *std::move(crashes)}).c_str(),
+               stdout);
+  } else {
+    print_text(*crashes, options, common);
+  }
+  return damaged ? kExitNotAsAsked : kExitDone;
+}
+
+}  // namespace
+
+Run add_list(CLI::App& command, const Common& common) {
+  const auto options = std::make_shared<Options>();
+  const auto check_time = [](const std::string& text) {
+    return parse_time(text, 0) ? "" : "give a time such as \"2026-11-29 21:45\" (UTC), 2h or 7d";
+  };
+  command.add_option("DOMAIN", options->filter.guests, "Only crashes of these domains (or UUIDs)");
+  command.add_option("-S,--since", options->since, "Only crashes since then: a time, 2h, 7d")
+      ->check(check_time);
+  command.add_option("-U,--until", options->until, "Only crashes until then")->check(check_time);
+  command.add_option("--reason", options->filter.reason, "Only crashes of this reason: panic ...");
+  command.add_option("--signature", options->filter.signature,
+                     "Only crashes of this signature, family, or with this in the title");
+  command.add_flag("-1", options->newest, "Only the newest");
+  command.add_flag("-r,--reverse", options->reverse, "The newest first");
+  command.add_flag("--group", options->group, "A line for each signature, the most frequent last")
+      ->excludes(command.get_option("-1"));
+  add_store_option(command, options->store);
+  return [options, &common] { return run(*options, common); };
+}
+
+}  // namespace vmcore::cli

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/vault/budget.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "src/vault/crash_id.h"
+
+namespace vmcore::vault {
+namespace {
+
+constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+
+// Estimates may sum up to more than 64 bits hold.
+__extension__ using Sum = unsigned __int128;
+
+std::uint64_t percent_of(std::uint64_t whole, unsigned percent) {
+  return whole / 100 * percent + whole % 100 * percent / 100;
+}
+
+std::uint64_t distance(std::uint64_t one, std::uint64_t other) {
+  return one > other ? one - other : other - one;
+}
+
+struct Use {
+  Sum bytes = 0;
+  std::uint64_t count = 0;
+};
+
+class Chooser {
+ public:
+  Chooser(std::span<const Stored> stored, const Space& space, const std::optional<Wanted>& wanted)
+      : stored_(stored.begin(), stored.end()), space_(space), wanted_(wanted) {
+    std::ranges::sort(stored_, {}, &Stored::number);
+    mark();
+    if (wanted) {
+      add(wanted->guest, wanted->bytes);
+    }
+    total_.bytes += space.promised;
+  }
+
+  void apply(const Budget& budget, std::uint64_t now) {
+    if (budget.age) {
+      remove_older(static_cast<std::uint64_t>(budget.age->count()), now);
+    }
+    limit_guests(budget);
+    if (budget.count) {
+      limit("the number of crashes", {}, false, [&] { return total_.count > *budget.count; });
+    }
+    if (const auto most = bytes_of(budget)) {
+      limit("the bytes of the store", {}, true, [&] { return total_.bytes > *most; });
+    }
+    if (const auto left = left_free(budget)) {
+      limit("the free space of the file system", {}, true, [&] {
+        return Sum{*left} + (wanted_ ? wanted_->bytes : 0) + space_.promised > freed_ + space_.free;
+      });
+    }
+  }
+
+  Choice choice() && { return std::move(choice_); }
+
+ private:
+  // Finds out what each crash is to the others.
+  void mark() {
+    std::set<std::string> signatures;
+    for (std::size_t i = 0; i < stored_.size(); ++i) {
+      const Stored& crash = stored_[i];
+      const bool newest = i + 1 == stored_.size();
+      may_go_.push_back(!crash.held && !crash.busy && !newest);
+      first_.push_back(crash.full && !crash.signature.empty() &&
+                       signatures.insert(crash.signature).second);
+      add(crash.guest, crash.bytes);
+    }
+  }
+
+  void add(const std::string& guest, std::uint64_t bytes) {
+    for (Use* use : {&total_, &by_guest_[guest]}) {
+      use->bytes += bytes;
+      ++use->count;
+    }
+  }
+
+  static Sum use_of(const Use& use, bool by_bytes) { return by_bytes ? use.bytes : use.count; }
+
+  std::optional<std::uint64_t> bytes_of(const Budget& budget) const {
+    if (!budget.bytes && !budget.share) {
+      return std::nullopt;
+    }
+    return std::min(budget.bytes.value_or(kMost),
+                    budget.share ? percent_of(space_.total, *budget.share) : kMost);
+  }
+
+  // A dump that is wanted needs its own room in any case.
+  std::optional<std::uint64_t> left_free(const Budget& budget) const {
+    if (!budget.free_bytes && !budget.free_share && !wanted_) {
+      return std::nullopt;
+    }
+    return std::max(budget.free_bytes.value_or(0),
+                    percent_of(space_.total, budget.free_share.value_or(0)));
+  }
+
+  void remove(std::size_t index) {
+    const Stored& crash = stored_[index];
+    may_go_[index] = false;
+    for (Use* use : {&total_, &by_guest_[crash.guest]}) {
+      use->bytes -= crash.bytes;
+      --use->count;
+    }
+    freed_ += crash.bytes;
+    choice_.remove.push_back(crash.id);
+  }
+
+  // A clock that was set back makes nothing old.
+  void remove_older(std::uint64_t age, std::uint64_t now) {
+    for (std::size_t i = 0; i < stored_.size(); ++i) {
+      if (may_go_[i] && stored_[i].time < now && now - stored_[i].time > age) {
+        remove(i);
+      }
+    }
+  }
+
+  // The oldest of the guest that takes most; a first full dump only where there is nothing else.
+  std::optional<std::size_t> victim(const std::optional<std::string>& guest, bool by_bytes) const {
+    std::optional<std::size_t> found;
+    const auto rank = [&](std::size_t i) {
+      return std::pair(!first_[i], use_of(by_guest_.at(stored_[i].guest), by_bytes));
+    };
+    for (std::size_t i = 0; i < stored_.size(); ++i) {
+      const bool in_scope = may_go_[i] && (!guest || stored_[i].guest == *guest);
+      if (in_scope && (!found || rank(i) > rank(*found))) {
+        found = i;
+      }
+    }
+    return found;
+  }
+
+  void limit(const std::string& what, const std::optional<std::string>& guest, bool by_bytes,
+             const std::function<bool()>& exceeded) {
+    if (!exceeded()) {
+      return;
+    }
+    const Chooser before = *this;
+    while (exceeded()) {
+      const auto index = victim(guest, by_bytes);
+      if (!index) {
+        if (wanted_) {
+          *this = before;  // nothing goes in vain
+        }
+        choice_.exceeded = choice_.exceeded.empty() ? what : choice_.exceeded;
+        return;
+      }
+      remove(*index);
+    }
+  }
+
+  void limit_guests(const Budget& budget) {
+    for (const auto& [guest, at_first] : std::map(by_guest_)) {
+      if (budget.guest_count) {
+        limit(fmt::format("the number of crashes of {}", guest), guest, false,
+              [&] { return by_guest_[guest].count > *budget.guest_count; });
+      }
+      if (budget.guest_bytes) {
+        limit(fmt::format("the bytes of {}", guest), guest, true,
+              [&] { return by_guest_[guest].bytes > *budget.guest_bytes; });
+      }
+    }
+  }
+
+  std::vector<Stored> stored_;  // the oldest first
+  Space space_;
+  std::optional<Wanted> wanted_;
+  std::vector<bool> may_go_;
+  std::vector<bool> first_;  // the first full dump of its signature
+  Use total_;
+  std::map<std::string, Use> by_guest_;
+  Sum freed_ = 0;
+  Choice choice_;
+};
+
+}  // namespace
+
+Stored stored_of(const report::ListedCrash& crash) {
+  Stored stored{.id = crash.id,
+                .number = number_of(crash.id).value_or(0),
+                .bytes = crash.bytes,
+                .held = crash.state.held};
+  if (crash.manifest) {
+    stored.time = crash.manifest->time;
+    stored.guest = crash.manifest->capture.guest.name;
+    stored.signature = crash.manifest->signature.exact;
+    stored.full = crash.manifest->complete && crash.manifest->dump && crash.damage.empty();
+  }
+  return stored;
+}
+
+Choice choose(std::span<const Stored> stored, const Budget& budget, const Space& space,
+              const std::optional<Wanted>& wanted, std::uint64_t now) {
+  Chooser chooser(stored, space, wanted);
+  chooser.apply(budget, now);
+  return std::move(chooser).choice();
+}
+
+MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
+                                 const std::string& guest, std::uint64_t now,
+                                 const MemoryPolicy& policy) {
+  // On either side of now: a clock may have been set back.
+  const auto full_dumps = [&](std::chrono::seconds window, auto is_one) {
+    return static_cast<std::uint64_t>(std::ranges::count_if(stored, [&](const Stored& crash) {
+      return crash.full && is_one(crash) &&
+             distance(crash.time, now) < static_cast<std::uint64_t>(window.count());
+    }));
+  };
+  const auto of_guest = [&](const Stored& crash) { return crash.guest == guest; };
+  const auto of_signature = [&](const Stored& crash) {
+    return !signature.empty() && crash.signature == signature;
+  };
+  if (full_dumps(policy.repeat_window,
+                 [&](const Stored& crash) { return of_guest(crash) && of_signature(crash); }) > 0) {
+    return {false, "it repeats a crash of which the memory is kept"};
+  }
+  if (full_dumps(policy.rate_window, of_guest) >= policy.guest_most) {
+    return {false, fmt::format("{} crashes of this guest were dumped in the last {} s",
+                               policy.guest_most, policy.rate_window.count())};
+  }
+  if (full_dumps(policy.rate_window, of_signature) >= policy.signature_most) {
+    return {false, fmt::format("{} crashes of this kind were dumped in the last {} s",
+                               policy.signature_most, policy.rate_window.count())};
+  }
+  return {};
+}
+
+}  // namespace vmcore::vault

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a store may take, which crashes go where it takes more, and of which crashes memory is kept.
+// Pure functions: of what is stored, the limits, and the time.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "src/report/manifest.h"
+
+namespace vmcore::vault {
+
+// The limits of a store. Nothing: there is none.
+struct Budget {
+  std::optional<std::uint64_t> bytes = {};
+  std::optional<unsigned> share = {};            // percent of the file system that it takes
+  std::optional<std::uint64_t> free_bytes = {};  // that stay free on the file system
+  std::optional<unsigned> free_share = {};       // percent of it that stay free
+  std::optional<std::uint64_t> count = {};       // crashes
+  std::optional<std::chrono::seconds> age = {};
+  // Of each guest.
+  std::optional<std::uint64_t> guest_bytes = {};
+  std::optional<std::uint64_t> guest_count = {};
+};
+
+// Where nobody says otherwise: half of the file system, a tenth of which stays free.
+inline constexpr Budget kUsualBudget{.share = 50, .free_share = 10};
+
+// A crash as its removal is judged.
+struct Stored {
+  std::string id = {};
+  std::uint64_t number = 0;  // crash_id.h: the newest has the highest
+  std::uint64_t time = 0;    // of the host's clock, seconds since the epoch
+  std::uint64_t bytes = 0;
+  std::string guest = {};      // its name
+  std::string signature = {};  // exact; empty: not known
+  bool full = false;           // a complete dump is in it
+  bool held = false;
+  bool busy = false;  // somebody reads it
+};
+
+Stored stored_of(const report::ListedCrash& crash);
+
+// The file system, and what is promised to dumps that are being written.
+struct Space {
+  std::uint64_t total = 0;
+  std::uint64_t free = 0;
+  std::uint64_t promised = 0;
+};
+
+// A dump that is about to be written.
+struct Wanted {
+  std::uint64_t bytes = 0;  // an estimate
+  std::string guest = {};
+};
+
+struct Choice {
+  std::vector<std::string> remove = {};  // IDs, in the order of removal
+  std::string exceeded = {};  // the limit that is exceeded all the same; empty: all are met
+};
+
+// What goes so that the limits hold with the dump that is wanted. Held crashes, those that are
+// being read, and the newest never go. Of the others the first full dump of each signature goes
+// last; else the guest that takes most loses its oldest. Nothing goes for a dump that would exceed
+// a limit all the same.
+Choice choose(std::span<const Stored> stored, const Budget& budget, const Space& space,
+              const std::optional<Wanted>& wanted, std::uint64_t now);
+
+// Of which crashes memory is kept; what is small is always kept.
+struct MemoryPolicy {
+  // After a full dump a repeat (of the same signature and guest) gets none.
+  std::chrono::seconds repeat_window{24 * 3600};
+  // The most full dumps in a window: of a guest, and of a signature whatever the guest.
+  std::chrono::seconds rate_window{3600};
+  std::uint64_t guest_most = 4;
+  std::uint64_t signature_most = 4;
+};
+
+struct MemoryVerdict {
+  bool keep = true;
+  std::string why = {};  // not
+};
+
+MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
+                                 const std::string& guest, std::uint64_t now,
+                                 const MemoryPolicy& policy);
+
+}  // namespace vmcore::vault
