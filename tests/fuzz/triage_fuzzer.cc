@@ -11,8 +11,7 @@ namespace {
 
 using namespace vmcore;
 
-std::vector<std::byte> bytes_at(testing::TriageGuest& guest, const char* symbol,
-                                std::size_t size) {
+std::vector<std::byte> bytes_at(testing::TriageGuest& guest, const char* symbol, std::size_t size) {
   std::vector<std::byte> bytes(size);
   static_cast<void>(read_exactly(guest.memory(), guest.physical(symbol), bytes));
   return bytes;
