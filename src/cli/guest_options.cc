@@ -38,7 +38,6 @@ std::optional<std::chrono::milliseconds> parse_pause(const std::string& text) {
   return milliseconds(std::max(1L, std::lround(unit == "ms" ? value : value * 1000)));
 }
 
-
 bool names_guest(const GuestOptions& source) {
   return !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
 }
@@ -146,7 +145,8 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
 Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation) {
   const std::optional<report::Manifest>& manifest = crash.crash.manifest;
   if (manifest && manifest->dump) {
-    return job::read_file(crash.path + "/" + manifest->dump->file, operation, job::whole_budget().threads);
+    return job::read_file(crash.path + "/" + manifest->dump->file, operation,
+                          job::whole_budget().threads);
   }
   const std::string log = crash.path + "/" + kLogName;
   std::error_code ignored;
