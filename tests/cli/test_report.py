@@ -49,7 +49,7 @@ class Report(Cli):
 
     def test_the_screen(self):
         out = self.run_cli("report", self.dump()).stdout.decode()
-        for words in ("crash ", "message     test", "kernel      6.12.0-test", "CPU 0", "log up to the crash"):
+        for words in ("crash ", "message     test", "kernel      6.12.0-test", "CPU 0", "end of the log"):
             self.assertIn(words, out)
         self.assertLess(len(out.splitlines()), 50)
         full = self.run_cli("report", "--full", self.dump()).stdout.decode()
@@ -74,7 +74,7 @@ class Report(Cli):
         self.assertTrue(report["incomplete"])
 
     def test_what_is_refused(self):
-        self.assertIn(b"give a dump FILE, a DOMAIN or --qmp SOCKET", self.run_cli("report", code=USAGE).stderr)
+        self.assertIn(b"give a dump FILE, a stored crash, a DOMAIN or --qmp SOCKET", self.run_cli("report", code=USAGE).stderr)
         (self.folder / "text").write_text("no dump")
         self.refused("report", "./text", code=FAILED, says=["text"])
         self.refused("report", "--pause", self.dump(), code=FAILED, says=["--pause is for guests"])

@@ -22,7 +22,7 @@ FRAME = re.compile(r"\] {2}([\w.]+)\+0x[0-9a-f]+/0x")
 
 
 def report_of(vmcorectl, console: str) -> dict:
-    done = subprocess.run([str(vmcorectl), "report", "--log", "-", "--output", "json"], input=console.encode(errors="replace"),
+    done = subprocess.run([str(vmcorectl.path), "report", "--log", "-", "--output", "json"], input=console.encode(errors="replace"),
                           stdout=subprocess.PIPE, timeout=60)
     return json.loads(done.stdout)
 

@@ -32,8 +32,7 @@ inline GuestFacts good() {
           .state = acquire::GuestState{"running", true},
           .memory_size = 4 * kGiB,
           .census = std::move(census),
-          .read_ahead = kGiB,
-          .threads = 2,
+          .budget = {.memory = kGiB, .threads = 2},
           .folder = ".",
           .room = 100 * kGiB};
 }
