@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Installs what the tests need, builds, and runs every test.
 #
-#   tests/run.sh            unit, floors, command line, real guests, fuzzers (bounded); what takes hours is left to
-#                           ctest --preset release -L nightly
-#   tests/run.sh --quick    without guests and fuzzers
+#   tests/run.sh            unit, floors, command line, real guests: about an hour
+#   tests/run.sh --quick    without guests
+#   tests/run.sh --nightly  what takes longer: fuzzers, and tests labelled nightly
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-quick=no
-[ "${1:-}" = "--quick" ] && quick=yes
+which=${1:-}
+case $which in
+  "" | --quick | --nightly) ;;
+  *) echo "unknown option $which: give --quick or --nightly" >&2; exit 2 ;;
+esac
 
 tests/install-packages.sh build guest test
 
@@ -25,14 +28,14 @@ cmake --build --preset release
 step "formatting"
 git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format-14 --dry-run --Werror
 
-if [ $quick = yes ]; then
-  step "tests"
-  ctest --preset release -LE 'guests|nightly'
-  exit 0
+if [ "$which" = --nightly ]; then
+  step "fuzzers, a bounded run of each"
+  tests/fuzz/run.sh
 fi
 
-step "fuzzers, a bounded run of each"
-tests/fuzz/run.sh
-
 step "tests"
-ctest --preset release -LE nightly
+case $which in
+  --quick) ctest --preset release -LE 'guests|nightly' ;;
+  --nightly) ctest --preset release -L nightly ;;
+  *) ctest --preset release -LE nightly ;;
+esac

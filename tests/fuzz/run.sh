@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Builds the fuzzers and runs each for a bounded time: SECONDS_EACH (default 5), first over the
+# Builds the fuzzers and runs each for a bounded time: SECONDS_EACH (default 10), first over the
 # corpus kept from earlier runs. A finding fails the run and leaves its input in the cache.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,7 +11,7 @@ for fuzzer in build/fuzz/bin/*_fuzzer; do
   name=$(basename "$fuzzer")
   mkdir -p "$cache/$name"
   printf '%s: ' "$name"
-  "$fuzzer" -max_total_time="${SECONDS_EACH:-5}" -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 \
+  "$fuzzer" -max_total_time="${SECONDS_EACH:-10}" -rss_limit_mb=2048 -timeout=20 -print_final_stats=1 \
     -artifact_prefix="$cache/$name-finding-" "$cache/$name" > "$cache/$name.log" 2>&1 || {
     tail -40 "$cache/$name.log"
     echo "$name found something: the input is $cache/$name-finding-*"
