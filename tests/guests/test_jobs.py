@@ -44,6 +44,8 @@ class Case:
     def events(self) -> None:
         """A reset while the job has the monitor, by a second one."""
         other = Monitor(self.guest.folder / "witness.sock")
+        self.monitor.ask("query-status")    # receives the events of the last boot
+        self.monitor.events.clear()
         timer = threading.Timer(0.3, lambda: other.ask("system_reset"))
         timer.start()
         job = self.job("reset meanwhile", "--method", "direct")
