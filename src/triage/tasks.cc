@@ -154,7 +154,7 @@ TaskFindings find_tasks(Knowledge& knowledge, StackTable& stacks,
     count(section, all.back().state);
   }
   if (all.size() > report::kMaxTriageTasks) {
-    std::ranges::stable_partition(all, comes_first);
+    std::stable_partition(all.begin(), all.end(), comes_first);
     remarks.push_back(
         {Errc::limit,
          fmt::format("{} more tasks are not listed", all.size() - report::kMaxTriageTasks),
