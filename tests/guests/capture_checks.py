@@ -15,7 +15,8 @@ from peers import bits, compare, readers
 from peers.guest_stream import GuestStream
 from peers.kdumpfile import ElfFile, KdumpFile
 
-MOST_IMAGE = 4 << 20
+MOST_IMAGE = 42 * (1 << 20) // 10         # with the modules of any one file system
+MOST_PORT_IMAGE = 27 * (1 << 20) // 10
 LOW_PAGES = 256
 LEAST_LEFT_MIB = 16     # of what is recommended
 END_SECONDS = 300       # under TCG, beside others; usually 20
@@ -108,7 +109,7 @@ def to_the_host(vmcorectl, findings, config: CaptureConfig, folder: Path, way: s
     """A crash that is saved by the port; the host dumps the guest as well meanwhile. `words` must be in its log."""
     of, name = kernel(config.kernel), config.name
     image = build_image(of, folder)
-    findings.check(f"{name}: image", [f"{len(image)} bytes"] if len(image) > MOST_IMAGE else [])
+    findings.check(f"{name}: image", [f"{len(image)} bytes"] if len(image) > MOST_PORT_IMAGE else [])
     with CaptureGuest(config, image, files) as guest:
         guest.load()
         listener = Listener(guest, folder / "stream")
