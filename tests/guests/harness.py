@@ -80,7 +80,8 @@ def run_test(test, default_guests: list, doc: str, trials: int = -1) -> int:
     where nobody else does, test(vmcorectl, number of trials, findings)."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), help="the program under test")
-    parser.add_argument("--guest", action="append", choices=matrix.NAMES, help="only this guest; may be repeated")
+    parser.add_argument("--guest", action="append", choices=matrix.NAMES, help="only this guest; may be repeated",
+                        default=os.environ.get("VMCORECTL_GUESTS", "").split() or None)
     if trials >= 0:
         parser.add_argument("--trials", type=int, default=int(os.environ.get("VMCORECTL_KILL_TRIALS", trials)),
                             help="how many of each kind, at random moments")
