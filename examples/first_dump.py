@@ -52,7 +52,8 @@ def by_qmp(vmcorectl: Path, out: Path, accel: str) -> None:
         dump = out / "by-qmp.vmcore"
         show([vmcorectl, "dump", "--qmp", guest.qmp_socket, "-o", dump])
         print(f"QEMU says that the guest is: {guest.status()}")
-    show_log(vmcorectl, dump)
+    print("What happened, from the dump alone:", flush=True)
+    show([vmcorectl, "report", dump])
 
 
 def by_libvirt(vmcorectl: Path, out: Path) -> None:
