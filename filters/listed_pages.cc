@@ -98,8 +98,8 @@ Result<SetLayout> set_layout(const GuestKernel& kernel, std::uint64_t struct_pag
   return layout;
 }
 
-// Struct pages at any place of the memmap. Walks jump about in it, and a large page of it is that
-// of 128 MiB of memory: most translations are had from the last ones.
+// Reads struct pages at any place of the memmap. It keeps the last translations: one large page of
+// the memmap describes 128 MiB of memory, so that most reads of a walk use them again.
 class StructPages {
  public:
   StructPages(const GuestKernel& kernel, const kernel::Memmap& memmap)

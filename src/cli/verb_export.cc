@@ -51,7 +51,7 @@ Result<Fd> copy_file(int from, int to, const std::string& name) {
   }
 }
 
-// What is exported is what was stored: else nothing is.
+// Copies all files, and compares them with the manifest. Fails if one of them differs from it.
 Result<> copy_checked(const vault::OpenCrash& crash, int to) {
   for (const report::StoredFile& file : crash.crash.manifest->files) {
     TRY_ASSIGN(const Fd copy, copy_file(crash.folder.get(), to, file.name));

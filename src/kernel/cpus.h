@@ -21,7 +21,7 @@ struct CpuOrder {
   // Position i is the position in `cpus` of the vCPU that is Linux CPU i. A permutation: vCPUs
   // that Linux does not use, or that cannot be told, fill the free positions in the given order.
   std::vector<unsigned> order;
-  // The Linux CPU of each vCPU, in the order given; nothing where that cannot be told.
+  // The number of the Linux CPU that each vCPU is, in the order given; nothing if it is not known.
   std::vector<std::optional<unsigned>> numbers;
   std::vector<Remark> remarks;
 };

@@ -20,7 +20,7 @@
 
 namespace vmcore::report {
 
-// A section of the report, or why there is none: "no BTF in memory: ...".
+// A section of the report, or the reason why the section is missing: "no BTF in memory: ...".
 template <class T>
 struct Known {
   std::optional<T> value = {};

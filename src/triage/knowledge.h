@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Knowledge: what is learnt of a guest's kernel before anything is told of the guest: symbols,
-// types, modules, how stacks are unwound. All of it comes from the guest's memory.
+// Knowledge: the symbols, types, modules and unwind tables of a guest's kernel. All of them come
+// from the guest's memory. The sections of a report are made with them.
 #pragma once
 
 #include <cstdint>

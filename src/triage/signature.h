@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Signatures: which crashes are the same. Two of them: an exact one, for crashes of one build, and
-// one of the family, for the same fault in other builds and versions.
+// Signatures tell which crashes are the same. A crash has two: the exact one is equal for the same
+// crash of one kernel build, the family is equal for the same fault in other builds and versions.
 #pragma once
 
 #include <cstdint>

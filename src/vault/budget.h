@@ -45,7 +45,8 @@ struct Stored {
 
 Stored stored_of(const report::ListedCrash& crash);
 
-// The file system, and what is promised to dumps that are being written.
+// The file system of the store, in bytes. `promised` is the room that dumps will take that are
+// being written.
 struct Space {
   std::uint64_t total = 0;
   std::uint64_t free = 0;

@@ -53,7 +53,7 @@ class Vault {
 
   const std::string& path() const { return path_; }
 
-  // All crashes, the newest last. What is damaged is among them.
+  // All crashes, the newest last, damaged ones included.
   Result<std::vector<report::ListedCrash>> list() const;
   // The ID that a user means: an ID or the beginning of one (from the date on), or -N, the Nth
   // newest. Errc::not_found; Errc::invalid where several fit.

@@ -333,7 +333,7 @@ class Faults(Stored):
             self.assertEqual(len(texts), len(set(texts)))
             self.assertIn("vmcore-dmesg.txt", [file["name"] for file in crash["manifest"]["files"]])
             self.assertNotIn("vmcore.dmesg", [file["name"] for file in crash["manifest"]["files"]])
-        print(f"killed 50 writers: {told} were told to be kept, {len(self.listed())} are")
+        print(f"killed 50 writers: {told} said that they kept a crash, {len(self.listed())} crashes are listed")
 
     def test_two_writers_at_once(self):
         words = [VMCORECTL, "receive", "--store", self.store, self.stream(), "--keep", "-q"]

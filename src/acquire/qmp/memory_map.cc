@@ -14,7 +14,8 @@ namespace {
 
 using sandbox::BlockPlace;
 
-// Cuts the text at the separator and returns the part before it; all of it if there is none.
+// Returns the part before the separator, or the whole text if it has no separator. `text` becomes
+// the part behind it.
 std::string_view cut(std::string_view& text, std::string_view separator) {
   const std::size_t at = text.find(separator);
   const std::string_view first = text.substr(0, at);
