@@ -4,7 +4,6 @@
 gets the guest back as soon as its memory is read, and carries out its policy while the job compresses."""
 
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -42,14 +41,12 @@ class Case:
         self.monitor.events.clear()
 
     def events(self) -> None:
-        """A reset while the job has the monitor, by a second one."""
+        """A reset that a second monitor orders just before the job begins: the job receives its event."""
         other = Monitor(self.guest.folder / "witness.sock")
         self.monitor.ask("query-status")    # receives the events of the last boot
         self.monitor.events.clear()
-        timer = threading.Timer(0.3, lambda: other.ask("system_reset"))
-        timer.start()
+        other.ask("system_reset")
         job = self.job("reset meanwhile", "--method", "direct")
-        timer.join()
         told = [event["what"] for event in job.of("guest")]
         self.monitor.ask("query-status")
         other.ask("query-status")
