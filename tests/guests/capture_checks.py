@@ -15,7 +15,7 @@ from peers import bits, compare, readers
 from peers.guest_stream import GuestStream
 from peers.kdumpfile import ElfFile, KdumpFile
 
-MOST_IMAGE = 42 * (1 << 20) // 10         # with the modules of any one file system
+MOST_IMAGE = 4 << 20                      # with the modules of any one file system
 MOST_PORT_IMAGE = 27 * (1 << 20) // 10
 LOW_PAGES = 256
 LEAST_LEFT_MIB = 16     # of what is recommended

@@ -32,7 +32,7 @@ from peers.kdumpfile import ElfFile, KdumpFile
 MIB = 1 << 20
 PLUGGED = 192           # a block of the kernel's, and a half
 END_SECONDS = 600       # under TCG, beside others; usually 60
-MOST_INIT = 27 * MIB // 10
+MOST_INIT = 5 * MIB // 2
 SLOT = 64               # MiB of the disk for copies that each has
 
 CONFIG = "target = raw:/dev/vdb\ntarget = file:LABEL=XFS:/\ntarget = file:LABEL=BTRFS:/\n" \
