@@ -11,7 +11,8 @@ namespace vmcore::guest::save {
 // Not by strftime(): with it come time zones, scanf and 124 KiB into the capture image.
 std::string dump_time(std::int64_t seconds) {
   using namespace std::chrono;
-  const sys_seconds time{std::chrono::seconds(seconds)};
+  constexpr std::int64_t kLast = 253'402'300'799;  // of the year 9999: later ones have five digits
+  const sys_seconds time{std::chrono::seconds(std::clamp<std::int64_t>(seconds, 0, kLast))};
   const auto day = floor<days>(time);
   const year_month_day date(day);
   const hh_mm_ss clock(time - day);
