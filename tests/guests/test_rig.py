@@ -43,7 +43,7 @@ def wrong(dump) -> list:
         "page table levels": (memmap.levels, 5 if config.la57 else 4),
         "kernel was moved": (int(memmap.info["KERNELOFFSET"], 16) != 0, config.kaslr),
         "RAM above 4 GiB": (raw.kept & memmap.pages >= 1 << (1 << 20), config.memory_mib > 2048),
-        "kinds of secrets": (len(secrets.seeds(dump.console)), len(secrets.ANONYMOUS + secrets.CACHE)),
+        "kinds of secrets": (len(secrets.seeds(dump.console)), len(secrets.ANONYMOUS + secrets.CACHE + secrets.FREED)),
         "nodes": (nodes_of(raw, memmap), config.nodes),
     }
     panicked = re.findall(r"CPU: (\d+) .*Comm: workload", dump.console)
