@@ -63,8 +63,8 @@ class Told:
 
 
 def console_trace(console: str, after: str) -> list:
-    """The reliable frames of the first call trace behind the last such text, which is not "---[ end Kernel panic"."""
-    text = console[[found.start() for found in re.finditer("(?<!end )" + re.escape(after), console)][-1]:]
+    """The reliable frames of the first call trace behind that text."""
+    text = console[console.index(after):]
     trace = text[text.index("Call Trace:"):]
     frames = []
     for line in trace.splitlines()[1:]:
