@@ -90,7 +90,8 @@ def symbols(lines: list) -> dict:
     for line in lines:
         address, kind, name, *module = line.split()
         if not module or module[0] not in ("[bpf]", "[__builtin__ftrace]", "[__builtin__kprobes]"):
-            found[address, name, module[0] if module else ""] = kind
+            # The kernel capitalises letters of a module by what the module exports, which its table does not tell.
+            found[address, name, module[0] if module else ""] = kind.lower() if module else kind
     return found
 
 
@@ -148,7 +149,9 @@ def compare_types(tool: Tool, types: list) -> list:
         for value in each.get("values", []):
             values.setdefault(value["name"], value["val"])
     some = dict(list(values.items())[::7])
-    signed = {name: str(value - (1 << 32) if 1 << 31 <= value < 1 << 32 else value) for name, value in some.items()}
+    # bpftool prints negative ones as unsigned numbers of 32 or 64 bits.
+    signed = {name: str(value - (1 << 32) if 1 << 31 <= value < 1 << 32 else value - (1 << 64) if value >= 1 << 63 else value)
+              for name, value in some.items()}
     wrong += difference("enumerators", dict(zip(some, tool.ask("values", list(some)))), signed)
 
     by_id = {each["id"]: each for each in types}
@@ -185,7 +188,8 @@ def compare_stacks(tool: Tool, stacks: list, said: list) -> list:
     theirs = stacks_of(stacks, ("task ",))
     wrong = [f"{key}: {frames}" for key, frames in ours.items()
              if not frames or frames[-1].startswith("!")
-             or frames[-1].split("+")[0] not in ("ret_from_fork", "ret_from_fork_asm", "entry_SYSCALL_64_after_hwframe")]
+             or frames[-1].split("+")[0] not in ("ret_from_fork", "ret_from_fork_asm", "entry_SYSCALL_64_after_hwframe",
+                                                 "secondary_startup_64", "secondary_startup_64_no_verify")]
     both = [key for key in theirs if theirs[key] and key in ours]
     same = [key for key in both
             if [frame for frame in ours[key] if frame.split("+")[0] not in scheduler] == theirs[key]]
