@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <chrono>
 #include <cstdio>
-#include <ctime>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "src/base/utc.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/store.h"
@@ -18,16 +18,6 @@
 
 namespace vmcore::cli {
 namespace {
-
-std::string utc(std::int64_t epoch) {
-  const std::time_t seconds = epoch;
-  std::tm parts{};
-  char text[32] = "";
-  if (::gmtime_r(&seconds, &parts) != nullptr) {
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
-  }
-  return text;
-}
 
 void line(std::string& out, std::string_view name, const std::string& value) {
   out += fmt::format("{:<16}{}\n", name, printable(value));
@@ -68,7 +58,7 @@ void describe_kernel(const report::InfoReport& info, std::string& out) {
 
 void describe_time(const report::InfoReport& info, std::string& out) {
   if (const auto& time = info.crash_time) {
-    line(out, "crash time", fmt::format("{} (from: {})", utc(time->epoch), time->source));
+    line(out, "crash time", fmt::format("{} (from: {})", utc_text(time->epoch), time->source));
   } else if (info.last_log_stamp) {
     line(out, "crash time",
          fmt::format("not known; the last log record is from {:.3f} s after boot",
@@ -94,7 +84,7 @@ std::string whose(const Capture& capture) {
   const auto& time = capture.cost.time;
   std::string text = guest.name + known(" (", guest.uuid, ")") + known(" on ", guest.host) +
                      known(", QEMU ", guest.qemu) +
-                     known(", captured ", time ? utc(static_cast<std::int64_t>(*time)) : "");
+                     known(", captured ", time ? utc_text(static_cast<std::int64_t>(*time)) : "");
   return text.erase(0, text.find_first_not_of(", "));
 }
 
@@ -198,7 +188,7 @@ std::string describe_stored(const vault::OpenCrash& open) {
                           : witness == "memory" ? " (the state of its kernel)"
                                                 : " (" + who_says_so(witness) + ")"));
   line(out, "stored",
-       fmt::format("{} by {}", utc(static_cast<std::int64_t>(manifest.time)), manifest.tool));
+       fmt::format("{} by {}", utc_text(static_cast<std::int64_t>(manifest.time)), manifest.tool));
   if (!manifest.signature.title.empty()) {
     line(out, "signature", manifest.signature.title);
   }

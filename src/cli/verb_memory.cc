@@ -6,6 +6,7 @@
 #include <string>
 
 #include "src/base/sys.h"
+#include "src/base/utc.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/memory_picture.h"
@@ -25,16 +26,6 @@ struct Options {
   std::string svg;
   bool force = false;
 };
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  char text[32] = "";
-  if (::gmtime_r(&now, &parts) != nullptr) {
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
-  }
-  return text;
-}
 
 // Where it was kept, and remarks on that.
 Result<job::DumpResult> write_picture(const std::string& picture, const Options& options) {
@@ -68,7 +59,8 @@ int run(const Options& options, const Common& common) {
   }
   int code = kExitDone;
   if (!options.svg.empty()) {
-    const auto written = write_picture(draw_memory(*report, {answer->name, utc_now()}), options);
+    const auto written =
+        write_picture(draw_memory(*report, {answer->name, utc_text(std::time(nullptr))}), options);
     if (!written) {
       return report_error(written.error(), common);
     }

@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <ctime>
+
+#include "src/base/utc.h"
 
 namespace vmcore::job {
 
@@ -27,12 +28,8 @@ std::string file_name(std::string_view guest) {
 }
 
 std::string dump_name(std::string_view guest, std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  char text[32];
-  const std::size_t size = std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
-  return fmt::format("{}-{}.vmcore", file_name(guest), std::string_view(text, size));
+  return fmt::format("{}-{}.vmcore", file_name(guest),
+                     utc_stamp(std::chrono::system_clock::to_time_t(time)));
 }
 
 }  // namespace vmcore::job

@@ -2,10 +2,11 @@
 #include "src/vault/crash_id.h"
 
 #include <algorithm>
-#include <ctime>
+#include <cstdint>
 
 #include "src/base/number.h"
 #include "src/base/result.h"
+#include "src/base/utc.h"
 
 namespace vmcore::vault {
 namespace {
@@ -30,15 +31,9 @@ std::string plain(std::string_view name) {
   return text;
 }
 
-// A clock beyond the year 9999 is no clock.
 std::string stamp(std::uint64_t time) {
-  constexpr std::uint64_t kMost = 253'402'300'799;
-  const auto seconds = static_cast<std::time_t>(std::min(time, kMost));
-  std::tm parts{};
-  char text[32] = "";
-  ::gmtime_r(&seconds, &parts);
-  std::strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &parts);
-  return text;
+  constexpr std::uint64_t kMost = INT64_MAX;
+  return utc_stamp(static_cast<std::int64_t>(std::min(time, kMost)));
 }
 
 bool begins_with_stamp(std::string_view text) {
