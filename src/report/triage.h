@@ -113,7 +113,7 @@ struct CrashSignature {
   std::string exact = {};   // hex; empty if no build-id or no stack is known
   std::string family = {};  // hex
   std::string title = {};   // guest; "NULL dereference in foo_bar [mod]"
-  bool weak = false;        // equal ones may be of different crashes
+  bool weak = false;        // do not take two crashes for the same because these are equal
 };
 
 struct TriagePanic {

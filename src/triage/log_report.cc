@@ -75,11 +75,7 @@ TriagePanic panic_of(const LogCrash& crash) {
     panic.fault =
         report::FaultingFunction{.name = log.fault->function, .registers = registers_of(log)};
   }
-  const Signature signature = signature_of(log);
-  panic.signature = report::CrashSignature{.exact = signature.exact,
-                                           .family = signature.family,
-                                           .title = signature.title,
-                                           .weak = signature.weak};
+  panic.signature = signature_of(log);
   return panic;
 }
 

@@ -430,7 +430,7 @@ std::vector<LogFrame> frames_of(const LogReport& report) {
   return stack;
 }
 
-Signature signature_of(const LogReport& report) {
+report::CrashSignature signature_of(const LogReport& report) {
   std::vector<NamedFrame> names;
   for (const LogFrame& frame : frames_of(report)) {
     names.push_back({frame.function, frame.offset, frame.module});

@@ -91,6 +91,6 @@ LogText read_log_text(std::string_view text);
 // The stack of a report: where it happened, and the reliable frames.
 std::vector<LogFrame> frames_of(const LogReport& report);
 // A log tells no build-id, so there is no exact signature.
-Signature signature_of(const LogReport& report);
+report::CrashSignature signature_of(const LogReport& report);
 
 }  // namespace vmcore::triage

@@ -80,15 +80,9 @@ std::vector<NamedFrame> guilty_frames(const report::TriageStack& stack,
   return frames;
 }
 
-report::CrashSignature as_reported(const Signature& signature) {
-  return {.exact = signature.exact,
-          .family = signature.family,
-          .title = signature.title,
-          .weak = signature.weak};
-}
-
-Signature signature_by_stack(const Knowledge& knowledge, const report::TriageStack& stack,
-                             const report::TriagePanic& panic) {
+report::CrashSignature signature_by_stack(const Knowledge& knowledge,
+                                          const report::TriageStack& stack,
+                                          const report::TriagePanic& panic) {
   const auto frames = guilty_frames(stack, panic.fault);
   return signature_of(panic.kind, frames, stack.broken.empty() && !frames.empty(),
                       knowledge.kernel.info().build_id().value_or(""));
@@ -124,7 +118,7 @@ report::TriagePanic as_logged(const LogTail& log) {
   if (told.pid) {
     panic.task = report::TaskName{.pid = *told.pid, .tgid = *told.pid, .comm = told.comm};
   }
-  panic.signature = as_reported(signature_of(told));
+  panic.signature = signature_of(told);
   return panic;
 }
 
@@ -176,9 +170,9 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
     if (panic.kind == report::CrashClass::panic && told != report::CrashClass::unknown) {
       panic.kind = told;
     }
-    const Signature signature = signature_by_stack(knowledge, *stack, panic);
+    auto signature = signature_by_stack(knowledge, *stack, panic);
     if (!signature.weak || !panic.signature) {
-      panic.signature = as_reported(signature);
+      panic.signature = std::move(signature);
     }
   }
   return {.section = {.value = std::move(panic)}, .cpu = cpu};

@@ -189,8 +189,8 @@ std::string_view source_name(std::string_view function) {
   return name;
 }
 
-Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, bool whole,
-                       std::string_view build_id) {
+report::CrashSignature signature_of(CrashClass crash, std::span<const NamedFrame> frames,
+                                    bool whole, std::string_view build_id) {
   const auto first = std::ranges::find_if(frames, can_be_guilty);
   const auto end = std::find_if(first, frames.end(), is_entry_frame);
   // What stands before is how the kernel told of the crash: a dump's stack has it, a log's has not.
@@ -204,7 +204,7 @@ Signature signature_of(CrashClass crash, std::span<const NamedFrame> frames, boo
       guilty.push_back(std::move(name));
     }
   }
-  Signature signature;
+  report::CrashSignature signature;
   if (!build_id.empty() && !frames.empty()) {
     signature.exact = short_hash(exact_text(build_id, crash, chain));
   }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "src/report/crash_class.h"
+#include "src/report/triage.h"
 
 namespace vmcore::triage {
 
@@ -19,20 +20,12 @@ struct NamedFrame {
   std::string module = {};   // empty for the kernel itself
 };
 
-struct Signature {
-  // 16 hexadecimal digits each. `exact` is empty where no build-id or no frame is known.
-  std::string exact = {};
-  std::string family = {};
-  std::string title = {};  // "NULL dereference in foo_bar [mod]"
-  // The stack is incomplete, or none of its functions can be guilty: do not take two crashes for
-  // the same because these are equal.
-  bool weak = false;
-};
-
 // Of the frames, innermost first, without those marked "?". `whole` says that nothing is missing at
-// the stack's inner end, and that no frame is doubted. `build_id` may be empty.
-Signature signature_of(report::CrashClass crash, std::span<const NamedFrame> frames, bool whole,
-                       std::string_view build_id);
+// the stack's inner end, and that no frame is doubted. `build_id` may be empty. The signatures have
+// 16 hexadecimal digits; they are weak if the stack is incomplete, or if none of its functions can
+// be guilty.
+report::CrashSignature signature_of(report::CrashClass crash, std::span<const NamedFrame> frames,
+                                    bool whole, std::string_view build_id);
 
 // The name that the function has in the source: without what compilers append (".isra.0",
 // ".constprop.0", ".part.3", ".cold", ".llvm.123").

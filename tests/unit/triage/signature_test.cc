@@ -11,6 +11,7 @@ namespace vmcore::triage {
 namespace {
 
 using report::CrashClass;
+using report::CrashSignature;
 
 // As a log has them.
 const std::vector<NamedFrame> kWrite = {{"write_to_null", 0x5, "crasher"},
@@ -21,8 +22,9 @@ const std::vector<NamedFrame> kWrite = {{"write_to_null", 0x5, "crasher"},
                                         {"do_syscall_64", 0x55},
                                         {"entry_SYSCALL_64_after_hwframe", 0x6e}};
 
-Signature of(const std::vector<NamedFrame>& frames, CrashClass crash = CrashClass::null_dereference,
-             std::string_view build_id = "ab12") {
+CrashSignature of(const std::vector<NamedFrame>& frames,
+                  CrashClass crash = CrashClass::null_dereference,
+                  std::string_view build_id = "ab12") {
   return signature_of(crash, frames, true, build_id);
 }
 
@@ -45,8 +47,8 @@ TEST(SignatureTest, HashesAreStable) {
 }
 
 TEST(SignatureTest, AnotherBuildIsOfTheFamily) {
-  const Signature other = of(changed(0, {"write_to_null.isra.0", 0x9, "crasher"}),
-                             CrashClass::null_dereference, "cd34");
+  const CrashSignature other = of(changed(0, {"write_to_null.isra.0", 0x9, "crasher"}),
+                                  CrashClass::null_dereference, "cd34");
   EXPECT_EQ(other.family, of(kWrite).family);
   EXPECT_NE(other.exact, of(kWrite).exact);
 }
