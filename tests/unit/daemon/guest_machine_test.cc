@@ -170,8 +170,10 @@ class GuestMachineTest : public testing::Test {
   config::GuestPolicy policy_{.after_crash = AfterCrash::restart};
   std::optional<RecordedCrash> recorded_;
   std::optional<GuestMachine> machine_;
-  GuestFacts facts_{
-      .process = kQemu, .owner_wants = AfterCrash::restart, .now_us = 1'000'000'000'000};
+  GuestFacts facts_{.process = kQemu,
+                    .owner_wants = AfterCrash::restart,
+                    .armed = true,
+                    .now_us = 1'000'000'000'000};
 };
 
 TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) {
