@@ -2,6 +2,7 @@
 #include "src/daemon/keeper.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "src/audit/audit.h"
@@ -319,6 +320,12 @@ void Keeper::on_job_ended(const std::string& key, const JobExit& exit) {
 }
 
 void Keeper::recover(std::function<void()> done) {
+  std::error_code error;
+  if (!std::filesystem::exists(config_.store, error)) {
+    loop_.after(
+        seconds(0), done ? done : [] {});
+    return;
+  }
   const std::uint64_t number = ++last_recovery_;
   auto started = JobProcess::start(
       loop_, program_,

@@ -80,6 +80,7 @@ class KeeperTest : public testing::Test {
             .report = report::to_json(report::DumpReport{
                 .dump = report::DumpFile{.path = "C1/vmcore", .as_asked = true}, .kept = "C1"})}));
     config_.store = folder_ / "store";
+    fs::create_directory(config_.store);
   }
   ~KeeperTest() override {
     keeper_.reset();
