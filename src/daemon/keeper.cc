@@ -218,7 +218,8 @@ void Keeper::do_one(Guest& guest, const NotePolicy& note) {
       [store = config_.store, note] { return note_policy(store, note.id, note.outcome); },
       [name = guest.id.name](const Result<>& noted) {
         if (!noted) {
-          say(Priority::warning, name, "what was done is not noted: " + noted.error().message);
+          say(Priority::warning, name,
+              "the store does not have the outcome of the policy: " + noted.error().message);
         }
       });
 }

@@ -94,7 +94,7 @@ void LibvirtLink::connected(Result<Events> events) {
   read_found();
 }
 
-// The end of a connection may take as long as one that is made.
+// Closing a connection may block, as opening one does.
 void LibvirtLink::drop() {
   if (events_ == nullptr) {
     return;
