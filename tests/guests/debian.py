@@ -3,7 +3,7 @@
 
     suite = Suite("trixie")
     suite.fetch("linux-image-6.12.1-amd64", folder)            # one package, unpacked below folder
-    suite.fetch_with_dependencies("makedumpfile", folder)      # a small root that runs by its own ld.so
+    suite.fetch_with_dependencies(folder, "makedumpfile")      # a small root that runs by its own ld.so
 
 The mirror and the keyring are those of the machine's own apt, where it has a Debian archive.
 """
@@ -88,10 +88,10 @@ class Suite:
             debs = self._download("download", package)
             self._unpack(debs, into, only)
 
-    def fetch_with_dependencies(self, package: str, into: Path) -> None:
-        """Unpacks a package and all that it depends on, the C library included."""
+    def fetch_with_dependencies(self, into: Path, *packages: str) -> None:
+        """Unpacks packages and all that they depend on, the C library included."""
         with lock(f"apt-{self.name}"):
-            debs = self._download("install", "--download-only", "-y", package)
+            debs = self._download("install", "--download-only", "-y", *packages)
             self._unpack(debs, into)
 
     def _download(self, *words) -> list:

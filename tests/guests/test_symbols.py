@@ -89,6 +89,9 @@ def symbols(lines: list) -> dict:
     found = {}
     for line in lines:
         address, kind, name, *module = line.split()
+        # /proc/kallsyms lists labels of the assembler (".LC0"), by which the kernel names no address (is_mapping_symbol()).
+        if module and name.startswith((".L", "L0")):
+            continue
         if not module or module[0] not in ("[bpf]", "[__builtin__ftrace]", "[__builtin__kprobes]"):
             # The kernel capitalises letters of a module by what the module exports, which its table does not tell.
             found[address, name, module[0] if module else ""] = kind.lower() if module else kind
