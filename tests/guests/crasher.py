@@ -46,7 +46,11 @@ def complete(root: Path) -> None:
 
 
 def module(of: Kernel) -> bytes:
-    """crasher.ko for that kernel; built again when its source changed."""
+    return file(of).read_bytes()
+
+
+def file(of: Kernel) -> Path:
+    """crasher.ko for that kernel, with its debuginfo; built again when its source changed."""
     source = SOURCE.read_bytes()
     binary = cache_dir("workload") / f"crasher-{of.release}-{hashlib.sha256(source).hexdigest()[:16]}.ko"
     root = build_root(of)
@@ -57,7 +61,7 @@ def module(of: Kernel) -> bytes:
                 (Path(scratch) / "Kbuild").write_text("obj-m := crasher.o\n")
                 build(root, of, scratch)
                 (Path(scratch) / "crasher.ko").rename(binary)
-    return binary.read_bytes()
+    return binary
 
 
 def build(root: Path, of: Kernel, folder: str) -> None:

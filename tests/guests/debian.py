@@ -82,8 +82,8 @@ class Suite:
                          "--no-breaks", "--no-replaces", "--no-enhances", package)
         return re.findall(r"^ +(?:Pre)?Depends: ([^<\s]+)$", text, re.M)
 
-    def fetch(self, package: str, into: Path, only: str = "") -> None:
-        """Unpacks one package below `into`; with `only` (a tar pattern) just the files that match."""
+    def fetch(self, package: str, into: Path, only: tuple = ()) -> None:
+        """Unpacks one package below `into`; with `only` (tar patterns) just the files that match."""
         with lock(f"apt-{self.name}"):
             debs = self._download("download", package)
             self._unpack(debs, into, only)
@@ -103,7 +103,7 @@ class Suite:
         self._apt("apt-get", "-q", *words, cwd=archives)
         return sorted(archives.glob("*.deb"))
 
-    def _unpack(self, debs: list, into: Path, only: str = "") -> None:
+    def _unpack(self, debs: list, into: Path, only: tuple = ()) -> None:
         into.mkdir(parents=True, exist_ok=True)
         for deb in debs:
             if only:
@@ -113,7 +113,7 @@ class Suite:
             deb.unlink()
 
 
-def unpack_some(deb: Path, into: Path, pattern: str) -> None:
+def unpack_some(deb: Path, into: Path, patterns: tuple) -> None:
     """Unpacks the files of a package that match, without ever unpacking the rest to disk."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as archive:
-        run(["tar", "-x", "--sparse", "-C", into, "--wildcards", pattern], stdin=archive.stdout)
+        run(["tar", "-x", "--sparse", "-C", into, "--wildcards", *patterns], stdin=archive.stdout)

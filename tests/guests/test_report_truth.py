@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What report says of guests that died in many ways (consoles.py), beside what is known of each death, what its console
-said, and what drgn and crash find by the debuginfo of the kernel: class, CPU, task, function, the stacks of all tasks.
+"""What report says of guests that died in many ways (consoles.py), beside what is known of each death, what the kernel's
+log says, and what drgn and crash find by the debuginfo of the kernel: class, CPU, task, function, the stacks of all tasks.
 
     test_report_truth.py     VMCORECTL_TRUTH="6.1 6.12:null,sysrq": of these kernels, all crashes or these
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from guests import crasher
 from guests.consoles import CRASHES
 from guests.crash_dumps import WAYS, dump_of
 from guests.harness import run_test
@@ -39,16 +40,16 @@ TASKS = {**dict.fromkeys(("null", "paging", "gpf", "divide", "bug", "call", "ove
          "oom": "dd", "init": "init", "sysrq": "init"}
 
 
-def kernel_says(console: str) -> tuple:
+def kernel_says(log: str) -> tuple:
     """(CPU, pid, comm) of the last trace."""
-    found = re.findall(r"CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (\S+)", console)
+    found = re.findall(r"CPU: (\d+) (?:UID: \d+ )?PID: (\d+) Comm: (\S+)", log)
     return (int(found[-1][0]), int(found[-1][1]), found[-1][2]) if found else None
 
 
-def trace_of_panic(console: str) -> list:
+def trace_of_panic(log: str) -> list:
     """The frames of the trace that panic() printed; where it printed none, those that the oops did: without its own."""
-    begin = console.index("Kernel panic - not syncing")
-    text = console[begin:] if "Call Trace:" in console[begin:] else console[:begin]
+    begin = log.index("Kernel panic - not syncing")
+    text = log[begin:] if "Call Trace:" in log[begin:] else log[:begin]
     frames = []
     for line in text[text.rindex("Call Trace:"):].splitlines()[1:]:
         words = line.split("] ", 1)[-1].strip().removeprefix("RIP: 0010:")
@@ -65,11 +66,11 @@ def has_in_order(frames: list, functions: tuple) -> bool:
     return all(function in left for function in functions)
 
 
-def compare_panic(report: dict, way: str, console: str) -> list:
+def compare_panic(report: dict, way: str, log: str) -> list:
     crash, panic = CRASHES[way], report["panic"]
     if "class" not in panic:
         return [f"no crash: {panic}"]
-    said = kernel_says(console)
+    said = kernel_says(log)
     wrong = differ("class", panic["class"], crash.crash)
     wrong += differ("CPU, pid, task", (panic.get("cpu"), panic["task"]["pid"], panic["task"]["comm"]), said)
     if way in TASKS:
@@ -77,32 +78,33 @@ def compare_panic(report: dict, way: str, console: str) -> list:
     title = panic["signature"]["title"]
     if crash.guilty and not title.endswith(f" in {crash.guilty}"):
         wrong.append(f"the title is {title}, without {crash.guilty}")
-    if not panic["message"] or panic["message"] not in console:
+    if not panic["message"] or panic["message"] not in log:
         wrong.append(f"the message is {panic['message']}")
     return wrong + differ("evidence", set(panic["evidence"]), {"log", "stack", "panic_cpu"})
 
 
-def compare_stack(report: dict, way: str, console: str) -> list:
+def compare_stack(report: dict, way: str, log: str) -> list:
     cpu = next(cpu for cpu in report["cpus"]["list"] if cpu["number"] == report["panic"]["cpu"])
     stack = report["stacks"][cpu["stack"]]
-    ours, theirs = [text_of(frame) for frame in stack["frames"]], trace_of_panic(console)
+    ours, theirs = [text_of(frame) for frame in stack["frames"]], trace_of_panic(log)
     wrong = [f"broken: {stack['broken']}"] if "broken" in stack else []
     if way in STACKS and not has_in_order(stack["frames"], STACKS[way]):
         wrong.append(f"{ours} has no {STACKS[way]}")
     if not theirs or ours[-len(theirs):] != theirs:
-        wrong.append(f"the stack is {ours}, the console says {theirs}")
+        wrong.append(f"the stack is {ours}, the log says {theirs}")
     return wrong
 
 
-def by_drgn(report: dict, dump, findings, what: str) -> stacks.Count:
-    known = facts.by_drgn(dump.raw, dump.kernel)
+def by_drgn(report: dict, known, findings, what: str) -> stacks.Count:
     findings.check(f"{what}: drgn: tasks and states", stacks.names_and_states(report, known.tasks, "drgn"))
     findings.check(f"{what}: drgn: modules, taint, CPU", differ("modules", {each["name"] for each in report["modules"]["list"]}, known.modules)
                    + differ("taint", int(report["kernel"]["taint"]["mask"], 16), known.taint)
                    + differ("CPU", report["panic"].get("cpu"), known.panic_cpu))
     count = stacks.stacks(report, known.tasks, "drgn")
-    failed = [f"{task.pid} {task.comm}: {task.error}" for task in known.tasks.values() if task.error]
-    print(f"{what}: drgn: {len(known.tasks)} tasks, {count}; it failed for {failed}", flush=True)
+    print(f"{what}: drgn: {len(known.tasks)} tasks, {count}", flush=True)
+    for task in known.tasks.values():
+        if task.error:
+            print(f"{what}: drgn does not get to the end of the stack of {task.pid} {task.comm}: {task.error}", flush=True)
     panicked = stacks.stacks(report, {key: task for key, task in known.tasks.items() if task.pid == report["panic"]["task"]["pid"]}, "drgn")
     findings.check(f"{what}: drgn: the stack of the panic", panicked.lines)
     if count.lines:
@@ -130,9 +132,10 @@ def test(vmcorectl, _guests: list, findings) -> None:
         for way in ways:
             dump, what = dump_of(name, way), f"{name}: {way}"
             report = run_report(vmcorectl, dump.raw)
-            findings.check(f"{what}: the panic", compare_panic(report, way, dump.console))
-            findings.check(f"{what}: its stack", compare_stack(report, way, dump.console))
-            total.add(by_drgn(report, dump, findings, what))
+            known = facts.by_drgn(dump.raw, dump.kernel, (crasher.file(dump.kernel),))
+            findings.check(f"{what}: the panic", compare_panic(report, way, known.log))
+            findings.check(f"{what}: its stack", compare_stack(report, way, known.log))
+            total.add(by_drgn(report, known, findings, what))
             if name in BY_CRASH:
                 by_crash(report, dump, findings, what)
         print(f"{name}: drgn: {total}", flush=True)

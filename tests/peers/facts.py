@@ -4,6 +4,7 @@
     facts.py DUMP KERNEL     prints it, KERNEL being a name of guests/kernels.py
 """
 
+import bisect
 import json
 import re
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from guests.kernels import Kernel, fetch_debuginfo, kernel
-from peers import readers, tools
+from guests import initramfs
+from guests.debian import run
+from guests.kernels import Kernel, fetch_debuginfo, fetch_module_debuginfo, kernel
+from peers import readers
 
 SCRIPT = Path(__file__).resolve().parent / "drgn_facts.py"
 # drgn of a suite knows the kernels of that suite, and older ones.
@@ -35,8 +38,8 @@ class Task:
     pid: int
     comm: str
     state: str              # as /proc/PID/stat has it
-    frames: list = field(default_factory=list)      # the innermost one first
-    error: str = ""         # why the frames end too early
+    frames: list = field(default_factory=list)      # without inlined functions, the innermost one first
+    error: str = ""         # why the frames end too early, if they do
 
     @property
     def key(self) -> tuple:
@@ -50,18 +53,44 @@ class Facts:
     modules: set
     taint: int
     panic_cpu: int
+    log: str                # as dmesg prints it
 
 
 def by_drgn(dump: Path, of: Kernel, more: tuple = ()) -> Facts:
     """`more`: files with debuginfo of modules that are not the kernel's own."""
     name = DRGN.get(of.name, "drgn-trixie")
-    symbols = [word for path in (fetch_debuginfo(of), *more) for word in ("-s", path)]
-    said = readers.checked(name, "-m", "drgn", "-q", "-c", dump, *symbols, SCRIPT, seconds=600).stdout
-    known = json.loads(said)
+    vmlinux = fetch_debuginfo(of)
+    files = [word for path in (vmlinux, *fetch_module_debuginfo(of, initramfs.MODULES), *more) for word in ("-s", path)]
+    known = json.loads(readers.checked(name, "-m", "drgn", "-q", "-c", dump, *files, SCRIPT, seconds=600).stdout)
+    symbols = all_names(vmlinux, known["text"])
     tasks = [Task(each["pid"], each["comm"], each["state"],
-                  [Frame(address, names) for address, _, names in each["frames"]], each.get("error", ""))
+                  [Frame(address, {**names, **symbols(address)}) for address, names in each["frames"]], each.get("error", ""))
              for each in known["tasks"]]
-    return Facts({task.key: task for task in tasks}, set(known["modules"]), known["taint"], known["panic_cpu"])
+    for task in tasks:
+        # The initial part of a module, until it is loaded: drgn finds no debuginfo for it, and stops.
+        if task.frames and not task.frames[-1].names:
+            task.error = f"it does not know {task.frames.pop()}"
+    return Facts({task.key: task for task in tasks}, set(known["modules"]), known["taint"], known["panic_cpu"], known["log"])
+
+
+def all_names(vmlinux: Path, text: int):
+    """A function: more names of a frame. drgn leaves out labels, of which the kernel's own traces have some
+    (entry_SYSCALL_64_after_hwframe)."""
+    table = [line.split() for line in run(["nm", vmlinux]).splitlines()]
+    bounds = {name: int(address, 16) for address, _, name in table if name in ("_text", "_end")}
+    moved, by_address = text - bounds["_text"], {}
+    for address, kind, name in table:
+        if kind in "tT":
+            by_address.setdefault(int(address, 16) + moved, []).append(name)
+    places = sorted(by_address)
+
+    def symbols(address: int) -> dict:
+        if not text < address < bounds["_end"] + moved:
+            return {}
+        place = places[bisect.bisect_left(places, address) - 1]     # of a return address: before it
+        return {name: address - place for name in by_address[place]}
+
+    return symbols
 
 
 def by_crash(dump: Path, of: Kernel) -> dict:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 SHOWN = 12      # stacks that differ, of one dump
-STATES = {"RU": "R", "IN": "S", "UN": "D", "ST": "T", "TR": "t", "DE": "X", "ZO": "Z", "PA": "P", "ID": "I", "WA": "W", "NE": "N"}
+# To /proc and drgn, tasks that are being woken or made are running.
+STATES = {"RU": "R", "WA": "R", "NE": "R", "IN": "S", "UN": "D", "ST": "T", "TR": "t", "DE": "X", "ZO": "Z", "PA": "P", "ID": "I"}
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Count:
 
 
 def text_of(frame: dict) -> str:
-    return f"{frame.get('function', frame['address'])}+{frame.get('offset', 0):#x}"
+    return f"{frame['function']}+{frame['offset']:#x}" if "function" in frame else frame["address"]
 
 
 def is_equal(ours: dict, theirs) -> bool:
@@ -55,17 +56,17 @@ def compare_frames(ours: list, theirs: list) -> tuple:
 
 
 def stacks(report: dict, theirs: dict, whose: str) -> Count:
-    """All stacks of tasks that both know. A stack that they could not follow to its end is counted as far as they came."""
+    """All stacks of tasks that both know. A stack that they could not follow to its end counts as far as they came."""
     ours, count = tasks_of(report), Count()
     for key, task in theirs.items():
-        if key not in ours or task.error:
+        if key not in ours:
             continue
         frames = frames_of(report, ours[key])
-        total, equal = compare_frames(frames, task.frames)
+        total, equal = compare_frames(frames[:len(task.frames)] if task.error else frames, task.frames)
         count.add(Count(total, equal))
         if total != equal and len(count.lines) < SHOWN:
             count.lines.append(f"{task.pid} {task.comm}: {' < '.join(map(text_of, frames)) or 'no frames'}\n"
-                               f"    {whose}: {' < '.join(map(str, task.frames)) or 'no frames'}")
+                               f"    {whose}: {' < '.join(map(str, task.frames)) or 'no frames'} {task.error}")
     return count
 
 
