@@ -47,11 +47,12 @@ def kernel_says(log: str) -> tuple:
 
 
 def trace_of_panic(log: str) -> list:
-    """The frames of the trace that panic() printed; where it printed none, those that the oops did: without its own."""
+    """The frames of the trace that panic() printed; where it printed none, those that the oops did: without its own.
+    None of a machine check."""
     begin = log.index("Kernel panic - not syncing")
     text = log[begin:] if "Call Trace:" in log[begin:] else log[:begin]
     frames = []
-    for line in text[text.rindex("Call Trace:"):].splitlines()[1:]:
+    for line in text.rpartition("Call Trace:")[2].splitlines()[1:] if "Call Trace:" in text else ():
         words = line.split("] ", 1)[-1].strip().removeprefix("RIP: 0010:")
         if re.match(r"[\w.]+\+0x", words):
             frames.append(words)
@@ -70,9 +71,9 @@ def compare_panic(report: dict, way: str, log: str) -> list:
     crash, panic = CRASHES[way], report["panic"]
     if "class" not in panic:
         return [f"no crash: {panic}"]
-    said = kernel_says(log)
     wrong = differ("class", panic["class"], crash.crash)
-    wrong += differ("CPU, pid, task", (panic.get("cpu"), panic["task"]["pid"], panic["task"]["comm"]), said)
+    if said := kernel_says(log):
+        wrong += differ("CPU, pid, task", (panic.get("cpu"), panic["task"]["pid"], panic["task"]["comm"]), said)
     if way in TASKS:
         wrong += differ("task", (panic.get("cpu"), panic["task"]["comm"]), (1, TASKS[way]))
     title = panic["signature"]["title"]
@@ -90,7 +91,7 @@ def compare_stack(report: dict, way: str, log: str) -> list:
     wrong = [f"broken: {stack['broken']}"] if "broken" in stack else []
     if way in STACKS and not has_in_order(stack["frames"], STACKS[way]):
         wrong.append(f"{ours} has no {STACKS[way]}")
-    if not theirs or ours[-len(theirs):] != theirs:
+    if (not theirs and way != "mce") or ours[len(ours) - len(theirs):] != theirs:
         wrong.append(f"the stack is {ours}, the log says {theirs}")
     return wrong
 
