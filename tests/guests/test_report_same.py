@@ -38,7 +38,7 @@ def essence(report: dict) -> dict:
         **{key: panic[key] for key in ("class", "message", "cpu", "task", "fault", "signature")},
         "stack": behind(stack_of(report, cpu), ("panic", "vpanic", "__crash_kexec", "crash_kexec", "oops_end")),
         "tasks": {task["pid"]: (task["comm"], task["state"], stack_of(report, task))
-                  for task in report["tasks"]["list"] if not task["on_cpu"]},
+                  for task in report["tasks"]["list"] if not task.get("on_cpu")},
         "mounts": report["mounts"],
     }
 

@@ -25,7 +25,7 @@ TEST(LogReportTest, AnOops) {
   ASSERT_TRUE(report.panic.value);
   EXPECT_EQ(report.panic.value->kind, CrashClass::null_dereference);
   EXPECT_EQ(report.panic.value->message,
-            "BUG: kernel NULL pointer dereference, address: 0000000000000000");
+            "BUG: kernel NULL pointer dereference, address: 0000000000000010");
   EXPECT_THAT(report.panic.value->evidence, ElementsAre("log"));
   EXPECT_EQ(report.panic.value->cpu, 1U);
   EXPECT_EQ(report.panic.value->task->comm, "insmod");
