@@ -89,8 +89,8 @@ def symbols(lines: list) -> dict:
     found = {}
     for line in lines:
         address, kind, name, *module = line.split()
-        # /proc/kallsyms lists labels of the assembler (".LC0"), by which the kernel names no address (is_mapping_symbol()).
-        if module and name.startswith((".L", "L0")):
+        # No names of addresses: labels of the assembler (is_mapping_symbol()), and per-CPU variables, of which the list has offsets.
+        if module and (name.startswith((".L", "L0")) or kind in "aA"):
             continue
         if not module or module[0] not in ("[bpf]", "[__builtin__ftrace]", "[__builtin__kprobes]"):
             # The kernel capitalises letters of a module by what the module exports, which its table does not tell.
