@@ -97,29 +97,27 @@ def compare_stack(report: dict, way: str, log: str) -> list:
 
 
 def by_drgn(report: dict, known, findings, what: str) -> stacks.Count:
+    modules = {each["name"] for each in report["modules"]["list"]}
     findings.check(f"{what}: drgn: tasks and states", stacks.names_and_states(report, known.tasks, "drgn"))
-    findings.check(f"{what}: drgn: modules, taint, CPU", differ("modules", {each["name"] for each in report["modules"]["list"]}, known.modules)
+    findings.check(f"{what}: drgn: modules, taint, CPU", differ("modules", modules, known.modules)
                    + differ("taint", int(report["kernel"]["taint"]["mask"], 16), known.taint)
                    + differ("CPU", report["panic"].get("cpu"), known.panic_cpu))
+    of_panic = {key: task for key, task in known.tasks.items() if task.pid == report["panic"]["task"]["pid"]}
+    findings.check(f"{what}: drgn: the stack of the panic", stacks.stacks(report, of_panic, "drgn").lines)
     count = stacks.stacks(report, known.tasks, "drgn")
-    print(f"{what}: drgn: {len(known.tasks)} tasks, {count}", flush=True)
+    print("\n".join([f"{what}: drgn: {len(known.tasks)} tasks, {count}", *count.lines]), flush=True)
     for task in known.tasks.values():
         if task.error:
             print(f"{what}: drgn does not get to the end of the stack of {task.pid} {task.comm}: {task.error}", flush=True)
-    panicked = stacks.stacks(report, {key: task for key, task in known.tasks.items() if task.pid == report["panic"]["task"]["pid"]}, "drgn")
-    findings.check(f"{what}: drgn: the stack of the panic", panicked.lines)
-    if count.lines:
-        print("\n".join(count.lines), flush=True)
     return count
 
 
 def by_crash(report: dict, dump, findings, what: str) -> None:
+    """Its stacks are printed, not judged: of tasks that run it leaves out the innermost frames, or takes an address beside."""
     known = facts.by_crash(dump.raw, dump.kernel)
     findings.check(f"{what}: crash: tasks and states", stacks.names_and_states(report, known, "crash", {}))
     count = stacks.stacks(report, known, "crash")
-    print(f"{what}: crash: {len(known)} tasks, {count}", flush=True)
-    if count.lines:
-        print("\n".join(count.lines), flush=True)
+    print("\n".join([f"{what}: crash: {len(known)} tasks, {count}", *count.lines]), flush=True)
 
 
 def wanted() -> dict:
