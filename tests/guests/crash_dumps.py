@@ -27,7 +27,7 @@ from guests.matrix import Dump
 PANIC_SECONDS = 300
 SPIN_SECONDS = 4        # until a CPU that was told to spin does so
 
-# In the place of the workload: tasks that wait each for something else, and a shell that crashes on CPU 1 when it is told to.
+# Replaces the workload: some tasks wait, each in another way, and a shell crashes the kernel on CPU 1 when it reads a line.
 WAITS = """sleep 1000000 &
 mkfifo /tmp/fifo
 cat /tmp/fifo &

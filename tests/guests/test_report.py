@@ -109,7 +109,7 @@ def behind(frames: list, names: tuple) -> list:
 
 
 def compare_tasks(report: dict, told: Told) -> list:
-    """Every task that was told of, but for those that ended since: this shell's children, and some threads of the kernel."""
+    """Lines about tasks that the guest listed and the report lacks. This shell's children and a few threads of the kernel end meanwhile."""
     ours = {task["pid"]: task for task in report["tasks"]["list"] if task["pid"]}
     gone = {pid: name for pid, (name, _) in told.tasks.items()
             if pid not in ours and not name.startswith(("kworker", "cat", "sleep"))}
