@@ -7,6 +7,11 @@
 
 namespace vmcore::triage {
 
+// What the log tells of the crash. The message is the first line of the report that caused the
+// panic, which says more than panic() does ("Fatal exception"); panic()'s own where it stands in
+// that line.
+report::TriagePanic panic_of(const LogCrash& crash);
+
 // `incomplete` where the crash's own lines are cut, or the log tells of no crash.
 report::TriageReport report_of_log(const LogText& log);
 

@@ -53,7 +53,7 @@ def newest_daemon(folder: Path) -> list:
     tree = folder / "libvirt"
     if not tree.exists():
         subprocess.run(["cp", "-a", tools.root("libvirt-newest") / "usr", tree], check=True)
-        Suite("sid").fetch("libvirt-daemon", tree.with_name("libvirtd"), only="*/sbin/libvirtd")
+        Suite("sid").fetch("libvirt-daemon", tree.with_name("libvirtd"), only=("*/sbin/libvirtd",))
     libraries = tree / "lib/x86_64-linux-gnu"
     return ["env", f"LIBVIRT_DRIVER_DIR={libraries}/libvirt/connection-driver", libraries / "ld-linux-x86-64.so.2",
             "--library-path", libraries, folder / "libvirtd/usr/sbin/libvirtd"]
