@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
-#include "src/base/number.h"
+#include "src/base/units.h"
 #include "src/job/read_job.h"
 #include "src/staging/staged_folder.h"
 #include "src/vault/entry.h"
@@ -64,23 +64,9 @@ std::uint64_t now_in_seconds() {
       std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
 }
 
-std::optional<std::uint64_t> parse_duration(const std::string& text) {
-  constexpr std::pair<char, std::uint64_t> kUnits[] = {
-      {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86'400}};
-  constexpr std::uint64_t kMost = 1'000'000;
-  std::string_view rest = text;
-  const auto count = take_number<std::uint64_t>(rest);
-  for (const auto& [unit, seconds] : kUnits) {
-    if (count && *count <= kMost && rest == std::string_view(&unit, 1)) {
-      return *count * seconds;
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now) {
   if (const auto ago = parse_duration(text)) {
-    return now - std::min(now, *ago);
+    return now - std::min(now, static_cast<std::uint64_t>(ago->count()));
   }
   for (const char* const form : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
     std::tm parts{};

@@ -25,8 +25,6 @@ std::uint64_t now_in_seconds();
 // "2026-11-29", "2026-11-29 21:45[:00]" in UTC, or how long ago: "90s", "15m", "2h", "7d". Seconds
 // since the epoch; nothing where the text is no time.
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now);
-// "90s", "15m", "2h", "7d", in seconds.
-std::optional<std::uint64_t> parse_duration(const std::string& text);
 
 // vault::Describe: vmcore-worker opens the dump in the folder. Its kernel log is written beside it
 // where there is none.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "src/base/units.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
@@ -90,9 +91,7 @@ Run add_prune(CLI::App& command, const Common& common) {
   command.add_flag("--dry-run", options->dry_run, "Print what would go, and remove nothing");
   add_store_option(command, options->store);
   return [options, &common] {
-    if (const auto age = parse_duration(options->age)) {
-      options->budget.age = std::chrono::seconds(*age);
-    }
+    options->budget.age = parse_duration(options->age);
     return run(*options, common);
   };
 }
