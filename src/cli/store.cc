@@ -53,9 +53,38 @@ Result<> write_log(report::Manifest& manifest, const std::string& folder, const 
 
 }  // namespace
 
-void add_store_option(CLI::App& command, std::string& store) {
-  store = vault::kUsualStore;
-  command.add_option("--store", store, "The folder of the stored crashes")->capture_default_str();
+void add_store_option(CLI::App& command, StoreChoice& choice) {
+  command.add_option("--store", choice.folder,
+                     "The folder of the stored crashes; default: the configured one");
+  command.add_option("--config", choice.config,
+                     "The configuration; default: /etc/vmcorectl/vmcored.conf");
+}
+
+Result<config::Config> config_of(const StoreChoice& choice) {
+  auto config = config::load(choice.config.empty() ? config::kUsualFile : choice.config);
+  const bool usual = choice.config.empty() && !config && config.error().code == Errc::not_found;
+  return usual ? config::Config{} : std::move(config);
+}
+
+Result<std::string> folder_of(const StoreChoice& choice) {
+  if (!choice.folder.empty()) {
+    return choice.folder;
+  }
+  TRY_ASSIGN(const config::Config config, config_of(choice));
+  return config.store.native();
+}
+
+Result<vault::Budget> budget_of(const StoreChoice& choice) {
+  TRY_ASSIGN(const config::Config config, config_of(choice));
+  std::error_code ignored;
+  const bool configured = choice.folder.empty() || !choice.config.empty() ||
+                          std::filesystem::equivalent(choice.folder, config.store, ignored);
+  return configured ? config.budget : vault::kUsualBudget;
+}
+
+Result<vault::Vault> open_store(const StoreChoice& choice) {
+  TRY_ASSIGN(const std::string folder, folder_of(choice));
+  return vault::Vault::open(folder);
 }
 
 std::uint64_t now_in_seconds() {
@@ -95,10 +124,17 @@ Result<> describe_crash(report::Manifest& manifest, const std::string& folder) {
   return write_log(manifest, folder, dump);
 }
 
-Result<vault::OpenCrash> open_crash(const std::string& store, const std::string& word) {
-  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
+Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string& word) {
+  TRY_ASSIGN(const vault::Vault vault, open_store(store));
   TRY_ASSIGN(const std::string id, vault.find(word));
   return vault.open_crash(id);
+}
+
+Result<report::ListedCrash> find_listed(const vault::Vault& vault, const std::string& word) {
+  TRY_ASSIGN(const std::string id, vault.find(word));
+  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
+  const auto found = std::ranges::find(crashes, id, &report::ListedCrash::id);
+  return found == crashes.end() ? report::ListedCrash{.id = id} : *found;
 }
 
 std::string flags_of(const report::ListedCrash& crash) {
