@@ -138,9 +138,9 @@ std::string syslog_text(const Record& record, const Fields& fields) {
   if (::localtime_r(&now, &parts) != nullptr) {
     std::strftime(time, sizeof(time), "%h %e %T", &parts);
   }
-  std::string text = fmt::format("<{}>{} {}[{}]: {}", LOG_AUTHPRIV | priority_of(record), time,
-                                 clean(program_invocation_short_name), ::getpid(),
-                                 message_of(record));
+  std::string text =
+      fmt::format("<{}>{} {}[{}]: {}", LOG_AUTHPRIV | priority_of(record), time,
+                  clean(program_invocation_short_name), ::getpid(), message_of(record));
   for (const auto& [name, value] : fields) {
     text += fmt::format(" {}={}", name, shell_quoted(value));
   }

@@ -114,19 +114,18 @@ void audit_look(const job::PausedText& read, const acquire::Selection& asked,
   if (const auto& guest = read.guest) {
     record.guest = guest->name;
     record.uuid = guest->identity.uuid;
-    record.fields.emplace_back("VMCORECTL_PAUSE_US",
-                               number(job::cost_of(*guest).pause_us));
+    record.fields.emplace_back("VMCORECTL_PAUSE_US", number(job::cost_of(*guest).pause_us));
   }
   audit::write(record);
 }
 
 void audit_stored(audit::Deed deed, const report::ListedCrash& crash, const Result<>& done,
                   const std::string& action, const std::string& file) {
-  audit::Record record{.deed = deed,
-                       .result = result_of(done),
-                       .fields = {{"VMCORECTL_CRASH", crash.id},
-                                  {"VMCORECTL_ACTION", action},
-                                  {"VMCORECTL_FILE", file}}};
+  audit::Record record{
+      .deed = deed,
+      .result = result_of(done),
+      .fields = {
+          {"VMCORECTL_CRASH", crash.id}, {"VMCORECTL_ACTION", action}, {"VMCORECTL_FILE", file}}};
   if (crash.manifest) {
     record.guest = crash.manifest->capture.guest.name;
     record.uuid = crash.manifest->capture.guest.uuid;

@@ -156,7 +156,8 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   std::error_code ignored;
   if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
     TRY_ASSIGN(std::string text, read_file(log));
-    return job::TextResult{.name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
+    return job::TextResult{
+        .name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
               manifest ? "only its log was kept" : crash.crash.damage);
@@ -188,8 +189,7 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
       source.pause ? job::read_paused_guest(source.selection(), operation, threads,
                                             source.longest_pause(), interrupt)
                    : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
-  const bool may_be_typo =
-      !is_guest && !result.text && result.text.error().code == Errc::not_found;
+  const bool may_be_typo = !is_guest && !result.text && result.text.error().code == Errc::not_found;
   if (!may_be_typo) {
     audit_look(result, source.selection(), operation);
   }

@@ -23,7 +23,8 @@ struct KeepChoice {
   vault::GuestLimits guest;
 };
 
-// Adds --keep, and with it --store, --config, --guest-size and --guest-count. The options that `others` names say where else the dump goes.
+// Adds --keep, and with it --store, --config, --guest-size and --guest-count. The options that
+// `others` names say where else the dump goes.
 void add_keep_options(CLI::App& command, KeepChoice& choice,
                       std::initializer_list<const char*> others);
 

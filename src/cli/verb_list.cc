@@ -132,8 +132,7 @@ int run(Options& options, const Common& common) {
   const bool damaged = std::ranges::any_of(
       *crashes, [](const report::ListedCrash& crash) { return !crash.damage.empty(); });
   if (common.json) {
-    std::fputs(report::to_json(report::CrashList{*folder, *std::move(crashes)}).c_str(),
-               stdout);
+    std::fputs(report::to_json(report::CrashList{*folder, *std::move(crashes)}).c_str(), stdout);
   } else {
     print_text(*crashes, *folder, options, common);
   }

@@ -25,20 +25,23 @@ constexpr std::string_view kMayBeAsked[] = {"arm",   "after-crash", "on-hang",
 
 // `place`: where the value of an owner is, const or not.
 template <class Owner, class Kind, class Place>
-Key<Owner> key(std::string_view name, Kind kind, Place place) {
+Key<Owner> key_at(std::string_view name, Kind kind, Place place) {
   return {name, kind.what(),
           [=](Owner& owner, const Written& written) { return kind.read(written, place(owner)); },
           [=](const Owner& owner) { return kind.show(place(owner)); }};
 }
 
-template <class Kind, class Place>
-Key<Config> of_config(std::string_view name, Kind kind, Place place) {
-  return key<Config>(name, kind, place);
+template <class Kind, class Owner, class Value>
+Key<Owner> key(std::string_view name, Kind kind, Value Owner::*member) {
+  return key_at<Owner>(
+      name, kind, [=](auto& owner) -> auto& { return owner.*member; });
 }
 
-template <class Kind, class Place>
-Key<GuestPolicy> of_guest(std::string_view name, Kind kind, Place place) {
-  return key<GuestPolicy>(name, kind, place);
+// Of a part of the owner.
+template <class Kind, class Owner, class Part, class Value>
+Key<Owner> key(std::string_view name, Kind kind, Part Owner::*part, Value Part::*member) {
+  return key_at<Owner>(
+      name, kind, [=](auto& owner) -> auto& { return owner.*part.*member; });
 }
 
 // The number of letters to change, add or leave out.
@@ -60,26 +63,26 @@ std::size_t distance(std::string_view one, std::string_view other) {
 
 std::span<const Key<Config>> service_keys() {
   static const std::array kKeys{
-      of_config("connect", Uris(), [](auto& c) -> auto& { return c.uris; }),
-      of_config("qmp-folders", Folders(), [](auto& c) -> auto& { return c.qmp_folders; }),
-      of_config("dumps", Whole{1, 64}, [](auto& c) -> auto& { return c.dumps; }),
-      of_config("hooks", Path{.or_none = true}, [](auto& c) -> auto& { return c.hooks; }),
-      of_config("hook-limit", Duration(), [](auto& c) -> auto& { return c.hook_limit; }),
-      of_config("hook-user", User(), [](auto& c) -> auto& { return c.hook_user; }),
-      of_config("metrics", Path{.or_none = true}, [](auto& c) -> auto& { return c.metrics; }),
+      key("connect", Uris(), &Config::uris),
+      key("qmp-folders", Folders(), &Config::qmp_folders),
+      key("dumps", Whole{1, 64}, &Config::dumps),
+      key("hooks", Path{.or_none = true}, &Config::hooks),
+      key("hook-limit", Duration(), &Config::hook_limit),
+      key("hook-user", User(), &Config::hook_user),
+      key("metrics", Path{.or_none = true}, &Config::metrics),
   };
   return kKeys;
 }
 
 std::span<const Key<Config>> store_keys() {
   static const std::array kKeys{
-      of_config("folder", Path(), [](auto& c) -> auto& { return c.store; }),
-      of_config("max-size", Size(), [](auto& c) -> auto& { return c.budget.bytes; }),
-      of_config("max-share", Share(), [](auto& c) -> auto& { return c.budget.share; }),
-      of_config("keep-free", Size(), [](auto& c) -> auto& { return c.budget.free_bytes; }),
-      of_config("keep-free-share", Share(), [](auto& c) -> auto& { return c.budget.free_share; }),
-      of_config("max-count", Count(), [](auto& c) -> auto& { return c.budget.count; }),
-      of_config("max-age", Age(), [](auto& c) -> auto& { return c.budget.age; }),
+      key("folder", Path(), &Config::store),
+      key("max-size", Size(), &Config::budget, &vault::Budget::bytes),
+      key("max-share", Share(), &Config::budget, &vault::Budget::share),
+      key("keep-free", Size(), &Config::budget, &vault::Budget::free_bytes),
+      key("keep-free-share", Share(), &Config::budget, &vault::Budget::free_share),
+      key("max-count", Count(), &Config::budget, &vault::Budget::count),
+      key("max-age", Age(), &Config::budget, &vault::Budget::age),
   };
   return kKeys;
 }
@@ -87,20 +90,18 @@ std::span<const Key<Config>> store_keys() {
 std::span<const Key<GuestPolicy>> guest_keys() {
   constexpr Whole kRate{1, 1'000'000};
   static const std::array kKeys{
-      of_guest("arm", Flag(), [](auto& g) -> auto& { return g.arm; }),
-      of_guest("after-crash", Word<AfterCrash>{kAfterCrash},
-               [](auto& g) -> auto& { return g.after_crash; }),
-      of_guest("on-hang", Word<OnHang>{kOnHang}, [](auto& g) -> auto& { return g.on_hang; }),
-      of_guest("level", Whole{0, 31}, [](auto& g) -> auto& { return g.level; }),
-      of_guest("kdump-limit", Duration(), [](auto& g) -> auto& { return g.kdump_limit; }),
-      of_guest("dump-limit", Duration(), [](auto& g) -> auto& { return g.dump_limit; }),
-      of_guest("repeat-window", Duration(),
-               [](auto& g) -> auto& { return g.memory.repeat_window; }),
-      of_guest("rate-window", Duration(), [](auto& g) -> auto& { return g.memory.rate_window; }),
-      of_guest("guest-rate", kRate, [](auto& g) -> auto& { return g.memory.guest_most; }),
-      of_guest("signature-rate", kRate, [](auto& g) -> auto& { return g.memory.signature_most; }),
-      of_guest("store-size", Size(), [](auto& g) -> auto& { return g.store.bytes; }),
-      of_guest("store-count", Count(), [](auto& g) -> auto& { return g.store.count; }),
+      key("arm", Flag(), &GuestPolicy::arm),
+      key("after-crash", Word<AfterCrash>{kAfterCrash}, &GuestPolicy::after_crash),
+      key("on-hang", Word<OnHang>{kOnHang}, &GuestPolicy::on_hang),
+      key("level", Whole{0, 31}, &GuestPolicy::level),
+      key("kdump-limit", Duration(), &GuestPolicy::kdump_limit),
+      key("dump-limit", Duration(), &GuestPolicy::dump_limit),
+      key("repeat-window", Duration(), &GuestPolicy::memory, &vault::MemoryPolicy::repeat_window),
+      key("rate-window", Duration(), &GuestPolicy::memory, &vault::MemoryPolicy::rate_window),
+      key("guest-rate", kRate, &GuestPolicy::memory, &vault::MemoryPolicy::guest_most),
+      key("signature-rate", kRate, &GuestPolicy::memory, &vault::MemoryPolicy::signature_most),
+      key("store-size", Size(), &GuestPolicy::store, &vault::GuestLimits::bytes),
+      key("store-count", Count(), &GuestPolicy::store, &vault::GuestLimits::count),
   };
   return kKeys;
 }

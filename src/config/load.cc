@@ -145,9 +145,8 @@ class Reader {
   }
 
   void complain(const toml::source_region& where, const std::string& text) {
-    checked_.errors.push_back(
-        {Errc::malformed,
-         fmt::format("{}:{}: {}", path_.native(), where.begin.line, printable(text))});
+    checked_.errors.push_back({Errc::malformed, fmt::format("{}:{}: {}", path_.native(),
+                                                            where.begin.line, printable(text))});
   }
 
   void read_section(const std::string& name, const toml::node& node) {
@@ -165,8 +164,8 @@ class Reader {
     } else if (name == "guest") {
       read_guests(*table);
     } else {
-      complain(node.source(), fmt::format("there is no section [{}]: {}", name,
-                                          what_instead(kSections, name)));
+      complain(node.source(),
+               fmt::format("there is no section [{}]: {}", name, what_instead(kSections, name)));
     }
   }
 

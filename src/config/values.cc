@@ -129,9 +129,7 @@ std::string Duration::show(std::chrono::seconds value) const {
   return quoted(duration_text(value));
 }
 
-std::string Whole::what() const {
-  return fmt::format("a whole number from {} to {}", least, most);
-}
+std::string Whole::what() const { return fmt::format("a whole number from {} to {}", least, most); }
 bool Whole::read(const Written& written, std::uint64_t& value) const {
   return read_whole(written, *this, value);
 }
@@ -163,9 +161,10 @@ bool User::read(const Written& written, std::string& value) const {
 }
 
 bool Uris::read(const Written& written, std::vector<std::string>& value) const {
-  return read_list(written, value, +[](const std::string& text) {
-    return text.find(':') != std::string::npos && text.size() < 4096 && is_printable(text);
-  });
+  return read_list(
+      written, value, +[](const std::string& text) {
+        return text.find(':') != std::string::npos && text.size() < 4096 && is_printable(text);
+      });
 }
 std::string Uris::show(const std::vector<std::string>& value) const { return list_text(value); }
 

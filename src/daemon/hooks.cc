@@ -82,12 +82,13 @@ struct Command {
 };
 
 Command command_of(const HookSettings& settings, const std::string& name, const HookCrash& crash) {
-  Command command{.path = (settings.folder / name).native(),
-                  .environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                                  "LANG=C.UTF-8", "VMCORECTL_CRASH=" + crash.id,
-                                  "VMCORECTL_FOLDER=" + crash.folder},
-                  .variables = {},
-                  .user = settings.user};
+  Command command{
+      .path = (settings.folder / name).native(),
+      .environment = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                      "LANG=C.UTF-8", "VMCORECTL_CRASH=" + crash.id,
+                      "VMCORECTL_FOLDER=" + crash.folder},
+      .variables = {},
+      .user = settings.user};
   return command;
 }
 
@@ -129,7 +130,8 @@ bool default_signals() {
 // In the child. Only async-signal-safe calls. 126: it could not be confined.
 int run_hook(const Command& command, int input, int output) {
   const bool ready = ::setsid() > 0 && ::dup2(input, 0) == 0 && ::dup2(output, 1) == 1 &&
-                     ::dup2(output, 2) == 2 && default_signals() && limit_all() && (!command.user || become(*command.user)) &&
+                     ::dup2(output, 2) == 2 && default_signals() && limit_all() &&
+                     (!command.user || become(*command.user)) &&
                      ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
                      ::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && ::chdir("/") == 0;
   ::umask(077);
@@ -262,9 +264,8 @@ class Hooks::Run {
       command.variables.push_back(variable.data());
     }
     command.variables.push_back(nullptr);
-    TRY_ASSIGN(process_, Process::start([&] {
-                 return run_hook(command, input.get(), output.get());
-               }));
+    TRY_ASSIGN(process_,
+               Process::start([&] { return run_hook(command, input.get(), output.get()); }));
     return watch_it();
   }
 
@@ -331,7 +332,7 @@ class Hooks::Run {
     const bool done = status && WIFEXITED(*status) && WEXITSTATUS(*status) == 0;
     tell({.program = name_,
           .done = done && !killed_,
-          .how = killed_ ? fmt::format("killed after {:g} s", seconds_of(settings_.limit))
+          .how = killed_  ? fmt::format("killed after {:g} s", seconds_of(settings_.limit))
                  : status ? ending(*status)
                           : status.error().message,
           .output = output_.take()});
@@ -391,10 +392,9 @@ HookPrograms find_hooks(const std::filesystem::path& folder) {
   std::ranges::sort(*names);
   for (const std::string& name : *names) {
     struct stat status {};
-    const std::string why =
-        ::fstatat(open->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0
-            ? fail_errno(errno, name).value().message
-            : why_not_run(status);
+    const std::string why = ::fstatat(open->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0
+                                ? fail_errno(errno, name).value().message
+                                : why_not_run(status);
     if (why.empty()) {
       programs.names.push_back(name);
     } else {
@@ -440,8 +440,7 @@ void Hooks::start(HookCrash crash) {
 
 void Hooks::begin_waiting() {
   while (!waiting_.empty() && runs_.size() < settings_.at_once) {
-    runs_.push_back(
-        std::make_unique<Run>(settings_, std::move(waiting_.front()), events_.get()));
+    runs_.push_back(std::make_unique<Run>(settings_, std::move(waiting_.front()), events_.get()));
     waiting_.pop_front();
     if (!runs_.back()->step(ended_)) {
       runs_.pop_back();

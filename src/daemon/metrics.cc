@@ -337,8 +337,7 @@ Result<> write_metrics(const Metrics& metrics, const std::filesystem::path& file
   // A name that node_exporter does not collect: it takes *.prom.
   const std::string draft = (file.parent_path() / ("." + file.filename().native() + ".new"));
   ::unlink(draft.c_str());
-  const Fd open(
-      ::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
+  const Fd open(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!open) {
     return fail_errno(errno, "the metrics " + draft);
   }

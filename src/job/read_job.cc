@@ -41,8 +41,11 @@ Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                                  : sandbox::kMaxDocument;
   TRY(worker.request(std::move(request), descriptors));
   TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
-  TextResult result{
-      .name = {}, .uuid = {}, .summary = std::move(done.summary), .place = std::move(done.place), .text = {}};
+  TextResult result{.name = {},
+                    .uuid = {},
+                    .summary = std::move(done.summary),
+                    .place = std::move(done.place),
+                    .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
     return fail(Errc::limit, "more than {} MiB of text", most >> 20);

@@ -17,7 +17,8 @@ using namespace vmcore;
 
 const std::vector<std::string> kTexts = {
     config::effective_text({}),
-    "[service]\nconnect = [\"a:\"]\n[guest.\"web*\"]\nlevel = 1\n[guest.vm1]\nstore-size = '2GiB'\n",
+    "[service]\nconnect = [\"a:\"]\n[guest.\"web*\"]\nlevel = 1\n[guest.vm1]\nstore-size = "
+    "'2GiB'\n",
     "guest.\"[a-b\".level = 3 # comment\n[store]\nmax-share = \"\"\"5%\"\"\"\n"};
 
 config::Checked checked(const std::string& text) {

@@ -34,8 +34,8 @@ TEST(PolicyMetadata, WhatIsNoPolicy) {
 }
 
 TEST(PolicyMetadata, NothingIsResolved) {
-  const auto settings =
-      read_policy_element("<!DOCTYPE p [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><policy a='&e;'/>");
+  const auto settings = read_policy_element(
+      "<!DOCTYPE p [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><policy a='&e;'/>");
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_THAT(*settings, ElementsAre(Pair("a", "&e;")));
 }

@@ -135,7 +135,8 @@ store-count = 5
 TEST_F(Configs, WhatIsPrintedIsReadAsTheSame) {
   const auto config = loaded(
       "[service]\nconnect = ['a:\"b\"\\']\nmetrics = '/m'\n[store]\nmax-size = '5KiB'\n"
-      "[guests]\nlevel = 3\n[guest.'we\"b*']\nlevel = 0\narm = true\n[guest.b]\nstore-size = 'none'\n");
+      "[guests]\nlevel = 3\n[guest.'we\"b*']\nlevel = 0\narm = true\n[guest.b]\nstore-size = "
+      "'none'\n");
   ASSERT_TRUE(config) << config.error().message;
   const std::string text = effective_text(*config);
   const auto again = loaded(text);
@@ -182,7 +183,8 @@ TEST_F(Configs, TheOrderIsThatOfTheFile) {
 }
 
 TEST_F(Configs, LaterFilesWin) {
-  const fs::path main = write("[service]\ndumps = 1\n[guests]\nlevel = 1\n[guest.vm1]\nlevel = 2\n");
+  const fs::path main =
+      write("[service]\ndumps = 1\n[guests]\nlevel = 1\n[guest.vm1]\nlevel = 2\n");
   write("[service]\ndumps = 5\n[guest.vm1]\nlevel = 5\n", "conf.d/20-b.conf");
   write("[service]\ndumps = 4\nhook-limit = '5s'\n", "conf.d/10-a.conf");
   write("nonsense", "conf.d/30-c.conf.bak");
@@ -221,17 +223,21 @@ TEST_F(Configs, WrongForms) {
   EXPECT_THAT(errors("[service]\ndumps = \n"), ElementsAre(HasSubstr(":2: ")));
   EXPECT_THAT(errors("[service]\ndumps = 1\ndumps = 2\n"), ElementsAre(HasSubstr(":3: ")));
   EXPECT_THAT(errors("dumps = 1\n"), ElementsAre(HasSubstr("below [service]")));
-  EXPECT_THAT(errors("[stroe]\n"), ElementsAre(HasSubstr("there is no section [stroe]: write store")));
-  EXPECT_THAT(errors("[guest]\nlevel = 1\n"), ElementsAre(HasSubstr(":2: [guest] has no key level")));
+  EXPECT_THAT(errors("[stroe]\n"),
+              ElementsAre(HasSubstr("there is no section [stroe]: write store")));
+  EXPECT_THAT(errors("[guest]\nlevel = 1\n"),
+              ElementsAre(HasSubstr(":2: [guest] has no key level")));
   EXPECT_THAT(errors("[guest.\"a\\nb\"]\nlevel = 1\n"), ElementsAre(HasSubstr(":1: ")));
   EXPECT_THAT(errors("[service.deeper]\nkey = 1\n"), ElementsAre(HasSubstr("has no key deeper")));
   EXPECT_THAT(errors("[[guests]]\nlevel = 1\n"), SizeIs(1));
-  EXPECT_THAT(errors("[service]\nzzzzzzzz = 1\n"), ElementsAre(HasSubstr("write one of connect, ")));
+  EXPECT_THAT(errors("[service]\nzzzzzzzz = 1\n"),
+              ElementsAre(HasSubstr("write one of connect, ")));
   for (const char* const line :
-       {"connect = 'qemu:///system'", "connect = [1]", "connect = [['a:']]", "connect = ['nothing']",
-        "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true", "hook-limit = 60",
-        "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'", "dumps = -1",
-        "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'", "metrics = '/a\\u001b'"}) {
+       {"connect = 'qemu:///system'", "connect = [1]", "connect = [['a:']]",
+        "connect = ['nothing']", "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true",
+        "hook-limit = 60", "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'",
+        "dumps = -1", "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'",
+        "metrics = '/a\\u001b'"}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }
@@ -289,9 +295,8 @@ TEST(AskedPolicies, LessIsGivenAndMoreIsNot) {
   const std::vector<Setting> more{{"level", "1"}, {"store-size", "none"}, {"store-count", "none"}};
   EXPECT_EQ(as_asked(policy, more).policy.level, 17U);
   EXPECT_EQ(as_asked(policy, more).policy.store.bytes, 1U << 20);
-  const std::vector<Setting> less{{"level", "31"},         {"store-size", "1KiB"},
-                                  {"store-count", "3"},    {"arm", "true"},
-                                  {"after-crash", "restart"}, {"on-hang", "dump"}};
+  const std::vector<Setting> less{{"level", "31"}, {"store-size", "1KiB"},     {"store-count", "3"},
+                                  {"arm", "true"}, {"after-crash", "restart"}, {"on-hang", "dump"}};
   const Asked asked = as_asked(policy, less);
   EXPECT_THAT(asked.errors, IsEmpty());
   EXPECT_EQ(asked.policy.level, 31U);

@@ -111,11 +111,12 @@ TEST_F(HookRuns, NoDescriptorIsInherited) {
 }
 
 TEST_F(HookRuns, ConfinedAsFarAsThatCostsNothing) {
-  hook("a", "grep NoNewPrivs /proc/self/status; ulimit -c; umask; trap; "
-            "grep SigIgn /proc/self/status");
+  hook("a",
+       "grep NoNewPrivs /proc/self/status; ulimit -c; umask; trap; "
+       "grep SigIgn /proc/self/status");
   ::signal(SIGPIPE, SIG_IGN);
-  EXPECT_THAT(run().at(0).output, ElementsAre("NoNewPrivs:\\x091", "0", "0077",
-                                              "SigIgn:\\x090000000000000000"));
+  EXPECT_THAT(run().at(0).output,
+              ElementsAre("NoNewPrivs:\\x091", "0", "0077", "SigIgn:\\x090000000000000000"));
 }
 
 TEST_F(HookRuns, AsAnotherUser) {
@@ -169,7 +170,8 @@ TEST_F(HookRuns, WhatAHookLeavesBehindIsKilled) {
 }
 
 TEST_F(HookRuns, AHookThatPrintsWithoutEnd) {
-  hook("a", "yes \"$(printf 'line\\033[2J')\" | head -c 3000000; yes | tr -d '\\n' | head -c 3000000");
+  hook("a",
+       "yes \"$(printf 'line\\033[2J')\" | head -c 3000000; yes | tr -d '\\n' | head -c 3000000");
   const auto ended = run();
   ASSERT_THAT(ended, SizeIs(1));
   EXPECT_TRUE(ended[0].done);
@@ -190,12 +192,12 @@ TEST_F(HookRuns, WhichProgramsRun) {
   fs::create_directory(settings_.folder / "folder");
   const HookPrograms found = find_hooks(settings_.folder);
   EXPECT_THAT(found.names, ElementsAre("good"));
-  EXPECT_THAT(found.refused,
-              ElementsAre(Field(&HookEnd::program, "all-write"), Field(&HookEnd::program, "folder"),
-                          Field(&HookEnd::program, "group-writes"),
-                          Field(&HookEnd::program, "link"),
-                          AllOf(Field(&HookEnd::program, "not-executable"),
-                                Field(&HookEnd::how, HasSubstr("chmod +x")))));
+  EXPECT_THAT(
+      found.refused,
+      ElementsAre(Field(&HookEnd::program, "all-write"), Field(&HookEnd::program, "folder"),
+                  Field(&HookEnd::program, "group-writes"), Field(&HookEnd::program, "link"),
+                  AllOf(Field(&HookEnd::program, "not-executable"),
+                        Field(&HookEnd::how, HasSubstr("chmod +x")))));
   const auto ended = run();
   EXPECT_THAT(ended, SizeIs(6));  // those that do not run are told
 }

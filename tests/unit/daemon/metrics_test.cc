@@ -133,10 +133,12 @@ TEST(MetricsText, AHistogramThatCannotBeIsLeftOut) {
     return metrics.text();
   };
   const char* const zero = "vmcored_flash_report_seconds_count 0\n";
-  EXPECT_THAT(restored("report_seconds_bucket{le=\"0.1\"} 0", "report_seconds_bucket{le=\"0.1\"} 9"),
-              HasSubstr(zero));
+  EXPECT_THAT(
+      restored("report_seconds_bucket{le=\"0.1\"} 0", "report_seconds_bucket{le=\"0.1\"} 9"),
+      HasSubstr(zero));
   EXPECT_THAT(restored("report_seconds_bucket{le=\"0.1\"} 0", "no line"), HasSubstr(zero));
-  EXPECT_THAT(restored("report_seconds_sum 7200.300000", "report_seconds_sum inf"), HasSubstr(zero));
+  EXPECT_THAT(restored("report_seconds_sum 7200.300000", "report_seconds_sum inf"),
+              HasSubstr(zero));
 }
 
 TEST(MetricsText, CountersDoNotOverflow) {
@@ -146,6 +148,21 @@ TEST(MetricsText, CountersDoNotOverflow) {
     metrics.count_dump(DumpOutcome::kept, ~0ULL);
   }
   EXPECT_THAT(metrics.text(), HasSubstr("vmcored_dump_bytes_total 9007199254740992\n"));
+}
+
+// The example's rules name metrics that there are, and labels that these have.
+TEST(AlertRules, EachMetricIsWritten) {
+  const std::string rules = read_file(EXAMPLES "/prometheus/vmcored.rules.yml").value();
+  const std::regex name("vmcored_[a-z_]+");
+  const std::string text = some().text();
+  int found = 0;
+  for (std::sregex_iterator each(rules.begin(), rules.end(), name), end; each != end; ++each) {
+    EXPECT_TRUE(text.find("\n" + each->str() + "{") != std::string::npos ||
+                text.find("\n" + each->str() + " ") != std::string::npos)
+        << each->str();
+    ++found;
+  }
+  EXPECT_GT(found, 5);
 }
 
 class MetricsFile : public ::testing::Test {
