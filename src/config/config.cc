@@ -51,7 +51,7 @@ std::string section_text(const std::string& name, std::span<const Key<Owner>> ke
 
 // Only what the section says.
 std::string guest_text(const GuestSection& section) {
-  std::string text = fmt::format("\n[guest.{}]\n", quoted(section.who));
+  std::string text = fmt::format("\n[guest.{}]\n", toml_text(section.who));
   GuestPolicy policy;
   for (const Setting& setting : section.settings) {
     apply(policy, setting);

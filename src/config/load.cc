@@ -191,7 +191,7 @@ class Reader {
     GuestPolicy tried;
     GuestSection section{.who = who};
     for (const auto& [key, value] :
-         read_keys(fmt::format("guest.{}", quoted(who)), table, guest_keys(), tried)) {
+         read_keys(fmt::format("guest.{}", toml_text(who)), table, guest_keys(), tried)) {
       section.settings.emplace_back(key, value.word());
     }
     checked_.config.sections.push_back(std::move(section));

@@ -35,7 +35,7 @@ template <class Texts>
 std::string list_text(const Texts& texts) {
   std::string list;
   for (const auto& text : texts) {
-    list += (list.empty() ? "" : ", ") + quoted(std::string(text));
+    list += (list.empty() ? "" : ", ") + toml_text(std::string(text));
   }
   return "[" + list + "]";
 }
@@ -64,7 +64,7 @@ bool read_whole(const Written& written, const Whole& range, Number& value) {
 }  // namespace
 
 // What is not printable cannot be written by hand, and is shown as printable() has it.
-std::string quoted(std::string_view text) {
+std::string toml_text(std::string_view text) {
   std::string quoted = "\"";
   for (const char letter : printable(text)) {
     if (letter == '"' || letter == '\\') {
@@ -87,7 +87,7 @@ bool Size::read(const Written& written, std::optional<std::uint64_t>& value) con
   return read_limit(written, Type::text, value, parse_size);
 }
 std::string Size::show(const std::optional<std::uint64_t>& value) const {
-  return quoted(value ? size_text(*value) : "none");
+  return toml_text(value ? size_text(*value) : "none");
 }
 
 bool Share::read(const Written& written, std::optional<unsigned>& value) const {
@@ -98,7 +98,7 @@ bool Share::read(const Written& written, std::optional<unsigned>& value) const {
                     });
 }
 std::string Share::show(const std::optional<unsigned>& value) const {
-  return quoted(value ? fmt::format("{}%", *value) : "none");
+  return toml_text(value ? fmt::format("{}%", *value) : "none");
 }
 
 bool Count::read(const Written& written, std::optional<std::uint64_t>& value) const {
@@ -106,14 +106,14 @@ bool Count::read(const Written& written, std::optional<std::uint64_t>& value) co
                     [](std::string_view text) { return parse_number<std::uint64_t>(text); });
 }
 std::string Count::show(const std::optional<std::uint64_t>& value) const {
-  return value ? fmt::format("{}", *value) : quoted("none");
+  return value ? fmt::format("{}", *value) : toml_text("none");
 }
 
 bool Age::read(const Written& written, std::optional<std::chrono::seconds>& value) const {
   return read_limit(written, Type::text, value, parse_duration);
 }
 std::string Age::show(const std::optional<std::chrono::seconds>& value) const {
-  return quoted(value ? duration_text(*value) : "none");
+  return toml_text(value ? duration_text(*value) : "none");
 }
 
 bool Duration::read(const Written& written, std::chrono::seconds& value) const {
@@ -126,7 +126,7 @@ bool Duration::read(const Written& written, std::chrono::seconds& value) const {
   return true;
 }
 std::string Duration::show(std::chrono::seconds value) const {
-  return quoted(duration_text(value));
+  return toml_text(duration_text(value));
 }
 
 std::string Whole::what() const { return fmt::format("a whole number from {} to {}", least, most); }

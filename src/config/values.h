@@ -28,7 +28,7 @@ struct Written {
 };
 
 // "a \"quoted\" text", as TOML has it.
-std::string quoted(std::string_view text);
+std::string toml_text(std::string_view text);
 
 // read() returns false, and leaves `value` as it is, for what is no such value.
 struct Flag {
@@ -84,14 +84,14 @@ struct Path {
 
   std::string what() const;
   bool read(const Written& written, std::filesystem::path& value) const;
-  std::string show(const std::filesystem::path& value) const { return quoted(value.native()); }
+  std::string show(const std::filesystem::path& value) const { return toml_text(value.native()); }
 };
 
 // The name of a user, or an empty text.
 struct User {
   std::string what() const { return R"(the name of a user, or "")"; }
   bool read(const Written& written, std::string& value) const;
-  std::string show(const std::string& value) const { return quoted(value); }
+  std::string show(const std::string& value) const { return toml_text(value); }
 };
 
 struct Uris {
@@ -114,7 +114,7 @@ struct Word {
   std::string what() const {
     std::string text;
     for (const auto& [name, value] : words) {
-      text += (text.empty() ? "" : name == words.back().first ? " or " : ", ") + quoted(name);
+      text += (text.empty() ? "" : name == words.back().first ? " or " : ", ") + toml_text(name);
     }
     return text;
   }
@@ -130,7 +130,7 @@ struct Word {
   std::string show(Value value) const {
     for (const auto& [name, meant] : words) {
       if (meant == value) {
-        return quoted(name);
+        return toml_text(name);
       }
     }
     return {};

@@ -77,7 +77,7 @@ std::optional<std::string> take_label(std::string_view& text, std::string_view n
       text.remove_prefix(i + 1);
       return value;
     }
-    i += text[i] == '\\' && i + 1 < text.size() ? 1 : 0;
+    i += text[i] == '\\' && i + 1 < text.size() ? 1U : 0U;
     value += text[i];
   }
   return std::nullopt;
