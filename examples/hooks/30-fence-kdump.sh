@@ -4,7 +4,7 @@
 # that the cluster need not wait for fencing (fence_kdump(8)).
 #
 #   install -m 755 30-fence-kdump.sh /etc/vmcorectl/hooks.d/
-#   echo '7411 node1 node2' > /etc/vmcorectl/fence-kdump/GUEST    # a port of its own for each guest, and who is told
+#   echo '7411 node1 node2' > /etc/vmcorectl/fence-kdump/GUEST    # the port of this guest, and the nodes to tell
 #
 # fence_kdump believes the address that a message comes from, and this one comes from the host. So give each guest a
 # device of its own, with the host's name and that port:

@@ -13,21 +13,21 @@
 
 namespace vmcore::cli {
 
-// A dump, and what was done with the guest then. `asked`: who was asked for, where nobody was
-// found.
+// A dump, and the action of --then. `asked` names the guest where none was found.
 void audit_dump(const report::DumpReport& report, const acquire::Selection& asked);
 
 void audit_received(const report::ReceiveReport& report);
 
-// A guest that was told to crash by `by`, and what came of it; or that was not.
+// An order to crash, its way (`by`: "nmi" ...), and the dump that followed. An Error: the guest was
+// not touched.
 void audit_crash(const Result<job::CrashResult>& result, const acquire::Selection& asked,
                  const std::string& by);
 
-// A look at the memory of a guest, for that operation.
+// The memory of a guest was read for that operation.
 void audit_look(const job::PausedText& read, const acquire::Selection& asked,
                 sandbox::Operation operation);
 
-// A deed on a stored crash. `file`: what came of it.
+// A deed on a stored crash. `file`: the path of its copy.
 void audit_stored(audit::Deed deed, const report::ListedCrash& crash, const Result<>& done,
                   const std::string& action = {}, const std::string& file = {});
 

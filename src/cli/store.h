@@ -48,7 +48,7 @@ Result<> describe_crash(report::Manifest& manifest, const std::string& folder);
 
 // The crash that the word means, in that store, open.
 Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string& word);
-// The crash that the word means, for a deed on it.
+// The crash that the word means, as list() has it.
 Result<report::ListedCrash> find_listed(const vault::Vault& vault, const std::string& word);
 
 // "held, incomplete", as a list has it; empty for a crash of which all is well.

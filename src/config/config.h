@@ -91,9 +91,9 @@ Checked check(const std::filesystem::path& file);
 // The whole configuration, as a file of it has it.
 std::string effective_text(const Config& config);
 
-// For `--check-config`: each error, a line each; without one, what holds. `right`: there is none.
+// For `--check-config`. The text has a line for each error; without errors it is effective_text().
 struct Verdict {
-  bool right = false;
+  bool right = false;  // there is no error
   std::string text = {};
 };
 Verdict check_config(const std::filesystem::path& file);

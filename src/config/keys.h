@@ -28,7 +28,7 @@ std::span<const Key<GuestPolicy>> guest_keys();  // of [guests] and [guest."..."
 // Those that a guest's own definition may have.
 bool may_be_asked(std::string_view guest_key);
 
-// Null where there is none of that name.
+// Null if no key has that name.
 template <class Owner>
 const Key<Owner>* find_key(std::span<const Key<Owner>> keys, std::string_view name) {
   for (const Key<Owner>& key : keys) {

@@ -30,7 +30,7 @@ struct Written {
 // "a \"quoted\" text", as TOML has it.
 std::string toml_text(std::string_view text);
 
-// read() returns false, and leaves `value` as it is, for what is no such value.
+// read() returns false and does not change `value` if the text is no such value.
 struct Flag {
   std::string what() const { return "true or false"; }
   bool read(const Written& written, bool& value) const;

@@ -30,7 +30,7 @@ struct HookUser {
   uid_t uid = 0;
   gid_t gid = 0;
 };
-// May ask a server for the user, and so take its time. Errc::not_found if there is none.
+// May wait for a server of users. Errc::not_found if there is no such user.
 Result<HookUser> find_hook_user(const std::string& name);
 
 struct HookSettings {
@@ -79,7 +79,7 @@ class Hooks {
   int fd() const { return events_.get(); }
   // Goes on; returns the hooks that have ended since the last call.
   std::vector<HookEnd> step();
-  // Nothing runs, waits or is to be told.
+  // No hook runs or waits, and step() would return none.
   bool idle() const;
   // After a change of the configuration: for crashes to come.
   void set(HookSettings settings) { settings_ = std::move(settings); }

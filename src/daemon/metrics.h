@@ -2,8 +2,8 @@
 // Metrics: what the service counts, as a text file that Prometheus' node_exporter collects
 // (https://prometheus.io/docs/instrumenting/exposition_formats/).
 //
-// Counters go on where the file had them. What stands there is not trusted: what this program would
-// not write is left out.
+// Counters continue from the values of the file. The file is not trusted: lines that this program
+// would not write are ignored.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A file of metrics that somebody changed: what is read of it is written so that it is read as the
-// same, and stays small.
+// A file of metrics that somebody changed. The counters that are read from it survive another write
+// and read, and their text stays small.
 #include <cstdlib>
 
 #include "src/daemon/metrics.h"

@@ -46,7 +46,7 @@ class Records : public ::testing::Test {
     return socket;
   }
 
-  // The next datagram; empty where there is none.
+  // The next datagram; empty if none waits.
   static std::string next(const Fd& socket) {
     std::string text(1U << 18, '\0');
     const auto got = ::recv(socket.get(), text.data(), text.size(), 0);
@@ -54,7 +54,7 @@ class Records : public ::testing::Test {
     return text;
   }
 
-  // Fields as the journal takes them: a line each. What is no field is an error.
+  // The fields of a record: one on each line.
   static std::map<std::string, std::string> fields(const std::string& text) {
     std::map<std::string, std::string> found;
     std::istringstream lines(text);
