@@ -33,13 +33,17 @@ from bench.fake_fleet import Fleet
 
 CONFIG = """
 [service]
-uris = []
-qmp_folders = ["{sockets}"]
-store = "{store}"
+connect = []
+qmp-folders = ["{sockets}"]
+
+[store]
+folder = "{store}"
 
 [guests]
 arm = true
-after_crash = "restart"
+after-crash = "restart"
+guest-rate = 1000
+signature-rate = {rate}
 """
 PATIENCE = 600      # seconds that a burst may take at most
 
@@ -58,11 +62,11 @@ class Burst:
 class Service:
     """vmcored in the foreground, with all that it writes in one folder."""
 
-    def __init__(self, program: Path, folder: Path):
+    def __init__(self, program: Path, folder: Path, rate: int):
         self.store, self.sockets = folder / "store", folder / "sockets"
         self.sockets.mkdir()
         config = folder / "vmcored.conf"
-        config.write_text(CONFIG.format(sockets=self.sockets, store=self.store))
+        config.write_text(CONFIG.format(sockets=self.sockets, store=self.store, rate=rate))
         self.program = program
         self.words = [program, "--config", config, "--state", folder / "state", "--socket", folder / "control"]
         self.log = open(folder / "vmcored.log", "wb")
@@ -145,7 +149,7 @@ def burst(service: Service, fleet: Fleet, names: list, peaks: list) -> Burst:
 def measure(arguments, folder: Path) -> dict:
     dump = folder / "memory"
     subprocess.run([arguments.make_dump, "qemu-6.12", dump], check=True)
-    service = Service(arguments.vmcored, folder)
+    service = Service(arguments.vmcored, folder, 1000 if arguments.every_dump else 4)
     fleet = Fleet(service.sockets, dump, arguments.guests)
     fleet.start()
     service.start()
@@ -186,6 +190,8 @@ def main() -> None:
     parser.add_argument("--guests", type=int, default=300)
     parser.add_argument("--burst", type=int, default=50)
     parser.add_argument("--bursts", type=int, default=3)
+    parser.add_argument("--every-dump", action="store_true",
+                        help="dump the memory of each guest; else of four, as one signature gets in an hour")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))
     parser.add_argument("--output", choices=("text", "json"), default="text")
     arguments = parser.parse_args()
