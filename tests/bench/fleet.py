@@ -117,7 +117,7 @@ def wait_until(condition, what: str, seconds: float = PATIENCE) -> None:
 
 
 def runs_again(guest, since: float):
-    """When it was made to run after that time; None if it was not."""
+    """When vmcored let it run after that time; None: not yet."""
     return next((when for when, deed in guest.deeds if when > since and deed == "cont"), None)
 
 
