@@ -44,6 +44,7 @@ arm = true
 after-crash = "restart"
 guest-rate = 1000
 signature-rate = {rate}
+repeat-window = "{window}"
 """
 PATIENCE = 600      # seconds that a burst may take at most
 
@@ -62,11 +63,12 @@ class Burst:
 class Service:
     """vmcored in the foreground, with all that it writes in one folder."""
 
-    def __init__(self, program: Path, folder: Path, rate: int):
+    def __init__(self, program: Path, folder: Path, every_dump: bool):
         self.store, self.sockets = folder / "store", folder / "sockets"
         self.sockets.mkdir()
         config = folder / "vmcored.conf"
-        config.write_text(CONFIG.format(sockets=self.sockets, store=self.store, rate=rate))
+        config.write_text(CONFIG.format(sockets=self.sockets, store=self.store, rate=1000 if every_dump else 4,
+                                        window="1s" if every_dump else "1d"))
         self.program = program
         self.words = [program, "--config", config, "--state", folder / "state", "--socket", folder / "control"]
         self.log = open(folder / "vmcored.log", "wb")
@@ -149,7 +151,7 @@ def burst(service: Service, fleet: Fleet, names: list, peaks: list) -> Burst:
 def measure(arguments, folder: Path) -> dict:
     dump = folder / "memory"
     subprocess.run([arguments.make_dump, "qemu-6.12", dump], check=True)
-    service = Service(arguments.vmcored, folder, 1000 if arguments.every_dump else 4)
+    service = Service(arguments.vmcored, folder, arguments.every_dump)
     fleet = Fleet(service.sockets, dump, arguments.guests)
     fleet.start()
     service.start()
