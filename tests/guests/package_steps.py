@@ -5,6 +5,7 @@ killed, stopped, and purged. Each step is a line of JSON on the first serial lin
 
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ CONFINEMENT = ("CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "Pro
                "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules",
                "ProtectKernelTunables", "LockPersonality", "MemoryDenyWriteExecute", "RestrictNamespaces", "RestrictRealtime",
                "RestrictAddressFamilies", "SystemCallArchitectures", "SystemCallErrorNumber", "SystemCallFilter",
-               "ReadWritePaths", "UMask", "LimitCORE")
+               "ReadWritePaths", "RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve", "UMask", "LimitCORE")
 PATIENCE = 240      # seconds, under TCG
 
 line = open("/dev/ttyS0", "w", buffering=1)
@@ -167,6 +168,8 @@ def steps() -> None:
         units=out("systemctl", "list-units", "--all", "--plain", "--no-legend", "vmcore*"))
 
 
+run("dmesg", "-n", "1")          # nobody else speaks on the console: the kernel, systemd
+os.kill(1, signal.SIGRTMIN + 21)
 guests = Guests()
 try:
     steps()
@@ -174,5 +177,5 @@ except Exception as failure:    # the test shows it
     say("failed", why=repr(failure))
 say("journal", text=out("journalctl", "--unit=vmcored*", "--output=short-monotonic", "--no-pager")[-6000:])
 say("end")
-line.flush()
+time.sleep(2)       # the line is slow
 subprocess.run(["systemctl", "poweroff", "--force"])

@@ -36,6 +36,7 @@ def set_up(root: Tree, folder: Path) -> None:
     in_root(root, "dpkg", "--purge", "vmcorectl")
     run([VMCORECTL.with_name("make_dump"), "qemu-6.12", root.folder / "root/memory"])
     shutil.copy(TESTS / "bench/fake_fleet.py", root.folder / "root")
+    in_root(root, "systemctl", "mask", "serial-getty@ttyS0.service")     # it would hang up the steps' line
     boot_with(root, (TESTS / "guests/package_steps.py").read_text(), "dbus.service")
 
 
