@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "src/base/whole_file.h"
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
-#include "src/cli/store.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
@@ -125,7 +125,11 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
       (names_guest(source) || names_file(source) || !vault::Vault::is_name(source.domain))) {
     return found;
   }
-  auto crash = open_crash(source.store, source.domain);
+  const auto store = folder_of(source.store);
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  auto crash = open_crash({.folder = *store}, source.domain);
   const bool is_no_domain = source.is_crash || source.domain.front() == '-';
   if (!crash && (is_no_domain || crash.error().code == Errc::invalid)) {
     return tl::unexpected(std::move(crash).error());
@@ -152,7 +156,8 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   std::error_code ignored;
   if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
     TRY_ASSIGN(std::string text, read_file(log));
-    return job::TextResult{.name = crash.crash.id, .summary = {}, .place = {}, .text = text};
+    return job::TextResult{
+        .name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
               manifest ? "only its log was kept" : crash.crash.damage);
@@ -184,6 +189,10 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
       source.pause ? job::read_paused_guest(source.selection(), operation, threads,
                                             source.longest_pause(), interrupt)
                    : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
+  const bool may_be_typo = !is_guest && !result.text && result.text.error().code == Errc::not_found;
+  if (!may_be_typo) {
+    audit_look(result, source.selection(), operation);
+  }
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),
                              fmt::format("{} is not a file here; as a domain", source.domain));

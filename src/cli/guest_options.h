@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/job/read_paused.h"
 #include "src/vault/vault.h"
@@ -24,7 +25,7 @@ struct GuestOptions {
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;
-  std::string store;               // the folder of the stored crashes
+  StoreChoice store;
   bool is_crash = false;           // it is a stored crash and nothing else
   bool pause = false;              // of verbs that take a dump file as well
   std::string pause_limit = "2s";  // add_pause_limit()

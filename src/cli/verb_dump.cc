@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/dump_report.h"
@@ -100,18 +101,22 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
                                                 : "";
     keeping->record(then, guest->then_done, error);
   }
+  const report::DumpReport report = job::report_of(result, then);
+  audit_dump(report, options.job.guest);
   const int code = tell_dump(result, {then, false}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return reporter.end(code, report::to_json(job::report_of(result, then)));
+  return reporter.end(code, report::to_json(report));
 }
 
 int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
   const job::GuestDumpResult result = dump(options.job, reporter, common);
   const std::string& then = options.chosen_then();
+  const report::DumpReport report = job::report_of(result, then);
+  audit_dump(report, options.job.guest);
   const int code = tell_dump(result, {then, options.job.output == "-"}, common);
-  return reporter.end(code, report::to_json(job::report_of(result, then)));
+  return reporter.end(code, report::to_json(report));
 }
 
 int dump(Options& options, const Common& common, acquire::Selection guest) {

@@ -41,8 +41,11 @@ Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                                  : sandbox::kMaxDocument;
   TRY(worker.request(std::move(request), descriptors));
   TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
-  TextResult result{
-      .name = {}, .summary = std::move(done.summary), .place = std::move(done.place), .text = {}};
+  TextResult result{.name = {},
+                    .uuid = {},
+                    .summary = std::move(done.summary),
+                    .place = std::move(done.place),
+                    .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
     return fail(Errc::limit, "more than {} MiB of text", most >> 20);
@@ -115,6 +118,7 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
     return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
+  result->uuid = guest.identity().uuid;
   const std::vector<Remark> taint = guest.remarks();
   result->summary.remarks.insert(result->summary.remarks.end(), taint.begin(), taint.end());
   remember_place(guest, result->place);

@@ -16,7 +16,8 @@
 namespace vmcore::job {
 
 struct TextResult {
-  std::string name;  // the guest's, or the file's without its folder
+  std::string name;       // the guest's, or the file's without its folder
+  std::string uuid = {};  // the guest's, where it is known
   report::Summary summary;
   std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO
   std::string text;

@@ -65,7 +65,6 @@ FOREIGN = {
                    "src/command", "src/cli", "src/control", "src/daemon", "guest/kexec", "guest/setup", "guest/cli"],
     r"CLI/": ["src/command", "src/cli", "src/daemon", "guest/cli"],
     r"toml\+\+": ["src/config"],
-    r"systemd/sd-journal": ["src/audit"],
     r"systemd/sd-daemon": ["src/daemon"],
     r"zstd\.h$": ["src/formats", "guest/image"],
     r"libdeflate\.h$": ["src/formats", "guest/config"],
