@@ -19,6 +19,9 @@ install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md
 # its files in lib, on 64-bit machines too; the unit names the program by its path.
 set(_system src/daemon/system)
 install(TARGETS vmcored RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT host)
+if(TARGET vmcore-guardian)
+  install(TARGETS vmcore-guardian RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
+endif()
 install(FILES ${_system}/vmcored.service ${_system}/vmcored-give-back.service
         DESTINATION lib/systemd/system COMPONENT host)
 install(FILES ${_system}/vmcored.preset
@@ -29,7 +32,8 @@ install(FILES src/config/vmcored.conf DESTINATION /etc/vmcorectl COMPONENT host)
 install(FILES docs/man/vmcored.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT host)
 install(FILES docs/man/vmcored.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT host)
 install(FILES docs/automatic.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
-install(DIRECTORY examples/automatic DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT host)
+install(DIRECTORY examples/automatic examples/hooks examples/prometheus
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples USE_SOURCE_PERMISSIONS COMPONENT host)
 
 install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)
 if(TARGET vmcore-guest-init)  # the capture image's /init
