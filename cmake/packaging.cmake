@@ -12,7 +12,7 @@ foreach(program vmcorectl vmcored)
           DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${program} COMPONENT host)
 endforeach()
 install(DIRECTORY docs/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/vmcorectl COMPONENT host)
-install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md
+install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md cmake/packages/copyright
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
 
 # The service: installed, and enabled by nobody but the administrator (src/daemon/system/vmcored.preset). systemd looks for
@@ -42,7 +42,7 @@ endif()
 install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
 install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcore-guest COMPONENT guest)
-install(FILES LICENSE docs/third-party-notices.md
+install(FILES LICENSE docs/third-party-notices.md cmake/packages/copyright
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 
 set(CPACK_GENERATOR DEB RPM TGZ)
@@ -53,7 +53,7 @@ set(CPACK_PACKAGE_VENDOR "The vmcorectl authors")
 set(CPACK_PACKAGE_CONTACT "The vmcorectl authors <vmcorectl@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
 set(CPACK_COMPONENT_HOST_DESCRIPTION
-    "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore that crash and drgn open.")
+    "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore\nthat crash and drgn open. Its service keeps the crashes of all guests of a\nhost by itself; it is installed, and not enabled.")
 set(_guest_summary "Saves the crashes of a KVM guest")
 set(CPACK_COMPONENT_GUEST_DESCRIPTION
     "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to a disk.")

@@ -135,7 +135,7 @@ def steps() -> None:
     done = run("dpkg", "-i", "/packages/1.deb")
     say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
         active=out("systemctl", "is-active", "vmcored"), store=out("stat", "-c", "%a %U %G", STORE),
-        verify=run("systemd-analyze", "verify", "vmcored.service", "vmcored-give-back.service").stderr,
+        verify=run("systemd-analyze", "verify", "--man=no", "vmcored.service", "vmcored-give-back.service").stderr,
         exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service").splitlines()[-1:])
     confined_dump()
 
