@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The examples of hooks and alert rules: hooks run with a curl and a fence_kdump_send that write down what they get."""
+"""The examples: hooks, which run with a curl and a fence_kdump_send that write down what they get, alert rules, and what
+guests of several kinds need for their crashes to be kept."""
 
 import json
 import os
@@ -7,7 +8,9 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import tomllib
 import unittest
+import xml.etree.ElementTree
 from pathlib import Path
 
 from harness import main
@@ -103,6 +106,37 @@ class Rules(unittest.TestCase):
     @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
     def test_they_are_rules(self):
         subprocess.run(["promtool", "check", "rules", EXAMPLES / "prometheus" / "vmcored.rules.yml"], check=True)
+
+
+class Automatic(Examples):
+    def read(self, name) -> str:
+        return (EXAMPLES / "automatic" / name).read_text()
+
+    def test_qemu(self):
+        for name in ("qemu-system-x86_64", "install", "uuidgen"):
+            self.program(name)
+        subprocess.run([EXAMPLES / "automatic/qemu.sh", "web1", "web1.qcow2", "-snapshot"], stdin=subprocess.DEVNULL, check=True,
+                       env={"PATH": f"{self.folder}:{os.environ['PATH']}"})
+        words = " ".join(self.got()[0])
+        for part in ("-action panic=pause", "-device pvpanic-pci", "-device vmcoreinfo", "name=org.vmcorectl.dump.0", "-snapshot",
+                     "-qmp unix:/run/qemu-vmcored/web1.qmp,server=on,wait=off", "-qmp unix:/run/qemu/web1.qmp,server=on,wait=off"):
+            self.assertIn(part, words)
+
+    def test_libvirt(self):
+        domain = xml.etree.ElementTree.fromstring(self.read("libvirt-domain.xml"))
+        self.assertEqual(domain.find("devices/panic").get("model"), "isa")
+        self.assertEqual(domain.find("devices/channel/target").get("name"), "org.vmcorectl.dump.0")
+
+    def test_proxmox(self):
+        """The folder that is made, the one of the monitor, and the one that is watched are the same."""
+        lines = self.read("proxmox.conf").splitlines()
+        config = tomllib.loads("\n".join(line[4:] for line in lines[lines.index("#   [service]"):] if line.startswith("#   ")))
+        (folder,) = config["service"]["qmp-folders"]
+        self.assertIn(f"path={folder}/100.qmp,", "\n".join(lines))
+        self.assertEqual(lines[-1].split()[:3], ["d", folder, "0700"])
+
+    def test_kata(self):
+        self.assertEqual(tomllib.loads(self.read("kata.toml"))["hypervisor"]["qemu"]["extra_monitor_socket"], "qmp")
 
 
 if __name__ == "__main__":

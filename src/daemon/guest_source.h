@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// GuestSource: guests of one kind as the service reaches them: the domains of a libvirt connection
+// (link.h), or the QEMUs whose monitors are in a folder (qmp_folder.h). It tells what happens to
+// them, lends them to jobs, and does to them what their policy says.
+//
+// All of it belongs to the loop's thread, and nothing of it blocks.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/acquire/crash/panic_events.h"
+#include "src/acquire/guest.h"
+#include "src/base/result.h"
+#include "src/config/config.h"
+
+namespace vmcore::daemon {
+
+// Which guest.
+struct GuestId {
+  std::string from = {};  // the libvirt URI, or the path of the QMP socket
+  std::string name = {};  // for people
+  std::string uuid = {};  // empty if it has none
+  // The same for all events of one guest: a socket has one guest, a connection many.
+  std::string key() const { return uuid.empty() ? from : from + " " + uuid; }
+  bool operator==(const GuestId&) const = default;
+};
+
+// What a job gets of a guest.
+struct LentGuest {
+  // That name the guest on vmcorectl's command line: {"-c", URI, "--name", NAME} or {"--qmp",
+  // SOCKET, "--monitor-fd", "7"}.
+  std::vector<std::string> words = {};
+  // That the job inherits, under the same numbers. Borrowed.
+  std::vector<int> fds = {};
+};
+
+// What is done to a guest.
+enum class GuestDeed : std::uint8_t {
+  restart,  // it boots again, with what QEMU it has
+  destroy,  // its QEMU ends
+  resume,   // it runs on
+  nmi,      // it is told to crash, by an NMI
+};
+std::string_view deed_name(GuestDeed deed);
+
+// Calls of a source, in the loop's thread.
+struct SourceEvents {
+  // Of connection_lost there is one for each guest of the source: it is not known any more what
+  // happens to it, until the source tells how it was found.
+  std::function<void(const GuestId&, const acquire::GuestEvent&)> on_event;
+  // All guests that were found when a connection was made have been told.
+  std::function<void(const std::string& from)> on_listed;
+  // A state of the source itself, for the service's log: "no connection to ...".
+  std::function<void(const std::string& text, bool bad)> on_note;
+};
+
+class GuestSource {
+ public:
+  virtual ~GuestSource() = default;
+
+  // Whether the guest is one of it.
+  virtual bool has(const GuestId& guest) const = 0;
+  // Errc::busy if it is lent already; Errc::not_found if it is gone.
+  virtual Result<LentGuest> lend(const GuestId& guest) = 0;
+  // The job does not use it any more; `usable`: the monitor that was lent can be used as it is.
+  // What the job says twice, or of a guest that is gone, does nothing.
+  virtual void take_back(const GuestId& guest, bool usable) = 0;
+  // Calls `done` once, at the latest when the limit of the source is over (kDeedLimit).
+  virtual void act(const GuestId& guest, GuestDeed deed, std::function<void(Result<>)> done) = 0;
+
+  // The QEMU that runs the guest now; nothing where that is not known.
+  virtual std::optional<acquire::ProcessKey> process_of(const GuestId& guest) = 0;
+  // What its owner wants after a crash (AfterCrash::as_domain), as far as it is known without
+  // waiting: never as_domain. Of an armed guest what it was before it was armed; the guest's record
+  // is the service's, and comes first.
+  virtual std::optional<config::AfterCrash> wanted_after_crash(const GuestId& guest) = 0;
+};
+
+// A deed takes no longer, or has failed.
+inline constexpr std::chrono::seconds kDeedLimit{60};
+
+}  // namespace vmcore::daemon
