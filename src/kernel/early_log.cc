@@ -204,7 +204,7 @@ Result<LogSummary> read_early_log(const PhysicalMemory& memory,
     return fail(Errc::not_found, "no log of a kernel is in memory");
   }
   TRY_ASSIGN(const std::optional<InfoTable> infos, find_infos(memory, ring));
-  LogSummary summary;
+  LogSummary summary{.callers = infos.has_value()};
   for (const EarlyRecord& early : ring) {
     LogRecord record;
     record.sequence = early.number;

@@ -67,6 +67,7 @@ TEST(EarlyLogTest, ARingIsFoundByItsContent) {
     EXPECT_EQ(ring.last.nanoseconds, 2000U);
     EXPECT_EQ(ring.last.level, 6U);
     EXPECT_EQ(ring.last.caller, 0x80000001);
+    EXPECT_TRUE(ring.result->callers);
   }
 }
 
@@ -76,6 +77,7 @@ TEST(EarlyLogTest, WithoutInfosThereIsNoTime) {
   EXPECT_EQ(ring.read(), kLines);
   EXPECT_EQ(ring.last.nanoseconds, 0U);
   EXPECT_FALSE(ring.last.caller);
+  EXPECT_FALSE(ring.result->callers);
 }
 
 TEST(EarlyLogTest, IdsPassZero) {
