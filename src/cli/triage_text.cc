@@ -228,7 +228,7 @@ void describe_source(const TriageReport& report, const std::string& name, std::s
     line(out, "torn", "the guest ran while it was read: parts may contradict each other");
   }
   if (report.incomplete) {
-    line(out, "complete", "NO: pages are missing");
+    line(out, "complete", "NO: parts are missing");
   }
 }
 
@@ -329,6 +329,52 @@ std::string lock_text(const report::LockWait& lock) {
                      lock.owner ? ", which task " + task_text(*lock.owner) + " holds" : "");
 }
 
+// "lock of the page at 0xffffea0000123400 (inode 12 of ext4 on vda)"
+std::string io_text(const report::IoWait& io) {
+  static const std::map<std::string, std::string, std::less<>> kWords{
+      {"page_lock", "lock of the page"},
+      {"page_writeback", "writeback of the page"},
+      {"page_bit", "page"},
+      {"buffer", "buffer"}};
+  const auto word = kWords.find(io.kind);
+  if (word == kWords.end()) {
+    return "block I/O; which one is not known";
+  }
+  std::string text = word->second;
+  text += io.address ? fmt::format(" at {:#x}", *io.address) : "";
+  if (io.inode) {
+    text += fmt::format(" (inode {} of {} on {})", *io.inode, io.file_system, io.device);
+  } else if (io.block) {
+    text += fmt::format(" (block {} of {})", *io.block, io.device);
+  }
+  return text;
+}
+
+// Who is in the run queue, if anybody waits there.
+std::string queue_text(const report::RunQueue& queue) {
+  std::vector<std::string> names;
+  for (const report::QueuedTask& task : queue.tasks) {
+    names.push_back(task_text(task.name) + (task.policy == "real-time" ? " (real-time)" : "") +
+                    (task.delayed ? " (begins to sleep)" : ""));
+  }
+  return joined(names);
+}
+
+void describe_queues(const TriageReport& report, std::string& out) {
+  std::size_t listed = 0;
+  for (const report::TriageCpu& cpu :
+       report.cpus.value.value_or(std::vector<report::TriageCpu>())) {
+    if (!cpu.queue || cpu.queue->tasks.size() < 2 || listed++ >= kCpus) {
+      continue;
+    }
+    out += listed == 1 ? "\nrun queues\n" : "";
+    indented(out, shortened(fmt::format("CPU {:<3} {}", cpu.number, queue_text(*cpu.queue))));
+  }
+  if (listed > kCpus) {
+    indented(out, fmt::format("... {} more CPUs", listed - kCpus));
+  }
+}
+
 void describe_waiting(const TriageReport& report, std::string& out) {
   if (!report.tasks.value) {
     line(out, "tasks", unknown(report.tasks));
@@ -352,6 +398,8 @@ void describe_waiting(const TriageReport& report, std::string& out) {
     indented(out, shortened("  " + joined(names)));
     if (group.lock) {
       indented(out, "  for the " + lock_text(*group.lock));
+    } else if (group.io) {
+      indented(out, "  for the " + io_text(*group.io));
     }
   }
   if (tasks.waiting.size() > kGroups) {
@@ -395,6 +443,21 @@ void list_registers(const std::vector<report::NamedRegister>& registers, std::st
   }
 }
 
+void describe_queue(const std::optional<report::RunQueue>& queue, std::string& out) {
+  if (!queue) {
+    return;
+  }
+  const auto number = [](const std::optional<std::uint64_t>& count) {
+    return count ? fmt::format("{}", *count) : "?";
+  };
+  indented(out, fmt::format("queue: fair {}, real-time {}, deadline {}{}{}", number(queue->fair),
+                            number(queue->real_time), number(queue->deadline),
+                            queue->tasks.empty() ? "" : ": ", queue_text(*queue)));
+  if (!queue->broken.empty()) {
+    indented(out, "  tasks may be missing: " + queue->broken);
+  }
+}
+
 void all_cpus(const TriageReport& report, std::string& out) {
   if (!report.cpus.value) {
     return;
@@ -405,6 +468,7 @@ void all_cpus(const TriageReport& report, std::string& out) {
                        cpu.online && !*cpu.online ? ", not online" : "",
                        cpu.task ? printable(", task " + task_text(*cpu.task)) : "",
                        cpu.runnable ? fmt::format(", {} runnable", *cpu.runnable) : "");
+    describe_queue(cpu.queue, out);
     list_registers(cpu.registers, out);
     if (cpu.stack) {
       frames(out, report.stacks[*cpu.stack], 0, report::kMaxFrames);
@@ -505,6 +569,15 @@ void describe_memory(const TriageReport& report, std::string& out) {
   }
 }
 
+// "inet stream tcp ESTABLISHED 192.0.2.1:80 to 192.0.2.2:40000"
+std::string socket_text(const report::OpenSocket& socket) {
+  std::string text = socket.family + " " + socket.type;
+  for (const std::string* part : {&socket.protocol, &socket.state, &socket.local}) {
+    text += part->empty() ? "" : " " + *part;
+  }
+  return text + (socket.remote.empty() ? "" : " to " + socket.remote);
+}
+
 void all_mounts(const TriageReport& report, std::string& out) {
   if (report.mounts.value) {
     out += "\nmounts\n";
@@ -515,7 +588,8 @@ void all_mounts(const TriageReport& report, std::string& out) {
   if (report.files.value) {
     out += "\nopen files of the task that crashed\n";
     for (const report::OpenFile& file : *report.files.value) {
-      indented(out, fmt::format("{:>4}  {}", file.number, file.path));
+      indented(out, fmt::format("{:>4}  {}{}", file.number, file.path,
+                                file.socket ? " " + socket_text(*file.socket) : ""));
     }
   }
 }
@@ -531,6 +605,7 @@ std::string triage_screen(const TriageReport& report, const std::string& name) {
   describe_memory(report, out);
   describe_crash_stack(report, out);
   describe_cpus(report, out);
+  describe_queues(report, out);
   describe_waiting(report, out);
   describe_log(report, out);
   return out;

@@ -42,8 +42,7 @@ int run(const Options& options, const Common& common) {
       print_remarks(result->summary.remarks);
     }
   }
-  const bool all =
-      !result->summary.incomplete && result->summary.callers == options.callers;
+  const bool all = !result->summary.incomplete && result->summary.callers == options.callers;
   return report_pause(read, all ? kExitDone : kExitNotAsAsked, common);
 }
 

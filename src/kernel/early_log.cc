@@ -222,4 +222,11 @@ Result<LogSummary> read_early_log(const PhysicalMemory& memory,
   return summary;
 }
 
+Remark remark_on_early_log() {
+  return {
+      Errc::guest_state,
+      "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
+      "log was found by its form, and may be of an earlier boot"};
+}
+
 }  // namespace vmcore::kernel

@@ -37,9 +37,9 @@ Result<RecordLayout> record_layout(const Vmcoreinfo& info) {
   layout.dict_length_at =
       info.offset(fmt::format("{}.dict_len", type)).value_or(layout.text_length_at + 2);
   layout.caller_at = info.offset(fmt::format("{}.caller_id", type));
-  const std::uint64_t last = std::max({layout.time_at + 8, layout.length_at + 2,
-                                       layout.text_length_at + 2, layout.dict_length_at + 4,
-                                       layout.caller_at.value_or(0) + 4});
+  const std::uint64_t last =
+      std::max({layout.time_at + 8, layout.length_at + 2, layout.text_length_at + 2,
+                layout.dict_length_at + 4, layout.caller_at.value_or(0) + 4});
   if (layout.header_bytes > kMaxHeaderBytes || last > layout.header_bytes) {
     return fail(Errc::malformed, "kernel log: struct {} in VMCOREINFO is not plausible", type);
   }

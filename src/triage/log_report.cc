@@ -114,8 +114,7 @@ std::vector<Remark> remarks_on(const LogText& log) {
 
 }  // namespace
 
-TriageReport report_of_log(const LogText& log) {
-  const std::string why = "a kernel log does not tell";
+TriageReport report_of_log(const LogText& log, const std::string& why) {
   TriageReport report{.format = "kernel log",
                       .incomplete = !log.crash || log.crash->report.cut,
                       .kernel = {.why_not = "the log does not name its kernel"},

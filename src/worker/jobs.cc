@@ -65,11 +65,18 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
 }
 
+// Of memory that the worker reads from a guest itself.
+std::string consistency_of(const Request& request) {
+  const bool of_guest = std::holds_alternative<sandbox::LiveInput>(request.input) ||
+                        std::holds_alternative<sandbox::ProcessInput>(request.input);
+  return !of_guest ? "" : is_torn(request) ? "torn" : "pause";
+}
+
 Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
-  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
+  const report::TriageReport report = triage_report(image, subject, live, consistency_of(request));
   struct {
     bool incomplete;
     std::optional<InfoPlace> place;
@@ -144,10 +151,7 @@ Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernel
                           .incomplete = true,
                           .callers = callers && log->callers,
                           .remarks = image.remarks};
-  summary.remarks.push_back(
-      {Errc::guest_state,
-       "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
-       "log was found by its form, and may be of an earlier boot"});
+  summary.remarks.push_back(kernel::remark_on_early_log());
   remark_on_callers(callers, "the ring's table of struct printk_info was not found", summary);
   return Done{.summary = std::move(summary)};
 }
@@ -189,9 +193,9 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
     summary.remarks.push_back(
         {Errc::unreadable, fmt::format("{} log records could not be read", log.lost)});
   }
-  remark_on_callers(
-      callers, "this kernel does not record it (before v5.10 it needs CONFIG_PRINTK_CALLER)",
-      summary);
+  remark_on_callers(callers,
+                    "this kernel does not record it (before v5.10 it needs CONFIG_PRINTK_CALLER)",
+                    summary);
   return Done{.summary = std::move(summary), .place = subject.place()};
 }
 

@@ -81,7 +81,7 @@ class Case:
             ("init's lines", any("[    T1]" in line for line in lines), True)])
 
     def pauses(self) -> None:
-        for verb in ("dmesg", "info", "memory"):
+        for verb in ("dmesg", "info", "memory", "report"):
             done = self.run(verb, "--pause", "--output", "json")
             answer = json.loads(done.stdout or "{}")
             expect(self.findings, f"{verb} --pause", [
@@ -90,6 +90,10 @@ class Case:
             if verb == "info":
                 expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2),
                                                     ("checked", "not checked" in json.dumps(answer["remarks"]), False)])
+            if verb == "report":
+                live = json.loads(self.run(verb, "--output", "json").stdout)
+                expect(self.findings, "consistency", [("paused", answer.get("consistency"), "pause"),
+                                                      ("not paused", live["consistency"], "torn")])
             self.as_before(f"{verb} --pause")
 
     def interrupted(self) -> None:

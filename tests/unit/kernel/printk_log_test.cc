@@ -251,10 +251,10 @@ TEST(PrintkLog, TellsWhoWroteARecord) {
   const Log log = log_with_callers(guest.build());
   ASSERT_TRUE(log.summary);
   EXPECT_TRUE(log.summary->callers);
-  EXPECT_EQ(log.lines, (std::vector<std::string>{
-                           "[    0.000000] [    T0] of the boot\n",
-                           "[    1.234567] [    C2] of\n                        a CPU\n",
-                           "[    0.000000] [T1234567] x\n"}));
+  EXPECT_EQ(log.lines,
+            (std::vector<std::string>{"[    0.000000] [    T0] of the boot\n",
+                                      "[    1.234567] [    C2] of\n                        a CPU\n",
+                                      "[    0.000000] [T1234567] x\n"}));
 }
 
 TEST(PrintkLog, BeforeTheRingOnlySomeKernelsTellWhoWroteARecord) {
