@@ -11,6 +11,7 @@
 
 #include "src/base/printable.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/text_line.h"
 #include "src/image/page.h"
 
 namespace vmcore::cli {
@@ -25,8 +26,10 @@ constexpr std::size_t kColumns = 110;
 // Of the screen.
 constexpr std::size_t kFrames = 16, kCpus = 8, kGroups = 5, kLines = 10, kChain = 5;
 
-void line(std::string& out, std::string_view name, const std::string& value) {
-  out += fmt::format("{:<12}{}\n", name, printable(value));
+// In the columns of this text.
+void entry(std::string& out, std::string_view name, std::string_view value) {
+  constexpr std::size_t kColumn = 12;
+  line(out, name, value, kColumn);
 }
 
 void indented(std::string& out, const std::string& text) {
@@ -133,21 +136,21 @@ void describe_fault(const report::FaultingFunction& fault, std::string& out) {
     text += fmt::format("{}{} {} = {:#x}", text.empty() ? "" : ", ", argument.type, argument.name,
                         argument.value);
   }
-  line(out, "arguments", fmt::format("{}({}), as in the registers now", fault.name, text));
+  entry(out, "arguments", fmt::format("{}({}), as in the registers now", fault.name, text));
 }
 
 void describe_panic(const TriageReport& report, std::string& out) {
   if (!report.panic.value) {
-    line(out, "crash", "none known: " + report.panic.why_not);
+    entry(out, "crash", "none known: " + report.panic.why_not);
     return;
   }
   const report::TriagePanic& panic = *report.panic.value;
   const std::string title = panic.signature && !panic.signature->title.empty()
                                 ? panic.signature->title
                                 : std::string(crash_class_title(panic.kind));
-  line(out, "crash", fmt::format("{} (by {})", title, evidence_text(panic.evidence)));
+  entry(out, "crash", fmt::format("{} (by {})", title, evidence_text(panic.evidence)));
   if (!panic.message.empty()) {
-    line(out, "message", panic.message);
+    entry(out, "message", panic.message);
   }
   std::string where = panic.cpu ? fmt::format("CPU {}", *panic.cpu) : "an unknown CPU";
   if (panic.task) {
@@ -156,15 +159,15 @@ void describe_panic(const TriageReport& report, std::string& out) {
   if (panic.fault) {
     where += ", in " + panic.fault->name;
   }
-  line(out, "where", where);
+  entry(out, "where", where);
   if (panic.fault) {
     describe_fault(*panic.fault, out);
   }
   if (panic.signature) {
-    line(out, "signature",
-         fmt::format("family {}{}{}", panic.signature->family,
-                     panic.signature->exact.empty() ? "" : ", exact " + panic.signature->exact,
-                     panic.signature->weak ? " (weak: crashes of other kinds may have it)" : ""));
+    entry(out, "signature",
+          fmt::format("family {}{}{}", panic.signature->family,
+                      panic.signature->exact.empty() ? "" : ", exact " + panic.signature->exact,
+                      panic.signature->weak ? " (weak: crashes of other kinds may have it)" : ""));
   }
 }
 
@@ -183,7 +186,7 @@ std::string duration(double seconds) {
 
 void describe_kernel(const TriageReport& report, std::string& out) {
   if (!report.kernel.value) {
-    line(out, "kernel", unknown(report.kernel));
+    entry(out, "kernel", unknown(report.kernel));
     return;
   }
   const report::TriageKernel& kernel = *report.kernel.value;
@@ -191,21 +194,21 @@ void describe_kernel(const TriageReport& report, std::string& out) {
   if (kernel.uptime_seconds) {
     text += ", up " + duration(*kernel.uptime_seconds);
   }
-  line(out, "kernel", text);
+  entry(out, "kernel", text);
   if (!kernel.build_id.empty()) {
-    line(out, "build-id", kernel.build_id);
+    entry(out, "build-id", kernel.build_id);
   }
   if (kernel.taint_mask && kernel.taints.empty()) {
-    line(out, "taint", "none");
+    entry(out, "taint", "none");
   }
   for (const report::Taint& taint : kernel.taints) {
-    line(out, "taint", fmt::format("{}: {}", taint.letter, taint.meaning));
+    entry(out, "taint", fmt::format("{}: {}", taint.letter, taint.meaning));
   }
 }
 
 void describe_modules(const TriageReport& report, std::string& out) {
   if (!report.modules.value) {
-    line(out, "modules", unknown(report.modules));
+    entry(out, "modules", unknown(report.modules));
     return;
   }
   std::string text = fmt::format("{}", report.modules.value->size());
@@ -215,7 +218,7 @@ void describe_modules(const TriageReport& report, std::string& out) {
       foreign.push_back(fmt::format("{} ({})", module.name, module.taints));
     }
   }
-  line(out, "modules", text + (foreign.empty() ? "" : "; not of the kernel: " + joined(foreign)));
+  entry(out, "modules", text + (foreign.empty() ? "" : "; not of the kernel: " + joined(foreign)));
 }
 
 void describe_source(const TriageReport& report, const std::string& name, std::string& out) {
@@ -223,12 +226,12 @@ void describe_source(const TriageReport& report, const std::string& name, std::s
   if (!report.consistency.empty()) {
     text += ", consistency " + report.consistency;
   }
-  line(out, "from", text);
+  entry(out, "from", text);
   if (report.consistency == "torn") {
-    line(out, "torn", "the guest ran while it was read: parts may contradict each other");
+    entry(out, "torn", "the guest ran while it was read: parts may contradict each other");
   }
   if (report.incomplete) {
-    line(out, "complete", "NO: parts are missing");
+    entry(out, "complete", "NO: parts are missing");
   }
 }
 
@@ -278,7 +281,7 @@ std::uint64_t crashed_cpu(const TriageReport& report) {
 
 void describe_cpus(const TriageReport& report, std::string& out) {
   if (!report.cpus.value) {
-    line(out, "CPUs", unknown(report.cpus));
+    entry(out, "CPUs", unknown(report.cpus));
     return;
   }
   const std::uint64_t crashed = crashed_cpu(report);
@@ -377,7 +380,7 @@ void describe_queues(const TriageReport& report, std::string& out) {
 
 void describe_waiting(const TriageReport& report, std::string& out) {
   if (!report.tasks.value) {
-    line(out, "tasks", unknown(report.tasks));
+    entry(out, "tasks", unknown(report.tasks));
     return;
   }
   const report::TriageTasks& tasks = *report.tasks.value;
@@ -422,7 +425,7 @@ std::vector<std::string>::const_iterator end_of_story(const TriageReport& report
 
 void describe_log(const TriageReport& report, std::string& out) {
   if (!report.log.value) {
-    line(out, "log", unknown(report.log));
+    entry(out, "log", unknown(report.log));
     return;
   }
   const auto& lines = *report.log.value;

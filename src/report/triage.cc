@@ -6,6 +6,7 @@
 
 #include "src/report/capture_json.h"
 #include "src/report/json.h"
+#include "src/report/signature_json.h"
 
 namespace vmcore::report {
 namespace {
@@ -176,20 +177,6 @@ FaultingFunction fault_from(const Members& json) {
                             .type = each.text("type", kMaxName),
                             .value = each.address("value")};
           })};
-}
-
-Json signature_json(const CrashSignature& signature) {
-  return {{"exact", cut(signature.exact, kMaxName)},
-          {"family", cut(signature.family, kMaxName)},
-          {"title", cut(signature.title, kMaxText)},
-          {"weak", signature.weak}};
-}
-
-CrashSignature signature_from(const Members& json) {
-  return {.exact = json.text("exact", kMaxName),
-          .family = json.text("family", kMaxName),
-          .title = json.text("title"),
-          .weak = json.flag("weak")};
 }
 
 Json panic_json(const TriagePanic& panic) {

@@ -17,6 +17,7 @@
 #include "src/image/capture.h"
 #include "src/report/bounds.h"
 #include "src/report/crash_class.h"
+#include "src/report/signature.h"
 
 namespace vmcore::report {
 
@@ -107,14 +108,6 @@ struct FaultingFunction {
   // By its prototype, from the registers in which they were passed: later code of the function may
   // have changed them.
   std::vector<Argument> arguments = {};
-};
-
-// Of crashes that are the same, the signatures are the same (src/triage/signature.h).
-struct CrashSignature {
-  std::string exact = {};   // hex; empty if no build-id or no stack is known
-  std::string family = {};  // hex
-  std::string title = {};   // guest; "NULL dereference in foo_bar [mod]"
-  bool weak = false;        // do not take two crashes for the same because these are equal
 };
 
 struct TriagePanic {
