@@ -52,9 +52,10 @@ void add_idle_tasks(Knowledge& knowledge, const std::vector<CpuFinding>& cpus,
 }
 
 std::optional<unsigned> cpu_of(Knowledge& knowledge, VirtAddr task) {
-  auto cpu = knowledge.number(task, "task_struct.thread_info.cpu");  // v5.16, bcf9033e5449
+  // thread_info.cpu came back with v5.16 (bcf9033e5449). Some kernels have it before, unused.
+  auto cpu = knowledge.number(task, "task_struct.cpu");
   if (!cpu) {
-    cpu = knowledge.number(task, "task_struct.cpu");
+    cpu = knowledge.number(task, "task_struct.thread_info.cpu");
   }
   const auto& offsets = knowledge.per_cpu_offsets;
   return cpu && offsets && *cpu < offsets->size() ? std::optional(static_cast<unsigned>(*cpu))
