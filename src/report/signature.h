@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// CrashSignature: by what crashes are told apart (src/triage/signature.h), in a report and in the
-// manifest of a stored crash.
+// CrashSignature: it tells crashes apart (src/triage/signature.h). Reports and the manifests of
+// stored crashes have it.
 #pragma once
 
 #include <string>
 
 namespace vmcore::report {
 
-// Of crashes that are the same, the signatures are the same. Empty texts if that is not known.
+// The same crashes have the same signatures. A text is empty if it is not known.
 struct CrashSignature {
   std::string exact = {};   // hex; empty if no build-id or no stack is known
   std::string family = {};  // hex

@@ -13,9 +13,9 @@ class IoWaitFinder {
  public:
   explicit IoWaitFinder(Knowledge& knowledge);
 
-  // The page or buffer is told only if struct wait_page_queue or wait_bit_queue_entry on the stack
-  // names the task and the kernel's function that wakes it, and is in a list. If there is none, and
-  // the task itself says that it waits for I/O, that alone is told. Nothing otherwise.
+  // The page or buffer if the stack has a struct wait_page_queue or wait_bit_queue_entry that names
+  // the task and the function that wakes the task, and that is in a list. Else the kind "io" if
+  // task_struct.in_iowait is set. Else nothing.
   std::optional<report::IoWait> find(const kernel::Task& task, const report::TriageStack& stack);
 
  private:
