@@ -2,6 +2,7 @@
 #include "src/triage/early_report.h"
 
 #include <string>
+#include <utility>
 
 #include "src/kernel/early_log.h"
 #include "src/triage/log_report.h"
@@ -14,7 +15,9 @@ Result<report::TriageReport> early_report(const PhysicalMemory& memory) {
   TRY_ASSIGN(const kernel::LogSummary summary,
              kernel::read_early_log(memory, [&](const kernel::LogRecord& record) {
                reader.add(kernel::format_log_record(record));
-               banner = record.sequence == 0 ? record.text : banner;
+               if (record.sequence == 0) {
+                 banner = record.text.substr(0, record.text.find('\n'));
+               }
                return true;
              }));
   const LogText log = reader.finish();
@@ -25,7 +28,7 @@ Result<report::TriageReport> early_report(const PhysicalMemory& memory) {
   if (!report.kernel.value) {
     report.kernel.value.emplace().release = log.release;
   }
-  report.kernel.value->banner = banner.substr(0, banner.find('\n'));
+  report.kernel.value->banner = std::move(banner);
   if (summary.last_nanoseconds != 0) {
     report.kernel.value->uptime_seconds = static_cast<double>(summary.last_nanoseconds) / 1e9;
   }

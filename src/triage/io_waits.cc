@@ -89,13 +89,13 @@ void IoWaitFinder::describe_page(VirtAddr page, report::IoWait& wait) {
   }
 }
 
-std::optional<report::IoWait> IoWaitFinder::for_page(VirtAddr waiter) {
+std::optional<report::IoWait> IoWaitFinder::for_page(VirtAddr at) {
   // struct page until v5.15, struct folio since v5.16, which begins with the struct page.
-  auto page = knowledge_->pointer(waiter, "wait_page_queue.folio");
+  auto page = knowledge_->pointer(at, "wait_page_queue.folio");
   if (!page) {
-    page = knowledge_->pointer(waiter, "wait_page_queue.page");
+    page = knowledge_->pointer(at, "wait_page_queue.page");
   }
-  const auto bit = knowledge_->number(waiter, "wait_page_queue.bit_nr");
+  const auto bit = knowledge_->number(at, "wait_page_queue.bit_nr");
   if (!page || !bit || *bit >= kMostFlags) {
     return std::nullopt;
   }
@@ -107,8 +107,8 @@ std::optional<report::IoWait> IoWaitFinder::for_page(VirtAddr waiter) {
   return wait;
 }
 
-std::optional<report::IoWait> IoWaitFinder::for_buffer(VirtAddr waiter) {
-  const auto word = knowledge_->pointer(waiter, "wait_bit_queue_entry.key.flags");
+std::optional<report::IoWait> IoWaitFinder::for_buffer(VirtAddr at) {
+  const auto word = knowledge_->pointer(at, "wait_bit_queue_entry.key.flags");
   const auto state = knowledge_->field("buffer_head.b_state");
   if (!word || !state) {
     return std::nullopt;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "src/report/triage.h"
 #include "src/triage/knowledge.h"
@@ -22,8 +23,8 @@ class IoWaitFinder {
   struct Waiter;
   Result<Waiter> waiter(const std::string& type, const std::string& entry, const char* wakes);
   bool is_waiter(const Waiter& waiter, VirtAddr at);
-  std::optional<report::IoWait> for_page(VirtAddr waiter);
-  std::optional<report::IoWait> for_buffer(VirtAddr waiter);
+  std::optional<report::IoWait> for_page(VirtAddr at);
+  std::optional<report::IoWait> for_buffer(VirtAddr at);
   void describe_page(VirtAddr page, report::IoWait& wait);
 
   Knowledge* knowledge_;

@@ -3,6 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
+#include <optional>
+#include <string_view>
 
 #include "src/report/triage.h"
 #include "src/triage/knowledge.h"

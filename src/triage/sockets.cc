@@ -73,8 +73,8 @@ Result<std::string> inet_address(Knowledge& knowledge, VirtAddr sock, std::uint6
   if (::inet_ntop(kind, bytes.data(), text.data(), text.size()) == nullptr) {
     return fail(Errc::malformed, "no address");
   }
-  return fmt::format(family == kInet ? fmt::runtime("{}:{}") : fmt::runtime("[{}]:{}"), text.data(),
-                     port);
+  const std::string host = family == kInet ? text.data() : fmt::format("[{}]", text.data());
+  return fmt::format("{}:{}", host, port);
 }
 
 void add_inet(Knowledge& knowledge, VirtAddr sock, std::uint64_t family,
