@@ -71,6 +71,36 @@ TEST(EarlyLogTest, ARingIsFoundByItsContent) {
   }
 }
 
+// As kernels before v7.0 count.
+TEST(EarlyLogTest, TheFirstIdMayHave32Bits) {
+  Ring ring;
+  ring.write_texts(kText, (1ULL << 32) - 4096, kLines);
+  ring.write_infos(kInfos, 88);
+  EXPECT_EQ(ring.read(), kLines);
+  EXPECT_EQ(ring.last.nanoseconds, 2000U);
+}
+
+// printk takes the level and the newline away when the text stands in its block already.
+TEST(EarlyLogTest, TextsEndWhereTheTableSays) {
+  Ring ring;
+  std::vector<std::string> blocks;
+  for (const std::string& line : kLines) {
+    blocks.push_back(line + line.substr(line.size() - 2) + "\n");
+  }
+  ring.write_texts(kText, kFirstId, blocks);
+  ring.write_infos(kInfos, 88);
+  EXPECT_EQ(ring.read(), kLines);
+  EXPECT_EQ(ring.last.nanoseconds, 2000U);
+}
+
+TEST(EarlyLogTest, OtherIdsBeginNoRing) {
+  for (const std::uint64_t id : {1ULL << 32, (1ULL << 32) - 3, (1ULL << 62) - 3, 1ULL << 62}) {
+    Ring ring;
+    ring.write_texts(kText, id, kLines);
+    EXPECT_THAT(ring.read(), IsEmpty()) << id;
+  }
+}
+
 TEST(EarlyLogTest, WithoutInfosThereIsNoTime) {
   Ring ring;
   ring.write_texts(kText, kFirstId, kLines);
