@@ -154,10 +154,18 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   }
   const std::string log = crash.path + "/" + kLogName;
   std::error_code ignored;
-  if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
+  const bool callers = operation == sandbox::Operation::callers;
+  if ((operation == sandbox::Operation::dmesg || callers) &&
+      std::filesystem::exists(log, ignored)) {
     TRY_ASSIGN(std::string text, read_file(log));
-    return job::TextResult{
+    job::TextResult result{
         .name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
+    if (callers) {
+      result.summary.remarks.push_back(
+          {Errc::not_found,
+           "who wrote each line is not known: of this crash only the text of the log was kept"});
+    }
+    return result;
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
               manifest ? "only its log was kept" : crash.crash.damage);

@@ -36,9 +36,9 @@ Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                              const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
   descriptors.push_back({"output", text.get()});
-  const std::uint64_t most = request.operation == sandbox::Operation::dmesg
-                                 ? sandbox::kMaxOutputText
-                                 : sandbox::kMaxDocument;
+  const bool is_log = request.operation == sandbox::Operation::dmesg ||
+                      request.operation == sandbox::Operation::callers;
+  const std::uint64_t most = is_log ? sandbox::kMaxOutputText : sandbox::kMaxDocument;
   TRY(worker.request(std::move(request), descriptors));
   TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
   TextResult result{.name = {},

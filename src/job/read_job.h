@@ -23,7 +23,7 @@ struct TextResult {
   std::string text;
 };
 
-// The text that `operation` (info, report, dmesg, memory) makes of a dump file.
+// The text that `operation` (info, report, dmesg, callers, memory) makes of a dump file.
 Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
                              unsigned threads);
 // The same of a guest as it is at this time; it is neither paused nor are monitor commands sent

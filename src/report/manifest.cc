@@ -6,6 +6,7 @@
 
 #include "src/report/capture_json.h"
 #include "src/report/json.h"
+#include "src/report/signature_json.h"
 
 namespace vmcore::report {
 namespace {
@@ -49,25 +50,6 @@ std::string sha256_from(const Members& json) {
     throw Misfit("\"sha256\" is not a SHA-256 in hexadecimal");
   }
   return digits;
-}
-
-Json signature_json(const Signature& signature) {
-  if (signature == Signature{}) {
-    return {};
-  }
-  return {{"exact", cut(signature.exact, kMaxName)},
-          {"family", cut(signature.family, kMaxName)},
-          {"title", cut(signature.title, kMaxText)}};
-}
-
-Signature signature_from(const Members& json) {
-  if (!json.has("signature")) {
-    return {};
-  }
-  const Members signature = json.object("signature");
-  return {.exact = signature.text("exact", kMaxName),
-          .family = signature.text("family", kMaxName),
-          .title = signature.text("title", kMaxText)};
 }
 
 Json dump_json(const std::optional<StoredDump>& dump) {
@@ -137,7 +119,8 @@ Json manifest_json(const Manifest& manifest) {
             {"time", manifest.time},
             {"reason", cut(manifest.reason, kMaxName)},
             {"witness", text_or_null(manifest.witness, kMaxName)},
-            {"signature", signature_json(manifest.signature)},
+            {"signature",
+             manifest.signature == CrashSignature{} ? Json() : signature_json(manifest.signature)},
             {"complete", manifest.complete},
             {"verified", manifest.verified},
             {"tool", cut(manifest.tool, kMaxName)}};
@@ -161,7 +144,9 @@ Manifest read_manifest(const Json& document) {
                     .time = json.number("time", INT64_MAX),
                     .reason = json.text("reason", kMaxName),
                     .witness = json.text_or_empty("witness", kMaxName)};
-  manifest.signature = signature_from(json);
+  if (json.has("signature")) {
+    manifest.signature = signature_from(json.object("signature"));
+  }
   manifest.complete = json.flag("complete");
   manifest.verified = json.flag("verified");
   manifest.tool = json.text("tool", kMaxName);

@@ -14,6 +14,7 @@
 #include "src/base/result.h"
 #include "src/image/capture.h"
 #include "src/report/info.h"
+#include "src/report/signature.h"
 
 namespace vmcore::report {
 
@@ -23,14 +24,6 @@ struct StoredFile {
   std::uint64_t size = 0;   // bytes
   std::string sha256 = {};  // hex
   bool operator==(const StoredFile&) const = default;
-};
-
-// By what crashes are told apart. Empty texts where that is not known.
-struct Signature {
-  std::string exact = {};
-  std::string family = {};
-  std::string title = {};  // one line for people
-  bool operator==(const Signature&) const = default;
 };
 
 // What is in the dump.
@@ -61,7 +54,7 @@ struct Manifest {
   std::string witness = {};
   // Of whom and how; its cost has the times.
   Capture capture = {};
-  Signature signature = {};
+  CrashSignature signature = {};
   std::string tool = {};                // "vmcorectl 1.0"
   std::optional<StoredDump> dump = {};  // nothing where no memory was kept
   std::vector<StoredFile> files = {};

@@ -119,8 +119,7 @@ TriagePanic panic_of(const LogCrash& crash) {
   return panic;
 }
 
-TriageReport report_of_log(const LogText& log) {
-  const std::string why = "a kernel log does not tell";
+TriageReport report_of_log(const LogText& log, const std::string& why) {
   TriageReport report{.format = "kernel log",
                       .incomplete = !log.crash || log.crash->report.cut,
                       .kernel = {.why_not = "the log does not name its kernel"},

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/report/signature_json.h"
+
+namespace vmcore::report {
+
+Json signature_json(const CrashSignature& signature) {
+  return {{"exact", cut(signature.exact, kMaxName)},
+          {"family", cut(signature.family, kMaxName)},
+          {"title", cut(signature.title, kMaxText)},
+          {"weak", signature.weak}};
+}
+
+CrashSignature signature_from(const Members& json) {
+  return {.exact = json.text("exact", kMaxName),
+          .family = json.text("family", kMaxName),
+          .title = json.text("title"),
+          .weak = json.has("weak") && json.flag("weak")};  // the first manifests have none
+}
+
+}  // namespace vmcore::report
