@@ -19,6 +19,7 @@ struct Options {
   vault::Budget budget;
   std::string age;
   bool dry_run = false;
+  bool only_complete = false;
 };
 
 bool is_given(const vault::Budget& budget) {
@@ -47,6 +48,9 @@ int run(const Options& options, const Common& common) {
   }
   if (const Result<> recovered = options.dry_run ? Result<>() : recover(*vault); !recovered) {
     return report_error(recovered.error(), common);
+  }
+  if (options.only_complete) {
+    return kExitDone;
   }
   const auto budget = is_given(options.budget) ? options.budget : budget_of(options.store);
   const auto pruned = budget ? vault->prune(*budget, {}, now_in_seconds(), options.dry_run)
@@ -94,6 +98,10 @@ Run add_prune(CLI::App& command, const Common& common) {
         return parse_duration(text) ? "" : "give an age such as 90s, 15m, 2h or 30d";
       });
   command.add_flag("--dry-run", options->dry_run, "Print what would go, and remove nothing");
+  command
+      .add_flag("--only-complete", options->only_complete,
+                "Complete what was left behind, and remove no crash")
+      ->excludes(command.get_option("--dry-run"));
   add_store_option(command, options->store);
   return [options, &common] {
     options->budget.age = parse_duration(options->age);

@@ -119,8 +119,7 @@ Json manifest_json(const Manifest& manifest) {
             {"time", manifest.time},
             {"reason", cut(manifest.reason, kMaxName)},
             {"witness", text_or_null(manifest.witness, kMaxName)},
-            {"signature",
-             manifest.signature == CrashSignature{} ? Json() : signature_json(manifest.signature)},
+            {"signature", signature_json(manifest.signature)},
             {"complete", manifest.complete},
             {"verified", manifest.verified},
             {"tool", cut(manifest.tool, kMaxName)}};
@@ -128,6 +127,7 @@ Json manifest_json(const Manifest& manifest) {
   add_cost(capture, manifest.capture.cost);
   json["capture"] = std::move(capture);
   json["dump"] = dump_json(manifest.dump);
+  json["memory_left_out"] = text_or_null(manifest.memory_left_out, kMaxText);
   json["files"] = files_json(manifest.files);
   json["to_flash_ms"] = milliseconds(manifest.to_flash_us);
   json["to_dump_ms"] = milliseconds(manifest.to_dump_us);
@@ -144,9 +144,7 @@ Manifest read_manifest(const Json& document) {
                     .time = json.number("time", INT64_MAX),
                     .reason = json.text("reason", kMaxName),
                     .witness = json.text_or_empty("witness", kMaxName)};
-  if (json.has("signature")) {
-    manifest.signature = signature_from(json.object("signature"));
-  }
+  manifest.signature = signature_of(json);
   manifest.complete = json.flag("complete");
   manifest.verified = json.flag("verified");
   manifest.tool = json.text("tool", kMaxName);
@@ -156,6 +154,7 @@ Manifest read_manifest(const Json& document) {
   if (json.has("dump")) {
     manifest.dump = dump_from(json.object("dump"));
   }
+  manifest.memory_left_out = json.text_or_empty("memory_left_out");
   manifest.files = files_from(json.list("files", kMaxFiles));
   manifest.to_flash_us = microseconds_from(json, "to_flash_ms");
   manifest.to_dump_us = microseconds_from(json, "to_dump_ms");
@@ -237,6 +236,17 @@ void describe(Manifest& manifest, const InfoReport& info, const std::string& fil
   }
   manifest.complete = !info.incomplete;
   manifest.remarks.insert(manifest.remarks.end(), info.remarks.begin(), info.remarks.end());
+}
+
+void describe(Manifest& manifest, const TriageReport& report) {
+  const auto& panic = report.panic.value;
+  if (panic && panic->signature && manifest.signature == CrashSignature{}) {
+    manifest.signature = *panic->signature;
+  }
+  if (panic && manifest.reason.empty()) {
+    manifest.reason = "panic";
+    manifest.witness = known_or(manifest.witness, "memory");
+  }
 }
 
 std::string to_json(const Manifest& manifest) { return document_text(manifest_json(manifest)); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A CrashSignature within the JSON document of somebody else.
+// A CrashSignature as the member "signature" of documents.
 #pragma once
 
 #include "src/report/json.h"
@@ -7,8 +7,9 @@
 
 namespace vmcore::report {
 
+// Null if nothing is known.
 Json signature_json(const CrashSignature& signature);
-// Throws a Misfit.
-CrashSignature signature_from(const Members& json);
+// Empty if `owner` has none, or null. Throws a Misfit.
+CrashSignature signature_of(const Members& owner);
 
 }  // namespace vmcore::report

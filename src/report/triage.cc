@@ -223,7 +223,7 @@ TriagePanic panic_from(const Members& json) {
     panic.fault = fault_from(json.object("fault"));
   }
   if (json.has("signature")) {
-    panic.signature = signature_from(json.object("signature"));
+    panic.signature = signature_of(json);
   }
   return panic;
 }

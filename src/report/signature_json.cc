@@ -4,13 +4,20 @@
 namespace vmcore::report {
 
 Json signature_json(const CrashSignature& signature) {
+  if (signature == CrashSignature{}) {
+    return {};
+  }
   return {{"exact", cut(signature.exact, kMaxName)},
           {"family", cut(signature.family, kMaxName)},
           {"title", cut(signature.title, kMaxText)},
           {"weak", signature.weak}};
 }
 
-CrashSignature signature_from(const Members& json) {
+CrashSignature signature_of(const Members& owner) {
+  if (!owner.has("signature")) {
+    return {};
+  }
+  const Members json = owner.object("signature");
   return {.exact = json.text("exact", kMaxName),
           .family = json.text("family", kMaxName),
           .title = json.text("title"),
