@@ -35,6 +35,8 @@ struct LentGuest {
   std::vector<std::string> words = {};
   // That the job inherits, under the same numbers. Borrowed.
   std::vector<int> fds = {};
+  // Its own capture kernel can send its dump to this host: `vmcorectl receive` takes the words.
+  bool can_send = false;
 };
 
 // What is done to a guest.
@@ -44,6 +46,7 @@ enum class GuestDeed : std::uint8_t {
   resume,   // it runs on
   nmi,      // it is told to crash, by an NMI
 };
+// "restart": a stable word, as manifests have it.
 std::string_view deed_name(GuestDeed deed);
 
 // Calls of a source, in the loop's thread.
@@ -68,8 +71,11 @@ class GuestSource {
   // The job does not use it any more; `usable`: the monitor that was lent can be used as it is.
   // What the job says twice, or of a guest that is gone, does nothing.
   virtual void take_back(const GuestId& guest, bool usable) = 0;
-  // Calls `done` once, at the latest when the limit of the source is over (kDeedLimit).
-  virtual void act(const GuestId& guest, GuestDeed deed, std::function<void(Result<>)> done) = 0;
+  // Calls `done` once, not before act() has returned, and at the latest after kDeedLimit.
+  // `only_if_stopped`: the guest stood still when this was decided; if it runs by now, somebody
+  // else has carried it on, which is Errc::guest_state.
+  virtual void act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
+                   std::function<void(Result<>)> done) = 0;
 
   // The QEMU that runs the guest now; nothing where that is not known.
   virtual std::optional<acquire::ProcessKey> process_of(const GuestId& guest) = 0;
