@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 
 namespace vmcore::qmp {
 namespace {
@@ -44,6 +46,20 @@ void take_option(std::string_view option, RunActions& actions) {
 }
 
 constexpr Milliseconds kQuitTimeout{10'000};
+
+// QEMU's main loop resets soon after it has answered; a guest that stood still is in prelaunch then.
+Result<> wait_for_reset(Client& monitor, std::string_view before) {
+  constexpr std::chrono::seconds kLongest{10};
+  constexpr std::chrono::milliseconds kLookEvery{1};
+  for (const auto deadline = Clock::now() + kLongest; Clock::now() < deadline;
+       std::this_thread::sleep_for(kLookEvery)) {
+    TRY_ASSIGN(const std::string now, status_of(monitor));
+    if (now != before) {
+      return {};
+    }
+  }
+  return fail(Errc::guest_state, "QEMU does not reset its guest");
+}
 
 }  // namespace
 
@@ -114,17 +130,19 @@ Course course_of(Wanted wanted, const RunActions& before) {
   return before.shutdown == "pause" ? Course::stay : Course::quit;
 }
 
-// QEMU orders a reset as reboot=shutdown says, also one by its monitor.
+// With reboot=shutdown QEMU would trap a reset by its monitor as well.
 Result<> reset_guest(Client& monitor, const RunActions& then) {
+  TRY_ASSIGN(const std::string before, status_of(monitor));
   TRY(set_actions(monitor, {.reboot = "reset"}));
   TRY(monitor.execute("system_reset"));
-  // The reset is done when the next command is answered, for QEMU's main loop does both.
-  TRY_ASSIGN(const std::string status, status_of(monitor));
-  if (status == kTrapped) {
-    return fail(Errc::guest_state, "QEMU does not reset its guest");
+  const bool ran = before == "running";
+  if (!ran) {
+    TRY(wait_for_reset(monitor, before));
   }
   TRY(set_actions(monitor, then));
-  TRY(monitor.execute("cont"));
+  if (!ran) {
+    TRY(monitor.execute("cont"));
+  }
   return {};
 }
 

@@ -51,8 +51,8 @@ std::optional<Wanted> wanted_by(const Json& data);
 enum class Course : std::uint8_t { reset, quit, stay };
 Course course_of(Wanted wanted, const RunActions& before);
 
-// A guest that stopped in the trap boots again, with the actions `then` from its first instruction
-// on.
+// The guest boots again, whether it runs or stands still, with the actions `then` from its first
+// instruction on.
 Result<> reset_guest(Client& monitor, const RunActions& then);
 // QEMU ends. Returns when its monitor has closed.
 Result<> quit(Client& monitor);

@@ -21,6 +21,7 @@ constexpr Verb kVerbs[] = {
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
+    {"look", "Tell how the kernel of a guest that stopped came to its end", add_look, true},
     {"list", "List the stored crashes", add_list, true},
     {"path", "Print the path of a stored dump", add_path, false},
     {"export", "Copy a stored crash out of the store", add_export, false},

@@ -17,6 +17,7 @@ Run add_key(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_report(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
+Run add_look(CLI::App& command, const Common& common);
 Run add_memory(CLI::App& command, const Common& common);
 Run add_list(CLI::App& command, const Common& common);
 Run add_path(CLI::App& command, const Common& common);

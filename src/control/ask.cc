@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <span>
 #include <utility>
 
 namespace vmcore::control {
@@ -78,9 +81,9 @@ Result<> send_all(int socket, std::string_view text, Clock::time_point deadline)
   return {};
 }
 
-// Bytes, and a descriptor if one comes with them; zero at the end.
-Result<std::size_t> receive(int socket, std::span<char> buffer, Fd& fd) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+// Bytes, and the descriptors that come with them; zero at the end.
+Result<std::size_t> receive(int socket, std::span<char> buffer, std::vector<Fd>& fds) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostLent * sizeof(int))> control{};
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};
   message.msg_iov = &part;
@@ -93,16 +96,18 @@ Result<std::size_t> receive(int socket, std::span<char> buffer, Fd& fd) {
   }
   const cmsghdr* const header = CMSG_FIRSTHDR(&message);
   if (header != nullptr && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-    int number = -1;
-    std::memcpy(&number, CMSG_DATA(header), sizeof number);
-    fd = Fd(number);
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header) + at, sizeof number);
+      fds.emplace_back(number);
+    }
   }
   return static_cast<std::size_t>(got);
 }
 
 struct Received {
   Answer answer;
-  Fd fd;
+  std::vector<Fd> fds;
 };
 
 Result<Received> receive_answer(int socket, Clock::time_point deadline) {
@@ -111,7 +116,7 @@ Result<Received> receive_answer(int socket, Clock::time_point deadline) {
   std::array<char, 16 << 10> buffer;
   while (text.empty() || text.back() != '\n') {
     TRY(wait_for(socket, POLLIN, deadline));
-    TRY_ASSIGN(const std::size_t got, receive(socket, buffer, received.fd));
+    TRY_ASSIGN(const std::size_t got, receive(socket, buffer, received.fds));
     if (got == 0) {
       return fail(Errc::io, "vmcored ended the connection without an answer");
     }
@@ -144,10 +149,12 @@ Result<Loan> borrow(const std::filesystem::path& path, const std::filesystem::pa
   const Request request{.verb = Verb::lend, .socket = qmp_socket.string()};
   TRY(send_all(socket.get(), to_json(request), deadline));
   TRY_ASSIGN(Received received, receive_answer(socket.get(), deadline));
-  if (!received.fd) {
+  if (received.fds.empty()) {
     return fail(Errc::io, "vmcored lent a monitor without its descriptor");
   }
-  return Loan{std::move(received.fd), std::move(socket)};
+  Loan loan{.monitor = std::move(received.fds.front()), .connection = std::move(socket)};
+  std::move(received.fds.begin() + 1, received.fds.end(), std::back_inserter(loan.kept));
+  return loan;
 }
 
 }  // namespace vmcore::control

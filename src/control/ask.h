@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <vector>
 
 #include "src/base/fd.h"
 #include "src/base/result.h"
@@ -23,6 +24,7 @@ Result<Answer> ask(const std::filesystem::path& socket, const Request& request,
 // (docs/jobs.md); the monitor is given back when it is closed, at the latest.
 struct Loan {
   Fd monitor;
+  std::vector<Fd> kept = {};  // to be kept open as long as the monitor is used
   Fd connection;
 };
 

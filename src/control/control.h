@@ -62,6 +62,9 @@ struct Answer {
 inline constexpr std::size_t kMaxRequest = 256U << 10;
 inline constexpr std::size_t kMaxAnswer = 8U << 20;
 
+// Descriptors of an answer to `lend`: the monitor, then what is to be kept open with it.
+inline constexpr std::size_t kMostLent = 4;
+
 // In ASCII, with a newline at the end and none before.
 std::string to_json(const Request& request);
 std::string to_json(const Answer& answer);

@@ -65,21 +65,19 @@ gid_t group_of(const std::filesystem::path& path) {
 }
 
 // The text, or nothing of it if the client does not take it at once.
-ssize_t send_with(int socket, std::string_view text, int fd) {
-  struct alignas(cmsghdr) {
-    char bytes[CMSG_SPACE(sizeof(int))] = {};
-  } control;
+ssize_t send_with(int socket, std::string_view text, std::span<const int> fds) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostLent * sizeof(int))> control{};
   iovec part{const_cast<char*>(text.data()), text.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
+  message.msg_control = control.data();
+  message.msg_controllen = CMSG_SPACE(fds.size_bytes());
   cmsghdr* const header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  header->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   return ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -276,7 +274,7 @@ void Server::answer(std::uint64_t id, const Answer& answer) {
   set_timer();
 }
 
-Result<Fd> Server::lend(std::uint64_t id, int monitor) {
+Result<Fd> Server::lend(std::uint64_t id, std::span<const int> fds) {
   auto node = clients_.extract(id);
   if (node.empty()) {
     return fail(Errc::cancelled, "the command that asked for the monitor has ended");
@@ -284,7 +282,8 @@ Result<Fd> Server::lend(std::uint64_t id, int monitor) {
   Client& client = node.mapped();
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, client.socket.get(), nullptr);
   const std::string text = to_json(Answer{});
-  if (send_with(client.socket.get(), text, monitor) != static_cast<ssize_t>(text.size())) {
+  if (fds.size() > kMostLent ||
+      send_with(client.socket.get(), text, fds) != static_cast<ssize_t>(text.size())) {
     return fail(Errc::cancelled, "the command that asked for the monitor has ended");
   }
   return std::move(client.socket);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,9 +52,9 @@ class Server {
   std::vector<Asked> step();
   // Once for each request. Does nothing if the client has gone.
   void answer(std::uint64_t client, const Answer& answer);
-  // The same with a descriptor, which is borrowed. The connection belongs to the caller from then
-  // on. Errc::cancelled if the client has gone.
-  Result<Fd> lend(std::uint64_t client, int monitor);
+  // The same with descriptors, at most kMostLent, which are borrowed. The connection belongs to the
+  // caller from then on. Errc::cancelled if the client has gone.
+  Result<Fd> lend(std::uint64_t client, std::span<const int> fds);
 
  private:
   using Clock = std::chrono::steady_clock;

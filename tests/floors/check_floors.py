@@ -43,7 +43,7 @@ FLOORS = {
     "src/cli": ["src/image", "src/report", "src/sandbox", "src/seal", "src/staging", "src/vault", "src/job",
                 "src/check", "src/remote", "src/command", "src/audit", "src/config", "src/control"],
     "src/daemon": ["src/image", "src/report", "src/staging", "src/audit", "src/control", "src/vault", "src/config",
-                   "qmp", "src/acquire", "src/job", "src/command"],
+                   "qmp", "src/acquire", "src/job", "src/command", "src/guardian"],
     "guest/config": ["src/seal"],
     "guest/save": ["src/image", "src/kernel", "src/formats", "src/seal", "filters", "src/convert",
                    "guest/config"],

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/crash_action.h"
 
-#include <cstdlib>
-#include <memory>
 #include <optional>
 #include <utility>
 
@@ -73,24 +71,6 @@ Result<CrashAction> set_crash_action(const Selection& selection, std::string_vie
     return libvirt_failure(fmt::format("{}: on_crash {}", before.name, wanted));
   }
   return before;
-}
-
-Result<std::vector<RunningDomain>> running_domains(const std::string& uri) {
-  TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
-  virDomainPtr* domains = nullptr;
-  const int count =
-      virConnectListAllDomains(connection.get(), &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
-  if (count < 0) {
-    return libvirt_failure("the list of domains");
-  }
-  const std::unique_ptr<virDomainPtr, decltype(&std::free)> list(domains, std::free);
-  std::vector<RunningDomain> running;
-  for (int i = 0; i < count; ++i) {
-    const LibvirtDomain domain(domains[i]);
-    const char* const name = virDomainGetName(domain.get());
-    running.push_back({name != nullptr ? name : "", uuid_of(domain.get())});
-  }
-  return running;
 }
 
 }  // namespace vmcore::acquire

@@ -29,11 +29,4 @@ Result<CrashAction> crash_action(const Selection& selection);
 // libvirt has no number for.
 Result<CrashAction> set_crash_action(const Selection& selection, std::string_view action);
 
-// The name and UUID of each domain that runs.
-struct RunningDomain {
-  std::string name = {};
-  std::string uuid = {};
-};
-Result<std::vector<RunningDomain>> running_domains(const std::string& uri);
-
 }  // namespace vmcore::acquire
