@@ -1,5 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vmcored: keeps the crashes of a host's guests.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include "src/command/exit_code.h"
+#include "src/command/report_error.h"
 #include "src/daemon/service.h"
 
-int main() { return vmcore::daemon::run_service({}); }
+namespace vmcore::daemon {
+namespace {
+
+int check_config(const ServiceOptions& options) {
+  const auto config = configuration(options);
+  if (!config) {
+    return report_error(config.error());
+  }
+  fmt::print("the configuration is good\n");
+  return kExitDone;
+}
+
+int run(int argc, char** argv) {
+  ServiceOptions options;
+  bool only_check = false;
+  CLI::App app("Keeps the crashes of the guests of this host", "vmcored");
+  app.set_version_flag("-V,--version", std::string("vmcored ") + VMCORECTL_VERSION);
+  app.failure_message(CLI::FailureMessage::simple);
+  app.add_option("--config", options.config,
+                 fmt::format("The configuration; default: {}", config::kUsualFile));
+  app.add_option("-c,--connect", options.uris,
+                 "The URI of a libvirt whose domains are watched; can be repeated");
+  app.add_option("--qmp-folder", options.qmp_folders,
+                 "A folder of QMP sockets of QEMUs without libvirt; can be repeated");
+  app.add_option("--store", options.store, "Where crashes are kept");
+  app.add_option("--state", options.state, "Where it notes what it must know when it starts again")
+      ->capture_default_str();
+  app.add_flag("--check-config", only_check, "Say what is wrong with the configuration, and end");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  return only_check ? check_config(options) : run_service(options);
+}
+
+}  // namespace
+}  // namespace vmcore::daemon
+
+// Threads may still wait for a libvirt that does not answer: what they use must not be destroyed.
+int main(int argc, char** argv) {
+  const int code = vmcore::daemon::run(argc, argv);
+  std::fflush(nullptr);
+  ::_exit(code);
+}

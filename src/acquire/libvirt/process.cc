@@ -78,6 +78,12 @@ std::string pid_file(const std::string& uri, const std::string& runtime,
   return folder + "/" + domain + ".pid";
 }
 
+std::optional<pid_t> pid_in_file(const std::string& path, const std::string& uuid) {
+  std::ifstream file(path);
+  pid_t pid = 0;
+  return file >> pid && pid > 0 && runs_domain(pid, uuid) ? std::optional(pid) : std::nullopt;
+}
+
 Result<std::optional<std::uint64_t>> most_low_memory(const std::vector<std::string>& words) {
   std::optional<std::uint64_t> most;
   for (std::size_t i = 0; i + 1 < words.size(); ++i) {

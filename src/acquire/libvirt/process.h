@@ -3,6 +3,7 @@
 #pragma once
 
 #include <libvirt/libvirt.h>
+#include <sys/types.h>
 
 #include <cstdint>
 #include <optional>
@@ -26,5 +27,7 @@ Result<std::optional<std::uint64_t>> most_low_memory(const std::vector<std::stri
 // Where libvirt's QEMU driver of that URI keeps the pid file of a domain. `runtime` is
 // XDG_RUNTIME_DIR.
 std::string pid_file(const std::string& uri, const std::string& runtime, const std::string& domain);
+// The process in it; nothing where that does not run the domain.
+std::optional<pid_t> pid_in_file(const std::string& path, const std::string& uuid);
 
 }  // namespace vmcore::acquire

@@ -86,6 +86,18 @@ Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri) {
   return found;
 }
 
+Result<std::map<std::string, CrashTraits>> crash_traits(const std::string& uri) {
+  std::map<std::string, CrashTraits> found;
+  TRY(for_each_domain(uri, [&](virDomain* domain, const Selection&) {
+    const auto xml = definition_of(domain, 0);
+    const auto setup = xml ? read_definition(*xml) : tl::unexpected(xml.error());
+    if (setup) {  // else it has just ended
+      found[uuid_of(domain)] = {setup->on_crash.value_or(""), setup->dump_channel};
+    }
+  }));
+  return found;
+}
+
 Result<GuestSetup> setup_of_domain(const Selection& selection) {
   TRY_ASSIGN(const Domain found, find(selection));
   TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,13 @@ struct CrashedDomain {
   bool certain = true;  // else its memory tells whether it did, or has booted since
 };
 Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri);
+
+// What a service that waits for crashes has to know of each domain that runs, by UUID.
+struct CrashTraits {
+  std::string on_crash;       // libvirt's action
+  bool dump_channel = false;  // for what the guest's own capture kernel sends
+};
+Result<std::map<std::string, CrashTraits>> crash_traits(const std::string& uri);
 
 // As it runs, or else as it would be started.
 Result<GuestSetup> setup_of_domain(const Selection& selection);

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/daemon/keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/audit/audit.h"
+#include "src/daemon/after_crash.h"
+#include "src/daemon/log.h"
+#include "src/daemon/store_work.h"
+
+namespace vmcore::daemon {
+namespace {
+
+using acquire::GuestEvent;
+using std::chrono::seconds;
+
+// Of the flash report that comes before a dump.
+constexpr seconds kFlashTime{120};
+constexpr seconds kRecoverTime{600};
+// When the service stops.
+constexpr seconds kTimeForFlash{10};
+constexpr seconds kTimeToStop{40};
+
+std::uint64_t now_us() {
+  using std::chrono::microseconds;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(now).count());
+}
+
+std::string key_of(const GuestRecord& record) {
+  return GuestId{.from = record.from, .name = record.name, .uuid = record.uuid}.key();
+}
+
+void audit_deed(const GuestId& guest, audit::Deed deed, std::string result,
+                std::string_view detail) {
+  audit::write({.deed = deed,
+                .guest = guest.name,
+                .uuid = guest.uuid,
+                .result = std::move(result),
+                .fields = {{"VMCORECTL_EVENT", std::string(detail)}}});
+}
+
+}  // namespace
+
+Keeper::Keeper(Loop& loop, config::Config config, GuestRecords records,
+               std::filesystem::path program, Calls calls)
+    : loop_(loop),
+      config_(std::move(config)),
+      records_(std::move(records)),
+      program_(std::move(program)),
+      calls_(std::move(calls)),
+      queue_(config_.dumps) {
+  std::vector<Error> damaged;
+  for (GuestRecord& record : records_.load(damaged)) {
+    std::string key = key_of(record);
+    recorded_.emplace(std::move(key), std::move(record));
+  }
+  for (const Error& error : damaged) {
+    say(Priority::error, "", error.message);
+  }
+}
+
+SourceEvents Keeper::events() {
+  return {.on_event = [this](const GuestId& id, const GuestEvent& event) { on_event(id, event); },
+          .on_listed = [](const std::string&) {},
+          .on_note = [](const std::string& text,
+                        bool bad) { say(bad ? Priority::error : Priority::info, "", text); }};
+}
+
+void Keeper::configure(config::Config config) {
+  config_ = std::move(config);
+  queue_.set_most(config_.dumps);
+  for (auto& [key, guest] : guests_) {
+    guest.machine.configure(config_.policy_of(guest.id.name, guest.id.uuid));
+  }
+  give_turns();
+}
+
+Keeper::Guest& Keeper::guest_of(const GuestId& id) {
+  const std::string key = id.key();
+  if (const auto known = guests_.find(key); known != guests_.end()) {
+    known->second.id.name = id.name;  // a domain can be renamed
+    return known->second;
+  }
+  GuestRecord record{.name = id.name, .uuid = id.uuid, .from = id.from};
+  if (auto recorded = recorded_.extract(key)) {
+    record = std::move(recorded.mapped());
+  }
+  GuestMachine machine(config_.policy_of(id.name, id.uuid), record.crash);
+  return guests_
+      .emplace(key, Guest{.id = id, .record = std::move(record), .machine = std::move(machine)})
+      .first->second;
+}
+
+GuestSource* Keeper::source_of(const GuestId& id) const {
+  const auto found =
+      std::ranges::find_if(sources_, [&](const auto& source) { return source->has(id); });
+  return found == sources_.end() ? nullptr : found->get();
+}
+
+GuestFacts Keeper::facts_of(const Guest& guest) const {
+  GuestFacts facts{.armed = guest.record.armed, .now_us = now_us()};
+  GuestSource* const source = source_of(guest.id);
+  if (source != nullptr) {
+    facts.process = source->process_of(guest.id);
+    facts.owner_wants = source->wanted_after_crash(guest.id);
+  }
+  if (guest.record.armed) {
+    facts.owner_wants = after_crash_of(guest.record.on_crash_before);
+  }
+  return facts;
+}
+
+void Keeper::on_event(const GuestId& id, const GuestEvent& event) {
+  Guest& guest = guest_of(id);
+  const bool busy = guest.machine.busy();
+  perform(guest, guest.machine.on_event(event, facts_of(guest)));
+  if (!busy && guest.machine.busy()) {
+    audit_deed(id, audit::Deed::crash_seen, std::string(phase_name(guest.machine.phase())),
+               event.details);
+  }
+}
+
+void Keeper::perform(Guest& guest, Actions actions) {
+  for (const Action& action : actions) {
+    std::visit([&](const auto& one) { do_one(guest, one); }, action);
+  }
+  give_turns();
+  look_whether_idle();
+}
+
+void Keeper::do_one(Guest& guest, const StartJob& job) {
+  guest.begun = job;
+  if (stopping_) {
+    return;  // the next start does it
+  }
+  if (Result<> running = run_job(guest); !running) {
+    refuse(guest.id.key(), running.error());
+  } else if (job.kind == JobKind::flash) {
+    guest.job->no_go();
+  }
+}
+
+Result<> Keeper::run_job(Guest& guest) {
+  const StartJob& job = *guest.begun;
+  const std::string key = guest.id.key();
+  GuestSource* const source = source_of(guest.id);
+  if (source == nullptr) {
+    return fail(Errc::not_found, "{} is not watched any more", guest.id.from);
+  }
+  TRY_ASSIGN(LentGuest lent, source->lend(guest.id));
+  guest.lent = true;
+  guest.ended = false;
+  guest.flashing = job.kind == JobKind::dump;
+  if (job.kind == JobKind::receive && !lent.can_send) {
+    give_back(guest, true);
+    return fail(Errc::not_found, "it has no channel for its own dump");
+  }
+  auto started = JobProcess::start(
+      loop_, program_,
+      job_command(job, std::move(lent), config_, config_.policy_of(guest.id.name, guest.id.uuid)),
+      {.on_text = [this, key](std::string_view text) { on_text(key, text); },
+       .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
+  if (!started) {
+    give_back(guest, true);
+    return tl::unexpected(started.error());
+  }
+  guest.job = *std::move(started);
+  guest.job->set_limit(guest.flashing ? kFlashTime : job.limit);
+  return {};
+}
+
+// Not now: the machine is about to hear of something else.
+void Keeper::refuse(const std::string& key, Error error) {
+  loop_.after(seconds(0), [this, key, error = std::move(error)] {
+    Guest& guest = guests_.at(key);
+    if (!guest.job) {
+      tell(guest, guest.begun->kind == JobKind::look ? JobNews(JobLooked{tl::unexpected(error)})
+                                                     : JobNews(JobEnded{.error = error}));
+    }
+  });
+}
+
+void Keeper::do_one(Guest& guest, const EndJob&) {
+  if (guest.job) {
+    guest.job->end();
+  }
+}
+
+void Keeper::do_one(Guest& guest, const DoDeed& deed) {
+  const std::string key = guest.id.key();
+  const auto done = [this, key, what = deed.deed](Result<> result) {
+    --deeds_;
+    Guest& of = guests_.at(key);
+    audit_deed(of.id, audit::Deed::policy, result ? "done" : result.error().message,
+               deed_name(what));
+    perform(of, of.machine.on_deed(result, facts_of(of)));
+  };
+  ++deeds_;
+  if (GuestSource* const source = source_of(guest.id)) {
+    source->act(guest.id, deed.deed, deed.only_if_stopped, done);
+  } else {
+    loop_.after(seconds(0), [done] { done(fail(Errc::not_found, "it is not watched any more")); });
+  }
+}
+
+void Keeper::do_one(Guest& guest, const Remember& remember) {
+  guest.record.crash = remember.crash;
+  if (const Result<> saved = records_.save(guest.record); !saved) {
+    say(Priority::error, guest.id.name, saved.error().message);
+  }
+}
+
+void Keeper::do_one(Guest& guest, const NotePolicy& note) {
+  loop_.in_background<Result<>>(
+      [store = config_.store, note] { return note_policy(store, note.id, note.outcome); },
+      [name = guest.id.name](const Result<>& noted) {
+        if (!noted) {
+          say(Priority::warning, name, "what was done is not noted: " + noted.error().message);
+        }
+      });
+}
+
+void Keeper::do_one(Guest& guest, const Recover&) {
+  const auto since = static_cast<std::uint64_t>(guest.begun->event.time.count());
+  recover([this, key = guest.id.key(), id = guest.id, since] {
+    loop_.in_background<std::string>(
+        [store = config_.store, id, since] { return newest_crash(store, id, since); },
+        [this, key](const std::string& crash) {
+          Guest& of = guests_.at(key);
+          perform(of, of.machine.on_recovered(crash, facts_of(of)));
+        });
+  });
+}
+
+void Keeper::do_one(Guest& guest, const Wait& wait) {
+  loop_.cancel(guest.timer);
+  guest.timer = loop_.after(wait.time, [this, key = guest.id.key()] {
+    Guest& of = guests_.at(key);
+    of.timer = 0;
+    perform(of, of.machine.on_timer(facts_of(of)));
+  });
+}
+
+void Keeper::do_one(Guest& guest, const Settle& settle) {
+  calls_.on_settled(guest.id, settle.outcome);
+}
+
+void Keeper::do_one(Guest& guest, const Say& said) {
+  say(said.bad ? Priority::warning : Priority::info, guest.id.name, said.text);
+}
+
+void Keeper::give_turns() {
+  while (const auto key = stopping_ ? std::nullopt : queue_.next()) {
+    Guest& guest = guests_.at(*key);
+    guest.job->set_limit(guest.begun->limit);
+    guest.job->go();
+  }
+}
+
+void Keeper::on_text(const std::string& key, std::string_view text) {
+  Guest& guest = guests_.at(key);
+  const JobKind kind = guest.begun->kind;
+  if (kind == JobKind::look) {
+    guest.ended = true;
+    tell(guest, read_look(text));
+    return;
+  }
+  const auto said = read_job_line(text, kind);
+  if (!said) {
+    say(Priority::warning, guest.id.name, said.error().message);
+    return;
+  }
+  if (said->monitor) {
+    give_back(guest, *said->monitor);
+  }
+  if (const auto* event = std::get_if<GuestEvent>(&said->what)) {
+    on_event(guest.id, *event);
+  } else if (const auto* news = std::get_if<JobNews>(&said->what)) {
+    tell(guest, *news);
+  }
+}
+
+void Keeper::tell(Guest& guest, const JobNews& news) {
+  if (std::holds_alternative<JobFlash>(news) && guest.flashing) {
+    guest.flashing = false;
+    guest.job->no_limit();  // it waits for its turn
+    queue_.add(guest.id.key());
+  }
+  const auto* ended = std::get_if<JobEnded>(&news);
+  if (ended != nullptr) {
+    guest.ended = true;
+  }
+  if (ended != nullptr && stopping_ && !ended->whole) {
+    return;  // the next start goes on with it
+  }
+  perform(guest, guest.machine.on_job(news, facts_of(guest)));
+}
+
+void Keeper::give_back(Guest& guest, bool usable) {
+  GuestSource* const source = source_of(guest.id);
+  if (std::exchange(guest.lent, false) && source != nullptr) {
+    source->take_back(guest.id, usable);
+  }
+}
+
+void Keeper::on_job_ended(const std::string& key, const JobExit& exit) {
+  Guest& guest = guests_.at(key);
+  const auto job = std::move(guest.job);  // ends with this call
+  guest.flashing = false;
+  queue_.remove(key);
+  give_back(guest, false);
+  if (!guest.ended && !stopping_) {
+    perform(guest, guest.machine.on_job(JobDied{exit.how, exit.overdue}, facts_of(guest)));
+  }
+  give_turns();
+  look_whether_idle();
+}
+
+void Keeper::recover(std::function<void()> done) {
+  const std::uint64_t number = ++last_recovery_;
+  auto started = JobProcess::start(
+      loop_, program_,
+      {.words = {"prune", "--only-complete", "--store", config_.store.string()}, .reports = false},
+      {.on_text =
+           [](std::string_view text) {
+             if (!text.empty()) {
+               say(Priority::info, "", text.substr(0, text.find_last_not_of('\n') + 1));
+             }
+           },
+       .on_end =
+           [this, number, done](const JobExit&) {
+             const auto process = recoveries_.extract(number);  // ends with this call
+             if (done) {
+               done();
+             }
+           }});
+  if (!started) {
+    say(Priority::error, "", started.error().message);
+    loop_.after(
+        seconds(0), done ? done : [] {});
+    return;
+  }
+  (*started)->set_limit(kRecoverTime);
+  recoveries_.emplace(number, *std::move(started));
+}
+
+void Keeper::stop(std::function<void()> done) {
+  stopping_ = true;
+  stopped_ = std::move(done);
+  for (auto& [key, guest] : guests_) {
+    if (guest.job && !guest.flashing) {
+      guest.job->end();
+    }
+  }
+  loop_.after(kTimeForFlash, [this] { end_jobs(); });
+  loop_.after(kTimeToStop, [this] {
+    if (const auto end = std::exchange(stopped_, nullptr)) {
+      end();
+    }
+  });
+  look_whether_idle();
+}
+
+void Keeper::end_jobs() {
+  for (auto& [key, guest] : guests_) {
+    if (guest.job) {
+      guest.job->end();
+    }
+  }
+}
+
+bool Keeper::is_idle() const {
+  return deeds_ == 0 &&
+         std::ranges::none_of(guests_, [](const auto& one) { return one.second.job != nullptr; });
+}
+
+void Keeper::look_whether_idle() {
+  if (stopped_ && is_idle()) {
+    loop_.after(seconds(0), std::exchange(stopped_, nullptr));
+  }
+}
+
+std::vector<control::GuestStatus> Keeper::status() const {
+  std::vector<control::GuestStatus> all;
+  for (const auto& [key, guest] : guests_) {
+    all.push_back({.name = guest.id.name,
+                   .uuid = guest.id.uuid,
+                   .from = guest.id.from,
+                   .state = std::string(phase_name(guest.machine.phase())),
+                   .armed = guest.record.armed});
+  }
+  return all;
+}
+
+}  // namespace vmcore::daemon

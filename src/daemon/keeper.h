@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Keeper: all guests of the service, each with its GuestMachine: tells the machines what is heard
+// of their guests, and does what they say: runs jobs, carries out policies, writes records.
+//
+// Belongs to the loop's thread, and blocks nowhere.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "src/config/config.h"
+#include "src/control/control.h"
+#include "src/daemon/dump_queue.h"
+#include "src/daemon/guest_machine.h"
+#include "src/daemon/guest_record.h"
+#include "src/daemon/guest_source.h"
+#include "src/daemon/job_process.h"
+#include "src/daemon/job_words.h"
+#include "src/daemon/loop.h"
+
+namespace vmcore::daemon {
+
+class Keeper {
+ public:
+  struct Calls {
+    // A crash, when nothing more is to be done of it.
+    std::function<void(const GuestId&, const CrashOutcome&)> on_settled;
+  };
+
+  // `program`: vmcorectl. What the records say of guests that are not found stays.
+  Keeper(Loop& loop, config::Config config, GuestRecords records, std::filesystem::path program,
+         Calls calls);
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
+  // What sources call.
+  SourceEvents events();
+  void add(std::unique_ptr<GuestSource> source) { sources_.push_back(std::move(source)); }
+  const config::Config& config() const { return config_; }
+  // For crashes to come, and for those whose policy is still due.
+  void configure(config::Config config);
+
+  // Completes what is left in the store, in a process; then `done`, if there is one.
+  void recover(std::function<void()> done);
+  // Begins nothing any more. Flash reports that are being made get some seconds, then all jobs are
+  // told to end, and what is left of their crashes is for the next start. Then `done`.
+  void stop(std::function<void()> done);
+
+  std::vector<control::GuestStatus> status() const;
+
+ private:
+  struct Guest {
+    GuestId id;
+    GuestRecord record;
+    GuestMachine machine;
+    std::unique_ptr<JobProcess> job = nullptr;
+    std::optional<StartJob> begun = {};  // the job that runs or waits
+    bool flashing = false;               // its flash report is being made
+    bool ended = false;                  // it has told its end
+    bool lent = false;                   // to the job
+    Loop::Timer timer = 0;
+  };
+
+  void on_event(const GuestId& id, const acquire::GuestEvent& event);
+  Guest& guest_of(const GuestId& id);
+  GuestSource* source_of(const GuestId& id) const;
+  GuestFacts facts_of(const Guest& guest) const;
+  // Does all of it, and gives turns.
+  void perform(Guest& guest, Actions actions);
+
+  void do_one(Guest& guest, const StartJob& job);
+  void do_one(Guest& guest, const EndJob& end);
+  void do_one(Guest& guest, const DoDeed& deed);
+  void do_one(Guest& guest, const Remember& remember);
+  void do_one(Guest& guest, const NotePolicy& note);
+  void do_one(Guest& guest, const Recover& recover);
+  void do_one(Guest& guest, const Wait& wait);
+  void do_one(Guest& guest, const Settle& settle);
+  void do_one(Guest& guest, const Say& said);
+
+  Result<> run_job(Guest& guest);
+  // The job ends with the error, and never began.
+  void refuse(const std::string& key, Error error);
+  void on_text(const std::string& key, std::string_view text);
+  void on_job_ended(const std::string& key, const JobExit& exit);
+  void tell(Guest& guest, const JobNews& news);
+  void give_back(Guest& guest, bool usable);
+  void give_turns();
+  void end_jobs();
+  bool is_idle() const;
+  void look_whether_idle();
+
+  Loop& loop_;
+  config::Config config_;
+  GuestRecords records_;
+  std::filesystem::path program_;
+  Calls calls_;
+  std::vector<std::unique_ptr<GuestSource>> sources_ = {};
+  std::map<std::string, Guest> guests_ = {};          // by GuestId::key()
+  std::map<std::string, GuestRecord> recorded_ = {};  // of guests that were not heard of yet
+  DumpQueue queue_;
+  std::map<std::uint64_t, std::unique_ptr<JobProcess>> recoveries_ = {};
+  std::uint64_t last_recovery_ = 0;
+  unsigned deeds_ = 0;  // that are being done
+  bool stopping_ = false;
+  std::function<void()> stopped_ = {};
+};
+
+}  // namespace vmcore::daemon

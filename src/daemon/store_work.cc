@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/daemon/store_work.h"
+
+#include "src/vault/vault.h"
+
+namespace vmcore::daemon {
+
+Result<> note_policy(const std::filesystem::path& store, const std::string& id,
+                     const report::PolicyOutcome& outcome) {
+  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
+  return vault.set_policy(id, outcome);
+}
+
+std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
+                         std::uint64_t since) {
+  const auto vault = vault::Vault::open(store);
+  const auto crashes = vault ? vault->list() : tl::unexpected(vault.error());
+  std::string newest;
+  if (!crashes) {
+    return newest;
+  }
+  for (const report::ListedCrash& crash : *crashes) {
+    if (!crash.manifest || crash.manifest->time < since / 1'000'000) {
+      continue;
+    }
+    const GuestIdentity& who = crash.manifest->capture.guest;
+    const bool same =
+        who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name : who.uuid == guest.uuid;
+    newest = same ? crash.id : newest;
+  }
+  return newest;
+}
+
+Result<report::Manifest> manifest_of(const std::filesystem::path& store, const std::string& id) {
+  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
+  TRY_ASSIGN(vault::OpenCrash open, vault.open_crash(id));
+  if (!open.crash.manifest) {
+    return fail(Errc::malformed, "{}: {}", id, open.crash.damage);
+  }
+  return *std::move(open.crash.manifest);
+}
+
+}  // namespace vmcore::daemon

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the service does in the store. It waits for the store's lock: for the background.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "src/base/result.h"
+#include "src/daemon/guest_source.h"
+#include "src/report/manifest.h"
+
+namespace vmcore::daemon {
+
+Result<> note_policy(const std::filesystem::path& store, const std::string& id,
+                     const report::PolicyOutcome& outcome);
+
+// The newest crash of that guest that began not before `since` (microseconds since the epoch);
+// empty: none.
+std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
+                         std::uint64_t since);
+
+// Errc::not_found where there is none.
+Result<report::Manifest> manifest_of(const std::filesystem::path& store, const std::string& id);
+
+}  // namespace vmcore::daemon
