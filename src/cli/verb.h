@@ -9,7 +9,9 @@
 
 namespace vmcore::cli {
 
+Run add_arm(CLI::App& command, const Common& common);
 Run add_check(CLI::App& command, const Common& common);
+Run add_disarm(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
 Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "src/cli/guest_options.h"
 #include "src/cli/job_reporter.h"
@@ -39,9 +40,13 @@ int run(Options& options, const Common& common) {
     report_error(reporter.error(), common);
     return kExitUsage;
   }
-  acquire::Selection guest = options.guest.selection();
-  guest.monitor = reporter->monitor();
-  const auto ending = job::look_at_end(guest);
+  std::optional<Loan> loan;
+  auto guest = reporter->monitor() ? options.guest.selection() : reach_guest(options.guest, loan);
+  if (guest && reporter->monitor()) {
+    guest->monitor = reporter->monitor();
+  }
+  const auto ending =
+      guest ? job::look_at_end(*guest) : Result<job::KernelEnding>(tl::unexpected(guest.error()));
   if (!ending) {
     const int code = report_error(ending.error(), common);
     return reporter->end(code, error_json(ending.error()));
@@ -56,6 +61,11 @@ Run add_look(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
   add_guest_options(command, options->guest, "DOMAIN", "A libvirt domain: name, UUID or id");
   add_job_options(command, options->service, {});
+  command.parse_complete_callback([options] {
+    if (options->guest.domain.empty() == options->guest.socket.empty()) {
+      throw CLI::ValidationError("DOMAIN", "give a DOMAIN or --qmp SOCKET");
+    }
+  });
   return [options, &common] { return run(*options, common); };
 }
 

@@ -33,7 +33,7 @@ std::string line(const Json& json) {
 
 Request request_from(const Json& document) {
   const Members json(document);
-  report::expect_schema(json, Request::kSchema);
+  report::expect_schema(json, kSchema);
   Request request{.verb = verb_from(json.text("verb", report::kMaxName)),
                   .socket = json.text_or_empty("socket", report::kMaxPath),
                   .all = json.flag("all"),
@@ -72,7 +72,7 @@ GuestStatus status_from(const Members& json) {
 
 Answer answer_from(const Json& document) {
   const Members json(document);
-  report::expect_schema(json, Answer::kSchema);
+  report::expect_schema(json, kSchema);
   Answer answer;
   if (json.has("error")) {
     const Members error = json.object("error");
@@ -101,7 +101,7 @@ std::string to_json(const Request& request) {
   for (const std::string& guest : request.guests) {
     guests.push_back(report::cut(guest, report::kMaxText));
   }
-  return line({{"schema", Request::kSchema},
+  return line({{"schema", kSchema},
                {"verb", verb_name(request.verb)},
                {"guests", std::move(guests)},
                {"socket", report::text_or_null(request.socket, report::kMaxPath)},
@@ -123,7 +123,7 @@ std::string to_json(const Answer& answer) {
     error = {{"code", errc_name(answer.error->code)},
              {"text", report::cut(answer.error->message, report::kMaxPath)}};
   }
-  return line({{"schema", Answer::kSchema}, {"guests", guests}, {"error", error}});
+  return line({{"schema", kSchema}, {"guests", guests}, {"error", error}});
 }
 
 Result<Request> request_from_json(std::string_view text) {

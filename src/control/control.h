@@ -24,9 +24,10 @@ enum class Verb : std::uint8_t {
 };
 std::string_view verb_name(Verb verb);  // "arm"
 
-struct Request {
-  static constexpr std::string_view kSchema = "vmcorectl-control/1";
+// Of both documents.
+inline constexpr std::string_view kSchema = "vmcorectl-control/1";
 
+struct Request {
   Verb verb = Verb::status;
   // Which guests: those names and UUIDs, the guest of that QMP socket (an absolute path), or all
   // that the service knows.
@@ -52,8 +53,6 @@ struct GuestStatus {
 };
 
 struct Answer {
-  static constexpr std::string_view kSchema = "vmcorectl-control-answer/1";
-
   std::vector<GuestStatus> guests = {};
   std::optional<Error> error = {};  // the request was refused as a whole
 };

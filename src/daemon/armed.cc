@@ -12,17 +12,6 @@ namespace vmcore::daemon {
 namespace {
 
 using acquire::CrashAction;
-using config::AfterCrash;
-
-constexpr std::pair<std::string_view, AfterCrash> kAfterCrash[] = {
-    {"destroy", AfterCrash::destroy},          {"coredump-destroy", AfterCrash::destroy},
-    {"restart", AfterCrash::restart},          {"coredump-restart", AfterCrash::restart},
-    {"rename-restart", AfterCrash::restart},   {"preserve", AfterCrash::preserve},
-    {"preserve-running", AfterCrash::resume},
-    // QEMU's
-    {"shutdown", AfterCrash::destroy},         {"exit-failure", AfterCrash::destroy},
-    {"pause", AfterCrash::preserve},           {"none", AfterCrash::resume},
-};
 
 acquire::Selection selection_of(const std::string& uri, const std::string& uuid,
                                 const std::string& name) {
@@ -70,15 +59,6 @@ void audit(audit::Deed deed, const GuestId& guest, const Result<>& done) {
 }
 
 }  // namespace
-
-AfterCrash after_crash_of(std::string_view on_crash) {
-  for (const auto& [word, after] : kAfterCrash) {
-    if (word == on_crash) {
-      return after;
-    }
-  }
-  return AfterCrash::preserve;  // what is not understood is left as it is
-}
 
 Result<> give_back(const GuestRecord& record) {
   if (!record.armed) {
@@ -206,14 +186,21 @@ void Armed::disarm(const GuestId& guest, Done done) {
 }
 
 void Armed::on_started(const GuestId& guest) {
-  if (hands_.folder(guest) != nullptr || !hands_.record(guest).armed) {
+  const bool armed = hands_.record(guest).armed;
+  const bool again = armed && hands_.folder(guest) == nullptr;
+  if (!again && (armed || !hands_.wants_arming(guest))) {
     return;
   }
-  arm_domain(guest, [this, guest](const Result<>& armed) {
-    if (!armed) {
-      hands_.note(fmt::format("{} is not armed: {}", guest.name, armed.error().message), true);
+  const Done done = [this, guest](const Result<>& set) {
+    if (!set) {
+      hands_.note(fmt::format("{} is not armed: {}", guest.name, set.error().message), true);
     }
-  });
+  };
+  if (again) {
+    arm_domain(guest, done);
+  } else {
+    arm(guest, false, done);
+  }
 }
 
 }  // namespace vmcore::daemon

@@ -29,6 +29,8 @@ class Armed {
     std::function<Result<>(const GuestRecord&)> save;
     // The folder that has the guest; null: it is a domain of libvirt.
     std::function<QmpFolder*(const GuestId&)> folder;
+    // Whether the configuration wants it armed when it is found.
+    std::function<bool(const GuestId&)> wants_arming;
     std::function<void(const std::string& text, bool bad)> note;
   };
 
@@ -39,8 +41,8 @@ class Armed {
   // The record says so first: what is lost between the two is done again at the next start.
   void arm(const GuestId& guest, bool trap_resets, Done done);
   void disarm(const GuestId& guest, Done done);
-  // A domain was found, or has started: a new QEMU has its definition's action. Guests of a folder
-  // need no such call.
+  // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests of
+  // a folder that are armed are armed again by the folder.
   void on_started(const GuestId& guest);
 
  private:
@@ -53,10 +55,6 @@ class Armed {
   Loop& loop_;
   Hands hands_;
 };
-
-// What becomes of a domain whose on_crash is that, or of a guest of a QEMU with that action on a
-// panic.
-config::AfterCrash after_crash_of(std::string_view on_crash);
 
 // Gives back what was taken of a guest, without the loop: vmcored has ended for good, or is
 // removed. The guest stays armed by its record, so that the next vmcored arms it again. A guest

@@ -9,6 +9,8 @@
 #include "src/acquire/process/guest_process.h"
 #include "src/acquire/process/identity.h"
 #include "src/acquire/qmp/registers.h"
+#include "src/daemon/after_crash.h"
+#include "src/daemon/guest_machine.h"
 #include "src/guardian/line.h"
 
 namespace vmcore::daemon {
@@ -43,9 +45,6 @@ bool is_final(Errc code) {
   return code == Errc::not_recognised || code == Errc::denied || code == Errc::malformed ||
          code == Errc::invalid;
 }
-
-// Of the event of a guest that was stopped at its reset (guest_machine.h).
-constexpr const char* kTrappedDetails = "reset trap";
 
 double milliseconds_since(Loop::Clock::time_point since) {
   return std::chrono::duration<double, std::milli>(Loop::Clock::now() - since).count();
@@ -499,36 +498,45 @@ void HeldMonitor::look() {
     });
     return;
   }
-  auto started = lent ? LookJob::start(loop_, programs_.vmcorectl, *lent,
-                                       [this](const LookJob::Outcome& outcome) { on_look(outcome); })
-                      : tl::unexpected(lent.error());
-  if (started) {
-    look_ = *std::move(started);
-    return;
+  const Result<> started =
+      lent ? start_look(*std::move(lent)) : Result<>(tl::unexpected(lent.error()));
+  if (!started) {
+    note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
+    carry_on([](const Result<>&) {}, "nobody could look at it");
   }
-  if (lent) {
-    take_back(true);
-  }
-  note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
-  carry_on([](const Result<>&) {}, "a reset that nobody could look at");
 }
 
-void HeldMonitor::on_look(const LookJob::Outcome& outcome) {
-  const std::unique_ptr<LookJob> over = std::move(look_);
-  take_back(outcome.monitor_usable);
-  if (!trapped_) {
+Result<> HeldMonitor::start_look(LentGuest lent) {
+  const auto look = std::make_shared<TrapLook>();
+  auto started = JobProcess::start(
+      loop_, programs_.vmcorectl, look_command(std::move(lent)),
+      {.on_text = [look](std::string_view line) { take_look_line(line, *look); },
+       .on_end = [this, look](const JobExit&) { on_look(*look); }});
+  if (!started) {
+    take_back(true);
+    return tl::unexpected(std::move(started).error());
+  }
+  look_ = *std::move(started);
+  look_->set_limit(kLookLimit);
+  return {};
+}
+
+void HeldMonitor::on_look(const TrapLook& look) {
+  const std::unique_ptr<JobProcess> over = std::move(look_);  // ends with this call
+  take_back(look.monitor_usable);
+  if (!trapped_ || !connected()) {
     return;
   }
-  if (!outcome.ending) {
-    if (outcome.ending.error().code != Errc::not_found) {
-      note(fmt::format("its kernel cannot be looked at: {}", outcome.ending.error().message), true);
+  if (!look.ending) {
+    if (look.ending.error().code != Errc::not_found) {
+      note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
     }
-    carry_on([](const Result<>&) {}, "no kernel");
-  } else if (outcome.ending->end == job::KernelEnd::orderly) {
+    carry_on([](const Result<>&) {}, "no kernel is known in it");
+  } else if (look.ending->end == job::KernelEnd::orderly) {
     carry_on([](const Result<>&) {}, "orderly");
   } else {
-    tell_crash(fmt::format("{}{}{}", job::end_name(outcome.ending->end),
-                           outcome.ending->line.empty() ? "" : ": ", outcome.ending->line));
+    tell_crash(fmt::format("{}{}{}", job::end_name(look.ending->end),
+                           look.ending->line.empty() ? "" : ": ", look.ending->line));
   }
 }
 
@@ -583,11 +591,9 @@ config::AfterCrash HeldMonitor::wanted() const {
         return AfterCrash::preserve;
     }
   }
-  if (before_.panic == "none") {
-    return AfterCrash::resume;
-  }
-  return before_.panic == "pause" || before_.shutdown == "pause" ? AfterCrash::preserve
-                                                                 : AfterCrash::destroy;
+  // A QEMU that is to end stays if it was told to stay when it would end.
+  const AfterCrash after = after_crash_of(before_.panic).value_or(AfterCrash::preserve);
+  return after == AfterCrash::destroy && before_.shutdown == "pause" ? AfterCrash::preserve : after;
 }
 
 namespace {

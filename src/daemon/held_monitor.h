@@ -21,8 +21,9 @@
 #include "src/acquire/crash/panic_events.h"
 #include "src/daemon/guardian_line.h"
 #include "src/daemon/guest_source.h"
-#include "src/daemon/look_job.h"
+#include "src/daemon/job_process.h"
 #include "src/daemon/loop.h"
+#include "src/daemon/trap_look.h"
 
 namespace vmcore::daemon {
 
@@ -33,7 +34,7 @@ struct ArmWish {
 };
 
 struct MonitorPrograms {
-  std::string vmcorectl = {};
+  std::filesystem::path vmcorectl = {};
   std::filesystem::path guardian = {};
 };
 
@@ -122,7 +123,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void on_found(const acquire::GuestEvent& event);
   void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
   void look();
-  void on_look(const LookJob::Outcome& outcome);
+  Result<> start_look(LentGuest lent);
+  void on_look(const TrapLook& look);
   void tell_crash(const std::string& how);
   void carry_on(Done done, const char* why);
   void leave_trap();
@@ -147,7 +149,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   ArmWish set_;  // in QEMU
   GuardianLine guardian_;
   std::optional<Trapped> trapped_;
-  std::unique_ptr<LookJob> look_;
+  std::unique_ptr<JobProcess> look_;
 
   Loop::Timer retry_ = 0;
   std::chrono::milliseconds wait_{};

@@ -57,7 +57,7 @@ Result<std::unique_ptr<QmpFolder>> QmpFolder::open(Loop& loop, fs::path folder,
                                                    MonitorPrograms programs, SourceEvents calls,
                                                    std::map<std::string, ArmWish> wishes) {
   std::error_code error;
-  folder = fs::absolute(folder, error).lexically_normal();
+  folder = fs::weakly_canonical(folder, error);
   TRY(check_folder(folder));
   Fd inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (!inotify) {
