@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Stories: what is heard of a guest on the left, and what the service does then on the right.
+#include "src/daemon/guest_machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "src/daemon/after_crash.h"
+
+namespace vmcore::daemon {
+namespace {
+
+using acquire::GuestEvent;
+using config::AfterCrash;
+using config::OnHang;
+using Kind = GuestEvent::Kind;
+
+constexpr acquire::ProcessKey kQemu{.pid = 100, .start_time = 5};
+constexpr acquire::ProcessKey kOtherQemu{.pid = 200, .start_time = 9};
+
+std::string text_of(const report::PolicyOutcome& policy) {
+  return policy.action + (policy.done ? " done" : " not done: " + policy.error);
+}
+
+// What is logged is left out.
+struct Teller {
+  std::string operator()(const StartJob& job) const {
+    return job.kind == JobKind::dump    ? "dump"
+           : job.kind == JobKind::flash ? "flash"
+           : job.kind == JobKind::look  ? "look"
+                                        : "receive";
+  }
+  std::string operator()(const EndJob&) const { return "end job"; }
+  std::string operator()(const DoDeed& deed) const {
+    return std::string(deed_name(deed.deed)) + (deed.only_if_stopped ? " if stopped" : "");
+  }
+  std::string operator()(const Remember& remember) const {
+    if (!remember.crash) {
+      return "forget";
+    }
+    const RecordedCrash& crash = *remember.crash;
+    return std::string("remember ") + (crash.settled ? "" : "open ") +
+           (crash.id.empty() ? "nothing" : crash.id) + (crash.policy_due.empty() ? "" : " due");
+  }
+  std::string operator()(const NotePolicy& note) const {
+    return "note " + note.id + ": " + text_of(note.outcome);
+  }
+  std::string operator()(const Recover&) const { return "recover"; }
+  std::string operator()(const Wait& wait) const {
+    return "wait " + std::to_string(wait.time.count());
+  }
+  std::string operator()(const Settle& settle) const {
+    const CrashOutcome& outcome = settle.outcome;
+    return "settled: " + (outcome.id.empty() ? "lost: " + outcome.why
+                                             : outcome.id + (outcome.whole ? "" : " in part"));
+  }
+  std::string operator()(const Say&) const { return ""; }
+};
+
+std::string told(const Actions& actions) {
+  std::string all;
+  for (const Action& action : actions) {
+    const std::string one = std::visit(Teller(), action);
+    all += one.empty() ? "" : (all.empty() ? "" : "; ") + one;
+  }
+  return all;
+}
+
+const std::map<std::string, Kind> kKinds{{"panicked", Kind::panicked},
+                                         {"panicked-runs", Kind::panicked_runs},
+                                         {"crash-loaded", Kind::crash_loaded},
+                                         {"after-crash", Kind::after_crash},
+                                         {"reset", Kind::reset},
+                                         {"shutdown", Kind::shutdown},
+                                         {"watchdog", Kind::watchdog},
+                                         {"started", Kind::started},
+                                         {"stopped", Kind::stopped},
+                                         {"connection-lost", Kind::connection_lost}};
+
+class GuestMachineTest : public testing::Test {
+ protected:
+  struct Step {
+    std::string heard;
+    std::string done;
+  };
+
+  void with(AfterCrash after) { policy_.after_crash = after; }
+  void recorded(RecordedCrash crash) {
+    crash.process = kQemu;
+    recorded_ = std::move(crash);
+  }
+
+  // "found panicked", "stopped crashed": an event; else news of the job, a deed, the store, a
+  // timer.
+  std::string hear(const std::string& heard) {
+    const bool found = heard.starts_with("found ");
+    const std::string words = found ? heard.substr(6) : heard;
+    const std::string first = words.substr(0, words.find(' '));
+    const std::string rest = first.size() < words.size() ? words.substr(first.size() + 1) : "";
+    if (const auto kind = kKinds.find(first); kind != kKinds.end()) {
+      return told(machine().on_event({.kind = kind->second,
+                                      .name = "vm1",
+                                      .time = std::chrono::microseconds(facts_.now_us),
+                                      .found = found,
+                                      .details = rest},
+                                     facts_));
+    }
+    return told(hear_of_work(first, rest));
+  }
+
+  Actions hear_of_work(const std::string& first, const std::string& rest) {
+    if (first == "flash") {
+      return machine().on_job(JobFlash{.kept = true}, facts_);
+    }
+    if (first == "memory-read") {
+      return machine().on_job(JobMemoryRead{}, facts_);
+    }
+    if (first == "looked") {
+      return machine().on_job(JobLooked{rest == "unknown" ? Result<bool>(fail(Errc::denied, "no"))
+                                                          : rest == "panicked"},
+                              facts_);
+    }
+    if (first == "kept") {
+      return machine().on_job(JobEnded{.id = rest, .whole = true}, facts_);
+    }
+    if (first == "kept-in-part") {
+      return machine().on_job(JobEnded{.id = rest, .error = Error{Errc::no_space, "full"}}, facts_);
+    }
+    if (first == "failed" || first == "busy") {
+      const Errc code = first == "busy" ? Errc::busy : Errc::io;
+      return machine().on_job(JobEnded{.error = Error{code, rest}}, facts_);
+    }
+    if (first == "died" || first == "overdue") {
+      return machine().on_job(JobDied{"killed", first == "overdue"}, facts_);
+    }
+    if (first == "recovered") {
+      return machine().on_recovered(rest, facts_);
+    }
+    if (first == "done") {
+      return machine().on_deed({}, facts_);
+    }
+    if (first == "refused" || first == "others") {
+      const Errc code = first == "others" ? Errc::guest_state : Errc::io;
+      return machine().on_deed(fail(code, "{}", rest), facts_);
+    }
+    EXPECT_EQ(first, "timer");
+    return machine().on_timer(facts_);
+  }
+
+  void story(const std::vector<Step>& steps, GuestPhase then) {
+    int number = 0;
+    for (const Step& step : steps) {
+      EXPECT_EQ(hear(step.heard), step.done) << "step " << ++number << ": " << step.heard;
+      facts_.now_us += 1'000'000;
+    }
+    EXPECT_EQ(phase_name(machine().phase()), phase_name(then));
+  }
+
+  GuestMachine& machine() {
+    if (!machine_) {
+      machine_.emplace(policy_, recorded_);
+    }
+    return *machine_;
+  }
+
+  config::GuestPolicy policy_{.after_crash = AfterCrash::restart};
+  std::optional<RecordedCrash> recorded_;
+  std::optional<GuestMachine> machine_;
+  GuestFacts facts_{
+      .process = kQemu, .owner_wants = AfterCrash::restart, .now_us = 1'000'000'000'000};
+};
+
+TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) {
+  story({{"found started", ""},
+         {"panicked", "remember open nothing due; dump"},
+         {"flash", ""},
+         {"memory-read", "restart if stopped"},
+         {"reset", ""},
+         {"done", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"},
+         {"panicked", "remember open nothing due; dump"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, TheRestartMayEndAfterTheDump) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"kept C1", "remember C1 due"},
+         {"done", "remember C1; note C1: restart done; settled: C1; forget"},
+         {"reset", ""}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, TheTimesCountFromTheEvent) {
+  CrashOutcome outcome;
+  for (const char* heard : {"panicked", "flash", "memory-read", "done"}) {
+    hear(heard);
+    facts_.now_us += 1'000'000;
+  }
+  for (const Action& action : machine().on_job(JobEnded{.id = "C1", .whole = true}, facts_)) {
+    if (const auto* settled = std::get_if<Settle>(&action)) {
+      outcome = settled->outcome;
+    }
+  }
+  EXPECT_EQ(outcome.to_flash_us, 1'000'000U);
+  EXPECT_EQ(outcome.policy.to_running_us, 3'000'000U);
+  EXPECT_EQ(outcome.to_kept_us, 4'000'000U);
+}
+
+TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"panicked", ""},
+         {"found panicked", ""},
+         {"memory-read", "restart if stopped"},
+         {"panicked", ""},
+         {"done", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
+  with(AfterCrash::destroy);
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", ""},
+         {"kept C1", "remember C1 due; destroy if stopped"},
+         {"stopped destroyed", ""},
+         {"done", "remember C1; note C1: destroy done; settled: C1; forget"}},
+        GuestPhase::gone);
+}
+
+TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
+  with(AfterCrash::destroy);
+  story({{"panicked", "remember open nothing due; dump"},
+         {"failed no way", "remember nothing due; destroy if stopped"},
+         {"done", "remember nothing; settled: lost: no way; forget"}},
+        GuestPhase::gone);
+}
+
+TEST_F(GuestMachineTest, PreserveLeavesTheGuestUntilSomebodyElseCarriesItOn) {
+  with(AfterCrash::preserve);
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: preserve done; settled: C1"},
+         {"panicked", ""},
+         {"connection-lost", ""},
+         {"found panicked", ""},
+         {"reset", "forget"},
+         {"panicked", "remember open nothing due; dump"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
+  with(AfterCrash::as_domain);
+  facts_.owner_wants = AfterCrash::preserve;
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
+        GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, AsDomainWaitsUntilThatIsKnown) {
+  with(AfterCrash::as_domain);
+  facts_.owner_wants.reset();
+  story({{"panicked", "remember open nothing due; dump"}, {"memory-read", "wait 1"}},
+        GuestPhase::panicked);
+  facts_.owner_wants = AfterCrash::restart;
+  story({{"timer", "restart if stopped"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
+  with(AfterCrash::as_domain);
+  facts_.owner_wants = AfterCrash::destroy;
+  story({{"panicked", "remember open nothing due; dump"},
+         {"stopped crashed", ""},
+         {"failed no such domain",
+          "remember nothing due; remember nothing; settled: lost: its QEMU has ended (crashed) "
+          "before its memory was read; vmcorectl arm keeps its memory until it is read; forget"}},
+        GuestPhase::gone);
+}
+
+TEST_F(GuestMachineTest, AnEndByACrashWithoutItsEventIsLost) {
+  facts_.owner_wants = AfterCrash::destroy;
+  story({{"found started", ""},
+         {"stopped crashed",
+          "settled: lost: its QEMU was ended at once before its memory was read; vmcorectl arm "
+          "keeps its memory until it is read"}},
+        GuestPhase::gone);
+}
+
+TEST_F(GuestMachineTest, AnOrderlyEndIsNoCrash) {
+  story({{"found started", ""}, {"shutdown", ""}, {"stopped shutdown", ""}, {"started", ""}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"flash", ""},
+         {"reset", ""},
+         {"failed torn",
+          "remember nothing due; remember nothing; settled: lost: the guest was reset before its "
+          "memory was read; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"flash", ""},
+         {"reset", ""},
+         {"kept-in-part C1",
+          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
+          "reset; settled: C1 in part; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"reset", ""},
+         {"done", "remember open nothing"},
+         {"panicked", ""},
+         {"kept C1",
+          "remember C1; note C1: restart done; settled: C1; forget; remember open nothing due; "
+          "dump"},
+         {"memory-read", "restart if stopped"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"died", "recover"},
+         {"recovered ", "remember C1 due; restart if stopped"},
+         {"done", "remember C1; note C1: restart done; settled: C1 in part; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
+  story(
+      {{"panicked", "remember open nothing due; dump"},
+       {"overdue", "recover"},
+       {"recovered ", "remember nothing due; restart if stopped"},
+       {"done", "remember nothing; settled: lost: its job ended without a report: killed; forget"}},
+      GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"done", "remember open nothing"},
+         {"died", "recover"},
+         {"recovered C1", "remember C1; note C1: restart done; settled: C1 in part; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"busy held", "wait 2"},
+         {"timer", "dump"},
+         {"busy held", "wait 2"},
+         {"reset",
+          "remember nothing due; remember nothing; settled: lost: the guest was reset "
+          "before its memory was read; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"kept C1", "remember C1 due"},
+         {"refused no answer", "wait 2"},
+         {"timer", "restart if stopped"},
+         {"refused no answer", "wait 4"},
+         {"timer", "restart if stopped"},
+         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatSomebodyElseResumedIsLeftAlone) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"others it runs", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: restart not done: it runs; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, APolicyIsGivenUpInTheEnd) {
+  hear("panicked");
+  hear("memory-read");
+  hear("kept C1");
+  std::string last;
+  for (int i = 0; i < 20 && !last.starts_with("remember"); ++i) {
+    last = hear("refused no answer");
+    hear("timer");
+  }
+  EXPECT_EQ(last, "remember C1; note C1: restart not done: no answer; settled: C1");
+  EXPECT_EQ(machine().phase(), GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsNotWaitedFor) {
+  with(AfterCrash::resume);
+  story({{"panicked-runs", "remember open nothing due; dump"},
+         {"memory-read", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: resume done; settled: C1"},
+         {"reset", "forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsRestarted) {
+  story({{"panicked-runs", "remember open nothing due; dump"}, {"memory-read", "restart"}},
+        GuestPhase::panicked_runs);
+}
+
+TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
+  story({{"crash-loaded", "remember open nothing due; receive"},
+         {"kept C1", "remember C1 due; wait 599"},
+         {"reset",
+          "remember C1; note C1: restart not done: not carried out: the guest was reset; "
+          "settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
+  story({{"crash-loaded", "remember open nothing due; receive"},
+         {"failed silence", "dump"},
+         {"memory-read", ""},
+         {"kept C1", "remember C1 due; wait 597"},
+         {"timer", "restart"},
+         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ACaptureKernelThatSendsAPartIsDumpedFromOutsideToo) {
+  story({{"crash-loaded", "remember open nothing due; receive"},
+         {"kept-in-part C1", "dump"},
+         {"failed no", "remember C1 due; wait 598"}},
+        GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, ACaptureKernelThatPanicsIsDumpedAtOnce) {
+  story({{"crash-loaded", "remember open nothing due; receive"},
+         {"panicked", "end job"},
+         {"failed interrupted", "dump"},
+         {"memory-read", "restart if stopped"}},
+        GuestPhase::crash_loaded);
+}
+
+TEST_F(GuestMachineTest, AWatchdogGivesAReportAndNoPolicy) {
+  story({{"watchdog", "flash"},
+         {"kept C1", "settled: C1"},
+         {"watchdog", ""},
+         {"panicked", "remember open nothing due; dump"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AWatchdogGivesAnNmiAndThePanicFollows) {
+  policy_.on_hang = OnHang::nmi;
+  story({{"watchdog", "nmi"}, {"done", ""}, {"panicked", "remember open nothing due; dump"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APanicWhileAHangIsReportedComesNext) {
+  policy_.on_hang = OnHang::dump;
+  story({{"watchdog", "dump"},
+         {"panicked", ""},
+         {"kept C1", "settled: C1; remember open nothing due; dump"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
+  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
+  recorded({.settled = true, .id = "C1"});
+  story({{"found panicked", ""}, {"reset", "forget"}}, GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
+  recorded({.settled = true, .id = "C1"});
+  facts_.process = kOtherQemu;
+  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
+  recorded({.settled = true, .id = "C1", .policy_due = "restart"});
+  story({{"found panicked", "restart if stopped"},
+         {"done", "remember C1; note C1: restart done; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
+  recorded({.settled = true, .id = "C1", .policy_due = "restart"});
+  story({{"found started", "forget"}}, GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ARunAfterACrashIsDecidedByMemory) {
+  story({{"found after-crash", "look"}, {"looked healthy", ""}}, GuestPhase::watched);
+  story({{"found after-crash", "look"}, {"looked unknown", ""}}, GuestPhase::watched);
+  story({{"found after-crash", "look"},
+         {"looked panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart"}},
+        GuestPhase::panicked_runs);
+}
+
+TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
+  recorded({.settled = true, .id = "C1"});
+  story({{"found after-crash", ""}}, GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, APolicyThatIsDueDependsOnMemoryToo) {
+  recorded({.settled = true, .id = "C1", .policy_due = "restart"});
+  story({{"found after-crash", "look"}, {"looked healthy", "forget"}}, GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCarriedOn) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"connection-lost", ""},
+         {"found started", ""},
+         {"kept C1",
+          "remember C1 due; remember C1; note C1: restart not done: not carried out: the "
+          "guest runs again: somebody carried it on; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ATrappedResetIsAPanicWithAnotherName) {
+  story({{"panicked reset trap", "remember open nothing due; dump"}}, GuestPhase::reset_trapped);
+}
+
+TEST_F(GuestMachineTest, NewsOfAJobThatIsOverChangesNothing) {
+  story({{"kept C0", ""}, {"memory-read", ""}, {"recovered C0", ""}, {"timer", ""}, {"done", ""}},
+        GuestPhase::gone);
+}
+
+}  // namespace
+}  // namespace vmcore::daemon
