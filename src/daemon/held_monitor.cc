@@ -454,7 +454,7 @@ void HeldMonitor::leave_trap() {
 
 void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
   guardian_.say(wanted == qmp::Wanted::reset ? guardian::kReset : guardian::kShutdown);
-  trapped_ = {wanted, event, Loop::Clock::now(), false};
+  trapped_ = {wanted, event, Loop::Clock::now(), trapped_ ? trapped_->looks : 0};
   const bool by_host = !qmp::bool_member(parse_details(event.details), "guest").value_or(true);
   if (by_host) {
     carry_on([](const Result<>&) {}, "a reset by the host");
@@ -485,7 +485,12 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
 }
 
 void HeldMonitor::look() {
+  constexpr unsigned kMostLooks = 2;
   if (!trapped_ || !connected()) {
+    return;
+  }
+  if (trapped_->looks == kMostLooks) {
+    carry_on([](const Result<>&) {}, "nobody could look at it");
     return;
   }
   auto lent = lend();
@@ -523,6 +528,9 @@ Result<> HeldMonitor::start_look(LentGuest lent) {
 
 void HeldMonitor::on_look(const TrapLook& look) {
   const std::unique_ptr<JobProcess> over = std::move(look_);  // ends with this call
+  if (trapped_ && !look.monitor_usable) {
+    ++trapped_->looks;
+  }
   take_back(look.monitor_usable);
   if (!trapped_ || !connected()) {
     return;
@@ -541,7 +549,6 @@ void HeldMonitor::on_look(const TrapLook& look) {
 }
 
 void HeldMonitor::tell_crash(const std::string& how) {
-  trapped_->told = true;
   if (qmp::course_of(trapped_->wanted, before_) == qmp::Course::stay) {
     guardian_.say(guardian::kLeave);
   }

@@ -95,7 +95,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
     qmp::Wanted wanted = qmp::Wanted::reset;
     acquire::GuestEvent event = {};
     Loop::Clock::time_point since = {};
-    bool told = false;  // as a crash
+    unsigned looks = 0;  // that spoilt the monitor
   };
 
   static Result<Connected> connect(const std::filesystem::path& socket);
