@@ -47,7 +47,8 @@ void take_option(std::string_view option, RunActions& actions) {
 
 constexpr Milliseconds kQuitTimeout{10'000};
 
-// QEMU's main loop resets soon after it has answered; a guest that stood still is in prelaunch then.
+// QEMU's main loop resets soon after it has answered; a guest that stood still is in prelaunch
+// then.
 Result<> wait_for_reset(Client& monitor, std::string_view before) {
   constexpr std::chrono::seconds kLongest{10};
   constexpr std::chrono::milliseconds kLookEvery{1};
@@ -119,8 +120,8 @@ Result<> set_actions(Client& monitor, const RunActions& actions) {
 std::optional<Wanted> wanted_by(const Json& data) {
   const std::string reason = text_member(data, "reason").value_or("");
   return reason == "guest-reset" || reason == "host-qmp-system-reset" ? std::optional(Wanted::reset)
-         : reason == "guest-shutdown"                                 ? std::optional(Wanted::shutdown)
-                                                                      : std::nullopt;
+         : reason == "guest-shutdown" ? std::optional(Wanted::shutdown)
+                                      : std::nullopt;
 }
 
 Course course_of(Wanted wanted, const RunActions& before) {

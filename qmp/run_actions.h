@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What QEMU does when its guest resets, powers off or panics (run-state actions, QEMU 6.0: `-action`
-// on its command line, set-action by its monitor); and the reset trap, which makes a guest stop
-// before it resets or powers off, with its memory whole.
+// What QEMU does when its guest resets, powers off or panics (run-state actions, QEMU 6.0:
+// `-action` on its command line, set-action by its monitor); and the reset trap, which makes a
+// guest stop before it resets or powers off, with its memory whole.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ std::string command_for(const acquire::Selection& guest, const std::string& name
 }  // namespace
 
 ArmedGuests::ArmedGuests(const std::string& control_socket)
-    : answer_(control::ask(control_socket, {.verb = control::Verb::status, .all = true},
-                           kPatience)) {}
+    : answer_(
+          control::ask(control_socket, {.verb = control::Verb::status, .all = true}, kPatience)) {}
 
 Finding ArmedGuests::judge(const acquire::Selection& guest, const std::string& name) const {
   const Finding finding{.id = "armed", .title = "for a vmcored that keeps its crashes"};

@@ -198,9 +198,9 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
     job::be_killed_first();
   }
   job::PausedText result =
-      source.pause ? job::read_paused_guest(*guest, operation, threads, source.longest_pause(),
-                                            interrupt)
-                   : job::PausedText{job::read_guest(*guest, operation, threads), {}};
+      source.pause
+          ? job::read_paused_guest(*guest, operation, threads, source.longest_pause(), interrupt)
+          : job::PausedText{job::read_guest(*guest, operation, threads), {}};
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),
                              fmt::format("{} is not a file here; as a domain", source.domain));

@@ -23,7 +23,7 @@ struct GuestOptions {
   std::string uri;
   std::string socket;
   std::string control = control::kUsualSocket;  // where a vmcored may listen
-  std::string asked_as;  // acquire::Selection
+  std::string asked_as;                         // acquire::Selection
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;

@@ -179,8 +179,7 @@ int run(Options& options, const Common& common) {
     choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common)
-                             : dump(options, common, *guest);
+  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
 }
 
 }  // namespace

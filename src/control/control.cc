@@ -13,10 +13,8 @@ using report::Misfit;
 // Of a host: the largest run some thousand.
 constexpr std::size_t kMostGuests = 8192;
 
-constexpr std::pair<Verb, std::string_view> kVerbs[] = {{Verb::arm, "arm"},
-                                                        {Verb::disarm, "disarm"},
-                                                        {Verb::status, "status"},
-                                                        {Verb::lend, "lend"}};
+constexpr std::pair<Verb, std::string_view> kVerbs[] = {
+    {Verb::arm, "arm"}, {Verb::disarm, "disarm"}, {Verb::status, "status"}, {Verb::lend, "lend"}};
 
 Verb verb_from(std::string_view name) {
   for (const auto& [verb, known] : kVerbs) {

@@ -99,8 +99,7 @@ Result<Server> Server::listen(const std::filesystem::path& path, gid_t group) {
   Fd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   epoll_event wait{.events = EPOLLIN, .data = {.u64 = kListener}};
   epoll_event late{.events = EPOLLIN, .data = {.u64 = kTimer}};
-  if (!epoll || !timer ||
-      ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &wait) != 0 ||
+  if (!epoll || !timer || ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &wait) != 0 ||
       ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, timer.get(), &late) != 0) {
     return fail_errno(errno, path.string());
   }
@@ -119,8 +118,8 @@ void Server::wait_for(std::uint64_t id, const Client& client, unsigned events, i
 }
 
 bool Server::has_room(const Client& client) const {
-  const auto others = std::ranges::count_if(
-      clients_, [](const auto& entry) { return !entry.second.may_all; });
+  const auto others =
+      std::ranges::count_if(clients_, [](const auto& entry) { return !entry.second.may_all; });
   return clients_.size() < kMostClients &&
          (client.may_all || static_cast<std::size_t>(others) < kMostOtherClients);
 }
@@ -135,8 +134,7 @@ void Server::greet(Fd socket) {
                 .uid = peer.uid,
                 .may_all = peer.uid == 0 || peer.uid == ::geteuid(),
                 .deadline = Clock::now() + kPatience};
-  client.may_ask =
-      client.may_all || is_in_group(client.socket.get(), peer.gid, group_of(path_));
+  client.may_ask = client.may_all || is_in_group(client.socket.get(), peer.gid, group_of(path_));
   if (!has_room(client)) {
     const std::string text =
         to_json(Answer{.error = Error{Errc::busy, "vmcored has too many clients: try again"}});
@@ -214,9 +212,8 @@ bool Server::send(std::uint64_t id, Client& client) {
 }
 
 void Server::drop_late() {
-  std::erase_if(clients_, [now = Clock::now()](const auto& entry) {
-    return entry.second.deadline <= now;
-  });
+  std::erase_if(clients_,
+                [now = Clock::now()](const auto& entry) { return entry.second.deadline <= now; });
 }
 
 void Server::set_timer() {
@@ -249,8 +246,7 @@ std::vector<Asked> Server::step() {
       continue;
     }
     Client& client = found->second;
-    const bool stays =
-        client.output.empty() ? receive(id, client, asked) : send(id, client);
+    const bool stays = client.output.empty() ? receive(id, client, asked) : send(id, client);
     if (!stays) {
       clients_.erase(id);
     }

@@ -25,8 +25,7 @@ acquire::Selection selection_of(const GuestId& guest) {
 Result<> give_back_domain(const acquire::Selection& domain, const std::string& before) {
   const auto now = acquire::crash_action(domain);
   if (!now) {
-    const bool gone =
-        now.error().code == Errc::not_found || now.error().code == Errc::guest_state;
+    const bool gone = now.error().code == Errc::not_found || now.error().code == Errc::guest_state;
     return gone ? Result<>() : tl::unexpected(now.error());
   }
   // Somebody else may have chosen another action meanwhile.

@@ -41,8 +41,8 @@ class Armed {
   // The record says so first: what is lost between the two is done again at the next start.
   void arm(const GuestId& guest, bool trap_resets, Done done);
   void disarm(const GuestId& guest, Done done);
-  // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests of
-  // a folder that are armed are armed again by the folder.
+  // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests
+  // of a folder that are armed are armed again by the folder.
   void on_started(const GuestId& guest);
 
  private:

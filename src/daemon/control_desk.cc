@@ -91,8 +91,8 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
     return (!request.uri.empty() && guest.from != request.uri) ||
            (!request.socket.empty() && guest.from != request.socket);
   });
-  if (request.all || (request.guests.empty() && request.socket.empty() &&
-                      request.verb == Verb::status)) {
+  if (request.all ||
+      (request.guests.empty() && request.socket.empty() && request.verb == Verb::status)) {
     return all;
   }
   if (!request.socket.empty()) {
@@ -110,7 +110,8 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
                          [&](const GuestId& guest) { return is_named(guest, word); });
     if (guests.size() == before) {
       answer.guests.push_back(
-          {.name = word, .error = "vmcored knows no guest of that name (vmcorectl arm --all says which)"});
+          {.name = word,
+           .error = "vmcored knows no guest of that name (vmcorectl arm --all says which)"});
     } else if (guests.size() > before + 1) {
       guests.resize(before);
       answer.guests.push_back(
@@ -158,8 +159,8 @@ void ControlDesk::lend(const Asked& asked) {
   QmpFolder* const folder = hands_.folder(socket);
   HeldMonitor* const monitor = folder != nullptr ? folder->monitor_of(socket) : nullptr;
   if (monitor == nullptr) {
-    server_.answer(asked.client, {.error = Error{Errc::not_found,
-                                                 "vmcored does not hold that monitor"}});
+    server_.answer(asked.client,
+                   {.error = Error{Errc::not_found, "vmcored does not hold that monitor"}});
     return;
   }
   auto lent = monitor->lend();

@@ -64,8 +64,8 @@ Result<GuardianLine> GuardianLine::start(const std::filesystem::path& program, i
   }
   pointers.push_back(nullptr);
   TRY_ASSIGN(Process child, Process::start([&] {
-    return become_guardian(program.c_str(), pointers.data(), monitor, its.get());
-  }));
+               return become_guardian(program.c_str(), pointers.data(), monitor, its.get());
+             }));
   TRY_ASSIGN(const int status, child.wait());
   if (status != 0) {
     return fail(Errc::io, "vmcore-guardian was not started ({})", ending(status));

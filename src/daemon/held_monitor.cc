@@ -141,13 +141,12 @@ void HeldMonitor::try_connect() {
     return;
   }
   place_ = Place::connecting;
-  loop_.in_background<Result<Connected>>(
-      [socket = socket_] { return connect(socket); },
-      [weak = weak_from_this()](Result<Connected> connected) {
-        if (const auto self = weak.lock()) {
-          self->on_connected(std::move(connected));
-        }
-      });
+  loop_.in_background<Result<Connected>>([socket = socket_] { return connect(socket); },
+                                         [weak = weak_from_this()](Result<Connected> connected) {
+                                           if (const auto self = weak.lock()) {
+                                             self->on_connected(std::move(connected));
+                                           }
+                                         });
 }
 
 void HeldMonitor::try_later() {
@@ -341,9 +340,9 @@ Result<LentGuest> HeldMonitor::lend() {
   }
   loop_.forget(std::exchange(watched_, -1));
   place_ = Place::lent;
-  LentGuest lent{.words = {"--qmp", socket_.string(), "--monitor-fd",
-                           std::to_string(client_->fd())},
-                 .fds = {client_->fd()}};
+  LentGuest lent{
+      .words = {"--qmp", socket_.string(), "--monitor-fd", std::to_string(client_->fd())},
+      .fds = {client_->fd()}};
   if (guardian_) {
     lent.fds.push_back(guardian_.fd());
   }
@@ -413,8 +412,8 @@ void HeldMonitor::set_wish(Done done) {
       return;
     }
   }
-  run([actions = actions_now()](
-          qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
+  run([actions =
+           actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
       [weak = weak_from_this(), wish = wish_, done = std::move(done)](Result<> set) {
         if (const auto self = weak.lock(); self && self->connected()) {
           self->set_ = set ? wish : ArmWish{};
@@ -513,10 +512,10 @@ void HeldMonitor::look() {
 
 Result<> HeldMonitor::start_look(LentGuest lent) {
   const auto look = std::make_shared<TrapLook>();
-  auto started = JobProcess::start(
-      loop_, programs_.vmcorectl, look_command(std::move(lent)),
-      {.on_text = [look](std::string_view line) { take_look_line(line, *look); },
-       .on_end = [this, look](const JobExit&) { on_look(*look); }});
+  auto started =
+      JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
+                        {.on_text = [look](std::string_view line) { take_look_line(line, *look); },
+                         .on_end = [this, look](const JobExit&) { on_look(*look); }});
   if (!started) {
     take_back(true);
     return tl::unexpected(std::move(started).error());
@@ -565,19 +564,20 @@ void HeldMonitor::tell_crash(const std::string& how) {
 
 void HeldMonitor::carry_on(Done done, const char* why) {
   const Trapped trapped = *trapped_;
-  run(
-      [course = qmp::course_of(trapped.wanted, before_), then = actions_now()](
-          qmp::Client& monitor) { return qmp::follow(monitor, course, then); },
+  run([course = qmp::course_of(trapped.wanted, before_),
+       then = actions_now()](qmp::Client& monitor) { return qmp::follow(monitor, course, then); },
       [weak = weak_from_this(), trapped, why, done = std::move(done)](Result<> followed) {
         if (const auto self = weak.lock()) {
           if (followed) {
             self->leave_trap();
-            self->note(fmt::format("{} was carried out after {:.1f} ms ({})",
-                                   trapped.wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
-                                   milliseconds_since(trapped.since), why));
+            self->note(
+                fmt::format("{} was carried out after {:.1f} ms ({})",
+                            trapped.wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
+                            milliseconds_since(trapped.since), why));
           } else {
-            self->note(fmt::format("it stands still before its reset: {}", followed.error().message),
-                       true);
+            self->note(
+                fmt::format("it stands still before its reset: {}", followed.error().message),
+                true);
           }
         }
         done(std::move(followed));

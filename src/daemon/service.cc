@@ -90,23 +90,21 @@ class Service {
         armed_(loop_, hands_that_arm()) {}
 
   Armed::Hands hands_that_arm() {
-    return {.record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
-            .save = [this](const GuestRecord& record) { return keeper_.save(record); },
-            .folder = [this](const GuestId& id) { return folder_of(id.from); },
-            .wants_arming =
-                [this](const GuestId& id) {
-                  return keeper_.config().policy_of(id.name, id.uuid).arm;
-                },
-            .note = keeper_.events().on_note};
+    return {
+        .record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
+        .save = [this](const GuestRecord& record) { return keeper_.save(record); },
+        .folder = [this](const GuestId& id) { return folder_of(id.from); },
+        .wants_arming =
+            [this](const GuestId& id) { return keeper_.config().policy_of(id.name, id.uuid).arm; },
+        .note = keeper_.events().on_note};
   }
 
   ControlDesk::Hands hands_of_desk() {
-    return {.guests = [this] { return keeper_.guests(); },
-            .state = [this](const GuestId& id) { return keeper_.state_of(id); },
-            .record = [this](const GuestId& id) -> const GuestRecord& {
-              return keeper_.record_of(id);
-            },
-            .folder = [this](const std::string& socket) { return folder_of(socket); }};
+    return {
+        .guests = [this] { return keeper_.guests(); },
+        .state = [this](const GuestId& id) { return keeper_.state_of(id); },
+        .record = [this](const GuestId& id) -> const GuestRecord& { return keeper_.record_of(id); },
+        .folder = [this](const std::string& socket) { return folder_of(socket); }};
   }
 
   // What a command asks for needs a service; the service needs no command.
@@ -270,8 +268,8 @@ int give_back_guests(const ServiceOptions& options) {
   int code = kExitDone;
   for (const GuestRecord& record : records->load(damaged)) {
     if (const Result<> given = give_back(record); !given) {
-      code = report_error({given.error().code,
-                           fmt::format("{}: {}", record.name, given.error().message)});
+      code = report_error(
+          {given.error().code, fmt::format("{}: {}", record.name, given.error().message)});
     }
   }
   for (const Error& error : damaged) {

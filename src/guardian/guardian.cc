@@ -42,7 +42,8 @@ qmp::Wanted wanted_by(char said, const std::string& received) {
   const std::size_t reset = received.rfind("\"guest-reset\"");
   const std::size_t shutdown = received.rfind("\"guest-shutdown\"");
   const bool heard = reset != std::string::npos || shutdown != std::string::npos;
-  const bool later = shutdown != std::string::npos && (reset == std::string::npos || shutdown > reset);
+  const bool later =
+      shutdown != std::string::npos && (reset == std::string::npos || shutdown > reset);
   return (heard ? later : said == kShutdown) ? qmp::Wanted::shutdown : qmp::Wanted::reset;
 }
 

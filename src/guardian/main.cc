@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) {
     ::signal(signal, SIG_IGN);
   }
-  const auto before = qmp::actions_from(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+  const auto before =
+      qmp::actions_from(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
   if (!before) {
     fmt::print(stderr, "vmcore-guardian is started by vmcored: {}\n", before.error().message);
     return 2;

@@ -16,15 +16,15 @@ struct Words {
 
 constexpr Words kPanic{"Kernel panic - not syncing", KernelEnd::panicked};
 
-// The last of them counts. Sources: kernel/reboot.c (the messages of kernel_restart(), kernel_halt()
-// and kernel_power_off(), since v2.6), drivers/tty/sysrq.c (b, o), arch/x86/kernel/dumpstack.c and
-// mm/fault.c, lib/bug.c, arch/arm64/kernel/traps.c.
+// The last of them counts. Sources: kernel/reboot.c (the messages of kernel_restart(),
+// kernel_halt() and kernel_power_off(), since v2.6), drivers/tty/sysrq.c (b, o),
+// arch/x86/kernel/dumpstack.c and mm/fault.c, lib/bug.c, arch/arm64/kernel/traps.c.
 constexpr Words kLastWords[] = {
-    {"Restarting system", KernelEnd::orderly},  {"Power down", KernelEnd::orderly},
-    {"System halted", KernelEnd::orderly},      {"sysrq: Resetting", KernelEnd::orderly},
-    {"sysrq: Power Off", KernelEnd::orderly},   {"Oops: ", KernelEnd::oopsed},
-    {"kernel BUG at ", KernelEnd::oopsed},      {"BUG: unable to handle", KernelEnd::oopsed},
-    {"general protection", KernelEnd::oopsed},  {"double fault", KernelEnd::oopsed},
+    {"Restarting system", KernelEnd::orderly},      {"Power down", KernelEnd::orderly},
+    {"System halted", KernelEnd::orderly},          {"sysrq: Resetting", KernelEnd::orderly},
+    {"sysrq: Power Off", KernelEnd::orderly},       {"Oops: ", KernelEnd::oopsed},
+    {"kernel BUG at ", KernelEnd::oopsed},          {"BUG: unable to handle", KernelEnd::oopsed},
+    {"general protection", KernelEnd::oopsed},      {"double fault", KernelEnd::oopsed},
     {"Unable to handle kernel", KernelEnd::oopsed},
 };
 

@@ -19,7 +19,7 @@ enum class KernelEnd : std::uint8_t {
   orderly,   // it says that it restarts, halts or powers off
   silent,    // it says nothing: a triple fault, for one
 };
-std::string_view end_name(KernelEnd end);                         // "panicked"
+std::string_view end_name(KernelEnd end);  // "panicked"
 std::optional<KernelEnd> end_from_name(std::string_view name);
 
 struct KernelEnding {

@@ -34,8 +34,8 @@ std::string registers(std::uint64_t rip) {
     text += fmt::format("{:3}=0000 {} 00000000 00000000\\n", segment, zero);
   }
   text += fmt::format("GDT=     {} 0000007f\\nIDT=     {} 00000fff\\n", zero, zero);
-  text += fmt::format("CR0={} CR2={} CR3={} CR4=00000000\\n", kernel ? "80050033" : "00000010", zero,
-                      zero);
+  text += fmt::format("CR0={} CR2={} CR3={} CR4=00000000\\n", kernel ? "80050033" : "00000010",
+                      zero, zero);
   text += fmt::format("EFER={}\\n", kernel ? "0000000000000d01" : zero);
   return text;
 }
@@ -48,8 +48,8 @@ ListeningQemu::ListeningQemu(std::filesystem::path socket) : socket_(std::move(s
   std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
   ::unlink(socket_.c_str());
   listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  static_cast<void>(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address),
-                           sizeof address));
+  static_cast<void>(
+      ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
   static_cast<void>(::listen(listener_.get(), 4));
   thread_ = std::thread([this] { serve(); });
 }
@@ -122,8 +122,8 @@ std::string ListeningQemu::answer(const qmp::Json& command) {
   const std::string name = command.at("execute");
   const qmp::Json arguments = command.value("arguments", qmp::Json::object());
   if (name == "query-status") {
-    return returned(fmt::format(R"({{"status": "{}", "running": {}}})", status_,
-                                status_ == "running"));
+    return returned(
+        fmt::format(R"({{"status": "{}", "running": {}}})", status_, status_ == "running"));
   }
   if (name == "query-name") {
     return returned(R"({"name": "vm1"})");

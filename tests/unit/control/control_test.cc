@@ -44,9 +44,13 @@ TEST(Control, ARefusalHasItsCode) {
 TEST(Control, WhatIsNoRequestIsRefused) {
   const std::string good = to_json(Request{});
   EXPECT_TRUE(request_from_json(good));
-  for (const auto& [from, to] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"status", "format"}, {"control/1", "control/2"}, {"[]", "[1]"}, {"[]", "{}"},
-           {"false", "0"}, {"{", "["}}) {
+  for (const auto& [from, to] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"status", "format"},
+                                                                  {"control/1", "control/2"},
+                                                                  {"[]", "[1]"},
+                                                                  {"[]", "{}"},
+                                                                  {"false", "0"},
+                                                                  {"{", "["}}) {
     std::string text = good;
     text.replace(text.find(from), std::string_view(from).size(), to);
     EXPECT_FALSE(request_from_json(text)) << text;

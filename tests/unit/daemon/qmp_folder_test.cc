@@ -182,7 +182,8 @@ TEST_F(QmpFolderTest, LendsAMonitorToOneJob) {
   ASSERT_TRUE(wait_for_events(1));
   const auto lent = folder_->lend(id_);
   ASSERT_TRUE(lent) << lent.error().message;
-  EXPECT_THAT(lent->words, ElementsAre("--qmp", socket(), "--monitor-fd", std::to_string(lent->fds.at(0))));
+  EXPECT_THAT(lent->words,
+              ElementsAre("--qmp", socket(), "--monitor-fd", std::to_string(lent->fds.at(0))));
   EXPECT_EQ(folder_->lend(id_).error().code, Errc::busy);
   qemu_->guest_panics();
   EXPECT_TRUE(loop_.run_once(milliseconds(50)));

@@ -11,9 +11,10 @@ constexpr const char* kBoot = "[    0.000000] Linux version 6.1.0\n[    1.000000
 std::string_view end_of(const std::string& more) { return end_name(ending_of(kBoot + more).end); }
 
 TEST(KernelEnd, APanicSaysSo) {
-  const KernelEnding ending = ending_of(std::string(kBoot) +
-                                        "[   31.5] Kernel panic - not syncing: sysrq triggered crash\n"
-                                        "[   31.6] Rebooting in 1 seconds..\n");
+  const KernelEnding ending =
+      ending_of(std::string(kBoot) +
+                "[   31.5] Kernel panic - not syncing: sysrq triggered crash\n"
+                "[   31.6] Rebooting in 1 seconds..\n");
   EXPECT_EQ(ending.end, KernelEnd::panicked);
   EXPECT_EQ(ending.line, "[   31.5] Kernel panic - not syncing: sysrq triggered crash");
 }
@@ -46,8 +47,8 @@ TEST(KernelEnd, NothingIsSaid) {
 }
 
 TEST(KernelEnd, ItsNames) {
-  for (const KernelEnd end : {KernelEnd::panicked, KernelEnd::oopsed, KernelEnd::orderly,
-                              KernelEnd::silent}) {
+  for (const KernelEnd end :
+       {KernelEnd::panicked, KernelEnd::oopsed, KernelEnd::orderly, KernelEnd::silent}) {
     EXPECT_EQ(end_from_name(end_name(end)), end);
   }
   EXPECT_EQ(end_from_name("other"), std::nullopt);

@@ -89,10 +89,9 @@ TEST_F(WithQemu, ATrappedGuestBootsAgainInTheTrap) {
   EXPECT_EQ(qemu_->status(), "running");
   EXPECT_EQ(qemu_->actions(), "panic=pause reboot=shutdown shutdown=pause");
   EXPECT_EQ(qemu_->deeds(),
-            (std::vector<std::string>{"set-action panic=pause reboot=shutdown shutdown=pause",
-                                      "set-action reboot=reset", "system_reset",
-                                      "set-action panic=pause reboot=shutdown shutdown=pause",
-                                      "cont"}));
+            (std::vector<std::string>{
+                "set-action panic=pause reboot=shutdown shutdown=pause", "set-action reboot=reset",
+                "system_reset", "set-action panic=pause reboot=shutdown shutdown=pause", "cont"}));
 }
 
 TEST_F(WithQemu, ARunningGuestIsResetAsWell) {
