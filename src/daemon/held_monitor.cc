@@ -296,7 +296,7 @@ void HeldMonitor::handle(const GuestEvent& event) {
     return;
   }
   const auto wanted = qmp::wanted_by(parse_details(event.details));
-  if (event.kind == Kind::shutdown && set_.trap && wanted) {
+  if (event.kind == Kind::shutdown && may_trap() && wanted) {
     trap(*wanted, event);
     return;
   }
@@ -308,7 +308,7 @@ void HeldMonitor::on_found(const GuestEvent& event) {
   id_.uuid = event.uuid;
   // Without its event: somebody ended vmcored and the guardian. A guest that boots without need is
   // better than one that is down without need.
-  if (event.kind == Kind::shutdown && set_.trap) {
+  if (event.kind == Kind::shutdown && may_trap()) {
     const qmp::Wanted wanted = trapped_ ? trapped_->wanted : qmp::Wanted::reset;
     GuestEvent runs = event;
     runs.kind = Kind::started;
@@ -367,7 +367,9 @@ qmp::RunActions HeldMonitor::actions_now() const {
   if (!wish_.armed) {
     return before_;
   }
-  return wish_.trap ? qmp::kTrap : qmp::RunActions{before_.reboot, before_.shutdown, "pause"};
+  // No trap without a guardian.
+  return wish_.trap && guardian_ ? qmp::kTrap
+                                 : qmp::RunActions{before_.reboot, before_.shutdown, "pause"};
 }
 
 void HeldMonitor::end_guardian() {
@@ -393,10 +395,12 @@ void HeldMonitor::watch_guardian() {
     note("its vmcore-guardian has ended: its resets are not trapped until there is another", true);
     loop_.forget(guardian_.fd());
     guardian_ = {};
-    set_.trap = false;
-    run([back = qmp::RunActions{before_.reboot, before_.shutdown, {}}](
-            qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
-        [](const Result<>&) {});
+    run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
+        [weak = weak_from_this()](const Result<>& set) {
+          if (const auto self = weak.lock(); self && set && !self->guardian_) {
+            self->set_.trap = false;
+          }
+        });
     loop_.after(kAgain, [weak = weak_from_this()] {
       if (const auto self = weak.lock(); self && self->connected() && self->wish_.trap) {
         self->set_wish([](const Result<>&) {});
@@ -416,13 +420,22 @@ void HeldMonitor::set_wish(Done done) {
            actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
       [weak = weak_from_this(), wish = wish_, done = std::move(done)](Result<> set) {
         if (const auto self = weak.lock(); self && self->connected()) {
-          self->set_ = set ? wish : ArmWish{};
-          if (!self->set_.trap) {
-            self->end_guardian();
-          }
+          self->on_wish_set(wish, set);
         }
         done(std::move(set));
       });
+}
+
+// A QEMU that did not answer may do it later; one that refused does not.
+void HeldMonitor::on_wish_set(ArmWish wish, const Result<>& set) {
+  const bool refused =
+      !set && (set.error().code == Errc::io || set.error().code == Errc::unsupported);
+  if (set) {
+    set_ = wish;
+  }
+  if (!set_.trap && (set || refused) && !trapped_) {
+    end_guardian();
+  }
 }
 
 void HeldMonitor::arm(bool with_trap, Done done) {
@@ -449,6 +462,9 @@ void HeldMonitor::disarm(Done done) {
 void HeldMonitor::leave_trap() {
   trapped_.reset();
   guardian_.say(guardian::kNothing);
+  if (!wish_.trap) {
+    end_guardian();
+  }
 }
 
 void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {

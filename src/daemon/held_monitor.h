@@ -116,6 +116,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void forget_jobs(const std::string& why);
 
   void set_wish(Done done);
+  void on_wish_set(ArmWish wish, const Result<>& set);
+  bool may_trap() const { return set_.trap || guardian_; }
   Result<> guard();
   void watch_guardian();
   void end_guardian();
