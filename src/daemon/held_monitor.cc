@@ -472,7 +472,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
   trapped_ = {wanted, event, Loop::Clock::now(), trapped_ ? trapped_->looks : 0};
   const bool by_host = !qmp::bool_member(parse_details(event.details), "guest").value_or(true);
   if (by_host) {
-    carry_on([](const Result<>&) {}, "a reset by the host");
+    carry_on("a reset by the host");
     return;
   }
   const auto runs = std::make_shared<std::optional<bool>>();
@@ -494,7 +494,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
             }
           });
         } else {
-          self->carry_on([](const Result<>&) {}, "its firmware");
+          self->carry_on("its firmware");
         }
       });
 }
@@ -505,7 +505,7 @@ void HeldMonitor::look() {
     return;
   }
   if (trapped_->looks == kMostLooks) {
-    carry_on([](const Result<>&) {}, "nobody could look at it");
+    carry_on("nobody could look at it");
     return;
   }
   auto lent = lend();
@@ -522,7 +522,7 @@ void HeldMonitor::look() {
       lent ? start_look(*std::move(lent)) : Result<>(tl::unexpected(lent.error()));
   if (!started) {
     note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
-    carry_on([](const Result<>&) {}, "nobody could look at it");
+    carry_on("nobody could look at it");
   }
 }
 
@@ -554,9 +554,9 @@ void HeldMonitor::on_look(const TrapLook& look) {
     if (look.ending.error().code != Errc::not_found) {
       note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
     }
-    carry_on([](const Result<>&) {}, "no kernel is known in it");
+    carry_on("no kernel is known in it");
   } else if (look.ending->end == job::KernelEnd::orderly) {
-    carry_on([](const Result<>&) {}, "orderly");
+    carry_on("orderly");
   } else {
     tell_crash(fmt::format("{}{}{}", job::end_name(look.ending->end),
                            look.ending->line.empty() ? "" : ": ", look.ending->line));
@@ -578,26 +578,37 @@ void HeldMonitor::tell_crash(const std::string& how) {
   calls_.on_event(id_, crash);
 }
 
-void HeldMonitor::carry_on(Done done, const char* why) {
-  const Trapped trapped = *trapped_;
-  run([course = qmp::course_of(trapped.wanted, before_),
+// Tried until it is done: nobody else carries the guest on while this process lives.
+void HeldMonitor::carry_on(const char* why) {
+  constexpr std::chrono::seconds kAgain{5};
+  if (!trapped_) {
+    return;
+  }
+  run([course = qmp::course_of(trapped_->wanted, before_),
        then = actions_now()](qmp::Client& monitor) { return qmp::follow(monitor, course, then); },
-      [weak = weak_from_this(), trapped, why, done = std::move(done)](Result<> followed) {
-        if (const auto self = weak.lock()) {
-          if (followed) {
-            self->leave_trap();
-            self->note(
-                fmt::format("{} was carried out after {:.1f} ms ({})",
-                            trapped.wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
-                            milliseconds_since(trapped.since), why));
-          } else {
-            self->note(
-                fmt::format("it stands still before its reset: {}", followed.error().message),
-                true);
-          }
+      [weak = weak_from_this(), why](const Result<>& followed) {
+        const auto self = weak.lock();
+        if (!self || !self->trapped_) {
+          return;
         }
-        done(std::move(followed));
+        if (followed) {
+          self->note_carried_on(why);
+          self->leave_trap();
+          return;
+        }
+        self->note(fmt::format("it stands still: {}", followed.error().message), true);
+        self->loop_.after(kAgain, [weak, why] {
+          if (const auto again = weak.lock(); again && again->connected()) {
+            again->carry_on(why);
+          }
+        });
       });
+}
+
+void HeldMonitor::note_carried_on(const char* why) const {
+  note(fmt::format("{} was carried out after {:.1f} ms ({})",
+                   trapped_->wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
+                   milliseconds_since(trapped_->since), why));
 }
 
 // Policy

@@ -128,7 +128,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   Result<> start_look(LentGuest lent);
   void on_look(const TrapLook& look);
   void tell_crash(const std::string& how);
-  void carry_on(Done done, const char* why);
+  void carry_on(const char* why);
+  void note_carried_on(const char* why) const;
   void leave_trap();
   void note(const std::string& text, bool bad = false) const;
 
