@@ -22,17 +22,6 @@ using control::Verb;
 
 constexpr std::size_t kMostLoanText = 1U << 20;
 
-std::optional<acquire::GuestEvent::Kind> kind_named(std::string_view name) {
-  using Kind = acquire::GuestEvent::Kind;
-  for (const Kind kind : {Kind::panicked, Kind::panicked_runs, Kind::crash_loaded, Kind::reset,
-                          Kind::shutdown, Kind::watchdog}) {
-    if (acquire::kind_name(kind) == name) {
-      return kind;
-    }
-  }
-  return std::nullopt;
-}
-
 bool is_named(const GuestId& guest, const std::string& word) {
   return guest.name == word || (!guest.uuid.empty() && guest.uuid == word);
 }
@@ -205,7 +194,7 @@ void ControlDesk::end_loan(const std::string& socket) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
     const auto* const happened = event ? std::get_if<report::JobGuestEvent>(&*event) : nullptr;
     const auto* const read = event ? std::get_if<report::JobMemoryRead>(&*event) : nullptr;
-    const auto kind = happened != nullptr ? kind_named(happened->what) : std::nullopt;
+    const auto kind = happened != nullptr ? acquire::kind_named(happened->what) : std::nullopt;
     if (kind) {
       events.push_back({.kind = *kind,
                         .time = std::chrono::microseconds(happened->time_us),

@@ -76,6 +76,7 @@ HeldMonitor::HeldMonitor(Loop& loop, std::filesystem::path socket, const Monitor
 
 HeldMonitor::~HeldMonitor() {
   loop_.cancel(retry_);
+  loop_.cancel(ahead_);
   if (watched_ >= 0) {
     loop_.forget(watched_);
   }
@@ -433,6 +434,9 @@ void HeldMonitor::on_wish_set(ArmWish wish, const Result<>& set) {
   if (set) {
     set_ = wish;
   }
+  if (set_.trap) {
+    look_ahead();
+  }
   if (!set_.trap && (set || refused) && !trapped_) {
     end_guardian();
   }
@@ -462,7 +466,9 @@ void HeldMonitor::disarm(Done done) {
 void HeldMonitor::leave_trap() {
   trapped_.reset();
   guardian_.say(guardian::kNothing);
-  if (!wish_.trap) {
+  if (wish_.trap) {
+    look_ahead();
+  } else {
     end_guardian();
   }
 }
@@ -508,8 +514,11 @@ void HeldMonitor::look() {
     carry_on("nobody could look at it");
     return;
   }
-  auto lent = lend();
-  if (!lent && lent.error().code == Errc::busy) {
+  const Result<> started = start_look();
+  if (started) {
+    return;
+  }
+  if (started.error().code == Errc::busy) {
     constexpr milliseconds kSoon{5};
     loop_.after(kSoon, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) {
@@ -518,20 +527,33 @@ void HeldMonitor::look() {
     });
     return;
   }
-  const Result<> started =
-      lent ? start_look(*std::move(lent)) : Result<>(tl::unexpected(lent.error()));
-  if (!started) {
-    note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
-    carry_on("nobody could look at it");
-  }
+  note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
+  carry_on("nobody could look at it");
 }
 
-Result<> HeldMonitor::start_look(LentGuest lent) {
+// The monitor is back with the job's last line: its end is not waited for.
+Result<> HeldMonitor::start_look() {
+  if (look_) {
+    return fail(Errc::busy, "{}: the look before has not ended", id_.name);
+  }
+  TRY_ASSIGN(LentGuest lent, lend());
   const auto look = std::make_shared<TrapLook>();
-  auto started =
-      JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
-                        {.on_text = [look](std::string_view line) { take_look_line(line, *look); },
-                         .on_end = [this, look](const JobExit&) { on_look(*look); }});
+  auto started = JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
+                                   {.on_text =
+                                        [this, look](std::string_view line) {
+                                          take_look_line(line, *look);
+                                          if (look->over) {
+                                            on_look(*look);
+                                          }
+                                        },
+                                    .on_end =
+                                        [this, look](const JobExit&) {
+                                          // The process ends with this call.
+                                          const auto process = std::move(look_);
+                                          if (!look->over) {
+                                            on_look(*look);
+                                          }
+                                        }});
   if (!started) {
     take_back(true);
     return tl::unexpected(std::move(started).error());
@@ -542,14 +564,20 @@ Result<> HeldMonitor::start_look(LentGuest lent) {
 }
 
 void HeldMonitor::on_look(const TrapLook& look) {
-  const std::unique_ptr<JobProcess> over = std::move(look_);  // ends with this call
-  if (trapped_ && !look.monitor_usable) {
+  const bool was_trapped = trapped_.has_value();
+  if (was_trapped && !look.monitor_usable) {
     ++trapped_->looks;
   }
   take_back(look.monitor_usable);
-  if (!trapped_ || !connected()) {
-    return;
+  for (const GuestEvent& event : look.events) {
+    tell(event);
   }
+  if (was_trapped && trapped_ && connected()) {
+    judge(look);
+  }
+}
+
+void HeldMonitor::judge(const TrapLook& look) {
   if (!look.ending) {
     if (look.ending.error().code != Errc::not_found) {
       note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
@@ -561,6 +589,19 @@ void HeldMonitor::on_look(const TrapLook& look) {
     tell_crash(fmt::format("{}{}{}", job::end_name(look.ending->end),
                            look.ending->line.empty() ? "" : ": ", look.ending->line));
   }
+}
+
+// A look at the guest while it runs: where its kernel is, is remembered (job/place_cache.h), so
+// that the look that counts need not search all of its memory.
+void HeldMonitor::look_ahead() {
+  constexpr std::chrono::seconds kBooted{30};
+  loop_.cancel(ahead_);
+  ahead_ = loop_.after(kBooted, [this] {
+    ahead_ = 0;
+    if (set_.trap && !trapped_) {
+      static_cast<void>(start_look());
+    }
+  });
 }
 
 void HeldMonitor::tell_crash(const std::string& how) {

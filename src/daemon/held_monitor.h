@@ -125,7 +125,9 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void on_found(const acquire::GuestEvent& event);
   void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
   void look();
-  Result<> start_look(LentGuest lent);
+  Result<> start_look();
+  void judge(const TrapLook& look);
+  void look_ahead();
   void on_look(const TrapLook& look);
   void tell_crash(const std::string& how);
   void carry_on(const char* why);
@@ -155,6 +157,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   std::unique_ptr<JobProcess> look_;
 
   Loop::Timer retry_ = 0;
+  Loop::Timer ahead_ = 0;
   std::chrono::milliseconds wait_{};
   std::string last_error_;
   struct stat refused_ {};  // the file that is not connected to again

@@ -40,8 +40,9 @@ int run(int argc, char** argv) {
   app.add_option("--state", options.state, "Where it notes what it must know when it starts again")
       ->capture_default_str();
   app.add_option("--socket", options.socket, "Where commands reach it")->capture_default_str();
-  app.add_flag("--give-back", give_back,
-               "Give armed guests back as they were before, and end: for a service that is stopped");
+  app.add_flag(
+      "--give-back", give_back,
+      "Give armed guests back as they were before, and end: for a service that is stopped");
   app.add_flag("--check-config", only_check, "Say what is wrong with the configuration, and end");
   try {
     app.parse(argc, argv);

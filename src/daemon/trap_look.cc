@@ -41,9 +41,19 @@ JobCommand look_command(LentGuest guest) {
 
 void take_look_line(std::string_view line, TrapLook& look) {
   const auto event = report::job_event_from_line(line);
-  if (const auto* const last = event ? std::get_if<report::JobEnd>(&*event) : nullptr) {
-    look.ending = ending_from(last->report);
-    look.monitor_usable = last->monitor.value_or(false);
+  if (!event) {
+    return;
+  }
+  if (const auto* const happened = std::get_if<report::JobGuestEvent>(&*event)) {
+    if (const auto kind = acquire::kind_named(happened->what)) {
+      look.events.push_back({.kind = *kind,
+                             .time = std::chrono::microseconds(happened->time_us),
+                             .details = happened->details});
+    }
+  } else if (const auto* const end = std::get_if<report::JobEnd>(&*event)) {
+    look.ending = ending_from(end->report);
+    look.monitor_usable = end->monitor.value_or(false);
+    look.over = true;
   }
 }
 

@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <string_view>
+#include <vector>
 
+#include "src/acquire/crash/panic_events.h"
 #include "src/base/result.h"
 #include "src/daemon/job_process.h"
 #include "src/job/kernel_end.h"
@@ -19,8 +21,11 @@ JobCommand look_command(LentGuest guest);
 struct TrapLook {
   Result<job::KernelEnding> ending = fail(Errc::io, "the look ended without a word");
   bool monitor_usable = false;
+  bool over = false;  // its last line came
+  // What happened to the guest meanwhile, if it ran.
+  std::vector<acquire::GuestEvent> events = {};
 };
-// Takes one line of the job; lines before its end change nothing.
+// Takes one line of the job.
 void take_look_line(std::string_view line, TrapLook& look);
 
 }  // namespace vmcore::daemon
