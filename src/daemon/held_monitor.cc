@@ -274,7 +274,6 @@ void HeldMonitor::lose(const std::string& why) {
   if (watched_ >= 0) {
     loop_.forget(std::exchange(watched_, -1));
   }
-  look_.reset();
   end_guardian();  // it holds the connection open as well
   events_.reset();
   client_.reset();
