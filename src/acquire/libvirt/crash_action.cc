@@ -39,7 +39,7 @@ Result<CrashAction> action_of(virDomain* domain) {
   }
   TRY_ASSIGN(const std::string xml, definition_of(domain, 0));
   TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
-  action.action = setup.on_crash;
+  action.action = setup.on_crash.value_or("destroy");
   return action;
 }
 
