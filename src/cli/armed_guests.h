@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "src/acquire/selection.h"
 #include "src/base/finding.h"
 #include "src/base/result.h"
 #include "src/control/control.h"
+#include "src/job/read_job.h"
 
 namespace vmcore::cli {
 

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 
-#include "src/acquire/selection.h"
 #include "src/base/result.h"
 #include "src/cli/verb.h"
 #include "src/control/ask.h"

@@ -28,26 +28,6 @@ struct Options {
   std::string socket = control::kUsualSocket;
 };
 
-report::Json status_json(const GuestStatus& guest) {
-  return {{"name", report::cut(guest.name, report::kMaxText)},
-          {"uuid", report::text_or_null(guest.uuid, report::kMaxName)},
-          {"from", guest.from},
-          {"state", guest.state},
-          {"armed", guest.armed},
-          {"trap_resets", guest.trap_resets},
-          {"on_crash_before", report::text_or_null(guest.on_crash_before, report::kMaxName)},
-          {"error", report::text_or_null(guest.error, report::kMaxPath)}};
-}
-
-void print_json(const Answer& answer) {
-  report::Json guests = report::Json::array();
-  for (const GuestStatus& guest : answer.guests) {
-    guests.push_back(status_json(guest));
-  }
-  const report::Json json{{"schema", "vmcorectl-armed/1"}, {"guests", std::move(guests)}};
-  std::fputs(report::document_text(json).c_str(), stdout);
-}
-
 std::string line_of(const GuestStatus& guest) {
   std::string line = fmt::format("{}: {}", guest.name, guest.armed ? "armed" : "not armed");
   if (guest.armed && !guest.on_crash_before.empty()) {
@@ -61,7 +41,8 @@ std::string line_of(const GuestStatus& guest) {
 
 int tell(const Answer& answer, const Common& common) {
   if (common.json) {
-    print_json(answer);
+    std::fputs(report::document_text(report::Json::parse(control::to_json(answer))).c_str(),
+               stdout);
   }
   int failed = 0;
   for (const GuestStatus& guest : answer.guests) {
@@ -81,7 +62,7 @@ int run(const Options& options, const Common& common) {
   Request request = options.request;
   if (!request.socket.empty()) {
     std::error_code error;
-    request.socket = std::filesystem::weakly_canonical(request.socket, error);
+    request.socket = std::filesystem::weakly_canonical(request.socket, error).string();
   }
   const auto answer = control::ask(options.socket, request);
   if (!answer) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/armed.h"
 
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "qmp/connect.h"
@@ -50,7 +52,7 @@ Result<> give_back_monitor(const GuestRecord& record) {
   return qmp::set_actions(monitor, before);
 }
 
-void audit(audit::Deed deed, const GuestId& guest, const Result<>& done) {
+void record(audit::Deed deed, const GuestId& guest, const Result<>& done) {
   audit::write({.deed = deed,
                 .guest = guest.name,
                 .uuid = guest.uuid,
@@ -77,7 +79,7 @@ Result<> Armed::remember(GuestRecord& record, const GuestRecord& changed) {
 
 void Armed::arm(const GuestId& guest, bool trap_resets, Done done) {
   Done told = [guest, done = std::move(done)](Result<> armed) {
-    audit(audit::Deed::arm, guest, armed);
+    record(audit::Deed::arm, guest, armed);
     done(std::move(armed));
   };
   if (QmpFolder* const folder = hands_.folder(guest)) {
@@ -169,7 +171,7 @@ void Armed::forget(const GuestId& guest, const Result<>& given_back) {
 
 void Armed::disarm(const GuestId& guest, Done done) {
   Done told = [this, guest, done = std::move(done)](Result<> given_back) {
-    audit(audit::Deed::disarm, guest, given_back);
+    record(audit::Deed::disarm, guest, given_back);
     forget(guest, given_back);
     done(std::move(given_back));
   };
