@@ -17,6 +17,7 @@ struct Options {
   vault::Budget budget;
   std::string age;
   bool dry_run = false;
+  bool only_complete = false;
 };
 
 bool is_given(const vault::Budget& budget) {
@@ -45,6 +46,9 @@ int run(const Options& options, const Common& common) {
   }
   if (const Result<> recovered = options.dry_run ? Result<>() : recover(*vault); !recovered) {
     return report_error(recovered.error(), common);
+  }
+  if (options.only_complete) {
+    return kExitDone;
   }
   const auto pruned = vault->prune(is_given(options.budget) ? options.budget : vault::kUsualBudget,
                                    {}, now_in_seconds(), options.dry_run);
@@ -88,6 +92,10 @@ Run add_prune(CLI::App& command, const Common& common) {
         return parse_duration(text) ? "" : "give an age such as 90s, 15m, 2h or 30d";
       });
   command.add_flag("--dry-run", options->dry_run, "Print what would go, and remove nothing");
+  command
+      .add_flag("--only-complete", options->only_complete,
+                "Complete what was left behind, and remove no crash")
+      ->excludes(command.get_option("--dry-run"));
   add_store_option(command, options->store);
   return [options, &common] {
     if (const auto age = parse_duration(options->age)) {

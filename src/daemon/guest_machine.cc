@@ -132,7 +132,7 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
   if (crash_->phase == GuestPhase::hung && crash_->left.empty()) {
     crash_->left = "the guest panicked after it hung";
   }
-  if (!crash_->left.empty()) {
+  if (!crash_->left.empty() || !crash_->left_in_deed.empty()) {
     again_ = event;
     return;
   }
@@ -150,7 +150,7 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
 void GuestMachine::on_crash_loaded(const GuestEvent& event, const GuestFacts& facts) {
   if (!crash_) {
     begin_as_told(event, facts);
-  } else if (!crash_->left.empty()) {
+  } else if (!crash_->left.empty() || !crash_->left_in_deed.empty()) {
     again_ = event;
   }
 }
@@ -429,6 +429,7 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
       !crash.outcome.policy.action.empty()) {
     return;
   }
+  const bool reboots = crash.phase == GuestPhase::crash_loaded && !crash.stopped;  // by itself
   const auto wanted = resolved(policy_.after_crash, facts.owner_wants);
   const std::string name(after_crash_name(wanted.value_or(policy_.after_crash)));
   if (!crash.left.empty()) {
@@ -437,7 +438,7 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
     wait(seconds(1), Waiting::deed);
   } else if (!wanted) {
     end_policy({.action = name, .error = "what it should be is not known"}, facts);
-  } else if (!crash.over && (wanted == AfterCrash::destroy || !crash.read)) {
+  } else if (!crash.over && (wanted == AfterCrash::destroy || !crash.read || reboots)) {
     return;
   } else if (wanted == AfterCrash::preserve || (wanted == AfterCrash::resume && !crash.stopped)) {
     end_policy({.action = name, .done = true}, facts);

@@ -161,8 +161,9 @@ Result<> GuestRecords::save(const GuestRecord& record) const {
     fs::remove(path, error);
     return error ? fail_errno(error.value(), path.string()) : Result<>();
   }
+  const std::string text = to_json(record);
   TRY_ASSIGN(staging::StagedFile file, staging::StagedFile::create(path, true));
-  TRY(sys::write_full(file.fd(), std::as_bytes(std::span(to_json(record)))));
+  TRY(sys::write_full(file.fd(), std::as_bytes(std::span(text))));
   TRY(file.commit());
   return {};
 }

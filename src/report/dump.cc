@@ -71,6 +71,8 @@ DumpReport report_from(const Json& document) {
   if (json.has("then")) {
     report.then = then_from(json.object("then"));
   }
+  report.kept = json.text_or_empty("kept", kMaxName);
+  report.memory = json.text_or_empty("memory");
   return report;
 }
 
@@ -84,6 +86,12 @@ std::string to_json(const DumpReport& report) {
   }
   if (report.then) {
     (report.guest ? json["guest"] : json)["then"] = then_json(*report.then);
+  }
+  if (!report.kept.empty()) {
+    json["kept"] = cut(report.kept, kMaxName);
+  }
+  if (!report.memory.empty()) {
+    json["memory"] = cut(report.memory, kMaxText);
   }
   return document_text(json);
 }

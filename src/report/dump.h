@@ -51,6 +51,8 @@ struct DumpReport {
   Result<DumpFile> dump = DumpFile{};
   std::optional<DumpedGuest> guest = {};  // nothing where none was touched, and of `convert`
   std::optional<ThenOutcome> then = {};
+  std::string kept = {};    // of `--keep`: the ID of the stored crash; empty where none was kept
+  std::string memory = {};  // why no memory was dumped, on purpose: "not kept: it repeats ..."
 };
 
 std::string to_json(const DumpReport& report);

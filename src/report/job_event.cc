@@ -2,6 +2,7 @@
 #include "src/report/job_event.h"
 
 #include "src/report/json.h"
+#include "src/report/signature_json.h"
 
 namespace vmcore::report {
 namespace {
@@ -55,6 +56,14 @@ struct Writer {
     add_monitor(json, event.monitor);
     return json;
   }
+  Json operator()(const JobFlash& event) const {
+    Json json = begin("flash");
+    json["kept"] = event.kept;
+    json["why"] = text_or_null(event.why, kMaxPath);
+    json["draft"] = text_or_null(event.draft, kMaxPath);
+    json["signature"] = signature_json(event.signature);
+    return json;
+  }
   Json operator()(const JobEnd& event) const {
     Json json = begin("end");
     json["exit_code"] = event.exit_code;
@@ -86,6 +95,13 @@ JobEvent event_from(const Json& document) {
   }
   if (event == "memory-read") {
     return JobMemoryRead{monitor_from(json)};
+  }
+  if (event == "flash") {
+    // Not in the initializer: gcc bug 66139, as in dump_file_json.cc.
+    JobFlash flash{json.flag("kept"), json.text_or_empty("why", kMaxPath),
+                   json.text_or_empty("draft", kMaxPath)};
+    flash.signature = signature_from(json);
+    return flash;
   }
   if (event == "end") {
     json.object("report");

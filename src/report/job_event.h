@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "src/base/result.h"
+#include "src/report/crash_signature.h"
 
 namespace vmcore::report {
 
@@ -45,6 +46,13 @@ struct JobGuestEvent {
 struct JobMemoryRead {
   std::optional<bool> monitor = {};  // as above
 };
+// Of `--flash`: the crash's flash report, in the draft.
+struct JobFlash {
+  bool kept = false;      // anything of it
+  std::string why = {};   // not, or why it says less than it could
+  std::string draft = {};  // the path of the folder, until the crash has its name
+  Signature signature = {};
+};
 // The last line. A process that ends without it was killed, or refused its command line.
 struct JobEnd {
   int exit_code = 0;
@@ -52,7 +60,8 @@ struct JobEnd {
   std::string report = {};           // the document of --output json: dump.h, receive.h
 };
 using JobEvent =
-    std::variant<JobProgress, JobReceived, JobStream, JobLog, JobGuestEvent, JobMemoryRead, JobEnd>;
+    std::variant<JobProgress, JobReceived, JobStream, JobLog, JobGuestEvent, JobMemoryRead,
+                 JobFlash, JobEnd>;
 
 inline constexpr std::string_view kJobSchema = "vmcorectl-job/1";
 // Bytes of a line, which holds at most one report.

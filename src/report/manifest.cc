@@ -6,6 +6,7 @@
 
 #include "src/report/capture_json.h"
 #include "src/report/json.h"
+#include "src/report/signature_json.h"
 
 namespace vmcore::report {
 namespace {
@@ -49,25 +50,6 @@ std::string sha256_from(const Members& json) {
     throw Misfit("\"sha256\" is not a SHA-256 in hexadecimal");
   }
   return digits;
-}
-
-Json signature_json(const Signature& signature) {
-  if (signature == Signature{}) {
-    return {};
-  }
-  return {{"exact", cut(signature.exact, kMaxName)},
-          {"family", cut(signature.family, kMaxName)},
-          {"title", cut(signature.title, kMaxText)}};
-}
-
-Signature signature_from(const Members& json) {
-  if (!json.has("signature")) {
-    return {};
-  }
-  const Members signature = json.object("signature");
-  return {.exact = signature.text("exact", kMaxName),
-          .family = signature.text("family", kMaxName),
-          .title = signature.text("title", kMaxText)};
 }
 
 Json dump_json(const std::optional<StoredDump>& dump) {
@@ -145,6 +127,7 @@ Json manifest_json(const Manifest& manifest) {
   add_cost(capture, manifest.capture.cost);
   json["capture"] = std::move(capture);
   json["dump"] = dump_json(manifest.dump);
+  json["memory_left_out"] = text_or_null(manifest.memory_left_out, kMaxText);
   json["files"] = files_json(manifest.files);
   json["to_flash_ms"] = milliseconds(manifest.to_flash_us);
   json["to_dump_ms"] = milliseconds(manifest.to_dump_us);
@@ -171,6 +154,7 @@ Manifest read_manifest(const Json& document) {
   if (json.has("dump")) {
     manifest.dump = dump_from(json.object("dump"));
   }
+  manifest.memory_left_out = json.text_or_empty("memory_left_out");
   manifest.files = files_from(json.list("files", kMaxFiles));
   manifest.to_flash_us = microseconds_from(json, "to_flash_ms");
   manifest.to_dump_us = microseconds_from(json, "to_dump_ms");
@@ -252,6 +236,21 @@ void describe(Manifest& manifest, const InfoReport& info, const std::string& fil
   }
   manifest.complete = !info.incomplete;
   manifest.remarks.insert(manifest.remarks.end(), info.remarks.begin(), info.remarks.end());
+}
+
+void describe(Manifest& manifest, const TriageReport& report) {
+  const auto& panic = report.panic.value;
+  if (panic && panic->signature && manifest.signature == Signature{}) {
+    const CrashSignature& known = *panic->signature;
+    manifest.signature = {.exact = known.exact,
+                          .family = known.family,
+                          .title = known.title,
+                          .weak = known.weak};
+  }
+  if (panic && manifest.reason.empty()) {
+    manifest.reason = "panic";
+    manifest.witness = known_or(manifest.witness, "memory");
+  }
 }
 
 std::string to_json(const Manifest& manifest) { return document_text(manifest_json(manifest)); }

@@ -13,7 +13,9 @@
 
 #include "src/base/result.h"
 #include "src/image/capture.h"
+#include "src/report/crash_signature.h"
 #include "src/report/info.h"
+#include "src/report/triage.h"
 
 namespace vmcore::report {
 
@@ -23,14 +25,6 @@ struct StoredFile {
   std::uint64_t size = 0;   // bytes
   std::string sha256 = {};  // hex
   bool operator==(const StoredFile&) const = default;
-};
-
-// By what crashes are told apart. Empty texts where that is not known.
-struct Signature {
-  std::string exact = {};
-  std::string family = {};
-  std::string title = {};  // one line for people
-  bool operator==(const Signature&) const = default;
 };
 
 // What is in the dump.
@@ -64,6 +58,7 @@ struct Manifest {
   Signature signature = {};
   std::string tool = {};                // "vmcorectl 1.0"
   std::optional<StoredDump> dump = {};  // nothing where no memory was kept
+  std::string memory_left_out = {};     // why none was dumped, on purpose: "it repeats ..."
   std::vector<StoredFile> files = {};
   bool complete = false;  // all that was wanted is there
   bool verified = false;  // our own reader opened the dump after it was synced
@@ -76,6 +71,10 @@ struct Manifest {
 // Takes what the dump says of itself: its contents, the kernel, how and of whom it was captured,
 // why. What the dump does not know stays. `file`: its name in the store.
 void describe(Manifest& manifest, const InfoReport& info, const std::string& file);
+
+// Takes what its report says of it, where the manifest does not know it yet: the signature, and
+// that the guest crashed.
+void describe(Manifest& manifest, const TriageReport& report);
 
 std::string to_json(const Manifest& manifest);
 // Errc::malformed where the text is no such document, or says what cannot be.

@@ -34,6 +34,7 @@ ReceiveReport report_from(const Json& document) {
                               .tag = guest.text("tag", kMaxName),
                               .memory = guest.number("memory")};
   }
+  report.kept = json.text_or_empty("kept", kMaxName);
   return report;
 }
 
@@ -43,6 +44,9 @@ std::string to_json(const ReceiveReport& report) {
   Json json{{"schema", ReceiveReport::kSchema}};
   add_dump(json, report.dump);
   json["guest"] = guest_json(report);
+  if (!report.kept.empty()) {
+    json["kept"] = cut(report.kept, kMaxName);
+  }
   return document_text(json);
 }
 

@@ -29,6 +29,7 @@ struct ReceiveReport {
   std::string crash = {};                // who says that it crashed (image/capture.h)
   std::string panic = {};                // the line of its log that says why
   std::string log = {};                  // the path of its kernel log
+  std::string kept = {};                 // of `--keep`: the ID of the stored crash
 };
 
 std::string to_json(const ReceiveReport& report);

@@ -7,6 +7,7 @@
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
 #include "src/report/check.h"
+#include "src/report/crash_event.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
 #include "src/report/job_event.h"
@@ -68,6 +69,8 @@ std::vector<std::string> documents() {
           to_json(FixReport{.guest = "vm1", .saved = "/old"}),
           to_line(JobProgress{.done = 1, .all = 2}),
           to_line(JobGuestEvent{.what = "reset", .details = "{}"}),
+          to_line(JobFlash{.kept = true, .signature = {.exact = "e", .family = "f"}}),
+          to_json(CrashEvent{.kind = "panicked", .details = "{}"}),
           to_line(JobEnd{.monitor = true, .report = to_json(dump())})};
 }
 

@@ -170,8 +170,10 @@ class GuestMachineTest : public testing::Test {
   config::GuestPolicy policy_{.after_crash = AfterCrash::restart};
   std::optional<RecordedCrash> recorded_;
   std::optional<GuestMachine> machine_;
-  GuestFacts facts_{
-      .process = kQemu, .owner_wants = AfterCrash::restart, .now_us = 1'000'000'000'000};
+  GuestFacts facts_{.process = kQemu,
+                    .owner_wants = AfterCrash::restart,
+                    .armed = true,
+                    .now_us = 1'000'000'000'000};
 };
 
 TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) {
@@ -274,6 +276,7 @@ TEST_F(GuestMachineTest, AsDomainWaitsUntilThatIsKnown) {
 TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::destroy;
+  facts_.armed = false;
   story({{"panicked", "remember open nothing due; dump"},
          {"stopped crashed", ""},
          {"failed no such domain",
@@ -284,6 +287,7 @@ TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
 
 TEST_F(GuestMachineTest, AnEndByACrashWithoutItsEventIsLost) {
   facts_.owner_wants = AfterCrash::destroy;
+  facts_.armed = false;
   story({{"found started", ""},
          {"stopped crashed",
           "settled: lost: its QEMU was ended at once before its memory was read; vmcorectl arm "
@@ -326,6 +330,18 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
           "remember C1; note C1: restart done; settled: C1; forget; remember open nothing due; "
           "dump"},
          {"memory-read", "restart if stopped"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"reset", ""},
+         {"panicked", ""},
+         {"done", "remember open nothing"},
+         {"kept C1",
+          "remember C1; note C1: restart done; settled: C1; forget; remember open nothing due; "
+          "dump"}},
         GuestPhase::panicked);
 }
 

@@ -106,7 +106,7 @@ class KeeperTest :
             settled_.push_back(id.name +
                                (outcome.id.empty() ? " lost: " + outcome.why : " " + outcome.id));
           }});
-      keeper_->add(std::make_unique<FakeSource>(loop_, deeds_));
+      keeper_->add(std::make_unique<FakeSource>(*loop_, deeds_));
     }
     void happens(const std::string& guest, Kind kind, bool found = false) {
       keeper_->events().on_event({.from = "fake", .name = guest, .uuid = guest},
@@ -116,7 +116,7 @@ class KeeperTest :
     void until(Condition condition) {
       const auto deadline = Loop::Clock::now() + std::chrono::seconds(20);
       while (!condition() && Loop::Clock::now() < deadline) {
-        ASSERT_TRUE(loop_.run_once(milliseconds(20)));
+        ASSERT_TRUE(loop_->run_once(milliseconds(20)));
       }
       EXPECT_TRUE(condition()) << "it did not happen; calls:\n" << read("calls");
     }
@@ -156,7 +156,7 @@ class KeeperTest :
     until([&] { return there("flashed-vm1") && there("flashed-vm2"); });
     until([&] { return there("dumps-vm1") || there("dumps-vm2"); });
     for (int i = 0; i < 10; ++i) {
-      ASSERT_TRUE(loop_.run_once(milliseconds(20)));
+      ASSERT_TRUE(loop_->run_once(milliseconds(20)));
     }
     EXPECT_NE(there("dumps-vm1"), there("dumps-vm2"));
     write("finish", "");
@@ -214,7 +214,7 @@ class KeeperTest :
     start();
     happens("vm1", Kind::panicked, true);
     for (int i = 0; i < 10; ++i) {
-      ASSERT_TRUE(loop_.run_once(milliseconds(10)));
+      ASSERT_TRUE(loop_->run_once(milliseconds(10)));
     }
     EXPECT_FALSE(there("calls"));
     ASSERT_EQ(keeper_->guests().size(), 1U);

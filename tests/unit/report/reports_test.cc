@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/report/check.h"
+#include "src/report/crash_event.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
 #include "src/report/job_event.h"
@@ -249,7 +250,13 @@ std::vector<Document> documents() {
       {"dump", to_json(dump()), again_by(dump_from_json)},
       {"failed", to_json(failed), again_by(dump_from_json)},
       {"converted", to_json(DumpReport{.dump = dump_file()}), again_by(dump_from_json)},
+      {"not_dumped",
+       to_json(DumpReport{.kept = "20261129T214500Z-host1-vm1-000017", .memory = "not kept: why"}),
+       again_by(dump_from_json)},
       {"receive", to_json(receive()), again_by(receive_from_json)},
+      {"event",
+       to_json(CrashEvent{.kind = "panicked", .time_us = 7, .guest = "vm1", .details = "{}"}),
+       again_by(event_from_json)},
       {"manifest", to_json(manifest()), again_by(manifest_from_json)},
       {"flash", to_json(Manifest{.id = "1", .reason = "panic"}), again_by(manifest_from_json)},
       {"state",
@@ -266,6 +273,11 @@ std::vector<Document> documents() {
       job("job_log", JobLog{.path = "/var/crash/vm1.dmesg", .panic = "Kernel panic"}),
       job("job_guest", JobGuestEvent{.what = "reset", .time_us = 7, .details = "{}"}),
       job("job_memory_read", JobMemoryRead{.monitor = true}),
+      job("job_flash", JobFlash{.kept = true,
+                                .why = "the worker died",
+                                .draft = "/store/.new-1",
+                                .signature = {.exact = "e", .family = "f", .title = "t"}}),
+      job("job_no_flash", JobFlash{.why = "no room"}),
       job("job_end", JobEnd{.exit_code = 3, .monitor = false, .report = "{}"})};
 }
 
@@ -355,6 +367,38 @@ TEST(JobEvent, OthersAreRefused) {
   EXPECT_FALSE(job_event_from_line(""));
   EXPECT_FALSE(job_event_from_line(std::string(kMaxJobLine + 1, ' ')));
   EXPECT_FALSE(job_event_from_line(to_line(JobEnd{.report = "no JSON"})));
+}
+
+TEST(CrashEvent, TellsTheReason) {
+  EXPECT_EQ(reason_of({.kind = "panicked"}), "panic");
+  EXPECT_EQ(reason_of({.kind = "crash-loaded"}), "panic");
+  EXPECT_EQ(reason_of({.kind = "watchdog"}), "hang");
+  EXPECT_EQ(reason_of({.kind = "reset"}), "reset");
+}
+
+TEST(CrashEvent, IsBounded) {
+  const std::string text = to_json(CrashEvent{.details = std::string(100'000, 'a')});
+  EXPECT_LT(text.size(), 20'000U);
+  EXPECT_FALSE(event_from_json(""));
+  EXPECT_FALSE(event_from_json(R"({"schema": "vmcorectl-event/2"})"));
+}
+
+TEST(Manifest, TakesWhatTheReportSaysWhereItDoesNotKnowIt) {
+  const TriageReport report{
+      .panic = {.value = TriagePanic{
+                    .signature = CrashSignature{.exact = "e", .family = "f", .title = "t"}}}};
+  Manifest unknown;
+  describe(unknown, report);
+  EXPECT_EQ(unknown.signature, (Signature{.exact = "e", .family = "f", .title = "t"}));
+  EXPECT_EQ(unknown.reason, "panic");
+  EXPECT_EQ(unknown.witness, "memory");
+  Manifest told{.reason = "hang", .witness = "event", .signature = {.exact = "before"}};
+  describe(told, report);
+  EXPECT_EQ(told.signature.exact, "before");
+  EXPECT_EQ(told.reason, "hang");
+  Manifest healthy;
+  describe(healthy, TriageReport{.panic = {.why_not = "the kernel has not panicked"}});
+  EXPECT_EQ(healthy.reason, "");
 }
 
 TEST(Manifest, IsBounded) {

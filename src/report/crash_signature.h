@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Signature: by what crashes are told apart (src/triage/signature.h), as a store and the events of
+// a job have it.
+#pragma once
+
+#include <string>
+
+namespace vmcore::report {
+
+// Empty texts where that is not known.
+struct Signature {
+  std::string exact = {};
+  std::string family = {};
+  std::string title = {};  // one line for people; the guest's words
+  bool weak = false;       // two crashes with it need not be the same
+  bool operator==(const Signature&) const = default;
+};
+
+}  // namespace vmcore::report
