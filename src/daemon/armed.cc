@@ -110,7 +110,12 @@ void Armed::arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_reset
     done(std::move(kept));
     return;
   }
-  folder.arm(guest.from, trap_resets, [this, guest, before, done = std::move(done)](Result<> set) {
+  folder.arm(guest.from, trap_resets, or_as_before(before, guest, std::move(done)));
+}
+
+// What could not be set is not said of the guest either.
+Armed::Done Armed::or_as_before(const GuestRecord& before, const GuestId& guest, Done done) {
+  return [this, guest, before, done = std::move(done)](Result<> set) {
     if (!set) {
       GuestRecord& now = hands_.record(guest);
       GuestRecord back = now;
@@ -121,7 +126,7 @@ void Armed::arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_reset
       static_cast<void>(remember(now, back));
     }
     done(std::move(set));
-  });
+  };
 }
 
 void Armed::arm_domain(const GuestId& guest, Done done) {
@@ -133,6 +138,7 @@ void Armed::arm_domain(const GuestId& guest, Done done) {
           return;
         }
         GuestRecord& record = hands_.record(guest);
+        const GuestRecord before = record;
         GuestRecord changed = record;
         changed.armed = true;
         // The action of a domain that is armed already is ours.
@@ -143,7 +149,7 @@ void Armed::arm_domain(const GuestId& guest, Done done) {
           done(std::move(kept));
           return;
         }
-        set_domain(guest, std::move(done));
+        set_domain(guest, or_as_before(before, guest, done));
       });
 }
 

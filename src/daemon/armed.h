@@ -50,6 +50,7 @@ class Armed {
   void arm_domain(const GuestId& guest, Done done);
   void set_domain(const GuestId& guest, Done done);
   Result<> remember(GuestRecord& record, const GuestRecord& changed);
+  Done or_as_before(const GuestRecord& before, const GuestId& guest, Done done);
   void forget(const GuestId& guest, const Result<>& done);
 
   Loop& loop_;
