@@ -40,6 +40,9 @@ std::optional<acquire::ProcessKey> key_of(pid_t pid) {
   return since ? std::optional(acquire::ProcessKey{pid, *since}) : std::nullopt;
 }
 
+// What QEMU did not do, or a guardian that has ended.
+constexpr std::chrono::seconds kTryAgain{5};
+
 // What cannot be better the next time.
 bool is_final(Errc code) {
   return code == Errc::not_recognised || code == Errc::denied || code == Errc::malformed ||
@@ -390,7 +393,6 @@ Result<> HeldMonitor::guard() {
 
 // Nobody but the guest's owner ends it. Another one is started; until then no reset is trapped.
 void HeldMonitor::watch_guardian() {
-  constexpr std::chrono::seconds kAgain{5};
   loop_.watch(guardian_.fd(), [this] {
     note("its vmcore-guardian has ended: its resets are not trapped until there is another", true);
     loop_.forget(guardian_.fd());
@@ -401,7 +403,7 @@ void HeldMonitor::watch_guardian() {
             self->set_.trap = false;
           }
         });
-    loop_.after(kAgain, [weak = weak_from_this()] {
+    loop_.after(kTryAgain, [weak = weak_from_this()] {
       if (const auto self = weak.lock(); self && self->connected() && self->wish_.trap) {
         self->set_wish([](const Result<>&) {});
       }
@@ -620,7 +622,6 @@ void HeldMonitor::tell_crash(const std::string& how) {
 
 // Tried until it is done: nobody else carries the guest on while this process lives.
 void HeldMonitor::carry_on(const char* why) {
-  constexpr std::chrono::seconds kAgain{5};
   if (!trapped_) {
     return;
   }
@@ -637,7 +638,7 @@ void HeldMonitor::carry_on(const char* why) {
           return;
         }
         self->note(fmt::format("it stands still: {}", followed.error().message), true);
-        self->loop_.after(kAgain, [weak, why] {
+        self->loop_.after(kTryAgain, [weak, why] {
           if (const auto again = weak.lock(); again && again->connected()) {
             again->carry_on(why);
           }
