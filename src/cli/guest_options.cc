@@ -66,6 +66,17 @@ acquire::Selection GuestOptions::selection() const {
   return guest;
 }
 
+Result<acquire::Selection> reach_guest(const GuestOptions& options, std::optional<Loan>& loan) {
+  acquire::Selection guest = options.selection();
+  if (!options.socket.empty()) {
+    TRY_ASSIGN(auto taken, Loan::take(options.control, options.socket));
+    if (taken) {
+      guest.monitor = loan.emplace(*std::move(taken)).client();
+    }
+  }
+  return guest;
+}
+
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help) {
   command.add_option(name, options.domain, help);
@@ -76,6 +87,7 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
   CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
   command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
+  add_socket_option(command, options.control);
 }
 
 void add_allow_taint(CLI::App& command, GuestOptions& options) {
@@ -190,16 +202,21 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   if (!is_guest && names_file(source)) {
     return {job::read_file(source.domain, operation, threads), {}};
   }
+  std::optional<Loan> loan;
+  const auto guest = reach_guest(source, loan);
+  if (!guest) {
+    return {tl::unexpected(guest.error()), {}};
+  }
   if (source.pause) {
     job::be_killed_first();
   }
   job::PausedText result =
-      source.pause ? job::read_paused_guest(source.selection(), operation, threads,
-                                            source.longest_pause(), interrupt)
-                   : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
+      source.pause
+          ? job::read_paused_guest(*guest, operation, threads, source.longest_pause(), interrupt)
+          : job::PausedText{job::read_guest(*guest, operation, threads), {}};
   const bool may_be_typo = !is_guest && !result.text && result.text.error().code == Errc::not_found;
   if (!may_be_typo) {
-    audit_look(result, source.selection(), operation);
+    audit_look(result, *guest, operation);
   }
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),

@@ -126,7 +126,9 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
     report_error(reporter.error(), common);
     return kExitUsage;
   }
-  options.job.guest.monitor = reporter->monitor();
+  if (auto lent = reporter->monitor()) {
+    options.job.guest.monitor = std::move(lent);
+  }
   options.job.on_memory_read = reporter->on_memory_read();
   return options.keep.keep ? dump_into_store(options, *reporter, common)
                            : dump_into_file(options, *reporter, common);
@@ -168,12 +170,21 @@ int dump_all_crashed(Options& options, const Common& common) {
 
 int run(Options& options, const Common& common) {
   job::be_killed_first();
+  std::optional<Loan> loan;
+  const bool is_job = options.service.monitor_fd >= 0;
+  const auto guest = is_job ? options.guest.selection() : reach_guest(options.guest, loan);
+  if (!guest) {
+    return report_error(guest.error(), common);
+  }
+  if (loan && !common.quiet) {
+    print_remarks({{Errc::busy, "vmcored holds this guest's monitor, and lends it for this dump",
+                    Severity::fact}});
+  }
   if (!options.crash.by.empty()) {
-    choose(options, options.guest.selection());
+    choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common)
-                             : dump(options, common, options.guest.selection());
+  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
 }
 
 }  // namespace

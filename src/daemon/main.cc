@@ -26,6 +26,7 @@ int check_config(const ServiceOptions& options) {
 int run(int argc, char** argv) {
   ServiceOptions options;
   bool only_check = false;
+  bool give_back = false;
   CLI::App app("Keeps the crashes of the guests of this host", "vmcored");
   app.set_version_flag("-V,--version", std::string("vmcored ") + VMCORECTL_VERSION);
   app.failure_message(CLI::FailureMessage::simple);
@@ -38,6 +39,10 @@ int run(int argc, char** argv) {
   app.add_option("--store", options.store, "Where crashes are kept");
   app.add_option("--state", options.state, "Where it notes what it must know when it starts again")
       ->capture_default_str();
+  app.add_option("--socket", options.socket, "Where commands reach it")->capture_default_str();
+  app.add_flag(
+      "--give-back", give_back,
+      "Give armed guests back as they were before, and end: for a service that is stopped");
   app.add_flag("--check-config", only_check, "Say what is wrong with the configuration, and end");
   try {
     app.parse(argc, argv);
@@ -45,7 +50,9 @@ int run(int argc, char** argv) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  return only_check ? check_config(options) : run_service(options);
+  return only_check  ? check_config(options)
+         : give_back ? give_back_guests(options)
+                     : run_service(options);
 }
 
 }  // namespace

@@ -40,6 +40,7 @@ class Config:
     la57: bool = False
     kaslr: bool = True
     vmcoreinfo: bool = True
+    panic_device: bool = True
     pti: bool = False
     panic_cpu: int = 0          # -1: dumped alive, stopped by QEMU wherever its CPUs are
     spin_cpu: int = -1          # a CPU that stays in user mode
@@ -193,8 +194,10 @@ class Guest:
                         f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
             "-qmp", f"unix:{folder / 'witness.sock'},server=on,wait=off",
-            *PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"]), "-no-reboot",
+            "-no-reboot",
         ]
+        if config.panic_device:
+            command += PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"])
         if config.vmcoreinfo:
             command += ["-device", "vmcoreinfo"]
         command += [word.format(folder=folder) for word in config.words]

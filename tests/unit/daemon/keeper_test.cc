@@ -217,8 +217,8 @@ class KeeperTest :
       ASSERT_TRUE(loop_->run_once(milliseconds(10)));
     }
     EXPECT_FALSE(there("calls"));
-    ASSERT_EQ(keeper_->status().size(), 1U);
-    EXPECT_EQ(keeper_->status()[0].state, "kept");
+    ASSERT_EQ(keeper_->guests().size(), 1U);
+    EXPECT_EQ(keeper_->state_of(keeper_->guests()[0]), "kept");
   }
 
   TEST_F(KeeperTest, AGuestWithoutAChannelIsDumpedFromOutside) {
