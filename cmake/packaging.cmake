@@ -5,13 +5,35 @@ include(GNUInstallDirs)
 
 install(TARGETS vmcorectl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
 # vmcorectl looks for it in ../libexec/vmcorectl, wherever the tree was moved (src/sandbox/worker.h).
-install(TARGETS vmcore-worker RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
+install(TARGETS vmcore-worker vmcore-guardian RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
 install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT host)
-install(FILES src/command/completion.bash
-        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcorectl COMPONENT host)
+foreach(program vmcorectl vmcored)
+  install(FILES src/command/completion.bash
+          DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${program} COMPONENT host)
+endforeach()
 install(DIRECTORY docs/schema DESTINATION ${CMAKE_INSTALL_DATADIR}/vmcorectl COMPONENT host)
-install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md
+install(FILES README.md CHANGELOG.md LICENSE docs/third-party-notices.md cmake/packages/copyright
         DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
+
+# The service: installed, and enabled by nobody but the administrator (src/daemon/system/vmcored.preset). systemd looks for
+# its files in lib, on 64-bit machines too; the unit names the program by its path.
+set(_system src/daemon/system)
+install(TARGETS vmcored RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT host)
+if(TARGET vmcore-guardian)
+  install(TARGETS vmcore-guardian RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
+endif()
+install(FILES ${_system}/vmcored.service ${_system}/vmcored-give-back.service
+        DESTINATION lib/systemd/system COMPONENT host)
+install(FILES ${_system}/vmcored.preset
+        DESTINATION lib/systemd/system-preset RENAME 90-vmcored.preset COMPONENT host)
+install(FILES ${_system}/sysusers.conf DESTINATION lib/sysusers.d RENAME vmcorectl.conf COMPONENT host)
+install(FILES ${_system}/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME vmcorectl.conf COMPONENT host)
+install(FILES src/config/vmcored.conf DESTINATION /etc/vmcorectl COMPONENT host)
+install(FILES docs/man/vmcored.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT host)
+install(FILES docs/man/vmcored.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT host)
+install(FILES docs/automatic.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
+install(DIRECTORY examples/automatic examples/hooks examples/prometheus
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples USE_SOURCE_PERMISSIONS COMPONENT host)
 
 install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)
 if(TARGET vmcore-guest-init)  # the capture image's /init
@@ -20,7 +42,7 @@ endif()
 install(FILES docs/man/vmcore-guest.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT guest)
 install(FILES src/command/completion.bash
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME vmcore-guest COMPONENT guest)
-install(FILES LICENSE docs/third-party-notices.md
+install(FILES LICENSE docs/third-party-notices.md cmake/packages/copyright
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/vmcore-guest COMPONENT guest)
 
 set(CPACK_GENERATOR DEB RPM TGZ)
@@ -31,7 +53,7 @@ set(CPACK_PACKAGE_VENDOR "The vmcorectl authors")
 set(CPACK_PACKAGE_CONTACT "The vmcorectl authors <vmcorectl@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY ${PROJECT_DESCRIPTION})
 set(CPACK_COMPONENT_HOST_DESCRIPTION
-    "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore that crash and drgn open.")
+    "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore\nthat crash and drgn open. Its service keeps the crashes of all guests of a\nhost by itself; it is installed, and not enabled.")
 set(_guest_summary "Saves the crashes of a KVM guest")
 set(CPACK_COMPONENT_GUEST_DESCRIPTION
     "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to a disk.")
@@ -46,6 +68,8 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_HOST_PACKAGE_NAME vmcorectl)
 set(CPACK_DEBIAN_HOST_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_HOST_PACKAGE_CONTROL_EXTRA
+    ${_scripts}/host/postinst ${_scripts}/host/prerm ${_scripts}/host/postrm ${_scripts}/host/conffiles)
 set(CPACK_DEBIAN_GUEST_PACKAGE_NAME vmcore-guest)  # static: depends on nothing
 set(CPACK_DEBIAN_GUEST_DESCRIPTION "${_guest_summary}\n${CPACK_COMPONENT_GUEST_DESCRIPTION}")
 set(CPACK_DEBIAN_GUEST_PACKAGE_CONTROL_EXTRA ${_scripts}/postinst ${_scripts}/prerm)
@@ -54,11 +78,16 @@ set(CPACK_RPM_COMPONENT_INSTALL ON)
 set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_LICENSE GPL-2.0-or-later)
 set(CPACK_RPM_HOST_PACKAGE_NAME vmcorectl)
+set(CPACK_RPM_HOST_USER_FILELIST "%config(noreplace) /etc/vmcorectl/vmcored.conf")
+set(CPACK_RPM_HOST_POST_INSTALL_SCRIPT_FILE ${_scripts}/host/rpm_post)
+set(CPACK_RPM_HOST_PRE_UNINSTALL_SCRIPT_FILE ${_scripts}/host/rpm_preun)
+set(CPACK_RPM_HOST_POST_UNINSTALL_SCRIPT_FILE ${_scripts}/host/rpm_postun)
 set(CPACK_RPM_GUEST_PACKAGE_NAME vmcore-guest)
 set(CPACK_RPM_GUEST_PACKAGE_SUMMARY ${_guest_summary})
 set(CPACK_RPM_GUEST_POST_INSTALL_SCRIPT_FILE ${_scripts}/rpm_post)
 set(CPACK_RPM_GUEST_PRE_UNINSTALL_SCRIPT_FILE ${_scripts}/rpm_preun)
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION
-    /usr/sbin /usr/share/man /usr/share/man/man1 /usr/share/man/man8 /usr/libexec /usr/share/bash-completion
-    /usr/share/bash-completion/completions)
+    /usr/sbin /usr/share/man /usr/share/man/man1 /usr/share/man/man5 /usr/share/man/man8 /usr/libexec
+    /usr/share/bash-completion /usr/share/bash-completion/completions /usr/lib/systemd /usr/lib/systemd/system
+    /usr/lib/systemd/system-preset /usr/lib/sysusers.d /usr/lib/tmpfiles.d)
 include(CPack)

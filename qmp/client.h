@@ -42,6 +42,8 @@ class Client {
   // Takes over a monitor that another process opened, and gave away after settle(). Both may hold
   // the socket, but only one of them may use it at a time.
   static Client adopt(Fd socket, ClientOptions options = {});
+  // For a monitor of a process that died: QEMU may hold the beginning of a command from it.
+  void forget_commands() { half_sent_ = true; }
   // Reads until no message is received in part, so that another process can use the socket next.
   // What came is kept as always. Errc::busy if the rest of a message does not arrive in time, or if
   // QEMU has the beginning of a command.

@@ -10,6 +10,7 @@
 #include <map>
 #include <utility>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_report.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
@@ -148,6 +149,7 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
         options, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());
   }();
+  audit_crash(result, guest, choice.by);
   if (!result) {
     return report_error(result.error(), common);
   }

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "src/base/whole_file.h"
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
-#include "src/cli/store.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
@@ -66,6 +66,17 @@ acquire::Selection GuestOptions::selection() const {
   return guest;
 }
 
+Result<acquire::Selection> reach_guest(const GuestOptions& options, std::optional<Loan>& loan) {
+  acquire::Selection guest = options.selection();
+  if (!options.socket.empty()) {
+    TRY_ASSIGN(auto taken, Loan::take(options.control, options.socket));
+    if (taken) {
+      guest.monitor = loan.emplace(*std::move(taken)).client();
+    }
+  }
+  return guest;
+}
+
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help) {
   command.add_option(name, options.domain, help);
@@ -76,6 +87,7 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
   CLI::Option* by_id = command.add_flag("--id", options.by_id, "DOMAIN is an id");
   command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
+  add_socket_option(command, options.control);
 }
 
 void add_allow_taint(CLI::App& command, GuestOptions& options) {
@@ -125,7 +137,11 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
       (names_guest(source) || names_file(source) || !vault::Vault::is_name(source.domain))) {
     return found;
   }
-  auto crash = open_crash(source.store, source.domain);
+  const auto store = folder_of(source.store);
+  if (!store) {
+    return tl::unexpected(store.error());
+  }
+  auto crash = open_crash({.folder = *store}, source.domain);
   const bool is_no_domain = source.is_crash || source.domain.front() == '-';
   if (!crash && (is_no_domain || crash.error().code == Errc::invalid)) {
     return tl::unexpected(std::move(crash).error());
@@ -150,9 +166,18 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   }
   const std::string log = crash.path + "/" + kLogName;
   std::error_code ignored;
-  if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
+  const bool callers = operation == sandbox::Operation::callers;
+  if ((operation == sandbox::Operation::dmesg || callers) &&
+      std::filesystem::exists(log, ignored)) {
     TRY_ASSIGN(std::string text, read_file(log));
-    return job::TextResult{.name = crash.crash.id, .summary = {}, .place = {}, .text = text};
+    job::TextResult result{
+        .name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
+    if (callers) {
+      result.summary.remarks.push_back(
+          {Errc::not_found,
+           "who wrote each line is not known: of this crash only the text of the log was kept"});
+    }
+    return result;
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
               manifest ? "only its log was kept" : crash.crash.damage);
@@ -177,13 +202,22 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   if (!is_guest && names_file(source)) {
     return {job::read_file(source.domain, operation, threads), {}};
   }
+  std::optional<Loan> loan;
+  const auto guest = reach_guest(source, loan);
+  if (!guest) {
+    return {tl::unexpected(guest.error()), {}};
+  }
   if (source.pause) {
     job::be_killed_first();
   }
   job::PausedText result =
-      source.pause ? job::read_paused_guest(source.selection(), operation, threads,
-                                            source.longest_pause(), interrupt)
-                   : job::PausedText{job::read_guest(source.selection(), operation, threads), {}};
+      source.pause
+          ? job::read_paused_guest(*guest, operation, threads, source.longest_pause(), interrupt)
+          : job::PausedText{job::read_guest(*guest, operation, threads), {}};
+  const bool may_be_typo = !is_guest && !result.text && result.text.error().code == Errc::not_found;
+  if (!may_be_typo) {
+    audit_look(result, *guest, operation);
+  }
   if (!result.text && !is_guest) {
     result.text = in_context(std::move(result.text).error(),
                              fmt::format("{} is not a file here; as a domain", source.domain));

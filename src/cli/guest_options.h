@@ -7,7 +7,10 @@
 #include <optional>
 #include <string>
 
+#include "src/cli/loan.h"
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
+#include "src/control/control.h"
 #include "src/job/read_paused.h"
 #include "src/vault/vault.h"
 
@@ -20,19 +23,24 @@ struct GuestOptions {
   std::string domain;
   std::string uri;
   std::string socket;
-  std::string asked_as;  // acquire::Selection
+  std::string control = control::kUsualSocket;  // where a vmcored may listen
+  std::string asked_as;                         // acquire::Selection
   bool by_id = false;
   bool by_name = false;
   bool allow_taint = false;
-  std::string store;               // the folder of the stored crashes
+  StoreChoice store;
   bool is_crash = false;           // it is a stored crash and nothing else
   bool pause = false;              // of verbs that take a dump file as well
   std::string pause_limit = "2s";  // add_pause_limit()
 };
 
-// Adds the positional `name` and -c, --id, --name and --qmp.
+// Adds the positional `name` and -c, --id, --name, --qmp and --socket.
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help);
+
+// selection(), with the monitor that a vmcored lends where it holds that of the QMP socket. `loan`
+// outlives what uses the guest.
+Result<acquire::Selection> reach_guest(const GuestOptions& options, std::optional<Loan>& loan);
 
 void add_allow_taint(CLI::App& command, GuestOptions& options);
 CLI::Option* add_pause_limit(CLI::App& command, GuestOptions& options, const std::string& help);

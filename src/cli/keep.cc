@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "src/base/printable.h"
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
-#include "src/cli/store.h"
 
 namespace vmcore::cli {
 namespace {
@@ -31,10 +31,28 @@ bool has_log(const std::string& folder) {
   return fs::exists(folder + "/" + kReceivedLogName, ignored);
 }
 
-Result<> make_room(const vault::Vault& vault, const vault::Wanted& wanted, const Common& common) {
-  TRY_ASSIGN(const vault::Pruned pruned,
-             vault.prune(vault::kUsualBudget, wanted, now_in_seconds(), false));
+// Where `limits` says less of that guest.
+vault::Budget with_limits(vault::Budget budget, const vault::GuestLimits& limits,
+                          const std::string& guest) {
+  if (limits.bytes || limits.count) {
+    budget.of_guest = [of = budget, limits, guest](const std::string& name,
+                                                   const std::string& uuid) {
+      vault::GuestLimits most = of.limits_of(name, uuid);
+      if (name == guest) {
+        most.bytes = limits.bytes ? limits.bytes : most.bytes;
+        most.count = limits.count ? limits.count : most.count;
+      }
+      return most;
+    };
+  }
+  return budget;
+}
+
+Result<> make_room(const vault::Vault& vault, const vault::Budget& budget,
+                   const vault::Wanted& wanted, const Common& common) {
+  TRY_ASSIGN(const vault::Pruned pruned, vault.prune(budget, wanted, now_in_seconds(), false));
   for (const report::ListedCrash& crash : pruned.removed) {
+    audit_stored(audit::Deed::remove, crash, {}, "room");
     note(common, fmt::format("{} was removed to make room", crash.id));
   }
   if (!pruned.exceeded.empty()) {
@@ -53,7 +71,16 @@ void add_keep_options(CLI::App& command, KeepChoice& choice,
   CLI::Option* const keep = command.add_flag(
       "--keep", choice.keep, "Keep the dump in the store, with its manifest and kernel log");
   add_store_option(command, choice.store);
-  command.get_option("--store")->needs(keep);
+  command
+      .add_option_function<std::uint64_t>(
+          "--guest-size", [&choice](std::uint64_t size) { choice.guest.bytes = size; },
+          "The most that the crashes of this guest take in the store (2G)")
+      ->transform(CLI::AsSizeValue(false));
+  command.add_option("--guest-count", choice.guest.count,
+                     "The most crashes of this guest in the store");
+  for (const char* const one : {"--store", "--config", "--guest-size", "--guest-count"}) {
+    command.get_option(one)->needs(keep);
+  }
   for (const char* const other : others) {
     keep->excludes(command.get_option(other));
   }
@@ -61,14 +88,16 @@ void add_keep_options(CLI::App& command, KeepChoice& choice,
 
 Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& guest,
                                const Common& common) {
-  TRY_ASSIGN(vault::Vault opened, vault::Vault::open_to_write(choice.store));
+  TRY_ASSIGN(const std::string folder, folder_of(choice.store));
+  TRY_ASSIGN(const vault::Budget budget, budget_of(choice.store));
+  TRY_ASSIGN(vault::Vault opened, vault::Vault::open_to_write(folder));
   auto vault = std::make_unique<vault::Vault>(std::move(opened));
   TRY_ASSIGN(const vault::Recovered recovered, vault->recover(describe_crash));
   for (const vault::KeptCrash& crash : recovered.completed) {
     note(common, fmt::format("{} was left by a program that ended; it is complete now", crash.id));
   }
   TRY_ASSIGN(const std::uint64_t estimate, vault->estimate_for(guest));
-  TRY(make_room(*vault, {estimate, guest}, common));
+  TRY(make_room(*vault, with_limits(budget, choice.guest, guest), {estimate, guest}, common));
   TRY_ASSIGN(vault::Draft draft, vault->begin(estimate));
   report::Manifest manifest{.time = now_in_seconds(),
                             .capture = {.guest = {.name = guest, .host = host_name()}},

@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/job/convert_job.h"
 #include "src/vault/vault.h"
@@ -17,10 +18,13 @@ namespace vmcore::cli {
 
 struct KeepChoice {
   bool keep = false;
-  std::string store;
+  StoreChoice store;
+  // What the crashes of the guest take at most, where a service knows of less than is configured.
+  vault::GuestLimits guest;
 };
 
-// Adds --keep and --store. The options that `others` names say where else the dump goes.
+// Adds --keep, and with it --store, --config, --guest-size and --guest-count. The options that
+// `others` names say where else the dump goes.
 void add_keep_options(CLI::App& command, KeepChoice& choice,
                       std::initializer_list<const char*> others);
 

@@ -21,6 +21,10 @@ constexpr Verb kVerbs[] = {
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
+    {"look", "Tell how the kernel of a guest that stopped came to its end", add_look, true},
+    {"arm", "Have vmcored keep the next crash of guests; without a guest: list the guests", add_arm,
+     true},
+    {"disarm", "Give guests back as they were before they were armed", add_disarm, true},
     {"list", "List the stored crashes", add_list, true},
     {"path", "Print the path of a stored dump", add_path, false},
     {"export", "Copy a stored crash out of the store", add_export, false},
@@ -36,7 +40,8 @@ Run wrap(CLI::App& command, Common& common, Run run) {
   command.add_flag_callback("--ends-with-stdin", end_with_stdin, "End when standard input ends")
       ->group("");
   // What a guest sends is written where it is received.
-  if (command.get_option_no_throw("--connect") != nullptr && command.get_name() != "receive") {
+  if (command.get_option_no_throw("--connect") != nullptr && command.get_name() != "receive" &&
+      command.get_option_no_throw("--asked-as") != nullptr) {
     add_remote_option(command);
   }
   return [&command, &common, run = std::move(run)] {

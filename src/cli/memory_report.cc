@@ -5,15 +5,12 @@
 #include <string_view>
 
 #include "src/cli/dump_options.h"
+#include "src/cli/text_line.h"
 #include "src/command/report_error.h"
 #include "src/image/page.h"
 
 namespace vmcore::cli {
 namespace {
-
-void line(std::string& out, std::string_view name, std::string_view value) {
-  out += fmt::format("{:<16}{}\n", name, printable(value));
-}
 
 void row(std::string& out, std::string_view name, std::string_view title, std::uint64_t pages,
          std::uint64_t all) {

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
-#include "src/base/number.h"
+#include "src/base/units.h"
 #include "src/job/read_job.h"
 #include "src/staging/staged_folder.h"
 #include "src/vault/entry.h"
@@ -53,9 +53,38 @@ Result<> write_log(report::Manifest& manifest, const std::string& folder, const 
 
 }  // namespace
 
-void add_store_option(CLI::App& command, std::string& store) {
-  store = vault::kUsualStore;
-  command.add_option("--store", store, "The folder of the stored crashes")->capture_default_str();
+void add_store_option(CLI::App& command, StoreChoice& choice) {
+  command.add_option("--store", choice.folder,
+                     "The folder of the stored crashes; default: the configured one");
+  command.add_option("--config", choice.config,
+                     "The configuration; default: /etc/vmcorectl/vmcored.conf");
+}
+
+Result<config::Config> config_of(const StoreChoice& choice) {
+  auto config = config::load(choice.config.empty() ? config::kUsualFile : choice.config);
+  const bool usual = choice.config.empty() && !config && config.error().code == Errc::not_found;
+  return usual ? config::Config{} : std::move(config);
+}
+
+Result<std::string> folder_of(const StoreChoice& choice) {
+  if (!choice.folder.empty()) {
+    return choice.folder;
+  }
+  TRY_ASSIGN(const config::Config config, config_of(choice));
+  return config.store.native();
+}
+
+Result<vault::Budget> budget_of(const StoreChoice& choice) {
+  TRY_ASSIGN(const config::Config config, config_of(choice));
+  std::error_code ignored;
+  const bool configured = choice.folder.empty() || !choice.config.empty() ||
+                          std::filesystem::equivalent(choice.folder, config.store, ignored);
+  return configured ? config.budget : vault::kUsualBudget;
+}
+
+Result<vault::Vault> open_store(const StoreChoice& choice) {
+  TRY_ASSIGN(const std::string folder, folder_of(choice));
+  return vault::Vault::open(folder);
 }
 
 std::uint64_t now_in_seconds() {
@@ -64,23 +93,9 @@ std::uint64_t now_in_seconds() {
       std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
 }
 
-std::optional<std::uint64_t> parse_duration(const std::string& text) {
-  constexpr std::pair<char, std::uint64_t> kUnits[] = {
-      {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86'400}};
-  constexpr std::uint64_t kMost = 1'000'000;
-  std::string_view rest = text;
-  const auto count = take_number<std::uint64_t>(rest);
-  for (const auto& [unit, seconds] : kUnits) {
-    if (count && *count <= kMost && rest == std::string_view(&unit, 1)) {
-      return *count * seconds;
-    }
-  }
-  return std::nullopt;
-}
-
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now) {
   if (const auto ago = parse_duration(text)) {
-    return now - std::min(now, *ago);
+    return now - std::min(now, static_cast<std::uint64_t>(ago->count()));
   }
   for (const char* const form : {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
     std::tm parts{};
@@ -109,10 +124,17 @@ Result<> describe_crash(report::Manifest& manifest, const std::string& folder) {
   return write_log(manifest, folder, dump);
 }
 
-Result<vault::OpenCrash> open_crash(const std::string& store, const std::string& word) {
-  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
+Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string& word) {
+  TRY_ASSIGN(const vault::Vault vault, open_store(store));
   TRY_ASSIGN(const std::string id, vault.find(word));
   return vault.open_crash(id);
+}
+
+Result<report::ListedCrash> find_listed(const vault::Vault& vault, const std::string& word) {
+  TRY_ASSIGN(const std::string id, vault.find(word));
+  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
+  const auto found = std::ranges::find(crashes, id, &report::ListedCrash::id);
+  return found == crashes.end() ? report::ListedCrash{.id = id} : *found;
 }
 
 std::string flags_of(const report::ListedCrash& crash) {

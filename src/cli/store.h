@@ -7,6 +7,7 @@
 #include <string>
 
 #include "src/cli/verb.h"
+#include "src/config/config.h"
 #include "src/report/manifest.h"
 #include "src/vault/vault.h"
 
@@ -18,22 +19,37 @@ inline constexpr const char* kLogName = "vmcore-dmesg.txt";
 // The same while `receive` writes it beside the dump.
 inline constexpr const char* kReceivedLogName = "vmcore.dmesg";
 
-// Adds --store DIR.
-void add_store_option(CLI::App& command, std::string& store);
+// Which store the user means.
+struct StoreChoice {
+  std::string folder = {};  // --store; empty: the configured one
+  std::string config = {};  // --config; empty: the usual file
+};
+
+// Adds --store DIR and --config FILE.
+void add_store_option(CLI::App& command, StoreChoice& choice);
+
+// The configuration. Its defaults where there is no usual file; else an Error where it is wrong.
+Result<config::Config> config_of(const StoreChoice& choice);
+// The folder of the store. Reads no configuration where --store names it.
+Result<std::string> folder_of(const StoreChoice& choice);
+// What the store may take: as it is configured, where --config was given or it is the configured
+// store; else the usual limits.
+Result<vault::Budget> budget_of(const StoreChoice& choice);
+Result<vault::Vault> open_store(const StoreChoice& choice);
 
 std::uint64_t now_in_seconds();
 // "2026-11-29", "2026-11-29 21:45[:00]" in UTC, or how long ago: "90s", "15m", "2h", "7d". Seconds
 // since the epoch; nothing where the text is no time.
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now);
-// "90s", "15m", "2h", "7d", in seconds.
-std::optional<std::uint64_t> parse_duration(const std::string& text);
 
 // vault::Describe: vmcore-worker opens the dump in the folder. Its kernel log is written beside it
 // where there is none.
 Result<> describe_crash(report::Manifest& manifest, const std::string& folder);
 
 // The crash that the word means, in that store, open.
-Result<vault::OpenCrash> open_crash(const std::string& store, const std::string& word);
+Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string& word);
+// The crash that the word means, as list() has it.
+Result<report::ListedCrash> find_listed(const vault::Vault& vault, const std::string& word);
 
 // "held, incomplete", as a list has it; empty for a crash of which all is well.
 std::string flags_of(const report::ListedCrash& crash);

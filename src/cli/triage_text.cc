@@ -11,6 +11,7 @@
 
 #include "src/base/printable.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/text_line.h"
 #include "src/image/page.h"
 
 namespace vmcore::cli {
@@ -25,8 +26,10 @@ constexpr std::size_t kColumns = 110;
 // Of the screen.
 constexpr std::size_t kFrames = 16, kCpus = 8, kGroups = 5, kLines = 10, kChain = 5;
 
-void line(std::string& out, std::string_view name, const std::string& value) {
-  out += fmt::format("{:<12}{}\n", name, printable(value));
+// In the columns of this text.
+void entry(std::string& out, std::string_view name, std::string_view value) {
+  constexpr std::size_t kColumn = 12;
+  line(out, name, value, kColumn);
 }
 
 void indented(std::string& out, const std::string& text) {
@@ -133,21 +136,21 @@ void describe_fault(const report::FaultingFunction& fault, std::string& out) {
     text += fmt::format("{}{} {} = {:#x}", text.empty() ? "" : ", ", argument.type, argument.name,
                         argument.value);
   }
-  line(out, "arguments", fmt::format("{}({}), as in the registers now", fault.name, text));
+  entry(out, "arguments", fmt::format("{}({}), as in the registers now", fault.name, text));
 }
 
 void describe_panic(const TriageReport& report, std::string& out) {
   if (!report.panic.value) {
-    line(out, "crash", "none known: " + report.panic.why_not);
+    entry(out, "crash", "none known: " + report.panic.why_not);
     return;
   }
   const report::TriagePanic& panic = *report.panic.value;
   const std::string title = panic.signature && !panic.signature->title.empty()
                                 ? panic.signature->title
                                 : std::string(crash_class_title(panic.kind));
-  line(out, "crash", fmt::format("{} (by {})", title, evidence_text(panic.evidence)));
+  entry(out, "crash", fmt::format("{} (by {})", title, evidence_text(panic.evidence)));
   if (!panic.message.empty()) {
-    line(out, "message", panic.message);
+    entry(out, "message", panic.message);
   }
   std::string where = panic.cpu ? fmt::format("CPU {}", *panic.cpu) : "an unknown CPU";
   if (panic.task) {
@@ -156,15 +159,15 @@ void describe_panic(const TriageReport& report, std::string& out) {
   if (panic.fault) {
     where += ", in " + panic.fault->name;
   }
-  line(out, "where", where);
+  entry(out, "where", where);
   if (panic.fault) {
     describe_fault(*panic.fault, out);
   }
   if (panic.signature) {
-    line(out, "signature",
-         fmt::format("family {}{}{}", panic.signature->family,
-                     panic.signature->exact.empty() ? "" : ", exact " + panic.signature->exact,
-                     panic.signature->weak ? " (weak: crashes of other kinds may have it)" : ""));
+    entry(out, "signature",
+          fmt::format("family {}{}{}", panic.signature->family,
+                      panic.signature->exact.empty() ? "" : ", exact " + panic.signature->exact,
+                      panic.signature->weak ? " (weak: crashes of other kinds may have it)" : ""));
   }
 }
 
@@ -183,7 +186,7 @@ std::string duration(double seconds) {
 
 void describe_kernel(const TriageReport& report, std::string& out) {
   if (!report.kernel.value) {
-    line(out, "kernel", unknown(report.kernel));
+    entry(out, "kernel", unknown(report.kernel));
     return;
   }
   const report::TriageKernel& kernel = *report.kernel.value;
@@ -191,21 +194,21 @@ void describe_kernel(const TriageReport& report, std::string& out) {
   if (kernel.uptime_seconds) {
     text += ", up " + duration(*kernel.uptime_seconds);
   }
-  line(out, "kernel", text);
+  entry(out, "kernel", text);
   if (!kernel.build_id.empty()) {
-    line(out, "build-id", kernel.build_id);
+    entry(out, "build-id", kernel.build_id);
   }
   if (kernel.taint_mask && kernel.taints.empty()) {
-    line(out, "taint", "none");
+    entry(out, "taint", "none");
   }
   for (const report::Taint& taint : kernel.taints) {
-    line(out, "taint", fmt::format("{}: {}", taint.letter, taint.meaning));
+    entry(out, "taint", fmt::format("{}: {}", taint.letter, taint.meaning));
   }
 }
 
 void describe_modules(const TriageReport& report, std::string& out) {
   if (!report.modules.value) {
-    line(out, "modules", unknown(report.modules));
+    entry(out, "modules", unknown(report.modules));
     return;
   }
   std::string text = fmt::format("{}", report.modules.value->size());
@@ -215,7 +218,7 @@ void describe_modules(const TriageReport& report, std::string& out) {
       foreign.push_back(fmt::format("{} ({})", module.name, module.taints));
     }
   }
-  line(out, "modules", text + (foreign.empty() ? "" : "; not of the kernel: " + joined(foreign)));
+  entry(out, "modules", text + (foreign.empty() ? "" : "; not of the kernel: " + joined(foreign)));
 }
 
 void describe_source(const TriageReport& report, const std::string& name, std::string& out) {
@@ -223,12 +226,12 @@ void describe_source(const TriageReport& report, const std::string& name, std::s
   if (!report.consistency.empty()) {
     text += ", consistency " + report.consistency;
   }
-  line(out, "from", text);
+  entry(out, "from", text);
   if (report.consistency == "torn") {
-    line(out, "torn", "the guest ran while it was read: parts may contradict each other");
+    entry(out, "torn", "the guest ran while it was read: parts may contradict each other");
   }
   if (report.incomplete) {
-    line(out, "complete", "NO: pages are missing");
+    entry(out, "complete", "NO: parts are missing");
   }
 }
 
@@ -278,7 +281,7 @@ std::uint64_t crashed_cpu(const TriageReport& report) {
 
 void describe_cpus(const TriageReport& report, std::string& out) {
   if (!report.cpus.value) {
-    line(out, "CPUs", unknown(report.cpus));
+    entry(out, "CPUs", unknown(report.cpus));
     return;
   }
   const std::uint64_t crashed = crashed_cpu(report);
@@ -329,9 +332,55 @@ std::string lock_text(const report::LockWait& lock) {
                      lock.owner ? ", which task " + task_text(*lock.owner) + " holds" : "");
 }
 
+// "lock of the page at 0xffffea0000123400 (inode 12 of ext4 on vda)"
+std::string io_text(const report::IoWait& io) {
+  static const std::map<std::string, std::string, std::less<>> kWords{
+      {"page_lock", "lock of the page"},
+      {"page_writeback", "writeback of the page"},
+      {"page_bit", "page"},
+      {"buffer", "buffer"}};
+  const auto word = kWords.find(io.kind);
+  if (word == kWords.end()) {
+    return "block I/O; which one is not known";
+  }
+  std::string text = word->second;
+  text += io.address ? fmt::format(" at {:#x}", *io.address) : "";
+  if (io.inode) {
+    text += fmt::format(" (inode {} of {} on {})", *io.inode, io.file_system, io.device);
+  } else if (io.block) {
+    text += fmt::format(" (block {} of {})", *io.block, io.device);
+  }
+  return text;
+}
+
+// Who is in the run queue, if anybody waits there.
+std::string queue_text(const report::RunQueue& queue) {
+  std::vector<std::string> names;
+  for (const report::QueuedTask& task : queue.tasks) {
+    names.push_back(task_text(task.name) + (task.policy == "real-time" ? " (real-time)" : "") +
+                    (task.delayed ? " (begins to sleep)" : ""));
+  }
+  return joined(names);
+}
+
+void describe_queues(const TriageReport& report, std::string& out) {
+  std::size_t listed = 0;
+  for (const report::TriageCpu& cpu :
+       report.cpus.value.value_or(std::vector<report::TriageCpu>())) {
+    if (!cpu.queue || cpu.queue->tasks.size() < 2 || listed++ >= kCpus) {
+      continue;
+    }
+    out += listed == 1 ? "\nrun queues\n" : "";
+    indented(out, shortened(fmt::format("CPU {:<3} {}", cpu.number, queue_text(*cpu.queue))));
+  }
+  if (listed > kCpus) {
+    indented(out, fmt::format("... {} more CPUs", listed - kCpus));
+  }
+}
+
 void describe_waiting(const TriageReport& report, std::string& out) {
   if (!report.tasks.value) {
-    line(out, "tasks", unknown(report.tasks));
+    entry(out, "tasks", unknown(report.tasks));
     return;
   }
   const report::TriageTasks& tasks = *report.tasks.value;
@@ -352,6 +401,8 @@ void describe_waiting(const TriageReport& report, std::string& out) {
     indented(out, shortened("  " + joined(names)));
     if (group.lock) {
       indented(out, "  for the " + lock_text(*group.lock));
+    } else if (group.io) {
+      indented(out, "  for the " + io_text(*group.io));
     }
   }
   if (tasks.waiting.size() > kGroups) {
@@ -374,7 +425,7 @@ std::vector<std::string>::const_iterator end_of_story(const TriageReport& report
 
 void describe_log(const TriageReport& report, std::string& out) {
   if (!report.log.value) {
-    line(out, "log", unknown(report.log));
+    entry(out, "log", unknown(report.log));
     return;
   }
   const auto& lines = *report.log.value;
@@ -395,6 +446,21 @@ void list_registers(const std::vector<report::NamedRegister>& registers, std::st
   }
 }
 
+void describe_queue(const std::optional<report::RunQueue>& queue, std::string& out) {
+  if (!queue) {
+    return;
+  }
+  const auto number = [](const std::optional<std::uint64_t>& count) {
+    return count ? fmt::format("{}", *count) : "?";
+  };
+  indented(out, fmt::format("queue: fair {}, real-time {}, deadline {}{}{}", number(queue->fair),
+                            number(queue->real_time), number(queue->deadline),
+                            queue->tasks.empty() ? "" : ": ", queue_text(*queue)));
+  if (!queue->broken.empty()) {
+    indented(out, "  tasks may be missing: " + queue->broken);
+  }
+}
+
 void all_cpus(const TriageReport& report, std::string& out) {
   if (!report.cpus.value) {
     return;
@@ -405,6 +471,7 @@ void all_cpus(const TriageReport& report, std::string& out) {
                        cpu.online && !*cpu.online ? ", not online" : "",
                        cpu.task ? printable(", task " + task_text(*cpu.task)) : "",
                        cpu.runnable ? fmt::format(", {} runnable", *cpu.runnable) : "");
+    describe_queue(cpu.queue, out);
     list_registers(cpu.registers, out);
     if (cpu.stack) {
       frames(out, report.stacks[*cpu.stack], 0, report::kMaxFrames);
@@ -505,6 +572,15 @@ void describe_memory(const TriageReport& report, std::string& out) {
   }
 }
 
+// "inet stream tcp ESTABLISHED 192.0.2.1:80 to 192.0.2.2:40000"
+std::string socket_text(const report::OpenSocket& socket) {
+  std::string text = socket.family + " " + socket.type;
+  for (const std::string* part : {&socket.protocol, &socket.state, &socket.local}) {
+    text += part->empty() ? "" : " " + *part;
+  }
+  return text + (socket.remote.empty() ? "" : " to " + socket.remote);
+}
+
 void all_mounts(const TriageReport& report, std::string& out) {
   if (report.mounts.value) {
     out += "\nmounts\n";
@@ -515,7 +591,8 @@ void all_mounts(const TriageReport& report, std::string& out) {
   if (report.files.value) {
     out += "\nopen files of the task that crashed\n";
     for (const report::OpenFile& file : *report.files.value) {
-      indented(out, fmt::format("{:>4}  {}", file.number, file.path));
+      indented(out, fmt::format("{:>4}  {}{}", file.number, file.path,
+                                file.socket ? " " + socket_text(*file.socket) : ""));
     }
   }
 }
@@ -531,6 +608,7 @@ std::string triage_screen(const TriageReport& report, const std::string& name) {
   describe_memory(report, out);
   describe_crash_stack(report, out);
   describe_cpus(report, out);
+  describe_queues(report, out);
   describe_waiting(report, out);
   describe_log(report, out);
   return out;

@@ -9,7 +9,9 @@
 
 namespace vmcore::cli {
 
+Run add_arm(CLI::App& command, const Common& common);
 Run add_check(CLI::App& command, const Common& common);
+Run add_disarm(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
 Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
@@ -17,6 +19,7 @@ Run add_key(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_report(CLI::App& command, const Common& common);
 Run add_dmesg(CLI::App& command, const Common& common);
+Run add_look(CLI::App& command, const Common& common);
 Run add_memory(CLI::App& command, const Common& common);
 Run add_list(CLI::App& command, const Common& common);
 Run add_path(CLI::App& command, const Common& common);

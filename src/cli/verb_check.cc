@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "src/check/check_guest.h"
 #include "src/check/check_host.h"
 #include "src/check/prepare_domain.h"
+#include "src/cli/armed_guests.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -62,14 +64,24 @@ class Printer {
   bool failed_ = false;
 };
 
+report::CheckReport check_one(const acquire::Selection& guest, const Options& options,
+                              const ArmedGuests& armed) {
+  report::CheckReport report = check::check_guest(guest, options.folder);
+  if (report.findings.size() > 1) {  // else it was not found
+    report.findings.push_back(armed.judge(guest, report.guest));
+  }
+  return report;
+}
+
 int check_all(const Options& options, const Common& common) {
   const auto guests = check::running_guests(options.guest.uri);
   if (!guests) {
     return report_error(guests.error(), common);
   }
   Printer printer(common);
+  const ArmedGuests armed(options.guest.control);
   for (const acquire::Selection& guest : *guests) {
-    printer.print(check::check_guest(guest, options.folder));
+    printer.print(check_one(guest, options, armed));
   }
   return printer.finish();
 }
@@ -116,9 +128,16 @@ int run(const Options& options, const Common& common) {
     return check_all(options, common);
   }
   Printer printer(common);
-  const bool of_host = options.guest.domain.empty() && options.guest.socket.empty();
-  printer.print(of_host ? check::check_host(options.guest.uri)
-                        : check::check_guest(options.guest.selection(), options.folder));
+  if (options.guest.domain.empty() && options.guest.socket.empty()) {
+    printer.print(check::check_host(options.guest.uri));
+    return printer.finish();
+  }
+  std::optional<Loan> loan;
+  const auto guest = reach_guest(options.guest, loan);
+  if (!guest) {
+    return report_error(guest.error(), common);
+  }
+  printer.print(check_one(*guest, options, ArmedGuests(options.guest.control)));
   return printer.finish();
 }
 

@@ -20,7 +20,7 @@ namespace {
 struct Options {
   std::string input;
   std::string output;
-  std::string store;
+  StoreChoice store;
   bool is_crash = false;
   job::DumpOptions dump;
 };

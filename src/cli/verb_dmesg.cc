@@ -13,9 +13,16 @@
 namespace vmcore::cli {
 namespace {
 
-int run(const GuestOptions& source, const Common& common) {
+struct Options {
+  GuestOptions source;
+  bool callers = false;
+};
+
+int run(const Options& options, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
-  const job::PausedText read = read_source(source, sandbox::Operation::dmesg, interrupt);
+  const job::PausedText read = read_source(
+      options.source, options.callers ? sandbox::Operation::callers : sandbox::Operation::dmesg,
+      interrupt);
   const Result<job::TextResult>& result = read.text;
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
@@ -24,6 +31,7 @@ int run(const GuestOptions& source, const Common& common) {
     const report::Json json{{"schema", "vmcorectl-dmesg/1"},
                             {"release", result->summary.release},
                             {"incomplete", result->summary.incomplete},
+                            {"callers", result->summary.callers},
                             {"remarks", report::remarks_json(result->summary.remarks)},
                             {"log", result->text}};
     std::fputs(report::document_text(json).c_str(), stdout);
@@ -34,15 +42,18 @@ int run(const GuestOptions& source, const Common& common) {
       print_remarks(result->summary.remarks);
     }
   }
-  return report_pause(read, result->summary.incomplete ? kExitNotAsAsked : kExitDone, common);
+  const bool all = !result->summary.incomplete && result->summary.callers == options.callers;
+  return report_pause(read, all ? kExitDone : kExitNotAsAsked, common);
 }
 
 }  // namespace
 
 Run add_dmesg(CLI::App& command, const Common& common) {
-  const auto source = std::make_shared<GuestOptions>();
-  add_source_options(command, *source);
-  return [source, &common] { return run(*source, common); };
+  const auto options = std::make_shared<Options>();
+  add_source_options(command, options->source);
+  command.add_flag("--show-caller", options->callers,
+                   "Show the thread (T1) or CPU (C2) that wrote each line");
+  return [options, &common] { return run(*options, common); };
 }
 
 }  // namespace vmcore::cli

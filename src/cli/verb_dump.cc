@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/dump_report.h"
@@ -100,18 +101,22 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
                                                 : "";
     keeping->record(then, guest->then_done, error);
   }
+  const report::DumpReport report = job::report_of(result, then);
+  audit_dump(report, options.job.guest);
   const int code = tell_dump(result, {then, false}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return reporter.end(code, report::to_json(job::report_of(result, then)));
+  return reporter.end(code, report::to_json(report));
 }
 
 int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
   const job::GuestDumpResult result = dump(options.job, reporter, common);
   const std::string& then = options.chosen_then();
+  const report::DumpReport report = job::report_of(result, then);
+  audit_dump(report, options.job.guest);
   const int code = tell_dump(result, {then, options.job.output == "-"}, common);
-  return reporter.end(code, report::to_json(job::report_of(result, then)));
+  return reporter.end(code, report::to_json(report));
 }
 
 int dump(Options& options, const Common& common, acquire::Selection guest) {
@@ -121,7 +126,9 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
     report_error(reporter.error(), common);
     return kExitUsage;
   }
-  options.job.guest.monitor = reporter->monitor();
+  if (auto lent = reporter->monitor()) {
+    options.job.guest.monitor = std::move(lent);
+  }
   options.job.on_memory_read = reporter->on_memory_read();
   return options.keep.keep ? dump_into_store(options, *reporter, common)
                            : dump_into_file(options, *reporter, common);
@@ -163,12 +170,21 @@ int dump_all_crashed(Options& options, const Common& common) {
 
 int run(Options& options, const Common& common) {
   job::be_killed_first();
+  std::optional<Loan> loan;
+  const bool is_job = options.service.monitor_fd >= 0;
+  const auto guest = is_job ? options.guest.selection() : reach_guest(options.guest, loan);
+  if (!guest) {
+    return report_error(guest.error(), common);
+  }
+  if (loan && !common.quiet) {
+    print_remarks({{Errc::busy, "vmcored holds this guest's monitor, and lends it for this dump",
+                    Severity::fact}});
+  }
   if (!options.crash.by.empty()) {
-    choose(options, options.guest.selection());
+    choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common)
-                             : dump(options, common, options.guest.selection());
+  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
 }
 
 }  // namespace

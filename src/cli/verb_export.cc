@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/cli/audit_trail.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -27,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   std::string crash;
   std::string folder;
 };
@@ -64,8 +65,7 @@ Result<> copy_checked(const vault::OpenCrash& crash, int to) {
   return {};
 }
 
-Result<std::string> export_crash(const Options& options) {
-  TRY_ASSIGN(const vault::OpenCrash crash, open_crash(options.store, options.crash));
+Result<std::string> copy_out(const vault::OpenCrash& crash, const Options& options) {
   if (!crash.crash.damage.empty()) {
     return fail(Errc::malformed, "{}: {}", crash.crash.id, crash.crash.damage);
   }
@@ -87,6 +87,15 @@ Result<std::string> export_crash(const Options& options) {
   }
   TRY(copy.commit(name, 0700));
   return target.string();
+}
+
+Result<std::string> export_crash(const Options& options) {
+  TRY_ASSIGN(const vault::OpenCrash crash, open_crash(options.store, options.crash));
+  auto copied = copy_out(crash, options);
+  audit_stored(audit::Deed::take_out, crash.crash,
+               copied ? Result<>() : tl::unexpected(copied.error()), {},
+               copied ? fs::absolute(*copied).native() : "");
+  return copied;
 }
 
 }  // namespace

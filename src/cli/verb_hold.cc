@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -13,18 +14,20 @@ namespace vmcore::cli {
 namespace {
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   std::vector<std::string> crashes;
   bool release = false;
 };
 
 Result<> hold(const Options& options, const Common& common) {
-  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(options.store));
+  TRY_ASSIGN(const vault::Vault vault, open_store(options.store));
   for (const std::string& word : options.crashes) {
-    TRY_ASSIGN(const std::string id, vault.find(word));
-    TRY(vault.set_held(id, !options.release));
+    TRY_ASSIGN(const report::ListedCrash crash, find_listed(vault, word));
+    const Result<> held = vault.set_held(crash.id, !options.release);
+    audit_stored(audit::Deed::hold, crash, held, options.release ? "release" : "hold");
+    TRY(held);
     if (!common.quiet) {
-      fmt::print("{} {}\n", options.release ? "released" : "held", id);
+      fmt::print("{} {}\n", options.release ? "released" : "held", crash.id);
     }
   }
   return {};

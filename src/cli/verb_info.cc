@@ -9,6 +9,7 @@
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/store.h"
+#include "src/cli/text_line.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -18,10 +19,6 @@
 
 namespace vmcore::cli {
 namespace {
-
-void line(std::string& out, std::string_view name, const std::string& value) {
-  out += fmt::format("{:<16}{}\n", name, printable(value));
-}
 
 // What crashkernel= reserved, and whether a kernel waits there for a crash.
 void describe_capture_kernel(const report::KernelInfo& kernel, std::string& out) {

@@ -22,7 +22,7 @@ namespace {
 using Crashes = std::vector<report::ListedCrash>;
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   vault::Filter filter;
   std::string since;
   std::string until;
@@ -87,11 +87,12 @@ void print_groups(const Crashes& crashes) {
   print_table(rows);
 }
 
-void print_text(const Crashes& crashes, const Options& options, const Common& common) {
+void print_text(const Crashes& crashes, const std::string& folder, const Options& options,
+                const Common& common) {
   if (crashes.empty()) {
     if (!common.quiet) {
       fmt::print("no crash {}is in {}\n", vault::matches({}, options.filter) ? "" : "that fits ",
-                 printable(options.store));
+                 printable(folder));
     }
   } else if (options.group) {
     print_groups(crashes);
@@ -100,8 +101,8 @@ void print_text(const Crashes& crashes, const Options& options, const Common& co
   }
 }
 
-Result<Crashes> find(const Options& options) {
-  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(options.store));
+Result<Crashes> find(const std::string& folder, const Options& options) {
+  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(folder));
   TRY_ASSIGN(Crashes crashes, vault.list());
   std::erase_if(crashes, [&](const report::ListedCrash& crash) {
     return !vault::matches(crash, options.filter);
@@ -123,17 +124,17 @@ int run(Options& options, const Common& common) {
   if (!options.until.empty()) {
     options.filter.until = parse_time(options.until, now);
   }
-  auto crashes = find(options);
+  const auto folder = folder_of(options.store);
+  auto crashes = folder ? find(*folder, options) : tl::unexpected(folder.error());
   if (!crashes) {
     return report_error(crashes.error(), common);
   }
   const bool damaged = std::ranges::any_of(
       *crashes, [](const report::ListedCrash& crash) { return !crash.damage.empty(); });
   if (common.json) {
-    std::fputs(report::to_json(report::CrashList{options.store, *std::move(crashes)}).c_str(),
-               stdout);
+    std::fputs(report::to_json(report::CrashList{*folder, *std::move(crashes)}).c_str(), stdout);
   } else {
-    print_text(*crashes, options, common);
+    print_text(*crashes, *folder, options, common);
   }
   return damaged ? kExitNotAsAsked : kExitDone;
 }

@@ -12,7 +12,7 @@ namespace vmcore::cli {
 namespace {
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   std::string crash;
   bool folder = false;
 };

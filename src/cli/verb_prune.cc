@@ -3,6 +3,8 @@
 #include <memory>
 #include <string>
 
+#include "src/base/units.h"
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
@@ -13,7 +15,7 @@ namespace vmcore::cli {
 namespace {
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   vault::Budget budget;
   std::string age;
   bool dry_run = false;
@@ -40,7 +42,7 @@ Result<> recover(const vault::Vault& vault) {
 }
 
 int run(const Options& options, const Common& common) {
-  const auto vault = vault::Vault::open(options.store);
+  const auto vault = open_store(options.store);
   if (!vault) {
     return report_error(vault.error(), common);
   }
@@ -50,12 +52,16 @@ int run(const Options& options, const Common& common) {
   if (options.only_complete) {
     return kExitDone;
   }
-  const auto pruned = vault->prune(is_given(options.budget) ? options.budget : vault::kUsualBudget,
-                                   {}, now_in_seconds(), options.dry_run);
+  const auto budget = is_given(options.budget) ? options.budget : budget_of(options.store);
+  const auto pruned = budget ? vault->prune(*budget, {}, now_in_seconds(), options.dry_run)
+                             : tl::unexpected(budget.error());
   if (!pruned) {
     return report_error(pruned.error(), common);
   }
   for (const report::ListedCrash& crash : pruned->removed) {
+    if (!options.dry_run) {
+      audit_stored(audit::Deed::remove, crash, {}, "prune");
+    }
     fmt::print("{} {} ({})\n", options.dry_run ? "would remove" : "removed", crash.id,
                human_size(crash.bytes));
   }
@@ -98,9 +104,7 @@ Run add_prune(CLI::App& command, const Common& common) {
       ->excludes(command.get_option("--dry-run"));
   add_store_option(command, options->store);
   return [options, &common] {
-    if (const auto age = parse_duration(options->age)) {
-      options->budget.age = std::chrono::seconds(*age);
-    }
+    options->budget.age = parse_duration(options->age);
     return run(*options, common);
   };
 }

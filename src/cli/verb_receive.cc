@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/job_reporter.h"
@@ -69,6 +70,7 @@ int receive_into_store(Options& options, JobReporter& reporter, const Common& co
   job::ReceiveResult result = receive(options.job, reporter, common, false);
   keeping->finish(result.dump, result.report.crash);
   result.report.log = keeping->final_path(result.report.log);
+  audit_received(job::report_of(result));
   const int code = tell_received(result, {}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
@@ -78,6 +80,7 @@ int receive_into_store(Options& options, JobReporter& reporter, const Common& co
 
 int receive_into_file(const Options& options, JobReporter& reporter, const Common& common) {
   const job::ReceiveResult result = receive(options.job, reporter, common, true);
+  audit_received(job::report_of(result));
   const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
   return reporter.end(code, report::to_json(job::report_of(result)));
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "src/cli/audit_trail.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -13,38 +14,41 @@ namespace vmcore::cli {
 namespace {
 
 struct Options {
-  std::string store;
+  StoreChoice store;
   std::vector<std::string> crashes;
 };
 
 // All are found before the first goes: -1 means the same crash throughout.
-Result<std::vector<std::string>> find_all(const vault::Vault& vault, const Options& options) {
-  std::vector<std::string> ids;
+Result<std::vector<report::ListedCrash>> find_all(const vault::Vault& vault,
+                                                  const Options& options) {
+  std::vector<report::ListedCrash> found;
   for (const std::string& word : options.crashes) {
-    TRY_ASSIGN(std::string id, vault.find(word));
-    ids.push_back(std::move(id));
+    TRY_ASSIGN(report::ListedCrash crash, find_listed(vault, word));
+    found.push_back(std::move(crash));
   }
-  return ids;
+  return found;
 }
 
 int run(const Options& options, const Common& common) {
-  const auto vault = vault::Vault::open(options.store);
-  const auto ids = vault ? find_all(*vault, options) : tl::unexpected(vault.error());
-  if (!ids) {
-    return report_error(ids.error(), common);
+  const auto vault = open_store(options.store);
+  const auto crashes = vault ? find_all(*vault, options) : tl::unexpected(vault.error());
+  if (!crashes) {
+    return report_error(crashes.error(), common);
   }
   std::size_t removed = 0;
-  for (const std::string& id : *ids) {
-    if (const Result<> gone = vault->remove(id); !gone) {
+  for (const report::ListedCrash& crash : *crashes) {
+    const Result<> gone = vault->remove(crash.id);
+    audit_stored(audit::Deed::remove, crash, gone, "rm");
+    if (!gone) {
       report_error(gone.error());
       continue;
     }
     ++removed;
     if (!common.quiet) {
-      fmt::print("removed {}\n", id);
+      fmt::print("removed {}\n", crash.id);
     }
   }
-  return removed == ids->size() ? kExitDone : removed == 0 ? kExitFailed : kExitNotAsAsked;
+  return removed == crashes->size() ? kExitDone : removed == 0 ? kExitFailed : kExitNotAsAsked;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# bash completion of vmcorectl and vmcore-guest. Options come from `PROGRAM VERB --help`, so they cannot go stale.
+# bash completion of vmcorectl, vmcore-guest and vmcored. Options come from `PROGRAM VERB --help`, so they cannot go stale.
 _vmcorectl()
 {
     local cur prev words cword
@@ -34,7 +34,7 @@ _vmcorectl()
     elif [[ $verb == path || $verb == export || $verb == hold || $verb == rm ]]; then
         COMPREPLY=($(compgen -W "$("$program" list 2>/dev/null | sed -n '2,$s/ .*//p')" -- "$cur"))
         [[ $verb != export ]] || _filedir -d
-    elif [[ $verb == list ]]; then
+    elif [[ $verb == list || $verb == arm || $verb == disarm ]]; then
         COMPREPLY=($(compgen -W "$(virsh -q list --all --name 2>/dev/null)" -- "$cur"))
     elif [[ $verb == prune ]]; then
         return
@@ -46,3 +46,17 @@ _vmcorectl()
     fi
 }
 complete -F _vmcorectl vmcorectl vmcore-guest
+
+_vmcored()
+{
+    local cur prev words cword
+    _init_completion || return
+    case $prev in
+        --config) _filedir conf; return ;;
+        --store|--qmp-folder|--state) _filedir -d; return ;;
+        --socket) _filedir; return ;;
+        -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
+    esac
+    COMPREPLY=($(compgen -W "$("$1" --help 2>/dev/null | grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
+}
+complete -F _vmcored vmcored

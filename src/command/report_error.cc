@@ -8,6 +8,14 @@
 #include "src/command/exit_code.h"
 
 namespace vmcore {
+
+std::string error_json(const Error& error) {
+  const nlohmann::ordered_json json{
+      {"schema", "vmcorectl-error/1"},
+      {"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
+  return json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
 int report_error(const Error& error) {
   fmt::print(stderr, "{}: {}\n", program_invocation_short_name, printable(error.message));
   return error.code == Errc::cancelled ? kExitInterrupted : kExitFailed;
@@ -15,10 +23,7 @@ int report_error(const Error& error) {
 
 int report_error(const Error& error, const Common& common) {
   if (common.json) {
-    const nlohmann::ordered_json json{
-        {"schema", "vmcorectl-error/1"},
-        {"error", {{"code", errc_name(error.code)}, {"text", error.message}}}};
-    fmt::print("{}\n", json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace));
+    fmt::print("{}\n", error_json(error));
   }
   return report_error(error);
 }

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/base/result.h"
@@ -42,25 +44,68 @@ struct GuestPolicy {
   // How long a dump from outside may take until it is complete.
   std::chrono::seconds dump_limit{900};
   vault::MemoryPolicy memory = {};
+  vault::GuestLimits store = {};  // what its crashes may take
+};
+
+// A key and its value, both as text.
+using Setting = std::pair<std::string, std::string>;
+
+// A section [guest."WHO"] of a file.
+struct GuestSection {
+  std::string who;  // a name, a UUID, or a pattern (glob(7)) of either
+  std::vector<Setting> settings = {};
 };
 
 struct Config {
   std::vector<std::string> uris = {};                   // of libvirt connections
   std::vector<std::filesystem::path> qmp_folders = {};  // whose sockets are QMP monitors
   std::filesystem::path store = vault::kUsualStore;
-  vault::Budget budget = vault::kUsualBudget;
-  unsigned dumps = 2;  // that run at the same time
+  vault::Budget budget = vault::kUsualBudget;  // load() fills in the limits of each guest
+  unsigned dumps = 2;                          // that run at the same time
   std::filesystem::path hooks = "/etc/vmcorectl/hooks.d";
   std::chrono::seconds hook_limit{60};
+  std::string hook_user = {};          // as whom hooks run; empty: as the service
   std::filesystem::path metrics = {};  // a Prometheus text file; empty: none
   GuestPolicy guests = {};             // where nothing else is said
+  std::vector<GuestSection> sections = {};
 
-  // What holds for the guest of that name and UUID.
+  // What holds for the guest of that name and UUID: `guests`, then each section that fits; of two
+  // that say something else, the later one.
   GuestPolicy policy_of(const std::string& name, const std::string& uuid) const;
 };
 
-// Reads the file, and the files of `conf.d` beside it in the order of their names. Errc::not_found
-// if the file is not there; Errc::malformed names file and line.
+// Reads the file, and the files `conf.d/*.conf` beside it in the order of their names; what a later
+// one says holds. Errc::not_found if the file is not there; else the first of check()'s errors,
+// with the number of the others.
 Result<Config> load(const std::filesystem::path& file);
+
+struct Checked {
+  Config config = {};  // as far as it is right
+  // "FILE:LINE: what is wrong: what to write". Errc::denied of a file that others may write to.
+  std::vector<Error> errors = {};
+};
+
+// The same, with all errors.
+Checked check(const std::filesystem::path& file);
+
+// The whole configuration, as a file of it has it.
+std::string effective_text(const Config& config);
+
+// For `--check-config`. The text has a line for each error; without errors it is effective_text().
+struct Verdict {
+  bool right = false;  // there is no error
+  std::string text = {};
+};
+Verdict check_config(const std::filesystem::path& file);
+
+struct Asked {
+  GuestPolicy policy = {};
+  std::vector<std::string> errors = {};  // what is not done, and why
+};
+
+// What holds where the guest's own definition asks for that (acquire/libvirt/policy_metadata.h): a
+// policy and budgets, nothing else. Its budgets and its level may ask for less than `policy`, never
+// for more.
+Asked as_asked(const GuestPolicy& policy, std::span<const Setting> settings);
 
 }  // namespace vmcore::config

@@ -57,7 +57,7 @@ enum class JobKind : std::uint8_t {
 struct JobFlash {
   bool kept = false;
   std::string why = {};  // not, or why it says less than it could
-  report::Signature signature = {};
+  report::CrashSignature signature = {};
 };
 struct JobMemoryRead {};
 struct JobLooked {
@@ -84,7 +84,7 @@ struct CrashOutcome {
   std::string why = {};                     // lost, or not whole
   bool whole = false;
   std::string left_out = {};  // why its memory was not dumped, on purpose
-  report::Signature signature = {};
+  report::CrashSignature signature = {};
   std::optional<std::uint64_t> to_flash_us = {};  // from the event
   std::optional<std::uint64_t> to_kept_us = {};
   report::PolicyOutcome policy = {};  // no action: none was due

@@ -49,16 +49,6 @@ std::vector<std::string> words_of(const StartJob& job, const config::Config& con
   return {};
 }
 
-std::optional<GuestEvent::Kind> kind_of_name(std::string_view name) {
-  for (int i = 0; i <= static_cast<int>(GuestEvent::Kind::connection_lost); ++i) {
-    const auto kind = static_cast<GuestEvent::Kind>(i);
-    if (acquire::kind_name(kind) == name) {
-      return kind;
-    }
-  }
-  return std::nullopt;
-}
-
 JobEnded ended_with(const std::string& id, const Result<DumpFile>& dump) {
   return dump ? JobEnded{.id = id, .whole = dump->as_asked && !dump->summary.incomplete}
               : JobEnded{.id = id, .error = dump.error()};
@@ -108,7 +98,7 @@ struct Reader {
     return {.what = JobNews(read_end(end, kind)), .monitor = end.monitor};
   }
   JobSays operator()(const report::JobGuestEvent& event) const {
-    const auto known = kind_of_name(event.what);
+    const auto known = acquire::kind_named(event.what);
     if (!known) {
       return {};
     }

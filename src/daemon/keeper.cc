@@ -107,7 +107,8 @@ GuestFacts Keeper::facts_of(const Guest& guest) const {
     facts.process = source->process_of(guest.id);
     facts.owner_wants = source->wanted_after_crash(guest.id);
   }
-  if (guest.record.armed) {
+  // A folder knows what QEMU did before it was armed, and what a guest in the reset trap wanted.
+  if (guest.record.armed && !guest.id.from.starts_with('/')) {
     facts.owner_wants = after_crash_of(guest.record.on_crash_before);
   }
   return facts;
@@ -390,16 +391,21 @@ void Keeper::look_whether_idle() {
   }
 }
 
-std::vector<control::GuestStatus> Keeper::status() const {
-  std::vector<control::GuestStatus> all;
+std::vector<GuestId> Keeper::guests() const {
+  std::vector<GuestId> all;
   for (const auto& [key, guest] : guests_) {
-    all.push_back({.name = guest.id.name,
-                   .uuid = guest.id.uuid,
-                   .from = guest.id.from,
-                   .state = std::string(phase_name(guest.machine.phase())),
-                   .armed = guest.record.armed});
+    all.push_back(guest.id);
+  }
+  for (const auto& [key, record] : recorded_) {
+    all.push_back({.from = record.from, .name = record.name, .uuid = record.uuid});
   }
   return all;
+}
+
+std::string Keeper::state_of(const GuestId& guest) const {
+  const auto known = guests_.find(guest.key());
+  return std::string(
+      phase_name(known != guests_.end() ? known->second.machine.phase() : GuestPhase::gone));
 }
 
 }  // namespace vmcore::daemon

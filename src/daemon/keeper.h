@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "src/config/config.h"
-#include "src/control/control.h"
 #include "src/daemon/dump_queue.h"
 #include "src/daemon/guest_machine.h"
 #include "src/daemon/guest_record.h"
@@ -52,7 +51,13 @@ class Keeper {
   // goes on with their crashes. Then calls `done`.
   void stop(std::function<void()> done);
 
-  std::vector<control::GuestStatus> status() const;
+  // All guests that were heard of, or have a record.
+  std::vector<GuestId> guests() const;
+  // The word of its state, phase_name().
+  std::string state_of(const GuestId& guest) const;
+  // The record of a guest. It stays where it is.
+  GuestRecord& record_of(const GuestId& guest) { return guest_of(guest).record; }
+  Result<> save(const GuestRecord& record) const { return records_.save(record); }
 
  private:
   struct Guest {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "src/base/printable.h"
+#include "src/base/result.h"
 
 namespace vmcore::daemon {
 namespace {

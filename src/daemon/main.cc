@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   std::string store;
   std::string state = kUsualState;
   bool only_check = false;
+  bool give_back = false;
   CLI::App app("Keeps the crashes of the guests of this host", "vmcored");
   app.set_version_flag("-V,--version", std::string("vmcored ") + VMCORECTL_VERSION);
   app.failure_message(CLI::FailureMessage::simple);
@@ -43,6 +44,10 @@ int run(int argc, char** argv) {
   app.add_option("--store", store, "Where crashes are kept");
   app.add_option("--state", state, "Where it notes what it must know when it starts again")
       ->capture_default_str();
+  app.add_option("--socket", options.socket, "Where commands reach it")->capture_default_str();
+  app.add_flag(
+      "--give-back", give_back,
+      "Give armed guests back as they were before, and end: for a service that is stopped");
   app.add_flag("--check-config", only_check, "Say what is wrong with the configuration, and end");
   try {
     app.parse(argc, argv);
@@ -54,7 +59,9 @@ int run(int argc, char** argv) {
   options.store = store;
   options.state = state;
   std::signal(SIGPIPE, SIG_IGN);
-  return only_check ? check_config(options) : run_service(options);
+  return only_check  ? check_config(options)
+         : give_back ? give_back_guests(options)
+                     : run_service(options);
 }
 
 }  // namespace

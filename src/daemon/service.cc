@@ -3,22 +3,30 @@
 
 #include <signal.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include "src/base/fd.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/daemon/armed.h"
+#include "src/daemon/control_desk.h"
+#include "src/daemon/guardian_line.h"
 #include "src/daemon/job_process.h"
 #include "src/daemon/keeper.h"
 #include "src/daemon/link.h"
 #include "src/daemon/log.h"
 #include "src/daemon/loop.h"
 #include "src/daemon/notify.h"
+#include "src/daemon/qmp_folder.h"
 
 namespace vmcore::daemon {
 namespace {
@@ -35,6 +43,18 @@ Result<Fd> take_signals() {
   return fd ? Result<Fd>(std::move(fd)) : fail_errno(errno, "signalfd");
 }
 
+// Who may ask for the state of guests: the group of the folder that has the socket.
+gid_t group_of_folder(const std::filesystem::path& file) {
+  struct stat status {};
+  return ::stat(file.parent_path().c_str(), &status) == 0 ? status.st_gid : ::getegid();
+}
+
+// A guardian that is missing is missed when a trap is set.
+MonitorPrograms programs_beside(std::filesystem::path vmcorectl) {
+  return {.vmcorectl = std::move(vmcorectl),
+          .guardian = guardian_executable().value_or("vmcore-guardian")};
+}
+
 class Service {
  public:
   static Result<std::unique_ptr<Service>> start(const ServiceOptions& options) {
@@ -49,6 +69,7 @@ class Service {
 
   Result<> run() {
     loop_.watch(signals_.get(), [this] { on_signal(); });
+    TRY(listen());
     keeper_.recover({});
     watch_guests();
     feed_watchdog(loop_);
@@ -63,21 +84,100 @@ class Service {
           std::filesystem::path program)
       : options_(std::move(options)),
         signals_(std::move(signals)),
+        programs_(programs_beside(program)),
         keeper_(loop_, std::move(config), std::move(records), std::move(program),
-                {.on_settled = [](const GuestId&, const CrashOutcome&) {}}) {}
+                {.on_settled = [](const GuestId&, const CrashOutcome&) {}}),
+        armed_(loop_, hands_that_arm()) {}
+
+  Armed::Hands hands_that_arm() {
+    return {
+        .record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
+        .save = [this](const GuestRecord& record) { return keeper_.save(record); },
+        .folder = [this](const GuestId& id) { return folder_of(id.from); },
+        .wants_arming =
+            [this](const GuestId& id) { return keeper_.config().policy_of(id.name, id.uuid).arm; },
+        .note = keeper_.events().on_note};
+  }
+
+  ControlDesk::Hands hands_of_desk() {
+    return {
+        .guests = [this] { return keeper_.guests(); },
+        .state = [this](const GuestId& id) { return keeper_.state_of(id); },
+        .record = [this](const GuestId& id) -> const GuestRecord& { return keeper_.record_of(id); },
+        .folder = [this](const std::string& socket) { return folder_of(socket); }};
+  }
+
+  // What a command asks for needs a service; the service needs no command.
+  Result<> listen() {
+    auto server = control::Server::listen(options_.socket, group_of_folder(options_.socket));
+    if (server) {
+      desk_.emplace(loop_, *std::move(server), armed_, hands_of_desk());
+      return {};
+    }
+    if (server.error().code == Errc::busy) {
+      return tl::unexpected(std::move(server).error());
+    }
+    say(Priority::error, "", "commands cannot reach it: " + server.error().message);
+    return {};
+  }
+
+  // A socket's path has the folder's in front.
+  QmpFolder* folder_of(const std::string& from) const {
+    const auto parent = std::filesystem::path(from).parent_path();
+    const auto found = std::ranges::find_if(
+        folders_, [&](const QmpFolder* folder) { return folder->folder() == parent; });
+    return found != folders_.end() ? *found : nullptr;
+  }
+
+  std::map<std::string, ArmWish> wishes() {
+    std::map<std::string, ArmWish> wishes;
+    for (const GuestId& id : keeper_.guests()) {
+      const GuestRecord& record = keeper_.record_of(id);
+      wishes[id.from] = {record.armed, record.trap_resets};
+    }
+    return wishes;
+  }
+
+  SourceEvents events() {
+    SourceEvents events = keeper_.events();
+    events.on_event = [this, tell = events.on_event](const GuestId& id,
+                                                     const acquire::GuestEvent& event) {
+      tell(id, event);
+      if (event.kind == acquire::GuestEvent::Kind::started) {
+        armed_.on_started(id);
+      }
+    };
+    return events;
+  }
+
+  void watch_folders() {
+    for (const std::filesystem::path& path : keeper_.config().qmp_folders) {
+      if (!linked_.insert(path.string()).second) {
+        continue;
+      }
+      auto folder = QmpFolder::open(loop_, path, programs_, events(), wishes());
+      if (folder) {
+        folders_.push_back(folder->get());
+        keeper_.add(*std::move(folder));
+      } else {
+        say(Priority::error, "", folder.error().message);
+      }
+    }
+  }
 
   void watch_guests() {
     for (const std::string& uri : keeper_.config().uris) {
       if (!linked_.insert(uri).second) {
         continue;
       }
-      auto link = LibvirtLink::start(loop_, uri, keeper_.events());
+      auto link = LibvirtLink::start(loop_, uri, events());
       if (link) {
         keeper_.add(*std::move(link));
       } else {
         say(Priority::error, "", link.error().message);
       }
     }
+    watch_folders();
   }
 
   void on_signal() {
@@ -115,7 +215,11 @@ class Service {
   ServiceOptions options_;
   Fd signals_;
   Loop loop_;  // before what uses it
+  MonitorPrograms programs_;
+  std::vector<QmpFolder*> folders_;  // of the keeper
   Keeper keeper_;
+  Armed armed_;
+  std::optional<ControlDesk> desk_;
   std::set<std::string> linked_;
   bool stopping_ = false;
 };
@@ -153,6 +257,25 @@ int run_service(const ServiceOptions& options) {
     return report_error(ran.error());
   }
   return kExitDone;
+}
+
+int give_back_guests(const ServiceOptions& options) {
+  const auto records = GuestRecords::open(options.state);
+  if (!records) {
+    return report_error(records.error());
+  }
+  std::vector<Error> damaged;
+  int code = kExitDone;
+  for (const GuestRecord& record : records->load(damaged)) {
+    if (const Result<> given = give_back(record); !given) {
+      code = report_error(
+          {given.error().code, fmt::format("{}: {}", record.name, given.error().message)});
+    }
+  }
+  for (const Error& error : damaged) {
+    code = report_error(error);
+  }
+  return code;
 }
 
 }  // namespace vmcore::daemon

@@ -8,6 +8,7 @@
 
 #include "src/base/result.h"
 #include "src/config/config.h"
+#include "src/control/control.h"
 
 namespace vmcore::daemon {
 
@@ -20,6 +21,7 @@ struct ServiceOptions {
   std::vector<std::filesystem::path> qmp_folders = {};
   std::filesystem::path store = {};
   std::filesystem::path state = kUsualState;
+  std::filesystem::path socket = control::kUsualSocket;  // where commands reach it
 };
 
 // Where neither words nor file name guests, they are those of qemu:///system.
@@ -27,5 +29,9 @@ Result<config::Config> configuration(const ServiceOptions& options);
 
 // Runs until SIGTERM or SIGINT; returns the exit code. SIGHUP: reads the configuration again.
 int run_service(const ServiceOptions& options);
+
+// For a service that has ended and is not started again: guests are as before they were armed, and
+// armed again by the next service. Returns the exit code.
+int give_back_guests(const ServiceOptions& options);
 
 }  // namespace vmcore::daemon

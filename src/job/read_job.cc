@@ -36,13 +36,16 @@ Result<TextResult> read_text(sandbox::Worker& worker, sandbox::Request request,
                              const WorkerCallbacks& callbacks) {
   TRY_ASSIGN(const Fd text, make_memory_file("text"));
   descriptors.push_back({"output", text.get()});
-  const std::uint64_t most = request.operation == sandbox::Operation::dmesg
-                                 ? sandbox::kMaxOutputText
-                                 : sandbox::kMaxDocument;
+  const bool is_log = request.operation == sandbox::Operation::dmesg ||
+                      request.operation == sandbox::Operation::callers;
+  const std::uint64_t most = is_log ? sandbox::kMaxOutputText : sandbox::kMaxDocument;
   TRY(worker.request(std::move(request), descriptors));
   TRY_ASSIGN(sandbox::Done done, follow_worker(worker, callbacks));
-  TextResult result{
-      .name = {}, .summary = std::move(done.summary), .place = std::move(done.place), .text = {}};
+  TextResult result{.name = {},
+                    .uuid = {},
+                    .summary = std::move(done.summary),
+                    .place = std::move(done.place),
+                    .text = {}};
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(text.get()));
   if (size > most) {
     return fail(Errc::limit, "more than {} MiB of text", most >> 20);
@@ -115,6 +118,7 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
     return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
+  result->uuid = guest.identity().uuid;
   const std::vector<Remark> taint = guest.remarks();
   result->summary.remarks.insert(result->summary.remarks.end(), taint.begin(), taint.end());
   remember_place(guest, result->place);

@@ -16,13 +16,14 @@
 namespace vmcore::job {
 
 struct TextResult {
-  std::string name;  // the guest's, or the file's without its folder
+  std::string name;       // the guest's, or the file's without its folder
+  std::string uuid = {};  // the guest's, where it is known
   report::Summary summary;
   std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO
   std::string text;
 };
 
-// The text that `operation` (info, report, dmesg, memory) makes of a dump file.
+// The text that `operation` (info, report, dmesg, callers, memory) makes of a dump file.
 Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operation operation,
                              unsigned threads);
 // The same of a guest as it is at this time; it is neither paused nor are monitor commands sent

@@ -2,6 +2,7 @@
 #include "src/kernel/early_log.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -19,10 +20,12 @@ using Bytes = std::span<const std::byte>;
 
 // Of kernel/printk/printk_ringbuffer.h. A text block is the id of its descriptor and the text, up
 // to the next multiple of a word. Ids have 62 bits; the first is DESC0_ID + 1, which is as many
-// below zero as there are descriptors.
+// below zero as there are descriptors, a power of two. Before v7.0 (9095f233c025) the sum had 32
+// bits, though those that follow have 62.
 constexpr std::size_t kWord = 8;
 constexpr std::uint64_t kIds = 1ULL << 62;
-constexpr std::uint64_t kMostDescriptors = 1ULL << 32;
+constexpr std::uint64_t kOldFirstIds = 1ULL << 32;
+constexpr std::uint64_t kMostDescriptors = 1ULL << 31;
 // The kernel's first message (start_kernel()).
 constexpr std::string_view kBanner = "Linux version ";
 
@@ -41,10 +44,14 @@ struct EarlyRecord {
 };
 using EarlyRing = std::vector<EarlyRecord>;
 
+bool is_first_id(std::uint64_t id) {
+  const std::uint64_t count = (id < kOldFirstIds ? kOldFirstIds : kIds) - id;
+  return std::has_single_bit(count) && count <= kMostDescriptors;
+}
+
 bool begins_ring(Bytes bytes, std::size_t offset) {
   const auto id = load<std::uint64_t>(bytes, offset);
-  return id && *id < kIds && *id >= kIds - kMostDescriptors &&
-         bytes.size() - offset >= kWord + kBanner.size() &&
+  return id && is_first_id(*id) && bytes.size() - offset >= kWord + kBanner.size() &&
          std::memcmp(bytes.data() + offset + kWord, kBanner.data(), kBanner.size()) == 0;
 }
 
@@ -122,13 +129,15 @@ Result<EarlyRing> longest_ring(const PhysicalMemory& memory) {
 
 // The table of struct printk_info: sequence (8 bytes), time (8), length of the text (2), facility
 // (1), flags and level (1), caller (4), and what a release adds. It is known by the numbers and the
-// lengths of the first records.
+// lengths of the first records, and tells where texts end.
 constexpr std::size_t kLengthAt = 16;
 constexpr std::size_t kFacilityAt = 18;
 constexpr std::size_t kLevelAt = 19;
 constexpr std::size_t kCallerAt = 20;
 constexpr std::size_t kLeastInfo = 24, kMostInfo = 256;
 constexpr std::size_t kCompared = 4;  // records
+// A block keeps what was behind the text before printk took its level and its newline away.
+constexpr std::size_t kMostBehind = 8;
 
 struct InfoTable {
   PhysAddr address;
@@ -136,8 +145,9 @@ struct InfoTable {
 };
 
 bool is_info(Bytes bytes, std::size_t offset, const EarlyRecord& record) {
-  return load<std::uint64_t>(bytes, offset) == record.number &&
-         load<std::uint16_t>(bytes, offset + kLengthAt) == record.text.size();
+  const auto length = load<std::uint16_t>(bytes, offset + kLengthAt);
+  return load<std::uint64_t>(bytes, offset) == record.number && length &&
+         *length <= record.text.size() && record.text.size() - *length <= kMostBehind;
 }
 
 // The size of an entry, if the table begins there.
@@ -189,6 +199,7 @@ void take_info(const PhysicalMemory& memory, const InfoTable& table, const Early
   if (!got || got->good < info.size() || !is_info(info, 0, early)) {
     return;
   }
+  record.text = record.text.substr(0, *load<std::uint16_t>(info, kLengthAt));
   record.nanoseconds = *load<std::uint64_t>(info, kWord);
   record.facility = *load<std::uint8_t>(info, kFacilityAt);
   record.level = *load<std::uint8_t>(info, kLevelAt) >> 5U;  // behind five bits of flags
@@ -204,7 +215,7 @@ Result<LogSummary> read_early_log(const PhysicalMemory& memory,
     return fail(Errc::not_found, "no log of a kernel is in memory");
   }
   TRY_ASSIGN(const std::optional<InfoTable> infos, find_infos(memory, ring));
-  LogSummary summary;
+  LogSummary summary{.callers = infos.has_value()};
   for (const EarlyRecord& early : ring) {
     LogRecord record;
     record.sequence = early.number;
@@ -220,6 +231,13 @@ Result<LogSummary> read_early_log(const PhysicalMemory& memory,
     }
   }
   return summary;
+}
+
+Remark remark_on_early_log() {
+  return {
+      Errc::guest_state,
+      "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
+      "log was found by its form, and may be of an earlier boot"};
 }
 
 }  // namespace vmcore::kernel

@@ -21,6 +21,7 @@ struct ModuleLayout {
   BtfField name;
   std::vector<std::uint64_t> bases;  // of its ranges
   std::vector<std::uint64_t> sizes;
+  std::vector<std::uint64_t> text_sizes;  // of the code with which each begins, until v6.3
   std::uint64_t kallsyms = 0;
   std::uint64_t symtab = 0, num_symtab = 0, strtab = 0;
   std::optional<std::uint64_t> typetab;  // v5.2, 1c7651f43777
@@ -55,8 +56,10 @@ Result<> find_ranges(const Btf& btf, ModuleLayout& layout) {
   for (const char* name : {"core_layout", "init_layout"}) {
     TRY_ASSIGN(const std::uint64_t base, offset_of(btf, fmt::format("module.{}.base", name)));
     TRY_ASSIGN(const std::uint64_t size, offset_of(btf, fmt::format("module.{}.size", name)));
+    TRY_ASSIGN(const std::uint64_t text, offset_of(btf, fmt::format("module.{}.text_size", name)));
     layout.bases.push_back(base);
     layout.sizes.push_back(size);
+    layout.text_sizes.push_back(text);
   }
   return {};
 }
@@ -106,16 +109,33 @@ Result<> read_symbols(const GuestKernel& kernel, const ModuleLayout& layout, Mod
   return {};
 }
 
+Result<Module::Range> read_range(const GuestKernel& kernel, const ModuleLayout& layout, VirtAddr at,
+                                 std::size_t i) {
+  TRY_ASSIGN(const VirtAddr begin, read_pointer(kernel, at + layout.bases[i]));
+  TRY_ASSIGN(const auto size, kernel.read_value<std::uint32_t>(at + layout.sizes[i]));
+  return Module::Range{begin, size <= kMaxModuleBytes ? size : 0};
+}
+
+void add_range(Module& module, const Module::Range& range) {
+  if (range.size != 0) {
+    module.ranges.push_back(range);
+  }
+}
+
 Result<Module> read_module(const GuestKernel& kernel, const ModuleLayout& layout, VirtAddr at) {
   Module module;
   module.address = at;
   TRY_ASSIGN(module.name, read_text(kernel, at + layout.name.offset(), layout.name.size));
   for (std::size_t i = 0; i < layout.bases.size(); ++i) {
-    TRY_ASSIGN(const VirtAddr begin, read_pointer(kernel, at + layout.bases[i]));
-    TRY_ASSIGN(const auto size, kernel.read_value<std::uint32_t>(at + layout.sizes[i]));
-    if (size != 0 && size <= kMaxModuleBytes) {
-      module.ranges.push_back({begin, size});
+    TRY_ASSIGN(Module::Range range, read_range(kernel, layout, at, i));
+    if (!layout.text_sizes.empty()) {
+      // Code has a range of its own: its last function does not go on to the first symbol of data.
+      TRY_ASSIGN(const auto text, kernel.read_value<std::uint32_t>(at + layout.text_sizes[i]));
+      const std::uint64_t size = std::min<std::uint64_t>(text, range.size);
+      add_range(module, {range.begin, size});
+      range = {range.begin + size, range.size - size};
     }
+    add_range(module, range);
   }
   TRY(read_symbols(kernel, layout, module));
   if (layout.orc_count && layout.orc_ip && layout.orc) {

@@ -29,8 +29,8 @@ struct Module {
 
   std::string name;  // the guest's
   VirtAddr address;  // of its struct module
-  // Its memory: core_layout and init_layout, or since v6.4 (ac3b43283923) the elements of `mem`.
-  // Empty ones are left out. The first range holds text.
+  // Its memory: core_layout and init_layout, of each the code and the rest, or since v6.4
+  // (ac3b43283923) the elements of `mem`. Empty ones are left out. The first range holds code.
   std::vector<Range> ranges;
   Table symbols;  // Elf64_Sym, of struct mod_kallsyms
   VirtAddr strings;

@@ -20,10 +20,22 @@ Result<LogSummary> read_printk_log(const GuestKernel& kernel,
   return fail(Errc::not_found, "kernel log: VMCOREINFO does not have its address");
 }
 
-std::string format_log_record(const LogRecord& record) {
+namespace {
+
+// print_caller() of kernel/printk/printk.c.
+std::string caller_text(std::uint32_t caller) {
+  constexpr std::uint32_t kIsCpu = 1U << 31;
+  const char kind = (caller & kIsCpu) != 0 ? 'C' : 'T';
+  return fmt::format("[{:>6}] ", fmt::format("{}{}", kind, caller & ~kIsCpu));
+}
+
+}  // namespace
+
+std::string format_log_record(const LogRecord& record, bool callers) {
   constexpr std::uint64_t kPerSecond = 1'000'000'000;
   std::string line = fmt::format("[{:5}.{:06}] ", record.nanoseconds / kPerSecond,
                                  record.nanoseconds % kPerSecond / 1000);
+  line += callers && record.caller ? caller_text(*record.caller) : "";
   const std::string indent(line.size(), ' ');
   for (const char c : printable_lines(record.text)) {
     line += c;

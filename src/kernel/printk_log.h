@@ -21,7 +21,8 @@ struct LogRecord {
   std::uint64_t nanoseconds = 0;  // since boot
   unsigned facility = 0;
   unsigned level = 0;
-  // printk_info.caller_id (v5.1, 15ff2069cb7f): a thread, or with bit 31 set a CPU.
+  // Who wrote it: a thread, or with bit 31 set a CPU. printk_info.caller_id, always there (v5.10);
+  // printk_log.caller_id before, in kernels with CONFIG_PRINTK_CALLER (v5.1, 15ff2069cb7f).
   std::optional<std::uint32_t> caller;
   std::string_view text;
 };
@@ -30,6 +31,7 @@ struct LogSummary {
   std::uint64_t records = 0;
   std::uint64_t lost = 0;  // records whose text was overwritten or cannot be read
   std::uint64_t last_nanoseconds = 0;
+  bool callers = false;  // the log tells the caller of each record
 };
 
 // Calls `each` for every record, oldest first; stops early where it returns false. Bounded by the
@@ -38,7 +40,8 @@ Result<LogSummary> read_printk_log(const GuestKernel& kernel,
                                    const std::function<bool(const LogRecord&)>& each);
 
 // The record as dmesg prints it: "[    1.234567] text", continuation lines indented alike, what
-// could steer a terminal as \xNN (base/printable.h), ends with a newline.
-std::string format_log_record(const LogRecord& record);
+// could steer a terminal as \xNN (base/printable.h), ends with a newline. `callers`: with the
+// record's caller, if known, as dmesg --show-caller does: "[    1.234567] [    T1] text".
+std::string format_log_record(const LogRecord& record, bool callers = false);
 
 }  // namespace vmcore::kernel

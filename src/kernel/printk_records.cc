@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "src/base/little_endian.h"
@@ -19,6 +20,7 @@ struct RecordLayout {
   std::uint64_t length_at = 0;  // of the whole record
   std::uint64_t text_length_at = 0;
   std::uint64_t dict_length_at = 0;
+  std::optional<std::uint64_t> caller_at;
 };
 
 Result<RecordLayout> record_layout(const Vmcoreinfo& info) {
@@ -34,8 +36,10 @@ Result<RecordLayout> record_layout(const Vmcoreinfo& info) {
   // Exported since v4.14 or so; always behind text_len.
   layout.dict_length_at =
       info.offset(fmt::format("{}.dict_len", type)).value_or(layout.text_length_at + 2);
-  const std::uint64_t last = std::max({layout.time_at + 8, layout.length_at + 2,
-                                       layout.text_length_at + 2, layout.dict_length_at + 4});
+  layout.caller_at = info.offset(fmt::format("{}.caller_id", type));
+  const std::uint64_t last =
+      std::max({layout.time_at + 8, layout.length_at + 2, layout.text_length_at + 2,
+                layout.dict_length_at + 4, layout.caller_at.value_or(0) + 4});
   if (layout.header_bytes > kMaxHeaderBytes || last > layout.header_bytes) {
     return fail(Errc::malformed, "kernel log: struct {} in VMCOREINFO is not plausible", type);
   }
@@ -54,7 +58,9 @@ class RecordReader {
  public:
   RecordReader(const GuestKernel& kernel, const RecordLayout& layout, VirtAddr buffer,
                std::uint32_t size)
-      : layout_(layout), size_(size), buffer_(kernel, buffer, size) {}
+      : layout_(layout), size_(size), buffer_(kernel, buffer, size) {
+    summary_.callers = layout.caller_at.has_value();
+  }
 
   LogSummary read(std::uint32_t first, std::uint32_t next,
                   const std::function<bool(const LogRecord&)>& each) {
@@ -93,6 +99,8 @@ class RecordReader {
     record.nanoseconds = load<std::uint64_t>(*bytes, layout_.time_at).value_or(0);
     record.facility = load<std::uint8_t>(*bytes, layout_.dict_length_at + 2).value_or(0);
     record.level = load<std::uint8_t>(*bytes, layout_.dict_length_at + 3).value_or(0) >> 5U;
+    record.caller =
+        layout_.caller_at ? load<std::uint32_t>(*bytes, *layout_.caller_at) : std::nullopt;
     const auto behind = bytes->subspan(layout_.header_bytes);
     const std::size_t text = std::min<std::size_t>(
         load<std::uint16_t>(*bytes, layout_.text_length_at).value_or(0), behind.size());

@@ -92,6 +92,9 @@ Result<> read_sizes(const Vmcoreinfo& info, Fields& fields, RingLayout& layout) 
   for (const std::uint64_t at : {layout.sequence_at, layout.time_at}) {
     fields.within(at, 8, layout.info_bytes, "printk_info");
   }
+  if (layout.caller_at) {
+    fields.within(*layout.caller_at, 4, layout.info_bytes, "printk_info.caller_id");
+  }
   // facility and level follow text_len, see take().
   fields.within(layout.text_length_at, 4, layout.info_bytes, "printk_info.text_len");
   return fields.result();
@@ -153,7 +156,9 @@ class RingReader {
         count_(1ULL << layout.desc_bits),
         descs_(kernel, layout.descs, count_ * layout.desc_bytes),
         infos_(kernel, layout.infos, count_ * layout.info_bytes),
-        text_(kernel, layout.text, 1ULL << layout.text_bits) {}
+        text_(kernel, layout.text, 1ULL << layout.text_bits) {
+    summary_.callers = layout.caller_at.has_value();
+  }
 
   LogSummary read(const std::function<bool(const LogRecord&)>& each) {
     std::uint64_t id = layout_.tail_id & kIdMask;

@@ -8,14 +8,14 @@
 #include <string_view>
 #include <vector>
 
-#include "src/report/crash_signature.h"
+#include "src/report/signature.h"
 
 namespace vmcore::report {
 
 // Crashes of one family of signatures; those without one by their title.
 struct CrashGroup {
-  Signature signature = {};  // of the newest
-  std::string title = {};    // one line for people; the guest's words
+  CrashSignature signature = {};  // of the newest
+  std::string title = {};         // one line for people; the guest's words
   std::uint64_t count = 0;
   std::vector<std::string> guests = {};  // their names
   std::uint64_t first = 0;               // seconds since the epoch

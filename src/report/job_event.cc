@@ -100,7 +100,7 @@ JobEvent event_from(const Json& document) {
     // Not in the initializer: gcc bug 66139, as in dump_file_json.cc.
     JobFlash flash{json.flag("kept"), json.text_or_empty("why", kMaxPath),
                    json.text_or_empty("draft", kMaxPath)};
-    flash.signature = signature_from(json);
+    flash.signature = signature_of(json);
     return flash;
   }
   if (event == "end") {

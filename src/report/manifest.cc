@@ -144,7 +144,7 @@ Manifest read_manifest(const Json& document) {
                     .time = json.number("time", INT64_MAX),
                     .reason = json.text("reason", kMaxName),
                     .witness = json.text_or_empty("witness", kMaxName)};
-  manifest.signature = signature_from(json);
+  manifest.signature = signature_of(json);
   manifest.complete = json.flag("complete");
   manifest.verified = json.flag("verified");
   manifest.tool = json.text("tool", kMaxName);
@@ -240,12 +240,8 @@ void describe(Manifest& manifest, const InfoReport& info, const std::string& fil
 
 void describe(Manifest& manifest, const TriageReport& report) {
   const auto& panic = report.panic.value;
-  if (panic && panic->signature && manifest.signature == Signature{}) {
-    const CrashSignature& known = *panic->signature;
-    manifest.signature = {.exact = known.exact,
-                          .family = known.family,
-                          .title = known.title,
-                          .weak = known.weak};
+  if (panic && panic->signature && manifest.signature == CrashSignature{}) {
+    manifest.signature = *panic->signature;
   }
   if (panic && manifest.reason.empty()) {
     manifest.reason = "panic";

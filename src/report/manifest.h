@@ -13,8 +13,8 @@
 
 #include "src/base/result.h"
 #include "src/image/capture.h"
-#include "src/report/crash_signature.h"
 #include "src/report/info.h"
+#include "src/report/signature.h"
 #include "src/report/triage.h"
 
 namespace vmcore::report {
@@ -55,7 +55,7 @@ struct Manifest {
   std::string witness = {};
   // Of whom and how; its cost has the times.
   Capture capture = {};
-  Signature signature = {};
+  CrashSignature signature = {};
   std::string tool = {};                // "vmcorectl 1.0"
   std::optional<StoredDump> dump = {};  // nothing where no memory was kept
   std::string memory_left_out = {};     // why none was dumped, on purpose: "it repeats ..."

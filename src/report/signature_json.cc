@@ -3,8 +3,8 @@
 
 namespace vmcore::report {
 
-Json signature_json(const Signature& signature) {
-  if (signature == Signature{}) {
+Json signature_json(const CrashSignature& signature) {
+  if (signature == CrashSignature{}) {
     return {};
   }
   return {{"exact", cut(signature.exact, kMaxName)},
@@ -13,15 +13,15 @@ Json signature_json(const Signature& signature) {
           {"weak", signature.weak}};
 }
 
-Signature signature_from(const Members& json) {
-  if (!json.has("signature")) {
+CrashSignature signature_of(const Members& owner) {
+  if (!owner.has("signature")) {
     return {};
   }
-  const Members signature = json.object("signature");
-  return {.exact = signature.text("exact", kMaxName),
-          .family = signature.text("family", kMaxName),
-          .title = signature.text("title", kMaxText),
-          .weak = signature.has("weak") && signature.flag("weak")};
+  const Members json = owner.object("signature");
+  return {.exact = json.text("exact", kMaxName),
+          .family = json.text("family", kMaxName),
+          .title = json.text("title"),
+          .weak = json.has("weak") && json.flag("weak")};  // the first manifests have none
 }
 
 }  // namespace vmcore::report

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Signature as a member of documents.
+// A CrashSignature as the member "signature" of documents.
 #pragma once
 
-#include "src/report/crash_signature.h"
 #include "src/report/json.h"
+#include "src/report/signature.h"
 
 namespace vmcore::report {
 
-// Null for none.
-Json signature_json(const Signature& signature);
-// That of the member "signature"; none where the member is null or missing.
-Signature signature_from(const Members& json);
+// Null if nothing is known.
+Json signature_json(const CrashSignature& signature);
+// Empty if `owner` has none, or null. Throws a Misfit.
+CrashSignature signature_of(const Members& owner);
 
 }  // namespace vmcore::report

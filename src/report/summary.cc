@@ -24,6 +24,7 @@ Json summary_json(const Summary& summary) {
             {"kept_pages", summary.kept_pages},
             {"lost_pages", summary.lost_pages},
             {"crashed", summary.crashed},
+            {"callers", summary.callers},
             {"classes", std::move(classes)},
             {"remarks", remarks_json(summary.remarks)}};
   if (summary.armed) {
@@ -43,6 +44,7 @@ Summary summary_from(const Members& json) {
                   .lost_pages = json.number("lost_pages", kMaxPages),
                   .crashed = json.flag("crashed"),
                   .remarks = remarks_from(json.list("remarks", kMaxRemarks + 1))};
+  summary.callers = json.flag("callers");
   if (json.has("armed")) {
     summary.armed = json.flag("armed");
   }

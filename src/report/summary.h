@@ -31,6 +31,7 @@ struct Summary {
   bool crashed = false;  // the guest's kernel says that it crashed
   // Whether the guest has a panic kernel loaded; nothing where that was not asked, or is not known.
   std::optional<bool> armed = {};
+  bool callers = false;  // each line of the log that was asked for tells who wrote it
   std::vector<ClassCount> classes = {};
   std::vector<Remark> remarks = {};
 };

@@ -6,6 +6,7 @@
 
 #include "src/report/capture_json.h"
 #include "src/report/json.h"
+#include "src/report/signature_json.h"
 
 namespace vmcore::report {
 namespace {
@@ -26,9 +27,14 @@ constexpr std::array kGuestText{
     "panic.signature.title",
     "modules.list[].name",
     "cpus.list[].task.comm",
+    "cpus.list[].queue.tasks[].comm",
     "tasks.list[].comm",
     "tasks.list[].lock.owner.comm",
+    "tasks.list[].io.device",
+    "tasks.list[].io.file_system",
     "tasks.waiting[].lock.owner.comm",
+    "tasks.waiting[].io.device",
+    "tasks.waiting[].io.file_system",
     "tasks.waiting[].tasks[].comm",
     "stacks[].frames[].function",
     "stacks[].frames[].module",
@@ -41,6 +47,8 @@ constexpr std::array kGuestText{
     "mounts.list[].point",
     "mounts.list[].type",
     "files.list[].path",
+    "files.list[].socket.local",
+    "files.list[].socket.remote",
 };
 
 // Adds the text unless it is empty.
@@ -171,20 +179,6 @@ FaultingFunction fault_from(const Members& json) {
           })};
 }
 
-Json signature_json(const CrashSignature& signature) {
-  return {{"exact", cut(signature.exact, kMaxName)},
-          {"family", cut(signature.family, kMaxName)},
-          {"title", cut(signature.title, kMaxText)},
-          {"weak", signature.weak}};
-}
-
-CrashSignature signature_from(const Members& json) {
-  return {.exact = json.text("exact", kMaxName),
-          .family = json.text("family", kMaxName),
-          .title = json.text("title"),
-          .weak = json.flag("weak")};
-}
-
 Json panic_json(const TriagePanic& panic) {
   Json json{{"class", crash_class_name(panic.kind)}, {"evidence", panic.evidence}};
   add(json, "message", panic.message, kMaxText);
@@ -229,7 +223,7 @@ TriagePanic panic_from(const Members& json) {
     panic.fault = fault_from(json.object("fault"));
   }
   if (json.has("signature")) {
-    panic.signature = signature_from(json.object("signature"));
+    panic.signature = signature_of(json);
   }
   return panic;
 }
@@ -250,6 +244,46 @@ TriageModule module_from(const Members& json) {
           .out_of_tree = json.flag("out_of_tree")};
 }
 
+// Adds the number if it is known.
+void add(Json& json, const char* key, const std::optional<std::uint64_t>& number) {
+  if (number) {
+    json[key] = *number;
+  }
+}
+
+Json queued_json(const QueuedTask& task) {
+  Json json = task_json(task.name);
+  json["policy"] = cut(task.policy, kMaxName);
+  if (task.delayed) {
+    json["delayed"] = true;
+  }
+  return json;
+}
+
+QueuedTask queued_from(const Members& json) {
+  return {.name = task_from(json),
+          .policy = json.text("policy", kMaxName),
+          .delayed = json.has("delayed") && json.flag("delayed")};
+}
+
+Json queue_json(const RunQueue& queue) {
+  Json json = Json::object();
+  add(json, "fair", queue.fair);
+  add(json, "real_time", queue.real_time);
+  add(json, "deadline", queue.deadline);
+  json["tasks"] = list_json(queue.tasks, queued_json);
+  add(json, "broken", queue.broken, kMaxText);
+  return json;
+}
+
+RunQueue queue_from(const Members& json) {
+  return {.fair = json.maybe_number("fair"),
+          .real_time = json.maybe_number("real_time"),
+          .deadline = json.maybe_number("deadline"),
+          .tasks = list_from(json, "tasks", kMaxQueued, queued_from),
+          .broken = json.text_or_empty("broken")};
+}
+
 Json cpu_json(const TriageCpu& cpu) {
   Json json{{"number", cpu.number}};
   if (cpu.online) {
@@ -266,8 +300,9 @@ Json cpu_json(const TriageCpu& cpu) {
     json["stack"] = *cpu.stack;
   }
   add(json, "why_no_stack", cpu.why_no_stack, kMaxText);
-  if (cpu.runnable) {
-    json["runnable"] = *cpu.runnable;
+  add(json, "runnable", cpu.runnable);
+  if (cpu.queue) {
+    json["queue"] = queue_json(*cpu.queue);
   }
   return json;
 }
@@ -286,6 +321,9 @@ TriageCpu cpu_from(const Members& json) {
   }
   if (json.has("registers")) {
     cpu.registers = list_from(json, "registers", kMaxRegisters, register_from);
+  }
+  if (json.has("queue")) {
+    cpu.queue = queue_from(json.object("queue"));
   }
   return cpu;
 }
@@ -310,6 +348,31 @@ std::optional<LockWait> lock_from(const Members& json) {
   return lock;
 }
 
+Json io_json(const IoWait& io) {
+  Json json{{"kind", cut(io.kind, kMaxName)}};
+  if (io.address) {
+    json["address"] = hex(*io.address);
+  }
+  add(json, "device", io.device);
+  add(json, "file_system", io.file_system);
+  add(json, "inode", io.inode);
+  add(json, "block", io.block);
+  return json;
+}
+
+std::optional<IoWait> io_from(const Members& json) {
+  if (!json.has("io")) {
+    return std::nullopt;
+  }
+  const Members of_io = json.object("io");
+  return IoWait{.kind = of_io.text("kind", kMaxName),
+                .address = of_io.maybe_address("address"),
+                .device = of_io.text_or_empty("device", kMaxName),
+                .file_system = of_io.text_or_empty("file_system", kMaxName),
+                .inode = of_io.maybe_number("inode"),
+                .block = of_io.maybe_number("block")};
+}
+
 Json listed_task_json(const TriageTask& task) {
   Json json = task_json(task.name);
   json["state"] = cut(task.state, kMaxName);
@@ -325,6 +388,9 @@ Json listed_task_json(const TriageTask& task) {
   if (task.lock) {
     json["lock"] = lock_json(*task.lock);
   }
+  if (task.io) {
+    json["io"] = io_json(*task.io);
+  }
   return json;
 }
 
@@ -333,6 +399,7 @@ TriageTask listed_task_from(const Members& json) {
                   .state = json.text("state", kMaxName),
                   .on_cpu = json.has("on_cpu") && json.flag("on_cpu"),
                   .lock = lock_from(json),
+                  .io = io_from(json),
                   .stack = json.maybe_number("stack")};
   if (json.has("cpu")) {
     task.cpu = static_cast<unsigned>(json.number("cpu", kMaxCpuNumber));
@@ -345,6 +412,9 @@ Json group_json(const WaitingGroup& group) {
       {"stack", group.stack}, {"count", group.tasks}, {"tasks", list_json(group.names, task_json)}};
   if (group.lock) {
     json["lock"] = lock_json(*group.lock);
+  }
+  if (group.io) {
+    json["io"] = io_json(*group.io);
   }
   return json;
 }
@@ -371,7 +441,8 @@ TriageTasks tasks_from(const Members& json) {
     return WaitingGroup{.stack = group.number("stack"),
                         .tasks = group.number("count"),
                         .names = list_from(group, "tasks", kMaxEntries, task_from),
-                        .lock = lock_from(group)};
+                        .lock = lock_from(group),
+                        .io = io_from(group)};
   });
   tasks.list = list_from(json, "list", kMaxTriageTasks, listed_task_from);
   return tasks;
@@ -479,12 +550,38 @@ Mount mount_from(const Members& json) {
           .type = json.text("type", kMaxName)};
 }
 
+Json socket_json(const OpenSocket& socket) {
+  Json json{{"family", cut(socket.family, kMaxName)}, {"type", cut(socket.type, kMaxName)}};
+  add(json, "protocol", socket.protocol);
+  add(json, "state", socket.state);
+  add(json, "local", socket.local);
+  add(json, "remote", socket.remote);
+  return json;
+}
+
+OpenSocket socket_from(const Members& json) {
+  return {.family = json.text("family", kMaxName),
+          .type = json.text("type", kMaxName),
+          .protocol = json.text_or_empty("protocol", kMaxName),
+          .state = json.text_or_empty("state", kMaxName),
+          .local = json.text_or_empty("local", kMaxName),
+          .remote = json.text_or_empty("remote", kMaxName)};
+}
+
 Json file_json(const OpenFile& file) {
-  return {{"number", file.number}, {"path", cut(file.path, kMaxText)}};
+  Json json{{"number", file.number}, {"path", cut(file.path, kMaxText)}};
+  if (file.socket) {
+    json["socket"] = socket_json(*file.socket);
+  }
+  return json;
 }
 
 OpenFile file_from(const Members& json) {
-  return {.number = json.number("number"), .path = json.text("path")};
+  OpenFile file{.number = json.number("number"), .path = json.text("path")};
+  if (json.has("socket")) {
+    file.socket = socket_from(json.object("socket"));
+  }
+  return file;
 }
 
 // A section that is a list.

@@ -17,6 +17,7 @@
 #include "src/image/capture.h"
 #include "src/report/bounds.h"
 #include "src/report/crash_class.h"
+#include "src/report/signature.h"
 
 namespace vmcore::report {
 
@@ -36,6 +37,7 @@ inline constexpr std::size_t kMaxLogLines = 200;
 inline constexpr std::size_t kMaxTaints = 64;
 inline constexpr std::size_t kMaxRegisters = 32;
 inline constexpr std::size_t kMaxGroups = 256;
+inline constexpr std::size_t kMaxQueued = 4096;  // tasks in the run queues of all CPUs
 inline constexpr std::size_t kMaxEntries = 256;  // of the smaller lists
 
 // Why the kernel is tainted, one letter of Documentation/admin-guide/tainted-kernels.rst.
@@ -108,14 +110,6 @@ struct FaultingFunction {
   std::vector<Argument> arguments = {};
 };
 
-// Of crashes that are the same, the signatures are the same (src/triage/signature.h).
-struct CrashSignature {
-  std::string exact = {};   // hex; empty if no build-id or no stack is known
-  std::string family = {};  // hex
-  std::string title = {};   // guest; "NULL dereference in foo_bar [mod]"
-  bool weak = false;        // do not take two crashes for the same because these are equal
-};
-
 struct TriagePanic {
   std::string message = {};  // guest
   CrashClass kind = CrashClass::unknown;
@@ -128,6 +122,19 @@ struct TriagePanic {
   std::optional<CrashSignature> signature = {};
 };
 
+struct QueuedTask {
+  TaskName name = {};
+  std::string policy = {};  // "fair", "real-time"
+  bool delayed = false;     // it begins to sleep, and is still in the queue
+};
+
+// The run queue of a CPU. The numbers are the kernel's own.
+struct RunQueue {
+  std::optional<std::uint64_t> fair = {}, real_time = {}, deadline = {};
+  std::vector<QueuedTask> tasks = {};  // of the classes fair and real-time
+  std::string broken = {};             // why tasks may be missing; empty if none is
+};
+
 struct TriageCpu {
   unsigned number = 0;  // Linux's
   // In the kernel's online mask. panic() takes CPUs off that it stops.
@@ -138,6 +145,7 @@ struct TriageCpu {
   std::optional<std::uint64_t> stack = {};  // its place in TriageReport::stacks
   std::string why_no_stack = {};
   std::optional<std::uint64_t> runnable = {};  // tasks of its run queue, the running one too
+  std::optional<RunQueue> queue = {};
 };
 
 // The lock that a task waits for.
@@ -147,12 +155,25 @@ struct LockWait {
   std::optional<TaskName> owner = {};  // nothing if nobody, or readers, hold it
 };
 
+// The page, buffer or block I/O that a task waits for.
+struct IoWait {
+  // "page_lock", "page_writeback", "page_bit" (another flag of the page), "buffer"; "io" if it is
+  // not known for what.
+  std::string kind = {};
+  std::optional<std::uint64_t> address = {};  // of the struct page (folio) or buffer_head
+  std::string device = {};                    // guest; that the page or buffer is of
+  std::string file_system = {};               // guest; that the page is of: "ext4", "bdev"
+  std::optional<std::uint64_t> inode = {};    // of the page's file
+  std::optional<std::uint64_t> block = {};    // of the buffer
+};
+
 struct TriageTask {
   TaskName name = {};
   std::string state = {};  // as crash has it: "RU", "IN", "UN", "ST", "ZO", "ID" ...
   bool on_cpu = false;
   std::optional<unsigned> cpu = {};  // whose run queue it is or was in
   std::optional<LockWait> lock = {};
+  std::optional<IoWait> io = {};
   std::optional<std::uint64_t> stack = {};
 };
 
@@ -162,6 +183,7 @@ struct WaitingGroup {
   std::uint64_t tasks = 0;            // of them
   std::vector<TaskName> names = {};   // of some
   std::optional<LockWait> lock = {};  // that one of them waits for
+  std::optional<IoWait> io = {};      // the same
 };
 
 struct TriageTasks {
@@ -200,17 +222,30 @@ struct Mount {
   std::string type = {};    // guest
 };
 
+struct OpenSocket {
+  std::string family = {};    // "inet", "unix" ...; a number if it has no name here
+  std::string type = {};      // "stream", "dgram" ...
+  std::string protocol = {};  // "tcp" ...; empty if it has none
+  std::string state = {};     // "LISTEN" ...; empty if its family has no such states
+  std::string local =
+      {};  // guest; "192.0.2.1:80", "[::1]:80", a path, or "@..." for an abstract name
+  std::string remote = {};  // guest; empty if there is none
+};
+
 struct OpenFile {
   std::uint64_t number = 0;
   std::string path = {};  // guest; "socket:", "pipe:" for what has none
+  std::optional<OpenSocket> socket = {};
 };
 
 struct TriageReport {
   static constexpr std::string_view kSchema = "vmcorectl-report/1";
 
-  std::string format = {};       // of the file, for people
-  std::string consistency = {};  // "torn" if the guest ran meanwhile; else as captured, or ""
-  bool incomplete = false;       // pages are missing
+  std::string format = {};  // of the file, for people
+  // "torn" if the guest ran meanwhile, "pause" if it stood still; else as the dump was captured, or
+  // "" if that is not known.
+  std::string consistency = {};
+  bool incomplete = false;  // pages, or parts of the log that it is made of, are missing
   std::optional<Capture> capture = {};
   Known<TriageKernel> kernel = {};
   Known<TriagePanic> panic = {};

@@ -14,10 +14,11 @@
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Operation, std::string_view>, 6> kOperations{
+constexpr std::array<std::pair<Operation, std::string_view>, 7> kOperations{
     {{Operation::convert, "convert"},
      {Operation::info, "info"},
      {Operation::dmesg, "dmesg"},
+     {Operation::callers, "callers"},
      {Operation::memory, "memory"},
      {Operation::report, "report"},
      {Operation::log, "log"}}};

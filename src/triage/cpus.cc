@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/kernel/arch/arch.h"
+#include "src/triage/run_queue.h"
 
 namespace vmcore::triage {
 namespace {
@@ -88,7 +89,7 @@ bool is_idle(const kernel::Task& task, const report::TriageStack& stack) {
 class Finder {
  public:
   Finder(Knowledge& knowledge, StackTable& stacks, bool live)
-      : knowledge_(&knowledge), stacks_(&stacks), live_(live) {}
+      : knowledge_(&knowledge), stacks_(&stacks), queues_(knowledge), live_(live) {}
 
   CpuFinding find(std::size_t number, const CpuState* vcpu) {
     CpuFinding finding;
@@ -102,6 +103,7 @@ class Finder {
         queue ? knowledge_->number(*queue, "rq.nr_running") : tl::unexpected(queue.error());
     if (runnable && *runnable < kernel::kMaxTasks) {
       finding.cpu.runnable = *runnable;
+      finding.cpu.queue = queues_.read(*queue);
     }
     if (vcpu == nullptr) {
       finding.cpu.why_no_stack = "no vCPU of the dump tells that it runs this CPU";
@@ -147,6 +149,7 @@ class Finder {
 
   Knowledge* knowledge_;
   StackTable* stacks_;
+  RunQueueReader queues_;
   bool live_;
 };
 

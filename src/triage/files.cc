@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/kernel/lists.h"
+#include "src/triage/sockets.h"
 
 namespace vmcore::triage {
 namespace {
@@ -111,8 +112,9 @@ Result<std::vector<report::Mount>> read_mounts(Knowledge& knowledge) {
   return mounts;
 }
 
-// The path of a file; in the words of /proc/PID/fd for a file that has none.
-Result<std::string> path_of_file(Knowledge& knowledge, VirtAddr file) {
+// The path of a file; in the words of /proc/PID/fd for a file that has none. What it is, if it is a
+// socket.
+Result<report::OpenFile> describe(Knowledge& knowledge, VirtAddr file) {
   TRY_ASSIGN(const VirtAddr dentry, knowledge.pointer(file, "file.f_path.dentry"));
   TRY_ASSIGN(const VirtAddr vfsmount, knowledge.pointer(file, "file.f_path.mnt"));
   TRY_ASSIGN(const kernel::BtfField inner, knowledge.field("mount.mnt"));
@@ -122,9 +124,17 @@ Result<std::string> path_of_file(Knowledge& knowledge, VirtAddr file) {
   TRY_ASSIGN(const std::string kind, knowledge.text_at(name, report::kMaxName));
   if (kind == "sockfs" || kind == "pipefs" || kind == "anon_inodefs") {
     TRY_ASSIGN(const std::string own, name_of_dentry(knowledge, dentry));
-    return kind == "sockfs" ? "socket:" : kind == "pipefs" ? "pipe:" : "anon_inode:" + own;
+    report::OpenFile found{.path = kind == "pipefs" ? "pipe:" : "anon_inode:" + own};
+    if (kind == "sockfs") {
+      found.path = "socket:";
+      if (auto socket = socket_of(knowledge, file)) {
+        found.socket = *std::move(socket);
+      }
+    }
+    return found;
   }
-  return path_of(knowledge, dentry, {vfsmount.value - inner.offset()});
+  TRY_ASSIGN(std::string path, path_of(knowledge, dentry, {vfsmount.value - inner.offset()}));
+  return report::OpenFile{.path = std::move(path)};
 }
 
 }  // namespace
@@ -151,7 +161,8 @@ Result<std::vector<report::OpenFile>> open_files(Knowledge& knowledge, VirtAddr 
     TRY_ASSIGN(const auto file,
                knowledge.kernel.read_value<std::uint64_t>(entries + i * sizeof(std::uint64_t)));
     if (file != 0 && list.size() < report::kMaxEntries) {
-      list.push_back({i, path_of_file(knowledge, {file}).value_or("?")});
+      list.push_back(describe(knowledge, {file}).value_or(report::OpenFile{.path = "?"}));
+      list.back().number = i;
     }
   }
   return list;

@@ -11,7 +11,7 @@ namespace vmcore::triage {
 namespace {
 
 // All types that are asked for by name, so that the BTF is searched once.
-constexpr std::array<std::string_view, 41> kTypes{"task_struct",
+constexpr std::array<std::string_view, 54> kTypes{"task_struct",
                                                   "signal_struct",
                                                   "module",
                                                   "module_memory",
@@ -51,7 +51,20 @@ constexpr std::array<std::string_view, 41> kTypes{"task_struct",
                                                   "rb_node",
                                                   "inode",
                                                   "thread_info",
-                                                  "fs_struct"};
+                                                  "fs_struct",
+                                                  "wait_page_queue",
+                                                  "wait_bit_queue_entry",
+                                                  "folio",
+                                                  "page",
+                                                  "address_space",
+                                                  "buffer_head",
+                                                  "block_device",
+                                                  "gendisk",
+                                                  "pageflags",
+                                                  "socket",
+                                                  "sock",
+                                                  "unix_sock",
+                                                  "unix_address"};
 
 Result<kernel::Btf> read_btf(const kernel::GuestKernel& kernel) {
   TRY_ASSIGN(kernel::Btf btf, kernel::Btf::of_kernel(kernel, *kernel.kallsyms()));
@@ -107,6 +120,9 @@ Result<std::uint64_t> Knowledge::number(VirtAddr object, const std::string& path
   TRY(kernel.read_exactly(object + found.offset(),
                           std::as_writable_bytes(std::span(&value, 1))
                               .first(std::min<std::uint64_t>(found.size, sizeof value))));
+  if (found.bits != 0 && found.bits < 64) {
+    value = value >> found.bit_offset % 8 & ((1ULL << found.bits) - 1);
+  }
   return value;
 }
 

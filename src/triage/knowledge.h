@@ -33,7 +33,7 @@ class Knowledge {
   Result<kernel::BtfField> field(const std::string& path);
   // The address of the member of an object.
   Result<VirtAddr> place(VirtAddr object, const std::string& path);
-  // The member's value: its lowest 8 bytes as an unsigned number.
+  // The member's value: its lowest 8 bytes, or the bits of a bit field, as an unsigned number.
   Result<std::uint64_t> number(VirtAddr object, const std::string& path);
   Result<VirtAddr> pointer(VirtAddr object, const std::string& path);
   // The text of a member that is an array of characters.

@@ -2,17 +2,15 @@
 #include "src/triage/locks.h"
 
 #include <algorithm>
-#include <array>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "src/triage/cpus.h"
+#include "src/triage/stack_words.h"
 
 namespace vmcore::triage {
 namespace {
 
-constexpr std::uint64_t kStackBytes = 16 << 10;  // that are looked at
 constexpr std::size_t kMaxWaiters = 10'000;
 constexpr std::uint64_t kWord = 8;
 
@@ -114,19 +112,12 @@ std::optional<report::LockWait> LockFinder::find(const kernel::Task& task,
                                                  const report::TriageStack& stack) {
   const char* const name = lock_in(stack);
   const auto kind = name != nullptr ? kind_of(name) : fail(Errc::not_found, "no lock");
-  if (!kind || task.thread_sp < task.stack || task.thread_sp - task.stack >= kStackBytes) {
+  if (!kind) {
     return std::nullopt;
   }
-  std::vector<std::uint64_t> words((kStackBytes - (task.thread_sp - task.stack)) / kWord);
-  const auto read =
-      knowledge_->kernel.read(task.thread_sp, std::as_writable_bytes(std::span(words)));
-  const std::size_t good = read ? read->good / kWord : 0;
-  for (std::size_t i = 0; i < good; ++i) {
-    const std::uint64_t at = task.thread_sp.value + i * kWord;
-    if (words[i] == task.address.value) {
-      if (auto wait = this->at(*kind, {at - kind->task})) {
-        return wait;
-      }
+  for (const VirtAddr place : mentions_of(*knowledge_, task)) {
+    if (auto wait = at(*kind, {place.value - kind->task})) {
+      return wait;
     }
   }
   return std::nullopt;

@@ -62,21 +62,11 @@ report::TriageStack whole_stack(const LogReport& log) {
   return stack;
 }
 
-TriagePanic panic_of(const LogCrash& crash) {
-  const LogReport& log = crash.report;
-  TriagePanic panic{.message = crash.panic.empty() ? log.sentence : crash.panic,
-                    .kind = log.crash,
-                    .evidence = {"log"},
-                    .cpu = log.cpu};
-  if (log.pid) {
-    panic.task = report::TaskName{.pid = *log.pid, .tgid = *log.pid, .comm = log.comm};
-  }
-  if (log.fault && !log.fault->function.empty()) {
-    panic.fault =
-        report::FaultingFunction{.name = log.fault->function, .registers = registers_of(log)};
-  }
-  panic.signature = signature_of(log);
-  return panic;
+std::string message_of(const LogCrash& crash) {
+  const std::string& sentence = crash.report.sentence;
+  const bool repeats =
+      sentence.empty() || (!crash.panic.empty() && sentence.find(crash.panic) != std::string::npos);
+  return repeats && !crash.panic.empty() ? crash.panic : sentence;
 }
 
 report::TriageKernel kernel_of(const LogReport& log) {
@@ -114,8 +104,22 @@ std::vector<Remark> remarks_on(const LogText& log) {
 
 }  // namespace
 
-TriageReport report_of_log(const LogText& log) {
-  const std::string why = "a kernel log does not tell";
+TriagePanic panic_of(const LogCrash& crash) {
+  const LogReport& log = crash.report;
+  TriagePanic panic{
+      .message = message_of(crash), .kind = log.crash, .evidence = {"log"}, .cpu = log.cpu};
+  if (log.pid) {
+    panic.task = report::TaskName{.pid = *log.pid, .tgid = *log.pid, .comm = log.comm};
+  }
+  if (log.fault && !log.fault->function.empty()) {
+    panic.fault =
+        report::FaultingFunction{.name = log.fault->function, .registers = registers_of(log)};
+  }
+  panic.signature = signature_of(log);
+  return panic;
+}
+
+TriageReport report_of_log(const LogText& log, const std::string& why) {
   TriageReport report{.format = "kernel log",
                       .incomplete = !log.crash || log.crash->report.cut,
                       .kernel = {.why_not = "the log does not name its kernel"},

@@ -89,7 +89,7 @@ Result<report::ZoneUse> zone_use(Knowledge& knowledge, VirtAddr zone, unsigned n
              knowledge.kernel.read_value<std::uint64_t>(
                  counters + static_cast<std::uint64_t>(free) * sizeof(std::uint64_t)));
   use.free = pages_or_none(pages);
-  // _watermark[WMARK_LOW] (v4.20, 1c30844d2dfe: watermark before it).
+  // _watermark[WMARK_LOW] (v5.0, 1c30844d2dfe: watermark before it).
   if (const auto marks = knowledge.place(zone, "zone._watermark")) {
     const auto low = knowledge.kernel.read_value<std::uint64_t>(*marks + sizeof(std::uint64_t));
     use.low = pages_or_none(low.value_or(0));

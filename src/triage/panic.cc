@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "src/triage/fault.h"
+#include "src/triage/log_report.h"
 #include "src/triage/signature.h"
 
 namespace vmcore::triage {
@@ -95,30 +96,14 @@ bool tells_of_crash(const LogTail& log) {
                        (log.crash->report.crash != warning && log.crash->report.crash != unknown));
 }
 
-// The first line of the report that caused the panic says more than the panic ("Fatal exception").
-std::string message_of(const LogCrash& crash) {
-  const std::string& sentence = crash.report.sentence;
-  const bool repeats =
-      sentence.empty() || (!crash.panic.empty() && sentence.find(crash.panic) != std::string::npos);
-  return repeats && !crash.panic.empty() ? crash.panic : sentence;
-}
-
 report::TriagePanic as_logged(const LogTail& log) {
-  report::TriagePanic panic{.kind = report::CrashClass::panic};
   if (!tells_of_crash(log)) {
-    return panic;
+    return {.kind = report::CrashClass::panic};
   }
-  const LogReport& told = log.crash->report;
-  panic.message = message_of(*log.crash);
-  panic.evidence.emplace_back("log");
-  if (told.crash != report::CrashClass::unknown) {
-    panic.kind = told.crash;
+  report::TriagePanic panic = panic_of(*log.crash);
+  if (panic.kind == report::CrashClass::unknown) {
+    panic.kind = report::CrashClass::panic;
   }
-  panic.cpu = told.cpu;
-  if (told.pid) {
-    panic.task = report::TaskName{.pid = *told.pid, .tgid = *told.pid, .comm = told.comm};
-  }
-  panic.signature = signature_of(told);
   return panic;
 }
 

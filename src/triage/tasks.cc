@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "src/triage/io_waits.h"
 #include "src/triage/locks.h"
 
 namespace vmcore::triage {
@@ -51,9 +52,10 @@ void add_idle_tasks(Knowledge& knowledge, const std::vector<CpuFinding>& cpus,
 }
 
 std::optional<unsigned> cpu_of(Knowledge& knowledge, VirtAddr task) {
-  auto cpu = knowledge.number(task, "task_struct.thread_info.cpu");  // v5.16, bcf9033e5449
+  // thread_info.cpu came back with v5.16 (bcf9033e5449). Some kernels have it before, unused.
+  auto cpu = knowledge.number(task, "task_struct.cpu");
   if (!cpu) {
-    cpu = knowledge.number(task, "task_struct.cpu");
+    cpu = knowledge.number(task, "task_struct.thread_info.cpu");
   }
   const auto& offsets = knowledge.per_cpu_offsets;
   return cpu && offsets && *cpu < offsets->size() ? std::optional(static_cast<unsigned>(*cpu))
@@ -92,6 +94,7 @@ std::vector<report::WaitingGroup> waiting_groups(const std::vector<report::Triag
     report::WaitingGroup& group = by_stack[*task.stack];
     group.stack = *task.stack;
     group.lock = group.lock ? group.lock : task.lock;
+    group.io = group.io ? group.io : task.io;
     if (group.names.size() < kNamesOfGroup) {
       group.names.push_back(task.name);
     }
@@ -162,6 +165,7 @@ TaskFindings find_tasks(Knowledge& knowledge, StackTable& stacks,
     all.resize(report::kMaxTriageTasks);
   }
   LockFinder locks(knowledge, found->tasks);
+  IoWaitFinder io_waits(knowledge);
   for (const Listed& each : all) {
     section.list.push_back({.name = name_of(each.task),
                             .state = std::string(each.state),
@@ -171,6 +175,7 @@ TaskFindings find_tasks(Knowledge& knowledge, StackTable& stacks,
     report::TriageTask& listed = section.list.back();
     if (listed.stack && each.state == "UN") {
       listed.lock = locks.find(each.task, stacks.at(*listed.stack));
+      listed.io = listed.lock ? std::nullopt : io_waits.find(each.task, stacks.at(*listed.stack));
     }
   }
   section.waiting = waiting_groups(section.list);

@@ -29,6 +29,7 @@ std::uint64_t distance(std::uint64_t one, std::uint64_t other) {
 struct Use {
   Sum bytes = 0;
   std::uint64_t count = 0;
+  std::string uuid = {};  // of the guest
 };
 
 class Chooser {
@@ -74,6 +75,9 @@ class Chooser {
       first_.push_back(crash.full && !crash.signature.empty() &&
                        signatures.insert(crash.signature).second);
       add(crash.guest, crash.bytes);
+      if (!crash.uuid.empty()) {
+        by_guest_[crash.guest].uuid = crash.uuid;
+      }
     }
   }
 
@@ -159,13 +163,14 @@ class Chooser {
 
   void limit_guests(const Budget& budget) {
     for (const auto& [guest, at_first] : std::map(by_guest_)) {
-      if (budget.guest_count) {
+      const GuestLimits most = budget.limits_of(guest, at_first.uuid);
+      if (most.count) {
         limit(fmt::format("the number of crashes of {}", guest), guest, false,
-              [&] { return by_guest_[guest].count > *budget.guest_count; });
+              [&] { return by_guest_[guest].count > *most.count; });
       }
-      if (budget.guest_bytes) {
+      if (most.bytes) {
         limit(fmt::format("the bytes of {}", guest), guest, true,
-              [&] { return by_guest_[guest].bytes > *budget.guest_bytes; });
+              [&] { return by_guest_[guest].bytes > *most.bytes; });
       }
     }
   }
@@ -191,6 +196,7 @@ Stored stored_of(const report::ListedCrash& crash) {
   if (crash.manifest) {
     stored.time = crash.manifest->time;
     stored.guest = crash.manifest->capture.guest.name;
+    stored.uuid = crash.manifest->capture.guest.uuid;
     stored.signature = crash.manifest->signature.exact;
     stored.full = crash.manifest->complete && crash.manifest->dump && crash.damage.empty();
   }

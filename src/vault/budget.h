@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,12 @@
 #include "src/report/manifest.h"
 
 namespace vmcore::vault {
+
+// What one guest may take. Nothing: there is no limit.
+struct GuestLimits {
+  std::optional<std::uint64_t> bytes = {};
+  std::optional<std::uint64_t> count = {};  // crashes
+};
 
 // The limits of a store. Nothing: there is none.
 struct Budget {
@@ -25,10 +32,16 @@ struct Budget {
   // Of each guest.
   std::optional<std::uint64_t> guest_bytes = {};
   std::optional<std::uint64_t> guest_count = {};
+  // Where it is not empty, what holds for the guest of that name and UUID in place of these two.
+  std::function<GuestLimits(const std::string& name, const std::string& uuid)> of_guest = {};
+
+  GuestLimits limits_of(const std::string& name, const std::string& uuid) const {
+    return of_guest ? of_guest(name, uuid) : GuestLimits{guest_bytes, guest_count};
+  }
 };
 
 // Where nobody says otherwise: half of the file system, a tenth of which stays free.
-inline constexpr Budget kUsualBudget{.share = 50, .free_share = 10};
+inline const Budget kUsualBudget{.share = 50, .free_share = 10};
 
 // A crash as its removal is judged.
 struct Stored {
@@ -37,6 +50,7 @@ struct Stored {
   std::uint64_t time = 0;    // of the host's clock, seconds since the epoch
   std::uint64_t bytes = 0;
   std::string guest = {};      // its name
+  std::string uuid = {};       // of the guest; empty: not known
   std::string signature = {};  // exact; empty: not known
   bool full = false;           // a complete dump is in it
   bool held = false;

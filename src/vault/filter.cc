@@ -12,7 +12,7 @@ bool fits_guest(const GuestIdentity& guest, const std::vector<std::string>& name
          });
 }
 
-bool fits_signature(const report::Signature& signature, const std::string& asked) {
+bool fits_signature(const report::CrashSignature& signature, const std::string& asked) {
   return asked.empty() || asked == signature.exact || asked == signature.family ||
          signature.title.find(asked) != std::string::npos;
 }

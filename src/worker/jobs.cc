@@ -65,11 +65,18 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
 }
 
+// Of memory that the worker reads from a guest itself.
+std::string consistency_of(const Request& request) {
+  const bool of_guest = std::holds_alternative<sandbox::LiveInput>(request.input) ||
+                        std::holds_alternative<sandbox::ProcessInput>(request.input);
+  return !of_guest ? "" : is_torn(request) ? "torn" : "pause";
+}
+
 Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output) {
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
-  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
+  const report::TriageReport report = triage_report(image, subject, live, consistency_of(request));
   struct {
     bool incomplete;
     std::optional<InfoPlace> place;
@@ -115,15 +122,23 @@ std::string release_of(std::string_view banner) {
   return std::string(banner.substr(0, std::min(banner.find(' '), report::kMaxName)));
 }
 
+// A log of which no line tells who wrote it, where that was asked for.
+void remark_on_callers(bool asked, const char* why, report::Summary& summary) {
+  if (asked && !summary.callers) {
+    summary.remarks.push_back(
+        {Errc::not_found, fmt::format("who wrote each line is not known: {}", why)});
+  }
+}
+
 // A kernel that died before it described itself has a log all the same.
 Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernels& found,
-                             const Fd& output) {
+                             bool callers, const Fd& output) {
   TextOutput text(output.get(), sandbox::kMaxOutputText);
   Result<> written;
   std::string release;
   const auto log = kernel::read_early_log(*image.memory, [&](const kernel::LogRecord& record) {
     release = record.sequence == 0 ? release_of(record.text) : release;
-    written = text.append(kernel::format_log_record(record));
+    written = text.append(kernel::format_log_record(record, callers));
     return written.has_value();
   });
   if (!log) {
@@ -132,21 +147,23 @@ Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernel
   }
   TRY(written);
   TRY(text.flush());
-  report::Summary summary{.release = release, .incomplete = true, .remarks = image.remarks};
-  summary.remarks.push_back(
-      {Errc::guest_state,
-       "no kernel in memory describes itself (VMCOREINFO), as one that dies while it boots: this "
-       "log was found by its form, and may be of an earlier boot"});
+  report::Summary summary{.release = release,
+                          .incomplete = true,
+                          .callers = callers && log->callers,
+                          .remarks = image.remarks};
+  summary.remarks.push_back(kernel::remark_on_early_log());
+  remark_on_callers(callers, "the ring's table of struct printk_info was not found", summary);
   return Done{.summary = std::move(summary)};
 }
 
 Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
+  const bool callers = request.operation == Operation::callers;
   TRY_ASSIGN(const convert::Subject subject,
              convert::find_subject(image, options_of(request).search, nullptr, request.hint));
   const kernel::FoundKernels& found = subject.found;
   const bool doubted = found.kernels.empty() && !found.doubted.empty();
   if (found.kernels.empty() && !doubted) {
-    return run_early_dmesg(image, found, output);
+    return run_early_dmesg(image, found, callers, output);
   }
   // The log of the boot before is worth having, as such.
   const kernel::GuestKernel& kernel =
@@ -155,7 +172,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   Result<> written;
   TRY_ASSIGN(const kernel::LogSummary log,
              kernel::read_printk_log(kernel, [&](const kernel::LogRecord& record) {
-               written = text.append(kernel::format_log_record(record));
+               written = text.append(kernel::format_log_record(record, callers));
                return written.has_value();
              }));
   TRY(written);
@@ -163,6 +180,7 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   report::Summary summary{.release = std::string(kernel.info().release()),
                           .build_id = std::string(kernel.info().build_id().value_or("")),
                           .incomplete = doubted || log.lost != 0 || image.file.doubted,
+                          .callers = callers && log.callers,
                           .remarks = image.remarks};
   summary.remarks.insert(summary.remarks.end(), found.remarks.begin(), found.remarks.end());
   if (doubted) {
@@ -175,6 +193,9 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
     summary.remarks.push_back(
         {Errc::unreadable, fmt::format("{} log records could not be read", log.lost)});
   }
+  remark_on_callers(callers,
+                    "this kernel does not record it (before v5.10 it needs CONFIG_PRINTK_CALLER)",
+                    summary);
   return Done{.summary = std::move(summary), .place = subject.place()};
 }
 

@@ -6,12 +6,18 @@
 #include <vector>
 
 #include "src/convert/provenance.h"
+#include "src/triage/early_report.h"
 #include "src/triage/triage.h"
 
 namespace vmcore::worker {
 namespace {
 
-report::TriageReport of_no_kernel(const kernel::FoundKernels& found) {
+report::TriageReport of_no_kernel(const MemoryImage& image, const kernel::FoundKernels& found) {
+  if (found.doubted.empty()) {
+    if (auto early = triage::early_report(*image.memory)) {
+      return *std::move(early);
+    }
+  }
   std::string why = "the guest's kernel was not found";
   if (!found.remarks.empty()) {
     why += ": " + found.remarks.back().text;
@@ -30,24 +36,23 @@ report::TriageReport of_no_kernel(const kernel::FoundKernels& found) {
 }  // namespace
 
 report::TriageReport triage_report(const MemoryImage& image, const convert::Subject& subject,
-                                   bool live, bool torn) {
+                                   bool live, std::string consistency) {
   const kernel::GuestKernel* const kernel = subject.kernel();
   report::TriageReport report = kernel != nullptr
                                     ? triage::triage(subject.image(), *kernel, {.live = live})
-                                    : of_no_kernel(subject.found);
+                                    : of_no_kernel(image, subject.found);
   report.format = image.file.format;
-  report.incomplete = image.file.incomplete || image.file.doubted;
+  report.incomplete |= image.file.incomplete || image.file.doubted;
   std::vector<Remark> remarks = image.remarks;
   convert::remark_on_newer_note(image, remarks);
   if (auto before = convert::read_provenance(image)) {
     report.capture = std::move(before->capture);
     remarks.insert(remarks.end(), before->remarks.begin(), before->remarks.end());
   }
-  if (torn) {
-    report.consistency = "torn";
-  } else if (report.capture) {
-    report.consistency = report.capture->consistency;
+  if (consistency.empty() && report.capture) {
+    consistency = report.capture->consistency;
   }
+  report.consistency = std::move(consistency);
   remarks.insert(remarks.end(), subject.found.remarks.begin(), subject.found.remarks.end());
   report.remarks.insert(report.remarks.begin(), remarks.begin(), remarks.end());
   return report;

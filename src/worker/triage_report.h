@@ -2,14 +2,17 @@
 // What happened to a guest, and what the file that tells it is like, as the report of `report`.
 #pragma once
 
+#include <string>
+
 #include "src/convert/crashed_kernel.h"
 #include "src/image/image.h"
 #include "src/report/triage.h"
 
 namespace vmcore::worker {
 
-// `subject` is of `image`. `live`: the guest was not paused for it; `torn`: it ran meanwhile.
+// `subject` is of `image`. `live`: the guest was not paused for it. `consistency`: "torn" or
+// "pause" if the memory is that of a guest; empty if the image is a file, which may tell it.
 report::TriageReport triage_report(const MemoryImage& image, const convert::Subject& subject,
-                                   bool live, bool torn);
+                                   bool live, std::string consistency);
 
 }  // namespace vmcore::worker

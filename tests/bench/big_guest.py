@@ -82,8 +82,8 @@ def make_dump(raw: Path) -> None:
     started = time.monotonic()
     without_ramdisk = initramfs.build
 
-    def build(used: Kernel, arguments: list) -> bytes:
-        return build_initramfs(used, arguments, without_ramdisk)
+    def build(used: Kernel, arguments: list, modules: tuple = ()) -> bytes:
+        return build_initramfs(used, arguments, lambda *given: without_ramdisk(*given, modules))
 
     partial = raw.with_suffix(".partial")
     # The rig's files stay as they are: they are the key of its cached dumps.

@@ -103,9 +103,12 @@ def sample_memory(pid: int, ended: threading.Event, run: Run) -> None:
 
 
 class Contender:
-    def __init__(self, name: str, command: list):
+    """`prints`: what it makes goes to its standard output, not to a file that is its last word."""
+
+    def __init__(self, name: str, command: list, prints: bool = False):
         self.name = name
         self.command = command
+        self.prints = prints
         self.failure = None
         self.warm_up = None
         self.runs = []
@@ -114,9 +117,10 @@ class Contender:
         out.unlink(missing_ok=True)
         run = Run(0, 0, 0)
         ended = threading.Event()
-        with tempfile.TemporaryFile() as log:
+        words = self.command if self.prints else [*self.command, str(out)]
+        with tempfile.TemporaryFile() as log, open(out if self.prints else os.devnull, "wb") as output:
             started = time.monotonic()
-            process = subprocess.Popen([*self.command, str(out)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output if self.prints else log, stderr=log)
             sampler = threading.Thread(target=sample_memory, args=(process.pid, ended, run))
             if sampled:
                 sampler.start()

@@ -304,8 +304,9 @@ GuestBuilder& GuestBuilder::memmap_in_section(std::uint64_t number) {
   return *this;
 }
 
-GuestBuilder& GuestBuilder::log(std::uint64_t nanoseconds, std::string_view text) {
-  log_.emplace_back(nanoseconds, text);
+GuestBuilder& GuestBuilder::log(std::uint64_t nanoseconds, std::string_view text,
+                                std::uint32_t caller) {
+  log_.push_back({nanoseconds, std::string(text), caller});
   return *this;
 }
 
@@ -704,7 +705,7 @@ void GuestBuilder::build_log_ring() {
   std::uint64_t position = 0 - (1ULL << kTextBits);  // BLK0_LPOS
   std::uint64_t id = first_id;
   std::uint64_t sequence = 0;
-  for (const auto& [time, message] : log_) {
+  for (const auto& [time, message, caller] : log_) {
     // A record without text has no block: EMPTY_LINE_LPOS.
     const std::uint64_t size = message.empty() ? 0 : align_up(8 + message.size(), 8);
     std::uint64_t next = position + size;
@@ -722,6 +723,7 @@ void GuestBuilder::build_log_ring() {
     memory_->write_value(physical(infos + index * 88 + 16),
                          static_cast<std::uint16_t>(message.size()));
     memory_->write_value(physical(infos + index * 88 + 19), std::uint8_t{6 << 5});
+    memory_->write_value(physical(infos + index * 88 + 20), caller);
     if (size != 0) {
       memory_->write_value(physical(text + at), id);
       write_image(text + at + 8, std::as_bytes(std::span(message)));
@@ -746,7 +748,7 @@ void GuestBuilder::build_log_records() {
   constexpr std::uint32_t kBytes = 4096;
   const VirtAddr buffer = reserve_image(kBytes);
   std::uint32_t at = 0;
-  for (const auto& [time, message] : log_) {
+  for (const auto& [time, message, caller] : log_) {
     const auto length = static_cast<std::uint16_t>(align_up(16 + message.size(), 8));
     if (at + length + 16U > kBytes) {
       die("the log has no room for more records");

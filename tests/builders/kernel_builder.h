@@ -98,7 +98,8 @@ class GuestBuilder {
   // (kernel_types.h), first to last. The kernel has BTF then.
   GuestBuilder& listed(unsigned cpu, unsigned list, std::vector<Pfn> blocks);
 
-  GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text);
+  // `caller`, as printk_info.caller_id, is in logs that are a ring.
+  GuestBuilder& log(std::uint64_t nanoseconds, std::string_view text, std::uint32_t caller = 0);
   GuestBuilder& command_line(std::string_view text);
   // Reserves zero bytes in the kernel's image between the symbols `begin` and `end` (which may be
   // empty). A test writes into them after build().
@@ -187,7 +188,12 @@ class GuestBuilder {
   std::vector<unsigned> crash_notes_;
   std::map<std::pair<unsigned, unsigned>, std::vector<Pfn>> listed_;  // by CPU and list
   PhysAddr lists_;
-  std::vector<std::pair<std::uint64_t, std::string>> log_;
+  struct LogLine {
+    std::uint64_t time;
+    std::string message;
+    std::uint32_t caller;
+  };
+  std::vector<LogLine> log_;
   PhysRange crash_region_;
   bool panic_kernel_loaded_ = false;
   std::uint32_t panic_cpu_ = ~0U;

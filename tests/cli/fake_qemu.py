@@ -16,11 +16,13 @@ class FakeQemu:
     """Listens at `path`. `dump` is what dump-guest-memory writes; `cut` bytes of it, where that is given. What was done
     to the guest is in `deeds`: "dump-guest-memory", "system_reset", "cont", "quit"."""
 
-    ACTIONS = ("dump-guest-memory", "system_reset", "cont", "quit")
+    ACTIONS = ("dump-guest-memory", "system_reset", "cont", "quit", "set-action")
 
     def __init__(self, path: Path, dump: Path, name: str = "vm1", cut: int = -1):
         self.dump, self.name, self.cut = dump, name, cut
         self.deeds, self.running = [], True
+        self.status = None      # where that is neither "running" nor "paused"
+        self.actions = {"reboot": "reset", "shutdown": "poweroff", "panic": "shutdown"}
         self.clients = 0        # that have connected
         self.says_amid = []     # events, (name, data), that come while a dump goes on
         self.listener = socket.socket(socket.AF_UNIX)
@@ -50,7 +52,7 @@ class FakeQemu:
             if not got:
                 return
             self.fd = array.array("i", fds)[0] if fds else self.fd
-            text += got
+            text = (text + got).split(b"\xff")[-1]    # which drops what came before
             try:
                 command = json.loads(text)
             except ValueError:
@@ -58,6 +60,12 @@ class FakeQemu:
             text = b""
             if command["execute"] in self.ACTIONS:
                 self.deeds.append(command["execute"])
+            if command["execute"] == "set-action":
+                self.actions.update(command["arguments"])
+            elif command["execute"] == "system_reset" and self.status:
+                self.status = "prelaunch"
+            elif command["execute"] == "cont":
+                self.status = None
             answer = self._answer(command["execute"])
             self._say({"return": answer, "id": command.get("id")} if answer is not None else
                       {"error": {"class": "CommandNotFound", "desc": "not here"}, "id": command.get("id")})
@@ -67,6 +75,14 @@ class FakeQemu:
                 self._event("RESET")
             elif command["execute"] == "quit":
                 return
+
+    def reset_by_guest(self) -> None:
+        """The guest resets: QEMU does what its actions say."""
+        if self.actions["reboot"] == "reset":
+            self._event("RESET", guest=True, reason="guest-reset")
+            return
+        self.status = "shutdown"
+        self._event("SHUTDOWN", guest=True, reason="guest-reset")
 
     def _say(self, message: dict) -> None:
         try:
@@ -81,7 +97,8 @@ class FakeQemu:
         return {"query-name": {"name": self.name}, "query-uuid": {"UUID": UUID},
                 "query-version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""},
                 "query-memory-size-summary": {"base-memory": 64 << 20},
-                "query-status": {"status": "running" if self.running else "paused", "running": self.running},
+                "query-status": {"status": self.status or ("running" if self.running else "paused"),
+                                 "running": self.running and not self.status},
                 "query-dump": {"status": "none", "completed": 0, "total": 0}, "query-migrate": {},
                 **dict.fromkeys(("qmp_capabilities", "getfd", "closefd", *self.ACTIONS), {})}.get(command)
 

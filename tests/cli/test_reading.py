@@ -3,7 +3,7 @@
 
 import json
 
-from harness import FAILED, NOT_AS_ASKED, Cli, main
+from harness import DONE, FAILED, NOT_AS_ASKED, Cli, main
 
 KINDS = ("elf-5.4", "elf-6.1", "elf-6.12", "elf-7.1", "qemu-6.12", "kdump-6.12", "flattened-6.12")
 
@@ -21,6 +21,16 @@ class Reading(Cli):
         self.assertEqual(told["release"], "6.12.0-test")
         self.assertIn("Kernel panic", told["log"])
         self.assertFalse(told["incomplete"])
+
+    def test_dmesg_shows_who_wrote_a_line(self):
+        for kind in KINDS:
+            old = kind == "elf-5.4"     # without CONFIG_PRINTK_CALLER
+            done = self.run_cli("dmesg", "--show-caller", self.dump(kind), code=NOT_AS_ASKED if old else DONE)
+            self.assertEqual(done.stdout.decode().splitlines()[1],
+                             "[    1.500000] " + ("" if old else "[    T1] ") + "Kernel panic - not syncing: test", kind)
+            self.assertEqual(b"who wrote each line is not known" in done.stderr, old, kind)
+            done = self.run_cli("dmesg", "--show-caller", self.dump(kind), "--output", "json", code=done.returncode)
+            self.assertEqual(json.loads(done.stdout)["callers"], not old)
 
     def test_dmesg_of_what_we_wrote(self):
         for words in (["--format", "elf"], ["--format", "kdump"]):

@@ -3,6 +3,7 @@
 
 import json
 import re
+import struct
 from pathlib import Path
 
 from harness import FAILED, NOT_AS_ASKED, USAGE, Cli, main
@@ -65,6 +66,32 @@ class Report(Cli):
         self.assertIn("was not found", report["kernel"]["not_known"])
         out = self.run_cli("report", self.dump("bare-6.12"), code=NOT_AS_ASKED).stdout.decode()
         self.assertTrue(re.search("^kernel +not known: ", out, re.M), out)
+
+    def test_a_kernel_that_died_before_it_described_itself(self):
+        """Its log is in memory: blocks of an id and a text, as printk's ring has them."""
+        path = self.copy("bare-6.12")
+        first = 2 ** 62 - 8192
+        ring = b""
+        for number, text in enumerate((b"Linux version 6.1.9 (x)", b"Command line: a", b"Kernel panic - not syncing: no timer")):
+            ring += struct.pack("<Q", first + number) + text + bytes(-len(text) % 8)
+        with open(path, "r+b") as dump:
+            header = dump.read(64)
+            dump.seek(struct.unpack_from("<Q", header, 32)[0])
+            programs = [dump.read(56) for _ in range(struct.unpack_from("<H", header, 56)[0])]
+            offset, _, _, size = max((struct.unpack_from("<QQQQ", each, 8) for each in programs), key=lambda each: each[3])
+            dump.seek(offset + size // 2 // 4096 * 4096)
+            dump.write(ring)
+        report = self.report(path, code=NOT_AS_ASKED)
+        self.assertEqual(report["kernel"], {"release": "6.1.9", "banner": "Linux version 6.1.9 (x)"})
+        self.assertEqual((report["panic"]["message"], report["panic"]["class"]), ("no timer", "panic"))
+        self.assertIn("Kernel panic - not syncing: no timer", report["log"]["lines"][-1])
+        self.assertIn("VMCOREINFO", report["tasks"]["not_known"])
+        self.assertTrue(any("may be of an earlier boot" in remark["text"] for remark in report["remarks"]))
+        out = self.run_cli("report", path, code=NOT_AS_ASKED).stdout.decode()
+        for words in ("message     no timer", "kernel      6.1.9", "NO: parts are missing"):
+            self.assertIn(words, out)
+        log = self.run_cli("dmesg", "--show-caller", path, code=NOT_AS_ASKED)
+        self.assertIn(b"who wrote each line is not known", log.stderr)     # there is no table of struct printk_info
 
     def test_a_cut_dump_says_so(self):
         path = self.copy()

@@ -37,7 +37,7 @@ class ReportLog(Cli):
         report = self.report(OOPS)
         panic = report["panic"]
         self.assertEqual(panic["class"], "null_dereference")
-        self.assertEqual(panic["message"], "Fatal exception")
+        self.assertEqual(panic["message"], "BUG: kernel NULL pointer dereference, address: 0000000000000010")
         self.assertEqual(panic["evidence"], ["log"])
         self.assertEqual(panic["cpu"], 1)
         self.assertEqual(panic["task"]["comm"], "insmod")

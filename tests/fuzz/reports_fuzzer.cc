@@ -6,13 +6,16 @@
 
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
+#include "src/cli/triage_text.h"
 #include "src/report/check.h"
 #include "src/report/crash_event.h"
 #include "src/report/dump.h"
 #include "src/report/info.h"
 #include "src/report/job_event.h"
+#include "src/report/manifest.h"
 #include "src/report/memory.h"
 #include "src/report/receive.h"
+#include "src/report/triage.h"
 #include "tests/fuzz/change.h"
 
 namespace {
@@ -58,6 +61,61 @@ DumpReport dump() {
           .then = ThenOutcome{.action = "reset"}};
 }
 
+Manifest manifest() {
+  Manifest manifest{.id = "2026-01-02T03:04:05-vm1-1",
+                    .number = 1,
+                    .time = 5,
+                    .reason = "panic",
+                    .witness = "event",
+                    .capture = {.method = "direct", .guest = {.name = "vm1"}},
+                    .signature = {"aa", "bb", "BUG: in a test"},
+                    .files = {{"vmcore", 1, std::string(64, 'a')}},
+                    .to_flash_us = 1'500,
+                    .remarks = kRemarks};
+  describe(manifest, info(), "vmcore");
+  return manifest;
+}
+
+CrashState state() {
+  return {.held = true, .policy = PolicyOutcome{"restart", true, "", 2'500'000}};
+}
+
+TriageReport triage() {
+  const TaskName task{.pid = 7, .tgid = 7, .comm = "a task"};
+  const LockWait lock{.kind = "mutex", .address = 1, .owner = task};
+  const IoWait io{
+      .kind = "page_lock", .address = 1, .device = "vda", .file_system = "ext4", .inode = 12};
+  return {
+      .format = "ELF",
+      .consistency = "pause",
+      .kernel = {.value =
+                     TriageKernel{.release = "6.12.0", .taint_mask = 1, .taints = {{'P', "p"}}}},
+      .panic = {.value = TriagePanic{.message = "m",
+                                     .evidence = {"log"},
+                                     .cpu = 1,
+                                     .task = task,
+                                     .signature = CrashSignature{"aa", "bb", "c"}}},
+      .modules = {.value = {{{.name = "m", .size = 1}}}},
+      .cpus = {.value = {{{.number = 1,
+                           .mode = "kernel",
+                           .task = task,
+                           .registers = {{"rip", 1}},
+                           .stack = 0,
+                           .runnable = 2,
+                           .queue = RunQueue{.fair = 2, .tasks = {{task, "fair", true}}}}}}},
+      .tasks = {.value = TriageTasks{.total = 1,
+                                     .by_state = {{"UN", 1}},
+                                     .list = {{.name = task, .state = "UN", .io = io, .stack = 0}},
+                                     .waiting = {{.tasks = 1, .names = {task}, .lock = lock}}}},
+      .log = {.value = {{"a line"}}},
+      .memory = {.why_not = "no BTF"},
+      .mounts = {.value = {{{"vda", "/", "ext4"}}}},
+      .files = {.value = {{{3,
+                            "socket:", OpenSocket{"inet", "stream", "tcp", "LISTEN", "a", "b"}}}}},
+      .stacks = {{.frames = {{.function = "f", .address = 1, .stack = "task"}}}},
+      .remarks = kRemarks};
+}
+
 std::vector<std::string> documents() {
   const std::vector<CheckReport> checks{{.guest = "vm1", .findings = {{.id = "a", .title = "b"}}}};
   return {to_json(memory()),
@@ -66,6 +124,9 @@ std::vector<std::string> documents() {
           to_json(DumpReport{.dump = fail(Errc::io, "text")}),
           to_json(ReceiveReport{.name = "vm1", .claim = GuestClaim{.memory = 1}}),
           to_json(checks),
+          to_json(manifest()),
+          to_json(state()),
+          to_json(triage()),
           to_json(FixReport{.guest = "vm1", .saved = "/old"}),
           to_line(JobProgress{.done = 1, .all = 2}),
           to_line(JobGuestEvent{.what = "reset", .details = "{}"}),
@@ -111,7 +172,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(receive_from_json, text);
   check(check_from_json, text);
   check(fix_from_json, text);
+  check(manifest_from_json, text);
+  check(state_from_json, text);
+  check(triage_from_json, text);
   check_line(text);
+  if (const auto report = triage_from_json(text)) {
+    static_cast<void>(cli::triage_screen(*report, "a dump"));
+    static_cast<void>(cli::triage_details(*report));
+  }
   if (const auto report = memory_from_json(text)) {
     static_cast<void>(cli::describe_memory(*report));
     static_cast<void>(cli::draw_memory(*report, {"guest", "now"}));

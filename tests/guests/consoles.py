@@ -70,6 +70,8 @@ CRASHES = {
     "noinit": Crash("no_root", words=("rdinit=/none",)),
     "noroot": Crash("no_root", words=("root=/dev/none",), root=False),
     "nmi": Crash("nmi", "echo 1 > /proc/sys/kernel/unknown_nmi_panic\necho READY", monitor="nmi"),
+    # As a hypervisor ends a guest that does nothing any more.
+    "stuck": Crash("nmi", insmod("irqsoff", "echo 1 > /proc/sys/kernel/unknown_nmi_panic", "echo READY"), monitor="nmi"),
     "mce": Crash("machine_check", "echo READY", monitor="mce 0 1 0xbe00000000000005 0x5 0x0 0x0"),
 }
 WITHOUT_MODULE = tuple(name for name, crash in CRASHES.items() if "insmod" not in crash.do)

@@ -24,6 +24,13 @@ static noinline void spin_for_ever(void)
 		cpu_relax();
 }
 
+static noinline void spin_without_interrupts(void)
+{
+	local_irq_disable();
+	for (;;)
+		cpu_relax();
+}
+
 static noinline void panic_in_timer(struct timer_list *unused)
 {
 	panic("crasher: in a timer");
@@ -131,7 +138,7 @@ static const struct {
 	{ "null", write_to_null },	{ "paging", read_far_away },	{ "gpf", read_nowhere },
 	{ "divide", divide_by_zero },	{ "bug", hit_bug },		{ "warn", hit_warning },
 	{ "overflow", overflow_stack },	{ "call", call_null },		{ "hung", hang_for_ever },
-	{ "softlockup", spin_for_ever }, { "timer", start_timer },
+	{ "softlockup", spin_for_ever }, { "timer", start_timer },	{ "irqsoff", spin_without_interrupts },
 	{ "mutex", wait_for_mutex },	{ "rwsem", wait_for_rwsem },
 };
 

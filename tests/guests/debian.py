@@ -3,7 +3,7 @@
 
     suite = Suite("trixie")
     suite.fetch("linux-image-6.12.1-amd64", folder)            # one package, unpacked below folder
-    suite.fetch_with_dependencies("makedumpfile", folder)      # a small root that runs by its own ld.so
+    suite.fetch_with_dependencies(folder, "makedumpfile")      # a small root that runs by its own ld.so
 
 The mirror and the keyring are those of the machine's own apt, where it has a Debian archive.
 """
@@ -82,16 +82,16 @@ class Suite:
                          "--no-breaks", "--no-replaces", "--no-enhances", package)
         return re.findall(r"^ +(?:Pre)?Depends: ([^<\s]+)$", text, re.M)
 
-    def fetch(self, package: str, into: Path, only: str = "") -> None:
-        """Unpacks one package below `into`; with `only` (a tar pattern) just the files that match."""
+    def fetch(self, package: str, into: Path, only: tuple = ()) -> None:
+        """Unpacks one package below `into`; with `only` (tar patterns) just the files that match."""
         with lock(f"apt-{self.name}"):
             debs = self._download("download", package)
             self._unpack(debs, into, only)
 
-    def fetch_with_dependencies(self, package: str, into: Path) -> None:
-        """Unpacks a package and all that it depends on, the C library included."""
+    def fetch_with_dependencies(self, into: Path, *packages: str) -> None:
+        """Unpacks packages and all that they depend on, the C library included."""
         with lock(f"apt-{self.name}"):
-            debs = self._download("install", "--download-only", "-y", package)
+            debs = self._download("install", "--download-only", "-y", *packages)
             self._unpack(debs, into)
 
     def _download(self, *words) -> list:
@@ -103,7 +103,7 @@ class Suite:
         self._apt("apt-get", "-q", *words, cwd=archives)
         return sorted(archives.glob("*.deb"))
 
-    def _unpack(self, debs: list, into: Path, only: str = "") -> None:
+    def _unpack(self, debs: list, into: Path, only: tuple = ()) -> None:
         into.mkdir(parents=True, exist_ok=True)
         for deb in debs:
             if only:
@@ -113,7 +113,7 @@ class Suite:
             deb.unlink()
 
 
-def unpack_some(deb: Path, into: Path, pattern: str) -> None:
+def unpack_some(deb: Path, into: Path, patterns: tuple) -> None:
     """Unpacks the files of a package that match, without ever unpacking the rest to disk."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as archive:
-        run(["tar", "-x", "--sparse", "-C", into, "--wildcards", pattern], stdin=archive.stdout)
+        run(["tar", "-x", "--sparse", "-C", into, "--wildcards", *patterns], stdin=archive.stdout)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Root file systems as debootstrap makes them, and what changed in them.
 
-    with copy_of("plain") as root:              # systemd and GRUB; "kdump-tools": with that, enabled
+    with copy_of("plain") as root:              # systemd and GRUB; "kdump-tools": with that, enabled; "A+B": with both
         root.chroot("systemctl", "is-enabled", "x.service")
         before = root.picture()
 
@@ -95,19 +95,20 @@ def changes(before: dict, after: dict) -> list:
             for path in sorted(before.keys() | after.keys()) if before.get(path) != after.get(path)]
 
 
-def _install(root: Tree, package: str) -> None:
+def install(root: Tree, *packages) -> None:
+    """By their names, or the path in the root."""
     resolver = root.folder / "etc/resolv.conf"
     shutil.copyfile("/etc/resolv.conf", resolver)
-    done = root.chroot("apt-get", "install", "-q", "-y", "--no-install-recommends", package)
+    done = root.chroot("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages)
     if done.returncode != 0:
-        raise RuntimeError(f"apt-get install {package}: exit {done.returncode}\n{done.stdout}")
+        raise RuntimeError(f"apt-get install {' '.join(packages)}: exit {done.returncode}\n{done.stdout}")
     resolver.unlink()
 
 
 def _make(name: str, folder: Path) -> None:
     if name != "plain":
         run(["cp", "-a", "--reflink=auto", f"{cached('plain')}/.", folder])
-        _install(Tree(folder), name)
+        install(Tree(folder), *name.split("+"))
         return
     keyring = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
     run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", *keyring, SUITE, folder, mirror("debian")])
@@ -153,7 +154,8 @@ def written_tree(files: dict):
         yield tree
 
 
-def make_package(build: Path, folder: Path, kind: str = "deb") -> Path:
-    """The guest's .deb or .rpm, of a build folder."""
-    run(["cpack", "-G", kind.upper(), "-D", "CPACK_COMPONENTS_ALL=guest", "-B", folder], cwd=build)
-    return next(folder.glob(f"vmcore-guest[_-]*.{kind}"))
+def make_package(build: Path, folder: Path, kind: str = "deb", component: str = "guest", release: str = "1") -> Path:
+    """The .deb or .rpm of the guest or the host, of a build folder."""
+    run(["cpack", "-G", kind.upper(), "-D", f"CPACK_COMPONENTS_ALL={component}", "-D", f"CPACK_DEBIAN_PACKAGE_RELEASE={release}",
+         "-B", folder], cwd=build)
+    return next(folder.glob(f"{'vmcore-guest' if component == 'guest' else 'vmcorectl'}[_-]*.{kind}"))

@@ -40,6 +40,7 @@ class Config:
     la57: bool = False
     kaslr: bool = True
     vmcoreinfo: bool = True
+    panic_device: bool = True
     pti: bool = False
     panic_cpu: int = 0          # -1: dumped alive, stopped by QEMU wherever its CPUs are
     spin_cpu: int = -1          # a CPU that stays in user mode
@@ -138,6 +139,7 @@ def memory_options(config: Config, folder: Path) -> list:
 
 class Guest:
     def __init__(self, config: Config, boot_seconds: float = BOOT_SECONDS):
+        """boot_seconds: the longest wait for READY; 0: no wait, for guests that do not boot."""
         self.config = config
         self.boot_seconds = boot_seconds
         self.kernel = kernel(config.kernel)
@@ -149,7 +151,8 @@ class Guest:
             self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-guest-"))
             try:
                 self._start()
-                self.wait_for_line("READY", self.boot_seconds)
+                if self.boot_seconds:
+                    self.wait_for_line("READY", self.boot_seconds)
                 break
             except BaseException as error:
                 died = "Kernel panic" in self.console
@@ -191,8 +194,10 @@ class Guest:
                         f"logfile={folder / 'console.log'}", "-serial", "chardev:console",
             "-qmp", f"unix:{self.qmp_socket},server=on,wait=off",
             "-qmp", f"unix:{folder / 'witness.sock'},server=on,wait=off",
-            *PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"]), "-no-reboot",
+            "-no-reboot",
         ]
+        if config.panic_device:
+            command += PANIC.get(config.qemu, ["-device", "pvpanic-pci", "-action", "panic=pause"])
         if config.vmcoreinfo:
             command += ["-device", "vmcoreinfo"]
         command += [word.format(folder=folder) for word in config.words]

@@ -142,10 +142,24 @@ def fetch_debuginfo(of: Kernel) -> Path:
     with lock(f"debuginfo-{of.release}"):
         if not of.vmlinux.exists():
             with tempfile.TemporaryDirectory(dir=of.vmlinux.parent) as partial:
-                Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", Path(partial), only="*/boot/vmlinux-*")
-                found = next(path for path in Path(partial).rglob("vmlinux-*") if path.is_file())
-                found.rename(of.vmlinux)
+                fetch_debug_files(of, Path(partial), "*/vmlinux*")      # since 7.x among the modules, with links to it
+                files = [path for path in Path(partial).rglob("vmlinux*") if path.is_file() and not path.is_symlink()]
+                max(files, key=lambda path: path.stat().st_size).rename(of.vmlinux)
     return of.vmlinux
+
+
+def fetch_module_debuginfo(of: Kernel, names: list) -> list:
+    """The files with debuginfo of these modules and of those that they need."""
+    folder = cache_dir("debuginfo") / f"modules-{of.release}"
+    with lock(f"debuginfo-{of.release}"):
+        if not folder.exists():
+            with new_folder(folder) as partial:
+                fetch_debug_files(of, partial, *(f"*/{path.name.split('.ko')[0]}.ko*" for path in of.load_order(names)))
+    return sorted(path for path in folder.rglob("*.ko*") if path.is_file())
+
+
+def fetch_debug_files(of: Kernel, into: Path, *patterns: str) -> None:
+    Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", into, patterns)
 
 
 def main() -> int:

@@ -53,7 +53,7 @@ def newest_daemon(folder: Path) -> list:
     tree = folder / "libvirt"
     if not tree.exists():
         subprocess.run(["cp", "-a", tools.root("libvirt-newest") / "usr", tree], check=True)
-        Suite("sid").fetch("libvirt-daemon", tree.with_name("libvirtd"), only="*/sbin/libvirtd")
+        Suite("sid").fetch("libvirt-daemon", tree.with_name("libvirtd"), only=("*/sbin/libvirtd",))
     libraries = tree / "lib/x86_64-linux-gnu"
     return ["env", f"LIBVIRT_DRIVER_DIR={libraries}/libvirt/connection-driver", libraries / "ld-linux-x86-64.so.2",
             "--library-path", libraries, folder / "libvirtd/usr/sbin/libvirtd"]
@@ -78,6 +78,7 @@ class LibvirtRig:
         self.machine, self.backing, self.qemu_words, self.on_crash = machine, backing, qemu_words, on_crash
         self.daemon = None
         self.folder = None
+        self.huge_pages = None
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-lv-", dir="/tmp"))    # sockets need short paths
@@ -160,10 +161,24 @@ class LibvirtRig:
             (self.folder / part).mkdir(mode=0o700)
         for path in [self.folder, *self.folder.rglob("*")]:
             self.own(path)
+        if "<hugepages/>" in self.backing:
+            self._mount_huge_pages()
         if self.kind != "embed":
             self.start_daemon()
         self.virsh("create", self.folder / "domain.xml")
         self.wait_for("READY", BOOT_SECONDS)
+
+    def _mount_huge_pages(self) -> None:
+        """libvirt wants their file system, which a host need not have mounted."""
+        self.huge_pages = self.folder / "huge"
+        self.huge_pages.mkdir()
+        owner = f"uid={NOBODY},gid={NOBODY},mode=0700"
+        subprocess.run(["mount", "-t", "hugetlbfs", "-o", owner, "none", self.huge_pages], check=True)
+        settings = self.folder / "home/config/libvirt/qemu.conf"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(f'hugetlbfs_mount = "{self.huge_pages}"\n')
+        for path in (settings, settings.parent, settings.parent.parent):
+            self.own(path)
 
     def _numa(self) -> str:
         """Nodes of one vCPU and a part of the memory each."""
@@ -173,13 +188,13 @@ class LibvirtRig:
                         for node in range(self.nodes))
         return f"<numa>{cells}</numa>"
 
-    def wait_for_reboot(self) -> None:
-        """Until the guest is READY again; one that died on its way is reset again."""
+    def wait_for_reboot(self, boots: int = 2) -> None:
+        """Until the guest was READY so many times; one that died on its way is reset again."""
         for _ in range(BOOT_ATTEMPTS):
             deaths = self.console.count("end Kernel panic")
             deadline = time.monotonic() + BOOT_SECONDS
             while time.monotonic() < deadline and self.console.count("end Kernel panic") == deaths:
-                if self.console.count("\nREADY") >= 2:
+                if self.console.count("\nREADY") >= boots:
                     return
                 time.sleep(0.2)
             self.virsh("reset", self.name)
@@ -228,11 +243,14 @@ class LibvirtRig:
     def status(self) -> str:
         return self.qmp("query-status")["status"]
 
-    def panic(self) -> None:
+    def send_panic(self) -> None:
         with socket.socket(socket.AF_UNIX) as console:
             console.connect(str(self.folder / "console.sock"))
             console.sendall(b"panic 0\n")
             time.sleep(0.2)
+
+    def panic(self) -> None:
+        self.send_panic()
         deadline = time.monotonic() + 60
         while self.status() != "guest-panicked":
             if time.monotonic() > deadline:
@@ -264,5 +282,7 @@ class LibvirtRig:
         if self.daemon is not None:
             self.daemon.terminate()
             self.daemon.wait(timeout=30)
+        if self.huge_pages:
+            subprocess.run(["umount", self.huge_pages], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder = None

@@ -12,28 +12,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.capture_rig import PORT_NAME, vmcore_guest
-from guests.debian import run
-from guests.debian_root import RELEASE, Tree, copy_of, make_package
-from guests.guest import chosen_accel
+from guests.debian_machine import Machine, boot_with, in_root, put_kernel
+from guests.debian_root import Tree, copy_of, make_package
 from guests.harness import SKIP, run_test
 from guests.kernels import kernel
 
 SECONDS = 600           # under TCG, beside others; usually 100
-UNIT = """[Unit]
-After=vmcore-guest.service
-[Service]
-Type=oneshot
-ExecStart=/usr/local/bin/steps
-[Install]
-WantedBy=multi-user.target
-"""
 # Its address comes by DHCP, of QEMU. There is no ssh to build the image with: the port takes the dump.
 MAC = "52:54:00:12:34:57"
 CONFIG = "target = port\ntarget = ssh:me@192.0.2.1\n"
@@ -74,60 +64,29 @@ vmcore-guest test --yes --tag on-purpose
 """
 
 
-def in_root(root: Tree, *words, code: int = 0) -> None:
-    done = root.chroot(*words)
-    if done.returncode != code:
-        raise RuntimeError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout[-2000:]}")
-
-
 def set_up(root: Tree, folder: Path) -> str:
     """Gives the root a kernel, and vmcore-guest; the words that GRUB would boot it with."""
-    of = kernel("6.1")
-    run(["rm", "-rf", root.folder / f"boot/vmlinuz-{RELEASE}", root.folder / f"lib/modules/{RELEASE}"])
-    run(["cp", "-a", *(of.root / "boot").iterdir(), root.folder / "boot"])
-    run(["cp", "-a", of.modules, root.folder / "lib/modules"])
+    put_kernel(root)
     shutil.copy(make_package(vmcore_guest().parents[1], folder), root.folder / "package.deb")
-    in_root(root, "depmod", of.release)
     in_root(root, "dpkg", "-i", "/package.deb")
     root.write("/etc/vmcore-guest.conf", CONFIG)
     root.write("/etc/systemd/network/card.network", DHCP)
     in_root(root, "systemctl", "enable", "systemd-networkd")
     in_root(root, "vmcore-guest", "setup", code=3)      # ssh is left to us
-    in_root(root, "update-initramfs", "-c", "-k", of.release)
-    root.write("/etc/fstab", "/dev/vda / ext4 defaults 0 1\n")
-    root.write("/etc/systemd/system/steps.service", UNIT)
-    root.write("/usr/local/bin/steps", STEPS, 0o755)
-    in_root(root, "systemctl", "enable", "steps.service")
-    words = re.search(rf"linux\t/boot/vmlinuz-{re.escape(of.release)} (.*)", root.read("/boot/grub/grub.cfg"))[1]
+    boot_with(root, STEPS, "vmcore-guest.service")
+    words = re.search(rf"linux\t/boot/vmlinuz-{re.escape(kernel('6.1').release)} (.*)", root.read("/boot/grub/grub.cfg"))[1]
     return words.replace("root=UUID=1b4e28ba-2fa1-11d2-883f-0016d3cca427", "root=/dev/vda")
 
 
-class Machine:
-    """The guest, from a disk image."""
-
-    def __init__(self, root: Tree, words: str, folder: Path):
-        self.console, self.port = folder / "console.log", folder / "dump.sock"
-        boot, release = root.folder / "boot", kernel("6.1").release
-        run(["/sbin/mke2fs", "-q", "-F", "-t", "ext4", "-d", root.folder, folder / "disk", "3G"])
-        accel = chosen_accel("auto")
-        self.process = subprocess.Popen([str(word) for word in (
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", accel,
-            "-cpu", "max" if accel == "tcg" else "host", "-m", "1536M", "-smp", "2", "-kernel", boot / f"vmlinuz-{release}",
-            "-initrd", boot / f"initrd.img-{release}", "-append", f"{words} console=ttyS0",
-            "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self.console}",
-            "-device", "vmcoreinfo", "-device", "pvpanic-pci", "-device", "virtio-serial-pci",
-            "-chardev", f"socket,id=dump,path={self.port},server=on,wait=off",
-            "-device", f"virtserialport,chardev=dump,name={PORT_NAME}",
-            "-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile=")], stdin=subprocess.DEVNULL)
-        while not self.port.exists() and self.process.poll() is None:
-            time.sleep(0.1)
-
-    def text(self) -> str:
-        return self.console.read_text(errors="replace")
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
+def boot(root: Tree, words: str, folder: Path) -> tuple:
+    """The guest, and the socket of its port."""
+    port = folder / "dump.sock"
+    machine = Machine(root, words, folder, "-device", "vmcoreinfo", "-device", "pvpanic-pci", "-device", "virtio-serial-pci",
+                      "-chardev", f"socket,id=dump,path={port},server=on,wait=off",
+                      "-device", f"virtserialport,chardev=dump,name={PORT_NAME}",
+                      "-netdev", "user,id=net", "-device", f"virtio-net-pci,netdev=net,mac={MAC},romfile=")
+    machine.wait_for(port)
+    return machine, port
 
 
 def test(vmcorectl, _guests: list, findings) -> None:
@@ -135,10 +94,10 @@ def test(vmcorectl, _guests: list, findings) -> None:
         folder = Path(scratch)
         words = set_up(root, folder)
         findings.check("GRUB's command line", [] if re.search(r"\bcrashkernel=\d+M\b", words) else [words])
-        machine = Machine(root, words, folder)
+        machine, port = boot(root, words, folder)
         try:
             out = folder / "vmcore"
-            done = vmcorectl.run("receive", machine.port, "-o", out, "--output", "json", "--wait", SECONDS, seconds=2 * SECONDS)
+            done = vmcorectl.run("receive", port, "-o", out, "--output", "json", "--wait", SECONDS, seconds=2 * SECONDS)
             findings.check("received", [] if done.returncode == 0 else [done.stderr, machine.text()[-4000:]])
             guest = json.loads(done.stdout or "{}").get("guest", {})
             findings.check("it is that crash", [] if guest.get("tag") == "on-purpose" and "sysrq triggered crash" in (
@@ -151,7 +110,7 @@ def test(vmcorectl, _guests: list, findings) -> None:
         finally:
             machine.close()
         findings.check("status at both boots", [] if machine.text().count("STATUS 0") == 2 else
-                       [line for line in machine.text().splitlines() if re.search('STATUS|"result"|"hint"', line)])
+                       machine.lines('STATUS|"result"|"hint"'))
         findings.check("the network that came later", [] if machine.text().count(
             f"NETWORK {MAC},10.0.2.15/24,10.0.2.2") == 2 else [machine.text()[-4000:]])
         findings.check("an image in memory where there is no room", [] if len(re.findall(

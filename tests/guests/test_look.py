@@ -4,6 +4,7 @@
 after a reboot; with --pause one moment is shown, and the guest runs again in every case."""
 
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -64,8 +65,23 @@ class Case:
                                                ("cache", self.remembered(), place)])
         self.as_before("looks")
 
+    def callers(self) -> None:
+        """Who wrote a line: the first one is the idle task's of CPU 0, the boot's are those of process 1."""
+        def begun(done) -> list:
+            return [line for line in done.stdout.splitlines() if line.startswith("[")]
+
+        plain = begun(self.run("dmesg"))
+        done = self.run("dmesg", "--show-caller")
+        lines = begun(done)
+        without = [re.sub(r"^(\[ *\d+\.\d{6}\]) \[ *[TC]\d+\]", r"\1", line) for line in lines]
+        first = [line for line in lines if "Linux version" in line]
+        expect(self.findings, "dmesg --show-caller", [
+            ("exit code", done.returncode, 0), ("text", without[:len(plain)], plain),
+            ("the boot's first line", [line[15:23] for line in first], ["[    T0]"]),
+            ("init's lines", any("[    T1]" in line for line in lines), True)])
+
     def pauses(self) -> None:
-        for verb in ("dmesg", "info", "memory"):
+        for verb in ("dmesg", "info", "memory", "report"):
             done = self.run(verb, "--pause", "--output", "json")
             answer = json.loads(done.stdout or "{}")
             expect(self.findings, f"{verb} --pause", [
@@ -74,6 +90,10 @@ class Case:
             if verb == "info":
                 expect(self.findings, "registers", [("CPUs", len(answer.get("cpus", [])), 2),
                                                     ("checked", "not checked" in json.dumps(answer["remarks"]), False)])
+            if verb == "report":
+                live = json.loads(self.run(verb, "--output", "json").stdout)
+                expect(self.findings, "consistency", [("paused", answer.get("consistency"), "pause"),
+                                                      ("not paused", live["consistency"], "torn")])
             self.as_before(f"{verb} --pause")
 
     def interrupted(self) -> None:
@@ -112,6 +132,7 @@ def test(vmcorectl, _, findings) -> None:
     with LibvirtRig("session") as rig:
         case = Case(vmcorectl, rig, findings)
         case.looks()
+        case.callers()
         case.pauses()
         case.interrupted()
         case.after_reboot()

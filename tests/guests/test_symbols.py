@@ -89,6 +89,9 @@ def symbols(lines: list) -> dict:
     found = {}
     for line in lines:
         address, kind, name, *module = line.split()
+        # No names of addresses: labels of the assembler (is_mapping_symbol()), and per-CPU variables, of which the list has offsets.
+        if module and (name.startswith((".L", "L0")) or kind in "aA"):
+            continue
         if not module or module[0] not in ("[bpf]", "[__builtin__ftrace]", "[__builtin__kprobes]"):
             # The kernel capitalises letters of a module by what the module exports, which its table does not tell.
             found[address, name, module[0] if module else ""] = kind.lower() if module else kind
@@ -98,7 +101,7 @@ def symbols(lines: list) -> dict:
 def named_addresses(lines: list) -> list:
     """(address, what the kernel would call it) in some functions of the kernel and of modules, from its own table."""
     table = sorted({(int(line.split()[0], 16), line.split()[2]) for line in lines
-                    if "\t" not in line and line.split()[1] in "tT"})
+                    if "\t" not in line and line.split()[1] in "tTwW"})
     chosen = []
     for (address, name), (end, _) in zip(table[::97], table[1::97]):
         if end > address + 1:
@@ -149,10 +152,11 @@ def compare_types(tool: Tool, types: list) -> list:
         for value in each.get("values", []):
             values.setdefault(value["name"], value["val"])
     some = dict(list(values.items())[::7])
-    # bpftool prints negative ones as unsigned numbers of 32 or 64 bits.
-    signed = {name: str(value - (1 << 32) if 1 << 31 <= value < 1 << 32 else value - (1 << 64) if value >= 1 << 63 else value)
+    # bpftool prints negative ones as unsigned numbers of 32 or 64 bits, and does not tell that they are negative.
+    ours = dict(zip(some, tool.ask("values", list(some))))
+    theirs = {name: ours[name] if ours[name] in (str(value - (1 << 32)), str(value - (1 << 64))) else str(value)
               for name, value in some.items()}
-    wrong += difference("enumerators", dict(zip(some, tool.ask("values", list(some)))), signed)
+    wrong += difference("enumerators", ours, theirs)
 
     by_id = {each["id"]: each for each in types}
     functions = only("FUNC")[::11]
@@ -189,7 +193,7 @@ def compare_stacks(tool: Tool, stacks: list, said: list) -> list:
     wrong = [f"{key}: {frames}" for key, frames in ours.items()
              if not frames or frames[-1].startswith("!")
              or frames[-1].split("+")[0] not in ("ret_from_fork", "ret_from_fork_asm", "entry_SYSCALL_64_after_hwframe",
-                                                 "secondary_startup_64", "secondary_startup_64_no_verify")]
+                                                 "secondary_startup_64", "secondary_startup_64_no_verify", "common_startup_64")]
     both = [key for key in theirs if theirs[key] and key in ours]
     same = [key for key in both
             if [frame for frame in ours[key] if frame.split("+")[0] not in scheduler] == theirs[key]]

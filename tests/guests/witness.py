@@ -9,9 +9,10 @@ from pathlib import Path
 
 
 class Witness:
-    """Listens on a monitor of its own; how long the guest stood still since the last question."""
+    """Listens on a monitor of its own; how long the guest stood still since the last question. Keeps the events `names`."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, names: tuple = ("STOP", "RESUME")):
+        self.names = names
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(str(path))
         self.events = []
@@ -25,7 +26,7 @@ class Witness:
     def _listen(self, lines) -> None:
         for line in lines:
             message = json.loads(line)
-            if message.get("event") in ("STOP", "RESUME"):
+            if message.get("event") in self.names:
                 stamp = message["timestamp"]
                 self.events.append((message["event"], stamp["seconds"] + stamp["microseconds"] / 1e6))
 

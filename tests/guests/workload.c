@@ -4,7 +4,7 @@
  * Run by /init as: workload [spin=CPU] [offline=CPU] [pair=CPU] [tick=CPU]. Prints one line a secret, then READY, then obeys
  * lines on its standard input: "panic CPU" crashes the guest on that CPU, "grow MIB" fills as much as is plugged in,
  * "used MIB" does so with secrets and gives all of it back, "offline" takes what is movable offline, "isolate" begins to
- * and does not get to the end, "poison" tells the kernel of faulty pages.
+ * and does not get to the end, "poison" tells the kernel of faulty pages, "reboot" and "poweroff" do so.
  *
  * A secret is a whole page of random words. Only its seed is printed ("SECRET kind seed pages"), so that the host
  * can make the same page and search dumps for it. Secrets are made in place: no stale copy stays in a free page.
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/reboot.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -467,6 +468,10 @@ static void obey(void)
 			printf("OFFLINE %d\n", movable_blocks(take_block_offline));
 		if (strncmp(line, "poison", 6) == 0)
 			poison();
+		if (strncmp(line, "reboot", 6) == 0)
+			reboot(RB_AUTOBOOT);
+		if (strncmp(line, "poweroff", 8) == 0)
+			reboot(RB_POWER_OFF);
 		if (sscanf(line, "panic %d", &cpu) == 1) {
 			int trigger = open("/proc/sysrq-trigger", O_WRONLY);
 			pin_to(cpu);

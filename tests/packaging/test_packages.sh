@@ -14,7 +14,12 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 
 declare -A wanted=(
   [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
-               share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md"
+               share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md
+               sbin/vmcored share/man/man8/vmcored.8 share/bash-completion/completions/vmcored
+               lib/systemd/system/vmcored.service lib/systemd/system/vmcored-give-back.service
+               lib/systemd/system-preset/90-vmcored.preset lib/sysusers.d/vmcorectl.conf lib/tmpfiles.d/vmcorectl.conf
+               share/doc/vmcorectl/automatic.md share/doc/vmcorectl/copyright share/doc/vmcorectl/examples/automatic/qemu.sh share/doc/vmcorectl/examples/hooks/10-mail.sh
+               share/man/man5/vmcored.conf.5"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
                   share/bash-completion/completions/vmcore-guest share/doc/vmcore-guest/third-party-notices.md"
 )
@@ -33,6 +38,43 @@ done
 for library in libvirt0 libpugixml1; do
   dpkg-deb -f "$folder"/packages/vmcorectl_*.deb Depends | grep -q $library || missing "vmcorectl.deb" "dependency on $library"
 done
+# The service is enabled by nobody, and its configuration is the administrator's.
+for kind in deb rpm; do
+  grep -q "/etc/vmcorectl/vmcored.conf" "$folder/vmcorectl.$kind.list" || missing "vmcorectl.$kind" vmcored.conf
+  ! grep -q "multi-user.target.wants" "$folder/vmcorectl.$kind.list" || { echo "vmcorectl.$kind enables vmcored"; exit 1; }
+done
+dpkg-deb -I "$folder"/packages/vmcorectl_*.deb conffiles | grep -qx /etc/vmcorectl/vmcored.conf ||
+  missing "vmcorectl.deb" "conffile vmcored.conf"
+rpm -qpc "$folder"/packages/vmcorectl-[0-9]*.rpm 2> /dev/null | grep -qx /etc/vmcorectl/vmcored.conf ||
+  missing "vmcorectl.rpm" "configuration vmcored.conf"
+mkdir "$folder/deb"
+dpkg-deb -R "$folder"/packages/vmcorectl_*.deb "$folder/deb"
+if command -v systemd-analyze > /dev/null; then
+  systemd-analyze verify --root="$folder/deb" --man=no vmcored.service vmcored-give-back.service 2>&1 |
+    { ! grep -E "vmcored[a-z-]*\.service" ; } || { echo "the units are not right"; exit 1; }
+fi
+# Of one script for each moment: guests are given back before the program goes, crashes stay.
+rpm -qp --scripts "$folder"/packages/vmcorectl-[0-9]*.rpm 2> /dev/null > "$folder/scripts"
+for script in "try-restart vmcored.service" "vmcored --give-back"; do
+  grep -q "$script" "$folder/scripts" || missing "vmcorectl.rpm" "script with $script"
+  grep -q "$script" "$folder"/deb/DEBIAN/p* || missing "vmcorectl.deb" "script with $script"
+done
+
+# Purging: in a root of its own, where nothing else is.
+purge() {
+  unshare -rm sh -c 'for folder in /var/lib /etc /run; do mount -t tmpfs none $folder; done && mkdir -p "$@" /var/lib/vmcored /etc/vmcorectl/conf.d &&
+    "$0" purge && ls -A /var/lib /etc /run' "$folder/deb/DEBIAN/postrm" "$@"
+}
+if unshare -rm mount -t tmpfs none /var/lib 2> /dev/null; then
+  purge /var/lib/vmcorectl/20261129T214500Z-host1-vm1-000017 > "$folder/purged"
+  grep -q "stay in /var/lib/vmcorectl" "$folder/purged" || { echo "purge does not say where crashes are"; exit 1; }
+  grep -qx vmcorectl "$folder/purged" || { echo "purge removes crashes"; exit 1; }
+  purge /var/lib/vmcorectl > "$folder/purged"
+  ! grep -q vmcor "$folder/purged" || { cat "$folder/purged"; echo "purge leaves something"; exit 1; }
+else
+  echo "SKIPPED: purging (no mount namespaces here)"
+fi
+
 # What setup did is taken back before the program goes.
 dpkg-deb -I "$folder"/packages/vmcore-guest_*.deb prerm | grep -q "vmcore-guest remove" || missing "vmcore-guest.deb" prerm
 dpkg-deb -I "$folder"/packages/vmcore-guest_*.deb postinst | grep -q "vmcore-guest status" || missing "vmcore-guest.deb" postinst

@@ -27,6 +27,7 @@ ORIGINS = {
     "crash-bookworm": ("crash", "bookworm", "crash"),
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22
     "drgn-trixie": ("python3-drgn", "trixie", "python3"),   # 0.0.31
+    "drgn-newest": ("python3-drgn", "sid", "python3"),
     "guest-agent": ("qemu-guest-agent", "bookworm", "qemu-ga"),     # what runs in a guest
     "kexec": ("kexec-tools", "bookworm", "kexec"),
     "libkdumpfile": ("python3-libkdumpfile", "bookworm", "python3"),
@@ -46,7 +47,7 @@ def root(name: str) -> Path:
         if not folder.exists():
             with new_folder(folder) as partial:
                 Suite(suite).update()
-                Suite(suite).fetch_with_dependencies(package, partial)
+                Suite(suite).fetch_with_dependencies(partial, package)
     return folder
 
 

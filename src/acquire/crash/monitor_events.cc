@@ -111,6 +111,16 @@ std::string_view kind_name(Kind kind) {
   return "";
 }
 
+std::optional<Kind> kind_named(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(Kind::connection_lost); ++i) {
+    const auto kind = static_cast<Kind>(i);
+    if (kind_name(kind) == name) {
+      return kind;
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<Kind> kind_of_event(std::string_view name, const Json& data) {
   if (name == "GUEST_PANICKED") {
     // -action panic=none lets it run on.

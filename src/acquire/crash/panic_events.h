@@ -67,6 +67,7 @@ Result<std::unique_ptr<PanicEvents>> events_of_monitor(std::shared_ptr<qmp::Clie
 
 // "panicked", "crash-loaded": a stable word of each kind.
 std::string_view kind_name(GuestEvent::Kind kind);
+std::optional<GuestEvent::Kind> kind_named(std::string_view name);
 
 // QEMU's names of the events that become a GuestEvent.
 extern const std::vector<std::string> kGuestEvents;

@@ -220,8 +220,7 @@ TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {
     ASSERT_TRUE(loop_->run_once(milliseconds(10)));
   }
   EXPECT_FALSE(there("calls"));
-  ASSERT_EQ(keeper_->status().size(), 1U);
-  EXPECT_EQ(keeper_->status()[0].state, "kept");
+  EXPECT_EQ(keeper_->state_of({.from = "fake", .name = "vm1", .uuid = "vm1"}), "kept");
 }
 
 TEST_F(KeeperTest, AGuestWithoutAChannelIsDumpedFromOutside) {

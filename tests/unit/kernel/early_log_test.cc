@@ -67,6 +67,37 @@ TEST(EarlyLogTest, ARingIsFoundByItsContent) {
     EXPECT_EQ(ring.last.nanoseconds, 2000U);
     EXPECT_EQ(ring.last.level, 6U);
     EXPECT_EQ(ring.last.caller, 0x80000001);
+    EXPECT_TRUE(ring.result->callers);
+  }
+}
+
+// As kernels before v7.0 count.
+TEST(EarlyLogTest, TheFirstIdMayHave32Bits) {
+  Ring ring;
+  ring.write_texts(kText, (1ULL << 32) - 4096, kLines);
+  ring.write_infos(kInfos, 88);
+  EXPECT_EQ(ring.read(), kLines);
+  EXPECT_EQ(ring.last.nanoseconds, 2000U);
+}
+
+// printk takes the level and the newline away when the text stands in its block already.
+TEST(EarlyLogTest, TextsEndWhereTheTableSays) {
+  Ring ring;
+  std::vector<std::string> blocks;
+  for (const std::string& line : kLines) {
+    blocks.push_back(line + line.substr(line.size() - 2) + "\n");
+  }
+  ring.write_texts(kText, kFirstId, blocks);
+  ring.write_infos(kInfos, 88);
+  EXPECT_EQ(ring.read(), kLines);
+  EXPECT_EQ(ring.last.nanoseconds, 2000U);
+}
+
+TEST(EarlyLogTest, OtherIdsBeginNoRing) {
+  for (const std::uint64_t id : {1ULL << 32, (1ULL << 32) - 3, (1ULL << 62) - 3, 1ULL << 62}) {
+    Ring ring;
+    ring.write_texts(kText, id, kLines);
+    EXPECT_THAT(ring.read(), IsEmpty()) << id;
   }
 }
 
@@ -76,6 +107,7 @@ TEST(EarlyLogTest, WithoutInfosThereIsNoTime) {
   EXPECT_EQ(ring.read(), kLines);
   EXPECT_EQ(ring.last.nanoseconds, 0U);
   EXPECT_FALSE(ring.last.caller);
+  EXPECT_FALSE(ring.result->callers);
 }
 
 TEST(EarlyLogTest, IdsPassZero) {

@@ -235,6 +235,49 @@ TEST(PrintkLog, AbsentOrTooOld) {
   EXPECT_EQ(log_of(old.build()).summary.error().code, Errc::unsupported);
 }
 
+Log log_with_callers(const MemoryImage& image) {
+  const auto found = find_kernels(image, Search::registers);
+  Log log;
+  log.summary = read_printk_log(found->kernels.at(0), [&](const LogRecord& record) {
+    log.lines.push_back(format_log_record(record, true));
+    return true;
+  });
+  return log;
+}
+
+TEST(PrintkLog, TellsWhoWroteARecord) {
+  GuestBuilder guest("6.1");
+  guest.log(0, "of the boot").log(1'234'567'890, "of\na CPU", 0x80000002).log(0, "x", 1234567);
+  const Log log = log_with_callers(guest.build());
+  ASSERT_TRUE(log.summary);
+  EXPECT_TRUE(log.summary->callers);
+  EXPECT_EQ(log.lines,
+            (std::vector<std::string>{"[    0.000000] [    T0] of the boot\n",
+                                      "[    1.234567] [    C2] of\n                        a CPU\n",
+                                      "[    0.000000] [T1234567] x\n"}));
+}
+
+TEST(PrintkLog, BeforeTheRingOnlySomeKernelsTellWhoWroteARecord) {
+  GuestBuilder without("5.4");
+  without.log(0, "a line");
+  const Log none = log_with_callers(without.build());
+  EXPECT_FALSE(none.summary->callers);
+  EXPECT_EQ(none.lines.at(0), "[    0.000000] a line\n");
+  GuestBuilder with("5.4");
+  with.vmcoreinfo("SIZE(printk_log)", "24").vmcoreinfo("OFFSET(printk_log.caller_id)", "16");
+  with.log(0, std::string_view("\x03\0\0\x80\0\0\0\0the text", 16));
+  const Log log = log_with_callers(with.build());
+  ASSERT_TRUE(log.summary) << log.summary.error().message;
+  EXPECT_TRUE(log.summary->callers);
+  EXPECT_EQ(log.lines.at(0), "[    0.000000] [    C3] the text\n");
+}
+
+TEST(PrintkLog, ACallerBehindTheRecordIsNotBelieved) {
+  GuestBuilder guest("6.1");
+  guest.vmcoreinfo("OFFSET(printk_info.caller_id)", "86").log(0, "a line");
+  EXPECT_EQ(log_of(guest.build()).summary.error().code, Errc::malformed);
+}
+
 std::string formatted(std::string_view text) {
   LogRecord record;
   record.text = text;

@@ -45,7 +45,8 @@ BtfBuilder module_types(bool memories) {
     const auto memory = btf.structure("module_memory", 16, {{"base", any, 0}, {"size", u32, 64}});
     members.push_back({"mem", btf.array(memory, 3), kMemory * 8});
   } else {
-    const auto layout = btf.structure("module_layout", 16, {{"base", any, 0}, {"size", u32, 64}});
+    const auto layout = btf.structure(
+        "module_layout", 16, {{"base", any, 0}, {"size", u32, 64}, {"text_size", u32, 96}});
     members.push_back({"core_layout", layout, kMemory * 8});
     members.push_back({"init_layout", layout, (kMemory + 16) * 8});
   }
@@ -235,20 +236,35 @@ TEST(Symbols, TheKernels) {
   EXPECT_EQ(symbols.at({0x1000}), std::nullopt);
 }
 
-TEST(Symbols, AModules) {
-  ModuleGuest guest(true);
-  // Move the module's memory to where the kernel's own symbols do not reach.
+// Moves the module's code to where the kernel's own symbols do not reach: there.
+VirtAddr move_away(ModuleGuest& guest) {
   const VirtAddr far =
       *guest.kernel().page_offset() + (guest.at("a_text").value - 0xffff'ffff'8000'0000);
   guest.put("a_module", kMemory, far.value);
   guest.put_symbol(1, {1, 0, 0, 1, far.value + 0x10});
   guest.put_symbol(2, {6, 0, 0, 1, far.value + 0x40});
   guest.put_symbol(5, {21, 0, 0, 1, far.value + 0x40});
+  return far;
+}
+
+TEST(Symbols, AModules) {
+  ModuleGuest guest(true);
+  const VirtAddr far = move_away(guest);
   Symbols symbols(guest.kernel(), guest.kallsyms(), guest.modules().modules);
   EXPECT_EQ(symbols.at(far + 0x12)->text(), "open+0x2/0x30 [first]");
   EXPECT_EQ(symbols.at(far + 0x50)->text(), "close+0x10/0xc0 [first]");
   EXPECT_EQ(symbols.at(far + 0x8), std::nullopt);
   EXPECT_EQ(symbols.at(far + kTextBytes), std::nullopt);
+}
+
+TEST(Symbols, AFunctionEndsWithTheCodeOfItsModule) {
+  ModuleGuest guest(false);
+  const VirtAddr far = move_away(guest);
+  guest.put("a_module", kMemory + 8, kTextBytes | 0x60ULL << 32);  // size and text_size
+  Symbols symbols(guest.kernel(), guest.kallsyms(), guest.modules().modules);
+  EXPECT_EQ(symbols.at(far + 0x50)->text(), "close+0x10/0x20 [first]");
+  EXPECT_EQ(symbols.at(far + 0x60), std::nullopt);
+  EXPECT_TRUE(guest.modules().modules[0].contains(far + (kTextBytes - 1)));
 }
 
 TEST(Lists, AreBounded) {

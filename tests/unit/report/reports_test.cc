@@ -127,6 +127,17 @@ ReceiveReport receive() {
 TriageReport triage() {
   const TaskName task{.pid = 7, .tgid = 6, .comm = "sh"};
   const LockWait lock{.kind = "mutex", .address = 16, .owner = task};
+  const IoWait io{.kind = "page_lock",
+                  .address = 32,
+                  .device = "vda",
+                  .file_system = "ext4",
+                  .inode = 12,
+                  .block = 5};
+  const RunQueue queue{.fair = 2,
+                       .real_time = 1,
+                       .deadline = 0,
+                       .tasks = {{task, "fair", true}, {task, "real-time", false}},
+                       .broken = "it ends"};
   return {
       .format = "ELF",
       .consistency = "pause",
@@ -155,7 +166,8 @@ TriageReport triage() {
                            .registers = {{"rip", 1}},
                            .stack = 0,
                            .why_no_stack = "none",
-                           .runnable = 2}}}},
+                           .runnable = 2,
+                           .queue = queue}}}},
       .tasks = {.value = TriageTasks{.total = 1,
                                      .by_state = {{"UN", 1}},
                                      .list = {{.name = task,
@@ -163,15 +175,17 @@ TriageReport triage() {
                                                .on_cpu = true,
                                                .cpu = 0,
                                                .lock = lock,
+                                               .io = io,
                                                .stack = 0}},
-                                     .waiting = {{0, 1, {task}, lock}}}},
+                                     .waiting = {{0, 1, {task}, lock, io}}}},
       .log = {.value = {{"a line"}}},
       .memory = {.value = TriageMemory{.zones = {{"Normal", 0, 4, 3, 2, 1}},
                                        .counters = {{"NR_SHMEM", 4096}},
                                        .slabs = {{"dentry", 8192}},
                                        .tasks = {{task, 4096}}}},
       .mounts = {.value = {{{"/dev/vda", "/", "ext4"}}}},
-      .files = {.why_not = "no BTF"},
+      .files = {.value = {{{3, "socket:", OpenSocket{"inet", "stream", "tcp", "LISTEN", "a", "b"}},
+                           {4, "/etc/passwd"}}}},
       .stacks = {{.frames = {{"fn", "ext4", 1, 16, 4097, true, true, "irq"}}, .broken = "it ends"}},
       .remarks = kRemarks};
 }

@@ -24,7 +24,8 @@ TEST(LogReportTest, AnOops) {
   const TriageReport report = of("null");
   ASSERT_TRUE(report.panic.value);
   EXPECT_EQ(report.panic.value->kind, CrashClass::null_dereference);
-  EXPECT_EQ(report.panic.value->message, "Fatal exception");
+  EXPECT_EQ(report.panic.value->message,
+            "BUG: kernel NULL pointer dereference, address: 0000000000000010");
   EXPECT_THAT(report.panic.value->evidence, ElementsAre("log"));
   EXPECT_EQ(report.panic.value->cpu, 1U);
   EXPECT_EQ(report.panic.value->task->comm, "insmod");

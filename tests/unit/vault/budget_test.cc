@@ -52,6 +52,24 @@ TEST(Budgets, NothingGoesWhereAllIsWell) {
   EXPECT_THAT(removed({}, {.bytes = 0, .count = 0}), IsEmpty());
 }
 
+TEST(Budgets, AGuestMayHaveLimitsOfItsOwn) {
+  auto stored = store({{"a1", "a", "s"},
+                       {"b1", "b", "t"},
+                       {"a2", "a", "s"},
+                       {"b2", "b", "t"},
+                       {"a3", "a", "s"},
+                       {"b3", "b", "t"},
+                       {"c", "c", "u"}});
+  stored[0].uuid = "uuid of a";
+  const Budget budget{.guest_count = 3,
+                      .of_guest = [](const std::string& name, const std::string& uuid) {
+                        return name == "b"           ? GuestLimits{.bytes = 10}
+                               : uuid == "uuid of a" ? GuestLimits{.count = 2}
+                                                     : GuestLimits{};
+                      }};
+  EXPECT_THAT(removed(stored, budget), ElementsAre("a2", "b2", "b3"));
+}
+
 TEST(Budgets, TheOldestRepeatGoesFirst) {
   const auto stored =
       store({{"first", "vm1", "s"}, {"b", "vm1", "s"}, {"c", "vm1", "s"}, {"new", "vm1", "s"}});

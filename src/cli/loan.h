@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Loan: the monitor of a guest whose only QMP socket a vmcored holds: the command borrows it from
+// the service, and gives it back when it ends.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/base/result.h"
+#include "src/cli/verb.h"
+#include "src/control/ask.h"
+#include "src/job/lent_monitor.h"
+
+namespace vmcore::cli {
+
+class Loan {
+ public:
+  // Nothing where no vmcored can be asked or it does not hold that monitor: the command connects
+  // itself. Errc::busy if the service has lent it to a job.
+  static Result<std::optional<Loan>> take(const std::string& control_socket,
+                                          const std::string& qmp_socket);
+  Loan(Loan&&) = default;
+  Loan& operator=(Loan&&) = delete;
+  // Tells the service what happened to the guest meanwhile.
+  ~Loan();
+
+  std::shared_ptr<qmp::Client> client() const { return monitor_.client(); }
+
+ private:
+  Loan(job::LentMonitor monitor, std::vector<Fd> kept, Fd connection)
+      : monitor_(std::move(monitor)), kept_(std::move(kept)), connection_(std::move(connection)) {}
+
+  job::LentMonitor monitor_;
+  std::vector<Fd> kept_;
+  Fd connection_;
+};
+
+// Adds --socket, of vmcored.
+void add_socket_option(CLI::App& command, std::string& socket);
+
+}  // namespace vmcore::cli

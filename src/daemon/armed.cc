@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/daemon/armed.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "qmp/connect.h"
+#include "qmp/run_actions.h"
+#include "src/acquire/libvirt/crash_action.h"
+#include "src/audit/audit.h"
+
+namespace vmcore::daemon {
+namespace {
+
+using acquire::CrashAction;
+
+acquire::Selection selection_of(const std::string& uri, const std::string& uuid,
+                                const std::string& name) {
+  return {.uri = uri, .domain = uuid.empty() ? name : uuid};
+}
+
+acquire::Selection selection_of(const GuestId& guest) {
+  return selection_of(guest.from, guest.uuid, guest.name);
+}
+
+Result<> give_back_domain(const acquire::Selection& domain, const std::string& before) {
+  const auto now = acquire::crash_action(domain);
+  if (!now) {
+    const bool gone = now.error().code == Errc::not_found || now.error().code == Errc::guest_state;
+    return gone ? Result<>() : tl::unexpected(now.error());
+  }
+  // Somebody else may have chosen another action meanwhile.
+  if (before.empty() || now->action != acquire::kPreserve || before == acquire::kPreserve) {
+    return {};
+  }
+  TRY(acquire::set_crash_action(domain, before));
+  return {};
+}
+
+Result<> give_back_monitor(const GuestRecord& record) {
+  std::error_code error;
+  if (!std::filesystem::exists(record.from, error)) {
+    return {};
+  }
+  TRY_ASSIGN(qmp::RunActions before, qmp::actions_from(record.actions_before));
+  if (!record.trap_resets) {
+    before.reboot.clear();
+    before.shutdown.clear();
+  }
+  TRY_ASSIGN(qmp::Client monitor, qmp::connect(record.from));
+  return qmp::set_actions(monitor, before);
+}
+
+void record(audit::Deed deed, const GuestId& guest, const Result<>& done) {
+  audit::write({.deed = deed,
+                .guest = guest.name,
+                .uuid = guest.uuid,
+                .result = done ? "done" : done.error().message});
+}
+
+}  // namespace
+
+Result<> give_back(const GuestRecord& record) {
+  if (!record.armed) {
+    return {};
+  }
+  return record.from.starts_with('/')
+             ? give_back_monitor(record)
+             : give_back_domain(selection_of(record.from, record.uuid, record.name),
+                                record.on_crash_before);
+}
+
+Result<> Armed::remember(GuestRecord& record, const GuestRecord& changed) {
+  TRY(hands_.save(changed));
+  record = changed;
+  return {};
+}
+
+void Armed::arm(const GuestId& guest, bool trap_resets, Done done) {
+  Done told = [guest, done = std::move(done)](Result<> armed) {
+    record(audit::Deed::arm, guest, armed);
+    done(std::move(armed));
+  };
+  if (QmpFolder* const folder = hands_.folder(guest)) {
+    arm_monitor(*folder, guest, trap_resets, std::move(told));
+  } else if (trap_resets) {
+    told(fail(Errc::unsupported,
+              "{}: libvirt owns its QEMU, so its resets cannot be trapped: leave --trap-resets out",
+              guest.name));
+  } else {
+    arm_domain(guest, std::move(told));
+  }
+}
+
+void Armed::arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_resets, Done done) {
+  const HeldMonitor* const monitor = folder.monitor_of(guest.from);
+  if (monitor == nullptr || !monitor->connected()) {
+    done(fail(Errc::not_found, "{}: vmcored is not connected to its monitor", guest.name));
+    return;
+  }
+  GuestRecord& record = hands_.record(guest);
+  const GuestRecord before = record;
+  GuestRecord changed = record;
+  changed.armed = true;
+  changed.trap_resets = trap_resets;
+  changed.on_crash_before = monitor->actions_before().panic;
+  changed.actions_before = qmp::words_of(monitor->actions_before());
+  if (Result<> kept = remember(record, changed); !kept) {
+    done(std::move(kept));
+    return;
+  }
+  folder.arm(guest.from, trap_resets, or_as_before(before, guest, std::move(done)));
+}
+
+// What could not be set is not said of the guest either.
+Armed::Done Armed::or_as_before(const GuestRecord& before, const GuestId& guest, Done done) {
+  return [this, guest, before, done = std::move(done)](Result<> set) {
+    if (!set) {
+      GuestRecord& now = hands_.record(guest);
+      GuestRecord back = now;
+      back.armed = before.armed;
+      back.trap_resets = before.trap_resets;
+      back.on_crash_before = before.on_crash_before;
+      back.actions_before = before.actions_before;
+      static_cast<void>(remember(now, back));
+    }
+    done(std::move(set));
+  };
+}
+
+void Armed::arm_domain(const GuestId& guest, Done done) {
+  loop_.in_background<Result<CrashAction>>(
+      [guest] { return acquire::crash_action(selection_of(guest)); },
+      [this, guest, done = std::move(done)](Result<CrashAction> now) {
+        if (!now) {
+          done(tl::unexpected(std::move(now).error()));
+          return;
+        }
+        GuestRecord& record = hands_.record(guest);
+        const GuestRecord before = record;
+        GuestRecord changed = record;
+        changed.armed = true;
+        // The action of a domain that is armed already is ours.
+        if (now->action != acquire::kPreserve || record.on_crash_before.empty()) {
+          changed.on_crash_before = now->action;
+        }
+        if (Result<> kept = remember(record, changed); !kept) {
+          done(std::move(kept));
+          return;
+        }
+        set_domain(guest, or_as_before(before, guest, done));
+      });
+}
+
+void Armed::set_domain(const GuestId& guest, Done done) {
+  loop_.in_background<Result<CrashAction>>(
+      [guest] { return acquire::set_crash_action(selection_of(guest), acquire::kPreserve); },
+      [done = std::move(done)](Result<CrashAction> set) {
+        done(set ? Result<>() : tl::unexpected(std::move(set).error()));
+      });
+}
+
+void Armed::forget(const GuestId& guest, const Result<>& given_back) {
+  if (!given_back) {
+    return;
+  }
+  GuestRecord& record = hands_.record(guest);
+  GuestRecord changed = record;
+  changed.armed = changed.trap_resets = false;
+  changed.on_crash_before.clear();
+  changed.actions_before.clear();
+  if (const Result<> kept = remember(record, changed); !kept) {
+    hands_.note(fmt::format("{}: its record: {}", guest.name, kept.error().message), true);
+  }
+}
+
+void Armed::disarm(const GuestId& guest, Done done) {
+  Done told = [this, guest, done = std::move(done)](Result<> given_back) {
+    record(audit::Deed::disarm, guest, given_back);
+    forget(guest, given_back);
+    done(std::move(given_back));
+  };
+  if (QmpFolder* const folder = hands_.folder(guest)) {
+    folder->disarm(guest.from, std::move(told));
+    return;
+  }
+  loop_.in_background<Result<>>(
+      [domain = selection_of(guest), before = hands_.record(guest).on_crash_before] {
+        return give_back_domain(domain, before);
+      },
+      std::move(told));
+}
+
+void Armed::on_started(const GuestId& guest) {
+  const bool armed = hands_.record(guest).armed;
+  const bool again = armed && hands_.folder(guest) == nullptr;
+  if (!again && (armed || !hands_.wants_arming(guest))) {
+    return;
+  }
+  const Done done = [this, guest](const Result<>& set) {
+    if (!set) {
+      hands_.note(fmt::format("{} is not armed: {}", guest.name, set.error().message), true);
+    }
+  };
+  if (again) {
+    arm_domain(guest, done);
+  } else {
+    arm(guest, false, done);
+  }
+}
+
+}  // namespace vmcore::daemon

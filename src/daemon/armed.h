@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Armed: which guests are armed. An armed guest that crashes stays as it is until its crash is
+// kept; what would have become of it else is remembered in its record, and is carried out by the
+// service. A definition on disk is never changed.
+//
+// In the loop's thread; libvirt is asked in the background.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "src/base/result.h"
+#include "src/config/config.h"
+#include "src/daemon/guest_record.h"
+#include "src/daemon/guest_source.h"
+#include "src/daemon/loop.h"
+#include "src/daemon/qmp_folder.h"
+
+namespace vmcore::daemon {
+
+class Armed {
+ public:
+  using Done = std::function<void(Result<>)>;
+  // Of the service.
+  struct Hands {
+    // The record of a guest; one that is new where there is none. Stays where it is.
+    std::function<GuestRecord&(const GuestId&)> record;
+    std::function<Result<>(const GuestRecord&)> save;
+    // The folder that has the guest; null: it is a domain of libvirt.
+    std::function<QmpFolder*(const GuestId&)> folder;
+    // Whether the configuration wants it armed when it is found.
+    std::function<bool(const GuestId&)> wants_arming;
+    std::function<void(const std::string& text, bool bad)> note;
+  };
+
+  Armed(Loop& loop, Hands hands) : loop_(loop), hands_(std::move(hands)) {}
+  Armed(const Armed&) = delete;
+  Armed& operator=(const Armed&) = delete;
+
+  // The record says so first: what is lost between the two is done again at the next start.
+  void arm(const GuestId& guest, bool trap_resets, Done done);
+  void disarm(const GuestId& guest, Done done);
+  // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests
+  // of a folder that are armed are armed again by the folder.
+  void on_started(const GuestId& guest);
+
+ private:
+  void arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_resets, Done done);
+  void arm_domain(const GuestId& guest, Done done);
+  void set_domain(const GuestId& guest, Done done);
+  Result<> remember(GuestRecord& record, const GuestRecord& changed);
+  Done or_as_before(const GuestRecord& before, const GuestId& guest, Done done);
+  void forget(const GuestId& guest, const Result<>& done);
+
+  Loop& loop_;
+  Hands hands_;
+};
+
+// Gives back what was taken of a guest, without the loop: vmcored has ended for good, or is
+// removed. The guest stays armed by its record, so that the next vmcored arms it again. A guest
+// that does not run is no error.
+Result<> give_back(const GuestRecord& record);
+
+}  // namespace vmcore::daemon

@@ -1,0 +1,743 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/daemon/held_monitor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "qmp/connect.h"
+#include "qmp/unix_peers.h"
+#include "src/acquire/process/guest_process.h"
+#include "src/acquire/process/identity.h"
+#include "src/acquire/qmp/registers.h"
+#include "src/daemon/after_crash.h"
+#include "src/daemon/guest_machine.h"
+#include "src/guardian/line.h"
+
+namespace vmcore::daemon {
+namespace {
+
+using acquire::GuestEvent;
+using Kind = GuestEvent::Kind;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstWait{100};
+constexpr milliseconds kLongestWait{30'000};
+// The rest of a message that QEMU has begun comes at once.
+constexpr milliseconds kSettle{20};
+
+Result<> check_may(pid_t pid, const qmp::Listener& listener) {
+  const auto identity = acquire::identity_of(pid);
+  // A process that is not seen, or is no QEMU that we know, is not read; its monitor can be used.
+  if (!identity) {
+    return {};
+  }
+  const Result<> may = acquire::check_identity(*identity, {listener.uid, listener.gid});
+  return may || may.error().code != Errc::denied ? Result<>() : may;
+}
+
+std::optional<acquire::ProcessKey> key_of(pid_t pid) {
+  const auto since = acquire::start_time(pid);
+  return since ? std::optional(acquire::ProcessKey{pid, *since}) : std::nullopt;
+}
+
+// What QEMU did not do, or a guardian that has ended.
+constexpr std::chrono::seconds kTryAgain{5};
+
+// What cannot be better the next time.
+bool is_final(Errc code) {
+  return code == Errc::not_recognised || code == Errc::denied || code == Errc::malformed ||
+         code == Errc::invalid;
+}
+
+double milliseconds_since(Loop::Clock::time_point since) {
+  return std::chrono::duration<double, std::milli>(Loop::Clock::now() - since).count();
+}
+
+qmp::Json parse_details(const std::string& details) {
+  return qmp::parse_object(details).value_or(qmp::Json::object());
+}
+
+}  // namespace
+
+std::optional<bool> kernel_runs(qmp::Client& monitor) {
+  const auto cpus =
+      acquire::read_registers([&](const std::string& command, const qmp::Json& arguments) {
+        return monitor.execute(command, arguments);
+      });
+  if (!cpus) {
+    return std::nullopt;
+  }
+  return std::ranges::any_of(*cpus, [](const CpuState& cpu) { return cpu.rip >> 63 != 0; });
+}
+
+HeldMonitor::HeldMonitor(Loop& loop, std::filesystem::path socket, const MonitorPrograms& programs,
+                         const SourceEvents& calls)
+    : loop_(loop), socket_(std::move(socket)), programs_(programs), calls_(calls) {
+  id_.from = socket_.string();
+  id_.name = socket_.stem().string();
+}
+
+HeldMonitor::~HeldMonitor() {
+  loop_.cancel(retry_);
+  loop_.cancel(ahead_);
+  if (watched_ >= 0) {
+    loop_.forget(watched_);
+  }
+  if (guardian_) {
+    loop_.forget(guardian_.fd());
+  }
+}
+
+void HeldMonitor::note(const std::string& text, bool bad) const {
+  calls_.on_note(fmt::format("{}: {}", id_.name, text), bad);
+}
+
+// Connecting
+
+void HeldMonitor::begin() { try_connect(); }
+
+bool HeldMonitor::gone() {
+  if (connected() || place_ == Place::connecting) {
+    return false;
+  }
+  loop_.cancel(std::exchange(retry_, 0));
+  tell_stopped();
+  return true;
+}
+
+void HeldMonitor::tell_stopped() {
+  if (std::exchange(known_, false)) {
+    trapped_.reset();
+    process_.reset();
+    calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
+  }
+}
+
+Result<HeldMonitor::Connected> HeldMonitor::connect(const std::filesystem::path& socket) {
+  Connected result;
+  TRY_ASSIGN(qmp::Client client, qmp::connect(socket, {.events = acquire::kGuestEvents}));
+  const auto listener = qmp::listener_of(client.fd());
+  if (listener && listener->pid > 0) {
+    result.process = key_of(listener->pid);
+    TRY(check_may(listener->pid, *listener));
+    result.before = qmp::actions_of(qmp::command_line(listener->pid));
+  } else {
+    result.before = qmp::kQemuActions;
+  }
+  result.client = std::make_shared<qmp::Client>(std::move(client));
+  TRY_ASSIGN(result.events, acquire::events_of_monitor(result.client));
+  return result;
+}
+
+bool HeldMonitor::is_same_file() {
+  struct stat now {};
+  return ::stat(socket_.c_str(), &now) == 0 && now.st_ino == refused_.st_ino &&
+         now.st_dev == refused_.st_dev && now.st_ctim.tv_sec == refused_.st_ctim.tv_sec &&
+         now.st_ctim.tv_nsec == refused_.st_ctim.tv_nsec;
+}
+
+void HeldMonitor::try_connect() {
+  if (place_ != Place::nowhere) {
+    return;
+  }
+  if (refused_.st_ino != 0 && is_same_file()) {
+    try_later();
+    return;
+  }
+  place_ = Place::connecting;
+  loop_.in_background<Result<Connected>>([socket = socket_] { return connect(socket); },
+                                         [weak = weak_from_this()](Result<Connected> connected) {
+                                           if (const auto self = weak.lock()) {
+                                             self->on_connected(std::move(connected));
+                                           }
+                                         });
+}
+
+void HeldMonitor::try_later() {
+  wait_ = std::clamp(wait_ * 2, kFirstWait, kLongestWait);
+  retry_ = loop_.after(wait_, [this] { try_connect(); });
+}
+
+void HeldMonitor::on_refused(const Error& error) {
+  place_ = Place::nowhere;
+  const bool is_new = std::exchange(last_error_, error.message) != error.message;
+  if (is_final(error.code)) {
+    if (::stat(socket_.c_str(), &refused_) != 0) {
+      refused_ = {};
+    }
+    if (is_new) {
+      calls_.on_note(fmt::format("no monitor that can be watched: {}", error.message), true);
+    }
+  }
+  // A QEMU that made this socket and has ended.
+  if (error.code != Errc::busy) {
+    tell_stopped();
+  }
+  try_later();
+}
+
+void HeldMonitor::on_connected(Result<Connected> connected) {
+  if (!connected) {
+    on_refused(connected.error());
+    return;
+  }
+  if (process_ && connected->process != process_) {
+    trapped_.reset();  // another QEMU
+  }
+  client_ = std::move(connected->client);
+  events_ = std::move(connected->events);
+  process_ = connected->process;
+  before_ = std::move(connected->before);
+  wait_ = {};
+  last_error_.clear();
+  refused_ = {};
+  set_ = {};
+  known_ = true;
+  // First what is wanted, then what is heard: a guest that stands in the trap is known as such.
+  if (wish_.armed) {
+    place_ = Place::home;
+    set_wish([weak = weak_from_this()](const Result<>& set) {
+      if (const auto self = weak.lock(); self && !set) {
+        self->note(fmt::format("it is not armed: {}", set.error().message), true);
+      }
+    });
+    place_ = place_ == Place::home ? Place::nowhere : place_;
+  } else {
+    place_ = Place::nowhere;
+  }
+  come_home();
+}
+
+// The monitor's place
+
+void HeldMonitor::run(Work work, Done done) {
+  if (!connected()) {
+    loop_.after({}, [done = std::move(done), name = id_.name] {
+      done(fail(Errc::not_found, "{}: vmcored is not connected to its monitor", name));
+    });
+    return;
+  }
+  jobs_.push_back({std::move(work), std::move(done)});
+  run_next();
+}
+
+void HeldMonitor::run_next() {
+  if (place_ != Place::home || jobs_.empty()) {
+    return;
+  }
+  Job job = std::move(jobs_.front());
+  jobs_.pop_front();
+  if (watched_ >= 0) {
+    loop_.forget(std::exchange(watched_, -1));
+  }
+  place_ = Place::away;
+  loop_.in_background<Result<>>(
+      [client = client_, work = std::move(job.work)] { return work(*client); },
+      [weak = weak_from_this(), client = client_, done = std::move(job.done)](Result<> result) {
+        const auto self = weak.lock();
+        // The connection may have been lost meanwhile.
+        if (self && self->client_ == client) {
+          self->place_ = Place::nowhere;
+          done(std::move(result));
+          self->come_home();
+        } else {
+          done(std::move(result));
+        }
+      });
+}
+
+void HeldMonitor::come_home() {
+  if (!connected() || place_ != Place::nowhere) {
+    return;
+  }
+  place_ = Place::home;
+  watched_ = client_->fd();
+  loop_.watch(watched_, [this] { hear(); });
+  hear();
+  run_next();
+}
+
+void HeldMonitor::hear() {
+  while (place_ == Place::home && events_) {
+    const auto event = events_->next();
+    if (!event) {
+      return;
+    }
+    handle(*event);
+  }
+}
+
+void HeldMonitor::forget_jobs(const std::string& why) {
+  for (Job& job : std::exchange(jobs_, {})) {
+    job.done(fail(Errc::not_found, "{}: {}", id_.name, why));
+  }
+}
+
+void HeldMonitor::lose(const std::string& why) {
+  if (watched_ >= 0) {
+    loop_.forget(std::exchange(watched_, -1));
+  }
+  end_guardian();  // it holds the connection open as well
+  events_.reset();
+  client_.reset();
+  place_ = Place::nowhere;
+  set_ = {};
+  forget_jobs(why);
+  // Where QEMU has ended, the next attempt tells.
+  wait_ = {};
+  try_connect();
+}
+
+void HeldMonitor::handle(const GuestEvent& event) {
+  if (event.kind == Kind::connection_lost) {
+    calls_.on_event(id_, event);
+    lose(event.details);
+    return;
+  }
+  if (event.found) {
+    on_found(event);
+    return;
+  }
+  const auto wanted = qmp::wanted_by(parse_details(event.details));
+  if (event.kind == Kind::shutdown && may_trap() && wanted) {
+    trap(*wanted, event);
+    return;
+  }
+  calls_.on_event(id_, event);
+}
+
+void HeldMonitor::on_found(const GuestEvent& event) {
+  id_.name = event.name.empty() ? socket_.stem().string() : event.name;
+  id_.uuid = event.uuid;
+  // Without its event: somebody ended vmcored and the guardian. A guest that boots without need is
+  // better than one that is down without need.
+  if (event.kind == Kind::shutdown && may_trap()) {
+    const qmp::Wanted wanted = trapped_ ? trapped_->wanted : qmp::Wanted::reset;
+    GuestEvent runs = event;
+    runs.kind = Kind::started;
+    calls_.on_event(id_, runs);
+    calls_.on_listed(id_.from);
+    trap(wanted, event);
+    return;
+  }
+  trapped_.reset();
+  calls_.on_event(id_, event);
+  calls_.on_listed(id_.from);
+}
+
+void HeldMonitor::tell(GuestEvent event) {
+  event.name = id_.name;
+  event.uuid = id_.uuid;
+  handle(event);
+}
+
+// Lending
+
+Result<LentGuest> HeldMonitor::lend() {
+  if (place_ != Place::home || !jobs_.empty()) {
+    return fail(connected() ? Errc::busy : Errc::not_found, "{}: its monitor is {}", id_.name,
+                connected() ? "in use" : "not connected");
+  }
+  if (Result<> settled = client_->settle(kSettle); !settled) {
+    return in_context(std::move(settled).error(), id_.name);
+  }
+  loop_.forget(std::exchange(watched_, -1));
+  place_ = Place::lent;
+  LentGuest lent{
+      .words = {"--qmp", socket_.string(), "--monitor-fd", std::to_string(client_->fd())},
+      .fds = {client_->fd()}};
+  if (guardian_) {
+    lent.fds.push_back(guardian_.fd());
+  }
+  return lent;
+}
+
+void HeldMonitor::take_back(bool usable) {
+  if (place_ != Place::lent) {
+    return;
+  }
+  place_ = Place::nowhere;
+  if (usable) {
+    come_home();
+  } else {
+    lose("the monitor came back in an unknown state");
+  }
+}
+
+// Arming, and the trap
+
+qmp::RunActions HeldMonitor::actions_now() const {
+  if (!wish_.armed) {
+    return before_;
+  }
+  // No trap without a guardian.
+  return wish_.trap && guardian_ ? qmp::kTrap
+                                 : qmp::RunActions{before_.reboot, before_.shutdown, "pause"};
+}
+
+void HeldMonitor::end_guardian() {
+  if (guardian_) {
+    loop_.forget(guardian_.fd());
+    guardian_.end();
+  }
+}
+
+Result<> HeldMonitor::guard() {
+  if (guardian_) {
+    return {};
+  }
+  TRY_ASSIGN(guardian_, GuardianLine::start(programs_.guardian, client_->fd(), before_));
+  watch_guardian();
+  return {};
+}
+
+// Nobody but the guest's owner ends it. Another one is started; until then no reset is trapped.
+void HeldMonitor::watch_guardian() {
+  loop_.watch(guardian_.fd(), [this] {
+    note("its vmcore-guardian has ended: its resets are not trapped until there is another", true);
+    loop_.forget(guardian_.fd());
+    guardian_ = {};
+    run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
+        [weak = weak_from_this()](const Result<>& set) {
+          if (const auto self = weak.lock(); self && set && !self->guardian_) {
+            self->set_.trap = false;
+          }
+        });
+    loop_.after(kTryAgain, [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && self->connected() && self->wish_.trap) {
+        self->set_wish([](const Result<>&) {});
+      }
+    });
+  });
+}
+
+void HeldMonitor::set_wish(Done done) {
+  if (wish_.trap && connected()) {
+    if (Result<> guarded = guard(); !guarded) {
+      loop_.after({}, [done = std::move(done), guarded] { done(guarded); });
+      return;
+    }
+  }
+  run([actions =
+           actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
+      [weak = weak_from_this(), wish = wish_, done = std::move(done)](Result<> set) {
+        if (const auto self = weak.lock(); self && self->connected()) {
+          self->on_wish_set(wish, set);
+        }
+        done(std::move(set));
+      });
+}
+
+// A QEMU that did not answer may do it later; one that refused does not.
+void HeldMonitor::on_wish_set(ArmWish wish, const Result<>& set) {
+  const bool refused =
+      !set && (set.error().code == Errc::io || set.error().code == Errc::unsupported);
+  if (set) {
+    set_ = wish;
+  }
+  if (set_.trap) {
+    look_ahead();
+  }
+  if (!set_.trap && (set || refused) && !trapped_) {
+    end_guardian();
+  }
+}
+
+void HeldMonitor::arm(bool with_trap, Done done) {
+  wish_ = {true, with_trap};
+  set_wish(std::move(done));
+}
+
+void HeldMonitor::disarm(Done done) {
+  wish_ = {};
+  const qmp::Course course =
+      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
+  const qmp::RunActions back = set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
+  run([course, back](qmp::Client& monitor) { return qmp::follow(monitor, course, back); },
+      [weak = weak_from_this(), done = std::move(done)](Result<> put_back) {
+        if (const auto self = weak.lock(); self && put_back) {
+          self->set_ = {};
+          self->leave_trap();
+          self->end_guardian();
+        }
+        done(std::move(put_back));
+      });
+}
+
+void HeldMonitor::leave_trap() {
+  trapped_.reset();
+  guardian_.say(guardian::kNothing);
+  if (wish_.trap) {
+    look_ahead();
+  } else {
+    end_guardian();
+  }
+}
+
+void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
+  guardian_.say(wanted == qmp::Wanted::reset ? guardian::kReset : guardian::kShutdown);
+  trapped_ = {wanted, event, Loop::Clock::now(), trapped_ ? trapped_->looks : 0};
+  const bool by_host = !qmp::bool_member(parse_details(event.details), "guest").value_or(true);
+  if (by_host) {
+    carry_on("a reset by the host");
+    return;
+  }
+  const auto runs = std::make_shared<std::optional<bool>>();
+  run(
+      [runs](qmp::Client& monitor) {
+        *runs = kernel_runs(monitor);
+        return Result<>();
+      },
+      [weak = weak_from_this(), runs](const Result<>&) {
+        const auto self = weak.lock();
+        if (!self || !self->trapped_) {
+          return;
+        }
+        // Firmware resets once more after a reset (SeaBIOS does).
+        if (runs->value_or(true)) {
+          self->loop_.after({}, [weak] {
+            if (const auto again = weak.lock()) {
+              again->look();
+            }
+          });
+        } else {
+          self->carry_on("its firmware");
+        }
+      });
+}
+
+void HeldMonitor::look() {
+  constexpr unsigned kMostLooks = 2;
+  if (!trapped_ || !connected()) {
+    return;
+  }
+  if (trapped_->looks == kMostLooks) {
+    carry_on("nobody could look at it");
+    return;
+  }
+  const Result<> started = start_look();
+  if (started) {
+    return;
+  }
+  if (started.error().code == Errc::busy) {
+    constexpr milliseconds kSoon{5};
+    loop_.after(kSoon, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->look();
+      }
+    });
+    return;
+  }
+  note(fmt::format("its kernel cannot be looked at: {}", started.error().message), true);
+  carry_on("nobody could look at it");
+}
+
+// The monitor is back with the job's last line: its end is not waited for.
+Result<> HeldMonitor::start_look() {
+  if (look_) {
+    return fail(Errc::busy, "{}: the look before has not ended", id_.name);
+  }
+  TRY_ASSIGN(LentGuest lent, lend());
+  const auto look = std::make_shared<TrapLook>();
+  auto started = JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
+                                   {.on_text =
+                                        [this, look](std::string_view line) {
+                                          take_look_line(line, *look);
+                                          if (look->over) {
+                                            on_look(*look);
+                                          }
+                                        },
+                                    .on_end =
+                                        [this, look](const JobExit&) {
+                                          // The process ends with this call.
+                                          const auto process = std::move(look_);
+                                          if (!look->over) {
+                                            on_look(*look);
+                                          }
+                                        }});
+  if (!started) {
+    take_back(true);
+    return tl::unexpected(std::move(started).error());
+  }
+  look_ = *std::move(started);
+  look_->set_limit(kLookLimit);
+  return {};
+}
+
+void HeldMonitor::on_look(const TrapLook& look) {
+  const bool was_trapped = trapped_.has_value();
+  if (was_trapped && !look.monitor_usable) {
+    ++trapped_->looks;
+  }
+  take_back(look.monitor_usable);
+  for (const GuestEvent& event : look.events) {
+    tell(event);
+  }
+  if (was_trapped && trapped_ && connected()) {
+    judge(look);
+  }
+}
+
+void HeldMonitor::judge(const TrapLook& look) {
+  if (!look.ending) {
+    if (look.ending.error().code != Errc::not_found) {
+      note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
+    }
+    carry_on("no kernel is known in it");
+  } else if (look.ending->end == job::KernelEnd::orderly) {
+    carry_on("orderly");
+  } else {
+    tell_crash(fmt::format("{}{}{}", job::end_name(look.ending->end),
+                           look.ending->line.empty() ? "" : ": ", look.ending->line));
+  }
+}
+
+// A look at the guest while it runs: where its kernel is, is remembered (job/place_cache.h), so
+// that the look that counts need not search all of its memory.
+void HeldMonitor::look_ahead() {
+  constexpr std::chrono::seconds kBooted{30};
+  loop_.cancel(ahead_);
+  ahead_ = loop_.after(kBooted, [this] {
+    ahead_ = 0;
+    if (set_.trap && !trapped_) {
+      static_cast<void>(start_look());
+    }
+  });
+}
+
+void HeldMonitor::tell_crash(const std::string& how) {
+  if (qmp::course_of(trapped_->wanted, before_) == qmp::Course::stay) {
+    guardian_.say(guardian::kLeave);
+  }
+  GuestEvent crash = trapped_->event;
+  crash.kind = Kind::panicked;
+  crash.name = id_.name;
+  crash.uuid = id_.uuid;
+  crash.found = false;
+  crash.details = kTrappedDetails;
+  note(fmt::format("it was stopped before it {}: {}",
+                   trapped_->wanted == qmp::Wanted::reset ? "reset" : "powered off", how));
+  calls_.on_event(id_, crash);
+}
+
+// Tried until it is done: nobody else carries the guest on while this process lives.
+void HeldMonitor::carry_on(const char* why) {
+  if (!trapped_) {
+    return;
+  }
+  run([course = qmp::course_of(trapped_->wanted, before_),
+       then = actions_now()](qmp::Client& monitor) { return qmp::follow(monitor, course, then); },
+      [weak = weak_from_this(), why](const Result<>& followed) {
+        const auto self = weak.lock();
+        if (!self || !self->trapped_) {
+          return;
+        }
+        if (followed) {
+          self->note_carried_on(why);
+          self->leave_trap();
+          return;
+        }
+        self->note(fmt::format("it stands still: {}", followed.error().message), true);
+        self->loop_.after(kTryAgain, [weak, why] {
+          if (const auto again = weak.lock(); again && again->connected()) {
+            again->carry_on(why);
+          }
+        });
+      });
+}
+
+void HeldMonitor::note_carried_on(const char* why) const {
+  note(fmt::format("{} was carried out after {:.1f} ms ({})",
+                   trapped_->wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
+                   milliseconds_since(trapped_->since), why));
+}
+
+// Policy
+
+config::AfterCrash HeldMonitor::wanted() const {
+  using config::AfterCrash;
+  if (trapped_) {
+    switch (qmp::course_of(trapped_->wanted, before_)) {
+      case qmp::Course::reset:
+        return AfterCrash::restart;
+      case qmp::Course::quit:
+        return AfterCrash::destroy;
+      case qmp::Course::stay:
+        return AfterCrash::preserve;
+    }
+  }
+  // A QEMU that is to end stays if it was told to stay when it would end.
+  const AfterCrash after = after_crash_of(before_.panic).value_or(AfterCrash::preserve);
+  return after == AfterCrash::destroy && before_.shutdown == "pause" ? AfterCrash::preserve : after;
+}
+
+namespace {
+
+Result<> restart(qmp::Client& monitor, const qmp::RunActions& then) {
+  Result<> done = qmp::reset_guest(monitor, then);
+  if (done || done.error().code != Errc::unsupported) {
+    return done;
+  }
+  // Before QEMU 6.0: -no-reboot is for good.
+  TRY(monitor.execute("system_reset"));
+  TRY(monitor.execute("cont"));
+  return {};
+}
+
+Result<> check_stopped(qmp::Client& monitor) {
+  TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
+  return status == "running" ? fail(Errc::guest_state, "the guest runs: somebody has carried it on")
+                             : Result<>();
+}
+
+Result<> simple(qmp::Client& monitor, const char* command) {
+  TRY(monitor.execute(command));
+  return {};
+}
+
+}  // namespace
+
+void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
+  // A guest in the trap cannot just run on.
+  const bool follows = trapped_ && deed == GuestDeed::resume;
+  const qmp::Course course =
+      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
+  const auto work = [deed, only_if_stopped, follows, course,
+                     then = actions_now()](qmp::Client& monitor) -> Result<> {
+    if (only_if_stopped) {
+      TRY(check_stopped(monitor));
+    }
+    if (follows) {
+      return qmp::follow(monitor, course, then);
+    }
+    switch (deed) {
+      case GuestDeed::restart:
+        return restart(monitor, then);
+      case GuestDeed::destroy:
+        return qmp::quit(monitor);
+      case GuestDeed::resume:
+        return simple(monitor, "cont");
+      case GuestDeed::nmi:
+        return simple(monitor, "inject-nmi");
+    }
+    return {};
+  };
+  // Whichever comes first, the deed or its limit.
+  const auto once = std::make_shared<Done>(std::move(done));
+  const Loop::Timer limit = loop_.after(kDeedLimit, [once, name = id_.name] {
+    if (const Done told = std::exchange(*once, {})) {
+      told(fail(Errc::busy, "{}: its QEMU does not answer", name));
+    }
+  });
+  run(work, [weak = weak_from_this(), once, limit, &loop = loop_](Result<> acted) {
+    loop.cancel(limit);
+    if (const auto self = weak.lock(); self && acted) {
+      self->leave_trap();
+    }
+    if (const Done told = std::exchange(*once, {})) {
+      told(std::move(acted));
+    }
+  });
+}
+
+}  // namespace vmcore::daemon

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// HeldMonitor: one QMP socket of a folder. The service connects to it, again and again, holds it,
+// hears what happens to the guest, and lends it to jobs; with the reset trap it also carries out
+// what a guest that stopped in it wanted.
+//
+// In the loop's thread. What may block, which is each command to QEMU, runs in the background: the
+// monitor is away then, as it is while it is lent.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "qmp/client.h"
+#include "qmp/run_actions.h"
+#include "src/acquire/crash/panic_events.h"
+#include "src/daemon/guardian_line.h"
+#include "src/daemon/guest_source.h"
+#include "src/daemon/job_process.h"
+#include "src/daemon/loop.h"
+#include "src/daemon/trap_look.h"
+
+namespace vmcore::daemon {
+
+// What is wanted of a guest whenever its monitor is held.
+struct ArmWish {
+  bool armed = false;  // a guest that panics stops
+  bool trap = false;   // as well one that resets or powers off
+};
+
+struct MonitorPrograms {
+  std::filesystem::path vmcorectl = {};
+  std::filesystem::path guardian = {};
+};
+
+class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
+ public:
+  using Done = std::function<void(Result<>)>;
+
+  HeldMonitor(Loop& loop, std::filesystem::path socket, const MonitorPrograms& programs,
+              const SourceEvents& calls);
+  HeldMonitor(const HeldMonitor&) = delete;
+  HeldMonitor& operator=(const HeldMonitor&) = delete;
+  ~HeldMonitor();
+
+  // Before begin(): as a vmcored that ran before had it.
+  void wish(ArmWish wish) { wish_ = wish; }
+  // Once. Connects until there is a QEMU; not again to what is no QMP monitor, or may not be
+  // believed, while the file is the same.
+  void begin();
+  // The file is not there any more; false if the monitor is held all the same.
+  bool gone();
+
+  const std::filesystem::path& socket() const { return socket_; }
+  bool connected() const { return client_ != nullptr; }
+  const GuestId& id() const { return id_; }
+  std::optional<acquire::ProcessKey> process() const { return process_; }
+  // Before vmcored changed them.
+  const qmp::RunActions& actions_before() const { return before_; }
+  bool trapped() const { return trapped_.has_value(); }
+
+  // Now, and each time that it is connected again. Errc::not_found without a connection; the wish
+  // holds all the same.
+  void arm(bool trap, Done done);
+  // QEMU's actions are as before. A guest in the trap is carried on.
+  void disarm(Done done);
+
+  Result<LentGuest> lend();
+  void take_back(bool usable);
+  void act(GuestDeed deed, bool only_if_stopped, Done done);
+  // What the guest did, in the eyes of another who had the monitor.
+  void tell(acquire::GuestEvent event);
+  config::AfterCrash wanted() const;
+
+ private:
+  enum class Place : std::uint8_t { nowhere, connecting, home, away, lent };
+  using Work = std::function<Result<>(qmp::Client&)>;
+  struct Job {
+    Work work;
+    Done done;
+  };
+  struct Connected {
+    std::shared_ptr<qmp::Client> client;
+    std::unique_ptr<acquire::PanicEvents> events;
+    std::optional<acquire::ProcessKey> process;
+    qmp::RunActions before;
+  };
+  // A guest that stands still in the trap.
+  struct Trapped {
+    qmp::Wanted wanted = qmp::Wanted::reset;
+    acquire::GuestEvent event = {};
+    Loop::Clock::time_point since = {};
+    unsigned looks = 0;  // that spoilt the monitor
+  };
+
+  static Result<Connected> connect(const std::filesystem::path& socket);
+  void try_connect();
+  void on_connected(Result<Connected> connected);
+  void on_refused(const Error& error);
+  void try_later();
+  void tell_stopped();
+  bool is_same_file();
+
+  // Runs the work when the monitor is at home.
+  void run(Work work, Done done);
+  void run_next();
+  void come_home();
+  void hear();
+  void handle(const acquire::GuestEvent& event);
+  void lose(const std::string& why);
+  void forget_jobs(const std::string& why);
+
+  void set_wish(Done done);
+  void on_wish_set(ArmWish wish, const Result<>& set);
+  bool may_trap() const { return set_.trap || guardian_; }
+  Result<> guard();
+  void watch_guardian();
+  void end_guardian();
+  qmp::RunActions actions_now() const;
+  void on_found(const acquire::GuestEvent& event);
+  void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
+  void look();
+  Result<> start_look();
+  void judge(const TrapLook& look);
+  void look_ahead();
+  void on_look(const TrapLook& look);
+  void tell_crash(const std::string& how);
+  void carry_on(const char* why);
+  void note_carried_on(const char* why) const;
+  void leave_trap();
+  void note(const std::string& text, bool bad = false) const;
+
+  Loop& loop_;
+  std::filesystem::path socket_;
+  const MonitorPrograms& programs_;
+  const SourceEvents& calls_;
+
+  Place place_ = Place::nowhere;
+  std::shared_ptr<qmp::Client> client_;
+  std::unique_ptr<acquire::PanicEvents> events_;
+  int watched_ = -1;
+  GuestId id_;
+  bool known_ = false;  // the guest was told to the service
+  std::optional<acquire::ProcessKey> process_;
+  qmp::RunActions before_ = qmp::kQemuActions;
+  std::deque<Job> jobs_;
+
+  ArmWish wish_;
+  ArmWish set_;  // in QEMU
+  GuardianLine guardian_;
+  std::optional<Trapped> trapped_;
+  std::unique_ptr<JobProcess> look_;
+
+  Loop::Timer retry_ = 0;
+  Loop::Timer ahead_ = 0;
+  std::chrono::milliseconds wait_{};
+  std::string last_error_;
+  struct stat refused_ {};  // the file that is not connected to again
+};
+
+// Whether a kernel runs in the guest, as far as registers tell: an instruction pointer of the
+// kernel's half. Nothing where that cannot be asked.
+std::optional<bool> kernel_runs(qmp::Client& monitor);
+
+}  // namespace vmcore::daemon

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The job that looks at the kernel of a guest in the reset trap: `vmcorectl look`.
+#pragma once
+
+#include <chrono>
+#include <string_view>
+#include <vector>
+
+#include "src/acquire/crash/panic_events.h"
+#include "src/base/result.h"
+#include "src/daemon/job_process.h"
+#include "src/job/kernel_end.h"
+
+namespace vmcore::daemon {
+
+// How long it may take.
+inline constexpr std::chrono::seconds kLookLimit{10};
+
+JobCommand look_command(LentGuest guest);
+
+struct TrapLook {
+  Result<job::KernelEnding> ending = fail(Errc::io, "the look ended without a word");
+  bool monitor_usable = false;
+  bool over = false;  // its last line came
+  // What happened to the guest meanwhile, if it ran.
+  std::vector<acquire::GuestEvent> events = {};
+};
+// Takes one line of the job.
+void take_look_line(std::string_view line, TrapLook& look);
+
+}  // namespace vmcore::daemon

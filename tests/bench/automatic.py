@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a host does about a panic by itself: libvirt's on_crash coredump-restart beside vmcored.
+
+    automatic.py --vmcorectl build/release/bin/vmcorectl [--memory 1024] [--runs 3]
+
+A domain of a libvirt of its own (session daemon) panics --runs times for each of the two. A line tells the medians, in
+seconds from QEMU's event GUEST_PANICKED: until the first report is kept (vmcored's flash report), until the dump is
+complete, and until the guest runs again; and the size of the dump.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.libvirt_rig import LibvirtRig
+from guests.witness import Witness
+
+MIB = 1 << 20
+NAMES = ("GUEST_PANICKED", "DUMP_COMPLETED", "RESET", "RESUME")
+PATIENCE = 120      # seconds
+
+
+def wait_for(what, happened) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        if time.monotonic() > end:
+            raise TimeoutError(f"no {what} within {PATIENCE} s")
+        time.sleep(0.05)
+
+
+class Crash:
+    """One panic of the domain, as a second monitor sees it."""
+
+    def __init__(self, rig: LibvirtRig):
+        self.boots = rig.console.count("\nREADY")
+        self.witness = Witness(rig.folder / "witness.sock", NAMES)
+        rig.send_panic()
+        wait_for("restart", lambda: self.runs_again() is not None)
+
+    def time_of(self, name: str, after: float = 0.0) -> float | None:
+        return next((when for event, when in list(self.witness.events) if event == name and when >= after), None)
+
+    def runs_again(self) -> float | None:
+        begun = self.time_of("GUEST_PANICKED")
+        reset = begun and self.time_of("RESET", begun)
+        return reset and self.time_of("RESUME", reset)
+
+    def since(self, name: str) -> float:
+        return self.time_of(name) - self.time_of("GUEST_PANICKED")
+
+    def close(self, rig: LibvirtRig) -> None:
+        self.witness.close()
+        rig.wait_for_reboot(self.boots + 1)
+
+
+def libvirts_own(rig: LibvirtRig) -> dict:
+    crash = Crash(rig)
+    wait_for("end of the dump", lambda: crash.time_of("DUMP_COMPLETED") is not None)
+    again = crash.runs_again() - crash.time_of("GUEST_PANICKED")
+    folder = rig.folder / "home/config/libvirt/qemu/dump"
+    size = max(path.stat().st_size for path in folder.iterdir())
+    seen = {"kept": crash.since("DUMP_COMPLETED"), "runs": again, "size": size}
+    crash.close(rig)
+    for path in folder.iterdir():
+        path.unlink()
+    return seen
+
+
+class Service:
+    """vmcored on the rig's libvirt, with a store of its own."""
+
+    def __init__(self, rig: LibvirtRig, vmcorectl: str):
+        self.rig, self.vmcorectl = rig, vmcorectl
+        self.store = rig.folder / "home/store"
+        self.store.mkdir(mode=0o700)
+        rig.own(self.store)
+        self.log = open(rig.folder / "vmcored.log", "wb")
+        config = rig.folder / "vmcored.conf"
+        # Each crash is a repeat of the first one: without this it keeps a flash report only.
+        config.write_text('[guests]\nafter-crash = "restart"\nrepeat-window = "0s"\nguest-rate = 1000\nsignature-rate = 1000\n')
+        rig.own(config)
+        self.process = subprocess.Popen(
+            rig.command(str(Path(vmcorectl).with_name("vmcored")), "--config", config, "-c", rig.uri, "--store", self.store,
+                        "--state", rig.folder / "home/state"),
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        wait_for("vmcored", lambda: "ready" in (rig.folder / "vmcored.log").read_text(errors="replace").lower())
+
+    def crashes(self) -> list:
+        done = subprocess.run(self.rig.command(self.vmcorectl, "list", "--store", self.store, "--output", "json"),
+                              capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)["crashes"]
+
+    def one(self) -> dict:
+        before = len(self.crashes())
+        crash = Crash(self.rig)
+        wait_for("stored crash", lambda: len(self.crashes()) > before)
+        manifest = self.crashes()[-1]["manifest"]
+        again = crash.runs_again() - crash.time_of("GUEST_PANICKED")
+        seen = {"flash": manifest["to_flash_us"] / 1e6, "kept": manifest["to_dump_us"] / 1e6, "runs": again,
+                "size": manifest["dump"] and sum(file["size"] for file in manifest["files"])}
+        crash.close(self.rig)
+        return seen
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+
+def tell(name: str, runs: list) -> None:
+    def median(key: str) -> float:
+        return statistics.median(run[key] for run in runs)
+
+    flash = f"{median('flash'):.2f} s" if "flash" in runs[0] else "-"
+    print(f"  {name:32} report {flash:>8}   dump {median('kept'):6.2f} s   runs again {median('runs'):6.2f} s"
+          f"   {median('size') / MIB:8.1f} MiB", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), required="VMCORECTL" not in os.environ)
+    parser.add_argument("--memory", type=int, default=1024, help="MiB of the domain")
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    vmcorectl = str(Path(options.vmcorectl).resolve())
+    print(f"{options.memory} MiB, libvirt, panicked", flush=True)
+    with LibvirtRig("session", options.memory, on_crash="coredump-restart") as rig:
+        tell("libvirt, coredump-restart", [libvirts_own(rig) for _ in range(options.runs)])
+    with LibvirtRig("session", options.memory) as rig:
+        service = Service(rig, vmcorectl)
+        try:
+            tell("vmcored", [service.one() for _ in range(options.runs)])
+        finally:
+            service.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

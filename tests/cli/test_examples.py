@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The examples: hooks, which run with a curl and a fence_kdump_send that write down what they get, alert rules, and what
+guests of several kinds need for their crashes to be kept."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import tempfile
+import tomllib
+import unittest
+import xml.etree.ElementTree
+from pathlib import Path
+
+from harness import main
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NASTY = 'x"; rm -rf ~\nBcc: all@example.org\n`$(reboot)`<@everyone>'
+
+
+def manifest(**more) -> str:
+    return json.dumps({"schema": "vmcorectl-manifest/1", "reason": "panic", "witness": "event",
+                       "signature": {"exact": "1", "family": "2", "title": "NULL pointer in ext4_write"},
+                       "capture": {"guest": {"name": "vm1", "uuid": "u-u", "host": "host1"}}, **more})
+
+
+class Examples(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-examples-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.program("curl")
+
+    def program(self, name) -> Path:
+        path = self.folder / name
+        path.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {self.folder}/words\ncat > {self.folder}/input\n')
+        path.chmod(0o755)
+        return path
+
+    def run_hook(self, name, text, **more) -> None:
+        path = EXAMPLES / "hooks" / name
+        self.assertTrue(path.stat().st_mode & stat.S_IXUSR)
+        subprocess.run([path], input=text.encode(), check=True, timeout=60,
+                       env={"PATH": f"{self.folder}:{os.environ['PATH']}", "VMCORECTL_CRASH": "the-id",
+                            "VMCORECTL_FOLDER": "/store/the-id", **more})
+
+    def got(self) -> tuple:
+        return (self.folder / "words").read_text().splitlines(), (self.folder / "input").read_text()
+
+
+@unittest.skipUnless(shutil.which("jq"), "jq is not installed")
+class Hooks(Examples):
+    def test_mail(self):
+        self.run_hook("10-mail.sh", manifest(), MAIL_TO="admin@example.org")
+        words, text = self.got()
+        self.assertIn("admin@example.org", words)
+        self.assertIn("Subject: vm1 crashed: NULL pointer in ext4_write\n", text)
+        self.assertIn("vmcorectl info the-id\n", text)
+
+    def test_mail_of_a_hostile_guest(self):
+        self.run_hook("10-mail.sh", manifest(signature={"title": NASTY}, capture={"guest": {"name": NASTY}}))
+        head = self.got()[1].split("\n\n")[0]
+        self.assertEqual([line.split(":")[0] for line in head.splitlines()], ["From", "To", "Subject", "Content-Type"])
+
+    def test_mail_of_what_is_not_known(self):
+        self.run_hook("10-mail.sh", manifest(signature=None))
+        self.assertIn("Subject: vm1 crashed: \n", self.got()[1])
+
+    def test_chat(self):
+        self.run_hook("20-chat.sh", manifest(), CHAT_CURL="/secret.curl")
+        words, text = self.got()
+        self.assertEqual(words[words.index("--config") + 1], "/secret.curl")
+        self.assertEqual(json.loads(text),
+                         {"text": "vm1 on host1 crashed: `NULL pointer in ext4_write` (the-id)"})
+
+    def test_chat_of_a_hostile_guest(self):
+        self.run_hook("20-chat.sh", manifest(signature={"title": NASTY}))
+        text = json.loads(self.got()[1])["text"]
+        self.assertEqual(text.count("`"), 2)
+        for letter in "\n<>@":
+            self.assertNotIn(letter, text)
+
+    def fence(self, text) -> bool:
+        """Whether the cluster was told."""
+        (self.folder / "words").unlink(missing_ok=True)
+        nodes = self.folder / "nodes"
+        nodes.mkdir(exist_ok=True)
+        (nodes / "vm1").write_text("7411 node1 node2\n")
+        self.run_hook("30-fence-kdump.sh", text, FENCE_KDUMP_FOLDER=str(nodes),
+                      FENCE_KDUMP_SEND=str(self.program("fence_kdump_send")))
+        return (self.folder / "words").exists()
+
+    def test_fence_kdump(self):
+        self.assertTrue(self.fence(manifest()))
+        words = self.got()[0]
+        self.assertEqual(words[words.index("--ipport") + 1], "7411")
+        self.assertEqual(words[-2:], ["node1", "node2"])
+
+    def test_fence_kdump_of_no_panic(self):
+        for text in (manifest(reason="request"), manifest(reason="hang"), manifest(capture={"guest": {"name": "vm2"}}),
+                     manifest(capture={"guest": {"name": "../nodes/vm1"}}), manifest(capture={"guest": {}})):
+            self.assertFalse(self.fence(text), text)
+
+
+class Rules(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
+    def test_they_are_rules(self):
+        subprocess.run(["promtool", "check", "rules", EXAMPLES / "prometheus" / "vmcored.rules.yml"], check=True)
+
+
+class Automatic(Examples):
+    def read(self, name) -> str:
+        return (EXAMPLES / "automatic" / name).read_text()
+
+    def test_qemu(self):
+        for name in ("qemu-system-x86_64", "install", "uuidgen"):
+            self.program(name)
+        subprocess.run([EXAMPLES / "automatic/qemu.sh", "web1", "web1.qcow2", "-snapshot"], stdin=subprocess.DEVNULL, check=True,
+                       env={"PATH": f"{self.folder}:{os.environ['PATH']}"})
+        words = " ".join(self.got()[0])
+        for part in ("-action panic=pause", "-device pvpanic-pci", "-device vmcoreinfo", "name=org.vmcorectl.dump.0", "-snapshot",
+                     "-qmp unix:/run/qemu-vmcored/web1.qmp,server=on,wait=off", "-qmp unix:/run/qemu/web1.qmp,server=on,wait=off"):
+            self.assertIn(part, words)
+
+    def test_libvirt(self):
+        domain = xml.etree.ElementTree.fromstring(self.read("libvirt-domain.xml"))
+        self.assertEqual(domain.find("devices/panic").get("model"), "isa")
+        self.assertEqual(domain.find("devices/channel/target").get("name"), "org.vmcorectl.dump.0")
+
+    def test_proxmox(self):
+        """The folder that is made, the one of the monitor, and the one that is watched are the same."""
+        lines = self.read("proxmox.conf").splitlines()
+        config = tomllib.loads("\n".join(line[4:] for line in lines[lines.index("#   [service]"):] if line.startswith("#   ")))
+        (folder,) = config["service"]["qmp-folders"]
+        self.assertIn(f"path={folder}/100.qmp,", "\n".join(lines))
+        self.assertEqual(lines[-1].split()[:3], ["d", folder, "0700"])
+
+    def test_kata(self):
+        self.assertEqual(tomllib.loads(self.read("kata.toml"))["hypervisor"]["qemu"]["extra_monitor_socket"], "qmp")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What test_service_package.py runs in its guest: the package is installed, its service keeps crashes, is upgraded,
+killed, stopped, and purged. Each step is a line of JSON on the first serial line."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+STORE = Path("/var/lib/vmcorectl")
+CONFIG = """[service]
+connect = []
+qmp-folders = ["/run/guests"]
+[guests]
+arm = true
+after-crash = "restart"
+"""
+# What a job of the service may do, as it is for a program that systemd-run starts.
+CONFINEMENT = ("CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices",
+               "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules",
+               "ProtectKernelTunables", "LockPersonality", "MemoryDenyWriteExecute", "RestrictNamespaces", "RestrictRealtime",
+               "RestrictAddressFamilies", "SystemCallArchitectures", "SystemCallErrorNumber", "SystemCallFilter",
+               "ReadWritePaths", "RuntimeDirectory", "RuntimeDirectoryMode", "RuntimeDirectoryPreserve", "UMask", "LimitCORE")
+PATIENCE = 240      # seconds, under TCG
+
+line = open("/dev/ttyS0", "w", buffering=1)
+
+
+def say(step: str, **found) -> None:
+    print("\n" + json.dumps({"step": step, **found}), file=line)
+
+
+def run(*words, **more):
+    return subprocess.run([str(word) for word in words], capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
+
+
+def out(*words) -> str:
+    return run(*words).stdout.strip()
+
+
+def wait_until(condition) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+class Guests:
+    """The fake guests, vm000 to vm007."""
+
+    def __init__(self):
+        Path("/run/guests").mkdir(mode=0o700)
+        self.process = subprocess.Popen(["/usr/bin/python3", "/root/fake_fleet.py", "/run/guests", "/root/memory", "8"],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tell(self, text: str) -> None:
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def state(self) -> list:
+        self.tell("state")
+        return [json.loads(self.process.stdout.readline()) for _ in range(8)]
+
+    def all_run(self) -> bool:
+        return all(guest["status"] == "running" for guest in self.state())
+
+
+def crashes() -> list:
+    done = run("vmcorectl", "list", "--output", "json")
+    return json.loads(done.stdout)["crashes"] if done.stdout.startswith("{") else []
+
+
+def kept(number: int) -> dict:
+    """When so many crashes are kept, and all guests run again."""
+    in_time = wait_until(lambda: len(crashes()) >= number and guests.all_run())
+    found = [(crash["manifest"] or {}) for crash in crashes()]
+    return {"in_time": in_time, "crashes": len(found), "damaged": [crash["damage"] for crash in crashes() if crash["damage"]],
+            "complete": sum(bool(manifest.get("complete")) for manifest in found),
+            "files": sorted({file["name"] for manifest in found for file in manifest.get("files", [])}),
+            "states": [guest["status"] for guest in guests.state()]}
+
+
+def service(*properties) -> dict:
+    shown = out("systemctl", "show", "vmcored.service", *(f"--property={name}" for name in properties))
+    return dict(row.split("=", 1) for row in shown.splitlines())
+
+
+def given_back() -> int:
+    """How often the unit that gives guests back was started."""
+    return out("journalctl", "--unit=vmcored-give-back.service", "--output=cat", "--quiet").count("Starting ")
+
+
+def confined_dump() -> None:
+    """What the unit allows is enough for method direct: of a QEMU of another user, whose memory is a file."""
+    folder = Path("/run/other")
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    qemu = subprocess.Popen(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "qemu-system-x86_64", "-S",
+                             "-accel", "tcg", "-nodefaults", "-display", "none", "-m", "32M", "-object",
+                             "memory-backend-file,id=ram,size=32M,mem-path=/run/other/ram,share=on", "-machine",
+                             "q35,memory-backend=ram", "-qmp", "unix:/run/other/qmp,server=on,wait=off"])
+    wait_until((folder / "qmp").exists)
+    unit = Path("/usr/lib/systemd/system/vmcored.service").read_text()
+    settings = [row for row in unit.splitlines() if row.split("=")[0] in CONFINEMENT]
+    done = run("systemd-run", "--quiet", "--wait", "--pipe", *(word for row in settings for word in ("-p", row)), "vmcorectl",
+               "dump", "--qmp", folder / "qmp", "--method", "direct", "-o", STORE / "direct", "--output", "json")
+    say("direct", code=done.returncode, text=done.stderr[-1500:], settings=len(settings),
+        method=json.loads(done.stdout)["method"] if done.stdout.startswith("{") else None)
+    (STORE / "direct").unlink(missing_ok=True)
+    qemu.kill()
+
+
+def leftovers() -> list:
+    roots = ["/etc", "/usr", "/var", "/run", "/lib/systemd"]
+    found = out("find", *roots, "-xdev", "-name", "*vmcor*", "-not", "-path", f"{STORE}*", "-not", "-path", "/var/log/*",
+                "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "/run/systemd/*")
+    return found.splitlines()
+
+
+def reader_sees() -> dict:
+    """A member of the group reads manifests, and neither logs nor memory."""
+    run("useradd", "--groups", "vmcorectl", "reader")
+    as_reader = ("setpriv", "--reuid=reader", "--regid=reader", "--init-groups", "env", "-C", "/")
+    return {"list": run(*as_reader, "vmcorectl", "list").returncode, "dmesg": run(*as_reader, "vmcorectl", "dmesg", "-1").returncode,
+            "unreadable": out(*as_reader, "find", STORE, "-type", "f", "-readable", "-not", "-name", "manifest.json", "-not",
+                              "-name", "state.json").splitlines()}
+
+
+def steps() -> None:
+    done = run("dpkg", "-i", "/packages/1.deb")
+    say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
+        active=out("systemctl", "is-active", "vmcored"), store=out("stat", "-c", "%a %U %G", STORE),
+        verify=run("systemd-analyze", "verify", "--man=no", "vmcored.service", "vmcored-give-back.service").stderr,
+        exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service").splitlines()[-1:])
+    confined_dump()
+
+    Path("/etc/vmcorectl/conf.d").mkdir(parents=True, exist_ok=True)
+    Path("/etc/vmcorectl/conf.d/test.conf").write_text(CONFIG)
+    done = run("systemctl", "start", "vmcored")
+    connected = wait_until(lambda: all(guest["clients"] for guest in guests.state()))
+    say("started", code=done.returncode, text=done.stderr, connected=connected, **service("ActiveState", "StatusText"))
+
+    guests.tell("panic vm000")
+    say("crashed", **kept(1), reader=reader_sees())
+
+    guests.tell("panic vm001 vm002 vm003 vm004")
+    done = run("dpkg", "-i", "/packages/2.deb")
+    say("upgraded", code=done.returncode, text=done.stderr, version=out("dpkg-query", "-W", "-f", "${Version}", "vmcorectl"),
+        **kept(5), **service("ActiveState"), given_back=given_back())
+
+    run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "vmcored.service")
+    guests.tell("panic vm005")
+    say("killed", **kept(6), **service("ActiveState", "NRestarts"), given_back=given_back())
+
+    run("systemctl", "stop", "vmcored.service")
+    wait_until(lambda: given_back() == 1 and out("systemctl", "is-active", "vmcored-give-back") == "inactive")
+    say("stopped", given_back=given_back(), result=out("systemctl", "show", "--property=Result", "--value", "vmcored-give-back"))
+
+    run("systemctl", "enable", "--now", "vmcored.service")
+    done = run("dpkg", "--purge", "vmcorectl")
+    say("purged", code=done.returncode, text=done.stdout + done.stderr, left=leftovers(),
+        crashes=len(list(STORE.glob("[0-9]*"))), processes=out("pgrep", "--list-name", "vmcore"),
+        units=out("systemctl", "list-units", "--all", "--plain", "--no-legend", "vmcore*"))
+
+
+run("dmesg", "-n", "1")          # nobody else speaks on the console: the kernel, systemd
+os.kill(1, signal.SIGRTMIN + 21)
+guests = Guests()
+try:
+    steps()
+except Exception as failure:    # the test shows it
+    say("failed", why=repr(failure))
+say("journal", text=out("journalctl", "--unit=vmcored*", "--output=short-monotonic", "--no-pager")[-6000:])
+say("end")
+time.sleep(2)       # the line is slow
+subprocess.run(["systemctl", "poweroff", "--force"])

@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One crash, one report: of QEMU's own dump, of ours in each consistency, of the guest itself; and of the kdump that the
+guest's capture kernel saves, beside the host's dump of the same moment."""
+
+import json
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests import crash_dumps, crasher
+from guests.capture_checks import END_SECONDS, Listener
+from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
+from guests.consoles import CRASHES
+from guests.dump_checks import run_dump
+from guests.guest import Config, Guest
+from guests.harness import run_test, scratch_folder
+from guests.kernels import kernel
+from guests.test_report import behind, run_report, text_of
+
+WAY = "null"
+CONSISTENCIES = ("pause", "snapshot", "torn")
+
+
+def stack_of(report: dict, owner: dict) -> list:
+    return [text_of(frame) for frame in report["stacks"][owner["stack"]]["frames"]] if "stack" in owner else []
+
+
+def essence(report: dict) -> dict:
+    """What does not change while a kernel that panicked waits: no frames of that waiting, and no tasks that run."""
+    panic = report["panic"]
+    cpu = next(cpu for cpu in report["cpus"]["list"] if cpu["number"] == panic["cpu"])
+    return {
+        "release": report["kernel"]["release"], "taint": report["kernel"]["taint"]["mask"],
+        "modules": sorted((module["name"], module["address"], module["size"]) for module in report["modules"]["list"]),
+        **{key: panic[key] for key in ("class", "message", "cpu", "task", "fault", "signature")},
+        "stack": behind(stack_of(report, cpu), ("panic", "vpanic", "__crash_kexec", "crash_kexec", "oops_end")),
+        "tasks": {task["pid"]: (task["comm"], task["state"], stack_of(report, task))
+                  for task in report["tasks"]["list"] if not task.get("on_cpu")},
+        "mounts": report["mounts"],
+    }
+
+
+def differences(ours: dict, theirs: dict) -> list:
+    wrong = [f"{key}: {ours[key]}, not {theirs[key]}" for key in theirs if key != "tasks" and ours[key] != theirs[key]]
+    tasks = ours["tasks"], theirs["tasks"]
+    return wrong + [f"task {pid}: {tasks[0].get(pid)}, not {tasks[1].get(pid)}" for pid in sorted(tasks[0].keys() | tasks[1].keys())
+                    if tasks[0].get(pid) != tasks[1].get(pid)][:5]
+
+
+def test_host(vmcorectl, folder: Path, findings) -> None:
+    """The guest runs on when it has panicked: only then can a snapshot be taken of it."""
+    of, crash = kernel("6.1"), CRASHES[WAY]
+    crash_dumps.initrd(of, folder / "initrd", crash_dumps.init_of(WAY), crasher.module(of))
+    config = Config(name="report-same", memory_mib=512, kernel_words=("loglevel=7",),
+                    words=("-initrd", str(folder / "initrd"), "-action", "panic=none"))
+    with Guest(config) as guest:
+        guest.tell("go")
+        guest._wait(lambda: "end Kernel panic" in guest.console, "panic", crash_dumps.PANIC_SECONDS)
+        raw = essence(run_report(vmcorectl, guest.dump_elf(folder / "raw.elf")))
+        for consistency in CONSISTENCIES:
+            out = folder / f"{consistency}.kdump"
+            code, answer, errors = run_dump([vmcorectl.path], ["--qmp", guest.qmp_socket, "-o", out, "--consistency", consistency])
+            if findings.check(f"{consistency}: dump", [] if code == 0 else [f"exit {code}", str(answer), errors]):
+                findings.check(f"{consistency}: report", differences(essence(run_report(vmcorectl, out)), raw))
+        done = vmcorectl.run("report", "--qmp", guest.qmp_socket, "--output", "json")
+        if findings.check("the guest itself", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
+            findings.check("the guest itself: report", differences(essence(json.loads(done.stdout)), raw))
+
+
+def test_capture(vmcorectl, folder: Path, findings) -> None:
+    of = kernel("6.1")
+    config = CaptureConfig(name="report-capture", kernel="6.1", crashkernel="128M", memory_mib=512, workload=False)
+    with CaptureGuest(config, build_image(of, folder), {"crasher.ko": crasher.module(of)}) as guest:
+        guest.load()
+        listener = Listener(guest, folder / "stream")
+        guest.crash(WAY)
+        if not listener.first.wait(END_SECONDS):
+            findings.check("capture", ["nothing came", guest.console[-3000:]])
+            return
+        host = guest.dump_elf(folder / "host.elf")
+        guest.wait_for_end(END_SECONDS)
+        listener.join(10)
+    done = vmcorectl.run("receive", folder / "stream", "-o", folder / "received")
+    if findings.check("capture: receive", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
+        findings.check("capture: report", differences(essence(run_report(vmcorectl, folder / "received")),
+                                                      essence(run_report(vmcorectl, host))))
+
+
+def test(vmcorectl, _guests: list, findings) -> None:
+    for part in (test_host, test_capture):
+        with scratch_folder() as scratch:
+            part(vmcorectl, Path(scratch), findings)
+
+
+if __name__ == "__main__":
+    sys.exit(run_test(test, [], __doc__))

@@ -1,0 +1,99 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The package on a Debian guest with systemd: installed and not enabled; started, it keeps the crashes of fake QMP guests
+(bench/fake_fleet.py); upgraded while four guests crash, it loses none; killed, it comes back; stopped, it gives guests
+back; purged, it leaves nothing but crashes. What its unit allows is enough for method direct."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from guests.debian import run
+from guests.debian_machine import Machine, boot_with, in_root, put_kernel
+from guests.debian_root import Tree, copy_of, install, make_package
+from guests.harness import SKIP, run_test
+
+SECONDS = 1500      # under TCG, beside others
+TESTS = Path(__file__).resolve().parents[1]
+VMCORECTL = Path(os.environ.get("VMCORECTL", ""))
+
+
+def set_up(root: Tree, folder: Path) -> None:
+    """Two versions of the package, what they depend on, fake guests and their memory."""
+    put_kernel(root)
+    (root.folder / "packages").mkdir()
+    for release in ("1", "2"):
+        package = make_package(VMCORECTL.parents[1], folder / release, component="host", release=release)
+        shutil.copy(package, root.folder / f"packages/{release}.deb")
+    install(root, "/packages/1.deb")
+    in_root(root, "dpkg", "--purge", "vmcorectl")
+    run([VMCORECTL.with_name("make_dump"), "qemu-6.12", root.folder / "root/memory"])
+    shutil.copy(TESTS / "bench/fake_fleet.py", root.folder / "root")
+    in_root(root, "systemctl", "mask", "serial-getty@ttyS0.service")     # it would hang up the steps' line
+    boot_with(root, (TESTS / "guests/package_steps.py").read_text(), "dbus.service")
+
+
+def told(machine: Machine) -> dict:
+    """What each step found."""
+    found = {}
+    for line in machine.lines(r'^\{"step"'):
+        try:
+            step = json.loads(line)
+        except ValueError:      # the kernel spoke amid it
+            continue
+        found[step.pop("step")] = step
+    return found
+
+
+def judge(found: dict, findings) -> None:
+    def check(what: str, step: str, **wanted) -> None:
+        has = found.get(step, {})
+        wrong = {name: has.get(name) for name, value in wanted.items() if has.get(name) != value}
+        findings.check(what, [f"{wrong}, not {wanted}: {has.get('text', '')}"] if wrong else [])
+
+    check("installed, not enabled, not started", "installed", code=0, enabled="disabled", active="inactive",
+          store="2750 root vmcorectl", verify="")
+    check("what the unit allows is enough for method direct", "direct", code=3, method="direct")
+    check("started, with all guests", "started", code=0, connected=True, ActiveState="active")
+    all_run = {"states": ["running"] * 8, "in_time": True, "damaged": []}
+    check("a crash is kept", "crashed", crashes=1, **all_run)
+    check("its group reads manifests only", "crashed", reader={"list": 0, "dmesg": 1, "unreadable": []})
+    check("upgraded under load", "upgraded", code=0, version="0.1.0-2", crashes=5, ActiveState="active", given_back=0, **all_run)
+    check("killed", "killed", crashes=6, ActiveState="active", given_back=0, **all_run)
+    check("stopped", "stopped", given_back=1, result="success")
+    check("purged", "purged", code=0, left=[], processes="", units="")
+    findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == 6 and
+                   "/var/lib/vmcorectl" in found["purged"]["text"] else [str(found.get("purged"))])
+
+
+def test(_vmcorectl, _guests: list, findings) -> None:
+    with copy_of("python3+qemu-system-x86+procps") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
+        folder = Path(scratch)
+        set_up(root, folder)
+        machine = Machine(root, "root=/dev/vda rw quiet", folder)
+        try:
+            machine.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            findings.check("it ends", [machine.text()[-4000:]])
+        finally:
+            machine.close()
+        found = told(machine)
+        judge(found, findings)
+        print(found.get("installed", {}).get("exposure"))
+        if findings.count:
+            print(json.dumps(found, indent=1), machine.text()[-3000:], sep="\n")
+
+
+if __name__ == "__main__":
+    missing = [name for name in ("debootstrap", "unshare", "cpack") if not shutil.which(name)]
+    if missing or os.geteuid() != 0:
+        print(f"SKIPPED: needs {', '.join(missing) or 'root'}")
+        sys.exit(SKIP)
+    sys.exit(run_test(test, [], __doc__))

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Folders of QEMUs that are only their monitors. vmcorectl is a shell script that says how the
+// kernel ended; the guardian is the real one where it was built.
+#include "src/daemon/qmp_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "src/daemon/guest_machine.h"
+#include "src/report/job_event.h"
+#include "tests/fakes/listening_qemu.h"
+
+namespace vmcore::daemon {
+namespace {
+
+namespace fs = std::filesystem;
+using acquire::GuestEvent;
+using config::AfterCrash;
+using std::chrono::milliseconds;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Kind = GuestEvent::Kind;
+
+constexpr std::uint64_t kKernel = 0xffffffff81000000;
+constexpr std::uint64_t kFirmware = 0xfff0;
+constexpr const char* kDefaults = "panic=shutdown reboot=reset shutdown=poweroff";
+constexpr const char* kArmed = "panic=pause reboot=reset shutdown=poweroff";
+constexpr const char* kTrapped = "panic=pause reboot=shutdown shutdown=pause";
+
+constexpr const char* kVmcorectl = R"(#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+while [ $# -gt 0 ]; do
+  case $1 in --report-fd) report=$2 ;; esac
+  shift
+done
+cat "$(dirname "$0")/look" > "/dev/fd/$report"
+)";
+
+// In place of the guardian: keeps its line open, and does nothing.
+constexpr const char* kGuardian = "#!/bin/sh\nexec cat <&4 > /dev/null\n";
+
+class QmpFolderTest : public testing::Test {
+ protected:
+  QmpFolderTest() {
+    char name[] = "/tmp/vmcored-folder-XXXXXX";
+    root_ = ::mkdtemp(name);
+    fs::create_directory(root_ / "qmp");
+    make_program("vmcorectl", kVmcorectl);
+    make_program("vmcore-guardian", kGuardian);
+  }
+  ~QmpFolderTest() override {
+    folder_.reset();
+    qemu_.reset();
+    fs::remove_all(root_);
+  }
+
+  void make_program(const char* name, const char* text) {
+    std::ofstream(root_ / name) << text;
+    fs::permissions(root_ / name, fs::perms::owner_all);
+  }
+  void the_kernel_ended(const std::string& how) {
+    std::ofstream(root_ / "look") << report::to_line(report::JobEnd{
+        .monitor = true,
+        .report = R"({"schema": "vmcorectl-look/1", "end": ")" + how + R"(", "line": "why"})"});
+  }
+  std::string calls() {
+    std::ifstream file(root_ / "calls");
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::string socket() const { return (root_ / "qmp/vm1.sock").string(); }
+  void start_qemu() { qemu_.emplace(socket()); }
+  void open(std::map<std::string, ArmWish> wishes = {}) {
+    auto folder = QmpFolder::open(
+        loop_, root_ / "qmp", {root_ / "vmcorectl", root_ / "vmcore-guardian"},
+        {.on_event =
+             [this](const GuestId& id, const GuestEvent& event) {
+               events_.push_back(std::string(kind_name(event.kind)) +
+                                 (event.found ? " found" : "") +
+                                 (event.details == kTrappedDetails ? " trapped" : ""));
+               id_ = id;
+             },
+         .on_listed = [this](const std::string& from) { listed_.push_back(from); },
+         .on_note = [this](const std::string& text, bool) { notes_.push_back(text); }},
+        std::move(wishes));
+    ASSERT_TRUE(folder) << folder.error().message;
+    folder_ = *std::move(folder);
+  }
+  // Until that holds.
+  template <class Condition>
+  bool wait_for(Condition condition) {
+    for (const auto end = Loop::Clock::now() + std::chrono::seconds(10);
+         !condition() && Loop::Clock::now() < end;) {
+      EXPECT_TRUE(loop_.run_once(milliseconds(20)));
+    }
+    return condition();
+  }
+  bool wait_for_events(std::size_t count) {
+    return wait_for([&] { return events_.size() >= count; });
+  }
+  Result<> done_by(const std::function<void(HeldMonitor::Done)>& begin) {
+    std::optional<Result<>> result;
+    begin([&](Result<> done) { result = std::move(done); });
+    EXPECT_TRUE(wait_for([&] { return result.has_value(); }));
+    return result.value_or(fail(Errc::busy, "never"));
+  }
+  Result<> arm(bool trap) {
+    return done_by([&](auto done) { folder_->arm(socket(), trap, std::move(done)); });
+  }
+  Result<> act(GuestDeed deed, bool only_if_stopped = false) {
+    return done_by([&](auto done) { folder_->act(id_, deed, only_if_stopped, std::move(done)); });
+  }
+
+  fs::path root_;
+  Loop loop_;
+  std::optional<fakes::ListeningQemu> qemu_;
+  std::unique_ptr<QmpFolder> folder_;
+  std::vector<std::string> events_;
+  std::vector<std::string> listed_;
+  std::vector<std::string> notes_;
+  GuestId id_;
+};
+
+TEST_F(QmpFolderTest, HoldsTheMonitorsThatAreThere) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_EQ(events_[0], "started found");
+  EXPECT_EQ(id_.name, "vm1");
+  EXPECT_EQ(id_.from, socket());
+  EXPECT_EQ(listed_, std::vector{socket()});
+  EXPECT_TRUE(folder_->has(id_));
+  EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::destroy);
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+}
+
+TEST_F(QmpFolderTest, FindsTheOnesThatCome) {
+  open();
+  start_qemu();
+  ASSERT_TRUE(wait_for_events(1));
+  qemu_->guest_panics();
+  ASSERT_TRUE(wait_for_events(2));
+  EXPECT_EQ(events_[1], "panicked");
+}
+
+TEST_F(QmpFolderTest, TellsThatAQemuHasEndedAndFindsTheNext) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  qemu_.reset();
+  ASSERT_TRUE(wait_for_events(3));
+  EXPECT_THAT(events_, ElementsAre("started found", "connection-lost", "stopped"));
+  start_qemu();
+  ASSERT_TRUE(wait_for_events(4));
+  EXPECT_EQ(events_[3], "started found");
+}
+
+TEST_F(QmpFolderTest, LeavesAloneWhatIsNoMonitor) {
+  std::ofstream(root_ / "qmp/file") << "text";
+  fs::create_directory(root_ / "qmp/folder");
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_EQ(folder_->guests().size(), 1U);
+}
+
+TEST_F(QmpFolderTest, RefusesAFolderThatAnybodyCanChange) {
+  fs::permissions(root_ / "qmp", fs::perms::all);
+  const auto folder = QmpFolder::open(loop_, root_ / "qmp", {}, {});
+  ASSERT_FALSE(folder);
+  EXPECT_EQ(folder.error().code, Errc::denied);
+}
+
+TEST_F(QmpFolderTest, LendsAMonitorToOneJob) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  const auto lent = folder_->lend(id_);
+  ASSERT_TRUE(lent) << lent.error().message;
+  EXPECT_THAT(lent->words,
+              ElementsAre("--qmp", socket(), "--monitor-fd", std::to_string(lent->fds.at(0))));
+  EXPECT_EQ(folder_->lend(id_).error().code, Errc::busy);
+  qemu_->guest_panics();
+  EXPECT_TRUE(loop_.run_once(milliseconds(50)));
+  EXPECT_EQ(events_.size(), 1U);  // it belongs to the job
+  folder_->take_back(id_, true);
+  ASSERT_TRUE(wait_for_events(2));
+  EXPECT_EQ(events_[1], "panicked");
+  EXPECT_EQ(qemu_->clients(), 1U);
+  EXPECT_TRUE(folder_->lend(id_));
+}
+
+TEST_F(QmpFolderTest, ConnectsAgainWhereTheJobSpoiltTheMonitor) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(folder_->lend(id_));
+  folder_->take_back(id_, false);
+  ASSERT_TRUE(wait_for_events(2));
+  EXPECT_EQ(events_[1], "started found");
+  EXPECT_EQ(qemu_->clients(), 2U);
+}
+
+TEST_F(QmpFolderTest, WhatIsAskedOfALentMonitorWaits) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(folder_->lend(id_));
+  std::optional<Result<>> armed;
+  folder_->arm(socket(), false, [&](Result<> done) { armed = std::move(done); });
+  EXPECT_TRUE(loop_.run_once(milliseconds(50)));
+  EXPECT_FALSE(armed);
+  folder_->take_back(id_, true);
+  EXPECT_TRUE(wait_for([&] { return armed.has_value(); }));
+  EXPECT_TRUE(*armed);
+}
+
+TEST_F(QmpFolderTest, AnArmedGuestStopsWhenItPanics) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(arm(false));
+  EXPECT_EQ(qemu_->actions(), kArmed);
+  EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::destroy);  // what QEMU did before
+  ASSERT_TRUE(done_by([&](auto done) { folder_->disarm(socket(), std::move(done)); }));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+}
+
+TEST_F(QmpFolderTest, TheNextQemuIsArmedAsWell) {
+  start_qemu();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_EQ(qemu_->actions(), kTrapped);
+  qemu_.reset();
+  start_qemu();
+  ASSERT_TRUE(wait_for([&] { return qemu_->actions() == kTrapped; }));
+}
+
+TEST_F(QmpFolderTest, CarriesOutWhatIsToBeDone) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(arm(false));
+  qemu_->guest_panics();
+  ASSERT_TRUE(wait_for_events(2));
+  ASSERT_TRUE(act(GuestDeed::restart, true));
+  EXPECT_EQ(qemu_->status(), "running");
+  EXPECT_EQ(qemu_->actions(), kArmed);
+  EXPECT_EQ(act(GuestDeed::restart, true).error().code, Errc::guest_state);
+  ASSERT_TRUE(act(GuestDeed::nmi));
+  EXPECT_EQ(qemu_->deeds().back(), "inject-nmi");
+  ASSERT_TRUE(act(GuestDeed::destroy));
+  EXPECT_TRUE(qemu_->ended());
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "stopped"; }));
+}
+
+class TrapTest : public QmpFolderTest {
+ protected:
+  void set_trap() {
+    start_qemu();
+    open();
+    ASSERT_TRUE(wait_for_events(1));
+    const Result<> armed = arm(true);
+    ASSERT_TRUE(armed) << armed.error().message;
+    ASSERT_EQ(qemu_->actions(), kTrapped);
+  }
+  bool runs_again() {
+    return wait_for([&] {
+      const auto* monitor = folder_->monitor_of(socket());
+      return qemu_->status() == "running" && !monitor->trapped();
+    });
+  }
+};
+
+TEST_F(TrapTest, AnOrderlyResetIsCarriedOut) {
+  the_kernel_ended("orderly");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return !calls().empty(); }));
+  ASSERT_TRUE(runs_again());
+  EXPECT_EQ(qemu_->actions(), kTrapped);
+  EXPECT_EQ(events_.front(), "started found");
+  EXPECT_THAT(events_, testing::Not(Contains(HasSubstr("panicked"))));
+  EXPECT_THAT(calls(), HasSubstr("look"));
+  EXPECT_THAT(notes_, Contains(HasSubstr("its reset was carried out")));
+}
+
+TEST_F(TrapTest, APanicIsTold) {
+  the_kernel_ended("panicked");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
+  EXPECT_EQ(qemu_->status(), "shutdown");
+  EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::restart);
+  const auto lent = folder_->lend(id_);
+  ASSERT_TRUE(lent);
+  EXPECT_EQ(lent->fds.size(), 2U);  // the guardian waits for the job as well
+  folder_->take_back(id_, true);
+  ASSERT_TRUE(act(GuestDeed::restart, true));
+  EXPECT_EQ(qemu_->status(), "running");
+  EXPECT_EQ(qemu_->actions(), kTrapped);
+}
+
+TEST_F(TrapTest, AKernelThatEndedWithoutAWordIsTold) {
+  the_kernel_ended("silent");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  EXPECT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
+}
+
+TEST_F(TrapTest, APowerOffIsCarriedOut) {
+  the_kernel_ended("orderly");
+  set_trap();
+  qemu_->guest_powers_off(kKernel);
+  ASSERT_TRUE(wait_for([&] { return qemu_->ended(); }));
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "stopped"; }));
+}
+
+// SeaBIOS resets once more.
+TEST_F(TrapTest, FirmwareIsNotLookedAt) {
+  set_trap();
+  qemu_->guest_resets(kFirmware);
+  ASSERT_TRUE(wait_for([&] { return !notes_.empty(); }));
+  ASSERT_TRUE(runs_again());
+  EXPECT_EQ(calls(), "");
+  EXPECT_THAT(notes_, Contains(HasSubstr("firmware")));
+}
+
+TEST_F(TrapTest, AGuestThatNobodyCanLookAtGoesOn) {
+  fs::remove(root_ / "vmcorectl");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return notes_.size() >= 2; }));
+  EXPECT_TRUE(runs_again());
+}
+
+TEST_F(TrapTest, ASpoiltLookIsNoEnd) {
+  std::ofstream(root_ / "look") << "no JSON\n";
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return qemu_->clients() == 2; }));
+  the_kernel_ended("orderly");
+  EXPECT_TRUE(runs_again());
+}
+
+TEST_F(TrapTest, WithoutItsGuardianThereIsNoTrap) {
+  fs::remove(root_ / "vmcore-guardian");
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_FALSE(arm(true));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+}
+
+TEST_F(TrapTest, WhereTheGuardianDiesTheTrapIsTakenOff) {
+  make_program("vmcore-guardian", "#!/bin/sh\nsleep 0.3\n");
+  set_trap();
+  EXPECT_TRUE(wait_for([&] { return qemu_->actions() == kArmed; }));
+  EXPECT_THAT(notes_, Contains(HasSubstr("vmcore-guardian has ended")));
+}
+
+TEST_F(TrapTest, ADisarmedGuestThatStandsInTheTrapGoesOn) {
+  the_kernel_ended("panicked");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
+  ASSERT_TRUE(done_by([&](auto done) { folder_->disarm(socket(), std::move(done)); }));
+  EXPECT_EQ(qemu_->status(), "running");
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+}
+
+// vmcored and its guardian were killed; the next vmcored finds the guest.
+TEST_F(TrapTest, AGuestThatIsFoundInTheTrap) {
+  the_kernel_ended("panicked");
+  start_qemu();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for_events(1));
+  folder_.reset();
+  qemu_->guest_resets(kKernel);
+  events_.clear();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for([&] { return !events_.empty() && events_.back() == "panicked trapped"; }));
+}
+
+}  // namespace
+}  // namespace vmcore::daemon
