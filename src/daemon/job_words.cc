@@ -19,16 +19,13 @@ using std::chrono::seconds;
 // A capture kernel that sends nothing by then does not send.
 constexpr seconds kFirstWord{60};
 
-std::vector<std::string> words_of(const StartJob& job, const config::Config& config,
-                                  const config::GuestPolicy& policy) {
-  const std::string store = config.store.string();
+std::vector<std::string> words_of(const StartJob& job, unsigned level) {
   switch (job.kind) {
     case JobKind::look:
       return {"info", "--output", "json", "--ends-with-stdin"};
     case JobKind::receive:
       return {"receive",    "-q",
-              "--keep",     "--store",
-              store,        "--output",
+              "--keep",     "--output",
               "json",       "--ends-with-stdin",
               "--deadline", std::to_string(job.limit.count()),
               "--wait",     std::to_string(std::min(job.limit, kFirstWord).count())};
@@ -37,14 +34,12 @@ std::vector<std::string> words_of(const StartJob& job, const config::Config& con
       return {"dump",
               "-q",
               "--keep",
-              "--store",
-              store,
               "--flash",
               "--output",
               "json",
               "--ends-with-stdin",
               "--level",
-              std::to_string(policy.level)};
+              std::to_string(level)};
   }
   return {};
 }
@@ -110,10 +105,22 @@ struct Reader {
 
 }  // namespace
 
-JobCommand job_command(const StartJob& job, LentGuest guest, const config::Config& config,
-                       const config::GuestPolicy& policy) {
-  JobCommand command{.words = words_of(job, config, policy), .guest = std::move(guest)};
+std::vector<std::string> JobPlaces::words() const {
+  std::vector<std::string> words{"--store", store.string()};
+  if (!config.empty()) {
+    words.insert(words.end(), {"--config", config.string()});
+  }
+  return words;
+}
+
+JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
+                       unsigned level) {
+  JobCommand command{.words = words_of(job, level), .guest = std::move(guest)};
   command.reports = job.kind != JobKind::look;
+  if (job.kind != JobKind::look) {
+    const std::vector<std::string> where = places.words();
+    command.words.insert(command.words.end(), where.begin(), where.end());
+  }
   if (job.kind == JobKind::dump || job.kind == JobKind::flash) {
     command.waits = true;
     command.event = event_text(job.event);

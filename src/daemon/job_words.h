@@ -2,6 +2,7 @@
 // The command lines of the service's jobs, and what they say.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,9 +18,17 @@
 
 namespace vmcore::daemon {
 
-// `guest` is lent to the job.
-JobCommand job_command(const StartJob& job, LentGuest guest, const config::Config& config,
-                       const config::GuestPolicy& policy);
+// Where jobs keep crashes, and what they read their budgets from.
+struct JobPlaces {
+  std::filesystem::path store = {};
+  std::filesystem::path config = {};  // empty: the usual file
+  // "--store" and "--config", as far as they are needed.
+  std::vector<std::string> words() const;
+};
+
+// `guest` is lent to the job. `level`: of its dump.
+JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
+                       unsigned level);
 
 // What one line means: news of the job, or what happened to the guest while the job had its
 // monitor. `monitor`: the job has given a lent monitor back, and whether it can be used as it is.

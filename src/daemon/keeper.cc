@@ -44,12 +44,12 @@ void audit_deed(const GuestId& guest, audit::Deed deed, std::string result,
 
 }  // namespace
 
-Keeper::Keeper(Loop& loop, config::Config config, GuestRecords records,
-               std::filesystem::path program, Calls calls)
+Keeper::Keeper(Loop& loop, config::Config config, GuestRecords records, Programs programs,
+               Calls calls)
     : loop_(loop),
       config_(std::move(config)),
       records_(std::move(records)),
-      program_(std::move(program)),
+      programs_(std::move(programs)),
       calls_(std::move(calls)),
       queue_(config_.dumps) {
   std::vector<Error> damaged;
@@ -159,11 +159,12 @@ Result<> Keeper::run_job(Guest& guest) {
     give_back(guest, true);
     return fail(Errc::not_found, "it has no channel for its own dump");
   }
-  auto started = JobProcess::start(
-      loop_, program_,
-      job_command(job, std::move(lent), config_, config_.policy_of(guest.id.name, guest.id.uuid)),
-      {.on_text = [this, key](std::string_view text) { on_text(key, text); },
-       .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
+  auto started =
+      JobProcess::start(loop_, programs_.vmcorectl,
+                        job_command(job, std::move(lent), places(),
+                                    config_.policy_of(guest.id.name, guest.id.uuid).level),
+                        {.on_text = [this, key](std::string_view text) { on_text(key, text); },
+                         .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
   if (!started) {
     give_back(guest, true);
     return tl::unexpected(started.error());
@@ -329,9 +330,10 @@ void Keeper::recover(std::function<void()> done) {
     return;
   }
   const std::uint64_t number = ++last_recovery_;
+  JobCommand prune{.words = places().words(), .reports = false};
+  prune.words.insert(prune.words.begin(), {"prune", "--only-complete"});
   auto started = JobProcess::start(
-      loop_, program_,
-      {.words = {"prune", "--only-complete", "--store", config_.store.string()}, .reports = false},
+      loop_, programs_.vmcorectl, std::move(prune),
       {.on_text =
            [](std::string_view text) {
              if (!text.empty()) {

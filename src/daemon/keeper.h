@@ -32,9 +32,13 @@ class Keeper {
     std::function<void(const GuestId&, const CrashOutcome&)> on_settled;
   };
 
-  // `program`: vmcorectl. What the records say of guests that are not found stays.
-  Keeper(Loop& loop, config::Config config, GuestRecords records, std::filesystem::path program,
-         Calls calls);
+  // The vmcorectl of the jobs, and the file of the configuration that it reads; empty: the usual.
+  struct Programs {
+    std::filesystem::path vmcorectl = {};
+    std::filesystem::path config = {};
+  };
+  // What the records say of guests that are not found stays.
+  Keeper(Loop& loop, config::Config config, GuestRecords records, Programs programs, Calls calls);
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
@@ -90,6 +94,7 @@ class Keeper {
   void do_one(Guest& guest, const Say& said);
 
   Result<> run_job(Guest& guest);
+  JobPlaces places() const { return {config_.store, programs_.config}; }
   // The job ends with the error, and never began.
   void refuse(const std::string& key, Error error);
   void on_text(const std::string& key, std::string_view text);
@@ -104,7 +109,7 @@ class Keeper {
   Loop& loop_;
   config::Config config_;
   GuestRecords records_;
-  std::filesystem::path program_;
+  Programs programs_;
   Calls calls_;
   std::vector<std::unique_ptr<GuestSource>> sources_ = {};
   std::map<std::string, Guest> guests_ = {};          // by GuestId::key()

@@ -198,8 +198,12 @@ bool LibvirtLink::has(const GuestId& guest) const { return guest.from == uri_; }
 
 Result<LentGuest> LibvirtLink::lend(const GuestId& guest) {
   const auto traits = traits_.find(guest.uuid);
-  return LentGuest{.words = {"-c", uri_, "--name", "--", guest.name},
-                   .can_send = traits != traits_.end() && traits->second.dump_channel};
+  LentGuest lent{.words = {"-c", uri_, "--name", guest.name},
+                 .can_send = traits != traits_.end() && traits->second.dump_channel};
+  if (guest.name.starts_with('-')) {  // it would be read as an option
+    lent.words = {"-c", uri_, guest.uuid};
+  }
+  return lent;
 }
 
 void LibvirtLink::act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,

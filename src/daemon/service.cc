@@ -17,6 +17,7 @@
 #include "src/base/fd.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/daemon/aftermath.h"
 #include "src/daemon/armed.h"
 #include "src/daemon/control_desk.h"
 #include "src/daemon/guardian_line.h"
@@ -69,6 +70,7 @@ class Service {
 
   Result<> run() {
     loop_.watch(signals_.get(), [this] { on_signal(); });
+    TRY_ASSIGN(aftermath_, Aftermath::start(loop_, keeper_.config()));
     TRY(listen());
     keeper_.recover({});
     watch_guests();
@@ -85,9 +87,19 @@ class Service {
       : options_(std::move(options)),
         signals_(std::move(signals)),
         programs_(programs_beside(program)),
-        keeper_(loop_, std::move(config), std::move(records), std::move(program),
-                {.on_settled = [](const GuestId&, const CrashOutcome&) {}}),
+        keeper_(loop_, std::move(config), std::move(records),
+                {.vmcorectl = std::move(program), .config = options_.config},
+                {.on_settled =
+                     [this](const GuestId&, const CrashOutcome& outcome) {
+                       aftermath_->add(outcome, count_armed());
+                     }}),
         armed_(loop_, hands_that_arm()) {}
+
+  std::size_t count_armed() {
+    const std::vector<GuestId> guests = keeper_.guests();
+    return static_cast<std::size_t>(std::ranges::count_if(
+        guests, [this](const GuestId& id) { return keeper_.record_of(id).armed; }));
+  }
 
   Armed::Hands hands_that_arm() {
     return {
@@ -194,6 +206,9 @@ class Service {
   void reload() {
     notify_reloading();
     if (auto config = configuration(options_)) {
+      if (const Result<> set = aftermath_->configure(*config); !set) {
+        say(Priority::error, "", set.error().message);
+      }
       keeper_.configure(*std::move(config));
       watch_guests();
       say(Priority::info, "", "the configuration was read again");
@@ -220,6 +235,7 @@ class Service {
   Keeper keeper_;
   Armed armed_;
   std::optional<ControlDesk> desk_;
+  std::unique_ptr<Aftermath> aftermath_;
   std::set<std::string> linked_;
   bool stopping_ = false;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/store_work.h"
 
+#include <vector>
+
 #include "src/vault/vault.h"
 
 namespace vmcore::daemon {
@@ -31,13 +33,25 @@ std::string newest_crash(const std::filesystem::path& store, const GuestId& gues
   return newest;
 }
 
-Result<report::Manifest> manifest_of(const std::filesystem::path& store, const std::string& id) {
+Result<SettledCrash> read_settled(const std::filesystem::path& store, const std::string& id) {
   TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
-  TRY_ASSIGN(vault::OpenCrash open, vault.open_crash(id));
-  if (!open.crash.manifest) {
-    return fail(Errc::malformed, "{}: {}", id, open.crash.damage);
+  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
+  SettledCrash settled{.folder = (store / id).string()};
+  settled.store_crashes = crashes.size();
+  const report::ListedCrash* found = nullptr;
+  for (const report::ListedCrash& crash : crashes) {
+    settled.store_bytes += crash.bytes;
+    found = crash.id == id ? &crash : found;
   }
-  return *std::move(open.crash.manifest);
+  if (found == nullptr) {
+    return fail(Errc::not_found, "{} is not in the store any more", id);
+  }
+  if (!found->manifest) {
+    return fail(Errc::malformed, "{}: {}", id, found->damage);
+  }
+  settled.bytes = found->bytes;
+  settled.manifest = *found->manifest;
+  return settled;
 }
 
 }  // namespace vmcore::daemon

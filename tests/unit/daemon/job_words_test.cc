@@ -34,14 +34,13 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
                          .name = "vm1",
                          .time = std::chrono::microseconds(7),
                          .details = "{}"};
-  config::Config config;
-  config.store = "/store";
-  const JobCommand command = job_command({JobKind::dump, event, seconds(900)},
-                                         {.words = {"-c", "qemu:///system", "--name", "--", "vm1"}},
-                                         config, {.level = 17});
-  EXPECT_THAT(command.words, ElementsAre("dump", "-q", "--keep", "--store", "/store", "--flash",
-                                         "--output", "json", "--ends-with-stdin", "--level", "17"));
-  EXPECT_THAT(command.guest.words, ElementsAre("-c", "qemu:///system", "--name", "--", "vm1"));
+  const JobCommand command =
+      job_command({JobKind::dump, event, seconds(900)},
+                  {.words = {"-c", "qemu:///system", "--name", "vm1"}}, {"/store", "/conf"}, 17);
+  EXPECT_THAT(command.words, ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json",
+                                         "--ends-with-stdin", "--level", "17", "--store", "/store",
+                                         "--config", "/conf"));
+  EXPECT_THAT(command.guest.words, ElementsAre("-c", "qemu:///system", "--name", "vm1"));
   EXPECT_TRUE(command.reports);
   EXPECT_TRUE(command.waits);
   const auto told = report::event_from_json(command.event);
@@ -51,7 +50,7 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
 }
 
 TEST(JobWordsTest, AReceptionHasItsDeadline) {
-  const JobCommand command = job_command({JobKind::receive, {}, seconds(30)}, {}, {}, {});
+  const JobCommand command = job_command({JobKind::receive, {}, seconds(30)}, {}, {}, 31);
   EXPECT_THAT(command.words, testing::IsSupersetOf({"receive", "--deadline", "--wait", "30"}));
   EXPECT_FALSE(command.waits);
 }

@@ -53,7 +53,9 @@ TEST_F(LinkTest, TellsHowDomainsWereFoundAndThatAllAreTold) {
   until([&] { return (*link)->wanted_after_crash(last_).has_value(); });
   const auto lent = (*link)->lend(last_);
   ASSERT_TRUE(lent);
-  EXPECT_THAT(lent->words, testing::ElementsAre("-c", "test:///default", "--name", "--", "test"));
+  EXPECT_THAT(lent->words, testing::ElementsAre("-c", "test:///default", "--name", "test"));
+  const auto option = (*link)->lend({.from = last_.from, .name = "-o", .uuid = last_.uuid});
+  EXPECT_THAT(option->words, testing::ElementsAre("-c", "test:///default", last_.uuid));
   EXPECT_FALSE(lent->can_send);
 }
 

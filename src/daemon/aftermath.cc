@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/daemon/aftermath.h"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "src/daemon/log.h"
+
+namespace vmcore::daemon {
+namespace {
+
+Result<HookSettings> settings_of(const config::Config& config) {
+  HookSettings settings{.folder = config.hooks, .limit = config.hook_limit};
+  if (!config.hook_user.empty()) {
+    TRY_ASSIGN(settings.user, find_hook_user(config.hook_user));
+  }
+  return settings;
+}
+
+DumpOutcome outcome_of(const CrashOutcome& outcome) {
+  return outcome.id.empty()          ? DumpOutcome::lost
+         : !outcome.left_out.empty() ? DumpOutcome::left_out
+         : outcome.whole             ? DumpOutcome::kept
+                                     : DumpOutcome::incomplete;
+}
+
+std::string reason_of(const CrashOutcome& outcome, const Result<SettledCrash>& crash) {
+  return crash && !crash->manifest.reason.empty() ? crash->manifest.reason
+         : outcome.phase == GuestPhase::hung      ? "hang"
+                                                  : "panic";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Aftermath>> Aftermath::start(Loop& loop, const config::Config& config) {
+  TRY_ASSIGN(HookSettings settings, settings_of(config));
+  TRY_ASSIGN(Hooks hooks, Hooks::create(std::move(settings)));
+  std::unique_ptr<Aftermath> all(new Aftermath(loop, config, std::move(hooks)));
+  loop.watch(all->hooks_.fd(), [one = all.get()] { one->step_hooks(); });
+  return all;
+}
+
+Aftermath::~Aftermath() { loop_.forget(hooks_.fd()); }
+
+Result<> Aftermath::configure(const config::Config& config) {
+  TRY_ASSIGN(HookSettings settings, settings_of(config));
+  hooks_.set(std::move(settings));
+  store_ = config.store;
+  file_ = config.metrics;
+  return {};
+}
+
+void Aftermath::add(const CrashOutcome& outcome, std::size_t armed) {
+  metrics_.set_armed(armed);
+  if (outcome.id.empty()) {
+    count(outcome, fail(Errc::not_found, "{}", outcome.why));
+    return;
+  }
+  loop_.in_background<Result<SettledCrash>>(
+      [store = store_, id = outcome.id] { return read_settled(store, id); },
+      [this, outcome](const Result<SettledCrash>& crash) { count(outcome, crash); });
+}
+
+void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& crash) {
+  using std::chrono::microseconds;
+  const auto took = [this](Took what, std::optional<std::uint64_t> time) {
+    if (time) {
+      metrics_.took(what, microseconds(*time));
+    }
+  };
+  const std::string& title = crash ? crash->manifest.signature.title : outcome.signature.title;
+  metrics_.count_crash(reason_of(outcome, crash), title);
+  metrics_.count_dump(outcome_of(outcome), crash ? crash->bytes : 0);
+  took(Took::to_flash, outcome.to_flash_us);
+  took(Took::to_dump, outcome.to_kept_us);
+  took(Took::to_running, outcome.policy.to_running_us);
+  if (crash) {
+    metrics_.set_store(crash->store_bytes, crash->store_crashes);
+    hooks_.start(
+        {.id = outcome.id, .folder = crash->folder, .manifest = report::to_json(crash->manifest)});
+  }
+  write();
+}
+
+void Aftermath::step_hooks() {
+  for (const HookEnd& end : hooks_.step()) {
+    metrics_.count_hook(end.done);
+    for (const std::string& line : end.output) {
+      say(Priority::info, end.program, line);
+    }
+    if (!end.done) {
+      say(Priority::warning, "", fmt::format("hook {} of {}: {}", end.program, end.crash, end.how));
+    }
+    write();
+  }
+}
+
+void Aftermath::write() {
+  if (file_.empty()) {
+    return;
+  }
+  if (const Result<> written = write_metrics(metrics_, file_); !written) {
+    say(Priority::warning, "", written.error().message);
+  }
+}
+
+}  // namespace vmcore::daemon

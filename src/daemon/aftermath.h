@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Aftermath: what follows a crash of which nothing more is to be done: hooks and metrics.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "src/base/result.h"
+#include "src/config/config.h"
+#include "src/daemon/guest_machine.h"
+#include "src/daemon/hooks.h"
+#include "src/daemon/loop.h"
+#include "src/daemon/metrics.h"
+#include "src/daemon/store_work.h"
+
+namespace vmcore::daemon {
+
+class Aftermath {
+ public:
+  // The loop outlives it. A user of hooks that does not exist is Errc::not_found.
+  static Result<std::unique_ptr<Aftermath>> start(Loop& loop, const config::Config& config);
+  ~Aftermath();
+  Aftermath(const Aftermath&) = delete;
+  Aftermath& operator=(const Aftermath&) = delete;
+
+  // For crashes to come.
+  Result<> configure(const config::Config& config);
+  // `armed`: how many guests are.
+  void add(const CrashOutcome& outcome, std::size_t armed);
+
+ private:
+  Aftermath(Loop& loop, const config::Config& config, Hooks hooks)
+      : loop_(loop),
+        store_(config.store),
+        file_(config.metrics),
+        hooks_(std::move(hooks)),
+        metrics_(read_metrics(file_)) {}
+  void count(const CrashOutcome& outcome, const Result<SettledCrash>& crash);
+  void step_hooks();
+  void write();
+
+  Loop& loop_;
+  std::filesystem::path store_;
+  std::filesystem::path file_;  // of the metrics; empty: none
+  Hooks hooks_;
+  Metrics metrics_;
+};
+
+}  // namespace vmcore::daemon
