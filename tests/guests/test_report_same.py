@@ -35,7 +35,7 @@ def essence(report: dict) -> dict:
     return {
         "release": report["kernel"]["release"], "taint": report["kernel"]["taint"]["mask"],
         "modules": sorted((module["name"], module["address"], module["size"]) for module in report["modules"]["list"]),
-        **{key: panic[key] for key in ("class", "message", "cpu", "task", "fault", "signature")},
+        **{key: panic.get(key) for key in ("class", "message", "cpu", "task", "fault", "signature")},
         "stack": behind(stack_of(report, cpu), ("panic", "vpanic", "__crash_kexec", "crash_kexec", "oops_end")),
         "tasks": {task["pid"]: (task["comm"], task["state"], stack_of(report, task))
                   for task in report["tasks"]["list"] if not task.get("on_cpu")},
