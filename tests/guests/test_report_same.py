@@ -18,7 +18,7 @@ from guests.dump_checks import run_dump
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.kernels import kernel
-from guests.test_report import behind, run_report, text_of
+from guests.test_report import behind, differ, run_report, text_of
 
 WAY = "null"
 # A kdump's stack begins where the exception occurred: crash_kexec() saves these registers.
@@ -69,6 +69,7 @@ def test_host(vmcorectl, folder: Path, findings) -> None:
         guest.tell("go")
         guest._wait(lambda: "end Kernel panic" in guest.console, "panic", crash_dumps.PANIC_SECONDS)
         raw = essence(run_report(vmcorectl, guest.dump_elf(folder / "raw.elf")))
+        findings.check("fault", differ("fault", raw["fault"], CRASHES[WAY].guilty.split()[0]))
         for consistency in CONSISTENCIES:
             out = folder / f"{consistency}.kdump"
             code, answer, errors = run_dump([vmcorectl.path], ["--qmp", guest.qmp_socket, "-o", out, "--consistency", consistency])
@@ -94,8 +95,9 @@ def test_capture(vmcorectl, folder: Path, findings) -> None:
         listener.join(10)
     done = vmcorectl.run("receive", folder / "stream", "-o", folder / "received")
     if findings.check("capture: receive", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
-        findings.check("capture: report", differences(essence(run_report(vmcorectl, folder / "received")),
-                                                      essence(run_report(vmcorectl, host))))
+        ours = essence(run_report(vmcorectl, folder / "received"))
+        findings.check("capture: report", differences(ours, essence(run_report(vmcorectl, host)))
+                       + differ("fault", ours["fault"], CRASHES[WAY].guilty.split()[0]))
 
 
 def test(vmcorectl, _guests: list, findings) -> None:
