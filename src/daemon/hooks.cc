@@ -421,8 +421,7 @@ Hooks& Hooks::operator=(Hooks&&) noexcept = default;
 Hooks::~Hooks() = default;
 
 void Hooks::wake() const {
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wake_.get(), &one, sizeof(one)));
+  ::eventfd_write(wake_.get(), 1);
 }
 
 void Hooks::start(HookCrash crash) {
@@ -449,8 +448,8 @@ void Hooks::begin_waiting() {
 }
 
 std::vector<HookEnd> Hooks::step() {
-  std::uint64_t ignored = 0;
-  static_cast<void>(::read(wake_.get(), &ignored, sizeof(ignored)));
+  eventfd_t ignored = 0;
+  ::eventfd_read(wake_.get(), &ignored);
   std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) { return !run->step(ended_); });
   begin_waiting();
   return std::exchange(ended_, {});
