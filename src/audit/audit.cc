@@ -52,9 +52,7 @@ const Kind& kind_of(Deed deed) {
   return *std::ranges::find_if(kKinds, [&](const Kind& kind) { return kind.deed == deed; });
 }
 
-std::string clean(std::string_view value) {
-  return printable_start(value, kMostOfValue);
-}
+std::string clean(std::string_view value) { return printable_start(value, kMostOfValue); }
 
 // The user who logged in, whoever is root now; nothing where nobody did (audit: -1).
 std::optional<unsigned> login_uid() {

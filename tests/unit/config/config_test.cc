@@ -211,7 +211,8 @@ level = 32
 arm = "true"
 arme = true
 )"),
-              ElementsAre(AllOf(HasSubstr(":2: [service] dumps:"), HasSubstr("from 1 to 64")),
+              ElementsAre(AllOf(HasSubstr(":2: [service] dumps: 0 is not allowed"),
+                                HasSubstr("from 1 to 64")),
                           HasSubstr(":3: [service] has no key dump: write dumps"),
                           AllOf(HasSubstr(":5: [store] max-size:"), HasSubstr("\"20GiB\"")),
                           HasSubstr(":6: [store] max-share:"), HasSubstr(":8: [store] max-age:"),
