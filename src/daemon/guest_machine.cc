@@ -24,7 +24,7 @@ constexpr seconds kLeastReboot{60};
 // A watchdog that does nothing expires again and again.
 constexpr std::chrono::microseconds kHangEvery = std::chrono::minutes(10);
 
-// What is done, where that is known.
+// Nothing as long as the owner's wish is not known.
 std::optional<AfterCrash> resolved(AfterCrash wanted, std::optional<AfterCrash> owner_wants) {
   return wanted == AfterCrash::as_domain ? owner_wants : std::optional(wanted);
 }
@@ -331,7 +331,7 @@ void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
     return;
   }
   if (!looked.panicked) {
-    add(Say{true, "libvirt says that it runs after a crash, and whether it does cannot be told: " +
+    add(Say{true, "libvirt reports a crash, but the memory of the guest does not tell: " +
                       looked.panicked.error().message});
   }
   phase_ = crash.left.empty() ? GuestPhase::watched : after_;

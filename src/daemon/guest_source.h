@@ -51,12 +51,12 @@ std::string_view deed_name(GuestDeed deed);
 
 // Calls of a source, in the loop's thread.
 struct SourceEvents {
-  // Of connection_lost there is one for each guest of the source: it is not known any more what
-  // happens to it, until the source tells how it was found.
+  // After connection_lost, which comes once for each guest, the source is blind until it tells how
+  // the guest was found.
   std::function<void(const GuestId&, const acquire::GuestEvent&)> on_event;
-  // All guests that were found when a connection was made have been told.
+  // The source has told how it found its guests, after it connected.
   std::function<void(const std::string& from)> on_listed;
-  // A state of the source itself, for the service's log: "no connection to ...".
+  // A line about the source itself for the service's log: "connected to libvirt at ...".
   std::function<void(const std::string& text, bool bad)> on_note;
 };
 

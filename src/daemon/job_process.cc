@@ -22,7 +22,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// A job that is told to end lets its guest run again, and gives up what it has written.
+// A job needs some time to let its guest run again.
 constexpr seconds kTimeToEnd{20};
 constexpr seconds kTimeToDie{10};
 

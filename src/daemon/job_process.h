@@ -52,7 +52,7 @@ class JobProcess {
   // A job that waits may go on, or ends with what it has.
   void go();
   void no_go() { go_.reset(); }
-  // From now on it may take so long; then it is told to end. Replaces an earlier limit.
+  // Calls end() after that time. Replaces an earlier limit.
   void set_limit(std::chrono::seconds limit);
   void no_limit();
   // Its standard input ends; a while later it gets SIGTERM, and then it is killed.

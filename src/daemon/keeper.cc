@@ -2,6 +2,7 @@
 #include "src/daemon/keeper.h"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 #include "src/audit/audit.h"
@@ -218,7 +219,8 @@ void Keeper::do_one(Guest& guest, const NotePolicy& note) {
       [store = config_.store, note] { return note_policy(store, note.id, note.outcome); },
       [name = guest.id.name](const Result<>& noted) {
         if (!noted) {
-          say(Priority::warning, name, "what was done is not noted: " + noted.error().message);
+          say(Priority::warning, name,
+              "the store does not have the outcome of the policy: " + noted.error().message);
         }
       });
 }
@@ -320,6 +322,12 @@ void Keeper::on_job_ended(const std::string& key, const JobExit& exit) {
 }
 
 void Keeper::recover(std::function<void()> done) {
+  std::error_code error;
+  if (!std::filesystem::exists(config_.store, error)) {
+    loop_.after(
+        seconds(0), done ? done : [] {});
+    return;
+  }
   const std::uint64_t number = ++last_recovery_;
   auto started = JobProcess::start(
       loop_, program_,

@@ -47,8 +47,8 @@ class Keeper {
 
   // Completes what is left in the store, in a process; then `done`, if there is one.
   void recover(std::function<void()> done);
-  // Begins nothing any more. Flash reports that are being made get some seconds, then all jobs are
-  // told to end, and what is left of their crashes is for the next start. Then `done`.
+  // Begins nothing new. Jobs end, those that make a flash report some seconds later; the next start
+  // goes on with their crashes. Then calls `done`.
   void stop(std::function<void()> done);
 
   // All guests that were heard of, or have a record.

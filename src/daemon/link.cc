@@ -94,7 +94,7 @@ void LibvirtLink::connected(Result<Events> events) {
   read_found();
 }
 
-// The end of a connection may take as long as one that is made.
+// Closing a connection may block, as opening one does.
 void LibvirtLink::drop() {
   if (events_ == nullptr) {
     return;
@@ -111,8 +111,7 @@ void LibvirtLink::drop() {
 void LibvirtLink::lost(const std::string& why) {
   drop();
   if (why != std::exchange(told_, why)) {
-    tell_.on_note(fmt::format("no connection to libvirt at {}: {}; it is tried again", uri_, why),
-                  true);
+    tell_.on_note(why + "; it is tried again", true);
   }
   retry_ = loop_.after(wait_, [this] { connect(); });
   wait_ = std::min(wait_ * 2, kLongestWait);
@@ -131,7 +130,7 @@ void LibvirtLink::read_events() {
     for (const auto& [uuid, guest] : std::map(guests_)) {
       tell_.on_event(guest, *event);
     }
-    lost(event->details);
+    lost(fmt::format("the connection to libvirt at {} is lost: {}", uri_, event->details));
   }
 }
 
@@ -147,7 +146,7 @@ void LibvirtLink::read_found() {
   }
   tell_.on_listed(uri_);
   if (event && event->kind == Kind::connection_lost) {
-    lost(event->details);
+    lost(fmt::format("the connection to libvirt at {} is lost: {}", uri_, event->details));
   } else if (event) {
     take(*event);
     read_events();

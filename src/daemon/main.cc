@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -25,19 +26,23 @@ int check_config(const ServiceOptions& options) {
 
 int run(int argc, char** argv) {
   ServiceOptions options;
+  std::string config;
+  std::vector<std::string> folders;
+  std::string store;
+  std::string state = kUsualState;
   bool only_check = false;
   bool give_back = false;
   CLI::App app("Keeps the crashes of the guests of this host", "vmcored");
   app.set_version_flag("-V,--version", std::string("vmcored ") + VMCORECTL_VERSION);
   app.failure_message(CLI::FailureMessage::simple);
-  app.add_option("--config", options.config,
+  app.add_option("--config", config,
                  fmt::format("The configuration; default: {}", config::kUsualFile));
   app.add_option("-c,--connect", options.uris,
                  "The URI of a libvirt whose domains are watched; can be repeated");
-  app.add_option("--qmp-folder", options.qmp_folders,
+  app.add_option("--qmp-folder", folders,
                  "A folder of QMP sockets of QEMUs without libvirt; can be repeated");
-  app.add_option("--store", options.store, "Where crashes are kept");
-  app.add_option("--state", options.state, "Where it notes what it must know when it starts again")
+  app.add_option("--store", store, "Where crashes are kept");
+  app.add_option("--state", state, "Where it notes what it must know when it starts again")
       ->capture_default_str();
   app.add_option("--socket", options.socket, "Where commands reach it")->capture_default_str();
   app.add_flag(
@@ -49,6 +54,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
+  options.config = config;
+  options.qmp_folders.assign(folders.begin(), folders.end());
+  options.store = store;
+  options.state = state;
   std::signal(SIGPIPE, SIG_IGN);
   return only_check  ? check_config(options)
          : give_back ? give_back_guests(options)

@@ -52,192 +52,194 @@ class FakeSource final : public GuestSource {
   std::vector<std::string>& deeds_;
 };
 
-constexpr const char* kVmcorectl = R"(#!/bin/sh
-cd "$(dirname "$0")" || exit 1 echo "$@" >> calls verb = $1 while[$ # - gt 0];
-do
+constexpr const char* kVmcorectl = R"sh(#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+echo "$@" >> calls
+verb=$1
+while [ $# -gt 0 ]; do
   case $1 in --report-fd) report=$2 ;; --go-fd) go=$2 ;; --) guest=$2 ;; esac
   shift
 done
 say() { cat "$1" > "/dev/fd/$report"; }
 await_go() { [ -n "$(head -c 1 < "/dev/fd/$go")" ]; }
 [ "$verb" = prune ] || . ./job
-)";
+)sh";
 
-class KeeperTest :
-   public
-  testing::Test {
-   protected:
-    KeeperTest() {
-      char name[] = "/tmp/vmcored-keeper-XXXXXX";
-      folder_ = ::mkdtemp(name);
-      std::ofstream(program()) << kVmcorectl;
-      fs::permissions(program(), fs::perms::owner_all);
-      write("flash",
-            report::to_line(report::JobFlash{.kept = true, .signature = {.title = "BUG"}}));
-      write("memory-read", report::to_line(report::JobMemoryRead{.monitor = true}));
-      write("end", report::to_line(report::JobEnd{
-                       .report = report::to_json(report::DumpReport{
-                           .dump = report::DumpFile{.path = "C1/vmcore", .as_asked = true},
-                           .kept = "C1"})}));
-      config_.store = folder_ / "store";
-    }
-    ~KeeperTest() override {
-      keeper_.reset();
-      fs::remove_all(folder_);
-    }
-
-    fs::path program() const { return folder_ / "vmcorectl"; }
-    void write(const char* name, const std::string& text) const {
-      std::ofstream(folder_ / name) << text;
-    }
-    std::string read(const char* name) const {
-      std::ostringstream text;
-      text << std::ifstream(folder_ / name).rdbuf();
-      return text.str();
-    }
-    bool there(const std::string& name) const { return fs::exists(folder_ / name); }
-
-    // What the script does as `dump`.
-    void job(const std::string& text) const { write("job", text); }
-    void start() {
-      keeper_ = std::make_unique<Keeper>(
-          loop_, config_, *GuestRecords::open(folder_ / "state"), program(),
-          Keeper::Calls{.on_settled = [this](const GuestId& id, const CrashOutcome& outcome) {
-            settled_.push_back(id.name +
-                               (outcome.id.empty() ? " lost: " + outcome.why : " " + outcome.id));
-          }});
-      keeper_->add(std::make_unique<FakeSource>(*loop_, deeds_));
-    }
-    void happens(const std::string& guest, Kind kind, bool found = false) {
-      keeper_->events().on_event({.from = "fake", .name = guest, .uuid = guest},
-                                 {.kind = kind, .name = guest, .uuid = guest, .found = found});
-    }
-    template <class Condition>
-    void until(Condition condition) {
-      const auto deadline = Loop::Clock::now() + std::chrono::seconds(20);
-      while (!condition() && Loop::Clock::now() < deadline) {
-        ASSERT_TRUE(loop_->run_once(milliseconds(20)));
-      }
-      EXPECT_TRUE(condition()) << "it did not happen; calls:\n" << read("calls");
-    }
-    std::size_t records() const {
-      std::vector<Error> damaged;
-      return GuestRecords::open(folder_ / "state")->load(damaged).size();
-    }
-
-    fs::path folder_;
-    Loop loop_;
-    config::Config config_{.guests = {.after_crash = config::AfterCrash::restart}};
-    std::vector<std::string> deeds_;
-    std::vector<std::string> settled_;
-    std::unique_ptr<Keeper> keeper_;
-  };
-
-  TEST_F(KeeperTest, APanicBecomesAStoredCrashAndARestart) {
-    job("say flash; await_go; say memory-read; say end");
-    start();
-    happens("vm1", Kind::panicked);
-    EXPECT_EQ(records(), 1U);
-    until([&] { return !settled_.empty(); });
-    EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
-    EXPECT_THAT(deeds_, ElementsAre("vm1 is given back", "restart vm1 if stopped"));
-    EXPECT_THAT(read("calls"), HasSubstr("dump -q --keep"));
-    EXPECT_THAT(read("calls"), HasSubstr("-- vm1"));
-    EXPECT_EQ(records(), 0U);
+class KeeperTest : public testing::Test {
+ protected:
+  KeeperTest() {
+    char name[] = "/tmp/vmcored-keeper-XXXXXX";
+    folder_ = ::mkdtemp(name);
+    std::ofstream(program()) << kVmcorectl;
+    fs::permissions(program(), fs::perms::owner_all);
+    write("flash", report::to_line(report::JobFlash{.kept = true, .signature = {.title = "BUG"}}));
+    write("memory-read", report::to_line(report::JobMemoryRead{.monitor = true}));
+    write(
+        "end",
+        report::to_line(report::JobEnd{
+            .report = report::to_json(report::DumpReport{
+                .dump = report::DumpFile{.path = "C1/vmcore", .as_asked = true}, .kept = "C1"})}));
+    config_.store = folder_ / "store";
+    fs::create_directory(config_.store);
+  }
+  ~KeeperTest() override {
+    keeper_.reset();
+    fs::remove_all(folder_);
   }
 
-  TEST_F(KeeperTest, AllFlashReportsAreMadeAtOnceAndDumpsOneByOne) {
-    config_.dumps = 1;
-    job("say flash; : > flashed-$guest; await_go; : > dumps-$guest\n"
-        "while [ ! -e finish ]; do sleep 0.05; done; say end");
-    start();
-    happens("vm1", Kind::panicked);
-    happens("vm2", Kind::panicked);
-    until([&] { return there("flashed-vm1") && there("flashed-vm2"); });
-    until([&] { return there("dumps-vm1") || there("dumps-vm2"); });
-    for (int i = 0; i < 10; ++i) {
+  fs::path program() const { return folder_ / "vmcorectl"; }
+  void write(const char* name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+  }
+  std::string read(const char* name) const {
+    std::ostringstream text;
+    text << std::ifstream(folder_ / name).rdbuf();
+    return text.str();
+  }
+  bool there(const std::string& name) const { return fs::exists(folder_ / name); }
+
+  // What the script does as `dump`.
+  void job(const std::string& text) const { write("job", text); }
+  void start() {
+    keeper_.reset();
+    loop_ = std::make_unique<Loop>();
+    keeper_ = std::make_unique<Keeper>(
+        *loop_, config_, *GuestRecords::open(folder_ / "state"), program(),
+        Keeper::Calls{.on_settled = [this](const GuestId& id, const CrashOutcome& outcome) {
+          settled_.push_back(id.name +
+                             (outcome.id.empty() ? " lost: " + outcome.why : " " + outcome.id));
+        }});
+    keeper_->add(std::make_unique<FakeSource>(*loop_, deeds_));
+  }
+  void happens(const std::string& guest, Kind kind, bool found = false) {
+    keeper_->events().on_event({.from = "fake", .name = guest, .uuid = guest},
+                               {.kind = kind, .name = guest, .uuid = guest, .found = found});
+  }
+  template <class Condition>
+  void until(Condition condition) {
+    const auto deadline = Loop::Clock::now() + std::chrono::seconds(20);
+    while (!condition() && Loop::Clock::now() < deadline) {
       ASSERT_TRUE(loop_->run_once(milliseconds(20)));
     }
-    EXPECT_NE(there("dumps-vm1"), there("dumps-vm2"));
-    write("finish", "");
-    until([&] { return settled_.size() == 2; });
+    EXPECT_TRUE(condition()) << "it did not happen; calls:\n" << read("calls");
+  }
+  std::size_t records() const {
+    std::vector<Error> damaged;
+    return GuestRecords::open(folder_ / "state")->load(damaged).size();
   }
 
-  TEST_F(KeeperTest, AJobThatDiesIsTriedAgainAfterTheStoreWasCompleted) {
-    job("kill -9 $$");
-    start();
-    happens("vm1", Kind::panicked);
-    until([&] { return !settled_.empty(); });
-    EXPECT_THAT(settled_,
-                ElementsAre(HasSubstr("vm1 lost: its job ended without a report: killed by")));
-    const std::string calls = read("calls");
-    EXPECT_NE(calls.find("prune"), calls.rfind("prune"));
-    EXPECT_THAT(deeds_, testing::Contains("restart vm1 if stopped"));
+  fs::path folder_;
+  std::unique_ptr<Loop> loop_;
+  config::Config config_{.guests = {.after_crash = config::AfterCrash::restart}};
+  std::vector<std::string> deeds_;
+  std::vector<std::string> settled_;
+  std::unique_ptr<Keeper> keeper_;
+};
+
+TEST_F(KeeperTest, APanicBecomesAStoredCrashAndARestart) {
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  EXPECT_EQ(records(), 1U);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+  EXPECT_THAT(deeds_, ElementsAre("vm1 is given back", "restart vm1 if stopped"));
+  EXPECT_THAT(read("calls"), HasSubstr("dump -q --keep"));
+  EXPECT_THAT(read("calls"), HasSubstr("-- vm1"));
+  EXPECT_EQ(records(), 0U);
+}
+
+TEST_F(KeeperTest, AllFlashReportsAreMadeAtOnceAndDumpsOneByOne) {
+  config_.dumps = 1;
+  job("say flash; : > flashed-$guest; await_go; : > dumps-$guest\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  happens("vm2", Kind::panicked);
+  until([&] { return there("flashed-vm1") && there("flashed-vm2"); });
+  until([&] { return there("dumps-vm1") || there("dumps-vm2"); });
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(20)));
   }
+  EXPECT_NE(there("dumps-vm1"), there("dumps-vm2"));
+  write("finish", "");
+  until([&] { return settled_.size() == 2; });
+}
 
-  TEST_F(KeeperTest, AJobThatTakesTooLongIsToldToEnd) {
-    config_.guests.dump_limit = std::chrono::seconds(1);
-    job("say flash; await_go; cat; : > told");
-    start();
-    happens("vm1", Kind::panicked);
-    until([&] { return !settled_.empty(); });
-    EXPECT_TRUE(there("told"));
-    EXPECT_THAT(settled_, ElementsAre(HasSubstr("its time was over")));
+TEST_F(KeeperTest, AJobThatDiesIsTriedAgainAfterTheStoreWasCompleted) {
+  job("kill -9 $$");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_,
+              ElementsAre(HasSubstr("vm1 lost: its job ended without a report: killed by")));
+  const std::string calls = read("calls");
+  EXPECT_NE(calls.find("prune"), calls.rfind("prune"));
+  EXPECT_THAT(deeds_, testing::Contains("restart vm1 if stopped"));
+}
+
+TEST_F(KeeperTest, AJobThatTakesTooLongIsToldToEnd) {
+  config_.guests.dump_limit = std::chrono::seconds(1);
+  job("say flash; await_go; cat; : > told");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_TRUE(there("told"));
+  EXPECT_THAT(settled_, ElementsAre(HasSubstr("its time was over")));
+}
+
+TEST_F(KeeperTest, WhenItStopsJobsAreToldToEndAndTheNextStartGoesOn) {
+  job("say flash; await_go; : > began; cat; : > told");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return there("began"); });
+  bool stopped = false;
+  keeper_->stop([&] { stopped = true; });
+  until([&] { return stopped; });
+  EXPECT_TRUE(there("told"));
+  EXPECT_EQ(records(), 1U);
+  EXPECT_THAT(deeds_, ElementsAre("vm1 is given back unusable"));
+
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked, true);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+}
+
+TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {
+  config_.guests.after_crash = config::AfterCrash::preserve;
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  fs::remove(folder_ / "calls");
+  start();
+  happens("vm1", Kind::panicked, true);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(10)));
   }
+  EXPECT_FALSE(there("calls"));
+  EXPECT_EQ(keeper_->state_of({.from = "fake", .name = "vm1", .uuid = "vm1"}), "kept");
+}
 
-  TEST_F(KeeperTest, WhenItStopsJobsAreToldToEndAndTheNextStartGoesOn) {
-    job("say flash; await_go; : > began; cat; : > told");
-    start();
-    happens("vm1", Kind::panicked);
-    until([&] { return there("began"); });
-    bool stopped = false;
-    keeper_->stop([&] { stopped = true; });
-    until([&] { return stopped; });
-    EXPECT_TRUE(there("told"));
-    EXPECT_EQ(records(), 1U);
-    EXPECT_THAT(deeds_, ElementsAre("vm1 is given back unusable"));
+TEST_F(KeeperTest, AGuestWithoutAChannelIsDumpedFromOutside) {
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::crash_loaded);
+  until([&] { return there("calls"); });
+  EXPECT_THAT(read("calls"), HasSubstr("dump"));
+  EXPECT_THAT(read("calls"), testing::Not(HasSubstr("receive")));
+}
 
-    job("say flash; await_go; say memory-read; say end");
-    start();
-    happens("vm1", Kind::panicked, true);
-    until([&] { return !settled_.empty(); });
-    EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
-  }
+TEST_F(KeeperTest, AJobThatSaysWhatIsNoEventChangesNothing) {
+  write("noise", "garbage\n\n{}\n");
+  job("say noise; say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+}
 
-  TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {
-    config_.guests.after_crash = config::AfterCrash::preserve;
-    job("say flash; await_go; say memory-read; say end");
-    start();
-    happens("vm1", Kind::panicked);
-    until([&] { return !settled_.empty(); });
-    fs::remove(folder_ / "calls");
-    start();
-    happens("vm1", Kind::panicked, true);
-    for (int i = 0; i < 10; ++i) {
-      ASSERT_TRUE(loop_->run_once(milliseconds(10)));
-    }
-    EXPECT_FALSE(there("calls"));
-    ASSERT_EQ(keeper_->guests().size(), 1U);
-    EXPECT_EQ(keeper_->state_of(keeper_->guests()[0]), "kept");
-  }
-
-  TEST_F(KeeperTest, AGuestWithoutAChannelIsDumpedFromOutside) {
-    job("say flash; await_go; say memory-read; say end");
-    start();
-    happens("vm1", Kind::crash_loaded);
-    until([&] { return there("calls"); });
-    EXPECT_THAT(read("calls"), HasSubstr("dump"));
-    EXPECT_THAT(read("calls"), testing::Not(HasSubstr("receive")));
-  }
-
-  TEST_F(KeeperTest, AJobThatSaysWhatIsNoEventChangesNothing) {
-    write("noise", "garbage\n\n{}\n");
-    job("say noise; say flash; await_go; say memory-read; say end");
-    start();
-    happens("vm1", Kind::panicked);
-    until([&] { return !settled_.empty(); });
-    EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
-  }
-
-  }  // namespace
-  }  // namespace vmcore::daemon
+}  // namespace
+}  // namespace vmcore::daemon
