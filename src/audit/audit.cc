@@ -15,7 +15,7 @@
 
 #include "src/base/fd.h"
 #include "src/base/number.h"
-#include "src/base/printable.h"
+#include "src/base/printable_start.h"
 #include "src/base/shell.h"
 #include "src/base/whole_file.h"
 
@@ -52,11 +52,7 @@ const Kind& kind_of(Deed deed) {
   return *std::ranges::find_if(kKinds, [&](const Kind& kind) { return kind.deed == deed; });
 }
 
-std::string clean(std::string_view value) {
-  std::string text = printable(value.substr(0, kMostOfValue));
-  text.resize(whole_characters(std::string_view(text).substr(0, kMostOfValue)));
-  return text;
-}
+std::string clean(std::string_view value) { return printable_start(value, kMostOfValue); }
 
 // The user who logged in, whoever is root now; nothing where nobody did (audit: -1).
 std::optional<unsigned> login_uid() {

@@ -39,11 +39,12 @@ Result<> check_owner(int fd, const fs::path& path, bool is_folder) {
     return fail(Errc::invalid, "{} is no {}", path.native(), is_folder ? "folder" : "regular file");
   }
   if ((status.st_mode & S_IWOTH) != 0) {
-    return fail(Errc::denied, "{}: everybody may write to it: chmod o-w it", path.native());
+    return fail(Errc::denied, "{}: everybody may write to it: {}", path.native(),
+                shell_command({"chmod", "o-w", path.native()}));
   }
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return fail(Errc::denied, "{}: it belongs to another user (uid {}): give it to root",
-                path.native(), status.st_uid);
+    return fail(Errc::denied, "{}: it belongs to another user (uid {}): {}", path.native(),
+                status.st_uid, shell_command({"chown", "root", path.native()}));
   }
   return {};
 }
@@ -108,6 +109,13 @@ std::optional<Written> written(const toml::node& node) {
     all.words.push_back(text->get());
   }
   return all;
+}
+
+std::string shown(const std::optional<Written>& value) {
+  if (!value || value->words.size() != 1) {
+    return "this value";
+  }
+  return value->type == Type::text ? toml_text(value->word()) : value->word();
 }
 
 // Reads one file into a configuration, and goes on after each error.
@@ -215,8 +223,8 @@ class Reader {
       if (auto value = written(*node); value && key->read(owner, *value)) {
         right.emplace_back(name, *std::move(value));
       } else {
-        complain(node->source(),
-                 fmt::format("[{}] {}: the value is wrong: write {}", section, name, key->what));
+        complain(node->source(), fmt::format("[{}] {}: {} is not allowed: write {}", section, name,
+                                             shown(value), key->what));
       }
     }
     return right;

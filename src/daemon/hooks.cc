@@ -47,17 +47,16 @@ bool is_hook_name(const std::string& name) {
 // Empty where only root and this user may write to it.
 std::string why_not_ours(const struct stat& status) {
   if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return fmt::format("it belongs to another user (uid {}): give it to root", status.st_uid);
+    return fmt::format("it belongs to another user (uid {}; chown root)", status.st_uid);
   }
-  return (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "others may write to it: chmod go-w it" : "";
+  return (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "others may write to it (chmod go-w)" : "";
 }
 
 std::string why_not_run(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) {
     return "it is no regular file";
   }
-  return (status.st_mode & S_IXUSR) == 0 ? "it is not executable: chmod +x it"
-                                         : why_not_ours(status);
+  return (status.st_mode & S_IXUSR) == 0 ? "it is not executable (chmod +x)" : why_not_ours(status);
 }
 
 Result<Fd> open_hook_folder(const std::filesystem::path& folder) {
@@ -420,10 +419,7 @@ Hooks::Hooks(Hooks&&) noexcept = default;
 Hooks& Hooks::operator=(Hooks&&) noexcept = default;
 Hooks::~Hooks() = default;
 
-void Hooks::wake() const {
-  const std::uint64_t one = 1;
-  static_cast<void>(::write(wake_.get(), &one, sizeof(one)));
-}
+void Hooks::wake() const { ::eventfd_write(wake_.get(), 1); }
 
 void Hooks::start(HookCrash crash) {
   if (settings_.folder.empty()) {
@@ -449,8 +445,8 @@ void Hooks::begin_waiting() {
 }
 
 std::vector<HookEnd> Hooks::step() {
-  std::uint64_t ignored = 0;
-  static_cast<void>(::read(wake_.get(), &ignored, sizeof(ignored)));
+  eventfd_t ignored = 0;
+  ::eventfd_read(wake_.get(), &ignored);
   std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) { return !run->step(ended_); });
   begin_waiting();
   return std::exchange(ended_, {});

@@ -14,7 +14,7 @@
 
 #include "src/base/fd.h"
 #include "src/base/number.h"
-#include "src/base/printable.h"
+#include "src/base/printable_start.h"
 #include "src/base/sys.h"
 #include "src/base/whole_file.h"
 
@@ -50,8 +50,7 @@ void add_to(std::uint64_t& counter, std::uint64_t times) {
 
 // On one line, cut between characters.
 std::string label_value(std::string_view value) {
-  std::string text = printable(value.substr(0, kMostOfLabel));
-  text.resize(whole_characters(std::string_view(text).substr(0, kMostOfLabel)));
+  const std::string text = printable_start(value, kMostOfLabel);
   return text.empty() ? "none" : text;
 }
 

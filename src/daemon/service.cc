@@ -144,8 +144,10 @@ class Service {
   std::map<std::string, ArmWish> wishes() {
     std::map<std::string, ArmWish> wishes;
     for (const GuestId& id : keeper_.guests()) {
-      const GuestRecord& record = keeper_.record_of(id);
-      wishes[id.from] = {record.armed, record.trap_resets};
+      // Others may have had that socket before.
+      if (const GuestRecord& record = keeper_.record_of(id); record.armed) {
+        wishes[id.from] = {true, record.trap_resets};
+      }
     }
     return wishes;
   }

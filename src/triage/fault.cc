@@ -5,6 +5,7 @@
 #include <array>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace vmcore::triage {
 namespace {
@@ -41,6 +42,9 @@ Result<std::vector<report::Argument>> arguments_by(const kernel::Btf& btf,
     }
     const auto passed =
         std::ranges::find(registers, kPassed[arguments.size()], &report::NamedRegister::name);
+    if (passed == registers.end()) {
+      break;
+    }
     const std::uint64_t mask =
         size == sizeof(std::uint64_t) ? ~0ULL : (std::uint64_t{1} << 8 * size) - 1;
     arguments.push_back({.name = parameter.name,
@@ -67,26 +71,31 @@ Result<std::vector<report::Argument>> arguments_of(Knowledge& knowledge,
   return arguments_by(own, frame.function, registers);
 }
 
+report::FaultingFunction fault_in(Knowledge& knowledge, const report::TriageFrame& frame,
+                                  Registers registers) {
+  auto arguments =
+      arguments_of(knowledge, frame, registers).value_or(std::vector<report::Argument>());
+  return {
+      .name = frame.function, .registers = std::move(registers), .arguments = std::move(arguments)};
+}
+
 }  // namespace
 
-std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge,
-                                                   const kernel::Backtrace& trace,
-                                                   const report::TriageStack& stack) {
-  for (std::size_t i = 1; i < trace.frames.size() && i < stack.frames.size(); ++i) {
-    const kernel::StackFrame& frame = trace.frames[i];
-    if (!frame.exact || !frame.registers || !frame.all_registers ||
-        !stack.frames[i - 1].function.starts_with("asm_exc_")) {
-      continue;
+std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge, const CpuFinding& cpu,
+                                                   const report::TriageStack& stack,
+                                                   std::string_view told) {
+  const auto& frames = cpu.trace.frames;
+  for (std::size_t i = 1; i < frames.size() && i < stack.frames.size(); ++i) {
+    const kernel::StackFrame& frame = frames[i];
+    if (frame.exact && frame.registers && frame.all_registers &&
+        stack.frames[i - 1].function.starts_with("asm_exc_")) {
+      auto registers = read_registers(knowledge.kernel, *frame.registers);
+      return registers ? std::optional(fault_in(knowledge, stack.frames[i], *std::move(registers)))
+                       : std::nullopt;
     }
-    const auto registers = read_registers(knowledge.kernel, *frame.registers);
-    if (!registers) {
-      return std::nullopt;
-    }
-    return report::FaultingFunction{
-        .name = stack.frames[i].function,
-        .registers = *registers,
-        .arguments = arguments_of(knowledge, stack.frames[i], *registers)
-                         .value_or(std::vector<report::Argument>())};
+  }
+  if (!told.empty() && !stack.frames.empty() && stack.frames[0].function == told) {
+    return fault_in(knowledge, stack.frames[0], cpu.cpu.registers);
   }
   return std::nullopt;
 }

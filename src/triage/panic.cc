@@ -150,7 +150,8 @@ PanicFinding find_panic(Knowledge& knowledge, const std::vector<CpuFinding>& cpu
   panic.cpu = cpu->cpu.number;
   panic.task = cpu->cpu.task ? cpu->cpu.task : panic.task;
   if (const auto* const stack = stack_of(*cpu, stacks)) {
-    panic.fault = find_fault(knowledge, cpu->trace, *stack);
+    panic.fault =
+        find_fault(knowledge, *cpu, *stack, panic.fault ? panic.fault->name : std::string());
     const auto told = class_by_stack(*stack);
     if (panic.kind == report::CrashClass::panic && told != report::CrashClass::unknown) {
       panic.kind = told;

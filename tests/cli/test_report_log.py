@@ -57,8 +57,8 @@ class ReportLog(Cli):
     def test_for_people(self):
         (self.folder / "log").write_text(OOPS)
         out = self.run_cli("report", "--log", "log").stdout.decode()
-        for words in ("NULL dereference in write_to_null [crasher] (by the log)", "Fatal exception", "CPU 1, task 89 insmod",
-                      "6.1.0-18-amd64", "stack of the crash", "crasher_init+0x41/0x1000 [crasher]", "end of the log"):
+        for words in ("NULL dereference in write_to_null [crasher] (by the log)", "NULL pointer dereference, address", "CPU 1, task 89 insmod",
+                      "6.1.0-18-amd64", "stack of the crash", "crasher_init+0x41/0x1000 [crasher]", "log up to the crash"):
             self.assertIn(words, out)
 
     def test_standard_input(self):

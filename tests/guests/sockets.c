@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Opens a socket of each common kind, lists them in the file that it is given, as its own system calls
  * tell them (number, family, type, state, local and remote address, with tabs between them), and crashes the guest. */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -112,6 +115,23 @@ static void raise_loopback(void)
 	checked(ioctl(checked(socket(AF_INET, SOCK_DGRAM, 0), "socket"), SIOCSIFFLAGS, &request), "lo");
 }
 
+/* A task of SCHED_FIFO on CPU 1. */
+static void burn_in_real_time(void)
+{
+	struct sched_param priority = { .sched_priority = 1 };
+	cpu_set_t second;
+
+	if (checked(fork(), "fork"))
+		return;
+	CPU_ZERO(&second);
+	CPU_SET(1, &second);
+	prctl(PR_SET_NAME, "burn4");
+	checked(sched_setaffinity(0, sizeof second, &second), "affinity");
+	checked(sched_setscheduler(0, SCHED_FIFO, &priority), "priority");
+	for (;;)
+		;
+}
+
 int main(int count, char **arguments)
 {
 	union address v4 = { .in = { .sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
@@ -127,6 +147,8 @@ int main(int count, char **arguments)
 	tell(checked(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), "netlink"), "netlink", "raw", "-");
 	fclose(list);
 	sync();
+	burn_in_real_time();
+	sleep(1);
 	checked(write(checked(open("/proc/sysrq-trigger", O_WRONLY), "sysrq"), "c", 1), "crash");
 	return 0;
 }

@@ -18,14 +18,22 @@ from guests.dump_checks import run_dump
 from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.kernels import kernel
-from guests.test_report import behind, run_report, text_of
+from guests.test_report import behind, differ, run_report, text_of
 
 WAY = "null"
+# A kdump's stack begins where the exception occurred: crash_kexec() saves these registers.
+DYING = ("panic", "vpanic", "crash_kexec", "oops_end.cold", "oops_end", "page_fault_oops", "exc_page_fault", "asm_exc_page_fault")
+GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "rip", *(f"r{number}" for number in range(8, 16)))
 CONSISTENCIES = ("pause", "snapshot", "torn")
 
 
 def stack_of(report: dict, owner: dict) -> list:
     return [text_of(frame) for frame in report["stacks"][owner["stack"]]["frames"]] if "stack" in owner else []
+
+
+def registers_of(fault: dict) -> dict:
+    """Those that any dump has of a fault."""
+    return {register["name"]: register["value"] for register in fault.get("registers", []) if register["name"] in GENERAL}
 
 
 def essence(report: dict) -> dict:
@@ -35,8 +43,9 @@ def essence(report: dict) -> dict:
     return {
         "release": report["kernel"]["release"], "taint": report["kernel"]["taint"]["mask"],
         "modules": sorted((module["name"], module["address"], module["size"]) for module in report["modules"]["list"]),
-        **{key: panic[key] for key in ("class", "message", "cpu", "task", "fault", "signature")},
-        "stack": behind(stack_of(report, cpu), ("panic", "vpanic", "__crash_kexec", "crash_kexec", "oops_end")),
+        **{key: panic.get(key) for key in ("class", "message", "cpu", "task", "signature")},
+        "fault": panic.get("fault", {}).get("function"), "registers": registers_of(panic.get("fault", {})),
+        "stack": behind(stack_of(report, cpu), DYING),
         "tasks": {task["pid"]: (task["comm"], task["state"], stack_of(report, task))
                   for task in report["tasks"]["list"] if not task.get("on_cpu")},
         "mounts": report["mounts"],
@@ -60,6 +69,7 @@ def test_host(vmcorectl, folder: Path, findings) -> None:
         guest.tell("go")
         guest._wait(lambda: "end Kernel panic" in guest.console, "panic", crash_dumps.PANIC_SECONDS)
         raw = essence(run_report(vmcorectl, guest.dump_elf(folder / "raw.elf")))
+        findings.check("fault", differ("fault", raw["fault"], CRASHES[WAY].guilty.split()[0]))
         for consistency in CONSISTENCIES:
             out = folder / f"{consistency}.kdump"
             code, answer, errors = run_dump([vmcorectl.path], ["--qmp", guest.qmp_socket, "-o", out, "--consistency", consistency])
@@ -85,8 +95,9 @@ def test_capture(vmcorectl, folder: Path, findings) -> None:
         listener.join(10)
     done = vmcorectl.run("receive", folder / "stream", "-o", folder / "received")
     if findings.check("capture: receive", [] if done.returncode == 0 else [f"exit {done.returncode}", done.stderr]):
-        findings.check("capture: report", differences(essence(run_report(vmcorectl, folder / "received")),
-                                                      essence(run_report(vmcorectl, host))))
+        ours = essence(run_report(vmcorectl, folder / "received"))
+        findings.check("capture: report", differences(ours, essence(run_report(vmcorectl, host)))
+                       + differ("fault", ours["fault"], CRASHES[WAY].guilty.split()[0]))
 
 
 def test(vmcorectl, _guests: list, findings) -> None:

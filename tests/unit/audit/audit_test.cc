@@ -113,6 +113,7 @@ TEST_F(Records, ValuesOfOthersStayValues) {
         sockets_);
   const std::string text = next(journal);
   EXPECT_LT(text.size(), 100'000U);
+  EXPECT_THAT(text, HasSubstr("VMCORECTL_GUEST=vm1\\x0aMESSAGE_ID=0"));
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     EXPECT_TRUE(is_printable(line)) << line;
@@ -132,6 +133,7 @@ TEST_F(Records, ALongValueIsCutBetweenCharacters) {
   const auto found = fields(next(journal));
   EXPECT_TRUE(name.starts_with(found.at("VMCORECTL_GUEST")));
   EXPECT_GT(found.at("VMCORECTL_GUEST").size(), 1000U);
+  EXPECT_LE(found.at("VMCORECTL_GUEST").size(), 1024U);
 }
 
 TEST_F(Records, WithoutAJournalTheyGoToSyslog) {

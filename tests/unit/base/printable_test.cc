@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "src/base/printable_start.h"
+
 namespace vmcore {
 namespace {
 
@@ -47,6 +49,16 @@ TEST(Printable, WhatIsNoUtf8) {
   EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
   EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
   EXPECT_EQ(printable("\xff\u00e4"), "\\xff\u00e4");
+}
+
+TEST(PrintableStart, IsCutBetweenCharacters) {
+  EXPECT_EQ(printable_start("abc", 3), "abc");
+  EXPECT_EQ(printable_start("abcd", 3), "abc");
+  EXPECT_EQ(printable_start("a\xc3\xa4", 3), "a\xc3\xa4");
+  EXPECT_EQ(printable_start("a\xc3\xa4z", 2), "a");
+  EXPECT_EQ(printable_start("a\x1b", 3), "a\\x");
+  EXPECT_EQ(printable_start("", 0), "");
+  EXPECT_EQ(printable_start("a\xc3", 9), "a\\xc3");
 }
 
 TEST(WholeCharacters, OnesThatHaveOnlyBegunAreLeft) {

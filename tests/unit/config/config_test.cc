@@ -211,7 +211,8 @@ level = 32
 arm = "true"
 arme = true
 )"),
-              ElementsAre(AllOf(HasSubstr(":2: [service] dumps:"), HasSubstr("from 1 to 64")),
+              ElementsAre(AllOf(HasSubstr(":2: [service] dumps: 0 is not allowed"),
+                                HasSubstr("from 1 to 64")),
                           HasSubstr(":3: [service] has no key dump: write dumps"),
                           AllOf(HasSubstr(":5: [store] max-size:"), HasSubstr("\"20GiB\"")),
                           HasSubstr(":6: [store] max-share:"), HasSubstr(":8: [store] max-age:"),
@@ -237,7 +238,7 @@ TEST_F(Configs, WrongForms) {
         "connect = ['nothing']", "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true",
         "hook-limit = 60", "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'",
         "dumps = -1", "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'",
-        "metrics = '/a\\u001b'"}) {
+        "metrics = \"/a\\u001b\""}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }
