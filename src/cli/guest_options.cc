@@ -16,6 +16,7 @@
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
 #include "src/job/budget.h"
+#include "src/job/describe_crash.h"
 #include "src/job/known_domain.h"
 
 namespace vmcore::cli {
@@ -164,12 +165,15 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
     return job::read_file(crash.path + "/" + manifest->dump->file, operation,
                           job::whole_budget().threads);
   }
-  const std::string log = crash.path + "/" + kLogName;
-  std::error_code ignored;
   const bool callers = operation == sandbox::Operation::callers;
-  if ((operation == sandbox::Operation::dmesg || callers) &&
-      std::filesystem::exists(log, ignored)) {
-    TRY_ASSIGN(std::string text, read_file(log));
+  const bool log = operation == sandbox::Operation::dmesg || callers;
+  const char* const name = log                                       ? job::kLogName
+                           : operation == sandbox::Operation::report ? job::kReportName
+                                                                     : "";
+  std::error_code ignored;
+  if (const std::string path = crash.path + "/" + name;
+      *name != '\0' && std::filesystem::exists(path, ignored)) {
+    TRY_ASSIGN(std::string text, read_file(path));
     job::TextResult result{
         .name = crash.crash.id, .uuid = {}, .summary = {}, .place = {}, .text = text};
     if (callers) {
@@ -180,7 +184,8 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
     return result;
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
-              manifest ? "only its log was kept" : crash.crash.damage);
+              manifest ? "only its report and log were kept (see: vmcorectl report, dmesg, info)"
+                       : crash.crash.damage);
 }
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,

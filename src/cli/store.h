@@ -13,12 +13,6 @@
 
 namespace vmcore::cli {
 
-// The kernel log in the folder of a crash, as kexec-tools calls it.
-inline constexpr const char* kLogName = "vmcore-dmesg.txt";
-
-// The same while `receive` writes it beside the dump.
-inline constexpr const char* kReceivedLogName = "vmcore.dmesg";
-
 // Which store the user means.
 struct StoreChoice {
   std::string folder = {};  // --store; empty: the configured one
@@ -32,19 +26,15 @@ void add_store_option(CLI::App& command, StoreChoice& choice);
 Result<config::Config> config_of(const StoreChoice& choice);
 // The folder of the store. Reads no configuration where --store names it.
 Result<std::string> folder_of(const StoreChoice& choice);
-// What the store may take: as it is configured, where --config was given or it is the configured
-// store; else the usual limits.
-Result<vault::Budget> budget_of(const StoreChoice& choice);
+// What holds for the store: what is configured, if --config was given or it is the configured
+// store; else the defaults.
+Result<config::Config> config_for(const StoreChoice& choice);
 Result<vault::Vault> open_store(const StoreChoice& choice);
 
 std::uint64_t now_in_seconds();
 // "2026-11-29", "2026-11-29 21:45[:00]" in UTC, or how long ago: "90s", "15m", "2h", "7d". Seconds
 // since the epoch; nothing where the text is no time.
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now);
-
-// vault::Describe: vmcore-worker opens the dump in the folder. Its kernel log is written beside it
-// where there is none.
-Result<> describe_crash(report::Manifest& manifest, const std::string& folder);
 
 // The crash that the word means, in that store, open.
 Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string& word);

@@ -10,6 +10,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/describe_crash.h"
 
 namespace vmcore::cli {
 namespace {
@@ -28,7 +29,7 @@ bool is_given(const vault::Budget& budget) {
 }
 
 Result<> recover(const vault::Vault& vault) {
-  TRY_ASSIGN(const vault::Recovered recovered, vault.recover(describe_crash));
+  TRY_ASSIGN(const vault::Recovered recovered, vault.recover(job::describe_crash));
   for (const vault::KeptCrash& crash : recovered.completed) {
     fmt::print("completed {}: the program that wrote it ended\n", crash.id);
   }
@@ -52,9 +53,10 @@ int run(const Options& options, const Common& common) {
   if (options.only_complete) {
     return kExitDone;
   }
-  const auto budget = is_given(options.budget) ? options.budget : budget_of(options.store);
-  const auto pruned = budget ? vault->prune(*budget, {}, now_in_seconds(), options.dry_run)
-                             : tl::unexpected(budget.error());
+  const auto config = is_given(options.budget) ? config::Config{.budget = options.budget}
+                                               : config_for(options.store);
+  const auto pruned = config ? vault->prune(config->budget, {}, now_in_seconds(), options.dry_run)
+                             : tl::unexpected(config.error());
   if (!pruned) {
     return report_error(pruned.error(), common);
   }

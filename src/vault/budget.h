@@ -40,8 +40,9 @@ struct Budget {
   }
 };
 
-// Where nobody says otherwise: half of the file system, a tenth of which stays free.
-inline const Budget kUsualBudget{.share = 50, .free_share = 10};
+// Where nobody says otherwise: half of the file system, a tenth of which stays free. A crash loop
+// that lasts for days is no longer a list than that.
+inline const Budget kUsualBudget{.share = 50, .free_share = 10, .guest_count = 1000};
 
 // A crash as its removal is judged.
 struct Stored {
@@ -51,13 +52,16 @@ struct Stored {
   std::uint64_t bytes = 0;
   std::string guest = {};      // its name
   std::string uuid = {};       // of the guest; empty: not known
-  std::string signature = {};  // exact; empty: not known
-  bool full = false;           // a complete dump is in it
+  std::string signature = {};  // exact; empty: not known, or weak
+  bool dumped = false;         // a dump is in it
+  bool full = false;           // and is complete
   bool held = false;
   bool busy = false;  // somebody reads it
 };
 
 Stored stored_of(const report::ListedCrash& crash);
+// The exact signature; empty where it is weak or not known.
+std::string strong_signature(const report::CrashSignature& signature);
 
 // The file system of the store, in bytes. `promised` is the room that dumps will take that are
 // being written.
@@ -89,7 +93,7 @@ Choice choose(std::span<const Stored> stored, const Budget& budget, const Space&
 struct MemoryPolicy {
   // After a full dump a repeat (of the same signature and guest) gets none.
   std::chrono::seconds repeat_window{24 * 3600};
-  // The most full dumps in a window: of a guest, and of a signature whatever the guest.
+  // The most dumps in a window, complete or not: of a guest, and of a signature whatever the guest.
   std::chrono::seconds rate_window{3600};
   std::uint64_t guest_most = 4;
   std::uint64_t signature_most = 4;
@@ -100,6 +104,7 @@ struct MemoryVerdict {
   std::string why = {};  // not
 };
 
+// `signature`: exact; empty: not known, or weak.
 MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
                                  const std::string& guest, std::uint64_t now,
                                  const MemoryPolicy& policy);
