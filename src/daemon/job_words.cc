@@ -38,7 +38,7 @@ std::vector<std::string> words_of(const StartJob& job, unsigned level) {
               "--output",
               "json",
               "--ends-with-stdin",
-              "--level",
+              "--dump-level",
               std::to_string(level)};
   }
   return {};
