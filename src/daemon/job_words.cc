@@ -45,6 +45,9 @@ std::vector<std::string> words_of(const StartJob& job, unsigned level) {
 }
 
 JobEnded ended_with(const std::string& id, const Result<DumpFile>& dump) {
+  if (dump && id.empty()) {
+    return {.error = Error{Errc::io, "the job names no stored crash"}};
+  }
   return dump ? JobEnded{.id = id, .whole = dump->as_asked && !dump->summary.incomplete}
               : JobEnded{.id = id, .error = dump.error()};
 }
