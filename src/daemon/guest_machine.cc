@@ -400,7 +400,7 @@ void GuestMachine::settle(const GuestFacts& facts) {
   CrashOutcome& outcome = crash.outcome;
   outcome.event = crash.event;
   outcome.phase = crash.phase;
-  if (outcome.id.empty() && !crash.left.empty() && !crash.read) {
+  if (!outcome.whole && !crash.left.empty() && !crash.read) {
     outcome.why = with_hint(crash.left + " before its memory was read", facts);
   }
   if (outcome.id.empty()) {

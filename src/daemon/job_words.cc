@@ -38,13 +38,16 @@ std::vector<std::string> words_of(const StartJob& job, unsigned level) {
               "--output",
               "json",
               "--ends-with-stdin",
-              "--level",
+              "--dump-level",
               std::to_string(level)};
   }
   return {};
 }
 
 JobEnded ended_with(const std::string& id, const Result<DumpFile>& dump) {
+  if (dump && id.empty()) {
+    return {.error = Error{Errc::io, "the job names no stored crash"}};
+  }
   return dump ? JobEnded{.id = id, .whole = dump->as_asked && !dump->summary.incomplete}
               : JobEnded{.id = id, .error = dump.error()};
 }

@@ -38,8 +38,8 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
       job_command({JobKind::dump, event, seconds(900)},
                   {.words = {"-c", "qemu:///system", "--name", "vm1"}}, {"/store", "/conf"}, 17);
   EXPECT_THAT(command.words, ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json",
-                                         "--ends-with-stdin", "--level", "17", "--store", "/store",
-                                         "--config", "/conf"));
+                                         "--ends-with-stdin", "--dump-level", "17", "--store",
+                                         "/store", "--config", "/conf"));
   EXPECT_THAT(command.guest.words, ElementsAre("-c", "qemu:///system", "--name", "vm1"));
   EXPECT_TRUE(command.reports);
   EXPECT_TRUE(command.waits);
