@@ -41,7 +41,10 @@ Result<> remove_dead_socket(const std::filesystem::path& path, const sockaddr_un
   if (lives) {
     return fail(Errc::busy, "another vmcored listens on {}", path.string());
   }
-  if (errno == ECONNREFUSED && ::unlink(path.c_str()) != 0) {
+  // A file that is no socket refuses, too.
+  struct stat status {};
+  if (errno == ECONNREFUSED && ::stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+      ::unlink(path.c_str()) != 0) {
     return fail_errno(errno, path.string());
   }
   return {};
