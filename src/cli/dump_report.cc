@@ -63,6 +63,12 @@ std::string result_text(const job::GuestDumpResult& result, const ToldDump& told
          describe_handoff(*result.dump);
 }
 
+std::string document(const job::GuestDumpResult& result, const ToldDump& told) {
+  report::DumpReport report = job::report_of(result, told.then);
+  report.kept = told.kept;
+  return report::to_json(report);
+}
+
 // Says what is wrong with the guest; it goes with whatever became of the dump.
 void report_guest(const job::GuestReport& guest, const std::string& then) {
   std::string text;
@@ -87,7 +93,7 @@ std::FILE* messages_of(const ToldDump& told) { return told.to_stdout ? stderr : 
 int print_failure(const job::GuestDumpResult& result, const ToldDump& told, const Common& common) {
   const Error& error = result.dump.error();
   if (common.json) {
-    std::fputs(report::to_json(job::report_of(result, told.then)).c_str(), messages_of(told));
+    std::fputs(document(result, told).c_str(), messages_of(told));
   } else if (result.guest && !common.quiet) {
     std::fputs(describe_guest(*result.guest, told.then).c_str(), stderr);
   }
@@ -99,7 +105,7 @@ void print_success(const job::GuestDumpResult& result, const ToldDump& told, con
   std::FILE* const to = messages_of(told);
   common.kept = !result.dump->path.empty();
   if (common.json) {
-    std::fputs(report::to_json(job::report_of(result, told.then)).c_str(), to);
+    std::fputs(document(result, told).c_str(), to);
   } else if (!common.quiet) {
     std::fputs(result_text(result, told).c_str(), to);
     print_remarks(result.guest->remarks);

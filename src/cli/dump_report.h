@@ -12,6 +12,7 @@ namespace vmcore::cli {
 struct ToldDump {
   std::string then;        // the word of --then, empty for none
   bool to_stdout = false;  // the dump itself went there
+  std::string kept = {};   // the ID of the stored crash, empty for none
 };
 
 // Prints the result of the dump and the state of the guest; returns the exit code.

@@ -16,6 +16,7 @@
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
 #include "src/job/budget.h"
+#include "src/job/describe_crash.h"
 #include "src/job/known_domain.h"
 
 namespace vmcore::cli {
@@ -148,14 +149,18 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
     return job::read_file(crash.path + "/" + manifest->dump->file, operation,
                           job::whole_budget().threads);
   }
-  const std::string log = crash.path + "/" + kLogName;
+  const char* const name = operation == sandbox::Operation::dmesg    ? job::kLogName
+                           : operation == sandbox::Operation::report ? job::kReportName
+                                                                     : "";
   std::error_code ignored;
-  if (operation == sandbox::Operation::dmesg && std::filesystem::exists(log, ignored)) {
-    TRY_ASSIGN(std::string text, read_file(log));
+  if (const std::string path = crash.path + "/" + name;
+      *name != '\0' && std::filesystem::exists(path, ignored)) {
+    TRY_ASSIGN(std::string text, read_file(path));
     return job::TextResult{.name = crash.crash.id, .summary = {}, .place = {}, .text = text};
   }
   return fail(Errc::not_found, "{} has no memory: {}", crash.crash.id,
-              manifest ? "only its log was kept" : crash.crash.damage);
+              manifest ? "only its report and log were kept (see: vmcorectl report, dmesg, info)"
+                       : crash.crash.damage);
 }
 
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,

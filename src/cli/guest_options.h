@@ -48,7 +48,7 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source);
 // file, unless an option says that it is a guest or a stored crash.
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt);
-// What it says of a stored crash: its dump or, where it has none, its kernel log.
+// What it says of a stored crash: its dump or, where it has none, its kernel log and its report.
 Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation);
 // Tells how a guest that stood still for it fared; the exit code, which would be `code` else.
 int report_pause(const job::PausedText& result, int code, const Common& common);

@@ -39,6 +39,7 @@ class JobReporter {
   // For GuestDumpOptions. Empty without --report-fd. Borrows this object.
   std::function<void()> on_memory_read();
   void tell(const job::ReceiveReport& report);
+  void tell(const report::JobFlash& flash) { write(flash); }
   // The last; returns the code.
   int end(int code, const std::string& report);
 

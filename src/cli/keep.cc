@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/keep.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <utility>
+#include <vector>
 
+#include "src/base/fd.h"
 #include "src/base/printable.h"
+#include "src/base/whole_file.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
+#include "src/cli/triage_text.h"
+#include "src/job/describe_crash.h"
+#include "src/report/crash_event.h"
 
 namespace vmcore::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t kMostOfAnEvent = 256U << 10;
 
 std::string host_name() {
   utsname names{};
@@ -26,74 +41,250 @@ void note(const Common& common, const std::string& text) {
   }
 }
 
-bool has_log(const std::string& folder) {
-  std::error_code ignored;
-  return fs::exists(folder + "/" + kReceivedLogName, ignored);
+std::uint64_t now_in_microseconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(
+      0, std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
 }
 
-Result<> make_room(const vault::Vault& vault, const vault::Wanted& wanted, const Common& common) {
-  TRY_ASSIGN(const vault::Pruned pruned,
-             vault.prune(vault::kUsualBudget, wanted, now_in_seconds(), false));
+bool has_log(const std::string& folder) {
+  std::error_code ignored;
+  return fs::exists(folder + "/" + job::kReceivedLogName, ignored);
+}
+
+Result<> remove_for(const vault::Vault& vault, const vault::Budget& budget,
+                    const std::optional<vault::Wanted>& wanted, const Common& common) {
+  TRY_ASSIGN(const vault::Pruned pruned, vault.prune(budget, wanted, now_in_seconds(), false));
   for (const report::ListedCrash& crash : pruned.removed) {
     note(common, fmt::format("{} was removed to make room", crash.id));
   }
-  if (!pruned.exceeded.empty()) {
+  if (wanted && !pruned.exceeded.empty()) {
     return fail(Errc::no_space,
                 "{} has no room for a dump of about {} ({}), and no more may be removed: see "
                 "vmcorectl list, rm and hold, or write the dump elsewhere with -o",
-                vault.path(), human_size(wanted.bytes), pruned.exceeded);
+                vault.path(), human_size(wanted->bytes), pruned.exceeded);
   }
   return {};
+}
+
+report::Manifest begun(const std::string& guest, const std::optional<report::CrashEvent>& event) {
+  report::Manifest manifest{.time = now_in_seconds(),
+                            .capture = {.guest = {.name = guest, .host = host_name()}},
+                            .tool = std::string("vmcorectl ") + VMCORECTL_VERSION};
+  if (event) {
+    manifest.reason = report::reason_of(*event);
+    manifest.witness = "event";
+    GuestIdentity& identity = manifest.capture.guest;
+    identity.name = event->guest.empty() ? guest : event->guest;
+    identity.uuid = event->uuid;
+  }
+  return manifest;
+}
+
+// Nothing where no file is named.
+Result<std::optional<report::CrashEvent>> read_event(const std::string& file) {
+  if (file.empty()) {
+    return std::nullopt;
+  }
+  const Fd open(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!open) {
+    return fail_errno(errno, file);
+  }
+  TRY_ASSIGN(const std::string text, read_all(open.get(), file, kMostOfAnEvent));
+  auto event = report::event_from_json(text);
+  if (!event) {
+    return in_context(std::move(event).error(), file);
+  }
+  return *std::move(event);
 }
 
 }  // namespace
 
 void add_keep_options(CLI::App& command, KeepChoice& choice,
                       std::initializer_list<const char*> others) {
-  CLI::Option* const keep = command.add_flag(
-      "--keep", choice.keep, "Keep the dump in the store, with its manifest and kernel log");
+  CLI::Option* const keep =
+      command.add_flag("--keep", choice.keep,
+                       "Keep the dump in the store, with its manifest, kernel log and report");
   add_store_option(command, choice.store);
   command.get_option("--store")->needs(keep);
+  command
+      .add_option("--event", choice.event,
+                  "For services: the file of the event that tells of the crash")
+      ->needs(keep);
   for (const char* const other : others) {
     keep->excludes(command.get_option(other));
   }
 }
 
+void add_flash_options(CLI::App& command, KeepChoice& choice,
+                       std::initializer_list<const char*> others) {
+  CLI::Option* const flash = command.add_flag(
+      "--flash", choice.flash,
+      "Keep a report of the crash first, at once; a crash that repeats one of which the memory is "
+      "kept gets nothing else");
+  flash->needs(command.get_option("--keep"));
+  command.get_option("--event")->needs(flash);
+  command
+      .add_option("--go-fd", choice.go_fd,
+                  "For services: the descriptor from which a byte is read before memory is dumped")
+      ->needs(flash)
+      ->check(CLI::Range(3, 1 << 20));
+  for (const char* const other : others) {
+    flash->excludes(command.get_option(other));
+  }
+}
+
+Result<> await_go(int go, int cancel) {
+  pollfd waits[] = {{go, POLLIN, 0}, {cancel, POLLIN, 0}};
+  while (::poll(waits, 2, -1) < 0) {
+    if (errno != EINTR) {
+      return fail_errno(errno, "poll");
+    }
+  }
+  char byte = 0;
+  if (waits[1].revents != 0) {
+    return fail(Errc::cancelled, "interrupted before memory was dumped");
+  }
+  return ::read(go, &byte, 1) == 1
+             ? Result<>()
+             : fail(Errc::cancelled,
+                    "--go-fd: it was closed before it said that memory is to be "
+                    "dumped");
+}
+
 Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& guest,
                                const Common& common) {
+  TRY_ASSIGN(const std::optional<report::CrashEvent> event, read_event(choice.event));
   TRY_ASSIGN(vault::Vault opened, vault::Vault::open_to_write(choice.store));
   auto vault = std::make_unique<vault::Vault>(std::move(opened));
-  TRY_ASSIGN(const vault::Recovered recovered, vault->recover(describe_crash));
-  for (const vault::KeptCrash& crash : recovered.completed) {
-    note(common, fmt::format("{} was left by a program that ended; it is complete now", crash.id));
+  TRY_ASSIGN(vault::Draft draft, vault->begin(0));
+  Keeping keeping(choice, common, std::move(vault), std::move(draft), begun(guest, event));
+  keeping.crashed_us_ = event && !event->found ? event->time_us : now_in_microseconds();
+  if (event) {
+    TRY(keeping.draft_.write(job::kEventName, report::to_json(*event)));
+    keeping.has_flash_ = choice.flash;  // a guest that sends nothing is dumped next
   }
-  TRY_ASSIGN(const std::uint64_t estimate, vault->estimate_for(guest));
-  TRY(make_room(*vault, {estimate, guest}, common));
-  TRY_ASSIGN(vault::Draft draft, vault->begin(estimate));
-  report::Manifest manifest{.time = now_in_seconds(),
-                            .capture = {.guest = {.name = guest, .host = host_name()}},
-                            .tool = std::string("vmcorectl ") + VMCORECTL_VERSION};
-  TRY(draft.checkpoint(manifest));
-  return Keeping(std::move(vault), std::move(draft), std::move(manifest));
+  TRY(keeping.draft_.checkpoint(keeping.manifest_));
+  return keeping;
+}
+
+Result<> Keeping::make_room() {
+  TRY_ASSIGN(const vault::Recovered recovered, vault_->recover(job::describe_crash));
+  for (const vault::KeptCrash& crash : recovered.completed) {
+    note(common_, fmt::format("{} was left by a program that ended; it is complete now", crash.id));
+  }
+  const std::string& guest = manifest_.capture.guest.name;
+  TRY_ASSIGN(const std::uint64_t estimate, vault_->estimate_for(guest));
+  TRY(remove_for(*vault_, choice_.budget, vault::Wanted{estimate, guest}, common_));
+  return draft_.expect(estimate);
+}
+
+std::uint64_t Keeping::since_crash_us() const {
+  const std::uint64_t now = now_in_microseconds();
+  return now - std::min(now, crashed_us_);
+}
+
+bool Keeping::add(const char* name, const std::string& text, std::string& why) {
+  if (text.empty()) {
+    return false;
+  }
+  const Result<> written = draft_.write(name, text);
+  if (!written) {
+    manifest_.remarks.push_back({written.error().code, written.error().message});
+    why = why.empty() ? written.error().message : why;
+  }
+  return written.has_value();
+}
+
+void Keeping::take_identity(const job::FlashReading& reading) {
+  GuestIdentity& guest = manifest_.capture.guest;
+  const GuestIdentity& said = reading.identity;
+  guest.name = said.name.empty() ? guest.name : said.name;
+  guest.uuid = said.uuid.empty() ? guest.uuid : said.uuid;
+  guest.qemu = said.qemu;
+  manifest_.capture.consistency = reading.consistency;
+}
+
+// The most valuable file comes first, because the disk may be full.
+report::JobFlash Keeping::keep_flash(const job::FlashReading& reading) {
+  take_identity(reading);
+  std::ranges::copy(reading.remarks, std::back_inserter(manifest_.remarks));
+  const auto warning = std::ranges::find(reading.remarks, Severity::warning, &Remark::severity);
+  std::string why = warning != reading.remarks.end() ? warning->text : "";
+  bool kept = false;
+  if (const auto& report = reading.report) {
+    report::describe(manifest_, *report);
+    const std::string screen = triage_screen(*report, manifest_.capture.guest.name);
+    kept |= add(job::kReportTextName, screen, why);
+  }
+  kept |= add(job::kLogName, reading.log, why);
+  kept |= add(job::kConsoleName, printable_lines(reading.console), why);
+  kept |= add(job::kRegistersName, reading.registers, why);
+  if (reading.report) {
+    kept |= add(job::kReportName, report::to_json(*reading.report), why);
+  }
+  return finish_flash(kept, std::move(why));
+}
+
+report::JobFlash Keeping::keep_log_report() {
+  const Fd log(::open((draft_path_ + "/" + job::kReceivedLogName).c_str(),
+                      O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const auto report = log ? job::report_of_log(log.get(), -1) : fail_errno(errno, "the log");
+  std::string why = report ? "" : report.error().message;
+  if (report) {
+    report::describe(manifest_, *report);
+    add(job::kReportTextName, triage_screen(*report, manifest_.capture.guest.name), why);
+    add(job::kReportName, report::to_json(*report), why);
+  }
+  return finish_flash(true, std::move(why));
+}
+
+report::JobFlash Keeping::finish_flash(bool kept, std::string why) {
+  has_flash_ = has_flash_ || kept;
+  manifest_.to_flash_us = kept ? std::optional(since_crash_us()) : std::nullopt;
+  if (const Result<> synced = draft_.checkpoint(manifest_); !synced) {
+    kept = false;
+    why = synced.error().message;
+  }
+  return {
+      .kept = kept, .why = std::move(why), .draft = draft_path_, .signature = manifest_.signature};
+}
+
+Result<bool> Keeping::wants_memory() {
+  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault_->list());
+  std::vector<vault::Stored> stored;
+  std::ranges::transform(crashes, std::back_inserter(stored), vault::stored_of);
+  const vault::MemoryVerdict verdict =
+      vault::should_keep_memory(stored, vault::strong_signature(manifest_.signature),
+                                manifest_.capture.guest.name, now_in_seconds(), choice_.memory);
+  manifest_.memory_left_out = verdict.why;
+  manifest_.complete = !verdict.keep;
+  return verdict.keep;
 }
 
 Result<> Keeping::commit(const std::string& witness) {
   if (!kept_) {
-    manifest_.witness = witness;
-    kept_ = draft_.commit(manifest_, describe_crash);
+    if (manifest_.witness.empty()) {
+      manifest_.witness = witness;
+    }
+    manifest_.to_dump_us = since_crash_us();
+    kept_ = draft_.commit(manifest_, job::describe_crash);
   }
   if (!*kept_) {
     return tl::unexpected(kept_->error());
   }
   const report::Manifest& manifest = (*kept_)->manifest;
-  if (manifest.dump || manifest.remarks.empty()) {
+  if (manifest.dump || !manifest.memory_left_out.empty() || manifest.remarks.empty()) {
     return {};
   }
   return fail(manifest.remarks.back().code, "{}: {}", (*kept_)->id, manifest.remarks.back().text);
 }
 
 void Keeping::finish(Result<job::DumpResult>& dump, const std::string& witness) {
-  if (!dump && has_log(draft_path_)) {
+  if (!dump && has_flash_) {
+    manifest_.remarks.push_back({dump.error().code, "no dump was kept: " + dump.error().message});
+  }
+  if (!dump && (has_flash_ || has_log(draft_path_))) {
     static_cast<void>(commit(witness));
     return;
   }
@@ -111,16 +302,23 @@ void Keeping::finish(Result<job::DumpResult>& dump, const std::string& witness) 
   }
 }
 
+Result<> Keeping::finish_without_memory() {
+  TRY(commit());
+  static_cast<void>(remove_for(*vault_, choice_.budget, {}, common_));  // it is kept all the same
+  return {};
+}
+
 fs::path Keeping::final_path(const fs::path& path) const {
   if (!kept_ || !*kept_ || path.empty()) {
     return path;
   }
-  const fs::path name = path.filename() == kReceivedLogName ? fs::path(kLogName) : path.filename();
+  const fs::path name =
+      path.filename() == job::kReceivedLogName ? fs::path(job::kLogName) : path.filename();
   return fs::path((*kept_)->path) / name;
 }
 
 std::string Keeping::told() const {
-  return kept_ && *kept_ ? fmt::format("kept as       {}\n", printable((*kept_)->id)) : "";
+  return id().empty() ? "" : fmt::format("kept as       {}\n", printable(id()));
 }
 
 void Keeping::record(const std::string& action, bool done, const std::string& error) const {

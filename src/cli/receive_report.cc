@@ -16,10 +16,17 @@ void say(const job::ReceiveReport& report, const std::string& text) {
   fmt::print(stderr, "vmcorectl: {}\n", printable(report.name + ": " + text));
 }
 
-int print_failure(const job::ReceiveResult& result, const Common& common) {
+std::string document(const job::ReceiveResult& result, const ToldReception& told) {
+  report::ReceiveReport report = job::report_of(result);
+  report.kept = told.kept;
+  return report::to_json(report);
+}
+
+int print_failure(const job::ReceiveResult& result, const ToldReception& told,
+                  const Common& common) {
   const Error& error = result.dump.error();
   if (common.json) {
-    std::fputs(report::to_json(job::report_of(result)).c_str(), stdout);
+    std::fputs(document(result, told).c_str(), stdout);
   }
   const int code = report_error(error);
   // All that was offered is kept.
@@ -34,7 +41,7 @@ void print_success(const job::ReceiveResult& result, const ToldReception& told,
   std::FILE* const to = told.to_stdout ? stderr : stdout;
   common.kept = !result.dump->path.empty();
   if (common.json) {
-    std::fputs(report::to_json(job::report_of(result)).c_str(), to);
+    std::fputs(document(result, told).c_str(), to);
   } else if (!common.quiet) {
     std::fputs(describe_dump(job::dump_file(*result.dump)).c_str(), to);
     print_remarks(result.dump->summary.remarks);
@@ -88,7 +95,7 @@ int tell_received(const job::ReceiveResult& result, const ToldReception& told,
     report_error(*result.report.log_error);
   }
   if (!result.dump) {
-    return print_failure(result, common);
+    return print_failure(result, told, common);
   }
   print_success(result, told, common);
   return exit_code_of(*result.dump);

@@ -2,6 +2,8 @@
 // What is said of the dump that a guest's own capture kernel sends.
 #pragma once
 
+#include <string>
+
 #include "src/cli/verb.h"
 #include "src/job/receive_job.h"
 
@@ -26,6 +28,7 @@ class ReceiveTelling {
 
 struct ToldReception {
   bool to_stdout = false;  // the dump itself went there
+  std::string kept = {};   // the ID of the stored crash, empty for none
 };
 
 // Tells what came of it; the exit code.

@@ -1,57 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/store.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <ctime>
-#include <filesystem>
-#include <thread>
 #include <utility>
 
-#include "src/base/fd.h"
 #include "src/base/number.h"
-#include "src/job/read_job.h"
-#include "src/staging/staged_folder.h"
-#include "src/vault/entry.h"
 
 namespace vmcore::cli {
-namespace {
-
-constexpr std::array kDumpNames{"vmcore", "vmcore.incomplete"};
-
-unsigned threads() { return std::max(1U, std::thread::hardware_concurrency()); }
-
-// The file of the dump in the folder; empty where it has none.
-std::string dump_in(const std::string& folder) {
-  for (const char* const name : kDumpNames) {
-    std::error_code ignored;
-    if (std::filesystem::is_regular_file(folder + "/" + name, ignored)) {
-      return name;
-    }
-  }
-  return {};
-}
-
-// A dump without a readable log is a dump all the same.
-Result<> write_log(report::Manifest& manifest, const std::string& folder, const std::string& dump) {
-  std::error_code ignored;
-  if (std::filesystem::exists(folder + "/" + kLogName, ignored)) {
-    return {};
-  }
-  const auto log = job::read_file(folder + "/" + dump, sandbox::Operation::dmesg, threads());
-  if (!log) {
-    manifest.remarks.push_back(
-        {log.error().code, fmt::format("the kernel log: {}", log.error().message)});
-    return {};
-  }
-  TRY_ASSIGN(const Fd open, staging::open_folder_at(AT_FDCWD, folder, "."));
-  return staging::write_file_at(open.get(), kLogName, log->text, 0600);
-}
-
-}  // namespace
 
 void add_store_option(CLI::App& command, std::string& store) {
   store = vault::kUsualStore;
@@ -90,23 +47,6 @@ std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t n
     }
   }
   return std::nullopt;
-}
-
-Result<> describe_crash(report::Manifest& manifest, const std::string& folder) {
-  std::error_code ignored;
-  std::filesystem::rename(folder + "/" + kReceivedLogName, folder + "/" + kLogName, ignored);
-  const std::string dump = dump_in(folder);
-  if (dump.empty()) {
-    if (manifest.reason.empty() && !ignored) {
-      manifest.reason = "panic";  // a guest sends the log of nothing else
-    }
-    return {};
-  }
-  TRY_ASSIGN(const job::TextResult text,
-             job::read_file(folder + "/" + dump, sandbox::Operation::info, threads()));
-  TRY_ASSIGN(const report::InfoReport info, report::info_from_json(text.text));
-  report::describe(manifest, info, dump);
-  return write_log(manifest, folder, dump);
 }
 
 Result<vault::OpenCrash> open_crash(const std::string& store, const std::string& word) {

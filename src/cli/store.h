@@ -12,12 +12,6 @@
 
 namespace vmcore::cli {
 
-// The kernel log in the folder of a crash, as kexec-tools calls it.
-inline constexpr const char* kLogName = "vmcore-dmesg.txt";
-
-// The same while `receive` writes it beside the dump.
-inline constexpr const char* kReceivedLogName = "vmcore.dmesg";
-
 // Adds --store DIR.
 void add_store_option(CLI::App& command, std::string& store);
 
@@ -27,10 +21,6 @@ std::uint64_t now_in_seconds();
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now);
 // "90s", "15m", "2h", "7d", in seconds.
 std::optional<std::uint64_t> parse_duration(const std::string& text);
-
-// vault::Describe: vmcore-worker opens the dump in the folder. Its kernel log is written beside it
-// where there is none.
-Result<> describe_crash(report::Manifest& manifest, const std::string& folder);
 
 // The crash that the word means, in that store, open.
 Result<vault::OpenCrash> open_crash(const std::string& store, const std::string& word);

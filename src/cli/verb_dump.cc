@@ -75,40 +75,104 @@ void choose(Options& options, acquire::Selection guest) {
   }
 }
 
-job::GuestDumpResult dump(const job::GuestDumpOptions& options, JobReporter& reporter,
-                          const Common& common) {
-  job::Interrupt interrupt(kExitInterrupted);
+job::GuestDumpResult dump(const job::GuestDumpOptions& options, job::Interrupt& interrupt,
+                          JobReporter& reporter, const Common& common) {
   ProgressLine progress(common.quiet);
   return job::dump_guest(options, interrupt, reporter.callback(progress.callback()));
 }
 
-// Nothing is done with the guest before its dump is in the store.
+// Keeps the flash report, and waits until memory may be dumped. Returns whether it is dumped.
+Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& interrupt,
+                        JobReporter& reporter) {
+  interrupt.arm();
+  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(options.job.guest, interrupt.fd()));
+  reporter.tell(keeping.keep_flash(reading));
+  if (options.keep.go_fd >= 0) {
+    TRY(await_go(options.keep.go_fd, interrupt.fd()));
+  }
+  return keeping.wants_memory();
+}
+
+// Nothing is done with the guest before its dump is in the store. No result: its memory is not
+// dumped, on purpose.
+std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& keeping,
+                                                    JobReporter& reporter, const Common& common) {
+  job::Interrupt interrupt(kExitInterrupted);
+  const Result<bool> wanted =
+      options.keep.flash ? keep_flash(options, keeping, interrupt, reporter) : Result<bool>(true);
+  if (wanted && !*wanted) {
+    return std::nullopt;
+  }
+  const Result<> room = wanted ? keeping.make_room() : tl::unexpected(wanted.error());
+  if (!room) {
+    return job::GuestDumpResult{tl::unexpected(room.error()), {}};
+  }
+  job::GuestDumpOptions job = options.job;
+  job.output = keeping.output();
+  job.confirm_kept = [&] { return keeping.commit(); };
+  return dump(job, interrupt, reporter, common);
+}
+
+int tell_kept(const Keeping& keeping, const report::DumpReport& report, int code,
+              const Common& common) {
+  if (common.json) {
+    std::fputs(report::to_json(report).c_str(), stdout);
+  } else if (!common.quiet) {
+    std::fputs(keeping.told().c_str(), stdout);
+    if (!report.memory.empty()) {
+      fmt::print("memory        {}\n", printable(report.memory));
+    }
+  }
+  return code;
+}
+
+// Keeps the crash without its memory.
+int finish_without_memory(Keeping& keeping, const Options& options, JobReporter& reporter,
+                          const Common& common) {
+  if (options.job.on_memory_read) {
+    options.job.on_memory_read();
+  }
+  const Result<> kept = keeping.finish_without_memory();
+  const report::DumpReport report{
+      .dump = kept ? Result<report::DumpFile>(report::DumpFile{.as_asked = true})
+                   : tl::unexpected(kept.error()),
+      .kept = keeping.id(),
+      .memory = kept ? "not kept: " + keeping.memory_left_out() : ""};
+  const int code = kept ? kExitDone : report_error(kept.error());
+  common.kept = !report.kept.empty();
+  return reporter.end(tell_kept(keeping, report, code, common), report::to_json(report));
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
   if (!keeping) {
-    return report_error(keeping.error(), common);
+    const report::DumpReport report{.dump = tl::unexpected(keeping.error())};
+    return reporter.end(report_error(keeping.error(), common), report::to_json(report));
   }
-  job::GuestDumpOptions job = options.job;
-  job.output = keeping->output();
-  job.confirm_kept = [&] { return keeping->commit(); };
-  job::GuestDumpResult result = dump(job, reporter, common);
-  keeping->finish(result.dump);
+  auto result = dump_into_draft(options, *keeping, reporter, common);
+  if (!result) {
+    return finish_without_memory(*keeping, options, reporter, common);
+  }
+  keeping->finish(result->dump);
   const std::string& then = options.chosen_then();
-  if (const auto& guest = result.guest; guest && !then.empty()) {
-    const std::string error = guest->then_error ? guest->then_error->message
-                              : result.withheld ? result.withheld->why
-                                                : "";
+  if (const auto& guest = result->guest; guest && !then.empty()) {
+    const std::string error = guest->then_error  ? guest->then_error->message
+                              : result->withheld ? result->withheld->why
+                                                 : "";
     keeping->record(then, guest->then_done, error);
   }
-  const int code = tell_dump(result, {then, false}, common);
+  const int code = tell_dump(*result, {then, false, keeping->id()}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return reporter.end(code, report::to_json(job::report_of(result, then)));
+  report::DumpReport report = job::report_of(*result, then);
+  report.kept = keeping->id();
+  return reporter.end(code, report::to_json(report));
 }
 
 int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
-  const job::GuestDumpResult result = dump(options.job, reporter, common);
+  job::Interrupt interrupt(kExitInterrupted);
+  const job::GuestDumpResult result = dump(options.job, interrupt, reporter, common);
   const std::string& then = options.chosen_then();
   const int code = tell_dump(result, {then, options.job.output == "-"}, common);
   return reporter.end(code, report::to_json(job::report_of(result, then)));
@@ -225,6 +289,7 @@ Run add_dump(CLI::App& command, const Common& common) {
       ->transform(CLI::AsSizeValue(false));
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
+  add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});
   add_job_options(command, options->service,
                   {"--then", "--then-always", "--all-crashed", "--crash-guest"});
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {

@@ -3,17 +3,19 @@
 #include <cstdio>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "src/base/printable.h"
+#include "src/base/utc.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/report/crash_groups.h"
+#include "src/vault/crash_id.h"
 #include "src/vault/filter.h"
 
 namespace vmcore::cli {
@@ -60,29 +62,49 @@ void print_crashes(const Crashes& crashes) {
   print_table(rows);
 }
 
-// Crashes without a signature are one kind for each title.
-void print_groups(const Crashes& crashes) {
-  struct Group {
-    std::size_t count = 0;
-    std::set<std::string> guests;
-    const report::ListedCrash* newest = nullptr;
-  };
-  std::map<std::string, Group> groups;
-  for (const report::ListedCrash& crash : crashes) {
-    const bool has_signature = crash.manifest && !crash.manifest->signature.exact.empty();
-    Group& group = groups[has_signature ? crash.manifest->signature.exact : title_of(crash)];
-    ++group.count;
-    group.newest = &crash;
-    if (crash.manifest) {
-      group.guests.insert(crash.manifest->capture.guest.name);
-    }
+// Of a crash whose manifest is damaged nothing is known but what its ID says.
+void add_to(report::CrashGroup& group, const report::ListedCrash& crash) {
+  const bool is_newest =
+      group.newest.empty() || vault::number_of(crash.id) > vault::number_of(group.newest);
+  ++group.count;
+  if (is_newest) {
+    group.newest = crash.id;
+    group.title = title_of(crash);
   }
-  std::vector<std::pair<std::string, Group>> sorted(groups.begin(), groups.end());
-  std::ranges::stable_sort(sorted, {}, [](const auto& entry) { return entry.second.count; });
-  std::vector<std::vector<std::string>> rows{{"COUNT", "GUESTS", "NEWEST", "WHAT"}};
-  for (const auto& [signature, group] : sorted) {
+  if (!crash.manifest) {
+    return;
+  }
+  const report::Manifest& manifest = *crash.manifest;
+  group.signature = is_newest ? manifest.signature : group.signature;
+  group.first = group.first == 0 ? manifest.time : std::min(group.first, manifest.time);
+  group.last = std::max(group.last, manifest.time);
+  const std::string& guest = manifest.capture.guest.name;
+  if (std::ranges::find(group.guests, guest) == group.guests.end()) {
+    group.guests.push_back(guest);
+  }
+}
+
+// The most frequent last.
+std::vector<report::CrashGroup> groups_of(const Crashes& crashes) {
+  std::map<std::string, report::CrashGroup> groups;
+  for (const report::ListedCrash& crash : crashes) {
+    const bool has_family = crash.manifest && !crash.manifest->signature.family.empty();
+    add_to(groups[has_family ? crash.manifest->signature.family : title_of(crash)], crash);
+  }
+  std::vector<report::CrashGroup> sorted;
+  for (auto& [key, group] : groups) {
+    sorted.push_back(std::move(group));
+  }
+  std::ranges::stable_sort(sorted, {}, &report::CrashGroup::count);
+  return sorted;
+}
+
+void print_groups(const std::vector<report::CrashGroup>& groups) {
+  std::vector<std::vector<std::string>> rows{{"COUNT", "GUESTS", "FIRST", "NEWEST", "WHAT"}};
+  for (const report::CrashGroup& group : groups) {
     rows.push_back({fmt::format("{}", group.count), fmt::format("{}", group.guests.size()),
-                    group.newest->id, printable(title_of(*group.newest))});
+                    utc_text(static_cast<std::int64_t>(group.first)), group.newest,
+                    printable(group.title)});
   }
   print_table(rows);
 }
@@ -94,7 +116,7 @@ void print_text(const Crashes& crashes, const Options& options, const Common& co
                  printable(options.store));
     }
   } else if (options.group) {
-    print_groups(crashes);
+    print_groups(groups_of(crashes));
   } else {
     print_crashes(crashes);
   }
@@ -129,7 +151,10 @@ int run(Options& options, const Common& common) {
   }
   const bool damaged = std::ranges::any_of(
       *crashes, [](const report::ListedCrash& crash) { return !crash.damage.empty(); });
-  if (common.json) {
+  if (common.json && options.group) {
+    std::fputs(report::to_json(report::CrashGroups{options.store, groups_of(*crashes)}).c_str(),
+               stdout);
+  } else if (common.json) {
     std::fputs(report::to_json(report::CrashList{options.store, *std::move(crashes)}).c_str(),
                stdout);
   } else {
@@ -154,7 +179,9 @@ Run add_list(CLI::App& command, const Common& common) {
                      "Only crashes of this signature, family, or with this in the title");
   command.add_flag("-1", options->newest, "Only the newest");
   command.add_flag("-r,--reverse", options->reverse, "The newest first");
-  command.add_flag("--group", options->group, "A line for each signature, the most frequent last")
+  command
+      .add_flag("--group", options->group,
+                "A line for each family of signatures, the most frequent last")
       ->excludes(command.get_option("-1"));
   add_store_option(command, options->store);
   return [options, &common] { return run(*options, common); };

@@ -8,6 +8,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/describe_crash.h"
 
 namespace vmcore::cli {
 namespace {
@@ -25,7 +26,7 @@ bool is_given(const vault::Budget& budget) {
 }
 
 Result<> recover(const vault::Vault& vault) {
-  TRY_ASSIGN(const vault::Recovered recovered, vault.recover(describe_crash));
+  TRY_ASSIGN(const vault::Recovered recovered, vault.recover(job::describe_crash));
   for (const vault::KeptCrash& crash : recovered.completed) {
     fmt::print("completed {}: the program that wrote it ended\n", crash.id);
   }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
@@ -39,14 +40,18 @@ struct Options {
   std::uint64_t most = 0;
 };
 
-// `tell_log`: the kernel log has the place where it stays.
+// `keeping`: where the kernel log and its report go; null: the log has the place where it stays.
 job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& reporter,
-                           const Common& common, bool tell_log) {
+                           const Common& common, Keeping* keeping) {
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
   ProgressLine progress(common.quiet);
+  bool has_report = false;
   const auto tell = [&](job::ReceiveReport report) {
-    if (!tell_log) {
+    if (keeping != nullptr && !report.log.empty() && !std::exchange(has_report, true)) {
+      reporter.tell(keeping->keep_log_report());
+    }
+    if (keeping != nullptr) {
       report.log.clear();
     }
     telling.tell(report);
@@ -62,22 +67,26 @@ std::string guest_of(const std::string& from) {
 
 int receive_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, guest_of(options.job.from), common);
-  if (!keeping) {
-    return report_error(keeping.error(), common);
+  const Result<> room = keeping ? keeping->make_room() : tl::unexpected(keeping.error());
+  if (!room) {
+    const report::ReceiveReport report{.dump = tl::unexpected(room.error())};
+    return reporter.end(report_error(room.error(), common), report::to_json(report));
   }
   options.job.output = keeping->output();
-  job::ReceiveResult result = receive(options.job, reporter, common, false);
+  job::ReceiveResult result = receive(options.job, reporter, common, &*keeping);
   keeping->finish(result.dump, result.report.crash);
   result.report.log = keeping->final_path(result.report.log);
-  const int code = tell_received(result, {}, common);
+  const int code = tell_received(result, {.kept = keeping->id()}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
-  return reporter.end(code, report::to_json(job::report_of(result)));
+  report::ReceiveReport report = job::report_of(result);
+  report.kept = keeping->id();
+  return reporter.end(code, report::to_json(report));
 }
 
 int receive_into_file(const Options& options, JobReporter& reporter, const Common& common) {
-  const job::ReceiveResult result = receive(options.job, reporter, common, true);
+  const job::ReceiveResult result = receive(options.job, reporter, common, nullptr);
   const int code = tell_received(result, {.to_stdout = options.job.output == "-"}, common);
   return reporter.end(code, report::to_json(job::report_of(result)));
 }

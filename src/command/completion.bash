@@ -24,7 +24,7 @@ _vmcorectl()
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;
-        -o|--file|--log|--qmp|--channel|--key) _filedir; return ;;
+        -o|--file|--log|--qmp|--channel|--key|--event) _filedir; return ;;
         --spool|--folder|--root|--store) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac

@@ -34,8 +34,8 @@ Error limit_is_over(std::chrono::milliseconds limit) {
 }  // namespace
 
 Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
-                             GuestReport& report, std::chrono::milliseconds pause_limit,
-                             int cancel) {
+                             GuestReport& report, std::chrono::milliseconds pause_limit, int cancel,
+                             std::vector<sandbox::NamedFd> descriptors) {
   Pause pause;  // outlives the worker, which holds the pipe
   PauseLimit limit(pause_limit);
   TRY_ASSIGN(sandbox::Worker started, start_worker());
@@ -58,7 +58,7 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
     return {};
   };
   auto result = read_text(
-      *worker, request, {},
+      *worker, request, std::move(descriptors),
       {.on_ready = on_ready, .locate = locate, .on_source_read = on_source_read, .cancel = cancel});
   const bool over = !result && result.error().code != Errc::cancelled && limit.is_over();
   limit.end();

@@ -19,8 +19,8 @@ struct PausedText {
 // Carries out the request for an open guest, and records in `report` what happens to the guest.
 // Errc::cancelled when `cancel` becomes readable.
 Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
-                             GuestReport& report, std::chrono::milliseconds pause_limit,
-                             int cancel);
+                             GuestReport& report, std::chrono::milliseconds pause_limit, int cancel,
+                             std::vector<sandbox::NamedFd> descriptors = {});
 
 // A running guest is looked at before it is held, so that its kernel need not be searched for
 // meanwhile, and runs again as soon as its memory is read, at the latest when `pause_limit` is over

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Signature: by what crashes are told apart (src/triage/signature.h), as a store and the events of
-// a job have it.
+// Signature: tells which crashes are the same (src/triage/signature.h). It stands in the manifests
+// of a store and in the events of a job.
 #pragma once
 
 #include <string>

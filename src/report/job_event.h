@@ -48,8 +48,8 @@ struct JobMemoryRead {
 };
 // Of `--flash`: the crash's flash report, in the draft.
 struct JobFlash {
-  bool kept = false;      // anything of it
-  std::string why = {};   // not, or why it says less than it could
+  bool kept = false;       // anything of it
+  std::string why = {};    // not, or why it says less than it could
   std::string draft = {};  // the path of the folder, until the crash has its name
   Signature signature = {};
 };
@@ -59,9 +59,8 @@ struct JobEnd {
   std::optional<bool> monitor = {};  // as above
   std::string report = {};           // the document of --output json: dump.h, receive.h
 };
-using JobEvent =
-    std::variant<JobProgress, JobReceived, JobStream, JobLog, JobGuestEvent, JobMemoryRead,
-                 JobFlash, JobEnd>;
+using JobEvent = std::variant<JobProgress, JobReceived, JobStream, JobLog, JobGuestEvent,
+                              JobMemoryRead, JobFlash, JobEnd>;
 
 inline constexpr std::string_view kJobSchema = "vmcorectl-job/1";
 // Bytes of a line, which holds at most one report.

@@ -242,10 +242,8 @@ void describe(Manifest& manifest, const TriageReport& report) {
   const auto& panic = report.panic.value;
   if (panic && panic->signature && manifest.signature == Signature{}) {
     const CrashSignature& known = *panic->signature;
-    manifest.signature = {.exact = known.exact,
-                          .family = known.family,
-                          .title = known.title,
-                          .weak = known.weak};
+    manifest.signature = {
+        .exact = known.exact, .family = known.family, .title = known.title, .weak = known.weak};
   }
   if (panic && manifest.reason.empty()) {
     manifest.reason = "panic";

@@ -43,7 +43,8 @@ enum class Operation : std::uint8_t {
   info,     // input -> a JSON document in the output
   dmesg,    // input -> the kernel log as text in the output
   memory,   // input -> what memory is used for, a JSON document in the output
-  report,   // input -> what happened to the guest, a JSON document in the output
+  report,   // input -> what happened to the guest, a JSON document in the output; and the kernel
+            // log as text in "log", where that came with the request
   log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
 };
 

@@ -191,10 +191,15 @@ Stored stored_of(const report::ListedCrash& crash) {
   if (crash.manifest) {
     stored.time = crash.manifest->time;
     stored.guest = crash.manifest->capture.guest.name;
-    stored.signature = crash.manifest->signature.exact;
-    stored.full = crash.manifest->complete && crash.manifest->dump && crash.damage.empty();
+    stored.signature = strong_signature(crash.manifest->signature);
+    stored.dumped = crash.manifest->dump.has_value();
+    stored.full = stored.dumped && crash.manifest->complete && crash.damage.empty();
   }
   return stored;
+}
+
+std::string strong_signature(const report::Signature& signature) {
+  return signature.weak ? std::string() : signature.exact;
 }
 
 Choice choose(std::span<const Stored> stored, const Budget& budget, const Space& space,
@@ -208,25 +213,30 @@ MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::stri
                                  const std::string& guest, std::uint64_t now,
                                  const MemoryPolicy& policy) {
   // On either side of now: a clock may have been set back.
-  const auto full_dumps = [&](std::chrono::seconds window, auto is_one) {
-    return static_cast<std::uint64_t>(std::ranges::count_if(stored, [&](const Stored& crash) {
-      return crash.full && is_one(crash) &&
-             distance(crash.time, now) < static_cast<std::uint64_t>(window.count());
-    }));
+  const auto is_within = [&](const Stored& crash, std::chrono::seconds window) {
+    return distance(crash.time, now) < static_cast<std::uint64_t>(window.count());
   };
   const auto of_guest = [&](const Stored& crash) { return crash.guest == guest; };
   const auto of_signature = [&](const Stored& crash) {
     return !signature.empty() && crash.signature == signature;
   };
-  if (full_dumps(policy.repeat_window,
-                 [&](const Stored& crash) { return of_guest(crash) && of_signature(crash); }) > 0) {
+  const auto dumps_of = [&](auto is_one) {
+    return static_cast<std::uint64_t>(std::ranges::count_if(stored, [&](const Stored& crash) {
+      return crash.dumped && is_one(crash) && is_within(crash, policy.rate_window);
+    }));
+  };
+  const bool repeats = std::ranges::any_of(stored, [&](const Stored& crash) {
+    return crash.full && of_guest(crash) && of_signature(crash) &&
+           is_within(crash, policy.repeat_window);
+  });
+  if (repeats) {
     return {false, "it repeats a crash of which the memory is kept"};
   }
-  if (full_dumps(policy.rate_window, of_guest) >= policy.guest_most) {
+  if (dumps_of(of_guest) >= policy.guest_most) {
     return {false, fmt::format("{} crashes of this guest were dumped in the last {} s",
                                policy.guest_most, policy.rate_window.count())};
   }
-  if (full_dumps(policy.rate_window, of_signature) >= policy.signature_most) {
+  if (dumps_of(of_signature) >= policy.signature_most) {
     return {false, fmt::format("{} crashes of this kind were dumped in the last {} s",
                                policy.signature_most, policy.rate_window.count())};
   }

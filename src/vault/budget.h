@@ -27,8 +27,9 @@ struct Budget {
   std::optional<std::uint64_t> guest_count = {};
 };
 
-// Where nobody says otherwise: half of the file system, a tenth of which stays free.
-inline constexpr Budget kUsualBudget{.share = 50, .free_share = 10};
+// Where nobody says otherwise: half of the file system, a tenth of which stays free. A crash loop
+// that lasts for days is no longer a list than that.
+inline constexpr Budget kUsualBudget{.share = 50, .free_share = 10, .guest_count = 1000};
 
 // A crash as its removal is judged.
 struct Stored {
@@ -37,13 +38,16 @@ struct Stored {
   std::uint64_t time = 0;    // of the host's clock, seconds since the epoch
   std::uint64_t bytes = 0;
   std::string guest = {};      // its name
-  std::string signature = {};  // exact; empty: not known
-  bool full = false;           // a complete dump is in it
+  std::string signature = {};  // exact; empty: not known, or weak
+  bool dumped = false;         // a dump is in it
+  bool full = false;           // and is complete
   bool held = false;
   bool busy = false;  // somebody reads it
 };
 
 Stored stored_of(const report::ListedCrash& crash);
+// The exact signature; empty where it is weak or not known.
+std::string strong_signature(const report::Signature& signature);
 
 // The file system of the store, in bytes. `promised` is the room that dumps will take that are
 // being written.
@@ -75,7 +79,7 @@ Choice choose(std::span<const Stored> stored, const Budget& budget, const Space&
 struct MemoryPolicy {
   // After a full dump a repeat (of the same signature and guest) gets none.
   std::chrono::seconds repeat_window{24 * 3600};
-  // The most full dumps in a window: of a guest, and of a signature whatever the guest.
+  // The most dumps in a window, complete or not: of a guest, and of a signature whatever the guest.
   std::chrono::seconds rate_window{3600};
   std::uint64_t guest_most = 4;
   std::uint64_t signature_most = 4;
@@ -86,6 +90,7 @@ struct MemoryVerdict {
   std::string why = {};  // not
 };
 
+// `signature`: exact; empty: not known, or weak.
 MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
                                  const std::string& guest, std::uint64_t now,
                                  const MemoryPolicy& policy);

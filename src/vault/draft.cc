@@ -15,11 +15,15 @@
 #include "src/vault/crash_id.h"
 #include "src/vault/entry.h"
 #include "src/vault/lock.h"
+#include "src/vault/room.h"
 
 namespace vmcore::vault {
 namespace {
 
-constexpr std::uint64_t kHeldBack = 256U << 10;  // a manifest has some 4 KiB, and 1 MiB at most
+constexpr std::uint64_t kForManifest = 256U << 10;  // it has some 4 KiB, and 1 MiB at most
+// Bytes of the reserve that are given up at a time. Another program may take them first.
+constexpr std::uint64_t kPortion = 512U << 10;
+constexpr unsigned kAttempts = 16;
 
 Result<std::string> new_name() {
   std::uint64_t random = 0;
@@ -27,19 +31,6 @@ Result<std::string> new_name() {
     return fail_errno(errno, "getrandom");
   }
   return fmt::format("{}{:016x}", kDraftPrefix, random);
-}
-
-// File systems without fallocate hold nothing back.
-Result<> hold_room(int folder, std::uint64_t estimate) {
-  const Fd file(
-      ::openat(folder, kRoomName, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file) {
-    return fail_errno(errno, kRoomName);
-  }
-  if (::fallocate(file.get(), 0, 0, kHeldBack) != 0 && errno == ENOSPC) {
-    return fail_errno(ENOSPC, "there is no room for a crash");
-  }
-  return sys::truncate(file.get(), std::max(estimate, kHeldBack));
 }
 
 // A draft that is completed may have been described before.
@@ -68,7 +59,7 @@ std::uint64_t promised_to(int draft_folder) {
   return estimate - std::min(estimate, bytes_in(draft_folder));
 }
 
-Result<Draft> Draft::create(int store, const std::string& where, std::uint64_t estimate) {
+Result<Draft> Draft::try_create(int store, const std::string& where) {
   TRY_ASSIGN(std::string name, new_name());
   TRY_ASSIGN(staging::StagedFolder folder,
              staging::StagedFolder::create(store, std::move(name), where));
@@ -76,10 +67,20 @@ Result<Draft> Draft::create(int store, const std::string& where, std::uint64_t e
   if (!lock) {
     return in_context(std::move(lock).error(), folder.path());
   }
-  if (Result<> held = hold_room(folder.fd(), estimate); !held) {
-    return in_context(std::move(held).error(), where);
-  }
+  TRY(hold_room(folder.fd(), kHeldName, kForManifest));
   return Draft(store, where, std::move(folder), *std::move(lock));
+}
+
+Result<Draft> Draft::create(int store, const std::string& where) {
+  while (true) {
+    auto draft = try_create(store, where);
+    if (draft || draft.error().code != Errc::no_space) {
+      return draft;
+    }
+    if (give_up_room(store, kReserveName, kPortion) == 0) {
+      return in_context(std::move(draft).error(), where + ": there is no room for a crash");
+    }
+  }
 }
 
 Result<Draft> Draft::adopt(int store, const std::string& where, const std::string& name) {
@@ -92,9 +93,31 @@ Result<Draft> Draft::adopt(int store, const std::string& where, const std::strin
   return Draft(store, where, std::move(folder), *std::move(lock));
 }
 
+Result<> Draft::expect(std::uint64_t estimate) {
+  if (estimate == 0) {
+    return {};
+  }
+  const Fd file(::openat(folder(), kRoomName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return file ? sys::truncate(file.get(), estimate) : fail_errno(errno, path());
+}
+
+Result<> Draft::write(const std::string& name, std::string_view text, mode_t mode) {
+  Result<> written;
+  for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+    written = staging::write_file_at(folder(), name, text, mode);
+    const bool full = !written && written.error().code == Errc::no_space;
+    const std::uint64_t portion = std::max<std::uint64_t>(kPortion, 2 * text.size());
+    if (!full || (give_up_room(store_, kReserveName, portion) == 0 &&
+                  give_up_room(folder(), kHeldName, kForManifest) == 0)) {
+      break;
+    }
+  }
+  return written;
+}
+
 Result<> Draft::checkpoint(const report::Manifest& manifest) {
   TRY(folder_.sync());
-  return staging::write_file_at(folder(), kManifestName, report::to_json(manifest), 0600);
+  return write(kManifestName, report::to_json(manifest));
 }
 
 Result<KeptCrash> Draft::commit(report::Manifest manifest, const Describe& describe) {
@@ -121,6 +144,7 @@ Result<KeptCrash> Draft::try_commit(report::Manifest manifest, const Describe& d
   drop_repeats(manifest.remarks);
   TRY_ASSIGN(manifest.files, files_of(folder(), path()));
   ::unlinkat(folder(), kRoomName, 0);
+  ::unlinkat(folder(), kHeldName, 0);
   auto naming = lock_folder(store_, Hold::alone, true);
   if (!naming) {
     return in_context(std::move(naming).error(), where_);
@@ -128,7 +152,7 @@ Result<KeptCrash> Draft::try_commit(report::Manifest manifest, const Describe& d
   TRY_ASSIGN(manifest.number, next_number(store_, where_));
   const GuestIdentity& guest = manifest.capture.guest;
   manifest.id = crash_id(manifest.time, guest.host, guest.name, manifest.number);
-  TRY(staging::write_file_at(folder(), kManifestName, report::to_json(manifest), kManifestMode));
+  TRY(write(kManifestName, report::to_json(manifest), kManifestMode));
   TRY_ASSIGN(std::optional<Remark> doubt, folder_.commit(manifest.id, kFolderMode));
   return KeptCrash{manifest.id, path(), std::move(manifest), std::move(doubt)};
 }

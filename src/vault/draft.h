@@ -18,7 +18,7 @@ namespace vmcore::vault {
 
 // Drafts begin with it, and so nothing that was begun is ever listed.
 inline constexpr std::string_view kDraftPrefix = ".new-";
-// The file in a draft that holds room back for the manifest; its size is the estimate of the dump.
+// The file in a draft whose size is the estimate of the dump. It has no blocks.
 inline constexpr const char* kRoomName = ".room";
 
 // Opens the dump in the folder of that path with our own reader, and takes what it says into the
@@ -37,12 +37,18 @@ struct KeptCrash {
 class Draft {
  public:
   // `store` is borrowed, and outlives the draft. The store's lock is held by the caller.
-  static Result<Draft> create(int store, const std::string& where, std::uint64_t estimate);
+  static Result<Draft> create(int store, const std::string& where);
   // One that nobody writes any more: Errc::busy where somebody does.
   static Result<Draft> adopt(int store, const std::string& where, const std::string& name);
 
   int folder() const { return folder_.fd(); }  // borrowed
   std::string path() const { return folder_.path(); }
+
+  // A dump of about so many bytes will be written into it.
+  Result<> expect(std::uint64_t estimate);
+  // Writes a small file as a whole, and syncs it. Where the disk is full, it takes the room that
+  // was held back for it.
+  Result<> write(const std::string& name, std::string_view text, mode_t mode = 0600);
 
   // What is in the folder, and the manifest so far, survive: where this program ends here, the next
   // Vault::recover() commits them. Call it as soon as something is worth it.
@@ -59,6 +65,7 @@ class Draft {
         where_(std::move(where)),
         lock_(std::move(lock)),
         folder_(std::move(folder)) {}
+  static Result<Draft> try_create(int store, const std::string& where);
   Result<KeptCrash> try_commit(report::Manifest manifest, const Describe& describe);
 
   int store_;

@@ -18,13 +18,17 @@
 #include "src/vault/crash_id.h"
 #include "src/vault/entry.h"
 #include "src/vault/lock.h"
+#include "src/vault/room.h"
 
 namespace vmcore::vault {
 namespace {
 
 constexpr std::string_view kGonePrefix = ".gone-";
 constexpr std::uint64_t kUsualEstimate = 16U << 20;
-constexpr std::size_t kLeastOfAnId = 9;  // the date and the T
+// For some twenty flash reports.
+constexpr std::uint64_t kReserve = 8U << 20;
+constexpr std::uint64_t kReserveShare = 32;  // of the file system, at most this part
+constexpr std::size_t kLeastOfAnId = 9;      // the date and the T
 
 bool has_number_form(const std::string& word) {
   return word.size() > 1 && word.front() == '-' &&
@@ -156,7 +160,23 @@ Result<OpenCrash> Vault::open_crash(const std::string& id) const {
 
 Result<Draft> Vault::begin(std::uint64_t estimate) const {
   TRY_ASSIGN(const Fd naming, lock());
-  return Draft::create(folder_.get(), path_, estimate);
+  fill_reserve();
+  TRY_ASSIGN(Draft draft, Draft::create(folder_.get(), path_));
+  TRY(draft.expect(estimate));
+  return draft;
+}
+
+// A small part of a small file system.
+std::uint64_t Vault::wanted_reserve() const {
+  struct statvfs status {};
+  const std::uint64_t total = ::fstatvfs(folder_.get(), &status) == 0
+                                  ? static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize
+                                  : 0;
+  return std::min(kReserve, total / kReserveShare);
+}
+
+void Vault::fill_reserve() const {
+  static_cast<void>(hold_room(folder_.get(), kReserveName, wanted_reserve()));
 }
 
 Result<> Vault::change_state(const std::string& id,
@@ -230,6 +250,9 @@ Result<Space> Vault::space() const {
   }
   Space space{.total = static_cast<std::uint64_t>(status.f_blocks) * status.f_frsize,
               .free = static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize};
+  const std::uint64_t wanted = wanted_reserve();
+  const std::uint64_t given_up = wanted - std::min(wanted, held_room(folder_.get(), kReserveName));
+  space.free -= std::min(space.free, given_up);
   TRY_ASSIGN(const std::vector<std::string> names, staging::names_in(folder_.get(), path_));
   for (const std::string& name : names) {
     const auto draft = name.starts_with(kDraftPrefix)
@@ -263,6 +286,9 @@ Result<Pruned> Vault::prune(const Budget& budget, const std::optional<Wanted>& w
   if (!naming) {
     return tl::unexpected(std::move(naming).error());
   }
+  if (!try_only) {
+    fill_reserve();
+  }
   TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, list());
   TRY_ASSIGN(const Space room, space());
   std::vector<Stored> stored;
@@ -285,6 +311,9 @@ Result<Pruned> Vault::prune(const Budget& budget, const std::optional<Wanted>& w
   naming->reset();  // what follows may take long
   for (const std::string& name : gone) {
     TRY(staging::remove_folder_at(folder_.get(), name, path_));
+  }
+  if (!gone.empty()) {
+    fill_reserve();
   }
   TRY(failure);
   return pruned;

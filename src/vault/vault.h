@@ -63,7 +63,8 @@ class Vault {
   // Waits for whoever writes or removes it.
   Result<OpenCrash> open_crash(const std::string& id) const;
 
-  // A new crash. Nothing is removed for it: see prune(). `estimate`: bytes of the dump.
+  // A new crash. Nothing is removed for it: see prune(). `estimate`: bytes of the dump, as for
+  // Draft::expect(). Room for some flash reports is held back in the store, as far as there is any.
   Result<Draft> begin(std::uint64_t estimate) const;
 
   Result<> set_held(const std::string& id, bool held) const;
@@ -91,6 +92,9 @@ class Vault {
   // Errc::denied where it is held, Errc::busy where somebody has a file of it open.
   Result<> check_free(const std::string& id) const;
   Result<Space> space() const;
+  // Takes back what was given up of the room for flash reports.
+  void fill_reserve() const;
+  std::uint64_t wanted_reserve() const;
   void recover_draft(const std::string& name, const Describe& describe, Recovered& recovered) const;
 
   std::string path_;

@@ -65,18 +65,6 @@ Result<Done> run_memory(const Request& request, const MemoryImage& image, const 
   return hand_out(report::to_json(memory_report(image, use, is_torn(request))), use, output);
 }
 
-Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output) {
-  TRY_ASSIGN(const convert::Subject subject,
-             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
-  const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
-  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
-  struct {
-    bool incomplete;
-    std::optional<InfoPlace> place;
-  } const found{report.incomplete, subject.place()};
-  return hand_out(report::to_json(report), found, output);
-}
-
 // A console is read as it comes: memory does not grow with it.
 Result<triage::LogText> read_log(int source) {
   triage::LogReader reader;
@@ -140,9 +128,8 @@ Result<Done> run_early_dmesg(const MemoryImage& image, const kernel::FoundKernel
   return Done{.summary = std::move(summary)};
 }
 
-Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
-  TRY_ASSIGN(const convert::Subject subject,
-             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
+Result<Done> write_dmesg(const MemoryImage& image, const convert::Subject& subject,
+                         const Fd& output) {
   const kernel::FoundKernels& found = subject.found;
   const bool doubted = found.kernels.empty() && !found.doubted.empty();
   if (found.kernels.empty() && !doubted) {
@@ -178,20 +165,50 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   return Done{.summary = std::move(summary), .place = subject.place()};
 }
 
+Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const Fd& output) {
+  TRY_ASSIGN(const convert::Subject subject,
+             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
+  return write_dmesg(image, subject, output);
+}
+
+// `log`, where there is one, gets the kernel log, and before the report: it takes less time, and is
+// there even where the report never ends.
+Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output,
+                        const Fd& log) {
+  TRY_ASSIGN(const convert::Subject subject,
+             convert::find_subject(image, options_of(request).search, nullptr, request.hint));
+  std::vector<Remark> remarks;
+  if (log) {
+    if (const auto written = write_dmesg(image, subject, log); !written) {
+      remarks.push_back({written.error().code, "the kernel log: " + written.error().message});
+    }
+  }
+  const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
+  const report::TriageReport report = triage_report(image, subject, live, is_torn(request));
+  struct {
+    bool incomplete;
+    std::optional<InfoPlace> place;
+  } const found{report.incomplete, subject.place()};
+  TRY_ASSIGN(Done done, hand_out(report::to_json(report), found, output));
+  done.summary.remarks = std::move(remarks);
+  return done;
+}
+
 // Who asks for a dump tells how much time it took until then.
 Clock::time_point begin_of(const Request& request) {
   const auto before = request.capture ? request.capture->cost.duration_us : std::nullopt;
   return Clock::now() - std::chrono::microseconds(before.value_or(0));
 }
 
-Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd& output) {
+Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd& output,
+                      const Fd& log) {
   switch (request.operation) {
     case Operation::info:
       return run_info(request, image, output);
     case Operation::memory:
       return run_memory(request, image, output);
     case Operation::report:
-      return run_report(request, image, output);
+      return run_report(request, image, output, log);
     default:
       return run_dmesg(request, image, output);
   }
@@ -217,7 +234,8 @@ Result<Done> run_job(const Channel& channel, Request request, sandbox::Descripto
     return run_convert(channel, request, begun, input, descriptors);
   }
   TRY_ASSIGN(const Fd output, descriptors.take("output"));
-  TRY_ASSIGN(Done done, run_text(request, input.image, output));
+  const Fd log = descriptors.take_if_there("log");
+  TRY_ASSIGN(Done done, run_text(request, input.image, output, log));
   done.place = done.place ? done.place : place;
   if (input.held) {
     input.let_go(channel);

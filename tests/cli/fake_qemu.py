@@ -5,6 +5,7 @@ import array
 import json
 import os
 import socket
+import struct
 import threading
 from pathlib import Path
 
@@ -14,7 +15,8 @@ UUID = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
 
 class FakeQemu:
     """Listens at `path`. `dump` is what dump-guest-memory writes; `cut` bytes of it, where that is given. What was done
-    to the guest is in `deeds`: "dump-guest-memory", "system_reset", "cont", "quit"."""
+    to the guest is in `deeds`: "dump-guest-memory", "system_reset", "cont", "quit". A guest that is not `running` has
+    panicked."""
 
     ACTIONS = ("dump-guest-memory", "system_reset", "cont", "quit")
 
@@ -22,6 +24,7 @@ class FakeQemu:
         self.dump, self.name, self.cut = dump, name, cut
         self.deeds, self.running = [], True
         self.clients = 0        # that have connected
+        self.fails = False      # dumps of it end with an error after their headers
         self.says_amid = []     # events, (name, data), that come while a dump goes on
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -62,7 +65,7 @@ class FakeQemu:
             self._say({"return": answer, "id": command.get("id")} if answer is not None else
                       {"error": {"class": "CommandNotFound", "desc": "not here"}, "id": command.get("id")})
             if command["execute"] == "dump-guest-memory":
-                self._write_dump()
+                self._write_dump(command["arguments"])
             elif command["execute"] == "system_reset":
                 self._event("RESET")
             elif command["execute"] == "quit":
@@ -81,16 +84,41 @@ class FakeQemu:
         return {"query-name": {"name": self.name}, "query-uuid": {"UUID": UUID},
                 "query-version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""},
                 "query-memory-size-summary": {"base-memory": 64 << 20},
-                "query-status": {"status": "running" if self.running else "paused", "running": self.running},
+                "query-status": {"status": "running" if self.running else "guest-panicked", "running": self.running},
                 "query-dump": {"status": "none", "completed": 0, "total": 0}, "query-migrate": {},
                 **dict.fromkeys(("qmp_capabilities", "getfd", "closefd", *self.ACTIONS), {})}.get(command)
 
-    def _write_dump(self) -> None:
-        self._event("STOP")
+    def _range(self, begin: int, length: int) -> bytes:
+        """An ELF dump of that part of memory, as QEMU writes it."""
+        contents = self.dump.read_bytes()
+        header = bytearray(contents[:64])
+        (table,) = struct.unpack_from("<Q", header, 32)
+        (entries,) = struct.unpack_from("<H", header, 56)
+        segments = [list(struct.unpack_from("<IIQQQQQQ", contents, table + 56 * i)) for i in range(entries)]
+        struct.pack_into("<Q", header, 32, 64)
+        parts = []
+        for segment in segments:
+            kind, _, offset, _, physical, size, _, _ = segment
+            if kind == 4:
+                parts.append((segment, contents[offset:offset + size]))
+            elif kind == 1 and physical <= begin < physical + size:
+                at = offset + begin - physical
+                piece = contents[at:at + min(length, physical + size - begin)]
+                parts.append(([kind, 0, 0, 0, begin, len(piece), len(piece), 0], piece))
+        struct.pack_into("<H", header, 56, len(parts))
+        at, table = 64 + 56 * len(parts), b""
+        for segment, piece in parts:
+            segment[2], at = at, at + len(piece)
+            table += struct.pack("<IIQQQQQQ", *segment)
+        return bytes(header) + table + b"".join(piece for _, piece in parts)
+
+    def _write_dump(self, arguments: dict) -> None:
+        if self.running:
+            self._event("STOP")
         for name, data in self.says_amid:
             self._event(name, **data)
-        contents = self.dump.read_bytes()
-        error = {}
+        contents = self._range(arguments["begin"], arguments["length"]) if "begin" in arguments else self.dump.read_bytes()
+        error = {"error": "no memory"} if self.fails else {}
         with os.fdopen(self.fd, "wb") as pipe:
             try:
                 pipe.write(contents[:self.cut] if self.cut >= 0 else contents)
@@ -98,4 +126,5 @@ class FakeQemu:
             except OSError as failure:
                 error = {"error": str(failure)}
         self._event("DUMP_COMPLETED", result={"total": 1, "status": "completed", "completed": 1}, **error)
-        self._event("RESUME")
+        if self.running:
+            self._event("RESUME")

@@ -55,8 +55,9 @@ class Stored(Cli):
         return [crash["id"] for crash in self.listed(*words, code=code)] if self.store.exists() else []
 
     def left(self) -> list:
-        """What is in the store and is neither a crash nor its lock."""
-        return sorted(path.name for path in self.store.iterdir() if not ID.fullmatch(path.name) and path.name != "lock")
+        """The names in the store, without crashes, the lock and the reserve."""
+        return sorted(path.name for path in self.store.iterdir()
+                      if not ID.fullmatch(path.name) and path.name not in ("lock", ".reserve"))
 
 
 class Keeping(Stored):
@@ -178,6 +179,10 @@ class Listing(Stored):
         lines = self.in_store("list", "--group").stdout.decode().splitlines()
         self.assertEqual(len(lines), 2)
         self.assertTrue(lines[1].startswith("3 "))
+        document = json.loads(self.in_store("list", "--group", "--output", "json").stdout)
+        (group,) = document["groups"]
+        self.assertEqual((group["count"], group["newest"]), (3, self.ids()[-1]))
+        self.assertLessEqual(group["first"], group["last"])
 
     def test_damage_is_shown(self):
         whole, cut, empty = (self.kept() for _ in range(3))

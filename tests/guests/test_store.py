@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`vmcorectl dump --keep` of a real guest that panicked: what is stored, what reads it, and --then behind it."""
+"""`vmcorectl dump --keep` of a real guest that panicked: its flash report, what is stored, what reads it, and --then behind it."""
 
 import hashlib
 import json
@@ -30,6 +30,42 @@ class Case:
     def listed(self) -> list:
         done = self.vmcorectl.run("list", "--store", self.store, "--output", "json")
         return json.loads(done.stdout)["crashes"]
+
+    def report_of(self, *words) -> dict:
+        return json.loads(self.vmcorectl.run("report", *words, "--output", "json").stdout)
+
+    def flash(self) -> None:
+        """The first crash is kept with its memory, the same one again is not; both have the report of the dump."""
+        begun = time.monotonic()
+        done = subprocess.run(self.keep_command("--flash", "--output", "json"), capture_output=True, text=True, timeout=300)
+        took = time.monotonic() - begun
+        first = self.listed()[-1]
+        manifest, folder = first["manifest"], self.store / first["id"]
+        print(f"  flash report after {manifest['to_flash_ms']:.0f} ms, dump after {manifest['to_dump_ms']:.0f} ms, "
+              f"all in {took:.1f} s: {manifest['signature']}", flush=True)
+        files = {file["name"]: file["size"] for file in manifest["files"]}
+        print(f"  files: {files}", flush=True)
+        flash = json.loads((folder / "report.json").read_text())
+        dump = self.report_of(folder / "vmcore")
+        same = ("class", "message", "cpu", "task", "signature")
+        expect(self.findings, "flash", [
+            ("exit code", done.returncode, 0), ("stderr", done.stderr, ""), ("remarks", manifest["remarks"], []),
+            ("files", sorted(files), ["report.json", "report.txt", "vmcore", "vmcore-dmesg.txt"]),
+            ("report", [flash["panic"].get(key) for key in same], [dump["panic"].get(key) for key in same]),
+            ("tasks", flash["tasks"]["total"], dump["tasks"]["total"]),
+            ("signature", manifest["signature"]["exact"], dump["panic"]["signature"]["exact"]),
+            ("weak", manifest["signature"]["weak"], False),
+            ("screen", "crash " in (folder / "report.txt").read_text(), True)])
+        done = subprocess.run(self.keep_command("--flash"), capture_output=True, text=True, timeout=300)
+        print(done.stdout, flush=True)
+        second = self.listed()[-1]
+        stored = self.report_of("--store", self.store, second["id"])
+        expect(self.findings, "repeat", [
+            ("exit code", done.returncode, 0), ("told", "not kept: it repeats" in done.stdout, True),
+            ("dump", second["manifest"]["dump"], None), ("complete", second["manifest"]["complete"], True),
+            ("signature", second["manifest"]["signature"], manifest["signature"]),
+            ("report", [stored["panic"].get(key) for key in same], [dump["panic"].get(key) for key in same]),
+            ("guest", self.guest.status(), "guest-panicked")])
 
     def keep(self) -> None:
         begun = time.monotonic()
@@ -66,7 +102,7 @@ class Case:
             told += writer.wait() == 0
         self.vmcorectl.run("prune", "--store", self.store)
         crashes = self.listed()
-        left = [path.name for path in self.store.iterdir() if path.name.startswith(".")]
+        left = [path.name for path in self.store.iterdir() if path.name.startswith(".") and path.name != ".reserve"]
         print(f"  10 writers killed: {told} were kept, {len(crashes) - before} are listed", flush=True)
         expect(self.findings, "killed", [
             ("kept", len(crashes) - before >= told, True), ("damaged", [crash["damage"] for crash in crashes if crash["damage"]], []),
@@ -83,6 +119,7 @@ def test(vmcorectl, _, findings) -> None:
     with scratch_folder() as scratch, Guest(Config(name="store", kernel="6.12", memory_mib=512)) as guest:
         guest.panic()
         case = Case(vmcorectl, guest, findings, Path(scratch) / "store")
+        case.flash()
         case.keep()
         case.read()
         case.killed()

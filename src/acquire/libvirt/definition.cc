@@ -265,6 +265,23 @@ Result<std::string> channel_path(const std::string& xml, std::string_view channe
   return std::string(find_channel(domain, channel).child("source").attribute("path").value());
 }
 
+Result<std::string> console_path(const std::string& xml) {
+  pugi::xml_document document;
+  TRY_ASSIGN(const Node domain, parse(document, xml));
+  const Node devices = domain.child("devices");
+  for (const char* const kind : {"serial", "console"}) {
+    for (const Node device : devices.children(kind)) {
+      const bool is_file = std::string_view(device.attribute("type").value()) == "file";
+      const std::string log = device.child("log").attribute("file").value();
+      const std::string path = device.child("source").attribute("path").value();
+      if (!log.empty() || (is_file && !path.empty())) {
+        return log.empty() ? path : log;
+      }
+    }
+  }
+  return std::string();
+}
+
 Result<DefinitionEdit> prepare_definition(const std::string& xml) {
   pugi::xml_document document;
   TRY_ASSIGN(const Node domain, parse(document, xml));

@@ -23,6 +23,10 @@ Result<MemoryDefinition> read_memory_definition(const std::string& xml);
 // there is none. Known only of a running domain.
 Result<std::string> channel_path(const std::string& xml, std::string_view channel);
 
+// The path of the log file of a domain's console; empty if it has none. That is what a serial port
+// or console writes to (type='file'), or what libvirt copies the output to (<log file=...>).
+Result<std::string> console_path(const std::string& xml);
+
 // Both are written in the same way, so that they differ only in what was changed.
 struct DefinitionEdit {
   std::string before;

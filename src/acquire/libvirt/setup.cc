@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/setup.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <functional>
+#include <span>
 #include <utility>
 
 #include "src/acquire/commands.h"
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/definition.h"
 #include "src/acquire/libvirt/state.h"
+#include "src/base/fd.h"
+#include "src/base/sys.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -125,6 +132,34 @@ Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_
   constexpr std::uint64_t kKibibyte = 1024;
   result.memory = virDomainGetMaxMemory(found.domain.get()) * kKibibyte;
   return result;
+}
+
+Result<std::string> end_of_console(const Selection& selection) {
+  constexpr std::uint64_t kMost = 64U << 10;
+  TRY_ASSIGN(const Domain found, find(selection));
+  TRY_ASSIGN(const std::string xml, definition_of(found.domain.get(), 0));
+  TRY_ASSIGN(const std::string path, console_path(xml));
+  if (path.empty()) {
+    return fail(Errc::not_found,
+                "no file has what the domain's console writes (add <log "
+                "file='...'/> to its serial port)");
+  }
+  // Whoever may write to its folder is not believed: no link is followed, no pipe waited for.
+  const Fd file(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0) {
+    return fail_errno(errno, path);
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return fail(Errc::invalid, "{} is not a regular file", path);
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  std::string text(std::min(size, kMost), '\0');
+  TRY_ASSIGN(
+      const std::size_t got,
+      sys::pread_full(file.get(), std::as_writable_bytes(std::span(text)), size - text.size()));
+  text.resize(got);
+  return text;
 }
 
 Result<PersistentDefinition> persistent_definition(const Selection& selection) {

@@ -44,6 +44,10 @@ struct DomainChannel {
 // Errc::guest_state where it does not run, Errc::not_found where it has no such channel.
 Result<DomainChannel> channel_of_domain(const Selection& selection, std::string_view channel);
 
+// The end of what the domain's console wrote, at most 64 KiB: untrusted text. Errc::not_found if no
+// file has it.
+Result<std::string> end_of_console(const Selection& selection);
+
 // What a domain will be started with.
 struct PersistentDefinition {
   std::string name;

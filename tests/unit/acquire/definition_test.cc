@@ -293,5 +293,22 @@ TEST(MemoryDefinition, WhatItDoesNotSayIsNotGuessed) {
   EXPECT_TRUE(refused(with("KiB", "1048576", "base='0x100000000'")));
 }
 
+std::string with_devices(const char* devices) {
+  return fmt::format("<domain type='kvm'><name>vm1</name><devices>{}</devices></domain>", devices);
+}
+
+TEST(ConsolePath, IsTheFileThatHasWhatTheGuestPrints) {
+  const auto path = [](const char* devices) {
+    return console_path(with_devices(devices)).value_or("an error");
+  };
+  EXPECT_EQ(path(""), "");
+  EXPECT_EQ(path("<serial type='pty'><source path='/dev/pts/3'/></serial>"), "");
+  EXPECT_EQ(path("<serial type='file'><source path='/log/vm1'/></serial>"), "/log/vm1");
+  EXPECT_EQ(path("<serial type='pty'><log file='/log/vm1' append='on'/></serial>"), "/log/vm1");
+  EXPECT_EQ(path("<serial type='pty'/><console type='file'><source path='/c'/></console>"), "/c");
+  EXPECT_EQ(path("<parallel type='file'><source path='/log/vm1'/></parallel>"), "");
+  EXPECT_FALSE(console_path("<network/>"));
+}
+
 }  // namespace
 }  // namespace vmcore::acquire

@@ -33,6 +33,7 @@ std::vector<Stored> store(const std::vector<std::array<std::string, 3>>& crashes
                       .bytes = 10,
                       .guest = guest,
                       .signature = signature,
+                      .dumped = true,
                       .full = true});
   }
   return stored;
@@ -295,6 +296,95 @@ TEST(MemoryPolicies, AnIncompleteDumpIsNoReasonToHaveNone) {
   auto stored = store({{"a", "vm1", "s"}});
   stored[0].full = false;
   EXPECT_TRUE(verdict(stored, "s", "vm1").keep);
+}
+
+// A dump that is never complete is tried again, but not for ever.
+TEST(MemoryPolicies, IncompleteDumpsCountForTheRates) {
+  auto stored = store({{"a", "vm1", "s"}, {"b", "vm1", "s"}});
+  for (Stored& crash : stored) {
+    crash.full = false;
+    crash.time = kNow - 10;
+  }
+  EXPECT_THAT(verdict(stored, "s", "vm1").why, HasSubstr("of this guest"));
+  stored[0].dumped = false;
+  EXPECT_TRUE(verdict(stored, "s", "vm1").keep);
+}
+
+TEST(MemoryPolicies, AWeakSignatureIsNone) {
+  report::ListedCrash crash{
+      .id = "20261129T214500Z-host1-vm1-000017",
+      .manifest = report::Manifest{.signature = {.exact = "e", .weak = true}}};
+  EXPECT_EQ(stored_of(crash).signature, "");
+  crash.manifest->signature.weak = false;
+  EXPECT_EQ(stored_of(crash).signature, "e");
+}
+
+// What vm1 does each minute for a day, and vm2 and vm3 once: as `dump --keep --flash` decides it.
+struct Loop {
+  std::vector<Stored> stored;
+  std::uint64_t number = 0;
+  std::uint64_t now = kNow;
+
+  void crash(const std::string& guest, const std::string& signature, const Budget& budget) {
+    constexpr std::uint64_t kFlash = 1;
+    constexpr std::uint64_t kDump = 100;
+    const bool keep = should_keep_memory(stored, signature, guest, now, {}).keep;
+    const std::uint64_t bytes = keep ? kDump : kFlash;
+    stored.push_back({.id = fmt::format("{}", ++number),
+                      .number = number,
+                      .time = now,
+                      .bytes = bytes,
+                      .guest = guest,
+                      .signature = signature,
+                      .dumped = keep,
+                      .full = keep});
+    const Choice choice = choose(stored, budget, {.total = 10'000, .free = 10'000}, {}, now);
+    std::erase_if(stored, [&](const Stored& one) {
+      return std::ranges::find(choice.remove, one.id) != choice.remove.end();
+    });
+  }
+  std::uint64_t bytes_of(const std::string& guest) const {
+    std::uint64_t bytes = 0;
+    for (const Stored& one : stored) {
+      bytes += one.guest == guest ? one.bytes : 0;
+    }
+    return bytes;
+  }
+};
+
+TEST(CrashLoops, NeitherFillTheStoreNorPushTheOthersOut) {
+  constexpr std::uint64_t kDay = 24 * 60;
+  const Budget budget{.bytes = 1000, .guest_count = 1000};
+  Loop loop;
+  loop.crash("vm2", "other", budget);
+  for (std::uint64_t minute = 0; minute < 3 * kDay; ++minute) {
+    loop.now += 60;
+    loop.crash("vm1", "same", budget);
+    if (minute == kDay / 2) {
+      loop.crash("vm3", "third", budget);
+    }
+  }
+  EXPECT_EQ(loop.bytes_of("vm2"), 100U);
+  EXPECT_EQ(loop.bytes_of("vm3"), 100U);
+  EXPECT_LE(loop.bytes_of("vm1"), 800U);
+  const auto dumped = [](const Stored& one) { return one.guest == "vm1" && one.full; };
+  EXPECT_TRUE(std::ranges::any_of(loop.stored, [&](const Stored& one) {
+    return dumped(one) && one.number == 2;
+  })) << "the first full dump went";
+  EXPECT_LE(std::ranges::count_if(loop.stored, dumped), 4);
+}
+
+// Each crash of the loop is another one: then the rates hold it.
+TEST(CrashLoops, OfManySignaturesAreHeldByTheRates) {
+  Loop loop;
+  const Budget budget{.bytes = 2000, .guest_count = 1000};
+  loop.crash("vm2", "other", budget);
+  for (unsigned minute = 0; minute < 600; ++minute) {
+    loop.now += 60;
+    loop.crash("vm1", fmt::format("s{}", minute), budget);
+  }
+  EXPECT_EQ(loop.bytes_of("vm2"), 100U);
+  EXPECT_LE(loop.bytes_of("vm1"), 1900U);
 }
 
 TEST(MemoryPolicies, RatesOfGuestsAndSignatures) {
