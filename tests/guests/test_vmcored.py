@@ -3,10 +3,6 @@
 """vmcored beside a libvirt daemon of the test's own: crashes are kept without anybody, guests are restarted, and what a
 vmcored that was killed has left is gone on with by the next one."""
 
-import json
-import shutil
-import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +15,7 @@ from guests.dump_checks import expect
 from guests.guest import BOOT_SECONDS, GuestError
 from guests.harness import run_test
 from guests.libvirt_rig import LibvirtRig, available, daemon_program
+from guests.vmcored_rig import Neighbour, Service
 
 MEMORY = 256
 CONFIG = """[guests]
@@ -28,70 +25,6 @@ dump-limit = "120s"
 [guest."left-alone"]
 after-crash = "as-domain"
 """
-
-
-class Neighbour(LibvirtRig):
-    """Another domain of the same libvirt."""
-
-    def __init__(self, host: LibvirtRig, name: str, **more):
-        super().__init__(host.kind, MEMORY, name=name, **more)
-        self.host = host
-
-    uri = property(lambda self: self.host.uri)
-
-    def command(self, *words) -> list:
-        return self.host.command(*words)
-
-    def start_daemon(self) -> None:
-        pass
-
-
-class Service:
-    """A vmcored; `log` has what all of them said."""
-
-    def __init__(self, rig: LibvirtRig, program: Path):
-        self.rig, self.log = rig, rig.folder / "vmcored.log"
-        self.program = Path(rig._reachable(str(program.with_name("vmcorectl")))).with_name("vmcored")
-        if not self.program.exists():
-            shutil.copy(program, self.program)
-        home = rig.folder / "home"
-        self.store, self.state = home / "store", home / "state"
-        config = rig.folder / "vmcored.conf"
-        config.write_text(CONFIG)
-        config.chmod(0o644)
-        self.words = rig.command(self.program, "--config", config, "-c", rig.uri, "--store", self.store, "--state", self.state)
-        self.process = None
-
-    def start(self) -> None:
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stderr=log)
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(30)
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(60)
-
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def wait_for(self, words: str, seconds: float = 90, times: int = 1) -> None:
-        deadline = time.monotonic() + seconds
-        while self.said().count(words) < times:
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise GuestError(f"vmcored does not say {words!r} ({times} times):\n{self.said()}")
-            time.sleep(0.05)
-
-    def run(self, *words) -> str:
-        done = subprocess.run(self.rig.command(self.program.with_name("vmcorectl"), *words, "--store", self.store),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
-        return done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr}"
-
-    def crashes(self, guest: str) -> list:
-        listed = json.loads(self.run("list", "--output", "json"))["crashes"]
-        return [crash for crash in listed if crash["manifest"]["capture"]["guest"]["name"] == guest]
 
 
 def all_at_once(*tasks) -> None:
@@ -177,7 +110,7 @@ def main_test(vmcorectl, _guests, findings) -> None:
     first = LibvirtRig("session", MEMORY, name="first")
     with first:
         with Neighbour(first, "second") as second:
-            service = Service(first, program)
+            service = Service(first, program, CONFIG)
             case = Case(service, first, second, findings)
             try:
                 case.killed_in_a_dump()
