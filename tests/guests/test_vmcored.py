@@ -59,7 +59,8 @@ class Service:
         config = rig.folder / "vmcored.conf"
         config.write_text(CONFIG)
         config.chmod(0o644)
-        self.words = rig.command(self.program, "--config", config, "-c", rig.uri, "--store", self.store, "--state", self.state)
+        self.words = rig.command(self.program, "--config", config, "-c", rig.uri, "--store", self.store, "--state", self.state,
+                                 "--socket", rig.runtime / "vmcored.socket")
         self.process = None
 
     def start(self) -> None:
