@@ -44,7 +44,7 @@ class Service:
         config.write_text(text)
         config.chmod(0o644)
         self.words = rig.command(self.program, "--config", config, "-c", rig.uri, "--store", self.store, "--state", self.state,
-                                 "--socket", home / "vmcored.socket")
+                                 "--socket", rig.runtime / "vmcored.socket")
         self.process = None
 
     def start(self) -> None:
