@@ -99,10 +99,14 @@ std::string title_of(const report::ListedCrash& crash) {
     return crash.damage;
   }
   const report::Manifest& manifest = *crash.manifest;
-  if (!manifest.signature.title.empty()) {
-    return manifest.signature.title;
+  const report::Signature& signature = manifest.signature;
+  if (!signature.title.empty() && !signature.weak) {
+    return signature.title;
   }
-  return manifest.dump && !manifest.dump->release.empty() ? "Linux " + manifest.dump->release : "";
+  const std::string kernel =
+      manifest.dump && !manifest.dump->release.empty() ? "Linux " + manifest.dump->release : "";
+  const bool both = !signature.title.empty() && !kernel.empty();
+  return signature.title + (both ? ", " : "") + kernel;
 }
 
 }  // namespace vmcore::cli

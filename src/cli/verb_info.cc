@@ -189,6 +189,9 @@ std::string describe_stored(const vault::OpenCrash& open) {
   if (!manifest.signature.title.empty()) {
     line(out, "signature", manifest.signature.title);
   }
+  if (!manifest.memory_left_out.empty()) {
+    line(out, "memory", "not kept: " + manifest.memory_left_out);
+  }
   for (const report::StoredFile& file : manifest.files) {
     out += fmt::format("  {:<24}{:>12}  {}\n", printable(file.name), human_size(file.size),
                        file.sha256);

@@ -88,8 +88,10 @@ void add_to(report::CrashGroup& group, const report::ListedCrash& crash) {
 std::vector<report::CrashGroup> groups_of(const Crashes& crashes) {
   std::map<std::string, report::CrashGroup> groups;
   for (const report::ListedCrash& crash : crashes) {
-    const bool has_family = crash.manifest && !crash.manifest->signature.family.empty();
-    add_to(groups[has_family ? crash.manifest->signature.family : title_of(crash)], crash);
+    const report::Signature signature =
+        crash.manifest ? crash.manifest->signature : report::Signature();
+    const bool is_known = !signature.family.empty() && !signature.weak;
+    add_to(groups[is_known ? signature.family : title_of(crash)], crash);
   }
   std::vector<report::CrashGroup> sorted;
   for (auto& [key, group] : groups) {

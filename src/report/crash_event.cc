@@ -10,8 +10,11 @@ namespace vmcore::report {
 namespace {
 
 constexpr std::size_t kMaxDetails = 16U << 10;  // acquire::kMaxDetails
+constexpr std::size_t kMaxTexts = 16;
 constexpr std::array<std::string_view, 4> kPanics{"panicked", "panicked-runs", "crash-loaded",
                                                   "after-crash"};
+
+Json guest_texts() { return Json::array({"details"}); }
 
 CrashEvent event_from(const Json& document) {
   const Members json(document);
@@ -24,6 +27,9 @@ CrashEvent event_from(const Json& document) {
   event.uuid = guest.text_or_empty("uuid", kMaxName);
   event.found = json.flag("found");
   event.details = json.text_or_empty("details", kMaxDetails);
+  if (json.has("guest_text") && json.list("guest_text", kMaxTexts) != guest_texts()) {
+    throw Misfit("\"guest_text\" does not name the texts that the guest wrote");
+  }
   return event;
 }
 
@@ -43,7 +49,7 @@ std::string to_json(const CrashEvent& event) {
                          {{"name", text_or_null(event.guest, kMaxText)},
                           {"uuid", text_or_null(event.uuid, kMaxName)}}},
                         {"details", text_or_null(event.details, kMaxDetails)},
-                        {"guest_text", Json::array({"details"})}});
+                        {"guest_text", guest_texts()}});
 }
 
 Result<CrashEvent> event_from_json(std::string_view text) {

@@ -51,7 +51,10 @@ class FakeQemu:
         self._say({"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}})
         text = b""
         while True:
-            got, fds, _, _ = socket.recv_fds(line, 65536, 1)
+            try:
+                got, fds, _, _ = socket.recv_fds(line, 65536, 1)
+            except ConnectionResetError:    # by one that was killed
+                return
             if not got:
                 return
             self.fd = array.array("i", fds)[0] if fds else self.fd

@@ -341,7 +341,7 @@ class Faults(Flash):
         flag = self.folder / "go"
         os.mkfifo(flag)
         dump = f"{VMCORECTL} dump --qmp qmp --method qmp --keep --flash --store mnt/store --report-fd 3 --go-fd 4 -d 0 --compress none"
-        script = (f"mount -t tmpfs -o size=24m none mnt && ({dump} 3>events 4<go & "
+        script = (f"mount -t tmpfs -o size=24m none mnt && ({dump} 3>events 4<>go & "
                   f"while ! grep -q flash events; do sleep 0.05; done; echo x > go; wait $!; echo code $?); "
                   f"{VMCORECTL} list --store mnt/store; ls -A mnt/store/*-000001")
         done = self.in_namespace(script)

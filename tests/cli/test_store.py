@@ -69,7 +69,10 @@ class Keeping(Stored):
         self.assertNotIn(".new-", (done.stdout + done.stderr).decode())
         manifest = crash["manifest"]
         self.assertTrue(manifest["complete"] and manifest["verified"])
-        self.assertEqual([file["name"] for file in manifest["files"]], ["vmcore", "vmcore-dmesg.txt"])
+        self.assertEqual([file["name"] for file in manifest["files"]],
+                         ["report.json", "report.txt", "vmcore", "vmcore-dmesg.txt"])
+        self.assertEqual(manifest["signature"]["title"], "Panic")
+        self.assertGreater(manifest["to_flash_ms"], 0)
         folder = self.store / crash["id"]
         for file in manifest["files"]:
             contents = (folder / file["name"]).read_bytes()
@@ -81,7 +84,8 @@ class Keeping(Stored):
         os.umask(0)
         folder = self.store / self.kept()
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-        self.assertEqual(modes, {"manifest.json": 0o640, "vmcore": 0o600, "vmcore-dmesg.txt": 0o600, "lock": 0o600})
+        self.assertEqual(modes, {"manifest.json": 0o640, **dict.fromkeys(["report.json", "report.txt", "vmcore", "vmcore-dmesg.txt", "lock"],
+                                                                 0o600)})
         self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o750)
         self.assertEqual(stat.S_IMODE(self.store.stat().st_mode) & 0o007, 0)
 
@@ -98,7 +102,7 @@ class Keeping(Stored):
         self.assertEqual(crash["manifest"]["capture"]["method"], "qmp")
         self.assertEqual(crash["policy"], {"action": "reset", "done": True, "error": None, "to_running_ms": None})
         self.assertEqual(qemu.deeds, ["dump-guest-memory", "system_reset"])
-        self.assertEqual([file["name"] for file in crash["manifest"]["files"]], ["vmcore", "vmcore-dmesg.txt"])
+        self.assertEqual([file["name"] for file in crash["manifest"]["files"]], ["report.json", "vmcore", "vmcore-dmesg.txt"])
         log = (self.store / crash["id"] / "vmcore-dmesg.txt").read_text()
         self.assertEqual(log, self.run_cli("dmesg", self.store / crash["id"] / "vmcore").stdout.decode())
 
@@ -148,7 +152,7 @@ class Listing(Stored):
         lines = self.in_store("list").stdout.decode().splitlines()
         self.assertTrue(lines[0].startswith("ID "))
         self.assertEqual([line.split()[0] for line in lines[1:]], ids)
-        self.assertIn("Linux 6.12", lines[1])
+        self.assertIn("Panic, Linux 6.12", lines[1])
 
     def test_a_clock_that_was_set_back(self):
         """The numbers tell which is the newest."""
@@ -247,7 +251,7 @@ class Reading(Stored):
         folder = self.store / crash
         (folder / "vmcore").unlink()
         manifest = json.loads((folder / "manifest.json").read_text())
-        manifest |= {"dump": None, "complete": False, "files": manifest["files"][1:]}
+        manifest |= {"dump": None, "complete": False, "files": [file for file in manifest["files"] if file["name"] != "vmcore"]}
         (folder / "manifest.json").write_text(json.dumps(manifest))
         self.assertIn(b"no memory", self.in_store("list").stdout)
         self.assertTrue(self.in_store("dmesg", crash).stdout)

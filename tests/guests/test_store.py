@@ -49,7 +49,8 @@ class Case:
         dump = self.report_of(folder / "vmcore")
         same = ("class", "message", "cpu", "task", "signature")
         expect(self.findings, "flash", [
-            ("exit code", done.returncode, 0), ("stderr", done.stderr, ""), ("remarks", manifest["remarks"], []),
+            ("exit code", done.returncode, 0), ("stderr", done.stderr, ""),
+            ("warnings", [remark for remark in manifest["remarks"] if remark["severity"] == "warning"], []),
             ("files", sorted(files), ["report.json", "report.txt", "vmcore", "vmcore-dmesg.txt"]),
             ("report", [flash["panic"].get(key) for key in same], [dump["panic"].get(key) for key in same]),
             ("tasks", flash["tasks"]["total"], dump["tasks"]["total"]),

@@ -12,9 +12,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-bool is_readable_within(int fd, int milliseconds) {
+bool is_readable_within(int fd, int most) {
   pollfd wait{fd, POLLIN, 0};
-  return ::poll(&wait, 1, milliseconds) == 1;
+  return ::poll(&wait, 1, most) == 1;
 }
 
 TEST(Deadlines, EndByThemselves) {
