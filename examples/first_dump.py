@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, and by a capture
-kernel of their own.
+"""What first-dump.sh shows once vmcorectl is built: guests crash and are dumped, by QMP, through libvirt, by a capture
+kernel of their own, and by vmcored, which nobody has to tell.
 
 The guests are Debian kernels with a busybox initramfs. They run under KVM where that boots them, else under TCG
 (slower). Nothing of the machine's own libvirt is used.
@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from guests.capture_rig import CaptureConfig, CaptureGuest, build_image
 from guests.guest import Config, Guest
 from guests.kernels import kernel
-from guests.libvirt_rig import LibvirtRig, available
+from guests.libvirt_rig import LibvirtRig, available, daemon_program
+from guests.vmcored_rig import Service
 
 
 def title(text: str) -> None:
@@ -90,6 +91,27 @@ def from_inside(vmcorectl: Path, out: Path, accel: str) -> None:
     show_log(vmcorectl, dump)
 
 
+def by_itself(vmcorectl: Path, out: Path) -> None:
+    title("A guest that panics while nobody looks: vmcored waits for it")
+    if not available() or not daemon_program("session"):
+        print("skipped: virsh, setpriv, libvirtd or its QEMU driver is missing")
+        return
+    with LibvirtRig("session", name="first-dump") as rig:
+        service = Service(rig, vmcorectl, '[guests]\nafter-crash = "restart"\n')
+        service.start()
+        service.wait_for("connected to libvirt")
+        print("It panics now.", flush=True)
+        rig.send_panic()
+        service.wait_for("its policy is carried out: restart")
+        service.wait_for("first-dump: kept as")
+        print("\n".join("  " + line for line in service.said().splitlines()), flush=True)
+        rig.wait_for_reboot()
+        print(f"QEMU says that the guest is: {rig.status()}. It has booted again.", flush=True)
+        service.stop()
+        shutil.copytree(service.store, out / "store")
+    show([vmcorectl, "list", "--store", out / "store"])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Crash throw-away guests and dump them.")
     parser.add_argument("--bin", type=Path, required=True, help="the folder of vmcorectl and vmcore-worker")
@@ -102,6 +124,7 @@ def main() -> int:
     by_qmp(vmcorectl, out, options.accel)
     by_libvirt(vmcorectl, out)
     from_inside(vmcorectl, out, options.accel)
+    by_itself(vmcorectl, out)
     title(f"Done in {time.monotonic() - started:.0f} s: the dumps are in {out}")
     show([vmcorectl, "info", out / "by-qmp.vmcore"])
     print("\nTo open one, install crash and the kernel's debug package (linux-image-RELEASE-dbg), then paste the line\n"
