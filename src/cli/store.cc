@@ -99,7 +99,7 @@ std::string title_of(const report::ListedCrash& crash) {
     return crash.damage;
   }
   const report::Manifest& manifest = *crash.manifest;
-  const report::Signature& signature = manifest.signature;
+  const report::CrashSignature& signature = manifest.signature;
   if (!signature.title.empty() && !signature.weak) {
     return signature.title;
   }

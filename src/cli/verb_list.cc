@@ -88,8 +88,8 @@ void add_to(report::CrashGroup& group, const report::ListedCrash& crash) {
 std::vector<report::CrashGroup> groups_of(const Crashes& crashes) {
   std::map<std::string, report::CrashGroup> groups;
   for (const report::ListedCrash& crash : crashes) {
-    const report::Signature signature =
-        crash.manifest ? crash.manifest->signature : report::Signature();
+    const report::CrashSignature signature =
+        crash.manifest ? crash.manifest->signature : report::CrashSignature();
     const bool is_known = !signature.family.empty() && !signature.weak;
     add_to(groups[is_known ? signature.family : title_of(crash)], crash);
   }
