@@ -104,7 +104,8 @@ class KeeperTest : public testing::Test {
     keeper_.reset();
     loop_ = std::make_unique<Loop>();
     keeper_ = std::make_unique<Keeper>(
-        *loop_, config_, *GuestRecords::open(folder_ / "state"), {.vmcorectl = program()},
+        *loop_, config_, *GuestRecords::open(folder_ / "state"),
+        Keeper::Programs{.vmcorectl = program()},
         Keeper::Calls{.on_settled = [this](const GuestId& id, const CrashOutcome& outcome) {
           settled_.push_back(id.name +
                              (outcome.id.empty() ? " lost: " + outcome.why : " " + outcome.id));
