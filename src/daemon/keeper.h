@@ -45,6 +45,7 @@ class Keeper {
   // What sources call.
   SourceEvents events();
   void add(std::unique_ptr<GuestSource> source) { sources_.push_back(std::move(source)); }
+  bool has_sources() const { return !sources_.empty(); }
   const config::Config& config() const { return config_; }
   // For crashes to come, and for those whose policy is still due.
   void configure(config::Config config);

@@ -16,12 +16,10 @@ namespace vmcore::daemon {
 namespace {
 
 int check_config(const ServiceOptions& options) {
-  const auto config = configuration(options);
-  if (!config) {
-    return report_error(config.error());
-  }
-  fmt::print("the configuration is good\n");
-  return kExitDone;
+  const config::Verdict verdict =
+      config::check_config(options.config.empty() ? config::kUsualFile : options.config);
+  std::fputs(verdict.text.c_str(), verdict.right ? stdout : stderr);
+  return verdict.right ? kExitDone : kExitUsage;
 }
 
 int run(int argc, char** argv) {
@@ -48,7 +46,8 @@ int run(int argc, char** argv) {
   app.add_flag(
       "--give-back", give_back,
       "Give armed guests back as they were before, and end: for a service that is stopped");
-  app.add_flag("--check-config", only_check, "Say what is wrong with the configuration, and end");
+  app.add_flag("--check-config", only_check,
+               "Print what is wrong with the configuration, or all that holds, and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

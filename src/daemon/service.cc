@@ -58,8 +58,8 @@ MonitorPrograms programs_beside(std::filesystem::path vmcorectl) {
 
 class Service {
  public:
-  static Result<std::unique_ptr<Service>> start(const ServiceOptions& options) {
-    TRY_ASSIGN(config::Config config, configuration(options));
+  static Result<std::unique_ptr<Service>> start(const ServiceOptions& options,
+                                                config::Config config) {
     TRY_ASSIGN(Fd signals, take_signals());
     TRY_ASSIGN(std::filesystem::path program, vmcorectl_executable());
     TRY_ASSIGN(GuestRecords records, GuestRecords::open(options.state));
@@ -74,6 +74,9 @@ class Service {
     TRY(listen());
     keeper_.recover({});
     watch_guests();
+    if (!keeper_.has_sources()) {
+      return fail(Errc::unsupported, "no guests can be watched: see the messages above");
+    }
     feed_watchdog(loop_);
     notify_ready();
     say(Priority::info, "",
@@ -265,7 +268,12 @@ Result<config::Config> configuration(const ServiceOptions& options) {
 }
 
 int run_service(const ServiceOptions& options) {
-  auto service = Service::start(options);
+  auto config = configuration(options);
+  if (!config) {
+    report_error(config.error());
+    return kExitUsage;  // systemd does not try again
+  }
+  auto service = Service::start(options, *std::move(config));
   if (!service) {
     return report_error(service.error());
   }
