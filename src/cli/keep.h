@@ -57,7 +57,7 @@ class Keeping {
   report::JobFlash keep_flash(const job::FlashReading& reading);
   // The same of the kernel log that the guest itself has sent into the draft.
   report::JobFlash keep_log_report();
-  // Decides, by what is stored, whether memory is dumped. The manifest says why not.
+  // Decides whether memory is dumped: not that of a repeat. The manifest says why not.
   Result<bool> wants_memory();
 
   // Where the job writes the dump.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The flash report of a crash: what can be had of it at once, before anything that costs time or
-// room (docs/store.md).
+// The flash report of a crash: a report that takes little time and room, and is made before a dump
+// (docs/store.md).
 //
 // A confined worker makes it of the guest's memory as it is. Where that comes to nothing, because
 // the worker dies, does not end, or finds no kernel, there are the registers and the end of the

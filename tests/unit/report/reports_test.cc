@@ -403,7 +403,7 @@ TEST(Manifest, TakesWhatTheReportSaysWhereItDoesNotKnowIt) {
                     .signature = CrashSignature{.exact = "e", .family = "f", .title = "t"}}}};
   Manifest unknown;
   describe(unknown, report);
-  EXPECT_EQ(unknown.signature, (Signature{.exact = "e", .family = "f", .title = "t"}));
+  EXPECT_EQ(unknown.signature, (CrashSignature{.exact = "e", .family = "f", .title = "t"}));
   EXPECT_EQ(unknown.reason, "panic");
   EXPECT_EQ(unknown.witness, "memory");
   Manifest told{.reason = "hang", .witness = "event", .signature = {.exact = "before"}};
