@@ -20,6 +20,7 @@ from guests.guest import BOOT_SECONDS, Config, Guest
 from guests.harness import run_test, scratch_folder
 
 KILLS = 4
+LOOK_AHEAD = 35     # seconds after which vmcored has looked where the kernel lies
 MOST_EXTRA = 50     # milliseconds of an orderly reboot; told, and not judged: machines differ
 
 
@@ -57,7 +58,8 @@ class Case:
 
     def crashes(self) -> list:
         done = self.vmcorectl.run("list", "--store", self.store, "--output", "json")
-        return json.loads(done.stdout)["crashes"] if done.returncode == 0 else []
+        listed = json.loads(done.stdout)["crashes"] if done.returncode == 0 else []
+        return [crash["manifest"] for crash in listed if crash.get("manifest")]
 
     def wait_for(self, condition, what: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -95,6 +97,7 @@ class Case:
         print(f"  panic: kept {took[0]:.2f} s after it was triggered" if took else "  panic: not kept", flush=True)
 
     def orderly(self) -> None:
+        time.sleep(LOOK_AHEAD)
         booted = self.told("reboot", lambda: None)
         extra = re.findall(r"its reset was carried out after ([\d.]+) ms \((\w+)", self.said())
         took = [float(milliseconds) for milliseconds, why in extra if why == "orderly"]
