@@ -34,7 +34,7 @@ Guest build_guest(std::string_view layout, std::uint64_t mebibytes) {
   builder.ram(mebibytes).pages(
       "2000 free 9\n2200 anon 4\n2210 cache\n2211 private_cache\n2212 shmem\n2213 slab\n"
       "2218 slab 3\n2220 anon\n2400 hugetlb 9\n2600 cache 3\n2700 kernel\n2701 kernel\n");
-  builder.log(0, "Linux version test").log(1'500'000'000, "Kernel panic - not syncing: test");
+  builder.log(0, "Linux version test").log(1'500'000'000, "Kernel panic - not syncing: test", 1);
   const MemoryImage image = builder.build();
   Guest guest;
   guest.memory.resize(mebibytes << 20);

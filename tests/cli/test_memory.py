@@ -153,8 +153,8 @@ class Memory(Cli):
             program = self.with_worker(
                 f"os.write(fds[-1], {answer!r}.encode())\n"
                 "channel.send(json.dumps({'type': 'done', 'release': '', 'build_id': '', 'level_asked': 0, 'level_reached': 0, "
-                "'incomplete': False, 'ram_pages': 0, 'kept_pages': 0, 'lost_pages': 0, 'crashed': False, 'classes': [], "
-                "'remarks': []}).encode())\n", number)
+                "'incomplete': False, 'callers': False, 'ram_pages': 0, 'kept_pages': 0, 'lost_pages': 0, 'crashed': False, "
+                "'classes': [], 'remarks': []}).encode())\n", number)
             done = self.run_cli("memory", self.dump(), "--svg", "out.svg", program=program, code=FAILED)
             self.assertIn("vmcore-worker's answer", done.stderr.decode())
             self.assertFalse(done.stdout)

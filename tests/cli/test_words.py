@@ -10,7 +10,7 @@ from harness import FAILED, Cli, main
 SAYS_ITS_KERNEL = """
 while os.read(fds[0], 1 << 20):
     pass
-channel.send(json.dumps({"type": "done", "release": RELEASE, "build_id": "", "level_asked": 0, "level_reached": 0, "incomplete": False,
+channel.send(json.dumps({"type": "done", "release": RELEASE, "build_id": "", "level_asked": 0, "level_reached": 0, "incomplete": False, "callers": False,
                          "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "crashed": False, "classes": [],
                          "remarks": []}).encode())
 time.sleep(100)

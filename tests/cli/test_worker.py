@@ -8,7 +8,7 @@ from harness import FAILED, Cli, main
 SAYS_IT_IS_DONE = """
 os.write(fds[1], TEXT)
 channel.send(json.dumps({"type": "done", "release": "6.1\\x1b[2J\\x9b", "build_id": "", "level_asked": 0, "level_reached": 0,
-                         "incomplete": False, "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "crashed": False, "classes": [],
+                         "incomplete": False, "callers": False, "ram_pages": 0, "kept_pages": 0, "lost_pages": 0, "crashed": False, "classes": [],
                          "remarks": []}).encode())
 """
 HOSTILE = "first\tline\nsecond\x1b[2J\rline\x7f \x9b31m caf\u00e9 \0 end\n"
