@@ -50,7 +50,7 @@ def test_kernel(vmcorectl, name: str, folder: Path, findings) -> None:
                    + differ("doubt", any("earlier boot" in remark["text"] for remark in report["remarks"]), True))
     log = vmcorectl.run("dmesg", "--show-caller", dump)
     lines = [line for line in log.stdout.splitlines() if line.startswith("[")]
-    ours = [re.sub(r"^\[ *[TC]\d+\] ", "", without_stamp(line)) for line in lines]
+    ours = [re.sub(r"^\[ *[TC]\d+\] ", "", without_stamp(line.rstrip())) for line in lines]
     missing = [line for line in printed(console) if line and line not in ours]
     findings.check(f"{name}: dmesg", differ("exit code", log.returncode, 3) + differ("missing", missing, [])
                    + differ("callers", {line.split("] ")[1] for line in lines}, {"[    T0"}))
