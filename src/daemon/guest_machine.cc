@@ -42,10 +42,14 @@ GuestPhase phase_of(const GuestEvent& event) {
                                              : GuestPhase::panicked;
 }
 
+// libvirt's word for a domain that its on_crash ended. That action may have been changed since it
+// was asked for.
+constexpr std::string_view kCrashed = "crashed";
+
 // Why memory was gone at once, and what helps.
 std::string with_hint(std::string why, const GuestFacts& facts) {
-  const bool ends =
-      facts.owner_wants == AfterCrash::destroy || facts.owner_wants == AfterCrash::restart;
+  const bool ends = facts.owner_wants == AfterCrash::destroy ||
+                    facts.owner_wants == AfterCrash::restart || why.find(kCrashed) != why.npos;
   return ends && !facts.armed ? why + "; vmcorectl arm keeps its memory until it is read" : why;
 }
 
@@ -198,7 +202,7 @@ void GuestMachine::on_started(const GuestEvent& event, const GuestFacts& facts) 
 }
 
 void GuestMachine::on_stopped(const GuestEvent& event, const GuestFacts& facts) {
-  if (!crash_ && !event.found && event.details == "crashed") {
+  if (!crash_ && !event.found && event.details == kCrashed) {
     on_ended_by_crash(event, facts);
     return;
   }
