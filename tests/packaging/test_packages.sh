@@ -50,6 +50,12 @@ rpm -qpc "$folder"/packages/vmcorectl-[0-9]*.rpm 2> /dev/null | grep -qx /etc/vm
 mkdir "$folder/deb"
 dpkg-deb -R "$folder"/packages/vmcorectl_*.deb "$folder/deb"
 if command -v systemd-analyze > /dev/null; then
+  # What every system has.
+  mkdir -p "$folder"/deb/bin "$folder"/deb/usr/lib/systemd/system
+  install -m 755 /bin/true "$folder/deb/bin/kill"
+  for target in sysinit basic shutdown multi-user; do
+    printf '[Unit]\nDescription=%s\n' "$target" > "$folder/deb/usr/lib/systemd/system/$target.target"
+  done
   systemd-analyze verify --root="$folder/deb" --man=no vmcored.service vmcored-give-back.service 2>&1 |
     { ! grep -E "vmcored[a-z-]*\.service" ; } || { echo "the units are not right"; exit 1; }
 fi
