@@ -83,6 +83,8 @@ class GuestSource {
   // waiting: never as_domain. Of an armed guest what it was before it was armed; the guest's record
   // is the service's, and comes first.
   virtual std::optional<config::AfterCrash> wanted_after_crash(const GuestId& guest) = 0;
+  // What the guest's own definition asks for (config::as_asked()), as far as it is known.
+  virtual std::vector<config::Setting> asked_policy(const GuestId& /*guest*/) { return {}; }
 };
 
 // A deed takes no longer, or has failed.

@@ -44,6 +44,18 @@ std::vector<std::string> words_of(const StartJob& job, unsigned level) {
   return {};
 }
 
+// The job reads what is configured; a guest's definition may ask for less.
+std::vector<std::string> limits_of(const vault::GuestLimits& limits) {
+  std::vector<std::string> words;
+  if (limits.bytes) {
+    words.insert(words.end(), {"--guest-size", std::to_string(*limits.bytes)});
+  }
+  if (limits.count) {
+    words.insert(words.end(), {"--guest-count", std::to_string(*limits.count)});
+  }
+  return words;
+}
+
 JobEnded ended_with(const std::string& id, const Result<DumpFile>& dump) {
   if (dump && id.empty()) {
     return {.error = Error{Errc::io, "the job names no stored crash"}};
@@ -117,12 +129,13 @@ std::vector<std::string> JobPlaces::words() const {
 }
 
 JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
-                       unsigned level) {
-  JobCommand command{.words = words_of(job, level), .guest = std::move(guest)};
+                       const config::GuestPolicy& policy) {
+  JobCommand command{.words = words_of(job, policy.level), .guest = std::move(guest)};
   command.reports = job.kind != JobKind::look;
   if (job.kind != JobKind::look) {
-    const std::vector<std::string> where = places.words();
-    command.words.insert(command.words.end(), where.begin(), where.end());
+    for (const auto& more : {places.words(), limits_of(policy.store)}) {
+      command.words.insert(command.words.end(), more.begin(), more.end());
+    }
   }
   if (job.kind == JobKind::dump || job.kind == JobKind::flash) {
     command.waits = true;

@@ -26,9 +26,9 @@ struct JobPlaces {
   std::vector<std::string> words() const;
 };
 
-// `guest` is lent to the job. `level`: of its dump.
+// `guest` is lent to the job.
 JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
-                       unsigned level);
+                       const config::GuestPolicy& policy);
 
 // What one line means: news of the job, or what happened to the guest while the job had its
 // monitor. `monitor`: the job has given a lent monitor back, and whether it can be used as it is.

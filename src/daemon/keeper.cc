@@ -73,7 +73,7 @@ void Keeper::configure(config::Config config) {
   config_ = std::move(config);
   queue_.set_most(config_.dumps);
   for (auto& [key, guest] : guests_) {
-    guest.machine.configure(config_.policy_of(guest.id.name, guest.id.uuid));
+    learn_policy(guest);
   }
   give_turns();
 }
@@ -88,7 +88,7 @@ Keeper::Guest& Keeper::guest_of(const GuestId& id) {
   if (auto recorded = recorded_.extract(key)) {
     record = std::move(recorded.mapped());
   }
-  GuestMachine machine(config_.policy_of(id.name, id.uuid), record.crash);
+  GuestMachine machine(policy_of(id), record.crash);
   return guests_
       .emplace(key, Guest{.id = id, .record = std::move(record), .machine = std::move(machine)})
       .first->second;
@@ -114,8 +114,29 @@ GuestFacts Keeper::facts_of(const Guest& guest) const {
   return facts;
 }
 
+config::Asked Keeper::asked_of(const GuestId& id) const {
+  const config::GuestPolicy policy = config_.policy_of(id.name, id.uuid);
+  GuestSource* const source = source_of(id);
+  return source == nullptr ? config::Asked{policy, {}}
+                           : config::as_asked(policy, source->asked_policy(id));
+}
+
+// A definition can change while its domain runs.
+void Keeper::learn_policy(Guest& guest) {
+  config::Asked asked = asked_of(guest.id);
+  guest.machine.configure(asked.policy);
+  if (asked.errors == guest.not_granted) {
+    return;
+  }
+  for (const std::string& error : asked.errors) {
+    say(Priority::warning, guest.id.name, error);
+  }
+  guest.not_granted = std::move(asked.errors);
+}
+
 void Keeper::on_event(const GuestId& id, const GuestEvent& event) {
   Guest& guest = guest_of(id);
+  learn_policy(guest);
   const bool busy = guest.machine.busy();
   perform(guest, guest.machine.on_event(event, facts_of(guest)));
   if (!busy && guest.machine.busy()) {
@@ -159,12 +180,10 @@ Result<> Keeper::run_job(Guest& guest) {
     give_back(guest, true);
     return fail(Errc::not_found, "it has no channel for its own dump");
   }
-  auto started =
-      JobProcess::start(loop_, programs_.vmcorectl,
-                        job_command(job, std::move(lent), places(),
-                                    config_.policy_of(guest.id.name, guest.id.uuid).level),
-                        {.on_text = [this, key](std::string_view text) { on_text(key, text); },
-                         .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
+  auto started = JobProcess::start(
+      loop_, programs_.vmcorectl, job_command(job, std::move(lent), places(), policy_of(guest.id)),
+      {.on_text = [this, key](std::string_view text) { on_text(key, text); },
+       .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
   if (!started) {
     give_back(guest, true);
     return tl::unexpected(started.error());

@@ -45,6 +45,8 @@ class Keeper {
   // What sources call.
   SourceEvents events();
   void add(std::unique_ptr<GuestSource> source) { sources_.push_back(std::move(source)); }
+  // What holds for the guest: what is configured, and what its definition may ask for.
+  config::GuestPolicy policy_of(const GuestId& guest) const { return asked_of(guest).policy; }
   bool has_sources() const { return !sources_.empty(); }
   const config::Config& config() const { return config_; }
   // For crashes to come, and for those whose policy is still due.
@@ -75,10 +77,13 @@ class Keeper {
     bool ended = false;                  // it has told its end
     bool lent = false;                   // to the job
     Loop::Timer timer = 0;
+    std::vector<std::string> not_granted = {};  // of what its definition asks for
   };
 
   void on_event(const GuestId& id, const acquire::GuestEvent& event);
   Guest& guest_of(const GuestId& id);
+  config::Asked asked_of(const GuestId& id) const;
+  void learn_policy(Guest& guest);
   GuestSource* source_of(const GuestId& id) const;
   GuestFacts facts_of(const Guest& guest) const;
   // Does all of it, and gives turns.

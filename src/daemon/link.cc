@@ -228,4 +228,9 @@ std::optional<config::AfterCrash> LibvirtLink::wanted_after_crash(const GuestId&
   return traits == traits_.end() ? std::nullopt : after_crash_of(traits->second.on_crash);
 }
 
+std::vector<config::Setting> LibvirtLink::asked_policy(const GuestId& guest) {
+  const auto traits = traits_.find(guest.uuid);
+  return traits == traits_.end() ? std::vector<config::Setting>{} : traits->second.asked;
+}
+
 }  // namespace vmcore::daemon

@@ -32,6 +32,7 @@ class LibvirtLink final : public GuestSource {
            std::function<void(Result<>)> done) override;
   std::optional<acquire::ProcessKey> process_of(const GuestId& guest) override;
   std::optional<config::AfterCrash> wanted_after_crash(const GuestId& guest) override;
+  std::vector<config::Setting> asked_policy(const GuestId& guest) override;
 
  private:
   using Events = std::unique_ptr<acquire::PanicEvents>;

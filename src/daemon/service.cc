@@ -105,13 +105,11 @@ class Service {
   }
 
   Armed::Hands hands_that_arm() {
-    return {
-        .record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
-        .save = [this](const GuestRecord& record) { return keeper_.save(record); },
-        .folder = [this](const GuestId& id) { return folder_of(id.from); },
-        .wants_arming =
-            [this](const GuestId& id) { return keeper_.config().policy_of(id.name, id.uuid).arm; },
-        .note = keeper_.events().on_note};
+    return {.record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
+            .save = [this](const GuestRecord& record) { return keeper_.save(record); },
+            .folder = [this](const GuestId& id) { return folder_of(id.from); },
+            .wants_arming = [this](const GuestId& id) { return keeper_.policy_of(id).arm; },
+            .note = keeper_.events().on_note};
   }
 
   ControlDesk::Hands hands_of_desk() {

@@ -14,6 +14,7 @@
 #include "src/acquire/commands.h"
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/definition.h"
+#include "src/acquire/libvirt/policy_metadata.h"
 #include "src/acquire/libvirt/state.h"
 #include "src/base/fd.h"
 #include "src/base/sys.h"
@@ -99,7 +100,8 @@ Result<std::map<std::string, CrashTraits>> crash_traits(const std::string& uri) 
     const auto xml = definition_of(domain, 0);
     const auto setup = xml ? read_definition(*xml) : tl::unexpected(xml.error());
     if (setup) {  // else it has just ended
-      found[uuid_of(domain)] = {setup->on_crash.value_or(""), setup->dump_channel};
+      found[uuid_of(domain)] = {setup->on_crash.value_or(""), setup->dump_channel,
+                                policy_settings_of(domain).value_or(PolicySettings{})};
     }
   }));
   return found;

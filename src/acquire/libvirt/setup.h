@@ -36,6 +36,8 @@ Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri);
 struct CrashTraits {
   std::string on_crash;       // libvirt's action
   bool dump_channel = false;  // for what the guest's own capture kernel sends
+  // What its metadata asks for (policy_metadata.h), as keys and values.
+  std::vector<std::pair<std::string, std::string>> asked = {};
 };
 Result<std::map<std::string, CrashTraits>> crash_traits(const std::string& uri);
 

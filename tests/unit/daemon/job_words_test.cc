@@ -34,12 +34,13 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
                          .name = "vm1",
                          .time = std::chrono::microseconds(7),
                          .details = "{}"};
-  const JobCommand command =
-      job_command({JobKind::dump, event, seconds(900)},
-                  {.words = {"-c", "qemu:///system", "--name", "vm1"}}, {"/store", "/conf"}, 17);
-  EXPECT_THAT(command.words, ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json",
-                                         "--ends-with-stdin", "--dump-level", "17", "--store",
-                                         "/store", "--config", "/conf"));
+  const JobCommand command = job_command(
+      {JobKind::dump, event, seconds(900)}, {.words = {"-c", "qemu:///system", "--name", "vm1"}},
+      {"/store", "/conf"}, {.level = 17, .store = {.bytes = 4096, .count = 3}});
+  EXPECT_THAT(command.words,
+              ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json",
+                          "--ends-with-stdin", "--dump-level", "17", "--store", "/store",
+                          "--config", "/conf", "--guest-size", "4096", "--guest-count", "3"));
   EXPECT_THAT(command.guest.words, ElementsAre("-c", "qemu:///system", "--name", "vm1"));
   EXPECT_TRUE(command.reports);
   EXPECT_TRUE(command.waits);
@@ -50,7 +51,7 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
 }
 
 TEST(JobWordsTest, AReceptionHasItsDeadline) {
-  const JobCommand command = job_command({JobKind::receive, {}, seconds(30)}, {}, {}, 31);
+  const JobCommand command = job_command({JobKind::receive, {}, seconds(30)}, {}, {}, {});
   EXPECT_THAT(command.words, testing::IsSupersetOf({"receive", "--deadline", "--wait", "30"}));
   EXPECT_FALSE(command.waits);
 }

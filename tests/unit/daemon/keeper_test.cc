@@ -46,6 +46,12 @@ class FakeSource final : public GuestSource {
   std::optional<config::AfterCrash> wanted_after_crash(const GuestId&) override {
     return config::AfterCrash::restart;
   }
+  std::vector<config::Setting> asked_policy(const GuestId& guest) override {
+    if (guest.name != "asks") {
+      return {};
+    }
+    return {{"after-crash", "preserve"}, {"hooks", "/bin/sh"}};
+  }
 
  private:
   Loop& loop_;
@@ -148,6 +154,16 @@ TEST_F(KeeperTest, APanicBecomesAStoredCrashAndARestart) {
   EXPECT_THAT(read("calls"), HasSubstr("dump -q --keep"));
   EXPECT_THAT(read("calls"), HasSubstr("-- vm1"));
   EXPECT_EQ(records(), 0U);
+}
+
+// The guest's definition asks for a policy, and for what no definition is granted.
+TEST_F(KeeperTest, APolicyThatTheDefinitionAsksFor) {
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("asks", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("asks C1"));
+  EXPECT_THAT(deeds_, ElementsAre("asks is given back"));
 }
 
 TEST_F(KeeperTest, AllFlashReportsAreMadeAtOnceAndDumpsOneByOne) {
