@@ -209,10 +209,10 @@ void ControlDesk::end_loan(const std::string& socket) {
   if (monitor == nullptr) {
     return;
   }
+  monitor->take_back(usable);
   for (acquire::GuestEvent& event : events) {
     monitor->tell(std::move(event));
   }
-  monitor->take_back(usable);
 }
 
 }  // namespace vmcore::daemon

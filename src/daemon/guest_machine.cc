@@ -133,6 +133,10 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
     event.found&& was_handled(facts) ? take_up(event, facts) : begin_as_told(event, facts);
     return;
   }
+  if (crash_->phase == GuestPhase::looked_at) {
+    again_ = event;
+    return;
+  }
   if (crash_->phase == GuestPhase::hung && crash_->left.empty()) {
     crash_->left = "the guest panicked after it hung";
   }
@@ -154,7 +158,8 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
 void GuestMachine::on_crash_loaded(const GuestEvent& event, const GuestFacts& facts) {
   if (!crash_) {
     begin_as_told(event, facts);
-  } else if (!crash_->left.empty() || !crash_->left_in_deed.empty()) {
+  } else if (crash_->phase == GuestPhase::looked_at || !crash_->left.empty() ||
+             !crash_->left_in_deed.empty()) {
     again_ = event;
   }
 }
@@ -218,6 +223,9 @@ void GuestMachine::on_ended_by_crash(const GuestEvent& event, const GuestFacts& 
 
 void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFacts& facts) {
   after_ = then;
+  if (std::exchange(again_, std::nullopt)) {
+    add(Say{true, "its next crash is lost: " + why + " before its memory was read"});
+  }
   if (!crash_) {
     phase_ = then;
     forget();
@@ -329,6 +337,10 @@ void GuestMachine::news(const JobMemoryRead&, const GuestFacts& facts) {
 void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
   const Crash crash = std::move(*crash_);
   crash_.reset();
+  if (const auto again = std::exchange(again_, std::nullopt)) {  // it panicked meanwhile
+    begin_as_told(*again, facts);
+    return;
+  }
   if (crash.left.empty() && looked.panicked && *looked.panicked) {
     was_handled(facts) ? take_up(crash.event, facts)
                        : begin(crash.event, GuestPhase::panicked_runs, JobKind::dump, facts);
@@ -340,9 +352,6 @@ void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
   }
   phase_ = crash.left.empty() ? GuestPhase::watched : after_;
   forget();
-  if (const auto again = std::exchange(again_, std::nullopt)) {
-    begin_as_told(*again, facts);
-  }
 }
 
 void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {

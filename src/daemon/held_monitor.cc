@@ -182,7 +182,7 @@ void HeldMonitor::on_connected(Result<Connected> connected) {
     return;
   }
   if (process_ && connected->process != process_) {
-    trapped_.reset();  // another QEMU
+    tell_stopped();  // this is another QEMU
   }
   client_ = std::move(connected->client);
   events_ = std::move(connected->events);
@@ -236,12 +236,18 @@ void HeldMonitor::run_next() {
       [weak = weak_from_this(), client = client_, done = std::move(job.done)](Result<> result) {
         const auto self = weak.lock();
         // The connection may have been lost meanwhile.
-        if (self && self->client_ == client) {
+        const auto is_held = [&] { return self && self->client_ == client; };
+        if (is_held()) {
+          // What came before the answer is judged by what was wanted then.
+          self->place_ = Place::home;
+          self->hear();
+        }
+        if (is_held() && self->place_ == Place::home) {
           self->place_ = Place::nowhere;
-          done(std::move(result));
+        }
+        done(std::move(result));
+        if (is_held()) {
           self->come_home();
-        } else {
-          done(std::move(result));
         }
       });
 }
@@ -335,8 +341,9 @@ void HeldMonitor::tell(GuestEvent event) {
 
 Result<LentGuest> HeldMonitor::lend() {
   if (place_ != Place::home || !jobs_.empty()) {
-    return fail(connected() ? Errc::busy : Errc::not_found, "{}: its monitor is {}", id_.name,
-                connected() ? "in use" : "not connected");
+    // A QEMU that is there is connected again soon.
+    return fail(connected() || known_ ? Errc::busy : Errc::not_found, "{}: its monitor is {}",
+                id_.name, connected() ? "in use" : "not connected");
   }
   if (Result<> settled = client_->settle(kSettle); !settled) {
     return in_context(std::move(settled).error(), id_.name);
@@ -454,11 +461,16 @@ void HeldMonitor::disarm(Done done) {
       trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
   const qmp::RunActions back = set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
   run([course, back](qmp::Client& monitor) { return qmp::follow(monitor, course, back); },
-      [weak = weak_from_this(), done = std::move(done)](Result<> put_back) {
+      [weak = weak_from_this(), was_trapped = trapped_.has_value(),
+       done = std::move(done)](Result<> put_back) {
         if (const auto self = weak.lock(); self && put_back) {
           self->set_ = {};
-          self->leave_trap();
-          self->end_guardian();
+          if (self->trapped_ && !was_trapped) {  // just before QEMU's action changed
+            self->carry_on("it was disarmed");
+          } else {
+            self->leave_trap();
+            self->end_guardian();
+          }
         }
         done(std::move(put_back));
       });
@@ -625,8 +637,14 @@ void HeldMonitor::carry_on(const char* why) {
   if (!trapped_) {
     return;
   }
-  run([course = qmp::course_of(trapped_->wanted, before_),
-       then = actions_now()](qmp::Client& monitor) { return qmp::follow(monitor, course, then); },
+  run(
+      [course = qmp::course_of(trapped_->wanted, before_),
+       then = actions_now()](qmp::Client& monitor) -> Result<> {
+        TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
+        // Else somebody has carried it on.
+        return status == qmp::kTrapped ? qmp::follow(monitor, course, then)
+                                       : qmp::set_actions(monitor, then);
+      },
       [weak = weak_from_this(), why](const Result<>& followed) {
         const auto self = weak.lock();
         if (!self || !self->trapped_) {

@@ -154,6 +154,10 @@ void Keeper::perform(Guest& guest, Actions actions) {
 }
 
 void Keeper::do_one(Guest& guest, const StartJob& job) {
+  if (guest.job) {  // this may be a call of it
+    guest.next = job;
+    return;
+  }
   guest.begun = job;
   if (stopping_) {
     return;  // the next start does it
@@ -284,6 +288,9 @@ void Keeper::give_turns() {
 
 void Keeper::on_text(const std::string& key, std::string_view text) {
   Guest& guest = guests_.at(key);
+  if (guest.ended) {
+    return;
+  }
   const JobKind kind = guest.begun->kind;
   if (kind == JobKind::look) {
     guest.ended = true;
@@ -334,7 +341,9 @@ void Keeper::on_job_ended(const std::string& key, const JobExit& exit) {
   guest.flashing = false;
   queue_.remove(key);
   give_back(guest, false);
-  if (!guest.ended && !stopping_) {
+  if (const auto next = std::exchange(guest.next, std::nullopt)) {
+    do_one(guest, *next);
+  } else if (!guest.ended && !stopping_) {
     perform(guest, guest.machine.on_job(JobDied{exit.how, exit.overdue}, facts_of(guest)));
   }
   give_turns();

@@ -73,6 +73,7 @@ class Keeper {
     GuestMachine machine;
     std::unique_ptr<JobProcess> job = nullptr;
     std::optional<StartJob> begun = {};  // the job that runs or waits
+    std::optional<StartJob> next = {};   // begins when the process of the one before has ended
     bool flashing = false;               // its flash report is being made
     bool ended = false;                  // it has told its end
     bool lent = false;                   // to the job

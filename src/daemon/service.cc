@@ -158,7 +158,9 @@ class Service {
     events.on_event = [this, tell = events.on_event](const GuestId& id,
                                                      const acquire::GuestEvent& event) {
       tell(id, event);
-      if (event.kind == acquire::GuestEvent::Kind::started) {
+      // One that is found in its panic is armed, too: it may be restarted without a word.
+      const bool is_there = event.found && event.kind != acquire::GuestEvent::Kind::stopped;
+      if (is_there || event.kind == acquire::GuestEvent::Kind::started) {
         armed_.on_started(id);
       }
     };

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace vmcore::guardian {
@@ -19,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 // A monitor that says nothing for so long has ended its message.
 constexpr int kQuiet = 50;  // milliseconds
 constexpr std::chrono::seconds kLongestDrain{2};
+constexpr std::chrono::seconds kTryAgain{5};
 
 // What waits to be received, which may begin amid a message.
 std::string drain(int monitor) {
@@ -77,10 +79,14 @@ Result<> take_over(Fd socket, char said, const qmp::RunActions& before) {
   monitor.forget_commands();
   qmp::RunActions back = before;
   back.panic.clear();
-  if (said == kLeave) {
-    return qmp::set_actions(monitor, back);
+  while (true) {
+    Result<> done = said == kLeave ? qmp::set_actions(monitor, back)
+                                   : carry_on(monitor, wanted_by(said, received), back);
+    if (done || done.error().code != Errc::busy) {
+      return done;
+    }
+    std::this_thread::sleep_for(kTryAgain);  // a QEMU that does not answer may do so later
   }
-  return carry_on(monitor, wanted_by(said, received), back);
 }
 
 }  // namespace vmcore::guardian

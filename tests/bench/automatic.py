@@ -10,10 +10,8 @@ complete, and until the guest runs again; and the size of the dump.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +20,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.libvirt_rig import LibvirtRig
+from guests.vmcored_rig import Service
 from guests.witness import Witness
 
 MIB = 1 << 20
@@ -75,44 +74,25 @@ def libvirts_own(rig: LibvirtRig) -> dict:
     return seen
 
 
-class Service:
-    """vmcored on the rig's libvirt, with a store of its own."""
+# Each crash is a repeat of the first one: without this it keeps a flash report only.
+CONFIG = """[guests]
+after-crash = "restart"
+repeat-window = "1s"
+guest-rate = 1000
+signature-rate = 1000
+"""
 
-    def __init__(self, rig: LibvirtRig, vmcorectl: str):
-        self.rig, self.vmcorectl = rig, vmcorectl
-        self.store = rig.folder / "home/store"
-        self.store.mkdir(mode=0o700)
-        rig.own(self.store)
-        self.log = open(rig.folder / "vmcored.log", "wb")
-        config = rig.folder / "vmcored.conf"
-        # Each crash is a repeat of the first one: without this it keeps a flash report only.
-        config.write_text('[guests]\nafter-crash = "restart"\nrepeat-window = "0s"\nguest-rate = 1000\nsignature-rate = 1000\n')
-        rig.own(config)
-        self.process = subprocess.Popen(
-            rig.command(str(Path(vmcorectl).with_name("vmcored")), "--config", config, "-c", rig.uri, "--store", self.store,
-                        "--state", rig.folder / "home/state"),
-            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for("vmcored", lambda: "ready" in (rig.folder / "vmcored.log").read_text(errors="replace").lower())
 
-    def crashes(self) -> list:
-        done = subprocess.run(self.rig.command(self.vmcorectl, "list", "--store", self.store, "--output", "json"),
-                              capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)["crashes"]
-
-    def one(self) -> dict:
-        before = len(self.crashes())
-        crash = Crash(self.rig)
-        wait_for("stored crash", lambda: len(self.crashes()) > before)
-        manifest = self.crashes()[-1]["manifest"]
-        again = crash.runs_again() - crash.time_of("GUEST_PANICKED")
-        seen = {"flash": manifest["to_flash_us"] / 1e6, "kept": manifest["to_dump_us"] / 1e6, "runs": again,
-                "size": manifest["dump"] and sum(file["size"] for file in manifest["files"])}
-        crash.close(self.rig)
-        return seen
-
-    def close(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=60)
+def vmcoreds(rig: LibvirtRig, service: Service) -> dict:
+    before = len(service.crashes(rig.name))
+    crash = Crash(rig)
+    wait_for("stored crash", lambda: len(service.crashes(rig.name)) > before)
+    manifest = service.crashes(rig.name)[-1]["manifest"]
+    seen = {"flash": manifest["to_flash_ms"] / 1000, "kept": manifest["to_dump_ms"] / 1000,
+            "runs": crash.runs_again() - crash.time_of("GUEST_PANICKED"),
+            "size": sum(file["size"] for file in manifest["files"])}
+    crash.close(rig)
+    return seen
 
 
 def tell(name: str, runs: list) -> None:
@@ -135,11 +115,13 @@ def main() -> int:
     with LibvirtRig("session", options.memory, on_crash="coredump-restart") as rig:
         tell("libvirt, coredump-restart", [libvirts_own(rig) for _ in range(options.runs)])
     with LibvirtRig("session", options.memory) as rig:
-        service = Service(rig, vmcorectl)
+        service = Service(rig, Path(vmcorectl), CONFIG)
+        service.start()
         try:
-            tell("vmcored", [service.one() for _ in range(options.runs)])
+            service.wait_for("connected to libvirt")
+            tell("vmcored", [vmcoreds(rig, service) for _ in range(options.runs)])
         finally:
-            service.close()
+            service.stop()
     return 0
 
 
