@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The beginning of a text that others chose, where there is room for no more of it.
+// The beginning of a text that others chose, for a place that cannot show all of it.
 #pragma once
 
 #include <cstddef>
