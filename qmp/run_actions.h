@@ -16,7 +16,7 @@
 
 namespace vmcore::qmp {
 
-// In QEMU's words. What is empty is not set.
+// In QEMU's words. An empty action is not set.
 struct RunActions {
   std::string reboot = {};    // "reset", "shutdown"
   std::string shutdown = {};  // "poweroff", "pause"
@@ -57,7 +57,7 @@ Result<> reset_guest(Client& monitor, const RunActions& then);
 // QEMU ends. Returns when its monitor has closed.
 Result<> quit(Client& monitor);
 
-// What is set for a guest that was in the trap, and is trapped no longer.
+// Carries out the course for a guest that stands in the trap, with the actions `then` afterwards.
 Result<> follow(Client& monitor, Course course, const RunActions& then);
 
 // QEMU's status: "shutdown" of a guest in the trap.

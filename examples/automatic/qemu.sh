@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A guest of plain QEMU whose crashes vmcored keeps; DISK is its disk, the other words go to QEMU.
+# Starts a guest of plain QEMU whose crashes vmcored keeps. DISK is its disk; QEMU-OPTIONs go to QEMU.
 #   qemu.sh NAME DISK [QEMU-OPTION...]
 #
-# vmcored holds the monitor in /run/qemu-vmcored (qmp-folders of vmcored.conf). The second one, in
-# /run/qemu, is for everybody else: a monitor serves one client.
+# vmcored holds the monitor in /run/qemu-vmcored (qmp-folders of vmcored.conf). The second
+# monitor, in /run/qemu, is for all other clients: a monitor serves one client.
 set -eu
 name=$1
 disk=$2
 shift 2
 install -d -m 0700 /run/qemu-vmcored /run/qemu
-# The panic device tells QEMU of a panic, and panic=pause keeps the memory (QEMU 6.0). vmcoreinfo
-# tells where the kernel lies. The port takes the dump of a guest with vmcore-guest (docs/guest.md).
+# The panic device tells QEMU of a panic, and panic=pause keeps the memory (QEMU 6.0). With
+# vmcoreinfo the kernel tells where it lies. The port takes the dump that vmcore-guest sends (docs/guest.md).
 exec qemu-system-x86_64 -name "$name" -uuid "$(uuidgen --sha1 --namespace @dns --name "$name")" \
   -machine q35,accel=kvm -cpu host -m 2G -smp 2 -display none -nodefaults \
   -drive "file=$disk,if=virtio" \

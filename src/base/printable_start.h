@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The beginning of a text that others chose, where there is room for no more of it.
+// The beginning of a text that others chose, safe to show in a place with little room.
 #pragma once
 
 #include <cstddef>

@@ -78,10 +78,11 @@ Result<> remove_for(const vault::Vault& vault, const vault::Budget& budget,
     note(common, fmt::format("{} was removed to make room", crash.id));
   }
   if (wanted && !pruned.exceeded.empty()) {
-    return fail(Errc::no_space,
-                "{} has no room for a dump of about {} ({}), and no more may be removed: see "
-                "vmcorectl list, rm and hold, or write the dump elsewhere with -o",
-                vault.path(), human_size(wanted->bytes), pruned.exceeded);
+    return fail(
+        Errc::no_space,
+        "{} has no room for a dump of about {} ({}), and no other crash may be removed: see "
+        "vmcorectl list, rm and hold, or write the dump elsewhere with -o",
+        vault.path(), human_size(wanted->bytes), pruned.exceeded);
   }
   return {};
 }
@@ -198,7 +199,7 @@ Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& gues
   return keeping;
 }
 
-// A crash that a service was told of is kept whatever the configuration says by now.
+// With an event, a configuration that cannot be read is a remark: the crash is kept all the same.
 Result<> Keeping::configure() {
   auto config = config_for(choice_.store);
   if (!config && choice_.event.empty()) {

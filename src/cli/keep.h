@@ -22,7 +22,8 @@ namespace vmcore::cli {
 struct KeepChoice {
   bool keep = false;
   StoreChoice store;
-  // What the crashes of the guest take at most, where a service knows of less than is configured.
+  // The most that the crashes of the guest take, if a service knows smaller limits than the
+  // configuration.
   vault::GuestLimits guest;
   std::string event;  // the file that tells of the crash; empty: none
   // Of `dump`:
@@ -77,7 +78,7 @@ class Keeping {
   std::filesystem::path final_path(const std::filesystem::path& path) const;
   // The ID of the crash; empty where nothing was kept.
   std::string id() const { return kept_ && *kept_ ? (*kept_)->id : ""; }
-  // Why no memory was dumped, on purpose; empty: it was, or could not be.
+  // Why memory was left out on purpose; empty: it was dumped, or the dump failed.
   const std::string& memory_left_out() const { return manifest_.memory_left_out; }
   // "kept as ID", for people; empty where nothing was kept.
   std::string told() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Loan: the monitor of a guest whose only QMP socket a vmcored holds: the command borrows it from
-// the service, and gives it back when it ends.
+// Loan: a command borrows a guest's monitor from the vmcored that holds it, and gives the monitor
+// back when it ends.
 #pragma once
 
 #include <memory>
@@ -16,8 +16,8 @@ namespace vmcore::cli {
 
 class Loan {
  public:
-  // Nothing where no vmcored can be asked or it does not hold that monitor: the command connects
-  // itself. Errc::busy if the service has lent it to a job.
+  // Nothing if no vmcored can be asked, or if it does not hold that monitor: the command then
+  // connects itself. Errc::busy if the service has lent it to a job.
   static Result<std::optional<Loan>> take(const std::string& control_socket,
                                           const std::string& qmp_socket);
   Loan(Loan&&) = default;

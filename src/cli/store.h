@@ -26,8 +26,7 @@ void add_store_option(CLI::App& command, StoreChoice& choice);
 Result<config::Config> config_of(const StoreChoice& choice);
 // The folder of the store. Reads no configuration where --store names it.
 Result<std::string> folder_of(const StoreChoice& choice);
-// What holds for the store: what is configured, if --config was given or it is the configured
-// store; else the defaults.
+// The configuration if --config was given, or if this is the configured store; else the defaults.
 Result<config::Config> config_for(const StoreChoice& choice);
 Result<vault::Vault> open_store(const StoreChoice& choice);
 

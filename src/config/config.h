@@ -20,7 +20,7 @@ namespace vmcore::config {
 
 inline constexpr const char* kUsualFile = "/etc/vmcorectl/vmcored.conf";
 
-// What is done with a guest when its crash is kept, or its memory is read.
+// The policy of a guest: follows as soon as its memory is read; destroy, when its crash is kept.
 enum class AfterCrash : std::uint8_t {
   as_domain,  // what its on_crash was before it was armed; of a guest without libvirt, QEMU's
               // action

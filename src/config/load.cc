@@ -36,7 +36,8 @@ Result<> check_owner(int fd, const fs::path& path, bool is_folder) {
     return fail_errno(errno, path.native());
   }
   if (is_folder != S_ISDIR(status.st_mode) || (!is_folder && !S_ISREG(status.st_mode))) {
-    return fail(Errc::invalid, "{} is no {}", path.native(), is_folder ? "folder" : "regular file");
+    return fail(Errc::invalid, "{} is not a {}", path.native(),
+                is_folder ? "folder" : "regular file");
   }
   if ((status.st_mode & S_IWOTH) != 0) {
     return fail(Errc::denied, "{}: everybody may write to it: {}", path.native(),

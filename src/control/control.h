@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Control: what commands ask of a vmcored that runs: a request and an answer over its UNIX socket,
+// Control: what commands ask of a running vmcored: a request and an answer over its UNIX socket,
 // one JSON document on one line each (docs/schema/control.json).
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What is done with a guest after a crash, in words.
+// The words for policies after a crash.
 #pragma once
 
 #include <optional>
@@ -12,7 +12,7 @@ namespace vmcore::daemon {
 // "restart": a stable word.
 std::string_view after_crash_name(config::AfterCrash after);
 
-// What libvirt's on_crash, or QEMU's panic action, comes to. Nothing for a word that is not known.
+// The policy that equals libvirt's on_crash or QEMU's panic action. Nothing for an unknown word.
 std::optional<config::AfterCrash> after_crash_of(std::string_view action);
 
 }  // namespace vmcore::daemon

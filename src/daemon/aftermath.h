@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Aftermath: what follows a crash of which nothing more is to be done: hooks and metrics.
+// Aftermath: what follows a crash that is settled: hooks and metrics.
 #pragma once
 
 #include <filesystem>

@@ -171,7 +171,9 @@ void Armed::forget(const GuestId& guest, const Result<>& given_back) {
   changed.on_crash_before.clear();
   changed.actions_before.clear();
   if (const Result<> kept = remember(record, changed); !kept) {
-    hands_.note(fmt::format("{}: its record: {}", guest.name, kept.error().message), true);
+    hands_.note(
+        fmt::format("{}: its record cannot be written: {}", guest.name, kept.error().message),
+        true);
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Armed: which guests are armed. An armed guest that crashes stays as it is until its crash is
-// kept; what would have become of it else is remembered in its record, and is carried out by the
-// service. A definition on disk is never changed.
+// kept. Its record remembers the action from before it was armed, and the service carries that
+// action out. A definition on disk is never changed.
 //
 // In the loop's thread; libvirt is asked in the background.
 #pragma once
@@ -24,7 +24,7 @@ class Armed {
   using Done = std::function<void(Result<>)>;
   // Of the service.
   struct Hands {
-    // The record of a guest; one that is new where there is none. Stays where it is.
+    // The record of a guest; makes a new one if there is none. The reference stays valid.
     std::function<GuestRecord&(const GuestId&)> record;
     std::function<Result<>(const GuestRecord&)> save;
     // The folder that has the guest; null: it is a domain of libvirt.
@@ -38,7 +38,8 @@ class Armed {
   Armed(const Armed&) = delete;
   Armed& operator=(const Armed&) = delete;
 
-  // The record says so first: what is lost between the two is done again at the next start.
+  // The record says "armed" before the guest is changed. If this process ends between the two, the
+  // next start changes the guest.
   void arm(const GuestId& guest, bool trap_resets, Done done);
   void disarm(const GuestId& guest, Done done);
   // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests

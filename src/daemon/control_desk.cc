@@ -90,7 +90,8 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
     if (all.empty()) {
       answer.guests.push_back(
           {.name = request.socket,
-           .error = "vmcored holds no monitor of that socket: its folder is to be in qmp_folders"});
+           .error = "vmcored does not hold the monitor of that socket: add its folder to "
+                    "qmp-folders (vmcored.conf(5))"});
     }
     return all;
   }
@@ -102,7 +103,8 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
     if (guests.size() == before) {
       answer.guests.push_back(
           {.name = word,
-           .error = "vmcored knows no guest of that name (vmcorectl arm --all says which)"});
+           .error =
+               "vmcored knows no guest of that name (vmcorectl arm, without a guest, lists all)"});
     } else if (guests.size() > before + 1) {
       guests.resize(before);
       answer.guests.push_back(
@@ -183,7 +185,8 @@ void ControlDesk::read_loan(const std::string& socket) {
   loan.text.append(buffer.data(), static_cast<std::size_t>(got));
 }
 
-// What happened meanwhile is told when the monitor is at home, so that it can be acted on.
+// Reports what happened to the guest meanwhile only after the monitor came back: the service may
+// need the monitor to react.
 void ControlDesk::end_loan(const std::string& socket) {
   auto node = loans_.extract(socket);
   Loan& loan = node.mapped();

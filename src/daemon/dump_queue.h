@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// DumpQueue: which guest is dumped next, where more wait than may be dumped at the same time: the
-// one whose last turn is longest ago, so that a guest that crashes again and again keeps no other
-// from its turn.
+// DumpQueue: which guest is dumped next if more guests wait than may be dumped at the same time:
+// the guest whose last turn is longest ago. So a guest that crashes again and again delays no
+// other guest.
 #pragma once
 
 #include <cstddef>

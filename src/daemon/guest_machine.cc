@@ -265,7 +265,7 @@ void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   phase_ = recorded_->id.empty() ? GuestPhase::lost : GuestPhase::kept;
   crash_->told = recorded_->policy_due.empty();
   if (!crash_->told) {
-    add(Say{false, "its crash was settled before; its policy is still due"});
+    add(Say{false, "its crash was handled before; its policy is still due"});
     carry_out_policy(facts);
   }
 }
@@ -347,7 +347,7 @@ void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
     return;
   }
   if (!looked.panicked) {
-    add(Say{true, "libvirt reports a crash, but the memory of the guest does not tell: " +
+    add(Say{true, "libvirt reports a crash, but the memory of the guest gives no answer: " +
                       looked.panicked.error().message});
   }
   phase_ = crash.left.empty() ? GuestPhase::watched : after_;
@@ -358,7 +358,8 @@ void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {
   Crash& crash = *crash_;
   crash.job_runs = false;
   if (crash.job == JobKind::look) {
-    return news(JobLooked{fail(Errc::io, "the look ended without an answer")}, facts);
+    return news(JobLooked{fail(Errc::io, "the job that looks at its memory gave no answer")},
+                facts);
   }
   if (!ended.id.empty()) {
     crash.outcome.id = ended.id;
@@ -371,7 +372,7 @@ void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {
   if (busy && ended.id.empty() && stands && crash.tries < kMostTries) {
     wait(kBusyWait, Waiting::job);
   } else if (crash.job == JobKind::receive && !ended.whole && stands) {
-    add(Say{false, "its capture kernel sent no whole dump, so it is dumped from outside: " +
+    add(Say{false, "its capture kernel sent no complete dump, so it is dumped from outside: " +
                        crash.outcome.why});
     crash.tries = 0;
     start_job(JobKind::dump);
@@ -382,7 +383,7 @@ void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {
 
 void GuestMachine::news(const JobDied& died, const GuestFacts& facts) {
   if (crash_->job == JobKind::look) {
-    return news(JobLooked{fail(Errc::io, "the look was {}", died.how)}, facts);
+    return news(JobLooked{fail(Errc::io, "the job that looks at its memory: {}", died.how)}, facts);
   }
   crash_->job_runs = false;
   crash_->died = died;
@@ -423,7 +424,7 @@ void GuestMachine::settle(const GuestFacts& facts) {
     add(Say{!outcome.whole,
             fmt::format("kept as {}{}{}", outcome.id,
                         outcome.left_out.empty() ? "" : "; memory: " + outcome.left_out,
-                        outcome.why.empty() ? "" : ", not whole: " + outcome.why)});
+                        outcome.why.empty() ? "" : ", not complete: " + outcome.why)});
   }
   phase_ = outcome.id.empty() ? GuestPhase::lost : GuestPhase::kept;
   remember(facts);
@@ -450,7 +451,7 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
   } else if (!wanted && ++crash.deeds < kMostDeeds) {
     wait(seconds(1), Waiting::deed);
   } else if (!wanted) {
-    end_policy({.action = name, .error = "what it should be is not known"}, facts);
+    end_policy({.action = name, .error = "what its owner wants is not known"}, facts);
   } else if (!crash.over && (wanted == AfterCrash::destroy || !crash.read || reboots)) {
     return;
   } else if (wanted == AfterCrash::preserve || (wanted == AfterCrash::resume && !crash.stopped)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// GuestMachine: what becomes of one guest, from what is heard of it: the state machine that
-// docs/vmcored.md draws. Pure: events go in, and what has to be done comes out as data.
+// GuestMachine: the state machine of one guest, which docs/vmcored.md draws. Pure: events go in,
+// and actions come out as data.
 #pragma once
 
 #include <chrono>
@@ -69,14 +69,14 @@ struct JobEnded {
   std::string left_out = {};  // why memory was not dumped, on purpose
   std::optional<Error> error = {};
 };
-// It ended without a word.
+// The job ended without a report.
 struct JobDied {
   std::string how = {};  // "killed by signal 9 (Killed)"
   bool overdue = false;  // because its limit was over
 };
 using JobNews = std::variant<JobFlash, JobMemoryRead, JobLooked, JobEnded, JobDied>;
 
-// What came of a crash, for hooks, metrics and the audit.
+// The outcome of a crash, for hooks, metrics and the audit.
 struct CrashOutcome {
   acquire::GuestEvent event = {};
   GuestPhase phase = GuestPhase::panicked;  // that the event led to
@@ -90,7 +90,7 @@ struct CrashOutcome {
   report::PolicyOutcome policy = {};  // no action: none was due
 };
 
-// What has to be done.
+// The actions.
 struct StartJob {
   JobKind kind = JobKind::dump;
   acquire::GuestEvent event = {};
@@ -106,7 +106,7 @@ struct DoDeed {
 struct Remember {
   std::optional<RecordedCrash> crash = {};
 };
-// What was done goes into the stored crash.
+// Notes the outcome of the policy in the stored crash.
 struct NotePolicy {
   std::string id = {};
   report::PolicyOutcome outcome = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// GuestRecord: what the service has to know of a guest after it was started again: one JSON file
-// for each guest in its state folder (docs/schema/guest-record.json).
+// GuestRecord: what the service must know of a guest after its own restart: one JSON file for each
+// guest in its state folder (docs/schema/guest-record.json).
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ struct GuestId {
   bool operator==(const GuestId&) const = default;
 };
 
-// What a job gets of a guest.
+// What a job gets from a source, to reach a guest.
 struct LentGuest {
   // That name the guest on vmcorectl's command line: {"-c", URI, "--name", NAME} or {"--qmp",
   // SOCKET, "--monitor-fd", "7"}.
@@ -64,12 +64,12 @@ class GuestSource {
  public:
   virtual ~GuestSource() = default;
 
-  // Whether the guest is one of it.
+  // Whether the guest belongs to this source.
   virtual bool has(const GuestId& guest) const = 0;
   // Errc::busy if it is lent already; Errc::not_found if it is gone.
   virtual Result<LentGuest> lend(const GuestId& guest) = 0;
   // The job does not use it any more; `usable`: the monitor that was lent can be used as it is.
-  // What the job says twice, or of a guest that is gone, does nothing.
+  // A second call, or a call for a guest that is gone, does nothing.
   virtual void take_back(const GuestId& guest, bool usable) = 0;
   // Calls `done` once, not before act() has returned, and at the latest after kDeedLimit.
   // `only_if_stopped`: the guest stood still when this was decided; if it runs by now, somebody
@@ -87,7 +87,7 @@ class GuestSource {
   virtual std::vector<config::Setting> asked_policy(const GuestId& /*guest*/) { return {}; }
 };
 
-// A deed takes no longer, or has failed.
+// A deed that takes longer has failed.
 inline constexpr std::chrono::seconds kDeedLimit{60};
 
 }  // namespace vmcore::daemon

@@ -166,7 +166,7 @@ void HeldMonitor::on_refused(const Error& error) {
       refused_ = {};
     }
     if (is_new) {
-      calls_.on_note(fmt::format("no monitor that can be watched: {}", error.message), true);
+      calls_.on_note(fmt::format("its socket cannot be watched: {}", error.message), true);
     }
   }
   // A QEMU that made this socket and has ended.
@@ -193,7 +193,7 @@ void HeldMonitor::on_connected(Result<Connected> connected) {
   refused_ = {};
   set_ = {};
   known_ = true;
-  // First what is wanted, then what is heard: a guest that stands in the trap is known as such.
+  // Sets the wish before it reads events: then it knows that a guest stands in the trap.
   if (wish_.armed) {
     place_ = Place::home;
     set_wish([weak = weak_from_this()](const Result<>& set) {
@@ -315,8 +315,8 @@ void HeldMonitor::handle(const GuestEvent& event) {
 void HeldMonitor::on_found(const GuestEvent& event) {
   id_.name = event.name.empty() ? socket_.stem().string() : event.name;
   id_.uuid = event.uuid;
-  // Without its event: somebody ended vmcored and the guardian. A guest that boots without need is
-  // better than one that is down without need.
+  // Without its event: somebody ended vmcored and the guardian. A needless boot is better than a
+  // guest that stays down.
   if (event.kind == Kind::shutdown && may_trap()) {
     const qmp::Wanted wanted = trapped_ ? trapped_->wanted : qmp::Wanted::reset;
     GuestEvent runs = event;
@@ -401,7 +401,7 @@ Result<> HeldMonitor::guard() {
 // Nobody but the guest's owner ends it. Another one is started; until then no reset is trapped.
 void HeldMonitor::watch_guardian() {
   loop_.watch(guardian_.fd(), [this] {
-    note("its vmcore-guardian has ended: its resets are not trapped until there is another", true);
+    note("its vmcore-guardian has ended: its resets are not trapped until another one runs", true);
     loop_.forget(guardian_.fd());
     guardian_ = {};
     run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
@@ -684,7 +684,7 @@ config::AfterCrash HeldMonitor::wanted() const {
         return AfterCrash::preserve;
     }
   }
-  // A QEMU that is to end stays if it was told to stay when it would end.
+  // With -no-shutdown a QEMU stays where it would end.
   const AfterCrash after = after_crash_of(before_.panic).value_or(AfterCrash::preserve);
   return after == AfterCrash::destroy && before_.shutdown == "pause" ? AfterCrash::preserve : after;
 }

@@ -27,10 +27,10 @@
 
 namespace vmcore::daemon {
 
-// What is wanted of a guest whenever its monitor is held.
+// What vmcored sets in a guest each time it connects to its monitor.
 struct ArmWish {
   bool armed = false;  // a guest that panics stops
-  bool trap = false;   // as well one that resets or powers off
+  bool trap = false;   // a guest that resets or powers off stops, too
 };
 
 struct MonitorPrograms {

@@ -54,7 +54,7 @@ std::string why_not_ours(const struct stat& status) {
 
 std::string why_not_run(const struct stat& status) {
   if (!S_ISREG(status.st_mode)) {
-    return "it is no regular file";
+    return "it is not a regular file";
   }
   return (status.st_mode & S_IXUSR) == 0 ? "it is not executable (chmod +x)" : why_not_ours(status);
 }
@@ -427,8 +427,9 @@ void Hooks::start(HookCrash crash) {
   }
   waiting_.push_back(std::move(crash));
   if (waiting_.size() > kMostWaiting) {
-    ended_.push_back({.crash = waiting_.front().id,
-                      .how = fmt::format("no hook ran: {} crashes wait for theirs", kMostWaiting)});
+    ended_.push_back(
+        {.crash = waiting_.front().id,
+         .how = fmt::format("no hook ran: {} later crashes wait for hooks", kMostWaiting)});
     waiting_.pop_front();
   }
   wake();

@@ -49,7 +49,7 @@ class JobProcess {
   JobProcess(const JobProcess&) = delete;
   JobProcess& operator=(const JobProcess&) = delete;
 
-  // A job that waits may go on, or ends with what it has.
+  // Lets a job that waits for its go continue, or end with its flash report.
   void go();
   void no_go() { go_.reset(); }
   // Calls end() after that time. Replaces an earlier limit.

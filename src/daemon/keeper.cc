@@ -244,7 +244,7 @@ void Keeper::do_one(Guest& guest, const NotePolicy& note) {
       [name = guest.id.name](const Result<>& noted) {
         if (!noted) {
           say(Priority::warning, name,
-              "the store does not have the outcome of the policy: " + noted.error().message);
+              "the outcome of its policy was not written to the store: " + noted.error().message);
         }
       });
 }

@@ -111,7 +111,7 @@ void LibvirtLink::drop() {
 void LibvirtLink::lost(const std::string& why) {
   drop();
   if (why != std::exchange(told_, why)) {
-    tell_.on_note(why + "; it is tried again", true);
+    tell_.on_note(why + "; vmcored tries again", true);
   }
   retry_ = loop_.after(wait_, [this] { connect(); });
   wait_ = std::min(wait_ * 2, kLongestWait);
@@ -215,7 +215,7 @@ void LibvirtLink::act(const GuestId& guest, GuestDeed deed, bool only_if_stopped
       },
       [once](Result<> result) { (*once)(std::move(result)); });
   loop_.after(kDeedLimit, [once] {
-    (*once)(fail(Errc::busy, "libvirt has not done it in {} s", kDeedLimit.count()));
+    (*once)(fail(Errc::busy, "libvirt did not finish this in {} s", kDeedLimit.count()));
   });
 }
 

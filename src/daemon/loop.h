@@ -46,7 +46,7 @@ class Loop {
     });
   }
 
-  // Until stop(); an Error where nothing can be waited for.
+  // Runs until stop(). An Error if it cannot wait.
   Result<> run();
   void stop() { stopped_ = true; }
   // Waits once, at most so long, and calls what is due.

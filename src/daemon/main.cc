@@ -40,14 +40,15 @@ int run(int argc, char** argv) {
   app.add_option("--qmp-folder", folders,
                  "A folder of QMP sockets of QEMUs without libvirt; can be repeated");
   app.add_option("--store", store, "Where crashes are kept");
-  app.add_option("--state", state, "Where it notes what it must know when it starts again")
+  app.add_option("--state", state, "The folder of what vmcored must know of guests after a restart")
       ->capture_default_str();
-  app.add_option("--socket", options.socket, "Where commands reach it")->capture_default_str();
-  app.add_flag(
-      "--give-back", give_back,
-      "Give armed guests back as they were before, and end: for a service that is stopped");
+  app.add_option("--socket", options.socket,
+                 "The control socket, over which commands reach vmcored")
+      ->capture_default_str();
+  app.add_flag("--give-back", give_back,
+               "Give armed guests back as they were before, and end; only while no vmcored runs");
   app.add_flag("--check-config", only_check,
-               "Print what is wrong with the configuration, or all that holds, and end");
+               "Print each error of the configuration, or else all its values, and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -37,7 +37,7 @@ class Histogram {
   // Upper limits in seconds.
   static constexpr std::array kLimits{0.1,  0.25, 0.5,  1.0,   2.5,  5.0,
                                       10.0, 30.0, 60.0, 300.0, 900.0};
-  // How many were below each limit; the last is all.
+  // How many were below each limit; the last one counts all.
   using Counts = std::array<std::uint64_t, kLimits.size() + 1>;
 
   void add(double seconds);

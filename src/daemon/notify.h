@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What the service tells systemd (sd_notify(3)); nothing where that did not start it.
+// What the service tells systemd (sd_notify(3)). Does nothing if systemd did not start it.
 #pragma once
 
 #include "src/daemon/loop.h"

@@ -32,7 +32,7 @@ Result<> check_folder(const fs::path& folder) {
   const bool ours = status.st_uid == 0 || status.st_uid == ::geteuid();
   if (!ours || (status.st_mode & S_IWOTH) != 0) {
     return fail(Errc::denied,
-                "{} can be changed by others than root: give a folder that only root, or a group "
+                "users other than root can write to {}: give a folder that only root, or a group "
                 "of QEMUs, can write to",
                 folder.string());
   }

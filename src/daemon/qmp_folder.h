@@ -18,9 +18,9 @@ namespace vmcore::daemon {
 
 class QmpFolder final : public GuestSource {
  public:
-  // `wishes`: by the paths of sockets, as a vmcored that ran before had them. A folder that is not
-  // there yet is waited for. Errc::denied for a folder that others than root and this user can
-  // write to: who makes a socket there chooses what is dumped.
+  // `wishes`: by the paths of sockets, as a vmcored that ran before had them. Waits for a folder
+  // that does not exist yet. Errc::denied for a folder to which others than root and this user can
+  // write: whoever makes a socket there chooses what is dumped.
   static Result<std::unique_ptr<QmpFolder>> open(Loop& loop, std::filesystem::path folder,
                                                  MonitorPrograms programs, SourceEvents calls,
                                                  std::map<std::string, ArmWish> wishes = {});

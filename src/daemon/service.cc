@@ -80,7 +80,7 @@ class Service {
     feed_watchdog(loop_);
     notify_ready();
     say(Priority::info, "",
-        fmt::format("waits for crashes; they go into {}", keeper_.config().store.string()));
+        fmt::format("waits for crashes, and keeps them in {}", keeper_.config().store.string()));
     return loop_.run();
   }
 
@@ -218,7 +218,7 @@ class Service {
       watch_guests();
       say(Priority::info, "", "the configuration was read again");
     } else {
-      say(Priority::error, "", "the configuration stays as it was: " + config.error().message);
+      say(Priority::error, "", "the old configuration stays in use: " + config.error().message);
     }
     notify_ready();
   }

@@ -14,7 +14,7 @@ namespace vmcore::daemon {
 
 inline constexpr const char* kUsualState = "/var/lib/vmcored";
 
-// The words of its command line. What they say comes before what the file says.
+// The command line. Its options come before the same keys of the configuration.
 struct ServiceOptions {
   std::filesystem::path config = {};  // empty: the usual file, which need not be there
   std::vector<std::string> uris = {};
@@ -24,14 +24,14 @@ struct ServiceOptions {
   std::filesystem::path socket = control::kUsualSocket;  // where commands reach it
 };
 
-// Where neither words nor file name guests, they are those of qemu:///system.
+// If neither the command line nor the file names guests, they are those of qemu:///system.
 Result<config::Config> configuration(const ServiceOptions& options);
 
 // Runs until SIGTERM or SIGINT; returns the exit code. SIGHUP: reads the configuration again.
 int run_service(const ServiceOptions& options);
 
-// For a service that has ended and is not started again: guests are as before they were armed, and
-// armed again by the next service. Returns the exit code.
+// For a service that has ended and is not started again: gives all armed guests back. The next
+// service arms them again. Returns the exit code.
 int give_back_guests(const ServiceOptions& options);
 
 }  // namespace vmcore::daemon

@@ -15,7 +15,7 @@ namespace vmcore::daemon {
 Result<> note_policy(const std::filesystem::path& store, const std::string& id,
                      const report::PolicyOutcome& outcome);
 
-// The newest crash of that guest that began not before `since` (microseconds since the epoch);
+// The newest crash of that guest since `since` (microseconds since the epoch);
 // empty: none.
 std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
                          std::uint64_t since);

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A monitor that says nothing for so long has ended its message.
+// A monitor that is silent for this time has ended its message.
 constexpr int kQuiet = 50;  // milliseconds
 constexpr std::chrono::seconds kLongestDrain{2};
 constexpr std::chrono::seconds kTryAgain{5};
@@ -38,8 +38,8 @@ std::string drain(int monitor) {
   return text;
 }
 
-// vmcored may have died before it received the event, or before it said what it received. A guest
-// that boots without need is better than one that is down without need.
+// vmcored may have died before it received the event, or before it said what it received. A
+// needless boot is better than a guest that stays down.
 qmp::Wanted wanted_by(char said, const std::string& received) {
   const std::size_t reset = received.rfind("\"guest-reset\"");
   const std::size_t shutdown = received.rfind("\"guest-shutdown\"");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Guardian: a guest in the reset trap stands still without a lease: QEMU waits for a command. So a
-// process of its own waits beside vmcored for each guest whose resets are trapped. It does nothing
+// Guardian: a guest in the reset trap stands still without a lease: QEMU waits for a command. So
+// for each guest whose resets are trapped, a separate process waits beside vmcored. It does nothing
 // while vmcored, or a job that has the guest's monitor, lives. If they die it carries the guest on
 // and puts QEMU's actions back.
 #pragma once

@@ -14,11 +14,11 @@ namespace vmcore::kernel {
 // Calls `each` for every record, oldest first, until it returns false. Of several rings (the kernel
 // copies its first one to a larger one) that with the most records counts. Records have a time
 // and a caller, and end where they should, only if the ring's table of printk_info is found, too.
-// Reads all of memory, once or twice. Errc::not_found if there is none.
+// Reads all of memory, once or twice. Errc::not_found if memory has no log.
 Result<LogSummary> read_early_log(const PhysicalMemory& memory,
                                   const std::function<bool(const LogRecord&)>& each);
 
-// What has to be said of a log that was found so.
+// The remark about a log that was found by its form.
 Remark remark_on_early_log();
 
 }  // namespace vmcore::kernel

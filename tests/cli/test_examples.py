@@ -81,7 +81,7 @@ class Hooks(Examples):
             self.assertNotIn(letter, text)
 
     def fence(self, text) -> bool:
-        """Whether the cluster was told."""
+        """Whether the hook told the cluster."""
         (self.folder / "words").unlink(missing_ok=True)
         nodes = self.folder / "nodes"
         nodes.mkdir(exist_ok=True)
@@ -128,7 +128,7 @@ class Automatic(Examples):
         self.assertEqual(domain.find("devices/channel/target").get("name"), "org.vmcorectl.dump.0")
 
     def test_proxmox(self):
-        """The folder that is made, the one of the monitor, and the one that is watched are the same."""
+        """The script, QEMU's monitor and vmcored's configuration name the same folder."""
         lines = self.read("proxmox.conf").splitlines()
         config = tomllib.loads("\n".join(line[4:] for line in lines[lines.index("#   [service]"):] if line.startswith("#   ")))
         (folder,) = config["service"]["qmp-folders"]

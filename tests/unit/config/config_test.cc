@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Configuration files: what they say holds, and what is wrong in them is named with its line.
+// Configuration files: their values take effect, and each error is reported with its line.
 #include "src/config/config.h"
 
 #include <gmock/gmock.h>

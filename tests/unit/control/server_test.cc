@@ -30,7 +30,7 @@ class ServerTest : public testing::Test {
   ~ServerTest() override { fs::remove_all(folder_); }
   std::string path() const { return (folder_ / "socket").string(); }
 
-  // What the service does until it has been asked, or for so long.
+  // Runs the service until a request arrives, or for this time.
   std::vector<Asked> asked(milliseconds most = milliseconds(5'000)) {
     for (const auto end = std::chrono::steady_clock::now() + most;
          std::chrono::steady_clock::now() < end;) {

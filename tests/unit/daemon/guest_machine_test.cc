@@ -26,7 +26,7 @@ std::string text_of(const report::PolicyOutcome& policy) {
   return policy.action + (policy.done ? " done" : " not done: " + policy.error);
 }
 
-// What is logged is left out.
+// Without lines for the log.
 struct Teller {
   std::string operator()(const StartJob& job) const {
     return job.kind == JobKind::dump    ? "dump"

@@ -22,7 +22,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Kind = GuestEvent::Kind;
 
-// What it is told to do is done at once.
+// Carries out each order at once.
 class FakeSource final : public GuestSource {
  public:
   FakeSource(Loop& loop, std::vector<std::string>& deeds) : loop_(loop), deeds_(deeds) {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Metrics: what is written is read again; what others wrote does no harm.
+// Metrics: reads its own file again; a file of another writer does no harm.
 #include "src/daemon/metrics.h"
 
 #include <gmock/gmock.h>

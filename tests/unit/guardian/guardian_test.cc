@@ -60,7 +60,7 @@ TEST_F(TakeOver, AGuestThatStandsInTheTrapIsReset) {
   EXPECT_EQ(qemu_->status(), "running");
 }
 
-// vmcored was told and had no time to say so: the event is in the socket.
+// vmcored died before it received the event: the event is in the socket.
 TEST_F(TakeOver, AGuestThatPoweredOffEnds) {
   qemu_->guest_powers_off(kKernel);
   EXPECT_TRUE(take_over(kNothing));
