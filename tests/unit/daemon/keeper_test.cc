@@ -166,6 +166,33 @@ TEST_F(KeeperTest, APolicyThatTheDefinitionAsksFor) {
   EXPECT_THAT(deeds_, ElementsAre("asks is given back"));
 }
 
+// Each job begins when the process of the one before has ended.
+TEST_F(KeeperTest, ALookThatFindsAPanicIsFollowedByADump) {
+  write("info", report::to_json(report::InfoReport{
+                    .kernel = report::KernelInfo{.release = "6.12", .panicked = true}}));
+  job("if [ \"$verb\" = info ]; then cat info; else say flash; await_go; say end; fi");
+  start();
+  happens("vm1", Kind::after_crash, true);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+  EXPECT_THAT(read("calls"), HasSubstr("dump -q --keep"));
+}
+
+TEST_F(KeeperTest, APanicWhileTheOneBeforeIsCompressedIsKeptNext) {
+  job("say flash; await_go; say memory-read\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return deeds_.size() == 2; });  // given back, restarted
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(20)));
+  }
+  happens("vm1", Kind::panicked);
+  write("finish", "");
+  until([&] { return settled_.size() == 2; });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1", "vm1 C1"));
+}
+
 TEST_F(KeeperTest, AllFlashReportsAreMadeAtOnceAndDumpsOneByOne) {
   config_.dumps = 1;
   job("say flash; : > flashed-$guest; await_go; : > dumps-$guest\n"
