@@ -162,8 +162,9 @@ class Chooser {
   }
 
   void limit_guests(const Budget& budget) {
-    for (const auto& [guest, at_first] : std::map(by_guest_)) {
-      const GuestLimits most = budget.limits_of(guest, at_first.uuid);
+    for (const auto& of_guest : std::map(by_guest_)) {
+      const std::string& guest = of_guest.first;
+      const GuestLimits most = budget.limits_of(guest, of_guest.second.uuid);
       if (most.count) {
         limit(fmt::format("the number of crashes of {}", guest), guest, false,
               [&] { return by_guest_[guest].count > *most.count; });
