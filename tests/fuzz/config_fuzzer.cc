@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Files of a configuration, and settings of a domain's metadata. A configuration that is accepted is
-// printed as a file that reads as the same configuration.
+// Files of a configuration, and settings of a domain's metadata. A configuration that is accepted
+// is printed as a file that reads as the same configuration.
 #include <sys/mman.h>
 #include <sys/stat.h>
 
