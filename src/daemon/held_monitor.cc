@@ -235,19 +235,14 @@ void HeldMonitor::run_next() {
       [client = client_, work = std::move(job.work)] { return work(*client); },
       [weak = weak_from_this(), client = client_, done = std::move(job.done)](Result<> result) {
         const auto self = weak.lock();
-        // The connection may have been lost meanwhile.
-        const auto is_held = [&] { return self && self->client_ == client; };
-        if (is_held()) {
-          // What came before the answer is judged by what was wanted then.
-          self->place_ = Place::home;
-          self->hear();
-        }
-        if (is_held() && self->place_ == Place::home) {
+        // The connection may have been lost meanwhile. Events that came with the answer are heard
+        // after it: firmware resets again while the reset before is carried out.
+        if (self && self->client_ == client) {
           self->place_ = Place::nowhere;
-        }
-        done(std::move(result));
-        if (is_held()) {
+          done(std::move(result));
           self->come_home();
+        } else {
+          done(std::move(result));
         }
       });
 }

@@ -75,5 +75,10 @@ class Service:
         return done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr}"
 
     def crashes(self, guest: str) -> list:
-        listed = json.loads(self.run("list", "--output", "json"))["crashes"]
+        text = self.run("list", "--output", "json")
+        if "there is no store" in text:     # the first crash makes it
+            return []
+        if not text.startswith("{"):
+            raise GuestError(f"vmcorectl list: {text}")
+        listed = json.loads(text)["crashes"]
         return [crash for crash in listed if crash["manifest"]["capture"]["guest"]["name"] == guest]
