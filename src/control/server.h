@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Server: the service's end of the control socket, for a loop that must not block: one descriptor
-// to wait for, and one step when it is readable.
+// Server: the service's end of the control socket. Nothing blocks: the service waits for one
+// descriptor, and calls step() when that is readable.
 //
 // Root and the service's own user may ask for everything, other users only for `status`, and only
 // if they are in the group of the socket's file. A client has to send its request, and to take its

@@ -24,7 +24,7 @@ class Armed {
   using Done = std::function<void(Result<>)>;
   // Of the service.
   struct Hands {
-    // The record of a guest; makes a new one if there is none. The reference stays valid.
+    // The record of a guest, which is made if there is none. The reference stays valid.
     std::function<GuestRecord&(const GuestId&)> record;
     std::function<Result<>(const GuestRecord&)> save;
     // The folder that has the guest; null: it is a domain of libvirt.

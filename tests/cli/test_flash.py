@@ -273,7 +273,7 @@ class Failing(Flash):
 
 class Faults(Flash):
     def test_killed_at_random_moments(self):
-        """No crash that was told is lost, no partial crash is listed as complete, and prune completes the others."""
+        """Each crash that vmcorectl reported is in the store. No partial crash is listed as complete. Prune completes drafts."""
         chance = random.Random(13)
         self.qemu.close()
         told = flashes = ended = 0
