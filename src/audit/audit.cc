@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
 #include <optional>
 
@@ -17,6 +16,7 @@
 #include "src/base/number.h"
 #include "src/base/printable_start.h"
 #include "src/base/shell.h"
+#include "src/base/unix_address.h"
 #include "src/base/whole_file.h"
 
 namespace vmcore::audit {
@@ -94,14 +94,13 @@ std::string message_of(const Record& record) {
 
 // One datagram; false where nobody takes it.
 bool send(const std::string& path, const std::string& text) {
-  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-  if (path.size() >= sizeof(address.sun_path)) {
+  const auto address = unix_address(path);
+  if (!address) {
     return false;
   }
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const Fd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const auto* const to = reinterpret_cast<const sockaddr*>(&address);
-  if (!socket || ::connect(socket.get(), to, sizeof(address)) != 0) {
+  const auto* const to = reinterpret_cast<const sockaddr*>(&*address);
+  if (!socket || ::connect(socket.get(), to, sizeof(*address)) != 0) {
     return false;
   }
   const auto try_once = [&] {

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,12 +15,14 @@
 
 #include "src/base/fd.h"
 #include "src/base/printable.h"
+#include "src/base/wall_clock.h"
 #include "src/base/whole_file.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
 #include "src/cli/triage_text.h"
 #include "src/job/describe_crash.h"
+#include "src/job/guest_report.h"
 #include "src/report/crash_event.h"
 
 namespace vmcore::cli {
@@ -31,11 +32,6 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMostOfAnEvent = 256U << 10;
 
-std::string host_name() {
-  utsname names{};
-  return ::uname(&names) == 0 ? names.nodename : "";
-}
-
 void note(const Common& common, const std::string& text) {
   if (!common.quiet) {
     print_remarks({{Errc::limit, text, Severity::fact}});
@@ -43,9 +39,7 @@ void note(const Common& common, const std::string& text) {
 }
 
 std::uint64_t now_in_microseconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(
-      0, std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_clock().count()));
 }
 
 // Where `limits` says less of that guest.
@@ -89,7 +83,7 @@ Result<> remove_for(const vault::Vault& vault, const vault::Budget& budget,
 
 report::Manifest begun(const std::string& guest, const std::optional<report::CrashEvent>& event) {
   report::Manifest manifest{.time = now_in_seconds(),
-                            .capture = {.guest = {.name = guest, .host = host_name()}},
+                            .capture = {.guest = {.name = guest, .host = job::node_name()}},
                             .tool = std::string("vmcorectl ") + VMCORECTL_VERSION};
   if (event) {
     manifest.reason = report::reason_of(*event);

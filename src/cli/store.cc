@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "src/base/units.h"
+#include "src/base/wall_clock.h"
 
 namespace vmcore::cli {
 
@@ -45,9 +46,8 @@ Result<vault::Vault> open_store(const StoreChoice& choice) {
 }
 
 std::uint64_t now_in_seconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(wall_clock());
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(0, now.count()));
 }
 
 std::optional<std::uint64_t> parse_time(const std::string& text, std::uint64_t now) {
@@ -72,9 +72,7 @@ Result<vault::OpenCrash> open_crash(const StoreChoice& store, const std::string&
 
 Result<report::ListedCrash> find_listed(const vault::Vault& vault, const std::string& word) {
   TRY_ASSIGN(const std::string id, vault.find(word));
-  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
-  const auto found = std::ranges::find(crashes, id, &report::ListedCrash::id);
-  return found == crashes.end() ? report::ListedCrash{.id = id} : *found;
+  return vault.listed(id);
 }
 
 std::string flags_of(const report::ListedCrash& crash) {

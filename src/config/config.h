@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,8 @@ enum class AfterCrash : std::uint8_t {
   preserve,
   resume,
 };
+// "restart": a stable word.
+std::string_view after_crash_name(AfterCrash after);
 
 // What is done when a guest's watchdog expires.
 enum class OnHang : std::uint8_t { report, nmi, dump };

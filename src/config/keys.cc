@@ -61,6 +61,15 @@ std::size_t distance(std::string_view one, std::string_view other) {
 
 }  // namespace
 
+std::string_view after_crash_name(AfterCrash after) {
+  for (const auto& [name, known] : kAfterCrash) {
+    if (known == after) {
+      return name;
+    }
+  }
+  return "";
+}
+
 std::span<const Key<Config>> service_keys() {
   static const std::array kKeys{
       key("connect", Uris(), &Config::uris),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/control/ask.h"
+#include "src/base/unix_address.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -19,13 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 Result<Fd> connect_to(const std::filesystem::path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string text = path.string();
-  if (text.empty() || text.size() >= sizeof address.sun_path) {
-    return fail(Errc::invalid, "{}: not the path of a socket (at most 107 bytes)", text);
-  }
-  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
+  TRY_ASSIGN(const sockaddr_un address, unix_address(path));
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) {
     return fail_errno(errno, "socket");
@@ -37,12 +32,12 @@ Result<Fd> connect_to(const std::filesystem::path& path) {
     return fail(Errc::not_found,
                 "no vmcored listens on {}: start it (systemctl start vmcored), or give its socket "
                 "with --socket",
-                text);
+                path.string());
   }
   if (errno == EAGAIN) {
-    return fail(Errc::busy, "vmcored has too many clients on {}: try again", text);
+    return fail(Errc::busy, "vmcored has too many clients on {}: try again", path.string());
   }
-  return fail_errno(errno, text);
+  return fail_errno(errno, path.string());
 }
 
 int milliseconds_until(Clock::time_point deadline) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/control/server.h"
+#include "src/base/unix_address.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -20,17 +21,6 @@ namespace {
 
 constexpr std::uint64_t kListener = 0;
 constexpr std::uint64_t kTimer = 1;
-
-Result<sockaddr_un> address_of(const std::filesystem::path& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string text = path.string();
-  if (text.empty() || text.size() >= sizeof address.sun_path) {
-    return fail(Errc::invalid, "{}: not the path of a socket (at most 107 bytes)", text);
-  }
-  std::memcpy(address.sun_path, text.c_str(), text.size() + 1);
-  return address;
-}
 
 // What a service that was killed left.
 Result<> remove_dead_socket(const std::filesystem::path& path, const sockaddr_un& address) {
@@ -87,7 +77,7 @@ ssize_t send_with(int socket, std::string_view text, std::span<const int> fds) {
 }  // namespace
 
 Result<Server> Server::listen(const std::filesystem::path& path, gid_t group) {
-  TRY_ASSIGN(const sockaddr_un address, address_of(path));
+  TRY_ASSIGN(const sockaddr_un address, unix_address(path));
   TRY(remove_dead_socket(path, address));
   Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // Nobody connects before listen(2), when mode and group are as they should be.

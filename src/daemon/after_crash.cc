@@ -30,22 +30,6 @@ constexpr std::array kWords{
 
 }  // namespace
 
-std::string_view after_crash_name(AfterCrash after) {
-  switch (after) {
-    case AfterCrash::as_domain:
-      return "as-domain";
-    case AfterCrash::restart:
-      return "restart";
-    case AfterCrash::destroy:
-      return "destroy";
-    case AfterCrash::preserve:
-      return "preserve";
-    case AfterCrash::resume:
-      return "resume";
-  }
-  return "";
-}
-
 std::optional<AfterCrash> after_crash_of(std::string_view action) {
   for (const Word& known : kWords) {
     if (known.word == action) {

@@ -9,9 +9,6 @@
 
 namespace vmcore::daemon {
 
-// "restart": a stable word.
-std::string_view after_crash_name(config::AfterCrash after);
-
 // The policy that equals libvirt's on_crash or QEMU's panic action. Nothing for an unknown word.
 std::optional<config::AfterCrash> after_crash_of(std::string_view action);
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/own_program.h"
 #include "src/base/process.h"
 #include "src/guardian/line.h"
 
@@ -85,21 +86,7 @@ void GuardianLine::end() {
 }
 
 Result<std::filesystem::path> guardian_executable() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) {
-    return fail_errno(error.value(), "/proc/self/exe");
-  }
-  const auto beside = self.parent_path() / "vmcore-guardian";
-  if (std::filesystem::exists(beside, error)) {
-    return beside;
-  }
-  const auto installed = self.parent_path().parent_path() / "libexec/vmcorectl/vmcore-guardian";
-  if (std::filesystem::exists(installed, error)) {
-    return installed;
-  }
-  return fail(Errc::not_found, "vmcore-guardian is neither {} nor {}: reinstall vmcorectl",
-              beside.string(), installed.string());
+  return find_own_program("vmcore-guardian", "libexec/vmcorectl/vmcore-guardian");
 }
 
 }  // namespace vmcore::daemon

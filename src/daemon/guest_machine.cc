@@ -445,7 +445,7 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
   }
   const bool reboots = crash.phase == GuestPhase::crash_loaded && !crash.stopped;  // by itself
   const auto wanted = resolved(policy_.after_crash, facts.owner_wants);
-  const std::string name(after_crash_name(wanted.value_or(policy_.after_crash)));
+  const std::string name(config::after_crash_name(wanted.value_or(policy_.after_crash)));
   if (!crash.left.empty()) {
     end_policy({.action = name, .error = "not carried out: " + crash.left}, facts);
   } else if (!wanted && ++crash.deeds < kMostDeeds) {
@@ -553,7 +553,7 @@ void GuestMachine::remember(const GuestFacts& facts) {
                             .time_us = static_cast<std::uint64_t>(crash_->event.time.count())};
   recorded_->settled = crash_->over;
   recorded_->id = crash_->outcome.id;
-  recorded_->policy_due = due ? after_crash_name(policy_.after_crash) : "";
+  recorded_->policy_due = due ? config::after_crash_name(policy_.after_crash) : "";
   add(Remember{recorded_});
 }
 

@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/base/pipe.h"
 #include "src/base/printable.h"
 #include "src/base/sys.h"
 #include "src/staging/staged_folder.h"
@@ -249,12 +250,9 @@ class Hooks::Run {
     output_ = {};
     killed_ = false;
     TRY_ASSIGN(const Fd input, input_of(crash_.manifest));
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-      return fail_errno(errno, "pipe");
-    }
-    pipe_ = Fd(ends[0]);
-    const Fd output(ends[1]);
+    TRY_ASSIGN(Pipe ends, make_pipe());
+    pipe_ = std::move(ends.out);
+    const Fd output = std::move(ends.in);
     // Only our end: a hook does not expect a standard output that refuses to wait.
     ::fcntl(pipe_.get(), F_SETFL, O_NONBLOCK);
     Command command = command_of(settings_, name_, crash_);

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "src/base/own_program.h"
 #include "src/base/pipe.h"
 #include "src/base/sys.h"
 #include "src/report/job_event.h"
@@ -200,21 +201,7 @@ void JobProcess::on_ended() {
 }
 
 Result<std::filesystem::path> vmcorectl_executable() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) {
-    return fail_errno(error.value(), "/proc/self/exe");
-  }
-  const auto beside = self.parent_path() / "vmcorectl";
-  if (std::filesystem::exists(beside, error)) {
-    return beside;
-  }
-  const auto installed = self.parent_path().parent_path() / "bin/vmcorectl";
-  if (std::filesystem::exists(installed, error)) {
-    return installed;
-  }
-  return fail(Errc::not_found, "vmcorectl is neither {} nor {}: reinstall it", beside.string(),
-              installed.string());
+  return find_own_program("vmcorectl", "bin/vmcorectl");
 }
 
 }  // namespace vmcore::daemon

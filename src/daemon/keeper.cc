@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "src/audit/audit.h"
+#include "src/base/wall_clock.h"
 #include "src/daemon/after_crash.h"
 #include "src/daemon/log.h"
 #include "src/daemon/store_work.h"
@@ -22,12 +23,6 @@ constexpr seconds kRecoverTime{600};
 // When the service stops.
 constexpr seconds kTimeForFlash{10};
 constexpr seconds kTimeToStop{40};
-
-std::uint64_t now_us() {
-  using std::chrono::microseconds;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<microseconds>(now).count());
-}
 
 std::string key_of(const GuestRecord& record) {
   return GuestId{.from = record.from, .name = record.name, .uuid = record.uuid}.key();
@@ -101,7 +96,8 @@ GuestSource* Keeper::source_of(const GuestId& id) const {
 }
 
 GuestFacts Keeper::facts_of(const Guest& guest) const {
-  GuestFacts facts{.armed = guest.record.armed, .now_us = now_us()};
+  GuestFacts facts{.armed = guest.record.armed,
+                   .now_us = static_cast<std::uint64_t>(wall_clock().count())};
   GuestSource* const source = source_of(guest.id);
   if (source != nullptr) {
     facts.process = source->process_of(guest.id);

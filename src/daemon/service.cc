@@ -158,7 +158,7 @@ class Service {
     events.on_event = [this, tell = events.on_event](const GuestId& id,
                                                      const acquire::GuestEvent& event) {
       tell(id, event);
-      // One that is found in its panic is armed, too: it may be restarted without a word.
+      // A guest that is found in its panic is armed, too: no event may tell of its restart.
       const bool is_there = event.found && event.kind != acquire::GuestEvent::Kind::stopped;
       if (is_there || event.kind == acquire::GuestEvent::Kind::started) {
         armed_.on_started(id);

@@ -7,10 +7,10 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <thread>
 
 #include "src/base/fd.h"
 #include "src/base/whole_file.h"
+#include "src/job/budget.h"
 #include "src/job/flash.h"
 #include "src/job/read_job.h"
 #include "src/staging/staged_folder.h"
@@ -19,8 +19,6 @@ namespace vmcore::job {
 namespace {
 
 constexpr std::array kDumpNames{"vmcore", "vmcore.incomplete"};
-
-unsigned threads() { return std::max(1U, std::thread::hardware_concurrency()); }
 
 bool is_there(const std::string& folder, const std::string& name) {
   std::error_code ignored;
@@ -41,14 +39,14 @@ Result<> write(const std::string& folder, const char* name, const std::string& t
 
 Result<std::string> log_of(const std::string& folder, const std::string& dump) {
   TRY_ASSIGN(const TextResult log,
-             read_file(folder + "/" + dump, sandbox::Operation::dmesg, threads()));
+             read_file(folder + "/" + dump, sandbox::Operation::dmesg, whole_budget().threads));
   return log.text;
 }
 
 Result<report::TriageReport> report_of(const std::string& folder, const std::string& dump) {
   if (!dump.empty()) {
     TRY_ASSIGN(const TextResult report,
-               read_file(folder + "/" + dump, sandbox::Operation::report, threads()));
+               read_file(folder + "/" + dump, sandbox::Operation::report, whole_budget().threads));
     return report::triage_from_json(report.text);
   }
   const std::string path = folder + "/" + kLogName;
@@ -99,7 +97,7 @@ Result<> describe_crash(report::Manifest& manifest, const std::string& folder) {
   }
   if (!dump.empty()) {
     TRY_ASSIGN(const TextResult text,
-               read_file(folder + "/" + dump, sandbox::Operation::info, threads()));
+               read_file(folder + "/" + dump, sandbox::Operation::info, whole_budget().threads));
     TRY_ASSIGN(const report::InfoReport info, report::info_from_json(text.text));
     report::describe(manifest, info, dump);
   }

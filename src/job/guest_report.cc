@@ -6,16 +6,16 @@
 namespace vmcore::job {
 namespace {
 
-std::string node_name() {
-  utsname name{};
-  return ::uname(&name) == 0 ? name.nodename : "";
-}
-
 std::optional<std::uint64_t> count_of(const std::optional<acquire::Microseconds>& time) {
   return time ? std::optional(static_cast<std::uint64_t>(time->count())) : std::nullopt;
 }
 
 }  // namespace
+
+std::string node_name() {
+  utsname name{};
+  return ::uname(&name) == 0 ? name.nodename : "";
+}
 
 CaptureCost cost_of(const GuestReport& report) {
   return {.time = report.time,

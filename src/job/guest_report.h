@@ -38,6 +38,9 @@ struct GuestReport {
   bool as_expected() const { return after == before && !then_error; }
 };
 
+// Of this host; empty if the kernel does not tell.
+std::string node_name();
+
 // What the dump's note has of it.
 CaptureCost cost_of(const GuestReport& report);
 

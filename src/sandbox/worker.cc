@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/worker.h"
+#include "src/base/own_program.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -102,21 +103,7 @@ Error Worker::describe_death() {
 }
 
 Result<std::filesystem::path> worker_executable() {
-  std::error_code error;
-  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (error) {
-    return fail_errno(error.value(), "/proc/self/exe");
-  }
-  const auto beside = self.parent_path() / "vmcore-worker";
-  if (std::filesystem::exists(beside, error)) {
-    return beside;
-  }
-  const auto installed = self.parent_path().parent_path() / "libexec/vmcorectl/vmcore-worker";
-  if (std::filesystem::exists(installed, error)) {
-    return installed;
-  }
-  return fail(Errc::not_found, "vmcore-worker is neither {} nor {}: reinstall vmcorectl",
-              beside.string(), installed.string());
+  return find_own_program("vmcore-worker", "libexec/vmcorectl/vmcore-worker");
 }
 
 }  // namespace vmcore::sandbox

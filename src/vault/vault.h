@@ -18,6 +18,7 @@
 #include "src/report/manifest.h"
 #include "src/vault/budget.h"
 #include "src/vault/draft.h"
+#include "src/vault/entry.h"
 
 namespace vmcore::vault {
 
@@ -55,6 +56,8 @@ class Vault {
 
   // All crashes, the newest last, damaged ones included.
   Result<std::vector<report::ListedCrash>> list() const;
+  // One of them, as list() has it; damaged if it is not there.
+  report::ListedCrash listed(const std::string& id) const { return read_entry(folder_.get(), id); }
   // The ID that a user means: an ID or the beginning of one (from the date on), or -N, the Nth
   // newest. Errc::not_found; Errc::invalid where several fit.
   Result<std::string> find(const std::string& word) const;

@@ -16,17 +16,13 @@
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/state.h"
 #include "src/base/fd.h"
+#include "src/base/wall_clock.h"
 
 namespace vmcore::acquire {
 namespace {
 
 using Kind = GuestEvent::Kind;
 using std::chrono::microseconds;
-
-microseconds now() {
-  return std::chrono::duration_cast<microseconds>(
-      std::chrono::system_clock::now().time_since_epoch());
-}
 
 // Between libvirt's thread, which adds, and ours.
 class Queue {
@@ -96,7 +92,7 @@ GuestEvent event_of(virDomain* domain, Kind kind, std::string details = {}) {
   return {.kind = kind,
           .name = name != nullptr ? name : "",
           .uuid = uuid_of(domain),
-          .time = now(),
+          .time = wall_clock(),
           .details = std::move(details)};
 }
 
@@ -152,8 +148,9 @@ void on_monitor(virConnectPtr, virDomainPtr domain, const char* name, long long 
 }
 
 void on_close(virConnectPtr, int, void* opaque) {
-  shared_of(opaque).queue.add(
-      {.kind = Kind::connection_lost, .time = now(), .details = "libvirt closed the connection"});
+  shared_of(opaque).queue.add({.kind = Kind::connection_lost,
+                               .time = wall_clock(),
+                               .details = "libvirt closed the connection"});
 }
 
 class DomainEvents final : public PanicEvents {

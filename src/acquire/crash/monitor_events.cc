@@ -4,6 +4,7 @@
 
 #include "src/acquire/crash/panic_events.h"
 #include "src/acquire/qmp/whose.h"
+#include "src/base/wall_clock.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -32,8 +33,7 @@ class MonitorEvents final : public PanicEvents {
     uuid_ = identity.uuid;
     TRY_ASSIGN(const Json status, monitor_->execute("query-status"));
     found_ = event_of(kind_of_state(qmp::text_member(status, "status").value_or("")));
-    found_->time = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::system_clock::now().time_since_epoch());
+    found_->time = wall_clock();
     found_->found = true;
     return {};
   }
