@@ -47,9 +47,9 @@ GuestPhase phase_of(const GuestEvent& event) {
 constexpr std::string_view kCrashed = "crashed";
 
 // Why memory was gone at once, and what helps.
-std::string with_hint(std::string why, const GuestFacts& facts) {
-  const bool ends = facts.owner_wants == AfterCrash::destroy ||
-                    facts.owner_wants == AfterCrash::restart || why.find(kCrashed) != why.npos;
+std::string with_hint(std::string why, bool by_on_crash, const GuestFacts& facts) {
+  const bool ends = by_on_crash || facts.owner_wants == AfterCrash::destroy ||
+                    facts.owner_wants == AfterCrash::restart;
   return ends && !facts.armed ? why + "; vmcorectl arm keeps its memory until it is read" : why;
 }
 
@@ -210,6 +210,9 @@ void GuestMachine::on_stopped(const GuestEvent& event, const GuestFacts& facts) 
   if (!crash_ && !event.found && event.details == kCrashed) {
     on_ended_by_crash(event, facts);
     return;
+  }
+  if (crash_ && crash_->left.empty()) {
+    crash_->by_on_crash = event.details == kCrashed;
   }
   const std::string how = event.details.empty() ? "" : " (" + event.details + ")";
   leave("its QEMU has ended" + how, GuestPhase::gone, facts);
@@ -415,7 +418,7 @@ void GuestMachine::settle(const GuestFacts& facts) {
   outcome.event = crash.event;
   outcome.phase = crash.phase;
   if (!outcome.whole && !crash.left.empty() && !crash.read) {
-    outcome.why = with_hint(crash.left + " before its memory was read", facts);
+    outcome.why = with_hint(crash.left + " before its memory was read", crash.by_on_crash, facts);
   }
   if (outcome.id.empty()) {
     add(Say{true, "its crash is lost: " + outcome.why});

@@ -167,6 +167,7 @@ class GuestMachine {
     unsigned deeds = 0;
     // Why the guest does not stand in this crash any more; empty: it does.
     std::string left = {};
+    bool by_on_crash = false;       // `left` is the end of its QEMU by its on_crash
     std::string left_in_deed = {};  // the same, as long as it may be what was done to it
     JobDied died = {};
     CrashOutcome outcome = {};
