@@ -79,6 +79,7 @@ class Service {
     if (!keeper_.has_sources()) {
       return fail(Errc::unsupported, "no guests can be watched: see the messages above");
     }
+    aftermath_->keep_writing([this] { return count_armed(); });
     feed_watchdog(loop_);
     notify_ready();
     say(Priority::info, "",
