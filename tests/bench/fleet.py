@@ -86,16 +86,17 @@ class Service:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
     def jobs(self) -> list:
-        """The numbers of all its descendants."""
+        """The numbers of all its descendants but guardians."""
         found, waiting = [], [self.process.pid]
         while waiting:
             pid = waiting.pop()
             try:
+                if Path(f"/proc/{pid}/comm").read_text() != "vmcore-guardian\n":
+                    found.append(pid)
                 for task in os.listdir(f"/proc/{pid}/task"):
                     waiting += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
             except OSError:
                 pass                    # it has ended meanwhile
-            found.append(pid)
         return found[1:]
 
     def memory_of_jobs(self) -> int:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """vmcored is killed at random moments while guests crash, and another one is started: each crash is kept, no part of one
-is listed as whole, and every guest ends by its policy. The guests are monitors without a QEMU (bench/fake_fleet.py,
-fake_qemu.py). $VMCORECTL_KILLS: how often (10)."""
+is listed as whole, and every guest ends by its policy. One more guest resets in the reset trap meanwhile, and goes on
+whatever happens. The guests are monitors without a QEMU (bench/fake_fleet.py, fake_qemu.py). $VMCORECTL_KILLS: how often
+(10); $VMCORECTL_SEED: another sequence."""
 
 import hashlib
 import json
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 from fake_qemu import FakeQemu
-from harness import VMCORECTL, Cli, main
+from harness import DONE, VMCORECTL, Cli, main
 from bench.fake_fleet import Fleet
 from bench.fleet import EVERY_DUMP, Service, wait_until
 
@@ -20,7 +21,7 @@ KILLS = int(os.environ.get("VMCORECTL_KILLS", "10"))
 SEED = int(os.environ.get("VMCORECTL_SEED", "13"))
 VMCORED = Path(VMCORECTL).with_name("vmcored")
 GUESTS = 6
-PATIENCE = 120
+PATIENCE = 20
 
 
 class Killed(Cli):
@@ -32,6 +33,11 @@ class Killed(Cli):
         self.fleet = Fleet(self.service.sockets, self.dump("qemu-6.12"), GUESTS)
         self.fleet.start()
         self.service.start()
+        trapped = self.service.sockets / "trapped.qmp"
+        self.trapped, self.resets = FakeQemu(trapped, self.dump("qemu-6.12"), name="trapped"), 0
+        self.addCleanup(self.trapped.close)
+        wait_until(lambda: self.run_cli("arm", "--qmp", trapped, "--trap-resets", "--socket", self.folder / "control",
+                                        code=None).returncode == DONE, "a guest in the reset trap", PATIENCE)
 
     def running(self) -> list:
         return [name for name, guest in self.fleet.guests.items() if guest.status == "running"]
@@ -45,16 +51,20 @@ class Killed(Cli):
         return [path.name for path in self.service.store.glob(".new-*")]
 
     def settled(self) -> bool:
-        return len(self.running()) == GUESTS and not self.drafts() and not self.service.jobs()
+        return len(self.running()) == GUESTS and not self.trapped.status and not self.drafts() and not self.service.jobs()
 
     def wait_until_settled(self) -> None:
         try:
             wait_until(self.settled, "all guests run, and no draft is left", PATIENCE)
         except TimeoutError as why:
             states = {name: guest.describe() for name, guest in self.fleet.guests.items()}
-            self.fail(f"{why}: {json.dumps(states, indent=1)} {self.drafts()}\n{self.service.said()}")
+            self.fail(f"{why}: {json.dumps(states, indent=1)} {self.trapped.status} {self.drafts()} {self.service.jobs()}\n{self.service.said()}")
 
     def panic_some(self) -> None:
+        """And a reset, whose guest stops in the trap if that is set just now."""
+        if not self.trapped.status:
+            self.trapped.reset_by_guest()
+            self.resets += bool(self.trapped.status)
         running = self.running()
         self.fleet.panic(self.chance.sample(running, min(len(running), self.chance.randint(1, 3))))
 
@@ -89,6 +99,34 @@ class Killed(Cli):
             self.assertIsNotNone(taken, f"{name}: no crash of its panic at {when}, {deeds}: {times}\n{self.service.said()}")
             times.remove(taken)
 
+    def test_between_reset_and_cont(self):
+        """The next vmcored carries the guest on, and does not reset it again; so does the guardian of a trapped one."""
+        guest, obey, event = self.fleet.guests["vm000"], self.fleet.guests["vm000"].obey, self.trapped._event
+
+        def killing(command: dict) -> None:
+            obey(command)
+            if command["execute"] == "system_reset":
+                self.service.kill()
+
+        def killing_too(name: str, **data) -> None:
+            event(name, **data)
+            if name == "RESET":
+                self.service.kill()
+
+        guest.obey, self.trapped._event = killing, killing_too
+        self.fleet.panic(["vm000"])
+        self.service.process.wait(PATIENCE)
+        self.assertEqual(guest.status, "prelaunch")
+        self.service.start()
+        self.wait_until_settled()
+        self.assertEqual([deed for _, deed in guest.deeds if deed in ("system_reset", "cont")], ["system_reset", "cont"])
+        self.trapped.reset_by_guest()
+        self.service.process.wait(PATIENCE)
+        wait_until(lambda: self.trapped.status is None, "a trapped guest that its guardian carries on", PATIENCE)
+        self.service.start()
+        self.wait_until_settled()
+        self.assertEqual([deed for deed in self.trapped.deeds if deed in ("system_reset", "cont")], ["system_reset", "cont"])
+
     def test_at_random_moments(self):
         begun = time.monotonic()
         self.fleet.panic(["vm000"])
@@ -120,9 +158,10 @@ class Killed(Cli):
         for done in deeds:      # once; a reset that was not carried on is carried on by the next vmcored
             self.assertEqual((done[0], done[-1], done.count("cont")), ("system_reset", "cont", 1), deeds)
         whole = [crash for crash in crashes if crash["manifest"]["complete"]]
+        self.assertGreater(self.resets, 0)
         print(f"\nkilled vmcored {KILLS} times in {time.monotonic() - begun:.0f} s (one crash takes {once:.2f} s): {len(deeds)} panics, "
               f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {len(told)} were told as "
-              f"kept; every guest was restarted once after each panic")
+              f"kept; every guest was restarted once after each panic; {self.resets} resets were trapped")
 
 
 if __name__ == "__main__":
