@@ -233,12 +233,26 @@ TEST_F(Configs, WrongForms) {
   EXPECT_THAT(errors("[[guests]]\nlevel = 1\n"), SizeIs(1));
   EXPECT_THAT(errors("[service]\nzzzzzzzz = 1\n"),
               ElementsAre(HasSubstr("write one of connect, ")));
-  for (const char* const line :
-       {"connect = 'qemu:///system'", "connect = [1]", "connect = [['a:']]",
-        "connect = ['nothing']", "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true",
-        "hook-limit = 60", "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'",
-        "dumps = -1", "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'",
-        "metrics = \"/a\\u001b\"", "dumps = 1 \u018e", "\u00e9 = 1"}) {
+  for (const char* const line : {"connect = 'qemu:///system'",
+                                 "connect = [1]",
+                                 "connect = [['a:']]",
+                                 "connect = ['nothing']",
+                                 "qmp-folders = ['run']",
+                                 "hooks = 'relative'",
+                                 "hooks = true",
+                                 "hook-limit = 60",
+                                 "hook-limit = '0s'",
+                                 "hook-limit = '366d'",
+                                 "dumps = 2.0",
+                                 "dumps = '2'",
+                                 "dumps = -1",
+                                 "dumps = {}",
+                                 "dumps = 1979-05-27",
+                                 "hook-user = 'a b'",
+                                 "metrics = \"/a\\u001b\"",
+                                 "dumps = 1 \u018e",
+                                 "\u00e9 = 1",
+                                 "[#\""}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }
