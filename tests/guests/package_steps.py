@@ -213,7 +213,7 @@ def steps() -> None:
     say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
         active=out("systemctl", "is-active", "vmcored"), store=out("stat", "-c", "%a %U %G", STORE),
         verify=run("systemd-analyze", "verify", "--man=no", "vmcored.service", "vmcored-give-back.service").stderr,
-        exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service").splitlines()[-1:])
+        exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service")[-200:])
     confined_dump()
 
     METRICS.parent.mkdir(parents=True)
