@@ -81,8 +81,10 @@ def judge(found: dict, findings) -> None:
     check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
-    findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == found.get("killed", {}).get("crashes") and
-                   "/var/lib/vmcorectl" in found["purged"]["text"] else [str(found.get("purged"))])
+    purged = found.get("purged", {})
+    findings.check("crashes stay", [] if purged.get("crashes") == found.get("killed", {}).get("crashes") and
+                   "/var/lib/vmcorectl" in purged.get("text", "") else [str(purged)])
+    findings.check("no step failed", [found["failed"]["why"]] if "failed" in found else [])
 
 
 def test(_vmcorectl, _guests: list, findings) -> None:
