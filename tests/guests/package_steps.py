@@ -143,7 +143,7 @@ def confined_dump() -> None:
     done = run("systemd-run", "--quiet", "--wait", "--pipe", *(word for row in settings for word in ("-p", row)), "vmcorectl",
                "dump", "--qmp", folder / "qmp", "--method", "direct", "-o", STORE / "direct", "--output", "json")
     say("direct", code=done.returncode, text=done.stderr[-1500:], settings=len(settings),
-        method=json.loads(done.stdout)["method"] if done.stdout.startswith("{") else None)
+        method=json.loads(done.stdout)["guest"]["method"] if done.stdout.startswith("{") else None)
     (STORE / "direct").unlink(missing_ok=True)
     qemu.kill()
 
