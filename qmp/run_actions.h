@@ -38,7 +38,8 @@ std::vector<std::string> words_of(const RunActions& actions);
 // Errc::malformed for a word that QEMU does not know.
 Result<RunActions> actions_from(const std::vector<std::string>& words);
 
-// Errc::unsupported for a QEMU before 6.0.
+// Errc::unsupported for a QEMU before 6.0. A guest that resets at the same time resets, or stands in
+// the trap: QEMU never ends because of it.
 Result<> set_actions(Client& monitor, const RunActions& actions);
 
 // What a guest that stopped in the trap was about to do.

@@ -22,6 +22,7 @@ struct Options {
 std::string to_json(const job::KernelEnding& ending) {
   return report::document_text({{"schema", "vmcorectl-look/1"},
                                 {"end", job::end_name(ending.end)},
+                                {"powers_off", ending.powers_off},
                                 {"line", report::text_or_null(ending.line, report::kMaxText)}});
 }
 

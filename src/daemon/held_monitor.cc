@@ -80,6 +80,7 @@ HeldMonitor::HeldMonitor(Loop& loop, std::filesystem::path socket, const Monitor
 HeldMonitor::~HeldMonitor() {
   loop_.cancel(retry_);
   loop_.cancel(ahead_);
+  loop_.cancel(guard_);
   if (watched_ >= 0) {
     loop_.forget(watched_);
   }
@@ -108,6 +109,7 @@ bool HeldMonitor::gone() {
 void HeldMonitor::tell_stopped() {
   if (std::exchange(known_, false)) {
     trapped_.reset();
+    stays_ = false;
     process_.reset();
     calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
   }
@@ -310,19 +312,41 @@ void HeldMonitor::handle(const GuestEvent& event) {
 void HeldMonitor::on_found(const GuestEvent& event) {
   id_.name = event.name.empty() ? socket_.stem().string() : event.name;
   id_.uuid = event.uuid;
-  // Without its event: somebody ended vmcored and the guardian. A needless boot is better than a
-  // guest that stays down.
   if (event.kind == Kind::shutdown && may_trap()) {
-    const qmp::Wanted wanted = trapped_ ? trapped_->wanted : qmp::Wanted::reset;
-    GuestEvent runs = event;
-    runs.kind = Kind::started;
-    calls_.on_event(id_, runs);
-    calls_.on_listed(id_.from);
-    trap(wanted, event);
+    on_found_standing(event);
     return;
   }
   trapped_.reset();
   calls_.on_event(id_, event);
+  calls_.on_listed(id_.from);
+}
+
+// In the trap, as it seems. The service hears of it when it is known how the kernel ended, for what
+// a record says of its crash would not hold of a guest that runs.
+void HeldMonitor::on_found_standing(const GuestEvent& event) {
+  if (trapped_ && !trapped_->told) {
+    trap(trapped_->wanted, event);
+  } else if (trapped_) {  // only the connection was lost
+    trapped_->event = event;
+    tell_found(Kind::reset_trapped);
+  } else if (wish_.stays && wish_.stays == process_) {
+    trapped_ = {.event = event, .told = true};
+    stays_ = true;
+    instruct_guardian();
+    tell_found(Kind::reset_trapped);
+  } else {
+    // Its event is not known: its memory tells more (judge()). With -no-shutdown, guests that have
+    // powered off stand like this.
+    trap(before_.shutdown == "pause" ? qmp::Wanted::shutdown : qmp::Wanted::reset, event);
+  }
+}
+
+void HeldMonitor::tell_found(Kind kind) {
+  GuestEvent found = trapped_->event;
+  found.kind = kind;
+  found.name = id_.name;
+  found.uuid = id_.uuid;
+  calls_.on_event(id_, found);
   calls_.on_listed(id_.from);
 }
 
@@ -370,7 +394,7 @@ void HeldMonitor::take_back(bool usable) {
 
 qmp::RunActions HeldMonitor::actions_now() const {
   if (!wish_.armed) {
-    return before_;
+    return set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
   }
   // No trap without a guardian.
   return wish_.trap && guardian_ ? qmp::kTrap
@@ -384,106 +408,178 @@ void HeldMonitor::end_guardian() {
   }
 }
 
+void HeldMonitor::end_spare_guardian() {
+  if (!trapped_ && !wish_.trap) {
+    set_.trap = false;
+    end_guardian();
+  }
+}
+
+// What it does with the guest if this process ends now.
+void HeldMonitor::instruct_guardian() {
+  guardian_.say(stays_                                  ? guardian::kLeave
+                : !trapped_                             ? guardian::kNothing
+                : trapped_->wanted == qmp::Wanted::reset ? guardian::kReset
+                                                        : guardian::kShutdown);
+}
+
 Result<> HeldMonitor::guard() {
   if (guardian_) {
     return {};
   }
   TRY_ASSIGN(guardian_, GuardianLine::start(programs_.guardian, client_->fd(), before_));
+  instruct_guardian();
   watch_guardian();
   return {};
 }
 
+void HeldMonitor::guard_later() {
+  loop_.cancel(guard_);
+  guard_ = loop_.after(kTryAgain, [this] {
+    guard_ = 0;
+    if (!wish_.trap || guardian_) {
+      return;
+    }
+    if (connected() && guard()) {
+      set_wish([](const Result<>&) {});
+    } else {
+      guard_later();
+    }
+  });
+}
+
 // Nobody but the guest's owner ends it. Another one is started; until then no reset is trapped.
 void HeldMonitor::watch_guardian() {
-  loop_.watch(guardian_.fd(), [this] {
-    note("its vmcore-guardian has ended: its resets are not trapped until another one runs", true);
-    loop_.forget(guardian_.fd());
-    guardian_ = {};
-    run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
-        [weak = weak_from_this()](const Result<>& set) {
-          if (const auto self = weak.lock(); self && set && !self->guardian_) {
-            self->set_.trap = false;
-          }
-        });
-    loop_.after(kTryAgain, [weak = weak_from_this()] {
-      if (const auto self = weak.lock(); self && self->connected() && self->wish_.trap) {
-        self->set_wish([](const Result<>&) {});
-      }
-    });
+  loop_.watch(guardian_.fd(), [this] { on_guardian_ended(); });
+}
+
+void HeldMonitor::on_guardian_ended() {
+  missing_ = "its resets are not trapped: its vmcore-guardian has ended";
+  note(missing_ + "; another one is started", true);
+  loop_.forget(guardian_.fd());
+  guardian_ = {};
+  run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
+      [weak = weak_from_this()](const Result<>& set) {
+        if (const auto self = weak.lock(); self && set) {
+          self->after_events(&HeldMonitor::end_unguarded_trap);
+        }
+      });
+  guard_later();
+}
+
+void HeldMonitor::end_unguarded_trap() {
+  if (!guardian_ && !trapped_) {
+    set_.trap = false;
+  }
+}
+
+void HeldMonitor::after_events(void (HeldMonitor::*what)()) {
+  loop_.after({}, [weak = weak_from_this(), what] {
+    if (const auto self = weak.lock()) {
+      (self.get()->*what)();
+    }
   });
 }
 
 void HeldMonitor::set_wish(Done done) {
-  if (wish_.trap && connected()) {
-    if (Result<> guarded = guard(); !guarded) {
-      loop_.after({}, [done = std::move(done), guarded] { done(guarded); });
-      return;
-    }
+  const Result<> guarded = wish_.trap && connected() ? guard() : Result<>();
+  const ArmWish set_now{.armed = wish_.armed, .trap = wish_.trap && guardian_};
+  missing_.clear();
+  if (!guarded) {
+    missing_ = "its resets are not trapped: " + guarded.error().message;
+    guard_later();
   }
-  run([actions =
-           actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
-      [weak = weak_from_this(), wish = wish_, done = std::move(done)](Result<> set) {
+  const auto stands = std::make_shared<bool>(false);
+  run(
+      [actions = actions_now(), stands](qmp::Client& monitor) -> Result<> {
+        TRY(qmp::set_actions(monitor, actions));
+        TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
+        *stands = status == qmp::kTrapped;
+        return {};
+      },
+      [weak = weak_from_this(), set_now, stands, done = std::move(done)](Result<> set) {
         if (const auto self = weak.lock(); self && self->connected()) {
-          self->on_wish_set(wish, set);
+          self->on_wish_set(set_now, set, *stands);
         }
         done(std::move(set));
       });
 }
 
-// A QEMU that did not answer may do it later; one that refused does not.
-void HeldMonitor::on_wish_set(ArmWish wish, const Result<>& set) {
-  const bool refused =
-      !set && (set.error().code == Errc::io || set.error().code == Errc::unsupported);
-  if (set) {
-    set_ = wish;
+// The event of a guest that stopped in the trap just before it was taken off has come with the
+// answer, and is heard next. It is handled to its end, and its guardian stays until then.
+void HeldMonitor::on_wish_set(ArmWish set_now, const Result<>& set, bool stands) {
+  if (!set) {
+    missing_ = set.error().message;
+    // A QEMU that did not answer may do it later; one that refused does not.
+    if (set.error().code != Errc::io && set.error().code != Errc::unsupported) {
+      return;
+    }
+  } else {
+    set_.armed = set_now.armed;
+    set_.trap = set_now.trap || set_.trap;
   }
-  if (set_.trap) {
+  if (set_.trap && wish_.trap) {
     look_ahead();
   }
-  if (!set_.trap && (set || refused) && !trapped_) {
-    end_guardian();
+  if (stands && !trapped_) {  // since before, unless its event comes now
+    stays_ = true;
+    instruct_guardian();
   }
+  after_events(&HeldMonitor::end_spare_guardian);
+}
+
+void HeldMonitor::want(ArmWish wish, Done done) {
+  const ArmWish before = std::exchange(wish_, wish);
+  set_wish([weak = weak_from_this(), before, done = std::move(done)](Result<> set) {
+    if (const auto self = weak.lock(); self && !set) {
+      self->wish_ = before;
+      self->after_events(&HeldMonitor::end_spare_guardian);
+      if (self->connected() && set.error().code == Errc::busy) {
+        self->set_wish([](const Result<>&) {});
+      }
+    }
+    done(std::move(set));
+  });
 }
 
 void HeldMonitor::arm(bool with_trap, Done done) {
-  wish_ = {true, with_trap};
-  set_wish(std::move(done));
+  want({.armed = true, .trap = with_trap}, std::move(done));
 }
 
 void HeldMonitor::disarm(Done done) {
-  wish_ = {};
-  const qmp::Course course =
-      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
-  const qmp::RunActions back = set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
-  run([course, back](qmp::Client& monitor) { return qmp::follow(monitor, course, back); },
-      [weak = weak_from_this(), was_trapped = trapped_.has_value(),
-       done = std::move(done)](Result<> put_back) {
-        if (const auto self = weak.lock(); self && put_back) {
-          self->set_ = {};
-          if (self->trapped_ && !was_trapped) {  // just before QEMU's action changed
-            self->carry_on("it was disarmed");
-          } else {
-            self->leave_trap();
-            self->end_guardian();
-          }
-        }
-        done(std::move(put_back));
-      });
+  if (!connected() && !known_) {  // its QEMU has ended
+    wish_ = {};
+    done({});
+    return;
+  }
+  want({}, std::move(done));
 }
 
-void HeldMonitor::leave_trap() {
+void HeldMonitor::leave() {
+  stays_ = true;
+  instruct_guardian();
+}
+
+void HeldMonitor::leave_trap(bool stays) {
   trapped_.reset();
-  guardian_.say(guardian::kNothing);
+  stays_ = stays;
+  instruct_guardian();
   if (wish_.trap) {
+    set_.trap = static_cast<bool>(guardian_);
     look_ahead();
   } else {
-    end_guardian();
+    end_spare_guardian();
   }
 }
 
+qmp::Course HeldMonitor::course() const {
+  return trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
+}
+
 void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
-  guardian_.say(wanted == qmp::Wanted::reset ? guardian::kReset : guardian::kShutdown);
   trapped_ = {wanted, event, Loop::Clock::now(), trapped_ ? trapped_->looks : 0};
+  stays_ = false;
+  instruct_guardian();
   const bool by_host = !qmp::bool_member(parse_details(event.details), "guest").value_or(true);
   if (by_host) {
     carry_on("a reset by the host");
@@ -502,11 +598,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
         }
         // Firmware resets once more after a reset (SeaBIOS does).
         if (runs->value_or(true)) {
-          self->loop_.after({}, [weak] {
-            if (const auto again = weak.lock()) {
-              again->look();
-            }
-          });
+          self->after_events(&HeldMonitor::look);
         } else {
           self->carry_on("its firmware");
         }
@@ -586,6 +678,9 @@ void HeldMonitor::on_look(const TrapLook& look) {
 }
 
 void HeldMonitor::judge(const TrapLook& look) {
+  if (trapped_->event.found && look.ending) {
+    trapped_->wanted = look.ending->powers_off ? qmp::Wanted::shutdown : qmp::Wanted::reset;
+  }
   if (!look.ending) {
     if (look.ending.error().code != Errc::not_found) {
       note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
@@ -613,17 +708,19 @@ void HeldMonitor::look_ahead() {
 }
 
 void HeldMonitor::tell_crash(const std::string& how) {
-  if (qmp::course_of(trapped_->wanted, before_) == qmp::Course::stay) {
-    guardian_.say(guardian::kLeave);
-  }
-  GuestEvent crash = trapped_->event;
-  crash.kind = Kind::panicked;
-  crash.name = id_.name;
-  crash.uuid = id_.uuid;
-  crash.found = false;
-  crash.details = kTrappedDetails;
+  trapped_->told = true;
+  stays_ = course() == qmp::Course::stay;
+  instruct_guardian();
   note(fmt::format("it was stopped before it {}: {}",
                    trapped_->wanted == qmp::Wanted::reset ? "reset" : "powered off", how));
+  if (trapped_->event.found) {
+    tell_found(Kind::reset_trapped);
+    return;
+  }
+  GuestEvent crash = trapped_->event;
+  crash.kind = Kind::reset_trapped;
+  crash.name = id_.name;
+  crash.uuid = id_.uuid;
   calls_.on_event(id_, crash);
 }
 
@@ -633,8 +730,7 @@ void HeldMonitor::carry_on(const char* why) {
     return;
   }
   run(
-      [course = qmp::course_of(trapped_->wanted, before_),
-       then = actions_now()](qmp::Client& monitor) -> Result<> {
+      [course = course(), then = actions_now()](qmp::Client& monitor) -> Result<> {
         TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
         // Else somebody has carried it on.
         return status == qmp::kTrapped ? qmp::follow(monitor, course, then)
@@ -646,8 +742,7 @@ void HeldMonitor::carry_on(const char* why) {
           return;
         }
         if (followed) {
-          self->note_carried_on(why);
-          self->leave_trap();
+          self->on_carried_on(why);
           return;
         }
         self->note(fmt::format("it stands still: {}", followed.error().message), true);
@@ -659,10 +754,18 @@ void HeldMonitor::carry_on(const char* why) {
       });
 }
 
-void HeldMonitor::note_carried_on(const char* why) const {
+void HeldMonitor::on_carried_on(const char* why) {
   note(fmt::format("{} was carried out after {:.1f} ms ({})",
                    trapped_->wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
                    milliseconds_since(trapped_->since), why));
+  const bool stays = course() == qmp::Course::stay;
+  const GuestEvent event = trapped_->event;
+  if (event.found) {
+    tell_found(stays ? Kind::shutdown : Kind::started);
+  } else if (stays) {
+    calls_.on_event(id_, event);
+  }
+  leave_trap(stays);
 }
 
 // Policy
@@ -670,7 +773,7 @@ void HeldMonitor::note_carried_on(const char* why) const {
 config::AfterCrash HeldMonitor::wanted() const {
   using config::AfterCrash;
   if (trapped_) {
-    switch (qmp::course_of(trapped_->wanted, before_)) {
+    switch (course()) {
       case qmp::Course::reset:
         return AfterCrash::restart;
       case qmp::Course::quit:
@@ -713,9 +816,8 @@ Result<> simple(qmp::Client& monitor, const char* command) {
 void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
   // A guest in the trap cannot just run on.
   const bool follows = trapped_ && deed == GuestDeed::resume;
-  const qmp::Course course =
-      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
-  const auto work = [deed, only_if_stopped, follows, course,
+  const bool stays = follows && course() == qmp::Course::stay;
+  const auto work = [deed, only_if_stopped, follows, course = course(),
                      then = actions_now()](qmp::Client& monitor) -> Result<> {
     if (only_if_stopped) {
       TRY(check_stopped(monitor));
@@ -742,10 +844,10 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
       told(fail(Errc::busy, "{}: its QEMU does not answer", name));
     }
   });
-  run(work, [weak = weak_from_this(), once, limit, &loop = loop_](Result<> acted) {
+  run(work, [weak = weak_from_this(), once, limit, stays, &loop = loop_](Result<> acted) {
     loop.cancel(limit);
     if (const auto self = weak.lock(); self && acted) {
-      self->leave_trap();
+      self->leave_trap(stays);
     }
     if (const Done told = std::exchange(*once, {})) {
       told(std::move(acted));

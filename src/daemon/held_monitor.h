@@ -31,6 +31,8 @@ namespace vmcore::daemon {
 struct ArmWish {
   bool armed = false;  // a guest that panics stops
   bool trap = false;   // a guest that resets or powers off stops, too
+  // The QEMU whose guest stands in a crash that was handled, and stays like this.
+  std::optional<acquire::ProcessKey> stays = {};
 };
 
 struct MonitorPrograms {
@@ -48,7 +50,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   HeldMonitor& operator=(const HeldMonitor&) = delete;
   ~HeldMonitor();
 
-  // Before begin(): as a vmcored that ran before had it.
+  // Before begin(): as a vmcored that ran before knew it.
   void wish(ArmWish wish) { wish_ = wish; }
   // Once. Connects until there is a QEMU; not again to what is no QMP monitor, or may not be
   // believed, while the file is the same.
@@ -63,15 +65,22 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   // Before vmcored changed them.
   const qmp::RunActions& actions_before() const { return before_; }
   bool trapped() const { return trapped_.has_value(); }
+  // What is set in this QEMU.
+  bool armed() const { return set_.armed; }
+  bool traps() const { return set_.trap; }
+  // What of the wish is not set, and why; empty: nothing is missing.
+  const std::string& missing() const { return missing_; }
 
-  // Now, and each time that it is connected again. Errc::not_found without a connection; the wish
-  // holds all the same.
+  // Now, and each time that it is connected again. Panics are armed even where resets cannot be
+  // trapped, which is no Error: missing() tells. After an Error the wish is the one before.
   void arm(bool trap, Done done);
-  // QEMU's actions are as before. A guest in the trap is carried on.
+  // QEMU's actions are as before. The crash of a guest that stands still is handled to its end; a
+  // guest in the trap then goes on. An Error as above.
   void disarm(Done done);
 
   Result<LentGuest> lend();
   void take_back(bool usable);
+  void leave();
   void act(GuestDeed deed, bool only_if_stopped, Done done);
   // What the guest did, in the eyes of another who had the monitor.
   void tell(acquire::GuestEvent event);
@@ -96,6 +105,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
     acquire::GuestEvent event = {};
     Loop::Clock::time_point since = {};
     unsigned looks = 0;  // that spoilt the monitor
+    bool told = false;   // as a crash, which is in the hands of the service
   };
 
   static Result<Connected> connect(const std::filesystem::path& socket);
@@ -115,14 +125,25 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void lose(const std::string& why);
   void forget_jobs(const std::string& why);
 
+  void want(ArmWish wish, Done done);
   void set_wish(Done done);
-  void on_wish_set(ArmWish wish, const Result<>& set);
+  void on_wish_set(ArmWish set_now, const Result<>& set, bool stands);
+  // Calls it when what came with the answer before has been heard.
+  void after_events(void (HeldMonitor::*what)());
   bool may_trap() const { return set_.trap || guardian_; }
   Result<> guard();
+  void guard_later();
   void watch_guardian();
+  void on_guardian_ended();
+  void end_unguarded_trap();
   void end_guardian();
+  void end_spare_guardian();
+  void instruct_guardian();
   qmp::RunActions actions_now() const;
   void on_found(const acquire::GuestEvent& event);
+  void on_found_standing(const acquire::GuestEvent& event);
+  void tell_found(acquire::GuestEvent::Kind kind);
+  qmp::Course course() const;
   void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
   void look();
   Result<> start_look();
@@ -131,8 +152,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void on_look(const TrapLook& look);
   void tell_crash(const std::string& how);
   void carry_on(const char* why);
-  void note_carried_on(const char* why) const;
-  void leave_trap();
+  void on_carried_on(const char* why);
+  void leave_trap(bool stays);
   void note(const std::string& text, bool bad = false) const;
 
   Loop& loop_;
@@ -152,12 +173,15 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
 
   ArmWish wish_;
   ArmWish set_;  // in QEMU
+  std::string missing_;
   GuardianLine guardian_;
   std::optional<Trapped> trapped_;
+  bool stays_ = false;  // the guest stands still, and nobody carries it on
   std::unique_ptr<JobProcess> look_;
 
   Loop::Timer retry_ = 0;
   Loop::Timer ahead_ = 0;
+  Loop::Timer guard_ = 0;
   std::chrono::milliseconds wait_{};
   std::string last_error_;
   struct stat refused_ {};  // the file that is not connected to again

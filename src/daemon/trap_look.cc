@@ -30,7 +30,9 @@ Result<job::KernelEnding> ending_from(const std::string& report) {
   if (!end) {
     return fail(Errc::malformed, "the look has an unknown outcome");
   }
-  return job::KernelEnding{*end, member(json, "line")};
+  const auto powers_off = json.find("powers_off");
+  return job::KernelEnding{*end, member(json, "line"),
+                           powers_off != json.end() && *powers_off == true};
 }
 
 }  // namespace

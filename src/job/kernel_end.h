@@ -24,7 +24,8 @@ std::optional<KernelEnd> end_from_name(std::string_view name);
 
 struct KernelEnding {
   KernelEnd end = KernelEnd::silent;
-  std::string line = {};  // of the log, that says so; untrusted
+  std::string line = {};    // of the log, that says so; untrusted
+  bool powers_off = false;  // an orderly end that is not followed by a reset
 };
 
 // A panic counts wherever it is in the log: the restart that follows is not announced.
