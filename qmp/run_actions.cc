@@ -161,6 +161,11 @@ Result<> reset_guest(Client& monitor, const RunActions& then) {
   return {};
 }
 
+Result<> resume(Client& monitor) {
+  TRY(monitor.execute("cont"));
+  return {};
+}
+
 Result<> quit(Client& monitor) {
   const auto told = monitor.execute("quit");
   if (!told && told.error().code != Errc::not_found) {

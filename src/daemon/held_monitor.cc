@@ -35,11 +35,6 @@ Result<> check_may(pid_t pid, const qmp::Listener& listener) {
   return may || may.error().code != Errc::denied ? Result<>() : may;
 }
 
-std::optional<acquire::ProcessKey> key_of(pid_t pid) {
-  const auto since = acquire::start_time(pid);
-  return since ? std::optional(acquire::ProcessKey{pid, *since}) : std::nullopt;
-}
-
 // What QEMU did not do, or a guardian that has ended.
 constexpr std::chrono::seconds kTryAgain{5};
 
@@ -58,6 +53,11 @@ qmp::Json parse_details(const std::string& details) {
 }
 
 }  // namespace
+
+std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener) {
+  const auto since = acquire::start_time(listener.pid);
+  return since ? std::optional(acquire::ProcessKey{listener.pid, *since}) : std::nullopt;
+}
 
 std::optional<bool> kernel_runs(qmp::Client& monitor) {
   const auto cpus =
@@ -120,7 +120,7 @@ Result<HeldMonitor::Connected> HeldMonitor::connect(const std::filesystem::path&
   TRY_ASSIGN(qmp::Client client, qmp::connect(socket, {.events = acquire::kGuestEvents}));
   const auto listener = qmp::listener_of(client.fd());
   if (listener && listener->pid > 0) {
-    result.process = key_of(listener->pid);
+    result.process = process_of_listener(*listener);
     TRY(check_may(listener->pid, *listener));
     result.before = qmp::actions_of(qmp::command_line(listener->pid));
   } else {
@@ -335,9 +335,8 @@ void HeldMonitor::on_found_standing(const GuestEvent& event) {
     instruct_guardian();
     tell_found(Kind::reset_trapped);
   } else {
-    // Its event is not known: its memory tells more (judge()). With -no-shutdown, guests that have
-    // powered off stand like this.
-    trap(before_.shutdown == "pause" ? qmp::Wanted::shutdown : qmp::Wanted::reset, event);
+    // Its event is not known; its memory tells more (judge()).
+    trap(wanted_by_end(fail(Errc::not_found, "not looked at"), before_), event);
   }
 }
 
@@ -417,10 +416,10 @@ void HeldMonitor::end_spare_guardian() {
 
 // What it does with the guest if this process ends now.
 void HeldMonitor::instruct_guardian() {
-  guardian_.say(stays_                                  ? guardian::kLeave
-                : !trapped_                             ? guardian::kNothing
+  guardian_.say(stays_                                   ? guardian::kLeave
+                : !trapped_                              ? guardian::kNothing
                 : trapped_->wanted == qmp::Wanted::reset ? guardian::kReset
-                                                        : guardian::kShutdown);
+                                                         : guardian::kShutdown);
 }
 
 Result<> HeldMonitor::guard() {
@@ -678,8 +677,8 @@ void HeldMonitor::on_look(const TrapLook& look) {
 }
 
 void HeldMonitor::judge(const TrapLook& look) {
-  if (trapped_->event.found && look.ending) {
-    trapped_->wanted = look.ending->powers_off ? qmp::Wanted::shutdown : qmp::Wanted::reset;
+  if (trapped_->event.found) {
+    trapped_->wanted = wanted_by_end(look.ending, before_);
   }
   if (!look.ending) {
     if (look.ending.error().code != Errc::not_found) {
@@ -771,20 +770,7 @@ void HeldMonitor::on_carried_on(const char* why) {
 // Policy
 
 config::AfterCrash HeldMonitor::wanted() const {
-  using config::AfterCrash;
-  if (trapped_) {
-    switch (course()) {
-      case qmp::Course::reset:
-        return AfterCrash::restart;
-      case qmp::Course::quit:
-        return AfterCrash::destroy;
-      case qmp::Course::stay:
-        return AfterCrash::preserve;
-    }
-  }
-  // With -no-shutdown a QEMU stays where it would end.
-  const AfterCrash after = after_crash_of(before_.panic).value_or(AfterCrash::preserve);
-  return after == AfterCrash::destroy && before_.shutdown == "pause" ? AfterCrash::preserve : after;
+  return trapped_ ? after_trap(course()) : after_panic(before_);
 }
 
 namespace {
@@ -831,7 +817,7 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
       case GuestDeed::destroy:
         return qmp::quit(monitor);
       case GuestDeed::resume:
-        return simple(monitor, "cont");
+        return qmp::resume(monitor);
       case GuestDeed::nmi:
         return simple(monitor, "inject-nmi");
     }

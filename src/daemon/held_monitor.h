@@ -18,6 +18,7 @@
 
 #include "qmp/client.h"
 #include "qmp/run_actions.h"
+#include "qmp/unix_peers.h"
 #include "src/acquire/crash/panic_events.h"
 #include "src/daemon/guardian_line.h"
 #include "src/daemon/guest_source.h"
@@ -67,7 +68,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   bool trapped() const { return trapped_.has_value(); }
   // What is set in this QEMU.
   bool armed() const { return set_.armed; }
-  bool traps() const { return set_.trap; }
+  bool traps() const { return set_.trap && wish_.trap; }
   // What of the wish is not set, and why; empty: nothing is missing.
   const std::string& missing() const { return missing_; }
 
@@ -187,6 +188,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   struct stat refused_ {};  // the file that is not connected to again
 };
 
+// The QEMU that made the socket of a monitor.
+std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener);
 // Whether a kernel runs in the guest, as far as registers tell: an instruction pointer of the
 // kernel's half. Nothing where that cannot be asked.
 std::optional<bool> kernel_runs(qmp::Client& monitor);

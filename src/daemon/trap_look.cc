@@ -41,6 +41,11 @@ JobCommand look_command(LentGuest guest) {
   return {.words = {"look", "-q", "--ends-with-stdin"}, .guest = std::move(guest)};
 }
 
+qmp::Wanted wanted_by_end(const Result<job::KernelEnding>& ending, const qmp::RunActions& before) {
+  const bool off = ending ? ending->powers_off : before.shutdown == "pause";
+  return off ? qmp::Wanted::shutdown : qmp::Wanted::reset;
+}
+
 void take_look_line(std::string_view line, TrapLook& look) {
   const auto event = report::job_event_from_line(line);
   if (!event) {

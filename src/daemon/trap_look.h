@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "qmp/run_actions.h"
 #include "src/acquire/crash/panic_events.h"
 #include "src/base/result.h"
 #include "src/daemon/job_process.h"
@@ -25,6 +26,11 @@ struct TrapLook {
   // What happened to the guest meanwhile, if it ran.
   std::vector<acquire::GuestEvent> events = {};
 };
+// What the guest was about to do, where its event is not known. Of a guest without a kernel: what
+// stops it without the trap, too, which -no-shutdown does; else a reset, for a needless boot is
+// better than a guest that stays down.
+qmp::Wanted wanted_by_end(const Result<job::KernelEnding>& ending, const qmp::RunActions& before);
+
 // Takes one line of the job.
 void take_look_line(std::string_view line, TrapLook& look);
 

@@ -60,6 +60,14 @@ TEST_F(TakeOver, AGuestThatStandsInTheTrapIsReset) {
   EXPECT_EQ(qemu_->status(), "running");
 }
 
+TEST_F(TakeOver, AGuestThatResetsMeanwhileIsReset) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  EXPECT_TRUE(take_over(kNothing));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
 // vmcored died before it received the event: the event is in the socket.
 TEST_F(TakeOver, AGuestThatPoweredOffEnds) {
   qemu_->guest_powers_off(kKernel);
