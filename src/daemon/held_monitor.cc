@@ -280,7 +280,8 @@ void HeldMonitor::lose(const std::string& why) {
   if (watched_ >= 0) {
     loop_.forget(std::exchange(watched_, -1));
   }
-  end_guardian();  // it holds the connection open as well
+  end_guardian();  // they hold the connection open as well
+  drop_look_ahead();
   events_.reset();
   client_.reset();
   place_ = Place::nowhere;
@@ -411,6 +412,7 @@ void HeldMonitor::end_spare_guardian() {
   if (!trapped_ && !wish_.trap) {
     set_.trap = false;
     end_guardian();
+    drop_look_ahead();
   }
 }
 
@@ -613,7 +615,7 @@ void HeldMonitor::look() {
     carry_on("nobody could look at it");
     return;
   }
-  const Result<> started = start_look();
+  const Result<> started = look_waits() ? go_on_looking() : start_look(false);
   if (started) {
     return;
   }
@@ -631,28 +633,16 @@ void HeldMonitor::look() {
 }
 
 // The monitor is back with the job's last line: its end is not waited for.
-Result<> HeldMonitor::start_look() {
+Result<> HeldMonitor::start_look(bool ahead) {
   if (look_) {
     return fail(Errc::busy, "{}: the look before has not ended", id_.name);
   }
   TRY_ASSIGN(LentGuest lent, lend());
-  const auto look = std::make_shared<TrapLook>();
-  auto started = JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
-                                   {.on_text =
-                                        [this, look](std::string_view line) {
-                                          take_look_line(line, *look);
-                                          if (look->over) {
-                                            on_look(*look);
-                                          }
-                                        },
-                                    .on_end =
-                                        [this, look](const JobExit&) {
-                                          // The process ends with this call.
-                                          const auto process = std::move(look_);
-                                          if (!look->over) {
-                                            on_look(*look);
-                                          }
-                                        }});
+  looked_ = std::make_shared<TrapLook>();
+  auto started =
+      JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent), ahead),
+                        {.on_text = [this](std::string_view line) { on_look_line(line); },
+                         .on_end = [this](const JobExit&) { on_look_ended(); }});
   if (!started) {
     take_back(true);
     return tl::unexpected(std::move(started).error());
@@ -662,21 +652,62 @@ Result<> HeldMonitor::start_look() {
   return {};
 }
 
-void HeldMonitor::on_look(const TrapLook& look) {
+Result<> HeldMonitor::go_on_looking() {
+  TRY(lend());  // the job has its descriptors
+  looked_->waits = looked_->monitor_usable = false;
+  look_->set_limit(kLookLimit);
+  look_->go();
+  return {};
+}
+
+void HeldMonitor::on_look_line(std::string_view line) {
+  if (looked_->over) {
+    return;
+  }
+  const bool waited = looked_->waits;
+  take_look_line(line, *looked_);
+  if (looked_->over) {
+    on_look();
+  } else if (looked_->waits && !waited) {
+    on_look_ready();
+  }
+}
+
+void HeldMonitor::on_look_ended() {
+  const auto process = std::move(look_);  // ends with this call
+  if (!looked_->over && !looked_->waits) {
+    on_look();
+  }
+}
+
+void HeldMonitor::on_look_ready() {
+  look_->no_limit();
+  take_back(looked_->monitor_usable);
+  for (const GuestEvent& event : std::exchange(looked_->events, {})) {
+    tell(event);
+  }
+}
+
+void HeldMonitor::on_look() {
+  const auto looked = looked_;
   const bool was_trapped = trapped_.has_value();
-  if (was_trapped && !look.monitor_usable) {
+  if (was_trapped && !looked->monitor_usable) {
     ++trapped_->looks;
   }
-  take_back(look.monitor_usable);
-  for (const GuestEvent& event : look.events) {
+  take_back(looked->monitor_usable);
+  for (const GuestEvent& event : looked->events) {
     tell(event);
   }
   if (was_trapped && trapped_ && connected()) {
-    judge(look);
+    judge(*looked);
   }
 }
 
 void HeldMonitor::judge(const TrapLook& look) {
+  if (!look.ending && look.prepared) {  // its memory may have grown, for one
+    this->look();
+    return;
+  }
   if (trapped_->event.found) {
     trapped_->wanted = wanted_by_end(look.ending, before_);
   }
@@ -693,17 +724,26 @@ void HeldMonitor::judge(const TrapLook& look) {
   }
 }
 
-// A look at the guest while it runs: where its kernel is, is remembered (job/place_cache.h), so
-// that the look that counts need not search all of its memory.
+// The look that counts need not start processes and search memory. Each boot has another kernel.
 void HeldMonitor::look_ahead() {
-  constexpr std::chrono::seconds kBooted{30};
-  loop_.cancel(ahead_);
-  ahead_ = loop_.after(kBooted, [this] {
+  drop_look_ahead();
+  ahead_ = loop_.after(programs_.boot_time, [this] {
     ahead_ = 0;
-    if (set_.trap && !trapped_) {
-      static_cast<void>(start_look());
+    if (!set_.trap || trapped_ || !connected()) {
+      return;
+    }
+    if (const Result<> started = start_look(true); !started && started.error().code == Errc::busy) {
+      look_ahead();
     }
   });
+}
+
+void HeldMonitor::drop_look_ahead() {
+  loop_.cancel(std::exchange(ahead_, 0));
+  if (look_waits()) {
+    looked_->over = true;
+    look_->end();
+  }
 }
 
 void HeldMonitor::tell_crash(const std::string& how) {

@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -39,6 +40,8 @@ struct ArmWish {
 struct MonitorPrograms {
   std::filesystem::path vmcorectl = {};
   std::filesystem::path guardian = {};
+  // How long after it has begun to boot a look at a guest is prepared.
+  std::chrono::milliseconds boot_time = std::chrono::seconds(30);
 };
 
 class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
@@ -147,10 +150,16 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   qmp::Course course() const;
   void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
   void look();
-  Result<> start_look();
+  Result<> start_look(bool ahead);
+  Result<> go_on_looking();
+  bool look_waits() const { return look_ && looked_->waits && !looked_->over; }
+  void on_look_line(std::string_view line);
+  void on_look_ended();
+  void on_look_ready();
+  void on_look();
   void judge(const TrapLook& look);
   void look_ahead();
-  void on_look(const TrapLook& look);
+  void drop_look_ahead();
   void tell_crash(const std::string& how);
   void carry_on(const char* why);
   void on_carried_on(const char* why);
@@ -179,6 +188,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   std::optional<Trapped> trapped_;
   bool stays_ = false;  // the guest stands still, and nobody carries it on
   std::unique_ptr<JobProcess> look_;
+  std::shared_ptr<TrapLook> looked_;  // of that job
 
   Loop::Timer retry_ = 0;
   Loop::Timer ahead_ = 0;

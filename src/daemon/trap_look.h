@@ -17,12 +17,15 @@ namespace vmcore::daemon {
 // How long it may take.
 inline constexpr std::chrono::seconds kLookLimit{10};
 
-JobCommand look_command(LentGuest guest);
+// `ahead`: while the guest runs. The job gets ready, gives the monitor back, and waits for its go.
+JobCommand look_command(LentGuest guest, bool ahead);
 
 struct TrapLook {
   Result<job::KernelEnding> ending = fail(Errc::io, "the look ended without a word");
   bool monitor_usable = false;
-  bool over = false;  // its last line came
+  bool over = false;      // its last line came, or it is not wanted any more
+  bool prepared = false;  // it was ready before the guest stopped
+  bool waits = false;     // for its go: the monitor is not its
   // What happened to the guest meanwhile, if it ran.
   std::vector<acquire::GuestEvent> events = {};
 };

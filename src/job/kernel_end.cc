@@ -72,8 +72,11 @@ KernelEnding ending_of(std::string_view log) {
   return ending;
 }
 
-Result<KernelEnding> look_at_end(const acquire::Selection& guest) {
-  TRY_ASSIGN(const TextResult log, read_guest(guest, sandbox::Operation::dmesg, 1));
+Result<KernelEnding> look_at_end(const acquire::Selection& guest,
+                                 const std::function<Result<>()>& await) {
+  constexpr auto kWhat = sandbox::Operation::dmesg;
+  TRY_ASSIGN(const TextResult log,
+             await ? read_guest_later(guest, kWhat, 1, await) : read_guest(guest, kWhat, 1));
   return ending_of(log.text);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +32,9 @@ struct KernelEnding {
 // A panic counts wherever it is in the log: the restart that follows is not announced.
 KernelEnding ending_of(std::string_view log);
 
-// Looks at the guest, which is not touched. Errc::not_found where no kernel is in its memory.
-Result<KernelEnding> look_at_end(const acquire::Selection& guest);
+// Looks at the guest, which is not touched. Errc::not_found where no kernel is in its memory. With
+// `await`, gets ready first, and looks when that has returned: as read_guest_later().
+Result<KernelEnding> look_at_end(const acquire::Selection& guest,
+                                 const std::function<Result<>()>& await = {});
 
 }  // namespace vmcore::job
