@@ -459,6 +459,7 @@ void HeldMonitor::on_guardian_ended() {
   note(missing_ + "; another one is started", true);
   loop_.forget(guardian_.fd());
   guardian_ = {};
+  drop_look_ahead();  // it holds the other end of its line
   run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
       [weak = weak_from_this()](const Result<>& set) {
         if (const auto self = weak.lock(); self && set) {
@@ -534,7 +535,7 @@ void HeldMonitor::want(ArmWish wish, Done done) {
   set_wish([weak = weak_from_this(), before, done = std::move(done)](Result<> set) {
     if (const auto self = weak.lock(); self && !set) {
       self->wish_ = before;
-      self->after_events(&HeldMonitor::end_spare_guardian);
+      self->missing_.clear();
       if (self->connected() && set.error().code == Errc::busy) {
         self->set_wish([](const Result<>&) {});
       }
@@ -608,7 +609,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
 
 void HeldMonitor::look() {
   constexpr unsigned kMostLooks = 2;
-  if (!trapped_ || !connected()) {
+  if (!trapped_ || trapped_->told || !connected()) {
     return;
   }
   if (trapped_->looks == kMostLooks) {

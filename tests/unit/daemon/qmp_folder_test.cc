@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "src/acquire/process/guest_process.h"
 #include "src/report/job_event.h"
@@ -38,10 +39,16 @@ constexpr const char* kTrapped = "panic=pause reboot=shutdown shutdown=pause";
 constexpr const char* kVmcorectl = R"(#!/bin/sh
 echo "$@" >> "$(dirname "$0")/calls"
 while [ $# -gt 0 ]; do
-  case $1 in --report-fd) report=$2 ;; esac
+  case $1 in --report-fd) report=$2 ;; --go-fd) go=$2 ;; esac
   shift
 done
-cat "$(dirname "$0")/look" > "/dev/fd/$report"
+look="$(dirname "$0")/look"
+if [ -n "$go" ]; then
+  cat "$(dirname "$0")/ready" > "/dev/fd/$report"
+  [ "$(head -c 1 "/dev/fd/$go")" = g ] || exit 1
+  [ -e "$look-ahead" ] && look=$look-ahead
+fi
+cat "$look" > "/dev/fd/$report"
 )";
 
 // In place of the guardian: notes what it is told.
@@ -81,7 +88,7 @@ class QmpFolderTest : public testing::Test {
   void start_qemu() { qemu_.emplace(socket()); }
   void open(std::map<std::string, ArmWish> wishes = {}) {
     auto folder = QmpFolder::open(
-        loop_, root_ / "qmp", {root_ / "vmcorectl", root_ / "vmcore-guardian"},
+        loop_, root_ / "qmp", {root_ / "vmcorectl", root_ / "vmcore-guardian", boot_time_},
         {.on_event =
              [this](const GuestId& id, const GuestEvent& event) {
                events_.push_back(std::string(kind_name(event.kind)) +
@@ -123,6 +130,7 @@ class QmpFolderTest : public testing::Test {
   }
 
   fs::path root_;
+  milliseconds boot_time_ = std::chrono::hours(1);
   Loop loop_;
   std::optional<fakes::ListeningQemu> qemu_;
   std::unique_ptr<QmpFolder> folder_;
@@ -336,6 +344,67 @@ TEST_F(TrapTest, AnOrderlyResetIsCarriedOut) {
   EXPECT_THAT(events_, testing::Not(Contains(HasSubstr("panicked"))));
   EXPECT_THAT(calls(), HasSubstr("look"));
   EXPECT_THAT(notes_, Contains(HasSubstr("its reset was carried out")));
+}
+
+class LookAheadTest : public TrapTest {
+ protected:
+  LookAheadTest() {
+    boot_time_ = milliseconds(1);
+    std::ofstream(root_ / "ready") << report::to_line(report::JobMemoryRead{.monitor = true});
+  }
+  void set_trap_and_prepare() {
+    set_trap();
+    ASSERT_TRUE(wait_for([&] { return calls().find("--go-fd") != std::string::npos; }));
+    ASSERT_TRUE(wait_for([&] {
+      const bool home = folder_->lend(id_).has_value();
+      if (home) {
+        folder_->take_back(id_, true);
+      }
+      return home;
+    }));
+    boot_time_ = std::chrono::hours(1);
+  }
+  std::size_t looks_without_preparation() {
+    std::istringstream lines(calls());
+    std::size_t count = 0;
+    for (std::string line; std::getline(lines, line);) {
+      count += line.find("--go-fd") == line.npos ? 1U : 0U;
+    }
+    return count;
+  }
+};
+
+TEST_F(LookAheadTest, TheLookThatWaitsIsTheOne) {
+  the_kernel_ended("panicked");
+  set_trap_and_prepare();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  EXPECT_EQ(looks_without_preparation(), 0U);
+  EXPECT_EQ(qemu_->clients(), 1U);
+}
+
+// The guest has got more memory since, for one.
+TEST_F(LookAheadTest, ALookThatCannotTellIsFollowedByAnother) {
+  the_kernel_ended("panicked");
+  std::ofstream(root_ / "look-ahead") << report::to_line(report::JobEnd{
+      .monitor = true,
+      .report =
+          R"({"schema": "vmcorectl-error/1", "error": {"code": "not_found", "text": "no kernel"}})"});
+  set_trap_and_prepare();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  EXPECT_EQ(looks_without_preparation(), 1U);
+}
+
+TEST_F(LookAheadTest, WhatWaitsIsDroppedWithTheTrap) {
+  the_kernel_ended("orderly");
+  set_trap_and_prepare();
+  ASSERT_TRUE(disarm());
+  ASSERT_TRUE(folder_->lend(id_));  // what ends now does not give the monitor back
+  EXPECT_TRUE(loop_.run_once(milliseconds(50)));
+  EXPECT_EQ(folder_->lend(id_).error().code, Errc::busy);
+  folder_->take_back(id_, true);
+  EXPECT_EQ(qemu_->clients(), 1U);
 }
 
 TEST_F(TrapTest, APanicIsTold) {
