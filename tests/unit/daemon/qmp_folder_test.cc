@@ -36,7 +36,7 @@ constexpr const char* kDefaults = "panic=shutdown reboot=reset shutdown=poweroff
 constexpr const char* kArmed = "panic=pause reboot=reset shutdown=poweroff";
 constexpr const char* kTrapped = "panic=pause reboot=shutdown shutdown=pause";
 
-constexpr const char* kVmcorectl = R"(#!/bin/sh
+constexpr const char* kVmcorectl = R"sh(#!/bin/sh
 echo "$@" >> "$(dirname "$0")/calls"
 while [ $# -gt 0 ]; do
   case $1 in --report-fd) report=$2 ;; --go-fd) go=$2 ;; esac
@@ -49,7 +49,7 @@ if [ -n "$go" ]; then
   [ -e "$look-ahead" ] && look=$look-ahead
 fi
 cat "$look" > "/dev/fd/$report"
-)";
+)sh";
 
 // In place of the guardian: notes what it is told.
 constexpr const char* kGuardian = "#!/bin/sh\nexec cat <&4 >> \"$(dirname \"$0\")/told\"\n";
