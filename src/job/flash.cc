@@ -40,37 +40,14 @@ bool is_readable(int fd) {
   return fd >= 0 && ::poll(&wait, 1, 0) == 1;
 }
 
-std::string hex_line(const char* name, std::uint64_t value) {
-  return fmt::format(" {} {:016x}", name, value);
-}
-
 std::string text_of(const CpuState& cpu) {
-  std::string text = fmt::format("CPU {}, {}\n", cpu.index, cpu.user_mode() ? "user" : "kernel");
-  const std::pair<const char*, std::uint64_t> registers[] = {{"rip", cpu.rip},
-                                                             {"rsp", cpu.rsp},
-                                                             {"rfl", cpu.rflags},
-                                                             {"rax", cpu.rax},
-                                                             {"rbx", cpu.rbx},
-                                                             {"rcx", cpu.rcx},
-                                                             {"rdx", cpu.rdx},
-                                                             {"rsi", cpu.rsi},
-                                                             {"rdi", cpu.rdi},
-                                                             {"rbp", cpu.rbp},
-                                                             {"r8 ", cpu.r8},
-                                                             {"r9 ", cpu.r9},
-                                                             {"r10", cpu.r10},
-                                                             {"r11", cpu.r11},
-                                                             {"r12", cpu.r12},
-                                                             {"r13", cpu.r13},
-                                                             {"r14", cpu.r14},
-                                                             {"r15", cpu.r15},
-                                                             {"cr2", cpu.cr2.value_or(0)},
-                                                             {"cr3", cpu.cr3.value_or(0)}};
+  constexpr unsigned kInALine = 3;
+  std::string text = fmt::format("CPU {}, {}", cpu.index, cpu.user_mode() ? "user" : "kernel");
   unsigned count = 0;
-  for (const auto& [name, value] : registers) {
-    text += hex_line(name, value) + (++count % 4 == 0 ? "\n" : "");
+  for (const auto& [name, value] : named_registers(cpu)) {
+    text += fmt::format("{}{:>6} {:016x}", count++ % kInALine == 0 ? "\n " : " ", name, value);
   }
-  return text;
+  return text + "\n";
 }
 
 class Flash {

@@ -92,6 +92,7 @@ Result<kernel::TaskLayout> layout_of(const Result<kernel::Btf>& btf) {
 Knowledge::Knowledge(const MemoryImage& the_image, const kernel::GuestKernel& the_kernel)
     : image(the_image),
       kernel(the_kernel),
+      arch(kernel::architecture_of(the_image.machine)),
       kallsyms(*the_kernel.kallsyms()),
       btf(read_btf(kernel)),
       modules(read_modules(kernel, btf)),

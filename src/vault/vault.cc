@@ -136,7 +136,7 @@ Result<std::string> Vault::find(const std::string& word) const {
                 path_, word);
   }
   if (found.size() > 1) {
-    return fail(Errc::invalid, "{} fits several crashes: {}", word, list_of(found));
+    return fail(Errc::invalid, "{} matches several crashes: {}", word, list_of(found));
   }
   return found.front();
 }
@@ -202,7 +202,7 @@ Result<> Vault::check_free(const std::string& id) const {
   TRY_ASSIGN(const Fd folder, staging::open_folder_at(folder_.get(), id, path_));
   const report::ListedCrash crash = read_entry(folder_.get(), id);
   if (crash.state.held) {
-    return fail(Errc::denied, "{} is held: vmcorectl hold --release gives it free", id);
+    return fail(Errc::denied, "{} is held: release it first (vmcorectl hold --release)", id);
   }
   const auto names = staging::names_in(folder.get(), path_);
   const bool open = names && std::ranges::any_of(*names, [&](const std::string& name) {

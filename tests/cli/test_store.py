@@ -234,7 +234,7 @@ class Reading(Stored):
     def test_names_that_fit_none_or_several(self):
         crash = self.kept()
         self.kept()
-        self.assertIn(b"fits several crashes", self.in_store("info", crash[:9], code=FAILED).stderr)
+        self.assertIn(b"matches several crashes", self.in_store("info", crash[:9], code=FAILED).stderr)
         self.assertIn(b"there is no -3", self.in_store("info", "-3", code=FAILED).stderr)
         self.assertIn(b"has no crash vm1", self.in_store("info", "--crash", "vm1", code=FAILED).stderr)
         self.in_store("info", "--crash", "--name", crash, code=USAGE)
