@@ -23,6 +23,7 @@ _vmcorectl()
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
+        --html) _filedir html; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;
         -o|--file|--log|--qmp|--channel|--key|--event) _filedir; return ;;
         --spool|--folder|--root|--store) _filedir -d; return ;;
