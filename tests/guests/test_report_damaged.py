@@ -9,6 +9,7 @@ less than of the whole dump, and nothing else: no other frame, task, CPU or clas
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -24,17 +25,42 @@ from guests.kernels import fetch_debuginfo
 from guests.test_report import run_report
 from peers.kdumpfile import PAGE, ElfFile
 from peers.memmap import KERNEL_MAP, Memmap
-from peers.stacks import tasks_of
+from peers.stacks import frames_of, tasks_of
 
 KERNELS = ("5.10", "6.1", "6.12", "newest")
+OTHER = {"5.10": "6.1", "6.1": "5.10", "6.12": "6.1", "newest": "6.12"}
 WAY = "null"
+EXIT_INCOMPLETE = 3
+MOST_NAMES = 20     # in one of so many trials a name may have other letters
+KALLSYMS_END = ("kallsyms_relative_base", "kallsyms_seqs_of_names")     # the first one that a kernel has is behind the offsets
 TABLES = {
-    "kallsyms": (("kallsyms_offsets", "kallsyms_token_index"),),    # the last two are of no length that symbols tell
+    "kallsyms": (("kallsyms_num_syms", "kallsyms_token_index"), ("kallsyms_offsets", KALLSYMS_END)),
     "BTF": (("__start_BTF", "__stop_BTF"),),
+    "structs": (),      # the part of the BTF that matters most
     "ORC": (("__start_orc_unwind_ip", "__stop_orc_unwind_ip"), ("__start_orc_unwind", "__stop_orc_unwind")),
 }
-FLIPS = (1, 16, 256, 4096)  # bytes that are changed in one trial
+STRUCTS = ("task_struct", "signal_struct", "thread_struct", "inactive_task_frame", "list_head")
+# What one trial changes: so many bytes; or a page, that is empty or of something else.
+DAMAGES = (1, 16, 256, 4096, "page")
 SHOWN = 5
+STRUCT, KINDS = 4, {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0), 15: (0, 12), 17: (4, 0), 19: (0, 12)}
+
+
+def struct_places(btf: bytes, names: tuple) -> list:
+    """(offset, size) of these structs in a BTF: 12 bytes, then 12 for each member (Documentation/bpf/btf.rst)."""
+    _, _, _, header, types, types_size, strings, _ = struct.unpack_from("<HBBIIIII", btf)
+    wanted, found = {name.encode() for name in names}, []
+    at, end = header + types, header + types + types_size
+    while at < end:
+        name, info, _ = struct.unpack_from("<III", btf, at)
+        kind, count = info >> 24 & 0x7f, info & 0xffffff
+        fixed, each = KINDS.get(kind, (0, 0))
+        size = 12 + fixed + each * count
+        text = header + strings + name
+        if kind == STRUCT and btf[text:btf.index(b"\0", text)] in wanted:
+            found.append((at, size))
+        at += size
+    return found
 
 
 class Tables:
@@ -47,125 +73,146 @@ class Tables:
         moved = int(info["SYMBOL(_stext)"], 16) - nm["_stext"] - KERNEL_MAP + int(info["NUMBER(phys_base)"], 0)
         self.physical = {name: address + moved for name, address in nm.items()}
 
+    def place(self, names) -> int:
+        return self.physical[names] if isinstance(names, str) else next(self.physical[name] for name in names if name in self.physical)
+
     def pieces(self, table: str) -> list:
         """(offset in the file, size) of each piece of the table."""
-        found = []
-        for names in TABLES[table]:
-            begin, end = sorted(self.physical[name] for name in names)
-            found.append((self.raw.offset_of(begin), end - begin))
-        return found
+        if table == "structs":
+            at, size = self.pieces("BTF")[0]
+            return [(at + offset, length) for offset, length in struct_places(self.raw.bytes_at(at, size), STRUCTS)]
+        return [(self.raw.offset_of(self.place(begin)), self.place(end) - self.place(begin)) for begin, end in TABLES[table]]
+
+    def content(self, table: str) -> list:
+        return [self.raw.bytes_at(at, size) for at, size in self.pieces(table)]
 
 
-def damage(file, pieces: list, how, chance: random.Random) -> list:
-    """Changes some bytes of the table; [(offset, what was there)]."""
-    before = []
+class Damaged:
+    """Within the block the file is changed: [(offset, bytes)]."""
 
-    def put(at: int, data: bytes) -> None:
-        file.seek(at)
-        before.append((at, file.read(len(data))))
-        file.seek(at)
-        file.write(data)
+    def __init__(self, file, changes: list):
+        self.file, self.changes, self.before = file, changes, []
 
+    def put(self, at: int, data: bytes) -> bytes:
+        self.file.seek(at)
+        before = self.file.read(len(data))
+        self.file.seek(at)
+        self.file.write(data)
+        return before
+
+    def __enter__(self):
+        self.before = [(at, self.put(at, data)) for at, data in self.changes]
+
+    def __exit__(self, *_unused):
+        for at, data in reversed(self.before):
+            self.put(at, data)
+
+
+def changes_of(pieces: list, how, chance: random.Random) -> list:
     if how == "page":
         at, size = chance.choice(pieces)
-        put(at + chance.randrange(size) // PAGE * PAGE, chance.choice((bytes(PAGE), chance.randbytes(PAGE))))
-    else:
-        for _ in range(how):
-            at, size = chance.choices(pieces, [size for _, size in pieces])[0]
-            put(at + chance.randrange(size), chance.randbytes(1))
-    file.flush()
-    return before
+        length = min(PAGE, size)
+        return [(at + chance.randrange(size - length + 1), chance.choice((bytes(length), chance.randbytes(length))))]
+    chosen = chance.choices(pieces, [size for _, size in pieces], k=min(how, sum(size for _, size in pieces) // 4))
+    return [(at + chance.randrange(size), chance.randbytes(1)) for at, size in chosen]
 
 
-def mend(file, before: list) -> None:
-    for at, data in reversed(before):
-        file.seek(at)
-        file.write(data)
-    file.flush()
+def replaced(pieces: list, contents: list) -> list:
+    """All of a table, by something else; what is left over is empty."""
+    return [(at, content[:size].ljust(size, b"\0")) for (at, size), content in zip(pieces, contents)]
 
 
 @dataclass
-class Wrong:
-    """What a report says that the report of the whole dump does not."""
-    lines: list = field(default_factory=list)
+class Said:
+    """What a report says that the report of the whole dump does not say; and what it says."""
+    wrong: list = field(default_factory=list)
+    names: int = 0      # of frames whose place is right, but whose name has other letters
     frames: int = 0
 
-    def add(self, what: str, ours, known) -> None:
+    def compare(self, what: str, ours, known) -> None:
         if ours is not None and ours != known:
-            self.lines.append(f"{what}: {ours}, not {known}")
+            self.wrong.append(f"{what}: {ours}, not {known}")
 
 
-def words_of(frame: dict) -> tuple:
-    return frame.get("function"), frame.get("offset"), frame.get("module")
-
-
-def compare_stack(what: str, ours: list, known: list, wrong: Wrong) -> None:
-    """Every frame that is said for sure is one of the whole stack, by address and name, in its order."""
+def compare_stack(what: str, ours: list, known: list, said: Said) -> None:
+    """Every frame that is said for sure is one of the whole stack, in its order. The letters of a name stand in memory once."""
     left = iter(known)
     for frame in ours:
-        wrong.frames += 1
         if frame.get("guessed"):
-            break
+            return
+        said.frames += 1
         same = next((each for each in left if each["address"] == frame["address"]), None)
         if same is None:
-            wrong.lines.append(f"{what}: {frame['address']} {words_of(frame)} is no frame of it, or not there")
-            break
-        if "function" in frame and words_of(frame) != words_of(same):
-            wrong.lines.append(f"{what}: {words_of(frame)}, not {words_of(same)}")
+            said.wrong.append(f"{what}: {frame['address']} {frame.get('function')} is no frame of it, or not there")
+            return
+        if "function" in frame:
+            said.compare(f"{what}: {frame['function']}", (frame["offset"], frame.get("module")), (same.get("offset"), same.get("module")))
+            said.names += frame["function"] != same.get("function")
 
 
-def compare(report: dict, whole: dict) -> Wrong:
-    wrong = Wrong()
-    for key in ("release", "build_id"):
-        wrong.add(key, report["kernel"].get(key), whole["kernel"].get(key))
-    ours, known = report["panic"], whole["panic"]
-    for key in ("class", "cpu"):
-        wrong.add(key, ours.get(key), known.get(key))
+def compare(report: dict, whole: dict) -> Said:
+    said = Said()
+    for section, keys in (("kernel", ("release", "build_id")), ("panic", ("class", "message", "cpu"))):
+        for key in keys:
+            said.compare(key, report[section].get(key), whole[section].get(key))
     for key in ("pid", "comm"):
-        wrong.add(f"task's {key}", ours.get("task", {}).get(key), known.get("task", {}).get(key))
+        said.compare(f"the task's {key}", report["panic"].get("task", {}).get(key), whole["panic"]["task"][key])
     tasks = tasks_of(whole)
     for key, task in tasks_of(report).items():
-        same = tasks.get(key)
-        if same is None:
-            wrong.lines.append(f"no such task: {task}")
+        if key not in tasks:
+            said.wrong.append(f"no such task: {task}")
             continue
         for what in ("comm", "state"):
-            wrong.add(f"task {same['pid']} {what}", task.get(what), same.get(what))
-        if "stack" in task and "stack" in same:
-            compare_stack(f"task {same['pid']}", report["stacks"][task["stack"]]["frames"], whole["stacks"][same["stack"]]["frames"], wrong)
-    for module in report["modules"].get("list", []):
-        if module["name"] not in {each["name"] for each in whole["modules"]["list"]}:
-            wrong.lines.append(f"no such module: {module['name']}")
-    return wrong
+            said.compare(f"task {task['pid']}: {what}", task.get(what), tasks[key].get(what))
+        compare_stack(f"task {task['pid']}", frames_of(report, task), frames_of(whole, tasks[key]), said)
+    modules = {each["name"] for each in whole["modules"]["list"]}
+    said.wrong += [f"no such module: {each['name']}" for each in report["modules"].get("list", ()) if each["name"] not in modules]
+    return said
 
 
-def try_one(vmcorectl, dump: Path, whole: dict, what: str) -> list:
-    done = subprocess.run([vmcorectl.path, "report", dump, "--output", "json", "--quiet"], capture_output=True, timeout=120)
-    if done.returncode not in (0, 3):
-        return [f"{what}: exit {done.returncode}: {done.stderr.decode()[-500:]}"]
-    report = json.loads(done.stdout)
-    wrong = compare(report, whole)
-    return [f"{what}: {line}" for line in wrong.lines[:SHOWN]]
+class Trials:
+    """Of one table: what the reports said that the whole one did not."""
+
+    def __init__(self, vmcorectl, dump: Path, whole: dict):
+        self.vmcorectl, self.dump, self.whole = vmcorectl, dump, whole
+        self.count = self.with_names = self.frames = 0
+        self.wrong = []
+
+    def run(self, what: str) -> None:
+        done = subprocess.run([self.vmcorectl.path, "report", self.dump, "--output", "json", "--quiet"], capture_output=True, timeout=120)
+        self.count += 1
+        if done.returncode not in (0, EXIT_INCOMPLETE):
+            self.wrong.append(f"{what}: exit {done.returncode}: {done.stderr.decode()[-500:]}")
+            return
+        said = compare(json.loads(done.stdout), self.whole)
+        self.frames += said.frames
+        self.with_names += said.names != 0
+        self.wrong += [f"{what}: {line}" for line in said.wrong[:SHOWN]]
 
 
 def test_kernel(vmcorectl, name: str, trials: int, folder: Path, findings) -> None:
-    dump = dump_of(name, WAY)
+    dump, other = dump_of(name, WAY), dump_of(OTHER[name], WAY)
     copy = folder / "dump.elf"
     run(["cp", "--sparse=always", dump.raw, copy])
     whole = run_report(vmcorectl, copy)
-    tables = Tables(dump)
+    guesses = [frame for stack in whole["stacks"] for frame in stack["frames"] if frame.get("guessed")]
+    findings.check(f"{name}: the whole dump", [f"guessed: {guesses[:SHOWN]}"] if guesses else [])
+    tables, others = Tables(dump), Tables(other)
     with open(copy, "r+b", buffering=0) as file:
         for table in TABLES:
-            wrong, hit = [], 0
+            pieces, done = tables.pieces(table), Trials(vmcorectl, copy, whole)
             for number in range(trials):
-                how = (*FLIPS, "page")[number % (len(FLIPS) + 1)]
-                before = damage(file, tables.pieces(table), how, random.Random(f"{name} {table} {number}"))
-                said = try_one(vmcorectl, copy, whole, f"trial {number} ({how})")
-                mend(file, before)
-                wrong += said
-                hit += bool(said)
-            print(f"{name}: {table}: {trials} trials, {hit} with something wrong", flush=True)
-            findings.check(f"{name}: {table}", wrong)
+                how, chance = DAMAGES[number % len(DAMAGES)], random.Random(f"{name} {table} {number}")
+                with Damaged(file, changes_of(pieces, how, chance)):
+                    done.run(f"trial {number} ({how})")
+            for what, contents in (("empty", [b""] * len(pieces)), ("noise", [random.Random(0).randbytes(size) for _, size in pieces]),
+                                   (f"of {OTHER[name]}", others.content(table))):
+                with Damaged(file, replaced(pieces, contents)):
+                    done.run(what)
+            print(f"{name}: {table}: {done.count} trials, {done.frames} frames said, {len(done.wrong)} things wrong, "
+                  f"other letters in a name in {done.with_names}", flush=True)
+            many = [f"other letters in {done.with_names} of {done.count}"] if done.with_names * MOST_NAMES > done.count else []
+            findings.check(f"{name}: {table}", done.wrong + many)
 
 
 def test(vmcorectl, trials: int, findings) -> None:

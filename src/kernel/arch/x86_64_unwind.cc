@@ -329,6 +329,10 @@ Backtrace Unwinder::of_sleeping(VirtAddr thread_sp) const {
   state.bp = *bp;
   state.sp = thread_sp.value + inactive_->size;
   state.exact = std::ranges::find(beginnings_, VirtAddr{state.ip}) != beginnings_.end();
+  if (const auto code_is = state.exact ? Result<>() : check_return(state); !code_is) {
+    trace.broken = code_is.error();
+    return trace;
+  }
   return unwind(state);
 }
 
