@@ -36,7 +36,7 @@ struct Header {
 static_assert(sizeof(Header) == 24);
 constexpr std::uint16_t kMagic = 0xeb9f;
 
-// What follows in the header since v7.1 (222edc843c).
+// What follows in the header since v7.1 (222edc843c15).
 struct LayoutHeader {
   ul32 offset;
   ul32 size;
