@@ -12,7 +12,7 @@ namespace vmcore::triage {
 namespace {
 
 // All types that are asked for by name, so that the BTF is searched once.
-constexpr std::array<std::string_view, 64> kTypes{
+constexpr std::array<std::string_view, 65> kTypes{
     "task_struct", "signal_struct", "module", "module_memory", "mod_kallsyms",
     "inactive_task_frame", "timekeeper", "tk_data", "pcpu_hot", "cea_exception_stacks", "rq",
     "mm_struct", "percpu_counter", "pglist_data", "zone", "kmem_cache", "kmem_cache_node", "mount",
