@@ -20,8 +20,8 @@ constexpr std::array<std::string_view, 65> kTypes{
     "qstr", "files_struct", "fdtable", "file", "mutex", "mutex_waiter", "rw_semaphore",
     "rwsem_waiter", "zone_stat_item", "node_stat_item", "zone_watermarks",
     "kmem_cache_order_objects", "rb_node", "inode", "thread_info", "fs_struct", "wait_page_queue",
-    "wait_bit_queue_entry", "folio", "page", "address_space", "buffer_head", "block_device",
-    "gendisk", "pageflags", "socket", "sock", "unix_sock", "unix_address",
+    "wait_bit_queue_entry", "folio", "page", "address_space", "buffer_head", "bh_state_bits",
+    "block_device", "gendisk", "pageflags", "socket", "sock", "unix_sock", "unix_address",
     // TypeNumbers
     "mem_section", "free_area", "list_head", "per_cpu_pageset", "per_cpu_pages", "uts_namespace",
     "vmap_area", "pagetype", "compound_dtor_id", "migratetype"};

@@ -275,7 +275,7 @@ def test_busy(vmcorectl, name: str, folder: Path, findings) -> None:
                    + differ("real-time", queue["real_time"], 1) + differ("fair", queue["fair"], len(fair)))
 
 
-# Tasks that wait for a disk that has become slow: for a page, a buffer, and what is written.
+# Tasks that wait for a disk that has become slow: for a page, a buffer, and what is written. The first request is let through.
 SLOW = """(
 mkdir /slow
 mount -t ext4 /dev/vdb /slow
@@ -287,6 +287,8 @@ echo 3 > /proc/sys/vm/drop_caches
 echo INODE $(ls -i /slow/file) > /dev/ttyS0
 echo SLOW NOW > /dev/ttyS0
 sleep 6
+dd if=/dev/vdb of=/dev/null bs=4k skip=8000 count=1 &
+sleep 2
 cat /slow/file > /dev/null &
 ls /slow/folder > /dev/null &
 sleep 2
