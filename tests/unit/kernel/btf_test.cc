@@ -251,7 +251,7 @@ TEST(Btf, AnonymousMembersThatMultiply) {
   BtfBuilder builder;
   auto inner = builder.structure("", 8, {{"x", 0, 0}});
   for (int i = 0; i < 28; ++i) {
-    inner = builder.structure(i == 27 ? "outer" : "", 8, {{"", inner, 0}, {"", inner, 0}});
+    inner = builder.union_of(i == 27 ? "outer" : "", 8, {{"", inner, 0}, {"", inner, 0}});
   }
   const BtfGuest guest(builder.build());
   EXPECT_EQ(guest.read()->field("outer.y").error().code, Errc::limit);

@@ -161,7 +161,7 @@ TEST(Unwind, CodeOfWhichNothingIsKnown) {
   EXPECT_TRUE(trace.frames[1].guessed);
   EXPECT_FALSE(trace.broken);
   // But not twice.
-  guest.put(guest.stack(0x208), jit);
+  guest.put(guest.stack(0x208), 0xffff'ffff'c000'5000);
   const Backtrace lost = unwinder_of(guest).from({jit, guest.stack(0x100), guest.stack(0x200)});
   EXPECT_EQ(lost.broken->code, Errc::not_found);
   EXPECT_EQ(shown(guest, unwinder_of(guest).from({guest.text(0x700), guest.stack(0), 0})),
