@@ -134,7 +134,7 @@ std::vector<std::byte> build_types(const KernelLayout& layout) {
     // A union, because these members are in no order, and have not their true sizes.
     const auto size = lines.sizes.find(name);
     btf.union_of(name, size == lines.sizes.end() ? 512 : static_cast<std::uint32_t>(size->second),
-                  all);
+                 all);
   }
   add_enumerations(lines, btf);
   return btf.build();
