@@ -20,6 +20,8 @@ constexpr Verb kVerbs[] = {
     {"report", "Print what happened to a guest: panic, stacks, tasks, from memory alone",
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
+    {"debuginfo", "Find vmlinux and modules with debug information of a dump's kernel",
+     add_debuginfo, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
     {"look", "Tell how the kernel of a guest that stopped came to its end", add_look, true},
     {"arm", "Have vmcored keep the next crash of guests; without a guest: list the guests", add_arm,

@@ -58,7 +58,8 @@ struct TriageKernel {
 struct TriageModule {
   std::string name = {};  // guest
   std::uint64_t address = 0;
-  std::uint64_t size = 0;    // bytes
+  std::uint64_t size = 0;      // bytes
+  std::string build_id = {};   // guest; hex, empty where it is not known
   std::string taints = {};   // letters: "OE"
   bool out_of_tree = false;  // O or P
 };

@@ -35,7 +35,7 @@ for package in "${!wanted[@]}"; do
   done
 done
 ! grep -q "vmcore-guest" "$folder"/vmcorectl.*.list || { echo "vmcorectl has files of vmcore-guest"; exit 1; }
-for library in libvirt0 libpugixml1; do
+for library in libvirt0 libpugixml1 libarchive13 libdebuginfod1 libdw1 libcurl3-gnutls; do
   dpkg-deb -f "$folder"/packages/vmcorectl_*.deb Depends | grep -q $library || missing "vmcorectl.deb" "dependency on $library"
 done
 # The service is enabled by nobody, and its configuration is the administrator's.
