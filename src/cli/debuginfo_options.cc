@@ -42,16 +42,16 @@ Result<report::DebuginfoReport> find_debuginfo(const debuginfo::WantedKernel& ke
                                                const DebuginfoOptions& options, bool quiet) {
   const bool shown = !quiet && ::isatty(STDERR_FILENO) != 0;
   const auto cache = options.cache.empty() ? debuginfo::usual_cache() : options.cache;
-  auto found = debuginfo::find_debuginfo(
-      kernel, {.from = options.from,
-               .cache = cache.value_or(""),
-               .fetch = options.fetch,
-               .progress = [shown](const std::string& text) {
-                 if (shown) {
-                   fmt::print(stderr, "\r\033[K{}", printable(text));
-                   std::fflush(stderr);
-                 }
-               }});
+  auto found =
+      debuginfo::find_debuginfo(kernel, {.from = options.from,
+                                         .cache = cache.value_or(""),
+                                         .fetch = options.fetch,
+                                         .progress = [shown](const std::string& text) {
+                                           if (shown) {
+                                             fmt::print(stderr, "\r\033[K{}", printable(text));
+                                             std::fflush(stderr);
+                                           }
+                                         }});
   if (shown) {
     std::fputs("\r\033[K", stderr);
   }

@@ -13,8 +13,9 @@ std::string names_of(const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < std::min(names.size(), kMostNames); ++i) {
     text += (text.empty() ? "" : ", ") + names[i];
   }
-  return names.size() <= kMostNames ? text
-                                    : fmt::format("{} and {} more", text, names.size() - kMostNames);
+  return names.size() <= kMostNames
+             ? text
+             : fmt::format("{} and {} more", text, names.size() - kMostNames);
 }
 
 void describe_vmlinux(const report::DebuginfoReport& report, std::string& out) {
@@ -34,8 +35,8 @@ void describe_modules(const report::DebuginfoReport& report, std::string& out) {
     line(out, "modules", "the dump does not tell which ones are loaded");
     return;
   }
-  const std::size_t all = report.modules.size() + report.missing_modules.size() +
-                          report.foreign_modules.size();
+  const std::size_t all =
+      report.modules.size() + report.missing_modules.size() + report.foreign_modules.size();
   line(out, "modules",
        fmt::format("{} of {}{}", report.modules.size(), all,
                    report.module_folder.empty() ? "" : " in " + report.module_folder));
@@ -43,8 +44,8 @@ void describe_modules(const report::DebuginfoReport& report, std::string& out) {
     line(out, "  missing", names_of(report.missing_modules));
   }
   if (!report.foreign_modules.empty()) {
-    line(out, "  out of tree", names_of(report.foreign_modules) +
-                                   ": from who built them; give the folder with --from");
+    line(out, "  out of tree",
+         names_of(report.foreign_modules) + ": from who built them; give the folder with --from");
   }
 }
 

@@ -43,8 +43,7 @@ int tell(const report::DebuginfoReport& found, const Common& common) {
 
 int run(const Options& options, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
-  const job::PausedText read =
-      read_source(options.source, sandbox::Operation::report, interrupt);
+  const job::PausedText read = read_source(options.source, sandbox::Operation::report, interrupt);
   if (!read.text) {
     return report_pause(read, report_error(read.text.error(), common), common);
   }

@@ -129,8 +129,7 @@ class Walk {
         return error_of(reader);
       }
       bytes_ += size;
-      if (bytes_ > kMostBytes || offset < 0 ||
-          static_cast<std::uint64_t>(offset) > kMostBytes) {
+      if (bytes_ > kMostBytes || offset < 0 || static_cast<std::uint64_t>(offset) > kMostBytes) {
         return fail(Errc::limit, "more than {} GiB in one archive", kMostBytes >> 30);
       }
       if (fd >= 0) {

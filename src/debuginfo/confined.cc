@@ -82,13 +82,13 @@ Result<Child> start(int fd, rlim_t seconds,
   TRY_ASSIGN(auto ends, Channel::make_pair());
   const Channel& far = ends.second;
   TRY_ASSIGN(Process process, Process::start([&] {
-    close_all_but(fd, far.fd());
-    std::signal(SIGINT, SIG_DFL);
-    std::signal(SIGTERM, SIG_DFL);
-    const Result<> confined = give_up_rights(seconds);
-    const auto answer = confined ? work(far) : tl::unexpected(confined.error());
-    return far.send(answer ? *answer : encode_error(answer.error())) ? 0 : 1;
-  }));
+               close_all_but(fd, far.fd());
+               std::signal(SIGINT, SIG_DFL);
+               std::signal(SIGTERM, SIG_DFL);
+               const Result<> confined = give_up_rights(seconds);
+               const auto answer = confined ? work(far) : tl::unexpected(confined.error());
+               return far.send(answer ? *answer : encode_error(answer.error())) ? 0 : 1;
+             }));
   return Child{std::move(ends.first), std::move(process)};
 }
 
@@ -155,8 +155,7 @@ std::string encode(const DebugFile& file) {
 
 Result<DebugFile> decode(std::string_view text) {
   const auto bad = [] { return fail(Errc::malformed, "an answer that makes no sense"); };
-  if (text.size() < 2 || text[0] < '0' ||
-      text[0] > '0' + static_cast<int>(FileKind::other)) {
+  if (text.size() < 2 || text[0] < '0' || text[0] > '0' + static_cast<int>(FileKind::other)) {
     return bad();
   }
   DebugFile file{.kind = static_cast<FileKind>(text[0] - '0'), .has_debug_info = text[1] == '1'};

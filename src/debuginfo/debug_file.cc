@@ -75,10 +75,10 @@ std::optional<std::uint64_t> symbol_in(Elf* elf, const Section& table, std::stri
   const std::uint64_t size = table.header.sh_entsize;
   for (std::uint64_t i = 0; data != nullptr && size != 0 && i < data->d_size / size; ++i) {
     GElf_Sym symbol;
-    const char* const name = ::gelf_getsym(const_cast<Elf_Data*>(data), static_cast<int>(i),
-                                           &symbol) == nullptr
-                                 ? nullptr
-                                 : ::elf_strptr(elf, table.header.sh_link, symbol.st_name);
+    const char* const name =
+        ::gelf_getsym(const_cast<Elf_Data*>(data), static_cast<int>(i), &symbol) == nullptr
+            ? nullptr
+            : ::elf_strptr(elf, table.header.sh_link, symbol.st_name);
     if (name != nullptr && name == wanted) {
       return symbol.st_value;
     }
@@ -191,11 +191,10 @@ std::optional<DebugFile> look_at_boot_image(std::string_view head) {
 
 bool is_packed(std::string_view head) {
   using namespace std::string_view_literals;
-  constexpr std::array kMagics{"\x1f\x8b"sv, "\xfd\x37zXZ\0"sv, "\x28\xb5\x2f\xfd"sv, "BZh"sv,
-                               "!<arch>\n"sv, "\xed\xab\xee\xdb"sv};
-  return std::ranges::any_of(kMagics, [&](std::string_view magic) {
-           return head.starts_with(magic);
-         }) ||
+  constexpr std::array kMagics{"\x1f\x8b"sv, "\xfd\x37zXZ\0"sv, "\x28\xb5\x2f\xfd"sv,
+                               "BZh"sv,      "!<arch>\n"sv,     "\xed\xab\xee\xdb"sv};
+  return std::ranges::any_of(kMagics,
+                             [&](std::string_view magic) { return head.starts_with(magic); }) ||
          (head.size() > 262 && head.substr(257, 5) == "ustar");
 }
 

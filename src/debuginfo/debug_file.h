@@ -26,9 +26,9 @@ struct DebugFile {
   std::string banner = {};    // of a vmlinux: its linux_banner, "Linux version ..."
   // Of a vmlinux by its banner, of a module by its vermagic, of a vmlinuz by its header.
   std::string release = {};
-  bool has_debug_info = false;      // DWARF
-  std::string debug_link = {};      // the file that its .gnu_debuglink names
-  std::string alternate = {};       // the path of its .gnu_debugaltlink (dwz)
+  bool has_debug_info = false;  // DWARF
+  std::string debug_link = {};  // the file that its .gnu_debuglink names
+  std::string alternate = {};   // the path of its .gnu_debugaltlink (dwz)
   std::string alternate_build_id = {};
   bool operator==(const DebugFile&) const = default;
 };

@@ -195,8 +195,8 @@ class Finder {
       return false;
     }
     const auto facts = inspect_confined(file->get());
-    const auto matched = facts ? match_module(kernel_, module, *facts, in_folder)
-                               : tl::unexpected(facts.error());
+    const auto matched =
+        facts ? match_module(kernel_, module, *facts, in_folder) : tl::unexpected(facts.error());
     if (!matched) {
       refuse(path, matched.error().message);
       return false;
@@ -334,7 +334,7 @@ class Finder {
   // The file that is being unpacked.
   struct Unpacked {
     staging::StagedFile file;
-    std::string path;  // in the archive
+    std::string path;                      // in the archive
     const WantedModule* module = nullptr;  // or it is the vmlinux
   };
 
@@ -381,19 +381,19 @@ class Finder {
                             (!by_id.empty() && entry.ends_with(by_id));
     if (is_vmlinux && !report_.vmlinux && !release.empty() && release != kernel_.release) {
       refuse(archive + ": " + entry, fmt::format("is of kernel {} by its name, and the dump is of "
-                                                 "{}", release, kernel_.release));
+                                                 "{}",
+                                                 release, kernel_.release));
       return Choice{.what = is_package(archive) ? Choice::What::stop : Choice::What::skip};
     }
-    const bool wanted = module != missing_.end() ? is_of_release(entry)
-                                                 : is_vmlinux && !report_.vmlinux;
+    const bool wanted =
+        module != missing_.end() ? is_of_release(entry) : is_vmlinux && !report_.vmlinux;
     if (!wanted) {
       return Choice{};
     }
     tell("unpacking " + name);
-    const WantedModule* const wanted_module =
-        module == missing_.end() ? nullptr : module->second;
-    TRY_ASSIGN(auto file, stage(wanted_module == nullptr ? "vmlinux"
-                                                         : wanted_module->name + kModuleEnd));
+    const WantedModule* const wanted_module = module == missing_.end() ? nullptr : module->second;
+    TRY_ASSIGN(auto file,
+               stage(wanted_module == nullptr ? "vmlinux" : wanted_module->name + kModuleEnd));
     current.emplace(Unpacked{std::move(file), entry, wanted_module});
     return Choice{.what = Choice::What::take, .fd = current->file.fd()};
   }
@@ -403,18 +403,18 @@ class Finder {
     constexpr std::string_view kModules = "/modules/";
     const std::size_t at = entry.find(kModules);
     return at == std::string::npos ||
-           entry.compare(at + kModules.size(), kernel_.release.size() + 1,
-                         kernel_.release + "/") == 0;
+           entry.compare(at + kModules.size(), kernel_.release.size() + 1, kernel_.release + "/") ==
+               0;
   }
 
   Result<> take(const std::string& archive, Unpacked done) {
     const std::string where = archive + ": " + done.path;
     const auto facts = inspect_confined(done.file.fd());
     const bool in_folder = done.path.find("/modules/" + kernel_.release + "/") != std::string::npos;
-    const auto matched =
-        !facts                   ? tl::unexpected(facts.error())
-        : done.module == nullptr ? match_vmlinux(kernel_, *facts)
-                                 : match_module(kernel_, *done.module, *facts, in_folder);
+    const auto matched = !facts ? tl::unexpected(facts.error())
+                         : done.module == nullptr
+                             ? match_vmlinux(kernel_, *facts)
+                             : match_module(kernel_, *done.module, *facts, in_folder);
     if (!matched) {
       refuse(where, matched.error().message);
       return {};
@@ -441,8 +441,9 @@ class Finder {
 
   void fetch() {
     if (build_id_path(kernel_.build_id).empty()) {
-      remark({Errc::not_found, "debuginfod servers find a kernel by its build-id, and that of the "
-                               "dump is not known"});
+      remark({Errc::not_found,
+              "debuginfod servers find a kernel by its build-id, and that of the "
+              "dump is not known"});
       return;
     }
     auto servers = Servers::open(report_.remarks);
@@ -538,8 +539,9 @@ Result<std::string> usual_cache() {
 
 Result<report::DebuginfoReport> find_debuginfo(const WantedKernel& kernel, const Search& search) {
   if (!is_release(kernel.release) && build_id_path(kernel.build_id).empty()) {
-    return fail(Errc::not_found, "neither the release nor the build-id of the dump's kernel is "
-                                 "known");
+    return fail(Errc::not_found,
+                "neither the release nor the build-id of the dump's kernel is "
+                "known");
   }
   return Finder(kernel, search).find();
 }

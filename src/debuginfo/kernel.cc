@@ -43,8 +43,8 @@ Result<std::string> match_vmlinux(const WantedKernel& kernel, const DebugFile& f
                               called(kernel.release, kernel.build_id)));
   }
   if (!both && !kernel.banner.empty() && !file.banner.empty() && kernel.banner != file.banner) {
-    return not_it(fmt::format("is of another build of {}: {}", called(kernel.release, ""),
-                              file.banner));
+    return not_it(
+        fmt::format("is of another build of {}: {}", called(kernel.release, ""), file.banner));
   }
   if (!both && file.banner.empty()) {
     return not_it("does not tell of which kernel it is");
@@ -66,8 +66,8 @@ Result<std::string> match_module(const WantedKernel& kernel, const WantedModule&
                               module.name, file.build_id, module.build_id));
   }
   if (!both && !file.release.empty() && file.release != kernel.release) {
-    return not_it(fmt::format("is of kernel {}, and the dump is of {}", file.release,
-                              kernel.release));
+    return not_it(
+        fmt::format("is of kernel {}, and the dump is of {}", file.release, kernel.release));
   }
   if (!both && file.release.empty() && !in_folder) {
     return not_it("does not tell of which kernel it is");

@@ -45,38 +45,46 @@ std::string suite_of(std::string_view text, Suites suites, std::string_view othe
 }
 
 std::string debian_suite(std::string_view release) {
-  const std::string suite =
-      suite_of(release,
-               {{"deb13", "trixie"}, {"deb12", "bookworm"}, {"deb11", "bullseye"},
-                {"bpo12", "bookworm"}, {"bpo11", "bullseye"}, {"bpo10", "buster"},
-                {"+bpo", "bookworm"}, {"6.1.0-", "bookworm"}, {"5.10.0-", "bullseye"},
-                {"4.19.0-", "buster"}},
-               "sid");
+  const std::string suite = suite_of(release,
+                                     {{"deb13", "trixie"},
+                                      {"deb12", "bookworm"},
+                                      {"deb11", "bullseye"},
+                                      {"bpo12", "bookworm"},
+                                      {"bpo11", "bullseye"},
+                                      {"bpo10", "buster"},
+                                      {"+bpo", "bookworm"},
+                                      {"6.1.0-", "bookworm"},
+                                      {"5.10.0-", "bullseye"},
+                                      {"4.19.0-", "buster"}},
+                                     "sid");
   return suite + (has(release, "bpo") ? "-backports" : "");
 }
 
 // A kernel of a later release that was made for an earlier one says so: "~22.04.1-Ubuntu".
 std::string ubuntu_suite(const WantedKernel& kernel) {
-  const std::string by_mark = suite_of(
-      kernel.banner, {{"~20.04", "focal"}, {"~22.04", "jammy"}, {"~24.04", "noble"}}, "");
-  return by_mark.empty()
-             ? suite_of(version_of(kernel.release) + " ",
-                        {{"4.15 ", "bionic"}, {"5.4 ", "focal"}, {"5.15 ", "jammy"},
-                         {"6.8 ", "noble"}, {"6.11 ", "oracular"}, {"6.14 ", "plucky"},
-                         {"6.17 ", "questing"}},
-                        "SUITE")
-             : by_mark;
+  const std::string by_mark =
+      suite_of(kernel.banner, {{"~20.04", "focal"}, {"~22.04", "jammy"}, {"~24.04", "noble"}}, "");
+  return by_mark.empty() ? suite_of(version_of(kernel.release) + " ",
+                                    {{"4.15 ", "bionic"},
+                                     {"5.4 ", "focal"},
+                                     {"5.15 ", "jammy"},
+                                     {"6.8 ", "noble"},
+                                     {"6.11 ", "oracular"},
+                                     {"6.14 ", "plucky"},
+                                     {"6.17 ", "questing"}},
+                                    "SUITE")
+                         : by_mark;
 }
 
 // What stands for the names in braces below.
 Words words_of(const WantedKernel& kernel) {
   const std::string& release = kernel.release;
   // RHEL: "5.14.0-427.el9.x86_64+rt", and before it "4.18.0-553.rt7.342.el8_10.x86_64".
-  const std::size_t plus = has(release, ".el") || has(release, ".fc") ? release.find('+')
-                                                                        : std::string::npos;
+  const std::size_t plus =
+      has(release, ".el") || has(release, ".fc") ? release.find('+') : std::string::npos;
   const std::string variant = plus != std::string::npos ? "-" + release.substr(plus + 1)
-                              : has(release, ".rt")      ? "-rt"
-                                                         : "";
+                              : has(release, ".rt")     ? "-rt"
+                                                        : "";
   // SUSE: "6.4.0-150600.23.25-default".
   const std::size_t dash = release.rfind('-');
   const std::string version = version_of(release);
@@ -157,13 +165,13 @@ constexpr std::array kDistributions{
                  {"dnf --repofrompath=debuginfo,https://oss.oracle.com/ol{el}/debuginfo/ install "
                   "kernel-uek-debuginfo-{rpm}"},
                  "Of kernels without uek in their release the package is kernel-debuginfo-{rpm}"},
-    Distribution{"Amazon Linux",
-                 {"amazon.com"},
-                 {".amzn"},
-                 "kernel{amazon}-debuginfo-{rpm}",
-                 {"amazonlinux-debuginfo (Amazon Linux 2023)",
-                  "amzn2-core-debuginfo (Amazon Linux 2)"},
-                 {"dnf --enablerepo='*debuginfo' install kernel{amazon}-debuginfo-{rpm}"}},
+    Distribution{
+        "Amazon Linux",
+        {"amazon.com"},
+        {".amzn"},
+        "kernel{amazon}-debuginfo-{rpm}",
+        {"amazonlinux-debuginfo (Amazon Linux 2023)", "amzn2-core-debuginfo (Amazon Linux 2)"},
+        {"dnf --enablerepo='*debuginfo' install kernel{amazon}-debuginfo-{rpm}"}},
     Distribution{"CentOS",
                  {"centos.org"},
                  {".el7.centos"},
@@ -230,8 +238,9 @@ report::PackageAdvice advise(const WantedKernel& kernel) {
   const auto row = std::ranges::find_if(
       kDistributions, [&](const Distribution& each) { return fits(each, kernel); });
   if (row == kDistributions.end() || !is_release(kernel.release)) {
-    return {.note = "The kernel is of no distribution that vmcorectl knows: give the vmlinux of "
-                    "its build, or the folder, with --from"};
+    return {.note =
+                "The kernel is of no distribution that vmcorectl knows: give the vmlinux of "
+                "its build, or the folder, with --from"};
   }
   const Words words = words_of(kernel);
   report::PackageAdvice advice{.distribution = std::string(row->name),

@@ -16,7 +16,8 @@
 namespace vmcore::debuginfo {
 namespace {
 
-// Kernels are unpacked by the server before it sends a byte: 2 minutes on Fedora's (elfutils 0.192).
+// Kernels are unpacked by the server before it sends a byte: 2 minutes on Fedora's (elfutils
+// 0.192).
 constexpr const char* kTransferSeconds = "300";
 
 using Multi = std::unique_ptr<CURLM, decltype(&::curl_multi_cleanup)>;
@@ -87,8 +88,9 @@ std::vector<std::string> living_servers(const std::vector<std::string>& urls,
   while (const CURLMsg* const message = ::curl_multi_info_read(multi.get(), &left)) {
     const std::string& url = asked[message->easy_handle];
     if (!heard[url]) {
-      dead.push_back({Errc::not_found, fmt::format("the debuginfod server {} does not answer: {}",
-                                                   url, ::curl_easy_strerror(message->data.result))});
+      dead.push_back(
+          {Errc::not_found, fmt::format("the debuginfod server {} does not answer: {}", url,
+                                        ::curl_easy_strerror(message->data.result))});
     }
   }
   for (const Easy& question : questions) {

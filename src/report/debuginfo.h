@@ -33,8 +33,8 @@ struct DebugFileRefused {
 
 // How to get what was not found, by the distribution of the kernel.
 struct PackageAdvice {
-  std::string distribution = {};             // "Debian"; empty where it is not known
-  std::string package = {};                  // its name; empty where there is none
+  std::string distribution = {};               // "Debian"; empty where it is not known
+  std::string package = {};                    // its name; empty where there is none
   std::vector<std::string> repositories = {};  // lines of sources.list, or names of repositories
   std::vector<std::string> commands = {};      // to install it
   std::string note = {};
@@ -50,7 +50,7 @@ struct DebuginfoReport {
   // Whether the modules that are loaded are known; else `modules` and what follows are empty.
   bool modules_known = false;
   std::vector<DebugModule> modules = {};
-  std::string module_folder = {};                // where most of them are; empty: none
+  std::string module_folder = {};                 // where most of them are; empty: none
   std::vector<std::string> missing_modules = {};  // guest
   std::vector<std::string> foreign_modules = {};  // guest; missing, and of no package of the kernel
   std::vector<DebugFileRefused> refused = {};

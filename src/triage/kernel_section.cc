@@ -102,8 +102,7 @@ std::string build_id_of(Knowledge& knowledge, VirtAddr module) {
     const auto notes = knowledge.pointer(*attribute, "bin_attribute.private");
     const auto length = knowledge.number(*attribute, "bin_attribute.size");
     std::vector<std::byte> bytes(std::min(kMostBytes, length.value_or(0)));
-    if (*section == ".note.gnu.build-id" && notes &&
-        knowledge.kernel.read_exactly(*notes, bytes)) {
+    if (*section == ".note.gnu.build-id" && notes && knowledge.kernel.read_exactly(*notes, bytes)) {
       return kernel::build_id_among(bytes);
     }
   }
