@@ -20,6 +20,7 @@ constexpr Verb kVerbs[] = {
     {"report", "Print what happened to a guest: panic, stacks, tasks, from memory alone",
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
+    {"debug", "Open a dump in crash, drgn or gdb with its debug information", add_debug, true},
     {"debuginfo", "Find vmlinux and modules with debug information of a dump's kernel",
      add_debuginfo, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
