@@ -8,6 +8,7 @@ from drgn import Object
 from drgn.helpers.linux.fs import d_path, for_each_file, for_each_mount, mount_dst, mount_fstype, mount_src
 from drgn.helpers.linux.list import list_for_each_entry
 from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
 
 FAMILIES = {1: "unix", 2: "inet", 10: "inet6", 16: "netlink", 17: "packet", 40: "vsock"}
 TYPES = {1: "stream", 2: "dgram", 3: "raw", 5: "seqpacket"}
@@ -26,8 +27,16 @@ def shown(text):
     return text.decode(errors="backslashreplace")
 
 
+def all_mounts():
+    """A tree since 6.8 (2eea9ce4310d), which early versions of drgn do not walk."""
+    namespace = prog["init_task"].nsproxy.mnt_ns
+    if hasattr(namespace, "mounts"):
+        return rbtree_inorder_for_each_entry("struct mount", namespace.mounts.address_of_(), "mnt_node")
+    return for_each_mount(prog)
+
+
 def mounts():
-    for mount in for_each_mount(prog):
+    for mount in all_mounts():
         print(shown(mount_src(mount)), "on", shown(mount_dst(mount)), "type", shown(mount_fstype(mount)))
 
 
@@ -41,6 +50,8 @@ def socket_of(file):
 def name_of(file):
     if stat.S_ISSOCK(file.f_inode.i_mode.value_()):
         return socket_of(file)
+    if stat.S_ISFIFO(file.f_inode.i_mode.value_()):
+        return "pipe"
     return shown(d_path(file.f_path))
 
 

@@ -5,9 +5,10 @@
 from collections import Counter
 
 from drgn.helpers.linux.cpumask import for_each_online_cpu
+from drgn.helpers.linux.percpu import per_cpu
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.printk import get_dmesg
-from drgn.helpers.linux.sched import cpu_curr, task_state_to_char
+from drgn.helpers.linux.sched import task_state_to_char
 
 LAST_LINES = 60
 
@@ -39,7 +40,7 @@ def crashed():
 
 def cpus():
     for cpu in for_each_online_cpu(prog):
-        task = cpu_curr(prog, cpu)
+        task = per_cpu(prog["runqueues"], cpu).curr.read_()
         print(f"-- CPU {cpu}: pid {task.pid.value_()}, {text_of(task.comm)}")
         try:
             print(prog.stack_trace(task))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What memory is used for: counters of the machine, the largest slabs and tasks."""
 
+from drgn.helpers.linux.nodemask import for_each_online_node
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.slab import for_each_slab_cache
 
@@ -25,14 +26,14 @@ def counters():
             if number < values.type_.length:
                 count = values[number].counter.value_()
                 if count > 0:
-                    print(f"{name:<32} {count:>12}  {count * PAGE >> 20:>8} MiB if pages")
+                    print(f"{name:<32} {count:>12}{'' if name.endswith('_KB') else f'{count * PAGE >> 20:>10} MiB as pages'}")
 
 
 def slabs():
     """By the slabs of each node: partial ones, and all where the kernel counts them."""
     rows = []
     for cache in for_each_slab_cache(prog):
-        slabs = sum(node.nr_slabs.counter.value_() for node in cache.node if node)
+        slabs = sum(cache.node[node].nr_slabs.counter.value_() for node in for_each_online_node(prog))
         order = cache.oo.x.value_() >> 16
         rows.append((slabs * PAGE << order, slabs, cache.name.string_().decode(errors="backslashreplace")))
     for size, count, name in sorted(rows, reverse=True)[:MOST]:
