@@ -155,6 +155,16 @@ class Analyzers {
   std::vector<Analyzer> all_;
 };
 
+// As it can be pasted.
+std::string shown(const Command& command) {
+  std::vector<std::string> words = command.environment;
+  if (!words.empty()) {
+    words.insert(words.begin(), "env");
+  }
+  words.insert(words.end(), command.words.begin(), command.words.end());
+  return shell_command(words);
+}
+
 int open_one(const Options& options, const Common& common) {
   const auto subject = subject_of(options.words.front(), options.store);
   if (!subject) {
@@ -176,7 +186,7 @@ int open_one(const Options& options, const Common& common) {
                                          "debuginfo)",
                                          dump->debuginfo.missing_modules.size())}});
     }
-    fmt::print(stderr, "{}\n", shell_command(opening->command.words));
+    fmt::print(stderr, "{}\n", shown(opening->command));
   }
   std::fflush(nullptr);
   if (subject->crash && subject->crash->lock) {

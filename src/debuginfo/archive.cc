@@ -61,7 +61,8 @@ class Walk {
       if (++files_ > kMostFiles) {
         return fail(Errc::limit, "more than {} files in one archive", kMostFiles);
       }
-      const char* const path = ::archive_entry_pathname(entry);
+      const char* path = ::archive_entry_pathname(entry);
+      path = path == nullptr ? ::archive_entry_pathname_utf8(entry) : path;
       const std::string name = path == nullptr ? "" : path;
       const bool is_package = ::archive_format(reader) == ARCHIVE_FORMAT_AR_GNU ||
                               ::archive_format(reader) == ARCHIVE_FORMAT_AR_BSD ||

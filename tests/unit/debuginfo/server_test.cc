@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -36,6 +37,8 @@ class Port {
   std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
   void answer(const std::string& text) const {
     const Fd caller(::accept(socket_.get(), nullptr, nullptr));
+    std::array<char, 4096> question;
+    EXPECT_GT(::recv(caller.get(), question.data(), question.size(), 0), 0);
     EXPECT_EQ(::send(caller.get(), text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
   }
