@@ -2,7 +2,7 @@
 // The programs that open a dump with its debug information, and the commands for it.
 //
 // To add one: a row in kAnalyzers, a function that makes its command, a test in
-// tests/unit/cli/analyzers_test.cc.
+// tests/cli/test_debug.py.
 #pragma once
 
 #include <optional>
