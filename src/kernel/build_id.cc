@@ -33,7 +33,14 @@ std::string to_hex(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-std::string build_id_among(std::span<const std::byte> notes) {
+Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kallsyms) {
+  const auto symbols = kallsyms.find({"__start_notes", "__stop_notes"});
+  if (!symbols[0] || !symbols[1] || *symbols[1] <= *symbols[0] ||
+      *symbols[1] - *symbols[0] > kMaxNotesBytes) {
+    return fail(Errc::not_found, "the kernel has no symbols for its notes");
+  }
+  std::vector<std::byte> notes(*symbols[1] - *symbols[0]);
+  TRY(kernel.read_exactly(*symbols[0], notes));
   std::span<const std::byte> rest = notes;
   while (const auto header = load<NoteHeader>(rest, 0)) {
     rest = rest.subspan(sizeof(NoteHeader));
@@ -48,22 +55,7 @@ std::string build_id_among(std::span<const std::byte> notes) {
     }
     rest = rest.subspan(name_size + desc_size);
   }
-  return "";
-}
-
-Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kallsyms) {
-  const auto symbols = kallsyms.find({"__start_notes", "__stop_notes"});
-  if (!symbols[0] || !symbols[1] || *symbols[1] <= *symbols[0] ||
-      *symbols[1] - *symbols[0] > kMaxNotesBytes) {
-    return fail(Errc::not_found, "the kernel has no symbols for its notes");
-  }
-  std::vector<std::byte> notes(*symbols[1] - *symbols[0]);
-  TRY(kernel.read_exactly(*symbols[0], notes));
-  std::string build_id = build_id_among(notes);
-  if (build_id.empty()) {
-    return fail(Errc::not_found, "the kernel has no build-id");
-  }
-  return build_id;
+  return fail(Errc::not_found, "the kernel has no build-id");
 }
 
 }  // namespace vmcore::kernel

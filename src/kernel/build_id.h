@@ -2,8 +2,6 @@
 // The build-id that lies in the kernel's own memory, beside the one that VMCOREINFO tells.
 #pragma once
 
-#include <cstddef>
-#include <span>
 #include <string>
 
 #include "src/base/result.h"
@@ -15,8 +13,5 @@ namespace vmcore::kernel {
 // The description of the NT_GNU_BUILD_ID note between __start_notes and __stop_notes, in hex.
 // Errc::not_found where the kernel has none, or its symbols are not known.
 Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kallsyms);
-
-// The description of the NT_GNU_BUILD_ID note among ELF notes, in hex; empty where there is none.
-std::string build_id_among(std::span<const std::byte> notes);
 
 }  // namespace vmcore::kernel

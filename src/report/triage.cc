@@ -26,7 +26,6 @@ constexpr std::array kGuestText{
     "panic.fault.arguments[].type",
     "panic.signature.title",
     "modules.list[].name",
-    "modules.list[].build_id",
     "cpus.list[].task.comm",
     "cpus.list[].queue.tasks[].comm",
     "tasks.list[].comm",
@@ -233,7 +232,6 @@ Json module_json(const TriageModule& module) {
   return {{"name", cut(module.name, kMaxName)},
           {"address", hex(module.address)},
           {"size", module.size},
-          {"build_id", cut(module.build_id, kMaxName)},
           {"taints", cut(module.taints, kMaxName)},
           {"out_of_tree", module.out_of_tree}};
 }
@@ -242,7 +240,6 @@ TriageModule module_from(const Members& json) {
   return {.name = json.text("name", kMaxName),
           .address = json.address("address"),
           .size = json.number("size"),
-          .build_id = json.text_or_empty("build_id", kMaxName),
           .taints = json.text("taints", kMaxName),
           .out_of_tree = json.flag("out_of_tree")};
 }

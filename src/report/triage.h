@@ -58,10 +58,9 @@ struct TriageKernel {
 struct TriageModule {
   std::string name = {};  // guest
   std::uint64_t address = 0;
-  std::uint64_t size = 0;     // bytes
-  std::string build_id = {};  // guest; hex, empty where it is not known
-  std::string taints = {};    // letters: "OE"
-  bool out_of_tree = false;   // O or P
+  std::uint64_t size = 0;    // bytes
+  std::string taints = {};   // letters: "OE"
+  bool out_of_tree = false;  // O or P
 };
 
 // One frame of a stack, the innermost one first.

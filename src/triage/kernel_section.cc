@@ -79,43 +79,12 @@ Result<double> read_uptime(Knowledge& knowledge) {
   return static_cast<double>(seconds);
 }
 
-// The note by which a module's file is known, as /sys/module/NAME/notes shows it: struct
-// module_notes_attrs (v2.6.24, 6d76013381ed) has a bin_attribute for each section of notes, whose
-// `private` is the address of the section.
-std::string build_id_of(Knowledge& knowledge, VirtAddr module) {
-  constexpr unsigned kMostSections = 16;
-  constexpr std::uint64_t kMostBytes = 256;
-  const auto attributes = knowledge.pointer(module, "module.notes_attrs");
-  const auto size = knowledge.btf ? knowledge.btf->size_of("bin_attribute")
-                                  : tl::unexpected(knowledge.btf.error());
-  if (!attributes || attributes->value == 0 || !size) {
-    return "";
-  }
-  auto attribute = knowledge.place(*attributes, "module_notes_attrs.attrs");
-  for (unsigned i = 0; attribute && i < kMostSections; ++i, *attribute = *attribute + *size) {
-    const auto name = knowledge.pointer(*attribute, "bin_attribute.attr.name");
-    const auto section = name ? knowledge.text_at(*name, report::kMaxName)
-                              : Result<std::string>(tl::unexpected(name.error()));
-    if (!section || !section->starts_with(".note")) {
-      break;
-    }
-    const auto notes = knowledge.pointer(*attribute, "bin_attribute.private");
-    const auto length = knowledge.number(*attribute, "bin_attribute.size");
-    std::vector<std::byte> bytes(std::min(kMostBytes, length.value_or(0)));
-    if (*section == ".note.gnu.build-id" && notes && knowledge.kernel.read_exactly(*notes, bytes)) {
-      return kernel::build_id_among(bytes);
-    }
-  }
-  return "";
-}
-
 report::TriageModule module_of(Knowledge& knowledge, const kernel::Module& module) {
   report::TriageModule listed{.name = module.name};
   for (const kernel::Module::Range& range : module.ranges) {
     listed.size += range.size;
   }
   listed.address = module.ranges.empty() ? 0 : module.ranges.front().begin.value;
-  listed.build_id = build_id_of(knowledge, module.address);
   const std::uint64_t mask = knowledge.number(module.address, "module.taints").value_or(0);
   listed.taints = letters_of(mask);
   listed.out_of_tree = (mask >> kProprietary & 1) != 0 || (mask >> kOutOfTree & 1) != 0;
