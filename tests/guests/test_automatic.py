@@ -111,7 +111,7 @@ class Bench:
             lines += [("verified", manifest["verified"], True), ("damage", crash["damage"], None),
                       ("its log", "Kernel panic - not syncing" in log, True),
                       ("a report", "sysrq" in self.service.run("report", crash["id"]), True),
-                      ("a signature", bool(manifest["signature"]["exact"]), True)]
+                      ("a signature", bool((manifest["signature"] or {}).get("exact")), True)]
         if "flash" in wanted:
             lines += [("a flash report", "to_flash_ms" in manifest and manifest["to_flash_ms"] is not None, wanted["flash"])]
         if "policy" in wanted:
