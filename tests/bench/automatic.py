@@ -4,9 +4,9 @@
 
     automatic.py --vmcorectl build/release/bin/vmcorectl [--memory 1024] [--runs 3] [--libvirt newest]
 
-A domain of a libvirt of its own (a session daemon: the installed one, or the newest) panics --runs times for each of the two. A line tells the medians, in
-seconds from QEMU's event GUEST_PANICKED: until the first report is kept (vmcored's flash report), until the dump is
-complete, and until the guest runs again; and the size of the dump.
+A domain of a libvirt of its own (a session daemon: the installed one, or the newest) panics --runs times for each of the
+two. A line tells the medians, in seconds from QEMU's event GUEST_PANICKED: until the first report is kept (vmcored's flash
+report), until the dump is complete, and until the guest runs again; and the size of the dump.
 """
 
 import argparse

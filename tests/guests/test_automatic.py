@@ -74,7 +74,7 @@ class Table:
 
 
 class Bench:
-    """What all cases share: a vmcored, and the findings. `guests`: by name, what can be asked of them."""
+    """What all cases share: a vmcored, and the findings."""
 
     def __init__(self, service: Vmcored, findings, table: Table, label: str):
         self.service, self.findings, self.table, self.label = service, findings, table, label
@@ -237,7 +237,8 @@ def runs_on(vmcorectl, kind: str, findings, table) -> None:
                 bench.wait_settled(domain.name, settled + 1)
                 crash = bench.last(domain.name)
                 bench.judge(f"on_crash preserve-running, {'armed' if armed else 'not armed'}", domain.name, crash,
-                            domain.state(boots, IN_PANIC), {"state": IN_PANIC, "dump": True, "flash": True, "policy": ("resume", True)})
+                            domain.state(boots, IN_PANIC),
+                            {"state": IN_PANIC, "dump": True, "flash": True, "policy": ("resume", True)})
                 domain.revive()
 
 
@@ -391,8 +392,8 @@ def libvirtd(vmcorectl, kind: str, findings, table) -> None:
 def qemu_of(rig: LibvirtRig) -> int:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if b"qemu-system" in words[0] and f"guest={rig.name},".encode() in b" ".join(words) and str(rig.folder).encode() in b" ".join(words):
+            words = path.read_text(errors="replace")
+            if "qemu-system" in words and f"guest={rig.name}," in words and str(rig.folder) in words:
                 return int(path.parent.name)
     raise GuestError(f"{rig.name} has no QEMU")
 

@@ -33,13 +33,15 @@ class Vmcored:
     `home`; its configuration and `log`, which has what all of them said, in `folder`. `command`: what runs words as its
     user."""
 
-    def __init__(self, program: Path, text: str, sources: list, folder: Path, home: Path, command=lambda *words: list(map(str, words))):
+    def __init__(self, program: Path, text: str, sources: list, folder: Path, home: Path,
+                 command=lambda *words: list(map(str, words))):
         self.program, self.command, self.log = program, command, folder / "vmcored.log"
         self.store, self.state, self.socket = home / "store", home / "state", home / "vmcored.socket"
         config = folder / "vmcored.conf"
         config.write_text(text)
         config.chmod(0o644)
-        self.words = command(program, "--config", config, *sources, "--store", self.store, "--state", self.state, "--socket", self.socket)
+        self.words = command(program, "--config", config, *sources, "--store", self.store, "--state", self.state,
+                             "--socket", self.socket)
         self.process = None
 
     def start(self) -> None:
