@@ -189,7 +189,7 @@ Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& gues
     TRY(keeping.draft_.write(job::kEventName, report::to_json(*event)));
     keeping.has_flash_ = choice.flash;  // a guest that sends nothing is dumped next
   }
-  TRY(keeping.draft_.checkpoint(keeping.manifest_));
+  TRY(keeping.draft_.note(keeping.manifest_));
   return keeping;
 }
 

@@ -107,7 +107,7 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {
       .input = std::move(input),
       .how = options_.dump.how,
-      .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+      .hint = guest_.in_place() ? recall_place(guest_) : std::nullopt,
       .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
                          .consistency = report_.consistency,
                          .guest = report_.identity,

@@ -240,7 +240,7 @@ void describe(Manifest& manifest, const InfoReport& info, const std::string& fil
 
 void describe(Manifest& manifest, const TriageReport& report) {
   const auto& panic = report.panic.value;
-  if (panic && panic->signature && manifest.signature == CrashSignature{}) {
+  if (panic && panic->signature && manifest.signature.exact.empty()) {
     manifest.signature = *panic->signature;
   }
   if (panic && manifest.reason.empty()) {

@@ -78,6 +78,8 @@ class Keeping(Stored):
             contents = (folder / file["name"]).read_bytes()
             self.assertEqual((len(contents), hashlib.sha256(contents).hexdigest()), (file["size"], file["sha256"]))
         self.assertEqual(manifest["dump"]["pages"]["in_file"], self.info(folder / "vmcore")["pages"]["in_file"])
+        self.assertEqual((folder / "report.json").read_bytes(),
+                         self.run_cli("report", "--output", "json", folder / "vmcore").stdout, "of the dump, not of its log alone")
         self.assertEqual(self.left(), [])
 
     def test_a_group_reads_manifests_only(self):

@@ -47,9 +47,9 @@ def run_dump(program: list, words: list, seconds: float = 300):
     return done.returncode, answer, done.stderr.strip()
 
 
-def expect(findings, what: str, pairs: list) -> None:
-    """`pairs`: (name, got, expected)."""
-    findings.check(what, [f"{name}: {got!r}, expected {expected!r}" for name, got, expected in pairs if got != expected])
+def expect(findings, what: str, pairs: list) -> bool:
+    """`pairs`: (name, got, expected). Whether all is as expected."""
+    return findings.check(what, [f"{name}: {got!r}, expected {expected!r}" for name, got, expected in pairs if got != expected])
 
 
 def same_as_converted(vmcorectl, ours: Path, raw: Path, folder: Path, level: int = 31) -> list:
