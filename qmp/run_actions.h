@@ -52,7 +52,7 @@ enum class Course : std::uint8_t { reset, quit, stay };
 Course course_of(Wanted wanted, const RunActions& before);
 
 // The guest boots again, whether it runs or stands still, with the actions `then` from its first
-// instruction on.
+// instruction on. One that was reset already is carried on.
 Result<> reset_guest(Client& monitor, const RunActions& then);
 // QEMU ends. Returns when its monitor has closed.
 Result<> quit(Client& monitor);
@@ -63,5 +63,8 @@ Result<> follow(Client& monitor, Course course, const RunActions& then);
 // QEMU's status: "shutdown" of a guest in the trap.
 Result<std::string> status_of(Client& monitor);
 inline constexpr std::string_view kTrapped = "shutdown";
+// Of a guest that stood still when it was reset, and was not carried on; also of one that QEMU
+// (-S) has not started yet.
+inline constexpr std::string_view kWasReset = "prelaunch";
 
 }  // namespace vmcore::qmp

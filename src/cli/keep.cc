@@ -185,11 +185,12 @@ Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& gues
   Keeping keeping(choice, common, std::move(vault), std::move(draft), begun(guest, event));
   TRY(keeping.configure());
   keeping.crashed_us_ = event && !event->found ? event->time_us : now_in_microseconds();
+  // Before any file: a draft with files is completed, and must say of which guest it is.
+  TRY(keeping.draft_.note(keeping.manifest_));
   if (event) {
     TRY(keeping.draft_.write(job::kEventName, report::to_json(*event)));
     keeping.has_flash_ = choice.flash;  // a guest that sends nothing is dumped next
   }
-  TRY(keeping.draft_.note(keeping.manifest_));
   return keeping;
 }
 

@@ -62,6 +62,21 @@ void Aftermath::add(const CrashOutcome& outcome, std::size_t armed) {
       [this, outcome](const Result<SettledCrash>& crash) { count(outcome, crash); });
 }
 
+void Aftermath::keep_writing(std::function<std::size_t()> armed) {
+  constexpr std::chrono::minutes kEvery(5);
+  if (!file_.empty()) {
+    metrics_.set_armed(armed());
+    loop_.in_background<Result<StoreUse>>([store = store_] { return use_of(store); },
+                                          [this](const Result<StoreUse>& use) {
+                                            if (use) {
+                                              metrics_.set_store(use->bytes, use->crashes);
+                                            }
+                                            write();
+                                          });
+  }
+  loop_.after(kEvery, [this, armed = std::move(armed)] { keep_writing(armed); });
+}
+
 void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& crash) {
   using std::chrono::microseconds;
   const auto took = [this](Took what, std::optional<std::uint64_t> time) {
@@ -76,7 +91,7 @@ void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& c
   took(Took::to_dump, outcome.to_kept_us);
   took(Took::to_running, outcome.policy.to_running_us);
   if (crash) {
-    metrics_.set_store(crash->store_bytes, crash->store_crashes);
+    metrics_.set_store(crash->store.bytes, crash->store.crashes);
     hooks_.start(
         {.id = outcome.id, .folder = crash->folder, .manifest = report::to_json(crash->manifest)});
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,9 @@ class Aftermath {
   Result<> configure(const config::Config& config);
   // `armed`: how many guests are.
   void add(const CrashOutcome& outcome, std::size_t armed);
+  // Writes the metrics now and every five minutes: counters begin with 0 and not with their first
+  // crash, and who collects them sees by the file's time whether the service runs.
+  void keep_writing(std::function<std::size_t()> armed);
 
  private:
   Aftermath(Loop& loop, const config::Config& config, Hooks hooks)

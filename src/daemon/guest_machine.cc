@@ -108,7 +108,11 @@ Actions GuestMachine::on_event(const GuestEvent& event, const GuestFacts& facts)
       on_after_crash(event, facts);
       break;
     case Kind::reset:
-      leave("the guest was reset", GuestPhase::watched, facts);
+      if (!event.found || !is_amid_restart(facts)) {
+        leave("the guest was reset", GuestPhase::watched, facts);
+      } else if (!crash_) {
+        take_up(event, facts);
+      }
       break;
     case Kind::shutdown:
       leave("the guest was shut down", GuestPhase::gone, facts);
@@ -259,10 +263,21 @@ bool GuestMachine::was_handled(const GuestFacts& facts) const {
          *recorded_->process == *facts.process;
 }
 
-// A crash that a vmcored before this one has settled.
+// Whether a guest that stands still after a reset does so because its restart broke off: the
+// monitor was lost in it, or vmcored was killed. Nobody else would carry it on.
+bool GuestMachine::is_amid_restart(const GuestFacts& facts) const {
+  if (crash_) {
+    return crash_->deeds > 0 && crash_->left.empty() && crash_->outcome.policy.action.empty();
+  }
+  return recorded_ && !recorded_->policy_due.empty() && recorded_->process && facts.process &&
+         *recorded_->process == *facts.process &&
+         resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::restart;
+}
+
+// A crash that a vmcored before this one has settled, or whose restart it had begun.
 void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase_of(event)};
-  crash_->stopped = event.kind == Kind::panicked;
+  crash_->stopped = event.kind == Kind::panicked || event.kind == Kind::reset;
   crash_->taken_up = crash_->over = true;
   crash_->outcome.id = recorded_->id;
   phase_ = recorded_->id.empty() ? GuestPhase::lost : GuestPhase::kept;

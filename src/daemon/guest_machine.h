@@ -196,6 +196,7 @@ class GuestMachine {
   void begin_as_told(const acquire::GuestEvent& event, const GuestFacts& facts);
   // Whether the crash that was found was handled before.
   bool was_handled(const GuestFacts& facts) const;
+  bool is_amid_restart(const GuestFacts& facts) const;
   void take_up(const acquire::GuestEvent& event, const GuestFacts& facts);
   void start_job(JobKind kind);
   void wait(std::chrono::seconds time, Waiting what);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/guest_record.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -133,6 +135,20 @@ Result<GuestRecords> GuestRecords::open(const fs::path& folder) {
     return fail_errno(errno, folder.string());
   }
   return GuestRecords(folder);
+}
+
+Result<Fd> GuestRecords::lock() const {
+  Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) {
+    return fail_errno(errno, folder_.string());
+  }
+  if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) {
+    return errno == EWOULDBLOCK
+               ? fail(Errc::busy, "another vmcored uses {}: end it, or give --state another folder",
+                      folder_.string())
+               : fail_errno(errno, folder_.string());
+  }
+  return folder;
 }
 
 std::vector<GuestRecord> GuestRecords::load(std::vector<Error>& damaged) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/acquire/guest.h"
+#include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore::daemon {
@@ -56,6 +57,10 @@ class GuestRecords {
  public:
   // Makes the folder, mode 0700, where its parent is there.
   static Result<GuestRecords> open(const std::filesystem::path& folder);
+
+  // Keeps another vmcored from the folder until the descriptor is closed, or this process ends,
+  // however it ends. Errc::busy while another one has it.
+  Result<Fd> lock() const;
 
   // Those that can be read; `damaged` gets what is wrong with the others.
   std::vector<GuestRecord> load(std::vector<Error>& damaged) const;

@@ -63,8 +63,10 @@ class Service {
     TRY_ASSIGN(Fd signals, take_signals());
     TRY_ASSIGN(std::filesystem::path program, vmcorectl_executable());
     TRY_ASSIGN(GuestRecords records, GuestRecords::open(options.state));
+    TRY_ASSIGN(Fd lock, records.lock());
     std::unique_ptr<Service> service(new Service(options, std::move(config), std::move(signals),
                                                  std::move(records), std::move(program)));
+    service->lock_ = std::move(lock);
     return service;
   }
 
@@ -77,6 +79,7 @@ class Service {
     if (!keeper_.has_sources()) {
       return fail(Errc::unsupported, "no guests can be watched: see the messages above");
     }
+    aftermath_->keep_writing([this] { return count_armed(); });
     feed_watchdog(loop_);
     notify_ready();
     say(Priority::info, "",
@@ -233,6 +236,7 @@ class Service {
   }
 
   ServiceOptions options_;
+  Fd lock_;  // of the records
   Fd signals_;
   Loop loop_;  // before what uses it
   MonitorPrograms programs_;
@@ -287,8 +291,9 @@ int run_service(const ServiceOptions& options) {
 
 int give_back_guests(const ServiceOptions& options) {
   const auto records = GuestRecords::open(options.state);
-  if (!records) {
-    return report_error(records.error());
+  const auto lock = records ? records->lock() : tl::unexpected(records.error());
+  if (!lock) {
+    return report_error(lock.error());
   }
   std::vector<Error> damaged;
   int code = kExitDone;

@@ -125,7 +125,7 @@ class Arm(WithService):
     def test_second_service(self):
         done = subprocess.run([str(word) for word in self.words()], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, FAILED)
-        self.assertIn("another vmcored listens", done.stderr)
+        self.assertIn("another vmcored uses", done.stderr)
 
 
 class Lend(WithService):

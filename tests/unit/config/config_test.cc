@@ -238,7 +238,7 @@ TEST_F(Configs, WrongForms) {
         "connect = ['nothing']", "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true",
         "hook-limit = 60", "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'",
         "dumps = -1", "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'",
-        "metrics = \"/a\\u001b\""}) {
+        "metrics = \"/a\\u001b\"", "dumps = 1 \u018e", "\u00e9 = 1"}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }

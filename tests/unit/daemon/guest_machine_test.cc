@@ -515,6 +515,31 @@ TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
         GuestPhase::watched);
 }
 
+TEST_F(GuestMachineTest, ARestartThatBrokeOffIsCarriedOnAfterTheStart) {
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found reset", "restart if stopped"}, {"done", "remember nothing; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ARestartThatBrokeOffWithTheMonitorIsTriedAgain) {
+  story({{"panicked", "remember open nothing due; dump"},
+         {"memory-read", "restart if stopped"},
+         {"connection-lost", ""},
+         {"refused the monitor is lost", "wait 2"},
+         {"found reset", ""},
+         {"timer", "restart if stopped"},
+         {"done", "remember open nothing"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AResetBySomebodyElseIsLeftToThem) {
+  story({{"found reset", ""}}, GuestPhase::watched);
+  machine_.reset();
+  with(AfterCrash::destroy);
+  recorded({.settled = true, .id = "C1", .policy_due = "destroy"});
+  story({{"found reset", "forget"}}, GuestPhase::watched);
+}
+
 TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
   story({{"found started", "forget"}}, GuestPhase::watched);
