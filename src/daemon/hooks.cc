@@ -267,12 +267,12 @@ class Hooks::Run {
   }
 
   Result<> watch_it() {
-    exit_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, process_.pid(), 0U)));
+    TRY_ASSIGN(exit_, open_pidfd(process_.pid()));
     timer_ = Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     const auto seconds = std::chrono::floor<std::chrono::seconds>(settings_.limit);
     const std::chrono::nanoseconds rest = settings_.limit - seconds;
     const itimerspec when{.it_interval = {}, .it_value = {seconds.count(), rest.count()}};
-    if (!exit_ || !timer_ || ::timerfd_settime(timer_.get(), 0, &when, nullptr) != 0) {
+    if (!timer_ || ::timerfd_settime(timer_.get(), 0, &when, nullptr) != 0) {
       return fail_errno(errno, "watching a hook");
     }
     TRY(watch(exit_.get()));

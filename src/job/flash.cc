@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/flash.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/acquire/method.h"
+#include "src/base/fd.h"
 #include "src/base/sys.h"
 #include "src/job/budget.h"
 #include "src/job/deadline.h"
@@ -34,11 +34,6 @@ constexpr milliseconds kForAll{5000};
 constexpr milliseconds kForALog{2000};
 // Bytes of the kernel log that are kept: the end of a longer one.
 constexpr std::uint64_t kMostOfALog = 1U << 20;
-
-bool is_readable(int fd) {
-  pollfd wait{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&wait, 1, 0) == 1;
-}
 
 std::string hex_line(const char* name, std::uint64_t value) {
   return fmt::format(" {} {:016x}", name, value);
