@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "src/cli/audit_trail.h"
@@ -144,8 +146,14 @@ int finish_without_memory(Keeping& keeping, const Options& options, JobReporter&
   return reporter.end(tell_kept(keeping, report, code, common), report::to_json(report));
 }
 
+vault::GuestKey key_of(const acquire::Selection& guest) {
+  std::error_code error;
+  const auto socket = std::filesystem::weakly_canonical(guest.socket, error);
+  return {.name = guest.domain, .from = guest.socket.empty() ? "" : socket.string()};
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
-  auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
+  auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
     const report::DumpReport report{.dump = tl::unexpected(keeping.error())};
     return reporter.end(report_error(keeping.error(), common), report::to_json(report));
