@@ -6,6 +6,7 @@
 #include <stop_token>
 
 #include "src/base/process.h"
+#include "src/base/start_thread.h"
 
 namespace vmcore::job {
 
@@ -15,7 +16,7 @@ Result<> PauseLimit::begin(pid_t holder) {
   }
   TRY_ASSIGN(holder_, open_pidfd(holder));
   until_ = Clock::now() + limit_;
-  watch_ = std::jthread([this, until = *until_](const std::stop_token& stop) {
+  const auto kill_at_end = [this, until = *until_](const std::stop_token& stop) {
     std::mutex mutex;
     std::unique_lock lock(mutex);
     std::condition_variable_any never;
@@ -24,7 +25,8 @@ Result<> PauseLimit::begin(pid_t holder) {
       over_ = true;
       kill_process(holder_);
     }
-  });
+  };
+  TRY_ASSIGN(watch_, start_thread<std::jthread>(kill_at_end));
   return {};
 }
 
