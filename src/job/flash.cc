@@ -14,7 +14,6 @@
 #include "src/acquire/method.h"
 #include "src/base/fd.h"
 #include "src/base/sys.h"
-#include "src/job/budget.h"
 #include "src/job/deadline.h"
 #include "src/job/guest_lock.h"
 #include "src/job/guest_report.h"
@@ -70,8 +69,11 @@ std::string text_of(const CpuState& cpu) {
 
 class Flash {
  public:
-  Flash(const acquire::Selection& guest, Deadline for_memory, Deadline for_all)
-      : selection_(guest), for_memory_(std::move(for_memory)), for_all_(std::move(for_all)) {}
+  Flash(const acquire::Selection& guest, unsigned threads, Deadline for_memory, Deadline for_all)
+      : selection_(guest),
+        threads_(threads),
+        for_memory_(std::move(for_memory)),
+        for_all_(std::move(for_all)) {}
 
   FlashReading run() {
     auto opened = acquire::open_guest(selection_);
@@ -116,7 +118,7 @@ class Flash {
   sandbox::Request request(sandbox::Input input, const acquire::Guest& guest) const {
     return {.operation = sandbox::Operation::report,
             .input = std::move(input),
-            .how = {.threads = whole_budget().threads},
+            .how = {.threads = threads_},
             .hint = recall_place(guest)};
   }
 
@@ -222,6 +224,7 @@ class Flash {
   }
 
   const acquire::Selection& selection_;
+  unsigned threads_;
   Deadline for_memory_;
   Deadline for_all_;
   Fd log_;
@@ -230,10 +233,10 @@ class Flash {
 
 }  // namespace
 
-Result<FlashReading> read_flash(const acquire::Selection& guest, int cancel) {
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel) {
   TRY_ASSIGN(Deadline for_memory, Deadline::after(kForMemory, cancel));
   TRY_ASSIGN(Deadline for_all, Deadline::after(kForAll, cancel));
-  FlashReading reading = Flash(guest, std::move(for_memory), std::move(for_all)).run();
+  FlashReading reading = Flash(guest, threads, std::move(for_memory), std::move(for_all)).run();
   if (is_readable(cancel)) {
     return fail(Errc::cancelled, "interrupted");
   }
