@@ -88,7 +88,8 @@ job::GuestDumpResult dump(const job::GuestDumpOptions& options, job::Interrupt& 
 Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& interrupt,
                         JobReporter& reporter) {
   interrupt.arm();
-  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(options.job.guest, interrupt.fd()));
+  TRY_ASSIGN(const job::FlashReading reading,
+             job::read_flash(options.job.guest, options.job.dump.how.threads, interrupt.fd()));
   reporter.tell(keeping.keep_flash(reading));
   if (options.keep.go_fd >= 0) {
     TRY(await_go(options.keep.go_fd, interrupt.fd()));
@@ -190,7 +191,16 @@ int dump_into_file(const Options& options, JobReporter& reporter, const Common& 
   return reporter.end(code, report::to_json(report));
 }
 
-int dump(Options& options, const Common& common, acquire::Selection guest) {
+// Whoever lent the monitor hears the guest again while its dump is compressed. What is still to be
+// done with the guest needs the monitor.
+std::function<void()> on_memory_read(const Options& options, JobReporter& reporter, Loan* loan) {
+  if (loan != nullptr && options.chosen_then().empty()) {
+    return [loan] { loan->give_back(); };
+  }
+  return reporter.on_memory_read();
+}
+
+int dump(Options& options, const Common& common, acquire::Selection guest, Loan* loan = nullptr) {
   choose(options, std::move(guest));
   auto reporter = JobReporter::open(options.service);
   if (!reporter) {
@@ -200,7 +210,7 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   if (auto lent = reporter->monitor()) {
     options.job.guest.monitor = std::move(lent);
   }
-  options.job.on_memory_read = reporter->on_memory_read();
+  options.job.on_memory_read = on_memory_read(options, *reporter, loan);
   return options.keep.keep ? dump_into_store(options, *reporter, common)
                            : dump_into_file(options, *reporter, common);
 }
@@ -255,7 +265,8 @@ int run(Options& options, const Common& common) {
     choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
+  return options.all_crashed ? dump_all_crashed(options, common)
+                             : dump(options, common, *guest, loan ? &*loan : nullptr);
 }
 
 }  // namespace
