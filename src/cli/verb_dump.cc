@@ -147,10 +147,13 @@ int finish_without_memory(Keeping& keeping, const Options& options, JobReporter&
   return reporter.end(tell_kept(keeping, report, code, common), report::to_json(report));
 }
 
+// As vmcored names a guest of a folder: by the name that its socket has there.
 vault::GuestKey key_of(const acquire::Selection& guest) {
   std::error_code error;
-  const auto socket = std::filesystem::weakly_canonical(guest.socket, error);
-  return {.name = guest.domain, .from = guest.socket.empty() ? "" : socket.string()};
+  const auto socket = std::filesystem::absolute(guest.socket, error);
+  const auto folder = std::filesystem::weakly_canonical(socket.parent_path(), error);
+  return {.name = guest.domain,
+          .from = guest.socket.empty() ? "" : (folder / socket.filename()).string()};
 }
 
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
