@@ -358,6 +358,9 @@ TEST_F(KeeperTest, AGuestThatEndsInItsCrashIsForgottenAfterwards) {
   start();
   happens("vm1", Kind::panicked);
   until([&] { return deeds_.size() == 2; });
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(10)));
+  }
   happens("vm1", Kind::stopped);
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(loop_->run_once(milliseconds(10)));
