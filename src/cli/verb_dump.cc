@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "src/cli/audit_trail.h"
@@ -89,7 +91,8 @@ Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& inte
   interrupt.arm();
   acquire::Selection guest = options.job.guest;
   guest.spool_folder = job::spool_folder(options.job);
-  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(guest, interrupt.fd()));
+  TRY_ASSIGN(const job::FlashReading reading,
+             job::read_flash(guest, options.job.dump.how.threads, interrupt.fd()));
   reporter.tell(keeping.keep_flash(reading));
   options.job.opened = reading.opened;
   if (options.keep.go_fd >= 0) {
@@ -148,8 +151,17 @@ int finish_without_memory(Keeping& keeping, const Options& options, JobReporter&
   return reporter.end(tell_kept(keeping, report, code, common), report::to_json(report));
 }
 
+// As vmcored names a guest of a folder: by the name that its socket has there.
+vault::GuestKey key_of(const acquire::Selection& guest) {
+  std::error_code error;
+  const auto socket = std::filesystem::absolute(guest.socket, error);
+  const auto folder = std::filesystem::weakly_canonical(socket.parent_path(), error);
+  return {.name = guest.domain,
+          .from = guest.socket.empty() ? "" : (folder / socket.filename()).string()};
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
-  auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
+  auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
     const report::DumpReport report{.dump = tl::unexpected(keeping.error())};
     return reporter.end(report_error(keeping.error(), common), report::to_json(report));
@@ -186,7 +198,16 @@ int dump_into_file(const Options& options, JobReporter& reporter, const Common& 
   return reporter.end(code, report::to_json(report));
 }
 
-int dump(Options& options, const Common& common, acquire::Selection guest) {
+// Whoever lent the monitor hears the guest again while its dump is compressed. What is still to be
+// done with the guest needs the monitor.
+std::function<void()> on_memory_read(const Options& options, JobReporter& reporter, Loan* loan) {
+  if (loan != nullptr && options.chosen_then().empty()) {
+    return [loan] { loan->give_back(); };
+  }
+  return reporter.on_memory_read();
+}
+
+int dump(Options& options, const Common& common, acquire::Selection guest, Loan* loan = nullptr) {
   choose(options, std::move(guest));
   auto reporter = JobReporter::open(options.service);
   if (!reporter) {
@@ -196,7 +217,7 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   if (auto lent = reporter->monitor()) {
     options.job.guest.monitor = std::move(lent);
   }
-  options.job.on_memory_read = reporter->on_memory_read();
+  options.job.on_memory_read = on_memory_read(options, *reporter, loan);
   return options.keep.keep ? dump_into_store(options, *reporter, common)
                            : dump_into_file(options, *reporter, common);
 }
@@ -251,7 +272,8 @@ int run(Options& options, const Common& common) {
     choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
+  return options.all_crashed ? dump_all_crashed(options, common)
+                             : dump(options, common, *guest, loan ? &*loan : nullptr);
 }
 
 }  // namespace

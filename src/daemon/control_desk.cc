@@ -141,6 +141,14 @@ void ControlDesk::change(const Asked& asked) {
   const auto pending = std::make_shared<Pending>();
   pending->client = asked.client;
   std::vector<GuestId> guests = chosen(asked.request, pending->answer);
+  // All that this can be done with.
+  if (asked.request.all) {
+    std::erase_if(guests, [&](const GuestId& guest) {
+      return asked.request.verb == Verb::disarm
+                 ? !hands_.record(guest).armed
+                 : hands_.state(guest) == phase_name(GuestPhase::gone);
+    });
+  }
   // --trap-resets of all guests is of those that can have it.
   if (asked.request.all && asked.request.trap_resets) {
     std::erase_if(guests,

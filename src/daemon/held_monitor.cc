@@ -109,6 +109,7 @@ void HeldMonitor::tell_stopped() {
   if (std::exchange(known_, false)) {
     trapped_.reset();
     process_.reset();
+    unsteady_ = 0;
     calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
   }
 }
@@ -189,6 +190,7 @@ void HeldMonitor::on_connected(Result<Connected> connected) {
   process_ = connected->process;
   before_ = std::move(connected->before);
   wait_ = {};
+  connected_at_ = Loop::Clock::now();
   last_error_.clear();
   refused_ = {};
   set_ = {};
@@ -284,9 +286,16 @@ void HeldMonitor::lose(const std::string& why) {
   place_ = Place::nowhere;
   set_ = {};
   forget_jobs(why);
-  // Where QEMU has ended, the next attempt tells.
-  wait_ = {};
-  try_connect();
+  // Where QEMU has ended, the next attempt tells. One that lets nobody stay is not asked again and
+  // again without a pause.
+  const bool lasted = Loop::Clock::now() - connected_at_ >= kLongestWait;
+  unsteady_ = lasted ? 0 : unsteady_ + 1;
+  if (unsteady_ <= 1) {
+    try_connect();
+  } else {
+    wait_ = std::min(kFirstWait * (1U << std::min(unsteady_ - 2, 10U)), kLongestWait);
+    retry_ = loop_.after(wait_, [this] { try_connect(); });
+  }
 }
 
 void HeldMonitor::handle(const GuestEvent& event) {
@@ -703,6 +712,21 @@ Result<> check_stopped(qmp::Client& monitor) {
                              : Result<>();
 }
 
+// QEMU carries out a command that it has received, however late: whoever gave up on it would give
+// the command again.
+class Patience {
+ public:
+  explicit Patience(qmp::Client& monitor) : monitor_(monitor) {
+    monitor_.set_patience(std::chrono::hours(24 * 365));
+  }
+  ~Patience() { monitor_.set_patience(qmp::kCommandTimeout); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  qmp::Client& monitor_;
+};
+
 Result<> simple(qmp::Client& monitor, const char* command) {
   TRY(monitor.execute(command));
   return {};
@@ -717,6 +741,7 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
       trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
   const auto work = [deed, only_if_stopped, follows, course,
                      then = actions_now()](qmp::Client& monitor) -> Result<> {
+    const Patience patience(monitor);
     if (only_if_stopped) {
       TRY(check_stopped(monitor));
     }
@@ -735,21 +760,11 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
     }
     return {};
   };
-  // Whichever comes first, the deed or its limit.
-  const auto once = std::make_shared<Done>(std::move(done));
-  const Loop::Timer limit = loop_.after(kDeedLimit, [once, name = id_.name] {
-    if (const Done told = std::exchange(*once, {})) {
-      told(fail(Errc::busy, "{}: its QEMU does not answer", name));
-    }
-  });
-  run(work, [weak = weak_from_this(), once, limit, &loop = loop_](Result<> acted) {
-    loop.cancel(limit);
+  run(work, [weak = weak_from_this(), done = std::move(done)](Result<> acted) {
     if (const auto self = weak.lock(); self && acted) {
       self->leave_trap();
     }
-    if (const Done told = std::exchange(*once, {})) {
-      told(std::move(acted));
-    }
+    done(std::move(acted));
   });
 }
 

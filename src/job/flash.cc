@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/flash.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,8 +12,8 @@
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/acquire/method.h"
+#include "src/base/fd.h"
 #include "src/base/sys.h"
-#include "src/job/budget.h"
 #include "src/job/deadline.h"
 #include "src/job/guest_lock.h"
 #include "src/job/guest_report.h"
@@ -35,11 +34,6 @@ constexpr milliseconds kForALog{2000};
 // Bytes of the kernel log that are kept: the end of a longer one.
 constexpr std::uint64_t kMostOfALog = 1U << 20;
 
-bool is_readable(int fd) {
-  pollfd wait{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&wait, 1, 0) == 1;
-}
-
 std::string text_of(const CpuState& cpu) {
   constexpr unsigned kInALine = 3;
   std::string text = fmt::format("CPU {}, {}", cpu.index, cpu.user_mode() ? "user" : "kernel");
@@ -52,8 +46,11 @@ std::string text_of(const CpuState& cpu) {
 
 class Flash {
  public:
-  Flash(const acquire::Selection& guest, Deadline for_memory, Deadline for_all)
-      : selection_(guest), for_memory_(std::move(for_memory)), for_all_(std::move(for_all)) {}
+  Flash(const acquire::Selection& guest, unsigned threads, Deadline for_memory, Deadline for_all)
+      : selection_(guest),
+        threads_(threads),
+        for_memory_(std::move(for_memory)),
+        for_all_(std::move(for_all)) {}
 
   FlashReading run() {
     auto opened = acquire::open_guest(selection_);
@@ -101,7 +98,7 @@ class Flash {
   sandbox::Request request(sandbox::Input input, const acquire::Guest& guest) const {
     return {.operation = sandbox::Operation::report,
             .input = std::move(input),
-            .how = {.threads = whole_budget().threads},
+            .how = {.threads = threads_},
             .hint = recall_place(guest)};
   }
 
@@ -207,6 +204,7 @@ class Flash {
   }
 
   const acquire::Selection& selection_;
+  unsigned threads_;
   Deadline for_memory_;
   Deadline for_all_;
   Fd log_;
@@ -215,10 +213,10 @@ class Flash {
 
 }  // namespace
 
-Result<FlashReading> read_flash(const acquire::Selection& guest, int cancel) {
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel) {
   TRY_ASSIGN(Deadline for_memory, Deadline::after(kForMemory, cancel));
   TRY_ASSIGN(Deadline for_all, Deadline::after(kForAll, cancel));
-  FlashReading reading = Flash(guest, std::move(for_memory), std::move(for_all)).run();
+  FlashReading reading = Flash(guest, threads, std::move(for_memory), std::move(for_all)).run();
   if (is_readable(cancel)) {
     return fail(Errc::cancelled, "interrupted");
   }

@@ -34,7 +34,7 @@ struct FlashReading {
 
 // Within some seconds, whatever the guest's memory holds. The guest is not paused. Only an
 // interruption is an Error (Errc::cancelled): `cancel` became readable.
-Result<FlashReading> read_flash(const acquire::Selection& guest, int cancel);
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel);
 
 // The report that a kernel log (or a console) in the file alone gives, with a deadline. `log` is
 // borrowed, and read from its position on.

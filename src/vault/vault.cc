@@ -319,11 +319,11 @@ Result<Pruned> Vault::prune(const Budget& budget, const std::optional<Wanted>& w
   return pruned;
 }
 
-Result<std::uint64_t> Vault::estimate_for(const std::string& guest) const {
+Result<std::uint64_t> Vault::estimate_for(const GuestKey& guest) const {
   TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, list());
   std::uint64_t most = 0;
   for (const report::ListedCrash& crash : crashes) {
-    if (crash.manifest && crash.manifest->capture.guest.name == guest) {
+    if (crash.manifest && guest_of(*crash.manifest) == guest) {
       most = std::max(most, crash.bytes);
     }
   }

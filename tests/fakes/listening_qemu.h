@@ -30,6 +30,10 @@ class ListeningQemu {
   void guest_resets(std::uint64_t rip);
   void guest_powers_off(std::uint64_t rip);
   void guest_panics();
+  // An event of no importance.
+  void says_something();
+  // It closes the connection of its client, and takes the next one.
+  void hang_up();
 
   std::string status() const;
   // "reboot=reset panic=shutdown shutdown=poweroff"

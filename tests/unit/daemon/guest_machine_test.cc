@@ -23,7 +23,8 @@ constexpr acquire::ProcessKey kQemu{.pid = 100, .start_time = 5};
 constexpr acquire::ProcessKey kOtherQemu{.pid = 200, .start_time = 9};
 
 std::string text_of(const report::PolicyOutcome& policy) {
-  return policy.action + (policy.done ? " done" : " not done: " + policy.error);
+  return policy.action + (policy.why.empty() ? "" : " by default") +
+         (policy.done ? " done" : " not done: " + policy.error);
 }
 
 // Without lines for the log.
@@ -141,11 +142,11 @@ class GuestMachineTest : public testing::Test {
       return machine().on_recovered(rest, facts_);
     }
     if (first == "done") {
-      return machine().on_deed({}, facts_);
+      return machine().on_deed(rest == "nmi" ? GuestDeed::nmi : GuestDeed::restart, {}, facts_);
     }
     if (first == "refused" || first == "others") {
       const Errc code = first == "others" ? Errc::guest_state : Errc::io;
-      return machine().on_deed(fail(code, "{}", rest), facts_);
+      return machine().on_deed(GuestDeed::restart, fail(code, "{}", rest), facts_);
     }
     EXPECT_EQ(first, "timer");
     return machine().on_timer(facts_);
@@ -271,6 +272,53 @@ TEST_F(GuestMachineTest, AsDomainWaitsUntilThatIsKnown) {
         GuestPhase::panicked);
   facts_.owner_wants = AfterCrash::restart;
   story({{"timer", "restart if stopped"}}, GuestPhase::panicked);
+}
+
+// Nobody can tell what its on_crash is, or it is a word that vmcored does not know.
+TEST_F(GuestMachineTest, AnUnknownWishIsTheConfiguredDefault) {
+  with(AfterCrash::as_domain);
+  policy_.after_crash_default = AfterCrash::resume;
+  facts_.owner_wants.reset();
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
+        GuestPhase::panicked);
+  for (int i = 0; i < 8; ++i) {
+    story({{"timer", "wait 1"}}, GuestPhase::panicked);
+  }
+  story({{"timer", "resume if stopped"},
+         {"refused libvirt is away", "wait 2"},
+         {"timer", "resume if stopped"},
+         {"done", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: resume by default done; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AWishThatIsKnownLateCountsMoreThanTheDefault) {
+  with(AfterCrash::as_domain);
+  facts_.owner_wants.reset();
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
+        GuestPhase::panicked);
+  for (int i = 0; i < 8; ++i) {
+    story({{"timer", "wait 1"}}, GuestPhase::panicked);
+  }
+  story({{"timer", "restart if stopped"}, {"refused libvirt is away", "wait 2"}},
+        GuestPhase::panicked);
+  facts_.owner_wants = AfterCrash::preserve;
+  story({{"timer", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
+        GuestPhase::kept);
+}
+
+// libvirt, or QEMU's monitor, may take an hour.
+TEST_F(GuestMachineTest, ADeedThatIsUnderWayIsNotBegunAgain) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"kept C1", "remember C1 due"},
+         {"timer", ""},
+         {"found panicked", ""},
+         {"connection-lost", ""},
+         {"found panicked", ""},
+         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+        GuestPhase::watched);
 }
 
 // Its on_crash may have been changed since vmcored has read it.
@@ -476,7 +524,19 @@ TEST_F(GuestMachineTest, AWatchdogGivesAReportAndNoPolicy) {
 
 TEST_F(GuestMachineTest, AWatchdogGivesAnNmiAndThePanicFollows) {
   policy_.on_hang = OnHang::nmi;
-  story({{"watchdog", "nmi"}, {"done", ""}, {"panicked", "dump; remember open nothing due"}},
+  story({{"watchdog", "nmi"}, {"done nmi", ""}, {"panicked", "dump; remember open nothing due"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AnNmiThatIsUnderWayIsNoOtherDeed) {
+  policy_.on_hang = OnHang::nmi;
+  story({{"watchdog", "nmi"}}, GuestPhase::hung);
+  facts_.now_us += 3'600'000'000;
+  story({{"watchdog", ""},
+         {"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"done nmi", ""},
+         {"done", "remember open nothing"}},
         GuestPhase::panicked);
 }
 
@@ -522,7 +582,7 @@ TEST_F(GuestMachineTest, ARestartThatBrokeOffIsCarriedOnAfterTheStart) {
 }
 
 TEST_F(GuestMachineTest, ARestartThatBrokeOffWithTheMonitorIsTriedAgain) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"connection-lost", ""},
          {"refused the monitor is lost", "wait 2"},
@@ -547,11 +607,48 @@ TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
 
 TEST_F(GuestMachineTest, ARunAfterACrashIsDecidedByMemory) {
   story({{"found after-crash", "look"}, {"looked healthy", ""}}, GuestPhase::watched);
-  story({{"found after-crash", "look"}, {"looked unknown", ""}}, GuestPhase::watched);
   story({{"found after-crash", "look"},
          {"looked panicked", "dump; remember open nothing due"},
          {"memory-read", "restart"}},
         GuestPhase::panicked_runs);
+}
+
+TEST_F(GuestMachineTest, AMemoryThatGivesNoAnswerIsAskedAgain) {
+  recorded({.settled = true, .id = "C1", .policy_due = "restart"});
+  story({{"found after-crash", "look"},
+         {"looked unknown", "wait 60"},
+         {"timer", "look"},
+         {"looked unknown", "wait 60"},
+         {"timer", "look"},
+         {"looked unknown", ""}},  // what is recorded stays
+        GuestPhase::watched);
+  story({{"found after-crash", "look"}, {"looked panicked", "restart"}}, GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, APanicEndsALook) {
+  story({{"found after-crash", "look"},
+         {"panicked", "end job"},
+         {"looked unknown", "dump; remember open nothing due"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APanicBetweenTwoLooks) {
+  story({{"found after-crash", "look"},
+         {"looked unknown", "wait 60"},
+         {"panicked", "dump; remember open nothing due"},
+         {"timer", ""}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AResetBetweenTwoLooks) {
+  story(
+      {{"found after-crash", "look"}, {"looked unknown", "wait 60"}, {"reset", ""}, {"timer", ""}},
+      GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AQemuThatEndedMeanwhileHasNothingDue) {
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found stopped", "forget"}}, GuestPhase::gone);
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
