@@ -288,8 +288,8 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
   waiting_ = Waiting::nothing;
   add(Say{false, fmt::format("{}{}{}", phase_name(phase), event.found ? ", when it was found" : "",
                              event.details.empty() ? "" : ": " + event.details)});
-  remember(facts);
   start_job(job);
+  remember(facts);  // which syncs: a crash that is not recorded yet is begun again, as this one is
 }
 
 void GuestMachine::start_job(JobKind kind) {

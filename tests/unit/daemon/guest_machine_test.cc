@@ -178,18 +178,18 @@ class GuestMachineTest : public testing::Test {
 
 TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) {
   story({{"found started", ""},
-         {"panicked", "remember open nothing due; dump"},
+         {"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"done", "remember open nothing"},
          {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, TheRestartMayEndAfterTheDump) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"kept C1", "remember C1 due"},
          {"done", "remember C1; note C1: restart done; settled: C1; forget"},
@@ -214,7 +214,7 @@ TEST_F(GuestMachineTest, TheTimesCountFromTheEvent) {
 }
 
 TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"panicked", ""},
          {"found panicked", ""},
          {"memory-read", "restart if stopped"},
@@ -226,7 +226,7 @@ TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
 
 TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
   with(AfterCrash::destroy);
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", ""},
          {"kept C1", "remember C1 due; destroy if stopped"},
          {"stopped destroyed", ""},
@@ -236,7 +236,7 @@ TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
 
 TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
   with(AfterCrash::destroy);
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"failed no way", "remember nothing due; destroy if stopped"},
          {"done", "remember nothing; settled: lost: no way; forget"}},
         GuestPhase::gone);
@@ -244,21 +244,21 @@ TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
 
 TEST_F(GuestMachineTest, PreserveLeavesTheGuestUntilSomebodyElseCarriesItOn) {
   with(AfterCrash::preserve);
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"},
          {"panicked", ""},
          {"connection-lost", ""},
          {"found panicked", ""},
          {"reset", "forget"},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
         GuestPhase::kept);
@@ -267,7 +267,7 @@ TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
 TEST_F(GuestMachineTest, AsDomainWaitsUntilThatIsKnown) {
   with(AfterCrash::as_domain);
   facts_.owner_wants.reset();
-  story({{"panicked", "remember open nothing due; dump"}, {"memory-read", "wait 1"}},
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
         GuestPhase::panicked);
   facts_.owner_wants = AfterCrash::restart;
   story({{"timer", "restart if stopped"}}, GuestPhase::panicked);
@@ -278,7 +278,7 @@ TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
   facts_.armed = false;
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"stopped crashed", ""},
          {"failed no such domain",
           "remember nothing due; remember nothing; settled: lost: its QEMU has ended (crashed) "
@@ -302,7 +302,7 @@ TEST_F(GuestMachineTest, AnOrderlyEndIsNoCrash) {
 }
 
 TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"reset", ""},
          {"failed torn",
@@ -312,7 +312,7 @@ TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
 }
 
 TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"reset", ""},
          {"kept-in-part C1",
@@ -322,7 +322,7 @@ TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
 }
 
 TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"done", "remember open nothing"},
@@ -335,7 +335,7 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
 }
 
 TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"panicked", ""},
@@ -347,7 +347,7 @@ TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"died", "recover"},
          {"recovered C1", "dump"},
          {"died", "recover"},
@@ -358,7 +358,7 @@ TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
 
 TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
   story(
-      {{"panicked", "remember open nothing due; dump"},
+      {{"panicked", "dump; remember open nothing due"},
        {"overdue", "recover"},
        {"recovered ", "remember nothing due; restart if stopped"},
        {"done", "remember nothing; settled: lost: its job ended without a report: killed; forget"}},
@@ -366,7 +366,7 @@ TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"done", "remember open nothing"},
          {"died", "recover"},
@@ -375,7 +375,7 @@ TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"busy held", "wait 2"},
          {"timer", "dump"},
          {"busy held", "wait 2"},
@@ -386,7 +386,7 @@ TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
 }
 
 TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"kept C1", "remember C1 due"},
          {"refused no answer", "wait 2"},
@@ -398,7 +398,7 @@ TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatSomebodyElseResumedIsLeftAlone) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"others it runs", "remember open nothing"},
          {"kept C1", "remember C1; note C1: restart not done: it runs; settled: C1; forget"}},
@@ -420,7 +420,7 @@ TEST_F(GuestMachineTest, APolicyIsGivenUpInTheEnd) {
 
 TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsNotWaitedFor) {
   with(AfterCrash::resume);
-  story({{"panicked-runs", "remember open nothing due; dump"},
+  story({{"panicked-runs", "dump; remember open nothing due"},
          {"memory-read", "remember open nothing"},
          {"kept C1", "remember C1; note C1: resume done; settled: C1"},
          {"reset", "forget"}},
@@ -428,12 +428,12 @@ TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsNotWaitedFor) {
 }
 
 TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsRestarted) {
-  story({{"panicked-runs", "remember open nothing due; dump"}, {"memory-read", "restart"}},
+  story({{"panicked-runs", "dump; remember open nothing due"}, {"memory-read", "restart"}},
         GuestPhase::panicked_runs);
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"kept C1", "remember C1 due; wait 599"},
          {"reset",
           "remember C1; note C1: restart not done: not carried out: the guest was reset; "
@@ -442,7 +442,7 @@ TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"failed silence", "dump"},
          {"memory-read", ""},
          {"kept C1", "remember C1 due; wait 597"},
@@ -452,14 +452,14 @@ TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatSendsAPartIsDumpedFromOutsideToo) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"kept-in-part C1", "dump"},
          {"failed no", "remember C1 due; wait 598"}},
         GuestPhase::kept);
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatPanicsIsDumpedAtOnce) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"panicked", "end job"},
          {"failed interrupted", "dump"},
          {"memory-read", "restart if stopped"}},
@@ -470,13 +470,13 @@ TEST_F(GuestMachineTest, AWatchdogGivesAReportAndNoPolicy) {
   story({{"watchdog", "flash"},
          {"kept C1", "settled: C1"},
          {"watchdog", ""},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AWatchdogGivesAnNmiAndThePanicFollows) {
   policy_.on_hang = OnHang::nmi;
-  story({{"watchdog", "nmi"}, {"done", ""}, {"panicked", "remember open nothing due; dump"}},
+  story({{"watchdog", "nmi"}, {"done", ""}, {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
@@ -484,12 +484,12 @@ TEST_F(GuestMachineTest, APanicWhileAHangIsReportedComesNext) {
   policy_.on_hang = OnHang::dump;
   story({{"watchdog", "dump"},
          {"panicked", ""},
-         {"kept C1", "settled: C1; remember open nothing due; dump"}},
+         {"kept C1", "settled: C1; dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
@@ -500,12 +500,12 @@ TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
 TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
   recorded({.settled = true, .id = "C1"});
   facts_.process = kOtherQemu;
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
   recorded({.settled = false, .policy_due = "restart"});
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
@@ -524,7 +524,7 @@ TEST_F(GuestMachineTest, ARunAfterACrashIsDecidedByMemory) {
   story({{"found after-crash", "look"}, {"looked healthy", ""}}, GuestPhase::watched);
   story({{"found after-crash", "look"}, {"looked unknown", ""}}, GuestPhase::watched);
   story({{"found after-crash", "look"},
-         {"looked panicked", "remember open nothing due; dump"},
+         {"looked panicked", "dump; remember open nothing due"},
          {"memory-read", "restart"}},
         GuestPhase::panicked_runs);
 }
@@ -540,7 +540,7 @@ TEST_F(GuestMachineTest, APolicyThatIsDueDependsOnMemoryToo) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCarriedOn) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"connection-lost", ""},
          {"found started", ""},
          {"kept C1",
@@ -550,7 +550,7 @@ TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCa
 }
 
 TEST_F(GuestMachineTest, ATrappedResetIsAPanicWithAnotherName) {
-  story({{"panicked reset trap", "remember open nothing due; dump"}}, GuestPhase::reset_trapped);
+  story({{"panicked reset trap", "dump; remember open nothing due"}}, GuestPhase::reset_trapped);
 }
 
 TEST_F(GuestMachineTest, NewsOfAJobThatIsOverChangesNothing) {
