@@ -21,6 +21,7 @@
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
 #include "src/job/budget.h"
+#include "src/job/dump_attempt.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
@@ -86,8 +87,11 @@ job::GuestDumpResult dump(const job::GuestDumpOptions& options, job::Interrupt& 
 Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& interrupt,
                         JobReporter& reporter) {
   interrupt.arm();
-  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(options.job.guest, interrupt.fd()));
+  acquire::Selection guest = options.job.guest;
+  guest.spool_folder = job::spool_folder(options.job);
+  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(guest, interrupt.fd()));
   reporter.tell(keeping.keep_flash(reading));
+  options.job.opened = reading.opened;
   if (options.keep.go_fd >= 0) {
     TRY(await_go(options.keep.go_fd, interrupt.fd()));
   }
@@ -99,6 +103,7 @@ Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& inte
 std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& keeping,
                                                     JobReporter& reporter, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
+  options.job.output = keeping.output();
   const Result<bool> wanted =
       options.keep.flash ? keep_flash(options, keeping, interrupt, reporter) : Result<bool>(true);
   if (wanted && !*wanted) {
@@ -109,7 +114,6 @@ std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& k
     return job::GuestDumpResult{tl::unexpected(room.error()), {}};
   }
   job::GuestDumpOptions job = options.job;
-  job.output = keeping.output();
   job.confirm_kept = [&] { return keeping.commit(); };
   return dump(job, interrupt, reporter, common);
 }

@@ -84,6 +84,9 @@ class Flash {
       remark(opened.error(), "the guest was not reached");
     } else {
       look(*opened->guest);
+      if (reading_.consistency == "stopped") {
+        reading_.opened = std::make_shared<acquire::OpenedGuest>(*std::move(opened));
+      }
     }
     if (!reading_.report) {
       find_another_log();
