@@ -21,7 +21,7 @@ KILLS = int(os.environ.get("VMCORECTL_KILLS", "10"))
 SEED = int(os.environ.get("VMCORECTL_SEED", "13"))
 VMCORED = Path(VMCORECTL).with_name("vmcored")
 GUESTS = 6
-PATIENCE = 20
+PATIENCE = 120
 
 
 class Killed(Cli):

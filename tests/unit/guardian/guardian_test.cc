@@ -64,7 +64,7 @@ TEST_F(TakeOver, AGuestThatStandsInTheTrapIsReset) {
 // vmcored died between its system_reset and its cont.
 TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
   qemu_->guest_resets(kKernel);
-  send(R"({"execute": "system_reset"})");
+  send(R"({"execute": "system_reset", "id": 0})");
   while (qemu_->status() != qmp::kWasReset) {
     std::this_thread::yield();
   }
@@ -74,7 +74,7 @@ TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
 }
 
 TEST_F(TakeOver, AGuestThatItsOwnerHasResetIsLeftToThem) {
-  send(R"({"execute": "system_reset"})");
+  send(R"({"execute": "system_reset", "id": 0})");
   EXPECT_TRUE(take_over(kNothing));
   EXPECT_EQ(qemu_->deeds().back(), "set-action panic=pause reboot=reset shutdown=poweroff");
 }
