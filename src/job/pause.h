@@ -20,7 +20,7 @@ class Pause {
   // A lease that is no pipe has no holder.
   explicit Pause(std::unique_ptr<acquire::Lease> lease, std::optional<lease::Holder> holder = {})
       : holder_(std::move(holder)), lease_(std::move(lease)) {}
-  Pause(Pause&&) = default;
+  Pause(Pause&& other) noexcept { *this = std::move(other); }
   Pause& operator=(Pause&& other) noexcept {
     std::swap(holder_, other.holder_);
     std::swap(lease_, other.lease_);

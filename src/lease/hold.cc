@@ -68,6 +68,7 @@ class Lifeline {
 
 // What proc_pid_stat(5) tells of a process.
 struct Task {
+  bool known = false;
   bool stopped = false;
   std::uint64_t ticks = 0;  // of processors that it used, in all of its threads
 };
@@ -100,7 +101,8 @@ Task look_at(int stat) {
   constexpr int kUserTime = 14;
   constexpr int kSystemTime = 15;
   const std::string_view state = field(fields, kState);
-  return {.stopped = state == "T" || state == "t",
+  return {.known = true,
+          .stopped = state == "T" || state == "t",
           .ticks = number_in(field(fields, kUserTime)) + number_in(field(fields, kSystemTime))};
 }
 
@@ -226,7 +228,7 @@ std::optional<Ending> Holding::looked_at() {
     return Ending::stopped;
   }
   const std::uint64_t progress = bytes_ + first.ticks + second.ticks;
-  if (progress != progress_) {
+  if (progress != progress_ || !first.known || !second.known) {
     progress_ = progress;
     progressed_ = time;
   }

@@ -39,10 +39,9 @@ Result<Seen> see(pid_t pid) {
   if (!pidfd) {
     return fail_errno(errno, "pidfd_open");
   }
-  const std::string path = fmt::format("/proc/{}/stat", pid);
-  Fd stat(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!stat) {
-    return fail_errno(errno, path);
+  Fd stat(::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!stat) {  // a /proc with hidepid= hides a worker that gave up being traced
+    stat = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
   return Seen{std::move(pidfd), std::move(stat)};
 }
