@@ -108,7 +108,10 @@ Task look_at(int stat) {
 
 class Holding {
  public:
-  Holding(const Orders& orders, Lifeline& lifeline) : orders_(orders), lifeline_(lifeline) {}
+  // From here on the holder may be stopped.
+  Holding(const Orders& orders, Lifeline& lifeline) : orders_(orders), lifeline_(lifeline) {
+    wind_up(now());
+  }
 
   // Returns when the lease must be dropped.
   Ending run();
@@ -116,6 +119,8 @@ class Holding {
  private:
   enum Wait { kControl, kParent, kWorker, kLease, kRelay, kWaits };
 
+  void wind_up(std::int64_t time);
+  std::int64_t until(std::int64_t time) const;
   void await();
   std::optional<Ending> over();
   std::optional<Ending> told() const;
@@ -143,6 +148,17 @@ Ending Holding::run() {
   }
 }
 
+// Without a limit: later than anything that is done by it.
+std::int64_t Holding::until(std::int64_t time) const {
+  return orders_.until != 0 ? orders_.until : time + kStall;
+}
+
+void Holding::wind_up(std::int64_t time) {
+  if (orders_.guarded) {
+    lifeline_.wind_up(std::min(until(time) + kGrace, time + kLifeline));
+  }
+}
+
 // One of both pipes is waited for, so that none that is ready wakes us up in vain. Their other ends
 // are always told of; that of the lease once.
 void Holding::await() {
@@ -156,10 +172,9 @@ void Holding::await() {
     return;
   }
   const std::int64_t time = now();
-  const std::int64_t until = orders_.until != 0 ? orders_.until : time + kStall;
-  lifeline_.wind_up(std::min(until + kGrace, time + kLifeline));
-  const timespec most =
-      timespec_of(std::clamp(std::min(until, next_look_) - time, std::int64_t{0}, kLookEvery));
+  wind_up(time);
+  const timespec most = timespec_of(
+      std::clamp(std::min(until(time), next_look_) - time, std::int64_t{0}, kLookEvery));
   ::ppoll(waits_.data(), waits_.size(), &most, nullptr);
 }
 
@@ -262,8 +277,9 @@ int hold(const Orders& orders) {
   Lifeline lifeline;
   look_at(kParentStatFd);  // the kernel makes their buffers now
   look_at(kWorkerStatFd);
+  Holding holding(orders, lifeline);
   say(kReady);
-  const Ending ending = Holding(orders, lifeline).run();
+  const Ending ending = holding.run();
   ::close(kLeaseFd);
   lifeline.cut();
   say(static_cast<char>(ending));
