@@ -5,7 +5,7 @@ include(GNUInstallDirs)
 
 install(TARGETS vmcorectl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT host)
 # vmcorectl looks for it in ../libexec/vmcorectl, wherever the tree was moved (src/sandbox/worker.h).
-install(TARGETS vmcore-worker vmcore-guardian RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
+install(TARGETS vmcore-worker vmcore-holder vmcore-guardian RUNTIME DESTINATION libexec/vmcorectl COMPONENT host)
 install(FILES docs/man/vmcorectl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT host)
 foreach(program vmcorectl vmcored)
   install(FILES src/command/completion.bash

@@ -15,7 +15,7 @@
 
 namespace vmcore {
 
-// Move-only. The destructor kills a child that still runs, and reaps it.
+// Move-only. The destructor ends the child (end()).
 class Process {
  public:
   Process() = default;  // none
@@ -30,6 +30,9 @@ class Process {
   // -1 for no child, and after the child was reaped.
   pid_t pid() const { return pid_; }
   void kill() const;
+  // Kills the child, and reaps it. False if it still lives two seconds later: it waits in the
+  // kernel (state D), mostly for a disk, and nobody waits for it any more.
+  bool end();
   // Waits until the child ends. Returns its status, as waitpid(2) gives it.
   Result<int> wait();
   // The same, but returns nothing if the child still runs after `patience`.

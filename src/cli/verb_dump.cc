@@ -316,7 +316,7 @@ Run add_dump(CLI::App& command, const Common& common) {
       "resumed and the dump fails; if the pause would be longer, the guest is not paused at all");
   command.add_flag("--allow-unbounded-pause", options->job.guest.allow_unbounded_pause,
                    "Allow a pause until libvirt has written all of the guest's memory, if libvirt "
-                   "cannot write into a pipe");
+                   "cannot write into a pipe; and a snapshot on a disk, if memory is short");
   add_allow_taint(command, options->guest);
   command.add_option("--spool", options->spool,
                      "A folder with room for the guest's RAM; default: the folder of the dump");

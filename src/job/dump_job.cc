@@ -9,6 +9,7 @@
 
 #include "src/acquire/commands.h"
 #include "src/acquire/libvirt/setup.h"
+#include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
@@ -146,6 +147,7 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
                              const OnProgress& on_progress, std::string& why_not) {
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
+  options.guest.spool_memory = available_memory() / 4 * 3;
   const auto time = std::chrono::system_clock::now();
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing

@@ -93,13 +93,24 @@ Error Worker::describe_death() {
     return status.error();
   }
   if (!*status) {
-    process_.kill();
-    static_cast<void>(process_.wait());
+    process_.end();
     return {Errc::io, "vmcore-worker closed its channel but did not end, and was killed"};
   }
   return {Errc::io, WIFEXITED(**status)
                         ? fmt::format("vmcore-worker ended unexpectedly ({})", ending(**status))
                         : fmt::format("vmcore-worker was {}", ending(**status))};
+}
+
+Result<> Worker::end() {
+  const pid_t pid = process_.pid();
+  if (!process_.end()) {
+    return fail(Errc::io,
+                "vmcore-worker (process {}) cannot be killed while it waits in the kernel (state "
+                "D), mostly for a disk that does not answer: it ends when the disk does answer, "
+                "and what it wrote is not kept",
+                pid);
+  }
+  return {};
 }
 
 Result<std::filesystem::path> worker_executable() {

@@ -13,7 +13,7 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 [ ${#packages[@]} -eq 5 ] || { echo "not two .deb, two .rpm and a tarball:" "${packages[@]}"; exit 1; }
 
 declare -A wanted=(
-  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
+  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker libexec/vmcorectl/vmcore-holder share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
                share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md
                sbin/vmcored share/man/man8/vmcored.8 share/bash-completion/completions/vmcored
                lib/systemd/system/vmcored.service lib/systemd/system/vmcored-give-back.service
