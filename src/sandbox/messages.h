@@ -47,6 +47,7 @@ enum class Operation : std::uint8_t {
   report,   // input -> what happened to the guest, a JSON document in the output; and the kernel
             // log as text in "log", where that came with the request
   log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
+  nothing,  // nothing is read: what is told is how the worker is confined
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.
@@ -107,6 +108,7 @@ using Input = std::variant<FileInput, StreamInput, FetchedInput, ProcessInput, L
 struct Request {
   Operation operation = Operation::convert;
   Input input = FileInput{};
+  std::uint64_t ram = 0;               // bytes that the guest has; 0 where its input tells
   Conversion how = {};                 // also of a job that only looks: its threads
   bool search_memory = true;           // scan all of memory where no note tells of the kernel
   std::optional<InfoPlace> hint = {};  // where it was found before

@@ -237,6 +237,9 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  if (request.operation == Operation::nothing) {
+    return Done{};
+  }
   if (request.operation == Operation::log) {
     return run_log(descriptors);
   }
