@@ -39,6 +39,8 @@ constexpr Call kCalls[] = {
     // Its channel, and whoever else it waits for.
     {"sendmsg", SCMP_SYS(sendmsg), kAll, "its channel"},
     {"recvmsg", SCMP_SYS(recvmsg), kAll, "its channel"},
+    {"sendto", SCMP_SYS(sendto), kGuest, "asks for memory of the process; to nobody by name"},
+    {"recvfrom", SCMP_SYS(recvfrom), kGuest, "the answer"},
     {"poll", SCMP_SYS(poll), kAll, "the end of its channel"},
     {"ppoll", SCMP_SYS(ppoll), kAll, "the same where a machine has no poll"},
     {"restart_syscall", SCMP_SYS(restart_syscall), kAll, "a wait, after SIGSTOP and SIGCONT"},
@@ -88,6 +90,8 @@ std::array<scmp_arg_cmp, 1> condition_of(int number) {
       return {SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)};
     case SCMP_SYS(clone):
       return {SCMP_A0_64(SCMP_CMP_EQ, kThread)};
+    case SCMP_SYS(sendto):
+      return {SCMP_A4_64(SCMP_CMP_EQ, 0)};
     case SCMP_SYS(tgkill):
       return {SCMP_A0_64(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid()))};
     default:

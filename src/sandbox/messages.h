@@ -68,7 +68,7 @@ struct StreamTerms {
 };
 
 // The inputs of a job, one struct for each kind. Comments name the descriptors that come beside the
-// request.
+// request. With those of a guest's process come "windows", and "line0", "line1" ... (read_line.h).
 
 // "source": a dump file.
 struct FileInput {};
@@ -183,9 +183,9 @@ struct Have {
 // To the worker, when the guest runs again: what reading it cost.
 using Cost = CaptureCost;
 
-// To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
-// pagemap of the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as
-// many are told as fit into a packet, some hundreds.
+// To the worker, in answer to Locate. Descriptors beside it, where there is no error: pagemap of
+// the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as many are
+// told as fit into a packet, some hundreds.
 struct Located {
   std::optional<Error> error;
   std::vector<Piece> pieces;
