@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What a worker may use at most, by its job: setrlimit(2).
+// What a worker may use at most, by its job: setrlimit(2); and what it may ask for.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,9 @@
 #include "src/sandbox/messages.h"
 
 namespace vmcore::sandbox {
+
+// Bytes that one Want asks for. Its answer is memory of the host's, until the worker has closed it.
+inline constexpr std::uint64_t kMostWanted = 4U << 20;
 
 struct Bounds {
   std::uint64_t memory = 0;   // bytes of its own (RLIMIT_DATA), heaps and stacks of all threads

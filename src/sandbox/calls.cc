@@ -25,7 +25,7 @@ constexpr Call kCalls[] = {
     // What it was given.
     {"read", SCMP_SYS(read), kAll, "a pipe, a socket, the text of a log"},
     {"write", SCMP_SYS(write), kAll, "its text; its last words"},
-    {"close", SCMP_SYS(close), kAll, ""},
+    {"close", SCMP_SYS(close), kAll, "what it does not need any more"},
     {"pread64", SCMP_SYS(pread64), kMemory, "files"},
     {"lseek", SCMP_SYS(lseek), kMemory, "holes of files"},
     {"fstat", SCMP_SYS(fstat), kMemory, "sizes of files"},
@@ -46,7 +46,7 @@ constexpr Call kCalls[] = {
     {"restart_syscall", SCMP_SYS(restart_syscall), kAll, "a wait, after SIGSTOP and SIGCONT"},
     // Memory.
     {"mmap", SCMP_SYS(mmap), kAll, "not executable"},
-    {"munmap", SCMP_SYS(munmap), kAll, ""},
+    {"munmap", SCMP_SYS(munmap), kAll, "free, threads that ended"},
     {"mprotect", SCMP_SYS(mprotect), kAll, "not executable: guards of stacks, heaps of threads"},
     {"mremap", SCMP_SYS(mremap), kAll, "realloc"},
     {"madvise", SCMP_SYS(madvise), kAll, "the stack of a thread that ended, free"},
@@ -69,7 +69,7 @@ constexpr Call kCalls[] = {
     {"gettid", SCMP_SYS(gettid), kAll, "abort"},
     {"tgkill", SCMP_SYS(tgkill), kAll, "abort: its own threads, and no others"},
     {"writev", SCMP_SYS(writev), kAll, "last words of the C library"},
-    {"exit_group", SCMP_SYS(exit_group), kAll, ""},
+    {"exit_group", SCMP_SYS(exit_group), kAll, "it ends"},
 };
 
 // As glibc makes a thread (sysdeps/unix/sysv/linux, nptl/pthread_create.c, 2.3 to 2.41). A fork,
@@ -78,22 +78,25 @@ constexpr std::uint64_t kThread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSV
                                   CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
                                   CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
+// Of an int the kernel looks at that much.
+constexpr scmp_datum_t kInt = 0xffffffff;
+
 // What the arguments of a call have to be. Calls that are not here may have any.
 std::array<scmp_arg_cmp, 1> condition_of(int number) {
   switch (number) {
     case SCMP_SYS(ioctl):
-      return {SCMP_A1_64(SCMP_CMP_EQ, BLKGETSIZE64)};
+      return {SCMP_A1_64(SCMP_CMP_MASKED_EQ, kInt, BLKGETSIZE64)};
     case SCMP_SYS(fcntl):
-      return {SCMP_A1_64(SCMP_CMP_EQ, F_DUPFD_CLOEXEC)};
+      return {SCMP_A1_64(SCMP_CMP_MASKED_EQ, kInt, F_DUPFD_CLOEXEC)};
     case SCMP_SYS(mmap):
     case SCMP_SYS(mprotect):
       return {SCMP_A2_64(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)};
     case SCMP_SYS(clone):
-      return {SCMP_A0_64(SCMP_CMP_EQ, kThread)};
+      return {SCMP_A0_64(SCMP_CMP_MASKED_EQ, kInt, kThread)};
     case SCMP_SYS(sendto):
       return {SCMP_A4_64(SCMP_CMP_EQ, 0)};
     case SCMP_SYS(tgkill):
-      return {SCMP_A0_64(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid()))};
+      return {SCMP_A0_64(SCMP_CMP_MASKED_EQ, kInt, static_cast<scmp_datum_t>(::getpid()))};
     default:
       return {};
   }

@@ -72,6 +72,7 @@ FOREIGN = {
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
+    r"seccomp\.h$": ["src/sandbox"],
     r"(libelf|gelf)\.h$": ["guest/image"],
 }
 
