@@ -8,7 +8,8 @@ set -euo pipefail
 
 declare -A packages=(
   [build]="cmake g++ ninja-build pkg-config libarchive-dev libcli11-dev libcurl4-gnutls-dev libdebuginfod-dev libdeflate-dev
-           libdw-dev libelf-dev libexpected-dev libfmt-dev liblzma-dev liblzo2-dev libpugixml-dev libsnappy-dev libsodium-dev libsystemd-dev
+           libdw-dev libelf-dev libexpected-dev libfmt-dev liblzma-dev liblzo2-dev libpugixml-dev libseccomp-dev libsnappy-dev
+           libsodium-dev libsystemd-dev
            libtomlplusplus-dev libvirt-dev libzstd-dev nlohmann-json3-dev zlib1g-dev"
   [guest]="btrfs-progs ca-certificates debuginfod dosfstools dpkg e2fsprogs gcc libc6-dev libelf1 libssl3 libvirt-clients
            libvirt-daemon libvirt-daemon-driver-qemu make python3 qemu-system-x86 util-linux xfsprogs xz-utils"

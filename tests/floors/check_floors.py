@@ -74,6 +74,7 @@ FOREIGN = {
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
+    r"seccomp\.h$": ["src/sandbox"],
     r"(libelf|gelf)\.h$": ["guest/image", "src/debuginfo"],
     r"^elfutils/|^archive(_entry)?\.h$|^curl/": ["src/debuginfo"],
 }

@@ -2,10 +2,13 @@
 #include "src/acquire/process/guest_process.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -41,6 +44,27 @@ Result<Fd> open_proc(pid_t pid, const char* name) {
   Fd file(::open(proc(pid, name).c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     return cannot_open(errno, pid, name);
+  }
+  return file;
+}
+
+// The worker gets it, and frame numbers of the host are none of its business. The kernel shows them
+// by what whoever opened the file might do (Linux fs/proc/task_mmu.c, pagemap_read, v6.12).
+// Capabilities are the thread's own.
+Result<Fd> open_pagemap(pid_t pid) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> all{};
+  if (::syscall(SYS_capget, &header, all.data()) != 0) {
+    return fail_errno(errno, "capget");
+  }
+  auto some = all;
+  some[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+  if (::syscall(SYS_capset, &header, some.data()) != 0) {
+    return fail_errno(errno, "capset");
+  }
+  auto file = open_proc(pid, "pagemap");
+  if (::syscall(SYS_capset, &header, all.data()) != 0) {
+    return fail_errno(errno, "capset");
   }
   return file;
 }
@@ -98,7 +122,7 @@ Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
   if (!memory) {
     return tl::unexpected(std::move(memory).error());
   }
-  TRY_ASSIGN(Fd pagemap, open_proc(pid, "pagemap"));
+  TRY_ASSIGN(Fd pagemap, open_pagemap(pid));
   GuestProcess process(pid, std::move(pidfd), *std::move(memory), std::move(pagemap));
   TRY(process.check_alive());
   return process;
@@ -189,6 +213,19 @@ std::uint64_t GuestProcess::copy(std::span<const iovec> from, std::span<const io
   const ssize_t copied =
       ::process_vm_readv(pid_, to.data(), to.size(), from.data(), from.size(), 0);
   return copied > 0 ? static_cast<std::uint64_t>(copied) : 0;
+}
+
+std::uint64_t GuestProcess::read(std::uint64_t address, std::span<std::byte> out) const {
+  std::uint64_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(memory_.get(), out.data() + done, out.size() - done,
+                                static_cast<off_t>(address + done));
+    if (got <= 0 && !(got < 0 && errno == EINTR)) {
+      break;
+    }
+    done += static_cast<std::uint64_t>(std::max<ssize_t>(got, 0));
+  }
+  return done;
 }
 
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {
