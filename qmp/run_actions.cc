@@ -148,11 +148,11 @@ Course course_of(Wanted wanted, const RunActions& before) {
 // With reboot=shutdown QEMU would trap a reset by its monitor as well.
 Result<> reset_guest(Client& monitor, const RunActions& then) {
   TRY_ASSIGN(const std::string before, status_of(monitor));
-  TRY(set_actions(monitor, {.reboot = "reset"}));
-  TRY(monitor.execute("system_reset"));
   const bool ran = before == "running";
-  if (!ran) {
-    TRY(wait_for_reset(monitor, before));
+  if (before != kWasReset) {
+    TRY(set_actions(monitor, {.reboot = "reset"}));
+    TRY(monitor.execute("system_reset"));
+    TRY(ran ? Result<>() : wait_for_reset(monitor, before));
   }
   TRY(set_actions(monitor, then));
   if (!ran) {

@@ -53,7 +53,7 @@ enum class Course : std::uint8_t { reset, quit, stay };
 Course course_of(Wanted wanted, const RunActions& before);
 
 // The guest boots again, whether it runs or stands still, with the actions `then` from its first
-// instruction on.
+// instruction on. One that was reset already is carried on.
 Result<> reset_guest(Client& monitor, const RunActions& then);
 // The guest runs on.
 Result<> resume(Client& monitor);
@@ -67,5 +67,8 @@ Result<> follow(Client& monitor, Course course, const RunActions& then);
 Result<std::string> status_of(Client& monitor);
 inline constexpr std::string_view kTrapped = "shutdown";
 inline constexpr std::string_view kPanicked = "guest-panicked";
+// Of a guest that stood still when it was reset, and was not carried on; also of one that QEMU
+// (-S) has not started yet.
+inline constexpr std::string_view kWasReset = "prelaunch";
 
 }  // namespace vmcore::qmp

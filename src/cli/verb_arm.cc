@@ -78,7 +78,7 @@ int run(const Options& options, const Common& common) {
     return report_error(answer.error(), common);
   }
   if (answer->guests.empty() && !common.json && !common.quiet) {
-    std::puts("vmcored knows no guest");
+    std::puts(request.verb == Verb::disarm ? "no guest is armed" : "vmcored knows no guest");
   }
   return tell(*answer, request.verb == Verb::arm, common);
 }

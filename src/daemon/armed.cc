@@ -144,6 +144,14 @@ void record(audit::Deed deed, const GuestId& guest, const Result<>& done) {
                 .result = done ? "done" : done.error().message});
 }
 
+// Not what it says of a crash, which changes meanwhile.
+void take_arming(GuestRecord& record, const GuestRecord& from) {
+  record.armed = from.armed;
+  record.trap_resets = from.trap_resets;
+  record.on_crash_before = from.on_crash_before;
+  record.actions_before = from.actions_before;
+}
+
 }  // namespace
 
 Result<> give_back(const GuestRecord& record) {
@@ -153,10 +161,16 @@ Result<> give_back(const GuestRecord& record) {
   return record.from.starts_with('/') ? give_back_monitor(record) : give_back_domain(record);
 }
 
-Result<> Armed::remember(GuestRecord& record, const GuestRecord& changed) {
-  TRY(hands_.save(changed));
-  record = changed;
-  return {};
+void Armed::remember(const GuestId& guest, const GuestRecord& changed, Done then) {
+  GuestRecord& record = hands_.record(guest);
+  const GuestRecord before = record;
+  take_arming(record, changed);
+  hands_.save(record, [this, guest, before, then = std::move(then)](const Result<>& kept) {
+    if (!kept) {
+      take_arming(hands_.record(guest), before);
+    }
+    then(kept);
+  });
 }
 
 void Armed::arm(const GuestId& guest, bool trap_resets, Done done) {
@@ -181,37 +195,38 @@ void Armed::arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_reset
     done(fail(Errc::not_found, "{}: vmcored is not connected to its monitor", guest.name));
     return;
   }
-  GuestRecord& record = hands_.record(guest);
-  const GuestRecord before = record;
-  GuestRecord changed = record;
+  const GuestRecord before = hands_.record(guest);
+  GuestRecord changed = before;
   changed.armed = true;
   changed.trap_resets = trap_resets;
   changed.on_crash_before = monitor->actions_before().panic;
   changed.actions_before = qmp::words_of(monitor->actions_before());
-  if (Result<> kept = remember(record, changed); !kept) {
-    done(std::move(kept));
-    return;
-  }
-  folder.arm(guest.from, trap_resets, or_as_before(before, guest, std::move(done)));
+  remember(
+      guest, changed,
+      [&folder, guest, trap_resets, set = or_as_before(before, guest, done), done](Result<> kept) {
+        if (kept) {
+          folder.arm(guest.from, trap_resets, set);
+        } else {
+          done(std::move(kept));
+        }
+      });
 }
 
 // What could not be set is not said of the guest either.
 Armed::Done Armed::or_as_before(const GuestRecord& before, const GuestId& guest, Done done) {
   return [this, guest, before, done = std::move(done)](Result<> set) {
-    if (!set) {
-      GuestRecord& now = hands_.record(guest);
-      GuestRecord back = now;
-      back.armed = before.armed;
-      back.trap_resets = before.trap_resets;
-      back.on_crash_before = before.on_crash_before;
-      back.actions_before = before.actions_before;
-      if (const Result<> kept = remember(now, back); !kept) {
+    if (set) {
+      done({});
+      return;
+    }
+    remember(guest, before, [this, guest, done, set](const Result<>& kept) {
+      if (!kept) {
         hands_.note(fmt::format("{}: its record says that it is armed, and cannot be written: {}",
                                 guest.name, kept.error().message),
                     true);
       }
-    }
-    done(std::move(set));
+      done(set);
+    });
   };
 }
 
@@ -223,19 +238,21 @@ void Armed::arm_domain(const GuestId& guest, Done done) {
           done(tl::unexpected(std::move(now).error()));
           return;
         }
-        GuestRecord& record = hands_.record(guest);
-        const GuestRecord before = record;
-        GuestRecord changed = record;
+        const GuestRecord before = hands_.record(guest);
+        GuestRecord changed = before;
         changed.armed = true;
         // The action of a domain that is armed already is ours.
-        if (now->action != acquire::kPreserve || record.on_crash_before.empty()) {
+        if (now->action != acquire::kPreserve || before.on_crash_before.empty()) {
           changed.on_crash_before = now->action;
         }
-        if (Result<> kept = remember(record, changed); !kept) {
-          done(std::move(kept));
-          return;
-        }
-        set_domain(guest, or_as_before(before, guest, done));
+        remember(guest, changed,
+                 [this, guest, set = or_as_before(before, guest, done), done](Result<> kept) {
+                   if (kept) {
+                     set_domain(guest, set);
+                   } else {
+                     done(std::move(kept));
+                   }
+                 });
       });
 }
 
@@ -247,27 +264,25 @@ void Armed::set_domain(const GuestId& guest, Done done) {
       });
 }
 
-void Armed::forget(const GuestId& guest, const Result<>& given_back) {
-  if (!given_back) {
-    return;
-  }
-  GuestRecord& record = hands_.record(guest);
-  GuestRecord changed = record;
-  changed.armed = changed.trap_resets = false;
-  changed.on_crash_before.clear();
-  changed.actions_before.clear();
-  if (const Result<> kept = remember(record, changed); !kept) {
-    hands_.note(
-        fmt::format("{}: its record cannot be written: {}", guest.name, kept.error().message),
-        true);
-  }
+void Armed::forget(const GuestId& guest, Done done) {
+  remember(guest, {}, [this, guest, done = std::move(done)](const Result<>& kept) {
+    if (!kept) {
+      hands_.note(
+          fmt::format("{}: its record cannot be written: {}", guest.name, kept.error().message),
+          true);
+    }
+    done({});
+  });
 }
 
 void Armed::disarm(const GuestId& guest, Done done) {
   Done told = [this, guest, done = std::move(done)](Result<> given_back) {
     record(audit::Deed::disarm, guest, given_back);
-    forget(guest, given_back);
-    done(std::move(given_back));
+    if (given_back) {
+      forget(guest, done);
+    } else {
+      done(std::move(given_back));
+    }
   };
   if (QmpFolder* const folder = hands_.folder(guest)) {
     folder->disarm(guest.from, std::move(told));

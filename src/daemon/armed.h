@@ -27,7 +27,8 @@ class Armed {
   struct Hands {
     // The record of a guest, which is made if there is none. The reference stays valid.
     std::function<GuestRecord&(const GuestId&)> record;
-    std::function<Result<>(const GuestRecord&)> save;
+    // Calls back when the record is on disk, or cannot be written.
+    std::function<void(const GuestRecord&, std::function<void(const Result<>&)>)> save;
     // The folder that has the guest; null: it is a domain of libvirt.
     std::function<QmpFolder*(const GuestId&)> folder;
     // Whether the configuration wants it armed when it is found.
@@ -58,9 +59,11 @@ class Armed {
   void arm_monitor(QmpFolder& folder, const GuestId& guest, bool trap_resets, Done done);
   void arm_domain(const GuestId& guest, Done done);
   void set_domain(const GuestId& guest, Done done);
-  Result<> remember(GuestRecord& record, const GuestRecord& changed);
+  // The record of the guest says of arming what `changed` says; `then` when that is on disk. As
+  // before where it cannot be written.
+  void remember(const GuestId& guest, const GuestRecord& changed, Done then);
   Done or_as_before(const GuestRecord& before, const GuestId& guest, Done done);
-  void forget(const GuestId& guest, const Result<>& done);
+  void forget(const GuestId& guest, Done done);
 
   Loop& loop_;
   Hands hands_;

@@ -111,6 +111,7 @@ void HeldMonitor::tell_stopped() {
     trapped_.reset();
     stays_ = false;
     process_.reset();
+    unsteady_ = 0;
     calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
   }
 }
@@ -191,6 +192,7 @@ void HeldMonitor::on_connected(Result<Connected> connected) {
   process_ = connected->process;
   before_ = std::move(connected->before);
   wait_ = {};
+  connected_at_ = Loop::Clock::now();
   last_error_.clear();
   refused_ = {};
   set_ = {};
@@ -287,9 +289,16 @@ void HeldMonitor::lose(const std::string& why) {
   place_ = Place::nowhere;
   set_ = {};
   forget_jobs(why);
-  // Where QEMU has ended, the next attempt tells.
-  wait_ = {};
-  try_connect();
+  // Where QEMU has ended, the next attempt tells. One that lets nobody stay is not asked again and
+  // again without a pause.
+  const bool lasted = Loop::Clock::now() - connected_at_ >= kLongestWait;
+  unsteady_ = lasted ? 0 : unsteady_ + 1;
+  if (unsteady_ <= 1) {
+    try_connect();
+  } else {
+    wait_ = std::min(kFirstWait * (1U << std::min(unsteady_ - 2, 10U)), kLongestWait);
+    retry_ = loop_.after(wait_, [this] { try_connect(); });
+  }
 }
 
 void HeldMonitor::handle(const GuestEvent& event) {
@@ -315,6 +324,11 @@ void HeldMonitor::on_found(const GuestEvent& event) {
   id_.uuid = event.uuid;
   if (event.kind == Kind::shutdown && may_trap()) {
     on_found_standing(event);
+    return;
+  }
+  if (event.kind == Kind::reset && trapped_ && !trapped_->told) {  // the connection was lost in it
+    trapped_->event = event;
+    carry_on("its reset had begun");
     return;
   }
   trapped_.reset();
@@ -773,8 +787,9 @@ void HeldMonitor::carry_on(const char* why) {
       [course = course(), then = actions_now()](qmp::Client& monitor) -> Result<> {
         TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
         // Else somebody has carried it on.
-        return status == qmp::kTrapped ? qmp::follow(monitor, course, then)
-                                       : qmp::set_actions(monitor, then);
+        return status == qmp::kTrapped || status == qmp::kWasReset
+                   ? qmp::follow(monitor, course, then)
+                   : qmp::set_actions(monitor, then);
       },
       [weak = weak_from_this(), why](const Result<>& followed) {
         const auto self = weak.lock();
@@ -833,6 +848,21 @@ Result<> check_stopped(qmp::Client& monitor) {
                              : Result<>();
 }
 
+// QEMU carries out a command that it has received, however late: whoever gave up on it would give
+// the command again.
+class Patience {
+ public:
+  explicit Patience(qmp::Client& monitor) : monitor_(monitor) {
+    monitor_.set_patience(std::chrono::hours(24 * 365));
+  }
+  ~Patience() { monitor_.set_patience(qmp::kCommandTimeout); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  qmp::Client& monitor_;
+};
+
 Result<> simple(qmp::Client& monitor, const char* command) {
   TRY(monitor.execute(command));
   return {};
@@ -846,6 +876,7 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
   const bool stays = follows && course() == qmp::Course::stay;
   const auto work = [deed, only_if_stopped, follows, course = course(),
                      then = actions_now()](qmp::Client& monitor) -> Result<> {
+    const Patience patience(monitor);
     if (only_if_stopped) {
       TRY(check_stopped(monitor));
     }
@@ -864,21 +895,11 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
     }
     return {};
   };
-  // Whichever comes first, the deed or its limit.
-  const auto once = std::make_shared<Done>(std::move(done));
-  const Loop::Timer limit = loop_.after(kDeedLimit, [once, name = id_.name] {
-    if (const Done told = std::exchange(*once, {})) {
-      told(fail(Errc::busy, "{}: its QEMU does not answer", name));
-    }
-  });
-  run(work, [weak = weak_from_this(), once, limit, stays, &loop = loop_](Result<> acted) {
-    loop.cancel(limit);
+  run(work, [weak = weak_from_this(), stays, done = std::move(done)](Result<> acted) {
     if (const auto self = weak.lock(); self && acted) {
       self->leave_trap(stays);
     }
-    if (const Done told = std::exchange(*once, {})) {
-      told(std::move(acted));
-    }
+    done(std::move(acted));
   });
 }
 

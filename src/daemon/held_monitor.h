@@ -194,6 +194,8 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   Loop::Timer ahead_ = 0;
   Loop::Timer guard_ = 0;
   std::chrono::milliseconds wait_{};
+  Loop::Clock::time_point connected_at_ = {};
+  unsigned unsteady_ = 0;  // connections in a row that did not last
   std::string last_error_;
   struct stat refused_ {};  // the file that is not connected to again
 };

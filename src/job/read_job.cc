@@ -11,6 +11,7 @@
 
 #include "src/base/sys.h"
 #include "src/job/look_live.h"
+#include "src/job/memory_desk.h"
 #include "src/job/place_cache.h"
 
 namespace vmcore::job {
@@ -143,12 +144,16 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   TRY_ASSIGN(const acquire::OpenedGuest opened, open_directly(selection));
   acquire::Guest& guest = *opened.guest;
   TRY_ASSIGN(const acquire::GuestState state, guest.state());
-  auto result =
-      read_text({.operation = operation,
-                 .input = sandbox::LiveInput{.torn = state.running},
-                 .how = {.threads = threads},
-                 .hint = recall_place(guest)},
-                {}, {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }});
+  TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, threads));
+  TRY_ASSIGN(const std::uint64_t ram, guest.memory_size());
+  auto result = read_text({.operation = operation,
+                           .input = sandbox::LiveInput{.torn = state.running},
+                           .ram = ram,
+                           .how = {.threads = threads},
+                           .hint = recall_place(guest)},
+                          desk->descriptors(), {.locate = [&](std::span<const PhysRange>) {
+                            return desk->locate([&] { return look_live(guest); });
+                          }});
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }

@@ -88,6 +88,16 @@ class Arm(WithService):
         done = self.ask("arm", "vm1", "vm2", code=NOT_AS_ASKED)
         self.assertEqual(done.stdout, b"vm1: armed, before: shutdown\n")
 
+    def test_a_guest_that_has_the_name_of_one_that_has_ended(self):
+        again = FakeQemu(self.qmp / "again.sock", self.dump())
+        self.addCleanup(again.close)
+        self.wait_for(lambda: len(self.listed()) == 2, "second guest")
+        self.assertIn("several guests", self.ask("arm", "vm1", code=FAILED).stderr.decode())
+        self.qemu.close()
+        self.wait_for(lambda: "gone" in [guest["state"] for guest in self.listed()], "guest that has ended")
+        self.assertEqual(self.ask("arm", "vm1").stdout, b"vm1: armed, before: shutdown\n")
+        self.assertEqual((again.actions, self.qemu.actions), (ARMED, DEFAULTS))
+
     def test_what_was_armed_is_armed_at_the_next_start(self):
         self.ask("arm", "vm1")
         self.end(self.service, signal.SIGTERM)
@@ -124,7 +134,7 @@ class Arm(WithService):
     def test_second_service(self):
         done = subprocess.run([str(word) for word in self.words()], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, FAILED)
-        self.assertIn("another vmcored listens", done.stderr)
+        self.assertIn("another vmcored uses", done.stderr)
 
 
 class Refused(WithService):

@@ -225,6 +225,16 @@ void ListeningQemu::guest_panics() {
   status_ = actions_["panic"] == "pause" ? "guest-panicked" : status_;
 }
 
+void ListeningQemu::says_something() {
+  const std::lock_guard lock(mutex_);
+  tell("WATCHDOG", R"({"action": "none"})");
+}
+
+void ListeningQemu::hang_up() {
+  const std::lock_guard lock(mutex_);
+  ::shutdown(client_, SHUT_RDWR);
+}
+
 std::string ListeningQemu::status() const {
   const std::lock_guard lock(mutex_);
   return status_;

@@ -35,6 +35,10 @@ class ListeningQemu {
   void guest_resets_amid(std::string command, std::uint64_t rip);
   // That command is an error from now on; empty: none is.
   void refuse(std::string command);
+  // An event of no importance.
+  void says_something();
+  // It closes the connection of its client, and takes the next one.
+  void hang_up();
 
   std::string status() const;
   // "reboot=reset panic=shutdown shutdown=poweroff"

@@ -27,6 +27,11 @@ MOST_EXTRA = 50     # milliseconds of an orderly reboot; told, and not judged: m
 
 
 class Case:
+    """A vmcored with the guest of one socket, which it arms."""
+
+    CONFIG = ""
+    ARMED, ARM = "trap", ("--trap-resets",)
+
     def __init__(self, vmcorectl, guest, findings, folder: Path):
         self.vmcorectl, self.guest, self.findings, self.folder = vmcorectl, guest, findings, folder
         self.store, self.control, self.log = folder / "store", folder / "control", folder / "log"
@@ -36,13 +41,13 @@ class Case:
 
     def start(self) -> None:
         program = Path(self.vmcorectl.path).with_name("vmcored")
-        (self.folder / "conf").write_text("")
+        (self.folder / "conf").write_text(self.CONFIG)
         with open(self.log, "ab") as log:
             self.service = subprocess.Popen(
                 [str(word) for word in (program, "--config", self.folder / "conf", "--qmp-folder", self.folder / "qmp",
                                         "--store", self.store, "--state", self.folder / "state", "--socket", self.control)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_for(lambda: "trap" in self.command("arm", "--qmp", self.socket, "--trap-resets").stdout, "an armed guest", 30)
+        self.wait_for(lambda: self.ARMED in self.command("arm", "--qmp", self.socket, *self.ARM).stdout, "an armed guest", 30)
 
     def command(self, *words):
         return self.vmcorectl.run(*words, "--socket", self.control)

@@ -27,7 +27,7 @@ struct GuestEvent {
     panicked_runs,    // and QEMU lets it run on
     crash_loaded,     // it panicked, and goes on to its capture kernel (QEMU 5.0)
     after_crash,      // libvirt says that it runs after a crash: in its panic, or booted since
-    reset,            // by the guest or from outside
+    reset,            // by the guest or from outside; found: it stands still since, by a monitor
     shutdown,         // the guest powered off; of QEMU also its own end
     watchdog,         // the guest's watchdog device expired
     started,          // it runs, or can be resumed

@@ -35,21 +35,24 @@ class ArmedTest : public testing::Test {
          .on_listed = [](const std::string&) {},
          .on_note = [](const std::string&, bool) {}});
     folder_ = *std::move(folder);
-    armed_.emplace(loop_,
-                   Armed::Hands{.record = [this](const GuestId& id) -> GuestRecord& {
-                                  GuestRecord& record = record_[id.key()];
-                                  record.name = id.name;
-                                  record.uuid = id.uuid;
-                                  record.from = id.from;
-                                  return record;
+    armed_.emplace(
+        loop_, Armed::Hands{.record = [this](const GuestId& id) -> GuestRecord& {
+                              GuestRecord& record = record_[id.key()];
+                              record.name = id.name;
+                              record.uuid = id.uuid;
+                              record.from = id.from;
+                              return record;
+                            },
+                            .save =
+                                [this](const GuestRecord& record, const auto& done) {
+                                  loop_.after({}, [done, saved = save(record)] { done(saved); });
                                 },
-                                .save = [this](const GuestRecord& record) { return save(record); },
-                                .folder =
-                                    [this](const GuestId& id) {
-                                      return id.from.starts_with('/') ? folder_.get() : nullptr;
-                                    },
-                                .wants_arming = [this](const GuestId&) { return wanted_; },
-                                .note = [this](const std::string& text, bool) { note_ = text; }});
+                            .folder =
+                                [this](const GuestId& id) {
+                                  return id.from.starts_with('/') ? folder_.get() : nullptr;
+                                },
+                            .wants_arming = [this](const GuestId&) { return wanted_; },
+                            .note = [this](const std::string& text, bool) { note_ = text; }});
     wait_for([this] { return events_ > 0; });
   }
   ~ArmedTest() override {
@@ -122,6 +125,7 @@ TEST_F(ArmedTest, NothingIsChangedThatCannotBeRemembered) {
   full_ = true;
   EXPECT_EQ(arm(id_).error().code, Errc::no_space);
   EXPECT_TRUE(qemu_->deeds().empty());
+  EXPECT_FALSE(record_.at(id_.key()).armed);
 }
 
 TEST_F(ArmedTest, WhatQemuRefusesIsNotArmed) {

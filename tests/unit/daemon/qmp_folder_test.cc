@@ -94,6 +94,7 @@ class QmpFolderTest : public testing::Test {
                events_.push_back(std::string(kind_name(event.kind)) +
                                  (event.found ? " found" : ""));
                id_ = id;
+               on_event_(event.kind);
              },
          .on_listed = [this](const std::string& from) { listed_.push_back(from); },
          .on_note = [this](const std::string& text, bool) { notes_.push_back(text); }},
@@ -138,6 +139,7 @@ class QmpFolderTest : public testing::Test {
   std::vector<std::string> listed_;
   std::vector<std::string> notes_;
   GuestId id_;
+  std::function<void(Kind)> on_event_ = [](Kind) {};
 };
 
 TEST_F(QmpFolderTest, HoldsTheMonitorsThatAreThere) {
@@ -218,6 +220,105 @@ TEST_F(QmpFolderTest, ConnectsAgainWhereTheJobSpoiltTheMonitor) {
   ASSERT_TRUE(wait_for_events(2));
   EXPECT_EQ(events_[1], "started found");
   EXPECT_EQ(qemu_->clients(), 2U);
+}
+
+// Each connection is made, and closed at once.
+TEST_F(QmpFolderTest, AMonitorThatLetsNobodyStayIsNotAskedWithoutAPause) {
+  start_qemu();
+  open();
+  std::size_t closed = 0;
+  const auto end = Loop::Clock::now() + milliseconds(1500);
+  wait_for([&] {
+    if (listed_.size() > closed) {
+      closed = listed_.size();
+      qemu_->hang_up();
+    }
+    return Loop::Clock::now() >= end;
+  });
+  EXPECT_GE(closed, 3U);
+  EXPECT_LE(closed, 8U);
+}
+
+// What happens while nobody listens waits, however much it is.
+TEST_F(QmpFolderTest, ALoopThatWasBlockedHearsWhatHappenedMeanwhile) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  for (int second = 0; second < 60; ++second) {
+    qemu_->says_something();
+  }
+  qemu_->guest_panics();
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "panicked"; }));
+  EXPECT_EQ(qemu_->clients(), 1U);
+}
+
+// Who hears of the panic spoils the monitor before that call has returned.
+TEST_F(QmpFolderTest, ReconnectsDuringACallback) {
+  start_qemu();
+  on_event_ = [this](Kind kind) {
+    if (kind == Kind::panicked) {
+      ASSERT_TRUE(folder_->lend(id_));
+      folder_->take_back(id_, false);
+      EXPECT_EQ(folder_->lend(id_).error().code, Errc::busy);
+    }
+  };
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  qemu_->guest_panics();
+  ASSERT_TRUE(wait_for_events(3));
+  EXPECT_THAT(events_, ElementsAre("started found", "panicked", "started found"));
+  EXPECT_TRUE(folder_->lend(id_));
+}
+
+TEST_F(QmpFolderTest, OfFiveConnectionsOneDies) {
+  std::vector<std::unique_ptr<fakes::ListeningQemu>> others;
+  for (const char* const name : {"vm2", "vm3", "vm4", "vm5"}) {
+    others.push_back(
+        std::make_unique<fakes::ListeningQemu>(root_ / "qmp" / (name + std::string(".sock"))));
+  }
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(5));
+  qemu_.reset();
+  ASSERT_TRUE(wait_for_events(7));
+  EXPECT_EQ(id_.name, "vm1");
+  EXPECT_THAT(std::vector(events_.begin() + 5, events_.end()),
+              ElementsAre("connection-lost", "stopped"));
+  for (const auto& other : others) {
+    EXPECT_EQ(other->clients(), 1U);
+    other->guest_panics();
+  }
+  EXPECT_TRUE(wait_for_events(11));
+}
+
+// The deed waits for the monitor, as long as a job has it: it is neither given up nor doubled.
+TEST_F(QmpFolderTest, ADeedWaitsForALentMonitor) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(folder_->lend(id_));
+  std::optional<Result<>> done;
+  folder_->act(id_, GuestDeed::nmi, false, [&](Result<> result) { done = std::move(result); });
+  EXPECT_TRUE(loop_.run_once(milliseconds(50)));
+  EXPECT_FALSE(done);
+  EXPECT_TRUE(qemu_->deeds().empty());
+  folder_->take_back(id_, true);
+  ASSERT_TRUE(wait_for([&] { return done.has_value(); }));
+  EXPECT_THAT(qemu_->deeds(), ElementsAre("inject-nmi"));
+}
+
+TEST_F(QmpFolderTest, ADeedThatWaitsForAMonitorThatIsLostIsNotBegun) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(folder_->lend(id_));
+  std::optional<Result<>> done;
+  folder_->act(id_, GuestDeed::nmi, false, [&](Result<> result) { done = std::move(result); });
+  folder_->take_back(id_, false);
+  ASSERT_TRUE(wait_for([&] { return done.has_value() && qemu_->clients() == 2; }));
+  EXPECT_FALSE(*done);
+  ASSERT_TRUE(wait_for_events(2));
+  EXPECT_TRUE(qemu_->deeds().empty());
 }
 
 TEST_F(QmpFolderTest, WhatIsAskedOfALentMonitorWaits) {

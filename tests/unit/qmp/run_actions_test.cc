@@ -110,6 +110,17 @@ TEST_F(WithQemu, AGuestThatResetsWhileTheTrapIsSetStandsInItOrResets) {
   EXPECT_EQ(*status_of(*monitor_), "running");
 }
 
+TEST_F(WithQemu, AGuestThatWasResetAndNotCarriedOnIsCarriedOn) {
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  qemu_->guest_panics();
+  ASSERT_TRUE(monitor_->execute("system_reset"));
+  ASSERT_EQ(qemu_->status(), kWasReset);
+  ASSERT_TRUE(reset_guest(*monitor_, kTrap));
+  EXPECT_EQ(qemu_->status(), "running");
+  const std::string trap = "set-action panic=pause reboot=shutdown shutdown=pause";
+  EXPECT_EQ(qemu_->deeds(), (std::vector<std::string>{trap, "system_reset", trap, "cont"}));
+}
+
 TEST_F(WithQemu, ARunningGuestIsResetAsWell) {
   ASSERT_TRUE(reset_guest(*monitor_, kQemuActions));
   EXPECT_EQ(qemu_->status(), "running");
