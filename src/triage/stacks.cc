@@ -73,7 +73,7 @@ void StackPlaces::add_irq_stack(Knowledge& knowledge, std::size_t cpu) {
   }
 }
 
-// The per-CPU pointer cea_exception_stacks (v5.2, 7623f37e4111).
+// The per-CPU pointer cea_exception_stacks (v5.2, "Provide exception stack accessor").
 void StackPlaces::add_exception_stacks(Knowledge& knowledge, std::size_t cpu) {
   constexpr std::array kStacks{
       std::pair{"DF", "#DF"},  std::pair{"NMI", "NMI"}, std::pair{"DB", "#DB"},
