@@ -49,7 +49,8 @@ void close_all_but(int a, int b) {
 }
 
 Result<> give_up_rights(rlim_t seconds) {
-  TRY(sandbox::confine());
+  sandbox::Confinement confinement(false);
+  TRY(confinement.begin());
   for (const auto& [resource, most] :
        {std::pair{RLIMIT_DATA, kMostMemory}, {RLIMIT_FSIZE, kMostFile}, {RLIMIT_CPU, seconds}}) {
     const rlimit limit{most, most};
