@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -43,6 +44,13 @@ class Armed {
   // next start changes the guest.
   void arm(const GuestId& guest, bool trap_resets, Done done);
   void disarm(const GuestId& guest, Done done);
+  // What is set of it: QEMU or libvirt may refuse what the record wants.
+  struct State {
+    bool armed = false;
+    bool trap_resets = false;
+    std::string missing = {};  // what is not set, and why
+  };
+  State state_of(const GuestId& guest) const;
   // A guest was found, or has started: a new QEMU of a domain has its definition's action. Guests
   // of a folder that are armed are armed again by the folder.
   void on_started(const GuestId& guest);
@@ -59,11 +67,13 @@ class Armed {
 
   Loop& loop_;
   Hands hands_;
+  std::map<std::string, std::string> refused_;  // domains that are not armed again, by key, and why
 };
 
 // Gives back what was taken of a guest, without the loop: vmcored has ended for good, or is
-// removed. The guest stays armed by its record, so that the next vmcored arms it again. A guest
-// that does not run is no error.
+// removed. A guest that stands still, because it was armed, is carried on as its policy says, which
+// leaves alone what that policy has preserved. The guest stays armed by its record, so that the
+// next vmcored arms it again. A guest that does not run is no error.
 Result<> give_back(const GuestRecord& record);
 
 }  // namespace vmcore::daemon

@@ -67,14 +67,15 @@ void ControlDesk::serve(const Asked& asked) {
 }
 
 GuestStatus ControlDesk::status_of(const GuestId& guest) const {
-  const GuestRecord& record = hands_.record(guest);
+  Armed::State state = armed_.state_of(guest);
   return {.name = guest.name,
           .uuid = guest.uuid,
           .from = guest.from,
           .state = hands_.state(guest),
-          .armed = record.armed,
-          .trap_resets = record.trap_resets,
-          .on_crash_before = record.on_crash_before};
+          .armed = state.armed,
+          .trap_resets = state.trap_resets,
+          .missing = std::move(state.missing),
+          .on_crash_before = hands_.record(guest).on_crash_before};
 }
 
 std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer) const {

@@ -42,8 +42,12 @@ GuestDeed deed_of(AfterCrash after) {
 GuestPhase phase_of(const GuestEvent& event) {
   return event.kind == Kind::crash_loaded    ? GuestPhase::crash_loaded
          : event.kind == Kind::panicked_runs ? GuestPhase::panicked_runs
-         : event.details == kTrappedDetails  ? GuestPhase::reset_trapped
+         : event.kind == Kind::reset_trapped ? GuestPhase::reset_trapped
                                              : GuestPhase::panicked;
+}
+
+bool stands_still(const GuestEvent& event) {
+  return event.kind == Kind::panicked || event.kind == Kind::reset_trapped;
 }
 
 // libvirt's word for a domain that its on_crash ended. That action may have been changed since it
@@ -103,6 +107,7 @@ Actions GuestMachine::on_event(const GuestEvent& event, const GuestFacts& facts)
   switch (event.kind) {
     case Kind::panicked:
     case Kind::panicked_runs:
+    case Kind::reset_trapped:
       on_panic(event, facts);
       break;
     case Kind::crash_loaded:
@@ -152,7 +157,7 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
     again_ = event;
     return;
   }
-  crash_->stopped = crash_->stopped || event.kind == Kind::panicked;
+  crash_->stopped = crash_->stopped || stands_still(event);
   if (crash_->phase == GuestPhase::crash_loaded && !event.found) {  // its capture kernel panicked
     if (crash_->job_runs && crash_->job == JobKind::receive) {
       add(EndJob{});
@@ -301,12 +306,14 @@ bool GuestMachine::is_amid_restart(const GuestFacts& facts) const {
 // A crash that a vmcored before this one has settled, or whose restart it had begun.
 void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase_of(event)};
-  crash_->stopped = event.kind == Kind::panicked || event.kind == Kind::reset;
+  crash_->stopped = stands_still(event) || event.kind == Kind::reset;
   crash_->taken_up = crash_->over = true;
   crash_->outcome.id = recorded_->id;
   phase_ = recorded_->id.empty() ? GuestPhase::lost : GuestPhase::kept;
   crash_->told = recorded_->policy_due.empty();
-  if (!crash_->told) {
+  if (crash_->told) {
+    add(Leave{});
+  } else {
     add(Say{false, "its crash was handled before; its policy is still due"});
     carry_out_policy(facts);
   }
@@ -320,13 +327,16 @@ void GuestMachine::begin_as_told(const GuestEvent& event, const GuestFacts& fact
 void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
                          const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase};
-  crash_->stopped = event.kind == Kind::panicked;
+  crash_->stopped = stands_still(event);
   crash_->has_policy = phase != GuestPhase::hung;
   phase_ = phase;
   after_ = GuestPhase::watched;
   waiting_ = Waiting::nothing;
   add(Say{false, fmt::format("{}{}{}", phase_name(phase), event.found ? ", when it was found" : "",
                              event.details.empty() ? "" : ": " + event.details)});
+  if (crash_->stopped && resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::preserve) {
+    add(Leave{});
+  }
   start_job(job);
   remember(facts);  // which syncs: a crash that is not recorded yet is begun again, as this one is
 }
@@ -516,6 +526,9 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
     return;
   }
   if (wanted == AfterCrash::preserve || (wanted == AfterCrash::resume && !crash.stopped)) {
+    if (crash.stopped) {
+      add(Leave{});
+    }
     end_policy({.action = name, .done = true}, facts);
   } else {
     crash.acting = true;

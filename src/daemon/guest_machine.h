@@ -35,9 +35,6 @@ enum class GuestPhase : std::uint8_t {
 // "crash-loaded": a stable word.
 std::string_view phase_name(GuestPhase phase);
 
-// The details of a panicked event of a source that stopped the guest at its reset.
-inline constexpr std::string_view kTrappedDetails = "reset trap";
-
 // What the service sees of a guest at the moment of an input.
 struct GuestFacts {
   std::optional<acquire::ProcessKey> process = {};     // its QEMU
@@ -98,6 +95,9 @@ struct StartJob {
   bool operator==(const StartJob&) const = default;
 };
 struct EndJob {};
+// The guest stands still, and is to stand still as long as nobody does anything to it: also when
+// this service has ended.
+struct Leave {};
 struct DoDeed {
   GuestDeed deed = GuestDeed::restart;
   bool only_if_stopped = false;
@@ -126,7 +126,7 @@ struct Say {
   std::string text = {};
 };
 using Action =
-    std::variant<StartJob, EndJob, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
+    std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
 using Actions = std::vector<Action>;
 
 class GuestMachine {

@@ -79,6 +79,10 @@ class GuestSource {
   virtual void act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
                    std::function<void(Result<>)> done) = 0;
 
+  // The guest stands still after its crash, and is to stand still even if this process ends, until
+  // something is done to it.
+  virtual void leave(const GuestId& /*guest*/) {}
+
   // The QEMU that runs the guest now; nothing where that is not known.
   virtual std::optional<acquire::ProcessKey> process_of(const GuestId& guest) = 0;
   // What its owner wants after a crash (AfterCrash::as_domain), as far as it is known without

@@ -310,6 +310,12 @@ void Keeper::do_one(Guest& guest, const EndJob&) {
   }
 }
 
+void Keeper::do_one(Guest& guest, const Leave&) {
+  if (GuestSource* const source = source_of(guest.id)) {
+    source->leave(guest.id);
+  }
+}
+
 void Keeper::do_one(Guest& guest, const DoDeed& deed) {
   const std::string key = guest.id.key();
   const Loop::Timer late = loop_.after(kLongDeed, [id = guest.id, what = deed.deed] {

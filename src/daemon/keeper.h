@@ -117,6 +117,7 @@ class Keeper {
 
   void do_one(Guest& guest, const StartJob& job);
   void do_one(Guest& guest, const EndJob& end);
+  void do_one(Guest& guest, const Leave& leave);
   void do_one(Guest& guest, const DoDeed& deed);
   void do_one(Guest& guest, const Remember& remember);
   void do_one(Guest& guest, const NotePolicy& note);

@@ -158,7 +158,9 @@ class Service {
     for (const GuestId& id : keeper_.guests()) {
       // Others may have had that socket before.
       if (const GuestRecord& record = keeper_.record_of(id); record.armed) {
-        wishes[id.from] = {true, record.trap_resets};
+        const auto& crash = record.crash;
+        const bool stays = crash && crash->settled && crash->policy_due.empty();
+        wishes[id.from] = {true, record.trap_resets, stays ? crash->process : std::nullopt};
       }
     }
     return wishes;

@@ -102,11 +102,46 @@ Result<TextResult> read_log(const std::filesystem::path& input) {
   return result;
 }
 
+namespace {
+
+Result<acquire::OpenedGuest> open_directly(acquire::Selection selection) {
+  selection.method = acquire::Method::direct;
+  return acquire::open_guest(selection);
+}
+
+}  // namespace
+
+Result<TextResult> read_guest_later(const acquire::Selection& selection,
+                                    sandbox::Operation operation, unsigned threads,
+                                    const std::function<Result<>()>& await) {
+  TRY_ASSIGN(const acquire::OpenedGuest opened, open_directly(selection));
+  acquire::Guest& guest = *opened.guest;
+  TRY_ASSIGN(const acquire::GuestState state, guest.state());
+  sandbox::Request request{.operation = operation,
+                           .input = sandbox::LiveInput{.torn = state.running},
+                           .how = {.threads = threads},
+                           .hint = recall_place(guest)};
+  // Finds the kernel; one that is not there yet is searched for again.
+  if (const auto now = read_text(
+          request, {}, {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }})) {
+    remember_place(guest, now->place);
+    request.hint = now->place;
+  }
+  TRY_ASSIGN(ImageSource source, guest.look());
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(await());
+  source.cpus = guest.registers().value_or(std::vector<CpuState>());
+  request.input = sandbox::LiveInput{.torn = false};
+  const auto locate = [&](std::span<const PhysRange>) -> Result<ImageSource> {
+    return std::move(source);
+  };
+  auto result = read_text(worker, std::move(request), {}, {.locate = locate});
+  return result ? std::move(result) : in_context(std::move(result).error(), guest.name());
+}
+
 Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Operation operation,
                               unsigned threads) {
-  acquire::Selection direct = selection;
-  direct.method = acquire::Method::direct;
-  TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(direct));
+  TRY_ASSIGN(const acquire::OpenedGuest opened, open_directly(selection));
   acquire::Guest& guest = *opened.guest;
   TRY_ASSIGN(const acquire::GuestState state, guest.state());
   TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, threads));

@@ -36,6 +36,7 @@ struct Teller {
                                         : "receive";
   }
   std::string operator()(const EndJob&) const { return "end job"; }
+  std::string operator()(const Leave&) const { return "leave"; }
   std::string operator()(const DoDeed& deed) const {
     return std::string(deed_name(deed.deed)) + (deed.only_if_stopped ? " if stopped" : "");
   }
@@ -73,6 +74,7 @@ std::string told(const Actions& actions) {
 
 const std::map<std::string, Kind> kKinds{{"panicked", Kind::panicked},
                                          {"panicked-runs", Kind::panicked_runs},
+                                         {"reset-trapped", Kind::reset_trapped},
                                          {"crash-loaded", Kind::crash_loaded},
                                          {"after-crash", Kind::after_crash},
                                          {"reset", Kind::reset},
@@ -245,22 +247,22 @@ TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
 
 TEST_F(GuestMachineTest, PreserveLeavesTheGuestUntilSomebodyElseCarriesItOn) {
   with(AfterCrash::preserve);
-  story({{"panicked", "dump; remember open nothing due"},
-         {"memory-read", "remember open nothing"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
+         {"memory-read", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"},
          {"panicked", ""},
          {"connection-lost", ""},
          {"found panicked", ""},
          {"reset", "forget"},
-         {"panicked", "dump; remember open nothing due"}},
+         {"panicked", "leave; dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
-  story({{"panicked", "dump; remember open nothing due"},
-         {"memory-read", "remember open nothing"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
+         {"memory-read", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
         GuestPhase::kept);
 }
@@ -326,7 +328,7 @@ TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
   facts_.armed = false;
-  story({{"panicked", "dump; remember open nothing due"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
          {"stopped crashed", ""},
          {"failed no such domain",
           "remember nothing due; remember nothing; settled: lost: its QEMU has ended (crashed) "
@@ -554,7 +556,7 @@ TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
 
 TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
   recorded({.settled = true, .id = "C1"});
-  story({{"found panicked", ""}, {"reset", "forget"}}, GuestPhase::watched);
+  story({{"found panicked", "leave"}, {"reset", "forget"}}, GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
@@ -672,7 +674,19 @@ TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCa
 }
 
 TEST_F(GuestMachineTest, ATrappedResetIsAPanicWithAnotherName) {
-  story({{"panicked reset trap", "dump; remember open nothing due"}}, GuestPhase::reset_trapped);
+  story(
+      {{"reset-trapped", "dump; remember open nothing due"}, {"memory-read", "restart if stopped"}},
+      GuestPhase::reset_trapped);
+}
+
+// Its events are QEMU's words: they decide nothing.
+TEST_F(GuestMachineTest, ATrappedResetIsNotToldByItsDetails) {
+  story({{"panicked reset trap", "dump; remember open nothing due"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APreservedGuestInTheTrapStaysForTheNextService) {
+  recorded({.settled = true, .id = "C1"});
+  story({{"found reset-trapped", "leave"}}, GuestPhase::kept);
 }
 
 TEST_F(GuestMachineTest, NewsOfAJobThatIsOverChangesNothing) {

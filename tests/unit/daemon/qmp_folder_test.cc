@@ -7,11 +7,13 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
-#include "src/daemon/guest_machine.h"
+#include "src/acquire/process/guest_process.h"
 #include "src/report/job_event.h"
 #include "tests/fakes/listening_qemu.h"
 
@@ -42,8 +44,8 @@ done
 cat "$(dirname "$0")/look" > "/dev/fd/$report"
 )";
 
-// In place of the guardian: keeps its line open, and does nothing.
-constexpr const char* kGuardian = "#!/bin/sh\nexec cat <&4 > /dev/null\n";
+// In place of the guardian: notes what it is told.
+constexpr const char* kGuardian = "#!/bin/sh\nexec cat <&4 >> \"$(dirname \"$0\")/told\"\n";
 
 class QmpFolderTest : public testing::Test {
  protected:
@@ -64,15 +66,17 @@ class QmpFolderTest : public testing::Test {
     std::ofstream(root_ / name) << text;
     fs::permissions(root_ / name, fs::perms::owner_all);
   }
-  void the_kernel_ended(const std::string& how) {
+  void the_kernel_ended(const std::string& how, bool powers_off = false) {
     std::ofstream(root_ / "look") << report::to_line(report::JobEnd{
         .monitor = true,
-        .report = R"({"schema": "vmcorectl-look/1", "end": ")" + how + R"(", "line": "why"})"});
+        .report = R"({"schema": "vmcorectl-look/1", "end": ")" + how + R"(", "powers_off": )" +
+                  (powers_off ? "true" : "false") + R"(, "line": "why"})"});
   }
-  std::string calls() {
-    std::ifstream file(root_ / "calls");
-    return {std::istreambuf_iterator<char>(file), {}};
+  std::string text_of(const char* file) {
+    std::ifstream open(root_ / file);
+    return {std::istreambuf_iterator<char>(open), {}};
   }
+  std::string calls() { return text_of("calls"); }
   std::string socket() const { return (root_ / "qmp/vm1.sock").string(); }
   void start_qemu() { qemu_.emplace(socket()); }
   void open(std::map<std::string, ArmWish> wishes = {}) {
@@ -81,8 +85,7 @@ class QmpFolderTest : public testing::Test {
         {.on_event =
              [this](const GuestId& id, const GuestEvent& event) {
                events_.push_back(std::string(kind_name(event.kind)) +
-                                 (event.found ? " found" : "") +
-                                 (event.details == kTrappedDetails ? " trapped" : ""));
+                                 (event.found ? " found" : ""));
                id_ = id;
                on_event_(event.kind);
              },
@@ -112,6 +115,9 @@ class QmpFolderTest : public testing::Test {
   }
   Result<> arm(bool trap) {
     return done_by([&](auto done) { folder_->arm(socket(), trap, std::move(done)); });
+  }
+  Result<> disarm() {
+    return done_by([&](auto done) { folder_->disarm(socket(), std::move(done)); });
   }
   Result<> act(GuestDeed deed, bool only_if_stopped = false) {
     return done_by([&](auto done) { folder_->act(id_, deed, only_if_stopped, std::move(done)); });
@@ -328,7 +334,7 @@ TEST_F(QmpFolderTest, AnArmedGuestStopsWhenItPanics) {
   ASSERT_TRUE(arm(false));
   EXPECT_EQ(qemu_->actions(), kArmed);
   EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::destroy);  // what QEMU did before
-  ASSERT_TRUE(done_by([&](auto done) { folder_->disarm(socket(), std::move(done)); }));
+  ASSERT_TRUE(disarm());
   EXPECT_EQ(qemu_->actions(), kDefaults);
 }
 
@@ -358,6 +364,48 @@ TEST_F(QmpFolderTest, CarriesOutWhatIsToBeDone) {
   ASSERT_TRUE(act(GuestDeed::destroy));
   EXPECT_TRUE(qemu_->ended());
   ASSERT_TRUE(wait_for([&] { return events_.back() == "stopped"; }));
+}
+
+TEST_F(QmpFolderTest, WhatQemuRefusesIsNotWantedAnyMore) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  qemu_->refuse("set-action");
+  EXPECT_FALSE(arm(false));
+  qemu_->refuse("");
+  ASSERT_TRUE(folder_->lend(id_));
+  folder_->take_back(id_, false);
+  ASSERT_TRUE(wait_for_events(2));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_FALSE(folder_->monitor_of(socket())->armed());
+}
+
+TEST_F(QmpFolderTest, AGuestThatCouldNotBeDisarmedIsArmed) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(arm(false));
+  qemu_->refuse("set-action");
+  EXPECT_FALSE(disarm());
+  qemu_->refuse("");
+  qemu_.reset();
+  start_qemu();
+  EXPECT_TRUE(wait_for([&] { return qemu_->actions() == kArmed; }));
+}
+
+TEST_F(QmpFolderTest, WhatTheNextQemuRefusesIsTold) {
+  start_qemu();
+  open();
+  ASSERT_TRUE(wait_for_events(1));
+  ASSERT_TRUE(arm(false));
+  qemu_.reset();
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "stopped"; }));
+  start_qemu();
+  qemu_->refuse("set-action");
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "started found"; }));
+  const HeldMonitor* const monitor = folder_->monitor_of(socket());
+  EXPECT_FALSE(monitor->armed());
+  EXPECT_THAT(monitor->missing(), HasSubstr("it does not want to"));
 }
 
 class TrapTest : public QmpFolderTest {
@@ -395,7 +443,7 @@ TEST_F(TrapTest, APanicIsTold) {
   the_kernel_ended("panicked");
   set_trap();
   qemu_->guest_resets(kKernel);
-  ASSERT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
   EXPECT_EQ(qemu_->status(), "shutdown");
   EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::restart);
   const auto lent = folder_->lend(id_);
@@ -411,7 +459,7 @@ TEST_F(TrapTest, AKernelThatEndedWithoutAWordIsTold) {
   the_kernel_ended("silent");
   set_trap();
   qemu_->guest_resets(kKernel);
-  EXPECT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
+  EXPECT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
 }
 
 TEST_F(TrapTest, APowerOffIsCarriedOut) {
@@ -455,8 +503,12 @@ TEST_F(TrapTest, WithoutItsGuardianThereIsNoTrap) {
   start_qemu();
   open();
   ASSERT_TRUE(wait_for_events(1));
-  EXPECT_FALSE(arm(true));
-  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_TRUE(arm(true));
+  EXPECT_EQ(qemu_->actions(), kArmed);
+  const HeldMonitor* const monitor = folder_->monitor_of(socket());
+  EXPECT_TRUE(monitor->armed());
+  EXPECT_FALSE(monitor->traps());
+  EXPECT_THAT(monitor->missing(), HasSubstr("its resets are not trapped"));
 }
 
 TEST_F(TrapTest, WhereTheGuardianDiesTheTrapIsTakenOff) {
@@ -466,14 +518,112 @@ TEST_F(TrapTest, WhereTheGuardianDiesTheTrapIsTakenOff) {
   EXPECT_THAT(notes_, Contains(HasSubstr("vmcore-guardian has ended")));
 }
 
-TEST_F(TrapTest, ADisarmedGuestThatStandsInTheTrapGoesOn) {
+// Its crash is kept first.
+TEST_F(TrapTest, ADisarmedGuestThatStandsInTheTrapGoesOnByItsPolicy) {
   the_kernel_ended("panicked");
   set_trap();
   qemu_->guest_resets(kKernel);
-  ASSERT_TRUE(wait_for([&] { return events_.back() == "panicked trapped"; }));
-  ASSERT_TRUE(done_by([&](auto done) { folder_->disarm(socket(), std::move(done)); }));
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  ASSERT_TRUE(disarm());
+  EXPECT_EQ(qemu_->status(), "shutdown");
+  EXPECT_EQ(folder_->wanted_after_crash(id_), AfterCrash::restart);
+  ASSERT_TRUE(act(GuestDeed::restart, true));
   EXPECT_EQ(qemu_->status(), "running");
   EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_TRUE(wait_for([&] { return text_of("told").ends_with("q"); }));
+}
+
+TEST_F(TrapTest, AGuestThatResetsWhileItIsDisarmedGoesOn) {
+  the_kernel_ended("orderly");
+  set_trap();
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(disarm());
+  EXPECT_TRUE(runs_again());
+  EXPECT_THAT(notes_, Contains(HasSubstr("its reset was carried out")));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_TRUE(wait_for([&] { return text_of("told").ends_with("q"); }));
+}
+
+TEST_F(TrapTest, AGuestThatPanicsWhileItIsDisarmedIsKept) {
+  the_kernel_ended("panicked");
+  set_trap();
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(disarm());
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  EXPECT_EQ(qemu_->status(), "shutdown");
+  ASSERT_TRUE(act(GuestDeed::restart, true));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+}
+
+TEST_F(TrapTest, AGuestThatResetsWhileOnlyItsTrapIsTakenOffGoesOn) {
+  the_kernel_ended("orderly");
+  set_trap();
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(arm(false));
+  EXPECT_TRUE(runs_again());
+  EXPECT_EQ(qemu_->actions(), kArmed);
+}
+
+TEST_F(TrapTest, ADisarmedGuestHasNoGuardian) {
+  set_trap();
+  ASSERT_TRUE(disarm());
+  EXPECT_TRUE(wait_for([&] { return text_of("told") == "-q"; }));
+}
+
+TEST_F(TrapTest, AGuestThatResetsWhileItsGuardianDiesGoesOn) {
+  the_kernel_ended("orderly");
+  make_program("vmcore-guardian", "#!/bin/sh\nsleep 0.3\n");
+  set_trap();
+  qemu_->guest_resets_amid("set-action", kKernel);
+  EXPECT_TRUE(wait_for([&] {
+    return std::ranges::any_of(notes_, [](const std::string& note) {
+      return note.find("its reset was carried out") != note.npos;
+    });
+  }));
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
+TEST_F(TrapTest, AGuestThatIsLeftIsLeftByTheGuardianToo) {
+  the_kernel_ended("panicked");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  folder_->leave(id_);
+  folder_.reset();
+  EXPECT_TRUE(wait_for([&] { return text_of("told") == "-rrk"; }));
+}
+
+// Its crash was handled by the vmcored before: it is neither looked at nor carried on.
+TEST_F(TrapTest, APreservedGuestIsFoundAsItIs) {
+  start_qemu();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for_events(1));
+  folder_.reset();
+  qemu_->guest_resets(kKernel);
+  events_.clear();
+  const acquire::ProcessKey self{::getpid(), acquire::start_time(::getpid()).value_or(0)};
+  open({{socket(), {.armed = true, .trap = true, .stays = self}}});
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_THAT(events_, ElementsAre("reset-trapped found"));
+  EXPECT_EQ(listed_.size(), 2U);
+  EXPECT_EQ(calls(), "");
+  EXPECT_EQ(qemu_->status(), "shutdown");
+  folder_.reset();
+  EXPECT_TRUE(wait_for([&] { return text_of("told").ends_with("k"); }));
+}
+
+// The service keeps its crash once, whatever becomes of the connection.
+TEST_F(TrapTest, AGuestInTheTrapIsNotLookedAtAgainWhereTheConnectionIsLost) {
+  the_kernel_ended("panicked");
+  set_trap();
+  qemu_->guest_resets(kKernel);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped"; }));
+  const std::string before = calls();
+  ASSERT_TRUE(folder_->lend(id_));
+  folder_->take_back(id_, false);
+  ASSERT_TRUE(wait_for([&] { return events_.back() == "reset-trapped found"; }));
+  EXPECT_EQ(calls(), before);
+  EXPECT_THAT(events_, ElementsAre("started found", "reset-trapped", "reset-trapped found"));
 }
 
 // vmcored and its guardian were killed; the next vmcored finds the guest.
@@ -486,7 +636,33 @@ TEST_F(TrapTest, AGuestThatIsFoundInTheTrap) {
   qemu_->guest_resets(kKernel);
   events_.clear();
   open({{socket(), {.armed = true, .trap = true}}});
-  ASSERT_TRUE(wait_for([&] { return !events_.empty() && events_.back() == "panicked trapped"; }));
+  ASSERT_TRUE(wait_for_events(1));
+  EXPECT_THAT(events_, ElementsAre("reset-trapped found"));
+}
+
+TEST_F(TrapTest, AGuestThatIsFoundInTheTrapAndEndedInOrderGoesOn) {
+  the_kernel_ended("orderly");
+  start_qemu();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for_events(1));
+  folder_.reset();
+  qemu_->guest_resets(kKernel);
+  events_.clear();
+  open({{socket(), {.armed = true, .trap = true}}});
+  EXPECT_TRUE(runs_again());
+  EXPECT_THAT(events_, ElementsAre("started found"));
+}
+
+// Its memory tells what it wanted.
+TEST_F(TrapTest, AGuestThatIsFoundInTheTrapAndPoweredOffEnds) {
+  the_kernel_ended("orderly", true);
+  start_qemu();
+  open({{socket(), {.armed = true, .trap = true}}});
+  ASSERT_TRUE(wait_for_events(1));
+  folder_.reset();
+  qemu_->guest_powers_off(kKernel);
+  open({{socket(), {.armed = true, .trap = true}}});
+  EXPECT_TRUE(wait_for([&] { return qemu_->ended(); }));
 }
 
 }  // namespace

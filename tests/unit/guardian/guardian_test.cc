@@ -73,6 +73,14 @@ TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
   EXPECT_EQ(qemu_->status(), "running");
 }
 
+TEST_F(TakeOver, AGuestThatResetsMeanwhileIsReset) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  EXPECT_TRUE(take_over(kNothing));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
 TEST_F(TakeOver, AGuestThatItsOwnerHasResetIsLeftToThem) {
   send(R"({"execute": "system_reset", "id": 0})");
   EXPECT_TRUE(take_over(kNothing));

@@ -388,6 +388,7 @@ TEST(JobEvent, OthersAreRefused) {
 TEST(CrashEvent, TellsTheReason) {
   EXPECT_EQ(reason_of({.kind = "panicked"}), "panic");
   EXPECT_EQ(reason_of({.kind = "crash-loaded"}), "panic");
+  EXPECT_EQ(reason_of({.kind = "reset-trapped"}), "panic");
   EXPECT_EQ(reason_of({.kind = "watchdog"}), "hang");
   EXPECT_EQ(reason_of({.kind = "reset"}), "reset");
 }
