@@ -30,9 +30,9 @@ def shown(text):
 def all_mounts():
     """A tree since 6.8 (2eea9ce4310d), which early versions of drgn do not walk."""
     namespace = prog["init_task"].nsproxy.mnt_ns
-    if hasattr(namespace, "mounts"):
-        return rbtree_inorder_for_each_entry("struct mount", namespace.mounts.address_of_(), "mnt_node")
-    return for_each_mount(prog)
+    if hasattr(namespace, "list"):
+        return for_each_mount(prog)
+    return rbtree_inorder_for_each_entry("struct mount", namespace.mounts.address_of_(), "mnt_node")
 
 
 def mounts():

@@ -25,6 +25,7 @@ using sandbox::Packet;
 
 constexpr rlim_t kMostMemory = 1ULL << 30;  // beside files that are mapped to be read
 constexpr rlim_t kMostFile = 16ULL << 30;
+constexpr rlim_t kMostFds = 64;
 constexpr rlim_t kInspectSeconds = 60;
 constexpr rlim_t kWalkSeconds = 3600;
 constexpr char kEnd = '\0';  // of each text of a message
@@ -48,11 +49,13 @@ void close_all_but(int a, int b) {
   ::close_range(first, ~0U, 0);
 }
 
+// Not the worker's list of system calls: libraries make others, which change with their versions.
 Result<> give_up_rights(rlim_t seconds) {
-  sandbox::Confinement confinement(false);
-  TRY(confinement.begin());
-  for (const auto& [resource, most] :
-       {std::pair{RLIMIT_DATA, kMostMemory}, {RLIMIT_FSIZE, kMostFile}, {RLIMIT_CPU, seconds}}) {
+  TRY(sandbox::Confinement(false).begin());
+  for (const auto& [resource, most] : {std::pair{RLIMIT_DATA, kMostMemory},
+                                       {RLIMIT_FSIZE, kMostFile},
+                                       {RLIMIT_CPU, seconds},
+                                       {RLIMIT_NOFILE, kMostFds}}) {
     const rlimit limit{most, most};
     if (::setrlimit(resource, &limit) != 0) {
       return fail_errno(errno, "limits");
