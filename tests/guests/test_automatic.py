@@ -106,11 +106,12 @@ class Bench:
         lines = [("state", state, wanted["state"])]
         if "dump" in wanted:
             lines += [("a dump", bool(dump), wanted["dump"]), ("complete", manifest.get("complete", False), wanted["dump"])]
-        if wanted.get("dump"):
+        if dump:
             log = self.service.run("dmesg", crash["id"])
             lines += [("verified", manifest["verified"], True), ("damage", crash["damage"], None),
-                      ("its log", "Kernel panic - not syncing" in log, True),
-                      ("a report", "sysrq" in self.service.run("report", crash["id"]), True),
+                      ("its log", "Kernel panic - not syncing" in log, True)]
+        if dump and wanted.get("dump"):
+            lines += [("a report", "sysrq" in self.service.run("report", crash["id"]), True),
                       ("a signature", bool((manifest["signature"] or {}).get("exact")), True)]
         if "flash" in wanted:
             lines += [("a flash report", "to_flash_ms" in manifest and manifest["to_flash_ms"] is not None, wanted["flash"])]
