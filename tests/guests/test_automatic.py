@@ -210,7 +210,19 @@ def one_action(bench: Bench, domain: Domain, action: str, armed: bool) -> None:
     bench.judge(f"on_crash {action}, {'armed' if armed else 'not armed'}", domain.name, bench.last(domain.name), now, wanted)
     if armed:
         bench.service.vmcorectl("disarm", domain.name, "--socket", bench.service.socket)
+    elif action.startswith("coredump"):
+        libvirts_own(bench, domain.rig)
     domain.revive()
+
+
+def libvirts_own(bench: Bench, rig: LibvirtRig) -> None:
+    """vmcored does not disturb the dump that libvirt makes."""
+    dumps = list((rig.folder / "home/config/libvirt/qemu/dump").iterdir())
+    found = [json.loads(bench.service.vmcorectl("info", "--output", "json", dump)) for dump in dumps]
+    expect(bench.findings, f"{bench.label}: libvirt's own dump", [
+        ("complete, of a panic", [(info["incomplete"], info["kernel"]["panicked"]) for info in found], [(False, True)])])
+    for dump in dumps:
+        dump.unlink()
 
 
 def policies(vmcorectl, kind: str, findings, table) -> None:
