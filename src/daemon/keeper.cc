@@ -265,6 +265,7 @@ Result<> Keeper::run_job(Guest& guest) {
   guest.lent = true;
   guest.ended = false;
   guest.flashing = job.kind == JobKind::dump;
+  guest.read = false;
   if (job.kind == JobKind::receive && !lent.can_send) {
     give_back(guest, true);
     return fail(Errc::not_found, "it has no channel for its own dump");
@@ -439,6 +440,7 @@ void Keeper::tell(Guest& guest, const JobNews& news) {
     guest.job->no_limit();  // it waits for its turn
     queue_.add(guest.id.key());
   }
+  guest.read = guest.read || std::holds_alternative<JobMemoryRead>(news);
   const auto* ended = std::get_if<JobEnded>(&news);
   if (ended != nullptr) {
     guest.ended = true;
@@ -510,12 +512,8 @@ void Keeper::recover(std::function<void()> done) {
 void Keeper::stop(std::function<void()> done) {
   stopping_ = true;
   stopped_ = std::move(done);
-  for (auto& [key, guest] : guests_) {
-    if (guest.job && !guest.flashing) {
-      guest.job->end();
-    }
-  }
-  loop_.after(kTimeForFlash, [this] { end_jobs(); });
+  end_jobs(false);
+  loop_.after(kTimeForFlash, [this] { end_jobs(true); });
   loop_.after(kTimeToStop, [this] {
     if (const auto end = std::exchange(stopped_, nullptr)) {
       end();
@@ -524,9 +522,9 @@ void Keeper::stop(std::function<void()> done) {
   look_whether_idle();
 }
 
-void Keeper::end_jobs() {
+void Keeper::end_jobs(bool flashing) {
   for (auto& [key, guest] : guests_) {
-    if (guest.job) {
+    if (guest.job && !guest.read && (flashing || !guest.flashing)) {
       guest.job->end();
     }
   }

@@ -63,7 +63,8 @@ class Keeper {
   // Completes what is left in the store, in a process; then `done`, if there is one.
   void recover(std::function<void()> done);
   // Begins nothing new. Jobs end, those that make a flash report some seconds later; the next start
-  // goes on with their crashes. Then calls `done`.
+  // goes on with their crashes. Those that have read their guest's memory, which may be gone now,
+  // get the time to write it. Then calls `done`.
   void stop(std::function<void()> done);
 
   // Of guests whose sockets were in that folder, those are gone whose sockets are not there.
@@ -87,6 +88,7 @@ class Keeper {
     std::optional<StartJob> begun = {};  // the job that runs or waits
     std::optional<StartJob> next = {};   // begins when the process of the one before has ended
     bool flashing = false;               // its flash report is being made
+    bool read = false;                   // its memory is read, and is written
     bool ended = false;                  // it has told its end
     bool lent = false;                   // to the job
     Loop::Timer timer = 0;
@@ -137,7 +139,8 @@ class Keeper {
   void tell(Guest& guest, const JobNews& news);
   void give_back(Guest& guest, bool usable);
   void give_turns();
-  void end_jobs();
+  // Those that make a flash report as well.
+  void end_jobs(bool flashing);
   bool is_idle() const;
   void look_whether_idle();
 

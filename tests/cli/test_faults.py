@@ -51,9 +51,11 @@ class WithGuests(Cli):
         self.fleet.start()
 
     def begin(self) -> None:
+        before = {name: guest.clients for name, guest in self.fleet.guests.items()}
         self.service.start()
         self.addCleanup(lambda: self.service.process.poll() is None and self.service.kill())
-        self.until(lambda: all(guest.line for guest in self.fleet.guests.values()), "a connection to each guest")
+        self.until(lambda: all(self.fleet.guests[name].clients > clients for name, clients in before.items()),
+                   "a connection to each guest")
 
     def until(self, condition, what: str) -> None:
         try:
@@ -160,11 +162,11 @@ class Disks(WithGuests):
         self.mount(self.store, "-t", "tmpfs", "-o", "size=64m,mode=700", "none")
         self.begin()
         self.check_whole(self.crash("vm000"))
-        subprocess.run(["mount", "-o", "remount,ro", self.store], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", self.store], check=True)
         self.assertIsNone(self.crash("vm001"))
         self.assertIn("vm001: its crash is lost: ", self.service.said())
         self.assertIn("Read-only file system", self.service.said())
-        subprocess.run(["mount", "-o", "remount,rw", self.store], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,rw", self.store], check=True)
         self.check_whole(self.crash("vm001"))
         self.assertEqual(len(self.listed()), 2)
 
@@ -340,6 +342,10 @@ class Others(WithGuests):
                  *words]
         return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=30)
 
+    def check_reached(self) -> None:
+        self.until(lambda: self.run_cli("arm", "vm001", "--socket", self.folder / "control", code=None).returncode == DONE,
+                   "an answer to a command")
+
     def test_another_vmcored_with_the_state_folder(self):
         self.begin()
         for done in (self.second(control="control2"), self.second("--give-back")):
@@ -352,14 +358,14 @@ class Others(WithGuests):
         done = self.second(state="state2")
         self.assertEqual(done.returncode, FAILED)
         self.assertIn("another vmcored listens", done.stderr)
-        self.run_cli("arm", "vm001", "--socket", self.folder / "control")
+        self.check_reached()
 
     def test_a_socket_that_a_killed_vmcored_left(self):
         self.begin()
         self.service.kill()
         self.assertTrue((self.folder / "control").exists())
         self.begin()
-        self.run_cli("arm", "vm001", "--socket", self.folder / "control")
+        self.check_reached()
 
     def test_a_file_in_place_of_the_control_socket(self):
         """Commands cannot reach it, and it says so; guests are watched all the same."""

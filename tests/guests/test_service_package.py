@@ -69,13 +69,14 @@ def judge(found: dict, findings) -> None:
     check("a crash is kept", "crashed", crashes=1, complete=1, metrics=True, **all_run)
     check("each deed is found by its MESSAGE_ID", "crashed", audit={"dump": 1, "crash-seen": 1, "policy": 1, "arm": 1})
     check("its group reads manifests only", "crashed", reader={"list": 0, "dmesg": 1, "unreadable": []})
-    check("reloaded", "reloaded", codes=[0, 0], refused=True, read=True, same=True, ActiveState="active")
-    check("no call is forbidden", "strict", crashes=2, complete=2, forbidden=[], hook=True, ActiveState="active", NRestarts="0",
+    check("reloaded", "reloaded", complete=2, codes=[0, 0], refused=True, read=True, hook=True, same=True, ActiveState="active",
           **all_run)
-    check("its watchdog", "watched", complete=3, forbidden=[], expired=1, ActiveState="active", NRestarts="1", **all_run)
+    check("no call is forbidden", "strict", complete=3, forbidden=[], ActiveState="active", NRestarts="0", **all_run)
+    check("its watchdog", "watched", complete=4, forbidden=[], expired=1, ActiveState="active", NRestarts="1", **all_run)
+    check("a forbidden call would have been seen", "seen", forbidden=1)
     # A dump that the upgrade breaks off is kept in part, and its guest is dumped again.
-    check("upgraded under load", "upgraded", code=0, version="0.1.0-2", complete=7, ActiveState="active", given_back=0, **all_run)
-    check("killed", "killed", complete=8, ActiveState="active", given_back=0, **all_run)
+    check("upgraded under load", "upgraded", code=0, version="0.1.0-2", complete=8, ActiveState="active", given_back=0, **all_run)
+    check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
     findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == found.get("killed", {}).get("crashes") and

@@ -261,7 +261,8 @@ TEST_F(Configs, WrongForms) {
                                  "hook-user = 'a b'",
                                  "metrics = \"/a\\u001b\"",
                                  "dumps = 1 \u018e",
-                                 "\u00e9 = 1"}) {
+                                 "\u00e9 = 1",
+                                 "[#\""}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }

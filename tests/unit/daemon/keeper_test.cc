@@ -260,6 +260,21 @@ TEST_F(KeeperTest, WhenItStopsJobsAreToldToEndAndTheNextStartGoesOn) {
   EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
 }
 
+// The guest was restarted: nobody can read that memory again.
+TEST_F(KeeperTest, WhenItStopsMemoryThatIsReadIsWritten) {
+  job("say flash; await_go; say memory-read; : > began\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return there("began") && deeds_.size() == 2; });
+  bool stopped = false;
+  keeper_->stop([&] { stopped = true; });
+  write("finish", "");
+  until([&] { return stopped; });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+  EXPECT_EQ(records(), 0U);
+}
+
 TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {
   config_.guests.after_crash = config::AfterCrash::preserve;
   job("say flash; await_go; say memory-read; say end");
