@@ -19,8 +19,8 @@
 // is
 //   not the parent, so their /proc/PID/stat, opened before, is read twenty times a second (where
 //   /proc hides it, this and the next are not noticed),
-// - nothing moves for ten seconds: no byte passed by, and neither has used a processor. That is a
-//   disk that does not answer, where there is no limit.
+// - nothing moves for ten seconds after the first byte: no byte passed by, and neither has used a
+//   processor. That is a disk that does not answer, where there is no limit.
 // Of a guest that stands still by itself (not `guarded`) only deaths and orders count: it loses
 // nothing, and its dump may wait for a disk as long as it takes.
 //
