@@ -243,7 +243,8 @@ std::optional<Ending> Holding::looked_at() {
     return Ending::stopped;
   }
   const std::uint64_t progress = bytes_ + first.ticks + second.ticks;
-  if (progress != progress_ || !first.known || !second.known) {
+  const bool begun = bytes_ != 0;  // before it QEMU or libvirt may wait, and the guest runs
+  if (progress != progress_ || !begun || !first.known || !second.known) {
     progress_ = progress;
     progressed_ = time;
   }

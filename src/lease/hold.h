@@ -16,11 +16,10 @@
 // - the time is over,
 // - vmcorectl or the worker dies (pidfd); it kills the worker of a vmcorectl that died,
 // - vmcorectl or the worker is stopped (SIGSTOP, a debugger). Nobody tells that to a process that
-// is
-//   not the parent, so their /proc/PID/stat, opened before, is read twenty times a second (where
-//   /proc hides it, this and the next are not noticed),
-// - nothing moves for ten seconds: no byte passed by, and neither has used a processor. That is a
-//   disk that does not answer, where there is no limit.
+//   is not the parent, so their /proc/PID/stat, opened before, is read twenty times a second. Where
+//   /proc hides it (hidepid=), this and the next are not noticed,
+// - nothing moves for ten seconds after the first byte: no byte passed by, and neither has used a
+//   processor. That is a disk that does not answer, where there is no limit.
 // Of a guest that stands still by itself (not `guarded`) only deaths and orders count: it loses
 // nothing, and its dump may wait for a disk as long as it takes.
 //
