@@ -63,7 +63,7 @@ constexpr Call kCalls[] = {
     {"exit", SCMP_SYS(exit), kAll, "a thread ends"},
     // Time and chance.
     {"clock_gettime", SCMP_SYS(clock_gettime), kAll, "on hosts whose clock has no vDSO"},
-    {"clock_nanosleep", SCMP_SYS(clock_nanosleep), kDump, "--bwlimit"},
+    {"clock_nanosleep", SCMP_SYS(clock_nanosleep), kDump, "--bandwidth"},
     {"getrandom", SCMP_SYS(getrandom), kAll, "libsodium; malloc of newer C libraries"},
     // The end.
     {"getpid", SCMP_SYS(getpid), kAll, "abort"},
