@@ -46,9 +46,10 @@ struct SpoolOf {
   // Below 4 GiB, and before 1 TiB where QEMU's CPU is AMD's, there are holes (QEMU hw/i386/pc.c,
   // above_4g_mem_start, v7.1 and later); memory that is plugged in lies behind the rest.
   std::uint64_t operator()(const GuestStreamInput&) const { return 2 * ram + (1ULL << 40); }
-  template <class Other>
-  std::uint64_t operator()(const Other&) const {
-    return ram;
+  std::uint64_t operator()(const StreamInput&) const { return ram; }
+  template <class NotSpooled>
+  std::uint64_t operator()(const NotSpooled&) const {
+    return 0;
   }
 };
 

@@ -56,13 +56,14 @@ constexpr Call kCalls[] = {
     {"futex", SCMP_SYS(futex), kAll, "locks"},
     {"set_robust_list", SCMP_SYS(set_robust_list), kAll, "a thread begins"},
     {"rseq", SCMP_SYS(rseq), kAll, "a thread begins"},
+    {"rt_sigaction", SCMP_SYS(rt_sigaction), kAll, "the first thread: the C library's own signal"},
     {"rt_sigprocmask", SCMP_SYS(rt_sigprocmask), kAll, "a thread begins or ends; abort"},
     {"sched_getaffinity", SCMP_SYS(sched_getaffinity), kAll, "malloc: how many heaps"},
     {"sched_yield", SCMP_SYS(sched_yield), kAll, "spinning locks of the C and C++ libraries"},
     {"exit", SCMP_SYS(exit), kAll, "a thread ends"},
     // Time and chance.
     {"clock_gettime", SCMP_SYS(clock_gettime), kAll, "on hosts whose clock has no vDSO"},
-    {"clock_nanosleep", SCMP_SYS(clock_nanosleep), kDump, "--bwlimit"},
+    {"clock_nanosleep", SCMP_SYS(clock_nanosleep), kDump, "--bandwidth"},
     {"getrandom", SCMP_SYS(getrandom), kAll, "libsodium; malloc of newer C libraries"},
     // The end.
     {"getpid", SCMP_SYS(getpid), kAll, "abort"},
