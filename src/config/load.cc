@@ -29,6 +29,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/ownership.h"
 #include "src/base/printable.h"
 #include "src/base/shell.h"
 #include "src/base/whole_file.h"
@@ -55,15 +56,7 @@ Result<> check_owner(int fd, const fs::path& path, bool is_folder) {
     return fail(Errc::invalid, "{} is not a {}", path.native(),
                 is_folder ? "folder" : "regular file");
   }
-  if ((status.st_mode & S_IWOTH) != 0) {
-    return fail(Errc::denied, "{}: everybody may write to it: {}", path.native(),
-                shell_command({"chmod", "o-w", path.native()}));
-  }
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return fail(Errc::denied, "{}: it belongs to another user (uid {}): {}", path.native(),
-                status.st_uid, shell_command({"chown", "root", path.native()}));
-  }
-  return {};
+  return check_ours(status, path);
 }
 
 Result<std::string> read(const fs::path& path) {

@@ -11,6 +11,7 @@
 #include <span>
 #include <system_error>
 
+#include "src/base/ownership.h"
 #include "src/base/sys.h"
 #include "src/base/whole_file.h"
 #include "src/report/json.h"
@@ -106,11 +107,11 @@ std::string file_name(const GuestRecord& record) {
   return fmt::format("{}-{:016x}{}", shown, hash_of(record.from + "\n" + record.uuid), kSuffix);
 }
 
+}  // namespace
+
 bool says_nothing(const GuestRecord& record) {
   return GuestRecord{.name = record.name, .uuid = record.uuid, .from = record.from} == record;
 }
-
-}  // namespace
 
 std::string to_json(const GuestRecord& record) {
   const Json json{
@@ -134,6 +135,12 @@ Result<GuestRecords> GuestRecords::open(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(errno, folder.string());
   }
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) {
+    return fail_errno(errno, folder.string());
+  }
+  // A record says what is done with a guest, and to which socket it is said.
+  TRY(check_ours(status, folder));
   return GuestRecords(folder);
 }
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/ownership.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/daemon/aftermath.h"
@@ -72,7 +73,7 @@ class Service {
 
   Result<> run() {
     loop_.watch(signals_.get(), [this] { on_signal(); });
-    TRY_ASSIGN(aftermath_, Aftermath::start(loop_, keeper_.config()));
+    TRY_ASSIGN(aftermath_, Aftermath::start(loop_, keeper_.config(), options_.state / "hooks"));
     TRY(listen());
     keeper_.recover({});
     watch_guests();
@@ -98,6 +99,12 @@ class Service {
                 {.on_settled =
                      [this](const GuestId&, const CrashOutcome& outcome) {
                        aftermath_->add(outcome, count_armed());
+                     },
+                 .on_surplus =
+                     [this](const GuestId& id) {
+                       say(Priority::warning, id.name,
+                           "it is disarmed: more guests than vmcored remembers have ended since");
+                       armed_.disarm(id, [](const Result<>&) {});
                      }}),
         armed_(loop_, hands_that_arm()) {}
 
@@ -109,7 +116,8 @@ class Service {
 
   Armed::Hands hands_that_arm() {
     return {.record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
-            .save = [this](const GuestRecord& record) { return keeper_.save(record); },
+            .save = [this](const GuestRecord& record,
+                           RecordWriter::Done done) { keeper_.save(record, std::move(done)); },
             .folder = [this](const GuestId& id) { return folder_of(id.from); },
             .wants_arming = [this](const GuestId& id) { return keeper_.policy_of(id).arm; },
             .note = keeper_.events().on_note};
@@ -150,7 +158,9 @@ class Service {
     for (const GuestId& id : keeper_.guests()) {
       // Others may have had that socket before.
       if (const GuestRecord& record = keeper_.record_of(id); record.armed) {
-        wishes[id.from] = {true, record.trap_resets};
+        const auto& crash = record.crash;
+        const bool stays = crash && crash->settled && crash->policy_due.empty();
+        wishes[id.from] = {true, record.trap_resets, stays ? crash->process : std::nullopt};
       }
     }
     return wishes;
@@ -179,6 +189,7 @@ class Service {
       if (folder) {
         folders_.push_back(folder->get());
         keeper_.add(*std::move(folder));
+        keeper_.look_for_sockets(folders_.back()->folder());
       } else {
         say(Priority::error, "", folder.error().message);
       }
@@ -267,6 +278,10 @@ Result<config::Config> configuration(const ServiceOptions& options) {
   }
   if (!options.store.empty()) {
     config.store = options.store;
+  }
+  struct stat status {};
+  if (::stat(config.store.c_str(), &status) == 0) {
+    TRY(check_ours(status, config.store));
   }
   return config;
 }

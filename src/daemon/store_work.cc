@@ -28,8 +28,9 @@ std::string newest_crash(const std::filesystem::path& store, const GuestId& gues
       continue;
     }
     const GuestIdentity& who = crash.manifest->capture.guest;
-    const bool same =
-        who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name : who.uuid == guest.uuid;
+    const bool same = !crash.manifest->from.empty()            ? crash.manifest->from == guest.from
+                      : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
+                                                               : who.uuid == guest.uuid;
     newest = same ? crash.id : newest;
   }
   return newest;

@@ -106,8 +106,9 @@ Error DumpAttempt::limit_is_over() const {
 sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {
       .input = std::move(input),
+      .ram = report_.memory_size,
       .how = options_.dump.how,
-      .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+      .hint = guest_.in_place() ? recall_place(guest_) : std::nullopt,
       .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
                          .consistency = report_.consistency,
                          .guest = report_.identity,
@@ -127,11 +128,12 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   memory_before_ = guest_.host_memory();
   const bool pauses = report_.before.running && options_.consistency != Consistency::snapshot;
   if (pauses) {
-    TRY(limit_.begin(worker.pid()));
+    limit_.begin();
   }
-  auto got = guest_.acquire(
-      report_.before,
-      {.until = limit_.until(), .cancel = cancel_, .has_no_end = [this] { limit_.end(); }});
+  auto got = guest_.acquire(report_.before, {.until = limit_.until(),
+                                             .cancel = cancel_,
+                                             .worker = worker.pid(),
+                                             .has_no_end = [this] { limit_.end(); }});
   if (!got) {
     refused_ = got.error().code == Errc::limit && !limit_.is_over();
     return tl::unexpected(std::move(got).error());
@@ -139,7 +141,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   report_.time = static_cast<std::uint64_t>(std::time(nullptr));
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
-  pause_ = Pause(std::move(acquired.lease));
+  pause_ = Pause(std::move(acquired.lease), std::move(acquired.holder));
   return acquired;
 }
 
@@ -166,9 +168,11 @@ Result<> DumpAttempt::await_snapshot(int file) {
 
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
-    std::vector<sandbox::NamedFd> descriptors{{"output", output}};
+    TRY_ASSIGN(desk_, MemoryDesk::open(guest_, options_.dump.how.threads));
+    std::vector<sandbox::NamedFd> descriptors = desk_->descriptors();
+    descriptors.push_back({"output", output});
     if (copies()) {
-      TRY_ASSIGN(ahead_, ReadAhead::make(guest_, options_.memory));
+      TRY_ASSIGN(ahead_, ReadAhead::make(*desk_, options_.memory));
       descriptors.push_back({"room", ahead_->room()});
     }
     return worker.request(
@@ -192,16 +196,20 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
 
 // Called when the pipe is read, and again when the spool is read.
 Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
-  limit_.end();  // the worker has let go
   if (!report_.pause) {
+    TRY(pause_.let_go());
+    limit_.end();
     TRY_ASSIGN(report_.pause, pause_.end());
   }
-  ahead_.reset();  // the worker has it still
+  const bool read = options_.consistency != Consistency::torn;  // that is still to come
+  ahead_.reset();                                               // the worker has it still
+  if (read) {
+    desk_.reset();
+  }
   if (std::exchange(cost_is_told_, true)) {
     return {};
   }
   const auto memory_now = guest_.host_memory();
-  const bool read = options_.consistency != Consistency::torn;  // that is still to come
   if (memory_before_ && memory_now && read) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
@@ -213,9 +221,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   return {};
 }
 
-Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
-  // The worker reads the pipe that holds the guest, so it starts before the pause.
-  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+Result<sandbox::Done> DumpAttempt::read_guest(sandbox::Worker& worker, int spool, int output) {
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
@@ -225,7 +231,9 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
     return std::move(acquired.source);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
-    return ahead_ ? ahead_->locate(blocks) : blocks.empty() ? guest_.look() : guest_.locate(blocks);
+    return desk_
+               ? desk_->locate(blocks)
+               : fail(Errc::malformed, "worker protocol: unexpected request for places of memory");
   };
   CopyForWorker copy;
   if (ahead_) {
@@ -241,6 +249,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
                                 .locate = locate,
                                 .copy = copy,
                                 .on_source_read = [&] { return end_pause(worker); },
+                                .pause = &pause_,
                                 .cancel = cancel_});
 }
 
@@ -253,17 +262,25 @@ Result<DumpResult> DumpAttempt::run() {
   if (guest_.needs_spool(report_.before)) {
     TRY_ASSIGN(spool, make_spool());
   }
-  auto done = read_guest(spool.get(), output_->fd());
-  const bool over = !done && done.error().code != Errc::cancelled && limit_.is_over();
-  limit_.end();
-  static_cast<void>(pause_.end());  // where the worker did not come that far
-  if (over) {
-    return tl::unexpected(limit_is_over());
-  }
+  // It starts before the pause.
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  auto done = read_guest(worker, spool.get(), output_->fd());
+  static_cast<void>(pause_.let_go());  // before anything is waited for
   if (!done) {
+    done =
+        tl::unexpected(pause_.cause_of(std::move(done).error(), limit_).value_or(limit_is_over()));
+  }
+  const Result<> ended = worker.end();
+  limit_.end();
+  static_cast<void>(pause_.end());
+  if (!done) {
+    if (!ended) {
+      report_.remarks.push_back({ended.error().code, ended.error().message});
+    }
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
     return tl::unexpected(std::move(done).error());
   }
+  TRY(ended);  // else it may still write to the dump
   remember_place(guest_, done->place);
   DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(dump, result));

@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "src/acquire/guest.h"
 #include "src/base/result.h"
 #include "src/job/dump_job.h"
+#include "src/job/memory_desk.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
 #include "src/job/pause_limit.h"
@@ -54,15 +56,14 @@ class DumpAttempt {
   bool will_wait() const;
   // Whether its memory is copied before it is compressed.
   bool copies() const;
-  // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
+  // Lets the guest stand still; returns what the worker gets.
   Result<acquire::Acquired> acquire(const sandbox::Worker& worker);
-  // Why it stands still no longer.
   Error limit_is_over() const;
   // Waits until QEMU has written its snapshot. What comes then is a file.
   Result<> await_snapshot(int file);
   Result<> give_work(sandbox::Worker& worker, int spool, int output);
   Result<> end_pause(sandbox::Worker& worker);
-  Result<sandbox::Done> read_guest(int spool, int output);
+  Result<sandbox::Done> read_guest(sandbox::Worker& worker, int spool, int output);
 
   acquire::Guest& guest_;
   const GuestDumpOptions& options_;
@@ -74,7 +75,8 @@ class DumpAttempt {
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;
   PauseLimit limit_;
-  std::optional<ReadAhead> ahead_;  // while memory is copied
+  std::unique_ptr<MemoryDesk> desk_;  // of memory that is read in place
+  std::optional<ReadAhead> ahead_;    // while memory is copied
   std::optional<std::uint64_t> memory_before_;
   bool cost_is_told_ = false;
   bool had_no_memory_ = false;

@@ -36,7 +36,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   Result<ImageSource> source =
       locate ? locate(asked.blocks)
              : fail(Errc::malformed, "worker protocol: unexpected request for places of memory");
-  if (source && (source->files.size() + 2 > sandbox::kMaxFds ||
+  if (source && (source->files.size() + 1 > sandbox::kMaxFds ||
                  source->pieces.size() > sandbox::kMaxPieces)) {
     source = fail(Errc::unsupported,
                   "the guest's memory is in {} pieces of {} files, which is too many for method "
@@ -46,7 +46,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   if (!source) {
     return worker.located({.error = source.error(), .pieces = {}}, {});
   }
-  std::vector<int> fds{source->memory.get(), source->pagemap.get()};
+  std::vector<int> fds{source->pagemap.get()};
   for (const Fd& file : source->files) {
     fds.push_back(file.get());
   }
@@ -64,17 +64,26 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Copy& asked, const CopyF
 
 // Waits for the worker's next event.
 Result<> wait_for_event(const sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
-  std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0}};
   while (true) {
+    const int lease = callbacks.pause != nullptr ? callbacks.pause->fd() : -1;
+    std::array<pollfd, 3> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0},
+                                pollfd{lease, POLLIN, 0}};
     const int ready = ::poll(waits.data(), waits.size(), -1);
     if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
     }
-    if (ready > 0 && waits[1].revents == 0) {
+    if (ready <= 0) {
+      continue;
+    }
+    if (waits[1].revents != 0 && !(callbacks.on_cancel && callbacks.on_cancel())) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+    // What the worker tells comes first: it may have let go.
+    if (waits[0].revents != 0) {
       return {};
     }
-    if (ready > 0 && !(callbacks.on_cancel && callbacks.on_cancel())) {
-      return fail(Errc::cancelled, "interrupted");
+    if (waits[2].revents != 0) {
+      TRY(callbacks.pause->look());
     }
   }
 }

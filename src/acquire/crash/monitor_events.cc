@@ -107,6 +107,8 @@ std::string_view kind_name(Kind kind) {
       return "started";
     case Kind::stopped:
       return "stopped";
+    case Kind::reset_trapped:
+      return "reset-trapped";
     case Kind::connection_lost:
       return "connection-lost";
   }

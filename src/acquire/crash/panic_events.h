@@ -32,6 +32,7 @@ struct GuestEvent {
     watchdog,         // the guest's watchdog device expired
     started,          // it runs, or can be resumed
     stopped,          // its QEMU has ended
+    reset_trapped,    // its kernel crashed, and it stands still before its reset or power-off
     connection_lost,  // the last event of a stream
   };
   Kind kind = Kind::started;

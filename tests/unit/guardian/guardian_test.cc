@@ -61,6 +61,14 @@ TEST_F(TakeOver, AGuestThatStandsInTheTrapIsReset) {
   EXPECT_EQ(qemu_->status(), "running");
 }
 
+TEST_F(TakeOver, AGuestThatResetsMeanwhileIsReset) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  EXPECT_TRUE(take_over(kNothing));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
 // vmcored died between its system_reset and its cont.
 TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
   qemu_->guest_resets(kKernel);
@@ -76,7 +84,7 @@ TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
 TEST_F(TakeOver, AGuestThatItsOwnerHasResetIsLeftToThem) {
   send(R"({"execute": "system_reset", "id": 0})");
   EXPECT_TRUE(take_over(kNothing));
-  EXPECT_EQ(qemu_->deeds().back(), "set-action panic=pause reboot=reset shutdown=poweroff");
+  EXPECT_EQ(qemu_->deeds().back(), "set-action reboot=reset shutdown=poweroff");
 }
 
 // vmcored died before it received the event: the event is in the socket.

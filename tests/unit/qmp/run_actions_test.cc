@@ -94,6 +94,22 @@ TEST_F(WithQemu, ATrappedGuestBootsAgainInTheTrap) {
                 "system_reset", "set-action panic=pause reboot=shutdown shutdown=pause", "cont"}));
 }
 
+// QEMU would end if it found its action on a shutdown put back.
+TEST_F(WithQemu, AGuestThatResetsWhileTheTrapIsTakenOffStandsInIt) {
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(set_actions(*monitor_, kQemuActions));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(*status_of(*monitor_), kTrapped);
+  EXPECT_EQ(qemu_->actions(), "panic=shutdown reboot=reset shutdown=poweroff");
+}
+
+TEST_F(WithQemu, AGuestThatResetsWhileTheTrapIsSetStandsInItOrResets) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  EXPECT_EQ(*status_of(*monitor_), "running");
+}
+
 TEST_F(WithQemu, AGuestThatWasResetAndNotCarriedOnIsCarriedOn) {
   ASSERT_TRUE(set_actions(*monitor_, kTrap));
   qemu_->guest_panics();
