@@ -3,6 +3,9 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(pugixml 1.12 REQUIRED)
+foreach(name libarchive libcurl libdebuginfod libdw libelf)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${name})
+endforeach()
 
 function(static_library target name header)
   find_library(${target}_ARCHIVE lib${name}.a REQUIRED)

@@ -54,6 +54,11 @@ std::uint64_t header_end(std::span<const std::byte> bytes) {
 
 }  // namespace
 
+lease::Terms header_terms() {
+  constexpr std::chrono::seconds kMost(10);
+  return {.until = std::chrono::steady_clock::now() + kMost, .guarded = true, .whole = true};
+}
+
 Result<Fd> read_dump_header(int pipe) {
   std::vector<std::byte> bytes;
   while (bytes.size() < std::min(header_end(bytes), kMostHeader)) {

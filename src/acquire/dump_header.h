@@ -6,10 +6,14 @@
 
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/lease/holder.h"
 
 namespace vmcore::acquire {
 
 // Reads no further than necessary, because QEMU pauses the guest meanwhile. A copy in memory.
 Result<Fd> read_dump_header(int pipe);
+
+// Of a lease of a running guest that lasts until its header is read here: at most ten seconds.
+lease::Terms header_terms();
 
 }  // namespace vmcore::acquire

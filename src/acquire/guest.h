@@ -4,7 +4,7 @@
 //
 // The pause is a lease that QEMU holds, never a command of ours that we would have to take back:
 // QEMU runs a dump into a pipe, the guest is paused while the dump runs, and the dump ends when the
-// pipe's reader is gone, even if we were killed.
+// pipe's reader is gone. That reader is a process of its own (lease/hold.h).
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,7 @@
 #include "src/image/capture.h"
 #include "src/image/image.h"
 #include "src/image/source.h"
+#include "src/lease/holder.h"
 #include "src/sandbox/messages.h"
 
 namespace vmcore::acquire {
@@ -56,7 +57,7 @@ class Lease {
   // Waits until the dump has ended, because it is complete or its reader has closed the pipe, and
   // until the guest runs again if it ran before. Returns the length of the pause. An Error if the
   // dump failed; the guest runs again all the same, otherwise the Error is Errc::guest_state. Call
-  // once, when the reader is done or gone.
+  // once, when the holder has dropped the pipe.
   virtual Result<Microseconds> end() = 0;
   // Whether end() would return at once. A snapshot's input is complete then, and not before.
   virtual Result<bool> over() { return true; }
@@ -67,6 +68,7 @@ struct Patience {
   using Clock = std::chrono::steady_clock;
   std::optional<Clock::time_point> until = {};  // by then a running guest has to run again
   int cancel = -1;                              // becomes readable when the dump is cancelled
+  pid_t worker = 0;  // who reads what acquire() provides; 0: this process
   // Called before a pause that nobody can end early; may be empty.
   std::function<void()> has_no_end = {};
   // The time left, at most `most`.
@@ -76,14 +78,19 @@ struct Patience {
                               milliseconds(0), most)
                  : most;
   }
+  // Of a pause of a guest that runs otherwise (`running`), for the holder of its lease.
+  lease::Terms terms(bool running, bool whole) const {
+    return {.worker = worker, .until = until, .guarded = running, .whole = whole};
+  }
 };
 
 // A guest's memory, as acquire() provides it.
 struct Acquired {
   sandbox::Input input;
-  Fd source;                     // the input's "source", or the pipe of a process
-  std::unique_ptr<Lease> lease;  // null where nothing is held
-  Fd header = {};                // of a snapshot
+  Fd source;                                 // the input's "source", or the pipe of a process
+  std::unique_ptr<Lease> lease;              // null where nothing is held
+  std::optional<lease::Holder> holder = {};  // of a lease that is a pipe
+  Fd header = {};                            // of a snapshot
 };
 
 class GuestProcess;

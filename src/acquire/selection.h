@@ -36,10 +36,13 @@ struct Selection {
   std::string asked_as = {};
   // Monitor commands that mark a libvirt domain as tainted may be used.
   bool allow_taint = false;
-  // A running guest may be paused in a way that cannot be ended early (libvirt's dump into a file).
+  // A running guest may be paused in a way that cannot be ended early (libvirt's dump into a file),
+  // or hang with a disk that does not answer (a snapshot's stream).
   bool allow_unbounded_pause = false;
   // A folder with room for the guest's RAM, for methods that need it.
   std::filesystem::path spool_folder = {};
+  // Bytes of memory that a snapshot may take for its stream, what it makes the guest grow included.
+  std::uint64_t spool_memory = 0;
 };
 
 }  // namespace vmcore::acquire

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/process.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <thread>
+
+#include "src/base/fd.h"
 
 namespace vmcore {
 
@@ -28,11 +31,15 @@ Process& Process::operator=(Process&& other) noexcept {
   return *this;
 }
 
-Process::~Process() {
-  if (pid_ > 0) {
-    kill();
-    static_cast<void>(wait());
-  }
+Process::~Process() { end(); }
+
+bool Process::end() {
+  constexpr std::chrono::milliseconds kPatience(2'000);
+  kill();
+  const auto ended = pid_ > 0 ? wait_for(kPatience) : Result<std::optional<int>>(0);
+  const bool lives = ended && !*ended;
+  pid_ = -1;
+  return !lives;
 }
 
 void Process::kill() const {
@@ -66,15 +73,33 @@ Result<int> Process::wait() {
 }
 
 Result<std::optional<int>> Process::wait_for(std::chrono::milliseconds patience) {
-  constexpr std::chrono::milliseconds kStep(10);
+  using std::chrono::milliseconds;
   const auto until = std::chrono::steady_clock::now() + patience;
-  while (true) {
-    TRY_ASSIGN(const std::optional<int> status, reap(WNOHANG));
-    if (status || std::chrono::steady_clock::now() >= until) {
-      return status;
-    }
-    std::this_thread::sleep_for(std::min(kStep, patience));
+  const Fd ended(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  int ready = 0;
+  do {
+    const auto left = std::chrono::ceil<milliseconds>(until - std::chrono::steady_clock::now());
+    pollfd wait{ended.get(), POLLIN, 0};
+    ready = ended ? ::poll(&wait, 1, static_cast<int>(std::max(left, milliseconds(0)).count())) : 0;
+  } while (ready < 0 && errno == EINTR);
+  return reap(WNOHANG);
+}
+
+Result<Fd> open_pidfd(pid_t pid) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+  if (pidfd) {
+    return pidfd;
   }
+  const int error = errno;
+  if (error == ESRCH) {
+    return fail(Errc::not_found, "process {} has ended", pid);
+  }
+  return error == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
+                         : fail_errno(error, fmt::format("pidfd_open of process {}", pid));
+}
+
+void kill_process(const Fd& pidfd) {
+  ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0U);
 }
 
 std::string ending(int status) {

@@ -10,11 +10,12 @@
 #include <string>
 #include <utility>
 
+#include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore {
 
-// Move-only. The destructor kills a child that still runs, and reaps it.
+// Move-only. The destructor ends the child (end()).
 class Process {
  public:
   Process() = default;  // none
@@ -29,6 +30,9 @@ class Process {
   // -1 for no child, and after the child was reaped.
   pid_t pid() const { return pid_; }
   void kill() const;
+  // Kills the child, and reaps it. False if it still lives two seconds later: it waits in the
+  // kernel (state D), mostly for a disk, and nobody waits for it any more.
+  bool end();
   // Waits until the child ends. Returns its status, as waitpid(2) gives it.
   Result<int> wait();
   // The same, but returns nothing if the child still runs after `patience`.
@@ -40,6 +44,12 @@ class Process {
 
   pid_t pid_ = -1;
 };
+
+// A process, whatever becomes of its number: readable when it has ended. Errc::not_found if there
+// is none; Errc::unsupported before Linux 5.3.
+Result<Fd> open_pidfd(pid_t pid);
+// SIGKILL. Does nothing to a process that has ended.
+void kill_process(const Fd& pidfd);
 
 // The exit status 127 of a shell, and of a child whose exec failed.
 inline constexpr int kExecFailed = 127;

@@ -5,11 +5,12 @@
 
 #include <cerrno>
 #include <fstream>
+#include <string>
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/base/number.h"
+#include "src/base/own_program.h"
 #include "src/job/run_worker.h"
-#include "src/sandbox/worker.h"
 
 namespace vmcore::check {
 namespace {
@@ -84,7 +85,7 @@ Finding judge_libvirt(const Result<std::uint64_t>& version) {
 }
 
 Finding judge_worker(const Result<>& found) {
-  Finding finding{.id = "host.worker", .title = "for the program vmcore-worker"};
+  Finding finding{.id = "host.worker", .title = "for the programs vmcore-worker and vmcore-holder"};
   if (!found) {
     finding.verdict = Verdict::fail;
     finding.hint = found.error().message;
@@ -112,12 +113,17 @@ Result<std::vector<Remark>> try_confinement() {
   return std::move(done.summary.remarks);
 }
 
-Result<> find_worker() {
-  TRY_ASSIGN(const fs::path path, sandbox::worker_executable());
+Result<> find_program(const std::string& name) {
+  TRY_ASSIGN(const fs::path path, find_own_program(name, "libexec/vmcorectl/" + name));
   if (::access(path.c_str(), X_OK) != 0) {
     return fail_errno(errno, path.string());
   }
   return {};
+}
+
+Result<> find_programs() {
+  TRY(find_program("vmcore-worker"));
+  return find_program("vmcore-holder");
 }
 
 }  // namespace
@@ -158,7 +164,7 @@ report::CheckReport check_host(const std::string& libvirt_uri) {
   HostFacts facts{.trace = read_trace_rights()};
   facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
   facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;
-  facts.worker = find_worker();
+  facts.worker = find_programs();
   facts.confinement = try_confinement();
   facts.libvirt = acquire::libvirt_version(libvirt_uri);
   return judge_host(facts);

@@ -108,7 +108,7 @@ sandbox::Request DumpAttempt::request(sandbox::Input input) const {
       .input = std::move(input),
       .ram = report_.memory_size,
       .how = options_.dump.how,
-      .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+      .hint = guest_.in_place() ? recall_place(guest_) : std::nullopt,
       .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
                          .consistency = report_.consistency,
                          .guest = report_.identity,
@@ -128,11 +128,12 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   memory_before_ = guest_.host_memory();
   const bool pauses = report_.before.running && options_.consistency != Consistency::snapshot;
   if (pauses) {
-    TRY(limit_.begin(worker.pid()));
+    limit_.begin();
   }
-  auto got = guest_.acquire(
-      report_.before,
-      {.until = limit_.until(), .cancel = cancel_, .has_no_end = [this] { limit_.end(); }});
+  auto got = guest_.acquire(report_.before, {.until = limit_.until(),
+                                             .cancel = cancel_,
+                                             .worker = worker.pid(),
+                                             .has_no_end = [this] { limit_.end(); }});
   if (!got) {
     refused_ = got.error().code == Errc::limit && !limit_.is_over();
     return tl::unexpected(std::move(got).error());
@@ -140,7 +141,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   report_.time = static_cast<std::uint64_t>(std::time(nullptr));
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
-  pause_ = Pause(std::move(acquired.lease));
+  pause_ = Pause(std::move(acquired.lease), std::move(acquired.holder));
   return acquired;
 }
 
@@ -195,8 +196,9 @@ Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) 
 
 // Called when the pipe is read, and again when the spool is read.
 Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
-  limit_.end();  // the worker has let go
   if (!report_.pause) {
+    TRY(pause_.let_go());
+    limit_.end();
     TRY_ASSIGN(report_.pause, pause_.end());
   }
   const bool read = options_.consistency != Consistency::torn;  // that is still to come
@@ -219,9 +221,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
   return {};
 }
 
-Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
-  // The worker reads the pipe that holds the guest, so it starts before the pause.
-  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+Result<sandbox::Done> DumpAttempt::read_guest(sandbox::Worker& worker, int spool, int output) {
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
     const std::chrono::microseconds rehearsed(ready.pause_us);
@@ -249,6 +249,7 @@ Result<sandbox::Done> DumpAttempt::read_guest(int spool, int output) {
                                 .locate = locate,
                                 .copy = copy,
                                 .on_source_read = [&] { return end_pause(worker); },
+                                .pause = &pause_,
                                 .cancel = cancel_});
 }
 
@@ -261,17 +262,25 @@ Result<DumpResult> DumpAttempt::run() {
   if (guest_.needs_spool(report_.before)) {
     TRY_ASSIGN(spool, make_spool());
   }
-  auto done = read_guest(spool.get(), output_->fd());
-  const bool over = !done && done.error().code != Errc::cancelled && limit_.is_over();
-  limit_.end();
-  static_cast<void>(pause_.end());  // where the worker did not come that far
-  if (over) {
-    return tl::unexpected(limit_is_over());
-  }
+  // It starts before the pause.
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  auto done = read_guest(worker, spool.get(), output_->fd());
+  static_cast<void>(pause_.let_go());  // before anything is waited for
   if (!done) {
+    done =
+        tl::unexpected(pause_.cause_of(std::move(done).error(), limit_).value_or(limit_is_over()));
+  }
+  const Result<> ended = worker.end();
+  limit_.end();
+  static_cast<void>(pause_.end());
+  if (!done) {
+    if (!ended) {
+      report_.remarks.push_back({ended.error().code, ended.error().message});
+    }
     had_no_memory_ = !report_.pause && acquire::another_may_do(done.error());
     return tl::unexpected(std::move(done).error());
   }
+  TRY(ended);  // else it may still write to the dump
   remember_place(guest_, done->place);
   DumpResult result{.summary = std::move(done->summary)};
   TRY(check_strict(dump, result));

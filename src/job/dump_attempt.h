@@ -56,15 +56,14 @@ class DumpAttempt {
   bool will_wait() const;
   // Whether its memory is copied before it is compressed.
   bool copies() const;
-  // Lets the guest stand still; returns what the worker gets, which alone holds it from then on.
+  // Lets the guest stand still; returns what the worker gets.
   Result<acquire::Acquired> acquire(const sandbox::Worker& worker);
-  // Why it stands still no longer.
   Error limit_is_over() const;
   // Waits until QEMU has written its snapshot. What comes then is a file.
   Result<> await_snapshot(int file);
   Result<> give_work(sandbox::Worker& worker, int spool, int output);
   Result<> end_pause(sandbox::Worker& worker);
-  Result<sandbox::Done> read_guest(int spool, int output);
+  Result<sandbox::Done> read_guest(sandbox::Worker& worker, int spool, int output);
 
   acquire::Guest& guest_;
   const GuestDumpOptions& options_;

@@ -9,6 +9,7 @@
 
 #include "src/acquire/commands.h"
 #include "src/acquire/libvirt/setup.h"
+#include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
@@ -48,10 +49,8 @@ struct Opened {
 };
 
 // Takes the guest's lock, unless it is held already.
-Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
-  TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
-                                              ? acquire::open_for_snapshot(options.guest)
-                                              : acquire::open_guest(options.guest));
+Result<Opened> look(acquire::OpenedGuest opened, const GuestDumpOptions& options,
+                    std::optional<GuestLock>& lock) {
   if (!options.locked && !lock && !only_looks(options)) {
     auto taken = lock_guest(opened.guest->keys(), "dumps the guest", opened.remarks);
     if (!taken) {
@@ -67,6 +66,20 @@ Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& l
   report->consistency = report->before.running ? name_of(options.consistency) : "stopped";
   report->remarks.insert(report->remarks.begin(), opened.remarks.begin(), opened.remarks.end());
   return Opened{std::move(opened.guest), *std::move(report)};
+}
+
+Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
+  const bool fits = options.consistency == Consistency::pause;
+  if (fits && options.opened != nullptr && options.opened->guest != nullptr) {
+    auto known = look(std::move(*options.opened), options, lock);
+    if (known) {
+      return known;
+    }  // else its connection may have been lost meanwhile
+  }
+  TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
+                                              ? acquire::open_for_snapshot(options.guest)
+                                              : acquire::open_guest(options.guest));
+  return look(std::move(opened), options, lock);
 }
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {
@@ -134,6 +147,7 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
                              const OnProgress& on_progress, std::string& why_not) {
   GuestDumpOptions options = given;
   options.guest.spool_folder = spool_folder(options);
+  options.guest.spool_memory = available_memory() / 4 * 3;
   const auto time = std::chrono::system_clock::now();
   std::vector<Remark> passed_over;
   std::optional<GuestReport> before;  // of the method that came to nothing

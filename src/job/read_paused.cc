@@ -39,37 +39,43 @@ Error limit_is_over(std::chrono::milliseconds limit) {
 Result<TextResult> read_held(acquire::Guest& guest, sandbox::Request request, GuestReport& report,
                              std::chrono::milliseconds pause_limit, int cancel,
                              std::vector<sandbox::NamedFd> descriptors) {
-  Pause pause;  // outlives the worker, which holds the pipe
+  Pause pause;
   PauseLimit limit(pause_limit);
   TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, request.how.threads));
   std::ranges::move(desk->descriptors(), std::back_inserter(descriptors));
   TRY_ASSIGN(request.ram, guest.memory_size());
-  TRY_ASSIGN(sandbox::Worker started, start_worker());
-  std::optional<sandbox::Worker> worker(std::move(started));
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
   const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
     if (report.before.running) {
-      TRY(limit.begin(worker->pid()));
+      limit.begin();
     }
     TRY_ASSIGN(acquire::Acquired acquired,
-               guest.acquire(report.before, {.until = limit.until(), .cancel = cancel}));
-    pause = Pause(std::move(acquired.lease));
+               guest.acquire(report.before,
+                             {.until = limit.until(), .cancel = cancel, .worker = worker.pid()}));
+    pause = Pause(std::move(acquired.lease), std::move(acquired.holder));
     return std::move(acquired.source);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) { return desk->locate(blocks); };
   const auto on_source_read = [&]() -> Result<> {
+    TRY(pause.let_go());
     limit.end();
     TRY_ASSIGN(report.pause, pause.end());
     return {};
   };
-  auto result = read_text(
-      *worker, std::move(request), std::move(descriptors),
-      {.on_ready = on_ready, .locate = locate, .on_source_read = on_source_read, .cancel = cancel});
-  const bool over = !result && result.error().code != Errc::cancelled && limit.is_over();
-  limit.end();
-  worker.reset();                  // it may hold the guest
-  static_cast<void>(pause.end());  // where the worker did not come that far
+  auto result = read_text(worker, std::move(request), std::move(descriptors),
+                          {.on_ready = on_ready,
+                           .locate = locate,
+                           .on_source_read = on_source_read,
+                           .pause = &pause,
+                           .cancel = cancel});
+  static_cast<void>(pause.let_go());  // before anything is waited for
   if (!result) {
-    return in_context(over ? limit_is_over(pause_limit) : std::move(result).error(), guest.name());
+    result = tl::unexpected(
+        pause.cause_of(std::move(result).error(), limit).value_or(limit_is_over(pause_limit)));
+  }
+  static_cast<void>(pause.end());
+  if (!result) {
+    return in_context(std::move(result).error(), guest.name());
   }
   result->name = guest.name();
   remember_place(guest, result->place);

@@ -64,17 +64,26 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Copy& asked, const CopyF
 
 // Waits for the worker's next event.
 Result<> wait_for_event(const sandbox::Worker& worker, const WorkerCallbacks& callbacks) {
-  std::array<pollfd, 2> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0}};
   while (true) {
+    const int lease = callbacks.pause != nullptr ? callbacks.pause->fd() : -1;
+    std::array<pollfd, 3> waits{pollfd{worker.fd(), POLLIN, 0}, pollfd{callbacks.cancel, POLLIN, 0},
+                                pollfd{lease, POLLIN, 0}};
     const int ready = ::poll(waits.data(), waits.size(), -1);
     if (ready < 0 && errno != EINTR) {
       return fail_errno(errno, "poll");
     }
-    if (ready > 0 && waits[1].revents == 0) {
+    if (ready <= 0) {
+      continue;
+    }
+    if (waits[1].revents != 0 && !(callbacks.on_cancel && callbacks.on_cancel())) {
+      return fail(Errc::cancelled, "interrupted");
+    }
+    // What the worker tells comes first: it may have let go.
+    if (waits[0].revents != 0) {
       return {};
     }
-    if (ready > 0 && !(callbacks.on_cancel && callbacks.on_cancel())) {
-      return fail(Errc::cancelled, "interrupted");
+    if (waits[2].revents != 0) {
+      TRY(callbacks.pause->look());
     }
   }
 }

@@ -7,6 +7,7 @@
 
 #include "src/base/result.h"
 #include "src/job/convert_job.h"
+#include "src/job/pause.h"
 #include "src/sandbox/worker.h"
 
 namespace vmcore::job {
@@ -31,7 +32,8 @@ struct WorkerCallbacks {
   FindRam locate = {};
   CopyForWorker copy = {};                        // an Error ends the job
   std::function<Result<>()> on_source_read = {};  // an Error ends the job
-  int cancel = -1;  // the job is given up with Errc::cancelled when this becomes readable,
+  Pause* pause = nullptr;  // borrowed; the job is given up when its lease is broken
+  int cancel = -1;         // the job is given up with Errc::cancelled when this becomes readable,
   std::function<bool()> on_cancel = {};  // unless this says that it goes on
 };
 

@@ -133,8 +133,7 @@ Error Worker::describe_death() {
     return status.error();
   }
   if (!*status) {
-    process_.kill();
-    static_cast<void>(process_.wait());
+    process_.end();
     return {Errc::io, "vmcore-worker closed its channel but did not end, and was killed"};
   }
   if (WIFEXITED(**status)) {
@@ -153,6 +152,18 @@ std::string Worker::last_words() const {
     text.pop_back();
   }
   return text.empty() ? "" : fmt::format(": it said \"{}\"", printable(text));
+}
+
+Result<> Worker::end() {
+  const pid_t pid = process_.pid();
+  if (!process_.end()) {
+    return fail(Errc::io,
+                "vmcore-worker (process {}) cannot be killed while it waits in the kernel (state "
+                "D), mostly for a disk that does not answer: it ends when the disk does answer, "
+                "and what it wrote is not kept",
+                pid);
+  }
+  return {};
 }
 
 Result<std::filesystem::path> worker_executable() {

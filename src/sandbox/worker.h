@@ -41,6 +41,10 @@ class Worker {
   // Answers a Locate.
   Result<> located(const Located& located, std::span<const int> fds);
 
+  // Kills the worker, whatever it does. An Error if it lives on, because it waits in the kernel:
+  // then it may still write to what it was given. It is not waited for any more.
+  Result<> end();
+
   // Readable when an event waits.
   int fd() const { return channel_.fd(); }
   pid_t pid() const { return process_.pid(); }

@@ -84,6 +84,7 @@ class Cli(unittest.TestCase):
         folder = self.folder / f"programs{number}"
         folder.mkdir()
         shutil.copy(VMCORECTL, folder)
+        (folder / "vmcore-holder").symlink_to(Path(VMCORECTL).with_name("vmcore-holder"))
         worker = folder / "vmcore-worker"
         worker.write_text(f"#!/usr/bin/python3\nimport json, os, socket, time\nchannel = socket.socket(fileno=3)\n"
                           f"request, fds, _, _ = socket.recv_fds(channel, 65536, 4)\n{script}")

@@ -114,11 +114,11 @@ class LibvirtRig:
         return log.read_text(errors="replace") if log.exists() else ""
 
     def _reachable(self, program: str) -> str:
-        """nobody may not see into the build tree: the two programs are run from a copy."""
+        """nobody may not see into the build tree: the programs are run from a copy."""
         own = self.folder / "bin"
         if not own.exists():
             own.mkdir(mode=0o755)
-            for name in ("vmcorectl", "vmcore-worker"):
+            for name in ("vmcorectl", "vmcore-worker", "vmcore-holder"):
                 shutil.copy(Path(program).parent / name, own / name)
         return str(own / "vmcorectl")
 

@@ -24,13 +24,18 @@ def role(process, vmcorectl: int) -> str:
     pid, parent, name, line = process
     if pid == vmcorectl:
         return "vmcorectl"
-    if name == "vmcore-worker" and parent == vmcorectl:
-        return "worker"
+    if name in ("vmcore-worker", "vmcore-holder") and parent == vmcorectl:
+        return name.removeprefix("vmcore-")
     return "helper" if name.startswith("libvirt_iohelp") and b"/proc/%d/fd/" % vmcorectl in line else ""
 
 
-def kill(roles: tuple, vmcorectl: int) -> list:
-    """SIGKILLs those that are there, in that order; their roles."""
+def living(vmcorectl: int) -> list:
+    """The pids of its job."""
+    return [process[0] for process in processes() if role(process, vmcorectl) in ("vmcorectl", "worker", "holder")]
+
+
+def kill(roles: tuple, vmcorectl: int, number: int = signal.SIGKILL) -> list:
+    """Sends those that are there a signal, in that order; their roles."""
     by_role = {}
     for process in processes():
         by_role.setdefault(role(process, vmcorectl), []).append(process[0])
@@ -38,7 +43,7 @@ def kill(roles: tuple, vmcorectl: int) -> list:
     for name in roles:
         for pid in by_role.get(name, []):
             try:
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
                 killed.append(name)
             except ProcessLookupError:
                 pass

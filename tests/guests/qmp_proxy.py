@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Monitors in front of QEMU's own. One tells one lie: that the guest runs. So what is done to running guests only can
-be done to one that stands still, and compared with QEMU's own dump of the same moment. Another makes dumps slow."""
+be done to one that stands still, and compared with QEMU's own dump of the same moment. Another makes dumps slow, and
+another hangs."""
 
 import array
 import os
@@ -85,6 +86,45 @@ class SlowProxy(RunningProxy):
             for _, _, ends in passed:
                 for fd in ends:
                     os.close(fd)
+
+
+class HangingProxy(RunningProxy):
+    """What either side says is not passed on between hang() and resume()."""
+
+    open = threading.Event()
+    open.set()
+
+    def hang(self) -> None:
+        HangingProxy.open.clear()
+
+    def resume(self) -> None:
+        HangingProxy.open.set()
+
+    @staticmethod
+    def _pass_on(client, monitor) -> None:
+        RunningProxy._pass_on(Gate(client), Gate(monitor))
+
+    @staticmethod
+    def _lie(monitor, client) -> None:
+        RunningProxy._lie(Gate(monitor), Gate(client))
+
+
+class Gate:
+    """A socket that sends nothing while the proxy hangs."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def sendall(self, data) -> None:
+        HangingProxy.open.wait()
+        self.inner.sendall(data)
+
+    def sendmsg(self, *words):
+        HangingProxy.open.wait()
+        return self.inner.sendmsg(*words)
 
 
 def slow_pipe(target: int) -> int:

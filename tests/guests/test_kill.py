@@ -28,7 +28,7 @@ from guests.witness import blockers
 MEMORY_MIB = 256
 WITHIN = 1.0
 # Whom a trial kills, in that order; "helper" is libvirt's process between QEMU's pipe and ours.
-OURS = [("vmcorectl",), ("worker",), ("vmcorectl", "worker"), ("worker", "vmcorectl")]
+OURS = [("vmcorectl",), ("worker",), ("holder",), ("vmcorectl", "worker"), ("worker", "vmcorectl")]
 WITH_LIBVIRT = OURS + [("helper",), ("helper", "vmcorectl", "worker")]
 
 

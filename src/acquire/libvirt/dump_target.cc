@@ -8,8 +8,6 @@
 #include <cerrno>
 #include <random>
 
-#include "src/base/pipe.h"
-
 namespace vmcore::acquire {
 namespace {
 
@@ -53,11 +51,9 @@ void PrivateFolder::remove() {
   }
 }
 
-Result<DumpTarget> DumpTarget::make_pipe() {
-  TRY_ASSIGN(Pipe pipe, vmcore::make_pipe());
+Result<DumpTarget> DumpTarget::of_pipe(Pipe pipe) {
   DumpTarget target;
   target.file_ = std::move(pipe.out);
-  static_cast<void>(::fcntl(target.file_.get(), F_SETPIPE_SZ, 1 << 20));  // fewer wake-ups
   TRY_ASSIGN(target.write_end_, renumber(pipe.in));
   const Fd descriptors(::open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!descriptors) {

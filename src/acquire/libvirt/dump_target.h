@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/pipe.h"
 #include "src/base/result.h"
 
 namespace vmcore::acquire {
@@ -31,10 +32,11 @@ class PrivateFolder {
 
 class DumpTarget {
  public:
-  // A pipe of ours, which libvirt opens through /proc. It has no name on any disk, so nothing is
-  // left behind. Opening a FIFO waits for a reader and holds the domain's job meanwhile; this pipe
-  // cannot block libvirt if we are killed at the wrong moment.
-  static Result<DumpTarget> make_pipe();
+  // A pipe, whose end to write to libvirt opens through /proc; what comes out of it is read from
+  // `pipe.out`. It has no name on any disk, so nothing is left behind. Opening a FIFO waits for a
+  // reader and holds the domain's job meanwhile; this pipe cannot block libvirt if we are killed at
+  // the wrong moment.
+  static Result<DumpTarget> of_pipe(Pipe pipe);
   // A file in a private folder of `parent`, for a libvirt that may not, or cannot, see our pipe.
   static Result<DumpTarget> make_file(const std::filesystem::path& parent);
 

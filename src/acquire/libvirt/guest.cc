@@ -99,6 +99,12 @@ Result<std::vector<std::size_t>> which_fit(const GuestProcess& process, virDomai
   });
 }
 
+// What is read of it is what the holder passes on.
+Result<DumpTarget> target_of(lease::Holder& holder) {
+  Pipe pipe{.out = holder.take_relay(), .in = holder.take_writing_end()};
+  return DumpTarget::of_pipe(std::move(pipe));
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LibvirtGuest>> LibvirtGuest::open(const Selection& selection) {
@@ -263,8 +269,10 @@ Result<> LibvirtGuest::check_idle() {
   return {};
 }
 
-Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool running, bool whole,
-                                                   bool cut_short, const Patience& patience) {
+Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, lease::Holder* holder,
+                                                   bool running, bool cut_short,
+                                                   const Patience& patience) {
+  const bool whole = holder == nullptr;
   std::unique_ptr<PauseWatch> watch;
   if (running) {
     TRY_ASSIGN(watch, PauseWatch::start(connection_.get(), domain_.get()));
@@ -281,15 +289,18 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
       return fail_errno(errno, "poll");
     }
     const bool cancelled = waits[2].revents != 0;
-    if (!whole && (cancelled || ready == 0)) {
-      static_cast<void>(target.take());  // nobody reads it any more: the guest runs again
+    // Its limit may be over before the first byte has come.
+    const bool dropped = (waits[1].revents & (POLLIN | POLLHUP)) == POLLHUP;
+    const bool late = ready == 0 || dropped;
+    if (!whole && (cancelled || late)) {
+      holder->drop();  // nobody reads it any more: the guest runs again
       target.forget_path();
       static_cast<void>(LibvirtLease(std::move(dump), std::move(watch), cut_short).end());
     }
     if (cancelled) {
       return fail(Errc::cancelled, "interrupted");
     }
-    if (ready == 0 && !whole) {
+    if (late && !whole) {
       return fail(Errc::busy, "libvirt's dump did not begin in time");
     }
     if (whole && has_bytes(target.fd())) {
@@ -309,16 +320,18 @@ Result<std::unique_ptr<Lease>> LibvirtGuest::begin(DumpTarget& target, bool runn
 }
 
 Result<Acquired> LibvirtGuest::acquire_pipe(bool running, const Patience& patience) {
-  TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
-  TRY_ASSIGN(auto lease, begin(target, running, false, process_.has_value(), patience));
-  return Acquired{process_ ? sandbox::Input(sandbox::ProcessInput{}) : sandbox::StreamInput{},
-                  target.take(), std::move(lease)};
+  const bool whole = !process_;
+  TRY_ASSIGN(lease::Holder holder, lease::Holder::start(patience.terms(running, whole)));
+  TRY_ASSIGN(DumpTarget target, target_of(holder));
+  TRY_ASSIGN(auto lease, begin(target, &holder, running, !whole, patience));
+  return Acquired{whole ? sandbox::Input(sandbox::StreamInput{}) : sandbox::ProcessInput{},
+                  target.take(), std::move(lease), std::move(holder)};
 }
 
 // libvirt cannot cancel a memory-only dump: the guest is paused until all of it is written.
 Result<Acquired> LibvirtGuest::acquire_file(bool running, const Patience& patience) {
   TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(selection_.spool_folder));
-  TRY_ASSIGN(auto lease, begin(target, running, true, false, patience));
+  TRY_ASSIGN(auto lease, begin(target, nullptr, running, false, patience));
   return Acquired{sandbox::FileInput{}, target.take(), std::move(lease)};
 }
 
@@ -350,11 +363,11 @@ Result<Acquired> LibvirtGuest::acquire(const GuestState& state, const Patience& 
 }
 
 Result<Fd> LibvirtGuest::dump_header() {
-  TRY_ASSIGN(DumpTarget target, DumpTarget::make_pipe());
-  TRY_ASSIGN(const auto lease, begin(target, true, false, true, {}));
-  Fd pipe = target.take();
-  Result<Fd> header = read_dump_header(pipe.get());
-  pipe.reset();
+  TRY_ASSIGN(lease::Holder holder, lease::Holder::start(header_terms()));
+  TRY_ASSIGN(DumpTarget target, target_of(holder));
+  TRY_ASSIGN(const auto lease, begin(target, &holder, true, true, {}));
+  Result<Fd> header = read_dump_header(target.fd());
+  holder.drop();
   TRY(lease->end());
   return header;
 }
@@ -390,7 +403,9 @@ Result<ImageSource> LibvirtGuest::look() {
 
 Result<std::vector<CpuState>> LibvirtGuest::registers() {
   if (!selection_.allow_taint) {
-    return Guest::registers();
+    return fail(Errc::unsupported,
+                "only QEMU's monitor has them, and asking it would taint the domain: --allow-taint "
+                "allows that");
   }
   return read_registers(by_monitor());
 }

@@ -66,10 +66,10 @@ class LibvirtGuest : public Guest {
 
   // libvirtd may have been restarted meanwhile.
   Result<> reconnect();
-  // A dump that goes into the target; `whole`: waits for its end, else for its first byte.
-  // `cut_short`: not all of it will be read.
-  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, bool running, bool whole, bool cut_short,
-                                       const Patience& patience);
+  // A dump that goes into the target. Waits for its first byte where there is a holder of its pipe,
+  // else for its end. `cut_short`: not all of it will be read.
+  Result<std::unique_ptr<Lease>> begin(DumpTarget& target, lease::Holder* holder, bool running,
+                                       bool cut_short, const Patience& patience);
   Execute by_monitor();
   Result<std::vector<RamBlock>> find_memory() const;
   Result<> ask_monitor();

@@ -156,8 +156,8 @@ Result<> LibvirtMonitor::try_writing(int) {
 
 class LibvirtSnapshotGuest : public Guest {
  public:
-  LibvirtSnapshotGuest(std::unique_ptr<LibvirtGuest> guest, std::filesystem::path folder)
-      : guest_(std::move(guest)), monitor_(*guest_), folder_(std::move(folder)) {}
+  LibvirtSnapshotGuest(std::unique_ptr<LibvirtGuest> guest, SpoolPlace place)
+      : guest_(std::move(guest)), monitor_(*guest_), place_(std::move(place)) {}
 
   const std::string& name() const override { return guest_->name(); }
   GuestIdentity identity() override {
@@ -187,7 +187,7 @@ class LibvirtSnapshotGuest : public Guest {
   Result<Acquired> acquire(const GuestState& state, const Patience&) override {
     TRY(check_running(state));
     monitor_.watch();
-    return begin_snapshot(monitor_, folder_);
+    return begin_snapshot(monitor_, place_);
   }
   Result<Fd> fetch(PhysRange range) override { return guest_->fetch(range); }
   Result<ImageSource> locate(std::span<const PhysRange> blocks) override {
@@ -199,7 +199,7 @@ class LibvirtSnapshotGuest : public Guest {
  private:
   std::unique_ptr<LibvirtGuest> guest_;
   LibvirtMonitor monitor_;
-  std::filesystem::path folder_;  // for the stream
+  SpoolPlace place_;
 };
 
 }  // namespace
@@ -212,7 +212,7 @@ Result<std::unique_ptr<Guest>> open_libvirt_snapshot(const Selection& selection)
                 "this with --allow-taint");
   }
   TRY_ASSIGN(auto guest, LibvirtGuest::open(selection));
-  return std::make_unique<LibvirtSnapshotGuest>(std::move(guest), selection.spool_folder);
+  return std::make_unique<LibvirtSnapshotGuest>(std::move(guest), spool_place(selection));
 }
 
 }  // namespace vmcore::acquire

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 #include <utility>
 
 #include "src/base/number.h"
+#include "src/base/process.h"
 #include "src/base/sys.h"
 #include "src/sandbox/messages.h"
 
@@ -69,11 +69,6 @@ Result<Fd> open_pagemap(pid_t pid) {
   return file;
 }
 
-bool has_ended(const Fd& pidfd) {
-  pollfd ended{pidfd.get(), POLLIN, 0};
-  return ::poll(&ended, 1, 0) != 0;
-}
-
 Result<std::vector<Mapping>> read_maps(pid_t pid) {
   std::ifstream file(proc(pid, "maps"), std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -118,13 +113,10 @@ bool any_in(const fs::path& folder, Each each) {
 }  // namespace
 
 Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
-  Fd pidfd = known ? *std::move(known) : Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    return errno == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
-                           : cannot_open(errno, pid, "pidfd");
-  }
+  Result<Fd> opened = known ? Result<Fd>(*std::move(known)) : open_pidfd(pid);
+  TRY_ASSIGN(Fd pidfd, std::move(opened));
   auto memory = open_proc(pid, "mem");
-  if (!memory && memory.error().code == Errc::not_found && !has_ended(pidfd)) {
+  if (!memory && memory.error().code == Errc::not_found && !is_readable(pidfd.get())) {
     return cannot_open(EACCES, pid, "mem");  // proc's mount option hidepid
   }
   if (!memory) {
@@ -138,7 +130,7 @@ Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
 
 // A file that was opened by the process's number belongs to it if the process has not ended since.
 Result<> GuestProcess::check_alive() const {
-  if (has_ended(pidfd_)) {
+  if (is_readable(pidfd_.get())) {
     return fail(Errc::not_found, "process {} of the guest has ended", pid_);
   }
   return {};

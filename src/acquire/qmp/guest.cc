@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/qmp/guest.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,7 +24,6 @@
 #include "src/acquire/qmp/snapshot.h"
 #include "src/acquire/qmp/whose.h"
 #include "src/acquire/snapshot/settings.h"
-#include "src/base/pipe.h"
 #include "src/base/range_set.h"
 #include "src/image/page.h"
 
@@ -139,13 +137,14 @@ Result<> QmpGuest::check_idle() {
   return {};
 }
 
-Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout, Fd* reader) {
+Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout,
+                              lease::Holder* holder) {
   TRY(monitor_.execute("getfd", {{"fdname", kFdName}}, qmp::kCommandTimeout, target));
   arguments["paging"] = false;
   arguments["protocol"] = fmt::format("fd:{}", kFdName);
   if (auto started = monitor_.execute("dump-guest-memory", arguments, timeout); !started) {
-    if (reader != nullptr) {
-      reader->reset();  // a dump that has begun all the same ends, and lets the guest run
+    if (holder != nullptr) {
+      holder->drop();  // a dump that has begun all the same ends, and lets the guest run
     }
     // QEMU may have the descriptor still, or have closed it already.
     static_cast<void>(monitor_.execute("closefd", {{"fdname", kFdName}}));
@@ -155,12 +154,9 @@ Result<> QmpGuest::start_dump(int target, Json arguments, Milliseconds timeout, 
   return {};
 }
 
-Result<Fd> QmpGuest::start_full_dump(Milliseconds timeout) {
-  TRY_ASSIGN(Pipe pipe, make_pipe());
-  // Fewer wake-ups; where the user's pipes may not be that large, the default does.
-  static_cast<void>(::fcntl(pipe.out.get(), F_SETPIPE_SZ, 1 << 20));
-  TRY(start_dump(pipe.in.get(), {{"detach", true}}, timeout, &pipe.out));
-  return std::move(pipe.out);
+Result<> QmpGuest::start_full_dump(lease::Holder& holder, Milliseconds timeout) {
+  const Fd pipe = holder.take_writing_end();
+  return start_dump(pipe.get(), {{"detach", true}}, timeout, &holder);
 }
 
 Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& patience) {
@@ -168,10 +164,13 @@ Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& pati
   if (!state.running && !process_) {
     return acquire_header();
   }
-  TRY_ASSIGN(Fd pipe, start_full_dump(patience.left(kDumpTimeout)));
-  return Acquired{process_ ? sandbox::Input(sandbox::ProcessInput{}) : sandbox::StreamInput{},
-                  std::move(pipe),
-                  std::make_unique<QmpLease>(monitor_, state.running, process_.has_value())};
+  const bool whole = !process_;
+  TRY_ASSIGN(lease::Holder holder, lease::Holder::start(patience.terms(state.running, whole)));
+  TRY(start_full_dump(holder, patience.left(kDumpTimeout)));
+  Fd relay = holder.take_relay();
+  return Acquired{whole ? sandbox::Input(sandbox::StreamInput{}) : sandbox::ProcessInput{},
+                  std::move(relay), std::make_unique<QmpLease>(monitor_, state.running, !whole),
+                  std::move(holder)};
 }
 
 Result<ImageSource> QmpGuest::locate(std::span<const PhysRange> blocks) {

@@ -67,11 +67,11 @@ class QmpGuest : public Guest {
 
  private:
   // Gives QEMU a descriptor to dump into, and starts. The arguments beside it. Where QEMU does not
-  // answer in time, `reader`, which may be null, is closed at once.
+  // answer in time, `holder`, which may be null, drops the lease at once.
   Result<> start_dump(int target, qmp::Json arguments, qmp::Milliseconds timeout = kDumpTimeout,
-                      Fd* reader = nullptr);
-  // A detached dump of everything; the end that is read.
-  Result<Fd> start_full_dump(qmp::Milliseconds timeout);
+                      lease::Holder* holder = nullptr);
+  // A detached dump of everything.
+  Result<> start_full_dump(lease::Holder& holder, qmp::Milliseconds timeout);
   Result<Acquired> acquire_header();
   Result<> reset();
   // What was found in the process is the guest's, or Errc::unsupported. What was proven before is

@@ -12,7 +12,6 @@
 #include "qmp/unix_peers.h"
 #include "src/acquire/dump_header.h"
 #include "src/acquire/qmp/monitor.h"
-#include "src/base/pipe.h"
 #include "src/base/sys.h"
 #include "src/image/page.h"
 
@@ -47,11 +46,12 @@ Result<> QmpSnapshotMonitor::try_writing(int file) {
 }
 
 Result<Fd> QmpSnapshotMonitor::dump_header() {
-  TRY_ASSIGN(Pipe pipe, make_pipe());
-  TRY(start_dump(pipe.in.get(), {{"detach", true}}));
-  pipe.in.reset();
-  // The reading end is closed on return. That ends QEMU's dump, with an error that is expected.
-  return read_dump_header(pipe.out.get());
+  TRY_ASSIGN(lease::Holder holder, lease::Holder::start(header_terms()));
+  Fd pipe = holder.take_writing_end();
+  TRY(start_dump(pipe.get(), {{"detach", true}}));
+  pipe.reset();
+  // The lease is dropped on return. That ends QEMU's dump, with an error that is expected.
+  return read_dump_header(holder.take_relay().get());
 }
 
 Result<Microseconds> QmpSnapshotMonitor::paused(const qmp::Json&) {
@@ -81,21 +81,21 @@ std::uint64_t QmpSnapshotMonitor::largest_file() const {
 }
 
 Result<std::unique_ptr<QmpSnapshotGuest>> QmpSnapshotGuest::make(
-    std::shared_ptr<qmp::Client> monitor, std::filesystem::path folder) {
+    std::shared_ptr<qmp::Client> monitor, SpoolPlace place) {
   TRY_ASSIGN(std::string name, name_of_guest(*monitor));
   return std::unique_ptr<QmpSnapshotGuest>(
-      new QmpSnapshotGuest(std::move(monitor), std::move(name), std::move(folder)));
+      new QmpSnapshotGuest(std::move(monitor), std::move(name), std::move(place)));
 }
 
 Result<Acquired> QmpSnapshotGuest::acquire(const GuestState& state, const Patience&) {
   TRY(check_running(state));
   TRY(client().drop_events());
-  return begin_snapshot(snapshots_, folder_);
+  return begin_snapshot(snapshots_, place_);
 }
 
 Result<std::unique_ptr<Guest>> open_qmp_snapshot(const Selection& selection) {
   TRY_ASSIGN(auto monitor, open_monitor(selection, QmpGuest::events()));
-  TRY_ASSIGN(auto guest, QmpSnapshotGuest::make(std::move(monitor), selection.spool_folder));
+  TRY_ASSIGN(auto guest, QmpSnapshotGuest::make(std::move(monitor), spool_place(selection)));
   guest->find_keys(selection.socket);
   return guest;
 }

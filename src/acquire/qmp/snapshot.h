@@ -2,7 +2,6 @@
 // A snapshot of a running guest by its QEMU's own monitor (snapshot.h).
 #pragma once
 
-#include <filesystem>
 #include <memory>
 
 #include "src/acquire/process/shared_memory.h"
@@ -37,7 +36,7 @@ class QmpSnapshotMonitor : public SnapshotMonitor {
 class QmpSnapshotGuest : public QmpGuest {
  public:
   static Result<std::unique_ptr<QmpSnapshotGuest>> make(std::shared_ptr<qmp::Client> monitor,
-                                                        std::filesystem::path folder);
+                                                        SpoolPlace place);
 
   bool needs_spool(const GuestState&) const override { return true; }
   Result<std::uint64_t> growth() override { return unallocated_shared_memory(snapshots_); }
@@ -45,14 +44,13 @@ class QmpSnapshotGuest : public QmpGuest {
   Result<Acquired> acquire(const GuestState& state, const Patience& patience) override;
 
  private:
-  QmpSnapshotGuest(std::shared_ptr<qmp::Client> monitor, std::string name,
-                   std::filesystem::path folder)
+  QmpSnapshotGuest(std::shared_ptr<qmp::Client> monitor, std::string name, SpoolPlace place)
       : QmpGuest(std::move(monitor), std::move(name), {}),
         snapshots_(client()),
-        folder_(std::move(folder)) {}
+        place_(std::move(place)) {}
 
   QmpSnapshotMonitor snapshots_;
-  std::filesystem::path folder_;  // for the stream
+  SpoolPlace place_;
 };
 
 Result<std::unique_ptr<Guest>> open_qmp_snapshot(const Selection& selection);

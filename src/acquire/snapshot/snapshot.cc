@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "src/acquire/libvirt/dump_target.h"
+#include "src/acquire/process/shared_memory.h"
 #include "src/acquire/qmp/memory_map.h"
 #include "src/acquire/snapshot/settings.h"
 #include "src/base/sys.h"
@@ -111,8 +112,8 @@ class SnapshotLease : public Lease {
   bool ran_again_ = false;  // was seen to run since the snapshot began
 };
 
-// Room for the whole stream, so that QEMU cannot run out of it.
-Result<> reserve(int file, std::uint64_t size, const std::filesystem::path& folder) {
+// Room for the whole stream, so that QEMU cannot run out of it. `where`: for people.
+Result<> reserve(int file, std::uint64_t size, const std::string& where) {
   while (::fallocate(file, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size)) != 0) {
     if (errno == EINTR) {
       continue;
@@ -121,9 +122,9 @@ Result<> reserve(int file, std::uint64_t size, const std::filesystem::path& fold
       return fail(Errc::unsupported,
                   "the file system of {} cannot reserve room, and a snapshot that runs out of room "
                   "hangs the guest: give another folder with --spool",
-                  folder.string());
+                  where);
     }
-    auto failed = fail_errno(errno, folder.string());
+    auto failed = fail_errno(errno, where);
     return fail(failed.value().code,
                 "{}: the snapshot needs {} MiB of room while it is taken: make room, or give "
                 "another folder with --spool",
@@ -132,10 +133,28 @@ Result<> reserve(int file, std::uint64_t size, const std::filesystem::path& fold
   return {};
 }
 
-Result<Fd> make_stream_file(const std::filesystem::path& folder) {
-  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(folder));
+struct Spool {
+  Fd file;
+  std::string where;
+};
+
+Result<Spool> make_spool(SnapshotMonitor& monitor, std::uint64_t size, const SpoolPlace& place) {
+  TRY_ASSIGN(const std::uint64_t growth, unallocated_shared_memory(monitor));
+  if (size + growth <= place.memory) {
+    TRY_ASSIGN(Fd file, make_memory_file("vmcorectl-snapshot"));
+    return Spool{std::move(file), "memory"};
+  }
+  if (!place.folder_allowed) {
+    return fail(Errc::limit,
+                "a snapshot needs {} MiB of memory for its stream, and only {} MiB can be taken of "
+                "this host (a quarter of what is available is left). With --allow-unbounded-pause "
+                "it is written to {}: if that disk does not answer, QEMU hangs with its guest. Or "
+                "use --consistency pause",
+                (size + growth) >> 20, place.memory >> 20, place.folder.string());
+  }
+  TRY_ASSIGN(DumpTarget target, DumpTarget::make_file(place.folder));
   target.forget_path();
-  return target.take();
+  return Spool{target.take(), place.folder.string()};
 }
 
 // Why QEMU cannot migrate, and so cannot make a snapshot; empty if it can.
@@ -245,7 +264,11 @@ Result<> check_snapshot_idle(SnapshotMonitor& monitor) {
   return {};
 }
 
-Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem::path& folder) {
+SpoolPlace spool_place(const Selection& selection) {
+  return {selection.spool_memory, selection.spool_folder, selection.allow_unbounded_pause};
+}
+
+Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const SpoolPlace& place) {
   TRY(check_blocked(monitor));
   TRY_ASSIGN(const SnapshotSettings settings, SnapshotSettings::look(monitor));
   TRY_ASSIGN(const std::string map, ask_for_people(monitor, "info mtree -f"));
@@ -259,14 +282,15 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
                 "or use --consistency pause",
                 most >> 20);
   }
-  TRY_ASSIGN(Fd file, make_stream_file(folder));
-  TRY(reserve(file.get(), most, folder));
+  TRY_ASSIGN(Spool spool, make_spool(monitor, most, place));
+  Fd& file = spool.file;
+  TRY(reserve(file.get(), most, spool.where));
   TRY_ASSIGN(Fd lease_file, duplicate(file.get()));
 
   TRY(settings.apply(monitor));
   const auto start = [&]() -> Result<Fd> {
     TRY(monitor.try_writing(file.get()));
-    TRY(reserve(file.get(), most, folder));  // truncating it has given that back
+    TRY(reserve(file.get(), most, spool.where));  // truncating it has given that back
     TRY_ASSIGN(Fd header, monitor.dump_header());
     TRY(wait_for_dump(monitor));
     // QEMU 7.2 resumes what it snapshots, and aborts where a guest that panicked would be stopped.
@@ -275,7 +299,7 @@ Result<Acquired> begin_snapshot(SnapshotMonitor& monitor, const std::filesystem:
     TRY(migrate(monitor, settings, file.get()));
     // A file that is opened by name is truncated as well. What was there a moment ago is taken
     // back; where it is gone, it is too late for anything but to wait for the snapshot.
-    static_cast<void>(reserve(file.get(), most, folder));
+    static_cast<void>(reserve(file.get(), most, spool.where));
     return header;
   };
   Result<Fd> header = start();

@@ -35,7 +35,7 @@ std::string read_some(int fd) {
 }
 
 TEST(DumpTarget, APipeBringsWhatIsWritten) {
-  auto target = DumpTarget::make_pipe();
+  auto target = DumpTarget::of_pipe(*make_pipe());
   ASSERT_TRUE(target) << target.error().message;
   Fd writer(::open(target->path().c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));  // as libvirt does
   ASSERT_TRUE(writer) << target->path();
@@ -51,7 +51,7 @@ TEST(DumpTarget, APipeBringsWhatIsWritten) {
 TEST(DumpTarget, NobodyIsLeftReadingAPipeThatIsGivenUp) {
   Fd writer;
   {
-    auto target = DumpTarget::make_pipe();
+    auto target = DumpTarget::of_pipe(*make_pipe());
     ASSERT_TRUE(target);
     writer = Fd(::open(target->path().c_str(), O_WRONLY | O_CLOEXEC));
   }

@@ -59,6 +59,7 @@ class SnapshotTest : public testing::Test {
   SnapshotTest() {
     std::string path = (std::filesystem::temp_directory_path() / "snapshot-XXXXXX").string();
     folder_ = ::mkdtemp(path.data());
+    place_ = {.memory = 0, .folder = folder_, .folder_allowed = true};
   }
   ~SnapshotTest() override { std::filesystem::remove_all(folder_); }
   void TearDown() override { guest_.reset(); }
@@ -155,8 +156,7 @@ class SnapshotTest : public testing::Test {
     qemu_.serve(std::move(answers));
     auto monitor = qmp::Client::open(qemu_.client_end(), {.events = QmpGuest::events()});
     ASSERT_TRUE(monitor) << monitor.error().message;
-    auto guest =
-        QmpSnapshotGuest::make(std::make_shared<qmp::Client>(*std::move(monitor)), folder_);
+    auto guest = QmpSnapshotGuest::make(std::make_shared<qmp::Client>(*std::move(monitor)), place_);
     ASSERT_TRUE(guest) << guest.error().message;
     guest_ = *std::move(guest);
   }
@@ -246,6 +246,7 @@ class SnapshotTest : public testing::Test {
   FakeQemu qemu_;
   Script script_;
   std::filesystem::path folder_;
+  SpoolPlace place_;
   std::vector<std::string> heard_;
   Fd target_;
   std::map<unsigned, Fd> sets_;
@@ -408,12 +409,27 @@ TEST_F(SnapshotTest, NoticesThatQemuDies) {
 }
 
 TEST_F(SnapshotTest, NeedsRoomForTheWholeStream) {
-  folder_ = "/proc";  // a file system without room
+  place_.folder = "/proc";  // a file system without room
   open({});
   EXPECT_FALSE(guest_->acquire({"running", true}, {}));
   EXPECT_EQ(script_.limit, kLimit);
   EXPECT_FALSE(was_heard("migrate-set-capabilities"));
-  folder_ = "";
+}
+
+// 16 MiB of RAM with 7 % and 128 MiB beside it, and 1025 MiB of shared memory that is not visible.
+constexpr std::uint64_t kEnough = 1200U << 20;
+
+TEST_F(SnapshotTest, GoesIntoMemoryWhereThereIsEnough) {
+  place_ = {.memory = kEnough, .folder = "/nowhere", .folder_allowed = false};
+  expect_room({});
+}
+
+TEST_F(SnapshotTest, NeedsLeaveForADiskWhereMemoryIsShort) {
+  place_ = {.memory = kEnough / 2, .folder = folder_, .folder_allowed = false};
+  const Error error = refused({});
+  EXPECT_EQ(error.code, Errc::limit);
+  EXPECT_NE(error.message.find("--allow-unbounded-pause"), std::string::npos);
+  EXPECT_FALSE(was_heard("migrate-set-capabilities"));
 }
 
 TEST_F(SnapshotTest, TellsWhatTheHostHasToAllocate) {

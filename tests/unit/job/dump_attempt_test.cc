@@ -68,13 +68,14 @@ class RunningGuest : public acquire::Guest {
   Result<> check_idle() override { return {}; }
   bool needs_spool(const acquire::GuestState&) const override { return false; }
   bool in_place() const override { return true; }
-  Result<acquire::Acquired> acquire(const acquire::GuestState&, const acquire::Patience&) override {
+  Result<acquire::Acquired> acquire(const acquire::GuestState& state,
+                                    const acquire::Patience& patience) override {
     deeds.push_back(Deed::held);
-    int ends[2];
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    line = Fd(ends[1]);
-    return acquire::Acquired{sandbox::ProcessInput{}, Fd(ends[0]),
-                             std::make_unique<Held>(deeds, line)};
+    TRY_ASSIGN(lease::Holder holder, lease::Holder::start(patience.terms(state.running, false)));
+    line = holder.take_writing_end();
+    Fd relay = holder.take_relay();
+    return acquire::Acquired{sandbox::ProcessInput{}, std::move(relay),
+                             std::make_unique<Held>(deeds, line), std::move(holder)};
   }
   Result<Fd> fetch(PhysRange) override { return fail(Errc::unsupported, "not fetched"); }
   Result<ImageSource> locate(std::span<const PhysRange>) override { return look(); }
