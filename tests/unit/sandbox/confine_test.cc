@@ -395,7 +395,7 @@ void refuse(std::initializer_list<int> numbers, int error) {
     ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(static_cast<std::uint16_t>(error)), number, 0);
   }
   ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
-                     SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+                     SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP, 0));
   ::seccomp_load(filter);
 }
 
@@ -461,7 +461,7 @@ TEST(Confine, WithoutAUserOfItsOwnItIsNobody) {
   const auto few = [] {
     const scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ALLOW);
     ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(setresgid), 1,
-                       SCMP_A0(SCMP_CMP_GT, 65534));
+                       SCMP_A0(SCMP_CMP_GT, 65534, 0));
     ::seccomp_load(filter);
   };
   EXPECT_THAT(told(false, few), HasSubstr("note: vmcore-worker is confined without a user of its "
