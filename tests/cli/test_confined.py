@@ -47,9 +47,10 @@ class Confined(Cli):
         done = self.run_cli("check", "--output", "json", *words, code=code, preexec_fn=become)
         return next(entry for entry in json.loads(done.stdout) if entry["id"] == "host.confinement")
 
-    def test_here_nothing_is_missing(self):
+    def test_here(self):
         found = self.finding(code=None)
-        self.assertEqual((found["result"], found["hint"]), ("PASS", ""), found)
+        self.assertIn(found["result"], ("PASS", "WARN"), found)
+        self.assertEqual(found["result"] == "PASS", found["hint"] == "", found)
 
     @unittest.skipIf(os.uname().machine != "x86_64", "numbers of another machine")
     def test_without_landlock(self):
