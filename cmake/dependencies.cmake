@@ -3,6 +3,9 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(pugixml 1.12 REQUIRED)
+foreach(name libarchive libcurl libdebuginfod libdw libelf)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${name})
+endforeach()
 
 function(static_library target name header)
   find_library(${target}_ARCHIVE lib${name}.a REQUIRED)
@@ -19,6 +22,7 @@ static_library(deflate_static deflate libdeflate.h)
 static_library(lzo2_static lzo2 lzo/lzo1x.h)
 static_library(snappy_static snappy snappy-c.h)
 static_library(sodium_static sodium sodium.h)
+static_library(seccomp_static seccomp seccomp.h)
 static_library(z_static z zlib.h)
 # It uncompresses sections: with zlib, and since 0.189 with zstd.
 static_library(elf_static elf libelf.h)

@@ -32,7 +32,7 @@ install(FILES src/config/vmcored.conf DESTINATION /etc/vmcorectl COMPONENT host)
 install(FILES docs/man/vmcored.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8 COMPONENT host)
 install(FILES docs/man/vmcored.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5 COMPONENT host)
 install(FILES docs/automatic.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT host)
-install(DIRECTORY examples/automatic examples/hooks examples/prometheus
+install(DIRECTORY examples/analysis examples/automatic examples/hooks examples/prometheus
         DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples USE_SOURCE_PERMISSIONS COMPONENT host)
 
 install(TARGETS vmcore-guest RUNTIME DESTINATION ${CMAKE_INSTALL_SBINDIR} COMPONENT guest)

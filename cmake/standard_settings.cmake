@@ -18,6 +18,7 @@ target_compile_options(standard_settings INTERFACE
   -Wimplicit-fallthrough -Werror -fstack-protector-strong
   -ffunction-sections -fdata-sections)  # what the capture kernel's init does not call is left out of it
 if(VMCORECTL_SANITIZE)
+  target_compile_definitions(standard_settings INTERFACE VMCORECTL_SANITIZED)
   target_compile_options(standard_settings INTERFACE
     -fsanitize=${VMCORECTL_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(standard_settings INTERFACE -fsanitize=${VMCORECTL_SANITIZE})

@@ -127,8 +127,8 @@ def main() -> int:
     by_itself(vmcorectl, out)
     title(f"Done in {time.monotonic() - started:.0f} s: the dumps are in {out}")
     show([vmcorectl, "info", out / "by-qmp.vmcore"])
-    print("\nTo open one, install crash and the kernel's debug package (linux-image-RELEASE-dbg), then paste the line\n"
-          "'open it with' above.")
+    print("\nTo open one, install crash, then paste the line 'open it with' above: it says which debug package the kernel\n"
+          "needs.")
     return 0
 
 

@@ -238,8 +238,9 @@ Result<bool> Client::hear(Clock::time_point deadline, std::size_t& patience) {
   return true;
 }
 
-Result<Json> Client::execute(std::string_view command, const Json& arguments, Milliseconds timeout,
-                             int fd) {
+Result<Json> Client::execute(std::string_view command, const Json& arguments,
+                             std::optional<Milliseconds> most, int fd) {
+  const Milliseconds timeout = most.value_or(patience_);
   const auto deadline = Clock::now() + timeout;
   Json message{{"execute", command}, {"id", ++id_}};
   if (!arguments.empty()) {

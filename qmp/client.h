@@ -53,7 +53,9 @@ class Client {
   // for an unknown command) with QEMU's text. Errc::busy if no answer arrives in time;
   // Errc::not_found if QEMU closed the connection. `fd`, if any, is sent with the command (getfd).
   Result<Json> execute(std::string_view command, const Json& arguments = Json::object(),
-                       Milliseconds timeout = kCommandTimeout, int fd = -1);
+                       std::optional<Milliseconds> timeout = {}, int fd = -1);
+  // How long QEMU may take where execute() is not told; kCommandTimeout at first.
+  void set_patience(Milliseconds patience) { patience_ = patience; }
 
   // The earliest kept event of that name, which is then removed; waits for it if necessary.
   Result<Event> wait_event(std::string_view name, Milliseconds timeout);
@@ -96,6 +98,7 @@ class Client {
 
   Fd socket_;
   Milliseconds greeting_;
+  Milliseconds patience_ = kCommandTimeout;
   MessageSplitter splitter_;
   KeptEvents events_;
   KeptEvents recorded_;

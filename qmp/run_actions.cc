@@ -100,7 +100,9 @@ Result<RunActions> actions_from(const std::vector<std::string>& words) {
   return actions;
 }
 
-Result<> set_actions(Client& monitor, const RunActions& actions) {
+namespace {
+
+Result<> set_at_once(Client& monitor, const RunActions& actions) {
   Json arguments = Json::object();
   for (const Action& action : kActions) {
     if (const std::string& value = actions.*action.member; !value.empty()) {
@@ -115,6 +117,18 @@ Result<> set_actions(Client& monitor, const RunActions& actions) {
   }
   TRY(done);
   return {};
+}
+
+}  // namespace
+
+// QEMU asks for `reboot` when its guest resets, and for `shutdown` a moment later, in its main loop
+// (qemu_system_reset_request(), main_loop_should_exit(), softmmu/runstate.c). A reset that the trap
+// has turned into a shutdown must still find `pause` there.
+Result<> set_actions(Client& monitor, const RunActions& actions) {
+  if (actions.shutdown == "poweroff" && !actions.reboot.empty()) {
+    TRY(set_at_once(monitor, {.reboot = actions.reboot}));
+  }
+  return set_at_once(monitor, actions);
 }
 
 std::optional<Wanted> wanted_by(const Json& data) {
@@ -134,16 +148,21 @@ Course course_of(Wanted wanted, const RunActions& before) {
 // With reboot=shutdown QEMU would trap a reset by its monitor as well.
 Result<> reset_guest(Client& monitor, const RunActions& then) {
   TRY_ASSIGN(const std::string before, status_of(monitor));
-  TRY(set_actions(monitor, {.reboot = "reset"}));
-  TRY(monitor.execute("system_reset"));
   const bool ran = before == "running";
-  if (!ran) {
-    TRY(wait_for_reset(monitor, before));
+  if (before != kWasReset) {
+    TRY(set_actions(monitor, {.reboot = "reset"}));
+    TRY(monitor.execute("system_reset"));
+    TRY(ran ? Result<>() : wait_for_reset(monitor, before));
   }
   TRY(set_actions(monitor, then));
   if (!ran) {
     TRY(monitor.execute("cont"));
   }
+  return {};
+}
+
+Result<> resume(Client& monitor) {
+  TRY(monitor.execute("cont"));
   return {};
 }
 

@@ -38,7 +38,8 @@ std::vector<std::string> words_of(const RunActions& actions);
 // Errc::malformed for a word that QEMU does not know.
 Result<RunActions> actions_from(const std::vector<std::string>& words);
 
-// Errc::unsupported for a QEMU before 6.0.
+// Errc::unsupported for a QEMU before 6.0. A guest that resets at the same time resets, or stands
+// in the trap: QEMU never ends because of it.
 Result<> set_actions(Client& monitor, const RunActions& actions);
 
 // What a guest that stopped in the trap was about to do.
@@ -52,8 +53,10 @@ enum class Course : std::uint8_t { reset, quit, stay };
 Course course_of(Wanted wanted, const RunActions& before);
 
 // The guest boots again, whether it runs or stands still, with the actions `then` from its first
-// instruction on.
+// instruction on. One that was reset already is carried on.
 Result<> reset_guest(Client& monitor, const RunActions& then);
+// The guest runs on.
+Result<> resume(Client& monitor);
 // QEMU ends. Returns when its monitor has closed.
 Result<> quit(Client& monitor);
 
@@ -63,5 +66,9 @@ Result<> follow(Client& monitor, Course course, const RunActions& then);
 // QEMU's status: "shutdown" of a guest in the trap.
 Result<std::string> status_of(Client& monitor);
 inline constexpr std::string_view kTrapped = "shutdown";
+inline constexpr std::string_view kPanicked = "guest-panicked";
+// Of a guest that stood still when it was reset, and was not carried on; also of one that QEMU
+// (-S) has not started yet.
+inline constexpr std::string_view kWasReset = "prelaunch";
 
 }  // namespace vmcore::qmp

@@ -2,6 +2,7 @@
 #include "src/base/fd.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -14,6 +15,11 @@ Result<Fd> duplicate(int fd) {
     return fail_errno(errno, "dup");
   }
   return again;
+}
+
+bool is_readable(int fd) {
+  pollfd wait{fd, POLLIN, 0};
+  return fd >= 0 && ::poll(&wait, 1, 0) == 1;
 }
 
 Result<Fd> make_memory_file(const char* name) {

@@ -43,6 +43,8 @@ class Fd {
 
 // Another descriptor of the same open file.
 Result<Fd> duplicate(int fd);
+// Whether it can be read without waiting: there is something, or its end. False for no descriptor.
+bool is_readable(int fd);
 // An empty file in memory. `name` shows in /proc only.
 Result<Fd> make_memory_file(const char* name);
 

@@ -85,6 +85,23 @@ Result<std::optional<int>> Process::wait_for(std::chrono::milliseconds patience)
   return reap(WNOHANG);
 }
 
+Result<Fd> open_pidfd(pid_t pid) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0U)));
+  if (pidfd) {
+    return pidfd;
+  }
+  const int error = errno;
+  if (error == ESRCH) {
+    return fail(Errc::not_found, "process {} has ended", pid);
+  }
+  return error == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
+                         : fail_errno(error, fmt::format("pidfd_open of process {}", pid));
+}
+
+void kill_process(const Fd& pidfd) {
+  ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0U);
+}
+
 std::string ending(int status) {
   if (WIFEXITED(status)) {
     return fmt::format("exit status {}", WEXITSTATUS(status));

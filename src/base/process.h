@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore {
@@ -43,6 +44,12 @@ class Process {
 
   pid_t pid_ = -1;
 };
+
+// A process, whatever becomes of its number: readable when it has ended. Errc::not_found if there
+// is none; Errc::unsupported before Linux 5.3.
+Result<Fd> open_pidfd(pid_t pid);
+// SIGKILL. Does nothing to a process that has ended.
+void kill_process(const Fd& pidfd);
 
 // The exit status 127 of a shell, and of a child whose exec failed.
 inline constexpr int kExecFailed = 127;

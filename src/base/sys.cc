@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -84,8 +85,10 @@ Result<> write_full(int fd, std::span<const std::byte> data) {
 }
 
 Result<std::uint64_t> file_size(int fd) {
+  // Not fstat(3): glibc asks newfstatat(2) for it, which takes paths, and so a worker may not make
+  // that call (sandbox/calls.h).
   struct stat status {};
-  if (::fstat(fd, &status) != 0) {
+  if (::syscall(SYS_fstat, fd, &status) != 0) {
     return fail_errno(errno, "stat");
   }
   if (S_ISREG(status.st_mode)) {

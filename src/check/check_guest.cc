@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 // All of a dump that comes before the guest would stand still: how long that would take.
 std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
   const sandbox::Request request{.input = sandbox::ProcessInput{.rehearsal = true, .copied = true},
+                                 .ram = facts.memory_size,
                                  .how = {.threads = facts.budget.threads},
                                  .hint = job::recall_place(guest)};
   std::optional<std::chrono::microseconds> pause;
@@ -33,16 +34,18 @@ std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const G
     }
     return fail(Errc::cancelled, "a rehearsal");
   };
-  auto ahead = job::ReadAhead::make(guest, facts.budget.memory);
-  if (!ahead) {
-    return pause;
-  }
-  const sandbox::NamedFd room[] = {{"room", ahead->room()}};
-  static_cast<void>(
-      job::run_worker(request, room,
-                      {.on_ready = on_ready,
-                       .locate = [&](std::span<const PhysRange>) { return ahead->locate({}); },
-                       .copy = [&](std::uint64_t entries) { return ahead->copy(entries); }}));
+  static_cast<void>([&]() -> Result<> {
+    TRY_ASSIGN(const auto desk, job::MemoryDesk::open(guest, facts.budget.threads));
+    TRY_ASSIGN(const auto ahead, job::ReadAhead::make(*desk, facts.budget.memory));
+    std::vector<sandbox::NamedFd> descriptors = desk->descriptors();
+    descriptors.push_back({"room", ahead.room()});
+    TRY(job::run_worker(
+        request, descriptors,
+        {.on_ready = on_ready,
+         .locate = [&](std::span<const PhysRange> blocks) { return desk->locate(blocks); },
+         .copy = [&](std::uint64_t entries) { return ahead.copy(entries); }}));
+    return {};
+  }());
   return pause;
 }
 

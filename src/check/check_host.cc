@@ -10,6 +10,7 @@
 #include "src/acquire/libvirt/setup.h"
 #include "src/base/number.h"
 #include "src/base/own_program.h"
+#include "src/job/run_worker.h"
 
 namespace vmcore::check {
 namespace {
@@ -92,6 +93,26 @@ Finding judge_worker(const Result<>& found) {
   return finding;
 }
 
+Finding judge_confinement(const Result<std::vector<Remark>>& missing) {
+  Finding finding{.id = "host.confinement", .title = "for the confinement of vmcore-worker"};
+  if (!missing) {
+    finding.verdict = Verdict::fail;
+    finding.hint = missing.error().message;
+    return finding;
+  }
+  for (const Remark& remark : *missing) {
+    finding.verdict = Verdict::warn;
+    finding.hint += (finding.hint.empty() ? "" : "; ") + remark.text;
+  }
+  return finding;
+}
+
+Result<std::vector<Remark>> try_confinement() {
+  TRY_ASSIGN(sandbox::Done done,
+             job::run_worker({.operation = sandbox::Operation::nothing}, {}, {}));
+  return std::move(done.summary.remarks);
+}
+
 Result<> find_program(const std::string& name) {
   TRY_ASSIGN(const fs::path path, find_own_program(name, "libexec/vmcorectl/" + name));
   if (::access(path.c_str(), X_OK) != 0) {
@@ -135,8 +156,8 @@ Finding judge_holder(std::uint64_t libvirt_version) {
 
 report::CheckReport judge_host(const HostFacts& facts) {
   return {{},
-          {judge_worker(facts.worker), judge_libvirt(facts.libvirt), judge_trace(facts.trace),
-           judge_userfaultfd(facts)}};
+          {judge_worker(facts.worker), judge_confinement(facts.confinement),
+           judge_libvirt(facts.libvirt), judge_trace(facts.trace), judge_userfaultfd(facts)}};
 }
 
 report::CheckReport check_host(const std::string& libvirt_uri) {
@@ -144,6 +165,7 @@ report::CheckReport check_host(const std::string& libvirt_uri) {
   facts.userfaultfd_for_all = number_in("/proc/sys/vm/unprivileged_userfaultfd").value_or(1) != 0;
   facts.userfaultfd_device = ::access("/dev/userfaultfd", F_OK) == 0;
   facts.worker = find_programs();
+  facts.confinement = try_confinement();
   facts.libvirt = acquire::libvirt_version(libvirt_uri);
   return judge_host(facts);
 }

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/base/result.h"
 #include "src/report/check.h"
@@ -26,6 +27,8 @@ struct HostFacts {
   bool userfaultfd_device =
       false;             // /dev/userfaultfd, Linux 6.1 (2d5de004e009), QEMU 8.0 (c40c0463413b)
   Result<> worker = {};  // whether vmcore-worker and vmcore-holder are there
+  // What a worker could not give up; the Error of one that refused to work.
+  Result<std::vector<Remark>> confinement = {};
   Result<std::uint64_t> libvirt = 0;  // the version of what answers: acquire/libvirt/setup.h
 };
 

@@ -45,7 +45,12 @@ Finding ArmedGuests::judge(const acquire::Selection& guest, const std::string& n
                                        "--qmp-folder DIR)");
   }
   if (!found->armed) {
-    return with(finding, Verdict::warn, "it is not armed: " + command_for(guest, name));
+    return with(
+        finding, Verdict::warn,
+        "it is not armed: " + (found->missing.empty() ? command_for(guest, name) : found->missing));
+  }
+  if (!found->missing.empty()) {
+    return with(finding, Verdict::warn, "it is armed, but " + found->missing);
   }
   Finding armed = finding;
   armed.value = found->trap_resets ? "armed, its resets are trapped" : "armed";

@@ -54,8 +54,7 @@ std::string describe_handoff(const job::DumpResult& dump) {
     return "";
   }
   return fmt::format("open it with  {}\n",
-                     shell_command({"crash", "/usr/lib/debug/boot/vmlinux-" + dump.summary.release,
-                                    dump.path.string()}));
+                     shell_command({"vmcorectl", "debug", dump.path.string()}));
 }
 
 std::string result_text(const job::GuestDumpResult& result, const ToldDump& told) {

@@ -95,6 +95,12 @@ std::function<void()> JobReporter::on_memory_read() {
   };
 }
 
+void JobReporter::take_monitor_again() {
+  if (monitor_) {
+    monitor_->take_again();
+  }
+}
+
 void JobReporter::tell(const job::ReceiveReport& report) {
   if (report.hello && !std::exchange(told_stream_, true)) {
     const std::optional<bool> monitor = give_monitor_back();

@@ -38,6 +38,8 @@ class JobReporter {
   job::OnProgress callback(job::OnProgress next);
   // For GuestDumpOptions. Empty without --report-fd. Borrows this object.
   std::function<void()> on_memory_read();
+  // The service has lent the monitor again.
+  void take_monitor_again();
   void tell(const job::ReceiveReport& report);
   void tell(const report::JobFlash& flash) { write(flash); }
   // The last; returns the code.

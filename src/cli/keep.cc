@@ -81,15 +81,17 @@ Result<> remove_for(const vault::Vault& vault, const vault::Budget& budget,
   return {};
 }
 
-report::Manifest begun(const std::string& guest, const std::optional<report::CrashEvent>& event) {
+report::Manifest begun(const vault::GuestKey& guest,
+                       const std::optional<report::CrashEvent>& event) {
   report::Manifest manifest{.time = now_in_seconds(),
-                            .capture = {.guest = {.name = guest, .host = job::node_name()}},
+                            .capture = {.guest = {.name = guest.name, .host = job::node_name()}},
+                            .from = guest.from,
                             .tool = std::string("vmcorectl ") + VMCORECTL_VERSION};
   if (event) {
     manifest.reason = report::reason_of(*event);
     manifest.witness = "event";
     GuestIdentity& identity = manifest.capture.guest;
-    identity.name = event->guest.empty() ? guest : event->guest;
+    identity.name = event->guest.empty() ? guest.name : event->guest;
     identity.uuid = event->uuid;
   }
   return manifest;
@@ -175,38 +177,40 @@ Result<> await_go(int go, int cancel) {
                     "dumped");
 }
 
-Result<Keeping> Keeping::begin(const KeepChoice& choice, const std::string& guest,
+Result<Keeping> Keeping::begin(const KeepChoice& choice, const vault::GuestKey& guest,
                                const Common& common) {
   TRY_ASSIGN(const std::optional<report::CrashEvent> event, read_event(choice.event));
-  TRY_ASSIGN(const std::string folder, folder_of(choice.store));
+  auto config = config_of(choice.store);
+  TRY_ASSIGN(const std::string folder, folder_of(choice.store, config));
   TRY_ASSIGN(vault::Vault opened, vault::Vault::open_to_write(folder));
   auto vault = std::make_unique<vault::Vault>(std::move(opened));
   TRY_ASSIGN(vault::Draft draft, vault->begin(0));
   Keeping keeping(choice, common, std::move(vault), std::move(draft), begun(guest, event));
-  TRY(keeping.configure());
+  TRY(keeping.configure(std::move(config)));
   keeping.crashed_us_ = event && !event->found ? event->time_us : now_in_microseconds();
+  // Before any file: a draft with files is completed, and must say of which guest it is.
+  TRY(keeping.draft_.note(keeping.manifest_));
   if (event) {
     TRY(keeping.draft_.write(job::kEventName, report::to_json(*event)));
     keeping.has_flash_ = choice.flash;  // a guest that sends nothing is dumped next
   }
-  TRY(keeping.draft_.checkpoint(keeping.manifest_));
   return keeping;
 }
 
 // With an event, a configuration that cannot be read is a remark: the crash is kept all the same.
-Result<> Keeping::configure() {
-  auto config = config_for(choice_.store);
-  if (!config && choice_.event.empty()) {
-    return tl::unexpected(std::move(config).error());
+Result<> Keeping::configure(Result<config::Config> read) {
+  if (!read && choice_.event.empty()) {
+    return tl::unexpected(std::move(read).error());
   }
-  if (!config) {
+  if (!read) {
     manifest_.remarks.push_back(
-        {config.error().code, "the usual limits hold: " + config.error().message});
+        {read.error().code, "the usual limits hold: " + read.error().message});
     return {};
   }
+  const config::Config config = config_for(choice_.store, *std::move(read));
   const GuestIdentity& guest = manifest_.capture.guest;
-  budget_ = with_limits(config->budget, choice_.guest, guest.name);
-  memory_ = config->policy_of(guest.name, guest.uuid).memory;
+  budget_ = with_limits(config.budget, choice_.guest, guest.name);
+  memory_ = config.policy_of(guest.name, guest.uuid).memory;
   return {};
 }
 
@@ -215,7 +219,7 @@ Result<> Keeping::make_room() {
   for (const vault::KeptCrash& crash : recovered.completed) {
     note(common_, fmt::format("{} was left by a program that ended; it is complete now", crash.id));
   }
-  const std::string& guest = manifest_.capture.guest.name;
+  const vault::GuestKey guest = vault::guest_of(manifest_);
   TRY_ASSIGN(const std::uint64_t estimate, vault_->estimate_for(guest));
   TRY(remove_for(*vault_, budget_, vault::Wanted{estimate, guest}, common_));
   return draft_.expect(estimate);
@@ -298,7 +302,7 @@ Result<bool> Keeping::wants_memory() {
   std::ranges::transform(crashes, std::back_inserter(stored), vault::stored_of);
   const vault::MemoryVerdict verdict =
       vault::should_keep_memory(stored, vault::strong_signature(manifest_.signature),
-                                manifest_.capture.guest.name, now_in_seconds(), memory_);
+                                vault::guest_of(manifest_), now_in_seconds(), memory_);
   manifest_.memory_left_out = verdict.why;
   manifest_.complete = !verdict.keep;
   return verdict.keep;

@@ -47,7 +47,7 @@ class Keeping {
  public:
   // Makes the draft. It says who crashed, when and, if there is an event, who says so.
   // Errc::malformed if the event's file has none.
-  static Result<Keeping> begin(const KeepChoice& choice, const std::string& guest,
+  static Result<Keeping> begin(const KeepChoice& choice, const vault::GuestKey& guest,
                                const Common& common);
 
   // Completes the drafts that others left in the store, and makes room for a dump of the guest.
@@ -94,8 +94,8 @@ class Keeping {
         draft_(std::move(draft)),
         manifest_(std::move(manifest)) {}
 
-  // Takes the limits from the configuration.
-  Result<> configure();
+  // Takes the limits from the configuration of the store.
+  Result<> configure(Result<config::Config> config);
   // Since the event, or since this was begun.
   std::uint64_t since_crash_us() const;
   // Writes a file of the flash report, unless the text is empty. A failure goes to the manifest and

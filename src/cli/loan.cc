@@ -25,7 +25,7 @@ Result<std::optional<Loan>> Loan::take(const std::string& control_socket,
   return Loan(std::move(monitor), std::move(loan->kept), std::move(loan->connection));
 }
 
-Loan::~Loan() {
+void Loan::give_back() {
   if (!connection_) {
     return;
   }
@@ -36,6 +36,8 @@ Loan::~Loan() {
     const std::string line = report::to_line(event);
     static_cast<void>(sys::write_full(connection_.get(), std::as_bytes(std::span(line))));
   }
+  kept_.clear();
+  connection_.reset();
 }
 
 void add_socket_option(CLI::App& command, std::string& socket) {

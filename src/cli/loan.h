@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Loan: a command borrows a guest's monitor from the vmcored that holds it, and gives the monitor
-// back when it ends.
+// back when it has read the guest, or ends.
 #pragma once
 
 #include <memory>
@@ -22,8 +22,10 @@ class Loan {
                                           const std::string& qmp_socket);
   Loan(Loan&&) = default;
   Loan& operator=(Loan&&) = delete;
-  // Tells the service what happened to the guest meanwhile.
-  ~Loan();
+  ~Loan() { give_back(); }
+
+  // Tells the service what happened to the guest meanwhile. Nobody may use the monitor any more.
+  void give_back();
 
   std::shared_ptr<qmp::Client> client() const { return monitor_.client(); }
 

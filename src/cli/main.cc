@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // vmcorectl: turns a crashed guest into a small vmcore that crash and drgn open.
+#include <algorithm>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "src/cli/far_end.h"
 #include "src/cli/remote.h"
 #include "src/cli/verb.h"
+#include "src/sandbox/worker.h"
 
 namespace vmcore::cli {
 namespace {
@@ -20,6 +24,9 @@ constexpr Verb kVerbs[] = {
     {"report", "Print what happened to a guest: panic, stacks, tasks, from memory alone",
      add_report, true},
     {"dmesg", "Print the kernel log of a guest or a dump file", add_dmesg, true},
+    {"debug", "Open a dump in crash, drgn or gdb with its debug information", add_debug, true},
+    {"debuginfo", "Find vmlinux and modules with debug information of a dump's kernel",
+     add_debuginfo, true},
     {"memory", "Print and draw what the memory of a guest is used for", add_memory, true},
     {"look", "Tell how the kernel of a guest that stopped came to its end", add_look, true},
     {"arm", "Have vmcored keep the next crash of guests; without a guest: list the guests", add_arm,
@@ -34,11 +41,20 @@ constexpr Verb kVerbs[] = {
      false},
 };
 
+constexpr std::string_view kStartWorkers[] = {"check",  "dump",  "receive", "convert", "info",
+                                              "report", "dmesg", "memory",  "look",    "prune"};
+
 // What every verb has beside its own.
 Run wrap(CLI::App& command, Common& common, Run run) {
   command.add_flag("-q,--quiet", common.quiet, "Print nothing but errors");
   command.add_flag_callback("--ends-with-stdin", end_with_stdin, "End when standard input ends")
       ->group("");
+  if (std::ranges::find(kStartWorkers, command.get_name()) != std::end(kStartWorkers)) {
+    command
+        .add_flag_callback("--allow-unconfined", sandbox::allow_unconfined_workers,
+                           "Read guest bytes also where the worker cannot be confined")
+        ->envname("VMCORECTL_ALLOW_UNCONFINED");
+  }
   // What a guest sends is written where it is received.
   if (command.get_option_no_throw("--connect") != nullptr && command.get_name() != "receive" &&
       command.get_option_no_throw("--asked-as") != nullptr) {

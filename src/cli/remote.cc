@@ -235,7 +235,7 @@ void add_remote_option(CLI::App& command) {
   remote->description(
       "Run by ssh on the host that -c names (qemu+ssh://HOST/system), with its own vmcorectl");
   for (const char* const name :
-       {"--qmp", "--all-crashed", "--svg", "--report-fd", "--keep", "--crash"}) {
+       {"--qmp", "--all-crashed", "--svg", "--html", "--report-fd", "--keep", "--crash"}) {
     if (CLI::Option* const other = command.get_option_no_throw(name)) {
       remote->excludes(other);
     }

@@ -25,15 +25,23 @@ Result<config::Config> config_of(const StoreChoice& choice) {
 }
 
 Result<std::string> folder_of(const StoreChoice& choice) {
+  return choice.folder.empty() ? folder_of(choice, config_of(choice)) : choice.folder;
+}
+
+Result<std::string> folder_of(const StoreChoice& choice, const Result<config::Config>& config) {
   if (!choice.folder.empty()) {
     return choice.folder;
   }
-  TRY_ASSIGN(const config::Config config, config_of(choice));
-  return config.store.native();
+  TRY(config);
+  return config->store.native();
 }
 
 Result<config::Config> config_for(const StoreChoice& choice) {
   TRY_ASSIGN(config::Config config, config_of(choice));
+  return config_for(choice, std::move(config));
+}
+
+config::Config config_for(const StoreChoice& choice, config::Config config) {
   std::error_code ignored;
   const bool configured = choice.folder.empty() || !choice.config.empty() ||
                           std::filesystem::equivalent(choice.folder, config.store, ignored);

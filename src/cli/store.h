@@ -26,8 +26,11 @@ void add_store_option(CLI::App& command, StoreChoice& choice);
 Result<config::Config> config_of(const StoreChoice& choice);
 // The folder of the store. Reads no configuration where --store names it.
 Result<std::string> folder_of(const StoreChoice& choice);
+// The same, of the configuration that config_of() has read.
+Result<std::string> folder_of(const StoreChoice& choice, const Result<config::Config>& config);
 // The configuration if --config was given, or if this is the configured store; else the defaults.
 Result<config::Config> config_for(const StoreChoice& choice);
+config::Config config_for(const StoreChoice& choice, config::Config config);
 Result<vault::Vault> open_store(const StoreChoice& choice);
 
 std::uint64_t now_in_seconds();

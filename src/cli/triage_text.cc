@@ -12,6 +12,7 @@
 #include "src/base/printable.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/text_line.h"
+#include "src/cli/triage_words.h"
 #include "src/image/page.h"
 
 namespace vmcore::cli {
@@ -24,7 +25,7 @@ using report::TriageStack;
 
 constexpr std::size_t kColumns = 110;
 // Of the screen.
-constexpr std::size_t kFrames = 16, kCpus = 8, kGroups = 5, kLines = 10, kChain = 5;
+constexpr std::size_t kFrames = 16, kCpus = 8, kGroups = 5, kLines = 10;
 
 // In the columns of this text.
 void entry(std::string& out, std::string_view name, std::string_view value) {
@@ -42,27 +43,9 @@ std::string shortened(const std::string& text) {
              : text.substr(0, whole_characters(std::string_view(text).substr(0, kColumns))) + "...";
 }
 
-std::string task_text(const TaskName& task) { return fmt::format("{} {}", task.pid, task.comm); }
-
 template <class T>
 std::string unknown(const report::Known<T>& section) {
   return "not known: " + section.why_not;
-}
-
-// The frames of the panic itself come first, and tell nothing.
-std::size_t behind_panic(const TriageStack& stack) {
-  constexpr std::array<std::string_view, 2> kPanics{"panic", "vpanic"};
-  std::size_t behind = 0;
-  for (std::size_t i = 0; i < stack.frames.size(); ++i) {
-    if (std::ranges::find(kPanics, stack.frames[i].function) != kPanics.end()) {
-      behind = i + 1;
-    }
-  }
-  return behind < stack.frames.size() ? behind : 0;
-}
-
-std::string frame_text(const TriageFrame& frame) {
-  return text_of(frame) + (frame.guessed ? "  (guessed)" : "");
 }
 
 // The frames from `first` on, with a mark where the stack changes.
@@ -84,199 +67,17 @@ void frames(std::string& out, const TriageStack& stack, std::size_t first, std::
   }
 }
 
-// What a task waits in: its functions, without those of the scheduler.
-std::string chain(const TriageStack& stack) {
-  constexpr std::array<std::string_view, 8> kScheduler{"__schedule",
-                                                       "schedule",
-                                                       "schedule_timeout",
-                                                       "io_schedule",
-                                                       "schedule_preempt_disabled",
-                                                       "ret_from_fork",
-                                                       "ret_from_fork_asm",
-                                                       "entry_SYSCALL_64_after_hwframe"};
-  std::string text;
-  std::size_t names = 0;
-  for (const TriageFrame& frame : stack.frames) {
-    if (std::ranges::find(kScheduler, frame.function) != kScheduler.end()) {
-      continue;
-    }
-    if (names++ == kChain) {
-      return text + " < ...";
-    }
-    text += (text.empty() ? "" : " < ") + (frame.function.empty() ? "?" : frame.function);
-  }
-  return text;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    text += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
-  }
-  return text;
-}
-
-std::string evidence_text(const std::vector<std::string>& evidence) {
-  static const std::map<std::string, std::string, std::less<>> kWords{
-      {"log", "the log"}, {"stack", "the stack"}, {"panic_cpu", "the kernel's panic_cpu"}};
-  std::vector<std::string> words;
-  for (const std::string& each : evidence) {
-    const auto word = kWords.find(each);
-    words.push_back(word != kWords.end() ? word->second : each);
-  }
-  return joined(words);
-}
-
-void describe_fault(const report::FaultingFunction& fault, std::string& out) {
-  if (fault.arguments.empty()) {
+void describe_crash_stack(const TriageReport& report, std::string& out) {
+  const CrashStack crash = crash_stack(report);
+  if (crash.title.empty()) {
     return;
   }
-  std::string text;
-  for (const report::Argument& argument : fault.arguments) {
-    text += fmt::format("{}{} {} = {:#x}", text.empty() ? "" : ", ", argument.type, argument.name,
-                        argument.value);
-  }
-  entry(out, "arguments", fmt::format("{}({}), as in the registers now", fault.name, text));
-}
-
-void describe_panic(const TriageReport& report, std::string& out) {
-  if (!report.panic.value) {
-    entry(out, "crash", "none known: " + report.panic.why_not);
+  out += fmt::format("\n{}\n", crash.title);
+  if (crash.stack == nullptr) {
+    indented(out, "not known: " + crash.why_not);
     return;
   }
-  const report::TriagePanic& panic = *report.panic.value;
-  const std::string title = panic.signature && !panic.signature->title.empty()
-                                ? panic.signature->title
-                                : std::string(crash_class_title(panic.kind));
-  entry(out, "crash", fmt::format("{} (by {})", title, evidence_text(panic.evidence)));
-  if (!panic.message.empty()) {
-    entry(out, "message", panic.message);
-  }
-  std::string where = panic.cpu ? fmt::format("CPU {}", *panic.cpu) : "an unknown CPU";
-  if (panic.task) {
-    where += ", task " + task_text(*panic.task);
-  }
-  if (panic.fault) {
-    where += ", in " + panic.fault->name;
-  }
-  entry(out, "where", where);
-  if (panic.fault) {
-    describe_fault(*panic.fault, out);
-  }
-  if (panic.signature) {
-    entry(out, "signature",
-          fmt::format("family {}{}{}", panic.signature->family,
-                      panic.signature->exact.empty() ? "" : ", exact " + panic.signature->exact,
-                      panic.signature->weak ? " (weak: crashes of other kinds may have it)" : ""));
-  }
-}
-
-std::string duration(double seconds) {
-  const auto whole = static_cast<std::uint64_t>(std::max(0.0, seconds));
-  constexpr std::uint64_t kMinute = 60, kHour = 3600, kDay = 86400;
-  if (whole >= kDay) {
-    return fmt::format("{} days {} h", whole / kDay, whole % kDay / kHour);
-  }
-  if (whole >= kHour) {
-    return fmt::format("{} h {} min", whole / kHour, whole % kHour / kMinute);
-  }
-  return whole >= kMinute ? fmt::format("{} min {} s", whole / kMinute, whole % kMinute)
-                          : fmt::format("{} s", whole);
-}
-
-void describe_kernel(const TriageReport& report, std::string& out) {
-  if (!report.kernel.value) {
-    entry(out, "kernel", unknown(report.kernel));
-    return;
-  }
-  const report::TriageKernel& kernel = *report.kernel.value;
-  std::string text = kernel.release;
-  if (kernel.uptime_seconds) {
-    text += ", up " + duration(*kernel.uptime_seconds);
-  }
-  entry(out, "kernel", text);
-  if (!kernel.build_id.empty()) {
-    entry(out, "build-id", kernel.build_id);
-  }
-  if (kernel.taint_mask && kernel.taints.empty()) {
-    entry(out, "taint", "none");
-  }
-  for (const report::Taint& taint : kernel.taints) {
-    entry(out, "taint", fmt::format("{}: {}", taint.letter, taint.meaning));
-  }
-}
-
-void describe_modules(const TriageReport& report, std::string& out) {
-  if (!report.modules.value) {
-    entry(out, "modules", unknown(report.modules));
-    return;
-  }
-  std::string text = fmt::format("{}", report.modules.value->size());
-  std::vector<std::string> foreign;
-  for (const report::TriageModule& module : *report.modules.value) {
-    if (module.out_of_tree) {
-      foreign.push_back(fmt::format("{} ({})", module.name, module.taints));
-    }
-  }
-  entry(out, "modules", text + (foreign.empty() ? "" : "; not of the kernel: " + joined(foreign)));
-}
-
-void describe_source(const TriageReport& report, const std::string& name, std::string& out) {
-  std::string text = name + (report.format.empty() ? "" : ", " + report.format);
-  if (!report.consistency.empty()) {
-    text += ", consistency " + report.consistency;
-  }
-  entry(out, "from", text);
-  if (report.consistency == "torn") {
-    entry(out, "torn", "the guest ran while it was read: parts may contradict each other");
-  }
-  if (report.incomplete) {
-    entry(out, "complete", "NO: parts are missing");
-  }
-}
-
-// A CPU that panic() stopped by an interrupt or NMI: what it did before.
-std::optional<std::string> stopped_in(const TriageStack& stack) {
-  constexpr std::array<std::string_view, 3> kStops{"stop_this_cpu", "crash_nmi_callback",
-                                                   "nmi_shootdown_nmi"};
-  const auto stops = [&](const TriageFrame& frame) {
-    return std::ranges::find(kStops, frame.function) != kStops.end();
-  };
-  const auto stop = std::ranges::find_if(stack.frames, stops);
-  if (stop == stack.frames.end()) {
-    return std::nullopt;
-  }
-  const auto before = std::find_if(std::next(stop), stack.frames.end(),
-                                   [](const TriageFrame& frame) { return frame.exact; });
-  if (before == stack.frames.end()) {
-    return stack.broken.empty() ? "in user mode" : "";
-  }
-  const TriageStack rest{.frames = {before, stack.frames.end()}};
-  const bool idle =
-      std::ranges::find(rest.frames, "do_idle", &TriageFrame::function) != rest.frames.end();
-  return idle ? "while idle" : "in " + chain(rest);
-}
-
-std::string cpu_text(const report::TriageCpu& cpu, const TriageReport& report) {
-  const auto stopped = cpu.stack ? stopped_in(report.stacks[*cpu.stack]) : std::nullopt;
-  std::string text =
-      fmt::format("CPU {:<3} {:<8}", cpu.number, stopped ? "stopped" : std::string_view(cpu.mode));
-  if (cpu.task) {
-    text += "  task " + task_text(*cpu.task);
-  }
-  if (stopped) {
-    text += ", " + *stopped;
-  } else if (cpu.stack && cpu.mode != "idle") {
-    text += ", in " + chain(report.stacks[*cpu.stack]);
-  } else if (!cpu.why_no_stack.empty() && cpu.mode != "user") {
-    text += ": " + cpu.why_no_stack;
-  }
-  return text;
-}
-
-// Where no CPU did, a number that none has.
-std::uint64_t crashed_cpu(const TriageReport& report) {
-  return report.panic.value && report.panic.value->cpu ? *report.panic.value->cpu : ~0ULL;
+  frames(out, *crash.stack, behind_panic(*crash.stack), kFrames);
 }
 
 void describe_cpus(const TriageReport& report, std::string& out) {
@@ -300,67 +101,6 @@ void describe_cpus(const TriageReport& report, std::string& out) {
   if (listed > kCpus) {
     indented(out, fmt::format("... {} more CPUs", listed - kCpus));
   }
-}
-
-// The stack of the CPU that crashed.
-void describe_crash_stack(const TriageReport& report, std::string& out) {
-  if (report.panic.value && report.panic.value->stack) {
-    const TriageStack& stack = report.stacks[*report.panic.value->stack];
-    out += "\nstack of the crash\n";
-    frames(out, stack, behind_panic(stack), kFrames);
-    return;
-  }
-  if (!report.cpus.value) {
-    return;
-  }
-  const std::uint64_t crashed = crashed_cpu(report);
-  const auto cpu = std::ranges::find(*report.cpus.value, crashed, &report::TriageCpu::number);
-  if (cpu == report.cpus.value->end()) {
-    return;
-  }
-  out += fmt::format("\nstack of CPU {}\n", crashed);
-  if (!cpu->stack) {
-    indented(out, "not known: " + cpu->why_no_stack);
-    return;
-  }
-  const TriageStack& stack = report.stacks[*cpu->stack];
-  frames(out, stack, behind_panic(stack), kFrames);
-}
-
-std::string lock_text(const report::LockWait& lock) {
-  return fmt::format("{} at {:#x}{}", lock.kind, lock.address,
-                     lock.owner ? ", which task " + task_text(*lock.owner) + " holds" : "");
-}
-
-// "lock of the page at 0xffffea0000123400 (inode 12 of ext4 on vda)"
-std::string io_text(const report::IoWait& io) {
-  static const std::map<std::string, std::string, std::less<>> kWords{
-      {"page_lock", "lock of the page"},
-      {"page_writeback", "writeback of the page"},
-      {"page_bit", "page"},
-      {"buffer", "buffer"}};
-  const auto word = kWords.find(io.kind);
-  if (word == kWords.end()) {
-    return "block I/O; which one is not known";
-  }
-  std::string text = word->second;
-  text += io.address ? fmt::format(" at {:#x}", *io.address) : "";
-  if (io.inode) {
-    text += fmt::format(" (inode {} of {} on {})", *io.inode, io.file_system, io.device);
-  } else if (io.block) {
-    text += fmt::format(" (block {} of {})", *io.block, io.device);
-  }
-  return text;
-}
-
-// Who is in the run queue, if anybody waits there.
-std::string queue_text(const report::RunQueue& queue) {
-  std::vector<std::string> names;
-  for (const report::QueuedTask& task : queue.tasks) {
-    names.push_back(task_text(task.name) + (task.policy == "real-time" ? " (real-time)" : "") +
-                    (task.delayed ? " (begins to sleep)" : ""));
-  }
-  return joined(names);
 }
 
 void describe_queues(const TriageReport& report, std::string& out) {
@@ -394,33 +134,15 @@ void describe_waiting(const TriageReport& report, std::string& out) {
     std::string text = fmt::format("{} {} in ", group.tasks, group.tasks == 1 ? "waits" : "wait");
     text += chain(report.stacks[group.stack]);
     indented(out, shortened(text));
-    std::vector<std::string> names;
-    for (const TaskName& task : group.names) {
-      names.push_back(task_text(task));
-    }
-    indented(out, shortened("  " + joined(names)));
-    if (group.lock) {
-      indented(out, "  for the " + lock_text(*group.lock));
-    } else if (group.io) {
-      indented(out, "  for the " + io_text(*group.io));
+    indented(out, shortened("  " + names_text(group.names)));
+    if (const std::string wait = wait_text(group); !wait.empty()) {
+      indented(out, "  for the " + wait);
     }
   }
   if (tasks.waiting.size() > kGroups) {
     indented(out,
              fmt::format("... {} more stacks of waiting tasks", tasks.waiting.size() - kGroups));
   }
-}
-
-// The line behind the one with which the crash began: what follows is told above.
-std::vector<std::string>::const_iterator end_of_story(const TriageReport& report) {
-  const auto& lines = *report.log.value;
-  constexpr std::size_t kTold = 60;
-  const std::string told =
-      report.panic.value ? report.panic.value->message.substr(0, kTold) : std::string();
-  const auto last = std::find_if(lines.rbegin(), lines.rend(), [&](const std::string& text) {
-    return !told.empty() && text.find(told) != std::string::npos;
-  });
-  return last == lines.rend() ? lines.end() : last.base();
 }
 
 void describe_log(const TriageReport& report, std::string& out) {
@@ -485,23 +207,19 @@ void all_tasks(const TriageReport& report, std::string& out) {
   if (!report.tasks.value) {
     return;
   }
-  std::map<std::uint64_t, std::vector<const report::TriageTask*>> by_stack;
+  std::map<std::uint64_t, std::vector<TaskName>> by_stack;
   out += "\ntasks\n       pid     tgid  cpu  state  comm\n";
   for (const report::TriageTask& task : report.tasks.value->list) {
     out += fmt::format("{}{:>9}{:>9}{:>5}  {:<5}  {}\n", task.on_cpu ? ">" : " ", task.name.pid,
                        task.name.tgid, task.cpu ? fmt::format("{}", *task.cpu) : "?",
                        printable(task.state), printable(task.name.comm));
     if (task.stack && !task.on_cpu) {
-      by_stack[*task.stack].push_back(&task);
+      by_stack[*task.stack].push_back(task.name);
     }
   }
   for (const auto& [stack, tasks] : by_stack) {
-    std::vector<std::string> names;
-    for (const report::TriageTask* task : tasks) {
-      names.push_back(task_text(task->name));
-    }
     out += fmt::format("\n{} {}: {}\n", tasks.size(), tasks.size() == 1 ? "task" : "tasks",
-                       printable(joined(names)));
+                       printable(names_text(tasks)));
     frames(out, report.stacks[stack], 0, report::kMaxFrames);
   }
 }
@@ -572,15 +290,6 @@ void describe_memory(const TriageReport& report, std::string& out) {
   }
 }
 
-// "inet stream tcp ESTABLISHED 192.0.2.1:80 to 192.0.2.2:40000"
-std::string socket_text(const report::OpenSocket& socket) {
-  std::string text = socket.family + " " + socket.type;
-  for (const std::string* part : {&socket.protocol, &socket.state, &socket.local}) {
-    text += part->empty() ? "" : " " + *part;
-  }
-  return text + (socket.remote.empty() ? "" : " to " + socket.remote);
-}
-
 void all_mounts(const TriageReport& report, std::string& out) {
   if (report.mounts.value) {
     out += "\nmounts\n";
@@ -601,10 +310,9 @@ void all_mounts(const TriageReport& report, std::string& out) {
 
 std::string triage_screen(const TriageReport& report, const std::string& name) {
   std::string out;
-  describe_panic(report, out);
-  describe_kernel(report, out);
-  describe_modules(report, out);
-  describe_source(report, name, out);
+  for (const Fact& fact : facts_of(report, name)) {
+    entry(out, fact.name, fact.value);
+  }
   describe_memory(report, out);
   describe_crash_stack(report, out);
   describe_cpus(report, out);

@@ -15,6 +15,8 @@ Run add_disarm(CLI::App& command, const Common& common);
 Run add_dump(CLI::App& command, const Common& common);
 Run add_receive(CLI::App& command, const Common& common);
 Run add_convert(CLI::App& command, const Common& common);
+Run add_debug(CLI::App& command, const Common& common);
+Run add_debuginfo(CLI::App& command, const Common& common);
 Run add_key(CLI::App& command, const Common& common);
 Run add_info(CLI::App& command, const Common& common);
 Run add_report(CLI::App& command, const Common& common);

@@ -36,26 +36,35 @@ std::string line_of(const GuestStatus& guest) {
   if (guest.trap_resets) {
     line += ", its resets are trapped";
   }
+  if (!guest.missing.empty()) {
+    line += (guest.armed ? ", but " : ": ") + guest.missing;
+  }
   return line;
 }
 
-int tell(const Answer& answer, const Common& common) {
+// `wanted`: what is missing was asked for.
+int tell(const Answer& answer, bool wanted, const Common& common) {
   if (common.json) {
     std::fputs(report::document_text(report::Json::parse(control::to_json(answer))).c_str(),
                stdout);
   }
   int failed = 0;
+  bool missing = false;
   for (const GuestStatus& guest : answer.guests) {
     if (!guest.error.empty()) {
       ++failed;
       const bool named = guest.error.starts_with(guest.name + ":");
       report_error({Errc::io, named ? guest.error : guest.name + ": " + guest.error});
-    } else if (!common.json && !common.quiet) {
+      continue;
+    }
+    missing = missing || !guest.missing.empty();
+    if (!common.json && !common.quiet) {
       fmt::print("{}\n", printable(line_of(guest)));
     }
   }
   const bool all = static_cast<std::size_t>(failed) == answer.guests.size();
-  return failed == 0 ? kExitDone : all ? kExitFailed : kExitNotAsAsked;
+  const bool whole = failed == 0 && !(wanted && missing);
+  return whole ? kExitDone : failed > 0 && all ? kExitFailed : kExitNotAsAsked;
 }
 
 int run(const Options& options, const Common& common) {
@@ -69,9 +78,9 @@ int run(const Options& options, const Common& common) {
     return report_error(answer.error(), common);
   }
   if (answer->guests.empty() && !common.json && !common.quiet) {
-    std::puts("vmcored knows no guest");
+    std::puts(request.verb == Verb::disarm ? "no guest is armed" : "vmcored knows no guest");
   }
-  return tell(*answer, common);
+  return tell(*answer, request.verb == Verb::arm, common);
 }
 
 void add_guests(CLI::App& command, Options& options) {

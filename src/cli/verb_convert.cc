@@ -10,6 +10,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/available_memory.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/job/reports.h"
@@ -52,6 +53,7 @@ int run(Options& options, const Common& common) {
   if (!crash) {
     return report_error(crash.error(), common);
   }
+  job::be_killed_first();
   job::Interrupt interrupt(kExitInterrupted);
   if (options.output != "-") {
     interrupt.arm();  // where files cannot be unnamed, there is one to be removed

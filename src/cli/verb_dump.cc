@@ -2,9 +2,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "src/cli/audit_trail.h"
@@ -21,6 +23,7 @@
 #include "src/command/report_error.h"
 #include "src/job/available_memory.h"
 #include "src/job/budget.h"
+#include "src/job/dump_attempt.h"
 #include "src/job/dump_job.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
@@ -86,8 +89,12 @@ job::GuestDumpResult dump(const job::GuestDumpOptions& options, job::Interrupt& 
 Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& interrupt,
                         JobReporter& reporter) {
   interrupt.arm();
-  TRY_ASSIGN(const job::FlashReading reading, job::read_flash(options.job.guest, interrupt.fd()));
+  acquire::Selection guest = options.job.guest;
+  guest.spool_folder = job::spool_folder(options.job);
+  TRY_ASSIGN(const job::FlashReading reading,
+             job::read_flash(guest, options.job.dump.how.threads, interrupt.fd()));
   reporter.tell(keeping.keep_flash(reading));
+  options.job.opened = reading.opened;
   if (options.keep.go_fd >= 0) {
     TRY(await_go(options.keep.go_fd, interrupt.fd()));
   }
@@ -99,6 +106,7 @@ Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& inte
 std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& keeping,
                                                     JobReporter& reporter, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
+  options.job.output = keeping.output();
   const Result<bool> wanted =
       options.keep.flash ? keep_flash(options, keeping, interrupt, reporter) : Result<bool>(true);
   if (wanted && !*wanted) {
@@ -109,7 +117,6 @@ std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& k
     return job::GuestDumpResult{tl::unexpected(room.error()), {}};
   }
   job::GuestDumpOptions job = options.job;
-  job.output = keeping.output();
   job.confirm_kept = [&] { return keeping.commit(); };
   return dump(job, interrupt, reporter, common);
 }
@@ -144,8 +151,17 @@ int finish_without_memory(Keeping& keeping, const Options& options, JobReporter&
   return reporter.end(tell_kept(keeping, report, code, common), report::to_json(report));
 }
 
+// As vmcored names a guest of a folder: by the name that its socket has there.
+vault::GuestKey key_of(const acquire::Selection& guest) {
+  std::error_code error;
+  const auto socket = std::filesystem::absolute(guest.socket, error);
+  const auto folder = std::filesystem::weakly_canonical(socket.parent_path(), error);
+  return {.name = guest.domain,
+          .from = guest.socket.empty() ? "" : (folder / socket.filename()).string()};
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
-  auto keeping = Keeping::begin(options.keep, options.job.guest.domain, common);
+  auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
     const report::DumpReport report{.dump = tl::unexpected(keeping.error())};
     return reporter.end(report_error(keeping.error(), common), report::to_json(report));
@@ -182,7 +198,16 @@ int dump_into_file(const Options& options, JobReporter& reporter, const Common& 
   return reporter.end(code, report::to_json(report));
 }
 
-int dump(Options& options, const Common& common, acquire::Selection guest) {
+// Whoever lent the monitor hears the guest again while its dump is compressed. What is still to be
+// done with the guest needs the monitor.
+std::function<void()> on_memory_read(const Options& options, JobReporter& reporter, Loan* loan) {
+  if (loan != nullptr && options.chosen_then().empty()) {
+    return [loan] { loan->give_back(); };
+  }
+  return reporter.on_memory_read();
+}
+
+int dump(Options& options, const Common& common, acquire::Selection guest, Loan* loan = nullptr) {
   choose(options, std::move(guest));
   auto reporter = JobReporter::open(options.service);
   if (!reporter) {
@@ -192,7 +217,7 @@ int dump(Options& options, const Common& common, acquire::Selection guest) {
   if (auto lent = reporter->monitor()) {
     options.job.guest.monitor = std::move(lent);
   }
-  options.job.on_memory_read = reporter->on_memory_read();
+  options.job.on_memory_read = on_memory_read(options, *reporter, loan);
   return options.keep.keep ? dump_into_store(options, *reporter, common)
                            : dump_into_file(options, *reporter, common);
 }
@@ -247,7 +272,8 @@ int run(Options& options, const Common& common) {
     choose(options, *guest);
     return crash_and_tell(options.crash, options.job, common);
   }
-  return options.all_crashed ? dump_all_crashed(options, common) : dump(options, common, *guest);
+  return options.all_crashed ? dump_all_crashed(options, common)
+                             : dump(options, common, *guest, loan ? &*loan : nullptr);
 }
 
 }  // namespace

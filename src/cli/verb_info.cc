@@ -173,7 +173,8 @@ std::string describe_stored(const vault::OpenCrash& open) {
   }
   if (const auto& policy = crash.state.policy) {
     line(out, "policy",
-         policy->action + (policy->done ? ": done" : ": not done: " + policy->error));
+         policy->action + (policy->why.empty() ? "" : " (" + policy->why + ")") +
+             (policy->done ? ": done" : ": not done: " + policy->error));
   }
   if (!crash.manifest) {
     return out;

@@ -11,6 +11,7 @@
 #include "src/base/utc.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/store.h"
+#include "src/cli/text_line.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -33,25 +34,6 @@ struct Options {
   bool group = false;
 };
 
-// Columns are as wide as their longest text; the last is as long as it is.
-void print_table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], row[i].size());
-    }
-  }
-  for (const auto& row : rows) {
-    std::string text;
-    for (std::size_t i = 0; i + 1 < row.size(); ++i) {
-      text += fmt::format("{:<{}}  ", row[i], widths[i]);
-    }
-    text += row.back();
-    text.erase(text.find_last_not_of(' ') + 1);
-    std::puts(text.c_str());
-  }
-}
-
 void print_crashes(const Crashes& crashes) {
   std::vector<std::vector<std::string>> rows{{"ID", "SIZE", "REASON", "STATE", "WHAT"}};
   for (const report::ListedCrash& crash : crashes) {
@@ -59,7 +41,7 @@ void print_crashes(const Crashes& crashes) {
                     printable(crash.manifest ? crash.manifest->reason : ""), flags_of(crash),
                     printable(title_of(crash))});
   }
-  print_table(rows);
+  std::fputs(table(rows).c_str(), stdout);
 }
 
 // Of a crash whose manifest is damaged nothing is known but what its ID says.
@@ -108,7 +90,7 @@ void print_groups(const std::vector<report::CrashGroup>& groups) {
                     utc_text(static_cast<std::int64_t>(group.first)), group.newest,
                     printable(group.title)});
   }
-  print_table(rows);
+  std::fputs(table(rows).c_str(), stdout);
 }
 
 void print_text(const Crashes& crashes, const std::string& folder, const Options& options,

@@ -2,12 +2,10 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
-#include <span>
 #include <string>
 
-#include "src/base/sys.h"
 #include "src/base/utc.h"
-#include "src/cli/dump_options.h"
+#include "src/cli/document.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/memory_picture.h"
 #include "src/cli/memory_report.h"
@@ -27,22 +25,6 @@ struct Options {
   bool force = false;
 };
 
-// Where it was kept, and remarks on that.
-Result<job::DumpResult> write_picture(const std::string& picture, const Options& options) {
-  job::DumpResult result;
-  if (options.svg == "-") {
-    std::fputs(picture.c_str(), stdout);
-    return result;
-  }
-  TRY_ASSIGN(job::Output output, job::Output::open(options.svg, options.force, false));
-  if (Result<> written = sys::write_full(output.fd(), std::as_bytes(std::span(picture)));
-      !written) {
-    return in_context(std::move(written).error(), options.svg);
-  }
-  TRY(output.keep(result));
-  return result;
-}
-
 int run(const Options& options, const Common& common) {
   const GuestOptions& source = options.source;
   job::Interrupt interrupt(kExitInterrupted);
@@ -60,13 +42,12 @@ int run(const Options& options, const Common& common) {
   int code = kExitDone;
   if (!options.svg.empty()) {
     const auto written =
-        write_picture(draw_memory(*report, {answer->name, utc_text(std::time(nullptr))}), options);
+        write_document(draw_memory(*report, {answer->name, utc_text(std::time(nullptr))}),
+                       options.svg, options.force, common);
     if (!written) {
       return report_error(written.error(), common);
     }
-    common.kept = !written->path.empty();
-    print_remarks(written->summary.remarks);
-    code = exit_code_of(*written);
+    code = *written;
   }
   if (common.json) {
     std::fputs(report::to_json(*report).c_str(), stdout);

@@ -67,7 +67,7 @@ std::string guest_of(const std::string& from) {
 }
 
 int receive_into_store(Options& options, JobReporter& reporter, const Common& common) {
-  auto keeping = Keeping::begin(options.keep, guest_of(options.job.from), common);
+  auto keeping = Keeping::begin(options.keep, {.name = guest_of(options.job.from)}, common);
   const Result<> room = keeping ? keeping->make_room() : tl::unexpected(keeping.error());
   if (!room) {
     const report::ReceiveReport report{.dump = tl::unexpected(room.error())};

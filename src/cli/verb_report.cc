@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 
+#include "src/base/utc.h"
+#include "src/cli/document.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/memory_picture.h"
+#include "src/cli/triage_page.h"
 #include "src/cli/triage_text.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
+#include "src/job/output.h"
+#include "src/report/memory.h"
 #include "src/report/triage.h"
 
 namespace vmcore::cli {
@@ -18,6 +26,8 @@ struct Options {
   GuestOptions source;
   std::string log;  // a file, or "-"
   bool full = false;
+  std::string html;  // a file, or "-"
+  bool force = false;
 };
 
 job::PausedText read(const Options& options, job::Interrupt& interrupt) {
@@ -25,6 +35,19 @@ job::PausedText read(const Options& options, job::Interrupt& interrupt) {
     return {job::read_log(options.log), {}};
   }
   return read_source(options.source, sandbox::Operation::report, interrupt);
+}
+
+// Of a guest that runs, memory is read once more, and the guest does not stand still for that.
+Result<std::string> draw_picture(const Options& options, job::Interrupt& interrupt) {
+  if (!options.log.empty()) {
+    return fail(Errc::not_found, "a log has none");
+  }
+  GuestOptions source = options.source;
+  source.pause = false;
+  const job::PausedText read = read_source(source, sandbox::Operation::memory, interrupt);
+  TRY_ASSIGN(const job::TextResult& answer, read.text);
+  TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(answer.text));
+  return draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
 }
 
 int run(const Options& options, const Common& common) {
@@ -40,9 +63,19 @@ int run(const Options& options, const Common& common) {
         read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
         common);
   }
+  int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
+  if (!options.html.empty()) {
+    const std::string page = triage_page(*report, {result->name, utc_text(std::time(nullptr))},
+                                         draw_picture(options, interrupt));
+    const auto written = write_document(page, options.html, options.force, common);
+    if (!written) {
+      return report_pause(read, report_error(written.error(), common), common);
+    }
+    code = std::max(code, *written);
+  }
   if (common.json) {
     std::fputs(report::to_json(*report).c_str(), stdout);
-  } else {
+  } else if (options.html.empty()) {
     std::fputs(triage_screen(*report, result->name).c_str(), stdout);
     if (options.full) {
       std::fputs(triage_details(*report).c_str(), stdout);
@@ -51,8 +84,7 @@ int run(const Options& options, const Common& common) {
       print_remarks(report->remarks);
     }
   }
-  const bool all = report->kernel.value && !report->incomplete;
-  return report_pause(read, all ? kExitDone : kExitNotAsAsked, common);
+  return report_pause(read, code, common);
 }
 
 }  // namespace
@@ -74,7 +106,21 @@ Run add_report(CLI::App& command, const Common& common) {
   });
   command.add_flag("--full", options->full,
                    "Print all: registers and stacks of all CPUs and tasks, memory, mounts, log");
-  return [options, &common] { return run(*options, common); };
+  command.add_option(
+      "--html", options->html,
+      "Write one HTML page, with all of --full, into this file; - is standard output");
+  command.add_flag("--force", options->force, "Replace an existing page");
+  return [options, &common] {
+    options->html = job::resolved_output(options->html);
+    if (common.json && options->html == "-") {
+      std::fputs(
+          "vmcorectl: report: --html - and --output json both write to standard output: give "
+          "--html a file\n",
+          stderr);
+      return static_cast<int>(kExitUsage);
+    }
+    return run(*options, common);
+  };
 }
 
 }  // namespace vmcore::cli

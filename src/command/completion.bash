@@ -23,9 +23,12 @@ _vmcorectl()
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
+        --html) _filedir html; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;
         -o|--file|--log|--qmp|--channel|--key|--event) _filedir; return ;;
-        --spool|--folder|--root|--store) _filedir -d; return ;;
+        --with) COMPREPLY=($(compgen -W "crash drgn gdb" -- "$cur")); return ;;
+        --from|--run) _filedir; return ;;
+        --spool|--folder|--root|--store|--cache|--results) _filedir -d; return ;;
         -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then
@@ -38,7 +41,7 @@ _vmcorectl()
         COMPREPLY=($(compgen -W "$(virsh -q list --all --name 2>/dev/null)" -- "$cur"))
     elif [[ $verb == prune ]]; then
         return
-    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory ]]; then
+    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory || $verb == debuginfo ]]; then
         [[ $verb == check || $verb == dump ]] || _filedir
         COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
     else

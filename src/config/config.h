@@ -40,6 +40,8 @@ enum class OnHang : std::uint8_t { report, nmi, dump };
 struct GuestPolicy {
   bool arm = false;  // its domain is armed each time it is found running
   AfterCrash after_crash = AfterCrash::as_domain;
+  // In place of as_domain where what the domain wants cannot be known. Not as_domain.
+  AfterCrash after_crash_default = AfterCrash::restart;
   OnHang on_hang = OnHang::report;
   unsigned level = 31;  // of its dumps
   // How long its own capture kernel may take until its dump is complete.
@@ -65,6 +67,10 @@ struct Config {
   std::filesystem::path store = vault::kUsualStore;
   vault::Budget budget = vault::kUsualBudget;  // load() fills in the limits of each guest
   unsigned dumps = 2;                          // that run at the same time
+  // What all dumps together may take of the host: bytes for copies of memory, and processors.
+  // Nothing: what one dump would take alone (job::whole_budget()).
+  std::optional<std::uint64_t> memory = {};
+  std::optional<unsigned> threads = {};
   std::filesystem::path hooks = "/etc/vmcorectl/hooks.d";
   std::chrono::seconds hook_limit{60};
   std::string hook_user = {};          // as whom hooks run; empty: as the service

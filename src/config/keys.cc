@@ -17,6 +17,9 @@ constexpr std::pair<std::string_view, AfterCrash> kAfterCrash[] = {
     {"resume", AfterCrash::resume},
 };
 
+// The owner's wish is not known where this counts.
+constexpr std::span kAfterCrashDefault = std::span(kAfterCrash).subspan<1>();
+
 constexpr std::pair<std::string_view, OnHang> kOnHang[] = {
     {"report", OnHang::report}, {"nmi", OnHang::nmi}, {"dump", OnHang::dump}};
 
@@ -75,6 +78,8 @@ std::span<const Key<Config>> service_keys() {
       key("connect", Uris(), &Config::uris),
       key("qmp-folders", Folders(), &Config::qmp_folders),
       key("dumps", Whole{1, 64}, &Config::dumps),
+      key("memory", AutoSize(), &Config::memory),
+      key("threads", AutoWhole{1, 256}, &Config::threads),
       key("hooks", Path{.or_none = true}, &Config::hooks),
       key("hook-limit", Duration(), &Config::hook_limit),
       key("hook-user", User(), &Config::hook_user),
@@ -101,6 +106,8 @@ std::span<const Key<GuestPolicy>> guest_keys() {
   static const std::array kKeys{
       key("arm", Flag(), &GuestPolicy::arm),
       key("after-crash", Word<AfterCrash>{kAfterCrash}, &GuestPolicy::after_crash),
+      key("after-crash-default", Word<AfterCrash>{kAfterCrashDefault},
+          &GuestPolicy::after_crash_default),
       key("on-hang", Word<OnHang>{kOnHang}, &GuestPolicy::on_hang),
       key("level", Whole{0, 31}, &GuestPolicy::level),
       key("kdump-limit", Duration(), &GuestPolicy::kdump_limit),

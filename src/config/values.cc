@@ -15,10 +15,11 @@ namespace {
 
 using Type = Written::Type;
 
-// "none" is a value of a limit; else `parse` says what the word is.
+// One word ("none" of a limit) stands for no value; else `parse` says what the word is.
 template <class Value, class Parse>
-bool read_limit(const Written& written, Type type, std::optional<Value>& value, Parse parse) {
-  if (written.is(Type::text) && written.word() == "none") {
+bool read_limit(const Written& written, Type type, std::optional<Value>& value, Parse parse,
+                std::string_view nothing = "none") {
+  if (written.is(Type::text) && written.word() == nothing) {
     value.reset();
     return true;
   }
@@ -90,6 +91,13 @@ std::string Size::show(const std::optional<std::uint64_t>& value) const {
   return toml_text(value ? size_text(*value) : "none");
 }
 
+bool AutoSize::read(const Written& written, std::optional<std::uint64_t>& value) const {
+  return read_limit(written, Type::text, value, parse_size, "auto");
+}
+std::string AutoSize::show(const std::optional<std::uint64_t>& value) const {
+  return toml_text(value ? size_text(*value) : "auto");
+}
+
 bool Share::read(const Written& written, std::optional<unsigned>& value) const {
   return read_limit(written, Type::text, value,
                     [](std::string_view text) -> std::optional<unsigned> {
@@ -137,6 +145,18 @@ bool Whole::read(const Written& written, unsigned& value) const {
   return most <= std::numeric_limits<unsigned>::max() && read_whole(written, *this, value);
 }
 std::string Whole::show(std::uint64_t value) const { return fmt::format("{}", value); }
+
+std::string AutoWhole::what() const { return Whole{least, most}.what() + R"(, or "auto")"; }
+bool AutoWhole::read(const Written& written, std::optional<unsigned>& value) const {
+  const auto in_range = [this](std::string_view text) {
+    const auto number = parse_number<unsigned>(text);
+    return number && *number >= least && *number <= most ? number : std::nullopt;
+  };
+  return read_limit(written, Type::whole, value, in_range, "auto");
+}
+std::string AutoWhole::show(const std::optional<unsigned>& value) const {
+  return value ? fmt::format("{}", *value) : toml_text("auto");
+}
 
 std::string Path::what() const {
   return or_none ? R"(an absolute path, or "")" : "an absolute path";

@@ -43,6 +43,13 @@ struct Size {
   std::string show(const std::optional<std::uint64_t>& value) const;
 };
 
+// As Size, but "auto" for what this program finds out itself.
+struct AutoSize {
+  std::string what() const { return R"(a size such as "2GiB" or "512MiB", or "auto")"; }
+  bool read(const Written& written, std::optional<std::uint64_t>& value) const;
+  std::string show(const std::optional<std::uint64_t>& value) const;
+};
+
 struct Share {
   std::string what() const { return R"(a percentage from "0%" to "100%", or "none")"; }
   bool read(const Written& written, std::optional<unsigned>& value) const;
@@ -76,6 +83,15 @@ struct Whole {
   bool read(const Written& written, std::uint64_t& value) const;
   bool read(const Written& written, unsigned& value) const;
   std::string show(std::uint64_t value) const;
+};
+
+struct AutoWhole {
+  unsigned least = 0;
+  unsigned most = 0;
+
+  std::string what() const;
+  bool read(const Written& written, std::optional<unsigned>& value) const;
+  std::string show(const std::optional<unsigned>& value) const;
 };
 
 // An absolute path; `or_none`: or an empty text.

@@ -53,6 +53,7 @@ Json status_json(const GuestStatus& guest) {
           {"state", report::cut(guest.state, report::kMaxName)},
           {"armed", guest.armed},
           {"trap_resets", guest.trap_resets},
+          {"missing", report::text_or_null(guest.missing, report::kMaxPath)},
           {"on_crash_before", report::text_or_null(guest.on_crash_before, report::kMaxName)},
           {"error", report::text_or_null(guest.error, report::kMaxPath)}};
 }
@@ -64,6 +65,7 @@ GuestStatus status_from(const Members& json) {
           .state = json.text("state", report::kMaxName),
           .armed = json.flag("armed"),
           .trap_resets = json.flag("trap_resets"),
+          .missing = json.text_or_empty("missing", report::kMaxPath),
           .on_crash_before = json.text_or_empty("on_crash_before", report::kMaxName),
           .error = json.text_or_empty("error", report::kMaxPath)};
 }

@@ -47,6 +47,7 @@ struct GuestStatus {
   std::string state = {};  // of the service's state machine
   bool armed = false;
   bool trap_resets = false;
+  std::string missing = {};          // of what is wanted: what is not set, and why
   std::string on_crash_before = {};  // of an armed guest
   std::string error = {};            // why what was asked for was not done
   bool operator==(const GuestStatus&) const = default;

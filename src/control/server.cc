@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::uint64_t kListener = 0;
 constexpr std::uint64_t kTimer = 1;
+// Then there may be descriptors again.
+constexpr std::chrono::seconds kFullFor{1};
 
 // What a service that was killed left.
 Result<> remove_dead_socket(const std::filesystem::path& path, const sockaddr_un& address) {
@@ -143,11 +145,22 @@ void Server::greet(Fd socket) {
 void Server::accept_all() {
   while (true) {
     Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!socket && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+      // The client stays, and its socket would be readable without end.
+      full_until_ = Clock::now() + kFullFor;
+      listen_for_clients(false);
+      return;
+    }
     if (!socket) {
       return;
     }
     greet(std::move(socket));
   }
+}
+
+void Server::listen_for_clients(bool listens) {
+  epoll_event wait{.events = listens ? EPOLLIN : 0U, .data = {.u64 = kListener}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, listener_.get(), &wait);
 }
 
 bool Server::read_request(std::uint64_t id, Client& client, std::vector<Asked>& asked) {
@@ -210,7 +223,7 @@ void Server::drop_late() {
 }
 
 void Server::set_timer() {
-  auto first = Clock::time_point::max();
+  auto first = full_until_.value_or(Clock::time_point::max());
   for (const auto& [id, client] : clients_) {
     first = std::min(first, client.deadline);
   }
@@ -226,6 +239,10 @@ void Server::set_timer() {
 
 std::vector<Asked> Server::step() {
   std::vector<Asked> asked;
+  if (full_until_ && *full_until_ <= Clock::now()) {
+    full_until_.reset();
+    listen_for_clients(true);
+  }
   std::array<epoll_event, kMostClients + 2> ready;
   const int count = ::epoll_wait(epoll_.get(), ready.data(), static_cast<int>(ready.size()), 0);
   for (int i = 0; i < count; ++i) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -77,6 +78,8 @@ class Server {
         timer_(std::move(timer)) {}
 
   void accept_all();
+  // Waits, or does not wait, for clients that connect.
+  void listen_for_clients(bool listens);
   void greet(Fd socket);
   bool has_room(const Client& client) const;
   // False if the client is to be dropped.
@@ -92,6 +95,8 @@ class Server {
   Fd epoll_;
   Fd timer_;
   Clients clients_;
+  // When clients are accepted again; nothing: they are now.
+  std::optional<Clock::time_point> full_until_ = {};
   std::uint64_t last_ = 1;  // 0 and 1 are the listener and the timer
 };
 

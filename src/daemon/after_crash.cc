@@ -13,7 +13,7 @@ struct Word {
   AfterCrash after;
 };
 
-// libvirt's virDomainLifecycleCrashAction; QEMU's PanicAction (qapi/run-state.json).
+// libvirt's virDomainLifecycleCrashAction; QEMU's PanicAction (qapi/run-state.json); ours.
 constexpr std::array kWords{
     Word{"destroy", AfterCrash::destroy},
     Word{"restart", AfterCrash::restart},
@@ -26,6 +26,7 @@ constexpr std::array kWords{
     Word{"shutdown", AfterCrash::destroy},
     Word{"exit-failure", AfterCrash::destroy},
     Word{"none", AfterCrash::resume},
+    Word{"resume", AfterCrash::resume},
 };
 
 }  // namespace
@@ -37,6 +38,24 @@ std::optional<AfterCrash> after_crash_of(std::string_view action) {
     }
   }
   return std::nullopt;
+}
+
+AfterCrash after_panic(const qmp::RunActions& actions) {
+  const AfterCrash after = after_crash_of(actions.panic).value_or(AfterCrash::preserve);
+  // With -no-shutdown a QEMU stays where it would end.
+  return after == AfterCrash::destroy && actions.shutdown == "pause" ? AfterCrash::preserve : after;
+}
+
+AfterCrash after_trap(qmp::Course course) {
+  switch (course) {
+    case qmp::Course::reset:
+      return AfterCrash::restart;
+    case qmp::Course::quit:
+      return AfterCrash::destroy;
+    case qmp::Course::stay:
+      return AfterCrash::preserve;
+  }
+  return AfterCrash::preserve;
 }
 
 }  // namespace vmcore::daemon

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "src/daemon/log.h"
 
@@ -31,13 +32,23 @@ std::string reason_of(const CrashOutcome& outcome, const Result<SettledCrash>& c
                                                   : "panic";
 }
 
+// What an administrator would else learn from the first crash.
+void tell_refused(const config::Config& config) {
+  for (const HookEnd& refused : find_hooks(config.hooks).refused) {
+    say(Priority::warning, refused.program, refused.how);
+  }
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Aftermath>> Aftermath::start(Loop& loop, const config::Config& config) {
+Result<std::unique_ptr<Aftermath>> Aftermath::start(Loop& loop, const config::Config& config,
+                                                    const std::filesystem::path& marks) {
   TRY_ASSIGN(HookSettings settings, settings_of(config));
   TRY_ASSIGN(Hooks hooks, Hooks::create(std::move(settings)));
-  std::unique_ptr<Aftermath> all(new Aftermath(loop, config, std::move(hooks)));
+  std::unique_ptr<Aftermath> all(new Aftermath(loop, config, HookMarks(marks), std::move(hooks)));
   loop.watch(all->hooks_.fd(), [one = all.get()] { one->step_hooks(); });
+  tell_refused(config);
+  all->resume_hooks();
   return all;
 }
 
@@ -46,6 +57,7 @@ Aftermath::~Aftermath() { loop_.forget(hooks_.fd()); }
 Result<> Aftermath::configure(const config::Config& config) {
   TRY_ASSIGN(HookSettings settings, settings_of(config));
   hooks_.set(std::move(settings));
+  tell_refused(config);
   store_ = config.store;
   file_ = config.metrics;
   return {};
@@ -58,8 +70,28 @@ void Aftermath::add(const CrashOutcome& outcome, std::size_t armed) {
     return;
   }
   loop_.in_background<Result<SettledCrash>>(
-      [store = store_, id = outcome.id] { return read_settled(store, id); },
+      [store = store_, marks = marks_, id = outcome.id]() -> Result<SettledCrash> {
+        if (const Result<> marked = marks.set(id); !marked) {
+          say(Priority::warning, "", marked.error().message);
+        }
+        return read_settled(store, id);
+      },
       [this, outcome](const Result<SettledCrash>& crash) { count(outcome, crash); });
+}
+
+void Aftermath::keep_writing(std::function<std::size_t()> armed) {
+  constexpr std::chrono::minutes kEvery(5);
+  if (!file_.empty()) {
+    metrics_.set_armed(armed());
+    loop_.in_background<Result<StoreUse>>([store = store_] { return use_of(store); },
+                                          [this](const Result<StoreUse>& use) {
+                                            if (use) {
+                                              metrics_.set_store(use->bytes, use->crashes);
+                                            }
+                                            write();
+                                          });
+  }
+  loop_.after(kEvery, [this, armed = std::move(armed)] { keep_writing(armed); });
 }
 
 void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& crash) {
@@ -76,11 +108,49 @@ void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& c
   took(Took::to_dump, outcome.to_kept_us);
   took(Took::to_running, outcome.policy.to_running_us);
   if (crash) {
-    metrics_.set_store(crash->store_bytes, crash->store_crashes);
-    hooks_.start(
-        {.id = outcome.id, .folder = crash->folder, .manifest = report::to_json(crash->manifest)});
+    metrics_.set_store(crash->store.bytes, crash->store.crashes);
+  }
+  if (!outcome.id.empty()) {
+    start_hooks(outcome.id, crash);
   }
   write();
+}
+
+void Aftermath::start_hooks(const std::string& id, const Result<SettledCrash>& crash) {
+  if (crash) {
+    hooks_.start({.id = id, .folder = crash->folder, .manifest = report::to_json(crash->manifest)});
+    return;
+  }
+  say(Priority::warning, "", fmt::format("no hook runs for {}: {}", id, crash.error().message));
+  unmark(id);
+}
+
+void Aftermath::resume_hooks() {
+  using Left = std::vector<std::pair<std::string, Result<SettledCrash>>>;
+  loop_.in_background<Left>(
+      [store = store_, marked = marks_.all()] {
+        Left left;
+        for (const std::string& id : marked) {
+          left.emplace_back(id, read_settled(store, id));
+        }
+        return left;
+      },
+      [this](const Left& left) {
+        for (const auto& [id, crash] : left) {
+          say(Priority::info, "",
+              fmt::format("the hooks of {} had not ended when vmcored stopped: they run now", id));
+          start_hooks(id, crash);
+        }
+      });
+}
+
+void Aftermath::unmark(const std::string& id) {
+  loop_.in_background<Result<>>([marks = marks_, id] { return marks.remove(id); },
+                                [](const Result<>& removed) {
+                                  if (!removed) {
+                                    say(Priority::warning, "", removed.error().message);
+                                  }
+                                });
 }
 
 void Aftermath::step_hooks() {
@@ -93,6 +163,9 @@ void Aftermath::step_hooks() {
       say(Priority::warning, "", fmt::format("hook {} of {}: {}", end.program, end.crash, end.how));
     }
     write();
+  }
+  for (const std::string& id : hooks_.over()) {
+    unmark(id);
   }
 }
 

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "src/base/result.h"
 #include "src/config/config.h"
 #include "src/daemon/guest_machine.h"
+#include "src/daemon/hook_marks.h"
 #include "src/daemon/hooks.h"
 #include "src/daemon/loop.h"
 #include "src/daemon/metrics.h"
@@ -18,8 +20,11 @@ namespace vmcore::daemon {
 
 class Aftermath {
  public:
-  // The loop outlives it. A user of hooks that does not exist is Errc::not_found.
-  static Result<std::unique_ptr<Aftermath>> start(Loop& loop, const config::Config& config);
+  // The loop outlives it. `marks`: the folder of the crashes whose hooks have not ended
+  // (HookMarks); those that a vmcored before this one has left there get their hooks now. A user of
+  // hooks that does not exist is Errc::not_found.
+  static Result<std::unique_ptr<Aftermath>> start(Loop& loop, const config::Config& config,
+                                                  const std::filesystem::path& marks);
   ~Aftermath();
   Aftermath(const Aftermath&) = delete;
   Aftermath& operator=(const Aftermath&) = delete;
@@ -28,21 +33,29 @@ class Aftermath {
   Result<> configure(const config::Config& config);
   // `armed`: how many guests are.
   void add(const CrashOutcome& outcome, std::size_t armed);
+  // Writes the metrics now and every five minutes: counters begin with 0 and not with their first
+  // crash, and who collects them sees by the file's time whether the service runs.
+  void keep_writing(std::function<std::size_t()> armed);
 
  private:
-  Aftermath(Loop& loop, const config::Config& config, Hooks hooks)
+  Aftermath(Loop& loop, const config::Config& config, HookMarks marks, Hooks hooks)
       : loop_(loop),
         store_(config.store),
         file_(config.metrics),
+        marks_(std::move(marks)),
         hooks_(std::move(hooks)),
         metrics_(read_metrics(file_)) {}
   void count(const CrashOutcome& outcome, const Result<SettledCrash>& crash);
+  void start_hooks(const std::string& id, const Result<SettledCrash>& crash);
+  void resume_hooks();
+  void unmark(const std::string& id);
   void step_hooks();
   void write();
 
   Loop& loop_;
   std::filesystem::path store_;
   std::filesystem::path file_;  // of the metrics; empty: none
+  HookMarks marks_;
   Hooks hooks_;
   Metrics metrics_;
 };

@@ -11,6 +11,7 @@
 #include <utility>
 #include <variant>
 
+#include "src/daemon/guest_machine.h"
 #include "src/report/job_event.h"
 
 namespace vmcore::daemon {
@@ -66,14 +67,15 @@ void ControlDesk::serve(const Asked& asked) {
 }
 
 GuestStatus ControlDesk::status_of(const GuestId& guest) const {
-  const GuestRecord& record = hands_.record(guest);
+  Armed::State state = armed_.state_of(guest);
   return {.name = guest.name,
           .uuid = guest.uuid,
           .from = guest.from,
           .state = hands_.state(guest),
-          .armed = record.armed,
-          .trap_resets = record.trap_resets,
-          .on_crash_before = record.on_crash_before};
+          .armed = state.armed,
+          .trap_resets = state.trap_resets,
+          .missing = std::move(state.missing),
+          .on_crash_before = hands_.record(guest).on_crash_before};
 }
 
 std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer) const {
@@ -97,21 +99,35 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
   }
   std::vector<GuestId> guests;
   for (const std::string& word : request.guests) {
-    const std::size_t before = guests.size();
-    std::ranges::copy_if(all, std::back_inserter(guests),
+    std::vector<GuestId> named;
+    std::ranges::copy_if(all, std::back_inserter(named),
                          [&](const GuestId& guest) { return is_named(guest, word); });
-    if (guests.size() == before) {
+    if (named.size() > 1) {
+      leave_out_the_gone(named);
+    }
+    if (named.empty()) {
       answer.guests.push_back(
           {.name = word,
            .error =
                "vmcored knows no guest of that name (vmcorectl arm, without a guest, lists all)"});
-    } else if (guests.size() > before + 1) {
-      guests.resize(before);
+    } else if (named.size() > 1) {
       answer.guests.push_back(
           {.name = word, .error = "several guests have that name: give the UUID, or -c URI"});
+    } else {
+      guests.push_back(named.front());
     }
   }
   return guests;
+}
+
+// A transient domain that is made again has another UUID, and the name of the one that has ended.
+void ControlDesk::leave_out_the_gone(std::vector<GuestId>& guests) const {
+  const auto gone = [this](const GuestId& guest) {
+    return hands_.state(guest) == phase_name(GuestPhase::gone);
+  };
+  if (!std::ranges::all_of(guests, gone)) {
+    std::erase_if(guests, gone);
+  }
 }
 
 void ControlDesk::change(const Request& request, const GuestId& guest, Armed::Done done) {
@@ -126,6 +142,14 @@ void ControlDesk::change(const Asked& asked) {
   const auto pending = std::make_shared<Pending>();
   pending->client = asked.client;
   std::vector<GuestId> guests = chosen(asked.request, pending->answer);
+  // All that this can be done with.
+  if (asked.request.all) {
+    std::erase_if(guests, [&](const GuestId& guest) {
+      return asked.request.verb == Verb::disarm
+                 ? !hands_.record(guest).armed
+                 : hands_.state(guest) == phase_name(GuestPhase::gone);
+    });
+  }
   // --trap-resets of all guests is of those that can have it.
   if (asked.request.all && asked.request.trap_resets) {
     std::erase_if(guests,

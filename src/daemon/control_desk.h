@@ -51,6 +51,8 @@ class ControlDesk {
   void step();
   void serve(const control::Asked& asked);
   std::vector<GuestId> chosen(const control::Request& request, control::Answer& answer) const;
+  // Those that have ended, unless all have.
+  void leave_out_the_gone(std::vector<GuestId>& guests) const;
   control::GuestStatus status_of(const GuestId& guest) const;
   void change(const control::Asked& asked);
   void change(const control::Request& request, const GuestId& guest, Armed::Done done);

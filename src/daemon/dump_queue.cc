@@ -24,6 +24,10 @@ std::optional<std::string> DumpQueue::next() {
   const std::string guest = std::ranges::min_element(waits_, {}, rank)->first;
   waits_.erase(guest);
   turns_[guest] = ++count_;
+  if (turns_.size() > kMostTurns) {
+    turns_.erase(
+        std::ranges::min_element(turns_, {}, [](const auto& turn) { return turn.second; }));
+  }
   busy_.insert(guest);
   return guest;
 }

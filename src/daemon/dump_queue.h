@@ -25,10 +25,11 @@ class DumpQueue {
   std::optional<std::string> next();
 
  private:
+  static constexpr std::size_t kMostTurns = 4096;
   std::size_t most_;
   std::uint64_t count_ = 0;                     // of what was added, and of turns
   std::map<std::string, std::uint64_t> waits_;  // since when
-  std::map<std::string, std::uint64_t> turns_;  // the last of each guest
+  std::map<std::string, std::uint64_t> turns_;  // the last of each guest: the latest kMostTurns
   std::set<std::string> busy_;
 };
 

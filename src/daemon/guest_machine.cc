@@ -15,11 +15,15 @@ using config::OnHang;
 using std::chrono::seconds;
 using Kind = GuestEvent::Kind;
 
-constexpr seconds kLookTime{120};  // of a flash report, and of a look
-constexpr seconds kBusyWait{2};    // another vmcorectl has the guest
+constexpr seconds kFlashTime{120};
+// Of a look that gave no answer, and how often.
+constexpr seconds kLookAgain{60};
+constexpr unsigned kMostLooks = 3;
+constexpr seconds kBusyWait{2};  // another vmcorectl has the guest
 constexpr unsigned kMostTries = 30;
 constexpr seconds kLongestDeedWait{60};
 constexpr unsigned kMostDeeds = 10;
+constexpr unsigned kMostAsked = 10;  // once a second
 constexpr seconds kLeastReboot{60};
 // A watchdog that does nothing expires again and again.
 constexpr std::chrono::microseconds kHangEvery = std::chrono::minutes(10);
@@ -38,8 +42,12 @@ GuestDeed deed_of(AfterCrash after) {
 GuestPhase phase_of(const GuestEvent& event) {
   return event.kind == Kind::crash_loaded    ? GuestPhase::crash_loaded
          : event.kind == Kind::panicked_runs ? GuestPhase::panicked_runs
-         : event.details == kTrappedDetails  ? GuestPhase::reset_trapped
+         : event.kind == Kind::reset_trapped ? GuestPhase::reset_trapped
                                              : GuestPhase::panicked;
+}
+
+bool stands_still(const GuestEvent& event) {
+  return event.kind == Kind::panicked || event.kind == Kind::reset_trapped;
 }
 
 // libvirt's word for a domain that its on_crash ended. That action may have been changed since it
@@ -99,6 +107,7 @@ Actions GuestMachine::on_event(const GuestEvent& event, const GuestFacts& facts)
   switch (event.kind) {
     case Kind::panicked:
     case Kind::panicked_runs:
+    case Kind::reset_trapped:
       on_panic(event, facts);
       break;
     case Kind::crash_loaded:
@@ -108,7 +117,11 @@ Actions GuestMachine::on_event(const GuestEvent& event, const GuestFacts& facts)
       on_after_crash(event, facts);
       break;
     case Kind::reset:
-      leave("the guest was reset", GuestPhase::watched, facts);
+      if (!event.found || !is_amid_restart(facts)) {
+        leave("the guest was reset", GuestPhase::watched, facts);
+      } else if (!crash_) {
+        take_up(event, facts);
+      }
       break;
     case Kind::shutdown:
       leave("the guest was shut down", GuestPhase::gone, facts);
@@ -134,7 +147,7 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
     return;
   }
   if (crash_->phase == GuestPhase::looked_at) {
-    again_ = event;
+    on_crash_in_look(event, facts);
     return;
   }
   if (crash_->phase == GuestPhase::hung && crash_->left.empty()) {
@@ -144,7 +157,7 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
     again_ = event;
     return;
   }
-  crash_->stopped = crash_->stopped || event.kind == Kind::panicked;
+  crash_->stopped = crash_->stopped || stands_still(event);
   if (crash_->phase == GuestPhase::crash_loaded && !event.found) {  // its capture kernel panicked
     if (crash_->job_runs && crash_->job == JobKind::receive) {
       add(EndJob{});
@@ -158,9 +171,21 @@ void GuestMachine::on_panic(const GuestEvent& event, const GuestFacts& facts) {
 void GuestMachine::on_crash_loaded(const GuestEvent& event, const GuestFacts& facts) {
   if (!crash_) {
     begin_as_told(event, facts);
-  } else if (crash_->phase == GuestPhase::looked_at || !crash_->left.empty() ||
-             !crash_->left_in_deed.empty()) {
+  } else if (crash_->phase == GuestPhase::looked_at) {
+    on_crash_in_look(event, facts);
+  } else if (!crash_->left.empty() || !crash_->left_in_deed.empty()) {
     again_ = event;
+  }
+}
+
+// Nothing is to be found out any more.
+void GuestMachine::on_crash_in_look(const GuestEvent& event, const GuestFacts& facts) {
+  if (crash_->job_runs) {
+    again_ = event;
+    add(EndJob{});
+  } else {
+    waiting_ = Waiting::nothing;
+    begin_as_told(event, facts);
   }
 }
 
@@ -183,12 +208,13 @@ void GuestMachine::on_watchdog(const GuestEvent& event, const GuestFacts& facts)
   const auto time = static_cast<std::uint64_t>(event.time.count());
   const auto every = static_cast<std::uint64_t>(kHangEvery.count());
   const bool again = last_hang_us_ && time < *last_hang_us_ + every;
-  if (crash_ || again) {
+  if (crash_ || again || nmi_) {
     return;
   }
   last_hang_us_ = time;
   if (policy_.on_hang == OnHang::nmi) {
     phase_ = GuestPhase::hung;
+    nmi_ = true;
     add(Say{false, "its watchdog expired: it gets an NMI"});
     add(DoDeed{GuestDeed::nmi});
     return;
@@ -211,6 +237,11 @@ void GuestMachine::on_stopped(const GuestEvent& event, const GuestFacts& facts) 
     on_ended_by_crash(event, facts);
     return;
   }
+  if (!crash_ && event.found && recorded_ && !recorded_->settled) {
+    add(Say{true,
+            "its QEMU ended while vmcored did not run: of its crash, what the job had written "
+            "is in the store"});
+  }
   if (crash_ && crash_->left.empty()) {
     crash_->by_on_crash = event.details == kCrashed;
   }
@@ -229,7 +260,9 @@ void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFac
   if (std::exchange(again_, std::nullopt)) {
     add(Say{true, "its next crash is lost: " + why + " before its memory was read"});
   }
-  if (!crash_) {
+  if (!crash_ || (crash_->phase == GuestPhase::looked_at && !crash_->job_runs)) {
+    crash_.reset();
+    waiting_ = Waiting::nothing;
     phase_ = then;
     forget();
     return;
@@ -259,15 +292,28 @@ bool GuestMachine::was_handled(const GuestFacts& facts) const {
          *recorded_->process == *facts.process;
 }
 
-// A crash that a vmcored before this one has settled.
+// Whether a guest that stands still after a reset does so because its restart broke off: the
+// monitor was lost in it, or vmcored was killed. Nobody else would carry it on.
+bool GuestMachine::is_amid_restart(const GuestFacts& facts) const {
+  if (crash_) {
+    return crash_->deeds > 0 && crash_->left.empty() && crash_->outcome.policy.action.empty();
+  }
+  return recorded_ && !recorded_->policy_due.empty() && recorded_->process && facts.process &&
+         *recorded_->process == *facts.process &&
+         resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::restart;
+}
+
+// A crash that a vmcored before this one has settled, or whose restart it had begun.
 void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase_of(event)};
-  crash_->stopped = event.kind == Kind::panicked;
+  crash_->stopped = stands_still(event) || event.kind == Kind::reset;
   crash_->taken_up = crash_->over = true;
   crash_->outcome.id = recorded_->id;
   phase_ = recorded_->id.empty() ? GuestPhase::lost : GuestPhase::kept;
   crash_->told = recorded_->policy_due.empty();
-  if (!crash_->told) {
+  if (crash_->told) {
+    add(Leave{});
+  } else {
     add(Say{false, "its crash was handled before; its policy is still due"});
     carry_out_policy(facts);
   }
@@ -281,15 +327,18 @@ void GuestMachine::begin_as_told(const GuestEvent& event, const GuestFacts& fact
 void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
                          const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase};
-  crash_->stopped = event.kind == Kind::panicked;
+  crash_->stopped = stands_still(event);
   crash_->has_policy = phase != GuestPhase::hung;
   phase_ = phase;
   after_ = GuestPhase::watched;
   waiting_ = Waiting::nothing;
   add(Say{false, fmt::format("{}{}{}", phase_name(phase), event.found ? ", when it was found" : "",
                              event.details.empty() ? "" : ": " + event.details)});
-  remember(facts);
+  if (crash_->stopped && resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::preserve) {
+    add(Leave{});
+  }
   start_job(job);
+  remember(facts);  // which syncs: a crash that is not recorded yet is begun again, as this one is
 }
 
 void GuestMachine::start_job(JobKind kind) {
@@ -298,7 +347,8 @@ void GuestMachine::start_job(JobKind kind) {
   ++crash_->tries;
   const seconds limit = kind == JobKind::dump      ? policy_.dump_limit
                         : kind == JobKind::receive ? policy_.kdump_limit
-                                                   : kLookTime;
+                        : kind == JobKind::look    ? policy_.dump_limit
+                                                   : kFlashTime;
   add(StartJob{kind, crash_->event, limit});
 }
 
@@ -338,6 +388,13 @@ void GuestMachine::news(const JobMemoryRead&, const GuestFacts& facts) {
 }
 
 void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
+  crash_->job_runs = false;
+  if (!looked.panicked && !again_ && crash_->left.empty() && crash_->tries < kMostLooks) {
+    add(Say{true, "libvirt reports a crash, and the memory of the guest gave no answer yet: " +
+                      looked.panicked.error().message});
+    wait(kLookAgain, Waiting::job);
+    return;
+  }
   const Crash crash = std::move(*crash_);
   crash_.reset();
   if (const auto again = std::exchange(again_, std::nullopt)) {  // it panicked meanwhile
@@ -349,11 +406,15 @@ void GuestMachine::news(const JobLooked& looked, const GuestFacts& facts) {
                        : begin(crash.event, GuestPhase::panicked_runs, JobKind::dump, facts);
     return;
   }
-  if (!looked.panicked) {
-    add(Say{true, "libvirt reports a crash, but the memory of the guest gives no answer: " +
-                      looked.panicked.error().message});
-  }
   phase_ = crash.left.empty() ? GuestPhase::watched : after_;
+  if (crash.left.empty() && !looked.panicked) {
+    // What is recorded stays: nobody knows better.
+    add(Say{true,
+            "whether it crashed is not known, and nothing is done: its memory gives no "
+            "answer: " +
+                looked.panicked.error().message});
+    return;
+  }
   forget();
 }
 
@@ -447,17 +508,27 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
     return;
   }
   const bool reboots = crash.phase == GuestPhase::crash_loaded && !crash.stopped;  // by itself
-  const auto wanted = resolved(policy_.after_crash, facts.owner_wants);
-  const std::string name(config::after_crash_name(wanted.value_or(policy_.after_crash)));
   if (!crash.left.empty()) {
-    end_policy({.action = name, .error = "not carried out: " + crash.left}, facts);
-  } else if (!wanted && ++crash.deeds < kMostDeeds) {
-    wait(seconds(1), Waiting::deed);
-  } else if (!wanted) {
-    end_policy({.action = name, .error = "what its owner wants is not known"}, facts);
-  } else if (!crash.over && (wanted == AfterCrash::destroy || !crash.read || reboots)) {
+    const auto known = resolved(policy_.after_crash, facts.owner_wants);
+    end_policy(
+        {.action = std::string(config::after_crash_name(known.value_or(policy_.after_crash))),
+         .error = "not carried out: " + crash.left},
+        facts);
     return;
-  } else if (wanted == AfterCrash::preserve || (wanted == AfterCrash::resume && !crash.stopped)) {
+  }
+  const auto wanted = this->wanted(facts);
+  if (!wanted) {
+    wait(seconds(1), Waiting::deed);
+    return;
+  }
+  const std::string name(config::after_crash_name(*wanted));
+  if (!crash.over && (wanted == AfterCrash::destroy || !crash.read || reboots)) {
+    return;
+  }
+  if (wanted == AfterCrash::preserve || (wanted == AfterCrash::resume && !crash.stopped)) {
+    if (wanted == AfterCrash::preserve && crash.stopped) {
+      add(Leave{});
+    }
     end_policy({.action = name, .done = true}, facts);
   } else {
     crash.acting = true;
@@ -467,10 +538,28 @@ void GuestMachine::carry_out_policy(const GuestFacts& facts) {
   }
 }
 
-Actions GuestMachine::on_deed(const Result<>& done, const GuestFacts& facts) {
-  if (!crash_ || !crash_->acting) {
+// A guest must not stay dead because nobody can be asked.
+std::optional<AfterCrash> GuestMachine::wanted(const GuestFacts& facts) {
+  Crash& crash = *crash_;
+  const auto known = resolved(policy_.after_crash, facts.owner_wants);
+  if (known || ++crash.asked < kMostAsked) {
+    crash.why.clear();
+    return known;
+  }
+  if (crash.why.empty()) {
+    crash.why = "after-crash-default: what its owner wants is not known";
+    add(Say{true, fmt::format("what its owner wants after a crash is not known: {} "
+                              "(after-crash-default)",
+                              config::after_crash_name(policy_.after_crash_default))});
+  }
+  return policy_.after_crash_default;
+}
+
+Actions GuestMachine::on_deed(GuestDeed deed, const Result<>& done, const GuestFacts& facts) {
+  if (deed == GuestDeed::nmi || !crash_ || !crash_->acting) {
+    nmi_ = nmi_ && deed != GuestDeed::nmi;
     if (!done) {
-      add(Say{true, done.error().message});
+      add(Say{true, fmt::format("{}: {}", deed_name(deed), done.error().message)});
     }
     return take();
   }
@@ -501,6 +590,7 @@ Actions GuestMachine::on_deed(const Result<>& done, const GuestFacts& facts) {
 }
 
 void GuestMachine::end_policy(report::PolicyOutcome outcome, const GuestFacts& facts) {
+  outcome.why = crash_->why;
   crash_->outcome.policy = std::move(outcome);
   remember(facts);
   tell_if_done(facts);

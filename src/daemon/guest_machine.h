@@ -35,9 +35,6 @@ enum class GuestPhase : std::uint8_t {
 // "crash-loaded": a stable word.
 std::string_view phase_name(GuestPhase phase);
 
-// The details of a panicked event of a source that stopped the guest at its reset.
-inline constexpr std::string_view kTrappedDetails = "reset trap";
-
 // What the service sees of a guest at the moment of an input.
 struct GuestFacts {
   std::optional<acquire::ProcessKey> process = {};     // its QEMU
@@ -98,6 +95,9 @@ struct StartJob {
   bool operator==(const StartJob&) const = default;
 };
 struct EndJob {};
+// The guest stands still, and is to stand still as long as nobody does anything to it: also when
+// this service has ended.
+struct Leave {};
 struct DoDeed {
   GuestDeed deed = GuestDeed::restart;
   bool only_if_stopped = false;
@@ -126,7 +126,7 @@ struct Say {
   std::string text = {};
 };
 using Action =
-    std::variant<StartJob, EndJob, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
+    std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
 using Actions = std::vector<Action>;
 
 class GuestMachine {
@@ -142,8 +142,8 @@ class GuestMachine {
 
   Actions on_event(const acquire::GuestEvent& event, const GuestFacts& facts);
   Actions on_job(const JobNews& news, const GuestFacts& facts);
-  // What the deed came to.
-  Actions on_deed(const Result<>& done, const GuestFacts& facts);
+  // What the deed came to. A deed is under way until then, however long that takes.
+  Actions on_deed(GuestDeed deed, const Result<>& done, const GuestFacts& facts);
   // The crash that was completed; empty: none.
   Actions on_recovered(const std::string& id, const GuestFacts& facts);
   Actions on_timer(const GuestFacts& facts);
@@ -165,6 +165,8 @@ class GuestMachine {
     bool acting = false;
     GuestDeed deed = GuestDeed::restart;  // that was begun last
     unsigned deeds = 0;
+    unsigned asked = 0;    // what its owner wants, and nobody knew
+    std::string why = {};  // of its policy: CrashOutcome::policy
     // Why the guest does not stand in this crash any more; empty: it does.
     std::string left = {};
     bool by_on_crash = false;       // `left` is the end of its QEMU by its on_crash
@@ -188,6 +190,8 @@ class GuestMachine {
   void on_stopped(const acquire::GuestEvent& event, const GuestFacts& facts);
   // libvirt ended a guest that panicked, and said so only then.
   void on_ended_by_crash(const acquire::GuestEvent& event, const GuestFacts& facts);
+  // The guest crashed while its memory was asked whether it did.
+  void on_crash_in_look(const acquire::GuestEvent& event, const GuestFacts& facts);
   // The guest does not stand in its crash any more; it is in that phase.
   void leave(const std::string& why, GuestPhase then, const GuestFacts& facts);
 
@@ -196,6 +200,7 @@ class GuestMachine {
   void begin_as_told(const acquire::GuestEvent& event, const GuestFacts& facts);
   // Whether the crash that was found was handled before.
   bool was_handled(const GuestFacts& facts) const;
+  bool is_amid_restart(const GuestFacts& facts) const;
   void take_up(const acquire::GuestEvent& event, const GuestFacts& facts);
   void start_job(JobKind kind);
   void wait(std::chrono::seconds time, Waiting what);
@@ -208,6 +213,8 @@ class GuestMachine {
   // From the crash, where its time is known.
   std::optional<std::uint64_t> since(const GuestFacts& facts) const;
   void carry_out_policy(const GuestFacts& facts);
+  // Nothing: nobody knows yet what its owner wants, and it is asked again.
+  std::optional<config::AfterCrash> wanted(const GuestFacts& facts);
   void end_policy(report::PolicyOutcome outcome, const GuestFacts& facts);
   void tell_if_done(const GuestFacts& facts);
   void remember(const GuestFacts& facts);
@@ -221,6 +228,7 @@ class GuestMachine {
   std::optional<acquire::GuestEvent> again_ = {};  // a crash that came while this one is kept
   Waiting waiting_ = Waiting::nothing;
   std::optional<std::uint64_t> last_hang_us_ = {};
+  bool nmi_ = false;  // is being sent
   Actions actions_ = {};
 };
 

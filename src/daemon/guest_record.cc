@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/guest_record.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <span>
 #include <system_error>
 
+#include "src/base/ownership.h"
 #include "src/base/sys.h"
 #include "src/base/whole_file.h"
 #include "src/report/json.h"
@@ -104,11 +107,11 @@ std::string file_name(const GuestRecord& record) {
   return fmt::format("{}-{:016x}{}", shown, hash_of(record.from + "\n" + record.uuid), kSuffix);
 }
 
+}  // namespace
+
 bool says_nothing(const GuestRecord& record) {
   return GuestRecord{.name = record.name, .uuid = record.uuid, .from = record.from} == record;
 }
-
-}  // namespace
 
 std::string to_json(const GuestRecord& record) {
   const Json json{
@@ -132,7 +135,27 @@ Result<GuestRecords> GuestRecords::open(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return fail_errno(errno, folder.string());
   }
+  struct stat status {};
+  if (::stat(folder.c_str(), &status) != 0) {
+    return fail_errno(errno, folder.string());
+  }
+  // A record says what is done with a guest, and to which socket it is said.
+  TRY(check_ours(status, folder));
   return GuestRecords(folder);
+}
+
+Result<Fd> GuestRecords::lock() const {
+  Fd folder(::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) {
+    return fail_errno(errno, folder_.string());
+  }
+  if (::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) {
+    return errno == EWOULDBLOCK
+               ? fail(Errc::busy, "another vmcored uses {}: end it, or give --state another folder",
+                      folder_.string())
+               : fail_errno(errno, folder_.string());
+  }
+  return folder;
 }
 
 std::vector<GuestRecord> GuestRecords::load(std::vector<Error>& damaged) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "src/acquire/guest.h"
+#include "src/base/fd.h"
 #include "src/base/result.h"
 
 namespace vmcore::daemon {
@@ -43,8 +44,13 @@ struct GuestRecord {
   // Of a trapped guest: QEMU's actions before, as set-action takes them: "reboot=reset".
   std::vector<std::string> actions_before = {};
   std::optional<RecordedCrash> crash = {};
+  // GuestId::key() of the guest.
+  std::string key() const { return uuid.empty() ? from : from + " " + uuid; }
   bool operator==(const GuestRecord&) const = default;
 };
+
+// Nothing but whose it is: it needs no file.
+bool says_nothing(const GuestRecord& record);
 
 std::string to_json(const GuestRecord& record);
 // Errc::malformed where the text is no such document.
@@ -54,8 +60,12 @@ Result<GuestRecord> record_from_json(std::string_view text);
 // before or the one after.
 class GuestRecords {
  public:
-  // Makes the folder, mode 0700, where its parent is there.
+  // Makes the folder, mode 0700, where its parent is there. Errc::denied if others may write to it.
   static Result<GuestRecords> open(const std::filesystem::path& folder);
+
+  // Keeps another vmcored from the folder until the descriptor is closed, or this process ends,
+  // however it ends. Errc::busy while another one has it.
+  Result<Fd> lock() const;
 
   // Those that can be read; `damaged` gets what is wrong with the others.
   std::vector<GuestRecord> load(std::vector<Error>& damaged) const;

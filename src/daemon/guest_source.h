@@ -71,11 +71,17 @@ class GuestSource {
   // The job does not use it any more; `usable`: the monitor that was lent can be used as it is.
   // A second call, or a call for a guest that is gone, does nothing.
   virtual void take_back(const GuestId& guest, bool usable) = 0;
-  // Calls `done` once, not before act() has returned, and at the latest after kDeedLimit.
+  // Calls `done` once, not before act() has returned, and not before the deed is done or has failed
+  // for good: what libvirt or QEMU may still do is under way, however long that takes. A deed that
+  // waits for a monitor that is lost is not begun any more.
   // `only_if_stopped`: the guest stood still when this was decided; if it runs by now, somebody
   // else has carried it on, which is Errc::guest_state.
   virtual void act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
                    std::function<void(Result<>)> done) = 0;
+
+  // The guest stands still after its crash, and is to stand still even if this process ends, until
+  // something is done to it.
+  virtual void leave(const GuestId& /*guest*/) {}
 
   // The QEMU that runs the guest now; nothing where that is not known.
   virtual std::optional<acquire::ProcessKey> process_of(const GuestId& guest) = 0;
@@ -86,8 +92,5 @@ class GuestSource {
   // What the guest's own definition asks for (config::as_asked()), as far as it is known.
   virtual std::vector<config::Setting> asked_policy(const GuestId& /*guest*/) { return {}; }
 };
-
-// A deed that takes longer has failed.
-inline constexpr std::chrono::seconds kDeedLimit{60};
 
 }  // namespace vmcore::daemon

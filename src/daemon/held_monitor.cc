@@ -35,11 +35,6 @@ Result<> check_may(pid_t pid, const qmp::Listener& listener) {
   return may || may.error().code != Errc::denied ? Result<>() : may;
 }
 
-std::optional<acquire::ProcessKey> key_of(pid_t pid) {
-  const auto since = acquire::start_time(pid);
-  return since ? std::optional(acquire::ProcessKey{pid, *since}) : std::nullopt;
-}
-
 // What QEMU did not do, or a guardian that has ended.
 constexpr std::chrono::seconds kTryAgain{5};
 
@@ -58,6 +53,11 @@ qmp::Json parse_details(const std::string& details) {
 }
 
 }  // namespace
+
+std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener) {
+  const auto since = acquire::start_time(listener.pid);
+  return since ? std::optional(acquire::ProcessKey{listener.pid, *since}) : std::nullopt;
+}
 
 std::optional<bool> kernel_runs(qmp::Client& monitor) {
   const auto cpus =
@@ -80,6 +80,7 @@ HeldMonitor::HeldMonitor(Loop& loop, std::filesystem::path socket, const Monitor
 HeldMonitor::~HeldMonitor() {
   loop_.cancel(retry_);
   loop_.cancel(ahead_);
+  loop_.cancel(guard_);
   if (watched_ >= 0) {
     loop_.forget(watched_);
   }
@@ -108,7 +109,9 @@ bool HeldMonitor::gone() {
 void HeldMonitor::tell_stopped() {
   if (std::exchange(known_, false)) {
     trapped_.reset();
+    stays_ = false;
     process_.reset();
+    unsteady_ = 0;
     calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
   }
 }
@@ -118,7 +121,7 @@ Result<HeldMonitor::Connected> HeldMonitor::connect(const std::filesystem::path&
   TRY_ASSIGN(qmp::Client client, qmp::connect(socket, {.events = acquire::kGuestEvents}));
   const auto listener = qmp::listener_of(client.fd());
   if (listener && listener->pid > 0) {
-    result.process = key_of(listener->pid);
+    result.process = process_of_listener(*listener);
     TRY(check_may(listener->pid, *listener));
     result.before = qmp::actions_of(qmp::command_line(listener->pid));
   } else {
@@ -189,6 +192,7 @@ void HeldMonitor::on_connected(Result<Connected> connected) {
   process_ = connected->process;
   before_ = std::move(connected->before);
   wait_ = {};
+  connected_at_ = Loop::Clock::now();
   last_error_.clear();
   refused_ = {};
   set_ = {};
@@ -278,15 +282,23 @@ void HeldMonitor::lose(const std::string& why) {
   if (watched_ >= 0) {
     loop_.forget(std::exchange(watched_, -1));
   }
-  end_guardian();  // it holds the connection open as well
+  end_guardian();  // they hold the connection open as well
+  drop_look_ahead();
   events_.reset();
   client_.reset();
   place_ = Place::nowhere;
   set_ = {};
   forget_jobs(why);
-  // Where QEMU has ended, the next attempt tells.
-  wait_ = {};
-  try_connect();
+  // Where QEMU has ended, the next attempt tells. One that lets nobody stay is not asked again and
+  // again without a pause.
+  const bool lasted = Loop::Clock::now() - connected_at_ >= kLongestWait;
+  unsteady_ = lasted ? 0 : unsteady_ + 1;
+  if (unsteady_ <= 1) {
+    try_connect();
+  } else {
+    wait_ = std::min(kFirstWait * (1U << std::min(unsteady_ - 2, 10U)), kLongestWait);
+    retry_ = loop_.after(wait_, [this] { try_connect(); });
+  }
 }
 
 void HeldMonitor::handle(const GuestEvent& event) {
@@ -310,19 +322,45 @@ void HeldMonitor::handle(const GuestEvent& event) {
 void HeldMonitor::on_found(const GuestEvent& event) {
   id_.name = event.name.empty() ? socket_.stem().string() : event.name;
   id_.uuid = event.uuid;
-  // Without its event: somebody ended vmcored and the guardian. A needless boot is better than a
-  // guest that stays down.
   if (event.kind == Kind::shutdown && may_trap()) {
-    const qmp::Wanted wanted = trapped_ ? trapped_->wanted : qmp::Wanted::reset;
-    GuestEvent runs = event;
-    runs.kind = Kind::started;
-    calls_.on_event(id_, runs);
-    calls_.on_listed(id_.from);
-    trap(wanted, event);
+    on_found_standing(event);
+    return;
+  }
+  if (event.kind == Kind::reset && trapped_ && !trapped_->told) {  // the connection was lost in it
+    trapped_->event = event;
+    carry_on("its reset had begun");
     return;
   }
   trapped_.reset();
   calls_.on_event(id_, event);
+  calls_.on_listed(id_.from);
+}
+
+// In the trap, as it seems. The service hears of it when it is known how the kernel ended, for what
+// a record says of its crash would not hold of a guest that runs.
+void HeldMonitor::on_found_standing(const GuestEvent& event) {
+  if (trapped_ && !trapped_->told) {
+    trap(trapped_->wanted, event);
+  } else if (trapped_) {  // only the connection was lost
+    trapped_->event = event;
+    tell_found(Kind::reset_trapped);
+  } else if (wish_.stays && wish_.stays == process_) {
+    trapped_ = {.event = event, .told = true};
+    stays_ = true;
+    instruct_guardian();
+    tell_found(Kind::reset_trapped);
+  } else {
+    // Its event is not known; its memory tells more (judge()).
+    trap(wanted_by_end(fail(Errc::not_found, "not looked at"), before_), event);
+  }
+}
+
+void HeldMonitor::tell_found(Kind kind) {
+  GuestEvent found = trapped_->event;
+  found.kind = kind;
+  found.name = id_.name;
+  found.uuid = id_.uuid;
+  calls_.on_event(id_, found);
   calls_.on_listed(id_.from);
 }
 
@@ -370,7 +408,7 @@ void HeldMonitor::take_back(bool usable) {
 
 qmp::RunActions HeldMonitor::actions_now() const {
   if (!wish_.armed) {
-    return before_;
+    return set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
   }
   // No trap without a guardian.
   return wish_.trap && guardian_ ? qmp::kTrap
@@ -384,106 +422,180 @@ void HeldMonitor::end_guardian() {
   }
 }
 
+void HeldMonitor::end_spare_guardian() {
+  if (!trapped_ && !wish_.trap) {
+    set_.trap = false;
+    end_guardian();
+    drop_look_ahead();
+  }
+}
+
+// What it does with the guest if this process ends now.
+void HeldMonitor::instruct_guardian() {
+  guardian_.say(stays_                                   ? guardian::kLeave
+                : !trapped_                              ? guardian::kNothing
+                : trapped_->wanted == qmp::Wanted::reset ? guardian::kReset
+                                                         : guardian::kShutdown);
+}
+
 Result<> HeldMonitor::guard() {
   if (guardian_) {
     return {};
   }
   TRY_ASSIGN(guardian_, GuardianLine::start(programs_.guardian, client_->fd(), before_));
+  instruct_guardian();
   watch_guardian();
   return {};
 }
 
+void HeldMonitor::guard_later() {
+  loop_.cancel(guard_);
+  guard_ = loop_.after(kTryAgain, [this] {
+    guard_ = 0;
+    if (!wish_.trap || guardian_) {
+      return;
+    }
+    if (connected() && guard()) {
+      set_wish([](const Result<>&) {});
+    } else {
+      guard_later();
+    }
+  });
+}
+
 // Nobody but the guest's owner ends it. Another one is started; until then no reset is trapped.
 void HeldMonitor::watch_guardian() {
-  loop_.watch(guardian_.fd(), [this] {
-    note("its vmcore-guardian has ended: its resets are not trapped until another one runs", true);
-    loop_.forget(guardian_.fd());
-    guardian_ = {};
-    run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
-        [weak = weak_from_this()](const Result<>& set) {
-          if (const auto self = weak.lock(); self && set && !self->guardian_) {
-            self->set_.trap = false;
-          }
-        });
-    loop_.after(kTryAgain, [weak = weak_from_this()] {
-      if (const auto self = weak.lock(); self && self->connected() && self->wish_.trap) {
-        self->set_wish([](const Result<>&) {});
-      }
-    });
+  loop_.watch(guardian_.fd(), [this] { on_guardian_ended(); });
+}
+
+void HeldMonitor::on_guardian_ended() {
+  missing_ = "its resets are not trapped: its vmcore-guardian has ended";
+  note(missing_ + "; another one is started", true);
+  loop_.forget(guardian_.fd());
+  guardian_ = {};
+  drop_look_ahead();  // it holds the other end of its line
+  run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
+      [weak = weak_from_this()](const Result<>& set) {
+        if (const auto self = weak.lock(); self && set) {
+          self->after_events(&HeldMonitor::end_unguarded_trap);
+        }
+      });
+  guard_later();
+}
+
+void HeldMonitor::end_unguarded_trap() {
+  if (!guardian_ && !trapped_) {
+    set_.trap = false;
+  }
+}
+
+void HeldMonitor::after_events(void (HeldMonitor::*what)()) {
+  loop_.after({}, [weak = weak_from_this(), what] {
+    if (const auto self = weak.lock()) {
+      (self.get()->*what)();
+    }
   });
 }
 
 void HeldMonitor::set_wish(Done done) {
-  if (wish_.trap && connected()) {
-    if (Result<> guarded = guard(); !guarded) {
-      loop_.after({}, [done = std::move(done), guarded] { done(guarded); });
-      return;
-    }
+  const Result<> guarded = wish_.trap && connected() ? guard() : Result<>();
+  const ArmWish set_now{.armed = wish_.armed, .trap = wish_.trap && guardian_};
+  missing_.clear();
+  if (!guarded) {
+    missing_ = "its resets are not trapped: " + guarded.error().message;
+    guard_later();
   }
-  run([actions =
-           actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, actions); },
-      [weak = weak_from_this(), wish = wish_, done = std::move(done)](Result<> set) {
+  const auto stands = std::make_shared<bool>(false);
+  run(
+      [actions = actions_now(), stands](qmp::Client& monitor) -> Result<> {
+        TRY(qmp::set_actions(monitor, actions));
+        TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
+        *stands = status == qmp::kTrapped;
+        return {};
+      },
+      [weak = weak_from_this(), set_now, stands, done = std::move(done)](Result<> set) {
         if (const auto self = weak.lock(); self && self->connected()) {
-          self->on_wish_set(wish, set);
+          self->on_wish_set(set_now, set, *stands);
         }
         done(std::move(set));
       });
 }
 
-// A QEMU that did not answer may do it later; one that refused does not.
-void HeldMonitor::on_wish_set(ArmWish wish, const Result<>& set) {
-  const bool refused =
-      !set && (set.error().code == Errc::io || set.error().code == Errc::unsupported);
-  if (set) {
-    set_ = wish;
+// The event of a guest that stopped in the trap just before it was taken off has come with the
+// answer, and is heard next. It is handled to its end, and its guardian stays until then.
+void HeldMonitor::on_wish_set(ArmWish set_now, const Result<>& set, bool stands) {
+  if (!set) {
+    missing_ = set.error().message;
+    // A QEMU that did not answer may do it later; one that refused does not.
+    if (set.error().code != Errc::io && set.error().code != Errc::unsupported) {
+      return;
+    }
+  } else {
+    set_.armed = set_now.armed;
+    set_.trap = set_now.trap || set_.trap;
   }
-  if (set_.trap) {
+  if (set_.trap && wish_.trap) {
     look_ahead();
   }
-  if (!set_.trap && (set || refused) && !trapped_) {
-    end_guardian();
+  if (stands && !trapped_) {  // since before, unless its event comes now
+    stays_ = true;
+    instruct_guardian();
   }
+  after_events(&HeldMonitor::end_spare_guardian);
+}
+
+void HeldMonitor::want(ArmWish wish, Done done) {
+  const ArmWish before = std::exchange(wish_, wish);
+  set_wish([weak = weak_from_this(), before, done = std::move(done)](Result<> set) {
+    if (const auto self = weak.lock(); self && !set) {
+      self->wish_ = before;
+      self->missing_.clear();
+      if (self->connected() && set.error().code == Errc::busy) {
+        self->set_wish([](const Result<>&) {});
+      }
+    }
+    done(std::move(set));
+  });
 }
 
 void HeldMonitor::arm(bool with_trap, Done done) {
-  wish_ = {true, with_trap};
-  set_wish(std::move(done));
+  want({.armed = true, .trap = with_trap}, std::move(done));
 }
 
 void HeldMonitor::disarm(Done done) {
-  wish_ = {};
-  const qmp::Course course =
-      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
-  const qmp::RunActions back = set_.trap ? before_ : qmp::RunActions{.panic = before_.panic};
-  run([course, back](qmp::Client& monitor) { return qmp::follow(monitor, course, back); },
-      [weak = weak_from_this(), was_trapped = trapped_.has_value(),
-       done = std::move(done)](Result<> put_back) {
-        if (const auto self = weak.lock(); self && put_back) {
-          self->set_ = {};
-          if (self->trapped_ && !was_trapped) {  // just before QEMU's action changed
-            self->carry_on("it was disarmed");
-          } else {
-            self->leave_trap();
-            self->end_guardian();
-          }
-        }
-        done(std::move(put_back));
-      });
+  if (!connected() && !known_) {  // its QEMU has ended
+    wish_ = {};
+    done({});
+    return;
+  }
+  want({}, std::move(done));
 }
 
-void HeldMonitor::leave_trap() {
+void HeldMonitor::leave() {
+  stays_ = true;
+  instruct_guardian();
+}
+
+void HeldMonitor::leave_trap(bool stays) {
   trapped_.reset();
-  guardian_.say(guardian::kNothing);
+  stays_ = stays;
+  instruct_guardian();
   if (wish_.trap) {
+    set_.trap = static_cast<bool>(guardian_);
     look_ahead();
   } else {
-    end_guardian();
+    end_spare_guardian();
   }
 }
 
+qmp::Course HeldMonitor::course() const {
+  return trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
+}
+
 void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
-  guardian_.say(wanted == qmp::Wanted::reset ? guardian::kReset : guardian::kShutdown);
   trapped_ = {wanted, event, Loop::Clock::now(), trapped_ ? trapped_->looks : 0};
+  stays_ = false;
+  instruct_guardian();
   const bool by_host = !qmp::bool_member(parse_details(event.details), "guest").value_or(true);
   if (by_host) {
     carry_on("a reset by the host");
@@ -502,11 +614,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
         }
         // Firmware resets once more after a reset (SeaBIOS does).
         if (runs->value_or(true)) {
-          self->loop_.after({}, [weak] {
-            if (const auto again = weak.lock()) {
-              again->look();
-            }
-          });
+          self->after_events(&HeldMonitor::look);
         } else {
           self->carry_on("its firmware");
         }
@@ -515,14 +623,14 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
 
 void HeldMonitor::look() {
   constexpr unsigned kMostLooks = 2;
-  if (!trapped_ || !connected()) {
+  if (!trapped_ || trapped_->told || !connected()) {
     return;
   }
   if (trapped_->looks == kMostLooks) {
     carry_on("nobody could look at it");
     return;
   }
-  const Result<> started = start_look();
+  const Result<> started = look_waits() ? go_on_looking() : start_look(false);
   if (started) {
     return;
   }
@@ -540,28 +648,16 @@ void HeldMonitor::look() {
 }
 
 // The monitor is back with the job's last line: its end is not waited for.
-Result<> HeldMonitor::start_look() {
+Result<> HeldMonitor::start_look(bool ahead) {
   if (look_) {
     return fail(Errc::busy, "{}: the look before has not ended", id_.name);
   }
   TRY_ASSIGN(LentGuest lent, lend());
-  const auto look = std::make_shared<TrapLook>();
-  auto started = JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent)),
-                                   {.on_text =
-                                        [this, look](std::string_view line) {
-                                          take_look_line(line, *look);
-                                          if (look->over) {
-                                            on_look(*look);
-                                          }
-                                        },
-                                    .on_end =
-                                        [this, look](const JobExit&) {
-                                          // The process ends with this call.
-                                          const auto process = std::move(look_);
-                                          if (!look->over) {
-                                            on_look(*look);
-                                          }
-                                        }});
+  looked_ = std::make_shared<TrapLook>();
+  auto started =
+      JobProcess::start(loop_, programs_.vmcorectl, look_command(std::move(lent), ahead),
+                        {.on_text = [this](std::string_view line) { on_look_line(line); },
+                         .on_end = [this](const JobExit&) { on_look_ended(); }});
   if (!started) {
     take_back(true);
     return tl::unexpected(std::move(started).error());
@@ -571,21 +667,65 @@ Result<> HeldMonitor::start_look() {
   return {};
 }
 
-void HeldMonitor::on_look(const TrapLook& look) {
+Result<> HeldMonitor::go_on_looking() {
+  TRY(lend());  // the job has its descriptors
+  looked_->waits = looked_->monitor_usable = false;
+  look_->set_limit(kLookLimit);
+  look_->go();
+  return {};
+}
+
+void HeldMonitor::on_look_line(std::string_view line) {
+  if (looked_->over) {
+    return;
+  }
+  const bool waited = looked_->waits;
+  take_look_line(line, *looked_);
+  if (looked_->over) {
+    on_look();
+  } else if (looked_->waits && !waited) {
+    on_look_ready();
+  }
+}
+
+void HeldMonitor::on_look_ended() {
+  const auto process = std::move(look_);  // ends with this call
+  if (!looked_->over && !looked_->waits) {
+    on_look();
+  }
+}
+
+void HeldMonitor::on_look_ready() {
+  look_->no_limit();
+  take_back(looked_->monitor_usable);
+  for (const GuestEvent& event : std::exchange(looked_->events, {})) {
+    tell(event);
+  }
+}
+
+void HeldMonitor::on_look() {
+  const auto looked = looked_;
   const bool was_trapped = trapped_.has_value();
-  if (was_trapped && !look.monitor_usable) {
+  if (was_trapped && !looked->monitor_usable) {
     ++trapped_->looks;
   }
-  take_back(look.monitor_usable);
-  for (const GuestEvent& event : look.events) {
+  take_back(looked->monitor_usable);
+  for (const GuestEvent& event : looked->events) {
     tell(event);
   }
   if (was_trapped && trapped_ && connected()) {
-    judge(look);
+    judge(*looked);
   }
 }
 
 void HeldMonitor::judge(const TrapLook& look) {
+  if (!look.ending && look.prepared) {  // its memory may have grown, for one
+    this->look();
+    return;
+  }
+  if (trapped_->event.found) {
+    trapped_->wanted = wanted_by_end(look.ending, before_);
+  }
   if (!look.ending) {
     if (look.ending.error().code != Errc::not_found) {
       note(fmt::format("its kernel cannot be looked at: {}", look.ending.error().message), true);
@@ -599,31 +739,42 @@ void HeldMonitor::judge(const TrapLook& look) {
   }
 }
 
-// A look at the guest while it runs: where its kernel is, is remembered (job/place_cache.h), so
-// that the look that counts need not search all of its memory.
+// The look that counts need not start processes and search memory. Each boot has another kernel.
 void HeldMonitor::look_ahead() {
-  constexpr std::chrono::seconds kBooted{30};
-  loop_.cancel(ahead_);
-  ahead_ = loop_.after(kBooted, [this] {
+  drop_look_ahead();
+  ahead_ = loop_.after(programs_.boot_time, [this] {
     ahead_ = 0;
-    if (set_.trap && !trapped_) {
-      static_cast<void>(start_look());
+    if (!set_.trap || trapped_ || !connected()) {
+      return;
+    }
+    if (const Result<> started = start_look(true); !started && started.error().code == Errc::busy) {
+      look_ahead();
     }
   });
 }
 
-void HeldMonitor::tell_crash(const std::string& how) {
-  if (qmp::course_of(trapped_->wanted, before_) == qmp::Course::stay) {
-    guardian_.say(guardian::kLeave);
+void HeldMonitor::drop_look_ahead() {
+  loop_.cancel(std::exchange(ahead_, 0));
+  if (look_waits()) {
+    looked_->over = true;
+    look_->end();
   }
-  GuestEvent crash = trapped_->event;
-  crash.kind = Kind::panicked;
-  crash.name = id_.name;
-  crash.uuid = id_.uuid;
-  crash.found = false;
-  crash.details = kTrappedDetails;
+}
+
+void HeldMonitor::tell_crash(const std::string& how) {
+  trapped_->told = true;
+  stays_ = course() == qmp::Course::stay;
+  instruct_guardian();
   note(fmt::format("it was stopped before it {}: {}",
                    trapped_->wanted == qmp::Wanted::reset ? "reset" : "powered off", how));
+  if (trapped_->event.found) {
+    tell_found(Kind::reset_trapped);
+    return;
+  }
+  GuestEvent crash = trapped_->event;
+  crash.kind = Kind::reset_trapped;
+  crash.name = id_.name;
+  crash.uuid = id_.uuid;
   calls_.on_event(id_, crash);
 }
 
@@ -633,12 +784,12 @@ void HeldMonitor::carry_on(const char* why) {
     return;
   }
   run(
-      [course = qmp::course_of(trapped_->wanted, before_),
-       then = actions_now()](qmp::Client& monitor) -> Result<> {
+      [course = course(), then = actions_now()](qmp::Client& monitor) -> Result<> {
         TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
         // Else somebody has carried it on.
-        return status == qmp::kTrapped ? qmp::follow(monitor, course, then)
-                                       : qmp::set_actions(monitor, then);
+        return status == qmp::kTrapped || status == qmp::kWasReset
+                   ? qmp::follow(monitor, course, then)
+                   : qmp::set_actions(monitor, then);
       },
       [weak = weak_from_this(), why](const Result<>& followed) {
         const auto self = weak.lock();
@@ -646,8 +797,7 @@ void HeldMonitor::carry_on(const char* why) {
           return;
         }
         if (followed) {
-          self->note_carried_on(why);
-          self->leave_trap();
+          self->on_carried_on(why);
           return;
         }
         self->note(fmt::format("it stands still: {}", followed.error().message), true);
@@ -659,29 +809,24 @@ void HeldMonitor::carry_on(const char* why) {
       });
 }
 
-void HeldMonitor::note_carried_on(const char* why) const {
+void HeldMonitor::on_carried_on(const char* why) {
   note(fmt::format("{} was carried out after {:.1f} ms ({})",
                    trapped_->wanted == qmp::Wanted::reset ? "its reset" : "its power-off",
                    milliseconds_since(trapped_->since), why));
+  const bool stays = course() == qmp::Course::stay;
+  const GuestEvent event = trapped_->event;
+  if (event.found) {
+    tell_found(stays ? Kind::shutdown : Kind::started);
+  } else if (stays) {
+    calls_.on_event(id_, event);
+  }
+  leave_trap(stays);
 }
 
 // Policy
 
 config::AfterCrash HeldMonitor::wanted() const {
-  using config::AfterCrash;
-  if (trapped_) {
-    switch (qmp::course_of(trapped_->wanted, before_)) {
-      case qmp::Course::reset:
-        return AfterCrash::restart;
-      case qmp::Course::quit:
-        return AfterCrash::destroy;
-      case qmp::Course::stay:
-        return AfterCrash::preserve;
-    }
-  }
-  // With -no-shutdown a QEMU stays where it would end.
-  const AfterCrash after = after_crash_of(before_.panic).value_or(AfterCrash::preserve);
-  return after == AfterCrash::destroy && before_.shutdown == "pause" ? AfterCrash::preserve : after;
+  return trapped_ ? after_trap(course()) : after_panic(before_);
 }
 
 namespace {
@@ -703,6 +848,21 @@ Result<> check_stopped(qmp::Client& monitor) {
                              : Result<>();
 }
 
+// QEMU carries out a command that it has received, however late: whoever gave up on it would give
+// the command again.
+class Patience {
+ public:
+  explicit Patience(qmp::Client& monitor) : monitor_(monitor) {
+    monitor_.set_patience(std::chrono::hours(24 * 365));
+  }
+  ~Patience() { monitor_.set_patience(qmp::kCommandTimeout); }
+  Patience(const Patience&) = delete;
+  Patience& operator=(const Patience&) = delete;
+
+ private:
+  qmp::Client& monitor_;
+};
+
 Result<> simple(qmp::Client& monitor, const char* command) {
   TRY(monitor.execute(command));
   return {};
@@ -713,10 +873,10 @@ Result<> simple(qmp::Client& monitor, const char* command) {
 void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
   // A guest in the trap cannot just run on.
   const bool follows = trapped_ && deed == GuestDeed::resume;
-  const qmp::Course course =
-      trapped_ ? qmp::course_of(trapped_->wanted, before_) : qmp::Course::stay;
-  const auto work = [deed, only_if_stopped, follows, course,
+  const bool stays = follows && course() == qmp::Course::stay;
+  const auto work = [deed, only_if_stopped, follows, course = course(),
                      then = actions_now()](qmp::Client& monitor) -> Result<> {
+    const Patience patience(monitor);
     if (only_if_stopped) {
       TRY(check_stopped(monitor));
     }
@@ -729,27 +889,17 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
       case GuestDeed::destroy:
         return qmp::quit(monitor);
       case GuestDeed::resume:
-        return simple(monitor, "cont");
+        return qmp::resume(monitor);
       case GuestDeed::nmi:
         return simple(monitor, "inject-nmi");
     }
     return {};
   };
-  // Whichever comes first, the deed or its limit.
-  const auto once = std::make_shared<Done>(std::move(done));
-  const Loop::Timer limit = loop_.after(kDeedLimit, [once, name = id_.name] {
-    if (const Done told = std::exchange(*once, {})) {
-      told(fail(Errc::busy, "{}: its QEMU does not answer", name));
-    }
-  });
-  run(work, [weak = weak_from_this(), once, limit, &loop = loop_](Result<> acted) {
-    loop.cancel(limit);
+  run(work, [weak = weak_from_this(), stays, done = std::move(done)](Result<> acted) {
     if (const auto self = weak.lock(); self && acted) {
-      self->leave_trap();
+      self->leave_trap(stays);
     }
-    if (const Done told = std::exchange(*once, {})) {
-      told(std::move(acted));
-    }
+    done(std::move(acted));
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -18,6 +19,7 @@
 
 #include "qmp/client.h"
 #include "qmp/run_actions.h"
+#include "qmp/unix_peers.h"
 #include "src/acquire/crash/panic_events.h"
 #include "src/daemon/guardian_line.h"
 #include "src/daemon/guest_source.h"
@@ -31,11 +33,15 @@ namespace vmcore::daemon {
 struct ArmWish {
   bool armed = false;  // a guest that panics stops
   bool trap = false;   // a guest that resets or powers off stops, too
+  // The QEMU whose guest stands in a crash that was handled, and stays like this.
+  std::optional<acquire::ProcessKey> stays = {};
 };
 
 struct MonitorPrograms {
   std::filesystem::path vmcorectl = {};
   std::filesystem::path guardian = {};
+  // How long after it has begun to boot a look at a guest is prepared.
+  std::chrono::milliseconds boot_time = std::chrono::seconds(30);
 };
 
 class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
@@ -48,7 +54,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   HeldMonitor& operator=(const HeldMonitor&) = delete;
   ~HeldMonitor();
 
-  // Before begin(): as a vmcored that ran before had it.
+  // Before begin(): as a vmcored that ran before knew it.
   void wish(ArmWish wish) { wish_ = wish; }
   // Once. Connects until there is a QEMU; not again to what is no QMP monitor, or may not be
   // believed, while the file is the same.
@@ -63,15 +69,22 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   // Before vmcored changed them.
   const qmp::RunActions& actions_before() const { return before_; }
   bool trapped() const { return trapped_.has_value(); }
+  // What is set in this QEMU.
+  bool armed() const { return set_.armed; }
+  bool traps() const { return set_.trap && wish_.trap; }
+  // What of the wish is not set, and why; empty: nothing is missing.
+  const std::string& missing() const { return missing_; }
 
-  // Now, and each time that it is connected again. Errc::not_found without a connection; the wish
-  // holds all the same.
+  // Now, and each time that it is connected again. Panics are armed even where resets cannot be
+  // trapped, which is no Error: missing() tells. After an Error the wish is the one before.
   void arm(bool trap, Done done);
-  // QEMU's actions are as before. A guest in the trap is carried on.
+  // QEMU's actions are as before. The crash of a guest that stands still is handled to its end; a
+  // guest in the trap then goes on. An Error as above.
   void disarm(Done done);
 
   Result<LentGuest> lend();
   void take_back(bool usable);
+  void leave();
   void act(GuestDeed deed, bool only_if_stopped, Done done);
   // What the guest did, in the eyes of another who had the monitor.
   void tell(acquire::GuestEvent event);
@@ -96,6 +109,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
     acquire::GuestEvent event = {};
     Loop::Clock::time_point since = {};
     unsigned looks = 0;  // that spoilt the monitor
+    bool told = false;   // as a crash, which is in the hands of the service
   };
 
   static Result<Connected> connect(const std::filesystem::path& socket);
@@ -115,24 +129,41 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void lose(const std::string& why);
   void forget_jobs(const std::string& why);
 
+  void want(ArmWish wish, Done done);
   void set_wish(Done done);
-  void on_wish_set(ArmWish wish, const Result<>& set);
+  void on_wish_set(ArmWish set_now, const Result<>& set, bool stands);
+  // Calls it when what came with the answer before has been heard.
+  void after_events(void (HeldMonitor::*what)());
   bool may_trap() const { return set_.trap || guardian_; }
   Result<> guard();
+  void guard_later();
   void watch_guardian();
+  void on_guardian_ended();
+  void end_unguarded_trap();
   void end_guardian();
+  void end_spare_guardian();
+  void instruct_guardian();
   qmp::RunActions actions_now() const;
   void on_found(const acquire::GuestEvent& event);
+  void on_found_standing(const acquire::GuestEvent& event);
+  void tell_found(acquire::GuestEvent::Kind kind);
+  qmp::Course course() const;
   void trap(qmp::Wanted wanted, const acquire::GuestEvent& event);
   void look();
-  Result<> start_look();
+  Result<> start_look(bool ahead);
+  Result<> go_on_looking();
+  bool look_waits() const { return look_ && looked_->waits && !looked_->over; }
+  void on_look_line(std::string_view line);
+  void on_look_ended();
+  void on_look_ready();
+  void on_look();
   void judge(const TrapLook& look);
   void look_ahead();
-  void on_look(const TrapLook& look);
+  void drop_look_ahead();
   void tell_crash(const std::string& how);
   void carry_on(const char* why);
-  void note_carried_on(const char* why) const;
-  void leave_trap();
+  void on_carried_on(const char* why);
+  void leave_trap(bool stays);
   void note(const std::string& text, bool bad = false) const;
 
   Loop& loop_;
@@ -152,17 +183,25 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
 
   ArmWish wish_;
   ArmWish set_;  // in QEMU
+  std::string missing_;
   GuardianLine guardian_;
   std::optional<Trapped> trapped_;
+  bool stays_ = false;  // the guest stands still, and nobody carries it on
   std::unique_ptr<JobProcess> look_;
+  std::shared_ptr<TrapLook> looked_;  // of that job
 
   Loop::Timer retry_ = 0;
   Loop::Timer ahead_ = 0;
+  Loop::Timer guard_ = 0;
   std::chrono::milliseconds wait_{};
+  Loop::Clock::time_point connected_at_ = {};
+  unsigned unsteady_ = 0;  // connections in a row that did not last
   std::string last_error_;
   struct stat refused_ {};  // the file that is not connected to again
 };
 
+// The QEMU that made the socket of a monitor.
+std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener);
 // Whether a kernel runs in the guest, as far as registers tell: an instruction pointer of the
 // kernel's half. Nothing where that cannot be asked.
 std::optional<bool> kernel_runs(qmp::Client& monitor);

@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/base/ownership.h"
 #include "src/base/pipe.h"
 #include "src/base/printable.h"
 #include "src/base/sys.h"
@@ -45,19 +46,14 @@ bool is_hook_name(const std::string& name) {
          name.find(".dpkg-") == std::string::npos && name.find(".rpm") == std::string::npos;
 }
 
-// Empty where only root and this user may write to it.
-std::string why_not_ours(const struct stat& status) {
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) {
-    return fmt::format("it belongs to another user (uid {}; chown root)", status.st_uid);
-  }
-  return (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ? "others may write to it (chmod go-w)" : "";
-}
-
-std::string why_not_run(const struct stat& status) {
+Result<> check_runs(const struct stat& status, const std::filesystem::path& program) {
   if (!S_ISREG(status.st_mode)) {
-    return "it is not a regular file";
+    return fail(Errc::invalid, "it is not a regular file");
   }
-  return (status.st_mode & S_IXUSR) == 0 ? "it is not executable (chmod +x)" : why_not_ours(status);
+  if ((status.st_mode & S_IXUSR) == 0) {
+    return fail(Errc::invalid, "it is not executable (chmod +x)");
+  }
+  return check_ours(status, program);
 }
 
 Result<Fd> open_hook_folder(const std::filesystem::path& folder) {
@@ -66,8 +62,8 @@ Result<Fd> open_hook_folder(const std::filesystem::path& folder) {
   if (::fstat(open.get(), &status) != 0) {
     return fail_errno(errno, folder.native());
   }
-  if (const std::string why = why_not_ours(status); !why.empty()) {
-    return fail(Errc::denied, "the hooks of {} do not run: {}", folder.native(), why);
+  if (Result<> ours = check_ours(status, folder); !ours) {
+    return in_context(std::move(ours).error(), "no hook runs");
   }
   return open;
 }
@@ -205,6 +201,8 @@ class Hooks::Run {
   Run& operator=(const Run&) = delete;
   ~Run() { kill_group(); }
 
+  const std::string& crash() const { return crash_.id; }
+
   // Goes on as far as that is possible now; false when no hook is left.
   bool step(std::vector<HookEnd>& ended) {
     while (true) {
@@ -267,12 +265,12 @@ class Hooks::Run {
   }
 
   Result<> watch_it() {
-    exit_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, process_.pid(), 0U)));
+    TRY_ASSIGN(exit_, open_pidfd(process_.pid()));
     timer_ = Fd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     const auto seconds = std::chrono::floor<std::chrono::seconds>(settings_.limit);
     const std::chrono::nanoseconds rest = settings_.limit - seconds;
     const itimerspec when{.it_interval = {}, .it_value = {seconds.count(), rest.count()}};
-    if (!exit_ || !timer_ || ::timerfd_settime(timer_.get(), 0, &when, nullptr) != 0) {
+    if (!timer_ || ::timerfd_settime(timer_.get(), 0, &when, nullptr) != 0) {
       return fail_errno(errno, "watching a hook");
     }
     TRY(watch(exit_.get()));
@@ -389,13 +387,13 @@ HookPrograms find_hooks(const std::filesystem::path& folder) {
   std::ranges::sort(*names);
   for (const std::string& name : *names) {
     struct stat status {};
-    const std::string why = ::fstatat(open->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0
-                                ? fail_errno(errno, name).value().message
-                                : why_not_run(status);
-    if (why.empty()) {
+    const Result<> runs = ::fstatat(open->get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0
+                              ? fail_errno(errno, name)
+                              : check_runs(status, folder / name);
+    if (runs) {
       programs.names.push_back(name);
     } else {
-      programs.refused.push_back({.program = name, .how = why});
+      programs.refused.push_back({.program = name, .how = runs.error().message});
     }
   }
   return programs;
@@ -421,10 +419,13 @@ void Hooks::wake() const { ::eventfd_write(wake_.get(), 1); }
 
 void Hooks::start(HookCrash crash) {
   if (settings_.folder.empty()) {
+    over_.push_back(std::move(crash.id));
+    wake();
     return;
   }
   waiting_.push_back(std::move(crash));
   if (waiting_.size() > kMostWaiting) {
+    over_.push_back(waiting_.front().id);
     ended_.push_back(
         {.crash = waiting_.front().id,
          .how = fmt::format("no hook ran: {} later crashes wait for hooks", kMostWaiting)});
@@ -438,6 +439,7 @@ void Hooks::begin_waiting() {
     runs_.push_back(std::make_unique<Run>(settings_, std::move(waiting_.front()), events_.get()));
     waiting_.pop_front();
     if (!runs_.back()->step(ended_)) {
+      over_.push_back(runs_.back()->crash());
       runs_.pop_back();
     }
   }
@@ -446,7 +448,13 @@ void Hooks::begin_waiting() {
 std::vector<HookEnd> Hooks::step() {
   eventfd_t ignored = 0;
   ::eventfd_read(wake_.get(), &ignored);
-  std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) { return !run->step(ended_); });
+  std::erase_if(runs_, [&](const std::unique_ptr<Run>& run) {
+    const bool goes_on = run->step(ended_);
+    if (!goes_on) {
+      over_.push_back(run->crash());
+    }
+    return !goes_on;
+  });
   begin_waiting();
   return std::exchange(ended_, {});
 }

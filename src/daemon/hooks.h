@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "src/base/fd.h"
@@ -79,6 +80,8 @@ class Hooks {
   int fd() const { return events_.get(); }
   // Goes on; returns the hooks that have ended since the last call.
   std::vector<HookEnd> step();
+  // The crashes whose hooks have all ended, or do not run, since the last call: after step().
+  std::vector<std::string> over() { return std::exchange(over_, {}); }
   // No hook runs or waits, and step() would return none.
   bool idle() const;
   // After a change of the configuration: for crashes to come.
@@ -97,6 +100,7 @@ class Hooks {
   std::deque<HookCrash> waiting_;
   std::vector<std::unique_ptr<Run>> runs_;
   std::vector<HookEnd> ended_;
+  std::vector<std::string> over_;
 };
 
 }  // namespace vmcore::daemon

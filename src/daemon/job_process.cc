@@ -2,7 +2,6 @@
 #include "src/daemon/job_process.h"
 
 #include <fcntl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,8 +99,8 @@ Result<std::unique_ptr<JobProcess>> JobProcess::start(Loop& loop,
   }
   start.words.insert(start.words.end(), command.guest.words.begin(), command.guest.words.end());
   TRY_ASSIGN(job->process_, spawn(program, std::move(start)));
-  job->pidfd_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, job->process_.pid(), 0)));
-  if (!job->pidfd_ || ::fcntl(output.out.get(), F_SETFL, O_NONBLOCK) != 0) {
+  TRY_ASSIGN(job->pidfd_, open_pidfd(job->process_.pid()));
+  if (::fcntl(output.out.get(), F_SETFL, O_NONBLOCK) != 0) {
     return fail_errno(errno, "the process of a job");
   }
   job->input_ = std::move(input.in);

@@ -56,6 +56,14 @@ std::vector<std::string> limits_of(const vault::GuestLimits& limits) {
   return words;
 }
 
+std::vector<std::string> words_of(const job::Budget& share, JobKind kind) {
+  std::vector<std::string> words{"--threads", std::to_string(share.threads)};
+  if (kind != JobKind::receive) {  // which copies nothing
+    words.insert(words.end(), {"--memory-budget", std::to_string(share.memory)});
+  }
+  return words;
+}
+
 JobEnded ended_with(const std::string& id, const Result<DumpFile>& dump) {
   if (dump && id.empty()) {
     return {.error = Error{Errc::io, "the job names no stored crash"}};
@@ -129,11 +137,11 @@ std::vector<std::string> JobPlaces::words() const {
 }
 
 JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
-                       const config::GuestPolicy& policy) {
+                       const config::GuestPolicy& policy, const job::Budget& share) {
   JobCommand command{.words = words_of(job, policy.level), .guest = std::move(guest)};
   command.reports = job.kind != JobKind::look;
   if (job.kind != JobKind::look) {
-    for (const auto& more : {places.words(), limits_of(policy.store)}) {
+    for (const auto& more : {places.words(), limits_of(policy.store), words_of(share, job.kind)}) {
       command.words.insert(command.words.end(), more.begin(), more.end());
     }
   }

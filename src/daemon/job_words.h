@@ -14,6 +14,7 @@
 #include "src/config/config.h"
 #include "src/daemon/guest_machine.h"
 #include "src/daemon/job_process.h"
+#include "src/job/budget.h"
 #include "src/report/job_event.h"
 
 namespace vmcore::daemon {
@@ -26,9 +27,9 @@ struct JobPlaces {
   std::vector<std::string> words() const;
 };
 
-// `guest` is lent to the job.
+// `guest` is lent to the job, and `share` of the host.
 JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& places,
-                       const config::GuestPolicy& policy);
+                       const config::GuestPolicy& policy, const job::Budget& share);
 
 // What one line means: news of the job, or what happened to the guest while the job had its
 // monitor. `monitor`: the job has given a lent monitor back, and whether it can be used as it is.

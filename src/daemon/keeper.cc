@@ -2,6 +2,7 @@
 #include "src/daemon/keeper.h"
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -24,8 +25,13 @@ constexpr seconds kRecoverTime{600};
 constexpr seconds kTimeForFlash{10};
 constexpr seconds kTimeToStop{40};
 
-std::string key_of(const GuestRecord& record) {
-  return GuestId{.from = record.from, .name = record.name, .uuid = record.uuid}.key();
+// Then it is said that a deed is still under way.
+constexpr seconds kLongDeed{60};
+// That vmcorectl accepts.
+constexpr unsigned kMostThreads = 256;
+
+GuestId id_of(const GuestRecord& record) {
+  return {.from = record.from, .name = record.name, .uuid = record.uuid};
 }
 
 void audit_deed(const GuestId& guest, audit::Deed deed, std::string result,
@@ -43,14 +49,14 @@ Keeper::Keeper(Loop& loop, config::Config config, GuestRecords records, Programs
                Calls calls)
     : loop_(loop),
       config_(std::move(config)),
-      records_(std::move(records)),
+      records_(loop, std::move(records)),
       programs_(std::move(programs)),
       calls_(std::move(calls)),
       queue_(config_.dumps) {
   std::vector<Error> damaged;
-  for (GuestRecord& record : records_.load(damaged)) {
-    std::string key = key_of(record);
-    recorded_.emplace(std::move(key), std::move(record));
+  for (const GuestRecord& record : records_.records().load(damaged)) {
+    guest_of(id_of(record)).record = record;
+    guest_of(id_of(record)).machine = GuestMachine(policy_of(id_of(record)), record.crash);
   }
   for (const Error& error : damaged) {
     say(Priority::error, "", error.message);
@@ -59,7 +65,10 @@ Keeper::Keeper(Loop& loop, config::Config config, GuestRecords records, Programs
 
 SourceEvents Keeper::events() {
   return {.on_event = [this](const GuestId& id, const GuestEvent& event) { on_event(id, event); },
-          .on_listed = [](const std::string&) {},
+          .on_listed =
+              [this](const std::string& from) {
+                end_missing([&](const GuestId& id) { return id.from == from; });
+              },
           .on_note = [](const std::string& text,
                         bool bad) { say(bad ? Priority::error : Priority::info, "", text); }};
 }
@@ -79,13 +88,10 @@ Keeper::Guest& Keeper::guest_of(const GuestId& id) {
     known->second.id.name = id.name;  // a domain can be renamed
     return known->second;
   }
-  GuestRecord record{.name = id.name, .uuid = id.uuid, .from = id.from};
-  if (auto recorded = recorded_.extract(key)) {
-    record = std::move(recorded.mapped());
-  }
-  GuestMachine machine(policy_of(id), record.crash);
   return guests_
-      .emplace(key, Guest{.id = id, .record = std::move(record), .machine = std::move(machine)})
+      .emplace(key, Guest{.id = id,
+                          .record = {.name = id.name, .uuid = id.uuid, .from = id.from},
+                          .machine = GuestMachine(policy_of(id), {})})
       .first->second;
 }
 
@@ -133,19 +139,102 @@ void Keeper::learn_policy(Guest& guest) {
 void Keeper::on_event(const GuestId& id, const GuestEvent& event) {
   Guest& guest = guest_of(id);
   learn_policy(guest);
+  guest.heard_of = true;
   const bool busy = guest.machine.busy();
   perform(guest, guest.machine.on_event(event, facts_of(guest)));
   if (!busy && guest.machine.busy()) {
     audit_deed(id, audit::Deed::crash_seen, std::string(phase_name(guest.machine.phase())),
                event.details);
   }
+  if (event.kind == GuestEvent::Kind::stopped) {
+    on_gone(guest);
+  } else if (event.kind != GuestEvent::Kind::connection_lost) {
+    guest.gone_since = 0;
+  }
+}
+
+void Keeper::end_missing(const std::function<bool(const GuestId&)>& belongs) {
+  std::vector<GuestId> missing;
+  for (const auto& [key, guest] : guests_) {
+    if (!guest.heard_of && belongs(guest.id)) {
+      missing.push_back(guest.id);
+    }
+  }
+  for (const GuestId& id : missing) {
+    on_event(id,
+             {.kind = GuestEvent::Kind::stopped, .name = id.name, .uuid = id.uuid, .found = true});
+  }
+}
+
+void Keeper::look_for_sockets(const std::filesystem::path& folder) {
+  end_missing([&](const GuestId& id) {
+    std::error_code error;
+    const std::filesystem::path socket(id.from);
+    return socket.parent_path() == folder && !std::filesystem::exists(socket, error);
+  });
+}
+
+// Records of armed guests stay, but not without end.
+void Keeper::on_gone(Guest& guest) {
+  guest.gone_since = ++last_gone_;
+  std::size_t gone = 0;
+  const Guest* longest = nullptr;
+  for (const auto& [key, other] : guests_) {
+    if (other.gone_since != 0 && other.record.armed) {
+      ++gone;
+      longest = longest == nullptr || other.gone_since < longest->gone_since ? &other : longest;
+    }
+  }
+  if (gone > kMostGone) {
+    calls_.on_surplus(GuestId(longest->id));
+  }
+}
+
+bool Keeper::can_be_forgotten(const Guest& guest) {
+  return guest.machine.phase() == GuestPhase::gone && !guest.machine.busy() && !guest.job &&
+         !guest.next && guest.timer == 0 && guest.actions.empty() && !guest.saving &&
+         guest.open == 0 && says_nothing(guest.record);
+}
+
+// Not now: somebody before this call may still use it.
+void Keeper::forget_if_done(const Guest& guest) {
+  if (!can_be_forgotten(guest)) {
+    return;
+  }
+  loop_.after(seconds(0), [this, key = guest.id.key()] {
+    const auto known = guests_.find(key);
+    if (known != guests_.end() && can_be_forgotten(known->second)) {
+      guests_.erase(known);
+    }
+  });
+}
+
+void Keeper::save(const GuestRecord& record, RecordWriter::Done done) {
+  records_.save(record, [this, id = id_of(record), done = std::move(done)](const Result<>& saved) {
+    done(saved);
+    forget_if_done(guest_of(id));
+    look_whether_idle();
+  });
 }
 
 void Keeper::perform(Guest& guest, Actions actions) {
-  for (const Action& action : actions) {
+  std::ranges::move(actions, std::back_inserter(guest.actions));
+  go_on(guest);
+}
+
+void Keeper::go_on(Guest& guest) {
+  if (guest.performing) {
+    return;
+  }
+  guest.performing = true;
+  while (!guest.saving && !guest.actions.empty()) {
+    const Action action = std::move(guest.actions.front());
+    guest.actions.pop_front();
     std::visit([&](const auto& one) { do_one(guest, one); }, action);
   }
+  guest.performing = false;
   give_turns();
+  forget_if_done(guest);
   look_whether_idle();
 }
 
@@ -176,27 +265,39 @@ Result<> Keeper::run_job(Guest& guest) {
   guest.lent = true;
   guest.ended = false;
   guest.flashing = job.kind == JobKind::dump;
+  guest.read = false;
   if (job.kind == JobKind::receive && !lent.can_send) {
     give_back(guest, true);
     return fail(Errc::not_found, "it has no channel for its own dump");
   }
-  auto started = JobProcess::start(
-      loop_, programs_.vmcorectl, job_command(job, std::move(lent), places(), policy_of(guest.id)),
-      {.on_text = [this, key](std::string_view text) { on_text(key, text); },
-       .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
-  if (!started) {
+  auto started =
+      JobProcess::start(loop_, programs_.vmcorectl,
+                        job_command(job, std::move(lent), places(), policy_of(guest.id), share()),
+                        {.on_text = [this, key](std::string_view text) { on_text(key, text); },
+                         .on_end = [this, key](const JobExit& exit) { on_job_ended(key, exit); }});
+  if (!started) {  // the host is short of descriptors or processes
     give_back(guest, true);
-    return tl::unexpected(started.error());
+    return fail(Errc::busy, "its job cannot be started now: {}", started.error().message);
   }
   guest.job = *std::move(started);
   guest.job->set_limit(guest.flashing ? kFlashTime : job.limit);
   return {};
 }
 
+// How many dumps will run is not known when the first one begins.
+job::Budget Keeper::share() const {
+  const job::Budget whole = job::whole_budget();
+  return {.memory = config_.memory.value_or(whole.memory) / config_.dumps,
+          .threads = std::clamp(config_.threads.value_or(whole.threads) / config_.dumps, 1U,
+                                kMostThreads)};
+}
+
 // Not now: the machine is about to hear of something else.
 void Keeper::refuse(const std::string& key, Error error) {
+  ++guests_.at(key).open;
   loop_.after(seconds(0), [this, key, error = std::move(error)] {
     Guest& guest = guests_.at(key);
+    --guest.open;
     if (!guest.job) {
       tell(guest, guest.begun->kind == JobKind::look ? JobNews(JobLooked{tl::unexpected(error)})
                                                      : JobNews(JobEnded{.error = error}));
@@ -210,16 +311,30 @@ void Keeper::do_one(Guest& guest, const EndJob&) {
   }
 }
 
+void Keeper::do_one(Guest& guest, const Leave&) {
+  if (GuestSource* const source = source_of(guest.id)) {
+    source->leave(guest.id);
+  }
+}
+
 void Keeper::do_one(Guest& guest, const DoDeed& deed) {
   const std::string key = guest.id.key();
-  const auto done = [this, key, what = deed.deed](Result<> result) {
+  const Loop::Timer late = loop_.after(kLongDeed, [id = guest.id, what = deed.deed] {
+    say(Priority::warning, id.name,
+        fmt::format("{}: not done after {} s; it is still under way, and is not begun again",
+                    deed_name(what), kLongDeed.count()));
+  });
+  const auto done = [this, key, late, what = deed.deed](Result<> result) {
+    loop_.cancel(late);
     --deeds_;
     Guest& of = guests_.at(key);
+    --of.open;
     audit_deed(of.id, audit::Deed::policy, result ? "done" : result.error().message,
                deed_name(what));
-    perform(of, of.machine.on_deed(result, facts_of(of)));
+    perform(of, of.machine.on_deed(what, result, facts_of(of)));
   };
   ++deeds_;
+  ++guest.open;
   if (GuestSource* const source = source_of(guest.id)) {
     source->act(guest.id, deed.deed, deed.only_if_stopped, done);
   } else {
@@ -229,9 +344,15 @@ void Keeper::do_one(Guest& guest, const DoDeed& deed) {
 
 void Keeper::do_one(Guest& guest, const Remember& remember) {
   guest.record.crash = remember.crash;
-  if (const Result<> saved = records_.save(guest.record); !saved) {
-    say(Priority::error, guest.id.name, saved.error().message);
-  }
+  guest.saving = true;
+  records_.save(guest.record, [this, key = guest.id.key()](const Result<>& saved) {
+    Guest& of = guests_.at(key);
+    if (!saved) {
+      say(Priority::error, of.id.name, saved.error().message);
+    }
+    of.saving = false;
+    go_on(of);
+  });
 }
 
 void Keeper::do_one(Guest& guest, const NotePolicy& note) {
@@ -247,11 +368,13 @@ void Keeper::do_one(Guest& guest, const NotePolicy& note) {
 
 void Keeper::do_one(Guest& guest, const Recover&) {
   const auto since = static_cast<std::uint64_t>(guest.begun->event.time.count());
+  ++guest.open;
   recover([this, key = guest.id.key(), id = guest.id, since] {
     loop_.in_background<std::string>(
         [store = config_.store, id, since] { return newest_crash(store, id, since); },
         [this, key](const std::string& crash) {
           Guest& of = guests_.at(key);
+          --of.open;
           perform(of, of.machine.on_recovered(crash, facts_of(of)));
         });
   });
@@ -296,6 +419,9 @@ void Keeper::on_text(const std::string& key, std::string_view text) {
   const auto said = read_job_line(text, kind);
   if (!said) {
     say(Priority::warning, guest.id.name, said.error().message);
+    if (guest.flashing) {  // it may have been that line: a job must not wait for a go in vain
+      tell(guest, JobFlash{.why = said.error().message});
+    }
     return;
   }
   if (said->monitor) {
@@ -314,6 +440,7 @@ void Keeper::tell(Guest& guest, const JobNews& news) {
     guest.job->no_limit();  // it waits for its turn
     queue_.add(guest.id.key());
   }
+  guest.read = guest.read || std::holds_alternative<JobMemoryRead>(news);
   const auto* ended = std::get_if<JobEnded>(&news);
   if (ended != nullptr) {
     guest.ended = true;
@@ -343,6 +470,7 @@ void Keeper::on_job_ended(const std::string& key, const JobExit& exit) {
     perform(guest, guest.machine.on_job(JobDied{exit.how, exit.overdue}, facts_of(guest)));
   }
   give_turns();
+  forget_if_done(guest);
   look_whether_idle();
 }
 
@@ -384,12 +512,8 @@ void Keeper::recover(std::function<void()> done) {
 void Keeper::stop(std::function<void()> done) {
   stopping_ = true;
   stopped_ = std::move(done);
-  for (auto& [key, guest] : guests_) {
-    if (guest.job && !guest.flashing) {
-      guest.job->end();
-    }
-  }
-  loop_.after(kTimeForFlash, [this] { end_jobs(); });
+  end_jobs(false);
+  loop_.after(kTimeForFlash, [this] { end_jobs(true); });
   loop_.after(kTimeToStop, [this] {
     if (const auto end = std::exchange(stopped_, nullptr)) {
       end();
@@ -398,16 +522,16 @@ void Keeper::stop(std::function<void()> done) {
   look_whether_idle();
 }
 
-void Keeper::end_jobs() {
+void Keeper::end_jobs(bool flashing) {
   for (auto& [key, guest] : guests_) {
-    if (guest.job) {
+    if (guest.job && !guest.read && (flashing || !guest.flashing)) {
       guest.job->end();
     }
   }
 }
 
 bool Keeper::is_idle() const {
-  return deeds_ == 0 &&
+  return deeds_ == 0 && records_.idle() &&
          std::ranges::none_of(guests_, [](const auto& one) { return one.second.job != nullptr; });
 }
 
@@ -421,9 +545,6 @@ std::vector<GuestId> Keeper::guests() const {
   std::vector<GuestId> all;
   for (const auto& [key, guest] : guests_) {
     all.push_back(guest.id);
-  }
-  for (const auto& [key, record] : recorded_) {
-    all.push_back({.from = record.from, .name = record.name, .uuid = record.uuid});
   }
   return all;
 }

@@ -38,16 +38,6 @@ bool is_embedded(const std::string& uri) {
   return uri.substr(0, uri.find('?')).ends_with("/embed");
 }
 
-// The first of an answer and the end of the patience.
-struct Once {
-  std::function<void(Result<>)> done;
-  void operator()(Result<> result) {
-    if (const auto call = std::exchange(done, nullptr)) {
-      call(std::move(result));
-    }
-  }
-};
-
 }  // namespace
 
 Result<std::unique_ptr<LibvirtLink>> LibvirtLink::start(Loop& loop, const std::string& uri,
@@ -208,15 +198,11 @@ Result<LentGuest> LibvirtLink::lend(const GuestId& guest) {
 
 void LibvirtLink::act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
                       std::function<void(Result<>)> done) {
-  const auto once = std::make_shared<Once>(Once{std::move(done)});
   loop_.in_background<Result<>>(
       [uri = uri_, uuid = guest.uuid, what = domain_deed(deed), only_if_stopped] {
         return acquire::do_to_domain(uri, uuid, what, only_if_stopped);
       },
-      [once](Result<> result) { (*once)(std::move(result)); });
-  loop_.after(kDeedLimit, [once] {
-    (*once)(fail(Errc::busy, "libvirt did not finish this in {} s", kDeedLimit.count()));
-  });
+      std::move(done));
 }
 
 std::optional<acquire::ProcessKey> LibvirtLink::process_of(const GuestId& guest) {

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "src/base/fd.h"
+#include "src/base/start_thread.h"
+#include "src/daemon/log.h"
 
 namespace vmcore::daemon {
 
@@ -68,7 +70,23 @@ void Loop::cancel(Timer timer) {
 }
 
 void Loop::start_thread(Work work) {
-  std::thread([mailbox = mailbox_, work = std::move(work)] { mailbox->put(work()); }).detach();
+  const auto shared = std::make_shared<Work>(std::move(work));
+  if (!try_start_thread(shared)) {
+    after(std::chrono::seconds(1), [this, shared] { start_thread(std::move(*shared)); });
+  }
+}
+
+bool Loop::try_start_thread(const std::shared_ptr<Work>& work) {
+  // The work ends in the thread, and what it owns with it.
+  auto thread = vmcore::start_thread<std::thread>(
+      [mailbox = mailbox_, work] { mailbox->put(std::exchange(*work, {})()); });
+  const bool was_short = std::exchange(short_of_threads_, !thread);
+  if (thread) {
+    thread->detach();
+  } else if (!was_short) {
+    say(Priority::error, "", thread.error().message + "; vmcored tries it again");
+  }
+  return thread.has_value();
 }
 
 std::chrono::milliseconds Loop::until_next_timer(std::chrono::milliseconds most) const {

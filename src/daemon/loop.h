@@ -37,7 +37,8 @@ class Loop {
   void cancel(Timer timer);
 
   // Calls `work` in a thread of its own, then `done` with what it returned, in the loop. Where the
-  // loop has ended, `done` is not called. `work` owns what it uses: nothing waits for it.
+  // loop has ended, `done` is not called. `work` owns what it uses: nothing waits for it. If the
+  // host has no room for a thread, it is tried again each second.
   template <class Value>
   void in_background(std::function<Value()> work, std::function<void(Value)> done) {
     start_thread([work = std::move(work), done = std::move(done)] {
@@ -56,6 +57,7 @@ class Loop {
   struct Mailbox;
   using Work = std::function<Task()>;
   void start_thread(Work work);
+  bool try_start_thread(const std::shared_ptr<Work>& work);
   void call_due_timers();
   std::chrono::milliseconds until_next_timer(std::chrono::milliseconds most) const;
 
@@ -69,6 +71,7 @@ class Loop {
   std::map<Timer, Clock::time_point> due_;
   Timer last_timer_ = 0;
   std::shared_ptr<Mailbox> mailbox_;  // shared with the threads
+  bool short_of_threads_ = false;
   bool stopped_ = false;
 };
 

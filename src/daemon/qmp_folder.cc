@@ -160,6 +160,12 @@ void QmpFolder::take_back(const GuestId& guest, bool usable) {
   }
 }
 
+void QmpFolder::leave(const GuestId& guest) {
+  if (HeldMonitor* const monitor = find(guest.from)) {
+    monitor->leave();
+  }
+}
+
 void QmpFolder::act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
                     std::function<void(Result<>)> done) {
   if (HeldMonitor* const monitor = find(guest.from)) {
@@ -177,23 +183,27 @@ void QmpFolder::arm(const std::string& socket, bool trap, HeldMonitor::Done done
     done(fail(Errc::not_found, "{}: vmcored holds no monitor of that name", socket));
     return;
   }
-  wishes_[socket] = {true, trap};
-  monitor->arm(trap, [this, socket, done = std::move(done)](Result<> armed) {
-    if (!armed) {
-      wishes_.erase(socket);
+  monitor->arm(trap, or_as_before(socket, {.armed = true, .trap = trap}, std::move(done)));
+}
+
+HeldMonitor::Done QmpFolder::or_as_before(const std::string& socket, ArmWish wish,
+                                          HeldMonitor::Done done) {
+  const ArmWish before = std::exchange(wishes_[socket], wish);
+  return [this, socket, before, done = std::move(done)](Result<> set) {
+    if (!set) {
+      wishes_[socket] = before;
     }
-    done(std::move(armed));
-  });
+    done(std::move(set));
+  };
 }
 
 void QmpFolder::disarm(const std::string& socket, HeldMonitor::Done done) {
-  wishes_.erase(socket);
-  HeldMonitor* const monitor = find(socket);
-  if (monitor == nullptr || !monitor->connected()) {
+  done = or_as_before(socket, {}, std::move(done));
+  if (HeldMonitor* const monitor = find(socket)) {
+    monitor->disarm(std::move(done));
+  } else {
     done({});  // its QEMU has ended
-    return;
   }
-  monitor->disarm(std::move(done));
 }
 
 std::optional<acquire::ProcessKey> QmpFolder::process_of(const GuestId& guest) {

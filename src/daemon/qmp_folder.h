@@ -31,6 +31,7 @@ class QmpFolder final : public GuestSource {
   bool has(const GuestId& guest) const override { return find(guest.from) != nullptr; }
   Result<LentGuest> lend(const GuestId& guest) override;
   void take_back(const GuestId& guest, bool usable) override;
+  void leave(const GuestId& guest) override;
   void act(const GuestId& guest, GuestDeed deed, bool only_if_stopped,
            std::function<void(Result<>)> done) override;
   std::optional<acquire::ProcessKey> process_of(const GuestId& guest) override;
@@ -49,6 +50,8 @@ class QmpFolder final : public GuestSource {
   QmpFolder(Loop& loop, std::filesystem::path folder, MonitorPrograms programs, SourceEvents calls,
             std::map<std::string, ArmWish> wishes, Fd inotify);
   HeldMonitor* find(const std::string& socket) const;
+  // The wish is that one, and the one before if it cannot be carried out.
+  HeldMonitor::Done or_as_before(const std::string& socket, ArmWish wish, HeldMonitor::Done done);
   void watch_folder();
   void on_change();
   void scan();

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "src/base/fd.h"
+#include "src/base/ownership.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/daemon/aftermath.h"
@@ -63,20 +64,23 @@ class Service {
     TRY_ASSIGN(Fd signals, take_signals());
     TRY_ASSIGN(std::filesystem::path program, vmcorectl_executable());
     TRY_ASSIGN(GuestRecords records, GuestRecords::open(options.state));
+    TRY_ASSIGN(Fd lock, records.lock());
     std::unique_ptr<Service> service(new Service(options, std::move(config), std::move(signals),
                                                  std::move(records), std::move(program)));
+    service->lock_ = std::move(lock);
     return service;
   }
 
   Result<> run() {
     loop_.watch(signals_.get(), [this] { on_signal(); });
-    TRY_ASSIGN(aftermath_, Aftermath::start(loop_, keeper_.config()));
+    TRY_ASSIGN(aftermath_, Aftermath::start(loop_, keeper_.config(), options_.state / "hooks"));
     TRY(listen());
     keeper_.recover({});
     watch_guests();
     if (!keeper_.has_sources()) {
       return fail(Errc::unsupported, "no guests can be watched: see the messages above");
     }
+    aftermath_->keep_writing([this] { return count_armed(); });
     feed_watchdog(loop_);
     notify_ready();
     say(Priority::info, "",
@@ -95,6 +99,12 @@ class Service {
                 {.on_settled =
                      [this](const GuestId&, const CrashOutcome& outcome) {
                        aftermath_->add(outcome, count_armed());
+                     },
+                 .on_surplus =
+                     [this](const GuestId& id) {
+                       say(Priority::warning, id.name,
+                           "it is disarmed: more guests than vmcored remembers have ended since");
+                       armed_.disarm(id, [](const Result<>&) {});
                      }}),
         armed_(loop_, hands_that_arm()) {}
 
@@ -106,7 +116,8 @@ class Service {
 
   Armed::Hands hands_that_arm() {
     return {.record = [this](const GuestId& id) -> GuestRecord& { return keeper_.record_of(id); },
-            .save = [this](const GuestRecord& record) { return keeper_.save(record); },
+            .save = [this](const GuestRecord& record,
+                           RecordWriter::Done done) { keeper_.save(record, std::move(done)); },
             .folder = [this](const GuestId& id) { return folder_of(id.from); },
             .wants_arming = [this](const GuestId& id) { return keeper_.policy_of(id).arm; },
             .note = keeper_.events().on_note};
@@ -147,7 +158,9 @@ class Service {
     for (const GuestId& id : keeper_.guests()) {
       // Others may have had that socket before.
       if (const GuestRecord& record = keeper_.record_of(id); record.armed) {
-        wishes[id.from] = {true, record.trap_resets};
+        const auto& crash = record.crash;
+        const bool stays = crash && crash->settled && crash->policy_due.empty();
+        wishes[id.from] = {true, record.trap_resets, stays ? crash->process : std::nullopt};
       }
     }
     return wishes;
@@ -176,6 +189,7 @@ class Service {
       if (folder) {
         folders_.push_back(folder->get());
         keeper_.add(*std::move(folder));
+        keeper_.look_for_sockets(folders_.back()->folder());
       } else {
         say(Priority::error, "", folder.error().message);
       }
@@ -233,6 +247,7 @@ class Service {
   }
 
   ServiceOptions options_;
+  Fd lock_;  // of the records
   Fd signals_;
   Loop loop_;  // before what uses it
   MonitorPrograms programs_;
@@ -264,6 +279,10 @@ Result<config::Config> configuration(const ServiceOptions& options) {
   if (!options.store.empty()) {
     config.store = options.store;
   }
+  struct stat status {};
+  if (::stat(config.store.c_str(), &status) == 0) {
+    TRY(check_ours(status, config.store));
+  }
   return config;
 }
 
@@ -287,8 +306,9 @@ int run_service(const ServiceOptions& options) {
 
 int give_back_guests(const ServiceOptions& options) {
   const auto records = GuestRecords::open(options.state);
-  if (!records) {
-    return report_error(records.error());
+  const auto lock = records ? records->lock() : tl::unexpected(records.error());
+  if (!lock) {
+    return report_error(lock.error());
   }
   std::vector<Error> damaged;
   int code = kExitDone;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/store_work.h"
 
+#include <algorithm>
+#include <system_error>
 #include <vector>
 
 #include "src/vault/vault.h"
@@ -26,24 +28,43 @@ std::string newest_crash(const std::filesystem::path& store, const GuestId& gues
       continue;
     }
     const GuestIdentity& who = crash.manifest->capture.guest;
-    const bool same =
-        who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name : who.uuid == guest.uuid;
+    const bool same = !crash.manifest->from.empty()            ? crash.manifest->from == guest.from
+                      : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
+                                                               : who.uuid == guest.uuid;
     newest = same ? crash.id : newest;
   }
   return newest;
+}
+
+namespace {
+
+StoreUse use_of(const std::vector<report::ListedCrash>& crashes) {
+  StoreUse use{.crashes = crashes.size()};
+  for (const report::ListedCrash& crash : crashes) {
+    use.bytes += crash.bytes;
+  }
+  return use;
+}
+
+}  // namespace
+
+Result<StoreUse> use_of(const std::filesystem::path& store) {
+  std::error_code error;
+  if (!std::filesystem::exists(store, error) && !error) {
+    return StoreUse{};
+  }
+  TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
+  TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
+  return use_of(crashes);
 }
 
 Result<SettledCrash> read_settled(const std::filesystem::path& store, const std::string& id) {
   TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
   TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, vault.list());
   SettledCrash settled{.folder = (store / id).string()};
-  settled.store_crashes = crashes.size();
-  const report::ListedCrash* found = nullptr;
-  for (const report::ListedCrash& crash : crashes) {
-    settled.store_bytes += crash.bytes;
-    found = crash.id == id ? &crash : found;
-  }
-  if (found == nullptr) {
+  settled.store = use_of(crashes);
+  const auto found = std::ranges::find(crashes, id, &report::ListedCrash::id);
+  if (found == crashes.end()) {
     return fail(Errc::not_found, "{} is not in the store any more", id);
   }
   if (!found->manifest) {

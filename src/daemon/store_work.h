@@ -20,13 +20,19 @@ Result<> note_policy(const std::filesystem::path& store, const std::string& id,
 std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
                          std::uint64_t since);
 
+struct StoreUse {
+  std::uint64_t bytes = 0;
+  std::uint64_t crashes = 0;
+};
+// Nothing is in a store that does not exist yet.
+Result<StoreUse> use_of(const std::filesystem::path& store);
+
 // A crash in the store, and how full the store is with it.
 struct SettledCrash {
   report::Manifest manifest = {};
   std::string folder = {};  // its path
   std::uint64_t bytes = 0;  // that it takes
-  std::uint64_t store_bytes = 0;
-  std::uint64_t store_crashes = 0;
+  StoreUse store = {};
 };
 // Errc::not_found where it is not there; Errc::malformed where it is damaged.
 Result<SettledCrash> read_settled(const std::filesystem::path& store, const std::string& id);

@@ -30,13 +30,20 @@ Result<job::KernelEnding> ending_from(const std::string& report) {
   if (!end) {
     return fail(Errc::malformed, "the look has an unknown outcome");
   }
-  return job::KernelEnding{*end, member(json, "line")};
+  const auto powers_off = json.find("powers_off");
+  return job::KernelEnding{*end, member(json, "line"),
+                           powers_off != json.end() && *powers_off == true};
 }
 
 }  // namespace
 
-JobCommand look_command(LentGuest guest) {
-  return {.words = {"look", "-q", "--ends-with-stdin"}, .guest = std::move(guest)};
+JobCommand look_command(LentGuest guest, bool ahead) {
+  return {.words = {"look", "-q", "--ends-with-stdin"}, .guest = std::move(guest), .waits = ahead};
+}
+
+qmp::Wanted wanted_by_end(const Result<job::KernelEnding>& ending, const qmp::RunActions& before) {
+  const bool off = ending ? ending->powers_off : before.shutdown == "pause";
+  return off ? qmp::Wanted::shutdown : qmp::Wanted::reset;
 }
 
 void take_look_line(std::string_view line, TrapLook& look) {
@@ -50,6 +57,9 @@ void take_look_line(std::string_view line, TrapLook& look) {
                              .time = std::chrono::microseconds(happened->time_us),
                              .details = happened->details});
     }
+  } else if (const auto* const ready = std::get_if<report::JobMemoryRead>(&*event)) {
+    look.monitor_usable = ready->monitor.value_or(false);
+    look.prepared = look.waits = true;
   } else if (const auto* const end = std::get_if<report::JobEnd>(&*event)) {
     look.ending = ending_from(end->report);
     look.monitor_usable = end->monitor.value_or(false);

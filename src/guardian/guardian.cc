@@ -50,11 +50,14 @@ qmp::Wanted wanted_by(char said, const std::string& received) {
 }
 
 // No guest stops in the trap any more when the actions are back.
-Result<> carry_on(qmp::Client& monitor, qmp::Wanted wanted, const qmp::RunActions& before) {
+Result<> carry_on(qmp::Client& monitor, char said, qmp::Wanted wanted,
+                  const qmp::RunActions& before) {
   TRY(qmp::set_actions(monitor, before));
   TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
-  return status == qmp::kTrapped ? qmp::follow(monitor, qmp::course_of(wanted, before), before)
-                                 : Result<>();
+  const bool amid_reset = said == kReset && status == qmp::kWasReset;  // vmcored died in it
+  return status == qmp::kTrapped || amid_reset
+             ? qmp::follow(monitor, qmp::course_of(wanted, before), before)
+             : Result<>();
 }
 
 }  // namespace
@@ -81,7 +84,7 @@ Result<> take_over(Fd socket, char said, const qmp::RunActions& before) {
   back.panic.clear();
   while (true) {
     Result<> done = said == kLeave ? qmp::set_actions(monitor, back)
-                                   : carry_on(monitor, wanted_by(said, received), back);
+                                   : carry_on(monitor, said, wanted_by(said, received), back);
     if (done || done.error().code != Errc::busy) {
       return done;
     }

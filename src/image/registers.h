@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 namespace vmcore {
 
@@ -42,5 +44,14 @@ struct CpuState {
     return value ? std::optional((*value >> number & 1) != 0) : std::nullopt;
   }
 };
+
+struct RegisterValue {
+  std::string_view name;
+  std::uint64_t value = 0;
+};
+
+// RIP, RSP, RBP and RFLAGS, the other general purpose registers, and CR2 and CR3 where the source
+// tells them; by lower-case names.
+std::vector<RegisterValue> named_registers(const CpuState& cpu);
 
 }  // namespace vmcore

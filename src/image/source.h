@@ -31,7 +31,7 @@ struct Piece {
 };
 
 struct ImageSource {
-  Fd memory;   // /proc/PID/mem: needs no privilege once it is open
+  Fd memory;   // /proc/PID/mem: needs no privilege once it is open; a worker does not get it
   Fd pagemap;  // /proc/PID/pagemap
   std::vector<Fd> files;
   std::vector<Piece> pieces;  // sorted, disjoint

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/caller_trials.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <utility>
 #include <variant>
 
+#include "src/base/fd.h"
+
 namespace vmcore::job {
-namespace {
-
-bool is_readable(int fd) {
-  pollfd wait{fd, POLLIN, 0};
-  return ::poll(&wait, 1, 0) > 0;
-}
-
-}  // namespace
-
 std::vector<std::string> CallerTrials::peers() const {
   std::vector<std::string> peers;
   for (const Trial& trial : trials_) {

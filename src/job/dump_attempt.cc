@@ -106,8 +106,9 @@ Error DumpAttempt::limit_is_over() const {
 sandbox::Request DumpAttempt::request(sandbox::Input input) const {
   return {
       .input = std::move(input),
+      .ram = report_.memory_size,
       .how = options_.dump.how,
-      .hint = will_wait() ? recall_place(guest_) : std::nullopt,
+      .hint = guest_.in_place() ? recall_place(guest_) : std::nullopt,
       .capture = Capture{.method = std::string(acquire::method_name(report_.method)),
                          .consistency = report_.consistency,
                          .guest = report_.identity,
@@ -167,9 +168,11 @@ Result<> DumpAttempt::await_snapshot(int file) {
 
 Result<> DumpAttempt::give_work(sandbox::Worker& worker, int spool, int output) {
   if (guest_.in_place()) {
-    std::vector<sandbox::NamedFd> descriptors{{"output", output}};
+    TRY_ASSIGN(desk_, MemoryDesk::open(guest_, options_.dump.how.threads));
+    std::vector<sandbox::NamedFd> descriptors = desk_->descriptors();
+    descriptors.push_back({"output", output});
     if (copies()) {
-      TRY_ASSIGN(ahead_, ReadAhead::make(guest_, options_.memory));
+      TRY_ASSIGN(ahead_, ReadAhead::make(*desk_, options_.memory));
       descriptors.push_back({"room", ahead_->room()});
     }
     return worker.request(
@@ -198,12 +201,15 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
     limit_.end();
     TRY_ASSIGN(report_.pause, pause_.end());
   }
-  ahead_.reset();  // the worker has it still
+  const bool read = options_.consistency != Consistency::torn;  // that is still to come
+  ahead_.reset();                                               // the worker has it still
+  if (read) {
+    desk_.reset();
+  }
   if (std::exchange(cost_is_told_, true)) {
     return {};
   }
   const auto memory_now = guest_.host_memory();
-  const bool read = options_.consistency != Consistency::torn;  // that is still to come
   if (memory_before_ && memory_now && read) {
     report_.host_memory = static_cast<std::int64_t>(*memory_now - *memory_before_);
   }
@@ -225,7 +231,9 @@ Result<sandbox::Done> DumpAttempt::read_guest(sandbox::Worker& worker, int spool
     return std::move(acquired.source);
   };
   const auto locate = [&](std::span<const PhysRange> blocks) {
-    return ahead_ ? ahead_->locate(blocks) : blocks.empty() ? guest_.look() : guest_.locate(blocks);
+    return desk_
+               ? desk_->locate(blocks)
+               : fail(Errc::malformed, "worker protocol: unexpected request for places of memory");
   };
   CopyForWorker copy;
   if (ahead_) {

@@ -6,11 +6,13 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "src/acquire/guest.h"
 #include "src/base/result.h"
 #include "src/job/dump_job.h"
+#include "src/job/memory_desk.h"
 #include "src/job/output.h"
 #include "src/job/pause.h"
 #include "src/job/pause_limit.h"
@@ -73,7 +75,8 @@ class DumpAttempt {
   acquire::Lease* lease_ = nullptr;  // of pause_
   Pause pause_;
   PauseLimit limit_;
-  std::optional<ReadAhead> ahead_;  // while memory is copied
+  std::unique_ptr<MemoryDesk> desk_;  // of memory that is read in place
+  std::optional<ReadAhead> ahead_;    // while memory is copied
   std::optional<std::uint64_t> memory_before_;
   bool cost_is_told_ = false;
   bool had_no_memory_ = false;

@@ -49,10 +49,8 @@ struct Opened {
 };
 
 // Takes the guest's lock, unless it is held already.
-Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
-  TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
-                                              ? acquire::open_for_snapshot(options.guest)
-                                              : acquire::open_guest(options.guest));
+Result<Opened> look(acquire::OpenedGuest opened, const GuestDumpOptions& options,
+                    std::optional<GuestLock>& lock) {
   if (!options.locked && !lock && !only_looks(options)) {
     auto taken = lock_guest(opened.guest->keys(), "dumps the guest", opened.remarks);
     if (!taken) {
@@ -68,6 +66,20 @@ Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& l
   report->consistency = report->before.running ? name_of(options.consistency) : "stopped";
   report->remarks.insert(report->remarks.begin(), opened.remarks.begin(), opened.remarks.end());
   return Opened{std::move(opened.guest), *std::move(report)};
+}
+
+Result<Opened> open(const GuestDumpOptions& options, std::optional<GuestLock>& lock) {
+  const bool fits = options.consistency == Consistency::pause;
+  if (fits && options.opened != nullptr && options.opened->guest != nullptr) {
+    auto known = look(std::move(*options.opened), options, lock);
+    if (known) {
+      return known;
+    }  // else its connection may have been lost meanwhile
+  }
+  TRY_ASSIGN(acquire::OpenedGuest opened, options.consistency == Consistency::snapshot
+                                              ? acquire::open_for_snapshot(options.guest)
+                                              : acquire::open_guest(options.guest));
+  return look(std::move(opened), options, lock);
 }
 
 Result<> check_consistency(const GuestDumpOptions& options, const GuestReport& report) {

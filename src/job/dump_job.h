@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ enum class Consistency : std::uint8_t {
 
 struct GuestDumpOptions {
   acquire::Selection guest;
+  // The same guest, where it was opened a moment ago: to find its memory takes time. It is taken.
+  std::shared_ptr<acquire::OpenedGuest> opened = {};
   DumpOptions dump;
   std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
   std::filesystem::path spool;   // empty: the output's folder

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/flash.h"
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,8 +12,8 @@
 
 #include "src/acquire/libvirt/setup.h"
 #include "src/acquire/method.h"
+#include "src/base/fd.h"
 #include "src/base/sys.h"
-#include "src/job/budget.h"
 #include "src/job/deadline.h"
 #include "src/job/guest_lock.h"
 #include "src/job/guest_report.h"
@@ -35,48 +34,23 @@ constexpr milliseconds kForALog{2000};
 // Bytes of the kernel log that are kept: the end of a longer one.
 constexpr std::uint64_t kMostOfALog = 1U << 20;
 
-bool is_readable(int fd) {
-  pollfd wait{fd, POLLIN, 0};
-  return fd >= 0 && ::poll(&wait, 1, 0) == 1;
-}
-
-std::string hex_line(const char* name, std::uint64_t value) {
-  return fmt::format(" {} {:016x}", name, value);
-}
-
 std::string text_of(const CpuState& cpu) {
-  std::string text = fmt::format("CPU {}, {}\n", cpu.index, cpu.user_mode() ? "user" : "kernel");
-  const std::pair<const char*, std::uint64_t> registers[] = {{"rip", cpu.rip},
-                                                             {"rsp", cpu.rsp},
-                                                             {"rfl", cpu.rflags},
-                                                             {"rax", cpu.rax},
-                                                             {"rbx", cpu.rbx},
-                                                             {"rcx", cpu.rcx},
-                                                             {"rdx", cpu.rdx},
-                                                             {"rsi", cpu.rsi},
-                                                             {"rdi", cpu.rdi},
-                                                             {"rbp", cpu.rbp},
-                                                             {"r8 ", cpu.r8},
-                                                             {"r9 ", cpu.r9},
-                                                             {"r10", cpu.r10},
-                                                             {"r11", cpu.r11},
-                                                             {"r12", cpu.r12},
-                                                             {"r13", cpu.r13},
-                                                             {"r14", cpu.r14},
-                                                             {"r15", cpu.r15},
-                                                             {"cr2", cpu.cr2.value_or(0)},
-                                                             {"cr3", cpu.cr3.value_or(0)}};
+  constexpr unsigned kInALine = 3;
+  std::string text = fmt::format("CPU {}, {}", cpu.index, cpu.user_mode() ? "user" : "kernel");
   unsigned count = 0;
-  for (const auto& [name, value] : registers) {
-    text += hex_line(name, value) + (++count % 4 == 0 ? "\n" : "");
+  for (const auto& [name, value] : named_registers(cpu)) {
+    text += fmt::format("{}{:>6} {:016x}", count++ % kInALine == 0 ? "\n " : " ", name, value);
   }
-  return text;
+  return text + "\n";
 }
 
 class Flash {
  public:
-  Flash(const acquire::Selection& guest, Deadline for_memory, Deadline for_all)
-      : selection_(guest), for_memory_(std::move(for_memory)), for_all_(std::move(for_all)) {}
+  Flash(const acquire::Selection& guest, unsigned threads, Deadline for_memory, Deadline for_all)
+      : selection_(guest),
+        threads_(threads),
+        for_memory_(std::move(for_memory)),
+        for_all_(std::move(for_all)) {}
 
   FlashReading run() {
     auto opened = acquire::open_guest(selection_);
@@ -84,6 +58,9 @@ class Flash {
       remark(opened.error(), "the guest was not reached");
     } else {
       look(*opened->guest);
+      if (reading_.consistency == "stopped") {
+        reading_.opened = std::make_shared<acquire::OpenedGuest>(*std::move(opened));
+      }
     }
     if (!reading_.report) {
       find_another_log();
@@ -121,7 +98,7 @@ class Flash {
   sandbox::Request request(sandbox::Input input, const acquire::Guest& guest) const {
     return {.operation = sandbox::Operation::report,
             .input = std::move(input),
-            .how = {.threads = whole_budget().threads},
+            .how = {.threads = threads_},
             .hint = recall_place(guest)};
   }
 
@@ -227,6 +204,7 @@ class Flash {
   }
 
   const acquire::Selection& selection_;
+  unsigned threads_;
   Deadline for_memory_;
   Deadline for_all_;
   Fd log_;
@@ -235,10 +213,10 @@ class Flash {
 
 }  // namespace
 
-Result<FlashReading> read_flash(const acquire::Selection& guest, int cancel) {
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel) {
   TRY_ASSIGN(Deadline for_memory, Deadline::after(kForMemory, cancel));
   TRY_ASSIGN(Deadline for_all, Deadline::after(kForAll, cancel));
-  FlashReading reading = Flash(guest, std::move(for_memory), std::move(for_all)).run();
+  FlashReading reading = Flash(guest, threads, std::move(for_memory), std::move(for_all)).run();
   if (is_readable(cancel)) {
     return fail(Errc::cancelled, "interrupted");
   }

@@ -7,10 +7,12 @@
 // console's log file.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "src/acquire/method.h"
 #include "src/acquire/selection.h"
 #include "src/base/result.h"
 #include "src/image/capture.h"
@@ -26,11 +28,13 @@ struct FlashReading {
   std::string console = {};          // its end, where there is no report of memory
   std::string registers = {};        // as text, where there is no report of memory
   std::vector<Remark> remarks = {};  // what is missing, and why
+  // The guest as it was opened, for GuestDumpOptions; null where it does not stand still.
+  std::shared_ptr<acquire::OpenedGuest> opened = {};
 };
 
 // Within some seconds, whatever the guest's memory holds. The guest is not paused. Only an
 // interruption is an Error (Errc::cancelled): `cancel` became readable.
-Result<FlashReading> read_flash(const acquire::Selection& guest, int cancel);
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel);
 
 // The report that a kernel log (or a console) in the file alone gives, with a deadline. `log` is
 // borrowed, and read from its position on.

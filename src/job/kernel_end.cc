@@ -12,6 +12,7 @@ namespace {
 struct Words {
   std::string_view text;
   KernelEnd end;
+  bool powers_off = false;
 };
 
 constexpr Words kPanic{"Kernel panic - not syncing", KernelEnd::panicked};
@@ -20,9 +21,9 @@ constexpr Words kPanic{"Kernel panic - not syncing", KernelEnd::panicked};
 // kernel_halt() and kernel_power_off(), since v2.6), drivers/tty/sysrq.c (b, o),
 // arch/x86/kernel/dumpstack.c and mm/fault.c, lib/bug.c, arch/arm64/kernel/traps.c.
 constexpr Words kLastWords[] = {
-    {"Restarting system", KernelEnd::orderly},      {"Power down", KernelEnd::orderly},
+    {"Restarting system", KernelEnd::orderly},      {"Power down", KernelEnd::orderly, true},
     {"System halted", KernelEnd::orderly},          {"sysrq: Resetting", KernelEnd::orderly},
-    {"sysrq: Power Off", KernelEnd::orderly},       {"Oops: ", KernelEnd::oopsed},
+    {"sysrq: Power Off", KernelEnd::orderly, true}, {"Oops: ", KernelEnd::oopsed},
     {"kernel BUG at ", KernelEnd::oopsed},          {"BUG: unable to handle", KernelEnd::oopsed},
     {"general protection", KernelEnd::oopsed},      {"double fault", KernelEnd::oopsed},
     {"Unable to handle kernel", KernelEnd::oopsed},
@@ -65,14 +66,17 @@ KernelEnding ending_of(std::string_view log) {
     const std::size_t place = log.rfind(words.text);
     if (place != log.npos && place >= last) {
       last = place;
-      ending = {words.end, line_at(log, place)};
+      ending = {words.end, line_at(log, place), words.powers_off};
     }
   }
   return ending;
 }
 
-Result<KernelEnding> look_at_end(const acquire::Selection& guest) {
-  TRY_ASSIGN(const TextResult log, read_guest(guest, sandbox::Operation::dmesg, 1));
+Result<KernelEnding> look_at_end(const acquire::Selection& guest,
+                                 const std::function<Result<>()>& await) {
+  constexpr auto kWhat = sandbox::Operation::dmesg;
+  TRY_ASSIGN(const TextResult log,
+             await ? read_guest_later(guest, kWhat, 1, await) : read_guest(guest, kWhat, 1));
   return ending_of(log.text);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,13 +25,16 @@ std::optional<KernelEnd> end_from_name(std::string_view name);
 
 struct KernelEnding {
   KernelEnd end = KernelEnd::silent;
-  std::string line = {};  // of the log, that says so; untrusted
+  std::string line = {};    // of the log, that says so; untrusted
+  bool powers_off = false;  // an orderly end that is not followed by a reset
 };
 
 // A panic counts wherever it is in the log: the restart that follows is not announced.
 KernelEnding ending_of(std::string_view log);
 
-// Looks at the guest, which is not touched. Errc::not_found where no kernel is in its memory.
-Result<KernelEnding> look_at_end(const acquire::Selection& guest);
+// Looks at the guest, which is not touched. Errc::not_found where no kernel is in its memory. With
+// `await`, gets ready first, and looks when that has returned: as read_guest_later().
+Result<KernelEnding> look_at_end(const acquire::Selection& guest,
+                                 const std::function<Result<>()>& await = {});
 
 }  // namespace vmcore::job

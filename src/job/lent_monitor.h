@@ -19,8 +19,11 @@ class LentMonitor {
   // socket.
   static Result<LentMonitor> take(int fd);
 
-  // For acquire::Selection. Nobody may use it after give_back().
+  // For acquire::Selection. Nobody may use it while it is given back.
   const std::shared_ptr<qmp::Client>& client() const { return client_; }
+
+  // The service has lent the monitor again, after it was given back.
+  void take_again() { given_back_ = false; }
 
   // Leaves no message half read. Returns whether the service can use the connection as it is;
   // `events` gets what happened to the guest meanwhile. What a second call returns is the same, and

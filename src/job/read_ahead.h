@@ -3,38 +3,32 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <utility>
-#include <vector>
 
-#include "src/acquire/guest.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
+#include "src/job/memory_desk.h"
 #include "src/sandbox/copy_room.h"
 
 namespace vmcore::job {
 
 class ReadAhead {
  public:
-  // For a guest whose memory is read in place (borrowed); room for that many bytes
-  // (Budget::memory).
-  static Result<ReadAhead> make(acquire::Guest& guest, std::uint64_t bytes);
+  // Copies what the desk (borrowed) located; room for that many bytes (Budget::memory).
+  static Result<ReadAhead> make(const MemoryDesk& desk, std::uint64_t bytes);
 
   // The descriptor for the worker. Borrowed.
   int room() const { return file_.get(); }
-  // Answers a Locate: from then on the memory that it reports may be copied, and nothing else.
-  Result<ImageSource> locate(std::span<const PhysRange> blocks);
   // Answers a Copy.
-  Result<> copy(std::uint64_t entries) const;
+  Result<> copy(std::uint64_t entries) const { return desk_->copy(room_, entries); }
 
  private:
-  ReadAhead(acquire::Guest& guest, Fd file, sandbox::CopyRoom room)
-      : guest_(&guest), file_(std::move(file)), room_(std::move(room)) {}
+  ReadAhead(const MemoryDesk& desk, Fd file, sandbox::CopyRoom room)
+      : desk_(&desk), file_(std::move(file)), room_(std::move(room)) {}
 
-  acquire::Guest* guest_;
+  const MemoryDesk* desk_;
   Fd file_;
   sandbox::CopyRoom room_;
-  std::vector<Piece> told_;
 };
 
 }  // namespace vmcore::job

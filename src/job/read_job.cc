@@ -11,6 +11,7 @@
 
 #include "src/base/sys.h"
 #include "src/job/look_live.h"
+#include "src/job/memory_desk.h"
 #include "src/job/place_cache.h"
 
 namespace vmcore::job {
@@ -101,19 +102,64 @@ Result<TextResult> read_log(const std::filesystem::path& input) {
   return result;
 }
 
+namespace {
+
+Result<acquire::OpenedGuest> open_directly(acquire::Selection selection) {
+  selection.method = acquire::Method::direct;
+  return acquire::open_guest(selection);
+}
+
+Result<sandbox::Request> request_to_read(acquire::Guest& guest, sandbox::Operation operation,
+                                         unsigned threads) {
+  TRY_ASSIGN(const acquire::GuestState state, guest.state());
+  TRY_ASSIGN(const std::uint64_t ram, guest.memory_size());
+  return sandbox::Request{.operation = operation,
+                          .input = sandbox::LiveInput{.torn = state.running},
+                          .ram = ram,
+                          .how = {.threads = threads},
+                          .hint = recall_place(guest)};
+}
+
+// Of the guest as it is now.
+Result<TextResult> read_live(acquire::Guest& guest, const sandbox::Request& request) {
+  TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, request.how.threads));
+  return read_text(request, desk->descriptors(), {.locate = [&](std::span<const PhysRange>) {
+                     return desk->locate([&] { return look_live(guest); });
+                   }});
+}
+
+}  // namespace
+
+Result<TextResult> read_guest_later(const acquire::Selection& selection,
+                                    sandbox::Operation operation, unsigned threads,
+                                    const std::function<Result<>()>& await) {
+  TRY_ASSIGN(const acquire::OpenedGuest opened, open_directly(selection));
+  acquire::Guest& guest = *opened.guest;
+  TRY_ASSIGN(sandbox::Request request, request_to_read(guest, operation, threads));
+  // Finds the kernel; one that is not there yet is searched for again.
+  if (const auto now = read_live(guest, request)) {
+    remember_place(guest, now->place);
+    request.hint = now->place;
+  }
+  TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, threads));
+  TRY_ASSIGN(ImageSource source, guest.look());
+  TRY_ASSIGN(sandbox::Worker worker, start_worker());
+  TRY(await());
+  source.cpus = guest.registers().value_or(std::vector<CpuState>());
+  request.input = sandbox::LiveInput{.torn = false};
+  const auto locate = [&](std::span<const PhysRange>) {
+    return desk->locate([&]() -> Result<ImageSource> { return std::move(source); });
+  };
+  auto result = read_text(worker, std::move(request), desk->descriptors(), {.locate = locate});
+  return result ? std::move(result) : in_context(std::move(result).error(), guest.name());
+}
+
 Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Operation operation,
                               unsigned threads) {
-  acquire::Selection direct = selection;
-  direct.method = acquire::Method::direct;
-  TRY_ASSIGN(const acquire::OpenedGuest opened, acquire::open_guest(direct));
+  TRY_ASSIGN(const acquire::OpenedGuest opened, open_directly(selection));
   acquire::Guest& guest = *opened.guest;
-  TRY_ASSIGN(const acquire::GuestState state, guest.state());
-  auto result =
-      read_text({.operation = operation,
-                 .input = sandbox::LiveInput{.torn = state.running},
-                 .how = {.threads = threads},
-                 .hint = recall_place(guest)},
-                {}, {.locate = [&](std::span<const PhysRange>) { return look_live(guest); }});
+  TRY_ASSIGN(const sandbox::Request request, request_to_read(guest, operation, threads));
+  auto result = read_live(guest, request);
   if (!result) {
     return in_context(std::move(result).error(), guest.name());
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,12 @@ Result<TextResult> read_file(const std::filesystem::path& input, sandbox::Operat
 // behind libvirt's back.
 Result<TextResult> read_guest(const acquire::Selection& guest, sandbox::Operation operation,
                               unsigned threads);
+
+// The same of a guest that stands still once `await` has returned. All that can be done before is
+// done before: the place of its RAM is proven, its kernel is found, a worker is started. The
+// monitor of the selection is used before and after `await`.
+Result<TextResult> read_guest_later(const acquire::Selection& guest, sandbox::Operation operation,
+                                    unsigned threads, const std::function<Result<>()>& await);
 
 // The report of the text of a kernel log or a console; "-" is standard input.
 Result<TextResult> read_log(const std::filesystem::path& input);

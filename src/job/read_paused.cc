@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/read_paused.h"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "src/job/guest_lock.h"
+#include "src/job/memory_desk.h"
 #include "src/job/pause.h"
 #include "src/job/pause_limit.h"
 #include "src/job/place_cache.h"
@@ -33,11 +36,14 @@ Error limit_is_over(std::chrono::milliseconds limit) {
 
 }  // namespace
 
-Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
-                             GuestReport& report, std::chrono::milliseconds pause_limit, int cancel,
+Result<TextResult> read_held(acquire::Guest& guest, sandbox::Request request, GuestReport& report,
+                             std::chrono::milliseconds pause_limit, int cancel,
                              std::vector<sandbox::NamedFd> descriptors) {
   Pause pause;
   PauseLimit limit(pause_limit);
+  TRY_ASSIGN(const auto desk, MemoryDesk::open(guest, request.how.threads));
+  std::ranges::move(desk->descriptors(), std::back_inserter(descriptors));
+  TRY_ASSIGN(request.ram, guest.memory_size());
   TRY_ASSIGN(sandbox::Worker worker, start_worker());
   const auto on_ready = [&](const sandbox::Ready&) -> Result<Fd> {
     if (report.before.running) {
@@ -49,16 +55,14 @@ Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& requ
     pause = Pause(std::move(acquired.lease), std::move(acquired.holder));
     return std::move(acquired.source);
   };
-  const auto locate = [&](std::span<const PhysRange> blocks) {
-    return blocks.empty() ? guest.look() : guest.locate(blocks);
-  };
+  const auto locate = [&](std::span<const PhysRange> blocks) { return desk->locate(blocks); };
   const auto on_source_read = [&]() -> Result<> {
     TRY(pause.let_go());
     limit.end();
     TRY_ASSIGN(report.pause, pause.end());
     return {};
   };
-  auto result = read_text(worker, request, std::move(descriptors),
+  auto result = read_text(worker, std::move(request), std::move(descriptors),
                           {.on_ready = on_ready,
                            .locate = locate,
                            .on_source_read = on_source_read,

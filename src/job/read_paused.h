@@ -16,10 +16,10 @@ struct PausedText {
   std::optional<GuestReport> guest;  // how it fared; empty where it was not touched
 };
 
-// Carries out the request for an open guest, and records in `report` what happens to the guest.
-// Errc::cancelled when `cancel` becomes readable.
-Result<TextResult> read_held(acquire::Guest& guest, const sandbox::Request& request,
-                             GuestReport& report, std::chrono::milliseconds pause_limit, int cancel,
+// Carries out the request for an open guest (whose RAM is filled in), and records in `report` what
+// happens to the guest. Errc::cancelled when `cancel` becomes readable.
+Result<TextResult> read_held(acquire::Guest& guest, sandbox::Request request, GuestReport& report,
+                             std::chrono::milliseconds pause_limit, int cancel,
                              std::vector<sandbox::NamedFd> descriptors = {});
 
 // A running guest is looked at before it is held, so that its kernel need not be searched for

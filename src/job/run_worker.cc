@@ -36,7 +36,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   Result<ImageSource> source =
       locate ? locate(asked.blocks)
              : fail(Errc::malformed, "worker protocol: unexpected request for places of memory");
-  if (source && (source->files.size() + 2 > sandbox::kMaxFds ||
+  if (source && (source->files.size() + 1 > sandbox::kMaxFds ||
                  source->pieces.size() > sandbox::kMaxPieces)) {
     source = fail(Errc::unsupported,
                   "the guest's memory is in {} pieces of {} files, which is too many for method "
@@ -46,7 +46,7 @@ Result<> answer(sandbox::Worker& worker, const sandbox::Locate& asked, const Fin
   if (!source) {
     return worker.located({.error = source.error(), .pieces = {}}, {});
   }
-  std::vector<int> fds{source->memory.get(), source->pagemap.get()};
+  std::vector<int> fds{source->pagemap.get()};
   for (const Fd& file : source->files) {
     fds.push_back(file.get());
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "src/base/little_endian.h"
 
@@ -35,7 +36,7 @@ struct Header {
 static_assert(sizeof(Header) == 24);
 constexpr std::uint16_t kMagic = 0xeb9f;
 
-// What follows in the header since v7.1 (222edc843c).
+// What follows in the header since v7.1 (222edc843c15).
 struct LayoutHeader {
   ul32 offset;
   ul32 size;
@@ -412,6 +413,38 @@ Result<BtfType> Btf::resolve(BtfId id) const {
   return fail(Errc::limit, "BTF: type {} is behind more than {} others", id, kMaxDepth);
 }
 
+// The first bit of a member and the one behind its last.
+Result<std::pair<std::uint64_t, std::uint64_t>> Btf::bits_of(const BtfType& type,
+                                                             std::uint32_t index) const {
+  TRY_ASSIGN(const auto each,
+             section_of(type.id).at<Member>(type.place + std::uint64_t{index} * sizeof(Member)));
+  std::uint64_t begin = type.flag ? each.offset & 0xff'ffff : std::uint32_t{each.offset};
+  std::uint64_t bits = type.flag ? each.offset >> 24 : 0;
+  TRY_ASSIGN(const BtfType of, resolve(each.type));
+  if (bits == 0 && of.kind == BtfKind::integer) {
+    TRY_ASSIGN(const auto word, section_of(of.id).at<ul32>(of.place));
+    begin += int_offset(word);
+    bits = int_bits(word);
+  } else if (bits == 0) {
+    bits = size_of(each.type).value_or(0) * 8;
+  }
+  return std::pair{begin, begin + bits};
+}
+
+// The members of a struct lie one behind the other. Where a damaged number says else, the member is
+// not known.
+Result<> Btf::check_place(const BtfType& type, std::uint32_t index) const {
+  std::uint64_t end = 0;
+  for (std::uint32_t i = index == 0 ? 0 : index - 1; i < std::min(index + 2, type.count); ++i) {
+    TRY_ASSIGN(const auto bits, bits_of(type, i));
+    if (bits.first < end || bits.second > type.size_or_type * std::uint64_t{8}) {
+      return fail(Errc::malformed, "BTF: member {} of type {} has no room there", i, type.id);
+    }
+    end = type.kind == BtfKind::structure ? bits.second : 0;
+  }
+  return {};
+}
+
 Result<BtfField> Btf::member(const BtfType& type, Search& search, unsigned depth) const {
   if (depth == kMaxDepth) {
     return fail(Errc::limit, "BTF: anonymous members nest deeper than {}", kMaxDepth);
@@ -434,6 +467,7 @@ Result<BtfField> Btf::member(const BtfType& type, Search& search, unsigned depth
     if (each.name != 0) {
       TRY_ASSIGN(const bool wanted, is(each.name, search.name));
       if (wanted) {
+        TRY(check_place(type, i));
         return field;
       }
       continue;
@@ -444,6 +478,7 @@ Result<BtfField> Btf::member(const BtfType& type, Search& search, unsigned depth
     }
     auto found = member(inner, search, depth + 1);
     if (found) {
+      TRY(check_place(type, i));
       found->bit_offset += field.bit_offset;
     }
     if (found || found.error().code != Errc::not_found) {

@@ -185,6 +185,9 @@ class Btf {
     std::string_view name;
     std::uint64_t steps = 0;
   };
+  Result<std::pair<std::uint64_t, std::uint64_t>> bits_of(const BtfType& type,
+                                                          std::uint32_t index) const;
+  Result<> check_place(const BtfType& type, std::uint32_t index) const;
   Result<BtfField> member(const BtfType& type, Search& search, unsigned depth) const;
   Result<std::int64_t> enumerator_of(const BtfType& type,
                                      std::span<const std::uint32_t> names) const;

@@ -49,7 +49,7 @@ Result<CaptureKernel> read_capture_kernel(const GuestKernel& kernel) {
 }
 
 // kernel/panic.c: the number of the CPU that panics, from the beginning of panic() on; before, -1
-// (PANIC_CPU_INVALID). Since v4.5 (1717f2096b54).
+// (PANIC_CPU_INVALID). Since v4.5 ("panic, x86: Fix re-entrance problem due to panic on NMI").
 Result<bool> has_panicked(const GuestKernel& kernel) {
   if (kernel.kallsyms() == nullptr) {
     return fail(Errc::not_found, "the kernel's symbols are not known");

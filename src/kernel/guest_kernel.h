@@ -33,7 +33,7 @@ class GuestKernel {
  public:
   const Vmcoreinfo& info() const { return info_; }
   InfoSource info_source() const { return info_source_; }
-  // Where its text lies, where it was searched for.
+  // Where its text lies; nothing where a note has it.
   std::optional<PhysAddr> info_address() const { return info_address_; }
   const PageTables& page_tables() const { return page_tables_; }
 
@@ -121,8 +121,8 @@ enum class Search : std::uint8_t {
 // Finds the kernels of the image, which must outlive them. A note that does not validate is a
 // Remark and the search goes on. Fails only where the image's memory cannot be read at all.
 // `before`, which may be null, is what was found in the same memory a moment ago: it is validated,
-// and taken where nothing speaks against it, so that less is read. At `hint` is looked before all
-// of memory is scanned, and instead where what is there is the kernel that runs; where no vCPU
+// and taken where nothing speaks against it, so that less is read. At `hint` is looked before
+// anything is searched, and instead where what is there is the kernel that runs; where no vCPU
 // tells that, the one that booted last.
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
                                   const FoundKernels* before = nullptr,

@@ -52,8 +52,8 @@ Result<> Kallsyms::read_tokens(const GuestKernel& kernel, const KallsymsTables& 
       if (byte[0] == std::byte{0}) {
         break;
       }
-      if (at == kMaxSymbolBytes) {
-        return fail(Errc::malformed, "kallsyms: token {} has no end", i);
+      if (at == kMaxSymbolBytes || byte[0] <= std::byte{' '} || byte[0] > std::byte{'~'}) {
+        return fail(Errc::malformed, "kallsyms: token {} is no part of a name", i);
       }
       tokens_[i].push_back(static_cast<char>(byte[0]));
     }
@@ -91,7 +91,20 @@ Result<> Kallsyms::read_names(const GuestKernel& kernel, const KallsymsTables& t
     names_.resize(begin + bytes.size());
     std::memcpy(names_.data() + begin, bytes.data(), bytes.size());
   }
-  return {};
+  return check_markers(kernel, tables.names + names_.size());
+}
+
+// They follow the names in all releases (scripts/kallsyms.c, write_src()), aligned.
+Result<> Kallsyms::check_markers(const GuestKernel& kernel, VirtAddr names_end) const {
+  std::vector<std::uint32_t> stored(markers_.size());
+  for (const std::uint64_t align : {4U, 8U}) {
+    const VirtAddr at{(names_end.value + align - 1) & ~(align - 1)};
+    TRY(kernel.read_exactly(at, std::as_writable_bytes(std::span(stored))));
+    if (stored == markers_) {
+      return {};
+    }
+  }
+  return fail(Errc::malformed, "kallsyms: the names do not have the lengths that the markers tell");
 }
 
 Result<> Kallsyms::choose_encoding(const GuestKernel& kernel, const KallsymsTables& tables) {
@@ -101,18 +114,34 @@ Result<> Kallsyms::choose_encoding(const GuestKernel& kernel, const KallsymsTabl
     TRY_ASSIGN(relative_base_, kernel.read_value<std::uint64_t>(*tables.relative_base));
     candidates = {Encoding::absolute_percpu, Encoding::relative, Encoding::place_relative};
   }
-  constexpr std::string_view kStext = "_stext";
-  const auto found = find_places({&kStext, 1}).front();
-  if (!stext || !found) {
+  // One before all other code, and one among the data.
+  constexpr std::array<std::string_view, 2> kNames{"_stext", "init_uts_ns"};
+  const auto places = find_places(kNames);
+  if (!stext || !places[0]) {
     return fail(Errc::malformed, "kallsyms: no _stext");
   }
+  const auto agrees = [&](std::size_t i, Encoding encoding) {
+    const auto told = kernel.info().symbol(kNames[i]);
+    return !told || !places[i] || address(*places[i], encoding) == *told;
+  };
   for (const Encoding candidate : candidates) {
-    if (address(*found, candidate) == *stext) {
+    if (agrees(0, candidate)) {
       encoding_ = candidate;
-      return {};
+      return agrees(1, candidate)
+                 ? check_order()
+                 : fail(Errc::malformed, "kallsyms: init_uts_ns is not where VMCOREINFO says");
     }
   }
   return fail(Errc::malformed, "kallsyms: _stext is not where VMCOREINFO says");
+}
+
+Result<> Kallsyms::check_order() const {
+  for (std::uint64_t i = 1; i < offsets_.size(); ++i) {
+    if (address(i, encoding_) < address(i - 1, encoding_)) {
+      return fail(Errc::malformed, "kallsyms: symbol {} is not in order", i);
+    }
+  }
+  return {};
 }
 
 VirtAddr Kallsyms::address(std::uint64_t index, Encoding encoding) const {

@@ -34,8 +34,9 @@ class Kallsyms {
  public:
   // Reads the tables (about 3 MiB) and keeps them. VMCOREINFO tells where they are; if it does not,
   // they are searched for in the kernel's image (kallsyms_search.h). Errc::not_found if there are
-  // none, Errc::malformed or Errc::limit if they are not what the kernel builds: among other
-  // checks, _stext must have the address that VMCOREINFO gives it.
+  // none, Errc::malformed or Errc::limit if they are not what the kernel builds: names and
+  // markers must fit, addresses must be sorted, and _stext and init_uts_ns must have the addresses
+  // that VMCOREINFO gives them.
   static Result<Kallsyms> read(const GuestKernel& kernel);
 
   // The first symbol of each name, in one pass over the table for those that were not asked for
@@ -67,7 +68,9 @@ class Kallsyms {
   Result<> read_tokens(const GuestKernel& kernel, const KallsymsTables& tables);
   Result<> read_names(const GuestKernel& kernel, const KallsymsTables& tables);
   Result<> read_offsets(const GuestKernel& kernel, const KallsymsTables& tables);
+  Result<> check_markers(const GuestKernel& kernel, VirtAddr names_end) const;
   Result<> choose_encoding(const GuestKernel& kernel, const KallsymsTables& tables);
+  Result<> check_order() const;
   // The place in the table of the first symbol of each name.
   std::vector<std::optional<std::uint64_t>> find_places(
       std::span<const std::string_view> names) const;

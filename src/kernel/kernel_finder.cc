@@ -80,10 +80,10 @@ class KernelFinder {
 Result<FoundKernels> KernelFinder::find(Search search, const FoundKernels* before,
                                         const std::optional<InfoPlace>& hint) {
   take_note();
-  TRY(take_registers());
   if (hint && found_.kernels.empty()) {
     TRY(take_hint(*hint));
   }
+  TRY(take_registers());
   if (search != Search::registers && all_are_capture_kernels()) {
     if (must_prove_ && found_.kernels.empty() && before != nullptr) {
       take_again(*before);
@@ -273,8 +273,8 @@ Result<> KernelFinder::take_registers() {
       }
       searched.push_back(anchor.phys_base);
       TRY_ASSIGN(const auto texts, search_kernel_image(*image_->memory, anchor));
-      for (const Vmcoreinfo& info : texts) {
-        static_cast<void>(add(info, InfoSource::registers));  // a stale copy is no news
+      for (const FoundText& text : texts) {  // a stale copy is no news
+        static_cast<void>(add(text.info, InfoSource::registers, text.address));
       }
     }
   }
@@ -289,14 +289,16 @@ bool KernelFinder::any_is_capture_kernel() const {
   return std::find(capture_.begin(), capture_.end(), true) != capture_.end();
 }
 
-// A guest may have booted since: the kernel before may still lie there, whole.
+// A guest may have booted since: the kernel before may still lie there, whole. The images of
+// kernels that the vCPUs run are not searched where this is the only one.
 Result<> KernelFinder::take_hint(const InfoPlace& hint) {
   TRY_ASSIGN(const auto info, vmcoreinfo_at(*image_->memory, hint.address));
   if (!info || info->build_id().value_or("") != hint.build_id) {
     return {};
   }
   const auto kernel = validated(*info, arch_->phys_base(*info).value_or(0));
-  if (kernel && (must_prove_ || arch_->booted_last(kernel->page_tables(), *image_->memory))) {
+  if (kernel && (must_prove_ ? !why_not_running(*kernel, vcpus_)
+                             : arch_->booted_last(kernel->page_tables(), *image_->memory))) {
     static_cast<void>(add(*info, InfoSource::search, hint.address));
   }
   return {};

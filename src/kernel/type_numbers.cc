@@ -132,6 +132,10 @@ Result<TypeNumbers> TypeNumbers::read(const GuestKernel& kernel) {
       kernel.kallsyms()->find({"__start_BTF", "__stop_BTF", "__per_cpu_offset", "nr_cpu_ids",
                                "__cpu_possible_mask", "current_task", "init_task"}));
   TRY_ASSIGN(const Btf btf, Btf::of_kernel(kernel, *kernel.kallsyms()));
+  return of(btf);
+}
+
+Result<TypeNumbers> TypeNumbers::of(const Btf& btf) {
   TRY(btf.know({"page", "folio", "mem_section", "pglist_data", "zone", "free_area", "list_head",
                 "per_cpu_pageset", "per_cpu_pages", "uts_namespace", "vmap_area", "pageflags",
                 "pagetype", "compound_dtor_id", "zone_stat_item", "migratetype"}));

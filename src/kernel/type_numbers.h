@@ -14,12 +14,16 @@
 
 namespace vmcore::kernel {
 
+class Btf;
+
 class TypeNumbers {
  public:
   // Reads those of a fixed list of keys (type_numbers.cc) that the kernel has. Takes some 50 ms:
   // GuestKernel::types() keeps the result. Errc::not_found if the kernel has no BTF or no symbols,
   // Errc::malformed, Errc::limit or Errc::unreadable if its BTF cannot be used.
   static Result<TypeNumbers> read(const GuestKernel& kernel);
+  // The same from a BTF that was read already, faster if it knows the types.
+  static Result<TypeNumbers> of(const Btf& btf);
 
   // The value for a key as VMCOREINFO writes it: "OFFSET(page.flags)", "SIZE(zone)",
   // "LENGTH(zone.free_area)", "NUMBER(PG_lru)". Nothing if the kernel has no such type, member or

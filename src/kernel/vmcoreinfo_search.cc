@@ -42,16 +42,16 @@ class Texts {
     if (!info || full() || !seen_.insert(info->text()).second) {
       return false;
     }
-    found_.push_back(*std::move(info));
+    found_.push_back({*std::move(info), address});
     return true;
   }
 
-  const Vmcoreinfo& last() const { return found_.back(); }
-  std::vector<Vmcoreinfo> take() { return std::move(found_); }
+  const Vmcoreinfo& last() const { return found_.back().info; }
+  std::vector<FoundText> take() { return std::move(found_); }
 
  private:
   const PhysicalMemory* memory_;
-  std::vector<Vmcoreinfo> found_;
+  std::vector<FoundText> found_;
   std::unordered_set<std::string> seen_;
 };
 
@@ -95,8 +95,8 @@ class ImageScan {
 
 }  // namespace
 
-Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
-                                                    const KernelAnchor& anchor) {
+Result<std::vector<FoundText>> search_kernel_image(const PhysicalMemory& memory,
+                                                   const KernelAnchor& anchor) {
   const std::uint64_t size =
       std::min(kMaxImageBytes, linear_size(anchor.tables, anchor.phys_base, anchor.image));
   ImageScan scan(memory, anchor.tables);

@@ -17,10 +17,15 @@ namespace vmcore::kernel {
 // More texts than that are not looked at: a guest may have filled its memory with them.
 inline constexpr std::size_t kMaxFoundTexts = 64;
 
+struct FoundText {
+  Vmcoreinfo info;
+  PhysAddr address;
+};
+
 // The texts that a kernel image holds (before v4.13) or points to: vmcoreinfo_data is a pointer to
 // a page of its own since v4.13 (203e9e41219b). Reads the image, some 30 to 60 MiB.
-Result<std::vector<Vmcoreinfo>> search_kernel_image(const PhysicalMemory& memory,
-                                                    const KernelAnchor& anchor);
+Result<std::vector<FoundText>> search_kernel_image(const PhysicalMemory& memory,
+                                                   const KernelAnchor& anchor);
 
 // Calls take(text, address) for each text at the beginning of a page, anywhere in memory, until it
 // returns true. Reads all of what is before, or touches each page where the memory can be viewed.

@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxPath = 4096;
 inline constexpr std::size_t kMaxRemarks = 64;
 // Ranges of RAM. Guests have some ten; a file of 1 MiB can claim millions.
 inline constexpr std::size_t kMaxRamRanges = 4096;
-inline constexpr std::size_t kMaxCpus = 4096;  // KVM_MAX_VCPUS of x86, Linux 5.16 (57a2e13ebdda)
+inline constexpr std::size_t kMaxCpus = 4096;  // KVM_MAX_VCPUS of x86, Linux 6.7 (f10a570b093e)
 inline constexpr std::size_t kMaxClasses = 64;
 inline constexpr std::size_t kMaxBins = 8192;
 inline constexpr std::uint64_t kMaxPages = kMaxPhysAddr / 4096;

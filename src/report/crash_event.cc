@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::size_t kMaxDetails = 16U << 10;  // acquire::kMaxDetails
 constexpr std::size_t kMaxTexts = 16;
-constexpr std::array<std::string_view, 4> kPanics{"panicked", "panicked-runs", "crash-loaded",
-                                                  "after-crash"};
+constexpr std::array<std::string_view, 5> kPanics{"panicked", "panicked-runs", "reset-trapped",
+                                                  "crash-loaded", "after-crash"};
 
 Json guest_texts() { return Json::array({"details"}); }
 

@@ -122,6 +122,7 @@ Json manifest_json(const Manifest& manifest) {
             {"signature", signature_json(manifest.signature)},
             {"complete", manifest.complete},
             {"verified", manifest.verified},
+            {"from", text_or_null(manifest.from, kMaxPath)},
             {"tool", cut(manifest.tool, kMaxName)}};
   Json capture = capture_json(manifest.capture);
   add_cost(capture, manifest.capture.cost);
@@ -147,6 +148,7 @@ Manifest read_manifest(const Json& document) {
   manifest.signature = signature_of(json);
   manifest.complete = json.flag("complete");
   manifest.verified = json.flag("verified");
+  manifest.from = json.text_or_empty("from", kMaxPath);
   manifest.tool = json.text("tool", kMaxName);
   const Members capture = json.object("capture");
   manifest.capture = capture_from(capture);
@@ -169,6 +171,7 @@ Json policy_json(const std::optional<PolicyOutcome>& policy) {
   return {{"action", cut(policy->action, kMaxName)},
           {"done", policy->done},
           {"error", text_or_null(policy->error, kMaxText)},
+          {"why", text_or_null(policy->why, kMaxText)},
           {"to_running_ms", milliseconds(policy->to_running_us)}};
 }
 
@@ -178,9 +181,11 @@ CrashState read_state(const Json& document) {
   CrashState state{.held = json.flag("held")};
   if (json.has("policy")) {
     const Members policy = json.object("policy");
-    state.policy =
-        PolicyOutcome{policy.text("action", kMaxName), policy.flag("done"),
-                      policy.text_or_empty("error"), microseconds_from(policy, "to_running_ms")};
+    state.policy = PolicyOutcome{.action = policy.text("action", kMaxName),
+                                 .done = policy.flag("done"),
+                                 .error = policy.text_or_empty("error"),
+                                 .why = policy.text_or_empty("why"),
+                                 .to_running_us = microseconds_from(policy, "to_running_ms")};
   }
   return state;
 }
@@ -240,7 +245,7 @@ void describe(Manifest& manifest, const InfoReport& info, const std::string& fil
 
 void describe(Manifest& manifest, const TriageReport& report) {
   const auto& panic = report.panic.value;
-  if (panic && panic->signature && manifest.signature == CrashSignature{}) {
+  if (panic && panic->signature && manifest.signature.exact.empty()) {
     manifest.signature = *panic->signature;
   }
   if (panic && manifest.reason.empty()) {

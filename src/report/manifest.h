@@ -56,6 +56,8 @@ struct Manifest {
   // Of whom and how; its cost has the times.
   Capture capture = {};
   CrashSignature signature = {};
+  // The QMP socket of a guest that was reached by it: what tells guests of one name apart.
+  std::string from = {};
   std::string tool = {};                // "vmcorectl 1.0"
   std::optional<StoredDump> dump = {};  // nothing where no memory was kept
   std::string memory_left_out = {};     // why none was dumped, on purpose: "it repeats ..."
@@ -84,7 +86,8 @@ Result<Manifest> manifest_from_json(std::string_view text);
 struct PolicyOutcome {
   std::string action = {};  // "restart", "reset" ...
   bool done = false;
-  std::string error = {};                           // why not
+  std::string error = {};  // why not
+  std::string why = {};    // that action, where it was not the owner's wish
   std::optional<std::uint64_t> to_running_us = {};  // from the crash
 };
 

@@ -72,7 +72,7 @@ struct TriageFrame {
   std::uint64_t address = 0;
   // Whether the code at the address was interrupted. If not, the address is a return address.
   bool exact = false;
-  bool guessed = false;    // found by a frame pointer: may be wrong
+  bool guessed = false;    // may be wrong: kernel/arch/x86_64_unwind.h
   std::string stack = {};  // that it lies on: "task", "irq", "NMI", "#DF", "#DB", "#MC", "#VC", ""
 };
 

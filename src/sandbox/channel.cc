@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/channel.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -114,6 +116,11 @@ Result<Packet> Channel::receive() const {
   }
   packet.text.resize(static_cast<std::size_t>(size));
   return packet;
+}
+
+bool Channel::has_unread() const {
+  int bytes = 0;
+  return ::ioctl(socket_.get(), SIOCOUTQ, &bytes) == 0 && bytes != 0;
 }
 
 void Channel::wait_closed() const {

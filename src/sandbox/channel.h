@@ -30,6 +30,8 @@ class Channel {
   Result<> send(std::string_view text, std::span<const int> fds = {}) const;
   // The same, but never waits: Errc::malformed where the other end lets packets pile up.
   Result<> send_at_once(std::string_view text, std::span<const int> fds) const;
+  // Whether the other end has not read all that was sent.
+  bool has_unread() const;
   // Waits for a packet. Errc::cancelled at end of file, Errc::limit for a packet that is too large.
   Result<Packet> receive() const;
   // Waits until the other end is closed.

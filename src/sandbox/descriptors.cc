@@ -21,6 +21,15 @@ Result<Descriptors> Descriptors::make(const std::vector<std::string>& names, std
   return made;
 }
 
+int Descriptors::look_at(std::string_view name) const {
+  for (const auto& [known, fd] : fds_) {
+    if (known == name) {
+      return fd.get();
+    }
+  }
+  return -1;
+}
+
 Fd Descriptors::take_if_there(std::string_view name) {
   for (auto& [known, fd] : fds_) {
     if (known == name) {

@@ -24,6 +24,8 @@ class Descriptors {
   // Errc::malformed if the numbers of names and descriptors differ, or two names are equal.
   static Result<Descriptors> make(const std::vector<std::string>& names, std::vector<Fd> fds);
 
+  // Borrowed: its number, -1 if it did not come.
+  int look_at(std::string_view name) const;
   // Gives the descriptor away. Errc::malformed if it did not come with the request.
   Result<Fd> take(std::string_view name);
   // The same for an optional descriptor; an empty Fd if it did not come.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "src/report/summary_json.h"
+#include "src/sandbox/bounds.h"
 #include "src/sandbox/message_json.h"
 
 namespace vmcore::sandbox {
@@ -150,6 +151,10 @@ Result<Event> decode_event(std::string_view packet) {
   if (asked != nullptr &&
       (asked->blocks.size() > kMaxPieces || !std::ranges::all_of(asked->blocks, can_be_memory))) {
     return fail(Errc::malformed, "worker protocol: impossible blocks of memory");
+  }
+  const auto* const want = std::get_if<Want>(&event);
+  if (want != nullptr && (want->range.size > kMostWanted || !can_be_memory(want->range))) {
+    return fail(Errc::malformed, "worker protocol: an impossible range of memory");
   }
   const auto* const done = std::get_if<Done>(&event);
   if (done != nullptr && done->place && !can_be_place(*done->place)) {

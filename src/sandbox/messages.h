@@ -47,6 +47,7 @@ enum class Operation : std::uint8_t {
   report,   // input -> what happened to the guest, a JSON document in the output; and the kernel
             // log as text in "log", where that came with the request
   log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
+  nothing,  // nothing is read: what is told is how the worker is confined
 };
 
 // Where a guest sees a part of one of QEMU's blocks of memory.
@@ -67,7 +68,7 @@ struct StreamTerms {
 };
 
 // The inputs of a job, one struct for each kind. Comments name the descriptors that come beside the
-// request.
+// request. With those of a guest's process come "windows", and "line0", "line1" ... (read_line.h).
 
 // "source": a dump file.
 struct FileInput {};
@@ -107,6 +108,7 @@ using Input = std::variant<FileInput, StreamInput, FetchedInput, ProcessInput, L
 struct Request {
   Operation operation = Operation::convert;
   Input input = FileInput{};
+  std::uint64_t ram = 0;               // bytes that the guest has; 0 where its input tells
   Conversion how = {};                 // also of a job that only looks: its threads
   bool search_memory = true;           // scan all of memory where no note tells of the kernel
   std::optional<InfoPlace> hint = {};  // where it was found before
@@ -181,9 +183,9 @@ struct Have {
 // To the worker, when the guest runs again: what reading it cost.
 using Cost = CaptureCost;
 
-// To the worker, in answer to Locate. Descriptors beside it, where there is no error: memory and
-// pagemap of the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as
-// many are told as fit into a packet, some hundreds.
+// To the worker, in answer to Locate. Descriptors beside it, where there is no error: pagemap of
+// the process, then the files of `pieces` in their order (image/source.h). Of `cpus` as many are
+// told as fit into a packet, some hundreds.
 struct Located {
   std::optional<Error> error;
   std::vector<Piece> pieces;

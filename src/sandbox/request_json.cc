@@ -14,14 +14,15 @@
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Operation, std::string_view>, 7> kOperations{
+constexpr std::array<std::pair<Operation, std::string_view>, 8> kOperations{
     {{Operation::convert, "convert"},
      {Operation::info, "info"},
      {Operation::dmesg, "dmesg"},
      {Operation::callers, "callers"},
      {Operation::memory, "memory"},
      {Operation::report, "report"},
-     {Operation::log, "log"}}};
+     {Operation::log, "log"},
+     {Operation::nothing, "nothing"}}};
 
 std::string_view name_of(Operation operation) {
   return std::ranges::find(kOperations, operation, [](auto& row) { return row.first; })->second;
@@ -143,6 +144,7 @@ Result<Request> request_from(const Json& json) {
   Request request;
   TRY_ASSIGN(request.operation, operation_from(json.at("operation")));
   TRY_ASSIGN(request.input, input_from(json.at("input")));
+  request.ram = json.at("ram");
   TRY_ASSIGN(request.how, conversion_from(json.at("how")));
   request.search_memory = json.at("search_memory");
   request.descriptors = json.at("descriptors");
@@ -172,6 +174,7 @@ std::string encode(const Request& request) {
   Json json{
       {"operation", name_of(request.operation)},
       {"input", std::visit([](const auto& input) { return input_json(input); }, request.input)},
+      {"ram", request.ram},
       {"how", conversion_json(request.how)},
       {"search_memory", request.search_memory},
       {"descriptors", request.descriptors}};

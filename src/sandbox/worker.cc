@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/sandbox/worker.h"
-#include "src/base/own_program.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,13 +10,41 @@
 #include <chrono>
 #include <utility>
 
+#include "src/base/own_program.h"
+#include "src/base/pipe.h"
+#include "src/base/printable.h"
+#include "src/sandbox/confine.h"
+
 namespace vmcore::sandbox {
 namespace {
 
 constexpr int kWorkerFd = 3;  // vmcore-worker's own constant; see src/worker/main.cc
 
-// In the child, between fork and exec: only async-signal-safe calls.
-int become_worker(const char* path, int channel) {
+// See allow_unconfined_workers().
+bool may_be_unconfined = false;
+
+constexpr const char* kOutOfBounds =
+    ", for it made a system call that its job does not need: the input may be hostile, or this is "
+    "a "
+    "bug of vmcorectl (docs/SECURITY.md tells how to report it)";
+
+// Of standard error. A pipe holds 64 KiB; what it has no room for is lost.
+constexpr std::size_t kMostWords = 2000;
+
+void be_killed_first() {
+  constexpr char kMost[] = "1000";  // proc(5), oom_score_adj
+  const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0) {
+    static_cast<void>(::write(score, kMost, sizeof kMost - 1) + 1);
+    ::close(score);
+  }
+}
+
+// In the child, between fork and exec: only async-signal-safe calls. `words`: for standard error,
+// which must not be the operator's terminal.
+int become_worker(const char* path, int channel, int words) {
+  be_killed_first();
+  ::dup2(words, STDERR_FILENO);
   // From here to exec the number may be ours already; dup2 onto itself would keep close-on-exec.
   if (channel == kWorkerFd) {
     ::fcntl(channel, F_SETFD, 0);
@@ -33,7 +60,9 @@ int become_worker(const char* path, int channel) {
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  char* const arguments[] = {const_cast<char*>("vmcore-worker"), nullptr};
+  char* const arguments[] = {
+      const_cast<char*>("vmcore-worker"),
+      may_be_unconfined ? const_cast<char*>(kAllowUnconfined.data()) : nullptr, nullptr};
   char* const environment[] = {nullptr};
   ::execve(path, arguments, environment);
   return kExecFailed;
@@ -41,14 +70,18 @@ int become_worker(const char* path, int channel) {
 
 }  // namespace
 
+void allow_unconfined_workers() { may_be_unconfined = true; }
+
 Result<Worker> Worker::start(const std::filesystem::path& executable) {
   if (::access(executable.c_str(), X_OK) != 0) {
     return fail_errno(errno, executable.string());
   }
   TRY_ASSIGN(auto ends, Channel::make_pair());
-  TRY_ASSIGN(Process process,
-             Process::start([&] { return become_worker(executable.c_str(), ends.second.fd()); }));
-  return Worker(std::move(process), std::move(ends.first));
+  TRY_ASSIGN(Pipe words, make_pipe(O_NONBLOCK));
+  TRY_ASSIGN(Process process, Process::start([&] {
+               return become_worker(executable.c_str(), ends.second.fd(), words.in.get());
+             }));
+  return Worker(std::move(process), std::move(ends.first), std::move(words.out));
 }
 
 Result<> Worker::request(Request request, std::span<const NamedFd> descriptors) {
@@ -58,6 +91,13 @@ Result<> Worker::request(Request request, std::span<const NamedFd> descriptors) 
     fds.push_back(descriptor.fd);
   }
   return send(encode(request), fds);
+}
+
+Result<> Worker::answer(std::string_view text, std::span<const int> fds) {
+  if (channel_.has_unread()) {
+    return fail(Errc::malformed, "worker protocol: the worker asks, and does not read its answers");
+  }
+  return send(text, fds);
 }
 
 Result<> Worker::send(std::string_view text, std::span<const int> fds) {
@@ -77,13 +117,13 @@ Result<Event> Worker::next_event() {
 }
 
 Result<> Worker::have(const Have& have, std::span<const int> fds) {
-  return send(encode(have), fds);
+  return answer(encode(have), fds);
 }
 
 void Worker::cost(const Cost& cost) { static_cast<void>(channel_.send_at_once(encode(cost), {})); }
 
 Result<> Worker::located(const Located& located, std::span<const int> fds) {
-  return send(encode(located), fds);
+  return answer(encode(located), fds);
 }
 
 Error Worker::describe_death() {
@@ -96,9 +136,22 @@ Error Worker::describe_death() {
     process_.end();
     return {Errc::io, "vmcore-worker closed its channel but did not end, and was killed"};
   }
-  return {Errc::io, WIFEXITED(**status)
-                        ? fmt::format("vmcore-worker ended unexpectedly ({})", ending(**status))
-                        : fmt::format("vmcore-worker was {}", ending(**status))};
+  if (WIFEXITED(**status)) {
+    return {Errc::io,
+            fmt::format("vmcore-worker ended unexpectedly ({}){}", ending(**status), last_words())};
+  }
+  return {Errc::io, fmt::format("vmcore-worker was {}{}{}", ending(**status),
+                                WTERMSIG(**status) == SIGSYS ? kOutOfBounds : "", last_words())};
+}
+
+std::string Worker::last_words() const {
+  std::string text(kMostWords, '\0');
+  const ssize_t size = ::read(words_.get(), text.data(), text.size());
+  text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  while (text.ends_with('\n')) {
+    text.pop_back();
+  }
+  return text.empty() ? "" : fmt::format(": it said \"{}\"", printable(text));
 }
 
 Result<> Worker::end() {

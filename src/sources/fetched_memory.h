@@ -14,6 +14,7 @@
 #include "src/base/fd.h"
 #include "src/base/result.h"
 #include "src/image/memory.h"
+#include "src/sandbox/bounds.h"
 
 namespace vmcore::sources {
 
@@ -35,7 +36,7 @@ class FetchedMemory : public PhysicalMemory {
  private:
   // A ranged dump costs about 1 ms and 1 ms a MiB: small enough to follow the kept pages, large
   // enough not to drown in commands.
-  static constexpr std::uint64_t kChunkSize = 4U << 20;
+  static constexpr std::uint64_t kChunkSize = sandbox::kMostWanted;
   // Threads walk the same neighbourhood; page tables and struct pages lie elsewhere.
   static constexpr std::size_t kChunksKept = 8;
 

@@ -68,6 +68,7 @@ std::size_t read_while_good(std::uint64_t address, std::span<std::byte> out, Rea
 }  // namespace
 
 Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
+                                                           const ProcessReader& reader,
                                                            const Copier* copier) {
   PhysAddr end{0};
   for (const Piece& piece : source.pieces) {
@@ -81,8 +82,8 @@ Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
     }
     end = piece.range.end();
   }
-  std::unique_ptr<ProcessMemory> memory(new ProcessMemory(
-      std::move(source.memory), std::move(source.pagemap), std::move(source.pieces), copier));
+  std::unique_ptr<ProcessMemory> memory(
+      new ProcessMemory(reader, std::move(source.pagemap), std::move(source.pieces), copier));
   for (Fd& file : source.files) {
     struct statfs system {};
     const bool huge = ::fstatfs(file.get(), &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
@@ -253,10 +254,9 @@ Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_
       const auto part = out.subspan(done, size);
       std::size_t good = 0;
       if (has_page(seen.front()) || in_huge_pages(piece)) {
-        good = read_while_good(*piece.address + skip + done, part,
-                               [&](std::span<std::byte> some, std::uint64_t at) {
-                                 return sys::pread_full(memory_.get(), some, at);
-                               });
+        good = read_while_good(
+            *piece.address + skip + done, part,
+            [&](std::span<std::byte> some, std::uint64_t at) { return reader_.read(at, some); });
       } else {
         good = read_behind(piece, skip + done, part);
       }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // ProcessMemory: guest RAM read in place, in the process that runs the guest and in the files that
-// it maps, by descriptors that were opened for us.
+// it maps: by descriptors that were opened for us, and by a reader.
 //
 // A page that was never touched is never read: reading a page that a mapping does not have yet
 // would make the host allocate it.
@@ -16,14 +16,16 @@
 #include "src/image/memory.h"
 #include "src/image/source.h"
 #include "src/sources/copier.h"
+#include "src/sources/process_reader.h"
 
 namespace vmcore::sources {
 
 class ProcessMemory : public PhysicalMemory {
  public:
-  // `copier` (borrowed; may be null) knows the process. Errc::malformed where the pieces overlap or
-  // name files that are not there.
+  // `reader` and `copier` (borrowed; the copier may be null) know the process. Errc::malformed
+  // where the pieces overlap or name files that are not there.
   static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source,
+                                                     const ProcessReader& reader,
                                                      const Copier* copier = nullptr);
 
   // `zero` is reported only for runs of 2 MiB and more, so that a sparsely used guest is not walked
@@ -37,8 +39,9 @@ class ProcessMemory : public PhysicalMemory {
   Result<> read_parts(std::span<ReadPart> parts, unsigned threads) const override;
 
  private:
-  ProcessMemory(Fd memory, Fd pagemap, std::vector<Piece> pieces, const Copier* copier)
-      : memory_(std::move(memory)),
+  ProcessMemory(const ProcessReader& reader, Fd pagemap, std::vector<Piece> pieces,
+                const Copier* copier)
+      : reader_(reader),
         pagemap_(std::move(pagemap)),
         pieces_(std::move(pieces)),
         copier_(copier) {}
@@ -63,7 +66,7 @@ class ProcessMemory : public PhysicalMemory {
     bool huge_pages;
   };
 
-  Fd memory_;
+  const ProcessReader& reader_;
   Fd pagemap_;
   std::vector<Piece> pieces_;
   std::vector<File> files_;

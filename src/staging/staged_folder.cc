@@ -25,10 +25,39 @@ struct CloseFolder {
 };
 
 // FIFOs and devices are not waited for, and not opened for what they do.
-Result<> sync_file(int folder, const std::string& name, const std::string& where) {
-  const std::string path = where + "/" + name;
-  const Fd file(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  return file ? sync_fd(file.get(), path) : fail_errno(errno, path);
+Result<Fd> open_to_sync(int folder, const std::string& name, const std::string& where) {
+  Fd file(::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return file ? Result<Fd>(std::move(file)) : fail_errno(errno, where + "/" + name);
+}
+
+// Its contents and name are synced only if that is wanted: then an old file of that name survives
+// a power cut until the new one does.
+Result<> put_file_at(int folder, const std::string& name, std::string_view text, mode_t mode,
+                     bool synced) {
+  const std::string passing = "." + name + ".new";
+  ::unlinkat(folder, passing.c_str(), 0);  // of a program that was killed right here
+  const Fd file(::openat(folder, passing.c_str(),
+                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) {
+    return fail_errno(errno, name);
+  }
+  const auto finish = [&]() -> Result<> {
+    TRY(sys::write_full(file.get(), std::as_bytes(std::span(text))));
+    if (synced) {
+      TRY(sys::sync(file.get()));
+    }
+    if (::fchmod(file.get(), mode) != 0 ||
+        ::renameat(folder, passing.c_str(), folder, name.c_str()) != 0) {
+      return fail_errno(errno, "rename");
+    }
+    return synced ? sys::sync(folder) : Result<>();
+  };
+  Result<> finished = finish();
+  if (!finished) {
+    ::unlinkat(folder, passing.c_str(), 0);
+    return in_context(std::move(finished).error(), name);
+  }
+  return {};
 }
 
 }  // namespace
@@ -89,10 +118,18 @@ StagedFolder::~StagedFolder() {
   }
 }
 
+// All files are on their way to the disk before the first one is waited for: a file system that
+// journals then commits once, and not once for each file.
 Result<> StagedFolder::sync() const {
   TRY_ASSIGN(const std::vector<std::string> names, names_in(fd(), path()));
+  std::vector<Fd> files;
   for (const std::string& name : names) {
-    TRY(sync_file(fd(), name, path()));
+    TRY_ASSIGN(Fd file, open_to_sync(fd(), name, path()));
+    static_cast<void>(::sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE));
+    files.push_back(std::move(file));
+  }
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    TRY(sync_fd(files[i].get(), path() + "/" + names[i]));
   }
   return sync_fd(fd(), path());
 }
@@ -120,28 +157,11 @@ Result<std::optional<Remark>> StagedFolder::commit(const std::string& name, mode
 }
 
 Result<> write_file_at(int folder, const std::string& name, std::string_view text, mode_t mode) {
-  const std::string passing = "." + name + ".new";
-  ::unlinkat(folder, passing.c_str(), 0);  // of a program that was killed right here
-  const Fd file(::openat(folder, passing.c_str(),
-                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file) {
-    return fail_errno(errno, name);
-  }
-  const auto finish = [&]() -> Result<> {
-    TRY(sys::write_full(file.get(), std::as_bytes(std::span(text))));
-    TRY(sys::sync(file.get()));
-    if (::fchmod(file.get(), mode) != 0 ||
-        ::renameat(folder, passing.c_str(), folder, name.c_str()) != 0) {
-      return fail_errno(errno, "rename");
-    }
-    return sys::sync(folder);
-  };
-  Result<> finished = finish();
-  if (!finished) {
-    ::unlinkat(folder, passing.c_str(), 0);
-    return in_context(std::move(finished).error(), name);
-  }
-  return {};
+  return put_file_at(folder, name, text, mode, true);
+}
+
+Result<> add_file_at(int folder, const std::string& name, std::string_view text, mode_t mode) {
+  return put_file_at(folder, name, text, mode, false);
 }
 
 Result<> remove_folder_at(int parent, const std::string& name, const std::string& where) {

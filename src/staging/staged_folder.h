@@ -64,6 +64,8 @@ Result<Fd> open_folder_at(int parent, const std::string& name, const std::string
 // Writes a small file as a whole: an existing one of that name is replaced, or stays as it is. The
 // file and its name are synced.
 Result<> write_file_at(int folder, const std::string& name, std::string_view text, mode_t mode);
+// The same, but only StagedFolder::sync() syncs it.
+Result<> add_file_at(int folder, const std::string& name, std::string_view text, mode_t mode);
 
 // Removes a flat folder and its files; what is no file stays, and so does the folder then.
 Result<> remove_folder_at(int parent, const std::string& name, const std::string& where);

@@ -45,34 +45,16 @@ std::vector<const CpuState*> vcpus_of(const Knowledge& knowledge, const Offsets&
   return vcpus;
 }
 
+// Of a running guest only the first ones are known.
 std::vector<report::NamedRegister> registers_of(const CpuState& cpu, bool live) {
-  std::vector<report::NamedRegister> all{
-      {"rip", cpu.rip}, {"rsp", cpu.rsp}, {"rbp", cpu.rbp}, {"rflags", cpu.rflags}};
-  if (live) {
-    return all;
+  constexpr std::size_t kOfRunning = 4;
+  std::vector<report::NamedRegister> registers;
+  for (const RegisterValue& each : named_registers(cpu)) {
+    if (!live || registers.size() < kOfRunning) {
+      registers.push_back({std::string(each.name), each.value});
+    }
   }
-  const std::array<report::NamedRegister, 13> others{{{"rax", cpu.rax},
-                                                      {"rbx", cpu.rbx},
-                                                      {"rcx", cpu.rcx},
-                                                      {"rdx", cpu.rdx},
-                                                      {"rsi", cpu.rsi},
-                                                      {"rdi", cpu.rdi},
-                                                      {"r8", cpu.r8},
-                                                      {"r9", cpu.r9},
-                                                      {"r10", cpu.r10},
-                                                      {"r11", cpu.r11},
-                                                      {"r12", cpu.r12},
-                                                      {"r13", cpu.r13},
-                                                      {"r14", cpu.r14}}};
-  all.insert(all.end(), others.begin(), others.end());
-  all.push_back({"r15", cpu.r15});
-  if (cpu.cr2) {
-    all.push_back({"cr2", *cpu.cr2});
-  }
-  if (cpu.cr3) {
-    all.push_back({"cr3", *cpu.cr3});
-  }
-  return all;
+  return registers;
 }
 
 // The idle task runs its own loop on its own stack: no interrupt, no panic.

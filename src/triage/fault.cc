@@ -2,7 +2,6 @@
 #include "src/triage/fault.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -10,38 +9,32 @@
 namespace vmcore::triage {
 namespace {
 
-// struct pt_regs of x86-64, which is the same since v2.6.
-constexpr std::array<std::string_view, 21> kRegisters{
-    "r15", "r14", "r13", "r12", "rbp",      "rbx", "r11", "r10",    "r9",  "r8", "rax",
-    "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs",  "rflags", "rsp", "ss"};
-
-// Where the first arguments are passed (System V ABI of x86-64).
-constexpr std::array<std::string_view, 6> kPassed{"rdi", "rsi", "rdx", "rcx", "r8", "r9"};
-
 using Registers = std::vector<report::NamedRegister>;
 
-Result<Registers> read_registers(const kernel::GuestKernel& kernel, VirtAddr at) {
-  std::array<std::uint64_t, kRegisters.size()> values{};
-  TRY(kernel.read_exactly(at, std::as_writable_bytes(std::span(values))));
+Result<Registers> read_registers(const Knowledge& knowledge, VirtAddr at) {
+  const auto names = knowledge.arch.exception_registers;
+  std::vector<std::uint64_t> values(names.size());
+  TRY(knowledge.kernel.read_exactly(at, std::as_writable_bytes(std::span(values))));
   Registers registers;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    registers.push_back({std::string(kRegisters[i]), values[i]});
+    registers.push_back({std::string(names[i]), values[i]});
   }
   return registers;
 }
 
-Result<std::vector<report::Argument>> arguments_by(const kernel::Btf& btf,
+Result<std::vector<report::Argument>> arguments_by(std::span<const std::string_view> passed_in,
+                                                   const kernel::Btf& btf,
                                                    const std::string& function,
                                                    const Registers& registers) {
   TRY_ASSIGN(const kernel::BtfPrototype prototype, btf.prototype(function));
   std::vector<report::Argument> arguments;
   for (const kernel::BtfParameter& parameter : prototype.parameters) {
     TRY_ASSIGN(const std::uint64_t size, btf.size_of(parameter.type));
-    if (arguments.size() == kPassed.size() || size > sizeof(std::uint64_t)) {
+    if (arguments.size() == passed_in.size() || size > sizeof(std::uint64_t)) {
       break;  // on the stack from here on, or in two registers
     }
     const auto passed =
-        std::ranges::find(registers, kPassed[arguments.size()], &report::NamedRegister::name);
+        std::ranges::find(registers, passed_in[arguments.size()], &report::NamedRegister::name);
     if (passed == registers.end()) {
       break;
     }
@@ -57,9 +50,10 @@ Result<std::vector<report::Argument>> arguments_by(const kernel::Btf& btf,
 Result<std::vector<report::Argument>> arguments_of(Knowledge& knowledge,
                                                    const report::TriageFrame& frame,
                                                    const Registers& registers) {
+  const auto passed_in = knowledge.arch.argument_registers;
   TRY_ASSIGN(const kernel::Btf& btf, knowledge.btf);
   if (frame.module.empty()) {
-    return arguments_by(btf, frame.function, registers);
+    return arguments_by(passed_in, btf, frame.function, registers);
   }
   const auto& modules = knowledge.symbols.modules();
   const auto module = std::ranges::find(modules, frame.module, &kernel::Module::name);
@@ -68,7 +62,7 @@ Result<std::vector<report::Argument>> arguments_of(Knowledge& knowledge,
   }
   TRY_ASSIGN(const kernel::Btf own,
              kernel::read_module_btf(knowledge.kernel, knowledge.kallsyms, btf, *module));
-  return arguments_by(own, frame.function, registers);
+  return arguments_by(passed_in, own, frame.function, registers);
 }
 
 report::FaultingFunction fault_in(Knowledge& knowledge, const report::TriageFrame& frame,
@@ -89,7 +83,7 @@ std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge, const C
     const kernel::StackFrame& frame = frames[i];
     if (frame.exact && frame.registers && frame.all_registers &&
         stack.frames[i - 1].function.starts_with("asm_exc_")) {
-      auto registers = read_registers(knowledge.kernel, *frame.registers);
+      auto registers = read_registers(knowledge, *frame.registers);
       return registers ? std::optional(fault_in(knowledge, stack.frames[i], *std::move(registers)))
                        : std::nullopt;
     }

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t kNoFlag = ~0ULL;
 constexpr std::uint64_t kMostFlags = 64;
+constexpr std::int64_t kBufferLock = 2;  // BH_Lock
 
 bool passes(const report::TriageStack& stack, std::initializer_list<std::string_view> functions) {
   return std::ranges::any_of(stack.frames, [&](const report::TriageFrame& frame) {
@@ -109,8 +110,10 @@ std::optional<report::IoWait> IoWaitFinder::for_page(VirtAddr at) {
 
 std::optional<report::IoWait> IoWaitFinder::for_buffer(VirtAddr at) {
   const auto word = knowledge_->pointer(at, "wait_bit_queue_entry.key.flags");
+  const auto bit = knowledge_->number(at, "wait_bit_queue_entry.key.bit_nr");
   const auto state = knowledge_->field("buffer_head.b_state");
-  if (!word || !state) {
+  const auto lock = knowledge_->btf->enumerator("BH_Lock", "bh_state_bits");
+  if (!word || !bit || !state || *bit != static_cast<std::uint64_t>(lock.value_or(kBufferLock))) {
     return std::nullopt;
   }
   const VirtAddr buffer{word->value - state->offset()};
@@ -130,13 +133,18 @@ std::optional<report::IoWait> IoWaitFinder::find(const kernel::Task& task,
                                                  const report::TriageStack& stack) {
   const auto page = waiter("wait_page_queue", "wait", "wake_page_function");
   const auto bit = waiter("wait_bit_queue_entry", "wq_entry", "wake_bit_function");
+  // These may be on no stack, because their last call is a jump. Then a disk has to be at the end.
   const bool of_buffer = passes(stack, {"__wait_on_buffer", "__lock_buffer"});
+  const bool of_bit = of_buffer || passes(stack, {"bit_wait_io"});
   for (const VirtAddr at : mentions_of(*knowledge_, task)) {
     if (page && is_waiter(*page, {at.value - page->task})) {
       return for_page({at.value - page->task});
     }
-    if (bit && of_buffer && is_waiter(*bit, {at.value - bit->task})) {
-      return for_buffer({at.value - bit->task});
+    if (bit && of_bit && is_waiter(*bit, {at.value - bit->task})) {
+      const auto wait = for_buffer({at.value - bit->task});
+      if (wait && (of_buffer || !wait->device.empty())) {
+        return wait;
+      }
     }
   }
   const auto waits = knowledge_->number(task.address, "task_struct.in_iowait");

@@ -59,7 +59,7 @@ Result<std::string> read_banner(Knowledge& knowledge) {
   return text;
 }
 
-// The seconds of CLOCK_MONOTONIC at the last tick: timekeeper.ktime_sec (v4.0, 9e3680b1750b), in
+// The seconds of CLOCK_MONOTONIC at the last tick: timekeeper.ktime_sec, in
 // tk_core: a sequence counter of 4 bytes and the timekeeper; a struct tk_data since v6.13, and the
 // first one of timekeeper_data[] since v6.17.
 Result<double> read_uptime(Knowledge& knowledge) {

@@ -11,6 +11,7 @@
 
 #include "src/base/result.h"
 #include "src/image/image.h"
+#include "src/kernel/arch/arch.h"
 #include "src/kernel/arch/x86_64_unwind.h"
 #include "src/kernel/btf.h"
 #include "src/kernel/guest_kernel.h"
@@ -50,6 +51,7 @@ class Knowledge {
 
   const MemoryImage& image;
   const kernel::GuestKernel& kernel;
+  const kernel::Architecture& arch;
   const kernel::Kallsyms& kallsyms;
   const Result<kernel::Btf> btf;
   const Result<kernel::Modules> modules;

@@ -28,7 +28,7 @@ bool is_dying(const TriageFrame& frame) {
   return frame.module.empty() && std::ranges::find(kDying, frame.function) != kDying.end();
 }
 
-// The CPU that the kernel itself names (v4.5, 1717f2096b54), or kNoCpu.
+// The CPU that the kernel itself names (panic_cpu, v4.5), or kNoCpu.
 std::optional<unsigned> panic_cpu(const Knowledge& knowledge) {
   constexpr std::uint32_t kNone = ~0U;
   const auto symbol = knowledge.symbol("panic_cpu");

@@ -10,11 +10,7 @@ namespace vmcore::triage {
 namespace {
 
 constexpr std::uint64_t kWord = 8;
-// THREAD_SIZE of x86-64 since v3.15 (6538b8ea886e).
-constexpr std::uint64_t kUsualStackBytes = 16 << 10;
 constexpr std::uint64_t kMaxStackBytes = 1 << 20;
-// IRQ_STACK_SIZE of x86-64 (v2.6.24); KASAN's is larger.
-constexpr std::uint64_t kIrqStackBytes = 16 << 10;
 constexpr std::size_t kMaxNames = 1 << 16;
 // Of a frame in the document, without its names; a byte of a name may need 6.
 constexpr std::uint64_t kFrameBytes = 300;
@@ -31,10 +27,10 @@ std::uint64_t stack_size(const Knowledge& knowledge) {
     const auto bounds = knowledge.kallsyms.find({begin, end});
     if (bounds[0] && bounds[1] && *bounds[0] < *bounds[1]) {
       const std::uint64_t size = *bounds[1] - *bounds[0];
-      return size <= kMaxStackBytes ? size : kUsualStackBytes;
+      return size <= kMaxStackBytes ? size : knowledge.arch.task_stack_bytes;
     }
   }
-  return kUsualStackBytes;
+  return knowledge.arch.task_stack_bytes;
 }
 
 }  // namespace
@@ -67,13 +63,14 @@ void StackPlaces::add_irq_stack(Knowledge& knowledge, std::size_t cpu) {
     at = *hot + field->offset();
   }
   const auto top = knowledge.kernel.read_value<std::uint64_t>(*at);
-  if (top && *top > kIrqStackBytes) {
+  const std::uint64_t size = knowledge.arch.irq_stack_bytes;
+  if (top && *top > size) {
     const std::uint64_t end = (*top + kWord) & ~(kWord * 2 - 1);
-    add({end - kIrqStackBytes}, kIrqStackBytes, "irq");
+    add({end - size}, size, "irq");
   }
 }
 
-// The per-CPU pointer cea_exception_stacks (v5.2, 7623f37e4111).
+// The per-CPU pointer cea_exception_stacks (v5.2, "Provide exception stack accessor").
 void StackPlaces::add_exception_stacks(Knowledge& knowledge, std::size_t cpu) {
   constexpr std::array kStacks{
       std::pair{"DF", "#DF"},  std::pair{"NMI", "NMI"}, std::pair{"DB", "#DB"},

@@ -81,7 +81,7 @@ class Chooser {
     }
   }
 
-  void add(const std::string& guest, std::uint64_t bytes) {
+  void add(const GuestKey& guest, std::uint64_t bytes) {
     for (Use* use : {&total_, &by_guest_[guest]}) {
       use->bytes += bytes;
       ++use->count;
@@ -128,7 +128,7 @@ class Chooser {
   }
 
   // The oldest of the guest that takes most; a first full dump only where there is nothing else.
-  std::optional<std::size_t> victim(const std::optional<std::string>& guest, bool by_bytes) const {
+  std::optional<std::size_t> victim(const std::optional<GuestKey>& guest, bool by_bytes) const {
     std::optional<std::size_t> found;
     const auto rank = [&](std::size_t i) {
       return std::pair(!first_[i], use_of(by_guest_.at(stored_[i].guest), by_bytes));
@@ -142,7 +142,7 @@ class Chooser {
     return found;
   }
 
-  void limit(const std::string& what, const std::optional<std::string>& guest, bool by_bytes,
+  void limit(const std::string& what, const std::optional<GuestKey>& guest, bool by_bytes,
              const std::function<bool()>& exceeded) {
     if (!exceeded()) {
       return;
@@ -163,14 +163,14 @@ class Chooser {
 
   void limit_guests(const Budget& budget) {
     for (const auto& of_guest : std::map(by_guest_)) {
-      const std::string& guest = of_guest.first;
-      const GuestLimits most = budget.limits_of(guest, of_guest.second.uuid);
+      const GuestKey& guest = of_guest.first;
+      const GuestLimits most = budget.limits_of(guest.name, of_guest.second.uuid);
       if (most.count) {
-        limit(fmt::format("the number of crashes of {}", guest), guest, false,
+        limit(fmt::format("the number of crashes of {}", guest.name), guest, false,
               [&] { return by_guest_[guest].count > *most.count; });
       }
       if (most.bytes) {
-        limit(fmt::format("the bytes of {}", guest), guest, true,
+        limit(fmt::format("the bytes of {}", guest.name), guest, true,
               [&] { return by_guest_[guest].bytes > *most.bytes; });
       }
     }
@@ -182,12 +182,16 @@ class Chooser {
   std::vector<bool> may_go_;
   std::vector<bool> first_;  // the first full dump of its signature
   Use total_;
-  std::map<std::string, Use> by_guest_;
+  std::map<GuestKey, Use> by_guest_;
   Sum freed_ = 0;
   Choice choice_;
 };
 
 }  // namespace
+
+GuestKey guest_of(const report::Manifest& manifest) {
+  return {.name = manifest.capture.guest.name, .from = manifest.from};
+}
 
 Stored stored_of(const report::ListedCrash& crash) {
   Stored stored{.id = crash.id,
@@ -196,7 +200,7 @@ Stored stored_of(const report::ListedCrash& crash) {
                 .held = crash.state.held};
   if (crash.manifest) {
     stored.time = crash.manifest->time;
-    stored.guest = crash.manifest->capture.guest.name;
+    stored.guest = guest_of(*crash.manifest);
     stored.uuid = crash.manifest->capture.guest.uuid;
     stored.signature = strong_signature(crash.manifest->signature);
     stored.dumped = crash.manifest->dump.has_value();
@@ -217,7 +221,7 @@ Choice choose(std::span<const Stored> stored, const Budget& budget, const Space&
 }
 
 MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
-                                 const std::string& guest, std::uint64_t now,
+                                 const GuestKey& guest, std::uint64_t now,
                                  const MemoryPolicy& policy) {
   // On either side of now: a clock may have been set back.
   const auto is_within = [&](const Stored& crash, std::chrono::seconds window) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -44,13 +45,21 @@ struct Budget {
 // that lasts for days is no longer a list than that.
 inline const Budget kUsualBudget{.share = 50, .free_share = 10, .guest_count = 1000};
 
+// Whose crash. Names of guests without libvirt need not differ, so the QMP socket counts as well
+// where the guest was reached by one.
+struct GuestKey {
+  std::string name = {};
+  std::string from = {};  // the socket; empty: none
+  auto operator<=>(const GuestKey&) const = default;
+};
+
 // A crash as its removal is judged.
 struct Stored {
   std::string id = {};
   std::uint64_t number = 0;  // crash_id.h: the newest has the highest
   std::uint64_t time = 0;    // of the host's clock, seconds since the epoch
   std::uint64_t bytes = 0;
-  std::string guest = {};      // its name
+  GuestKey guest = {};
   std::string uuid = {};       // of the guest; empty: not known
   std::string signature = {};  // exact; empty: not known, or weak
   bool dumped = false;         // a dump is in it
@@ -59,6 +68,7 @@ struct Stored {
   bool busy = false;  // somebody reads it
 };
 
+GuestKey guest_of(const report::Manifest& manifest);
 Stored stored_of(const report::ListedCrash& crash);
 // The exact signature; empty where it is weak or not known.
 std::string strong_signature(const report::CrashSignature& signature);
@@ -74,7 +84,7 @@ struct Space {
 // A dump that is about to be written.
 struct Wanted {
   std::uint64_t bytes = 0;  // an estimate
-  std::string guest = {};
+  GuestKey guest = {};
 };
 
 struct Choice {
@@ -106,7 +116,7 @@ struct MemoryVerdict {
 
 // `signature`: exact; empty: not known, or weak.
 MemoryVerdict should_keep_memory(std::span<const Stored> stored, const std::string& signature,
-                                 const std::string& guest, std::uint64_t now,
+                                 const GuestKey& guest, std::uint64_t now,
                                  const MemoryPolicy& policy);
 
 }  // namespace vmcore::vault

@@ -104,7 +104,7 @@ Result<> Draft::expect(std::uint64_t estimate) {
 Result<> Draft::write(const std::string& name, std::string_view text, mode_t mode) {
   Result<> written;
   for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-    written = staging::write_file_at(folder(), name, text, mode);
+    written = staging::add_file_at(folder(), name, text, mode);
     const bool full = !written && written.error().code == Errc::no_space;
     const std::uint64_t portion = std::max<std::uint64_t>(kPortion, 2 * text.size());
     if (!full || (give_up_room(store_, kReserveName, portion) == 0 &&
@@ -115,9 +115,13 @@ Result<> Draft::write(const std::string& name, std::string_view text, mode_t mod
   return written;
 }
 
-Result<> Draft::checkpoint(const report::Manifest& manifest) {
-  TRY(folder_.sync());
+Result<> Draft::note(const report::Manifest& manifest) {
   return write(kManifestName, report::to_json(manifest));
+}
+
+Result<> Draft::checkpoint(const report::Manifest& manifest) {
+  TRY(note(manifest));
+  return folder_.sync();
 }
 
 Result<KeptCrash> Draft::commit(report::Manifest manifest, const Describe& describe) {

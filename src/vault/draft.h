@@ -46,12 +46,14 @@ class Draft {
 
   // A dump of about so many bytes will be written into it.
   Result<> expect(std::uint64_t estimate);
-  // Writes a small file as a whole, and syncs it. Where the disk is full, it takes the room that
-  // was held back for it.
+  // Writes a small file as a whole. Where the disk is full, it takes the room that was held back
+  // for it. It survives the end of this program; a power cut, only after checkpoint() or commit().
   Result<> write(const std::string& name, std::string_view text, mode_t mode = 0600);
 
-  // What is in the folder, and the manifest so far, survive: where this program ends here, the next
-  // Vault::recover() commits them. Call it as soon as something is worth it.
+  // The manifest so far: where this program ends here, the next Vault::recover() commits it with
+  // the files.
+  Result<> note(const report::Manifest& manifest);
+  // The same, and syncs all that is in the folder. Call it as soon as something is worth it.
   Result<> checkpoint(const report::Manifest& manifest);
   // Syncs the files, lets `describe` open the dump, writes the manifest with its ID, number and
   // checksums, and gives the folder its name. A dump that cannot be opened is kept, and the

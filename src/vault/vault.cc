@@ -136,7 +136,7 @@ Result<std::string> Vault::find(const std::string& word) const {
                 path_, word);
   }
   if (found.size() > 1) {
-    return fail(Errc::invalid, "{} fits several crashes: {}", word, list_of(found));
+    return fail(Errc::invalid, "{} matches several crashes: {}", word, list_of(found));
   }
   return found.front();
 }
@@ -202,7 +202,7 @@ Result<> Vault::check_free(const std::string& id) const {
   TRY_ASSIGN(const Fd folder, staging::open_folder_at(folder_.get(), id, path_));
   const report::ListedCrash crash = read_entry(folder_.get(), id);
   if (crash.state.held) {
-    return fail(Errc::denied, "{} is held: vmcorectl hold --release gives it free", id);
+    return fail(Errc::denied, "{} is held: release it first (vmcorectl hold --release)", id);
   }
   const auto names = staging::names_in(folder.get(), path_);
   const bool open = names && std::ranges::any_of(*names, [&](const std::string& name) {
@@ -319,11 +319,11 @@ Result<Pruned> Vault::prune(const Budget& budget, const std::optional<Wanted>& w
   return pruned;
 }
 
-Result<std::uint64_t> Vault::estimate_for(const std::string& guest) const {
+Result<std::uint64_t> Vault::estimate_for(const GuestKey& guest) const {
   TRY_ASSIGN(const std::vector<report::ListedCrash> crashes, list());
   std::uint64_t most = 0;
   for (const report::ListedCrash& crash : crashes) {
-    if (crash.manifest && crash.manifest->capture.guest.name == guest) {
+    if (crash.manifest && guest_of(*crash.manifest) == guest) {
       most = std::max(most, crash.bytes);
     }
   }

@@ -78,7 +78,7 @@ class Vault {
   Result<Pruned> prune(const Budget& budget, const std::optional<Wanted>& wanted, std::uint64_t now,
                        bool try_only) const;
   // An estimate of the next dump of a guest: somewhat more than its largest; 16 MiB without one.
-  Result<std::uint64_t> estimate_for(const std::string& guest) const;
+  Result<std::uint64_t> estimate_for(const GuestKey& guest) const;
 
   // Completes, or clears, what nobody writes any more.
   Result<Recovered> recover(const Describe& describe) const;

@@ -102,13 +102,12 @@ struct Prepared {
   convert::Rehearsal rehearsal;
 };
 
-Result<Prepared> prepare(const Channel& channel, const Request& request,
-                         const sources::Copier& copier) {
-  TRY_ASSIGN(Input live, open_live(channel, false, &copier));
+Result<Prepared> prepare(const Channel& channel, const Request& request, const Reach& reach) {
+  TRY_ASSIGN(Input live, open_live(channel, false, reach));
   convert::ConvertOptions options = options_of(request);
   options.search = kernel::Search::first;  // where another runs, that is found in the pause
   TRY_ASSIGN(convert::Rehearsal rehearsal,
-             convert::make_rehearsal(live.image, options, copier.room(), {}));
+             convert::make_rehearsal(live.image, options, reach.copier->room(), {}));
   return Prepared{std::move(live), std::move(rehearsal)};
 }
 
@@ -186,18 +185,20 @@ Result<Done> run_convert(const Channel& channel, const Request& request, Clock::
 }
 
 Result<Done> run_convert_copied(const Channel& channel, const Request& request,
-                                Clock::time_point begun, sandbox::Descriptors& descriptors) {
+                                Clock::time_point begun, const sources::ProcessReader& reader,
+                                sandbox::Descriptors& descriptors) {
   TRY_ASSIGN(const Fd shared, descriptors.take("room"));
   TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(shared.get()));
   const sources::Copier copier(channel, room);
+  const Reach reach{&reader, &copier};
   // Without it a running guest waits longer.
   const auto prepared = has_rehearsal(request)
-                            ? prepare(channel, request, copier)
+                            ? prepare(channel, request, reach)
                             : fail(Errc::not_found, "no rehearsal was asked for");
   TRY_ASSIGN(Input input,
              open_input(channel, request,
-                        prepared ? ready_by(prepared->rehearsal, request) : sandbox::Ready(),
-                        &copier, descriptors));
+                        prepared ? ready_by(prepared->rehearsal, request) : sandbox::Ready(), reach,
+                        descriptors));
   const std::unique_ptr<PhysicalMemory> guest = std::move(input.image.memory);
   auto copied = std::make_unique<convert::CopiedMemory>(*guest, copier.room(),
                                                         options_of(request).how.threads);

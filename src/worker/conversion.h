@@ -33,6 +33,7 @@ Result<sandbox::Done> run_convert(const sandbox::Channel& channel, const sandbox
 // wait for compression. With a rehearsal most of them are known before the guest is paused.
 Result<sandbox::Done> run_convert_copied(const sandbox::Channel& channel,
                                          const sandbox::Request& request, Clock::time_point begun,
+                                         const sources::ProcessReader& reader,
                                          sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

@@ -115,7 +115,7 @@ struct Opener {
   const Channel& channel;
   const Request& request;
   const sandbox::Ready& ready;
-  const sources::Copier* copier;
+  const Reach& reach;
   sandbox::Descriptors& descriptors;
 
   Result<Input> operator()(const sandbox::FileInput&) const {
@@ -138,10 +138,10 @@ struct Opener {
     return input;
   }
   Result<Input> operator()(const sandbox::ProcessInput& kind) const {
-    return open_process(channel, ready, kind.torn, copier);
+    return open_process(channel, ready, kind.torn, reach);
   }
   Result<Input> operator()(const sandbox::LiveInput& kind) const {
-    return open_live(channel, kind.torn);
+    return open_live(channel, kind.torn, reach);
   }
   Result<Input> operator()(const sandbox::SnapshotInput& kind) const {
     TRY_ASSIGN(Fd stream, descriptors.take("source"));
@@ -158,9 +158,9 @@ struct Opener {
 }  // namespace
 
 Result<Input> open_input(const Channel& channel, const Request& request,
-                         const sandbox::Ready& ready, const sources::Copier* copier,
+                         const sandbox::Ready& ready, const Reach& reach,
                          sandbox::Descriptors& descriptors) {
-  return std::visit(Opener{channel, request, ready, copier, descriptors}, request.input);
+  return std::visit(Opener{channel, request, ready, reach, descriptors}, request.input);
 }
 
 }  // namespace vmcore::worker

@@ -9,11 +9,19 @@
 #include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
 #include "src/sources/copier.h"
+#include "src/sources/process_reader.h"
 
 namespace vmcore::worker {
 
 // Whoever started us may be gone: the channel's watcher ends us then.
 void tell(const sandbox::Channel& channel, const sandbox::Event& event);
+
+// Those who have memory of a guest's process read. Borrowed; null where the input is no process, or
+// none copies.
+struct Reach {
+  const sources::ProcessReader* reader = nullptr;
+  const sources::Copier* copier = nullptr;
+};
 
 struct Input {
   MemoryImage image;
@@ -36,10 +44,9 @@ Result<MemoryImage> open_headers(Fd file);
 Result<Fd> ask(const sandbox::Channel& channel, const sandbox::Event& question);
 
 // Opens the input from its descriptors. A fetched or located input sends its questions over the
-// channel, now and as long as the image is read. A guest's process is opened when it is `ready`;
-// `copier` (borrowed, may be null) copies its memory.
+// channel, now and as long as the image is read. A guest's process is opened when it is `ready`.
 Result<Input> open_input(const sandbox::Channel& channel, const sandbox::Request& request,
-                         const sandbox::Ready& ready, const sources::Copier* copier,
+                         const sandbox::Ready& ready, const Reach& reach,
                          sandbox::Descriptors& descriptors);
 
 }  // namespace vmcore::worker

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -34,8 +35,9 @@ using sandbox::Request;
 
 // Where the kernel of a guest that still runs has its VMCOREINFO: not searched for again when the
 // guest stands still.
-std::optional<InfoPlace> find_place(const Channel& channel, const Request& request) {
-  const auto live = open_live(channel, false);
+std::optional<InfoPlace> find_place(const Channel& channel, const Request& request,
+                                    const Reach& reach) {
+  const auto live = open_live(channel, false, reach);
   if (!live) {
     return std::nullopt;
   }
@@ -214,6 +216,14 @@ Result<Done> run_report(const Request& request, const MemoryImage& image, const 
   return done;
 }
 
+// Null where no process is read.
+Result<std::unique_ptr<sources::LineReader>> reader_of(const Request& request,
+                                                       sandbox::Descriptors& descriptors) {
+  const bool is_process = std::holds_alternative<sandbox::LiveInput>(request.input) ||
+                          std::holds_alternative<sandbox::ProcessInput>(request.input);
+  return is_process ? sources::LineReader::make(descriptors) : nullptr;
+}
+
 // Who asks for a dump tells how much time it took until then.
 Clock::time_point begin_of(const Request& request) {
   const auto before = request.capture ? request.capture->cost.duration_us : std::nullopt;
@@ -237,19 +247,24 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
 }  // namespace
 
 Result<Done> run_job(const Channel& channel, Request request, sandbox::Descriptors& descriptors) {
+  if (request.operation == Operation::nothing) {
+    return Done{};
+  }
   if (request.operation == Operation::log) {
     return run_log(descriptors);
   }
   const auto begun = begin_of(request);
+  TRY_ASSIGN(const auto reader, reader_of(request, descriptors));
+  const Reach reach{.reader = reader.get()};
   const bool waits = has_rehearsal(request);
   if (is_copied(request) && request.operation == Operation::convert) {
-    return run_convert_copied(channel, request, begun, descriptors);
+    return run_convert_copied(channel, request, begun, *reader, descriptors);
   }
   std::optional<InfoPlace> place;
-  if (waits && (place = find_place(channel, request))) {
+  if (waits && (place = find_place(channel, request, reach))) {
     request.hint = place;
   }
-  TRY_ASSIGN(Input input, open_input(channel, request, {}, nullptr, descriptors));
+  TRY_ASSIGN(Input input, open_input(channel, request, {}, reach, descriptors));
   if (request.operation == Operation::convert) {
     return run_convert(channel, request, begun, input, descriptors);
   }

@@ -106,12 +106,12 @@ Result<ImageSource> locate(const Channel& channel, const std::vector<ElfBlock>& 
   if (located.error) {
     return tl::unexpected(*std::move(located.error));
   }
-  if (packet.fds.size() < 2) {
+  if (packet.fds.empty()) {
     return fail(Errc::malformed, "worker protocol: a place without descriptors");
   }
-  return ImageSource{.memory = std::move(packet.fds[0]),
-                     .pagemap = std::move(packet.fds[1]),
-                     .files = {std::make_move_iterator(packet.fds.begin() + 2),
+  return ImageSource{.memory = {},
+                     .pagemap = std::move(packet.fds[0]),
+                     .files = {std::make_move_iterator(packet.fds.begin() + 1),
                                std::make_move_iterator(packet.fds.end())},
                      .pieces = std::move(located.pieces),
                      .cpus = std::move(located.cpus)};
@@ -216,7 +216,7 @@ Remark not_checked() {
 }  // namespace
 
 Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, bool torn,
-                           const sources::Copier* copier) {
+                           const Reach& reach) {
   TRY_ASSIGN(Fd pipe, ask(channel, ready));
   TRY_ASSIGN(Beginning beginning, Beginning::open(pipe.get()));
   TRY(beginning.read_headers());
@@ -229,7 +229,8 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   Input input;
   TRY_ASSIGN(headers, duplicate(beginning.file()));
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
-  TRY_ASSIGN(input.image.memory, sources::ProcessMemory::make(std::move(source), copier));
+  TRY_ASSIGN(input.image.memory,
+             sources::ProcessMemory::make(std::move(source), *reach.reader, reach.copier));
   TRY(check_same(*input.image.memory, blocks, beginning));
   if (!missing.empty()) {
     input.image.remarks.push_back(not_located(missing));
@@ -242,14 +243,15 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   return input;
 }
 
-Result<Input> open_live(const Channel& channel, bool torn, const sources::Copier* copier) {
+Result<Input> open_live(const Channel& channel, bool torn, const Reach& reach) {
   TRY_ASSIGN(ImageSource source, locate(channel, {}));
   Input input;
   input.image.cpus = std::move(source.cpus);
   if (input.image.cpus.empty()) {
     input.image.remarks.push_back(not_checked());
   }
-  TRY_ASSIGN(input.image.memory, sources::ProcessMemory::make(std::move(source), copier));
+  TRY_ASSIGN(input.image.memory,
+             sources::ProcessMemory::make(std::move(source), *reach.reader, reach.copier));
   input.image.machine.arch = kHostArch;
   input.image.file.format = "memory of a guest";
   if (torn) {

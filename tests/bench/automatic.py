@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a host does about a panic by itself: libvirt's on_crash coredump-restart beside vmcored.
 
-    automatic.py --vmcorectl build/release/bin/vmcorectl [--memory 1024] [--runs 3]
+    automatic.py --vmcorectl build/release/bin/vmcorectl [--memory 1024] [--runs 3] [--libvirt newest]
 
-A domain of a libvirt of its own (session daemon) panics --runs times for each of the two. A line tells the medians, in
-seconds from QEMU's event GUEST_PANICKED: until the first report is kept (vmcored's flash report), until the dump is
-complete, and until the guest runs again; and the size of the dump.
+A domain of a libvirt of its own (a session daemon: the installed one, or the newest) panics --runs times for each of the
+two. A line tells the medians, in seconds from QEMU's event GUEST_PANICKED: until the first report is kept (vmcored's flash
+report), until the dump is complete, and until the guest runs again; and the size of the dump.
 """
 
 import argparse
@@ -109,12 +109,13 @@ def main() -> int:
     parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), required="VMCORECTL" not in os.environ)
     parser.add_argument("--memory", type=int, default=1024, help="MiB of the domain")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--libvirt", default="session", choices=("session", "newest"), help="a kind of LibvirtRig")
     options = parser.parse_args()
     vmcorectl = str(Path(options.vmcorectl).resolve())
-    print(f"{options.memory} MiB, libvirt, panicked", flush=True)
-    with LibvirtRig("session", options.memory, on_crash="coredump-restart") as rig:
+    print(f"{options.memory} MiB, libvirt ({options.libvirt}), panicked", flush=True)
+    with LibvirtRig(options.libvirt, options.memory, on_crash="coredump-restart") as rig:
         tell("libvirt, coredump-restart", [libvirts_own(rig) for _ in range(options.runs)])
-    with LibvirtRig("session", options.memory) as rig:
+    with LibvirtRig(options.libvirt, options.memory) as rig:
         service = Service(rig, Path(vmcorectl), CONFIG)
         service.start()
         try:

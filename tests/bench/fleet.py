@@ -43,9 +43,10 @@ folder = "{store}"
 arm = true
 after-crash = "restart"
 guest-rate = 1000
-signature-rate = {rate}
-repeat-window = "{window}"
+signature-rate = 4
 """
+# Dump the memory of each guest, however often it crashes.
+EVERY_DUMP = CONFIG.replace("signature-rate = 4", 'signature-rate = 1000\nrepeat-window = "1s"')
 PATIENCE = 600      # seconds that a burst may take at most
 
 
@@ -61,38 +62,50 @@ class Burst:
 
 
 class Service:
-    """vmcored in the foreground, with all that it writes in one folder."""
+    """vmcored in the foreground, with all that it writes in one folder. Its configuration can name {sockets}, {store} and
+    {folder}."""
 
-    def __init__(self, program: Path, folder: Path, every_dump: bool):
+    def __init__(self, program: Path, folder: Path, config: str):
         self.store, self.sockets = folder / "store", folder / "sockets"
         self.sockets.mkdir()
-        config = folder / "vmcored.conf"
-        config.write_text(CONFIG.format(sockets=self.sockets, store=self.store, rate=1000 if every_dump else 4,
-                                        window="1s" if every_dump else "1d"))
-        self.program = program
-        self.words = [program, "--config", config, "--state", folder / "state", "--socket", folder / "control"]
-        self.log = open(folder / "vmcored.log", "wb")
+        self.config = folder / "vmcored.conf"
+        self.config.write_text(config.format(sockets=self.sockets, store=self.store, folder=folder))
+        self.words = [program, "--config", self.config, "--state", folder / "state", "--socket", folder / "control"]
+        self.log = folder / "vmcored.log"
 
     def start(self) -> None:
-        self.process = subprocess.Popen([str(word) for word in self.words], stdin=subprocess.DEVNULL,
-                                        stdout=self.log, stderr=self.log)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([str(word) for word in self.words], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
 
     def memory(self) -> int:
         """Its peak, in KiB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
-    def memory_of_jobs(self) -> int:
-        """Of all its descendants now, shared pages counted in parts, in KiB."""
-        total, waiting = 0, [self.process.pid]
+    def jobs(self) -> list:
+        """The numbers of all its descendants but guardians."""
+        found, waiting = [], [self.process.pid]
         while waiting:
             pid = waiting.pop()
             try:
+                if Path(f"/proc/{pid}/comm").read_text() != "vmcore-guardian\n":
+                    found.append(pid)
                 for task in os.listdir(f"/proc/{pid}/task"):
                     waiting += map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-                if pid != self.process.pid:
-                    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-                    total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+            except OSError:
+                pass                    # it has ended meanwhile
+        return found[1:]
+
+    def memory_of_jobs(self) -> int:
+        """Of all its descendants now, shared pages counted in parts, in KiB."""
+        total = 0
+        for pid in self.jobs():
+            try:
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
             except (OSError, StopIteration):
                 pass                    # it has ended meanwhile
         return total
@@ -104,6 +117,10 @@ class Service:
             report = manifest.with_name("report.json")
             kept.append((json.loads(manifest.read_text()), report.stat().st_mtime if report.exists() else None))
         return kept
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def end(self) -> int:
         self.process.terminate()
@@ -151,7 +168,7 @@ def burst(service: Service, fleet: Fleet, names: list, peaks: list) -> Burst:
 def measure(arguments, folder: Path) -> dict:
     dump = folder / "memory"
     subprocess.run([arguments.make_dump, "qemu-6.12", dump], check=True)
-    service = Service(arguments.vmcored, folder, arguments.every_dump)
+    service = Service(arguments.vmcored, folder, EVERY_DUMP if arguments.every_dump else CONFIG)
     fleet = Fleet(service.sockets, dump, arguments.guests)
     fleet.start()
     service.start()
@@ -169,7 +186,7 @@ def measure(arguments, folder: Path) -> dict:
                 "with_memory": sum(bool(manifest.get("dump")) for manifest, _ in crashes),
                 "store_bytes": sum(path.stat().st_size for path in service.store.rglob("*") if path.is_file())}
     except BaseException:
-        shutil.copy(folder / "vmcored.log", "vmcored-fleet.log")
+        shutil.copy(service.log, "vmcored-fleet.log")
         raise
     finally:
         service.end()

@@ -131,9 +131,10 @@ std::vector<std::byte> build_types(const KernelLayout& layout) {
     for (const auto& [member, offset] : members) {
       all.push_back({member, member == "free_area" ? areas : u64, offset * 8});
     }
+    // A union, because these members are in no order, and have not their true sizes.
     const auto size = lines.sizes.find(name);
-    btf.structure(name, size == lines.sizes.end() ? 512 : static_cast<std::uint32_t>(size->second),
-                  all);
+    btf.union_of(name, size == lines.sizes.end() ? 512 : static_cast<std::uint32_t>(size->second),
+                 all);
   }
   add_enumerations(lines, btf);
   return btf.build();

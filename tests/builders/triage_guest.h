@@ -184,7 +184,7 @@ class TriageGuest {
     const auto sock =
         btf.structure("sock", 56, {{"__sk_common", common, 0}, {"sk_protocol", u16, 384}});
     btf.structure("unix_sock", 72, {{"sk", sock, 0}, {"addr", u64, 448}, {"peer", u64, 512}});
-    btf.structure("unix_address", 4, {{"len", btf.integer("int", 4), 0}, {"name", v4, 32}});
+    btf.structure("unix_address", 8, {{"len", btf.integer("int", 4), 0}, {"name", v4, 32}});
   }
 
   static void add_wait_types(BtfBuilder& btf, Type u64, Type list) {

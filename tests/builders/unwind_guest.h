@@ -28,6 +28,7 @@ class UnwindGuest {
     write("__start_orc_unwind_ip", tables_.addresses);
     write("__start_orc_unwind", tables_.entries);
     write("__start_BTF", btf);
+    write("text", std::vector(0x1000, std::byte{0xe8}));  // a call before every address
     found_ = *kernel::find_kernels(image_, kernel::Search::registers);
   }
 

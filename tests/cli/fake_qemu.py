@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+import sys
 import threading
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class FakeQemu:
         self.clients = 0        # that have connected
         self.fails = False      # dumps of it end with an error after their headers
         self.says_amid = []     # events, (name, data), that come while a dump goes on
+        self.refuses = ()       # commands that are errors
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -66,6 +68,9 @@ class FakeQemu:
             text = b""
             if command["execute"] in self.ACTIONS:
                 self.deeds.append(command["execute"])
+            if command["execute"] in self.refuses:
+                self._say({"error": {"class": "GenericError", "desc": "it does not want to"}, "id": command.get("id")})
+                continue
             if command["execute"] == "set-action":
                 self.actions.update(command["arguments"])
             elif command["execute"] == "system_reset" and self.status:
@@ -89,6 +94,11 @@ class FakeQemu:
             return
         self.status = "shutdown"
         self._event("SHUTDOWN", guest=True, reason="guest-reset")
+
+    def power_off_by_guest(self) -> None:
+        """Of a QEMU whose action on it is "pause"."""
+        self.status = "shutdown"
+        self._event("SHUTDOWN", guest=True, reason="guest-shutdown")
 
     def _say(self, message: dict) -> None:
         try:
@@ -148,3 +158,17 @@ class FakeQemu:
         self._event("DUMP_COMPLETED", result={"total": 1, "status": "completed", "completed": 1}, **error)
         if self.running:
             self._event("RESUME")
+
+
+def main() -> None:
+    """fake_qemu.py SOCKET DUMP WORD...: a process of its own, with QEMU's words on its command line. Each line of its
+    standard input is a method without arguments, or nothing; then it prints how it is."""
+    qemu = FakeQemu(Path(sys.argv[1]), Path(sys.argv[2]))
+    for line in sys.stdin:
+        if line.strip():
+            getattr(qemu, line.strip())()
+        print(json.dumps({"status": qemu.status, "actions": qemu.actions, "deeds": qemu.deeds}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,7 @@ and a guest whose resets are trapped goes on when vmcored dies."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -28,13 +29,13 @@ class WithService(Cli):
         (self.folder / "conf").write_text("")
         self.service = self.start()
 
-    def words(self) -> list:
-        return [VMCORED, "--config", self.folder / "conf", "--qmp-folder", self.qmp, "--store", self.folder / "store",
+    def words(self, program: Path = VMCORED) -> list:
+        return [program, "--config", self.folder / "conf", "--qmp-folder", self.qmp, "--store", self.folder / "store",
                 "--state", self.folder / "state", "--socket", self.folder / "control"]
 
-    def start(self) -> subprocess.Popen:
+    def start(self, program: Path = VMCORED) -> subprocess.Popen:
         log = open(self.folder / "log", "ab")
-        service = subprocess.Popen([str(word) for word in self.words()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        service = subprocess.Popen([str(word) for word in self.words(program)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         self.addCleanup(self.end, service, signal.SIGKILL)
         self.wait_for(lambda: self.listed(), "a guest that vmcored knows")
@@ -87,6 +88,16 @@ class Arm(WithService):
         done = self.ask("arm", "vm1", "vm2", code=NOT_AS_ASKED)
         self.assertEqual(done.stdout, b"vm1: armed, before: shutdown\n")
 
+    def test_a_guest_that_has_the_name_of_one_that_has_ended(self):
+        again = FakeQemu(self.qmp / "again.sock", self.dump())
+        self.addCleanup(again.close)
+        self.wait_for(lambda: len(self.listed()) == 2, "second guest")
+        self.assertIn("several guests", self.ask("arm", "vm1", code=FAILED).stderr.decode())
+        self.qemu.close()
+        self.wait_for(lambda: "gone" in [guest["state"] for guest in self.listed()], "guest that has ended")
+        self.assertEqual(self.ask("arm", "vm1").stdout, b"vm1: armed, before: shutdown\n")
+        self.assertEqual((again.actions, self.qemu.actions), (ARMED, DEFAULTS))
+
     def test_what_was_armed_is_armed_at_the_next_start(self):
         self.ask("arm", "vm1")
         self.end(self.service, signal.SIGTERM)
@@ -103,6 +114,14 @@ class Arm(WithService):
         self.start()
         self.wait_for(lambda: self.qemu.actions == TRAP, "armed guest")
 
+    def test_given_back_while_it_stands_in_its_panic(self):
+        self.ask("arm", "vm1")
+        self.end(self.service, signal.SIGTERM)
+        self.qemu.running = False
+        subprocess.run([*map(str, self.words()), "--give-back"], check=True)
+        self.assertEqual(self.qemu.actions, DEFAULTS)
+        self.assertIn("quit", self.qemu.deeds)  # as QEMU would have done
+
     def test_check_tells(self):
         def armed() -> dict:
             findings = json.loads(self.ask("check", "--qmp", "qmp/vm1.sock", "--output", "json", code=None).stdout)
@@ -115,7 +134,77 @@ class Arm(WithService):
     def test_second_service(self):
         done = subprocess.run([str(word) for word in self.words()], capture_output=True, text=True, timeout=30)
         self.assertEqual(done.returncode, FAILED)
-        self.assertIn("another vmcored listens", done.stderr)
+        self.assertIn("another vmcored uses", done.stderr)
+
+
+class Refused(WithService):
+    def test_nothing_is_armed(self):
+        self.qemu.refuses = ("set-action",)
+        done = self.ask("arm", "vm1", code=FAILED)
+        self.assertIn(b"it does not want to", done.stderr)
+        self.assertEqual(self.ask("arm").stdout, b"vm1: not armed\n")
+        self.assertEqual(list((self.folder / "state").iterdir()), [])
+        self.qemu.refuses = ()
+        self.end(self.service, signal.SIGTERM)
+        self.start()
+        self.assertEqual(self.qemu.actions, DEFAULTS)
+
+    def test_what_the_next_qemu_refuses_is_told(self):
+        self.ask("arm", "vm1")
+        self.qemu.refuses = ("set-action",)
+        self.end(self.service, signal.SIGTERM)
+        self.start()
+        self.wait_for(lambda: b"not armed: set-action: it does not want to" in self.ask("arm").stdout, "reason")
+
+    def test_without_a_guardian_panics_are_armed(self):
+        self.end(self.service, signal.SIGTERM)
+        programs = self.folder / "programs"
+        programs.mkdir()
+        for name in ("vmcored", "vmcorectl"):
+            shutil.copy(VMCORED.with_name(name), programs / name)
+        self.service = self.start(programs / "vmcored")
+        done = self.ask("arm", "vm1", "--trap-resets", code=NOT_AS_ASKED)
+        self.assertRegex(done.stdout, rb"^vm1: armed, before: shutdown, but its resets are not trapped: .*vmcore-guardian")
+        self.assertEqual(self.qemu.actions, ARMED)
+
+
+class NoShutdown(WithService):
+    """With -no-shutdown QEMU stays where it would end: its guest looks like one in the trap."""
+
+    def setUp(self):
+        super().setUp()
+        self.end(self.service, signal.SIGTERM)
+        self.qemu.close()
+        (self.qmp / "vm1.sock").unlink()
+        self.process = subprocess.Popen(["python3", Path(__file__).with_name("fake_qemu.py"), self.qmp / "vm1.sock",
+                                         self.dump(), "-no-shutdown"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.process.communicate)
+        self.addCleanup(self.process.kill)
+        self.tell("")
+        self.service = self.start()
+
+    def tell(self, what: str) -> dict:
+        self.process.stdin.write(what + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def test_what_powered_off_stays_off(self):
+        self.ask("arm", "vm1", "--trap-resets")
+        self.assertEqual(self.tell("")["actions"], TRAP)
+        self.tell("power_off_by_guest")
+        self.wait_for(lambda: "its power-off was carried out" in (self.folder / "log").read_text(), "power-off")
+        self.end(self.service, signal.SIGKILL)
+        # The guardian puts the actions back, and leaves the guest.
+        self.wait_for(lambda: self.tell("")["actions"] == {**ARMED, "shutdown": "pause"}, "action that is back")
+        self.start()
+        self.wait_for(lambda: (self.folder / "log").read_text().count("its power-off was carried out") == 2, "second look")
+        self.assertEqual(self.tell("")["status"], "shutdown")
+        self.assertNotIn("system_reset", self.tell("")["deeds"])
+
+    def test_a_reset_is_carried_out(self):
+        self.ask("arm", "vm1", "--trap-resets")
+        self.tell("reset_by_guest")
+        self.wait_for(lambda: self.tell("")["status"] is None, "guest that runs again")
 
 
 class Lend(WithService):

@@ -6,7 +6,7 @@ import os
 
 from harness import DONE, FAILED, Cli, main
 
-IDS = ["host.worker", "host.libvirt", "host.ptrace", "host.userfaultfd"]
+IDS = ["host.worker", "host.confinement", "host.libvirt", "host.ptrace", "host.userfaultfd"]
 
 
 class Check(Cli):

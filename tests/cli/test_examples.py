@@ -14,8 +14,10 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 from harness import main
+from test_faults import WithGuests
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
 NASTY = 'x"; rm -rf ~\nBcc: all@example.org\n`$(reboot)`<@everyone>'
 
 
@@ -102,10 +104,25 @@ class Hooks(Examples):
             self.assertFalse(self.fence(text), text)
 
 
-class Rules(unittest.TestCase):
-    @unittest.skipUnless(shutil.which("promtool"), "promtool is not installed")
-    def test_they_are_rules(self):
-        subprocess.run(["promtool", "check", "rules", EXAMPLES / "prometheus" / "vmcored.rules.yml"], check=True)
+@unittest.skipUnless(PROMTOOL, "promtool is not installed: tests/guests/test_alerts.py fetches it")
+class Alerts(WithGuests):
+    def promtool(self, *words, **more) -> None:
+        done = subprocess.run([PROMTOOL, *words], capture_output=True, text=True, **more)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+
+    def test_the_rules(self):
+        self.promtool("check", "rules", EXAMPLES / "prometheus/vmcored.rules.yml")
+        self.promtool("test", "rules", EXAMPLES / "prometheus/vmcored.rules.test.yml")
+
+    def test_what_vmcored_writes(self):
+        """Before its first crash, and after it."""
+        self.begin()
+        metrics = self.folder / "vmcored.prom"
+        self.until(metrics.exists, "metrics")
+        self.promtool("check", "metrics", input=metrics.read_text())
+        self.crash("vm000")
+        self.until(lambda: 'vmcored_dumps_total{result="kept"} 1\n' in metrics.read_text(), "a crash in the metrics")
+        self.promtool("check", "metrics", input=metrics.read_text())
 
 
 class Automatic(Examples):

@@ -78,6 +78,8 @@ class Keeping(Stored):
             contents = (folder / file["name"]).read_bytes()
             self.assertEqual((len(contents), hashlib.sha256(contents).hexdigest()), (file["size"], file["sha256"]))
         self.assertEqual(manifest["dump"]["pages"]["in_file"], self.info(folder / "vmcore")["pages"]["in_file"])
+        self.assertEqual((folder / "report.json").read_bytes(),
+                         self.run_cli("report", "--output", "json", folder / "vmcore").stdout, "of the dump, not of its log alone")
         self.assertEqual(self.left(), [])
 
     def test_a_group_reads_manifests_only(self):
@@ -234,7 +236,7 @@ class Reading(Stored):
     def test_names_that_fit_none_or_several(self):
         crash = self.kept()
         self.kept()
-        self.assertIn(b"fits several crashes", self.in_store("info", crash[:9], code=FAILED).stderr)
+        self.assertIn(b"matches several crashes", self.in_store("info", crash[:9], code=FAILED).stderr)
         self.assertIn(b"there is no -3", self.in_store("info", "-3", code=FAILED).stderr)
         self.assertIn(b"has no crash vm1", self.in_store("info", "--crash", "vm1", code=FAILED).stderr)
         self.in_store("info", "--crash", "--name", crash, code=USAGE)

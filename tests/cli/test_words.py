@@ -49,7 +49,7 @@ class Dumps(Words):
         self.assertNotIn("\x1b", text)
         self.assertNotIn("\u202e", text)
         line = next(line for line in text.splitlines() if line.startswith("open it with"))
-        self.assertEqual(self.pasted(line.removeprefix("open it with  ")), [f"/usr/lib/debug/boot/vmlinux-{HOSTILE}", out])
+        self.assertEqual(self.pasted(line.removeprefix("open it with  ")), ["debug", out])
 
     def test_names_of_guests_cannot_steer_the_terminal(self):
         self.qemu("vm\n\x1b[2J\u202e\u009b1m")

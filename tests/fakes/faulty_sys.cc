@@ -59,6 +59,8 @@ Faults faults;
 
 void no_faults() {
   faults.writes_left = faults.reads_left = faults.syncs_left = Faults::kNever;
+  faults.stalled = false;
+  faults.stalled.notify_all();
   faults.sync_errno = EIO;
   faults.write_errno = ENOSPC;
   faults.read_errno = EIO;
@@ -112,6 +114,7 @@ Result<> truncate(int fd, std::uint64_t size) {
 }
 
 Result<> sync(int fd) {
+  faults.stalled.wait(true);
   if (used_up(faults.syncs_left)) {
     return fail_errno(faults.sync_errno, "sync");
   }

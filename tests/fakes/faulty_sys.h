@@ -16,6 +16,7 @@ struct Faults {
   std::atomic<int> writes_left = kNever;  // so many writes succeed, and no more
   std::atomic<int> reads_left = kNever;
   std::atomic<int> syncs_left = kNever;
+  std::atomic<bool> stalled = false;  // a sync waits: faults.stalled.notify_all() after false
   int sync_errno = EIO;
   int write_errno = ENOSPC;
   int read_errno = EIO;

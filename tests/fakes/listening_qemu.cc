@@ -91,7 +91,12 @@ void ListeningQemu::talk(int client) {
     for (auto text = splitter.next(); text && *text; text = splitter.next()) {
       const auto command = qmp::parse_object(**text);
       const std::lock_guard lock(mutex_);
+      if (!resets_amid_.empty() && command->at("execute") == resets_amid_) {
+        resets_amid_.clear();
+        request_reset(resets_at_);
+      }
       say(fmt::format("{{{}, \"id\": {}}}\r\n", answer(*command), command->at("id").dump()));
+      run_main_loop();
     }
   }
   const std::lock_guard lock(mutex_);
@@ -121,6 +126,9 @@ std::string ListeningQemu::set_actions(const qmp::Json& arguments) {
 std::string ListeningQemu::answer(const qmp::Json& command) {
   const std::string name = command.at("execute");
   const qmp::Json arguments = command.value("arguments", qmp::Json::object());
+  if (name == refused_) {
+    return R"("error": {"class": "GenericError", "desc": "it does not want to"})";
+  }
   if (name == "query-status") {
     return returned(
         fmt::format(R"({{"status": "{}", "running": {}}})", status_, status_ == "running"));
@@ -173,14 +181,36 @@ void ListeningQemu::shut_down(std::string_view reason) {
   }
 }
 
-void ListeningQemu::guest_resets(std::uint64_t rip) {
-  const std::lock_guard lock(mutex_);
+// qemu_system_reset_request()
+void ListeningQemu::request_reset(std::uint64_t rip) {
   rip_ = rip;
-  if (actions_["reboot"] == "shutdown") {
-    shut_down("guest-reset");
-  } else {
+  shutdown_requested_ = actions_["reboot"] == "shutdown";
+  if (!shutdown_requested_) {
     tell("RESET", R"({"guest": true, "reason": "guest-reset"})");
   }
+}
+
+void ListeningQemu::run_main_loop() {
+  if (std::exchange(shutdown_requested_, false)) {
+    shut_down("guest-reset");
+  }
+}
+
+void ListeningQemu::guest_resets(std::uint64_t rip) {
+  const std::lock_guard lock(mutex_);
+  request_reset(rip);
+  run_main_loop();
+}
+
+void ListeningQemu::guest_resets_amid(std::string command, std::uint64_t rip) {
+  const std::lock_guard lock(mutex_);
+  resets_amid_ = std::move(command);
+  resets_at_ = rip;
+}
+
+void ListeningQemu::refuse(std::string command) {
+  const std::lock_guard lock(mutex_);
+  refused_ = std::move(command);
 }
 
 void ListeningQemu::guest_powers_off(std::uint64_t rip) {
@@ -193,6 +223,16 @@ void ListeningQemu::guest_panics() {
   const std::lock_guard lock(mutex_);
   tell("GUEST_PANICKED", fmt::format(R"({{"action": "{}"}})", actions_["panic"]));
   status_ = actions_["panic"] == "pause" ? "guest-panicked" : status_;
+}
+
+void ListeningQemu::says_something() {
+  const std::lock_guard lock(mutex_);
+  tell("WATCHDOG", R"({"action": "none"})");
+}
+
+void ListeningQemu::hang_up() {
+  const std::lock_guard lock(mutex_);
+  ::shutdown(client_, SHUT_RDWR);
 }
 
 std::string ListeningQemu::status() const {

@@ -30,6 +30,15 @@ class ListeningQemu {
   void guest_resets(std::uint64_t rip);
   void guest_powers_off(std::uint64_t rip);
   void guest_panics();
+  // It resets while QEMU carries out the next command of that name: what QEMU decides by its action
+  // `reboot` comes before, and what it decides by `shutdown` after the command.
+  void guest_resets_amid(std::string command, std::uint64_t rip);
+  // That command is an error from now on; empty: none is.
+  void refuse(std::string command);
+  // An event of no importance.
+  void says_something();
+  // It closes the connection of its client, and takes the next one.
+  void hang_up();
 
   std::string status() const;
   // "reboot=reset panic=shutdown shutdown=poweroff"
@@ -44,6 +53,8 @@ class ListeningQemu {
   void talk(int client);
   std::string answer(const qmp::Json& command);
   std::string set_actions(const qmp::Json& arguments);
+  void request_reset(std::uint64_t rip);
+  void run_main_loop();
   void shut_down(std::string_view reason);
   void say(std::string_view text) const;
   void tell(std::string_view name, std::string_view data = "{}") const;
@@ -55,6 +66,10 @@ class ListeningQemu {
       {"panic", "shutdown"}, {"reboot", "reset"}, {"shutdown", "poweroff"}};
   std::string status_ = "running";
   std::uint64_t rip_ = 0;
+  std::string resets_amid_;
+  std::uint64_t resets_at_ = 0;
+  bool shutdown_requested_ = false;
+  std::string refused_;
   std::vector<std::string> deeds_;
   int client_ = -1;
   std::atomic<unsigned> clients_ = 0;

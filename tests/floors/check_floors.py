@@ -30,6 +30,7 @@ FLOORS = {
     "src/vault": ["src/report", "src/seal", "src/staging"],
     "src/config": ["src/vault"],
     "filters": ["src/image", "src/kernel"],
+    "src/debuginfo": ["src/report", "src/sandbox", "src/staging"],
     "src/sources": ["src/image", "src/formats", "src/sandbox"],
     "src/triage": ["src/image", "src/kernel", "src/report", "src/seal"],
     "src/acquire": ["src/image", "qmp", "src/sandbox", "src/lease"],
@@ -42,7 +43,7 @@ FLOORS = {
     "src/guardian": ["qmp"],
     "src/command": [],
     "src/cli": ["src/image", "src/report", "src/sandbox", "src/seal", "src/staging", "src/vault", "src/job",
-                "src/check", "src/remote", "src/command", "src/audit", "src/config", "src/control"],
+                "src/check", "src/remote", "src/command", "src/debuginfo", "src/audit", "src/config", "src/control"],
     "src/daemon": ["src/image", "src/report", "src/staging", "src/audit", "src/control", "src/vault", "src/config",
                    "qmp", "src/acquire", "src/job", "src/command", "src/guardian"],
     "guest/config": ["src/seal"],
@@ -73,7 +74,9 @@ FOREIGN = {
     r"(zlib|snappy|snappy-c)\.h$|lzo/": ["src/formats"],
     r"lzma\.h$": ["guest/image"],
     r"sodium": ["src/seal"],
-    r"(libelf|gelf)\.h$": ["guest/image"],
+    r"seccomp\.h$": ["src/sandbox"],
+    r"(libelf|gelf)\.h$": ["guest/image", "src/debuginfo"],
+    r"^elfutils/|^archive(_entry)?\.h$|^curl/": ["src/debuginfo"],
 }
 
 # folders whose namespace is not named after them; folders below a folder share its namespace

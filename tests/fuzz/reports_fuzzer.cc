@@ -69,6 +69,7 @@ Manifest manifest() {
                     .witness = "event",
                     .capture = {.method = "direct", .guest = {.name = "vm1"}},
                     .signature = {"aa", "bb", "BUG: in a test"},
+                    .from = "/run/qmp/vm1.sock",
                     .files = {{"vmcore", 1, std::string(64, 'a')}},
                     .to_flash_us = 1'500,
                     .remarks = kRemarks};
@@ -77,7 +78,7 @@ Manifest manifest() {
 }
 
 CrashState state() {
-  return {.held = true, .policy = PolicyOutcome{"restart", true, "", 2'500'000}};
+  return {.held = true, .policy = PolicyOutcome{"restart", true, "", "the default", 2'500'000}};
 }
 
 TriageReport triage() {

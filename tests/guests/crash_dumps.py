@@ -20,11 +20,11 @@ if __name__ == "__main__":
 from guests import crasher, initramfs
 from guests.cache import cache_dir, lock
 from guests.consoles import CRASHES, Crash
-from guests.guest import Config, Guest
+from guests.guest import Config, Guest, GuestError
 from guests.kernels import Kernel, kernel
 from guests.matrix import Dump
 
-PANIC_SECONDS = 300
+PANIC_SECONDS = 150
 SPIN_SECONDS = 4        # until a CPU that was told to spin does so
 
 # Replaces the workload: some tasks wait, each in another way, and a shell crashes the kernel on CPU 1 when it reads a line.
@@ -70,7 +70,12 @@ def die(guest: Guest, crash: Crash) -> None:
     if crash.monitor:
         time.sleep(SPIN_SECONDS)
         guest.qmp("human-monitor-command", **{"command-line": crash.monitor})
-    guest._wait(lambda: panicked(guest), "panic", PANIC_SECONDS)
+    try:
+        guest._wait(lambda: panicked(guest), "panic", PANIC_SECONDS)
+    except GuestError:
+        # An NMI may stop 5.10 where its panic waits for what it interrupted: it hangs when it has said all.
+        if "Kernel Offset: " not in guest.console:
+            raise
     if guest.status() == "running":
         guest.qmp("stop")
 

@@ -9,6 +9,7 @@ The mirror and the keyring are those of the machine's own apt, where it has a De
 """
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -87,6 +88,12 @@ class Suite:
         with lock(f"apt-{self.name}"):
             debs = self._download("download", package)
             self._unpack(debs, into, only)
+
+    def download(self, package: str, into: Path) -> Path:
+        """The package itself, as the archive has it, in the folder `into`."""
+        with lock(f"apt-{self.name}"):
+            (deb,) = self._download("download", package)
+            return Path(shutil.move(deb, into / deb.name))
 
     def fetch_with_dependencies(self, into: Path, *packages: str) -> None:
         """Unpacks packages and all that they depend on, the C library included."""

@@ -128,10 +128,11 @@ def _make(name: str, folder: Path) -> None:
 
 def cached(name: str) -> Path:
     final = cache_dir("roots") / f"{SUITE}-{name}"
-    if not final.exists():
-        with lock(f"root-{name}"), new_folder(final) as folder:
-            _make(name, folder)
-            folder.chmod(0o755)
+    with lock(f"root-{name}"):
+        if not final.exists():
+            with new_folder(final) as folder:
+                _make(name, folder)
+                folder.chmod(0o755)
     return final
 
 

@@ -47,9 +47,9 @@ def run_dump(program: list, words: list, seconds: float = 300):
     return done.returncode, answer, done.stderr.strip()
 
 
-def expect(findings, what: str, pairs: list) -> None:
-    """`pairs`: (name, got, expected)."""
-    findings.check(what, [f"{name}: {got!r}, expected {expected!r}" for name, got, expected in pairs if got != expected])
+def expect(findings, what: str, pairs: list) -> bool:
+    """`pairs`: (name, got, expected). Whether all is as expected."""
+    return findings.check(what, [f"{name}: {got!r}, expected {expected!r}" for name, got, expected in pairs if got != expected])
 
 
 def same_as_converted(vmcorectl, ours: Path, raw: Path, folder: Path, level: int = 31) -> list:
@@ -64,9 +64,17 @@ def same_as_converted(vmcorectl, ours: Path, raw: Path, folder: Path, level: int
     return lines
 
 
+def handles(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal."""
+    caught = re.search(r"^SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    return caught is not None and bool(int(caught[1], 16) >> number - 1 & 1)
+
+
 def interrupt(command: list, signals: list, delay: float, watch=None):
     """Starts a command, sends it signals a tenth of a second apart; (exit code, seconds from the first to its end)."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not handles(process.pid, signals[-1]):
+        time.sleep(0.01)    # its libraries are loaded
     time.sleep(delay)
     if watch:
         watch()

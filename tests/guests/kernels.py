@@ -158,6 +158,16 @@ def fetch_module_debuginfo(of: Kernel, names: list) -> list:
     return sorted(path for path in folder.rglob("*.ko*") if path.is_file())
 
 
+def fetch_debug_package(of: Kernel) -> Path:
+    """The package with the debuginfo of a kernel, as it comes: close to a GB."""
+    folder = cache_dir("debuginfo") / f"package-{of.release}"
+    with lock(f"debuginfo-{of.release}"):
+        if not folder.exists():
+            with new_folder(folder) as partial:
+                Suite(SUITES[of.name]).download(f"linux-image-{of.release}-dbg", partial)
+    return next(folder.glob("*.deb"))
+
+
 def fetch_debug_files(of: Kernel, into: Path, *patterns: str) -> None:
     Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", into, patterns)
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What test_service_package.py runs in its guest: the package is installed, its service keeps crashes, is upgraded,
-killed, stopped, and purged. Each step is a line of JSON on the first serial line."""
+"""What test_service_package.py runs in its guest: the package is installed, its service keeps crashes, reads its
+configuration again, makes no system call that its unit forbids, is watched by systemd, upgraded, killed, stopped, and
+purged. Each step is a line of JSON on the first serial line."""
 
 import json
 import os
@@ -11,13 +12,27 @@ import time
 from pathlib import Path
 
 STORE = Path("/var/lib/vmcorectl")
-CONFIG = """[service]
+METRICS = Path("/var/lib/prometheus/node-exporter/vmcored.prom")
+CONFIG = f"""[service]
 connect = []
 qmp-folders = ["/run/guests"]
+metrics = "{METRICS}"
 [guests]
 arm = true
 after-crash = "restart"
+guest-rate = 1000
+signature-rate = 1000
+repeat-window = "1s"
 """
+OWN_CONFIG = Path("/etc/vmcorectl/conf.d/test.conf")
+# A call that the unit forbids ends the process instead of failing, and the kernel says so.
+STRICT = """[Service]
+SystemCallErrorNumber=kill
+WatchdogSec=30s
+"""
+DROP_IN = Path("/run/systemd/system/vmcored.service.d/strict.conf")
+AUDIT = {"dump": "8ef02650132d4de0a07847420ea5c795", "crash-seen": "a138318ba97b4b0f87cdf7f450349b5c",
+         "policy": "74f641ec83074493829daa36fdb5026c", "arm": "25255086b82e4e0394f9a07ed452b66f"}
 # What a job of the service may do, as it is for a program that systemd-run starts.
 CONFINEMENT = ("CapabilityBoundingSet", "NoNewPrivileges", "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices",
                "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules",
@@ -75,9 +90,13 @@ def crashes() -> list:
     return json.loads(done.stdout)["crashes"] if done.stdout.startswith("{") else []
 
 
+def whole() -> int:
+    return sum(bool(crash["manifest"] and crash["manifest"]["complete"]) for crash in crashes())
+
+
 def kept(number: int) -> dict:
-    """When so many crashes are kept, and all guests run again."""
-    in_time = wait_until(lambda: len(crashes()) >= number and guests.all_run())
+    """When so many crashes are kept as a whole, and all guests run again."""
+    in_time = wait_until(lambda: whole() >= number and guests.all_run())
     found = [(crash["manifest"] or {}) for crash in crashes()]
     return {"in_time": in_time, "crashes": len(found), "damaged": [crash["damage"] for crash in crashes() if crash["damage"]],
             "complete": sum(bool(manifest.get("complete")) for manifest in found),
@@ -90,9 +109,23 @@ def service(*properties) -> dict:
     return dict(row.split("=", 1) for row in shown.splitlines())
 
 
+def journal(*words) -> str:
+    return out("journalctl", "--quiet", *words)
+
+
+def said(text: str) -> int:
+    """How often the service did."""
+    return journal("--unit=vmcored.service", "--output=cat").count(text)
+
+
+def forbidden_calls() -> list:
+    """What the kernel says of processes that seccomp ended."""
+    return [row for row in out("dmesg").splitlines() if "type=1326" in row]
+
+
 def given_back() -> int:
     """How often the unit that gives guests back was started."""
-    return out("journalctl", "--unit=vmcored-give-back.service", "--output=cat", "--quiet").count("Starting ")
+    return journal("--unit=vmcored-give-back.service", "--output=cat").count("Starting ")
 
 
 def confined_dump() -> None:
@@ -117,8 +150,9 @@ def confined_dump() -> None:
 
 def leftovers() -> list:
     roots = ["/etc", "/usr", "/var", "/run", "/lib/systemd"]
-    found = out("find", *roots, "-xdev", "-name", "*vmcor*", "-not", "-path", f"{STORE}*", "-not", "-path", "/var/log/*",
-                "-not", "-path", "/var/lib/dpkg/*", "-not", "-path", "/run/systemd/*")
+    found = out("find", *roots, "-xdev", "(", "-name", "*vmcorectl*", "-o", "-name", "*vmcored*", "-o", "-name", "vmcore-*", ")",
+                "-not", "-path", f"{STORE}*", "-not", "-path", f"{METRICS}", "-not", "-path", "/var/log/*", "-not", "-path",
+                "/var/lib/dpkg/*", "-not", "-path", "/run/systemd/*")
     return found.splitlines()
 
 
@@ -131,6 +165,49 @@ def reader_sees() -> dict:
                               "-name", "state.json").splitlines()}
 
 
+def reload() -> None:
+    """A configuration that is wrong is refused, and the old one stays; one that is right is used, by the same process."""
+    process = service("MainPID")
+    OWN_CONFIG.write_text(CONFIG.replace('"restart"', '"no such policy"'))
+    codes = [run("systemctl", "reload", "vmcored").returncode]
+    refused = wait_until(lambda: said("the old configuration stays in use"))
+    OWN_CONFIG.write_text(CONFIG.replace("[guests]", 'hooks = "/etc/vmcorectl/own-hooks"\n[guests]'))
+    hook = Path("/etc/vmcorectl/own-hooks/10-mark")
+    hook.parent.mkdir()
+    hook.write_text('#!/bin/sh\necho "hook has $(wc -c) bytes of $VMCORECTL_CRASH"\n')
+    hook.chmod(0o755)
+    codes.append(run("systemctl", "reload", "vmcored").returncode)
+    read = wait_until(lambda: said("the configuration was read again"))
+    before = whole()
+    guests.tell("panic vm006")
+    found = kept(before + 1)
+    say("reloaded", **found, codes=codes, refused=refused, read=read, hook=wait_until(lambda: said("hook has")),
+        same=service("MainPID") == process, **service("ActiveState"))
+
+
+def strict() -> None:
+    """With a filter that ends processes, and a short watchdog."""
+    DROP_IN.parent.mkdir(parents=True)
+    DROP_IN.write_text(STRICT)
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", "vmcored.service")
+    before = whole()
+    guests.tell("panic vm006")
+    found = kept(before + 1)
+    say("strict", **found, forbidden=forbidden_calls(), **service("ActiveState", "NRestarts"))
+
+    run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", "vmcored.service")
+    guests.tell("panic vm007")
+    found = kept(before + 2)
+    say("watched", **found, expired=said("Watchdog timeout"), forbidden=forbidden_calls(), **service("ActiveState", "NRestarts"))
+    # A call that is forbidden, to see that it would have been seen.
+    run("systemd-run", "--quiet", "--wait", "-p", "SystemCallFilter=@system-service", "-p", "SystemCallErrorNumber=kill", "python3",
+        "-c", "import ctypes; ctypes.CDLL(None).swapoff(b'/')")
+    say("seen", forbidden=len(forbidden_calls()))
+    DROP_IN.unlink()
+    run("systemctl", "daemon-reload")
+
+
 def steps() -> None:
     done = run("dpkg", "-i", "/packages/1.deb")
     say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
@@ -139,23 +216,30 @@ def steps() -> None:
         exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service").splitlines()[-1:])
     confined_dump()
 
-    Path("/etc/vmcorectl/conf.d").mkdir(parents=True, exist_ok=True)
-    Path("/etc/vmcorectl/conf.d/test.conf").write_text(CONFIG)
+    METRICS.parent.mkdir(parents=True)
+    OWN_CONFIG.parent.mkdir(parents=True, exist_ok=True)
+    OWN_CONFIG.write_text(CONFIG)
     done = run("systemctl", "start", "vmcored")
     connected = wait_until(lambda: all(guest["clients"] for guest in guests.state()))
     say("started", code=done.returncode, text=done.stderr, connected=connected, **service("ActiveState", "StatusText"))
 
     guests.tell("panic vm000")
-    say("crashed", **kept(1), reader=reader_sees())
+    found = kept(1)
+    say("crashed", **found, reader=reader_sees(), metrics=wait_until(lambda: METRICS.exists() and "vmcored_crashes_total{" in METRICS.read_text()),
+        audit={deed: journal(f"MESSAGE_ID={number}", "--output=cat").count("vm000") for deed, number in AUDIT.items()})
+    reload()
+    strict()
 
+    before = whole()
     guests.tell("panic vm001 vm002 vm003 vm004")
     done = run("dpkg", "-i", "/packages/2.deb")
     say("upgraded", code=done.returncode, text=done.stderr, version=out("dpkg-query", "-W", "-f", "${Version}", "vmcorectl"),
-        **kept(5), **service("ActiveState"), given_back=given_back())
+        **kept(before + 4), **service("ActiveState"), given_back=given_back())
 
+    before = whole()
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "vmcored.service")
     guests.tell("panic vm005")
-    say("killed", **kept(6), **service("ActiveState", "NRestarts"), given_back=given_back())
+    say("killed", **kept(before + 1), **service("ActiveState", "NRestarts"), given_back=given_back())
 
     run("systemctl", "stop", "vmcored.service")
     wait_until(lambda: given_back() == 1 and out("systemctl", "is-active", "vmcored-give-back") == "inactive")

@@ -22,7 +22,7 @@ from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.kernels import kernel
 from guests.test_symbols import from_disk
-from peers import schemas
+from peers import schemas, waits
 
 SECONDS = 1.0       # that a report may take
 KTHREADD = "2"      # the parent of the kernel's threads
@@ -253,8 +253,10 @@ def test_busy(vmcorectl, name: str, folder: Path, findings) -> None:
         guest._wait(lambda: guest.status() == "guest-panicked" or "end Kernel panic" in guest.console, "panic", 120)
         if guest.status() == "running":
             guest.qmp("stop")
-        report = run_report(vmcorectl, guest.dump_elf(folder / f"busy-{name}.elf"))
+        dump = guest.dump_elf(folder / f"busy-{name}.elf")
         told = from_disk(guest.folder / "disk", "sockets", folder).read_text()
+    report = run_report(vmcorectl, dump)
+    findings.check(f"{name}: run queues, by drgn", waits.queues_differ(report, waits.by_drgn(dump, kernel(name))))
     sockets = {}
     for line in told.splitlines():
         number, *rest = line.split("\t")
@@ -273,7 +275,7 @@ def test_busy(vmcorectl, name: str, folder: Path, findings) -> None:
                    + differ("real-time", queue["real_time"], 1) + differ("fair", queue["fair"], len(fair)))
 
 
-# Tasks that wait for a disk that has become slow: for a page, a buffer, and what is written.
+# Tasks that wait for a disk that has become slow: for a page, a buffer, and what is written. The first request is let through.
 SLOW = """(
 mkdir /slow
 mount -t ext4 /dev/vdb /slow
@@ -285,6 +287,8 @@ echo 3 > /proc/sys/vm/drop_caches
 echo INODE $(ls -i /slow/file) > /dev/ttyS0
 echo SLOW NOW > /dev/ttyS0
 sleep 6
+dd if=/dev/vdb of=/dev/null bs=4k skip=8000 count=1 &
+sleep 2
 cat /slow/file > /dev/null &
 ls /slow/folder > /dev/null &
 sleep 2
@@ -312,17 +316,19 @@ def test_io(vmcorectl, name: str, folder: Path, findings) -> None:
         guest.qmp("block_set_io_throttle", device="slow", bps=1, **NO_LIMIT)
         guest._wait(lambda: "WAITING" in guest.console, "WAITING", 120)
         guest.qmp("stop")
-        report = run_report(vmcorectl, guest.dump_elf(folder / f"io-{name}.elf"))
+        dump = guest.dump_elf(folder / f"io-{name}.elf")
         inode = int(re.search(r"INODE (\d+)", guest.console)[1])
         stacks = guest.console[guest.console.index("STACK "):]
-    print(stacks)
-    waits = {task["comm"]: task.get("io", {}) for task in report["tasks"]["list"] if task["comm"] in ("cat", "ls", "dd")}
-    print(waits)
-    findings.check(f"{name}: a page", differ("kind", waits["cat"].get("kind"), "page_lock") + differ(
-        "file", [waits["cat"].get(key) for key in ("file_system", "device", "inode")], ["ext4", "vdb", inode]))
-    findings.check(f"{name}: a buffer", differ("kind", waits["ls"].get("kind"), "buffer")
-                   + differ("device", waits["ls"].get("device"), "vdb"))
-    findings.check(f"{name}: what is written", differ("waits", bool(waits["dd"]), True))
+    report = run_report(vmcorectl, dump)
+    said = {task["comm"]: task.get("io", {}) for task in report["tasks"]["list"] if task["comm"] in ("cat", "ls", "dd")}
+    print(f"{stacks}\n{said}")
+    count, wrong = waits.waits_differ(report, waits.by_drgn(dump, kernel(name)))
+    findings.check(f"{name}: {count} waits, by drgn", wrong if count else ["drgn knows none"])
+    findings.check(f"{name}: a page", differ("kind", said["cat"].get("kind"), "page_lock") + differ(
+        "file", [said["cat"].get(key) for key in ("file_system", "device", "inode")], ["ext4", "vdb", inode]))
+    findings.check(f"{name}: a buffer", differ("kind", said["ls"].get("kind"), "buffer")
+                   + differ("device", said["ls"].get("device"), "vdb"))
+    findings.check(f"{name}: what is written", differ("waits", bool(said["dd"]), True))
 
 
 def test(vmcorectl, _guests: list, findings) -> None:

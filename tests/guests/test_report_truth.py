@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What report says of guests that died in many ways (consoles.py), beside what is known of each death, what the kernel's
 log says, and what drgn and crash find by the debuginfo of the kernel: class, CPU, task, function, the stacks of all tasks.
+And that different crashes of a kernel have different signatures, and the same crash of two kernels has one family.
 
     test_report_truth.py     VMCORECTL_TRUTH="6.1 6.12:null,sysrq": of these kernels, all crashes or these
 """
@@ -19,6 +20,7 @@ from guests.consoles import CRASHES
 from guests.crash_dumps import WAYS, dump_of
 from guests.harness import run_test
 from guests.test_report import differ, run_report, text_of
+from guests.test_report_log import families_differ
 from peers import facts, stacks
 
 LEAST_PERCENT = 99.5
@@ -126,11 +128,12 @@ def wanted() -> dict:
 
 
 def test(vmcorectl, _guests: list, findings) -> None:
+    families = {}       # by way
     for name, ways in wanted().items():
-        total = stacks.Count()
+        total, reports = stacks.Count(), {}
         for way in ways:
             dump, what = dump_of(name, way), f"{name}: {way}"
-            report = run_report(vmcorectl, dump.raw)
+            report = reports[way] = run_report(vmcorectl, dump.raw)
             known = facts.by_drgn(dump.raw, dump.kernel, (crasher.file(dump.kernel),))
             findings.check(f"{what}: the panic", compare_panic(report, way, known.log))
             findings.check(f"{what}: its stack", compare_stack(report, way, known.log))
@@ -138,7 +141,12 @@ def test(vmcorectl, _guests: list, findings) -> None:
             if name in BY_CRASH:
                 by_crash(report, dump, findings, what)
         print(f"{name}: drgn: {total}", flush=True)
+        findings.check(f"{name}: families", families_differ(reports))
+        for way, report in reports.items():
+            families.setdefault(way, {})[name] = report["panic"].get("signature", {}).get("family")
         findings.check(f"{name}: frames", [] if total.percent >= LEAST_PERCENT else [str(total)])
+    for way, found in families.items():
+        findings.check(f"{way}: one family", [] if len(set(found.values())) == 1 else [str(found)])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The package on a Debian guest with systemd: installed and not enabled; started, it keeps the crashes of fake QMP guests
-(bench/fake_fleet.py); upgraded while four guests crash, it loses none; killed, it comes back; stopped, it gives guests
-back; purged, it leaves nothing but crashes. What its unit allows is enough for method direct."""
+(bench/fake_fleet.py), and makes no system call that its unit forbids; upgraded while four guests crash, it loses none;
+killed by its watchdog or by somebody, it comes back; stopped, it gives guests back; purged, it leaves nothing but
+crashes. What its unit allows is enough for method direct."""
 
 import json
 import os
@@ -60,21 +61,30 @@ def judge(found: dict, findings) -> None:
 
     check("installed, not enabled, not started", "installed", code=0, enabled="disabled", active="inactive",
           store="2750 root vmcorectl", verify="")
+    exposure = float((found.get("installed", {}).get("exposure") or ["10"])[0].split(":")[-1].split()[0])
+    findings.check("hardened", [] if exposure <= 3.5 else [f"exposure {exposure}"])
     check("what the unit allows is enough for method direct", "direct", code=3, method="direct")
     check("started, with all guests", "started", code=0, connected=True, ActiveState="active")
     all_run = {"states": ["running"] * 8, "in_time": True, "damaged": []}
-    check("a crash is kept", "crashed", crashes=1, **all_run)
+    check("a crash is kept", "crashed", crashes=1, complete=1, metrics=True, **all_run)
+    check("each deed is found by its MESSAGE_ID", "crashed", audit={"dump": 1, "crash-seen": 1, "policy": 1, "arm": 1})
     check("its group reads manifests only", "crashed", reader={"list": 0, "dmesg": 1, "unreadable": []})
-    check("upgraded under load", "upgraded", code=0, version="0.1.0-2", crashes=5, ActiveState="active", given_back=0, **all_run)
-    check("killed", "killed", crashes=6, ActiveState="active", given_back=0, **all_run)
+    check("reloaded", "reloaded", complete=2, codes=[0, 0], refused=True, read=True, hook=True, same=True, ActiveState="active",
+          **all_run)
+    check("no call is forbidden", "strict", complete=3, forbidden=[], ActiveState="active", NRestarts="0", **all_run)
+    check("its watchdog", "watched", complete=4, forbidden=[], expired=1, ActiveState="active", NRestarts="1", **all_run)
+    check("a forbidden call would have been seen", "seen", forbidden=1)
+    # A dump that the upgrade breaks off is kept in part, and its guest is dumped again.
+    check("upgraded under load", "upgraded", code=0, version="0.1.0-2", complete=8, ActiveState="active", given_back=0, **all_run)
+    check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
-    findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == 6 and
+    findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == found.get("killed", {}).get("crashes") and
                    "/var/lib/vmcorectl" in found["purged"]["text"] else [str(found.get("purged"))])
 
 
 def test(_vmcorectl, _guests: list, findings) -> None:
-    with copy_of("python3+qemu-system-x86+procps") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
+    with copy_of("python3+qemu-system-x86+procps+dbus") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
         folder = Path(scratch)
         set_up(root, folder)
         machine = Machine(root, "root=/dev/vda rw quiet", folder)

@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The reset trap: a guest without a panic device, a driver or kdump stops before it resets. Its panic is kept, an orderly
-reboot goes on at once, and a guest that stands still goes on when vmcored is killed."""
+reboot goes on at once, and a guest that stands still goes on when vmcored is killed: at VMCORED_KILLS random moments (20),
+amid panics and orderly reboots."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -19,12 +21,17 @@ from guests.dump_checks import expect
 from guests.guest import BOOT_SECONDS, Config, Guest
 from guests.harness import run_test, scratch_folder
 
-KILLS = 4
+KILLS = int(os.environ.get("VMCORED_KILLS", "20"))
 LOOK_AHEAD = 35     # seconds after which vmcored has looked where the kernel lies
 MOST_EXTRA = 50     # milliseconds of an orderly reboot; told, and not judged: machines differ
 
 
 class Case:
+    """A vmcored with the guest of one socket, which it arms."""
+
+    CONFIG = ""
+    ARMED, ARM = "trap", ("--trap-resets",)
+
     def __init__(self, vmcorectl, guest, findings, folder: Path):
         self.vmcorectl, self.guest, self.findings, self.folder = vmcorectl, guest, findings, folder
         self.store, self.control, self.log = folder / "store", folder / "control", folder / "log"
@@ -34,13 +41,13 @@ class Case:
 
     def start(self) -> None:
         program = Path(self.vmcorectl.path).with_name("vmcored")
-        (self.folder / "conf").write_text("")
+        (self.folder / "conf").write_text(self.CONFIG)
         with open(self.log, "ab") as log:
             self.service = subprocess.Popen(
                 [str(word) for word in (program, "--config", self.folder / "conf", "--qmp-folder", self.folder / "qmp",
                                         "--store", self.store, "--state", self.folder / "state", "--socket", self.control)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.wait_for(lambda: "trap" in self.command("arm", "--qmp", self.socket, "--trap-resets").stdout, "an armed guest", 30)
+        self.wait_for(lambda: self.ARMED in self.command("arm", "--qmp", self.socket, *self.ARM).stdout, "an armed guest", 30)
 
     def command(self, *words):
         return self.vmcorectl.run(*words, "--socket", self.control)
@@ -101,26 +108,39 @@ class Case:
         booted = self.told("reboot", lambda: None)
         extra = re.findall(r"its reset was carried out after ([\d.]+) ms \((\w+)", self.said())
         took = [float(milliseconds) for milliseconds, why in extra if why == "orderly"]
+        load = os.getloadavg()[0]
         expect(self.findings, "orderly reboot", [
             ("booted again", booted, True), ("looked at", bool(took), True), ("nothing more is kept", len(self.crashes()), 1)])
         print(f"  resets that were carried out: {extra}", flush=True)
         if took:
             verdict = "within" if took[-1] <= MOST_EXTRA else "BEYOND"
-            print(f"  orderly reboot: {took[-1]:.1f} ms more, {verdict} {MOST_EXTRA} ms", flush=True)
+            print(f"  orderly reboot: {took[-1]:.1f} ms more, {verdict} {MOST_EXTRA} ms (load {load:.1f})", flush=True)
 
     def killed(self, trials: int) -> None:
-        """At any moment from before the reset until the guest boots again."""
+        """At any moment from before the reset until the guest boots again. A panic is kept if vmcored had the time for its
+        flash report; the guest runs again every time."""
+        counts = {"reboot": [0, 0], "panic": [0, 0]}
+        before = len(self.crashes())
         for trial in range(trials):
-            delay = random.uniform(0, 0.6)
+            what = ("reboot", "panic")[trial % 2]
+            delay = random.uniform(0, 0.6 if what == "reboot" else 4)
 
             def kill(delay=delay) -> None:
                 time.sleep(delay)
                 self.stop(signal.SIGKILL)
 
-            booted = self.told("reboot", kill)
-            self.findings.check(f"killed {delay:.3f} s after the reset was ordered, trial {trial}",
+            booted = self.told("reboot" if what == "reboot" else "panic 0", kill)
+            self.findings.check(f"killed {delay:.3f} s after a {what} was ordered, trial {trial}",
                                 [] if booted else ["the guest does not boot again"])
-            self.start()
+            self.start()    # completes what was begun
+            counts[what][0] += 1
+            counts[what][1] += booted
+        kept = len(self.crashes()) - before
+        panics = counts["panic"][0]
+        self.findings.check("crashes", [] if kept <= panics else [f"{kept} crashes of {panics} panics"])
+        for what, (all_of_them, booted) in counts.items():
+            print(f"  vmcored killed amid a {what}: {all_of_them} times, the guest ran again {booted} times", flush=True)
+        print(f"  of {panics} panics, {kept} were kept before vmcored was killed, or by the next one", flush=True)
 
     def power_off(self) -> None:
         self.guest.tell("poweroff")

@@ -18,7 +18,7 @@ declare -A wanted=(
                sbin/vmcored share/man/man8/vmcored.8 share/bash-completion/completions/vmcored
                lib/systemd/system/vmcored.service lib/systemd/system/vmcored-give-back.service
                lib/systemd/system-preset/90-vmcored.preset lib/sysusers.d/vmcorectl.conf lib/tmpfiles.d/vmcorectl.conf
-               share/doc/vmcorectl/automatic.md share/doc/vmcorectl/copyright share/doc/vmcorectl/examples/automatic/qemu.sh share/doc/vmcorectl/examples/hooks/10-mail.sh
+               share/doc/vmcorectl/automatic.md share/doc/vmcorectl/copyright share/doc/vmcorectl/examples/automatic/qemu.sh share/doc/vmcorectl/examples/hooks/10-mail.sh share/doc/vmcorectl/examples/analysis/first-look.crash
                share/man/man5/vmcored.conf.5"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
                   share/bash-completion/completions/vmcore-guest share/doc/vmcore-guest/third-party-notices.md"
@@ -35,7 +35,7 @@ for package in "${!wanted[@]}"; do
   done
 done
 ! grep -q "vmcore-guest" "$folder"/vmcorectl.*.list || { echo "vmcorectl has files of vmcore-guest"; exit 1; }
-for library in libvirt0 libpugixml1; do
+for library in libvirt0 libpugixml1 libarchive13 libdebuginfod1 libdw1 libcurl3-gnutls; do
   dpkg-deb -f "$folder"/packages/vmcorectl_*.deb Depends | grep -q $library || missing "vmcorectl.deb" "dependency on $library"
 done
 # The service is enabled by nobody, and its configuration is the administrator's.

@@ -39,7 +39,7 @@ def is_equal(ours: dict, theirs) -> bool:
 
 def tasks_of(report: dict) -> dict:
     """By the keys of facts.Task."""
-    return {(task["pid"], task["comm"]) if task["pid"] == 0 else (task["pid"], ""): task for task in report["tasks"]["list"]}
+    return {(task["pid"], task["comm"]) if task["pid"] == 0 else (task["pid"], ""): task for task in report["tasks"].get("list", ())}
 
 
 def frames_of(report: dict, task: dict) -> list:

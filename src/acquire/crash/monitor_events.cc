@@ -2,6 +2,7 @@
 // PanicEvents of one guest, by QEMU's own monitor.
 #include <utility>
 
+#include "qmp/run_actions.h"
 #include "src/acquire/crash/panic_events.h"
 #include "src/acquire/qmp/whose.h"
 #include "src/base/wall_clock.h"
@@ -17,6 +18,7 @@ Kind kind_of_state(std::string_view state) {
   return state == "guest-panicked" ? Kind::panicked
          : state == "watchdog"     ? Kind::watchdog
          : state == "shutdown"     ? Kind::shutdown
+         : state == qmp::kWasReset ? Kind::reset
                                    : Kind::started;
 }
 
@@ -105,6 +107,8 @@ std::string_view kind_name(Kind kind) {
       return "started";
     case Kind::stopped:
       return "stopped";
+    case Kind::reset_trapped:
+      return "reset-trapped";
     case Kind::connection_lost:
       return "connection-lost";
   }

@@ -27,11 +27,12 @@ struct GuestEvent {
     panicked_runs,    // and QEMU lets it run on
     crash_loaded,     // it panicked, and goes on to its capture kernel (QEMU 5.0)
     after_crash,      // libvirt says that it runs after a crash: in its panic, or booted since
-    reset,            // by the guest or from outside
+    reset,            // by the guest or from outside; found: it stands still since, by a monitor
     shutdown,         // the guest powered off; of QEMU also its own end
     watchdog,         // the guest's watchdog device expired
     started,          // it runs, or can be resumed
     stopped,          // its QEMU has ended
+    reset_trapped,    // its kernel crashed, and it stands still before its reset or power-off
     connection_lost,  // the last event of a stream
   };
   Kind kind = Kind::started;

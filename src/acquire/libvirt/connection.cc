@@ -7,10 +7,12 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
 #include "src/base/number.h"
+#include "src/base/start_thread.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -52,10 +54,7 @@ class EventLoop {
     }
     timer_ = virEventAddTimeout(
         -1, [](int, void*) {}, nullptr, nullptr);
-    thread_ = std::thread([this] {
-      while (!stop_ && virEventRunDefaultImpl() == 0) {
-      }
-    });
+    is_registered_ = true;
   }
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
@@ -66,10 +65,25 @@ class EventLoop {
       thread_.join();
     }
   }
-  bool running() const { return thread_.joinable(); }
+  // Once; what could not be started may be the next time.
+  Result<> start() {
+    const std::lock_guard lock(mutex_);
+    if (!is_registered_) {
+      return libvirt_failure("libvirt's event loop");
+    }
+    if (!thread_.joinable()) {
+      TRY_ASSIGN(thread_, start_thread<std::thread>([this] {
+                   while (!stop_ && virEventRunDefaultImpl() == 0) {
+                   }
+                 }));
+    }
+    return {};
+  }
 
  private:
   int timer_ = -1;
+  bool is_registered_ = false;
+  std::mutex mutex_;
   std::atomic<bool> stop_ = false;
   std::thread thread_;
 };
@@ -114,9 +128,7 @@ tl::unexpected<Error> libvirt_failure(std::string_view what) {
 
 Result<LibvirtConnection> connect_libvirt(const std::string& uri) {
   static EventLoop loop;
-  if (!loop.running()) {
-    return libvirt_failure("libvirt's event loop");
-  }
+  TRY(loop.start());
   TRY(refuse_remote(uri));
   LibvirtConnection connection(virConnectOpen(uri.empty() ? nullptr : uri.c_str()));
   if (!connection) {

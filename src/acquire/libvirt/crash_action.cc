@@ -6,6 +6,7 @@
 
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/definition.h"
+#include "src/acquire/libvirt/state.h"
 
 namespace vmcore::acquire {
 namespace {
@@ -40,6 +41,12 @@ Result<CrashAction> action_of(virDomain* domain) {
   TRY_ASSIGN(const std::string xml, definition_of(domain, 0));
   TRY_ASSIGN(const GuestSetup setup, read_definition(xml));
   action.action = setup.on_crash.value_or("destroy");
+  int state = 0;
+  int reason = 0;
+  if (virDomainGetState(domain, &state, &reason, 0) != 0) {
+    return libvirt_failure(action.name);
+  }
+  action.crashed = crash_word(state, reason) == CrashWord::yes;
   return action;
 }
 

@@ -19,6 +19,7 @@ struct CrashAction {
   std::string name = {};
   std::string uuid = {};
   std::string action = {};  // "destroy", "restart", "preserve", "coredump-restart" ...
+  bool crashed = false;     // its guest stands still in its panic
 };
 
 // Errc::guest_state for a domain that does not run.

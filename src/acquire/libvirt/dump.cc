@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "src/base/start_thread.h"
+
 namespace vmcore::acquire {
 
 using Clock = std::chrono::steady_clock;
@@ -84,7 +86,8 @@ Result<std::unique_ptr<LibvirtDump>> LibvirtDump::start(virDomain* domain,
   call->domain.reset(domain);
   call->path = path;
   // Detached: a call that hangs must not keep the program from ending.
-  std::thread([call] { call->run(); }).detach();
+  TRY_ASSIGN(std::thread thread, start_thread<std::thread>([call] { call->run(); }));
+  thread.detach();
   return std::unique_ptr<LibvirtDump>(new LibvirtDump(std::move(call)));
 }
 

@@ -403,7 +403,9 @@ Result<ImageSource> LibvirtGuest::look() {
 
 Result<std::vector<CpuState>> LibvirtGuest::registers() {
   if (!selection_.allow_taint) {
-    return Guest::registers();
+    return fail(Errc::unsupported,
+                "only QEMU's monitor has them, and asking it would taint the domain: --allow-taint "
+                "allows that");
   }
   return read_registers(by_monitor());
 }

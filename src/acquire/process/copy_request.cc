@@ -100,4 +100,16 @@ Result<> copy_for_worker(const GuestProcess& process, std::span<const Piece> pie
   return {};
 }
 
+Result<std::uint64_t> read_for_worker(const GuestProcess& process, std::span<const Piece> pieces,
+                                      const sandbox::CopyRoom& windows, const CopyEntry& asked) {
+  TRY_ASSIGN(std::vector<CopyEntry> entries,
+             checked_entries({&asked, 1}, 1, pieces, windows.pages().size()));
+  TRY(process.check_same());
+  copy_portion(process, windows.pages(), entries);
+  TRY(process.check_same());
+  const std::uint64_t copied = entries.front().size;
+  const auto rest = windows.pages().subspan(asked.place + copied, asked.size - copied);
+  return copied + (rest.empty() ? 0 : process.read(asked.address + copied, rest));
+}
+
 }  // namespace vmcore::acquire

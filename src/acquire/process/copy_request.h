@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The worker's requests to copy memory out of the process that runs a guest.
 //
-// A worker reads guest bytes, so it may not trace processes. Reading through its descriptors
-// (/proc/PID/mem) takes the kernel twice as long as process_vm_readv(2), which requires the right
-// to trace for each call. While a guest is paused, the program that has this right reads for the
-// worker.
+// A worker reads guest bytes, so it may not trace processes, and gets no descriptor of their
+// memory: the program that has the right reads for it. process_vm_readv(2) takes the kernel half as
+// long as a descriptor of /proc/PID/mem.
 #pragma once
 
 #include <cstdint>
@@ -31,5 +30,11 @@ Result<std::vector<sandbox::CopyEntry>> checked_entries(std::span<const sandbox:
 // nothing is copied. Errc::not_found if the process has ended.
 Result<> copy_for_worker(const GuestProcess& process, std::span<const Piece> pieces,
                          const sandbox::CopyRoom& room, std::uint64_t count);
+
+// Reads one entry, which came by a line (sandbox/read_line.h), and returns how many of its bytes
+// were read. Errc::malformed and Errc::not_found as above.
+Result<std::uint64_t> read_for_worker(const GuestProcess& process, std::span<const Piece> pieces,
+                                      const sandbox::CopyRoom& windows,
+                                      const sandbox::CopyEntry& asked);
 
 }  // namespace vmcore::acquire

@@ -2,12 +2,13 @@
 #include "src/acquire/process/guest_process.h"
 
 #include <fcntl.h>
-#include <poll.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -18,6 +19,7 @@
 #include <utility>
 
 #include "src/base/number.h"
+#include "src/base/process.h"
 #include "src/base/sys.h"
 #include "src/sandbox/messages.h"
 
@@ -46,9 +48,25 @@ Result<Fd> open_proc(pid_t pid, const char* name) {
   return file;
 }
 
-bool has_ended(const Fd& pidfd) {
-  pollfd ended{pidfd.get(), POLLIN, 0};
-  return ::poll(&ended, 1, 0) != 0;
+// The worker gets it, and frame numbers of the host are none of its business. The kernel shows them
+// by what whoever opened the file might do (Linux fs/proc/task_mmu.c, pagemap_read, v6.12).
+// Capabilities are the thread's own.
+Result<Fd> open_pagemap(pid_t pid) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> all{};
+  if (::syscall(SYS_capget, &header, all.data()) != 0) {
+    return fail_errno(errno, "capget");
+  }
+  auto some = all;
+  some[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &= ~CAP_TO_MASK(CAP_SYS_ADMIN);
+  if (::syscall(SYS_capset, &header, some.data()) != 0) {
+    return fail_errno(errno, "capset");
+  }
+  auto file = open_proc(pid, "pagemap");
+  if (::syscall(SYS_capset, &header, all.data()) != 0) {
+    return fail_errno(errno, "capset");
+  }
+  return file;
 }
 
 Result<std::vector<Mapping>> read_maps(pid_t pid) {
@@ -95,19 +113,16 @@ bool any_in(const fs::path& folder, Each each) {
 }  // namespace
 
 Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
-  Fd pidfd = known ? *std::move(known) : Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    return errno == ENOSYS ? fail(Errc::unsupported, "this kernel has no pidfds (before Linux 5.3)")
-                           : cannot_open(errno, pid, "pidfd");
-  }
+  Result<Fd> opened = known ? Result<Fd>(*std::move(known)) : open_pidfd(pid);
+  TRY_ASSIGN(Fd pidfd, std::move(opened));
   auto memory = open_proc(pid, "mem");
-  if (!memory && memory.error().code == Errc::not_found && !has_ended(pidfd)) {
+  if (!memory && memory.error().code == Errc::not_found && !is_readable(pidfd.get())) {
     return cannot_open(EACCES, pid, "mem");  // proc's mount option hidepid
   }
   if (!memory) {
     return tl::unexpected(std::move(memory).error());
   }
-  TRY_ASSIGN(Fd pagemap, open_proc(pid, "pagemap"));
+  TRY_ASSIGN(Fd pagemap, open_pagemap(pid));
   GuestProcess process(pid, std::move(pidfd), *std::move(memory), std::move(pagemap));
   TRY(process.check_alive());
   return process;
@@ -115,7 +130,7 @@ Result<GuestProcess> GuestProcess::open(pid_t pid, std::optional<Fd> known) {
 
 // A file that was opened by the process's number belongs to it if the process has not ended since.
 Result<> GuestProcess::check_alive() const {
-  if (has_ended(pidfd_)) {
+  if (is_readable(pidfd_.get())) {
     return fail(Errc::not_found, "process {} of the guest has ended", pid_);
   }
   return {};
@@ -198,6 +213,19 @@ std::uint64_t GuestProcess::copy(std::span<const iovec> from, std::span<const io
   const ssize_t copied =
       ::process_vm_readv(pid_, to.data(), to.size(), from.data(), from.size(), 0);
   return copied > 0 ? static_cast<std::uint64_t>(copied) : 0;
+}
+
+std::uint64_t GuestProcess::read(std::uint64_t address, std::span<std::byte> out) const {
+  std::uint64_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = ::pread(memory_.get(), out.data() + done, out.size() - done,
+                                static_cast<off_t>(address + done));
+    if (got <= 0 && !(got < 0 && errno == EINTR)) {
+      break;
+    }
+    done += static_cast<std::uint64_t>(std::max<ssize_t>(got, 0));
+  }
+  return done;
 }
 
 std::optional<std::uint64_t> resident_bytes(pid_t pid) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "src/base/address.h"
@@ -60,6 +61,14 @@ struct Architecture {
   std::optional<PhysAddr> (*place_of)(const CpuState& cpu) = nullptr;
   // Registers that may hold the base of Linux's per-CPU data, the likeliest first.
   std::array<std::optional<std::uint64_t>, 2> (*per_cpu_bases)(const CpuState& cpu) = nullptr;
+
+  // The registers that an exception saves, in the order of struct pt_regs (8 bytes each), and those
+  // of them in which the first arguments of a function are passed.
+  std::span<const std::string_view> exception_registers;
+  std::span<const std::string_view> argument_registers;
+  // THREAD_SIZE and IRQ_STACK_SIZE; KASAN's stacks are larger.
+  std::uint64_t task_stack_bytes = 0;
+  std::uint64_t irq_stack_bytes = 0;
 
   // What VMCOREINFO tells of the kernel: phys_base where it does, and the page tables.
   std::optional<std::int64_t> (*phys_base)(const Vmcoreinfo& info) = nullptr;

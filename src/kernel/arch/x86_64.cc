@@ -31,6 +31,15 @@ constexpr std::array kFixedPageOffsets{
     VirtAddr{0xffff'8880'0000'0000}, VirtAddr{0xffff'8800'0000'0000},
     VirtAddr{0xff11'0000'0000'0000}, VirtAddr{0xff10'0000'0000'0000}};
 
+// struct pt_regs, the same since v2.6.
+constexpr std::array<std::string_view, 21> kExceptionRegisters{
+    "r15", "r14", "r13", "r12", "rbp",      "rbx", "r11", "r10",    "r9",  "r8", "rax",
+    "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip", "cs",  "rflags", "rsp", "ss"};
+
+// System V ABI.
+constexpr std::array<std::string_view, 6> kArgumentRegisters{"rdi", "rsi", "rdx",
+                                                             "rcx", "r8",  "r9"};
+
 bool is_canonical(VirtAddr address, unsigned levels) {
   const unsigned sign_bit = kPageShift + levels * kIndexBits - 1;
   const std::uint64_t high = address.value >> sign_bit;
@@ -165,6 +174,10 @@ constinit const Architecture kX86_64{
     .page_tables_of = page_tables_of,
     .place_of = place_of,
     .per_cpu_bases = per_cpu_bases,
+    .exception_registers = kExceptionRegisters,
+    .argument_registers = kArgumentRegisters,
+    .task_stack_bytes = 16 << 10,  // v3.15 (6538b8ea886e)
+    .irq_stack_bytes = 16 << 10,   // v2.6.24
     .phys_base = phys_base_from_vmcoreinfo,
     .kernel_page_tables = kernel_page_tables,
     .booted_last = x86_64_booted_last,

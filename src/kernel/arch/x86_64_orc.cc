@@ -147,6 +147,21 @@ Result<> OrcTable::find_form() {
   return fail(Errc::malformed, "ORC: its entries have no form that is known");
 }
 
+// An address that was damaged leads the search to a place where it is out of order.
+Result<> OrcTable::check_order(std::uint64_t index) const {
+  const std::uint64_t first = index == 0 ? 0 : index - 1;
+  const std::uint64_t last = std::min(index + 2, count_ - 1);
+  TRY_ASSIGN(VirtAddr before, code_of(first));
+  for (std::uint64_t i = first + 1; i <= last; ++i) {
+    TRY_ASSIGN(const VirtAddr code, code_of(i));
+    if (code < before) {
+      return fail(Errc::malformed, "ORC: the table is not in order at {:#x}", code.value);
+    }
+    before = code;
+  }
+  return {};
+}
+
 Result<OrcEntry> OrcTable::find(VirtAddr code) const {
   std::uint64_t begin = 0;  // entries that do not begin behind the address
   for (std::uint64_t size = count_; size != 0;) {
@@ -159,6 +174,7 @@ Result<OrcEntry> OrcTable::find(VirtAddr code) const {
   if (begin == 0) {
     return fail(Errc::not_found, "ORC: no entry for {:#x}", code.value);
   }
+  TRY(check_order(begin - 1));
   TRY_ASSIGN(const auto entry, entries_.at<PackedEntry>((begin - 1) * sizeof(PackedEntry)));
   return unpacked(entry, form_);
 }

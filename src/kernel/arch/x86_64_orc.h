@@ -82,12 +82,13 @@ class OrcTable {
   bool covers(VirtAddr code) const { return code >= begin_ && code < end_; }
 
   // The entry that holds at the address: the last one whose own address is not higher.
-  // Errc::not_found below the first entry.
+  // Errc::not_found below the first entry, Errc::malformed where the table is not sorted.
   Result<OrcEntry> find(VirtAddr code) const;
 
  private:
   OrcTable(const GuestKernel& kernel, VirtAddr addresses, VirtAddr entries, std::uint64_t count);
   Result<VirtAddr> code_of(std::uint64_t index) const;
+  Result<> check_order(std::uint64_t index) const;
   Result<> find_form();
 
   MemoryPieces addresses_;

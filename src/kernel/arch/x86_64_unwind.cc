@@ -2,7 +2,11 @@
 #include "src/kernel/arch/x86_64_unwind.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <span>
+
+#include "src/kernel/arch/arch.h"
 
 namespace vmcore::kernel {
 namespace {
@@ -187,6 +191,44 @@ Result<> Unwinder::find_bp(State& state, const OrcEntry& entry, std::uint64_t sp
   }
 }
 
+// Intel SDM, volume 2, CALL: E8 with 32 bits, or FF /2 with an operand of 0 to 5 more bytes.
+bool Unwinder::is_behind_call(std::uint64_t code) const {
+  constexpr std::size_t kLongest = 7;
+  const auto known = calls_.find(code);
+  if (known != calls_.end()) {
+    return known->second;
+  }
+  std::array<std::uint8_t, kLongest> bytes{};
+  bool call = true;  // where the code cannot be read
+  if (kernel_->read_exactly({code - kLongest}, std::as_writable_bytes(std::span(bytes)))) {
+    const auto before = [&](std::size_t back) { return bytes[kLongest - back]; };
+    const auto indirect = [&](std::size_t back) {
+      return before(back) == 0xff && (before(back - 1) >> 3 & 7) == 2;
+    };
+    call = before(5) == 0xe8 || indirect(2) || indirect(3) || indirect(4) || indirect(6) ||
+           indirect(7);
+  }
+  if (calls_.size() == kMaxFound) {
+    calls_.clear();
+  }
+  calls_.emplace(code, call);
+  return call;
+}
+
+// Where an entry or the stack was damaged, other words are taken for return addresses. A probe may
+// have replaced the call, so known code is not refused.
+Result<> Unwinder::check_return(State& state) const {
+  if (state.ip < kernel_->arch().kernel_map.value) {
+    return fail(Errc::malformed, "the return address {:#x} at {:#x} is no code", state.ip,
+                state.sp - kWord);
+  }
+  if (!is_behind_call(state.ip)) {
+    TRY(find({state.ip - 1}));
+    state.guessed = true;
+  }
+  return {};
+}
+
 Result<bool> Unwinder::step(State& state) const {
   if (state.registers) {
     TRY_ASSIGN(const std::uint64_t cs, word(state.registers->value + kCs));
@@ -206,6 +248,7 @@ Result<bool> Unwinder::step(State& state) const {
       state.sp = sp;
       state.registers.reset();
       state.registers_before.reset();
+      TRY(check_return(state));
       break;
     }
     case OrcType::registers:
@@ -286,6 +329,10 @@ Backtrace Unwinder::of_sleeping(VirtAddr thread_sp) const {
   state.bp = *bp;
   state.sp = thread_sp.value + inactive_->size;
   state.exact = std::ranges::find(beginnings_, VirtAddr{state.ip}) != beginnings_.end();
+  if (const auto code_is = state.exact ? Result<>() : check_return(state); !code_is) {
+    trace.broken = code_is.error();
+    return trace;
+  }
   return unwind(state);
 }
 

@@ -26,7 +26,8 @@ struct StackFrame {
   // call is before it, and may be the last instruction of its function.
   bool exact = false;
   // Whether the frame was found by a frame pointer, because no ORC table covers the code of an
-  // inner frame (BPF, ftrace). Such a frame, and all that follow, may be wrong.
+  // inner frame (BPF, ftrace), or no call is before its return address (a probe took its place, or
+  // memory is damaged). Such a frame, and all that follow, may be wrong.
   bool guessed = false;
   // The struct pt_regs that an interrupt saved of this frame. If all_registers is false, only its
   // end from `ip` on is there.
@@ -79,6 +80,8 @@ class Unwinder {
   Result<OrcEntry> find(VirtAddr code) const;
   Result<OrcEntry> look_up(VirtAddr code) const;
   Result<OrcEntry> entry_for(State& state) const;
+  bool is_behind_call(std::uint64_t code) const;
+  Result<> check_return(State& state) const;
   // Continues with the calling frame. False if the trace is complete.
   Result<bool> step(State& state) const;
   Result<std::uint64_t> stack_pointer(const State& state, const OrcEntry& entry) const;
@@ -94,6 +97,7 @@ class Unwinder {
   std::vector<VirtAddr> beginnings_;  // the code of new tasks, which has no caller
   // What was found before: the stacks of a kernel's tasks share most of their code.
   mutable std::unordered_map<std::uint64_t, OrcEntry> found_;
+  mutable std::unordered_map<std::uint64_t, bool> calls_;
 };
 
 }  // namespace vmcore::kernel

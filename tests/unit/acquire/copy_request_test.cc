@@ -162,6 +162,37 @@ TEST_F(CopyForWorker, NothingIsCopiedWhereOneEntryIsRefused) {
   EXPECT_EQ(room_->pages()[0], std::byte{0});
 }
 
+// As a thread of the worker asks for it.
+TEST_F(CopyForWorker, OneEntryIsReadAndNothingElse) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process);
+  EXPECT_EQ(read_for_worker(*process, pieces_, *room_, {address(kPageSize), 0, kPageSize}),
+            kPageSize);
+  EXPECT_EQ(std::memcmp(room_->pages().data(), ram_ + kPageSize, kPageSize), 0);
+  for (const CopyEntry& beside :
+       {CopyEntry{address(0) - kPageSize, 0, kPageSize}, CopyEntry{address(kSize) - 1, 0, 2},
+        CopyEntry{reinterpret_cast<std::uint64_t>(&pieces_), 0, 8},
+        CopyEntry{address(0), kSize, 1}}) {
+    const auto refused = read_for_worker(*process, pieces_, *room_, beside);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::malformed);
+  }
+}
+
+// process_vm_readv(2) does not, and /proc/PID/mem does.
+TEST_F(CopyForWorker, WhatIsMappedWithoutAccessIsRead) {
+  const auto process = GuestProcess::open(::getpid());
+  ASSERT_TRUE(process);
+  ASSERT_EQ(::mprotect(ram_ + kPageSize, kPageSize, PROT_NONE), 0);
+  EXPECT_EQ(read_for_worker(*process, pieces_, *room_, {address(0), 0, 3 * kPageSize}),
+            3 * kPageSize);
+  EXPECT_EQ(room_->pages()[kPageSize], std::byte{2});
+  EXPECT_EQ(room_->pages()[2 * kPageSize], std::byte{3});
+  ASSERT_EQ(::munmap(ram_ + 2 * kPageSize, kPageSize), 0);
+  EXPECT_EQ(read_for_worker(*process, pieces_, *room_, {address(0), 0, 3 * kPageSize}),
+            2 * kPageSize);
+}
+
 // By its number another process could be read.
 TEST_F(CopyForWorker, AProcessThatHasEndedIsNotRead) {
   const pid_t child = ::fork();

@@ -83,6 +83,14 @@ TEST(MonitorEvents, EndWithTheLossOfTheConnection) {
   EXPECT_EQ(events->fd(), -1);
 }
 
+TEST(MonitorEvents, AGuestThatStandsStillAfterAResetIsFoundSo) {
+  fakes::FakeQemu qemu;
+  const auto found = events_of(qemu, "prelaunch")->next();
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->found);
+  EXPECT_EQ(found->kind, Kind::reset);
+}
+
 TEST(CrashWatcher, TheLastEventCounts) {
   fakes::FakeQemu qemu;
   CrashWatcher watcher(events_of(qemu, "running"));

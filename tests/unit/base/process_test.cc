@@ -29,6 +29,24 @@ TEST(Process, EndsWithTheStatusThatTheChildReturns) {
   EXPECT_EQ(process->pid(), -1);
 }
 
+TEST(Process, APidfdIsReadableWhenItHasEnded) {
+  auto process = Process::start(sleep_for_ever);
+  ASSERT_TRUE(process);
+  const auto pidfd = open_pidfd(process->pid());
+  ASSERT_TRUE(pidfd) << pidfd.error().message;
+  EXPECT_FALSE(is_readable(pidfd->get()));
+  kill_process(*pidfd);
+  EXPECT_EQ(ending(process->wait().value()), "killed by signal 9 (Killed)");
+  EXPECT_TRUE(is_readable(pidfd->get()));
+}
+
+TEST(Process, OneThatHasEndedHasNoPidfd) {
+  auto process = Process::start([] { return 0; });
+  const pid_t pid = process->pid();
+  ASSERT_TRUE(process->wait());
+  EXPECT_EQ(open_pidfd(pid).error().code, Errc::not_found);
+}
+
 TEST(Process, IsKilledAndReapedWithTheObject) {
   pid_t pid = 0;
   {

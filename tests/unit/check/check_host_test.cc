@@ -94,6 +94,17 @@ TEST(JudgeHost, WithoutAWorkerThereIsNoDump) {
   EXPECT_EQ(finding(facts, "host.worker").verdict, Verdict::fail);
 }
 
+TEST(JudgeHost, AWeakConfinementIsTold) {
+  HostFacts facts;
+  EXPECT_EQ(finding(facts, "host.confinement").verdict, Verdict::pass);
+  facts.confinement =
+      std::vector<Remark>{{Errc::denied, "without Landlock"}, {Errc::denied, "and a user"}};
+  EXPECT_EQ(finding(facts, "host.confinement").verdict, Verdict::warn);
+  EXPECT_EQ(finding(facts, "host.confinement").hint, "without Landlock; and a user");
+  facts.confinement = fail(Errc::denied, "seccomp is not there");
+  EXPECT_EQ(finding(facts, "host.confinement").verdict, Verdict::fail);
+}
+
 TEST(JudgeHost, SnapshotsNeedUserfaultfd) {
   EXPECT_EQ(finding({}, "host.userfaultfd").verdict, Verdict::pass);
   const Finding device =

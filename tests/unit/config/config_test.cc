@@ -77,6 +77,8 @@ connect = ["qemu:///system", "lxc:///"]
 qmp-folders = ["/run/qmp"]
 dumps = 3
 hooks = ""
+memory = "3GiB"
+threads = 6
 hook-limit = "90s"
 hook-user = "nobody"
 metrics = "/run/vmcored.prom"
@@ -91,6 +93,7 @@ max-age = "30d"
 [guests]
 arm = true
 after-crash = "restart"
+after-crash-default = "preserve"
 on-hang = "nmi"
 level = 1
 kdump-limit = "1h"
@@ -106,6 +109,8 @@ store-count = 5
   EXPECT_THAT(config->uris, ElementsAre("qemu:///system", "lxc:///"));
   EXPECT_THAT(config->qmp_folders, ElementsAre("/run/qmp"));
   EXPECT_EQ(config->dumps, 3U);
+  EXPECT_EQ(config->memory, 3ULL << 30);
+  EXPECT_EQ(config->threads, 6U);
   EXPECT_EQ(config->hooks, "");
   EXPECT_EQ(config->hook_limit, seconds(90));
   EXPECT_EQ(config->hook_user, "nobody");
@@ -122,6 +127,7 @@ store-count = 5
   const GuestPolicy policy = config->policy_of("vm1", "");
   EXPECT_TRUE(policy.arm);
   EXPECT_EQ(policy.after_crash, AfterCrash::restart);
+  EXPECT_EQ(policy.after_crash_default, AfterCrash::preserve);
   EXPECT_EQ(policy.on_hang, OnHang::nmi);
   EXPECT_EQ(policy.level, 1U);
   EXPECT_EQ(policy.kdump_limit, seconds(3600));
@@ -233,12 +239,30 @@ TEST_F(Configs, WrongForms) {
   EXPECT_THAT(errors("[[guests]]\nlevel = 1\n"), SizeIs(1));
   EXPECT_THAT(errors("[service]\nzzzzzzzz = 1\n"),
               ElementsAre(HasSubstr("write one of connect, ")));
-  for (const char* const line :
-       {"connect = 'qemu:///system'", "connect = [1]", "connect = [['a:']]",
-        "connect = ['nothing']", "qmp-folders = ['run']", "hooks = 'relative'", "hooks = true",
-        "hook-limit = 60", "hook-limit = '0s'", "hook-limit = '366d'", "dumps = 2.0", "dumps = '2'",
-        "dumps = -1", "dumps = {}", "dumps = 1979-05-27", "hook-user = 'a b'",
-        "metrics = \"/a\\u001b\""}) {
+  for (const char* const line : {"connect = 'qemu:///system'",
+                                 "connect = [1]",
+                                 "connect = [['a:']]",
+                                 "connect = ['nothing']",
+                                 "qmp-folders = ['run']",
+                                 "hooks = 'relative'",
+                                 "hooks = true",
+                                 "hook-limit = 60",
+                                 "hook-limit = '0s'",
+                                 "hook-limit = '366d'",
+                                 "dumps = 2.0",
+                                 "dumps = '2'",
+                                 "dumps = -1",
+                                 "memory = 5",
+                                 "memory = 'none'",
+                                 "threads = 0",
+                                 "threads = '4'",
+                                 "dumps = {}",
+                                 "dumps = 1979-05-27",
+                                 "hook-user = 'a b'",
+                                 "metrics = \"/a\\u001b\"",
+                                 "dumps = 1 \u018e",
+                                 "\u00e9 = 1",
+                                 "[#\""}) {
     EXPECT_THAT(errors(fmt::format("[service]\n{}\n", line)), SizeIs(1)) << line;
   }
 }
@@ -262,15 +286,17 @@ TEST_F(Configs, Checking) {
 
 TEST_F(Configs, WhatOthersMayWriteToIsRefused) {
   const fs::path path = write("");
-  ASSERT_EQ(::chmod(path.c_str(), 0646), 0);
-  EXPECT_EQ(load(path).error().code, Errc::denied);
+  for (const mode_t mode : {0646U, 0664U}) {
+    ASSERT_EQ(::chmod(path.c_str(), mode), 0);
+    EXPECT_EQ(load(path).error().code, Errc::denied);
+  }
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   EXPECT_TRUE(load(path));
   const fs::path beside = write("", "conf.d/a.conf");
-  ASSERT_EQ(::chmod(beside.c_str(), 0606), 0);
+  ASSERT_EQ(::chmod(beside.c_str(), 0660), 0);
   EXPECT_EQ(load(path).error().code, Errc::denied);
   ASSERT_EQ(::chmod(beside.c_str(), 0600), 0);
-  ASSERT_EQ(::chmod(beside.parent_path().c_str(), 0777), 0);
+  ASSERT_EQ(::chmod(beside.parent_path().c_str(), 0775), 0);
   EXPECT_EQ(load(path).error().code, Errc::denied);
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -74,6 +75,22 @@ class ServerTest : public testing::Test {
   fs::path folder_;
   std::optional<Server> server_;
 };
+
+// No descriptor is left for another client: it waits, and the service does not spin meanwhile.
+TEST_F(ServerTest, AClientWithoutADescriptorWaits) {
+  const Fd client = connected();
+  send(client, to_json(Request{}));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const Fd highest(::dup(0));
+  const rlimit none{static_cast<rlim_t>(highest.get()) + 1, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  EXPECT_TRUE(server_->step().empty());
+  pollfd wait{server_->fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&wait, 1, 100), 0);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(asked().size(), 1U);
+}
 
 TEST_F(ServerTest, AnswersWhatItWasAsked) {
   Result<Answer> answer = fail(Errc::io, "none");

@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <filesystem>
 
+#include "qmp/connect.h"
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/crash_action.h"
+#include "src/acquire/process/guest_process.h"
 #include "tests/fakes/listening_qemu.h"
 
 namespace vmcore::daemon {
@@ -32,21 +35,24 @@ class ArmedTest : public testing::Test {
          .on_listed = [](const std::string&) {},
          .on_note = [](const std::string&, bool) {}});
     folder_ = *std::move(folder);
-    armed_.emplace(loop_,
-                   Armed::Hands{.record = [this](const GuestId& id) -> GuestRecord& {
-                                  GuestRecord& record = record_[id.key()];
-                                  record.name = id.name;
-                                  record.uuid = id.uuid;
-                                  record.from = id.from;
-                                  return record;
+    armed_.emplace(
+        loop_, Armed::Hands{.record = [this](const GuestId& id) -> GuestRecord& {
+                              GuestRecord& record = record_[id.key()];
+                              record.name = id.name;
+                              record.uuid = id.uuid;
+                              record.from = id.from;
+                              return record;
+                            },
+                            .save =
+                                [this](const GuestRecord& record, const auto& done) {
+                                  loop_.after({}, [done, saved = save(record)] { done(saved); });
                                 },
-                                .save = [this](const GuestRecord& record) { return save(record); },
-                                .folder =
-                                    [this](const GuestId& id) {
-                                      return id.from.starts_with('/') ? folder_.get() : nullptr;
-                                    },
-                                .wants_arming = [this](const GuestId&) { return wanted_; },
-                                .note = [this](const std::string& text, bool) { note_ = text; }});
+                            .folder =
+                                [this](const GuestId& id) {
+                                  return id.from.starts_with('/') ? folder_.get() : nullptr;
+                                },
+                            .wants_arming = [this](const GuestId&) { return wanted_; },
+                            .note = [this](const std::string& text, bool) { note_ = text; }});
     wait_for([this] { return events_ > 0; });
   }
   ~ArmedTest() override {
@@ -119,12 +125,33 @@ TEST_F(ArmedTest, NothingIsChangedThatCannotBeRemembered) {
   full_ = true;
   EXPECT_EQ(arm(id_).error().code, Errc::no_space);
   EXPECT_TRUE(qemu_->deeds().empty());
+  EXPECT_FALSE(record_.at(id_.key()).armed);
 }
 
-TEST_F(ArmedTest, WhatCannotBeSetIsNotArmed) {
-  EXPECT_FALSE(arm(id_, true));  // there is no guardian
+TEST_F(ArmedTest, WhatQemuRefusesIsNotArmed) {
+  qemu_->refuse("set-action");
+  EXPECT_FALSE(arm(id_));
   EXPECT_TRUE(on_disk().empty());
+  EXPECT_FALSE(armed_->state_of(id_).armed);
   EXPECT_EQ(qemu_->actions(), "panic=shutdown reboot=reset shutdown=poweroff");
+}
+
+TEST_F(ArmedTest, WhatQemuRefusesToGiveBackStaysArmed) {
+  ASSERT_TRUE(arm(id_));
+  qemu_->refuse("set-action");
+  EXPECT_FALSE(done_by([&](auto done) { armed_->disarm(id_, done); }));
+  EXPECT_TRUE(on_disk().at(0).armed);
+  EXPECT_TRUE(armed_->state_of(id_).armed);
+}
+
+TEST_F(ArmedTest, WithoutAGuardianPanicsAreArmed) {
+  ASSERT_TRUE(arm(id_, true));
+  EXPECT_EQ(qemu_->actions(), "panic=pause reboot=reset shutdown=poweroff");
+  const Armed::State state = armed_->state_of(id_);
+  EXPECT_TRUE(state.armed);
+  EXPECT_FALSE(state.trap_resets);
+  EXPECT_THAT(state.missing, testing::HasSubstr("its resets are not trapped"));
+  EXPECT_TRUE(on_disk().at(0).trap_resets);  // the next vmcored tries it again
 }
 
 TEST_F(ArmedTest, AsTheConfigurationWants) {
@@ -145,6 +172,80 @@ TEST_F(ArmedTest, AServiceThatHasEndedGivesItBack) {
   qemu_.reset();
   fs::remove(record.from);
   EXPECT_TRUE(give_back(record));  // it does not run any more
+}
+
+// The record of a vmcored that had set the trap, and has died with its guardian.
+class GiveBackTest : public ArmedTest {
+ protected:
+  static constexpr std::uint64_t kKernel = 0xffffffff81000000;
+
+  GiveBackTest() {
+    was_.from = id_.from;
+    was_.armed = was_.trap_resets = true;
+    was_.on_crash_before = qmp::kQemuActions.panic;
+    was_.actions_before = qmp::words_of(qmp::kQemuActions);
+    folder_.reset();
+    auto monitor = qmp::connect(id_.from);
+    EXPECT_TRUE(monitor && qmp::set_actions(*monitor, qmp::kTrap));
+  }
+  void crashed(bool settled, const std::string& policy_due) {
+    const acquire::ProcessKey self{::getpid(), acquire::start_time(::getpid()).value_or(0)};
+    was_.crash = {.process = self, .settled = settled, .policy_due = policy_due};
+  }
+  // What the guest is after it was given back.
+  std::string given_back() {
+    const Result<> given = give_back(was_);
+    EXPECT_TRUE(given) << given.error().message;
+    EXPECT_EQ(qemu_->actions(), "panic=shutdown reboot=reset shutdown=poweroff");
+    return qemu_->ended() ? "ended" : qemu_->status();
+  }
+  GuestRecord was_;
+};
+
+TEST_F(GiveBackTest, AGuestInTheTrapIsReset) {
+  qemu_->guest_resets(kKernel);
+  EXPECT_EQ(given_back(), "running");
+}
+
+TEST_F(GiveBackTest, AGuestThatRunsRunsOn) {
+  EXPECT_EQ(given_back(), "running");
+  EXPECT_THAT(qemu_->deeds(), testing::Not(testing::Contains("system_reset")));
+}
+
+TEST_F(GiveBackTest, AGuestThatPanickedGetsWhatQemuWouldHaveDone) {
+  qemu_->guest_panics();
+  EXPECT_EQ(given_back(), "ended");
+}
+
+TEST_F(GiveBackTest, APolicyThatIsDueIsCarriedOut) {
+  qemu_->guest_panics();
+  crashed(false, "restart");
+  EXPECT_EQ(given_back(), "running");
+}
+
+TEST_F(GiveBackTest, APolicyThatIsDueInTheTrapIsCarriedOut) {
+  qemu_->guest_resets(kKernel);
+  crashed(true, "destroy");
+  EXPECT_EQ(given_back(), "ended");
+}
+
+TEST_F(GiveBackTest, AsDomainIsWhatQemuWouldHaveDone) {
+  qemu_->guest_panics();
+  crashed(false, "as-domain");
+  EXPECT_EQ(given_back(), "ended");
+}
+
+TEST_F(GiveBackTest, WhatItsPolicyPreservedStays) {
+  qemu_->guest_resets(kKernel);
+  crashed(true, "");
+  EXPECT_EQ(given_back(), "shutdown");
+}
+
+TEST_F(GiveBackTest, ACrashOfAnotherQemuSaysNothing) {
+  qemu_->guest_resets(kKernel);
+  crashed(true, "");
+  was_.crash->process->start_time += 1;
+  EXPECT_EQ(given_back(), "running");
 }
 
 TEST_F(ArmedTest, ADomainHasNoResetTrap) {

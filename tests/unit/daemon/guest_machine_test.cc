@@ -23,7 +23,8 @@ constexpr acquire::ProcessKey kQemu{.pid = 100, .start_time = 5};
 constexpr acquire::ProcessKey kOtherQemu{.pid = 200, .start_time = 9};
 
 std::string text_of(const report::PolicyOutcome& policy) {
-  return policy.action + (policy.done ? " done" : " not done: " + policy.error);
+  return policy.action + (policy.why.empty() ? "" : " by default") +
+         (policy.done ? " done" : " not done: " + policy.error);
 }
 
 // Without lines for the log.
@@ -35,6 +36,7 @@ struct Teller {
                                         : "receive";
   }
   std::string operator()(const EndJob&) const { return "end job"; }
+  std::string operator()(const Leave&) const { return "leave"; }
   std::string operator()(const DoDeed& deed) const {
     return std::string(deed_name(deed.deed)) + (deed.only_if_stopped ? " if stopped" : "");
   }
@@ -72,6 +74,7 @@ std::string told(const Actions& actions) {
 
 const std::map<std::string, Kind> kKinds{{"panicked", Kind::panicked},
                                          {"panicked-runs", Kind::panicked_runs},
+                                         {"reset-trapped", Kind::reset_trapped},
                                          {"crash-loaded", Kind::crash_loaded},
                                          {"after-crash", Kind::after_crash},
                                          {"reset", Kind::reset},
@@ -141,11 +144,11 @@ class GuestMachineTest : public testing::Test {
       return machine().on_recovered(rest, facts_);
     }
     if (first == "done") {
-      return machine().on_deed({}, facts_);
+      return machine().on_deed(rest == "nmi" ? GuestDeed::nmi : GuestDeed::restart, {}, facts_);
     }
     if (first == "refused" || first == "others") {
       const Errc code = first == "others" ? Errc::guest_state : Errc::io;
-      return machine().on_deed(fail(code, "{}", rest), facts_);
+      return machine().on_deed(GuestDeed::restart, fail(code, "{}", rest), facts_);
     }
     EXPECT_EQ(first, "timer");
     return machine().on_timer(facts_);
@@ -178,18 +181,18 @@ class GuestMachineTest : public testing::Test {
 
 TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) {
   story({{"found started", ""},
-         {"panicked", "remember open nothing due; dump"},
+         {"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"done", "remember open nothing"},
          {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, TheRestartMayEndAfterTheDump) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"kept C1", "remember C1 due"},
          {"done", "remember C1; note C1: restart done; settled: C1; forget"},
@@ -214,7 +217,7 @@ TEST_F(GuestMachineTest, TheTimesCountFromTheEvent) {
 }
 
 TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"panicked", ""},
          {"found panicked", ""},
          {"memory-read", "restart if stopped"},
@@ -226,7 +229,7 @@ TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
 
 TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
   with(AfterCrash::destroy);
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", ""},
          {"kept C1", "remember C1 due; destroy if stopped"},
          {"stopped destroyed", ""},
@@ -236,7 +239,7 @@ TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
 
 TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
   with(AfterCrash::destroy);
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"failed no way", "remember nothing due; destroy if stopped"},
          {"done", "remember nothing; settled: lost: no way; forget"}},
         GuestPhase::gone);
@@ -244,22 +247,22 @@ TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
 
 TEST_F(GuestMachineTest, PreserveLeavesTheGuestUntilSomebodyElseCarriesItOn) {
   with(AfterCrash::preserve);
-  story({{"panicked", "remember open nothing due; dump"},
-         {"memory-read", "remember open nothing"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
+         {"memory-read", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"},
          {"panicked", ""},
          {"connection-lost", ""},
          {"found panicked", ""},
          {"reset", "forget"},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "leave; dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
-  story({{"panicked", "remember open nothing due; dump"},
-         {"memory-read", "remember open nothing"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
+         {"memory-read", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
         GuestPhase::kept);
 }
@@ -267,10 +270,57 @@ TEST_F(GuestMachineTest, AsDomainIsWhatItsOwnerWants) {
 TEST_F(GuestMachineTest, AsDomainWaitsUntilThatIsKnown) {
   with(AfterCrash::as_domain);
   facts_.owner_wants.reset();
-  story({{"panicked", "remember open nothing due; dump"}, {"memory-read", "wait 1"}},
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
         GuestPhase::panicked);
   facts_.owner_wants = AfterCrash::restart;
   story({{"timer", "restart if stopped"}}, GuestPhase::panicked);
+}
+
+// Nobody can tell what its on_crash is, or it is a word that vmcored does not know.
+TEST_F(GuestMachineTest, AnUnknownWishIsTheConfiguredDefault) {
+  with(AfterCrash::as_domain);
+  policy_.after_crash_default = AfterCrash::resume;
+  facts_.owner_wants.reset();
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
+        GuestPhase::panicked);
+  for (int i = 0; i < 8; ++i) {
+    story({{"timer", "wait 1"}}, GuestPhase::panicked);
+  }
+  story({{"timer", "resume if stopped"},
+         {"refused libvirt is away", "wait 2"},
+         {"timer", "resume if stopped"},
+         {"done", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: resume by default done; settled: C1; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AWishThatIsKnownLateCountsMoreThanTheDefault) {
+  with(AfterCrash::as_domain);
+  facts_.owner_wants.reset();
+  story({{"panicked", "dump; remember open nothing due"}, {"memory-read", "wait 1"}},
+        GuestPhase::panicked);
+  for (int i = 0; i < 8; ++i) {
+    story({{"timer", "wait 1"}}, GuestPhase::panicked);
+  }
+  story({{"timer", "restart if stopped"}, {"refused libvirt is away", "wait 2"}},
+        GuestPhase::panicked);
+  facts_.owner_wants = AfterCrash::preserve;
+  story({{"timer", "remember open nothing"},
+         {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
+        GuestPhase::kept);
+}
+
+// libvirt, or QEMU's monitor, may take an hour.
+TEST_F(GuestMachineTest, ADeedThatIsUnderWayIsNotBegunAgain) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"kept C1", "remember C1 due"},
+         {"timer", ""},
+         {"found panicked", ""},
+         {"connection-lost", ""},
+         {"found panicked", ""},
+         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+        GuestPhase::watched);
 }
 
 // Its on_crash may have been changed since vmcored has read it.
@@ -278,7 +328,7 @@ TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
   with(AfterCrash::as_domain);
   facts_.owner_wants = AfterCrash::preserve;
   facts_.armed = false;
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "leave; dump; remember open nothing due"},
          {"stopped crashed", ""},
          {"failed no such domain",
           "remember nothing due; remember nothing; settled: lost: its QEMU has ended (crashed) "
@@ -302,7 +352,7 @@ TEST_F(GuestMachineTest, AnOrderlyEndIsNoCrash) {
 }
 
 TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"reset", ""},
          {"failed torn",
@@ -312,7 +362,7 @@ TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
 }
 
 TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
          {"reset", ""},
          {"kept-in-part C1",
@@ -322,7 +372,7 @@ TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
 }
 
 TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"done", "remember open nothing"},
@@ -335,7 +385,7 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
 }
 
 TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"panicked", ""},
@@ -347,7 +397,7 @@ TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"died", "recover"},
          {"recovered C1", "dump"},
          {"died", "recover"},
@@ -358,7 +408,7 @@ TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
 
 TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
   story(
-      {{"panicked", "remember open nothing due; dump"},
+      {{"panicked", "dump; remember open nothing due"},
        {"overdue", "recover"},
        {"recovered ", "remember nothing due; restart if stopped"},
        {"done", "remember nothing; settled: lost: its job ended without a report: killed; forget"}},
@@ -366,7 +416,7 @@ TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"done", "remember open nothing"},
          {"died", "recover"},
@@ -375,7 +425,7 @@ TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"busy held", "wait 2"},
          {"timer", "dump"},
          {"busy held", "wait 2"},
@@ -386,7 +436,7 @@ TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
 }
 
 TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"kept C1", "remember C1 due"},
          {"refused no answer", "wait 2"},
@@ -398,7 +448,7 @@ TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatSomebodyElseResumedIsLeftAlone) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"others it runs", "remember open nothing"},
          {"kept C1", "remember C1; note C1: restart not done: it runs; settled: C1; forget"}},
@@ -420,7 +470,7 @@ TEST_F(GuestMachineTest, APolicyIsGivenUpInTheEnd) {
 
 TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsNotWaitedFor) {
   with(AfterCrash::resume);
-  story({{"panicked-runs", "remember open nothing due; dump"},
+  story({{"panicked-runs", "dump; remember open nothing due"},
          {"memory-read", "remember open nothing"},
          {"kept C1", "remember C1; note C1: resume done; settled: C1"},
          {"reset", "forget"}},
@@ -428,12 +478,12 @@ TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsNotWaitedFor) {
 }
 
 TEST_F(GuestMachineTest, AGuestInItsPanicThatRunsIsRestarted) {
-  story({{"panicked-runs", "remember open nothing due; dump"}, {"memory-read", "restart"}},
+  story({{"panicked-runs", "dump; remember open nothing due"}, {"memory-read", "restart"}},
         GuestPhase::panicked_runs);
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"kept C1", "remember C1 due; wait 599"},
          {"reset",
           "remember C1; note C1: restart not done: not carried out: the guest was reset; "
@@ -442,7 +492,7 @@ TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"failed silence", "dump"},
          {"memory-read", ""},
          {"kept C1", "remember C1 due; wait 597"},
@@ -452,14 +502,14 @@ TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatSendsAPartIsDumpedFromOutsideToo) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"kept-in-part C1", "dump"},
          {"failed no", "remember C1 due; wait 598"}},
         GuestPhase::kept);
 }
 
 TEST_F(GuestMachineTest, ACaptureKernelThatPanicsIsDumpedAtOnce) {
-  story({{"crash-loaded", "remember open nothing due; receive"},
+  story({{"crash-loaded", "receive; remember open nothing due"},
          {"panicked", "end job"},
          {"failed interrupted", "dump"},
          {"memory-read", "restart if stopped"}},
@@ -470,13 +520,25 @@ TEST_F(GuestMachineTest, AWatchdogGivesAReportAndNoPolicy) {
   story({{"watchdog", "flash"},
          {"kept C1", "settled: C1"},
          {"watchdog", ""},
-         {"panicked", "remember open nothing due; dump"}},
+         {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AWatchdogGivesAnNmiAndThePanicFollows) {
   policy_.on_hang = OnHang::nmi;
-  story({{"watchdog", "nmi"}, {"done", ""}, {"panicked", "remember open nothing due; dump"}},
+  story({{"watchdog", "nmi"}, {"done nmi", ""}, {"panicked", "dump; remember open nothing due"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AnNmiThatIsUnderWayIsNoOtherDeed) {
+  policy_.on_hang = OnHang::nmi;
+  story({{"watchdog", "nmi"}}, GuestPhase::hung);
+  facts_.now_us += 3'600'000'000;
+  story({{"watchdog", ""},
+         {"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"done nmi", ""},
+         {"done", "remember open nothing"}},
         GuestPhase::panicked);
 }
 
@@ -484,28 +546,28 @@ TEST_F(GuestMachineTest, APanicWhileAHangIsReportedComesNext) {
   policy_.on_hang = OnHang::dump;
   story({{"watchdog", "dump"},
          {"panicked", ""},
-         {"kept C1", "settled: C1; remember open nothing due; dump"}},
+         {"kept C1", "settled: C1; dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
   recorded({.settled = true, .id = "C1"});
-  story({{"found panicked", ""}, {"reset", "forget"}}, GuestPhase::watched);
+  story({{"found panicked", "leave"}, {"reset", "forget"}}, GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
   recorded({.settled = true, .id = "C1"});
   facts_.process = kOtherQemu;
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
   recorded({.settled = false, .policy_due = "restart"});
-  story({{"found panicked", "remember open nothing due; dump"}}, GuestPhase::panicked);
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
@@ -515,6 +577,31 @@ TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
         GuestPhase::watched);
 }
 
+TEST_F(GuestMachineTest, ARestartThatBrokeOffIsCarriedOnAfterTheStart) {
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found reset", "restart if stopped"}, {"done", "remember nothing; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ARestartThatBrokeOffWithTheMonitorIsTriedAgain) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"connection-lost", ""},
+         {"refused the monitor is lost", "wait 2"},
+         {"found reset", ""},
+         {"timer", "restart if stopped"},
+         {"done", "remember open nothing"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AResetBySomebodyElseIsLeftToThem) {
+  story({{"found reset", ""}}, GuestPhase::watched);
+  machine_.reset();
+  with(AfterCrash::destroy);
+  recorded({.settled = true, .id = "C1", .policy_due = "destroy"});
+  story({{"found reset", "forget"}}, GuestPhase::watched);
+}
+
 TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
   story({{"found started", "forget"}}, GuestPhase::watched);
@@ -522,11 +609,48 @@ TEST_F(GuestMachineTest, AGuestThatRunsAgainHasNoPolicyDue) {
 
 TEST_F(GuestMachineTest, ARunAfterACrashIsDecidedByMemory) {
   story({{"found after-crash", "look"}, {"looked healthy", ""}}, GuestPhase::watched);
-  story({{"found after-crash", "look"}, {"looked unknown", ""}}, GuestPhase::watched);
   story({{"found after-crash", "look"},
-         {"looked panicked", "remember open nothing due; dump"},
+         {"looked panicked", "dump; remember open nothing due"},
          {"memory-read", "restart"}},
         GuestPhase::panicked_runs);
+}
+
+TEST_F(GuestMachineTest, AMemoryThatGivesNoAnswerIsAskedAgain) {
+  recorded({.settled = true, .id = "C1", .policy_due = "restart"});
+  story({{"found after-crash", "look"},
+         {"looked unknown", "wait 60"},
+         {"timer", "look"},
+         {"looked unknown", "wait 60"},
+         {"timer", "look"},
+         {"looked unknown", ""}},  // what is recorded stays
+        GuestPhase::watched);
+  story({{"found after-crash", "look"}, {"looked panicked", "restart"}}, GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, APanicEndsALook) {
+  story({{"found after-crash", "look"},
+         {"panicked", "end job"},
+         {"looked unknown", "dump; remember open nothing due"}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APanicBetweenTwoLooks) {
+  story({{"found after-crash", "look"},
+         {"looked unknown", "wait 60"},
+         {"panicked", "dump; remember open nothing due"},
+         {"timer", ""}},
+        GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, AResetBetweenTwoLooks) {
+  story(
+      {{"found after-crash", "look"}, {"looked unknown", "wait 60"}, {"reset", ""}, {"timer", ""}},
+      GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AQemuThatEndedMeanwhileHasNothingDue) {
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found stopped", "forget"}}, GuestPhase::gone);
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
@@ -540,7 +664,7 @@ TEST_F(GuestMachineTest, APolicyThatIsDueDependsOnMemoryToo) {
 }
 
 TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCarriedOn) {
-  story({{"panicked", "remember open nothing due; dump"},
+  story({{"panicked", "dump; remember open nothing due"},
          {"connection-lost", ""},
          {"found started", ""},
          {"kept C1",
@@ -550,7 +674,19 @@ TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCa
 }
 
 TEST_F(GuestMachineTest, ATrappedResetIsAPanicWithAnotherName) {
-  story({{"panicked reset trap", "remember open nothing due; dump"}}, GuestPhase::reset_trapped);
+  story(
+      {{"reset-trapped", "dump; remember open nothing due"}, {"memory-read", "restart if stopped"}},
+      GuestPhase::reset_trapped);
+}
+
+// Its events are QEMU's words: they decide nothing.
+TEST_F(GuestMachineTest, ATrappedResetIsNotToldByItsDetails) {
+  story({{"panicked reset trap", "dump; remember open nothing due"}}, GuestPhase::panicked);
+}
+
+TEST_F(GuestMachineTest, APreservedGuestInTheTrapStaysForTheNextService) {
+  recorded({.settled = true, .id = "C1"});
+  story({{"found reset-trapped", "leave"}}, GuestPhase::kept);
 }
 
 TEST_F(GuestMachineTest, NewsOfAJobThatIsOverChangesNothing) {

@@ -86,6 +86,18 @@ TEST_F(GuestRecordsTest, ARecordThatSaysNothingLeavesNoFile) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
+TEST_F(GuestRecordsTest, TwoServicesDoNotShareTheFolder) {
+  const auto records = *GuestRecords::open(folder_);
+  auto lock = records.lock();
+  ASSERT_TRUE(lock);
+  const auto second = GuestRecords::open(folder_)->lock();
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::busy);
+  EXPECT_THAT(second.error().message, testing::HasSubstr(folder_.string()));
+  lock->reset();
+  EXPECT_TRUE(records.lock());
+}
+
 TEST_F(GuestRecordsTest, ADamagedFileHidesNoOther) {
   ASSERT_TRUE(GuestRecords::open(folder_)->save(full()));
   std::ofstream(folder_ / "bad.json") << "{";

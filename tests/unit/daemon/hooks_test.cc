@@ -258,6 +258,25 @@ TEST_F(HookRuns, TooManyCrashes) {
   EXPECT_FALSE(ended[0].done);
 }
 
+// Whoever remembers which crashes still have hooks to run learns of each that has not.
+TEST_F(HookRuns, EachCrashIsOverOnce) {
+  hook("a", "true");
+  hook("b", "exit 1");
+  settings_.at_once = 1;
+  Hooks hooks = Hooks::create(settings_).value();
+  hooks.start({.id = "1", .manifest = "{}"});
+  hooks.start({.id = "2", .manifest = "{}"});
+  EXPECT_THAT(hooks.over(), IsEmpty());
+  finish(hooks);
+  EXPECT_THAT(hooks.over(), ElementsAre("1", "2"));
+  EXPECT_THAT(hooks.over(), IsEmpty());
+  settings_.folder = "";
+  hooks.set(settings_);
+  hooks.start({.id = "3", .manifest = "{}"});
+  hooks.step();
+  EXPECT_THAT(hooks.over(), ElementsAre("3"));
+}
+
 TEST_F(HookRuns, WhatRunsEndsWithTheService) {
   hook("a", "echo $$ > " + out() + "; sleep 1000");
   {

@@ -36,11 +36,13 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
                          .details = "{}"};
   const JobCommand command = job_command(
       {JobKind::dump, event, seconds(900)}, {.words = {"-c", "qemu:///system", "--name", "vm1"}},
-      {"/store", "/conf"}, {.level = 17, .store = {.bytes = 4096, .count = 3}});
-  EXPECT_THAT(command.words,
-              ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json",
-                          "--ends-with-stdin", "--dump-level", "17", "--store", "/store",
-                          "--config", "/conf", "--guest-size", "4096", "--guest-count", "3"));
+      {"/store", "/conf"}, {.level = 17, .store = {.bytes = 4096, .count = 3}},
+      {.memory = 1000, .threads = 3});
+  EXPECT_THAT(
+      command.words,
+      ElementsAre("dump", "-q", "--keep", "--flash", "--output", "json", "--ends-with-stdin",
+                  "--dump-level", "17", "--store", "/store", "--config", "/conf", "--guest-size",
+                  "4096", "--guest-count", "3", "--threads", "3", "--memory-budget", "1000"));
   EXPECT_THAT(command.guest.words, ElementsAre("-c", "qemu:///system", "--name", "vm1"));
   EXPECT_TRUE(command.reports);
   EXPECT_TRUE(command.waits);
@@ -51,8 +53,11 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
 }
 
 TEST(JobWordsTest, AReceptionHasItsDeadline) {
-  const JobCommand command = job_command({JobKind::receive, {}, seconds(30)}, {}, {}, {});
-  EXPECT_THAT(command.words, testing::IsSupersetOf({"receive", "--deadline", "--wait", "30"}));
+  const JobCommand command =
+      job_command({JobKind::receive, {}, seconds(30)}, {}, {}, {}, {.threads = 2});
+  EXPECT_THAT(command.words,
+              testing::IsSupersetOf({"receive", "--deadline", "--wait", "30", "--threads", "2"}));
+  EXPECT_THAT(command.words, testing::Not(testing::Contains("--memory-budget")));
   EXPECT_FALSE(command.waits);
 }
 

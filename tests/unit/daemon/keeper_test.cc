@@ -5,12 +5,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
 #include "src/report/dump.h"
+#include "tests/fakes/faulty_sys.h"
 
 namespace vmcore::daemon {
 namespace {
@@ -89,6 +91,7 @@ class KeeperTest : public testing::Test {
     fs::create_directory(config_.store);
   }
   ~KeeperTest() override {
+    fakes::no_faults();
     keeper_.reset();
     fs::remove_all(folder_);
   }
@@ -112,10 +115,13 @@ class KeeperTest : public testing::Test {
     keeper_ = std::make_unique<Keeper>(
         *loop_, config_, *GuestRecords::open(folder_ / "state"),
         Keeper::Programs{.vmcorectl = program()},
-        Keeper::Calls{.on_settled = [this](const GuestId& id, const CrashOutcome& outcome) {
-          settled_.push_back(id.name +
-                             (outcome.id.empty() ? " lost: " + outcome.why : " " + outcome.id));
-        }});
+        Keeper::Calls{.on_settled =
+                          [this](const GuestId& id, const CrashOutcome& outcome) {
+                            settled_.push_back(id.name + (outcome.id.empty()
+                                                              ? " lost: " + outcome.why
+                                                              : " " + outcome.id));
+                          },
+                      .on_surplus = [this](const GuestId& id) { surplus_.push_back(id.name); }});
     keeper_->add(std::make_unique<FakeSource>(*loop_, deeds_));
   }
   void happens(const std::string& guest, Kind kind, bool found = false) {
@@ -140,20 +146,23 @@ class KeeperTest : public testing::Test {
   config::Config config_{.guests = {.after_crash = config::AfterCrash::restart}};
   std::vector<std::string> deeds_;
   std::vector<std::string> settled_;
+  std::vector<std::string> surplus_;
   std::unique_ptr<Keeper> keeper_;
 };
 
 TEST_F(KeeperTest, APanicBecomesAStoredCrashAndARestart) {
-  job("say flash; await_go; say memory-read; say end");
+  job("say flash; await_go\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say memory-read; say end");
   start();
   happens("vm1", Kind::panicked);
-  EXPECT_EQ(records(), 1U);
+  until([&] { return records() == 1; });
+  write("finish", "");
   until([&] { return !settled_.empty(); });
   EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
   EXPECT_THAT(deeds_, ElementsAre("vm1 is given back", "restart vm1 if stopped"));
   EXPECT_THAT(read("calls"), HasSubstr("dump -q --keep"));
   EXPECT_THAT(read("calls"), HasSubstr("-- vm1"));
-  EXPECT_EQ(records(), 0U);
+  until([&] { return records() == 0; });
 }
 
 // The guest's definition asks for a policy, and for what no definition is granted.
@@ -251,6 +260,21 @@ TEST_F(KeeperTest, WhenItStopsJobsAreToldToEndAndTheNextStartGoesOn) {
   EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
 }
 
+// The guest was restarted: nobody can read that memory again.
+TEST_F(KeeperTest, WhenItStopsMemoryThatIsReadIsWritten) {
+  job("say flash; await_go; say memory-read; : > began\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return there("began") && deeds_.size() == 2; });
+  bool stopped = false;
+  keeper_->stop([&] { stopped = true; });
+  write("finish", "");
+  until([&] { return stopped; });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+  EXPECT_EQ(records(), 0U);
+}
+
 TEST_F(KeeperTest, AKeptCrashIsNotKeptAgainByTheNextStart) {
   config_.guests.after_crash = config::AfterCrash::preserve;
   job("say flash; await_go; say memory-read; say end");
@@ -274,6 +298,125 @@ TEST_F(KeeperTest, AGuestWithoutAChannelIsDumpedFromOutside) {
   until([&] { return there("calls"); });
   EXPECT_THAT(read("calls"), HasSubstr("dump"));
   EXPECT_THAT(read("calls"), testing::Not(HasSubstr("receive")));
+}
+
+// No policy is carried out before the record is on disk, and the loop goes on meanwhile.
+TEST_F(KeeperTest, AStalledDiskDelaysItsGuestAndNotTheLoop) {
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  fakes::faults.stalled = true;
+  happens("vm1", Kind::panicked);
+  bool turned = false;
+  loop_->after(milliseconds(0), [&] { turned = true; });
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(10)));
+  }
+  EXPECT_TRUE(turned);
+  until([&] { return !deeds_.empty(); });
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(20)));
+  }
+  EXPECT_THAT(deeds_, ElementsAre("vm1 is given back"));
+  fakes::no_faults();
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+}
+
+TEST_F(KeeperTest, AFlashReportThatCannotBeReadDelaysNoDump) {
+  write("flash", "{\"event\": \"flash\", garbage\n");
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+}
+
+TEST_F(KeeperTest, AJobThatCannotBeStartedIsStartedLater) {
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  happens("vm1", Kind::panicked);
+  const auto end = Loop::Clock::now() + milliseconds(300);
+  while (Loop::Clock::now() < end) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(20)));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_FALSE(there("calls"));
+  until([&] { return !settled_.empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+}
+
+TEST_F(KeeperTest, EachJobGetsItsPartOfTheHost) {
+  config_.dumps = 3;
+  config_.memory = 3000;
+  config_.threads = 7;
+  job("say flash; await_go; say memory-read; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return there("calls"); });
+  EXPECT_THAT(read("calls"), HasSubstr("--threads 2 --memory-budget 1000"));
+}
+
+TEST_F(KeeperTest, GuestsThatHaveEndedAreForgotten) {
+  start();
+  for (int i = 0; i < 100; ++i) {
+    happens("transient" + std::to_string(i), Kind::started);
+    happens("transient" + std::to_string(i), Kind::stopped);
+  }
+  happens("stays", Kind::started);
+  until([&] { return keeper_->guests().size() == 1; });
+  EXPECT_EQ(keeper_->guests().front().name, "stays");
+}
+
+TEST_F(KeeperTest, AGuestThatEndsInItsCrashIsForgottenAfterwards) {
+  job("say flash; await_go; say memory-read\n"
+      "while [ ! -e finish ]; do sleep 0.05; done; say end");
+  start();
+  happens("vm1", Kind::panicked);
+  until([&] { return deeds_.size() == 2; });
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(10)));
+  }
+  happens("vm1", Kind::stopped);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(loop_->run_once(milliseconds(10)));
+  }
+  EXPECT_EQ(keeper_->guests().size(), 1U);
+  write("finish", "");
+  until([&] { return keeper_->guests().empty(); });
+  EXPECT_THAT(settled_, ElementsAre("vm1 C1"));
+  EXPECT_EQ(records(), 0U);
+}
+
+// Of a domain that does not exist any more.
+TEST_F(KeeperTest, ARecordOfAGuestThatIsNotThereGoesWhenAllAreListed) {
+  const GuestRecords before = *GuestRecords::open(folder_ / "state");
+  ASSERT_TRUE(before.save(
+      {.name = "old", .uuid = "old", .from = "fake", .crash = RecordedCrash{.time_us = 1}}));
+  ASSERT_TRUE(before.save({.name = "armed", .uuid = "armed", .from = "fake", .armed = true}));
+  ASSERT_TRUE(before.save({.name = "other",
+                           .uuid = "other",
+                           .from = "elsewhere",
+                           .crash = RecordedCrash{.time_us = 1}}));
+  start();
+  happens("vm1", Kind::started, true);
+  EXPECT_EQ(keeper_->guests().size(), 4U);
+  keeper_->events().on_listed("fake");
+  until([&] { return keeper_->guests().size() == 3; });
+  EXPECT_EQ(records(), 2U);
+}
+
+TEST_F(KeeperTest, OfTooManyArmedGuestsThatHaveEndedTheFirstIsDisarmed) {
+  start();
+  for (std::size_t i = 0; i <= Keeper::kMostGone; ++i) {
+    const std::string name = "vm" + std::to_string(i);
+    keeper_->record_of({.from = "fake", .name = name, .uuid = name}).armed = true;
+    happens(name, Kind::stopped);
+  }
+  EXPECT_THAT(surplus_, ElementsAre("vm0"));
 }
 
 TEST_F(KeeperTest, AJobThatSaysWhatIsNoEventChangesNothing) {

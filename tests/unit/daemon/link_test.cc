@@ -3,10 +3,17 @@
 // there.
 #include "src/daemon/link.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <span>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
 
 namespace vmcore::daemon {
 namespace {
@@ -59,6 +66,19 @@ TEST_F(LinkTest, TellsHowDomainsWereFoundAndThatAllAreTold) {
   EXPECT_FALSE(lent->can_send);
 }
 
+TEST_F(LinkTest, OfFiveLinksOneGoes) {
+  std::vector<std::unique_ptr<LibvirtLink>> links;
+  for (int i = 0; i < 5; ++i) {
+    links.push_back(*LibvirtLink::start(loop_, "test:///default", events()));
+  }
+  until([&] { return std::ranges::count(told_, "listed test:///default") == 5; });
+  links.front().reset();
+  // Which the test driver can do only by an end and a start.
+  links.back()->act(last_, GuestDeed::restart, false, [](const Result<>&) {});
+  until([&] { return std::ranges::count(told_, "test started") == 4; });
+  EXPECT_EQ(std::ranges::count(told_, "test stopped"), 4);
+}
+
 TEST_F(LinkTest, TellsWhatHappensAndDoesWhatItIsTold) {
   const auto link = LibvirtLink::start(loop_, "test:///default", events());
   ASSERT_TRUE(link);
@@ -69,6 +89,30 @@ TEST_F(LinkTest, TellsWhatHappensAndDoesWhatItIsTold) {
   EXPECT_FALSE(done) << "not before act() has returned";
   until([&] { return done && told("test stopped"); });
   EXPECT_TRUE(*done);
+}
+
+TEST_F(LinkTest, ThreeHundredDomainsThatAreListed) {
+  char name[] = "/tmp/vmcored-node-XXXXXX.xml";
+  const Fd file(::mkostemps(name, 4, O_CLOEXEC));
+  std::string node = "<node>";
+  for (int i = 0; i < 300; ++i) {
+    node += fmt::format(
+        "<domain type='test'><name>vm{:03}</name><memory>1024</memory>"
+        "<os><type>hvm</type></os></domain>",
+        i);
+  }
+  node += "</node>";
+  ASSERT_TRUE(sys::write_full(file.get(), std::as_bytes(std::span(node))));
+  const std::string uri = std::string("test://") + name;
+  const auto link = LibvirtLink::start(loop_, uri, events());
+  ASSERT_TRUE(link) << link.error().message;
+  until([&] { return told("listed " + uri); });
+  EXPECT_EQ(told_.size(), 301U);
+  EXPECT_EQ(told_.back(), "listed " + uri);
+  EXPECT_EQ(std::ranges::count_if(
+                told_, [](const std::string& one) { return one.ends_with(" started found"); }),
+            300);
+  ::unlink(name);
 }
 
 TEST_F(LinkTest, ALibvirtThatIsNotThereDisturbsNoOther) {

@@ -2,6 +2,7 @@
 #include "src/daemon/loop.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,6 +99,62 @@ TEST_F(LoopTest, WhatBlocksComesBackIntoTheLoop) {
                                   });
   ASSERT_TRUE(loop.run());
   EXPECT_EQ(result, "done");
+}
+
+// A stack for which there is no room: the thread cannot be started.
+class NoThreads {
+ public:
+  NoThreads() {
+    pthread_attr_t huge;
+    ::pthread_attr_init(&huge);
+    ::pthread_attr_setstacksize(&huge, std::size_t{1} << 47);
+    ::pthread_getattr_default_np(&before_);
+    EXPECT_EQ(::pthread_setattr_default_np(&huge), 0);
+  }
+  ~NoThreads() { ::pthread_setattr_default_np(&before_); }
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+
+ private:
+  pthread_attr_t before_{};
+};
+
+TEST_F(LoopTest, WorkWaitsForAThreadThatCannotBeStarted) {
+  int done = 0;
+  {
+    const NoThreads none;
+    for (int i = 0; i < 2; ++i) {
+      loop.in_background<int>([] { return 1; }, [&](int one) { done += one; });
+    }
+    run_once();
+    EXPECT_EQ(done, 0);
+  }
+  const auto end = Loop::Clock::now() + std::chrono::seconds(20);
+  while (done < 2 && Loop::Clock::now() < end) {
+    ASSERT_TRUE(loop.run_once(milliseconds(100)));
+  }
+  EXPECT_EQ(done, 2);
+}
+
+// The loop was blocked for a minute: what was due meanwhile is called once, in its order.
+TEST_F(LoopTest, AMinuteThatWasMissedIsCaughtUp) {
+  std::string order;
+  const auto now = Loop::Clock::now();
+  for (int second = 59; second >= 0; --second) {
+    loop.at(now - std::chrono::seconds(second),
+            [&, second] { order += std::to_string(second % 10); });
+  }
+  int ticks = 0;
+  std::function<void()> each_second = [&] {
+    ++ticks;
+    loop.after(std::chrono::seconds(1), each_second);
+  };
+  loop.at(now - std::chrono::minutes(1), each_second);
+  run_once();
+  run_once();
+  EXPECT_EQ(order.size(), 60U);
+  EXPECT_TRUE(order.starts_with("987654"));
+  EXPECT_EQ(ticks, 1);
 }
 
 TEST_F(LoopTest, AThreadMayOutliveTheLoop) {

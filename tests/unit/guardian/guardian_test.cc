@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <filesystem>
+#include <thread>
 
 #include "qmp/connect.h"
 #include "tests/fakes/listening_qemu.h"
@@ -58,6 +59,32 @@ TEST_F(TakeOver, AGuestThatStandsInTheTrapIsReset) {
   EXPECT_TRUE(take_over(kReset));
   EXPECT_EQ(qemu_->actions(), kDefaults);
   EXPECT_EQ(qemu_->status(), "running");
+}
+
+TEST_F(TakeOver, AGuestThatResetsMeanwhileIsReset) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  EXPECT_TRUE(take_over(kNothing));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
+// vmcored died between its system_reset and its cont.
+TEST_F(TakeOver, AGuestThatWasResetIsCarriedOn) {
+  qemu_->guest_resets(kKernel);
+  send(R"({"execute": "system_reset", "id": 0})");
+  while (qemu_->status() != qmp::kWasReset) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(take_over(kReset));
+  EXPECT_EQ(qemu_->actions(), kDefaults);
+  EXPECT_EQ(qemu_->status(), "running");
+}
+
+TEST_F(TakeOver, AGuestThatItsOwnerHasResetIsLeftToThem) {
+  send(R"({"execute": "system_reset", "id": 0})");
+  EXPECT_TRUE(take_over(kNothing));
+  EXPECT_EQ(qemu_->deeds().back(), "set-action reboot=reset shutdown=poweroff");
 }
 
 // vmcored died before it received the event: the event is in the socket.

@@ -167,6 +167,12 @@ TEST_F(DumpAttemptByARogue, AStoppedGuestIsNotCopiedForNobody) {
   EXPECT_FALSE(dump(Rogue::nothing));
 }
 
+// Its line is closed where it asks for anything else.
+TEST_F(DumpAttemptByARogue, OnlyWhatWasLocatedIsReadForIt) {
+  EXPECT_EQ(dump(Rogue::reads).error().message, "it was read");
+  EXPECT_EQ(dump(Rogue::reads_beside).error().message, "closed");
+}
+
 TEST_F(DumpAttemptByARogue, NothingIsCopiedOfAGuestThatWasLetGo) {
   expect_refused(dump(Rogue::copies_late));
 }

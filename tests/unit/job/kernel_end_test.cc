@@ -30,6 +30,14 @@ TEST(KernelEnd, AnOrderlyEnd) {
   EXPECT_EQ(end_of("[   60.1] sysrq: Resetting\n"), "orderly");
 }
 
+TEST(KernelEnd, WhetherAResetFollows) {
+  EXPECT_TRUE(ending_of("[   60.1] reboot: Power down\n").powers_off);
+  EXPECT_TRUE(ending_of("[   60.1] sysrq: Power Off\n").powers_off);
+  EXPECT_FALSE(ending_of("[   60.1] reboot: Restarting system\n").powers_off);
+  EXPECT_FALSE(
+      ending_of("[    1.0] reboot: Power down\n[ 9.0] Kernel panic - not syncing: x\n").powers_off);
+}
+
 TEST(KernelEnd, ABugThatTheKernelSurvived) {
   EXPECT_EQ(end_of("[ 5.0] Oops: 0002 [#1] PREEMPT SMP\n[ 60.1] reboot: Restarting system\n"),
             "orderly");

@@ -8,6 +8,7 @@
 #include "src/sandbox/copy_room.h"
 #include "src/sandbox/descriptors.h"
 #include "src/sandbox/messages.h"
+#include "src/sandbox/read_line.h"
 #include "tests/unit/job/rogue_worker.h"
 
 namespace vmcore::sandbox {
@@ -23,6 +24,13 @@ Result<Have> copy_a_page(const Channel& channel, const CopyRoom& room, std::uint
   room.table().front() = {address, 0, 4096};
   TRY_ASSIGN(const Packet packet, ask(channel, Copy{1}));
   return decode_have(packet.text);
+}
+
+// What is read by a line at that address; fails where the line is closed.
+Result<std::uint64_t> read_by_line(Descriptors& descriptors, std::uint64_t address) {
+  TRY_ASSIGN(const Fd line, descriptors.take("line0"));
+  TRY(send_on(line.get(), CopyEntry{address, 0, 4096}));
+  return receive_on<std::uint64_t>(line.get());
 }
 
 Result<> work(const Channel& channel) {
@@ -41,6 +49,10 @@ Result<> work(const Channel& channel) {
   TRY_ASSIGN(const Packet places, ask(channel, Locate{}));
   TRY_ASSIGN(const Located located, decode_located(places.text));
   const std::uint64_t address = *located.pieces.front().address;
+  if (does(Rogue::reads) || does(Rogue::reads_beside)) {
+    const auto got = read_by_line(descriptors, does(Rogue::reads) ? address : address + 4096);
+    return channel.send(encode(Event(Failed{{Errc::unsupported, got ? "it was read" : "closed"}})));
+  }
   TRY(copy_a_page(channel, room, address));
   TRY_ASSIGN(Packet pipe, ask(channel, Ready{.pause_us = 1, .kept_pages = 1}));
   if (does(Rogue::holds_on)) {

@@ -73,6 +73,28 @@ TEST(Btf, BitFieldsWithoutTheFlag) {
   EXPECT_EQ(field->bit_offset, 3U);
 }
 
+// A number that was damaged moves a member into another one, or out of the struct.
+TEST(Btf, MembersThatHaveNoRoom) {
+  BtfBuilder builder;
+  const auto u64 = builder.integer("unsigned long", 8);
+  const auto both = builder.union_of("", 8, {{"as_long", u64, 0}, {"as_other", u64, 0}});
+  builder.structure("overlaps", 32,
+                    {{"a", u64, 0}, {"b", u64, 56}, {"c", u64, 128}, {"d", u64, 192}});
+  builder.structure("outside", 16, {{"a", u64, 0}, {"b", u64, 65}});
+  builder.structure("down", 16, {{"a", u64, 64}, {"b", u64, 0}});
+  builder.structure("good", 24, {{"a", u64, 0}, {"", both, 64}, {"c", u64, 128}});
+  const BtfGuest guest(builder.build());
+  const auto btf = guest.read();
+  ASSERT_TRUE(btf) << btf.error().message;
+  for (const char* path :
+       {"overlaps.a", "overlaps.b", "outside.a", "outside.b", "down.a", "down.b"}) {
+    EXPECT_EQ(btf->field(path).error().code, Errc::malformed) << path;
+  }
+  for (const char* path : {"overlaps.d", "good.a", "good.as_long", "good.as_other", "good.c"}) {
+    EXPECT_TRUE(btf->field(path)) << path;
+  }
+}
+
 TEST(Btf, Enumerators) {
   const BtfGuest guest(small_btf().build());
   const auto btf = guest.read();
@@ -229,7 +251,7 @@ TEST(Btf, AnonymousMembersThatMultiply) {
   BtfBuilder builder;
   auto inner = builder.structure("", 8, {{"x", 0, 0}});
   for (int i = 0; i < 28; ++i) {
-    inner = builder.structure(i == 27 ? "outer" : "", 8, {{"", inner, 0}, {"", inner, 0}});
+    inner = builder.union_of(i == 27 ? "outer" : "", 8, {{"", inner, 0}, {"", inner, 0}});
   }
   const BtfGuest guest(builder.build());
   EXPECT_EQ(guest.read()->field("outer.y").error().code, Errc::limit);

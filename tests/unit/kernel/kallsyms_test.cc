@@ -148,6 +148,29 @@ TEST(Kallsyms, HostileTables) {
   EXPECT_EQ(kallsyms_of(image).error().code, Errc::malformed);
 }
 
+// Each table is damaged in one place.
+TEST(Kallsyms, TablesThatContradictThemselves) {
+  for (const char* layout : {"5.15", "6.1", "6.12", "7.1"}) {
+    GuestBuilder guest(layout);
+    const MemoryImage image = guest.build();
+    auto& memory = static_cast<testing::SparseMemory&>(*image.memory);
+    const auto refused = [&](const std::string& table, std::uint64_t offset, std::uint8_t change) {
+      const PhysAddr place = guest.physical(guest.symbol(table) + offset);
+      std::byte honest{};
+      EXPECT_TRUE(read_exactly(memory, place, std::span(&honest, 1)));
+      memory.write_value(place,
+                         static_cast<std::uint8_t>(static_cast<std::uint8_t>(honest) ^ change));
+      const auto kallsyms = kallsyms_of(image);
+      memory.write_value(place, static_cast<std::uint8_t>(honest));
+      return !kallsyms;
+    };
+    EXPECT_TRUE(kallsyms_of(image)) << layout;
+    EXPECT_TRUE(refused("kallsyms_names", 0, 1)) << layout;       // the length of a name
+    EXPECT_TRUE(refused("kallsyms_offsets", 7, 0x40)) << layout;  // an address
+    EXPECT_TRUE(refused("kallsyms_token_table", 0, 0x80)) << layout;
+  }
+}
+
 TEST(Kallsyms, TokenThatDoesNotEnd) {
   GuestBuilder guest("6.1");
   const MemoryImage image = guest.build();

@@ -200,6 +200,24 @@ TEST_F(Hint, SparesTheScan) {
   EXPECT_LT(bytes_read(place_), 4U << 20);
 }
 
+// The kernel that the vCPUs run is as well known by its place as by a search for it.
+TEST(PlaceOf, WhatRegistersHaveLedToIsNotSearchedForAgain) {
+  GuestBuilder guest("6.12");
+  guest.without_note();
+  const MemoryImage first = guest.build();
+  const auto bytes_read = [&](const std::optional<InfoPlace>& hint) {
+    MemoryImage image = guest.build();
+    image.memory = std::make_unique<Counted>(*first.memory);
+    const FoundKernels found = *find_kernels(image, Search::memory, nullptr, hint);
+    EXPECT_EQ(found.kernels.size(), 1U);
+    EXPECT_TRUE(found.doubted.empty());
+    return static_cast<const Counted&>(*image.memory).bytes();
+  };
+  const auto place = place_of(*find_kernels(first, Search::registers));
+  ASSERT_TRUE(place);
+  EXPECT_LT(bytes_read(place) + (4U << 20), bytes_read({}));
+}
+
 TEST(PlaceOf, NothingThatHasNoBuildIdInDigits) {
   GuestBuilder guest("6.12");
   guest.without_note().cpus({}).vmcoreinfo("BUILD-ID", "../../etc");

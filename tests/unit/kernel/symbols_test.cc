@@ -37,10 +37,8 @@ BtfBuilder module_types(bool memories) {
   const auto arch =
       btf.structure("mod_arch_specific", 24,
                     {{"num_orcs", u32, 0}, {"orc_unwind_ip", any, 64}, {"orc_unwind", any, 128}});
-  std::vector<testing::BtfMember> members{{"list", list, kList * 8},
-                                          {"name", name, kName * 8},
-                                          {"kallsyms", any, kKallsyms * 8},
-                                          {"arch", arch, kArch * 8}};
+  std::vector<testing::BtfMember> members{
+      {"list", list, kList * 8}, {"name", name, kName * 8}, {"kallsyms", any, kKallsyms * 8}};
   if (memories) {
     const auto memory = btf.structure("module_memory", 16, {{"base", any, 0}, {"size", u32, 64}});
     members.push_back({"mem", btf.array(memory, 3), kMemory * 8});
@@ -50,6 +48,7 @@ BtfBuilder module_types(bool memories) {
     members.push_back({"core_layout", layout, kMemory * 8});
     members.push_back({"init_layout", layout, (kMemory + 16) * 8});
   }
+  members.push_back({"arch", arch, kArch * 8});
   btf.structure("module", 256, members);
   btf.structure("btf", 16, {{"data", any, 0}, {"data_size", u32, 64}});
   btf.structure("btf_module", 40, {{"list", list, 0}, {"module", any, 128}, {"btf", any, 192}});

@@ -161,11 +161,41 @@ TEST(Unwind, CodeOfWhichNothingIsKnown) {
   EXPECT_TRUE(trace.frames[1].guessed);
   EXPECT_FALSE(trace.broken);
   // But not twice.
-  guest.put(guest.stack(0x208), jit);
+  guest.put(guest.stack(0x208), 0xffff'ffff'c000'5000);
   const Backtrace lost = unwinder_of(guest).from({jit, guest.stack(0x100), guest.stack(0x200)});
   EXPECT_EQ(lost.broken->code, Errc::not_found);
   EXPECT_EQ(shown(guest, unwinder_of(guest).from({guest.text(0x700), guest.stack(0), 0})),
             "700* not_found");
+}
+
+// Where no call is before it, a word of the stack may be a return address by chance.
+TEST(Unwind, ReturnAddresses) {
+  UnwindGuest guest(OrcStyle::since_6_4);
+  const auto from = [&](std::uint64_t word) {
+    guest.put(guest.stack(0x100), word);
+    return shown(guest, unwinder_of(guest).from({guest.text(0), guest.stack(0x100), 0}));
+  };
+  guest.put(guest.stack(0x118), guest.text(0x510));  // the caller of 0x110
+  EXPECT_EQ(from(guest.text(0x110)), "0* 110 510 whole");
+  EXPECT_EQ(from(0x46), "0* malformed");
+  EXPECT_EQ(from(0), "0* malformed");
+  EXPECT_EQ(from(guest.kernel().page_offset()->value + 0x5000), "0* malformed");
+  using Bytes = std::vector<std::uint8_t>;
+  const auto behind = [&](const Bytes& code) {
+    std::vector bytes(0x20, std::byte{0x90});
+    std::ranges::transform(code, bytes.begin() + (0x10 - std::ssize(code)),
+                           [](std::uint8_t each) { return std::byte{each}; });
+    guest.memory().write(guest.physical("text") + 0x100, bytes);
+    return from(guest.text(0x110));
+  };
+  for (const Bytes& call : {Bytes{0xff, 0xd0}, Bytes{0x41, 0xff, 0xd3}, Bytes{0xff, 0x50, 8},
+                            Bytes{0xff, 0x54, 0x24, 8}, Bytes{0xff, 0x15, 1, 2, 3, 4},
+                            Bytes{0xff, 0x94, 0xc8, 1, 2, 3, 4}, Bytes{0xe8, 1, 2, 3, 4}}) {
+    EXPECT_EQ(behind(call), "0* 110 510 whole");
+  }
+  for (const Bytes& other : {Bytes{0x90}, Bytes{0xe9, 1, 2, 3, 4}, Bytes{0xff, 0xe0}}) {
+    EXPECT_EQ(behind(other), "0* 110? 510? whole");
+  }
 }
 
 TEST(Unwind, StacksThatDoNotEnd) {
@@ -197,6 +227,21 @@ TEST(Orc, NotThereOrBroken) {
               std::vector<std::byte>(guest.tables().entries.size(), std::byte{0x99}));
   EXPECT_EQ(OrcTable::of_kernel(guest.kernel(), *guest.kernel().kallsyms()).error().code,
             Errc::malformed);
+}
+
+TEST(Orc, OutOfOrder) {
+  UnwindGuest guest(OrcStyle::since_6_4);
+  const auto table = [&] {
+    return *OrcTable::of_kernel(guest.kernel(), *guest.kernel().kallsyms());
+  };
+  ASSERT_TRUE(table().find({guest.text(0x405)}));
+  // The entry of 0x400 claims to begin far behind.
+  const PhysAddr place = guest.physical("__start_orc_unwind_ip") + 4 * 4;
+  guest.memory().write_value(place, std::int32_t{0x4000'0000});
+  for (const std::uint64_t code : {0x305U, 0x405U, 0x505U}) {
+    EXPECT_EQ(table().find({guest.text(code)}).error().code, Errc::malformed) << code;
+  }
+  EXPECT_TRUE(table().find({guest.text(0x105)}));
 }
 
 TEST(Orc, OfModules) {

@@ -47,6 +47,19 @@ TEST(Client, OpensAndRunsCommands) {
   EXPECT_EQ(qemu.finish(), (std::vector<std::string>{"qmp_capabilities", "query-status"}));
 }
 
+TEST(Client, ItsPatienceIsThatOfItsUser) {
+  FakeQemu qemu;
+  qemu.say(kGreeting);
+  qemu.say("{\"return\": {}, \"id\": 1}\r\n");
+  auto client = Client::open(qemu.client_end(), quick());
+  ASSERT_TRUE(client) << client.error().message;
+  client->set_patience(50ms);
+  const auto late = client->execute("system_reset");
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, Errc::busy);
+  EXPECT_NE(late.error().message.find("within 50 ms"), std::string::npos);
+}
+
 TEST(Client, PassesArgumentsAndADescriptor) {
   FakeQemu qemu;
   std::string name;

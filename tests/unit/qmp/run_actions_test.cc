@@ -94,6 +94,33 @@ TEST_F(WithQemu, ATrappedGuestBootsAgainInTheTrap) {
                 "system_reset", "set-action panic=pause reboot=shutdown shutdown=pause", "cont"}));
 }
 
+// QEMU would end if it found its action on a shutdown put back.
+TEST_F(WithQemu, AGuestThatResetsWhileTheTrapIsTakenOffStandsInIt) {
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(set_actions(*monitor_, kQemuActions));
+  EXPECT_FALSE(qemu_->ended());
+  EXPECT_EQ(*status_of(*monitor_), kTrapped);
+  EXPECT_EQ(qemu_->actions(), "panic=shutdown reboot=reset shutdown=poweroff");
+}
+
+TEST_F(WithQemu, AGuestThatResetsWhileTheTrapIsSetStandsInItOrResets) {
+  qemu_->guest_resets_amid("set-action", kKernel);
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  EXPECT_EQ(*status_of(*monitor_), "running");
+}
+
+TEST_F(WithQemu, AGuestThatWasResetAndNotCarriedOnIsCarriedOn) {
+  ASSERT_TRUE(set_actions(*monitor_, kTrap));
+  qemu_->guest_panics();
+  ASSERT_TRUE(monitor_->execute("system_reset"));
+  ASSERT_EQ(qemu_->status(), kWasReset);
+  ASSERT_TRUE(reset_guest(*monitor_, kTrap));
+  EXPECT_EQ(qemu_->status(), "running");
+  const std::string trap = "set-action panic=pause reboot=shutdown shutdown=pause";
+  EXPECT_EQ(qemu_->deeds(), (std::vector<std::string>{trap, "system_reset", trap, "cont"}));
+}
+
 TEST_F(WithQemu, ARunningGuestIsResetAsWell) {
   ASSERT_TRUE(reset_guest(*monitor_, kQemuActions));
   EXPECT_EQ(qemu_->status(), "running");

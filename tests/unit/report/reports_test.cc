@@ -203,6 +203,7 @@ Manifest manifest() {
                       .guest = kGuest,
                       .cost = kCost},
           .signature = {"aa", "bb", "BUG: in a test"},
+          .from = "/run/qmp/vm1.sock",
           .tool = "vmcorectl 1.0",
           .dump = StoredDump{.file = "vmcore",
                              .format = "kdump-compressed v6 (zstd)",
@@ -274,7 +275,8 @@ std::vector<Document> documents() {
       {"manifest", to_json(manifest()), again_by(manifest_from_json)},
       {"flash", to_json(Manifest{.id = "1", .reason = "panic"}), again_by(manifest_from_json)},
       {"state",
-       to_json(CrashState{.held = true, .policy = PolicyOutcome{"reset", false, "no", 4'000}}),
+       to_json(CrashState{.held = true,
+                          .policy = PolicyOutcome{"reset", false, "no", "the default", 4'000}}),
        again_by(state_from_json)},
       {"triage", to_json(triage()), again_by(triage_from_json)},
       {"triage_of_nothing", to_json(TriageReport{}), again_by(triage_from_json)},
@@ -386,6 +388,7 @@ TEST(JobEvent, OthersAreRefused) {
 TEST(CrashEvent, TellsTheReason) {
   EXPECT_EQ(reason_of({.kind = "panicked"}), "panic");
   EXPECT_EQ(reason_of({.kind = "crash-loaded"}), "panic");
+  EXPECT_EQ(reason_of({.kind = "reset-trapped"}), "panic");
   EXPECT_EQ(reason_of({.kind = "watchdog"}), "hang");
   EXPECT_EQ(reason_of({.kind = "reset"}), "reset");
 }

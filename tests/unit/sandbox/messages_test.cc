@@ -315,7 +315,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values("", "{", "null", "[]", "{}", "7", "\"text\"", R"({"type":7})",
                       R"({"type":"progress"})", R"({"type":"progress","done":"x","all":1})",
                       R"({"type":"progress","done":1e300,"all":1})",
-                      R"({"type":"want","begin":[],"size":1})", R"({"type":"failed","error":3})",
+                      R"({"type":"want","begin":[],"size":1})",
+                      R"({"type":"want","begin":0,"size":1099511627776})",
+                      R"({"type":"want","begin":0,"size":0})", R"({"type":"failed","error":3})",
                       R"({"type":"done","release":1})", R"({"operation":[]})", "\xff\xfe",
                       nested(30'000), R"({"type":)" + nested(100) + "}",
                       std::string(kMaxPacket, 'x')));

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <thread>
 
+#include "src/base/sys.h"
 #include "src/image/page.h"
 #include "src/sandbox/messages.h"
 #include "tests/builders/dump_builder.h"
@@ -61,16 +62,31 @@ class Mapped {
 
 Fd own(const char* name) { return Fd(::open(name, O_RDONLY | O_CLOEXEC)); }
 
+// Reads this process, or another file that stands for it.
+class FileReader final : public ProcessReader {
+ public:
+  explicit FileReader(Fd file) : file_(std::move(file)) {}
+  Result<std::size_t> read(std::uint64_t address, std::span<std::byte> out) const override {
+    return sys::pread_full(file_.get(), out, address);
+  }
+
+ private:
+  Fd file_;
+};
+
+const ProcessReader& own_memory() {
+  static const FileReader reader(own("/proc/self/mem"));
+  return reader;
+}
+
 std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<int> files = {},
                                          const Copier* copier = nullptr) {
-  ImageSource source{.memory = own("/proc/self/mem"),
-                     .pagemap = own("/proc/self/pagemap"),
-                     .files = {},
-                     .pieces = std::move(pieces)};
+  ImageSource source{
+      .memory = {}, .pagemap = own("/proc/self/pagemap"), .files = {}, .pieces = std::move(pieces)};
   for (const int file : files) {
     source.files.emplace_back(::dup(file));
   }
-  auto memory = ProcessMemory::make(std::move(source), copier);
+  auto memory = ProcessMemory::make(std::move(source), own_memory(), copier);
   EXPECT_TRUE(memory) << memory.error().message;
   return memory ? *std::move(memory) : nullptr;
 }
@@ -176,22 +192,22 @@ TEST(ProcessMemory, RangesAreKept) {
 TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
   std::memset(ram.at(0), 'x', 4 * kPageSize);
-  const Fd nothing(::memfd_create("memory", MFD_CLOEXEC));
+  const FileReader nothing(Fd(::memfd_create("memory", MFD_CLOEXEC)));
   ImageSource source{
-      .memory = own("/proc/self/mem"),
+      .memory = {},
       .pagemap = own("/proc/self/pagemap"),
       .files = {},
       .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
-  const auto memory = ProcessMemory::make(std::move(source));
+  const auto memory = ProcessMemory::make(std::move(source), own_memory());
   ASSERT_TRUE(memory);
   // /proc/PID/mem reads what is mapped without access; what has pages and no mapping cannot be, so
   // a short source stands for it.
   ImageSource broken{
-      .memory = Fd(::dup(nothing.get())),
+      .memory = {},
       .pagemap = own("/proc/self/pagemap"),
       .files = {},
       .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
-  const auto lost = ProcessMemory::make(std::move(broken));
+  const auto lost = ProcessMemory::make(std::move(broken), nothing);
   std::byte bytes[2 * kPageSize];
   const auto got = (*lost)->read({kPageSize}, bytes);
   ASSERT_TRUE(got);
@@ -215,7 +231,7 @@ TEST(ProcessMemory, AnOutlineDoesNotTellZeros) {
 TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
   const auto refused = [](std::vector<Piece> pieces) {
     const auto memory = ProcessMemory::make(
-        {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)});
+        {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)}, own_memory());
     return !memory && memory.error().code == Errc::malformed;
   };
   EXPECT_TRUE(refused({{.range = {{0}, kPageSize}, .address = {}, .file = {}}}));

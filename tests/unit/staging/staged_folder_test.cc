@@ -166,5 +166,20 @@ TEST_F(StagedFolders, SmallFilesAreReplacedAsAWhole) {
   EXPECT_EQ(text("state"), "new");
 }
 
+TEST_F(StagedFolders, SyncWhatWasOnlyAdded) {
+  const StagedFolder folder = this->folder();
+  fakes::faults.syncs_left = 0;
+  EXPECT_FALSE(write_file_at(folder.fd(), "state", "1", 0600));
+  ASSERT_TRUE(add_file_at(folder.fd(), "one", "1", 0640));
+  ASSERT_TRUE(add_file_at(folder.fd(), "one", "2", 0640));
+  EXPECT_EQ(text(".new/one"), "2");
+  EXPECT_EQ(mode(".new/one"), 0640U);
+  EXPECT_FALSE(folder.sync());
+  fakes::faults.syncs_left = 1;  // of the file, and then of the folder
+  EXPECT_FALSE(folder.sync());
+  fakes::no_faults();
+  EXPECT_TRUE(folder.sync());
+}
+
 }  // namespace
 }  // namespace vmcore::staging

@@ -182,6 +182,25 @@ TEST(IoWaits, ABuffer) {
   EXPECT_EQ(wait->block, 1234U);
 }
 
+// __wait_on_buffer() jumps to what it calls last, so no frame tells of it.
+TEST(IoWaits, ABufferOfADisk) {
+  Parts parts;
+  TriageGuest& guest = parts.guest;
+  const std::uint64_t buffer = guest.object(TriageGuest::kBuffer), device = buffer + 24;
+  guest.make_waiter(1, "wake_bit_function", buffer, 2);
+  EXPECT_FALSE(parts.wait(1, "bit_wait_io"));  // leads to no disk
+  guest.put(buffer + 16, device);
+  guest.put(device, device + 8);
+  guest.put_text(device + 8, "vda");
+  const auto wait = parts.wait(1, "bit_wait_io");
+  ASSERT_TRUE(wait);
+  EXPECT_EQ(wait->kind, "buffer");
+  EXPECT_EQ(wait->device, "vda");
+  EXPECT_FALSE(parts.wait(1, "bit_wait"));
+  guest.make_waiter(1, "wake_bit_function", buffer, 5);  // another bit
+  EXPECT_FALSE(parts.wait(1, "bit_wait_io"));
+}
+
 TEST(IoWaits, AWaiterThatIsInNoListIsNone) {
   Parts parts;
   parts.guest.make_waiter(1, "wake_page_function", parts.guest.object(TriageGuest::kFolio), 0);

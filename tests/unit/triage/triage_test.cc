@@ -117,6 +117,25 @@ TEST(Triage, WithoutTypesEachSectionSaysWhy) {
   expect_document(report);
 }
 
+// VMCOREINFO says that list_head.next lies before prev.
+TEST(Triage, TypesOfAnotherKernelAreNotUsed) {
+  testing::BtfBuilder types;
+  const auto u64 = types.integer("unsigned long", 8);
+  types.structure("list_head", 16, {{"prev", u64, 0}, {"next", u64, 64}});
+  const auto btf = types.build();
+  GuestBuilder guest("6.12");
+  guest.room("__start_BTF", btf.size(), "__stop_BTF");
+  const MemoryImage image = guest.build();
+  static_cast<testing::SparseMemory&>(*image.memory)
+      .write(guest.physical(guest.symbol("__start_BTF")), btf);
+  const auto found = kernel::find_kernels(image, kernel::Search::registers);
+  ASSERT_TRUE(found);
+  const auto report = triage(image, found->kernels.at(0), {});
+  EXPECT_NE(report.tasks.why_not.find("VMCOREINFO says OFFSET(list_head.next)=0"),
+            std::string::npos)
+      << report.tasks.why_not;
+}
+
 TEST(Triage, WithoutSymbolsThereIsTheLog) {
   GuestBuilder guest("6.12");
   guest.without_symbols().log(1'000'000'000, "Kernel panic - not syncing: why");

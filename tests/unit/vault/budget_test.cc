@@ -31,7 +31,7 @@ std::vector<Stored> store(const std::vector<std::array<std::string, 3>>& crashes
                       .number = number,
                       .time = kNow - 3600 * (crashes.size() - number),
                       .bytes = 10,
-                      .guest = guest,
+                      .guest = {guest},
                       .signature = signature,
                       .dumped = true,
                       .full = true});
@@ -116,7 +116,7 @@ TEST(Budgets, OfAGuest) {
   const auto stored =
       store({{"a", "vm1", ""}, {"b", "vm2", ""}, {"c", "vm1", ""}, {"d", "vm2", ""}});
   EXPECT_THAT(removed(stored, {.guest_count = 1}), ElementsAre("a", "b"));
-  EXPECT_THAT(removed(stored, {.guest_bytes = 25}, Wanted{10, "vm1"}), ElementsAre("a"));
+  EXPECT_THAT(removed(stored, {.guest_bytes = 25}, Wanted{10, {"vm1"}}), ElementsAre("a"));
 }
 
 TEST(Budgets, Age) {
@@ -144,14 +144,14 @@ TEST(Budgets, RoomIsMadeBeforeADumpIsWritten) {
 
 TEST(Budgets, DumpsThatAreBeingWrittenHaveTheirRoom) {
   const auto stored = store({{"a", "vm1", ""}, {"b", "vm1", ""}});
-  EXPECT_THAT(removed(stored, {}, Wanted{10, "vm1"}, {.total = 100, .free = 20}), IsEmpty());
-  EXPECT_THAT(removed(stored, {}, Wanted{10, "vm1"}, {.total = 100, .free = 20, .promised = 20}),
+  EXPECT_THAT(removed(stored, {}, Wanted{10, {"vm1"}}, {.total = 100, .free = 20}), IsEmpty());
+  EXPECT_THAT(removed(stored, {}, Wanted{10, {"vm1"}}, {.total = 100, .free = 20, .promised = 20}),
               ElementsAre("a"));
 }
 
 TEST(Budgets, NothingGoesInVain) {
   const auto stored = store({{"a", "vm1", ""}, {"b", "vm1", ""}, {"c", "vm1", ""}});
-  const Choice choice = choose(stored, {.bytes = 100}, kRoomy, Wanted{95, "vm1"}, kNow);
+  const Choice choice = choose(stored, {.bytes = 100}, kRoomy, Wanted{95, {"vm1"}}, kNow);
   EXPECT_THAT(choice.remove, IsEmpty());
   EXPECT_THAT(choice.exceeded, HasSubstr("bytes of the store"));
 }
@@ -161,7 +161,7 @@ TEST(Budgets, SizesThatNobodyHasDoNotWrapAround) {
   stored[0].bytes = UINT64_MAX;
   stored[1].bytes = UINT64_MAX;
   EXPECT_THAT(removed(stored, {.bytes = 30}), ElementsAre("a", "b"));
-  EXPECT_FALSE(choose(stored, {.bytes = UINT64_MAX - 1}, kRoomy, Wanted{UINT64_MAX, "vm1"}, kNow)
+  EXPECT_FALSE(choose(stored, {.bytes = UINT64_MAX - 1}, kRoomy, Wanted{UINT64_MAX, {"vm1"}}, kNow)
                    .exceeded.empty());
 }
 
@@ -177,7 +177,7 @@ std::vector<Stored> random_store(std::mt19937& random) {
                  .number = i + 1,
                  .time = kNow - 50'000 + up_to(60'000),
                  .bytes = up_to(100),
-                 .guest = fmt::format("vm{}", up_to(3)),
+                 .guest = {fmt::format("vm{}", up_to(3))},
                  .signature = up_to(3) == 0 ? "" : fmt::format("s{}", up_to(5)),
                  .full = up_to(3) != 0,
                  .held = up_to(9) == 0,
@@ -218,7 +218,7 @@ TEST_P(RandomStores, KeepTheRules) {
                     .free = std::uniform_int_distribution<unsigned>(0, 2000)(random)};
   std::optional<Wanted> wanted;
   if (random() % 2 == 0) {
-    wanted = Wanted{random() % 300, "vm1"};
+    wanted = Wanted{random() % 300, {"vm1"}};
   }
   const Choice choice = choose(stored, budget, space, wanted, kNow);
 
@@ -235,8 +235,8 @@ TEST_P(RandomStores, KeepTheRules) {
     }
     left.bytes += crash.bytes;
     ++left.count;
-    left.guest_bytes[crash.guest] += crash.bytes;
-    ++left.guest_count[crash.guest];
+    left.guest_bytes[crash.guest.name] += crash.bytes;
+    ++left.guest_count[crash.guest.name];
     const bool may_go = !crash.held && !crash.busy && !newest;
     EXPECT_FALSE(may_go && budget.age && crash.time < kNow &&
                  kNow - crash.time > static_cast<std::uint64_t>(budget.age->count()))
@@ -245,8 +245,8 @@ TEST_P(RandomStores, KeepTheRules) {
   if (wanted) {
     left.bytes += wanted->bytes;
     ++left.count;
-    left.guest_bytes[wanted->guest] += wanted->bytes;
-    ++left.guest_count[wanted->guest];
+    left.guest_bytes[wanted->guest.name] += wanted->bytes;
+    ++left.guest_count[wanted->guest.name];
   }
   if (choice.exceeded.empty()) {
     EXPECT_LE(left.bytes, budget.bytes.value_or(UINT64_MAX));
@@ -288,7 +288,25 @@ TEST_P(RandomStores, FirstFullDumpsGoLast) {
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomStores, ::testing::Range(1U, 301U));
 
 MemoryVerdict verdict(const std::vector<Stored>& stored, const char* signature, const char* guest) {
-  return should_keep_memory(stored, signature, guest, kNow, {.guest_most = 2, .signature_most = 2});
+  return should_keep_memory(stored, signature, {guest}, kNow,
+                            {.guest_most = 2, .signature_most = 2});
+}
+
+// Two QEMUs without libvirt, of the same name, in two folders.
+TEST(MemoryPolicies, GuestsOfOneNameBehindTwoSocketsAreTwo) {
+  auto stored = store({{"a", "vm1", "s"}, {"b", "vm1", "s"}});
+  for (Stored& crash : stored) {
+    crash.guest.from = "/run/a/vm1.sock";
+  }
+  const MemoryPolicy policy{.guest_most = 2, .signature_most = 9};
+  const auto keep = [&](const char* socket, const char* signature) {
+    return should_keep_memory(stored, signature, {"vm1", socket}, kNow, policy).keep;
+  };
+  EXPECT_FALSE(keep("/run/a/vm1.sock", "s"));  // a repeat
+  EXPECT_FALSE(keep("/run/a/vm1.sock", "t"));  // too many
+  EXPECT_TRUE(keep("/run/b/vm1.sock", "s"));
+  stored[1].guest.from = "/run/b/vm1.sock";
+  EXPECT_THAT(removed(stored, {.guest_count = 1}), IsEmpty());
 }
 
 TEST(MemoryPolicies, ARepeatKeepsWhatIsSmall) {
@@ -346,13 +364,13 @@ struct Loop {
   void crash(const std::string& guest, const std::string& signature, const Budget& budget) {
     constexpr std::uint64_t kFlash = 1;
     constexpr std::uint64_t kDump = 100;
-    const bool keep = should_keep_memory(stored, signature, guest, now, {}).keep;
+    const bool keep = should_keep_memory(stored, signature, {guest}, now, {}).keep;
     const std::uint64_t bytes = keep ? kDump : kFlash;
     stored.push_back({.id = fmt::format("{}", ++number),
                       .number = number,
                       .time = now,
                       .bytes = bytes,
-                      .guest = guest,
+                      .guest = {guest},
                       .signature = signature,
                       .dumped = keep,
                       .full = keep});
@@ -364,7 +382,7 @@ struct Loop {
   std::uint64_t bytes_of(const std::string& guest) const {
     std::uint64_t bytes = 0;
     for (const Stored& one : stored) {
-      bytes += one.guest == guest ? one.bytes : 0;
+      bytes += one.guest.name == guest ? one.bytes : 0;
     }
     return bytes;
   }
@@ -385,7 +403,7 @@ TEST(CrashLoops, NeitherFillTheStoreNorPushTheOthersOut) {
   EXPECT_EQ(loop.bytes_of("vm2"), 100U);
   EXPECT_EQ(loop.bytes_of("vm3"), 100U);
   EXPECT_LE(loop.bytes_of("vm1"), 800U);
-  const auto dumped = [](const Stored& one) { return one.guest == "vm1" && one.full; };
+  const auto dumped = [](const Stored& one) { return one.guest.name == "vm1" && one.full; };
   EXPECT_TRUE(std::ranges::any_of(loop.stored, [&](const Stored& one) {
     return dumped(one) && one.number == 2;
   })) << "the first full dump went";

@@ -298,7 +298,8 @@ TEST_F(Vaults, PruneMakesRoom) {
   EXPECT_THAT(ids(vault), ElementsAre(first, third));
   EXPECT_THAT(names(), ElementsAre(first, third, "lock"));
 
-  const auto vain = vault.prune({.bytes = 1U << 20}, Wanted{2U << 20, "vm1"}, kTime, false).value();
+  const auto vain =
+      vault.prune({.bytes = 1U << 20}, Wanted{2U << 20, {"vm1"}}, kTime, false).value();
   EXPECT_THAT(vain.removed, IsEmpty());
   EXPECT_NE(vain.exceeded, "");
 }
@@ -313,11 +314,11 @@ TEST_F(Vaults, DumpsThatAreBeingWrittenCountByTheirEstimate) {
 
 TEST_F(Vaults, EstimatesComeFromEarlierDumps) {
   const Vault vault = this->vault();
-  const std::uint64_t usual = vault.estimate_for("vm1").value();
+  const std::uint64_t usual = vault.estimate_for({"vm1"}).value();
   EXPECT_GT(usual, 0U);
   keep(vault, "vm1");
-  EXPECT_LT(vault.estimate_for("vm1").value(), usual);
-  EXPECT_EQ(vault.estimate_for("vm2").value(), usual);
+  EXPECT_LT(vault.estimate_for({"vm1"}).value(), usual);
+  EXPECT_EQ(vault.estimate_for({"vm2"}).value(), usual);
 }
 
 // What a program leaves that kills itself in `work`: its draft, and no lock.

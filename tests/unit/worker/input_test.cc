@@ -26,7 +26,7 @@ Result<Input> open_stream_of(std::string_view bytes) {
   auto descriptors = sandbox::Descriptors::make({"source", "spool"}, std::move(fds));
   EXPECT_TRUE(descriptors);
   const sandbox::Request request{.input = sandbox::StreamInput{}};
-  return open_input(ends->second, request, {}, nullptr, *descriptors);
+  return open_input(ends->second, request, {}, {}, *descriptors);
 }
 
 // Whoever began the dump knows why it ended. That a guest cannot be dumped (Errc::guest_state)

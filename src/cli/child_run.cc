@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/cli/child_run.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
+
+namespace vmcore::cli {
+namespace {
+
+std::vector<char*> pointers_to(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) {
+    pointers.push_back(const_cast<char*>(word.c_str()));
+  }
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Returns only if it fails.
+int exec(const Command& command) {
+  for (const std::string& variable : command.environment) {
+    const std::size_t sign = variable.find('=');
+    ::setenv(variable.substr(0, sign).c_str(), variable.substr(sign + 1).c_str(), 1);
+  }
+  ::signal(SIGPIPE, SIG_DFL);  // run_program() ignores it
+  ::execvp(command.words.front().c_str(), pointers_to(command.words).data());
+  return kExecFailed;
+}
+
+int exec_within(const Command& command, int output, const Limits& limits) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  ::setsid();  // what it starts is killed with it
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(output, STDOUT_FILENO);
+  ::dup2(output, STDERR_FILENO);
+  if (limits.memory != 0) {
+    const rlimit most{limits.memory, limits.memory};
+    ::setrlimit(RLIMIT_DATA, &most);
+  }
+  ::signal(SIGINT, SIG_DFL);
+  ::signal(SIGTERM, SIG_DFL);
+  return exec(command);
+}
+
+}  // namespace
+
+Result<ChildRun> ChildRun::start(const Command& command, int output, const Limits& limits) {
+  TRY_ASSIGN(Process process, Process::start([&] { return exec_within(command, output, limits); }));
+  return ChildRun(std::move(process), limits);
+}
+
+Result<std::optional<ChildRun::Ended>> ChildRun::wait_for(std::chrono::milliseconds patience) {
+  const pid_t pid = process_.pid();
+  TRY_ASSIGN(const std::optional<int> status, process_.wait_for(patience));
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin_);
+  if (status) {
+    return Ended{*status, timed_out_, took};
+  }
+  if (limits_.time.count() != 0 && took > limits_.time && !timed_out_) {
+    timed_out_ = true;
+    ::kill(-pid, SIGKILL);
+  }
+  return std::nullopt;
+}
+
+Error become(const Command& command) {
+  exec(command);
+  return {Errc::not_found, fmt::format("{} cannot be run: {}", command.words.front(),
+                                       fail_errno(errno, "exec").value().message)};
+}
+
+Result<std::string> output_of(const Command& command) {
+  TRY_ASSIGN(const Fd file, make_memory_file("output"));
+  TRY_ASSIGN(ChildRun run,
+             ChildRun::start(command, file.get(), {.time = std::chrono::seconds(10)}));
+  std::optional<ChildRun::Ended> ended;
+  while (!ended) {
+    TRY_ASSIGN(ended, run.wait_for(std::chrono::milliseconds(100)));
+  }
+  if (!WIFEXITED(ended->status) || WEXITSTATUS(ended->status) != 0) {
+    return fail(Errc::io, "{}: {}", command.words.front(), ending(ended->status));
+  }
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file.get()));
+  std::string text(std::min<std::uint64_t>(size, 64 << 10), '\0');
+  TRY(sys::pread_full(file.get(), std::as_writable_bytes(std::span(text)), 0));
+  return text;
+}
+
+}  // namespace vmcore::cli

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/debuginfo/server.h"
+
+#include <curl/curl.h>
+#include <elfutils/debuginfod.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <sstream>
+
+#include "src/base/fd.h"
+
+namespace vmcore::debuginfo {
+namespace {
+
+// Kernels are unpacked by the server before it sends a byte: 2 minutes on Fedora's (elfutils
+// 0.192).
+constexpr const char* kTransferSeconds = "300";
+
+using Multi = std::unique_ptr<CURLM, decltype(&::curl_multi_cleanup)>;
+using Easy = std::unique_ptr<CURL, decltype(&::curl_easy_cleanup)>;
+
+// Ends the transfer: one byte tells enough.
+std::size_t answered(const char* /*data*/, std::size_t /*size*/, std::size_t /*count*/,
+                     void* was_answered) {
+  *static_cast<bool*>(was_answered) = true;
+  return 0;
+}
+
+// Asks for the server's metrics: the only page that costs it nothing. Any answer will do.
+Easy question_to(const std::string& url, bool& was_answered) {
+  Easy easy(::curl_easy_init(), &::curl_easy_cleanup);
+  const std::string page = url + (url.ends_with('/') ? "metrics" : "/metrics");
+  ::curl_easy_setopt(easy.get(), CURLOPT_URL, page.c_str());
+  ::curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+  ::curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT, static_cast<long>(kServerSeconds));
+  ::curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+  ::curl_easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, &answered);
+  ::curl_easy_setopt(easy.get(), CURLOPT_HEADERDATA, &was_answered);
+  return easy;
+}
+
+std::vector<std::string> configured_servers() {
+  const char* const text = std::getenv(DEBUGINFOD_URLS_ENV_VAR);
+  std::istringstream words(text == nullptr ? "" : text);
+  std::vector<std::string> urls;
+  for (std::string word; words >> word;) {
+    urls.push_back(word);
+  }
+  return urls;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) {
+    text += (text.empty() ? "" : " ") + word;
+  }
+  return text;
+}
+
+int on_progress(debuginfod_client* client, long done, long /*all*/) {
+  const auto* const progress =
+      static_cast<const std::function<bool(std::uint64_t)>*>(::debuginfod_get_user_data(client));
+  return (*progress)(static_cast<std::uint64_t>(std::max(0L, done))) ? 0 : 1;
+}
+
+}  // namespace
+
+std::vector<std::string> living_servers(const std::vector<std::string>& urls,
+                                        std::vector<Error>& dead) {
+  const Multi multi(::curl_multi_init(), &::curl_multi_cleanup);
+  std::map<std::string, bool> heard;
+  std::map<CURL*, std::string> asked;
+  std::vector<Easy> questions;
+  for (const std::string& url : urls) {
+    questions.push_back(question_to(url, heard[url]));
+    asked[questions.back().get()] = url;
+    ::curl_multi_add_handle(multi.get(), questions.back().get());
+  }
+  int running = 1;
+  while (running != 0 && ::curl_multi_perform(multi.get(), &running) == CURLM_OK) {
+    ::curl_multi_poll(multi.get(), nullptr, 0, 1000, nullptr);
+  }
+  int left = 0;
+  while (const CURLMsg* const message = ::curl_multi_info_read(multi.get(), &left)) {
+    const std::string& url = asked[message->easy_handle];
+    if (!heard[url]) {
+      dead.push_back(
+          {Errc::not_found, fmt::format("the debuginfod server {} does not answer: {}", url,
+                                        ::curl_easy_strerror(message->data.result))});
+    }
+  }
+  for (const Easy& question : questions) {
+    ::curl_multi_remove_handle(multi.get(), question.get());
+  }
+  std::vector<std::string> living;
+  std::ranges::copy_if(urls, std::back_inserter(living),
+                       [&](const std::string& url) { return heard[url]; });
+  return living;
+}
+
+void Servers::Ender::operator()(void* client) const {
+  ::debuginfod_end(static_cast<debuginfod_client*>(client));
+}
+
+Result<Servers> Servers::open(std::vector<Remark>& remarks) {
+  const std::vector<std::string> urls = configured_servers();
+  if (urls.empty()) {
+    return fail(Errc::not_found,
+                "no debuginfod server is configured: set DEBUGINFOD_URLS "
+                "(DEBUGINFOD_URLS=https://debuginfod.debian.net)");
+  }
+  std::vector<Error> dead;
+  const std::vector<std::string> living = living_servers(urls, dead);
+  for (const Error& error : dead) {
+    remarks.push_back({error.code, error.message});
+  }
+  if (living.empty()) {
+    return fail(Errc::not_found, "no debuginfod server answers");
+  }
+  ::setenv(DEBUGINFOD_URLS_ENV_VAR, joined(living).c_str(), 1);
+  ::setenv(DEBUGINFOD_TIMEOUT_ENV_VAR, kTransferSeconds, 0);
+  debuginfod_client* const client = ::debuginfod_begin();
+  if (client == nullptr) {
+    return fail(Errc::io, "libdebuginfod cannot be used");
+  }
+  return Servers(client);
+}
+
+Result<std::string> Servers::find(const std::string& build_id,
+                                  const std::function<bool(std::uint64_t)>& progress) {
+  auto* const client = static_cast<debuginfod_client*>(client_.get());
+  ::debuginfod_set_user_data(client, const_cast<void*>(static_cast<const void*>(&progress)));
+  ::debuginfod_set_progressfn(client, &on_progress);
+  char* path = nullptr;
+  // A length of zero: the build-id is text.
+  const Fd file(::debuginfod_find_debuginfo(
+      client, reinterpret_cast<const unsigned char*>(build_id.c_str()), 0, &path));
+  const std::unique_ptr<char, decltype(&::free)> owned(path, &::free);
+  if (!file) {
+    return fail_errno(-file.get(), "debuginfod");
+  }
+  return std::string(path);
+}
+
+}  // namespace vmcore::debuginfo

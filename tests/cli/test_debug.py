@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""debug: which analyzer is started, with which words; a script over many dumps. The analyzers are scripts that tell how
+they were called."""
+
+import json
+import time
+from pathlib import Path
+
+from harness import DONE, FAILED, NOT_AS_ASKED, USAGE, main
+from test_debuginfo import RELEASE, DebugFiles
+
+TELLS = 'for word; do echo "$word"; done\n'
+
+
+class Debug(DebugFiles):
+    def setUp(self):
+        super().setUp()
+        self.programs = self.folder / "programs"
+        self.programs.mkdir()
+        self.vmlinux = self.make("vmlinux", "mine")
+
+    def program(self, name: str, version: str, does=TELLS) -> Path:
+        path = self.programs / name
+        path.write_text(f'#!/bin/sh\nif [ "$1" = --version ]; then echo "{name.split("-")[0]} {version}"; exit; fi\n{does}')
+        path.chmod(0o755)
+        return path
+
+    def environment(self, **more) -> dict:
+        return super().environment(PATH=f"{self.programs}:/usr/bin:/bin", **more)
+
+    def debug(self, *words, code=DONE):
+        return self.run_cli("debug", *words, "--from", self.vmlinux, code=code, env=self.environment())
+
+    def words(self, *words) -> list:
+        return self.debug(*words).stdout.decode().splitlines()
+
+    def test_crash(self):
+        self.program("crash", "8.0.6")
+        self.assertEqual(self.words(self.dump()), [str(self.vmlinux), str(self.dump())])
+
+    def test_words_for_the_analyzer(self):
+        self.program("crash", "8.0.6")
+        done = self.run_cli("debug", self.dump(), "--from", self.vmlinux, "--", "--hex", "-x", env=self.environment())
+        self.assertEqual(done.stdout.decode().splitlines(), ["--hex", "-x", str(self.vmlinux), str(self.dump())])
+
+    def test_the_newest_version_is_taken(self):
+        self.program("crash", "8.0.2", "echo old")
+        self.program("crash-8.0.10", "8.0.10", "echo new")
+        self.program("crash-8.0.6", "8.0.6", "echo between")
+        self.program("crash-helper", "99", "echo helper")
+        self.assertEqual(self.words(self.dump()), ["new"])
+
+    def test_a_crash_that_is_too_old(self):
+        self.program("crash", "8.0.2", "echo crash")
+        done = self.debug(self.dump())
+        self.assertEqual(done.stdout, b"crash\n")
+        self.assertIn(f"crash 8.0.2 is older than Linux {RELEASE}".encode(), done.stderr)
+        self.program("drgn", "0.0.31", "echo drgn")
+        self.assertEqual(self.words(self.dump()), ["drgn"])
+        self.assertEqual(self.words(self.dump(), "--with", "crash"), ["crash"])
+
+    def test_drgn(self):
+        self.program("drgn", "0.0.31", TELLS + 'echo "$DRGN_USE_LIBKDUMPFILE_FOR_ELF"\n')
+        self.assertEqual(self.words(self.dump(), "--with", "drgn"),
+                         ["--no-default-symbols", "-c", str(self.dump()), "-s", str(self.vmlinux), ""])
+        self.program("drgn", "0.0.22", 'echo "$DRGN_USE_LIBKDUMPFILE_FOR_ELF"\n')
+        self.assertEqual(self.words(self.dump(), "--with", "drgn"), ["1"])
+
+    def test_gdb_reads_elf_alone(self):
+        self.program("gdb", "13.1")
+        self.assertEqual(self.words(self.dump(), "--with", "gdb"),
+                         ["-q", "-ex", f'symbol-file -o 0x0 "{self.vmlinux}"', "-ex", f'core-file "{self.dump()}"'])
+        for kind in ("kdump-6.12", "flattened-6.12"):
+            self.refused("debug", self.dump(kind), "--with", "gdb", "--from", self.vmlinux, env=self.environment(),
+                         says=["no ELF file", "vmcorectl convert"])
+
+    def test_an_incomplete_dump(self):
+        self.program("crash", "8.0.6")
+        path = self.copy()
+        with open(path, "r+b") as dump:
+            dump.truncate(path.stat().st_size - (8 << 20))
+        self.assertEqual(self.words(path)[0], "--zero_excluded")
+
+    def test_what_is_refused(self):
+        self.program("crash", "8.0.6")
+        says = [f"no vmlinux of {RELEASE} is found", "--from"]
+        self.refused("debug", self.dump(), env=self.environment(), says=says)
+        self.refused("debug", self.dump(), "--from", self.make("vmlinux", "wrong", "6.1.9"), env=self.environment(),
+                     says=["wrong is of kernel 6.1.9"])
+        self.refused("debug", self.dump(), "--with", "drgn", "--from", self.vmlinux, env=self.environment(),
+                     says=["drgn is not installed"])
+        self.run_cli("debug", code=USAGE)
+        self.run_cli("debug", self.dump(), "--jobs", "2", code=USAGE)
+
+    def runs(self, *words, code=DONE, script="commands.crash") -> list:
+        (self.folder / script).write_text("sys\n")
+        done = self.debug("--run", script, "--output", "json", *words, code=code)
+        return json.loads(done.stdout)["runs"]
+
+    def test_many_dumps(self):
+        self.program("crash", "8.0.6", "echo said; echo complained >&2\n")
+        for name in ("one", "two"):
+            self.copy(name=name)
+        self.copy("elf-6.1", "other")       # no vmlinux of it
+        (self.folder / "damaged").write_text("no dump")
+        runs = self.runs("one", "two", "other", "damaged", code=NOT_AS_ASKED)
+        self.assertEqual([run["outcome"] for run in runs], ["done", "done", "no symbols", "unreadable"])
+        self.assertEqual([run["release"] for run in runs], [RELEASE, RELEASE, "6.1.0-test", None])
+        self.assertEqual((self.folder / "one.commands.txt").read_text(), "said\ncomplained\n")
+        self.assertFalse((self.folder / "other.commands.txt").exists())
+        done = self.debug("--run", "commands.crash", "one", "other", code=NOT_AS_ASKED)
+        head, one, other = done.stdout.decode().splitlines()
+        self.assertEqual(head.split(), ["DUMP", "KERNEL", "WITH", "OUTCOME", "SECONDS", "RESULT"])
+        self.assertEqual(one.split()[:5], ["one", RELEASE, "crash", "8.0.6", "done"])
+        self.assertIn("no vmlinux of 6.1.0-test is found", other)
+        self.assertEqual(self.runs("damaged", code=FAILED)[0]["outcome"], "unreadable")
+
+    def test_results_elsewhere(self):
+        self.program("drgn", "0.0.31")
+        (self.folder / "results").mkdir()
+        (run,) = self.runs(self.dump(), "--results", "results", script="look.py")
+        self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", str(self.folder / "results" / f"{self.dump().name}.look.txt")))
+        self.assertEqual(Path(run["result"]).read_text().splitlines()[-1], "look.py")
+
+    def test_limits(self):
+        self.program("crash", "8.0.6", "echo begun\nsleep 100\n")
+        self.copy(name="in")
+        begin = time.monotonic()
+        (run,) = self.runs("in", "--time-limit", "1s", code=FAILED)
+        self.assertLess(time.monotonic() - begin, 60)
+        self.assertEqual(run["outcome"], "time limit")
+        self.assertEqual((self.folder / "in.commands.txt").read_text(), "begun\n")
+        self.program("crash", "8.0.6", "exec python3 -c 'bytes(1 << 30)'\n")
+        (run,) = self.runs("in", "--memory-limit", "512MiB", code=FAILED)
+        self.assertEqual((run["outcome"], "MemoryError" in (self.folder / "in.commands.txt").read_text()), ("failed", True))
+
+    def test_crash_gives_up_and_is_asked_again(self):
+        self.program("crash", "8.0.6", '[ "$1" = --zero_excluded ] || { echo "page excluded"; exit 1; }\necho good\n')
+        self.copy(name="in")
+        (run,) = self.runs("in")
+        self.assertIn("--zero_excluded", run["why"])
+        self.assertEqual((self.folder / "in.commands.txt").read_text(), "page excluded\ngood\n")
+
+
+if __name__ == "__main__":
+    main()

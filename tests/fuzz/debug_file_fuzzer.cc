@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Files with debug information, boot images and archives. libelf and libarchive are not built with
+// the sanitizers: what is looked for is in our use of them.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "src/base/fd.h"
+#include "src/base/sys.h"
+#include "src/debuginfo/archive.h"
+#include "src/debuginfo/confined.h"
+#include "src/debuginfo/kernel.h"
+#include "tests/builders/debug_elf.h"
+#include "tests/fuzz/change.h"
+
+namespace {
+
+using namespace vmcore;
+
+const std::vector<std::string> kTexts = {
+    builders::DebugElf{.build_id = "id", .banner = "Linux version 6.1 (x)"}.build(),
+    builders::DebugElf{.type = ET_REL, .modinfo = "vermagic=6.1 x", .alternate = "a"}.build(),
+    builders::boot_image("6.1 x")};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string text = fuzz::changed_text(kTexts, std::as_bytes(std::span(data, size)));
+  const Fd file(::memfd_create("file", MFD_CLOEXEC));
+  static_cast<void>(sys::write_full(file.get(), std::as_bytes(std::span(text))));
+  if (const auto facts = debuginfo::inspect(file.get())) {
+    static_cast<void>(debuginfo::match_vmlinux({.release = "6.1", .build_id = "6964"}, *facts));
+    const auto again = debuginfo::decode(debuginfo::encode(*facts));
+    if (!again || *again != *facts) {
+      std::abort();
+    }
+  }
+  static_cast<void>(debuginfo::decode(text));
+  ::lseek(file.get(), 0, SEEK_SET);
+  static_cast<void>(debuginfo::walk_archive(
+      file.get(), [](const std::string&) { return Result<debuginfo::Choice>(); },
+      [] { return Result<>(); }));
+  return 0;
+}
