@@ -10,9 +10,11 @@
 namespace vmcore::cli {
 
 void add_debuginfo_options(CLI::App& command, DebuginfoOptions& options) {
-  command.add_option("--from", options.from,
-                     "A vmlinux, a folder, a package (.deb, .ddeb, .rpm) or an archive (.tar.*) "
-                     "that may have it; nothing is installed");
+  command
+      .add_option("--from", options.from,
+                  "A vmlinux, a folder, a package (.deb, .ddeb, .rpm) or an archive (.tar.*) that "
+                  "may have it; nothing is installed; may be repeated")
+      ->allow_extra_args(false);
   command.add_flag("--fetch", options.fetch,
                    "Ask the debuginfod servers of DEBUGINFOD_URLS for what is not found");
   command.add_option("--cache", options.cache,

@@ -140,6 +140,9 @@ Result<std::string> Servers::find(const std::string& build_id,
   const Fd file(::debuginfod_find_debuginfo(
       client, reinterpret_cast<const unsigned char*>(build_id.c_str()), 0, &path));
   const std::unique_ptr<char, decltype(&::free)> owned(path, &::free);
+  if (file.get() == -ENOENT) {
+    return fail(Errc::not_found, "no debuginfod server has it (build-id {})", build_id);
+  }
   if (!file) {
     return fail_errno(-file.get(), "debuginfod");
   }

@@ -38,6 +38,13 @@ class Debug(DebugFiles):
         self.program("crash", "8.0.6")
         self.assertEqual(self.words(self.dump()), [str(self.vmlinux), str(self.dump())])
 
+    def test_options_may_stand_first(self):
+        self.program("crash", "8.0.6")
+        done = self.run_cli("debug", "--from", self.folder / "home", "--from", self.vmlinux, self.dump(), env=self.environment(), code=None)
+        self.assertIn(b"home", done.stderr)     # there is no such folder
+        done = self.run_cli("debug", "--from", self.vmlinux, self.dump(), env=self.environment())
+        self.assertEqual(done.stdout.decode().splitlines()[-1], str(self.dump()))
+
     def test_words_for_the_analyzer(self):
         self.program("crash", "8.0.6")
         done = self.run_cli("debug", self.dump(), "--from", self.vmlinux, "--", "--hex", "-x", env=self.environment())
