@@ -305,7 +305,7 @@ TEST_F(GuestMachineTest, AWishThatIsKnownLateCountsMoreThanTheDefault) {
   story({{"timer", "restart if stopped"}, {"refused libvirt is away", "wait 2"}},
         GuestPhase::panicked);
   facts_.owner_wants = AfterCrash::preserve;
-  story({{"timer", "remember open nothing"},
+  story({{"timer", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
         GuestPhase::kept);
 }
