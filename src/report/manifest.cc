@@ -16,8 +16,11 @@ constexpr std::size_t kMaxFiles = 64;
 constexpr std::size_t kSha256Digits = 64;
 constexpr double kMostMilliseconds = 1e12;
 
+// Nothing for a time that no reader believes: a clock that was set in between, or a QEMU whose
+// clock is wrong.
 Json milliseconds(const std::optional<std::uint64_t>& time_us) {
-  return time_us ? Json(static_cast<double>(*time_us) / 1000) : Json();
+  const double time = static_cast<double>(time_us.value_or(0)) / 1000;
+  return time_us && time <= kMostMilliseconds ? Json(time) : Json();
 }
 
 std::optional<std::uint64_t> microseconds_from(const Members& json, const char* key) {

@@ -43,6 +43,12 @@ class FakeQemu:
         except (AttributeError, OSError):   # nobody is connected
             pass
 
+    def end(self) -> None:
+        """Its process ends: nobody listens any more, and its connection closes. The file of the socket stays."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.line.shutdown(socket.SHUT_RDWR)
+
     def _serve(self) -> None:
         while True:
             try:

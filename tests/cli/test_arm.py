@@ -93,10 +93,15 @@ class Arm(WithService):
         self.addCleanup(again.close)
         self.wait_for(lambda: len(self.listed()) == 2, "second guest")
         self.assertIn("several guests", self.ask("arm", "vm1", code=FAILED).stderr.decode())
-        self.qemu.close()
-        self.wait_for(lambda: [guest["state"] for guest in self.listed()].count("watched") == 1, "guest that has ended")
+        self.ask("arm", "--qmp", "qmp/vm1.sock")  # else it is forgotten
+        self.qemu.end()
+        self.wait_for(lambda: "gone" in [guest["state"] for guest in self.listed()], "guest that has ended")
         self.assertEqual(self.ask("arm", "vm1").stdout, b"vm1: armed, before: shutdown\n")
-        self.assertEqual((again.actions, self.qemu.actions), (ARMED, DEFAULTS))
+        self.assertEqual(again.actions, ARMED)
+
+    def test_a_guest_that_has_ended_is_forgotten(self):
+        self.qemu.end()
+        self.wait_for(lambda: self.listed() == [], "end of the list")
 
     def test_what_was_armed_is_armed_at_the_next_start(self):
         self.ask("arm", "vm1")

@@ -90,7 +90,7 @@ class Configured(Cli):
 
     def test_what_everybody_may_write_to(self):
         self.config.chmod(0o666)
-        self.refused("list", "--config", self.config, says=["everybody may write to it"])
+        self.refused("list", "--config", self.config, says=["its group or others may write to it", "chmod go-w"])
 
     def test_without_keep(self):
         self.run_cli("dump", "vm1", "--config", self.config, code=USAGE)

@@ -102,7 +102,7 @@ class Keeping(Stored):
         self.assertEqual(crash["manifest"]["capture"]["guest"]["name"], "../vm 1 ")   # as the note has it
         self.assertEqual(crash["manifest"]["capture"]["guest"]["uuid"], UUID)
         self.assertEqual(crash["manifest"]["capture"]["method"], "qmp")
-        self.assertEqual(crash["policy"], {"action": "reset", "done": True, "error": None, "to_running_ms": None})
+        self.assertEqual(crash["policy"], {"action": "reset", "done": True, "error": None, "why": None, "to_running_ms": None})
         self.assertEqual(qemu.deeds, ["dump-guest-memory", "system_reset"])
         self.assertEqual([file["name"] for file in crash["manifest"]["files"]], ["report.json", "vmcore", "vmcore-dmesg.txt"])
         log = (self.store / crash["id"] / "vmcore-dmesg.txt").read_text()

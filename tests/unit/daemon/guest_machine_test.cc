@@ -388,8 +388,8 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
          {"done", "remember open nothing"},
          {"panicked", ""},
          {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; dump; "
-          "remember open nothing due"},
+          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
+          "due"},
          {"memory-read", "restart if stopped"}},
         GuestPhase::panicked);
 }
@@ -401,8 +401,8 @@ TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
          {"panicked", ""},
          {"done", "remember open nothing"},
          {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; dump; "
-          "remember open nothing due"}},
+          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
+          "due"}},
         GuestPhase::panicked);
 }
 

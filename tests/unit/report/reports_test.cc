@@ -418,6 +418,16 @@ TEST(Manifest, TakesWhatTheReportSaysWhereItDoesNotKnowIt) {
   EXPECT_EQ(healthy.reason, "");
 }
 
+// The event of a QEMU whose clock stands at 1970.
+TEST(Manifest, ATimeThatCannotBeIsLeftOut) {
+  Manifest kept = manifest();
+  kept.to_flash_us = 1'790'000'000'000'000;
+  const auto again = manifest_from_json(to_json(kept));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->to_flash_us, std::nullopt);
+  EXPECT_EQ(again->to_dump_us, kept.to_dump_us);
+}
+
 TEST(Manifest, IsBounded) {
   const auto refused = [](const char* pointer, const Json& value) {
     Json json = Json::parse(to_json(manifest()));

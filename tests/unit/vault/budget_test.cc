@@ -298,7 +298,8 @@ TEST(MemoryPolicies, GuestsOfOneNameBehindTwoSocketsAreTwo) {
   for (Stored& crash : stored) {
     crash.guest.from = "/run/a/vm1.sock";
   }
-  const MemoryPolicy policy{.guest_most = 2, .signature_most = 9};
+  const MemoryPolicy policy{
+      .rate_window = std::chrono::hours(2), .guest_most = 2, .signature_most = 9};
   const auto keep = [&](const char* socket, const char* signature) {
     return should_keep_memory(stored, signature, {"vm1", socket}, kNow, policy).keep;
   };
