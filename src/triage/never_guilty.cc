@@ -172,7 +172,7 @@ constexpr std::string_view kOuter[] = {
     "worker_thread",     "start_secondary", "secondary_startup*",
     "cpu_startup_entry", "do_idle",         "x86_64_start_*",
     "start_kernel",      "rest_init",       "kernel_thread_starter",
-    "syscall_*"};
+    "syscall_*",         "run_ksoftirqd",   "smpboot_thread_fn"};
 constexpr std::string_view kHelping[] = {"mem*cpy*",
                                          "*memcpy*",
                                          "*memset*",

@@ -31,7 +31,7 @@ std::string token_text(unsigned code) {
   if (code >= kFirstToken) {
     return code - kFirstToken < kTokens.size() ? std::string(kTokens[code - kFirstToken]) : "";
   }
-  return code > ' ' ? std::string(1, static_cast<char>(code)) : "";
+  return code > ' ' && code <= '~' ? std::string(1, static_cast<char>(code)) : "";
 }
 
 class Writer {

@@ -161,6 +161,11 @@ Result<std::uint64_t> Unwinder::stack_pointer(const State& state, const OrcEntry
 }
 
 Result<> Unwinder::take_registers(State& state, VirtAddr registers, bool all) const {
+  constexpr std::uint64_t kKernelCs = 0x10;
+  TRY_ASSIGN(const std::uint64_t cs, word(registers.value + kCs));
+  if ((cs & 0xffff) != kKernelCs && (cs & 3) != 3) {
+    return fail(Errc::malformed, "no registers were saved at {:#x}", registers.value);
+  }
   TRY_ASSIGN(state.ip, word(registers.value + kIp));
   TRY_ASSIGN(state.sp, word(registers.value + kSp));
   if (all) {

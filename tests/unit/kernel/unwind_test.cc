@@ -199,6 +199,17 @@ TEST(Unwind, ReturnAddresses) {
   }
 }
 
+TEST(Unwind, RegistersThatAreNone) {
+  UnwindGuest guest(OrcStyle::since_6_4);
+  guest.put_registers(guest.stack(0x100), guest.text(0x10), guest.stack(0x200), 0);
+  guest.put(guest.stack(0x200), guest.text(0x510));
+  EXPECT_EQ(shown(guest, unwinder_of(guest).from({guest.text(0x300), guest.stack(0x100), 0})),
+            "300* 10* 510 whole");
+  guest.put(guest.stack(0x100) + 136, 0x18);  // CS
+  EXPECT_EQ(shown(guest, unwinder_of(guest).from({guest.text(0x300), guest.stack(0x100), 0})),
+            "300* malformed");
+}
+
 // Nothing is left of their code when the kernel has booted.
 TEST(Unwind, ReturnAddressesInInitFunctions) {
   UnwindGuest guest(OrcStyle::since_6_4);

@@ -53,6 +53,24 @@ TEST(SignatureTest, AnotherBuildIsOfTheFamily) {
   EXPECT_NE(other.exact, of(kWrite).exact);
 }
 
+// The same timer ran when an interrupt ended, and in a thread.
+TEST(SignatureTest, WhereASoftirqRanIsNoMatter) {
+  const std::vector<NamedFrame> run = {{"panic_in_timer", 0x11, "crasher"},
+                                       {"call_timer_fn", 0x27},
+                                       {"run_timer_softirq", 0x19},
+                                       {"handle_softirqs", 0xd7}};
+  std::vector<NamedFrame> interrupt = run, thread = run;
+  interrupt.insert(interrupt.end(), {{"__irq_exit_rcu", 0x8d},
+                                     {"sysvec_apic_timer_interrupt", 0x71},
+                                     {"asm_sysvec_apic_timer_interrupt", 0x1a},
+                                     {"queue_work_on", 0x37}});
+  thread.insert(thread.end(), {{"run_ksoftirqd", 0x2d},
+                               {"smpboot_thread_fn", 0xd8},
+                               {"kthread", 0xda},
+                               {"ret_from_fork", 0x22}});
+  EXPECT_EQ(of(interrupt, CrashClass::panic).family, of(thread, CrashClass::panic).family);
+}
+
 TEST(SignatureTest, OuterFramesOfAnotherVersionAreOfTheFamily) {
   std::vector<NamedFrame> frames = kWrite;
   frames.insert(frames.begin() + 5, {"x64_sys_call", 0x100});
