@@ -23,7 +23,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests import crash_dumps
-from guests.debian import unpack_some
 from guests.harness import run_test, scratch_folder
 from guests.kernels import fetch_debug_package, fetch_debuginfo, kernel
 from peers import schemas, tools
@@ -129,9 +128,13 @@ def find_it(rig: Rig, name: str, findings) -> None:
     findings.check(f"{name}: a vmlinuz", [] if image["refused"] and f"is vmlinuz of kernel {of.release}" in image["refused"][0]["why"]
                    else [str(image["refused"])])
 
-    tree = rig.folder / f"tree-{name}"
-    names = [module["name"].replace("_", "[-_]") for module in found["modules"]["found"]]
-    unpack_some(package, tree, (f"*/vmlinux-{of.release}", *(f"*/{each}.ko" for each in names)))
+    tree = rig.folder / f"tree-{name}"      # as the package would have it installed
+    boot, modules = tree / "usr/lib/debug/boot", tree / f"usr/lib/debug/lib/modules/{of.release}/kernel"
+    for path in (boot, modules):
+        path.mkdir(parents=True)
+    os.link(cache / "vmlinux", boot / f"vmlinux-{of.release}")
+    for path in cache.glob("*.ko.debug"):
+        os.link(path, modules / path.name.removesuffix(".debug"))
     with_tree = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" /usr/lib/debug && exec "$@"', tree / "usr/lib/debug")
     installed = rig.document("debuginfo", dump, home="empty", before=with_tree)
     installed_ids = [*wrong_in({**installed, "vmlinux": installed["vmlinux"] and {**installed["vmlinux"], "path": str(fetch_debuginfo(of))}},
