@@ -61,7 +61,7 @@ class Rig:
         print(f"{' '.join(map(str, words))}: exit {done.returncode}, {time.monotonic() - begin:.1f} s", flush=True)
         document = json.loads(done.stdout)
         schemas.check(document)
-        return {**document, "exit": done.returncode}
+        return {"vmlinux": None, "modules": None, "refused": [], "remarks": [document.get("error")], **document, "exit": done.returncode}
 
 
 def wrong_in(found: dict, build_id: str, source: str, with_modules=True) -> list:
@@ -135,7 +135,7 @@ def find_it(rig: Rig, name: str, findings) -> None:
     os.link(cache / "vmlinux", boot / f"vmlinux-{of.release}")
     for path in cache.glob("*.ko.debug"):
         os.link(path, modules / path.name.removesuffix(".debug"))
-    with_tree = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" /usr/lib/debug && exec "$@"', tree / "usr/lib/debug")
+    with_tree = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", 'mount --bind "$0" /usr/lib/debug && exec "$@"', tree / "usr/lib/debug")
     installed = rig.document("debuginfo", dump, home="empty", before=with_tree)
     installed_ids = [*wrong_in({**installed, "vmlinux": installed["vmlinux"] and {**installed["vmlinux"], "path": str(fetch_debuginfo(of))}},
                                build_id, "installed")]
