@@ -274,6 +274,9 @@ void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFac
   if (crash_->left.empty()) {
     crash_->left = why;
   }
+  if (then == GuestPhase::watched && crash_->flash_told) {
+    leave_memory();
+  }
   if (crash_->told) {
     crash_.reset();
     phase_ = then;
@@ -284,6 +287,13 @@ void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFac
   } else if (waiting_ != Waiting::nothing) {
     waiting_ = Waiting::nothing;
     carry_out_policy(facts);
+  }
+}
+
+// What is in memory from now on is of the next boot.
+void GuestMachine::leave_memory() {
+  if (crash_->job_runs && crash_->job == JobKind::dump && !crash_->read) {
+    add(EndJob{});
   }
 }
 
@@ -372,13 +382,16 @@ std::optional<std::uint64_t> GuestMachine::since(const GuestFacts& facts) const 
 }
 
 void GuestMachine::news(const JobFlash& flash, const GuestFacts& facts) {
-  crash_->flashed = flash.kept;
   crash_->outcome.signature = flash.signature;
   if (flash.kept) {
     crash_->outcome.to_flash_us = since(facts);
     add(Say{false, "its flash report is kept: " + flash.signature.title});
   } else {
     add(Say{true, "its flash report is not kept: " + flash.why});
+  }
+  crash_->flash_told = true;
+  if (!crash_->left.empty()) {
+    leave_memory();
   }
 }
 

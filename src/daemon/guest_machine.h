@@ -157,10 +157,10 @@ class GuestMachine {
     bool taken_up = false;  // it was handled by a vmcored that ran before
     JobKind job = JobKind::dump;
     bool job_runs = false;
-    unsigned tries = 0;  // of the job
-    bool flashed = false;
-    bool read = false;  // its memory
-    bool over = false;  // nothing more is kept of it
+    unsigned tries = 0;       // of the job
+    bool flash_told = false;  // kept or not, the job has come that far
+    bool read = false;        // its memory
+    bool over = false;        // nothing more is kept of it
     bool told = false;
     bool acting = false;
     GuestDeed deed = GuestDeed::restart;  // that was begun last
@@ -194,6 +194,8 @@ class GuestMachine {
   void on_crash_in_look(const acquire::GuestEvent& event, const GuestFacts& facts);
   // The guest does not stand in its crash any more; it is in that phase.
   void leave(const std::string& why, GuestPhase then, const GuestFacts& facts);
+  // No dump is made of a guest that does not stand in its crash any more.
+  void leave_memory();
 
   void begin(const acquire::GuestEvent& event, GuestPhase phase, JobKind job,
              const GuestFacts& facts);

@@ -95,7 +95,7 @@ std::array<scmp_arg_cmp, 1> condition_of(int number) {
     case SCMP_SYS(clone):
       return {SCMP_A0_64(SCMP_CMP_MASKED_EQ, kInt, kThread)};
     case SCMP_SYS(sendto):
-      return {SCMP_A4_64(SCMP_CMP_EQ, 0)};
+      return {SCMP_A4_64(SCMP_CMP_EQ, 0, 0)};
     case SCMP_SYS(tgkill):
       return {SCMP_A0_64(SCMP_CMP_MASKED_EQ, kInt, static_cast<scmp_datum_t>(::getpid()))};
     default:

@@ -53,14 +53,16 @@ Result<> become(unsigned user) {
   return done ? Result<>() : fail_errno(errno, "setresuid");
 }
 
-// Root of a user namespace that has not all of the host's users is somebody else on the host.
+// Root of a user namespace has no power over the host; the host's own has all users (Linux
+// kernel/user.c, init_user_ns).
 bool is_root_of_host() {
   std::ifstream map("/proc/self/uid_map");
   std::uint64_t inside = 0;
   std::uint64_t outside = 0;
   std::uint64_t count = 0;
   const bool known = static_cast<bool>(map >> inside >> outside >> count);
-  return ::geteuid() == 0 && (!known || outside == 0);
+  constexpr std::uint64_t kAllUsers = 0xffffffff;
+  return ::geteuid() == 0 && (!known || count == kAllUsers);
 }
 
 // no_new_privs keeps them from coming back.

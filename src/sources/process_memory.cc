@@ -231,10 +231,36 @@ Result<> ProcessMemory::read_parts(std::span<ReadPart> parts, unsigned threads) 
 
 Result<std::size_t> ProcessMemory::read_piece(const Piece& piece, std::uint64_t skip,
                                               std::span<std::byte> out) const {
-  if (piece.address) {
-    return read_private(piece, skip, out);
+  if (!piece.address) {
+    return read_behind(piece, skip, out);
   }
-  return read_behind(piece, skip, out);
+  return read_recent(piece, skip, out) ? out.size() : read_private(piece, skip, out);
+}
+
+bool ProcessMemory::read_recent(const Piece& piece, std::uint64_t skip,
+                                std::span<std::byte> out) const {
+  const std::uint64_t address = *piece.address + skip;
+  if (out.size() > kPageSize || !RecentBlocks::fits(address, out.size())) {
+    return false;
+  }
+  if (recent_.find(address, out)) {
+    return true;
+  }
+  const std::uint64_t block = address / RecentBlocks::kSize * RecentBlocks::kSize;
+  if (block < *piece.address || block + RecentBlocks::kSize > *piece.address + piece.range.size) {
+    return false;
+  }
+  constexpr std::size_t kPages = RecentBlocks::kSize / kPageSize;
+  PagemapEntries entries;
+  std::array<std::byte, RecentBlocks::kSize> bytes;
+  const bool whole = read_pagemap(pagemap_.get(), block, kPages, entries) &&
+                     std::ranges::all_of(std::span(entries).first(kPages), has_page) &&
+                     reader_.read(block, bytes) == bytes.size();
+  if (whole) {
+    recent_.keep(block, bytes);
+    std::ranges::copy(std::span(bytes).subspan(address - block, out.size()), out.begin());
+  }
+  return whole;
 }
 
 Result<std::size_t> ProcessMemory::read_private(const Piece& piece, std::uint64_t skip,

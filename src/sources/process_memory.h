@@ -17,6 +17,7 @@
 #include "src/image/source.h"
 #include "src/sources/copier.h"
 #include "src/sources/process_reader.h"
+#include "src/sources/recent_blocks.h"
 
 namespace vmcore::sources {
 
@@ -57,6 +58,9 @@ class ProcessMemory : public PhysicalMemory {
                                  std::span<std::byte> out) const;
   Result<std::size_t> read_private(const Piece& piece, std::uint64_t skip,
                                    std::span<std::byte> out) const;
+  // From a block that was read lately, or is now: all of its pages are the process's own. False
+  // where there is none, and nothing was read.
+  bool read_recent(const Piece& piece, std::uint64_t skip, std::span<std::byte> out) const;
   // Pages that a private mapping does not have itself.
   std::size_t read_behind(const Piece& piece, std::uint64_t skip, std::span<std::byte> out) const;
   bool in_huge_pages(const Piece& piece) const;
@@ -71,6 +75,7 @@ class ProcessMemory : public PhysicalMemory {
   std::vector<Piece> pieces_;
   std::vector<File> files_;
   const Copier* copier_;
+  mutable RecentBlocks recent_;
 };
 
 }  // namespace vmcore::sources

@@ -30,8 +30,9 @@ void die_with(const vmcore::sandbox::Channel& channel) {
 vmcore::Result<vmcore::sandbox::Done> work(const vmcore::sandbox::Channel& channel,
                                            bool allow_unconfined) {
   vmcore::sandbox::Confinement confinement(allow_unconfined);
-  TRY(confinement.begin());
+  const vmcore::Result<> begun = confinement.begin();
   TRY_ASSIGN(vmcore::sandbox::Packet packet, channel.receive());
+  TRY(begun);  // told as the answer to the request
   TRY_ASSIGN(const auto request, vmcore::sandbox::decode_request(packet.text));
   TRY_ASSIGN(auto descriptors,
              vmcore::sandbox::Descriptors::make(request.descriptors, std::move(packet.fds)));

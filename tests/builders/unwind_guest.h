@@ -23,6 +23,7 @@ class UnwindGuest {
     constexpr std::uint64_t kRows = 17;
     guest_.room("__start_orc_unwind_ip", kRows * 4, "__stop_orc_unwind_ip");
     guest_.room("__start_orc_unwind", kRows * 6, "__stop_orc_unwind");
+    guest_.room("_sinittext", 0x100, "_einittext");
     image_ = guest_.build();
     tables_ = build_orc(rows(), style, at("__start_orc_unwind_ip"));
     write("__start_orc_unwind_ip", tables_.addresses);

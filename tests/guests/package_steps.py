@@ -143,7 +143,7 @@ def confined_dump() -> None:
     done = run("systemd-run", "--quiet", "--wait", "--pipe", *(word for row in settings for word in ("-p", row)), "vmcorectl",
                "dump", "--qmp", folder / "qmp", "--method", "direct", "-o", STORE / "direct", "--output", "json")
     say("direct", code=done.returncode, text=done.stderr[-1500:], settings=len(settings),
-        method=json.loads(done.stdout)["method"] if done.stdout.startswith("{") else None)
+        method=json.loads(done.stdout)["guest"]["method"] if done.stdout.startswith("{") else None)
     (STORE / "direct").unlink(missing_ok=True)
     qemu.kill()
 
@@ -213,7 +213,7 @@ def steps() -> None:
     say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
         active=out("systemctl", "is-active", "vmcored"), store=out("stat", "-c", "%a %U %G", STORE),
         verify=run("systemd-analyze", "verify", "--man=no", "vmcored.service", "vmcored-give-back.service").stderr,
-        exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service").splitlines()[-1:])
+        exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service")[-200:])
     confined_dump()
 
     METRICS.parent.mkdir(parents=True)

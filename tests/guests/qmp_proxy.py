@@ -71,16 +71,21 @@ class RunningProxy:
 class SlowProxy(RunningProxy):
     """What QEMU dumps comes to the client in drops: 64 KiB, twenty times a second."""
 
-    @staticmethod
-    def _pass_on(client, monitor) -> None:
+    seconds = 0.05      # between them
+
+    @classmethod
+    def _pass_on(cls, client, monitor) -> None:
         while True:
-            data, control, _, _ = client.recvmsg(1 << 16, socket.CMSG_SPACE(MOST_FDS * 4))
+            try:
+                data, control, _, _ = client.recvmsg(1 << 16, socket.CMSG_SPACE(MOST_FDS * 4))
+            except ConnectionResetError:    # the client was killed, and had not read all
+                data = b""
             if not data:
                 monitor.shutdown(socket.SHUT_RDWR)
                 return
             passed = []
             for level, kind, content in control:
-                ends = [slow_pipe(fd) for fd in array.array("i", content)]
+                ends = [slow_pipe(fd, cls.seconds) for fd in array.array("i", content)]
                 passed.append((level, kind, array.array("i", ends)))
             monitor.sendmsg([data], passed)
             for _, _, ends in passed:
@@ -88,9 +93,10 @@ class SlowProxy(RunningProxy):
                     os.close(fd)
 
 
-class HangingProxy(RunningProxy):
-    """What either side says is not passed on between hang() and resume()."""
+class HangingProxy(SlowProxy):
+    """What either side says is not passed on between hang() and resume(). Dumps come at some 30 MB/s."""
 
+    seconds = 0.002
     open = threading.Event()
     open.set()
 
@@ -100,9 +106,9 @@ class HangingProxy(RunningProxy):
     def resume(self) -> None:
         HangingProxy.open.set()
 
-    @staticmethod
-    def _pass_on(client, monitor) -> None:
-        RunningProxy._pass_on(Gate(client), Gate(monitor))
+    @classmethod
+    def _pass_on(cls, client, monitor) -> None:
+        super()._pass_on(Gate(client), Gate(monitor))
 
     @staticmethod
     def _lie(monitor, client) -> None:
@@ -127,7 +133,7 @@ class Gate:
         return self.inner.sendmsg(*words)
 
 
-def slow_pipe(target: int) -> int:
+def slow_pipe(target: int, seconds: float) -> int:
     """The end to write to of a pipe whose other end is brought to the target slowly."""
     source, end = os.pipe()
 
@@ -135,7 +141,7 @@ def slow_pipe(target: int) -> int:
         try:
             while data := os.read(source, 64 << 10):
                 os.write(target, data)
-                time.sleep(0.05)
+                time.sleep(seconds)
         except OSError:
             pass    # nobody reads any more
         os.close(source)

@@ -53,7 +53,9 @@ def main_test(vmcorectl, _guests, findings) -> None:
     with scratch_folder() as scratch:
         folder = Path(scratch)
         (folder / "qmp").mkdir(mode=0o700)
-        config = Config(name="vm1", memory_mib=512, words=("-qmp", f"unix:{folder}/qmp/vm1.sock,server=on,wait=off"))
+        # The firmware resets once more after a reset, at which QEMU would end.
+        config = Config(name="vm1", memory_mib=512,
+                        words=("-action", "reboot=reset", "-qmp", f"unix:{folder}/qmp/vm1.sock,server=on,wait=off"))
         with Guest(config) as guest:
             case = Panicked(vmcorectl, guest, findings, folder)
             try:

@@ -7,6 +7,7 @@ crashes. What its unit allows is enough for method direct."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,8 +62,9 @@ def judge(found: dict, findings) -> None:
 
     check("installed, not enabled, not started", "installed", code=0, enabled="disabled", active="inactive",
           store="2750 root vmcorectl", verify="")
-    exposure = float((found.get("installed", {}).get("exposure") or ["10"])[0].split(":")[-1].split()[0])
-    findings.check("hardened", [] if exposure <= 3.5 else [f"exposure {exposure}"])
+    exposure = found.get("installed", {}).get("exposure", "")
+    level = re.search(r"exposure level for vmcored.service: ([\d.]+)", exposure)
+    findings.check("hardened", [] if level and float(level[1]) <= 3.5 else [exposure])
     check("what the unit allows is enough for method direct", "direct", code=3, method="direct")
     check("started, with all guests", "started", code=0, connected=True, ActiveState="active")
     all_run = {"states": ["running"] * 8, "in_time": True, "damaged": []}
@@ -79,8 +81,10 @@ def judge(found: dict, findings) -> None:
     check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
-    findings.check("crashes stay", [] if found.get("purged", {}).get("crashes") == found.get("killed", {}).get("crashes") and
-                   "/var/lib/vmcorectl" in found["purged"]["text"] else [str(found.get("purged"))])
+    purged = found.get("purged", {})
+    findings.check("crashes stay", [] if purged.get("crashes") == found.get("killed", {}).get("crashes") and
+                   "/var/lib/vmcorectl" in purged.get("text", "") else [str(purged)])
+    findings.check("no step failed", [found["failed"]["why"]] if "failed" in found else [])
 
 
 def test(_vmcorectl, _guests: list, findings) -> None:

@@ -69,6 +69,10 @@ Result<Unwinder> Unwinder::make(const GuestKernel& kernel, const Kallsyms& kalls
       unwinder.inactive_ = InactiveFrame{*size, bp->offset(), code->offset()};
     }
   }
+  const auto init = kallsyms.find({"_sinittext", "_einittext"});
+  if (init[0] && init[1]) {
+    unwinder.init_text_ = {init[0]->value, init[1]->value};
+  }
   for (const auto& symbol : kallsyms.find({"ret_from_fork", "ret_from_fork_asm"})) {
     if (symbol) {
       unwinder.beginnings_.push_back(*symbol);
@@ -191,7 +195,8 @@ Result<> Unwinder::find_bp(State& state, const OrcEntry& entry, std::uint64_t sp
   }
 }
 
-// Intel SDM, volume 2, CALL: E8 with 32 bits, or FF /2 with an operand of 0 to 5 more bytes.
+// Intel SDM, volume 2, CALL: E8 with 32 bits, or FF /2 with an operand of 0 to 5 more bytes; and
+// LRETQ, by which secondary_startup_64() of older kernels calls. __init functions are freed.
 bool Unwinder::is_behind_call(std::uint64_t code) const {
   constexpr std::size_t kLongest = 7;
   const auto known = calls_.find(code);
@@ -200,13 +205,14 @@ bool Unwinder::is_behind_call(std::uint64_t code) const {
   }
   std::array<std::uint8_t, kLongest> bytes{};
   bool call = true;  // where the code cannot be read
-  if (kernel_->read_exactly({code - kLongest}, std::as_writable_bytes(std::span(bytes)))) {
+  if (!init_text_.contains(code) &&
+      kernel_->read_exactly({code - kLongest}, std::as_writable_bytes(std::span(bytes)))) {
     const auto before = [&](std::size_t back) { return bytes[kLongest - back]; };
     const auto indirect = [&](std::size_t back) {
       return before(back) == 0xff && (before(back - 1) >> 3 & 7) == 2;
     };
     call = before(5) == 0xe8 || indirect(2) || indirect(3) || indirect(4) || indirect(6) ||
-           indirect(7);
+           indirect(7) || (before(2) == 0x48 && before(1) == 0xcb);
   }
   if (calls_.size() == kMaxFound) {
     calls_.clear();

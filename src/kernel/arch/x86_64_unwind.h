@@ -72,6 +72,10 @@ class Unwinder {
     std::vector<Module::Range> ranges;
     bool covers(VirtAddr code) const;
   };
+  struct InitText {
+    std::uint64_t begin = 0, end = 0;
+    bool contains(std::uint64_t code) const { return code >= begin && code < end; }
+  };
   struct InactiveFrame {
     std::uint64_t size = 0, bp = 0, code = 0;
   };
@@ -94,6 +98,7 @@ class Unwinder {
   const GuestKernel* kernel_;
   std::vector<Part> parts_;  // the kernel's, then those of modules
   std::optional<InactiveFrame> inactive_;
+  InitText init_text_;
   std::vector<VirtAddr> beginnings_;  // the code of new tasks, which has no caller
   // What was found before: the stacks of a kernel's tasks share most of their code.
   mutable std::unordered_map<std::uint64_t, OrcEntry> found_;

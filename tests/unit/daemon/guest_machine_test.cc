@@ -354,7 +354,7 @@ TEST_F(GuestMachineTest, AnOrderlyEndIsNoCrash) {
 TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
   story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
-         {"reset", ""},
+         {"reset", "end job"},
          {"failed torn",
           "remember nothing due; remember nothing; settled: lost: the guest was reset before its "
           "memory was read; forget"}},
@@ -364,7 +364,17 @@ TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
 TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
   story({{"panicked", "dump; remember open nothing due"},
          {"flash", ""},
+         {"reset", "end job"},
+         {"kept-in-part C1",
+          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
+          "reset; settled: C1 in part; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AResetBeforeTheFlashReportLeavesThatAndNoDump) {
+  story({{"panicked", "dump; remember open nothing due"},
          {"reset", ""},
+         {"flash", "end job"},
          {"kept-in-part C1",
           "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
           "reset; settled: C1 in part; forget"}},

@@ -188,14 +188,25 @@ TEST(Unwind, ReturnAddresses) {
     guest.memory().write(guest.physical("text") + 0x100, bytes);
     return from(guest.text(0x110));
   };
-  for (const Bytes& call : {Bytes{0xff, 0xd0}, Bytes{0x41, 0xff, 0xd3}, Bytes{0xff, 0x50, 8},
-                            Bytes{0xff, 0x54, 0x24, 8}, Bytes{0xff, 0x15, 1, 2, 3, 4},
-                            Bytes{0xff, 0x94, 0xc8, 1, 2, 3, 4}, Bytes{0xe8, 1, 2, 3, 4}}) {
+  for (const Bytes& call :
+       {Bytes{0xff, 0xd0}, Bytes{0x41, 0xff, 0xd3}, Bytes{0xff, 0x50, 8},
+        Bytes{0xff, 0x54, 0x24, 8}, Bytes{0xff, 0x15, 1, 2, 3, 4},
+        Bytes{0xff, 0x94, 0xc8, 1, 2, 3, 4}, Bytes{0xe8, 1, 2, 3, 4}, Bytes{0x48, 0xcb}}) {
     EXPECT_EQ(behind(call), "0* 110 510 whole");
   }
   for (const Bytes& other : {Bytes{0x90}, Bytes{0xe9, 1, 2, 3, 4}, Bytes{0xff, 0xe0}}) {
     EXPECT_EQ(behind(other), "0* 110? 510? whole");
   }
+}
+
+// Nothing is left of their code when the kernel has booted.
+TEST(Unwind, ReturnAddressesInInitFunctions) {
+  UnwindGuest guest(OrcStyle::since_6_4);
+  guest.put(guest.stack(0x100), guest.at("_sinittext").value + 0x10);
+  const Backtrace trace = unwinder_of(guest).from({guest.text(0), guest.stack(0x100), 0});
+  ASSERT_GE(trace.frames.size(), 2U);
+  EXPECT_EQ(trace.frames[1].code, guest.at("_sinittext") + 0x10);
+  EXPECT_FALSE(trace.frames[1].guessed);
 }
 
 TEST(Unwind, StacksThatDoNotEnd) {

@@ -215,6 +215,66 @@ TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
   EXPECT_EQ(got->first_bad, PhysAddr{kPageSize});
 }
 
+// Reads this process; of a page nothing can be had. Counts.
+class CountingReader final : public ProcessReader {
+ public:
+  explicit CountingReader(std::uint64_t bad = 0) : bad_(bad) {}
+  Result<std::size_t> read(std::uint64_t address, std::span<std::byte> out) const override {
+    ++asked;
+    const bool short_of = bad_ >= address && bad_ < address + out.size();
+    return own_memory().read(address, short_of ? out.first(bad_ - address) : out);
+  }
+  mutable std::atomic<unsigned> asked = 0;
+
+ private:
+  std::uint64_t bad_;
+};
+
+std::unique_ptr<ProcessMemory> memory_by(const ProcessReader& reader, const Mapped& ram) {
+  return *ProcessMemory::make(
+      {.memory = {},
+       .pagemap = own("/proc/self/pagemap"),
+       .files = {},
+       .pieces = {{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}},
+      reader);
+}
+
+TEST(ProcessMemory, SmallReadsNearEachOtherAskSeldom) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 8 * kPageSize);
+  const CountingReader reader;
+  const auto memory = memory_by(reader, ram);
+  for (std::uint64_t at = 0; at < 1000; ++at) {
+    ASSERT_EQ(text_at(*memory, 8 * at, 8), "xxxxxxxx");
+  }
+  EXPECT_GE(reader.asked, 1U);
+  EXPECT_LT(reader.asked, 900U);  // on a host that does nothing else, one
+  // Where a page was never touched, nothing beside it is read.
+  EXPECT_EQ(text_at(*memory, kBlock, 8), std::string(8, '\0'));
+  EXPECT_EQ(text_at(*memory, 7 * kPageSize, kPageSize), std::string(kPageSize, 'x'));
+}
+
+TEST(ProcessMemory, WhatTheGuestChangesIsSeen) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 8 * kPageSize);
+  const CountingReader reader;
+  const auto memory = memory_by(reader, ram);
+  ASSERT_EQ(text_at(*memory, 0, 1), "x");
+  *ram.at(0) = 'y';
+  while (text_at(*memory, 0, 1) != "y") {
+  }
+}
+
+TEST(ProcessMemory, APageThatCannotBeReadHidesNoneBesideIt) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 8 * kPageSize);
+  const CountingReader reader(ram.address() + 2 * kPageSize);
+  const auto memory = memory_by(reader, ram);
+  EXPECT_EQ(text_at(*memory, kPageSize, 8), "xxxxxxxx");
+  EXPECT_EQ(text_at(*memory, 2 * kPageSize, 8), "");
+  EXPECT_EQ(text_at(*memory, 3 * kPageSize, 8), "xxxxxxxx");
+}
+
 // Where there is RAM is known without looking at it.
 TEST(ProcessMemory, AnOutlineDoesNotTellZeros) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
