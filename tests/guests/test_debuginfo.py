@@ -90,7 +90,7 @@ def debuginfod(tree: Path, folder: Path, build_id: str):
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                urllib.request.urlopen(urllib.request.Request(f"{url}/buildid/{build_id}/debuginfo", method="HEAD"), timeout=60).close()
+                urllib.request.urlopen(f"{url}/buildid/{build_id}/debuginfo", timeout=60).close()
                 break
             except (urllib.error.URLError, TimeoutError, ConnectionError):
                 if time.monotonic() > until or server.poll() is not None:
