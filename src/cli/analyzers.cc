@@ -172,6 +172,10 @@ Result<Opening> gdb_opening(const Analyzer& analyzer, const DumpToOpen& dump,
                                         gdb_quoted(dump.debuginfo.vmlinux->path)),
                             "-ex", "core-file " + gdb_quoted(dump.path)}}};
   auto& words = opening.command.words;
+  // So it is taken where nothing else is installed.
+  opening.remarks.push_back(
+      {Errc::unsupported, "gdb knows nothing of tasks and modules of a kernel: crash and drgn do",
+       Severity::fact});
   if (!script.empty()) {
     words.insert(words.end(), {"-batch", "-x", script});
   }

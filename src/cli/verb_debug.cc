@@ -30,7 +30,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::vector<std::string> words;  // DUMP and words for the analyzer; with --run: dumps
+  std::string dump;
+  std::vector<std::string> more;  // words for the analyzer; with --run: dumps
   StoreChoice store;
   DebuginfoOptions debuginfo;
   std::string with;
@@ -123,9 +124,7 @@ class Analyzers {
   // By the first one that reads the dump without a doubt, else by the first one that reads it.
   Result<Opening> open(const DumpToOpen& dump, const Options& options) const {
     const std::vector<std::string> more =
-        options.script.empty()
-            ? std::vector<std::string>(options.words.begin() + 1, options.words.end())
-            : std::vector<std::string>();
+        options.script.empty() ? options.more : std::vector<std::string>();
     std::optional<Opening> doubted;
     Error error{Errc::unsupported, fmt::format("{} is not installed", joined())};
     for (const Analyzer& analyzer : all_) {
@@ -166,7 +165,7 @@ std::string shown(const Command& command) {
 }
 
 int open_one(const Options& options, const Common& common) {
-  const auto subject = subject_of(options.words.front(), options.store);
+  const auto subject = subject_of(options.dump, options.store);
   if (!subject) {
     return report_error(subject.error(), common);
   }
@@ -208,8 +207,8 @@ std::string result_path(const std::string& word, const Options& options) {
 }
 
 int run_script(const Options& options, const Common& common) {
-  std::vector<BatchJob> jobs;
-  for (const std::string& word : options.words) {
+  std::vector<BatchJob> jobs{{options.dump, result_path(options.dump, options)}};
+  for (const std::string& word : options.more) {
     jobs.push_back({word, result_path(word, options)});
   }
   const Analyzers analyzers(options);
@@ -240,11 +239,9 @@ int run(const Options& options, const Common& common) {
 
 Run add_debug(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command
-      .add_option("DUMP", options->words,
-                  "A dump file or a stored crash, then words for the analyzer behind --; with "
-                  "--run: dumps")
-      ->required();
+  command.add_option("DUMP", options->dump, "A dump file or a stored crash")->required();
+  command.add_option("MORE", options->more,
+                     "With --run: more dumps; else words for the analyzer, behind --");
   command.add_option("--with", options->with, "The analyzer; default: the first one that reads it")
       ->check(CLI::IsMember({"crash", "drgn", "gdb"}));
   CLI::Option* script =

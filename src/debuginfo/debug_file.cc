@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -144,10 +145,6 @@ void look_at_sections(Elf* elf, DebugFile& file) {
 
 DebugFile look_at_elf(Elf* elf, const GElf_Ehdr& header) {
   DebugFile file;
-  if (header.e_type == ET_CORE) {
-    file.kind = FileKind::dump;
-    return file;
-  }
   const void* id = nullptr;
   if (const ssize_t size = ::dwelf_elf_gnu_build_id(elf, &id); size > 0) {
     file.build_id = hex_of({static_cast<const char*>(id), static_cast<std::size_t>(size)});
@@ -221,6 +218,11 @@ Result<DebugFile> inspect(int fd) {
   }
   if (!head.starts_with(ELFMAG)) {
     return DebugFile{};
+  }
+  // Before libelf, which refuses some dumps.
+  if (const auto type = load<ul16>(std::as_bytes(std::span(head)), offsetof(Elf64_Ehdr, e_type));
+      type && *type == ET_CORE) {
+    return DebugFile{.kind = FileKind::dump};
   }
   ::elf_version(EV_CURRENT);
   const OpenElf elf(::elf_begin(fd, ELF_C_READ_MMAP, nullptr), &::elf_end);

@@ -446,6 +446,9 @@ class Finder {
               "dump is not known"});
       return;
     }
+    // libdebuginfod makes its own cache only in a ~/.cache that is there.
+    std::error_code ignored;
+    fs::create_directories(own_cache_, ignored);
     auto servers = Servers::open(report_.remarks);
     if (!servers) {
       remark(servers.error());

@@ -46,7 +46,9 @@ std::string bytes_of(const T& value) {
 
 inline std::string build_id_note(const std::string& id) {
   const Elf64_Nhdr header{4, static_cast<Elf64_Word>(id.size()), NT_GNU_BUILD_ID};
-  return bytes_of(header) + std::string("GNU\0", 4) + id;
+  std::string note = bytes_of(header) + std::string("GNU\0", 4) + id;
+  note.resize((note.size() + 3) / 4 * 4);
+  return note;
 }
 
 inline std::string file_of(std::uint16_t type, std::vector<Section> sections) {

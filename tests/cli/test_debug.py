@@ -126,8 +126,8 @@ class Debug(DebugFiles):
         self.program("drgn", "0.0.31")
         (self.folder / "results").mkdir()
         (run,) = self.runs(self.dump(), "--results", "results", script="look.py")
-        self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", str(self.folder / "results" / f"{self.dump().name}.look.txt")))
-        self.assertEqual(Path(run["result"]).read_text().splitlines()[-1], "look.py")
+        self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", f"results/{self.dump().name}.look.txt"))
+        self.assertEqual((self.folder / run["result"]).read_text().splitlines()[-1], "look.py")
 
     def test_limits(self):
         self.program("crash", "8.0.6", "echo begun\nsleep 100\n")

@@ -66,7 +66,7 @@ class Debuginfo(DebugFiles):
         self.assertIn(f"is of kernel 6.1.9 (build-id {b'vmlinux-6.1.9'.hex()}), and the dump is of kernel {RELEASE}",
                       found["refused"][0]["why"])
         text = self.run_cli("debuginfo", self.dump(), "--from", "wrong", code=FAILED, env=self.environment()).stdout.decode()
-        self.assertIn("vmlinux          not found", text)
+        self.assertIn("vmlinux         not found", text)
         self.assertIn("wrong is of kernel 6.1.9", text)
 
     def test_what_is_no_vmlinux(self):

@@ -23,7 +23,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests import crash_dumps
-from guests.debian import unpack_some
 from guests.harness import run_test, scratch_folder
 from guests.kernels import fetch_debug_package, fetch_debuginfo, kernel
 from peers import schemas, tools
@@ -62,7 +61,7 @@ class Rig:
         print(f"{' '.join(map(str, words))}: exit {done.returncode}, {time.monotonic() - begin:.1f} s", flush=True)
         document = json.loads(done.stdout)
         schemas.check(document)
-        return {**document, "exit": done.returncode}
+        return {"vmlinux": None, "modules": None, "refused": [], "remarks": [document.get("error")], **document, "exit": done.returncode}
 
 
 def wrong_in(found: dict, build_id: str, source: str, with_modules=True) -> list:
@@ -91,7 +90,7 @@ def debuginfod(tree: Path, folder: Path, build_id: str):
         until = time.monotonic() + PATIENCE
         while True:
             try:
-                urllib.request.urlopen(urllib.request.Request(f"{url}/buildid/{build_id}/debuginfo", method="HEAD"), timeout=60).close()
+                urllib.request.urlopen(f"{url}/buildid/{build_id}/debuginfo", timeout=60).close()
                 break
             except (urllib.error.URLError, TimeoutError, ConnectionError):
                 if time.monotonic() > until or server.poll() is not None:
@@ -129,10 +128,14 @@ def find_it(rig: Rig, name: str, findings) -> None:
     findings.check(f"{name}: a vmlinuz", [] if image["refused"] and f"is vmlinuz of kernel {of.release}" in image["refused"][0]["why"]
                    else [str(image["refused"])])
 
-    tree = rig.folder / f"tree-{name}"
-    names = [module["name"].replace("_", "[-_]") for module in found["modules"]["found"]]
-    unpack_some(package, tree, (f"*/vmlinux-{of.release}", *(f"*/{each}.ko" for each in names)))
-    with_tree = ("unshare", "-rm", "sh", "-c", 'mount --bind "$0" /usr/lib/debug && exec "$@"', tree / "usr/lib/debug")
+    tree = rig.folder / f"tree-{name}"      # as the package would have it installed
+    boot, modules = tree / "usr/lib/debug/boot", tree / f"usr/lib/debug/lib/modules/{of.release}/kernel"
+    for path in (boot, modules):
+        path.mkdir(parents=True)
+    os.link(cache / "vmlinux", boot / f"vmlinux-{of.release}")
+    for path in cache.glob("*.ko.debug"):
+        os.link(path, modules / path.name.removesuffix(".debug"))
+    with_tree = ("unshare", "-m" if os.geteuid() == 0 else "-rm", "sh", "-c", 'mount --bind "$0" /usr/lib/debug && exec "$@"', tree / "usr/lib/debug")
     installed = rig.document("debuginfo", dump, home="empty", before=with_tree)
     installed_ids = [*wrong_in({**installed, "vmlinux": installed["vmlinux"] and {**installed["vmlinux"], "path": str(fetch_debuginfo(of))}},
                                build_id, "installed")]

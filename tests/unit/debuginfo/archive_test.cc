@@ -54,7 +54,7 @@ class ArchiveTest : public ::testing::Test {
     const auto taken = take_all(name);
     ASSERT_TRUE(taken) << name << ": " << taken.error().message;
     EXPECT_EQ(taken->size(), 3U) << name;
-    EXPECT_EQ(taken->at("usr/lib/debug/boot/vmlinux-6.1"), kLarge) << name;
+    EXPECT_TRUE(taken->at("usr/lib/debug/boot/vmlinux-6.1") == kLarge) << name;
     EXPECT_EQ(taken->at("usr/lib/debug/lib/modules/6.1/b.ko"), "another module") << name;
   }
 
@@ -100,9 +100,9 @@ TEST_F(ArchiveTest, Rpm) {
 }
 
 TEST_F(ArchiveTest, OneCompressedFile) {
-  files.run("gzip -k tree/usr/lib/debug/boot/vmlinux-6.1");
-  std::string bytes;
-  const Fd archive = files.open("tree/usr/lib/debug/boot/vmlinux-6.1.gz");
+  files.put("vmlinux", "ELF" + kLarge);
+  files.run("gzip vmlinux");
+  const Fd archive = files.open("vmlinux.gz");
   Fd out(::open(files.path("out").c_str(), O_RDWR | O_CREAT, 0600));
   ASSERT_TRUE(walk_archive_confined(
       archive.get(),
@@ -110,7 +110,7 @@ TEST_F(ArchiveTest, OneCompressedFile) {
         return Choice{.what = Choice::What::take, .fd = out.get()};
       },
       []() -> Result<> { return {}; }));
-  EXPECT_EQ(files.get("out"), kLarge);
+  EXPECT_TRUE(files.get("out") == "ELF" + kLarge);
 }
 
 TEST_F(ArchiveTest, NothingIsReadBehindTheStop) {
@@ -130,7 +130,7 @@ TEST_F(ArchiveTest, LinksAreNoFiles) {
 }
 
 TEST_F(ArchiveTest, ADamagedArchiveIsAnError) {
-  files.run("tar -C tree --xz -cf whole ./usr && head -c 200 whole > archive");
+  files.run("tar -C tree -cf whole ./usr && head -c 100000 whole > archive");
   const auto taken = take_all("archive");
   ASSERT_FALSE(taken);
   EXPECT_THAT(taken.error().message, HasSubstr("damaged archive"));

@@ -30,7 +30,8 @@ TEST(Confined, AnErrorComesThrough) {
 TEST(Confined, AFileThatGrowsBeyondTheLimitEndsTheChildAlone) {
   const Files files;
   files.put("tree/a", "x");
-  files.run("truncate -s 20G tree/big && tar -C tree --sparse -cf archive big");
+  files.run(
+      "truncate -s 20G tree/big && echo x >> tree/big && tar -C tree --sparse -cf archive big");
   const Fd archive = files.open("archive");
   const Fd out(::open(files.path("out").c_str(), O_RDWR | O_CREAT, 0600));
   const auto walked = walk_archive_confined(
