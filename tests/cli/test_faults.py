@@ -172,7 +172,7 @@ class Disks(WithGuests):
 
     def test_a_state_folder_that_is_read_only(self):
         """Crashes are kept, and their guests run again; nothing is changed in a guest that could not be given back."""
-        self.mount(self.state, "-t", "tmpfs", "-o", "ro", "none")
+        self.mount(self.state, "-t", "tmpfs", "-o", "ro,mode=700", "none")
         self.begin()
         self.until_said(" is not armed: ", times=3)
         self.assertNotIn("set-action", [deed for guest in self.fleet.guests.values() for _, deed in guest.deeds])
