@@ -16,8 +16,10 @@ constexpr std::size_t kMaxFiles = 64;
 constexpr std::size_t kSha256Digits = 64;
 constexpr double kMostMilliseconds = 1e12;
 
+// A time that is read as none is not written: the clock of the host, or of the event, was set.
 Json milliseconds(const std::optional<std::uint64_t>& time_us) {
-  return time_us ? Json(static_cast<double>(*time_us) / 1000) : Json();
+  const double value = static_cast<double>(time_us.value_or(0)) / 1000;
+  return time_us && value <= kMostMilliseconds ? Json(value) : Json();
 }
 
 std::optional<std::uint64_t> microseconds_from(const Members& json, const char* key) {
