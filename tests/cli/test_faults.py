@@ -28,6 +28,7 @@ hook-limit = "1s"
 metrics = "{folder}/vmcored.prom"
 [store]
 folder = "{store}"
+keep-free-share = "0%"
 [guests]
 arm = true
 after-crash = "restart"
