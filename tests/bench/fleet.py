@@ -38,6 +38,7 @@ qmp-folders = ["{sockets}"]
 
 [store]
 folder = "{store}"
+keep-free-share = "0%"
 
 [guests]
 arm = true

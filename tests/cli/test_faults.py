@@ -28,6 +28,7 @@ hook-limit = "1s"
 metrics = "{folder}/vmcored.prom"
 [store]
 folder = "{store}"
+keep-free-share = "0%"
 [guests]
 arm = true
 after-crash = "restart"
@@ -172,7 +173,7 @@ class Disks(WithGuests):
 
     def test_a_state_folder_that_is_read_only(self):
         """Crashes are kept, and their guests run again; nothing is changed in a guest that could not be given back."""
-        self.mount(self.state, "-t", "tmpfs", "-o", "ro", "none")
+        self.mount(self.state, "-t", "tmpfs", "-o", "ro,mode=700", "none")
         self.begin()
         self.until_said(" is not armed: ", times=3)
         self.assertNotIn("set-action", [deed for guest in self.fleet.guests.values() for _, deed in guest.deeds])

@@ -482,6 +482,16 @@ TEST(InfoReport, SaysAllThatItHas) {
   EXPECT_EQ(again->remarks[1].severity, Severity::fact);
 }
 
+// The event's clock said 1970, and the host's is right again: what we write, we read.
+TEST(ManifestReport, ATimeThatCannotBeIsLeftOut) {
+  Manifest written = manifest();
+  written.to_dump_us = 56ULL * 365 * 86'400 * 1'000'000;
+  const auto read = manifest_from_json(to_json(written));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->to_dump_us, std::nullopt);
+  EXPECT_EQ(read->to_flash_us, manifest().to_flash_us);
+}
+
 TEST(InfoReport, IsBounded) {
   const auto refused = [](const char* pointer, const Json& value) {
     Json json = Json::parse(to_json(info()));
