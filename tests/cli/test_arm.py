@@ -94,7 +94,7 @@ class Arm(WithService):
         self.wait_for(lambda: len(self.listed()) == 2, "second guest")
         self.assertIn("several guests", self.ask("arm", "vm1", code=FAILED).stderr.decode())
         self.qemu.close()
-        self.wait_for(lambda: "gone" in [guest["state"] for guest in self.listed()], "guest that has ended")
+        self.wait_for(lambda: [guest["state"] for guest in self.listed()].count("watched") == 1, "guest that has ended")
         self.assertEqual(self.ask("arm", "vm1").stdout, b"vm1: armed, before: shutdown\n")
         self.assertEqual((again.actions, self.qemu.actions), (ARMED, DEFAULTS))
 

@@ -305,7 +305,7 @@ TEST_F(GuestMachineTest, AWishThatIsKnownLateCountsMoreThanTheDefault) {
   story({{"timer", "restart if stopped"}, {"refused libvirt is away", "wait 2"}},
         GuestPhase::panicked);
   facts_.owner_wants = AfterCrash::preserve;
-  story({{"timer", "remember open nothing"},
+  story({{"timer", "leave; remember open nothing"},
          {"kept C1", "remember C1; note C1: preserve done; settled: C1"}},
         GuestPhase::kept);
 }
@@ -388,8 +388,8 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
          {"done", "remember open nothing"},
          {"panicked", ""},
          {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; remember open nothing due; "
-          "dump"},
+          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
+          "due"},
          {"memory-read", "restart if stopped"}},
         GuestPhase::panicked);
 }
@@ -401,8 +401,8 @@ TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
          {"panicked", ""},
          {"done", "remember open nothing"},
          {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; remember open nothing due; "
-          "dump"}},
+          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
+          "due"}},
         GuestPhase::panicked);
 }
 
