@@ -75,7 +75,7 @@ Result<> add_report(report::Manifest& manifest, const std::string& folder,
   if (is_there(folder, kReportName)) {
     TRY_ASSIGN(const std::string text, vmcore::read_file(folder + "/" + kReportName));
     TRY_ASSIGN(const report::TriageReport report, report::triage_from_json(text));
-    const bool of_log_alone = !report.kernel.value;  // it has no stacks, and half a signature
+    const bool of_log_alone = !report.cpus.value;  // it has no stacks, and half a signature
     if (dump.empty() || !of_log_alone) {
       report::describe(manifest, report);
       return {};

@@ -32,12 +32,18 @@ KINDS = ("session", "newest")
 SECONDS = 180       # for a crash to be settled; machines are busy
 MEMORY = 256
 
+# Whatever this host's disk has.
+ROOM = """[store]
+max-share = "100%"
+keep-free-share = "0%"
+"""
 # Each crash gets its dump, however many there are.
-EACH = """[guests]
+OFTEN = """[guests]
 repeat-window = "1s"
 guest-rate = 1000
 signature-rate = 1000
 """
+EACH = ROOM + OFTEN
 ALIVE, STANDS, GONE, IN_PANIC = "boots again", "stands in its panic", "gone", "runs on in its panic"
 SILENT_INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -297,7 +303,7 @@ def two(vmcorectl, kind: str, findings, table) -> None:
 
 def loop(vmcorectl, kind: str, findings, table) -> None:
     """One guest panics again and again, another one once: the store is full long before."""
-    text = '[store]\nmax-count = 8\n[guests]\nafter-crash = "restart"\n'
+    text = ROOM + 'max-count = 8\n[guests]\nafter-crash = "restart"\n'
     panics = int(os.environ.get("VMCORECTL_PANICS", 20))
     with LibvirtRig(kind, MEMORY, name="loop") as rig, Neighbour(rig, "quiet") as other:
         with beside_libvirt(vmcorectl, rig, text, findings, table, kind) as bench:
@@ -342,7 +348,7 @@ def small(vmcorectl, kind: str, findings, table) -> None:
     for mib in (120, 400):
         for level in (31, 0):
             with LibvirtRig(kind, MEMORY, name="guest") as rig, small_disk(rig.folder / "home/store", mib, rig.own):
-                text = EACH + f'after-crash = "restart"\nlevel = {level}\n'
+                text = OFTEN + f'after-crash = "restart"\nlevel = {level}\n'
                 label = f"{kind}, {mib} MiB, level {level}"
                 with beside_libvirt(vmcorectl, rig, text, findings, table, label) as bench:
                     domain = Domain(rig)
