@@ -37,6 +37,7 @@ h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.2; color: var(--bad);
   overflow-wrap: anywhere }
 h2 { margin: 2rem 0 .5rem; padding-bottom: .25rem; border-bottom: 1px solid var(--rule);
   font-size: 1.15rem }
+h2::first-letter, h3::first-letter { text-transform: uppercase }
 h3 { margin: 1rem 0 .25rem; font-size: 1rem }
 a { color: var(--link) }
 p { margin: .5rem 0 }

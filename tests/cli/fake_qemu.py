@@ -30,6 +30,7 @@ class FakeQemu:
         self.fails = False      # dumps of it end with an error after their headers
         self.says_amid = []     # events, (name, data), that come while a dump goes on
         self.refuses = ()       # commands that are errors
+        self.line = None
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen()
@@ -37,6 +38,10 @@ class FakeQemu:
 
     def close(self) -> None:
         self.listener.close()
+        try:
+            self.line.shutdown(socket.SHUT_RDWR)
+        except (AttributeError, OSError):   # nobody is connected
+            pass
 
     def end(self) -> None:
         """Its process ends: nobody listens any more, and its connection closes. The file of the socket stays."""
