@@ -89,15 +89,17 @@ class Arm(WithService):
         self.assertEqual(done.stdout, b"vm1: armed, before: shutdown\n")
 
     def test_a_guest_that_has_the_name_of_one_that_has_ended(self):
-        again = FakeQemu(self.qmp / "again.sock", self.dump())
-        self.addCleanup(again.close)
+        other = subprocess.Popen(["python3", Path(__file__).with_name("fake_qemu.py"), self.qmp / "other.sock", self.dump()],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(other.communicate)
+        self.addCleanup(other.kill)
         self.wait_for(lambda: len(self.listed()) == 2, "second guest")
         self.assertIn("several guests", self.ask("arm", "vm1", code=FAILED).stderr.decode())
-        self.ask("arm", "--qmp", "qmp/vm1.sock")  # else it is forgotten
-        self.qemu.end()
-        self.wait_for(lambda: "gone" in [guest["state"] for guest in self.listed()], "guest that has ended")
+        other.kill()
+        (self.qmp / "other.sock").unlink()
+        self.wait_for(lambda: [guest["state"] for guest in self.listed()].count("watched") == 1, "guest that has ended")
         self.assertEqual(self.ask("arm", "vm1").stdout, b"vm1: armed, before: shutdown\n")
-        self.assertEqual(again.actions, ARMED)
+        self.assertEqual(self.qemu.actions, ARMED)
 
     def test_a_guest_that_has_ended_is_forgotten(self):
         self.qemu.end()
