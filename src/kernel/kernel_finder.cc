@@ -57,7 +57,7 @@ class KernelFinder {
   bool describe(GuestKernel& kernel);
   void take_note();
   Result<> take_registers();
-  Result<> take_hint(const InfoPlace& hint);
+  Result<> take_hint(const InfoPlace& hint, bool only_proven);
   Result<> take_search(Search search);
   const std::vector<KernelAnchor>& anchors_of(VcpuTables& vcpu) const;
   bool is_known(const VcpuTables& vcpu) const;
@@ -80,10 +80,13 @@ class KernelFinder {
 Result<FoundKernels> KernelFinder::find(Search search, const FoundKernels* before,
                                         const std::optional<InfoPlace>& hint) {
   take_note();
-  if (hint && found_.kernels.empty()) {
-    TRY(take_hint(*hint));
+  if (hint && must_prove_ && found_.kernels.empty()) {
+    TRY(take_hint(*hint, true));
   }
   TRY(take_registers());
+  if (hint && found_.kernels.empty()) {
+    TRY(take_hint(*hint, false));
+  }
   if (search != Search::registers && all_are_capture_kernels()) {
     if (must_prove_ && found_.kernels.empty() && before != nullptr) {
       take_again(*before);
@@ -289,16 +292,19 @@ bool KernelFinder::any_is_capture_kernel() const {
   return std::find(capture_.begin(), capture_.end(), true) != capture_.end();
 }
 
-// A guest may have booted since: the kernel before may still lie there, whole. The images of
-// kernels that the vCPUs run are not searched where this is the only one.
-Result<> KernelFinder::take_hint(const InfoPlace& hint) {
+// A guest may have booted since: the kernel before may still lie there, whole. With `only_proven`,
+// such a kernel is passed over; without, it is told as one that is not believed. The images of
+// kernels that the vCPUs run are not searched where the hint leads to the only one.
+Result<> KernelFinder::take_hint(const InfoPlace& hint, bool only_proven) {
   TRY_ASSIGN(const auto info, vmcoreinfo_at(*image_->memory, hint.address));
   if (!info || info->build_id().value_or("") != hint.build_id) {
     return {};
   }
   const auto kernel = validated(*info, arch_->phys_base(*info).value_or(0));
-  if (kernel && (must_prove_ ? !why_not_running(*kernel, vcpus_)
-                             : arch_->booted_last(kernel->page_tables(), *image_->memory))) {
+  if (!kernel || (only_proven && why_not_running(*kernel, vcpus_))) {
+    return {};
+  }
+  if (must_prove_ || arch_->booted_last(kernel->page_tables(), *image_->memory)) {
     static_cast<void>(add(*info, InfoSource::search, hint.address));
   }
   return {};
