@@ -348,8 +348,9 @@ class Receive(Cli):
         program = subprocess.Popen([VMCORECTL, "receive", path, "-o", "first"], cwd=self.folder, stderr=subprocess.DEVNULL)
         self.addCleanup(program.wait)
         self.addCleanup(program.kill)
+        lock = locks / f"file-{status.st_dev}-{status.st_ino}"
         for _ in range(300):
-            if (locks / f"file-{status.st_dev}-{status.st_ino}").exists():
+            if lock.exists() and lock.read_text().startswith(f"{program.pid} "):    # not one that a reused inode had
                 return program
             self.assertIsNone(program.poll())
             time.sleep(0.1)
