@@ -167,6 +167,9 @@ Result<Acquired> QmpGuest::acquire(const GuestState& state, const Patience& pati
   const bool whole = !process_;
   TRY_ASSIGN(lease::Holder holder, lease::Holder::start(patience.terms(state.running, whole)));
   TRY(start_full_dump(holder, patience.left(kDumpTimeout)));
+  if (patience.left(kDumpTimeout).count() == 0) {  // QEMU may have answered because of that
+    return tl::unexpected(*lease::objection_to(lease::Ending::limit));
+  }
   Fd relay = holder.take_relay();
   return Acquired{whole ? sandbox::Input(sandbox::StreamInput{}) : sandbox::ProcessInput{},
                   std::move(relay), std::make_unique<QmpLease>(monitor_, state.running, !whole),
