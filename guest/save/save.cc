@@ -8,6 +8,7 @@
 #include "guest/save/encrypted_memory.h"
 #include "guest/save/heartbeat_memory.h"
 #include "guest/save/target_kinds.h"
+#include "src/base/process.h"
 #include "src/base/sys.h"
 #include "src/formats/byte_source.h"
 #include "src/formats/elf/reader.h"
@@ -80,8 +81,7 @@ int run_target(const config::Target& target, const std::string& vmcore,
     heartbeat();
   };
   // If memory runs out, the kernel kills this process and not its parent.
-  const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  static_cast<void>(sys::write_full(score.get(), std::as_bytes(std::span("1000", 4))));
+  be_killed_first();
   const auto saved = try_target(target, vmcore, config, first, say, heartbeat);
   if (!saved) {
     say(fmt::format("{}: {}", target.kind, saved.error().message));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/process.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -100,6 +101,15 @@ Result<Fd> open_pidfd(pid_t pid) {
 
 void kill_process(const Fd& pidfd) {
   ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0U);
+}
+
+void be_killed_first() {
+  constexpr char kMost[] = "1000";
+  const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (score >= 0) {
+    static_cast<void>(::write(score, kMost, sizeof kMost - 1) + 1);
+    ::close(score);
+  }
 }
 
 std::string ending(int status) {

@@ -51,6 +51,11 @@ Result<Fd> open_pidfd(pid_t pid);
 // SIGKILL. Does nothing to a process that has ended.
 void kill_process(const Fd& pidfd);
 
+// Changes this process: if the host runs out of memory, it and its children are killed before any
+// guest, and a guest that is paused for them then runs again (proc(5), oom_score_adj). For the
+// process of one job, at its start; no job calls it. Async-signal-safe.
+void be_killed_first();
+
 // The exit status 127 of a shell, and of a child whose exec failed.
 inline constexpr int kExecFailed = 127;
 

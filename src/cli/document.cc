@@ -29,4 +29,16 @@ Result<int> write_document(const std::string& document, const std::string& path,
   return exit_code_of(result);
 }
 
+bool clashes_with_json(const std::string& path, std::string_view verb, std::string_view option,
+                       const Common& common) {
+  const bool clashes = common.json && path == "-";
+  if (clashes) {
+    fmt::print(stderr,
+               "vmcorectl: {0}: {1} - and --output json both write to standard output: give {1} a "
+               "file\n",
+               verb, option);
+  }
+  return clashes;
+}
+
 }  // namespace vmcore::cli

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/guest_options.h"
+#include "src/base/process.h"
 
 #include <algorithm>
 #include <charconv>
@@ -14,7 +15,6 @@
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/available_memory.h"
 #include "src/job/budget.h"
 #include "src/job/describe_crash.h"
 #include "src/job/known_domain.h"
@@ -213,7 +213,7 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
     return {tl::unexpected(guest.error()), {}};
   }
   if (source.pause) {
-    job::be_killed_first();
+    be_killed_first();
   }
   job::PausedText result =
       source.pause

@@ -4,13 +4,13 @@
 #include <memory>
 #include <optional>
 
+#include "src/base/process.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/progress.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/available_memory.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/job/reports.h"
@@ -53,7 +53,7 @@ int run(Options& options, const Common& common) {
   if (!crash) {
     return report_error(crash.error(), common);
   }
-  job::be_killed_first();
+  be_killed_first();
   job::Interrupt interrupt(kExitInterrupted);
   if (options.output != "-") {
     interrupt.arm();  // where files cannot be unnamed, there is one to be removed

@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "src/base/process.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/crash_options.h"
 #include "src/cli/dump_options.h"
@@ -21,7 +22,6 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/available_memory.h"
 #include "src/job/budget.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_job.h"
@@ -257,7 +257,7 @@ int dump_all_crashed(Options& options, const Common& common) {
 }
 
 int run(Options& options, const Common& common) {
-  job::be_killed_first();
+  be_killed_first();
   std::optional<Loan> loan;
   const bool is_job = options.service.monitor_fd >= 0;
   const auto guest = is_job ? options.guest.selection() : reach_guest(options.guest, loan);

@@ -67,14 +67,8 @@ Run add_memory(CLI::App& command, const Common& common) {
   command.add_flag("--force", options->force, "Replace an existing picture");
   return [options, &common] {
     options->svg = job::resolved_output(options->svg);
-    if (common.json && options->svg == "-") {
-      std::fputs(
-          "vmcorectl: memory: --svg - and --output json both write to standard output: give --svg "
-          "a file\n",
-          stderr);
-      return static_cast<int>(kExitUsage);
-    }
-    return run(*options, common);
+    return clashes_with_json(options->svg, "memory", "--svg", common) ? static_cast<int>(kExitUsage)
+                                                                      : run(*options, common);
   };
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "src/base/process.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
@@ -15,7 +16,6 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/available_memory.h"
 #include "src/job/output.h"
 #include "src/job/receive_job.h"
 #include "src/job/reports.h"
@@ -118,7 +118,7 @@ int run(Options& options, const Common& common) {
     return kExitUsage;
   }
   options.job.guest.monitor = reporter->monitor();
-  job::be_killed_first();
+  be_killed_first();
   return options.keep.keep ? receive_into_store(options, *reporter, common)
                            : receive_into_file(options, *reporter, common);
 }

@@ -112,14 +112,9 @@ Run add_report(CLI::App& command, const Common& common) {
   command.add_flag("--force", options->force, "Replace an existing page");
   return [options, &common] {
     options->html = job::resolved_output(options->html);
-    if (common.json && options->html == "-") {
-      std::fputs(
-          "vmcorectl: report: --html - and --output json both write to standard output: give "
-          "--html a file\n",
-          stderr);
-      return static_cast<int>(kExitUsage);
-    }
-    return run(*options, common);
+    return clashes_with_json(options->html, "report", "--html", common)
+               ? static_cast<int>(kExitUsage)
+               : run(*options, common);
   };
 }
 

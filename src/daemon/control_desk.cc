@@ -120,7 +120,7 @@ std::vector<GuestId> ControlDesk::chosen(const Request& request, Answer& answer)
   return guests;
 }
 
-// A transient domain that is made again has another UUID, and the name of the one that has ended.
+// A transient domain that is created again has a new UUID and the old name. The old one has ended.
 void ControlDesk::leave_out_the_gone(std::vector<GuestId>& guests) const {
   const auto gone = [this](const GuestId& guest) {
     return hands_.state(guest) == phase_name(GuestPhase::gone);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Debug files and archives come from anywhere. They are parsed in a child process that has given up
-// all rights (src/sandbox/confine.h), with little memory and time: it can read what it was given,
-// write what it is told to, and answer.
+// all rights (src/sandbox/confine.h), with little memory and time. It can read the file that it was
+// given, write to the file that the parent names, and answer the parent.
 //
 // The calling process has no other threads.
 #pragma once

@@ -24,8 +24,8 @@ std::vector<std::string> living_servers(const std::vector<std::string>& urls,
 
 class Servers {
  public:
-  // The living ones of DEBUGINFOD_URLS: libdebuginfod is told to ask no others, by the environment
-  // of this process. Errc::not_found if there are none, with why.
+  // The servers of DEBUGINFOD_URLS that answer. Sets DEBUGINFOD_URLS of this process to them, so
+  // that libdebuginfod asks no others. Errc::not_found, with the reasons, if none answers.
   static Result<Servers> open(std::vector<Remark>& remarks);
 
   // The path of the file with debug information of that build-id, in libdebuginfod's cache.

@@ -59,6 +59,4 @@ std::uint64_t available_memory(const fs::path& root) {
   return least;
 }
 
-void be_killed_first() { std::ofstream("/proc/self/oom_score_adj") << 1000; }
-
 }  // namespace vmcore::job

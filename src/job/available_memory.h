@@ -12,9 +12,4 @@ namespace vmcore::job {
 // report it. `root` is the folder that contains /proc and /sys.
 std::uint64_t available_memory(const std::filesystem::path& root = "/");
 
-// Changes this process: if the host runs out of memory, it and its children are killed before any
-// guest, and a guest that is paused for them then runs again (proc(5), oom_score_adj). For the
-// process of one job, at its start; no job calls it.
-void be_killed_first();
-
 }  // namespace vmcore::job

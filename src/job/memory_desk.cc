@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/acquire/process/copy_request.h"
+#include "src/base/start_thread.h"
 #include "src/sandbox/read_line.h"
 
 namespace vmcore::job {
@@ -26,7 +27,9 @@ Result<std::unique_ptr<MemoryDesk>> MemoryDesk::open(acquire::Guest& guest, unsi
     desk->lines_.push_back({sandbox::line_name(i), Fd(ends[0]), Fd(ends[1])});
   }
   for (const Line& line : desk->lines_) {
-    desk->threads_.emplace_back([&desk = *desk, fd = line.ours.get()] { desk.serve(fd); });
+    TRY_ASSIGN(std::jthread thread, start_thread<std::jthread>(
+                                        [&desk = *desk, fd = line.ours.get()] { desk.serve(fd); }));
+    desk->threads_.push_back(std::move(thread));
   }
   return desk;
 }

@@ -121,9 +121,9 @@ enum class Search : std::uint8_t {
 // Finds the kernels of the image, which must outlive them. A note that does not validate is a
 // Remark and the search goes on. Fails only where the image's memory cannot be read at all.
 // `before`, which may be null, is what was found in the same memory a moment ago: it is validated,
-// and taken where nothing speaks against it, so that less is read. At `hint` is looked before
-// anything is searched, and instead where what is there is the kernel that runs; where no vCPU
-// tells that, the one that booted last.
+// and taken where nothing speaks against it, so that less is read. `hint` is read before anything
+// is searched. If it leads to the kernel that a vCPU runs, nothing is searched; without registers,
+// if it leads to the kernel that booted last.
 Result<FoundKernels> find_kernels(const MemoryImage& image, Search search,
                                   const FoundKernels* before = nullptr,
                                   const std::optional<InfoPlace>& hint = {});

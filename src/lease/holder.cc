@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,10 +34,7 @@ struct Seen {
 };
 
 Result<Seen> see(pid_t pid) {
-  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) {
-    return fail_errno(errno, "pidfd_open");
-  }
+  TRY_ASSIGN(Fd pidfd, open_pidfd(pid));
   Fd stat(::open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
   if (!stat) {  // a /proc with hidepid= hides a worker that gave up being traced
     stat = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));

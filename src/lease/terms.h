@@ -19,7 +19,7 @@ enum class Ending : char {
 
 // What the holder says before a guest may be paused for it.
 inline constexpr char kReady = 'r';
-// What it is told.
+// The orders that the holder gets.
 inline constexpr char kDrop = 'd';
 inline constexpr char kGoodbye = 'q';  // the job is over: whoever dies now is none of its business
 

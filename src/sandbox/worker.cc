@@ -24,21 +24,12 @@ constexpr int kWorkerFd = 3;  // vmcore-worker's own constant; see src/worker/ma
 bool may_be_unconfined = false;
 
 constexpr const char* kOutOfBounds =
-    ", for it made a system call that its job does not need: the input may be hostile, or this is "
-    "a "
-    "bug of vmcorectl (docs/SECURITY.md tells how to report it)";
+    ": it made a system call that its job does not need. The input may be hostile, or this is a "
+    "bug "
+    "of vmcorectl (docs/SECURITY.md tells how to report it)";
 
 // Of standard error. A pipe holds 64 KiB; what it has no room for is lost.
 constexpr std::size_t kMostWords = 2000;
-
-void be_killed_first() {
-  constexpr char kMost[] = "1000";  // proc(5), oom_score_adj
-  const int score = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (score >= 0) {
-    static_cast<void>(::write(score, kMost, sizeof kMost - 1) + 1);
-    ::close(score);
-  }
-}
 
 // In the child, between fork and exec: only async-signal-safe calls. `words`: for standard error,
 // which must not be the operator's terminal.

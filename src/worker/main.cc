@@ -20,8 +20,8 @@ namespace {
 
 constexpr int kChannelFd = 3;
 
-// When the program that started us is gone or cancels, we go at once and wherever we are: we may
-// hold the pipe whose closing lets a paused guest run.
+// When the program that started us is gone or cancels, we go at once and wherever we are: nobody
+// wants what we write, and the holder of a pause ends it when we close the relay.
 void die_with(const vmcore::sandbox::Channel& channel) {
   channel.wait_closed();
   ::_exit(0);

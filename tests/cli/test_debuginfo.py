@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""debuginfo: which vmlinux is of a dump, what is said of those that are not, how to get it."""
+"""debuginfo: it finds the vmlinux of a dump, names the kernel of any other, and says which package has the right one."""
 
 import json
 import os

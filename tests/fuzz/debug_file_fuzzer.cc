@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Files with debug information, boot images and archives. libelf and libarchive are not built with
-// the sanitizers: what is looked for is in our use of them.
+// the sanitizers: this fuzzer finds faults in our own code.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -117,7 +117,7 @@ def find_it(rig: Rig, name: str, findings) -> None:
     cache = rig.folder / "home/.cache/vmcorectl/symbols" / build_id
     kept = sorted(path.name for path in cache.iterdir())
     wanted = sorted(["vmlinux", *(f"{module['name']}.ko.debug" for module in found["modules"]["found"])])
-    findings.check(f"{name}: only what is needed is unpacked", [] if kept == wanted else [f"{kept}, wanted {wanted}"])
+    findings.check(f"{name}: nothing else is unpacked", [] if kept == wanted else [f"{kept}, wanted {wanted}"])
     findings.check(f"{name}: from the cache", wrong_in(rig.document("debuginfo", dump), build_id, "cache"))
 
     wrong = rig.document("debuginfo", dump, "--from", fetch_debuginfo(kernel(KERNELS[name])), home="empty")

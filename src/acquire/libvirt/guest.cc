@@ -99,7 +99,7 @@ Result<std::vector<std::size_t>> which_fit(const GuestProcess& process, virDomai
   });
 }
 
-// What is read of it is what the holder passes on.
+// libvirt writes to the holder, and the dump is read from the holder's relay.
 Result<DumpTarget> target_of(lease::Holder& holder) {
   Pipe pipe{.out = holder.take_relay(), .in = holder.take_writing_end()};
   return DumpTarget::of_pipe(std::move(pipe));
