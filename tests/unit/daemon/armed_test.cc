@@ -59,7 +59,8 @@ class ArmedTest : public testing::Test {
     armed_.reset();
     folder_.reset();
     qemu_.reset();
-    fs::remove_all(root_);
+    std::error_code ignored;  // a record may still be written
+    fs::remove_all(root_, ignored);
   }
 
   Result<> save(const GuestRecord& record) {
