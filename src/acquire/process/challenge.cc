@@ -255,27 +255,31 @@ Contents Challenge::read(PhysAddr page) const {
 }
 
 Result<bool> Challenge::ask(PhysAddr page) {
-  std::optional<std::vector<std::size_t>> equal;
-  for (unsigned attempt = 0; attempt < kAttempts && (!equal || equal->empty()); ++attempt) {
-    const Contents before = read(page);
+  std::vector<std::size_t> equal;
+  std::optional<Contents> first;
+  bool changes = false;
+  for (unsigned attempt = 0; attempt < kAttempts && equal.empty(); ++attempt) {
+    Contents before = read(page);
     std::optional<Page> said(std::in_place);
     TRY(peek_(page, *said));
-    const bool known =
-        std::ranges::any_of(before, [](const auto& content) { return content.has_value(); });
-    if (!known || read(page) != before) {
+    if (std::ranges::none_of(before, [](const auto& content) { return content.has_value(); })) {
       continue;
     }
-    equal.emplace();
-    for (std::size_t i = 0; i < fit_.size(); ++i) {
+    const bool still = read(page) == before;
+    changes = changes || !still || (first && *first != before);
+    for (std::size_t i = 0; i < fit_.size() && still; ++i) {
       if (!before[i] || before[i] == said) {
-        equal->push_back(fit_[i]);
+        equal.push_back(fit_[i]);
       }
     }
+    first = first ? std::move(first) : std::move(before);
   }
-  if (equal) {
-    fit_ = *std::move(equal);
+  // A stack may be back at what it was when it is read again, and QEMU saw it in between.
+  const bool told = first && (!equal.empty() || !changes);
+  if (told) {
+    fit_ = std::move(equal);
   }
-  return equal.has_value();
+  return told;
 }
 
 }  // namespace
