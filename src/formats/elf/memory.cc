@@ -2,6 +2,7 @@
 #include "src/formats/elf/memory.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "src/image/page.h"
@@ -152,7 +153,7 @@ Result<ReadExtent> ElfMemory::read(PhysAddr address, std::span<std::byte> out) c
       wanted = std::min<std::uint64_t>(out.size() - result.good, left);
       const auto piece = out.subspan(result.good, wanted);
       if (zeros) {
-        std::ranges::fill(piece, std::byte{0});
+        std::memset(piece.data(), 0, piece.size());
         got = wanted;
       } else {
         TRY_ASSIGN(got, source_->read(mapping->target + (at - mapping->begin), piece));

@@ -85,7 +85,7 @@ class FlattenedSource final : public ByteSource {
           return done + got;
         }
       } else {
-        std::ranges::fill(piece, std::byte{0});
+        std::memset(piece.data(), 0, piece.size());
       }
       done += piece.size();
     }

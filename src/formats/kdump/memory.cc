@@ -213,7 +213,7 @@ Result<std::size_t> KdumpMemory::read_adjacent(Context& context, std::span<const
   for (std::size_t i = 0; i < count; ++i) {
     const std::span<std::byte> page = page_of(out, i);
     if (is_zero(descs[i], zero_page)) {
-      std::ranges::fill(page, std::byte{0});
+      std::memset(page.data(), 0, page.size());
       continue;
     }
     const std::uint32_t packed = descs[i].size;
