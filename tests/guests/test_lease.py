@@ -94,8 +94,7 @@ class Trials:
     def tell(self, roles: tuple, number: int) -> None:
         kill(roles, self.process.pid, number)
 
-    @staticmethod
-    def limit(fault: str) -> float:
+    def limit(self, fault: str) -> float:
         return STALL + (UNDER_WAY if self.known else 0) if fault.endswith("no limit") else LIMIT
 
     def start(self, limit: str) -> None:
