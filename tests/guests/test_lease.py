@@ -234,7 +234,7 @@ def by_qmp(vmcorectl, method: str, trials: int, findings) -> None:
 def by_libvirt(vmcorectl, kind: str, method: str, trials: int, findings) -> None:
     # The rig's user has no way into the cache of root.
     with (scratch_folder() as scratch, LibvirtRig(kind, memory_mib=MEMORY_MIB) as rig,
-          disk_here(findings, Path(scratch), rig.folder / "disk") as disk):
+          disk_here(findings, Path(scratch), rig.folder / "output") as disk):
         out = disk.path if disk else rig.folder / "home"
         witness = Witness(rig.folder / "witness.sock")
         hang = rig.daemon and (lambda: rig.daemon.send_signal(signal.SIGSTOP), lambda: rig.daemon.send_signal(signal.SIGCONT))
