@@ -19,8 +19,11 @@ constexpr seconds kFlashTime{120};
 // Of a look that gave no answer, and how often.
 constexpr seconds kLookAgain{60};
 constexpr unsigned kMostLooks = 3;
-constexpr seconds kBusyWait{2};  // another vmcorectl has the guest
+// Another vmcorectl has the guest. A job that kept its flash report leaves a part of the crash.
+constexpr seconds kBusyWait{2};
 constexpr unsigned kMostTries = 30;
+constexpr seconds kBusyWaitWithPart{10};
+constexpr unsigned kMostParts = 6;
 constexpr seconds kLongestDeedWait{60};
 constexpr unsigned kMostDeeds = 10;
 constexpr unsigned kMostAsked = 10;  // once a second
@@ -457,8 +460,10 @@ void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {
   crash.outcome.why = ended.error ? ended.error->message : "";
   const bool stands = crash.left.empty();
   const bool busy = ended.error && ended.error->code == Errc::busy;
-  if (busy && ended.id.empty() && stands && crash.tries < kMostTries) {
-    wait(kBusyWait, Waiting::job);
+  const bool part = !ended.id.empty();
+  if (busy && stands && crash.tries < (part ? kMostParts : kMostTries)) {
+    crash.in_parts = crash.in_parts || part;
+    wait(part ? kBusyWaitWithPart : kBusyWait, Waiting::job);
   } else if (crash.job == JobKind::receive && !ended.whole && stands) {
     add(Say{false, "its capture kernel sent no complete dump, so it is dumped from outside: " +
                        crash.outcome.why});

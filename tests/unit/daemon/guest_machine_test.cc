@@ -136,6 +136,9 @@ class GuestMachineTest : public testing::Test {
     if (first == "kept-in-part") {
       return machine().on_job(JobEnded{.id = rest, .error = Error{Errc::no_space, "full"}}, facts_);
     }
+    if (first == "busy-but-kept") {
+      return machine().on_job(JobEnded{.id = rest, .error = Error{Errc::busy, "held"}}, facts_);
+    }
     if (first == "failed" || first == "busy") {
       const Errc code = first == "busy" ? Errc::busy : Errc::io;
       return machine().on_job(JobEnded{.error = Error{code, rest}}, facts_);
@@ -460,6 +463,22 @@ TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
          {"reset",
           "remember nothing due; remember nothing; settled: lost: the guest was reset "
           "before its memory was read; forget"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatIsHeldAfterItsFlashReportIsWaitedForToo) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"busy-but-kept C1", "wait 10"},
+         {"timer", "dump"},
+         {"kept C2", "remove parts of C2 since " + std::to_string(facts_.now_us) +
+                         "; remember C2 due; restart if stopped"}},
+        GuestPhase::kept);
+  machine_.reset();
+  story({{"panicked", "dump; remember open nothing due"},
+         {"busy-but-kept C1", "wait 10"},
+         {"reset",
+          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
+          "reset; settled: C1 in part; forget"}},
         GuestPhase::watched);
 }
 
