@@ -241,6 +241,22 @@ def policies(vmcorectl, kind: str, findings, table) -> None:
             bench.findings.check(f"{kind}: not tainted", [line for line in rig.taints() if "custom-monitor" in line])
 
 
+def libvirt_fails(vmcorectl, kind: str, findings, table) -> None:
+    """libvirt cannot write the dump that on_crash asks for, and leaves the domain as it is: nobody armed it."""
+    with LibvirtRig(kind, MEMORY, name="guest", on_crash="coredump-restart") as rig:
+        with beside_libvirt(vmcorectl, rig, EACH, findings, table, kind) as bench:
+            folder = rig.folder / "home/config/libvirt/qemu/dump"
+            folder.chmod(0o500)
+            domain = Domain(rig)
+            rig.send_panic()
+            bench.wait_settled(domain.name, 1)
+            state = domain.state(1, ALIVE)
+            bench.judge("on_crash coredump-restart, no room for libvirt's dump", domain.name, bench.last(domain.name), state,
+                        {"state": ALIVE, "dump": True, "flash": True, "policy": ("restart", True)})
+            expect(findings, f"{kind}: no room for libvirt's dump", [("dumps", list(folder.iterdir()), []),
+                                                                     ("boots", domain.boots(), 2)])
+
+
 def runs_on(vmcorectl, kind: str, findings, table) -> None:
     """on_crash preserve-running: libvirt 12.6 and later."""
     if kind != "newest":
@@ -506,7 +522,7 @@ def folder(vmcorectl, _kind: str, findings, table) -> None:
                     service.stop()
 
 
-PARTS = {part.__name__: part for part in (policies, runs_on, kdump, two, loop, small, libvirtd, killed, folder)}
+PARTS = {part.__name__: part for part in (policies, libvirt_fails, runs_on, kdump, two, loop, small, libvirtd, killed, folder)}
 
 
 def main_test(vmcorectl, _guests, findings) -> None:
