@@ -124,7 +124,8 @@ class Bench:
         if "policy" in wanted:
             lines += [("policy", (policy.get("action"), policy.get("done")), wanted["policy"])]
         if not expect(self.findings, f"{self.label}: {case}", lines):
-            print(f"  {self.label}: {case}: {json.dumps(crash)}\n{self.service.said()[-3000:]}", flush=True)
+            report = self.service.run("report", crash["id"])[:3000] if crash else ""
+            print(f"  {self.label}: {case}: {json.dumps(crash)}\n{self.service.said()[-3000:]}\n{report}", flush=True)
         self.table.add(f"{self.label}: {case}", crash, state)
 
 
