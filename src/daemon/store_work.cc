@@ -5,6 +5,7 @@
 #include <system_error>
 #include <vector>
 
+#include "src/vault/being_written.h"
 #include "src/vault/vault.h"
 
 namespace vmcore::daemon {
@@ -35,7 +36,8 @@ Recovered crash_since(const std::filesystem::path& store, const GuestId& guest,
     return found;
   }
   found.being_written = std::ranges::any_of(  // before those that have a name: it may get one
-      vault->being_written(), [&](const auto& manifest) { return is_of(manifest, guest, since); });
+      vault::being_written(store),
+      [&](const auto& manifest) { return is_of(manifest, guest, since); });
   for (const auto& crash : vault->list().value_or(std::vector<report::ListedCrash>())) {
     if (crash.manifest && is_of(*crash.manifest, guest, since) && !found.whole) {
       found.id = crash.id;

@@ -368,25 +368,6 @@ void Vault::recover_draft(const std::string& name, const Describe& describe,
   }
 }
 
-std::vector<report::Manifest> Vault::being_written() const {
-  std::vector<report::Manifest> found;
-  for (const std::string& name :
-       staging::names_in(folder_.get(), path_).value_or(std::vector<std::string>())) {
-    const auto folder = name.starts_with(kDraftPrefix)
-                            ? staging::open_folder_at(folder_.get(), name, path_)
-                            : fail(Errc::not_found, "no draft");
-    const auto lock = folder ? lock_folder(folder->get(), Hold::alone_now, false)
-                             : Result<Fd>(tl::unexpected(folder.error()));
-    const auto manifest = !lock && lock.error().code == Errc::busy
-                              ? read_manifest(folder->get())
-                              : Result<report::Manifest>(fail(Errc::not_found, "nobody writes it"));
-    if (manifest) {
-      found.push_back(*manifest);
-    }
-  }
-  return found;
-}
-
 Result<Recovered> Vault::recover(const Describe& describe) const {
   TRY_ASSIGN(const std::vector<std::string> names, staging::names_in(folder_.get(), path_));
   Recovered recovered;

@@ -80,8 +80,6 @@ class Vault {
   // An estimate of the next dump of a guest: somewhat more than its largest; 16 MiB without one.
   Result<std::uint64_t> estimate_for(const GuestKey& guest) const;
 
-  // The manifests, as far as they go, of crashes that are being written.
-  std::vector<report::Manifest> being_written() const;
   // Completes, or clears, what nobody writes any more.
   Result<Recovered> recover(const Describe& describe) const;
 

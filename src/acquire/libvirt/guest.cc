@@ -89,8 +89,11 @@ std::vector<RamBlock> blocks_of(const RamUnit& unit, std::uint64_t address) {
 }
 
 bool has_all(std::span<const RamBlock> all, const std::vector<RamBlock>& some) {
-  return std::ranges::all_of(
-      some, [&](const RamBlock& one) { return std::ranges::find(all, one) != all.end(); });
+  return std::ranges::all_of(some, [&](const RamBlock& one) {
+    return std::ranges::any_of(all, [&](const RamBlock& other) {
+      return other.range == one.range && other.address == one.address;
+    });
+  });
 }
 
 // Finds which of several places of a unit QEMU has it in.

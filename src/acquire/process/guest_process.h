@@ -27,7 +27,6 @@ namespace vmcore::acquire {
 struct RamBlock {
   PhysRange range;
   std::uint64_t address = 0;  // of its first byte, in the process
-  bool operator==(const RamBlock&) const = default;
 };
 
 // Whether the process has a thread of that number, in the numbering of its own PID namespace.

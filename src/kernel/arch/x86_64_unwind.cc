@@ -40,7 +40,28 @@ struct Unwinder::State {
   std::optional<VirtAddr> registers;
   bool all_registers = false;
   std::optional<VirtAddr> registers_before;  // the last complete ones
+
+  std::optional<OrcEntry> entry_before(const Unwinder& unwinder) const;
 };
+
+// crash_setup_regs() saves the address of a label (v4.20, and before with inline assembly), which
+// gcc may put behind the call that never returns: no code is there, and no entry. SP is that of the
+// function: an entry before fits by which a call is found.
+std::optional<OrcEntry> Unwinder::State::entry_before(const Unwinder& unwinder) const {
+  constexpr std::uint64_t kFarthest = 512;
+  for (std::uint64_t code = ip - 1; exact && code > ip - kFarthest; --code) {
+    const auto entry = unwinder.find({code});
+    if (!entry || entry->type != OrcType::call || entry->sp_register != OrcRegister::sp) {
+      continue;
+    }
+    const auto caller = unwinder.word(plus(sp, entry->sp_offset) - kWord);
+    if (caller && *caller >= unwinder.kernel_->arch().kernel_map.value &&
+        unwinder.is_behind_call(*caller) && unwinder.find({*caller - 1})) {
+      return *entry;
+    }
+  }
+  return std::nullopt;
+}
 
 bool Unwinder::Part::covers(VirtAddr code) const {
   const auto contains = [&](const Module::Range& range) {
@@ -103,25 +124,6 @@ Result<OrcEntry> Unwinder::look_up(VirtAddr code) const {
   return fail(Errc::not_found, "no ORC entry for the code at {:#x}", code.value);
 }
 
-// crash_setup_regs() saves the address of a label (v4.20, and before with inline assembly), which
-// gcc may put behind the call that never returns: no code is there, and no entry. SP is that of the
-// function: an entry before fits by which a call is found.
-std::optional<OrcEntry> Unwinder::entry_before(const State& state) const {
-  constexpr std::uint64_t kFarthest = 512;
-  for (std::uint64_t code = state.ip - 1; state.exact && code > state.ip - kFarthest; --code) {
-    const auto entry = find({code});
-    if (!entry || entry->type != OrcType::call || entry->sp_register != OrcRegister::sp) {
-      continue;
-    }
-    const auto caller = word(plus(state.sp, entry->sp_offset) - kWord);
-    if (caller && *caller >= kernel_->arch().kernel_map.value && is_behind_call(*caller) &&
-        find({*caller - 1})) {
-      return *entry;
-    }
-  }
-  return std::nullopt;
-}
-
 Result<OrcEntry> Unwinder::entry_for(State& state) const {
   if (state.ip == 0) {
     return kOfNull;
@@ -132,7 +134,7 @@ Result<OrcEntry> Unwinder::entry_for(State& state) const {
     return kOfFramePointer;
   }
   const auto before =
-      entry && entry->type == OrcType::undefined ? entry_before(state) : std::nullopt;
+      entry && entry->type == OrcType::undefined ? state.entry_before(*this) : std::nullopt;
   if (before) {
     return *before;
   }

@@ -84,7 +84,6 @@ class Unwinder {
   Result<OrcEntry> find(VirtAddr code) const;
   Result<OrcEntry> look_up(VirtAddr code) const;
   Result<OrcEntry> entry_for(State& state) const;
-  std::optional<OrcEntry> entry_before(const State& state) const;
   bool is_behind_call(std::uint64_t code) const;
   Result<> check_return(State& state) const;
   // Continues with the calling frame. False if the trace is complete.
