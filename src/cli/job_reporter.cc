@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/cli/far_end.h"
 
 namespace vmcore::cli {
 
@@ -92,6 +93,7 @@ std::function<void()> JobReporter::on_memory_read() {
   return [this] {
     const std::optional<bool> monitor = give_monitor_back();
     write(report::JobMemoryRead{.monitor = monitor});
+    outlive_service(fd_.get());  // nobody can read that memory again
   };
 }
 

@@ -259,7 +259,10 @@ void Armed::arm_domain(const GuestId& guest, Done done) {
 void Armed::set_domain(const GuestId& guest, Done done) {
   loop_.in_background<Result<CrashAction>>(
       [guest] { return acquire::set_crash_action(selection_of(guest), acquire::kPreserve); },
-      [done = std::move(done)](Result<CrashAction> set) {
+      [this, guest, done = std::move(done)](Result<CrashAction> set) {
+        if (set) {
+          hands_.on_armed_domain(guest);
+        }
         done(set ? Result<>() : tl::unexpected(std::move(set).error()));
       });
 }

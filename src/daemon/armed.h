@@ -34,6 +34,8 @@ class Armed {
     // Whether the configuration wants it armed when it is found.
     std::function<bool(const GuestId&)> wants_arming;
     std::function<void(const std::string& text, bool bad)> note;
+    // A domain is armed now, or again.
+    std::function<void(const GuestId&)> on_armed_domain = [](const GuestId&) {};
   };
 
   Armed(Loop& loop, Hands hands) : loop_(loop), hands_(std::move(hands)) {}

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "src/acquire/libvirt/domain_deeds.h"
+#include "src/acquire/libvirt/emulator.h"
 #include "src/daemon/after_crash.h"
 
 namespace vmcore::daemon {
@@ -81,6 +82,13 @@ void LibvirtLink::connected(Result<Events> events) {
   tell_.on_note(fmt::format("connected to libvirt at {}", uri_), false);
   loop_.watch(events_->fd(), [this] { read_events(); });
   learn_traits();
+  // Else a dump would wait for that while its guest is down.
+  loop_.in_background<int>(
+      [uri = uri_] {
+        acquire::let_libvirt_learn_emulator(uri);
+        return 0;
+      },
+      [](int) {});
   read_found();
 }
 

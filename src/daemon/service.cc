@@ -26,6 +26,7 @@
 #include "src/daemon/keeper.h"
 #include "src/daemon/link.h"
 #include "src/daemon/log.h"
+#include "src/daemon/look_ahead.h"
 #include "src/daemon/loop.h"
 #include "src/daemon/notify.h"
 #include "src/daemon/qmp_folder.h"
@@ -106,7 +107,11 @@ class Service {
                            "it is disarmed: more guests than vmcored remembers have ended since");
                        armed_.disarm(id, [](const Result<>&) {});
                      }}),
-        armed_(loop_, hands_that_arm()) {}
+        armed_(loop_, hands_that_arm()),
+        look_ahead_(loop_, programs_.vmcorectl, programs_.boot_time, [this](const GuestId& id) {
+          return keeper_.state_of(id) == phase_name(GuestPhase::watched) &&
+                 keeper_.record_of(id).armed;
+        }) {}
 
   std::size_t count_armed() {
     const std::vector<GuestId> guests = keeper_.guests();
@@ -120,7 +125,8 @@ class Service {
                            RecordWriter::Done done) { keeper_.save(record, std::move(done)); },
             .folder = [this](const GuestId& id) { return folder_of(id.from); },
             .wants_arming = [this](const GuestId& id) { return keeper_.policy_of(id).arm; },
-            .note = keeper_.events().on_note};
+            .note = keeper_.events().on_note,
+            .on_armed_domain = [this](const GuestId& id) { look_ahead_.add(id); }};
   }
 
   ControlDesk::Hands hands_of_desk() {
@@ -254,6 +260,7 @@ class Service {
   std::vector<QmpFolder*> folders_;  // of the keeper
   Keeper keeper_;
   Armed armed_;
+  LookAhead look_ahead_;
   std::optional<ControlDesk> desk_;
   std::unique_ptr<Aftermath> aftermath_;
   std::set<std::string> linked_;

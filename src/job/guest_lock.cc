@@ -16,8 +16,8 @@
 
 #include "src/acquire/process/guest_process.h"
 #include "src/base/number.h"
+#include "src/base/runtime_folder.h"
 #include "src/base/sys.h"
-#include "src/job/runtime_folder.h"
 
 namespace vmcore::job {
 namespace {

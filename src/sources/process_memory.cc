@@ -69,7 +69,7 @@ std::size_t read_while_good(std::uint64_t address, std::span<std::byte> out, Rea
 
 Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
                                                            const ProcessReader& reader,
-                                                           const Copier* copier) {
+                                                           GuestIs guest, const Copier* copier) {
   PhysAddr end{0};
   for (const Piece& piece : source.pieces) {
     const bool ordered = piece.range.begin >= end && piece.range.size != 0 &&
@@ -82,8 +82,8 @@ Result<std::unique_ptr<ProcessMemory>> ProcessMemory::make(ImageSource source,
     }
     end = piece.range.end();
   }
-  std::unique_ptr<ProcessMemory> memory(
-      new ProcessMemory(reader, std::move(source.pagemap), std::move(source.pieces), copier));
+  std::unique_ptr<ProcessMemory> memory(new ProcessMemory(reader, std::move(source.pagemap),
+                                                          std::move(source.pieces), guest, copier));
   for (Fd& file : source.files) {
     struct statfs system {};
     const bool huge = ::fstatfs(file.get(), &system) == 0 && system.f_type == HUGETLBFS_MAGIC;

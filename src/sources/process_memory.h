@@ -21,12 +21,14 @@
 
 namespace vmcore::sources {
 
+enum class GuestIs : std::uint8_t { running, still };
+
 class ProcessMemory : public PhysicalMemory {
  public:
   // `reader` and `copier` (borrowed; the copier may be null) know the process. Errc::malformed
   // where the pieces overlap or name files that are not there.
   static Result<std::unique_ptr<ProcessMemory>> make(ImageSource source,
-                                                     const ProcessReader& reader,
+                                                     const ProcessReader& reader, GuestIs guest,
                                                      const Copier* copier = nullptr);
 
   // `zero` is reported only for runs of 2 MiB and more, so that a sparsely used guest is not walked
@@ -40,12 +42,13 @@ class ProcessMemory : public PhysicalMemory {
   Result<> read_parts(std::span<ReadPart> parts, unsigned threads) const override;
 
  private:
-  ProcessMemory(const ProcessReader& reader, Fd pagemap, std::vector<Piece> pieces,
+  ProcessMemory(const ProcessReader& reader, Fd pagemap, std::vector<Piece> pieces, GuestIs guest,
                 const Copier* copier)
       : reader_(reader),
         pagemap_(std::move(pagemap)),
         pieces_(std::move(pieces)),
-        copier_(copier) {}
+        copier_(copier),
+        recent_(guest == GuestIs::still ? std::chrono::hours(1) : std::chrono::milliseconds(10)) {}
 
   // The first piece that ends behind the address, or the end.
   std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;

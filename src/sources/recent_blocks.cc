@@ -22,7 +22,7 @@ bool RecentBlocks::find(std::uint64_t address, std::span<std::byte> out) const {
   const std::uint64_t wanted = block_of(address);
   const std::scoped_lock lock(mutex_);
   const Block& block = blocks_[place_of(wanted, blocks_.size())];
-  if (block.address != wanted || Clock::now() - block.read > kFresh) {
+  if (block.address != wanted || Clock::now() - block.read > fresh_) {
     return false;
   }
   std::ranges::copy(std::span(block.bytes).subspan(address - wanted, out.size()), out.begin());

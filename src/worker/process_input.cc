@@ -190,6 +190,12 @@ Result<> check_same(const PhysicalMemory& memory, const std::vector<ElfBlock>& b
   return {};
 }
 
+Result<std::unique_ptr<PhysicalMemory>> memory_of(ImageSource source, bool torn,
+                                                  const Reach& reach) {
+  const auto guest = torn ? sources::GuestIs::running : sources::GuestIs::still;
+  return sources::ProcessMemory::make(std::move(source), *reach.reader, guest, reach.copier);
+}
+
 Remark not_located(const RangeSet& missing) {
   std::string list;
   for (const PhysRange& range : missing.ranges()) {
@@ -229,8 +235,7 @@ Result<Input> open_process(const Channel& channel, const sandbox::Ready& ready, 
   Input input;
   TRY_ASSIGN(headers, duplicate(beginning.file()));
   TRY_ASSIGN(input.image, open_headers(std::move(headers)));
-  TRY_ASSIGN(input.image.memory,
-             sources::ProcessMemory::make(std::move(source), *reach.reader, reach.copier));
+  TRY_ASSIGN(input.image.memory, memory_of(std::move(source), torn, reach));
   TRY(check_same(*input.image.memory, blocks, beginning));
   if (!missing.empty()) {
     input.image.remarks.push_back(not_located(missing));
@@ -250,8 +255,7 @@ Result<Input> open_live(const Channel& channel, bool torn, const Reach& reach) {
   if (input.image.cpus.empty()) {
     input.image.remarks.push_back(not_checked());
   }
-  TRY_ASSIGN(input.image.memory,
-             sources::ProcessMemory::make(std::move(source), *reach.reader, reach.copier));
+  TRY_ASSIGN(input.image.memory, memory_of(std::move(source), torn, reach));
   input.image.machine.arch = kHostArch;
   input.image.file.format = "memory of a guest";
   if (torn) {

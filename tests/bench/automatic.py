@@ -75,7 +75,9 @@ def libvirts_own(rig: LibvirtRig) -> dict:
 
 
 # Each crash is a repeat of the first one: without this it keeps a flash report only.
-CONFIG = """[guests]
+CONFIG = """[store]
+keep-free-share = "0%"
+[guests]
 after-crash = "restart"
 repeat-window = "1s"
 guest-rate = 1000

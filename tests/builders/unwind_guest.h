@@ -52,7 +52,9 @@ class UnwindGuest {
             {text + 0xa30, "call", "sp", 32},                   //
             {text + 0xa40, "call", "sp", 40},                   //
             {text + 0xa50, "call", "sp", 48},                   //
-            {text + 0xa60, "call", "sp", 56}};
+            {text + 0xa60, "call", "sp", 56},                   //
+            {text + 0xb00, "undefined"},                        // behind a call without return
+            {text + 0xc00, "call", "sp", 56}};
   }
 
   static BtfBuilder types() {

@@ -33,7 +33,7 @@ FLOORS = {
     "src/debuginfo": ["src/report", "src/sandbox", "src/staging"],
     "src/sources": ["src/image", "src/formats", "src/sandbox"],
     "src/triage": ["src/image", "src/kernel", "src/report", "src/seal"],
-    "src/acquire": ["src/image", "qmp", "src/sandbox", "src/lease"],
+    "src/acquire": ["src/image", "qmp", "src/sandbox", "src/lease", "src/staging"],
     "src/convert": ["src/image", "src/kernel", "src/formats", "filters"],
     "src/job": ["src/image", "src/report", "src/sandbox", "src/lease", "src/seal", "src/staging", "src/acquire"],
     "src/check": ["src/image", "src/report", "src/sandbox", "src/staging", "src/acquire", "src/job"],

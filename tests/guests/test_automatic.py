@@ -124,7 +124,8 @@ class Bench:
         if "policy" in wanted:
             lines += [("policy", (policy.get("action"), policy.get("done")), wanted["policy"])]
         if not expect(self.findings, f"{self.label}: {case}", lines):
-            print(f"  {self.label}: {case}: {json.dumps(crash)}\n{self.service.said()[-3000:]}", flush=True)
+            report = self.service.run("report", crash["id"])[:3000] if crash else ""
+            print(f"  {self.label}: {case}: {json.dumps(crash)}\n{self.service.said()[-3000:]}\n{report}", flush=True)
         self.table.add(f"{self.label}: {case}", crash, state)
 
 
@@ -239,6 +240,22 @@ def policies(vmcorectl, kind: str, findings, table) -> None:
                 for action in ACTIONS:
                     one_action(bench, domain, action, armed)
             bench.findings.check(f"{kind}: not tainted", [line for line in rig.taints() if "custom-monitor" in line])
+
+
+def libvirt_fails(vmcorectl, kind: str, findings, table) -> None:
+    """libvirt cannot write the dump that on_crash asks for, and leaves the domain as it is: nobody armed it."""
+    with LibvirtRig(kind, MEMORY, name="guest", on_crash="coredump-restart") as rig:
+        with beside_libvirt(vmcorectl, rig, EACH, findings, table, kind) as bench:
+            folder = rig.folder / "home/config/libvirt/qemu/dump"
+            folder.chmod(0o500)
+            domain = Domain(rig)
+            rig.send_panic()
+            bench.wait_settled(domain.name, 1)
+            state = domain.state(1, ALIVE)
+            bench.judge("on_crash coredump-restart, no room for libvirt's dump", domain.name, bench.last(domain.name), state,
+                        {"state": ALIVE, "dump": True, "flash": True, "policy": ("restart", True)})
+            expect(findings, f"{kind}: no room for libvirt's dump", [("dumps", list(folder.iterdir()), []),
+                                                                     ("boots", domain.boots(), 2)])
 
 
 def runs_on(vmcorectl, kind: str, findings, table) -> None:
@@ -506,7 +523,7 @@ def folder(vmcorectl, _kind: str, findings, table) -> None:
                     service.stop()
 
 
-PARTS = {part.__name__: part for part in (policies, runs_on, kdump, two, loop, small, libvirtd, killed, folder)}
+PARTS = {part.__name__: part for part in (policies, libvirt_fails, runs_on, kdump, two, loop, small, libvirtd, killed, folder)}
 
 
 def main_test(vmcorectl, _guests, findings) -> None:

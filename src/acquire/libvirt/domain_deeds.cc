@@ -5,6 +5,9 @@
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 
+#include <chrono>
+#include <thread>
+
 #include "src/acquire/libvirt/connection.h"
 #include "src/acquire/libvirt/process.h"
 #include "src/acquire/process/guest_process.h"
@@ -21,6 +24,30 @@ Result<bool> is_running(virDomain* domain) {
     return fail(Errc::guest_state, "the domain has ended");
   }
   return state == VIR_DOMAIN_RUNNING || state == VIR_DOMAIN_BLOCKED;
+}
+
+bool has_job(virDomain* domain) {
+  virDomainJobInfo job{};
+  return virDomainGetJobInfo(domain, &job) == 0 &&
+         (job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED);
+}
+
+// The dump of an on_crash coredump-restart or coredump-destroy, which a deed would spoil. libvirt
+// carries out the rest itself, a moment after the dump.
+void leave_to_libvirt(virDomain* domain) {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kLookEvery{100};
+  constexpr milliseconds kMoment{3000};
+  if (!has_job(domain)) {
+    return;
+  }
+  while (has_job(domain)) {
+    std::this_thread::sleep_for(kLookEvery);
+  }
+  for (milliseconds waited{0}; waited < kMoment && !is_running(domain).value_or(true);
+       waited += kLookEvery) {
+    std::this_thread::sleep_for(kLookEvery);
+  }
 }
 
 Result<> resume(virDomain* domain) {
@@ -73,6 +100,9 @@ Result<> do_to_domain(const std::string& uri, const std::string& uuid, DomainDee
                       bool only_if_stopped) {
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
   TRY_ASSIGN(const LibvirtDomain domain, find_running(connection.get(), uuid));
+  if (only_if_stopped) {
+    leave_to_libvirt(domain.get());
+  }
   TRY_ASSIGN(const bool running, is_running(domain.get()));
   if (only_if_stopped && running) {
     return fail(Errc::guest_state, "the guest runs again: somebody else carried it on");

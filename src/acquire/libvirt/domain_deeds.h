@@ -22,8 +22,8 @@ enum class DomainDeed : std::uint8_t {
 };
 
 // By a connection of its own; returns when it is done. `only_if_stopped`: Errc::guest_state if the
-// domain runs. A domain that has ended is Errc::guest_state, too. Waits for libvirt as long as its
-// connection lasts.
+// domain runs, once libvirt's own job of it (a dump that its on_crash asks for) is over. A domain
+// that has ended is Errc::guest_state, too. Waits for libvirt as long as its connection lasts.
 Result<> do_to_domain(const std::string& uri, const std::string& uuid, DomainDeed deed,
                       bool only_if_stopped);
 

@@ -18,4 +18,8 @@ std::string emulator_in(const std::string& capabilities);
 // was replaced since.
 std::string version_of_emulator(virConnect* connection, pid_t pid);
 
+// Asks libvirt for its default QEMU. The first answer takes some seconds, because libvirt starts
+// that QEMU to see what it can do; the next ones, of any connection, take milliseconds.
+void let_libvirt_learn_emulator(const std::string& uri);
+
 }  // namespace vmcore::acquire

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "src/acquire/libvirt/setup.h"
 #include "src/acquire/libvirt/state.h"
 #include "src/acquire/process/challenge.h"
+#include "src/acquire/process/known_ram.h"
 #include "src/acquire/process/ram_layout.h"
 #include "src/acquire/qmp/monitor_map.h"
 #include "src/acquire/qmp/registers.h"
@@ -78,26 +80,70 @@ Result<> peek(virDomain* domain, PhysAddr address, std::span<std::byte> bytes) {
   return {};
 }
 
-Result<std::vector<std::size_t>> which_fit(const GuestProcess& process, virDomain* domain,
-                                           const RamUnit& unit,
-                                           std::span<const std::uint64_t> addresses) {
-  std::vector<ImageSource> places;
-  for (const std::uint64_t address : addresses) {
-    std::vector<RamBlock> blocks;
-    for (const Stretch& stretch : unit.stretches) {
-      blocks.push_back({stretch.range, address + stretch.offset});
-    }
-    TRY_ASSIGN(ImageSource place, process.locate(blocks));
-    places.push_back(std::move(place));
-  }
-  std::vector<PhysRange> ranges;
+std::vector<RamBlock> blocks_of(const RamUnit& unit, std::uint64_t address) {
+  std::vector<RamBlock> blocks;
   for (const Stretch& stretch : unit.stretches) {
-    ranges.push_back(without_tseg(stretch.range));
+    blocks.push_back({stretch.range, address + stretch.offset});
   }
-  return places_that_fit(ranges, places, [&](PhysAddr at, std::span<std::byte> bytes) {
-    return peek(domain, at, bytes);
+  return blocks;
+}
+
+bool has_all(std::span<const RamBlock> all, const std::vector<RamBlock>& some) {
+  return std::ranges::all_of(some, [&](const RamBlock& one) {
+    return std::ranges::any_of(all, [&](const RamBlock& other) {
+      return other.range == one.range && other.address == one.address;
+    });
   });
 }
+
+// Finds which of several places of a unit QEMU has it in.
+class Prover {
+ public:
+  Prover(const GuestProcess& process, virDomain* domain)
+      : process_(process), key_(process.key()), domain_(domain) {
+    known_ = key_ ? recall_ram(*key_) : std::vector<RamBlock>();
+  }
+
+  Result<std::vector<std::size_t>> which_fit(const RamUnit& unit,
+                                             std::span<const std::uint64_t> addresses) {
+    std::vector<ImageSource> places;
+    std::optional<std::size_t> known;
+    for (const std::uint64_t address : addresses) {
+      const std::vector<RamBlock> blocks = blocks_of(unit, address);
+      known = has_all(known_, blocks) ? std::optional(places.size()) : known;
+      TRY_ASSIGN(ImageSource place, process_.locate(blocks));
+      places.push_back(std::move(place));
+    }
+    std::vector<PhysRange> ranges;
+    for (const Stretch& stretch : unit.stretches) {
+      ranges.push_back(without_tseg(stretch.range));
+    }
+    const Peek ask = [this](PhysAddr at, std::span<std::byte> bytes) {
+      return peek(domain_, at, bytes);
+    };
+    if (known && fits_still(ranges, places, *known, ask).value_or(false)) {
+      ++proven_;
+      return std::vector{*known};
+    }
+    TRY_ASSIGN(Fit fit, places_that_fit(ranges, places, ask));
+    proven_ += fit.by_data ? 1 : 0;
+    return std::move(fit.places);
+  }
+
+  // What was accepted for its size alone, or by pages of zeros, is proven again the next time.
+  void remember(std::span<const RamUnit> units, std::span<const RamBlock> blocks) const {
+    if (key_ && proven_ == units.size()) {
+      remember_ram(*key_, blocks);
+    }
+  }
+
+ private:
+  const GuestProcess& process_;
+  std::optional<ProcessKey> key_;
+  virDomain* domain_;
+  std::vector<RamBlock> known_;
+  std::size_t proven_ = 0;  // units
+};
 
 // libvirt writes to the holder, and the dump is read from the holder's relay.
 Result<DumpTarget> target_of(lease::Holder& holder) {
@@ -145,9 +191,13 @@ Result<std::vector<RamBlock>> LibvirtGuest::find_memory() const {
   TRY_ASSIGN(memory.most_low, most_low_memory(qmp::command_line(process_->pid())));
   TRY_ASSIGN(const std::vector<RamUnit> units, ram_units(memory));
   TRY_ASSIGN(const std::vector<Mapping> mappings, process_->mappings());
-  return place_units(units, mappings, [this](const RamUnit& unit, auto addresses) {
-    return which_fit(*process_, domain_.get(), unit, addresses);
-  });
+  Prover prover(*process_, domain_.get());
+  TRY_ASSIGN(std::vector<RamBlock> blocks,
+             place_units(units, mappings, [&](const RamUnit& unit, auto addresses) {
+               return prover.which_fit(unit, addresses);
+             }));
+  prover.remember(units, blocks);
+  return blocks;
 }
 
 Execute LibvirtGuest::by_monitor() {

@@ -164,12 +164,16 @@ class Challenge {
     }
   }
 
-  Result<std::vector<std::size_t>> run() {
-    if (ranges_.empty()) {
-      return fit_;
-    }
+  // As many pages as prove it.
+  Result<Fit> run() {
     const unsigned each = kPagesToBelieve * static_cast<unsigned>(ranges_.size());
-    const unsigned wanted = places_.size() > 1 ? std::max(kPagesToTell, each) : each;
+    return run(places_.size() > 1 ? std::max(kPagesToTell, each) : each);
+  }
+
+  Result<Fit> run(unsigned wanted) {
+    if (ranges_.empty()) {
+      return Fit{fit_};
+    }
     unsigned in_vain = 0;
     for (unsigned asked = 0; asked < wanted && !fit_.empty();) {
       TRY_ASSIGN(const bool told, ask(choose(ranges_[(asked + in_vain) % ranges_.size()])));
@@ -179,7 +183,7 @@ class Challenge {
         return fail(Errc::unsupported, "the guest changes its memory too fast for a comparison");
       }
     }
-    return fit_;
+    return Fit{fit_, by_data_};
   }
 
  private:
@@ -199,6 +203,7 @@ class Challenge {
   std::vector<PhysRange> ranges_;
   std::vector<Place> places_;
   std::vector<std::size_t> fit_;
+  bool by_data_ = true;
   std::random_device random_;
   std::set<std::pair<std::size_t, std::uint64_t>> untouched_;  // place and range: nothing is there
 };
@@ -277,6 +282,7 @@ Result<bool> Challenge::ask(PhysAddr page) {
   // A stack may be back at what it was when it is read again, and QEMU saw it in between.
   const bool told = first && (!equal.empty() || !changes);
   if (told) {
+    by_data_ = by_data_ && std::ranges::any_of(*first, is_data);
     fit_ = std::move(equal);
   }
   return told;
@@ -284,10 +290,15 @@ Result<bool> Challenge::ask(PhysAddr page) {
 
 }  // namespace
 
-Result<std::vector<std::size_t>> places_that_fit(std::span<const PhysRange> ranges,
-                                                 std::span<const ImageSource> places,
-                                                 const Peek& peek) {
+Result<Fit> places_that_fit(std::span<const PhysRange> ranges, std::span<const ImageSource> places,
+                            const Peek& peek) {
   return Challenge(ranges, places, peek).run();
+}
+
+Result<bool> fits_still(std::span<const PhysRange> ranges, std::span<const ImageSource> places,
+                        std::size_t known, const Peek& peek) {
+  TRY_ASSIGN(const Fit fit, Challenge(ranges, places, peek).run(1));
+  return fit.by_data && fit.places == std::vector{known};
 }
 
 }  // namespace vmcore::acquire

@@ -24,13 +24,24 @@ using Peek = std::function<Result<>(PhysAddr address, std::span<std::byte> bytes
 inline constexpr unsigned kPagesToBelieve = 4;
 inline constexpr unsigned kPagesToTell = 16;
 
-// The places (indices) that hold the ranges: those that equal QEMU's contents at every page that
+// The places (indices) that hold the ranges, and what that is known by.
+struct Fit {
+  std::vector<std::size_t> places = {};
+  bool by_data = false;  // each page that was compared has some
+};
+
+// The places that hold the ranges: those that equal QEMU's contents at every page that
 // was compared. Each place has all of the ranges. Pages are chosen that are non-zero in one place
 // and differ between places, as far as such pages are found. The guest may run: a page counts only
 // if no place changes it while QEMU answers. Errc::unsupported if the guest changes every page; the
 // errors of `peek`.
-Result<std::vector<std::size_t>> places_that_fit(std::span<const PhysRange> ranges,
-                                                 std::span<const ImageSource> places,
-                                                 const Peek& peek);
+Result<Fit> places_that_fit(std::span<const PhysRange> ranges, std::span<const ImageSource> places,
+                            const Peek& peek);
+
+// Whether of these places that one alone fits, which was proven by data before, in the same process
+// (known_ram.h). One page is compared. False also where it tells too little: it has no data, or is
+// the same in another place.
+Result<bool> fits_still(std::span<const PhysRange> ranges, std::span<const ImageSource> places,
+                        std::size_t known, const Peek& peek);
 
 }  // namespace vmcore::acquire

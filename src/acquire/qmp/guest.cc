@@ -212,8 +212,8 @@ Result<> QmpGuest::prove(std::span<const RamBlock> found) {
       continue;
     }
     TRY_ASSIGN(const ImageSource place, process_->locate({&block, 1}));
-    TRY_ASSIGN(const auto fit, places_that_fit({&block.range, 1}, {&place, 1}, peek));
-    if (fit.empty()) {
+    TRY_ASSIGN(const Fit fit, places_that_fit({&block.range, 1}, {&place, 1}, peek));
+    if (fit.places.empty()) {
       return fail(
           Errc::unsupported,
           "the memory of process {} differs from what QEMU has at {:#x}: it does not run the guest",

@@ -40,7 +40,28 @@ struct Unwinder::State {
   std::optional<VirtAddr> registers;
   bool all_registers = false;
   std::optional<VirtAddr> registers_before;  // the last complete ones
+
+  std::optional<OrcEntry> entry_before(const Unwinder& unwinder) const;
 };
+
+// crash_setup_regs() saves the address of a label (v4.20, and before with inline assembly), which
+// gcc may put behind the call that never returns: no code is there, and no entry. SP is that of the
+// function: an entry before fits by which a call is found.
+std::optional<OrcEntry> Unwinder::State::entry_before(const Unwinder& unwinder) const {
+  constexpr std::uint64_t kFarthest = 512;
+  for (std::uint64_t code = ip - 1; exact && code > ip - kFarthest; --code) {
+    const auto entry = unwinder.find({code});
+    if (!entry || entry->type != OrcType::call || entry->sp_register != OrcRegister::sp) {
+      continue;
+    }
+    const auto caller = unwinder.word(plus(sp, entry->sp_offset) - kWord);
+    if (caller && *caller >= unwinder.kernel_->arch().kernel_map.value &&
+        unwinder.is_behind_call(*caller) && unwinder.find({*caller - 1})) {
+      return *entry;
+    }
+  }
+  return std::nullopt;
+}
 
 bool Unwinder::Part::covers(VirtAddr code) const {
   const auto contains = [&](const Module::Range& range) {
@@ -111,6 +132,11 @@ Result<OrcEntry> Unwinder::entry_for(State& state) const {
   if (!entry && entry.error().code == Errc::not_found && !state.guessed) {
     state.guessed = true;
     return kOfFramePointer;
+  }
+  const auto before =
+      entry && entry->type == OrcType::undefined ? state.entry_before(*this) : std::nullopt;
+  if (before) {
+    return *before;
   }
   if (entry && entry->type == OrcType::undefined) {
     return fail(Errc::not_found, "no ORC entry for the code at {:#x}", state.ip);

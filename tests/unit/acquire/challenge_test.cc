@@ -60,13 +60,14 @@ class ChallengeTest : public testing::TestWithParam<bool> {
  protected:
   // Which of one and other QEMU has, by what `truth` has.
   Result<Indices> ask(const std::vector<const Memory*>& places, const Memory& truth) {
-    return ask(places, [&](PhysAddr address, std::span<std::byte> bytes) -> Result<> {
-      ++asked_;
-      std::memcpy(bytes.data(), truth.page(0) + address.value, bytes.size());
-      return {};
-    });
+    return ask(places, says(truth));
   }
   static Result<Indices> ask(const std::vector<const Memory*>& places, const Peek& peek) {
+    TRY_ASSIGN(const auto sources, sources_of(places));
+    TRY_ASSIGN(Fit fit, places_that_fit(kRanges, sources, peek));
+    return std::move(fit.places);
+  }
+  static Result<std::vector<ImageSource>> sources_of(const std::vector<const Memory*>& places) {
     TRY_ASSIGN(const GuestProcess process, GuestProcess::open(::getpid()));
     std::vector<ImageSource> sources;
     for (const Memory* place : places) {
@@ -74,16 +75,61 @@ class ChallengeTest : public testing::TestWithParam<bool> {
       TRY_ASSIGN(ImageSource source, process.locate({&block, 1}));
       sources.push_back(std::move(source));
     }
-    const std::vector<PhysRange> ranges{{{0}, kSize / 2}, {{kSize / 2}, kSize / 2}};
-    return places_that_fit(ranges, sources, peek);
+    return sources;
+  }
+  bool proven_by_data(const Memory& memory) {
+    const auto sources = sources_of({&memory});
+    const auto fit = places_that_fit(kRanges, *sources, says(memory));
+    return fit && fit->by_data;
+  }
+  bool still(const std::vector<const Memory*>& places, std::size_t known, const Memory& truth) {
+    const auto sources = sources_of(places);
+    return fits_still(kRanges, *sources, known, says(truth)).value_or(false);
+  }
+  Peek says(const Memory& truth) {
+    return [&](PhysAddr address, std::span<std::byte> bytes) -> Result<> {
+      ++asked_;
+      std::memcpy(bytes.data(), truth.page(0) + address.value, bytes.size());
+      return {};
+    };
   }
 
+  inline static const std::vector<PhysRange> kRanges{{{0}, kSize / 2}, {{kSize / 2}, kSize / 2}};
   Memory one_{GetParam()};
   Memory other_{GetParam()};
   unsigned asked_ = 0;
 };
 
 INSTANTIATE_TEST_SUITE_P(Memory, ChallengeTest, testing::Bool());
+
+TEST_P(ChallengeTest, APlaceThatWasProvenIsCheckedWithOnePage) {
+  one_.fill(0);
+  other_.fill(1);
+  EXPECT_TRUE(still({&one_, &other_}, 0, one_));
+  EXPECT_EQ(asked_, 1U);
+}
+
+TEST_P(ChallengeTest, APlaceThatIsNotProvenAnyMore) {
+  one_.fill(0);
+  other_.fill(1);
+  EXPECT_FALSE(still({&one_, &other_}, 1, one_));
+  EXPECT_FALSE(still({&other_}, 0, one_));
+}
+
+TEST_P(ChallengeTest, OnePageThatTellsTooLittle) {
+  EXPECT_FALSE(still({&one_}, 0, one_)) << "zeros";
+  one_.fill(0);
+  other_.fill(0);
+  EXPECT_FALSE(still({&one_, &other_}, 0, one_)) << "another place is the same";
+}
+
+TEST_P(ChallengeTest, TellsWhetherDataProvesIt) {
+  EXPECT_FALSE(proven_by_data(one_));
+  one_.fill(0);
+  EXPECT_TRUE(proven_by_data(one_));
+  std::memset(one_.page(0), 0, kSize / 2);
+  EXPECT_FALSE(proven_by_data(one_)) << "one of two ranges has none";
+}
 
 TEST_P(ChallengeTest, TellsWhichItIs) {
   one_.fill(0);

@@ -23,7 +23,7 @@ class PlaceCacheTest : public ::testing::Test {
   ~PlaceCacheTest() override { fs::remove_all(parent_); }
 
   fs::path file(const ProcessKey& process) const {
-    return folder_ / fmt::format("{}-{}", process.pid, process.start_time);
+    return folder_ / fmt::format("{}-{}.place", process.pid, process.start_time);
   }
   void write(const std::string& text) const { std::ofstream(file(self_)) << text; }
 
@@ -39,7 +39,7 @@ class PlaceCacheTest : public ::testing::Test {
   const InfoPlace place_{{0x1'2345'6000}, "0123456789abcdef"};
 
  private:
-  PlaceCache cache_{folder_};
+  PlaceCache cache_{acquire::ProcessNotes(folder_)};
 };
 
 TEST_F(PlaceCacheTest, RemembersForTheUserAlone) {
@@ -79,13 +79,13 @@ TEST_F(PlaceCacheTest, WhatBelongsToTheDeadGoes) {
   const ProcessKey before{self_.pid, self_.start_time - 1};
   cache().remember(dead, place_);
   cache().remember(before, place_);
-  for (const char* name : {"README", "0-5", "-1-5", "5", "5-", "-5"}) {
+  for (const char* name : {"README", "0-5.ram", "-1-5.ram", "5.ram", "5-.ram", "-5.ram", "5-5"}) {
     std::ofstream(folder_ / name) << "not ours\n";
   }
   cache().remember(self_, place_);
   EXPECT_FALSE(fs::exists(file(dead)));
   EXPECT_FALSE(fs::exists(file(before)));
-  for (const char* name : {"README", "0-5", "-1-5", "5", "5-", "-5"}) {
+  for (const char* name : {"README", "0-5.ram", "-1-5.ram", "5.ram", "5-.ram", "-5.ram", "5-5"}) {
     EXPECT_TRUE(fs::exists(folder_ / name)) << name;
   }
   EXPECT_TRUE(cache().recall(self_));
@@ -133,7 +133,7 @@ TEST_F(PlaceCacheTest, NorIsALink) {
 }
 
 TEST(PlaceCache, NoFolderIsNoCache) {
-  const PlaceCache none{fs::path()};
+  const PlaceCache none{acquire::ProcessNotes(fs::path())};
   none.remember({1, 1}, {});
   EXPECT_FALSE(none.recall({1, 1}));
 }

@@ -72,6 +72,17 @@ TEST_P(UnwindStyles, Calls) {
   EXPECT_EQ(trace.frames[2].sp.value, guest.stack(0x120));
 }
 
+// __crash_kexec() of 6.1 saves the address of a label that lies where no code is.
+TEST_P(UnwindStyles, AnAddressBehindACallWithoutReturn) {
+  UnwindGuest guest(GetParam());
+  const Registers saved{guest.text(0xb10), guest.stack(0x100), 0};
+  EXPECT_EQ(shown(guest, unwinder_of(guest).from(saved)), "b10* not_found");
+  guest.put(guest.stack(0x128), guest.text(0x510));  // of 0xa50
+  EXPECT_EQ(shown(guest, unwinder_of(guest).from(saved)), "b10* 510 whole");
+  guest.put(guest.stack(0x130), guest.text(0x520));  // of 0xa60, which is nearer
+  EXPECT_EQ(shown(guest, unwinder_of(guest).from(saved)), "b10* 520 whole");
+}
+
 // The byte before a return address tells: a call may be the last of its function.
 TEST_P(UnwindStyles, CallsThatDoNotReturn) {
   UnwindGuest guest(GetParam());

@@ -86,7 +86,7 @@ std::unique_ptr<ProcessMemory> memory_of(std::vector<Piece> pieces, std::vector<
   for (const int file : files) {
     source.files.emplace_back(::dup(file));
   }
-  auto memory = ProcessMemory::make(std::move(source), own_memory(), copier);
+  auto memory = ProcessMemory::make(std::move(source), own_memory(), GuestIs::running, copier);
   EXPECT_TRUE(memory) << memory.error().message;
   return memory ? *std::move(memory) : nullptr;
 }
@@ -198,7 +198,7 @@ TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
       .pagemap = own("/proc/self/pagemap"),
       .files = {},
       .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
-  const auto memory = ProcessMemory::make(std::move(source), own_memory());
+  const auto memory = ProcessMemory::make(std::move(source), own_memory(), GuestIs::running);
   ASSERT_TRUE(memory);
   // /proc/PID/mem reads what is mapped without access; what has pages and no mapping cannot be, so
   // a short source stands for it.
@@ -207,7 +207,7 @@ TEST(ProcessMemory, APageThatCannotBeReadIsBad) {
       .pagemap = own("/proc/self/pagemap"),
       .files = {},
       .pieces = {{.range = {{0}, 4 * kPageSize}, .address = ram.address(), .file = {}}}};
-  const auto lost = ProcessMemory::make(std::move(broken), nothing);
+  const auto lost = ProcessMemory::make(std::move(broken), nothing, GuestIs::running);
   std::byte bytes[2 * kPageSize];
   const auto got = (*lost)->read({kPageSize}, bytes);
   ASSERT_TRUE(got);
@@ -230,13 +230,14 @@ class CountingReader final : public ProcessReader {
   std::uint64_t bad_;
 };
 
-std::unique_ptr<ProcessMemory> memory_by(const ProcessReader& reader, const Mapped& ram) {
+std::unique_ptr<ProcessMemory> memory_by(const ProcessReader& reader, const Mapped& ram,
+                                         GuestIs guest = GuestIs::running) {
   return *ProcessMemory::make(
       {.memory = {},
        .pagemap = own("/proc/self/pagemap"),
        .files = {},
        .pieces = {{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}},
-      reader);
+      reader, guest);
 }
 
 TEST(ProcessMemory, SmallReadsNearEachOtherAskSeldom) {
@@ -252,6 +253,18 @@ TEST(ProcessMemory, SmallReadsNearEachOtherAskSeldom) {
   // Where a page was never touched, nothing beside it is read.
   EXPECT_EQ(text_at(*memory, kBlock, 8), std::string(8, '\0'));
   EXPECT_EQ(text_at(*memory, 7 * kPageSize, kPageSize), std::string(kPageSize, 'x'));
+}
+
+TEST(ProcessMemory, WhatAGuestThatStandsStillHasIsReadOnce) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  std::memset(ram.at(0), 'x', 8 * kPageSize);
+  const CountingReader reader;
+  const auto memory = memory_by(reader, ram, GuestIs::still);
+  for (unsigned i = 0; i < 3; ++i) {
+    ASSERT_EQ(text_at(*memory, 0, 8), "xxxxxxxx");
+    std::this_thread::sleep_for(std::chrono::milliseconds(15));  // longer than of one that runs
+  }
+  EXPECT_EQ(reader.asked, 1U);
 }
 
 TEST(ProcessMemory, WhatTheGuestChangesIsSeen) {
@@ -291,7 +304,8 @@ TEST(ProcessMemory, AnOutlineDoesNotTellZeros) {
 TEST(ProcessMemory, RefusesPiecesThatCannotBe) {
   const auto refused = [](std::vector<Piece> pieces) {
     const auto memory = ProcessMemory::make(
-        {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)}, own_memory());
+        {.memory = Fd(), .pagemap = Fd(), .files = {}, .pieces = std::move(pieces)}, own_memory(),
+        GuestIs::running);
     return !memory && memory.error().code == Errc::malformed;
   };
   EXPECT_TRUE(refused({{.range = {{0}, kPageSize}, .address = {}, .file = {}}}));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/job/runtime_folder.h"
+#include "src/base/runtime_folder.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
-namespace vmcore::job {
+namespace vmcore {
 
 namespace fs = std::filesystem;
 
@@ -37,4 +37,4 @@ Result<> make_private(const fs::path& folder) {
                                    folder.string());
 }
 
-}  // namespace vmcore::job
+}  // namespace vmcore

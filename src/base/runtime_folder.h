@@ -7,7 +7,7 @@
 
 #include "src/base/result.h"
 
-namespace vmcore::job {
+namespace vmcore {
 
 // Its path, whether it exists or not; empty for a user without $XDG_RUNTIME_DIR.
 std::filesystem::path runtime_folder();
@@ -18,4 +18,4 @@ bool is_private(const std::filesystem::path& folder);
 // Creates the folder if it is missing, in an existing one. An Error if it is not private then.
 Result<> make_private(const std::filesystem::path& folder);
 
-}  // namespace vmcore::job
+}  // namespace vmcore
