@@ -43,10 +43,12 @@ bool names_guest(const GuestOptions& source) {
   return !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
 }
 
+// A folder is no dump: what is called like one may be a guest, whose folder it is.
 bool names_file(const GuestOptions& source) {
   std::error_code error;
+  const auto status = std::filesystem::status(source.domain, error);
   return source.domain.find('/') != std::string::npos ||
-         std::filesystem::exists(source.domain, error);
+         (std::filesystem::exists(status) && !std::filesystem::is_directory(status));
 }
 
 }  // namespace

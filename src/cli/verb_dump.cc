@@ -19,6 +19,7 @@
 #include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
+#include "src/cli/size_option.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -323,11 +324,10 @@ Run add_dump(CLI::App& command, const Common& common) {
   CLI::Option* all =
       command.add_flag("--all-crashed", options->all_crashed,
                        "Dump every domain whose guest panicked, into the current folder");
-  command
-      .add_option("--memory-budget", options->memory_budget,
-                  "The most memory for a copy of what is kept, so that the guest need not wait for "
-                  "compression; default: a quarter of the available memory, at most 1GiB")
-      ->transform(CLI::AsSizeValue(false));
+  takes_size(command.add_option(
+      "--memory-budget", options->memory_budget,
+      "The most memory for a copy of what is kept, so that the guest need not wait for "
+      "compression; default: a quarter of the available memory, at most 1GiB"));
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});

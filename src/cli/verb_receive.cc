@@ -13,6 +13,7 @@
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
+#include "src/cli/size_option.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -161,14 +162,12 @@ Run add_receive(CLI::App& command, const Common& common) {
       ->capture_default_str();
   command.add_option("--key", options->key,
                      "The file of the secret key that the stream is sealed to (vmcorectl key)");
-  command
-      .add_option("--memory", options->memory,
-                  "The most RAM that the guest can have (4G); not needed for a domain")
-      ->transform(CLI::AsSizeValue(false));
-  command
-      .add_option("--max-size", options->most,
-                  "The most guest memory that is accepted (2G); what exceeds it is lost")
-      ->transform(CLI::AsSizeValue(false));
+  takes_size(
+      command.add_option("--memory", options->memory,
+                         "The most RAM that the guest can have (4G); not needed for a domain"));
+  takes_size(
+      command.add_option("--max-size", options->most,
+                         "The most guest memory that is accepted (2G); what exceeds it is lost"));
   add_dump_options(command, options->job.dump);
   command.add_flag("--dry-run", options->job.dump.how.dry_run,
                    "Print what would be kept, and keep only the kernel log");
