@@ -101,7 +101,8 @@ std::vector<std::string> leftovers_in(const fs::path& folder, const std::string&
 
 }  // namespace
 
-report::CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder) {
+report::CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder,
+                                bool may_be_off) {
   const std::string said = guest.domain.empty() ? guest.socket.string() : guest.domain;
   auto setup = acquire::setup_of(guest);
   if (!setup) {
@@ -115,6 +116,7 @@ report::CheckReport check_guest(const acquire::Selection& guest, const fs::path&
                    .domain = guest.domain.empty() ? "" : setup->handle,
                    .setup = *std::move(setup)};
   facts.selection = guest;
+  facts.may_be_off = may_be_off;
   facts.trace = read_trace_rights();
   facts.budget = job::whole_budget();
   facts.folder = folder;
@@ -128,8 +130,8 @@ report::CheckReport check_guest(const acquire::Selection& guest, const fs::path&
   return judge_guest(facts);
 }
 
-Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri) {
-  return acquire::running_domains(libvirt_uri);
+Result<std::vector<acquire::Selection>> all_guests(const std::string& libvirt_uri) {
+  return acquire::all_domains(libvirt_uri);
 }
 
 }  // namespace vmcore::check

@@ -223,14 +223,6 @@ int dump(Options& options, const Common& common, acquire::Selection guest, Loan*
                            : dump_into_file(options, *reporter, common);
 }
 
-// What several dumps come to: the worst.
-int worse(int one, int other) {
-  constexpr std::array kWorstFirst{int{kExitInterrupted}, int{kExitGuestChanged}, int{kExitFailed},
-                                   int{kExitNotAsAsked}, int{kExitDone}};
-  const auto rank = [&](int code) { return std::ranges::find(kWorstFirst, code); };
-  return std::min(rank(one), rank(other)) == rank(one) ? one : other;
-}
-
 int dump_all_crashed(Options& options, const Common& common) {
   const auto guests = job::crashed_guests(options.guest.uri);
   if (!guests) {
@@ -245,8 +237,8 @@ int dump_all_crashed(Options& options, const Common& common) {
     if (common.json) {
       std::fputs(std::exchange(before, ",\n"), stdout);
     }
-    code = worse(code, guest.doubt ? report_error(*guest.doubt, common)
-                                   : dump(options, common, guest.guest));
+    code = worse_exit(code, guest.doubt ? report_error(*guest.doubt, common)
+                                        : dump(options, common, guest.guest));
     if (code == kExitInterrupted) {
       break;
     }
