@@ -47,7 +47,7 @@ job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& repo
                            const Common& common, Keeping* keeping) {
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
-  ProgressLine progress(common.quiet);
+  ProgressLine progress(common.quiet, "received");
   bool has_report = false;
   const auto tell = [&](job::ReceiveReport report) {
     if (keeping != nullptr && !report.log.empty() && !std::exchange(has_report, true)) {
@@ -55,6 +55,9 @@ job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& repo
     }
     if (keeping != nullptr) {
       report.log.clear();
+    }
+    if (report.hello) {
+      progress.expect(report.hello->ram_bytes);
     }
     telling.tell(report);
     reporter.tell(report);
@@ -101,7 +104,7 @@ int run(Options& options, const Common& common) {
   options.job.guest.look_up = options.by_id     ? acquire::LookUp::id
                               : options.by_name ? acquire::LookUp::name
                                                 : acquire::LookUp::any;
-  options.job.output = job::resolved_output(options.output);
+  options.job.output = job::dump_target(options.output);
   options.job.spool = options.spool;
   options.job.key = options.key;
   options.job.wait = std::chrono::seconds(options.wait);
@@ -142,7 +145,8 @@ Run add_receive(CLI::App& command, const Common& common) {
       "--qmp", options->monitor,
       "The guest's QMP socket, to learn from QEMU that the guest crashed; not needed for a domain");
   command.add_option("-o,--file", options->output,
-                     "The dump to write; - is standard output; default: NAME-TIME.vmcore");
+                     "The dump to write, or a folder for it; - is standard output; default: "
+                     "NAME-TIME.vmcore");
   command
       .add_option("--wait", options->wait,
                   "Maximum time in seconds until the stream begins; 0: no limit")

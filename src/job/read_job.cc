@@ -13,6 +13,7 @@
 #include "src/job/look_live.h"
 #include "src/job/memory_desk.h"
 #include "src/job/place_cache.h"
+#include "src/job/process_notes.h"
 
 namespace vmcore::job {
 namespace {
@@ -165,6 +166,7 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   }
   result->name = guest.name();
   result->uuid = guest.identity().uuid;
+  result->process = key_of(guest);
   const std::vector<Remark> taint = guest.remarks();
   result->summary.remarks.insert(result->summary.remarks.end(), taint.begin(), taint.end());
   remember_place(guest, result->place);

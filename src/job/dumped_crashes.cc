@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "src/job/dumped_crashes.h"
+
+#include "src/job/process_notes.h"
+#include "src/job/read_job.h"
+#include "src/job/runtime_folder.h"
+#include "src/seal/sha256.h"
+
+namespace vmcore::job {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path folder() {
+  const fs::path runtime = runtime_folder();
+  return runtime.empty() ? runtime : runtime / "dumped";
+}
+
+}  // namespace
+
+Result<CrashMark> mark_of_crash(const acquire::Selection& guest) {
+  TRY_ASSIGN(const TextResult log, read_guest(guest, sandbox::Operation::dmesg, 1));
+  if (!log.process || log.text.empty()) {
+    return fail(Errc::not_found, "{} has no kernel log", log.name);
+  }
+  return CrashMark{*log.process, seal::sha256(log.text)};
+}
+
+// The note is "DIGEST PATH".
+std::optional<fs::path> dump_of(const CrashMark& crash) {
+  const auto note = ProcessNotes(folder()).recall(crash.process);
+  const std::string begin = crash.log + " ";
+  if (!note || !note->starts_with(begin)) {
+    return std::nullopt;
+  }
+  const fs::path dump = note->substr(begin.size());
+  std::error_code ignored;
+  return fs::is_regular_file(dump, ignored) ? std::optional(dump) : std::nullopt;
+}
+
+void remember_dump(const CrashMark& crash, const fs::path& dump) {
+  std::error_code error;
+  const fs::path path = fs::absolute(dump, error);
+  if (!error && make_private(runtime_folder())) {
+    ProcessNotes(folder()).remember(crash.process, crash.log + " " + path.string());
+  }
+}
+
+}  // namespace vmcore::job
