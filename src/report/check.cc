@@ -7,6 +7,7 @@ namespace vmcore::report {
 namespace {
 
 constexpr std::size_t kMaxFindings = 1U << 16;  // of all the guests of a host
+constexpr std::size_t kMaxNumbers = 16;         // of a finding
 constexpr std::size_t kMaxDiff = 1U << 20;
 
 // The list has no place for members of its own, so each finding names the schema.
@@ -25,6 +26,19 @@ Json finding_json(const std::string& guest, const Finding& finding) {
           {"numbers", std::move(numbers)}};
 }
 
+// Earlier documents have none.
+std::vector<std::pair<std::string, std::uint64_t>> numbers_from(const Members& json) {
+  std::vector<std::pair<std::string, std::uint64_t>> numbers;
+  if (json.has("numbers")) {
+    const Json& table = json.table("numbers", kMaxNumbers);
+    const Members members(table);
+    for (const auto& [name, value] : table.items()) {
+      numbers.emplace_back(cut(name, kMaxName), members.number(name.c_str()));
+    }
+  }
+  return numbers;
+}
+
 Finding finding_from(const Members& json) {
   expect_schema(json, CheckReport::kSchema);
   const auto verdict = verdict_from_name(json.text("result", kMaxName));
@@ -35,7 +49,8 @@ Finding finding_from(const Members& json) {
           .title = json.text("title", kMaxPath),
           .verdict = *verdict,
           .hint = json.text("hint", kMaxPath),
-          .value = json.text("value", kMaxPath)};
+          .value = json.text("value", kMaxPath),
+          .numbers = numbers_from(json)};
 }
 
 std::vector<CheckReport> reports_from(const Json& document) {
@@ -70,8 +85,8 @@ FixReport fix_from(const Json& document) {
   expect_schema(json, FixReport::kSchema);
   return {.guest = json.text("guest", kMaxName),
           .changed = json.flag("changed"),
-          .would_change = json.flag("would_change"),
-          .running = json.flag("running"),
+          .would_change = json.has("would_change") && json.flag("would_change"),
+          .running = json.has("running") && json.flag("running"),
           .diff = json.text("diff", kMaxDiff),
           .saved = json.text_or_empty("saved", kMaxPath),
           .skipped = json.text_or_empty("skipped", kMaxPath)};
