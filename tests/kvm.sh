@@ -111,5 +111,5 @@ printf '\n==== summary\n'
 cat "$report/summary.txt"
 tar -C "$work" -czf "$out/$name.tar.gz" "$name"
 echo
-echo "The report is $out/$name.tar.gz. Please read it, and send it to the project (README.md says where), also if all passed."
+echo "The report is $out/$name.tar.gz. Please read it, and send it to the project (CONTRIBUTING.md says where), also if all passed."
 exit $failed
