@@ -276,7 +276,8 @@ class Dumps {
 // The dump that there is of this crash already. Tells of it.
 bool was_dumped(const Options& options, const job::CrashedGuest& guest,
                 const Result<job::CrashMark>& mark, const Common& common) {
-  const auto dump = mark && !options.job.dump.force ? job::dump_of(*mark) : std::nullopt;
+  const auto dump =
+      mark && !options.job.dump.force ? job::DumpedCrashes::of_user().dump_of(*mark) : std::nullopt;
   if (dump && !common.quiet) {
     fmt::print(
         stderr, "vmcorectl: note: {}\n",
@@ -292,7 +293,7 @@ int dump_crashed(Options& options, const Common& common, const job::CrashedGuest
   const int code =
       guest.doubt ? report_error(*guest.doubt, common) : dump(options, common, guest.guest);
   if (mark && !options.kept_as.empty()) {
-    job::remember_dump(*mark, options.kept_as);
+    job::DumpedCrashes::of_user().remember(*mark, options.kept_as);
   }
   return code;
 }
@@ -336,7 +337,7 @@ int dump_one(Options& options, const Common& common, const acquire::Selection& g
   if (!is_service && !options.kept_as.empty() && options.chosen_then().empty() &&
       options.found_stopped && !guest.domain.empty()) {
     if (const auto mark = job::mark_of_crash(guest)) {
-      job::remember_dump(*mark, options.kept_as);
+      job::DumpedCrashes::of_user().remember(*mark, options.kept_as);
     }
   }
   return code;

@@ -157,7 +157,7 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
   pause_ = Pause(std::move(acquired.lease), std::move(acquired.holder));
-  if (report_.before.running && lease_ != nullptr && options_.on_pause) {
+  if (pauses && options_.on_pause) {
     options_.on_pause(report_);
   }
   return acquired;

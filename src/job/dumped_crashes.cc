@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/job/dumped_crashes.h"
 
-#include "src/job/process_notes.h"
 #include "src/job/read_job.h"
 #include "src/job/runtime_folder.h"
 #include "src/seal/sha256.h"
 
 namespace vmcore::job {
-namespace {
 
 namespace fs = std::filesystem;
-
-fs::path folder() {
-  const fs::path runtime = runtime_folder();
-  return runtime.empty() ? runtime : runtime / "dumped";
-}
-
-}  // namespace
 
 Result<CrashMark> mark_of_crash(const acquire::Selection& guest) {
   TRY_ASSIGN(const TextResult log, read_guest(guest, sandbox::Operation::dmesg, 1));
@@ -26,9 +17,14 @@ Result<CrashMark> mark_of_crash(const acquire::Selection& guest) {
   return CrashMark{*log.process, seal::sha256(log.text)};
 }
 
+DumpedCrashes DumpedCrashes::of_user() {
+  const fs::path runtime = runtime_folder();
+  return DumpedCrashes(runtime.empty() ? runtime : runtime / "dumped");
+}
+
 // The note is "DIGEST PATH".
-std::optional<fs::path> dump_of(const CrashMark& crash) {
-  const auto note = ProcessNotes(folder()).recall(crash.process);
+std::optional<fs::path> DumpedCrashes::dump_of(const CrashMark& crash) const {
+  const auto note = notes_.recall(crash.process);
   const std::string begin = crash.log + " ";
   if (!note || !note->starts_with(begin)) {
     return std::nullopt;
@@ -38,11 +34,11 @@ std::optional<fs::path> dump_of(const CrashMark& crash) {
   return fs::is_regular_file(dump, ignored) ? std::optional(dump) : std::nullopt;
 }
 
-void remember_dump(const CrashMark& crash, const fs::path& dump) {
+void DumpedCrashes::remember(const CrashMark& crash, const fs::path& dump) const {
   std::error_code error;
   const fs::path path = fs::absolute(dump, error);
-  if (!error && make_private(runtime_folder())) {
-    ProcessNotes(folder()).remember(crash.process, crash.log + " " + path.string());
+  if (!error && make_private(folder_.parent_path())) {
+    notes_.remember(crash.process, crash.log + " " + path.string());
   }
 }
 

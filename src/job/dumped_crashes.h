@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Which crashes this user has dumped already, so that a second run need not dump them again. It is
-// forgotten when the guest's QEMU ends. Like a cache, it may forget more.
+// DumpedCrashes: remembers which crashes this user has dumped, so that a second run need not dump
+// them again.
+//
+// Each is a note of the guest's process (process_notes.h): it is forgotten when QEMU ends. Where it
+// cannot be written or read, the crash is dumped once more.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +13,7 @@
 #include "src/acquire/guest.h"
 #include "src/acquire/selection.h"
 #include "src/base/result.h"
+#include "src/job/process_notes.h"
 
 namespace vmcore::job {
 
@@ -23,8 +27,20 @@ struct CrashMark {
 // Of a guest as it stands: its log is read, and nothing is done to it. Method direct alone.
 Result<CrashMark> mark_of_crash(const acquire::Selection& guest);
 
-// The complete dump of that crash; nothing where none is known, or its file is gone.
-std::optional<std::filesystem::path> dump_of(const CrashMark& crash);
-void remember_dump(const CrashMark& crash, const std::filesystem::path& dump);
+class DumpedCrashes {
+ public:
+  // In a folder of its own in runtime_folder().
+  static DumpedCrashes of_user();
+  explicit DumpedCrashes(std::filesystem::path folder)
+      : folder_(std::move(folder)), notes_(folder_) {}
+
+  // The complete dump of that crash; nothing where none is known, or its file is gone.
+  std::optional<std::filesystem::path> dump_of(const CrashMark& crash) const;
+  void remember(const CrashMark& crash, const std::filesystem::path& dump) const;
+
+ private:
+  std::filesystem::path folder_;
+  ProcessNotes notes_;
+};
 
 }  // namespace vmcore::job

@@ -16,23 +16,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Notes go to the runtime folder of this user: for root that is the host's own.
-class DumpedCrashes : public ::testing::Test {
+class DumpedCrashesTest : public ::testing::Test {
  protected:
-  DumpedCrashes() {
+  DumpedCrashesTest() {
     char name[] = "/tmp/dumped.XXXXXX";
     folder_ = ::mkdtemp(name);
     dump_ = folder_ / "vm1.vmcore";
     std::ofstream(dump_) << "a dump";
   }
-  ~DumpedCrashes() override { fs::remove_all(folder_); }
+  ~DumpedCrashesTest() override { fs::remove_all(folder_); }
 
   fs::path folder_;
   fs::path dump_;
   const CrashMark crash_{{::getpid(), *acquire::start_time(::getpid())}, "0123abcd"};
 };
 
-TEST_F(DumpedCrashes, TheNoteOfAProcessIsKept) {
+TEST_F(DumpedCrashesTest, TheNoteOfAProcessIsKept) {
   const ProcessNotes notes(folder_ / "notes");
   EXPECT_FALSE(notes.recall(crash_.process));
   notes.remember(crash_.process, "text of it");
@@ -40,18 +39,16 @@ TEST_F(DumpedCrashes, TheNoteOfAProcessIsKept) {
   EXPECT_FALSE(notes.recall({crash_.process.pid, crash_.process.start_time + 1}));
 }
 
-TEST_F(DumpedCrashes, AreRememberedWhileTheirDumpIsThere) {
-  if (::geteuid() == 0 && ::access("/run", W_OK) != 0) {
-    GTEST_SKIP() << "no /run";
-  }
-  ::setenv("XDG_RUNTIME_DIR", folder_.c_str(), 1);
-  EXPECT_FALSE(dump_of(crash_));
-  remember_dump(crash_, dump_);
-  EXPECT_EQ(dump_of(crash_), dump_);
-  EXPECT_FALSE(dump_of({crash_.process, "another log"}));  // it was reset, and crashed again
-  EXPECT_FALSE(dump_of({{crash_.process.pid, crash_.process.start_time + 1}, crash_.log}));
+TEST_F(DumpedCrashesTest, AreRememberedWhileTheirDumpIsThere) {
+  const DumpedCrashes crashes(folder_ / "dumped");
+  EXPECT_FALSE(crashes.dump_of(crash_));
+  crashes.remember(crash_, dump_);
+  EXPECT_EQ(crashes.dump_of(crash_), dump_);
+  EXPECT_FALSE(
+      crashes.dump_of({crash_.process, "another log"}));  // it was reset, and crashed again
+  EXPECT_FALSE(crashes.dump_of({{crash_.process.pid, crash_.process.start_time + 1}, crash_.log}));
   fs::remove(dump_);
-  EXPECT_FALSE(dump_of(crash_));
+  EXPECT_FALSE(crashes.dump_of(crash_));
 }
 
 }  // namespace
