@@ -37,7 +37,7 @@ struct ReceiveOptions {
 // What arrived, whatever became of the dump.
 struct ReceiveReport {
   std::string name;
-  std::string waits_for;  // whom, and by which line, once that is open; empty: nobody
+  std::string waits_for = {};  // whom, and by which line, once that is open; empty: nobody
   std::optional<sandbox::Hello> hello;
   bool can_send = true;            // it has a channel
   std::string crash;               // who says that it crashed: convert/provenance.h
