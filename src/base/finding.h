@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace vmcore {
 
@@ -24,6 +26,8 @@ struct Finding {
   Verdict verdict = Verdict::pass;
   std::string hint = {};   // why, and what to do
   std::string value = {};  // what was found
+  // The same for programs: each name ends with its unit ("free_bytes", "pause_ms").
+  std::vector<std::pair<std::string, std::uint64_t>> numbers = {};
 };
 
 // The same finding, judged otherwise.

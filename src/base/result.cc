@@ -78,7 +78,11 @@ Errc errc_from_name(std::string_view name) {
 }
 
 tl::unexpected<Error> fail_errno(int error_number, std::string_view what) {
-  return fail(code_of_errno(error_number), "{}: {}", what, std::strerror(error_number));
+  // "File too large" sounds as if the file system set the limit.
+  const char* const why = error_number == EFBIG
+                              ? "the file size limit of this process (ulimit -f) is reached"
+                              : std::strerror(error_number);
+  return fail(code_of_errno(error_number), "{}: {}", what, why);
 }
 
 tl::unexpected<Error> in_context(Error error, std::string_view context) {

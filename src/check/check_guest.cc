@@ -11,43 +11,12 @@
 #include "src/job/budget.h"
 #include "src/job/dump_name.h"
 #include "src/job/guest_census.h"
-#include "src/job/place_cache.h"
-#include "src/job/read_ahead.h"
-#include "src/job/run_worker.h"
 #include "src/staging/staged_file.h"
 
 namespace vmcore::check {
 namespace {
 
 namespace fs = std::filesystem;
-
-// All of a dump that comes before the guest would stand still: how long that would take.
-std::optional<std::chrono::microseconds> rehearse(acquire::Guest& guest, const GuestFacts& facts) {
-  const sandbox::Request request{.input = sandbox::ProcessInput{.rehearsal = true, .copied = true},
-                                 .ram = facts.memory_size,
-                                 .how = {.threads = facts.budget.threads},
-                                 .hint = job::recall_place(guest)};
-  std::optional<std::chrono::microseconds> pause;
-  const auto on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
-    if (ready.pause_us != 0) {
-      pause = std::chrono::microseconds(ready.pause_us);
-    }
-    return fail(Errc::cancelled, "a rehearsal");
-  };
-  static_cast<void>([&]() -> Result<> {
-    TRY_ASSIGN(const auto desk, job::MemoryDesk::open(guest, facts.budget.threads));
-    TRY_ASSIGN(const auto ahead, job::ReadAhead::make(*desk, facts.budget.memory));
-    std::vector<sandbox::NamedFd> descriptors = desk->descriptors();
-    descriptors.push_back({"room", ahead.room()});
-    TRY(job::run_worker(
-        request, descriptors,
-        {.on_ready = on_ready,
-         .locate = [&](std::span<const PhysRange> blocks) { return desk->locate(blocks); },
-         .copy = [&](std::uint64_t entries) { return ahead.copy(entries); }}));
-    return {};
-  }());
-  return pause;
-}
 
 // What this way tells of the guest, where it is the first that does.
 Result<> look_by(acquire::Guest& guest, acquire::Method method, GuestFacts& facts) {
@@ -69,7 +38,7 @@ Result<> look_by(acquire::Guest& guest, acquire::Method method, GuestFacts& fact
     return tl::unexpected(std::move(why));
   }
   if (*facts.census && facts.state->running) {
-    facts.rehearsed = rehearse(guest, facts);
+    facts.rehearsed = job::rehearse_pause(guest, facts.budget.memory, facts.budget.threads);
   }
   return {};
 }
@@ -101,7 +70,8 @@ std::vector<std::string> leftovers_in(const fs::path& folder, const std::string&
 
 }  // namespace
 
-report::CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder) {
+report::CheckReport check_guest(const acquire::Selection& guest, const fs::path& folder,
+                                bool may_be_off) {
   const std::string said = guest.domain.empty() ? guest.socket.string() : guest.domain;
   auto setup = acquire::setup_of(guest);
   if (!setup) {
@@ -115,6 +85,7 @@ report::CheckReport check_guest(const acquire::Selection& guest, const fs::path&
                    .domain = guest.domain.empty() ? "" : setup->handle,
                    .setup = *std::move(setup)};
   facts.selection = guest;
+  facts.may_be_off = may_be_off;
   facts.trace = read_trace_rights();
   facts.budget = job::whole_budget();
   facts.folder = folder;
@@ -128,8 +99,8 @@ report::CheckReport check_guest(const acquire::Selection& guest, const fs::path&
   return judge_guest(facts);
 }
 
-Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri) {
-  return acquire::running_domains(libvirt_uri);
+Result<std::vector<acquire::Selection>> all_guests(const std::string& libvirt_uri) {
+  return acquire::all_domains(libvirt_uri);
 }
 
 }  // namespace vmcore::check

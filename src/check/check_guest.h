@@ -13,11 +13,12 @@
 
 namespace vmcore::check {
 
-// `folder` is where its dump would go. A guest that cannot be found is a finding that failed.
+// `folder` is where its dump would go. A guest that cannot be found is a finding that failed, and
+// so is one that does not run, unless it may be off.
 report::CheckReport check_guest(const acquire::Selection& guest,
-                                const std::filesystem::path& folder);
+                                const std::filesystem::path& folder, bool may_be_off = false);
 
-// The domains that run, as they are selected for check_guest().
-Result<std::vector<acquire::Selection>> running_guests(const std::string& libvirt_uri);
+// All domains by name, as they are selected for check_guest().
+Result<std::vector<acquire::Selection>> all_guests(const std::string& libvirt_uri);
 
 }  // namespace vmcore::check

@@ -43,6 +43,7 @@ struct GuestFacts {
   Result<std::uint64_t> room = 0;     // bytes that are free there
   std::vector<std::string> leftovers = {};
   acquire::Selection selection = {};  // how it was asked for
+  bool may_be_off = false;            // one of all: it is no failure that it does not run
 
   bool usable(acquire::Method method) const;
 };

@@ -1,16 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/check/judge_dump.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <utility>
 
+#include "src/acquire/commands.h"
 #include "src/image/page.h"
 #include "src/job/forecast.h"
 
 namespace vmcore::check {
 namespace {
+
+// In the words of libvirt and of QEMU (acquire::GuestState).
+bool says_crashed(const std::string& state) {
+  return state.find("crashed") != std::string::npos || state.find("panicked") != std::string::npos;
+}
+
+std::uint64_t milliseconds(std::chrono::duration<double> time) {
+  return static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(time).count());
+}
+
+using Numbers = decltype(Finding::numbers);
+
+Numbers range_numbers(const char* what, std::chrono::duration<double> least,
+                      std::chrono::duration<double> most) {
+  return {{fmt::format("{}_least_ms", what), milliseconds(least)},
+          {fmt::format("{}_most_ms", what), milliseconds(most)}};
+}
 
 std::string mebibytes(std::uint64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
 
@@ -31,13 +51,18 @@ job::Forecast forecast_of(const GuestFacts& facts, const report::Summary& census
 Finding judge_state(const GuestFacts& facts) {
   Finding finding{.id = "state", .title = "for a guest with memory"};
   if (!facts.setup.active) {
-    return with(finding, Verdict::fail, "the guest is not running, so it has no memory to dump");
+    return with(finding, facts.may_be_off ? Verdict::note : Verdict::fail,
+                "the guest is not running, so it has no memory to dump");
   }
   finding.value = facts.state ? facts.state->name : "";
   const report::Summary* census = census_of(facts);
-  if (facts.state && facts.state->running && census != nullptr && census->crashed) {
-    return with(finding, Verdict::warn,
-                "the guest's kernel has panicked, and the guest still runs: dump it now");
+  const bool runs = facts.state && facts.state->running;
+  const std::string how = acquire::vmcorectl_command(facts.selection, "dump", facts.domain);
+  if (runs && census != nullptr && census->crashed) {
+    return with(finding, Verdict::warn, "it crashed, and still runs in its panic: " + how);
+  }
+  if (!runs && says_crashed(finding.value)) {
+    return with(finding, Verdict::warn, "it crashed: " + how);
   }
   return finding;
 }
@@ -126,6 +151,7 @@ Finding judge_pause(const GuestFacts& facts) {
   Finding finding{.id = "pause", .title = "for the pause of a dump"};
   if (facts.state && !facts.state->running) {
     finding.value = "none: the guest is not running";
+    finding.numbers = {{"pause_ms", 0}};
   } else if (const report::Summary* census = census_of(facts)) {
     const job::Forecast expected = forecast_of(facts, *census);
     const std::string pause = facts.rehearsed
@@ -134,9 +160,15 @@ Finding judge_pause(const GuestFacts& facts) {
                                                 seconds(expected.pause.most));
     finding.value = fmt::format("about {}, of {} to {} s in all", pause,
                                 seconds(expected.time.least), seconds(expected.time.most));
+    finding.numbers = facts.rehearsed
+                          ? Numbers{{"pause_ms", milliseconds(*facts.rehearsed)}}
+                          : range_numbers("pause", expected.pause.least, expected.pause.most);
+    std::ranges::move(range_numbers("time", expected.time.least, expected.time.most),
+                      std::back_inserter(finding.numbers));
   } else if (!facts.usable(acquire::Method::direct)) {
     const auto pause = job::forecast_stream_pause(facts.memory_size);
     finding.value = fmt::format("about {} to {} s", seconds(pause.least), seconds(pause.most));
+    finding.numbers = range_numbers("pause", pause.least, pause.most);
     return with(finding, Verdict::warn,
                 "all of the guest's memory is read through a pipe: see method direct");
   } else {
@@ -164,6 +196,9 @@ Finding judge_room(const GuestFacts& facts) {
                   mebibytes(census != nullptr ? expected.size_bytes : most),
                   spool != 0 ? ", including all of the guest's memory until it is filtered" : "",
                   mebibytes(*facts.room));
+  finding.numbers = {{"likely_bytes", census != nullptr ? likely : most},
+                     {"most_bytes", most},
+                     {"free_bytes", *facts.room}};
   if (*facts.room < likely) {
     return with(finding, Verdict::fail,
                 "make room, or write the dump into another folder (--file)");

@@ -19,8 +19,13 @@ struct PreparedDomain {
   bool running = false;         // it takes effect only when the guest was stopped and started
 };
 
-// The old definition is saved in `folder` as NAME.xml.before-vmcorectl, with mode 0600, because it
-// contains passwords; Errc::exists if that file exists.
+// The folder for old definitions of this user, of mode 0700 because they contain passwords:
+// /var/backups/vmcorectl of root, else $XDG_STATE_HOME (~/.local/state)/vmcorectl/definitions. It
+// is made where it is missing. Errc::denied if others may enter it.
+Result<std::filesystem::path> make_backup_folder();
+
+// The old definition is saved as NAME-TIME.xml, with mode 0600; a number is appended where that
+// exists. `folder`: where; empty: make_backup_folder().
 Result<PreparedDomain> prepare_domain(const acquire::Selection& domain,
                                       const std::filesystem::path& folder, bool dry_run);
 

@@ -32,7 +32,8 @@ int exec(const Command& command) {
     const std::size_t sign = variable.find('=');
     ::setenv(variable.substr(0, sign).c_str(), variable.substr(sign + 1).c_str(), 1);
   }
-  ::signal(SIGPIPE, SIG_DFL);  // run_program() ignores it
+  ::signal(SIGPIPE, SIG_DFL);  // run_program() ignores these
+  ::signal(SIGXFSZ, SIG_DFL);
   ::execvp(command.words.front().c_str(), pointers_to(command.words).data());
   return kExecFailed;
 }

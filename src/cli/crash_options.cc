@@ -120,7 +120,8 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
     return kExitUsage;
   }
   std::error_code ignored;
-  if (!job::is_stream(outside.output) && std::filesystem::exists(outside.output, ignored)) {
+  if (outside.output.has_filename() && !job::is_stream(outside.output) &&
+      std::filesystem::exists(outside.output, ignored)) {
     return report_error(
         {Errc::exists,
          fmt::format("{} already exists, and --crash-guest replaces no file: give another name",
@@ -144,7 +145,7 @@ int crash_and_tell(const CrashChoice& choice, job::GuestDumpOptions outside, con
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
   const auto result = [&] {
-    ProgressLine progress(common.quiet);
+    ProgressLine progress(common.quiet, "received");
     return job::crash_and_receive(
         options, interrupt, [&](const job::ReceiveReport& report) { telling.tell(report); },
         progress.callback());

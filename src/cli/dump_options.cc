@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/dump_options.h"
+#include "src/cli/size_option.h"
 
 #include <array>
 #include <cstdio>
@@ -83,11 +84,10 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options) {
                    "Fail and keep nothing if the dump would be incomplete or hold more than asked");
   command.add_flag("--verify", options.how.verify,
                    "Read the dump back and compare every page with its source");
-  command
-      .add_option("--bandwidth", options.how.bandwidth,
-                  "The most memory that is compressed and written each second, such as 200MiB. A "
-                  "paused guest does not wait for it")
-      ->transform(CLI::AsSizeValue(false));
+  takes_size(command.add_option(
+      "--bandwidth", options.how.bandwidth,
+      "The most memory that is compressed and written each second, such as 200MiB. A "
+      "paused guest does not wait for it"));
   command.add_flag("--bypass-cache", options.bypass_cache,
                    "Do not leave the dump in the host's page cache");
   command.add_flag("--force", options.force, "Replace an existing output file");

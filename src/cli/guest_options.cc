@@ -43,10 +43,12 @@ bool names_guest(const GuestOptions& source) {
   return !source.uri.empty() || !source.socket.empty() || source.by_id || source.by_name;
 }
 
+// A folder is no dump: what is called like one may be a guest, whose folder it is.
 bool names_file(const GuestOptions& source) {
   std::error_code error;
+  const auto status = std::filesystem::status(source.domain, error);
   return source.domain.find('/') != std::string::npos ||
-         std::filesystem::exists(source.domain, error);
+         (std::filesystem::exists(status) && !std::filesystem::is_directory(status));
 }
 
 }  // namespace
@@ -78,9 +80,9 @@ Result<acquire::Selection> reach_guest(const GuestOptions& options, std::optiona
   return guest;
 }
 
-void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
-                       const std::string& help) {
-  command.add_option(name, options.domain, help);
+namespace {
+
+void add_connection_options(CLI::App& command, GuestOptions& options) {
   command.add_option("-c,--connect", options.uri,
                      "The URI of libvirt; default: LIBVIRT_DEFAULT_URI");
   command.add_option("--asked-as", options.asked_as, "The URI of --remote, for messages")
@@ -89,6 +91,19 @@ void add_guest_options(CLI::App& command, GuestOptions& options, const std::stri
   command.add_flag("--name", options.by_name, "DOMAIN is a name")->excludes(by_id);
   command.add_option("--qmp", options.socket, "The QMP socket of a QEMU, in place of a domain");
   add_socket_option(command, options.control);
+}
+
+}  // namespace
+
+void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
+                       const std::string& help) {
+  command.add_option(name, options.domain, help);
+  add_connection_options(command, options);
+}
+
+void add_guests_options(CLI::App& command, GuestOptions& options, const std::string& help) {
+  command.add_option("DOMAIN", options.domains, help);
+  add_connection_options(command, options);
 }
 
 void add_allow_taint(CLI::App& command, GuestOptions& options) {

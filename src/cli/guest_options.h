@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "src/cli/loan.h"
 #include "src/cli/store.h"
@@ -21,6 +22,7 @@ struct GuestOptions {
   std::chrono::milliseconds longest_pause() const;  // zero: no limit
 
   std::string domain;
+  std::vector<std::string> domains;  // of verbs that take several
   std::string uri;
   std::string socket;
   std::string control = control::kUsualSocket;  // where a vmcored may listen
@@ -37,6 +39,9 @@ struct GuestOptions {
 // Adds the positional `name` and -c, --id, --name, --qmp and --socket.
 void add_guest_options(CLI::App& command, GuestOptions& options, const std::string& name,
                        const std::string& help);
+
+// The same for a verb that takes several: the positional DOMAIN fills `domains`.
+void add_guests_options(CLI::App& command, GuestOptions& options, const std::string& help);
 
 // selection(), with the monitor that a vmcored lends where it holds that of the QMP socket. `loan`
 // outlives what uses the guest.

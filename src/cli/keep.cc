@@ -19,6 +19,7 @@
 #include "src/base/whole_file.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/size_option.h"
 #include "src/cli/store.h"
 #include "src/cli/triage_text.h"
 #include "src/job/describe_crash.h"
@@ -122,11 +123,9 @@ void add_keep_options(CLI::App& command, KeepChoice& choice,
       command.add_flag("--keep", choice.keep,
                        "Keep the dump in the store, with its manifest, kernel log and report");
   add_store_option(command, choice.store);
-  command
-      .add_option_function<std::uint64_t>(
-          "--guest-size", [&choice](std::uint64_t size) { choice.guest.bytes = size; },
-          "The most that the crashes of this guest take in the store (2G)")
-      ->transform(CLI::AsSizeValue(false));
+  takes_size(command.add_option_function<std::uint64_t>(
+      "--guest-size", [&choice](std::uint64_t size) { choice.guest.bytes = size; },
+      "The most that the crashes of this guest take in the store (2G)"));
   command.add_option("--guest-count", choice.guest.count,
                      "The most crashes of this guest in the store");
   for (const char* const one : {"--store", "--config", "--guest-size", "--guest-count"}) {

@@ -55,11 +55,7 @@ Run wrap(CLI::App& command, Common& common, Run run) {
                            "Read guest bytes also where the worker cannot be confined")
         ->envname("VMCORECTL_ALLOW_UNCONFINED");
   }
-  // What a guest sends is written where it is received.
-  if (command.get_option_no_throw("--connect") != nullptr && command.get_name() != "receive" &&
-      command.get_option_no_throw("--asked-as") != nullptr) {
-    add_remote_option(command);
-  }
+  add_remote_option(command);
   return [&command, &common, run = std::move(run)] {
     return is_remote(command) ? run_remotely(command, common) : run();
   };

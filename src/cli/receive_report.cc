@@ -59,6 +59,10 @@ void ReceiveTelling::tell(const job::ReceiveReport& report) {
     say(report, report.can_send ? "the guest was told to crash; waiting for its capture kernel"
                                 : "the guest was told to crash; waiting until it has crashed");
   }
+  if (!told_waiting_ && !told_order_ && !report.waits_for.empty()) {
+    told_waiting_ = true;
+    say(report, "waiting for " + report.waits_for);
+  }
   if (report.stray != told_stray_) {
     told_stray_ = report.stray;
     say(report, report.stray + "; waiting for another");

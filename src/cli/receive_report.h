@@ -19,6 +19,7 @@ class ReceiveTelling {
  private:
   bool quiet_;
   bool told_order_ = false;
+  bool told_waiting_ = false;
   bool told_hello_ = false;
   bool told_panic_ = false;
   bool told_log_ = false;

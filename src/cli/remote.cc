@@ -31,32 +31,53 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What was given to an option of the verb; nothing where it has none of that name.
+// What was given to an option of the verb, first; nothing where it has none of that name.
 std::string given(const CLI::App& command, const std::string& name) {
   const CLI::Option* const option = command.get_option_no_throw(name);
-  return option != nullptr && option->count() != 0 ? option->as<std::string>() : std::string();
+  return option != nullptr && option->count() != 0 ? option->results().front() : std::string();
 }
 
-// What is not for the other end as it stands.
-bool is_ours(const CLI::Option& option) {
+bool is_dump(const CLI::App& command) { return command.get_name() == "dump"; }
+
+// Whether messages of the verb name a guest by the connection.
+bool names_guests(const CLI::App& command) {
+  return command.get_option_no_throw("--asked-as") != nullptr;
+}
+
+// What is not for the other end as it stands. Only a dump comes here; other files stay there.
+bool is_ours(const CLI::Option& option, bool dumps) {
   const std::vector<std::string>& names = option.get_lnames();
-  return std::ranges::any_of(
-      std::vector<std::string>{"remote", "connect", "file"},
-      [&](const std::string& name) { return std::ranges::find(names, name) != names.end(); });
+  const auto is_named = [&](const char* name) {
+    return std::ranges::find(names, name) != names.end();
+  };
+  return is_named("remote") || is_named("connect") || (dumps && is_named("file"));
+}
+
+// The help of the connection of a verb that has none by itself: it names the host.
+constexpr const char* kForRemoteAlone = "With --remote: the URI that names the host";
+
+bool is_for_remote_alone(const CLI::Option& connection) {
+  return connection.get_description() == kForRemoteAlone;
 }
 
 // The verb and its options as the other end gets them. Each value is in one word with its option,
 // so that none is taken for an option there.
 std::vector<std::string> words_of(const CLI::App& command, const std::string& uri,
                                   const std::string& asked_as) {
-  std::vector<std::string> words{command.get_name(), "--ends-with-stdin", "--connect=" + uri,
-                                 "--asked-as=" + asked_as};
-  if (command.get_name() == "dump") {
+  std::vector<std::string> words{command.get_name(), "--ends-with-stdin"};
+  if (!is_for_remote_alone(*command.get_option("--connect"))) {
+    words.push_back("--connect=" + uri);
+  }
+  if (names_guests(command)) {
+    words.push_back("--asked-as=" + asked_as);
+  }
+  const bool dumps = is_dump(command) && command.count("--dry-run") == 0;
+  if (dumps) {
     words.emplace_back("--file=-");
   }
   std::vector<std::string> positional{"--"};
   for (const CLI::Option* option : command.get_options()) {
-    if (option->count() == 0 || is_ours(*option)) {
+    if (option->count() == 0 || is_ours(*option, dumps)) {
       continue;
     }
     const bool is_flag = option->get_items_expected_max() == 0;
@@ -163,9 +184,9 @@ int code_of(int far_code, const job::DumpResult& kept) {
 // In JSON what is said of the dump comes by standard error as well, and is completed here.
 int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<std::string> words,
          const Common& common) {
-  std::filesystem::path target = job::resolved_output(given(command, "--file"));
-  if (target.empty()) {
-    target = job::dump_name(given(command, "DOMAIN"), std::chrono::system_clock::now());
+  std::filesystem::path target = job::dump_target(given(command, "--file"));
+  if (!target.has_filename()) {
+    target /= job::dump_name(given(command, "DOMAIN"), std::chrono::system_clock::now());
   }
   // With --crash-guest, --force is about the guest.
   const bool replace = command.count("--force") != 0 && command.count("--crash-guest") == 0;
@@ -228,9 +249,24 @@ int dump(const CLI::App& command, const remote::RemoteHost& host, std::vector<st
   return code_of(end->code, **kept);
 }
 
+// Why the verb cannot be run there as it was given; empty: it can.
+std::string misuse(const CLI::App& command) {
+  if (is_dump(command) && command.get_option("DOMAIN")->count() > 1) {
+    return "dump --remote takes one DOMAIN";
+  }
+  if (command.get_name() == "debug" && command.count("--run") == 0) {
+    return "debug --remote needs --run: an analyzer with a prompt needs a terminal there";
+  }
+  return "";
+}
+
 }  // namespace
 
 void add_remote_option(CLI::App& command) {
+  const bool has_connection = command.get_option_no_throw("--connect") != nullptr;
+  if (!has_connection) {
+    command.add_option("-c,--connect", kForRemoteAlone);
+  }
   CLI::Option* const remote = command.add_flag("--remote");
   remote->description(
       "Run by ssh on the host that -c names (qemu+ssh://HOST/system), with its own vmcorectl");
@@ -239,6 +275,9 @@ void add_remote_option(CLI::App& command) {
     if (CLI::Option* const other = command.get_option_no_throw(name)) {
       remote->excludes(other);
     }
+  }
+  if (!has_connection) {
+    command.get_option("--connect")->needs(remote);
   }
 }
 
@@ -258,8 +297,12 @@ int run_remotely(const CLI::App& command, const Common& common) {
     report_error(host.error(), common);
     return kExitUsage;
   }
+  if (const std::string why = misuse(command); !why.empty()) {
+    fmt::print(stderr, "vmcorectl: {}\n", why);
+    return kExitUsage;
+  }
   const std::vector<std::string> words = words_of(command, host->uri, uri);
-  if (command.get_name() == "dump") {
+  if (is_dump(command) && command.count("--dry-run") == 0) {
     return dump(command, *host, words, common);
   }
   job::Interrupt interrupt(kExitInterrupted);

@@ -6,7 +6,7 @@
 
 namespace vmcore::cli {
 
-// Adds the option to a verb whose guest options (cli/guest_options.h) were added.
+// Adds the option to a verb whose own options were added; with --connect, where it has none.
 void add_remote_option(CLI::App& command);
 
 // Whether it was given.

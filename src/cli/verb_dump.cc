@@ -19,12 +19,14 @@
 #include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
+#include "src/cli/size_option.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/budget.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_job.h"
+#include "src/job/dumped_crashes.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/job/reports.h"
@@ -57,6 +59,9 @@ struct Options {
   CrashChoice crash;
   KeepChoice keep;
   bool all_crashed = false;
+  // The last dump that was complete, where it is a file.
+  std::filesystem::path kept_as;
+  bool found_stopped = false;  // its guest was
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
 };
@@ -66,7 +71,7 @@ void choose(Options& options, acquire::Selection guest) {
   options.job.guest = std::move(guest);
   options.job.memory = options.memory_budget.value_or(job::whole_budget().memory);
   options.job.guest.method = acquire::method_from_name(options.method);
-  options.job.output = job::resolved_output(options.output);
+  options.job.output = job::dump_target(options.output);
   options.job.spool = options.spool;
   options.job.pause_limit = options.guest.longest_pause();
   options.job.consistency = kConsistencies.at(options.consistency);
@@ -82,7 +87,16 @@ void choose(Options& options, acquire::Selection guest) {
 job::GuestDumpResult dump(const job::GuestDumpOptions& options, job::Interrupt& interrupt,
                           JobReporter& reporter, const Common& common) {
   ProgressLine progress(common.quiet);
-  return job::dump_guest(options, interrupt, reporter.callback(progress.callback()));
+  job::GuestDumpOptions job = options;
+  job.on_pause = [&](const job::GuestReport& guest) {
+    progress.expect(guest.memory_size);
+    if (guest.pause) {
+      progress.runs();
+    } else {
+      progress.paused(guest.name);
+    }
+  };
+  return job::dump_guest(job, interrupt, reporter.callback(progress.callback()));
 }
 
 // Keeps the flash report, and waits until memory may be dumped. Returns whether it is dumped.
@@ -160,6 +174,13 @@ vault::GuestKey key_of(const acquire::Selection& guest) {
           .from = guest.socket.empty() ? "" : (folder / socket.filename()).string()};
 }
 
+// So that --all-crashed does not dump this crash again.
+void note_dump(Options& options, const job::GuestDumpResult& result) {
+  const bool is_complete = result.dump && !result.dump->summary.incomplete;
+  options.kept_as = is_complete ? result.dump->path : std::filesystem::path();
+  options.found_stopped = result.guest && !result.guest->before.running;
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
@@ -171,6 +192,7 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
     return finish_without_memory(*keeping, options, reporter, common);
   }
   keeping->finish(result->dump);
+  note_dump(options, *result);
   const std::string& then = options.chosen_then();
   if (const auto& guest = result->guest; guest && !then.empty()) {
     const std::string error = guest->then_error  ? guest->then_error->message
@@ -188,12 +210,15 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
   return reporter.end(code, report::to_json(report));
 }
 
-int dump_into_file(const Options& options, JobReporter& reporter, const Common& common) {
+int dump_into_file(Options& options, JobReporter& reporter, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = dump(options.job, interrupt, reporter, common);
   const std::string& then = options.chosen_then();
   const report::DumpReport report = job::report_of(result, then);
-  audit_dump(report, options.job.guest);
+  note_dump(options, result);
+  if (!options.job.dump.how.dry_run) {
+    audit_dump(report, options.job.guest);
+  }
   const int code = tell_dump(result, {then, options.job.output == "-"}, common);
   return reporter.end(code, report::to_json(report));
 }
@@ -222,12 +247,56 @@ int dump(Options& options, const Common& common, acquire::Selection guest, Loan*
                            : dump_into_file(options, *reporter, common);
 }
 
-// What several dumps come to: the worst.
-int worse(int one, int other) {
-  constexpr std::array kWorstFirst{int{kExitInterrupted}, int{kExitGuestChanged}, int{kExitFailed},
-                                   int{kExitNotAsAsked}, int{kExitDone}};
-  const auto rank = [&](int code) { return std::ranges::find(kWorstFirst, code); };
-  return std::min(rank(one), rank(other)) == rank(one) ? one : other;
+// One dump after another; what they come to. In JSON they are a list.
+class Dumps {
+ public:
+  explicit Dumps(const Common& common) : common_(common) {}
+
+  // Returns whether the next one may follow.
+  bool add(const std::function<int()>& one) {
+    if (common_.json) {
+      std::fputs(std::exchange(before_, ",\n"), stdout);
+    }
+    code_ = worse_exit(code_, one());
+    return code_ != kExitInterrupted;
+  }
+  int end() const {
+    if (common_.json) {
+      std::puts(*before_ == '[' ? "[]" : "]");
+    }
+    return code_;
+  }
+
+ private:
+  const Common& common_;
+  const char* before_ = "[\n";
+  int code_ = kExitDone;
+};
+
+// The dump that there is of this crash already. Tells of it.
+bool was_dumped(const Options& options, const job::CrashedGuest& guest,
+                const Result<job::CrashMark>& mark, const Common& common) {
+  const auto dump = mark && !options.job.dump.force
+                        ? job::DumpedCrashes(acquire::ProcessNotes::of_user()).dump_of(*mark)
+                        : std::nullopt;
+  if (dump && !common.quiet) {
+    fmt::print(
+        stderr, "vmcorectl: note: {}\n",
+        printable(fmt::format("{}: this crash was dumped already: {} (--force dumps it again)",
+                              guest.guest.domain, dump->string())));
+  }
+  return dump.has_value();
+}
+
+int dump_crashed(Options& options, const Common& common, const job::CrashedGuest& guest,
+                 const Result<job::CrashMark>& mark) {
+  options.kept_as.clear();
+  const int code =
+      guest.doubt ? report_error(*guest.doubt, common) : dump(options, common, guest.guest);
+  if (mark && !options.kept_as.empty()) {
+    job::DumpedCrashes(acquire::ProcessNotes::of_user()).remember(*mark, options.kept_as);
+  }
+  return code;
 }
 
 int dump_all_crashed(Options& options, const Common& common) {
@@ -238,26 +307,76 @@ int dump_all_crashed(Options& options, const Common& common) {
   if (guests->empty() && !common.quiet && !common.json) {
     std::puts("no domain has crashed");
   }
-  int code = kExitDone;
-  const char* before = "[\n";
+  Dumps dumps(common);
   for (const job::CrashedGuest& guest : *guests) {
-    if (common.json) {
-      std::fputs(std::exchange(before, ",\n"), stdout);
-    }
-    code = worse(code, guest.doubt ? report_error(*guest.doubt, common)
-                                   : dump(options, common, guest.guest));
-    if (code == kExitInterrupted) {
+    const auto mark = job::mark_of_crash(guest.guest);
+    if (!was_dumped(options, guest, mark, common) &&
+        !dumps.add([&] { return dump_crashed(options, common, guest, mark); })) {
       break;
     }
   }
-  if (common.json) {
-    std::puts(guests->empty() ? "[]" : "]");
+  return dumps.end();
+}
+
+int dump_several(Options& options, const Common& common) {
+  Dumps dumps(common);
+  GuestOptions one = options.guest;
+  for (const std::string& domain : options.guest.domains) {
+    one.domain = domain;
+    if (!dumps.add([&] { return dump(options, common, one.selection()); })) {
+      break;
+    }
+  }
+  return dumps.end();
+}
+
+// A guest that has crashed may be met by a later --all-crashed. A service has asked for its dump
+// itself.
+int dump_one(Options& options, const Common& common, const acquire::Selection& guest, Loan* loan) {
+  const bool is_service = options.service.report_fd >= 0;
+  const int code = dump(options, common, guest, loan);
+  if (!is_service && !options.kept_as.empty() && options.chosen_then().empty() &&
+      options.found_stopped && !guest.domain.empty()) {
+    if (const auto mark = job::mark_of_crash(guest)) {
+      job::DumpedCrashes(acquire::ProcessNotes::of_user()).remember(*mark, options.kept_as);
+    }
   }
   return code;
 }
 
+// Why the command line makes no sense; empty: it does.
+std::string misuse(const Options& options) {
+  const std::size_t domains = options.guest.domains.size();
+  const bool socket = !options.guest.socket.empty();
+  if (domains != 0 && socket) {
+    return "give DOMAINs or --qmp SOCKET";
+  }
+  if (domains == 0 && !socket && !options.all_crashed) {
+    return "give DOMAINs, --qmp SOCKET or --all-crashed";
+  }
+  const bool one_output =
+      !options.output.empty() && job::dump_target(options.output).has_filename();
+  if ((domains > 1 || options.all_crashed) && one_output) {
+    return "there may be several dumps: give -o a folder (FOLDER/)";
+  }
+  if (domains > 1 && (!options.crash.by.empty() || options.service.report_fd >= 0)) {
+    return "give one DOMAIN with --crash-guest and --report-fd";
+  }
+  return "";
+}
+
 int run(Options& options, const Common& common) {
+  if (const std::string why = misuse(options); !why.empty()) {
+    fmt::print(stderr, "vmcorectl: dump: {}\n", why);
+    return kExitUsage;
+  }
   be_killed_first();
+  if (options.guest.domains.size() > 1) {
+    return dump_several(options, common);
+  }
+  if (!options.guest.domains.empty()) {
+    options.guest.domain = options.guest.domains.front();
+  }
   std::optional<Loan> loan;
   const bool is_job = options.service.monitor_fd >= 0;
   const auto guest = is_job ? options.guest.selection() : reach_guest(options.guest, loan);
@@ -273,22 +392,26 @@ int run(Options& options, const Common& common) {
     return crash_and_tell(options.crash, options.job, common);
   }
   return options.all_crashed ? dump_all_crashed(options, common)
-                             : dump(options, common, *guest, loan ? &*loan : nullptr);
+                             : dump_one(options, common, *guest, loan ? &*loan : nullptr);
 }
 
 }  // namespace
 
 Run add_dump(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  add_guest_options(command, options->guest, "DOMAIN", "A libvirt domain: name, UUID or id");
+  add_guests_options(command, options->guest, "Libvirt domains: name, UUID or id");
   command
       .add_option("--method", options->method,
                   "How to read guest memory; auto takes the first method that works")
       ->check(CLI::IsMember(acquire::method_names()))
       ->capture_default_str();
   command.add_option("-o,--file", options->output,
-                     "The dump to write; - is standard output; default: DOMAIN-TIME.vmcore");
+                     "The dump to write, or a folder for it; - is standard output; default: "
+                     "DOMAIN-TIME.vmcore");
   add_dump_options(command, options->job.dump);
+  CLI::Option* dry_run = command.add_flag(
+      "--dry-run", options->job.dump.how.dry_run,
+      "Print what would be kept, and for how long the guest would be paused, and do neither");
   CLI::Option* then =
       command
           .add_option("--then", options->then, "What to do with the guest after a complete dump")
@@ -322,19 +445,23 @@ Run add_dump(CLI::App& command, const Common& common) {
                      "A folder with room for the guest's RAM; default: the folder of the dump");
   CLI::Option* all =
       command.add_flag("--all-crashed", options->all_crashed,
-                       "Dump every domain whose guest panicked, into the current folder");
-  command
-      .add_option("--memory-budget", options->memory_budget,
-                  "The most memory for a copy of what is kept, so that the guest need not wait for "
-                  "compression; default: a quarter of the available memory, at most 1GiB")
-      ->transform(CLI::AsSizeValue(false));
+                       "Dump every domain whose guest panicked, unless that crash was dumped "
+                       "already, into the current folder or that of -o");
+  takes_size(command.add_option(
+      "--memory-budget", options->memory_budget,
+      "The most memory for a copy of what is kept, so that the guest need not wait for "
+      "compression; default: a quarter of the available memory, at most 1GiB"));
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});
   add_job_options(command, options->service,
                   {"--then", "--then-always", "--all-crashed", "--crash-guest"});
-  for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
+  for (const char* const one : {"DOMAIN", "--qmp", "--crash-guest"}) {
     all->excludes(command.get_option(one));
+  }
+  for (const char* const one :
+       {"--then", "--then-always", "--crash-guest", "--keep", "--report-fd"}) {
+    dry_run->excludes(command.get_option(one));
   }
   for (const char* const one : {"--then", "--then-always", "--consistency"}) {
     command.get_option("--crash-guest")->excludes(command.get_option(one));

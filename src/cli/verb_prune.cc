@@ -6,6 +6,7 @@
 #include "src/base/units.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/size_option.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -81,10 +82,8 @@ Run add_prune(CLI::App& command, const Common& common) {
   vault::Budget& budget = options->budget;
   const auto add_size = [&](const char* name, std::optional<std::uint64_t>& value,
                             const char* help) {
-    command
-        .add_option_function<std::uint64_t>(
-            name, [&value](std::uint64_t size) { value = size; }, help)
-        ->transform(CLI::AsSizeValue(false));
+    takes_size(command.add_option_function<std::uint64_t>(
+        name, [&value](std::uint64_t size) { value = size; }, help));
   };
   add_size("--max-size", budget.bytes, "The most that the store takes (20G)");
   add_size("--keep-free", budget.free_bytes, "What stays free on its file system");

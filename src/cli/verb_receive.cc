@@ -13,6 +13,7 @@
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
 #include "src/cli/receive_report.h"
+#include "src/cli/size_option.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -46,7 +47,7 @@ job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& repo
                            const Common& common, Keeping* keeping) {
   job::Interrupt interrupt(kExitInterrupted);
   ReceiveTelling telling(common.quiet);
-  ProgressLine progress(common.quiet);
+  ProgressLine progress(common.quiet, "received");
   bool has_report = false;
   const auto tell = [&](job::ReceiveReport report) {
     if (keeping != nullptr && !report.log.empty() && !std::exchange(has_report, true)) {
@@ -54,6 +55,9 @@ job::ReceiveResult receive(const job::ReceiveOptions& options, JobReporter& repo
     }
     if (keeping != nullptr) {
       report.log.clear();
+    }
+    if (report.hello) {
+      progress.expect(report.hello->ram_bytes);
     }
     telling.tell(report);
     reporter.tell(report);
@@ -100,7 +104,7 @@ int run(Options& options, const Common& common) {
   options.job.guest.look_up = options.by_id     ? acquire::LookUp::id
                               : options.by_name ? acquire::LookUp::name
                                                 : acquire::LookUp::any;
-  options.job.output = job::resolved_output(options.output);
+  options.job.output = job::dump_target(options.output);
   options.job.spool = options.spool;
   options.job.key = options.key;
   options.job.wait = std::chrono::seconds(options.wait);
@@ -141,7 +145,8 @@ Run add_receive(CLI::App& command, const Common& common) {
       "--qmp", options->monitor,
       "The guest's QMP socket, to learn from QEMU that the guest crashed; not needed for a domain");
   command.add_option("-o,--file", options->output,
-                     "The dump to write; - is standard output; default: NAME-TIME.vmcore");
+                     "The dump to write, or a folder for it; - is standard output; default: "
+                     "NAME-TIME.vmcore");
   command
       .add_option("--wait", options->wait,
                   "Maximum time in seconds until the stream begins; 0: no limit")
@@ -161,14 +166,12 @@ Run add_receive(CLI::App& command, const Common& common) {
       ->capture_default_str();
   command.add_option("--key", options->key,
                      "The file of the secret key that the stream is sealed to (vmcorectl key)");
-  command
-      .add_option("--memory", options->memory,
-                  "The most RAM that the guest can have (4G); not needed for a domain")
-      ->transform(CLI::AsSizeValue(false));
-  command
-      .add_option("--max-size", options->most,
-                  "The most guest memory that is accepted (2G); what exceeds it is lost")
-      ->transform(CLI::AsSizeValue(false));
+  takes_size(
+      command.add_option("--memory", options->memory,
+                         "The most RAM that the guest can have (4G); not needed for a domain"));
+  takes_size(
+      command.add_option("--max-size", options->most,
+                         "The most guest memory that is accepted (2G); what exceeds it is lost"));
   add_dump_options(command, options->job.dump);
   command.add_flag("--dry-run", options->job.dump.how.dry_run,
                    "Print what would be kept, and keep only the kernel log");

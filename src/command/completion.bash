@@ -1,18 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# bash completion of vmcorectl, vmcore-guest and vmcored. Options come from `PROGRAM VERB --help`, so they cannot go stale.
+# bash completion of vmcorectl, vmcore-guest and vmcored. Verbs and options come from `PROGRAM --help` and
+# `PROGRAM VERB --help`, so they cannot go stale.
+
+# Offers the lines of standard input that begin with the word. A name may have spaces.
+_vmcorectl_names()
+{
+    local name quoted
+    while IFS= read -r name; do
+        printf -v quoted %q "$name"
+        [[ -n $name && ($name == "$cur"* || $quoted == "$cur"*) ]] && COMPREPLY+=("$quoted")
+    done
+}
+
+# The domains of the libvirt that the line names with -c: those that run, or all.
+_vmcorectl_domains()
+{
+    local uri= i
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+            -c|--connect) uri=${words[i + 1]}; [[ $uri != = ]] || uri=${words[i + 2]} ;;
+            --connect=*) uri=${words[i]#--connect=} ;;
+            -c?*) uri=${words[i]#-c} ;;
+        esac
+    done
+    uri=${uri#[\"\']} uri=${uri%[\"\']}
+    _vmcorectl_names < <(virsh -q ${uri:+-c "$uri"} list --name "$@" 2>/dev/null </dev/null)
+}
+
 _vmcorectl()
 {
     local cur prev words cword
-    _init_completion || return
-    local program=$1 verb= word
-    for word in "${words[@]:1:cword-1}"; do
-        [[ $word == -* ]] || { verb=$word; break; }
+    _init_completion -n := || return
+    local program=$1 verb= i
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+            -c|--connect|--output) i=$((i + 1)) ;;
+            -*) ;;
+            help) ;;
+            *) verb=${words[i]}; break ;;
+        esac
     done
-    if [[ -z $verb ]]; then
-        COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null |
-            sed -n '/^Subcommands:/,$s/^  \([a-z]\+\) .*/\1/p') --help --version" -- "$cur"))
-        return
-    fi
     case $prev in
         --format) COMPREPLY=($(compgen -W "kdump elf" -- "$cur")); return ;;
         --compress) COMPREPLY=($(compgen -W "zstd zlib lzo snappy none" -- "$cur")); return ;;
@@ -20,6 +47,7 @@ _vmcorectl()
         --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
         --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
         --then|--then-always) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
+        --fail-on) COMPREPLY=($(compgen -W "warn fail" -- "$cur")); return ;;
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
         --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
@@ -29,24 +57,32 @@ _vmcorectl()
         --with) COMPREPLY=($(compgen -W "crash drgn gdb" -- "$cur")); return ;;
         --from|--run) _filedir; return ;;
         --spool|--folder|--root|--store|--cache|--results) _filedir -d; return ;;
-        -c|--connect) COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur")); return ;;
+        -c|--connect)
+            COMPREPLY=($(compgen -W "qemu:///system qemu:///session" -- "$cur"))
+            __ltrim_colon_completions "$cur"
+            return ;;
     esac
+    if [[ -z $verb ]]; then
+        COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null |
+            sed -n '/^Subcommands:/,$s/^  \([a-z]\+\) .*/\1/p') help --help --version" -- "$cur"))
+        return
+    fi
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |
-            grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,')" -- "$cur"))
-    elif [[ $verb == path || $verb == export || $verb == hold || $verb == rm ]]; then
-        COMPREPLY=($(compgen -W "$("$program" list 2>/dev/null | sed -n '2,$s/ .*//p')" -- "$cur"))
-        [[ $verb != export ]] || _filedir -d
-    elif [[ $verb == list || $verb == arm || $verb == disarm ]]; then
-        COMPREPLY=($(compgen -W "$(virsh -q list --all --name 2>/dev/null)" -- "$cur"))
-    elif [[ $verb == prune ]]; then
+            grep -oE -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,' | sort -u)" -- "$cur"))
         return
-    elif [[ $verb == check || $verb == dump || $verb == receive || $verb == dmesg || $verb == info || $verb == report || $verb == memory || $verb == debuginfo ]]; then
-        [[ $verb == check || $verb == dump ]] || _filedir
-        COMPREPLY+=($(compgen -W "$(virsh -q list --name 2>/dev/null)" -- "$cur"))
-    else
-        _filedir
     fi
+    case $verb in
+        path|export|hold|rm)
+            COMPREPLY=($(compgen -W "$("$program" list 2>/dev/null | sed -n '2,$s/ .*//p')" -- "$cur"))
+            [[ $verb != export ]] || _filedir -d ;;
+        # A definition is read and changed whether its domain runs or not.
+        check|list|arm|disarm) _vmcorectl_domains --all ;;
+        dump|look) _vmcorectl_domains ;;
+        prune) ;;
+        receive|dmesg|info|report|memory|debuginfo) _filedir; _vmcorectl_domains ;;
+        *) _filedir ;;
+    esac
 }
 complete -F _vmcorectl vmcorectl vmcore-guest
 

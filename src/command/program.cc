@@ -2,16 +2,23 @@
 #include "src/command/program.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "src/base/printable.h"
 #include "src/command/exit_code.h"
+#include "src/command/verb_words.h"
 
 namespace vmcore {
 namespace {
@@ -28,11 +35,27 @@ void open_standard_descriptors() {
   }
 }
 
+// Whoever reads standard output has seen enough, as `head` has.
+bool reader_is_gone() {
+  pollfd pipe{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&pipe, 1, 0) == 1 && (pipe.revents & POLLERR) != 0;
+}
+
+int report_unknown_verb(const Program& program, const std::string& word) {
+  const std::string nearest = nearest_verb(program.verbs, word);
+  fmt::print(stderr, "{}: there is no verb {}{}; {} --help lists them\n", program.name,
+             printable(word), nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest),
+             program.name);
+  return kExitUsage;
+}
+
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv) {
   open_standard_descriptors();
-  std::signal(SIGPIPE, SIG_IGN);  // a write that fails says so itself
+  // A write that fails says so itself.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
 
   CLI::App app(program.summary, program.name);
   app.set_version_flag("-V,--version", std::string(program.name) + " " + VMCORECTL_VERSION);
@@ -53,8 +76,14 @@ int run_program(const Program& program, int argc, char** argv) {
                                     ? std::move(run)
                                     : program.wrap(*command, common, std::move(run)));
   }
+  std::vector<std::string> words = verb_first({argv + std::min(argc, 1), argv + argc});
+  if (!words.empty() && !words.front().starts_with('-') &&
+      !has_verb(program.verbs, words.front())) {
+    return report_unknown_verb(program, words.front());
+  }
+  std::ranges::reverse(words);  // CLI11 takes them from the end
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitDone : kExitUsage;
   }
@@ -64,7 +93,10 @@ int run_program(const Program& program, int argc, char** argv) {
   const int code = chosen->second();
   // A full disk or a closed pipe must not pass as success.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::perror((std::string(program.name) + ": standard output").c_str());
+    const int why = errno;
+    if (!reader_is_gone()) {
+      fmt::print(stderr, "{}: standard output: {}\n", program.name, std::strerror(why));
+    }
     return code == kExitGuestChanged ? code : common.kept ? kExitNotAsAsked : kExitFailed;
   }
   return code;

@@ -89,6 +89,7 @@ Result<Child> start(int fd, rlim_t seconds,
                close_all_but(fd, far.fd());
                std::signal(SIGINT, SIG_DFL);
                std::signal(SIGTERM, SIG_DFL);
+               std::signal(SIGXFSZ, SIG_DFL);  // run_program() ignores it
                const Result<> confined = give_up_rights(seconds);
                const auto answer = confined ? work(far) : tl::unexpected(confined.error());
                return far.send(answer ? *answer : encode_error(answer.error())) ? 0 : 1;

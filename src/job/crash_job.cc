@@ -111,9 +111,10 @@ Result<bool> has_no_channel(const CrashOptions& options) {
 
 // A guest is crashed only if its dump can be written.
 Result<> try_output(const GuestDumpOptions& options, const std::string& name) {
-  const auto path = options.output.empty()
-                        ? std::filesystem::path(dump_name(name, std::chrono::system_clock::now()))
-                        : options.output;
+  auto path = options.output;
+  if (!path.has_filename()) {
+    path /= dump_name(name, std::chrono::system_clock::now());
+  }
   TRY(Output::open(path, options.dump.force, options.dump.bypass_cache));
   TRY(staging::create_unlinked(spool_folder(options)));
   return {};

@@ -79,6 +79,21 @@ Result<> DumpAttempt::check_growth() {
   return {};
 }
 
+// What is known to be missing is told before the guest stands still for nothing.
+Result<> DumpAttempt::check_room(std::uint64_t kept_pages) {
+  const fs::path folder = folder_beside(options_.output);
+  TRY_ASSIGN(const std::uint64_t room, staging::free_space(folder));
+  const std::uint64_t needed = least_size(options_.dump.how, kept_pages * kPageSize);
+  if (room >= needed) {
+    return {};
+  }
+  refused_ = true;
+  return fail(Errc::no_space,
+              "{} has {} free, and the dump needs at least {}: make room, or give another folder "
+              "with -o; the guest was not touched",
+              folder.string(), mebibytes(room), mebibytes(needed));
+}
+
 Result<> DumpAttempt::check_pause(std::chrono::microseconds expected) {
   using std::chrono::milliseconds;
   const milliseconds limit = options_.pause_limit;
@@ -142,6 +157,9 @@ Result<acquire::Acquired> DumpAttempt::acquire(const sandbox::Worker& worker) {
   acquire::Acquired acquired = *std::move(got);
   lease_ = acquired.lease.get();
   pause_ = Pause(std::move(acquired.lease), std::move(acquired.holder));
+  if (pauses && options_.on_pause) {
+    options_.on_pause(report_);
+  }
   return acquired;
 }
 
@@ -200,6 +218,9 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
     TRY(pause_.let_go());
     limit_.end();
     TRY_ASSIGN(report_.pause, pause_.end());
+    if (report_.before.running && options_.on_pause) {
+      options_.on_pause(report_);
+    }
   }
   const bool read = options_.consistency != Consistency::torn;  // that is still to come
   ahead_.reset();                                               // the worker has it still
@@ -224,6 +245,7 @@ Result<> DumpAttempt::end_pause(sandbox::Worker& worker) {
 Result<sandbox::Done> DumpAttempt::read_guest(sandbox::Worker& worker, int spool, int output) {
   TRY(give_work(worker, spool, output));
   const OnReady on_ready = [&](const sandbox::Ready& ready) -> Result<Fd> {
+    TRY(check_room(ready.kept_pages));
     const std::chrono::microseconds rehearsed(ready.pause_us);
     TRY(check_pause(rehearsed.count() != 0 ? rehearsed
                                            : usual_pause(report_, options_.dump, options_.memory)));

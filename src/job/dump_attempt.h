@@ -49,6 +49,7 @@ class DumpAttempt {
  private:
   acquire::Microseconds elapsed() const;
   Result<> check_growth();
+  Result<> check_room(std::uint64_t kept_pages);
   Result<> check_pause(std::chrono::microseconds expected);
   Result<Fd> make_spool() const;
   sandbox::Request request(sandbox::Input input) const;

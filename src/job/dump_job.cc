@@ -12,6 +12,7 @@
 #include "src/job/available_memory.h"
 #include "src/job/dump_attempt.h"
 #include "src/job/dump_name.h"
+#include "src/job/dump_plan.h"
 #include "src/job/guest_census.h"
 #include "src/job/guest_lock.h"
 
@@ -168,8 +169,12 @@ GuestDumpResult dump_and_act(const GuestDumpOptions& given, Interrupt& interrupt
     if (const Result<> possible = check_consistency(options, report); !possible) {
       return nothing_begun(possible.error());
     }
-    if (options.output.empty()) {
-      options.output = dump_name(report.name, time);
+    if (!options.output.has_filename()) {
+      options.output /= dump_name(report.name, time);
+    }
+    if (options.dump.how.dry_run) {
+      auto planned = plan_dump(guest, options, report);
+      return {std::move(planned), std::move(report)};
     }
     if (options.consistency == Consistency::snapshot) {
       interrupt.arm();  // it has to be waited for

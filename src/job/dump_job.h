@@ -32,8 +32,10 @@ struct GuestDumpOptions {
   // The same guest, where it was opened a moment ago: to find its memory takes time. It is taken.
   std::shared_ptr<acquire::OpenedGuest> opened = {};
   DumpOptions dump;
-  std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
-  std::filesystem::path spool;   // empty: the output's folder
+  // As dump_target() gives it (output.h): empty, or a folder with a slash behind it: named after
+  // the guest, in the current or that folder; "-": standard output.
+  std::filesystem::path output;
+  std::filesystem::path spool;  // empty: the output's folder
   acquire::Then then = acquire::Then::nothing;
   // `then` whatever became of the dump. Else only after a complete one; what holds more than was
   // asked is complete.
@@ -48,6 +50,9 @@ struct GuestDumpOptions {
   Consistency consistency = Consistency::pause;
   bool locked = false;       // the caller has the guest's lock (guest_lock.h); else it is taken
   std::uint64_t memory = 0;  // bytes: Budget::memory
+  // Called when a running guest stands still for the dump, and again when it runs (its report then
+  // has the pause). May be empty.
+  std::function<void(const GuestReport&)> on_pause = {};
   // If it is not empty, the guest belongs to the caller again as soon as its memory is read: then
   // this is called, once, and the job neither asks nor touches the guest from then on. So `then`
   // must be nothing. The memory of a guest that does not run is copied first, too.

@@ -53,6 +53,15 @@ Forecast forecast(const Workload& work) {
       .most_size_bytes = work.kept_bytes / kLeastRatio};
 }
 
+bool is_compressed(const Conversion& how) {
+  return how.format == DumpFormat::kdump && how.codec != Codec::none;
+}
+
+std::uint64_t least_size(const Conversion& how, std::uint64_t kept_bytes) {
+  constexpr std::uint64_t kBestRatio = 20;  // twice the best that was measured
+  return is_compressed(how) ? kept_bytes / kBestRatio : kept_bytes;
+}
+
 Span<Milliseconds> forecast_stream_pause(std::uint64_t memory_bytes) {
   return {rounded(kPauseAtLeast.least + seconds_for(memory_bytes, kStream.most)),
           rounded(kPauseAtLeast.most + seconds_for(memory_bytes, kStream.least))};

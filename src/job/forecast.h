@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "src/image/conversion.h"
+
 namespace vmcore::job {
 
 // A dump by method direct, compressed with zstd.
@@ -30,6 +32,11 @@ struct Forecast {
 };
 
 Forecast forecast(const Workload& workload);
+
+// Whether that many bytes of kept pages get smaller in a dump.
+bool is_compressed(const Conversion& how);
+// Bytes that such a dump takes at least, however well its pages compress.
+std::uint64_t least_size(const Conversion& how, std::uint64_t kept_bytes);
 
 // How long a running guest is paused if all of its memory is read through a pipe (methods qmp and
 // libvirt).

@@ -42,6 +42,13 @@ std::filesystem::path resolved_output(const std::filesystem::path& target) {
   return found ? found->path : target;
 }
 
+std::filesystem::path dump_target(const std::filesystem::path& target) {
+  std::error_code ignored;
+  const bool is_folder =
+      !target.empty() && (!target.has_filename() || std::filesystem::is_directory(target, ignored));
+  return is_folder ? target / "" : resolved_output(target);
+}
+
 bool is_stream(const std::filesystem::path& output) {
   if (output == "-") {
     return true;

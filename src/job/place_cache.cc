@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "src/acquire/process/guest_process.h"
 #include "src/base/number.h"
 
 namespace vmcore::job {
@@ -36,22 +35,13 @@ void PlaceCache::remember(const ProcessKey& process, const InfoPlace& place) con
   notes_.remember(process, kKind, fmt::format("{:x} {}\n", place.address.value, place.build_id));
 }
 
-namespace {
-
-std::optional<acquire::ProcessKey> key_of(const acquire::Guest& guest) {
-  const acquire::GuestProcess* const process = guest.process();
-  return process != nullptr ? process->key() : std::nullopt;
-}
-
-}  // namespace
-
 std::optional<InfoPlace> recall_place(const acquire::Guest& guest) {
-  const auto process = key_of(guest);
+  const auto process = acquire::key_of(guest);
   return process ? PlaceCache(acquire::ProcessNotes::of_user()).recall(*process) : std::nullopt;
 }
 
 void remember_place(const acquire::Guest& guest, const std::optional<InfoPlace>& place) {
-  const auto process = key_of(guest);
+  const auto process = acquire::key_of(guest);
   if (process && place) {
     PlaceCache(acquire::ProcessNotes::of_user()).remember(*process, *place);
   }

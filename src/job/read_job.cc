@@ -165,6 +165,7 @@ Result<TextResult> read_guest(const acquire::Selection& selection, sandbox::Oper
   }
   result->name = guest.name();
   result->uuid = guest.identity().uuid;
+  result->process = acquire::key_of(guest);
   const std::vector<Remark> taint = guest.remarks();
   result->summary.remarks.insert(result->summary.remarks.end(), taint.begin(), taint.end());
   remember_place(guest, result->place);

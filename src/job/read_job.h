@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "src/acquire/guest.h"
 #include "src/acquire/method.h"
 #include "src/base/fd.h"
 #include "src/base/result.h"
@@ -17,8 +18,9 @@
 namespace vmcore::job {
 
 struct TextResult {
-  std::string name;       // the guest's, or the file's without its folder
-  std::string uuid = {};  // the guest's, where it is known
+  std::string name;                                 // the guest's, or the file's without its folder
+  std::string uuid = {};                            // the guest's, where it is known
+  std::optional<acquire::ProcessKey> process = {};  // the guest's
   report::Summary summary;
   std::optional<InfoPlace> place;  // of the kernel's VMCOREINFO
   std::string text;

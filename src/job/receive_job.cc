@@ -48,6 +48,7 @@ class Reception {
   void take(const sandbox::Event& event);
   void keep_log();
   bool hang_up(Fd& hangup);
+  std::string whom_it_waits_for() const;
 
   const ReceiveOptions& options_;
   ReceiveReport& report_;
@@ -217,13 +218,26 @@ Result<sandbox::Done> Reception::follow(StreamReading& reading, const OnProgress
                                         .on_cancel = [&] { return hang_up(reading.hangup); }});
 }
 
+// A file brings its stream at once.
+std::string Reception::whom_it_waits_for() const {
+  const acquire::GuestLine& line = line_->line();
+  const std::string limit =
+      options_.wait.count() != 0 ? fmt::format(", for at most {} s", options_.wait.count()) : "";
+  if (line.listener) {
+    return fmt::format("a guest that connects ({}){}", options_.from, limit);
+  }
+  return line.socket.empty()
+             ? ""
+             : fmt::format("the guest's capture kernel, on {}{}", line.socket.string(), limit);
+}
+
 Result<DumpResult> Reception::run() {
   TRY(open_key());
   TRY(open_line());
   interrupt_.arm();
   // A guest is crashed only if its dump can be written. A name that we make up has the time of the
   // crash, so such a file is created later.
-  if (options_.crash || (!options_.output.empty() && options_.output != "-")) {
+  if (options_.crash || (options_.output.has_filename() && options_.output != "-")) {
     TRY_ASSIGN(StreamFiles files, open_stream_files(options_, report_.name));
     early_.emplace(std::move(files));
   }
@@ -234,6 +248,8 @@ Result<DumpResult> Reception::run() {
   }
   TRY(open_watcher());
   const bool many = line_->callers() != nullptr;
+  report_.waits_for = whom_it_waits_for();
+  on_report_(report_);
   TRY_ASSIGN(StreamReading reading, many ? choose_caller() : read_line());
   std::optional<Output>& output = reading.files.output;
   log_ = &*reading.files.log;

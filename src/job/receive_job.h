@@ -21,9 +21,9 @@ struct ReceiveOptions {
   std::string from;          // acquire/crash/guest_line.h
   acquire::Selection guest;  // how a domain is looked up; or the monitor of another guest
   DumpOptions dump;
-  std::filesystem::path output;  // empty: named after the guest, in the current folder; "-": stdout
-  std::filesystem::path spool;   // empty: the output's folder
-  std::chrono::seconds wait{0};  // for the stream to begin; zero: for ever
+  std::filesystem::path output;              // as of GuestDumpOptions
+  std::filesystem::path spool;               // empty: the output's folder
+  std::chrono::seconds wait{0};              // for the stream to begin; zero: for ever
   std::chrono::seconds idle{60};             // of silence in it
   std::chrono::seconds deadline{3600};       // from its begin to its end
   std::optional<std::uint64_t> memory = {};  // bytes that the guest has at most
@@ -37,6 +37,7 @@ struct ReceiveOptions {
 // What arrived, whatever became of the dump.
 struct ReceiveReport {
   std::string name;
+  std::string waits_for = {};  // whom, and by which line, once that is open; empty: nobody
   std::optional<sandbox::Hello> hello;
   bool can_send = true;            // it has a channel
   std::string crash;               // who says that it crashed: convert/provenance.h

@@ -24,9 +24,9 @@ constexpr std::uint64_t kMostMemory = 4ULL << 40;
 // Memory of firmware and devices, which a domain's definition does not count.
 constexpr std::uint64_t kBesideMemory = 128U << 20;
 
-// The resolved path; empty if the file is named after the guest.
+// The resolved path; a folder or nothing if the file is named after the guest.
 fs::path output_of(const ReceiveOptions& options) {
-  return options.output.empty() ? fs::path() : resolved_output(options.output);
+  return options.output.has_filename() ? resolved_output(options.output) : options.output;
 }
 
 fs::path spool_folder(const ReceiveOptions& options) {
@@ -54,7 +54,10 @@ Result<sandbox::StreamTerms> terms_of(const ReceiveOptions& options, const ReadL
 
 Result<StreamFiles> open_stream_files(const ReceiveOptions& options, const std::string& name) {
   const std::string own = dump_name(name, std::chrono::system_clock::now());
-  const fs::path output = options.output.empty() ? fs::path(own) : output_of(options);
+  fs::path output = output_of(options);
+  if (!output.has_filename()) {
+    output /= own;
+  }
   StreamFiles files;
   if (!options.dump.how.dry_run) {
     TRY_ASSIGN(auto opened, Output::open(output, options.dump.force, options.dump.bypass_cache));

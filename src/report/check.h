@@ -37,8 +37,11 @@ struct FixReport {
 
   std::string guest = {};
   bool changed = false;
-  std::string diff = {};   // of the definitions, unified; empty where there is nothing to do
-  std::string saved = {};  // the path of the old definition; empty where nothing was changed
+  bool would_change = false;  // nothing was changed, for that was not asked (--dry-run)
+  bool running = false;       // a change takes effect when the guest is stopped and started
+  std::string diff = {};      // of the definitions, unified; empty where there is nothing to do
+  std::string saved = {};     // the path of the old definition; empty where nothing was changed
+  std::string skipped = {};   // why this domain is none to be changed; empty: it is one
 };
 
 std::string to_json(const FixReport& report);

@@ -2,6 +2,7 @@
 """convert: formats, levels, and what is said of them."""
 
 import json
+import resource
 
 from harness import Cli, main
 
@@ -91,6 +92,11 @@ class Convert(Cli):
         done = self.run_cli("convert", "missing", "out", "--output", "json", code=1)
         self.assertEqual(json.loads(done.stdout)["error"]["code"], "not_found")
         self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_a_file_size_limit(self):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))  # noqa: E731
+        self.refused("convert", self.dump(), "out", "-d", "0", "--compress", "none", preexec_fn=limit,
+                     says=["the file size limit of this process (ulimit -f) is reached"])
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 """info and dmesg on every format."""
 
 import json
+import os
 
 from harness import DONE, FAILED, NOT_AS_ASKED, Cli, main
 
@@ -70,6 +71,24 @@ class Reading(Cli):
             self.run_cli("convert", "cut", "again", code=NOT_AS_ASKED)
             self.assertEqual(self.run_cli("dmesg", "again.incomplete").stdout, log)
             (self.folder / "again.incomplete").unlink()
+
+    def test_a_reader_that_has_seen_enough(self):
+        """As of `dmesg FILE | head`: nothing is said, and it is no success."""
+        ours, theirs = os.pipe()
+        os.close(ours)
+        with open(theirs, "wb") as closed:
+            for words in (["info", self.dump()], ["dmesg", self.dump()]):
+                self.assertEqual(self.run_cli(*words, code=FAILED, stdout=closed).stderr, b"")
+
+    def test_a_folder_is_no_dump(self):
+        """A guest may have a folder that is called like it."""
+        (self.folder / "vm1").mkdir()
+        for verb in ("dmesg", "info", "memory", "report"):
+            done = self.run_cli(verb, "vm1", code=FAILED, env={**os.environ, "LIBVIRT_DEFAULT_URI": "test:///default"})
+            self.assertIn(b"vm1 is not a file here; as a domain: no domain at test:///default has the name", done.stderr)
+            self.assertIn(b"vm1 is a folder", self.run_cli(verb, "./vm1", code=FAILED).stderr)
+        done = self.run_cli("receive", "vm1", code=FAILED, env={**os.environ, "LIBVIRT_DEFAULT_URI": "test:///default"})
+        self.assertIn(b"no domain at test:///default", done.stderr)
 
     def test_a_full_standard_output_is_a_failure(self):
         for words in (["info", self.dump()], ["dmesg", self.dump()]):

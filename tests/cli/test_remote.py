@@ -210,7 +210,23 @@ class Remote(Cli):
             self.run_remote("dmesg", "vm1", uri=uri, code=USAGE)
         self.run_remote("memory", "vm1", "--svg", "x.svg", code=USAGE)
         self.run_remote("dump", "--all-crashed", code=USAGE)
-        self.run_remote("receive", "vm1", code=USAGE)
+        self.run_remote("dump", "vm1", "vm2", code=USAGE)
+        self.run_remote("debug", "x.vmcore", code=USAGE)
+        self.run_cli("list", "-c", URI, code=USAGE)
+
+    def test_every_verb(self):
+        """What has no guest is run there as well: its stored crashes, keys and files are of that host."""
+        self.far_vmcorectl("echo text")
+        for words, there in ((["list", "vm1", "--since", "7d"], ["list", "--since=7d", "--", "vm1"]),
+                             (["rm", "X-1"], ["rm", "--", "X-1"]), (["key", "k"], ["key", "--", "k"]),
+                             (["path", "--folder", "X-1"], ["path", "--folder", "--", "X-1"]),
+                             (["convert", "-d", "1", "a", "b"], ["convert", "--dump-level=1", "--", "a", "b"]),
+                             (["debug", "--run", "s", "a", "b"], ["debug", "--run=s", "--", "a", "b"]),
+                             (["receive", "vm1", "-o", "x"], ["receive", "--connect=qemu:///system", "--file=x", "--", "vm1"]),
+                             (["dump", "vm1", "--dry-run"], ["dump", "--connect=qemu:///system", "--asked-as=" + URI,
+                                                             "--dry-run", "--", "vm1"])):
+            self.assertEqual(self.run_remote(*words).stdout, b"text\n")
+            self.assertEqual(self.far_words(), [there[0], "--ends-with-stdin", *there[1:]])
 
     # How it ends
 

@@ -37,6 +37,21 @@ class Then(Cli):
                     self.assertEqual(qemu.deeds, [DUMP, *deeds])
                     self.assertIn(f"then {action}: done".encode(), done.stdout)
 
+    def test_into_a_folder(self):
+        self.qemu()
+        (self.folder / "dumps").mkdir()
+        for folder in ("dumps", "dumps/"):
+            path = json.loads(self.dumped("--output", "json", "--force", "-o", folder).stdout)["file"]
+            self.assertRegex(path, r"^dumps/vm1-\d{8}T\d{6}Z\.vmcore$")
+        self.dumped("-o", "nowhere/", code=FAILED)
+
+    def test_a_dry_run_needs_no_pause(self):
+        """By the monitor alone it is not known what would be kept."""
+        qemu = self.qemu()
+        done = self.dumped("-o", "out", "--dry-run", code=FAILED)
+        self.assertIn(b"--dry-run needs method direct", done.stderr)
+        self.assertEqual((qemu.deeds, self.names()), ([], ["qmp"]))
+
     def test_not_after_a_dump_that_failed(self):
         """A typo in the output's name: nothing of the guest may be lost for it."""
         for action, by_hand in (("destroy", "the QMP command quit to qmp"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Command lines that make no sense end with 2 and do nothing."""
 
-from harness import USAGE, Cli, main
+from harness import FAILED, USAGE, Cli, main
 
 
 class Usage(Cli):
@@ -15,7 +15,27 @@ class Usage(Cli):
         self.misused()
 
     def test_unknown_verb(self):
-        self.misused("dance")
+        self.misused("dance", says="no verb dance; vmcorectl --help")
+        for typo, verb in (("dmup", "dump"), ("chekc", "check"), ("lst", "list")):
+            self.misused(typo, "vm1", says=f"no verb {typo}: did you mean {verb}?")
+        self.misused("help", "dmup", says="did you mean dump?")
+
+    def test_help_is_a_verb(self):
+        for words, option in ((["help"], ["--help"]), (["help", "dump"], ["dump", "--help"])):
+            self.assertEqual(self.run_cli(*words).stdout, self.run_cli(*option).stdout)
+
+    def test_options_before_the_verb(self):
+        for words in (["-c", "test:///default"], ["--connect=test:///default"], ["-q", "-c", "test:///default"]):
+            done = self.run_cli(*words, "check", "nobody", code=FAILED)
+            self.assertIn(b'no domain at test:///default has the name, id or UUID "nobody"', done.stdout)
+        self.misused("-c", "test:///default", "convert", self.dump(), "out", says="--remote")
+
+    def test_sizes_without_a_unit(self):
+        for words in (["dump", "--qmp", "x", "--bandwidth", "50"], ["dump", "--qmp", "x", "--memory-budget", "512"],
+                      ["receive", "vm1", "--memory", "4"], ["prune", "--max-size", "20"]):
+            self.misused(*words, says=f"{words[-1]} without a unit is {words[-1]} bytes: give a unit, such as {words[-1]}MiB")
+        self.run_cli("convert", self.dump(), "out", "--bandwidth", "1073741824")
+        (self.folder / "out").unlink()
 
     def test_unknown_option(self):
         self.misused("convert", self.dump(), "out", "--faster", says="--faster")
@@ -45,8 +65,17 @@ class Usage(Cli):
             self.misused("convert", self.dump(), "out", *words, says="--compress")
 
     def test_all_crashed_names_its_dumps(self):
-        for words in (["vm1"], ["--qmp", "x"], ["-o", "out"]):
+        for words in (["vm1"], ["--qmp", "x"]):
             self.misused("dump", "--all-crashed", *words, says="--all-crashed")
+        for words in (["--all-crashed"], ["vm1", "vm2"]):
+            self.misused("dump", *words, "-o", "out", says="give -o a folder")
+
+    def test_what_is_dumped(self):
+        self.misused("dump", says="DOMAIN")
+        self.misused("dump", "vm1", "--qmp", "x", says="DOMAIN")
+        self.misused("dump", "vm1", "vm2", "--crash-guest", "nmi", says="give one DOMAIN")
+        for words in (["--then", "reset"], ["--keep"], ["--crash-guest", "nmi"]):
+            self.misused("dump", "vm1", "--dry-run", *words, says="--dry-run")
 
     def test_times(self):
         for limit in ("0", "-1s", "soon", "2h", "", "1e99"):
@@ -57,7 +86,7 @@ class Usage(Cli):
     def test_what_is_checked(self):
         for words in (["vm1", "--qmp", "x"], ["vm1", "--all"], ["--all", "--qmp", "x"]):
             self.misused("check", *words, says="DOMAIN")
-        for words in (["--fix"], ["--fix", "--all"], ["--fix", "--qmp", "x"]):
+        for words in (["--fix"], ["--fix", "--qmp", "x"], ["--fix", "vm1", "--fail-on", "warn"]):
             self.misused("check", *words, says="--fix")
         self.misused("check", "--dry-run", "vm1", says="--fix")
         self.misused("check", "vm1", "--folder", "none", says="--folder")

@@ -55,7 +55,7 @@ class Config:
     kernel_words: tuple = ()
     modules: tuple = ()         # beside those of every guest
     qemu: str = ""              # the installed one, or a name of peers/tools.py
-    accel: str = "tcg"          # tcg, kvm or auto
+    accel: str = os.environ.get("VMCORECTL_ACCEL", "tcg")   # tcg, kvm or auto
 
     def kernel_arguments(self) -> str:
         words = ["console=ttyS0", "loglevel=4", "pti=on" if self.pti else "pti=off", *self.kernel_words]

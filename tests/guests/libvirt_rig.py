@@ -22,15 +22,16 @@ from guests.kernels import kernel
 from peers import tools
 
 NOBODY = 65534
+KVM = os.environ.get("VMCORECTL_ACCEL") == "kvm"
 # An embedded driver of libvirt 9.0 dies of the event of a dump whose libvirt was killed, if it starts just then; and
 # there is one at a time: a vmcorectl that is about to end has it still (driver.pid).
 VIRSH_ATTEMPTS = 20
 
-DOMAIN = """<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+DOMAIN = """<domain type='{accel}' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>{name}</name><memory unit='MiB'>{memory}</memory><vcpu>{cpus}</vcpu>
   <os><type arch='x86_64' machine='{machine}'>hvm</type><kernel>{folder}/vmlinuz</kernel><initrd>{folder}/initrd</initrd>
     <cmdline>{cmdline}</cmdline></os>
-  {backing}<features><acpi/><vmcoreinfo state='on'/></features><cpu mode='maximum'>{numa}</cpu>
+  {backing}<features><acpi/><vmcoreinfo state='on'/></features><cpu mode='{cpu}'>{numa}</cpu>
   <on_crash>{on_crash}</on_crash>
   <devices><emulator>{emulator}</emulator>
     <disk type='file' device='disk'><driver name='qemu' type='raw' cache='unsafe'/><source file='{folder}/disk'/>
@@ -126,7 +127,8 @@ class LibvirtRig:
         home = self.folder / "home"
         if os.geteuid() == 0 and words and Path(words[0]).name == "vmcorectl" and Path(words[0]).is_absolute():
             words = (self._reachable(words[0]), *words[1:])
-        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
+        groups = f"--groups={os.stat('/dev/kvm').st_gid}" if KVM else "--clear-groups"
+        become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", groups] if os.geteuid() == 0 else []
         return [*become, "env", f"HOME={home}", f"XDG_RUNTIME_DIR={home}/run", f"XDG_CONFIG_HOME={home}/config",
                 f"XDG_CACHE_HOME={home}/cache", *map(str, words)]
 
@@ -153,7 +155,7 @@ class LibvirtRig:
         (self.folder / "initrd").write_bytes(self.initrd or initramfs.build(chosen, config.workload_arguments()))
         shutil.copyfile(initramfs.disk(), self.folder / "disk")
         (self.folder / "domain.xml").write_text(DOMAIN.format(
-            name=self.name, numa=self._numa(), memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
+            accel="kvm" if KVM else "qemu", cpu="host-passthrough" if KVM else "maximum", name=self.name, numa=self._numa(), memory=self.memory_mib, folder=self.folder, cmdline=config.kernel_arguments(),
             on_crash=self.on_crash, machine=self.machine, backing=self.backing, cpus=max(2, self.nodes),
             words="".join(f"<qemu:arg value='{word}'/>" for word in self.qemu_words),
             devices=self.devices.format(folder=self.folder), emulator=shutil.which("qemu-system-x86_64")))

@@ -116,10 +116,15 @@ def test_raw(vmcorectl, findings) -> None:
                      method__qmp="PASS", kernel="PASS", pause="PASS", room="PASS", memory="PASS", panic="PASS",
                      on_crash="NOTE", vmcoreinfo="PASS", leftovers="PASS")
         case.expect("what it lies in", ("memory", good.by_id["memory"]["value"], "memfd, shared"))
-        lines = case.run(*raw).text.splitlines()
+        *lines, summary = case.run(*raw).text.splitlines()
+        notes = [line for line in lines if re.match(r"raw: Checking \S.*: NOTE", line)]
         case.expect("lines", ("one a check", len(lines), len(good.list)),
-                    ("of that form", [line for line in lines if not re.match(r"raw: Checking \S.*: (PASS|NOTE)", line)], []))
-        case.expect("quiet", ("says", case.run("-q", *raw).text, ""))
+                    ("of that form", [line for line in lines if not re.match(r"raw: Checking \S.*: (PASS|NOTE)", line)], []),
+                    ("summary", summary, f"{len(lines) - len(notes)} PASS, {len(notes)} NOTE, 0 WARN, 0 FAIL"))
+        case.expect("quiet", ("says what is not PASS", case.run("-q", *raw).text.splitlines(), notes))
+        numbers = {name: value for entry in good.list for name, value in entry["numbers"].items()}
+        case.expect("numbers", ("names", set(numbers) >= {"pause_ms", "time_most_ms", "likely_bytes", "free_bytes"}, True),
+                    ("a pause in milliseconds", 0 < numbers.get("pause_ms", 0) < 60_000, True))
         case.untouched()
         case.prediction(good, *raw)
         (folder / "raw-20261121T093000Z.vmcore.incomplete").touch()
@@ -134,8 +139,11 @@ def test_raw(vmcorectl, findings) -> None:
         else:
             findings.skip("without ptrace", "only root has it to give away")
         guest.panic()
-        case.results("panicked", case.json(*raw), 0, state="PASS", pause="PASS", method__direct="PASS")
-        case.expect("panicked", ("still", guest.status(), "guest-panicked"))
+        panicked = case.json(*raw)
+        case.results("panicked", panicked, 0, state="WARN", pause="PASS", method__direct="PASS")
+        case.expect("panicked", ("still", guest.status(), "guest-panicked"),
+                    ("told", panicked.says("state", f"it crashed: vmcorectl dump --qmp {guest.qmp_socket}"), True),
+                    ("monitoring", case.run("--fail-on", "warn", "-q", *raw).code, 1))
 
 
 def test_running(case: Case, rig: LibvirtRig) -> None:
@@ -183,17 +191,21 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     off = case.json(*plain)
     case.results("shut off", off, 1, state="FAIL", panic="WARN", vmcoreinfo="WARN", on_crash="NOTE", room="none")
     before = inactive()
+    every = case.json("-c", rig.uri, "--all")
+    case.expect("--all, with what is off", ("guests", list(dict.fromkeys(entry["guest"] for entry in every.list)),
+                                            sorted([rig.name, "plain"])), ("exit code", every.code, 0))
     dry = case.run("--fix", "--dry-run", *plain)
     added = [line for line in dry.text.splitlines() if re.match(r"[+-] ", line)]
-    case.expect("--dry-run", ("exit code", dry.code, 0), ("unchanged", inactive(), before), ("files", left_in(case.folder), []),
+    case.expect("--dry-run", ("exit code", dry.code, 3), ("unchanged", inactive(), before), ("files", left_in(case.folder), []),
                 ("diff", [line.replace(" ", "") for line in added if "features" not in line],
                  ["-<on_crash>destroy</on_crash>", "+<on_crash>preserve</on_crash>", "+<panicmodel='isa'/>",
                   "+<channeltype='unix'>", "+<targettype='virtio'name='org.vmcorectl.dump.0'/>", "+</channel>",
                   "+<vmcoreinfostate='on'/>"]),
                 ("passwords shown", "secret" in dry.text, False))
     fixed = case.run("--fix", *plain)
-    saved = case.folder / "plain.xml.before-vmcorectl"
-    case.expect("--fix", ("exit code", fixed.code, 0), ("tells when", "takes effect" in fixed.text, True),
+    saved = sorted(backups(rig).glob("plain-*.xml"))[0] if backups(rig).exists() else Path("none")
+    case.expect("--fix", ("files here", left_in(case.folder), []),
+                ("a private folder", backups(rig).exists() and stat.S_IMODE(backups(rig).stat().st_mode), 0o700), ("exit code", fixed.code, 0), ("tells when", "takes effect" in fixed.text, True),
                 ("defined", [text in inactive() for text in ("<panic model='isa'", "<vmcoreinfo state='on'/>",
                                                              "<on_crash>preserve</on_crash>", "passwd='secret'")], [True] * 4),
                 ("saved", saved.exists() and saved.read_text().strip(), before.strip()),
@@ -201,15 +213,17 @@ def test_fix(case: Case, rig: LibvirtRig) -> None:
     after = inactive()
     again = case.run("--fix", *plain)
     case.expect("--fix again", ("exit code", again.code, 0), ("said", "nothing to do" in again.text, True),
-                ("unchanged", inactive(), after))
+                ("unchanged", inactive(), after),
+                ("--dry-run", case.run("--fix", "--dry-run", *plain).code, 0))
     case.results("fixed", case.json(*plain), 1, state="FAIL", panic="PASS", vmcoreinfo="PASS", on_crash="PASS",
                  channel="PASS")
     test_channel(case, rig)
     rig.virsh("define", saved)
-    kept = case.run("--fix", *plain)
-    case.expect("the old definition again", ("defined", inactive(), before), ("exit code", kept.code, 1),
-                ("said", saved.name in kept.errors, True), ("kept", saved.read_text().strip(), before.strip()))
-    test_pending(case, rig, saved)
+    case.expect("the old definition again", ("defined", inactive(), before))
+    test_pending(case, rig)
+    case.expect("old definitions", ("all of them", len(list(backups(rig).glob("plain-*.xml"))), 2),
+                ("the first", saved.read_text().strip(), before.strip()))
+    test_several(case, rig)
     define(rig, "cloud", NOVA)
     owned = case.run("--fix", "-c", rig.uri, "cloud")
     case.expect("somebody else's", ("exit code", owned.code, 1), ("said", "OpenStack Nova" in owned.errors, True))
@@ -229,7 +243,38 @@ def test_channel(case: Case, rig: LibvirtRig) -> None:
                 ("files", [name for name in left_in(case.folder) if "xml" not in name], []))
 
 
-def test_pending(case: Case, rig: LibvirtRig, saved: Path) -> None:
+def backups(rig: LibvirtRig) -> Path:
+    """Where vmcorectl keeps old definitions of the user that it runs as."""
+    return (rig.folder / "home" if os.geteuid() == 0 else Path.home()) / ".local/state/vmcorectl/definitions"
+
+
+def test_several(case: Case, rig: LibvirtRig) -> None:
+    """Two that lack all, one that lacks nothing, and one that runs and is transient."""
+    for name in ("more1", "more2"):
+        define(rig, name)
+    ours = case.folder / "ours"
+    ours.mkdir()
+    rig.own(ours)
+    words = ("--fix", "-c", rig.uri, "--folder", ours, "--output", "json")
+    would = case.run(*words, "--all", "--dry-run")
+    case.expect("--fix --all --dry-run", ("exit code", would.code, 3), ("files", left_in(ours), []),
+                ("would change", [entry["guest"] for entry in would.list if entry["would_change"]], ["more1", "more2"]))
+    one = case.run(*words, "more1", "plain")
+    case.expect("--fix of two", ("exit code", one.code, 0),
+                ("changed", {entry["guest"]: entry["changed"] for entry in one.list}, {"more1": True, "plain": False}),
+                ("saved", [Path(entry["saved"]).parent for entry in one.list if entry["saved"]], [ours]))
+    every = case.run(*words, "--all")
+    case.expect("--fix --all", ("exit code", every.code, 0),
+                ("changed", [entry["guest"] for entry in every.list if entry["changed"]], ["more2"]),
+                ("left", [entry["guest"] for entry in every.list if entry["skipped"]], [rig.name]))
+    again = case.run(*words, "--all", "--dry-run")
+    case.expect("--fix --all again", ("exit code", again.code, 0), ("files", len(left_in(ours)), 2))
+    for path in [*ours.iterdir()]:
+        path.unlink()
+    ours.rmdir()
+
+
+def test_pending(case: Case, rig: LibvirtRig) -> None:
     """A domain that runs without what its definition has by now."""
     plain = ("-c", rig.uri, "plain")
     rig.virsh("start", "plain")
@@ -237,7 +282,6 @@ def test_pending(case: Case, rig: LibvirtRig, saved: Path) -> None:
         running = case.json(*plain)
         case.results("running without", running, 0, state="PASS", kernel="WARN", panic="WARN", vmcoreinfo="WARN")
         case.expect("running without", ("remedy", running.says("panic", f"vmcorectl check --fix {by(rig)} plain"), True))
-        saved.unlink()
         fixed = case.run("--fix", *plain)
         case.expect("--fix of one that runs", ("exit code", fixed.code, 0),
                     ("tells how", f"virsh {by(rig)} shutdown plain" in fixed.text, True))

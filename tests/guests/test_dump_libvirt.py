@@ -134,18 +134,33 @@ class Case:
         expect(self.findings, f"{self.kind}: without a pipe", [("exit code", code, 0)])
         self.nothing_held("without a pipe", "running")
 
-    def all_crashed(self, expected: list) -> None:
+    def all_crashed(self, expected: list, *words) -> None:
+        """Into a folder, twice: the second time there is nothing left to dump."""
         folder = self.out / "all"
         folder.mkdir()
         self.rig.own(folder)
-        done = subprocess.run(self.rig.command(self.vmcorectl.path, "dump", "-c", self.rig.uri, "--all-crashed", "--output", "json"),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, cwd=folder)
-        print(f"  {self.kind}: --all-crashed: exit {done.returncode}, {os.listdir(folder)} {done.stderr[:300]}", flush=True)
-        expect(self.findings, f"{self.kind}: --all-crashed", [
-            ("exit code", done.returncode, 0),
-            ("guests", [dump["guest"]["name"] for dump in json.loads(done.stdout)], expected),
-            ("files", len(os.listdir(folder)), len(expected))])
+        for guests, more in ((expected, words), ([], ())):
+            done = subprocess.run(self.rig.command(self.vmcorectl.path, "dump", "-c", self.rig.uri, "--all-crashed", "--output",
+                                                   "json", "-o", folder, *more),
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+            print(f"  {self.kind}: --all-crashed: exit {done.returncode}, {os.listdir(folder)} {done.stderr[:300]}", flush=True)
+            expect(self.findings, f"{self.kind}: --all-crashed", [
+                ("exit code", done.returncode, 0),
+                ("guests", [dump["guest"]["name"] for dump in json.loads(done.stdout)], guests),
+                ("files", len(os.listdir(folder)), len(expected)),
+                ("says why none", "this crash was dumped already: " + str(folder) in done.stderr, guests != expected)])
         shutil.rmtree(folder)
+
+    def planned(self, running: bool) -> None:
+        """--dry-run, and the dump that it tells of."""
+        code, plan, errors = self.dump("--dry-run")
+        _, dump, _ = self.dump()
+        guest = plan.get("guest", {})
+        expect(self.findings, f"{self.kind}: --dry-run", [
+            ("exit code", (code, errors if code else ""), (0, "")), ("file", plan.get("file"), None),
+            ("pause", (guest.get("pause_ms"), (guest.get("pause_forecast_ms") or 0) > 0), (None, running)),
+            ("pages", 0.5 < plan.get("pages", {}).get("kept", 0) / dump["pages"]["kept"] < 2, True),
+            ("names the file", any("the dump would be" in remark["text"] for remark in guest.get("remarks", [])), True)])
 
     def then(self) -> None:
         code, answer, _ = self.dump("--then", "reset")
@@ -165,6 +180,7 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         case.interrupted()
         case.refusals()
         case.all_crashed([])
+        case.planned(True)
         if kind == "session":       # an embedded driver would move with it
             case.without_pipe()
             case.restarted()
@@ -173,7 +189,8 @@ def test_kind(vmcorectl, kind: str, findings) -> None:
         rig.virsh("resume", rig.name)
         rig.panic()
         case.by_each_method("panicked", "crashed (panicked)", "guest-panicked", True)
-        case.all_crashed([rig.name])
+        case.planned(False)
+        case.all_crashed([rig.name], "--force")
         case.then()
 
 

@@ -163,7 +163,10 @@ Result<GuestLine> open_guest_line(const std::string& from, Selection selection) 
     return listen_on_tcp(from.substr(kTcp.size()));
   }
   std::error_code ignored;
-  if (!is_domain && (from.find('/') != std::string::npos || fs::exists(from, ignored))) {
+  const auto status = fs::status(from, ignored);
+  const bool is_path =
+      from.find('/') != std::string::npos || (fs::exists(status) && !fs::is_directory(status));
+  if (!is_domain && is_path) {
     return open_path(from);
   }
   selection.domain = from;

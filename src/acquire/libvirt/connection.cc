@@ -132,8 +132,8 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri) {
   TRY(refuse_remote(uri));
   LibvirtConnection connection(virConnectOpen(uri.empty() ? nullptr : uri.c_str()));
   if (!connection) {
-    return libvirt_failure(uri.empty() ? "no connection to libvirt"
-                                       : fmt::format("no connection to libvirt at {}", uri));
+    return libvirt_failure(
+        fmt::format("no connection to libvirt at {}", uri.empty() ? "its default URI" : uri));
   }
   TRY(refuse_remote(uri_of(connection.get())));  // the default may be remote
   // Without answers to keep-alive messages, calls do not wait for ever. Not every driver has it.
@@ -187,7 +187,8 @@ Result<LibvirtDomain> find_domain(virConnect* connection, const std::string& dom
   const char* const what = how == LookUp::id     ? "id"
                            : how == LookUp::name ? "name"
                                                  : "name, id or UUID";
-  return fail(Errc::not_found, "no domain has the {} \"{}\"", what, domain);
+  return fail(Errc::not_found, "no domain at {} has the {} \"{}\"", uri_of(connection), what,
+              domain);
 }
 
 std::string uuid_of(virDomain* domain) {

@@ -43,15 +43,14 @@ CrashWord word_of(virDomain* domain) {
                                                             : CrashWord::no;
 }
 
-// `take` is given each domain that runs, and how it is selected.
-Result<> for_each_domain(const std::string& uri,
+// `take` is given each domain that libvirt lists by these flags, and how it is selected.
+Result<> for_each_domain(const std::string& uri, unsigned flags,
                          const std::function<void(virDomain*, Selection)>& take) {
   TRY_ASSIGN(const LibvirtConnection connection, connect_libvirt(uri));
   virDomainPtr* list = nullptr;
-  const int count =
-      virConnectListAllDomains(connection.get(), &list, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+  const int count = virConnectListAllDomains(connection.get(), &list, flags);
   if (count < 0) {
-    return libvirt_failure("the domains that run");
+    return libvirt_failure("the list of domains");
   }
   for (int i = 0; i < count; ++i) {
     const LibvirtDomain domain(list[i]);
@@ -76,34 +75,38 @@ std::string version_text(std::uint64_t version) {
 
 bool holds_guests_itself(std::uint64_t version) { return version >= 11'005'000; }
 
-Result<std::vector<Selection>> running_domains(const std::string& uri) {
+Result<std::vector<Selection>> all_domains(const std::string& uri) {
   std::vector<Selection> found;
-  TRY(for_each_domain(uri,
+  TRY(for_each_domain(uri, 0,
                       [&](virDomain*, Selection guest) { found.push_back(std::move(guest)); }));
+  std::ranges::sort(found, {}, &Selection::domain);
   return found;
 }
 
 Result<std::vector<CrashedDomain>> crashed_domains(const std::string& uri) {
   std::vector<CrashedDomain> found;
-  TRY(for_each_domain(uri, [&](virDomain* domain, Selection guest) {
-    const CrashWord word = word_of(domain);
-    if (word != CrashWord::no) {
-      found.push_back({std::move(guest), word == CrashWord::yes});
-    }
-  }));
+  TRY(for_each_domain(uri, VIR_CONNECT_LIST_DOMAINS_ACTIVE,
+                      [&](virDomain* domain, Selection guest) {
+                        const CrashWord word = word_of(domain);
+                        if (word != CrashWord::no) {
+                          found.push_back({std::move(guest), word == CrashWord::yes});
+                        }
+                      }));
+  std::ranges::sort(found, {}, [](const CrashedDomain& domain) { return domain.guest.domain; });
   return found;
 }
 
 Result<std::map<std::string, CrashTraits>> crash_traits(const std::string& uri) {
   std::map<std::string, CrashTraits> found;
-  TRY(for_each_domain(uri, [&](virDomain* domain, const Selection&) {
-    const auto xml = definition_of(domain, 0);
-    const auto setup = xml ? read_definition(*xml) : tl::unexpected(xml.error());
-    if (setup) {  // else it has just ended
-      found[uuid_of(domain)] = {setup->on_crash.value_or(""), setup->dump_channel,
-                                policy_settings_of(domain).value_or(PolicySettings{})};
-    }
-  }));
+  TRY(for_each_domain(
+      uri, VIR_CONNECT_LIST_DOMAINS_ACTIVE, [&](virDomain* domain, const Selection&) {
+        const auto xml = definition_of(domain, 0);
+        const auto setup = xml ? read_definition(*xml) : tl::unexpected(xml.error());
+        if (setup) {  // else it has just ended
+          found[uuid_of(domain)] = {setup->on_crash.value_or(""), setup->dump_channel,
+                                    policy_settings_of(domain).value_or(PolicySettings{})};
+        }
+      }));
   return found;
 }
 

@@ -23,9 +23,9 @@ std::string version_text(std::uint64_t version);
 // meanwhile, the guest stands still until libvirt is started again.
 bool holds_guests_itself(std::uint64_t version);
 
-// The domains that have memory.
-Result<std::vector<Selection>> running_domains(const std::string& uri);
-// Of those, the ones whose guest panicked.
+// All domains, also those that are shut off, by name.
+Result<std::vector<Selection>> all_domains(const std::string& uri);
+// The ones that run whose guest panicked.
 struct CrashedDomain {
   Selection guest;
   bool certain = true;  // else its memory tells whether it did, or has booted since

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <optional>
 #include <span>
 #include <system_error>
 
@@ -73,6 +72,11 @@ void ProcessNotes::remember(const ProcessKey& process, std::string_view kind,
   if (file && sys::write_full(file->fd(), std::as_bytes(std::span(text)))) {
     static_cast<void>(file->commit());
   }
+}
+
+std::optional<ProcessKey> key_of(const Guest& guest) {
+  const GuestProcess* const process = guest.process();
+  return process != nullptr ? process->key() : std::nullopt;
 }
 
 }  // namespace vmcore::acquire

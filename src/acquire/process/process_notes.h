@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -31,5 +32,8 @@ class ProcessNotes {
 
   std::filesystem::path folder_;
 };
+
+// Of a guest whose memory is read in its process.
+std::optional<ProcessKey> key_of(const Guest& guest);
 
 }  // namespace vmcore::acquire

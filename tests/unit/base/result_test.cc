@@ -58,5 +58,11 @@ TEST(Result, EveryCodeHasANameOfItsOwn) {
   EXPECT_EQ(errc_from_name("nonsense"), Errc::io);
 }
 
+TEST(Result, AFileSizeLimitIsCalledSo) {
+  const Error error = Result<>(fail_errno(EFBIG, "out")).error();
+  EXPECT_EQ(error.code, Errc::no_space);
+  EXPECT_EQ(error.message, "out: the file size limit of this process (ulimit -f) is reached");
+}
+
 }  // namespace
 }  // namespace vmcore

@@ -151,5 +151,38 @@ TEST(JudgeLeftovers, AreNamed) {
   EXPECT_TRUE(says(judge_leftovers(facts), "background-snapshot"));
 }
 
+TEST(JudgeDump, ACrashedGuestIsToldWithItsCommand) {
+  GuestFacts facts = good();
+  for (const char* const state : {"crashed (panicked)", "paused (crashed)", "guest-panicked"}) {
+    facts.state = acquire::GuestState{state, false};
+    const Finding finding = judge_state(facts);
+    EXPECT_EQ(finding.verdict, Verdict::warn) << state;
+    EXPECT_EQ(finding.hint, "it crashed: vmcorectl dump vm1");
+  }
+  facts.state = acquire::GuestState{"paused (user)", false};
+  EXPECT_EQ(judge_state(facts).verdict, Verdict::pass);
+}
+
+TEST(JudgeDump, OneOfAllMayBeOff) {
+  GuestFacts facts = good();
+  facts.setup.active = false;
+  EXPECT_EQ(judge_state(facts).verdict, Verdict::fail);
+  facts.may_be_off = true;
+  EXPECT_EQ(judge_state(facts).verdict, Verdict::note);
+}
+
+TEST(JudgeDump, NumbersNameTheirUnits) {
+  GuestFacts facts = good();
+  facts.rehearsed = std::chrono::microseconds(12'500);
+  const auto pause = judge_pause(facts).numbers;
+  ASSERT_EQ(pause.size(), 3U);
+  EXPECT_EQ(pause[0], (std::pair<std::string, std::uint64_t>("pause_ms", 13)));
+  EXPECT_EQ(pause[1].first, "time_least_ms");
+  const auto room = judge_room(facts).numbers;
+  ASSERT_EQ(room.size(), 3U);
+  EXPECT_EQ(room[2], (std::pair<std::string, std::uint64_t>("free_bytes", 100 * kGiB)));
+  EXPECT_LT(room[0].second, room[1].second);
+}
+
 }  // namespace
 }  // namespace vmcore::check

@@ -51,5 +51,11 @@ TEST(ForecastStreamPause, FitsWhatWasMeasured) {
   EXPECT_GT(pause.most, 2500ms);
 }
 
+TEST(Forecast, TheLeastSizeIsThatOfPagesThatCompressWell) {
+  EXPECT_EQ(least_size({}, 20U << 20), 1U << 20);
+  EXPECT_EQ(least_size({.format = DumpFormat::elf}, 20U << 20), 20U << 20);
+  EXPECT_EQ(least_size({.codec = Codec::none}, 20U << 20), 20U << 20);
+}
+
 }  // namespace
 }  // namespace vmcore::job

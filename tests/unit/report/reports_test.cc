@@ -226,7 +226,10 @@ Manifest manifest() {
 
 std::vector<CheckReport> check() {
   return {{.guest = "vm1",
-           .findings = {{.id = "room", .title = "for room", .value = "1 GiB"},
+           .findings = {{.id = "room",
+                         .title = "for room",
+                         .value = "1 GiB",
+                         .numbers = {{"free_bytes", 1U << 30}}},
                         {.id = "pause",
                          .title = "for the pause",
                          .verdict = Verdict::warn,
@@ -555,6 +558,7 @@ TEST(CheckReport, KeepsGuestsApart) {
   EXPECT_EQ((*again)[0].guest, "vm1");
   EXPECT_EQ((*again)[0].findings[1].verdict, Verdict::warn);
   EXPECT_EQ((*again)[1].guest, "");
+  EXPECT_EQ((*again)[0].findings[0].numbers, check()[0].findings[0].numbers);
   EXPECT_FALSE(check_from_json(R"({"findings": []})"));
 }
 
