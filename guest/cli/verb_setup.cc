@@ -68,8 +68,7 @@ Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record r
   const root::Tree& tree = plan.tree;
   TRY_ASSIGN(const std::vector<root::Change> changes, tree.to_write());
   TRY(setup::check_writable(tree.root(), changes));
-  const setup::Commands commands =
-      setup::commands_for(tree, changes, earlier.pending, plan.by_hand);
+  TRY_ASSIGN(const setup::Commands commands, setup::commands_for(plan, changes, earlier.pending));
   fmt::print("{}", printable_lines(setup::diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
     for (const setup::Command& command : list) {

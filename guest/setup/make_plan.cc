@@ -104,12 +104,33 @@ Result<> check_notifiers(const root::Tree& tree) {
   return {};
 }
 
-Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& options) {
+// The reservation, and what it is judged by.
+void want_reservation(Plan& plan, CommandLine& line, const Record& earlier,
+                      const SetupOptions& options) {
+  const kexec::Need need = largest_need(plan.tree);
+  const std::string recommended = kexec::crashkernel_word(need);
+  line.recommended = recommended.substr(recommended.find('=') + 1);
+  line.machine = machine_of(plan.tree, need);
+  line.keep_reservation = options.crashkernel.empty();
+  line.words.push_back(options.crashkernel.empty() ? recommended
+                                                   : "crashkernel=" + options.crashkernel);
+  for (const std::string& word : earlier.words) {
+    line.chosen = word.starts_with("crashkernel=") ? word : line.chosen;
+  }
+  const kexec::Reservation asked = kexec::reservation_of(line.words.back(), line.machine);
+  if (!line.keep_reservation && !asked.serves()) {
+    plan.by_hand.push_back(
+        fmt::format("{} does not serve: {}. Use `vmcore-guest setup "
+                    "--crashkernel {}`",
+                    asked.word, asked.fault, line.recommended));
+  }
+}
+
+Result<CommandLine> wanted_words(Plan& plan, const Record& earlier, const SetupOptions& options) {
+  const root::Tree& tree = plan.tree;
   CommandLine line;
   if (options.slot != "beside") {
-    line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
-                                                     : "crashkernel=" + options.crashkernel);
-    line.keep_reservation = options.crashkernel.empty();
+    want_reservation(plan, line, earlier, options);
     if (options.slot == "replace") {
       line.not_lasting.emplace_back(kexec::kKdumpToolsReservation);
     }
@@ -193,7 +214,7 @@ Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptio
   }
   TRY(settle_slot(plan, options.slot));
   TRY(add_early_modules(plan));
-  TRY_ASSIGN(const CommandLine line, wanted_words(plan.tree, options));
+  TRY_ASSIGN(const CommandLine line, wanted_words(plan, earlier, options));
   if (!line.words.empty()) {
     TRY(add_to_command_line(plan, line));
   }

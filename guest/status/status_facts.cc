@@ -79,7 +79,7 @@ StatusFacts read_status(const root::Root& root) {
   facts.reserved = kexec::crash_memory_size(root);
   facts.kexec = facts.reserved.has_value();
   facts.config = kernel_config(root, facts.release);
-  facts.ranges = kexec::parse_crash_ranges(root.read("/proc/iomem").value_or(""));
+  facts.ranges = kexec::crash_ranges(kexec::parse_resources(root.read("/proc/iomem").value_or("")));
   facts.record = kexec::read_load_record(root);
   const bool ours = facts.record && image::is_our_image(facts.record->image, facts.release);
   facts.image = ours ? facts.record->image : image::capture_image_path(facts.release);
