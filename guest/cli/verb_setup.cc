@@ -10,6 +10,7 @@
 #include "guest/setup/apply.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
+#include "guest/setup/services.h"
 #include "src/base/shell.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -121,6 +122,7 @@ Result<int> remove(const Options& options) {
   TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
   setup::Plan plan(root);
   TRY(setup::set_base(plan.tree, earlier));
+  TRY(setup::remove_links(plan.tree, earlier.changes));
   for (const root::Change& change : earlier.changes) {
     TRY_ASSIGN(const auto now, root::read_node(root, change.path));
     if (now != change.before && now != change.after) {

@@ -230,8 +230,11 @@ Result<> check_writable(const root::Root& root, const std::vector<root::Change>&
     if (::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", folder.get()).c_str(), W_OK,
                     AT_EACCESS) != 0) {
       const int error = errno;
-      return fail(Errc::denied, "{} cannot be written ({}): nothing was changed", change.path,
-                  std::generic_category().message(error));
+      return fail(Errc::denied, "{} cannot be written ({}): nothing was changed{}", change.path,
+                  std::generic_category().message(error),
+                  error == EROFS ? ". If it is part of an image, put crashkernel= and a service "
+                                   "that runs `vmcore-guest load` into that image"
+                                 : "");
     }
   }
   return {};

@@ -9,6 +9,7 @@
 #include "guest/image/needed_modules.h"
 #include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
+#include "guest/setup/declared.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/sealed.h"
@@ -208,6 +209,7 @@ std::vector<std::string> panic_triggers() {
 
 Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options) {
   Plan plan(root);
+  TRY(refuse_declared(plan.tree, kexec::crashkernel_word(largest_need(plan.tree))));
   TRY(set_base(plan.tree, earlier));
   if (options.slot.empty()) {
     options.slot = earlier.slot;

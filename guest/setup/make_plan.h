@@ -20,8 +20,9 @@ struct SetupOptions {
 // The values of --panic-on.
 std::vector<std::string> panic_triggers();
 
-// Errc::busy if another kdump service is enabled and `slot` is empty. Errc::denied if changing the
-// command line has a cost (sealed.h) and `force` is not set.
+// Errc::denied on a system that others declare (declared.h). Errc::busy if another kdump service is
+// enabled and `slot` is empty. Errc::denied if changing the command line has a cost (sealed.h) and
+// `force` is not set.
 Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options);
 
 }  // namespace vmcore::guest::setup

@@ -13,6 +13,9 @@
 namespace vmcore::guest::setup {
 namespace {
 
+constexpr const char* kUnits = "/etc/systemd/system";
+constexpr const char* kScripts = "/etc/init.d";
+constexpr const char* kRunlevels = "/etc/runlevels";
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
 
 // Without reserved memory the unit is skipped and does not fail. It has no
@@ -220,6 +223,22 @@ Result<> add_service(Plan& plan) {
     plan.by_hand.push_back(
         fmt::format("neither systemd nor OpenRC was found: run `{}` at every boot",
                     shell_command({program, "load"})));
+  }
+  return {};
+}
+
+Result<> remove_links(root::Tree& tree, const std::vector<root::Change>& changes) {
+  for (const root::Change& change : changes) {
+    const std::string folder = root::parent_of(change.path);
+    const bool unit = folder == kUnits;
+    if (change.before || (!unit && folder != kScripts)) {
+      continue;
+    }
+    const std::string name = change.path.substr(folder.size() + 1);
+    TRY_ASSIGN(const auto links, kexec::links_to(tree, unit ? kUnits : kRunlevels, name, unit));
+    for (const std::string& link : links) {
+      tree.set_base(link, std::nullopt);
+    }
   }
   return {};
 }

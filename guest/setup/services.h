@@ -22,6 +22,10 @@ Result<std::string> installed_program(const root::Tree& tree);
 // has changed.
 Result<> add_service(Plan& plan);
 
+// Removes the links that enable the units and scripts that the changes created, whoever made them
+// (systemctl reenable, rc-update): they would lead nowhere.
+Result<> remove_links(root::Tree& tree, const std::vector<root::Change>& changes);
+
 // Makes the capture environment of another kdump service run `vmcore-guest save` before it saves
 // its own dump.
 Result<> add_collector(Plan& plan, const kexec::OtherKdump& other);
