@@ -164,13 +164,16 @@ Run add_setup(CLI::App& command, const Common& common) {
   CLI::Option* const beside = command.add_flag(
       "--beside", options->beside,
       "Keep the other kdump service, and send a dump to the host before it saves its own");
+  command.add_flag("--lock", options->setup.lock,
+                   "After the load at boot, let nobody load another kernel until the next boot");
   command.add_flag("--replace", options->replace, "Disable the other kdump service")
       ->excludes(beside);
   command.add_flag("--notify-host", options->setup.notify_host,
                    "Let the crashing kernel notify the host (crash_kexec_post_notifiers)");
   command
-      .add_option("--panic-on", options->setup.panic_on,
-                  "Faults that cause a panic: oops, nmi, softlockup, hung-task")
+      .add_option(
+          "--panic-on", options->setup.panic_on,
+          fmt::format("Faults that cause a panic: {}", fmt::join(setup::panic_triggers(), ", ")))
       ->delimiter(',')
       ->check(CLI::IsMember(setup::panic_triggers()));
   return [options, &common] { return finish(setup(*options), common); };

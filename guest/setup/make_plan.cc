@@ -23,12 +23,18 @@ struct PanicTrigger {
   const char* settings;
 };
 
-constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
+constexpr std::array<PanicTrigger, 8> kPanicTriggers = {{
     {"oops", "kernel.panic_on_oops = 1\n"},
     // The fault that inject-nmi of the host causes.
     {"nmi", "kernel.unknown_nmi_panic = 1\nkernel.panic_on_unrecovered_nmi = 1\n"},
     {"softlockup", "kernel.softlockup_panic = 1\n"},
     {"hung-task", "kernel.hung_task_panic = 1\n"},
+    // Of the whole machine, not of a cgroup.
+    {"oom", "vm.panic_on_oom = 1\n"},
+    {"rcu-stall", "kernel.panic_on_rcu_stall = 1\n"},
+    // sysctl ignores a setting behind "-" that the kernel lacks: the detector needs a PMU.
+    {"hard-lockup", "-kernel.hardlockup_panic = 1\n"},
+    {"warn", "kernel.panic_on_warn = 1\n"},
 }};
 
 constexpr std::string_view kConfigHead =
@@ -40,7 +46,7 @@ constexpr std::string_view kConfigHead =
 # level = 0..31              the pages to leave out of the dump, as makedumpfile -d
 # keep = N                   how many dumps to keep in a file system; 0: all
 # deadline = SECONDS         when the capture kernel gives up; 0: never
-# on-success, on-failure =   reboot, poweroff, halt or shell
+# on-success, on-failure =   reboot, poweroff, halt or shell; on-success also reboot:SECONDS
 # encrypt-to = KEY           seal every stream to this key (`vmcorectl key`); tcp needs it
 # network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     for tcp and ssh; default: found automatically
 # ssh-client, ssh-key, ssh-known-hosts = FILE      for ssh
@@ -147,6 +153,14 @@ Result<CommandLine> wanted_words(Plan& plan, const Record& earlier, const SetupO
   return line;
 }
 
+// kernel.kexec_load_limit_panic is of Linux 6.3; before, only all loads can be forbidden.
+std::string_view lock_options(const root::Tree& tree) {
+  const std::vector<std::string> releases = kernel_releases(tree);
+  const bool has_limit = std::ranges::all_of(
+      releases, [](const std::string& release) { return is_at_least(release, 6, 3); });
+  return has_limit ? "--force" : "--disable --force";
+}
+
 Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   if (force || plan.words == earlier.words) {
     return {};
@@ -221,7 +235,7 @@ Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptio
     TRY(add_to_command_line(plan, line));
   }
   if (options.slot != "beside") {
-    TRY(add_service(plan));
+    TRY(add_service(plan, options.lock ? lock_options(plan.tree) : ""));
   }
   TRY(add_configuration(plan, options));
   TRY(check_costs(plan, earlier, options.force));

@@ -14,6 +14,7 @@ struct SetupOptions {
   std::string slot{};  // "beside" or "replace" another kdump; empty: the choice of the record
   std::vector<std::string> panic_on{};  // names of kPanicTriggers
   bool notify_host = false;             // crash_kexec_post_notifiers
+  bool lock = false;                    // lock the slot after the load
   bool force = false;
 };
 

@@ -42,6 +42,19 @@ Finding judge_kexec_load(const Finding& finding, const StatusFacts& facts) {
                                lockdown));
 }
 
+// The host is a target, and there is no device that leads to it.
+std::string missing_way(const StatusFacts& facts) {
+  const bool port = has_target(facts, "port");
+  const bool vsock = has_target(facts, "vsock");
+  const bool there = (port && facts.port) || (vsock && facts.vsock);
+  return (port || vsock) && !there
+             ? fmt::format("this machine has no {}: see the check \"channel\"",
+                           port && vsock ? "virtio-serial port for dumps and no vsock"
+                           : port        ? "virtio-serial port for dumps"
+                                         : "vsock")
+             : "";
+}
+
 std::string needed_size(const StatusFacts& facts) {
   const std::string word = facts.need ? kexec::crashkernel_word(*facts.need) : "crashkernel=128M";
   return word.substr(word.find('=') + 1);
@@ -237,6 +250,9 @@ Finding judge_targets(const StatusFacts& facts) {
     return with(finding, none_left ? Verdict::fail : Verdict::warn,
                 fmt::format("{}", fmt::join(doubts, "; ")));
   }
+  if (const std::string missing = missing_way(facts); !missing.empty()) {
+    return with(finding, Verdict::note, missing);
+  }
   if (image::follows_network(config) && !facts.follows_network) {
     return with(finding, Verdict::note,
                 "run vmcore-guest setup: until then a new address of this machine is not noticed "
@@ -280,7 +296,7 @@ Finding judge_last(const StatusFacts& facts) {
                             fmt::join(facts.unseen_targets, ", ")));
   }
   if (!facts.last && facts.pstore.empty()) {
-    finding.value = "none in this guest; the host has the dumps that were sent to it";
+    finding.value = "none is known in this guest; whether the host has one is not known here";
     return finding;
   }
   std::vector<std::string> places;

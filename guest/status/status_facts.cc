@@ -15,6 +15,8 @@
 #include "guest/kexec/kernel_image.h"
 #include "guest/root/read_config.h"
 #include "guest/root/read_word.h"
+#include "guest/save/block_device.h"
+#include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/record.h"
@@ -107,7 +109,13 @@ void read_setup(const root::Root& root, StatusFacts& facts) {
 std::vector<Remark> find_broken(const root::Root& root, const config::CaptureConfig& config) {
   std::vector<Remark> broken;
   for (const config::Target& target : config.targets) {
-    if (const Result<> checked = image::check_target(root, config, target); !checked) {
+    Result<> checked = image::check_target(root, config, target);
+    const std::string device = save::device_of(target);
+    if (checked && root.running() && !device.empty()) {
+      const auto found = save::find_device(device, std::chrono::seconds(0));
+      checked = found ? Result<>() : tl::unexpected(found.error());
+    }
+    if (!checked) {
       broken.push_back(
           {checked.error().code,
            fmt::format("target {}: {}", config::format_target(target), checked.error().message)});

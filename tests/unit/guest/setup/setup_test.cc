@@ -477,6 +477,19 @@ TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
   EXPECT_EQ(root.picture(), before);
 }
 
+TEST_F(Setup, LocksTheSlotAfterTheLoad) {
+  ASSERT_TRUE(setup({.lock = true}));
+  EXPECT_THAT(root.read(kUnit),
+              HasSubstr("ExecStart=/usr/sbin/vmcore-guest load\n"
+                        "ExecStart=/usr/sbin/vmcore-guest lock --disable --force\n"));
+  EXPECT_FALSE(root.exists(std::string(kReloadRule)));
+  std::filesystem::rename(root.at("/lib/modules/6.1.0-1"), root.at("/lib/modules/6.12.0-1"));
+  ASSERT_TRUE(setup({.lock = true}));
+  EXPECT_THAT(root.read(kUnit), HasSubstr("vmcore-guest lock --force\n"));
+  ASSERT_TRUE(setup());
+  EXPECT_THAT(root.read(kUnit), testing::Not(HasSubstr(" lock")));
+}
+
 TEST_F(Setup, RefusesSystemsThatAreDeclared) {
   const auto refusal = [this] {
     const auto before = root.picture();

@@ -119,6 +119,20 @@ TEST(JudgeStatus, WhyNothingIsReserved) {
   EXPECT_TRUE(says(judge_reserved(facts), "the next boot may reserve nothing"));
 }
 
+TEST(JudgeStatus, ATargetThatDoesNotExistNeverPasses) {
+  StatusFacts facts = good();
+  facts.port = false;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_targets(facts), "no virtio-serial port for dumps and no vsock"));
+  facts.vsock = true;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+  facts.capture->targets = {{"vsock", ""}};
+  facts.vsock = false;
+  EXPECT_TRUE(says(judge_targets(facts), "no vsock"));
+  facts.capture->targets = {{"file", "/dev/vdb:/"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+}
+
 TEST(JudgeStatus, ASetupThatWasCutShort) {
   StatusFacts facts = good();
   facts.undone = {"`/usr/sbin/update-grub` has not succeeded", "/etc/x is as it was before"};
