@@ -110,13 +110,6 @@ Result<> add_to_defaults(Plan& plan, const CommandLine& line) {
   evaluate(text, variables);
   const root::Words words =
       missing_words(plan, line, kUpdateExtlinux, value_of(variables, "default_kernel_opts"));
-  if (!words.empty()) {
-    return plan.tree.put_text(
-        kUpdateExtlinux,
-        root::with_line(text, fmt::format("default_kernel_opts=\"$default_kernel_opts {}\"",
-                                          root::joined(words))),
-        "the command line");
-  }
   TRY_ASSIGN(const std::vector<BootLine> lines, extlinux_lines(plan.tree));
   const std::string program = plan.tree.program("update-extlinux");
   const bool old_menu = std::ranges::any_of(
@@ -124,7 +117,14 @@ Result<> add_to_defaults(Plan& plan, const CommandLine& line) {
   if (old_menu && !program.empty()) {
     plan.overdue.push_back({program});
   }
-  return {};
+  if (words.empty()) {
+    return {};
+  }
+  return plan.tree.put_text(
+      kUpdateExtlinux,
+      root::with_line(text, fmt::format("default_kernel_opts=\"$default_kernel_opts {}\"",
+                                        root::joined(words))),
+      "the command line");
 }
 
 }  // namespace

@@ -84,17 +84,21 @@ Result<std::vector<std::string>> menus(const root::Tree& tree) {
   return found;
 }
 
-// "linux /vmlinuz root=... ro", also linux16 and linuxefi; not a recovery mode.
+// "linux /vmlinuz root=... ro", also linux16 and linuxefi.
 bool is_kernel(std::string_view line) {
-  return (has_key(line, "linux") || has_key(line, "linux16") || has_key(line, "linuxefi")) &&
-         !root::has_word(line, "single") && !root::has_word(line, "recovery");
+  return has_key(line, "linux") || has_key(line, "linux16") || has_key(line, "linuxefi");
 }
 
-// A kernel of the menus that lacks a word, although grub-mkconfig would write it.
-Result<bool> has_old_menu(const Plan& plan, const CommandLine& line) {
+// A menu lacks a word that grub-mkconfig would write.
+Result<> remake_old_menus(Plan& plan, const CommandLine& line) {
   TRY_ASSIGN(const std::vector<BootLine> lines, grub_lines(plan.tree));
-  return std::ranges::any_of(
+  const bool old_menu = std::ranges::any_of(
       lines, [&](const BootLine& entry) { return !lacking_words(line, entry.line).empty(); });
+  if (old_menu) {
+    TRY_ASSIGN(const std::vector<Command> commands, grub_menu_commands(plan.tree));
+    plan.overdue.insert(plan.overdue.end(), commands.begin(), commands.end());
+  }
+  return {};
 }
 
 bool other_loader_found(const root::Tree& tree) {
@@ -146,10 +150,10 @@ Result<std::vector<BootLine>> grub_lines(const root::Tree& tree) {
   TRY_ASSIGN(const std::vector<std::string> found, menus(tree));
   for (const std::string& menu : found) {
     TRY_ASSIGN(const std::string text, tree.text(menu));
-    for (const std::string& line : lines_of(text)) {
-      if (is_kernel(line)) {
-        lines.push_back({menu, expanded(line, variables)});
-      }
+    const std::vector<std::string> all = lines_of(text);
+    const auto kernel = std::ranges::find_if(all, is_kernel);
+    if (kernel != all.end()) {
+      lines.push_back({menu, expanded(*kernel, variables)});
     }
   }
   return lines;
@@ -177,14 +181,11 @@ Result<> grub_add(Plan& plan, const CommandLine& line) {
   TRY_ASSIGN(const bool drop_ins, reads_drop_ins(tree));
   TRY_ASSIGN(const Variables defaults, defaults_of(tree, drop_ins, line.not_lasting));
   const root::Words words = missing_words(plan, line, kDefaults, line_of(defaults));
-  if (words.empty()) {
-    TRY_ASSIGN(const bool old_menu, has_old_menu(plan, line));
-    TRY_ASSIGN(const std::vector<Command> commands, grub_menu_commands(tree));
-    plan.overdue.insert(plan.overdue.end(), commands.begin(),
-                        old_menu ? commands.end() : commands.begin());
-    return ask_for_menu(plan, defaults);
-  }
   TRY(ask_for_menu(plan, defaults));
+  TRY(remake_old_menus(plan, line));
+  if (words.empty()) {
+    return {};
+  }
   // A line of its own works whatever quotes the lines above use, because a shell reads it. _DEFAULT
   // comes last on the kernel command line.
   const std::string ours = fmt::format(

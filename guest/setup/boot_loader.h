@@ -35,7 +35,8 @@ struct BootLoader {
   const char* name;
   bool (*found)(const root::Tree& tree);
   Result<> (*add)(Plan& plan, const CommandLine& line);
-  // The command line of each kernel that can boot, but those of recovery modes.
+  // The command line of each kernel that can boot; of a menu that is made by a program, that of its
+  // first entry: behind it are recovery modes and other systems.
   Result<std::vector<BootLine>> (*lines)(const root::Tree& tree);
 };
 

@@ -214,6 +214,12 @@ TEST_F(BootLoaders, AMenuThatLacksWhatTheDefaultsHaveIsMadeAgain) {
   Plan again(opened);
   ASSERT_TRUE(add_to_command_line(again, kLine));
   EXPECT_THAT(again.overdue, IsEmpty());
+  // The same where the word is ours: a menu that was not made again is not forgotten.
+  root.write("/etc/default/grub", "");
+  root.write("/boot/grub/grub.cfg", menu + "\n}\n");
+  Plan ours(opened);
+  ASSERT_TRUE(add_to_command_line(ours, kLine));
+  EXPECT_EQ(ours.overdue.size(), 1U);
 }
 
 TEST_F(BootLoaders, TheMenuOfAnEfiPartitionIsFound) {
