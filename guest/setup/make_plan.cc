@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "guest/config/capture_config.h"
+#include "guest/image/disk_folder.h"
 #include "guest/image/needed_modules.h"
 #include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
@@ -176,6 +177,20 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   return fail(Errc::denied, "{}. Use --force to change the command line anyway", text);
 }
 
+// A crash that the host does not take is lost if no other target is left.
+void offer_fallback(Plan& plan, const config::CaptureConfig& config) {
+  const bool only_host = std::ranges::all_of(config.targets, [](const config::Target& target) {
+    return save::place_of(target) == save::Place::host;
+  });
+  const auto target = only_host ? image::target_in(plan.tree.root(), "/var/crash") : std::nullopt;
+  if (target && image::check_target(plan.tree.root(), config, *target)) {
+    plan.notes.push_back(fmt::format(
+        "a crash that the host does not take is lost: add \"target = {}\" to {} to save "
+        "it in this guest then",
+        config::format_target(*target), config::kConfigFile));
+  }
+}
+
 // Reports what would otherwise fail at the next boot or during a crash.
 Result<> check_configuration(Plan& plan, const std::string& text) {
   const auto config = config::parse_config(text);
@@ -188,6 +203,7 @@ Result<> check_configuration(Plan& plan, const std::string& text) {
                                          checked.error().message));
     }
   }
+  offer_fallback(plan, *config);
   return {};
 }
 

@@ -477,6 +477,23 @@ TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
   EXPECT_EQ(root.picture(), before);
 }
 
+TEST_F(Setup, OffersAFolderWhereOnlyTheHostTakesACrash) {
+  const auto notes = [this] {
+    SetupOptions options;
+    const auto plan = make_plan(root.root(), {}, options);
+    EXPECT_TRUE(plan) << plan.error().message;
+    return plan ? plan->notes : std::vector<std::string>();
+  };
+  const auto offered = testing::Contains(HasSubstr("\"target = file:UUID=12:/crash\""));
+  root.write("/etc/fstab", "UUID=11 / ext4 defaults 0 1\nUUID=12 /var ext4 defaults 0 2\n");
+  EXPECT_THAT(notes(), offered);
+  root.write("/etc/vmcore-guest.conf", "target = port\ntarget = file:UUID=11:/x\n");
+  EXPECT_THAT(notes(), testing::Not(offered));
+  root.write("/etc/vmcore-guest.conf", "target = port\n");
+  root.write("/etc/fstab", "/dev/mapper/vg-root / ext4 defaults 0 1\n");
+  EXPECT_THAT(notes(), testing::Not(testing::Contains(HasSubstr("file:"))));
+}
+
 TEST_F(Setup, LocksTheSlotAfterTheLoad) {
   ASSERT_TRUE(setup({.lock = true}));
   EXPECT_THAT(root.read(kUnit),
