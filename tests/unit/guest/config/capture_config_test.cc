@@ -11,7 +11,7 @@ TEST(CaptureConfig, RebootsLater) {
   ASSERT_TRUE(config);
   EXPECT_EQ(config->on_success, EndAction::reboot);
   EXPECT_EQ(config->reboot_after, std::chrono::seconds(30));
-  EXPECT_EQ(parse_config(format_config(*config)), config);
+  EXPECT_EQ(parse_config(format_config(*config)).value(), *config);
   EXPECT_FALSE(parse_config("on-success = reboot:\n"));
   EXPECT_FALSE(parse_config("on-success = halt:30\n"));
   EXPECT_FALSE(parse_config("on-failure = reboot:30\n"));
