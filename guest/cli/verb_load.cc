@@ -4,6 +4,7 @@
 
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
+#include "guest/kexec/kexec.h"
 #include "guest/kexec/load.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -40,9 +41,9 @@ Result<std::vector<Remark>> load(const Options& options) {
   return kexec::load_capture_kernel(root, request);
 }
 
-Result<std::vector<Remark>> unload() {
+Result<std::vector<Remark>> unload(bool reboot) {
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
-  TRY(kexec::unload_capture_kernel(root));
+  TRY(reboot ? kexec::unload_kernel(kexec::Slot::reboot) : kexec::unload_capture_kernel(root));
   return std::vector<Remark>();
 }
 
@@ -86,8 +87,10 @@ Run add_load(CLI::App& command, const Common& common) {
   return [options, &common] { return finish(load(*options), common); };
 }
 
-Run add_unload(CLI::App&, const Common& common) {
-  return [&common] { return finish(unload(), common); };
+Run add_unload(CLI::App& command, const Common& common) {
+  const auto reboot = std::make_shared<bool>(false);
+  command.add_flag("--reboot", *reboot, "Unload the kernel that `load --reboot` loaded");
+  return [reboot, &common] { return finish(unload(*reboot), common); };
 }
 
 }  // namespace vmcore::guest::cli

@@ -10,6 +10,7 @@
 #include "guest/setup/apply.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
+#include "guest/setup/services.h"
 #include "src/base/shell.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -68,8 +69,7 @@ Result<int> carry_out(const Options& options, setup::Plan& plan, setup::Record r
   const root::Tree& tree = plan.tree;
   TRY_ASSIGN(const std::vector<root::Change> changes, tree.to_write());
   TRY(setup::check_writable(tree.root(), changes));
-  const setup::Commands commands =
-      setup::commands_for(tree, changes, earlier.pending, plan.by_hand);
+  TRY_ASSIGN(const setup::Commands commands, setup::commands_for(plan, changes, earlier.pending));
   fmt::print("{}", printable_lines(setup::diff_of(changes)));
   for (const auto& list : {commands.stops, commands.others}) {
     for (const setup::Command& command : list) {
@@ -122,6 +122,7 @@ Result<int> remove(const Options& options) {
   TRY_ASSIGN(const setup::Record earlier, setup::read_record(root));
   setup::Plan plan(root);
   TRY(setup::set_base(plan.tree, earlier));
+  TRY(setup::remove_links(plan.tree, earlier.changes));
   for (const root::Change& change : earlier.changes) {
     TRY_ASSIGN(const auto now, root::read_node(root, change.path));
     if (now != change.before && now != change.after) {
@@ -163,13 +164,16 @@ Run add_setup(CLI::App& command, const Common& common) {
   CLI::Option* const beside = command.add_flag(
       "--beside", options->beside,
       "Keep the other kdump service, and send a dump to the host before it saves its own");
+  command.add_flag("--lock", options->setup.lock,
+                   "After the load at boot, let nobody load another kernel until the next boot");
   command.add_flag("--replace", options->replace, "Disable the other kdump service")
       ->excludes(beside);
   command.add_flag("--notify-host", options->setup.notify_host,
                    "Let the crashing kernel notify the host (crash_kexec_post_notifiers)");
   command
-      .add_option("--panic-on", options->setup.panic_on,
-                  "Faults that cause a panic: oops, nmi, softlockup, hung-task")
+      .add_option(
+          "--panic-on", options->setup.panic_on,
+          fmt::format("Faults that cause a panic: {}", fmt::join(setup::panic_triggers(), ", ")))
       ->delimiter(',')
       ->check(CLI::IsMember(setup::panic_triggers()));
   return [options, &common] { return finish(setup(*options), common); };

@@ -15,6 +15,8 @@
 namespace vmcore::guest::config {
 namespace {
 
+constexpr unsigned kMostSeconds = 7 * 24 * 3600;
+
 constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
     {"reboot", EndAction::reboot},
     {"poweroff", EndAction::poweroff},
@@ -125,10 +127,16 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
   } else if (key == "keep") {
     TRY_ASSIGN(config.keep, read_number(value, 1'000'000));
   } else if (key == "deadline") {
-    TRY_ASSIGN(const unsigned seconds, read_number(value, 7 * 24 * 3600));
+    TRY_ASSIGN(const unsigned seconds, read_number(value, kMostSeconds));
     config.deadline = std::chrono::seconds(seconds);
   } else if (key == "on-success") {
-    TRY_ASSIGN(config.on_success, read_end_action(value));
+    const std::string_view text = value;
+    constexpr std::string_view kLater = "reboot:";
+    const bool later = text.starts_with(kLater);
+    TRY_ASSIGN(const unsigned seconds,
+               read_number(later ? text.substr(kLater.size()) : "0", kMostSeconds));
+    TRY_ASSIGN(config.on_success, read_end_action(later ? "reboot" : text));
+    config.reboot_after = std::chrono::seconds(seconds);
   } else if (key == "on-failure") {
     TRY_ASSIGN(config.on_failure, read_end_action(value));
   } else if (key == "encrypt-to") {
@@ -216,9 +224,12 @@ std::string format_config(const CaptureConfig& config) {
   for (const Target& target : config.targets) {
     text += fmt::format("target = {}\n", format_target(target));
   }
+  const std::string success = config.reboot_after.count() == 0
+                                  ? std::string(end_action_name(config.on_success))
+                                  : fmt::format("reboot:{}", config.reboot_after.count());
   text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
-                      config.level, config.keep, config.deadline.count(),
-                      end_action_name(config.on_success), end_action_name(config.on_failure));
+                      config.level, config.keep, config.deadline.count(), success,
+                      end_action_name(config.on_failure));
   if (config.encrypt_to) {
     text += fmt::format("encrypt-to = {}\n", seal::format_public_key(*config.encrypt_to));
   }

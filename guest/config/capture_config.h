@@ -61,6 +61,7 @@ struct CaptureConfig {
   unsigned keep = 3;                   // how many dumps a file system keeps; 0: all
   std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
   EndAction on_success = EndAction::reboot;
+  std::chrono::seconds reboot_after{0};  // with on_success reboot: "reboot:30"
   EndAction on_failure = EndAction::reboot;
   // The key that every stream is sealed to. Required for streams over TCP, and for streams to the
   // host of a guest with encrypted memory.

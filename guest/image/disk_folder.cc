@@ -300,6 +300,26 @@ std::optional<std::string> seen_place(const root::Root& root, const std::vector<
   return found && found->seen ? std::optional(save::format_file_place(found->place)) : std::nullopt;
 }
 
+std::optional<config::Target> target_in(const root::Root& root, const std::string& folder) {
+  const std::vector<MountPoint> mounts = mounts_of(root);
+  const MountPoint* const mount = holder_of(mounts, folder);
+  if (mount == nullptr) {
+    return std::nullopt;
+  }
+  std::string device = mount->source;
+  if (root.running()) {
+    const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    const auto system = fd ? save::probe_file_system(fd.get()) : fail(Errc::not_found, "none");
+    device = system ? "UUID=" + system->uuid : "";
+  }
+  return device.starts_with("UUID=")
+             ? std::optional(
+                   config::Target{.kind = "file",
+                                  .where = save::format_file_place(
+                                      {.device = device, .folder = rest_of(folder, mount->at)})})
+             : std::nullopt;
+}
+
 config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config) {
   const std::vector<MountPoint> mounts = mounts_of(root);
   for (config::Target& target : config.targets) {

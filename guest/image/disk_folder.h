@@ -44,6 +44,10 @@ Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<Mo
 std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
                                       const config::Target& target);
 
+// The target that saves into a folder of this guest: "file:UUID=12:/crash". Nothing if the file
+// system of that folder is not one that is named by a UUID.
+std::optional<config::Target> target_in(const root::Root& root, const std::string& folder);
+
 // The configuration with the targets replaced by these places: a capture kernel mounts whole file
 // systems.
 config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config);

@@ -139,6 +139,11 @@ void wait_for_host(std::optional<save::Clock::time_point> deadline) {
   if (saved == save::SaveEnd::died && leaves) {
     wait_for_host(deadline);
   }
+  if (saved == save::SaveEnd::complete && config.reboot_after.count() != 0) {
+    say(fmt::format("rebooting in {} s", config.reboot_after.count()));
+    ::sync();
+    std::this_thread::sleep_for(config.reboot_after);
+  }
   end(action);
 }
 

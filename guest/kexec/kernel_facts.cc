@@ -35,22 +35,33 @@ bool is_loaded(const root::Root& root, Slot slot) {
   return loaded.value_or(0) != 0;
 }
 
-std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem) {
-  constexpr std::string_view kName = " : Crash kernel";
-  std::vector<MemoryRange> ranges;
+std::vector<Resource> parse_resources(std::string_view iomem) {
+  constexpr std::string_view kBetween = " : ";
+  std::vector<Resource> resources;
   while (!iomem.empty()) {
     const std::string_view line = iomem.substr(0, iomem.find('\n'));
     iomem.remove_prefix(std::min(line.size() + 1, iomem.size()));
-    if (!line.ends_with(kName)) {
+    const std::size_t middle = line.find(kBetween);
+    if (middle == std::string_view::npos) {
       continue;
     }
-    const std::string_view range = config::trimmed(line.substr(0, line.size() - kName.size()));
+    const std::string_view range = config::trimmed(line.substr(0, middle));
     const std::size_t dash = std::min(range.find('-'), range.size());
     const auto first = parse_number<std::uint64_t>(range.substr(0, dash), 16);
     const auto last =
         parse_number<std::uint64_t>(range.substr(std::min(dash + 1, range.size())), 16);
     if (first && last && *first < *last) {
-      ranges.push_back({*first, *last});
+      resources.push_back({{*first, *last}, std::string(line.substr(middle + kBetween.size()))});
+    }
+  }
+  return resources;
+}
+
+std::vector<MemoryRange> crash_ranges(const std::vector<Resource>& resources) {
+  std::vector<MemoryRange> ranges;
+  for (const Resource& resource : resources) {
+    if (resource.name == "Crash kernel") {
+      ranges.push_back(resource.range);
     }
   }
   return ranges;

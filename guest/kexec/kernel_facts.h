@@ -32,9 +32,15 @@ struct MemoryRange {
   std::uint64_t last;
   bool operator==(const MemoryRange&) const = default;
 };
-// The reserved ranges: the "Crash kernel" lines of /proc/iomem, which show zeros to all users but
-// root.
-std::vector<MemoryRange> parse_crash_ranges(std::string_view iomem);
+// A line of /proc/iomem: "  2b000000-3affffff : Crash kernel".
+struct Resource {
+  MemoryRange range;
+  std::string name;
+};
+// The lines in their order. Users other than root see zeros, and get none.
+std::vector<Resource> parse_resources(std::string_view iomem);
+// The ranges that are reserved for a capture kernel.
+std::vector<MemoryRange> crash_ranges(const std::vector<Resource>& resources);
 
 // Whether the loaded capture kernel never has to be reloaded: the kernel updates it when CPUs and
 // memory are added or removed (CONFIG_CRASH_HOTPLUG, Linux 6.6), or none can be.

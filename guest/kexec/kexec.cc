@@ -9,12 +9,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
+#include "guest/kexec/crash_segments.h"
 #include "guest/kexec/kernel_facts.h"
 #include "guest/kexec/unified_image.h"
 #include "guest/root/read_word.h"
 #include "guest/root/run_command.h"
 #include "src/base/fd.h"
+#include "src/base/sys.h"
 
 // Linux 6.8, include/uapi/linux/kexec.h. Some headers that this builds with are older.
 #ifndef KEXEC_FILE_DEBUG
@@ -92,15 +95,54 @@ Error load_error(Slot slot, int error) {
   return {code_of(error), explain_load_error(slot, error, locks)};
 }
 
+Result<std::vector<std::byte>> bytes_of(int file) {
+  TRY_ASSIGN(const std::uint64_t size, sys::file_size(file));
+  std::vector<std::byte> bytes(size);
+  TRY_ASSIGN(const std::size_t got, sys::pread_full(file, bytes, 0));
+  bytes.resize(got);
+  return bytes;
+}
+
+// Returns 0 or the errno.
+int kexec_load(const CrashSegments& load) {
+  std::vector<kexec_segment> segments;
+  for (const Segment& segment : load.segments) {
+    segments.push_back({.buf = segment.data.data(),
+                        .bufsz = segment.data.size(),
+                        // NOLINTNEXTLINE: an address of physical memory
+                        .mem = reinterpret_cast<const void*>(segment.address),
+                        .memsz = segment.size});
+  }
+  return ::syscall(SYS_kexec_load, load.entry, segments.size(), segments.data(),
+                   static_cast<unsigned long>(KEXEC_ON_CRASH)) == 0
+             ? 0
+             : errno;
+}
+
+// Loads the capture kernel with kexec_load(2), from parts of our own: kexec-tools needs
+// /proc/kcore, which kernels without kexec_file_load often lack, too.
+Result<> load_by_segments(const KexecImage& image, int kernel, int initrd) {
+  TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  TRY_ASSIGN(CrashInput input, read_crash_input(root));
+  input.command_line = image.command_line;
+  TRY_ASSIGN(input.kernel, bytes_of(kernel));
+  if (initrd >= 0) {
+    TRY_ASSIGN(input.initrd, bytes_of(initrd));
+  }
+  TRY_ASSIGN(const CrashSegments load, make_crash_segments(input));
+  const int error = kexec_load(load);
+  return error == 0 ? Result<>() : tl::unexpected(load_error(Slot::crash, error));
+}
+
 // Loads with kexec_load(2), for which kexec-tools makes the segments and the purgatory.
-Result<> load_by_program(Slot slot, const KexecImage& image, int kernel) {
+Result<> load_by_program(const KexecImage& image, int kernel) {
   if (::access(kKexecProgram, X_OK) != 0) {
     return fail(Errc::unsupported,
                 "this kernel has no kexec_file_load (CONFIG_KEXEC_FILE), and {} does not exist: "
                 "install kexec-tools",
                 kKexecProgram);
   }
-  std::vector<std::string> words = {kKexecProgram, "-c", slot == Slot::crash ? "-p" : "-l",
+  std::vector<std::string> words = {kKexecProgram, "-c", "-l",
                                     fmt::format("/proc/{}/fd/{}", ::getpid(), kernel),
                                     "--command-line=" + image.command_line};
   if (!image.initrd.empty()) {
@@ -126,7 +168,8 @@ Result<> load_kernel(Slot slot, const KexecImage& image) {
     error = kexec_file_load(kernel.get(), initrd.get(), image.command_line, flags);
   }
   if (error == ENOSYS) {
-    return load_by_program(slot, image, kernel.get());
+    return slot == Slot::crash ? load_by_segments(image, kernel.get(), initrd.get())
+                               : load_by_program(image, kernel.get());
   }
   return error == 0 ? Result<>() : in_context(load_error(slot, error), image.kernel);
 }

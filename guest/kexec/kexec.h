@@ -21,8 +21,9 @@ struct KexecImage {
   bool debug = false;  // the kernel logs what it loads and where (Linux 6.8)
 };
 
-// Loads a kernel into the slot with kexec_file_load(2), and replaces what was there. On kernels
-// without that call (CONFIG_KEXEC_FILE), runs the program kexec of kexec-tools.
+// Loads a kernel into the slot with kexec_file_load(2), and replaces what was there. Kernels
+// without that call (CONFIG_KEXEC_FILE) get a capture kernel by kexec_load(2) (crash_segments.h),
+// and a kernel for a reboot from the program kexec of kexec-tools.
 Result<> load_kernel(Slot slot, const KexecImage& image);
 // Empties the slot, whichever program filled it.
 Result<> unload_kernel(Slot slot);

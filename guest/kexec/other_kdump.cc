@@ -37,7 +37,8 @@ Result<bool> has_unit(const root::Tree& tree, const std::string& unit) {
          tree.root().exists("/lib/systemd/system/" + unit);
 }
 
-// The links FOLDER/*/NAME; with `dependencies_only`, only in folders *.wants and *.requires.
+}  // namespace
+
 Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::string& folder,
                                           std::string_view name, bool dependencies_only) {
   std::vector<std::string> links;
@@ -55,8 +56,6 @@ Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::str
   }
   return links;
 }
-
-}  // namespace
 
 Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree) {
   for (const std::string unit : kUnitNames) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "guest/root/tree.h"
@@ -25,6 +26,10 @@ inline constexpr const char* kKdumpToolsReservation = "/etc/default/grub.d/kdump
 // files cannot be read.
 Result<std::optional<OtherKdump>> find_other_kdump(const root::Tree& tree);
 Result<std::optional<OtherKdump>> find_other_kdump(const root::Root& root);
+
+// The links FOLDER/*/NAME; with `dependencies_only`, only those in folders *.wants and *.requires.
+Result<std::vector<std::string>> links_to(const root::Tree& tree, const std::string& folder,
+                                          std::string_view name, bool dependencies_only);
 
 // The error that names the service.
 Error slot_is_taken(const OtherKdump& other);

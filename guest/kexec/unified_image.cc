@@ -60,8 +60,7 @@ Result<Fd> copy_of(int file, FileRange range) {
 
 }  // namespace
 
-std::optional<FileRange> find_linux(std::span<const std::byte> start) {
-  constexpr std::array<char, 8> kName = {'.', 'l', 'i', 'n', 'u', 'x', '\0', '\0'};
+std::optional<FileRange> find_section(std::span<const std::byte> start, std::string_view name) {
   const auto magic = load<std::array<char, 2>>(start, 0);
   const auto at = load<ul32>(start, kAtCoff);
   const auto coff = at ? load<CoffHeader>(start, *at) : std::nullopt;
@@ -75,12 +74,32 @@ std::optional<FileRange> find_linux(std::span<const std::byte> start) {
     if (!section) {
       break;
     }
-    if (std::memcmp(section->name, kName.data(), kName.size()) == 0) {
+    // A name of 8 characters has no NUL behind it.
+    if (std::string_view(section->name, ::strnlen(section->name, sizeof section->name)) == name) {
       return FileRange{section->file_offset,
                        std::min<std::uint64_t>(section->size, section->file_size)};
     }
   }
   return std::nullopt;
+}
+
+std::optional<FileRange> find_linux(std::span<const std::byte> start) {
+  return find_section(start, ".linux");
+}
+
+Result<std::string> read_command_line(const root::Root& root, std::string_view path) {
+  constexpr std::uint64_t kMost = 64U << 10;
+  TRY_ASSIGN(const Fd file, root.open(path, O_RDONLY));
+  std::vector<std::byte> start(kKernelHeader);
+  TRY_ASSIGN(const std::size_t got, sys::pread_full(file.get(), start, 0));
+  const auto range = find_section(std::span(start).first(got), ".cmdline");
+  std::string text(range ? std::min(range->size, kMost) : 0, '\0');
+  if (range) {
+    TRY_ASSIGN(const std::size_t length,
+               sys::pread_full(file.get(), std::as_writable_bytes(std::span(text)), range->offset));
+    text.resize(std::min(length, text.find('\0')));
+  }
+  return text;
 }
 
 Result<Fd> open_kernel(const std::string& path) {

@@ -95,7 +95,7 @@ Result<std::uint64_t> free_bytes(const std::string& folder) {
   if (::statvfs(folder.c_str(), &status) != 0) {
     return fail_errno(errno, folder);
   }
-  return std::uint64_t{status.f_bavail} * status.f_frsize;
+  return std::uint64_t{status.f_bfree} * status.f_frsize;  // root may use the reserved blocks
 }
 
 // The bytes that removing the dump would free.

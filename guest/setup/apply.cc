@@ -58,24 +58,7 @@ class Touched {
   const std::vector<root::Change>* changes_;
 };
 
-// The command that makes the menu of GRUB; empty if there is no menu yet, or if GRUB reads the
-// entries.
-Result<Command> grub_command(const root::Tree& tree) {
-  TRY_ASSIGN(const std::string defaults, tree.text("/etc/default/grub"));
-  if (root::has_word(defaults, "GRUB_ENABLE_BLSCFG=true") && entries_found(tree)) {
-    return Command();
-  }
-  for (const std::string name : {"grub", "grub2"}) {
-    const std::string menu = "/boot/" + name + "/grub.cfg";
-    const std::string mkconfig = tree.program(name + "-mkconfig");
-    if (!mkconfig.empty() && tree.root().exists(menu)) {
-      return Command{mkconfig, "-o", menu};
-    }
-  }
-  return Command();
-}
-
-std::vector<Command> commands_of_images(const root::Tree& tree, const Touched& touched) {
+Result<std::vector<Command>> commands_of_images(const root::Tree& tree, const Touched& touched) {
   std::vector<Command> commands;
   const auto add = [&](std::string_view prefix, const char* name, const Command& arguments) {
     const std::string program = touched(prefix) ? tree.program(name) : "";
@@ -88,18 +71,24 @@ std::vector<Command> commands_of_images(const root::Tree& tree, const Touched& t
     }
   };
   if (touched("/etc/default/grub")) {
-    if (auto command = grub_command(tree); command && !command->empty()) {
-      commands.push_back(std::move(*command));
-    }
+    TRY_ASSIGN(commands, grub_menu_commands(tree));
   }
   if (tree.root().exists("/boot/extlinux.conf")) {
     add("/etc/update-extlinux.conf", "update-extlinux", {});
   }
-  add("/etc/initramfs-tools/", "update-initramfs", {"-u"});
+  add("/etc/initramfs-tools/", "update-initramfs", {"-u", "-k", "all"});
   add("/etc/dracut.conf.d/", "dracut", {"--force", "--regenerate-all"});
   add("/etc/mkinitcpio.conf.d/", "mkinitcpio", {"-P"});
   add(kKernelCmdline, "mkinitcpio", {"-P"});  // its unified images
   return commands;
+}
+
+void add_new(std::vector<Command>& commands, const std::vector<Command>& more) {
+  for (const Command& command : more) {
+    if (std::ranges::find(commands, command) == commands.end()) {
+      commands.push_back(command);
+    }
+  }
 }
 
 std::vector<Command> reloads(const root::Tree& tree, const Touched& touched) {
@@ -241,8 +230,11 @@ Result<> check_writable(const root::Root& root, const std::vector<root::Change>&
     if (::faccessat(AT_FDCWD, fmt::format("/proc/self/fd/{}", folder.get()).c_str(), W_OK,
                     AT_EACCESS) != 0) {
       const int error = errno;
-      return fail(Errc::denied, "{} cannot be written ({}): nothing was changed", change.path,
-                  std::generic_category().message(error));
+      return fail(Errc::denied, "{} cannot be written ({}): nothing was changed{}", change.path,
+                  std::generic_category().message(error),
+                  error == EROFS ? ". If it is part of an image, put crashkernel= and a service "
+                                   "that runs `vmcore-guest load` into that image"
+                                 : "");
     }
   }
   return {};
@@ -286,27 +278,26 @@ std::vector<Command> starts_for(std::vector<Command> stops) {
   return stops;
 }
 
-Commands commands_for(const root::Tree& tree, const std::vector<root::Change>& changes,
-                      const std::vector<Command>& pending, std::vector<std::string>& by_hand) {
+Result<Commands> commands_for(Plan& plan, const std::vector<root::Change>& changes,
+                              const std::vector<Command>& pending) {
+  const root::Tree& tree = plan.tree;
   const Touched touched(changes);
-  Commands commands{.stops = {}, .others = commands_of_images(tree, touched)};
+  Commands commands;
+  TRY_ASSIGN(commands.others, commands_of_images(tree, touched));
+  add_new(commands.others, plan.overdue);
   if (tree.root().running()) {
     commands.stops = stops_for(tree, changes);
     const std::vector<Command> more = reloads(tree, touched);
     commands.others.insert(commands.others.end(), more.begin(), more.end());
   } else if (!tree.root().exists("/proc/self")) {
     for (const Command& command : commands.others) {
-      by_hand.push_back(fmt::format(
+      plan.by_hand.push_back(fmt::format(
           "run `{}` inside the guest (it cannot run here: the /proc of the image is not mounted)",
           shell_command(command)));
     }
     commands.others.clear();
   }
-  for (const Command& command : pending) {
-    if (std::ranges::find(commands.others, command) == commands.others.end()) {
-      commands.others.push_back(command);
-    }
-  }
+  add_new(commands.others, pending);
   return commands;
 }
 

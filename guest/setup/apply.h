@@ -19,11 +19,11 @@ std::vector<Command> stops_for(const root::Tree& tree, const std::vector<root::C
 // The commands that start them again.
 std::vector<Command> starts_for(std::vector<Command> stops);
 
-// The commands that apply the changes, and the pending ones, each once. For an image, only those
-// that need no running system; if the image has no /proc mounted, programs cannot run in it, and
-// `by_hand` gets the commands instead.
-Commands commands_for(const root::Tree& tree, const std::vector<root::Change>& changes,
-                      const std::vector<Command>& pending, std::vector<std::string>& by_hand);
+// The commands that apply the changes, the overdue ones of the plan, and the pending ones, each
+// once. For an image, only those that need no running system; if the image has no /proc mounted,
+// programs cannot run in it, and plan.by_hand gets the commands instead.
+Result<Commands> commands_for(Plan& plan, const std::vector<root::Change>& changes,
+                              const std::vector<Command>& pending);
 
 struct Outcome {
   std::vector<std::string> failed;  // the commands that failed, each with its reason

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
 #include <array>
 
 #include "guest/setup/boot_loader.h"
@@ -29,12 +30,27 @@ std::string with_options(const std::string& text, const root::Words& words) {
 }
 
 bool has_kernel(std::string_view text) {
-  bool found = false;
-  static_cast<void>(root::with_words(text, {}, [&found](std::string_view line) {
-    found = found || has_key(line, "linux");
-    return false;
-  }));
-  return found;
+  const std::vector<std::string> lines = lines_of(text);
+  return std::ranges::any_of(lines, [](const auto& line) { return has_key(line, "linux"); });
+}
+
+// The "options" lines, joined, with GRUB's variables.
+std::string line_of(std::string_view text, const Variables& variables) {
+  constexpr std::size_t kKeyLength = 7;
+  std::string all;
+  for (const std::string& line : lines_of(text)) {
+    all += is_options(line) ? line.substr(kKeyLength) : "";
+  }
+  return expanded(all, variables);
+}
+
+std::string first_line(std::string_view text) {
+  for (const std::string& line : lines_of(text)) {
+    if (!line.empty() && line.front() != '#') {
+      return line;
+    }
+  }
+  return "";
 }
 
 }  // namespace
@@ -51,9 +67,22 @@ std::vector<std::string> entry_files(const root::Tree& tree) {
   return files;
 }
 
+Result<std::vector<BootLine>> entries_lines(const root::Tree& tree) {
+  const Variables variables = grub_environment(tree);
+  std::vector<BootLine> lines;
+  for (const std::string& file : entry_files(tree)) {
+    TRY_ASSIGN(const std::string text, tree.text(file));
+    if (has_kernel(text)) {
+      lines.push_back({file, line_of(text, variables)});
+    }
+  }
+  return lines;
+}
+
 bool entries_found(const root::Tree& tree) { return !entry_files(tree).empty(); }
 
 Result<> entries_add(Plan& plan, const CommandLine& line) {
+  const Variables variables = grub_environment(plan.tree);
   bool variable = false;
   for (const std::string& file : entry_files(plan.tree)) {
     TRY_ASSIGN(const std::string text, plan.tree.text(file));
@@ -61,12 +90,13 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
       continue;
     }
     variable = variable || text.find("$kernelopts") != std::string::npos;
-    const root::Words words = missing_words(plan, line, file, text);
+    const root::Words words = missing_words(plan, line, file, line_of(text, variables));
     if (!words.empty()) {
       TRY(plan.tree.put_text(file, with_options(text, words), "the command line"));
     }
   }
-  if (variable) {  // RHEL 8: new entries get what GRUB's environment block has
+  if (variable && !lacking_words(line, value_of(variables, "kernelopts"))
+                       .empty()) {  // RHEL 8: new entries get what GRUB's environment block has
     plan.by_hand.push_back(fmt::format(
         "kernels installed from now on take their command line from grubenv: run `grub2-editenv - "
         "set \"$(grub2-editenv - list | grep ^kernelopts=)\"{}`",
@@ -76,7 +106,7 @@ Result<> entries_add(Plan& plan, const CommandLine& line) {
   if (inherited.empty()) {
     return {};  // new entries get what the running kernel has: ours, after the reboot
   }
-  const root::Words words = missing_words(plan, line, kKernelCmdline, inherited);
+  const root::Words words = missing_words(plan, line, kKernelCmdline, first_line(inherited));
   if (words.empty()) {
     return {};
   }

@@ -4,14 +4,17 @@
 #include <algorithm>
 #include <array>
 
+#include "guest/config/kernel_words.h"
+#include "guest/config/trimmed.h"
+
 namespace vmcore::guest::setup {
 namespace {
 
 constexpr std::array<BootLoader, 4> kBootLoaders = {{
-    {"GRUB", grub_found, grub_add},
-    {"boot loader entries", entries_found, entries_add},
-    {"unified kernel images", uki_found, uki_add},
-    {"extlinux", extlinux_found, extlinux_add},
+    {"GRUB", grub_found, grub_add, grub_lines},
+    {"boot loader entries", entries_found, entries_add, entries_lines},
+    {"unified kernel images", uki_found, uki_add, uki_lines},
+    {"extlinux", extlinux_found, extlinux_add, extlinux_lines},
 }};
 
 constexpr std::string_view kReservation = "crashkernel=";
@@ -27,36 +30,89 @@ void note_words(Plan& plan, const root::Words& words) {
 // Whether the running kernel was booted with the words, by whatever means.
 bool booted_with(const root::Root& root, const CommandLine& line) {
   const auto booted = root.running() ? root.read("/proc/cmdline") : Result<std::string>("");
-  return booted && std::ranges::all_of(line.words, [&](const std::string& word) {
-           return root::has_word(*booted, word) ||
-                  (line.keep_reservation && word.starts_with(kReservation) &&
-                   !root::last_word_with(*booted, kReservation).empty());
-         });
+  return booted && !booted->empty() && lacking_words(line, *booted).empty();
+}
+
+// The crashkernel= that the kernel shall take. One that is there is the user's, and stays unless
+// the user chose another.
+std::string wanted_word(const CommandLine& line, const kexec::Reservation& there,
+                        const std::string& ours) {
+  if (there.word.empty() || !line.keep_reservation) {
+    return ours;
+  }
+  return there.serves() || line.chosen.empty() ? there.word : line.chosen;
+}
+
+void report_reservation(Plan& plan, const CommandLine& line, std::string_view where,
+                        const kexec::Reservation& there, const std::string& ours) {
+  const std::string wanted = wanted_word(line, there, ours);
+  if (wanted != there.word) {
+    plan.notes.push_back(
+        fmt::format("{} has {}; the kernel uses {}, which comes last", where, there.word, wanted));
+  } else if (!there.serves()) {
+    plan.by_hand.push_back(fmt::format(
+        "{} has {}, which does not serve: {}. Override it with `vmcore-guest setup --crashkernel "
+        "{}`",
+        where, there.word, there.fault, line.recommended));
+  } else if (wanted != ours) {
+    plan.notes.push_back(fmt::format("{} has {}, which is kept (--crashkernel SIZE overrides it)",
+                                     where, there.word));
+  }
 }
 
 }  // namespace
 
-root::Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
-                          std::string_view text) {
-  const std::string reserved = root::last_word_with(text, kReservation);
-  root::Words missing;
+root::Words lacking_words(const CommandLine& line, std::string_view booted) {
+  const std::vector<std::string> words = config::kernel_words(booted);
+  const kexec::Reservation there = kexec::reservation_of(booted, line.machine);
+  root::Words lacking;
   for (const std::string& word : line.words) {
-    const bool reservation = word.starts_with(kReservation);
-    if (reservation && !reserved.empty() && reserved != word) {
-      plan.notes.push_back(
-          line.keep_reservation
-              ? fmt::format("{} has {}, which is kept (--crashkernel SIZE overrides it)", where,
-                            reserved)
-              : fmt::format("{} has {}; the kernel uses {}, which comes last", where, reserved,
-                            word));
-    }
-    if (reservation && !reserved.empty() ? reserved != word && !line.keep_reservation
-                                         : !root::has_word(text, word)) {
-      missing.push_back(word);
+    const bool reserves = word.starts_with(kReservation);
+    const std::string wanted = reserves ? wanted_word(line, there, word) : word;
+    if (reserves ? wanted != there.word : std::ranges::find(words, word) == words.end()) {
+      lacking.push_back(wanted);
     }
   }
+  return lacking;
+}
+
+root::Words checked_words(Plan& plan, const CommandLine& line, std::string_view where,
+                          std::string_view booted) {
+  const kexec::Reservation there = kexec::reservation_of(booted, line.machine);
+  for (const std::string& word : line.words) {
+    if (word.starts_with(kReservation) && !there.word.empty()) {
+      report_reservation(plan, line, where, there, word);
+    }
+  }
+  return lacking_words(line, booted);
+}
+
+root::Words missing_words(Plan& plan, const CommandLine& line, std::string_view where,
+                          std::string_view booted) {
+  root::Words missing = checked_words(plan, line, where, booted);
   note_words(plan, missing);
   return missing;
+}
+
+Result<std::vector<BootLine>> boot_lines(const root::Tree& tree) {
+  std::vector<BootLine> all;
+  for (const BootLoader& loader : kBootLoaders) {
+    if (loader.found(tree)) {
+      TRY_ASSIGN(const std::vector<BootLine> lines, loader.lines(tree));
+      all.insert(all.end(), lines.begin(), lines.end());
+    }
+  }
+  return all;
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    lines.emplace_back(config::trimmed(line));
+  }
+  return lines;
 }
 
 bool has_key(std::string_view line, std::string_view key) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
 #include <array>
 
+#include "guest/kexec/unified_image.h"
 #include "guest/setup/boot_loader.h"
 #include "src/base/shell.h"
 
@@ -39,15 +41,46 @@ bool rebuilt_by_mkinitcpio(const root::Tree& tree) {
   return false;
 }
 
+std::vector<std::string> files_in(const root::Tree& tree, const std::string& folder,
+                                  std::string_view end) {
+  std::vector<std::string> files;
+  for (const std::string& name : tree.names(folder)) {
+    if (name.ends_with(end)) {
+      files.push_back(folder + "/" + name);
+    }
+  }
+  return files;
+}
+
 }  // namespace
 
 bool uki_found(const root::Tree& tree) { return !partition_with_images(tree).empty(); }
 
+// The command line of an image, then those of its addons (systemd-stub 254).
+Result<std::vector<BootLine>> uki_lines(const root::Tree& tree) {
+  const std::string partition = partition_with_images(tree);
+  std::vector<BootLine> lines;
+  for (const std::string& image : files_in(tree, partition + "/EFI/Linux", ".efi")) {
+    TRY_ASSIGN(std::string line, kexec::read_command_line(tree.root(), image));
+    for (const std::string& folder : {partition + "/loader/addons", image + ".extra.d"}) {
+      for (const std::string& addon : files_in(tree, folder, ".addon.efi")) {
+        TRY_ASSIGN(const std::string more, kexec::read_command_line(tree.root(), addon));
+        line += " " + more;
+      }
+    }
+    lines.push_back({image, std::move(line)});
+  }
+  return lines;
+}
+
 Result<> uki_add(Plan& plan, const CommandLine& line) {
   TRY_ASSIGN(const std::string conf, plan.tree.text(kUkiConf));
-  const std::string cmdline = root::last_word_with(conf, kInline);  // its first word
-  const bool is_inline = !cmdline.empty() && is_inline_cmdline(cmdline);
-  const root::Words words = is_inline ? missing_words(plan, line, kUkiConf, conf) : root::Words();
+  const std::vector<std::string> lines = lines_of(conf);
+  const auto found = std::ranges::find_if(lines, is_inline_cmdline);
+  const root::Words words =
+      found == lines.end()
+          ? root::Words()
+          : missing_words(plan, line, kUkiConf, std::string_view(*found).substr(kInline.size()));
   if (!words.empty()) {
     TRY(plan.tree.put_text(kUkiConf, root::with_words(conf, words, is_inline_cmdline),
                            "the command line of new images"));
@@ -59,8 +92,13 @@ Result<> uki_add(Plan& plan, const CommandLine& line) {
   if (rebuilt_by_mkinitcpio(plan.tree) && plan.tree.is_file(kKernelCmdline)) {
     return {};
   }
+  TRY_ASSIGN(const std::vector<BootLine> images, uki_lines(plan.tree));
+  bool lacking = false;
+  for (const BootLine& image : images) {
+    lacking = !checked_words(plan, line, image.where, image.line).empty() || lacking;
+  }
   const std::string addon = partition + "/loader/addons/vmcore-guest.addon.efi";
-  if (!plan.tree.root().exists(addon)) {  // systemd-stub 254 takes addons
+  if (lacking) {
     plan.by_hand.push_back(fmt::format(
         "the command line of a unified kernel image is inside it: put an addon beside it with `{} "
         "&& {}` (under Secure Boot with --secureboot-private-key and --secureboot-certificate), or "

@@ -46,7 +46,7 @@ std::vector<std::string> common_modules(const root::Tree& tree,
   return releases.empty() ? std::vector<std::string>() : common;
 }
 
-std::string reservation_word(const root::Tree& tree) {
+kexec::Need largest_need(const root::Tree& tree) {
   constexpr std::uint64_t kUnknown = 128U << 20;
   const std::uint64_t image = image::assumed_image_size(tree.root());
   kexec::Need largest{.kernel = 0, .image = 0, .minimum = 0, .recommended = 0};
@@ -61,7 +61,15 @@ std::string reservation_word(const root::Tree& tree) {
   if (largest.recommended == 0) {
     largest.recommended = kUnknown;
   }
-  return kexec::crashkernel_word(largest);
+  return largest;
+}
+
+kexec::Machine machine_of(const root::Tree& tree, const kexec::Need& need) {
+  const std::vector<std::string> releases = kernel_releases(tree);
+  const bool knows_auto = std::ranges::any_of(releases, [](const std::string& release) {
+    return release.find(".el7") != std::string::npos || release.find(".el8") != std::string::npos;
+  });
+  return {.ram = kexec::ram_of(tree.root()), .minimum = need.minimum, .knows_auto = knows_auto};
 }
 
 bool is_reservation(std::string_view text) {

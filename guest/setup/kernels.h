@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "guest/kexec/estimate.h"
+#include "guest/kexec/reservation.h"
 #include "guest/root/tree.h"
 
 namespace vmcore::guest::setup {
@@ -20,9 +22,12 @@ bool is_at_least(std::string_view release, unsigned major, unsigned minor);
 std::vector<std::string> common_modules(const root::Tree& tree,
                                         const std::vector<std::string>& names);
 
-// "crashkernel=128M": the need of the largest installed kernel (guest/kexec/estimate.h); 128 MiB if
-// none is found.
-std::string reservation_word(const root::Tree& tree);
+// The need of the largest installed kernel (guest/kexec/estimate.h); if none is found, at least 0
+// and recommended 128 MiB.
+kexec::Need largest_need(const root::Tree& tree);
+
+// What decides whether a crashkernel= serves this guest.
+kexec::Machine machine_of(const root::Tree& tree, const kexec::Need& need);
 
 // Whether `text` is a value of crashkernel=. It is written into files that a shell reads.
 bool is_reservation(std::string_view text);

@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "guest/config/capture_config.h"
+#include "guest/image/disk_folder.h"
 #include "guest/image/needed_modules.h"
 #include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
+#include "guest/setup/declared.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/sealed.h"
@@ -22,12 +24,18 @@ struct PanicTrigger {
   const char* settings;
 };
 
-constexpr std::array<PanicTrigger, 4> kPanicTriggers = {{
+constexpr std::array<PanicTrigger, 8> kPanicTriggers = {{
     {"oops", "kernel.panic_on_oops = 1\n"},
     // The fault that inject-nmi of the host causes.
     {"nmi", "kernel.unknown_nmi_panic = 1\nkernel.panic_on_unrecovered_nmi = 1\n"},
     {"softlockup", "kernel.softlockup_panic = 1\n"},
     {"hung-task", "kernel.hung_task_panic = 1\n"},
+    // Of the whole machine, not of a cgroup.
+    {"oom", "vm.panic_on_oom = 1\n"},
+    {"rcu-stall", "kernel.panic_on_rcu_stall = 1\n"},
+    // sysctl ignores a setting behind "-" that the kernel lacks: the detector needs a PMU.
+    {"hard-lockup", "-kernel.hardlockup_panic = 1\n"},
+    {"warn", "kernel.panic_on_warn = 1\n"},
 }};
 
 constexpr std::string_view kConfigHead =
@@ -39,7 +47,7 @@ constexpr std::string_view kConfigHead =
 # level = 0..31              the pages to leave out of the dump, as makedumpfile -d
 # keep = N                   how many dumps to keep in a file system; 0: all
 # deadline = SECONDS         when the capture kernel gives up; 0: never
-# on-success, on-failure =   reboot, poweroff, halt or shell
+# on-success, on-failure =   reboot, poweroff, halt or shell; on-success also reboot:SECONDS
 # encrypt-to = KEY           seal every stream to this key (`vmcorectl key`); tcp needs it
 # network = INTERFACE,ADDRESS/PREFIX[,GATEWAY]     for tcp and ssh; default: found automatically
 # ssh-client, ssh-key, ssh-known-hosts = FILE      for ssh
@@ -104,12 +112,33 @@ Result<> check_notifiers(const root::Tree& tree) {
   return {};
 }
 
-Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& options) {
+// The reservation, and what it is judged by.
+void want_reservation(Plan& plan, CommandLine& line, const Record& earlier,
+                      const SetupOptions& options) {
+  const kexec::Need need = largest_need(plan.tree);
+  const std::string recommended = kexec::crashkernel_word(need);
+  line.recommended = recommended.substr(recommended.find('=') + 1);
+  line.machine = machine_of(plan.tree, need);
+  line.keep_reservation = options.crashkernel.empty();
+  line.words.push_back(options.crashkernel.empty() ? recommended
+                                                   : "crashkernel=" + options.crashkernel);
+  for (const std::string& word : earlier.words) {
+    line.chosen = word.starts_with("crashkernel=") ? word : line.chosen;
+  }
+  const kexec::Reservation asked = kexec::reservation_of(line.words.back(), line.machine);
+  if (!line.keep_reservation && !asked.serves()) {
+    plan.by_hand.push_back(
+        fmt::format("{} does not serve: {}. Use `vmcore-guest setup "
+                    "--crashkernel {}`",
+                    asked.word, asked.fault, line.recommended));
+  }
+}
+
+Result<CommandLine> wanted_words(Plan& plan, const Record& earlier, const SetupOptions& options) {
+  const root::Tree& tree = plan.tree;
   CommandLine line;
   if (options.slot != "beside") {
-    line.words.push_back(options.crashkernel.empty() ? reservation_word(tree)
-                                                     : "crashkernel=" + options.crashkernel);
-    line.keep_reservation = options.crashkernel.empty();
+    want_reservation(plan, line, earlier, options);
     if (options.slot == "replace") {
       line.not_lasting.emplace_back(kexec::kKdumpToolsReservation);
     }
@@ -123,6 +152,14 @@ Result<CommandLine> wanted_words(const root::Tree& tree, const SetupOptions& opt
     line.words.emplace_back("crash_kexec_post_notifiers");
   }
   return line;
+}
+
+// kernel.kexec_load_limit_panic is of Linux 6.3; before, only all loads can be forbidden.
+std::string_view lock_options(const root::Tree& tree) {
+  const std::vector<std::string> releases = kernel_releases(tree);
+  const bool has_limit = std::ranges::all_of(
+      releases, [](const std::string& release) { return is_at_least(release, 6, 3); });
+  return has_limit ? "--force" : "--disable --force";
 }
 
 Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
@@ -140,6 +177,20 @@ Result<> check_costs(const Plan& plan, const Record& earlier, bool force) {
   return fail(Errc::denied, "{}. Use --force to change the command line anyway", text);
 }
 
+// A crash that the host does not take is lost if no other target is left.
+void offer_fallback(Plan& plan, const config::CaptureConfig& config) {
+  const bool only_host = std::ranges::all_of(config.targets, [](const config::Target& target) {
+    return save::place_of(target) == save::Place::host;
+  });
+  const auto target = only_host ? image::target_in(plan.tree.root(), "/var/crash") : std::nullopt;
+  if (target && image::check_target(plan.tree.root(), config, *target)) {
+    plan.notes.push_back(fmt::format(
+        "a crash that the host does not take is lost: add \"target = {}\" to {} to save "
+        "it in this guest then",
+        config::format_target(*target), config::kConfigFile));
+  }
+}
+
 // Reports what would otherwise fail at the next boot or during a crash.
 Result<> check_configuration(Plan& plan, const std::string& text) {
   const auto config = config::parse_config(text);
@@ -152,6 +203,7 @@ Result<> check_configuration(Plan& plan, const std::string& text) {
                                          checked.error().message));
     }
   }
+  offer_fallback(plan, *config);
   return {};
 }
 
@@ -187,18 +239,19 @@ std::vector<std::string> panic_triggers() {
 
 Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options) {
   Plan plan(root);
+  TRY(refuse_declared(plan.tree, kexec::crashkernel_word(largest_need(plan.tree))));
   TRY(set_base(plan.tree, earlier));
   if (options.slot.empty()) {
     options.slot = earlier.slot;
   }
   TRY(settle_slot(plan, options.slot));
   TRY(add_early_modules(plan));
-  TRY_ASSIGN(const CommandLine line, wanted_words(plan.tree, options));
+  TRY_ASSIGN(const CommandLine line, wanted_words(plan, earlier, options));
   if (!line.words.empty()) {
     TRY(add_to_command_line(plan, line));
   }
   if (options.slot != "beside") {
-    TRY(add_service(plan));
+    TRY(add_service(plan, options.lock ? lock_options(plan.tree) : ""));
   }
   TRY(add_configuration(plan, options));
   TRY(check_costs(plan, earlier, options.force));

@@ -14,14 +14,16 @@ struct SetupOptions {
   std::string slot{};  // "beside" or "replace" another kdump; empty: the choice of the record
   std::vector<std::string> panic_on{};  // names of kPanicTriggers
   bool notify_host = false;             // crash_kexec_post_notifiers
+  bool lock = false;                    // lock the slot after the load
   bool force = false;
 };
 
 // The values of --panic-on.
 std::vector<std::string> panic_triggers();
 
-// Errc::busy if another kdump service is enabled and `slot` is empty. Errc::denied if changing the
-// command line has a cost (sealed.h) and `force` is not set.
+// Errc::denied on a system that others declare (declared.h). Errc::busy if another kdump service is
+// enabled and `slot` is empty. Errc::denied if changing the command line has a cost (sealed.h) and
+// `force` is not set.
 Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptions& options);
 
 }  // namespace vmcore::guest::setup

@@ -10,12 +10,16 @@
 
 namespace vmcore::guest::setup {
 
+// The path of a program and its arguments.
+using Command = std::vector<std::string>;
+
 struct Plan {
   explicit Plan(const root::Root& root) : tree(root) {}
   root::Tree tree;
   root::Words words;                 // words that are added to command lines
   std::vector<std::string> notes;    // information for the user
   std::vector<std::string> by_hand;  // steps that the user must do
+  std::vector<Command> overdue;      // commands that are needed although no file changes
 };
 
 // The first line of the files that setup creates.

@@ -11,9 +11,6 @@
 
 namespace vmcore::guest::setup {
 
-// The path of a program and its arguments.
-using Command = std::vector<std::string>;
-
 struct Record {
   std::vector<root::Change> changes;  // without their `why`
   root::Words words;                  // words that were added to command lines

@@ -13,6 +13,9 @@
 namespace vmcore::guest::setup {
 namespace {
 
+constexpr const char* kUnits = "/etc/systemd/system";
+constexpr const char* kScripts = "/etc/init.d";
+constexpr const char* kRunlevels = "/etc/runlevels";
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
 
 // Without reserved memory the unit is skipped and does not fail. It has no
@@ -31,7 +34,7 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=-{1} collect
 ExecStart={1} load
-ExecReload={1} load --reload
+{2}ExecReload={1} load --reload
 ExecStop={1} unload
 
 [Install]
@@ -91,7 +94,7 @@ start() {{
 	grep -q crashkernel= /proc/cmdline || return 0
 	{1} collect
 	ebegin "Loading the capture kernel"
-	{1} load
+	{1} load{2}
 	eend $?
 }}
 
@@ -145,12 +148,17 @@ Result<> add_network_openrc(root::Tree& tree, const std::string& program) {
   return {};
 }
 
-Result<> add_systemd(root::Tree& tree, const std::string& program) {
+// `lock` is the command after the load; empty: none.
+Result<> add_systemd(root::Tree& tree, const std::string& program, const std::string& lock) {
   const std::string name = "vmcore-guest.service";
-  TRY(tree.put_ours(kUnit, root::file_node(fmt::format(kUnitText, kOurMark, program)),
+  const std::string start = lock.empty() ? "" : fmt::format("ExecStart={}\n", lock);
+  TRY(tree.put_ours(kUnit, root::file_node(fmt::format(kUnitText, kOurMark, program, start)),
                     "loads the capture kernel"));
   tree.put("/etc/systemd/system/basic.target.wants/" + name, root::link_node("../" + name),
            "at every boot");
+  if (!lock.empty()) {
+    return {};  // a reload would be refused
+  }
   const std::string systemctl = tree.program("systemctl");
   return tree.put_ours(std::string(kReloadRule),
                        root::file_node(fmt::format(kReloadRuleText, kOurMark, systemctl)),
@@ -200,19 +208,23 @@ Result<std::string> installed_program(const root::Tree& tree) {
               "program to /usr/local/sbin of the guest");
 }
 
-Result<> add_service(Plan& plan) {
+Result<> add_service(Plan& plan, std::string_view lock_options) {
   root::Tree& tree = plan.tree;
   TRY_ASSIGN(const std::string program, installed_program(tree));
+  const std::string lock =
+      lock_options.empty() ? "" : fmt::format("{} lock {}", program, lock_options);
   const bool network =
       image::follows_network(root::read_config(tree.root()).value_or(config::CaptureConfig()));
   if (tree.root().exists("/usr/lib/systemd/systemd") ||
       tree.root().exists("/lib/systemd/systemd")) {
-    TRY(add_systemd(tree, program));
+    TRY(add_systemd(tree, program, lock));
     TRY(network ? add_network_systemd(tree, program) : Result<>());
   } else if (tree.root().exists("/sbin/openrc-run") || tree.root().exists("/usr/sbin/openrc-run")) {
-    TRY(tree.put_ours("/etc/init.d/vmcore-guest",
-                      root::file_node(fmt::format(kOpenRcText, kOurMark, program), 0755),
-                      "loads the capture kernel"));
+    TRY(tree.put_ours(
+        "/etc/init.d/vmcore-guest",
+        root::file_node(
+            fmt::format(kOpenRcText, kOurMark, program, lock.empty() ? "" : " && " + lock), 0755),
+        "loads the capture kernel"));
     tree.put("/etc/runlevels/boot/vmcore-guest", root::link_node("/etc/init.d/vmcore-guest"),
              "at every boot");
     TRY(network ? add_network_openrc(tree, program) : Result<>());
@@ -220,6 +232,22 @@ Result<> add_service(Plan& plan) {
     plan.by_hand.push_back(
         fmt::format("neither systemd nor OpenRC was found: run `{}` at every boot",
                     shell_command({program, "load"})));
+  }
+  return {};
+}
+
+Result<> remove_links(root::Tree& tree, const std::vector<root::Change>& changes) {
+  for (const root::Change& change : changes) {
+    const std::string folder = root::parent_of(change.path);
+    const bool unit = folder == kUnits;
+    if (change.before || (!unit && folder != kScripts)) {
+      continue;
+    }
+    const std::string name = change.path.substr(folder.size() + 1);
+    TRY_ASSIGN(const auto links, kexec::links_to(tree, unit ? kUnits : kRunlevels, name, unit));
+    for (const std::string& link : links) {
+      tree.set_base(link, std::nullopt);
+    }
   }
   return {};
 }

@@ -19,8 +19,12 @@ Result<std::string> installed_program(const root::Tree& tree);
 
 // Adds a systemd unit or an OpenRC script and the link that enables it. If a target needs the
 // network (follows_network), adds another that reloads the capture kernel when the network is up or
-// has changed.
-Result<> add_service(Plan& plan);
+// has changed. With `lock_options`, the service runs `vmcore-guest lock` with them after the load.
+Result<> add_service(Plan& plan, std::string_view lock_options);
+
+// Removes the links that enable the units and scripts that the changes created, whoever made them
+// (systemctl reenable, rc-update): they would lead nowhere.
+Result<> remove_links(root::Tree& tree, const std::vector<root::Change>& changes);
 
 // Makes the capture environment of another kdump service run `vmcore-guest save` before it saves
 // its own dump.

@@ -2,10 +2,12 @@
 #include "guest/status/judge_status.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 
 #include "guest/image/find_network.h"
 #include "guest/image/ready_image.h"
+#include "guest/kexec/kexec.h"
 #include "guest/root/state_file.h"
 #include "guest/save/target_kinds.h"
 
@@ -22,6 +24,69 @@ bool has_other_target(const StatusFacts& facts) {
   return std::ranges::any_of(config.targets, [](const config::Target& target) {
     return save::place_of(target) != save::Place::host;
   });
+}
+
+// A kernel that loads only by kexec_load(2), which checks no signature.
+Finding judge_kexec_load(const Finding& finding, const StatusFacts& facts) {
+  if (is_configured(facts.config, "KEXEC") == false) {
+    return with(finding, Verdict::fail,
+                "it is built without CONFIG_KEXEC_FILE and CONFIG_KEXEC: boot another kernel");
+  }
+  const std::string& lockdown = facts.locks.lockdown;
+  return lockdown.empty() || lockdown == "none"
+             ? finding
+             : with(
+                   finding, Verdict::fail,
+                   fmt::format("it is locked down ({}), and without CONFIG_KEXEC_FILE it can check "
+                               "no signature: boot another kernel, or switch off Secure Boot",
+                               lockdown));
+}
+
+// The host is a target, and there is no device that leads to it.
+std::string missing_way(const StatusFacts& facts) {
+  const bool port = has_target(facts, "port");
+  const bool vsock = has_target(facts, "vsock");
+  const bool there = (port && facts.port) || (vsock && facts.vsock);
+  return (port || vsock) && !there
+             ? fmt::format("this machine has no {}: see the check \"channel\"",
+                           port && vsock ? "virtio-serial port for dumps and no vsock"
+                           : port        ? "virtio-serial port for dumps"
+                                         : "vsock")
+             : "";
+}
+
+std::string needed_size(const StatusFacts& facts) {
+  const std::string word = facts.need ? kexec::crashkernel_word(*facts.need) : "crashkernel=128M";
+  return word.substr(word.find('=') + 1);
+}
+
+// About the next boot, whose crashkernel= does not serve.
+std::string doubt(const StatusFacts& facts) {
+  return facts.next.word.empty()
+             ? fmt::format("a kernel in {} has no crashkernel=: run vmcore-guest setup",
+                           facts.next_file)
+             : fmt::format(
+                   "{} has {}, which does not serve: {}: run vmcore-guest setup "
+                   "--crashkernel {}",
+                   facts.next_file, facts.next.word, facts.next.fault, needed_size(facts));
+}
+
+std::string why_nothing_is_reserved(const StatusFacts& facts) {
+  if (facts.next.serves() && facts.next.word != facts.booted.word) {
+    return fmt::format("reboot: {} has {} for the next boot", facts.next_file, facts.next.word);
+  }
+  if (facts.booted.word.empty()) {
+    return facts.next_file.empty() || facts.next.word.empty()
+               ? fmt::format("run vmcore-guest setup, or boot with crashkernel={}",
+                             needed_size(facts))
+               : doubt(facts);
+  }
+  return fmt::format(
+      "the kernel was booted with {}, and reserved nothing{}{}: run vmcore-guest "
+      "setup --crashkernel {}, and reboot",
+      facts.booted.word, facts.booted.fault.empty() ? "" : ": " + facts.booted.fault,
+      facts.kernel_says.empty() ? "" : fmt::format(" (its log: \"{}\")", facts.kernel_says),
+      needed_size(facts));
 }
 
 }  // namespace
@@ -50,8 +115,7 @@ Finding judge_kernel(const StatusFacts& facts) {
                 "/proc/config.gz, /boot or /lib/modules");
   }
   if (is_configured(facts.config, "KEXEC_FILE") == false) {
-    return with(finding, Verdict::note,
-                "it has no CONFIG_KEXEC_FILE: install kexec-tools to load a capture kernel");
+    return judge_kexec_load(finding, facts);
   }
   return finding;
 }
@@ -60,15 +124,25 @@ Finding judge_reserved(const StatusFacts& facts) {
   Finding finding{.id = "reserved", .title = "for memory reserved for a capture kernel"};
   const std::uint64_t size = facts.reserved.value_or(0);
   if (size == 0) {
-    const std::string word = facts.need ? kexec::crashkernel_word(*facts.need) : "crashkernel=128M";
-    return with(finding, Verdict::fail,
-                fmt::format("run vmcore-guest setup, or boot with {}", word));
+    return with(finding, Verdict::fail, why_nothing_is_reserved(facts));
   }
   finding.value = fmt::format("{} MiB", size >> 20);
   for (const kexec::MemoryRange& range : facts.ranges) {
     finding.value += fmt::format(", {:#x}-{:#x}", range.first, range.last);
   }
-  return finding;
+  return facts.next_file.empty() || facts.next.serves()
+             ? finding
+             : with(finding, Verdict::note, "the next boot may reserve nothing: " + doubt(facts));
+}
+
+Finding judge_setup(const StatusFacts& facts) {
+  Finding finding{.id = "setup", .title = "for a complete setup"};
+  finding.value = facts.set_up ? "" : "vmcore-guest setup was not run";
+  return facts.undone.empty()
+             ? finding
+             : with(finding, Verdict::warn,
+                    fmt::format("setup was cut short: {}: run vmcore-guest setup again",
+                                fmt::join(facts.undone, ", ")));
 }
 
 Finding judge_image(const StatusFacts& facts) {
@@ -113,7 +187,10 @@ Finding judge_fit(const StatusFacts& facts) {
 Finding judge_loaded(const StatusFacts& facts) {
   Finding finding{.id = "loaded", .title = "for a loaded capture kernel"};
   if (!facts.loaded) {
-    return with(finding, Verdict::fail, "run vmcore-guest load");
+    const bool locked = facts.locks.disabled || facts.locks.limit == 0;
+    return with(finding, Verdict::fail,
+                locked ? kexec::explain_load_error(kexec::Slot::crash, EPERM, facts.locks)
+                       : "run vmcore-guest load");
   }
   if (!facts.record) {
     finding.value = "by another program";
@@ -173,6 +250,9 @@ Finding judge_targets(const StatusFacts& facts) {
     return with(finding, none_left ? Verdict::fail : Verdict::warn,
                 fmt::format("{}", fmt::join(doubts, "; ")));
   }
+  if (const std::string missing = missing_way(facts); !missing.empty()) {
+    return with(finding, Verdict::note, missing);
+  }
   if (image::follows_network(config) && !facts.follows_network) {
     return with(finding, Verdict::note,
                 "run vmcore-guest setup: until then a new address of this machine is not noticed "
@@ -216,7 +296,7 @@ Finding judge_last(const StatusFacts& facts) {
                             fmt::join(facts.unseen_targets, ", ")));
   }
   if (!facts.last && facts.pstore.empty()) {
-    finding.value = "none in this guest; the host has the dumps that were sent to it";
+    finding.value = "none is known in this guest; whether the host has one is not known here";
     return finding;
   }
   std::vector<std::string> places;
@@ -233,7 +313,8 @@ Finding judge_last(const StatusFacts& facts) {
 }
 
 std::vector<Finding> judge_status(const StatusFacts& facts) {
-  std::vector<Finding> findings = {judge_kernel(facts), judge_reserved(facts), judge_image(facts)};
+  std::vector<Finding> findings = {judge_kernel(facts), judge_reserved(facts), judge_setup(facts),
+                                   judge_image(facts)};
   if (facts.reserved.value_or(0) != 0) {
     findings.push_back(judge_fit(facts));
   }

@@ -14,6 +14,7 @@ std::vector<Finding> judge_status(const StatusFacts& facts);
 // The single checks.
 Finding judge_kernel(const StatusFacts& facts);
 Finding judge_reserved(const StatusFacts& facts);
+Finding judge_setup(const StatusFacts& facts);
 Finding judge_fit(const StatusFacts& facts);
 Finding judge_image(const StatusFacts& facts);
 Finding judge_loaded(const StatusFacts& facts);

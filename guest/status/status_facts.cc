@@ -2,6 +2,7 @@
 #include "guest/status/status_facts.h"
 
 #include <fcntl.h>
+#include <sys/klog.h>
 
 #include <algorithm>
 
@@ -14,7 +15,13 @@
 #include "guest/kexec/kernel_image.h"
 #include "guest/root/read_config.h"
 #include "guest/root/read_word.h"
+#include "guest/save/block_device.h"
+#include "guest/save/target_kinds.h"
+#include "guest/setup/boot_loader.h"
+#include "guest/setup/kernels.h"
+#include "guest/setup/record.h"
 #include "guest/setup/services.h"
+#include "src/base/shell.h"
 #include "src/base/sys.h"
 
 namespace vmcore::guest::status {
@@ -60,10 +67,55 @@ Result<kexec::Need> read_need(const root::Root& root, const StatusFacts& facts) 
   return kexec::need_of(kernel, size);
 }
 
+std::string read_kernel_log() {
+  constexpr int kSize = 10;  // SYSLOG_ACTION_SIZE_BUFFER, _READ_ALL: klogctl(3)
+  constexpr int kReadAll = 3;
+  std::string log(static_cast<std::size_t>(std::max(0, ::klogctl(kSize, nullptr, 0))), '\0');
+  const int length = ::klogctl(kReadAll, log.data(), static_cast<int>(log.size()));
+  log.resize(static_cast<std::size_t>(std::max(0, length)));
+  return log;
+}
+
+void read_reservation(const root::Root& root, StatusFacts& facts) {
+  const root::Tree tree(root);
+  const kexec::Machine machine = setup::machine_of(tree, setup::largest_need(tree));
+  facts.booted = kexec::reservation_of(root.read("/proc/cmdline").value_or(""), machine);
+  facts.kernel_says = kexec::kernel_on_crashkernel(read_kernel_log());
+  for (const setup::BootLine& line :
+       setup::boot_lines(tree).value_or(std::vector<setup::BootLine>())) {
+    const kexec::Reservation reservation = kexec::reservation_of(line.line, machine);
+    if (facts.next_file.empty() || !reservation.serves()) {
+      facts.next_file = line.where;
+      facts.next = reservation;
+    }
+  }
+}
+
+// Commands that have not succeeded, and files that are as they were before.
+void read_setup(const root::Root& root, StatusFacts& facts) {
+  const setup::Record record = setup::read_record(root).value_or(setup::Record());
+  facts.set_up = !record.changes.empty() || !record.pending.empty();
+  for (const setup::Command& command : record.pending) {
+    facts.undone.push_back(fmt::format("`{}` has not succeeded", shell_command(command)));
+  }
+  for (const root::Change& change : record.changes) {
+    const auto now = root::read_node(root, change.path);
+    if (now && *now == change.before && *now != change.after) {
+      facts.undone.push_back(fmt::format("{} is as it was before", change.path));
+    }
+  }
+}
+
 std::vector<Remark> find_broken(const root::Root& root, const config::CaptureConfig& config) {
   std::vector<Remark> broken;
   for (const config::Target& target : config.targets) {
-    if (const Result<> checked = image::check_target(root, config, target); !checked) {
+    Result<> checked = image::check_target(root, config, target);
+    const std::string device = save::device_of(target);
+    if (checked && root.running() && !device.empty()) {
+      const auto found = save::find_device(device, std::chrono::seconds(0));
+      checked = found ? Result<>() : tl::unexpected(found.error());
+    }
+    if (!checked) {
       broken.push_back(
           {checked.error().code,
            fmt::format("target {}: {}", config::format_target(target), checked.error().message)});
@@ -79,7 +131,10 @@ StatusFacts read_status(const root::Root& root) {
   facts.reserved = kexec::crash_memory_size(root);
   facts.kexec = facts.reserved.has_value();
   facts.config = kernel_config(root, facts.release);
-  facts.ranges = kexec::parse_crash_ranges(root.read("/proc/iomem").value_or(""));
+  facts.ranges = kexec::crash_ranges(kexec::parse_resources(root.read("/proc/iomem").value_or("")));
+  read_reservation(root, facts);
+  read_setup(root, facts);
+  facts.locks = kexec::read_load_locks(root, kexec::Slot::crash);
   facts.record = kexec::read_load_record(root);
   const bool ours = facts.record && image::is_our_image(facts.record->image, facts.release);
   facts.image = ours ? facts.record->image : image::capture_image_path(facts.release);

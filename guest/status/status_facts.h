@@ -11,6 +11,7 @@
 #include "guest/kexec/estimate.h"
 #include "guest/kexec/kernel_facts.h"
 #include "guest/kexec/load.h"
+#include "guest/kexec/reservation.h"
 #include "guest/status/saved_dumps.h"
 
 namespace vmcore::guest::status {
@@ -21,6 +22,15 @@ struct StatusFacts {
   std::string config = {};  // the CONFIG_ lines of the kernel; empty if not found
   std::optional<std::uint64_t> reserved = {};  // bytes
   std::vector<kexec::MemoryRange> ranges = {};
+  kexec::Reservation booted = {};  // of the running kernel
+  std::string kernel_says = {};    // kernel_on_crashkernel
+  // Of the next boot: that of a kernel for which crashkernel= does not serve, if there is one. The
+  // file is empty if no boot loader was found.
+  std::string next_file = {};
+  kexec::Reservation next = {};
+  std::vector<std::string> undone = {};  // what the last setup did not finish
+  bool set_up = false;
+  kexec::LoadLocks locks = {};
   std::string image = {};    // path of the capture image; empty if none is built
   bool image_stale = false;  // is_stale (guest/image/stale_image.h)
   Result<kexec::Need> need = fail(Errc::not_found, "");  // of the running kernel

@@ -105,12 +105,13 @@ def received(vmcorectl, findings, what: str, stream: GuestStream, folder: Path, 
 
 
 def to_the_host(vmcorectl, findings, config: CaptureConfig, folder: Path, way: str, words: list,
-                stack: tuple = ("panic",), files: dict = None) -> None:
-    """A crash that is saved by the port; the host dumps the guest as well meanwhile. `words` must be in its log."""
+                stack: tuple = ("panic",), files: dict = None, rig=CaptureGuest) -> None:
+    """A crash that is saved by the port; the host dumps the guest as well meanwhile. `words` must be in its log. `rig`
+    makes the guest."""
     of, name = kernel(config.kernel), config.name
     image = build_image(of, folder)
     findings.check(f"{name}: image", [f"{len(image)} bytes"] if len(image) > MOST_PORT_IMAGE else [])
-    with CaptureGuest(config, image, files) as guest:
+    with rig(config, image, files) as guest:
         guest.load()
         listener = Listener(guest, folder / "stream")
         guest.crash(way)

@@ -24,6 +24,7 @@ PROGRAM = "/usr/sbin/vmcore-guest"
 DONE = (0, 0, 0)
 COMMANDS_BY_HAND = (3, 0, 3)
 LINE_BY_HAND = (3, 3, 0)
+MENU_BY_HAND = (3, 3, 3)
 # Where packagers keep their books.
 BOOKS = ("/var/lib/dpkg", "/var/lib/rpm", "/var/log", "/var/cache")
 
@@ -50,6 +51,20 @@ ALPINE = {
     "/lib/modules/6.6.100-0-virt/modules.dep": "kernel/a/qemu_fw_cfg.ko.gz:\nkernel/b/pvpanic-mmio.ko.gz:\n",
 }
 DIRECT = {PROGRAM: "", "/usr/lib/systemd/systemd": ""}
+EL8_ENTRY = "/boot/loader/entries/0a-4.18.0-372.el8.x86_64.conf"
+EL8 = {
+    **DIRECT, "/usr/sbin/grub2-mkconfig": "#!/bin/sh\n", "/boot/grub2/grub.cfg": "blscfg\n",
+    "/etc/default/grub": 'GRUB_CMDLINE_LINUX="crashkernel=160M console=ttyS0"\nGRUB_ENABLE_BLSCFG="true"\n',
+    EL8_ENTRY: "title EL 8\nlinux /vmlinuz\noptions $kernelopts $tuned_params\n",
+    "/boot/grub2/grubenv": "# GRUB Environment Block\nsaved_entry=0a\nkernelopts=root=UUID=1 ro crashkernel=160M \n"
+        + "#" * 948,
+}
+EL7_MENU = "/boot/efi/EFI/centos/grub.cfg"
+EL7 = {
+    **DIRECT, "/usr/sbin/grub2-mkconfig": "#!/bin/sh\n", "/boot/grub2/.keep": "",
+    "/etc/default/grub": 'GRUB_CMDLINE_LINUX="quiet"  # crashkernel=128M\n',
+    EL7_MENU: "menuentry 'EL 7' {\n\tlinuxefi /vmlinuz-3.10.0 ro quiet\n}\n",
+}
 
 # name: files, exit codes, and what setup leaves: path: texts in it
 LAYOUTS = {
@@ -63,7 +78,7 @@ LAYOUTS = {
         "/boot/loader/entries/arch.conf": ["options root=LABEL=a rw crashkernel=128M"],
         "/etc/mkinitcpio.conf.d/vmcore-guest.conf": ["\nMODULES+=(qemu_fw_cfg pvpanic-pci)\n"],
     }),
-    "Alpine": (ALPINE, COMMANDS_BY_HAND, {
+    "Alpine": (ALPINE, MENU_BY_HAND, {
         "/etc/update-extlinux.conf":
             ['\ndefault_kernel_opts="$default_kernel_opts crashkernel=128M kexec_load_disabled=0"\n'],
         "/etc/modules-load.d/vmcore-guest.conf": ["\nqemu_fw_cfg\npvpanic-mmio\n"],
@@ -71,7 +86,17 @@ LAYOUTS = {
         "/etc/runlevels/boot/vmcore-guest": [],
     }),
     "direct kernel boot": (DIRECT, LINE_BY_HAND, {}),
+    "EL 8, reserved in grubenv": (EL8, DONE, {EL8_ENTRY: ["options $kernelopts $tuned_params\n"]}),
+    "EL 7, menu in the EFI partition": (EL7, MENU_BY_HAND, {"/etc/default/grub": ["_DEFAULT crashkernel=128M"]}),
 }
+# Systems that are declared: what marks them, and the option that setup names.
+DECLARED = {
+    "NixOS": ({"/etc/NIXOS": "", "/nix/store/a-etc/x": ""}, "boot.kernelParams"),
+    "Guix System": ({"/etc/os-release": "ID=guix\n"}, "kernel-arguments"),
+    "ostree": ({"/ostree/repo/config": "", "/etc/default/grub": "", "/usr/sbin/grub2-mkconfig": ""}, "rpm-ostree kargs"),
+}
+# What does not serve as a reservation, and why.
+USELESS = {"auto": "expects a number", "0M": "reserves nothing", "1G-2G:0M": "reserves nothing"}
 
 
 class Guest:
@@ -235,6 +260,27 @@ def try_layout(program: str, name: str, findings: Findings) -> None:
         guest.round_trip(codes, look)
 
 
+def try_declared(program: str, findings: Findings) -> None:
+    for name, (files, option) in DECLARED.items():
+        with written_tree({**DIRECT, **files}) as tree:
+            guest = Guest(name, tree, lambda verb, *words: command(program, verb, "--root", tree.folder, *words), findings)
+            before = tree.picture()
+            guest.run(1, option, "setup")
+            guest.same("nothing is touched", before)
+
+
+def try_useless(program: str, findings: Findings) -> None:
+    """A crashkernel= that reserves nothing is told, and overridden on request; a later setup does not go back to it."""
+    for word, why in USELESS.items():
+        files = {**EL7, "/etc/default/grub": f'GRUB_CMDLINE_LINUX="crashkernel={word} quiet"\n'}
+        with written_tree(files) as tree:
+            guest = Guest(f"crashkernel={word}", tree,
+                          lambda verb, *words: command(program, verb, "--root", tree.folder, *words), findings)
+            guest.run(3, why, "setup")
+            guest.run(3, "vmcore-guest setup --crashkernel 128M", "setup", "--dry-run")
+            guest.run(3, f"has crashkernel={word}; the kernel uses crashkernel=128M", "setup", "--crashkernel", "128M", "--dry-run")
+
+
 def main() -> int:
     program = os.environ.get("VMCORE_GUEST", "")
     if not Path(program).is_file():
@@ -250,6 +296,8 @@ def main() -> int:
         run(["strip", "-o", stripped, program])
         for name in LAYOUTS:
             try_layout(stripped, name, findings)
+        try_declared(stripped, findings)
+        try_useless(stripped, findings)
         try_debian(stripped, findings)
         try_failing(stripped, findings)
         try_replaced(stripped, findings)

@@ -6,6 +6,17 @@
 namespace vmcore::guest::config {
 namespace {
 
+TEST(CaptureConfig, RebootsLater) {
+  const auto config = parse_config("on-success = reboot:30\n");
+  ASSERT_TRUE(config);
+  EXPECT_EQ(config->on_success, EndAction::reboot);
+  EXPECT_EQ(config->reboot_after, std::chrono::seconds(30));
+  EXPECT_EQ(parse_config(format_config(*config)).value(), *config);
+  EXPECT_FALSE(parse_config("on-success = reboot:\n"));
+  EXPECT_FALSE(parse_config("on-success = halt:30\n"));
+  EXPECT_FALSE(parse_config("on-failure = reboot:30\n"));
+}
+
 TEST(CaptureConfig, AFileChangesTheDefaults) {
   const auto config = parse_config(
       "# where\n"

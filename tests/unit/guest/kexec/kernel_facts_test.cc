@@ -26,20 +26,24 @@ TEST(KernelFacts, BothLayoutsOfSysfs) {
   EXPECT_EQ(crash_memory_size(Folder().root()), std::nullopt);
 }
 
+std::vector<MemoryRange> ranges_in(std::string_view iomem) {
+  return crash_ranges(parse_resources(iomem));
+}
+
 TEST(CrashRanges, LinesOfIomem) {
   using Ranges = std::vector<MemoryRange>;
-  EXPECT_EQ(parse_crash_ranges("00001000-0009fbff : System RAM\n"
-                               "00100000-bffd9fff : System RAM\n"
-                               "  2b000000-3affffff : Crash kernel\n"
-                               "  3b000000-3c8013bf : Kernel code\n"
-                               "100000000-13fffffff : System RAM\n"
-                               "  12f000000-13effffff : Crash kernel"),
+  EXPECT_EQ(ranges_in("00001000-0009fbff : System RAM\n"
+                      "00100000-bffd9fff : System RAM\n"
+                      "  2b000000-3affffff : Crash kernel\n"
+                      "  3b000000-3c8013bf : Kernel code\n"
+                      "100000000-13fffffff : System RAM\n"
+                      "  12f000000-13effffff : Crash kernel"),
             (Ranges{{0x2b000000, 0x3affffff}, {0x12f000000, 0x13effffff}}));
   // What others than root see, and what nobody should.
-  EXPECT_EQ(parse_crash_ranges("  00000000-00000000 : Crash kernel\n"), Ranges{});
-  EXPECT_EQ(parse_crash_ranges("  2000-1000 : Crash kernel\n : Crash kernel\n- : Crash kernel\n"
-                               "x-y : Crash kernel\n1 : Crash kernel\n1- : Crash kernel\n"
-                               "fffffffffffffffff-1 : Crash kernel\n"),
+  EXPECT_EQ(ranges_in("  00000000-00000000 : Crash kernel\n"), Ranges{});
+  EXPECT_EQ(ranges_in("  2000-1000 : Crash kernel\n : Crash kernel\n- : Crash kernel\n"
+                      "x-y : Crash kernel\n1 : Crash kernel\n1- : Crash kernel\n"
+                      "fffffffffffffffff-1 : Crash kernel\n"),
             Ranges{});
 }
 

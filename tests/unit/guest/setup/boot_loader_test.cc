@@ -188,6 +188,107 @@ TEST_F(BootLoaders, WhatHasTheWordsStaysAsItIs) {
   EXPECT_THAT(notes, IsEmpty());
 }
 
+// The judgement is that of the line that boots, not of a text somewhere in a file.
+TEST_F(BootLoaders, GrubsDefaultsAreEvaluated) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/etc/default/grub",
+             "GRUB_CMDLINE_LINUX=\"crashkernel=128M\"  # crashkernel=256M\n"
+             "GRUB_CMDLINE_LINUX=\"\"\nGRUB_CMDLINE_XEN=\"crashkernel=128M\"\n");
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg"), HasSubstr("crashkernel=128M"));
+  root.write("/etc/default/grub", "R=crashkernel=160M\nGRUB_CMDLINE_LINUX=\"ro $R\"\n");
+  EXPECT_EQ(planned("/etc/default/grub.d/vmcore-guest.cfg"), "");
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("crashkernel=160M, which is kept")));
+}
+
+TEST_F(BootLoaders, AMenuThatLacksWhatTheDefaultsHaveIsMadeAgain) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"crashkernel=128M\"\n");
+  const std::string menu = "menuentry 'Debian' {\n\tlinux\t/vmlinuz ro quiet";
+  root.write("/boot/grub/grub.cfg", menu + "\n}\n");
+  const root::Root opened = root.root();
+  Plan plan(opened);
+  ASSERT_TRUE(add_to_command_line(plan, kLine));
+  EXPECT_THAT(plan.overdue,
+              ElementsAre(ElementsAre("/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg")));
+  root.write("/boot/grub/grub.cfg", menu + " crashkernel=128M\n\tlinux /vmlinuz ro single\n}\n");
+  Plan again(opened);
+  ASSERT_TRUE(add_to_command_line(again, kLine));
+  EXPECT_THAT(again.overdue, IsEmpty());
+  // The same where the word is ours: a menu that was not made again is not forgotten.
+  root.write("/etc/default/grub", "");
+  root.write("/boot/grub/grub.cfg", menu + "\n}\n");
+  Plan ours(opened);
+  ASSERT_TRUE(add_to_command_line(ours, kLine));
+  EXPECT_EQ(ours.overdue.size(), 1U);
+}
+
+TEST_F(BootLoaders, TheMenuOfAnEfiPartitionIsFound) {
+  root.write("/usr/sbin/grub2-mkconfig", "#!/bin/sh\n");
+  planned("/etc/default/grub");
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("`/usr/sbin/grub2-mkconfig -o FILE`")));
+  root.write("/boot/efi/EFI/centos/grub.cfg", "linuxefi /vmlinuz ro quiet\n");
+  root.write("/boot/efi/EFI/debian/grub.cfg", "set prefix=x\nconfigfile $prefix/grub.cfg\n");
+  planned("/etc/default/grub");
+  EXPECT_THAT(by_hand, IsEmpty());
+  const root::Root opened = root.root();
+  EXPECT_THAT(
+      grub_menu_commands(root::Tree(opened)).value(),
+      ElementsAre(ElementsAre("/usr/sbin/grub2-mkconfig", "-o", "/boot/efi/EFI/centos/grub.cfg")));
+  EXPECT_EQ(boot_lines(root::Tree(opened)).value().at(0).line, "linuxefi /vmlinuz ro quiet");
+}
+
+TEST_F(BootLoaders, VariablesOfGrubsEnvironmentCount) {
+  const std::string entry = "/boot/loader/entries/a.conf";
+  root.write(entry, "linux /b\noptions $kernelopts $tuned_params\n");
+  root.write("/boot/grub2/grubenv",
+             "# GRUB Environment Block\nkernelopts=root=UUID=1 ro crashkernel=160M \n####");
+  EXPECT_EQ(planned(entry), "linux /b\noptions $kernelopts $tuned_params\n");
+  EXPECT_THAT(by_hand, IsEmpty());
+  root.write("/boot/grub2/grubenv", "# GRUB Environment Block\nsaved_entry=a\n####");
+  root.write("/boot/grub2/grub.cfg",
+             "if [ -z \"${kernelopts}\" ]; then\n  set kernelopts=\"ro crashkernel=160M \"\nfi\n");
+  EXPECT_EQ(planned(entry), "linux /b\noptions $kernelopts $tuned_params\n");
+}
+
+// One that reserves nothing here is told, stays until another is asked for, and is overridden then
+// and from then on.
+TEST_F(BootLoaders, AReservationThatDoesNotServe) {
+  root.write("/usr/sbin/grub-mkconfig", "default/grub.d");
+  root.write("/boot/grub/grub.cfg", "");
+  root.write("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"crashkernel=auto\"\n");
+  CommandLine line = kLine;
+  line.recommended = "128M";
+  EXPECT_EQ(planned("/etc/default/grub.d/vmcore-guest.cfg", line), "");
+  EXPECT_THAT(by_hand, ElementsAre(AllOf(HasSubstr("/etc/default/grub has crashkernel=auto"),
+                                         HasSubstr("the kernel expects a number"),
+                                         HasSubstr("`vmcore-guest setup --crashkernel 128M`"))));
+  line.keep_reservation = false;
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg", line), HasSubstr("crashkernel=128M"));
+  EXPECT_THAT(by_hand, IsEmpty());
+  line.keep_reservation = true;
+  line.chosen = "crashkernel=144M";
+  EXPECT_THAT(planned("/etc/default/grub.d/vmcore-guest.cfg", line), HasSubstr("crashkernel=144M"));
+  EXPECT_THAT(by_hand, IsEmpty());
+  line.machine.knows_auto = true;
+  EXPECT_EQ(planned("/etc/default/grub.d/vmcore-guest.cfg", line), "");
+}
+
+TEST_F(BootLoaders, EachEntryThatLacksItTakesIt) {
+  const std::string menu = "/boot/extlinux/extlinux.conf";
+  root.write(menu,
+             "DEFAULT b\nLABEL a\n LINUX /a\n APPEND ro crashkernel=128M\n"
+             "LABEL b\n LINUX /b\n APPEND ro\n");
+  EXPECT_EQ(planned(menu),
+            "DEFAULT b\nLABEL a\n LINUX /a\n APPEND ro crashkernel=128M\n"
+            "LABEL b\n LINUX /b\n APPEND ro crashkernel=128M\n");
+  const root::Root opened = root.root();
+  EXPECT_EQ(boot_lines(root::Tree(opened)).value().at(0).line, "ro");
+  EXPECT_THAT(by_hand, IsEmpty());
+  root.write(menu, "DEFAULT b\nLABEL a\n LINUX /a\n APPEND ro\nLABEL b\n LINUX /b\n");
+  planned(menu);
+  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("the default entry \"b\" has no APPEND line")));
+}
+
 TEST_F(BootLoaders, InheritedWordsAreTakenOutOfWhatIsNew) {
   root.write("/boot/loader/entries/new.conf", "linux /b\noptions ro crashkernel=128M\n");
   const root::Root opened = root.root();

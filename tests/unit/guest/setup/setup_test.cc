@@ -374,31 +374,30 @@ TEST_F(Setup, CommandsFollowTheFilesThatChanged) {
   root.write("/boot/grub/grub.cfg", "");
   root.write("/proc/self", "");
   const root::Root opened = root.root();
-  const root::Tree tree(opened);
+  Plan plan(opened);
   const auto changed = [](const std::string& path) {
     return std::vector<root::Change>{{path, {}, root::file_node(""), ""}};
   };
-  std::vector<std::string> by_hand;
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others,
+  EXPECT_THAT(commands_for(plan, changed(kDropIn), {})->others,
               ElementsAre(Command{"/usr/sbin/grub-mkconfig", "-o", "/boot/grub/grub.cfg"}));
-  EXPECT_THAT(commands_for(tree, changed("/etc/initramfs-tools/hooks/x"), {}, by_hand).others,
-              ElementsAre(Command{"/usr/sbin/update-initramfs", "-u"}));
-  EXPECT_THAT(commands_for(tree, changed(kUnit), {}, by_hand).others, IsEmpty());
-  EXPECT_THAT(by_hand, IsEmpty());
+  EXPECT_THAT(commands_for(plan, changed("/etc/initramfs-tools/hooks/x"), {})->others,
+              ElementsAre(Command{"/usr/sbin/update-initramfs", "-u", "-k", "all"}));
+  EXPECT_THAT(commands_for(plan, changed(kUnit), {})->others, IsEmpty());
+  EXPECT_THAT(plan.by_hand, IsEmpty());
   std::filesystem::remove(root.at("/proc/self"));
-  EXPECT_THAT(commands_for(tree, changed(kDropIn), {}, by_hand).others, IsEmpty());
-  EXPECT_THAT(by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
+  EXPECT_THAT(commands_for(plan, changed(kDropIn), {})->others, IsEmpty());
+  EXPECT_THAT(plan.by_hand, ElementsAre(HasSubstr("run `/usr/sbin/grub-mkconfig -o")));
 }
 
 TEST_F(Setup, APendingCommandIsNotRunTwice) {
   root.write("/usr/sbin/update-initramfs", "");
   root.write("/proc/self", "");
   const root::Root opened = root.root();
-  const Command update = {"/usr/sbin/update-initramfs", "-u"};
-  std::vector<std::string> by_hand;
+  Plan plan(opened);
+  const Command update = {"/usr/sbin/update-initramfs", "-u", "-k", "all"};
   const std::vector<root::Change> changes = {
       {"/etc/initramfs-tools/hooks/x", {}, root::file_node(""), ""}};
-  EXPECT_THAT(commands_for(root::Tree(opened), changes, {{"/x"}, update}, by_hand).others,
+  EXPECT_THAT(commands_for(plan, changes, {{"/x"}, update})->others,
               ElementsAre(update, Command{"/x"}));
 }
 
@@ -478,6 +477,79 @@ TEST_F(Setup, ARemovalThatFailsHalfWayLeavesEveryFileAsItWas) {
   EXPECT_EQ(root.picture(), before);
 }
 
+TEST_F(Setup, OffersAFolderWhereOnlyTheHostTakesACrash) {
+  const auto notes = [this] {
+    SetupOptions options;
+    const auto plan = make_plan(root.root(), {}, options);
+    EXPECT_TRUE(plan) << plan.error().message;
+    return plan ? plan->notes : std::vector<std::string>();
+  };
+  const auto offered = testing::Contains(HasSubstr("\"target = file:UUID=12:/crash\""));
+  root.write("/etc/fstab", "UUID=11 / ext4 defaults 0 1\nUUID=12 /var ext4 defaults 0 2\n");
+  EXPECT_THAT(notes(), offered);
+  root.write("/etc/vmcore-guest.conf", "target = port\ntarget = file:UUID=11:/x\n");
+  EXPECT_THAT(notes(), testing::Not(offered));
+  root.write("/etc/vmcore-guest.conf", "target = port\n");
+  root.write("/etc/fstab", "/dev/mapper/vg-root / ext4 defaults 0 1\n");
+  EXPECT_THAT(notes(), testing::Not(testing::Contains(HasSubstr("file:"))));
+}
+
+TEST_F(Setup, LocksTheSlotAfterTheLoad) {
+  ASSERT_TRUE(setup({.lock = true}));
+  EXPECT_THAT(root.read(kUnit),
+              HasSubstr("ExecStart=/usr/sbin/vmcore-guest load\n"
+                        "ExecStart=/usr/sbin/vmcore-guest lock --disable --force\n"));
+  EXPECT_FALSE(root.exists(std::string(kReloadRule)));
+  std::filesystem::rename(root.at("/lib/modules/6.1.0-1"), root.at("/lib/modules/6.12.0-1"));
+  ASSERT_TRUE(setup({.lock = true}));
+  EXPECT_THAT(root.read(kUnit), HasSubstr("vmcore-guest lock --force\n"));
+  ASSERT_TRUE(setup());
+  EXPECT_THAT(root.read(kUnit), testing::Not(HasSubstr(" lock")));
+}
+
+TEST_F(Setup, RefusesSystemsThatAreDeclared) {
+  const auto refusal = [this] {
+    const auto before = root.picture();
+    const auto done = setup();
+    EXPECT_EQ(root.picture(), before);
+    return done ? "none" : done.error().message;
+  };
+  root.write("/etc/os-release", "NAME=Guix\nID=guix\n");
+  EXPECT_THAT(refusal(), HasSubstr("add \"crashkernel=128M\" to kernel-arguments"));
+  root.write("/etc/os-release", "ID=\"debian\"\n");
+  root.write("/ostree/repo/config", "");
+  EXPECT_THAT(refusal(), HasSubstr("rpm-ostree kargs --append-if-missing=crashkernel=128M"));
+  root.write("/etc/NIXOS", "");
+  EXPECT_THAT(refusal(), HasSubstr("boot.kernelParams = [ \"crashkernel=128M\" ]"));
+}
+
+// systemctl reenable and rc-update write links of their own.
+TEST_F(Setup, ARemovalLeavesNoDanglingLink) {
+  const std::string link = "/etc/systemd/system/basic.target.wants/vmcore-guest.service";
+  const std::string more = "/etc/systemd/system/multi-user.target.wants/vmcore-guest.service";
+  ASSERT_TRUE(setup());
+  std::filesystem::remove(root.at(link));
+  root.link(link, kUnit);
+  root.link(more, kUnit);
+  const root::Root opened = root.root();
+  const Record earlier = read_record(opened).value();
+  root::Tree tree(opened);
+  ASSERT_TRUE(set_base(tree, earlier));
+  ASSERT_TRUE(remove_links(tree, earlier.changes));
+  ASSERT_TRUE(apply(opened, tree.to_write().value(), {}, earlier, {}));
+  EXPECT_FALSE(std::filesystem::is_symlink(root.at(link)));
+  EXPECT_FALSE(std::filesystem::is_symlink(root.at(more)));
+}
+
+TEST_F(Setup, AReservationThatWasChosenStaysChosen) {
+  root.write("/etc/default/grub", "GRUB_CMDLINE_LINUX=\"crashkernel=auto\"\n");
+  ASSERT_TRUE(setup());
+  EXPECT_FALSE(root.exists(kDropIn));
+  ASSERT_TRUE(setup({.crashkernel = "144M"}));
+  EXPECT_THAT(root.read(kDropIn), HasSubstr(" crashkernel=144M\""));
+  EXPECT_EQ(setup().value(), 0U);
+}
+
 TEST_F(Setup, AStoreOfPackagesIsNotWrittenTo) {
   root.write("/nix/store/a-etc/systemd/x", "");
   root.link("/etc/systemd", "/nix/store/a-etc/systemd");
@@ -523,11 +595,13 @@ TEST(Kernels, ReserveForTheLargest) {
   const root::Root opened = root.root();
   root.write("/lib/modules/6.1-cloud/modules.dep", "");
   root.write("/lib/modules/6.9/modules.dep", "");
-  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=128M");  // none is found
+  EXPECT_EQ(kexec::crashkernel_word(largest_need(root::Tree(opened))),
+            "crashkernel=128M");  // none is found
   root.write("/boot/vmlinuz-6.1-cloud", bzimage("6.1-cloud", 52));
-  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=112M");
+  EXPECT_EQ(kexec::crashkernel_word(largest_need(root::Tree(opened))), "crashkernel=112M");
   root.write("/boot/vmlinuz-6.9", bzimage("6.9", 102));
-  EXPECT_EQ(reservation_word(root::Tree(opened)), "crashkernel=176M");  // with 4 MiB for its image
+  EXPECT_EQ(kexec::crashkernel_word(largest_need(root::Tree(opened))),
+            "crashkernel=176M");  // with 4 MiB for its image
 }
 
 TEST(Kernels, TakeAReservationThatAShellMayRead) {

@@ -56,9 +56,13 @@ TEST(JudgeStatus, KernelsThatCannot) {
   EXPECT_TRUE(says(judge_kernel(facts), "without CONFIG_PROC_VMCORE:"));
   facts.config = "";
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
-  facts.config = "# CONFIG_KEXEC_FILE is not set\n";
-  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::note);
-  EXPECT_TRUE(says(judge_kernel(facts), "kexec-tools"));
+  facts.config = "# CONFIG_KEXEC_FILE is not set\nCONFIG_KEXEC=y\n";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::pass);
+  facts.locks.lockdown = "integrity";
+  EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
+  EXPECT_TRUE(says(judge_kernel(facts), "locked down (integrity)"));
+  facts.config = "# CONFIG_KEXEC_FILE is not set\n# CONFIG_KEXEC is not set\n";
+  EXPECT_TRUE(says(judge_kernel(facts), "without CONFIG_KEXEC_FILE and CONFIG_KEXEC"));
   facts.kexec = false;
   EXPECT_EQ(judge_kernel(facts).verdict, Verdict::fail);
 }
@@ -86,6 +90,63 @@ TEST(JudgeStatus, WithoutAReservationOnlyThatIsSaidOfRoom) {
   EXPECT_TRUE(std::ranges::none_of(findings, [](const auto& f) { return f.id == "fit"; }));
   EXPECT_EQ(judge_reserved(facts).verdict, Verdict::fail);
   EXPECT_TRUE(says(judge_reserved(facts), "vmcore-guest setup, or boot with crashkernel=128M"));
+}
+
+// What is said leads out, never in a circle.
+TEST(JudgeStatus, WhyNothingIsReserved) {
+  StatusFacts facts = good();
+  facts.reserved = 0;
+  facts.booted = {.word = "crashkernel=auto", .fault = "the kernel expects a number"};
+  facts.kernel_says = "crashkernel: memory value expected";
+  facts.next = facts.booted;
+  facts.next_file = "/boot/grub/grub.cfg";
+  EXPECT_EQ(judge_reserved(facts).verdict, Verdict::fail);
+  EXPECT_EQ(judge_reserved(facts).hint,
+            "the kernel was booted with crashkernel=auto, and reserved nothing: the kernel expects "
+            "a number (its log: \"crashkernel: memory value expected\"): run vmcore-guest setup "
+            "--crashkernel 128M, and reboot");
+  facts.next = {.word = "crashkernel=128M"};
+  EXPECT_EQ(judge_reserved(facts).hint,
+            "reboot: /boot/grub/grub.cfg has crashkernel=128M for the next boot");
+  facts.booted = {};
+  EXPECT_TRUE(says(judge_reserved(facts), "reboot: "));
+  facts.next = {.word = "crashkernel=0M", .fault = "it reserves nothing"};
+  EXPECT_TRUE(says(judge_reserved(facts), "has crashkernel=0M, which does not serve"));
+  facts.next = {};
+  EXPECT_TRUE(says(judge_reserved(facts), "run vmcore-guest setup, or boot with"));
+  facts.reserved = 128 * kMiB;
+  EXPECT_EQ(judge_reserved(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_reserved(facts), "the next boot may reserve nothing"));
+}
+
+TEST(JudgeStatus, ATargetThatDoesNotExistNeverPasses) {
+  StatusFacts facts = good();
+  facts.port = false;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_targets(facts), "no virtio-serial port for dumps and no vsock"));
+  facts.vsock = true;
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+  facts.capture->targets = {{"vsock", ""}};
+  facts.vsock = false;
+  EXPECT_TRUE(says(judge_targets(facts), "no vsock"));
+  facts.capture->targets = {{"file", "/dev/vdb:/"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+}
+
+TEST(JudgeStatus, ASetupThatWasCutShort) {
+  StatusFacts facts = good();
+  facts.undone = {"`/usr/sbin/update-grub` has not succeeded", "/etc/x is as it was before"};
+  EXPECT_EQ(judge_setup(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_setup(facts),
+                   "not succeeded, /etc/x is as it was before: run vmcore-guest setup again"));
+}
+
+TEST(JudgeStatus, ALoadThatIsForbidden) {
+  StatusFacts facts = good();
+  facts.loaded = false;
+  EXPECT_EQ(judge_loaded(facts).hint, "run vmcore-guest load");
+  facts.locks = {.disabled = true};
+  EXPECT_TRUE(says(judge_loaded(facts), "boot with kexec_load_disabled=0"));
 }
 
 TEST(JudgeStatus, RoomTooSmallOrNarrow) {
