@@ -14,7 +14,7 @@ declare -A packages=(
   [guest]="btrfs-progs ca-certificates debuginfod dosfstools dpkg e2fsprogs gcc libc6-dev libelf1 libssl3 libvirt-clients
            libvirt-daemon libvirt-daemon-driver-qemu make python3 qemu-system-x86 util-linux xfsprogs xz-utils"
   [test]="bpftool ccache clang-14 clang-format-14 debootstrap dpkg-dev faketime git libclang-rt-14-dev libelf-dev libgmock-dev
-          libgtest-dev liblzo2-2 libsnappy1v5 libzstd1 openssh-client openssh-server python3-jsonschema rpm lintian debhelper apparmor"
+          libgtest-dev liblzo2-2 libsnappy1v5 libzstd1 openssh-client openssh-server python3-jsonschema rpm lintian debhelper apparmor ansible-core"
 )
 
 wanted=()
