@@ -84,7 +84,7 @@ set(CPACK_COMPONENT_HOST_DESCRIPTION
     "vmcorectl turns a crashed, hung or running KVM guest into a small vmcore\nthat crash and drgn open. Its service keeps the crashes of all guests of a\nhost by itself; it is installed, and not enabled.")
 set(_guest_summary "Saves the crashes of a KVM guest")
 set(CPACK_COMPONENT_GUEST_DESCRIPTION
-    "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to a disk.")
+    "vmcore-guest sets a KVM guest up to save its own crashes, to its host or to\na disk.")
 set(CPACK_PACKAGE_FILE_NAME "vmcorectl-${PROJECT_VERSION}-${CMAKE_SYSTEM_PROCESSOR}")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
