@@ -165,7 +165,7 @@ def reload() -> None:
     OWN_CONFIG.write_text(CONFIG.replace('"restart"', '"no such policy"'))
     codes = [run("systemctl", "reload", "vmcored").returncode]
     refused = wait_until(lambda: said("the old configuration stays in use"))
-    OWN_CONFIG.write_text(CONFIG.replace("[guests]", 'hooks = "/etc/vmcorectl/own-hooks"\n[guests]'))
+    OWN_CONFIG.write_text(CONFIG.replace("[service]", '[service]\nhooks = "/etc/vmcorectl/own-hooks"'))
     hook = Path("/etc/vmcorectl/own-hooks/10-mark")
     hook.parent.mkdir()
     hook.write_text('#!/bin/sh\necho "hook has $(wc -c) bytes of $VMCORECTL_CRASH"\n')
