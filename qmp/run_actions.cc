@@ -49,17 +49,16 @@ constexpr Milliseconds kQuitTimeout{10'000};
 
 // QEMU's main loop resets soon after it has answered; a guest that stood still is in prelaunch
 // then.
-Result<> wait_for_reset(Client& monitor, std::string_view before) {
-  constexpr std::chrono::seconds kLongest{10};
+Result<> wait_for_reset(Client& monitor, std::string_view before, Milliseconds longest) {
   constexpr std::chrono::milliseconds kLookEvery{1};
-  for (const auto deadline = Clock::now() + kLongest; Clock::now() < deadline;
+  for (const auto deadline = Clock::now() + longest; Clock::now() < deadline;
        std::this_thread::sleep_for(kLookEvery)) {
     TRY_ASSIGN(const std::string now, status_of(monitor));
     if (now != before) {
       return {};
     }
   }
-  return fail(Errc::guest_state, "QEMU does not reset its guest");
+  return fail(Errc::busy, "QEMU does not reset its guest");
 }
 
 }  // namespace
@@ -146,13 +145,13 @@ Course course_of(Wanted wanted, const RunActions& before) {
 }
 
 // With reboot=shutdown QEMU would trap a reset by its monitor as well.
-Result<> reset_guest(Client& monitor, const RunActions& then) {
+Result<> reset_guest(Client& monitor, const RunActions& then, Milliseconds longest) {
   TRY_ASSIGN(const std::string before, status_of(monitor));
   const bool ran = before == "running";
   if (before != kWasReset) {
     TRY(set_actions(monitor, {.reboot = "reset"}));
     TRY(monitor.execute("system_reset"));
-    TRY(ran ? Result<>() : wait_for_reset(monitor, before));
+    TRY(ran ? Result<>() : wait_for_reset(monitor, before, longest));
   }
   TRY(set_actions(monitor, then));
   if (!ran) {

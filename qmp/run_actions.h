@@ -53,8 +53,10 @@ enum class Course : std::uint8_t { reset, quit, stay };
 Course course_of(Wanted wanted, const RunActions& before);
 
 // The guest boots again, whether it runs or stands still, with the actions `then` from its first
-// instruction on. One that was reset already is carried on.
-Result<> reset_guest(Client& monitor, const RunActions& then);
+// instruction on. One that was reset already is carried on. Errc::busy if QEMU has not reset a
+// guest that stood still by `longest`.
+inline constexpr Milliseconds kResetTimeout{10'000};
+Result<> reset_guest(Client& monitor, const RunActions& then, Milliseconds longest = kResetTimeout);
 // The guest runs on.
 Result<> resume(Client& monitor);
 // QEMU ends. Returns when its monitor has closed.

@@ -189,9 +189,10 @@ Result<Keeping> Keeping::begin(const KeepChoice& choice, const vault::GuestKey& 
   keeping.crashed_us_ = event && !event->found ? event->time_us : now_in_microseconds();
   // Before any file: a draft with files is completed, and must say of which guest it is.
   TRY(keeping.draft_.note(keeping.manifest_));
-  if (event) {
-    TRY(keeping.draft_.write(job::kEventName, report::to_json(*event)));
-    keeping.has_flash_ = choice.flash;  // a guest that sends nothing is dumped next
+  keeping.event_ = event;
+  if (event && choice.flash) {
+    TRY(keeping.keep_event());
+    keeping.has_flash_ = true;
   }
   return keeping;
 }
@@ -307,12 +308,20 @@ Result<bool> Keeping::wants_memory() {
   return verdict.keep;
 }
 
+Result<> Keeping::keep_event() {
+  const auto event = std::exchange(event_, std::nullopt);
+  return event ? draft_.write(job::kEventName, report::to_json(*event)) : Result<>();
+}
+
 Result<> Keeping::commit(const std::string& witness) {
   if (!kept_) {
     if (manifest_.witness.empty()) {
       manifest_.witness = witness;
     }
     manifest_.to_dump_us = since_crash_us();
+    if (const Result<> event = keep_event(); !event) {
+      manifest_.remarks.push_back({event.error().code, event.error().message});
+    }
     kept_ = draft_.commit(manifest_, job::describe_crash);
   }
   if (!*kept_) {

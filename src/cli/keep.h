@@ -14,6 +14,7 @@
 #include "src/cli/verb.h"
 #include "src/job/convert_job.h"
 #include "src/job/flash.h"
+#include "src/report/crash_event.h"
 #include "src/report/job_event.h"
 #include "src/vault/vault.h"
 
@@ -102,6 +103,9 @@ class Keeping {
   // to `why`. Returns whether the file is there.
   bool add(const char* name, const std::string& text, std::string& why);
   void take_identity(const job::FlashReading& reading);
+  // A draft that has it is a crash. One of a guest that is still to send its dump is none yet: a
+  // guest that sends nothing is dumped next.
+  Result<> keep_event();
   report::JobFlash finish_flash(bool kept, std::string why);
 
   const KeepChoice& choice_;
@@ -114,6 +118,7 @@ class Keeping {
   std::string draft_path_ = draft_.path();
   std::uint64_t crashed_us_ = 0;  // since the epoch
   bool has_flash_ = false;
+  std::optional<report::CrashEvent> event_;  // that is not in the draft yet
   std::optional<Result<vault::KeptCrash>> kept_;
 };
 

@@ -111,51 +111,62 @@ void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& c
     metrics_.set_store(crash->store.bytes, crash->store.crashes);
   }
   if (!outcome.id.empty()) {
-    start_hooks(outcome.id, crash);
+    start_hooks({outcome.id}, crash);
   }
   write();
 }
 
-void Aftermath::start_hooks(const std::string& id, const Result<SettledCrash>& crash) {
+void Aftermath::start_hooks(HookMark mark, const Result<SettledCrash>& crash) {
   if (crash) {
-    hooks_.start({.id = id, .folder = crash->folder, .manifest = report::to_json(crash->manifest)});
+    hooks_.start({.id = std::move(mark.crash),
+                  .folder = crash->folder,
+                  .manifest = report::to_json(crash->manifest),
+                  .ended = std::move(mark.ended)});
     return;
   }
-  say(Priority::warning, "", fmt::format("no hook runs for {}: {}", id, crash.error().message));
-  unmark(id);
+  say(Priority::warning, "",
+      fmt::format("no hook runs for {}: {}", mark.crash, crash.error().message));
+  unmark(mark.crash);
 }
 
 void Aftermath::resume_hooks() {
-  using Left = std::vector<std::pair<std::string, Result<SettledCrash>>>;
+  using Left = std::vector<std::pair<HookMark, Result<SettledCrash>>>;
   loop_.in_background<Left>(
       [store = store_, marked = marks_.all()] {
         Left left;
-        for (const std::string& id : marked) {
-          left.emplace_back(id, read_settled(store, id));
+        for (const HookMark& mark : marked) {
+          left.emplace_back(mark, read_settled(store, mark.crash));
         }
         return left;
       },
       [this](const Left& left) {
-        for (const auto& [id, crash] : left) {
+        for (const auto& [mark, crash] : left) {
           say(Priority::info, "",
-              fmt::format("the hooks of {} had not ended when vmcored stopped: they run now", id));
-          start_hooks(id, crash);
+              fmt::format("hooks of {} had not ended when vmcored stopped: they run now",
+                          mark.crash));
+          start_hooks(mark, crash);
         }
       });
 }
 
 void Aftermath::unmark(const std::string& id) {
-  loop_.in_background<Result<>>([marks = marks_, id] { return marks.remove(id); },
-                                [](const Result<>& removed) {
-                                  if (!removed) {
-                                    say(Priority::warning, "", removed.error().message);
-                                  }
-                                });
+  in_background([marks = marks_, id] { return marks.remove(id); });
+}
+
+void Aftermath::in_background(std::function<Result<>()> change) {
+  loop_.in_background<Result<>>(std::move(change), [](const Result<>& changed) {
+    if (!changed) {
+      say(Priority::warning, "", changed.error().message);
+    }
+  });
 }
 
 void Aftermath::step_hooks() {
   for (const HookEnd& end : hooks_.step()) {
     metrics_.count_hook(end.done);
+    if (!end.program.empty()) {
+      in_background([marks = marks_, end] { return marks.note_ended(end.crash, end.program); });
+    }
     for (const std::string& line : end.output) {
       say(Priority::info, end.program, line);
     }

@@ -46,9 +46,10 @@ class Aftermath {
         hooks_(std::move(hooks)),
         metrics_(read_metrics(file_)) {}
   void count(const CrashOutcome& outcome, const Result<SettledCrash>& crash);
-  void start_hooks(const std::string& id, const Result<SettledCrash>& crash);
+  void start_hooks(HookMark mark, const Result<SettledCrash>& crash);
   void resume_hooks();
   void unmark(const std::string& id);
+  void in_background(std::function<Result<>()> change);
   void step_hooks();
   void write();
 

@@ -7,12 +7,28 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
+#include <sstream>
 #include <system_error>
 
 #include "src/base/fd.h"
 #include "src/base/sys.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::daemon {
+namespace {
+
+// A name that was cut short names no hook.
+std::vector<std::string> lines_of(const std::filesystem::path& path) {
+  std::vector<std::string> lines;
+  std::istringstream text(read_file(path).value_or(""));
+  for (std::string line; std::getline(text, line) && !text.eof();) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+}  // namespace
 
 Result<> HookMarks::set(const std::string& crash) const {
   const std::string path = (folder_ / crash).native();
@@ -30,7 +46,17 @@ Result<> HookMarks::set(const std::string& crash) const {
   return sys::sync(folder.get());
 }
 
-// Not synced: after a power cut hooks may run once more.
+// This and the end of a mark are not synced: after a power cut hooks may run once more.
+Result<> HookMarks::note_ended(const std::string& crash, const std::string& hook) const {
+  const std::string path = (folder_ / crash).native();
+  const Fd file(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) {
+    return errno == ENOENT ? Result<>() : fail_errno(errno, path);
+  }
+  const std::string line = hook + "\n";
+  return sys::write_full(file.get(), std::as_bytes(std::span(line)));
+}
+
 Result<> HookMarks::remove(const std::string& crash) const {
   const std::string path = (folder_ / crash).native();
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
@@ -39,14 +65,14 @@ Result<> HookMarks::remove(const std::string& crash) const {
   return {};
 }
 
-std::vector<std::string> HookMarks::all() const {
-  std::vector<std::string> crashes;
+std::vector<HookMark> HookMarks::all() const {
+  std::vector<HookMark> marks;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
-    crashes.push_back(entry.path().filename().native());
+    marks.push_back({entry.path().filename().native(), lines_of(entry.path())});
   }
-  std::ranges::sort(crashes);  // an ID begins with its time
-  return crashes;
+  std::ranges::sort(marks, {}, &HookMark::crash);  // an ID begins with its time
+  return marks;
 }
 
 }  // namespace vmcore::daemon

@@ -192,7 +192,9 @@ class Hooks::Run {
   Run(const HookSettings& settings, HookCrash crash, int events)
       : settings_(settings), crash_(std::move(crash)), events_(events) {
     HookPrograms found = find_hooks(settings_.folder);
-    names_.assign(found.names.begin(), found.names.end());
+    std::ranges::copy_if(found.names, std::back_inserter(names_), [this](const std::string& name) {
+      return std::ranges::find(crash_.ended, name) == crash_.ended.end();
+    });
     for (HookEnd& refused : found.refused) {
       tell(std::move(refused));
     }

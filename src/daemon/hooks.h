@@ -43,9 +43,10 @@ struct HookSettings {
 
 // A crash for which hooks run.
 struct HookCrash {
-  std::string id = {};        // VMCORECTL_CRASH of their environment
-  std::string folder = {};    // VMCORECTL_FOLDER
-  std::string manifest = {};  // the document of standard input
+  std::string id = {};                  // VMCORECTL_CRASH of their environment
+  std::string folder = {};              // VMCORECTL_FOLDER
+  std::string manifest = {};            // the document of standard input
+  std::vector<std::string> ended = {};  // hooks that have run for it already
 };
 
 // A hook that has ended, or did not run.

@@ -141,14 +141,12 @@ JobCommand job_command(const StartJob& job, LentGuest guest, const JobPlaces& pl
   JobCommand command{.words = words_of(job, policy.level), .guest = std::move(guest)};
   command.reports = job.kind != JobKind::look;
   if (job.kind != JobKind::look) {
+    command.event = event_text(job.event);
     for (const auto& more : {places.words(), limits_of(policy.store), words_of(share, job.kind)}) {
       command.words.insert(command.words.end(), more.begin(), more.end());
     }
   }
-  if (job.kind == JobKind::dump || job.kind == JobKind::flash) {
-    command.waits = true;
-    command.event = event_text(job.event);
-  }
+  command.waits = job.kind == JobKind::dump || job.kind == JobKind::flash;
   return command;
 }
 

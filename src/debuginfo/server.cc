@@ -2,6 +2,7 @@
 #include "src/debuginfo/server.h"
 
 #include <curl/curl.h>
+#include <dlfcn.h>
 #include <elfutils/debuginfod.h>
 #include <unistd.h>
 
@@ -20,6 +21,31 @@ namespace {
 // 0.192).
 constexpr const char* kTransferSeconds = "300";
 
+// The libcurl that libdebuginfod has loaded. It is none that this program names: Debian's has
+// another file name than others', and a second one in a process disturbs the first.
+struct Curl {
+  struct Found {
+    void* address;
+    template <class Function>
+    operator Function*() const {  // NOLINT(google-explicit-constructor)
+      return reinterpret_cast<Function*>(address);
+    }
+  };
+  static Found find(const char* name) { return {::dlsym(RTLD_DEFAULT, name)}; }
+
+  decltype(&::curl_multi_init) multi_init = find("curl_multi_init");
+  decltype(&::curl_multi_cleanup) multi_cleanup = find("curl_multi_cleanup");
+  decltype(&::curl_multi_add_handle) multi_add_handle = find("curl_multi_add_handle");
+  decltype(&::curl_multi_remove_handle) multi_remove_handle = find("curl_multi_remove_handle");
+  decltype(&::curl_multi_perform) multi_perform = find("curl_multi_perform");
+  decltype(&::curl_multi_poll) multi_poll = find("curl_multi_poll");  // libcurl 7.66
+  decltype(&::curl_multi_info_read) multi_info_read = find("curl_multi_info_read");
+  decltype(&::curl_easy_init) easy_init = find("curl_easy_init");
+  decltype(&::curl_easy_cleanup) easy_cleanup = find("curl_easy_cleanup");
+  decltype(&::curl_easy_setopt) easy_setopt = find("curl_easy_setopt");
+  decltype(&::curl_easy_strerror) easy_strerror = find("curl_easy_strerror");
+};
+
 using Multi = std::unique_ptr<CURLM, decltype(&::curl_multi_cleanup)>;
 using Easy = std::unique_ptr<CURL, decltype(&::curl_easy_cleanup)>;
 
@@ -31,15 +57,15 @@ std::size_t answered(const char* /*data*/, std::size_t /*size*/, std::size_t /*c
 }
 
 // Asks for the server's metrics: the only page that costs it nothing. Any answer will do.
-Easy question_to(const std::string& url, bool& was_answered) {
-  Easy easy(::curl_easy_init(), &::curl_easy_cleanup);
+Easy question_to(const Curl& curl, const std::string& url, bool& was_answered) {
+  Easy easy(curl.easy_init(), curl.easy_cleanup);
   const std::string page = url + (url.ends_with('/') ? "metrics" : "/metrics");
-  ::curl_easy_setopt(easy.get(), CURLOPT_URL, page.c_str());
-  ::curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
-  ::curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT, static_cast<long>(kServerSeconds));
-  ::curl_easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
-  ::curl_easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, &answered);
-  ::curl_easy_setopt(easy.get(), CURLOPT_HEADERDATA, &was_answered);
+  curl.easy_setopt(easy.get(), CURLOPT_URL, page.c_str());
+  curl.easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+  curl.easy_setopt(easy.get(), CURLOPT_TIMEOUT, static_cast<long>(kServerSeconds));
+  curl.easy_setopt(easy.get(), CURLOPT_NOSIGNAL, 1L);
+  curl.easy_setopt(easy.get(), CURLOPT_HEADERFUNCTION, &answered);
+  curl.easy_setopt(easy.get(), CURLOPT_HEADERDATA, &was_answered);
   return easy;
 }
 
@@ -71,30 +97,33 @@ int on_progress(debuginfod_client* client, long done, long /*all*/) {
 
 std::vector<std::string> living_servers(const std::vector<std::string>& urls,
                                         std::vector<Error>& dead) {
-  const Multi multi(::curl_multi_init(), &::curl_multi_cleanup);
+  const Curl curl;
+  if (curl.multi_poll == nullptr) {
+    return urls;  // a libdebuginfod that cannot fetch says so itself
+  }
+  const Multi multi(curl.multi_init(), curl.multi_cleanup);
   std::map<std::string, bool> heard;
   std::map<CURL*, std::string> asked;
   std::vector<Easy> questions;
   for (const std::string& url : urls) {
-    questions.push_back(question_to(url, heard[url]));
+    questions.push_back(question_to(curl, url, heard[url]));
     asked[questions.back().get()] = url;
-    ::curl_multi_add_handle(multi.get(), questions.back().get());
+    curl.multi_add_handle(multi.get(), questions.back().get());
   }
   int running = 1;
-  while (running != 0 && ::curl_multi_perform(multi.get(), &running) == CURLM_OK) {
-    ::curl_multi_poll(multi.get(), nullptr, 0, 1000, nullptr);
+  while (running != 0 && curl.multi_perform(multi.get(), &running) == CURLM_OK) {
+    curl.multi_poll(multi.get(), nullptr, 0, 1000, nullptr);
   }
   int left = 0;
-  while (const CURLMsg* const message = ::curl_multi_info_read(multi.get(), &left)) {
+  while (const CURLMsg* const message = curl.multi_info_read(multi.get(), &left)) {
     const std::string& url = asked[message->easy_handle];
     if (!heard[url]) {
-      dead.push_back(
-          {Errc::not_found, fmt::format("the debuginfod server {} does not answer: {}", url,
-                                        ::curl_easy_strerror(message->data.result))});
+      dead.push_back({Errc::not_found, fmt::format("the debuginfod server {} does not answer: {}",
+                                                   url, curl.easy_strerror(message->data.result))});
     }
   }
   for (const Easy& question : questions) {
-    ::curl_multi_remove_handle(multi.get(), question.get());
+    curl.multi_remove_handle(multi.get(), question.get());
   }
   std::vector<std::string> living;
   std::ranges::copy_if(urls, std::back_inserter(living),

@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 // A process writes its name after it has locked the file: until then the name is missing.
 constexpr int kLooks = 50;
 constexpr std::chrono::milliseconds kLookEvery{10};
+constexpr int kOpenFlags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 
 struct Holder {
   pid_t pid = 0;
@@ -80,11 +81,22 @@ tl::unexpected<Error> held_by(const std::optional<Holder>& holder) {
                 : fail(Errc::busy, "another vmcorectl holds the guest: wait until it ends");
 }
 
+// What processes that were killed have left is removed as release() removes it: while it is locked.
+void remove_abandoned(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const fs::path& path = entry.path();
+    const Fd file(::open(path.c_str(), kOpenFlags));
+    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && is_at(file.get(), path)) {
+      ::unlink(path.c_str());
+    }
+  }
+}
+
 // The file, locked.
 Result<Fd> lock_file(const fs::path& path, std::string_view doing) {
   for (int look = 0;; ++look) {
-    Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-                   0600));
+    Fd file(::open(path.c_str(), kOpenFlags | O_CREAT, 0600));
     if (!file) {
       return fail_errno(errno, path.string());
     }
@@ -114,6 +126,7 @@ Result<GuestLock> GuestLock::take(const fs::path& folder, std::span<const std::s
     return lock;
   }
   TRY(make_private(folder));
+  remove_abandoned(folder);
   // All processes lock in the same order, so that one of two that share keys gets all of them.
   std::vector<std::string> sorted(keys.begin(), keys.end());
   std::ranges::sort(sorted);

@@ -6,6 +6,8 @@
 // else can take the lock, and an unprivileged user cannot keep root from a guest. It is a flock(2)
 // lock: it ends with the process that holds it, whatever ends that process; workers do not inherit
 // it. Other users are kept out only by libvirt's and QEMU's own locks.
+//
+// A file goes with its lock; that of a process that was killed, when the next lock is taken.
 #pragma once
 
 #include <filesystem>

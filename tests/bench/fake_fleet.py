@@ -31,6 +31,28 @@ LOAD, NOTE = 1, 4
 ALL = (0, 1 << 64)
 
 
+# Of [guests]: the memory of each guest is dumped, however often it crashes.
+EVERY_DUMP = 'signature-rate = 1000\nrepeat-window = "1s"'
+
+
+def config(service: str = "", guests: str = EVERY_DUMP) -> str:
+    """vmcored's for such guests, with the places {sockets} and {store}; `service` and `guests`: more lines of a section."""
+    return f"""[service]
+connect = []
+qmp-folders = ["{{sockets}}"]
+{service}
+[store]
+folder = "{{store}}"
+keep-free-share = "0%"
+
+[guests]
+arm = true
+after-crash = "restart"
+guest-rate = 1000
+{guests}
+"""
+
+
 class Memory:
     """A dump in ELF, as QEMU's dump-guest-memory writes it: whole, or a part of the guest's memory."""
 

@@ -29,25 +29,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.fake_fleet import Fleet
+from bench.fake_fleet import Fleet, config
 
-CONFIG = """
-[service]
-connect = []
-qmp-folders = ["{sockets}"]
-
-[store]
-folder = "{store}"
-keep-free-share = "0%"
-
-[guests]
-arm = true
-after-crash = "restart"
-guest-rate = 1000
-signature-rate = 4
-"""
-# Dump the memory of each guest, however often it crashes.
-EVERY_DUMP = CONFIG.replace("signature-rate = 4", 'signature-rate = 1000\nrepeat-window = "1s"')
 PATIENCE = 600      # seconds that a burst may take at most
 
 
@@ -169,7 +152,7 @@ def burst(service: Service, fleet: Fleet, names: list, peaks: list) -> Burst:
 def measure(arguments, folder: Path) -> dict:
     dump = folder / "memory"
     subprocess.run([arguments.make_dump, "qemu-6.12", dump], check=True)
-    service = Service(arguments.vmcored, folder, EVERY_DUMP if arguments.every_dump else CONFIG)
+    service = Service(arguments.vmcored, folder, config() if arguments.every_dump else config(guests="signature-rate = 4"))
     fleet = Fleet(service.sockets, dump, arguments.guests)
     fleet.start()
     service.start()

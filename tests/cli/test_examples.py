@@ -4,16 +4,21 @@ guests of several kinds need for their crashes to be kept."""
 
 import json
 import os
+import re
+import runpy
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 import tomllib
+import types
 import unittest
 import xml.etree.ElementTree
 from pathlib import Path
+from unittest import mock
 
-from harness import main
+from harness import VMCORECTL, main
 from test_faults import WithGuests
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -154,6 +159,94 @@ class Automatic(Examples):
 
     def test_kata(self):
         self.assertEqual(tomllib.loads(self.read("kata.toml"))["hypervisor"]["qemu"]["extra_monitor_socket"], "qmp")
+
+
+
+@unittest.skipUnless(shutil.which("ansible-playbook") and os.geteuid() == 0, "needs ansible-playbook, and root")
+class Ansible(unittest.TestCase):
+    """The role, with a vmcorectl that finds something to fix until it was told to."""
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-ansible-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        program = self.folder / "vmcorectl"
+        program.write_text(f"""#!/bin/sh
+cd {self.folder}
+echo "$*" >> calls
+case "$*" in *--dry-run*) [ -e fixed ] || exit 3 ;; *) touch fixed ;; esac
+""")
+        program.chmod(0o755)
+        (self.folder / "vmcored").symlink_to(Path(VMCORECTL).with_name("vmcored"))
+
+    def play(self, *words, code=0) -> str:
+        done = subprocess.run(["ansible-playbook", "-i", "hypervisors,", "-c", "local", "--skip-tags", "install,start", "-e",
+                               json.dumps({"vmcorectl_folder": str(self.folder / "etc"), "vmcorectl_service": False}), *words,
+                               self.playbook()],
+                              env={**os.environ, "PATH": f"{self.folder}:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_GATHERING": "explicit",
+                                   "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"), "ANSIBLE_ROLES_PATH": str(EXAMPLES / "ansible/roles")},
+                              capture_output=True, text=True, timeout=300)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def playbook(self) -> Path:
+        path = self.folder / "site.yml"
+        path.write_text((EXAMPLES / "ansible/site.yml").read_text().replace("hosts: hypervisors", "hosts: all"))
+        return path
+
+    def test_the_second_run_changes_nothing(self):
+        (self.folder / "etc").mkdir()
+        self.assertIn("changed=4", self.play())
+        self.assertIn("changed=0", self.play())
+        calls = (self.folder / "calls").read_text().splitlines()
+        fix = "check --fix --all"
+        self.assertEqual(calls, [f"{fix} --dry-run --output json", f"{fix} --output json", f"{fix} --dry-run --output json"])
+        text = (self.folder / "etc/conf.d/50-ansible.conf").read_text()
+        self.assertEqual(tomllib.loads(text)["guests"], {"arm": True, "after-crash": "restart"})
+
+    def test_what_vmcored_refuses_is_not_written(self):
+        (self.folder / "etc").mkdir()
+        wrong = {"vmcorectl_config": {"guests": {"after-crash": "explode"}}}
+        self.assertIn("after-crash", self.play("-e", json.dumps(wrong), code=2))
+        self.assertFalse((self.folder / "etc/conf.d/50-ansible.conf").exists())
+
+
+class Sos(unittest.TestCase):
+    """The plugin, in a sos that writes down what it is told."""
+
+    def test_no_data_of_guests(self):
+        told = []
+        base = type("Plugin", (), {"add_copy_spec": lambda self, paths: told.extend(paths),
+                                   "add_cmd_output": lambda self, commands: told.extend(commands),
+                                   "do_path_regex_sub": lambda self, *words: told.append(words)})
+        plugins = types.ModuleType("sos.report.plugins")
+        plugins.Plugin, plugins.IndependentPlugin = base, type("IndependentPlugin", (), {})
+        modules = {"sos": types.ModuleType("sos"), "sos.report": types.ModuleType("sos.report"), "sos.report.plugins": plugins}
+        with mock.patch.dict(sys.modules, modules):
+            plugin = runpy.run_path(str(EXAMPLES / "sos/vmcorectl.py"))["Vmcorectl"]()
+        plugin.setup()
+        plugin.postproc()
+        self.assertEqual([word for word in told if re.search("vmcore$|dmesg|report|console|registers", str(word))], [])
+        pattern, replacement = told[-1][1:]
+        self.assertEqual(re.sub(pattern, replacement, 'url = "https://chat/secret"'), 'url = "https://********"')
+        for verb, *options in (word.split()[1:] for word in told if str(word).startswith("vmcorectl ")):
+            help_of = subprocess.run([VMCORECTL, *([] if verb.startswith("-") else [verb]), "--help"], capture_output=True, text=True)
+            for option in (word for word in (verb, *options) if word.startswith("--")):
+                self.assertIn(option, help_of.stdout)
+
+
+@unittest.skipUnless(shutil.which("apparmor_parser"), "apparmor_parser is not installed")
+class AppArmor(unittest.TestCase):
+    def test_its_parser_accepts_the_profile(self):
+        profile = EXAMPLES / "apparmor/vmcored"
+        done = subprocess.run(["apparmor_parser", "--skip-kernel-load", "--skip-cache", profile], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("flags=(complain", profile.read_text())
+
+    def test_it_has_the_capabilities_of_the_unit(self):
+        unit = (EXAMPLES.parent / "src/daemon/system/vmcored.service").read_text()
+        wanted = re.search("^CapabilityBoundingSet=(.*)", unit, re.M)[1].lower().replace("cap_", "").split()
+        profile = (EXAMPLES / "apparmor/vmcored").read_text()
+        self.assertEqual(sorted(re.findall("capability ([a-z_]+),", profile)), sorted(wanted))
 
 
 if __name__ == "__main__":

@@ -16,26 +16,11 @@ import unittest
 from pathlib import Path
 
 from harness import DONE, FAILED, NOT_AS_ASKED, VMCORECTL, Cli, main
-from bench.fake_fleet import Fleet, Guest
+from bench.fake_fleet import Fleet, Guest, config
 from bench.fleet import Service, wait_until
 
 BIN = Path(VMCORECTL).parent
-CONFIG = """[service]
-connect = []
-qmp-folders = ["{sockets}"]
-hooks = "{folder}/hooks"
-hook-limit = "1s"
-metrics = "{folder}/vmcored.prom"
-[store]
-folder = "{store}"
-keep-free-share = "0%"
-[guests]
-arm = true
-after-crash = "restart"
-guest-rate = 1000
-signature-rate = 1000
-repeat-window = "1s"
-"""
+CONFIG = config('hooks = "{folder}/hooks"\nhook-limit = "1s"\nmetrics = "{folder}/vmcored.prom"')
 PATIENCE = 60
 FAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
 MOUNTS = "VMCORECTL_OWN_MOUNTS"     # set: this process may mount what it likes

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from fake_qemu import FakeQemu
 from harness import DONE, VMCORECTL, Cli, main
-from bench.fake_fleet import Fleet
-from bench.fleet import EVERY_DUMP, Service, wait_until
+from bench.fake_fleet import Fleet, config
+from bench.fleet import Service, wait_until
 
 KILLS = int(os.environ.get("VMCORECTL_KILLS", "10"))
 SEED = int(os.environ.get("VMCORECTL_SEED", "13"))
@@ -28,7 +28,7 @@ class Killed(Cli):
     def setUp(self):
         super().setUp()
         self.chance = random.Random(SEED)
-        self.service = Service(VMCORED, self.folder, EVERY_DUMP)
+        self.service = Service(VMCORED, self.folder, config())
         self.addCleanup(lambda: self.service.process.poll() is None and self.service.kill())
         self.fleet = Fleet(self.service.sockets, self.dump("qemu-6.12"), GUESTS)
         self.fleet.start()

@@ -18,8 +18,8 @@ class Hooks(WithService):
         self.hooks.mkdir(0o755)
         (self.folder / "conf").write_text(f"[service]\nhooks = '{self.hooks}'\n[guests]\nafter-crash = 'preserve'\n")
 
-    def hook(self, script: str) -> None:
-        path = self.hooks / "hook"
+    def hook(self, script: str, name: str = "hook") -> None:
+        path = self.hooks / name
         path.write_text(f"#!/bin/sh\ncd {self.folder}\n{script}\n")
         path.chmod(0o755)
 
@@ -35,12 +35,15 @@ class Hooks(WithService):
         return [path.name for path in (self.folder / "state" / "hooks").glob("*")]
 
     def test_a_stop_interrupts_them(self):
+        """The one that runs begins again; those that have ended do not."""
+        self.hook("echo first >> mails", "first")
         self.hook("echo begins $VMCORECTL_CRASH >> said; [ -e go ] || sleep 600; cat > manifest; echo ends >> said")
         self.service = self.start()
         self.panic()
         self.wait_for(lambda: self.said(), "hook", 120)
         crash = self.said()[0].split()[1]
         self.assertEqual(self.marks(), [crash])
+        self.wait_for(lambda: (self.folder / "state" / "hooks" / crash).read_text() == "first\n", "note of the first")
         self.end(self.service, signal.SIGTERM)
         (self.folder / "go").touch()
         self.start()
@@ -48,6 +51,7 @@ class Hooks(WithService):
         self.assertEqual(self.said(), [f"begins {crash}", f"begins {crash}", "ends"])
         self.assertIn(crash, (self.folder / "manifest").read_text())
         self.wait_for(lambda: not self.marks(), "end of the mark")
+        self.assertEqual((self.folder / "mails").read_text(), "first\n")
 
     def test_a_crash_that_was_removed_meanwhile(self):
         (self.folder / "state" / "hooks").mkdir(parents=True)

@@ -82,6 +82,26 @@ class Keeping(Stored):
                          self.run_cli("report", "--output", "json", folder / "vmcore").stdout, "of the dump, not of its log alone")
         self.assertEqual(self.left(), [])
 
+    def test_receive_for_a_service(self):
+        """The guest does not say its UUID; who heard of its crash does."""
+        event = {"schema": "vmcorectl-event/1", "kind": "crash-loaded", "time_us": int(time.time() * 1e6), "found": False,
+                 "guest": {"name": "vm1", "uuid": "c9b05ba6-25fe-4d10-bf6c-0a4f1a6d4eb5"}, "details": None}
+        (self.folder / "event").write_text(json.dumps(event))
+        self.receive(DONE, "--event", "event")
+        (crash,) = self.listed()
+        guest, manifest = crash["manifest"]["capture"]["guest"], crash["manifest"]
+        self.assertEqual((guest["name"], guest["uuid"]), ("vm1", event["guest"]["uuid"]))
+        self.assertEqual((manifest["reason"], manifest["witness"]), ("panic", "event"))
+        self.assertIn("event.json", [file["name"] for file in manifest["files"]])
+
+    def test_a_guest_that_sends_nothing_to_a_service(self):
+        """It is no crash yet: it is dumped next."""
+        (self.folder / "event").write_text('{"schema": "vmcorectl-event/1", "kind": "crash-loaded", "time_us": 7, "found": false, '
+                                           '"guest": {"name": "vm1", "uuid": null}, "details": null}')
+        (self.folder / "nothing").touch()
+        self.in_store("receive", "nothing", "--keep", "--event", "event", code=FAILED)
+        self.assertEqual((self.ids(), self.left()), ([], []))
+
     def test_a_group_reads_manifests_only(self):
         os.umask(0)
         folder = self.store / self.kept()

@@ -8,22 +8,16 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, "/root")     # not where this runs from
+from fake_fleet import config
+
 STORE = Path("/var/lib/vmcorectl")
 METRICS = Path("/var/lib/prometheus/node-exporter/vmcored.prom")
-CONFIG = f"""[service]
-connect = []
-qmp-folders = ["/run/guests"]
-metrics = "{METRICS}"
-[guests]
-arm = true
-after-crash = "restart"
-guest-rate = 1000
-signature-rate = 1000
-repeat-window = "1s"
-"""
+CONFIG = config(f'metrics = "{METRICS}"').format(sockets="/run/guests", store=STORE)
 OWN_CONFIG = Path("/etc/vmcorectl/conf.d/test.conf")
 # A call that the unit forbids ends the process instead of failing, and the kernel says so.
 STRICT = """[Service]
@@ -171,7 +165,7 @@ def reload() -> None:
     OWN_CONFIG.write_text(CONFIG.replace('"restart"', '"no such policy"'))
     codes = [run("systemctl", "reload", "vmcored").returncode]
     refused = wait_until(lambda: said("the old configuration stays in use"))
-    OWN_CONFIG.write_text(CONFIG.replace("[guests]", 'hooks = "/etc/vmcorectl/own-hooks"\n[guests]'))
+    OWN_CONFIG.write_text(CONFIG.replace("[service]", '[service]\nhooks = "/etc/vmcorectl/own-hooks"'))
     hook = Path("/etc/vmcorectl/own-hooks/10-mark")
     hook.parent.mkdir()
     hook.write_text('#!/bin/sh\necho "hook has $(wc -c) bytes of $VMCORECTL_CRASH"\n')

@@ -13,15 +13,17 @@ packages=("$folder"/packages/*.{deb,rpm,tar.gz})
 [ ${#packages[@]} -eq 5 ] || { echo "not two .deb, two .rpm and a tarball:" "${packages[@]}"; exit 1; }
 
 declare -A wanted=(
-  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker libexec/vmcorectl/vmcore-holder share/man/man1/vmcorectl.1 share/vmcorectl/schema/info.json
-               share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md
+  [vmcorectl]="bin/vmcorectl libexec/vmcorectl/vmcore-worker libexec/vmcorectl/vmcore-holder share/vmcorectl/schema/info.json
+               share/bash-completion/completions/vmcorectl share/doc/vmcorectl/third-party-notices.md share/doc/vmcorectl/vmcorectl.spdx.json
+               share/doc/vmcorectl/changelog.gz share/man/man1/vmcorectl.1.gz
                sbin/vmcored share/man/man8/vmcored.8 share/bash-completion/completions/vmcored
                lib/systemd/system/vmcored.service lib/systemd/system/vmcored-give-back.service
                lib/systemd/system-preset/90-vmcored.preset lib/sysusers.d/vmcorectl.conf lib/tmpfiles.d/vmcorectl.conf
-               share/doc/vmcorectl/automatic.md share/doc/vmcorectl/copyright share/doc/vmcorectl/examples/automatic/qemu.sh share/doc/vmcorectl/examples/hooks/10-mail.sh share/doc/vmcorectl/examples/analysis/first-look.crash
+               share/doc/vmcorectl/automatic.md share/doc/vmcorectl/copyright share/doc/vmcorectl/examples/automatic/qemu.sh share/doc/vmcorectl/examples/hooks/10-mail.sh share/doc/vmcorectl/examples/sos/vmcorectl.py
+               share/doc/vmcorectl/examples/apparmor/vmcored share/doc/vmcorectl/examples/ansible/site.yml share/doc/vmcorectl/examples/analysis/first-look.crash
                share/man/man5/vmcored.conf.5"
   [vmcore-guest]="sbin/vmcore-guest share/man/man8/vmcore-guest.8
-                  share/bash-completion/completions/vmcore-guest share/doc/vmcore-guest/third-party-notices.md"
+                  share/bash-completion/completions/vmcore-guest share/doc/vmcore-guest/third-party-notices.md share/doc/vmcore-guest/vmcore-guest.spdx.json"
 )
 wanted[vmcore-guest]+=" libexec/vmcore-guest/vmcore-guest-init"
 missing() { echo "$1 has no $2"; exit 1; }
@@ -35,7 +37,7 @@ for package in "${!wanted[@]}"; do
   done
 done
 ! grep -q "vmcore-guest" "$folder"/vmcorectl.*.list || { echo "vmcorectl has files of vmcore-guest"; exit 1; }
-for library in libvirt0 libpugixml1 libarchive13 libdebuginfod1 libdw1 libcurl3-gnutls; do
+for library in libvirt0 libpugixml1 libarchive13 libdebuginfod1 libdw1; do
   dpkg-deb -f "$folder"/packages/vmcorectl_*.deb Depends | grep -q $library || missing "vmcorectl.deb" "dependency on $library"
 done
 # The service is enabled by nobody, and its configuration is the administrator's.

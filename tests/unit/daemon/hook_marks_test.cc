@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <fstream>
+
 namespace vmcore::daemon {
 namespace {
 
@@ -18,11 +20,23 @@ TEST(HookMarksTest, SurviveTheirService) {
   ASSERT_TRUE(marks.set("20261129T2-b"));
   ASSERT_TRUE(marks.set("20261129T1-a"));
   ASSERT_TRUE(marks.set("20261129T1-a"));
+  ASSERT_TRUE(marks.note_ended("20261129T1-a", "10-mail"));
+  ASSERT_TRUE(marks.note_ended("20261129T1-a", "20-chat"));
   EXPECT_THAT(HookMarks(folder / "hooks").all(),
-              testing::ElementsAre("20261129T1-a", "20261129T2-b"));
+              testing::ElementsAre(HookMark{"20261129T1-a", {"10-mail", "20-chat"}},
+                                   HookMark{"20261129T2-b"}));
   ASSERT_TRUE(marks.remove("20261129T1-a"));
   EXPECT_TRUE(marks.remove("20261129T1-a"));
-  EXPECT_THAT(marks.all(), testing::ElementsAre("20261129T2-b"));
+  EXPECT_TRUE(marks.note_ended("20261129T1-a", "30-late"));
+  EXPECT_THAT(marks.all(), testing::ElementsAre(HookMark{"20261129T2-b"}));
+  fs::remove_all(folder);
+}
+
+TEST(HookMarksTest, ANameThatWasCutShortNamesNoHook) {
+  char name[] = "/tmp/vmcored-marks-XXXXXX";
+  const fs::path folder = ::mkdtemp(name);
+  std::ofstream(folder / "a") << "10-mail\n20-ch";
+  EXPECT_THAT(HookMarks(folder).all(), testing::ElementsAre(HookMark{"a", {"10-mail"}}));
   fs::remove_all(folder);
 }
 

@@ -97,6 +97,13 @@ TEST_F(HookRuns, InTheOrderOfTheirNames) {
   EXPECT_EQ(written(), "a\nb\n");
 }
 
+TEST_F(HookRuns, ThoseThatHaveRunAlreadyDoNot) {
+  hook("10-mail", "echo mail >> " + out());
+  hook("20-chat", "echo chat >> " + out());
+  EXPECT_THAT(run({.id = "the-id", .manifest = "{}", .ended = {"10-mail", "gone"}}), SizeIs(1));
+  EXPECT_EQ(written(), "chat\n");
+}
+
 TEST_F(HookRuns, WhatAHookGets) {
   hook("a", "cat > " + out() + "; echo \"$VMCORECTL_CRASH $VMCORECTL_FOLDER $SECRET $(pwd)\"");
   ::setenv("SECRET", "secret", 1);

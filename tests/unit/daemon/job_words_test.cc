@@ -53,12 +53,14 @@ TEST(JobWordsTest, ADumpTellsWhatHappenedAndWaits) {
 }
 
 TEST(JobWordsTest, AReceptionHasItsDeadline) {
-  const JobCommand command =
-      job_command({JobKind::receive, {}, seconds(30)}, {}, {}, {}, {.threads = 2});
+  const JobCommand command = job_command(
+      {JobKind::receive, {.kind = GuestEvent::Kind::crash_loaded, .uuid = "the-uuid"}, seconds(30)},
+      {}, {}, {}, {.threads = 2});
   EXPECT_THAT(command.words,
               testing::IsSupersetOf({"receive", "--deadline", "--wait", "30", "--threads", "2"}));
   EXPECT_THAT(command.words, testing::Not(testing::Contains("--memory-budget")));
   EXPECT_FALSE(command.waits);
+  EXPECT_EQ(report::event_from_json(command.event)->uuid, "the-uuid") << "the guest says no UUID";
 }
 
 TEST(JobWordsTest, NewsOfAJob) {

@@ -130,6 +130,27 @@ TEST_F(GuestLockTest, ItLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
+TEST_F(GuestLockTest, WhatTheDeadLeaveIsRemoved) {
+  std::optional<GuestLock> kept;
+  const auto takes = [&](const char* key) {
+    return [&, key] {
+      auto lock = take({key});
+      kept = lock ? std::optional(*std::move(lock)) : std::nullopt;
+      return kept.has_value();
+    };
+  };
+  Other dead(takes("process-1-1"));
+  const Other alive(takes("process-2-2"));
+  ASSERT_TRUE(dead.did() && alive.did());
+  dead.end();
+  ASSERT_TRUE(fs::exists(folder_ / "process-1-1"));
+  const auto lock = take({"domain-1"});
+  EXPECT_TRUE(lock);
+  EXPECT_FALSE(fs::exists(folder_ / "process-1-1"));
+  EXPECT_TRUE(fs::exists(folder_ / "process-2-2"));
+  EXPECT_FALSE(take({"process-2-2"})) << "whoever lives keeps it";
+}
+
 TEST_F(GuestLockTest, NobodyElseCanHoldOrReadIt) {
   const auto lock = take({"domain-1"});
   ASSERT_TRUE(lock);

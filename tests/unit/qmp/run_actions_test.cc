@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "qmp/connect.h"
+#include "tests/fakes/fake_qemu.h"
 #include "tests/fakes/listening_qemu.h"
 
 namespace vmcore::qmp {
@@ -125,6 +126,20 @@ TEST_F(WithQemu, ARunningGuestIsResetAsWell) {
   ASSERT_TRUE(reset_guest(*monitor_, kQemuActions));
   EXPECT_EQ(qemu_->status(), "running");
   EXPECT_EQ(qemu_->deeds().back(), "set-action panic=shutdown reboot=reset shutdown=poweroff");
+}
+
+// Errc::guest_state would say that somebody else has carried it on.
+TEST(RunActions, AGuestThatIsNotResetIsNotCarriedOn) {
+  fakes::FakeQemu qemu;
+  qemu.serve({{"query-status", [](auto&, auto&) { return R"({"status": "guest-panicked"})"; }},
+              {"set-action", [](auto&, auto&) { return "{}"; }},
+              {"system_reset", [](auto&, auto&) { return "{}"; }}});
+  auto client = Client::open(qemu.client_end());
+  ASSERT_TRUE(client) << client.error().message;
+  const Result<> done = reset_guest(*client, kQemuActions, Milliseconds(20));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errc::busy);
+  EXPECT_EQ(done.error().message, "QEMU does not reset its guest");
 }
 
 TEST_F(WithQemu, AGuestThatPoweredOffEndsItsQemu) {
