@@ -9,13 +9,13 @@ namespace vmcore::job {
 
 struct Budget {
   // Bytes of guest memory that may be copied before compression, so that the guest need not wait
-  // for it. No more is taken than is kept: a 64th of the guest's memory for its struct pages, and
-  // what its kernel uses.
+  // for it. No more is taken than is kept.
   std::uint64_t memory = 0;
   unsigned threads = 1;
 };
 
-// Of a job that has the host for itself: a quarter of the available memory, and all processors.
+// Of a job that has the host for itself: at most a quarter of the available memory, and all
+// processors.
 Budget whole_budget();
 
 }  // namespace vmcore::job
