@@ -139,8 +139,8 @@ class Enumerator {
     return {};
   }
 
-  // Of all blocks.
-  const Census& census() const { return census_; }
+  // Of all blocks. Call last.
+  Census take_census() { return std::move(census_); }
   // Whether a page of some block was judged to decide for pages of another.
   bool reached_out() const { return reached_out_; }
 
@@ -289,12 +289,20 @@ class Enumerator {
   bool reached_out_ = false;
 };
 
-void add(const Census& part, Census& to) {
-  for (std::size_t i = 0; i < kPageClasses; ++i) {
-    to.pages[i].insert(part.pages[i]);
+void add(PageSet part, PageSet& to) {
+  if (to.end().value == 0) {
+    to = std::move(part);
+  } else {
+    to.insert(part);
   }
-  to.with_memmap.insert(part.with_memmap);
-  to.unreadable.insert(part.unreadable);
+}
+
+void add(Census part, Census& to) {
+  for (std::size_t i = 0; i < kPageClasses; ++i) {
+    add(std::move(part.pages[i]), to.pages[i]);
+  }
+  add(std::move(part.with_memmap), to.with_memmap);
+  add(std::move(part.unreadable), to.unreadable);
   add(part.seen, to.seen);
 }
 
@@ -354,7 +362,7 @@ Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memm
       }
     }
     const std::scoped_lock lock(mutex);
-    add(enumerator.census(), census);
+    add(enumerator.take_census(), census);
     overlaps = overlaps || enumerator.reached_out();
   });
   if (error) {
