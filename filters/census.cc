@@ -2,7 +2,9 @@
 #include "filters/census.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -19,6 +21,7 @@ namespace {
 // Page frames judged at a time: 2 MiB of struct pages, and even, so that a compound's second struct
 // page is never in the next block.
 constexpr std::uint64_t kBlockPages = 32768;
+constexpr std::uint64_t kBlockWords = kBlockPages / 64;
 
 struct Block {
   Pfn first;
@@ -50,50 +53,115 @@ std::vector<Block> cut_into_blocks(const kernel::Memmap& memmap, const PageSet& 
   return blocks;
 }
 
-// Judges blocks on one thread and collects runs of equal class.
+// The pages of one block by class: a bit each, as a PageSet has them.
+class BlockClasses {
+ public:
+  // `first`: a multiple of kBlockPages.
+  void begin(Pfn first) {
+    first_ = first;
+    for_each_class([](Words& words, std::size_t) { words = {}; });
+    used_ = 0;
+  }
+  // A range within the block.
+  void set(PfnRange range, PageClass page_class) {
+    Words& words = words_[static_cast<std::size_t>(page_class)];
+    used_ |= mask_of(page_class);
+    const std::uint64_t end = range.end() - first_;
+    for (std::uint64_t at = range.first - first_; at < end;) {
+      const std::uint64_t bits = std::min(end - at, 64 - at % 64);
+      words[at / 64] |= (~std::uint64_t{0} >> (64 - bits)) << at % 64;
+      at += bits;
+    }
+  }
+  void take_out(Pfn page, PageClass page_class) {
+    words_[static_cast<std::size_t>(page_class)][(page - first_) / 64] &=
+        ~(std::uint64_t{1} << (page - first_) % 64);
+  }
+  // Those of them that are in `ram`.
+  void add_to(std::array<PageSet, kPageClasses>& pages, const PageSet& ram) {
+    for (std::uint64_t i = 0; i < kBlockWords; ++i) {
+      const std::uint64_t there = ram.word(first_ + i * 64);
+      for_each_class([&](Words& words, std::size_t) { words[i] &= there; });
+    }
+    for_each_class(
+        [&](const Words& words, std::size_t page_class) { insert(words, pages[page_class]); });
+  }
+
+ private:
+  using Words = std::array<std::uint64_t, kBlockWords>;
+
+  template <class Each>
+  void for_each_class(Each each) {
+    for (ClassMask left = used_; left != 0; left &= left - 1) {
+      const auto page_class = static_cast<std::size_t>(std::countr_zero(left));
+      each(words_[page_class], page_class);
+    }
+  }
+
+  void insert(const Words& words, PageSet& set) const {
+    if (std::ranges::all_of(words, [](std::uint64_t word) { return word == ~std::uint64_t{0}; })) {
+      set.insert({first_, kBlockPages});  // takes no memory
+      return;
+    }
+    for (std::uint64_t i = 0; i < kBlockWords; ++i) {
+      set.insert_word(first_ + i * 64, words[i]);
+    }
+  }
+
+  Pfn first_;
+  std::array<Words, kPageClasses> words_{};
+  ClassMask used_ = 0;
+};
+
+// Judges blocks on one thread.
 class Enumerator {
  public:
-  Enumerator(const kernel::GuestKernel& kernel, const PageLayout& layout, const PageSet& ram)
-      : kernel_(kernel), layout_(layout), ram_(ram), buffer_(kBlockPages * layout.struct_size) {}
+  Enumerator(const kernel::GuestKernel& kernel, const PageLayout& layout, const PageSet& ram,
+             bool poison_in_blocks)
+      : kernel_(kernel), layout_(layout), ram_(ram), poison_in_blocks_(poison_in_blocks) {}
 
   Result<> judge_block(const Block& block) {
-    runs_.clear();
-    unreadable_.clear();
+    block_.begin({block.first.value / kBlockPages * kBlockPages});
     for (std::uint64_t done = 0; done < block.count;) {
-      const auto bytes = std::span(buffer_).first((block.count - done) * layout_.struct_size);
-      TRY_ASSIGN(const ReadExtent got,
-                 kernel_.read(block.pages + done * layout_.struct_size, bytes));
-      const std::uint64_t readable = got.good / layout_.struct_size;
-      const auto found = bytes.first(readable * layout_.struct_size);
+      TRY_ASSIGN(const auto found, struct_pages(block, done));
       if (block.offline && !is_of_device(found)) {
         judge_offline_pages(block.first + done, found);
       } else {
         judge_pages(block.first + done, found);
       }
-      done += readable;
+      done += found.size() / layout_.struct_size;
       if (done < block.count) {
         done += skip_unreadable(block, done);
       }
     }
+    insert_ram(census_.with_memmap, {block.first, block.count});
+    block_.add_to(census_.pages, ram_);
     return {};
   }
 
-  // Adds what was found in the last block. The caller holds the lock of `census`.
-  void add_to(Census& census, const Block& block) {
-    insert_ram(census.with_memmap, {block.first, block.count});
-    for (const auto& [range, page_class] : runs_) {
-      insert_ram(census.pages[static_cast<std::size_t>(page_class)], range);
-    }
-    for (const PfnRange& range : unreadable_) {
-      insert_ram(census.unreadable, range);
-    }
-    add(std::exchange(seen_, {}), census.seen);
-  }
-
+  // Of all blocks. Call last.
+  Census take_census() { return std::move(census_); }
   // Whether a page of some block was judged to decide for pages of another.
   bool reached_out() const { return reached_out_; }
 
  private:
+  // The block's struct pages from the one of that number on, as far as they can be had. Valid until
+  // the next call.
+  Result<std::span<const std::byte>> struct_pages(const Block& block, std::uint64_t done) {
+    const VirtAddr address = block.pages + done * layout_.struct_size;
+    const std::uint64_t size = (block.count - done) * layout_.struct_size;
+    const auto mapping = kernel_.page_tables().translate(address);
+    if (mapping && mapping->size >= size) {
+      if (const auto lent = kernel_.memory().view({mapping->address, size}); lent.size() == size) {
+        return lent;
+      }
+    }
+    buffer_.resize(kBlockPages * layout_.struct_size);
+    const auto bytes = std::span(buffer_).first(size);
+    TRY_ASSIGN(const ReadExtent got, kernel_.read(address, bytes));
+    return bytes.first(got.good / layout_.struct_size * layout_.struct_size);
+  }
+
   void insert_ram(PageSet& set, PfnRange range) const {
     for (Pfn pfn = range.first; pfn < range.end();) {
       const PfnRange run = ram_.next_run(pfn, range.end());
@@ -112,7 +180,7 @@ class Enumerator {
     const std::uint64_t skipped = std::min(
         block.count - done,
         std::max<std::uint64_t>(1, (bytes + layout_.struct_size - 1) / layout_.struct_size));
-    unreadable_.push_back({block.first + done, skipped});
+    insert_ram(census_.unreadable, {block.first + done, skipped});
     return skipped;
   }
 
@@ -126,7 +194,7 @@ class Enumerator {
   bool is_of_device(std::span<const std::byte> bytes) {
     const std::uint64_t count = bytes.size() / layout_.struct_size;
     if (!layout_.zone_field) {
-      seen_.doubtful_offline += count;
+      census_.seen.doubtful_offline += count;
       return true;
     }
     std::uint64_t in_a_row = 0;
@@ -143,7 +211,8 @@ class Enumerator {
     for (std::uint64_t i = 0; i < count; ++i) {
       const PageView page =
           view_page(layout_, bytes.subspan(i * layout_.struct_size), first.value + i);
-      append({first + i, 1}, judge_offline(layout_, page, initialised && page.flags != kUnused));
+      block_.set({first + i, 1},
+                 judge_offline(layout_, page, initialised && page.flags != kUnused));
     }
   }
 
@@ -169,58 +238,73 @@ class Enumerator {
       const Verdict verdict = judge(layout_, page, pfn);
       note_what_was_seen(page, verdict);
       if (verdict.page_class != PageClass::kernel) {
-        append_block({{pfn}, verdict.pages}, verdict.page_class,
-                     bytes.subspan(i * layout_.struct_size));
-        reached_out_ = reached_out_ || pfn % kBlockPages + verdict.pages > kBlockPages;
+        set({{pfn}, verdict.pages}, verdict.page_class);
+        if (poison_in_blocks_ && verdict.pages > 1) {
+          set_poisoned({pfn}, verdict, bytes.subspan(i * layout_.struct_size));
+        }
       }
       i += verdict.pages;
     }
   }
 
   void note_what_was_seen(const PageView& page, const Verdict& verdict) {
-    seen_.heads += page.head ? 1U : 0U;
-    seen_.with_tail += page.head && page.tail_follows ? 1U : 0U;
-    seen_.slab += is_slab(layout_, page) ? 1U : 0U;
-    seen_.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
-    seen_.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
+    CensusCounts& seen = census_.seen;
+    seen.heads += page.head ? 1U : 0U;
+    seen.with_tail += page.head && page.tail_follows ? 1U : 0U;
+    seen.slab += is_slab(layout_, page) ? 1U : 0U;
+    seen.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
+    seen.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
   }
 
-  // Pages for which the first decides, but for those that are poisoned. `bytes`: their struct
-  // pages, as far as they were read.
-  void append_block(PfnRange range, PageClass page_class, std::span<const std::byte> bytes) {
-    const std::uint64_t count = std::min(range.count, bytes.size() / layout_.struct_size);
-    std::uint64_t done = 0;
+  // Pages for which the first decides.
+  void set(PfnRange range, PageClass page_class) {
+    const std::uint64_t in_block =
+        std::min(range.count, kBlockPages - range.first.value % kBlockPages);
+    block_.set({range.first, in_block}, page_class);
+    if (in_block < range.count) {
+      insert_ram(census_.pages[static_cast<std::size_t>(page_class)],
+                 {range.first + in_block, range.count - in_block});
+      reached_out_ = true;
+    }
+  }
+
+  // Those of them that are poisoned. `bytes`: their struct pages, as far as they were read.
+  void set_poisoned(Pfn first, const Verdict& verdict, std::span<const std::byte> bytes) {
+    const std::uint64_t count = std::min(verdict.pages, bytes.size() / layout_.struct_size);
     for (std::uint64_t i = 1; i < count; ++i) {
       if (is_poisoned(layout_, bytes.subspan(i * layout_.struct_size))) {
-        append({range.first + done, i - done}, page_class);
-        append({range.first + i, 1}, PageClass::hwpoison);
-        done = i + 1;
+        block_.take_out(first + i, verdict.page_class);
+        block_.set({first + i, 1}, PageClass::hwpoison);
       }
-    }
-    append({range.first + done, range.count - done}, page_class);
-  }
-
-  void append(PfnRange range, PageClass page_class) {
-    if (range.count == 0) {
-      return;
-    }
-    if (!runs_.empty() && runs_.back().second == page_class &&
-        runs_.back().first.end() == range.first) {
-      runs_.back().first.count += range.count;
-    } else {
-      runs_.emplace_back(range, page_class);
     }
   }
 
   const kernel::GuestKernel& kernel_;
   const PageLayout& layout_;
   const PageSet& ram_;
+  bool poison_in_blocks_;
   std::vector<std::byte> buffer_;
-  std::vector<std::pair<PfnRange, PageClass>> runs_;
-  std::vector<PfnRange> unreadable_;
-  CensusCounts seen_;
+  BlockClasses block_;
+  Census census_;
   bool reached_out_ = false;
 };
+
+void add(PageSet part, PageSet& to) {
+  if (to.end().value == 0) {
+    to = std::move(part);
+  } else {
+    to.insert(part);
+  }
+}
+
+void add(Census part, Census& to) {
+  for (std::size_t i = 0; i < kPageClasses; ++i) {
+    add(std::move(part.pages[i]), to.pages[i]);
+  }
+  add(std::move(part.with_memmap), to.with_memmap);
+  add(std::move(part.unreadable), to.unreadable);
+  add(part.seen, to.seen);
+}
 
 // A gigantic page decides for pages of other blocks, which a hostile memmap may claim for another
 // class as well: the first class has them then, and no page counts twice.
@@ -259,7 +343,7 @@ void add(const CensusCounts& counts, CensusCounts& to) {
 
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
                            const PageLayout& layout, const PageSet& ram, const PageSet& listed,
-                           unsigned threads, std::stop_token stop) {
+                           const CensusOptions& options, std::stop_token stop) {
   const std::vector<Block> blocks = cut_into_blocks(memmap, ram);
   Census census;
   std::optional<Error> error;
@@ -267,19 +351,19 @@ Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memm
   std::atomic<std::size_t> next{0};
   bool overlaps = false;
 
-  on_threads(threads, [&](unsigned) {
-    Enumerator enumerator(kernel, layout, ram);
+  on_threads(options.threads, [&](unsigned) {
+    Enumerator enumerator(kernel, layout, ram, options.poison_in_blocks);
     for (std::size_t i = next++; i < blocks.size() && !stop.stop_requested(); i = next++) {
-      const Result<> judged = enumerator.judge_block(blocks[i]);
-      const std::scoped_lock lock(mutex);
-      if (!judged) {
+      if (const Result<> judged = enumerator.judge_block(blocks[i]); !judged) {
+        const std::scoped_lock lock(mutex);
         error = judged.error();
         next = blocks.size();
         return;
       }
-      enumerator.add_to(census, blocks[i]);
-      overlaps = overlaps || enumerator.reached_out();
     }
+    const std::scoped_lock lock(mutex);
+    add(enumerator.take_census(), census);
+    overlaps = overlaps || enumerator.reached_out();
   });
   if (error) {
     return tl::unexpected(*std::move(error));

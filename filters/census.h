@@ -40,13 +40,20 @@ struct Census {
   CensusCounts seen;
 };
 
-// Reads the struct pages of `ram`, in parallel, a few MiB a thread at a time. Pages of `listed` are
-// free, unless their struct page gives them another class (listed_pages.h). No page is judged by
-// one that lies before the multiple of 2^kMaxOrder page frames below it, so that the censuses of
-// windows between such multiples are together that of all. Fails only where the image's source
-// fails, or with Errc::cancelled.
+struct CensusOptions {
+  unsigned threads = 1;
+  // Look for poisoned pages in free blocks and compounds. Otherwise only the first struct page of
+  // these is looked at.
+  bool poison_in_blocks = true;
+};
+
+// Judges the struct pages of `ram`, in parallel, where the memory lends them, else a few MiB a
+// thread at a time. Pages of `listed` are free, unless their struct page gives them another class
+// (listed_pages.h). No page is judged by one that lies before the multiple of 2^kMaxOrder page
+// frames below it, so that the censuses of windows between such multiples are together that of
+// all. Fails only where the image's source fails, or with Errc::cancelled.
 Result<Census> take_census(const kernel::GuestKernel& kernel, const kernel::Memmap& memmap,
                            const PageLayout& layout, const PageSet& ram, const PageSet& listed,
-                           unsigned threads, std::stop_token stop);
+                           const CensusOptions& options, std::stop_token stop);
 
 }  // namespace vmcore::filters

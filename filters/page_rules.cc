@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/page_rules.h"
 
-#include "src/base/little_endian.h"
+#include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace vmcore::filters {
 namespace {
@@ -89,8 +91,33 @@ constexpr PageRule kPageRules[] = {
     {PageClass::slab, slab, compound_pages},
 };
 
-std::uint64_t field64(std::span<const std::byte> bytes, std::uint64_t offset) {
-  return load<std::uint64_t>(bytes, offset).value_or(0);
+// A member of a struct page that is all there: read_page_layout() has checked where members lie.
+template <class T>
+T member(std::span<const std::byte> page, std::uint64_t offset) {
+  T value;
+  std::memcpy(&value, page.data() + offset, sizeof(T));
+  return value;
+}
+
+// Of the row, where it matches.
+bool decides(const PageRule& rule, const PageLayout& layout, const PageView& page,
+             std::uint64_t pfn, Verdict& verdict) {
+  if (!rule.matches(layout, page)) {
+    return false;
+  }
+  const std::uint64_t pages = rule.pages(layout, page);
+  // A block that is not aligned to its size cannot be one: not understood, so kept.
+  verdict = pfn % pages == 0 ? Verdict{rule.page_class, pages} : Verdict{};
+  return true;
+}
+
+// Written out, not a loop: each page of a guest comes through here, and so its rules are inlined.
+template <std::size_t... kRows>
+Verdict first_match(const PageLayout& layout, const PageView& page, std::uint64_t pfn,
+                    std::index_sequence<kRows...>) {
+  Verdict verdict;
+  static_cast<void>((decides(kPageRules[kRows], layout, page, pfn, verdict) || ...));
+  return verdict;
 }
 
 // Reads what the second struct page tells of the compound that `page` heads.
@@ -99,8 +126,8 @@ void view_compound(const PageLayout& layout, std::span<const std::byte> second, 
   if (second.size() < layout.struct_size) {
     return;
   }
-  page.tail_follows = (field64(second, layout.compound_head) & kTail) != 0;
-  const std::uint64_t second_flags = field64(second, layout.flags);
+  page.tail_follows = (member<std::uint64_t>(second, layout.compound_head) & kTail) != 0;
+  const auto second_flags = member<std::uint64_t>(second, layout.flags);
   const unsigned order = layout.order_style == OrderStyle::byte_field
                              ? static_cast<unsigned>(second[layout.order_field])
                              : static_cast<unsigned>(second_flags & 0xff);
@@ -127,12 +154,15 @@ void view_compound(const PageLayout& layout, std::span<const std::byte> second, 
 
 PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn) {
   PageView page;
-  page.flags = field64(bytes, layout.flags);
-  page.mapping = field64(bytes, layout.mapping);
-  page.private_data = field64(bytes, layout.private_data);
-  page.mapcount = load<std::uint32_t>(bytes, layout.mapcount).value_or(0);
+  if (bytes.size() < layout.struct_size) {
+    return page;
+  }
+  page.flags = member<std::uint64_t>(bytes, layout.flags);
+  page.mapping = member<std::uint64_t>(bytes, layout.mapping);
+  page.private_data = member<std::uint64_t>(bytes, layout.private_data);
+  page.mapcount = member<std::uint32_t>(bytes, layout.mapcount);
   page.head = (page.flags & layout.head) != 0;
-  page.tail = !page.head && (field64(bytes, layout.compound_head) & kTail) != 0;
+  page.tail = !page.head && (member<std::uint64_t>(bytes, layout.compound_head) & kTail) != 0;
   if (page.head) {
     view_compound(layout, bytes.subspan(layout.struct_size), pfn, page);
   }
@@ -154,7 +184,8 @@ PageClass judge_offline(const PageLayout& layout, const PageView& page, bool ini
 }
 
 bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes) {
-  return (field64(bytes, layout.flags) & layout.hwpoison) != 0;
+  return bytes.size() >= layout.struct_size &&
+         (member<std::uint64_t>(bytes, layout.flags) & layout.hwpoison) != 0;
 }
 
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn) {
@@ -162,14 +193,7 @@ Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn)
     // Its head has decided for it.
     return {hwpoison(layout, page) ? PageClass::hwpoison : PageClass::kernel, 1};
   }
-  for (const PageRule& rule : kPageRules) {
-    if (rule.matches(layout, page)) {
-      const std::uint64_t pages = rule.pages(layout, page);
-      // A block that is not aligned to its size cannot be one: not understood, so kept.
-      return pfn % pages == 0 ? Verdict{rule.page_class, pages} : Verdict{};
-    }
-  }
-  return {};
+  return first_match(layout, page, pfn, std::make_index_sequence<std::size(kPageRules)>());
 }
 
 }  // namespace vmcore::filters

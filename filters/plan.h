@@ -49,6 +49,9 @@ struct PlanOptions {
   // The guest ran while its memory was read. Its per-CPU lists are not walked then: a page that was
   // on one may be used again.
   bool torn = false;
+  // No page was poisoned a moment ago, so none is looked for in free blocks and compounds: most
+  // struct pages of a large guest need not be looked at then.
+  bool without_poison = false;
 };
 
 // Plans all of the memory at once, by the kernel's struct pages. A class whose rule cannot be

@@ -181,9 +181,11 @@ Result<PlanWindow> Planner::look_at(PfnRange range) {
   PlanWindow window = outline(*memory_, range);
   if (known_) {
     find_listed(range);
-    TRY_ASSIGN(window.census,
-               take_census(*known_->kernel, known_->memmap, known_->layout, window.pages.ram,
-                           listed_.pages, options_.threads, stop_));
+    TRY_ASSIGN(
+        window.census,
+        take_census(
+            *known_->kernel, known_->memmap, known_->layout, window.pages.ram, listed_.pages,
+            {.threads = options_.threads, .poison_in_blocks = !options_.without_poison}, stop_));
   }
   return window;
 }

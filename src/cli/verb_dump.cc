@@ -450,7 +450,7 @@ Run add_dump(CLI::App& command, const Common& common) {
   takes_size(command.add_option(
       "--memory-budget", options->memory_budget,
       "The most memory for a copy of what is kept, so that the guest need not wait for "
-      "compression; default: a quarter of the available memory, at most 1GiB"));
+      "compression; default: a quarter of the available memory"));
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});

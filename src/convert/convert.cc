@@ -33,7 +33,7 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
 }
 
 Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
-                        const kernel::FoundKernels* before, const std::stop_token& stop) {
+                        const Waiting& waiting, const std::stop_token& stop) {
   if (options.how.level > filters::kMaxLevel) {
     return fail(Errc::invalid, "dump level {} is not in the range 0 to {}", options.how.level,
                 filters::kMaxLevel);
@@ -41,13 +41,14 @@ Result<Decision> decide(const MemoryImage& image, const ConvertOptions& options,
   if (options.how.threads == 0) {
     return fail(Errc::invalid, "a conversion needs at least one thread");
   }
-  TRY_ASSIGN(Subject subject, find_subject(image, options.search, before, options.hint));
+  TRY_ASSIGN(Subject subject, find_subject(image, options.search, waiting.kernels, options.hint));
   // Struct pages that may be those of other pages decide nothing.
   const filters::PlanOptions plan_options{
       .level = image.file.doubted ? 0 : options.how.level,
       .threads = options.how.threads,
       .in_use = options.torn ? std::vector<Pfn>() : kernel::pages_in_use(subject.image()),
-      .torn = options.torn || was_torn(image)};
+      .torn = options.torn || was_torn(image),
+      .without_poison = waiting.without_poison};
   TRY_ASSIGN(filters::Planner planner,
              filters::Planner::make(*subject.image().memory, subject.kernel(), level_before(image),
                                     plan_options, options.window, stop));
@@ -104,10 +105,10 @@ PageSet common(const PageSet& a, const PageSet& b) { return without(a, without(a
 // Writes the kept pages, window by window, of each the first ones first.
 class PageWriting {
  public:
-  PageWriting(Decision& decision, const std::vector<Note>& notes, formats::DumpWriter& writer,
+  PageWriting(Decision& decision, const formats::DumpHeader& header, formats::DumpWriter& writer,
               const ConvertOptions& options, Observer& observer, std::stop_token stop)
       : decision_(decision),
-        notes_(notes),
+        header_(header),
         writer_(writer),
         options_(options),
         all_(observer),
@@ -117,9 +118,11 @@ class PageWriting {
   // Returns how many of them could not be had. The last window stays with the plan, which the
   // writer has borrowed.
   Result<std::uint64_t> write_windows() {
+    TRY(writer_.begin(header_));
     const FirstPages first = find_first(nullptr);
     while (!decision_.planner.done()) {
       TRY(plan_next());
+      TRY(writer_.plan(pages().ram, pages().kept));
       TRY(write_log(*decision_.image().memory, first));
       TRY(write_some(*decision_.image().memory, first.kernel));
       TRY(write_rest(*decision_.image().memory, decision_.planner.done()));
@@ -127,27 +130,23 @@ class PageWriting {
     return lost_;
   }
 
-  // The same of a guest that waits. Those for which there was no room are written while it does.
+  // The same of a guest that waits: not for the disk, where there is room for all pages. Otherwise
+  // the others are written while it waits.
   Result<std::uint64_t> write_copied(CopiedMemory& copied, bool is_paused) {
     TRY(plan_next());
     const PageSet data = without(pages().kept, pages().zero);
     TRY(copied.take(data));
     const PageSet missing = without(data, copied.pages());
     const bool waits = missing.count() != 0;
-    FirstPages first;
-    if (waits) {
-      first = find_first(nullptr);
-      TRY(write_log(copied, first));
-      TRY(write_some(copied, common(first.kernel, missing)));
-    }
-    ConvertOptions at_once = options_;
-    at_once.how.bandwidth = is_paused ? 0 : options_.how.bandwidth;
-    const PageSet now = without(missing, done_);
-    TRY(write_part(copied, {now, pages().zero}, at_once, true));
-    done_.insert(now);
     if (!waits) {
-      first = find_first(&copied.pages());
-      TRY(write_log(copied, first));
+      all_.source_read();
+    }
+    TRY(writer_.begin(header_));
+    TRY(writer_.plan(pages().ram, pages().kept));
+    const FirstPages first = find_first(waits ? nullptr : &copied.pages());
+    TRY(write_log(copied, first));
+    if (waits) {
+      TRY(write_missing(copied, missing, first, is_paused));
     }
     TRY(write_some(copied, first.kernel));
     TRY(write_rest(copied, false));
@@ -160,13 +159,24 @@ class PageWriting {
   FirstPages find_first(const PageSet* only) const {
     return decision_.kernel() == nullptr
                ? FirstPages()
-               : first_pages(decision_.image(), decision_.subject.found, notes_, only);
+               : first_pages(decision_.image(), decision_.subject.found, header_.notes, only);
   }
 
   Result<> plan_next() {
     TRY_ASSIGN(pages(), decision_.planner.next());
     done_ = {};
-    return writer_.plan(pages().ram, pages().kept);
+    return {};
+  }
+
+  Result<> write_missing(const CopiedMemory& copied, const PageSet& missing,
+                         const FirstPages& first, bool is_paused) {
+    TRY(write_some(copied, common(first.kernel, missing)));
+    ConvertOptions at_once = options_;
+    at_once.how.bandwidth = is_paused ? 0 : options_.how.bandwidth;
+    const PageSet now = without(missing, done_);
+    TRY(write_part(copied, {now, pages().zero}, at_once, true));
+    done_.insert(now);
+    return {};
   }
 
   Result<> write_log(const PhysicalMemory& memory, const FirstPages& first) {
@@ -202,7 +212,7 @@ class PageWriting {
   }
 
   Decision& decision_;
-  const std::vector<Note>& notes_;
+  const formats::DumpHeader& header_;
   formats::DumpWriter& writer_;
   const ConvertOptions& options_;
   Observer& all_;
@@ -247,7 +257,7 @@ Result<> compare(std::span<const formats::PageRun> source,
 
 Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& options,
                           std::stop_token stop) {
-  TRY_ASSIGN(Decision decision, decide(image, options, nullptr, stop));
+  TRY_ASSIGN(Decision decision, decide(image, options, {}, stop));
   if (decision.kernel() != nullptr) {
     if (const auto panic = kernel::read_capture_kernel(*decision.kernel())) {
       decision.outcome.armed = panic->loaded;
@@ -262,21 +272,20 @@ Result<Outcome> plan_only(const MemoryImage& image, const ConvertOptions& option
 Result<Outcome> convert(const MemoryImage& image, formats::DumpWriter& writer,
                         const ConvertOptions& options, Observer& observer, std::stop_token stop,
                         const Waiting& waiting) {
-  TRY_ASSIGN(Decision decision, decide(image, options, waiting.kernels, stop));
+  TRY_ASSIGN(Decision decision, decide(image, options, waiting, stop));
   Outcome& outcome = decision.outcome;
   const CrashTime time = crash_time(image, decision.kernel(), options.host_event_time);
   formats::DumpHeader header =
       make_header(decision.image(), decision.kernel(), outcome.plan, time, outcome.remarks);
   outcome.provenance = make_provenance(image, outcome.plan, time, options.capture, outcome.remarks);
   header.notes.push_back(make_provenance_note(outcome.provenance));
-  TRY(writer.begin(header));
   // Of a crashed kernel beside a capture kernel, pages are not all where its own addresses say.
   CopiedMemory* const copied = outcome.crashed ? nullptr : waiting.copied;
   ConvertOptions unhurried = options;
   if (waiting.copied != nullptr && copied == nullptr && waiting.is_paused) {
     unhurried.how.bandwidth = 0;  // the guest waits until all is written
   }
-  PageWriting writing(decision, header.notes, writer, unhurried, observer, stop);
+  PageWriting writing(decision, header, writer, unhurried, observer, stop);
   TRY_ASSIGN(const std::uint64_t lost, copied != nullptr
                                            ? writing.write_copied(*copied, waiting.is_paused)
                                            : writing.write_windows());

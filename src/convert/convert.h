@@ -84,6 +84,7 @@ struct Waiting {
   // The memory of the image: what is kept is copied first, as far as there is room.
   CopiedMemory* copied = nullptr;
   const kernel::FoundKernels* kernels = nullptr;  // which were found of the same guest before
+  bool without_poison = false;                    // Rehearsal::without_poison
   // The guest runs again when it is read: Conversion::bandwidth does not delay that.
   bool is_paused = true;
 };

@@ -23,6 +23,7 @@ struct Rehearsal {
   kernel::FoundKernels kernels;
   PageSet pages;  // that were kept by the struct pages as they were, and were not holes
   std::uint64_t kept_pages = 0;       // with holes
+  bool without_poison = false;        // every page was judged, and none is poisoned
   std::chrono::microseconds pause{};  // for how long the guest will probably stand still
 };
 

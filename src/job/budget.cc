@@ -9,8 +9,7 @@
 namespace vmcore::job {
 
 Budget whole_budget() {
-  constexpr std::uint64_t kMost = 1U << 30;
-  return {.memory = std::min(kMost, available_memory() / 4),
+  return {.memory = available_memory() / 4,
           .threads = std::max(1U, std::thread::hardware_concurrency())};
 }
 

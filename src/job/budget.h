@@ -9,12 +9,12 @@ namespace vmcore::job {
 
 struct Budget {
   // Bytes of guest memory that may be copied before compression, so that the guest need not wait
-  // for it.
+  // for it. No more is taken than is kept.
   std::uint64_t memory = 0;
   unsigned threads = 1;
 };
 
-// Of a job that has the host for itself: a quarter of the available memory, at most 1 GiB, and all
+// Of a job that has the host for itself: at most a quarter of the available memory, and all
 // processors.
 Budget whole_budget();
 

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <utility>
 
 #include "src/base/sys.h"
+#include "src/base/threads.h"
 #include "src/image/page.h"
 
 namespace vmcore::sources {
@@ -204,13 +206,29 @@ bool ProcessMemory::is_for_copier(const ReadPart& part) const {
   return read && std::ranges::all_of(std::span(entries).first(pages), has_page);
 }
 
+std::size_t ProcessMemory::put_first_what_is_for_copier(std::span<ReadPart> parts,
+                                                        unsigned threads) const {
+  std::vector<unsigned char> is_for(parts.size());
+  std::atomic<std::size_t> next{0};
+  on_threads(threads, [&](unsigned) {
+    for (std::size_t i = next++; i < parts.size(); i = next++) {
+      is_for[i] = is_for_copier(parts[i]) ? 1 : 0;
+    }
+  });
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (is_for[i] != 0) {
+      std::swap(parts[count++], parts[i]);
+    }
+  }
+  return count;
+}
+
 Result<> ProcessMemory::read_parts(std::span<ReadPart> parts, unsigned threads) const {
   if (copier_ == nullptr) {
     return PhysicalMemory::read_parts(parts, threads);
   }
-  const auto others = std::partition(parts.begin(), parts.end(),
-                                     [this](const ReadPart& part) { return is_for_copier(part); });
-  const auto copied = std::span(parts.begin(), others);
+  const auto copied = parts.first(put_first_what_is_for_copier(parts, threads));
   std::vector<sandbox::CopyEntry> entries;
   for (const ReadPart& part : copied) {
     const Piece& piece = *piece_at(part.address);

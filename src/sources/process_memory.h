@@ -53,6 +53,8 @@ class ProcessMemory : public PhysicalMemory {
   // The first piece that ends behind the address, or the end.
   std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;
   bool is_for_copier(const ReadPart& part) const;
+  // Returns how many there are. Asks for each what pages the process has: some µs.
+  std::size_t put_first_what_is_for_copier(std::span<ReadPart> parts, unsigned threads) const;
   Extent file_extent(const Piece& piece, PhysAddr address) const;
   Extent anonymous_extent(const Piece& piece, PhysAddr address) const;
 

@@ -207,6 +207,7 @@ Result<Done> run_convert_copied(const Channel& channel, const Request& request,
   }
   convert::Waiting waiting{.copied = copied.get(),
                            .kernels = prepared ? &prepared->rehearsal.kernels : nullptr,
+                           .without_poison = prepared && prepared->rehearsal.without_poison,
                            .is_paused = has_rehearsal(request)};
   input.image.memory = std::move(copied);
   return run_convert(channel, request, begun, input, descriptors, waiting);

@@ -4,6 +4,7 @@
 #include "src/base/sys.h"
 #include "src/convert/copied_memory.h"
 #include "src/convert/shards.h"
+#include "tests/builders/large_dump.h"
 #include "tests/unit/convert/converted.h"
 
 namespace vmcore::convert {
@@ -87,6 +88,49 @@ TEST(Rehearsal, ThePlanIsMadeAnew) {
   ASSERT_TRUE(rehearsal);
   EXPECT_EQ(contents(convert_with(image, options, *rehearsal, room)),
             contents(convert_plainly(image, options)));
+}
+
+TEST(Rehearsal, TellsWhetherPagesArePoisoned) {
+  const auto is_without_poison = [](const std::string& pages) {
+    testing::GuestBuilder guest("6.12");
+    guest.pages(pages);
+    const MemoryImage image = guest.build();
+    const auto rehearsal = make_rehearsal(image, {.how = {.level = 31}}, {}, {});
+    return rehearsal && rehearsal->without_poison;
+  };
+  EXPECT_TRUE(is_without_poison("2000 free 4\n2100 kernel\n"));
+  EXPECT_FALSE(is_without_poison("2000 free 4\n2003 hwpoison\n2100 kernel\n"));
+}
+
+// A page that was poisoned before the rehearsal stays out of the dump.
+TEST(Rehearsal, PoisonedPagesStayOut) {
+  testing::GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2003 hwpoison\n2100 kernel\n");
+  MemoryImage image = guest.build();
+  const ConvertOptions options{.how = {.level = 0}};
+  std::vector<std::byte> room(1000 * kShardSize);
+  const auto rehearsal = make_rehearsal(image, options, room, {});
+  ASSERT_TRUE(rehearsal);
+  EXPECT_EQ(contents(convert_with(image, options, *rehearsal, room)),
+            contents(convert_plainly(image, options)));
+}
+
+// As Linux has it, 2 MiB of struct pages are mapped at once, and judged where they were copied to.
+TEST(Rehearsal, StructPagesOfTheCopyAreThoseOfTheGuest) {
+  Fd file = builders::memory_file();
+  ASSERT_TRUE(builders::make_large_dump(4, 32, file.get()));
+  MemoryImage image = *formats::open_dump(std::move(file));
+  const ConvertOptions options{.how = {.level = 31, .threads = 2}};
+  const auto plainly = plan_only(image, options, {});
+  ASSERT_TRUE(plainly) << plainly.error().message;
+  for (const std::uint64_t shards : {80U, 33U}) {  // 64 are struct pages
+    std::vector<std::byte> room(shards * kShardSize);
+    const auto rehearsal = make_rehearsal(image, options, room, {});
+    ASSERT_TRUE(rehearsal) << rehearsal.error().message;
+    EXPECT_EQ(rehearsal->kept_pages, plainly->plan.kept_pages);
+    EXPECT_EQ(without(rehearsal->pages, plainly->plan.kept).count(), 0U);
+    EXPECT_EQ(rehearsal->pages.count(), without(plainly->plan.kept, plainly->plan.zero).count());
+  }
 }
 
 TEST(Rehearsal, OfAGuestWithoutAKernelIsOneAsWell) {

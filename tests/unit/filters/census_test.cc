@@ -20,8 +20,8 @@ PageSet all_ram(const PhysicalMemory& memory) {
 
 Census census_of(const FoundGuest& found, const kernel::Memmap& memmap, unsigned threads = 1) {
   const auto layout = read_page_layout(found.kernel().info(), memmap.struct_page_size);
-  auto census =
-      take_census(found.kernel(), memmap, *layout, all_ram(*found.image.memory), {}, threads, {});
+  auto census = take_census(found.kernel(), memmap, *layout, all_ram(*found.image.memory), {},
+                            {.threads = threads}, {});
   EXPECT_TRUE(census) << census.error().message;
   return *std::move(census);
 }
@@ -89,7 +89,7 @@ TEST(Census, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();
   const auto census =
-      take_census(found.kernel(), memmap, *layout, PageSet(), {}, 2, stop.get_token());
+      take_census(found.kernel(), memmap, *layout, PageSet(), {}, {.threads = 2}, stop.get_token());
   ASSERT_FALSE(census);
   EXPECT_EQ(census.error().code, Errc::cancelled);
 }

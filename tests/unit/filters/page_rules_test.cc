@@ -165,6 +165,24 @@ TEST_P(Layouts, PoisonedPagesInBlocks) {
   }
 }
 
+// Where none was poisoned a moment ago, first pages alone are looked at; these tell the same.
+TEST(PageRules, WithoutPoisonFirstPagesDecide) {
+  GuestBuilder guest("6.12");
+  guest.pages("2000 free 4\n2001 hwpoison\n2400 hwpoison\n2500 free 10\n2840 anon 5\n");
+  const FoundGuest found(guest);
+  const auto plan_by = [&](bool without_poison) {
+    return make_plan(*found.image.memory, &found.kernel(), 0, {.without_poison = without_poison},
+                     {});
+  };
+  const auto looked_at = plan_by(false);
+  const auto skipped = plan_by(true);
+  ASSERT_TRUE(looked_at && skipped);
+  EXPECT_EQ(count_of(*looked_at, PageClass::hwpoison), 2U);
+  EXPECT_EQ(count_of(*skipped, PageClass::hwpoison), 1U);
+  EXPECT_EQ(count_of(*skipped, PageClass::free), count_of(*looked_at, PageClass::free) + 1);
+  EXPECT_EQ(count_of(*skipped, PageClass::user), count_of(*looked_at, PageClass::user));
+}
+
 // v6.3 to v6.5 have 6.1's struct page under other names.
 TEST(PageRules, FolioMembers) {
   GuestBuilder guest("6.1");

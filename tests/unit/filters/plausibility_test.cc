@@ -265,7 +265,7 @@ TEST(Plausibility, KernelPagesWithoutMemmap) {
   const auto layout = *read_page_layout(found.kernel().info(), memmap.struct_page_size);
   PageSet ram;
   ram.insert({{0}, 0x4000});
-  Census census = *take_census(found.kernel(), memmap, layout, ram, {}, 1, {});
+  Census census = *take_census(found.kernel(), memmap, layout, ram, {}, {}, {});
   const auto doubts_now = [&] {
     Evidence evidence = gather_evidence(found.kernel(), memmap);
     evidence.add(census);
