@@ -19,6 +19,7 @@
 #include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
+#include "src/cli/self_check.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -57,6 +58,7 @@ struct Options {
   CrashChoice crash;
   KeepChoice keep;
   bool all_crashed = false;
+  bool self_check = false;
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
 };
@@ -160,6 +162,15 @@ vault::GuestKey key_of(const acquire::Selection& guest) {
           .from = guest.socket.empty() ? "" : (folder / socket.filename()).string()};
 }
 
+// Of a dump that was written, where that is wanted.
+std::optional<report::SelfCheck> check_dump(const Options& options,
+                                            const job::GuestDumpResult& result) {
+  if (!options.self_check || !result.dump || result.dump->path.empty()) {
+    return std::nullopt;
+  }
+  return self_check(result.dump->path.string(), {}, kSelfCheckLimits);
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
@@ -178,12 +189,17 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
                                                  : "";
     keeping->record(then, guest->then_done, error);
   }
-  const int code = tell_dump(*result, {then, false, keeping->id()}, common);
+  const auto check = check_dump(options, *result);
+  if (check) {
+    keeping->record(*check);
+  }
+  const int code = tell_dump(*result, {then, false, keeping->id(), check}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
   report::DumpReport report = job::report_of(*result, then);
   report.kept = keeping->id();
+  report.self_check = check;
   audit_dump(report, options.job.guest);
   return reporter.end(code, report::to_json(report));
 }
@@ -192,9 +208,11 @@ int dump_into_file(const Options& options, JobReporter& reporter, const Common& 
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = dump(options.job, interrupt, reporter, common);
   const std::string& then = options.chosen_then();
-  const report::DumpReport report = job::report_of(result, then);
+  report::DumpReport report = job::report_of(result, then);
   audit_dump(report, options.job.guest);
-  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
+  report.self_check = check_dump(options, result);
+  const int code =
+      tell_dump(result, {then, options.job.output == "-", {}, report.self_check}, common);
   return reporter.end(code, report::to_json(report));
 }
 
@@ -328,6 +346,7 @@ Run add_dump(CLI::App& command, const Common& common) {
                   "The most memory for a copy of what is kept, so that the guest need not wait for "
                   "compression; default: a quarter of the available memory, at most 1GiB")
       ->transform(CLI::AsSizeValue(false));
+  add_self_check_option(command, options->self_check);
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});
@@ -336,7 +355,7 @@ Run add_dump(CLI::App& command, const Common& common) {
   for (const char* const one : {"DOMAIN", "--qmp", "--file", "--crash-guest"}) {
     all->excludes(command.get_option(one));
   }
-  for (const char* const one : {"--then", "--then-always", "--consistency"}) {
+  for (const char* const one : {"--then", "--then-always", "--consistency", "--self-check"}) {
     command.get_option("--crash-guest")->excludes(command.get_option(one));
   }
   return [options, &common] { return run(*options, common); };
