@@ -37,7 +37,6 @@ struct CodeFacts {
   // The inlined functions first, the innermost one before all; empty: it is not known.
   std::vector<report::SourceLine> lines = {};
   std::vector<report::Argument> arguments = {};
-  bool operator==(const CodeFacts&) const = default;
 };
 
 // The facts of each address, in their order. It believes no file, but libdw parses what anybody may

@@ -163,7 +163,7 @@ TriageReport triage() {
                                                           .registers = {{"rip", 1}},
                                                           .arguments = {{"p", "void *", 2}}},
                                 .signature = CrashSignature{"01", "02", "NULL dereference in fn"}}},
-      .modules = {.value = {{{"ext4", 4096, 8192, "OE", true}}}},
+      .modules = {.value = {{{"ext4", "00ab", 4096, 8192, "OE", true}}}},
       .cpus = {.value = {{{.number = 1,
                            .online = true,
                            .mode = "kernel",
@@ -191,7 +191,17 @@ TriageReport triage() {
       .mounts = {.value = {{{"/dev/vda", "/", "ext4"}}}},
       .files = {.value = {{{3, "socket:", OpenSocket{"inet", "stream", "tcp", "LISTEN", "a", "b"}},
                            {4, "/etc/passwd"}}}},
-      .stacks = {{.frames = {{"fn", "ext4", 1, 16, 4097, true, true, "irq"}}, .broken = "it ends"}},
+      .stacks = {{.frames = {{"fn",
+                              "ext4",
+                              1,
+                              16,
+                              4097,
+                              true,
+                              true,
+                              "irq",
+                              {{"inner", "fs/a.c", 7}, {"fn", "fs/b.c", 9}},
+                              {{"p", "void *", 2}}}},
+                  .broken = "it ends"}},
       .remarks = kRemarks};
 }
 
