@@ -62,8 +62,8 @@ Result<> DumpWork::start(const Step& step) {
                  loop_, program_, step.command,
                  {.on_text = [this](std::string_view text) { said_ = text; },
                   .on_end = [this, what = step.what](const JobExit& exit) { end(what, exit); }}));
-  // The self-check runs two programs.
-  running_->set_limit(2 * limit_ + kMore);
+  // The self-check runs two programs, and crash again where it gave up.
+  running_->set_limit(3 * limit_ + kMore);
   return {};
 }
 

@@ -69,16 +69,16 @@ class Rig:
         return {"vmlinux": None, "modules": None, "refused": [], "remarks": [document.get("error")], **document, "exit": done.returncode}
 
 
-def wrong_in(found: dict, build_id: str, source: str, with_modules=True) -> list:
-    """What is not as it is when all, or all but the modules, is found."""
+def wrong_in(found: dict, build_id: str, source: str) -> list:
+    """What is not as it is when all is found."""
     vmlinux, modules = found["vmlinux"] or {}, found["modules"] or {"found": [], "missing": ["all"]}
-    wrong = [] if found["exit"] == (0 if with_modules else 3) else [f"exit {found['exit']}: {found['refused']} {found['remarks']}"]
+    wrong = [] if found["exit"] == 0 else [f"exit {found['exit']}: {found['refused']} {found['remarks']}"]
     if (vmlinux.get("build_id"), vmlinux.get("matched_by"), vmlinux.get("source")) != (build_id, "build-id", source):
         wrong.append(f"vmlinux: {vmlinux}")
     elif build_id_of(Path(vmlinux["path"])) != build_id:
         wrong.append(f"{vmlinux['path']} is another file")
     by = {module["file"]["matched_by"] for module in modules["found"]}
-    if with_modules and (by != {"release"} or modules["missing"] or len(modules["found"]) < 5):
+    if by != {"build-id"} or modules["missing"] or len(modules["found"]) < 5:
         wrong.append(f"modules by {by}: {[each['name'] for each in modules['found']]}, missing {modules['missing']}")
     return wrong
 
@@ -149,7 +149,7 @@ def find_it(rig: Rig, name: str, findings) -> None:
     if shutil.which("debuginfod"):
         with debuginfod(tree, rig.folder, build_id) as url:
             fetched = rig.document("debuginfo", dump, "--fetch", home=f"fetched-{name}", DEBUGINFOD_URLS=url)
-        findings.check(f"{name}: from debuginfod", wrong_in(fetched, build_id, "debuginfod", with_modules=False))
+        findings.check(f"{name}: from debuginfod", wrong_in(fetched, build_id, "debuginfod"))
         (rig.folder / "server.sqlite").unlink()
     else:
         findings.skip(f"{name}: from debuginfod", "debuginfod is not installed")
