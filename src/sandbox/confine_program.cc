@@ -225,6 +225,7 @@ Result<> forbid_calls() {
 
 // The first process of its namespace, with which all others end.
 Result<> become_first() {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user has undone it
   const pid_t child = ::fork();
   if (child < 0) {
     return fail_errno(errno, "fork");
