@@ -204,7 +204,8 @@ std::uint64_t number_of(Dwarf_Die* die, unsigned name) {
   return ::dwarf_formudata(::dwarf_attr(die, name, &attribute), &value) == 0 ? value : 0;
 }
 
-std::vector<report::SourceLine> lines_at(const Spot& spot, std::vector<Dwarf_Die>& functions) {
+std::vector<report::SourceLine> lines_at(const Spot& spot, std::vector<Dwarf_Die>& functions,
+                                         const std::string& symbol) {
   std::vector<report::SourceLine> lines;
   Dwarf_Files* files = nullptr;
   std::size_t count = 0;
@@ -215,6 +216,10 @@ std::vector<report::SourceLine> lines_at(const Spot& spot, std::vector<Dwarf_Die
     ::dwarf_lineno(found, &number);
     line = {.file = file_of(spot.unit, ::dwarf_linesrc(found, nullptr, nullptr)),
             .line = static_cast<std::uint64_t>(std::max(0, number))};
+  }
+  if (functions.empty() && !line.file.empty()) {
+    line.function = symbol;  // an assembler tells of no functions
+    return {line};
   }
   for (auto at = functions.rbegin(); at != functions.rend(); ++at) {
     line.function = text_of(::dwarf_diename(&*at));
@@ -331,7 +336,7 @@ CodeFacts facts_at(Dwfl_Module* module, std::uint64_t place, const CodeAddress& 
     return {};
   }
   std::vector<Dwarf_Die> functions = functions_at(spot);
-  CodeFacts facts{.lines = lines_at(spot, functions)};
+  CodeFacts facts{.lines = lines_at(spot, functions, asked.function)};
   if (!functions.empty()) {
     facts.arguments = arguments_of(&functions.back(), spot.address, asked.registers);
   }

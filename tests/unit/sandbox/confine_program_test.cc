@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -104,7 +105,8 @@ TEST(ConfinedUser, OtherUsersAreConfinedAsWell) {
     GTEST_SKIP() << "it is one";
   }
   auto process = Process::start([] {
-    if (!become_user(own_user())) {
+    // As the process of a user is who logged in: its /proc files are its own.
+    if (!become_user(own_user()) || ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) {
       return 100;
     }
     const Result<> confined = confine_program({"/usr/bin/env"});
