@@ -27,7 +27,7 @@ struct Trial {
   const char* script;
 };
 constexpr std::array kTrials{
-    Trial{"crash", "self-check.crash", "sys\nps -S\n"},
+    Trial{"crash", "self-check.crash", "sys\nps -S\nexit\n"},
     Trial{"drgn", "self-check.py", R"(from drgn.helpers.linux.pid import for_each_task
 print(prog["init_uts_ns"].name.release.string_().decode())
 print(sum(1 for _ in for_each_task(prog)), "tasks")
