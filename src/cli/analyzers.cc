@@ -183,6 +183,26 @@ Result<Opening> gdb_opening(const Analyzer& analyzer, const DumpToOpen& dump,
   return opening;
 }
 
+std::vector<std::string> reads_of(const Analyzer& analyzer, const DumpToOpen& dump,
+                                  const std::string& script) {
+  std::vector<std::string> reads{fs::path(analyzer.program).parent_path().string(), dump.path,
+                                 dump.debuginfo.vmlinux->path};
+  for (const report::DebugModule& module : dump.debuginfo.modules) {
+    reads.push_back(module.file.path);
+  }
+  for (const std::string& more :
+       {dump.debuginfo.module_folder, dump.debuginfo.vmlinux->alternate, script}) {
+    if (!more.empty()) {
+      reads.push_back(more);
+    }
+  }
+  std::error_code error;
+  for (std::string& path : reads) {
+    path = fs::absolute(path, error).string();
+  }
+  return reads;
+}
+
 struct Row {
   std::string_view name;
   Result<Opening> (*open)(const Analyzer&, const DumpToOpen&, const std::string&,
@@ -237,7 +257,9 @@ std::vector<Analyzer> installed_analyzers(const std::string& name, std::string_v
 Result<Opening> opening_of(const Analyzer& analyzer, const DumpToOpen& dump,
                            const std::string& script, const std::vector<std::string>& more) {
   const auto row = std::ranges::find(kAnalyzers, analyzer.name, &Row::name);
-  return row->open(analyzer, dump, script, more);
+  TRY_ASSIGN(Opening opening, row->open(analyzer, dump, script, more));
+  opening.command.reads = reads_of(analyzer, dump, script);
+  return opening;
 }
 
 }  // namespace vmcore::cli

@@ -9,10 +9,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <utility>
 
 #include "src/base/fd.h"
 #include "src/base/sys.h"
+#include "src/sandbox/confine_program.h"
 
 namespace vmcore::cli {
 namespace {
@@ -24,6 +27,28 @@ std::vector<char*> pointers_to(const std::vector<std::string>& words) {
   }
   pointers.push_back(nullptr);
   return pointers;
+}
+
+// What a user has in its environment may lead it elsewhere, and is nothing to show to a guest.
+void clear_environment() {
+  const char* const path = std::getenv("PATH");
+  const std::string kept = path == nullptr ? "/usr/bin:/bin" : path;
+  ::clearenv();
+  for (const auto& [name, value] : {std::pair{"PATH", kept.c_str()},
+                                    {"HOME", "/tmp"},
+                                    {"TERM", "dumb"},
+                                    {"LC_ALL", "C.UTF-8"}}) {
+    ::setenv(name, value, 1);
+  }
+}
+
+Result<> give_up_rights(const Command& command) {
+  constexpr int kBehindOthers = 10;
+  clear_environment();
+  if (::nice(kBehindOthers) < 0 || ::chdir("/") != 0) {
+    return fail_errno(errno, "a process behind others");
+  }
+  return sandbox::confine_program(command.reads);
 }
 
 // Returns only if it fails.
@@ -51,6 +76,10 @@ int exec_within(const Command& command, int output, const Limits& limits) {
   }
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
+  if (const Result<> confined = limits.confined ? give_up_rights(command) : Result<>(); !confined) {
+    fmt::print(stderr, "{}\n", confined.error().message);
+    return kNotConfined;
+  }
   return exec(command);
 }
 

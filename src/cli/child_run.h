@@ -16,11 +16,19 @@ namespace vmcore::cli {
 struct Command {
   std::vector<std::string> words = {};        // the first one is a program, looked up in PATH
   std::vector<std::string> environment = {};  // "NAME=VALUE", beside what this process has
+  // Paths of what it reads, as far as they are known: what it may read where it is confined.
+  std::vector<std::string> reads = {};
 };
+
+// The exit status of a program that was to be confined and could not: it did not run, and its
+// output says why.
+inline constexpr int kNotConfined = 125;
 
 struct Limits {
   std::chrono::seconds time{0};  // zero: none
   std::uint64_t memory = 0;      // bytes that are not mapped from files; zero: no limit
+  // Without rights (sandbox/confine_program.h), with an environment of its own, behind all others.
+  bool confined = false;
 };
 
 // A program that runs without input, its output in a file. It ends with this object or process.

@@ -2,6 +2,7 @@
 #include "src/cli/debug_batch.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <list>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "src/base/printable.h"
+#include "src/base/whole_file.h"
 #include "src/cli/text_line.h"
 #include "src/command/exit_code.h"
 #include "src/report/json.h"
@@ -28,6 +30,14 @@ std::string outcome_of(const Error& error) {
   return error.code == Errc::not_found     ? "no symbols"
          : error.code == Errc::unsupported ? "no analyzer"
                                            : "unreadable";
+}
+
+// What was printed, without its last newline.
+std::string said_in(int output) {
+  ::lseek(output, 0, SEEK_SET);
+  std::string text = read_all(output, "what it said").value_or("");
+  text.erase(text.find_last_not_of('\n') + 1);
+  return text;
 }
 
 // A dump whose analyzer runs.
@@ -125,6 +135,11 @@ class Batch {
     run.outcome = ended.timed_out                                             ? "time limit"
                   : WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0 ? "done"
                                                                               : "failed";
+    if (WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == kNotConfined) {
+      run.outcome = "not tried";
+      run.why = said_in(running.output.fd());
+      return;
+    }
     if (run.outcome == "failed") {
       run.why += (run.why.empty() ? "" : "; ") + ending(ended.status);
     }
@@ -185,7 +200,7 @@ std::string batch_json(const std::string& script, const std::vector<DumpRun>& ru
                     {"result", text_or_null(run.result, report::kMaxPath)}});
   }
   return report::document_text({{"schema", "vmcorectl-debug/1"},
-                                {"script", report::cut(script, report::kMaxPath)},
+                                {"script", text_or_null(script, report::kMaxPath)},
                                 {"runs", std::move(list)}});
 }
 

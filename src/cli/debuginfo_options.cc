@@ -35,7 +35,8 @@ Result<debuginfo::WantedKernel> wanted_kernel(const report::TriageReport& report
   kernel.modules_known = report.modules.value.has_value();
   for (const report::TriageModule& module :
        report.modules.value.value_or(std::vector<report::TriageModule>())) {
-    kernel.modules.push_back({.name = module.name, .out_of_tree = module.out_of_tree});
+    kernel.modules.push_back(
+        {.name = module.name, .build_id = module.build_id, .out_of_tree = module.out_of_tree});
   }
   return kernel;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/dump_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
 #include "src/base/shell.h"
 #include "src/cli/dump_options.h"
+#include "src/cli/self_check.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/reports.h"
@@ -59,12 +61,14 @@ std::string describe_handoff(const job::DumpResult& dump) {
 
 std::string result_text(const job::GuestDumpResult& result, const ToldDump& told) {
   return describe_dump(job::dump_file(*result.dump)) + describe_guest(*result.guest, told.then) +
+         (told.self_check ? describe_self_check(*told.self_check) : "") +
          describe_handoff(*result.dump);
 }
 
 std::string document(const job::GuestDumpResult& result, const ToldDump& told) {
   report::DumpReport report = job::report_of(result, told.then);
   report.kept = told.kept;
+  report.self_check = told.self_check;
   return report::to_json(report);
 }
 
@@ -127,7 +131,11 @@ int tell_dump(const job::GuestDumpResult& result, const ToldDump& told, const Co
   if (result.dump) {
     print_success(result, told, common);
   }
-  const int code = result.dump ? exit_code_of(*result.dump) : print_failure(result, told, common);
+  const int written =
+      result.dump ? exit_code_of(*result.dump) : print_failure(result, told, common);
+  const int code = told.self_check && !told.self_check->passed()
+                       ? std::max<int>(written, kExitNotAsAsked)
+                       : written;
   report_withheld(result, told);
   if (!result.guest) {
     return code;

@@ -2,10 +2,12 @@
 // The text about a guest's dump.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "src/cli/verb.h"
 #include "src/job/dump_job.h"
+#include "src/report/self_check.h"
 
 namespace vmcore::cli {
 
@@ -13,6 +15,7 @@ struct ToldDump {
   std::string then;        // the word of --then, empty for none
   bool to_stdout = false;  // the dump itself went there
   std::string kept = {};   // the ID of the stored crash, empty for none
+  std::optional<report::SelfCheck> self_check = {};
 };
 
 // Prints the result of the dump and the state of the guest; returns the exit code.

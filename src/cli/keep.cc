@@ -375,6 +375,12 @@ std::string Keeping::told() const {
   return id().empty() ? "" : fmt::format("kept as       {}\n", printable(id()));
 }
 
+void Keeping::record(const report::SelfCheck& check) const {
+  if (kept_ && *kept_) {
+    static_cast<void>(vault_->add_later((*kept_)->id, check));
+  }
+}
+
 void Keeping::record(const std::string& action, bool done, const std::string& error) const {
   if (kept_ && *kept_) {
     static_cast<void>(

@@ -84,6 +84,7 @@ class Keeping {
   // "kept as ID", for people; empty where nothing was kept.
   std::string told() const;
   // What was done with the guest then goes into the crash's state.
+  void record(const report::SelfCheck& check) const;
   void record(const std::string& action, bool done, const std::string& error) const;
 
  private:

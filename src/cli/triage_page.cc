@@ -167,6 +167,9 @@ class Page {
             on.empty() ? "-- on another stack\n" : fmt::format("-- on the {} stack\n", escaped(on));
       }
       out_ += escaped(frame_text(frame)) + "\n";
+      for (const std::string& text : source_texts(frame)) {
+        out_ += "    " + escaped(text) + "\n";
+      }
     }
     if (!stack.broken.empty()) {
       out_ += escaped("the stack is not whole: " + stack.broken) + "\n";

@@ -59,6 +59,9 @@ void frames(std::string& out, const TriageStack& stack, std::size_t first, std::
       indented(out, on.empty() ? "-- on another stack" : fmt::format("-- on the {} stack", on));
     }
     indented(out, "  " + frame_text(frame));
+    for (const std::string& text : source_texts(frame)) {
+      indented(out, "      " + text);
+    }
   }
   if (end < stack.frames.size()) {
     indented(out, fmt::format("  ... {} more frames", stack.frames.size() - end));

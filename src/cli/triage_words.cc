@@ -166,6 +166,26 @@ std::string frame_text(const TriageFrame& frame) {
   return text_of(frame) + (frame.guessed ? "  (guessed)" : "");
 }
 
+std::vector<std::string> source_texts(const TriageFrame& frame) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; i < frame.lines.size(); ++i) {
+    const report::SourceLine& line = frame.lines[i];
+    const bool inlined = i + 1 < frame.lines.size();
+    texts.push_back(fmt::format(
+        "{}{}at {}:{}", inlined || line.function != frame.function ? line.function + " " : "",
+        inlined ? "inlined " : "", line.file, line.line));
+  }
+  std::string arguments;
+  for (const report::Argument& each : frame.arguments) {
+    arguments +=
+        fmt::format("{}{} = {:#x}", arguments.empty() ? "with " : ", ", each.name, each.value);
+  }
+  if (!arguments.empty()) {
+    texts.push_back(std::move(arguments));
+  }
+  return texts;
+}
+
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (std::size_t i = 0; i < words.size(); ++i) {

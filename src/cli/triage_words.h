@@ -15,6 +15,9 @@ namespace vmcore::cli {
 
 std::string task_text(const report::TaskName& task);  // "612 kworker/0:1"
 std::string frame_text(const report::TriageFrame& frame);
+// Of --symbols, a line for each function at its address: "do_idle at kernel/sched/idle.c:312"; then
+// its arguments.
+std::vector<std::string> source_texts(const report::TriageFrame& frame);
 std::string joined(const std::vector<std::string>& words);           // "a, b and c"
 std::string names_text(const std::vector<report::TaskName>& tasks);  // joined()
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -7,6 +8,7 @@
 #include "src/base/process.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/progress.h"
+#include "src/cli/self_check.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -23,6 +25,7 @@ struct Options {
   std::string output;
   StoreChoice store;
   bool is_crash = false;
+  bool self_check = false;
   job::DumpOptions dump;
 };
 
@@ -67,15 +70,21 @@ int run(Options& options, const Common& common) {
     return report_error(result.error(), common);
   }
   common.kept = !result->path.empty();
+  report::DumpReport report{.dump = job::dump_file(*result)};
+  if (options.self_check && common.kept) {
+    report.self_check = self_check(result->path.string(), {}, kSelfCheckLimits);
+  }
   // Standard output may be the dump itself: what is said about it goes beside.
   std::FILE* const to = options.output == "-" ? stderr : stdout;
   if (common.json) {
-    std::fputs(report::to_json(report::DumpReport{.dump = job::dump_file(*result)}).c_str(), to);
+    std::fputs(report::to_json(report).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_dump(job::dump_file(*result)).c_str(), to);
+    std::fputs(describe_dump(*report.dump).c_str(), to);
+    std::fputs((report.self_check ? describe_self_check(*report.self_check) : "").c_str(), to);
     print_remarks(result->summary.remarks);
   }
-  return exit_code_of(*result);
+  const bool failed = report.self_check && !report.self_check->passed();
+  return failed ? std::max<int>(exit_code_of(*result), kExitNotAsAsked) : exit_code_of(*result);
 }
 
 }  // namespace
@@ -88,6 +97,7 @@ Run add_convert(CLI::App& command, const Common& common) {
   command.add_flag("--crash", options->is_crash, "IN is a stored crash");
   add_store_option(command, options->store);
   add_dump_options(command, options->dump);
+  add_self_check_option(command, options->self_check);
   command.add_flag("--dry-run", options->dump.how.dry_run,
                    "Print what would be kept, and write nothing");
   return [options, &common] { return run(*options, common); };

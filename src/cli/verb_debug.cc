@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -15,14 +15,14 @@
 #include "src/cli/analyzers.h"
 #include "src/cli/debug_batch.h"
 #include "src/cli/debuginfo_options.h"
-#include "src/cli/debuginfo_text.h"
+#include "src/cli/dump_opening.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/self_check.h"
+#include "src/cli/store.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
-#include "src/job/budget.h"
-#include "src/job/read_job.h"
 
 namespace vmcore::cli {
 namespace {
@@ -39,6 +39,8 @@ struct Options {
   std::string results;
   std::string time_limit = "10m";
   std::string memory_limit = "8GiB";
+  bool confined = false;
+  bool self_check = false;
   unsigned at_once = std::max(1U, std::thread::hardware_concurrency());
 };
 
@@ -64,39 +66,6 @@ Result<Subject> subject_of(const std::string& word, const StoreChoice& store) {
   return Subject{std::move(path), std::move(crash)};
 }
 
-Result<report::InfoReport> info_of(const std::string& path) {
-  TRY_ASSIGN(const job::TextResult text,
-             job::read_file(path, sandbox::Operation::info, job::whole_budget().threads));
-  return report::info_from_json(text.text);
-}
-
-Result<report::TriageReport> report_of(const std::string& path) {
-  TRY_ASSIGN(const job::TextResult text,
-             job::read_file(path, sandbox::Operation::report, job::whole_budget().threads));
-  return report::triage_from_json(text.text);
-}
-
-Result<DumpToOpen> dump_to_open(const std::string& path, const Options& options,
-                                const Common& common, std::string& release) {
-  TRY_ASSIGN(report::InfoReport info, info_of(path));
-  TRY_ASSIGN(const report::TriageReport triage, report_of(path));
-  // Not Errc::not_found, which means that symbols are not there.
-  const auto kernel = wanted_kernel(triage, info);
-  if (!kernel) {
-    return fail(Errc::malformed, "{}: {}", path, kernel.error().message);
-  }
-  release = kernel->release;
-  TRY_ASSIGN(report::DebuginfoReport found,
-             find_debuginfo(*kernel, options.debuginfo, common.quiet || !options.script.empty()));
-  if (!found.vmlinux) {
-    const auto& refused = found.refused;
-    return fail(Errc::not_found, "no vmlinux of {} is found: {}{} (vmcorectl debuginfo tells all)",
-                kernel->release, found.advice ? advice_line(*found.advice) : "",
-                refused.empty() ? "" : "; " + refused.front().path + " " + refused.front().why);
-  }
-  return DumpToOpen{path, std::move(info), std::move(found)};
-}
-
 // The names of the analyzers that may be taken, the first choice first.
 std::vector<std::string> names_for(const Options& options) {
   if (!options.with.empty()) {
@@ -108,51 +77,6 @@ std::vector<std::string> names_for(const Options& options) {
   return options.script.empty() ? std::vector<std::string>{"crash", "drgn", "gdb"}
                                 : std::vector<std::string>{"crash"};
 }
-
-// All that are installed, found once.
-class Analyzers {
- public:
-  explicit Analyzers(const Options& options) : names_(names_for(options)) {
-    const char* const path = std::getenv("PATH");
-    for (const std::string& name : names_) {
-      for (Analyzer& each : installed_analyzers(name, path == nullptr ? "" : path)) {
-        all_.push_back(std::move(each));
-      }
-    }
-  }
-
-  // By the first one that reads the dump without a doubt, else by the first one that reads it.
-  Result<Opening> open(const DumpToOpen& dump, const Options& options) const {
-    const std::vector<std::string> more =
-        options.script.empty() ? options.more : std::vector<std::string>();
-    std::optional<Opening> doubted;
-    Error error{Errc::unsupported, fmt::format("{} is not installed", joined())};
-    for (const Analyzer& analyzer : all_) {
-      auto opening = opening_of(analyzer, dump, options.script, more);
-      if (opening && opening->remarks.empty()) {
-        return opening;
-      }
-      if (opening && !doubted) {
-        doubted = *std::move(opening);
-      } else if (!opening) {
-        error = opening.error();
-      }
-    }
-    return doubted ? Result<Opening>(*std::move(doubted)) : tl::unexpected(std::move(error));
-  }
-
- private:
-  std::string joined() const {
-    std::string text;
-    for (const std::string& name : names_) {
-      text += (text.empty() ? "" : " or ") + name;
-    }
-    return text;
-  }
-
-  std::vector<std::string> names_;
-  std::vector<Analyzer> all_;
-};
 
 // As it can be pasted.
 std::string shown(const Command& command) {
@@ -170,8 +94,8 @@ int open_one(const Options& options, const Common& common) {
     return report_error(subject.error(), common);
   }
   std::string release;
-  const auto dump = dump_to_open(subject->path, options, common, release);
-  const auto opening = dump ? Analyzers(options).open(*dump, options)
+  const auto dump = dump_to_open(subject->path, options.debuginfo, common.quiet, release);
+  const auto opening = dump ? Analyzers(names_for(options)).open(*dump, {}, options.more)
                             : Result<Opening>(tl::unexpected(dump.error()));
   if (!opening) {
     return report_error(opening.error(), common);
@@ -206,33 +130,88 @@ std::string result_path(const std::string& word, const Options& options) {
   return (folder / name).string();
 }
 
+Limits limits_of(const Options& options) {
+  return {.time = *parse_duration(options.time_limit),
+          .memory = *parse_size(options.memory_limit),
+          .confined = options.confined};
+}
+
+// What is known of a stored crash now, and the files that came into its folder.
+Result<> tell_store(const Options& options, const Subject& subject,
+                    const std::optional<report::SelfCheck>& check) {
+  if (!subject.crash) {
+    return {};
+  }
+  TRY_ASSIGN(const vault::Vault vault, open_store(options.store));
+  return vault.add_later(subject.crash->crash.id, check);
+}
+
+// A run for each program that was to open the dump.
+std::vector<DumpRun> runs_of(const std::string& dump, const report::SelfCheck& check) {
+  std::vector<DumpRun> runs;
+  for (const report::OpenedBy& each : check.programs) {
+    runs.push_back({.dump = dump,
+                    .with = each.with,
+                    .outcome = each.outcome,
+                    .why = each.why,
+                    .milliseconds = each.milliseconds});
+  }
+  return runs;
+}
+
+int check_self(const Options& options, const Common& common) {
+  std::vector<std::string> words{options.dump};
+  words.insert(words.end(), options.more.begin(), options.more.end());
+  Limits limits = limits_of(options);
+  limits.confined = true;
+  std::vector<DumpRun> runs;
+  int code = kExitDone;
+  for (const std::string& word : words) {
+    const auto subject = subject_of(word, options.store);
+    if (!subject) {
+      return report_error(subject.error(), common);
+    }
+    const report::SelfCheck check = self_check(subject->path, options.debuginfo, limits);
+    code = check.passed() ? code : kExitNotAsAsked;
+    std::ranges::move(runs_of(word, check), std::back_inserter(runs));
+    if (const Result<> told = tell_store(options, *subject, check); !told) {
+      return report_error(told.error(), common);
+    }
+  }
+  std::fputs((common.json ? batch_json("", runs) : batch_text(runs)).c_str(), stdout);
+  return code;
+}
+
 int run_script(const Options& options, const Common& common) {
   std::vector<BatchJob> jobs{{options.dump, result_path(options.dump, options)}};
   for (const std::string& word : options.more) {
     jobs.push_back({word, result_path(word, options)});
   }
-  const Analyzers analyzers(options);
-  std::vector<vault::OpenCrash> held;  // until all ran
+  const Analyzers analyzers(names_for(options));
+  std::vector<Subject> held;  // until all ran
   const auto prepare = [&](const std::string& word, std::string& release) -> Result<Opening> {
     TRY_ASSIGN(Subject subject, subject_of(word, options.store));
-    TRY_ASSIGN(const DumpToOpen dump, dump_to_open(subject.path, options, common, release));
-    if (subject.crash) {
-      held.push_back(*std::move(subject.crash));
-    }
-    return analyzers.open(dump, options);
+    TRY_ASSIGN(const DumpToOpen dump, dump_to_open(subject.path, options.debuginfo, true, release));
+    held.push_back(std::move(subject));
+    return analyzers.open(dump, options.script, {});
   };
-  const auto runs = run_batch(jobs,
-                              {.script = options.script,
-                               .limits = {.time = *parse_duration(options.time_limit),
-                                          .memory = *parse_size(options.memory_limit)},
-                               .at_once = options.at_once},
-                              prepare);
+  const auto runs = run_batch(
+      jobs, {.script = options.script, .limits = limits_of(options), .at_once = options.at_once},
+      prepare);
+  for (const Subject& subject : held) {
+    // Results elsewhere are nothing that it needs to know of.
+    if (subject.crash && fs::path(options.results) == fs::path(subject.crash->path)) {
+      static_cast<void>(tell_store(options, subject, std::nullopt));
+    }
+  }
   std::fputs((common.json ? batch_json(options.script, runs) : batch_text(runs)).c_str(), stdout);
   return batch_exit_code(runs);
 }
 
 int run(const Options& options, const Common& common) {
-  return options.script.empty() ? open_one(options, common) : run_script(options, common);
+  return options.self_check       ? check_self(options, common)
+         : options.script.empty() ? open_one(options, common)
+                                  : run_script(options, common);
 }
 
 }  // namespace
@@ -255,17 +234,22 @@ Run add_debug(CLI::App& command, const Common& common) {
                   "The folder for what the script prints; default: beside each dump")
       ->needs(script)
       ->check(CLI::ExistingDirectory);
+  command
+      .add_flag("--confined", options->confined,
+                "Run it as a user of its own, without network: it reads the dump, its debug "
+                "information and the system's programs, and writes nothing but its result")
+      ->needs(script);
+  CLI::Option* const check = add_self_check_option(command, options->self_check);
+  check->excludes(script)->excludes(command.get_option("--with"));
   command.add_option("--jobs", options->at_once, "How many dumps at once; default: one a CPU")
       ->needs(script)
       ->check(CLI::Range(1, 256));
   command.add_option("--time-limit", options->time_limit, "The longest time for one dump")
-      ->needs(script)
       ->capture_default_str()
       ->check([](const std::string& text) {
         return parse_duration(text) ? "" : "give a time such as 90s or 10m";
       });
   command.add_option("--memory-limit", options->memory_limit, "The most memory for one dump")
-      ->needs(script)
       ->capture_default_str()
       ->check([](const std::string& text) {
         return parse_size(text) ? "" : "give a size such as 4GiB";

@@ -19,6 +19,7 @@
 #include "src/cli/job_reporter.h"
 #include "src/cli/keep.h"
 #include "src/cli/progress.h"
+#include "src/cli/self_check.h"
 #include "src/cli/size_option.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
@@ -62,6 +63,7 @@ struct Options {
   // The last dump that was complete, where it is a file.
   std::filesystem::path kept_as;
   bool found_stopped = false;  // its guest was
+  bool self_check = false;
 
   const std::string& chosen_then() const { return then_always.empty() ? then : then_always; }
 };
@@ -181,6 +183,15 @@ void note_dump(Options& options, const job::GuestDumpResult& result) {
   options.found_stopped = result.guest && !result.guest->before.running;
 }
 
+// Of a dump that was written, where that is wanted.
+std::optional<report::SelfCheck> check_dump(const Options& options,
+                                            const job::GuestDumpResult& result) {
+  if (!options.self_check || !result.dump || result.dump->path.empty()) {
+    return std::nullopt;
+  }
+  return self_check(result.dump->path.string(), {}, kSelfCheckLimits);
+}
+
 int dump_into_store(Options& options, JobReporter& reporter, const Common& common) {
   auto keeping = Keeping::begin(options.keep, key_of(options.job.guest), common);
   if (!keeping) {
@@ -200,12 +211,17 @@ int dump_into_store(Options& options, JobReporter& reporter, const Common& commo
                                                  : "";
     keeping->record(then, guest->then_done, error);
   }
-  const int code = tell_dump(*result, {then, false, keeping->id()}, common);
+  const auto check = check_dump(options, *result);
+  if (check) {
+    keeping->record(*check);
+  }
+  const int code = tell_dump(*result, {then, false, keeping->id(), check}, common);
   if (!common.quiet && !common.json) {
     std::fputs(keeping->told().c_str(), stdout);
   }
   report::DumpReport report = job::report_of(*result, then);
   report.kept = keeping->id();
+  report.self_check = check;
   audit_dump(report, options.job.guest);
   return reporter.end(code, report::to_json(report));
 }
@@ -214,12 +230,14 @@ int dump_into_file(Options& options, JobReporter& reporter, const Common& common
   job::Interrupt interrupt(kExitInterrupted);
   const job::GuestDumpResult result = dump(options.job, interrupt, reporter, common);
   const std::string& then = options.chosen_then();
-  const report::DumpReport report = job::report_of(result, then);
+  report::DumpReport report = job::report_of(result, then);
   note_dump(options, result);
   if (!options.job.dump.how.dry_run) {
     audit_dump(report, options.job.guest);
   }
-  const int code = tell_dump(result, {then, options.job.output == "-"}, common);
+  report.self_check = check_dump(options, result);
+  const int code =
+      tell_dump(result, {then, options.job.output == "-", {}, report.self_check}, common);
   return reporter.end(code, report::to_json(report));
 }
 
@@ -451,6 +469,7 @@ Run add_dump(CLI::App& command, const Common& common) {
       "--memory-budget", options->memory_budget,
       "The most memory for a copy of what is kept, so that the guest need not wait for "
       "compression; default: a quarter of the available memory"));
+  add_self_check_option(command, options->self_check);
   add_crash_options(command, options->crash);
   add_keep_options(command, options->keep, {"--file", "--crash-guest"});
   add_flash_options(command, options->keep, {"--then", "--then-always", "--all-crashed"});
@@ -460,10 +479,10 @@ Run add_dump(CLI::App& command, const Common& common) {
     all->excludes(command.get_option(one));
   }
   for (const char* const one :
-       {"--then", "--then-always", "--crash-guest", "--keep", "--report-fd"}) {
+       {"--then", "--then-always", "--crash-guest", "--keep", "--report-fd", "--self-check"}) {
     dry_run->excludes(command.get_option(one));
   }
-  for (const char* const one : {"--then", "--then-always", "--consistency"}) {
+  for (const char* const one : {"--then", "--then-always", "--consistency", "--self-check"}) {
     command.get_option("--crash-guest")->excludes(command.get_option(one));
   }
   return [options, &common] { return run(*options, common); };

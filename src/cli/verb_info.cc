@@ -8,6 +8,7 @@
 #include "src/base/utc.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/self_check.h"
 #include "src/cli/store.h"
 #include "src/cli/text_line.h"
 #include "src/cli/verb.h"
@@ -192,6 +193,9 @@ std::string describe_stored(const vault::OpenCrash& open) {
   }
   if (!manifest.memory_left_out.empty()) {
     line(out, "memory", "not kept: " + manifest.memory_left_out);
+  }
+  if (manifest.self_check) {
+    out += describe_self_check(*manifest.self_check);
   }
   for (const report::StoredFile& file : manifest.files) {
     out += fmt::format("  {:<24}{:>12}  {}\n", printable(file.name), human_size(file.size),

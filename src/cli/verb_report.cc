@@ -5,6 +5,8 @@
 #include <memory>
 
 #include "src/base/utc.h"
+#include "src/cli/debuginfo_options.h"
+#include "src/cli/debuginfo_text.h"
 #include "src/cli/document.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
@@ -14,6 +16,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/debuginfo/report_lines.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/report/memory.h"
@@ -26,6 +29,8 @@ struct Options {
   GuestOptions source;
   std::string log;  // a file, or "-"
   bool full = false;
+  bool symbols = false;
+  DebuginfoOptions debuginfo;
   std::string html;  // a file, or "-"
   bool force = false;
 };
@@ -50,6 +55,21 @@ Result<std::string> draw_picture(const Options& options, job::Interrupt& interru
   return draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
 }
 
+// What debug information says of the stacks; a Remark where there is none.
+void add_symbols(report::TriageReport& report, const Options& options, const Common& common) {
+  const auto kernel = wanted_kernel(report, {});
+  const auto found = kernel ? find_debuginfo(*kernel, options.debuginfo, common.quiet)
+                            : tl::unexpected(kernel.error());
+  if (!found) {
+    report.remarks.push_back({found.error().code, "--symbols: " + found.error().message});
+    return;
+  }
+  debuginfo::add_lines(report, *found);
+  if (!found->vmlinux && found->advice) {
+    report.remarks.push_back({Errc::not_found, "--symbols: " + advice_line(*found->advice)});
+  }
+}
+
 int run(const Options& options, const Common& common) {
   job::Interrupt interrupt(kExitInterrupted);
   const job::PausedText read = cli::read(options, interrupt);
@@ -57,11 +77,14 @@ int run(const Options& options, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
-  const Result<report::TriageReport> report = report::triage_from_json(result->text);
+  Result<report::TriageReport> report = report::triage_from_json(result->text);
   if (!report) {
     return report_pause(
         read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
         common);
+  }
+  if (options.symbols) {
+    add_symbols(*report, options, common);
   }
   int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
   if (!options.html.empty()) {
@@ -106,6 +129,14 @@ Run add_report(CLI::App& command, const Common& common) {
   });
   command.add_flag("--full", options->full,
                    "Print all: registers and stacks of all CPUs and tasks, memory, mounts, log");
+  CLI::Option* const symbols = command.add_flag(
+      "--symbols", options->symbols,
+      "Add files, lines, inlined functions and arguments to the stacks, where debug information of "
+      "the kernel is found");
+  add_debuginfo_options(command, options->debuginfo);
+  for (const char* const one : {"--from", "--fetch", "--cache"}) {
+    command.get_option(one)->needs(symbols);
+  }
   command.add_option(
       "--html", options->html,
       "Write one HTML page, with all of --full, into this file; - is standard output");

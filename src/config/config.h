@@ -73,7 +73,11 @@ struct Config {
   std::optional<unsigned> threads = {};
   std::filesystem::path hooks = "/etc/vmcorectl/hooks.d";
   std::chrono::seconds hook_limit{60};
-  std::string hook_user = {};          // as whom hooks run; empty: as the service
+  std::string hook_user = {};  // as whom hooks run; empty: as the service
+  bool self_check = true;      // of each dump that is kept
+  // Run over each dump that is kept, confined: of drgn (.py), else of the commands of crash.
+  std::vector<std::filesystem::path> scripts = {};
+  std::chrono::seconds script_limit{300};
   std::filesystem::path metrics = {};  // a Prometheus text file; empty: none
   GuestPolicy guests = {};             // where nothing else is said
   std::vector<GuestSection> sections = {};

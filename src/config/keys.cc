@@ -76,13 +76,16 @@ std::string_view after_crash_name(AfterCrash after) {
 std::span<const Key<Config>> service_keys() {
   static const std::array kKeys{
       key("connect", Uris(), &Config::uris),
-      key("qmp-folders", Folders(), &Config::qmp_folders),
+      key("qmp-folders", Paths{"/run/qmp"}, &Config::qmp_folders),
       key("dumps", Whole{1, 64}, &Config::dumps),
       key("memory", AutoSize(), &Config::memory),
       key("threads", AutoWhole{1, 256}, &Config::threads),
       key("hooks", Path{.or_none = true}, &Config::hooks),
       key("hook-limit", Duration(), &Config::hook_limit),
       key("hook-user", User(), &Config::hook_user),
+      key("self-check", Flag(), &Config::self_check),
+      key("scripts", Paths{"/etc/vmcorectl/first-look.crash"}, &Config::scripts),
+      key("script-limit", Duration(), &Config::script_limit),
       key("metrics", Path{.or_none = true}, &Config::metrics),
   };
   return kKeys;

@@ -188,10 +188,10 @@ bool Uris::read(const Written& written, std::vector<std::string>& value) const {
 }
 std::string Uris::show(const std::vector<std::string>& value) const { return list_text(value); }
 
-bool Folders::read(const Written& written, std::vector<std::filesystem::path>& value) const {
+bool Paths::read(const Written& written, std::vector<std::filesystem::path>& value) const {
   return read_list(written, value, is_path);
 }
-std::string Folders::show(const std::vector<std::filesystem::path>& value) const {
+std::string Paths::show(const std::vector<std::filesystem::path>& value) const {
   return list_text(value);
 }
 

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/result.h"
+
 namespace vmcore::config {
 
 // A value as somebody wrote it.
@@ -116,8 +118,12 @@ struct Uris {
   std::string show(const std::vector<std::string>& value) const;
 };
 
-struct Folders {
-  std::string what() const { return R"(a list of absolute paths, such as ["/run/qmp"])"; }
+struct Paths {
+  std::string_view example = {};
+
+  std::string what() const {
+    return fmt::format("a list of absolute paths, such as [{}]", toml_text(example));
+  }
   bool read(const Written& written, std::vector<std::filesystem::path>& value) const;
   std::string show(const std::vector<std::filesystem::path>& value) const;
 };

@@ -45,7 +45,10 @@ Result<std::unique_ptr<Aftermath>> Aftermath::start(Loop& loop, const config::Co
                                                     const std::filesystem::path& marks) {
   TRY_ASSIGN(HookSettings settings, settings_of(config));
   TRY_ASSIGN(Hooks hooks, Hooks::create(std::move(settings)));
-  std::unique_ptr<Aftermath> all(new Aftermath(loop, config, HookMarks(marks), std::move(hooks)));
+  TRY_ASSIGN(std::filesystem::path vmcorectl, vmcorectl_executable());
+  std::unique_ptr<Aftermath> all(
+      new Aftermath(loop, config, HookMarks(marks), std::move(hooks), std::move(vmcorectl)));
+  all->dump_work_.configure(config);
   loop.watch(all->hooks_.fd(), [one = all.get()] { one->step_hooks(); });
   tell_refused(config);
   all->resume_hooks();
@@ -60,6 +63,7 @@ Result<> Aftermath::configure(const config::Config& config) {
   tell_refused(config);
   store_ = config.store;
   file_ = config.metrics;
+  dump_work_.configure(config);
   return {};
 }
 
@@ -112,6 +116,9 @@ void Aftermath::count(const CrashOutcome& outcome, const Result<SettledCrash>& c
   }
   if (!outcome.id.empty()) {
     start_hooks({outcome.id}, crash);
+  }
+  if (crash && crash->manifest.dump) {
+    dump_work_.add(outcome.id);
   }
   write();
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Aftermath: what follows a crash that is settled: hooks and metrics.
+// Aftermath: what follows a crash that is settled: hooks, metrics, and work on its dump.
 #pragma once
 
 #include <filesystem>
@@ -9,6 +9,7 @@
 
 #include "src/base/result.h"
 #include "src/config/config.h"
+#include "src/daemon/dump_work.h"
 #include "src/daemon/guest_machine.h"
 #include "src/daemon/hook_marks.h"
 #include "src/daemon/hooks.h"
@@ -38,13 +39,15 @@ class Aftermath {
   void keep_writing(std::function<std::size_t()> armed);
 
  private:
-  Aftermath(Loop& loop, const config::Config& config, HookMarks marks, Hooks hooks)
+  Aftermath(Loop& loop, const config::Config& config, HookMarks marks, Hooks hooks,
+            std::filesystem::path vmcorectl)
       : loop_(loop),
         store_(config.store),
         file_(config.metrics),
         marks_(std::move(marks)),
         hooks_(std::move(hooks)),
-        metrics_(read_metrics(file_)) {}
+        metrics_(read_metrics(file_)),
+        dump_work_(loop, std::move(vmcorectl)) {}
   void count(const CrashOutcome& outcome, const Result<SettledCrash>& crash);
   void start_hooks(HookMark mark, const Result<SettledCrash>& crash);
   void resume_hooks();
@@ -59,6 +62,7 @@ class Aftermath {
   HookMarks marks_;
   Hooks hooks_;
   Metrics metrics_;
+  DumpWork dump_work_;
 };
 
 }  // namespace vmcore::daemon

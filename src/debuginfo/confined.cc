@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "src/base/number.h"
 #include "src/base/process.h"
 #include "src/sandbox/channel.h"
 #include "src/sandbox/confine.h"
@@ -23,38 +24,52 @@ namespace {
 using sandbox::Channel;
 using sandbox::Packet;
 
-constexpr rlim_t kMostMemory = 1ULL << 30;  // beside files that are mapped to be read
+// Of one child.
+struct Bounds {
+  rlim_t seconds = 0;          // of processor time
+  rlim_t memory = 1ULL << 30;  // beside files that are mapped to be read
+};
 constexpr rlim_t kMostFile = 16ULL << 30;
 constexpr rlim_t kMostFds = 64;
-constexpr rlim_t kInspectSeconds = 60;
-constexpr rlim_t kWalkSeconds = 3600;
+constexpr Bounds kInspect{.seconds = 60};
+constexpr Bounds kWalk{.seconds = 3600};
+// libdw unpacks whole sections, and changes modules in memory.
+constexpr Bounds kLookUp{.seconds = 300, .memory = 4ULL << 30};
 constexpr char kEnd = '\0';  // of each text of a message
 
 // The first letter of a message. The child: a path in the archive, that it is written, the end, a
-// DebugFile, an Error. The parent: a Choice.
-enum Letter : char { kPath = 'p', kWritten = 'w', kDone = 'd', kFile = 'f', kError = 'e' };
+// DebugFile, the CodeFacts of the next address, an Error. The parent: a Choice.
+enum Letter : char {
+  kPath = 'p',
+  kWritten = 'w',
+  kDone = 'd',
+  kFile = 'f',
+  kFacts = 'c',
+  kError = 'e'
+};
 
-void close_all_but(int a, int b) {
+void close_all_but(std::vector<int> kept) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     ::dup2(null, standard);
   }
   unsigned first = STDERR_FILENO + 1;
-  for (const int kept : {std::min(a, b), std::max(a, b)}) {
-    if (static_cast<unsigned>(kept) > first) {
-      ::close_range(first, static_cast<unsigned>(kept) - 1, 0);
+  std::ranges::sort(kept);
+  for (const int each : kept) {
+    if (each >= 0 && static_cast<unsigned>(each) > first) {
+      ::close_range(first, static_cast<unsigned>(each) - 1, 0);
     }
-    first = static_cast<unsigned>(kept) + 1;
+    first = std::max(first, static_cast<unsigned>(each + 1));
   }
   ::close_range(first, ~0U, 0);
 }
 
 // Not the worker's list of system calls: libraries make others, which change with their versions.
-Result<> give_up_rights(rlim_t seconds) {
+Result<> give_up_rights(const Bounds& bounds) {
   TRY(sandbox::Confinement(false).begin());
-  for (const auto& [resource, most] : {std::pair{RLIMIT_DATA, kMostMemory},
+  for (const auto& [resource, most] : {std::pair{RLIMIT_DATA, bounds.memory},
                                        {RLIMIT_FSIZE, kMostFile},
-                                       {RLIMIT_CPU, seconds},
+                                       {RLIMIT_CPU, bounds.seconds},
                                        {RLIMIT_NOFILE, kMostFds}}) {
     const rlimit limit{most, most};
     if (::setrlimit(resource, &limit) != 0) {
@@ -81,16 +96,18 @@ struct Child {
   Process process;
 };
 
-Result<Child> start(int fd, rlim_t seconds,
+Result<Child> start(const std::vector<int>& fds, const Bounds& bounds,
                     const std::function<Result<std::string>(const Channel&)>& work) {
   TRY_ASSIGN(auto ends, Channel::make_pair());
   const Channel& far = ends.second;
   TRY_ASSIGN(Process process, Process::start([&] {
-               close_all_but(fd, far.fd());
+               std::vector<int> kept = fds;
+               kept.push_back(far.fd());
+               close_all_but(std::move(kept));
                std::signal(SIGINT, SIG_DFL);
                std::signal(SIGTERM, SIG_DFL);
                std::signal(SIGXFSZ, SIG_DFL);  // run_program() ignores it
-               const Result<> confined = give_up_rights(seconds);
+               const Result<> confined = give_up_rights(bounds);
                const auto answer = confined ? work(far) : tl::unexpected(confined.error());
                return far.send(answer ? *answer : encode_error(answer.error())) ? 0 : 1;
              }));
@@ -178,7 +195,7 @@ Result<DebugFile> decode(std::string_view text) {
 }
 
 Result<DebugFile> inspect_confined(int fd) {
-  TRY_ASSIGN(Child child, start(fd, kInspectSeconds, [fd](const Channel&) -> Result<std::string> {
+  TRY_ASSIGN(Child child, start({fd}, kInspect, [fd](const Channel&) -> Result<std::string> {
                TRY_ASSIGN(const DebugFile file, inspect(fd));
                return char{kFile} + encode(file);
              }));
@@ -190,10 +207,98 @@ Result<DebugFile> inspect_confined(int fd) {
   return decode(rest);
 }
 
+namespace {
+
+// The next text of a message.
+Result<std::string> take_text(std::string_view& message) {
+  const std::size_t end = message.find(kEnd);
+  if (end == std::string_view::npos) {
+    return fail(Errc::malformed, "an answer that makes no sense");
+  }
+  std::string text(message.substr(0, end));
+  message.remove_prefix(end + 1);
+  return text;
+}
+
+Result<std::uint64_t> take_number_of(std::string_view& message, std::uint64_t most) {
+  TRY_ASSIGN(const std::string text, take_text(message));
+  const auto number = parse_number<std::uint64_t>(text);
+  if (!number || *number > most) {
+    return fail(Errc::malformed, "an answer that makes no sense");
+  }
+  return *number;
+}
+
+Result<std::string> look_up_in_child(const CodeFile& file, std::span<const CodeAddress> addresses,
+                                     const Channel& channel) {
+  TRY_ASSIGN(const auto all, look_up(file, addresses));
+  for (const CodeFacts& facts : all) {
+    TRY(channel.send(char{kFacts} + encode(facts)));
+  }
+  return std::string(1, kDone);
+}
+
+}  // namespace
+
+std::string encode(const CodeFacts& facts) {
+  std::string text =
+      fmt::format("{}{}{}{}", facts.lines.size(), kEnd, facts.arguments.size(), kEnd);
+  for (const report::SourceLine& line : facts.lines) {
+    text += fmt::format("{}{}{}{}{}{}", line.function, kEnd, line.file, kEnd, line.line, kEnd);
+  }
+  for (const report::Argument& argument : facts.arguments) {
+    text +=
+        fmt::format("{}{}{}{}{}{}", argument.name, kEnd, argument.type, kEnd, argument.value, kEnd);
+  }
+  return text;
+}
+
+Result<CodeFacts> decode_facts(std::string_view text) {
+  CodeFacts facts;
+  TRY_ASSIGN(const std::uint64_t lines, take_number_of(text, report::kMaxInlines));
+  TRY_ASSIGN(const std::uint64_t arguments, take_number_of(text, report::kMaxEntries));
+  for (std::uint64_t i = 0; i < lines; ++i) {
+    report::SourceLine line;
+    TRY_ASSIGN(line.function, take_text(text));
+    TRY_ASSIGN(line.file, take_text(text));
+    TRY_ASSIGN(line.line, take_number_of(text, UINT64_MAX));
+    facts.lines.push_back(std::move(line));
+  }
+  for (std::uint64_t i = 0; i < arguments; ++i) {
+    report::Argument argument;
+    TRY_ASSIGN(argument.name, take_text(text));
+    TRY_ASSIGN(argument.type, take_text(text));
+    TRY_ASSIGN(argument.value, take_number_of(text, UINT64_MAX));
+    facts.arguments.push_back(std::move(argument));
+  }
+  return text.empty() ? Result<CodeFacts>(std::move(facts))
+                      : fail(Errc::malformed, "an answer that makes no sense");
+}
+
+Result<std::vector<CodeFacts>> look_up_confined(const CodeFile& file,
+                                                std::span<const CodeAddress> addresses) {
+  TRY_ASSIGN(Child child, start({file.fd, file.alternate}, kLookUp, [&](const Channel& far) {
+               return look_up_in_child(file, addresses, far);
+             }));
+  std::vector<CodeFacts> all;
+  while (true) {
+    TRY_ASSIGN(const std::string message, next_message(child));
+    const std::string_view rest = std::string_view(message).substr(1);
+    if (message.front() == kDone && all.size() == addresses.size()) {
+      return all;
+    }
+    if (message.front() != kFacts || all.size() == addresses.size()) {
+      return tl::unexpected(decode_error(rest));
+    }
+    TRY_ASSIGN(CodeFacts facts, decode_facts(rest));
+    all.push_back(std::move(facts));
+  }
+}
+
 Result<> walk_archive_confined(int fd,
                                const std::function<Result<Choice>(const std::string& path)>& choose,
                                const std::function<Result<>()>& taken) {
-  TRY_ASSIGN(Child child, start(fd, kWalkSeconds, [fd](const Channel& channel) {
+  TRY_ASSIGN(Child child, start({fd}, kWalk, [fd](const Channel& channel) {
                return walk_in_child(fd, channel);
              }));
   while (true) {

@@ -11,6 +11,7 @@
 
 #include "src/base/result.h"
 #include "src/debuginfo/archive.h"
+#include "src/debuginfo/code_lines.h"
 #include "src/debuginfo/debug_file.h"
 
 namespace vmcore::debuginfo {
@@ -24,8 +25,15 @@ Result<> walk_archive_confined(int fd,
                                const std::function<Result<Choice>(const std::string& path)>& choose,
                                const std::function<Result<>()>& taken);
 
+// look_up() in such a child.
+Result<std::vector<CodeFacts>> look_up_confined(const CodeFile& file,
+                                                std::span<const CodeAddress> addresses);
+
 // A DebugFile as one message, and back. Errc::malformed where the text is no such message.
 std::string encode(const DebugFile& file);
 Result<DebugFile> decode(std::string_view text);
+// The same of CodeFacts.
+std::string encode(const CodeFacts& facts);
+Result<CodeFacts> decode_facts(std::string_view text);
 
 }  // namespace vmcore::debuginfo

@@ -141,8 +141,7 @@ class Finder {
   void take_vmlinux(const std::string& path, const char* source, const DebugFile& facts) {
     const auto matched = match_vmlinux(kernel_, facts);
     if (matched) {
-      report_.vmlinux = {path, facts.build_id, *matched, source};
-      check_alternate(path, facts);
+      report_.vmlinux = {path, facts.build_id, *matched, source, alternate_of(path, facts)};
       return;
     }
     refuse(path, matched.error().message);
@@ -164,10 +163,10 @@ class Finder {
     }
   }
 
-  // What dwz moved to another file must be there as well.
-  void check_alternate(const std::string& path, const DebugFile& facts) {
+  // The file to which dwz moved what several have; it must be there as well.
+  std::string alternate_of(const std::string& path, const DebugFile& facts) {
     if (facts.alternate.empty()) {
-      return;
+      return "";
     }
     const fs::path named(facts.alternate);
     const std::string by_id = build_id_path(facts.alternate_build_id);
@@ -178,13 +177,14 @@ class Finder {
       const auto file = open_regular(place);
       const auto found = file ? inspect_confined(file->get()) : tl::unexpected(file.error());
       if (found && found->build_id == facts.alternate_build_id) {
-        return;
+        return place;
       }
     }
     report_.remarks.push_back(
         {Errc::not_found, fmt::format("{} refers to the alternate file {} (build-id {}), which is "
                                       "not found: types and names are missing without it",
                                       path, facts.alternate, facts.alternate_build_id)});
+    return "";
   }
 
   // Whether it is the module.
@@ -201,7 +201,7 @@ class Finder {
       refuse(path, matched.error().message);
       return false;
     }
-    add_module(module.name, {path, facts->build_id, *matched, source});
+    add_module(module.name, {path, facts->build_id, *matched, source, alternate_of(path, *facts)});
     return true;
   }
 
@@ -426,6 +426,7 @@ class Finder {
 
   // In the cache.
   void keep(const WantedModule* module, report::DebugFileFound file, const DebugFile& facts) {
+    file.alternate = alternate_of(file.path, facts);
     if (module != nullptr) {
       add_module(module->name, std::move(file));
       if (++in_own_cache_ > in_module_folder_) {
@@ -433,7 +434,6 @@ class Finder {
       }
       return;
     }
-    check_alternate(file.path, facts);
     report_.vmlinux = std::move(file);
   }
 

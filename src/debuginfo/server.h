@@ -15,7 +15,7 @@ namespace vmcore::debuginfo {
 
 // How long a server may take to answer at all: a dead one costs less than 5 s. Then it may take
 // long to find and unpack a file.
-inline constexpr unsigned kServerSeconds = 4;
+inline constexpr unsigned kServerSeconds = 3;
 
 // The servers of the list that answer HTTP requests now; asked at the same time. `dead` gets an
 // Error for each of the others.

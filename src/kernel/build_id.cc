@@ -41,6 +41,10 @@ Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kal
   }
   std::vector<std::byte> notes(*symbols[1] - *symbols[0]);
   TRY(kernel.read_exactly(*symbols[0], notes));
+  return build_id_in(notes);
+}
+
+Result<std::string> build_id_in(std::span<const std::byte> notes) {
   std::span<const std::byte> rest = notes;
   while (const auto header = load<NoteHeader>(rest, 0)) {
     rest = rest.subspan(sizeof(NoteHeader));
@@ -55,7 +59,7 @@ Result<std::string> read_build_id(const GuestKernel& kernel, const Kallsyms& kal
     }
     rest = rest.subspan(name_size + desc_size);
   }
-  return fail(Errc::not_found, "the kernel has no build-id");
+  return fail(Errc::not_found, "there is no build-id among the notes");
 }
 
 }  // namespace vmcore::kernel

@@ -5,6 +5,7 @@
 #include <array>
 #include <string_view>
 
+#include "src/kernel/build_id.h"
 #include "src/kernel/lists.h"
 
 namespace vmcore::kernel {
@@ -14,6 +15,18 @@ constexpr std::size_t kMaxModules = 10'000;
 constexpr std::uint64_t kMaxNameBytes = 64;  // MODULE_NAME_LEN is 56
 constexpr std::uint64_t kMaxMemories = 16;   // MOD_MEM_NUM_TYPES is 7
 constexpr std::uint64_t kMaxModuleBytes = 1ULL << 30;
+constexpr std::uint64_t kMaxNoteSections = 16;
+constexpr std::uint64_t kMaxNoteBytes = 4096;  // of one section
+constexpr std::string_view kNoteSection = ".note";
+
+// Where /sys/module/NAME/notes comes from (v2.6.24, 6d76013381ed): an attribute for each section
+// with notes.
+struct NotesLayout {
+  std::uint64_t list = 0;   // in struct module, the pointer to what has the attributes
+  std::uint64_t first = 0;  // of them in there
+  std::uint64_t each = 0;   // bytes of one
+  std::uint64_t name = 0, size = 0, address = 0;
+};
 
 // Offsets of struct module and what belongs to it.
 struct ModuleLayout {
@@ -26,6 +39,7 @@ struct ModuleLayout {
   std::uint64_t symtab = 0, num_symtab = 0, strtab = 0;
   std::optional<std::uint64_t> typetab;  // v5.2, 1c7651f43777
   std::optional<std::uint64_t> orc_count, orc_ip, orc;
+  std::optional<NotesLayout> notes;
 };
 
 Result<std::uint64_t> offset_of(const Btf& btf, std::string_view path) {
@@ -64,6 +78,18 @@ Result<> find_ranges(const Btf& btf, ModuleLayout& layout) {
   return {};
 }
 
+Result<NotesLayout> notes_layout(const Btf& btf) {
+  TRY(btf.know({"module_notes_attrs", "bin_attribute", "attribute"}));
+  NotesLayout layout;
+  TRY_ASSIGN(layout.list, offset_of(btf, "module.notes_attrs"));
+  TRY_ASSIGN(layout.first, offset_of(btf, "module_notes_attrs.attrs"));
+  TRY_ASSIGN(layout.each, btf.size_of("bin_attribute"));
+  TRY_ASSIGN(layout.name, offset_of(btf, "bin_attribute.attr.name"));
+  TRY_ASSIGN(layout.size, offset_of(btf, "bin_attribute.size"));
+  TRY_ASSIGN(layout.address, offset_of(btf, "bin_attribute.private"));
+  return layout;
+}
+
 Result<ModuleLayout> module_layout(const Btf& btf) {
   TRY(btf.know({"module", "module_memory", "mod_kallsyms"}));
   ModuleLayout layout;
@@ -81,6 +107,9 @@ Result<ModuleLayout> module_layout(const Btf& btf) {
   layout.orc_count = offset_if_there(btf, "module.arch.num_orcs");
   layout.orc_ip = offset_if_there(btf, "module.arch.orc_unwind_ip");
   layout.orc = offset_if_there(btf, "module.arch.orc_unwind");
+  if (auto notes = notes_layout(btf)) {
+    layout.notes = *notes;
+  }
   return layout;
 }
 
@@ -122,6 +151,29 @@ void add_range(Module& module, const Module::Range& range) {
   }
 }
 
+// How many there are is told in different ways: behind the last one no name is that of notes.
+// mod->build_id (v5.14, 9294523e3768) is there only with CONFIG_STACKTRACE_BUILD_ID.
+Result<std::string> read_build_id(const GuestKernel& kernel, const NotesLayout& layout,
+                                  VirtAddr module) {
+  TRY_ASSIGN(const VirtAddr list, read_pointer(kernel, module + layout.list));
+  for (std::uint64_t i = 0; list.value != 0 && i < kMaxNoteSections; ++i) {
+    const VirtAddr at = list + layout.first + i * layout.each;
+    TRY_ASSIGN(const VirtAddr name, read_pointer(kernel, at + layout.name));
+    TRY_ASSIGN(const std::string text, read_text(kernel, name, kNoteSection.size()));
+    TRY_ASSIGN(const auto size, kernel.read_value<std::uint64_t>(at + layout.size));
+    TRY_ASSIGN(const VirtAddr address, read_pointer(kernel, at + layout.address));
+    if (text != kNoteSection || size > kMaxNoteBytes) {
+      break;
+    }
+    std::vector<std::byte> notes(size);
+    TRY(kernel.read_exactly(address, notes));
+    if (auto id = build_id_in(notes)) {
+      return id;
+    }
+  }
+  return fail(Errc::not_found, "the module has no build-id");
+}
+
 Result<Module> read_module(const GuestKernel& kernel, const ModuleLayout& layout, VirtAddr at) {
   Module module;
   module.address = at;
@@ -138,6 +190,9 @@ Result<Module> read_module(const GuestKernel& kernel, const ModuleLayout& layout
     add_range(module, range);
   }
   TRY(read_symbols(kernel, layout, module));
+  if (layout.notes) {
+    module.build_id = read_build_id(kernel, *layout.notes, at).value_or("");
+  }
   if (layout.orc_count && layout.orc_ip && layout.orc) {
     TRY_ASSIGN(module.orc_ip.count, kernel.read_value<std::uint32_t>(at + *layout.orc_count));
     TRY_ASSIGN(module.orc_ip.begin, read_pointer(kernel, at + *layout.orc_ip));

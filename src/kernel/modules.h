@@ -27,8 +27,9 @@ struct Module {
     std::uint64_t count = 0;
   };
 
-  std::string name;  // the guest's
-  VirtAddr address;  // of its struct module
+  std::string name;      // the guest's
+  std::string build_id;  // hex; empty where the kernel does not keep it
+  VirtAddr address;      // of its struct module
   // Its memory: core_layout and init_layout, of each the code and the rest, or since v6.4
   // (ac3b43283923) the elements of `mem`. Empty ones are left out. The first range holds code.
   std::vector<Range> ranges;

@@ -7,10 +7,14 @@ namespace vmcore::report {
 namespace {
 
 Json file_json(const DebugFileFound& file) {
-  return {{"path", cut(file.path, kMaxPath)},
-          {"build_id", cut(file.build_id, kMaxName)},
-          {"matched_by", file.matched_by},
-          {"source", file.source}};
+  Json json{{"path", cut(file.path, kMaxPath)},
+            {"build_id", cut(file.build_id, kMaxName)},
+            {"matched_by", file.matched_by},
+            {"source", file.source}};
+  if (!file.alternate.empty()) {
+    json["alternate"] = cut(file.alternate, kMaxPath);
+  }
+  return json;
 }
 
 Json texts_json(const std::vector<std::string>& texts) {

@@ -73,6 +73,9 @@ DumpReport report_from(const Json& document) {
   }
   report.kept = json.text_or_empty("kept", kMaxName);
   report.memory = json.text_or_empty("memory");
+  if (json.has("self_check")) {
+    report.self_check = self_check_from(json.object("self_check"));
+  }
   return report;
 }
 
@@ -92,6 +95,9 @@ std::string to_json(const DumpReport& report) {
   }
   if (!report.memory.empty()) {
     json["memory"] = cut(report.memory, kMaxText);
+  }
+  if (report.self_check) {
+    json["self_check"] = self_check_json(*report.self_check);
   }
   return document_text(json);
 }

@@ -11,6 +11,7 @@
 
 #include "src/base/result.h"
 #include "src/image/capture.h"
+#include "src/report/self_check.h"
 #include "src/report/summary.h"
 
 namespace vmcore::report {
@@ -53,6 +54,7 @@ struct DumpReport {
   std::optional<ThenOutcome> then = {};
   std::string kept = {};    // of `--keep`: the ID of the stored crash; empty where none was kept
   std::string memory = {};  // why no memory was dumped, on purpose: "not kept: it repeats ..."
+  std::optional<SelfCheck> self_check = {};  // where it was asked for
 };
 
 std::string to_json(const DumpReport& report);

@@ -135,6 +135,9 @@ Json manifest_json(const Manifest& manifest) {
   json["files"] = files_json(manifest.files);
   json["to_flash_ms"] = milliseconds(manifest.to_flash_us);
   json["to_dump_ms"] = milliseconds(manifest.to_dump_us);
+  if (manifest.self_check) {
+    json["self_check"] = self_check_json(*manifest.self_check);
+  }
   json["remarks"] = remarks_json(manifest.remarks);
   return json;
 }
@@ -163,6 +166,9 @@ Manifest read_manifest(const Json& document) {
   manifest.files = files_from(json.list("files", kMaxFiles));
   manifest.to_flash_us = microseconds_from(json, "to_flash_ms");
   manifest.to_dump_us = microseconds_from(json, "to_dump_ms");
+  if (json.has("self_check")) {
+    manifest.self_check = self_check_from(json.object("self_check"));
+  }
   manifest.remarks = remarks_from(json.list("remarks", kMaxRemarks + 1));
   return manifest;
 }

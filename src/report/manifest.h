@@ -14,6 +14,7 @@
 #include "src/base/result.h"
 #include "src/image/capture.h"
 #include "src/report/info.h"
+#include "src/report/self_check.h"
 #include "src/report/signature.h"
 #include "src/report/triage.h"
 
@@ -67,6 +68,7 @@ struct Manifest {
   // From the crash: until the flash report was kept, until the dump was.
   std::optional<std::uint64_t> to_flash_us = {};
   std::optional<std::uint64_t> to_dump_us = {};
+  std::optional<SelfCheck> self_check = {};  // that came after it was kept
   std::vector<Remark> remarks = {};
 };
 

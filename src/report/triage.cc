@@ -159,24 +159,28 @@ TriageKernel kernel_from(const Members& json) {
   return kernel;
 }
 
+Json argument_json(const Argument& argument) {
+  return {{"name", cut(argument.name, kMaxName)},
+          {"type", cut(argument.type, kMaxName)},
+          {"value", hex(argument.value)}};
+}
+
+Argument argument_from(const Members& json) {
+  return {.name = json.text("name", kMaxName),
+          .type = json.text("type", kMaxName),
+          .value = json.address("value")};
+}
+
 Json fault_json(const FaultingFunction& fault) {
   return {{"function", cut(fault.name, kMaxName)},
           {"registers", list_json(fault.registers, register_json)},
-          {"arguments", list_json(fault.arguments, [](const Argument& argument) -> Json {
-             return {{"name", cut(argument.name, kMaxName)},
-                     {"type", cut(argument.type, kMaxName)},
-                     {"value", hex(argument.value)}};
-           })}};
+          {"arguments", list_json(fault.arguments, argument_json)}};
 }
 
 FaultingFunction fault_from(const Members& json) {
   return {.name = json.text("function", kMaxName),
           .registers = list_from(json, "registers", kMaxRegisters, register_from),
-          .arguments = list_from(json, "arguments", kMaxRegisters, [](const Members& each) {
-            return Argument{.name = each.text("name", kMaxName),
-                            .type = each.text("type", kMaxName),
-                            .value = each.address("value")};
-          })};
+          .arguments = list_from(json, "arguments", kMaxRegisters, argument_from)};
 }
 
 Json panic_json(const TriagePanic& panic) {
@@ -229,15 +233,20 @@ TriagePanic panic_from(const Members& json) {
 }
 
 Json module_json(const TriageModule& module) {
-  return {{"name", cut(module.name, kMaxName)},
-          {"address", hex(module.address)},
-          {"size", module.size},
-          {"taints", cut(module.taints, kMaxName)},
-          {"out_of_tree", module.out_of_tree}};
+  Json json{{"name", cut(module.name, kMaxName)},
+            {"address", hex(module.address)},
+            {"size", module.size},
+            {"taints", cut(module.taints, kMaxName)},
+            {"out_of_tree", module.out_of_tree}};
+  if (!module.build_id.empty()) {
+    json["build_id"] = cut(module.build_id, kMaxName);
+  }
+  return json;
 }
 
 TriageModule module_from(const Members& json) {
   return {.name = json.text("name", kMaxName),
+          .build_id = json.text_or_empty("build_id", kMaxName),
           .address = json.address("address"),
           .size = json.number("size"),
           .taints = json.text("taints", kMaxName),
@@ -448,6 +457,18 @@ TriageTasks tasks_from(const Members& json) {
   return tasks;
 }
 
+Json line_json(const SourceLine& line) {
+  return {{"function", cut(line.function, kMaxName)},
+          {"file", cut(line.file, kMaxPath)},
+          {"line", line.line}};
+}
+
+SourceLine line_from(const Members& json) {
+  return {.function = json.text("function", kMaxName),
+          .file = json.text("file", kMaxPath),
+          .line = json.number("line")};
+}
+
 Json frame_json(const TriageFrame& frame) {
   Json json = Json::object();
   if (!frame.function.empty()) {
@@ -464,6 +485,12 @@ Json frame_json(const TriageFrame& frame) {
   if (frame.guessed) {
     json["guessed"] = true;
   }
+  if (!frame.lines.empty()) {
+    json["lines"] = list_json(frame.lines, line_json);
+  }
+  if (!frame.arguments.empty()) {
+    json["arguments"] = list_json(frame.arguments, argument_json);
+  }
   return json;
 }
 
@@ -475,7 +502,12 @@ TriageFrame frame_from(const Members& json) {
           .address = json.address("address"),
           .exact = json.has("exact") && json.flag("exact"),
           .guessed = json.has("guessed") && json.flag("guessed"),
-          .stack = json.text_or_empty("stack", kMaxName)};
+          .stack = json.text_or_empty("stack", kMaxName),
+          .lines = json.has("lines") ? list_from(json, "lines", kMaxInlines, line_from)
+                                     : std::vector<SourceLine>(),
+          .arguments = json.has("arguments")
+                           ? list_from(json, "arguments", kMaxEntries, argument_from)
+                           : std::vector<Argument>()};
 }
 
 Json stack_json(const TriageStack& stack) {

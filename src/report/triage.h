@@ -32,6 +32,7 @@ struct Known {
 inline constexpr std::size_t kMaxTriageTasks = 16384;
 inline constexpr std::size_t kMaxStacks = 16384;
 inline constexpr std::size_t kMaxFrames = 512;  // of one stack
+inline constexpr std::size_t kMaxInlines = 64;  // of one frame
 inline constexpr std::size_t kMaxTriageModules = 1024;
 inline constexpr std::size_t kMaxLogLines = 200;
 inline constexpr std::size_t kMaxTaints = 64;
@@ -56,11 +57,25 @@ struct TriageKernel {
 };
 
 struct TriageModule {
-  std::string name = {};  // guest
+  std::string name = {};      // guest
+  std::string build_id = {};  // guest; hex, empty where the kernel does not keep it
   std::uint64_t address = 0;
   std::uint64_t size = 0;    // bytes
   std::string taints = {};   // letters: "OE"
   bool out_of_tree = false;  // O or P
+};
+
+struct Argument {
+  std::string name = {};  // guest
+  std::string type = {};  // guest
+  std::uint64_t value = 0;
+};
+
+// A place in the sources, of a file with debug information.
+struct SourceLine {
+  std::string function = {};
+  std::string file = {};  // below the folder in which the kernel was built: "kernel/panic.c"
+  std::uint64_t line = 0;
 };
 
 // One frame of a stack, the innermost one first.
@@ -74,6 +89,12 @@ struct TriageFrame {
   bool exact = false;
   bool guessed = false;    // may be wrong: kernel/arch/x86_64_unwind.h
   std::string stack = {};  // that it lies on: "task", "irq", "NMI", "#DF", "#DB", "#MC", "#VC", ""
+  // Of --symbols: the functions that were inlined at the address, the innermost first, and the
+  // frame's own last. Empty where it is not known.
+  std::vector<SourceLine> lines = {};
+  // Of --symbols, where the registers at the address are known: those of the innermost function
+  // whose values can be told.
+  std::vector<Argument> arguments = {};
 };
 
 // As the kernel writes it: "do_idle+0x1a/0x2b0", "fn+0x4/0x10 [module]", "0xffffffff81000000".
@@ -92,12 +113,6 @@ struct TaskName {
 
 struct NamedRegister {
   std::string name = {};  // "rip"
-  std::uint64_t value = 0;
-};
-
-struct Argument {
-  std::string name = {};  // guest
-  std::string type = {};  // guest
   std::uint64_t value = 0;
 };
 

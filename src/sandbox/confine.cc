@@ -10,15 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <fstream>
 
-#include "src/base/fd.h"
 #include "src/sandbox/bounds.h"
 #include "src/sandbox/calls.h"
+#include "src/sandbox/landlock.h"
 
 namespace vmcore::sandbox {
 namespace {
@@ -47,12 +46,6 @@ Result<> set_process(int option, unsigned long value, const char* what) {
   return ::prctl(option, value, 0, 0, 0) == 0 ? Result<>() : fail_errno(errno, what);
 }
 
-Result<> become(unsigned user) {
-  const bool done = ::setgroups(0, nullptr) == 0 && ::setresgid(user, user, user) == 0 &&
-                    ::setresuid(user, user, user) == 0;
-  return done ? Result<>() : fail_errno(errno, "setresuid");
-}
-
 // Root of a user namespace has no power over the host; the host's own has all users (Linux
 // kernel/user.c, init_user_ns).
 bool is_root_of_host() {
@@ -75,43 +68,15 @@ Result<> drop_capabilities() {
   return {};
 }
 
-// Linux include/uapi/linux/landlock.h, v6.12: the headers of Debian 12 have the first member only.
-struct LandlockRules {
-  std::uint64_t files = 0;
-  std::uint64_t net = 0;     // ABI 4 (Linux 6.7)
-  std::uint64_t scoped = 0;  // ABI 6 (Linux 6.12)
-};
-constexpr unsigned kLandlockVersion = 1;  // LANDLOCK_CREATE_RULESET_VERSION
-
-constexpr std::uint64_t first_bits(unsigned count) { return (1ULL << count) - 1; }
-
-// All that a kernel of that ABI knows: files (15: and ioctl on devices, ABI 5), TCP, and from ABI 6
-// on abstract UNIX sockets and signals.
-LandlockRules landlock_rules(long abi) {
-  constexpr std::array<unsigned, 5> kFileRights{13, 14, 15, 15, 16};
-  const auto at = std::min<std::size_t>(static_cast<std::size_t>(abi), kFileRights.size()) - 1;
-  return {.files = first_bits(kFileRights[at]),
-          .net = abi >= 4 ? first_bits(2) : 0,
-          .scoped = abi >= 6 ? first_bits(2) : 0};
-}
-
-// No path can be opened, made or removed, whoever may.
-Result<> forbid_paths() {
-  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, kLandlockVersion);
-  if (abi < 1) {
-    return fail_errno(errno, "landlock_create_ruleset");
-  }
-  const LandlockRules rules = landlock_rules(abi);
-  // A kernel refuses members that it does not know unless they are 0.
-  const Fd ruleset(
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &rules, sizeof rules, 0)));
-  if (!ruleset || ::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
-    return fail_errno(errno, "Landlock");
-  }
-  return {};
-}
-
 }  // namespace
+
+unsigned own_user() { return kFirstOwn + static_cast<unsigned>(::getpid()); }
+
+Result<> become_user(unsigned user) {
+  const bool done = ::setgroups(0, nullptr) == 0 && ::setresgid(user, user, user) == 0 &&
+                    ::setresuid(user, user, user) == 0;
+  return done ? Result<>() : fail_errno(errno, "setresuid");
+}
 
 Result<> Confinement::must(Result<> done, std::string_view what) {
   if (done) {
@@ -141,9 +106,9 @@ Result<> Confinement::stop_being_root() {
            "a user namespace of its own");
     return {};
   }
-  const Result<> own = become(kFirstOwn + static_cast<unsigned>(::getpid()));
+  const Result<> own = become_user(own_user());
   should(own, "a user of its own");
-  const Result<> other = own ? own : become(kNobody);
+  const Result<> other = own ? own : become_user(kNobody);
   return !other && is_root_of_host() ? must(other, "it stays root") : Result<>();
 }
 
@@ -151,7 +116,7 @@ Result<> Confinement::begin() {
   TRY(must(set_process(PR_SET_NO_NEW_PRIVS, 1, "no_new_privs"), "it may gain privileges"));
   TRY(stop_being_root());
   TRY(must(drop_capabilities(), "it keeps capabilities"));
-  should(forbid_paths(), "Landlock");
+  should(restrict_paths({}), "Landlock");
   // A change of user sets it to what the system has for programs that change theirs.
   TRY(set_process(PR_SET_DUMPABLE, 0, "dumpable"));
   return limit(RLIMIT_CORE, 0, "core limit");

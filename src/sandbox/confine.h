@@ -14,6 +14,11 @@ namespace vmcore::sandbox {
 // The worker's argument that allows it to be confined weakly.
 inline constexpr std::string_view kAllowUnconfined = "--allow-unconfined";
 
+// The number of a user that nobody else has while this process lives.
+unsigned own_user();
+// Becomes that user and group for good, without other groups.
+Result<> become_user(unsigned user);
+
 // Some parts must be had: system calls (seccomp), capabilities, not being the host's root, gaining
 // no privileges. Where one cannot, the job is refused (Errc::denied). The others are had as far as
 // the kernel goes; what is missing is a Remark.

@@ -80,7 +80,7 @@ Result<double> read_uptime(Knowledge& knowledge) {
 }
 
 report::TriageModule module_of(Knowledge& knowledge, const kernel::Module& module) {
-  report::TriageModule listed{.name = module.name};
+  report::TriageModule listed{.name = module.name, .build_id = module.build_id};
   for (const kernel::Module::Range& range : module.ranges) {
     listed.size += range.size;
   }

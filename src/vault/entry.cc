@@ -105,12 +105,14 @@ report::ListedCrash read_entry(int store, const std::string& id) {
   return crash;
 }
 
-Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where) {
+Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where,
+                                                 const std::vector<report::StoredFile>& known) {
   TRY_ASSIGN(std::vector<std::string> names, staging::names_in(folder, where));
   std::ranges::sort(names);
   std::vector<report::StoredFile> files;
   for (const std::string& name : names) {
-    if (name.front() == '.' || name == kManifestName || name == kStateName || name == kLockName) {
+    if (name.front() == '.' || name == kManifestName || name == kStateName || name == kLockName ||
+        std::ranges::find(known, name, &report::StoredFile::name) != known.end()) {
       continue;
     }
     const std::string path = where + "/" + name;

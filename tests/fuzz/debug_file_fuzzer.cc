@@ -37,6 +37,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   }
   static_cast<void>(debuginfo::decode(text));
+  if (const auto facts = debuginfo::decode_facts(text);
+      facts && debuginfo::encode(*facts) != text) {
+    // Numbers may have been written in another way: what is read must stay the same.
+    const auto again = debuginfo::decode_facts(debuginfo::encode(*facts));
+    if (!again || debuginfo::encode(*again) != debuginfo::encode(*facts)) {
+      std::abort();
+    }
+  }
+  static_cast<void>(debuginfo::look_up(
+      {file.get()},
+      std::vector<debuginfo::CodeAddress>{{.address = 1, .function = "linux_banner"}}));
   ::lseek(file.get(), 0, SEEK_SET);
   static_cast<void>(debuginfo::walk_archive(
       file.get(), [](const std::string&) { return Result<debuginfo::Choice>(); },

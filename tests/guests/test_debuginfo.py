@@ -28,6 +28,7 @@ from guests.kernels import fetch_debug_package, fetch_debuginfo, kernel
 from peers import schemas, tools
 
 KERNELS = {"6.1": "6.12", "6.12": "6.1"}    # and another one, whose vmlinux is wrong
+SYMBOLS_OF = ("6.1", "6.12", "newest")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "analysis"
 PATIENCE = 900
 
@@ -43,10 +44,14 @@ class Rig:
         self.vmcorectl, self.folder = vmcorectl.path, folder
         (folder / "bin").mkdir()
         for name, peer, words in (("crash", "crash", ()), ("crash-8.0.2", "crash-bookworm", ()), ("drgn", "drgn-trixie", ("-m", "drgn"))):
+            # Below its own folder: a confined program sees no more of this one's user.
+            own = folder / "bin" / f"root-{peer}"
+            subprocess.run(["cp", "-al", tools.root(peer), own], check=True)
             known = {key: value for key, value in tools.environment(peer).items() if key.startswith("PYTHON") or key in ("TERM", "LC_ALL")}
             settings = " ".join(f"{key}={value}" for key, value in known.items())
             program = folder / "bin" / name
-            program.write_text(f'#!/bin/sh\nexec env {settings} {" ".join([*tools.command(peer), *words])} "$@"\n')
+            text = f'#!/bin/sh\nexec env {settings} {" ".join([*tools.command(peer), *words])} "$@"\n'
+            program.write_text(text.replace(str(tools.root(peer)), str(own)))
             program.chmod(0o755)
 
     def run(self, *words, home="home", before=(), **variables) -> subprocess.CompletedProcess:
@@ -64,16 +69,16 @@ class Rig:
         return {"vmlinux": None, "modules": None, "refused": [], "remarks": [document.get("error")], **document, "exit": done.returncode}
 
 
-def wrong_in(found: dict, build_id: str, source: str, with_modules=True) -> list:
-    """What is not as it is when all, or all but the modules, is found."""
+def wrong_in(found: dict, build_id: str, source: str) -> list:
+    """What is not as it is when all is found."""
     vmlinux, modules = found["vmlinux"] or {}, found["modules"] or {"found": [], "missing": ["all"]}
-    wrong = [] if found["exit"] == (0 if with_modules else 3) else [f"exit {found['exit']}: {found['refused']} {found['remarks']}"]
+    wrong = [] if found["exit"] == 0 else [f"exit {found['exit']}: {found['refused']} {found['remarks']}"]
     if (vmlinux.get("build_id"), vmlinux.get("matched_by"), vmlinux.get("source")) != (build_id, "build-id", source):
         wrong.append(f"vmlinux: {vmlinux}")
     elif build_id_of(Path(vmlinux["path"])) != build_id:
         wrong.append(f"{vmlinux['path']} is another file")
     by = {module["file"]["matched_by"] for module in modules["found"]}
-    if with_modules and (by != {"release"} or modules["missing"] or len(modules["found"]) < 5):
+    if by != {"build-id"} or modules["missing"] or len(modules["found"]) < 5:
         wrong.append(f"modules by {by}: {[each['name'] for each in modules['found']]}, missing {modules['missing']}")
     return wrong
 
@@ -144,7 +149,7 @@ def find_it(rig: Rig, name: str, findings) -> None:
     if shutil.which("debuginfod"):
         with debuginfod(tree, rig.folder, build_id) as url:
             fetched = rig.document("debuginfo", dump, "--fetch", home=f"fetched-{name}", DEBUGINFOD_URLS=url)
-        findings.check(f"{name}: from debuginfod", wrong_in(fetched, build_id, "debuginfod", with_modules=False))
+        findings.check(f"{name}: from debuginfod", wrong_in(fetched, build_id, "debuginfod"))
         (rig.folder / "server.sqlite").unlink()
     else:
         findings.skip(f"{name}: from debuginfod", "debuginfod is not installed")
@@ -200,11 +205,98 @@ def scripts(rig: Rig, findings) -> None:
                 continue
             (rig.folder / "results").mkdir(exist_ok=True)
             (run,) = rig.document("debug", "--run", script, "--results", "results", dump)["runs"]
-            text = Path(run["result"] or os.devnull).read_text(errors="replace")
+            text = (rig.folder / (run["result"] or os.devnull)).read_text(errors="replace")
             wrong = [] if run["outcome"] == "done" else [f"{run['outcome']}: {run['why']}\n{text[-2000:]}"]
             wrong += [line for line in text.splitlines() if line.startswith("not known: ") or "invalid command" in line]
             wrong += [] if text.count("== ") >= 1 else [f"it says {text[:500]}"]
             findings.check(f"{name}: {script.name}", wrong)
+
+
+# What a confined script may do: nothing of this.
+PROBE = """import os, socket
+def attempt(name, do):
+    try:
+        do()
+        print("could", name)
+    except (OSError, RuntimeError) as error:
+        print("could not", name, type(error).__name__)
+attempt("write the dump", lambda: open("{dump}", "r+b"))
+attempt("read another file", lambda: open("{other}", "rb"))
+attempt("read /etc/passwd", lambda: open("/etc/passwd"))
+attempt("write beside it", lambda: open("{dump}.new", "w"))
+attempt("make a socket", lambda: socket.socket())
+print("own user", os.getuid() != {user} or {user} != 0, "first process", os.getpid() == 1)
+print("release", prog["init_uts_ns"].name.release.string_().decode())
+"""
+
+
+def self_check(rig: Rig, findings) -> None:
+    """A dump that is written opens in crash and drgn without rights; what does not open is told."""
+    of = kernel("6.12")
+    done = rig.document("convert", crash_dumps.dump_of("6.12", "sysrq").raw, "checked.vmcore", "--self-check")
+    check = done["self_check"]
+    print(json.dumps(check, indent=1), flush=True)
+    outcomes = {each["with"].split()[0]: each["outcome"] for each in check["programs"]}
+    wanted = {"vmcorectl": "done", "crash": "done", "drgn": "done"}
+    findings.check("convert --self-check", [] if (done["exit"], check["passed"], outcomes) == (0, True, wanted) else [str(check)])
+
+    done = rig.document("debug", "--self-check", "checked.vmcore", home="empty")
+    outcomes = {run["with"].split()[0]: run["outcome"] for run in done["runs"]}
+    wanted = {"vmcorectl": "done", "crash": "not tried", "drgn": "not tried"}
+    findings.check("--self-check without vmlinux", [] if (done["exit"], outcomes) == (0, wanted) else [str(done["runs"])])
+
+    done = rig.document("debug", "--self-check", "none.vmcore")
+    findings.check("--self-check of no dump", [] if (done["exit"], done["runs"][0]["outcome"]) == (3, "failed") else [str(done["runs"])])
+
+    probe = rig.folder / "probe.py"
+    probe.write_text(PROBE.format(dump=rig.folder / "checked.vmcore", other=rig.folder / "one.vmcore", user=os.getuid()))
+    (run,) = rig.document("debug", "--run", probe, "--confined", rig.folder / "checked.vmcore")["runs"]
+    said = Path(run["result"] or os.devnull).read_text()
+    print(said, flush=True)
+    wrong = [line for line in said.splitlines() if line.startswith("could ") and not line.startswith("could not ")]
+    wrong += [] if f"release {of.release}" in said and "own user True first process True" in said and said.count("could not ") == 5 else [said]
+    findings.check("a confined script", wrong)
+
+
+def addr2line(of, addresses: list) -> list:
+    """For each address of vmlinux the chain of (function, file, line)."""
+    done = subprocess.run(["addr2line", "-i", "-f", "-e", fetch_debuginfo(of), *(hex(each) for each in addresses)], capture_output=True, text=True,
+                          check=True, timeout=600)
+    lines = iter(done.stdout.splitlines())
+    return list(zip(lines, lines))
+
+
+def file_line(text: str) -> tuple:
+    """What both name of "/build/linux/kernel/panic.c:12 (discriminator 3)": the file alone, and the line."""
+    path, _, line = text.split(" ")[0].rpartition(":")
+    return Path(path).name, line
+
+
+def symbols(rig: Rig, findings) -> None:
+    """report --symbols beside addr2line -i, for each frame of vmlinux on the stack of the task that crashed."""
+    for name in SYMBOLS_OF:
+        of = kernel(name)
+        for way in ("sysrq", "null"):
+            dump = crash_dumps.dump_of(name, way).raw
+            report = rig.document("report", "--symbols", "--from", fetch_debuginfo(of), dump)
+            kaslr = rig.document("info", dump)["kernel"]["kaslr_offset"]
+            kaslr = int(kaslr, 16) if isinstance(kaslr, str) else kaslr
+            stack = report["panic"].get("stack")
+            if stack is None:
+                stack = next(cpu["stack"] for cpu in report["cpus"]["list"] if cpu["number"] == report["panic"]["cpu"])
+            wrong, count, inlined = [], 0, 0
+            for frame in report["stacks"][stack]["frames"]:
+                if "module" in frame or "function" not in frame:
+                    continue
+                at = int(frame["address"], 16) - kaslr - (0 if frame.get("exact") else 1)
+                theirs = [(function, *file_line(place)) for function, place in addr2line(of, [at])]
+                ours = [(line["function"], *file_line(f"{line['file']}:{line['line']}")) for line in frame.get("lines", [])]
+                count, inlined = count + 1, inlined + max(0, len(ours) - 1)
+                # The linker's name of a part of a function is no name in DWARF.
+                wrong += [] if ours == theirs or (not ours and theirs[0][1] == "??") else [f"{frame['function']}: {ours}, addr2line {theirs}"]
+            arguments = [frame["arguments"] for stack in report["stacks"] for frame in stack["frames"] if "arguments" in frame]
+            print(f"{name} {way}: {count} frames, {inlined} inlined, {len(wrong)} unlike addr2line; arguments {arguments}", flush=True)
+            findings.check(f"{name} {way}: lines", wrong if count > 5 else [*wrong, f"only {count} frames"])
 
 
 def test(vmcorectl, _guests: list, findings) -> None:
@@ -214,6 +306,8 @@ def test(vmcorectl, _guests: list, findings) -> None:
             find_it(rig, name, findings)
         dead_server(rig, findings)
         many(rig, findings)
+        self_check(rig, findings)
+        symbols(rig, findings)
         scripts(rig, findings)
 
 

@@ -23,7 +23,7 @@ report::TriageReport hostile_report() {
   report::TriageReport report{
       .kernel = {.value = report::TriageKernel{.release = kHostile, .build_id = kHostile}},
       .panic = {.value = report::TriagePanic{.message = kHostile, .cpu = 1, .task = task}},
-      .modules = {.value = {{{kHostile, 4096, 8192, kHostile, true}}}},
+      .modules = {.value = {{{kHostile, "", 4096, 8192, kHostile, true}}}},
       .cpus = {.value = {{{.number = 1, .mode = "kernel", .task = task, .stack = 0}}}},
       .tasks = {.value =
                     report::TriageTasks{.total = 1,

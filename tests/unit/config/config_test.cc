@@ -81,6 +81,9 @@ memory = "3GiB"
 threads = 6
 hook-limit = "90s"
 hook-user = "nobody"
+self-check = false
+scripts = ["/etc/look.py"]
+script-limit = "2m"
 metrics = "/run/vmcored.prom"
 [store]
 folder = "/srv/crashes"
@@ -114,6 +117,9 @@ store-count = 5
   EXPECT_EQ(config->hooks, "");
   EXPECT_EQ(config->hook_limit, seconds(90));
   EXPECT_EQ(config->hook_user, "nobody");
+  EXPECT_FALSE(config->self_check);
+  EXPECT_THAT(config->scripts, ElementsAre("/etc/look.py"));
+  EXPECT_EQ(config->script_limit, seconds(120));
   EXPECT_EQ(config->metrics, "/run/vmcored.prom");
   EXPECT_EQ(config->store, "/srv/crashes");
   EXPECT_EQ(config->budget.bytes, 20ULL << 30);
@@ -244,6 +250,8 @@ TEST_F(Configs, WrongForms) {
                                  "connect = [['a:']]",
                                  "connect = ['nothing']",
                                  "qmp-folders = ['run']",
+                                 "scripts = ['look.py']",
+                                 "self-check = 'yes'",
                                  "hooks = 'relative'",
                                  "hooks = true",
                                  "hook-limit = 60",

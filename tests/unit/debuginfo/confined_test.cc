@@ -56,5 +56,31 @@ TEST(Messages, RoundTrip) {
   EXPECT_FALSE(decode(encode(file) + "more"));
 }
 
+TEST(Messages, CodeFactsRoundTrip) {
+  const CodeFacts facts{.lines = {{"inner", "kernel/a.c", 7}, {"outer", "", 0}},
+                        .arguments = {{"task", "struct task_struct *", UINT64_MAX}}};
+  const std::string text = encode(facts);
+  const CodeFacts again = decode_facts(text).value();
+  ASSERT_EQ(again.lines.size(), 2U);
+  EXPECT_EQ(again.lines[0].file, "kernel/a.c");
+  EXPECT_EQ(encode(again), text);
+  EXPECT_TRUE(decode_facts(encode(CodeFacts{})).value().lines.empty());
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    EXPECT_FALSE(decode_facts(std::string_view(text).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_facts(text + "more"));
+  const char many[] =
+      "65\0"
+      "0\0";
+  EXPECT_FALSE(decode_facts(std::string_view(many, sizeof many - 1)));
+}
+
+TEST(Confined, AFileWithoutDebugInformationHasNoLines) {
+  const Files files;
+  files.put("vmlinux", "no ELF file");
+  const std::vector<CodeAddress> addresses{{.address = 1, .function = "f"}};
+  EXPECT_FALSE(look_up_confined({files.open("vmlinux").get()}, addresses));
+}
+
 }  // namespace
 }  // namespace vmcore::debuginfo

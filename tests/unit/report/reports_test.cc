@@ -97,6 +97,10 @@ DumpFile dump_file() {
           .as_asked = true};
 }
 
+const SelfCheck kSelfCheck{{{"vmcorectl 1.0", "done", "", 12},
+                            {"crash 8.0.6", "failed", "it gave up", 3400},
+                            {"drgn", "not tried", "it is not installed", 0}}};
+
 DumpReport dump() {
   return {.dump = dump_file(),
           .guest = DumpedGuest{.identity = kGuest,
@@ -112,7 +116,8 @@ DumpReport dump() {
                               .done = false,
                               .error = "it failed",
                               .withheld = "the dump is incomplete",
-                              .by_hand = "virsh reset vm1"}};
+                              .by_hand = "virsh reset vm1"},
+          .self_check = kSelfCheck};
 }
 
 ReceiveReport receive() {
@@ -158,7 +163,7 @@ TriageReport triage() {
                                                           .registers = {{"rip", 1}},
                                                           .arguments = {{"p", "void *", 2}}},
                                 .signature = CrashSignature{"01", "02", "NULL dereference in fn"}}},
-      .modules = {.value = {{{"ext4", 4096, 8192, "OE", true}}}},
+      .modules = {.value = {{{"ext4", "00ab", 4096, 8192, "OE", true}}}},
       .cpus = {.value = {{{.number = 1,
                            .online = true,
                            .mode = "kernel",
@@ -186,7 +191,17 @@ TriageReport triage() {
       .mounts = {.value = {{{"/dev/vda", "/", "ext4"}}}},
       .files = {.value = {{{3, "socket:", OpenSocket{"inet", "stream", "tcp", "LISTEN", "a", "b"}},
                            {4, "/etc/passwd"}}}},
-      .stacks = {{.frames = {{"fn", "ext4", 1, 16, 4097, true, true, "irq"}}, .broken = "it ends"}},
+      .stacks = {{.frames = {{"fn",
+                              "ext4",
+                              1,
+                              16,
+                              4097,
+                              true,
+                              true,
+                              "irq",
+                              {{"inner", "fs/a.c", 7}, {"fn", "fs/b.c", 9}},
+                              {{"p", "void *", 2}}}},
+                  .broken = "it ends"}},
       .remarks = kRemarks};
 }
 
@@ -221,6 +236,7 @@ Manifest manifest() {
           .verified = true,
           .to_flash_us = 250'500,
           .to_dump_us = 2'000'000,
+          .self_check = kSelfCheck,
           .remarks = kRemarks};
 }
 
@@ -429,6 +445,12 @@ TEST(Manifest, ATimeThatCannotBeIsLeftOut) {
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->to_flash_us, std::nullopt);
   EXPECT_EQ(again->to_dump_us, kept.to_dump_us);
+}
+
+TEST(SelfCheck, PassesWhereNobodyWhoTriedFailed) {
+  EXPECT_FALSE(kSelfCheck.passed());
+  EXPECT_FALSE((SelfCheck{{{.outcome = "time limit"}}}.passed()));
+  EXPECT_TRUE((SelfCheck{{{.outcome = "done"}, {.outcome = "not tried"}}}.passed()));
 }
 
 TEST(Manifest, IsBounded) {
