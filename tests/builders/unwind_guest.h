@@ -20,7 +20,7 @@ class UnwindGuest {
     const auto btf = types().build();
     guest_.room("text", 0x1000).room("stack", 0x1000).room("irq_stack", 0x1000);
     guest_.room("__start_BTF", btf.size(), "__stop_BTF");
-    constexpr std::uint64_t kRows = 17;
+    constexpr std::uint64_t kRows = 19;
     guest_.room("__start_orc_unwind_ip", kRows * 4, "__stop_orc_unwind_ip");
     guest_.room("__start_orc_unwind", kRows * 6, "__stop_orc_unwind");
     guest_.room("_sinittext", 0x100, "_einittext");
