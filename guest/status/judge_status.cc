@@ -95,8 +95,9 @@ Finding judge_kernel(const StatusFacts& facts) {
   Finding finding{.id = "kernel", .title = "for a kernel that can be captured"};
   finding.value = facts.release;
   if (!facts.kexec) {
-    return with(finding, Verdict::fail,
-                "it cannot load a capture kernel (CONFIG_KEXEC_FILE): boot another kernel");
+    return with(
+        finding, Verdict::fail,
+        "it cannot load a capture kernel (CONFIG_KEXEC_FILE, CONFIG_KEXEC): boot another kernel");
   }
   std::vector<std::string> missing;
   for (const char* name : {"CRASH_DUMP", "PROC_VMCORE"}) {

@@ -48,8 +48,8 @@ def test(vmcorectl, _guests: list, findings) -> None:
             to_the_host(vmcorectl, findings, CaptureConfig(name=f"{name}: kexec_load", kernel=name, crashkernel="128M"),
                         Path(scratch), "sysrq", ["sysrq triggered crash"], rig=WithoutFileLoad)
         # The parts lie above 4 GiB, the memory for DMA below.
-        high = CaptureConfig(name="6.1: kexec_load, high", kernel="6.1", crashkernel="128M,high", arguments="crashkernel=32M,low",
-                             memory_mib=5120)
+        high = CaptureConfig(name="6.1: kexec_load above 4 GiB", kernel="6.1", crashkernel="128M,high", arguments="crashkernel=32M,low",
+                             memory_mib=5120, workload=False)
         to_the_host(vmcorectl, findings, high, Path(scratch), "interrupt", ["<IRQ>"], rig=WithoutFileLoad)
 
 

@@ -85,6 +85,20 @@ def too_little(guest) -> list:
     return lines
 
 
+# Words that reserve nothing in 768 MiB: why, and what the kernel's log says.
+USELESS = {"6.1": ("auto", "the kernel expects a number", "memory value expected"),
+           "6.12": ("2G-4G:320M,4G-:512M", "no range has the 768 MiB", "resulted in zero bytes")}
+
+
+def tells_why(guest) -> list:
+    """A crashkernel= that reserves nothing: status has the reason, the kernel's own words, and a way out."""
+    word, why, log = USELESS[guest.config.kernel]
+    code, text = guest.run("vmcore-guest status --output json")
+    found = {finding["id"]: finding for finding in json.loads(text)}["reserved"]
+    return differs("exit", code, 1) + differs("result", found["result"], "FAIL") + lacks(
+        found["hint"], f"crashkernel={word}", why, log, f"vmcore-guest setup --{WORD[guest.config.kernel].replace('=', ' ')}")
+
+
 def cannot_lock(guest) -> list:
     """6.1 neither keeps what is loaded valid by itself, nor knows the limit."""
     return refused(guest, "vmcore-guest lock", "must be reloaded", "--force") + refused(
@@ -193,6 +207,8 @@ def main() -> int:
             checks = [status, loads, *([unified] if files else []), without_room, reloads, estimates, *([cannot_lock, crashes] if kernel == "6.1" else [remembers])]
             for check in checks:
                 findings.check(f"{kernel}: {check.__name__}", check(guest))
+        with CaptureGuest(CaptureConfig(name=f"{kernel}-nothing", crashkernel=USELESS[kernel][0], **small)) as guest:
+            findings.check(f"{kernel}: tells_why", tells_why(guest))
         tiny = CaptureConfig(name=f"{kernel}-64M", crashkernel="64M", arguments="loglevel=6", **small)
         with CaptureGuest(tiny) as guest:
             checks = [too_little, *([locks] if kernel == "6.12" else []), executes]

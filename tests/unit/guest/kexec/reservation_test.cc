@@ -36,8 +36,8 @@ std::string fault(std::string_view value, const Machine& machine = kGigabyte) {
 
 TEST(Reservation, ThatServes) {
   for (const char* value : {"128M", "0x8000000", "128m@16M", "1000000K", "256M,high",
-                            "512M-2G:128M,2G-:256M", "0-:128M", "-1G:64M,1G-:128M@16M"}) {
-    EXPECT_EQ(value[0] == '-' ? "" : fault(value), "") << value;
+                            "512M-2G:128M,2G-:256M", "0-:128M", "0-1G:64M,1G-:128M@16M"}) {
+    EXPECT_EQ(fault(value), "") << value;
   }
   EXPECT_EQ(fault("2G-4G:320M,4G-:512M", kImage), "");  // it depends on the machine
   EXPECT_EQ(fault("auto", {.knows_auto = true}), "");
