@@ -377,7 +377,7 @@ std::string Keeping::told() const {
 
 void Keeping::record(const report::SelfCheck& check) const {
   if (kept_ && *kept_) {
-    static_cast<void>(vault_->add_later((*kept_)->id, check));
+    static_cast<void>(vault_->set_self_check((*kept_)->id, check));
   }
 }
 

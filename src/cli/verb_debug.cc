@@ -136,14 +136,14 @@ Limits limits_of(const Options& options) {
           .confined = options.confined};
 }
 
-// What is known of a stored crash now, and the files that came into its folder.
+// The verdict goes into the manifest of a stored crash.
 Result<> tell_store(const Options& options, const Subject& subject,
-                    const std::optional<report::SelfCheck>& check) {
+                    const report::SelfCheck& check) {
   if (!subject.crash) {
     return {};
   }
   TRY_ASSIGN(const vault::Vault vault, open_store(options.store));
-  return vault.add_later(subject.crash->crash.id, check);
+  return vault.set_self_check(subject.crash->crash.id, check);
 }
 
 // A run for each program that was to open the dump.
@@ -188,22 +188,18 @@ int run_script(const Options& options, const Common& common) {
     jobs.push_back({word, result_path(word, options)});
   }
   const Analyzers analyzers(names_for(options));
-  std::vector<Subject> held;  // until all ran
+  std::vector<vault::OpenCrash> held;  // until all ran
   const auto prepare = [&](const std::string& word, std::string& release) -> Result<Opening> {
     TRY_ASSIGN(Subject subject, subject_of(word, options.store));
     TRY_ASSIGN(const DumpToOpen dump, dump_to_open(subject.path, options.debuginfo, true, release));
-    held.push_back(std::move(subject));
+    if (subject.crash) {
+      held.push_back(*std::move(subject.crash));
+    }
     return analyzers.open(dump, options.script, {});
   };
   const auto runs = run_batch(
       jobs, {.script = options.script, .limits = limits_of(options), .at_once = options.at_once},
       prepare);
-  for (const Subject& subject : held) {
-    // Results elsewhere are nothing that it needs to know of.
-    if (subject.crash && fs::path(options.results) == fs::path(subject.crash->path)) {
-      static_cast<void>(tell_store(options, subject, std::nullopt));
-    }
-  }
   std::fputs((common.json ? batch_json(options.script, runs) : batch_text(runs)).c_str(), stdout);
   return batch_exit_code(runs);
 }

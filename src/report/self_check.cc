@@ -29,6 +29,7 @@ Json self_check_json(const SelfCheck& check) {
 
 SelfCheck self_check_from(const Members& json) {
   SelfCheck check;
+  static_cast<void>(json.flag("passed"));  // it follows from the programs
   for (const Json& entry : json.list("programs", kMaxPrograms)) {
     const Members each(entry);
     check.programs.push_back({.with = each.text("with", kMaxName),

@@ -105,14 +105,12 @@ report::ListedCrash read_entry(int store, const std::string& id) {
   return crash;
 }
 
-Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where,
-                                                 const std::vector<report::StoredFile>& known) {
+Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where) {
   TRY_ASSIGN(std::vector<std::string> names, staging::names_in(folder, where));
   std::ranges::sort(names);
   std::vector<report::StoredFile> files;
   for (const std::string& name : names) {
-    if (name.front() == '.' || name == kManifestName || name == kStateName || name == kLockName ||
-        std::ranges::find(known, name, &report::StoredFile::name) != known.end()) {
+    if (name.front() == '.' || name == kManifestName || name == kStateName || name == kLockName) {
       continue;
     }
     const std::string path = where + "/" + name;

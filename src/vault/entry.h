@@ -24,10 +24,9 @@ inline constexpr mode_t kManifestMode = 0640;
 // for a list shows it. A state that cannot be read counts as held.
 report::ListedCrash read_entry(int store, const std::string& id);
 
-// The files in the folder that a manifest lists: all but its own, the state, the lock, hidden ones,
-// and those in `known`. `where`: the folder's path, for errors.
-Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where,
-                                                 const std::vector<report::StoredFile>& known = {});
+// The files in the folder that a manifest lists: all but its own, the state, the lock, and hidden
+// ones. `where`: the folder's path, for errors.
+Result<std::vector<report::StoredFile>> files_of(int folder, const std::string& where);
 
 // Bytes that the files of the folder take on disk.
 std::uint64_t bytes_in(int folder);

@@ -194,14 +194,11 @@ Result<> Vault::set_held(const std::string& id, bool held) const {
   return change_state(id, [&](report::CrashState& state) { state.held = held; });
 }
 
-Result<> Vault::add_later(const std::string& id,
-                          const std::optional<report::SelfCheck>& check) const {
+Result<> Vault::set_self_check(const std::string& id, const report::SelfCheck& check) const {
   TRY_ASSIGN(const Fd naming, lock());
   TRY_ASSIGN(const Fd folder, staging::open_folder_at(folder_.get(), id, path_));
   TRY_ASSIGN(report::Manifest manifest, read_manifest(folder.get()));
-  manifest.self_check = check ? check : manifest.self_check;
-  TRY_ASSIGN(const auto added, files_of(folder.get(), path_ + "/" + id, manifest.files));
-  manifest.files.insert(manifest.files.end(), added.begin(), added.end());
+  manifest.self_check = check;
   Result<> written =
       staging::write_file_at(folder.get(), kManifestName, report::to_json(manifest), kManifestMode);
   return written ? written : in_context(std::move(written).error(), path_ + "/" + id);

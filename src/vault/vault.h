@@ -71,9 +71,8 @@ class Vault {
   Result<Draft> begin(std::uint64_t estimate) const;
 
   Result<> set_held(const std::string& id, bool held) const;
-  // What came after the crash was kept: takes the files that are new in its folder, and the check
-  // where there is one, into its manifest.
-  Result<> add_later(const std::string& id, const std::optional<report::SelfCheck>& check) const;
+  // The only thing that comes into a manifest after the crash was kept.
+  Result<> set_self_check(const std::string& id, const report::SelfCheck& check) const;
   Result<> set_policy(const std::string& id, const report::PolicyOutcome& policy) const;
   // Errc::busy while somebody reads it; Errc::denied while it is held.
   Result<> remove(const std::string& id) const;

@@ -253,6 +253,23 @@ TEST_F(Vaults, ThePolicysOutcomeIsAdded) {
   EXPECT_TRUE(crashes[0].state.held);
 }
 
+TEST_F(Vaults, ASelfCheckComesIntoTheManifestAndChangesNothingElse) {
+  const Vault vault = this->vault();
+  const std::string id = keep(vault, "vm1");
+  const report::Manifest before = vault.listed(id).manifest.value();
+  ASSERT_TRUE(vault.set_self_check(id, {{{.with = "crash 8.0.6", .outcome = "failed"}}}));
+  std::ofstream(path_ + "/" + id + "/result.txt") << "of a script";
+  const report::ListedCrash after = vault.listed(id);
+  EXPECT_EQ(after.damage, "");
+  ASSERT_TRUE(after.manifest->self_check);
+  EXPECT_FALSE(after.manifest->self_check->passed());
+  EXPECT_EQ(mode(path_ + "/" + id + "/manifest.json"), 0640U);
+  report::Manifest same = *after.manifest;
+  same.self_check = {};
+  EXPECT_EQ(report::to_json(same), report::to_json(before));
+  EXPECT_FALSE(vault.set_self_check("20261206T214500Z-nobody-000009", {}));
+}
+
 TEST_F(Vaults, OneThatIsReadStays) {
   const Vault vault = this->vault();
   const std::string id = keep(vault, "vm1");
