@@ -234,9 +234,9 @@ class Enumerator {
     const std::uint64_t count = bytes.size() / layout_.struct_size;
     for (std::uint64_t i = 0; i < count;) {
       const std::uint64_t pfn = first.value + i;
-      const PageView page = view_page(layout_, bytes.subspan(i * layout_.struct_size), pfn);
-      const Verdict verdict = judge(layout_, page, pfn);
-      note_what_was_seen(page, verdict);
+      const JudgedPage page = judge_page(layout_, bytes.subspan(i * layout_.struct_size), pfn);
+      const Verdict& verdict = page.verdict;
+      note_what_was_seen(page);
       if (verdict.page_class != PageClass::kernel) {
         set({{pfn}, verdict.pages}, verdict.page_class);
         if (poison_in_blocks_ && verdict.pages > 1) {
@@ -247,11 +247,12 @@ class Enumerator {
     }
   }
 
-  void note_what_was_seen(const PageView& page, const Verdict& verdict) {
+  void note_what_was_seen(const JudgedPage& page) {
+    const Verdict& verdict = page.verdict;
     CensusCounts& seen = census_.seen;
     seen.heads += page.head ? 1U : 0U;
     seen.with_tail += page.head && page.tail_follows ? 1U : 0U;
-    seen.slab += is_slab(layout_, page) ? 1U : 0U;
+    seen.slab += page.slab ? 1U : 0U;
     seen.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
     seen.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
   }

@@ -150,9 +150,7 @@ void view_compound(const PageLayout& layout, std::span<const std::byte> second, 
   }
 }
 
-}  // namespace
-
-PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn) {
+PageView view(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn) {
   PageView page;
   if (bytes.size() < layout.struct_size) {
     return page;
@@ -169,10 +167,15 @@ PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, s
   return page;
 }
 
-// Up to v6.9 slab is a flag, then a page type.
-bool is_slab(const PageLayout& layout, const PageView& page) {
-  return (page.flags & layout.slab_flag) != 0 || is(layout.slab_type, page);
+Verdict verdict_on(const PageLayout& layout, const PageView& page, std::uint64_t pfn) {
+  if (page.tail) {
+    // Its head has decided for it.
+    return {hwpoison(layout, page) ? PageClass::hwpoison : PageClass::kernel, 1};
+  }
+  return first_match(layout, page, pfn, std::make_index_sequence<std::size(kPageRules)>());
 }
+
+}  // namespace
 
 // Balloons and virtio-mem leave their type when a block is taken offline, memory_failure() its
 // flag.
@@ -188,12 +191,19 @@ bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes) {
          (member<std::uint64_t>(bytes, layout.flags) & layout.hwpoison) != 0;
 }
 
+PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, std::uint64_t pfn) {
+  return view(layout, bytes, pfn);
+}
+
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn) {
-  if (page.tail) {
-    // Its head has decided for it.
-    return {hwpoison(layout, page) ? PageClass::hwpoison : PageClass::kernel, 1};
-  }
-  return first_match(layout, page, pfn, std::make_index_sequence<std::size(kPageRules)>());
+  return verdict_on(layout, page, pfn);
+}
+
+// All is inlined, and so internal to this file: calls would take as long as what they do.
+[[gnu::flatten]] JudgedPage judge_page(const PageLayout& layout, std::span<const std::byte> bytes,
+                                       std::uint64_t pfn) {
+  const PageView page = view(layout, bytes, pfn);
+  return {verdict_on(layout, page, pfn), page.head, page.tail_follows, is_slab(layout, page)};
 }
 
 }  // namespace vmcore::filters

@@ -37,7 +37,11 @@ PageView view_page(const PageLayout& layout, std::span<const std::byte> bytes, s
 
 // True for slab pages. Other members of a slab page's struct page overlay `mapping` with pointers
 // (v6.2, 130d4df57390), so a slab page may look anonymous.
-bool is_slab(const PageLayout& layout, const PageView& page);
+// Up to v6.9 slab is a flag, then a page type.
+inline bool is_slab(const PageLayout& layout, const PageView& page) {
+  return (page.flags & layout.slab_flag) != 0 ||
+         (layout.slab_type && layout.slab_type->matches(page.mapcount));
+}
 
 // A class, and for how many pages from this one on it holds.
 struct Verdict {
@@ -55,5 +59,15 @@ bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes);
 // The class of a page, and of the pages for which it decides. A poisoned page among those stays
 // poisoned: the caller that walks the struct pages checks for it.
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn);
+
+// What view_page(), judge() and is_slab() tell of a page, by one call: a census makes millions.
+struct JudgedPage {
+  Verdict verdict;
+  bool head = false;
+  bool tail_follows = false;
+  bool slab = false;
+};
+JudgedPage judge_page(const PageLayout& layout, std::span<const std::byte> bytes,
+                      std::uint64_t pfn);
 
 }  // namespace vmcore::filters

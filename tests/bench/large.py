@@ -51,7 +51,7 @@ MIB, PAGE = 1 << 20, 4096
 # Of one thread, by processor time (AMD EPYC of family 26): bytes a second that process_vm_readv(2) copies out of 2 MiB
 # pages; seconds to judge a struct page of fragmented memory; and seconds a page that no second thread shortens: sets of
 # pages are merged, subtracted and counted.
-COPIED, JUDGED, ALONE = 18e9, 10.5e-9, 0.5e-9
+COPIED, JUDGED, ALONE = 18e9, 6e-9, 0.5e-9
 AROUND = 0.010      # QEMU's beginning of its dump, where its memory lies, the kernel, and QEMU's end
 
 
