@@ -301,7 +301,13 @@ void GuestMachine::leave_memory() {
 }
 
 bool GuestMachine::is_recorded(const GuestFacts& facts) const {
-  return recorded_ && recorded_->process && facts.process && *recorded_->process == *facts.process;
+  if (!recorded_ || !recorded_->process || recorded_->process != facts.process) {
+    return false;
+  }
+  // One that was carried on has crashed again since, while nobody watched it.
+  const auto wanted = resolved(policy_.after_crash, facts.owner_wants);
+  return !recorded_->policy_due.empty() ||
+         (wanted != AfterCrash::restart && wanted != AfterCrash::destroy);
 }
 
 bool GuestMachine::was_handled(const GuestFacts& facts) const {

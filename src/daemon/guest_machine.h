@@ -214,7 +214,7 @@ class GuestMachine {
   void begin(const acquire::GuestEvent& event, GuestPhase phase, JobKind job,
              const GuestFacts& facts);
   void begin_as_told(const acquire::GuestEvent& event, const GuestFacts& facts);
-  // Whether the recorded crash is that of the QEMU that runs now.
+  // Whether a crash that is found is the recorded one, in which the guest still stands.
   bool is_recorded(const GuestFacts& facts) const;
   // Whether the crash that was found was handled before.
   bool was_handled(const GuestFacts& facts) const;

@@ -602,8 +602,17 @@ TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
 }
 
 TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
+  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found panicked", "leave"}, {"reset", "forget"}}, GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, AGuestThatWasRestartedHasCrashedAgain) {
+  for (const bool settled : {true, false}) {
+    machine_.reset();
+    recorded({.settled = settled, .id = "C1"});
+    story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
+  }
 }
 
 TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
@@ -730,6 +739,7 @@ TEST_F(GuestMachineTest, AQemuThatEndedMeanwhileHasNothingDue) {
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
+  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found after-crash", ""}}, GuestPhase::watched);
 }
@@ -761,6 +771,7 @@ TEST_F(GuestMachineTest, ATrappedResetIsNotToldByItsDetails) {
 }
 
 TEST_F(GuestMachineTest, APreservedGuestInTheTrapStaysForTheNextService) {
+  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found reset-trapped", "leave"}}, GuestPhase::kept);
 }
