@@ -60,7 +60,7 @@ class Machine:
         self.process = subprocess.Popen([str(word) for word in (
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", "-accel", accel,
             "-cpu", "max" if accel == "tcg" else "host", "-m", "1536M", "-smp", "2", "-kernel", boot / f"vmlinuz-{release}",
-            "-initrd", boot / f"initrd.img-{release}", "-append", f"{words} console=ttyS0",
+            "-initrd", boot / f"initrd.img-{release}", "-append", f"{words} no_timer_check console=ttyS0",
             "-drive", f"file={folder / 'disk'},format=raw,if=virtio,cache=unsafe", "-serial", f"file:{self.console}",
             *options)], stdin=subprocess.DEVNULL)
 
