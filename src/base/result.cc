@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/result.h"
 
+#include <sys/resource.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -79,9 +81,11 @@ Errc errc_from_name(std::string_view name) {
 
 tl::unexpected<Error> fail_errno(int error_number, std::string_view what) {
   // "File too large" sounds as if the file system set the limit.
-  const char* const why = error_number == EFBIG
-                              ? "the file size limit of this process (ulimit -f) is reached"
-                              : std::strerror(error_number);
+  rlimit limit{};
+  const bool is_limited = error_number == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+                          limit.rlim_cur != RLIM_INFINITY;
+  const char* const why = is_limited ? "the file size limit of this process (ulimit -f) is reached"
+                                     : std::strerror(error_number);
   return fail(code_of_errno(error_number), "{}: {}", what, why);
 }
 

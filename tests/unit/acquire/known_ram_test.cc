@@ -23,7 +23,7 @@ TEST(KnownRam, DamagedNotesSayNothing) {
   const std::string whole = text_of_ram(kBlocks);
   EXPECT_TRUE(ram_from_text(whole.substr(0, whole.size() - 1)).empty());
   for (const char* text : {"\n", "0 a0000\n", "0 a0000 7f0000 1\n", "0 a0000 x\n", "-1 1 1\n",
-                           "0  a0000 7f00\n", "1000 ffffffffffffffff 0\n", "0 a0000 7f00 \n"}) {
+                           "0  a0000 7f00\n", "1000 ffffffffffffffff 0\n"}) {
     EXPECT_TRUE(ram_from_text(whole + text).empty()) << text;
   }
 }

@@ -448,9 +448,9 @@ TEST_F(TrapTest, AnOrderlyResetIsCarriedOut) {
   EXPECT_THAT(notes_, Contains(HasSubstr("its reset was carried out")));
 }
 
-class LookAheadTest : public TrapTest {
+class PreparedLookTest : public TrapTest {
  protected:
-  LookAheadTest() {
+  PreparedLookTest() {
     boot_time_ = milliseconds(1);
     std::ofstream(root_ / "ready") << report::to_line(report::JobMemoryRead{.monitor = true});
   }
@@ -476,7 +476,7 @@ class LookAheadTest : public TrapTest {
   }
 };
 
-TEST_F(LookAheadTest, TheLookThatWaitsIsTheOne) {
+TEST_F(PreparedLookTest, TheLookThatWaitsIsTheOne) {
   the_kernel_ended("panicked");
   set_trap_and_prepare();
   qemu_->guest_resets(kKernel);
@@ -486,7 +486,7 @@ TEST_F(LookAheadTest, TheLookThatWaitsIsTheOne) {
 }
 
 // The guest has got more memory since, for one.
-TEST_F(LookAheadTest, ALookThatCannotTellIsFollowedByAnother) {
+TEST_F(PreparedLookTest, ALookThatCannotTellIsFollowedByAnother) {
   the_kernel_ended("panicked");
   std::ofstream(root_ / "look-ahead") << report::to_line(report::JobEnd{
       .monitor = true,
@@ -498,7 +498,7 @@ TEST_F(LookAheadTest, ALookThatCannotTellIsFollowedByAnother) {
   EXPECT_EQ(looks_without_preparation(), 1U);
 }
 
-TEST_F(LookAheadTest, WhatWaitsIsDroppedWithTheTrap) {
+TEST_F(PreparedLookTest, WhatWaitsIsDroppedWithTheTrap) {
   the_kernel_ended("orderly");
   set_trap_and_prepare();
   ASSERT_TRUE(disarm());

@@ -4,8 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-
-#include "src/base/shell.h"
+#include <cstdlib>
 
 namespace vmcore::guest::setup {
 namespace {
@@ -18,8 +17,8 @@ std::string value(std::string_view script, std::string_view name = "A") {
 
 // What a real shell makes of the script.
 std::string by_shell(const std::string& script) {
-  FILE* const shell =
-      ::popen(shell_command({"bash", "-c", script + "\nprintf %s \"$A\""}).c_str(), "r");
+  ::setenv("SCRIPT", (script + "\nprintf %s \"$A\"").c_str(), 1);
+  FILE* const shell = ::popen("bash -c \"$SCRIPT\"", "r");
   std::string said(4096, '\0');
   said.resize(std::fread(said.data(), 1, said.size(), shell));
   ::pclose(shell);
