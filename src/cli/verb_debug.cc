@@ -183,6 +183,10 @@ int check_self(const Options& options, const Common& common) {
 }
 
 int run_script(const Options& options, const Common& common) {
+  std::error_code error;
+  if (!fs::is_regular_file(options.script, error)) {
+    return report_error({Errc::not_found, options.script + " is no script"}, common);
+  }
   std::vector<BatchJob> jobs{{options.dump, result_path(options.dump, options)}};
   for (const std::string& word : options.more) {
     jobs.push_back({word, result_path(word, options)});
@@ -220,11 +224,9 @@ Run add_debug(CLI::App& command, const Common& common) {
   command.add_option("--with", options->with, "The analyzer; default: the first one that reads it")
       ->check(CLI::IsMember({"crash", "drgn", "gdb"}));
   CLI::Option* script =
-      command
-          .add_option("--run", options->script,
-                      "Run this script over all dumps, without a prompt: of drgn (.py), else of "
-                      "the commands of crash")
-          ->check(CLI::ExistingFile);
+      command.add_option("--run", options->script,
+                         "Run this script over all dumps, without a prompt: of drgn (.py), else of "
+                         "the commands of crash");
   command
       .add_option("--results", options->results,
                   "The folder for what the script prints; default: beside each dump")

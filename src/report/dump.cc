@@ -4,6 +4,7 @@
 #include "src/report/capture_json.h"
 #include "src/report/dump_file_json.h"
 #include "src/report/json.h"
+#include "src/report/self_check_json.h"
 
 namespace vmcore::report {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "src/report/capture_json.h"
 #include "src/report/json.h"
+#include "src/report/self_check_json.h"
 #include "src/report/signature_json.h"
 
 namespace vmcore::report {

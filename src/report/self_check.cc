@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "src/report/self_check_json.h"
+
 namespace vmcore::report {
 namespace {
 

@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "src/report/json.h"
-
 namespace vmcore::report {
 
 // One program that was to open it.
@@ -26,10 +24,5 @@ struct SelfCheck {
   // Nobody who tried has failed.
   bool passed() const;
 };
-
-// {"passed": true, "programs": [...]}
-Json self_check_json(const SelfCheck& check);
-// Throws a Misfit.
-SelfCheck self_check_from(const Members& json);
 
 }  // namespace vmcore::report

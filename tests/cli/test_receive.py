@@ -338,7 +338,7 @@ class Receive(Cli):
         self.assertIn("the stream took longer than 4 s", done.stderr.decode())
 
     def test_nobody_speaks(self):
-        self.refused("receive", self.serve(lambda peer: peer.recv(1)), "-o", "out", "--wait", "1",
+        self.refused("receive", "-q", self.serve(lambda peer: peer.recv(1)), "-o", "out", "--wait", "1",
                      says=["the guest sent nothing within 1 s"])
 
     def held(self, path) -> subprocess.Popen:
@@ -396,7 +396,7 @@ class Receive(Cli):
         listener.listen(5)
         with socket.socket(socket.AF_UNIX) as other:
             other.connect(str(self.folder / "channel"))
-            self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "60",
+            self.refused("receive", "-q", self.folder / "channel", "-o", "out", "--wait", "60",
                          says=[f"(pid {os.getpid()}) is connected to"])
         self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "1", says=["the guest sent nothing"])
 
@@ -404,7 +404,7 @@ class Receive(Cli):
         def deliver(peer):
             while True:
                 peer.sendall(b"noise" * 10000)
-        self.refused("receive", self.serve(deliver), "-o", "out", says=["that are not a guest's stream"])
+        self.refused("receive", "-q", self.serve(deliver), "-o", "out", says=["that are not a guest's stream"])
 
     def test_endless(self):
         """A guest that sends its log for ever."""
@@ -515,7 +515,7 @@ class Receive(Cli):
     def test_what_cannot_be_received(self):
         self.run_cli("receive", code=USAGE)
         self.refused("receive", "missing/channel", says=["missing/channel"])
-        self.refused("receive", ".", says=["."])
+        self.refused("receive", "./", says=["./"])
         self.refused("receive", "vsock:99999999999", says=["vsock"])
         self.refused("receive", self.dump(), "-o", "out", says=["no guest's stream arrived"])
         stream = self.write(self.stream())

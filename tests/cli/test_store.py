@@ -332,7 +332,7 @@ class Removing(Stored):
         self.assertEqual(self.ids(), ids)
         self.in_store("prune", "--max-count", "2")
         self.assertEqual(self.ids(), ids[2:])
-        self.assertIn(b"exceeds its limit", self.in_store("prune", "--max-size", "1", code=NOT_AS_ASKED).stderr)
+        self.assertIn(b"exceeds its limit", self.in_store("prune", "--max-size", "1B", code=NOT_AS_ASKED).stderr)
         self.assertEqual(self.ids(), ids[3:])
         self.in_store("prune", "--max-age", "never", code=USAGE)
 
