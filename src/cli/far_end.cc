@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/far_end.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
@@ -31,15 +28,6 @@ Heard& heard() {
   return *one;
 }
 
-// Of a service whose death does not end this process; -1: it does.
-std::atomic<int> service{-1};
-
-bool has_died(int reports) {
-  constexpr int kMoment = 1'000;  // milliseconds: a process that dies closes one file after another
-  pollfd wait{reports, 0, 0};
-  return ::poll(&wait, 1, kMoment) == 1 && (wait.revents & POLLERR) != 0;
-}
-
 void listen() {
   char byte = 0;
   while (::read(STDIN_FILENO, &byte, 1) > 0) {
@@ -52,9 +40,7 @@ void listen() {
     heard().ended = true;
     heard().changed.notify_all();
   }
-  if (const int reports = service; reports < 0 || !has_died(reports)) {
-    ::kill(::getpid(), SIGTERM);
-  }
+  ::kill(::getpid(), SIGTERM);
 }
 
 }  // namespace
@@ -63,8 +49,6 @@ void end_with_stdin() {
   heard().ended = false;
   std::thread(listen).detach();
 }
-
-void outlive_service(int reports) { service = ::fcntl(reports, F_DUPFD_CLOEXEC, 0); }
 
 Result<> ask_whether_kept(const std::string& trailer) {
   TRY(sys::write_full(STDOUT_FILENO, std::as_bytes(std::span(trailer))));

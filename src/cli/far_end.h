@@ -16,10 +16,6 @@ inline constexpr char kKept = 'k';
 // that. Call once.
 void end_with_stdin();
 
-// From now on it does not, if whoever reads `reports` has gone, too: the service died, and did not
-// want the process to end.
-void outlive_service(int reports);
-
 // Writes the trailer, which the asking side chose for this dump, behind the dump on standard
 // output. Then waits for the word that the dump was kept. Errc::cancelled if the pipe ends without
 // it.

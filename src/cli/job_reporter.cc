@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "src/base/sys.h"
-#include "src/cli/far_end.h"
 
 namespace vmcore::cli {
 
@@ -93,7 +92,6 @@ std::function<void()> JobReporter::on_memory_read() {
   return [this] {
     const std::optional<bool> monitor = give_monitor_back();
     write(report::JobMemoryRead{.monitor = monitor});
-    outlive_service(fd_.get());  // nobody can read that memory again
   };
 }
 

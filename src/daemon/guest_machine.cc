@@ -19,11 +19,8 @@ constexpr seconds kFlashTime{120};
 // Of a look that gave no answer, and how often.
 constexpr seconds kLookAgain{60};
 constexpr unsigned kMostLooks = 3;
-// Another vmcorectl has the guest. A job that kept its flash report leaves a part of the crash.
-constexpr seconds kBusyWait{2};
+constexpr seconds kBusyWait{2};  // another vmcorectl has the guest
 constexpr unsigned kMostTries = 30;
-constexpr seconds kBusyWaitWithPart{10};
-constexpr unsigned kMostParts = 6;
 constexpr seconds kLongestDeedWait{60};
 constexpr unsigned kMostDeeds = 10;
 constexpr unsigned kMostAsked = 10;  // once a second
@@ -287,7 +284,7 @@ void GuestMachine::leave(const std::string& why, GuestPhase then, const GuestFac
   } else if (waiting_ == Waiting::job) {
     waiting_ = Waiting::nothing;
     settle(facts);
-  } else if (waiting_ != Waiting::nothing && waiting_ != Waiting::other_job) {
+  } else if (waiting_ != Waiting::nothing) {
     waiting_ = Waiting::nothing;
     carry_out_policy(facts);
   }
@@ -300,18 +297,9 @@ void GuestMachine::leave_memory() {
   }
 }
 
-bool GuestMachine::is_recorded(const GuestFacts& facts) const {
-  if (!recorded_ || !recorded_->process || recorded_->process != facts.process) {
-    return false;
-  }
-  // One that was carried on has crashed again since, while nobody watched it.
-  const auto wanted = resolved(policy_.after_crash, facts.owner_wants);
-  return !recorded_->policy_due.empty() ||
-         (wanted != AfterCrash::restart && wanted != AfterCrash::destroy);
-}
-
 bool GuestMachine::was_handled(const GuestFacts& facts) const {
-  return is_recorded(facts) && recorded_->settled;
+  return recorded_ && recorded_->settled && recorded_->process && facts.process &&
+         *recorded_->process == *facts.process;
 }
 
 // Whether a guest that stands still after a reset does so because its restart broke off: the
@@ -320,14 +308,14 @@ bool GuestMachine::is_amid_restart(const GuestFacts& facts) const {
   if (crash_) {
     return crash_->deeds > 0 && crash_->left.empty() && crash_->outcome.policy.action.empty();
   }
-  return is_recorded(facts) && !recorded_->policy_due.empty() &&
+  return recorded_ && !recorded_->policy_due.empty() && recorded_->process && facts.process &&
+         *recorded_->process == *facts.process &&
          resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::restart;
 }
 
 // A crash that a vmcored before this one has settled, or whose restart it had begun.
 void GuestMachine::take_up(const GuestEvent& event, const GuestFacts& facts) {
   crash_ = Crash{.event = event, .phase = phase_of(event)};
-  crash_->first_us = recorded_->time_us;
   crash_->stopped = stands_still(event) || event.kind == Kind::reset;
   crash_->taken_up = crash_->over = true;
   crash_->outcome.id = recorded_->id;
@@ -351,9 +339,6 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
   crash_ = Crash{.event = event, .phase = phase};
   crash_->stopped = stands_still(event);
   crash_->has_policy = phase != GuestPhase::hung;
-  crash_->in_parts = event.found && is_recorded(facts);  // by a vmcored that was killed
-  crash_->first_us =
-      crash_->in_parts ? recorded_->time_us : static_cast<std::uint64_t>(event.time.count());
   phase_ = phase;
   after_ = GuestPhase::watched;
   waiting_ = Waiting::nothing;
@@ -362,12 +347,7 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
   if (crash_->stopped && resolved(policy_.after_crash, facts.owner_wants) == AfterCrash::preserve) {
     add(Leave{});
   }
-  if (crash_->in_parts) {
-    crash_->job = job;
-    add(Recover{crash_->first_us});
-  } else {
-    start_job(job);
-  }
+  start_job(job);
   remember(facts);  // which syncs: a crash that is not recorded yet is begun again, as this one is
 }
 
@@ -466,10 +446,8 @@ void GuestMachine::news(const JobEnded& ended, const GuestFacts& facts) {
   crash.outcome.why = ended.error ? ended.error->message : "";
   const bool stands = crash.left.empty();
   const bool busy = ended.error && ended.error->code == Errc::busy;
-  const bool part = !ended.id.empty();
-  if (busy && stands && crash.tries < (part ? kMostParts : kMostTries)) {
-    crash.in_parts = crash.in_parts || part;
-    wait(part ? kBusyWaitWithPart : kBusyWait, Waiting::job);
+  if (busy && ended.id.empty() && stands && crash.tries < kMostTries) {
+    wait(kBusyWait, Waiting::job);
   } else if (crash.job == JobKind::receive && !ended.whole && stands) {
     add(Say{false, "its capture kernel sent no complete dump, so it is dumped from outside: " +
                        crash.outcome.why});
@@ -487,28 +465,19 @@ void GuestMachine::news(const JobDied& died, const GuestFacts& facts) {
   crash_->job_runs = false;
   crash_->died = died;
   add(Say{true, "its job ended without a report: " + died.how});
-  add(Recover{crash_->first_us});
+  add(Recover{});
 }
 
-Actions GuestMachine::on_recovered(const Recovered& recovered, const GuestFacts& facts) {
+Actions GuestMachine::on_recovered(const std::string& id, const GuestFacts& facts) {
   if (!crash_ || crash_->over || crash_->job_runs) {
     return take();
   }
-  if (recovered.being_written) {
-    wait(kBusyWait, Waiting::other_job);
-    return take();
+  if (!id.empty()) {
+    crash_->outcome.id = id;
   }
-  if (!recovered.id.empty()) {
-    crash_->outcome.id = recovered.id;
-  }
-  crash_->outcome.whole = recovered.whole;
-  crash_->read = crash_->read || recovered.whole;
-  if (!recovered.whole) {
-    crash_->outcome.why = "its job ended without a report: " + crash_->died.how;
-  }
+  crash_->outcome.why = "its job ended without a report: " + crash_->died.how;
   const bool again = crash_->left.empty() && !crash_->read && !crash_->died.overdue;
   if (again && crash_->tries < 2) {
-    crash_->in_parts = true;
     start_job(crash_->job);
   } else {
     settle(facts);
@@ -533,9 +502,6 @@ void GuestMachine::settle(const GuestFacts& facts) {
             fmt::format("kept as {}{}{}", outcome.id,
                         outcome.left_out.empty() ? "" : "; memory: " + outcome.left_out,
                         outcome.why.empty() ? "" : ", not complete: " + outcome.why)});
-  }
-  if (outcome.whole && outcome.left_out.empty() && crash.in_parts) {
-    add(RemoveParts{outcome.id, crash.first_us});
   }
   phase_ = outcome.id.empty() ? GuestPhase::lost : GuestPhase::kept;
   remember(facts);
@@ -677,8 +643,6 @@ Actions GuestMachine::on_timer(const GuestFacts& facts) {
   }
   if (what == Waiting::job) {
     start_job(crash_->job);
-  } else if (what == Waiting::other_job) {
-    add(Recover{crash_->first_us});
   } else {
     carry_out_policy(facts);
   }
@@ -691,7 +655,8 @@ void GuestMachine::remember(const GuestFacts& facts) {
   }
   const bool due = crash_->outcome.policy.action.empty();
   const auto process = recorded_ && crash_->taken_up ? recorded_->process : facts.process;
-  recorded_ = RecordedCrash{.process = process, .time_us = crash_->first_us};
+  recorded_ = RecordedCrash{.process = process,
+                            .time_us = static_cast<std::uint64_t>(crash_->event.time.count())};
   recorded_->settled = crash_->over;
   recorded_->id = crash_->outcome.id;
   recorded_->policy_due = due ? config::after_crash_name(policy_.after_crash) : "";

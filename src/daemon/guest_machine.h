@@ -111,21 +111,8 @@ struct NotePolicy {
   std::string id = {};
   report::PolicyOutcome outcome = {};
 };
-// The store is asked to complete what a job has left of a crash since then; then on_recovered().
-struct Recover {
-  std::uint64_t since_us = 0;
-};
-// What the store has of it.
-struct Recovered {
-  std::string id = {};         // empty: nothing
-  bool whole = false;          // with its memory
-  bool being_written = false;  // by a job that a vmcored before this one has started
-};
-// The crash is whole. What jobs that did not live to their end have kept of it since then goes.
-struct RemoveParts {
-  std::string whole_id = {};
-  std::uint64_t since_us = 0;
-};
+// The store is asked to complete what a job has left; then on_recovered().
+struct Recover {};
 // on_timer() then, unless another Wait comes first.
 struct Wait {
   std::chrono::seconds time{};
@@ -138,8 +125,8 @@ struct Say {
   bool bad = false;
   std::string text = {};
 };
-using Action = std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover,
-                            RemoveParts, Wait, Settle, Say>;
+using Action =
+    std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
 using Actions = std::vector<Action>;
 
 class GuestMachine {
@@ -157,7 +144,8 @@ class GuestMachine {
   Actions on_job(const JobNews& news, const GuestFacts& facts);
   // What the deed came to. A deed is under way until then, however long that takes.
   Actions on_deed(GuestDeed deed, const Result<>& done, const GuestFacts& facts);
-  Actions on_recovered(const Recovered& recovered, const GuestFacts& facts);
+  // The crash that was completed; empty: none.
+  Actions on_recovered(const std::string& id, const GuestFacts& facts);
   Actions on_timer(const GuestFacts& facts);
 
  private:
@@ -166,9 +154,7 @@ class GuestMachine {
     GuestPhase phase = GuestPhase::panicked;
     bool stopped = false;  // the guest stands still in it
     bool has_policy = true;
-    bool taken_up = false;       // it was handled by a vmcored that ran before
-    std::uint64_t first_us = 0;  // when it was heard of first, maybe by a vmcored that ran before
-    bool in_parts = false;       // a job before this one may have kept a part of it
+    bool taken_up = false;  // it was handled by a vmcored that ran before
     JobKind job = JobKind::dump;
     bool job_runs = false;
     unsigned tries = 0;       // of the job
@@ -188,7 +174,7 @@ class GuestMachine {
     JobDied died = {};
     CrashOutcome outcome = {};
   };
-  enum class Waiting : std::uint8_t { nothing, job, deed, reboot, other_job };
+  enum class Waiting : std::uint8_t { nothing, job, deed, reboot };
 
   Actions take() { return std::exchange(actions_, {}); }
   template <class One>
@@ -214,8 +200,6 @@ class GuestMachine {
   void begin(const acquire::GuestEvent& event, GuestPhase phase, JobKind job,
              const GuestFacts& facts);
   void begin_as_told(const acquire::GuestEvent& event, const GuestFacts& facts);
-  // Whether a crash that is found is the recorded one, in which the guest still stands.
-  bool is_recorded(const GuestFacts& facts) const;
   // Whether the crash that was found was handled before.
   bool was_handled(const GuestFacts& facts) const;
   bool is_amid_restart(const GuestFacts& facts) const;

@@ -366,36 +366,18 @@ void Keeper::do_one(Guest& guest, const NotePolicy& note) {
       });
 }
 
-void Keeper::do_one(Guest& guest, const Recover& what) {
+void Keeper::do_one(Guest& guest, const Recover&) {
+  const auto since = static_cast<std::uint64_t>(guest.begun->event.time.count());
   ++guest.open;
-  recover([this, key = guest.id.key(), id = guest.id, since = what.since_us] {
-    loop_.in_background<Recovered>(
-        [store = config_.store, id, since] { return crash_since(store, id, since); },
-        [this, key](const Recovered& found) {
+  recover([this, key = guest.id.key(), id = guest.id, since] {
+    loop_.in_background<std::string>(
+        [store = config_.store, id, since] { return newest_crash(store, id, since); },
+        [this, key](const std::string& crash) {
           Guest& of = guests_.at(key);
           --of.open;
-          perform(of, of.machine.on_recovered(found, facts_of(of)));
+          perform(of, of.machine.on_recovered(crash, facts_of(of)));
         });
   });
-}
-
-void Keeper::do_one(Guest& guest, const RemoveParts& parts) {
-  loop_.in_background<std::vector<std::string>>(
-      [store = config_.store, id = guest.id, parts] {
-        return remove_parts(store, id, parts.since_us, parts.whole_id);
-      },
-      [id = guest.id, parts](const std::vector<std::string>& removed) {
-        for (const std::string& part : removed) {
-          say(Priority::info, id.name,
-              fmt::format("{} was a part of {}, which is whole, and is removed", part,
-                          parts.whole_id));
-          audit::write({.deed = audit::Deed::remove,
-                        .guest = id.name,
-                        .uuid = id.uuid,
-                        .result = "done",
-                        .fields = {{"VMCORECTL_CRASH", part}, {"VMCORECTL_ACTION", "part"}}});
-        }
-      });
 }
 
 void Keeper::do_one(Guest& guest, const Wait& wait) {

@@ -124,7 +124,6 @@ class Keeper {
   void do_one(Guest& guest, const Remember& remember);
   void do_one(Guest& guest, const NotePolicy& note);
   void do_one(Guest& guest, const Recover& recover);
-  void do_one(Guest& guest, const RemoveParts& parts);
   void do_one(Guest& guest, const Wait& wait);
   void do_one(Guest& guest, const Settle& settle);
   void do_one(Guest& guest, const Say& said);

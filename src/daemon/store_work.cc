@@ -5,7 +5,6 @@
 #include <system_error>
 #include <vector>
 
-#include "src/vault/being_written.h"
 #include "src/vault/vault.h"
 
 namespace vmcore::daemon {
@@ -16,50 +15,25 @@ Result<> note_policy(const std::filesystem::path& store, const std::string& id,
   return vault.set_policy(id, outcome);
 }
 
-namespace {
-
-bool is_of(const report::Manifest& manifest, const GuestId& guest, std::uint64_t since) {
-  const GuestIdentity& who = manifest.capture.guest;
-  const bool same = !manifest.from.empty()                   ? manifest.from == guest.from
-                    : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
-                                                             : who.uuid == guest.uuid;
-  return same && manifest.time >= since / 1'000'000;
-}
-
-}  // namespace
-
-Recovered crash_since(const std::filesystem::path& store, const GuestId& guest,
-                      std::uint64_t since) {
-  Recovered found;
-  const auto vault = vault::Vault::open(store);
-  if (!vault) {
-    return found;
-  }
-  found.being_written = std::ranges::any_of(  // before those that have a name: it may get one
-      vault::being_written(store),
-      [&](const auto& manifest) { return is_of(manifest, guest, since); });
-  for (const auto& crash : vault->list().value_or(std::vector<report::ListedCrash>())) {
-    if (crash.manifest && is_of(*crash.manifest, guest, since) && !found.whole) {
-      found.id = crash.id;
-      found.whole = crash.manifest->complete && crash.damage.empty();
-    }
-  }
-  return found;
-}
-
-std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
-                                      std::uint64_t since, const std::string& whole_id) {
-  std::vector<std::string> removed;
+std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
+                         std::uint64_t since) {
   const auto vault = vault::Vault::open(store);
   const auto crashes = vault ? vault->list() : tl::unexpected(vault.error());
-  for (const auto& crash : crashes.value_or(std::vector<report::ListedCrash>())) {
-    const bool part = crash.manifest && crash.id != whole_id && !crash.manifest->complete &&
-                      is_of(*crash.manifest, guest, since);
-    if (part && vault->remove(crash.id)) {
-      removed.push_back(crash.id);
-    }
+  std::string newest;
+  if (!crashes) {
+    return newest;
   }
-  return removed;
+  for (const report::ListedCrash& crash : *crashes) {
+    if (!crash.manifest || crash.manifest->time < since / 1'000'000) {
+      continue;
+    }
+    const GuestIdentity& who = crash.manifest->capture.guest;
+    const bool same = !crash.manifest->from.empty()            ? crash.manifest->from == guest.from
+                      : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
+                                                               : who.uuid == guest.uuid;
+    newest = same ? crash.id : newest;
+  }
+  return newest;
 }
 
 namespace {

@@ -5,10 +5,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "src/base/result.h"
-#include "src/daemon/guest_machine.h"
 #include "src/daemon/guest_source.h"
 #include "src/report/manifest.h"
 
@@ -17,14 +15,10 @@ namespace vmcore::daemon {
 Result<> note_policy(const std::filesystem::path& store, const std::string& id,
                      const report::PolicyOutcome& outcome);
 
-// What there is of a crash of that guest since `since` (microseconds since the epoch): one that is
-// whole, else the newest.
-Recovered crash_since(const std::filesystem::path& store, const GuestId& guest,
-                      std::uint64_t since);
-// Removes crashes of that guest since `since` that are not complete, but for `whole_id`; not those
-// that are held, or read. Returns their IDs.
-std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
-                                      std::uint64_t since, const std::string& whole_id);
+// The newest crash of that guest since `since` (microseconds since the epoch);
+// empty: none.
+std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
+                         std::uint64_t since);
 
 struct StoreUse {
   std::uint64_t bytes = 0;

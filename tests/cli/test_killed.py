@@ -90,16 +90,14 @@ class Killed(Cli):
             found = self.info(folder / "vmcore")
             self.assertEqual(found["pages"], self.whole["pages"], folder)
 
-    def check_kept(self, name: str, crashes: list) -> int:
-        """Each of the guest's panics has a crash of its own: taken after it, and before the next. Returns how many more
-        there are."""
+    def check_kept(self, name: str, crashes: list) -> None:
+        """Each of the guest's panics has a crash of its own: taken after it, and before the next."""
         times = sorted(crash["manifest"]["time"] for crash in crashes if crash["manifest"]["capture"]["guest"]["name"] == name)
         panics = self.panics(name)
         for (when, deeds), (later, _) in zip(panics, panics[1:] + [(float("inf"), [])]):
             taken = next((each for each in times if int(when) <= each <= later), None)
             self.assertIsNotNone(taken, f"{name}: no crash of its panic at {when}, {deeds}: {times}\n{self.service.said()}")
             times.remove(taken)
-        return len(times)
 
     def test_between_reset_and_cont(self):
         """The next vmcored carries the guest on, and does not reset it again; so does the guardian of a trapped one."""
@@ -151,9 +149,9 @@ class Killed(Cli):
         for crash in crashes:
             self.check_whole(crash)
             self.assertIn("guest", crash["manifest"]["capture"], str(crash))
-        deeds, more = [], 0
+        deeds = []
         for name in self.fleet.guests:
-            more += self.check_kept(name, crashes)
+            self.check_kept(name, crashes)
             deeds += [[deed for deed in done if deed != "dump-guest-memory"] for _, done in self.panics(name)]
         told = {line.split(" kept as ")[1].split()[0].rstrip(";,") for line in said.splitlines() if " kept as " in line}
         self.assertLessEqual(told, {crash["id"] for crash in crashes})
@@ -161,8 +159,6 @@ class Killed(Cli):
             self.assertEqual((done[0], done[-1], done.count("cont")), ("system_reset", "cont", 1), deeds)
         whole = [crash for crash in crashes if crash["manifest"]["complete"]]
         self.assertGreater(self.resets, 0)
-        # One that was killed between a whole crash and the removal of its parts.
-        self.assertLessEqual(more, 1, json.dumps(crashes, indent=1) + said)
         print(f"\nkilled vmcored {KILLS} times in {time.monotonic() - begun:.0f} s (one crash takes {once:.2f} s): {len(deeds)} panics, "
               f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {len(told)} were told as "
               f"kept; every guest was restarted once after each panic; {self.resets} resets were trapped")

@@ -398,7 +398,7 @@ class Receive(Cli):
             other.connect(str(self.folder / "channel"))
             self.refused("receive", "-q", self.folder / "channel", "-o", "out", "--wait", "60",
                          says=[f"(pid {os.getpid()}) is connected to"])
-        self.refused("receive", self.folder / "channel", "-o", "out", "--wait", "1", says=["the guest sent nothing"])
+        self.refused("receive", "-q", self.folder / "channel", "-o", "out", "--wait", "1", says=["the guest sent nothing"])
 
     def test_only_noise(self):
         def deliver(peer):

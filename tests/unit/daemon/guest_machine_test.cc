@@ -52,9 +52,6 @@ struct Teller {
     return "note " + note.id + ": " + text_of(note.outcome);
   }
   std::string operator()(const Recover&) const { return "recover"; }
-  std::string operator()(const RemoveParts& parts) const {
-    return "remove parts of " + parts.whole_id + " since " + std::to_string(parts.since_us);
-  }
   std::string operator()(const Wait& wait) const {
     return "wait " + std::to_string(wait.time.count());
   }
@@ -136,9 +133,6 @@ class GuestMachineTest : public testing::Test {
     if (first == "kept-in-part") {
       return machine().on_job(JobEnded{.id = rest, .error = Error{Errc::no_space, "full"}}, facts_);
     }
-    if (first == "busy-but-kept") {
-      return machine().on_job(JobEnded{.id = rest, .error = Error{Errc::busy, "held"}}, facts_);
-    }
     if (first == "failed" || first == "busy") {
       const Errc code = first == "busy" ? Errc::busy : Errc::io;
       return machine().on_job(JobEnded{.error = Error{code, rest}}, facts_);
@@ -147,13 +141,7 @@ class GuestMachineTest : public testing::Test {
       return machine().on_job(JobDied{"killed", first == "overdue"}, facts_);
     }
     if (first == "recovered") {
-      return machine().on_recovered({.id = rest}, facts_);
-    }
-    if (first == "recovered-whole") {
-      return machine().on_recovered({.id = rest, .whole = true}, facts_);
-    }
-    if (first == "another-job-writes") {
-      return machine().on_recovered({.being_written = true}, facts_);
+      return machine().on_recovered(rest, facts_);
     }
     if (first == "done") {
       return machine().on_deed(rest == "nmi" ? GuestDeed::nmi : GuestDeed::restart, {}, facts_);
@@ -428,15 +416,6 @@ TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
         GuestPhase::watched);
 }
 
-TEST_F(GuestMachineTest, PartsOfACrashGoWhenItIsWhole) {
-  story({{"panicked", "dump; remember open nothing due"},
-         {"died", "recover"},
-         {"recovered C1", "dump"},
-         {"kept C2", "remove parts of C2 since " + std::to_string(facts_.now_us) +
-                         "; remember C2 due; restart if stopped"}},
-        GuestPhase::kept);
-}
-
 TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
   story(
       {{"panicked", "dump; remember open nothing due"},
@@ -463,22 +442,6 @@ TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
          {"reset",
           "remember nothing due; remember nothing; settled: lost: the guest was reset "
           "before its memory was read; forget"}},
-        GuestPhase::watched);
-}
-
-TEST_F(GuestMachineTest, AGuestThatIsHeldAfterItsFlashReportIsWaitedForToo) {
-  story({{"panicked", "dump; remember open nothing due"},
-         {"busy-but-kept C1", "wait 10"},
-         {"timer", "dump"},
-         {"kept C2", "remove parts of C2 since " + std::to_string(facts_.now_us) +
-                         "; remember C2 due; restart if stopped"}},
-        GuestPhase::kept);
-  machine_.reset();
-  story({{"panicked", "dump; remember open nothing due"},
-         {"busy-but-kept C1", "wait 10"},
-         {"reset",
-          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
-          "reset; settled: C1 in part; forget"}},
         GuestPhase::watched);
 }
 
@@ -602,17 +565,8 @@ TEST_F(GuestMachineTest, AGuestThatWasFoundPanickedIsKept) {
 }
 
 TEST_F(GuestMachineTest, ACrashThatWasKeptIsNotKeptAgain) {
-  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found panicked", "leave"}, {"reset", "forget"}}, GuestPhase::watched);
-}
-
-TEST_F(GuestMachineTest, AGuestThatWasRestartedHasCrashedAgain) {
-  for (const bool settled : {true, false}) {
-    machine_.reset();
-    recorded({.settled = settled, .id = "C1"});
-    story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
-  }
 }
 
 TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
@@ -622,37 +576,8 @@ TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
 }
 
 TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
-  recorded({.time_us = 7, .settled = false, .policy_due = "restart"});
-  story({{"found panicked", "recover; remember open nothing due"},
-         {"recovered C1", "dump"},
-         {"memory-read", "restart if stopped"},
-         {"done", "remember open C1"},
-         {"kept C2",
-          "remove parts of C2 since 7; remember C2; note C2: restart done; settled: C2; forget"}},
-        GuestPhase::watched);
-}
-
-TEST_F(GuestMachineTest, ACrashThatAJobHasKeptSinceIsNotKeptAgain) {
-  recorded({.time_us = 7, .settled = false, .policy_due = "restart"});
-  story({{"found panicked", "recover; remember open nothing due"},
-         {"another-job-writes", "wait 2"},
-         {"timer", "recover"},
-         {"recovered-whole C1", "remove parts of C1 since 7; remember C1 due; restart if stopped"},
-         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
-        GuestPhase::watched);
-}
-
-TEST_F(GuestMachineTest, AGuestThatIsResetWhileAnotherJobWritesIsSettledByThatJob) {
-  recorded({.time_us = 7, .settled = false, .policy_due = "restart"});
-  story(
-      {{"found panicked", "recover; remember open nothing due"},
-       {"another-job-writes", "wait 2"},
-       {"reset", ""},
-       {"timer", "recover"},
-       {"recovered-whole C1",
-        "remove parts of C1 since 7; remember C1 due; remember C1; note C1: restart not done: not "
-        "carried out: the guest was reset; settled: C1; forget"}},
-      GuestPhase::watched);
+  recorded({.settled = false, .policy_due = "restart"});
+  story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
@@ -739,7 +664,6 @@ TEST_F(GuestMachineTest, AQemuThatEndedMeanwhileHasNothingDue) {
 }
 
 TEST_F(GuestMachineTest, ARunAfterACrashThatWasHandledIsNotLookedAt) {
-  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found after-crash", ""}}, GuestPhase::watched);
 }
@@ -771,7 +695,6 @@ TEST_F(GuestMachineTest, ATrappedResetIsNotToldByItsDetails) {
 }
 
 TEST_F(GuestMachineTest, APreservedGuestInTheTrapStaysForTheNextService) {
-  with(AfterCrash::preserve);
   recorded({.settled = true, .id = "C1"});
   story({{"found reset-trapped", "leave"}}, GuestPhase::kept);
 }
