@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/base/result.h"
 
-#include <sys/resource.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -80,12 +78,12 @@ Errc errc_from_name(std::string_view name) {
 }
 
 tl::unexpected<Error> fail_errno(int error_number, std::string_view what) {
-  // "File too large" sounds as if the file system set the limit.
-  rlimit limit{};
-  const bool is_limited = error_number == EFBIG && ::getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-                          limit.rlim_cur != RLIM_INFINITY;
-  const char* const why = is_limited ? "the file size limit of this process (ulimit -f) is reached"
-                                     : std::strerror(error_number);
+  // "File too large" sounds as if the file system set the limit. Which it was cannot be asked: the
+  // worker has no system call for that.
+  const char* const why =
+      error_number == EFBIG
+          ? "the file is too large for the file system or for this process (ulimit -f)"
+          : std::strerror(error_number);
   return fail(code_of_errno(error_number), "{}: {}", what, why);
 }
 

@@ -18,6 +18,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -107,6 +108,10 @@ class Service:
         self.process.wait()
 
     def end(self) -> int:
+        """Once it hears signals; before, one would end it as any program."""
+        handled = lambda: int(next(line.split()[1] for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+                                   if line.startswith("SigBlk")), 16) & 1 << signal.SIGTERM - 1
+        wait_until(lambda: handled() or self.process.poll() is not None, "a service that hears signals")
         self.process.terminate()
         return self.process.wait(60)
 

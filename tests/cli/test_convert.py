@@ -96,7 +96,7 @@ class Convert(Cli):
     def test_a_file_size_limit(self):
         limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))  # noqa: E731
         self.refused("convert", self.dump(), "out", "-d", "0", "--compress", "none", preexec_fn=limit,
-                     says=["the file size limit of this process (ulimit -f) is reached"])
+                     says=["for this process (ulimit -f)"])
 
 
 if __name__ == "__main__":
