@@ -654,6 +654,10 @@ void GuestMachine::remember(const GuestFacts& facts) {
     return;
   }
   const bool due = crash_->outcome.policy.action.empty();
+  if (crash_->over && !due && !crash_->left.empty()) {
+    forget();  // at once: a guest that is found in a panic after this has crashed again
+    return;
+  }
   const auto process = recorded_ && crash_->taken_up ? recorded_->process : facts.process;
   recorded_ = RecordedCrash{.process = process,
                             .time_us = static_cast<std::uint64_t>(crash_->event.time.count())};

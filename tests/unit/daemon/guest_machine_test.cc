@@ -186,7 +186,7 @@ TEST_F(GuestMachineTest, APanicIsKeptAndTheGuestIsRestartedWhenItsMemoryIsRead) 
          {"memory-read", "restart if stopped"},
          {"reset", ""},
          {"done", "remember open nothing"},
-         {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"},
+         {"kept C1", "forget; note C1: restart done; settled: C1"},
          {"panicked", "dump; remember open nothing due"}},
         GuestPhase::panicked);
 }
@@ -195,7 +195,7 @@ TEST_F(GuestMachineTest, TheRestartMayEndAfterTheDump) {
   story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"kept C1", "remember C1 due"},
-         {"done", "remember C1; note C1: restart done; settled: C1; forget"},
+         {"done", "forget; note C1: restart done; settled: C1"},
          {"reset", ""}},
         GuestPhase::watched);
 }
@@ -223,7 +223,7 @@ TEST_F(GuestMachineTest, TheSameEventTwiceIsOneCrash) {
          {"memory-read", "restart if stopped"},
          {"panicked", ""},
          {"done", "remember open nothing"},
-         {"kept C1", "remember C1; note C1: restart done; settled: C1; forget"}},
+         {"kept C1", "forget; note C1: restart done; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -233,7 +233,7 @@ TEST_F(GuestMachineTest, DestroyWaitsUntilTheCrashIsKept) {
          {"memory-read", ""},
          {"kept C1", "remember C1 due; destroy if stopped"},
          {"stopped destroyed", ""},
-         {"done", "remember C1; note C1: destroy done; settled: C1; forget"}},
+         {"done", "forget; note C1: destroy done; settled: C1"}},
         GuestPhase::gone);
 }
 
@@ -241,7 +241,7 @@ TEST_F(GuestMachineTest, DestroyAlsoComesWhereTheDumpFailed) {
   with(AfterCrash::destroy);
   story({{"panicked", "dump; remember open nothing due"},
          {"failed no way", "remember nothing due; destroy if stopped"},
-         {"done", "remember nothing; settled: lost: no way; forget"}},
+         {"done", "forget; settled: lost: no way"}},
         GuestPhase::gone);
 }
 
@@ -290,7 +290,7 @@ TEST_F(GuestMachineTest, AnUnknownWishIsTheConfiguredDefault) {
          {"refused libvirt is away", "wait 2"},
          {"timer", "resume if stopped"},
          {"done", "remember open nothing"},
-         {"kept C1", "remember C1; note C1: resume by default done; settled: C1; forget"}},
+         {"kept C1", "forget; note C1: resume by default done; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -319,7 +319,7 @@ TEST_F(GuestMachineTest, ADeedThatIsUnderWayIsNotBegunAgain) {
          {"found panicked", ""},
          {"connection-lost", ""},
          {"found panicked", ""},
-         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+         {"done", "forget; note C1: restart done; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -331,8 +331,8 @@ TEST_F(GuestMachineTest, ADestroyedDomainIsLostAndTheHintSaysWhatHelps) {
   story({{"panicked", "leave; dump; remember open nothing due"},
          {"stopped crashed", ""},
          {"failed no such domain",
-          "remember nothing due; remember nothing; settled: lost: its QEMU has ended (crashed) "
-          "before its memory was read; vmcorectl arm keeps its memory until it is read; forget"}},
+          "remember nothing due; forget; settled: lost: its QEMU has ended (crashed) before its "
+          "memory was read; vmcorectl arm keeps its memory until it is read"}},
         GuestPhase::gone);
 }
 
@@ -356,8 +356,8 @@ TEST_F(GuestMachineTest, AResetDuringTheDumpTakesThePolicyAway) {
          {"flash", ""},
          {"reset", "end job"},
          {"failed torn",
-          "remember nothing due; remember nothing; settled: lost: the guest was reset before its "
-          "memory was read; forget"}},
+          "remember nothing due; forget; settled: lost: the guest was reset before its memory was "
+          "read"}},
         GuestPhase::watched);
 }
 
@@ -366,8 +366,8 @@ TEST_F(GuestMachineTest, AFlashReportThatWasKeptIsNotLostByAReset) {
          {"flash", ""},
          {"reset", "end job"},
          {"kept-in-part C1",
-          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
-          "reset; settled: C1 in part; forget"}},
+          "remember C1 due; forget; note C1: restart not done: not carried out: the guest was "
+          "reset; settled: C1 in part"}},
         GuestPhase::watched);
 }
 
@@ -376,8 +376,8 @@ TEST_F(GuestMachineTest, AResetBeforeTheFlashReportLeavesThatAndNoDump) {
          {"reset", ""},
          {"flash", "end job"},
          {"kept-in-part C1",
-          "remember C1 due; remember C1; note C1: restart not done: not carried out: the guest was "
-          "reset; settled: C1 in part; forget"}},
+          "remember C1 due; forget; note C1: restart not done: not carried out: the guest was "
+          "reset; settled: C1 in part"}},
         GuestPhase::watched);
 }
 
@@ -387,23 +387,20 @@ TEST_F(GuestMachineTest, ASecondPanicDuringADumpIsKeptNext) {
          {"reset", ""},
          {"done", "remember open nothing"},
          {"panicked", ""},
-         {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
-          "due"},
+         {"kept C1", "forget; note C1: restart done; settled: C1; dump; remember open nothing due"},
          {"memory-read", "restart if stopped"}},
         GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, APanicBehindOurResetIsAnotherCrash) {
-  story({{"panicked", "dump; remember open nothing due"},
-         {"memory-read", "restart if stopped"},
-         {"reset", ""},
-         {"panicked", ""},
-         {"done", "remember open nothing"},
-         {"kept C1",
-          "remember C1; note C1: restart done; settled: C1; forget; dump; remember open nothing "
-          "due"}},
-        GuestPhase::panicked);
+  story(
+      {{"panicked", "dump; remember open nothing due"},
+       {"memory-read", "restart if stopped"},
+       {"reset", ""},
+       {"panicked", ""},
+       {"done", "remember open nothing"},
+       {"kept C1", "forget; note C1: restart done; settled: C1; dump; remember open nothing due"}},
+      GuestPhase::panicked);
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
@@ -412,17 +409,16 @@ TEST_F(GuestMachineTest, AJobThatDiesIsTriedOnceMore) {
          {"recovered C1", "dump"},
          {"died", "recover"},
          {"recovered ", "remember C1 due; restart if stopped"},
-         {"done", "remember C1; note C1: restart done; settled: C1 in part; forget"}},
+         {"done", "forget; note C1: restart done; settled: C1 in part"}},
         GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AJobThatTakesTooLongIsNotTriedAgain) {
-  story(
-      {{"panicked", "dump; remember open nothing due"},
-       {"overdue", "recover"},
-       {"recovered ", "remember nothing due; restart if stopped"},
-       {"done", "remember nothing; settled: lost: its job ended without a report: killed; forget"}},
-      GuestPhase::watched);
+  story({{"panicked", "dump; remember open nothing due"},
+         {"overdue", "recover"},
+         {"recovered ", "remember nothing due; restart if stopped"},
+         {"done", "forget; settled: lost: its job ended without a report: killed"}},
+        GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
@@ -430,7 +426,7 @@ TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
          {"memory-read", "restart if stopped"},
          {"done", "remember open nothing"},
          {"died", "recover"},
-         {"recovered C1", "remember C1; note C1: restart done; settled: C1 in part; forget"}},
+         {"recovered C1", "forget; note C1: restart done; settled: C1 in part"}},
         GuestPhase::watched);
 }
 
@@ -440,8 +436,8 @@ TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
          {"timer", "dump"},
          {"busy held", "wait 2"},
          {"reset",
-          "remember nothing due; remember nothing; settled: lost: the guest was reset "
-          "before its memory was read; forget"}},
+          "remember nothing due; forget; settled: lost: the guest was reset before its memory was "
+          "read"}},
         GuestPhase::watched);
 }
 
@@ -453,7 +449,7 @@ TEST_F(GuestMachineTest, APolicyThatFailsIsTriedAgain) {
          {"timer", "restart if stopped"},
          {"refused no answer", "wait 4"},
          {"timer", "restart if stopped"},
-         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+         {"done", "forget; note C1: restart done; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -461,7 +457,7 @@ TEST_F(GuestMachineTest, AGuestThatSomebodyElseResumedIsLeftAlone) {
   story({{"panicked", "dump; remember open nothing due"},
          {"memory-read", "restart if stopped"},
          {"others it runs", "remember open nothing"},
-         {"kept C1", "remember C1; note C1: restart not done: it runs; settled: C1; forget"}},
+         {"kept C1", "forget; note C1: restart not done: it runs; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -496,8 +492,7 @@ TEST_F(GuestMachineTest, ACaptureKernelSendsItsDumpAndReboots) {
   story({{"crash-loaded", "receive; remember open nothing due"},
          {"kept C1", "remember C1 due; wait 599"},
          {"reset",
-          "remember C1; note C1: restart not done: not carried out: the guest was reset; "
-          "settled: C1; forget"}},
+          "forget; note C1: restart not done: not carried out: the guest was reset; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -507,7 +502,7 @@ TEST_F(GuestMachineTest, ACaptureKernelThatSendsNothingIsDumpedFromOutside) {
          {"memory-read", ""},
          {"kept C1", "remember C1 due; wait 597"},
          {"timer", "restart"},
-         {"done", "remember C1; note C1: restart done; settled: C1; forget"}},
+         {"done", "forget; note C1: restart done; settled: C1"}},
         GuestPhase::watched);
 }
 
@@ -582,15 +577,13 @@ TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {
   recorded({.settled = true, .id = "C1", .policy_due = "restart"});
-  story({{"found panicked", "restart if stopped"},
-         {"done", "remember C1; note C1: restart done; forget"}},
+  story({{"found panicked", "restart if stopped"}, {"done", "forget; note C1: restart done"}},
         GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, ARestartThatBrokeOffIsCarriedOnAfterTheStart) {
   recorded({.settled = false, .policy_due = "restart"});
-  story({{"found reset", "restart if stopped"}, {"done", "remember nothing; forget"}},
-        GuestPhase::watched);
+  story({{"found reset", "restart if stopped"}, {"done", "forget"}}, GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, ARestartThatBrokeOffWithTheMonitorIsTriedAgain) {
@@ -678,8 +671,8 @@ TEST_F(GuestMachineTest, AGuestThatIsFoundRunningAfterTheConnectionCameBackWasCa
          {"connection-lost", ""},
          {"found started", ""},
          {"kept C1",
-          "remember C1 due; remember C1; note C1: restart not done: not carried out: the "
-          "guest runs again: somebody carried it on; settled: C1; forget"}},
+          "remember C1 due; forget; note C1: restart not done: not carried out: the guest runs "
+          "again: somebody carried it on; settled: C1"}},
         GuestPhase::watched);
 }
 
