@@ -51,7 +51,7 @@ class Checked:
             schemas.check(self.list)
         except ValueError:
             self.list = []
-        self.by_id = {entry["id"]: entry for entry in self.list if isinstance(entry, dict)}
+        self.by_id = {entry["id"]: entry for entry in self.list if isinstance(entry, dict) and "id" in entry}
 
     def result(self, what: str) -> str:
         return self.by_id.get(what, {}).get("result", "none")
