@@ -47,7 +47,7 @@ class Case:
             ("taints", [line for line in self.rig.taints() if "custom-monitor" in line], [])])
 
     def remembered(self) -> str:
-        files = sorted(path for path in self.cache.iterdir() if path.is_file()) if self.cache.exists() else []
+        files = sorted(self.cache.glob("*.place"))
         expect(self.findings, "the cache", [("files", len(files), 1), ("for others", self.cache.stat().st_mode & 0o77, 0)])
         return files[0].read_text() if files else ""
 
@@ -59,7 +59,7 @@ class Case:
         for verb in ("dmesg", "info", "memory"):
             expect(self.findings, f"{verb} again", [("exit code", self.run(verb).returncode, 0),
                                                     ("cache", self.remembered(), place)])
-        name, = self.cache.iterdir()
+        name, = self.cache.glob("*.place")
         name.write_text("1000 " + place.split()[1] + "\n")      # nothing is there
         expect(self.findings, "a wrong hint", [("exit code", self.run("dmesg").returncode, 0),
                                                ("cache", self.remembered(), place)])
