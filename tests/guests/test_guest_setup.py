@@ -223,6 +223,7 @@ def try_rpm(package: Path, findings: Findings) -> None:
     """In a root of Debian's, by the rpm of this machine: what is tried is the package's scripts."""
     with copy_of("plain") as root:
         guest = Guest("rpm", root, lambda *words: root.chroot(PROGRAM, *words), findings)
+        (root.folder / "usr/share/licenses").mkdir()     # of package filesystem where rpm is at home
         rpm = ("rpm", "--root", root.folder, "--dbpath", "/var/lib/rpm", "--force-debian", "--nodeps")
         before = root.picture(*BOOKS)
         install(guest, before, root.mounted(*rpm, "--install", package))
