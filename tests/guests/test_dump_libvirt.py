@@ -153,7 +153,7 @@ class Case:
 
     def planned(self, running: bool) -> None:
         """--dry-run, and the dump that it tells of."""
-        self.method = "direct"      # the others know what is kept only in the pause
+        before, self.method = self.method, "direct"     # the others know what is kept only in the pause
         code, plan, errors = self.dump("--dry-run")
         _, dump, _ = self.dump()
         guest = plan.get("guest", {})
@@ -163,6 +163,7 @@ class Case:
             ("pages", 0.5 < plan.get("pages", {}).get("kept", 0) / dump["pages"]["kept"] < 2, True),
             ("names the file", any("the dump would be" in remark["text"] for remark in guest.get("remarks", [])), True)])
         self.dump_file.unlink(missing_ok=True)
+        self.method = before
 
     def then(self) -> None:
         code, answer, _ = self.dump("--then", "reset")
