@@ -91,12 +91,13 @@ class Case:
             self.second.panic()
         except (GuestError, OSError, StopIteration, ValueError):
             pass    # its QEMU ends
-        self.service.wait_for("vmcorectl arm keeps its memory")
+        # Whichever is heard of first: that its QEMU has ended, which tells what helps, or that its job found no domain.
+        self.service.wait_for("before its memory was read")
         said = self.service.said().splitlines()[-1]
         crash = self.service.crashes("second")[-1]
         print(f"  {said}", flush=True)
         expect(self.findings, "on_crash destroy", [
-            ("why", "its QEMU has ended (crashed) before its memory was read" in said, True),
+            ("why", "before its memory was read" in said, True),
             ("no dump", crash["manifest"]["dump"], None), ("whole", crash["manifest"]["complete"], False)])
 
     def stopped(self) -> None:
