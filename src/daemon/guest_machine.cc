@@ -250,7 +250,10 @@ void GuestMachine::on_stopped(const GuestEvent& event, const GuestFacts& facts) 
 }
 
 void GuestMachine::on_ended_by_crash(const GuestEvent& event, const GuestFacts& facts) {
-  crash_ = Crash{.event = event, .has_policy = false, .left = "its QEMU was ended at once"};
+  crash_ = Crash{.event = event,
+                 .has_policy = false,
+                 .left = "its QEMU was ended at once",
+                 .by_on_crash = true};
   after_ = GuestPhase::gone;
   settle(facts);
 }
