@@ -45,7 +45,7 @@ std::optional<std::string> seen_place(const root::Root& root, const std::vector<
                                       const config::Target& target);
 
 // The target that saves into a folder of this guest: "file:UUID=12:/crash". Nothing if the file
-// system of that folder is not one that is named by a UUID.
+// system of that folder has no UUID.
 std::optional<config::Target> target_in(const root::Root& root, const std::string& folder);
 
 // The configuration with the targets replaced by these places: a capture kernel mounts whole file

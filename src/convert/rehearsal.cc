@@ -64,7 +64,7 @@ Result<Copied> copy_and_plan(const MemoryImage& guest, const kernel::FoundKernel
   return copied;
 }
 
-// Most pages that hold struct pages: what is missed is read by lines.
+// The pages that hold struct pages, nearly all of them. The others are read when they are needed.
 PageSet pages_of_memmap(const PhysicalMemory& memory, const kernel::GuestKernel* kernel) {
   constexpr unsigned kMostMappings = 1U << 20;  // 1 TiB has 8192 of 2 MiB
   PageSet pages;

@@ -94,7 +94,8 @@ Symbols find_symbols(Dwfl_Module* module, std::span<const CodeAddress> wanted) {
   return symbols;
 }
 
-// Of several functions of a name the one that is as far from its place in the file as most are.
+// Several functions may have one name. The right one is as far from its place in the file as most
+// other functions are.
 class Placing {
  public:
   Placing(const Symbols& symbols, std::span<const CodeAddress> addresses) : symbols_(symbols) {

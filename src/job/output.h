@@ -41,8 +41,8 @@ class Output {
 // The path as the rest of a job expects it, with the links resolved as far as they exist: "-" for
 // standard output under any name.
 std::filesystem::path resolved_output(const std::filesystem::path& target);
-// The same for what is named after its guest where the target is a folder: a folder has a slash
-// behind it then, and no file name.
+// The same, but the target may be a folder: then the path ends with a slash, and the caller adds a
+// name made of the guest's.
 std::filesystem::path dump_target(const std::filesystem::path& target);
 // Whether the target is a stream, which accepts one dump, and not a file.
 bool is_stream(const std::filesystem::path& output);

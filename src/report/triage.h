@@ -92,8 +92,8 @@ struct TriageFrame {
   // Of --symbols: the functions that were inlined at the address, the innermost first, and the
   // frame's own last. Empty where it is not known.
   std::vector<SourceLine> lines = {};
-  // Of --symbols, where the registers at the address are known: those of the innermost function
-  // whose values can be told.
+  // Of --symbols, where the registers at the address are known: the arguments of the innermost
+  // function, as far as their values are known.
   std::vector<Argument> arguments = {};
 };
 

@@ -164,7 +164,7 @@ class Automatic(Examples):
 
 @unittest.skipUnless(shutil.which("ansible-playbook") and os.geteuid() == 0, "needs ansible-playbook, and root")
 class Ansible(unittest.TestCase):
-    """The role, with a vmcorectl that finds something to fix until it was told to."""
+    """The role, with a vmcorectl that finds something to fix until it has fixed it."""
 
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="vmcorectl-ansible-"))
