@@ -16,9 +16,9 @@ namespace vmcore::cli {
 inline constexpr Limits kSelfCheckLimits{
     .time = std::chrono::minutes(5), .memory = 8ULL << 30, .confined = true};
 
-// Opens the dump at that path with our reader, crash and drgn, one after another. Each must show the
-// kernel's release and the tasks.
-// What is not installed, has no vmlinux, or cannot be confined is "not tried".
+// Opens the dump at that path with our reader, crash and drgn, one after another. Each must show
+// the kernel's release and the tasks. What is not installed, has no vmlinux, or cannot be confined
+// is "not tried".
 report::SelfCheck self_check(const std::string& dump, const DebuginfoOptions& debuginfo,
                              const Limits& limits);
 
