@@ -18,7 +18,7 @@ struct DebugFileFound {
   std::string build_id = {};    // of the file; hex, empty where it has none
   std::string matched_by = {};  // "build-id", "banner", "release", "folder"
   std::string source = {};      // "installed", "cache", "given", "debuginfod"
-  std::string alternate = {};   // the path of its alternate file (dwz); empty: it has, or needs, none
+  std::string alternate = {};   // path of its alternate file (dwz); empty: it has, or needs, none
 };
 
 struct DebugModule {
