@@ -18,15 +18,15 @@ tests/install-packages.sh build guest test
 
 step() { printf '\n==== %s (%s s so far)\n' "$1" "$SECONDS"; }
 
+step "formatting"
+git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format-14 --dry-run --Werror
+
 # What one clone compiled is not compiled again in the next.
 export CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 
 step "build"
 cmake --preset release -DVMCORECTL_TESTS=ON    # first-dump.sh leaves them out
 cmake --build --preset release
-
-step "formatting"
-git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format-14 --dry-run --Werror
 
 if [ "$which" = --nightly ]; then
   step "fuzzers, a bounded run of each"
