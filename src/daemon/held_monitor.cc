@@ -4,10 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "qmp/connect.h"
-#include "qmp/unix_peers.h"
-#include "src/acquire/process/guest_process.h"
-#include "src/acquire/process/identity.h"
 #include "src/acquire/qmp/registers.h"
 #include "src/daemon/after_crash.h"
 #include "src/daemon/guest_machine.h"
@@ -20,29 +16,8 @@ using acquire::GuestEvent;
 using Kind = GuestEvent::Kind;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kFirstWait{100};
-constexpr milliseconds kLongestWait{30'000};
-// The rest of a message that QEMU has begun comes at once.
-constexpr milliseconds kSettle{20};
-
-Result<> check_may(pid_t pid, const qmp::Listener& listener) {
-  const auto identity = acquire::identity_of(pid);
-  // A process that is not seen, or is no QEMU that we know, is not read; its monitor can be used.
-  if (!identity) {
-    return {};
-  }
-  const Result<> may = acquire::check_identity(*identity, {listener.uid, listener.gid});
-  return may || may.error().code != Errc::denied ? Result<>() : may;
-}
-
 // What QEMU did not do, or a guardian that has ended.
 constexpr std::chrono::seconds kTryAgain{5};
-
-// What cannot be better the next time.
-bool is_final(Errc code) {
-  return code == Errc::not_recognised || code == Errc::denied || code == Errc::malformed ||
-         code == Errc::invalid;
-}
 
 double milliseconds_since(Loop::Clock::time_point since) {
   return std::chrono::duration<double, std::milli>(Loop::Clock::now() - since).count();
@@ -53,11 +28,6 @@ qmp::Json parse_details(const std::string& details) {
 }
 
 }  // namespace
-
-std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener) {
-  const auto since = acquire::start_time(listener.pid);
-  return since ? std::optional(acquire::ProcessKey{listener.pid, *since}) : std::nullopt;
-}
 
 std::optional<bool> kernel_runs(qmp::Client& monitor) {
   const auto cpus =
@@ -72,18 +42,19 @@ std::optional<bool> kernel_runs(qmp::Client& monitor) {
 
 HeldMonitor::HeldMonitor(Loop& loop, std::filesystem::path socket, const MonitorPrograms& programs,
                          const SourceEvents& calls)
-    : loop_(loop), socket_(std::move(socket)), programs_(programs), calls_(calls) {
+    : loop_(loop),
+      socket_(std::move(socket)),
+      programs_(programs),
+      calls_(calls),
+      line_(std::make_shared<MonitorLine>(loop, socket_, id_.name)) {
   id_.from = socket_.string();
   id_.name = socket_.stem().string();
 }
 
 HeldMonitor::~HeldMonitor() {
-  loop_.cancel(retry_);
+  line_->close();
   loop_.cancel(ahead_);
   loop_.cancel(guard_);
-  if (watched_ >= 0) {
-    loop_.forget(watched_);
-  }
   if (guardian_) {
     loop_.forget(guardian_.fd());
   }
@@ -93,218 +64,43 @@ void HeldMonitor::note(const std::string& text, bool bad) const {
   calls_.on_note(fmt::format("{}: {}", id_.name, text), bad);
 }
 
-// Connecting
+// The line
 
-void HeldMonitor::begin() { try_connect(); }
+void HeldMonitor::begin() { line_->begin(weak_from_this()); }
 
-bool HeldMonitor::gone() {
-  if (connected() || place_ == Place::connecting) {
-    return false;
-  }
-  loop_.cancel(std::exchange(retry_, 0));
-  tell_stopped();
-  return true;
+void HeldMonitor::on_unusable(const Error& error) {
+  calls_.on_note(fmt::format("its socket cannot be watched: {}", error.message), true);
 }
 
-void HeldMonitor::tell_stopped() {
-  if (std::exchange(known_, false)) {
-    trapped_.reset();
-    stays_ = false;
-    process_.reset();
-    unsteady_ = 0;
-    calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
-  }
+void HeldMonitor::on_ended() {
+  trapped_.reset();
+  stays_ = false;
+  calls_.on_event(id_, {.kind = Kind::stopped, .name = id_.name, .uuid = id_.uuid});
 }
 
-Result<HeldMonitor::Connected> HeldMonitor::connect(const std::filesystem::path& socket) {
-  Connected result;
-  TRY_ASSIGN(qmp::Client client, qmp::connect(socket, {.events = acquire::kGuestEvents}));
-  const auto listener = qmp::listener_of(client.fd());
-  if (listener && listener->pid > 0) {
-    result.process = process_of_listener(*listener);
-    TRY(check_may(listener->pid, *listener));
-    result.before = qmp::actions_of(qmp::command_line(listener->pid));
-  } else {
-    result.before = qmp::kQemuActions;
-  }
-  result.client = std::make_shared<qmp::Client>(std::move(client));
-  TRY_ASSIGN(result.events, acquire::events_of_monitor(result.client));
-  return result;
-}
-
-bool HeldMonitor::is_same_file() {
-  struct stat now {};
-  return ::stat(socket_.c_str(), &now) == 0 && now.st_ino == refused_.st_ino &&
-         now.st_dev == refused_.st_dev && now.st_ctim.tv_sec == refused_.st_ctim.tv_sec &&
-         now.st_ctim.tv_nsec == refused_.st_ctim.tv_nsec;
-}
-
-void HeldMonitor::try_connect() {
-  if (place_ != Place::nowhere) {
-    return;
-  }
-  if (refused_.st_ino != 0 && is_same_file()) {
-    try_later();
-    return;
-  }
-  place_ = Place::connecting;
-  loop_.in_background<Result<Connected>>([socket = socket_] { return connect(socket); },
-                                         [weak = weak_from_this()](Result<Connected> connected) {
-                                           if (const auto self = weak.lock()) {
-                                             self->on_connected(std::move(connected));
-                                           }
-                                         });
-}
-
-void HeldMonitor::try_later() {
-  wait_ = std::clamp(wait_ * 2, kFirstWait, kLongestWait);
-  retry_ = loop_.after(wait_, [this] { try_connect(); });
-}
-
-void HeldMonitor::on_refused(const Error& error) {
-  place_ = Place::nowhere;
-  const bool is_new = std::exchange(last_error_, error.message) != error.message;
-  if (is_final(error.code)) {
-    if (::stat(socket_.c_str(), &refused_) != 0) {
-      refused_ = {};
-    }
-    if (is_new) {
-      calls_.on_note(fmt::format("its socket cannot be watched: {}", error.message), true);
-    }
-  }
-  // A QEMU that made this socket and has ended.
-  if (error.code != Errc::busy) {
-    tell_stopped();
-  }
-  try_later();
-}
-
-void HeldMonitor::on_connected(Result<Connected> connected) {
-  if (!connected) {
-    on_refused(connected.error());
-    return;
-  }
-  if (process_ && connected->process != process_) {
-    tell_stopped();  // this is another QEMU
-  }
-  client_ = std::move(connected->client);
-  events_ = std::move(connected->events);
-  process_ = connected->process;
-  before_ = std::move(connected->before);
-  wait_ = {};
-  connected_at_ = Loop::Clock::now();
-  last_error_.clear();
-  refused_ = {};
+void HeldMonitor::on_connected(qmp::RunActions before) {
+  before_ = std::move(before);
   set_ = {};
-  known_ = true;
-  // Sets the wish before it reads events: then it knows that a guest stands in the trap.
+  // Sets the wish before it hears events: then it knows that a guest stands in the trap.
   if (wish_.armed) {
-    place_ = Place::home;
     set_wish([weak = weak_from_this()](const Result<>& set) {
       if (const auto self = weak.lock(); self && !set) {
         self->note(fmt::format("it is not armed: {}", set.error().message), true);
       }
     });
-    place_ = place_ == Place::home ? Place::nowhere : place_;
-  } else {
-    place_ = Place::nowhere;
-  }
-  come_home();
-}
-
-// The monitor's place
-
-void HeldMonitor::run(Work work, Done done) {
-  if (!connected()) {
-    loop_.after({}, [done = std::move(done), name = id_.name] {
-      done(fail(Errc::not_found, "{}: vmcored is not connected to its monitor", name));
-    });
-    return;
-  }
-  jobs_.push_back({std::move(work), std::move(done)});
-  run_next();
-}
-
-void HeldMonitor::run_next() {
-  if (place_ != Place::home || jobs_.empty()) {
-    return;
-  }
-  Job job = std::move(jobs_.front());
-  jobs_.pop_front();
-  if (watched_ >= 0) {
-    loop_.forget(std::exchange(watched_, -1));
-  }
-  place_ = Place::away;
-  loop_.in_background<Result<>>(
-      [client = client_, work = std::move(job.work)] { return work(*client); },
-      [weak = weak_from_this(), client = client_, done = std::move(job.done)](Result<> result) {
-        const auto self = weak.lock();
-        // The connection may have been lost meanwhile. Events that came with the answer are heard
-        // after it: firmware resets again while the reset before is carried out.
-        if (self && self->client_ == client) {
-          self->place_ = Place::nowhere;
-          done(std::move(result));
-          self->come_home();
-        } else {
-          done(std::move(result));
-        }
-      });
-}
-
-void HeldMonitor::come_home() {
-  if (!connected() || place_ != Place::nowhere) {
-    return;
-  }
-  place_ = Place::home;
-  watched_ = client_->fd();
-  loop_.watch(watched_, [this] { hear(); });
-  hear();
-  run_next();
-}
-
-void HeldMonitor::hear() {
-  while (place_ == Place::home && events_) {
-    const auto event = events_->next();
-    if (!event) {
-      return;
-    }
-    handle(*event);
   }
 }
 
-void HeldMonitor::forget_jobs(const std::string& why) {
-  for (Job& job : std::exchange(jobs_, {})) {
-    job.done(fail(Errc::not_found, "{}: {}", id_.name, why));
-  }
-}
-
-void HeldMonitor::lose(const std::string& why) {
-  if (watched_ >= 0) {
-    loop_.forget(std::exchange(watched_, -1));
-  }
+void HeldMonitor::on_lost() {
   end_guardian();  // they hold the connection open as well
   drop_look_ahead();
-  events_.reset();
-  client_.reset();
-  place_ = Place::nowhere;
   set_ = {};
-  forget_jobs(why);
-  // Where QEMU has ended, the next attempt tells. One that lets nobody stay is not asked again and
-  // again without a pause.
-  const bool lasted = Loop::Clock::now() - connected_at_ >= kLongestWait;
-  unsteady_ = lasted ? 0 : unsteady_ + 1;
-  if (unsteady_ <= 1) {
-    try_connect();
-  } else {
-    wait_ = std::min(kFirstWait * (1U << std::min(unsteady_ - 2, 10U)), kLongestWait);
-    retry_ = loop_.after(wait_, [this] { try_connect(); });
-  }
 }
 
-void HeldMonitor::handle(const GuestEvent& event) {
+void HeldMonitor::on_event(const GuestEvent& event) {
   if (event.kind == Kind::connection_lost) {
     calls_.on_event(id_, event);
-    lose(event.details);
+    line_->lose(event.details);
     return;
   }
   if (event.found) {
@@ -344,7 +140,7 @@ void HeldMonitor::on_found_standing(const GuestEvent& event) {
   } else if (trapped_) {  // only the connection was lost
     trapped_->event = event;
     tell_found(Kind::reset_trapped);
-  } else if (wish_.stays && wish_.stays == process_) {
+  } else if (wish_.stays && wish_.stays == line_->process()) {
     trapped_ = {.event = event, .told = true};
     stays_ = true;
     instruct_guardian();
@@ -367,41 +163,17 @@ void HeldMonitor::tell_found(Kind kind) {
 void HeldMonitor::tell(GuestEvent event) {
   event.name = id_.name;
   event.uuid = id_.uuid;
-  handle(event);
+  on_event(event);
 }
 
-// Lending
-
 Result<LentGuest> HeldMonitor::lend() {
-  if (place_ != Place::home || !jobs_.empty()) {
-    // A QEMU that is there is connected again soon.
-    return fail(connected() || known_ ? Errc::busy : Errc::not_found, "{}: its monitor is {}",
-                id_.name, connected() ? "in use" : "not connected");
-  }
-  if (Result<> settled = client_->settle(kSettle); !settled) {
-    return in_context(std::move(settled).error(), id_.name);
-  }
-  loop_.forget(std::exchange(watched_, -1));
-  place_ = Place::lent;
-  LentGuest lent{
-      .words = {"--qmp", socket_.string(), "--monitor-fd", std::to_string(client_->fd())},
-      .fds = {client_->fd()}};
+  TRY_ASSIGN(const int monitor, line_->lend());
+  LentGuest lent{.words = {"--qmp", socket_.string(), "--monitor-fd", std::to_string(monitor)},
+                 .fds = {monitor}};
   if (guardian_) {
     lent.fds.push_back(guardian_.fd());
   }
   return lent;
-}
-
-void HeldMonitor::take_back(bool usable) {
-  if (place_ != Place::lent) {
-    return;
-  }
-  place_ = Place::nowhere;
-  if (usable) {
-    come_home();
-  } else {
-    lose("the monitor came back in an unknown state");
-  }
 }
 
 // Arming, and the trap
@@ -442,7 +214,7 @@ Result<> HeldMonitor::guard() {
   if (guardian_) {
     return {};
   }
-  TRY_ASSIGN(guardian_, GuardianLine::start(programs_.guardian, client_->fd(), before_));
+  TRY_ASSIGN(guardian_, GuardianLine::start(programs_.guardian, line_->fd(), before_));
   instruct_guardian();
   watch_guardian();
   return {};
@@ -474,7 +246,8 @@ void HeldMonitor::on_guardian_ended() {
   loop_.forget(guardian_.fd());
   guardian_ = {};
   drop_look_ahead();  // it holds the other end of its line
-  run([back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
+  line_->run(
+      [back = actions_now()](qmp::Client& monitor) { return qmp::set_actions(monitor, back); },
       [weak = weak_from_this()](const Result<>& set) {
         if (const auto self = weak.lock(); self && set) {
           self->after_events(&HeldMonitor::end_unguarded_trap);
@@ -506,7 +279,7 @@ void HeldMonitor::set_wish(Done done) {
     guard_later();
   }
   const auto stands = std::make_shared<bool>(false);
-  run(
+  line_->run(
       [actions = actions_now(), stands](qmp::Client& monitor) -> Result<> {
         TRY(qmp::set_actions(monitor, actions));
         TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
@@ -563,7 +336,7 @@ void HeldMonitor::arm(bool with_trap, Done done) {
 }
 
 void HeldMonitor::disarm(Done done) {
-  if (!connected() && !known_) {  // its QEMU has ended
+  if (!line_->has_guest()) {  // its QEMU has ended
     wish_ = {};
     done({});
     return;
@@ -602,7 +375,7 @@ void HeldMonitor::trap(qmp::Wanted wanted, const GuestEvent& event) {
     return;
   }
   const auto runs = std::make_shared<std::optional<bool>>();
-  run(
+  line_->run(
       [runs](qmp::Client& monitor) {
         *runs = kernel_runs(monitor);
         return Result<>();
@@ -659,7 +432,7 @@ Result<> HeldMonitor::start_look(bool ahead) {
                         {.on_text = [this](std::string_view line) { on_look_line(line); },
                          .on_end = [this](const JobExit&) { on_look_ended(); }});
   if (!started) {
-    take_back(true);
+    line_->take_back(true);
     return tl::unexpected(std::move(started).error());
   }
   look_ = *std::move(started);
@@ -697,7 +470,7 @@ void HeldMonitor::on_look_ended() {
 
 void HeldMonitor::on_look_ready() {
   look_->no_limit();
-  take_back(looked_->monitor_usable);
+  line_->take_back(looked_->monitor_usable);
   for (const GuestEvent& event : std::exchange(looked_->events, {})) {
     tell(event);
   }
@@ -709,7 +482,7 @@ void HeldMonitor::on_look() {
   if (was_trapped && !looked->monitor_usable) {
     ++trapped_->looks;
   }
-  take_back(looked->monitor_usable);
+  line_->take_back(looked->monitor_usable);
   for (const GuestEvent& event : looked->events) {
     tell(event);
   }
@@ -783,7 +556,7 @@ void HeldMonitor::carry_on(const char* why) {
   if (!trapped_) {
     return;
   }
-  run(
+  line_->run(
       [course = course(), then = actions_now()](qmp::Client& monitor) -> Result<> {
         TRY_ASSIGN(const std::string status, qmp::status_of(monitor));
         // Else somebody has carried it on.
@@ -895,7 +668,7 @@ void HeldMonitor::act(GuestDeed deed, bool only_if_stopped, Done done) {
     }
     return {};
   };
-  run(work, [weak = weak_from_this(), stays, done = std::move(done)](Result<> acted) {
+  line_->run(work, [weak = weak_from_this(), stays, done = std::move(done)](Result<> acted) {
     if (const auto self = weak.lock(); self && acted) {
       self->leave_trap(stays);
     }

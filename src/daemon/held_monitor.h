@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// HeldMonitor: one QMP socket of a folder. The service connects to it, again and again, holds it,
-// hears what happens to the guest, and lends it to jobs; with the reset trap it also carries out
-// what a guest that stopped in it wanted.
+// HeldMonitor: the guest of one QMP socket of a folder (monitor_line.h is the connection). It tells
+// the service what happens to the guest, lends its monitor to jobs, arms the guest, and, with the
+// reset trap, carries out what a guest that stopped in it wanted.
 //
-// In the loop's thread. What may block, which is each command to QEMU, runs in the background: the
-// monitor is away then, as it is while it is lent.
+// In the loop's thread. What may block, which is each command to QEMU, runs in the background.
 #pragma once
 
-#include <sys/stat.h>
-
 #include <chrono>
-#include <deque>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -19,12 +15,12 @@
 
 #include "qmp/client.h"
 #include "qmp/run_actions.h"
-#include "qmp/unix_peers.h"
 #include "src/acquire/crash/panic_events.h"
 #include "src/daemon/guardian_line.h"
 #include "src/daemon/guest_source.h"
 #include "src/daemon/job_process.h"
 #include "src/daemon/loop.h"
+#include "src/daemon/monitor_line.h"
 #include "src/daemon/trap_look.h"
 
 namespace vmcore::daemon {
@@ -44,28 +40,27 @@ struct MonitorPrograms {
   std::chrono::milliseconds boot_time = std::chrono::seconds(30);
 };
 
-class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
+class HeldMonitor : public std::enable_shared_from_this<HeldMonitor>, public MonitorLine::Owner {
  public:
-  using Done = std::function<void(Result<>)>;
+  using Done = MonitorLine::Done;
 
   HeldMonitor(Loop& loop, std::filesystem::path socket, const MonitorPrograms& programs,
               const SourceEvents& calls);
   HeldMonitor(const HeldMonitor&) = delete;
   HeldMonitor& operator=(const HeldMonitor&) = delete;
-  ~HeldMonitor();
+  ~HeldMonitor() override;
 
   // Before begin(): as a vmcored that ran before knew it.
   void wish(ArmWish wish) { wish_ = wish; }
-  // Once. Connects until there is a QEMU; not again to what is no QMP monitor, or may not be
-  // believed, while the file is the same.
+  // Once. Connects until there is a QEMU.
   void begin();
   // The file is not there any more; false if the monitor is held all the same.
-  bool gone();
+  bool gone() { return line_->give_up(); }
 
   const std::filesystem::path& socket() const { return socket_; }
-  bool connected() const { return client_ != nullptr; }
+  bool connected() const { return line_->connected(); }
   const GuestId& id() const { return id_; }
-  std::optional<acquire::ProcessKey> process() const { return process_; }
+  std::optional<acquire::ProcessKey> process() const { return line_->process(); }
   // Before vmcored changed them.
   const qmp::RunActions& actions_before() const { return before_; }
   bool trapped() const { return trapped_.has_value(); }
@@ -83,7 +78,7 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   void disarm(Done done);
 
   Result<LentGuest> lend();
-  void take_back(bool usable);
+  void take_back(bool usable) { line_->take_back(usable); }
   void leave();
   void act(GuestDeed deed, bool only_if_stopped, Done done);
   // What the guest did, in the eyes of another who had the monitor.
@@ -91,18 +86,6 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   config::AfterCrash wanted() const;
 
  private:
-  enum class Place : std::uint8_t { nowhere, connecting, home, away, lent };
-  using Work = std::function<Result<>(qmp::Client&)>;
-  struct Job {
-    Work work;
-    Done done;
-  };
-  struct Connected {
-    std::shared_ptr<qmp::Client> client;
-    std::unique_ptr<acquire::PanicEvents> events;
-    std::optional<acquire::ProcessKey> process;
-    qmp::RunActions before;
-  };
   // A guest that stands still in the trap.
   struct Trapped {
     qmp::Wanted wanted = qmp::Wanted::reset;
@@ -112,22 +95,11 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
     bool told = false;   // as a crash, which is in the hands of the service
   };
 
-  static Result<Connected> connect(const std::filesystem::path& socket);
-  void try_connect();
-  void on_connected(Result<Connected> connected);
-  void on_refused(const Error& error);
-  void try_later();
-  void tell_stopped();
-  bool is_same_file();
-
-  // Runs the work when the monitor is at home.
-  void run(Work work, Done done);
-  void run_next();
-  void come_home();
-  void hear();
-  void handle(const acquire::GuestEvent& event);
-  void lose(const std::string& why);
-  void forget_jobs(const std::string& why);
+  void on_connected(qmp::RunActions before) override;
+  void on_event(const acquire::GuestEvent& event) override;
+  void on_lost() override;
+  void on_ended() override;
+  void on_unusable(const Error& error) override;
 
   void want(ArmWish wish, Done done);
   void set_wish(Done done);
@@ -171,15 +143,9 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   const MonitorPrograms& programs_;
   const SourceEvents& calls_;
 
-  Place place_ = Place::nowhere;
-  std::shared_ptr<qmp::Client> client_;
-  std::unique_ptr<acquire::PanicEvents> events_;
-  int watched_ = -1;
   GuestId id_;
-  bool known_ = false;  // the guest was told to the service
-  std::optional<acquire::ProcessKey> process_;
+  std::shared_ptr<MonitorLine> line_;
   qmp::RunActions before_ = qmp::kQemuActions;
-  std::deque<Job> jobs_;
 
   ArmWish wish_;
   ArmWish set_;  // in QEMU
@@ -190,18 +156,10 @@ class HeldMonitor : public std::enable_shared_from_this<HeldMonitor> {
   std::unique_ptr<JobProcess> look_;
   std::shared_ptr<TrapLook> looked_;  // of that job
 
-  Loop::Timer retry_ = 0;
   Loop::Timer ahead_ = 0;
   Loop::Timer guard_ = 0;
-  std::chrono::milliseconds wait_{};
-  Loop::Clock::time_point connected_at_ = {};
-  unsigned unsteady_ = 0;  // connections in a row that did not last
-  std::string last_error_;
-  struct stat refused_ {};  // the file that is not connected to again
 };
 
-// The QEMU that made the socket of a monitor.
-std::optional<acquire::ProcessKey> process_of_listener(const qmp::Listener& listener);
 // Whether a kernel runs in the guest, as far as registers tell: an instruction pointer of the
 // kernel's half. Nothing where that cannot be asked.
 std::optional<bool> kernel_runs(qmp::Client& monitor);
