@@ -275,7 +275,7 @@ def ten(rig: Rig, findings) -> None:
             wrong += [f"cut.vmcore: {outcomes['cut.vmcore']}"] if outcomes["cut.vmcore"] not in ("done", "failed") else []
             wrong += [] if done["exit"] == 3 else [f"exit {done['exit']}"]
             wrong += [f"{run['dump']} by {run['with']}" for run in done["runs"] if run["result"] and run["with"] != version]
-            text = (rig.folder / "a1.vmcore.first-look.txt").read_text(errors="replace")
+            text = (rig.folder / f"a1.vmcore.{script}.txt").read_text(errors="replace")
             wrong += [f"no {word} in:\n{text[:3000]}" for word in ("sysrq_handle_crash", "Kernel panic - not syncing") if word not in text]
             findings.check(f"{script} over ten dumps, --jobs {jobs}", wrong)
         print(f"{script} over ten dumps: " + ", ".join(f"{jobs} at once {took:.1f} s" for jobs, took in times.items()), flush=True)

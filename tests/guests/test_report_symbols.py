@@ -121,6 +121,18 @@ def by_addr2line(frames: list, files: dict, kaslr: int) -> tuple:
     return wrong, counts
 
 
+def lines_behind(frame: dict, files: dict, kaslr: int) -> list:
+    """Where the code behind the frame's call is, by addr2line."""
+    if "module" not in frame:
+        address = int(frame["address"], 16) - kaslr
+        found = chains(files[""], [address])[address]
+    else:
+        file = ModuleFile(files[frame["module"]])
+        section, begin = file.places[frame["function"]][0]
+        found = chains(file.path, [begin + frame["offset"]], section)[begin + frame["offset"]]
+    return [(file, line) for _, file, line in found]
+
+
 def by_crash(frames: list, dump: Path, of, files: dict, kaslr: int) -> tuple:
     """The same of the task that panicked by crash. It names the line behind the call of a return address, or that of the call,
     and of inlined functions only one."""
@@ -136,7 +148,7 @@ def by_crash(frames: list, dump: Path, of, files: dict, kaslr: int) -> tuple:
             continue
         if list(said[address]) in ours:
             same += 1
-        elif "module" not in frame and said[address] in [(file, line) for _, file, line in chains(files[""], [address - kaslr])[address - kaslr]]:
+        elif said[address] in lines_behind(frame, files, kaslr):
             behind += 1
         else:
             wrong.append(f"{frame['function']}: {ours}, crash {said[address]}")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -24,7 +25,7 @@ EXAMPLES = HERE.parents[1] / "examples/analysis"
 PROGRAMS = ("vmcored", "vmcore-guardian", "vmcorectl", "vmcore-worker", "vmcore-holder")
 SCRIPTS = ("first-look.crash", "first-look.py")
 PATIENCE = 900
-CONFIG = "scripts = [{}]\n\n[store]\nmax-share = \"none\"\nkeep-free = \"0\"\nkeep-free-share = \"0%\"\n"
+CONFIG = "[service]\nscripts = [{}]\n\n[store]\nmax-share = \"none\"\nkeep-free = \"none\"\nkeep-free-share = \"none\"\n\n[guests]\nrepeat-window = \"1s\"\n"
 
 
 class Confined(Vmcored):
@@ -42,7 +43,7 @@ class Confined(Vmcored):
         analyzers.install(folder / "bin", ("crash", "drgn"), Path("/opt/analyzers/bin"))
         super().__init__(program, CONFIG.format(", ".join(f'"/opt/config/{name}"' for name in SCRIPTS)), [], folder, folder)
         shutil.move(folder / "vmcored.conf", folder / "config")
-        self.store = folder / "store"
+        self.store, self.socket = folder / "store", folder / "run/vmcored.socket"
 
     def go(self, debug: bool) -> None:
         shows = {"programs": "/opt/programs", "config": "/opt/config", "bin": "/opt/analyzers/bin", "store": "/var/lib/vmcorectl",
@@ -51,6 +52,9 @@ class Confined(Vmcored):
                       *(word for source, target in shows.items() for word in ("--show", f"{self.folder / source}={target}")),
                       "--", "/opt/programs/vmcored", "--config", "/opt/config/vmcored.conf", "--qmp-folder", "/run/qmp"]
         self.start()
+        deadline = time.monotonic() + 60
+        while "guest" not in self.vmcorectl("arm", "--socket", self.socket) and time.monotonic() < deadline:
+            time.sleep(0.2)     # until it has met it
 
     def last_checked(self, guest: str, times: int) -> dict:
         self.wait_until(lambda said: said.count("the self-check of") >= times, f"the self-check ({times} times)", PATIENCE)
@@ -68,7 +72,6 @@ def outcomes(manifest: dict) -> dict:
 
 def with_vmlinux(service: Confined, guest: Guest, findings) -> None:
     service.go(debug=True)
-    service.wait_for("guest", 60)
     guest.panic()
     manifest = service.last_checked("guest", 1)
     found = outcomes(manifest)
@@ -77,7 +80,7 @@ def with_vmlinux(service: Confined, guest: Guest, findings) -> None:
     service.wait_until(lambda said: said.count(" over ") >= len(SCRIPTS), "all scripts", PATIENCE)
     results = service.results()
     for name in SCRIPTS:
-        text = next((text for file, text in results.items() if file.endswith(f".{name.rpartition('.')[0]}.txt")), "")
+        text = next((text for file, text in results.items() if file.endswith(f".{name}.txt")), "")
         findings.check(f"script {name}", [] if "Kernel panic - not syncing" in text else [f"{list(results)}\n{text[-2000:]}\n{service.said()}"])
 
 
