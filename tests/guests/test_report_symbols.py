@@ -129,8 +129,15 @@ def lines_behind(frame: dict, files: dict, kaslr: int) -> list:
     else:
         file = ModuleFile(files[frame["module"]])
         section, begin = file.places[frame["function"]][0]
-        found = chains(file.path, [begin + frame["offset"]], section)[begin + frame["offset"]]
+        address = begin + frame["offset"]
+        found = chains(file.path, [address], section)[address] + rows_at(file.path, address)
     return [(file, line) for _, file, line in found]
+
+
+def rows_at(path: Path, address: int) -> list:
+    """Several lines may begin at one address; gdb, and so crash, takes another one of these than addr2line."""
+    rows = re.findall(rf"^(\S+) +(\d+) +{address:#x}\b", run(["readelf", "-wL", path]), re.M)
+    return [("", Path(file).name, line) for file, line in rows]
 
 
 def by_crash(frames: list, dump: Path, of, files: dict, kaslr: int) -> tuple:
