@@ -127,7 +127,9 @@ int open_dump(const Subject& subject, const Options& options, const Common& comm
 int open_guest(const Options& options, const Common& common) {
   const GuestOptions& guest = options.source;
   const std::string path = job::dump_name(guest.domain, std::chrono::system_clock::now());
-  Command dump{.words = {"/proc/self/exe", "dump", guest.domain, "-o", path}};
+  std::error_code error;
+  const std::string self = fs::read_symlink("/proc/self/exe", error).string();
+  Command dump{.words = {self, "dump", guest.domain, "-o", path}};
   if (!guest.uri.empty()) {
     dump.words.insert(dump.words.end(), {"-c", guest.uri});
   }
@@ -151,7 +153,6 @@ int open_guest(const Options& options, const Common& common) {
   if (!status) {
     return report_error(status.error(), common);
   }
-  std::error_code error;
   if (fs::exists(path, error)) {
     return open_dump({path}, options, common);
   }
