@@ -59,7 +59,7 @@ details > :not(summary) { margin-left: .6rem; margin-right: .6rem }
 table { border-collapse: collapse }
 th, td { padding: .15rem .75rem .15rem 0; text-align: left; vertical-align: top }
 th { font-weight: 600; color: var(--soft) }
-.number { text-align: right; white-space: nowrap }
+.number { text-align: right }
 input { width: 100%; max-width: 30rem; padding: .4rem .6rem; border: 1px solid var(--rule);
   border-radius: .375rem; color: inherit; background: var(--paper); font: inherit }
 svg { display: block; width: 100%; height: auto; max-width: 80rem }
