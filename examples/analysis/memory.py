@@ -29,11 +29,16 @@ def counters():
                     print(f"{name:<32} {count:>12}{'' if name.endswith('_KB') else f'{count * PAGE >> 20:>10} MiB as pages'}")
 
 
+def node_of(cache, node):
+    """Since 7.1 (5ba6bc27b1f9) the pointer stands beside another one, for each node."""
+    return cache.node[node] if hasattr(cache, "node") else cache.per_node[node].node
+
+
 def slabs():
     """By the slabs of each node: partial ones, and all where the kernel counts them."""
     rows = []
     for cache in for_each_slab_cache(prog):
-        slabs = sum(cache.node[node].nr_slabs.counter.value_() for node in for_each_online_node(prog))
+        slabs = sum(node_of(cache, node).nr_slabs.counter.value_() for node in for_each_online_node(prog))
         order = cache.oo.x.value_() >> 16
         rows.append((slabs * PAGE << order, slabs, cache.name.string_().decode(errors="backslashreplace")))
     for size, count, name in sorted(rows, reverse=True)[:MOST]:

@@ -174,6 +174,8 @@ Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source) {
   return found;
 }
 
+bool is_dump_file(const GuestOptions& source) { return !names_guest(source) && names_file(source); }
+
 Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Operation operation) {
   const std::optional<report::Manifest>& manifest = crash.crash.manifest;
   if (manifest && manifest->dump) {
@@ -211,7 +213,7 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   if (!crash) {
     return {tl::unexpected(crash.error()), {}};
   }
-  if (source.pause && (*crash || (!is_guest && names_file(source)))) {
+  if (source.pause && (*crash || is_dump_file(source))) {
     return {fail(Errc::invalid, "{} is a {}, and --pause is for guests: leave --pause out",
                  source.domain, *crash ? "stored crash" : "file"),
             {}};
@@ -219,7 +221,7 @@ job::PausedText read_source(const GuestOptions& source, sandbox::Operation opera
   if (*crash) {
     return {read_crash(**crash, operation), {}};
   }
-  if (!is_guest && names_file(source)) {
+  if (is_dump_file(source)) {
     return {job::read_file(source.domain, operation, threads), {}};
   }
   std::optional<Loan> loan;

@@ -57,8 +57,10 @@ void check_source(const GuestOptions& options);
 // The stored crash that the source names, open; nothing where it is a file or a guest. A word that
 // names a crash and a domain is Errc::invalid.
 Result<std::optional<vault::OpenCrash>> find_crash(const GuestOptions& source);
-// What the operation says of the source that was named: what has a slash, and what is there, is a
-// file, unless an option says that it is a guest or a stored crash.
+// Whether the source is a dump file, unless it is a stored crash: what has a slash, and what is
+// there, is a file, unless an option says that it is a guest.
+bool is_dump_file(const GuestOptions& source);
+// What the operation says of the source that was named.
 job::PausedText read_source(const GuestOptions& source, sandbox::Operation operation,
                             job::Interrupt& interrupt);
 // What it says of a stored crash: its dump or, where it has none, its kernel log and its report.

@@ -31,6 +31,7 @@ constexpr std::string_view kStyle = R"css(
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9198a1; --rule: #3d444d;
   --paper: #0d1117; --box: #151b23; --bad: #ff8a80; --link: #79c0ff } }
 * { box-sizing: border-box }
+[hidden] { display: none !important }
 body { margin: 0 auto; max-width: 75rem; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 1rem/1.45 system-ui, "Segoe UI", Roboto, "DejaVu Sans", Arial, sans-serif }
 h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.2; color: var(--bad);
@@ -64,7 +65,8 @@ input { width: 100%; max-width: 30rem; padding: .4rem .6rem; border: 1px solid v
 svg { display: block; width: 100%; height: auto; max-width: 80rem }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr } dt { margin-top: .4rem } }
 @media print { body { max-width: none; padding: 0; font-size: 9pt } nav, input { display: none }
-  details, pre { break-inside: avoid-page; border-color: #ccc } pre { white-space: pre-wrap } }
+  details { border-color: #ccc } pre, tr, svg { break-inside: avoid-page } pre.log { break-inside: auto }
+  h2, h3, summary, summary + p { break-after: avoid-page } pre { white-space: pre-wrap } }
 )css";
 
 constexpr std::string_view kScript = R"js(

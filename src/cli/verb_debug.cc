@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fcntl.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
@@ -10,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "src/base/process.h"
 #include "src/base/shell.h"
 #include "src/base/units.h"
 #include "src/cli/analyzers.h"
@@ -23,6 +27,7 @@
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
+#include "src/job/dump_name.h"
 
 namespace vmcore::cli {
 namespace {
@@ -30,9 +35,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::string dump;
+  GuestOptions source;            // a dump, a stored crash or a guest
   std::vector<std::string> more;  // words for the analyzer; with --run: dumps
-  StoreChoice store;
   DebuginfoOptions debuginfo;
   std::string with;
   std::string script;
@@ -47,16 +51,14 @@ struct Options {
 // A dump file, or one in the store, which is not removed meanwhile.
 struct Subject {
   std::string path;
-  std::optional<vault::OpenCrash> crash;
+  std::optional<vault::OpenCrash> crash = {};
+  bool is_guest = false;  // or it is neither
 };
 
-Result<Subject> subject_of(const std::string& word, const StoreChoice& store) {
-  GuestOptions source;
-  source.domain = word;
-  source.store = store;
+Result<Subject> subject_of(const GuestOptions& source) {
   TRY_ASSIGN(auto crash, find_crash(source));
   if (!crash) {
-    return Subject{word, std::nullopt};
+    return Subject{.path = source.domain, .is_guest = !is_dump_file(source)};
   }
   const auto& manifest = crash->crash.manifest;
   if (!manifest || !manifest->dump) {
@@ -64,6 +66,13 @@ Result<Subject> subject_of(const std::string& word, const StoreChoice& store) {
   }
   std::string path = crash->path + "/" + manifest->dump->file;
   return Subject{std::move(path), std::move(crash)};
+}
+
+Result<Subject> subject_of(const std::string& word, const StoreChoice& store) {
+  GuestOptions source;
+  source.domain = word;
+  source.store = store;
+  return subject_of(source);
 }
 
 // The names of the analyzers that may be taken, the first choice first.
@@ -88,13 +97,9 @@ std::string shown(const Command& command) {
   return shell_command(words);
 }
 
-int open_one(const Options& options, const Common& common) {
-  const auto subject = subject_of(options.dump, options.store);
-  if (!subject) {
-    return report_error(subject.error(), common);
-  }
+int open_dump(const Subject& subject, const Options& options, const Common& common) {
   std::string release;
-  const auto dump = dump_to_open(subject->path, options.debuginfo, common.quiet, release);
+  const auto dump = dump_to_open(subject.path, options.debuginfo, common.quiet, release);
   const auto opening = dump ? Analyzers(names_for(options)).open(*dump, {}, options.more)
                             : Result<Opening>(tl::unexpected(dump.error()));
   if (!opening) {
@@ -112,16 +117,60 @@ int open_one(const Options& options, const Common& common) {
     fmt::print(stderr, "{}\n", shown(opening->command));
   }
   std::fflush(nullptr);
-  if (subject->crash && subject->crash->lock) {
-    ::fcntl(subject->crash->lock.get(), F_SETFD, 0);  // the analyzer holds it
+  if (subject.crash && subject.crash->lock) {
+    ::fcntl(subject.crash->lock.get(), F_SETFD, 0);  // the analyzer holds it
   }
   return report_error(become(opening->command), common);
 }
 
+// A guest is dumped into the current folder first, as `vmcorectl dump` does it.
+int open_guest(const Options& options, const Common& common) {
+  const GuestOptions& guest = options.source;
+  const std::string path = job::dump_name(guest.domain, std::chrono::system_clock::now());
+  std::error_code error;
+  const std::string self = fs::read_symlink("/proc/self/exe", error).string();
+  Command dump{.words = {self, "dump", guest.domain, "-o", path}};
+  if (!guest.uri.empty()) {
+    dump.words.insert(dump.words.end(), {"-c", guest.uri});
+  }
+  for (const auto& [wanted, word] :
+       {std::pair(guest.by_name, "--name"), std::pair(common.quiet, "--quiet")}) {
+    if (wanted) {
+      dump.words.emplace_back(word);
+    }
+  }
+  if (!common.quiet) {
+    print_remarks(
+        {{Errc::not_found,
+          fmt::format("{} is taken as a domain, and dumped to {} first", guest.domain, path),
+          Severity::fact}});
+  }
+  std::fflush(nullptr);
+  auto child = Process::start([&] { return report_error(become(dump)); });
+  const auto before = std::signal(SIGINT, SIG_IGN);  // the child ends the dump, and is waited for
+  const Result<int> status = child ? child->wait() : tl::unexpected(child.error());
+  std::signal(SIGINT, before);
+  if (!status) {
+    return report_error(status.error(), common);
+  }
+  if (fs::exists(path, error)) {
+    return open_dump({path}, options, common);
+  }
+  return WIFEXITED(*status) ? WEXITSTATUS(*status)
+                            : report_error({Errc::io, "the dump: " + ending(*status)}, common);
+}
+
+int open_one(const Options& options, const Common& common) {
+  const auto subject = subject_of(options.source);
+  return !subject            ? report_error(subject.error(), common)
+         : subject->is_guest ? open_guest(options, common)
+                             : open_dump(*subject, options, common);
+}
+
 std::string result_path(const std::string& word, const Options& options) {
   const fs::path dump(word);
-  const std::string name =
-      fmt::format("{}.{}.txt", dump.filename().string(), fs::path(options.script).stem().string());
+  const std::string name = fmt::format("{}.{}.txt", dump.filename().string(),
+                                       fs::path(options.script).filename().string());
   std::error_code error;
   const bool is_file = word.find('/') != std::string::npos || fs::exists(dump, error);
   const fs::path folder = !options.results.empty() ? fs::path(options.results)
@@ -142,7 +191,7 @@ Result<> tell_store(const Options& options, const Subject& subject,
   if (!subject.crash) {
     return {};
   }
-  TRY_ASSIGN(const vault::Vault vault, open_store(options.store));
+  TRY_ASSIGN(const vault::Vault vault, open_store(options.source.store));
   return vault.set_self_check(subject.crash->crash.id, check);
 }
 
@@ -160,14 +209,14 @@ std::vector<DumpRun> runs_of(const std::string& dump, const report::SelfCheck& c
 }
 
 int check_self(const Options& options, const Common& common) {
-  std::vector<std::string> words{options.dump};
+  std::vector<std::string> words{options.source.domain};
   words.insert(words.end(), options.more.begin(), options.more.end());
   Limits limits = limits_of(options);
   limits.confined = true;
   std::vector<DumpRun> runs;
   int code = kExitDone;
   for (const std::string& word : words) {
-    const auto subject = subject_of(word, options.store);
+    const auto subject = subject_of(word, options.source.store);
     if (!subject) {
       return report_error(subject.error(), common);
     }
@@ -187,14 +236,14 @@ int run_script(const Options& options, const Common& common) {
   if (!fs::is_regular_file(options.script, error)) {
     return report_error({Errc::not_found, options.script + " is no script"}, common);
   }
-  std::vector<BatchJob> jobs{{options.dump, result_path(options.dump, options)}};
+  std::vector<BatchJob> jobs{{options.source.domain, result_path(options.source.domain, options)}};
   for (const std::string& word : options.more) {
     jobs.push_back({word, result_path(word, options)});
   }
   const Analyzers analyzers(names_for(options));
   std::vector<vault::OpenCrash> held;  // until all ran
   const auto prepare = [&](const std::string& word, std::string& release) -> Result<Opening> {
-    TRY_ASSIGN(Subject subject, subject_of(word, options.store));
+    TRY_ASSIGN(Subject subject, subject_of(word, options.source.store));
     TRY_ASSIGN(const DumpToOpen dump, dump_to_open(subject.path, options.debuginfo, true, release));
     if (subject.crash) {
       held.push_back(*std::move(subject.crash));
@@ -218,7 +267,14 @@ int run(const Options& options, const Common& common) {
 
 Run add_debug(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command.add_option("DUMP", options->dump, "A dump file or a stored crash")->required();
+  command
+      .add_option("DUMP", options->source.domain,
+                  "A dump file, a stored crash, or a libvirt domain, which is dumped first")
+      ->required();
+  CLI::Option* const name =
+      command.add_flag("--name", options->source.by_name, "DUMP is the name of a domain");
+  CLI::Option* const uri =
+      command.add_option("-c,--connect", options->source.uri, "The URI of libvirt, of a domain");
   command.add_option("MORE", options->more,
                      "With --run: more dumps; else words for the analyzer, behind --");
   command.add_option("--with", options->with, "The analyzer; default: the first one that reads it")
@@ -239,6 +295,9 @@ Run add_debug(CLI::App& command, const Common& common) {
       ->needs(script);
   CLI::Option* const check = add_self_check_option(command, options->self_check);
   check->excludes(script)->excludes(command.get_option("--with"));
+  for (CLI::Option* const one : {name, uri}) {
+    one->excludes(script)->excludes(check);
+  }
   command.add_option("--jobs", options->at_once, "How many dumps at once; default: one a CPU")
       ->needs(script)
       ->check(CLI::Range(1, 256));
@@ -253,7 +312,7 @@ Run add_debug(CLI::App& command, const Common& common) {
         return parse_size(text) ? "" : "give a size such as 4GiB";
       });
   add_debuginfo_options(command, options->debuginfo);
-  add_store_option(command, options->store);
+  add_store_option(command, options->source.store);
   return [options, &common] { return run(*options, common); };
 }
 

@@ -65,6 +65,13 @@ void add_symbols(report::TriageReport& report, const Options& options, const Com
     return;
   }
   debuginfo::add_lines(report, *found);
+  for (const Remark& each : found->remarks) {
+    report.remarks.push_back({each.code, "--symbols: " + each.text, each.severity});
+  }
+  if (!found->vmlinux && !found->refused.empty()) {
+    const report::DebugFileRefused& first = found->refused.front();
+    report.remarks.push_back({Errc::invalid, "--symbols: " + first.path + " " + first.why});
+  }
   if (!found->vmlinux && found->advice) {
     report.remarks.push_back({Errc::not_found, "--symbols: " + advice_line(*found->advice)});
   }

@@ -80,7 +80,7 @@ _vmcorectl()
         check|list|arm|disarm) _vmcorectl_domains --all ;;
         dump|look) _vmcorectl_domains ;;
         prune) ;;
-        receive|dmesg|info|report|memory|debuginfo) _filedir; _vmcorectl_domains ;;
+        receive|dmesg|info|report|memory|debuginfo|debug) _filedir; _vmcorectl_domains ;;
         *) _filedir ;;
     esac
 }

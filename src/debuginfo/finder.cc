@@ -30,6 +30,8 @@ namespace fs = std::filesystem;
 constexpr std::size_t kMostEntries = 1U << 20;  // of a folder that is searched
 constexpr std::size_t kMostRefused = 32;
 constexpr const char* kModuleEnd = ".ko.debug";
+// Where rpm and dpkg have the files that dwz makes of what several debug files share.
+constexpr const char* kAlternates = ".dwz/";
 
 constexpr const char* kGiven = "given";
 constexpr const char* kCached = "cache";
@@ -51,6 +53,9 @@ bool is_vmlinux_name(std::string_view name, std::string& release) {
   release = name.starts_with('-') ? name.substr(1) : "";
   return name.empty() || name.starts_with('-');
 }
+
+// Whether the name, which anybody may have chosen, is that of a file in a folder.
+bool is_file_name(const std::string& name) { return !name.empty() && name != "." && name != ".."; }
 
 Result<Fd> open_regular(const std::string& path) {
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -172,8 +177,9 @@ class Finder {
     const std::string by_id = build_id_path(facts.alternate_build_id);
     for (const std::string& place :
          {(fs::path(path).parent_path() / named).string(), search_.root + facts.alternate,
+          own_cache_ + "/" + kAlternates + named.filename().string(),
           search_.root + "/usr/lib/debug/" + by_id,
-          search_.root + "/usr/lib/debug/.dwz/" + named.filename().string()}) {
+          search_.root + "/usr/lib/debug/" + kAlternates + named.filename().string()}) {
       const auto file = open_regular(place);
       const auto found = file ? inspect_confined(file->get()) : tl::unexpected(file.error());
       if (found && found->build_id == facts.alternate_build_id) {
@@ -336,15 +342,17 @@ class Finder {
     staging::StagedFile file;
     std::string path;                      // in the archive
     const WantedModule* module = nullptr;  // or it is the vmlinux
+    bool is_alternate = false;             // or neither
   };
 
   Result<staging::StagedFile> stage(const std::string& name) {
+    const fs::path path = own_cache_ + "/" + name;
     std::error_code error;
-    fs::create_directories(own_cache_, error);
+    fs::create_directories(path.parent_path(), error);
     if (error) {
-      return fail_errno(error.value(), own_cache_);
+      return fail_errno(error.value(), path.parent_path().string());
     }
-    return staging::StagedFile::create(own_cache_ + "/" + name, true);
+    return staging::StagedFile::create(path, true);
   }
 
   Result<> look_in_archive(const std::string& path) {
@@ -374,6 +382,9 @@ class Finder {
       return Choice{.what = Choice::What::stop};
     }
     const std::string name = name_of(entry);
+    if (entry.find(kAlternates) != std::string::npos && is_file_name(name)) {
+      return choose_alternate(entry, name, current);
+    }
     const auto module = missing_.find(module_of(name));
     std::string release;
     const std::string by_id = build_id_path(kernel_.build_id);
@@ -398,6 +409,15 @@ class Finder {
     return Choice{.what = Choice::What::take, .fd = current->file.fd()};
   }
 
+  // It stands before the files that refer to it: packages are sorted by name.
+  Result<Choice> choose_alternate(const std::string& entry, const std::string& name,
+                                  std::optional<Unpacked>& current) {
+    tell("unpacking " + name);
+    TRY_ASSIGN(auto file, stage(kAlternates + name));
+    current.emplace(Unpacked{.file = std::move(file), .path = entry, .is_alternate = true});
+    return Choice{.what = Choice::What::take, .fd = current->file.fd()};
+  }
+
   // A module of another release is not unpacked.
   bool is_of_release(const std::string& entry) const {
     constexpr std::string_view kModules = "/modules/";
@@ -408,6 +428,10 @@ class Finder {
   }
 
   Result<> take(const std::string& archive, Unpacked done) {
+    if (done.is_alternate) {  // alternate_of() proves it
+      TRY(done.file.commit());
+      return {};
+    }
     const std::string where = archive + ": " + done.path;
     const auto facts = inspect_confined(done.file.fd());
     const bool in_folder = done.path.find("/modules/" + kernel_.release + "/") != std::string::npos;
@@ -470,7 +494,9 @@ class Finder {
     const std::string what = module == nullptr ? "vmlinux" : module->name;
     tell("asking debuginfod for " + what);
     const auto path = servers.find(build_id, [&](std::uint64_t) { return true; });
-    const auto kept = path ? copy_to_cache(*path, module) : tl::unexpected(path.error());
+    const auto kept =
+        path ? copy_to_cache(*path, module == nullptr ? "vmlinux" : module->name + kModuleEnd)
+             : tl::unexpected(path.error());
     if (!kept) {
       remark({kept.error().code, what + ": " + kept.error().message});
       return;
@@ -486,15 +512,28 @@ class Finder {
       fs::remove(*kept, ignored);
       return;
     }
+    fetch_alternate(servers, *facts);
     keep(module, {*kept, facts->build_id, *matched, kFetched}, *facts);
   }
 
+  // A Remark of alternate_of() tells where it is not there.
+  void fetch_alternate(Servers& servers, const DebugFile& facts) {
+    const std::string name = fs::path(facts.alternate).filename().string();
+    if (is_file_name(name) && !build_id_path(facts.alternate_build_id).empty() &&
+        fetched_alternates_.insert(facts.alternate_build_id).second) {
+      tell("asking debuginfod for " + name);
+      const auto path = servers.find(facts.alternate_build_id, [](std::uint64_t) { return true; });
+      if (path) {
+        static_cast<void>(copy_to_cache(*path, kAlternates + name));
+      }
+    }
+  }
+
   // libdebuginfod's cache forgets, and its names say nothing to crash.
-  Result<std::string> copy_to_cache(const std::string& path, const WantedModule* module) {
-    const std::string to =
-        own_cache_ + "/" + (module == nullptr ? "vmlinux" : module->name + kModuleEnd);
+  Result<std::string> copy_to_cache(const std::string& path, const std::string& name) {
+    const std::string to = own_cache_ + "/" + name;
     std::error_code error;
-    fs::create_directories(own_cache_, error);
+    fs::create_directories(fs::path(to).parent_path(), error);
     fs::remove(to, error);
     fs::create_hard_link(path, to, error);
     if (error) {
@@ -522,6 +561,7 @@ class Finder {
   std::map<std::string, const WantedModule*> missing_;
   std::vector<std::string> archives_;
   std::set<std::pair<dev_t, ino_t>> seen_;
+  std::set<std::string> fetched_alternates_;  // build-ids that servers were asked for
   std::size_t in_module_folder_ = 0;
   std::size_t in_own_cache_ = 0;
 };

@@ -13,8 +13,8 @@
 
 namespace vmcore::debuginfo {
 
-// How long a server may take to answer at all: a dead one costs less than 5 s. Then it may take
-// long to find and unpack a file.
+// How long a server may take to answer at all: dead ones cost less than 5 s, also if no name server
+// answers. Then a server may take long to find and unpack a file.
 inline constexpr unsigned kServerSeconds = 3;
 
 // The servers of the list that answer HTTP requests now; asked at the same time. `dead` gets an

@@ -12,16 +12,17 @@ namespace vmcore::triage {
 namespace {
 
 // All types that are asked for by name, so that the BTF is searched once.
-constexpr std::array<std::string_view, 65> kTypes{
+constexpr std::array<std::string_view, 66> kTypes{
     "task_struct", "signal_struct", "module", "module_memory", "mod_kallsyms",
     "inactive_task_frame", "timekeeper", "tk_data", "pcpu_hot", "cea_exception_stacks", "rq",
     "mm_struct", "percpu_counter", "pglist_data", "zone", "kmem_cache", "kmem_cache_node", "mount",
     "vfsmount", "dentry", "super_block", "file_system_type", "mnt_namespace", "nsproxy", "path",
     "qstr", "files_struct", "fdtable", "file", "mutex", "mutex_waiter", "rw_semaphore",
     "rwsem_waiter", "zone_stat_item", "node_stat_item", "zone_watermarks",
-    "kmem_cache_order_objects", "rb_node", "inode", "thread_info", "fs_struct", "wait_page_queue",
-    "wait_bit_queue_entry", "folio", "page", "address_space", "buffer_head", "bh_state_bits",
-    "block_device", "gendisk", "pageflags", "socket", "sock", "unix_sock", "unix_address",
+    "kmem_cache_order_objects", "kmem_cache_per_node_ptrs", "rb_node", "inode", "thread_info",
+    "fs_struct", "wait_page_queue", "wait_bit_queue_entry", "folio", "page", "address_space",
+    "buffer_head", "bh_state_bits", "block_device", "gendisk", "pageflags", "socket", "sock",
+    "unix_sock", "unix_address",
     // TypeNumbers
     "mem_section", "free_area", "list_head", "per_cpu_pageset", "per_cpu_pages", "uts_namespace",
     "vmap_area", "pagetype", "compound_dtor_id", "migratetype"};

@@ -123,6 +123,23 @@ void keep_biggest(std::vector<T>& all, Size size) {
   all.erase(end, all.end());
 }
 
+// Where a cache has the pointer to what it has of node 0, and how far the next one is.
+struct NodePointers {
+  VirtAddr first;
+  std::uint64_t stride = 0;
+};
+
+// Since v7.1 (5ba6bc27b1f9) each stands beside the pointer to the node's barn.
+Result<NodePointers> node_pointers(Knowledge& knowledge, VirtAddr cache) {
+  if (const auto table = knowledge.place(cache, "kmem_cache.node")) {
+    return NodePointers{*table, sizeof(std::uint64_t)};
+  }
+  TRY_ASSIGN(const VirtAddr table, knowledge.place(cache, "kmem_cache.per_node"));
+  TRY_ASSIGN(const kernel::BtfField node, knowledge.field("kmem_cache_per_node_ptrs.node"));
+  TRY_ASSIGN(const std::uint64_t stride, knowledge.btf->size_of("kmem_cache_per_node_ptrs"));
+  return NodePointers{table + node.offset(), stride};
+}
+
 // The slabs of a cache on all nodes: struct kmem_cache_node counts them with CONFIG_SLUB_DEBUG. A
 // slab has 2^(oo.x >> 16) pages (OO_SHIFT).
 Result<report::NamedBytes> cache_use(Knowledge& knowledge, VirtAddr cache, std::size_t nodes) {
@@ -130,7 +147,7 @@ Result<report::NamedBytes> cache_use(Knowledge& knowledge, VirtAddr cache, std::
   TRY_ASSIGN(const VirtAddr name, knowledge.pointer(cache, "kmem_cache.name"));
   TRY_ASSIGN(use.name, knowledge.text_at(name, report::kMaxName));
   TRY_ASSIGN(const std::uint64_t objects, knowledge.number(cache, "kmem_cache.oo.x"));
-  TRY_ASSIGN(const VirtAddr table, knowledge.place(cache, "kmem_cache.node"));
+  TRY_ASSIGN(const NodePointers pointers, node_pointers(knowledge, cache));
   constexpr std::uint64_t kOrderShift = 16, kMaxOrder = 10;
   const std::uint64_t order = objects >> kOrderShift;
   if (order > kMaxOrder) {
@@ -138,7 +155,7 @@ Result<report::NamedBytes> cache_use(Knowledge& knowledge, VirtAddr cache, std::
   }
   for (std::size_t node = 0; node < nodes; ++node) {
     TRY_ASSIGN(const auto of_node,
-               knowledge.kernel.read_value<std::uint64_t>(table + node * sizeof(std::uint64_t)));
+               knowledge.kernel.read_value<std::uint64_t>(pointers.first + node * pointers.stride));
     if (of_node != 0) {
       TRY_ASSIGN(const std::uint64_t slabs,
                  knowledge.number({of_node}, "kmem_cache_node.nr_slabs"));

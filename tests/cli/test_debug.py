@@ -99,6 +99,16 @@ class Debug(DebugFiles):
         self.run_cli("debug", code=USAGE)
         self.run_cli("debug", self.dump(), "--jobs", "2", code=USAGE)
 
+    def test_a_domain_is_dumped_first(self):
+        """Here there is none of that name: libvirt's test driver."""
+        self.program("crash", "8.0.6", "echo crash\n")
+        done = self.run_cli("debug", "-c", "test:///default", "nobody", code=FAILED, env=self.environment())
+        self.assertIn(b"note: nobody is taken as a domain, and dumped to nobody-", done.stderr)
+        self.assertIn(b"nobody", done.stderr.splitlines()[-1])
+        self.assertEqual(done.stdout, b"")
+        self.assertFalse([name for name in self.names() if name.startswith("nobody")])
+        self.run_cli("debug", "-c", "test:///default", "nobody", "--self-check", code=USAGE)
+
     def runs(self, *words, code=DONE, script="commands.crash") -> list:
         (self.folder / script).write_text("sys\n")
         done = self.debug("--run", script, "--output", "json", *words, code=code)
@@ -113,8 +123,8 @@ class Debug(DebugFiles):
         runs = self.runs("one", "two", "other", "damaged", code=NOT_AS_ASKED)
         self.assertEqual([run["outcome"] for run in runs], ["done", "done", "no symbols", "unreadable"])
         self.assertEqual([run["release"] for run in runs], [RELEASE, RELEASE, "6.1.0-test", None])
-        self.assertEqual((self.folder / "one.commands.txt").read_text(), "said\ncomplained\n")
-        self.assertFalse((self.folder / "other.commands.txt").exists())
+        self.assertEqual((self.folder / "one.commands.crash.txt").read_text(), "said\ncomplained\n")
+        self.assertFalse((self.folder / "other.commands.crash.txt").exists())
         done = self.debug("--run", "commands.crash", "one", "other", code=NOT_AS_ASKED)
         head, one, other = done.stdout.decode().splitlines()
         self.assertEqual(head.split(), ["DUMP", "KERNEL", "WITH", "OUTCOME", "SECONDS", "RESULT"])
@@ -126,7 +136,7 @@ class Debug(DebugFiles):
         self.program("drgn", "0.0.31")
         (self.folder / "results").mkdir()
         (run,) = self.runs(self.dump(), "--results", "results", script="look.py")
-        self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", f"results/{self.dump().name}.look.txt"))
+        self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", f"results/{self.dump().name}.look.py.txt"))
         self.assertEqual((self.folder / run["result"]).read_text().splitlines()[-1], "look.py")
 
     def test_limits(self):
@@ -136,17 +146,17 @@ class Debug(DebugFiles):
         (run,) = self.runs("in", "--time-limit", "1s", code=FAILED)
         self.assertLess(time.monotonic() - begin, 60)
         self.assertEqual(run["outcome"], "time limit")
-        self.assertEqual((self.folder / "in.commands.txt").read_text(), "begun\n")
+        self.assertEqual((self.folder / "in.commands.crash.txt").read_text(), "begun\n")
         self.program("crash", "8.0.6", "exec python3 -c 'bytes(1 << 30)'\n")
         (run,) = self.runs("in", "--memory-limit", "512MiB", code=FAILED)
-        self.assertEqual((run["outcome"], "MemoryError" in (self.folder / "in.commands.txt").read_text()), ("failed", True))
+        self.assertEqual((run["outcome"], "MemoryError" in (self.folder / "in.commands.crash.txt").read_text()), ("failed", True))
 
     def test_crash_gives_up_and_is_asked_again(self):
         self.program("crash", "8.0.6", '[ "$1" = --zero_excluded ] || { echo "page excluded"; exit 1; }\necho good\n')
         self.copy(name="in")
         (run,) = self.runs("in")
         self.assertIn("--zero_excluded", run["why"])
-        self.assertEqual((self.folder / "in.commands.txt").read_text(), "page excluded\ngood\n")
+        self.assertEqual((self.folder / "in.commands.crash.txt").read_text(), "page excluded\ngood\n")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ CRASHES = {
     "null": Crash("null_dereference", insmod("null", OOPS), "write_to_null [crasher]"),
     "paging": Crash("paging_request", insmod("paging", OOPS), "read_far_away [crasher]"),
     "gpf": Crash("protection_fault", insmod("gpf", OOPS), "read_nowhere [crasher]"),
+    "arguments": Crash("null_dereference", insmod("arguments", OOPS), "fill [crasher]"),
     "divide": Crash("divide_error", insmod("divide", OOPS), "divide_by_zero [crasher]"),
     "bug": Crash("bug", insmod("bug", OOPS), "hit_bug [crasher]"),
     "call": Crash("null_dereference", insmod("call", OOPS), "call_null [crasher]"),

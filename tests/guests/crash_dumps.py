@@ -38,8 +38,8 @@ read line
 {pin}
 {do}"""
 
-# "noinit" and "noroot" have no shell that could wait.
-WAYS = tuple(name for name in CRASHES if name not in ("noinit", "noroot"))
+# "noinit" and "noroot" have no shell that could wait; "arguments" is "null" with arguments.
+WAYS = tuple(name for name in CRASHES if name not in ("noinit", "noroot", "arguments"))
 # Whoever waits for a grace period must not wait for the CPU that spins.
 NOT_PINNED = ("rcu",)
 

@@ -131,6 +131,28 @@ static noinline void wait_for_rwsem(void)
 	down_read(&rwsem);
 }
 
+/* Faults while it still needs all of its arguments but the last one. */
+static noinline unsigned long fill(volatile unsigned long *where, unsigned long count,
+				   unsigned long step, int tag)
+{
+	unsigned long i;
+
+	WRITE_ONCE(zero, tag);
+	for (i = 0; i < count; i += step)
+		where[i] = count;
+	return count / step + (unsigned long)where;
+}
+
+static unsigned long *nowhere = (unsigned long *)0x18;
+static unsigned long many = 0x5eed;
+static unsigned long three = 3;
+
+/* No compiler knows the values. */
+static noinline void fill_nowhere(void)
+{
+	WRITE_ONCE(many, fill(READ_ONCE(nowhere), READ_ONCE(many), READ_ONCE(three), READ_ONCE(zero)));
+}
+
 static const struct {
 	const char *name;
 	void (*crash)(void);
@@ -140,6 +162,7 @@ static const struct {
 	{ "overflow", overflow_stack },	{ "call", call_null },		{ "hung", hang_for_ever },
 	{ "softlockup", spin_for_ever }, { "timer", start_timer },	{ "irqsoff", spin_without_interrupts },
 	{ "mutex", wait_for_mutex },	{ "rwsem", wait_for_rwsem },
+	{ "arguments", fill_nowhere },
 };
 
 static int __init crasher_init(void)

@@ -18,7 +18,8 @@ from guests.kernels import SUITES, Kernel
 SOURCE = Path(__file__).resolve().parent / "crasher.c"
 # Beside the headers, which bring their compiler.
 TOOLS = ("make", "dash", "coreutils", "sed", "grep", "findutils", "mawk", "libc6-dev")
-WAYS = ("null", "paging", "gpf", "divide", "bug", "warn", "overflow", "call", "hung", "softlockup", "timer", "irqsoff")
+WAYS = ("null", "paging", "gpf", "divide", "bug", "warn", "overflow", "call", "hung", "softlockup", "timer", "irqsoff",
+        "arguments")
 
 
 def build_root(of: Kernel) -> Path:

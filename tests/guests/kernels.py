@@ -21,7 +21,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests.cache import cache_dir, lock, new_folder
-from guests.debian import Suite
+from guests.debian import Suite, unpack_some
 
 # Each name's suite; the kernel is what that suite's linux-image-amd64 depends on, or linux-image-cloud-amd64.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "newest": "sid", "6.1-cloud": "bookworm", "6.12-cloud": "trixie",
@@ -169,7 +169,12 @@ def fetch_debug_package(of: Kernel) -> Path:
 
 
 def fetch_debug_files(of: Kernel, into: Path, *patterns: str) -> None:
-    Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", into, patterns)
+    """From the package, if it is in the cache; else the package is not kept."""
+    kept = next(cache_dir("debuginfo").glob(f"package-{of.release}/*.deb"), None)
+    if kept:
+        unpack_some(kept, into, patterns)
+    else:
+        Suite(SUITES[of.name]).fetch(f"linux-image-{of.release}-dbg", into, patterns)
 
 
 def main() -> int:

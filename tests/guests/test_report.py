@@ -35,6 +35,7 @@ for task in /proc/[0-9]*/task/[0-9]*; do
 done > /disk/tasks 2> /dev/null
 cat /proc/modules > /disk/modules
 cat /proc/mounts > /disk/mounts
+cat /proc/slabinfo > /disk/slabinfo
 cat /proc/sys/kernel/tainted > /disk/tainted
 sync
 {after}
@@ -67,6 +68,8 @@ class Told:
         self.modules = {line.split()[0]: int(line.split()[1]) for line in read("modules").splitlines()}
         self.mounts = {(line.split()[1], line.split()[2]) for line in read("mounts").splitlines()}
         self.taint = int(read("tainted"))
+        # "NAME ACTIVE OBJECTS SIZE OBJECTS-PER-SLAB PAGES-PER-SLAB : tunables ... : slabdata ACTIVE SLABS SHARED", in bytes
+        self.slabs = {words[0]: int(words[5]) * int(words[14]) * 4096 for words in map(str.split, read("slabinfo").splitlines()[2:])}
 
 
 def console_trace(console: str, after: str) -> list:
@@ -136,6 +139,13 @@ def compare_state(report: dict, told: Told) -> list:
     return wrong
 
 
+def compare_slabs(report: dict, told: Told) -> list:
+    """The biggest caches; some grow or shrink until the panic."""
+    ours = {slab["name"]: slab["bytes"] for slab in report["memory"]["slabs"][:10]}
+    alike = [name for name, size in ours.items() if abs(size - told.slabs.get(name, 0)) <= size / 4]
+    return [] if len(ours) == 10 and len(alike) >= 8 else [f"{ours}, /proc/slabinfo says { {name: told.slabs.get(name) for name in ours} }"]
+
+
 def test_panic(vmcorectl, name: str, folder: Path, findings) -> None:
     initrd(kernel(name), folder / "initrd")
     config = Config(name=f"report-{name}", kernel=name, memory_mib=768, cpus=2,
@@ -163,6 +173,7 @@ def test_panic(vmcorectl, name: str, folder: Path, findings) -> None:
     findings.check(f"{name}: the stack of the panic", differ("stack", ours, theirs))
     findings.check(f"{name}: tasks", compare_tasks(report, told))
     findings.check(f"{name}: modules and mounts", compare_state(report, told))
+    findings.check(f"{name}: slabs", compare_slabs(report, told))
     findings.check(f"{name}: in time", [] if report["seconds"] < SECONDS else [f"{report['seconds']:.2f} s"])
     test_less(vmcorectl, name, raw, report, findings)
 

@@ -23,6 +23,7 @@ ORIGINS = {
     "libvirt-newest": ("libvirt-daemon-driver-qemu", "sid", "virtqemud"),
     "makedumpfile-1.7.2": ("makedumpfile", "bookworm", "makedumpfile"),
     "bpftool": ("bpftool", "sid", "bpftool"),
+    "chromium": ("chromium-headless-shell", "bookworm", ""),     # run by peers/browser.py
     "crash": ("crash", "trixie", "crash"),                # 8.0.6: knows 6.4's module_memory
     "crash-bookworm": ("crash", "bookworm", "crash"),
     "drgn": ("python3-drgn", "bookworm", "python3"),        # 0.0.22

@@ -132,6 +132,22 @@ TEST_F(Find, AnAlternateFileThatIsMissingIsTold) {
   EXPECT_THAT(find().remarks, IsEmpty());
 }
 
+TEST_F(Find, AnAlternateFileIsUnpackedWithWhatRefersToIt) {
+  auto moved = a_vmlinux();
+  moved.alternate = "../../.dwz/kernel";
+  moved.alternate_build_id = "\x77\x88";
+  files.put("tree/usr/lib/debug/boot/vmlinux-6.1.0-57-amd64", moved.build());
+  files.put("tree/usr/lib/debug/.dwz/kernel", builders::DebugElf{.build_id = "\x77\x88"}.build());
+  files.put("tree/usr/lib/debug/.dwz/other", "none of ours");
+  files.run("tar -cf x.tar --sort=name -C tree usr");
+  for (const std::vector<std::string>& from : {std::vector<std::string>{"x.tar"}, {}}) {
+    const auto found = find(from);
+    ASSERT_TRUE(found.vmlinux);
+    EXPECT_EQ(found.vmlinux->alternate, files.path("cache/01234567/.dwz/kernel"));
+    EXPECT_THAT(found.remarks, IsEmpty());
+  }
+}
+
 TEST_F(Find, InAPackageAndThenInTheCache) {
   build_package(a_vmlinux().build(), "x_6.1.0-57-amd64.deb");
   const auto found = find({"x_6.1.0-57-amd64.deb"});

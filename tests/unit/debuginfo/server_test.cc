@@ -7,8 +7,10 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <string_view>
 #include <thread>
 
 #include "src/base/fd.h"
@@ -36,14 +38,28 @@ class Port {
   }
   std::string url() const { return fmt::format("http://127.0.0.1:{}", port_); }
   void answer(const std::string& text) const {
-    const Fd caller(::accept(socket_.get(), nullptr, nullptr));
-    std::array<char, 4096> question;
-    EXPECT_GT(::recv(caller.get(), question.data(), question.size(), 0), 0);
+    const Fd caller = asked();
     EXPECT_EQ(::send(caller.get(), text.data(), text.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(text.size()));
   }
+  // Begins an answer, one byte at a time, until nobody reads it.
+  void trickle() const {
+    const Fd caller = asked();
+    std::string_view next = "HTTP/1.1 200 O";
+    while (::send(caller.get(), next.data(), 1, MSG_NOSIGNAL) == 1) {
+      next.remove_prefix(next.size() > 1 ? 1 : 0);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+  }
 
  private:
+  Fd asked() const {
+    Fd caller(::accept(socket_.get(), nullptr, nullptr));
+    std::array<char, 4096> question;
+    EXPECT_GT(::recv(caller.get(), question.data(), question.size(), 0), 0);
+    return caller;
+  }
+
   Fd socket_;
   unsigned port_ = 0;
 };
@@ -57,14 +73,35 @@ TEST(LivingServers, AnyAnswerWillDo) {
   server.join();
 }
 
+// What dead servers may cost. A busy machine may take longer now and then: the best of three
+// counts.
+constexpr std::chrono::seconds kMost{5};
+
+std::chrono::nanoseconds time_for(const std::vector<std::string>& urls) {
+  auto best = std::chrono::nanoseconds::max();
+  for (int i = 0; i < 3 && best > kMost; ++i) {
+    std::vector<Error> dead;
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_THAT(living_servers(urls, dead), IsEmpty());
+    best = std::min<std::chrono::nanoseconds>(best, std::chrono::steady_clock::now() - begin);
+    EXPECT_EQ(dead.size(), urls.size());
+  }
+  return best;
+}
+
 TEST(LivingServers, TwoThatAreSilentCostAsMuchAsOne) {
   const Port silent, also_silent;
+  EXPECT_LT(time_for({silent.url(), also_silent.url()}), kMost);
+}
+
+TEST(LivingServers, OneThatTrickles) {
+  const Port port;
+  std::thread server([&] { port.trickle(); });
   std::vector<Error> dead;
-  const auto begin = std::chrono::steady_clock::now();
-  EXPECT_THAT(living_servers({silent.url(), also_silent.url()}, dead), IsEmpty());
-  const auto took = std::chrono::steady_clock::now() - begin;
-  EXPECT_EQ(dead.size(), 2U);
-  EXPECT_LT(took, std::chrono::seconds(2 * kServerSeconds));
+  EXPECT_THAT(living_servers({port.url()}, dead), IsEmpty());
+  ASSERT_EQ(dead.size(), 1U);
+  EXPECT_THAT(dead[0].message, HasSubstr("does not answer"));
+  server.join();  // only when vmcorectl has hung up
 }
 
 TEST(LivingServers, NobodyListens) {
