@@ -6,6 +6,7 @@ purged. Each step is a line of JSON on the first serial line."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -112,6 +113,32 @@ def said(text: str) -> int:
     return journal("--unit=vmcored.service", "--output=cat").count(text)
 
 
+# What the example says that a site must add: its sockets, its hooks.
+OWN_PATHS = """/run/guests/{,*} rw,
+/etc/vmcorectl/own-hooks/{,*} rix,
+/usr/bin/{dash,wc} rix,
+"""
+PROFILE = Path("/etc/apparmor.d/vmcored")
+
+
+def load_profile() -> str:
+    """The example's AppArmor profile, in complain mode; what its parser says."""
+    (PROFILE.parent / "local/vmcored").write_text(OWN_PATHS)
+    PROFILE.write_bytes(Path("/usr/share/doc/vmcorectl/examples/apparmor/vmcored").read_bytes())
+    return run("apparmor_parser", "--replace", PROFILE).stderr
+
+
+def drop_profile() -> None:
+    run("apparmor_parser", "--remove", PROFILE)
+    PROFILE.unlink()
+    (PROFILE.parent / "local/vmcored").unlink()
+
+
+def beyond_profile() -> list:
+    """What the service and its jobs did that the profile does not allow."""
+    return sorted({re.sub(r'^.*apparmor=| pid=\d+', "", row) for row in out("dmesg").splitlines() if 'apparmor="ALLOWED"' in row})
+
+
 def forbidden_calls() -> list:
     """What the kernel says of processes that seccomp ended."""
     return [row for row in out("dmesg").splitlines() if "type=1326" in row]
@@ -209,13 +236,16 @@ def steps() -> None:
         verify=run("systemd-analyze", "verify", "--man=no", "vmcored.service", "vmcored-give-back.service").stderr,
         exposure=out("systemd-analyze", "security", "--no-pager", "vmcored.service")[-200:])
     confined_dump()
+    profile = load_profile()
 
     METRICS.parent.mkdir(parents=True)
     OWN_CONFIG.parent.mkdir(parents=True, exist_ok=True)
     OWN_CONFIG.write_text(CONFIG)
     done = run("systemctl", "start", "vmcored")
     connected = wait_until(lambda: all(guest["clients"] for guest in guests.state()))
-    say("started", code=done.returncode, text=done.stderr, connected=connected, **service("ActiveState", "StatusText"))
+    confined = Path(f"/proc/{service('MainPID')['MainPID']}/attr/current").read_text().strip()
+    say("started", code=done.returncode, text=done.stderr + profile, connected=connected, profile=confined,
+        **service("ActiveState", "StatusText"))
 
     guests.tell("panic vm000")
     found = kept(1)
@@ -233,12 +263,14 @@ def steps() -> None:
     before = whole()
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "vmcored.service")
     guests.tell("panic vm005")
-    say("killed", **kept(before + 1), **service("ActiveState", "NRestarts"), given_back=given_back())
+    say("killed", **kept(before + 1), **service("ActiveState", "NRestarts"), given_back=given_back(),
+        beyond_profile=beyond_profile())
 
     run("systemctl", "stop", "vmcored.service")
     wait_until(lambda: given_back() == 1 and out("systemctl", "is-active", "vmcored-give-back") == "inactive")
     say("stopped", given_back=given_back(), result=out("systemctl", "show", "--property=Result", "--value", "vmcored-give-back"))
 
+    drop_profile()
     run("systemctl", "enable", "--now", "vmcored.service")
     done = run("dpkg", "--purge", "vmcorectl")
     say("purged", code=done.returncode, text=done.stdout + done.stderr, left=leftovers(),

@@ -3,7 +3,7 @@
 """The package on a Debian guest with systemd: installed and not enabled; started, it keeps the crashes of fake QMP guests
 (bench/fake_fleet.py), and makes no system call that its unit forbids; upgraded while four guests crash, it loses none;
 killed by its watchdog or by somebody, it comes back; stopped, it gives guests back; purged, it leaves nothing but
-crashes. What its unit allows is enough for method direct."""
+crashes. What its unit allows is enough for method direct. The AppArmor profile of the examples allows what it does."""
 
 import json
 import os
@@ -66,7 +66,8 @@ def judge(found: dict, findings) -> None:
     level = re.search(r"exposure level for vmcored.service: ([\d.]+)", exposure)
     findings.check("hardened", [] if level and float(level[1]) <= 3.5 else [exposure])
     check("what the unit allows is enough for method direct", "direct", code=3, method="direct")
-    check("started, with all guests", "started", code=0, connected=True, ActiveState="active")
+    check("started, with all guests", "started", code=0, connected=True, ActiveState="active",
+          profile="vmcored (complain)")
     all_run = {"states": ["running"] * 8, "in_time": True, "damaged": []}
     check("a crash is kept", "crashed", crashes=1, complete=1, metrics=True, **all_run)
     check("each deed is found by its MESSAGE_ID", "crashed", audit={"dump": 1, "crash-seen": 1, "policy": 1, "arm": 1})
@@ -79,6 +80,7 @@ def judge(found: dict, findings) -> None:
     # A dump that the upgrade breaks off is kept in part, and its guest is dumped again.
     check("upgraded under load", "upgraded", code=0, version="0.1.0-2", complete=8, ActiveState="active", given_back=0, **all_run)
     check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
+    check("the example's AppArmor profile allows what the service does", "killed", beyond_profile=[])
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
     purged = found.get("purged", {})
@@ -88,7 +90,7 @@ def judge(found: dict, findings) -> None:
 
 
 def test(_vmcorectl, _guests: list, findings) -> None:
-    with copy_of("python3+qemu-system-x86+procps+dbus") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
+    with copy_of("python3+qemu-system-x86+procps+dbus+apparmor") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
         folder = Path(scratch)
         set_up(root, folder)
         machine = Machine(root, "root=/dev/vda rw quiet", folder)
