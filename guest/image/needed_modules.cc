@@ -130,6 +130,10 @@ tl::unexpected<Error> no_driver(std::string_view what) {
 Result<> add_disk(Collector& collector, const root::Root& root, const std::string& device,
                   const Drivers& any) {
   const std::string name = device.substr(device.rfind('/') + 1);
+  if (device.starts_with("/dev/mmcblk")) {
+    // The bus of MMC registers its drivers without their modules (v6.1, mmc_register_driver).
+    collector.add(std::vector<std::string>{"mmc_block"});
+  }
   if (collector.add(driver_modules(root, "/sys/class/block/" + name))) {
     return {};
   }
