@@ -166,6 +166,8 @@ Run add_setup(CLI::App& command, const Common& common) {
       "Keep the other kdump service, and send a dump to the host before it saves its own");
   command.add_flag("--lock", options->setup.lock,
                    "After the load at boot, let nobody load another kernel until the next boot");
+  command.add_flag("--pstore", options->setup.pstore,
+                   "Keep the log of a crash for which no capture kernel is loaded (pstore)");
   command.add_flag("--replace", options->replace, "Disable the other kdump service")
       ->excludes(beside);
   command.add_flag("--notify-host", options->setup.notify_host,

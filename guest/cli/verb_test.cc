@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "guest/cli/faults.h"
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
 #include "guest/kexec/load.h"
@@ -32,6 +33,7 @@ struct Options {
   bool yes = false;
   bool result = false;
   std::string tag;
+  std::string by = "sysrq";
 };
 
 // The tag is a word on a kernel command line, so it has no blanks or quotes.
@@ -62,6 +64,7 @@ Result<> confirm(const Options& options) {
 
 Result<> crash(const Options& options) {
   TRY_ASSIGN(const root::Root root, root::Root::open("/"));
+  TRY_ASSIGN(const Trigger fault, ready_fault(root, options.by));
   TRY(confirm(options));
   const std::int64_t now = std::time(nullptr);
   const std::string tag = options.tag.empty() ? "test-" + save::dump_time(now) : options.tag;
@@ -76,11 +79,12 @@ Result<> crash(const Options& options) {
       {"tag", tag}, {"time", now}, {"boot", root::read_word(root, {kBoot}).value_or("")}};
   TRY(root::write_state(root, kTest,
                         test.dump(2, ' ', true, Json::error_handler_t::replace) + "\n"));
-  TRY_ASSIGN(const Fd trigger, root.open("/proc/sysrq-trigger", O_WRONLY));
-  fmt::print("crashing, tagged {}\n", tag);
+  TRY_ASSIGN(const Fd trigger, root.open(fault.file, O_WRONLY));
+  fmt::print("crashing by {}, tagged {}{}{}\n", options.by, tag, fault.note.empty() ? "" : ": ",
+             fault.note);
   std::fflush(stdout);
   ::sync();
-  return sys::write_full(trigger.get(), std::as_bytes(std::span("c", 1)));
+  return sys::write_full(trigger.get(), std::as_bytes(std::span(fault.word)));
 }
 
 // Whether this guest has the dump of the last test, as far as it can know.
@@ -145,6 +149,10 @@ Run add_test(CLI::App& command, const Common& common) {
                                          "After the reboot: check that the dump was saved");
   command.add_flag("--yes", options->yes, "Crash without asking")->excludes(result);
   command.add_option("--tag", options->tag, "A tag to store with the dump")->excludes(result);
+  command
+      .add_option("--by", options->by, fmt::format("The fault: {}", fmt::join(fault_names(), ", ")))
+      ->check(CLI::IsMember(fault_names()))
+      ->excludes(result);
   command.parse_complete_callback([options] { check_usage(*options); });
   return [options, &common] {
     return options->result ? show_result(common) : report(crash(*options), common);

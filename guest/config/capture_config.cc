@@ -24,6 +24,11 @@ constexpr std::array<std::pair<std::string_view, EndAction>, 4> kEndActions = {{
     {"shell", EndAction::shell},
 }};
 
+constexpr std::array<std::pair<std::string_view, Layout>, 2> kLayouts = {{
+    {"folders", Layout::folders},
+    {"flat", Layout::flat},
+}};
+
 using SshKey = std::pair<std::string_view, std::string SshConfig::*>;
 constexpr std::array<SshKey, 4> kSshKeys = {{{"ssh-client", &SshConfig::client},
                                              {"ssh-key", &SshConfig::key},
@@ -61,6 +66,15 @@ Result<EndAction> read_end_action(std::string_view text) {
     return fail(Errc::invalid, "unknown action \"{}\": use reboot, poweroff, halt or shell", text);
   }
   return found->second;
+}
+
+Result<Layout> read_layout(std::string_view text) {
+  for (const auto& [name, layout] : kLayouts) {
+    if (text == name) {
+      return layout;
+    }
+  }
+  return fail(Errc::invalid, "unknown layout \"{}\": use folders or flat", text);
 }
 
 Target read_target(std::string_view text) {
@@ -126,6 +140,8 @@ Result<> set_key(CaptureConfig& config, std::string_view key,
     TRY_ASSIGN(config.level, read_number(value, 31));
   } else if (key == "keep") {
     TRY_ASSIGN(config.keep, read_number(value, 1'000'000));
+  } else if (key == "layout") {
+    TRY_ASSIGN(config.layout, read_layout(value));
   } else if (key == "deadline") {
     TRY_ASSIGN(const unsigned seconds, read_number(value, kMostSeconds));
     config.deadline = std::chrono::seconds(seconds);
@@ -230,6 +246,9 @@ std::string format_config(const CaptureConfig& config) {
   text += fmt::format("level = {}\nkeep = {}\ndeadline = {}\non-success = {}\non-failure = {}\n",
                       config.level, config.keep, config.deadline.count(), success,
                       end_action_name(config.on_failure));
+  if (config.layout != Layout::folders) {
+    text += "layout = flat\n";
+  }
   if (config.encrypt_to) {
     text += fmt::format("encrypt-to = {}\n", seal::format_public_key(*config.encrypt_to));
   }

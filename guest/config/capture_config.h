@@ -38,6 +38,9 @@ inline constexpr std::uint32_t kVsockPort = 30317;
 // What the capture kernel does at the end.
 enum class EndAction : std::uint8_t { reboot, poweroff, halt, shell };
 
+// How a file target names its files (guest/save/dump_files.h).
+enum class Layout : std::uint8_t { folders, flat };
+
 // One place to save to. The kind defines the syntax of `where` (guest/save/target_kinds.h).
 struct Target {
   std::string kind;   // the text before the first colon: "port", "tcp", "file", ...
@@ -59,6 +62,7 @@ struct CaptureConfig {
   std::vector<Target> targets = {{"port", ""}, {"vsock", ""}};  // tried in this order
   unsigned level = 31;                                          // makedumpfile's dump level
   unsigned keep = 3;                   // how many dumps a file system keeps; 0: all
+  Layout layout = Layout::folders;     // of file targets
   std::chrono::seconds deadline{600};  // until the capture kernel gives up; 0: never
   EndAction on_success = EndAction::reboot;
   std::chrono::seconds reboot_after{0};  // with on_success reboot: "reboot:30"

@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "guest/image/target_disks.h"
 #include "guest/root/device_link.h"
 #include "guest/save/block_device.h"
 #include "guest/save/target_kinds.h"
@@ -291,13 +292,21 @@ Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<Mo
                     real};
 }
 
-std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
-                                      const config::Target& target) {
-  const auto place = save::place_of(target) == save::Place::folder
-                         ? save::parse_file_place(target.where)
-                         : fail(Errc::not_found, "no folder");
-  const auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
-  return found && found->seen ? std::optional(save::format_file_place(found->place)) : std::nullopt;
+std::optional<std::string> lasting_place(const root::Root& root,
+                                         const std::vector<MountPoint>& mounts,
+                                         const config::Target& target) {
+  const auto id = volume_id(root, device_path(root, target));
+  const std::string volume = id ? std::string(save::kVolumePrefix) + *id : "";
+  if (save::place_of(target) != save::Place::folder) {
+    return id ? std::optional(volume) : std::nullopt;
+  }
+  const auto place = save::parse_file_place(target.where);
+  auto found = place ? find_disk_folder(root, mounts, *place) : tl::unexpected(place.error());
+  if (!found || (!found->seen && !id)) {
+    return std::nullopt;
+  }
+  found->place.device = id ? volume : found->place.device;
+  return save::format_file_place(found->place);
 }
 
 std::optional<config::Target> target_in(const root::Root& root, const std::string& folder) {
@@ -323,7 +332,7 @@ std::optional<config::Target> target_in(const root::Root& root, const std::strin
 config::CaptureConfig with_disk_folders(const root::Root& root, config::CaptureConfig config) {
   const std::vector<MountPoint> mounts = mounts_of(root);
   for (config::Target& target : config.targets) {
-    target.where = seen_place(root, mounts, target).value_or(target.where);
+    target.where = lasting_place(root, mounts, target).value_or(target.where);
   }
   return config;
 }

@@ -39,10 +39,12 @@ struct DiskFolder {
 Result<DiskFolder> find_disk_folder(const root::Root& root, const std::vector<MountPoint>& mounts,
                                     const save::FilePlace& place);
 
-// The path of the target's folder as this guest sees it. Nothing if the target is not in a file
-// system, is refused, or its file system is not mounted.
-std::optional<std::string> seen_place(const root::Root& root, const std::vector<MountPoint>& mounts,
-                                      const config::Target& target);
+// The place of a target on a disk as a capture image names it, whatever is mounted where: the
+// folder with its subvolume, a logical volume by its id. Nothing if there is no other name than the
+// configured one: other targets, one that is refused, a file system that is not mounted.
+std::optional<std::string> lasting_place(const root::Root& root,
+                                         const std::vector<MountPoint>& mounts,
+                                         const config::Target& target);
 
 // The target that saves into a folder of this guest: "file:UUID=12:/crash". Nothing if the file
 // system of that folder has no UUID.

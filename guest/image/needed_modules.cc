@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <span>
 #include <sstream>
 
@@ -14,6 +13,7 @@
 #include "guest/image/driver_modules.h"
 #include "guest/image/find_network.h"
 #include "guest/image/ssh_files.h"
+#include "guest/image/target_disks.h"
 #include "guest/save/block_device.h"
 #include "guest/save/target_kinds.h"
 
@@ -28,9 +28,10 @@ const Drivers kMachine = {"virtio", {"virtio_pci", "virtio_mmio"}, {"virtio_mem"
 
 // The drivers for device names that imply them. The SCSI drivers are ten times as large as
 // virtio_blk.
-const std::array<std::pair<std::string_view, Drivers>, 2> kDisksByName = {{
+const std::array<std::pair<std::string_view, Drivers>, 3> kDisksByName = {{
     {"/dev/vd", {"virtio disks", {"virtio_blk"}}},
     {"/dev/nvme", {"NVMe disks", {"nvme"}}},
+    {"/dev/mmcblk", {"MMC and SD cards", {"mmc_block"}, {"sdhci_pci", "sdhci_acpi"}}},
 }};
 
 // The file systems request checksums and character sets by name at run time, so no dependency shows
@@ -56,39 +57,6 @@ std::string type_in_fstab(const root::Root& root, std::string_view device) {
     }
   }
   return "";
-}
-
-// On the machine that has the device, its path without links.
-std::string device_path(const root::Root& root, const config::Target& target) {
-  const std::string device = save::device_of(target);
-  if (!root.running()) {
-    return device;
-  }
-  const std::string path = save::find_device(device, std::chrono::seconds(0)).value_or(device);
-  std::error_code error;
-  const auto resolved = std::filesystem::canonical(path, error);
-  return error ? path : resolved.string();
-}
-
-Result<> check_is_plain(const root::Root& root, const config::Target& target) {
-  const std::string device = device_path(root, target);
-  const std::string sysfs = "/sys/class/block/" + device.substr(device.rfind('/') + 1);
-  const bool mapped = device.starts_with("/dev/mapper/") || device.starts_with("/dev/dm-") ||
-                      root.exists(sysfs + "/dm");
-  const bool raid = device.starts_with("/dev/md") || root.exists(sysfs + "/md");
-  if (mapped || raid) {
-    return fail(Errc::unsupported,
-                "{} is {}, which the capture kernel does not set up: use a plain disk or "
-                "partition, or send the dump to the host (target = port)",
-                device, mapped ? "on LVM, LUKS or another device mapper" : "a RAID");
-  }
-  if (target.where.starts_with("/dev/disk/")) {
-    return fail(Errc::unsupported,
-                "{} is a link of udev, which the capture kernel does not have: name the device by "
-                "UUID=, LABEL= or /dev/NAME",
-                save::device_of(target));
-  }
-  return {};
 }
 
 // The type according to the superblock, on the machine that has the device.
@@ -117,14 +85,14 @@ Result<> check_folder(const root::Root& root, const config::Target& target) {
                 "(file:DEVICE:/FOLDER)",
                 place.folder);
   }
-  TRY(check_is_plain(root, target));
+  TRY(target_disks(root, target));
   TRY(find_disk_folder(root, mounts_of(root), place));
   return {};
 }
 
 // A device that is not there now is not checked for what it holds.
 Result<> check_device(const root::Root& root, const config::Target& target) {
-  TRY(check_is_plain(root, target));
+  TRY(target_disks(root, target));
   const std::string& device = target.where;
   const Fd fd(root.running() ? ::open(device.c_str(), O_RDONLY | O_CLOEXEC) : -1);
   const auto may = fd ? save::check_is_free(fd.get()) : Result<>();
@@ -162,6 +130,10 @@ tl::unexpected<Error> no_driver(std::string_view what) {
 Result<> add_disk(Collector& collector, const root::Root& root, const std::string& device,
                   const Drivers& any) {
   const std::string name = device.substr(device.rfind('/') + 1);
+  if (device.starts_with("/dev/mmcblk")) {
+    // The bus of MMC registers its drivers without their modules (v6.1, mmc_register_driver).
+    collector.add(std::vector<std::string>{"mmc_block"});
+  }
   if (collector.add(driver_modules(root, "/sys/class/block/" + name))) {
     return {};
   }
@@ -193,7 +165,13 @@ Result<> add_target(Collector& collector, const root::Root& root,
     return collector.add(drivers) ? Result<>() : no_driver(drivers.what);
   }
   const std::string device = device_path(root, target);
-  TRY(add_disk(collector, root, device, drivers));
+  if (volume_id(root, device)) {
+    collector.add(std::vector<std::string>{"dm_mod"});
+  }
+  TRY_ASSIGN(const std::vector<std::string> disks, target_disks(root, target));
+  for (const std::string& disk : disks) {
+    TRY(add_disk(collector, root, disk, drivers));
+  }
   return kind->place == save::Place::folder ? add_file_system(collector, root, target, device)
                                             : Result<>();
 }

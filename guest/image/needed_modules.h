@@ -17,10 +17,10 @@ struct NeededModules {
 };
 
 // Whether the target can work in a capture kernel. Errc::invalid if its kind is unknown or `where`
-// does not fit the kind. Errc::unsupported for a device that must be assembled first (LVM, LUKS,
-// RAID), for a link that udev makes, and for a folder that this guest would not see
-// (disk_folder.h). Also checks, on the machine that has it, whether a raw device may be
-// overwritten, and the files of ssh (check_ssh).
+// does not fit the kind. Errc::unsupported for a device that a capture kernel does not set up
+// (target_disks.h), and for a folder that this guest would not see (disk_folder.h). Also checks, on
+// the machine that has it, whether a raw device may be overwritten, and the files of ssh
+// (check_ssh).
 Result<> check_target(const root::Root& root, const config::CaptureConfig& config,
                       const config::Target& target);
 

@@ -69,7 +69,7 @@ bool folder_changed(const root::Root& root, std::string_view bytes) {
   }
   const std::vector<MountPoint> mounts = mounts_of(root);
   for (std::size_t i = 0; i < now->targets.size(); ++i) {
-    const auto where = seen_place(root, mounts, now->targets[i]);
+    const auto where = lasting_place(root, mounts, now->targets[i]);
     if (where && *where != then->targets[i].where) {
       return true;
     }

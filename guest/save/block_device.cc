@@ -16,6 +16,7 @@
 #include "src/base/fd.h"
 #include "src/base/little_endian.h"
 #include "src/base/sys.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::guest::save {
 namespace {
@@ -99,7 +100,21 @@ bool is_named(const std::string& path, std::string_view name) {
   return name.starts_with("UUID=") ? same_but_case(found->uuid, wanted) : found->label == wanted;
 }
 
+// The device that the device mapper shows under that id.
+std::optional<std::string> look_for_volume(std::string_view id) {
+  for (std::string& path : all_block_devices()) {
+    if (first_line("/sys/class/block/" + path.substr(5) + "/dm/uuid") ==
+        fmt::format("LVM-{}", id)) {
+      return std::move(path);
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> look_for(std::string_view device) {
+  if (device.starts_with(kVolumePrefix)) {
+    return look_for_volume(device.substr(kVolumePrefix.size()));
+  }
   if (device.starts_with('/')) {
     const std::string path(device);
     return ::access(path.c_str(), F_OK) == 0 ? std::optional(path) : std::nullopt;
@@ -138,7 +153,7 @@ std::vector<std::string> all_block_devices() {
 
 Result<> check_device_name(std::string_view device) {
   if (!device.starts_with("/dev/") && !device.starts_with("UUID=") &&
-      !device.starts_with("LABEL=")) {
+      !device.starts_with("LABEL=") && !device.starts_with(kVolumePrefix)) {
     return fail(Errc::invalid, "\"{}\" is not a device: use /dev/NAME, UUID=... or LABEL=...",
                 device);
   }

@@ -24,10 +24,15 @@ struct FileSystem {
 // Errc::not_recognised for everything else.
 Result<FileSystem> probe_file_system(int fd);
 
-// Errc::invalid unless it is "/dev/NAME", "UUID=..." or "LABEL=...".
+// In a capture image, LVM=ID names a logical volume of LVM by the ids of its group and of itself,
+// 64 letters and digits: the kernel shows it as LVM-ID (dm/uuid in /sys).
+inline constexpr std::string_view kVolumePrefix = "LVM=";
+
+// Errc::invalid unless it is "/dev/NAME", "UUID=...", "LABEL=..." or "LVM=...".
 Result<> check_device_name(std::string_view device);
 
-// The path of the device. Waits up to `wait` until it appears; then Errc::not_found.
+// The path of the device. Waits up to `wait` until it appears; then Errc::not_found. Makes no
+// volume (logical_volume.h: ready_device).
 Result<std::string> find_device(std::string_view device, std::chrono::seconds wait);
 std::vector<std::string> all_block_devices();
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "guest/save/target.h"
 
-#include <algorithm>
-
 namespace vmcore::guest::save {
 namespace {
 
@@ -42,20 +40,19 @@ class Progress final : public convert::Observer {
 }  // namespace
 
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
-                                    const std::function<void()>& log_written) {
+                                    const DumpSteps& steps) {
   convert::ConvertOptions options;
   options.how.level = crash.config.level;
   options.window = kWindow;
   options.search = kernel::Search::registers;
   options.capture =
       Capture{.method = "capture-kernel", .consistency = "stopped", .tag = crash.config.tag};
-  Progress progress(crash, log_written);
-  return convert::convert(crash.image, writer, options, progress, {});
-}
-
-std::uint64_t room_wanted(const MemoryImage& image) {
-  constexpr std::uint64_t kLeast = 32U << 20;
-  return std::max(kLeast, ram_ranges(*image.memory).size() / 32);
+  Progress progress(crash, steps.log_written);
+  if (!steps.check_room) {
+    return convert::convert(crash.image, writer, options, progress, {});
+  }
+  const auto checked = forecasting(writer, steps.codec, *crash.image.memory, steps.check_room);
+  return convert::convert(crash.image, *checked, options, progress, {});
 }
 
 }  // namespace vmcore::guest::save

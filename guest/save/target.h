@@ -11,6 +11,7 @@
 
 #include "guest/config/capture_config.h"
 #include "guest/save/crash_report.h"
+#include "guest/save/forecast.h"
 #include "guest/save/say.h"
 #include "guest/save/supervise.h"
 #include "src/base/result.h"
@@ -74,15 +75,18 @@ Result<> check_raw_name(const std::string& where);
 // Errc::exists if it holds anything else. `fd` is open for reading.
 Result<> check_is_free(int fd);
 
-// Writes the dump with `writer` and reports the progress. Calls `log_written`, which may be empty,
-// when the pages of the kernel log and the pages that lead to it are written. Errors of the target
-// are Errc::io and Errc::no_space.
+// Steps of write_dump; each may be empty.
+struct DumpSteps {
+  CheckRoom check_room = {};  // of a writer with this codec
+  Codec codec = Codec::lzo;
+  // When the pages of the kernel log and the pages that lead to it are written.
+  std::function<void()> log_written = {};
+};
+// Writes the dump with `writer` and reports the progress. Errors of the target are Errc::io and
+// Errc::no_space.
 Result<convert::Outcome> write_dump(formats::DumpWriter& writer, const Crash& crash,
-                                    const std::function<void()>& log_written = {});
+                                    const DumpSteps& steps = {});
 
-// Bytes that must be free before a dump is started. A filtered, compressed dump of an idle guest
-// takes about a thirtieth of its memory; a larger one is cut off when the space is used up.
-std::uint64_t room_wanted(const MemoryImage& image);
 // Whether a folder that has `free` bytes would have as many as wanted without its older dumps, of
 // these sizes. Errc::no_space where it would not: then none of them needs to go.
 Result<> check_room(std::string_view folder, std::uint64_t free,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// file: a folder that keeps the newest dumps. Each dump has a folder of its own, named by the time
-// of the crash. Beside those are the files in which EVE-OS records the reason of a reboot
-// (lf-edge/eve, pkg/kdump/kdump.sh): reboot-reason, reboot-stack, boot-reason.
+// file: a folder that keeps the newest dumps (dump_files.h). Beside them are the files in which
+// EVE-OS records the reason of a reboot (lf-edge/eve, pkg/kdump/kdump.sh): reboot-reason,
+// reboot-stack, boot-reason.
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
@@ -20,8 +19,10 @@
 #include <vector>
 
 #include "guest/save/block_device.h"
+#include "guest/save/dump_files.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/folder.h"
+#include "guest/save/logical_volume.h"
 #include "guest/save/target.h"
 #include "src/base/fd.h"
 #include "src/base/sync.h"
@@ -31,8 +32,7 @@ namespace vmcore::guest::save {
 namespace {
 
 constexpr const char* kMountPoint = "/mnt/vmcore";
-constexpr std::chrono::seconds kDeviceWait{10};
-constexpr std::array kFilesOfDump = {"vmcore", "vmcore.incomplete", "dmesg.txt", "tag"};
+constexpr std::chrono::seconds kDeviceWait{30};  // a USB disk may need several
 
 Result<Fd> create(const std::string& path, int flags) {
   Fd file(::open(path.c_str(), O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
@@ -61,32 +61,87 @@ std::string without_slash(std::string folder) {
   return folder;
 }
 
-std::string name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+// The dumps in a folder. `top`: the top of its file system, as for save_in.
+class DumpFolder {
+ public:
+  DumpFolder(std::string path, const std::string& top, const Crash& crash)
+      : path_(std::move(path)), is_top_(path_ == top), crash_(crash) {}
 
-// Oldest first, without `mine`.
-std::vector<std::string> other_dumps(const std::string& folder, const std::string& mine) {
-  std::vector<std::string> dumps;
-  for (const std::string& name : names_in(folder)) {
-    if (is_dump_time(name) && folder + "/" + name != mine) {
-      dumps.push_back(folder + "/" + name);
+  const std::string& path() const { return path_; }
+  std::string file(const std::string& time, DumpFile file) const {
+    return dump_file(crash_.config.layout, path_, time, file);
+  }
+  std::string reasons() const {
+    return is_top_ ? path_ : reason_folder(crash_.config.layout, path_);
+  }
+
+  // Oldest first, without `mine`.
+  std::vector<std::string> others(const std::string& mine) const {
+    std::vector<std::string> times = dump_times(crash_.config.layout, names_in(path_));
+    std::erase(times, mine);
+    return times;
+  }
+
+  // Makes room for the names of a new dump; returns its time.
+  Result<std::string> add() const;
+  // Files of others beside a dump stay, and so does the folder then.
+  void remove(const std::string& time) const {
+    for (const DumpFile name : kDumpFiles) {
+      ::unlink(file(time, name).c_str());
+    }
+    if (crash_.config.layout == config::Layout::folders) {
+      ::rmdir((path_ + "/" + time).c_str());
+    }
+    crash_.say(fmt::format("removed the older dump {}/{}", path_, time));
+  }
+  // The bytes that removing the dump would free.
+  std::uint64_t size(const std::string& time) const {
+    std::uint64_t bytes = 0;
+    for (const DumpFile name : kDumpFiles) {
+      struct stat status {};
+      if (::stat(file(time, name).c_str(), &status) == 0) {
+        bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+      }
+    }
+    return bytes;
+  }
+
+ private:
+  // Errno of the attempt; 0 if the names were free.
+  int try_to_add(const std::string& time) const {
+    if (crash_.config.layout == config::Layout::folders) {
+      return ::mkdir((path_ + "/" + time).c_str(), 0700) == 0 ? 0 : errno;
+    }
+    const Fd log(::open(file(time, DumpFile::log).c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    return log ? 0 : errno;
+  }
+
+  std::string path_;
+  bool is_top_;
+  const Crash& crash_;
+};
+
+Result<std::string> DumpFolder::add() const {
+  const CrashReport& report = crash_.report;
+  const std::string first = dump_time(
+      report.crash_time ? static_cast<std::time_t>(*report.crash_time) : std::time(nullptr));
+  for (unsigned number = 0; number < 100; ++number) {
+    std::string time = number == 0 ? first : fmt::format("{}.{}", first, number);
+    const int error = try_to_add(time);
+    if (error == 0) {
+      return time;
+    }
+    if (error != EEXIST) {
+      return fail_errno(error, path_ + "/" + time);
     }
   }
-  return dumps;
-}
-
-// Files of others beside a dump stay, and so does the folder then.
-void remove_dump(const std::string& dump, const Say& say) {
-  for (const char* name : kFilesOfDump) {
-    ::unlink((dump + "/" + name).c_str());
-  }
-  ::rmdir(dump.c_str());
-  say(fmt::format("removed the older dump {}", dump));
+  return fail(Errc::exists, "{}/{}: 100 dumps of this second exist already", path_, first);
 }
 
 // Removes a dump to free its space. btrfs and xfs free it only after a sync.
-void free_dump(const std::string& folder, const std::string& dump, const Crash& crash) {
-  remove_dump(dump, crash.say);
-  static_cast<void>(sync_file_system(folder));
+void free_dump(const DumpFolder& folder, const std::string& time, const Crash& crash) {
+  folder.remove(time);
+  static_cast<void>(sync_file_system(folder.path()));
   crash.heartbeat();
 }
 
@@ -98,39 +153,26 @@ Result<std::uint64_t> free_bytes(const std::string& folder) {
   return std::uint64_t{status.f_bfree} * status.f_frsize;  // root may use the reserved blocks
 }
 
-// The bytes that removing the dump would free.
-std::uint64_t size_of_dump(const std::string& dump) {
-  std::uint64_t bytes = 0;
-  for (const char* name : kFilesOfDump) {
-    struct stat status {};
-    if (::stat((dump + "/" + name).c_str(), &status) == 0) {
-      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-    }
-  }
-  return bytes;
-}
-
-// Removes the oldest dumps until there is space for the pages of `mine`. Removes none if that would
-// not suffice.
-Result<> make_room(const std::string& folder, const std::string& mine, const Crash& crash) {
-  const std::vector<std::string> dumps = other_dumps(folder, mine);
-  const std::uint64_t wanted = room_wanted(crash.image);
-  TRY_ASSIGN(std::uint64_t room, free_bytes(folder));
+// Removes the oldest dumps until `wanted` bytes are free. Removes none if that would not suffice.
+Result<> make_room(const DumpFolder& folder, const std::string& mine, std::uint64_t wanted,
+                   const Crash& crash) {
+  const std::vector<std::string> dumps = folder.others(mine);
+  TRY_ASSIGN(std::uint64_t room, free_bytes(folder.path()));
   std::vector<std::uint64_t> sizes(dumps.size());
-  std::ranges::transform(dumps, sizes.begin(), size_of_dump);
-  TRY(check_room(folder, room, sizes, wanted));
+  std::ranges::transform(dumps, sizes.begin(), [&](const auto& time) { return folder.size(time); });
+  TRY(check_room(folder.path(), room, sizes, wanted));
   for (auto dump = dumps.begin(); room < wanted && dump != dumps.end(); ++dump) {
     free_dump(folder, *dump, crash);
-    TRY_ASSIGN(room, free_bytes(folder));
+    TRY_ASSIGN(room, free_bytes(folder.path()));
   }
   return {};
 }
 
 // Runs `work`, which needs little space. After each Errc::no_space, removes the oldest dump and
 // runs it again.
-Result<> with_some_room(const std::string& folder, const std::string& mine, const Crash& crash,
+Result<> with_some_room(const DumpFolder& folder, const std::string& mine, const Crash& crash,
                         const std::function<Result<>()>& work) {
-  const std::vector<std::string> dumps = other_dumps(folder, mine);
+  const std::vector<std::string> dumps = folder.others(mine);
   for (auto dump = dumps.begin();; ++dump) {
     Result<> done = work();
     if (done || done.error().code != Errc::no_space || dump == dumps.end()) {
@@ -141,28 +183,12 @@ Result<> with_some_room(const std::string& folder, const std::string& mine, cons
 }
 
 // Keeps `saved`, whatever its time, and the newest of the others.
-void keep_newest(const std::string& folder, const std::string& saved, const Crash& crash) {
-  const std::vector<std::string> others = other_dumps(folder, saved);
+void keep_newest(const DumpFolder& folder, const std::string& saved, const Crash& crash) {
+  const std::vector<std::string> others = folder.others(saved);
   const std::size_t keep = crash.config.keep == 0 ? others.size() : crash.config.keep - 1;
   for (std::size_t i = 0; i + keep < others.size(); ++i) {
-    remove_dump(others[i], crash.say);
+    folder.remove(others[i]);
   }
-}
-
-Result<std::string> new_dump_folder(const std::string& folder, const CrashReport& report) {
-  const std::time_t time =
-      report.crash_time ? static_cast<std::time_t>(*report.crash_time) : std::time(nullptr);
-  const std::string first = folder + "/" + dump_time(time);
-  for (unsigned number = 0; number < 100; ++number) {
-    const std::string path = number == 0 ? first : fmt::format("{}.{}", first, number);
-    if (::mkdir(path.c_str(), 0700) == 0) {
-      return path;
-    }
-    if (errno != EEXIST) {
-      return fail_errno(errno, path);
-    }
-  }
-  return fail(Errc::exists, "{}: 100 dumps of this second exist already", first);
 }
 
 // `what` is what was saved: "dmesg", "vmcore".
@@ -183,12 +209,26 @@ Result<> rename_synced(const std::string& from, const std::string& to) {
   return sync_folder_of(to);
 }
 
-// A dump gets its final name last: after a failure there is only "vmcore.incomplete".
+// A dump gets its final name last: after a failure there is only "vmcore.incomplete". If there is
+// no room for it, no file is left.
 Result<convert::Outcome> write_file(const std::string& partial, const std::string& final,
-                                    const Crash& crash) {
+                                    const CheckRoom& check_room, const Crash& crash) {
   TRY_ASSIGN(const Fd file, create(partial, O_RDWR | O_EXCL));
   TRY_ASSIGN(const auto writer, formats::make_kdump_writer(file.get(), Codec::lzo, std::nullopt));
-  auto outcome = write_dump(*writer, crash, [&] { ::fsync(file.get()); });
+  bool has_pages = true;
+  DumpSteps steps{.log_written = [&] { ::fsync(file.get()); }};
+  if (check_room) {
+    steps.check_room = [&](std::uint64_t bytes) {
+      const Result<> fits = check_room(bytes);
+      has_pages = fits.has_value();
+      return fits;
+    };
+  }
+  auto outcome = write_dump(*writer, crash, steps);
+  if (!outcome && !has_pages) {
+    ::unlink(partial.c_str());
+    return outcome;
+  }
   if (!outcome) {
     static_cast<void>(::fsync(file.get()));  // the partial dump is useful
     return in_context(std::move(outcome).error(), partial);
@@ -234,16 +274,16 @@ Result<std::string> usable_folder(const std::string& root, std::string folder, c
 // The text files of a dump. Each is synced before the next is written.
 class Texts {
  public:
-  Texts(const std::string& folder, const std::string& dump, const std::string& place,
-        const Crash& crash)
-      : folder_(folder), dump_(dump), log_(place + "/dmesg.txt"), crash_(crash) {}
+  // `shown`: the path of the log outside the mount point.
+  Texts(const DumpFolder& folder, const std::string& time, std::string shown, const Crash& crash)
+      : folder_(folder), time_(time), shown_(std::move(shown)), crash_(crash) {}
 
   // Writes the log first. If it does not fit, its newest lines are kept, because they describe the
   // crash.
   Result<> write() {
     constexpr std::size_t kLeast = 4096;
     std::string_view text = crash_.report.dmesg;
-    Result<> done = with_some_room(folder_, dump_, crash_, [&] { return write_all(text); });
+    Result<> done = with_some_room(folder_, time_, crash_, [&] { return write_all(text); });
     while (!done && done.error().code == Errc::no_space && text.size() > kLeast) {
       text = newest_lines(text, text.size() / 2);
       done = write_all(text);
@@ -255,7 +295,7 @@ class Texts {
                            text.size() == crash_.report.dmesg.size()
                                ? "the log"
                                : "the newest part of the log, as much as fits,",
-                           log_));
+                           shown_));
     if (!done) {
       crash_.say(done.error().message);
     }
@@ -265,18 +305,18 @@ class Texts {
  private:
   Result<> write_all(std::string_view log) {
     log_is_there_ = false;
-    TRY(write_text(dump_ + "/dmesg.txt", log));
-    TRY(sync_file_system(dump_));
+    TRY(write_text(folder_.file(time_, DumpFile::log), log));
+    TRY(sync_file_system(folder_.path()));
     log_is_there_ = true;
     if (!crash_.config.tag.empty()) {
-      TRY(write_text(dump_ + "/tag", crash_.config.tag + "\n"));
+      TRY(write_text(folder_.file(time_, DumpFile::tag), crash_.config.tag + "\n"));
     }
-    return write_reasons(folder_, crash_.report, "dmesg", log_);
+    return write_reasons(folder_.reasons(), crash_.report, "dmesg", shown_);
   }
 
-  const std::string& folder_;
-  const std::string& dump_;
-  std::string log_;  // its path outside the mount point
+  const DumpFolder& folder_;
+  const std::string& time_;
+  std::string shown_;
   const Crash& crash_;
   bool log_is_there_ = false;
 };
@@ -284,32 +324,32 @@ class Texts {
 // `root` is the mount point if the file system was mounted for this; empty if it was mounted
 // before.
 Result<Saved> save_in(const std::string& root, const std::string& wanted, const Crash& crash) {
-  TRY_ASSIGN(const std::string folder,
-             usable_folder(root, without_slash(root + wanted), crash.say));
-  const std::string shown = folder.substr(root.size());
-  std::string dump;
+  TRY_ASSIGN(std::string path, usable_folder(root, without_slash(root + wanted), crash.say));
+  const DumpFolder folder(std::move(path), root, crash);
+  std::string time;
   TRY(with_some_room(folder, "", crash, [&]() -> Result<> {
-    TRY_ASSIGN(dump, new_dump_folder(folder, crash.report));
+    TRY_ASSIGN(time, folder.add());
     return {};
   }));
-  const std::string place = shown + "/" + name_of(dump);
-  TRY(Texts(folder, dump, place, crash).write());
+  const auto shown = [&](DumpFile file) { return folder.file(time, file).substr(root.size()); };
+  TRY(Texts(folder, time, shown(DumpFile::log), crash).write());
   crash.heartbeat();
-  TRY(make_room(folder, dump, crash));
+  const std::string partial = folder.file(time, DumpFile::incomplete);
+  const CheckRoom room = [&](std::uint64_t bytes) { return make_room(folder, time, bytes, crash); };
   TRY_ASSIGN(convert::Outcome outcome,
-             write_file(dump + "/vmcore.incomplete", dump + "/vmcore", crash));
-  const std::string file = place + (outcome.incomplete ? "/vmcore.incomplete" : "/vmcore");
-  if (const Result<> told = write_reasons(folder, crash.report, "vmcore", file); !told) {
+             write_file(partial, folder.file(time, DumpFile::vmcore), room, crash));
+  const std::string file = shown(outcome.incomplete ? DumpFile::incomplete : DumpFile::vmcore);
+  if (const Result<> told = write_reasons(folder.reasons(), crash.report, "vmcore", file); !told) {
     crash.say(told.error().message);
   }
-  keep_newest(folder, dump, crash);
+  keep_newest(folder, time, crash);
   return Saved{file, std::move(outcome)};
 }
 
 class Mount {
  public:
   static Result<Mount> make(const FilePlace& place, const Say& say) {
-    TRY_ASSIGN(const std::string path, find_device(place.device, kDeviceWait));
+    TRY_ASSIGN(const std::string path, ready_device(place.device, kDeviceWait));
     const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
       return fail_errno(errno, path);
@@ -361,7 +401,7 @@ Result<> check_room(std::string_view folder, std::uint64_t free,
   const std::uint64_t most = std::accumulate(older_dumps.begin(), older_dumps.end(), free);
   return most >= wanted ? Result<>()
                         : fail(Errc::no_space, "{} has {} MiB free, and a dump may need {} MiB",
-                               folder, free >> 20, wanted >> 20);
+                               folder, free >> 20, (wanted + (1U << 20) - 1) >> 20);
 }
 
 Result<FilePlace> parse_file_place(const std::string& where) {
@@ -410,7 +450,7 @@ Result<Saved> save_to_file(const std::string& where, const Crash& crash) {
   if (::access(where.c_str(), F_OK) == 0) {
     return fail(Errc::exists, "{} exists already", where);
   }
-  TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", where, crash));
+  TRY_ASSIGN(convert::Outcome outcome, write_file(where + ".incomplete", where, {}, crash));
   return Saved{outcome.incomplete ? where + ".incomplete" : where, std::move(outcome)};
 }
 

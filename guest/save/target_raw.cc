@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "guest/save/block_device.h"
+#include "guest/save/logical_volume.h"
 #include "guest/save/target_stream.h"
 #include "src/base/all_zero.h"
 #include "src/base/sync.h"
@@ -16,7 +17,7 @@
 namespace vmcore::guest::save {
 namespace {
 
-constexpr std::chrono::seconds kDeviceWait{10};
+constexpr std::chrono::seconds kDeviceWait{30};
 // Partition tables, LUKS, LVM, swap and file systems all write something in this range. btrfs, gfs2
 // and reiserfs write nothing in the first 64 KiB.
 constexpr std::size_t kBegin = 1U << 20;
@@ -25,15 +26,18 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
   TRY(check_is_free(fd));
   TRY_ASSIGN(const std::uint64_t size, sys::file_size(fd));
   // On such a small device the newest half of the log and its frames fit.
-  const StreamSteps steps{
-      .most_log = size / 2, .log_is_out = [&]() -> Result<> {
-        TRY(sync_fd(fd, "the log"));
-        crash.say("the log is on the device");
-        const std::uint64_t wanted = room_wanted(crash.image);
-        return size >= wanted ? Result<>()
-                              : fail(Errc::no_space, "it has {} MiB, but a dump may need {} MiB",
-                                     size >> 20, wanted >> 20);
-      }};
+  const StreamSteps steps{.most_log = size / 2,
+                          .log_is_out = [&]() -> Result<> {
+                            TRY(sync_fd(fd, "the log"));
+                            crash.say("the log is on the device");
+                            return {};
+                          },
+                          .check_room =
+                              [&](std::uint64_t wanted) {
+                                const std::uint64_t log =
+                                    std::min(size / 2, crash.report.dmesg.size());
+                                return check_room("it", size - log, {}, wanted);
+                              }};
   auto outcome = send_stream(formats::send_to(fd), crash, steps);
   const Result<> synced = sync_fd(fd, "sync");  // the partial stream is useful
   return outcome && !synced ? tl::unexpected(synced.error()) : std::move(outcome);
@@ -42,7 +46,7 @@ Result<convert::Outcome> write_device(int fd, const Crash& crash) {
 }  // namespace
 
 Result<> check_raw_name(const std::string& where) {
-  if (!where.starts_with("/dev/")) {
+  if (!where.starts_with("/dev/") && !where.starts_with(kVolumePrefix)) {
     return fail(Errc::invalid,
                 "\"{}\" is not /dev/NAME: a UUID or a label names a file system, which the dump "
                 "would overwrite",
@@ -66,7 +70,7 @@ Result<> check_is_free(int fd) {
 Result<Saved> save_to_device(const std::string& where, const Crash& crash) {
   TRY(check_may_be_seen(crash.config, crash.encryption));
   TRY(check_raw_name(where));
-  TRY_ASSIGN(const std::string path, find_device(where, kDeviceWait));
+  TRY_ASSIGN(const std::string path, ready_device(where, kDeviceWait));
   const Fd fd(::open(path.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));  // O_EXCL: fails if it is mounted
   if (!fd) {
     return fail_errno(errno, path);

@@ -82,7 +82,8 @@ Result<convert::Outcome> send_stream(formats::SendFrame send, const Crash& crash
   const Result<> go_on = steps.log_is_out ? steps.log_is_out() : Result<>();
   crash.on_reading = [&writer] { writer.alive(); };
   auto outcome =
-      go_on ? write_dump(writer, crash, steps.log_pages_are_out) : tl::unexpected(go_on.error());
+      go_on ? write_dump(writer, crash, {.check_room = steps.check_room, .codec = Codec::zstd})
+            : tl::unexpected(go_on.error());
   crash.on_reading = nullptr;
   if (!outcome) {
     static_cast<void>(writer.abort(outcome.error().message));  // fails if the connection is broken

@@ -30,7 +30,7 @@ struct StreamSteps {
   std::uint64_t most_log =
       std::numeric_limits<std::uint64_t>::max();  // bytes; the newest part is sent
   std::function<Result<>()> log_is_out = {};  // an error aborts the stream with it as the reason
-  std::function<void()> log_pages_are_out = {};
+  CheckRoom check_room = {};                  // the same; before the first page
 };
 
 // Sends the hello, the log, and the pages of the plan; sealed if a key is configured.

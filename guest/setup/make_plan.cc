@@ -13,6 +13,7 @@
 #include "guest/setup/declared.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
+#include "guest/setup/pstore.h"
 #include "guest/setup/sealed.h"
 #include "guest/setup/services.h"
 
@@ -46,6 +47,7 @@ constexpr std::string_view kConfigHead =
 #                            {}
 # level = 0..31              the pages to leave out of the dump, as makedumpfile -d
 # keep = N                   how many dumps to keep in a file system; 0: all
+# layout = folders           a folder for each dump, or flat: files side by side, as EVE-OS does
 # deadline = SECONDS         when the capture kernel gives up; 0: never
 # on-success, on-failure =   reboot, poweroff, halt or shell; on-success also reboot:SECONDS
 # encrypt-to = KEY           seal every stream to this key (`vmcorectl key`); tcp needs it
@@ -150,6 +152,10 @@ Result<CommandLine> wanted_words(Plan& plan, const Record& earlier, const SetupO
   if (options.notify_host) {
     TRY(check_notifiers(tree));
     line.words.emplace_back("crash_kexec_post_notifiers");
+  }
+  if (options.pstore) {
+    TRY_ASSIGN(const root::Words words, add_pstore(plan));
+    line.words.insert(line.words.end(), words.begin(), words.end());
   }
   return line;
 }

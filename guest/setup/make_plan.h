@@ -15,6 +15,7 @@ struct SetupOptions {
   std::vector<std::string> panic_on{};  // names of kPanicTriggers
   bool notify_host = false;             // crash_kexec_post_notifiers
   bool lock = false;                    // lock the slot after the load
+  bool pstore = false;                  // add_pstore
   bool force = false;
 };
 

@@ -26,6 +26,18 @@ bool has_other_target(const StatusFacts& facts) {
   });
 }
 
+// The targets that send to the host, whether their devices are there or not.
+std::vector<std::string> ways_to_host(const StatusFacts& facts) {
+  std::vector<std::string> ways;
+  const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
+  for (const config::Target& target : config.targets) {
+    if (save::place_of(target) == save::Place::host) {
+      ways.push_back(config::format_target(target));
+    }
+  }
+  return ways;
+}
+
 // A kernel that loads only by kexec_load(2), which checks no signature.
 Finding judge_kexec_load(const Finding& finding, const StatusFacts& facts) {
   if (is_configured(facts.config, "KEXEC") == false) {
@@ -40,19 +52,6 @@ Finding judge_kexec_load(const Finding& finding, const StatusFacts& facts) {
                    fmt::format("it is locked down ({}), and without CONFIG_KEXEC_FILE it can check "
                                "no signature: boot another kernel, or switch off Secure Boot",
                                lockdown));
-}
-
-// The host is a target, and there is no device that leads to it.
-std::string missing_way(const StatusFacts& facts) {
-  const bool port = has_target(facts, "port");
-  const bool vsock = has_target(facts, "vsock");
-  const bool there = (port && facts.port) || (vsock && facts.vsock);
-  return (port || vsock) && !there
-             ? fmt::format("this machine has no {}: see the check \"channel\"",
-                           port && vsock ? "virtio-serial port for dumps and no vsock"
-                           : port        ? "virtio-serial port for dumps"
-                                         : "vsock")
-             : "";
 }
 
 std::string needed_size(const StatusFacts& facts) {
@@ -190,8 +189,11 @@ Finding judge_loaded(const StatusFacts& facts) {
   if (!facts.loaded) {
     const bool locked = facts.locks.disabled || facts.locks.limit == 0;
     return with(finding, Verdict::fail,
-                locked ? kexec::explain_load_error(kexec::Slot::crash, EPERM, facts.locks)
-                       : "run vmcore-guest load");
+                (locked ? kexec::explain_load_error(kexec::Slot::crash, EPERM, facts.locks)
+                        : "run vmcore-guest load") +
+                    (facts.pstore_driver.empty()
+                         ? ""
+                         : "; until then only the log of a crash is kept, by pstore"));
   }
   if (!facts.record) {
     finding.value = "by another program";
@@ -229,8 +231,9 @@ Finding judge_channel(const StatusFacts& facts) {
   const std::string hint = fmt::format(
       "on the host, run vmcorectl check --fix DOMAIN, or add a virtio-serial port named {}",
       config::kPortName);
-  if (has_target(facts, "vsock") && facts.vsock) {
-    finding.value = "vsock";
+  const std::vector<std::string> ways = ways_to_host(facts);
+  if (ways.size() > facts.missing_ways.size()) {
+    finding.value = fmt::format("{}", fmt::join(ways, ", "));
     return finding;
   }
   return with(finding, has_other_target(facts) ? Verdict::note : Verdict::fail, hint);
@@ -243,16 +246,20 @@ Finding judge_targets(const StatusFacts& facts) {
   std::ranges::transform(config.targets, std::back_inserter(names), config::format_target);
   finding.value = fmt::format("{}", fmt::join(names, ", "));
   std::vector<std::string> doubts;
-  for (const auto* remarks : {&facts.broken_targets, &facts.network}) {
+  for (const auto* remarks : {&facts.broken_targets, &facts.missing_ways, &facts.network}) {
     std::ranges::transform(*remarks, std::back_inserter(doubts), &Remark::text);
   }
   if (!doubts.empty()) {
-    const bool none_left = facts.broken_targets.size() == config.targets.size();
-    return with(finding, none_left ? Verdict::fail : Verdict::warn,
-                fmt::format("{}", fmt::join(doubts, "; ")));
-  }
-  if (const std::string missing = missing_way(facts); !missing.empty()) {
-    return with(finding, Verdict::note, missing);
+    const std::size_t useless = facts.broken_targets.size() + facts.missing_ways.size();
+    const bool is_only_missing = doubts.size() == facts.missing_ways.size();
+    return with(finding,
+                useless == config.targets.size() ? Verdict::fail
+                : is_only_missing                ? Verdict::note
+                                                 : Verdict::warn,
+                fmt::format("{}{}", fmt::join(doubts, "; "),
+                            useless == config.targets.size() ? ""
+                            : is_only_missing                ? "; the other targets are tried"
+                                                             : ""));
   }
   if (image::follows_network(config) && !facts.follows_network) {
     return with(finding, Verdict::note,
@@ -288,6 +295,16 @@ Finding judge_vmcoreinfo(const StatusFacts& facts) {
           : "run modprobe qemu_fw_cfg");
 }
 
+Finding judge_pstore(const StatusFacts& facts) {
+  Finding finding{.id = "pstore", .title = "for the log of a crash without capture kernel"};
+  if (facts.pstore_driver.empty()) {
+    return with(finding, Verdict::note,
+                "nothing keeps it: to have at least the log then, run vmcore-guest setup --pstore");
+  }
+  finding.value = fmt::format("kept by pstore ({})", facts.pstore_driver);
+  return finding;
+}
+
 Finding judge_last(const StatusFacts& facts) {
   Finding finding{.id = "last", .title = "for earlier crashes"};
   if (!facts.last && facts.pstore.empty() && !facts.unseen_targets.empty()) {
@@ -297,7 +314,9 @@ Finding judge_last(const StatusFacts& facts) {
                             fmt::join(facts.unseen_targets, ", ")));
   }
   if (!facts.last && facts.pstore.empty()) {
-    finding.value = "none is known in this guest; whether the host has one is not known here";
+    finding.value = has_other_target(facts) ? "none is known in this guest; whether the host or "
+                                              "another machine has one is not known"
+                                            : "not known: no target is in this guest";
     return finding;
   }
   std::vector<std::string> places;
@@ -308,6 +327,11 @@ Finding judge_last(const StatusFacts& facts) {
     places.push_back(facts.pstore);
   }
   finding.value = fmt::format("{}", fmt::join(places, ", "));
+  if (facts.last && facts.last->only_log) {
+    return with(finding, Verdict::warn,
+                "the memory of the last crash could not be saved in this guest: make room for it, "
+                "or see the console for the reason");
+  }
   return facts.last && !facts.last->complete
              ? with(finding, Verdict::warn, "the last dump is incomplete")
              : with(finding, Verdict::note, "remove what you do not need");
@@ -319,15 +343,19 @@ std::vector<Finding> judge_status(const StatusFacts& facts) {
   if (facts.reserved.value_or(0) != 0) {
     findings.push_back(judge_fit(facts));
   }
-  findings.insert(findings.end(), {judge_loaded(facts), judge_hotplug(facts), judge_channel(facts),
-                                   judge_targets(facts), judge_panic(facts),
-                                   judge_vmcoreinfo(facts), judge_last(facts)});
+  findings.insert(
+      findings.end(),
+      {judge_loaded(facts), judge_hotplug(facts), judge_channel(facts), judge_targets(facts),
+       judge_panic(facts), judge_vmcoreinfo(facts), judge_pstore(facts), judge_last(facts)});
   return findings;
 }
 
 std::string motd(const StatusFacts& facts) {
   std::string text;
-  if (facts.last) {
+  if (facts.last && facts.last->only_log) {
+    text += fmt::format("This guest crashed. Its memory could not be saved; its log: {}\n",
+                        facts.last->path);
+  } else if (facts.last) {
     text += fmt::format(
         "This guest crashed. {}: {}{}\n", facts.last->complete ? "Its dump" : "Its incomplete dump",
         facts.last->path,

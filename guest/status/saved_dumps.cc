@@ -9,14 +9,40 @@
 
 #include "guest/root/read_word.h"
 #include "guest/root/state_file.h"
+#include "guest/save/dump_files.h"
 #include "guest/save/dump_time.h"
 #include "guest/save/stored_stream.h"
 #include "guest/save/target_kinds.h"
+#include "guest/status/pstore_bundle.h"
 
 namespace vmcore::guest::status {
 namespace {
 
 constexpr std::string_view kPstore = "/sys/fs/pstore";
+
+// What versions there are now: those of the crash are in its log.
+std::string versions(const root::Root& root) {
+  std::string text = fmt::format("vmcore-guest {}\nafter the reboot: {}", VMCORECTL_VERSION,
+                                 root.read("/proc/version").value_or("(unknown kernel)\n"));
+  const std::string system = root.read("/etc/os-release").value_or("");
+  constexpr std::string_view kName = "PRETTY_NAME=";
+  const std::size_t at = system.find(kName);
+  return at == std::string::npos
+             ? text
+             : text + system.substr(at + kName.size(), system.find('\n', at) - at - kName.size()) +
+                   "\n";
+}
+
+// Beside the records: what they say together.
+Result<> write_bundle(const root::Root& root, const std::string& folder,
+                      const PstoreBundle& bundle) {
+  if (bundle.log.empty()) {
+    return {};
+  }
+  TRY(root::write_state(root, folder + "/dmesg.txt", bundle.log));
+  TRY(root::write_state(root, folder + "/reason", bundle.reason + "\n"));
+  return root::write_state(root, folder + "/versions", versions(root));
+}
 
 std::string newest_in(const root::Root& root, std::string_view folder) {
   std::string newest;
@@ -26,15 +52,20 @@ std::string newest_in(const root::Root& root, std::string_view folder) {
   return newest;
 }
 
-SavedDump dump_in(const root::Root& root, const std::string& folder, const std::string& time) {
-  const std::string dump = folder + "/" + time;
-  SavedDump saved{.path = dump + "/dmesg.txt",
+SavedDump dump_in(const root::Root& root, config::Layout layout, const std::string& folder,
+                  const std::string& time) {
+  const auto path = [&](save::DumpFile file) {
+    return save::dump_file(layout, folder, time, file);
+  };
+  SavedDump saved{.path = path(save::DumpFile::log),
                   .time = time,
-                  .tag = root::read_word(root, {dump + "/tag"}).value_or("")};
-  for (const char* name : {"vmcore.incomplete", "vmcore"}) {
-    if (const std::string path = dump + "/" + name; root.exists(path)) {
-      saved.path = path;
-      saved.complete = std::string_view(name) == "vmcore";
+                  .only_log = true,
+                  .tag = root::read_word(root, {path(save::DumpFile::tag)}).value_or("")};
+  for (const save::DumpFile file : {save::DumpFile::incomplete, save::DumpFile::vmcore}) {
+    if (root.exists(path(file))) {
+      saved.path = path(file);
+      saved.complete = file == save::DumpFile::vmcore;
+      saved.only_log = false;
     }
   }
   return saved;
@@ -42,10 +73,15 @@ SavedDump dump_in(const root::Root& root, const std::string& folder, const std::
 
 std::optional<SavedDump> newest_in_folder(const root::Root& root,
                                           const std::vector<image::MountPoint>& mounts,
+                                          const config::CaptureConfig& config,
                                           const config::Target& target) {
   const auto folder = folder_of_target(root, mounts, target);
-  const std::string time = folder ? newest_in(root, *folder) : "";
-  return time.empty() ? std::nullopt : std::optional(dump_in(root, *folder, time));
+  const auto times =
+      folder
+          ? save::dump_times(config.layout, root.list(*folder).value_or(std::vector<std::string>()))
+          : std::vector<std::string>();
+  return times.empty() ? std::nullopt
+                       : std::optional(dump_in(root, config.layout, *folder, times.back()));
 }
 
 std::optional<SavedDump> dump_on_device(const root::Root& root, const std::string& device) {
@@ -91,7 +127,7 @@ std::optional<SavedDump> newest_dump(const root::Root& root, const config::Captu
   for (const config::Target& target : config.targets) {
     const auto dump = save::place_of(target) == save::Place::device
                           ? dump_on_device(root, target.where)
-                          : newest_in_folder(root, mounts, target);
+                          : newest_in_folder(root, mounts, config, target);
     if (dump && (!newest || dump->time > newest->time)) {
       newest = dump;
     }
@@ -110,8 +146,10 @@ Result<std::string> collect_pstore(const root::Root& root) {
   TRY(root::make_state_folder(root, above));
   TRY_ASSIGN(const Fd pstore, root.open(kPstore, O_RDONLY | O_DIRECTORY));
   Result<> all;
+  std::vector<PstoreRecord> records;
   for (const std::string& name : names) {
     const auto text = root.read(fmt::format("{}/{}", kPstore, name));
+    records.push_back({name, text.value_or("")});
     Result<> kept = text ? root::write_state(root, fmt::format("{}/{}", folder, name), *text)
                          : tl::unexpected(text.error());
     if (kept) {
@@ -120,6 +158,8 @@ Result<std::string> collect_pstore(const root::Root& root) {
       all = std::move(kept);
     }
   }
+  const Result<> told = write_bundle(root, folder, bundle_of(records));
+  all = all ? told : all;
   return all ? Result<std::string>(folder) : tl::unexpected(all.error());
 }
 

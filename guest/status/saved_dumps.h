@@ -14,9 +14,10 @@
 namespace vmcore::guest::status {
 
 struct SavedDump {
-  std::string path;       // vmcore, vmcore.incomplete or dmesg.txt of a dump; a raw device
+  std::string path;       // vmcore, vmcore.incomplete or the log of a dump; a raw device
   std::string time;       // guest/save/dump_time.h; a time in 1970 if unknown
   bool complete = false;  // as far as is known: a sealed stream counts as complete
+  bool only_log = false;  // the memory could not be saved
   // Of `vmcore-guest test`, else empty. Nothing: unknown, because the stream is sealed.
   std::optional<std::string> tag = {};
 };
@@ -35,6 +36,7 @@ std::optional<SavedDump> newest_dump(const root::Root& root, const config::Captu
 
 // Moves the records in pstore to a folder in kStateFolder and returns its path; empty if there are
 // none. pstore keeps the kernel log of a crash across the reboot if the machine has storage for it.
+// Writes what the records say together beside them: dmesg.txt, reason, versions (pstore_bundle.h).
 // A record that cannot be read stays; the rest is moved, and then its error is returned.
 Result<std::string> collect_pstore(const root::Root& root);
 // The newest folder that collect_pstore() made; empty if no folder exists.

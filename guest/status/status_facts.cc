@@ -35,11 +35,21 @@ bool is_bound(const root::Root& root, std::string_view driver) {
   });
 }
 
-bool has_port(const root::Root& root) {
+bool has_port(const root::Root& root, std::string_view name) {
   constexpr std::string_view kPorts = "/sys/class/virtio-ports";
   const auto ports = root.list(kPorts).value_or(std::vector<std::string>());
   return std::ranges::any_of(ports, [&](const std::string& port) {
-    return root::read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == config::kPortName;
+    return root::read_word(root, {fmt::format("{}/{}/name", kPorts, port)}) == name;
+  });
+}
+
+// The device, not /dev/vsock: loopback and the drivers of other hypervisors make that file, too.
+bool has_vsock(const root::Root& root) {
+  constexpr std::string_view kDevices = "/sys/bus/virtio/devices";
+  constexpr std::string_view kVsock = "0x0013";  // VIRTIO_ID_VSOCK
+  const auto devices = root.list(kDevices).value_or(std::vector<std::string>());
+  return std::ranges::any_of(devices, [&](const std::string& device) {
+    return root::read_word(root, {fmt::format("{}/{}/device", kDevices, device)}) == kVsock;
   });
 }
 
@@ -106,22 +116,37 @@ void read_setup(const root::Root& root, StatusFacts& facts) {
   }
 }
 
-std::vector<Remark> find_broken(const root::Root& root, const config::CaptureConfig& config) {
-  std::vector<Remark> broken;
+// The device to the host that the target lacks; empty if it is there, and for other targets.
+std::string missing_way(const root::Root& root, const config::Target& target) {
+  if (target.kind == "port") {
+    const std::string_view name = target.where.empty() ? config::kPortName : target.where;
+    return has_port(root, name) ? "" : fmt::format("virtio-serial port named {}", name);
+  }
+  return target.kind == "vsock" && !has_vsock(root) ? "vsock device" : "";
+}
+
+Result<> check_exists(const root::Root& root, const config::Target& target) {
+  const std::string device = save::device_of(target);
+  if (!root.running() || device.empty()) {
+    return {};
+  }
+  const auto found = save::find_device(device, std::chrono::seconds(0));
+  return found ? Result<>() : tl::unexpected(found.error());
+}
+
+void read_targets(const root::Root& root, const config::CaptureConfig& config, StatusFacts& facts) {
   for (const config::Target& target : config.targets) {
+    const std::string name = config::format_target(target);
     Result<> checked = image::check_target(root, config, target);
-    const std::string device = save::device_of(target);
-    if (checked && root.running() && !device.empty()) {
-      const auto found = save::find_device(device, std::chrono::seconds(0));
-      checked = found ? Result<>() : tl::unexpected(found.error());
-    }
+    checked = checked ? check_exists(root, target) : checked;
     if (!checked) {
-      broken.push_back(
-          {checked.error().code,
-           fmt::format("target {}: {}", config::format_target(target), checked.error().message)});
+      facts.broken_targets.push_back(
+          {checked.error().code, fmt::format("target {}: {}", name, checked.error().message)});
+    } else if (const std::string missing = missing_way(root, target); !missing.empty()) {
+      facts.missing_ways.push_back(
+          {Errc::not_found, fmt::format("target {}: this machine has no {}", name, missing)});
     }
   }
-  return broken;
 }
 
 }  // namespace
@@ -154,16 +179,20 @@ StatusFacts read_status(const root::Root& root) {
   facts.panic_driver = is_bound(root, "/sys/bus/pci/drivers/pvpanic-pci") ||
                        is_bound(root, "/sys/bus/platform/drivers/pvpanic-mmio") ||
                        is_bound(root, "/sys/bus/acpi/drivers/pvpanic");
-  facts.port = has_port(root);
-  facts.vsock = root.exists("/dev/vsock");
+  facts.port = has_port(root, config::kPortName);
   facts.capture = root::read_config(root);
   const config::CaptureConfig config = facts.capture.value_or(config::CaptureConfig());
-  facts.broken_targets = find_broken(root, config);
+  read_targets(root, config, facts);
   facts.network = image::network_now(root, config).remarks;
   facts.follows_network = root.exists(setup::kNetworkTimer) || root.exists(setup::kNetworkScript);
   facts.last = newest_dump(root, config);
   facts.unseen_targets = unseen_targets(root, config);
   facts.pstore = newest_pstore(root);
+  facts.pstore_driver =
+      root::read_word(root, {"/sys/module/pstore/parameters/backend"}).value_or("");
+  if (facts.pstore_driver == "(null)") {
+    facts.pstore_driver.clear();
+  }
   return facts;
 }
 

@@ -42,15 +42,16 @@ struct StatusFacts {
   bool fw_cfg = false;          // the driver of fw_cfg is loaded
   bool vmcoreinfo_device = false;
   bool panic_driver = false;  // a driver of pvpanic is bound to a device
-  bool port = false;          // the virtio-serial port to the host exists
-  bool vsock = false;
+  bool port = false;          // the virtio-serial port kPortName exists
   Result<config::CaptureConfig> capture = config::CaptureConfig{};
   std::vector<Remark> broken_targets = {};  // one for each target that cannot work
-  std::vector<Remark> network = {};         // one for each target that cannot be reached
-  bool follows_network = false;             // the units that check the network exist
+  std::vector<Remark> missing_ways = {};  // one for each target whose device to the host is absent
+  std::vector<Remark> network = {};       // one for each target that cannot be reached
+  bool follows_network = false;           // the units that check the network exist
   std::optional<SavedDump> last = {};
   std::vector<std::string> unseen_targets = {};  // they may hold a newer dump
   std::string pstore = {};                       // newest_pstore
+  std::string pstore_driver = {};  // where pstore keeps a log ("erst"); empty: nowhere
 };
 
 StatusFacts read_status(const root::Root& root);

@@ -159,37 +159,42 @@ def opens_although_cut(case: Case, vmcore: Path, of: Kernel) -> None:
 
 
 def no_room(case: Case) -> None:
-    """Two disks that are too small for a dump get the log and, beside it, why the guest boots; the third has room for a
-    part, which opens."""
+    """Disks that are too small for this dump, by its plan, get the log and, beside it, why the guest boots; none is filled
+    up with a part of it. The next has room for all. A part of that opens."""
     of = kernel("6.1")
-    small, raw, half = new_disk(case.folder / "small", 24), case.folder / "raw", new_disk(case.folder / "half", 56)
+    small, half, large = (new_disk(case.folder / name, size) for name, size in (("small", 24), ("half", 56), ("large", 1200)))
+    raw = case.folder / "raw"
     with open(raw, "wb") as file:
         file.truncate(8 << 20)
     image = build_image(of, case.folder, "target = file:/dev/vdb:/var/crash\ntarget = raw:/dev/vdc\n"
-                        "target = file:/dev/vdd:/var/crash\nlevel = 0\n", "/dev/vdb / ext4\n/dev/vdd /x ext4\n")
-    with CaptureGuest(CaptureConfig(name=case.name, crashkernel="128M", memory_mib=1024, disks=(small, raw, half), port=False),
+                        "target = file:/dev/vdd:/var/crash\ntarget = file:/dev/vde:/var/crash\nlevel = 0\n",
+                        "/dev/vdb / ext4\n/dev/vdd /x ext4\n/dev/vde /y ext4\n")
+    with CaptureGuest(CaptureConfig(name=case.name, crashkernel="128M", memory_mib=1024, disks=(small, raw, half, large), port=False),
                       image) as guest:
         guest.load("no_timer_check")      # it fails under TCG on a busy machine
         guest.crash()
         guest.wait_for_end(END_SECONDS)
         console = guest.console
     case.check("console", has(console, "the console", [
-        "the log is in /var/crash/", "MiB free", "the log is on the device",
-        "/dev/vdc: it has 8 MiB, but a dump may need 32 MiB", "No space left on device", "could not be saved"]))
-    for name, disk, files in (("small", small, ["dmesg.txt"]), ("half", half, ["dmesg.txt", "vmcore.incomplete"])):
+        "the log is in /var/crash/", "MiB free, and a dump may need ", "the log is on the device",
+        "/dev/vdc: it has 7 MiB free, and a dump may need ", "the crash is saved"]))
+    for name, disk, files in (("small", small, ["dmesg.txt"]), ("half", half, ["dmesg.txt"]),
+                              ("large", large, ["dmesg.txt", "vmcore"])):
         dump = next((found for found in on_disk(disk, "/var/crash") if found[0].isdigit()), "none")
         found = on_disk(disk, f"/var/crash/{dump}")
         case.check(f"{name}: files", [] if found == files else [str(found), console[-3000:]])
         log = from_disk(disk, f"/var/crash/{dump}/dmesg.txt", case.folder / "log").read_text(errors="replace")
         reason = from_disk(disk, "/var/crash/reboot-reason", case.folder / "reason").read_text()
         case.check(f"{name}: log", has(log, "dmesg.txt", ["Kernel panic - not syncing: "])
-                   + has(reason, "reboot-reason", [f"dmesg collected: /var/crash/{dump}/dmesg.txt: ", "sysrq"]))
-    opens_although_cut(case, from_disk(half, f"/var/crash/{dump}/vmcore.incomplete", case.folder / "cut"), of)
+                   + has(reason, "reboot-reason", [f" collected: /var/crash/{dump}/{files[-1]}: ", "sysrq"]))
+    cut = from_disk(large, f"/var/crash/{dump}/vmcore", case.folder / "cut")
+    os.truncate(cut, cut.stat().st_size // 2)
+    opens_although_cut(case, cut, of)
     done = case.vmcorectl.run("receive", raw, "-o", case.folder / "received")
     logs = [path.read_text(errors="replace") for path in case.folder.glob("received*") if path.suffix != ".incomplete"]
     case.check("raw: receive", ([] if done.returncode == 1 and any("Kernel panic - not syncing: " in log for log in logs)
                                 else [f"exit {done.returncode}", str(list(case.folder.glob("received*")))])
-               + has(done.stderr, "it", ["it has 8 MiB, but a dump may need 32 MiB"]))
+               + has(done.stderr, "it", ["it has 7 MiB free, and a dump may need "]))
 
 
 def test(vmcorectl, _guests: list, findings) -> None:

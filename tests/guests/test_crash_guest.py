@@ -217,10 +217,14 @@ def pstore(vmcorectl, findings, folder: Path) -> None:
         guest.must("mount -t pstore pstore /sys/fs/pstore")
         told = guest.must("vmcore-guest collect")
         said, errors = host.communicate(timeout=60)
+        bundle = guest.must("cd /var/lib/vmcore-guest/pstore/*; cat reason versions; grep -c . dmesg.txt")
+        covered = guest.run("vmcore-guest status")[1]
         log = folder / "dump.dmesg"
         case.check("pstore", subprocess.CompletedProcess([], host.returncode, said + told, errors), 3, {
             "told in the guest": "sent /var/lib/vmcore-guest/pstore/" in told,
             "the panic": "Kernel panic - not syncing: sysrq triggered crash" in errors,
+            "a bundle in the guest": bundle.startswith("Kernel panic - not syncing: sysrq triggered crash\nvmcore-guest "),
+            "status": "kept by pstore (erst)" in covered,
             "kept": log.exists() and "sysrq triggered crash" in log.read_text(),
             "and no dump": not case.out.exists()})
 

@@ -102,6 +102,19 @@ TEST_F(CaptureImageTest, TheFileSystemIsThatOfFstab) {
   EXPECT_EQ(some.find("ext4.ko"), std::string::npos);
 }
 
+// Of an SD card /sys shows the driver of its controller, and not its own.
+TEST_F(CaptureImageTest, AnSdCardNeedsAModuleThatSysDoesNotShow) {
+  unpacked_kernel();
+  module("mmc_block", "");
+  module("sdhci_pci", "");
+  fs::create_directories(folder_ / "sys/class/block/mmcblk0");
+  fs::create_directories(folder_ / "sys/class/block/driver");
+  fs::create_symlink("../../../module/sdhci_pci", folder_ / "sys/class/block/driver/module");
+  parts_.config.targets = {{"file", "/dev/mmcblk0:/x"}};
+  const std::string modules = order(*make_capture_image(root(), parts_));
+  EXPECT_NE(modules.find("mmc_block.ko.gz\nsdhci_pci.ko.gz\n"), std::string::npos) << modules;
+}
+
 TEST_F(CaptureImageTest, AChecksumIsLoadedBeforeWhoAsksForIt) {
   unpacked_kernel();
   module("crc32c_generic", "");

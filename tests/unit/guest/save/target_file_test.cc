@@ -98,6 +98,29 @@ TEST_F(TargetFile, AClockThatIsWrongDoesNotCostTheNewDump) {
             (std::vector<std::string>{"dmesg.txt", "vmcore"}));
 }
 
+TEST_F(TargetFile, InTheFlatLayoutTheReasonsLieAboveAsEveOsReadsThem) {
+  guest_.config.layout = config::Layout::flat;
+  guest_.config.tag = "rehearsal";
+  guest_.config.keep = 2;
+  const fs::path crashes = folder_ / "kcrashes";
+  fs::create_directory(crashes);
+  for (const char* name : {"dmesg-2024-01-01-000000.log", "vmcore-2024-01-01-000000",
+                           "dmesg-2024-01-02-000000.log", "vmcore-mine"}) {
+    std::ofstream(crashes / name) << "old";
+  }
+  const auto saved = save_to_folder(crashes, guest_.crash());
+  ASSERT_TRUE(saved) << saved.error().message;
+  EXPECT_EQ(saved->place, crashes / "vmcore-2025-11-21-185133");
+  EXPECT_EQ(names(crashes),
+            (std::vector<std::string>{"dmesg-2024-01-02-000000.log", "dmesg-2025-11-21-185133.log",
+                                      "tag-2025-11-21-185133", "vmcore-2025-11-21-185133",
+                                      "vmcore-mine"}));
+  EXPECT_EQ(names(folder_),
+            (std::vector<std::string>{"boot-reason", "kcrashes", "reboot-reason", "reboot-stack"}));
+  EXPECT_TRUE(text(folder_ / "reboot-reason").starts_with("kernel panic, vmcore collected: "));
+  EXPECT_EQ(save_to_folder(crashes, guest_.crash())->place, crashes / "vmcore-2025-11-21-185133.1");
+}
+
 TEST_F(TargetFile, TwoCrashesOfOneSecondAreTwoDumps) {
   ASSERT_TRUE(save_to_folder(folder_, guest_.crash()));
   const auto second = save_to_folder(folder_, guest_.crash());
@@ -126,7 +149,7 @@ class LargeMemory final : public PhysicalMemory {
   Extent extent(PhysAddr address) const override {
     constexpr PhysRange kMore{{std::uint64_t{1} << 40}, std::uint64_t{1} << 45};
     if (kMore.contains(address)) {
-      return {{address, kMore.end() - address}, Presence::zero};
+      return {{address, kMore.end() - address}, Presence::data};
     }
     Extent found = memory_->extent(address);
     if (address < kMore.begin && found.range.end() > kMore.begin) {
@@ -147,6 +170,7 @@ TEST_F(TargetFile, WhereADumpHasNoRoomTheLogAndTheReasonAre) {
   MemoryImage image = SavedGuest::builder().build();
   image.memory = std::make_unique<LargeMemory>(std::move(image.memory));
   SavedGuest guest(std::move(image));
+  guest.config.level = 0;  // what has no struct pages is kept, too
   guest.config.tag = "rehearsal";
   const auto saved = save_to_folder(folder_, guest.crash());
   ASSERT_FALSE(saved);

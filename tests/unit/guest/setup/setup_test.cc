@@ -5,6 +5,7 @@
 #include "guest/setup/apply.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
+#include "guest/setup/pstore.h"
 #include "guest/setup/services.h"
 #include "tests/unit/guest/folder_root.h"
 
@@ -127,6 +128,30 @@ TEST_F(Setup, FollowsItsLatestOptions) {
   EXPECT_THAT(root.read(kDropIn), HasSubstr("crashkernel=200M"));
   remove();
   EXPECT_EQ(root.picture(), before);
+}
+
+TEST_F(Setup, PstoreTakesTheStorageThatTheMachineHas) {
+  SetupOptions options = {.pstore = true};
+  EXPECT_THAT(make_plan(root.root(), {}, options)->by_hand,
+              testing::Contains(HasSubstr("a kernel older than Linux 6.12")));
+  std::filesystem::remove_all(root.at("/lib/modules/6.1.0-1"));
+  root.write("/lib/modules/6.12.1/modules.dep",
+             "kernel/ramoops.ko.xz:\nkernel/efi-pstore.ko.xz:\n");
+  const auto before = root.picture();
+  ASSERT_TRUE(setup(options));
+  EXPECT_THAT(root.read(kDropIn), HasSubstr("reserve_mem=1M:4096:vmcore ramoops.mem_name=vmcore"));
+  EXPECT_THAT(root.read(std::string(kPstoreModules)), HasSubstr("\nramoops\n"));
+  EXPECT_EQ(setup(options).value(), 0U);
+  remove();
+  EXPECT_EQ(root.picture(), before);
+  root.write("/sys/firmware/efi/fw_platform_size", "64");
+  ASSERT_TRUE(setup(options));
+  EXPECT_THAT(root.read(std::string(kPstoreModules)), HasSubstr("\nefi_pstore\n"));
+  EXPECT_THAT(root.read(kDropIn), testing::Not(HasSubstr("ramoops")));
+  remove();
+  root.write("/sys/firmware/acpi/tables/ERST", "");
+  ASSERT_TRUE(setup(options));
+  EXPECT_FALSE(root.exists(std::string(kPstoreModules)));
 }
 
 TEST_F(Setup, LaterEditsOfOthersSurvive) {

@@ -32,6 +32,7 @@ StatusFacts good() {
   facts.vmcoreinfo_device = true;
   facts.panic_driver = true;
   facts.port = true;
+  facts.pstore_driver = "erst";
   return facts;
 }
 
@@ -121,16 +122,17 @@ TEST(JudgeStatus, WhyNothingIsReserved) {
 
 TEST(JudgeStatus, ATargetThatDoesNotExistNeverPasses) {
   StatusFacts facts = good();
-  facts.port = false;
+  facts.missing_ways = {{Errc::not_found, "target vsock: this machine has no vsock device"}};
   EXPECT_EQ(judge_targets(facts).verdict, Verdict::note);
-  EXPECT_TRUE(says(judge_targets(facts), "no virtio-serial port for dumps and no vsock"));
-  facts.vsock = true;
-  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
-  facts.capture->targets = {{"vsock", ""}};
-  facts.vsock = false;
-  EXPECT_TRUE(says(judge_targets(facts), "no vsock"));
+  EXPECT_EQ(judge_targets(facts).hint,
+            "target vsock: this machine has no vsock device; the other targets are tried");
+  facts.broken_targets = {{Errc::not_found, "target file:/dev/vdb:/: not there"}};
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::fail);
+  facts.capture->targets.push_back({"file", "/dev/vda:/"});
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::warn);
+  facts.missing_ways.clear();
   facts.capture->targets = {{"file", "/dev/vdb:/"}};
-  EXPECT_EQ(judge_targets(facts).verdict, Verdict::pass);
+  EXPECT_EQ(judge_targets(facts).verdict, Verdict::fail);
 }
 
 TEST(JudgeStatus, ASetupThatWasCutShort) {
@@ -144,6 +146,7 @@ TEST(JudgeStatus, ASetupThatWasCutShort) {
 TEST(JudgeStatus, ALoadThatIsForbidden) {
   StatusFacts facts = good();
   facts.loaded = false;
+  facts.pstore_driver = "";
   EXPECT_EQ(judge_loaded(facts).hint, "run vmcore-guest load");
   facts.locks = {.disabled = true};
   EXPECT_TRUE(says(judge_loaded(facts), "boot with kexec_load_disabled=0"));
@@ -185,7 +188,7 @@ TEST(JudgeStatus, TheSlot) {
   EXPECT_EQ(judge_loaded(facts).value, "by another program");
   facts.loaded = false;
   EXPECT_EQ(judge_loaded(facts).verdict, Verdict::fail);
-  EXPECT_EQ(judge_loaded(facts).hint, "run vmcore-guest load");
+  EXPECT_TRUE(says(judge_loaded(facts), "run vmcore-guest load"));
 }
 
 TEST(JudgeStatus, Hotplug) {
@@ -199,10 +202,12 @@ TEST(JudgeStatus, Hotplug) {
 TEST(JudgeStatus, AWayToTheHostIsNeededUnlessThereIsAnother) {
   StatusFacts facts = good();
   facts.port = false;
+  facts.missing_ways = {{Errc::not_found, "port"}, {Errc::not_found, "vsock"}};
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::fail);
   EXPECT_TRUE(says(judge_channel(facts), "org.vmcorectl.dump.0"));
-  facts.vsock = true;
+  facts.missing_ways.pop_back();
   EXPECT_EQ(judge_channel(facts).verdict, Verdict::pass);
+  facts.missing_ways.clear();
   config::CaptureConfig config;
   config.targets = {{"file", "UUID=1:/var/crash"}};
   facts.capture = config;
@@ -221,10 +226,26 @@ TEST(JudgeStatus, Devices) {
   EXPECT_EQ(judge_vmcoreinfo(facts).hint, "run modprobe qemu_fw_cfg");
 }
 
+// The log alone is less than a dump.
+TEST(JudgeStatus, PstoreIsPartialCover) {
+  StatusFacts facts = good();
+  EXPECT_EQ(judge_pstore(facts).value, "kept by pstore (erst)");
+  facts.loaded = false;
+  EXPECT_EQ(judge_loaded(facts).verdict, Verdict::fail);
+  EXPECT_EQ(judge_loaded(facts).hint,
+            "run vmcore-guest load; until then only the log of a crash is kept, by pstore");
+  facts.pstore_driver = "";
+  EXPECT_EQ(judge_pstore(facts).verdict, Verdict::note);
+  EXPECT_TRUE(says(judge_pstore(facts), "vmcore-guest setup --pstore"));
+}
+
 TEST(JudgeStatus, EarlierCrashes) {
   StatusFacts facts = good();
   EXPECT_EQ(motd(facts), "");
   EXPECT_EQ(judge_last(facts).verdict, Verdict::pass);
+  EXPECT_EQ(judge_last(facts).value, "not known: no target is in this guest");
+  facts.capture->targets.push_back({"file", "/dev/vda:/crash"});
+  EXPECT_TRUE(judge_last(facts).value.starts_with("none is known in this guest; "));
   facts.unseen_targets = {"file:/dev/vdb:/crash"};
   EXPECT_EQ(judge_last(facts).verdict, Verdict::note);
   EXPECT_TRUE(says(judge_last(facts), "cannot see the folder of file:/dev/vdb:/crash"));
@@ -237,6 +258,11 @@ TEST(JudgeStatus, EarlierCrashes) {
   EXPECT_EQ(
       motd(facts),
       "This guest crashed. Its incomplete dump: /dev/vdb (extract it with vmcorectl receive)\n");
+  facts.last->path = "/var/crash/x/dmesg.txt";
+  facts.last->only_log = true;
+  EXPECT_EQ(motd(facts),
+            "This guest crashed. Its memory could not be saved; its log: /var/crash/x/dmesg.txt\n");
+  EXPECT_TRUE(says(judge_last(facts), "the memory of the last crash could not be saved"));
   facts.pstore = "/var/lib/vmcore-guest/pstore/y";
   EXPECT_NE(motd(facts).find("/var/lib/vmcore-guest/pstore/y"), std::string::npos);
 }

@@ -54,6 +54,23 @@ TEST(NewestDump, OfAllTargets) {
   EXPECT_FALSE(newest_dump(folder.root(), config)->complete);
   folder.write("/b/2026-11-20-120001.1/dmesg.txt", "");
   EXPECT_EQ(newest_dump(folder.root(), config)->path, "/b/2026-11-20-120001.1/dmesg.txt");
+  EXPECT_TRUE(newest_dump(folder.root(), config)->only_log);
+}
+
+TEST(NewestDump, OfTheFlatLayout) {
+  const Folder folder;
+  config::CaptureConfig config;
+  config.targets = {{"file", "/a"}};
+  config.layout = config::Layout::flat;
+  folder.write("/a/2026-11-20-120000/vmcore", "");
+  EXPECT_FALSE(newest_dump(folder.root(), config));
+  folder.write("/a/dmesg-2026-11-19-120000.log", "");
+  EXPECT_TRUE(newest_dump(folder.root(), config)->only_log);
+  folder.write("/a/vmcore-2026-11-19-120000", "");
+  folder.write("/a/tag-2026-11-19-120000", "rehearsal\n");
+  EXPECT_EQ(newest_dump(folder.root(), config)->path, "/a/vmcore-2026-11-19-120000");
+  EXPECT_TRUE(newest_dump(folder.root(), config)->complete);
+  EXPECT_EQ(newest_dump(folder.root(), config)->tag, "rehearsal");
 }
 
 TEST(NewestDump, OnARawDevice) {
@@ -95,12 +112,18 @@ TEST(CollectPstore, MovesWhatIsThere) {
   EXPECT_EQ(collect_pstore(folder.root()), "");
   folder.write("/var/lib/x", "");
   folder.write("/sys/fs/pstore/dmesg-efi-1", "Oops#1 Part1\n");
+  folder.write("/sys/fs/pstore/dmesg-efi-2",
+               "Panic#2 Part1\n<0>[    1.0] Kernel panic - not syncing: x\n");
   folder.write("/sys/fs/pstore/console-ramoops-0", "log\n");
   const auto place = collect_pstore(folder.root());
   ASSERT_TRUE(place) << place.error().message;
   EXPECT_EQ(newest_pstore(folder.root()), *place);
   EXPECT_EQ(folder.root().read(*place + "/dmesg-efi-1"), "Oops#1 Part1\n");
   EXPECT_EQ(folder.root().read(*place + "/console-ramoops-0"), "log\n");
+  EXPECT_EQ(folder.root().read(*place + "/dmesg.txt"),
+            "<0>[    1.0] Kernel panic - not syncing: x\n");
+  EXPECT_EQ(folder.root().read(*place + "/reason"), "Kernel panic - not syncing: x\n");
+  EXPECT_EQ(folder.root().read(*place + "/versions")->find("vmcore-guest 0."), 0U);
   EXPECT_TRUE(folder.root().list("/sys/fs/pstore")->empty());
   EXPECT_EQ(collect_pstore(folder.root()), "");
 }

@@ -29,5 +29,27 @@ TEST(StatusFacts, ATargetThatCannotWorkIsNamed) {
             0U);
 }
 
+TEST(StatusFacts, ADeviceToTheHostThatIsAbsentIsNamed) {
+  const FolderRoot folder;
+  folder.write("/etc/vmcore-guest.conf", "target = port\ntarget = port:mine\ntarget = vsock\n");
+  folder.write("/dev/vsock", "");  // of a driver without a device
+  const auto missing = [&] {
+    std::string text;
+    for (const Remark& remark : read_status(folder.root()).missing_ways) {
+      text += remark.text + "\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(missing(),
+            "target port: this machine has no virtio-serial port named org.vmcorectl.dump.0\n"
+            "target port:mine: this machine has no virtio-serial port named mine\n"
+            "target vsock: this machine has no vsock device\n");
+  folder.write("/sys/class/virtio-ports/vport0p1/name", "mine\n");
+  folder.write("/sys/bus/virtio/devices/virtio0/device", "0x0003\n");
+  folder.write("/sys/bus/virtio/devices/virtio1/device", "0x0013\n");
+  EXPECT_EQ(missing(),
+            "target port: this machine has no virtio-serial port named org.vmcorectl.dump.0\n");
+}
+
 }  // namespace
 }  // namespace vmcore::guest::status
