@@ -62,6 +62,11 @@ class BlockClasses {
     for_each_class([](Words& words, std::size_t) { words = {}; });
     used_ = 0;
   }
+  void set(Pfn page, PageClass page_class) {
+    Words& words = words_[static_cast<std::size_t>(page_class)];
+    used_ |= mask_of(page_class);
+    words[(page - first_) / 64] |= std::uint64_t{1} << (page - first_) % 64;
+  }
   // A range within the block.
   void set(PfnRange range, PageClass page_class) {
     Words& words = words_[static_cast<std::size_t>(page_class)];
@@ -211,8 +216,7 @@ class Enumerator {
     for (std::uint64_t i = 0; i < count; ++i) {
       const PageView page =
           view_page(layout_, bytes.subspan(i * layout_.struct_size), first.value + i);
-      block_.set({first + i, 1},
-                 judge_offline(layout_, page, initialised && page.flags != kUnused));
+      block_.set(first + i, judge_offline(layout_, page, initialised && page.flags != kUnused));
     }
   }
 
@@ -232,32 +236,43 @@ class Enumerator {
 
   void judge_pages(Pfn first, std::span<const std::byte> bytes) {
     const std::uint64_t count = bytes.size() / layout_.struct_size;
+    CensusCounts seen;  // in registers, unlike that of the census
     for (std::uint64_t i = 0; i < count;) {
-      const std::uint64_t pfn = first.value + i;
-      const JudgedPage page = judge_page(layout_, bytes.subspan(i * layout_.struct_size), pfn);
-      const Verdict& verdict = page.verdict;
-      note_what_was_seen(page);
-      if (verdict.page_class != PageClass::kernel) {
-        set({{pfn}, verdict.pages}, verdict.page_class);
-        if (poison_in_blocks_ && verdict.pages > 1) {
-          set_poisoned({pfn}, verdict, bytes.subspan(i * layout_.struct_size));
-        }
+      const auto rest = bytes.subspan(i * layout_.struct_size);
+      const Pfn pfn = first + i;
+      const JudgedPage page = judge_page(layout_, rest, pfn.value);
+      note_what_was_seen(page, seen);
+      i += std::uint64_t{1} << page.order;
+      if (page.page_class == PageClass::kernel) {
+        continue;
       }
-      i += verdict.pages;
+      if (page.order == 0) {
+        block_.set(pfn, page.page_class);
+      } else {
+        set_several(pfn, page, rest);
+      }
     }
+    add(seen, census_.seen);
   }
 
-  void note_what_was_seen(const JudgedPage& page) {
-    const Verdict& verdict = page.verdict;
-    CensusCounts& seen = census_.seen;
+  static void note_what_was_seen(const JudgedPage& page, CensusCounts& seen) {
+    const std::uint64_t pages = std::uint64_t{1} << page.order;
     seen.heads += page.head ? 1U : 0U;
     seen.with_tail += page.head && page.tail_follows ? 1U : 0U;
     seen.slab += page.slab ? 1U : 0U;
-    seen.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
-    seen.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
+    seen.free += page.page_class == PageClass::free ? pages : 0;
+    seen.unaccepted += page.page_class == PageClass::unaccepted ? pages : 0;
   }
 
-  // Pages for which the first decides.
+  // Pages for which the first decides. `bytes`: their struct pages, as far as they were read.
+  void set_several(Pfn first, const JudgedPage& page, std::span<const std::byte> bytes) {
+    const PfnRange range{first, std::uint64_t{1} << page.order};
+    set(range, page.page_class);
+    if (poison_in_blocks_) {
+      set_poisoned(range, page.page_class, bytes);
+    }
+  }
+
   void set(PfnRange range, PageClass page_class) {
     const std::uint64_t in_block =
         std::min(range.count, kBlockPages - range.first.value % kBlockPages);
@@ -269,13 +284,13 @@ class Enumerator {
     }
   }
 
-  // Those of them that are poisoned. `bytes`: their struct pages, as far as they were read.
-  void set_poisoned(Pfn first, const Verdict& verdict, std::span<const std::byte> bytes) {
-    const std::uint64_t count = std::min(verdict.pages, bytes.size() / layout_.struct_size);
+  // Those of them that are poisoned.
+  void set_poisoned(PfnRange range, PageClass page_class, std::span<const std::byte> bytes) {
+    const std::uint64_t count = std::min(range.count, bytes.size() / layout_.struct_size);
     for (std::uint64_t i = 1; i < count; ++i) {
       if (is_poisoned(layout_, bytes.subspan(i * layout_.struct_size))) {
-        block_.take_out(first + i, verdict.page_class);
-        block_.set({first + i, 1}, PageClass::hwpoison);
+        block_.take_out(range.first + i, page_class);
+        block_.set(range.first + i, PageClass::hwpoison);
       }
     }
   }
