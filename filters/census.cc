@@ -247,35 +247,36 @@ class Enumerator {
       __builtin_prefetch(rest.data() + kAhead);  // may be behind the end, where it does nothing
       const Pfn pfn = first + i;
       const JudgedPage page = judge_page(layout_, rest, pfn.value);
+      const Verdict& verdict = page.verdict;
       note_what_was_seen(page, seen);
-      i += std::uint64_t{1} << page.order;
-      if (page.page_class == PageClass::kernel) {
+      i += verdict.pages;
+      if (verdict.page_class == PageClass::kernel) {
         continue;
       }
-      if (page.order == 0) {
-        block_.set(pfn, page.page_class);
+      if (verdict.pages == 1) {
+        block_.set(pfn, verdict.page_class);
       } else {
-        set_several(pfn, page, rest);
+        set_several(pfn, verdict, rest);
       }
     }
     add(seen, census_.seen);
   }
 
   static void note_what_was_seen(const JudgedPage& page, CensusCounts& seen) {
-    const std::uint64_t pages = std::uint64_t{1} << page.order;
+    const Verdict& verdict = page.verdict;
     seen.heads += page.head ? 1U : 0U;
     seen.with_tail += page.head && page.tail_follows ? 1U : 0U;
     seen.slab += page.slab ? 1U : 0U;
-    seen.free += page.page_class == PageClass::free ? pages : 0;
-    seen.unaccepted += page.page_class == PageClass::unaccepted ? pages : 0;
+    seen.free += verdict.page_class == PageClass::free ? verdict.pages : 0;
+    seen.unaccepted += verdict.page_class == PageClass::unaccepted ? verdict.pages : 0;
   }
 
   // Pages for which the first decides. `bytes`: their struct pages, as far as they were read.
-  void set_several(Pfn first, const JudgedPage& page, std::span<const std::byte> bytes) {
-    const PfnRange range{first, std::uint64_t{1} << page.order};
-    set(range, page.page_class);
+  void set_several(Pfn first, const Verdict& verdict, std::span<const std::byte> bytes) {
+    const PfnRange range{first, verdict.pages};
+    set(range, verdict.page_class);
     if (poison_in_blocks_) {
-      set_poisoned(range, page.page_class, bytes);
+      set_poisoned(range, verdict.page_class, bytes);
     }
   }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "filters/page_rules.h"
 
-#include <bit>
 #include <cstring>
 #include <iterator>
 #include <utility>
@@ -204,9 +203,7 @@ Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn)
 [[gnu::flatten]] JudgedPage judge_page(const PageLayout& layout, std::span<const std::byte> bytes,
                                        std::uint64_t pfn) {
   const PageView page = view(layout, bytes, pfn);
-  const Verdict verdict = verdict_on(layout, page, pfn);
-  return {verdict.page_class, static_cast<std::uint8_t>(std::countr_zero(verdict.pages)), page.head,
-          page.tail_follows, is_slab(layout, page)};
+  return {verdict_on(layout, page, pfn), page.head, page.tail_follows, is_slab(layout, page)};
 }
 
 }  // namespace vmcore::filters

@@ -43,7 +43,7 @@ inline bool is_slab(const PageLayout& layout, const PageView& page) {
          (layout.slab_type && layout.slab_type->matches(page.mapcount));
 }
 
-// A class, and for how many pages from this one on it holds: a power of two.
+// A class, and for how many pages from this one on it holds.
 struct Verdict {
   PageClass page_class = PageClass::kernel;
   std::uint64_t pages = 1;
@@ -60,11 +60,9 @@ bool is_poisoned(const PageLayout& layout, std::span<const std::byte> bytes);
 // poisoned: the caller that walks the struct pages checks for it.
 Verdict judge(const PageLayout& layout, const PageView& page, std::uint64_t pfn);
 
-// What view_page(), judge() and is_slab() tell of a page, by one call: a census makes millions, and
-// so it fits into a register.
+// What view_page(), judge() and is_slab() tell of a page, by one call: a census makes millions.
 struct JudgedPage {
-  PageClass page_class = PageClass::kernel;
-  std::uint8_t order = 0;  // it holds for 2^order pages from this one on
+  Verdict verdict;
   bool head = false;
   bool tail_follows = false;
   bool slab = false;

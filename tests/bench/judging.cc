@@ -25,6 +25,7 @@
 #include "src/formats/dump_format.h"
 #include "src/image/page.h"
 #include "src/kernel/memmap.h"
+#include "src/sandbox/copy_room.h"
 
 namespace vmcore {
 namespace {
@@ -112,12 +113,13 @@ Result<> run(const char* path, unsigned threads) {
     return fail(Errc::not_found, "no kernel");
   }
   const PageSet pages = convert::pages_of_memmap(*image.memory, &found.kernels.front());
-  std::vector<std::byte> room(pages.count() * kPageSize);
+  TRY_ASSIGN(const Fd file, sandbox::CopyRoom::make(pages.count() * kPageSize));
+  TRY_ASSIGN(const sandbox::CopyRoom room, sandbox::CopyRoom::map(file.get()));
   MemoryImage copy;
   copy.machine = image.machine;
   copy.cpus = image.cpus;
   copy.notes = image.notes;
-  auto copied = std::make_unique<convert::CopiedMemory>(*image.memory, room, threads);
+  auto copied = std::make_unique<convert::CopiedMemory>(*image.memory, room.pages(), threads);
   TRY(copied->take(pages));
   copy.memory = std::move(copied);
   TRY_ASSIGN(const auto again, kernel::find_kernels(copy, kernel::Search::registers, &found));
