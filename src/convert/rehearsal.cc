@@ -64,7 +64,15 @@ Result<Copied> copy_and_plan(const MemoryImage& guest, const kernel::FoundKernel
   return copied;
 }
 
-// The pages that hold struct pages, nearly all of them. The others are read when they are needed.
+// Others have written all of the room: from now on our own mapping has it as well.
+void touch(std::span<const std::byte> room) {
+  for (std::size_t at = 0; at < room.size(); at += kPageSize) {
+    [[maybe_unused]] const std::byte byte = static_cast<volatile const std::byte&>(room[at]);
+  }
+}
+
+}  // namespace
+
 PageSet pages_of_memmap(const PhysicalMemory& memory, const kernel::GuestKernel* kernel) {
   constexpr unsigned kMostMappings = 1U << 20;  // 1 TiB has 8192 of 2 MiB
   PageSet pages;
@@ -86,15 +94,6 @@ PageSet pages_of_memmap(const PhysicalMemory& memory, const kernel::GuestKernel*
   }
   return pages;
 }
-
-// Others have written all of the room: from now on our own mapping has it as well.
-void touch(std::span<const std::byte> room) {
-  for (std::size_t at = 0; at < room.size(); at += kPageSize) {
-    [[maybe_unused]] const std::byte byte = static_cast<volatile const std::byte&>(room[at]);
-  }
-}
-
-}  // namespace
 
 Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions& options,
                                  std::span<std::byte> room, std::stop_token stop) {

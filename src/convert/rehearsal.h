@@ -32,4 +32,8 @@ struct Rehearsal {
 Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions& options,
                                  std::span<std::byte> room, std::stop_token stop);
 
+// The pages that hold struct pages, nearly all of them: the others are read when they are needed.
+// None where `kernel` is null.
+PageSet pages_of_memmap(const PhysicalMemory& memory, const kernel::GuestKernel* kernel);
+
 }  // namespace vmcore::convert

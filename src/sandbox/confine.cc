@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -117,8 +118,9 @@ Result<> Confinement::begin() {
   TRY(stop_being_root());
   TRY(must(drop_capabilities(), "it keeps capabilities"));
   should(restrict_paths({}), "Landlock");
-  // A change of user sets it to what the system has for programs that change theirs.
+  // A change of user sets both to what the system has for programs that change theirs.
   TRY(set_process(PR_SET_DUMPABLE, 0, "dumpable"));
+  TRY(set_process(PR_SET_PDEATHSIG, SIGKILL, "parent death signal"));
   return limit(RLIMIT_CORE, 0, "core limit");
 }
 

@@ -28,8 +28,9 @@ class Confinement {
   explicit Confinement(bool allow_weak) : allow_weak_(allow_weak) {}
 
   // Gives up for good: root (for a user of its own, or else a user namespace of its own), every
-  // capability, gaining privileges, every path (Landlock), core files, and being traced by other
-  // processes of the user. Call it first in main, before there are threads.
+  // capability, gaining privileges, every path (Landlock), core files, being traced by other
+  // processes of the user, and living on when the thread that started it has ended. Call it first
+  // in main, before there are threads.
   Result<> begin();
   // Limits it to what the job needs: memory, files, time, descriptors, and system calls. `source`:
   // bounds.h. Call it when the job is known, before a byte of a guest's is read.

@@ -10,10 +10,11 @@ A guest of 64 GiB takes 2 GiB of the host, fragmented 3 GiB: nothing writes to m
 memory, each other page of it in the page cache of a file, the others free (fragment.c): no block is larger than a page.
 
 A line tells the medians: milliseconds between the guest's STOP and RESUME as a witness on a second monitor sees them,
-seconds of the whole dump, processor time of all our processes, MiB written. Beside it the floor, with as many threads as
-there are processors: what memcpy takes for as many bytes as were kept, into memory that is there; and what judging takes
-for as many struct pages, by the processor time of `convert --dry-run` (user mode) of a synthetic guest of the same size
-(make_large_dump, beside vmcorectl) less that of a small one. --peer dumps the same guests by another program, in turn.
+seconds of the whole dump, processor time of all our processes, MiB written, and the ratio of the pause to its floor. The floor
+stands behind them, with as many threads as there are processors: what memcpy takes for as many bytes as the guest has
+struct pages, into memory that is there, and what judging its own struct pages takes in memory (bench/judging.cc, beside
+vmcorectl). All that is kept is copied in the pause, not the struct pages alone: what memcpy takes for that is told, too, and
+what judging takes where the processor's caches have the struct pages. --peer dumps the same guests by another program, in turn.
 """
 
 import argparse
@@ -45,7 +46,7 @@ from guests.witness import Witness
 SOURCE = Path(__file__).resolve().parent / "fragment.c"
 FRAGMENT = "insmod /fragment.ko percent=90 || echo FAILED\n/workload"
 BOOT_SECONDS = 1200     # TCG on a busy host; fragmenting 64 GiB takes some minutes of it
-MIB, PAGE = 1 << 20, 4096
+MIB, PAGE, STRUCT_PAGE = 1 << 20, 4096, 64
 
 
 # Of one thread, by processor time (AMD EPYC of family 26): bytes a second that process_vm_readv(2) copies out of 2 MiB
@@ -129,20 +130,10 @@ def memcpy_floor(size: int) -> float:
     return best
 
 
-def judging_floor(program: Path, memory_mib: int, folder: Path) -> float:
-    """Seconds that judging the struct pages of so much memory takes."""
-    def user_time(gibibytes: int) -> float:
-        dump = folder / "synthetic"
-        subprocess.run([program.with_name("make_large_dump"), str(gibibytes), "8", dump], check=True)
-        times = []
-        for _ in range(3):
-            before = os.times().children_user
-            subprocess.run([program, "convert", "--dry-run", dump], check=True, stdout=subprocess.DEVNULL)
-            times.append(os.times().children_user - before)
-        dump.unlink()
-        return min(times)
-
-    return max(0.0, user_time(memory_mib // 1024) - user_time(1)) / os.cpu_count()
+def judging_times(program: Path, dump: Path) -> dict:
+    """Milliseconds that judging the struct pages of a dump takes (bench/judging.cc)."""
+    told = subprocess.run([program.with_name("judging"), dump, str(os.cpu_count())], check=True, stdout=subprocess.PIPE)
+    return json.loads(told.stdout)
 
 
 class Dumps:
@@ -167,10 +158,9 @@ class Dumps:
         info = subprocess.run([self.program, "info", "--output", "json", out], check=True, capture_output=True).stdout
         self.kept = json.loads(info)["pages"]["in_file"] * PAGE
 
-    def tell(self, name: str, copying: float, judging: float) -> None:
+    def tell(self, name: str, floor: float) -> None:
         pause = statistics.median(self.pauses)
-        print(f"  {name:10} {pause:8.1f} ms paused (least {min(self.pauses):.1f}); floor {copying:.1f} ms to copy "
-              f"{self.kept / MIB:.0f} MiB, {judging:.1f} ms to judge, ratio {pause / (copying + judging):.2f}; "
+        print(f"  {name:10} {pause:8.1f} ms paused (least {min(self.pauses):.1f}), ratio {pause / floor:.2f}; "
               f"{statistics.median(self.walls):.2f} s, {statistics.median(self.cpus):.2f} s cpu, "
               f"{self.size / MIB:.1f} MiB written", flush=True)
 
@@ -183,11 +173,15 @@ def bench(programs: list, memory_mib: int, fragmented: bool, runs: int, folder: 
         for _ in range(runs):
             for each in dumps:
                 each.run(guest, witness, folder / "out")
-        copying = memcpy_floor(dumps[0].kept) * 1000
-        judging = judging_floor(programs[0], memory_mib, folder) * 1000
+        memmap, kept = memory_mib * MIB // PAGE * STRUCT_PAGE, dumps[0].kept
+        copying, copying_all = (memcpy_floor(size) * 1000 for size in (memmap, kept))
+        judging = judging_times(programs[0], folder / "out")
         print(f"{memory_mib} MiB, {'fragmented' if fragmented else 'fresh'}, load {os.getloadavg()[0]:.1f}", flush=True)
         for name, each in zip(("vmcorectl", "peer"), dumps):
-            each.tell(name, copying, judging)
+            each.tell(name, copying + judging["judging"])
+        portions = f"{judging['from memory']:.1f} ms in portions of 2 MiB, {judging['from the cache']:.1f} from the cache"
+        print(f"  floor      {copying:.1f} ms to copy {memmap // MIB} MiB of struct pages, {judging['judging']:.1f} ms to judge "
+              f"them ({portions}); {copying_all:.1f} ms to copy all {kept // MIB} MiB that are kept", flush=True)
 
 
 def main() -> int:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How long a guest waits for its dump, how long the dump takes, and what it takes of the host.
 
-    pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3] [--ticks]
+    pause.py --vmcorectl build/release/bin/vmcorectl [--memory 4096] [--runs 3] [--ticks] [--peer ANOTHER/vmcorectl]
 
 One guest under plain QEMU and one under a libvirt of its own (session daemon), each dumped while it runs and after it
 panicked, by QEMU, by virsh, and by each method of vmcorectl, in turn. A line tells the medians: seconds from start to
@@ -58,39 +58,65 @@ def qemu_dump(monitor: Path, out: Path, form: str) -> list:
     return [sys.executable, "-c", script, str(monitor), str(out), form]
 
 
+class Line:
+    """What one command took, in all of its runs."""
+
+    def __init__(self, name: str, command: list):
+        self.name, self.command, self.failure = name, command, ""
+        self.walls, self.pauses, self.sizes, self.grown, self.gaps, self.quiet = [], [], [], [], [], []
+
+    def run(self, out: Path, witness: Witness, pid: int, ticking: Guest | None) -> None:
+        out.unlink(missing_ok=True)
+        os.sync()
+        witness.paused()
+        before, started = resident(pid), time.monotonic()
+        with Ticks(ticking) if ticking else nullcontext() as ticks:
+            done = subprocess.run(self.command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.walls.append(time.monotonic() - started)
+        self.pauses.append(witness.paused() * 1000)
+        self.grown.append((resident(pid) - before) / MIB)
+        if done.returncode != 0:
+            self.failure = f"{done.returncode}: {done.stderr.strip()[-200:]}"
+            return
+        self.sizes.append(out.stat().st_size / MIB)
+        if ticking:
+            self.gaps.append(ticks.longest * 1000)
+            with Ticks(ticking) as ticks:
+                time.sleep(self.walls[-1])
+            self.quiet.append(ticks.longest * 1000)
+
+    def tell(self) -> None:
+        if self.failure:
+            print(f"  {self.name:38} FAILED {self.failure}", flush=True)
+            return
+        print(f"  {self.name:38} {statistics.median(self.walls):8.2f} s {statistics.median(self.pauses):10.1f} ms paused "
+              f"{statistics.median(self.sizes):9.1f} MiB {max(self.grown):+9.1f} MiB of the host"
+              + (f" {statistics.median(self.gaps):9.1f} ms without a tick (quiet {statistics.median(self.quiet):.1f})"
+                 if self.gaps else ""), flush=True)
+
+
 class Bench:
-    def __init__(self, runs: int):
-        self.runs = runs
+    """`ours`: what runs vmcorectl, or a peer of it, by name."""
 
-    def line(self, name: str, command: list, out: Path, witness: Witness, pid: int, ticking: Guest | None = None) -> None:
-        walls, pauses, sizes, grown, gaps, quiet = [], [], [], [], [], []
+    def __init__(self, runs: int, ours: dict):
+        self.runs, self.ours = runs, ours
+
+    def turns(self, lines: list, out: Path, witness: Witness, pid: int, ticking: Guest | None = None) -> None:
         for _ in range(self.runs):
-            out.unlink(missing_ok=True)
-            os.sync()
-            witness.paused()
-            before, started = resident(pid), time.monotonic()
-            with Ticks(ticking) if ticking else nullcontext() as ticks:
-                done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-            walls.append(time.monotonic() - started)
-            pauses.append(witness.paused() * 1000)
-            grown.append((resident(pid) - before) / MIB)
-            if done.returncode != 0:
-                print(f"  {name:38} FAILED {done.returncode}: {done.stderr.strip()[-200:]}", flush=True)
-                return
-            sizes.append(out.stat().st_size / MIB)
-            if ticking:
-                gaps.append(ticks.longest * 1000)
-                with Ticks(ticking) as ticks:
-                    time.sleep(walls[-1])
-                quiet.append(ticks.longest * 1000)
-        out.unlink()
-        print(f"  {name:38} {statistics.median(walls):8.2f} s {statistics.median(pauses):10.1f} ms paused "
-              f"{statistics.median(sizes):9.1f} MiB {max(grown):+9.1f} MiB of the host"
-              + (f" {statistics.median(gaps):9.1f} ms without a tick (quiet {statistics.median(quiet):.1f})" if gaps else ""),
-              flush=True)
+            for line in lines:
+                if not line.failure:
+                    line.run(out, witness, pid, ticking)
+        for line in lines:
+            line.tell()
+        out.unlink(missing_ok=True)
+
+    def dump(self, words: list, command_of, out: Path, witness: Witness, pid: int, ticking: Guest | None = None) -> None:
+        """A dump with these words by each of ours; command_of(program, words) is the whole command."""
+        self.turns([Line(f"{name} {' '.join(words)}", command_of(program, words)) for name, program in self.ours.items()],
+                   out, witness, pid, ticking)
 
 
-def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
+def plain(bench: Bench, config: Config, folder: Path) -> None:
     with Guest(config) as guest:
         out = folder / "out"
         witness = Witness(guest.folder / "witness.sock")
@@ -99,23 +125,25 @@ def plain(bench: Bench, vmcorectl: str, config: Config, folder: Path) -> None:
             if state == "panicked":
                 guest.panic()
             print(f"{config.memory_mib} MiB, {config.backend}, plain QEMU, {state}", flush=True)
-            ours = [vmcorectl, "dump", "-q", "--pause-limit", "none", "--qmp", str(guest.qmp_socket), "-o", str(out)]
+
+            def command(program: str, words: list) -> list:
+                return [program, "dump", "-q", "--pause-limit", "none", "--qmp", str(guest.qmp_socket), "-o", str(out), *words]
+
             # ours first: a dump by QEMU touches every page of a shared mapping for good
             for method in ("direct", "qmp"):
-                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, guest.pid, ticking)
+                bench.dump(["--method", method], command, out, witness, guest.pid, ticking)
             if state == "panicked":
                 for words in FASTER:
-                    bench.line(f"vmcorectl {' '.join(words)}", [*ours, *words], out, witness, guest.pid)
+                    bench.dump(words, command, out, witness, guest.pid)
             if state == "running":
                 for consistency in ("torn", "snapshot"):
-                    bench.line(f"vmcorectl --consistency {consistency}", [*ours, "--consistency", consistency], out, witness,
-                               guest.pid, ticking)
+                    bench.dump(["--consistency", consistency], command, out, witness, guest.pid, ticking)
             for form in ("kdump-zlib", "elf"):
-                bench.line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form), out, witness,
-                           guest.pid, ticking)
+                bench.turns([Line(f"QEMU dump-guest-memory, {form}", qemu_dump(guest.qmp_socket, out, form))], out, witness,
+                            guest.pid, ticking)
 
 
-def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
+def by_libvirt(bench: Bench, memory: int) -> None:
     with LibvirtRig("session", memory_mib=memory) as rig:
         out = rig.folder / "home/out.vmcore"
         pid = int(next(rig.folder.rglob(f"{rig.name}.pid")).read_text())
@@ -128,34 +156,39 @@ def by_libvirt(bench: Bench, vmcorectl: str, memory: int) -> None:
                 while "crashed" not in rig.virsh("domstate", rig.name):
                     time.sleep(0.2)
             print(f"{memory} MiB, ram, libvirt, {state}", flush=True)
-            ours = rig.command(vmcorectl, "dump", "-q", "--pause-limit", "none", "-c", rig.uri, rig.name, "-o", out)
+
+            def command(program: str, words: list) -> list:
+                return rig.command(program, "dump", "-q", "--pause-limit", "none", "-c", rig.uri, rig.name, "-o", out, *words)
+
             for method in ("direct", "libvirt"):
-                bench.line(f"vmcorectl --method {method}", [*ours, "--method", method], out, witness, pid)
+                bench.dump(["--method", method], command, out, witness, pid)
             if state == "panicked":
                 for words in FASTER:
-                    bench.line(f"vmcorectl {' '.join(words)}", [*ours, *words], out, witness, pid)
+                    bench.dump(words, command, out, witness, pid)
             virsh = rig.command("virsh", "-q", "-c", rig.uri, "dump", "--memory-only", rig.name, out)
-            bench.line("virsh dump --memory-only", virsh, out, witness, pid)
+            bench.turns([Line("virsh dump --memory-only", virsh)], out, witness, pid)
         witness.close()     # so that the rig can end QEMU
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--vmcorectl", default=os.environ.get("VMCORECTL"), required="VMCORECTL" not in os.environ)
+    parser.add_argument("--peer", help="another vmcorectl")
     parser.add_argument("--memory", type=int, default=4096, help="MiB of the guests")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ticks", action="store_true", help="watch a program in the guest")
     parser.add_argument("--only", choices=("plain", "libvirt"))
     options = parser.parse_args()
-    bench, vmcorectl = Bench(options.runs), str(Path(options.vmcorectl).resolve())
+    programs = {"vmcorectl": options.vmcorectl} | ({"peer": options.peer} if options.peer else {})
+    bench = Bench(options.runs, {name: str(Path(program).resolve()) for name, program in programs.items()})
     with tempfile.TemporaryDirectory(dir=cache_dir("scratch")) as folder:
         if options.only != "libvirt":
             for backend in ("ram", "memfd"):
                 config = Config(name="pause", kernel="6.12", memory_mib=options.memory, backend=backend,
                                 tick_cpu=1 if options.ticks else -1)
-                plain(bench, vmcorectl, config, Path(folder))
+                plain(bench, config, Path(folder))
     if options.only != "plain":
-        by_libvirt(bench, vmcorectl, options.memory)
+        by_libvirt(bench, options.memory)
     return 0
 
 

@@ -75,6 +75,15 @@ class Confined(Cli):
         done = self.run_cli("-Ur", VMCORECTL, "dmesg", self.dump(), program="unshare")
         self.assertIn("note: vmcore-worker is confined without a user of its own", done.stderr.decode())
 
+    def test_first_to_be_killed_for_memory(self):
+        """Of a conversion the worker, and who started it: before any guest of the host."""
+        scores = self.folder / "programs0/scores"
+        program = self.with_worker(f"with open({str(scores)!r}, 'w') as told:\n"
+                                   "    for pid in ('self', os.getppid()):\n"
+                                   "        told.write(open(f'/proc/{pid}/oom_score_adj').read())\nos._exit(1)\n")
+        self.refused("convert", self.dump(), "out", program=program, says=["exit status 1"])
+        self.assertEqual(scores.read_text().split(), ["1000", "1000"])
+
     def test_last_words_steer_no_terminal(self):
         program = self.with_worker("os.write(2, b'\\x1b[2J words\\n')\nos.kill(os.getpid(), 31)\n")
         said = self.refused("dmesg", self.dump(), program=program, says=["system call that its job does not need"])

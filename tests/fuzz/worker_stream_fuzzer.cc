@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a guest's capture kernel sends, through the worker's job to a dump: the job ends, and a dump
-// that it calls done opens. The input changes the frames of a stream that is right; checksums are
-// made right again, or no change would come past them.
+// that it calls done opens. The input changes the frames of a stream that is right. Its pages are
+// not compressed, so that changes come to the guest's memory, and checksums are made right again,
+// or none would come past them.
 //
 // Input: a byte for the level, then changes: the frame (1 byte), what is done (1), where in its
-// payload (2), how many bytes (1), those.
+// payload (3), how many bytes (1), those.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,8 +15,11 @@
 
 #include "src/base/little_endian.h"
 #include "src/convert/convert.h"
+#include "src/formats/codec.h"
 #include "src/formats/crc32c.h"
+#include "src/formats/guest_stream/protocol.h"
 #include "src/formats/guest_stream/writer.h"
+#include "src/image/page.h"
 #include "src/worker/jobs.h"
 #include "tests/builders/dump_builder.h"
 #include "tests/builders/kernel_fuzz.h"
@@ -32,12 +36,56 @@ class Silent : public convert::Observer {
   void source_read() override {}
 };
 
-std::vector<Bytes> whole_stream() {
-  std::vector<Bytes> frames;
+struct Piece {
+  Bytes frame;
+  bool changed = false;  // its payload
+};
+
+formats::FrameHeader header_of(const Bytes& frame) { return *load<formats::FrameHeader>(frame, 0); }
+
+// Puts the frame's number, size and checksums right.
+void mend(Piece& piece, std::uint64_t sequence) {
+  formats::FrameHeader header = header_of(piece.frame);
+  const auto payload = std::span<const std::byte>(piece.frame).subspan(sizeof(header));
+  header.size = static_cast<std::uint32_t>(payload.size());
+  header.sequence = sequence;
+  if (piece.changed) {
+    header.payload_crc = formats::crc32c(payload);
+  }
+  header.header_crc =
+      formats::crc32c(as_bytes(header).first(offsetof(formats::FrameHeader, header_crc)));
+  std::ranges::copy(as_bytes(header), piece.frame.begin());
+}
+
+// A frame of pages, without compression.
+Bytes unpacked(const Bytes& frame) {
+  constexpr std::size_t kBegin = sizeof(formats::FrameHeader);
+  auto header = *load<formats::PagesHeader>(frame, kBegin);
+  const std::size_t data = kBegin + sizeof(header) + header.runs * sizeof(formats::PageFrameRun);
+  if (header.codec == 0) {
+    return frame;
+  }
+  std::size_t pages = 0;
+  for (std::size_t at = kBegin + sizeof(header); at < data; at += sizeof(formats::PageFrameRun)) {
+    pages += load<formats::PageFrameRun>(frame, at)->count;
+  }
+  Bytes out(data + pages * kPageSize);
+  header.codec = 0;
+  std::copy_n(frame.begin(), data, out.begin());
+  std::ranges::copy(as_bytes(header), out.begin() + kBegin);
+  const auto decompressor = formats::make_decompressor(Codec::zstd);
+  fuzz::check((*decompressor)
+                  ->decompress(std::span(frame).subspan(data), std::span(out).subspan(data))
+                  .has_value());
+  return out;
+}
+
+std::vector<Piece> whole_stream() {
+  std::vector<Piece> pieces;
   const MemoryImage image = testing::fuzzed_image({});
   formats::GuestStreamWriter writer(
       [&](std::span<const std::byte> frame) {
-        frames.emplace_back(frame.begin(), frame.end());
+        pieces.push_back({Bytes(frame.begin(), frame.end())});
         return Result<>();
       },
       formats::StreamId{});
@@ -47,30 +95,26 @@ std::vector<Bytes> whole_stream() {
   Silent silent;
   fuzz::check(convert::convert(image, writer, {.how = {.level = 31, .threads = 1}}, silent, {})
                   .has_value());
-  return frames;
-}
-
-// Puts the frame's number, size and checksums right.
-void mend(Bytes& frame, std::uint64_t sequence) {
-  formats::FrameHeader header = *load<formats::FrameHeader>(frame, 0);
-  const auto payload = std::span<const std::byte>(frame).subspan(sizeof(header));
-  header.size = static_cast<std::uint32_t>(payload.size());
-  header.sequence = sequence;
-  header.payload_crc = formats::crc32c(payload);
-  header.header_crc =
-      formats::crc32c(as_bytes(header).first(offsetof(formats::FrameHeader, header_crc)));
-  std::ranges::copy(as_bytes(header), frame.begin());
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (header_of(pieces[i].frame).kind == static_cast<std::uint32_t>(formats::FrameKind::pages)) {
+      pieces[i] = {unpacked(pieces[i].frame), true};
+    }
+    mend(pieces[i], i);
+    pieces[i].changed = false;
+  }
+  return pieces;
 }
 
 enum class Deed { overwrite, insert, erase, drop, repeat, swap, kind, cut };
 
-void change(std::vector<Bytes>& frames, Deed deed, std::size_t which, std::size_t where,
+void change(std::vector<Piece>& pieces, Deed deed, std::size_t which, std::size_t where,
             std::span<const std::byte> bytes) {
-  Bytes& frame = frames[which];
+  Bytes& frame = pieces[which].frame;
   const std::size_t begin = sizeof(formats::FrameHeader);
   const std::size_t place = begin + where % (frame.size() - begin + 1);
   const std::size_t some = std::min(bytes.size(), frame.size() - place);
   const auto at = frame.begin() + static_cast<std::ptrdiff_t>(place);
+  pieces[which].changed = true;
   switch (deed) {
     case Deed::overwrite:
       std::copy_n(bytes.begin(), some, at);
@@ -82,38 +126,42 @@ void change(std::vector<Bytes>& frames, Deed deed, std::size_t which, std::size_
       frame.erase(at, at + static_cast<std::ptrdiff_t>(some));
       break;
     case Deed::drop:
-      frames.erase(frames.begin() + static_cast<std::ptrdiff_t>(which));
+      pieces.erase(pieces.begin() + static_cast<std::ptrdiff_t>(which));
       break;
     case Deed::repeat:
-      frames.push_back(Bytes(frame));
+      pieces.push_back(Piece(pieces[which]));
       break;
     case Deed::swap:
-      std::swap(frame, frames[where % frames.size()]);
+      std::swap(pieces[which], pieces[where % pieces.size()]);
       break;
     case Deed::kind:
       builders::poke(frame, offsetof(formats::FrameHeader, kind),
                      static_cast<std::uint32_t>(where));
       break;
     case Deed::cut:
-      frames.resize(which + 1);
+      pieces.resize(which + 1);
       break;
   }
 }
 
 Bytes changed_stream(std::span<const std::byte> input) {
-  static const std::vector<Bytes> whole = whole_stream();
-  std::vector<Bytes> frames = whole;
-  while (input.size() >= 5 && frames.size() > 1) {
+  constexpr std::size_t kChange = 6;
+  constexpr std::size_t kMostPieces = 300;
+  static const std::vector<Piece> whole = whole_stream();
+  std::vector<Piece> pieces = whole;
+  while (input.size() >= kChange && pieces.size() > 1 && pieces.size() < kMostPieces) {
     const auto deed = static_cast<Deed>(std::to_integer<unsigned>(input[1]) % 8);
-    const std::size_t size = std::min(std::to_integer<std::size_t>(input[4]), input.size() - 5);
-    change(frames, deed, std::to_integer<std::size_t>(input[0]) % frames.size(),
-           *load<ul16>(input, 2), input.subspan(5, size));
-    input = input.subspan(5 + size);
+    const std::size_t where = *load<ul32>(input, 2) & 0xffffff;
+    const std::size_t size =
+        std::min(std::to_integer<std::size_t>(input[5]), input.size() - kChange);
+    change(pieces, deed, std::to_integer<std::size_t>(input[0]) % pieces.size(), where,
+           input.subspan(kChange, size));
+    input = input.subspan(kChange + size);
   }
   Bytes line;
-  for (std::size_t i = 0; i < frames.size(); ++i) {
-    mend(frames[i], i);
-    line.insert(line.end(), frames[i].begin(), frames[i].end());
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    mend(pieces[i], i);
+    line.insert(line.end(), pieces[i].frame.begin(), pieces[i].frame.end());
   }
   return line;
 }

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <poll.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -25,9 +26,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <functional>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "src/base/pipe.h"
 #include "src/base/process.h"
 #include "src/base/whole_file.h"
 #include "src/sandbox/bounds.h"
@@ -343,6 +347,34 @@ TEST(Confine, EachWorkerHasAUserOfItsOwn) {
   EXPECT_TRUE(exited_with(status, 0)) << ending(status);
 }
 
+// Whoever started it may be killed at any time, and then nobody is left to end a worker that does
+// not look at its channel any more.
+TEST(Confine, NoWorkerOutlivesWhoStartedIt) {
+  Pipe alive = *make_pipe();
+  Pipe over = *make_pipe();
+  const int status = status_of([&] {
+    auto worker = Process::start([&] {
+      over.in.reset();
+      Confinement confinement(false);
+      if (!confinement.begin() || !confinement.narrow({.operation = Operation::convert}, 0)) {
+        return kNotConfined;
+      }
+      char byte = 'y';
+      return ::write(alive.in.get(), &byte, 1) == 1 && ::read(over.out.get(), &byte, 1) == 0 ? 0
+                                                                                             : 1;
+    });
+    alive.in.reset();
+    char byte = 'n';
+    const bool confined = ::read(alive.out.get(), &byte, 1) == 1;
+    return confined ? ::kill(::getpid(), SIGKILL) : kNotConfined;
+  });
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << ending(status);
+  alive.in.reset();
+  pollfd end{alive.out.get(), 0, 0};
+  constexpr int kPatience = 60'000;
+  EXPECT_EQ(::poll(&end, 1, kPatience), 1) << "it lives on";
+}
+
 TEST(Confine, LeavesNoPath) {
   if (::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION) < 1) {
     GTEST_SKIP() << "this kernel has no Landlock";
@@ -373,6 +405,71 @@ TEST(Confine, FilesAndMemoryAreBounded) {
                : 0;
   });
   EXPECT_TRUE(exited_with(too_large, ENOMEM)) << ending(too_large);
+}
+
+// A guest's RAM in a file comes opened for reading, and stays so.
+TEST(Confine, RamThatIsGivenForReadingIsNotWritten) {
+  const Fd ram(::open(fmt::format("/proc/self/fd/{}", kRam).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::ftruncate(kRam, 4096), 0);
+  const int status = confined({.operation = Operation::convert, .input = ProcessInput{}}, [&] {
+    void* const at = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, ram.get(), 0);
+    if (at == MAP_FAILED || ::mprotect(at, 4096, PROT_READ | PROT_WRITE) == 0 || errno != EACCES) {
+      return 1;
+    }
+    if (::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, ram.get(), 0) != MAP_FAILED ||
+        errno != EACCES) {
+      return 2;
+    }
+    return ::pwrite(ram.get(), "x", 1, 0) < 0 && errno == EBADF ? 0 : 3;
+  });
+  EXPECT_TRUE(exited_with(status, 0)) << ending(status);
+}
+
+// The limits of that name that the kernel tells of the process, one for what it does within them
+// and one that it could raise that to.
+std::string limits_of(pid_t pid, const std::string& name) {
+  std::istringstream lines(*read_file(fmt::format("/proc/{}/limits", pid)));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(name)) {
+      std::istringstream words(line.substr(name.size()));
+      std::string soft;
+      std::string hard;
+      words >> soft >> hard;
+      return soft + " " + hard;
+    }
+  }
+  return "";
+}
+
+// As the kernel has them, of each kind of job.
+TEST(Confine, EachJobHasTheBoundsThatAreItsOwn) {
+  for (Request job : jobs()) {
+    job.ram = 1ULL << 30;
+    Pipe ready = *make_pipe();
+    Pipe over = *make_pipe();
+    auto worker = Process::start([&] {
+      over.in.reset();
+      Confinement confinement(false);
+      const bool done = confinement.begin() && confinement.narrow(job, 1U << 20);
+      char byte = done ? 'y' : 'n';
+      return ::write(ready.in.get(), &byte, 1) == 1 && ::read(over.out.get(), &byte, 1) == 0 ? 0
+                                                                                             : 1;
+    });
+    char byte = 'n';
+    ASSERT_EQ(::read(ready.out.get(), &byte, 1), 1);
+    EXPECT_EQ(byte, 'y');
+    const Bounds bounds = bounds_of(job, 1U << 20);
+    const auto both = [](std::uint64_t most) { return fmt::format("{0} {0}", most); };
+    EXPECT_EQ(limits_of(worker->pid(), "Max cpu time"), both(bounds.seconds));
+    EXPECT_EQ(limits_of(worker->pid(), "Max file size"), both(bounds.file));
+    EXPECT_EQ(limits_of(worker->pid(), "Max open files"), both(bounds.fds));
+    EXPECT_EQ(limits_of(worker->pid(), "Max core file size"), both(0));
+    if (!kSanitized) {
+      EXPECT_EQ(limits_of(worker->pid(), "Max data size"), both(bounds.memory));
+    }
+    over.in.reset();
+    EXPECT_TRUE(exited_with(*worker->wait(), 0));
+  }
 }
 
 // A larger guest, or a larger file, has wider bounds; a text has narrow ones.

@@ -152,18 +152,20 @@ TEST_F(FakeWorker, IsTheFirstToBeKilledForMemory) {
   EXPECT_EQ(score, 1000);
 }
 
-// What the child may have: its channel, nowhere to print to, an empty environment.
+// What the child may have: its channel, nowhere to print to but a pipe, an empty environment.
 TEST_F(FakeWorker, HasNothingButItsChannel) {
   ::setenv("VMCORECTL_TEST_SECRET", "1", 1);
   const Fd ours(::dup2(STDERR_FILENO, 50));  // not close-on-exec
   const auto told = folder_ / "told";
-  Worker worker = start("for i in 3 50; do [ -e /proc/$$/fd/$i ] && echo has $i; done > " +
-                        told.string() + "; echo secret=$VMCORECTL_TEST_SECRET >> " + told.string());
+  Worker worker = start("exec 4> " + told.string() +
+                        "; for i in 3 50; do [ -e /proc/$$/fd/$i ] && echo has $i; done >&4"
+                        "; for i in 0 1 2; do readlink /proc/$$/fd/$i; done | sed 's/:.*//' >&4"
+                        "; echo secret=$VMCORECTL_TEST_SECRET >&4");
   static_cast<void>(worker.next_event());
   ::unsetenv("VMCORECTL_TEST_SECRET");
   std::ifstream in(told);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
-  EXPECT_EQ(text, "has 3\nsecret=\n");
+  EXPECT_EQ(text, "has 3\n/dev/null\n/dev/null\npipe\nsecret=\n");
 }
 
 TEST(Worker, AMissingProgramIsSaid) {
