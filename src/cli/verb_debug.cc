@@ -273,8 +273,7 @@ Run add_debug(CLI::App& command, const Common& common) {
       ->required();
   CLI::Option* const name =
       command.add_flag("--name", options->source.by_name, "DUMP is the name of a domain");
-  CLI::Option* const uri =
-      command.add_option("-c,--connect", options->source.uri, "The URI of libvirt, of a domain");
+  command.add_option("-c,--connect", options->source.uri, "The URI of libvirt, of a domain");
   command.add_option("MORE", options->more,
                      "With --run: more dumps; else words for the analyzer, behind --");
   command.add_option("--with", options->with, "The analyzer; default: the first one that reads it")
@@ -295,9 +294,7 @@ Run add_debug(CLI::App& command, const Common& common) {
       ->needs(script);
   CLI::Option* const check = add_self_check_option(command, options->self_check);
   check->excludes(script)->excludes(command.get_option("--with"));
-  for (CLI::Option* const one : {name, uri}) {
-    one->excludes(script)->excludes(check);
-  }
+  name->excludes(script)->excludes(check);
   command.add_option("--jobs", options->at_once, "How many dumps at once; default: one a CPU")
       ->needs(script)
       ->check(CLI::Range(1, 256));
