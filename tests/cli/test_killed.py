@@ -155,12 +155,13 @@ class Killed(Cli):
             deeds += [[deed for deed in done if deed != "dump-guest-memory"] for _, done in self.panics(name)]
         told = {line.split(" kept as ")[1].split()[0].rstrip(";,") for line in said.splitlines() if " kept as " in line}
         self.assertLessEqual(told, {crash["id"] for crash in crashes})
+        parts = said.count("was a part of")
         for done in deeds:      # once; a reset that was not carried on is carried on by the next vmcored
             self.assertEqual((done[0], done[-1], done.count("cont")), ("system_reset", "cont", 1), deeds)
         whole = [crash for crash in crashes if crash["manifest"]["complete"]]
         self.assertGreater(self.resets, 0)
         print(f"\nkilled vmcored {KILLS} times in {time.monotonic() - begun:.0f} s (one crash takes {once:.2f} s): {len(deeds)} panics, "
-              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {len(told)} were told as "
+              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {parts} parts of whole ones were removed; {len(told)} were told as "
               f"kept; every guest was restarted once after each panic; {self.resets} resets were trapped")
 
 
