@@ -159,7 +159,7 @@ class Keeping(Flash):
         self.flash("--event", self.event())
         (crash,) = self.listed()
         self.assertEqual(crash["manifest"]["capture"]["consistency"], "stopped")
-        self.assertIn("report.json", self.files(crash))
+        self.assertIn("report.txt", self.files(crash))      # which a flash report alone has
 
     def test_a_crash_that_comes_too_often(self):
         """Four are kept with their memory, the fifth without; the text says so."""
