@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -126,6 +127,29 @@ class Killed(Cli):
         self.service.start()
         self.wait_until_settled()
         self.assertEqual([deed for deed in self.trapped.deeds if deed in ("system_reset", "cont")], ["system_reset", "cont"])
+
+    def test_a_guest_that_panics_again_after_its_restart(self):
+        """Its second panic is not taken for the first one, of which vmcored knows no more than that it was not settled."""
+        guest, obey = self.fleet.guests["vm000"], self.fleet.guests["vm000"].obey
+
+        def killing(command: dict) -> None:
+            obey(command)
+            if command["execute"] == "system_reset":    # its memory was read, and its dump is not in the store yet
+                for job in self.service.jobs():
+                    os.kill(job, signal.SIGKILL)
+            elif command["execute"] == "cont":
+                self.service.kill()
+
+        guest.obey = killing
+        self.fleet.panic(["vm000"])
+        self.service.process.wait(PATIENCE)
+        guest.obey = obey
+        wait_until(lambda: not self.service.jobs(), "the end of the job", PATIENCE)
+        self.fleet.panic(["vm000"])
+        self.service.start()
+        self.wait_until_settled()
+        self.assertEqual(self.service.end(), 0)
+        self.check_kept("vm000", self.listed())
 
     def test_at_random_moments(self):
         begun = time.monotonic()
