@@ -185,8 +185,9 @@ class Killed(Cli):
         whole = [crash for crash in crashes if crash["manifest"]["complete"]]
         self.assertGreater(self.resets, 0)
         print(f"\nkilled vmcored {KILLS} times in {time.monotonic() - begun:.0f} s (one crash takes {once:.2f} s): {len(deeds)} panics, "
-              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {parts} parts of whole ones were removed; {len(told)} were told as "
-              f"kept; every guest was restarted once after each panic; {self.resets} resets were trapped")
+              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {parts} parts of whole "
+              f"ones were removed; {len(told)} were told as kept; every guest was restarted once after each panic; {self.resets} "
+              f"resets were trapped")
 
 
 if __name__ == "__main__":
