@@ -190,6 +190,7 @@ Result<Keeping> Keeping::begin(const KeepChoice& choice, const vault::GuestKey& 
   // Before any file: a draft with files is completed, and must say of which guest it is.
   TRY(keeping.draft_.note(keeping.manifest_));
   keeping.event_ = event;
+  keeping.guest_stops_ = event && report::stops_guest(*event);
   if (event && choice.flash) {
     TRY(keeping.keep_event());
     keeping.has_flash_ = true;
@@ -306,6 +307,11 @@ Result<bool> Keeping::wants_memory() {
   manifest_.memory_left_out = verdict.why;
   manifest_.complete = !verdict.keep;
   return verdict.keep;
+}
+
+void Keeping::note_memory_read() {
+  manifest_.memory_read = true;
+  static_cast<void>(draft_.note(manifest_));  // it survives this program, which is enough
 }
 
 Result<> Keeping::keep_event() {

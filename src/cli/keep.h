@@ -59,9 +59,13 @@ class Keeping {
   report::JobFlash keep_flash(const job::FlashReading& reading);
   // The same of the kernel log that the guest itself has sent into the draft.
   report::JobFlash keep_log_report();
+  // Notes in the draft that memory is read. Call it before anybody may carry the guest on.
+  void note_memory_read();
   // Decides whether memory is dumped: not that of a repeat. The manifest says why not.
   Result<bool> wants_memory();
 
+  // The event says that its guest stands still, or is about to.
+  bool guest_stops() const { return guest_stops_; }
   // Where the job writes the dump.
   std::filesystem::path output() const { return draft_.path() + "/vmcore"; }
 
@@ -119,6 +123,7 @@ class Keeping {
   std::string draft_path_ = draft_.path();
   std::uint64_t crashed_us_ = 0;  // since the epoch
   bool has_flash_ = false;
+  bool guest_stops_ = false;
   std::optional<report::CrashEvent> event_;  // that is not in the draft yet
   std::optional<Result<vault::KeptCrash>> kept_;
 };

@@ -107,8 +107,9 @@ Result<bool> keep_flash(Options& options, Keeping& keeping, job::Interrupt& inte
   interrupt.arm();
   acquire::Selection guest = options.job.guest;
   guest.spool_folder = job::spool_folder(options.job);
-  TRY_ASSIGN(const job::FlashReading reading,
-             job::read_flash(guest, options.job.dump.how.threads, interrupt.fd()));
+  TRY_ASSIGN(
+      const job::FlashReading reading,
+      job::read_flash(guest, options.job.dump.how.threads, keeping.guest_stops(), interrupt.fd()));
   reporter.tell(keeping.keep_flash(reading));
   options.job.opened = reading.opened;
   if (options.keep.go_fd >= 0) {
@@ -134,6 +135,12 @@ std::optional<job::GuestDumpResult> dump_into_draft(Options& options, Keeping& k
   }
   job::GuestDumpOptions job = options.job;
   job.confirm_kept = [&] { return keeping.commit(); };
+  if (options.job.on_memory_read) {
+    job.on_memory_read = [&] {
+      keeping.note_memory_read();
+      options.job.on_memory_read();
+    };
+  }
   return dump(job, interrupt, reporter, common);
 }
 
@@ -154,6 +161,7 @@ int tell_kept(const Keeping& keeping, const report::DumpReport& report, int code
 int finish_without_memory(Keeping& keeping, const Options& options, JobReporter& reporter,
                           const Common& common) {
   if (options.job.on_memory_read) {
+    keeping.note_memory_read();
     options.job.on_memory_read();
   }
   const Result<> kept = keeping.finish_without_memory();

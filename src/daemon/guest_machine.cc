@@ -305,6 +305,11 @@ bool GuestMachine::was_handled(const GuestFacts& facts) const {
          *recorded_->process == *facts.process;
 }
 
+bool GuestMachine::is_open(const GuestFacts& facts) const {
+  return recorded_ && !recorded_->settled && !recorded_->policy_due.empty() && recorded_->process &&
+         recorded_->process == facts.process;
+}
+
 // Whether a guest that stands still after a reset does so because its restart broke off: the
 // monitor was lost in it, or vmcored was killed. Nobody else would carry it on.
 bool GuestMachine::is_amid_restart(const GuestFacts& facts) const {
@@ -342,6 +347,10 @@ void GuestMachine::begin(const GuestEvent& event, GuestPhase phase, JobKind job,
   crash_ = Crash{.event = event, .phase = phase};
   crash_->stopped = stands_still(event);
   crash_->has_policy = phase != GuestPhase::hung;
+  if (event.found && is_open(facts)) {
+    crash_->in_parts = true;
+    crash_->event.time = std::chrono::microseconds(recorded_->time_us);
+  }
   phase_ = phase;
   after_ = GuestPhase::watched;
   waiting_ = Waiting::nothing;
@@ -479,8 +488,12 @@ Actions GuestMachine::on_recovered(const std::string& id, const GuestFacts& fact
     crash_->outcome.id = id;
   }
   crash_->outcome.why = "its job ended without a report: " + crash_->died.how;
-  const bool again = crash_->left.empty() && !crash_->read && !crash_->died.overdue;
+  // Its memory is still there, also if it was read.
+  const bool again = crash_->left.empty() && !crash_->acting && !crash_->died.overdue;
   if (again && crash_->tries < 2) {
+    crash_->read = false;
+    crash_->in_parts = true;
+    crash_->part = id;
     start_job(crash_->job);
   } else {
     settle(facts);
@@ -505,6 +518,10 @@ void GuestMachine::settle(const GuestFacts& facts) {
             fmt::format("kept as {}{}{}", outcome.id,
                         outcome.left_out.empty() ? "" : "; memory: " + outcome.left_out,
                         outcome.why.empty() ? "" : ", not complete: " + outcome.why)});
+  }
+  if (crash.in_parts && outcome.whole) {
+    add(RemoveParts{
+        {outcome.id, static_cast<std::uint64_t>(crash.event.time.count()), crash.part}});
   }
   phase_ = outcome.id.empty() ? GuestPhase::lost : GuestPhase::kept;
   remember(facts);

@@ -16,6 +16,7 @@
 #include "src/config/config.h"
 #include "src/daemon/guest_record.h"
 #include "src/daemon/guest_source.h"
+#include "src/daemon/store_work.h"
 #include "src/report/manifest.h"
 
 namespace vmcore::daemon {
@@ -113,6 +114,10 @@ struct NotePolicy {
 };
 // The store is asked to complete what a job has left; then on_recovered().
 struct Recover {};
+// The crash is whole: what jobs before this one have kept of it is removed.
+struct RemoveParts {
+  PartsOf parts = {};
+};
 // on_timer() then, unless another Wait comes first.
 struct Wait {
   std::chrono::seconds time{};
@@ -125,8 +130,8 @@ struct Say {
   bool bad = false;
   std::string text = {};
 };
-using Action =
-    std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover, Wait, Settle, Say>;
+using Action = std::variant<StartJob, EndJob, Leave, DoDeed, Remember, NotePolicy, Recover,
+                            RemoveParts, Wait, Settle, Say>;
 using Actions = std::vector<Action>;
 
 class GuestMachine {
@@ -155,6 +160,8 @@ class GuestMachine {
     bool stopped = false;  // the guest stands still in it
     bool has_policy = true;
     bool taken_up = false;  // it was handled by a vmcored that ran before
+    bool in_parts = false;  // a job before this one may have kept a part of it
+    std::string part = {};  // that one in the store; empty: not known
     JobKind job = JobKind::dump;
     bool job_runs = false;
     unsigned tries = 0;       // of the job
@@ -202,6 +209,9 @@ class GuestMachine {
   void begin_as_told(const acquire::GuestEvent& event, const GuestFacts& facts);
   // Whether the crash that was found was handled before.
   bool was_handled(const GuestFacts& facts) const;
+  // Whether it is the recorded one, which no vmcored has settled, or carried on, as far as is
+  // known.
+  bool is_open(const GuestFacts& facts) const;
   bool is_amid_restart(const GuestFacts& facts) const;
   void take_up(const acquire::GuestEvent& event, const GuestFacts& facts);
   void start_job(JobKind kind);

@@ -380,6 +380,24 @@ void Keeper::do_one(Guest& guest, const Recover&) {
   });
 }
 
+void Keeper::do_one(Guest& guest, const RemoveParts& remove) {
+  loop_.in_background<std::vector<std::string>>(
+      [store = config_.store, id = guest.id, parts = remove.parts] {
+        return remove_parts(store, id, parts);
+      },
+      [id = guest.id, whole = remove.parts.whole_id](const std::vector<std::string>& removed) {
+        for (const std::string& part : removed) {
+          say(Priority::info, id.name,
+              fmt::format("{} was a part of {}, which is whole, and is removed", part, whole));
+          audit::write({.deed = audit::Deed::remove,
+                        .guest = id.name,
+                        .uuid = id.uuid,
+                        .result = std::string(audit::kDone),
+                        .fields = {{"VMCORECTL_CRASH", part}, {"VMCORECTL_ACTION", "part"}}});
+        }
+      });
+}
+
 void Keeper::do_one(Guest& guest, const Wait& wait) {
   loop_.cancel(guest.timer);
   guest.timer = loop_.after(wait.time, [this, key = guest.id.key()] {
@@ -547,6 +565,11 @@ std::vector<GuestId> Keeper::guests() const {
     all.push_back(guest.id);
   }
   return all;
+}
+
+bool Keeper::stands_after_panic(const GuestId& guest) {
+  const GuestFacts facts = facts_of(guest_of(guest));
+  return facts.armed || facts.owner_wants == config::AfterCrash::preserve;
 }
 
 std::string Keeper::state_of(const GuestId& guest) const {

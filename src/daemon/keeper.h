@@ -75,6 +75,9 @@ class Keeper {
   std::vector<GuestId> guests() const;
   // The word of its state, phase_name().
   std::string state_of(const GuestId& guest) const;
+  // Whether it would stand still after a panic, until its memory is read: it is armed, or its owner
+  // wants that.
+  bool stands_after_panic(const GuestId& guest);
   // The record of a guest. It stays where it is.
   GuestRecord& record_of(const GuestId& guest) { return guest_of(guest).record; }
   void save(const GuestRecord& record, RecordWriter::Done done);
@@ -124,6 +127,7 @@ class Keeper {
   void do_one(Guest& guest, const Remember& remember);
   void do_one(Guest& guest, const NotePolicy& note);
   void do_one(Guest& guest, const Recover& recover);
+  void do_one(Guest& guest, const RemoveParts& remove);
   void do_one(Guest& guest, const Wait& wait);
   void do_one(Guest& guest, const Settle& settle);
   void do_one(Guest& guest, const Say& said);

@@ -18,7 +18,12 @@ JobCommand command_for(const GuestId& guest) {
 }  // namespace
 
 void LookAhead::add(const GuestId& guest) {
+  if (std::ranges::find(waiting_, guest) != waiting_.end()) {
+    return;
+  }
+  waiting_.push_back(guest);
   loop_.after(delay_, [this, guest] {
+    std::erase(waiting_, guest);
     if (std::ranges::find(due_, guest) == due_.end()) {
       due_.push_back(guest);
     }

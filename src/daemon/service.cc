@@ -8,10 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "src/base/fd.h"
@@ -58,6 +60,21 @@ MonitorPrograms programs_beside(std::filesystem::path vmcorectl) {
           .guardian = guardian_executable().value_or("vmcore-guardian")};
 }
 
+// A vmcored that was killed may have been starting a process, which has its lock and its socket
+// until it has become another program.
+template <class Work>
+auto once_free(const Work& work) {
+  constexpr int kMostTries = 40;
+  constexpr std::chrono::milliseconds kTryEvery{50};
+  for (int i = 1;; ++i) {
+    auto done = work();
+    if (done || done.error().code != Errc::busy || i == kMostTries) {
+      return done;
+    }
+    std::this_thread::sleep_for(kTryEvery);
+  }
+}
+
 class Service {
  public:
   static Result<std::unique_ptr<Service>> start(const ServiceOptions& options,
@@ -65,7 +82,7 @@ class Service {
     TRY_ASSIGN(Fd signals, take_signals());
     TRY_ASSIGN(std::filesystem::path program, vmcorectl_executable());
     TRY_ASSIGN(GuestRecords records, GuestRecords::open(options.state));
-    TRY_ASSIGN(Fd lock, records.lock());
+    TRY_ASSIGN(Fd lock, once_free([&] { return records.lock(); }));
     std::unique_ptr<Service> service(new Service(options, std::move(config), std::move(signals),
                                                  std::move(records), std::move(program)));
     service->lock_ = std::move(lock);
@@ -110,7 +127,7 @@ class Service {
         armed_(loop_, hands_that_arm()),
         look_ahead_(loop_, programs_.vmcorectl, programs_.boot_time, [this](const GuestId& id) {
           return keeper_.state_of(id) == phase_name(GuestPhase::watched) &&
-                 keeper_.record_of(id).armed;
+                 keeper_.stands_after_panic(id);
         }) {}
 
   std::size_t count_armed() {
@@ -139,7 +156,9 @@ class Service {
 
   // What a command asks for needs a service; the service needs no command.
   Result<> listen() {
-    auto server = control::Server::listen(options_.socket, group_of_folder(options_.socket));
+    auto server = once_free([this] {
+      return control::Server::listen(options_.socket, group_of_folder(options_.socket));
+    });
     if (server) {
       desk_.emplace(loop_, *std::move(server), armed_, hands_of_desk());
       return {};
@@ -181,6 +200,9 @@ class Service {
       const bool is_there = event.found && event.kind != acquire::GuestEvent::Kind::stopped;
       if (is_there || event.kind == acquire::GuestEvent::Kind::started) {
         armed_.on_started(id);
+        if (!id.uuid.empty() && folder_of(id.from) == nullptr) {  // a domain
+          look_ahead_.add(id);
+        }
       }
     };
     return events;
@@ -313,7 +335,8 @@ int run_service(const ServiceOptions& options) {
 
 int give_back_guests(const ServiceOptions& options) {
   const auto records = GuestRecords::open(options.state);
-  const auto lock = records ? records->lock() : tl::unexpected(records.error());
+  const auto lock = records ? once_free([&] { return records->lock(); })
+                            : Result<Fd>(tl::unexpected(records.error()));
   if (!lock) {
     return report_error(lock.error());
   }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/daemon/store_work.h"
 
-#include <algorithm>
-#include <system_error>
-#include <vector>
+#include <fcntl.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "src/acquire/crash/panic_events.h"
+#include "src/base/fd.h"
+#include "src/base/whole_file.h"
+#include "src/job/describe_crash.h"
+#include "src/report/crash_event.h"
 #include "src/vault/vault.h"
 
 namespace vmcore::daemon {
@@ -13,6 +20,54 @@ Result<> note_policy(const std::filesystem::path& store, const std::string& id,
                      const report::PolicyOutcome& outcome) {
   TRY_ASSIGN(const vault::Vault vault, vault::Vault::open(store));
   return vault.set_policy(id, outcome);
+}
+
+namespace {
+
+bool is_of(const report::Manifest& manifest, const GuestId& guest) {
+  const GuestIdentity& who = manifest.capture.guest;
+  return !manifest.from.empty()                   ? manifest.from == guest.from
+         : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
+                                                  : who.uuid == guest.uuid;
+}
+
+// A guest that stopped in its panic stands still until somebody carries it on. Others reboot, or
+// are carried on by a guardian, while no vmcored runs.
+bool stood_in_panic(const std::filesystem::path& folder, std::uint64_t since_us) {
+  constexpr std::size_t kMost = 256U << 10;
+  const Fd file(::open((folder / job::kEventName).c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const auto text =
+      file ? read_all(file.get(), folder.string(), kMost) : fail_errno(errno, folder.string());
+  const auto event = text ? report::event_from_json(*text) : tl::unexpected(text.error());
+  return event && event->time_us == since_us &&
+         event->kind == acquire::kind_name(acquire::GuestEvent::Kind::panicked);
+}
+
+}  // namespace
+
+std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
+                                      const PartsOf& parts) {
+  std::vector<std::string> removed;
+  const auto vault = vault::Vault::open(store);
+  if (!vault) {
+    return removed;
+  }
+  const auto same = [&](const report::ListedCrash& crash) {
+    return crash.manifest && crash.damage.empty() && is_of(*crash.manifest, guest) &&
+           stood_in_panic(store / crash.id, parts.event_us);
+  };
+  const report::ListedCrash whole = vault->listed(parts.whole_id);
+  if (!same(whole) || !whole.manifest->complete || !whole.manifest->verified) {
+    return removed;
+  }
+  for (const auto& crash : vault->list().value_or(std::vector<report::ListedCrash>())) {
+    const bool part = same(crash) && !crash.manifest->complete &&
+                      (!crash.manifest->memory_read || crash.id == parts.known_id);
+    if (part && vault->remove(crash.id)) {
+      removed.push_back(crash.id);
+    }
+  }
+  return removed;
 }
 
 std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
@@ -27,11 +82,7 @@ std::string newest_crash(const std::filesystem::path& store, const GuestId& gues
     if (!crash.manifest || crash.manifest->time < since / 1'000'000) {
       continue;
     }
-    const GuestIdentity& who = crash.manifest->capture.guest;
-    const bool same = !crash.manifest->from.empty()            ? crash.manifest->from == guest.from
-                      : who.uuid.empty() || guest.uuid.empty() ? who.name == guest.name
-                                                               : who.uuid == guest.uuid;
-    newest = same ? crash.id : newest;
+    newest = is_of(*crash.manifest, guest) ? crash.id : newest;
   }
   return newest;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "src/base/result.h"
 #include "src/daemon/guest_source.h"
@@ -19,6 +20,19 @@ Result<> note_policy(const std::filesystem::path& store, const std::string& id,
 // empty: none.
 std::string newest_crash(const std::filesystem::path& store, const GuestId& guest,
                          std::uint64_t since);
+
+// What jobs that did not live to their end have kept of a crash that is whole now.
+struct PartsOf {
+  std::string whole_id = {};
+  std::uint64_t event_us = 0;  // the time of its event, which all jobs of one crash were given
+  // One of which it is known that its guest was not carried on after its memory was read.
+  std::string known_id = {};
+};
+// Removes those of that guest, but for one that is held or read; the IDs of those that are gone.
+// Nothing is removed unless the whole crash is in the store with a dump that was opened. A part
+// stays if its guest may have been carried on since: then it is not proven to be of this crash.
+std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
+                                      const PartsOf& parts);
 
 struct StoreUse {
   std::uint64_t bytes = 0;

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <memory>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include "src/acquire/libvirt/setup.h"
@@ -31,6 +32,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds kForMemory{4000};
 constexpr milliseconds kForAll{5000};
 constexpr milliseconds kForALog{2000};
+// QEMU tells of a panic before it stops the guest, and libvirt hears of the stop still later. Only
+// of a guest that stands still the registers of the CPU that panicked are known.
+constexpr milliseconds kForTheStop{1000};
+constexpr milliseconds kLookEvery{5};
 // Bytes of the kernel log that are kept: the end of a longer one.
 constexpr std::uint64_t kMostOfALog = 1U << 20;
 
@@ -46,9 +51,11 @@ std::string text_of(const CpuState& cpu) {
 
 class Flash {
  public:
-  Flash(const acquire::Selection& guest, unsigned threads, Deadline for_memory, Deadline for_all)
+  Flash(const acquire::Selection& guest, unsigned threads, bool stops, Deadline for_memory,
+        Deadline for_all)
       : selection_(guest),
         threads_(threads),
+        stops_(stops),
         for_memory_(std::move(for_memory)),
         for_all_(std::move(for_all)) {}
 
@@ -102,8 +109,21 @@ class Flash {
             .hint = recall_place(guest)};
   }
 
+  Result<> await_stop(acquire::Guest& guest) const {
+    const auto until = std::chrono::steady_clock::now() + kForTheStop;
+    while (stops_ && std::chrono::steady_clock::now() < until && !is_readable(for_memory_.fd())) {
+      TRY_ASSIGN(const acquire::GuestState state, guest.state());
+      if (!state.running) {
+        break;
+      }
+      std::this_thread::sleep_for(kLookEvery);
+    }
+    return {};
+  }
+
   Result<TextResult> read_memory(acquire::Guest& guest) {
     TRY_ASSIGN(log_, make_memory_file("log"));
+    TRY(await_stop(guest));
     std::vector<Remark> ignored;
     const auto lock = lock_guest(guest.keys(), "makes a flash report of the guest", ignored);
     auto report = look_at(guest);
@@ -205,6 +225,7 @@ class Flash {
 
   const acquire::Selection& selection_;
   unsigned threads_;
+  bool stops_;
   Deadline for_memory_;
   Deadline for_all_;
   Fd log_;
@@ -213,10 +234,12 @@ class Flash {
 
 }  // namespace
 
-Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel) {
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, bool stops,
+                                int cancel) {
   TRY_ASSIGN(Deadline for_memory, Deadline::after(kForMemory, cancel));
   TRY_ASSIGN(Deadline for_all, Deadline::after(kForAll, cancel));
-  FlashReading reading = Flash(guest, threads, std::move(for_memory), std::move(for_all)).run();
+  FlashReading reading =
+      Flash(guest, threads, stops, std::move(for_memory), std::move(for_all)).run();
   if (is_readable(cancel)) {
     return fail(Errc::cancelled, "interrupted");
   }

@@ -32,9 +32,11 @@ struct FlashReading {
   std::shared_ptr<acquire::OpenedGuest> opened = {};
 };
 
-// Within some seconds, whatever the guest's memory holds. The guest is not paused. Only an
+// Within some seconds, whatever the guest's memory holds. The guest is not paused. `stops`: it
+// panicked, and is being stopped if it still runs: that is waited for, some time. Only an
 // interruption is an Error (Errc::cancelled): `cancel` became readable.
-Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, int cancel);
+Result<FlashReading> read_flash(const acquire::Selection& guest, unsigned threads, bool stops,
+                                int cancel);
 
 // The report that a kernel log (or a console) in the file alone gives, with a deadline. `log` is
 // borrowed, and read from its position on.

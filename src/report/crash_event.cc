@@ -40,6 +40,10 @@ std::string reason_of(const CrashEvent& event) {
   return is_panic ? "panic" : event.kind == "watchdog" ? "hang" : event.kind;
 }
 
+bool stops_guest(const CrashEvent& event) {
+  return event.kind == "panicked" || event.kind == "reset-trapped";
+}
+
 std::string to_json(const CrashEvent& event) {
   return document_text({{"schema", CrashEvent::kSchema},
                         {"kind", cut(event.kind, kMaxName)},

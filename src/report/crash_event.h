@@ -27,6 +27,9 @@ struct CrashEvent {
 // What such an event is the reason of, as a manifest has it: "panic", "hang", else the kind.
 std::string reason_of(const CrashEvent& event);
 
+// QEMU has stopped the guest, or is about to: what it is asked next may be answered before that.
+bool stops_guest(const CrashEvent& event);
+
 std::string to_json(const CrashEvent& event);
 // Errc::malformed where the text is no such document.
 Result<CrashEvent> event_from_json(std::string_view text);

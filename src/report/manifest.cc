@@ -126,6 +126,7 @@ Json manifest_json(const Manifest& manifest) {
             {"signature", signature_json(manifest.signature)},
             {"complete", manifest.complete},
             {"verified", manifest.verified},
+            {"memory_read", manifest.memory_read},
             {"from", text_or_null(manifest.from, kMaxPath)},
             {"tool", cut(manifest.tool, kMaxName)}};
   Json capture = capture_json(manifest.capture);
@@ -155,6 +156,7 @@ Manifest read_manifest(const Json& document) {
   manifest.signature = signature_of(json);
   manifest.complete = json.flag("complete");
   manifest.verified = json.flag("verified");
+  manifest.memory_read = json.has("memory_read") && json.flag("memory_read");
   manifest.from = json.text_or_empty("from", kMaxPath);
   manifest.tool = json.text("tool", kMaxName);
   const Members capture = json.object("capture");

@@ -65,6 +65,8 @@ struct Manifest {
   std::vector<StoredFile> files = {};
   bool complete = false;  // all that was wanted is there
   bool verified = false;  // our own reader opened the dump after it was synced
+  // All memory that was wanted was read: from then on its guest may have been carried on.
+  bool memory_read = false;
   // From the crash: until the flash report was kept, until the dump was.
   std::optional<std::uint64_t> to_flash_us = {};
   std::optional<std::uint64_t> to_dump_us = {};

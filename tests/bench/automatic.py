@@ -26,6 +26,7 @@ from guests.witness import Witness
 MIB = 1 << 20
 NAMES = ("GUEST_PANICKED", "DUMP_COMPLETED", "RESET", "RESUME")
 PATIENCE = 120      # seconds
+LOOK_AHEAD = 40     # seconds after which vmcored has looked where a domain's memory lies
 
 
 def wait_for(what, happened) -> None:
@@ -122,6 +123,7 @@ def main() -> int:
         service.start()
         try:
             service.wait_for("connected to libvirt")
+            time.sleep(LOOK_AHEAD)
             tell("vmcored", [vmcoreds(rig, service) for _ in range(options.runs)])
         finally:
             service.stop()

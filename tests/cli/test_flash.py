@@ -146,6 +146,21 @@ class Keeping(Flash):
             self.assertIn(b"event", self.flash("--event", "event", code=FAILED).stderr)
         self.assertEqual(self.qemu.clients, 0)
 
+    def test_a_guest_that_is_stopped_a_moment_after_its_event(self):
+        answer, asked = self.qemu._answer, []
+        self.qemu.running = True
+
+        def stopping(command: str):
+            asked.append(command)
+            self.qemu.running = asked.count("query-status") < 4
+            return answer(command)
+
+        self.qemu._answer = stopping
+        self.flash("--event", self.event())
+        (crash,) = self.listed()
+        self.assertEqual(crash["manifest"]["capture"]["consistency"], "stopped")
+        self.assertIn("report.txt", self.files(crash))      # which a flash report alone has
+
     def test_a_crash_that_comes_too_often(self):
         """Four are kept with their memory, the fifth without; the text says so."""
         for _ in range(4):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -127,6 +128,29 @@ class Killed(Cli):
         self.wait_until_settled()
         self.assertEqual([deed for deed in self.trapped.deeds if deed in ("system_reset", "cont")], ["system_reset", "cont"])
 
+    def test_a_guest_that_panics_again_after_its_restart(self):
+        """Its second panic is not taken for the first one, of which vmcored knows no more than that it was not settled."""
+        guest, obey = self.fleet.guests["vm000"], self.fleet.guests["vm000"].obey
+
+        def killing(command: dict) -> None:
+            obey(command)
+            if command["execute"] == "system_reset":    # its memory was read, and its dump is not in the store yet
+                for job in self.service.jobs():
+                    os.kill(job, signal.SIGKILL)
+            elif command["execute"] == "cont":
+                self.service.kill()
+
+        guest.obey = killing
+        self.fleet.panic(["vm000"])
+        self.service.process.wait(PATIENCE)
+        guest.obey = obey
+        wait_until(lambda: not self.service.jobs(), "the end of the job", PATIENCE)
+        self.fleet.panic(["vm000"])
+        self.service.start()
+        self.wait_until_settled()
+        self.assertEqual(self.service.end(), 0)
+        self.check_kept("vm000", self.listed())
+
     def test_at_random_moments(self):
         begun = time.monotonic()
         self.fleet.panic(["vm000"])
@@ -155,13 +179,15 @@ class Killed(Cli):
             deeds += [[deed for deed in done if deed != "dump-guest-memory"] for _, done in self.panics(name)]
         told = {line.split(" kept as ")[1].split()[0].rstrip(";,") for line in said.splitlines() if " kept as " in line}
         self.assertLessEqual(told, {crash["id"] for crash in crashes})
+        parts = said.count("was a part of")
         for done in deeds:      # once; a reset that was not carried on is carried on by the next vmcored
             self.assertEqual((done[0], done[-1], done.count("cont")), ("system_reset", "cont", 1), deeds)
         whole = [crash for crash in crashes if crash["manifest"]["complete"]]
         self.assertGreater(self.resets, 0)
         print(f"\nkilled vmcored {KILLS} times in {time.monotonic() - begun:.0f} s (one crash takes {once:.2f} s): {len(deeds)} panics, "
-              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {len(told)} were told as "
-              f"kept; every guest was restarted once after each panic; {self.resets} resets were trapped")
+              f"{len(crashes)} crashes are listed, {len(whole)} whole, {len(crashes) - len(whole)} in part; {parts} parts of whole "
+              f"ones were removed; {len(told)} were told as kept; every guest was restarted once after each panic; {self.resets} "
+              f"resets were trapped")
 
 
 if __name__ == "__main__":

@@ -52,6 +52,11 @@ struct Teller {
     return "note " + note.id + ": " + text_of(note.outcome);
   }
   std::string operator()(const Recover&) const { return "recover"; }
+  std::string operator()(const RemoveParts& remove) const {
+    const PartsOf& of = remove.parts;
+    return fmt::format("remove the parts of {} at {}{}", of.whole_id, of.event_us / 1'000'000,
+                       of.known_id.empty() ? "" : ", and " + of.known_id);
+  }
   std::string operator()(const Wait& wait) const {
     return "wait " + std::to_string(wait.time.count());
   }
@@ -430,6 +435,72 @@ TEST_F(GuestMachineTest, AJobThatDiesBehindTheReadingIsNotTriedAgain) {
         GuestPhase::watched);
 }
 
+TEST_F(GuestMachineTest, WhatAJobKeptThatDiedGoesWhenTheCrashIsWhole) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"memory-read", "restart if stopped"},
+         {"done", "remember open C1"},
+         {"kept C2",
+          "remove the parts of C2 at 1000000, and C1; forget; note C2: restart done; settled: C2"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, WhatAJobKeptThatDiedStaysWhereTheNextOneIsNotWhole) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"kept-in-part C2", "remember C2 due; restart if stopped"}},
+        GuestPhase::kept);
+}
+
+// Its memory was read, and is still there.
+TEST_F(GuestMachineTest, AGuestThatStillStandsIsDumpedAgain) {
+  with(AfterCrash::preserve);
+  story({{"panicked", "leave; dump; remember open nothing due"},
+         {"memory-read", "leave; remember open nothing"},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"memory-read", ""},
+         {"kept C2",
+          "remove the parts of C2 at 1000000, and C1; remember C2; note C2: preserve done; "
+          "settled: C2"}},
+        GuestPhase::kept);
+}
+
+TEST_F(GuestMachineTest, ADestructionWaitsForTheSecondDump) {
+  with(AfterCrash::destroy);
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", ""},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"memory-read", ""},
+         {"kept C2",
+          "remove the parts of C2 at 1000000, and C1; remember C2 due; destroy if stopped"}},
+        GuestPhase::kept);
+}
+
+// A restart that libvirt refused is tried again when memory was read again.
+TEST_F(GuestMachineTest, ARestartThatIsTriedAgainWaitsForTheSecondDump) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"refused not now", "wait 2"},
+         {"died", "recover"},
+         {"recovered C1", "dump"},
+         {"timer", ""},
+         {"memory-read", "restart if stopped"}},
+        GuestPhase::panicked);
+}
+
+// It may be another boot's memory when the second job comes to it.
+TEST_F(GuestMachineTest, AGuestThatIsBeingRestartedIsNotDumpedAgain) {
+  story({{"panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"died", "recover"},
+         {"recovered C1", "remember C1 due"}},
+        GuestPhase::kept);
+}
+
 TEST_F(GuestMachineTest, AGuestThatAnotherHoldsIsWaitedFor) {
   story({{"panicked", "dump; remember open nothing due"},
          {"busy held", "wait 2"},
@@ -573,6 +644,25 @@ TEST_F(GuestMachineTest, AnotherQemuHasACrashOfItsOwn) {
 TEST_F(GuestMachineTest, ACrashWhoseDumpBrokeOffIsKeptAgain) {
   recorded({.settled = false, .policy_due = "restart"});
   story({{"found panicked", "dump; remember open nothing due"}}, GuestPhase::panicked);
+}
+
+// All jobs of one crash are given the time at which it was heard of first.
+TEST_F(GuestMachineTest, WhatAJobKeptThatEndedWithItsServiceGoesWhenTheCrashIsWhole) {
+  recorded({.time_us = 5'000'000, .settled = false, .policy_due = "restart"});
+  story({{"found panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"done", "remember open nothing"},
+         {"kept C2", "remove the parts of C2 at 5; forget; note C2: restart done; settled: C2"}},
+        GuestPhase::watched);
+}
+
+TEST_F(GuestMachineTest, ACrashOfAGuestThatWasCarriedOnIsAnotherOne) {
+  recorded({.time_us = 5'000'000, .settled = false});
+  story({{"found panicked", "dump; remember open nothing due"},
+         {"memory-read", "restart if stopped"},
+         {"done", "remember open nothing"},
+         {"kept C2", "forget; note C2: restart done; settled: C2"}},
+        GuestPhase::watched);
 }
 
 TEST_F(GuestMachineTest, APolicyThatIsDueIsCarriedOutAfterTheStart) {

@@ -52,7 +52,18 @@ TEST_F(LookAheadTest, LooksAtOneAfterTheOther) {
   run_until_called(words + "u1\nend\n" + words + "u2\nend\n");
 }
 
-TEST_F(LookAheadTest, NotAtAGuestThatIsNotArmedAnyMore) {
+TEST_F(LookAheadTest, OnceAtADomainThatIsStartedAndArmed) {
+  LookAhead ahead(loop_, program(), milliseconds(1), [](const GuestId&) { return true; });
+  const std::string words = "begin info --output json --ends-with-stdin -c qemu:///system ";
+  ahead.add({"qemu:///system", "one", "u1"});
+  ahead.add({"qemu:///system", "one", "u1"});
+  ahead.add({"qemu:///system", "two", "u2"});
+  run_until_called(words + "u1\nend\n" + words + "u2\nend\n");
+  ahead.add({"qemu:///system", "one", "u1"});  // with another QEMU
+  run_until_called(words + "u1\nend\n" + words + "u2\nend\n" + words + "u1\nend\n");
+}
+
+TEST_F(LookAheadTest, NotAtAGuestThatIsNotWantedAnyMore) {
   LookAhead ahead(loop_, program(), milliseconds(1),
                   [](const GuestId& guest) { return guest.name != "one"; });
   ahead.add({"qemu:///system", "one", "u1"});
