@@ -146,6 +146,17 @@ class Debug(DebugFiles):
         self.assertEqual((self.folder / run["result"]).read_text().splitlines(),
                          ["-s", str(self.vmlinux), str(self.folder / "one"), "sys", "", "quit"])
 
+    def test_confined(self):
+        """It sees its own processes alone; a name without a folder will do."""
+        self.program("crash", "8.0.6", f'{TELLS}cd /proc && echo *\nhead -c 4 "$3"\n')
+        dump = self.copy(name="one")
+        (run,) = self.runs("one", "--confined", code=None)
+        if run["outcome"] == "not tried":
+            self.skipTest(run["why"])
+        said = (self.folder / run["result"]).read_bytes().splitlines()
+        self.assertEqual(said[:3], [b"-s", str(self.vmlinux).encode(), str(dump).encode()])
+        self.assertEqual(said[3:], [b"1 self thread-self", dump.read_bytes()[:4]])
+
     def test_commands_that_failed(self):
         """crash ends well all the same."""
         for said, outcome, why in (("crash: pipe operation failed", "failed", "crash: pipe operation failed"),
