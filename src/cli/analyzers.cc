@@ -9,6 +9,7 @@
 #include <set>
 
 #include "src/base/number.h"
+#include "src/base/whole_file.h"
 
 namespace vmcore::cli {
 namespace {
@@ -92,8 +93,13 @@ Result<Opening> crash_opening(const Analyzer& analyzer, const DumpToOpen& dump,
                               const std::string& script, const std::vector<std::string>& more) {
   Opening opening{.analyzer = analyzer, .command = {.words = {analyzer.program}}};
   auto& words = opening.command.words;
+  // Not by -i: then crash waits for no pipe, and takes the ended shell of the one before for that
+  // of the next one: "pipe operation failed" (cmdline.c, shell_has_exited; 8.0.6). Without a last
+  // "quit" it ends with an error.
   if (!script.empty()) {
-    words.insert(words.end(), {"-s", "-i", script});
+    words.emplace_back("-s");
+    TRY_ASSIGN(opening.command.input, read_file(script));
+    opening.command.input += "\nquit\n";
   }
   // Pages that are missing are zeros: crash gives up else (retrace-server #474).
   if (dump.info.incomplete) {
@@ -203,6 +209,21 @@ std::vector<std::string> reads_of(const Analyzer& analyzer, const DumpToOpen& du
   return reads;
 }
 
+// A program that is confined runs in another folder.
+DumpToOpen with_absolute_paths(DumpToOpen dump) {
+  std::vector<std::string*> paths{&dump.path, &dump.debuginfo.vmlinux->path,
+                                  &dump.debuginfo.vmlinux->alternate,
+                                  &dump.debuginfo.module_folder};
+  for (report::DebugModule& module : dump.debuginfo.modules) {
+    paths.push_back(&module.file.path);
+  }
+  for (std::string* const path : paths) {
+    std::error_code error;
+    *path = path->empty() ? "" : fs::absolute(*path, error).string();
+  }
+  return dump;
+}
+
 struct Row {
   std::string_view name;
   Result<Opening> (*open)(const Analyzer&, const DumpToOpen&, const std::string&,
@@ -257,8 +278,11 @@ std::vector<Analyzer> installed_analyzers(const std::string& name, std::string_v
 Result<Opening> opening_of(const Analyzer& analyzer, const DumpToOpen& dump,
                            const std::string& script, const std::vector<std::string>& more) {
   const auto row = std::ranges::find(kAnalyzers, analyzer.name, &Row::name);
-  TRY_ASSIGN(Opening opening, row->open(analyzer, dump, script, more));
-  opening.command.reads = reads_of(analyzer, dump, script);
+  const DumpToOpen known = with_absolute_paths(dump);
+  std::error_code error;
+  const std::string path = script.empty() ? "" : fs::absolute(script, error).string();
+  TRY_ASSIGN(Opening opening, row->open(analyzer, known, path, more));
+  opening.command.reads = reads_of(analyzer, known, path);
   return opening;
 }
 

@@ -63,11 +63,10 @@ int exec(const Command& command) {
   return kExecFailed;
 }
 
-int exec_within(const Command& command, int output, const Limits& limits) {
+int exec_within(const Command& command, int input, int output, const Limits& limits) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::setsid();  // what it starts is killed with it
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  ::dup2(null, STDIN_FILENO);
+  ::dup2(input, STDIN_FILENO);
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
   if (limits.memory != 0) {
@@ -86,7 +85,11 @@ int exec_within(const Command& command, int output, const Limits& limits) {
 }  // namespace
 
 Result<ChildRun> ChildRun::start(const Command& command, int output, const Limits& limits) {
-  TRY_ASSIGN(Process process, Process::start([&] { return exec_within(command, output, limits); }));
+  TRY_ASSIGN(const Fd input, make_memory_file("input"));
+  TRY(sys::write_full(input.get(), std::as_bytes(std::span(command.input))));
+  ::lseek(input.get(), 0, SEEK_SET);
+  TRY_ASSIGN(Process process,
+             Process::start([&] { return exec_within(command, input.get(), output, limits); }));
   return ChildRun(std::move(process), limits);
 }
 

@@ -16,6 +16,7 @@ namespace vmcore::cli {
 struct Command {
   std::vector<std::string> words = {};        // the first one is a program, looked up in PATH
   std::vector<std::string> environment = {};  // "NAME=VALUE", beside what this process has
+  std::string input = {};                     // what it reads from its standard input
   // Paths of what it reads, as far as they are known: what it may read where it is confined.
   std::vector<std::string> reads = {};
 };
@@ -31,7 +32,8 @@ struct Limits {
   bool confined = false;
 };
 
-// A program that runs without input, its output in a file. It ends with this object or process.
+// A program that runs without a terminal, its output in a file. It ends with this object or
+// process.
 class ChildRun {
  public:
   // `output` is borrowed.

@@ -40,6 +40,20 @@ std::string said_in(int output) {
   return text;
 }
 
+// crash ends well all the same where a command of its script failed. What commands themselves print
+// of it has no common form.
+std::string failed_command(const std::string& said) {
+  for (const std::string_view error :
+       {"crash: pipe operation failed", "crash: command not found: "}) {
+    const std::size_t at = said.starts_with(error) ? 0 : said.find("\n" + std::string(error));
+    if (at != std::string::npos) {
+      const std::size_t begin = said.find(error, at);
+      return said.substr(begin, said.find('\n', begin) - begin);
+    }
+  }
+  return "";
+}
+
 // A dump whose analyzer runs.
 struct Running {
   DumpRun& run;
@@ -140,8 +154,13 @@ class Batch {
       run.why = said_in(running.output.fd());
       return;
     }
-    if (run.outcome == "failed") {
-      run.why += (run.why.empty() ? "" : "; ") + ending(ended.status);
+    std::string why = run.outcome == "failed" ? ending(ended.status) : "";
+    if (run.is_done() && running.opening.analyzer.name == "crash") {
+      why = failed_command(said_in(running.output.fd()));
+    }
+    if (!why.empty()) {
+      run.outcome = "failed";
+      run.why += (run.why.empty() ? "" : "; ") + why;
     }
     const auto kept = running.output.commit();  // what it printed tells why it failed, too
     run.result = kept ? kept->path.string() : "";

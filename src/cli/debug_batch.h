@@ -18,8 +18,9 @@ struct DumpRun {
   std::string dump = {};     // as the user named it
   std::string release = {};  // guest; empty where it is not known
   std::string with = {};     // "crash 8.0.6"
-  // "done"; "failed": the analyzer ended with an error; "time limit"; "no symbols"; "no analyzer";
-  // "unreadable"; "not tried": it cannot be confined.
+  // "done"; "failed": the analyzer ended with an error, or crash says that it did not know or pipe
+  // a command of the script; "time limit"; "no symbols"; "no analyzer"; "unreadable"; "not tried":
+  // it cannot be confined.
   std::string outcome = {};
   std::string why = {};  // for people; empty where it is done
   std::uint64_t milliseconds = 0;

@@ -34,6 +34,7 @@ namespace fs = std::filesystem;
 
 constexpr rlim_t kMostOutput = 1ULL << 30;
 constexpr const char* kTemporary = "/tmp";  // tmpfile(3) takes no other
+constexpr const char* kProcesses = "/proc";
 // Nothing else of /etc, where keys are.
 const std::vector<std::string> kSystem{"/usr",
                                        "/bin",
@@ -223,26 +224,57 @@ Result<> forbid_calls() {
   ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-// The first process of its namespace, with which all others end.
-Result<> become_first() {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a change of user has undone it
-  const pid_t child = ::fork();
-  if (child < 0) {
-    return fail_errno(errno, "fork");
-  }
-  if (child > 0) {
-    end_as(child);
-  }
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  return {};
-}
-
+// A change of user undoes what is to happen when the parent dies.
 Result<> give_up_user(unsigned user) {
   if (::geteuid() == 0) {
     ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     TRY(become_user(user));
   }
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   return keep_reading_alone();
+}
+
+// The first process of its namespace, with which all others end. The one that called only waits.
+Result<> become_first(unsigned user) {
+  const pid_t child = ::fork();
+  if (child < 0) {
+    return fail_errno(errno, "fork");
+  }
+  if (child > 0) {
+    if (!give_up_user(user)) {
+      ::kill(child, SIGKILL);
+    }
+    end_as(child);
+  }
+  ::setsid();  // with its number, as if it had been started in no namespace
+  return {};
+}
+
+// crash looks for the processes of a pipe (`log | tail`) by their parent and group in
+// /proc/PID/stat: cmdline.c, output_command_to_pids() (8.0.6). Linux mounts it only where a /proc
+// is seen in full, which most containers do not have: no /proc is to be read then.
+bool show_own_processes() {
+  return ::mount("proc", kProcesses, "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                 "subset=pid") == 0;
+}
+
+Result<> set_limits() {
+  const rlimit most{kMostOutput, kMostOutput};
+  const rlimit none{0, 0};
+  return ::setrlimit(RLIMIT_FSIZE, &most) == 0 && ::setrlimit(RLIMIT_CORE, &none) == 0
+             ? Result<>()
+             : fail_errno(errno, "limits");
+}
+
+Result<> give_up_rights(unsigned user, const std::vector<std::string>& reads) {
+  PathRights rights{.reads = kSystem, .writes = {kTemporary, "/dev/null"}};
+  rights.reads.insert(rights.reads.end(), reads.begin(), reads.end());
+  if (show_own_processes()) {
+    rights.reads.emplace_back(kProcesses);
+  }
+  TRY(give_up_user(user));
+  TRY(restrict_paths(rights));
+  return forbid_calls();
 }
 
 Result<> confine(const std::vector<std::string>& reads) {
@@ -254,17 +286,9 @@ Result<> confine(const std::vector<std::string>& reads) {
   known.groups.insert(is_root ? user : ::getegid());
   TRY(enter_namespaces(known));
   TRY(make_own_temporary(reads));
-  TRY(give_up_user(user));
-  PathRights rights{.reads = kSystem, .writes = {kTemporary, "/dev/null"}};
-  rights.reads.insert(rights.reads.end(), reads.begin(), reads.end());
-  TRY(restrict_paths(rights));
-  const rlimit most{kMostOutput, kMostOutput};
-  const rlimit none{0, 0};
-  if (::setrlimit(RLIMIT_FSIZE, &most) != 0 || ::setrlimit(RLIMIT_CORE, &none) != 0) {
-    return fail_errno(errno, "limits");
-  }
-  TRY(forbid_calls());
-  return become_first();
+  TRY(set_limits());
+  TRY(become_first(user));
+  return give_up_rights(user, reads);
 }
 
 }  // namespace

@@ -15,6 +15,10 @@ namespace vmcore::sandbox {
 // is below) and the system's programs and libraries, whoever owns them, and writes to nothing but
 // the descriptors that it has and a /tmp of its own, in memory. It makes no sockets.
 //
+// /proc has its own processes and nothing else of the system, read-only: of the host that tells the
+// list of mounts (/proc/self/mountinfo) and the name of its cgroup. Where the host hides parts of
+// /proc, as in most containers, nothing of /proc can be read: then crash fails to pipe.
+//
 // Returns in a process of its own; the one that called waits for it, and ends as it does. Whatever
 // it starts ends with it. Errc::denied if any part cannot be had.
 Result<> confine_program(const std::vector<std::string>& reads);

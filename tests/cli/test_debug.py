@@ -137,7 +137,35 @@ class Debug(DebugFiles):
         (self.folder / "results").mkdir()
         (run,) = self.runs(self.dump(), "--results", "results", script="look.py")
         self.assertEqual((run["with"], run["result"]), ("drgn 0.0.31", f"results/{self.dump().name}.look.py.txt"))
-        self.assertEqual((self.folder / run["result"]).read_text().splitlines()[-1], "look.py")
+        self.assertEqual((self.folder / run["result"]).read_text().splitlines()[-1], str(self.folder / "look.py"))
+
+    def test_what_crash_reads(self):
+        """Its commands come from standard input, with an end; files by paths that hold in any folder, so where it is confined."""
+        self.program("crash", "8.0.6", f'{TELLS}cat\n')
+        (run,) = self.runs(self.copy(name="one").name)
+        self.assertEqual((self.folder / run["result"]).read_text().splitlines(),
+                         ["-s", str(self.vmlinux), str(self.folder / "one"), "sys", "", "quit"])
+
+    def test_confined(self):
+        """It sees its own processes alone; a name without a folder will do."""
+        self.program("crash", "8.0.6", f'{TELLS}cd /proc && echo *\nhead -c 4 "$3"\n')
+        dump = self.copy(name="one")
+        (run,) = self.runs("one", "--confined", code=None)
+        if run["outcome"] == "not tried":
+            self.skipTest(run["why"])
+        said = (self.folder / run["result"]).read_bytes().splitlines()
+        self.assertEqual(said[:3], [b"-s", str(self.vmlinux).encode(), str(dump).encode()])
+        self.assertEqual(said[3:], [b"1 self thread-self", dump.read_bytes()[:4]])
+
+    def test_commands_that_failed(self):
+        """crash ends well all the same."""
+        for said, outcome, why in (("crash: pipe operation failed", "failed", "crash: pipe operation failed"),
+                                   ("KERNEL: x\ncrash: command not found: nonsense\nmore", "failed", "crash: command not found: nonsense"),
+                                   ("log: crash: pipe operation failed", "done", None)):
+            self.program("crash", "8.0.6", f"cat <<'END'\n{said}\nEND\n")
+            (run,) = self.runs(self.dump(), code=None)
+            self.assertEqual((run["outcome"], run["why"]), (outcome, why), said)
+            self.assertEqual((self.folder / run["result"]).read_text(), f"{said}\n")
 
     def test_limits(self):
         self.program("crash", "8.0.6", "echo begun\nsleep 100\n")

@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 UNIT = HERE.parents[1] / "src/daemon/system/vmcored.service"
 EXAMPLES = HERE.parents[1] / "examples/analysis"
 PROGRAMS = ("vmcored", "vmcore-guardian", "vmcorectl", "vmcore-worker", "vmcore-holder")
-SCRIPTS = ("plain.crash", "first-look.py")
+SCRIPTS = ("first-look.crash", "first-look.py")
 PATIENCE = 900
 CONFIG = "[service]\nscripts = [{}]\n\n[store]\nmax-share = \"none\"\nkeep-free = \"none\"\nkeep-free-share = \"none\"\n\n[guests]\nrepeat-window = \"1s\"\n"
 
@@ -37,9 +37,8 @@ class Confined(Vmcored):
             (folder / name).mkdir(parents=True, exist_ok=True)
         for name in PROGRAMS:
             shutil.copy(program.with_name(name), programs / name)
-        # Not an example: these pipe, and crash's pipes need ps, which has no /proc where it is confined.
-        (folder / "config" / SCRIPTS[0]).write_text("sys\nbt\nquit\n")
-        shutil.copy(EXAMPLES / SCRIPTS[1], folder / "config" / SCRIPTS[1])
+        for name in SCRIPTS:
+            shutil.copy(EXAMPLES / name, folder / "config" / name)
         os.link(fetch_debuginfo(of), folder / f"debug/boot/vmlinux-{of.release}")
         analyzers.install(folder / "bin", ("crash", "drgn"), Path("/opt/analyzers/bin"))
         super().__init__(program, CONFIG.format(", ".join(f'"/opt/config/{name}"' for name in SCRIPTS)), [], folder, folder)

@@ -144,6 +144,11 @@ def arrange_files(settings: dict, shown: list) -> None:
     read_only("/", True)
     for path in ("/proc", "/dev", "/tmp", *writable):
         read_only(path, False)
+    for source, target, how in (word.split(":") for word in settings["BindReadOnlyPaths"]):
+        assert how == "norbind", how
+        Path(target).mkdir(parents=True, exist_ok=True)
+        mount("--bind", source, target)
+        read_only(target, True)
     for path in TUNABLES:
         if os.path.exists(path):
             mount("--bind", path, path)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "src/base/process.h"
 #include "src/sandbox/confine.h"
@@ -69,7 +71,6 @@ TEST_P(ConfinedProgram, ReadsWhatItWasGivenAndNothingElse) {
   EXPECT_EQ(opens(folder_ / "secret", O_RDONLY), 0);
   EXPECT_EQ(opens(folder_ / "new", O_WRONLY | O_CREAT), 0);
   EXPECT_EQ(opens("/etc/passwd", O_RDONLY), 0);
-  EXPECT_EQ(opens("/proc/self/environ", O_RDONLY), 0);
   EXPECT_EQ(opens("/usr/bin/env", O_RDONLY), 1);
   EXPECT_EQ(opens("/usr/vmcorectl-new", O_WRONLY | O_CREAT), 0);
 }
@@ -78,6 +79,37 @@ TEST_P(ConfinedProgram, HasATemporaryFolderOfItsOwn) {
   EXPECT_EQ(exit_of([] { return std::tmpfile() != nullptr ? 1 : 0; }), 1);
   EXPECT_EQ(opens("/tmp/vmcorectl-own", O_WRONLY | O_CREAT), 1);
   EXPECT_FALSE(fs::exists("/tmp/vmcorectl-own"));
+}
+
+TEST_P(ConfinedProgram, SeesItsOwnProcessesAlone) {
+  ASSERT_EQ(opens("/proc/1/stat", O_RDONLY), 1) << "is /proc seen in full here?";
+  const auto lists_own_alone = [] {
+    const Result<Process> child = Process::start([] { return ::pause(); });
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      names.insert(entry.path().filename());
+    }
+    return child && names == std::set<std::string>{"1", "2", "self", "thread-self"} ? 1 : 0;
+  };
+  EXPECT_EQ(exit_of(lists_own_alone), 1);
+}
+
+TEST_P(ConfinedProgram, GetsNowhereByProc) {
+  const fs::path host = fmt::format("/proc/{}", ::getpid());
+  for (const fs::path& path :
+       {host / "environ", host / "stat", host / "root/etc/passwd", fs::path("/proc/1/root"),
+        fs::path("/proc/1/root/etc/passwd"),
+        fs::path("/proc/1/root" + (folder_ / "secret").string()), fs::path("/proc/self/cwd"),
+        fs::path("/proc/thread-self/root/proc/sys"), fs::path("/proc/sys/kernel/hostname"),
+        fs::path("/proc/kcore"), fs::path("/proc/kallsyms"), fs::path("/proc/kmsg"),
+        fs::path("/proc/self/../meminfo")}) {
+    EXPECT_EQ(opens(path, O_RDONLY), 0) << path;
+  }
+  for (const char* const path :
+       {"/proc/self/mem", "/proc/self/uid_map", "/proc/self/oom_score_adj", "/proc/self/comm",
+        "/proc/self/attr/current", "/proc/sysrq-trigger"}) {
+    EXPECT_EQ(opens(path, O_WRONLY), 0) << path;
+  }
 }
 
 TEST_P(ConfinedProgram, IsNobodyAndMakesNoConnection) {
@@ -99,6 +131,25 @@ TEST_P(ConfinedProgram, EndsAsItsProgramDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, ConfinedProgram, ::testing::Values("/tmp", "/var/tmp"));
+
+// As in most containers.
+TEST(ConfinedProgramOfAContainer, SeesNoProcWhereTheHostsIsNotSeenInFull) {
+  auto process = Process::start([] {
+    if (::unshare(CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("tmpfs", "/proc/sys", "tmpfs", 0, nullptr) != 0) {
+      return 99;
+    }
+    const Result<> confined = confine_program({"/usr/bin/env"});
+    return !confined ? 101 : ::open("/proc/1/stat", O_RDONLY | O_CLOEXEC) >= 0 ? 102 : 0;
+  });
+  ASSERT_TRUE(process);
+  const int status = WEXITSTATUS(process->wait().value_or(-1));
+  if (status == 99) {
+    GTEST_SKIP() << "no mounts here";
+  }
+  EXPECT_EQ(status, 0);
+}
 
 TEST(ConfinedUser, OtherUsersAreConfinedAsWell) {
   if (::geteuid() != 0) {
