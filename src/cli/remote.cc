@@ -60,12 +60,17 @@ bool is_for_remote_alone(const CLI::Option& connection) {
   return connection.get_description() == kForRemoteAlone;
 }
 
+// Whether the verb reaches a guest there. `debug` dumps a domain only where its terminal is.
+bool reaches_guest(const CLI::App& command) {
+  return command.get_name() != "debug" && !is_for_remote_alone(*command.get_option("--connect"));
+}
+
 // The verb and its options as the other end gets them. Each value is in one word with its option,
 // so that none is taken for an option there.
 std::vector<std::string> words_of(const CLI::App& command, const std::string& uri,
                                   const std::string& asked_as) {
   std::vector<std::string> words{command.get_name(), "--ends-with-stdin"};
-  if (!is_for_remote_alone(*command.get_option("--connect"))) {
+  if (reaches_guest(command)) {
     words.push_back("--connect=" + uri);
   }
   if (names_guests(command)) {

@@ -22,6 +22,7 @@
 #include "src/cli/dump_opening.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
+#include "src/cli/remote.h"
 #include "src/cli/self_check.h"
 #include "src/cli/store.h"
 #include "src/cli/verb.h"
@@ -310,6 +311,15 @@ Run add_debug(CLI::App& command, const Common& common) {
       });
   add_debuginfo_options(command, options->debuginfo);
   add_store_option(command, options->source.store);
+  command.parse_complete_callback([options, &command] {
+    const bool is_over_dumps = !options->script.empty() || options->self_check;
+    // With --remote it names the host.
+    if (is_over_dumps && !options->source.uri.empty() && !is_remote(command)) {
+      throw CLI::ValidationError("--connect",
+                                 "is for a domain, and --run and --self-check take "
+                                 "dumps and stored crashes");
+    }
+  });
   return [options, &common] { return run(*options, common); };
 }
 

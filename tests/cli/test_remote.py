@@ -221,7 +221,7 @@ class Remote(Cli):
                              (["rm", "X-1"], ["rm", "--", "X-1"]), (["key", "k"], ["key", "--", "k"]),
                              (["path", "--folder", "X-1"], ["path", "--folder", "--", "X-1"]),
                              (["convert", "-d", "1", "a", "b"], ["convert", "--dump-level=1", "--", "a", "b"]),
-                             (["debug", "--run", "s", "a", "b"], ["debug", "--connect=qemu:///system", "--run=s", "--", "a", "b"]),
+                             (["debug", "--run", "s", "a", "b"], ["debug", "--run=s", "--", "a", "b"]),
                              (["receive", "vm1", "-o", "x"], ["receive", "--connect=qemu:///system", "--file=x", "--", "vm1"]),
                              (["dump", "vm1", "--dry-run"], ["dump", "--connect=qemu:///system", "--asked-as=" + URI,
                                                              "--dry-run", "--", "vm1"])):
