@@ -22,25 +22,56 @@ bool no_tmpfile(int error_number) {
   return error_number == EOPNOTSUPP || error_number == EISDIR || error_number == ENOENT;
 }
 
+// Sets errno if there is none.
+Fd open_unnamed(int folder) {
+  return Fd(::openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+}
+
+int name_unnamed(const Fd& file, int folder, const std::string& name) {
+  return ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file.get()).c_str(), folder,
+                  name.c_str(), AT_SYMLINK_FOLLOW);
+}
+
+// Asked with an empty file, before anything is written: AppArmor takes a file without a name for a
+// deleted one, and refuses it a name with ENOENT, in complain mode, too (v6.1, aa_path_name(),
+// unless the profile has the flag mediate_deleted).
+bool may_be_named(int folder) {
+  const Fd empty = open_unnamed(folder);
+  if (!empty) {
+    return true;  // the file system is full, for one: as far as is known
+  }
+  const std::string name = fmt::format(".vmcorectl-{}-{}", ::getpid(), empty.get());
+  if (name_unnamed(empty, folder, name) != 0) {
+    return errno == EEXIST;
+  }
+  ::unlinkat(folder, name.c_str(), 0);
+  return true;
+}
+
 struct Staged {
   Fd file;
   std::string name;  // empty where it has none
 };
 
-Result<Staged> open_staged(const std::filesystem::path& folder, int folder_fd) {
-  Fd file(::openat(folder_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  if (file) {
-    return Staged{std::move(file), ""};
-  }
-  if (!no_tmpfile(errno)) {
-    return fail_errno(errno, folder.string());
-  }
+Result<Staged> open_hidden(const std::filesystem::path& folder, int folder_fd) {
   std::string path = fmt::format("/proc/self/fd/{}/.vmcorectl-XXXXXX", folder_fd);
-  file = Fd(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
+  Fd file(::mkostemp(path.data(), O_CLOEXEC));  // mode 0600
   if (!file) {
     return fail_errno(errno, folder.string());
   }
   return Staged{std::move(file), std::filesystem::path(path).filename().string()};
+}
+
+// `to_be_named`: it is to get a name later.
+Result<Staged> open_staged(const std::filesystem::path& folder, int folder_fd, bool to_be_named) {
+  Fd file = open_unnamed(folder_fd);
+  if (!file && !no_tmpfile(errno)) {
+    return fail_errno(errno, folder.string());
+  }
+  if (file && (!to_be_named || may_be_named(folder_fd))) {
+    return Staged{std::move(file), ""};
+  }
+  return open_hidden(folder, folder_fd);
 }
 
 Result<Fd> open_folder(const std::filesystem::path& folder) {
@@ -65,7 +96,7 @@ Result<StagedFile> StagedFile::create(const std::filesystem::path& target, bool 
   }
   const std::filesystem::path folder =
       found.path.has_parent_path() ? found.path.parent_path() : std::filesystem::path(".");
-  TRY_ASSIGN(Staged staged, open_staged(folder, found.folder.get()));
+  TRY_ASSIGN(Staged staged, open_staged(folder, found.folder.get(), true));
   return StagedFile(std::move(staged.file), std::move(found.folder), std::move(found.path),
                     std::move(staged.name), replace);
 }
@@ -77,11 +108,9 @@ StagedFile::~StagedFile() {
 }
 
 Result<> StagedFile::link(const std::string& name) const {
-  const int linked =
-      hidden_name_.empty()
-          ? ::linkat(AT_FDCWD, fmt::format("/proc/self/fd/{}", file_.get()).c_str(), folder_.get(),
-                     name.c_str(), AT_SYMLINK_FOLLOW)
-          : ::linkat(folder_.get(), hidden_name_.c_str(), folder_.get(), name.c_str(), 0);
+  const int linked = hidden_name_.empty() ? name_unnamed(file_, folder_.get(), name)
+                                          : ::linkat(folder_.get(), hidden_name_.c_str(),
+                                                     folder_.get(), name.c_str(), 0);
   if (linked != 0 && errno == EEXIST) {
     return fail(Errc::exists, "{} exists already: move it away, or --force to replace it",
                 path_of(name).string());
@@ -166,7 +195,7 @@ std::filesystem::path StagedFile::path_of(const std::string& name) const {
 
 Result<Fd> create_unlinked(const std::filesystem::path& folder) {
   TRY_ASSIGN(const Fd folder_fd, open_folder(folder));
-  TRY_ASSIGN(Staged staged, open_staged(folder, folder_fd.get()));
+  TRY_ASSIGN(Staged staged, open_staged(folder, folder_fd.get(), false));
   if (!staged.name.empty() && ::unlinkat(folder_fd.get(), staged.name.c_str(), 0) != 0) {
     return fail_errno(errno, staged.name);
   }

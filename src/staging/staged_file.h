@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // StagedFile: a file that gets its name only when it is complete.
 //
-// It has no name while it is written (O_TMPFILE; on file systems without it, a hidden name that is
-// removed again), mode 0600 from the first byte, and vanishes with its descriptor unless committed.
+// It has no name while it is written (O_TMPFILE), mode 0600 from the first byte, and vanishes with
+// its descriptor unless committed. On a file system without O_TMPFILE, and where such a file could
+// not get a name, it has a hidden name, which is removed again.
 #pragma once
 
 #include <filesystem>

@@ -17,7 +17,8 @@
 
 namespace {
 
-bool no_tmpfiles = false;  // as on NFS
+enum class Place { plain, no_tmpfiles, no_names };
+Place place = Place::plain;  // no_tmpfiles: as NFS; no_names: as AppArmor
 
 }  // namespace
 
@@ -27,11 +28,18 @@ extern "C" int openat(int folder, const char* path, int flags, ...) {
   va_start(arguments, flags);
   const unsigned mode = va_arg(arguments, unsigned);
   va_end(arguments);
-  if (no_tmpfiles && (flags & O_TMPFILE) == O_TMPFILE) {
+  if (place == Place::no_tmpfiles && (flags & O_TMPFILE) == O_TMPFILE) {
     errno = EOPNOTSUPP;
     return -1;
   }
   return static_cast<int>(::syscall(SYS_openat, folder, path, flags, mode));
+}
+extern "C" int linkat(int from, const char* old_path, int to, const char* new_path, int flags) {
+  if (place == Place::no_names && flags == AT_SYMLINK_FOLLOW) {
+    errno = ENOENT;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_linkat, from, old_path, to, new_path, flags));
 }
 namespace vmcore::staging {
 namespace {
@@ -41,15 +49,15 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // Each test with unnamed files, and with hidden names.
-class StagedFiles : public ::testing::TestWithParam<bool> {
+class StagedFiles : public ::testing::TestWithParam<Place> {
  protected:
   StagedFiles() {
     char folder[] = "/tmp/vmcorectl-test-XXXXXX";
     folder_ = ::mkdtemp(folder);
-    no_tmpfiles = GetParam();
+    place = GetParam();
   }
   ~StagedFiles() override {
-    no_tmpfiles = false;
+    place = Place::plain;
     fs::remove_all(folder_);
   }
 
@@ -82,7 +90,7 @@ TEST_P(StagedFiles, AreNamedWhenComplete) {
   {
     StagedFile file = create("out");
     write(file, "content");
-    EXPECT_EQ(names().size(), GetParam() ? 1U : 0U);
+    EXPECT_EQ(names().size(), GetParam() == Place::plain ? 0U : 1U);
     EXPECT_FALSE(fs::exists(folder_ / "out"));
     const auto path = file.commit();
     ASSERT_TRUE(path) << path.error().message;
@@ -321,9 +329,14 @@ TEST_P(StagedFiles, UnlinkedFilesHaveNoName) {
   EXPECT_THAT(names(), IsEmpty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, StagedFiles, ::testing::Bool(), [](const auto& tested) {
-  return std::string(tested.param ? "HiddenNames" : "UnnamedFiles");
-});
+INSTANTIATE_TEST_SUITE_P(Kinds, StagedFiles,
+                         ::testing::Values(Place::plain, Place::no_tmpfiles, Place::no_names),
+                         [](const auto& tested) {
+                           return std::string(tested.param == Place::plain ? "UnnamedFiles"
+                                              : tested.param == Place::no_tmpfiles
+                                                  ? "HiddenNames"
+                                                  : "NamesRefused");
+                         });
 
 TEST(FreeSpace, OfAFolder) {
   EXPECT_GT(*free_space("/tmp"), 0U);
