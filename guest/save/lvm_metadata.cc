@@ -17,6 +17,7 @@ constexpr std::size_t kLabelSectors = 4;
 constexpr std::size_t kIdSize = 32;
 constexpr std::size_t kMostMetadata = 16U << 20;
 constexpr std::size_t kMostAreas = 16;
+constexpr std::uint64_t kMostSectors = 1ULL << 54;  // 8 EiB, the longest block device
 constexpr std::uint64_t kAreaHeader = 512;
 constexpr std::string_view kAreaMagic = " LVM2 x[5A%r0N*>";
 
@@ -267,10 +268,9 @@ class VolumeReader {
     if (type != "striped" && type != "linear") {
       return fail(Errc::unsupported, "it is of type {}", type);
     }
-    VolumeSegment segment{.begin = node.number("start_extent") * extent_,
-                          .length = node.number("extent_count") * extent_,
-                          .chunk = 0,
-                          .stripes = {}};
+    TRY_ASSIGN(const std::uint64_t begin, sectors_of(node.number("start_extent")));
+    TRY_ASSIGN(const std::uint64_t length, sectors_of(node.number("extent_count")));
+    VolumeSegment segment{.begin = begin, .length = length, .chunk = 0, .stripes = {}};
     const Node* const list = node.find("stripes");
     const auto items = items_of(list == nullptr ? "" : list->value);
     for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -292,10 +292,22 @@ class VolumeReader {
     const Node* const found = disks == nullptr ? nullptr : disks->find(disk);
     const auto number = parse_number<std::uint64_t>(extent);
     if (found == nullptr || !number) {
-      return fail(Errc::unsupported, "a part of it is on {}, which is no disk (pvmove)", disk);
+      return fail(Errc::unsupported, "a part of it is on {}, which is not a disk: pvmove moves it",
+                  disk);
     }
-    return VolumeStripe{without_dashes(found->text("id")),
-                        found->number("pe_start") + *number * extent_};
+    TRY_ASSIGN(const std::uint64_t behind, sectors_of(*number));
+    const std::uint64_t begin = found->number("pe_start");
+    if (begin >= kMostSectors) {
+      return fail(Errc::malformed, "{} begins behind the end of every disk", disk);
+    }
+    return VolumeStripe{without_dashes(found->text("id")), begin + behind};
+  }
+
+  // Wrong numbers must not become the place of another volume.
+  Result<std::uint64_t> sectors_of(std::uint64_t extents) const {
+    return extent_ != 0 && extents > kMostSectors / extent_
+               ? fail(Errc::malformed, "extent {} is behind the end of every disk", extents)
+               : Result<std::uint64_t>(extents * extent_);
   }
 
   const Node& group_;

@@ -125,13 +125,27 @@ TEST(LogicalVolume, HasTheTableOfTheDeviceMapper) {
 
 TEST(LogicalVolume, ThatNeedsMoreIsRefused) {
   EXPECT_EQ(table(kGroup, id_of('T', 't')), "LVM volume vg/thin: it is of type thin");
-  EXPECT_EQ(table(kGroup, id_of('M', 'm')),
-            "LVM volume vg/moving: a part of it is on pvmove0, which is no disk (pvmove)");
+  EXPECT_EQ(
+      table(kGroup, id_of('M', 'm')),
+      "LVM volume vg/moving: a part of it is on pvmove0, which is not a disk: pvmove moves it");
   std::string snapshot(kGroup);
   snapshot.replace(snapshot.find("thin {"), 4, "snap");
   snapshot.replace(snapshot.find("\"thin\""), 6, "\"snapshot\"\norigin = \"root\"");
   EXPECT_EQ(table(snapshot, id_of('R', 'r')), "LVM volume vg/root: it has a snapshot");
   EXPECT_EQ(table(snapshot, id_of('F', 'f')).substr(0, 8), "vg/fast;");
+}
+
+// Multiplied, such a number would become a place near the begin of a disk.
+TEST(LogicalVolume, BehindTheEndOfEveryDiskIsNoPlace) {
+  constexpr std::string_view kWraps = "18014398509481984";  // of 8192 sectors
+  for (const std::string_view field : {"extent_count = 10", "\"pv1\", 3", "pe_start = 4096"}) {
+    std::string text(kGroup);
+    const std::size_t number = field.rfind(' ') + 1;
+    text.replace(text.find(field) + number, field.size() - number, kWraps);
+    const auto volume = find_volume(text, id_of('R', 'r'));
+    ASSERT_FALSE(volume) << field;
+    EXPECT_EQ(volume.error().code, Errc::malformed) << field;
+  }
 }
 
 TEST(LogicalVolume, TheNewestTextHasTheHighestNumber) {
