@@ -30,9 +30,8 @@ struct Block {
   bool offline = false;
 };
 
-// Bytes of struct pages that the processor is told to fetch ahead: by itself it stops at the end of
-// each page of memory, and then waits for the next, which took a third of the time
-// (tests/bench/judging.cc).
+// How many bytes of struct pages are fetched ahead. The processor alone stops at the end of each
+// page of memory, and waits for the next page: a third of the time (tests/bench/judging.cc).
 constexpr std::size_t kAhead = 2048;
 
 // Page frames by which memory of devices comes and goes (SUBSECTION_SHIFT, v5.3, f1eca35a0dc7).

@@ -24,7 +24,7 @@ bool is_time(std::string_view text) {
              std::string_view::npos;
 }
 
-// The time in a name of the flat layout; empty if there is none.
+// The time of a dump, from the name of its file in the flat layout; empty for another file.
 std::string time_in(std::string_view name) {
   for (const auto& [begin, end] : kFlat) {
     if (name.starts_with(begin) && name.ends_with(end) &&

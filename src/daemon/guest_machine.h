@@ -114,7 +114,7 @@ struct NotePolicy {
 };
 // The store is asked to complete what a job has left; then on_recovered().
 struct Recover {};
-// The crash is whole: what jobs before this one have kept of it is removed.
+// The crash is kept as a whole. The parts of it that earlier jobs kept are removed.
 struct RemoveParts {
   PartsOf parts = {};
 };

@@ -28,9 +28,10 @@ struct PartsOf {
   // One of which it is known that its guest was not carried on after its memory was read.
   std::string known_id = {};
 };
-// Removes those of that guest, but for one that is held or read; the IDs of those that are gone.
-// Nothing is removed unless the whole crash is in the store with a dump that was opened. A part
-// stays if its guest may have been carried on since: then it is not proven to be of this crash.
+// Removes the parts of that guest's crash, and returns their IDs. A part that is held or read
+// stays. Nothing is removed unless the whole crash is in the store with a dump that was opened. A
+// part stays if its guest may have been carried on since: then it is not proven to be of this
+// crash.
 std::vector<std::string> remove_parts(const std::filesystem::path& store, const GuestId& guest,
                                       const PartsOf& parts);
 

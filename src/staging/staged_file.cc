@@ -22,7 +22,7 @@ bool no_tmpfile(int error_number) {
   return error_number == EOPNOTSUPP || error_number == EISDIR || error_number == ENOENT;
 }
 
-// Sets errno if there is none.
+// If it fails, errno says why.
 Fd open_unnamed(int folder) {
   return Fd(::openat(folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
 }

@@ -100,7 +100,7 @@ class Debug(DebugFiles):
         self.run_cli("debug", self.dump(), "--jobs", "2", code=USAGE)
 
     def test_a_domain_is_dumped_first(self):
-        """Here there is none of that name: libvirt's test driver."""
+        """libvirt's test driver has no domain of that name, so the dump fails."""
         self.program("crash", "8.0.6", "echo crash\n")
         done = self.run_cli("debug", "-c", "test:///default", "nobody", code=FAILED, env=self.environment())
         self.assertIn(b"note: nobody is taken as a domain, and dumped to nobody-", done.stderr)

@@ -252,7 +252,7 @@ def dead(rig: Rig, findings) -> None:
 # --- analyzers ---
 
 def ten(rig: Rig, findings) -> None:
-    """Seven dumps with symbols, one that is cut, one that is none, one without symbols: at once, and one after another."""
+    """Ten files, at once and one after another: seven dumps with symbols, one without, a cut dump, and no dump."""
     for name, (of, way) in {"a1": ("6.12", "sysrq"), "b1": ("6.12", "null"), "strange": ("6.1", "sysrq")}.items():
         done = rig.run("convert", crash_dumps.dump_of(of, way).raw, f"{name}.vmcore")
         findings.check(f"convert {name}", [] if done.returncode == 0 else [done.stderr])

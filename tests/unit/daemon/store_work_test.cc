@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// What is removed of the store when a crash is whole: nothing that is not proven to be of it.
+// When a crash is whole, only what is proven to be a part of it is removed from the store.
 #include "src/daemon/store_work.h"
 
 #include <gmock/gmock.h>
