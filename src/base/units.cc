@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <limits>
 
 #include "src/base/number.h"
@@ -64,5 +65,16 @@ std::string duration_text(std::chrono::seconds duration) {
 std::optional<std::uint64_t> parse_size(std::string_view text) { return parse(text, kSizes); }
 
 std::string size_text(std::uint64_t bytes) { return text_of(bytes, kSizes); }
+
+std::string human_size(std::uint64_t bytes) {
+  constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
 
 }  // namespace vmcore

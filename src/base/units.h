@@ -20,5 +20,7 @@ std::string duration_text(std::chrono::seconds duration);
 std::optional<std::uint64_t> parse_size(std::string_view text);
 // In the greatest unit that gives a whole number, so that no byte is lost: "20GiB".
 std::string size_text(std::uint64_t bytes);
+// "12.3 MiB": rounded, for people.
+std::string human_size(std::uint64_t bytes);
 
 }  // namespace vmcore

@@ -11,9 +11,9 @@
 
 #include "src/base/printable.h"
 #include "src/base/whole_file.h"
-#include "src/cli/text_line.h"
 #include "src/command/exit_code.h"
 #include "src/report/json.h"
+#include "src/show/text_line.h"
 #include "src/staging/staged_file.h"
 
 namespace vmcore::cli {
@@ -196,10 +196,10 @@ std::string batch_text(const std::vector<DumpRun>& runs) {
                     run.result.empty() ? "" : fmt::format("{:.1f}", seconds),
                     printable(run.result.empty() ? run.why : run.result)});
   }
-  std::string text = table(rows);
+  std::string text = show::table(rows);
   for (const DumpRun& run : runs) {
     if (!run.result.empty() && !run.why.empty()) {
-      line(text, "note", run.dump + ": " + run.why);
+      show::line(text, "note", run.dump + ": " + run.why);
     }
   }
   return text;

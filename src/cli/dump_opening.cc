@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
-#include "src/cli/debuginfo_text.h"
 #include "src/job/budget.h"
 #include "src/job/read_job.h"
+#include "src/show/debuginfo_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -22,14 +22,6 @@ Result<report::TriageReport> report_of(const std::string& path) {
   TRY_ASSIGN(const job::TextResult text,
              job::read_file(path, sandbox::Operation::report, job::whole_budget().threads));
   return report::triage_from_json(text.text);
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) {
-    text += (text.empty() ? "" : " or ") + name;
-  }
-  return text;
 }
 
 }  // namespace
@@ -48,7 +40,7 @@ Result<DumpToOpen> dump_to_open(const std::string& path, const DebuginfoOptions&
   if (!found.vmlinux) {
     const auto& refused = found.refused;
     return fail(Errc::not_found, "no vmlinux of {} is found: {}{} (vmcorectl debuginfo tells all)",
-                kernel->release, found.advice ? advice_line(*found.advice) : "",
+                kernel->release, found.advice ? show::advice_line(*found.advice) : "",
                 refused.empty() ? "" : "; " + refused.front().path + " " + refused.front().why);
   }
   return DumpToOpen{path, std::move(info), std::move(found)};
@@ -66,7 +58,7 @@ Analyzers::Analyzers(std::vector<std::string> names) : names_(std::move(names)) 
 Result<Opening> Analyzers::open(const DumpToOpen& dump, const std::string& script,
                                 const std::vector<std::string>& more) const {
   std::optional<Opening> doubted;
-  Error error{Errc::unsupported, fmt::format("{} is not installed", joined(names_))};
+  Error error{Errc::unsupported, fmt::format("{} is not installed", fmt::join(names_, " or "))};
   for (const Analyzer& analyzer : all_) {
     auto opening = opening_of(analyzer, dump, script, more);
     if (opening && opening->remarks.empty()) {

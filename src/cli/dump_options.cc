@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/dump_options.h"
-#include "src/cli/size_option.h"
 
 #include <array>
 #include <cstdio>
 
+#include "src/cli/size_option.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/image/format_names.h"
-#include "src/image/page.h"
 #include "src/job/budget.h"
 
 namespace vmcore::cli {
@@ -99,50 +98,10 @@ int exit_code_of(const job::DumpResult& result) {
   return result.as_asked() ? kExitDone : kExitNotAsAsked;
 }
 
-std::string human_size(std::uint64_t bytes) {
-  constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
 void print_remarks(const std::vector<Remark>& remarks) {
   for (const Remark& remark : remarks) {
     fmt::print(stderr, "vmcorectl: {}: {}\n", remark_label(remark), printable(remark.text));
   }
-}
-
-std::string describe_dump(const report::DumpFile& dump) {
-  const report::Summary& summary = dump.summary;
-  std::string text;
-  if (!summary.release.empty()) {
-    text += fmt::format("kernel        {}\n", printable(summary.release));
-  }
-  text += fmt::format("memory        {}\n", human_size(summary.ram_pages * kPageSize));
-  text += fmt::format("kept          {} ({} pages)\n",
-                      human_size((summary.kept_pages - summary.lost_pages) * kPageSize),
-                      summary.kept_pages - summary.lost_pages);
-  for (const report::ClassCount& count : summary.classes) {
-    if (count.pages != 0) {
-      text += fmt::format("  {:<28}{:>12}\n", printable(count.title),
-                          human_size(count.pages * kPageSize));
-    }
-  }
-  text += summary.level_asked == summary.level_reached
-              ? fmt::format("level         {}\n", summary.level_reached)
-              : fmt::format("level         {} (asked {})\n", summary.level_reached,
-                            summary.level_asked);
-  if (!dump.size) {
-    text += "nothing was written (--dry-run)\n";
-  } else if (!dump.path.empty()) {
-    text += fmt::format("written       {} ({}){}\n", printable(dump.path), human_size(*dump.size),
-                        summary.incomplete ? ", incomplete" : "");
-  }
-  return text;
 }
 
 }  // namespace vmcore::cli

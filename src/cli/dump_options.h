@@ -8,7 +8,6 @@
 
 #include "src/cli/verb.h"
 #include "src/job/convert_job.h"
-#include "src/report/dump.h"
 
 namespace vmcore::cli {
 
@@ -17,13 +16,7 @@ void add_dump_options(CLI::App& command, job::DumpOptions& options);
 // The exit code of a dump that was kept (or planned).
 int exit_code_of(const job::DumpResult& result);
 
-// "12.3 MiB".
-std::string human_size(std::uint64_t bytes);
-
 // Prints the remarks of a result to standard error, one a line.
 void print_remarks(const std::vector<Remark>& remarks);
-
-// What was kept, what was left out and why, for people.
-std::string describe_dump(const report::DumpFile& dump);
 
 }  // namespace vmcore::cli

@@ -6,11 +6,13 @@
 #include <cstdio>
 
 #include "src/base/shell.h"
+#include "src/base/units.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/self_check.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/reports.h"
+#include "src/show/dump_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -60,8 +62,8 @@ std::string describe_handoff(const job::DumpResult& dump) {
 }
 
 std::string result_text(const job::GuestDumpResult& result, const ToldDump& told) {
-  return describe_dump(job::dump_file(*result.dump)) + describe_guest(*result.guest, told.then) +
-         (told.self_check ? describe_self_check(*told.self_check) : "") +
+  return show::dump_text(job::dump_file(*result.dump)) + describe_guest(*result.guest, told.then) +
+         (told.self_check ? show::self_check_text(*told.self_check) : "") +
          describe_handoff(*result.dump);
 }
 

@@ -15,16 +15,17 @@
 
 #include "src/base/fd.h"
 #include "src/base/printable.h"
+#include "src/base/units.h"
 #include "src/base/wall_clock.h"
 #include "src/base/whole_file.h"
 #include "src/cli/audit_trail.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/size_option.h"
 #include "src/cli/store.h"
-#include "src/cli/triage_text.h"
 #include "src/job/describe_crash.h"
 #include "src/job/guest_report.h"
 #include "src/report/crash_event.h"
+#include "src/show/triage_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -261,7 +262,7 @@ report::JobFlash Keeping::keep_flash(const job::FlashReading& reading) {
   bool kept = false;
   if (const auto& report = reading.report) {
     report::describe(manifest_, *report);
-    const std::string screen = triage_screen(*report, manifest_.capture.guest.name);
+    const std::string screen = show::triage_screen(*report, manifest_.capture.guest.name);
     kept |= add(job::kReportTextName, screen, why);
   }
   kept |= add(job::kLogName, reading.log, why);
@@ -280,7 +281,7 @@ report::JobFlash Keeping::keep_log_report() {
   std::string why = report ? "" : report.error().message;
   if (report) {
     report::describe(manifest_, *report);
-    add(job::kReportTextName, triage_screen(*report, manifest_.capture.guest.name), why);
+    add(job::kReportTextName, show::triage_screen(*report, manifest_.capture.guest.name), why);
     add(job::kReportName, report::to_json(*report), why);
   }
   return finish_flash(true, std::move(why));

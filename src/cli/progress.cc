@@ -9,7 +9,7 @@
 
 #include "src/base/printable.h"
 #include "src/base/start_thread.h"
-#include "src/cli/dump_options.h"
+#include "src/base/units.h"
 #include "src/image/page.h"
 
 namespace vmcore::cli {

@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <string>
 
+#include "src/base/units.h"
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/reports.h"
+#include "src/show/dump_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -43,7 +45,7 @@ void print_success(const job::ReceiveResult& result, const ToldReception& told,
   if (common.json) {
     std::fputs(document(result, told).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_dump(job::dump_file(*result.dump)).c_str(), to);
+    std::fputs(show::dump_text(job::dump_file(*result.dump)).c_str(), to);
     print_remarks(result.dump->summary.remarks);
   }
 }

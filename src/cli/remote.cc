@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "src/base/sys.h"
+#include "src/base/units.h"
 #include "src/cli/dump_options.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"

@@ -12,7 +12,7 @@
 
 #include "src/base/whole_file.h"
 #include "src/cli/dump_opening.h"
-#include "src/cli/text_line.h"
+#include "src/show/text_line.h"
 
 namespace vmcore::cli {
 namespace {
@@ -145,16 +145,6 @@ CLI::Option* add_self_check_option(CLI::App& command, bool& wanted) {
   return command.add_flag("--self-check", wanted,
                           "Open the dump again, with crash and drgn as well where they are "
                           "installed and vmlinux is found: confined, and without network");
-}
-
-std::string describe_self_check(const report::SelfCheck& check) {
-  std::string text;
-  for (const OpenedBy& each : check.programs) {
-    line(text, "self-check",
-         each.with + (each.outcome == "done" ? " opens it" : ": " + each.outcome) +
-             (each.why.empty() ? "" : ": " + each.why));
-  }
-  return text;
 }
 
 }  // namespace vmcore::cli

@@ -25,7 +25,4 @@ report::SelfCheck self_check(const std::string& dump, const DebuginfoOptions& de
 // Adds --self-check.
 CLI::Option* add_self_check_option(CLI::App& command, bool& wanted);
 
-// "self-check    crash 8.0.6 opens it", for people; a line for each program.
-std::string describe_self_check(const report::SelfCheck& check);
-
 }  // namespace vmcore::cli

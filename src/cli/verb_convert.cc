@@ -16,6 +16,7 @@
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/job/reports.h"
+#include "src/show/dump_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -79,8 +80,8 @@ int run(Options& options, const Common& common) {
   if (common.json) {
     std::fputs(report::to_json(report).c_str(), to);
   } else if (!common.quiet) {
-    std::fputs(describe_dump(*report.dump).c_str(), to);
-    std::fputs((report.self_check ? describe_self_check(*report.self_check) : "").c_str(), to);
+    std::fputs(show::dump_text(*report.dump).c_str(), to);
+    std::fputs((report.self_check ? show::self_check_text(*report.self_check) : "").c_str(), to);
     print_remarks(result->summary.remarks);
   }
   const bool failed = report.self_check && !report.self_check->passed();

@@ -4,13 +4,13 @@
 #include <optional>
 
 #include "src/cli/debuginfo_options.h"
-#include "src/cli/debuginfo_text.h"
 #include "src/cli/guest_options.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 #include "src/report/triage.h"
+#include "src/show/debuginfo_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -34,7 +34,7 @@ Result<report::DebuginfoReport> find(const report::TriageReport& report, const O
 }
 
 int tell(const report::DebuginfoReport& found, const Common& common) {
-  std::fputs((common.json ? report::to_json(found) : debuginfo_text(found)).c_str(), stdout);
+  std::fputs((common.json ? report::to_json(found) : show::debuginfo_text(found)).c_str(), stdout);
   if (!found.vmlinux) {
     return kExitFailed;
   }

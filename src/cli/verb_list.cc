@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "src/base/printable.h"
+#include "src/base/units.h"
 #include "src/base/utc.h"
-#include "src/cli/dump_options.h"
 #include "src/cli/store.h"
-#include "src/cli/text_line.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/report/crash_groups.h"
+#include "src/show/text_line.h"
 #include "src/vault/crash_id.h"
 #include "src/vault/filter.h"
 
@@ -41,7 +41,7 @@ void print_crashes(const Crashes& crashes) {
                     printable(crash.manifest ? crash.manifest->reason : ""), flags_of(crash),
                     printable(title_of(crash))});
   }
-  std::fputs(table(rows).c_str(), stdout);
+  std::fputs(show::table(rows).c_str(), stdout);
 }
 
 // Of a crash whose manifest is damaged nothing is known but what its ID says.
@@ -90,7 +90,7 @@ void print_groups(const std::vector<report::CrashGroup>& groups) {
                     utc_text(static_cast<std::int64_t>(group.first)), group.newest,
                     printable(group.title)});
   }
-  std::fputs(table(rows).c_str(), stdout);
+  std::fputs(show::table(rows).c_str(), stdout);
 }
 
 void print_text(const Crashes& crashes, const std::string& folder, const Options& options,

@@ -7,14 +7,14 @@
 #include "src/base/utc.h"
 #include "src/cli/document.h"
 #include "src/cli/guest_options.h"
-#include "src/cli/memory_picture.h"
-#include "src/cli/memory_report.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/report/memory.h"
+#include "src/show/memory_picture.h"
+#include "src/show/memory_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -42,7 +42,7 @@ int run(const Options& options, const Common& common) {
   int code = kExitDone;
   if (!options.svg.empty()) {
     const auto written =
-        write_document(draw_memory(*report, {answer->name, utc_text(std::time(nullptr))}),
+        write_document(show::draw_memory(*report, {answer->name, utc_text(std::time(nullptr))}),
                        options.svg, options.force, common);
     if (!written) {
       return report_error(written.error(), common);
@@ -52,7 +52,7 @@ int run(const Options& options, const Common& common) {
   if (common.json) {
     std::fputs(report::to_json(*report).c_str(), stdout);
   } else if (!common.quiet && options.svg != "-") {
-    std::fputs(describe_memory(*report).c_str(), stdout);
+    std::fputs(show::memory_text(*report).c_str(), stdout);
   }
   return report_pause(read, code, common);
 }

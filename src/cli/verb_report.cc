@@ -6,13 +6,9 @@
 
 #include "src/base/utc.h"
 #include "src/cli/debuginfo_options.h"
-#include "src/cli/debuginfo_text.h"
 #include "src/cli/document.h"
 #include "src/cli/dump_options.h"
 #include "src/cli/guest_options.h"
-#include "src/cli/memory_picture.h"
-#include "src/cli/triage_page.h"
-#include "src/cli/triage_text.h"
 #include "src/cli/verb.h"
 #include "src/command/exit_code.h"
 #include "src/command/report_error.h"
@@ -21,6 +17,10 @@
 #include "src/job/output.h"
 #include "src/report/memory.h"
 #include "src/report/triage.h"
+#include "src/show/debuginfo_text.h"
+#include "src/show/memory_picture.h"
+#include "src/show/triage_page.h"
+#include "src/show/triage_text.h"
 
 namespace vmcore::cli {
 namespace {
@@ -52,7 +52,7 @@ Result<std::string> draw_picture(const Options& options, job::Interrupt& interru
   const job::PausedText read = read_source(source, sandbox::Operation::memory, interrupt);
   TRY_ASSIGN(const job::TextResult& answer, read.text);
   TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(answer.text));
-  return draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
+  return show::draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
 }
 
 // What debug information says of the stacks; a Remark where there is none.
@@ -73,7 +73,7 @@ void add_symbols(report::TriageReport& report, const Options& options, const Com
     report.remarks.push_back({Errc::invalid, "--symbols: " + first.path + " " + first.why});
   }
   if (!found->vmlinux && found->advice) {
-    report.remarks.push_back({Errc::not_found, "--symbols: " + advice_line(*found->advice)});
+    report.remarks.push_back({Errc::not_found, "--symbols: " + show::advice_line(*found->advice)});
   }
 }
 
@@ -95,8 +95,8 @@ int run(const Options& options, const Common& common) {
   }
   int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
   if (!options.html.empty()) {
-    const std::string page = triage_page(*report, {result->name, utc_text(std::time(nullptr))},
-                                         draw_picture(options, interrupt));
+    const std::string page = show::triage_page(
+        *report, {result->name, utc_text(std::time(nullptr))}, draw_picture(options, interrupt));
     const auto written = write_document(page, options.html, options.force, common);
     if (!written) {
       return report_pause(read, report_error(written.error(), common), common);
@@ -106,9 +106,9 @@ int run(const Options& options, const Common& common) {
   if (common.json) {
     std::fputs(report::to_json(*report).c_str(), stdout);
   } else if (options.html.empty()) {
-    std::fputs(triage_screen(*report, result->name).c_str(), stdout);
+    std::fputs(show::triage_screen(*report, result->name).c_str(), stdout);
     if (options.full) {
-      std::fputs(triage_details(*report).c_str(), stdout);
+      std::fputs(show::triage_details(*report).c_str(), stdout);
     }
     if (!common.quiet) {
       print_remarks(report->remarks);

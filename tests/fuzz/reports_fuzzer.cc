@@ -4,9 +4,6 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "src/cli/memory_picture.h"
-#include "src/cli/memory_report.h"
-#include "src/cli/triage_text.h"
 #include "src/report/check.h"
 #include "src/report/crash_event.h"
 #include "src/report/dump.h"
@@ -16,6 +13,9 @@
 #include "src/report/memory.h"
 #include "src/report/receive.h"
 #include "src/report/triage.h"
+#include "src/show/memory_picture.h"
+#include "src/show/memory_text.h"
+#include "src/show/triage_text.h"
 #include "tests/fuzz/change.h"
 
 namespace {
@@ -178,12 +178,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(triage_from_json, text);
   check_line(text);
   if (const auto report = triage_from_json(text)) {
-    static_cast<void>(cli::triage_screen(*report, "a dump"));
-    static_cast<void>(cli::triage_details(*report));
+    static_cast<void>(show::triage_screen(*report, "a dump"));
+    static_cast<void>(show::triage_details(*report));
   }
   if (const auto report = memory_from_json(text)) {
-    static_cast<void>(cli::describe_memory(*report));
-    static_cast<void>(cli::draw_memory(*report, {"guest", "now"}));
+    static_cast<void>(show::memory_text(*report));
+    static_cast<void>(show::draw_memory(*report, {"guest", "now"}));
   }
   return 0;
 }

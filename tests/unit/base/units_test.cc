@@ -40,5 +40,13 @@ TEST(Units, TextsAreReadAsTheSame) {
   EXPECT_EQ(duration_text(seconds(5400)), "90m");
 }
 
+TEST(Units, SizesForPeopleAreRounded) {
+  EXPECT_EQ(human_size(0), "0 B");
+  EXPECT_EQ(human_size(1023), "1023 B");
+  EXPECT_EQ(human_size(1024), "1.0 KiB");
+  EXPECT_EQ(human_size(12'900'000), "12.3 MiB");
+  EXPECT_EQ(human_size(~0ULL), "16777216.0 TiB");
+}
+
 }  // namespace
 }  // namespace vmcore

@@ -6,11 +6,11 @@
 
 #include "src/report/debuginfo.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 std::string debuginfo_text(const report::DebuginfoReport& report);
 
 // One line: "install linux-image-6.1.0-57-amd64-dbg (Debian)".
 std::string advice_line(const report::PackageAdvice& advice);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/memory_report.h"
+#include "src/show/memory_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using ::testing::HasSubstr;
@@ -24,8 +24,8 @@ report::MemoryReport memory() {
           .remarks = {{Errc::io, "a \x1b[2J remark"}, {Errc::io, "a fact", Severity::fact}}};
 }
 
-TEST(MemoryReport, Table) {
-  const std::string table = describe_memory(memory());
+TEST(MemoryText, Table) {
+  const std::string table = memory_text(memory());
   EXPECT_THAT(table, HasSubstr("kernel and unclassified             36.0 KiB   56.2%\n"));
   EXPECT_THAT(table, HasSubstr("untouched                8.0 KiB   12.5%\n"));
   EXPECT_THAT(table,
@@ -37,19 +37,19 @@ TEST(MemoryReport, Table) {
   EXPECT_THAT(table, Not(HasSubstr("not in the file")));
 }
 
-TEST(MemoryReport, WhatIsNotInTheFileIsTold) {
+TEST(MemoryText, WhatIsNotInTheFileIsTold) {
   report::MemoryReport report = memory();
   report.excluded_before = 4;
-  EXPECT_THAT(describe_memory(report), HasSubstr("not in the file: 16.0 KiB (25.0%)"));
+  EXPECT_THAT(memory_text(report), HasSubstr("not in the file: 16.0 KiB (25.0%)"));
   report.incomplete = true;
-  EXPECT_THAT(describe_memory(report), HasSubstr("complete        NO"));
+  EXPECT_THAT(memory_text(report), HasSubstr("complete        NO"));
 }
 
-TEST(MemoryReport, Percent) {
+TEST(MemoryText, Percent) {
   EXPECT_EQ(percent(1, 3), "33.3%");
   EXPECT_EQ(percent(0, 0), "0.0%");
   EXPECT_EQ(percent(5, 5), "100.0%");
 }
 
 }  // namespace
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

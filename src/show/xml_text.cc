@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/xml_text.h"
+#include "src/show/xml_text.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 // Length in bytes of the UTF-8 sequence that `bytes` begins with and that XML has a place for; 0
@@ -68,4 +68,4 @@ std::string xml_text(std::string_view bytes, std::size_t most) {
   return out;
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

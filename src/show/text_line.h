@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 // Appends the name, the value in the column behind it, and a newline. `value` may come from a
 // guest.
@@ -17,4 +17,4 @@ void line(std::string& out, std::string_view name, std::string_view value, std::
 // as it is. Texts are shown as they are.
 std::string table(const std::vector<std::vector<std::string>>& rows);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

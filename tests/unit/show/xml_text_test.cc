@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/xml_text.h"
+#include "src/show/xml_text.h"
 
 #include <gtest/gtest.h>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 constexpr const char* kBad = "\ufffd";
@@ -51,4 +51,4 @@ TEST(XmlText, IsCutBetweenCharacters) {
 }
 
 }  // namespace
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Prints the use of a guest's memory as text.
+// The use of a guest's memory, as text for people.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,12 @@
 
 #include "src/report/memory.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
-// The table.
-std::string describe_memory(const report::MemoryReport& report);
+// A table: a row for each class.
+std::string memory_text(const report::MemoryReport& report);
 
 // "12.3%"; of nothing that is 0.
 std::string percent(std::uint64_t part, std::uint64_t whole);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

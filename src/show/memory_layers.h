@@ -11,7 +11,7 @@
 
 #include "src/report/memory.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 // A class; or of the free pages, those known to be zero, and the others.
 struct Layer {
@@ -31,4 +31,4 @@ struct Layer {
 // Those that have pages. Together they hold each page of a bin once.
 std::vector<Layer> layers_of(const report::MemoryReport& report);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

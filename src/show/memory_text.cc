@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/memory_report.h"
+#include "src/show/memory_text.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>
 
-#include "src/cli/dump_options.h"
-#include "src/cli/text_line.h"
-#include "src/command/report_error.h"
+#include "src/base/printable.h"
+#include "src/base/units.h"
 #include "src/image/page.h"
+#include "src/show/text_line.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 void row(std::string& out, std::string_view name, std::string_view title, std::uint64_t pages,
@@ -25,7 +27,7 @@ std::string percent(std::uint64_t part, std::uint64_t whole) {
   return fmt::format("{:.1f}%", 100 * static_cast<double>(part) / of);
 }
 
-std::string describe_memory(const report::MemoryReport& report) {
+std::string memory_text(const report::MemoryReport& report) {
   std::string out;
   line(out, "kernel", report.release);
   if (report.incomplete) {
@@ -55,4 +57,4 @@ std::string describe_memory(const report::MemoryReport& report) {
   return out;
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

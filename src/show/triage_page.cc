@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/triage_page.h"
+#include "src/show/triage_page.h"
 
 #include <fmt/format.h>
 
@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "src/cli/dump_options.h"
-#include "src/cli/triage_words.h"
-#include "src/cli/xml_text.h"
+#include "src/base/units.h"
 #include "src/image/page.h"
 #include "src/seal/sha256.h"
+#include "src/show/triage_words.h"
+#include "src/show/xml_text.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using report::TriageFrame;
@@ -428,4 +428,4 @@ std::string triage_page(const TriageReport& report, const PageTitle& title,
          body + fmt::format("<script nonce=\"{}\">{}</script>\n</body>\n</html>\n", nonce, kScript);
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

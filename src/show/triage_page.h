@@ -7,7 +7,7 @@
 #include "src/base/result.h"
 #include "src/report/triage.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 struct PageTitle {
   std::string name;  // of the guest or the file: any bytes
@@ -22,4 +22,4 @@ struct PageTitle {
 std::string triage_page(const report::TriageReport& report, const PageTitle& title,
                         const Result<std::string>& picture);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/triage_text.h"
+#include "src/show/triage_text.h"
 
 #include <algorithm>
 #include <array>
@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "src/base/printable.h"
-#include "src/cli/dump_options.h"
-#include "src/cli/text_line.h"
-#include "src/cli/triage_words.h"
+#include "src/base/units.h"
 #include "src/image/page.h"
+#include "src/show/text_line.h"
+#include "src/show/triage_words.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using report::TaskName;
@@ -345,4 +345,4 @@ std::string triage_details(const TriageReport& report) {
   return out;
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

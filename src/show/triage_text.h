@@ -6,7 +6,7 @@
 
 #include "src/report/triage.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 // One screen: what happened, where, and what else was going on. `name` is the guest's or the
 // file's. No text of the guest controls the terminal.
@@ -14,4 +14,4 @@ std::string triage_screen(const report::TriageReport& report, const std::string&
 // All of the report, behind the screen.
 std::string triage_details(const report::TriageReport& report);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

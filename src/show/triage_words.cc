@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/triage_words.h"
+#include "src/show/triage_words.h"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using report::TaskName;
@@ -346,4 +346,4 @@ std::string socket_text(const report::OpenSocket& socket) {
   return text + (socket.remote.empty() ? "" : " to " + socket.remote);
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -7,7 +7,7 @@
 
 #include "src/report/memory.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 struct PictureTitle {
   std::string name;   // of the guest or the file: any bytes
@@ -17,4 +17,4 @@ struct PictureTitle {
 // A whole SVG document. It needs nothing from elsewhere: no fonts, scripts or styles.
 std::string draw_memory(const report::MemoryReport& report, const PictureTitle& title);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The page of a report whose guest is hostile; tests/cli/test_report_page.py reads whole pages with
 // an HTML parser.
-#include "src/cli/triage_page.h"
+#include "src/show/triage_page.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using ::testing::HasSubstr;
@@ -106,4 +106,4 @@ TEST(TriagePage, TasksLeadToTheirStacks) {
 }
 
 }  // namespace
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

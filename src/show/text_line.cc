@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/text_line.h"
+#include "src/show/text_line.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "src/base/printable.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 void line(std::string& out, std::string_view name, std::string_view value, std::size_t column) {
   out += fmt::format("{:<{}}{}\n", name, column, printable(value));
@@ -33,4 +33,4 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

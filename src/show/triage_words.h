@@ -11,7 +11,7 @@
 
 #include "src/report/triage.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 
 std::string task_text(const report::TaskName& task);  // "612 kworker/0:1"
 std::string frame_text(const report::TriageFrame& frame);
@@ -67,4 +67,4 @@ std::vector<std::string>::const_iterator end_of_story(const report::TriageReport
 // "inet stream tcp ESTABLISHED 192.0.2.1:80 to 192.0.2.2:40000"
 std::string socket_text(const report::OpenSocket& socket);
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/memory_layers.h"
+#include "src/show/memory_layers.h"
 
 #include <algorithm>
 #include <array>
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using Part = Layer::Part;
@@ -81,4 +81,4 @@ std::vector<Layer> layers_of(const report::MemoryReport& report) {
   return layers;
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

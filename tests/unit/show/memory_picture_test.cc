@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The parts of the picture; tests/cli/test_memory.py reads whole ones with an XML parser.
-#include "src/cli/memory_picture.h"
+#include "src/show/memory_picture.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "src/cli/memory_layers.h"
+#include "src/show/memory_layers.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 using ::testing::HasSubstr;
@@ -132,4 +132,4 @@ TEST(MemoryPicture, StaysSmall) {
 TEST(MemoryPicture, OfNothing) { EXPECT_THAT(draw(report_of({})), HasSubstr("</svg>")); }
 
 }  // namespace
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/memory_picture.h"
+#include "src/show/memory_picture.h"
 
 #include <algorithm>
 #include <array>
@@ -7,13 +7,13 @@
 #include <span>
 #include <vector>
 
-#include "src/cli/dump_options.h"
-#include "src/cli/memory_layers.h"
-#include "src/cli/memory_report.h"
-#include "src/cli/xml_text.h"
+#include "src/base/units.h"
 #include "src/image/page.h"
+#include "src/show/memory_layers.h"
+#include "src/show/memory_text.h"
+#include "src/show/xml_text.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 constexpr std::uint64_t kCells = 64;  // a row
@@ -276,4 +276,4 @@ std::string draw_memory(const report::MemoryReport& report, const PictureTitle& 
   return Drawing(report).draw(title);
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show

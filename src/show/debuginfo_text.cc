@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "src/cli/debuginfo_text.h"
+#include "src/show/debuginfo_text.h"
 
-#include "src/cli/text_line.h"
+#include "src/show/text_line.h"
 
-namespace vmcore::cli {
+namespace vmcore::show {
 namespace {
 
 constexpr std::size_t kMostNames = 12;
@@ -93,4 +93,4 @@ std::string advice_line(const report::PackageAdvice& advice) {
              : fmt::format("install {} ({})", advice.package, advice.distribution);
 }
 
-}  // namespace vmcore::cli
+}  // namespace vmcore::show
