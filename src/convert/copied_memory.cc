@@ -45,7 +45,10 @@ void CopiedMemory::add(std::span<const ReadPart> parts) {
                        static_cast<std::size_t>(part.out.data() - room_.data())});
     }
   }
-  std::ranges::sort(runs_, {}, [](const Run& run) { return run.range.begin; });
+  const auto begin = [](const Run& run) { return run.range.begin; };
+  if (!std::ranges::is_sorted(runs_, {}, begin)) {  // mostly they are
+    std::ranges::sort(runs_, {}, begin);
+  }
   std::vector<Run> joined;
   for (const Run& run : runs_) {
     if (!joined.empty() && joined.back().range.end() == run.range.begin &&

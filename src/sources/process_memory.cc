@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <utility>
 
 #include "src/base/sys.h"
@@ -190,29 +191,66 @@ Result<ReadExtent> ProcessMemory::read(PhysAddr address, std::span<std::byte> ou
   return ReadExtent{done, std::nullopt};
 }
 
-bool ProcessMemory::is_for_copier(const ReadPart& part) const {
+std::optional<std::uint64_t> ProcessMemory::address_for_copier(const ReadPart& part) const {
   const std::span<std::byte> room = copier_->room();
   const auto piece = piece_at(part.address);
-  const std::size_t pages = part.out.size() / kPageSize;
+  const std::size_t size = part.out.size();
   if (piece == pieces_.end() || !piece->address || !piece->range.contains(part.address) ||
-      part.out.size() > piece->range.end() - part.address || part.address.value % kPageSize != 0 ||
-      part.out.size() % kPageSize != 0 || pages > kBlockPages || part.out.data() < room.data() ||
-      part.out.data() + part.out.size() > room.data() + room.size()) {
-    return false;
+      size > piece->range.end() - part.address || part.address.value % kPageSize != 0 ||
+      size % kPageSize != 0 || size > kBlock || part.out.data() < room.data() ||
+      part.out.data() + size > room.data() + room.size()) {
+    return std::nullopt;
   }
+  return *piece->address + (part.address - piece->range.begin);
+}
+
+std::uint64_t ProcessMemory::end_of_near(std::uint64_t begin,
+                                         std::span<const ReadPart> parts) const {
+  std::uint64_t end = begin + parts.front().out.size();
+  for (const ReadPart& part : parts.subspan(1)) {
+    const auto address = address_for_copier(part);
+    if (!address || *address < end || *address - begin + part.out.size() > kBlock) {
+      break;
+    }
+    end = *address + part.out.size();
+  }
+  return end;
+}
+
+// Of fragmented memory there are many small parts: a read of pagemap for each would take longer
+// than copying them.
+void ProcessMemory::find_what_is_for_copier(std::span<const ReadPart> parts,
+                                            std::span<unsigned char> is_for) const {
   PagemapEntries entries;
-  const auto read = read_pagemap(
-      pagemap_.get(), *piece->address + (part.address - piece->range.begin), pages, entries);
-  return read && std::ranges::all_of(std::span(entries).first(pages), has_page);
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;  // of the addresses whose entries are known
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const auto address = address_for_copier(parts[i]);
+    if (!address) {
+      continue;
+    }
+    const std::size_t size = parts[i].out.size();
+    if (*address < begin || *address + size > end) {
+      begin = *address;
+      end = end_of_near(begin, parts.subspan(i));
+      if (!read_pagemap(pagemap_.get(), begin, (end - begin) / kPageSize, entries)) {
+        return;
+      }
+    }
+    const auto seen = std::span(entries).subspan((*address - begin) / kPageSize, size / kPageSize);
+    is_for[i] = std::ranges::all_of(seen, has_page) ? 1 : 0;
+  }
 }
 
 std::size_t ProcessMemory::put_first_what_is_for_copier(std::span<ReadPart> parts,
                                                         unsigned threads) const {
+  constexpr std::size_t kPortion = 64;
   std::vector<unsigned char> is_for(parts.size());
   std::atomic<std::size_t> next{0};
   on_threads(threads, [&](unsigned) {
-    for (std::size_t i = next++; i < parts.size(); i = next++) {
-      is_for[i] = is_for_copier(parts[i]) ? 1 : 0;
+    for (std::size_t i = next.fetch_add(kPortion); i < parts.size(); i = next.fetch_add(kPortion)) {
+      const std::size_t count = std::min(kPortion, parts.size() - i);
+      find_what_is_for_copier(parts.subspan(i, count), std::span(is_for).subspan(i, count));
     }
   });
   std::size_t count = 0;

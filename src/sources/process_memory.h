@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "src/base/fd.h"
@@ -52,8 +54,15 @@ class ProcessMemory : public PhysicalMemory {
 
   // The first piece that ends behind the address, or the end.
   std::vector<Piece>::const_iterator piece_at(PhysAddr address) const;
-  bool is_for_copier(const ReadPart& part) const;
-  // Returns how many there are. Asks for each what pages the process has: some µs.
+  // Where the process has the part, if the copier may copy it: whether all of its pages are there
+  // is not asked.
+  std::optional<std::uint64_t> address_for_copier(const ReadPart& part) const;
+  // Where those of the parts end that follow the first one, at `begin`, within a block.
+  std::uint64_t end_of_near(std::uint64_t begin, std::span<const ReadPart> parts) const;
+  // Sets those to 1.
+  void find_what_is_for_copier(std::span<const ReadPart> parts,
+                               std::span<unsigned char> is_for) const;
+  // Returns how many there are.
   std::size_t put_first_what_is_for_copier(std::span<ReadPart> parts, unsigned threads) const;
   Extent file_extent(const Piece& piece, PhysAddr address) const;
   Extent anonymous_extent(const Piece& piece, PhysAddr address) const;

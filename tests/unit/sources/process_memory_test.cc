@@ -394,6 +394,37 @@ TEST(ProcessMemory, OnlyPagesOfTheProcessItselfAreCopiedForUs) {
   EXPECT_EQ(text_of(parts[4], 6), "shared");
 }
 
+// Small parts, as of fragmented memory: whether the process has a page is asked of many at once.
+TEST(ProcessMemory, OfManySmallPartsThoseAreCopiedThatAreThere) {
+  Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
+  constexpr std::uint64_t kInBlock = kBlock / kPageSize;
+  // Every third page is there; the last ones lie in the next block, and the first one comes again.
+  std::vector<std::uint64_t> pages{
+      0, 1, 2, 3, 6, 7, 9, 300, 301, kInBlock - 1, kInBlock + 1, kInBlock + 2, 0};
+  UpperCaseCopier served;
+  const Copier copier = served.copier();
+  const auto memory =
+      memory_of({{.range = {{0}, kSize}, .address = ram.address(), .file = {}}}, {}, &copier);
+  std::vector<ReadPart> parts;
+  std::uint64_t there = 0;
+  for (const std::uint64_t page : pages) {
+    if (page % 3 == 0) {
+      std::strcpy(ram.at(page * kPageSize), fmt::format("page {}", page).c_str());
+      ++there;
+    }
+    parts.push_back(
+        {{page * kPageSize}, copier.room().subspan(parts.size() * kPageSize, kPageSize)});
+  }
+  ASSERT_TRUE(memory->read_parts(parts, 2));
+  EXPECT_EQ(served.asked(), there);
+  for (const ReadPart& part : parts) {
+    const std::uint64_t page = part.address.value / kPageSize;
+    EXPECT_STREQ(reinterpret_cast<const char*>(part.out.data()),
+                 page % 3 == 0 ? fmt::format("PAGE {}", page).c_str() : "");
+    EXPECT_EQ(part.good, kPageSize);
+  }
+}
+
 // A page that the copier could not have is tried again by ourselves, which tells which one it is.
 TEST(ProcessMemory, WhatCouldNotBeCopiedIsReadByOurselves) {
   Mapped ram(MAP_PRIVATE | MAP_ANONYMOUS, -1);
