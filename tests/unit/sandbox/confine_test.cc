@@ -539,6 +539,25 @@ TEST(Confine, WithoutSeccompTheJobIsRefused) {
                                           "any system call"));
 }
 
+TEST(Confine, CapabilitiesThatStayAreRefused) {
+  const auto none = [] { refuse({SCMP_SYS(capset)}, EPERM); };
+  EXPECT_THAT(told(false, none), HasSubstr("refused: vmcore-worker cannot be confined: it keeps "
+                                           "capabilities"));
+  EXPECT_THAT(told(true, none), HasSubstr("warning: vmcore-worker cannot be confined: it keeps "
+                                          "capabilities"));
+}
+
+TEST(Confine, PrivilegesThatMayComeAreRefused) {
+  const auto none = [] {
+    const scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ALLOW);
+    ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+                       SCMP_A0(SCMP_CMP_EQ, PR_SET_NO_NEW_PRIVS, 0));
+    ::seccomp_load(filter);
+  };
+  EXPECT_THAT(told(false, none), HasSubstr("refused: vmcore-worker cannot be confined: it may gain "
+                                           "privileges"));
+}
+
 TEST(Confine, RootThatCannotBecomeAnotherIsRefused) {
   if (::geteuid() != 0) {
     GTEST_SKIP() << "only root becomes somebody else";
