@@ -8,6 +8,7 @@
 #include "src/convert/crashed_kernel.h"
 #include "src/convert/shards.h"
 #include "src/image/page.h"
+#include "src/kernel/capture_kernel.h"
 #include "src/kernel/cpus.h"
 #include "src/kernel/memmap.h"
 
@@ -100,8 +101,9 @@ Result<Rehearsal> make_rehearsal(const MemoryImage& image, const ConvertOptions&
   TRY_ASSIGN(Subject subject, find_subject(image, options.search, nullptr, options.hint));
   const kernel::GuestKernel* const kernel = subject.kernel();
   if (kernel != nullptr && kernel->kallsyms() != nullptr) {
-    // The symbols that the header asks for are known from then on.
+    // The symbols that a conversion asks for are known from then on: a look through all takes 2 ms.
     static_cast<void>(kernel::linux_cpu_order(*kernel, *kernel->kallsyms(), {}));
+    static_cast<void>(kernel::has_panicked(*kernel));
   }
   Rehearsal rehearsal;
   {

@@ -13,8 +13,9 @@ A line tells the medians: milliseconds between the guest's STOP and RESUME as a 
 seconds of the whole dump, processor time of all our processes, MiB written, and the ratio of the pause to its floor. The floor
 stands behind them, with as many threads as there are processors: what memcpy takes for as many bytes as the guest has
 struct pages, into memory that is there, and what judging its own struct pages takes in memory (bench/judging.cc, beside
-vmcorectl). All that is kept is copied in the pause, not the struct pages alone: what memcpy takes for that is told, too, and
-what judging takes where the processor's caches have the struct pages. --peer dumps the same guests by another program, in turn.
+vmcorectl). All that is kept is copied in the pause, not the struct pages alone, and out of another process: what memcpy and
+process_vm_readv(2) take for that is told, too, and what judging takes where the processor's caches have the struct pages.
+--peer dumps the same guests by another program, in turn.
 """
 
 import argparse
@@ -104,23 +105,38 @@ def config_of(memory_mib: int, fragmented: bool) -> Config:
                   kernel_words=("init_on_alloc=0",) if fragmented else ())
 
 
-def memcpy_floor(size: int) -> float:
-    """Seconds for that many bytes, from memory that was written into memory that was written; the best of 5."""
+class Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("size", ctypes.c_size_t)]
+
+
+def copying_floor(size: int, by_the_kernel: bool = False) -> float:
+    """Seconds for that many bytes, from memory that was written into memory that was written; the best of 5. By memcpy, or by
+    process_vm_readv out of pages of 2 MiB, as QEMU's are (of this process: the kernel does the same for another)."""
     threads, portion = os.cpu_count(), 2 * MIB
     libc = ctypes.CDLL(None)
-    source, target = mmap.mmap(-1, size), mmap.mmap(-1, size)
+    source = mmap.mmap(-1, size, flags=(mmap.MAP_PRIVATE if by_the_kernel else mmap.MAP_SHARED) | mmap.MAP_ANONYMOUS)
+    if by_the_kernel:
+        source.madvise(mmap.MADV_HUGEPAGE)
+    target = mmap.mmap(-1, size)
     at = [ctypes.addressof(ctypes.c_char.from_buffer(each)) for each in (source, target)]
     for address in at:
         libc.memset(ctypes.c_void_p(address), 1, ctypes.c_size_t(size))
 
-    def copy(first: int) -> None:
+    def copy(offset: int, count: int) -> None:
+        if by_the_kernel:
+            to, of = Iovec(at[1] + offset, count), Iovec(at[0] + offset, count)
+            one, zero = ctypes.c_ulong(1), ctypes.c_ulong(0)
+            libc.process_vm_readv(os.getpid(), ctypes.byref(to), one, ctypes.byref(of), one, zero)
+        else:
+            libc.memcpy(ctypes.c_void_p(at[1] + offset), ctypes.c_void_p(at[0] + offset), ctypes.c_size_t(count))
+
+    def work(first: int) -> None:
         for offset in range(first * portion, size, threads * portion):
-            libc.memcpy(ctypes.c_void_p(at[1] + offset), ctypes.c_void_p(at[0] + offset),
-                        ctypes.c_size_t(min(portion, size - offset)))
+            copy(offset, min(portion, size - offset))
 
     best = float("inf")
     for _ in range(5):
-        workers = [threading.Thread(target=copy, args=(i,)) for i in range(threads)]
+        workers = [threading.Thread(target=work, args=(i,)) for i in range(threads)]
         started = time.monotonic()
         for worker in workers:
             worker.start()
@@ -174,14 +190,16 @@ def bench(programs: list, memory_mib: int, fragmented: bool, runs: int, folder: 
             for each in dumps:
                 each.run(guest, witness, folder / "out")
         memmap, kept = memory_mib * MIB // PAGE * STRUCT_PAGE, dumps[0].kept
-        copying, copying_all = (memcpy_floor(size) * 1000 for size in (memmap, kept))
+        copying, copying_all = (copying_floor(size) * 1000 for size in (memmap, kept))
+        reading_all = copying_floor(kept, by_the_kernel=True) * 1000
         judging = judging_times(programs[0], folder / "out")
         print(f"{memory_mib} MiB, {'fragmented' if fragmented else 'fresh'}, load {os.getloadavg()[0]:.1f}", flush=True)
         for name, each in zip(("vmcorectl", "peer"), dumps):
             each.tell(name, copying + judging["judging"])
         portions = f"{judging['from memory']:.1f} ms in portions of 2 MiB, {judging['from the cache']:.1f} from the cache"
         print(f"  floor      {copying:.1f} ms to copy {memmap // MIB} MiB of struct pages, {judging['judging']:.1f} ms to judge "
-              f"them ({portions}); {copying_all:.1f} ms to copy all {kept // MIB} MiB that are kept", flush=True)
+              f"them ({portions}); {copying_all:.1f} ms to copy all {kept // MIB} MiB that are kept, {reading_all:.1f} ms by "
+              "process_vm_readv", flush=True)
 
 
 def main() -> int:
