@@ -11,14 +11,15 @@ namespace {
 
 constexpr Pfn kMaxPfn{kMaxPhysAddr / kPageSize};
 
-// One past the members that follow each other from `pfn` on, where that is one; else `pfn`.
-Pfn members_end(const PageSet& set, Pfn pfn) {
-  return set.contains(pfn) ? set.next_run(pfn, set.end()).end() : pfn;
+// One past the members that follow each other from `pfn` on, where that is one, or `limit`; else
+// `pfn`.
+Pfn members_end(const PageSet& set, Pfn pfn, Pfn limit = kMaxPfn) {
+  return set.contains(pfn) ? set.next_run(pfn, limit).end() : pfn;
 }
 
 // The first member from `pfn` on.
 Pfn next_member(const PageSet& set, Pfn pfn) {
-  const PfnRange run = set.next_run(pfn, set.end(), 1);
+  const PfnRange run = set.next_run(pfn, kMaxPfn, 1);
   return run.count != 0 ? run.first : kMaxPfn;
 }
 
@@ -83,7 +84,8 @@ Presence SpooledPages::presence(PhysAddr address) const { return run(pfn_of(addr
 Result<ReadExtent> SpooledPages::read(PhysAddr address, std::span<std::byte> out) const {
   ReadExtent result;
   const Pfn pfn = pfn_of(address);
-  const PhysAddr end{members_end(had_, pfn).value * kPageSize};
+  const Pfn limit{ceil_div(address.value + out.size(), kPageSize)};
+  const PhysAddr end = address_of(members_end(had_, pfn, limit));
   if (end.value > address.value) {
     const auto there = out.first(std::min<std::uint64_t>(out.size(), end - address));
     TRY_ASSIGN(result.good, file_->read(address.value, there));
