@@ -3,7 +3,7 @@
 """Whatever dies, is stopped or stalls while a guest is dumped, the guest runs again by the limit of its pause. Faults at
 random moments, half of them in the pause; one line a trial, and the longest pause beyond the limit at the end.
 
-    test_lease.py [--trials N]      or VMCORECTL_KILL_TRIALS: for each method and fault; 2 where nothing is said
+    test_lease.py [--trials N]      or VMCORECTL_KILL_TRIALS: for each method and fault; 3 where nothing is said
     VMCORECTL_LEASE_METHODS="direct qmp embed session"      the first two where nothing is said
 
 A frozen file system is an ext4 in a file (loop device) that is told to freeze (FIFREEZE, as fsfreeze does), a full one is
@@ -255,4 +255,4 @@ def test(vmcorectl, trials: int, findings) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_test(test, [], __doc__, trials=2))
+    sys.exit(run_test(test, [], __doc__, trials=3))
