@@ -132,6 +132,11 @@ class Trials:
         names = [name for name, _ in list(self.witness.events)]
         return names.count("STOP") > names.count("RESUME")
 
+    def paused_for(self) -> float:
+        """Seconds since the guest stopped, as far as that was heard; 0 where it runs."""
+        events = list(self.witness.events)
+        return time.time() - events[-1][1] if events and events[-1][0] == "STOP" else 0.0
+
     def await_run(self, limit: float) -> None:
         """Until the guest runs for good: a dump under way may pause it yet."""
         deadline, quiet = time.monotonic() + limit + 10, time.monotonic()
@@ -150,6 +155,8 @@ class Trials:
         in_vain = in_pause and not self.reach_pause()
         delay = random.uniform(0, usual[1] if in_pause else usual[0])
         time.sleep(delay)
+        if limit != LIMIT:      # counts from when nothing moves, not from when the guest stopped
+            limit += self.paused_for()
         act()
         self.await_run(limit)
         ended = self.process.poll() is not None
