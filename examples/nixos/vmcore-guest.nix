@@ -46,7 +46,7 @@ in
         ConditionKernelCommandLine = "crashkernel";
       };
       after = [ "local-fs.target" "systemd-modules-load.service" ];
-      before = [ "basic.target" ];
+      before = [ "basic.target" "systemd-pstore.service" ];
       wantedBy = [ "basic.target" ];
       serviceConfig = {
         Type = "oneshot";

@@ -19,6 +19,7 @@ constexpr Verb kVerbs[] = {
     {"test", "Crash this guest on purpose, and check its dump", add_test, true},
     {"collect", "Keep and report what an earlier crash left behind (run at boot)", add_collect,
      false},
+    {"early", "Copy the capture kernel into an initramfs (run when one is made)", add_early, false},
 };
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace vmcore::guest::cli {
 
 Run add_build(CLI::App& command, const Common& common);
 Run add_collect(CLI::App& command, const Common& common);
+Run add_early(CLI::App& command, const Common& common);
 Run add_estimate(CLI::App& command, const Common& common);
 Run add_exec(CLI::App& command, const Common& common);
 Run add_load(CLI::App& command, const Common& common);

@@ -4,6 +4,7 @@
 
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
+#include "guest/kexec/early_copy.h"
 #include "guest/kexec/kexec.h"
 #include "guest/kexec/load.h"
 #include "src/command/exit_code.h"
@@ -17,6 +18,7 @@ struct Options {
   bool reboot = false;
   bool reload = false;
   bool refresh = false;
+  bool early = false;
 };
 
 std::string absolute(const std::string& path) {
@@ -33,6 +35,9 @@ Result<std::vector<Remark>> load(const Options& options) {
   }
   if (options.refresh) {
     return kexec::refresh_capture_kernel(root);
+  }
+  if (options.early) {
+    return kexec::load_early_copy(root);
   }
   if (options.reboot) {
     TRY(kexec::load_reboot_kernel(root, request));
@@ -77,13 +82,21 @@ Run add_load(CLI::App& command, const Common& common) {
                                       "Load again if CPUs or memory changed (run by udev)")
                             ->excludes(reboot)
                             ->excludes(force);
+  CLI::Option* early =
+      command
+          .add_flag("--early", options->early,
+                    "Load the copy in this initramfs (run by a script of the initramfs)")
+          ->excludes(reboot)
+          ->excludes(force)
+          ->excludes(reload);
   command
       .add_flag(
           "--refresh", options->refresh,
           "Load again if the image is out of date, as when the network changed (run by a timer)")
       ->excludes(reboot)
       ->excludes(force)
-      ->excludes(reload);
+      ->excludes(reload)
+      ->excludes(early);
   return [options, &common] { return finish(load(*options), common); };
 }
 

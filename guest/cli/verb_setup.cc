@@ -5,6 +5,7 @@
 #include "guest/cli/report.h"
 #include "guest/cli/verb.h"
 #include "guest/image/find_network.h"
+#include "guest/kexec/early_copy.h"
 #include "guest/root/read_config.h"
 #include "guest/root/state_file.h"
 #include "guest/setup/apply.h"
@@ -40,12 +41,13 @@ void print_outcome(const setup::Outcome& outcome) {
   }
 }
 
-// Removes the capture images that `load` made, incomplete ones, the stored network settings, and
-// the folder of all these.
+// Removes the capture images that `load` made, incomplete ones, the records of early copies, the
+// stored network settings, and the folder of all these.
 Result<> remove_images(const root::Root& root) {
   const std::string folder(root::kStateFolder);
   for (const std::string& name : root.list(folder).value_or(std::vector<std::string>())) {
-    if (name.starts_with("capture-") && name.find(".img") != std::string::npos) {
+    if ((name.starts_with("capture-") && name.find(".img") != std::string::npos) ||
+        name.starts_with(kexec::early_copy_name(""))) {
       TRY(root::write_node(root, folder + "/" + name, std::nullopt));
     }
   }
@@ -166,6 +168,8 @@ Run add_setup(CLI::App& command, const Common& common) {
       "Keep the other kdump service, and send a dump to the host before it saves its own");
   command.add_flag("--lock", options->setup.lock,
                    "After the load at boot, let nobody load another kernel until the next boot");
+  command.add_flag("--early", options->setup.early,
+                   "Load the capture kernel from the initramfs, before file systems are mounted");
   command.add_flag("--pstore", options->setup.pstore,
                    "Keep the log of a crash for which no capture kernel is loaded (pstore)");
   command.add_flag("--replace", options->replace, "Disable the other kdump service")

@@ -163,6 +163,12 @@ Result<> check_image(std::string_view bytes, std::string_view release) {
   return {};
 }
 
+std::string image_sum(std::string_view bytes) {
+  const std::string_view image = first_cpio(bytes).value_or(bytes);
+  const auto sum = find_sum(image);
+  return sum ? std::string(image.substr(*sum, kDigest)) : "";
+}
+
 Result<> check_init(std::string_view program) {
   TRY_ASSIGN(const ElfFile elf, ElfFile::parse(program));
   return elf.interpreter().empty() ? Result<>()

@@ -45,6 +45,9 @@ Result<CaptureImage> make_capture_image(const root::Root& root, const ImageParts
 // Errc::not_recognised if `build` did not make it.
 Result<> check_image(std::string_view bytes, std::string_view release);
 
+// The SHA-256 that the image has of itself. Empty if `build` did not make it.
+std::string image_sum(std::string_view bytes);
+
 // Whether the program can be the first process of a capture kernel: an ELF program that needs no
 // libraries.
 Result<> check_init(std::string_view program);

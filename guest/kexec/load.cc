@@ -30,12 +30,6 @@ using Json = nlohmann::ordered_json;
 constexpr std::string_view kRecord = "/run/vmcore-guest/loaded";
 constexpr std::string_view kLock = "/run/vmcore-guest/lock";
 
-std::chrono::nanoseconds since_boot() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
-}
-
 std::chrono::seconds to_seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time);
 }
@@ -48,18 +42,6 @@ Result<Fd> lock(const root::Root& root) {
     return fail_errno(errno, kLock);
   }
   return file;
-}
-
-// Our own image of that release.
-Result<image::ReadyImage> our_image(const root::Root& root, const std::string& release) {
-  const auto build = [&release](const std::string& path) {
-    const Result<> built =
-        root::run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
-    return built ? built
-                 : fail(built.error().code, "`{}` failed",
-                        shell_command({"vmcore-guest", "build", "-o", path}));
-  };
-  return image::ready_image(root, release, build, to_seconds(since_boot()));
 }
 
 // An image that others made is accepted: its integrity cannot be checked.
@@ -101,7 +83,20 @@ Result<> check_append(std::string_view append) {
   return faults.empty() ? Result<>() : fail(Errc::invalid, "--append: {}", faults.front().text);
 }
 
-Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadRequest& request) {
+// Whether the record asks for what the initramfs has loaded already. A load empties the slot for a
+// moment.
+bool is_loaded_already(const root::Root& root, const LoadRequest& request, const LoadRecord& record,
+                       const std::optional<LoadRecord>& earlier) {
+  const bool usual = request.kernel.empty() && request.image.empty() && !request.force;
+  return usual && earlier && !earlier->early.empty() && earlier->kernel == record.kernel &&
+         earlier->command_line == record.command_line && is_loaded(root, Slot::crash) &&
+         stays_valid(root) &&
+         image::image_sum(image::read_image(root, record.image).value_or("")) == earlier->early;
+}
+
+// `copy`: what the files of the request were copied from, if they are an early copy.
+Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadRequest& request,
+                                        const EarlyCopy* copy = nullptr) {
   const std::chrono::nanoseconds started = since_boot();
   const std::string release = running_release();
   LoadRecord record{.kernel = request.kernel,
@@ -136,15 +131,25 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
     return fail(Errc::limit, "the command line has {} bytes, but the kernel accepts at most {}: {}",
                 record.command_line.size(), kernel.command_line_limit, record.command_line);
   }
+  const KexecImage image{.kernel = record.kernel,
+                         .initrd = record.image,
+                         .command_line = record.command_line,
+                         .debug = request.debug};
+  if (copy != nullptr) {
+    record.kernel = copy->kernel;
+    record.image = copy->image;
+    record.early = copy->sum;
+  }
   const auto earlier = read_load_record(root);
+  if (is_loaded_already(root, request, record, earlier)) {
+    TRY(root::write_state(root, kRecord, format_load_record(record)));
+    return remarks;
+  }
   const bool was_loaded = is_loaded(root, Slot::crash);
   TRY(root::write_state(
       root, kRecord,
       format_load_record(record)));  // a kernel without a record would count as another program's
-  const Result<> loaded = load_kernel(Slot::crash, {.kernel = record.kernel,
-                                                    .initrd = record.image,
-                                                    .command_line = record.command_line,
-                                                    .debug = request.debug});
+  const Result<> loaded = load_kernel(Slot::crash, image);
   if (!loaded) {
     root::remove_state(root, kRecord);
     const bool is_still = is_loaded(root, Slot::crash);
@@ -162,6 +167,23 @@ Result<std::vector<Remark>> load_locked(const root::Root& root, const LoadReques
 }
 
 }  // namespace
+
+std::chrono::nanoseconds since_boot() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+Result<image::ReadyImage> our_image(const root::Root& root, const std::string& release) {
+  const auto build = [&release](const std::string& path) {
+    const Result<> built =
+        root::run_command({"/proc/self/exe", "build", "--kernel", release, "-o", path});
+    return built ? built
+                 : fail(built.error().code, "`{}` failed",
+                        shell_command({"vmcore-guest", "build", "-o", path}));
+  };
+  return image::ready_image(root, release, build, to_seconds(since_boot()));
+}
 
 std::optional<LoadRecord> parse_load_record(std::string_view json) {
   const Json read = Json::parse(json, nullptr, false);
@@ -187,6 +209,8 @@ std::optional<LoadRecord> parse_load_record(std::string_view json) {
   record.started = std::chrono::nanoseconds(started->get<std::int64_t>());
   const auto force = read.find("force");
   record.force = force != read.end() && *force == true;
+  const auto early = read.find("early");
+  record.early = early != read.end() && early->is_string() ? early->get<std::string>() : "";
   return record;
 }
 
@@ -197,7 +221,8 @@ std::string format_load_record(const LoadRecord& record) {
                   {"tag", record.tag},
                   {"command_line", record.command_line},
                   {"started", record.started.count()},
-                  {"force", record.force}};
+                  {"force", record.force},
+                  {"early", record.early}};
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
@@ -238,6 +263,12 @@ Result<std::vector<Remark>> load_capture_kernel(const root::Root& root,
   TRY(check_append(request.append));
   TRY_ASSIGN(const Fd held, lock(root));
   return load_locked(root, request);
+}
+
+Result<std::vector<Remark>> load_copy(const root::Root& root, const EarlyCopy& copy,
+                                      const LoadRequest& files) {
+  TRY_ASSIGN(const Fd held, lock(root));
+  return load_locked(root, files, &copy);
 }
 
 Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root) {

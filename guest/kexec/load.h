@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "guest/image/ready_image.h"
+#include "guest/kexec/early_copy.h"
 #include "guest/kexec/estimate.h"
 #include "guest/root/root.h"
 #include "src/base/result.h"
@@ -23,6 +25,7 @@ struct LoadRecord {
   std::string command_line;
   std::chrono::nanoseconds started{};  // time since the boot
   bool force = false;                  // so that a reload uses it, too
+  std::string early = {};              // sum of the early copy that was loaded; empty: none
   bool operator==(const LoadRecord&) const = default;
 };
 // Nothing if there is no record or it cannot be parsed.
@@ -46,9 +49,20 @@ LoadRequest request_of(const LoadRecord& record);
 // do; a Remark warns if it barely fits. Pure.
 Result<std::vector<Remark>> check_fit(const Need& need, std::uint64_t reserved);
 
-// Loads the capture kernel and writes the record. Errc::invalid if a word of `append` begins with
-// "vmcore." and is not a valid setting.
+// Time since the boot.
+std::chrono::nanoseconds since_boot();
+
+// Our capture image of a release, built if it is missing or out of date.
+Result<image::ReadyImage> our_image(const root::Root& root, const std::string& release);
+
+// Loads the capture kernel and writes the record. Does nothing if the early copy that is loaded is
+// of the same image, and stays valid whatever CPUs and memory come. Errc::invalid if a word of
+// `append` begins with "vmcore." and is not a valid setting.
 Result<std::vector<Remark>> load_capture_kernel(const root::Root& root, const LoadRequest& request);
+// Loads the files of an early copy. The record names what they were copied from, because they are
+// gone when the initramfs has ended.
+Result<std::vector<Remark>> load_copy(const root::Root& root, const EarlyCopy& copy,
+                                      const LoadRequest& files);
 // Repeats the load of the record if vmcore-guest loaded the kernel and the running kernel does not
 // update it itself. Many simultaneous calls (CPUs that are added one by one) do the work of two.
 Result<std::vector<Remark>> reload_capture_kernel(const root::Root& root);

@@ -11,6 +11,7 @@
 #include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
 #include "guest/setup/declared.h"
+#include "guest/setup/early_hooks.h"
 #include "guest/setup/early_modules.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/pstore.h"
@@ -256,6 +257,12 @@ Result<Plan> make_plan(const root::Root& root, const Record& earlier, SetupOptio
   if (!line.words.empty()) {
     TRY(add_to_command_line(plan, line));
   }
+  if (options.early && options.slot == "beside") {
+    return fail(Errc::invalid,
+                "--early loads a capture kernel, and with --beside the other service loads its "
+                "own: omit one of them");
+  }
+  TRY(options.early ? add_early_hooks(plan) : Result<>());
   if (options.slot != "beside") {
     TRY(add_service(plan, options.lock ? lock_options(plan.tree) : ""));
   }

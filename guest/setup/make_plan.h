@@ -16,6 +16,7 @@ struct SetupOptions {
   bool notify_host = false;             // crash_kexec_post_notifiers
   bool lock = false;                    // lock the slot after the load
   bool pstore = false;                  // add_pstore
+  bool early = false;                   // add_early_hooks
   bool force = false;
 };
 

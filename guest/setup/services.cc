@@ -18,7 +18,8 @@ constexpr const char* kScripts = "/etc/init.d";
 constexpr const char* kRunlevels = "/etc/runlevels";
 constexpr const char* kUnit = "/etc/systemd/system/vmcore-guest.service";
 
-// Without reserved memory the unit is skipped and does not fail. It has no
+// Without reserved memory the unit is skipped and does not fail. systemd-pstore.service moves the
+// records of pstore, too: `collect` comes first. The unit has no
 // Conflicts=shutdown.target, so that a crash during shutdown is saved, too.
 constexpr const char* kUnitText = R"({0}
 [Unit]
@@ -26,7 +27,7 @@ Description=Capture kernel that saves a crash
 Documentation=man:vmcore-guest(8)
 DefaultDependencies=no
 After=local-fs.target systemd-modules-load.service
-Before=basic.target
+Before=basic.target systemd-pstore.service
 ConditionKernelCommandLine=crashkernel
 
 [Service]

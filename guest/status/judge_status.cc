@@ -305,6 +305,35 @@ Finding judge_pstore(const StatusFacts& facts) {
   return finding;
 }
 
+Finding judge_early(const StatusFacts& facts) {
+  Finding finding{.id = "early", .title = "for a capture kernel in the initramfs"};
+  const EarlyFacts& early = facts.early;
+  const std::string again =
+      early.command.empty() ? "make the initramfs again" : "run " + early.command;
+  if (!early.copy || !early.made) {
+    return with(finding, Verdict::warn,
+                fmt::format("the initramfs of {} has none: {}", facts.release, again));
+  }
+  finding.value = fmt::format("{:.1f} MiB", static_cast<double>(early.copy->size) / (1U << 20));
+  if (early.loaded && early.loaded->error.empty()) {
+    finding.value += fmt::format(
+        ", loaded {:.1f} s after the start of this boot",
+        std::chrono::duration_cast<std::chrono::duration<double>>(early.loaded->at).count());
+  }
+  if (!early.current) {
+    return with(finding, Verdict::warn,
+                fmt::format("it is older than the configuration, the network, the modules or this "
+                            "program: run vmcore-guest load, then {}",
+                            again));
+  }
+  if (early.loaded && !early.loaded->error.empty()) {
+    return with(finding, Verdict::warn,
+                fmt::format("it was not loaded at this boot: {}", early.loaded->error));
+  }
+  return early.loaded ? finding
+                      : with(finding, Verdict::note, "reboot: this boot did not have it yet");
+}
+
 Finding judge_last(const StatusFacts& facts) {
   Finding finding{.id = "last", .title = "for earlier crashes"};
   if (!facts.last && facts.pstore.empty() && !facts.unseen_targets.empty()) {
@@ -343,10 +372,13 @@ std::vector<Finding> judge_status(const StatusFacts& facts) {
   if (facts.reserved.value_or(0) != 0) {
     findings.push_back(judge_fit(facts));
   }
-  findings.insert(
-      findings.end(),
-      {judge_loaded(facts), judge_hotplug(facts), judge_channel(facts), judge_targets(facts),
-       judge_panic(facts), judge_vmcoreinfo(facts), judge_pstore(facts), judge_last(facts)});
+  findings.push_back(judge_loaded(facts));
+  if (facts.early.set_up) {
+    findings.push_back(judge_early(facts));
+  }
+  findings.insert(findings.end(), {judge_hotplug(facts), judge_channel(facts), judge_targets(facts),
+                                   judge_panic(facts), judge_vmcoreinfo(facts), judge_pstore(facts),
+                                   judge_last(facts)});
   return findings;
 }
 

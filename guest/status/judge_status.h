@@ -24,6 +24,7 @@ Finding judge_targets(const StatusFacts& facts);
 Finding judge_panic(const StatusFacts& facts);
 Finding judge_vmcoreinfo(const StatusFacts& facts);
 Finding judge_pstore(const StatusFacts& facts);
+Finding judge_early(const StatusFacts& facts);
 Finding judge_last(const StatusFacts& facts);
 
 // The message of the day: where the dump of an earlier crash is. Empty if there is none.

@@ -18,6 +18,7 @@
 #include "guest/save/block_device.h"
 #include "guest/save/target_kinds.h"
 #include "guest/setup/boot_loader.h"
+#include "guest/setup/early_hooks.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/record.h"
 #include "guest/setup/services.h"
@@ -149,6 +150,18 @@ void read_targets(const root::Root& root, const config::CaptureConfig& config, S
   }
 }
 
+EarlyFacts read_early(const root::Root& root, const StatusFacts& facts) {
+  EarlyFacts early{.set_up = setup::has_early_hooks(root)};
+  early.copy = kexec::read_early_copy(root, facts.release);
+  const std::string initrd = kexec::find_boot_initrd(root, facts.release);
+  early.made = initrd.empty() || kexec::is_in_initrd(root, facts.release, initrd);
+  const std::string image = image::read_image(root, facts.image).value_or("");
+  early.current = early.copy && !facts.image_stale && image::image_sum(image) == early.copy->sum;
+  early.loaded = kexec::read_early_load(root);
+  early.command = shell_command(setup::initramfs_command(root::Tree(root), facts.release));
+  return early;
+}
+
 }  // namespace
 
 StatusFacts read_status(const root::Root& root) {
@@ -167,6 +180,7 @@ StatusFacts read_status(const root::Root& root) {
     facts.image.clear();
   }
   facts.image_stale = !facts.image.empty() && image::is_stale(root, facts.image, facts.release);
+  facts.early = read_early(root, facts);
   facts.need = read_need(root, facts);
   facts.loaded = kexec::is_loaded(root, kexec::Slot::crash);
   facts.stays_valid = kexec::stays_valid(root);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "guest/config/capture_config.h"
+#include "guest/kexec/early_copy.h"
 #include "guest/kexec/estimate.h"
 #include "guest/kexec/kernel_facts.h"
 #include "guest/kexec/load.h"
@@ -15,6 +16,16 @@
 #include "guest/status/saved_dumps.h"
 
 namespace vmcore::guest::status {
+
+// The copy of the capture kernel in the initramfs (guest/kexec/early_copy.h).
+struct EarlyFacts {
+  bool set_up = false;                          // setup --early
+  std::optional<kexec::EarlyCopy> copy = {};    // what the initramfs of this kernel got
+  bool made = true;                             // no initramfs is older than the copy
+  bool current = false;                         // it is of the capture image that load would load
+  std::optional<kexec::EarlyLoad> loaded = {};  // at this boot
+  std::string command = {};                     // makes the initramfs again
+};
 
 struct StatusFacts {
   std::string release;
@@ -50,7 +61,8 @@ struct StatusFacts {
   bool follows_network = false;           // the units that check the network exist
   std::optional<SavedDump> last = {};
   std::vector<std::string> unseen_targets = {};  // they may hold a newer dump
-  std::string pstore = {};                       // newest_pstore
+  EarlyFacts early = {};
+  std::string pstore = {};         // newest_pstore
   std::string pstore_driver = {};  // where pstore keeps a log ("erst"); empty: nowhere
 };
 

@@ -49,7 +49,8 @@ _vmcorectl()
         --then|--then-always) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
         --fail-on) COMPREPLY=($(compgen -W "warn fail" -- "$cur")); return ;;
         --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
-        --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task" -- "$cur")); return ;;
+        --by) COMPREPLY=($(compgen -W "sysrq null bug lockup hung-task" -- "$cur")); return ;;
+        --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task oom rcu-stall hard-lockup warn" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         --html) _filedir html; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;

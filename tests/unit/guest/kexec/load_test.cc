@@ -66,7 +66,8 @@ TEST(LoadRecord, IsReadBack) {
                           .tag = "t",
                           .command_line = "a b",
                           .started = std::chrono::nanoseconds(1'234'567'890'123),
-                          .force = true};
+                          .force = true,
+                          .early = "0123"};
   EXPECT_EQ(parse_load_record(format_load_record(record)), record);
 }
 

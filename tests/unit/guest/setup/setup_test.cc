@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "guest/setup/apply.h"
+#include "guest/setup/early_hooks.h"
 #include "guest/setup/kernels.h"
 #include "guest/setup/make_plan.h"
 #include "guest/setup/pstore.h"
@@ -152,6 +153,62 @@ TEST_F(Setup, PstoreTakesTheStorageThatTheMachineHas) {
   root.write("/sys/firmware/acpi/tables/ERST", "");
   ASSERT_TRUE(setup(options));
   EXPECT_FALSE(root.exists(std::string(kPstoreModules)));
+}
+
+// Each program that makes an initramfs gets a hook that runs `early`, and one that runs
+// `load --early`.
+TEST_F(Setup, EarlyGoesIntoEveryInitramfs) {
+  SetupOptions options = {.early = true};
+  EXPECT_THAT(make_plan(root.root(), {}, options)->by_hand,
+              testing::Contains(HasSubstr("`vmcore-guest early FOLDER`")));
+  for (const char* const program : {"mkinitramfs", "dracut", "mkinitcpio"}) {
+    root.write(std::string("/usr/bin/") + program, "");
+  }
+  const auto before = root.picture();
+  EXPECT_FALSE(has_early_hooks(root.root()));
+  ASSERT_TRUE(setup(options));
+  EXPECT_TRUE(has_early_hooks(root.root()));
+  const auto after = root.picture();
+  const std::string load = "/usr/lib/vmcore-guest/vmcore-guest load --early";
+  for (const auto& [path, text] : std::vector<std::pair<std::string, std::string>>{
+           {"/etc/initramfs-tools/hooks/vmcore-guest-early",
+            "\n\"/usr/sbin/vmcore-guest\" early --kernel \"$version\" \"$DESTDIR\" ||\n"},
+           {"/etc/initramfs-tools/scripts/init-top/vmcore-guest-early", load},
+           {"/usr/lib/dracut/modules.d/90vmcore-guest/module-setup.sh",
+            "\"/usr/sbin/vmcore-guest\" early --kernel \"$kernel\" \"$initdir\" ||\n"},
+           {"/usr/lib/dracut/modules.d/90vmcore-guest/load-capture-kernel.sh", load},
+           {"/etc/initcpio/install/vmcore-guest",
+            "\"/usr/sbin/vmcore-guest\" early --kernel \"$KERNELVERSION\" \"$BUILDROOT\" ||\n"},
+           {"/etc/initcpio/hooks/vmcore-guest", load}}) {
+    EXPECT_THAT(root.read(path), HasSubstr(text)) << path;
+    EXPECT_TRUE(after.at(path).starts_with("493 #!/")) << after.at(path);  // 0755
+  }
+  EXPECT_THAT(root.read("/etc/dracut.conf.d/vmcore-guest-early.conf"),
+              HasSubstr("\nadd_dracutmodules+=\" vmcore-guest \"\n"));
+  EXPECT_THAT(root.read("/etc/mkinitcpio.conf.d/vmcore-guest-early.conf"),
+              HasSubstr("\nHOOKS+=(vmcore-guest)\n"));
+  EXPECT_EQ(setup(options).value(), 0U);
+  EXPECT_EQ(root.picture(), after);
+  remove();
+  EXPECT_EQ(root.picture(), before);
+}
+
+// Where another service loads its own, there is nothing to load early.
+TEST_F(Setup, EarlyBesideAnotherIsRefused) {
+  enable_kdump_tools();
+  const auto done = setup({.slot = "beside", .early = true});
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message, HasSubstr("omit one of them"));
+}
+
+TEST_F(Setup, TheInitramfsIsMadeAgainByTheProgramThatMadeIt) {
+  const root::Root opened = root.root();
+  const root::Tree tree(opened);
+  EXPECT_THAT(initramfs_command(tree, "6.1"), IsEmpty());
+  root.write("/usr/bin/dracut", "");
+  EXPECT_THAT(initramfs_command(tree, "6.1"), ElementsAre("dracut", "--force", "--kver", "6.1"));
+  root.write("/usr/sbin/mkinitramfs", "");
+  EXPECT_THAT(initramfs_command(tree, "6.1"), ElementsAre("update-initramfs", "-u", "-k", "6.1"));
 }
 
 TEST_F(Setup, LaterEditsOfOthersSurvive) {

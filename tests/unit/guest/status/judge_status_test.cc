@@ -239,6 +239,42 @@ TEST(JudgeStatus, PstoreIsPartialCover) {
   EXPECT_TRUE(says(judge_pstore(facts), "vmcore-guest setup --pstore"));
 }
 
+// It is judged only if it is set up.
+TEST(JudgeStatus, TheCopyInTheInitramfs) {
+  const auto is_judged = [](const StatusFacts& facts) {
+    const auto findings = judge_status(facts);
+    return std::ranges::find(findings, "early", &Finding::id) != findings.end();
+  };
+  StatusFacts facts = good();
+  EXPECT_FALSE(is_judged(facts));
+  EarlyFacts& early = facts.early;
+  early.set_up = true;
+  early.command = "update-initramfs -u -k 6.1.0";
+  EXPECT_TRUE(is_judged(facts));
+  EXPECT_EQ(judge_early(facts).verdict, Verdict::warn);
+  EXPECT_EQ(judge_early(facts).hint,
+            "the initramfs of 6.1.0 has none: run update-initramfs -u -k 6.1.0");
+  early.copy = kexec::EarlyCopy{.kernel = "/boot/vmlinuz-6.1.0",
+                                .image = "/var/lib/vmcore-guest/capture-6.1.0.img",
+                                .sum = "1",
+                                .size = 13 * kMiB};
+  early.current = true;
+  EXPECT_EQ(judge_early(facts).verdict, Verdict::note);
+  EXPECT_EQ(judge_early(facts).value, "13.0 MiB");
+  early.loaded = kexec::EarlyLoad{.at = std::chrono::milliseconds(1290), .error = ""};
+  EXPECT_EQ(judge_early(facts).verdict, Verdict::pass);
+  EXPECT_EQ(judge_early(facts).value, "13.0 MiB, loaded 1.3 s after the start of this boot");
+  early.current = false;
+  EXPECT_EQ(judge_early(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_early(facts), "run vmcore-guest load, then run update-initramfs -u"));
+  early.current = true;
+  early.loaded->error = "no memory is reserved";
+  EXPECT_EQ(judge_early(facts).verdict, Verdict::warn);
+  EXPECT_TRUE(says(judge_early(facts), "not loaded at this boot: no memory is reserved"));
+  early.made = false;
+  EXPECT_TRUE(says(judge_early(facts), "the initramfs of 6.1.0 has none"));
+}
+
 TEST(JudgeStatus, EarlierCrashes) {
   StatusFacts facts = good();
   EXPECT_EQ(motd(facts), "");
