@@ -19,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 #      name       what it does                                              variables and script
-parts=("boots|guests boot and are what they should be|test_rig.py --guest 6.1-plain --guest 6.12-plain"
+parts=("boots|guests boot and are what they should be|test_rig.py 6.1-plain 6.12-plain"
        "direct|dumps by method direct: each kind of memory, NUMA, huge pages|test_dump_direct.py"
        "qmp|dumps by method qmp|test_dump_qmp.py"
        "libvirt|dumps of domains, by methods direct and libvirt|VMCORECTL_LIBVIRT=session test_dump_libvirt.py"
