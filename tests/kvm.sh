@@ -116,6 +116,7 @@ for part in "${parts[@]}"; do
   [ $interrupted = no ] || break
 done
 
+sed -i "s|$HOME|~|g" "$report"/*.txt   # it names a user
 printf '\n==== summary\n'
 cat "$report/summary.txt"
 tar -C "$work" -czf "$out/$name.tar.gz" "$name"
