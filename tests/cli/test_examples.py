@@ -219,7 +219,7 @@ class Sos(unittest.TestCase):
                                    "add_cmd_output": lambda self, commands: told.extend(commands),
                                    "do_path_regex_sub": lambda self, *words: told.append(words)})
         plugins = types.ModuleType("sos.report.plugins")
-        plugins.Plugin, plugins.IndependentPlugin = base, type("IndependentPlugin", (), {})
+        plugins.Plugin, plugins.IndependentPlugin, plugins.DebianPlugin = base, type("IndependentPlugin", (), {}), type("DebianPlugin", (), {})
         modules = {"sos": types.ModuleType("sos"), "sos.report": types.ModuleType("sos.report"), "sos.report.plugins": plugins}
         with mock.patch.dict(sys.modules, modules):
             plugin = runpy.run_path(str(EXAMPLES / "sos/vmcorectl.py"))["Vmcorectl"]()
