@@ -34,7 +34,7 @@ _vmcorectl()
     local program=$1 verb= i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -c|--connect|--output|--qmp|--store|-o|--file) i=$((i + 1)) ;;
+            -c|--connect|--output|--qmp|--store|--root|-o|--file) i=$((i + 1)) ;;
             -*) ;;
             help) ;;
             *) verb=${words[i]}; break ;;

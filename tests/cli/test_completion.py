@@ -42,6 +42,7 @@ class Completion(Cli):
         self.assertEqual(self.offered("du"), ["dump"])
         self.assertIn("help", self.offered("-c", "qemu:///session", ""))
         self.assertIn("dump", self.offered("help", ""))
+        self.assertEqual(self.offered("--root", "/mnt", "sta", program=VMCORE_GUEST), ["status"])
 
     def test_options_of_the_verb(self):
         self.assertEqual(self.offered("check", "--fi"), ["--fix"])
