@@ -7,13 +7,13 @@
 set -euo pipefail
 
 declare -A packages=(
-  [build]="cmake g++ ninja-build pkg-config libarchive-dev libcli11-dev libcurl4-gnutls-dev libdebuginfod-dev libdeflate-dev
+  [build]="cmake dpkg-dev g++ ninja-build pkg-config libarchive-dev libcli11-dev libcurl4-gnutls-dev libdebuginfod-dev libdeflate-dev
            libdw-dev libelf-dev libexpected-dev libfmt-dev liblzma-dev liblzo2-dev libpugixml-dev libseccomp-dev libsnappy-dev
            libsodium-dev libsystemd-dev
            libtomlplusplus-dev libvirt-dev libzstd-dev nlohmann-json3-dev python3 zlib1g-dev"
   [guest]="btrfs-progs ca-certificates debuginfod dosfstools dpkg e2fsprogs gcc libc6-dev libelf1 libssl3 libvirt-clients
            libvirt-daemon libvirt-daemon-driver-qemu make python3 qemu-system-x86 util-linux xfsprogs xz-utils"
-  [test]="bpftool ccache clang-14 clang-format-14 debootstrap dpkg-dev faketime git libclang-rt-14-dev libelf-dev libgmock-dev
+  [test]="bpftool ccache clang-14 clang-format-14 debootstrap faketime git libclang-rt-14-dev libelf-dev libgmock-dev
           libgtest-dev liblzo2-2 libsnappy1v5 libzstd1 openssh-client openssh-server python3-jsonschema rpm lintian debhelper apparmor ansible-core"
 )
 

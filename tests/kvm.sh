@@ -3,6 +3,9 @@
 # Tries vmcorectl with KVM, on guests of its own, and makes a report to send. vmcorectl was developed where there is no
 # KVM, so whoever has a host with KVM helps with this one command. No guest of the host is touched, no service is
 # configured; as root it takes about an hour. Root is not needed, but without root some parts are skipped.
+# It needs Debian 12 or later, because the guests' kernels come from its archive. On another distribution run it in a
+# container (not tried): podman run -it --privileged -v "$PWD:/src" -w /src debian:12 tests/kvm.sh
+# Ctrl-C ends the part that runs, and makes the report of the parts so far.
 #
 #   tests/kvm.sh                    all parts
 #   tests/kvm.sh --only times       one part; may be repeated (--list names them)
@@ -16,7 +19,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 #      name       what it does                                              variables and script
-parts=("boots|guests boot and are what they should be|test_rig.py --guest 6.1-plain --guest 6.12-plain"
+parts=("boots|guests boot and are what they should be|test_rig.py 6.1-plain 6.12-plain"
        "direct|dumps by method direct: each kind of memory, NUMA, huge pages|test_dump_direct.py"
        "qmp|dumps by method qmp|test_dump_qmp.py"
        "libvirt|dumps of domains, by methods direct and libvirt|VMCORECTL_LIBVIRT=session test_dump_libvirt.py"
@@ -51,6 +54,9 @@ if [ $accel = kvm ] && ! [ -r /dev/kvm -a -w /dev/kvm ]; then
   fail "/dev/kvm is not there, or this user may not open it (group kvm). To try the script without KVM: --tcg"
 fi
 
+command -v apt-get > /dev/null ||
+  fail "this is no Debian: tests/kvm.sh --help says how it runs in a container"
+
 if [ -z "$bin" ]; then
   tests/install-packages.sh build guest test
   cmake --preset release -DVMCORECTL_TESTS=ON
@@ -83,7 +89,8 @@ value() { "$@" 2>/dev/null | head -1 || true; }
   "$VMCORECTL" check -c test:///default 2>&1 || true
 } | tee "$report/host.txt"
 
-failed=0
+failed=0 interrupted=no
+trap 'interrupted=yes' INT
 for part in "${parts[@]}"; do
   IFS='|' read -r id what command <<< "$part"
   [ ${#only[@]} = 0 ] || [[ " ${only[*]} " = *" $id "* ]] || continue
@@ -98,15 +105,18 @@ for part in "${parts[@]}"; do
     esac
   done
   [ "$id" != times ] || words+=(--vmcorectl "$VMCORECTL")
-  env "${variables[@]}" /usr/bin/python3 "${words[@]}" 2>&1 | tee "$report/$id.txt" || code=${PIPESTATUS[0]}
-  case $code in
-    0) result=passed ;;
-    77) result="passed, parts skipped" ;;
+  env "${variables[@]}" /usr/bin/python3 "${words[@]}" 2>&1 | tee -i "$report/$id.txt" || code=${PIPESTATUS[0]}
+  case $interrupted$code in
+    yes*) result=interrupted failed=1 ;;
+    no0) result=passed ;;
+    no77) result="passed, parts skipped" ;;
     *) result=FAILED failed=1 ;;
   esac
   printf '%-9s %-22s %5s s   %s\n' "$id" "$result" $((SECONDS - begun)) "$what" >> "$report/summary.txt"
+  [ $interrupted = no ] || break
 done
 
+sed -i "s|$HOME|~|g" "$report"/*.txt   # it names a user
 printf '\n==== summary\n'
 cat "$report/summary.txt"
 tar -C "$work" -czf "$out/$name.tar.gz" "$name"

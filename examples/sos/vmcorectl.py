@@ -3,10 +3,11 @@
 
 Manifests say which guests crashed, when and why. Memory, kernel logs and reports of guests stay out: they have guests' data."""
 
-from sos.report.plugins import IndependentPlugin, Plugin
+from sos.report.plugins import DebianPlugin, IndependentPlugin, Plugin
 
 
-class Vmcorectl(Plugin, IndependentPlugin):
+# DebianPlugin: sos 4.0, which Debian 12 has, takes no other there.
+class Vmcorectl(Plugin, IndependentPlugin, DebianPlugin):
 
     short_desc = "crashes of KVM guests that vmcorectl keeps"
     plugin_name = "vmcorectl"

@@ -13,6 +13,10 @@ namespace vmcore::cli {
 namespace {
 
 std::string why_not(const std::string& text) {
+  if (text.empty() || text.front() < '0' || text.front() > '9') {
+    return fmt::format("{} is no size: give one such as 512MiB or 2G",
+                       text.empty() ? "\"\"" : text);
+  }
   const auto bytes = parse_number<std::uint64_t>(text);
   return bytes && *bytes != 0 && *bytes < kPageSize
              ? fmt::format("{0} without a unit is {0} bytes: give a unit, such as {0}MiB", text)

@@ -235,7 +235,8 @@ int check_self(const Options& options, const Common& common) {
 int run_script(const Options& options, const Common& common) {
   std::error_code error;
   if (!fs::is_regular_file(options.script, error)) {
-    return report_error({Errc::not_found, options.script + " is no script"}, common);
+    const char* const why = fs::exists(options.script, error) ? "not a file" : "no such script";
+    return report_error({Errc::not_found, fmt::format("{}: {}", options.script, why)}, common);
   }
   std::vector<BatchJob> jobs{{options.source.domain, result_path(options.source.domain, options)}};
   for (const std::string& word : options.more) {

@@ -34,28 +34,18 @@ _vmcorectl()
     local program=$1 verb= i
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
-            -c|--connect|--output) i=$((i + 1)) ;;
+            -c|--connect|--output|--qmp|--store|--root|-o|--file) i=$((i + 1)) ;;
             -*) ;;
             help) ;;
             *) verb=${words[i]}; break ;;
         esac
     done
     case $prev in
-        --format) COMPREPLY=($(compgen -W "kdump elf" -- "$cur")); return ;;
-        --compress) COMPREPLY=($(compgen -W "zstd zlib lzo snappy none" -- "$cur")); return ;;
         --output) COMPREPLY=($(compgen -W "text json" -- "$cur")); return ;;
-        --method) COMPREPLY=($(compgen -W "auto direct qmp libvirt" -- "$cur")); return ;;
-        --consistency) COMPREPLY=($(compgen -W "pause torn snapshot" -- "$cur")); return ;;
-        --then|--then-always) COMPREPLY=($(compgen -W "resume reset destroy" -- "$cur")); return ;;
-        --fail-on) COMPREPLY=($(compgen -W "warn fail" -- "$cur")); return ;;
-        --crash-guest) COMPREPLY=($(compgen -W "nmi sysrq agent" -- "$cur")); return ;;
-        --by) COMPREPLY=($(compgen -W "sysrq null bug lockup hung-task" -- "$cur")); return ;;
-        --panic-on) COMPREPLY=($(compgen -W "oops nmi softlockup hung-task oom rcu-stall hard-lockup warn" -- "$cur")); return ;;
         --svg) _filedir svg; return ;;
         --html) _filedir html; return ;;
         --reason) COMPREPLY=($(compgen -W "panic hang request" -- "$cur")); return ;;
         -o|--file|--log|--qmp|--channel|--key|--event) _filedir; return ;;
-        --with) COMPREPLY=($(compgen -W "crash drgn gdb" -- "$cur")); return ;;
         --from|--run) _filedir; return ;;
         --spool|--folder|--root|--store|--cache|--results) _filedir -d; return ;;
         -c|--connect)
@@ -67,6 +57,12 @@ _vmcorectl()
         COMPREPLY=($(compgen -W "$("$program" --help 2>/dev/null |
             sed -n '/^Subcommands:/,$s/^  \([a-z]\+\) .*/\1/p') help --help --version" -- "$cur"))
         return
+    fi
+    # Of an option that takes one of several words: "  --format TEXT:{kdump,elf} [kdump]".
+    if [[ $prev =~ ^--?[a-z-]+$ ]]; then
+        COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |
+            sed -nE "s/^ +(-[a-zA-Z],)?$prev [A-Z]+:\\{([^}]*)\\}.*/\\2/p" | tr , ' ')" -- "$cur"))
+        [[ ${#COMPREPLY[@]} -eq 0 ]] || return
     fi
     if [[ $cur == -* ]]; then
         COMPREPLY=($(compgen -W "$("$program" "$verb" --help 2>/dev/null |

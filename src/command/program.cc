@@ -18,6 +18,7 @@
 
 #include "src/base/printable.h"
 #include "src/command/exit_code.h"
+#include "src/command/misuse.h"
 #include "src/command/verb_words.h"
 
 namespace vmcore {
@@ -43,10 +44,18 @@ bool reader_is_gone() {
 
 int report_unknown_verb(const Program& program, const std::string& word) {
   const std::string nearest = nearest_verb(program.verbs, word);
-  fmt::print(stderr, "{}: there is no verb {}{}; {} --help lists them\n", program.name,
-             printable(word), nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest),
-             program.name);
+  fmt::print(stderr, "{}: there is no verb {}{} (see: {} --help)\n", program.name,
+             word.empty() ? "\"\"" : printable(word),
+             nearest.empty() ? "" : fmt::format(": did you mean {}?", nearest), program.name);
   return kExitUsage;
+}
+
+// Of one verb at least.
+bool takes_value(const CLI::App& app, const std::string& name) {
+  return std::ranges::any_of(app.get_subcommands({}), [&](const CLI::App* verb) {
+    const CLI::Option* const option = verb->get_option_no_throw(name);
+    return option != nullptr && option->get_items_expected_max() > 0;
+  });
 }
 
 }  // namespace
@@ -60,7 +69,6 @@ int run_program(const Program& program, int argc, char** argv) {
   CLI::App app(program.summary, program.name);
   app.set_version_flag("-V,--version", std::string(program.name) + " " + VMCORECTL_VERSION);
   app.require_subcommand(1);
-  app.failure_message(CLI::FailureMessage::simple);
   Common common;
   std::string output_format = "text";
   std::vector<std::pair<CLI::App*, Run>> verbs;
@@ -76,7 +84,9 @@ int run_program(const Program& program, int argc, char** argv) {
                                     ? std::move(run)
                                     : program.wrap(*command, common, std::move(run)));
   }
-  std::vector<std::string> words = verb_first({argv + std::min(argc, 1), argv + argc});
+  std::vector<std::string> words =
+      verb_first({argv + std::min(argc, 1), argv + argc},
+                 [&app](const std::string& option) { return takes_value(app, option); });
   if (!words.empty() && !words.front().starts_with('-') &&
       !has_verb(program.verbs, words.front())) {
     return report_unknown_verb(program, words.front());
@@ -85,7 +95,11 @@ int run_program(const Program& program, int argc, char** argv) {
   try {
     app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    if (error.get_exit_code() == 0) {  // help, version
+      return app.exit(error) == 0 ? kExitDone : kExitUsage;
+    }
+    fmt::print(stderr, "{}\n", printable(misuse_text(app, error)));
+    return kExitUsage;
   }
   common.json = output_format == "json";
   const auto chosen =

@@ -9,21 +9,20 @@
 namespace vmcore {
 namespace {
 
-// Options of more than one verb, whose value is the next word.
-constexpr std::array<std::string_view, 3> kWithValue{"-c", "--connect", "--output"};
 // Options of the program itself.
 constexpr std::array<std::string_view, 4> kOfProgram{"-h", "--help", "-V", "--version"};
 
-bool is_one_of(std::span<const std::string_view> list, std::string_view word) {
-  return std::ranges::find(list, word) != list.end();
+bool is_of_program(std::string_view word) {
+  return std::ranges::find(kOfProgram, word) != kOfProgram.end();
 }
 
 // How many words stand before the verb.
-std::size_t words_before_verb(const std::vector<std::string>& words) {
+std::size_t words_before_verb(const std::vector<std::string>& words,
+                              const TakesValue& takes_value) {
   std::size_t at = 0;
   while (at < words.size() && words[at].starts_with('-') && words[at] != "--" &&
-         !is_one_of(kOfProgram, words[at])) {
-    at += is_one_of(kWithValue, words[at]) ? 2U : 1U;
+         !is_of_program(words[at])) {
+    at += takes_value(words[at]) ? 2U : 1U;
   }
   return at;
 }
@@ -51,14 +50,14 @@ std::size_t distance(std::string_view one, std::string_view other) {
 
 }  // namespace
 
-std::vector<std::string> verb_first(std::vector<std::string> words) {
+std::vector<std::string> verb_first(std::vector<std::string> words, const TakesValue& takes_value) {
   if (!words.empty() && words.front() == "help") {
     words.erase(words.begin());
     words.resize(std::min<std::size_t>(words.size(), 1));
     words.emplace_back("--help");
     return words;
   }
-  const std::size_t before = words_before_verb(words);
+  const std::size_t before = words_before_verb(words, takes_value);
   if (before < words.size() && !words[before].starts_with('-')) {
     const auto begin = words.begin();
     const auto verb = begin + static_cast<std::ptrdiff_t>(before);
@@ -71,17 +70,25 @@ bool has_verb(std::span<const Verb> verbs, std::string_view word) {
   return std::ranges::find(verbs, word, &Verb::name) != verbs.end();
 }
 
-std::string nearest_verb(std::span<const Verb> verbs, std::string_view word) {
+std::string nearest_word(std::span<const std::string> known, std::string_view word) {
   std::string nearest;
   std::size_t least = std::min<std::size_t>(3, word.size());  // letters: more is another word
-  for (const Verb& verb : verbs) {
-    const std::size_t far = word.size() > 32 ? least : distance(word, verb.name);
+  for (const std::string& each : known) {
+    const std::size_t far = word.size() > 32 ? least : distance(word, each);
     if (far < least) {
       least = far;
-      nearest = verb.name;
+      nearest = each;
     }
   }
   return nearest;
+}
+
+std::string nearest_verb(std::span<const Verb> verbs, std::string_view word) {
+  std::vector<std::string> names;
+  for (const Verb& verb : verbs) {
+    names.emplace_back(verb.name);
+  }
+  return nearest_word(names, word);
 }
 
 }  // namespace vmcore

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <span>
 #include <utility>
 #include <variant>
@@ -37,6 +38,7 @@ class Reception {
  private:
   Result<> open_key();
   Result<> open_line();
+  std::string line_as_given() const;
   Result<> open_watcher();
   Result<> await(std::span<const int> also = {}, std::chrono::milliseconds at_most = {});
   Result<StreamFiles> files_for(const std::string& name);
@@ -231,6 +233,12 @@ std::string Reception::whom_it_waits_for() const {
              : fmt::format("the guest's capture kernel, on {}{}", line.socket.string(), limit);
 }
 
+// A file or socket by its path, of which its guest's name is a part.
+std::string Reception::line_as_given() const {
+  const bool is_part = std::filesystem::path(options_.from).stem() == report_.name;
+  return is_part ? options_.from : report_.name;
+}
+
 Result<DumpResult> Reception::run() {
   TRY(open_key());
   TRY(open_line());
@@ -267,7 +275,7 @@ Result<DumpResult> Reception::run() {
     done.error().code = Errc::cancelled;
   }
   if (!done) {
-    return in_context(std::move(done).error(), report_.name);
+    return in_context(std::move(done).error(), line_as_given());
   }
   std::vector<Remark>& remarks = done->summary.remarks;
   remarks.insert(remarks.end(), remarks_.begin(), remarks_.end());

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "src/base/start_thread.h"
 #include "src/base/sys.h"
 #include "src/sandbox/channel.h"
 #include "src/sandbox/confine.h"
@@ -38,7 +39,9 @@ vmcore::Result<vmcore::sandbox::Done> work(const vmcore::sandbox::Channel& chann
              vmcore::sandbox::Descriptors::make(request.descriptors, std::move(packet.fds)));
   const auto source = vmcore::sys::file_size(descriptors.look_at("source"));
   TRY(confinement.narrow(request, source.value_or(0)));
-  std::thread(die_with, std::cref(channel)).detach();
+  TRY_ASSIGN(std::thread watcher,
+             vmcore::start_thread<std::thread>([&channel] { die_with(channel); }));
+  watcher.detach();
   TRY_ASSIGN(vmcore::sandbox::Done done, vmcore::worker::run_job(channel, request, descriptors));
   const auto& remarks = confinement.remarks();
   done.summary.remarks.insert(done.summary.remarks.end(), remarks.begin(), remarks.end());

@@ -39,6 +39,7 @@ class Check(Cli):
         findings = {finding["id"]: finding for finding in self.checked("-c", uri, code=DONE)}
         self.assertEqual(findings["host.libvirt"]["result"], "WARN")
         self.assertIn(f"no connection to libvirt at {uri}", findings["host.libvirt"]["hint"])
+        self.assertIn("start libvirt: systemctl start libvirtd", findings["host.libvirt"]["hint"])
         self.checked("-c", uri, "--fail-on", "warn", code=FAILED)
 
     def node(self, **states):
@@ -106,6 +107,7 @@ class Check(Cli):
         results = {finding["id"]: finding["result"] for finding in findings}
         self.assertEqual([results[name] for name in ("state", "idle", "method.direct", "panic")],
                          ["PASS", "FAIL", "WARN", "WARN"])
+        self.assertIn("does not run its domains in QEMU", [finding["hint"] for finding in findings if finding["id"] == "idle"][0])
         done = self.run_cli("check", "--fix", "-c", "test:///default", "test", code=FAILED)
         self.assertIn(b"does not run in QEMU", done.stderr)
         self.assertEqual(self.names(), [])

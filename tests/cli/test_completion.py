@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import VMCORECTL, Cli, main
 
+VMCORE_GUEST = os.environ["VMCORE_GUEST"]
 COMPLETION = Path(__file__).resolve().parents[2] / "src/command/completion.bash"
 BASH = r"""
 _init_completion() {
@@ -30,9 +31,9 @@ class Completion(Cli):
                          '[[ "$*" != *--all* ]] || echo "off"\n[[ "$*" != *session* ]] || echo "mine"\n')
         virsh.chmod(0o755)
 
-    def offered(self, *words):
+    def offered(self, *words, program=VMCORECTL):
         env = {**os.environ, "COMPLETION": COMPLETION, "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
-        done = subprocess.run(["bash", "-c", BASH, "bash", VMCORECTL, *words], cwd=self.folder, env=env,
+        done = subprocess.run(["bash", "-c", BASH, "bash", program, *words], cwd=self.folder, env=env,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
         self.assertEqual(done.stderr, "")
         return [line for line in done.stdout.splitlines() if line]
@@ -41,11 +42,19 @@ class Completion(Cli):
         self.assertEqual(self.offered("du"), ["dump"])
         self.assertIn("help", self.offered("-c", "qemu:///session", ""))
         self.assertIn("dump", self.offered("help", ""))
+        self.assertEqual(self.offered("--root", "/mnt", "sta", program=VMCORE_GUEST), ["status"])
 
     def test_options_of_the_verb(self):
         self.assertEqual(self.offered("check", "--fi"), ["--fix"])
         self.assertEqual(self.offered("-c", "qemu:///session", "dump", "--all-c"), ["--all-crashed"])
-        self.assertEqual(self.offered("check", "--fail-on", ""), ["warn", "fail"])
+
+    def test_words_of_an_option(self):
+        for words, offered in ((["check", "--fail-on", ""], ["fail", "warn"]), (["convert", "--format", "k"], ["kdump"]),
+                               (["dump", "--then-always", "re"], ["resume", "reset"]), (["--output", "j"], ["json"]),
+                               (["dump", "--consistency", ""], ["pause", "torn", "snapshot"])):
+            self.assertEqual(self.offered(*words), offered)
+        panic_on = self.offered("setup", "--panic-on", "", program=VMCORE_GUEST)
+        self.assertTrue({"oops", "oom", "warn"} <= set(panic_on), panic_on)
 
     def test_domains(self):
         self.assertEqual(self.offered("dump", ""), ["vm1", r"two\ words"])

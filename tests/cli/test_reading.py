@@ -3,6 +3,8 @@
 
 import json
 import os
+import resource
+import unittest
 
 from harness import DONE, FAILED, NOT_AS_ASKED, Cli, main
 
@@ -89,6 +91,12 @@ class Reading(Cli):
             self.assertIn(b"vm1 is a folder", self.run_cli(verb, "./vm1", code=FAILED).stderr)
         done = self.run_cli("receive", "vm1", code=FAILED, env={**os.environ, "LIBVIRT_DEFAULT_URI": "test:///default"})
         self.assertIn(b"no domain at test:///default", done.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root's worker has a user of its own, who has no other thread")
+    def test_no_more_threads(self):
+        done = self.run_cli("info", self.dump(), code=FAILED,
+                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1)))
+        self.assertIn(b"no thread can be started: Resource temporarily unavailable", done.stderr)
 
     def test_a_full_standard_output_is_a_failure(self):
         for words in (["info", self.dump()], ["dmesg", self.dump()]):

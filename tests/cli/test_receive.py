@@ -517,7 +517,8 @@ class Receive(Cli):
         self.refused("receive", "missing/channel", says=["missing/channel"])
         self.refused("receive", "./", says=["./"])
         self.refused("receive", "vsock:99999999999", says=["vsock"])
-        self.refused("receive", self.dump(), "-o", "out", says=["no guest's stream arrived"])
+        self.refused("receive", self.dump(), "-o", "out", says=[f"{self.dump()}: no guest's stream arrived"])
+        self.refused("receive", "/dev/null", "-o", "out", says=["/dev/null: no guest's stream arrived, nor anything else"])
         stream = self.write(self.stream())
         for words in (["convert", stream, "out"], ["info", stream], ["dmesg", stream]):
             self.refused(*words, says=["vmcorectl receive FILE"])

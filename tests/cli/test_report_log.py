@@ -114,7 +114,7 @@ class ReportLog(Cli):
         self.refused("report", "--log", "none", code=FAILED, says=["none", "No such file"])
         self.refused("report", "--log", ".", code=FAILED, says=["is a folder, not a log"])
         done = self.run_cli("report", "--log", "-", "vm1", code=USAGE)
-        self.assertIn("SOURCE excludes --log", done.stderr.decode())
+        self.assertIn("SOURCE cannot be given with --log", done.stderr.decode())
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ class Usage(Cli):
         self.assertEqual(self.names(), [])
 
     def test_nothing(self):
-        self.misused()
+        self.misused(says="vmcorectl: no verb is given (see: vmcorectl --help)")
+        self.misused("", says='vmcorectl: there is no verb "" (see: vmcorectl --help)')
+        self.misused("-c", "test:///default", says="no verb is given")
 
     def test_unknown_verb(self):
-        self.misused("dance", says="no verb dance; vmcorectl --help")
+        self.misused("dance", says="no verb dance (see: vmcorectl --help)")
         for typo, verb in (("dmup", "dump"), ("chekc", "check"), ("lst", "list")):
             self.misused(typo, "vm1", says=f"no verb {typo}: did you mean {verb}?")
         self.misused("help", "dmup", says="did you mean dump?")
@@ -29,16 +31,35 @@ class Usage(Cli):
             done = self.run_cli(*words, "check", "nobody", code=FAILED)
             self.assertIn(b'no domain at test:///default has the name, id or UUID "nobody"', done.stdout)
         self.misused("-c", "test:///default", "convert", self.dump(), "out", says="--remote")
+        self.run_cli("-d", "0", "--compress", "zlib", "convert", self.dump(), "out")
+        (self.folder / "out").unlink()
+        done = self.run_cli("--qmp", "none", "dump", code=FAILED)
+        self.assertIn(b"none", done.stderr)
 
     def test_sizes_without_a_unit(self):
         for words in (["dump", "--qmp", "x", "--bandwidth", "50"], ["dump", "--qmp", "x", "--memory-budget", "512"],
                       ["receive", "vm1", "--memory", "4"], ["prune", "--max-size", "20"]):
             self.misused(*words, says=f"{words[-1]} without a unit is {words[-1]} bytes: give a unit, such as {words[-1]}MiB")
+        for size in ("-5M", "many"):
+            self.misused("convert", self.dump(), "out", "--bandwidth", size, says=f"{size} is no size: give one such as 512MiB")
         self.run_cli("convert", self.dump(), "out", "--bandwidth", "1073741824")
         (self.folder / "out").unlink()
 
     def test_unknown_option(self):
-        self.misused("convert", self.dump(), "out", "--faster", says="--faster")
+        self.misused("convert", self.dump(), "out", "--faster",
+                     says="vmcorectl: convert: there is no option --faster (see: vmcorectl convert --help)")
+        for typo, option in (("--strct", "--strict"), ("--formta=elf", "--format")):
+            self.misused("convert", self.dump(), "out", typo, says=f"there is no option {typo.split('=')[0]}: did you mean {option}?")
+        self.misused("convert", self.dump(), "out", "--asked-s", says="no option --asked-s (")    # that option is not a user's
+        self.misused("--dance", says="there is no option --dance")
+        self.misused("convert", self.dump(), "out", "more", says="a word too many: more")
+        self.misused("convert", self.dump(), "out", "\33[31m", says=r"\x1b[31m")
+
+    def test_options_that_do_not_go_together(self):
+        self.misused("info", self.dump(), "--output", "json", "--output", "text", says="--output is given 2 times: give it once")
+        self.misused("dump", "vm1", "--then", "reset", "--then", "resume", says="--then is given 2 times")
+        self.misused("dump", "vm1", "--output", says="--output needs a value")
+        self.misused("dump", "vm1", "--all-crashed", says="DOMAIN cannot be given with --all-crashed")
 
     def test_missing_arguments(self):
         self.misused("convert", says="IN")

@@ -121,11 +121,17 @@ OWN_PATHS = """/run/guests/{,*} rw,
 PROFILE = Path("/etc/apparmor.d/vmcored")
 
 
-def load_profile() -> str:
-    """The example's AppArmor profile, in complain mode; what its parser says."""
+def load_profile(complain: bool = True) -> str:
+    """The example's AppArmor profile; what its parser says."""
     (PROFILE.parent / "local/vmcored").write_text(OWN_PATHS)
-    PROFILE.write_bytes(Path("/usr/share/doc/vmcorectl/examples/apparmor/vmcored").read_bytes())
+    text = Path("/usr/share/doc/vmcorectl/examples/apparmor/vmcored").read_text()
+    PROFILE.write_text(text if complain else text.replace("flags=(complain, ", "flags=("))
     return run("apparmor_parser", "--replace", PROFILE).stderr
+
+
+def confinement() -> str:
+    """The profile of the service's process, and its mode."""
+    return Path(f"/proc/{service('MainPID')['MainPID']}/attr/current").read_text().strip()
 
 
 def drop_profile() -> None:
@@ -135,8 +141,18 @@ def drop_profile() -> None:
 
 
 def beyond_profile() -> list:
-    """What the service and its jobs did that the profile does not allow."""
-    return sorted({re.sub(r'^.*apparmor=| pid=\d+', "", row) for row in out("dmesg").splitlines() if 'apparmor="ALLOWED"' in row})
+    """What the service and its jobs did that the profile does not allow: in complain mode, or in vain."""
+    return sorted({re.sub(r'^.*apparmor=| pid=\d+', "", row) for row in out("dmesg").splitlines()
+                   if re.search('apparmor="(ALLOWED|DENIED)"', row)})
+
+
+def self_check() -> dict:
+    """How the programs that open a dump fared with the newest one: {program: outcome}."""
+    def checked():
+        found = crashes()
+        return found[-1]["manifest"].get("self_check") if found and found[-1]["manifest"] else None
+    wait_until(checked)
+    return {row["with"].split()[0]: row["outcome"] for row in (checked() or {"programs": []})["programs"]}
 
 
 def forbidden_calls() -> list:
@@ -229,6 +245,36 @@ def strict() -> None:
     run("systemctl", "daemon-reload")
 
 
+def sos() -> None:
+    """What a sos report gets by the example's plugin."""
+    (OWN_CONFIG.parent / "chat.conf").write_text('# chat = "https://chat.example/the-token"\n')
+    plugins = Path("/usr/lib/python3/dist-packages/sos/report/plugins")
+    (plugins / "vmcorectl.py").write_bytes(Path("/usr/share/doc/vmcorectl/examples/sos/vmcorectl.py").read_bytes())
+    done = run("sos", "report", "--batch", "--only-plugins", "vmcorectl", "--tmp-dir", "/var/tmp", "--log-size", "1000")
+    archive = next(Path("/var/tmp").glob("sosreport-*.tar.*[!56]"), "/none")
+    names = [name.split("/", 1)[-1] for name in out("tar", "-tf", archive).splitlines()]
+    crash = crashes()[-1]["id"]
+    wanted = [f"var/lib/vmcorectl/{crash}/manifest.json", "etc/vmcorectl/conf.d/test.conf", "etc/vmcorectl/conf.d/chat.conf",
+              *(f"sos_commands/vmcorectl/{name}" for name in ("vmcored_--check-config", "vmcorectl_list_--output_json",
+                                                              "vmcorectl_check_--output_json"))]
+    say("sos", code=done.returncode, text=(done.stdout + done.stderr)[-1500:], missing=[name for name in wanted if name not in names],
+        data=[name for name in names if re.search(r"vmcore$|dmesg|report\.json|console|registers", name.split("/")[-1])],
+        token=out("tar", "-xOf", archive).count("the-token"))
+    for path in (OWN_CONFIG.parent / "chat.conf", *plugins.rglob("vmcorectl.*")):
+        path.unlink()
+
+
+def enforced() -> None:
+    """With the AppArmor profile enforced."""
+    said_of_profile = load_profile(complain=False)
+    run("systemctl", "restart", "vmcored.service")
+    connected = wait_until(lambda: all(guest["clients"] for guest in guests.state()))
+    before = whole()
+    guests.tell("panic vm005")
+    say("enforced", **kept(before + 1), text=said_of_profile, connected=connected, profile=confinement(), self_check=self_check(),
+        beyond_profile=beyond_profile(), **service("ActiveState"))
+
+
 def steps() -> None:
     done = run("dpkg", "-i", "/packages/1.deb")
     say("installed", code=done.returncode, text=done.stderr, enabled=out("systemctl", "is-enabled", "vmcored"),
@@ -243,8 +289,7 @@ def steps() -> None:
     OWN_CONFIG.write_text(CONFIG)
     done = run("systemctl", "start", "vmcored")
     connected = wait_until(lambda: all(guest["clients"] for guest in guests.state()))
-    confined = Path(f"/proc/{service('MainPID')['MainPID']}/attr/current").read_text().strip()
-    say("started", code=done.returncode, text=done.stderr + profile, connected=connected, profile=confined,
+    say("started", code=done.returncode, text=done.stderr + profile, connected=connected, profile=confinement(),
         **service("ActiveState", "StatusText"))
 
     guests.tell("panic vm000")
@@ -263,8 +308,10 @@ def steps() -> None:
     before = whole()
     run("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "vmcored.service")
     guests.tell("panic vm005")
-    say("killed", **kept(before + 1), **service("ActiveState", "NRestarts"), given_back=given_back(),
+    say("killed", **kept(before + 1), **service("ActiveState", "NRestarts"), given_back=given_back(), self_check=self_check(),
         beyond_profile=beyond_profile())
+    enforced()
+    sos()
 
     run("systemctl", "stop", "vmcored.service")
     wait_until(lambda: given_back() == 1 and out("systemctl", "is-active", "vmcored-give-back") == "inactive")

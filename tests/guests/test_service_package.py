@@ -3,7 +3,8 @@
 """The package on a Debian guest with systemd: installed and not enabled; started, it keeps the crashes of fake QMP guests
 (bench/fake_fleet.py), and makes no system call that its unit forbids; upgraded while four guests crash, it loses none;
 killed by its watchdog or by somebody, it comes back; stopped, it gives guests back; purged, it leaves nothing but
-crashes. What its unit allows is enough for method direct. The AppArmor profile of the examples allows what it does."""
+crashes. What its unit allows is enough for method direct. The AppArmor profile of the examples allows what it does, the
+self-check of a dump too, in complain mode and enforced. A sos report gets what the example's plugin says, and no memory."""
 
 import json
 import os
@@ -25,6 +26,19 @@ from guests.harness import SKIP, run_test
 SECONDS = 1500      # under TCG, beside others
 TESTS = Path(__file__).resolve().parents[1]
 VMCORECTL = Path(os.environ.get("VMCORECTL", ""))
+RELEASE = "6.12.0-test"     # of the fake guests' memory
+
+
+def put_analyzer(root: Tree) -> None:
+    """A crash for the self-check, which only shows the kernel that it is given, and needs what the real one needs: a /tmp, a
+    /proc, and programs to pipe to."""
+    root.write("/usr/bin/crash", f"""#!/bin/sh
+if [ "$1" = --version ]; then echo "crash 8.0.6"; exit; fi
+echo {RELEASE} > /tmp/own && cat /tmp/own | tail -n 1 && test -r /proc/self/stat
+""", 0o755)
+    vmlinux = root.folder / f"usr/lib/debug/boot/vmlinux-{RELEASE}"
+    vmlinux.parent.mkdir(parents=True, exist_ok=True)
+    run([VMCORECTL.with_name("make_debug_file"), "vmlinux", RELEASE, vmlinux])
 
 
 def set_up(root: Tree, folder: Path) -> None:
@@ -38,6 +52,7 @@ def set_up(root: Tree, folder: Path) -> None:
     in_root(root, "dpkg", "--purge", "vmcorectl")
     run([VMCORECTL.with_name("make_dump"), "qemu-6.12", root.folder / "root/memory"])
     shutil.copy(TESTS / "bench/fake_fleet.py", root.folder / "root")
+    put_analyzer(root)
     in_root(root, "systemctl", "mask", "serial-getty@ttyS0.service")     # it would hang up the steps' line
     boot_with(root, (TESTS / "guests/package_steps.py").read_text(), "dbus.service")
 
@@ -81,17 +96,21 @@ def judge(found: dict, findings) -> None:
     # A dump that the upgrade breaks off is kept in part, and its guest is dumped again.
     check("upgraded under load", "upgraded", code=0, version="0.1.0-2", complete=8, ActiveState="active", given_back=0, **all_run)
     check("killed", "killed", complete=9, ActiveState="active", given_back=0, **all_run)
-    check("the example's AppArmor profile allows what the service does", "killed", beyond_profile=[])
+    opened = {"vmcorectl": "done", "crash": "done", "drgn": "not tried"}     # nobody installed drgn
+    check("the example's AppArmor profile allows what the service does", "killed", self_check=opened, beyond_profile=[])
+    check("enforced, too", "enforced", profile="vmcored (enforce)", self_check=opened, beyond_profile=[], ActiveState="active",
+          **all_run)
+    check("the example's plugin of sos", "sos", code=0, missing=[], data=[], token=0)
     check("stopped", "stopped", given_back=1, result="success")
     check("purged", "purged", code=0, left=[], processes="", units="")
     purged = found.get("purged", {})
-    findings.check("crashes stay", [] if purged.get("crashes") == found.get("killed", {}).get("crashes") and
+    findings.check("crashes stay", [] if purged.get("crashes") == found.get("enforced", {}).get("crashes") and
                    "/var/lib/vmcorectl" in purged.get("text", "") else [str(purged)])
     findings.check("no step failed", [found["failed"]["why"]] if "failed" in found else [])
 
 
 def test(_vmcorectl, _guests: list, findings) -> None:
-    with copy_of("python3+qemu-system-x86+procps+dbus+apparmor") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
+    with copy_of("python3+qemu-system-x86+procps+dbus+apparmor+sosreport") as root, tempfile.TemporaryDirectory(dir=root.folder.parent) as scratch:
         folder = Path(scratch)
         set_up(root, folder)
         machine = Machine(root, "root=/dev/vda rw quiet", folder)

@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -104,6 +105,25 @@ Result<> refuse_remote(const std::string& uri) {
   return {};
 }
 
+// About a connection that failed. libvirt tells the number of a system's error (libvirt 9.0
+// src/util/virerror.c, virReportSystemErrorFull).
+std::string what_to_do() {
+  const virError* const error = virGetLastError();
+  if (error == nullptr || error->code != VIR_ERR_SYSTEM_ERROR) {
+    return "";
+  }
+  switch (error->int1) {
+    case ENOENT:
+    case ECONNREFUSED:
+      return " (start libvirt: systemctl start libvirtd, or virtqemud; or give another URI with "
+             "-c)";
+    case EACCES:
+      return " (be root, or a member of the group libvirt)";
+    default:
+      return "";
+  }
+}
+
 std::string uri_of(virConnect* connection) {
   char* const text = virConnectGetURI(connection);
   std::string uri = text != nullptr ? text : "";
@@ -132,8 +152,10 @@ Result<LibvirtConnection> connect_libvirt(const std::string& uri) {
   TRY(refuse_remote(uri));
   LibvirtConnection connection(virConnectOpen(uri.empty() ? nullptr : uri.c_str()));
   if (!connection) {
-    return libvirt_failure(
+    auto failure = libvirt_failure(
         fmt::format("no connection to libvirt at {}", uri.empty() ? "its default URI" : uri));
+    failure.value().message += what_to_do();
+    return failure;
   }
   TRY(refuse_remote(uri_of(connection.get())));  // the default may be remote
   // Without answers to keep-alive messages, calls do not wait for ever. Not every driver has it.

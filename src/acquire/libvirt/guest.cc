@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/acquire/libvirt/guest.h"
 
+#include <libvirt/virterror.h>
 #include <poll.h>
 #include <sys/stat.h>
 
@@ -310,6 +311,10 @@ std::string LibvirtGuest::handle() const { return handle_of(name_, uuid_of(domai
 Result<> LibvirtGuest::check_idle() {
   virDomainJobInfo job{};
   if (virDomainGetJobInfo(domain_.get(), &job) != 0) {
+    if (const virError* const error = virGetLastError();
+        error != nullptr && error->code == VIR_ERR_NO_SUPPORT) {
+      return fail(Errc::unsupported, "this libvirt does not run its domains in QEMU");
+    }
     return libvirt_failure("the domain's jobs");
   }
   if (job.type == VIR_DOMAIN_JOB_BOUNDED || job.type == VIR_DOMAIN_JOB_UNBOUNDED) {

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
@@ -113,7 +114,8 @@ Result<GuestProcess> open_domain_process(virConnect* connection, virDomain* doma
   std::ifstream file(path);
   pid_t pid = 0;
   if (!(file >> pid) || pid <= 0) {
-    return fail(Errc::unsupported, "libvirt's pid file of the domain, {}, cannot be read", path);
+    return fail(Errc::unsupported, "libvirt's pid file of the domain, {}, cannot be read{}", path,
+                ::geteuid() == 0 ? "" : ": run vmcorectl as the user of that libvirt, or as root");
   }
   struct stat owner {};
   if (::stat(path.c_str(), &owner) != 0) {

@@ -64,6 +64,9 @@ Result<> Reader::await_hello() {
     if (!frame) {
       return in_context(std::move(frame).error(), "no guest's stream arrived");
     }
+    if (!*frame && frames_.skipped() == 0) {
+      return fail(Errc::not_found, "no guest's stream arrived, nor anything else");
+    }
     if (!*frame) {
       return fail(Errc::not_found, "no guest's stream arrived, but {} bytes of other data",
                   frames_.skipped());
