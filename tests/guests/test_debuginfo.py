@@ -194,13 +194,18 @@ def trickle(connection: socket.socket) -> None:
             time.sleep(0.2)
 
 
-def stall(connection: socket.socket) -> None:
-    """It lives, and never has the file."""
+def stall(connection: socket.socket, sent: bytes = b"") -> None:
+    """It lives, and never has the file, or no more of it than what is sent."""
     asked = connection.recv(4096)
     if b"/metrics" in asked:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     else:
+        connection.sendall(sent)
         say_nothing(connection)
+
+
+def stop_in_the_middle(connection: socket.socket) -> None:
+    stall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 600000000\r\n\r\n" + bytes(100000))
 
 
 # Inside: a name server that never answers, and no other.
@@ -241,12 +246,16 @@ def dead(rig: Rig, findings) -> None:
             print(f"a server that {what} costs {least:.1f} s: {told}", flush=True)
             findings.check(f"a server that {what}", [] if least < SERVER_COSTS and sum("does not answer" in text for text in told) == len(url.split())
                            else [f"{least:.1f} s: {told}"])
-    with server(stall) as url:
-        begin = time.monotonic()
-        found = rig.document("debuginfo", dump, "--fetch", home="empty", DEBUGINFOD_URLS=url, DEBUGINFOD_TIMEOUT="3")
-        print(f"a server that stalls, DEBUGINFOD_TIMEOUT=3: {time.monotonic() - begin - without:.1f} s: {found['remarks']}", flush=True)
-        findings.check("a server that stalls", [] if any(remark["text"].startswith("vmlinux: ") for remark in found["remarks"])
-                       else [str(found["remarks"])])
+    for what, does, seconds, told, variables in (
+            ("stalls", stall, 3, "has sent nothing of it within 3 s", {"DEBUGINFOD_TIMEOUT": "3"}),
+            ("stops in the middle", stop_in_the_middle, 15, "sent 100000 bytes of it, and then nothing for 15 s", {})):
+        with server(does) as url:
+            begin = time.monotonic()
+            found = rig.document("debuginfo", dump, "--fetch", home="empty", DEBUGINFOD_URLS=url, **variables)
+            took = time.monotonic() - begin - without
+            print(f"a server that {what}, {variables}: {took:.1f} s: {found['remarks']}", flush=True)
+            findings.check(f"a server that {what}", [] if any(told in remark["text"] for remark in found["remarks"]) and took < seconds + SERVER_COSTS
+                           else [f"{took:.1f} s: {found['remarks']}"])
 
 
 # --- analyzers ---
