@@ -39,20 +39,19 @@ job::PausedText read(const Options& options, job::Interrupt& interrupt) {
   if (!options.log.empty()) {
     return {job::read_log(options.log), {}};
   }
-  return read_source(options.source, sandbox::Operation::report, interrupt);
+  return read_source(options.source,
+                     options.html.empty() ? sandbox::Operation::report : sandbox::Operation::page,
+                     interrupt);
 }
 
-// Of a guest that runs, memory is read once more, and the guest does not stand still for that.
-Result<std::string> draw_picture(const Options& options, job::Interrupt& interrupt) {
-  if (!options.log.empty()) {
-    return fail(Errc::not_found, "a log has none");
+// `document`: what the worker found out about memory, or why it did not.
+Result<std::string> draw_picture(const std::string& document, const std::string& name) {
+  if (!document.starts_with('{')) {
+    return fail(Errc::not_found, "{}",
+                document.empty() ? "a log has none" : document.substr(0, 400));
   }
-  GuestOptions source = options.source;
-  source.pause = false;
-  const job::PausedText read = read_source(source, sandbox::Operation::memory, interrupt);
-  TRY_ASSIGN(const job::TextResult& answer, read.text);
-  TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(answer.text));
-  return show::draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
+  TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(document));
+  return show::draw_memory(memory, {name, utc_text(std::time(nullptr))});
 }
 
 // What debug information says of the stacks; a Remark where there is none.
@@ -84,7 +83,8 @@ int run(const Options& options, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
-  Result<report::TriageReport> report = report::triage_from_json(result->text);
+  const std::size_t end = std::min(result->text.find('\0'), result->text.size());
+  Result<report::TriageReport> report = report::triage_from_json(result->text.substr(0, end));
   if (!report) {
     return report_pause(
         read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
@@ -95,8 +95,9 @@ int run(const Options& options, const Common& common) {
   }
   int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
   if (!options.html.empty()) {
+    const std::string memory = result->text.substr(std::min(end + 1, result->text.size()));
     const std::string page = show::triage_page(
-        *report, {result->name, utc_text(std::time(nullptr))}, draw_picture(options, interrupt));
+        *report, {result->name, utc_text(std::time(nullptr))}, draw_picture(memory, result->name));
     const auto written = write_document(page, options.html, options.force, common);
     if (!written) {
       return report_pause(read, report_error(written.error(), common), common);

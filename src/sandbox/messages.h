@@ -46,6 +46,7 @@ enum class Operation : std::uint8_t {
   memory,   // input -> what memory is used for, a JSON document in the output
   report,   // input -> what happened to the guest, a JSON document in the output; and the kernel
             // log as text in "log", where that came with the request
+  page,     // the documents of report and, behind a zero byte, of memory or why that is not known
   log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
   nothing,  // nothing is read: what is told is how the worker is confined
 };

@@ -193,6 +193,13 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   return write_dmesg(image, subject, request.operation == Operation::callers, output);
 }
 
+// The document of memory, or why there is none.
+std::string memory_part(const Request& request, const MemoryImage& image,
+                        const convert::Subject& subject) {
+  const auto use = convert::memory_use(image, subject, options_of(request), {});
+  return use ? report::to_json(memory_report(image, *use, is_torn(request))) : use.error().message;
+}
+
 // `log`, where there is one, gets the kernel log, and before the report: it takes less time, and is
 // there even where the report never ends.
 Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output,
@@ -211,7 +218,11 @@ Result<Done> run_report(const Request& request, const MemoryImage& image, const 
     bool incomplete;
     std::optional<InfoPlace> place;
   } const found{report.incomplete, subject.place()};
-  TRY_ASSIGN(Done done, hand_out(report::to_json(report), found, output));
+  std::string document = report::to_json(report);
+  if (request.operation == Operation::page) {
+    document += '\0' + memory_part(request, image, subject);
+  }
+  TRY_ASSIGN(Done done, hand_out(document, found, output));
   done.summary.remarks = std::move(remarks);
   return done;
 }
@@ -238,6 +249,7 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
     case Operation::memory:
       return run_memory(request, image, output);
     case Operation::report:
+    case Operation::page:
       return run_report(request, image, output, log);
     default:
       return run_dmesg(request, image, output);
