@@ -184,8 +184,9 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   }
   const bool callers = operation == sandbox::Operation::callers;
   const bool log = operation == sandbox::Operation::dmesg || callers;
-  const bool report =
-      operation == sandbox::Operation::report || operation == sandbox::Operation::page;
+  const bool report = operation == sandbox::Operation::report ||
+                      operation == sandbox::Operation::symbols ||
+                      operation == sandbox::Operation::page;
   const char* const name = log ? job::kLogName : report ? job::kReportName : "";
   std::error_code ignored;
   if (const std::string path = crash.path + "/" + name;

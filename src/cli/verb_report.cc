@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <sstream>
 
 #include "src/base/utc.h"
 #include "src/cli/debuginfo_options.h"
@@ -16,6 +17,7 @@
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/report/memory.h"
+#include "src/report/panic_stack.h"
 #include "src/report/triage.h"
 #include "src/show/debuginfo_text.h"
 #include "src/show/memory_picture.h"
@@ -39,9 +41,24 @@ job::PausedText read(const Options& options, job::Interrupt& interrupt) {
   if (!options.log.empty()) {
     return {job::read_log(options.log), {}};
   }
-  return read_source(options.source,
-                     options.html.empty() ? sandbox::Operation::report : sandbox::Operation::page,
-                     interrupt);
+  const auto operation = !options.html.empty() ? sandbox::Operation::page
+                         : options.symbols     ? sandbox::Operation::symbols
+                                               : sandbox::Operation::report;
+  return read_source(options.source, operation, interrupt);
+}
+
+// The documents of a worker's answer, of which only the first one is always there.
+struct Documents {
+  std::string report, memory, stack;
+};
+
+Documents documents_of(const std::string& text) {
+  Documents documents;
+  std::istringstream parts(text);
+  for (std::string* const part : {&documents.report, &documents.memory, &documents.stack}) {
+    std::getline(parts, *part, '\0');
+  }
+  return documents;
 }
 
 // `document`: what the worker found out about memory, or why it did not.
@@ -55,7 +72,8 @@ Result<std::string> draw_picture(const std::string& document, const std::string&
 }
 
 // What debug information says of the stacks; a Remark where there is none.
-void add_symbols(report::TriageReport& report, const Options& options, const Common& common) {
+void add_symbols(report::TriageReport& report, const std::string& stack_document,
+                 const Options& options, const Common& common) {
   const auto kernel = wanted_kernel(report, {});
   const auto found = kernel ? find_debuginfo(*kernel, options.debuginfo, common.quiet)
                             : tl::unexpected(kernel.error());
@@ -63,7 +81,12 @@ void add_symbols(report::TriageReport& report, const Options& options, const Com
     report.remarks.push_back({found.error().code, "--symbols: " + found.error().message});
     return;
   }
-  debuginfo::add_lines(report, *found);
+  const auto stack =
+      stack_document.empty() ? report::PanicStack() : report::panic_stack_from_json(stack_document);
+  if (!stack) {
+    report.remarks.push_back({stack.error().code, "--symbols: " + stack.error().message});
+  }
+  debuginfo::add_lines(report, stack.value_or(report::PanicStack()), *found);
   for (const Remark& each : found->remarks) {
     report.remarks.push_back({each.code, "--symbols: " + each.text, each.severity});
   }
@@ -83,21 +106,21 @@ int run(const Options& options, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
-  const std::size_t end = std::min(result->text.find('\0'), result->text.size());
-  Result<report::TriageReport> report = report::triage_from_json(result->text.substr(0, end));
+  const Documents documents = documents_of(result->text);
+  Result<report::TriageReport> report = report::triage_from_json(documents.report);
   if (!report) {
     return report_pause(
         read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
         common);
   }
   if (options.symbols) {
-    add_symbols(*report, options, common);
+    add_symbols(*report, documents.stack, options, common);
   }
   int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
   if (!options.html.empty()) {
-    const std::string memory = result->text.substr(std::min(end + 1, result->text.size()));
-    const std::string page = show::triage_page(
-        *report, {result->name, utc_text(std::time(nullptr))}, draw_picture(memory, result->name));
+    const std::string page =
+        show::triage_page(*report, {result->name, utc_text(std::time(nullptr))},
+                          draw_picture(documents.memory, result->name));
     const auto written = write_document(page, options.html, options.force, common);
     if (!written) {
       return report_pause(read, report_error(written.error(), common), common);

@@ -213,14 +213,20 @@ Result<Done> run_report(const Request& request, const MemoryImage& image, const 
     }
   }
   const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
-  const report::TriageReport report = triage_report(image, subject, live, consistency_of(request));
+  const bool more = request.operation != Operation::report;
+  std::optional<report::PanicStack> stack;
+  const report::TriageReport report =
+      triage_report(image, subject, {.live = live, .panic_stack = more ? &stack : nullptr},
+                    consistency_of(request));
   struct {
     bool incomplete;
     std::optional<InfoPlace> place;
   } const found{report.incomplete, subject.place()};
   std::string document = report::to_json(report);
-  if (request.operation == Operation::page) {
-    document += '\0' + memory_part(request, image, subject);
+  if (more) {
+    const bool page = request.operation == Operation::page;
+    document += '\0' + (page ? memory_part(request, image, subject) : "");
+    document += '\0' + (stack ? report::to_json(*stack) : "");
   }
   TRY_ASSIGN(Done done, hand_out(document, found, output));
   done.summary.remarks = std::move(remarks);
@@ -249,6 +255,7 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
     case Operation::memory:
       return run_memory(request, image, output);
     case Operation::report:
+    case Operation::symbols:
     case Operation::page:
       return run_report(request, image, output, log);
     default:
