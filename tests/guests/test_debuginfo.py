@@ -15,6 +15,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,7 @@ BIN = {"6.1": "bin", "6.12": "bin", "newest": "bin-newest"}
 SERVER_COSTS = 5        # seconds, at most
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "analysis"
 PATIENCE = 900
+PROMPT_PATIENCE = 120
 
 
 def build_id_of(path: Path) -> str:
@@ -387,6 +389,7 @@ def domain(rig: Rig, findings) -> None:
 
 
 LOOK = """import os, time
+from drgn.helpers.linux.sched import idle_task
 from drgn.helpers.linux.pid import find_task, for_each_task
 def attempt(name, do):
     try:
@@ -400,7 +403,8 @@ before = prog["jiffies"].value_()
 time.sleep(2)
 print("it goes on", prog["jiffies"].value_() > before)
 print("stack", prog.stack_trace(2)[-1].name)
-attempt("read a stack that runs", lambda: prog.stack_trace(next(task for task in for_each_task(prog) if task.on_cpu and task.pid)))
+attempt("read a stack that runs", lambda: prog.stack_trace(
+    next(task for task in [idle_task(prog, 0), idle_task(prog, 1), *for_each_task(prog)] if task.on_cpu)))
 attempt("read /etc/shadow", lambda: open("/etc/shadow"))
 attempt("write", lambda: open("{folder}/written", "w"))
 print("user", os.getuid(), "files", sorted(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else "?", flush=True)
@@ -419,30 +423,23 @@ def seen_by_drgn(of, said: str) -> list:
 
 
 def at_a_prompt(words: list, env: dict, lines: tuple) -> tuple:
-    """What is said on a terminal where the lines are typed, each when the prompt is there; and the exit code."""
+    """What is said on a terminal where the lines are typed, one when the answer to the one before is there, or after 3 s where none
+    is waited for; and the exit code."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(words[0], words, env)
-    said = ""
-
-    def until(text: str, begin: int) -> None:
-        nonlocal said
-        deadline = time.monotonic() + PATIENCE
-        while text not in said[begin:] and time.monotonic() < deadline:
+    said, begin = "", 0
+    for line, answer in (("", ">>> "), *lines, ("", "the end")):
+        os.write(terminal, line.encode())
+        deadline = time.monotonic() + (PROMPT_PATIENCE if answer else 3)
+        while (not answer or answer not in said[begin:]) and time.monotonic() < deadline:
             if select.select([terminal], [], [], 1)[0]:
                 try:
                     said += os.read(terminal, 4096).decode(errors="replace")
                 except OSError:     # it has ended
-                    return
-
-    begin = 0
-    for line, answer in lines:
-        until(">>> ", begin)
+                    break
         begin = len(said)
-        os.write(terminal, line.encode())
-        if answer:
-            until(answer, begin)
-    until("the end of the terminal", len(said))
+    os.kill(pid, signal.SIGKILL)    # or it has ended
     os.close(terminal)
     return said, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -467,7 +464,7 @@ def live(rig: Rig, findings) -> None:
                 env = {**os.environ, "PATH": f"{rig.folder}/bin:{os.environ['PATH']}", "HOME": str(rig.folder / "home"), "TERM": "xterm"}
                 said, code = at_a_prompt([str(rig.vmcorectl), "debug", "--live", "--qmp", str(guest.qmp_socket)], env,
                                          (('prog["init_uts_ns"].name.release\r', guest.kernel.release), ("while True: pass\r\r", ""),
-                                          ("", ""), ("\x03", "KeyboardInterrupt"), ("exit()\r", "")))
+                                          ("\x03", "KeyboardInterrupt"), ("exit()\r", "")))
                 print(said, flush=True)
                 findings.check("a prompt", [] if code == 0 and "not paused" in said and "KeyboardInterrupt" in said else [f"exit {code}", said])
             with subprocess.Popen([rig.vmcorectl, "debug", "--live", "--qmp", guest.qmp_socket, "--", wait], text=True, stderr=subprocess.PIPE,
