@@ -31,9 +31,6 @@ constexpr std::array<Reads, 9> kCrashReads{{{"7.3.0", "5.11"},
                                             {"8.0.6", "6.12"},
                                             {"9.0.0", "6.14"}}};
 
-// Since then it reads ELF files without virtual addresses by itself (drgn 5b39bfb5).
-constexpr std::string_view kDrgnReadsQemu = "0.0.27";
-
 bool is_named(std::string_view file, std::string_view name) {
   return file == name ||
          (file.starts_with(name) && file.size() > name.size() + 1 && file[name.size()] == '-' &&
@@ -144,7 +141,7 @@ Result<Opening> drgn_opening(const Analyzer& analyzer, const DumpToOpen& dump,
     words.insert(words.end(), {"-s", module.file.path});
   }
   if (dump.info.format.find("ELF") != std::string::npos &&
-      compare_versions(analyzer.version, kDrgnReadsQemu) < 0) {
+      compare_versions(analyzer.version, kDrgnReadsPhysical) < 0) {
     opening.command.environment.emplace_back("DRGN_USE_LIBKDUMPFILE_FOR_ELF=1");
   }
   if (!script.empty()) {

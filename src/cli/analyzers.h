@@ -17,6 +17,10 @@
 
 namespace vmcore::cli {
 
+// Since then drgn reads page tables by their physical addresses, and so ELF files without virtual
+// ones (drgn 5b39bfb5).
+inline constexpr std::string_view kDrgnReadsPhysical = "0.0.27";
+
 struct Analyzer {
   std::string name = {};     // "crash", "drgn", "gdb"
   std::string program = {};  // its path

@@ -54,6 +54,8 @@ const char* word_of(sandbox::Operation operation) {
     case sandbox::Operation::memory:
       return "memory";
     case sandbox::Operation::report:
+    case sandbox::Operation::symbols:
+    case sandbox::Operation::page:
       return "report";
     default:
       return "info";

@@ -107,7 +107,10 @@ Result<std::optional<ChildRun::Ended>> ChildRun::wait_for(std::chrono::milliseco
   return std::nullopt;
 }
 
-Error become(const Command& command) {
+Error become(const Command& command, bool confined) {
+  if (const Result<> done = confined ? give_up_rights(command) : Result<>(); !done) {
+    return done.error();
+  }
   exec(command);
   return {Errc::not_found, fmt::format("{} cannot be run: {}", command.words.front(),
                                        fail_errno(errno, "exec").value().message)};

@@ -58,8 +58,9 @@ class ChildRun {
   bool timed_out_ = false;
 };
 
-// Becomes the program: returns only if it cannot, with why.
-Error become(const Command& command);
+// Becomes the program, confined where that is asked for (Limits): returns only if it cannot, with
+// why.
+Error become(const Command& command, bool confined = false);
 
 // What the program prints within 10 s. An Error where it does not end well.
 Result<std::string> output_of(const Command& command);

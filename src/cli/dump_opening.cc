@@ -37,13 +37,18 @@ Result<DumpToOpen> dump_to_open(const std::string& path, const DebuginfoOptions&
   }
   release = kernel->release;
   TRY_ASSIGN(report::DebuginfoReport found, find_debuginfo(*kernel, options, quiet));
-  if (!found.vmlinux) {
-    const auto& refused = found.refused;
-    return fail(Errc::not_found, "no vmlinux of {} is found: {}{} (vmcorectl debuginfo tells all)",
-                kernel->release, found.advice ? show::advice_line(*found.advice) : "",
-                refused.empty() ? "" : "; " + refused.front().path + " " + refused.front().why);
-  }
+  TRY(check_vmlinux(found));
   return DumpToOpen{path, std::move(info), std::move(found)};
+}
+
+Result<> check_vmlinux(const report::DebuginfoReport& found) {
+  const auto& refused = found.refused;
+  return found.vmlinux
+             ? Result<>()
+             : fail(Errc::not_found,
+                    "no vmlinux of {} is found: {}{} (vmcorectl debuginfo tells all)",
+                    found.release, found.advice ? show::advice_line(*found.advice) : "",
+                    refused.empty() ? "" : "; " + refused.front().path + " " + refused.front().why);
 }
 
 Analyzers::Analyzers(std::vector<std::string> names) : names_(std::move(names)) {
@@ -53,6 +58,12 @@ Analyzers::Analyzers(std::vector<std::string> names) : names_(std::move(names)) 
       all_.push_back(std::move(each));
     }
   }
+}
+
+Result<Analyzer> Analyzers::newest() const {
+  return all_.empty() ? Result<Analyzer>(fail(Errc::unsupported, "{} is not installed",
+                                              fmt::join(names_, " or ")))
+                      : all_.front();
 }
 
 Result<Opening> Analyzers::open(const DumpToOpen& dump, const std::string& script,

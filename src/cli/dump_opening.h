@@ -17,6 +17,9 @@ namespace vmcore::cli {
 Result<DumpToOpen> dump_to_open(const std::string& path, const DebuginfoOptions& options,
                                 bool quiet, std::string& release);
 
+// Errc::not_found, with what would have it, where no vmlinux was found.
+Result<> check_vmlinux(const report::DebuginfoReport& found);
+
 // All analyzers of these names that are installed, found once.
 class Analyzers {
  public:
@@ -27,6 +30,9 @@ class Analyzers {
   // reads it. As for opening_of(); Errc::unsupported where none is installed.
   Result<Opening> open(const DumpToOpen& dump, const std::string& script,
                        const std::vector<std::string>& more) const;
+
+  // The first choice, whatever it reads.
+  Result<Analyzer> newest() const;
 
  private:
   std::vector<std::string> names_;

@@ -184,9 +184,10 @@ Result<job::TextResult> read_crash(const vault::OpenCrash& crash, sandbox::Opera
   }
   const bool callers = operation == sandbox::Operation::callers;
   const bool log = operation == sandbox::Operation::dmesg || callers;
-  const char* const name = log                                       ? job::kLogName
-                           : operation == sandbox::Operation::report ? job::kReportName
-                                                                     : "";
+  const bool report = operation == sandbox::Operation::report ||
+                      operation == sandbox::Operation::symbols ||
+                      operation == sandbox::Operation::page;
+  const char* const name = log ? job::kLogName : report ? job::kReportName : "";
   std::error_code ignored;
   if (const std::string path = crash.path + "/" + name;
       *name != '\0' && std::filesystem::exists(path, ignored)) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "src/cli/self_check.h"
 
-#include <stdlib.h>
-
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -12,6 +10,7 @@
 
 #include "src/base/whole_file.h"
 #include "src/cli/dump_opening.h"
+#include "src/cli/scratch.h"
 #include "src/show/text_line.h"
 
 namespace vmcore::cli {
@@ -32,32 +31,6 @@ constexpr std::array kTrials{
 print(prog["init_uts_ns"].name.release.string_().decode())
 print(sum(1 for _ in for_each_task(prog)), "tasks")
 )"}};
-
-// A folder for scripts and for what they print, removed at the end.
-class Scratch {
- public:
-  static Result<Scratch> make() {
-    std::error_code error;
-    std::string path = (fs::temp_directory_path(error) / "vmcorectl-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) {
-      return fail_errno(errno, path);
-    }
-    return Scratch(std::move(path));
-  }
-  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  Scratch& operator=(Scratch&&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    if (!path_.empty()) {
-      fs::remove_all(path_, ignored);
-    }
-  }
-  std::string operator/(const char* name) const { return path_ + "/" + name; }
-
- private:
-  explicit Scratch(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 std::string last_line(const std::string& text) {
   const std::size_t end = text.find_last_not_of(" \n");

@@ -18,6 +18,7 @@
 #include "src/base/units.h"
 #include "src/cli/analyzers.h"
 #include "src/cli/debug_batch.h"
+#include "src/cli/debug_live.h"
 #include "src/cli/debuginfo_options.h"
 #include "src/cli/dump_opening.h"
 #include "src/cli/dump_options.h"
@@ -46,6 +47,7 @@ struct Options {
   std::string memory_limit = "8GiB";
   bool confined = false;
   bool self_check = false;
+  bool live = false;
   unsigned at_once = std::max(1U, std::thread::hardware_concurrency());
 };
 
@@ -260,7 +262,8 @@ int run_script(const Options& options, const Common& common) {
 }
 
 int run(const Options& options, const Common& common) {
-  return options.self_check       ? check_self(options, common)
+  return options.live         ? debug_live(options.source, options.debuginfo, options.more, common)
+         : options.self_check ? check_self(options, common)
          : options.script.empty() ? open_one(options, common)
                                   : run_script(options, common);
 }
@@ -269,10 +272,8 @@ int run(const Options& options, const Common& common) {
 
 Run add_debug(CLI::App& command, const Common& common) {
   const auto options = std::make_shared<Options>();
-  command
-      .add_option("DUMP", options->source.domain,
-                  "A dump file, a stored crash, or a libvirt domain, which is dumped first")
-      ->required();
+  command.add_option("DUMP", options->source.domain,
+                     "A dump file, a stored crash, or a libvirt domain, which is dumped first");
   CLI::Option* const name =
       command.add_flag("--name", options->source.by_name, "DUMP is the name of a domain");
   command.add_option("-c,--connect", options->source.uri, "The URI of libvirt, of a domain");
@@ -280,6 +281,15 @@ Run add_debug(CLI::App& command, const Common& common) {
                      "With --run: more dumps; else words for the analyzer, behind --");
   command.add_option("--with", options->with, "The analyzer; default: the first one that reads it")
       ->check(CLI::IsMember({"crash", "drgn", "gdb"}));
+  CLI::Option* const live = command.add_flag(
+      "--live", options->live,
+      "DUMP is a libvirt domain, whose memory drgn reads while the domain goes on: it is neither "
+      "dumped nor paused");
+  command
+      .add_option("--qmp", options->source.socket,
+                  "With --live: the QMP socket of a QEMU, in place of a domain")
+      ->needs(live);
+  add_socket_option(command, options->source.control);
   CLI::Option* script =
       command.add_option("--run", options->script,
                          "Run this script over all dumps, without a prompt: of drgn (.py), else of "
@@ -297,6 +307,7 @@ Run add_debug(CLI::App& command, const Common& common) {
   CLI::Option* const check = add_self_check_option(command, options->self_check);
   check->excludes(script)->excludes(command.get_option("--with"));
   name->excludes(script)->excludes(check);
+  live->excludes(script)->excludes(check);
   command.add_option("--jobs", options->at_once, "How many dumps at once; default: one a CPU")
       ->needs(script)
       ->check(CLI::Range(1, 256));
@@ -313,6 +324,16 @@ Run add_debug(CLI::App& command, const Common& common) {
   add_debuginfo_options(command, options->debuginfo);
   add_store_option(command, options->source.store);
   command.parse_complete_callback([options, &command] {
+    // Words behind -- that no domain comes before.
+    if (!options->source.socket.empty() && !options->source.domain.empty()) {
+      options->more.insert(options->more.begin(), std::exchange(options->source.domain, ""));
+    }
+    if (options->source.domain.empty() && options->source.socket.empty()) {
+      throw CLI::RequiredError("DUMP");
+    }
+    if (options->live && !options->with.empty() && options->with != "drgn") {
+      throw CLI::ValidationError("--live", "is for drgn");
+    }
     const bool is_over_dumps = !options->script.empty() || options->self_check;
     // With --remote it names the host.
     if (is_over_dumps && !options->source.uri.empty() && !is_remote(command)) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <sstream>
 
 #include "src/base/utc.h"
 #include "src/cli/debuginfo_options.h"
@@ -16,6 +17,7 @@
 #include "src/job/interrupt.h"
 #include "src/job/output.h"
 #include "src/report/memory.h"
+#include "src/report/panic_stack.h"
 #include "src/report/triage.h"
 #include "src/show/debuginfo_text.h"
 #include "src/show/memory_picture.h"
@@ -39,24 +41,39 @@ job::PausedText read(const Options& options, job::Interrupt& interrupt) {
   if (!options.log.empty()) {
     return {job::read_log(options.log), {}};
   }
-  return read_source(options.source, sandbox::Operation::report, interrupt);
+  const auto operation = !options.html.empty() ? sandbox::Operation::page
+                         : options.symbols     ? sandbox::Operation::symbols
+                                               : sandbox::Operation::report;
+  return read_source(options.source, operation, interrupt);
 }
 
-// Of a guest that runs, memory is read once more, and the guest does not stand still for that.
-Result<std::string> draw_picture(const Options& options, job::Interrupt& interrupt) {
-  if (!options.log.empty()) {
-    return fail(Errc::not_found, "a log has none");
+// The documents of a worker's answer, of which only the first one is always there.
+struct Documents {
+  std::string report, memory, stack;
+};
+
+Documents documents_of(const std::string& text) {
+  Documents documents;
+  std::istringstream parts(text);
+  for (std::string* const part : {&documents.report, &documents.memory, &documents.stack}) {
+    std::getline(parts, *part, '\0');
   }
-  GuestOptions source = options.source;
-  source.pause = false;
-  const job::PausedText read = read_source(source, sandbox::Operation::memory, interrupt);
-  TRY_ASSIGN(const job::TextResult& answer, read.text);
-  TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(answer.text));
-  return show::draw_memory(memory, {answer.name, utc_text(std::time(nullptr))});
+  return documents;
+}
+
+// `document`: what the worker found out about memory, or why it did not.
+Result<std::string> draw_picture(const std::string& document, const std::string& name) {
+  if (!document.starts_with('{')) {
+    return fail(Errc::not_found, "{}",
+                document.empty() ? "a log has none" : document.substr(0, 400));
+  }
+  TRY_ASSIGN(const report::MemoryReport memory, report::memory_from_json(document));
+  return show::draw_memory(memory, {name, utc_text(std::time(nullptr))});
 }
 
 // What debug information says of the stacks; a Remark where there is none.
-void add_symbols(report::TriageReport& report, const Options& options, const Common& common) {
+void add_symbols(report::TriageReport& report, const std::string& stack_document,
+                 const Options& options, const Common& common) {
   const auto kernel = wanted_kernel(report, {});
   const auto found = kernel ? find_debuginfo(*kernel, options.debuginfo, common.quiet)
                             : tl::unexpected(kernel.error());
@@ -64,7 +81,12 @@ void add_symbols(report::TriageReport& report, const Options& options, const Com
     report.remarks.push_back({found.error().code, "--symbols: " + found.error().message});
     return;
   }
-  debuginfo::add_lines(report, *found);
+  const auto stack =
+      stack_document.empty() ? report::PanicStack() : report::panic_stack_from_json(stack_document);
+  if (!stack) {
+    report.remarks.push_back({stack.error().code, "--symbols: " + stack.error().message});
+  }
+  debuginfo::add_lines(report, stack.value_or(report::PanicStack()), *found);
   for (const Remark& each : found->remarks) {
     report.remarks.push_back({each.code, "--symbols: " + each.text, each.severity});
   }
@@ -84,19 +106,21 @@ int run(const Options& options, const Common& common) {
   if (!result) {
     return report_pause(read, report_error(result.error(), common), common);
   }
-  Result<report::TriageReport> report = report::triage_from_json(result->text);
+  const Documents documents = documents_of(result->text);
+  Result<report::TriageReport> report = report::triage_from_json(documents.report);
   if (!report) {
     return report_pause(
         read, report_error(in_context(report.error(), "vmcore-worker's answer").value(), common),
         common);
   }
   if (options.symbols) {
-    add_symbols(*report, options, common);
+    add_symbols(*report, documents.stack, options, common);
   }
   int code = report->kernel.value && !report->incomplete ? kExitDone : kExitNotAsAsked;
   if (!options.html.empty()) {
-    const std::string page = show::triage_page(
-        *report, {result->name, utc_text(std::time(nullptr))}, draw_picture(options, interrupt));
+    const std::string page =
+        show::triage_page(*report, {result->name, utc_text(std::time(nullptr))},
+                          draw_picture(documents.memory, result->name));
     const auto written = write_document(page, options.html, options.force, common);
     if (!written) {
       return report_pause(read, report_error(written.error(), common), common);

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "filters/page_runs.h"
-#include "src/convert/crashed_kernel.h"
 #include "src/convert/provenance.h"
 #include "src/image/page.h"
 #include "src/kernel/arch/arch.h"
@@ -138,6 +137,12 @@ void append(std::vector<Remark>& to, const std::vector<Remark>& from) {
 
 Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
                              const std::stop_token& stop) {
+  TRY_ASSIGN(const Subject subject, find_subject(image, options.search, nullptr, options.hint));
+  return memory_use(image, subject, options, stop);
+}
+
+Result<MemoryUse> memory_use(const MemoryImage& image, const Subject& subject,
+                             const ConvertOptions& options, const std::stop_token& stop) {
   MemoryUse use;
   use.incomplete = image.file.incomplete;
   append(use.remarks, image.remarks);
@@ -145,7 +150,6 @@ Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& opt
   if (const auto provenance = read_provenance(image)) {
     append(use.remarks, provenance->remarks);
   }
-  TRY_ASSIGN(const Subject subject, find_subject(image, options.search, nullptr, options.hint));
   use.place = subject.place();
   const kernel::FoundKernels& found = subject.found;
   if (found.kernels.empty()) {

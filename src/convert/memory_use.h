@@ -15,6 +15,7 @@
 #include "src/base/address.h"
 #include "src/base/result.h"
 #include "src/convert/convert.h"
+#include "src/convert/crashed_kernel.h"
 #include "src/image/image.h"
 
 namespace vmcore::convert {
@@ -52,5 +53,8 @@ struct MemoryUse {
 // Errc::not_found, or another error that says why, if no kernel tells what its pages are.
 Result<MemoryUse> memory_use(const MemoryImage& image, const ConvertOptions& options,
                              const std::stop_token& stop);
+// The same where the kernel of the image was looked for.
+Result<MemoryUse> memory_use(const MemoryImage& image, const Subject& subject,
+                             const ConvertOptions& options, const std::stop_token& stop);
 
 }  // namespace vmcore::convert

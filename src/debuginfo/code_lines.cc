@@ -7,10 +7,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
+
+#include "src/debuginfo/expression.h"
 
 namespace vmcore::debuginfo {
 namespace {
@@ -266,53 +270,70 @@ std::string type_name(Dwarf_Die* die, int depth) {
   }
 }
 
-std::optional<std::uint64_t> read_register(const CodeRegisters& registers, std::uint64_t number) {
-  return number < registers.size() ? registers[number] : std::nullopt;
+// Of a number or a pointer, in bytes; nothing for all else.
+std::optional<std::uint64_t> size_of_value(Dwarf_Die* die) {
+  Dwarf_Attribute attribute;
+  Dwarf_Die type;
+  if (::dwarf_formref_die(::dwarf_attr_integrate(die, DW_AT_type, &attribute), &type) == nullptr ||
+      ::dwarf_peel_type(&type, &type) != 0) {
+    return std::nullopt;
+  }
+  const int tag = ::dwarf_tag(&type);
+  Dwarf_Word size = 0;
+  const bool is_value =
+      tag == DW_TAG_base_type || tag == DW_TAG_pointer_type || tag == DW_TAG_enumeration_type;
+  return is_value && ::dwarf_aggregate_size(&type, &size) == 0 && size >= 1 &&
+                 size <= sizeof(std::uint64_t)
+             ? std::optional<std::uint64_t>(size)
+             : std::nullopt;
 }
 
-// Of a location that needs no memory: a register, a constant, or a sum of both.
-std::optional<std::uint64_t> value_of(std::span<const Dwarf_Op> location,
-                                      const CodeRegisters& registers) {
-  if (location.empty() || location.size() > 2) {
-    return std::nullopt;
-  }
-  const Dwarf_Op& first = location.front();
-  const bool is_value = location.size() == 2 && location.back().atom == DW_OP_stack_value;
-  if (location.size() == 1 && first.atom >= DW_OP_reg0 && first.atom <= DW_OP_reg31) {
-    return read_register(registers, first.atom - DW_OP_reg0);
-  }
-  if (!is_value) {
-    return std::nullopt;
-  }
-  if (first.atom >= DW_OP_breg0 && first.atom <= DW_OP_breg31) {
-    const auto base = read_register(registers, first.atom - DW_OP_breg0);
-    return base ? std::optional(*base + first.number) : std::nullopt;
-  }
-  if (first.atom >= DW_OP_lit0 && first.atom <= DW_OP_lit31) {
-    return first.atom - DW_OP_lit0;
-  }
-  const bool is_constant = first.atom >= DW_OP_const1u && first.atom <= DW_OP_consts;
-  return is_constant ? std::optional<std::uint64_t>(first.number) : std::nullopt;
+// The location that the attribute has at the address; empty where it has none.
+std::span<const Dwarf_Op> location_at(Dwarf_Die* die, unsigned name, Dwarf_Addr address) {
+  Dwarf_Attribute attribute;
+  Dwarf_Op* location = nullptr;
+  std::size_t count = 0;
+  return ::dwarf_attr(die, name, &attribute) != nullptr &&
+                 ::dwarf_getlocation_addr(&attribute, address, &location, &count, 1) == 1
+             ? std::span<const Dwarf_Op>(location, count)
+             : std::span<const Dwarf_Op>();
 }
 
 std::optional<std::uint64_t> value_at(Dwarf_Die* parameter, Dwarf_Addr address,
-                                      const CodeRegisters& registers) {
-  Dwarf_Attribute attribute;
-  Dwarf_Word constant = 0;
-  if (::dwarf_formudata(::dwarf_attr(parameter, DW_AT_const_value, &attribute), &constant) == 0) {
-    return constant;
-  }
-  Dwarf_Op* location = nullptr;
-  std::size_t count = 0;
-  if (::dwarf_attr(parameter, DW_AT_location, &attribute) == nullptr ||
-      ::dwarf_getlocation_addr(&attribute, address, &location, &count, 1) != 1) {
+                                      const CodeState& state) {
+  const auto size = size_of_value(parameter);
+  if (!size) {
     return std::nullopt;
   }
-  return value_of({location, count}, registers);
+  Dwarf_Attribute attribute;
+  Dwarf_Sword constant = 0;
+  if (::dwarf_formsdata(::dwarf_attr(parameter, DW_AT_const_value, &attribute), &constant) == 0) {
+    const Dwarf_Op op{.atom = DW_OP_consts,
+                      .number = static_cast<Dwarf_Word>(constant),
+                      .number2 = 0,
+                      .offset = 0};
+    const Dwarf_Op end{.atom = DW_OP_stack_value, .number = 0, .number2 = 0, .offset = 0};
+    return value_of(std::array{op, end}, state, *size);
+  }
+  return value_of(location_at(parameter, DW_AT_location, address), state, *size);
+}
+
+// Of DW_OP_fbreg: an address, or the register that has it.
+std::optional<std::uint64_t> frame_base_at(Dwarf_Die* function, Dwarf_Addr address,
+                                           const CodeState& state) {
+  const auto location = location_at(function, DW_AT_frame_base, address);
+  if (location.empty()) {
+    return std::nullopt;
+  }
+  std::vector<Dwarf_Op> computes(location.begin(), location.end());
+  if (computes.front().atom < DW_OP_reg0 || computes.front().atom > DW_OP_reg31) {
+    computes.push_back({.atom = DW_OP_stack_value, .number = 0, .number2 = 0, .offset = 0});
+  }
+  return value_of(computes, state, sizeof(std::uint64_t));
 }
 
 std::vector<report::Argument> arguments_of(Dwarf_Die* function, Dwarf_Addr address,
-                                           const CodeRegisters& registers) {
+                                           const CodeState& state) {
   std::vector<report::Argument> arguments;
   Dwarf_Die child;
   if (::dwarf_child(function, &child) != 0) {
@@ -320,7 +341,7 @@ std::vector<report::Argument> arguments_of(Dwarf_Die* function, Dwarf_Addr addre
   }
   do {
     const auto value = ::dwarf_tag(&child) == DW_TAG_formal_parameter
-                           ? value_at(&child, address, registers)
+                           ? value_at(&child, address, state)
                            : std::nullopt;
     if (value) {
       arguments.push_back({.name = text_of(::dwarf_diename(&child)),
@@ -331,7 +352,8 @@ std::vector<report::Argument> arguments_of(Dwarf_Die* function, Dwarf_Addr addre
   return arguments;
 }
 
-CodeFacts facts_at(Dwfl_Module* module, std::uint64_t place, const CodeAddress& asked) {
+CodeFacts facts_at(Dwfl_Module* module, std::uint64_t place, const CodeAddress& asked,
+                   CodeState state) {
   const Spot spot = spot_at(module, place - (asked.is_return ? 1 : 0));
   if (spot.unit == nullptr) {
     return {};
@@ -339,22 +361,85 @@ CodeFacts facts_at(Dwfl_Module* module, std::uint64_t place, const CodeAddress& 
   std::vector<Dwarf_Die> functions = functions_at(spot);
   CodeFacts facts{.lines = lines_at(spot, functions, asked.function)};
   if (!functions.empty()) {
-    facts.arguments = arguments_of(&functions.back(), spot.address, asked.registers);
+    state.frame_base = frame_base_at(&functions.front(), spot.address, state);
+    facts.arguments = arguments_of(&functions.back(), spot.address, state);
   }
   return facts;
 }
 
+constexpr std::size_t kStackPointer = 7, kReturnAddress = 16;
+
+// The states of the frames of a stack, from the innermost one on.
+class StackWalk {
+ public:
+  StackWalk(Dwfl_Module* module, const report::PanicStack& stack)
+      : stack_(stack), information_(::dwfl_module_dwarf_cfi(module, &bias_)) {}
+
+  // `place`: of the frame's code in the file.
+  CodeState state_of(const CodeAddress& asked, std::uint64_t place) {
+    CodeState state{.memory = &stack_};
+    const std::size_t number = *asked.frame;
+    const report::FrameState& frame = stack_.frames[number];
+    const CodeRegisters saved = registers_by_name(frame.registers);
+    if (is_of(frame, saved)) {
+      state.registers = saved;
+    } else if (next_ == number && is_of(frame, caller_)) {
+      state.registers = caller_;
+    } else {
+      state.registers[kStackPointer] = frame.sp;
+      state.registers[kReturnAddress] = frame.address;
+    }
+    const auto caller = unwind(information_, place - bias_ - (asked.is_return ? 1 : 0), state);
+    next_ = caller ? number + 1 : stack_.frames.size();
+    caller_ = caller.value_or(CodeRegisters());
+    return state;
+  }
+
+ private:
+  static bool is_of(const report::FrameState& frame, const CodeRegisters& registers) {
+    return registers[kStackPointer] == frame.sp && registers[kReturnAddress] == frame.address;
+  }
+
+  const report::PanicStack& stack_;
+  Dwarf_Addr bias_ = 0;
+  Dwarf_CFI* information_;
+  std::size_t next_ = 0;  // the frame that caller_ would be of
+  CodeRegisters caller_ = {};
+};
+
 }  // namespace
 
-Result<std::vector<CodeFacts>> look_up(const CodeFile& file,
-                                       std::span<const CodeAddress> addresses) {
+CodeRegisters registers_by_name(const std::vector<report::NamedRegister>& named) {
+  // In the order of their numbers.
+  constexpr std::array<std::string_view, std::tuple_size_v<CodeRegisters>> kNames{
+      "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
+      "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
+  CodeRegisters registers;
+  for (const report::NamedRegister& each : named) {
+    if (const auto* const found = std::ranges::find(kNames, each.name); found != kNames.end()) {
+      registers.at(static_cast<std::size_t>(found - kNames.begin())) = each.value;
+    }
+  }
+  return registers;
+}
+
+Result<std::vector<CodeFacts>> look_up(const CodeFile& file, std::span<const CodeAddress> addresses,
+                                       const report::PanicStack& stack) {
   TRY_ASSIGN(const Module module, Module::open(file));
   const Symbols symbols = find_symbols(module.get(), addresses);
   const Placing placing(symbols, addresses);
+  StackWalk walk(module.get(), stack);
   std::vector<CodeFacts> all;
   for (const CodeAddress& each : addresses) {
     const auto place = placing.place_of(each);
-    all.push_back(place ? facts_at(module.get(), *place, each) : CodeFacts{});
+    if (!place) {
+      all.emplace_back();
+      continue;
+    }
+    const bool is_of_stack = each.frame && *each.frame < stack.frames.size();
+    all.push_back(facts_at(
+        module.get(), *place, each,
+        is_of_stack ? walk.state_of(each, *place) : CodeState{.registers = each.registers}));
   }
   return all;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "src/base/result.h"
+#include "src/report/panic_stack.h"
 #include "src/report/triage.h"
 
 namespace vmcore::debuginfo {
@@ -31,6 +32,7 @@ struct CodeAddress {
   std::uint64_t offset = 0;   // of the address in the function
   bool is_return = true;      // the call before it is meant
   CodeRegisters registers = {};
+  std::optional<std::size_t> frame = {};  // its number in the stack whose memory is known
 };
 
 struct CodeFacts {
@@ -39,9 +41,14 @@ struct CodeFacts {
   std::vector<report::Argument> arguments = {};
 };
 
-// The facts of each address, in their order. It believes no file, but libdw parses what anybody may
-// have made: call it in a confined process (confined.h).
-Result<std::vector<CodeFacts>> look_up(const CodeFile& file,
-                                       std::span<const CodeAddress> addresses);
+// The registers by their names ("rax").
+CodeRegisters registers_by_name(const std::vector<report::NamedRegister>& named);
+
+// The facts of each address, in their order. Arguments of frames of `stack` are told where the
+// caller's registers are proven: the unwound return address and stack pointer are those of the
+// frame. Frames of `stack` come in its order. It believes no file, but libdw parses what anybody
+// may have made: call it in a confined process (confined.h).
+Result<std::vector<CodeFacts>> look_up(const CodeFile& file, std::span<const CodeAddress> addresses,
+                                       const report::PanicStack& stack = {});
 
 }  // namespace vmcore::debuginfo

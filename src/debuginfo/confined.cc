@@ -230,8 +230,8 @@ Result<std::uint64_t> take_number_of(std::string_view& message, std::uint64_t mo
 }
 
 Result<std::string> look_up_in_child(const CodeFile& file, std::span<const CodeAddress> addresses,
-                                     const Channel& channel) {
-  TRY_ASSIGN(const auto all, look_up(file, addresses));
+                                     const report::PanicStack& stack, const Channel& channel) {
+  TRY_ASSIGN(const auto all, look_up(file, addresses, stack));
   for (const CodeFacts& facts : all) {
     TRY(channel.send(char{kFacts} + encode(facts)));
   }
@@ -276,9 +276,10 @@ Result<CodeFacts> decode_facts(std::string_view text) {
 }
 
 Result<std::vector<CodeFacts>> look_up_confined(const CodeFile& file,
-                                                std::span<const CodeAddress> addresses) {
+                                                std::span<const CodeAddress> addresses,
+                                                const report::PanicStack& stack) {
   TRY_ASSIGN(Child child, start({file.fd, file.alternate}, kLookUp, [&](const Channel& far) {
-               return look_up_in_child(file, addresses, far);
+               return look_up_in_child(file, addresses, stack, far);
              }));
   std::vector<CodeFacts> all;
   while (true) {

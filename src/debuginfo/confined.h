@@ -27,7 +27,8 @@ Result<> walk_archive_confined(int fd,
 
 // look_up() in such a child.
 Result<std::vector<CodeFacts>> look_up_confined(const CodeFile& file,
-                                                std::span<const CodeAddress> addresses);
+                                                std::span<const CodeAddress> addresses,
+                                                const report::PanicStack& stack = {});
 
 // A DebugFile as one message, and back. Errc::malformed where the text is no such message.
 std::string encode(const DebugFile& file);

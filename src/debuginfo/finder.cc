@@ -493,7 +493,7 @@ class Finder {
   void fetch_one(Servers& servers, const std::string& build_id, const WantedModule* module) {
     const std::string what = module == nullptr ? "vmlinux" : module->name;
     tell("asking debuginfod for " + what);
-    const auto path = servers.find(build_id, [&](std::uint64_t) { return true; });
+    const auto path = servers.find(build_id);
     const auto kept =
         path ? copy_to_cache(*path, module == nullptr ? "vmlinux" : module->name + kModuleEnd)
              : tl::unexpected(path.error());
@@ -522,7 +522,7 @@ class Finder {
     if (is_file_name(name) && !build_id_path(facts.alternate_build_id).empty() &&
         fetched_alternates_.insert(facts.alternate_build_id).second) {
       tell("asking debuginfod for " + name);
-      const auto path = servers.find(facts.alternate_build_id, [](std::uint64_t) { return true; });
+      const auto path = servers.find(facts.alternate_build_id);
       if (path) {
         static_cast<void>(copy_to_cache(*path, kAlternates + name));
       }

@@ -4,11 +4,8 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <map>
-#include <string_view>
-#include <tuple>
 #include <utility>
 
 #include "src/base/fd.h"
@@ -19,24 +16,11 @@ namespace {
 
 using report::TriageFrame;
 
-// In the order of their numbers in DWARF.
-constexpr std::array<std::string_view, std::tuple_size_v<CodeRegisters>> kRegisters{
-    "rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
-    "r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
-
 // Of the code that faulted.
 CodeRegisters registers_of(const report::TriageReport& report) {
-  CodeRegisters registers;
-  if (!report.panic.value || !report.panic.value->fault) {
-    return registers;
-  }
-  for (const report::NamedRegister& each : report.panic.value->fault->registers) {
-    const auto* const found = std::ranges::find(kRegisters, each.name);
-    if (found != kRegisters.end()) {
-      registers.at(static_cast<std::size_t>(found - kRegisters.begin())) = each.value;
-    }
-  }
-  return registers;
+  return report.panic.value && report.panic.value->fault
+             ? registers_by_name(report.panic.value->fault->registers)
+             : CodeRegisters();
 }
 
 CodeAddress address_of(const TriageFrame& frame, const CodeRegisters& registers) {
@@ -69,8 +53,26 @@ Result<Fd> open_to_read(const std::string& path) {
   return file ? Result<Fd>(std::move(file)) : fail_errno(errno, path);
 }
 
-Result<> add_lines_of(Frames& frames, const report::DebugFileFound& found,
-                      const CodeRegisters& registers) {
+// The frames of the stack that are of one file, by their numbers.
+using Numbered = std::map<std::size_t, TriageFrame*>;
+
+std::map<std::string, Numbered> frames_of(report::TriageReport& report,
+                                          const report::PanicStack& stack) {
+  std::map<std::string, Numbered> all;
+  if (stack.stack >= report.stacks.size()) {
+    return all;
+  }
+  std::vector<TriageFrame>& frames = report.stacks[stack.stack].frames;
+  for (std::size_t i = 0; i < std::min(frames.size(), stack.frames.size()); ++i) {
+    if (!frames[i].function.empty() && frames[i].address == stack.frames[i].address) {
+      all[frames[i].module][i] = &frames[i];
+    }
+  }
+  return all;
+}
+
+Result<> add_lines_of(Frames& frames, const Numbered& numbered, const report::PanicStack& stack,
+                      const report::DebugFileFound& found, const CodeRegisters& registers) {
   TRY_ASSIGN(const Fd file, open_to_read(found.path));
   Fd alternate;
   if (!found.alternate.empty()) {
@@ -80,7 +82,11 @@ Result<> add_lines_of(Frames& frames, const report::DebugFileFound& found,
   for (const auto& [key, same] : frames) {
     addresses.push_back(address_of(*same.front(), registers));
   }
-  auto facts = look_up_confined({file.get(), alternate.get()}, addresses);
+  for (const auto& [number, frame] : numbered) {
+    addresses.push_back(address_of(*frame, {}));
+    addresses.back().frame = number;
+  }
+  auto facts = look_up_confined({file.get(), alternate.get()}, addresses, stack);
   if (!facts) {
     return in_context(std::move(facts).error(), found.path);
   }
@@ -92,13 +98,21 @@ Result<> add_lines_of(Frames& frames, const report::DebugFileFound& found,
     }
     ++next;
   }
+  for (const auto& [number, frame] : numbered) {
+    if (!next->arguments.empty()) {
+      frame->arguments = next->arguments;
+    }
+    ++next;
+  }
   return {};
 }
 
 }  // namespace
 
-void add_lines(report::TriageReport& report, const report::DebuginfoReport& found) {
+void add_lines(report::TriageReport& report, const report::PanicStack& stack,
+               const report::DebuginfoReport& found) {
   const CodeRegisters registers = registers_of(report);
+  auto of_stack = frames_of(report, stack);
   for (auto& [module, frames] : frames_by_module(report)) {
     const auto known = std::ranges::find(found.modules, module, &report::DebugModule::name);
     const report::DebugFileFound* const file = module.empty()
@@ -108,7 +122,7 @@ void add_lines(report::TriageReport& report, const report::DebuginfoReport& foun
     const Result<> added = file == nullptr
                                ? fail(Errc::not_found, "no debug information of {} is found",
                                       module.empty() ? "vmlinux" : module)
-                               : add_lines_of(frames, *file, registers);
+                               : add_lines_of(frames, of_stack[module], stack, *file, registers);
     if (!added) {
       report.remarks.push_back({added.error().code, "--symbols: " + added.error().message});
     }

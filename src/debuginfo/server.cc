@@ -13,13 +13,10 @@
 #include <sstream>
 
 #include "src/base/fd.h"
+#include "src/base/number.h"
 
 namespace vmcore::debuginfo {
 namespace {
-
-// Kernels are unpacked by the server before it sends a byte: 2 minutes on Fedora's (elfutils
-// 0.192).
-constexpr const char* kTransferSeconds = "300";
 
 // The libcurl that libdebuginfod has loaded. It is none that this program names: Debian's has
 // another file name than others', and a second one in a process disturbs the first.
@@ -90,10 +87,39 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// One file that is being fetched.
+struct Transfer {
+  using Clock = std::chrono::steady_clock;
+  ServerPatience patience = {};
+  Clock::time_point last = Clock::now();  // when something came
+  bool has_begun = false;
+  long bytes = 0;
+  bool is_stalled = false;
+};
+
+// libdebuginfod calls it at least once a second, and names the server as soon as that sends a file.
+// Before that, `done` counts calls and not bytes (debuginfod-client.c of elfutils 0.188).
 int on_progress(debuginfod_client* client, long done, long /*all*/) {
-  const auto* const progress =
-      static_cast<const std::function<bool(std::uint64_t)>*>(::debuginfod_get_user_data(client));
-  return (*progress)(static_cast<std::uint64_t>(std::max(0L, done))) ? 0 : 1;
+  auto& transfer = *static_cast<Transfer*>(::debuginfod_get_user_data(client));
+  const bool has_begun = ::debuginfod_get_url(client) != nullptr;
+  if (has_begun && (!transfer.has_begun || done != transfer.bytes)) {
+    transfer.has_begun = true;
+    transfer.bytes = done;
+    transfer.last = Transfer::Clock::now();
+  }
+  transfer.is_stalled = Transfer::Clock::now() - transfer.last >
+                        (has_begun ? transfer.patience.between : transfer.patience.first);
+  return transfer.is_stalled ? 1 : 0;
+}
+
+// DEBUGINFOD_TIMEOUT, which libdebuginfod obeys as well.
+ServerPatience as_configured(ServerPatience patience) {
+  const char* const text = std::getenv(DEBUGINFOD_TIMEOUT_ENV_VAR);
+  const auto seconds = text == nullptr ? std::nullopt : parse_number<unsigned>(text);
+  if (seconds && *seconds != 0) {
+    patience.first = std::chrono::seconds(*seconds);
+  }
+  return patience;
 }
 
 }  // namespace
@@ -138,7 +164,7 @@ void Servers::Ender::operator()(void* client) const {
   ::debuginfod_end(static_cast<debuginfod_client*>(client));
 }
 
-Result<Servers> Servers::open(std::vector<Remark>& remarks) {
+Result<Servers> Servers::open(std::vector<Remark>& remarks, ServerPatience patience) {
   const std::vector<std::string> urls = configured_servers();
   if (urls.empty()) {
     return fail(Errc::not_found,
@@ -154,31 +180,50 @@ Result<Servers> Servers::open(std::vector<Remark>& remarks) {
     return fail(Errc::not_found, "no debuginfod server answers");
   }
   ::setenv(DEBUGINFOD_URLS_ENV_VAR, joined(living).c_str(), 1);
-  ::setenv(DEBUGINFOD_TIMEOUT_ENV_VAR, kTransferSeconds, 0);
+  patience = as_configured(patience);
+  ::setenv(DEBUGINFOD_TIMEOUT_ENV_VAR, fmt::format("{}", patience.first.count()).c_str(), 0);
+  // Two more tries of the same server are libdebuginfod's default.
+  ::setenv(DEBUGINFOD_RETRY_LIMIT_ENV_VAR, "0", 0);
   debuginfod_client* const client = ::debuginfod_begin();
   if (client == nullptr) {
     return fail(Errc::io, "libdebuginfod cannot be used");
   }
-  return Servers(client);
+  return Servers(client, patience);
 }
 
-Result<std::string> Servers::find(const std::string& build_id,
-                                  const std::function<bool(std::uint64_t)>& progress) {
+Result<std::string> Servers::find(const std::string& build_id) {
+  if (given_up_) {
+    return fail(Errc::not_found, "not asked for: the debuginfod server stopped sending before");
+  }
   auto* const client = static_cast<debuginfod_client*>(client_.get());
-  ::debuginfod_set_user_data(client, const_cast<void*>(static_cast<const void*>(&progress)));
+  Transfer transfer{.patience = patience_};
+  ::debuginfod_set_user_data(client, &transfer);
   ::debuginfod_set_progressfn(client, &on_progress);
   char* path = nullptr;
   // A length of zero: the build-id is text.
   const Fd file(::debuginfod_find_debuginfo(
       client, reinterpret_cast<const unsigned char*>(build_id.c_str()), 0, &path));
   const std::unique_ptr<char, decltype(&::free)> owned(path, &::free);
-  if (file.get() == -ENOENT) {
-    return fail(Errc::not_found, "no debuginfod server has it (build-id {})", build_id);
+  if (file) {
+    return std::string(path);
   }
-  if (!file) {
-    return fail_errno(-file.get(), "debuginfod");
+  // ETIME: libdebuginfod gave up by itself, at the same time.
+  given_up_ = transfer.is_stalled || file.get() == -ETIME;
+  if (given_up_ && !transfer.has_begun) {
+    return fail(Errc::io,
+                "the debuginfod server has sent nothing of it within {} s (longer: "
+                "DEBUGINFOD_TIMEOUT=SECONDS)",
+                patience_.first.count());
   }
-  return std::string(path);
+  if (given_up_) {
+    return fail(Errc::io, "the debuginfod server sent {} bytes of it, and {}", transfer.bytes,
+                transfer.is_stalled
+                    ? fmt::format("then nothing for {} s", patience_.between.count())
+                    : fmt::format("less than 100 KB a second for {} s", patience_.first.count()));
+  }
+  return file.get() == -ENOENT
+             ? fail(Errc::not_found, "no debuginfod server has it (build-id {})", build_id)
+             : fail_errno(-file.get(), "debuginfod");
 }
 
 }  // namespace vmcore::debuginfo

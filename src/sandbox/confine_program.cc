@@ -213,7 +213,14 @@ Result<> forbid_calls() {
   return done == 0 ? Result<>() : fail_errno(-done, "seccomp");
 }
 
+pid_t first_process = 0;
+
+void pass_on(int signal_number) { ::kill(first_process, signal_number); }
+
+// Ctrl-C comes here, for the child is in no session of a terminal.
 [[noreturn]] void end_as(pid_t child) {
+  first_process = child;
+  std::signal(SIGINT, pass_on);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

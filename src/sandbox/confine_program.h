@@ -19,8 +19,9 @@ namespace vmcore::sandbox {
 // list of mounts (/proc/self/mountinfo) and the name of its cgroup. Where the host hides parts of
 // /proc, as in most containers, nothing of /proc can be read: then crash fails to pipe.
 //
-// Returns in a process of its own; the one that called waits for it, and ends as it does. Whatever
-// it starts ends with it. Errc::denied if any part cannot be had.
+// Returns in a process of its own; the one that called waits for it, passes SIGINT on, and ends as
+// it does. It has no controlling terminal, to which it could type (TIOCSTI). Whatever it starts
+// ends with it. Errc::denied if any part cannot be had.
 Result<> confine_program(const std::vector<std::string>& reads);
 
 }  // namespace vmcore::sandbox

@@ -46,6 +46,9 @@ enum class Operation : std::uint8_t {
   memory,   // input -> what memory is used for, a JSON document in the output
   report,   // input -> what happened to the guest, a JSON document in the output; and the kernel
             // log as text in "log", where that came with the request
+  symbols,  // the same document; behind it a zero byte, nothing, a zero byte, and the document of
+            // the stack of the panic (report/panic_stack.h) or nothing
+  page,     // the same, with the document of memory between the zero bytes, or why there is none
   log,      // "source": the text of a kernel log, in a file or a pipe -> its report, as above
   nothing,  // nothing is read: what is told is how the worker is confined
 };

@@ -14,13 +14,15 @@
 namespace vmcore::sandbox {
 namespace {
 
-constexpr std::array<std::pair<Operation, std::string_view>, 8> kOperations{
+constexpr std::array<std::pair<Operation, std::string_view>, 10> kOperations{
     {{Operation::convert, "convert"},
      {Operation::info, "info"},
      {Operation::dmesg, "dmesg"},
      {Operation::callers, "callers"},
      {Operation::memory, "memory"},
      {Operation::report, "report"},
+     {Operation::symbols, "symbols"},
+     {Operation::page, "page"},
      {Operation::log, "log"},
      {Operation::nothing, "nothing"}}};
 

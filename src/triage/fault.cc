@@ -11,17 +11,6 @@ namespace {
 
 using Registers = std::vector<report::NamedRegister>;
 
-Result<Registers> read_registers(const Knowledge& knowledge, VirtAddr at) {
-  const auto names = knowledge.arch.exception_registers;
-  std::vector<std::uint64_t> values(names.size());
-  TRY(knowledge.kernel.read_exactly(at, std::as_writable_bytes(std::span(values))));
-  Registers registers;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    registers.push_back({std::string(names[i]), values[i]});
-  }
-  return registers;
-}
-
 Result<std::vector<report::Argument>> arguments_by(std::span<const std::string_view> passed_in,
                                                    const kernel::Btf& btf,
                                                    const std::string& function,
@@ -75,6 +64,18 @@ report::FaultingFunction fault_in(Knowledge& knowledge, const report::TriageFram
 
 }  // namespace
 
+Result<std::vector<report::NamedRegister>> saved_registers(const Knowledge& knowledge,
+                                                           VirtAddr at) {
+  const auto names = knowledge.arch.exception_registers;
+  std::vector<std::uint64_t> values(names.size());
+  TRY(knowledge.kernel.read_exactly(at, std::as_writable_bytes(std::span(values))));
+  Registers registers;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    registers.push_back({std::string(names[i]), values[i]});
+  }
+  return registers;
+}
+
 std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge, const CpuFinding& cpu,
                                                    const report::TriageStack& stack,
                                                    std::string_view told) {
@@ -83,7 +84,7 @@ std::optional<report::FaultingFunction> find_fault(Knowledge& knowledge, const C
     const kernel::StackFrame& frame = frames[i];
     if (frame.exact && frame.registers && frame.all_registers &&
         stack.frames[i - 1].function.starts_with("asm_exc_")) {
-      auto registers = read_registers(knowledge, *frame.registers);
+      auto registers = saved_registers(knowledge, *frame.registers);
       return registers ? std::optional(fault_in(knowledge, stack.frames[i], *std::move(registers)))
                        : std::nullopt;
     }

@@ -4,12 +4,16 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "src/report/triage.h"
 #include "src/triage/cpus.h"
 #include "src/triage/knowledge.h"
 
 namespace vmcore::triage {
+
+// The struct pt_regs that is there.
+Result<std::vector<report::NamedRegister>> saved_registers(const Knowledge& knowledge, VirtAddr at);
 
 // The innermost frame that an exception interrupted (asm_exc_*), if all of its registers were
 // saved. `stack` is the CPU's, with names. A kdump has no such frame, because crash_kexec() saves

@@ -12,6 +12,7 @@
 #include "src/triage/log_tail.h"
 #include "src/triage/memory_section.h"
 #include "src/triage/panic.h"
+#include "src/triage/panic_stack.h"
 #include "src/triage/stacks.h"
 #include "src/triage/tasks.h"
 
@@ -76,6 +77,9 @@ report::TriageReport triage(const MemoryImage& image, const kernel::GuestKernel&
   const std::vector<CpuFinding> findings = cpus.value_or(std::vector<CpuFinding>());
   const PanicFinding panic = find_panic(knowledge, findings, stacks, log);
   report.panic = panic.section;
+  if (options.panic_stack != nullptr) {
+    *options.panic_stack = panic_stack(knowledge, panic);
+  }
   report.files = file_section(knowledge, panic);
   TaskFindings tasks = find_tasks(knowledge, stacks, findings, remarks);
   report.tasks = std::move(tasks.section);

@@ -193,6 +193,13 @@ Result<Done> run_dmesg(const Request& request, const MemoryImage& image, const F
   return write_dmesg(image, subject, request.operation == Operation::callers, output);
 }
 
+// The document of memory, or why there is none.
+std::string memory_part(const Request& request, const MemoryImage& image,
+                        const convert::Subject& subject) {
+  const auto use = convert::memory_use(image, subject, options_of(request), {});
+  return use ? report::to_json(memory_report(image, *use, is_torn(request))) : use.error().message;
+}
+
 // `log`, where there is one, gets the kernel log, and before the report: it takes less time, and is
 // there even where the report never ends.
 Result<Done> run_report(const Request& request, const MemoryImage& image, const Fd& output,
@@ -206,12 +213,22 @@ Result<Done> run_report(const Request& request, const MemoryImage& image, const 
     }
   }
   const bool live = std::holds_alternative<sandbox::LiveInput>(request.input);
-  const report::TriageReport report = triage_report(image, subject, live, consistency_of(request));
+  const bool more = request.operation != Operation::report;
+  std::optional<report::PanicStack> stack;
+  const report::TriageReport report =
+      triage_report(image, subject, {.live = live, .panic_stack = more ? &stack : nullptr},
+                    consistency_of(request));
   struct {
     bool incomplete;
     std::optional<InfoPlace> place;
   } const found{report.incomplete, subject.place()};
-  TRY_ASSIGN(Done done, hand_out(report::to_json(report), found, output));
+  std::string document = report::to_json(report);
+  if (more) {
+    const bool page = request.operation == Operation::page;
+    document += '\0' + (page ? memory_part(request, image, subject) : "");
+    document += '\0' + (stack ? report::to_json(*stack) : "");
+  }
+  TRY_ASSIGN(Done done, hand_out(document, found, output));
   done.summary.remarks = std::move(remarks);
   return done;
 }
@@ -238,6 +255,8 @@ Result<Done> run_text(const Request& request, const MemoryImage& image, const Fd
     case Operation::memory:
       return run_memory(request, image, output);
     case Operation::report:
+    case Operation::symbols:
+    case Operation::page:
       return run_report(request, image, output, log);
     default:
       return run_dmesg(request, image, output);

@@ -7,7 +7,6 @@
 
 #include "src/convert/provenance.h"
 #include "src/triage/early_report.h"
-#include "src/triage/triage.h"
 
 namespace vmcore::worker {
 namespace {
@@ -36,10 +35,10 @@ report::TriageReport of_no_kernel(const MemoryImage& image, const kernel::FoundK
 }  // namespace
 
 report::TriageReport triage_report(const MemoryImage& image, const convert::Subject& subject,
-                                   bool live, std::string consistency) {
+                                   const triage::TriageOptions& options, std::string consistency) {
   const kernel::GuestKernel* const kernel = subject.kernel();
   report::TriageReport report = kernel != nullptr
-                                    ? triage::triage(subject.image(), *kernel, {.live = live})
+                                    ? triage::triage(subject.image(), *kernel, options)
                                     : of_no_kernel(image, subject.found);
   report.format = image.file.format;
   report.incomplete |= image.file.incomplete || image.file.doubted;

@@ -7,12 +7,13 @@
 #include "src/convert/crashed_kernel.h"
 #include "src/image/image.h"
 #include "src/report/triage.h"
+#include "src/triage/triage.h"
 
 namespace vmcore::worker {
 
-// `subject` is of `image`. `live`: the guest was not paused for it. `consistency`: "torn" or
-// "pause" if the memory is that of a guest; empty if the image is a file, which may tell it.
+// `subject` is of `image`. `consistency`: "torn" or "pause" if the memory is that of a guest; empty
+// if the image is a file, which may tell it.
 report::TriageReport triage_report(const MemoryImage& image, const convert::Subject& subject,
-                                   bool live, std::string consistency);
+                                   const triage::TriageOptions& options, std::string consistency);
 
 }  // namespace vmcore::worker

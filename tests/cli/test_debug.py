@@ -109,6 +109,19 @@ class Debug(DebugFiles):
         self.assertFalse([name for name in self.names() if name.startswith("nobody")])
         self.run_cli("debug", "-c", "test:///default", "nobody", "--self-check", code=USAGE)
 
+    def test_live(self):
+        """What needs no guest: guests.debuginfo has the rest."""
+        for words in ((), ("--live",), ("--qmp", "nowhere"), ("--live", "vm1", "--run", "x"), ("--live", "vm1", "--self-check"),
+                      ("--live", "vm1", "--with", "crash")):
+            self.run_cli("debug", *words, code=USAGE, env=self.environment())
+        self.refused("debug", "--live", "vm1", env=self.environment(), says=["drgn is not installed"])
+        self.program("drgn", "0.0.22")
+        self.refused("debug", "--live", "vm1", env=self.environment(), says=["drgn 0.0.22 is too old for --live", "0.0.27"])
+        self.program("drgn", "0.0.31")
+        self.refused("debug", "--live", self.dump(), env=self.environment(), says=[" is a file, and --live is for guests"])
+        self.refused("debug", "--live", "--qmp", self.folder / "nowhere", "--", "script.py", "word", env=self.environment(), says=["nowhere"])
+        self.refused("debug", "--live", "--with", "drgn", "-c", "test:///default", "nobody", env=self.environment(), says=["nobody"])
+
     def runs(self, *words, code=DONE, script="commands.crash") -> list:
         (self.folder / script).write_text("sys\n")
         done = self.debug("--run", script, "--output", "json", *words, code=code)

@@ -4,8 +4,9 @@
 import html.parser
 import json
 import os
+from pathlib import Path
 
-from harness import NOT_AS_ASKED, USAGE, Cli, main
+from harness import NOT_AS_ASKED, USAGE, VMCORECTL, Cli, main
 
 # Elements that have no end tag.
 VOID = {"meta", "link", "input"}
@@ -102,6 +103,14 @@ class ReportPage(Cli):
         path = self.copy("elf-6.12", "cut")
         os.truncate(path, path.stat().st_size - (4 << 20))
         self.assertIn("NO: parts are missing", self.page(path, code=NOT_AS_ASKED).text["dd"])
+
+    def test_a_dump_is_read_once(self):
+        program = self.with_worker("")
+        worker = program.with_name("vmcore-worker")
+        worker.write_text(f"#!/bin/sh\necho >> {self.folder}/starts\nexec {Path(VMCORECTL).with_name('vmcore-worker')} \"$@\"\n")
+        page = Page(self.run_cli("report", self.dump(), "--html", "-", program=program).stdout)
+        self.assertIn("svg", page.elements)
+        self.assertEqual((self.folder / "starts").read_text(), "\n")
 
     def test_in_a_file(self):
         self.assertFalse(self.run_cli("report", self.dump(), "--html", "out.html").stdout)

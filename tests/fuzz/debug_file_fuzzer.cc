@@ -47,7 +47,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   static_cast<void>(debuginfo::look_up(
       {file.get()},
-      std::vector<debuginfo::CodeAddress>{{.address = 1, .function = "linux_banner"}}));
+      std::vector<debuginfo::CodeAddress>{{.address = 1, .function = "linux_banner", .frame = 0}},
+      {.frames = {{.address = 1, .sp = 8, .registers = {{"rsp", 8}, {"rip", 1}}}},
+       .parts = {{0, std::vector<std::uint64_t>(64)}}}));
   ::lseek(file.get(), 0, SEEK_SET);
   static_cast<void>(debuginfo::walk_archive(
       file.get(), [](const std::string&) { return Result<debuginfo::Choice>(); },

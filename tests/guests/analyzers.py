@@ -20,8 +20,8 @@ def install(folder: Path, names: tuple, seen_as: Path | None = None) -> None:
         root, own = tools.root(peer), folder / f"root-{peer}"
         if subprocess.run(["cp", "-al", root, own], capture_output=True).returncode != 0:
             subprocess.run(["cp", "-aT", root, own], check=True)    # another file system
-        settings = " ".join(f"{key}={value}" for key, value in tools.environment(peer).items()
-                            if key.startswith("PYTHON") or key in ("TERM", "LC_ALL"))
+        settings = " ".join([*(f"{key}={value}" for key, value in tools.environment(peer).items()
+                               if key.startswith("PYTHON") or key == "LC_ALL"), '"TERM=${TERM:-dumb}"'])
         program = folder / name
         text = f'#!/bin/sh\nexec env {settings} {" ".join([*tools.command(peer), *words])} "$@"\n'
         program.write_text(text.replace(str(root), str((seen_as or folder) / own.name)))

@@ -3,7 +3,7 @@
 """debuginfo finds what Debian's debug packages have of a guest's kernel: installed, in the package, on a debuginfod server of
 loopback; it refuses what is of another kernel; dead servers cost little. debug opens dumps with it in crash and drgn, ten at once.
 
-    VMCORECTL_PARTS="6.1 dead"      these parts: kernels (a package of a GB each), dead, ten, self_check, scripts, domain
+    VMCORECTL_PARTS="6.1 dead"      these parts: kernels (a package of a GB each), dead, ten, self_check, scripts, domain, live
 
 "Installed" is a bind mount over /usr/lib/debug in a mount namespace: nothing is installed.
 """
@@ -11,8 +11,11 @@ loopback; it refuses what is of another kernel; dead servers cost little. debug 
 import contextlib
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +29,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from guests import analyzers, crash_dumps
+from guests.guest import Config, Guest
 from guests.harness import run_test, scratch_folder
 from guests.kernels import fetch_debug_package, fetch_debuginfo, kernel
 from guests.libvirt_rig import LibvirtRig, available, daemon_program
@@ -38,6 +42,7 @@ BIN = {"6.1": "bin", "6.12": "bin", "newest": "bin-newest"}
 SERVER_COSTS = 5        # seconds, at most
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "analysis"
 PATIENCE = 900
+PROMPT_PATIENCE = 120
 
 
 def build_id_of(path: Path) -> str:
@@ -194,13 +199,18 @@ def trickle(connection: socket.socket) -> None:
             time.sleep(0.2)
 
 
-def stall(connection: socket.socket) -> None:
-    """It lives, and never has the file."""
+def stall(connection: socket.socket, sent: bytes = b"") -> None:
+    """It lives, and never has the file, or no more of it than what is sent."""
     asked = connection.recv(4096)
     if b"/metrics" in asked:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
     else:
+        connection.sendall(sent)
         say_nothing(connection)
+
+
+def stop_in_the_middle(connection: socket.socket) -> None:
+    stall(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 600000000\r\n\r\n" + bytes(100000))
 
 
 # Inside: a name server that never answers, and no other.
@@ -241,12 +251,16 @@ def dead(rig: Rig, findings) -> None:
             print(f"a server that {what} costs {least:.1f} s: {told}", flush=True)
             findings.check(f"a server that {what}", [] if least < SERVER_COSTS and sum("does not answer" in text for text in told) == len(url.split())
                            else [f"{least:.1f} s: {told}"])
-    with server(stall) as url:
-        begin = time.monotonic()
-        found = rig.document("debuginfo", dump, "--fetch", home="empty", DEBUGINFOD_URLS=url, DEBUGINFOD_TIMEOUT="3")
-        print(f"a server that stalls, DEBUGINFOD_TIMEOUT=3: {time.monotonic() - begin - without:.1f} s: {found['remarks']}", flush=True)
-        findings.check("a server that stalls", [] if any(remark["text"].startswith("vmlinux: ") for remark in found["remarks"])
-                       else [str(found["remarks"])])
+    for what, does, seconds, told, variables in (
+            ("stalls", stall, 3, "has sent nothing of it within 3 s", {"DEBUGINFOD_TIMEOUT": "3"}),
+            ("stops in the middle", stop_in_the_middle, 15, "sent 100000 bytes of it, and then nothing for 15 s", {})):
+        with server(does) as url:
+            begin = time.monotonic()
+            found = rig.document("debuginfo", dump, "--fetch", home="empty", DEBUGINFOD_URLS=url, **variables)
+            took = time.monotonic() - begin - without
+            print(f"a server that {what}, {variables}: {took:.1f} s: {found['remarks']}", flush=True)
+            findings.check(f"a server that {what}", [] if any(told in remark["text"] for remark in found["remarks"]) and took < seconds + SERVER_COSTS
+                           else [f"{took:.1f} s: {found['remarks']}"])
 
 
 # --- analyzers ---
@@ -374,7 +388,113 @@ def domain(rig: Rig, findings) -> None:
         findings.check("the guest still stands", [] if host.status() == "guest-panicked" else [host.status()])
 
 
-PARTS = {**dict.fromkeys(KERNELS), "dead": dead, "ten": ten, "self_check": self_check, "scripts": scripts, "domain": domain}
+LOOK = """import os, time
+from drgn.helpers.linux.sched import idle_task
+from drgn.helpers.linux.pid import find_task, for_each_task
+def attempt(name, do):
+    try:
+        do()
+        print("could", name)
+    except (OSError, LookupError) as error:
+        print("could not", name, type(error).__name__, error)
+print("release", prog["init_uts_ns"].name.release.string_().decode())
+print("tasks", [task.comm.string_().decode() for task in for_each_task(prog)])
+before = prog["jiffies"].value_()
+time.sleep(2)
+print("it goes on", prog["jiffies"].value_() > before)
+print("stack", prog.stack_trace(2)[-1].name)
+attempt("read a stack that runs", lambda: prog.stack_trace(
+    next(task for task in [idle_task(prog, 0), idle_task(prog, 1), *for_each_task(prog)] if task.on_cpu)))
+attempt("read /etc/shadow", lambda: open("/etc/shadow"))
+attempt("write", lambda: open("{folder}/written", "w"))
+print("user", os.getuid(), "files", sorted(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else "?", flush=True)
+"""
+# Reads until the guest has ended.
+WAIT = """import time
+while True:
+    prog["jiffies"].value_()
+    time.sleep(0.1)
+"""
+
+
+def seen_by_drgn(of, said: str) -> list:
+    wanted = (f"release {of.release}", "'kthreadd'", "it goes on True", "stack ret_from_fork", "could not read a stack that runs")
+    return [f"no {each}" for each in wanted if each not in said]
+
+
+def at_a_prompt(words: list, env: dict, lines: tuple) -> tuple:
+    """What is said on a terminal where the lines are typed, one when the answer to the one before is there, or after 3 s where none
+    is waited for; and the exit code."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(words[0], words, env)
+    said, begin = "", 0
+    for line, answer in (("", ">>> "), *lines, ("", "the end")):
+        os.write(terminal, line.encode())
+        deadline = time.monotonic() + (PROMPT_PATIENCE if answer else 3)
+        while (not answer or answer not in said[begin:]) and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 1)[0]:
+                try:
+                    said += os.read(terminal, 4096).decode(errors="replace")
+                except OSError:     # it has ended
+                    break
+        begin = len(said)
+    os.kill(pid, signal.SIGKILL)    # or it has ended
+    os.close(terminal)
+    return said, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def live(rig: Rig, findings) -> None:
+    """drgn on the memory of guests that go on: of a QEMU with private and one with shared memory, and of a domain."""
+    script, wait = rig.folder / "look.py", rig.folder / "wait.py"
+    script.write_text(LOOK.replace("{folder}", str(rig.folder)))
+    wait.write_text(WAIT)
+    for name, backend in (("6.1", "ram"), ("6.12", "memfd"), ("newest", "ram")):
+        rig.know(name)
+        with Guest(Config(f"live-{name}", kernel=name, memory_mib=512, backend=backend)) as guest:
+            what = f"debug --live, {name}, {backend}"
+            begin = time.monotonic()
+            done = rig.run("debug", "--live", "--qmp", guest.qmp_socket, "--", script, path=BIN[name])
+            print(f"{what}: exit {done.returncode}, {time.monotonic() - begin:.1f} s\n{done.stdout}{done.stderr}", flush=True)
+            wrong = seen_by_drgn(guest.kernel, done.stdout) + ([] if done.returncode == 0 else [f"exit {done.returncode}: {done.stderr}"])
+            if os.geteuid() == 0:
+                wrong += [] if "user 0" not in done.stdout and done.stdout.count("could not ") == 3 else [f"it has rights: {done.stdout}"]
+            findings.check(what, wrong)
+            if name == "6.12":
+                env = {**os.environ, "PATH": f"{rig.folder}/bin:{os.environ['PATH']}", "HOME": str(rig.folder / "home"), "TERM": "xterm"}
+                said, code = at_a_prompt([str(rig.vmcorectl), "debug", "--live", "--qmp", str(guest.qmp_socket)], env,
+                                         (('prog["init_uts_ns"].name.release\r', guest.kernel.release), ("while True: pass\r\r", ""),
+                                          ("\x03", "KeyboardInterrupt"), ("exit()\r", "")))
+                print(said, flush=True)
+                findings.check("a prompt", [] if code == 0 and "not paused" in said and "KeyboardInterrupt" in said else [f"exit {code}", said])
+            with subprocess.Popen([rig.vmcorectl, "debug", "--live", "--qmp", guest.qmp_socket, "--", wait], text=True, stderr=subprocess.PIPE,
+                                  env={**os.environ, "PATH": f"{rig.folder}/{BIN[name]}:{os.environ['PATH']}", "HOME": str(rig.folder / "home")}) as looks:
+                time.sleep(6)
+                alive = (looks.poll(), guest.status())      # its monitor is free, and it runs
+                guest.process.kill()
+                said = looks.stderr.read()
+            findings.check(f"{what}: it ends", [] if alive == (None, "running") and looks.returncode == 1 and "the guest has ended" in said
+                           else [f"{alive}, exit {looks.returncode}: {said}"])
+    if not available() or not daemon_program("session"):
+        findings.skip("debug --live DOMAIN", "no libvirtd with its QEMU driver")
+        return
+    of = kernel("6.12")
+    with LibvirtRig("session", 512, version="6.12", name="living") as host:
+        analyzers.install(host.folder / "analyzers", ("drgn",))
+        cache = host.folder / "home/cache/vmcorectl/symbols" / build_id_of(fetch_debuginfo(of))
+        cache.mkdir(parents=True)
+        shutil.copyfile(fetch_debuginfo(of), cache / "vmlinux")
+        shutil.copyfile(script, host.folder / "look.py")
+        done = subprocess.run(host.command(rig.vmcorectl, "debug", "--live", "-c", host.uri, "living", "--", host.folder / "look.py"),
+                              stdin=subprocess.DEVNULL, cwd=host.folder / "home", capture_output=True, text=True, errors="replace", timeout=600,
+                              env={**os.environ, "PATH": f"{host.folder}/analyzers:{os.environ['PATH']}"})
+        print(f"debug --live DOMAIN: exit {done.returncode}\n{done.stdout}{done.stderr}", flush=True)
+        findings.check("debug --live DOMAIN", seen_by_drgn(of, done.stdout) + ([] if (done.returncode, host.status(), [line for line in host.taints() if "custom-monitor" in line]) == (0, "running", [])
+                       else [f"exit {done.returncode}, {host.status()}, {host.taints()}"]))
+
+
+PARTS = {**dict.fromkeys(KERNELS), "dead": dead, "ten": ten, "self_check": self_check, "scripts": scripts, "domain": domain,
+         "live": live}
 
 
 def test(vmcorectl, _guests: list, findings) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """report --symbols beside addr2line -i for each frame of each stack, of vmlinux and of modules; beside crash's bt -l for the
-task that panicked; the values of arguments; and a vmlinux whose debug information dwz has moved to an alternate file.
+task that panicked; the values of arguments beside drgn's; and a vmlinux whose debug information dwz has moved to an alternate file.
 
     VMCORECTL_SYMBOLS="6.1 dwz"     these parts
 """
@@ -21,11 +21,30 @@ from guests import crash_dumps, crasher, initramfs
 from guests.debian import run
 from guests.harness import run_test, scratch_folder
 from guests.kernels import fetch_debuginfo, fetch_module_debuginfo, kernel
-from peers import readers
+from peers import readers, tools
 
 PARTS = ("6.1", "6.12", "newest", "dwz")
 WAYS = ("sysrq", "null", "arguments")
 BY_CRASH = ("6.1", "6.12")      # crash 8.0.6 reads them
+DRGN = {"6.1": "drgn-trixie", "6.12": "drgn-trixie", "newest": "drgn-newest"}
+# The innermost function at each code address of the thread that crashed, with what it knows of the values of its locals.
+BY_DRGN = """import json, os
+from drgn import sizeof
+frames = []
+for frame in prog.crashed_thread().stack_trace():
+    if frames and frames[-1]["pc"] == frame.pc:
+        continue            # into which that was inlined
+    known = {}
+    for name in frame.locals():
+        try:
+            value = frame[name]
+            known[name] = None if value.absent_ else value.value_() & ((1 << 8 * sizeof(value)) - 1)
+        except (TypeError, ValueError, LookupError) as error:
+            known[name] = f"{type(error).__name__}: {error}"
+    frames.append({"pc": frame.pc, "name": frame.name, "known": known})
+with open(os.environ["OUT"], "w") as out:
+    json.dump(frames, out)
+"""
 # Of the way "arguments": crasher.c. The last one is needed no more at the fault, and its register has another value.
 FILL = {"where": 0x18, "count": 0x5eed, "step": 3}
 
@@ -203,8 +222,41 @@ def one_kernel(vmcorectl, name: str, folder: Path, findings) -> None:
         if name in BY_CRASH:
             wrong, count = by_crash(panic, dump, of, files, kaslr)
             findings.check(f"{what}: bt -l", wrong if count >= 5 else [*wrong, f"only {count}"])
+        check_values(panic, dump, name, what, folder, files, findings)
         if way == "arguments":
             check_arguments(told, what, findings)
+
+
+def by_drgn(dump: Path, name: str, folder: Path, files: dict) -> list:
+    script, out = folder / "values.py", folder / "values.json"
+    script.write_text(BY_DRGN)
+    out.unlink(missing_ok=True)
+    symbols = [word for path in files.values() for word in ("-s", str(path))]
+    done = subprocess.run([*tools.command(DRGN[name]), "-m", "drgn", "--no-default-symbols", "-c", dump, *symbols, script],
+                          env={**tools.environment(DRGN[name]), "OUT": str(out)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+    if not out.exists():
+        raise RuntimeError(f"drgn: exit {done.returncode}: {done.stderr}")
+    return json.loads(out.read_text())
+
+
+def check_values(panic: list, dump: Path, name: str, what: str, folder: Path, files: dict, findings) -> None:
+    """Each value that we tell is drgn's. What drgn alone knows is counted."""
+    theirs, wrong, same, more, alone = by_drgn(dump, name, folder, files), [], 0, 0, []
+    for frame in panic:
+        known = next((each["known"] for each in theirs if each["pc"] == int(frame["address"], 16)), None)
+        if known is None:
+            continue
+        ours = {each["name"]: number(each["value"]) for each in frame.get("arguments", [])}
+        for argument, value in ours.items():
+            if known.get(argument) == value:
+                same += 1
+            elif known.get(argument) is None and argument in known:
+                alone.append(f"{frame['function']}({argument}={value:#x})")
+            else:
+                wrong.append(f"{frame['function']}: {argument}={value:#x}, drgn {known.get(argument)}")
+        more += sum(1 for local, value in known.items() if isinstance(value, int) and local not in ours)
+    print(f"{what}: {same} values as drgn's, {len(alone)} that drgn does not know: {alone}; drgn knows {more} more locals", flush=True)
+    findings.check(f"{what}: values", wrong + alone if same else [*wrong, *alone, "there is none"])
 
 
 def check_arguments(told: dict, what: str, findings) -> None:

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
 #include <string_view>
 #include <thread>
 
@@ -50,6 +52,16 @@ class Port {
       next.remove_prefix(next.size() > 1 ? 1 : 0);
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
+  }
+  // Answers when it is asked whether it lives. When it is asked for a file it sends `text`, and
+  // nothing more until nobody waits for it.
+  void stall_after(const std::string& text) const {
+    answer("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    const Fd caller = asked();
+    EXPECT_EQ(::send(caller.get(), text.data(), text.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(text.size()));
+    char byte = 0;
+    EXPECT_LE(::recv(caller.get(), &byte, 1, 0), 0);
   }
 
  private:
@@ -118,6 +130,66 @@ TEST(Servers, WithoutAServer) {
   ASSERT_FALSE(servers);
   EXPECT_THAT(servers.error().message, HasSubstr("DEBUGINFOD_URLS"));
 }
+
+struct Stall {
+  std::string name;
+  std::string sent;  // of the answer
+  std::string told;
+};
+
+class StalledServer : public ::testing::TestWithParam<Stall> {
+ protected:
+  void SetUp() override {
+    std::string folder = ::testing::TempDir() + "debuginfod-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    ::setenv("DEBUGINFOD_CACHE_PATH", folder.c_str(), 1);
+    ::setenv("DEBUGINFOD_URLS", port_.url().c_str(), 1);
+    ::unsetenv("DEBUGINFOD_TIMEOUT");
+    ::unsetenv("DEBUGINFOD_RETRY_LIMIT");
+    folder_ = folder;
+  }
+  void TearDown() override {
+    std::filesystem::remove_all(folder_);
+    for (const char* const name : {"CACHE_PATH", "URLS", "TIMEOUT", "RETRY_LIMIT"}) {
+      ::unsetenv(fmt::format("DEBUGINFOD_{}", name).c_str());
+    }
+  }
+
+  Port port_;
+  std::filesystem::path folder_;
+};
+
+// Whoever asked is told what happened, in time, and does not wait for such a server again.
+TEST_P(StalledServer, IsGivenUp) {
+  std::thread server([&] { port_.stall_after(GetParam().sent); });
+  std::vector<Remark> remarks;
+  const std::chrono::seconds first(6), between(2), late(3);
+  auto servers = Servers::open(remarks, {.first = first, .between = between});
+  ASSERT_TRUE(servers) << servers.error().message;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto found = servers->find(std::string(40, 'a'));
+  const auto took = std::chrono::steady_clock::now() - begin;
+  server.join();
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().message, HasSubstr(GetParam().told));
+  const bool has_begun = GetParam().told.find("bytes") != std::string::npos;
+  EXPECT_GE(took, has_begun ? between : first);
+  EXPECT_LT(took, (has_begun ? between : first) + late);
+  const auto again = servers->find(std::string(40, 'b'));
+  ASSERT_FALSE(again);
+  EXPECT_THAT(again.error().message, HasSubstr("stopped sending before"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, took + std::chrono::seconds(1));
+}
+
+const std::string kHeader = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n";
+
+INSTANTIATE_TEST_SUITE_P(
+    All, StalledServer,
+    ::testing::Values(Stall{"Unheard", "", "has sent nothing of it within 6 s"},
+                      Stall{"AfterHeader", kHeader, "has sent nothing of it within 6 s"},
+                      Stall{"InTheMiddle", kHeader + std::string(1000, 'x'),
+                            "sent 1000 bytes of it, and then nothing for 2 s"}),
+    [](const auto& row) { return row.param.name; });
 
 }  // namespace
 }  // namespace vmcore::debuginfo
