@@ -231,6 +231,7 @@ Result<int> run_drgn(const job::LiveMemory& memory, const Analyzer& drgn,
                if (::getppid() != self) {
                  return kExecFailed;
                }
+               ours.reset();  // a process that waits for a confined drgn would keep it open
                ::fcntl(theirs.get(), F_SETFD, 0);
                return report_error(become(command, ::geteuid() == 0), common);
              }));
