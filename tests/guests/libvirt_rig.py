@@ -245,11 +245,15 @@ class LibvirtRig:
     def status(self) -> str:
         return self.qmp("query-status")["status"]
 
-    def send_panic(self) -> None:
+    def tell(self, line: str) -> None:
+        """Sends the workload a line by the serial console."""
         with socket.socket(socket.AF_UNIX) as console:
             console.connect(str(self.folder / "console.sock"))
-            console.sendall(b"panic 0\n")
+            console.sendall(line.encode() + b"\n")
             time.sleep(0.2)
+
+    def send_panic(self) -> None:
+        self.tell("panic 0")
 
     def panic(self) -> None:
         self.send_panic()
